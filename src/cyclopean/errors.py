@@ -1,0 +1,16 @@
+"""The one error that people cause: bad input. Its message is one sentence: what was given, what is needed, what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input from outside. Commands print its message and exit with code 2; nothing else is shown."""
+
+
+def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
+    """An `InputError` for a name that is none of `known`, with the nearest one suggested."""
+    names = sorted(known)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(names)}."
+    return InputError(f"unknown {kind} {given!r}: {hint}")

@@ -1,0 +1,125 @@
+"""Cameras: directions of pixels and pixels of points. They know no resolution (`uv` in [0,1]²) and no pose."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Border = Literal["zeros", "edge", "sphere"]
+Uv = Float[Tensor, "b h w 2"]
+Points = Float[Tensor, "b h w 3"]
+Seen = Bool[Tensor, "b h w"]
+
+# A pinhole sees a point whose z is more than this fraction of its sideways distance (89.94 degrees off axis): keeps uv finite.
+STEEPEST = 1e-3
+
+
+class Camera(Protocol):
+    """What the equation other.project(R @ camera.rays(uv) + rho * t) asks of a camera. Frame: x right, y down, z forward."""
+
+    border: ClassVar[Border]
+
+    def rays(self, uv: Uv) -> Points:
+        """Direction of each pixel, scaled so that `depth * rays` is the point."""
+        ...
+
+    def sees(self, points: Points) -> Seen:
+        """Whether `project` is defined there (in front of the camera); says nothing about the image's edges."""
+        ...
+
+    def project(self, points: Points) -> Uv:
+        """`uv` of points, which may be scaled by any positive factor. Precondition: `sees(points)`."""
+        ...
+
+    def depth(self, points: Points) -> Float[Tensor, "b 1 h w"]:
+        """The number that multiplies `rays`: z for a pinhole, radius for an equirectangular camera."""
+        ...
+
+    def shell(self, rays: Points, offset: Points, rho: Float[Tensor, "b h w 1"]) -> tuple[Points, Seen]:
+        """Where `offset + s * rays` (s > 0) meets this camera's surface depth == 1/rho.
+
+        Returns points up to a positive scale (finite also for rho = 0) and whether the ray meets the surface.
+        """
+        ...
+
+    def mirrored(self) -> "Camera":
+        """The camera of the image flipped left to right."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pinhole:
+    """A perspective camera: `focal` in image widths (u) and heights (v), `center` in uv."""
+
+    focal: Float[Tensor, "b 2"]
+    center: Float[Tensor, "b 2"]
+    border: ClassVar[Border] = "edge"
+
+    def rays(self, uv: Uv) -> Points:
+        xy = (uv - self.center[:, None, None]) / self.focal[:, None, None]
+        return torch.cat([xy, torch.ones_like(xy[..., :1])], -1)
+
+    def sees(self, points: Points) -> Seen:
+        return points[..., 2] > STEEPEST * (points[..., 0].abs() + points[..., 1].abs())
+
+    def project(self, points: Points) -> Uv:
+        return points[..., :2] / points[..., 2:] * self.focal[:, None, None] + self.center[:, None, None]
+
+    def depth(self, points: Points) -> Float[Tensor, "b 1 h w"]:
+        return points[..., 2][:, None]
+
+    def shell(self, rays: Points, offset: Points, rho: Float[Tensor, "b h w 1"]) -> tuple[Points, Seen]:
+        # s = (1/rho - o_z) / r_z; the point is multiplied by rho |r_z|, so neither infinity nor a backward ray divides by zero.
+        forward = rays[..., 2:].sign()
+        gap = (1 - rho * offset[..., 2:]) * forward
+        return rays * gap + rho * offset * rays[..., 2:].abs(), gap[..., 0] > 0
+
+    def mirrored(self) -> "Pinhole":
+        u, v = self.center.unbind(-1)
+        return Pinhole(self.focal, torch.stack([1 - u, v], -1))
+
+    def cropped(self, window: Float[Tensor, "b 4"]) -> "Pinhole":
+        """The camera of the part (u0, v0, u1, v1) of its image."""
+        corner, extent = window[:, :2], window[:, 2:] - window[:, :2]
+        return Pinhole(self.focal / extent, (self.center - corner) / extent)
+
+
+@dataclass(frozen=True)
+class Equirectangular:
+    """A full sphere: u is longitude (centre looks forward, grows to the right), v latitude (top looks up)."""
+
+    border: ClassVar[Border] = "sphere"
+
+    def rays(self, uv: Uv) -> Points:
+        longitude = (uv[..., 0] - 0.5) * (2 * math.pi)
+        latitude = (0.5 - uv[..., 1]) * math.pi
+        x, y, z = latitude.cos() * longitude.sin(), -latitude.sin(), latitude.cos() * longitude.cos()
+        return torch.stack([x, y, z], -1)
+
+    def sees(self, points: Points) -> Seen:
+        return (points != 0).any(-1)
+
+    def project(self, points: Points) -> Uv:
+        x, y, z = points.unbind(-1)
+        longitude = torch.atan2(x, z)
+        latitude = torch.atan2(-y, torch.hypot(x, z))
+        return torch.stack([longitude / (2 * math.pi) + 0.5, 0.5 - latitude / math.pi], -1)
+
+    def depth(self, points: Points) -> Float[Tensor, "b 1 h w"]:
+        return torch.linalg.vector_norm(points, dim=-1)[:, None]
+
+    def shell(self, rays: Points, offset: Points, rho: Float[Tensor, "b h w 1"]) -> tuple[Points, Seen]:
+        # |rho offset + s d| = 1 has one solution s > 0 when the camera stands inside the sphere of radius 1/rho.
+        inside = (rho * offset).square().sum(-1, keepdim=True) < 1
+        scaled = torch.where(inside, rho * offset, torch.zeros_like(offset))
+        d = F.normalize(rays, dim=-1)
+        along = (scaled * d).sum(-1, keepdim=True)
+        reach = (along.square() - scaled.square().sum(-1, keepdim=True) + 1).sqrt() - along
+        return d * reach + scaled, inside[..., 0]
+
+    def mirrored(self) -> "Equirectangular":
+        return self

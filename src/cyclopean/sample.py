@@ -1,0 +1,115 @@
+"""View and Sample: what data sets yield and methods read. Frozen; the training loop never looks inside."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cyclopean.geometry import Camera
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture and its camera.
+
+    `image` is what losses compare with, `seen` what the network is shown (both `b 3 h w`, RGB in [0,1]); `from_target` is
+    `source_from_target` (None: to be predicted); `window` is (u0, v0, u1, v1) of the crop in the full frame; `valid` is
+    False where a data set knows better (sky, watermark, moving object, padding).
+    """
+
+    image: Float[Tensor, "b 3 h w"]
+    seen: Float[Tensor, "b 3 h w"]
+    camera: Camera
+    from_target: Float[Tensor, "b 4 4"] | None
+    window: Float[Tensor, "b 4"]
+    valid: Bool[Tensor, "b 1 h w"]
+
+    def __post_init__(self) -> None:
+        if self.image.shape != self.seen.shape or self.valid.shape[-2:] != self.image.shape[-2:]:
+            raise ValueError(
+                f"a View's image, seen and valid need one size: {tuple(self.image.shape)}, "
+                f"{tuple(self.seen.shape)}, {tuple(self.valid.shape)}"
+            )
+        if not len(self.image) == len(self.window) == len(self.valid):
+            raise ValueError("a View's image, window and valid need one batch size")
+
+
+def view(image: Float[Tensor, "b 3 h w"], camera: Camera, from_target: Float[Tensor, "b 4 4"] | None = None) -> View:
+    """A View of a whole picture: shown as it is, valid everywhere. `from_target` defaults to the identity (a target)."""
+    b, _, h, w = image.shape
+    eye = torch.eye(4, dtype=image.dtype, device=image.device).expand(b, 4, 4)
+    whole = image.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(b, 4)
+    everywhere = torch.ones(b, 1, h, w, dtype=torch.bool, device=image.device)
+    return View(image, image, camera, eye if from_target is None else from_target, whole, everywhere)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A target view, its sources, and what is known besides.
+
+    `depth` is the target's truth, `b 1 h w`, NaN where unknown, inf for sky: for evaluation and direct supervision only.
+    `frames` are whole small frames (target, then sources) for pose networks; `zoom` the resize factor that divides a
+    predicted translation; `name` one per item.
+    """
+
+    target: View
+    sources: tuple[View, ...]
+    depth: Float[Tensor, "b 1 h w"]
+    frames: Float[Tensor, "b n 3 h2 w2"] | None = None
+    zoom: Float[Tensor, " b"] | None = None
+    name: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        views = (self.target, *self.sources)
+        if len({len(v.image) for v in views} | {len(self.depth)}) != 1:
+            raise ValueError("all views of a Sample and its depth need one batch size")
+        if self.depth.shape[-2:] != self.target.image.shape[-2:]:
+            raise ValueError(
+                f"a Sample's depth {tuple(self.depth.shape[-2:])} and its target {tuple(self.target.image.shape[-2:])} "
+                "need one size"
+            )
+
+    def __len__(self) -> int:
+        return len(self.target.image)
+
+    def to(self, device: torch.device | str) -> "Sample":
+        """The same sample on another device."""
+        return map_tensors(lambda x: x.to(device, non_blocking=True), self)
+
+    def pin_memory(self) -> "Sample":
+        """The same sample in pinned memory (called by data loaders)."""
+        return map_tensors(lambda x: x.pin_memory(), self)
+
+
+def collate(samples: Sequence[Sample]) -> Sample:
+    """One Sample of batch sum(b) from samples alike in everything else."""
+    return _merge(list(samples))
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], value: T) -> T:
+    """`value` (nested dataclasses and tuples) with `function` applied to every tensor in it."""
+    if isinstance(value, Tensor):
+        return function(value)  # type: ignore[return-value]
+    if isinstance(value, tuple):
+        return tuple(map_tensors(function, v) for v in value)  # type: ignore[return-value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(**{f.name: map_tensors(function, getattr(value, f.name)) for f in fields(value)})
+    return value
+
+
+def _merge(values: list[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, Tensor):
+        return torch.cat(values)
+    if isinstance(first, tuple) and first and isinstance(first[0], str):
+        return sum(values, ())
+    if isinstance(first, tuple):
+        return tuple(_merge(list(vs)) for vs in zip(*values, strict=True))
+    if is_dataclass(first) and not isinstance(first, type):
+        return type(first)(**{f.name: _merge([getattr(v, f.name) for v in values]) for f in fields(first)})
+    return first

@@ -1,0 +1,130 @@
+"""Five verbs that make one view out of another. Every method is a few lines of them."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.errors import InputError
+from cyclopean.geometry.camera import Border, Uv
+
+Image = Float[Tensor, "b c h w"]
+
+
+def pull(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
+    """For each of my pixels, fetch from the other image at `uv`, bilinearly (inverse warping).
+
+    Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and goes on half a turn away past a
+    pole. Spatial transformers as used by Monodepth, sec. 3.1. The half-pixel rule: align_corners=False, here only.
+    """
+    if border == "sphere":
+        image, uv = _around(image), _uv_around(uv, image)
+    mode = "border" if border == "edge" else "zeros"
+    return F.grid_sample(image, 2 * uv - 1, mode="bilinear", padding_mode=mode, align_corners=False)
+
+
+def pull_linearized(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
+    """`pull`, linearised: the same value, but d/duv is the image's central difference fetched at `uv` (Garg et al., Eq. 3)."""
+    h, w = image.shape[-2:]
+    wide = _around(image) if border == "sphere" else F.pad(image, (1, 1, 1, 1), mode="replicate")
+    du = (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) * (w / 2)
+    dv = (wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) * (h / 2)
+    here = uv.detach()
+    step = uv - here
+    value, du, dv = pull(torch.cat([image, du, dv], 1), here, border).chunk(3, 1)
+    return value + du * step[..., 0][:, None] + dv * step[..., 1][:, None]
+
+
+def push(
+    values: Float[Tensor, "b c h w"], uv: Uv, border: Border, size: tuple[int, int] | None = None
+) -> Float[Tensor, "b c h2 w2"]:
+    """Give each of my values to the four pixels around `uv` of the other image: the exact transpose of `pull`.
+
+    `size` of the other image (height, width) defaults to the size of `values`.
+    """
+    h, w = size or (values.shape[-2], values.shape[-1])
+    b, c = values.shape[:2]
+    margin = 1 if border == "sphere" else 0
+    x, y = _pixels(uv, (h, w), border)
+    canvas = values.new_zeros(b, c, (h + 2 * margin) * (w + 2 * margin))
+    for row in (y.floor(), y.floor() + 1):
+        for column in (x.floor(), x.floor() + 1):
+            share = (1 - (x - column).abs()) * (1 - (y - row).abs())
+            i, j = row.long() + margin, column.long() + margin
+            inside = (i >= 0) & (i < h + 2 * margin) & (j >= 0) & (j < w + 2 * margin)
+            index = torch.where(inside, i * (w + 2 * margin) + j, 0).flatten(1)[:, None].expand(b, c, -1)
+            canvas = canvas.scatter_add(2, index, (values * (share * inside)[:, None]).flatten(2))
+    canvas = canvas.view(b, c, h + 2 * margin, w + 2 * margin)
+    return _around_transposed(canvas) if border == "sphere" else canvas
+
+
+def splat(
+    image: Image, uv: Uv, weight: Float[Tensor, "b 1 h w"], border: Border
+) -> tuple[Image, Float[Tensor, "b 1 h w"]]:
+    """Depth-image-based rendering: push(weight * image) / push(weight), and the coverage push(weight).
+
+    Where coverage is 0 nothing landed: the image is 0 there and a loss must mask it. The spherical paper, Eq. 6 and 7.
+    """
+    canvas = push(torch.cat([image * weight, weight], 1), uv, border)
+    colours, coverage = canvas[:, :-1], canvas[:, -1:]
+    return colours / torch.where(coverage > 0, coverage, torch.ones_like(coverage)), coverage
+
+
+def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
+    """Softmax over the n logits of a pixel, then the weighted sum of n layers (Deep3D's selection).
+
+    Layers are taken one by one and accumulated, never stacked.
+    """
+    probabilities = logits.softmax(1)
+    total: Tensor | None = None
+    for n, layer in enumerate(layers):
+        term = probabilities[:, n : n + 1] * layer
+        total = term if total is None else total + term
+    if total is None:
+        raise InputError("blend was given no layers; it needs one per logit.")
+    return total
+
+
+def _pixels(uv: Uv, size: tuple[int, int], border: Border) -> tuple[Tensor, Tensor]:
+    h, w = size
+    if border == "sphere":
+        uv = _fold(uv)
+    x, y = uv[..., 0] * w - 0.5, uv[..., 1] * h - 0.5
+    return (x.clamp(0, w - 1), y.clamp(0, h - 1)) if border == "edge" else (x, y)
+
+
+def _fold(uv: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
+    """`uv` on the sphere, brought into [0,1]²: past a pole v turns back and u goes half a turn on."""
+    v = uv[..., 1].remainder(2)
+    past = v > 1
+    u = (uv[..., 0] + 0.5 * past).remainder(1)
+    return torch.stack([u, torch.where(past, 2 - v, v)], -1)
+
+
+def _uv_around(uv: Float[Tensor, "b h w 2"], image: Image) -> Float[Tensor, "b h w 2"]:
+    h, w = image.shape[-2:]
+    size = uv.new_tensor([w, h])
+    return (_fold(uv) * size + 1) / (size + 2)
+
+
+def _around(image: Image) -> Float[Tensor, "b c h2 w2"]:
+    """A panorama with one pixel more on every side: across the seam, and past the poles half a turn away."""
+    w = image.shape[-1]
+    if w % 2:
+        raise InputError(f"a panorama needs an even width to go on past its poles, this one has {w}; resize it.")
+    top, bottom = image[..., :1, :].roll(w // 2, -1), image[..., -1:, :].roll(w // 2, -1)
+    return F.pad(torch.cat([top, image, bottom], -2), (1, 1, 0, 0), mode="circular")
+
+
+def _around_transposed(canvas: Float[Tensor, "b c h2 w2"]) -> Image:
+    """The transpose of `_around`: what fell on the margin goes where the margin was copied from."""
+    inner = canvas[..., 1:-1].clone()
+    inner[..., -1] += canvas[..., 0]
+    inner[..., 0] += canvas[..., -1]
+    w = inner.shape[-1]
+    image = inner[..., 1:-1, :].clone()
+    image[..., 0, :] += inner[..., 0, :].roll(-(w // 2), -1)
+    image[..., -1, :] += inner[..., -1, :].roll(-(w // 2), -1)
+    return image
