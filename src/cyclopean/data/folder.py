@@ -1,0 +1,242 @@
+"""Pictures in folders: what `cyclopean render` writes, and stereo pairs of your own. Formats in docs/data.md."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cyclopean.data.reading import (
+    existing_folder,
+    image_size,
+    list_images,
+    read_array,
+    read_counts,
+    read_image,
+    read_json,
+)
+from cyclopean.errors import InputError
+from cyclopean.geometry import Camera, Equirectangular, Pinhole, translation
+from cyclopean.sample import Sample, View, view
+
+# Names of the two folders of a stereo set, in use by well-known data sets.
+PAIRS = (("left", "right"), ("image_l", "image_r"), ("image_02", "image_03"), ("image_2", "image_3"), ("im0", "im1"))
+FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 20.0}
+
+
+class FolderDataset(Dataset[Sample]):
+    """Items of a folder on disc, each a `Sample` of batch 1.
+
+    Two layouts: a folder with `dataset.json` (rendered worlds: stereo, clip or sphere), or a left and a right folder of
+    rectified pictures with one `calibration.json`. Depth is in metres, NaN where unknown (everywhere, without depth
+    files) and inf for sky; the target is invalid where it shows a moving object. Names are `family/stem` for worlds.
+
+    Raises `InputError` for an empty or incomplete folder at once, for a damaged file when it is read.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = existing_folder(path)
+        described = (self.path / "dataset.json").exists()
+        self.description = _described(self.path) if described else _stereo(self.path)
+        self.views: list[str] = self.description["views"]
+        self.target: str = self.description["target"]
+        files = {name: list_images(_subfolder(self.path, name)) for name in self.views}
+        self.stems = list(files[self.target])
+        self.files = [{name: _partner(files, name, self.target, stem) for name in self.views} for stem in self.stems]
+        self.calibration = None if described else _calibration(self.path, *image_size(self.files[0][self.target]))
+        if not described:
+            _check_pairs(self.files, self.target)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Sample:
+        stem, files = self.stems[index], self.files[index]
+        images = {name: read_image(path) for name, path in files.items()}
+        size = _one_size(files, images)
+        camera, poses, family = self._cameras(stem, size)
+        target = _without_moving(view(images[self.target], camera), self.path / "moving" / f"{stem}.png")
+        sources = tuple(view(images[name], camera, poses(name)) for name in self.views if name != self.target)
+        name = f"{family}/{stem}" if family else stem
+        return Sample(target, sources, self._depth(stem, size), name=(name,))
+
+    def far(self, index: int) -> float:
+        """The largest depth that counts when judging, metres: of `dataset.json`, else by family, else 80."""
+        family = self._camera_file(self.stems[index]).get("family") if self.calibration is None else None
+        return float(self.description.get("far", FAR.get(str(family), 80.0)))
+
+    def _cameras(self, stem: str, size: tuple[int, int]) -> tuple[Camera, Callable[[str], Tensor], str]:
+        if self.calibration is not None:
+            camera, baseline = _rig(self.calibration, self.path / "calibration.json", size)
+            return camera, lambda _: translation(torch.tensor([[-baseline, 0.0, 0.0]])), ""
+        path = self.path / "camera" / f"{stem}.json"
+        values = self._camera_file(stem)
+        return _camera(values, path), lambda name: _pose(values, name, path), str(values.get("family", ""))
+
+    def _camera_file(self, stem: str) -> dict[str, Any]:
+        return read_json(self.path / "camera" / f"{stem}.json")
+
+    def _depth(self, stem: str, size: tuple[int, int]) -> Float[Tensor, "1 1 h w"]:
+        folder = self.path / "depth"
+        for path in (folder / f"{stem}.npy", folder / f"{stem}.npz", folder / f"{stem}.png"):
+            if path.exists():
+                depth = self._counts_to_metres(path) if path.suffix == ".png" else read_array(path)
+                return _sized(depth, size, path)
+        return torch.full((1, 1, *size), math.nan)
+
+    def _counts_to_metres(self, path: Path) -> Float[Tensor, "1 1 h w"]:
+        scale = (self.calibration or self.description).get("depth_scale", 0.0)
+        if not _positive(scale):
+            raise InputError(
+                f'{path} is a depth picture without a unit; add "depth_scale" (metres per count) to calibration.json.'
+            )
+        counts = read_counts(path)
+        return torch.where(counts > 0, counts * scale, math.nan)
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    path = folder / "dataset.json"
+    values = read_json(path)
+    if values.get("format") != "cyclopean-folder" or values.get("version") != 1:
+        raise InputError(
+            f"{path} has format {values.get('format')!r} version {values.get('version')!r}; "
+            "this version of cyclopean reads 'cyclopean-folder' version 1."
+        )
+    views, target = values.get("views"), values.get("target")
+    if not isinstance(views, list) or target not in views:
+        raise InputError(
+            f'{path} names views {views} and target {target!r}; "views" must be a list with the target in it.'
+        )
+    return values
+
+
+def _stereo(folder: Path) -> dict[str, Any]:
+    for left, right in PAIRS:
+        if (folder / left).is_dir() and (folder / right).is_dir():
+            return {"views": [left, right], "target": left}
+    if not any(folder.iterdir()):
+        raise InputError(
+            f"{folder} is empty; it needs a dataset.json (see cyclopean render), or folders left and right."
+        )
+    raise InputError(
+        f"{folder} has neither a dataset.json (see cyclopean render) nor folders left and right; see docs/data.md."
+    )
+
+
+def _subfolder(folder: Path, name: str) -> Path:
+    if not (folder / name).is_dir():
+        raise InputError(f"{folder} lacks the folder {name!r} that its dataset.json names.")
+    return folder / name
+
+
+def _partner(files: dict[str, dict[str, Path]], name: str, target: str, stem: str) -> Path:
+    if stem not in files[name]:
+        raise InputError(
+            f"{files[target][stem]} has no partner in the folder {name!r}; add {stem} there or remove it here."
+        )
+    return files[name][stem]
+
+
+def _check_pairs(files: list[dict[str, Path]], target: str) -> None:
+    for item in files:
+        size = image_size(item[target])
+        for path in item.values():
+            if (other := image_size(path)) != size:
+                raise _two_sizes(item[target], size, path, other)
+
+
+def _one_size(files: dict[str, Path], images: dict[str, Tensor]) -> tuple[int, int]:
+    (first, image), *others = images.items()
+    size = (image.shape[-2], image.shape[-1])
+    for name, other in others:
+        if other.shape != image.shape:
+            raise _two_sizes(files[first], size, files[name], (other.shape[-2], other.shape[-1]))
+    return size
+
+
+def _two_sizes(path: Path, size: tuple[int, int], other: Path, other_size: tuple[int, int]) -> InputError:
+    return InputError(
+        f"{path} has {size[1]}x{size[0]} pixels and {other} has {other_size[1]}x{other_size[0]}; "
+        "views of one item need one size."
+    )
+
+
+def _calibration(folder: Path, height: int, width: int) -> dict[str, Any]:
+    path = folder / "calibration.json"
+    if path.exists():
+        return read_json(path)
+    raise InputError(
+        f'{path} is missing; write {{"focal_px": F, "width": {width}, "baseline_m": B}} with your camera\'s '
+        f"focal length in pixels and baseline in metres, or, uncalibrated, "
+        f'{{"focal": [1, {width / height:.6g}], "baseline_m": 1}}.'
+    )
+
+
+def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pinhole, float]:
+    """Camera and baseline of a `calibration.json`. Pixel coordinates count from the centre of the first pixel."""
+    height, width = size
+    if not _positive(values.get("baseline_m")):
+        raise InputError(f'{path} has "baseline_m": {values.get("baseline_m")!r}; it needs a length in metres above 0.')
+    if "focal" in values:
+        focal, center = values["focal"], values.get("center", [0.5, 0.5])
+    elif _positive(values.get("focal_px")) and _positive(values.get("width")):
+        scale = width / values["width"]  # the calibrated picture may have been larger than these
+        focal = [values["focal_px"] * scale / width, values["focal_px"] * scale / height]
+        px = values.get("center_px")
+        center = [0.5, 0.5] if px is None else [(px[0] + 0.5) * scale / width, (px[1] + 0.5) * scale / height]
+    else:
+        raise InputError(
+            f'{path} has no focal length; it needs "focal_px" and "width" (pixels), or "focal": [fu, fv] in image '
+            "widths and heights."
+        )
+    return Pinhole(_pair(focal, "focal", path), _pair(center, "center", path)), float(values["baseline_m"])
+
+
+def _camera(values: dict[str, Any], path: Path) -> Camera:
+    kind = values.get("camera")
+    if kind == "equirectangular":
+        return Equirectangular()
+    if kind == "pinhole":
+        return Pinhole(_pair(values.get("focal"), "focal", path), _pair(values.get("center"), "center", path))
+    raise InputError(f"{path} has camera {kind!r}; it needs 'pinhole' or 'equirectangular'.")
+
+
+def _pose(values: dict[str, Any], name: str, path: Path) -> Float[Tensor, "1 4 4"]:
+    matrix = values.get("from_target", {}).get(name)
+    try:
+        pose = torch.tensor(matrix, dtype=torch.float32).reshape(1, 4, 4)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f'{path} has no 4x4 "from_target" matrix for the view {name!r}.') from error
+    return pose
+
+
+def _pair(value: Any, key: str, path: Path) -> Float[Tensor, "1 2"]:
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(x, int | float) for x in value)):
+        raise InputError(f'{path} has "{key}": {value!r}; it needs two numbers, in image widths and heights.')
+    if key == "focal" and min(value) <= 0:
+        raise InputError(f'{path} has "focal": {value!r}; focal lengths are above 0.')
+    return torch.tensor([value], dtype=torch.float32)
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
+
+
+def _without_moving(target: View, path: Path) -> View:
+    """`target`, invalid where the mask of moving objects is set (255), if there is one."""
+    if not path.exists():
+        return target
+    size = (target.image.shape[-2], target.image.shape[-1])
+    still = _sized(read_counts(path), size, path) < 128
+    return View(target.image, target.seen, target.camera, target.from_target, target.window, still)
+
+
+def _sized(values: Float[Tensor, "1 1 h2 w2"], size: tuple[int, int], path: Path) -> Float[Tensor, "1 1 h w"]:
+    if tuple(values.shape[-2:]) != size:
+        h, w = values.shape[-2:]
+        raise InputError(f"{path} has {w}x{h} pixels and its picture {size[1]}x{size[0]}; they need one size.")
+    return values

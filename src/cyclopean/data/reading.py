@@ -1,0 +1,113 @@
+"""Pictures, depth maps and calibration files of data sets, read into tensors with one-sentence errors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from cyclopean.errors import InputError
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+
+
+def existing_folder(path: Path | str) -> Path:
+    """`path` as a folder that exists."""
+    folder = Path(path).expanduser()
+    if not folder.exists():
+        raise InputError(f"{folder} does not exist; give the folder of a data set.")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file; give the folder of a data set.")
+    return folder
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by their names without suffix, sorted. Raises if there is none, or two of one name."""
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith("."))
+    if not paths:
+        raise InputError(f"{folder} holds no pictures; it needs at least one of {', '.join(IMAGES)}.")
+    stems: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in stems:
+            raise InputError(f"{stems[path.stem]} and {path.name} share one name; remove or rename one of them.")
+        stems[path.stem] = path
+    return stems
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) from the file's header only."""
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
+    return height, width
+
+
+def read_image(path: Path) -> Float[Tensor, "1 3 h w"]:
+    """A picture as RGB in [0,1], 8 or 16 bit."""
+    pixels = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    rgb = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1)).astype(np.float32))
+    return rgb[None] / (np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+
+
+def read_counts(path: Path) -> Float[Tensor, "1 1 h w"]:
+    """A one-channel picture as its own numbers (0..255 or 0..65535), unscaled."""
+    pixels = _decode(path, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim != 2:
+        raise InputError(f"{path} has {pixels.shape[-1]} channels; a map of this kind needs one.")
+    return torch.from_numpy(pixels.astype(np.float32))[None, None]
+
+
+def read_array(path: Path) -> Float[Tensor, "1 1 h w"]:
+    """A two-dimensional array of a .npy file, or of key `depth` of a .npz file, as float32."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        array = loaded["depth"] if path.suffix == ".npz" else loaded
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise InputError(
+            f"{path} cannot be read as an array; it needs a .npy, or a .npz with the key 'depth'."
+        ) from error
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path} holds {array.dtype} of shape {array.shape}; it needs numbers of shape (height, width)."
+        )
+    return torch.from_numpy(array.astype(np.float32))[None, None]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON; see docs/data.md for what it must hold.") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds a {type(value).__name__}; it needs an object {{...}}, see docs/data.md.")
+    return value
+
+
+def _decode(path: Path, flags: int) -> np.ndarray:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
+    if not data:
+        raise InputError(f"{path} is empty (zero bytes); replace or remove it.")
+    # Decoders fill the missing part of a truncated file with grey and say nothing.
+    if _truncated(data):
+        raise InputError(f"{path} is truncated; replace or remove it.")
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        raise InputError(f"{path} cannot be read as a picture; replace or remove it.")
+    return pixels
+
+
+def _truncated(data: bytes) -> bool:
+    if data.startswith(b"\xff\xd8"):  # JPEG: the end marker must follow the last scan (thumbnails have their own)
+        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    return data.startswith(b"\x89PNG") and b"IEND" not in data[-4096:]

@@ -1,0 +1,202 @@
+"""The folder data set: what is written is what is read, and every broken folder is told in one sentence."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cyclopean.data.folder import FolderDataset
+from cyclopean.errors import InputError
+from cyclopean.geometry import Equirectangular
+from cyclopean.sample import collate
+
+H, W = 6, 10
+
+
+def picture(path: Path, seed: int = 0, size: tuple[int, int] = (H, W)) -> np.ndarray:
+    """Write a random picture; return it as RGB."""
+    rgb = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), rgb[..., ::-1])
+    return rgb
+
+
+def rendered(folder: Path, rig: str = "stereo", count: int = 2) -> Path:
+    views = {"stereo": ["left", "right"], "clip": ["frame", "previous", "next"], "sphere": ["centre", "up", "right"]}[
+        rig
+    ]
+    folder.mkdir(exist_ok=True)
+    head = {"format": "cyclopean-folder", "version": 1, "rig": rig, "views": views, "target": views[0], "unit": "m"}
+    (folder / "dataset.json").write_text(json.dumps(head))
+    (folder / "depth").mkdir()
+    (folder / "camera").mkdir()
+    for i in range(count):
+        for n, name in enumerate(views):
+            picture(folder / name / f"{i:06d}.png", seed=10 * i + n)
+        depth = np.full((H, W), 2.0 + i, np.float32)
+        depth[0] = np.inf
+        depth[1, 0] = np.nan
+        np.save(folder / "depth" / f"{i:06d}.npy", depth)
+        pose = np.eye(4)
+        pose[0, 3] = -0.25
+        camera = {
+            "camera": "equirectangular" if rig == "sphere" else "pinhole",
+            "focal": [0.8, 1.3],
+            "center": [0.5, 0.4],
+        }
+        camera |= {"from_target": {name: pose.tolist() for name in views[1:]}, "family": "street", "seed": i}
+        (folder / "camera" / f"{i:06d}.json").write_text(json.dumps(camera))
+    return folder
+
+
+def own_pairs(folder: Path, calibration: dict | None, names: tuple[str, str] = ("left", "right")) -> Path:
+    for n, name in enumerate(names):
+        picture(folder / name / "a.png", seed=n)
+    if calibration is not None:
+        (folder / "calibration.json").write_text(json.dumps(calibration))
+    return folder
+
+
+def test_rendered_stereo_is_read_back(tmp_path):
+    data = FolderDataset(rendered(tmp_path))
+    sample = data[1]
+    expected = picture(tmp_path / "again.png", seed=11)
+    assert len(data) == 2
+    assert sample.name == ("street/000001",)
+    assert data.far(1) == 80
+    assert torch.equal(
+        (sample.sources[0].image[0] * 255).round().byte(), torch.from_numpy(expected.transpose(2, 0, 1).copy())
+    )
+    assert sample.sources[0].from_target is not None
+    assert sample.sources[0].from_target[0, 0, 3] == -0.25
+    assert torch.equal(sample.target.camera.focal, torch.tensor([[0.8, 1.3]]))
+    assert torch.isinf(sample.depth[0, 0, 0]).all()
+    assert torch.isnan(sample.depth[0, 0, 1, 0])
+    assert sample.depth[0, 0, 3, 3] == 3
+    assert len(collate([data[0], data[1]])) == 2
+
+
+def test_moving_objects_are_invalid_in_the_target_only(tmp_path):
+    rendered(tmp_path, "clip")
+    (tmp_path / "moving").mkdir()
+    mask = np.zeros((H, W), np.uint8)
+    mask[2:4, 3:5] = 255
+    cv2.imwrite(str(tmp_path / "moving" / "000000.png"), mask)
+    sample = FolderDataset(tmp_path)[0]
+    assert len(sample.sources) == 2
+    assert torch.equal(sample.target.valid[0, 0], torch.from_numpy(mask == 0))
+    assert sample.sources[0].valid.all()
+
+
+def test_sphere_has_an_equirectangular_camera(tmp_path):
+    sample = FolderDataset(rendered(tmp_path, "sphere"))[0]
+    assert isinstance(sample.target.camera, Equirectangular)
+
+
+def test_calibration_in_pixels_and_normalised_agree(tmp_path):
+    px = {"focal_px": 16, "width": 2 * W, "center_px": [9.5, 5.5], "baseline_m": 0.3}
+    normal = {"focal": [0.8, 0.8 * W / H], "center": [0.5, 0.5], "baseline_m": 0.3}
+    a = FolderDataset(own_pairs(tmp_path / "a", px))[0]
+    b = FolderDataset(own_pairs(tmp_path / "b", normal, ("image_02", "image_03")))[0]
+    assert torch.allclose(a.target.camera.focal, b.target.camera.focal)
+    assert torch.allclose(a.target.camera.center, b.target.camera.center)
+    assert a.sources[0].from_target[0, :3, 3].tolist() == pytest.approx([-0.3, 0, 0])
+    assert a.depth.isnan().all()
+
+
+def test_depth_pictures_need_and_use_their_scale(tmp_path):
+    own_pairs(tmp_path, {"focal": [1, 1], "baseline_m": 1})
+    (tmp_path / "depth").mkdir()
+    counts = np.full((H, W), 1500, np.uint16)
+    counts[0, 0] = 0
+    cv2.imwrite(str(tmp_path / "depth" / "a.png"), counts)
+    with pytest.raises(InputError, match="depth_scale"):
+        FolderDataset(tmp_path)[0]
+    (tmp_path / "calibration.json").write_text('{"focal": [1, 1], "baseline_m": 1, "depth_scale": 0.001}')
+    depth = FolderDataset(tmp_path)[0].depth[0, 0]
+    assert torch.isnan(depth[0, 0])
+    assert depth[1, 1] == pytest.approx(1.5)
+
+
+def test_missing_calibration_shows_how_to_write_one(tmp_path):
+    with pytest.raises(InputError, match=r"focal_px.*\[1, 1\.66667\]"):
+        FolderDataset(own_pairs(tmp_path, None))
+
+
+@pytest.mark.parametrize(
+    ("calibration", "words"),
+    [
+        ({"focal": [1, 1]}, "baseline_m"),
+        ({"focal": [1, 1], "baseline_m": -1}, "baseline_m"),
+        ({"baseline_m": 1}, "no focal length"),
+        ({"focal": 1, "baseline_m": 1}, "two numbers"),
+        ({"focal": [0, 1], "baseline_m": 1}, "above 0"),
+    ],
+)
+def test_bad_calibration_is_named(tmp_path, calibration, words):
+    with pytest.raises(InputError, match=words):
+        FolderDataset(own_pairs(tmp_path, calibration))[0]
+
+
+def test_pairs_of_two_sizes_are_named_at_once(tmp_path):
+    own_pairs(tmp_path, {"focal": [1, 1], "baseline_m": 1})
+    picture(tmp_path / "right" / "a.png", size=(H, W + 1))
+    with pytest.raises(InputError, match=r"left/a.png has 10x6 .*right/a.png has 11x6"):
+        FolderDataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "empty|cannot be read"), (b"hello", "cannot be read"), (None, "truncated")],
+    ids=["zero bytes", "text", "truncated"],
+)
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_damaged_pictures_are_named(tmp_path, content, words, suffix):
+    rendered(tmp_path)
+    (tmp_path / "left" / "000001.png").unlink()
+    bad = tmp_path / "left" / f"000001{suffix}"
+    if content is None:
+        picture(bad, size=(64, 64))
+        content = bad.read_bytes()[: bad.stat().st_size // 2]
+    bad.write_bytes(content)
+    with pytest.raises(InputError, match=rf"000001{suffix}.*({words})"):
+        FolderDataset(tmp_path)[1]
+
+
+def test_broken_folders_are_told_in_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        FolderDataset(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="is empty"):
+        FolderDataset(tmp_path)
+    (tmp_path / "readme.txt").write_text("no")
+    with pytest.raises(InputError, match=r"neither a dataset\.json"):
+        FolderDataset(tmp_path)
+    with pytest.raises(InputError, match="is a file"):
+        FolderDataset(tmp_path / "readme.txt")
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="holds no pictures"):
+        FolderDataset(tmp_path)
+
+
+def test_broken_descriptions_are_told(tmp_path):
+    rendered(tmp_path)
+    (tmp_path / "right" / "000001.png").unlink()
+    with pytest.raises(InputError, match=r"left/000001.png has no partner in the folder 'right'"):
+        FolderDataset(tmp_path)
+    (tmp_path / "dataset.json").write_text('{"format": "other"}')
+    with pytest.raises(InputError, match="format 'other'"):
+        FolderDataset(tmp_path)
+    (tmp_path / "dataset.json").write_text("{")
+    with pytest.raises(InputError, match="JSON"):
+        FolderDataset(tmp_path)
+
+
+def test_depth_of_another_size_is_refused_with_both_sizes(tmp_path):
+    rendered(tmp_path)
+    np.save(tmp_path / "depth" / "000000.npy", np.ones((3, 3), np.float32))
+    with pytest.raises(InputError, match=r"3x3.*10x6"):
+        FolderDataset(tmp_path)[0]
