@@ -1,0 +1,114 @@
+"""Per-pixel maps and one weighted mean. Everything here expects float32 (or float64) and stays in it."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Map = Float[Tensor, "b c h w"]
+Weight = Float[Tensor, "b 1 h w"]
+Scalar = Float[Tensor, ""]
+
+C1, C2 = 0.01**2, 0.03**2  # SSIM's constants for images in [0,1]
+ALPHA = 0.85  # share of SSIM in the photometric error
+
+
+def weighted_mean(values: Map, weight: Weight) -> Scalar:
+    """Mean of `values` over batch, channels and pixels, weighted; 0 (with zero gradients) if all weights are 0.
+
+    Values under a weight of 0 may be anything, NaN included.
+    """
+    used = torch.where(weight > 0, values, torch.zeros_like(values)) * weight
+    total = weight.sum() * values.shape[1]
+    return used.sum() / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def pyramid(image: Map, scales: int) -> list[Float[Tensor, "b c _ _"]]:
+    """`image` at 1, 1/2, 1/4 ... of its size, by area. Both sides must be multiples of 2^(scales-1)."""
+    return [image, *(F.avg_pool2d(image, 2**s) for s in range(1, scales))]
+
+
+def ssim(x: Map, y: Map) -> Float[Tensor, "b c h2 w2"]:
+    """Structural similarity of 3x3 uniform windows that lie inside the image: two rows and columns fewer than `x`.
+
+    Monodepth, sec. 3.3 (Wang et al. 2004 with a box window and biased variances).
+    """
+    c = x.shape[1]
+    mx, my, xx, yy, xy = F.avg_pool2d(torch.cat([x, y, x * x, y * y, x * y], 1), 3, 1).split(c, 1)
+    sx, sy, covariance = xx - mx * mx, yy - my * my, xy - mx * my
+    likeness = (2 * mx * my + C1) * (2 * covariance + C2)
+    return likeness / ((mx * mx + my * my + C1) * (sx + sy + C2))
+
+
+def ssim_reflected(x: Map, y: Map) -> Map:
+    """`ssim` of images reflected by one pixel at their borders (Monodepth2): a map as large as `x`, another mean."""
+    return ssim(F.pad(x, (1, 1, 1, 1), mode="reflect"), F.pad(y, (1, 1, 1, 1), mode="reflect"))
+
+
+def dissimilarity(likeness: Map) -> Map:
+    """(1 - SSIM) / 2, clipped to [0,1]."""
+    return ((1 - likeness) / 2).clamp(0, 1)
+
+
+def photometric(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+    """0.85 dissimilarity + 0.15 |x - y| per pixel, mean over channels (Monodepth2's `pe`)."""
+    mixed = ALPHA * dissimilarity(ssim_reflected(x, y)) + (1 - ALPHA) * (x - y).abs()
+    return mixed.mean(1, keepdim=True)
+
+
+def appearance(x: Map, y: Map, weight: Weight) -> Scalar:
+    """Monodepth's Eq. 2: SSIM on whole windows and L1 on pixels, each with its own mean."""
+    structure = weighted_mean(dissimilarity(ssim(x, y)), F.avg_pool2d(weight, 3, 1))
+    return ALPHA * structure + (1 - ALPHA) * weighted_mean((x - y).abs(), weight)
+
+
+def edge_aware(
+    values: Map, image: Float[Tensor, "b 3 h w"]
+) -> tuple[Float[Tensor, "b c h w-1"], Float[Tensor, "b c h-1 w"]]:
+    """|d values| exp(-|d image|) along x and along y, forward differences, |d image| averaged over colours."""
+    dx, dy = values.diff(dim=3).abs(), values.diff(dim=2).abs()
+    ix, iy = (image.diff(dim=d).abs().mean(1, keepdim=True) for d in (3, 2))
+    return dx * (-ix).exp(), dy * (-iy).exp()
+
+
+def smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
+    """Edge-aware smoothness on both axes (Monodepth, Eq. 3; the release leaves the vertical one out)."""
+    x, y = edge_aware(values, image)
+    across = torch.minimum(weight[..., 1:], weight[..., :-1])
+    down = torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
+    return weighted_mean(x, across) + weighted_mean(y, down)
+
+
+def gradients(values: Map, weight: Weight, scales: int) -> Scalar:
+    """Mean |d values| along both axes at `scales` dyadic steps: of a difference map, it matches gradients.
+
+    Every 2^s-th pixel is compared with its neighbour 2^s away (Li and Snavely 2018, Eq. 7; MiDaS, Eq. 11).
+    """
+    total = weight.new_zeros(())
+    for s in range(scales):
+        coarse, w = values[..., :: 2**s, :: 2**s], weight[..., :: 2**s, :: 2**s]
+        across = torch.minimum(w[..., 1:], w[..., :-1])
+        down = torch.minimum(w[..., 1:, :], w[..., :-1, :])
+        total = total + weighted_mean(coarse.diff(dim=3).abs(), across) + weighted_mean(coarse.diff(dim=2).abs(), down)
+    return total
+
+
+def berhu(error: Map, weight: Weight) -> Map:
+    """|e| up to c, (e² + c²) / 2c beyond it, c a fifth of each item's largest error (Laina et al. 2016, Eq. 1)."""
+    size = error.abs()
+    known = torch.where(weight > 0, size, torch.zeros_like(size))
+    c = (0.2 * known.detach().amax((1, 2, 3), keepdim=True)).expand_as(size)
+    squared = (size.square() + c.square()) / torch.where(c > 0, 2 * c, torch.ones_like(c))
+    return torch.where(size <= c, size, squared)
+
+
+def item_mean(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor, "b 1 1 1"]:
+    """Each item's own weighted mean; 0 where an item has no weight at all."""
+    used = torch.where(weight > 0, values, torch.zeros_like(values)) * weight
+    total = weight.sum((1, 2, 3), keepdim=True)
+    return used.sum((1, 2, 3), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def scale_invariant_log(log_error: Float[Tensor, "b 1 h w"], weight: Weight, share: float) -> Scalar:
+    """mean(e²) - share * mean(e)² of each item's log error (Eigen et al. 2014, Eq. 4; share 1: blind to scale)."""
+    return (item_mean(log_error.square(), weight) - share * item_mean(log_error, weight).square()).mean()

@@ -1,0 +1,22 @@
+"""One file per paper. Names to classes in one literal dict; nothing is imported before it is asked for."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from cyclopean.errors import unknown_name
+
+if TYPE_CHECKING:
+    from cyclopean.methods.base import Method
+
+METHODS = {
+    "monodepth": "cyclopean.methods.monodepth:Monodepth",
+    "supervised": "cyclopean.methods.supervised:Supervised",
+}
+
+
+def method_class(name: str) -> "type[Method]":
+    """The method of that name."""
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    module, attribute = METHODS[name].split(":")
+    return getattr(importlib.import_module(module), attribute)

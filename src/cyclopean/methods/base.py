@@ -1,0 +1,75 @@
+"""What every method is: predict(target, sources) for people, losses(sample) for training."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cyclopean.sample import Sample, View
+
+Ambiguity = Literal["metric", "scale", "affine"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Inverse depth of the target, what is uncertain about it, and whatever else a method can show."""
+
+    inverse_depth: Float[Tensor, "b 1 h w"]
+    uncertainty: Float[Tensor, "b 1 h w"] | None = None
+    extras: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Method(nn.Module, ABC):
+    """A way to learn depth. The loop calls the module itself, so that several processes reduce its gradients.
+
+    `ambiguity` says what `predict` leaves open: nothing (metric), a factor (scale), a factor and an offset of inverse
+    depth (affine). `input_multiple`: image sizes must be multiples of it.
+    """
+
+    name: ClassVar[str]
+    ambiguity: Ambiguity
+    input_multiple: int
+
+    @abstractmethod
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
+        """Inverse depth of `target`, at its size."""
+
+    @abstractmethod
+    def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+        """Named, weighted scalars; their sum is the objective."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+
+    def forward(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+        return self.losses(sample)
+
+
+def full_precision(like: Tensor) -> torch.autocast:
+    """A context without autocast on the device of `like`: geometry, warps and losses run in float32."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+class Frozen(nn.Module):
+    """A teacher or first stage: moved with its method, always in eval mode, outside state dict and optimiser."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module.eval().requires_grad_(False)
+
+    def forward(self, *inputs: Any) -> Any:
+        with torch.no_grad():
+            return self.module(*inputs)
+
+    def train(self, mode: bool = True) -> "Frozen":  # noqa: ARG002
+        return super().train(False)
+
+    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:  # noqa: ARG002
+        return {} if destination is None else destination
+
+    def _load_from_state_dict(self, *_: Any) -> None:
+        """Nothing to load: the method's config names the module and its hash."""

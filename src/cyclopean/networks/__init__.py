@@ -1,0 +1,36 @@
+"""Images in, tensors out. Networks know neither cameras nor losses.
+
+A dense network maps an image `b 3 h w` to four raw head outputs (before any bounding), finest first:
+`b outputs h/2^s w/2^s`. Sizes must be multiples of its `multiple`.
+"""
+
+import importlib
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cyclopean.errors import unknown_name
+
+NETWORKS = {
+    "vgg": "cyclopean.networks.vgg:Vgg",
+    "compact": "cyclopean.networks.compact:Compact",
+}
+
+
+class Dense(Protocol):
+    """What methods ask of a network."""
+
+    multiple: int
+
+    def __call__(self, image: Float[Tensor, "b 3 h w"], /) -> list[Tensor]:
+        """Raw head outputs at scales 1, 1/2, 1/4, 1/8."""
+        ...
+
+
+def build(network: str, width: float, outputs: int) -> nn.Module:
+    """The network of that name, a `Dense`: its channels multiplied by `width`, `outputs` channels in each head."""
+    if network not in NETWORKS:
+        raise unknown_name("network", network, NETWORKS)
+    module, name = NETWORKS[network].split(":")
+    return getattr(importlib.import_module(module), name)(width, outputs)

@@ -1,0 +1,83 @@
+"""Monodepth's VGG-style encoder-decoder (Godard et al. 2017, supplement table 1)."""
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+KERNELS = (7, 5, 3, 3, 3, 3, 3)
+ENCODER = (32, 64, 128, 256, 512, 512, 512)  # channels at 1/2, 1/4, ... 1/128
+DECODER = (16, 32, 64, 128, 256, 512, 512)  # channels at 1, 1/2, ... 1/64
+HEADS = 4
+MOST = 0.3  # a head is shown to the next finer scale as the disparity it stands for: at most 0.3 of the width
+
+
+class Vgg(nn.Module):
+    """Seven blocks down, seven up with skips, heads at the four finest scales, each fed by the coarser one.
+
+    Blocks convolve with stride 1 and then 2, as the release does and not as the supplement's table has it. No
+    normalisation; Xavier-uniform weights, zero biases. 31,600,072 parameters at width 1 and 2 outputs.
+    """
+
+    multiple: ClassVar[int] = 128
+
+    def __init__(self, width: float = 1.0, outputs: int = 2) -> None:
+        super().__init__()
+        down = [max(1, round(width * c)) for c in ENCODER]
+        up = [max(1, round(width * c)) for c in DECODER]
+        self.blocks = nn.ModuleList(map(_Block, [3, *down], down, KERNELS))
+        self.stages = nn.ModuleList()  # coarsest first
+        for s in reversed(range(len(up))):
+            below = down[s] if s == len(up) - 1 else up[s + 1]
+            extra = (down[s - 1] if s > 0 else 0) + (outputs if s < HEADS - 1 else 0)
+            self.stages.append(_Stage(below, up[s], extra, outputs if s < HEADS else 0))
+        self.apply(_initialise)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        skips = [image]
+        for block in self.blocks:
+            skips.append(block(skips[-1]))
+        x, heads = skips.pop(), list[Tensor]()
+        for stage in self.stages:
+            skip = skips.pop()
+            extra = [skip] if skips else []
+            extra += [_twice(MOST * h.sigmoid()) for h in heads[-1:]]
+            x, raw = stage(x, extra)
+            heads += raw
+        return heads[::-1]
+
+
+class _Block(nn.Module):
+    def __init__(self, into: int, out: int, kernel: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(into, out, kernel, 1, kernel // 2)
+        self.second = nn.Conv2d(out, out, kernel, 2, kernel // 2)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
+        return F.elu(self.second(F.elu(self.first(x))))
+
+
+class _Stage(nn.Module):
+    def __init__(self, into: int, out: int, extra: int, outputs: int) -> None:
+        super().__init__()
+        self.up = nn.Conv2d(into, out, 3, 1, 1)
+        self.merge = nn.Conv2d(out + extra, out, 3, 1, 1)
+        self.head = nn.Conv2d(out, outputs, 3, 1, 1) if outputs else None
+
+    def forward(self, x: Float[Tensor, "b c h w"], extra: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Features twice as large, and what its head reads from them (an empty list without a head)."""
+        x = F.elu(self.merge(torch.cat([F.elu(self.up(_twice(x))), *extra], 1)))
+        return x, [] if self.head is None else [self.head(x)]
+
+
+def _twice(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,91 @@
+import torch
+
+from cyclopean.losses import (
+    berhu,
+    dissimilarity,
+    gradients,
+    item_mean,
+    photometric,
+    pyramid,
+    scale_invariant_log,
+    smoothness,
+    ssim,
+    ssim_reflected,
+    weighted_mean,
+)
+
+
+def nchw(x):
+    return x.permute(0, 3, 1, 2)
+
+
+def test_reflected_ssim_is_monodepth2s(golden):
+    truth = golden("md2_ssim")
+    ours = dissimilarity(ssim_reflected(truth["x"], truth["y"]))
+    torch.testing.assert_close(ours, truth["ssim_loss"], atol=2e-5, rtol=0)
+
+
+def test_whole_window_ssim_is_monodepths(golden):
+    truth = golden("md1_losses")
+    ours = dissimilarity(ssim(nchw(truth["left_est0"]), nchw(truth["left"])))
+    torch.testing.assert_close(nchw(truth["ssim_map0"]), ours, atol=5e-5, rtol=0)
+
+
+def test_smoothness_is_monodepth2s(golden):
+    truth = golden("md2_smooth")
+    d, everywhere = truth["disp"], torch.ones_like(truth["disp"])
+    assert torch.isclose(smoothness(d, truth["img"], everywhere), truth["loss_raw"], rtol=1e-5)
+    normalised = d / (d.mean((2, 3), keepdim=True) + 1e-7)
+    assert torch.isclose(smoothness(normalised, truth["img"], everywhere), truth["loss_mean_normalised"], rtol=1e-5)
+
+
+def test_the_pyramid_is_by_area(golden):
+    truth = golden("md1_losses")
+    torch.testing.assert_close(pyramid(nchw(truth["left"]), 4)[3], nchw(truth["left_pyr3"]), atol=1e-6, rtol=0)
+
+
+def test_photometric_is_085_dssim_plus_015_l1():
+    x, y = torch.rand(2, 3, 8, 9), torch.rand(2, 3, 8, 9)
+    expected = 0.85 * dissimilarity(ssim_reflected(x, y)).mean(1) + 0.15 * (x - y).abs().mean(1)
+    torch.testing.assert_close(photometric(x, y)[:, 0], expected)
+    assert photometric(x, x).abs().max() < 1e-5
+
+
+def test_weighted_mean_ignores_what_has_no_weight_even_nan():
+    values = torch.tensor([[1.0, 5.0], [float("nan"), 3.0]])[None, None].requires_grad_()
+    weight = torch.tensor([[1.0, 1.0], [0.0, 2.0]])[None, None]
+    mean = weighted_mean(values, weight)
+    assert mean.item() == 3.0
+    mean.backward()
+    assert values.grad is not None
+    assert values.grad.flatten().tolist() == [0.25, 0.25, 0.0, 0.5]
+
+
+def test_weighted_mean_of_nothing_is_zero():
+    assert weighted_mean(torch.full((1, 2, 3, 3), torch.inf), torch.zeros(1, 1, 3, 3)).item() == 0
+
+
+def test_gradients_compare_neighbours_at_each_step():
+    ramp = torch.arange(16.0).expand(1, 1, 16, 16)
+    assert gradients(ramp, torch.ones_like(ramp), 3).item() == 1 + 2 + 4
+    assert gradients(torch.full_like(ramp, 7), torch.ones_like(ramp), 3).item() == 0
+
+
+def test_gradients_stop_at_unknown_pixels():
+    values, weight = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    values[..., 2], weight[..., 2] = torch.nan, 0
+    assert gradients(values, weight, 1).item() == 0
+
+
+def test_berhu_is_linear_then_quadratic():
+    error = torch.tensor([0.0, 0.1, -0.2, 1.0])[None, None, None]
+    expected = torch.tensor([0.0, 0.1, 0.2, (1 + 0.04) / 0.4])[None, None, None]
+    torch.testing.assert_close(berhu(error, torch.ones_like(error)), expected)
+    assert berhu(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)).abs().max() == 0
+
+
+def test_scale_invariant_log_forgives_a_factor():
+    error, weight = torch.randn(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
+    torch.testing.assert_close(scale_invariant_log(error + 3, weight, 1.0), scale_invariant_log(error, weight, 1.0))
+    torch.testing.assert_close(scale_invariant_log(error, weight, 0.0), error.square().mean())
+    assert item_mean(error, weight).shape == (2, 1, 1, 1)
