@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +18,13 @@ Seen = Bool[Tensor, "b h w"]
 STEEPEST = 1e-3
 
 
+@runtime_checkable  # so that annotations can be checked while tests run
 class Camera(Protocol):
     """What the equation other.project(R @ camera.rays(uv) + rho * t) asks of a camera. Frame: x right, y down, z forward."""
 
     border: ClassVar[Border]
 
-    def rays(self, uv: Uv) -> Points:
+    def rays(self, uv: Float[Tensor, "#b h w 2"]) -> Points:
         """Direction of each pixel, scaled so that `depth * rays` is the point."""
         ...
 
@@ -59,7 +60,7 @@ class Pinhole:
     center: Float[Tensor, "b 2"]
     border: ClassVar[Border] = "edge"
 
-    def rays(self, uv: Uv) -> Points:
+    def rays(self, uv: Float[Tensor, "#b h w 2"]) -> Points:
         xy = (uv - self.center[:, None, None]) / self.focal[:, None, None]
         return torch.cat([xy, torch.ones_like(xy[..., :1])], -1)
 
@@ -94,19 +95,22 @@ class Equirectangular:
 
     border: ClassVar[Border] = "sphere"
 
-    def rays(self, uv: Uv) -> Points:
+    def rays(self, uv: Float[Tensor, "#b h w 2"]) -> Points:
         longitude = (uv[..., 0] - 0.5) * (2 * math.pi)
         latitude = (0.5 - uv[..., 1]) * math.pi
         x, y, z = latitude.cos() * longitude.sin(), -latitude.sin(), latitude.cos() * longitude.cos()
         return torch.stack([x, y, z], -1)
 
     def sees(self, points: Points) -> Seen:
-        return (points != 0).any(-1)
+        return points.square().sum(-1) >= torch.finfo(points.dtype).tiny
 
     def project(self, points: Points) -> Uv:
         x, y, z = points.unbind(-1)
+        # Straight up and down longitude is any and has no derivative: there it is 0 with gradient 0, not NaN.
+        at_pole = x.square() + z.square() < torch.finfo(points.dtype).tiny
+        z = torch.where(at_pole, 1, z)
         longitude = torch.atan2(x, z)
-        latitude = torch.atan2(-y, torch.hypot(x, z))
+        latitude = torch.atan2(-y, torch.where(at_pole, 0, torch.hypot(x, z)))
         return torch.stack([longitude / (2 * math.pi) + 0.5, 0.5 - latitude / math.pi], -1)
 
     def depth(self, points: Points) -> Float[Tensor, "b 1 h w"]:
