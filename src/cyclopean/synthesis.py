@@ -16,17 +16,17 @@ Image = Float[Tensor, "b c h w"]
 def pull(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
     """For each of my pixels, fetch from the other image at `uv`, bilinearly (inverse warping).
 
-    Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and goes on half a turn away past a
-    pole. Spatial transformers as used by Monodepth, sec. 3.1. The half-pixel rule: align_corners=False, here only.
+    Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and goes on half a turn away
+    past a pole. Spatial transformers as used by Monodepth, sec. 3.1. The half-pixel rule: align_corners=False, here only.
     """
     if border == "sphere":
-        image, uv = _around(image), _uv_around(uv, image)
+        image, uv = _around(image), _uv_around(uv, (image.shape[-2], image.shape[-1]))
     mode = "border" if border == "edge" else "zeros"
     return F.grid_sample(image, 2 * uv - 1, mode="bilinear", padding_mode=mode, align_corners=False)
 
 
 def pull_linearized(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
-    """`pull`, linearised: the same value, but d/duv is the image's central difference fetched at `uv` (Garg et al., Eq. 3)."""
+    """`pull`, linearised: the same value, but d/duv is the central difference fetched at `uv` (Garg et al., Eq. 3)."""
     h, w = image.shape[-2:]
     wide = _around(image) if border == "sphere" else F.pad(image, (1, 1, 1, 1), mode="replicate")
     du = (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) * (w / 2)
@@ -77,13 +77,16 @@ def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
 
     Layers are taken one by one and accumulated, never stacked.
     """
-    probabilities = logits.softmax(1)
-    total: Tensor | None = None
-    for n, layer in enumerate(layers):
-        term = probabilities[:, n : n + 1] * layer
-        total = term if total is None else total + term
-    if total is None:
-        raise InputError("blend was given no layers; it needs one per logit.")
+    probabilities = logits.softmax(1).split(1, 1)
+    total, count = torch.zeros_like(probabilities[0]), 0
+    for layer in layers:
+        count += 1
+        if count > len(probabilities):
+            break
+        total = total + probabilities[count - 1] * layer
+    if count != len(probabilities):
+        given = "more" if count > len(probabilities) else count
+        raise InputError(f"blend needs one layer per logit: {len(probabilities)} logits, {given} layers were given.")
     return total
 
 
@@ -103,17 +106,15 @@ def _fold(uv: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
     return torch.stack([u, torch.where(past, 2 - v, v)], -1)
 
 
-def _uv_around(uv: Float[Tensor, "b h w 2"], image: Image) -> Float[Tensor, "b h w 2"]:
-    h, w = image.shape[-2:]
-    size = uv.new_tensor([w, h])
-    return (_fold(uv) * size + 1) / (size + 2)
+def _uv_around(uv: Float[Tensor, "b h w 2"], size: tuple[int, int]) -> Float[Tensor, "b h w 2"]:
+    h, w = size
+    extent = uv.new_tensor([w, h])
+    return (_fold(uv) * extent + 1) / (extent + 2)
 
 
 def _around(image: Image) -> Float[Tensor, "b c h2 w2"]:
     """A panorama with one pixel more on every side: across the seam, and past the poles half a turn away."""
-    w = image.shape[-1]
-    if w % 2:
-        raise InputError(f"a panorama needs an even width to go on past its poles, this one has {w}; resize it.")
+    w = _even(image.shape[-1])
     top, bottom = image[..., :1, :].roll(w // 2, -1), image[..., -1:, :].roll(w // 2, -1)
     return F.pad(torch.cat([top, image, bottom], -2), (1, 1, 0, 0), mode="circular")
 
@@ -123,8 +124,14 @@ def _around_transposed(canvas: Float[Tensor, "b c h2 w2"]) -> Image:
     inner = canvas[..., 1:-1].clone()
     inner[..., -1] += canvas[..., 0]
     inner[..., 0] += canvas[..., -1]
-    w = inner.shape[-1]
+    w = _even(inner.shape[-1])
     image = inner[..., 1:-1, :].clone()
     image[..., 0, :] += inner[..., 0, :].roll(-(w // 2), -1)
     image[..., -1, :] += inner[..., -1, :].roll(-(w // 2), -1)
     return image
+
+
+def _even(width: int) -> int:
+    if width % 2:
+        raise InputError(f"a panorama needs an even width to go on past its poles, this one has {width}; resize it.")
+    return width

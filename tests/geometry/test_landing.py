@@ -260,8 +260,8 @@ def test_the_first_order_overshoots_near_things():
 
 def test_monodepth2_projection(golden):
     """Golden `md2_project`. Its K puts the first pixel's centre at (0, 0), so half a pixel is added when reading it.
-    Its coordinates are normalised by W - 1, for align_corners=True: in our uv the same positions read (x + 1/2) / W, and
-    sampled so colours agree. With align_corners=False (torch's later default) they mean uv = x / (W - 1), a stretched
+    Its coordinates are normalised by W - 1, for align_corners=True: in our uv the same positions read (x + 1/2) / W, so
+    colours agree. With align_corners=False (torch's later default) they mean uv = x / (W - 1), a stretched
     picture: that array is matched by saying so, and its positions differ from the first by up to half a pixel.
     """
     arrays = golden("md2_project")
