@@ -104,6 +104,8 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: T) -> T:
 
 def _merge(values: list[Any]) -> Any:
     first = values[0]
+    if any((v is None) != (first is None) for v in values):
+        raise ValueError("samples of one batch must all have a field (a pose, frames, zoom) or all lack it")
     if isinstance(first, Tensor):
         return torch.cat(values)
     if isinstance(first, tuple) and first and isinstance(first[0], str):

@@ -17,7 +17,7 @@ def pull(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[
     """For each of my pixels, fetch from the other image at `uv`, bilinearly (inverse warping).
 
     Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and goes on half a turn away
-    past a pole. Spatial transformers as used by Monodepth, sec. 3.1. The half-pixel rule: align_corners=False, here only.
+    past a pole. Spatial transformers, as in Monodepth, sec. 3.1. The half-pixel rule: align_corners=False, here only.
     """
     if border == "sphere":
         image, uv = _around(image), _uv_around(uv, (image.shape[-2], image.shape[-1]))
