@@ -1,0 +1,233 @@
+"""DepthMap: a map of depth that knows what its numbers are, converts what can be converted and refuses the rest.
+
+In memory larger is always nearer. On disk any kind may stand; the sidecar says which. See docs/formats.md.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cyclopean.depthmap.appearing import appearing
+from cyclopean.depthmap.formats import READERS, WRITERS
+from cyclopean.depthmap.sidecar import (
+    EXAMPLE,
+    Ambiguity,
+    AnyCamera,
+    Kind,
+    Maker,
+    Sidecar,
+    Unit,
+    read_sidecar,
+    sidecar_path,
+    to_json,
+)
+from cyclopean.errors import InputError, unknown_name
+from cyclopean.geometry import pixel_grid
+
+Held = Literal["inverse_depth", "disparity", "inverse_distance"]
+Map = Float[Tensor, "1 1 h w"]
+
+
+@dataclass(frozen=True)
+class DepthMap:
+    """Inverse depth of one picture and what it means.
+
+    `inverse_depth`: larger = nearer, 0 = infinitely far, NaN where `valid` is False. `kind` says what it is: 1/depth, a
+    rectified disparity (fraction of the image width) or 1/distance. `unit` is that of depth: "m", or "relative" when
+    the scale is unknown; `ambiguity` says what is unknown: nothing (metric), a factor (scale), or a factor and an
+    offset of the inverse depth (affine). `camera` None: not known.
+    """
+
+    inverse_depth: Map
+    kind: Held
+    unit: Unit
+    camera: AnyCamera | None
+    valid: Bool[Tensor, "1 1 h w"]
+    model: Maker | None
+    ambiguity: Ambiguity
+
+    def __post_init__(self) -> None:
+        if self.valid.shape != self.inverse_depth.shape:
+            raise ValueError(
+                f"valid {tuple(self.valid.shape)} and inverse_depth {tuple(self.inverse_depth.shape)} differ"
+            )
+        if (self.unit == "m") != (self.ambiguity == "metric"):
+            raise ValueError(
+                f"unit {self.unit!r} contradicts ambiguity {self.ambiguity!r}: metres are metric and only they"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.inverse_depth.shape[-2], self.inverse_depth.shape[-1]
+
+    def numbers(self, kind: Kind) -> Map:
+        """This map as numbers of `kind`, in `unit`; NaN where unknown, depth and distance `inf` at infinity.
+
+        Raises InputError for what cannot be known: depth from an affine map, disparity without a rig, distance without
+        a camera.
+        """
+        if kind == self.kind:
+            return self.inverse_depth
+        if kind == "disparity":
+            raise InputError(
+                "disparity needs the focal length and baseline of a stereo rig, this map has none; ask for depth."
+            )
+        if self.ambiguity == "affine":
+            raise InputError(
+                f"{kind} cannot be read off a map known only up to scale and shift; align it with true depth first."
+            )
+        inverse = self._inverse(radial=kind.endswith("distance"))
+        return inverse if kind.startswith("inverse") else torch.where(inverse >= 0, 1 / inverse.abs(), torch.nan)
+
+    def metres(self, kind: Literal["depth", "distance"] = "depth") -> Map:
+        """Depth (z for a pinhole) or distance in metres. Raises InputError when the map has no metric scale."""
+        if self.unit != "m":
+            raise InputError("a relative map has no metres; use a metric model, or align it with a known depth first.")
+        return self.numbers(kind)
+
+    def save(self, path: str | Path) -> None:
+        """Write to `path`; its suffix names the format (.npy, .npz, .exr, .pfm, 16-bit .png). A sidecar goes along."""
+        path = Path(path)
+        _refuse_shared_stem(path)
+        with appearing(path.parent) as folder:
+            write([folder / path.name], self)
+
+    def _inverse(self, *, radial: bool) -> Map:
+        """1/distance if `radial`, else 1/depth; a disparity counts as 1/depth up to its unknown factor."""
+        if radial == (self.kind == "inverse_distance"):
+            return self.inverse_depth
+        length = _ray_length(self.camera, self.inverse_depth)
+        return self.inverse_depth / length if radial else self.inverse_depth * length
+
+
+def from_numbers(
+    numbers: Float[Tensor, "1 1 h w"],
+    kind: Kind,
+    unit: Unit = "relative",
+    *,
+    camera: AnyCamera | None = None,
+    model: Maker | None = None,
+    ambiguity: Ambiguity | None = None,
+) -> DepthMap:
+    """A DepthMap from numbers of any kind. Depth and distance are known from above 0 to `inf`, the rest when finite."""
+    away = kind in ("depth", "distance")
+    valid = numbers > 0 if away else numbers.isfinite()
+    known = torch.where(valid, numbers, torch.nan)
+    ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
+    held: Held = {"depth": "inverse_depth", "distance": "inverse_distance"}.get(kind, kind)  # type: ignore[assignment]
+    return DepthMap(1 / known if away else known, held, unit, camera, valid, model, ambiguity)
+
+
+def write(
+    paths: Iterable[Path],
+    depth: DepthMap,
+    source: str | None = None,
+    source_size: tuple[int, int] | None = None,
+    also: tuple[str, ...] = (),
+) -> list[Path]:
+    """Write `depth` to every path (the suffix names the format) and one sidecar per stem; returns all paths written.
+
+    `source` names the picture it belongs to; `also` names further files made from it, so that folder runs skip them.
+    """
+    paths = list(paths)
+    numbers = depth.inverse_depth[0, 0].to(torch.float32).cpu().numpy()
+    written = []
+    for stem in dict.fromkeys(path.with_suffix("") for path in paths):
+        own = [path for path in paths if path.with_suffix("") == stem]
+        if len(own) > 1 and any(path.suffix.lower() == ".png" for path in own):
+            raise ValueError(f"{stem.name}.png needs a stem of its own: its sidecar holds the scale of its numbers")
+        coding: dict[str, float] = {}
+        for path in own:
+            coding |= writer(path)(path, numbers, depth.kind)
+        card = Sidecar(
+            depth.kind, depth.unit, depth.ambiguity, depth.camera, depth.model, source, source_size, depth.size,
+            **coding, files=(*(path.name for path in own), *also),
+        )  # fmt: skip
+        side = stem.with_name(stem.name + ".json")
+        side.write_text(json.dumps(to_json(card), indent=2) + "\n")
+        written += [*own, side]
+    return written
+
+
+def writer(path: Path) -> Any:
+    """The function that writes the format of `path`'s suffix; InputError names the known ones."""
+    if path.suffix.lower() not in WRITERS:
+        raise unknown_name("depth format", path.suffix, WRITERS)
+    return WRITERS[path.suffix.lower()]
+
+
+def read(path: Path) -> DepthMap:
+    """The depth map of a file and its sidecar; a file without one holds disparity, larger = nearer (PNG needs one).
+
+    Raises InputError for files that are no depth maps, for a sidecar that contradicts its file, and for missing files.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no depth file {path}; check the path.")
+    if path.suffix.lower() not in READERS:
+        raise InputError(f"{path} is no depth file: give {', '.join(READERS)} (a 16-bit .png needs its sidecar).")
+    raw, named = READERS[path.suffix.lower()](path)
+    array = _plane(path, raw)
+    card = _card(path, named, array.shape)
+    values = torch.from_numpy((card.offset + card.scale * array).astype(np.float32))
+    numbers = torch.where(torch.from_numpy(array == card.unknown), torch.nan, values)[None, None]
+    depth = from_numbers(numbers, card.kind, card.unit, camera=card.camera, model=card.model, ambiguity=card.ambiguity)
+    if not bool(depth.valid.any()):
+        raise InputError(f"{path} has no known depth: every value is NaN or means unknown.")
+    return depth
+
+
+def _card(path: Path, named: str | None, size: tuple[int, ...]) -> Sidecar:
+    """The sidecar of `path`, checked against what the file says itself; without one, what such a file means."""
+    card = read_sidecar(path)
+    side = sidecar_path(path).name
+    if card is None and path.suffix.lower() == ".png":
+        raise InputError(f"{path} does not say what its numbers mean: put {side} beside it, such as {EXAMPLE}")
+    if card is None:
+        return Sidecar(named or "disparity")  # type: ignore[arg-type]
+    if named and named != card.kind:
+        raise InputError(f"{path} holds {named!r} but {side} says {card.kind!r}; correct one of them.")
+    if card.size and card.size != size:
+        raise InputError(f"{path} is {_wxh(size)} but {side} says {_wxh(card.size)}; they do not belong together.")
+    return card
+
+
+def _refuse_shared_stem(path: Path) -> None:
+    """A 16-bit PNG's sidecar holds the scale of its numbers: no other file may share it."""
+    earlier = read_sidecar(path)
+    others = [name for name in earlier.files if name != path.name] if earlier else []
+    if others and ".png" in (path.suffix.lower(), *(Path(name).suffix.lower() for name in others)):
+        raise InputError(f"{sidecar_path(path)} belongs to {', '.join(others)}; save {path.name} under another stem.")
+
+
+def _plane(path: Path, array: NDArray[Any]) -> NDArray[np.float64]:
+    """`array` as one plane (h, w) of float64; leading and trailing axes of one element are dropped."""
+    shape = array.shape
+    while array.ndim > 2 and 1 in (array.shape[0], array.shape[-1]):
+        array = array[0] if array.shape[0] == 1 else array[..., 0]
+    if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path} holds {array.dtype} of shape {shape}; a depth map is one plane (height, width) of numbers."
+        )
+    return array.astype(np.float64)
+
+
+def _ray_length(camera: AnyCamera | None, like: Map) -> Map:
+    if camera is None:
+        raise InputError(
+            "depth and distance differ by the camera, and this map has none; give its camera in the sidecar."
+        )
+    rays = camera.rays(pixel_grid((like.shape[-2], like.shape[-1]), like))
+    return torch.linalg.vector_norm(rays, dim=-1)[:, None]
+
+
+def _wxh(size: tuple[int, ...]) -> str:
+    return f"{size[1]}x{size[0]}"
