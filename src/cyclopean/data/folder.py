@@ -25,7 +25,7 @@ from cyclopean.sample import Sample, View, view
 
 # Names of the two folders of a stereo set, in use by well-known data sets.
 PAIRS = (("left", "right"), ("image_l", "image_r"), ("image_02", "image_03"), ("image_2", "image_3"), ("im0", "im1"))
-FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 20.0}
+FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0}
 
 
 class FolderDataset(Dataset[Sample]):
@@ -65,9 +65,12 @@ class FolderDataset(Dataset[Sample]):
         return Sample(target, sources, self._depth(stem, size), name=(name,))
 
     def far(self, index: int) -> float:
-        """The largest depth that counts when judging, metres: of `dataset.json`, else by family, else 80."""
+        """The largest depth that counts when judging, metres: "far" of its JSON file, else by family, else 80."""
+        values = self.description if self.calibration is None else self.calibration
+        if _positive(values.get("far")):
+            return float(values["far"])
         family = self._camera_file(self.stems[index]).get("family") if self.calibration is None else None
-        return float(self.description.get("far", FAR.get(str(family), 80.0)))
+        return FAR.get(str(family), 80.0)
 
     def _cameras(self, stem: str, size: tuple[int, int]) -> tuple[Camera, Callable[[str], Tensor], str]:
         if self.calibration is not None:

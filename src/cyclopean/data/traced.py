@@ -1,0 +1,50 @@
+"""Path-traced test scenes with exact depth: rectified pairs of rooms and streets."""
+
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from cyclopean.data.reading import existing_folder, read_array, read_image, read_json
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, translation
+from cyclopean.sample import Sample, view
+
+FAR = {"indoor": 20.0, "street": 80.0}
+
+
+class TracedDataset(Dataset[Sample]):
+    """Scenes `indoor_*`, `street_*` of a flat folder: `NAME_{left,right}.png`, `NAME_left_depth.npz`, `NAME.json`.
+
+    The JSON gives the focal length in pixels and the baseline in metres; the depth of the left picture is z in metres,
+    inf for sky. Names are `indoor/000`. Panoramas (`indoor360_*`) in the same folder are passed over.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        folder = existing_folder(path)
+        self.scenes = sorted(p for kind in FAR for p in folder.glob(f"{kind}_*.json"))
+        if not self.scenes:
+            raise InputError(
+                f"{folder} holds no traced scene; it needs files such as street_000.json and street_000_left.png."
+            )
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> Sample:
+        scene = self.scenes[index].with_suffix("")
+        values = read_json(self.scenes[index])
+        left, right = (read_image(scene.with_name(f"{scene.name}_{side}.png")) for side in ("left", "right"))
+        height, width = left.shape[-2:]
+        try:
+            focal, baseline = float(values["focal"]), float(values["baseline"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f'{self.scenes[index]} lacks "focal" (pixels) or "baseline" (metres).') from error
+        camera = Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
+        source = view(right, camera, translation(torch.tensor([[-baseline, 0.0, 0.0]])))
+        depth = read_array(scene.with_name(f"{scene.name}_left_depth.npz"))
+        return Sample(view(left, camera), (source,), depth, name=(scene.name.replace("_", "/", 1),))
+
+    def far(self, index: int) -> float:
+        """The largest depth that counts, metres: 80 on streets, 20 in rooms."""
+        return FAR[self.scenes[index].name.split("_")[0]]
