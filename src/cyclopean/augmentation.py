@@ -1,0 +1,272 @@
+"""Sample -> Sample. Nothing is drawn in hidden: every random function takes the generator it draws from.
+
+Geometry changes pictures, cameras, poses, windows and truth together; colour changes what is `seen`, and for Monodepth
+what losses compare with too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, invert, mirror
+from cyclopean.sample import Sample, View
+
+Augmentation = Callable[[Sample, Generator], Sample]
+Image = Float[Tensor, "b 3 h w"]
+Box = tuple[int, int, int, int]  # top, left, height, width in pixels
+
+
+@dataclass(frozen=True)
+class Steps:
+    """All of them, one after the other."""
+
+    steps: tuple[Augmentation, ...]
+
+    def __call__(self, sample: Sample, generator: Generator) -> Sample:
+        for step in self.steps:
+            sample = step(sample, generator)
+        return sample
+
+
+@dataclass(frozen=True)
+class Sometimes:
+    """`step` with that probability, else the sample as it is."""
+
+    probability: float
+    step: Augmentation
+
+    def __call__(self, sample: Sample, generator: Generator) -> Sample:
+        return self.step(sample, generator) if uniform(generator, 0, 1) < self.probability else sample
+
+
+def uniform(generator: Generator, low: float, high: float) -> float:
+    """One number in [low, high)."""
+    return low + (high - low) * torch.rand((), generator=generator).item()
+
+
+# --- geometry ---------------------------------------------------------------------------------------------------------
+
+
+def mirror_sample(sample: Sample) -> Sample:
+    """Everything seen in a mirror; target and sources keep their roles, so a source on the right is now on the left."""
+    frames = None if sample.frames is None else sample.frames.flip(-1)
+    sources = tuple(_mirrored(v) for v in sample.sources)
+    return replace(sample, target=_mirrored(sample.target), sources=sources, depth=sample.depth.flip(-1), frames=frames)
+
+
+def flip_stereo(sample: Sample) -> Sample:
+    """A stereo pair in a mirror with its roles swapped: the source stays on the right.
+
+    The new target is the old source, whose truth nobody told: depth is NaN.
+    """
+    if len(sample.sources) != 1 or sample.sources[0].from_target is None:
+        raise InputError("flipping with a swap needs one source with a known pose; use mirror_sample for other rigs.")
+    source = sample.sources[0]
+    pose = source.from_target
+    assert pose is not None
+    eye = torch.eye(4, dtype=pose.dtype, device=pose.device).expand_as(pose)
+    target, source = replace(source, from_target=eye), replace(sample.target, from_target=invert(pose))
+    swapped = replace(sample, target=target, sources=(source,), depth=torch.full_like(sample.depth, torch.nan))
+    if sample.frames is not None:
+        swapped = replace(swapped, frames=sample.frames.flip(1))
+    return mirror_sample(swapped)
+
+
+def crop(sample: Sample, box: Box) -> Sample:
+    """The same part (top, left, height, width in pixels) of every view; cameras and windows follow. Pinholes only."""
+    h, w = sample.depth.shape[-2:]
+    top, left, height, width = box
+    if not (top >= 0 and left >= 0 and 0 < height <= h - top and 0 < width <= w - left):
+        raise InputError(
+            f"cannot crop {height}x{width} at ({top}, {left}) out of {h}x{w} pixels; choose a part inside."
+        )
+    part = sample.depth.new_tensor([left / w, top / h, (left + width) / w, (top + height) / h])
+    cut = sample.depth[..., top : top + height, left : left + width]
+    views = [_cropped(v, box, part.expand(len(sample), 4)) for v in (sample.target, *sample.sources)]
+    return replace(sample, target=views[0], sources=tuple(views[1:]), depth=cut)
+
+
+def resize(sample: Sample, size: tuple[int, int]) -> Sample:
+    """Every view and the truth at another (height, width): colours by area, truth and validity by nearest pixel.
+
+    No camera changes, cameras know no resolution.
+    """
+    if tuple(sample.depth.shape[-2:]) == size:
+        return sample
+    views = [_resized(v, size) for v in (sample.target, *sample.sources)]
+    depth = F.interpolate(sample.depth, size, mode="nearest-exact")
+    return replace(sample, target=views[0], sources=tuple(views[1:]), depth=depth)
+
+
+@dataclass(frozen=True)
+class Resize:
+    """`resize` as a step."""
+
+    size: tuple[int, int]
+
+    def __call__(self, sample: Sample, generator: Generator) -> Sample:  # noqa: ARG002
+        return resize(sample, self.size)
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """A random part at least `smallest` as high as the largest that fits, at `size` (height, width).
+
+    Its aspect is that of `size` times a factor in [1/stretch, stretch]. Teaches many fields of view.
+    """
+
+    size: tuple[int, int]
+    smallest: float
+    stretch: float
+
+    def __call__(self, sample: Sample, generator: Generator) -> Sample:
+        h, w = sample.depth.shape[-2:]
+        aspect = self.size[1] / self.size[0] * self.stretch ** uniform(generator, -1, 1)
+        height = min(h, w / aspect) * uniform(generator, self.smallest, 1)
+        rows, columns = min(h, max(1, round(height))), min(w, max(1, round(height * aspect)))
+        top = round(uniform(generator, 0, 1) * (h - rows))
+        left = round(uniform(generator, 0, 1) * (w - columns))
+        return resize(crop(sample, (top, left, rows, columns)), self.size)
+
+
+def flipped(sample: Sample, _: Generator) -> Sample:
+    """`flip_stereo` as a step."""
+    return flip_stereo(sample)
+
+
+def mirrored(sample: Sample, _: Generator) -> Sample:
+    """`mirror_sample` as a step."""
+    return mirror_sample(sample)
+
+
+def _mirrored(v: View) -> View:
+    u0, v0, u1, v1 = v.window.unbind(-1)
+    return View(
+        image=v.image.flip(-1),
+        seen=v.seen.flip(-1),
+        camera=v.camera.mirrored(),
+        from_target=None if v.from_target is None else mirror(v.from_target),
+        window=torch.stack([1 - u1, v0, 1 - u0, v1], -1),
+        valid=v.valid.flip(-1),
+    )
+
+
+def _cropped(v: View, box: Box, part: Float[Tensor, "b 4"]) -> View:
+    if not isinstance(v.camera, Pinhole):
+        raise InputError("only pinhole pictures can be cropped; a panorama's neighbours are all around it.")
+    top, left, height, width = box
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    corner, extent = v.window[:, :2], v.window[:, 2:] - v.window[:, :2]
+    window = torch.cat([corner + part[:, :2] * extent, corner + part[:, 2:] * extent], 1)
+    camera = v.camera.cropped(part)
+    image, seen, valid = (x[..., rows, columns] for x in (v.image, v.seen, v.valid))
+    return View(image, seen, camera, v.from_target, window, valid)
+
+
+def _resized(v: View, size: tuple[int, int]) -> View:
+    image = resize_image(v.image, size)
+    seen = image if v.seen is v.image else resize_image(v.seen, size)
+    valid = F.interpolate(v.valid.to(image.dtype), size, mode="nearest-exact") > 0
+    return View(image, seen, v.camera, v.from_target, v.window, valid)
+
+
+def resize_image(image: Image, size: tuple[int, int]) -> Float[Tensor, "b 3 h2 w2"]:
+    """Colours at another (height, width), each new pixel a weighted mean of those under it."""
+    return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+
+# --- colour -----------------------------------------------------------------------------------------------------------
+
+
+def monodepth_colour(sample: Sample, generator: Generator) -> Sample:
+    """Gamma in [0.8, 1.2], then brightness in [0.5, 2], then each channel by [0.8, 1.2]; one draw for all views.
+
+    Monodepth's, which also compares with the changed images: both `seen` and `image` change.
+    """
+    gamma, brightness = uniform(generator, 0.8, 1.2), uniform(generator, 0.5, 2.0)
+    channels = 0.8 + 0.4 * torch.rand(3, generator=generator)
+
+    def change(image: Image) -> Image:
+        return (image**gamma * (brightness * channels.to(image)[:, None, None])).clamp(0, 1)
+
+    return _every_view(sample, lambda v: replace(v, image=change(v.image), seen=change(v.seen)))
+
+
+def strong_colour(sample: Sample, generator: Generator) -> Sample:
+    """What the network sees becomes another camera's picture: balance, gamma, contrast, saturation, sometimes grey.
+
+    For data that must stand for all photographs. Losses still compare with the untouched images.
+    """
+    gamma, gain = 2 ** uniform(generator, -0.6, 0.6), 2 ** uniform(generator, -0.5, 0.5)
+    balance = 0.8 + 0.4 * torch.rand(3, generator=generator)
+    contrast = uniform(generator, 0.6, 1.4)
+    saturation = 0.0 if uniform(generator, 0, 1) < 0.1 else uniform(generator, 0.3, 1.6)
+
+    def change(image: Image) -> Image:
+        x = image.clamp(1e-3, 1) ** gamma * (gain * balance.to(image)[:, None, None])
+        mean = x.mean((1, 2, 3), keepdim=True)
+        x = mean + contrast * (x - mean)
+        grey = x.mean(1, keepdim=True)
+        return (grey + saturation * (x - grey)).clamp(0, 1)
+
+    return _seen(sample, change)
+
+
+def blurred(sample: Sample, generator: Generator) -> Sample:
+    """What is seen is out of focus or was enlarged: a Gaussian of up to 1.5 pixels."""
+    kernel = _gaussian(uniform(generator, 0.3, 1.5))
+    return _seen(sample, lambda image: _blur(image, kernel.to(image)))
+
+
+def noisy(sample: Sample, generator: Generator) -> Sample:
+    """What is seen has sensor noise: standard deviation up to 0.05, coarser on some."""
+    deviation, step = uniform(generator, 0.0, 0.05), 1 + int(uniform(generator, 0, 2))
+
+    def change(image: Image) -> Image:
+        h, w = image.shape[-2:]
+        grain = torch.randn(len(image), 3, -(-h // step), -(-w // step), generator=generator).to(image)
+        grain = F.interpolate(grain, (h, w), mode="nearest-exact")
+        return (image + deviation * grain).clamp(0, 1)
+
+    return _seen(sample, change)
+
+
+def erased(sample: Sample, generator: Generator) -> Sample:
+    """What is seen has a patch of one colour over up to a sixth of each side, so that context must fill in."""
+    h, w = sample.depth.shape[-2:]
+    rows, columns = (max(1, int(n * uniform(generator, 0.02, 1 / 6))) for n in (h, w))
+    top, left = int(uniform(generator, 0, h - rows)), int(uniform(generator, 0, w - columns))
+    colour = torch.rand(3, 1, 1, generator=generator)
+
+    def change(image: Image) -> Image:
+        patched = image.clone()
+        patched[..., top : top + rows, left : left + columns] = colour.to(image)
+        return patched
+
+    return _seen(sample, change)
+
+
+def _seen(sample: Sample, change: Callable[[Image], Image]) -> Sample:
+    return _every_view(sample, lambda v: replace(v, seen=change(v.seen)))
+
+
+def _every_view(sample: Sample, change: Callable[[View], View]) -> Sample:
+    return replace(sample, target=change(sample.target), sources=tuple(map(change, sample.sources)))
+
+
+def _gaussian(deviation: float) -> Float[Tensor, " k"]:
+    reach = max(1, round(3 * deviation))
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation) ** 2)
+    return taps / taps.sum()
+
+
+def _blur(image: Image, kernel: Float[Tensor, " k"]) -> Image:
+    reach = len(kernel) // 2
+    taps = kernel.expand(3, 1, 1, -1)
+    across = F.conv2d(F.pad(image, (reach, reach, 0, 0), mode="replicate"), taps, groups=3)
+    return F.conv2d(F.pad(across, (0, 0, reach, reach), mode="replicate"), taps.transpose(2, 3), groups=3)

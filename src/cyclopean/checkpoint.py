@@ -1,0 +1,129 @@
+"""Models on disc: a folder with `model.safetensors` and `config.json`. No pickle, nothing half-written."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save_file as save_tensors
+
+from cyclopean.errors import InputError, unknown_name
+from cyclopean.methods import METHODS, method_class
+from cyclopean.methods.base import Method
+
+BUNDLED = Path(__file__).parent / "models"
+DEFAULT = "general"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+def save(folder: Path | str, method: Method, card: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
+    """Writes `method` to `folder` (made if missing); both files appear by rename.
+
+    `card` adds what the method does not know: `input_size`, `licence`, `training`. `dtype` is the stored weights'.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        k: (v.to(dtype) if v.is_floating_point() else v).contiguous().cpu() for k, v in method.state_dict().items()
+    }
+    config = {"method": method.name, "arguments": method.config(), **card}
+    weights = folder / f".{WEIGHTS}.partial"
+    save_tensors(tensors, weights)
+    os.replace(weights, folder / WEIGHTS)
+    text = folder / f".{CONFIG}.partial"
+    text.write_text(json.dumps(config, indent=2) + "\n")
+    os.replace(text, folder / CONFIG)
+
+
+def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
+    """The method (eval mode, float32, CPU) and its config: of a folder, of a bundled model, or of a Hub repository.
+
+    A folder comes first; a name with a slash that is no folder is a Hub repository ("owner/name").
+    """
+    folder = locate(name)
+    config = _config(folder)
+    return _filled(folder, config), config
+
+
+def locate(name: Path | str) -> Path:
+    """The folder of a model. Raises `InputError` naming the bundled models if there is none."""
+    if Path(name).is_dir():
+        return Path(name)
+    if (BUNDLED / str(name) / CONFIG).is_file():
+        return BUNDLED / str(name)
+    if str(name).count("/") == 1 and not str(name).startswith((".", "/", "~")):
+        return _download(str(name))
+    if "/" in str(name) or os.sep in str(name):
+        raise InputError(f"there is no model folder {str(name)!r}; give a folder with {WEIGHTS} and {CONFIG}.")
+    raise unknown_name("model", str(name), bundled())
+
+
+def bundled() -> list[str]:
+    """Names of the models that ship inside the package."""
+    return sorted(p.parent.name for p in BUNDLED.glob(f"*/{CONFIG}"))
+
+
+def initialise(method: Method, name: Path | str) -> None:
+    """Gives `method` the weights of a saved model of the same architecture (a fresh start otherwise)."""
+    _fill(method, locate(name))
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG]))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise InputError(
+            f"there is no model folder {name!r}, and no Hub repository of that name could be fetched; check the name "
+            "and the connection."
+        ) from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} is no model: it has no {CONFIG}; give a folder written by training.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON; copy the model folder again.") from error
+    if not isinstance(config, dict) or not isinstance(config.get("arguments"), dict) or "method" not in config:
+        raise InputError(f"{path} does not name a method and its arguments; it is not a model of cyclopean.")
+    return config
+
+
+def _filled(folder: Path, config: dict[str, Any]) -> Method:
+    if config["method"] not in METHODS:
+        raise InputError(
+            f"{folder / CONFIG} is for the method {config['method']!r}, which this version does not have "
+            f"({', '.join(METHODS)}); update cyclopean or give another model."
+        )
+    try:
+        method = method_class(config["method"])(**config["arguments"])
+    except TypeError as error:
+        raise InputError(
+            f"{folder / CONFIG} has arguments that {config['method']} does not take: {config['arguments']}."
+        ) from error
+    _fill(method, folder)
+    return method.eval()
+
+
+def _fill(method: Method, folder: Path) -> None:
+    path = folder / WEIGHTS
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} is no model: it has no {WEIGHTS}; give a folder written by training.") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged or no safetensors file; copy the model folder again.") from error
+    own = method.state_dict()
+    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in tensors.items()}:
+        raise InputError(
+            f"{path} does not fit {method.name} with {method.config()}: its tensors have other names or shapes."
+        )
+    method.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})

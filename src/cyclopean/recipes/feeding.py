@@ -1,0 +1,137 @@
+"""From settings to what a run learns from: data sets, held-out items, augmentations, pictures for TensorBoard."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset, Subset
+
+from cyclopean import augmentation
+from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
+from cyclopean.data.folder import FolderDataset
+from cyclopean.errors import InputError
+from cyclopean.methods.base import Method
+from cyclopean.recipes.settings import Augment, Source
+from cyclopean.run import Run
+from cyclopean.sample import Sample
+from cyclopean.training import Feed
+
+EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
+
+
+@dataclass(frozen=True)
+class Mapped(Dataset[Sample]):
+    """A data set seen through a function of its samples."""
+
+    data: Dataset[Sample]
+    function: Callable[[Sample], Sample]
+
+    def __len__(self) -> int:
+        return len(self.data)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.function(self.data[index])
+
+
+@dataclass(frozen=True)
+class Resized:
+    """Samples at one size (height, width)."""
+
+    size: tuple[int, ...]
+
+    def __call__(self, sample: Sample) -> Sample:
+        h, w = self.size
+        return augmentation.resize(sample, (h, w))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one recipe needs of samples: the mirror that suits its rig, and which parts of a sample to keep."""
+
+    mirror: Augmentation
+    keep: Callable[[Sample], Sample]
+
+
+def feed(source: Source, augment: Augment, drawn: Drawn, seed: int) -> Feed:
+    """Training items of `source`, how they are changed, and held-out items at the same size."""
+    training, validation = _data(source, drawn, seed)
+    if not len(training):
+        raise InputError("there is nothing to learn from: the data set is empty.")
+    h, w = source.size or training[0].depth.shape[-2:]
+    held = Mapped(validation, Resized((h, w))) if source.size and validation is not None else validation
+    return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held)
+
+
+def whole(sample: Sample) -> Sample:
+    """Everything of a sample is needed."""
+    return sample
+
+
+def target_only(sample: Sample) -> Sample:
+    """Only the target and its truth are needed."""
+    return replace(sample, sources=())
+
+
+def pictures(method: Method, sample: Sample) -> dict[str, Tensor]:
+    """What the network saw, and its inverse depth from dark (far) to bright (near), of the batch's first item."""
+    with torch.no_grad():
+        rho = method.eval().predict(sample.target).inverse_depth[:1]
+    low, high = rho.amin(), rho.amax()
+    grey = (rho - low) / torch.where(high > low, high - low, torch.ones_like(high))
+    return {"seen": sample.target.seen[0], "inverse depth": grey[0].expand(3, -1, -1)}
+
+
+def _data(source: Source, drawn: Drawn, seed: int) -> tuple[Mapped, Mapped | None]:
+    everything = Mapped(_joined(source.data) if source.data else _worlds(source, seed), drawn.keep)
+    if source.validation:
+        return everything, Mapped(_joined(source.validation), drawn.keep)
+    n = len(everything)
+    held = list(range(0, n, EVERY))[:MOST] if n > EVERY else []
+    rest = sorted(set(range(n)) - set(held))
+    return Mapped(Subset(everything, rest), whole), Mapped(Subset(everything, held), whole) if held else None
+
+
+def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
+    return ConcatDataset([FolderDataset(folder) for folder in folders])
+
+
+def _worlds(source: Source, seed: int) -> Dataset[Sample]:
+    try:
+        from cyclopean.data.worlds import WorldsDataset
+    except ImportError as error:
+        raise InputError("worlds are read from folders: run `cyclopean render` first and give --data.") from error
+    h, w = source.size or (192, 384)
+    return ConcatDataset([WorldsDataset(family, "stereo", seed, (h, w), source.items) for family in source.world])
+
+
+def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tuple[Augmentation, ...]:
+    """In this order: part and size, mirror, colours, then the sensor's faults."""
+    zoomed = augment.smallest < 1 or augment.stretch > 1
+    chances = (
+        (augment.flip, mirror),
+        (augment.colour, augmentation.monodepth_colour),
+        (augment.jitter, augmentation.strong_colour),
+        (augment.blur, augmentation.blurred),
+        (augment.noise, augmentation.noisy),
+        (augment.erase, augmentation.erased),
+    )
+    shape = Zoom(size, augment.smallest, augment.stretch) if zoomed else Resize(size)
+    return (shape, *(Sometimes(chance, step) for chance, step in chances if chance > 0))
+
+
+def card(recipe: str, run: Run, source: Source, feed: Feed) -> dict[str, Any]:
+    """What a saved model says about itself beside its method: input size, licence, how it was trained."""
+    h, w = feed.training[0].depth.shape[-2:]
+    facts = {
+        "recipe": recipe,
+        "data": [str(p) for p in source.data] or list(source.world),
+        "items": len(feed.training),  # type: ignore[arg-type]
+        **{
+            name: getattr(run, name) for name in ("batch_size", "learning_rate", "seed", "precision", "average", "init")
+        },
+        "torch": torch.__version__,
+    }
+    return {"input_size": list(source.size or (h, w)), "licence": "Apache-2.0", "training": facts}

@@ -1,0 +1,78 @@
+"""Groups of flags that recipes share. No torch here: `cyclopean train --help` must be quick."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+from cyclopean.errors import InputError
+
+
+def _listed(name: str, comma: str, read: Any) -> PrimitiveConstructorSpec[Any]:
+    """One word on the command line, with a separator in it, is a tuple."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=name,
+        instance_from_str=lambda words: tuple(read(w) for w in words[0].split(comma) if w),
+        is_instance=lambda x: isinstance(x, tuple),
+        str_from_instance=lambda x: [comma.join(map(str, x))],
+    )
+
+
+Folders = Annotated[tuple[Path, ...], _listed("FOLDER[,FOLDER]", ",", Path)]
+Names = Annotated[tuple[str, ...], _listed("NAME[,NAME]", ",", str)]
+Size = Annotated[tuple[int, ...], _listed("HEIGHTxWIDTH", "x", int)]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where pictures come from: folders, or worlds rendered while training."""
+
+    data: Folders = ()
+    """Folders written by `cyclopean render`, or of your own stereo pairs (docs/data.md)."""
+    world: Names = ()
+    """Families of worlds to render while training instead: slow on a CPU, where `cyclopean render` comes first."""
+    items: int = 20_000
+    """How many scenes of each family, when rendering while training."""
+    validation: Folders = ()
+    """Folders to judge by; without them every 50th item of the data is held out, at most 64."""
+    size: Size = ()
+    """Pictures are resized to this (192x384); without it they stay as they are."""
+
+    def __post_init__(self) -> None:
+        if bool(self.data) == bool(self.world):
+            raise InputError("training needs pictures: give --data FOLDER, or --world NAME to render while training.")
+        if self.size and (len(self.size) != 2 or min(self.size) < 1):
+            raise InputError(f"size is {'x'.join(map(str, self.size))}; it needs HEIGHTxWIDTH in pixels.")
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How pictures are changed while training; every number but the last two is a probability."""
+
+    flip: float = 0.5
+    """Mirrored; stereo pairs swap left and right so that the source stays on the right."""
+    colour: float = 0.0
+    """Monodepth's gamma, brightness and channels, of what is seen and of what is compared."""
+    jitter: float = 0.0
+    """Strong colour changes of what is seen only: balance, gamma, contrast, saturation, grey."""
+    blur: float = 0.0
+    """Gaussian blur of what is seen."""
+    noise: float = 0.0
+    """Sensor noise in what is seen."""
+    erase: float = 0.0
+    """A patch of what is seen is painted over."""
+    smallest: float = 1.0
+    """Height of the smallest random part, as a share of the largest that fits; 1 takes the whole picture."""
+    stretch: float = 1.0
+    """Largest change of a random part's aspect."""
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "colour", "jitter", "blur", "noise", "erase"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it needs a probability in [0, 1].")
+        if not 0 < self.smallest <= 1 or not self.stretch >= 1:
+            raise InputError(
+                f"smallest is {self.smallest} and stretch {self.stretch}; they need (0, 1] and at least 1."
+            )

@@ -1,0 +1,38 @@
+"""The directly supervised twin of the self-supervised methods."""
+
+from typing import Literal
+
+from cyclopean.recipes.settings import Augment, Source
+from cyclopean.run import Run
+
+AUGMENT = Augment(jitter=0.8, blur=0.2, noise=0.3, smallest=0.6, stretch=1.2)
+
+
+def supervised(  # noqa: PLR0917
+    run: Run,
+    source: Source,
+    augment: Augment = AUGMENT,
+    network: Literal["vgg", "compact"] = "vgg",
+    width: float = 1.0,
+    schedule: Literal["halving", "cosine"] = "cosine",
+) -> None:
+    """Learns inverse depth up to scale from true depth.
+
+    Args:
+        network: Monodepth's VGG (31.6 M parameters at width 1), or a lighter one.
+        width: multiplies the network's channels.
+        schedule: of the learning rate: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+    """
+    import torch
+
+    from cyclopean import augmentation, training
+    from cyclopean.methods.supervised import Supervised
+    from cyclopean.recipes import feeding
+
+    drawn = feeding.Drawn(augmentation.mirrored, feeding.target_only)
+    feed = feeding.feed(source, augment, drawn, run.seed)
+    torch.manual_seed(run.seed)
+    method = Supervised(network, width)
+    course = {"halving": training.halving, "cosine": training.cosine}[schedule]
+    card = feeding.card("supervised", run, source, feed)
+    training.fit(method, feed, run, training.adamw, course, card, feeding.pictures)

@@ -1,0 +1,115 @@
+"""What a run tells while it trains: a progress bar (lines when nobody watches), log.jsonl, TensorBoard."""
+
+import json
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from cyclopean.run import Run
+
+
+class RunLog:
+    """Opened for the steps after `start`; on other processes than the first it does nothing.
+
+    Lines of log.jsonl later than `start` (of a run that was killed) are dropped.
+    """
+
+    def __init__(self, run: Run, start: int, active: bool) -> None:
+        self.run, self.at, self.active = run, start, active
+        self.console = Console(stderr=True, soft_wrap=True)
+        self._started = self._window = time.monotonic()
+        self._sums: dict[str, Tensor] = {}
+        self._steps = self._images = 0
+        self._first = start
+
+    def __enter__(self) -> "RunLog":
+        if self.active:
+            from torch.utils.tensorboard import SummaryWriter
+
+            _forget_after(self.run, self.at)
+            self._board = SummaryWriter(str(self.run.out / "tensorboard"), purge_step=self.at + 1)
+            self._file = (self.run.out / "log.jsonl").open("a", buffering=1)
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=self.console,
+                disable=not self.console.is_terminal,
+            )
+            self._task = self._bar.add_task("training", total=self.run.steps, completed=self.at)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.active:
+            self._bar.stop()
+            self._file.close()
+            self._board.close()
+
+    def step(self, terms: dict[str, Tensor], norm: float, rate: float, images: int) -> None:
+        """Counts a step; every `report_every` steps the means of the loss parts are written."""
+        self.at += 1
+        if not self.active:
+            return
+        for name, value in terms.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._steps, self._images = self._steps + 1, self._images + images
+        self._bar.update(self._task, completed=self.at)
+        if self.at % self.run.report_every == 0 or self.at == self.run.steps:
+            self._report(norm, rate)
+
+    def validation(self, step: int, total: float, terms: dict[str, float]) -> None:
+        """Losses on the validation set."""
+        self._write({"step": step, "validation": total, **{f"validation_{k}": v for k, v in terms.items()}})
+        self._line(f"step {step}: validation {total:.4f}")
+
+    def pictures(self, step: int, named: dict[str, Tensor]) -> None:
+        """Pictures (3 h w, RGB in [0,1]) to TensorBoard."""
+        for name, picture in named.items() if self.active else ():
+            self._board.add_image(name, picture, step)
+
+    def say(self, sentence: str) -> None:
+        """One line for people, on the first process."""
+        if self.active:
+            self.console.print(sentence, highlight=False)
+
+    def _report(self, norm: float, rate: float) -> None:
+        now = time.monotonic()
+        means = {name: (value / self._steps).item() for name, value in self._sums.items()}
+        speed = self._images / max(now - self._window, 1e-9)
+        left = (self.run.steps - self.at) * (now - self._started) / max(1, self.at - self._first)
+        total = sum(means.values())
+        values = {"step": self.at, "loss": total, **means, "gradient": norm, "rate": rate, "images_per_second": speed}
+        self._write({**values, "seconds": now - self._started, "seconds_left": left})
+        parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+        self._bar.update(self._task, description=f"loss {total:.4f} ({parts}) {speed:.1f} images/s")
+        self._line(
+            f"step {self.at}/{self.run.steps} loss {total:.4f} ({parts}) {speed:.1f} images/s, {left:.0f} s left"
+        )
+        self._sums, self._steps, self._images, self._window = {}, 0, 0, now
+
+    def _write(self, values: dict[str, Any]) -> None:
+        if not self.active:
+            return
+        self._file.write(json.dumps({k: round(v, 7) if isinstance(v, float) else v for k, v in values.items()}) + "\n")
+        for name, value in values.items():
+            if name != "step":
+                self._board.add_scalar(name.replace("validation_", "validation/"), value, values["step"])
+
+    def _line(self, text: str) -> None:
+        if not self.console.is_terminal:
+            self.say(text)
+
+
+def _forget_after(run: Run, step: int) -> None:
+    path = run.out / "log.jsonl"
+    if path.exists():
+        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+        path.write_text("".join(f"{line}\n" for line in kept))
