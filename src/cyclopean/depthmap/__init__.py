@@ -11,5 +11,5 @@ from cyclopean.depthmap.sidecar import outputs_named_in as outputs_named_in
 from cyclopean.depthmap.sidecar import read_sidecar as read_sidecar
 from cyclopean.depthmap.values import DepthMap as DepthMap
 from cyclopean.depthmap.values import from_numbers as from_numbers
-from cyclopean.depthmap.values import read as read
-from cyclopean.depthmap.values import write as write
+from cyclopean.depthmap.values import read_depth as read_depth
+from cyclopean.depthmap.values import write_depth as write_depth

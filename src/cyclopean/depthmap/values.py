@@ -99,7 +99,7 @@ class DepthMap:
         path = Path(path)
         _refuse_shared_stem(path)
         with appearing(path.parent) as folder:
-            write([folder / path.name], self)
+            write_depth([folder / path.name], self)
 
     def _inverse(self, *, radial: bool) -> Map:
         """1/distance if `radial`, else 1/depth; a disparity counts as 1/depth up to its unknown factor."""
@@ -127,7 +127,7 @@ def from_numbers(
     return DepthMap(1 / known if away else known, held, unit, camera, valid, model, ambiguity)
 
 
-def write(
+def write_depth(
     paths: Iterable[Path],
     depth: DepthMap,
     source: str | None = None,
@@ -165,7 +165,7 @@ def writer(path: Path) -> Any:
     return WRITERS[path.suffix.lower()]
 
 
-def read(path: Path) -> DepthMap:
+def read_depth(path: Path) -> DepthMap:
     """The depth map of a file and its sidecar; a file without one holds disparity, larger = nearer (PNG needs one).
 
     Raises InputError for files that are no depth maps, for a sidecar that contradicts its file, and for missing files.

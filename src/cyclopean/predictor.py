@@ -1,0 +1,106 @@
+"""From a photo to its DepthMap: the method's own working size in between, the photo's size out."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean import checkpoint
+from cyclopean.depthmap import DepthMap, Maker, Unit, from_numbers
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole
+from cyclopean.images import Photo, resize
+from cyclopean.methods.base import Method
+from cyclopean.methods.monodepth import postprocess
+from cyclopean.sample import View, view
+
+FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a photo whose file does not tell its focal length
+
+InverseDepth = Float[Tensor, "b 1 h w"]
+See = Callable[[Method, View], InverseDepth]
+
+
+def plain(method: Method, target: View) -> InverseDepth:
+    """What the method says."""
+    return method.predict(target).inverse_depth
+
+
+def flip_averaged(method: Method, target: View) -> InverseDepth:
+    """What the method says of the view and of its mirror image, joined as Monodepth does (each alone at one border)."""
+    image, seen, valid = (x.flip(-1) for x in (target.image, target.seen, target.valid))
+    mirrored = replace(target, image=image, seen=seen, valid=valid, camera=target.camera.mirrored())
+    return postprocess(plain(method, target), plain(method, mirrored).flip(-1))
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Call it with a photo to get its depth.
+
+    `input_size` (height, width) is the model's own: a photo is worked on with about as many pixels, in its own shape.
+    `see` turns a view into inverse depth: `plain`, or `flip_averaged`. `model` says in the result what made it.
+    """
+
+    method: Method
+    input_size: tuple[int, int]
+    model: Maker | None = None
+    see: See = plain
+
+    def __call__(self, photo: Photo) -> DepthMap:
+        """The photo's inverse depth at its own size, on the CPU."""
+        device = next(self.method.parameters()).device
+        small = resize(photo.image.to(device), working_size(photo.size, self.input_size, self.method.input_multiple))
+        camera = photo.camera or assumed_camera(photo.size)
+        target = view(small, Pinhole(camera.focal.to(device), camera.center.to(device)))
+        with torch.inference_mode():
+            inverse = resize(self.see(self.method, target), photo.size)
+        numbers = inverse.clone().float().cpu()  # a clone is no inference tensor: people may go on with it
+        ambiguity = self.method.ambiguity
+        unit: Unit = "m" if ambiguity == "metric" else "relative"
+        return from_numbers(numbers, "inverse_depth", unit, camera=photo.camera, model=self.model, ambiguity=ambiguity)
+
+
+def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predictor:
+    """The predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`)."""
+    method, card = checkpoint.load(name)
+    size = card.get("input_size")
+    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)):
+        raise InputError(
+            f"the model {str(name)!r} does not say its input_size; add [height, width] to its config.json."
+        )
+    maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
+    return Predictor(method.to(_device(device)), (size[0], size[1]), maker)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        torch.empty(0, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"the device {name!r} cannot be used here; give cpu, or see `cyclopean doctor`.") from None
+
+
+def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """The size of about as many pixels as `own` and of about the shape of `size`, in multiples of `multiple`."""
+    scale = math.sqrt(own[0] * own[1] / (size[0] * size[1]))
+    height, width = (max(1, round(side * scale / multiple)) * multiple for side in size)
+    return height, width
+
+
+def assumed_camera(size: tuple[int, int]) -> Pinhole:
+    """A camera of 60 degrees along the longer side of a picture of `size` (height, width)."""
+    focal = max(size) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
+    return Pinhole(torch.tensor([[focal / size[1], focal / size[0]]]), torch.tensor([[0.5, 0.5]]))
+
+
+def weights_hash(method: Method) -> str:
+    """SHA-256 over the names and values of the weights, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(method.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
