@@ -38,7 +38,7 @@ def _write_png16(path: Path, plane: Plane, _kind: str) -> dict[str, float]:
     scale = (high - low) / (STEPS) or 1.0
     codes = np.where(known, np.round((np.where(known, plane, low) - low) / scale) + 1, 0)
     _write_encoded(path, *cv2.imencode(".png", codes.astype(np.uint16)))
-    return {"scale": scale, "offset": low - scale, "unknown": 0}
+    return {"scale": scale, "offset": low - scale, "unknown": 0.0}
 
 
 def _write_exr(path: Path, plane: Plane, kind: str) -> dict[str, float]:

@@ -84,7 +84,7 @@ def to_json(card: Sidecar) -> dict[str, Any]:
     content: dict[str, Any] = {"format": "cyclopean-depth", "version": 1, "cyclopean": __version__}
     content |= {"kind": card.kind, "larger_is": "nearer", "unit": card.unit, "ambiguity": card.ambiguity}
     content |= {"size": card.size, "source": card.source, "source_size": card.source_size}
-    content |= {"camera": _camerato_json(card.camera), "model": model}
+    content |= {"camera": _camera_to_json(card.camera), "model": model}
     if card.unknown is not None:
         content |= {"scale": card.scale, "offset": card.offset, "unknown": card.unknown}
     return content | {"files": card.files}
@@ -104,7 +104,7 @@ def _from_json(side: Path, content: dict[str, Any]) -> Sidecar:
         return Sidecar(
             kind, unit, ambiguity, _camera_from_json(content.get("camera")), Maker(**model) if model else None,
             content.get("source"), _size_of(content.get("source_size")), _size_of(content.get("size")),
-            float(content.get("scale", 1)), float(content.get("offset", 0)), content.get("unknown"),
+            float(content.get("scale", 1)), float(content.get("offset", 0)), _number(content.get("unknown")),
             tuple(content.get("files", ())),
         )  # fmt: skip
     except (TypeError, ValueError, KeyError) as error:
@@ -115,6 +115,10 @@ def _one_of(side: Path, key: str, given: Any, known: tuple[str, ...]) -> Any:
     if given not in known:
         raise InputError(f"{side}: {unknown_name(key, str(given), known)}")
     return given
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _size_of(pair: Any) -> tuple[int, int] | None:
