@@ -87,9 +87,9 @@ def countable(
 
 def middle(values: Pixels) -> Figure:
     """The median; of an even number of values the mean of the middle two, as numpy's (torch's takes the lower)."""
-    ordered = values.sort().values
-    n = len(ordered)
-    return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    n = len(values)
+    lower = values.kthvalue((n + 1) // 2).values
+    return lower if n % 2 else (lower + values.kthvalue(n // 2 + 1).values) / 2
 
 
 def to_depth(inverse_depth: Pixels) -> Pixels:

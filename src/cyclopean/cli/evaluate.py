@@ -25,6 +25,10 @@ class Evaluate:
     traced, middlebury, seven_scenes, kitti_object, or motorcycle (no path)."""
     model: str = "general"
     """Model name, model folder, folder of depth files, or Hub id, comma-separated; none for the guesses alone."""
+    flip_average: bool = False
+    """Average with the mirrored picture, as `predict --flip-average` does (Monodepth's post-processing)."""
+    device: str = "cpu"
+    """Where models run, such as cuda."""
     training_mean: str | None = None
     """The training set's mean inverse depth as a further guess: a .npy made by --save-mean, or KIND:PATH to average."""
     save_mean: Path | None = None
@@ -51,12 +55,14 @@ def run(options: Evaluate) -> None:
     """Everything is opened before anything is measured, so that a wrong name costs no time."""
     for path in (options.json, options.markdown, options.save_mean):
         _writable(path)
+    if options.save_mean and options.training_mean is None:
+        raise InputError("--save-mean has nothing to store; name the training set with --training-mean.")
     if options.limit is not None and options.limit < 1:
         raise InputError(f"--limit is {options.limit}; it needs a number of items above 0.")
     sets = {name: _open(name) for name in _names(options.data)}
     from cyclopean import evaluation
 
-    candidates = [evaluation.candidate(name) for name in _names(options.model) if name != "none"]
+    candidates = [_candidate(name, options) for name in _names(options.model) if name != "none"]
     guesses = evaluation.guesses() + _training_mean(options)
     results = [_judge(name, data, guesses, candidates, options) for name, data in sets.items()]
     print("\n\n".join(evaluation.text(result) for result in results))
@@ -88,10 +94,15 @@ def _judge(
     return evaluation.Result(name, protocol, far, tuple(summary), tuple(measured), counts, options.seed)
 
 
+def _candidate(name: str, options: Evaluate) -> "Candidate":
+    from cyclopean import evaluation
+    from cyclopean.predictor import flip_averaged, plain
+
+    return evaluation.candidate(name, options.device, flip_averaged if options.flip_average else plain)
+
+
 def _training_mean(options: Evaluate) -> "list[Candidate]":
     if options.training_mean is None:
-        if options.save_mean:
-            raise InputError("--save-mean has nothing to store; name the training set with --training-mean.")
         return []
     from cyclopean import evaluation
 
@@ -148,10 +159,8 @@ def _writable(path: Path | None) -> None:
 
 def _write(path: Path, content: str) -> None:
     """`content` appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(content)
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); give another place.") from error
+    from cyclopean.depthmap import appearing
+
+    with appearing(path.parent) as folder:
+        (folder / path.name).write_text(content)
     print(f"wrote {path}")

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.depthmap import appearing
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Ambiguity
 from cyclopean.sample import Sample
@@ -93,8 +94,12 @@ def mean_inverse_depth(data: Truths, size: tuple[int, int] = GRID) -> Map:
 
 
 def save_mean(path: Path | str, mean: Map) -> None:
-    """Store a mean map as .npy, to be read by `load_mean`."""
-    np.save(path, mean[0, 0].numpy())
+    """Store a mean map as .npy, to be read by `load_mean`. Raises `InputError` if `path` cannot be written."""
+    path = Path(path)
+    if path.suffix != ".npy":
+        raise InputError(f"a mean map is stored as .npy, {path.name} was given; change its suffix.")
+    with appearing(path.parent) as folder:
+        np.save(folder / path.name, mean[0, 0].numpy())
 
 
 def load_mean(path: Path | str) -> Map:

@@ -1,0 +1,167 @@
+"""`cyclopean evaluate` as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cyclopean import checkpoint, cli
+from cyclopean.methods.monodepth import Monodepth
+
+H, W = 64, 96
+
+
+def cyclopean(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cyclopean", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """Three items of the rendered layout, of two families."""
+    folder = tmp_path_factory.mktemp("world")
+    head = {"format": "cyclopean-folder", "version": 1, "rig": "stereo", "views": ["left", "right"], "target": "left"}
+    (folder / "dataset.json").write_text(json.dumps(head | {"unit": "m"}))
+    rng = np.random.default_rng(0)
+    for name in ("left", "right", "depth", "camera"):
+        (folder / name).mkdir()
+    pose = np.eye(4)
+    pose[0, 3] = -0.3
+    for i, family in enumerate(["street", "room", "street", "room"]):
+        for name in ("left", "right"):
+            cv2.imwrite(str(folder / name / f"{i:06d}.png"), rng.integers(0, 256, (H, W, 3), dtype=np.uint8))
+        v = (np.arange(H) + 0.5) / H
+        depth = np.tile(1 / (0.1 + 0.3 * v * (1 + i))[:, None], W).astype(np.float32)
+        depth[0] = np.inf
+        np.save(folder / "depth" / f"{i:06d}.npy", depth)
+        camera = {"camera": "pinhole", "focal": [0.8, 1.2], "center": [0.5, 0.5], "family": family, "seed": i}
+        (folder / "camera" / f"{i:06d}.json").write_text(json.dumps(camera | {"from_target": {"right": pose.tolist()}}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    checkpoint.save(folder, Monodepth(width=0.03), {"input_size": [128, 128], "licence": "Apache-2.0"})
+    return folder
+
+
+def by_hand(depth: np.ndarray, far: float) -> float:
+    """AbsRel of the ramp on one image, median-aligned."""
+    rho = np.broadcast_to((0.05 + (np.arange(H) + 0.5) / H)[:, None], depth.shape)
+    counts = (depth > 0.1) & (depth < far)
+    z, guess = depth[counts].astype(float), 1 / rho[counts]
+    guess = np.clip(guess * np.median(z) / np.median(guess), 0.05, far)
+    return float(np.mean(np.abs(guess - z) / z))
+
+
+def test_a_model_a_folder_of_files_and_guesses_in_one_table(world, model, tmp_path):
+    predictions = tmp_path / "mine"
+    predictions.mkdir()
+    for path in (world / "depth").glob("*.npy"):
+        np.save(predictions / path.name, 5 / np.load(path))
+    out, page, mean = tmp_path / "out.json", tmp_path / "out.md", tmp_path / "mean.npy"
+    done = cyclopean(
+        "evaluate", "--data", world, "--model", f"{model},{predictions}", "--json", out, "--markdown", page,
+        "--training-mean", world, "--save-mean", mean,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("tiny", "mine/", "(constant)", "(ramp)", "(ground)", "(training mean)", "(leave-one-out mean)"):
+        assert name in done.stdout
+        assert name in page.read_text()
+    content = json.loads(out.read_text())
+    rows = {(r["candidate"], r["alignment"], r["group"]): r for r in content["results"][0]["rows"]}
+    # A disparity that is the truth up to a factor is perfect once the medians agree.
+    assert rows["mine/", "median", "all"]["figures"]["abs_rel"] == pytest.approx(0, abs=1e-6)
+    depths = [np.load(world / "depth" / f"{i:06d}.npy") for i in range(4)]
+    expected = [by_hand(d, 80 if i % 2 == 0 else 20) for i, d in enumerate(depths)]
+    assert rows["ramp", "median", "all"]["figures"]["abs_rel"] == pytest.approx(np.mean(expected), rel=1e-6)
+    assert rows["ramp", "median", "street"]["figures"]["abs_rel"] == pytest.approx(np.mean(expected[::2]), rel=1e-6)
+    assert ("training mean", "none", "all") in rows
+    assert ("tiny", "none", "all") not in rows
+    assert rows["tiny", "affine", "room"]["images"] == 2
+    assert content["results"][0]["counts"]["far"] == 4 * W
+    assert content["command"].startswith("cyclopean evaluate --data")
+    assert np.load(mean).shape == (96, 128)
+
+
+def test_a_stored_mean_and_a_limit(world, tmp_path, capsys):
+    np.save(tmp_path / "mean.npy", np.full((2, 3), 0.2))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(
+            [
+                "evaluate",
+                "--data",
+                str(world),
+                "--model",
+                "none",
+                "--training-mean",
+                f"{tmp_path}/mean.npy",
+                "--limit",
+                "2",
+            ]
+        )
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "2 images" in printed
+    assert "(training mean)" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--help"], 0, "--training-mean"),
+        (["--data", "trased:x"], 2, "did you mean 'traced'"),
+        (["--modle"], 2, "--modle"),
+    ],
+)
+def test_from_a_shell(arguments, code, words):
+    done = cyclopean("evaluate", *arguments)
+    assert done.returncode == code
+    assert words in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "motorcycl"], "did you mean 'motorcycle'"),
+        (["--data", "middlebury"], "middlebury:PATH"),
+        (["--data", "motorcycle:x"], "takes no path"),
+        (["--data", "traced:/nowhere"], "does not exist"),
+        (["--data", "{world}", "--model", "/nowhere/model"], "no model folder"),
+        (["--data", "{world}", "--model", "{empty}"], "neither a model"),
+        (["--data", "{empty}", "--model", "none"], "is empty"),
+        (["--data", "{world}", "--model", "none", "--limit", "0"], "above 0"),
+        (["--data", "{world}", "--model", "none", "--json", "{empty}/no/x.json"], "is no folder"),
+        (["--data", "{world}", "--model", "none", "--save-mean", "{empty}/m.npy"], "--training-mean"),
+        (["--data", "{world}", "--model", ","], "names nothing"),
+        (["--data", "{unlabelled}", "--model", "none"], "no depth"),
+        (["--data", "{damaged}", "--model", "none"], "000001.png"),
+        ([], "--data"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_told_in_words(world, tmp_path, capsys, arguments, words):
+    places = {"world": world, "empty": tmp_path / "empty"}
+    places["empty"].mkdir()
+    for name in ("unlabelled", "damaged"):
+        places[name] = tmp_path / name
+        subprocess.run(["cp", "-r", world, places[name]], check=True)
+    for path in (places["unlabelled"] / "depth").iterdir():
+        path.unlink()
+    (places["damaged"] / "left" / "000001.png").write_text("no picture")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", *(a.format(**places) for a in arguments)])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+    assert not list(places["empty"].iterdir())
