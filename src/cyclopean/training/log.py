@@ -86,7 +86,14 @@ class RunLog:
         speed = self._images / max(now - self._window, 1e-9)
         left = (self.run.steps - self.at) * (now - self._started) / max(1, self.at - self._first)
         total = sum(means.values())
-        values = {"step": self.at, "loss": total, **means, "gradient_norm": norm, "learning_rate": rate, "images_per_second": speed}
+        values = {
+            "step": self.at,
+            "loss": total,
+            **means,
+            "gradient_norm": norm,
+            "learning_rate": rate,
+            "images_per_second": speed,
+        }
         self._write({**values, "seconds": now - self._started, "seconds_left": left})
         parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
         self._bar.update(self._task, description=f"loss {total:.4f} ({parts}) {speed:.1f} images/s")

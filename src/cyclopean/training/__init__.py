@@ -1,0 +1,8 @@
+"""Training: one loop for every method, on Lightning Fabric."""
+
+from cyclopean.training.loop import Feed as Feed
+from cyclopean.training.loop import adam as adam
+from cyclopean.training.loop import adamw as adamw
+from cyclopean.training.loop import cosine as cosine
+from cyclopean.training.loop import fit as fit
+from cyclopean.training.loop import halving as halving

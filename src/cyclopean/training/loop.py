@@ -1,0 +1,209 @@
+"""The training loop, in the open. It never looks inside a sample or a method: `method(sample)` gives named losses.
+
+Every draw is a function of the seed and of a position (of an item in the stream, of a step), so nothing but tensors and
+the step is saved, and a killed run resumes bit-equal on a CPU with the same number of threads.
+"""
+
+import copy
+import math
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import Dataset
+
+from cyclopean import checkpoint
+from cyclopean.errors import InputError
+from cyclopean.methods.base import Method
+from cyclopean.run import Run
+from cyclopean.sample import Sample
+from cyclopean.training.log import RunLog
+from cyclopean.training.state import STATE, State
+from cyclopean.training.stream import Augmentation, Items, Stream, good, length, loader, mix
+
+Schedule = Callable[[int, int], float]  # (step, steps) -> factor of the learning rate
+MakeOptimizer = Callable[[Iterable[nn.Parameter], float], Optimizer]
+Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a run learns from, how each item is changed, and what it is judged by (without it there is no `best`)."""
+
+    training: Dataset[Sample]
+    augment: Augmentation | None = None
+    validation: Dataset[Sample] | None = None
+
+
+def halving(step: int, steps: int) -> float:
+    """1, a half from 3/5 of the steps, a quarter from 4/5 (Monodepth, sec. 4.1)."""
+    return 0.5 ** ((step >= 0.6 * steps) + (step >= 0.8 * steps))
+
+
+def cosine(step: int, steps: int) -> float:
+    """Up over the first 3 % of the steps (at most 1000), then down to 0 along half a cosine."""
+    rise = max(1, min(1000, round(0.03 * steps)))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(1, steps - rise))
+
+
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
+    """Adam with its usual constants."""
+    return torch.optim.Adam(parameters, lr=learning_rate)
+
+
+def adamw(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
+    """Adam with a decoupled weight decay of 0.01."""
+    return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
+
+
+def fit(  # noqa: PLR0917
+    method: Method,
+    feed: Feed,
+    run: Run,
+    optimizer: MakeOptimizer,
+    schedule: Schedule,
+    card: dict[str, Any],
+    pictures: Pictures | None = None,
+    each_epoch: Sequence[Callable[[Method], None]] = (),
+) -> Method:
+    """Trains `method` and returns what is published, in eval mode: itself, or the running mean of its weights.
+
+    `card` goes into the config of the saved models. `each_epoch` callables run each time the training set has been seen
+    once more; the state of those that have a `state_dict` is saved. Raises `InputError` for data that cannot be used,
+    an `out` that holds another run, a loss that is not finite. Ctrl-C saves, says so and raises `KeyboardInterrupt`.
+    """
+    fabric = _fabric(run)
+    state = _begin(method, feed, run, fabric, optimizer, each_epoch)
+    wrapped, optimiser = fabric.setup(method, state.optimizer)
+    stream = Stream(length(feed.training), run, fabric.global_rank, fabric.world_size)
+    batches = loader(Items(feed.training, feed.augment), stream.since(state.step), run, fabric.device)
+    with RunLog(run, state.step, fabric.is_global_zero) as log, _signals() as stop:
+        for batch in batches:
+            sample = good(batch).to(fabric.device)
+            _prepare(state, schedule, fabric.global_rank)
+            terms, norm = _descend(fabric, wrapped, optimiser, sample, run)
+            state.advance(stream.epochs_ended(state.step))
+            log.step(terms, norm, state.rate(), len(sample) * fabric.world_size)
+            if fabric.is_global_zero and (state.step % run.validate_every == 0 or state.step == run.steps):
+                state.judge(feed.validation, card, log)
+                log.pictures(state.step, {} if pictures is None else pictures(state.published, sample))
+            stopping = _anyone(fabric, stop.asked)
+            if fabric.is_global_zero and (stopping or state.due() or state.step == run.steps):
+                state.save(card)
+            if stopping:
+                log.say(f"stopped after step {state.step} of {run.steps}; saved. Go on: the same command with --resume")
+                raise KeyboardInterrupt
+    return state.published.eval()
+
+
+def _fabric(run: Run) -> Fabric:
+    strategy = "ddp" if run.devices * run.nodes > 1 else "auto"
+    try:
+        fabric = Fabric(accelerator=run.accelerator, devices=run.devices, num_nodes=run.nodes, strategy=strategy)
+    except (RuntimeError, ValueError) as error:  # an accelerator that is not there, more devices than there are
+        raise InputError(f"cannot use {run.devices} {run.accelerator} devices: {error}") from error
+    fabric.launch()
+    return fabric
+
+
+def _begin(  # noqa: PLR0917
+    method: Method,
+    feed: Feed,
+    run: Run,
+    fabric: Fabric,
+    optimizer: MakeOptimizer,
+    each_epoch: Sequence[Callable[[Method], None]],
+) -> State:
+    """The state to start from: fresh, of another model's weights, or where the run in `out` stopped."""
+    _check_first(method, feed)
+    if run.init is not None:
+        checkpoint.initialise(method, run.init)
+    method.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    published = copy.deepcopy(method).requires_grad_(False).eval() if run.average else method
+    state = State(run, method, published, optimizer(method.parameters(), run.learning_rate), tuple(each_epoch))
+    stored = run.out / STATE
+    if run.resume:
+        state.restore()
+    elif stored.exists() and fabric.is_global_zero:
+        raise InputError(f"{run.out} already holds a run; add --resume to go on with it, or give another --out.")
+    run.out.mkdir(parents=True, exist_ok=True)
+    return state
+
+
+def _check_first(method: Method, feed: Feed) -> None:
+    """Refuses an empty set and sizes the network cannot take, before anything is written."""
+    if not length(feed.training):
+        raise InputError("there is nothing to learn from: the data set is empty.")
+    sample = good(Items(feed.training, feed.augment)[[(0, 0)]])
+    h, w = sample.depth.shape[-2:]
+    m = method.input_multiple
+    if h % m or w % m:
+        near = "x".join(str(max(m, round(n / m) * m)) for n in (h, w))
+        raise InputError(f"pictures of {h}x{w} pixels do not fit: sides must be multiples of {m}; try --size {near}.")
+
+
+def _prepare(state: State, schedule: Schedule, rank: int) -> None:
+    """Learning rate and random state of the step to come; both are functions of the step."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = state.run.learning_rate * schedule(state.step, state.run.steps)
+    torch.manual_seed(mix(state.run.seed, "step", state.step, rank))
+    state.method.train()
+
+
+def _descend(
+    fabric: Fabric, wrapped: nn.Module, optimiser: Any, sample: Sample, run: Run
+) -> tuple[dict[str, Tensor], float]:
+    """One gradient step; the loss parts, and the gradient's norm before clipping (equal on every process)."""
+    with torch.autocast(fabric.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
+        terms = wrapped(sample)
+    fabric.backward(torch.stack(list(terms.values())).sum())
+    total = fabric.clip_gradients(wrapped, optimiser, max_norm=run.clip or math.inf, error_if_nonfinite=False)
+    norm = float(total)  # type: ignore[arg-type]
+    if not math.isfinite(norm):
+        parts = ", ".join(f"{name} {value.item():.3g}" for name, value in terms.items())
+        raise InputError(
+            f"the loss or its gradient is not finite ({parts}, gradient {norm}); lower --learning-rate, set --clip, or "
+            "look for broken items: the last checkpoint is good."
+        )
+    optimiser.step()
+    optimiser.zero_grad()
+    return {name: value.detach() for name, value in terms.items()}, norm
+
+
+@dataclass
+class _Stop:
+    asked: bool = False
+
+
+@contextmanager
+def _signals() -> Iterator[_Stop]:
+    """Within it, Ctrl-C and SIGTERM ask to stop after the step at hand; a second Ctrl-C stops at once."""
+    stop = _Stop()
+
+    def ask(number: int, frame: Any) -> None:  # noqa: ARG001
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _anyone(fabric: Fabric, asked: bool) -> bool:
+    """Whether any process was asked to stop: all must stop after the same step."""
+    if fabric.world_size == 1:
+        return asked
+    flag = torch.tensor(float(asked), device=fabric.device)
+    return bool(fabric.all_reduce(flag, reduce_op="sum").item())  # type: ignore[union-attr]

@@ -1,0 +1,141 @@
+"""Everything that a step changes, and how it is kept on disc."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.utils.data import Dataset
+
+from cyclopean import checkpoint
+from cyclopean.errors import InputError
+from cyclopean.methods.base import Method
+from cyclopean.run import Run
+from cyclopean.sample import Sample
+from cyclopean.training.log import RunLog
+from cyclopean.training.stream import length, mix, one_batch
+
+STATE = "resume.pt"
+
+
+@dataclass
+class State:
+    """Everything that a step changes."""
+
+    run: Run
+    method: Method
+    published: Method
+    optimizer: Optimizer
+    each_epoch: tuple[Callable[[Method], None], ...]
+    step: int = 0
+    best: float = math.inf
+    seconds: float = 0.0  # of training so far, over all resumes
+    _since: float = field(default_factory=time.monotonic)
+    _saved: float = field(default_factory=time.monotonic)
+
+    def rate(self) -> float:
+        return self.optimizer.param_groups[0]["lr"]
+
+    def due(self) -> bool:
+        return time.monotonic() - self._saved >= self.run.save_every
+
+    @torch.no_grad()
+    def advance(self, epochs_ended: int) -> None:
+        """Counts a step, and lets the running mean of the weights follow (faster at first)."""
+        self.step += 1
+        if self.published is not self.method:
+            decay = min(self.run.average, self.step / (10 + self.step))
+            for mean, now in zip(self.published.parameters(), self.method.parameters(), strict=True):
+                mean.lerp_(now, 1 - decay)
+            for kept, buffer in zip(self.published.buffers(), self.method.buffers(), strict=True):
+                kept.copy_(buffer)
+        for _ in range(epochs_ended):
+            for call in self.each_epoch:
+                call(self.method)
+
+    def judge(self, validation: Dataset[Sample] | None, card: dict[str, Any], log: RunLog) -> None:
+        """Mean losses on the validation set; a new best model is saved at once."""
+        if validation is None:
+            return
+        terms = _evaluate(self.published, validation, self.run)
+        total = sum(terms.values())
+        log.validation(self.step, total, terms)
+        if total < self.best:
+            self.best = total
+            checkpoint.save(self.run.out / "best", self.published, self._card(card))
+
+    def save(self, card: dict[str, Any]) -> None:
+        """`last` for people, and the private file to resume from: both appear by rename."""
+        self._clock()
+        checkpoint.save(self.run.out / "last", self.published, self._card(card))
+        values = {
+            "step": self.step,
+            "best": self.best,
+            "seconds": self.seconds,
+            "seed": self.run.seed,
+            "config": {"method": self.method.name, **self.method.config()},
+            "method": self.method.state_dict(),
+            "published": None if self.published is self.method else self.published.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "each_epoch": [c.state_dict() if hasattr(c, "state_dict") else None for c in self.each_epoch],
+        }
+        partial = self.run.out / f".{STATE}.partial"
+        torch.save(values, partial)
+        os.replace(partial, self.run.out / STATE)
+        self._saved = time.monotonic()
+
+    def restore(self) -> None:
+        """Back to where the run in `out` was saved last."""
+        path = self.run.out / STATE
+        try:
+            values = torch.load(path, map_location="cpu", weights_only=True)
+        except FileNotFoundError as error:
+            raise InputError(f"{self.run.out} holds no run to resume; leave --resume out to start one.") from error
+        except Exception as error:  # whatever a damaged file makes the unpickler raise
+            raise InputError(f"{path} is damaged; start again from {self.run.out / 'last'} with --init.") from error
+        ours = {"method": self.method.name, **self.method.config()}
+        if values["config"] != ours or values["seed"] != self.run.seed:
+            raise InputError(
+                f"{self.run.out} was trained with {values['config']} and seed {values['seed']}, this command says "
+                f"{ours} and seed {self.run.seed}; repeat the first command with --resume."
+            )
+        if (values["published"] is None) != (self.published is self.method):
+            raise InputError(f"{self.run.out} was trained with another --average; repeat the first command.")
+        self.method.load_state_dict(values["method"])
+        if values["published"] is not None:
+            self.published.load_state_dict(values["published"])
+        self.optimizer.load_state_dict(values["optimizer"])
+        for call, stored in zip(self.each_epoch, values["each_epoch"], strict=True):
+            if stored is not None:
+                call.load_state_dict(stored)  # type: ignore[attr-defined]
+        self.step, self.best, self.seconds = values["step"], values["best"], values["seconds"]
+
+    def _clock(self) -> None:
+        now = time.monotonic()
+        self.seconds, self._since = self.seconds + now - self._since, now
+
+    def _card(self, card: dict[str, Any]) -> dict[str, Any]:
+        self._clock()
+        validation = self.best if math.isfinite(self.best) else None
+        facts = {"step": self.step, "seconds": round(self.seconds), "validation": validation}
+        return {**card, "training": {**card.get("training", {}), **facts}}
+
+
+@torch.no_grad()
+def _evaluate(method: Method, data: Dataset[Sample], run: Run) -> dict[str, float]:
+    """Mean of each loss part over `data`, with the method in eval mode."""
+    torch.manual_seed(mix(run.seed, "validation"))
+    device = next(method.parameters()).device
+    method.eval()
+    sums: dict[str, float] = {}
+    n = length(data)
+    for start in range(0, n, run.batch_size):
+        sample = one_batch([data[i] for i in range(start, min(n, start + run.batch_size))]).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
+            terms = method.losses(sample)
+        sums = {name: sums.get(name, 0.0) + value.item() * len(sample) / n for name, value in terms.items()}
+    return sums

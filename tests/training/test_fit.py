@@ -1,0 +1,264 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Generator
+from training_parts import Pictures, Tiny, run, sgd, train
+
+from cyclopean import checkpoint
+from cyclopean.errors import InputError
+from cyclopean.run import Run
+from cyclopean.sample import Sample
+from cyclopean.training import Feed, cosine, fit, halving
+from cyclopean.training.stream import Stream
+
+PARTS = Path(__file__).parent / "training_parts.py"
+
+
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "last" / "model.safetensors")
+
+
+def test_it_learns_and_leaves_a_model_a_log_and_a_state(tmp_path):
+    train(run(tmp_path, steps=40, learning_rate=0.02))
+    losses = [line["loss"] for line in lines(tmp_path)]
+    assert losses[-1] < 0.2 * losses[0]
+    config = json.loads((tmp_path / "last" / "config.json").read_text())
+    assert config["method"] == "tiny"
+    assert config["licence"] == "none"
+    assert config["training"]["step"] == 40
+    assert (tmp_path / "resume.pt").exists()
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_a_stopped_run_goes_on_bit_equal(tmp_path):
+    """With the running mean, momentum, and a stop in the middle of an epoch and of a report."""
+    settings = {"average": 0.9, "report_every": 4}
+    train(run(tmp_path / "whole", steps=7, **settings))
+    stopped = run(tmp_path / "parts", steps=7, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, each_epoch=(StopAfter(1),))
+    assert json.loads((stopped.out / "last" / "config.json").read_text())["training"]["step"] == 3
+    train(replace(stopped, resume=True), each_epoch=(StopAfter(99),))
+    whole, parts = weights(tmp_path / "whole"), weights(stopped.out)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
+class StopAfter:
+    """Presses Ctrl-C when the training set has been seen so often."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def __call__(self, method) -> None:
+        import os
+        import signal
+
+        self.epochs -= 1
+        if self.epochs == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_resuming_with_other_arguments_is_refused(tmp_path):
+    train(run(tmp_path))
+    with pytest.raises(InputError, match="repeat the first command"):
+        train(run(tmp_path, resume=True, seed=1))
+    with pytest.raises(InputError, match="--average"):
+        train(run(tmp_path, resume=True, average=0.9))
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
+    train(run(tmp_path))
+    with pytest.raises(InputError, match="add --resume"):
+        train(run(tmp_path))
+
+
+def test_nothing_to_resume_is_said(tmp_path):
+    with pytest.raises(InputError, match="leave --resume out"):
+        train(run(tmp_path, resume=True))
+    tmp_path.joinpath("resume.pt").write_bytes(b"PK damaged")
+    with pytest.raises(InputError, match="damaged"):
+        train(run(tmp_path, resume=True))
+
+
+def test_a_resumed_log_has_each_step_once(tmp_path):
+    first = run(tmp_path, steps=8, save_every=1e9)
+    with pytest.raises(KeyboardInterrupt):
+        train(first, each_epoch=(StopAfter(1),))
+    with (tmp_path / "log.jsonl").open("a") as log:  # as if it had run on and been killed
+        log.write(json.dumps({"step": 4, "loss": -1.0}) + "\n")
+    train(replace(first, resume=True), each_epoch=(StopAfter(99),))
+    assert [line["step"] for line in lines(tmp_path)] == list(range(1, 9))
+
+
+def test_the_running_mean_is_saved_and_the_weights_go_on(tmp_path):
+    """After one step the mean is 1/11 of the start and 10/11 of the first weights."""
+    torch.manual_seed(0)
+    start = Tiny().conv.bias.detach().clone()
+    stepped = train(run(tmp_path / "plain", steps=1)).conv.bias
+    train(run(tmp_path / "mean", steps=1, average=0.999))
+    expected = start / 11 + stepped * 10 / 11
+    torch.testing.assert_close(weights(tmp_path / "mean")["conv.bias"], expected)
+
+
+def test_epochs_are_counted_and_their_callables_saved(tmp_path):
+    count = Count()
+    train(run(tmp_path, steps=5), each_epoch=(count,))  # 10 items of 5
+    assert count.n == 2
+    again = Count()
+    train(run(tmp_path, steps=10, resume=True), each_epoch=(again,))
+    assert again.n == 4
+
+
+class Count:
+    def __init__(self) -> None:
+        self.n = 0
+
+    def __call__(self, method) -> None:
+        self.n += 1
+
+    def state_dict(self) -> dict:
+        return {"n": self.n}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.n = state["n"]
+
+
+def test_the_best_model_on_the_validation_set_is_kept(tmp_path):
+    """A rate that wrecks the weights at the end: best is older than last."""
+    method, wreck = Tiny(), lambda step, steps: 0.1 if step < 8 else -5.0
+    feed = Feed(Pictures(5), validation=Pictures(3))
+    fit(method, feed, run(tmp_path, steps=10, validate_every=2), sgd, wreck, {})
+    judged = {line["step"]: line["validation"] for line in lines(tmp_path) if "validation" in line}
+    assert list(judged) == [2, 4, 6, 8, 10]
+    best = json.loads((tmp_path / "best" / "config.json").read_text())["training"]
+    assert best["step"] == min(judged, key=judged.__getitem__) < 10
+    assert best["validation"] == pytest.approx(min(judged.values()), abs=1e-6)
+
+
+def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_checkpoint(tmp_path):
+    feed = Feed(Broken())
+    with pytest.raises(InputError, match=r"not finite .*fit nan.*--learning-rate"):
+        fit(Tiny(), feed, run(tmp_path, steps=30, save_every=0.0), sgd, halving, {})
+    assert all(v.isfinite().all() for v in weights(tmp_path).values())
+
+
+class Broken(Pictures):
+    """One of eight truths is NaN."""
+
+    def __init__(self) -> None:
+        super().__init__(8)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        return replace(sample, depth=sample.depth * torch.nan) if index == 5 else sample
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [(Pictures(0), "data set is empty"), (Pictures(3, (16, 20)), r"multiples of 8; try --size 16x16")],
+)
+def test_data_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, data, sentence):
+    with pytest.raises(InputError, match=sentence):
+        fit(Tiny(), Feed(data), run(tmp_path / "out"), sgd, halving, {})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pictures_of_two_sizes_in_a_batch_are_one_sentence(tmp_path, workers):
+    with pytest.raises(InputError, match=r"^pictures of one batch have different sizes .*--size"):
+        fit(Tiny(), Feed(Mixed(6)), run(tmp_path, workers=workers), sgd, halving, {})
+
+
+class Mixed(Pictures):
+    def __getitem__(self, index: int) -> Sample:
+        self.size = (16, 24) if index % 2 else (16, 16)
+        return super().__getitem__(index)
+
+
+def test_init_takes_weights_only(tmp_path):
+    train(run(tmp_path / "first"))
+    torch.manual_seed(1)
+    method = Tiny()
+    fit(
+        method,
+        Feed(Pictures(5)),
+        run(tmp_path / "second", learning_rate=1e-12, init=str(tmp_path / "first" / "last")),
+        sgd,
+        halving,
+        {},
+    )
+    torch.testing.assert_close(method.state_dict(), dict(weights(tmp_path / "first")))
+    assert lines(tmp_path / "second")[0]["step"] == 1
+
+
+def test_augmentations_draw_from_the_position_of_an_item(tmp_path):
+    """Two runs with one seed see the same, workers or not; another seed sees other changes."""
+
+    def change(sample: Sample, generator: Generator) -> Sample:
+        return replace(sample, depth=sample.depth + torch.rand((), generator=generator))
+
+    def bias(name: str, **changes) -> torch.Tensor:
+        torch.manual_seed(0)
+        method = Tiny()
+        fit(method, Feed(Pictures(5), change), run(tmp_path / name, **changes), sgd, halving, {})
+        return method.conv.bias.detach()
+
+    same, again, other = bias("a"), bias("b", workers=1), bias("c", seed=1)
+    assert torch.equal(same, again)
+    assert not torch.equal(same, other)
+
+
+def test_the_stream_shows_every_item_once_an_epoch_however_many_processes_share_it():
+    where = Run(Path("nowhere"), steps=12, batch_size=4)
+    alone = [pair for batch in Stream(16, where, 0, 1) for pair in batch]
+    for epoch in range(3):
+        assert sorted(index for index, _ in alone[16 * epoch : 16 * epoch + 16]) == list(range(16))
+    assert len({seed for _, seed in alone}) == 48
+    half = replace(where, batch_size=2)
+    two = zip(Stream(16, half, 0, 2), Stream(16, half, 1, 2), strict=True)
+    assert [pair for a, b in two for pair in (*a, *b)] == alone
+    later = [pair for batch in Stream(16, where, 0, 1).since(5) for pair in batch]
+    assert later == alone[20:]
+
+
+def test_schedules():
+    assert [halving(s, 50) for s in (0, 29, 30, 39, 40, 49)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+    values = [cosine(s, 1000) for s in range(1000)]
+    assert values[0] == pytest.approx(1 / 30)
+    assert max(values) == 1 == values[30]
+    assert values[-1] < 1e-4
+    assert values[30:] == sorted(values[30:], reverse=True)
+
+
+def test_bfloat16_is_for_the_network_only(tmp_path):
+    assert train(run(tmp_path, precision="bfloat16")).seen == ["torch.bfloat16", "torch.float32"]
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_with_a_double_batch(tmp_path):
+    """Gradients agree: plain gradient descent ends at the same weights. Losses are float32 on both under bfloat16."""
+    train(run(tmp_path / "one", batch_size=4, steps=4), n=7)
+    for name, precision in (("two", "float32"), ("half", "bfloat16")):
+        command = [sys.executable, str(PARTS), str(tmp_path / name), "2", "2", precision]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+    torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), rtol=1e-5, atol=1e-6)
+    for rank in (0, 1):
+        seen = json.loads((tmp_path / "half" / f"seen{rank}.json").read_text())
+        assert seen == ["torch.bfloat16", "torch.float32"]
+
+
+def test_a_saved_model_is_not_loaded_into_another_method(tmp_path):
+    train(run(tmp_path))
+    with pytest.raises(InputError, match="other names or shapes"):
+        checkpoint.initialise(Tiny(2), tmp_path / "last")
