@@ -1,0 +1,62 @@
+"""`python -m benchmarks [group ...] [--device cuda]`: a Markdown table of times and memory."""
+
+import argparse
+import sys
+
+from benchmarks.measure import Case, Figure, cases, circumstances, measure
+
+GROUPS = {
+    "startup": "the command, process start included",
+    "kernel": "the verbs, forward and backward",
+    "rendering": "procedural worlds, both views and depth",
+    "training": "one step: data on hand, losses, backward, update",
+    "photos": "prediction and refocusing after loading",
+}
+
+
+def main() -> int:
+    """Prints the table as it is measured; 1 if any case failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="group", help=f"any of {', '.join(GROUPS)}; all without one")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    chosen = parser.parse_args()
+    unknown = set(chosen.groups) - set(GROUPS)
+    if unknown:
+        parser.error(f"unknown group {', '.join(sorted(unknown))}; choose from {', '.join(GROUPS)}")
+    print(f"- command: python -m benchmarks {' '.join(sys.argv[1:])}".rstrip())
+    print(*circumstances(chosen.device), sep="\n")
+    failures = [failure for group in chosen.groups or GROUPS for failure in table(group, chosen.device)]
+    print(*failures, sep="\n", file=sys.stderr)
+    return bool(failures)
+
+
+def table(group: str, device: str) -> list[str]:
+    """Prints one group; returns a sentence for each case that failed."""
+    failures = []
+    print(f"\n### {group}: {GROUPS[group]}\n")
+    print("| what | median | fastest to slowest | rate | peak memory |\n|---|---:|---:|---:|---:|")
+    for name, case in cases(group).items():
+        try:
+            print(row(name, case, measure(group, name, device if case.on_device else "cpu")), flush=True)
+        except RuntimeError as error:
+            failures.append(f"{group}: {name}: {error}")
+    return failures
+
+
+def row(name: str, case: Case, figure: Figure) -> str:
+    """One line of the table."""
+    rate = f"{case.items / figure.median:.3g} {case.unit}/s" if case.unit else ""
+    memory = f"{figure.peak:.0f} MB (+{figure.peak - figure.before:.0f})"
+    if figure.device_peak is not None:
+        memory += f", GPU {figure.device_peak:.0f} MB"
+    spread = f"{spoken(figure.fastest)} to {spoken(figure.slowest)}"
+    return f"| {name} | {spoken(figure.median)} | {spread} | {rate} | {memory} |"
+
+
+def spoken(seconds: float) -> str:
+    """A time with a unit that suits it."""
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
