@@ -1,6 +1,11 @@
 """`cyclopean train METHOD ...`: a recipe's arguments are the flags."""
 
+import contextlib
+import functools
 import importlib
+import io
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 from cyclopean.errors import InputError, unknown_name
@@ -22,12 +27,40 @@ def main(arguments: list[str]) -> int:
 
 
 def _call(name: str, flags: list[str]) -> None:
+    module, attribute = RECIPES[name][0].split(":")
+    recipe: Callable[..., None] = getattr(importlib.import_module(module), attribute)
+    recipe(**_parsed(recipe, flags, f"cyclopean train {name}"))
+
+
+def _parsed(recipe: Callable[..., None], flags: list[str], command: str) -> dict[str, Any]:
+    """The recipe's arguments out of its flags. Raises `InputError` instead of the parser's box of lines."""
     import tyro
 
-    module, attribute = RECIPES[name][0].split(":")
-    recipe: Any = getattr(importlib.import_module(module), attribute)
+    @functools.wraps(recipe)
+    def collect(**arguments: Any) -> dict[str, Any]:
+        return arguments
+
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-    tyro.cli(recipe, args=flags, prog=f"cyclopean train {name}", config=config)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(collect, args=flags, prog=command, config=config)
+    except SystemExit as stop:
+        if stop.code == 0:  # --help
+            raise
+        raise InputError(f"{_sentence(said.getvalue())}; {command} --help lists all flags.") from None
+
+
+def _sentence(box: str) -> str:
+    """What went wrong, and the flag that was perhaps meant, out of the parser's box."""
+    lines = [line.strip("│╭╮╰╯ \n") for line in box.splitlines()]
+    rules = [k for k, line in enumerate(lines) if line.startswith("─") or not line] + [len(lines)]
+    parts = [lines[a + 1 : b] for a, b in itertools.pairwise(rules)]
+    wrong = " ".join(parts[0]).rstrip(". ") if parts else box.strip()
+    if wrong.startswith("Missing from"):
+        return f"{', '.join(word for word in wrong.split() if word.startswith('--'))} is missing"
+    near = [part[1].split()[0] for part in parts if len(part) > 1 and part[0].startswith("Perhaps you meant")]
+    return f"{wrong}, perhaps you meant {near[0]}" if near else wrong
 
 
 def _help() -> str:

@@ -1,5 +1,6 @@
 """Groups of flags that recipes share. No torch here: `cyclopean train --help` must be quick."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,15 +10,22 @@ from tyro.constructors import PrimitiveConstructorSpec
 from cyclopean.errors import InputError
 
 
-def _listed(name: str, comma: str, read: Any) -> PrimitiveConstructorSpec[Any]:
+def _listed(name: str, comma: str, read: Callable[[str], Any]) -> PrimitiveConstructorSpec[Any]:
     """One word on the command line, with a separator in it, is a tuple."""
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=name,
-        instance_from_str=lambda words: tuple(read(w) for w in words[0].split(comma) if w),
+        instance_from_str=lambda words: tuple(_read(w, read, name) for w in words[0].split(comma) if w),
         is_instance=lambda x: isinstance(x, tuple),
         str_from_instance=lambda x: [comma.join(map(str, x))],
     )
+
+
+def _read(word: str, read: Callable[[str], Any], name: str) -> Any:
+    try:
+        return read(word)
+    except ValueError as error:
+        raise ValueError(f"{word!r} is no part of {name}") from error
 
 
 Folders = Annotated[tuple[Path, ...], _listed("FOLDER[,FOLDER]", ",", Path)]
