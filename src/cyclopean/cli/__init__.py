@@ -55,5 +55,13 @@ def _help() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(
-        ["usage: cyclopean COMMAND ...", "", "Depth from one eye, learned from two.", "", *lines, "", "cyclopean COMMAND --help tells more."]
+        [
+            "usage: cyclopean COMMAND ...",
+            "",
+            "Depth from one eye, learned from two.",
+            "",
+            *lines,
+            "",
+            "cyclopean COMMAND --help tells more.",
+        ]
     )

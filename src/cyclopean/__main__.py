@@ -1,0 +1,5 @@
+"""`python -m cyclopean`: the command line."""
+
+from cyclopean.cli import main
+
+main()

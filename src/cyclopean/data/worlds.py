@@ -1,0 +1,39 @@
+"""Rendered worlds as a data set, made on the fly: no files, item n is scene seed + n."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch.utils.data import Dataset
+
+from cyclopean import worlds
+from cyclopean.errors import InputError, unknown_name
+from cyclopean.sample import Sample
+
+
+@dataclass(frozen=True)
+class WorldsDataset(Dataset[Sample]):
+    """`count` scenes, the families taking turns; each a Sample with b = 1 at `size` (height, width).
+
+    On a CPU rendering beside training slows both: render to a folder first (`cyclopean render`) and train on that.
+    """
+
+    families: Sequence[str]
+    rig: str
+    seed: int
+    size: tuple[int, int]
+    count: int
+
+    def __post_init__(self) -> None:
+        for family in self.families:
+            if family not in worlds.FAMILIES:
+                raise unknown_name("world", family, worlds.FAMILIES)
+        if self.count < 1:
+            raise InputError(f"{self.count} scenes were asked for; at least 1 is needed.")
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, n: int) -> Sample:
+        if not 0 <= n < self.count:
+            raise IndexError(n)
+        return worlds.sample(self.families[n % len(self.families)], self.seed + n, self.size, self.rig)

@@ -1,0 +1,137 @@
+"""Worlds written to a plain folder (docs/data.md) and shown on one contact sheet."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.errors import InputError
+from cyclopean.geometry import Camera, Pinhole
+from cyclopean.sample import Sample
+from cyclopean.worlds.rigs import VIEWS, sample
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to render: scenes seed .. seed + count - 1, families taking turns, at `size` (height, width)."""
+
+    families: tuple[str, ...]
+    rig: str
+    seed: int
+    count: int
+    size: tuple[int, int]
+    baseline: float | None = None
+    pictures: str | None = None
+
+    def family(self, n: int) -> str:
+        return self.families[n % len(self.families)]
+
+
+def write(order: Order, out: Path, workers: int = 1) -> Iterator[int]:
+    """Render into `out`, yielding the number of each item as it lands; items already there are kept (a cut run goes on).
+
+    Each item's camera file is written last, so an item with one is whole.
+    """
+    for name in (*VIEWS[order.rig], "depth", "camera", *(["moving"] if order.rig == "clip" else [])):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    _describe(order, out)
+    todo = [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
+    if workers <= 1:
+        for n in todo:
+            yield _write_item((order, out, n))
+        return
+    with get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.imap_unordered(_write_item, [(order, out, n) for n in todo], chunksize=4)
+
+
+def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
+    """Every picture in a folder, cut square and brought to `side` pixels, for surfaces that show photographs."""
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    read = [cv2.imread(str(p), cv2.IMREAD_COLOR_RGB) for p in paths]
+    squares = [cv2.resize(_square(p), (side, side), interpolation=cv2.INTER_AREA) for p in read if p is not None]
+    if not squares:
+        raise InputError(f"{folder} holds no picture (png or jpg) to put on surfaces; name a folder that does.")
+    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 255
+
+
+@cache
+def _pictures(folder: str) -> Float[Tensor, "k 3 s s"]:
+    """Read once per process."""
+    return load_pictures(Path(folder))
+
+
+def contact_sheet(samples: Sequence[Sample], columns: int = 4) -> np.ndarray:
+    """One picture (h w 3, uint8, RGB) of targets above their inverse depth."""
+    tiles = [np.vstack([_bytes(s.target.image), _shown(s.depth)]) for s in samples]
+    blank = np.zeros_like(tiles[0])
+    tiles += [blank] * (-len(tiles) % columns)
+    return np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)])
+
+
+def _describe(order: Order, out: Path) -> None:
+    path = out / "dataset.json"
+    names = VIEWS[order.rig]
+    text = {
+        "format": "cyclopean-folder", "version": 1, "rig": order.rig, "views": list(names), "target": names[0], "unit": "m",
+        "made_by": {"families": list(order.families), "seed": order.seed, "size": list(order.size), "pictures": bool(order.pictures)},
+    }  # fmt: skip
+    if path.exists() and json.loads(path.read_text()) != text:
+        raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
+    path.write_text(json.dumps(text, indent=1))
+
+
+def _write_item(job: tuple[Order, Path, int]) -> int:
+    order, out, n = job
+    pictures = _pictures(order.pictures) if order.pictures else None
+    made = sample(order.family(n), order.seed + n, order.size, order.rig, pictures, order.baseline)
+    stem = f"{n:06d}"
+    names = VIEWS[order.rig]
+    for name, view in zip(names, (made.target, *made.sources), strict=True):
+        _write_image(out / name / f"{stem}.png", _bytes(view.image)[..., ::-1])
+    np.save(out / "depth" / f"{stem}.npy", made.depth[0, 0].numpy())
+    if order.rig == "clip":
+        _write_image(out / "moving" / f"{stem}.png", (~made.target.valid[0, 0]).numpy().astype(np.uint8) * 255)
+    text = {
+        **_camera(made.target.camera),
+        "from_target": {k: v.from_target[0].tolist() for k, v in zip(names[1:], made.sources, strict=True) if v.from_target is not None},
+        "family": order.family(n), "seed": order.seed + n,
+    }  # fmt: skip
+    (out / "camera" / f"{stem}.json").write_text(json.dumps(text))
+    return n
+
+
+def _write_image(path: Path, pixels: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
+        raise InputError(f"{path} could not be written; check that the folder may be written to and has space.")
+
+
+def _camera(camera: Camera) -> dict[str, object]:
+    if isinstance(camera, Pinhole):
+        return {"camera": "pinhole", "focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
+    return {"camera": "equirectangular"}
+
+
+def _bytes(image: Float[Tensor, "1 3 h w"]) -> np.ndarray:
+    return (image[0].permute(1, 2, 0) * 255).round().byte().numpy()
+
+
+def _shown(depth: Float[Tensor, "1 1 h w"]) -> np.ndarray:
+    inverse = (1 / depth[0, 0]).numpy()
+    top = np.percentile(inverse, 99) or 1.0
+    grey = (np.clip(inverse / top, 0, 1) * 255).astype(np.uint8)
+    return cv2.applyColorMap(grey, cv2.COLORMAP_MAGMA)[..., ::-1]
+
+
+def _square(picture: np.ndarray) -> np.ndarray:
+    h, w = picture.shape[:2]
+    side = min(h, w)
+    top, left = (h - side) // 2, (w - side) // 2
+    return picture[top : top + side, left : left + side]

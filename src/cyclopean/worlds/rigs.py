@@ -1,0 +1,129 @@
+"""Cameras on a bar, on the move, or on a tripod: scenes made into Samples."""
+
+import math
+from dataclasses import dataclass, replace
+from random import Random
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.errors import unknown_name
+from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
+from cyclopean.sample import Sample, view
+from cyclopean.worlds.families import Viewpoint, scene
+from cyclopean.worlds.render import Rendered, render
+from cyclopean.worlds.scene import turn
+from cyclopean.worlds.sensor import Sensor, develop, exposure
+
+SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
+FRAME_TIME = 0.1  # seconds between frames of a clip
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One view of a rig: its name, pose in the world and time."""
+
+    name: str
+    world_from_camera: Float[Tensor, "1 4 4"]
+    time: float = 0.0
+
+
+def sample(
+    family: str,
+    seed: int,
+    size: tuple[int, int],
+    rig: str = "stereo",
+    pictures: Float[Tensor, "k 3 s s"] | None = None,
+    baseline: float | None = None,
+) -> Sample:
+    """Scene `seed` of `family` as a rig sees it at `size` (height, width), with exact depth of the target in metres.
+
+    Rigs: `stereo` (left, right), `clip` (frame, previous, next; moving objects invalid), `sphere` (centre, up, right).
+    `baseline` in metres overrides the scene's own.
+    """
+    if rig not in RIGS:
+        raise unknown_name("rig", rig, RIGS)
+    built, stand = scene(family, seed)
+    if baseline is not None:
+        stand = replace(stand, baseline=baseline)
+    dice = Random(f"rig {family} {seed}")
+    camera = Equirectangular() if rig == "sphere" else _pinhole(stand.field_of_view, size)
+    shots = RIGS[rig](stand, dice)
+    pictures_taken = [render(built.at(s.time), camera, s.world_from_camera, size, pictures) for s in shots]
+    return _developed(family, seed, camera, shots, pictures_taken, sensor(dice))
+
+
+def sensor(dice: Random) -> Sensor:
+    """A random camera: good or bad light, sharp or soft, clean or noisy."""
+    warm = dice.gauss(0, 0.06)
+    return Sensor(
+        key=dice.uniform(0.3, 0.58),
+        white=(1 + warm, 1.0, 1 - warm),
+        contrast=dice.uniform(0.85, 1.25),
+        saturation=dice.uniform(0.5, 1.25) if dice.random() > 0.06 else 0.0,
+        blur=dice.uniform(0.2, 0.9),
+        noise=math.exp(dice.uniform(math.log(0.002), math.log(0.03))),
+        vignette=dice.uniform(0, 0.45),
+        seed=dice.randrange(1000003),
+    )
+
+
+def _pinhole(field_of_view: float, size: tuple[int, int]) -> Pinhole:
+    focal = 0.5 / math.tan(math.radians(field_of_view) / 2)
+    return Pinhole(torch.tensor([[focal, focal * size[1] / size[0]]]), torch.tensor([[0.5, 0.5]]))
+
+
+def _developed(family: str, seed: int, camera: Camera, shots: list[Shot], taken: list[Rendered], how: Sensor) -> Sample:
+    gain = exposure(taken[0].light, how)
+    views = []
+    for k, (shot, picture) in enumerate(zip(shots, taken, strict=True)):
+        from_target = invert(shot.world_from_camera) @ shots[0].world_from_camera
+        made = view(develop(picture.light, gain, how, k), camera, from_target)
+        views.append(replace(made, valid=~picture.moving) if len(shots) and shots[-1].time else made)
+    return Sample(views[0], tuple(views[1:]), taken[0].depth, name=(f"{family}-{seed:06d}",))
+
+
+def _stereo(stand: Viewpoint, dice: Random) -> list[Shot]:
+    return [
+        Shot("left", stand.world_from_camera),
+        Shot("right", _moved(stand.world_from_camera, (stand.baseline, 0, 0))),
+    ]
+
+
+def _clip(stand: Viewpoint, dice: Random) -> list[Shot]:
+    """Previous and next frame of a camera that mostly goes forward and turns a little."""
+    speed = stand.baseline * dice.uniform(0.5, 1.8)
+    way = (dice.gauss(0, 0.25) * speed, dice.gauss(0, 0.08) * speed, speed if dice.random() < 0.85 else -speed)
+    spin = torch.tensor(turn(dice.gauss(0, 0.02), dice.gauss(0, 0.008), dice.gauss(0, 0.005)), dtype=torch.float32)
+    ahead = _moved(stand.world_from_camera, way, spin)
+    behind = _moved(stand.world_from_camera, (-way[0], -way[1], -way[2]), spin.T)
+    return [
+        Shot("frame", stand.world_from_camera),
+        Shot("previous", behind, -FRAME_TIME),
+        Shot("next", ahead, FRAME_TIME),
+    ]
+
+
+def _sphere(stand: Viewpoint, dice: Random) -> list[Shot]:
+    """Upright panoramas: the camera's heading is kept, its pitch and roll are not."""
+    centre = stand.world_from_camera.clone()
+    heading = math.atan2(float(centre[0, 0, 2]), float(centre[0, 2, 2]))
+    centre[0, :3, :3] = torch.tensor(turn(heading), dtype=torch.float32)
+    up, right = (0, -SPHERE_BASELINE, 0), (SPHERE_BASELINE, 0, 0)
+    return [Shot("centre", centre), Shot("up", _moved(centre, up)), Shot("right", _moved(centre, right))]
+
+
+def _moved(
+    world_from_camera: Float[Tensor, "1 4 4"], offset: tuple[float, float, float], spin: Tensor | None = None
+) -> Float[Tensor, "1 4 4"]:
+    """The camera moved by `offset` in its own frame, then turned by `spin`."""
+    step = torch.eye(4)[None].clone()
+    step[0, :3, 3] = torch.tensor(offset, dtype=torch.float32)
+    if spin is not None:
+        step[0, :3, :3] = spin
+    return world_from_camera @ step
+
+
+RIGS = {"stereo": _stereo, "clip": _clip, "sphere": _sphere}
+VIEWS = {"stereo": ("left", "right"), "clip": ("frame", "previous", "next"), "sphere": ("centre", "up", "right")}

@@ -1,0 +1,180 @@
+"""A scene: primitives with materials, lights and air. Frame of the world: x right, y down, z forward, ground at y = 0, metres."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cyclopean.sample import map_tensors
+
+Number = float | int  # checkers of types at run time tell them apart, people need not
+Triple = tuple[Number, Number, Number]
+
+SHAPES = ("plane", "box", "ellipsoid", "cylinder", "cone")
+KINDS = (
+    "plain", "noise", "checker", "stripes", "brick", "wood", "leaves", "windows", "road", "picture", "gravel", "tiles", "poster",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a surface looks. Colours are sRGB in [0,1]; `scale` is the texture's cells per metre."""
+
+    kind: str = "noise"
+    a: Triple = (0.5, 0.5, 0.5)
+    b: Triple = (0.4, 0.4, 0.4)
+    c: Triple = (0.3, 0.3, 0.3)
+    scale: Number = 2.0
+    contrast: Number = 1.0
+    grain: Number = 0.3
+    gloss: Number = 0.0
+    glow: Number = 0.0
+    holes: Number = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Light:
+    """The sun (`position` is the direction towards it, `reach` inf) or a lamp (`position` in metres, `reach` its falloff)."""
+
+    position: Triple
+    colour: Triple
+    reach: Number = math.inf
+
+
+@dataclass(frozen=True)
+class Air:
+    """Sky, ambient light and haze, in linear light."""
+
+    zenith: Triple = (0.25, 0.45, 0.9)
+    horizon: Triple = (0.7, 0.8, 0.95)
+    ambient: Number = 0.4
+    bounce: Triple = (0.2, 0.2, 0.18)
+    clouds: Number = 0.5
+    haze: Number = 0.002
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Primitives as arrays, sorted by shape: `inverse` maps world offsets to the unit shape, `half` its half extents."""
+
+    shape: Tensor
+    center: Tensor
+    inverse: Tensor
+    half: Tensor
+    velocity: Tensor
+    material: Tensor
+    looks: Tensor
+    colours: Tensor
+    lights: tuple[Light, ...]
+    air: Air
+    family: str
+    seed: int
+    far: Number
+
+    def at(self, time: Number) -> "Scene":
+        """The scene `time` seconds later: objects with a velocity have moved."""
+        return replace(self, center=self.center + self.velocity * time)
+
+    def to(self, device: torch.device | str) -> "Scene":
+        return map_tensors(lambda x: x.to(device), self)
+
+    @property
+    def radius(self) -> Tensor:
+        """Radius of each primitive's bounding sphere, metres (planes: unbounded)."""
+        return torch.where(self.shape == 0, math.inf, self.half.norm(dim=-1))
+
+
+def turn(yaw: Number = 0.0, pitch: Number = 0.0, roll: Number = 0.0) -> np.ndarray:
+    """Rotation world_from_object: yaw turns to the right, pitch looks up, roll tilts clockwise; radians, applied roll first."""
+    cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (math.cos, math.sin))
+    yaws = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    pitches = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    rolls = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return yaws @ pitches @ rolls
+
+
+@dataclass
+class Builder:
+    """Collects primitives; `place` shifts and turns what is added inside it (objects are built at their own origin)."""
+
+    shapes: list[int] = field(default_factory=list)
+    centers: list[np.ndarray] = field(default_factory=list)
+    rotations: list[np.ndarray] = field(default_factory=list)
+    halves: list[Triple] = field(default_factory=list)
+    velocities: list[Triple] = field(default_factory=list)
+    materials: list[Material] = field(default_factory=list)
+    frame: tuple[np.ndarray, np.ndarray] = field(default_factory=lambda: (np.eye(3), np.zeros(3)))
+    velocity: Triple = (0.0, 0.0, 0.0)
+
+    def place(
+        self, x: Number, y: Number, z: Number, yaw: Number = 0.0, velocity: Triple = (0.0, 0.0, 0.0)
+    ) -> "Builder":
+        """A builder adding to the same scene whose origin is (x, y, z) turned by `yaw`, moving at `velocity` (m/s)."""
+        R, t = self.frame
+        moved = replace(self, frame=(R @ turn(yaw), R @ np.array([x, y, z]) + t))
+        moved.velocity = velocity if velocity != (0.0, 0.0, 0.0) else self.velocity
+        return moved
+
+    def add(
+        self,
+        shape: str,
+        center: Triple,
+        half: Triple,
+        material: Material,
+        rotation: np.ndarray | None = None,
+    ) -> None:
+        """One primitive: `half` extents along its own axes (a cylinder's and cone's axis is y, the cone's tip up)."""
+        R, t = self.frame
+        self.shapes.append(SHAPES.index(shape))
+        self.centers.append(R @ np.asarray(center, dtype=float) + t)
+        self.rotations.append(R if rotation is None else R @ rotation)
+        self.halves.append((float(half[0]), float(half[1]), float(half[2])))
+        self.velocities.append(self.velocity)
+        self.materials.append(material)
+
+    def clear_of(self, point: Triple, distance: Number) -> "Builder":
+        """Without the bounded primitives that come within `distance` of `point` (so that no camera stands inside one)."""
+        keep = [
+            n
+            for n, (s, c, h) in enumerate(zip(self.shapes, self.centers, self.halves, strict=True))
+            if s == 0 or np.linalg.norm(c - np.asarray(point)) > distance + np.linalg.norm(h)
+            or self._outside(n, point) > distance
+        ]  # fmt: skip
+        pick = lambda values: [values[n] for n in keep]  # noqa: E731
+        return Builder(
+            pick(self.shapes), pick(self.centers), pick(self.rotations), pick(self.halves), pick(self.velocities), pick(self.materials)
+        )  # fmt: skip
+
+    def _outside(self, n: int, point: Triple) -> float:
+        local = np.abs(self.rotations[n].T @ (np.asarray(point) - self.centers[n]))
+        return float(np.linalg.norm(np.maximum(local - np.array(self.halves[n]), 0)))
+
+    def scene(self, lights: Sequence[Light], air: Air, family: str, seed: int, far: Number) -> Scene:
+        """The finished scene; primitives sorted by shape."""
+        order = sorted(range(len(self.shapes)), key=lambda n: self.shapes[n])
+        tensor = lambda rows: torch.tensor(np.array([rows[n] for n in order]), dtype=torch.float32)  # noqa: E731
+        half, rotation = tensor(self.halves), tensor(self.rotations)
+        looks = [
+            (KINDS.index(m.kind), m.scale, m.contrast, m.grain, m.gloss, m.glow, m.holes, m.seed % 1000003)
+            for m in self.materials
+        ]
+        return Scene(
+            shape=torch.tensor([self.shapes[n] for n in order]),
+            center=tensor(self.centers),
+            inverse=rotation.transpose(1, 2) / half[:, :, None],
+            half=half,
+            velocity=tensor(self.velocities),
+            material=torch.arange(len(order)),
+            looks=tensor(looks),
+            colours=tensor([(*m.a, *m.b, *m.c) for m in self.materials]),
+            lights=tuple(lights),
+            air=air,
+            family=family,
+            seed=seed,
+            far=far,
+        )

@@ -1,0 +1,194 @@
+"""Colours of surfaces: solid noise everywhere, patterns on top, all faded out where a pixel is wider than their features."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cyclopean.worlds.noise import cell_hash, fractal, value_noise
+from cyclopean.worlds.scene import KINDS
+
+Scalar = Float[Tensor, " n"]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Points to be coloured: `solid` position in the object's own metres, its outward `axis` there, a pixel's `footprint`."""
+
+    solid: Float[Tensor, "3 n"]
+    axis: Float[Tensor, "3 n"]
+    half: Float[Tensor, "3 n"]
+    footprint: Float[Tensor, " n"]
+    looks: Float[Tensor, "n 8"]
+    colours: Float[Tensor, "n 9"]
+
+    @property
+    def seed(self) -> Int[Tensor, " n"]:
+        return self.looks[:, 7].to(torch.int32)
+
+    @property
+    def scale(self) -> Scalar:
+        return self.looks[:, 1]
+
+    def flat(self) -> tuple[Scalar, Scalar]:
+        """Coordinates across the surface, in metres: along (horizontal) and down, by the axis it faces most."""
+        x, y, z = self.solid
+        ax, ay, az = self.axis.abs()
+        top, side = (ay >= ax) & (ay >= az), ax > az
+        return torch.where(side & ~top, z, x), torch.where(top, z, y)
+
+    def pick(self, chosen: Tensor) -> "Surface":
+        return Surface(
+            self.solid[:, chosen], self.axis[:, chosen], self.half[:, chosen], self.footprint[chosen],
+            self.looks[chosen], self.colours[chosen],
+        )  # fmt: skip
+
+
+def albedo(surface: Surface, pictures: Float[Tensor, "k 3 s s"] | None) -> Float[Tensor, "3 n"]:
+    """sRGB colour of every point."""
+    kind = surface.looks[:, 0].to(torch.int32)
+    grain = fractal(surface.solid * surface.scale, surface.seed, surface.footprint * surface.scale)
+    mix = 0.5 + grain * surface.looks[:, 2]
+    third = torch.zeros_like(mix)
+    for code in kind.unique().tolist():
+        if KINDS[code] in PATTERNS:
+            chosen = (kind == code).nonzero()[:, 0]
+            mix[chosen], third[chosen] = PATTERNS[KINDS[code]](surface.pick(chosen), grain[chosen])
+    a, b, c = surface.colours.T.unflatten(0, (3, 3))
+    colour = torch.lerp(torch.lerp(a, b, mix.clamp(0, 1)), c, third.clamp(0, 1))
+    if pictures is not None:
+        chosen = (kind == KINDS.index("picture")).nonzero()[:, 0]
+        colour[:, chosen] = _picture(surface.pick(chosen), pictures)
+    return (colour * (1 + surface.looks[:, 3] * grain)).clamp(0, 1)
+
+
+def _fade(surface: Surface, cells: float = 1.0) -> Scalar:
+    """1 where a cell of the pattern covers several pixels, 0 where a pixel covers a cell."""
+    return (1.6 - 2.4 * cells * surface.footprint * surface.scale).clamp(0, 1)
+
+
+def _cells(surface: Surface, wide: float = 1.0, tall: float = 1.0) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+    """Integer cell and position in it, along and down."""
+    s, r = surface.flat()
+    s, r = s * surface.scale / wide, r * surface.scale / tall
+    return s.floor(), s - s.floor(), r.floor(), r - r.floor()
+
+
+def _own(surface: Surface, i: Scalar, j: Scalar) -> Scalar:
+    return cell_hash(i.to(torch.int32), j.to(torch.int32), torch.zeros_like(surface.seed), surface.seed)
+
+
+def _plain(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    return 0.15 * grain, torch.zeros_like(grain)
+
+
+def _checker(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    i, _, j, _ = _cells(surface)
+    on = (i + j).remainder(2)
+    return 0.5 + (on - 0.5) * _fade(surface) + 0.2 * grain, torch.zeros_like(grain)
+
+
+def _stripes(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    _, f, _, g = _cells(surface)
+    across = torch.where(surface.seed % 2 == 0, f, g)
+    on = (across > 0.3 + 0.4 * (surface.seed % 7) / 7).float()
+    return 0.5 + (on - 0.5) * _fade(surface) + 0.15 * grain, torch.zeros_like(grain)
+
+
+def _brick(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    s, r = surface.flat()
+    r = r * surface.scale
+    row = r.floor()
+    s = s * surface.scale / 2.2 + 0.5 * row.remainder(2)
+    i, f, g = s.floor(), s - s.floor(), r - row
+    mortar = ((f < 0.05) | (g < 0.1)).float() * _fade(surface, 3)
+    return 0.15 + 0.7 * _own(surface, i, row) * _fade(surface) + 0.3 * grain, mortar
+
+
+def _tiles(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    long = 1.0 + 4.0 * (surface.seed % 3 == 0).float()
+    s, r = surface.flat()
+    s, r = s * surface.scale / long, r * surface.scale
+    row = r.floor()
+    s = s + (long > 1) * cell_hash(row.to(torch.int32), surface.seed, surface.seed, surface.seed)
+    i, f, g = s.floor(), (s - s.floor()) * long, r - row
+    gap = ((f < 0.06) | (g < 0.06)).float() * _fade(surface, 5)
+    return _own(surface, i, row) * _fade(surface) + 0.35 * grain, gap
+
+
+def _wood(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    stretch = surface.solid * surface.scale * surface.solid.new_tensor([0.25, 2.0, 2.0])[:, None]
+    wobble = value_noise(stretch, surface.seed)
+    rings = (wobble * 9).remainder(1)
+    return 0.5 + (rings - 0.5) * _fade(surface, 4) + 0.3 * grain, torch.zeros_like(grain)
+
+
+def _leaves(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    fine = value_noise(surface.solid * surface.scale * 2.3, surface.seed + 5)
+    deep = (value_noise(surface.solid * surface.scale, surface.seed) < 0.38).float()
+    return 0.5 + 1.2 * (fine - 0.5) * _fade(surface, 2) + 0.5 * grain, 0.8 * deep * _fade(surface)
+
+
+def _windows(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    """A facade: a grid of panes (third colour) in a wall, each a little different; none on roofs."""
+    i, f, j, g = _cells(surface, 1.0, 1.2)
+    look = 0.12 + 0.2 * (surface.seed % 5) / 5
+    pane = (f > look) & (f < 1 - look) & (g > 0.2) & (g < 0.78) & (_own(surface, i + 50, j) > 0.08)
+    bar = ((f - 0.5).abs() < 0.02) & (surface.seed % 3 == 0)
+    upright = surface.axis[1].abs() < 0.7 * surface.axis.norm(dim=0)
+    strength = _fade(surface, 2.5) * (0.55 + 0.45 * _own(surface, i, j)) + (1 - _fade(surface, 2.5)) * 0.3
+    return 0.5 + 0.6 * grain, (pane & ~bar & upright).float() * strength
+
+
+def _road(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    """Asphalt with lane lines (third colour) along z, some dashed."""
+    x, _, z = surface.solid
+    lane = 1 / surface.scale
+    across = (x / lane).remainder(1)
+    line = (across < 0.035).float()
+    dashed = torch.where((x / lane).floor().remainder(2) == 0, (z / 3.0).remainder(1) < 0.5, True).float()
+    fade = (1.6 - surface.footprint / 0.12).clamp(0, 1)
+    speck = value_noise(surface.solid * 40, surface.seed) * (1.6 - 90 * surface.footprint).clamp(0, 1)
+    inside = (x.abs() < 2.2 * lane).float()
+    return 0.5 + 0.6 * grain + 0.5 * (speck - 0.5), 0.85 * line * dashed * fade * inside
+
+
+def _gravel(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    stones = value_noise(surface.solid * surface.scale * 4, surface.seed)
+    fine = value_noise(surface.solid * surface.scale * 11, surface.seed + 3)
+    weight = _fade(surface, 4)
+    dark = ((stones < 0.3).float() * weight + (1 - weight) * 0.15) * 0.7
+    return 0.5 + 1.5 * ((stones - 0.5) * weight + 0.5 * (fine - 0.5) * _fade(surface, 11)) + 0.4 * grain, dark
+
+
+def _poster(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+    """Blocks of colour at two sizes, as print, signs and book backs look from afar."""
+    i, _, j, _ = _cells(surface, 1.0, 0.6)
+    k, _, m, g = _cells(surface, 0.17, 0.12)
+    text = (_own(surface, k, m) > 0.45) & (g > 0.35) & (_own(surface, i, j + 9) > 0.45)
+    return _own(surface, i, j) + 0.1 * grain, text.float() * _fade(surface, 8) * 0.9
+
+
+PATTERNS = {
+    "plain": _plain, "checker": _checker, "stripes": _stripes, "brick": _brick, "tiles": _tiles, "wood": _wood,
+    "leaves": _leaves, "windows": _windows, "road": _road, "gravel": _gravel, "poster": _poster,
+}  # fmt: skip
+
+
+def _picture(surface: Surface, pictures: Float[Tensor, "k 3 s s"]) -> Float[Tensor, "3 n"]:
+    """A photograph laid over the surface, once per 1 / scale metres, mirrored at every other repeat."""
+    s, r = surface.flat()
+    uv = torch.stack([s, r], -1) * surface.scale[:, None]
+    uv = (uv.remainder(2) - 1).abs() * 2 - 1
+    colour = torch.zeros_like(surface.solid)
+    which = surface.seed % len(pictures)
+    for k in which.unique().tolist():
+        chosen = (which == k).nonzero()[:, 0]
+        level = float((surface.footprint[chosen] * surface.scale[chosen] * pictures.shape[-1]).median().clamp(min=1))
+        shrunk = F.adaptive_avg_pool2d(pictures[k : k + 1], max(2, round(pictures.shape[-1] / level)))
+        colour[:, chosen] = F.grid_sample(shrunk, uv[chosen][None, None], padding_mode="border", align_corners=False)[
+            0, :, 0
+        ]
+    return colour
