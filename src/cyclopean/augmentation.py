@@ -41,7 +41,7 @@ class Sometimes:
     step: Augmentation
 
     def __call__(self, sample: Sample, generator: Generator) -> Sample:
-        return self.step(sample, generator) if uniform(generator, 0, 1) < self.probability else sample
+        return self.step(sample, generator) if uniform(generator, 0.0, 1.0) < self.probability else sample
 
 
 def uniform(generator: Generator, low: float, high: float) -> float:
@@ -126,11 +126,11 @@ class Zoom:
 
     def __call__(self, sample: Sample, generator: Generator) -> Sample:
         h, w = sample.depth.shape[-2:]
-        aspect = self.size[1] / self.size[0] * self.stretch ** uniform(generator, -1, 1)
-        height = min(h, w / aspect) * uniform(generator, self.smallest, 1)
+        aspect = self.size[1] / self.size[0] * self.stretch ** uniform(generator, -1.0, 1.0)
+        height = min(h, w / aspect) * uniform(generator, self.smallest, 1.0)
         rows, columns = min(h, max(1, round(height))), min(w, max(1, round(height * aspect)))
-        top = round(uniform(generator, 0, 1) * (h - rows))
-        left = round(uniform(generator, 0, 1) * (w - columns))
+        top = round(uniform(generator, 0.0, 1.0) * (h - rows))
+        left = round(uniform(generator, 0.0, 1.0) * (w - columns))
         return resize(crop(sample, (top, left, rows, columns)), self.size)
 
 
@@ -205,7 +205,7 @@ def strong_colour(sample: Sample, generator: Generator) -> Sample:
     gamma, gain = 2 ** uniform(generator, -0.6, 0.6), 2 ** uniform(generator, -0.5, 0.5)
     balance = 0.8 + 0.4 * torch.rand(3, generator=generator)
     contrast = uniform(generator, 0.6, 1.4)
-    saturation = 0.0 if uniform(generator, 0, 1) < 0.1 else uniform(generator, 0.3, 1.6)
+    saturation = 0.0 if uniform(generator, 0.0, 1.0) < 0.1 else uniform(generator, 0.3, 1.6)
 
     def change(image: Image) -> Image:
         x = image.clamp(1e-3, 1) ** gamma * (gain * balance.to(image)[:, None, None])
@@ -225,7 +225,7 @@ def blurred(sample: Sample, generator: Generator) -> Sample:
 
 def noisy(sample: Sample, generator: Generator) -> Sample:
     """What is seen has sensor noise: standard deviation up to 0.05, coarser on some."""
-    deviation, step = uniform(generator, 0.0, 0.05), 1 + int(uniform(generator, 0, 2))
+    deviation, step = uniform(generator, 0.0, 0.05), 1 + int(uniform(generator, 0.0, 2.0))
 
     def change(image: Image) -> Image:
         h, w = image.shape[-2:]
@@ -240,7 +240,7 @@ def erased(sample: Sample, generator: Generator) -> Sample:
     """What is seen has a patch of one colour over up to a sixth of each side, so that context must fill in."""
     h, w = sample.depth.shape[-2:]
     rows, columns = (max(1, int(n * uniform(generator, 0.02, 1 / 6))) for n in (h, w))
-    top, left = int(uniform(generator, 0, h - rows)), int(uniform(generator, 0, w - columns))
+    top, left = round(uniform(generator, 0.0, 1.0) * (h - rows)), round(uniform(generator, 0.0, 1.0) * (w - columns))
     colour = torch.rand(3, 1, 1, generator=generator)
 
     def change(image: Image) -> Image:

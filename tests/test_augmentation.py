@@ -1,0 +1,200 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from analytic import RIGS, Pair, photograph
+from cyclopean import augmentation as aug
+from cyclopean.errors import InputError
+from cyclopean.geometry import reproject
+from cyclopean.sample import Sample, View, view
+from cyclopean.synthesis import pull
+
+
+def sample_of(pair: Pair) -> Sample:
+    """A sample whose truth is known in both views: the source's in its `seen`, to follow it through changes."""
+    target = view(pair.target, pair.rig.target)
+    source = view(pair.source, pair.rig.source, pair.rig.source_from_target)
+    return Sample(target, (source,), 1 / pair.rho_target, name=("one",))
+
+
+@pytest.fixture(params=["rectified", "posed", "forward"])
+def pinhole(request) -> Sample:
+    return sample_of(photograph(RIGS[request.param]))
+
+
+def rebuilt_error(sample: Sample, rho: Tensor) -> float:
+    """Mean error of the target rebuilt from the source where it lands inside: small only if everything agrees."""
+    source = sample.sources[0]
+    assert source.from_target is not None
+    landing = reproject(rho, sample.target.camera, source.from_target, source.camera)
+    error = (pull(source.image, landing.uv, "edge") - sample.target.image).abs().mean(1, keepdim=True)
+    assert landing.valid.double().mean() > 0.2
+    return error[landing.valid].mean().item()
+
+
+def same(one: Sample, other: Sample) -> None:
+    for a, b in zip((one.target, *one.sources), (other.target, *other.sources), strict=True):
+        for name in ("image", "seen", "from_target", "window", "valid"):
+            torch.testing.assert_close(getattr(a, name), getattr(b, name))
+        torch.testing.assert_close(a.camera.focal, b.camera.focal)
+        torch.testing.assert_close(a.camera.center, b.camera.center)
+    torch.testing.assert_close(one.depth, other.depth, equal_nan=True)
+
+
+def test_a_mirrored_sample_still_fits_its_truth(pinhole):
+    mirrored = aug.mirror_sample(pinhole)
+    assert rebuilt_error(mirrored, 1 / mirrored.depth) == pytest.approx(
+        rebuilt_error(pinhole, 1 / pinhole.depth), rel=0.05
+    )
+    assert rebuilt_error(mirrored, 1 / mirrored.depth) < 2e-3
+    same(aug.mirror_sample(mirrored), pinhole)
+
+
+def test_panoramas_mirror_too():
+    sample = sample_of(photograph(RIGS["right"]))
+    mirrored = aug.mirror_sample(sample)
+    assert rebuilt_error(mirrored, 1 / mirrored.depth) < 5e-3
+    assert mirrored.sources[0].from_target[0, 0, 3] == -sample.sources[0].from_target[0, 0, 3]
+
+
+def test_a_flipped_pair_keeps_its_source_on_the_right_and_fits_the_swapped_truth():
+    pair = photograph(RIGS["rectified"])
+    flipped = aug.flip_stereo(sample_of(pair))
+    assert flipped.sources[0].from_target[0, 0, 3] < 0
+    torch.testing.assert_close(flipped.target.image, pair.source.flip(-1))
+    assert rebuilt_error(flipped, pair.rho_source.flip(-1)) < 2e-3
+    assert flipped.depth.isnan().all()
+    twice = aug.flip_stereo(flipped)
+    same(replace(twice, depth=1 / pair.rho_target), sample_of(pair))
+
+
+def test_flipping_clips_with_a_swap_is_refused():
+    sample = sample_of(photograph(RIGS["rectified"]))
+    with pytest.raises(InputError, match="mirror_sample"):
+        aug.flip_stereo(replace(sample, sources=()))
+
+
+def test_a_crop_changes_camera_and_window_together(pinhole):
+    cropped = aug.crop(pinhole, (16, 40, 96, 160))
+    assert rebuilt_error(cropped, 1 / cropped.depth) < 2e-3
+    h, w = pinhole.depth.shape[-2:]
+    expected = torch.tensor([[40 / w, 16 / h, 200 / w, 112 / h]], dtype=torch.float64)
+    torch.testing.assert_close(cropped.target.window, expected)
+    again = aug.crop(cropped, (8, 10, 64, 100))
+    same(again, aug.crop(pinhole, (24, 50, 64, 100)))
+
+
+@pytest.mark.parametrize("box", [(0, 0, 129, 10), (-1, 0, 10, 10), (0, 220, 10, 10), (0, 0, 0, 10)])
+def test_a_crop_outside_is_refused(box):
+    with pytest.raises(InputError, match="choose a part inside"):
+        aug.crop(sample_of(photograph(RIGS["rectified"])), box)
+
+
+def test_panoramas_are_not_cropped():
+    with pytest.raises(InputError, match="panorama"):
+        aug.crop(sample_of(photograph(RIGS["up"])), (0, 0, 16, 16))
+
+
+def test_resizing_changes_no_camera_and_fits_the_truth(pinhole):
+    small = aug.resize(pinhole, (64, 112))
+    assert small.target.camera is pinhole.target.camera
+    assert small.depth.shape[-2:] == small.target.image.shape[-2:] == small.sources[0].valid.shape[-2:] == (64, 112)
+    assert rebuilt_error(small, 1 / small.depth) < 6e-3
+
+
+def test_resizing_keeps_sky_and_unknown_depth_apart():
+    sample = sample_of(photograph(RIGS["rectified"]))
+    depth = sample.depth.clone()
+    depth[..., :40, :], depth[..., 40:80, :] = torch.inf, torch.nan
+    small = aug.resize(replace(sample, depth=depth), (64, 112)).depth
+    assert small[..., :20, :].isinf().all()
+    assert small[..., 20:40, :].isnan().all()
+    assert small[..., 40:, :].isfinite().all()
+
+
+def test_order_of_flip_and_crop_does_not_matter(pinhole):
+    w = pinhole.depth.shape[-1]
+    one = aug.mirror_sample(aug.crop(pinhole, (10, 20, 64, 100)))
+    same(one, aug.crop(aug.mirror_sample(pinhole), (10, w - 120, 64, 100)))
+
+
+def test_a_zoom_is_a_crop_of_the_size_asked_for(pinhole):
+    step = aug.Zoom((64, 96), 0.5, 1.3)
+    seen = []
+    for seed in range(20):
+        zoomed = step(pinhole, Generator().manual_seed(seed))
+        assert zoomed.depth.shape[-2:] == (64, 96)
+        assert rebuilt_error(zoomed, 1 / zoomed.depth) < 8e-3
+        u0, v0, u1, v1 = zoomed.target.window[0].tolist()
+        assert 0 <= u0 < u1 <= 1
+        assert 0 <= v0 < v1 <= 1
+        seen.append((v1 - v0, u1 - u0))
+    heights = [height for height, _ in seen]
+    assert min(heights) < 0.7
+    assert max(heights) > 0.85
+
+
+COLOURS = [aug.monodepth_colour, aug.strong_colour, aug.blurred, aug.noisy, aug.erased]
+
+
+@pytest.mark.parametrize("step", COLOURS)
+def test_colours_stay_in_range_and_are_functions_of_their_generator(step, pinhole):
+    one, again, other = (step(pinhole, Generator().manual_seed(seed)) for seed in (3, 3, 4))
+    assert torch.equal(one.target.seen, again.target.seen)
+    assert not torch.equal(one.target.seen, other.target.seen)
+    for v in (one.target, *one.sources):
+        assert v.seen.min() >= 0
+        assert v.seen.max() <= 1
+        assert v.seen.dtype == pinhole.target.seen.dtype
+    assert not torch.equal(one.target.seen, pinhole.target.seen)
+    torch.testing.assert_close(one.depth, pinhole.depth)
+
+
+def test_only_monodepths_colours_change_what_is_compared(pinhole):
+    for step in COLOURS:
+        changed = step(pinhole, Generator().manual_seed(0))
+        assert torch.equal(changed.target.image, pinhole.target.image) == (step is not aug.monodepth_colour)
+
+
+def test_monodepths_colours_are_gamma_then_brightness_then_channels():
+    """Recovered from three grey levels: c * x**gamma, the same for both views."""
+    x = torch.tensor([0.1, 0.2, 0.4]).expand(1, 3, 8, 3)
+    camera = RIGS["rectified"].target
+    pose = RIGS["rectified"].source_from_target
+    sample = Sample(view(x, camera), (view(x, camera, pose),), torch.ones(1, 1, 8, 3))
+    for seed in range(30):
+        changed = aug.monodepth_colour(sample, Generator().manual_seed(seed))
+        y = changed.target.image[0, :, 0]
+        assert torch.equal(changed.sources[0].image, changed.target.image)
+        if y.max() >= 1:
+            continue
+        gamma = (y[:, 1] / y[:, 0]).log2()
+        torch.testing.assert_close(gamma, (y[:, 2] / y[:, 1]).log2(), rtol=1e-3, atol=1e-3)
+        assert 0.8 <= gamma[0] <= 1.2
+        gain = y[:, 0] / 0.1**gamma
+        assert 0.4 <= gain.min() <= gain.max() <= 2.4
+        assert gain.max() / gain.min() <= 1.5 + 1e-4
+
+
+def test_sometimes_is_as_often_as_asked():
+    sample = sample_of(photograph(RIGS["rectified"]))
+    generator = Generator().manual_seed(0)
+    step = aug.Steps((aug.Sometimes(0.3, lambda s, g: replace(s, name=("changed",))),))
+    assert 60 <= sum(step(sample, generator).name == ("changed",) for _ in range(300)) <= 120
+
+
+def test_steps_can_be_sent_to_workers():
+    """Spawned workers pickle them."""
+    import pickle
+
+    steps = aug.Steps((aug.Zoom((8, 8), 0.5, 1.0), aug.Resize((8, 8)), aug.Sometimes(0.5, aug.flipped)))
+    assert pickle.loads(pickle.dumps(steps)) == steps
+
+
+def test_views_share_no_memory_with_the_original(pinhole):
+    before = pinhole.target.seen.clone()
+    aug.erased(pinhole, Generator().manual_seed(0)).target.seen.zero_()
+    assert torch.equal(pinhole.target.seen, before)
+    assert isinstance(pinhole.target, View)
