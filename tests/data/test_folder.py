@@ -182,6 +182,19 @@ def test_broken_folders_are_told_in_one_sentence(tmp_path):
         FolderDataset(tmp_path)
 
 
+def test_an_unfinished_rendering_is_read_as_far_as_it_goes(tmp_path):
+    rendered(tmp_path, count=3)
+    (tmp_path / "camera" / "000001.json").unlink()
+    (tmp_path / "right" / "000001.png").unlink()
+    data = FolderDataset(tmp_path)
+    assert data.stems == ["000000", "000002"]
+    assert data[1].name == ("street/000002",)
+    for path in (tmp_path / "camera").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="no finished item"):
+        FolderDataset(tmp_path)
+
+
 def test_broken_descriptions_are_told(tmp_path):
     rendered(tmp_path)
     (tmp_path / "right" / "000001.png").unlink()

@@ -108,7 +108,7 @@ def write_kitti(folder, points):
     # The scanner looks along x, z up; it sits 0.3 m behind and 0.1 m above camera 0; camera 2 stands 0.06 m left.
     lines = {
         "P2": [50, 0, 30, 3.0, 0, 50, 20, 0, 0, 0, 1, 0.005],
-        "R0_rect": np.eye(3).ravel(),
+        "R0_rect": [0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1],
         "Tr_velo_to_cam": [0, -1, 0, 0, 0, 0, -1, -0.1, 1, 0, 0, -0.3],
     }
     text = "\n".join(f"{key}: " + " ".join(map(str, values)) for key, values in lines.items())
@@ -121,7 +121,8 @@ def test_kitti_object_projects_the_scan_to_camera_depth(tmp_path):
     write_kitti(tmp_path, points)
     expected = np.full((40, 60), np.inf)
     for x, y, z in points.astype(np.float32).astype(float):
-        right, down, forward = -y, -z - 0.1, x - 0.3
+        across, below, forward = -y, -z - 0.1, x - 0.3
+        right, down = 0.8 * across - 0.6 * below, 0.6 * across + 0.8 * below
         depth = forward + 0.005
         if depth <= 0:
             continue

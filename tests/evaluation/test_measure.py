@@ -13,7 +13,7 @@ from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, view
 
 CAMERA = Pinhole(torch.tensor([[0.8, 1.2]]), torch.full((1, 2), 0.5))
-OFF = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.52, 0.5]]))
+OFF = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.9, 0.5]]))
 H, W = 12, 20
 
 
@@ -33,7 +33,7 @@ class Scenes:
         if index == self.count - 1:
             depth[:] = np.inf
         image = torch.zeros(1, 3, H, W)
-        right = view(image, OFF, translation(torch.tensor([[-0.5, 0.0, 0.0]])))
+        right = view(image, OFF, translation(torch.tensor([[-25.0, 0.0, 0.0]])))
         name = f"{'even' if index % 2 == 0 else 'odd'}/{index}"
         return Sample(view(image, CAMERA), (right,), torch.from_numpy(depth)[None, None], name=(name,))
 
@@ -60,7 +60,7 @@ def by_numpy(truth: np.ndarray, rho: np.ndarray, alignment: str) -> dict[str, fl
         d = 1 / r
         d = d * np.median(z) / np.median(d) if alignment == "median" else d
     d = np.clip(d, 0.05, 20)
-    factor, shift = W * 0.8 * 0.5, W * 0.02
+    factor, shift = W * 0.8 * 25, W * 0.4
     real, ours = factor / z - shift, factor / d - shift
     seen = real > 0
     off = np.abs(ours - real)[seen]

@@ -35,7 +35,8 @@ class FolderDataset(Dataset[Sample]):
     rectified pictures with one `calibration.json`. Depth is in metres, NaN where unknown (everywhere, without depth
     files) and inf for sky; the target is invalid where it shows a moving object. Names are `family/stem` for worlds.
 
-    Raises `InputError` for an empty or incomplete folder at once, for a damaged file when it is read.
+    Items of an unfinished rendering, still without a camera file, are passed over. Raises `InputError` for an
+    empty or incomplete folder at once, for a damaged file when it is read.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -45,7 +46,11 @@ class FolderDataset(Dataset[Sample]):
         self.views: list[str] = self.description["views"]
         self.target: str = self.description["target"]
         files = {name: list_images(_subfolder(self.path, name)) for name in self.views}
-        self.stems = list(files[self.target])
+        self.stems = [s for s in files[self.target] if not described or (self.path / "camera" / f"{s}.json").exists()]
+        if not self.stems:
+            raise InputError(
+                f"{self.path} holds no finished item (camera/*.json comes last); run cyclopean render again."
+            )
         self.files = [{name: _partner(files, name, self.target, stem) for name in self.views} for stem in self.stems]
         self.calibration = None if described else _calibration(self.path, *image_size(self.files[0][self.target]))
         if not described:
