@@ -195,7 +195,7 @@ def _refuse_size(path: Path, size: tuple[int, int], most_megapixels: float) -> N
     width, height = size
     if width * height > most_megapixels * 1e6:
         raise InputError(
-            f"{path} is {width}x{height} ({width * height / 1e6:.0f} megapixels), the limit is {most_megapixels:g}; "
+            f"{path} is {width}x{height} ({width * height / 1e6:.3g} megapixels), the limit is {most_megapixels:g}; "
             "shrink it, or raise the limit with --max-megapixels."
         )
     if min(size) < LEAST_SIDE:

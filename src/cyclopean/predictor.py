@@ -1,6 +1,7 @@
 """From a photo to its DepthMap: the method's own working size in between, the photo's size out."""
 
 import hashlib
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -87,7 +88,15 @@ def _device(name: str) -> torch.device:
 def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> tuple[int, int]:
     """The size of about as many pixels as `own` and of about the shape of `size`, in multiples of `multiple`."""
     scale = math.sqrt(own[0] * own[1] / (size[0] * size[1]))
-    height, width = (max(1, round(side * scale / multiple)) * multiple for side in size)
+    ideal = [side * scale for side in size]
+    below = [max(1, math.floor(side / multiple)) for side in ideal]
+    choices = itertools.product(*((low * multiple, (low + 1) * multiple) for low in below))
+
+    def misfit(choice: tuple[int, ...]) -> float:
+        tall, wide = (math.log(side / best) for side, best in zip(choice, ideal, strict=True))
+        return abs(tall + wide) + abs(tall - wide)  # in pixels, and in shape
+
+    height, width = min(choices, key=misfit)
     return height, width
 
 

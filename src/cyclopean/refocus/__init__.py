@@ -58,12 +58,7 @@ def refocus(
     its own. `bins` "smooth" blends neighbouring levels of blur, "hard" takes one per pixel as the report. Raises
     InputError when sizes differ, `at` lies outside, a name is unknown or nothing is known of the depth.
     """
-    if method not in METHODS:
-        raise unknown_name("blur method", method, METHODS)
-    if bins not in BINS:
-        raise unknown_name("kind of bins", bins, BINS)
-    if not (math.isfinite(strength) and strength >= 0):
-        raise InputError(f"the strength of blur is {strength:g}; it must be 0 or more.")
+    check_choice(method, strength, bins)
     size = (photo.image.shape[-2], photo.image.shape[-1])
     if depth.size != size:
         raise InputError(
@@ -77,6 +72,16 @@ def refocus(
     result = METHODS[method](picture, inverse, float(inverse[y, x]), kernels, bins=BINS[bins])
     image = torch.from_numpy(result).permute(2, 0, 1)[None].contiguous()
     return dataclasses.replace(photo, image=image)  # type: ignore[type-var]
+
+
+def check_choice(method: str, strength: float, bins: str) -> None:
+    """Raises InputError for unknown names and a strength that is no number from 0 up."""
+    if method not in METHODS:
+        raise unknown_name("blur method", method, METHODS)
+    if bins not in BINS:
+        raise unknown_name("kind of bins", bins, BINS)
+    if not (math.isfinite(strength) and strength >= 0):
+        raise InputError(f"the strength of blur is {strength:g}; it must be 0 or more.")
 
 
 def focus_pixel(at: Point, size: tuple[int, int]) -> tuple[int, int]:

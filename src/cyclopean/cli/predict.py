@@ -1,0 +1,269 @@
+"""`cyclopean predict`: depth of photos, folders and videos, in files that say what their numbers mean."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse, result_folder
+from cyclopean.errors import InputError
+
+if TYPE_CHECKING:
+    from cyclopean.depthmap import DepthMap
+    from cyclopean.images import Photo
+    from cyclopean.predictor import Predictor
+
+# --save name -> what follows the stem
+ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
+CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}
+RANGE_FRAMES = 16  # frames of a video that are looked at first, to fix one range of colours for all
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Depth of photos, of folders of photos, and of videos.
+
+    For photo.jpg: photo_disp.npy (float32, the photo's size, larger = nearer), photo_disp.png (colours, bright = near)
+    and photo_disp.json (what the numbers are). For clip.mp4: clip_disp.mp4 in one fixed range of colours, and its json.
+    """
+
+    photos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|FOLDER|VIDEO ...")] = ()
+    """What to look at; as many as you like."""
+    out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder for the results; without it they go beside each photo."""
+    save: Annotated[str, tyro.conf.arg(metavar="LIST")] = ""
+    """More files, comma-separated: npz, exr, pfm, png16 (with its scale in a sidecar), ply, glb. For a video: one array
+    per frame (npy, npz, exr, pfm, png16) in the folder clip_disp."""
+    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
+    """A bundled model, a model's folder, or a Hub repository (owner/name)."""
+    flip_average: bool = False
+    """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
+    size: Annotated[str | None, tyro.conf.arg(metavar="HxW")] = None
+    """About how many pixels the model works on, such as 256x512; without it, the size it was trained at."""
+    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
+    """cpu, cuda, cuda:1, mps."""
+    max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
+    """Larger photos are refused before they are decoded."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and where its results go."""
+
+    source: Path
+    folder: Path
+
+    @property
+    def stem(self) -> str:
+        """The name up to its last dot."""
+        return self.source.stem
+
+
+def main(arguments: list[str]) -> int:
+    return run(parse(Predict, arguments, "cyclopean predict"))
+
+
+def run(given: Predict) -> int:
+    """Do every input; exit code 0 when all went well, 2 when one was bad."""
+    saved = comma_list("format", given.save, [*ARRAYS, *CLOUDS])
+    size = height_width("--size", given.size) if given.size else None
+    if not given.photos:
+        raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
+    jobs, bad = _jobs(given.photos, given.out)
+    _refuse_collisions(jobs)
+    check_writable(job.folder for job in jobs)
+    written: list[Path] = []
+    count = len(jobs) + len(bad)
+    if jobs:
+        predictor = _predictor(given, size)
+        for job in _with_progress(jobs):
+            try:
+                written += _predict(job, predictor, saved, given.max_megapixels)
+            except InputError as error:
+                bad.append(str(error))
+    _report(count, written, bad)
+    return 2 if bad else 0
+
+
+def _predictor(given: Predict, size: tuple[int, int] | None) -> "Predictor":
+    from cyclopean.predictor import flip_averaged, load
+
+    predictor = load(given.model, given.device)
+    predictor = replace(predictor, input_size=size) if size else predictor
+    return replace(predictor, see=flip_averaged) if given.flip_average else predictor
+
+
+def _jobs(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str]]:
+    """The files to do, folders opened up, and a sentence for each name that leads nowhere."""
+    jobs: list[Job] = []
+    bad: list[str] = []
+    for path in map(Path, names):
+        found = _in_folder(path) if path.is_dir() else [path]
+        if not found:
+            bad.append(f"{path} holds no photos or videos; name a folder that does.")
+        elif not path.exists():
+            bad.append(f"there is no file {path}; check the path.")
+        else:
+            jobs += [Job(source, result_folder(out, source)) for source in found]
+    return list(dict.fromkeys(jobs)), bad
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Photos and videos of a folder by their suffix, without what sidecars there name as results."""
+    from cyclopean import images, video
+    from cyclopean.depthmap import outputs_named_in
+
+    results = outputs_named_in(folder)
+    known = (*images.SUFFIXES, *video.SUFFIXES)
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in known and path.is_file() and path.name not in results and path.name[0] != "."
+    )
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    """Two inputs that would write the same files, or results that would overwrite an input."""
+    taken: dict[Path, Job] = {}
+    for job in jobs:
+        other = taken.setdefault((job.folder / job.stem).absolute(), job)
+        if other is not job:
+            raise InputError(
+                f"{other.source} and {job.source} would both write {job.stem}_disp.npy in {job.folder}; "
+                "rename one, or do them one by one with another --out."
+            )
+    inputs = {job.source.absolute() for job in jobs}
+    for job in jobs:
+        for ending in ("_disp.png", "_disp.mp4", "_disp16.png"):
+            result = (job.folder / f"{job.stem}{ending}").absolute()
+            if result in inputs:
+                raise InputError(
+                    f"the result of {job.source} would overwrite {result}, an input; give an --out folder."
+                )
+
+
+def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
+    """The jobs one by one, with a bar on the error stream when there are many."""
+    if len(jobs) == 1:
+        yield from jobs
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(jobs, description="predicting", console=Console(stderr=True), transient=True)
+
+
+def _predict(job: Job, predictor: "Predictor", saved: list[str], most_megapixels: float) -> list[Path]:
+    """The files written for one input."""
+    from cyclopean.depthmap import appearing
+    from cyclopean.video import SUFFIXES
+
+    with appearing(job.folder) as bench:
+        if job.source.suffix.lower() in SUFFIXES:
+            _video(job, bench, predictor, saved)
+        else:
+            _photo(job, bench, predictor, saved, most_megapixels)
+        names = sorted(path.relative_to(bench) for path in bench.iterdir())
+    return [job.folder / name for name in names]
+
+
+def _photo(job: Job, bench: Path, predictor: "Predictor", saved: list[str], most_megapixels: float) -> None:
+    from cyclopean.images import Photo, colourise, read_photo, value_range, write_photo
+
+    photo = read_photo(job.source, most_megapixels)
+    depth = predictor(photo)
+    colours = Photo(colourise(depth.inverse_depth, *value_range(depth.inverse_depth)))
+    write_photo(bench / f"{job.stem}_disp.png", colours)
+    _arrays(bench, job.stem, depth, ["npy", *saved], photo)
+    _clouds(bench, job.stem, depth, photo, saved)
+
+
+def _arrays(bench: Path, stem: str, depth: "DepthMap", saved: list[str], photo: "Photo") -> None:
+    from cyclopean.depthmap import write_depth
+
+    paths = [bench / f"{stem}{ARRAYS[name]}" for name in dict.fromkeys(saved) if name in ARRAYS]
+    also = (f"{stem}_disp.png", *(f"{stem}{CLOUDS[name]}" for name in saved if name in CLOUDS))
+    write_depth(paths, depth, photo.name, photo.size, also)
+
+
+def _clouds(bench: Path, stem: str, depth: "DepthMap", photo: "Photo", saved: list[str]) -> None:
+    from cyclopean.pointcloud import WRITERS, point_cloud
+    from cyclopean.predictor import assumed_camera
+
+    names = [name for name in saved if name in CLOUDS]
+    if not names:
+        return
+    if photo.camera is None:
+        print(f"{photo.name} does not tell its focal length: 60 degrees of view are assumed.", file=sys.stderr)
+    cloud = point_cloud(depth, photo.image, photo.camera or assumed_camera(photo.size))
+    for name in names:
+        WRITERS[name](bench / f"{stem}{CLOUDS[name]}", cloud)
+
+
+def _video(job: Job, bench: Path, predictor: "Predictor", saved: list[str]) -> None:
+    """Two passes: some frames to fix the range of colours, then every frame, one at a time."""
+    from cyclopean.images import Photo, colourise
+    from cyclopean.video import describe, frames, write_video
+
+    if any(name in CLOUDS for name in saved):
+        raise InputError(f"{job.source} is a video, which has no single point cloud; leave ply and glb out of --save.")
+    clip = describe(job.source)
+    low, high = _range_of_video(job.source, max(1, clip.count // RANGE_FRAMES), predictor)
+
+    def coloured() -> Iterator:
+        for index, image in enumerate(_with_bar(frames(job.source), clip.count, job.source.name)):
+            photo = Photo(image, name=f"{job.source.name}#{index}")
+            depth = predictor(photo)
+            if saved:
+                folder = bench / f"{job.stem}_disp"
+                folder.mkdir(exist_ok=True)
+                _arrays(folder, f"{index:06d}", depth, saved, photo)
+            yield colourise(depth.inverse_depth, low, high)
+
+    count = write_video(bench / f"{job.stem}_disp.mp4", coloured(), clip.rate)
+    _video_sidecar(job, bench, predictor, (low, high), count)
+
+
+def _range_of_video(path: Path, every: int, predictor: "Predictor") -> tuple[float, float]:
+    from cyclopean.images import Photo, value_range
+    from cyclopean.video import frames
+
+    ranges = [value_range(predictor(Photo(image)).inverse_depth) for image in frames(path, every)]
+    if not ranges:
+        raise InputError(f"{path} has no frames; give a whole video.")
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def _with_bar(frames: Iterator, count: int, name: str) -> Iterator:
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(frames, description=name, total=count or None, console=Console(stderr=True), transient=True)
+
+
+def _video_sidecar(job: Job, bench: Path, predictor: "Predictor", shown: tuple[float, float], count: int) -> None:
+    from cyclopean import __version__
+
+    model = predictor.model and {"name": predictor.model.name, "sha256": predictor.model.sha256}
+    content = {
+        "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
+        "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": shown, "frames": count,
+        "source": job.source.name, "model": model, "files": [f"{job.stem}_disp.mp4"],
+    }  # fmt: skip
+    (bench / f"{job.stem}_disp.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _report(count: int, written: Sequence[Path], bad: Sequence[str]) -> None:
+    """The files of one input; a summary of many. What was skipped and why goes to the error stream."""
+    if count == 1:
+        for path in written:
+            print(path)
+    else:
+        folders = ", ".join(dict.fromkeys(str(path.parent) for path in written))
+        print(f"{count - len(bad)} done{f', results in {folders}' if folders else ''}; {len(bad)} skipped.")
+    for sentence in bad:
+        print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{sentence}", file=sys.stderr)

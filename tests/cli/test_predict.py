@@ -1,0 +1,289 @@
+"""`cyclopean predict` as people run it: from a shell, on good files and bad ones."""
+
+import json
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclopean import checkpoint, cli
+from cyclopean.cli.parsing import height_width
+from cyclopean.depthmap import read_depth
+from cyclopean.errors import InputError
+from cyclopean.methods.monodepth import Monodepth
+from cyclopean.video import describe, write_video
+
+COMMAND = Path(sys.executable).with_name("cyclopean")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(0)
+    checkpoint.save(path, Monodepth(width=0.05), {"input_size": [128, 128], "licence": "CC0-1.0"})
+    return str(path)
+
+
+def shell(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    quick = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, check=False, env=quick)
+
+
+def here(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    """The same without a new process, which would import torch again: exit code, output, errors."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(word) for word in words])
+    said = capsys.readouterr()
+    return int(stop.value.code or 0), said.out, said.err
+
+
+def picture(path: Path, h: int = 40, w: int = 60) -> Path:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (h, w, 3), np.uint8)).save(path)
+    return path
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_one_photo_beside_itself(tmp_path: Path, model: str) -> None:
+    picture(tmp_path / "my.photo.JPG")
+    done = shell("predict", "--model", model, tmp_path / "my.photo.JPG")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    expected = {"my.photo_disp.npy", "my.photo_disp.png", "my.photo_disp.json"}
+    assert names(tmp_path) == expected | {"my.photo.JPG"}
+    assert {Path(line).name for line in done.stdout.splitlines()} == expected
+    disparity = np.load(tmp_path / "my.photo_disp.npy")
+    assert (disparity.dtype, disparity.shape) == (np.float32, (40, 60))
+    with Image.open(tmp_path / "my.photo_disp.png") as colours:
+        assert (colours.size, colours.mode) == ((60, 40), "RGB")
+    card = json.loads((tmp_path / "my.photo_disp.json").read_text())
+    assert card["kind"] == "inverse_depth"
+    assert (card["unit"], card["ambiguity"], card["source"]) == ("relative", "scale", "my.photo.JPG")
+    assert card["model"]["name"] == model
+    assert len(card["model"]["sha256"]) == 64
+
+
+def test_a_batch_with_bad_files_goes_on(tmp_path: Path, model: str) -> None:
+    """Every bad file of the list is one sentence, the good ones are done, and the exit code is 2."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    picture(photos / "good.png")
+    (photos / "text.png").write_text("only text\n" * 50)
+    cut = picture(photos / "cut.jpg", 200, 200).read_bytes()
+    (photos / "cut.jpg").write_bytes(cut[: len(cut) // 2])
+    (photos / "nothing.png").write_bytes(b"")
+    picture(photos / "dot.png", 1, 1)
+    Image.new("1", (20000, 20000)).save(photos / "huge.png")
+    (photos / "notes.txt").write_text("not a picture by name")
+    done = shell("predict", photos, tmp_path / "gone.jpg", "--out", out, "--model", model)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stdout == f"1 done, results in {out}; 6 skipped.\n"
+    sentences = [line for line in done.stderr.splitlines() if line.startswith("cyclopean predict: skipped: ")]
+    assert len(sentences) == 6
+    for name, words in {
+        "text.png": "no picture",
+        "cut.jpg": "cut short",
+        "nothing.png": "empty (0 bytes)",
+        "dot.png": "1x1",
+        "huge.png": "20000x20000 (400 megapixels), the limit is 120",
+        "gone.jpg": "there is no file",
+    }.items():
+        assert any(name in line and words in line for line in sentences), name
+    assert names(out) == {"good_disp.npy", "good_disp.png", "good_disp.json"}
+
+
+def test_no_heavy_library_is_loaded(tmp_path: Path, model: str) -> None:
+    picture(tmp_path / "a.png")
+    code = (
+        "import sys; from cyclopean.cli import _main\n"
+        f"assert _main(['predict', {str(tmp_path / 'a.png')!r}, '--model', {model!r}]) == 0\n"
+        f"assert _main(['refocus', {str(tmp_path / 'a.png')!r}, '--at', '.5', '.5', '--model', {model!r}]) == 0\n"
+        "print({m.split('.')[0] for m in sys.modules} & {'lightning', 'lightning_fabric', 'gradio', 'transformers'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("set()\n")
+
+
+def test_help_and_bad_flags_from_a_shell() -> None:
+    helped = shell("predict", "--help")
+    assert helped.returncode == 0
+    for flag in ("--out", "--save", "--model", "--flip-average", "--size", "--device", "--max-megapixels"):
+        assert flag in helped.stdout
+    unknown = shell("predict", "a.png", "--flip-averag")
+    assert unknown.returncode == 2
+    assert unknown.stderr == "cyclopean predict: unknown flag '--flip-averag': did you mean '--flip-average'?\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "no photo was given"),
+        (("a.png", "--out"), "--out needs a value"),
+        (("a.png", "--max-megapixels", "many"), "--max-megapixels needs a number, not 'many'"),
+        (("a.png", "--size", "256"), "--size 256 is no size"),
+        (("a.png", "--save", "png61"), "unknown format 'png61': did you mean 'png16'"),
+        (("a.png", "-x"), "unknown flag '-x'"),
+    ],
+)
+def test_bad_words(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str) -> None:
+    code, out, err = here(capsys, "predict", *words)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_bad_models_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
+    photo = picture(tmp_path / "a.png")
+    corrupt = tmp_path / "corrupt"
+    corrupt.mkdir()
+    (corrupt / "config.json").write_text((Path(model) / "config.json").read_text())
+    (corrupt / "model.safetensors").write_bytes(b"not weights")
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "config.json").write_text('{"architectures": ["Bert"]}')
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    before = names(tmp_path)
+    for words, sentence in [
+        ((photo, "--model", "generall"), "unknown model 'generall'"),
+        ((photo, "--model", corrupt), "corrupt"),
+        ((photo, "--model", foreign), "foreign"),
+        ((photo, "--model", tmp_path / "empty"), "is no model"),
+        ((photo, "--model", model, "--device", "abacus"), "'abacus' cannot be used"),
+        ((photo, "--model", model, "--out", tmp_path / "file" / "out"), "cannot write to"),
+        ((tmp_path / "empty", "--model", model), "holds no photos or videos"),
+        ((tmp_path / "gone.png", "--model", model), "there is no file"),
+    ]:
+        code, out, err = here(capsys, "predict", *words)
+        assert (code, out) == (2, ""), words
+        assert sentence in err
+        assert err.count("\n") == 1, err
+    assert names(tmp_path) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may write everywhere")
+def test_a_read_only_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
+    photo = picture(tmp_path / "locked" / "a.png")
+    photo.parent.chmod(0o500)
+    code, _, err = here(capsys, "predict", photo, "--model", model)
+    assert code == 2
+    assert "cannot write to" in err
+
+
+def test_all_formats_and_photos_between_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
+    photo, out = picture(tmp_path / "a.png"), tmp_path / "out"
+    saved = "png16,npz,exr,pfm,ply,glb"
+    code, _, err = here(capsys, "predict", "--save", saved, photo, "--out", out, "--flip-average", "--model", model)
+    assert code == 0, err
+    assert "60 degrees" in err
+    arrays = ["a_disp.npy", "a_disp.npz", "a_disp.exr", "a_disp.pfm", "a_disp16.png"]
+    others = {"a_disp.png", "a_disp.json", "a_disp16.json", "a_disp.ply", "a_disp.glb"}
+    assert names(out) == {*arrays, *others}
+    first = read_depth(out / arrays[0])
+    for name in arrays[1:]:
+        again = read_depth(out / name)
+        assert (again.kind, again.model) == (first.kind, first.model)
+        assert torch.allclose(again.inverse_depth, first.inverse_depth, atol=1e-4)
+
+
+def test_flip_average_and_size_change_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    photo = picture(tmp_path / "a.png")
+    results = []
+    for n, flags in enumerate([(), ("--flip-average",), ("--size", "256x256")]):
+        assert here(capsys, "predict", photo, "--model", model, "--out", tmp_path / f"{n}", *flags)[0] == 0
+        results.append(np.load(tmp_path / f"{n}" / "a_disp.npy"))
+    assert not np.array_equal(results[0], results[1])
+    assert not np.array_equal(results[0], results[2])
+
+
+def test_a_folder_is_not_fed_its_own_results(tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.jpg")
+    assert here(capsys, "predict", tmp_path, "--model", model)[0] == 0
+    assert here(capsys, "refocus", tmp_path / "a.png", "--at", "0.5", "0.5", "--model", model)[0] == 0
+    assert here(capsys, "predict", tmp_path, "--model", model, "--save", "png16")[0] == 0
+    before = names(tmp_path)
+    code, out, _ = here(capsys, "predict", tmp_path, "--model", model, "--save", "png16")
+    assert (code, names(tmp_path)) == (0, before)
+    assert out.startswith("2 done")
+    assert "a_disp_disp.npy" not in before
+    assert "a_defocus_disp.npy" not in before
+
+
+def test_two_inputs_of_one_stem_are_refused_before_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = picture(tmp_path / "a.png"), picture(tmp_path / "a.jpg")
+    code, _, err = here(capsys, "predict", first, second)
+    assert code == 2
+    assert "would both write a_disp.npy" in err
+    third = picture(tmp_path / "other" / "a.png")
+    code, _, err = here(capsys, "predict", first, third, "--out", tmp_path / "out")
+    assert code == 2
+    assert str(third) in err
+    assert not (tmp_path / "out").exists()
+    code, _, err = here(capsys, "predict", first, picture(tmp_path / "a_disp.png"))
+    assert code == 2
+    assert "would overwrite" in err
+
+
+def moving(count: int):
+    for index in range(count):
+        image = torch.full((1, 3, 48, 64), 0.2)
+        image[..., 10:30, 2 + index : 20 + index] = 0.9
+        yield image
+
+
+def test_a_video_has_one_range_and_arrays_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    write_video(tmp_path / "clip.mp4", moving(10), Fraction(12))
+    code, _, err = here(capsys, "predict", tmp_path / "clip.mp4", "--model", model, "--save", "npy")
+    assert code == 0, err
+    assert names(tmp_path) == {"clip.mp4", "clip_disp.mp4", "clip_disp.json", "clip_disp"}
+    clip = describe(tmp_path / "clip_disp.mp4")
+    assert (clip.rate, clip.count) == (12, 10)
+    card = json.loads((tmp_path / "clip_disp.json").read_text())
+    low, high = card["shown_range"]
+    assert card["frames"] == 10
+    arrays = sorted((tmp_path / "clip_disp").glob("*.npy"))
+    assert [path.name for path in arrays] == [f"{n:06d}_disp.npy" for n in range(10)]
+    every = np.stack([np.load(path) for path in arrays])
+    assert low <= np.quantile(every, 0.02)
+    assert high >= np.quantile(every, 0.98)
+    assert read_depth(arrays[0]).size == (48, 64)
+    before = names(tmp_path)
+    assert here(capsys, "predict", tmp_path, "--model", model)[0] == 0  # the depth video is no input
+    assert names(tmp_path) == before
+    code, _, err = here(capsys, "predict", tmp_path / "clip.mp4", "--model", model, "--save", "ply")
+    assert code == 2
+    assert "no single point cloud" in err
+
+
+def test_a_cut_video_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
+    write_video(tmp_path / "clip.mp4", moving(10), Fraction(12))
+    data = (tmp_path / "clip.mp4").read_bytes()
+    (tmp_path / "clip.mp4").write_bytes(data[: len(data) // 2])
+    code, _, err = here(capsys, "predict", tmp_path / "clip.mp4", "--model", model)
+    assert code == 2
+    assert "clip.mp4" in err
+    assert names(tmp_path) == {"clip.mp4"}
+
+
+def test_sizes() -> None:
+    assert height_width("--size", "256x512") == (256, 512)
+    assert height_width("--size", "256X512") == (256, 512)
+    for text in ("256", "0x4", "axb", "1x2x3", "-1x5"):
+        with pytest.raises(InputError):
+            height_width("--size", text)

@@ -1,0 +1,187 @@
+"""`cyclopean refocus` as people run it: from a shell, on good files and bad ones."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclopean import checkpoint, cli
+from cyclopean.methods.monodepth import Monodepth
+
+COMMAND = Path(sys.executable).with_name("cyclopean")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(0)
+    checkpoint.save(path, Monodepth(width=0.05), {"input_size": [128, 128], "licence": "CC0-1.0"})
+    return str(path)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (40, 60, 3), np.uint8)).save(tmp_path / "photo.jpg")
+    return tmp_path / "photo.jpg"
+
+
+@pytest.fixture
+def depth(tmp_path: Path) -> Path:
+    """Near on the left, far on the right: the report's disparity, without a sidecar."""
+    np.save(tmp_path / "depth.npy", np.linspace(1, 0, 60, dtype=np.float32)[None].repeat(40, 0))
+    return tmp_path / "depth.npy"
+
+
+def shell(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    quick = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, check=False, env=quick)
+
+
+def here(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(word) for word in words])
+    said = capsys.readouterr()
+    return int(stop.value.code or 0), said.out, said.err
+
+
+def change(photo: Path, result: Path) -> np.ndarray:
+    """How much each column changed."""
+    with Image.open(photo) as before, Image.open(result) as after:
+        return np.abs(np.asarray(before, float) - np.asarray(after, float)).mean((0, 2))
+
+
+def test_a_photo_with_its_depth_file(photo: Path, depth: Path) -> None:
+    done = shell("refocus", photo, "--at", "2", "20", "--depth", depth, "--strength", "10")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    result = photo.with_name("photo_defocus.png")
+    assert done.stdout == f"{result}\n"
+    columns = change(photo, result)
+    assert columns[2] < 1
+    assert columns[40:].mean() > 20
+    card = json.loads(photo.with_name("photo_defocus.json").read_text())
+    assert (card["source"], card["at"], card["files"]) == ("photo.jpg", [2, 20], ["photo_defocus.png"])
+
+
+def test_without_a_depth_file_it_is_predicted(photo: Path, model: str) -> None:
+    done = shell("refocus", "--at", "0.5", "0.5", photo, "--model", model, "--out", photo.parent / "out")
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in (photo.parent / "out").iterdir()} == {"photo_defocus.png", "photo_defocus.json"}
+
+
+@pytest.mark.parametrize("method", ["gaussian", "average", "median", "bilateral"])
+def test_every_method_and_the_photos_own_format(
+    photo: Path, depth: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    words = ("--at", "2", "20", "--depth", depth, "--method", method, "--bins", "hard", "--save", "same")
+    code, out, err = here(capsys, "refocus", photo, *words)
+    assert code == 0, err
+    assert out == f"{photo.with_name('photo_defocus.jpg')}\n"
+    with Image.open(photo.with_name("photo_defocus.jpg")) as result:
+        assert result.format == "JPEG"
+
+
+def test_metres_in_a_sidecar_turn_the_order_round(photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same numbers read as metres: the left is far now, and its disparity differs most from the right end's."""
+    metres = np.load(depth) * 9 + 1
+    metres[:20] = np.inf  # sky
+    np.save(depth, metres)
+    depth.with_suffix(".json").write_text('{"kind": "depth", "unit": "m"}')
+    code, _, err = here(capsys, "refocus", photo, "--at", "30", "5", "--depth", depth, "--strength", "10")
+    assert code == 0, err
+    with Image.open(photo) as before, Image.open(photo.with_name("photo_defocus.png")) as after:
+        moved = np.abs(np.asarray(before, float) - np.asarray(after, float)).mean(-1)
+    assert moved[:20].max() == 0  # all sky is at the focus
+    assert moved[30, 50:].mean() > moved[30, :10].mean() + 5  # 1 m is farther from infinity than 10 m
+
+
+def test_another_size(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = tmp_path / "small.npy"
+    np.save(small, np.linspace(1, 0, 30, dtype=np.float32)[None].repeat(20, 0))
+    words = ("refocus", photo, "--at", "2", "20", "--depth", small)
+    code, _, err = here(capsys, *words)
+    assert code == 2
+    assert "small.npy is 30x20 but photo.jpg is 60x40" in err
+    assert "--resize-depth" in err
+    assert here(capsys, *words, "--resize-depth")[0] == 0
+    small.with_suffix(".json").write_text('{"kind": "disparity", "source_size": [40, 60]}')
+    assert here(capsys, *words)[0] == 0
+    small.with_suffix(".json").write_text('{"kind": "disparity", "source_size": [41, 60]}')
+    assert here(capsys, *words)[0] == 2
+
+
+def test_bad_photos(tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = photo.read_bytes()
+    (tmp_path / "text.png").write_text("only text\n" * 50)
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    (tmp_path / "nothing.png").write_bytes(b"")
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    Image.new("1", (20000, 20000)).save(tmp_path / "huge.png")
+    before = {p.name for p in tmp_path.iterdir()}
+    for name, words in {
+        "text.png": "no picture",
+        "cut.jpg": "cut short",
+        "nothing.png": "empty (0 bytes)",
+        "dot.png": "1x1",
+        "huge.png": "20000x20000",
+        "gone.jpg": "there is no file",
+        ".": "is a folder",
+    }.items():
+        code, out, err = here(capsys, "refocus", tmp_path / name, "--at", "0.5", "0.5")
+        assert (code, out) == (2, ""), name
+        assert words in err
+        assert err.count("\n") == 1
+    done = shell("refocus", tmp_path / "cut.jpg", "--at", "0.5", "0.5")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert {p.name for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--at", "0.5", "0.5"), "no photo was given"),
+        (("{photo}", "{photo}", "--at", "0.5", "0.5"), "takes one photo, 2 were given"),
+        (("{photo}",), "no point was given"),
+        (("{photo}", "--at", "5"), "--at needs 2 values"),
+        (("{photo}", "--at", "left", "5"), "--at needs a number, not 'left'"),
+        (("{photo}", "--at", "0.5", "20"), "mixes a fraction with pixels"),
+        (("{photo}", "--at", "60", "20"), "lies outside the photo, which is 60x40"),
+        (("{photo}", "--at", "-3", "20"), "lies outside"),
+        (("{photo}", "--at", "nan", "20"), "lies outside"),
+        (("{photo}", "--at", "5", "5", "--method", "gausian"), "did you mean 'gaussian'"),
+        (("{photo}", "--at", "5", "5", "--bins", "hrad"), "did you mean 'hard'"),
+        (("{photo}", "--at", "5", "5", "--save", "sam"), "did you mean 'same'"),
+        (("{photo}", "--at", "5", "5", "--strength", "-1"), "must be 0 or more"),
+        (("{photo}", "--at", "5", "5", "--depht", "x"), "did you mean '--depth'"),
+        (("{photo}", "--at", "5", "5", "--depth", "gone.npy"), "there is no depth file gone.npy"),
+        (("{photo}", "--at", "5", "5", "--depth", "{photo}"), "is no depth file"),
+        (("{photo}", "--at", "5", "5", "--model", "generall"), "unknown model 'generall'"),
+        (("{photo}", "--at", "5", "5", "--depth", "{depth}", "--out", "{photo}/out"), "cannot write to"),
+        (("{photo}", "--at", "5", "5", "--max-megapixels", "0.001"), "the limit is 0.001"),
+    ],
+)
+def test_bad_words(
+    photo: Path, depth: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
+) -> None:
+    code, out, err = here(capsys, "refocus", *(word.format(photo=photo, depth=depth) for word in words))
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert {p.name for p in photo.parent.iterdir()} == {"photo.jpg", "depth.npy"}
+
+
+def test_the_colour_picture_is_no_depth(photo: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
+    assert here(capsys, "predict", photo, "--model", model)[0] == 0
+    words = ("refocus", photo, "--at", "5", "5", "--depth")
+    code, _, err = here(capsys, *words, photo.with_name("photo_disp.png"))
+    assert code == 2
+    assert "is a picture, not depth" in err
+    assert here(capsys, *words, photo.with_name("photo_disp.npy"))[0] == 0

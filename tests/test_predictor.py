@@ -1,0 +1,151 @@
+"""From photo to DepthMap: sizes, cameras, what the numbers claim to be, and flip averaging."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cyclopean
+from cyclopean import checkpoint
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole
+from cyclopean.images import Photo
+from cyclopean.methods.base import Ambiguity, Method, Prediction
+from cyclopean.methods.monodepth import Monodepth, postprocess
+from cyclopean.predictor import Predictor, assumed_camera, flip_averaged, load, weights_hash, working_size
+from cyclopean.sample import Sample, View
+
+
+class Greenness(Method):
+    """Says that green is near; not the same for a mirrored picture (it adds a ramp from left to right)."""
+
+    name: ClassVar[str] = "greenness"
+
+    def __init__(self, ambiguity: Ambiguity = "scale", multiple: int = 8) -> None:
+        super().__init__()
+        self.ambiguity, self.input_multiple = ambiguity, multiple
+        self.gain = nn.Parameter(torch.ones(()))
+        self.seen: list[View] = []
+
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
+        self.seen.append(target)
+        ramp = torch.linspace(0, 0.1, target.seen.shape[-1])
+        return Prediction(self.gain * (target.seen[:, 1:2] + 0.1 + ramp))
+
+    def losses(self, sample: Sample) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+
+def photo(h: int = 60, w: int = 100, camera: Pinhole | None = None) -> Photo:
+    """Green grows from the left to the right, smoothly."""
+    image = torch.zeros(1, 3, h, w)
+    image[:, 1] = torch.linspace(0, 1, w)
+    return Photo(image, camera)
+
+
+def test_the_result_has_the_photos_size_and_camera() -> None:
+    camera = assumed_camera((60, 100))
+    method = Greenness()
+    depth = Predictor(method, (32, 64))(photo(camera=camera))
+    assert depth.size == (60, 100)
+    assert method.seen[0].image.shape == (1, 3, 32, 56)  # about 32 x 64 pixels in the photo's shape, multiples of 8
+    assert (depth.kind, depth.unit, depth.ambiguity) == ("inverse_depth", "relative", "scale")
+    assert depth.camera is camera
+    assert depth.inverse_depth.device.type == "cpu"
+    expected = torch.linspace(0.1, 1.2, 100)
+    assert torch.allclose(depth.inverse_depth[0, 0, 30], expected, atol=0.02)
+
+
+def test_an_unknown_camera_is_assumed_for_the_method_but_not_claimed() -> None:
+    method = Greenness("metric")
+    depth = Predictor(method, (32, 64))(photo())
+    assert depth.camera is None
+    assert (depth.unit, depth.ambiguity) == ("m", "metric")
+    seen = method.seen[0].camera
+    assert isinstance(seen, Pinhole)
+    assert float(seen.focal[0, 0]) == pytest.approx(0.5 * 3**0.5)  # 60 degrees along the longer side
+    assert float(seen.focal[0, 1]) == pytest.approx(0.5 * 3**0.5 * 100 / 60)
+
+
+def test_flip_averaging_is_monodepths_postprocessing() -> None:
+    plain = Predictor(Greenness(), (64, 104))
+    flipped = replace(plain, see=flip_averaged)
+    picture = photo(64, 104)
+    first = plain(picture).inverse_depth
+    mirror = plain(Photo(picture.image.flip(-1))).inverse_depth.flip(-1)
+    assert float((first - mirror).abs().max()) > 0.05
+    assert torch.allclose(flipped(picture).inverse_depth, postprocess(first, mirror), atol=1e-6)
+
+
+def test_flip_averaging_mirrors_the_camera() -> None:
+    method = Greenness()
+    camera = Pinhole(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.3, 0.6]]))
+    replace(Predictor(method, (64, 104)), see=flip_averaged)(photo(camera=camera))
+    assert torch.allclose(method.seen[1].camera.center, torch.tensor([[0.7, 0.6]]))
+
+
+@pytest.mark.parametrize(
+    ("size", "multiple", "expected"),
+    [
+        ((375, 1242), 1, (199, 659)),
+        ((375, 1242), 32, (192, 672)),
+        ((1242, 375), 32, (672, 192)),
+        ((375, 1242), 128, (256, 768)),  # rather more pixels than another shape
+        ((256, 512), 32, (256, 512)),
+        ((16, 4000), 32, (32, 5728)),
+    ],
+)
+def test_working_size(size: tuple[int, int], multiple: int, expected: tuple[int, int]) -> None:
+    assert working_size(size, (256, 512), multiple) == expected
+
+
+def test_the_hash_is_of_the_weights() -> None:
+    method = Greenness()
+    before = weights_hash(method)
+    assert before == weights_hash(Greenness())
+    method.gain.data += 1e-6
+    assert weights_hash(method) != before
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(0)
+    checkpoint.save(path, Monodepth(width=0.05), {"input_size": [128, 128], "licence": "CC0-1.0"})
+    return path
+
+
+def test_a_saved_model_predicts(folder: Path) -> None:
+    predictor = cyclopean.load(folder)
+    depth = predictor(photo())
+    assert depth.size == (60, 100)
+    assert depth.model is not None
+    assert depth.model.name == str(folder)
+    assert depth.model.licence == "CC0-1.0"
+    assert len(depth.model.sha256) == 64
+    assert not depth.inverse_depth.is_inference()
+    assert torch.equal(predictor(photo()).inverse_depth, depth.inverse_depth)
+
+
+def test_what_load_refuses(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown model 'generall'"):
+        load("generall")
+    with pytest.raises(InputError, match="'abacus' cannot be used"):
+        load(folder, "abacus")
+    checkpoint.save(tmp_path / "m", Monodepth(width=0.05), {})
+    with pytest.raises(InputError, match="input_size"):
+        load(tmp_path / "m")
+
+
+def test_public_names_are_there_and_others_are_not() -> None:
+    for name in cyclopean.__all__:
+        assert getattr(cyclopean, name) is not None
+        assert name in dir(cyclopean)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        cyclopean.lod  # noqa: B018
