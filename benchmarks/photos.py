@@ -4,7 +4,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from benchmarks.measure import Case, Work
 
@@ -12,24 +11,26 @@ COMMAND = Path(sys.executable).with_name("cyclopean")
 SIZE = (1152, 864)  # width, height: 1 MP
 
 
-def _photo() -> Any:
+def _file() -> Path:
     from PIL import Image
     from skimage import data
 
-    return Image.fromarray(data.coffee()).resize(SIZE)
+    path = Path(tempfile.mkdtemp()) / "photo.jpg"
+    Image.fromarray(data.coffee()).resize(SIZE).save(path)
+    return path
 
 
 def _predict(_: str) -> Work:
     import cyclopean
 
-    model, photo = cyclopean.load(), _photo()
+    model, photo = cyclopean.load(), cyclopean.read_photo(_file())
     return lambda: model(photo)
 
 
 def _refocus(_: str) -> Work:
     import cyclopean
 
-    photo = _photo()
+    photo = cyclopean.read_photo(_file())
     depth = cyclopean.load()(photo)
     return lambda: cyclopean.refocus(photo, depth, at=(0.5, 0.5))
 
@@ -37,14 +38,13 @@ def _refocus(_: str) -> Work:
 def _both(_: str) -> Work:
     import cyclopean
 
-    model, photo = cyclopean.load(), _photo()
+    model, photo = cyclopean.load(), cyclopean.read_photo(_file())
     return lambda: cyclopean.refocus(photo, model(photo), at=(0.5, 0.5))
 
 
 def _command(_: str) -> Work:
-    folder = Path(tempfile.mkdtemp())
-    _photo().save(folder / "photo.jpg")
-    command = [COMMAND, "refocus", folder / "photo.jpg", "--at", "0.5", "0.5", "--out", folder / "out"]
+    photo = _file()
+    command = [COMMAND, "refocus", photo, "--at", "0.5", "0.5", "--out", photo.parent / "out"]
     return lambda: subprocess.run(command, capture_output=True, check=True)
 
 
