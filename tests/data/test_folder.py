@@ -1,6 +1,8 @@
 """The folder data set: what is written is what is read, and every broken folder is told in one sentence."""
 
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -163,6 +165,16 @@ def test_damaged_pictures_are_named(tmp_path, content, words, suffix):
         content = bad.read_bytes()[: bad.stat().st_size // 2]
     bad.write_bytes(content)
     with pytest.raises(InputError, match=rf"000001{suffix}.*({words})"):
+        FolderDataset(tmp_path)[1]
+
+
+def test_a_picture_of_400_megapixels_is_refused_by_its_header(tmp_path):
+    rendered(tmp_path)
+    path = tmp_path / "left" / "000001.png"
+    png = path.read_bytes()
+    header = b"IHDR" + struct.pack(">II", 20000, 20000) + png[24:29]
+    path.write_bytes(png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:])
+    with pytest.raises(InputError, match=r"000001\.png has more than 89 megapixels"):
         FolderDataset(tmp_path)[1]
 
 

@@ -1,6 +1,8 @@
 """Pictures, depth maps and calibration files of data sets, read into tensors with one-sentence errors."""
 
 import json
+import warnings
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,10 @@ def list_images(folder: Path) -> dict[str, Path]:
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) from the file's header only."""
     try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
-    return height, width
+        with path.open("rb") as file:
+            return _header(path, file)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
 
 
 def read_image(path: Path) -> Float[Tensor, "1 3 h w"]:
@@ -101,10 +102,26 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     # Decoders fill the missing part of a truncated file with grey and say nothing.
     if _truncated(data):
         raise InputError(f"{path} is truncated; replace or remove it.")
+    _header(path, BytesIO(data))
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
         raise InputError(f"{path} cannot be read as a picture; replace or remove it.")
     return pixels
+
+
+def _header(path: Path, file: BufferedReader | BytesIO) -> tuple[int, int]:
+    """(height, width). Refuses what is no picture, and by its header what would take gigabytes to decode."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as picture:
+                width, height = picture.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise InputError(f"{path} has more than {most:.0f} megapixels; shrink it before it becomes data.") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
+    return height, width
 
 
 def _truncated(data: bytes) -> bool:
