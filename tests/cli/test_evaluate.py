@@ -121,7 +121,7 @@ def test_a_stored_mean_and_a_limit(world, tmp_path, capsys):
     [
         (["--help"], 0, "--training-mean"),
         (["--data", "trased:x"], 2, "did you mean 'traced'"),
-        (["--modle"], 2, "--modle"),
+        (["--modle"], 2, "did you mean '--model'"),
     ],
 )
 def test_from_a_shell(arguments, code, words):
@@ -147,7 +147,8 @@ def test_from_a_shell(arguments, code, words):
         (["--data", "{world}", "--model", ","], "names nothing"),
         (["--data", "{unlabelled}", "--model", "none"], "no depth"),
         (["--data", "{damaged}", "--model", "none"], "000001.png"),
-        ([], "--data"),
+        ([], "no data was given"),
+        (["--data", "motorcycle", "--limit", "ten"], "whole number"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Evaluate:
     least squares of inverse depth; see docs/data.md for the data sets.
     """
 
-    data: str
+    data: str = ""
     """KIND:PATH or PATH (a folder of rendered worlds or stereo pairs with depth), comma-separated. KIND: folder,
     traced, middlebury, seven_scenes, kitti_object, or motorcycle (no path)."""
     model: str = "general"
@@ -45,14 +46,14 @@ class Evaluate:
 
 def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
-    import tyro
-
-    run(tyro.cli(Evaluate, args=arguments, prog="cyclopean evaluate"))
+    run(parse(Evaluate, arguments, "cyclopean evaluate"))
     return 0
 
 
 def run(options: Evaluate) -> None:
     """Everything is opened before anything is measured, so that a wrong name costs no time."""
+    if not options.data:
+        raise InputError("no data was given; name it with --data KIND:PATH, such as --data motorcycle.")
     for path in (options.json, options.markdown, options.save_mean):
         _writable(path)
     if options.save_mean and options.training_mean is None:
