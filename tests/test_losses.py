@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from cyclopean.losses import (
@@ -86,6 +87,9 @@ def test_berhu_is_linear_then_quadratic():
 
 def test_scale_invariant_log_forgives_a_factor():
     error, weight = torch.randn(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
-    torch.testing.assert_close(scale_invariant_log(error + 3, weight, 1.0), scale_invariant_log(error, weight, 1.0))
-    torch.testing.assert_close(scale_invariant_log(error, weight, 0.0), error.square().mean())
+    ground = (torch.rand(2, 1, 4, 4) > 0.3).float()
+    blind = [scale_invariant_log(e, weight, ground, 1.0) for e in (error, error + 3)]
+    torch.testing.assert_close(blind[0], blind[1])
+    torch.testing.assert_close(scale_invariant_log(error, weight, ground, 0.0), error.abs().mean())
+    assert scale_invariant_log(torch.ones_like(error), weight, ground, 0.85).item() == pytest.approx(0.15, rel=1e-5)
     assert item_mean(error, weight).shape == (2, 1, 1, 1)

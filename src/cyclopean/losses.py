@@ -109,6 +109,10 @@ def item_mean(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor,
     return used.sum((1, 2, 3), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
 
 
-def scale_invariant_log(log_error: Float[Tensor, "b 1 h w"], weight: Weight, share: float) -> Scalar:
-    """mean(e²) - share * mean(e)² of each item's log error (Eigen et al. 2014, Eq. 4; share 1: blind to scale)."""
-    return (item_mean(log_error.square(), weight) - share * item_mean(log_error, weight).square()).mean()
+def scale_invariant_log(log_error: Float[Tensor, "b 1 h w"], weight: Weight, ground: Weight, share: float) -> Scalar:
+    """mean |e - share * mean(e over `ground`)| of each item's log error (share 1: blind to scale).
+
+    Eigen et al. 2014, Eq. 4, with the absolute value in place of the square: a missed edge or patch of sky is off by a
+    factor of 50, and squares would leave little weight to everything else.
+    """
+    return item_mean((log_error - share * item_mean(log_error, ground)).abs(), weight).mean()

@@ -55,21 +55,17 @@ def full_precision(like: Tensor) -> torch.autocast:
 
 
 class Frozen(nn.Module):
-    """A teacher or first stage: moved with its method, always in eval mode, outside state dict and optimiser."""
+    """A teacher or first stage: moved with its method, always in eval mode, outside parameters and state dict."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.module = module.eval().requires_grad_(False)
+        self._held = (module.eval().requires_grad_(False),)  # in a tuple, so that it is no submodule
 
     def forward(self, *inputs: Any) -> Any:
         with torch.no_grad():
-            return self.module(*inputs)
+            return self._held[0](*inputs)
 
-    def train(self, mode: bool = True) -> "Frozen":  # noqa: ARG002
-        return super().train(False)
-
-    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:  # noqa: ARG002
-        return {} if destination is None else destination
-
-    def _load_from_state_dict(self, *_: Any) -> None:
-        """Nothing to load: the method's config names the module and its hash."""
+    def _apply(self, fn: Any, recurse: bool = True) -> "Frozen":
+        """What `to`, `float`, `cuda` ... call."""
+        self._held[0]._apply(fn, recurse)
+        return super()._apply(fn, recurse)

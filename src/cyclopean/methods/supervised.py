@@ -15,7 +15,7 @@ from cyclopean.sample import Sample, View
 SCALES = 4
 STEPS = 4  # dyadic steps at which gradients are matched
 SKY = 0.02  # inverse depths well below 2 % of the image's median are told apart from the sky no longer
-SHARE = 0.85  # of a common factor forgiven by the log term (Eigen et al. leave 0.5; 1 would let the scale drift)
+SHARE = 0.85  # of a common factor that the log term forgives; 1 would let the scale drift
 
 Map = Float[Tensor, "b 1 h w"]
 Scalar = Float[Tensor, ""]
@@ -64,7 +64,7 @@ def _terms(prediction: Map, truth: Map, weight: Map, ground: Map) -> dict[str, S
     factor = (-item_mean(log_error, ground)).exp()
     error = prediction * factor - truth
     return {
-        "log": scale_invariant_log(log_error, weight, SHARE),
+        "log": scale_invariant_log(log_error, weight, ground, SHARE),
         "berhu": 0.5 * weighted_mean(berhu(error, weight), weight),
         "gradient": 0.5 * gradients(log_error, weight, STEPS),
     }

@@ -1,0 +1,168 @@
+"""What every method promises, each on the rig it is for."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from cyclopean import checkpoint
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, translation
+from cyclopean.methods import METHODS, method_class
+from cyclopean.methods.base import Frozen, Method
+from cyclopean.sample import Sample, view
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "monodepth": {"network": "vgg", "width": 0.05},
+    "supervised": {"network": "vgg", "width": 0.05},
+}
+
+
+def built(name: str) -> Method:
+    torch.manual_seed(0)
+    return method_class(name)(**ARGUMENTS[name])
+
+
+@pytest.fixture
+def stereo() -> Sample:
+    camera = Pinhole(torch.tensor([[0.8, 1.2]]).expand(2, 2), torch.tensor([[0.5, 0.5]]).expand(2, 2))
+    pose = translation(torch.tensor([[-0.2, 0.0, 0.0]]).expand(2, 3))
+    left, right = torch.rand(2, 3, 128, 256), torch.rand(2, 3, 128, 256)
+    depth = 1 + 9 * torch.rand(2, 1, 128, 256)
+    depth[:, :, :20], depth[:, :, 100:] = torch.inf, torch.nan
+    return Sample(view(left, camera), (view(right, camera, pose),), depth)
+
+
+def test_every_method_has_arguments_here():
+    assert set(ARGUMENTS) == set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_losses_are_finite_named_scalars_and_reach_every_parameter(name, stereo):
+    method = built(name)
+    terms = method(stereo)
+    assert len(terms) > 1
+    assert all(isinstance(k, str) and v.shape == () and v.isfinite() for k, v in terms.items())
+    sum(terms.values()).backward()
+    for k, p in method.named_parameters():
+        assert p.grad is not None, k
+        assert p.grad.isfinite().all(), k
+        assert p.grad.abs().sum() > 0, k
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_predictions_are_positive_and_as_large_as_the_picture(name, stereo):
+    method = built(name).eval()
+    with torch.no_grad():
+        rho = method.predict(stereo.target).inverse_depth
+    assert rho.shape == (2, 1, 128, 256)
+    assert (rho > 0).all()
+    assert method.ambiguity in ("metric", "scale", "affine")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_losses_are_float32_under_bfloat16(name, stereo):
+    method = built(name)
+    seen: list[torch.dtype] = []
+    method.network.register_forward_hook(lambda module, inputs, outputs: seen.extend(o.dtype for o in outputs))
+    plain = method(stereo)
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = method(stereo)
+    assert seen[-4:] == [torch.bfloat16] * 4
+    for k, v in terms.items():
+        assert v.dtype == torch.float32
+        torch.testing.assert_close(v, plain[k], rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 0.0), (torch.float16, 2e-3)])
+def test_a_checkpoint_comes_back(name, dtype, tolerance, stereo, tmp_path):
+    method = built(name).eval()
+    checkpoint.save(tmp_path / "model", method, {"input_size": [128, 256], "licence": "Apache-2.0"}, dtype)
+    loaded, config = checkpoint.load(tmp_path / "model")
+    assert not loaded.training
+    assert type(loaded) is type(method)
+    assert loaded.config() == method.config() == config["arguments"]
+    assert config["input_size"] == [128, 256]
+    assert next(loaded.parameters()).dtype == torch.float32
+    with torch.no_grad():
+        before, after = (m.predict(stereo.target).inverse_depth for m in (method, loaded))
+    torch.testing.assert_close(after, before, rtol=tolerance, atol=tolerance)
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_rig_survives_a_checkpoint(tmp_path):
+    checkpoint.save(tmp_path, method_class("monodepth")("vgg", 0.05, rig=(0.58, 0.54)), {})
+    assert checkpoint.load(tmp_path)[0].ambiguity == "metric"
+
+
+@pytest.fixture
+def model(tmp_path):
+    checkpoint.save(tmp_path, built("monodepth"), {})
+    return tmp_path
+
+
+def broken(model, name, content):
+    (model / name).write_bytes(content)
+    return model
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"has no config\.json"):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"not json", "cannot be read as JSON"),
+        (b'{"model_type": "dpt"}', "not a model of cyclopean"),
+        (b"[1]", "not a model of cyclopean"),
+        (b'{"method": "monodepth3", "arguments": {}}', "which this version does not have"),
+        (b'{"method": "monodepth", "arguments": {"depth": 3}}', "does not take"),
+        (b'{"method": "monodepth", "arguments": {"network": "vgg", "width": 0.1}}', "other names or shapes"),
+        (b'{"method": "monodepth", "arguments": {"network": "resnet"}}', "unknown network 'resnet'"),
+        (b'{"method": "monodepth", "arguments": {"network": "vgg", "width": "wide"}}', "does not take"),
+    ],
+)
+def test_a_foreign_config_is_refused(model, content, sentence):
+    with pytest.raises(InputError, match=sentence):
+        checkpoint.load(broken(model, "config.json", content))
+
+
+def test_damaged_weights_are_refused(model):
+    whole = (model / "model.safetensors").read_bytes()
+    for content in (b"", b"garbage", whole[: len(whole) // 2]):
+        with pytest.raises(InputError, match="damaged or no safetensors file"):
+            checkpoint.load(broken(model, "model.safetensors", content))
+    (model / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"has no model\.safetensors"):
+        checkpoint.load(model)
+
+
+def test_unknown_models_are_refused_without_asking_the_network(tmp_path):
+    with pytest.raises(InputError, match="unknown model 'generl'"):
+        checkpoint.load("generl")
+    with pytest.raises(InputError, match="there is no model folder"):
+        checkpoint.load(tmp_path / "nowhere" / "model")
+    with pytest.raises(InputError, match="there is no model folder"):
+        checkpoint.load("./nowhere")
+
+
+def test_frozen_parts_stay_out_of_training_and_checkpoints():
+    class Student(torch.nn.Module):
+        def __init__(self, teacher: torch.nn.Module) -> None:
+            super().__init__()
+            self.own = torch.nn.Linear(2, 2)
+            self.teacher = Frozen(teacher)
+
+    teacher = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.5))
+    student = Student(teacher).train()
+    assert list(student.state_dict()) == ["own.weight", "own.bias"]
+    assert len(list(student.parameters())) == 2
+    assert not teacher.training
+    assert not teacher[1].training
+    assert not student.teacher(torch.rand(3, 2)).requires_grad
+    student.load_state_dict(student.state_dict())
+    student.to(torch.float64)
+    assert teacher[0].weight.dtype == torch.float64
