@@ -13,7 +13,7 @@ from cyclopean.methods.base import Frozen, Method
 from cyclopean.sample import Sample, view
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "monodepth": {"network": "vgg", "width": 0.05},
+    "monodepth": {"network": "vgg", "width": 0.05, "factors": 3},
     "supervised": {"network": "vgg", "width": 0.05},
 }
 

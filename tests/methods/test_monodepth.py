@@ -111,3 +111,25 @@ def test_postprocessing_weights_are_the_texts_and_sum_to_one(golden):
     torch.testing.assert_close(postprocess(none, one).flatten(), truth["code_weight_dflip"], atol=1e-12, rtol=0)
     torch.testing.assert_close(postprocess(one, one), one)
     assert np.isclose(truth["printed_sum"].max(), 1.5)
+
+
+def test_the_common_factor_of_each_pair_is_found():
+    """Disparities off by factors of 1/5 and 4: with factors, the losses are those of the right disparities."""
+    u = torch.linspace(0, 60, 128)
+    stripes = 0.5 + 0.2 * (u.sin() + (1.7 * u + 1).sin()) * torch.linspace(0.5, 1, 64)[:, None]
+    right = stripes.expand(2, 3, 64, 128)
+    true = 8 / 128
+    left = torch.cat([right[..., :8], right[..., :-8]], -1)  # left(x) = right(x - 8)
+    off = torch.tensor([1 / 5, 4.0])[:, None, None, None]
+    method, fixed = Monodepth("vgg", 0.05, factors=13), Monodepth("vgg", 0.05)
+    method.network = Prescribed([(true * off).expand(2, 2, 64 >> s, 128 >> s) for s in range(4)])
+    fixed.network = Prescribed([torch.full((2, 2, 64 >> s, 128 >> s), true) for s in range(4)])
+    wrong = Monodepth("vgg", 0.05)
+    wrong.network = method.network
+    found, best, worst = (sum(m.losses(stereo(left, right)).values()).item() for m in (method, fixed, wrong))
+    assert found < 1.1 * best < 0.5 * worst
+
+
+def test_a_rig_and_free_factors_exclude_each_other():
+    with pytest.raises(InputError, match="drop rig or factors"):
+        Monodepth("vgg", 0.05, rig=(0.5, 0.5), factors=13)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Pinhole, invert, reproject
-from cyclopean.losses import appearance, pyramid, smoothness, weighted_mean
+from cyclopean.losses import appearance, item_mean, photometric, pyramid, smoothness, weighted_mean
 from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision
 from cyclopean.networks import build
 from cyclopean.sample import Sample, View
@@ -19,6 +19,8 @@ from cyclopean.synthesis import pull
 
 SCALES = 4
 MOST = 0.3  # the largest disparity, a fraction of the image width (sec. 4.1)
+JUDGED = 2  # the scale whose images judge a common factor: a quarter
+MOST_FACTOR = 12.0  # and its inverse: the largest and smallest factor tried
 SMOOTHNESS = 0.1  # alpha_ds at the finest scale, halved from scale to scale
 
 Disparity = Float[Tensor, "b 1 h w"]
@@ -31,16 +33,29 @@ class Monodepth(Method):
     Samples need one pinhole source to the right of the target (t = (-baseline, 0, 0)). Disparities are fractions of the
     image width, d = focal_u * baseline * rho. A model for one rig stores `rig` = (focal_u in image widths, baseline in
     metres) and is metric; without it depth is known up to scale.
+
+    Ours, not the paper's: pairs of many rigs and scenes of many sizes, whose disparities no one picture tells. With
+    `factors` > 1 each pair's disparities are multiplied by the common factor, of so many between 1/12 and 12 and then
+    as many around the best, that rebuilds its left image best; the network is left to learn their proportions.
     """
 
     name: ClassVar[str] = "monodepth"
 
-    def __init__(self, network: str = "vgg", width: float = 1.0, rig: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, network: str = "vgg", width: float = 1.0, rig: Sequence[float] | None = None, factors: int = 1
+    ) -> None:
         super().__init__()
+        if factors > 1 and rig is not None:
+            raise InputError("monodepth for one rig learns metric depth and has no free factor; drop rig or factors.")
         self.network = build(network, width, 2)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
         self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
-        self._arguments = {"network": network, "width": width, "rig": None if rig is None else list(rig)}
+        self._arguments: dict[str, Any] = {
+            "network": network,
+            "width": width,
+            "rig": None if rig is None else list(rig),
+            "factors": factors,
+        }
         self._unit = 1.0 if rig is None else math.prod(rig)
 
     def config(self) -> dict[str, Any]:
@@ -56,10 +71,15 @@ class Monodepth(Method):
         with full_precision(left.image):
             right_from_left = _pose(right)
             left_from_right = invert(right_from_left)
+            sides = [
+                (_Side(left.camera, *here, d_left), _Side(right.camera, *there, d_right))
+                for here, there, (d_left, d_right) in zip(_levels(left), _levels(right), disparities, strict=True)
+            ]
+            if (n := self._arguments["factors"]) > 1:
+                factor = _best_factor(*sides[JUDGED], right_from_left, n)
+                sides = [(here.times(factor), there.times(factor)) for here, there in sides]
             total = {name: left.image.new_zeros(()) for name in ("appearance", "smoothness", "consistency")}
-            levels = zip(_levels(left), _levels(right), disparities, strict=True)
-            for s, (left_level, right_level, (d_left, d_right)) in enumerate(levels):
-                here, there = _Side(left.camera, *left_level, d_left), _Side(right.camera, *right_level, d_right)
+            for s, (here, there) in enumerate(sides):
                 for terms in (_terms(here, there, right_from_left, s), _terms(there, here, left_from_right, s)):
                     total = {name: total[name] + terms[name] for name in total}
         return total
@@ -76,6 +96,31 @@ class _Side:
     image: Float[Tensor, "b 3 h w"]
     weight: Float[Tensor, "b 1 h w"]
     disparity: Disparity
+
+    def times(self, factor: Float[Tensor, " b"]) -> "_Side":
+        """With its disparities multiplied."""
+        return replace(self, disparity=self.disparity * factor[:, None, None, None])
+
+
+@torch.no_grad()
+def _best_factor(own: _Side, other: _Side, other_from_own: Float[Tensor, "b 4 4"], n: int) -> Float[Tensor, " b"]:
+    """For each pair the factor of its disparities that rebuilds `own` best: a coarse search, then a finer one."""
+    best = own.disparity.new_ones(len(own.disparity))
+    reach = MOST_FACTOR
+    for _ in range(2):
+        tried = torch.logspace(-1, 1, n, base=reach, device=best.device)[:, None] * best
+        errors = torch.stack([_rebuilding_error(own.times(factor), other, other_from_own) for factor in tried])
+        best = tried.gather(0, errors.argmin(0)[None])[0]
+        reach = reach ** (2 / (n - 1))
+    return best
+
+
+def _rebuilding_error(own: _Side, other: _Side, other_from_own: Float[Tensor, "b 4 4"]) -> Float[Tensor, " b"]:
+    """Of each item, over what lands inside the other image; what lands outside counts as a mean error of 1/2."""
+    landing = reproject(_inverse_depth(own, other_from_own), own.camera, other_from_own, other.camera)
+    error = photometric(pull(other.image, landing.uv, "edge"), own.image)
+    error = torch.where(landing.valid, error, torch.full_like(error, 0.5))
+    return item_mean(error, own.weight).flatten()
 
 
 def _terms(own: _Side, other: _Side, other_from_own: Float[Tensor, "b 4 4"], scale: int) -> dict[str, Scalar]:
