@@ -1,4 +1,4 @@
-"""The command line: names to functions, errors to sentences and exit codes. Nothing heavy is imported before it is needed.
+"""The command line: names to functions, errors to sentences and exit codes. Nothing heavy is imported before its use.
 
 Each command is one module beside this file with a function `run`; its parameters are the command's flags (tyro).
 """

@@ -2,17 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch.utils.data import Dataset
 
 from cyclopean import worlds
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.sample import Sample
+from cyclopean.worlds.folder import load_pictures
 
 
 @dataclass(frozen=True)
 class WorldsDataset(Dataset[Sample]):
     """`count` scenes, the families taking turns; each a Sample with b = 1 at `size` (height, width).
+
+    `pictures` is a folder of photographs for walls and things, read once per process. Raises InputError for unknown
+    names, for nothing to make and for a folder without pictures.
 
     On a CPU rendering beside training slows both: render to a folder first (`cyclopean render`) and train on that.
     """
@@ -22,13 +27,18 @@ class WorldsDataset(Dataset[Sample]):
     seed: int
     size: tuple[int, int]
     count: int
+    pictures: Path | None = None
 
     def __post_init__(self) -> None:
         for family in self.families:
             if family not in worlds.FAMILIES:
                 raise unknown_name("world", family, worlds.FAMILIES)
+        if self.rig not in worlds.RIGS:
+            raise unknown_name("rig", self.rig, worlds.RIGS)
         if self.count < 1:
             raise InputError(f"{self.count} scenes were asked for; at least 1 is needed.")
+        if self.pictures is not None:
+            load_pictures(self.pictures)
 
     def __len__(self) -> int:
         return self.count
@@ -36,4 +46,6 @@ class WorldsDataset(Dataset[Sample]):
     def __getitem__(self, n: int) -> Sample:
         if not 0 <= n < self.count:
             raise IndexError(n)
-        return worlds.sample(self.families[n % len(self.families)], self.seed + n, self.size, self.rig)
+        pictures = None if self.pictures is None else load_pictures(self.pictures)
+        family = self.families[n % len(self.families)]
+        return worlds.sample(family, self.seed + n, self.size, self.rig, pictures=pictures)

@@ -1,4 +1,4 @@
-"""A light residual encoder-decoder for laptops: group normalisation, most work at a quarter of the resolution and below.
+"""A light residual encoder-decoder for laptops: group normalisation, most work at a quarter of the size and below.
 
 Same contract as the other networks: image in, raw heads at four scales out, finest first.
 """
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 
 class Compact(nn.Module):
-    """About 5.6 million parameters and 0.6 billion multiply-adds at 160x224 with width 0.75.
+    """About 5 million parameters with width 0.75, and 0.7 billion multiply-adds for a picture of 160x224.
 
     Arguments: `width` multiplies all channel counts, `outputs` is the number of channels of each head. Sizes must be
-    multiples of 32. Group normalisation, not batch normalisation: a picture is judged by itself, whatever else is in the batch.
+    multiples of 32. Group normalisation, not batch normalisation: a picture is judged by itself, whatever else is in
+    the batch.
     """
 
     multiple = 32
@@ -24,13 +25,14 @@ class Compact(nn.Module):
         self.stem = nn.Conv2d(3, c[0], 5, stride=2, padding=2)
         self.down = nn.ModuleList(Stage(c[k], c[k + 1]) for k in range(4))
         self.up = nn.ModuleList(Merge(c[k + 1], c[k], c[k]) for k in (3, 2, 1, 0))
-        self.heads = nn.ModuleList(nn.Conv2d(n, outputs, 3, padding=1) for n in (c[0], c[0], c[1], c[2]))
+        heads = [nn.Conv2d(n, outputs, 3, padding=1) for n in (c[0], c[0], c[1], c[2])]
+        self.heads = nn.ModuleList(heads)
         self.finest = nn.Conv2d(c[0], c[0], 3, padding=1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
-        for head in self.heads:
+        for head in heads:
             nn.init.normal_(head.weight, std=1e-3)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c h2 w2"]]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Pinhole
-from cyclopean.sample import Sample
+from cyclopean.sample import Sample, View
 from cyclopean.worlds.rigs import VIEWS, sample
 
 
@@ -29,43 +29,49 @@ class Order:
     count: int
     size: tuple[int, int]
     baseline: float | None = None
-    pictures: str | None = None
+    pictures: Path | str | None = None
 
     def family(self, n: int) -> str:
         return self.families[n % len(self.families)]
 
 
 def write(order: Order, out: Path, workers: int = 1) -> Iterator[int]:
-    """Render into `out`, yielding the number of each item as it lands; items already there are kept (a cut run goes on).
+    """Render into `out`, yielding the number of each item as it lands; items already there are kept: a cut run goes on.
 
-    Each item's camera file is written last, so an item with one is whole.
+    Each item's camera file is written last, so an item with one is whole. Several `workers` are processes that import
+    the calling script: it needs an `if __name__ == "__main__":`. Raises InputError if `out` holds another data set.
     """
     for name in (*VIEWS[order.rig], "depth", "camera", *(["moving"] if order.rig == "clip" else [])):
         (out / name).mkdir(parents=True, exist_ok=True)
     _describe(order, out)
-    todo = [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
+    todo = missing(order, out)
+    write_item = partial(_write_item, order, out)
     if workers <= 1:
-        for n in todo:
-            yield _write_item((order, out, n))
+        yield from map(write_item, todo)
         return
     with get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.imap_unordered(_write_item, [(order, out, n) for n in todo], chunksize=4)
+        yield from pool.imap_unordered(write_item, todo, chunksize=4)
 
 
+def missing(order: Order, out: Path) -> list[int]:
+    """Numbers of the items that `out` does not hold yet."""
+    return [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
+
+
+@cache
 def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
-    """Every picture in a folder, cut square and brought to `side` pixels, for surfaces that show photographs."""
+    """Every picture in a folder, cut square and brought to `side` pixels, for surfaces that show photographs.
+
+    Read once per process. Raises InputError for a folder that is not there or holds none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; name one that holds photographs to put on surfaces.")
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
     read = [cv2.imread(str(p), cv2.IMREAD_COLOR_RGB) for p in paths]
     squares = [cv2.resize(_square(p), (side, side), interpolation=cv2.INTER_AREA) for p in read if p is not None]
     if not squares:
         raise InputError(f"{folder} holds no picture (png or jpg) to put on surfaces; name a folder that does.")
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 255
-
-
-@cache
-def _pictures(folder: str) -> Float[Tensor, "k 3 s s"]:
-    """Read once per process."""
-    return load_pictures(Path(folder))
 
 
 def contact_sheet(samples: Sequence[Sample], columns: int = 4) -> np.ndarray:
@@ -80,18 +86,34 @@ def _describe(order: Order, out: Path) -> None:
     path = out / "dataset.json"
     names = VIEWS[order.rig]
     text = {
-        "format": "cyclopean-folder", "version": 1, "rig": order.rig, "views": list(names), "target": names[0], "unit": "m",
-        "made_by": {"families": list(order.families), "seed": order.seed, "size": list(order.size), "pictures": bool(order.pictures)},
-    }  # fmt: skip
+        "format": "cyclopean-folder",
+        "version": 1,
+        "rig": order.rig,
+        "views": list(names),
+        "target": names[0],
+        "unit": "m",
+        "made_by": _made_by(order),
+    }
     if path.exists() and json.loads(path.read_text()) != text:
         raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
     path.write_text(json.dumps(text, indent=1))
 
 
-def _write_item(job: tuple[Order, Path, int]) -> int:
-    order, out, n = job
-    pictures = _pictures(order.pictures) if order.pictures else None
-    made = sample(order.family(n), order.seed + n, order.size, order.rig, pictures, order.baseline)
+def _made_by(order: Order) -> dict[str, object]:
+    """What the items of one data set have in common."""
+    made_by: dict[str, object] = {
+        "families": list(order.families),
+        "seed": order.seed,
+        "size": list(order.size),
+        "pictures": order.pictures is not None,
+    }
+    return made_by if order.baseline is None else {**made_by, "baseline": order.baseline}
+
+
+def _write_item(order: Order, out: Path, n: int) -> int:
+    pictures = None if order.pictures is None else load_pictures(Path(order.pictures))
+    family, seed = order.family(n), order.seed + n
+    made = sample(family, seed, order.size, order.rig, pictures=pictures, baseline=order.baseline)
     stem = f"{n:06d}"
     names = VIEWS[order.rig]
     for name, view in zip(names, (made.target, *made.sources), strict=True):
@@ -99,13 +121,16 @@ def _write_item(job: tuple[Order, Path, int]) -> int:
     np.save(out / "depth" / f"{stem}.npy", made.depth[0, 0].numpy())
     if order.rig == "clip":
         _write_image(out / "moving" / f"{stem}.png", (~made.target.valid[0, 0]).numpy().astype(np.uint8) * 255)
-    text = {
-        **_camera(made.target.camera),
-        "from_target": {k: v.from_target[0].tolist() for k, v in zip(names[1:], made.sources, strict=True) if v.from_target is not None},
-        "family": order.family(n), "seed": order.seed + n,
-    }  # fmt: skip
-    (out / "camera" / f"{stem}.json").write_text(json.dumps(text))
+    poses = {name: _pose(view) for name, view in zip(names[1:], made.sources, strict=True)}
+    text = {**_camera(made.target.camera), "from_target": poses, "family": family, "seed": seed}
+    (out / "camera" / f"{stem}.part").write_text(json.dumps(text))
+    (out / "camera" / f"{stem}.part").replace(out / "camera" / f"{stem}.json")
     return n
+
+
+def _pose(source: View) -> list[list[float]]:
+    assert source.from_target is not None  # rigs know where their cameras are
+    return source.from_target[0].tolist()
 
 
 def _write_image(path: Path, pixels: np.ndarray) -> None:

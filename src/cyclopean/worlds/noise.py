@@ -31,15 +31,19 @@ def value_noise(p: Float[Tensor, "3 *n"], seed: Int[Tensor, "*n"]) -> Float[Tens
     x, y, z = cell.to(torch.int32).unbind(0)
     x, y = x * _X, y * _Y
     salt = seed * _SEED
-    layers = []
-    for plane in (z * _Z, (z + 1) * _Z):
-        plane = plane.bitwise_xor_(salt)
-        rows = []
-        for row in (y, y + _Y):
-            row = row ^ plane
-            rows.append(torch.lerp(hashed(x ^ row), hashed((x + _X) ^ row), f[0]))
-        layers.append(torch.lerp(rows[0], rows[1], f[1]))
-    return torch.lerp(layers[0], layers[1], f[2])
+    near, far = (z * _Z).bitwise_xor_(salt), ((z + 1) * _Z).bitwise_xor_(salt)
+    return torch.lerp(_in_plane(x, y, near, f), _in_plane(x, y, far, f), f[2])
+
+
+def _in_plane(
+    x: Int[Tensor, "*n"], y: Int[Tensor, "*n"], key: Int[Tensor, "*n"], f: Float[Tensor, "3 *n"]
+) -> Float[Tensor, "*n"]:
+    """Noise in one plane of the lattice, between its four nearest points."""
+    return torch.lerp(_in_row(x, y ^ key, f), _in_row(x, (y + _Y) ^ key, f), f[1])
+
+
+def _in_row(x: Int[Tensor, "*n"], key: Int[Tensor, "*n"], f: Float[Tensor, "3 *n"]) -> Float[Tensor, "*n"]:
+    return torch.lerp(hashed(x ^ key), hashed((x + _X) ^ key), f[0])
 
 
 def fractal(
@@ -49,7 +53,7 @@ def fractal(
     octaves: int = 4,
     gain: float = 0.55,
 ) -> Float[Tensor, " n"]:
-    """Octaves of noise around 0, each twice as fine; those finer than a pixel's `footprint` (in lattice units) fade out."""
+    """Octaves of noise around 0, each twice as fine; those finer than a pixel's `footprint` (in cells) fade out."""
     total, amplitude, norm = torch.zeros_like(p[0]), 1.0, 0.0
     for octave in range(octaves):
         fade = (1.5 - 2.0 * footprint * 2**octave).clamp(0, 1)

@@ -96,7 +96,7 @@ def _tiles_seen(scene: Scene, origin: Float[Tensor, " 3"], rays: Rays) -> Bool[T
 def _tiles_shaded(
     scene: Scene, points: Rays, light: Float[Tensor, " 3"], distant: bool, facing: Bool[Tensor, "h w"]
 ) -> Bool[Tensor, "n th tw"]:
-    """Tiles whose points may have a primitive's bounding box, widened by the tile's extent, between them and the light."""
+    """Tiles between whose points and the light a primitive's bounding box, widened by the tile's extent, may stand."""
     middle, spread = _pooled(points)
     towards = light[:, None, None].expand_as(middle) if distant else light[:, None, None] - middle
     th, tw = middle.shape[1:]
@@ -192,8 +192,8 @@ def _cone(o: Tensor, d: Rays) -> tuple[Depths, Depths]:
     one, two = (-b - s) / a, (-b + s) / a
     base = (1 - o[1]) / torch.where(d[1] == 0, 1e-12, d[1])
     on_base = (o[0] + base * d[0]).square() + (o[2] + base * d[2]).square() <= 1
-    on = lambda t: (root > 0) & ((o[1] + t * d[1]).abs() <= 1)  # noqa: E731
-    return _first((one, two, base), (on(one), on(two), on_base))
+    on_side = ((root > 0) & ((o[1] + t * d[1]).abs() <= 1) for t in (one, two))
+    return _first((one, two, base), (*on_side, on_base))
 
 
 MEETINGS = (_plane, _box, _ellipsoid, _cylinder, _cone)

@@ -1,6 +1,7 @@
 """Cameras on a bar, on the move, or on a tripod: scenes made into Samples."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -22,7 +23,7 @@ FRAME_TIME = 0.1  # seconds between frames of a clip
 
 @dataclass(frozen=True)
 class Shot:
-    """One view of a rig: its name, pose in the world and time."""
+    """One view of a rig: its name, pose in the world and time in seconds."""
 
     name: str
     world_from_camera: Float[Tensor, "1 4 4"]
@@ -34,13 +35,15 @@ def sample(
     seed: int,
     size: tuple[int, int],
     rig: str = "stereo",
+    *,
     pictures: Float[Tensor, "k 3 s s"] | None = None,
     baseline: float | None = None,
 ) -> Sample:
     """Scene `seed` of `family` as a rig sees it at `size` (height, width), with exact depth of the target in metres.
 
     Rigs: `stereo` (left, right), `clip` (frame, previous, next; moving objects invalid), `sphere` (centre, up, right).
-    `baseline` in metres overrides the scene's own.
+    `baseline` in metres overrides the scene's own; `pictures` are photographs for walls and things. Raises InputError
+    for an unknown family or rig.
     """
     if rig not in RIGS:
         raise unknown_name("rig", rig, RIGS)
@@ -50,8 +53,8 @@ def sample(
     dice = Random(f"rig {family} {seed}")
     camera = Equirectangular() if rig == "sphere" else _pinhole(stand.field_of_view, size)
     shots = RIGS[rig](stand, dice)
-    pictures_taken = [render(built.at(s.time), camera, s.world_from_camera, size, pictures) for s in shots]
-    return _developed(family, seed, camera, shots, pictures_taken, sensor(dice))
+    taken = [render(built.at(s.time), camera, s.world_from_camera, size, pictures) for s in shots]
+    return _developed(camera, shots, taken, sensor(dice), f"{family}-{seed:06d}")
 
 
 def sensor(dice: Random) -> Sensor:
@@ -74,25 +77,24 @@ def _pinhole(field_of_view: float, size: tuple[int, int]) -> Pinhole:
     return Pinhole(torch.tensor([[focal, focal * size[1] / size[0]]]), torch.tensor([[0.5, 0.5]]))
 
 
-def _developed(family: str, seed: int, camera: Camera, shots: list[Shot], taken: list[Rendered], how: Sensor) -> Sample:
+def _developed(camera: Camera, shots: list[Shot], taken: list[Rendered], how: Sensor, name: str) -> Sample:
+    """Photographs of all views, exposed alike; where things may move between them, what moves is not valid."""
     gain = exposure(taken[0].light, how)
     views = []
     for k, (shot, picture) in enumerate(zip(shots, taken, strict=True)):
         from_target = invert(shot.world_from_camera) @ shots[0].world_from_camera
         made = view(develop(picture.light, gain, how, k), camera, from_target)
-        views.append(replace(made, valid=~picture.moving) if len(shots) and shots[-1].time else made)
-    return Sample(views[0], tuple(views[1:]), taken[0].depth, name=(f"{family}-{seed:06d}",))
+        views.append(replace(made, valid=~picture.moving) if shots[-1].time else made)
+    return Sample(views[0], tuple(views[1:]), taken[0].depth, name=(name,))
 
 
-def _stereo(stand: Viewpoint, dice: Random) -> list[Shot]:
-    return [
-        Shot("left", stand.world_from_camera),
-        Shot("right", _moved(stand.world_from_camera, (stand.baseline, 0, 0))),
-    ]
+def _stereo(stand: Viewpoint, _dice: Random) -> list[Shot]:
+    right = _moved(stand.world_from_camera, (stand.baseline, 0, 0))
+    return [Shot("left", stand.world_from_camera), Shot("right", right)]
 
 
 def _clip(stand: Viewpoint, dice: Random) -> list[Shot]:
-    """Previous and next frame of a camera that mostly goes forward and turns a little."""
+    """Frames before and after, of a camera that mostly goes forward and turns a little."""
     speed = stand.baseline * dice.uniform(0.5, 1.8)
     way = (dice.gauss(0, 0.25) * speed, dice.gauss(0, 0.08) * speed, speed if dice.random() < 0.85 else -speed)
     spin = torch.tensor(turn(dice.gauss(0, 0.02), dice.gauss(0, 0.008), dice.gauss(0, 0.005)), dtype=torch.float32)
@@ -105,7 +107,7 @@ def _clip(stand: Viewpoint, dice: Random) -> list[Shot]:
     ]
 
 
-def _sphere(stand: Viewpoint, dice: Random) -> list[Shot]:
+def _sphere(stand: Viewpoint, _dice: Random) -> list[Shot]:
     """Upright panoramas: the camera's heading is kept, its pitch and roll are not."""
     centre = stand.world_from_camera.clone()
     heading = math.atan2(float(centre[0, 0, 2]), float(centre[0, 2, 2]))
@@ -125,5 +127,5 @@ def _moved(
     return world_from_camera @ step
 
 
-RIGS = {"stereo": _stereo, "clip": _clip, "sphere": _sphere}
+RIGS: dict[str, Callable[[Viewpoint, Random], list[Shot]]] = {"stereo": _stereo, "clip": _clip, "sphere": _sphere}
 VIEWS = {"stereo": ("left", "right"), "clip": ("frame", "previous", "next"), "sphere": ("centre", "up", "right")}

@@ -1,8 +1,12 @@
-"""A scene: primitives with materials, lights and air. Frame of the world: x right, y down, z forward, ground at y = 0, metres."""
+"""A scene: primitives with materials, lights and air.
+
+Frame of the world: x right, y down, z forward, ground at y = 0, metres.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +18,22 @@ Number = float | int  # checkers of types at run time tell them apart, people ne
 Triple = tuple[Number, Number, Number]
 
 SHAPES = ("plane", "box", "ellipsoid", "cylinder", "cone")
+# The textures, in textures.py; scenes hold their place in this list.
 KINDS = (
-    "plain", "noise", "checker", "stripes", "brick", "wood", "leaves", "windows", "road", "picture", "gravel", "tiles", "poster",
-)  # fmt: skip
+    "plain",
+    "noise",
+    "checker",
+    "stripes",
+    "brick",
+    "wood",
+    "leaves",
+    "windows",
+    "road",
+    "picture",
+    "gravel",
+    "tiles",
+    "poster",
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +55,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Light:
-    """The sun (`position` is the direction towards it, `reach` inf) or a lamp (`position` in metres, `reach` its falloff)."""
+    """The sun (`position`: the direction towards it, `reach` inf) or a lamp (in metres; `reach`: its falloff)."""
 
     position: Triple
     colour: Triple
@@ -60,14 +77,17 @@ class Air:
 
 @dataclass(frozen=True)
 class Scene:
-    """Primitives as arrays, sorted by shape: `inverse` maps world offsets to the unit shape, `half` its half extents."""
+    """Primitives as arrays, sorted by shape: `inverse` maps world offsets to the unit shape, `half` are half extents.
+
+    `velocity` in metres per second; `looks` and `colours` are each primitive's material; `far` is the depth in metres
+    beyond which nothing in a scene of this kind is of interest.
+    """
 
     shape: Tensor
     center: Tensor
     inverse: Tensor
     half: Tensor
     velocity: Tensor
-    material: Tensor
     looks: Tensor
     colours: Tensor
     lights: tuple[Light, ...]
@@ -90,7 +110,7 @@ class Scene:
 
 
 def turn(yaw: Number = 0.0, pitch: Number = 0.0, roll: Number = 0.0) -> np.ndarray:
-    """Rotation world_from_object: yaw turns to the right, pitch looks up, roll tilts clockwise; radians, applied roll first."""
+    """Rotation world_from_object in radians: yaw turns right, pitch looks up, roll tilts clockwise and comes first."""
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (math.cos, math.sin))
     yaws = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     pitches = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
@@ -114,7 +134,7 @@ class Builder:
     def place(
         self, x: Number, y: Number, z: Number, yaw: Number = 0.0, velocity: Triple = (0.0, 0.0, 0.0)
     ) -> "Builder":
-        """A builder adding to the same scene whose origin is (x, y, z) turned by `yaw`, moving at `velocity` (m/s)."""
+        """A builder for the same scene with its origin at (x, y, z), turned by `yaw`, moving at `velocity` (m/s)."""
         R, t = self.frame
         moved = replace(self, frame=(R @ turn(yaw), R @ np.array([x, y, z]) + t))
         moved.velocity = velocity if velocity != (0.0, 0.0, 0.0) else self.velocity
@@ -128,7 +148,7 @@ class Builder:
         material: Material,
         rotation: np.ndarray | None = None,
     ) -> None:
-        """One primitive: `half` extents along its own axes (a cylinder's and cone's axis is y, the cone's tip up)."""
+        """One primitive, `half` extents along its own axes (a cylinder's and cone's axis is y, the cone's tip up)."""
         R, t = self.frame
         self.shapes.append(SHAPES.index(shape))
         self.centers.append(R @ np.asarray(center, dtype=float) + t)
@@ -138,43 +158,60 @@ class Builder:
         self.materials.append(material)
 
     def clear_of(self, point: Triple, distance: Number) -> "Builder":
-        """Without the bounded primitives that come within `distance` of `point` (so that no camera stands inside one)."""
-        keep = [
-            n
-            for n, (s, c, h) in enumerate(zip(self.shapes, self.centers, self.halves, strict=True))
-            if s == 0 or np.linalg.norm(c - np.asarray(point)) > distance + np.linalg.norm(h)
-            or self._outside(n, point) > distance
-        ]  # fmt: skip
-        pick = lambda values: [values[n] for n in keep]  # noqa: E731
+        """Without the bounded primitives that come within `distance` of `point`: no camera stands inside one."""
+        keep = [n for n, shape in enumerate(self.shapes) if shape == 0 or self._outside(n, point) > distance]
         return Builder(
-            pick(self.shapes), pick(self.centers), pick(self.rotations), pick(self.halves), pick(self.velocities), pick(self.materials)
-        )  # fmt: skip
+            shapes=[self.shapes[n] for n in keep],
+            centers=[self.centers[n] for n in keep],
+            rotations=[self.rotations[n] for n in keep],
+            halves=[self.halves[n] for n in keep],
+            velocities=[self.velocities[n] for n in keep],
+            materials=[self.materials[n] for n in keep],
+        )
 
     def _outside(self, n: int, point: Triple) -> float:
+        """Distance of `point` from the box around primitive n, metres; 0 inside."""
         local = np.abs(self.rotations[n].T @ (np.asarray(point) - self.centers[n]))
         return float(np.linalg.norm(np.maximum(local - np.array(self.halves[n]), 0)))
 
     def scene(self, lights: Sequence[Light], air: Air, family: str, seed: int, far: Number) -> Scene:
         """The finished scene; primitives sorted by shape."""
         order = sorted(range(len(self.shapes)), key=lambda n: self.shapes[n])
-        tensor = lambda rows: torch.tensor(np.array([rows[n] for n in order]), dtype=torch.float32)  # noqa: E731
-        half, rotation = tensor(self.halves), tensor(self.rotations)
-        looks = [
-            (KINDS.index(m.kind), m.scale, m.contrast, m.grain, m.gloss, m.glow, m.holes, m.seed % 1000003)
-            for m in self.materials
-        ]
+        half, rotation = _rows(self.halves, order), _rows(self.rotations, order)
         return Scene(
             shape=torch.tensor([self.shapes[n] for n in order]),
-            center=tensor(self.centers),
+            center=_rows(self.centers, order),
             inverse=rotation.transpose(1, 2) / half[:, :, None],
             half=half,
-            velocity=tensor(self.velocities),
-            material=torch.arange(len(order)),
-            looks=tensor(looks),
-            colours=tensor([(*m.a, *m.b, *m.c) for m in self.materials]),
+            velocity=_rows(self.velocities, order),
+            looks=_rows([_looks(m) for m in self.materials], order),
+            colours=_rows([(*m.a, *m.b, *m.c) for m in self.materials], order),
             lights=tuple(lights),
             air=air,
             family=family,
             seed=seed,
             far=far,
         )
+
+
+def _rows(values: Sequence[Any], order: Sequence[int]) -> Tensor:
+    return torch.tensor(np.array([values[n] for n in order]), dtype=torch.float32)
+
+
+def _looks(m: Material) -> tuple[Number, ...]:
+    """What textures.py and raycast.py read of a material beside its colours."""
+    return KINDS.index(m.kind), m.scale, m.contrast, m.grain, m.gloss, m.glow, m.holes, m.seed % 1000003
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a family decides: what stands where, the light, and where the camera looks from (metres, radians)."""
+
+    builder: Builder
+    lights: tuple[Light, ...]
+    air: Air
+    position: Triple
+    yaw: Number
+    pitch: Number
+    baseline: Number
+    far: Number

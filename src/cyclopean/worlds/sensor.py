@@ -12,7 +12,11 @@ from cyclopean.worlds.noise import cell_hash
 
 @dataclass(frozen=True)
 class Sensor:
-    """How a picture is taken. `key`: mean brightness aimed at; `blur`: sigma in pixels per 384 columns; `noise`: sRGB sigma."""
+    """How a picture is taken.
+
+    `key`: the mean brightness aimed at; `white`: gains of red, green, blue; `blur`: sigma in pixels of a picture 384
+    wide; `noise`: about its sigma, sRGB; `vignette`: how much darker corners are; `seed`: of the noise.
+    """
 
     key: float = 0.45
     white: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -25,7 +29,7 @@ class Sensor:
 
 
 def exposure(light: Float[Tensor, "1 3 h w"], sensor: Sensor) -> float:
-    """The gain that brings the picture's mean (in display brightness) to the sensor's key; shared by all views of a rig."""
+    """The gain that brings the picture's mean display brightness to the sensor's key; all views of a rig share it."""
     shown = light.mean(1).clamp(0, 8).pow(1 / 2.2).mean().clamp_min(1e-3)
     return float((sensor.key / shown).pow(2.2).clamp(0.02, 50))
 
@@ -59,11 +63,9 @@ def _blurred(image: Float[Tensor, "1 3 h w"], sigma: float) -> Float[Tensor, "1 
 
 
 def _noise(h: int, w: int, seed: int, like: Tensor) -> Float[Tensor, "3 h w"]:
-    """Roughly normal noise, the same on every device: the sum of three hashes."""
+    """Roughly normal noise of sigma 1, the same on every device: from the sum of three hashes."""
     i, j = (torch.arange(n, device=like.device, dtype=torch.int32) for n in (h, w))
     i, j = i[:, None].expand(h, w), j[None].expand(h, w)
-    layers = [
-        sum(cell_hash(i, j, torch.full_like(i, 3 * c + k), torch.full_like(i, seed % 1000003)) for k in range(3)) - 1.5
-        for c in range(3)
-    ]
+    hashes = [cell_hash(i, j, torch.full_like(i, n), torch.full_like(i, seed % 1000003)) for n in range(9)]
+    layers = [hashes[n] + hashes[n + 1] + hashes[n + 2] - 1.5 for n in (0, 3, 6)]
     return torch.stack(layers) * 2.0

@@ -1,5 +1,6 @@
-"""Colours of surfaces: solid noise everywhere, patterns on top, all faded out where a pixel is wider than their features."""
+"""Colours of surfaces: solid noise everywhere, patterns on top; features narrower than a pixel fade out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,11 @@ Scalar = Float[Tensor, " n"]
 
 @dataclass(frozen=True)
 class Surface:
-    """Points to be coloured: `solid` position in the object's own metres, its outward `axis` there, a pixel's `footprint`."""
+    """Points to be coloured, in the object's own frame, in metres.
+
+    `solid` is the position, `axis` the outward direction, `half` the object's half extents, `footprint` a pixel's width
+    there; `looks` and `colours` are the material's.
+    """
 
     solid: Float[Tensor, "3 n"]
     axis: Float[Tensor, "3 n"]
@@ -39,11 +44,16 @@ class Surface:
         top, side = (ay >= ax) & (ay >= az), ax > az
         return torch.where(side & ~top, z, x), torch.where(top, z, y)
 
-    def pick(self, chosen: Tensor) -> "Surface":
+    def pick(self, chosen: Int[Tensor, " k"]) -> "Surface":
+        """Some of the points."""
         return Surface(
-            self.solid[:, chosen], self.axis[:, chosen], self.half[:, chosen], self.footprint[chosen],
-            self.looks[chosen], self.colours[chosen],
-        )  # fmt: skip
+            solid=self.solid[:, chosen],
+            axis=self.axis[:, chosen],
+            half=self.half[:, chosen],
+            footprint=self.footprint[chosen],
+            looks=self.looks[chosen],
+            colours=self.colours[chosen],
+        )
 
 
 def albedo(surface: Surface, pictures: Float[Tensor, "k 3 s s"] | None) -> Float[Tensor, "3 n"]:
@@ -80,7 +90,7 @@ def _own(surface: Surface, i: Scalar, j: Scalar) -> Scalar:
     return cell_hash(i.to(torch.int32), j.to(torch.int32), torch.zeros_like(surface.seed), surface.seed)
 
 
-def _plain(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _plain(_surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     return 0.15 * grain, torch.zeros_like(grain)
 
 
@@ -171,10 +181,20 @@ def _poster(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     return _own(surface, i, j) + 0.1 * grain, text.float() * _fade(surface, 8) * 0.9
 
 
-PATTERNS = {
-    "plain": _plain, "checker": _checker, "stripes": _stripes, "brick": _brick, "tiles": _tiles, "wood": _wood,
-    "leaves": _leaves, "windows": _windows, "road": _road, "gravel": _gravel, "poster": _poster,
-}  # fmt: skip
+# Each gives the mix of the first two colours and the share of the third; the kinds "noise" and "picture" need none.
+PATTERNS: dict[str, Callable[[Surface, Scalar], tuple[Scalar, Scalar]]] = {
+    "plain": _plain,
+    "checker": _checker,
+    "stripes": _stripes,
+    "brick": _brick,
+    "tiles": _tiles,
+    "wood": _wood,
+    "leaves": _leaves,
+    "windows": _windows,
+    "road": _road,
+    "gravel": _gravel,
+    "poster": _poster,
+}
 
 
 def _picture(surface: Surface, pictures: Float[Tensor, "k 3 s s"]) -> Float[Tensor, "3 n"]:
@@ -188,7 +208,6 @@ def _picture(surface: Surface, pictures: Float[Tensor, "k 3 s s"]) -> Float[Tens
         chosen = (which == k).nonzero()[:, 0]
         level = float((surface.footprint[chosen] * surface.scale[chosen] * pictures.shape[-1]).median().clamp(min=1))
         shrunk = F.adaptive_avg_pool2d(pictures[k : k + 1], max(2, round(pictures.shape[-1] / level)))
-        colour[:, chosen] = F.grid_sample(shrunk, uv[chosen][None, None], padding_mode="border", align_corners=False)[
-            0, :, 0
-        ]
+        looked_up = F.grid_sample(shrunk, uv[chosen][None, None], padding_mode="border", align_corners=False)
+        colour[:, chosen] = looked_up[0, :, 0]
     return colour
