@@ -1,6 +1,7 @@
 """The protocol against plain numpy, and what a bootstrap must do."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,6 +139,17 @@ def test_summary_pools_groups_and_compares_on_equal_images():
     assert ramp.ratios["ramp"] == (1, 1, 1)
     best = min(find[g.name, "median", "all"].figures["abs_rel"] for g in guesses())
     assert ours.best_ratio()[0] == pytest.approx(ours.figures["abs_rel"] / best)
+
+
+def test_d1_of_a_group_needs_a_pair_for_every_image():
+    class Mixed(Scenes):
+        def __getitem__(self, index: int) -> Sample:
+            sample = super().__getitem__(index)
+            return sample if index % 2 else replace(sample, sources=())
+
+    measured, _ = evaluate([noisy()], Mixed(), range(4), Protocol())
+    found = {row.group: "d1" in row.figures for row in summarise(measured, [noisy()])}
+    assert found == {"all": False, "even": False, "odd": True}
 
 
 def test_a_model_alone_has_no_ratio():

@@ -170,9 +170,10 @@ def _rows(
 ) -> list[Row]:
     rows = []
     for name, table in tables.items():
-        figures = {key: float(v.mean()) for key, v in table.items()}
-        # A figure that only some images have (D1 of a mixed set) gets no interval.
-        intervals = {key: _interval(v[draws].mean(1)) for key, v in table.items() if len(v) == draws.shape[1]}
+        # A figure that only some images have (D1 of a mixed set) is no figure of the group.
+        whole = {key: v for key, v in table.items() if len(v) == draws.shape[1]}
+        figures = {key: float(v.mean()) for key, v in whole.items()}
+        intervals = {key: _interval(v[draws].mean(1)) for key, v in whole.items()}
         ratios = {
             other: _ratio(table["abs_rel"], tables[other]["abs_rel"], draws) for other in tables if other in trivial
         }
@@ -229,6 +230,6 @@ def _rectified(sample: Sample) -> tuple[float, float] | None:
     sideways = torch.eye(4)
     sideways[0, 3] = x
     alike = torch.equal(here.focal, there.focal) and math.isclose(here.center[0, 1], there.center[0, 1])
-    if x >= 0 or not alike or not torch.equal(pose, sideways):
+    if x >= 0 or not alike or not torch.allclose(pose, sideways, atol=1e-5):
         return None
     return width * float(here.focal[0, 0]) * -x, width * float(there.center[0, 0] - here.center[0, 0])
