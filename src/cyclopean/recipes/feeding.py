@@ -12,12 +12,14 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from cyclopean import augmentation
 from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
 from cyclopean.data.folder import FolderDataset
+from cyclopean.data.worlds import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Method
 from cyclopean.recipes.settings import Augment, Source
 from cyclopean.run import Run
 from cyclopean.sample import Sample
 from cyclopean.training import Feed
+from cyclopean.worlds import FAMILIES
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
 
@@ -99,12 +101,9 @@ def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
 
 
 def _worlds(source: Source, seed: int) -> Dataset[Sample]:
-    try:
-        from cyclopean.data.worlds import WorldsDataset
-    except ImportError as error:
-        raise InputError("worlds are read from folders: run `cyclopean render` first and give --data.") from error
     h, w = source.size or (192, 384)
-    return ConcatDataset([WorldsDataset(family, "stereo", seed, (h, w), source.items) for family in source.world])
+    families = tuple(FAMILIES) if source.world == ("all",) else source.world
+    return WorldsDataset(families, "stereo", seed, (h, w), source.items, source.pictures)
 
 
 def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tuple[Augmentation, ...]:

@@ -40,9 +40,11 @@ class Source:
     data: Folders = ()
     """Folders written by `cyclopean render`, or of your own stereo pairs (docs/data.md)."""
     world: Names = ()
-    """Families of worlds to render while training instead: slow on a CPU, where `cyclopean render` comes first."""
+    """Worlds to render while training (street, room, table, landscape, or all); on a CPU `cyclopean render` first."""
     items: int = 20_000
-    """How many scenes of each family, when rendering while training."""
+    """How many scenes, when rendering while training; families take turns."""
+    pictures: Path | None = None
+    """A folder of photographs for the walls and things of worlds."""
     validation: Folders = ()
     """Folders to judge by; without them every 50th item of the data is held out, at most 64."""
     size: Size = ()

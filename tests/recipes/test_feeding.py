@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator
+from torch.utils.data import Dataset
+
+from cyclopean import augmentation
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, translation
+from cyclopean.recipes import feeding
+from cyclopean.recipes.settings import Augment, Source
+from cyclopean.sample import Sample, view
+
+
+class Stereo(Dataset[Sample]):
+    """Pairs whose colour says which item they are."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> Sample:
+        image = torch.full((1, 3, 32, 64), index / 1000)
+        camera = Pinhole(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 0.5]]))
+        source = view(image, camera, translation(torch.tensor([[-0.1, 0.0, 0.0]])))
+        return Sample(view(image, camera), (source,), torch.ones(1, 1, 32, 64), name=(str(index),))
+
+
+@pytest.fixture
+def items(monkeypatch):
+    """`items(n)`: every folder holds n pairs."""
+
+    def set_to(n: int) -> None:
+        monkeypatch.setattr(feeding, "FolderDataset", lambda folder: Stereo(n))
+
+    return set_to
+
+
+STEREO = feeding.Drawn(augmentation.flipped, feeding.whole)
+TARGETS = feeding.Drawn(augmentation.mirrored, feeding.target_only)
+PLAIN = Augment(flip=0.0)
+
+
+def names(data) -> set[str]:
+    return {data[i].name[0] for i in range(len(data))}
+
+
+def test_every_50th_item_is_held_out_and_never_learned_from(items, tmp_path):
+    items(120)
+    feed = feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, 0)
+    assert names(feed.validation) == {"0", "50", "100"}
+    assert names(feed.training) == {str(i) for i in range(120)} - {"0", "50", "100"}
+
+
+def test_small_sets_hold_nothing_out_and_given_validation_is_used(items, tmp_path):
+    items(9)
+    assert feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, 0).validation is None
+    feed = feeding.feed(Source(data=(tmp_path, tmp_path), validation=(tmp_path,)), PLAIN, STEREO, 0)
+    assert (len(feed.training), len(feed.validation)) == (18, 9)
+
+
+def test_all_items_get_the_size_asked_for(items, tmp_path):
+    items(60)
+    feed = feeding.feed(Source(data=(tmp_path,), size=(16, 48)), Augment(smallest=0.5), STEREO, 0)
+    changed = feed.augment(feed.training[0], Generator().manual_seed(0))
+    assert changed.depth.shape[-2:] == feed.validation[0].depth.shape[-2:] == (16, 48)
+
+
+def test_supervision_reads_no_sources(items, tmp_path):
+    items(60)
+    feed = feeding.feed(Source(data=(tmp_path,)), Augment(flip=1.0), TARGETS, 0)
+    changed = feed.augment(feed.training[0], Generator().manual_seed(0))
+    assert changed.sources == () == feed.validation[0].sources
+    assert not changed.depth.isnan().any()
+
+
+def test_stereo_flips_swap(items, tmp_path):
+    items(60)
+    feed = feeding.feed(Source(data=(tmp_path,)), Augment(flip=1.0), STEREO, 0)
+    changed = feed.augment(feed.training[0], Generator().manual_seed(0))
+    assert changed.sources[0].from_target[0, 0, 3].item() == pytest.approx(-0.1)
+    assert changed.depth.isnan().all()
+
+
+def test_chances_are_kept(items, tmp_path):
+    """Each colour step alone, always and never."""
+    items(60)
+    for name in ("colour", "jitter", "blur", "noise", "erase"):
+        feed = feeding.feed(Source(data=(tmp_path,)), replace(PLAIN, **{name: 1.0}), STEREO, 0)
+        sample = textured(feed.training[0])
+        assert not torch.equal(feed.augment(sample, Generator().manual_seed(1)).target.seen, sample.target.seen), name
+    never = feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, 0)
+    assert torch.equal(never.augment(sample, Generator().manual_seed(1)).target.seen, sample.target.seen)
+
+
+def textured(sample: Sample) -> Sample:
+    image = torch.from_numpy(np.random.default_rng(0).random((1, 3, 32, 64), dtype=np.float32))
+    return replace(sample, target=replace(sample.target, image=image, seen=image))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (lambda p: Source(), "give --data FOLDER"),
+        (lambda p: Source(data=(p,), world=("street",)), "give --data FOLDER"),
+        (lambda p: Source(data=(p,), size=(3,)), "HEIGHTxWIDTH"),
+        (lambda p: Source(data=(p,), size=(0, 3)), "HEIGHTxWIDTH"),
+        (lambda p: Augment(noise=1.5), "noise is 1.5; it needs a probability"),
+        (lambda p: Augment(smallest=0.0), "smallest is 0.0"),
+        (lambda p: Augment(stretch=0.5), "stretch 0.5"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, sentence, tmp_path):
+    with pytest.raises(InputError, match=sentence):
+        settings(tmp_path)
+
+
+def test_worlds_are_rendered_while_training():
+    feed = feeding.feed(Source(world=("all",), items=4, size=(32, 64)), PLAIN, STEREO, seed=5)
+    sample = feed.training[0]
+    assert sample.target.image.shape == (1, 3, 32, 64)
+    assert len(sample.sources) == 1
+    assert not sample.depth.isnan().all()
