@@ -17,8 +17,8 @@ T = TypeVar("T")
 class View:
     """One picture and its camera.
 
-    `image` is what losses compare with, `seen` what the network is shown (both `b 3 h w`, RGB in [0,1]); `from_target` is
-    `source_from_target` (None: to be predicted); `window` is (u0, v0, u1, v1) of the crop in the full frame; `valid` is
+    `image` is what losses compare with, `seen` what the network is shown (both `b 3 h w`, RGB in [0,1]); `from_target`
+    is `source_from_target` (None: to be predicted); `window` is (u0, v0, u1, v1) of the crop in the full frame; `valid` is
     False where a data set knows better (sky, watermark, moving object, padding).
     """
 
@@ -40,7 +40,7 @@ class View:
 
 
 def view(image: Float[Tensor, "b 3 h w"], camera: Camera, from_target: Float[Tensor, "b 4 4"] | None = None) -> View:
-    """A View of a whole picture: shown as it is, valid everywhere. `from_target` defaults to the identity (a target)."""
+    """A View of a whole picture: shown as it is, valid everywhere. `from_target` defaults to identity (a target)."""
     b, _, h, w = image.shape
     eye = torch.eye(4, dtype=image.dtype, device=image.device).expand(b, 4, 4)
     whole = image.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(b, 4)
@@ -52,7 +52,7 @@ def view(image: Float[Tensor, "b 3 h w"], camera: Camera, from_target: Float[Ten
 class Sample:
     """A target view, its sources, and what is known besides.
 
-    `depth` is the target's truth, `b 1 h w`, NaN where unknown, inf for sky: for evaluation and direct supervision only.
+    `depth` is the target's truth, `b 1 h w`, NaN where unknown, inf for sky: for evaluation and direct supervision.
     `frames` are whole small frames (target, then sources) for pose networks; `zoom` the resize factor that divides a
     predicted translation; `name` one per item.
     """

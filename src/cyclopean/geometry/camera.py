@@ -14,13 +14,14 @@ Uv = Float[Tensor, "b h w 2"]
 Points = Float[Tensor, "b h w 3"]
 Seen = Bool[Tensor, "b h w"]
 
-# A pinhole sees a point whose z is more than this fraction of its sideways distance (89.94 degrees off axis): keeps uv finite.
+# A pinhole sees points whose z is more than this part of their sideways distance (up to 89.94 degrees off axis): it
+# keeps uv finite.
 STEEPEST = 1e-3
 
 
 @runtime_checkable  # so that annotations can be checked while tests run
 class Camera(Protocol):
-    """What the equation other.project(R @ camera.rays(uv) + rho * t) asks of a camera. Frame: x right, y down, z forward."""
+    """What other.project(R @ camera.rays(uv) + rho * t) asks of a camera. Frame: x right, y down, z forward."""
 
     border: ClassVar[Border]
 
@@ -74,7 +75,7 @@ class Pinhole:
         return points[..., 2][:, None]
 
     def shell(self, rays: Points, offset: Points, rho: Float[Tensor, "b h w 1"]) -> tuple[Points, Seen]:
-        # s = (1/rho - o_z) / r_z; the point is multiplied by rho |r_z|, so neither infinity nor a backward ray divides by zero.
+        # s = (1/rho - o_z) / r_z; the point comes times rho |r_z|: no division by zero at infinity or for backward rays.
         forward = rays[..., 2:].sign()
         gap = (1 - rho * offset[..., 2:]) * forward
         return rays * gap + rho * offset * rays[..., 2:].abs(), gap[..., 0] > 0

@@ -19,10 +19,8 @@ class Landing:
     valid: Bool[Tensor, "b 1 h w"]
 
 
-def reproject(
-    inverse_depth: Float[Tensor, "b 1 h w"], camera: Camera, other_from_this: Pose, other: Camera
-) -> Landing:
-    """Where each pixel of `camera`, at `inverse_depth` (0 = infinity), lands in `other`'s image. Never divides by depth."""
+def reproject(inverse_depth: Float[Tensor, "b 1 h w"], camera: Camera, other_from_this: Pose, other: Camera) -> Landing:
+    """Where each pixel of `camera`, at `inverse_depth` (0 = infinity), lands in `other`. Never divides by depth."""
     rays = camera.rays(pixel_grid(_size(inverse_depth), inverse_depth))
     points = rotate(other_from_this, rays) + _last(inverse_depth) * other_from_this[:, None, None, :3, 3]
     return _land(points, other.sees(points), other)

@@ -19,7 +19,7 @@ def translation(offset: Float[Tensor, "b 3"]) -> Pose:
 
 
 def axis_angle(vector: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
-    """Rotation about `vector` by its length in radians, right-handed; smooth at zero (Rodrigues as a matrix exponential)."""
+    """Rotation about `vector` by its length in radians, right-handed; smooth at zero (Rodrigues' exponential)."""
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
     skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
