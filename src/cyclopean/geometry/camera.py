@@ -75,7 +75,7 @@ class Pinhole:
         return points[..., 2][:, None]
 
     def shell(self, rays: Points, offset: Points, rho: Float[Tensor, "b h w 1"]) -> tuple[Points, Seen]:
-        # s = (1/rho - o_z) / r_z; the point comes times rho |r_z|: no division by zero at infinity or for backward rays.
+        # s = (1/rho - o_z) / r_z; the point comes times rho |r_z|: no division by zero at infinity or looking back.
         forward = rays[..., 2:].sign()
         gap = (1 - rho * offset[..., 2:]) * forward
         return rays * gap + rho * offset * rays[..., 2:].abs(), gap[..., 0] > 0
