@@ -210,7 +210,7 @@ def test_augmentations_draw_from_the_position_of_an_item(tmp_path):
     def bias(name: str, **changes) -> torch.Tensor:
         torch.manual_seed(0)
         method = Tiny()
-        fit(method, Feed(Pictures(5), change), run(tmp_path / name, **changes), sgd, halving, {})
+        fit(method, Feed(Pictures(1), change), run(tmp_path / name, **changes), sgd, halving, {})
         return method.conv.bias.detach()
 
     same, again, other = bias("a"), bias("b", workers=1), bias("c", seed=1)
