@@ -4,7 +4,6 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
   $(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 BIN := .venv/bin
 PHOTO ?= 
-CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .PHONY: help demo test quick lint bench clean
 
@@ -14,16 +13,13 @@ help:
 	@echo 'make bench  the speed and memory figures of the README'
 	@echo 'make clean  removes out/ and caches; PYTHON=python3.12 chooses another Python'
 
-# torch first and alone: what follows then finds it installed and never fetches a second build of it. On Linux without an
-# NVIDIA driver the build without CUDA is taken where its index answers: it is 2 GB smaller.
+# torch first and alone: what follows then finds it installed and never fetches a second build of it. pip decides which build:
+# to choose (the one without CUDA is 2 GB smaller), set PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS as torch's install page says.
 .venv/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'cyclopean needs Python 3.11 or newer; install it, or name it: make PYTHON=/path/to/python3'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 	  { $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install pip; }
-	@index=''; if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && \
-	    $(BIN)/python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=5)' $(CPU_INDEX) 2>/dev/null; \
-	  then index='--extra-index-url $(CPU_INDEX)'; fi; \
-	  set -x; $(BIN)/python -m pip install $$index -c constraints.txt torch
+	$(BIN)/python -m pip install -c constraints.txt torch
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
 	@touch $@
 
