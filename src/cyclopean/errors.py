@@ -1,4 +1,4 @@
-"""The one error that people cause: bad input. Its message is one sentence: what was given, what is needed, what to do."""
+"""The one error that people cause: bad input. Its message is a sentence: what was given, what is needed, what to do."""
 
 import difflib
 from collections.abc import Iterable

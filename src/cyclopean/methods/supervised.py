@@ -15,6 +15,7 @@ from cyclopean.sample import Sample, View
 SCALES = 4
 STEPS = 4  # dyadic steps at which gradients are matched
 SKY = 0.02  # inverse depths well below 2 % of the image's median are told apart from the sky no longer
+FLOOR = 0.15  # of the median: depths beyond some seven times the median's weigh less in the relative term
 SHARE = 0.85  # of a common factor that the log term forgives; 1 would let the scale drift
 
 Map = Float[Tensor, "b 1 h w"]
@@ -24,9 +25,12 @@ Scalar = Float[Tensor, ""]
 class Supervised(Method):
     """Inverse depth up to scale, from a sample's `depth` (inf is sky, inverse depth 0; NaN is unknown).
 
-    Truth is divided by its image's median over what is not sky, so that a table top and a valley weigh alike. Three
-    terms at four scales: scale-invariant log error (Eigen et al. 2014), BerHu of inverse depth after the best common
-    factor (Laina et al. 2016), and matched gradients of the log error (Li and Snavely 2018).
+    Truth is divided by its image's median over what is not sky, so that a table top and a valley weigh alike. Four
+    terms at four scales: scale-invariant log error (Eigen et al. 2014); relative error of depth, and BerHu of inverse
+    depth (Laina et al. 2016), both after the best common factor; matched gradients of the log error (Li and Snavely
+    2018).
+    The relative term tells apart what the log term does not: a near thing taken for the sky is a large error of depth,
+    the sky taken for a near thing is not.
     """
 
     name: ClassVar[str] = "supervised"
@@ -49,7 +53,7 @@ class Supervised(Method):
         with full_precision(sample.depth):
             known = ~sample.depth.isnan() & sample.target.valid
             truth, weight, ground = _truth(sample.depth, known)
-            total = {name: truth.new_zeros(()) for name in ("log", "berhu", "gradient")}
+            total = {name: truth.new_zeros(()) for name in ("log", "relative", "berhu", "gradient")}
             for s, prediction in enumerate(predictions):
                 terms = _terms(prediction, _coarser(truth, weight, s), _area(weight, s), _area(ground, s))
                 total = {name: total[name] + terms[name] / 2**s for name in total}
@@ -64,7 +68,9 @@ def _terms(prediction: Map, truth: Map, weight: Map, ground: Map) -> dict[str, S
     factor = (-item_mean(log_error, ground)).exp()
     error = prediction * factor - truth
     return {
-        "log": scale_invariant_log(log_error, weight, ground, SHARE),
+        "log": 0.5 * scale_invariant_log(log_error, weight, ground, SHARE),
+        # |1/p - 1/t| / (1/t) = |p - t| / p, with p kept away from 0
+        "relative": weighted_mean(error.abs() / (prediction * factor + FLOOR), ground),
         "berhu": 0.5 * weighted_mean(berhu(error, weight), weight),
         "gradient": 0.5 * gradients(log_error, weight, STEPS),
     }
