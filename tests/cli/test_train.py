@@ -64,7 +64,7 @@ def test_a_model_comes_out_and_is_loaded(method, pairs, tmp_path):
 @pytest.mark.slow
 def test_a_killed_run_resumes_bit_equal(pairs, tmp_path):
     """SIGKILL in the middle, data workers and all; then the weights are those of a run left in peace."""
-    flags = ["--data", str(pairs), "--steps", "40", "--save-every", "0.05", "--report-every", "1", "--average", "0.9"]
+    flags = ["--data", str(pairs), "--steps", "24", "--save-every", "0.1", "--report-every", "1", "--average", "0.9"]
     flags += [*SMALL, "--workers", "1", "--jitter", "0.5"]
     whole = train("supervised", *flags, "--out", str(tmp_path / "whole"))
     assert whole.returncode == 0, whole.stderr
@@ -75,7 +75,7 @@ def test_a_killed_run_resumes_bit_equal(pairs, tmp_path):
     ours, theirs = (load_file(p / "last" / "model.safetensors") for p in (killed, tmp_path / "whole"))
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     steps = [json.loads(line)["step"] for line in (killed / "log.jsonl").read_text().splitlines()]
-    assert steps == list(range(1, 41))
+    assert steps == list(range(1, 25))
 
 
 def kill_after(step: int, out: Path, command: list[str]) -> None:
@@ -86,7 +86,7 @@ def kill_after(step: int, out: Path, command: list[str]) -> None:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert logged(out) < 40
+    assert logged(out) < 24
 
 
 def logged(out: Path) -> int:
