@@ -17,6 +17,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Pinhole
 from cyclopean.sample import Sample, View
 from cyclopean.worlds.rigs import VIEWS, sample
+from cyclopean.worlds.scene import Number
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Order:
     seed: int
     count: int
     size: tuple[int, int]
-    baseline: float | None = None
+    baseline: Number | None = None
     pictures: Path | str | None = None
 
     def family(self, n: int) -> str:

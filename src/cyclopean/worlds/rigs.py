@@ -14,7 +14,7 @@ from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
 from cyclopean.sample import Sample, view
 from cyclopean.worlds.families import Viewpoint, scene
 from cyclopean.worlds.render import Rendered, render
-from cyclopean.worlds.scene import turn
+from cyclopean.worlds.scene import Number, Triple, turn
 from cyclopean.worlds.sensor import Sensor, develop, exposure
 
 SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
@@ -27,7 +27,7 @@ class Shot:
 
     name: str
     world_from_camera: Float[Tensor, "1 4 4"]
-    time: float = 0.0
+    time: Number = 0.0
 
 
 def sample(
@@ -37,7 +37,7 @@ def sample(
     rig: str = "stereo",
     *,
     pictures: Float[Tensor, "k 3 s s"] | None = None,
-    baseline: float | None = None,
+    baseline: Number | None = None,
 ) -> Sample:
     """Scene `seed` of `family` as a rig sees it at `size` (height, width), with exact depth of the target in metres.
 
@@ -72,7 +72,7 @@ def sensor(dice: Random) -> Sensor:
     )
 
 
-def _pinhole(field_of_view: float, size: tuple[int, int]) -> Pinhole:
+def _pinhole(field_of_view: Number, size: tuple[int, int]) -> Pinhole:
     focal = 0.5 / math.tan(math.radians(field_of_view) / 2)
     return Pinhole(torch.tensor([[focal, focal * size[1] / size[0]]]), torch.tensor([[0.5, 0.5]]))
 
@@ -117,7 +117,7 @@ def _sphere(stand: Viewpoint, _dice: Random) -> list[Shot]:
 
 
 def _moved(
-    world_from_camera: Float[Tensor, "1 4 4"], offset: tuple[float, float, float], spin: Tensor | None = None
+    world_from_camera: Float[Tensor, "1 4 4"], offset: Triple, spin: Tensor | None = None
 ) -> Float[Tensor, "1 4 4"]:
     """The camera moved by `offset` in its own frame, then turned by `spin`."""
     step = torch.eye(4)[None].clone()

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.worlds.noise import cell_hash
+from cyclopean.worlds.scene import Number, Triple
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,13 @@ class Sensor:
     wide; `noise`: about its sigma, sRGB; `vignette`: how much darker corners are; `seed`: of the noise.
     """
 
-    key: float = 0.45
-    white: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    contrast: float = 1.0
-    saturation: float = 1.0
-    blur: float = 0.4
-    noise: float = 0.01
-    vignette: float = 0.2
+    key: Number = 0.45
+    white: Triple = (1.0, 1.0, 1.0)
+    contrast: Number = 1.0
+    saturation: Number = 1.0
+    blur: Number = 0.4
+    noise: Number = 0.01
+    vignette: Number = 0.2
     seed: int = 0
 
 
@@ -34,7 +35,7 @@ def exposure(light: Float[Tensor, "1 3 h w"], sensor: Sensor) -> float:
     return float((sensor.key / shown).pow(2.2).clamp(0.02, 50))
 
 
-def develop(light: Float[Tensor, "1 3 h w"], gain: float, sensor: Sensor, view: int) -> Float[Tensor, "1 3 h w"]:
+def develop(light: Float[Tensor, "1 3 h w"], gain: Number, sensor: Sensor, view: int) -> Float[Tensor, "1 3 h w"]:
     """The photograph in [0,1], sRGB. `view` numbers the pictures of a rig: each has noise of its own."""
     h, w = light.shape[-2:]
     exposed = light * gain * light.new_tensor(sensor.white)[:, None, None]
@@ -47,12 +48,12 @@ def develop(light: Float[Tensor, "1 3 h w"], gain: float, sensor: Sensor, view: 
     return (picture + sensor.noise * _noise(h, w, sensor.seed + 101 * view, light)).clamp(0, 1)
 
 
-def _vignette(h: int, w: int, strength: float, like: Tensor) -> Float[Tensor, "h w"]:
+def _vignette(h: int, w: int, strength: Number, like: Tensor) -> Float[Tensor, "h w"]:
     y, x = (torch.linspace(-1, 1, n, device=like.device) for n in (h, w))
     return 1 - strength * (x.square()[None] + y.square()[:, None]) / 2
 
 
-def _blurred(image: Float[Tensor, "1 3 h w"], sigma: float) -> Float[Tensor, "1 3 h w"]:
+def _blurred(image: Float[Tensor, "1 3 h w"], sigma: Number) -> Float[Tensor, "1 3 h w"]:
     if sigma < 0.15:
         return image
     x = torch.arange(-2, 3, device=image.device, dtype=image.dtype)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cyclopean.worlds.noise import cell_hash, fractal, value_noise
-from cyclopean.worlds.scene import KINDS
+from cyclopean.worlds.scene import KINDS, Number
 
 Scalar = Float[Tensor, " n"]
 
@@ -74,12 +74,12 @@ def albedo(surface: Surface, pictures: Float[Tensor, "k 3 s s"] | None) -> Float
     return (colour * (1 + surface.looks[:, 3] * grain)).clamp(0, 1)
 
 
-def _fade(surface: Surface, cells: float = 1.0) -> Scalar:
+def _fade(surface: Surface, cells: Number = 1.0) -> Scalar:
     """1 where a cell of the pattern covers several pixels, 0 where a pixel covers a cell."""
     return (1.6 - 2.4 * cells * surface.footprint * surface.scale).clamp(0, 1)
 
 
-def _cells(surface: Surface, wide: float = 1.0, tall: float = 1.0) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+def _cells(surface: Surface, wide: Number = 1.0, tall: Number = 1.0) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     """Integer cell and position in it, along and down."""
     s, r = surface.flat()
     s, r = s * surface.scale / wide, r * surface.scale / tall
