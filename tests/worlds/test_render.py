@@ -185,6 +185,22 @@ def test_shadow_falls_away_from_the_light(light):
     assert with_post[row, right] < 0.8 * without[row, right]
 
 
+def test_what_stands_behind_a_lamp_casts_no_shadow():
+    lamp = Light((0.0, -2.0, 6.0), (20.0, 20.0, 20.0), 2.0)
+    ground, above, below = (
+        ("plane", (0, 0, 0), (1, 1, 1), PLAIN),
+        ("box", (0, -2.5, 6), (0.4, 0.1, 0.4), PLAIN),
+        ("box", (0, -1.5, 6), (0.4, 0.1, 0.4), PLAIN),
+    )
+    row = int((0.5 + 1.5 / 6 * float(camera().focal[0, 1])) * SIZE[0])
+    free, lit, dark = (
+        float(worlds.render(built(*things, lights=(lamp,)), camera(), EYES, SIZE).light[0, :, row, 40].mean())
+        for things in ((ground,), (ground, above), (ground, below))
+    )
+    assert lit == pytest.approx(free, rel=1e-4)
+    assert dark < 0.8 * free
+
+
 def test_pictures_appear_on_surfaces():
     scene = built(("box", (0, 0, 3), (3, 3, 0.1), Material("picture", scale=0.5, grain=0.0)))
     red = torch.zeros(1, 3, 8, 8)
