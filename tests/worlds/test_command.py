@@ -43,7 +43,7 @@ def test_a_second_run_renders_what_is_missing(tmp_path, capsys):
     [
         (["strete", "OUT"], "did you mean 'street'"),
         (["street,rom", "OUT"], "did you mean 'room'"),
-        (["street"], "needs a world and a folder"),
+        (["street"], "it needs a world and a folder"),
         (["street", "OUT", "--rig", "steroe"], "did you mean 'stereo'"),
         (["street", "OUT", "--sizes", "96x96"], "did you mean '--size'"),
         (["street", "OUT", "--size", "96"], "height x width"),

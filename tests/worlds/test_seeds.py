@@ -17,7 +17,7 @@ SIZE = (32, 48)
 
 # Update the two tables only with a change that is meant to alter what seeds give, and say so in the changelog: folders
 # rendered before cannot be continued then, and published seeds mean other scenes.
-# Of seeds 0 to 29: number of primitives; means of |x|, |y|, |z| of their centres in metres; mean seed of their textures.
+# Of seeds 0 to 29: number of primitives; means of |x|, |y|, |z| of their centres, metres; mean seed of textures.
 LAID_OUT = {
     "street": (7326, (8.8492, 2.7022, 31.1287), 343773.3),
     "room": (3945, (1.6935, 0.7379, 1.8880), 482249.2),

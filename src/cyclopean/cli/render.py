@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from cyclopean.worlds.folder import Order
 
 
+def _value(name: str, hint: str | None = None) -> Any:
+    """How --help calls a value, and what it says of its default."""
+    return tyro.conf.arg(metavar=name, help_behavior_hint=hint)
+
+
 @dataclass(frozen=True)
 class Render:
     """Render procedural scenes with exact depth to a folder that `train --data` and `evaluate --data` read.
@@ -21,21 +26,21 @@ class Render:
     A run that was cut goes on where it stopped. OUT/contact.png shows some of what was made.
     """
 
-    worlds: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WORLD[,WORLD]")] = ""
+    worlds: Annotated[str, tyro.conf.Positional, _value("WORLD[,WORLD]", "(required)")] = ""
     """street, room, table, landscape, or all."""
-    out: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")] = None
+    out: Annotated[Path | None, tyro.conf.Positional, _value("OUT", "(required)")] = None
     """Folder to write."""
-    rig: str = "stereo"
+    rig: Annotated[str, _value("NAME")] = "stereo"
     """stereo (left, right), clip (frame, previous, next) or sphere (panoramas: centre, up, right)."""
     count: int = 100
     """Number of scenes; several worlds take turns."""
     seed: int = 0
     """Scenes seed, seed + 1, ... are rendered; the same seed gives the same scene on every machine."""
-    size: str = "192x384"
-    """Height x width in pixels."""
-    baseline: float | None = None
-    """Metres between left and right; default: what suits each scene."""
-    pictures: Path | None = None
+    size: Annotated[str, _value("HEIGHTxWIDTH")] = "192x384"
+    """In pixels."""
+    baseline: Annotated[float | None, _value("METRES")] = None
+    """Between left and right; without it what suits each scene."""
+    pictures: Annotated[Path | None, _value("FOLDER")] = None
     """A folder of photographs (png, jpg) to put on walls and things."""
     workers: int = 2
     """Processes, one scene at a time each."""
@@ -50,7 +55,7 @@ def main(arguments: list[str]) -> int:
 def run(given: Render) -> None:
     """Render what was asked for, with progress, and write the contact sheet."""
     if not given.worlds or given.out is None:
-        raise InputError("render needs a world and a folder, such as: cyclopean render street,room OUT --count 100")
+        raise InputError("it needs a world and a folder, such as: cyclopean render street,room OUT --count 100")
     order = _order(given)
     check_writable([given.out])
     from rich.progress import track
