@@ -139,9 +139,7 @@ def _devices() -> Iterator[Finding]:
             card = torch.cuda.get_device_properties(i)
             yield Finding(f"cuda:{i}", f"{card.name}, {card.total_memory / 2**30:.0f} GB")
     elif torch.version.cuda is None:
-        yield Finding(
-            "cuda", "none: this torch was built without CUDA; https://pytorch.org/get-started for another build"
-        )
+        yield Finding("cuda", "none: this torch was built without CUDA; torch's install page names the others")
     else:
         yield Finding("cuda", f"none: torch is built for CUDA {torch.version.cuda}, but there is no card or no driver")
     has_mps = torch.backends.mps.is_available()
