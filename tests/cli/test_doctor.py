@@ -19,7 +19,6 @@ def no_files(monkeypatch):
     monkeypatch.setattr(doctor, "_files", lambda: iter(()))
 
 
-@pytest.mark.skipif(not checkpoint.bundled(), reason="no model is bundled")
 def test_report_from_a_shell(tmp_path):
     said = subprocess.run([COMMAND, "doctor"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert said.returncode == 0, said.stderr

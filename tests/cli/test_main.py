@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -58,8 +57,6 @@ def test_help_answers_quickly():
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_help_imports_nothing_heavy(command):
-    if command and not find_spec(COMMANDS[command][0]):
-        pytest.skip("not written yet")
     arguments = [command, "--help"] if command else ["--help"]
     code = (
         "import sys\nfrom cyclopean.cli import main\n"

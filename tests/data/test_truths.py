@@ -77,7 +77,6 @@ def test_middlebury_adds_the_cropped_disparity(tmp_path):
 
 
 def test_motorcycle_pair_agrees_with_its_depth():
-    pytest.importorskip("skimage")
     sample = MotorcycleDataset()[0]
     assert 2 < float(sample.depth.nan_to_num(3).min()) < float(sample.depth.nan_to_num(3).max()) < 6
     assert 0.05 < float(sample.depth.isnan().float().mean()) < 0.1
