@@ -15,6 +15,7 @@ from cyclopean.errors import unknown_name
 NETWORKS = {
     "vgg": "cyclopean.networks.vgg:Vgg",
     "compact": "cyclopean.networks.compact:Compact",
+    "mobile": "cyclopean.networks.mobile:Mobile",
 }
 
 

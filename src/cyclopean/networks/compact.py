@@ -22,12 +22,12 @@ class Compact(nn.Module):
     def __init__(self, width: float = 0.75, outputs: int = 1):
         super().__init__()
         c = [max(8, 8 * round(n * width / 8)) for n in (24, 48, 96, 192, 384)]
-        self.stem = nn.Conv2d(3, c[0], 5, stride=2, padding=2)
+        self.stem = nn.Conv2d(3, c[0], 5, stride=2, padding=2, padding_mode="replicate")
         self.down = nn.ModuleList(Stage(c[k], c[k + 1]) for k in range(4))
         self.up = nn.ModuleList(Merge(c[k + 1], c[k], c[k]) for k in (3, 2, 1, 0))
-        heads = [nn.Conv2d(n, outputs, 3, padding=1) for n in (c[0], c[0], c[1], c[2])]
+        heads = [nn.Conv2d(n, outputs, 3, padding=1, padding_mode="replicate") for n in (c[0], c[0], c[1], c[2])]
         self.heads = nn.ModuleList(heads)
-        self.finest = nn.Conv2d(c[0], c[0], 3, padding=1)
+        self.finest = nn.Conv2d(c[0], c[0], 3, padding=1, padding_mode="replicate")
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -55,10 +55,10 @@ class Residual(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="replicate", bias=False),
             nn.GroupNorm(8, channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="replicate", bias=False),
             nn.GroupNorm(8, channels),
         )
 
@@ -71,7 +71,7 @@ class Stage(nn.Module):
 
     def __init__(self, channels: int, more: int):
         super().__init__()
-        self.shrink = nn.Conv2d(channels, more, 3, stride=2, padding=1, bias=False)
+        self.shrink = nn.Conv2d(channels, more, 3, stride=2, padding=1, padding_mode="replicate", bias=False)
         self.norm = nn.GroupNorm(8, more)
         self.blocks = nn.Sequential(Residual(more), Residual(more))
 
@@ -85,7 +85,7 @@ class Merge(nn.Module):
     def __init__(self, channels: int, skip: int, fewer: int):
         super().__init__()
         self.reduce = nn.Conv2d(channels, fewer, 1)
-        self.join = nn.Conv2d(fewer + skip, fewer, 3, padding=1, bias=False)
+        self.join = nn.Conv2d(fewer + skip, fewer, 3, padding=1, padding_mode="replicate", bias=False)
         self.norm = nn.GroupNorm(8, fewer)
 
     def forward(self, x: Float[Tensor, "b c h w"], skip: Float[Tensor, "b d h2 w2"]) -> Float[Tensor, "b e h2 w2"]:

@@ -12,7 +12,7 @@ def monodepth(  # noqa: PLR0917
     run: Run,
     source: Source,
     augment: Augment = AUGMENT,
-    network: Literal["vgg", "compact"] = "vgg",
+    network: Literal["vgg", "compact", "mobile"] = "vgg",
     width: float = 1.0,
     schedule: Literal["halving", "cosine"] = "halving",
     factors: int = 1,
