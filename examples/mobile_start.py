@@ -6,9 +6,12 @@
     python examples/mobile_start.py package/objectron_solution_packed_assets.data START
     cyclopean train supervised --network mobile --init START ...
 
+(`--method monodepth` for `cyclopean train monodepth`.)
+
 The detector in that package finds things in photographs (23 classes of Open Images V4, pictures under CC BY); it has
 seen no depth. Its normalisation is folded into its convolutions, and `Mobile` has just those layers, in that order.
 """
+# ruff: noqa: T201 (it talks to a person)
 
 import argparse
 from collections.abc import Iterator
@@ -20,8 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from cyclopean import checkpoint
+from cyclopean.methods.monodepth import Monodepth
 from cyclopean.methods.supervised import Supervised
 
+METHODS = {"supervised": Supervised, "monodepth": Monodepth}
 MARK = b"TFL3"  # stands 4 bytes after the start of a TensorFlow Lite model
 
 
@@ -29,10 +34,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", type=Path, help="a .tflite file, or a file that holds one after something else")
     parser.add_argument("out", type=Path, help="folder of the model to write")
+    parser.add_argument("--method", choices=METHODS, default="supervised", help="what will be trained")
     parser.add_argument("--seed", type=int, default=0, help="of the decoder")
     given = parser.parse_args()
     torch.manual_seed(given.seed)
-    method = Supervised("mobile", 1.0)
+    method = METHODS[given.method]("mobile", 1.0)
     content = given.detector.read_bytes()
     fill(method.network.encoder, content[content.index(MARK) - 4 :])
     checkpoint.save(given.out, method, {"start": "MobileNetV2 of an Open Images V4 detector, Apache-2.0"})
