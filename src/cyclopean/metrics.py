@@ -3,6 +3,8 @@
 Sets of images are judged by the mean over images, as in the papers (Eigen et al. 2014; Monodepth, sec. 4).
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +16,7 @@ from cyclopean.errors import InputError
 Pixels = Float[Tensor, " n"]
 Figure = Float[Tensor, ""]
 Crop = tuple[slice, slice]
+Plane = Float[Tensor, "h w"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,33 @@ def depth_errors(depth: Pixels, truth: Pixels) -> DepthErrors:
     )
 
 
+@dataclass(frozen=True)
+class DecimalErrors:
+    """Errors that go by similar names in different papers, of one image.
+
+    `mae` in the unit of depth. `log10`: mean of |log10 depth - log10 truth| (Make3D's and NYU's tables). `rmse_log10`:
+    the root of the mean square of the same, which scripts posted for Make3D call log10. `rmse_log10_1p`: the root mean
+    square of log10(1 + depth) - log10(1 + truth), called rmse_log by Depth Anywhere's evaluation.
+    """
+
+    mae: Figure
+    log10: Figure
+    rmse_log10: Figure
+    rmse_log10_1p: Figure
+
+
+def decimal_errors(depth: Pixels, truth: Pixels) -> DecimalErrors:
+    """The figures of `DecimalErrors`. Precondition: both finite and above 0."""
+    _some(truth)
+    natural = depth.log() - truth.log()
+    return DecimalErrors(
+        mae=(depth - truth).abs().mean(),
+        log10=natural.abs().mean() / math.log(10),
+        rmse_log10=natural.square().mean().sqrt() / math.log(10),
+        rmse_log10_1p=(depth.log1p() - truth.log1p()).square().mean().sqrt() / math.log(10),
+    )
+
+
 def d1(disparity_px: Pixels, truth_px: Pixels) -> Figure:
     """Fraction of pixels whose disparity is wrong by at least 3 px and at least 5 % of the truth (KITTI 2015's D1-all).
 
@@ -57,6 +87,12 @@ def d1(disparity_px: Pixels, truth_px: Pixels) -> Figure:
     _some(truth_px)
     error = (disparity_px - truth_px).abs()
     return ((error >= 3) & (error / truth_px >= 0.05)).to(truth_px.dtype).mean()
+
+
+def bad(disparity_px: Pixels, truth_px: Pixels, threshold: float) -> Figure:
+    """Fraction of pixels whose disparity is off by more than `threshold` px (Middlebury's bad-2.0 for 2)."""
+    _some(truth_px)
+    return ((disparity_px - truth_px).abs() > threshold).to(truth_px.dtype).mean()
 
 
 def garg_crop(size: tuple[int, int]) -> Crop:
@@ -71,6 +107,22 @@ def garg_crop(size: tuple[int, int]) -> Crop:
 def eigen_crop(size: tuple[int, int]) -> Crop:
     """Rows and columns that count in Eigen et al.'s table, truncated as in `garg_crop`."""
     return _crop(size, (0.3324324, 0.91351351, 0.03594771, 0.96405229))
+
+
+def fal_crop(size: tuple[int, int]) -> Crop:
+    """Rows and columns that count in FAL-Net's and AQUANet's tables: pixels stated once for all sizes, never scaled.
+
+    At 375x1242 it ends 17 columns before `garg_crop` does; at 370x1224 it begins one column after it.
+    """
+    height, width = size
+    return slice(max(height - 219, 0), max(height - 4, 0)), slice(44, min(1180, width))
+
+
+def nyu_crop(size: tuple[int, int]) -> Crop:
+    """Eigen et al.'s crop of NYU frames, rows [45, 471) and columns [41, 601) of 480x640; scaled for other sizes."""
+    height, width = size
+    rows, columns = (height * 45 // 480, height * 471 // 480), (width * 41 // 640, width * 601 // 640)
+    return slice(*rows), slice(*columns)
 
 
 def countable(
@@ -92,19 +144,34 @@ def middle(values: Pixels) -> Figure:
     return lower if n % 2 else (lower + values.kthvalue(n // 2 + 1).values) / 2
 
 
+def lower_middle(values: Pixels) -> Figure:
+    """The median as torch counts it: of an even number of values the lower of the middle two.
+
+    Depth Anywhere's evaluation aligns by this one, Monodepth2's by numpy's (`middle`); figures differ in the 3rd digit.
+    """
+    return values.kthvalue((len(values) + 1) // 2).values
+
+
 def to_depth(inverse_depth: Pixels) -> Pixels:
     """1 / inverse depth; inf where it is 0 or below."""
     return torch.where(inverse_depth > 0, 1 / torch.where(inverse_depth > 0, inverse_depth, 1), torch.inf)
 
 
-def align_median(depth: Pixels, truth: Pixels) -> Pixels:
+def align_median(depth: Pixels, truth: Pixels, centre: Callable[[Pixels], Figure] = middle) -> Pixels:
     """`depth` times the one factor that makes the medians equal (Zhou et al. 2017, as in Monodepth2's evaluation).
 
-    Where more than half of `depth` is infinite no factor exists and it is returned as it is.
+    Where more than half of `depth` is infinite no factor exists and it is returned as it is. Medians are of the pixels
+    that count, before any clipping.
     """
+    scale = median_scale(depth, truth, centre)
+    return depth * scale if torch.isfinite(scale) else depth
+
+
+def median_scale(depth: Pixels, truth: Pixels, centre: Callable[[Pixels], Figure] = middle) -> Figure:
+    """The factor of `align_median`: median truth / median depth; NaN where more than half of `depth` is infinite."""
     _some(truth)
-    centre = middle(depth)
-    return depth * (middle(truth) / centre) if torch.isfinite(centre) else depth
+    ours = centre(depth)
+    return torch.where(ours.isfinite(), centre(truth) / ours, torch.nan)
 
 
 def align_affine(inverse_depth: Pixels, truth: Pixels, far: float) -> Pixels:
@@ -119,6 +186,51 @@ def align_affine(inverse_depth: Pixels, truth: Pixels, far: float) -> Pixels:
     variance = x.square().mean()
     slope = (x * y).mean() / variance if variance > 0 else torch.zeros_like(variance)
     return 1 / (slope * x + goal.mean()).clamp(min=1 / far)
+
+
+def near_boundaries(truth: Plane, reach: int = 4, step: float = 1.25) -> Bool[Tensor, "h w"]:
+    """Pixels at most `reach` rows and columns away from a depth discontinuity of the truth.
+
+    The region "near depth discontinuities" of Scharstein and Szeliski (2002, sec. 5.1), who widen it by a window of 9,
+    with the relative step of `boundary_f1` instead of a gap in disparity. NaN: unknown, no discontinuity.
+    """
+    edge = torch.zeros_like(truth, dtype=torch.bool)
+    for here, there in _neighbours():
+        jump = torch.maximum(truth[here] / truth[there], truth[there] / truth[here]) > step
+        edge[here] |= jump
+        edge[there] |= jump
+    wide = torch.nn.functional.max_pool2d(edge[None, None].float(), 2 * reach + 1, stride=1, padding=reach)
+    return wide[0, 0] > 0
+
+
+def boundary_f1(depth: Plane, truth: Plane) -> Figure:
+    """F1 of occluding contours (Depth Pro, Bochkovskii et al. 2024, sec. on sharp boundaries): larger is sharper.
+
+    A pair of neighbours is a contour at step t where one is more than t times as deep as the other, in that order. F1
+    of precision and recall over all pairs with known truth, then the mean over ten t from 1.05 to 1.25 with weights
+    proportional to t. Factors change nothing. A contour one pixel off is a miss: soft edges score near 0. NaN where the
+    truth (NaN: unknown) has no contour; thresholds without any are passed over. The release also thins its contours
+    and averages over directions, so its figures differ.
+    """
+    steps = torch.linspace(1.05, 1.25, 10, dtype=truth.dtype)
+    hits, ours, theirs = (torch.zeros(len(steps)) for _ in range(3))
+    for here, there in _neighbours():
+        real, seen = truth[there] / truth[here], depth[there] / depth[here]
+        known = real.isfinite()
+        real, seen = real[known], seen[known]
+        for a, b in ((real, seen), (1 / real, 1 / seen)):
+            some = (a > steps[0]) | (b > steps[0])
+            x, y = a[some, None] > steps, b[some, None] > steps
+            hits, ours, theirs = hits + (x & y).sum(0), ours + y.sum(0), theirs + x.sum(0)
+    present = theirs > 0
+    f1 = 2 * hits / (ours + theirs).clamp(min=1)
+    return (f1 * steps)[present].sum() / steps[present].sum()
+
+
+def _neighbours() -> tuple[tuple[Crop, Crop], tuple[Crop, Crop]]:
+    """Index pairs (here, there) of vertical and of horizontal neighbours."""
+    every, first, rest = slice(None), slice(None, -1), slice(1, None)
+    return ((first, every), (rest, every)), ((every, first), (every, rest))
 
 
 def _crop(size: tuple[int, int], fractions: tuple[float, float, float, float]) -> Crop:
