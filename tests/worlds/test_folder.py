@@ -64,6 +64,11 @@ def test_baseline_moves_the_right_camera(tmp_path):
     assert [row[3] for row in pose] == pytest.approx([-0.25, 0, 0, 1], abs=1e-6)
 
 
+def test_field_of_view_is_the_one_asked_for(tmp_path):
+    assert len(list(write(Order(("room",), "stereo", 2, 1, SIZE, field_of_view=90.0), tmp_path))) == 1
+    assert json.loads((tmp_path / "camera" / "000000.json").read_text())["focal"][0] == pytest.approx(0.5)
+
+
 def test_streamed_and_written_are_the_same(tmp_path, photographs):
     streamed = WorldsDataset(("street", "room"), "stereo", 4, SIZE, 2, photographs)
     list(write(Order(("street", "room"), "stereo", 4, 2, SIZE, pictures=str(photographs)), tmp_path / "out"))

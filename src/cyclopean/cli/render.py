@@ -40,6 +40,8 @@ class Render:
     """In pixels."""
     baseline: Annotated[float | None, _value("METRES")] = None
     """Between left and right; without it what suits each scene."""
+    field_of_view: Annotated[float | None, _value("DEGREES")] = None
+    """Horizontal; without it what suits each scene (40 to 100)."""
     pictures: Annotated[Path | None, _value("FOLDER")] = None
     """A folder of photographs (png, jpg) to put on walls and things."""
     workers: int = 2
@@ -81,12 +83,15 @@ def _order(given: Render) -> "Order":
         raise InputError(f"--count {given.count} --workers {given.workers} is too little; give at least 1 of each.")
     if given.baseline is not None and given.baseline <= 0:
         raise InputError(f"--baseline {given.baseline} is not a length; give metres above 0.")
+    if given.field_of_view is not None and not 0 < given.field_of_view < 180:
+        raise InputError(f"--field-of-view {given.field_of_view} is no angle of view; give degrees between 0 and 180.")
     if given.pictures is not None and not given.pictures.is_dir():
         raise InputError(f"--pictures {given.pictures} is no folder; name one that holds photographs.")
     named = comma_list("world", given.worlds, [*FAMILIES, "all"])
     families = tuple(FAMILIES) if "all" in named else tuple(named)
     size = _size(given.size, given.rig)
-    return Order(families, given.rig, given.seed, given.count, size, given.baseline, given.pictures)
+    wide = given.field_of_view
+    return Order(families, given.rig, given.seed, given.count, size, given.baseline, given.pictures, wide)
 
 
 def _size(text: str, rig: str) -> tuple[int, int]:

@@ -31,6 +31,7 @@ class Order:
     size: tuple[int, int]
     baseline: Number | None = None
     pictures: Path | str | None = None
+    field_of_view: Number | None = None
 
     def family(self, n: int) -> str:
         return self.families[n % len(self.families)]
@@ -108,13 +109,22 @@ def _made_by(order: Order) -> dict[str, object]:
         "size": list(order.size),
         "pictures": order.pictures is not None,
     }
-    return made_by if order.baseline is None else {**made_by, "baseline": order.baseline}
+    overridden = {"baseline": order.baseline, "field_of_view": order.field_of_view}
+    return made_by | {name: value for name, value in overridden.items() if value is not None}
 
 
 def _write_item(order: Order, out: Path, n: int) -> int:
     pictures = None if order.pictures is None else load_pictures(Path(order.pictures))
     family, seed = order.family(n), order.seed + n
-    made = sample(family, seed, order.size, order.rig, pictures=pictures, baseline=order.baseline)
+    made = sample(
+        family,
+        seed,
+        order.size,
+        order.rig,
+        pictures=pictures,
+        baseline=order.baseline,
+        field_of_view=order.field_of_view,
+    )
     stem = f"{n:06d}"
     names = VIEWS[order.rig]
     for name, view in zip(names, (made.target, *made.sources), strict=True):

@@ -38,18 +38,21 @@ def sample(
     *,
     pictures: Float[Tensor, "k 3 s s"] | None = None,
     baseline: Number | None = None,
+    field_of_view: Number | None = None,
 ) -> Sample:
     """Scene `seed` of `family` as a rig sees it at `size` (height, width), with exact depth of the target in metres.
 
     Rigs: `stereo` (left, right), `clip` (frame, previous, next; moving objects invalid), `sphere` (centre, up, right).
-    `baseline` in metres overrides the scene's own; `pictures` are photographs for walls and things. Raises InputError
-    for an unknown family or rig.
+    `baseline` in metres and `field_of_view` in degrees (horizontal) override the scene's; `pictures` are photographs
+    for walls and things. Raises InputError for an unknown family or rig.
     """
     if rig not in RIGS:
         raise unknown_name("rig", rig, RIGS)
     built, stand = scene(family, seed)
     if baseline is not None:
         stand = replace(stand, baseline=baseline)
+    if field_of_view is not None:
+        stand = replace(stand, field_of_view=field_of_view)
     dice = Random(f"rig {family} {seed}")
     camera = Equirectangular() if rig == "sphere" else _pinhole(stand.field_of_view, size)
     shots = RIGS[rig](stand, dice)
