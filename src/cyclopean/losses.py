@@ -1,5 +1,7 @@
 """Per-pixel maps and one weighted mean. Everything here expects float32 (or float64) and stays in it."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -116,3 +118,43 @@ def scale_invariant_log(log_error: Float[Tensor, "b 1 h w"], weight: Weight, gro
     factor of 50, and squares would leave little weight to everything else.
     """
     return item_mean((log_error - share * item_mean(log_error, ground)).abs(), weight).mean()
+
+
+def cumulative_smoothness(probabilities: Float[Tensor, "b n h w"], weight: Weight) -> Scalar:
+    """sum over i of |d cs_i| along x and y, each with its own mean; cs_i = sum of probabilities up to the i-th.
+
+    Monodepth, supplement Eq. 3, reading A: the earth mover's distance between neighbouring pixels' distributions.
+    """
+    return _CumulativeSmoothness.apply(probabilities, weight)
+
+
+class _CumulativeSmoothness(torch.autograd.Function):
+    """Cumulative sums are made one by one, once more for the gradient: a few planes are kept, whatever n is."""
+
+    @staticmethod
+    def forward(context: Any, probabilities: Tensor, weight: Tensor) -> Scalar:
+        across = torch.minimum(weight[..., 1:], weight[..., :-1])
+        down = torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
+        across, down = (w / w.sum().clamp(min=torch.finfo(w.dtype).tiny) for w in (across, down))
+        context.save_for_backward(probabilities, across, down)
+        total, cumulative = weight.new_zeros(()), torch.zeros_like(weight)
+        for k in range(probabilities.shape[1]):
+            cumulative += probabilities[:, k : k + 1]
+            total += (cumulative.diff(dim=3).abs_() * across).sum() + (cumulative.diff(dim=2).abs_() * down).sum()
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, gradient: Scalar) -> tuple[Tensor, None]:
+        """d total / d p_k is the sum of d|d cs_i| over i >= k: what is summed after all i, less what was before k."""
+        probabilities, across, down = context.saved_tensors
+        result = torch.empty_like(probabilities)
+        cumulative, before = (torch.zeros_like(probabilities[:, :1]) for _ in range(2))
+        for k in range(probabilities.shape[1]):
+            result[:, k : k + 1] = before
+            cumulative += probabilities[:, k : k + 1]
+            for dim, share in ((3, across), (2, down)):
+                slope, n = cumulative.diff(dim=dim).sign_().mul_(share), cumulative.shape[dim] - 1
+                before.narrow(dim, 1, n).add_(slope)
+                before.narrow(dim, 0, n).sub_(slope)
+        return result.neg_().add_(before).mul_(gradient), None

@@ -1,6 +1,7 @@
 """Five verbs that make one view out of another. Every method is a few lines of them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -88,6 +89,35 @@ def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
         given = "more" if count > len(probabilities) else count
         raise InputError(f"blend needs one layer per logit: {len(probabilities)} logits, {given} layers were given.")
     return total
+
+
+def select(layer: Callable[[int], Image], probabilities: Float[Tensor, "b n h w"]) -> Image:
+    """The sum of `probabilities[:, k] * layer(k)`, where a layer is made when it is needed and then forgotten.
+
+    `blend` for many layers of data: each is made once more for the gradient, so that beside the probabilities and
+    their gradient a handful of planes is kept, whatever n is. No gradient reaches what layers are made of.
+    """
+    return _Select.apply(probabilities, layer)
+
+
+class _Select(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, probabilities: Tensor, layer: Callable[[int], Image]) -> Image:
+        context.save_for_backward(probabilities)
+        context.layer = layer
+        total = probabilities[:, :1] * layer(0)
+        for k in range(1, probabilities.shape[1]):
+            total.addcmul_(probabilities[:, k : k + 1], layer(k))
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, gradient: Image) -> tuple[Tensor, None]:
+        (probabilities,) = context.saved_tensors
+        result = torch.empty_like(probabilities)
+        for k in range(probabilities.shape[1]):
+            torch.sum(context.layer(k) * gradient, 1, out=result[:, k])
+        return result, None
 
 
 def _pixels(uv: Uv, size: tuple[int, int], border: Border) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from cyclopean.methods.base import Frozen, Method
 from cyclopean.sample import Sample, view
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "deep3d": {"network": "vgg", "width": 0.05, "levels": 5, "smoothness": "each"},
     "monodepth": {"network": "vgg", "width": 0.05, "factors": 3},
     "supervised": {"network": "vgg", "width": 0.05},
 }

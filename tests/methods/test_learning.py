@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cyclopean.geometry import Pinhole, pixel_grid, translation
 from cyclopean.methods.base import Method
+from cyclopean.methods.deep3d import Deep3d
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.methods.supervised import Supervised
 from cyclopean.sample import Sample, view
@@ -97,3 +98,20 @@ def test_supervision_finds_depth_up_to_scale(pair):
     error = (1 / (rho[ground] * factor) - depth[ground]).abs() / depth[ground]
     assert error.mean() < 0.04
     assert rho[~ground].median() < 0.05 * rho[ground].median()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("smoothness", ["none", "each"])
+def test_deep3d_finds_the_right_views_disparity(pair, smoothness):
+    """And carries it over to the left one. As it stands, seen from the left, it would be off by whole panels."""
+    torch.manual_seed(0)
+    # the picture is five times smaller than the paper's: edges are five times as many of its pixels
+    method = Deep3d("compact", 0.25, levels=17, most=0.2, smoothness=smoothness, strength=0.02, rig=(0.8, BASELINE))
+    learn(method, pair, 60, 4e-3)
+    error = errors(method, pair)
+    assert error.median() < 0.02
+    assert error.mean() < 0.12
+    with torch.no_grad():
+        right = 0.8 * BASELINE / method.predict(pair.target).extras["disparity_right"]
+    own, other = (((right - z).abs() / z)[..., :-14].mean() for z in (photograph(BASELINE)[1], pair.depth))
+    assert own < 0.05 < other

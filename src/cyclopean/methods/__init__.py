@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cyclopean.methods.base import Method
 
 METHODS = {
+    "deep3d": "cyclopean.methods.deep3d:Deep3d",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",
     "supervised": "cyclopean.methods.supervised:Supervised",
 }

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, View
 
 Ambiguity = Literal["metric", "scale", "affine"]
@@ -52,6 +54,27 @@ class Method(nn.Module, ABC):
 def full_precision(like: Tensor) -> torch.autocast:
     """A context without autocast on the device of `like`: geometry, warps and losses run in float32."""
     return torch.autocast(like.device.type, enabled=False)
+
+
+def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
+    """`source_from_target`, which the method `name` does not predict."""
+    if source.from_target is None:
+        raise InputError(f"{name} needs the pose of the right camera; give the pair a calibration.")
+    return source.from_target
+
+
+def source_on_the_right(name: str, sample: Sample) -> View:
+    """The one source of a stereo pair, after checking that it is what the method `name` was made for."""
+    if len(sample.sources) != 1:
+        raise InputError(
+            f"{name} learns from stereo pairs and was given {len(sample.sources)} sources; use a stereo folder."
+        )
+    right = sample.sources[0]
+    if not isinstance(sample.target.camera, Pinhole) or not isinstance(right.camera, Pinhole):
+        raise InputError(f"{name} needs pinhole cameras; panoramas need another method.")
+    if not bool((known_pose(name, right)[:, 0, 3] < 0).all()):
+        raise InputError(f"{name} needs its source to the right of the target (t_x < 0); swap left and right.")
+    return right
 
 
 class Frozen(nn.Module):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.constructors import PrimitiveConstructorSpec
 
@@ -28,6 +28,7 @@ def _read(word: str, read: Callable[[str], Any], name: str) -> Any:
         raise ValueError(f"{word!r} is no part of {name}") from error
 
 
+Network = Literal["vgg", "compact", "mobile"]
 Folders = Annotated[tuple[Path, ...], _listed("FOLDER[,FOLDER]", ",", Path)]
 Names = Annotated[tuple[str, ...], _listed("NAME[,NAME]", ",", str)]
 Size = Annotated[tuple[int, ...], _listed("HEIGHTxWIDTH", "x", int)]
