@@ -178,14 +178,27 @@ def align_affine(inverse_depth: Pixels, truth: Pixels, far: float) -> Pixels:
     """Depth 1 / (a * inverse_depth + b), with a and b the least squares of 1/truth, floored at 1/far.
 
     For predictions that know neither scale nor shift (Ranftl et al. 2020, Eq. 3). A constant prediction gets a = 0. The
-    sign of a is free: an inverted prediction is not punished here, only by the other alignments.
+    sign of a is free: an inverted prediction is not punished here, only by the other alignments. The floor matters:
+    without it inverse depths below 0 turn into the nearest depths (a trap of Depth Anywhere's evaluation).
     """
+    return affine_depth(inverse_depth, affine_fit(inverse_depth, truth), far)
+
+
+def affine_fit(inverse_depth: Pixels, truth: Pixels) -> tuple[Figure, Figure, Figure]:
+    """(x0, a, y0) with 1/truth about a * (inverse_depth - x0) + y0 by least squares."""
     _some(truth)
     goal = 1 / truth
-    x, y = inverse_depth - inverse_depth.mean(), goal - goal.mean()
+    x0, y0 = inverse_depth.mean(), goal.mean()
+    x, y = inverse_depth - x0, goal - y0
     variance = x.square().mean()
     slope = (x * y).mean() / variance if variance > 0 else torch.zeros_like(variance)
-    return 1 / (slope * x + goal.mean()).clamp(min=1 / far)
+    return x0, slope, y0
+
+
+def affine_depth(inverse_depth: Pixels, fit: tuple[Figure, Figure, Figure], far: float) -> Pixels:
+    """Depth by a fit of `affine_fit`, at most `far`."""
+    x0, slope, y0 = fit
+    return 1 / (slope * (inverse_depth - x0) + y0).clamp(min=1 / far)
 
 
 def near_boundaries(truth: Plane, reach: int = 4, step: float = 1.25) -> Bool[Tensor, "h w"]:

@@ -1,16 +1,22 @@
 """Judging depth against truth, beside trivial guesses, by a named protocol."""
 
-from cyclopean.evaluation.measure import Alignment as Alignment
-from cyclopean.evaluation.measure import Counts as Counts
+from cyclopean.evaluation.dataset import Counts as Counts
+from cyclopean.evaluation.dataset import evaluate as evaluate
+from cyclopean.evaluation.dataset import evaluate_variants as evaluate_variants
+from cyclopean.evaluation.dataset import fitted_factors as fitted_factors
+from cyclopean.evaluation.measure import Band as Band
 from cyclopean.evaluation.measure import Measured as Measured
-from cyclopean.evaluation.measure import Protocol as Protocol
-from cyclopean.evaluation.measure import Row as Row
-from cyclopean.evaluation.measure import evaluate as evaluate
 from cyclopean.evaluation.measure import judge as judge
-from cyclopean.evaluation.measure import summarise as summarise
 from cyclopean.evaluation.models import candidate as candidate
+from cyclopean.evaluation.protocols import PROTOCOLS as PROTOCOLS
+from cyclopean.evaluation.protocols import Alignment as Alignment
+from cyclopean.evaluation.protocols import Protocol as Protocol
+from cyclopean.evaluation.protocols import protocols as protocols
+from cyclopean.evaluation.summary import Row as Row
+from cyclopean.evaluation.summary import summarise as summarise
 from cyclopean.evaluation.tables import Result as Result
 from cyclopean.evaluation.tables import as_json as as_json
+from cyclopean.evaluation.tables import latex as latex
 from cyclopean.evaluation.tables import markdown as markdown
 from cyclopean.evaluation.tables import text as text
 from cyclopean.evaluation.trivial import Candidate as Candidate

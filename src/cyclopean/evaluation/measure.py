@@ -1,235 +1,239 @@
-"""Judging by a named protocol: which pixels count, what is aligned, and how far the figures can be trusted."""
+"""Judging one image: which pixels count, what is aligned, and the figures that follow."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Literal
+from functools import cached_property
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.trivial import Candidate, Truths, family_of
-from cyclopean.geometry import Pinhole
-from cyclopean.metrics import align_affine, align_median, countable, d1, depth_errors, to_depth
+from cyclopean.evaluation.protocols import CROPS, FITTING, Alignment, Protocol
+from cyclopean.evaluation.rig import rig_of
+from cyclopean.evaluation.trivial import Candidate
+from cyclopean.metrics import (
+    affine_depth,
+    affine_fit,
+    bad,
+    boundary_f1,
+    countable,
+    d1,
+    decimal_errors,
+    depth_errors,
+    median_scale,
+    near_boundaries,
+    to_depth,
+)
 from cyclopean.sample import Sample
 
-Alignment = Literal["none", "median", "affine"]
+Map = Float[Tensor, "1 1 h w"]
 Pixels = Float[Tensor, " n"]
-ALIGNMENTS: dict[str, tuple[Alignment, ...]] = {
-    "metric": ("none", "median", "affine"),
-    "scale": ("median", "affine"),
-    "affine": ("affine",),
-}
-DRAWS = 1000
+Plane = Float[Tensor, "h w"]
+DENSE = 0.5  # share of known pixels from which on neighbours tell where boundaries are
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """A frozen way to judge. Truth counts within (near, far); predictions are clipped to [nearest, far]; no crop.
+class Band:
+    """Errors of the pixels whose truth lies in [near, far): `bias` is the mean of (depth - truth) / truth."""
 
-    `far` comes with the data set, image by image. Figures are means over images; alignment is per image.
-    """
-
-    name: str = "open-1"
-    near: float = 0.1
-    nearest: float = 0.05
+    near: float
+    far: float
+    pixels: int
+    abs_rel: float
+    bias: float
+    rmse: float
+    delta1: float
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One candidate on one image under one alignment."""
+    """One candidate on one image under one alignment; `pixels` counted."""
 
     candidate: str
     alignment: Alignment
     image: str
     figures: dict[str, float]
+    pixels: int = 0
+    bands: tuple[Band, ...] = ()
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What was judged: pixels of all images by what became of them; images without a pixel that counts, by name."""
+class Scene:
+    """What counts in one image (batch 1) under one protocol: `index` into the pixels inside the crop, and their truth.
 
-    images: int
-    pixels: int
-    unknown: int
-    far: int
-    near: int
-    left_out: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """Means over the images of a group, with 95 % bootstrap intervals; `ratios` of AbsRel to each trivial row's."""
-
-    candidate: str
-    trivial: bool
-    alignment: Alignment
-    group: str
-    images: int
-    figures: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    ratios: dict[str, tuple[float, float, float]]
-
-    def best_ratio(self) -> tuple[float, float, float] | None:
-        """AbsRel over that of the best trivial row, and its interval; None if no trivial row has this alignment."""
-        return max(self.ratios.values(), default=None)
-
-
-def evaluate(
-    candidates: Sequence[Candidate], data: Truths, indices: Iterable[int], protocol: Protocol
-) -> tuple[list[Measured], Counts]:
-    """Judge every candidate on every item of `indices`, in every alignment that its ambiguity allows."""
-    measured: list[Measured] = []
-    tally = dict.fromkeys(("images", "pixels", "unknown", "far", "near"), 0)
-    left_out: list[str] = []
-    for index in indices:
-        sample, far = data[index], data.far(index)
-        counts = countable(sample.depth, protocol.near, far)
-        for key, number in _census(sample.depth, protocol.near, far).items():
-            tally[key] += number
-        if not bool(counts.any()):
-            left_out.append(sample.name[0])
-            continue
-        tally["images"] += 1
-        for candidate in candidates:
-            measured += judge(candidate, sample, far, protocol)
-    return measured, Counts(**tally, left_out=tuple(left_out))
-
-
-def judge(candidate: Candidate, sample: Sample, far: float, protocol: Protocol) -> list[Measured]:
-    """The figures of one candidate on one image (batch 1), in every alignment that its ambiguity allows.
-
-    A prediction of another size is resized bilinearly, as inverse depth. Raises `InputError` if it is not finite where
-    truth counts.
+    `far`: where predictions are clipped. `truth` is float64, clamped if the protocol says so.
     """
-    counts = countable(sample.depth, protocol.near, far)
-    predicted = _sized(candidate.predict(sample), sample.depth)[counts].double()
-    truth = sample.depth[counts].double()
-    name = sample.name[0]
-    if not bool(predicted.isfinite().all()):
+
+    sample: Sample
+    protocol: Protocol
+    far: float
+    index: Int[Tensor, " n"]
+    truth: Pixels
+
+    def inside(self, plane: Map) -> Plane:
+        """The part of a map of the truth's size that lies inside the crop."""
+        if self.protocol.crop is None:
+            return plane[0, 0]
+        return plane[0, 0][CROPS[self.protocol.crop]((plane.shape[-2], plane.shape[-1]))]
+
+    @cached_property
+    def boundaries(self) -> tuple[Plane, Pixels] | None:
+        """Truth inside the crop, sky at `far`, and which counted pixels lie near a boundary; None if it is sparse."""
+        truth = self.inside(self.sample.depth)
+        if "edge_f1" not in self.protocol.shown or float((~truth.isnan()).float().mean()) < DENSE:
+            return None
+        truth = truth.clamp(self.protocol.nearest, self.far)
+        return truth, near_boundaries(truth).flatten()[self.index].double()
+
+
+def scene(sample: Sample, far: float, protocol: Protocol) -> Scene:
+    """What counts in a sample of batch 1; `far` is used where the protocol states none."""
+    far = protocol.far or far
+    limit = far if protocol.beyond == "left out" else torch.inf
+    empty = Scene(sample, protocol, far, torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.float64))
+    depth = empty.inside(sample.depth)
+    index = countable(depth, protocol.near, limit).flatten().nonzero()[:, 0]
+    truth = depth.flatten()[index].double()
+    clamped = truth.clamp(protocol.nearest, far) if protocol.beyond == "clamped" else truth
+    return Scene(sample, protocol, far, index, clamped)
+
+
+def census(here: Scene) -> dict[str, int]:
+    """Every pixel of a scene by what became of it: counted, unknown, too far (or sky), too near, outside the crop."""
+    depth = here.inside(here.sample.depth)
+    limit = here.far if here.protocol.beyond == "left out" else torch.inf
+    parts = {"unknown": depth.isnan(), "far": depth >= limit, "near": depth <= here.protocol.near}
+    counts = {name: int(part.sum()) for name, part in parts.items()}
+    return counts | {"pixels": len(here.index), "cropped": here.sample.depth.numel() - depth.numel()}
+
+
+def judge(
+    candidate: Candidate, sample: Sample, far: float, protocol: Protocol, factor: float | None = None
+) -> list[Measured]:
+    """The figures of one candidate on one image (batch 1), in every alignment that protocol and ambiguity ask for.
+
+    `factor`: what depth is multiplied with under the alignment "factor", which is left out without it. Raises
+    `InputError` if the prediction is not finite where truth counts.
+    """
+    return judge_map(candidate, candidate.predict(sample), scene(sample, far, protocol), factor)
+
+
+def judge_map(candidate: Candidate, predicted: Map, scene: Scene, factor: float | None = None) -> list[Measured]:
+    """As `judge`, for the candidate's inverse depth of the scene, of any size."""
+    plane = scene.inside(resized(predicted, scene.sample, scene.protocol))
+    inverse = plane.flatten()[scene.index].double()
+    name = scene.sample.name[0]
+    if not bool(inverse.isfinite().all()):
         raise InputError(f"{candidate.name} predicts NaN or infinite inverse depth on {name}; it cannot be judged.")
-    results = []
-    for alignment in ALIGNMENTS[candidate.ambiguity]:
-        depth = aligned(predicted, truth, alignment, far).clamp(protocol.nearest, far)
-        figures = {key: float(value) for key, value in asdict(depth_errors(depth, truth)).items()}
-        results.append(Measured(candidate.name, alignment, name, figures | _stereo_figures(sample, depth, truth)))
-    return results
+    scale = median_scale(to_depth(inverse), scene.truth)
+    known = {"scale": float(scale)} if bool(scale.isfinite()) else {}
+    measured = []
+    for alignment in alignments(candidate, scene.protocol, factor):
+        align = aligner(inverse, scene.truth, alignment, scene.far, factor)
+        figures = _figures(align, inverse, scene) | _edges(align, plane, scene) | known
+        bands = () if candidate.trivial else _bands(_clipped(align(inverse), scene), scene)
+        measured.append(Measured(candidate.name, alignment, name, figures, len(inverse), bands))
+    return measured
 
 
-def aligned(inverse_depth: Pixels, truth: Pixels, alignment: Alignment, far: float) -> Pixels:
-    """Depth from inverse depth: as it is, times one factor, or by least squares of inverse depth."""
-    if alignment == "affine":
-        return align_affine(inverse_depth, truth, far)
-    depth = to_depth(inverse_depth)
-    return align_median(depth, truth) if alignment == "median" else depth
+def alignments(candidate: Candidate, protocol: Protocol, factor: float | None) -> tuple[Alignment, ...]:
+    """Under which alignments a candidate is judged."""
+    fitting = FITTING[candidate.ambiguity]
+    asked = fitting if candidate.trivial else (protocol.side_by_side or fitting)
+    return tuple(a for a in asked if a != "factor" or factor is not None)
 
 
-def summarise(measured: Sequence[Measured], candidates: Sequence[Candidate], seed: int = 0) -> list[Row]:
-    """Means and bootstrap intervals over images, pooled and by group (the part of an image's name before '/').
+def aligner(
+    inverse_depth: Pixels, truth: Pixels, alignment: Alignment, far: float, factor: float | None = None
+) -> Callable[[Pixels], Pixels]:
+    """From inverse depth to depth: as it is, times a factor, times the medians' ratio, or by least squares of 1/depth.
 
-    All rows of a group share their resamplings, so that ratios are of equal images. The pooled group is called "all".
+    What is fitted is fitted on the pixels given here; the result may be used on others of the same image.
     """
-    names = list(dict.fromkeys(m.image for m in measured))
-    families = list(dict.fromkeys(family_of(n) for n in names if family_of(n)))
-    groups = {"all": names} | (
-        {f: [n for n in names if n.startswith(f + "/")] for f in families} if len(families) > 1 else {}
-    )
-    trivial = {c.name for c in candidates if c.trivial}
-    rows: list[Row] = []
-    for group, members in groups.items():
-        draws = _draws(len(members), seed)
-        for alignment in ALIGNMENTS["metric"]:
-            rows += _rows(_tables(measured, members, alignment), draws, trivial, alignment, group)
-    return rows
+    if alignment == "affine":
+        fit = affine_fit(inverse_depth, truth)
+        return lambda rho: affine_depth(rho, fit, far)
+    given = {"none": 1.0, "factor": factor}.get(alignment)
+    scale = None if given is None else torch.tensor(given, dtype=torch.float64)
+    if scale is None:
+        scale = median_scale(to_depth(inverse_depth), truth)
+        scale = scale if bool(scale.isfinite()) else torch.ones(())
+    return lambda rho: to_depth(rho) * scale.to(rho.dtype)
 
 
-Table = dict[str, Float[np.ndarray, " images"]]
+def resized(inverse_depth: Float[Tensor, "1 1 h2 w2"], sample: Sample, protocol: Protocol) -> Map:
+    """A prediction at the truth's size: bilinear, pixel centres at half integers, of what the protocol says.
+
+    Averaging disparities and averaging depths differ at every edge: papers that predict disparity resize disparity.
+    """
+    size = (sample.depth.shape[-2], sample.depth.shape[-1])
+    if tuple(inverse_depth.shape[-2:]) == size:
+        return inverse_depth.float()
+    if protocol.resized == "inverse depth":
+        return F.interpolate(inverse_depth.float(), size, mode="bilinear", align_corners=False)
+    farthest = 1e6
+    depth = 1 / inverse_depth.float().clamp(min=1 / farthest)
+    return 1 / F.interpolate(depth, size, mode="bilinear", align_corners=False)
 
 
-def _tables(measured: Sequence[Measured], members: list[str], alignment: Alignment) -> dict[str, Table]:
-    """Candidate to figure to values, in the order of `members`."""
-    inside = set(members)
-    values: dict[str, dict[str, list[float]]] = {}
-    for m in measured:
-        if m.alignment == alignment and m.image in inside:
-            for key, value in m.figures.items():
-                values.setdefault(m.candidate, {}).setdefault(key, []).append(value)
-    return {name: {key: np.array(v) for key, v in table.items()} for name, table in values.items()}
+def _clipped(depth: Pixels, scene: Scene) -> Pixels:
+    return depth.clamp(scene.protocol.nearest, scene.far)
 
 
-def _rows(
-    tables: dict[str, Table],
-    draws: Int[np.ndarray, "draws images"],
-    trivial: set[str],
-    alignment: Alignment,
-    group: str,
-) -> list[Row]:
-    rows = []
-    for name, table in tables.items():
-        # A figure that only some images have (D1 of a mixed set) is no figure of the group.
-        whole = {key: v for key, v in table.items() if len(v) == draws.shape[1]}
-        figures = {key: float(v.mean()) for key, v in whole.items()}
-        intervals = {key: _interval(v[draws].mean(1)) for key, v in whole.items()}
-        ratios = {
-            other: _ratio(table["abs_rel"], tables[other]["abs_rel"], draws) for other in tables if other in trivial
-        }
-        rows.append(Row(name, name in trivial, alignment, group, draws.shape[1], figures, intervals, ratios))
-    return rows
+def _figures(align: Callable[[Pixels], Pixels], inverse: Pixels, scene: Scene) -> dict[str, float]:
+    depth = align(inverse)
+    clipped = _clipped(depth, scene)
+    errors = asdict(depth_errors(clipped, scene.truth)) | asdict(decimal_errors(clipped, scene.truth))
+    figures = {key: float(value) for key, value in errors.items()}
+    return figures | _stereo(scene, depth if scene.protocol.disparity == "as predicted" else clipped)
 
 
-def _ratio(
-    ours: Float[np.ndarray, " images"], theirs: Float[np.ndarray, " images"], draws: Int[np.ndarray, "draws images"]
-) -> tuple[float, float, float]:
-    low, high = _interval(ours[draws].mean(1) / theirs[draws].mean(1))
-    return float(ours.mean() / theirs.mean()), low, high
-
-
-def _draws(count: int, seed: int) -> Int[np.ndarray, "draws images"]:
-    return np.random.default_rng(seed).integers(0, count, (DRAWS, count))
-
-
-def _interval(values: Float[np.ndarray, " draws"]) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _census(depth: Float[Tensor, "1 1 h w"], near: float, far: float) -> dict[str, int]:
-    unknown, beyond, close = depth.isnan(), depth >= far, depth <= near
-    pixels = depth.numel() - sum(int(part.sum()) for part in (unknown, beyond, close))
-    return {"pixels": pixels, "unknown": int(unknown.sum()), "far": int(beyond.sum()), "near": int(close.sum())}
-
-
-def _sized(inverse_depth: Float[Tensor, "1 1 h2 w2"], like: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 1 h w"]:
-    if inverse_depth.shape == like.shape:
-        return inverse_depth
-    return F.interpolate(inverse_depth.float(), like.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _stereo_figures(sample: Sample, depth: Pixels, truth: Pixels) -> dict[str, float]:
-    """D1 where the target has a rectified source to its right: W (focal baseline / z - shift of the centre) px."""
-    rig = _rectified(sample)
+def _stereo(scene: Scene, depth: Pixels) -> dict[str, float]:
+    """Errors of disparity where the target has a rectified source to its right: W (focal baseline / z - shift) px."""
+    rig = rig_of(scene.sample) if {"d1", "bad2", "epe"} & set(scene.protocol.shown) else None
     if rig is None:
         return {}
-    factor, shift = rig
-    real = factor / truth - shift
+    width = scene.sample.depth.shape[-1]
+    real, ours = (width * (rig.factor / z - rig.shift) for z in (scene.truth, depth))
     seen = real > 0
-    return {"d1": float(d1((factor / depth - shift)[seen], real[seen]))} if bool(seen.any()) else {}
+    if not bool(seen.any()):
+        return {}
+    real, ours = real[seen], ours[seen]
+    return {
+        "d1": float(d1(ours, real)),
+        "bad2": float(bad(ours, real, 2.0)),
+        "epe": float((ours - real).abs().mean()),
+    }
 
 
-def _rectified(sample: Sample) -> tuple[float, float] | None:
-    if len(sample.sources) != 1 or sample.sources[0].from_target is None:
-        return None
-    here, there, pose = sample.target.camera, sample.sources[0].camera, sample.sources[0].from_target[0]
-    if not (isinstance(here, Pinhole) and isinstance(there, Pinhole)):
-        return None
-    width, x = sample.depth.shape[-1], float(pose[0, 3])
-    sideways = torch.eye(4)
-    sideways[0, 3] = x
-    alike = torch.equal(here.focal, there.focal) and math.isclose(here.center[0, 1], there.center[0, 1])
-    if x >= 0 or not alike or not torch.allclose(pose, sideways, atol=1e-5):
-        return None
-    return width * float(here.focal[0, 0]) * -x, width * float(there.center[0, 0] - here.center[0, 0])
+def _edges(align: Callable[[Pixels], Pixels], plane: Plane, scene: Scene) -> dict[str, float]:
+    """AbsRel near depth discontinuities and the F1 of occluding contours; nothing where truth is sparse or smooth."""
+    if scene.boundaries is None:
+        return {}
+    truth, near = scene.boundaries
+    depth = _clipped(align(plane.flatten()), scene)
+    f1 = boundary_f1(depth.reshape(plane.shape), truth)
+    if not float(near.sum()) or bool(f1.isnan()):
+        return {}
+    error = (depth[scene.index] - scene.truth).abs() / scene.truth
+    return {"edge_rel": float((error * near).sum() / near.sum()), "edge_f1": float(f1)}
+
+
+def _bands(depth: Pixels, scene: Scene) -> tuple[Band, ...]:
+    edges = scene.protocol.bands
+    if not edges:
+        return ()
+    place = torch.bucketize(scene.truth, torch.tensor(edges, dtype=scene.truth.dtype), right=True)
+    error = depth - scene.truth
+    ratio = torch.maximum(depth / scene.truth, scene.truth / depth)
+    parts = ((error / scene.truth).abs(), error / scene.truth, error.square(), (ratio < 1.25).to(depth.dtype))
+    counts = torch.bincount(place, minlength=len(edges) + 1).tolist()
+    sums = [torch.bincount(place, part, minlength=len(edges) + 1).tolist() for part in parts]
+    found = []
+    for i, n in enumerate(counts[1:-1], start=1):
+        if n:
+            rel, bias, square, delta1 = (total[i] / n for total in sums)
+            found.append(Band(edges[i - 1], edges[i], n, rel, bias, square**0.5, delta1))
+    return tuple(found)

@@ -1,10 +1,12 @@
-"""Results for eyes and for machines: one table as text or Markdown, everything as JSON."""
+"""Results for eyes and for machines: tables as text, Markdown or LaTeX, everything as JSON."""
 
+import hashlib
+import math
 import platform
 import shlex
 import subprocess
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +14,33 @@ import numpy as np
 import torch
 
 import cyclopean
-from cyclopean.evaluation.measure import Counts, Measured, Protocol, Row
+from cyclopean.evaluation.dataset import Counts
+from cyclopean.evaluation.layout import Table
+from cyclopean.evaluation.measure import Measured
+from cyclopean.evaluation.protocols import Protocol
+from cyclopean.evaluation.summary import Row
 
-HEADS = (
-    "group",
-    "alignment",
-    "model",
-    "AbsRel",
-    "95 %",
-    "SqRel",
-    "RMSE",
-    "RMSElog",
-    "δ1",
-    "δ2",
-    "δ3",
-    "D1 %",
-    "/ best trivial",
-)
-FIGURES = ("sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
+TITLES = {
+    "abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSElog", "log10": "log10",
+    "rmse_log10": "RMSElog10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3", "d1": "D1 %", "bad2": "bad2 %",
+    "epe": "EPE px", "edge_rel": "edge AbsRel", "edge_f1": "edge F1", "mae": "MAE",
+}  # fmt: skip
+PERCENT = ("d1", "bad2")
+TO_ALIGN = {
+    "none": "none: as predicted",
+    "factor": "factor: one number for the whole set",
+    "median": "median: one factor for each image",
+    "affine": "affine: least squares of 1/depth for each image",
+}
+NAMED = 5  # how many left-out images a sentence names
 
 
 @dataclass(frozen=True)
 class Result:
-    """One data set judged: `data` names it, `seed` is that of the bootstrap."""
+    """One data set judged: `data` names it, `seed` is the bootstrap's; `far`: the caps that were met.
+
+    `factors`: by candidate, of the alignment "factor", and whether they were fitted on the set.
+    """
 
     data: str
     protocol: Protocol
@@ -43,59 +49,113 @@ class Result:
     measured: tuple[Measured, ...]
     counts: Counts
     seed: int
+    factors: dict[str, float] = field(default_factory=dict)
+    fitted: bool = True
+
+    def data_hash(self) -> str:
+        """Twelve hexadecimal digits of what was judged: the images in order, how many pixels of each, what was not."""
+        pixels = {m.image: m.pixels for m in self.measured}
+        lines = [f"{name} {n}" for name, n in pixels.items()] + ["left out", *self.counts.left_out, *self.counts.failed]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
 def text(result: Result) -> str:
-    """The table for a terminal, with a line before it that says what was counted."""
-    table = [list(HEADS), *(cells(row) for row in result.rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(HEADS))]
-    lines = [
-        "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-        for line in table
-    ]
-    lines.insert(1, "  ".join("-" * w for w in widths))
-    return "\n".join([heading(result), *_with_gaps(lines, result.rows)])
+    """The tables for a terminal, with lines before them that say what was counted."""
+    tables = [table.plain() for table in _tables(result)]
+    return "\n\n".join(["\n".join([heading(result), *notes(result)]) + "\n" + tables[0], *tables[1:]])
 
 
 def markdown(result: Result) -> str:
-    """The same table for a page."""
-    lines = [
-        f"**{result.data}**",
-        "",
-        heading(result),
-        "",
-        _line(HEADS),
-        _line(["---"] * 3 + ["---:"] * (len(HEADS) - 3)),
-    ]
-    return "\n".join([*lines, *(_line(cells(row)) for row in result.rows), ""])
+    """The same for a page."""
+    tables = [table.markdown() for table in _tables(result)]
+    about = [f"- {note}" for note in notes(result)]
+    return "\n\n".join([f"**{result.data}**", heading(result), *(["\n".join(about)] if about else []), *tables]) + "\n"
 
 
-def cells(row: Row) -> list[str]:
-    """A row as the strings of `HEADS`."""
-    low, high = row.intervals["abs_rel"]
-    ratio = row.best_ratio()
-    return [
-        row.group,
-        row.alignment,
-        f"({row.candidate})" if row.trivial else row.candidate,
-        f"{row.figures['abs_rel']:.4f}",
-        f"{low:.3f}-{high:.3f}" if row.images > 1 else "-",
-        *(f"{row.figures[key]:.3f}" for key in FIGURES),
-        f"{100 * row.figures['d1']:.1f}" if "d1" in row.figures else "-",
-        f"{ratio[0]:.2f}" if ratio else "-",
-    ]
+def latex(result: Result) -> str:
+    """The same for a paper (needs booktabs); what was counted stands in comments above."""
+    about = [f"% {line}" for line in (heading(result), *notes(result))]
+    return "\n".join(about) + "\n" + "\n\n".join(table.latex() for table in _tables(result)) + "\n"
 
 
 def heading(result: Result) -> str:
     """What was judged and how, in one sentence."""
     c, p = result.counts, result.protocol
     far = " or ".join(f"{f:g}" for f in result.far)
+    beyond = {"left out": "", "kept": "; farther truth is kept", "clamped": "; truth is clamped like predictions"}
     left = f"; {_images(len(c.left_out))} left out, without a pixel that counts" if c.left_out else ""
+    within = f"({p.near:g} m, {far} m)" if p.beyond == "left out" else f"({p.near:g} m, inf)"
+    outside = f"{c.cropped} outside the crop, " if p.crop else ""
+    crop = f"{p.crop} crop" if p.crop else "no crop"
     return (
-        f"{result.data}: {_images(c.images)}, {c.pixels} pixels with truth in ({p.near:g} m, {far} m); not counted: "
+        f"{result.data}: {_images(c.images)}, {c.pixels} pixels with truth in {within}; not counted: {outside}"
         f"{c.unknown} unknown, {c.far} farther or sky, {c.near} nearer{left}. Protocol {p.name}: predictions clipped "
-        f"to [{p.nearest:g} m, far], no crop, figures per image, then the mean; intervals from resampled images."
+        f"to [{p.nearest:g} m, {'far' if p.far is None else f'{far} m'}]{beyond[p.beyond]}, {crop}, figures per image, "
+        "then the mean; intervals from resampled images."
     )
+
+
+def notes(result: Result) -> list[str]:
+    """What the heading leaves out: what failed, the alignments, the hashes. Nothing for a plain `open-1` run."""
+    found = []
+    if result.counts.failed:
+        names = list(result.counts.failed)
+        some = ", ".join(names[:NAMED]) + (" ..." if len(names) > NAMED else "")
+        found.append(
+            f"{_images(len(names))} left out of every row: {some}. The first says: {result.counts.failed[names[0]]}"
+        )
+    if not result.protocol.side_by_side:
+        return found
+    found.append("Alignments: " + "; ".join(TO_ALIGN.values()) + ".")
+    if result.factors:
+        how = "the median of the images' scales" if result.fitted else "given"
+        found.append(f"Factors ({how}): " + ", ".join(f"{k} {v:.4g}" for k, v in result.factors.items()) + ".")
+    edges = max((row.edge_images for row in result.rows), default=0)
+    if "edge_f1" in result.protocol.shown:
+        found.append(f"Edges: {_images(edges)} with dense truth and boundaries in it.")
+    found.append(f"Hashes: protocol {result.protocol.fingerprint()}, data {result.data_hash()}.")
+    return found
+
+
+def main_table(result: Result) -> Table:
+    """Means over images; for named protocols also AbsRel over all pixels at once."""
+    first, *others = result.protocol.shown
+    side = bool(result.protocol.side_by_side)
+    heads = ["group", "alignment", "model", TITLES[first], "95 %", *(["pooled"] if side else [])]
+    heads += [*(TITLES[key] for key in others), "/ best trivial"]
+    rows = []
+    for row in result.rows:
+        low, high = row.intervals[first]
+        ratio = row.best_ratio()
+        cells = [row.group, row.alignment, f"({row.candidate})" if row.trivial else row.candidate]
+        cells += [f"{row.figures[first]:.4f}", f"{low:.3f}-{high:.3f}" if row.images > 1 else "-"]
+        cells += [f"{row.pooled[first]:.4f}"] if side else []
+        cells += [_figure(row, key) for key in others]
+        rows.append((*cells, f"{ratio[0]:.2f}" if ratio else "-"))
+    keys = [(row.group, row.alignment) for row in result.rows]
+    return Table(tuple(heads), tuple(rows), 3, frozenset(i for i in range(1, len(keys)) if keys[i] != keys[i - 1]))
+
+
+def band_table(result: Result) -> Table | None:
+    """Errors by true distance, of each model over the pixels of all images; None where the protocol has no bands."""
+    rows = [row for row in result.rows if row.group == "all" and row.bands]
+    if not rows:
+        return None
+    lines: list[tuple[str, ...]] = []
+    breaks: set[int] = set()
+    for row in rows:
+        total = sum(band.pixels for band in row.bands)
+        if lines:
+            breaks.add(len(lines))
+        for band in row.bands:
+            low, high = band.interval
+            lines.append((
+                row.alignment, row.candidate, f"{band.near:g}-{band.far:g} m", f"{100 * band.pixels / total:.1f}",
+                f"{band.images}", f"{band.abs_rel:.4f}", f"{low:.3f}-{high:.3f}" if row.images > 1 else "-",
+                f"{band.bias:+.3f}", f"{band.rmse:.3f}", f"{band.delta1:.3f}",
+            ))  # fmt: skip
+    heads = ("alignment", "model", "truth", "pixels %", "images", "AbsRel", "95 %", "bias", "RMSE", "δ1")
+    return Table(heads, tuple(lines), 3, frozenset(breaks))
 
 
 def as_json(results: Sequence[Result], command: Sequence[str]) -> dict[str, Any]:
@@ -138,30 +198,39 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def _result(result: Result) -> dict[str, Any]:
     images: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    bands: dict[str, dict[str, dict[str, list[tuple[float, ...]]]]] = {}
+    pixels: dict[str, int] = {}
     for m in result.measured:
         images.setdefault(m.image, {}).setdefault(m.candidate, {})[m.alignment] = m.figures
+        pixels[m.image] = m.pixels
+        if m.bands:
+            own = bands.setdefault(m.image, {}).setdefault(m.candidate, {})
+            own[m.alignment] = [astuple(band) for band in m.bands]
     return {
         "data": result.data,
-        "protocol": asdict(result.protocol) | {"far": result.far, "crop": None, "mean_over": "images"},
+        "protocol": asdict(result.protocol) | {"far": result.far, "mean_over": "images"},
+        "hashes": {"protocol": result.protocol.fingerprint(), "data": result.data_hash()},
         "seed": result.seed,
+        "factors": result.factors | {"fitted": result.fitted},
         "counts": asdict(result.counts),
         "rows": [asdict(row) for row in result.rows],
         "per_image": images,
+        "per_image_pixels": pixels,
+        "per_image_bands": {"columns": ["near", "far", "pixels", "abs_rel", "bias", "rmse", "delta1"], "images": bands},
     }
 
 
-def _with_gaps(lines: list[str], rows: Sequence[Row]) -> Iterable[str]:
-    """The lines with an empty one wherever group or alignment changes."""
-    yield from lines[:2]
-    for i, row in enumerate(rows):
-        if i and (row.group, row.alignment) != (rows[i - 1].group, rows[i - 1].alignment):
-            yield ""
-        yield lines[i + 2]
+def _tables(result: Result) -> list[Table]:
+    bands = band_table(result)
+    return [main_table(result), *([bands] if bands else [])]
+
+
+def _figure(row: Row, key: str) -> str:
+    value = row.figures.get(key, math.nan)
+    if math.isnan(value):
+        return "-"
+    return f"{100 * value:.1f}" if key in PERCENT else f"{value:.3f}"
 
 
 def _images(count: int) -> str:
     return f"{count} image{'' if count == 1 else 's'}"
-
-
-def _line(texts: Iterable[str]) -> str:
-    return "| " + " | ".join(texts) + " |"

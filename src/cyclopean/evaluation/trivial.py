@@ -37,13 +37,19 @@ class Truths(Protocol):
 class Candidate:
     """Something to judge: `predict` gives the inverse depth of a sample's target, of any size.
 
-    `ambiguity` says what it leaves open; `trivial` rows are what the others are compared with.
+    `ambiguity` says what it leaves open; `trivial` rows are what the others are compared with. `ordered` takes the
+    place of `predict` for arrays that know their items by number only: it is given the item's index too.
     """
 
     name: str
     ambiguity: Ambiguity
     predict: Callable[[Sample], Map]
     trivial: bool = False
+    ordered: Callable[[int, Sample], Map] | None = None
+
+    def of(self, index: int, sample: Sample) -> Map:
+        """The inverse depth of item `index` of a data set, which is `sample`."""
+        return self.ordered(index, sample) if self.ordered else self.predict(sample)
 
 
 def guesses() -> list[Candidate]:
@@ -67,7 +73,7 @@ def leave_one_out(data: Truths, indices: Iterable[int]) -> Candidate:
     About the best that looking at no picture can give: it knows the very place. An item alone in its family gets the
     mean of all others.
     """
-    own = {(sample := data[index]).name[0]: _cells(sample.depth, GRID) for index in indices}
+    own = _own_cells(data, indices)
     sums = {family: _sums(own, family) for family in {family_of(name) for name in own}}
     everything = _sums(own, "")
 
@@ -110,6 +116,22 @@ def load_mean(path: Path | str) -> Map:
     if not bool((mean.isfinite() & (mean >= 0)).all()):
         raise InputError(f"{path} holds negative or unknown values; a mean inverse depth has none.")
     return mean
+
+
+def _own_cells(data: Truths, indices: Iterable[int]) -> dict[str, tuple[Map, Map]]:
+    """The cells of every item that can be read, by name; the others are counted and named where they are judged."""
+    own: dict[str, tuple[Map, Map]] = {}
+    problem = InputError("there is no item to take the mean of; give a data set with depth.")
+    for index in indices:
+        try:
+            sample = data[index]
+        except InputError as error:
+            problem = error
+            continue
+        own[sample.name[0]] = _cells(sample.depth, GRID)
+    if not own:
+        raise problem
+    return own
 
 
 def _by_row(formula: Callable[[Tensor], Tensor]) -> Callable[[Sample], Map]:

@@ -1,0 +1,123 @@
+"""Named, frozen ways to judge depth. A number means something only beside the name of its protocol.
+
+None of these values may change once released: a better rule gets a new name. Sources: Eigen et al. 2014, Garg et al.
+2016, Monodepth (CVPR 2017, sec. 4), Monodepth2 (ICCV 2019, sec. 4) and what their released evaluations do.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from cyclopean.errors import unknown_name
+from cyclopean.metrics import Crop, eigen_crop, fal_crop, garg_crop, nyu_crop
+
+Alignment = Literal["none", "factor", "median", "affine"]
+ALIGNMENTS: tuple[Alignment, ...] = ("none", "factor", "median", "affine")
+# what a prediction leaves open -> the alignments under which it can be judged
+FITTING: dict[str, tuple[Alignment, ...]] = {
+    "metric": ("none", "factor", "median", "affine"),
+    "scale": ("factor", "median", "affine"),
+    "affine": ("affine",),
+}
+CROPS: dict[str, Callable[[tuple[int, int]], Crop]] = {
+    "garg": garg_crop,
+    "eigen": eigen_crop,
+    "fal": fal_crop,
+    "nyu": nyu_crop,
+}
+EIGEN = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
+EDGES = ("edge_rel", "edge_f1")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A frozen way to judge. Figures are means over images; alignment is per image, over the pixels that count.
+
+    Truth counts above `near` and inside `crop`. `far` None is the data set's own, image by image. What becomes of truth
+    at or beyond `far`: "left out"; "kept" as it is; or "clamped", near truth to `nearest` too (FAL-Net's evaluation).
+    Predictions are resized bilinearly to the truth, pixel centres at half integers, as what `resized` says, aligned,
+    then clipped to [nearest, far]. `disparity`: of the clipped depth, or as predicted (Monodepth's D1-all).
+    `side_by_side`: alignments shown for every model whatever it leaves open; empty: those that make sense for it.
+    `bands`: edges of the distance bands, by true depth. `shown`: the figures of the table.
+    """
+
+    name: str = "open-1"
+    near: float = 0.1
+    far: float | None = None
+    beyond: Literal["left out", "kept", "clamped"] = "left out"
+    nearest: float = 0.05
+    crop: str | None = None
+    resized: Literal["inverse depth", "depth"] = "inverse depth"
+    disparity: Literal["clipped", "as predicted"] = "clipped"
+    side_by_side: tuple[Alignment, ...] = ()
+    bands: tuple[float, ...] = ()
+    shown: tuple[str, ...] = (*EIGEN, "d1")
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that change whenever any rule does."""
+        rules = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(rules.encode()).hexdigest()[:12]
+
+
+def _eigen(far: float) -> Protocol:
+    return Protocol(
+        "kitti-eigen-raw", 1e-3, far, "left out", 1e-3, "garg", side_by_side=ALIGNMENTS, shown=EIGEN,
+        bands=tuple(edge for edge in (0.0, 5.0, 10.0, 20.0, 30.0, 50.0, 80.0) if edge <= far),
+    )  # fmt: skip
+
+
+KITTI_2015 = Protocol(
+    "kitti-2015", 0.0, 80.0, "kept", 1e-3, disparity="as predicted", side_by_side=ALIGNMENTS,
+    bands=(0.0, 5.0, 10.0, 20.0, 30.0, 50.0, 80.0, 1000.0), shown=(*EIGEN, "d1"),
+)  # fmt: skip
+
+IMPROVED = Protocol(
+    "kitti-eigen-improved", 0.0, 80.0, "kept", 1e-3, side_by_side=ALIGNMENTS,
+    bands=(0.0, 5.0, 10.0, 20.0, 30.0, 50.0, 80.0, 1000.0), shown=EIGEN,
+)  # fmt: skip
+
+CLAMPED = Protocol(
+    "kitti-eigen-clamped", 0.0, 80.0, "clamped", 1.0, "fal", side_by_side=ALIGNMENTS, shown=EIGEN,
+    bands=(0.0, 5.0, 10.0, 20.0, 30.0, 50.0, 80.0, 1000.0),
+)  # fmt: skip
+
+MAKE3D = Protocol(
+    "make3d-c1", 1e-3, 70.0, nearest=1e-3, side_by_side=ALIGNMENTS, bands=(0.0, 5.0, 10.0, 20.0, 40.0, 70.0),
+    shown=("abs_rel", "sq_rel", "rmse", "log10", "rmse_log10"),
+)  # fmt: skip
+
+MIDDLEBURY = Protocol(
+    "middlebury", disparity="as predicted", side_by_side=ALIGNMENTS, bands=(0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 20.0),
+    shown=("abs_rel", "rmse", "delta1", "epe", "bad2", "d1", *EDGES),
+)  # fmt: skip
+
+NYU = Protocol(
+    "nyu", 1e-3, 10.0, "left out", 1e-3, "nyu", "depth", side_by_side=ALIGNMENTS, bands=(0.0, 1.0, 2.0, 3.0, 5.0, 10.0),
+    shown=("abs_rel", "rmse", "log10", "delta1", "delta2", "delta3", *EDGES),
+)  # fmt: skip
+
+WORLDS = Protocol(
+    "worlds", side_by_side=ALIGNMENTS, bands=(0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0), shown=(*EIGEN, "d1", *EDGES)
+)
+
+# name -> its variants (caps), each judged on the same predictions
+PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
+    "open-1": (Protocol(),),
+    "kitti-eigen-raw": (_eigen(80.0), _eigen(50.0)),
+    "kitti-eigen-improved": (IMPROVED,),
+    "kitti-eigen-clamped": (CLAMPED,),
+    "kitti-2015": (KITTI_2015,),
+    "make3d-c1": (MAKE3D,),
+    "middlebury": (MIDDLEBURY,),
+    "nyu": (NYU,),
+    "worlds": (WORLDS,),
+}
+
+
+def protocols(name: str) -> tuple[Protocol, ...]:
+    """The variants of a named protocol. Raises `InputError` with the nearest name for an unknown one."""
+    if name not in PROTOCOLS:
+        raise unknown_name("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]
