@@ -32,6 +32,7 @@ LAYERS = {
     "evaluation": 3,
     "training": 3,
     "recipes": 4,
+    "comparison": 4,
     "cli": 5,
     "app": 5,
     "__main__": 6,

@@ -1,0 +1,81 @@
+"""Every row of the comparison trains, is judged, and resumes; the page says what was measured."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cyclopean.comparison import BUDGETS, ROWS, Comparison, write_report
+from cyclopean.comparison.running import FAR, Sized, figures, rig
+from cyclopean.data.folder import FolderDataset
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Streets of the smallest budget, rendered once."""
+    out = tmp_path_factory.mktemp("comparison")
+    list(Comparison(out, BUDGETS["tiny"], ("lr",), workers=1).data())
+    return out
+
+
+def test_all_pairs_have_one_rig(data):
+    sample = FolderDataset(data / "data" / "train")[0]
+    focal, baseline = rig()
+    assert sample.target.camera.focal[0, 0].item() == pytest.approx(focal, rel=1e-5)
+    assert sample.sources[0].from_target[0, 0, 3].item() == pytest.approx(-baseline, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_trains_and_is_judged(name, data):
+    held_out = FolderDataset(data / "data" / "held-out")
+    c = Comparison(data, BUDGETS["tiny"], (name,), real={"again": held_out}, accelerator="cpu")
+    result = c.do(name, 0)
+    assert result["figures"]["abs_rel"] > 0
+    assert result["real"]["again"]["abs_rel_median"] > 0
+    assert c.todo() == []
+    assert json.loads((c.folder(name, 0) / "result.json").read_text()) == json.loads(json.dumps(result))
+
+
+def test_report(data):
+    c = Comparison(data, BUDGETS["tiny"], ("lr", "lr-pp"), accelerator="cpu")
+    for name, seed in c.todo():
+        c.do(name, seed)
+    page, course, pictures = write_report(c, "cyclopean bench stereo OUT --budget tiny", "a machine")
+    text = page.read_text()
+    assert "Monodepth (LR) + pp" in text
+    assert f"{c.results()[0]['figures']['abs_rel']:.3f}" in text
+    assert course.stat().st_size > 1000
+    assert pictures.stat().st_size > 1000
+
+
+def test_truth_is_judged_perfect_and_a_wrong_scale_is_not():
+    depth = torch.rand(1, 1, 16, 24) * 20 + 1
+    depth[..., :4, :] = torch.inf
+    right, wrong = figures(1 / depth, depth), figures(2 / depth, depth)
+    assert right["abs_rel"] < 1e-6
+    assert right["contours"] == pytest.approx(1, abs=1e-6)
+    assert wrong["abs_rel"] == pytest.approx(0.5, abs=1e-6)
+    assert wrong["abs_rel_median"] < 1e-6
+
+
+def test_what_is_infinitely_far_is_clipped():
+    depth = torch.full((1, 1, 8, 8), 10.0)
+    assert figures(torch.zeros(1, 1, 8, 8), depth)["abs_rel"] == pytest.approx((FAR - 10) / 10)
+
+
+def test_photographs_keep_their_shape(data):
+    sized = Sized(FolderDataset(data / "data" / "held-out"), (64, 64))
+    h, w = sized[0].depth.shape[-2:]
+    assert (h % 32, w % 32) == (0, 0)
+    assert w > h
+
+
+def test_seeds_differ_and_budgets_are_values(data):
+    two = replace(BUDGETS["tiny"], seeds=2)
+    assert Comparison(data / "new", two, ("lr", "deep3d")).todo() == [
+        ("lr", 0),
+        ("deep3d", 0),
+        ("lr", 1),
+        ("deep3d", 1),
+    ]
