@@ -4,13 +4,13 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from cyclopean import augmentation, checkpoint, predictor, training
 from cyclopean.comparison.rows import ROWS, Rig, Row
@@ -21,7 +21,7 @@ from cyclopean.methods.base import Method
 from cyclopean.metrics import align_median, boundary_f1, countable, depth_errors, near_boundaries, to_depth
 from cyclopean.run import Run
 from cyclopean.sample import Sample
-from cyclopean.worlds.folder import Order, write
+from cyclopean.worlds.folder import Order, missing, write
 
 BASELINE, FIELD_OF_VIEW = 0.54, 70.0  # metres and degrees: one rig for all scenes, as in KITTI, so that depth is metric
 NEAR, NEAREST, FAR = 0.1, 0.05, 80.0  # metres: truth that counts, and what predictions are clipped to
@@ -29,6 +29,14 @@ TRAINING_SEED, HELD_OUT_SEED = 20_000_000, 30_000_000
 DONE = "result.json"
 
 Judge = Callable[[Method], dict[str, float]]
+
+
+class Samples(Protocol):
+    """A data set with true depth, items of batch 1."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...
 
 
 @dataclass(frozen=True)
@@ -64,26 +72,26 @@ class Comparison:
     out: Path
     budget: Budget
     rows: Sequence[str]
-    real: Mapping[str, Dataset[Sample]] = field(default_factory=dict)
+    real: Mapping[str, Samples] = field(default_factory=dict)
     accelerator: str = "auto"
     workers: int = 2
 
     def data(self) -> Iterator[int]:
         """Renders what is missing of the training and the held-out streets; yields as items land."""
-        for name, seed, count in (
-            ("train", TRAINING_SEED, self.budget.scenes),
-            ("held-out", HELD_OUT_SEED, self.budget.held_out),
-        ):
-            order = Order(
-                ("street",),
-                "stereo",
-                seed,
-                count,
-                self.budget.size,
-                baseline=BASELINE,
-                field_of_view=FIELD_OF_VIEW,
-            )
-            yield from write(order, self.out / "data" / name, self.workers)
+        for folder, order in self._orders().items():
+            yield from write(order, folder, self.workers)
+
+    def missing(self) -> int:
+        """How many scenes are not rendered yet."""
+        return sum(len(missing(order, folder)) for folder, order in self._orders().items())
+
+    def _orders(self) -> dict[Path, Order]:
+        b = self.budget
+        streets = partial(Order, ("street",), "stereo", size=b.size, baseline=BASELINE, field_of_view=FIELD_OF_VIEW)
+        return {
+            self.out / "data" / "train": streets(seed=TRAINING_SEED, count=b.scenes),
+            self.out / "data" / "held-out": streets(seed=HELD_OUT_SEED, count=b.held_out),
+        }
 
     def todo(self) -> list[tuple[str, int]]:
         """(row, seed) of what is not done yet, cheapest first: one seed of every row, then the next."""
@@ -119,9 +127,9 @@ class Comparison:
             "torch": torch.__version__,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{DONE}.partial"
-        partial.write_text(json.dumps(result, indent=1))
-        partial.replace(folder / DONE)
+        unfinished = folder / f".{DONE}.partial"
+        unfinished.write_text(json.dumps(result, indent=1))
+        unfinished.replace(folder / DONE)
         return result
 
     def _trained(self, row: Row, folder: Path, seed: int, course: "Course") -> Method:
@@ -172,14 +180,14 @@ def rig() -> Rig:
 
 
 @dataclass(frozen=True)
-class Sized(Dataset[Sample]):
+class Sized:
     """Photographs at about the pixels of `size` and in their own shape, with truth at that size."""
 
-    data: Dataset[Sample]
+    data: Samples
     size: tuple[int, int]
 
     def __len__(self) -> int:
-        return len(self.data)  # type: ignore[arg-type]
+        return len(self.data)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.data[index]
@@ -188,12 +196,12 @@ class Sized(Dataset[Sample]):
 
 
 @torch.no_grad()
-def judged(row: Row, method: Method, data: Dataset[Sample]) -> dict[str, float]:
+def judged(row: Row, method: Method, data: Samples) -> dict[str, float]:
     """Means over images: metric figures, AbsRel after median alignment, AbsRel near discontinuities, F1 of contours."""
     device = next(method.parameters()).device
     method.eval()
     found: dict[str, list[float]] = {}
-    for index in range(len(data)):  # type: ignore[arg-type]
+    for index in range(len(data)):
         sample = data[index].to(device)
         rho = row.predict(method, sample).float().cpu()
         for name, value in figures(rho, sample.depth.cpu()).items():
