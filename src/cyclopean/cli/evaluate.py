@@ -1,35 +1,74 @@
-"""`cyclopean evaluate`: models beside trivial guesses on data with true depth."""
+"""`cyclopean evaluate`: models and predictions beside trivial guesses on data with true depth, by a named protocol."""
 
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from cyclopean.evaluation import Candidate, Result, Truths
+    from cyclopean.evaluation import Candidate, Protocol, Result, Truths
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Depth that other programs made."""
+
+    predictions: str = ""
+    """Folders of .npy or 16-bit .png files (also .npz, .exr, .pfm), or single .npy files of all maps (such as
+    Monodepth's disparities.npy), comma-separated. They may have a size of their own."""
+    kind: str = ""
+    """What their numbers are: disparity (fraction of the width, as Monodepth's arrays), disparity_px (pixels of the
+    map's own width), inverse_depth, or depth."""
+    unit: str = "m"
+    """m: depth is metres, or a disparity that the rig of the data turns into metres; relative: up to scale."""
+    per_unit: float = 1.0
+    """Counts of one unit: 256 for KITTI's 16-bit pictures, 1000 for millimetres."""
+    baseline: float | None = None
+    """Metres, for disparities of data without a pair (Monodepth on Make3D: 0.22)."""
+    focal: float | None = None
+    """Image widths, with --baseline: of the camera that the predictions assume (Monodepth on Make3D: 1.1045)."""
+    in_order: bool = False
+    """Files belong to the items one after the other, sorted; else they are named as the pictures are."""
+    covers: str = "picture"
+    """What a map shows: the whole picture, or the protocol's crop alone."""
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure models against true depth, beside guesses that look at no picture.
+    """Measure models against true depth, beside guesses that look at no picture; or compare two measurements.
 
-    Prints one table per data set: figures as predicted (metric models only), after median alignment, and after the
-    least squares of inverse depth; see docs/data.md for the data sets.
+    Prints a table for each data set. open-1: figures as predicted (metric models only), after median alignment, and
+    after the least squares of inverse depth. Other protocols show none, one factor for the set, median and least
+    squares side by side, by distance and at edges. See docs/evaluation.md, and docs/data.md for the data sets.
     """
 
     data: str = ""
     """KIND:PATH or PATH (a folder of rendered worlds or stereo pairs with depth), comma-separated. KIND: folder,
-    traced, middlebury, seven_scenes, kitti_object, or motorcycle (no path)."""
-    model: str = "general"
-    """Model name, model folder, folder of depth files, or Hub id, comma-separated; none for the guesses alone."""
+    traced, middlebury, seven_scenes, kitti_object, motorcycle (no path), or another of docs/data.md."""
+    protocol: str = "open-1"
+    """How to judge, comma-separated: open-1, kitti-eigen-raw, kitti-eigen-improved, kitti-eigen-clamped, kitti-2015,
+    make3d-c1, middlebury, nyu, worlds."""
+    model: str = ""
+    """Model name, model folder, folder of depth files, or Hub id, comma-separated; none for the guesses alone. Without
+    it, general, or what --predictions names. With --compare: the model of A and the one of B."""
+    elsewhere: Elsewhere = Elsewhere()
+    factor: float | None = None
+    """What depth is multiplied with under the alignment "factor" (Monodepth2's stereo models: 5.4); without it, fitted
+    on the set."""
+    compare: tuple[Path, Path] | None = None
+    """A.json B.json of --json: which images, distances and alignment explain their difference. Needs no --data."""
+    alignment: str | None = None
+    """With --compare: the alignment that orders the images."""
     flip_average: bool = False
     """Average with the mirrored picture, as `predict --flip-average` does (Monodepth's post-processing)."""
     device: str = "cpu"
     """Where models run, such as cuda."""
+    alone: bool = False
+    """Leave the guesses out (they read the data once more)."""
     training_mean: str | None = None
     """The training set's mean inverse depth as a further guess: a .npy made by --save-mean, or KIND:PATH to average."""
     save_mean: Path | None = None
@@ -38,6 +77,8 @@ class Evaluate:
     """Where to write all figures, image by image, with what is needed to repeat them."""
     markdown: Path | None = None
     """Where to write the tables for a page."""
+    latex: Path | None = None
+    """Where to write the tables for a paper (booktabs)."""
     limit: int | None = None
     """Judge only the first so many items of each data set."""
     seed: int = 0
@@ -46,29 +87,116 @@ class Evaluate:
 
 def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
-    run(parse(Evaluate, arguments, "cyclopean evaluate"))
-    return 0
+    return run(parse(Evaluate, arguments, "cyclopean evaluate"))
 
 
-def run(options: Evaluate) -> None:
-    """Everything is opened before anything is measured, so that a wrong name costs no time."""
+def run(options: Evaluate) -> int:
+    """Everything is opened before anything is measured, so that a wrong name costs no time.
+
+    Images that cannot be read or judged are named and left out, the rest goes on; the exit code is then 2.
+    """
+    for path in (options.json, options.markdown, options.latex, options.save_mean):
+        _writable(path)
+    if options.compare is not None:
+        return _compare(options.compare, options)
+    _check(options)
+    from cyclopean import evaluation
+
+    variants = [v for name in _names(options.protocol) for v in evaluation.named_protocol(name)]
+    sets = {name: _open(name) for name in _names(options.data)}
+    candidates = [_candidate(name, options) for name in _models(options)]
+    guesses = [] if options.alone else evaluation.guesses() + _training_mean(options)
+    results = []
+    for name, data in sets.items():
+        own = [] if options.alone else _own_mean(name, data, options)
+        results += _judge(name, data, [*guesses, *own, *candidates, *_given(options, data)], variants, options)
+    _report(results, options)
+    return _tell_failures(results)
+
+
+def _check(options: Evaluate) -> None:
+    given = options.elsewhere
     if not options.data:
         raise InputError("no data was given; name it with --data KIND:PATH, such as --data motorcycle.")
-    for path in (options.json, options.markdown, options.save_mean):
-        _writable(path)
     if options.save_mean and options.training_mean is None:
         raise InputError("--save-mean has nothing to store; name the training set with --training-mean.")
     if options.limit is not None and options.limit < 1:
         raise InputError(f"--limit is {options.limit}; it needs a number of items above 0.")
-    sets = {name: _open(name) for name in _names(options.data)}
+    if options.factor is not None and not options.factor > 0:
+        raise InputError(f"--factor is {options.factor:g}; it needs a number above 0.")
+    if options.alone and options.training_mean is not None:
+        raise InputError("--alone leaves the guesses out and --training-mean asks for one; give one of them.")
+    if given.predictions and not given.kind:
+        raise InputError("--predictions needs --kind: disparity, disparity_px, inverse_depth or depth.")
+    if not given.predictions and given != Elsewhere():
+        raise InputError("--kind, --unit and the like say what --predictions are; name those too.")
+
+
+def _judge(
+    name: str, data: "Truths", rows: "list[Candidate]", variants: "Sequence[Protocol]", options: Evaluate
+) -> "list[Result]":
     from cyclopean import evaluation
 
-    candidates = [_candidate(name, options) for name in _names(options.model) if name != "none"]
-    guesses = evaluation.guesses() + _training_mean(options)
-    results = [_judge(name, data, guesses, candidates, options) for name, data in sets.items()]
+    indices = _chosen(data, options)
+    candidates = [row for row in rows if not row.trivial]
+    factors = _factors(candidates, data, indices, variants, options)
+    judged = evaluation.evaluate_variants(rows, data, _shown(indices, name), variants, factors)
+    results = []
+    for protocol, (measured, counts) in zip(variants, judged, strict=True):
+        if not measured:
+            raise _nothing(name, protocol, counts.failed)
+        far = (protocol.far,) if protocol.far else tuple(sorted({data.far(i) for i in indices}))
+        summary = tuple(evaluation.summarise(measured, rows, options.seed))
+        fitted = options.factor is None
+        result = evaluation.Result(name, protocol, far, summary, tuple(measured), counts, options.seed)
+        results.append(replace(result, factors=factors, fitted=fitted))
+    return results
+
+
+def _chosen(data: "Truths", options: Evaluate) -> list[int]:
+    return list(range(min(len(data), options.limit or len(data))))
+
+
+def _own_mean(name: str, data: "Truths", options: Evaluate) -> "list[Candidate]":
+    """The mean of all other images of the set, where there are others."""
+    from cyclopean import evaluation
+
+    indices = _chosen(data, options)
+    return [evaluation.leave_one_out(data, _shown(indices, f"{name}: mean"))] if len(indices) > 1 else []
+
+
+def _factors(
+    candidates: "list[Candidate]",
+    data: "Truths",
+    indices: list[int],
+    variants: "Sequence[Protocol]",
+    options: Evaluate,
+) -> dict[str, float]:
+    """The given factor, or one fitted on each set where a protocol asks for it."""
+    from cyclopean import evaluation
+
+    if options.factor is not None:
+        return {candidate.name: options.factor for candidate in candidates}
+    asking = [variant for variant in variants if variant.side_by_side]
+    return evaluation.fitted_factors(candidates, data, indices, asking[0]) if asking else {}
+
+
+def _nothing(name: str, protocol: "Protocol", failed: dict[str, str]) -> InputError:
+    if failed:
+        return InputError(
+            f"nothing of {name} could be judged; the first of {len(failed)}: {next(iter(failed.values()))}"
+        )
+    return InputError(f"{name} has no depth within ({protocol.near:g} m, far) to judge by; give data with true depth.")
+
+
+def _report(results: "list[Result]", options: Evaluate) -> None:
+    from cyclopean import evaluation
+
     print("\n\n".join(evaluation.text(result) for result in results))
     if options.markdown:
         _write(options.markdown, "\n".join(evaluation.markdown(result) for result in results))
+    if options.latex:
+        _write(options.latex, "\n".join(evaluation.latex(result) for result in results))
     if options.json:
         import json
 
@@ -76,23 +204,58 @@ def run(options: Evaluate) -> None:
         _write(options.json, json.dumps(evaluation.as_json(results, command), indent=1) + "\n")
 
 
-def _judge(
-    name: str, data: "Truths", guesses: "list[Candidate]", candidates: "list[Candidate]", options: Evaluate
-) -> "Result":
+def _tell_failures(results: "list[Result]") -> int:
+    failed = {name: reason for result in results for name, reason in result.counts.failed.items()}
+    for reason in list(failed.values())[:5]:
+        print(f"cyclopean evaluate: {reason}", file=sys.stderr)
+    if failed:
+        print(f"cyclopean evaluate: images left out of every row: {len(failed)}.", file=sys.stderr)
+    return 2 if failed else 0
+
+
+def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
+    if options.data or options.elsewhere != Elsewhere():
+        raise InputError("--compare reads two results and measures nothing; leave --data and --predictions out.")
+    from cyclopean.evaluation import compare
+
+    a, b = (compare.load(path) for path in files)
+    models = _names(options.model) if options.model else []
+    if len(models) > 2:
+        raise InputError(f"--compare sets one model beside another, {len(models)} were named; give --model A,B.")
+    found = compare.compare(a, b, models, options.alignment, options.seed)
+    pages = [compare.tables(comparison) for comparison in found]
+    print("\n\n".join("\n".join(about) + "\n\n" + "\n\n".join(t.plain() for t in page) for about, page in pages))
+    if options.markdown:
+        text = [
+            "\n".join(f"- {s}" for s in about) + "\n\n" + "\n\n".join(t.markdown() for t in p) for about, p in pages
+        ]
+        _write(options.markdown, "\n\n".join(text) + "\n")
+    if options.latex:
+        text = ["\n".join(f"% {s}" for s in about) + "\n" + "\n\n".join(t.latex() for t in p) for about, p in pages]
+        _write(options.latex, "\n\n".join(text) + "\n")
+    if options.json:
+        import json
+
+        _write(options.json, json.dumps(compare.as_json(found), indent=1) + "\n")
+    return 0
+
+
+def _models(options: Evaluate) -> list[str]:
+    if not options.model:
+        return [] if options.elsewhere.predictions else ["general"]
+    return [name for name in _names(options.model) if name != "none"]
+
+
+def _given(options: Evaluate, data: "Truths") -> "list[Candidate]":
+    """The predictions made elsewhere."""
+    given = options.elsewhere
+    if not given.predictions:
+        return []
     from cyclopean import evaluation
 
-    indices = list(range(min(len(data), options.limit or len(data))))
-    others = [evaluation.leave_one_out(data, _shown(indices, f"{name}: mean"))] if len(indices) > 1 else []
-    rows = guesses + others + candidates
-    protocol = evaluation.Protocol()
-    measured, counts = evaluation.evaluate(rows, data, _shown(indices, name), protocol)
-    if not measured:
-        raise InputError(
-            f"{name} has no depth within ({protocol.near:g} m, far) to judge by; give data with true depth."
-        )
-    far = tuple(sorted({data.far(i) for i in indices}))
-    summary = evaluation.summarise(measured, rows, options.seed)
-    return evaluation.Result(name, protocol, far, tuple(summary), tuple(measured), counts, options.seed)
+    said: dict[str, Any] = {key: getattr(given, key) for key in evaluation.Meaning.__dataclass_fields__}
+    meaning = evaluation.Meaning(**said)
+    return [evaluation.read_predictions(path, meaning, data, given.in_order) for path in _names(given.predictions)]
 
 
 def _candidate(name: str, options: Evaluate) -> "Candidate":

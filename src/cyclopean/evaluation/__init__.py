@@ -8,10 +8,13 @@ from cyclopean.evaluation.measure import Band as Band
 from cyclopean.evaluation.measure import Measured as Measured
 from cyclopean.evaluation.measure import judge as judge
 from cyclopean.evaluation.models import candidate as candidate
+from cyclopean.evaluation.predictions import KINDS as KINDS
+from cyclopean.evaluation.predictions import Meaning as Meaning
+from cyclopean.evaluation.predictions import read_predictions as read_predictions
 from cyclopean.evaluation.protocols import PROTOCOLS as PROTOCOLS
 from cyclopean.evaluation.protocols import Alignment as Alignment
 from cyclopean.evaluation.protocols import Protocol as Protocol
-from cyclopean.evaluation.protocols import protocols as protocols
+from cyclopean.evaluation.protocols import named_protocol as named_protocol
 from cyclopean.evaluation.summary import Row as Row
 from cyclopean.evaluation.summary import summarise as summarise
 from cyclopean.evaluation.tables import Result as Result

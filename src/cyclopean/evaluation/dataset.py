@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.measure import Map, Measured, Scene, census, judge_map, resized, scene
+from cyclopean.evaluation.measure import Measured, Scene, census, inside_crop, judge_map, scene
 from cyclopean.evaluation.protocols import Protocol
 from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.metrics import median_scale, to_depth
 from cyclopean.sample import Sample
 
+AnyMap = Float[Tensor, "1 1 _ _"]  # sizes differ between candidates
 FITTED_ON = 100  # images at most; evenly spaced
 
 
@@ -61,8 +64,9 @@ def evaluate_variants(
             _fail(tallies, f"item {index}", error)
             continue
         try:
-            predicted = [(candidate, candidate.of(index, sample)) for candidate in candidates]
             scenes = [scene(sample, data.far(index), tally.protocol) for tally in tallies]
+            some = any(len(here.index) for here in scenes)
+            predicted = [(candidate, candidate.of(index, sample)) for candidate in candidates] if some else []
             results = [_judged(predicted, here, factors or {}) for here in scenes]
         except InputError as error:
             _fail(tallies, sample.name[0], error)
@@ -120,7 +124,7 @@ class _Tally:
         return Counts(**self.numbers, left_out=tuple(self.left_out), failed=self.failed)
 
 
-def _judged(predicted: Iterable[tuple[Candidate, Map]], here: Scene, factors: Mapping[str, float]) -> list[Measured]:
+def _judged(predicted: Iterable[tuple[Candidate, AnyMap]], here: Scene, factors: Mapping[str, float]) -> list[Measured]:
     if not len(here.index):
         return []
     return [m for candidate, rho in predicted for m in judge_map(candidate, rho, here, factors.get(candidate.name))]
@@ -135,7 +139,7 @@ def _scale(candidate: Candidate, index: int, sample: Sample, here: Scene) -> flo
     if not len(here.index):
         return None
     try:
-        rho = here.inside(resized(candidate.of(index, sample), sample, here.protocol)).flatten()[here.index].double()
+        rho = inside_crop(candidate, candidate.of(index, sample), here).flatten()[here.index].double()
     except InputError:
         return None  # counted and named when the image is judged
     scale = median_scale(to_depth(rho), here.truth)

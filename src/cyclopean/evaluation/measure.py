@@ -31,6 +31,7 @@ from cyclopean.sample import Sample
 Map = Float[Tensor, "1 1 h w"]
 Pixels = Float[Tensor, " n"]
 Plane = Float[Tensor, "h w"]
+FARTHEST = 1e6  # stands for infinity where depths are averaged
 DENSE = 0.5  # share of known pixels from which on neighbours tell where boundaries are
 
 
@@ -122,7 +123,7 @@ def judge(
 
 def judge_map(candidate: Candidate, predicted: Map, scene: Scene, factor: float | None = None) -> list[Measured]:
     """As `judge`, for the candidate's inverse depth of the scene, of any size."""
-    plane = scene.inside(resized(predicted, scene.sample, scene.protocol))
+    plane = inside_crop(candidate, predicted, scene)
     inverse = plane.flatten()[scene.index].double()
     name = scene.sample.name[0]
     if not bool(inverse.isfinite().all()):
@@ -163,18 +164,24 @@ def aligner(
     return lambda rho: to_depth(rho) * scale.to(rho.dtype)
 
 
-def resized(inverse_depth: Float[Tensor, "1 1 h2 w2"], sample: Sample, protocol: Protocol) -> Map:
-    """A prediction at the truth's size: bilinear, pixel centres at half integers, of what the protocol says.
+def inside_crop(candidate: Candidate, inverse_depth: Float[Tensor, "1 1 h2 w2"], scene: Scene) -> Plane:
+    """A prediction at the truth's size, inside the crop: bilinear, pixel centres at half integers.
 
-    Averaging disparities and averaging depths differ at every edge: papers that predict disparity resize disparity.
+    Of inverse depth or of depth, as the protocol says: averaging disparities and averaging depths differ at every edge,
+    and papers that predict disparity resize disparity.
     """
-    size = (sample.depth.shape[-2], sample.depth.shape[-1])
+    if candidate.covers == "picture":
+        return scene.inside(_resized(inverse_depth, scene.sample.depth, scene.protocol))
+    return _resized(inverse_depth, scene.inside(scene.sample.depth)[None, None], scene.protocol)[0, 0]
+
+
+def _resized(inverse_depth: Float[Tensor, "1 1 h2 w2"], like: Map, protocol: Protocol) -> Map:
+    size = (like.shape[-2], like.shape[-1])
     if tuple(inverse_depth.shape[-2:]) == size:
         return inverse_depth.float()
     if protocol.resized == "inverse depth":
         return F.interpolate(inverse_depth.float(), size, mode="bilinear", align_corners=False)
-    farthest = 1e6
-    depth = 1 / inverse_depth.float().clamp(min=1 / farthest)
+    depth = 1 / inverse_depth.float().clamp(min=1 / FARTHEST)
     return 1 / F.interpolate(depth, size, mode="bilinear", align_corners=False)
 
 

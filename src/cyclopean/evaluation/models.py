@@ -44,7 +44,7 @@ def depth_files(folder: Path) -> Candidate:
     ambiguity = read_depth(first).ambiguity
 
     def predict(sample: Sample) -> Map:
-        path = _file(folder, sample.name[0])
+        path = existing_file(folder, sample.name[0])
         depth = read_depth(path)
         if depth.ambiguity != ambiguity:
             raise InputError(f"{path} is {depth.ambiguity} and {first} {ambiguity}; judge maps of one kind at a time.")
@@ -61,10 +61,11 @@ def _photo(sample: Sample) -> Photo:
     return Photo(sample.target.image, camera if isinstance(camera, Pinhole) else None, sample.name[0])
 
 
-def _file(folder: Path, name: str) -> Path:
+def existing_file(folder: Path, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> Path:
+    """The depth file of the picture `name`: `family/stem.npy`, `stem.npy` or `stem_disp.npy`, of any suffix given."""
     stem = name.rsplit("/", maxsplit=1)[-1]
     for start in (folder / name, folder / stem, folder / f"{stem}_disp"):
-        for suffix in SUFFIXES:
+        for suffix in suffixes:
             path = start.with_name(start.name + suffix)
             if path.exists():
                 return path

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from cyclopean.errors import unknown_name
-from cyclopean.metrics import Crop, eigen_crop, fal_crop, garg_crop, nyu_crop
+from cyclopean.metrics import Crop, eigen_crop, fal_crop, garg_crop, make3d_crop, nyu_crop
 
 Alignment = Literal["none", "factor", "median", "affine"]
 ALIGNMENTS: tuple[Alignment, ...] = ("none", "factor", "median", "affine")
@@ -26,6 +26,7 @@ CROPS: dict[str, Callable[[tuple[int, int]], Crop]] = {
     "eigen": eigen_crop,
     "fal": fal_crop,
     "nyu": nyu_crop,
+    "make3d": make3d_crop,
 }
 EIGEN = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
 EDGES = ("edge_rel", "edge_f1")
@@ -84,8 +85,8 @@ CLAMPED = Protocol(
 )  # fmt: skip
 
 MAKE3D = Protocol(
-    "make3d-c1", 1e-3, 70.0, nearest=1e-3, side_by_side=ALIGNMENTS, bands=(0.0, 5.0, 10.0, 20.0, 40.0, 70.0),
-    shown=("abs_rel", "sq_rel", "rmse", "log10", "rmse_log10"),
+    "make3d-c1", 1e-3, 70.0, nearest=1e-3, crop="make3d", side_by_side=ALIGNMENTS,
+    bands=(0.0, 5.0, 10.0, 20.0, 40.0, 70.0), shown=("abs_rel", "sq_rel", "rmse", "log10", "rmse_log10"),
 )  # fmt: skip
 
 MIDDLEBURY = Protocol(
@@ -116,7 +117,7 @@ PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
 }
 
 
-def protocols(name: str) -> tuple[Protocol, ...]:
+def named_protocol(name: str) -> tuple[Protocol, ...]:
     """The variants of a named protocol. Raises `InputError` with the nearest name for an unknown one."""
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)

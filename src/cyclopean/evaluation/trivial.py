@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -38,7 +38,8 @@ class Candidate:
     """Something to judge: `predict` gives the inverse depth of a sample's target, of any size.
 
     `ambiguity` says what it leaves open; `trivial` rows are what the others are compared with. `ordered` takes the
-    place of `predict` for arrays that know their items by number only: it is given the item's index too.
+    place of `predict` for arrays that know their items by number only: it is given the item's index too. `covers` says
+    of what a map is: of the whole picture, or of the protocol's crop alone, as Monodepth's of Make3D.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Candidate:
     predict: Callable[[Sample], Map]
     trivial: bool = False
     ordered: Callable[[int, Sample], Map] | None = None
+    covers: Literal["picture", "crop"] = "picture"
 
     def of(self, index: int, sample: Sample) -> Map:
         """The inverse depth of item `index` of a data set, which is `sample`."""

@@ -1,0 +1,161 @@
+"""Predictions made elsewhere: a folder of .npy or 16-bit PNG files, or one array of all maps, and what they mean."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cyclopean.depthmap.formats import READERS
+from cyclopean.errors import InputError, unknown_name
+from cyclopean.evaluation.models import existing_file
+from cyclopean.evaluation.rig import Rig, rig_of
+from cyclopean.evaluation.trivial import Candidate, Truths
+from cyclopean.geometry import Pinhole
+from cyclopean.methods.base import Ambiguity
+from cyclopean.sample import Sample
+
+Map = Float[Tensor, "1 1 h w"]
+KINDS = {
+    "disparity": "a fraction of the image width, as in Monodepth's disparities.npy",
+    "disparity_px": "pixels of the map's own width",
+    "inverse_depth": "1 / depth, as in Monodepth2's disps_*.npy",
+    "depth": "depth",
+}
+
+
+UNITS = ("m", "relative")
+COVERS = ("picture", "crop")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What numbers mean: their kind (see `KINDS`), whether depth is in metres, and how many counts make one unit.
+
+    A disparity becomes metres by the rig of the data, or by `baseline` in metres (with the camera's focal length, or
+    with `focal` in image widths where the predictions assume another camera, as Monodepth did on Make3D). `covers`: of
+    what a map is, the whole picture or the protocol's crop alone.
+    """
+
+    kind: str
+    unit: Literal["m", "relative"] = "m"
+    per_unit: float = 1.0
+    baseline: float | None = None
+    focal: float | None = None
+    covers: Literal["picture", "crop"] = "picture"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown_name("kind of prediction", self.kind, KINDS)
+        if self.unit not in UNITS:
+            raise unknown_name("unit of prediction", self.unit, UNITS)
+        if self.covers not in COVERS:
+            raise unknown_name("part that predictions cover", self.covers, COVERS)
+        for name, value in (("per_unit", self.per_unit), ("baseline", self.baseline), ("focal", self.focal)):
+            if value is not None and not value > 0:
+                raise InputError(f"{name} is {value:g}; it needs a number above 0.")
+
+    def inverse_depth(self, numbers: Float[Tensor, "1 1 h w"], sample: Sample) -> Map:
+        """Numbers of any size as inverse depth of that size; NaN where a depth is not above 0.
+
+        Disparities become fractions of their own width before anything is resized: pixels of a small map are not pixels
+        of the picture.
+        """
+        numbers = numbers / self.per_unit
+        if self.kind == "depth":
+            return torch.where(numbers > 0, 1 / torch.where(numbers > 0, numbers, 1), torch.nan)
+        if self.kind == "inverse_depth":
+            return numbers
+        disparity = numbers / numbers.shape[-1] if self.kind == "disparity_px" else numbers
+        if self.unit == "relative":
+            return disparity
+        rig = self._rig(sample)
+        return (disparity + rig.shift) / rig.factor
+
+    def _rig(self, sample: Sample) -> Rig:
+        if self.baseline is None:
+            rig = rig_of(sample)
+            if rig is None:
+                raise InputError(
+                    f"{sample.name[0]} has no rectified pair to turn disparity into metres; "
+                    "give --baseline, or --unit relative."
+                )
+            return rig
+        camera = sample.target.camera
+        if self.focal is None and not isinstance(camera, Pinhole):
+            raise InputError(f"{sample.name[0]} has no focal length; give --focal, in image widths.")
+        focal = self.focal if self.focal is not None else float(camera.focal[0, 0])  # type: ignore[attr-defined]
+        return Rig(focal * self.baseline, 0.0)
+
+
+def read_predictions(path: Path | str, meaning: Meaning, data: Truths, in_order: bool = False) -> Candidate:
+    """Maps made elsewhere, to be judged on `data`: one .npy of shape (items, height, width), or a folder of files.
+
+    An array, and with `in_order` the sorted files of a folder, belong to the items of `data` one after the other; else
+    files are named as the pictures are. Raises `InputError` if numbers of items differ.
+    """
+    path = Path(path).expanduser()
+    ambiguity: Ambiguity = "metric" if meaning.unit == "m" else "scale"
+    if path.is_file():
+        maps = _stack(path, len(data))
+        return _by_place(path.name, ambiguity, meaning, lambda i: np.asarray(maps[i]))
+    if not path.is_dir():
+        raise InputError(f"{path} does not exist; give a folder of depth files, or a .npy of all maps.")
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in READERS and not p.name.startswith("."))
+    if not files:
+        raise InputError(f"{path} holds no depth files; it needs {', '.join(READERS)}.")
+    if in_order:
+        _same_number(f"{path} holds {len(files)} files", len(files), len(data))
+        return _by_place(f"{path.name}/", ambiguity, meaning, lambda i: _read(files[i]))
+
+    def predict(sample: Sample) -> Map:
+        return meaning.inverse_depth(_map(_read(existing_file(path, sample.name[0], tuple(READERS)))), sample)
+
+    return Candidate(f"{path.name}/", ambiguity, predict, covers=meaning.covers)
+
+
+def _by_place(name: str, ambiguity: Ambiguity, meaning: Meaning, at: Callable[[int], NDArray]) -> Candidate:
+    def nameless(sample: Sample) -> Map:
+        raise InputError(f"{name} knows its maps by their place only; judge it on a whole data set, not {sample.name}.")
+
+    return Candidate(
+        name, ambiguity, nameless, covers=meaning.covers,
+        ordered=lambda index, sample: meaning.inverse_depth(_map(at(index)), sample),
+    )  # fmt: skip
+
+
+def _stack(path: Path, items: int) -> NDArray:
+    """The maps of a .npy, left on disk until they are asked for; axes of one channel are dropped."""
+    try:
+        maps = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as one array of numbers ({str(error).splitlines()[0]}).") from None
+    if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[-1]):
+        maps = maps[:, 0] if maps.shape[1] == 1 else maps[..., 0]
+    if maps.ndim != 3 or maps.dtype.kind not in "fiu":
+        raise InputError(f"{path} holds {maps.dtype} of shape {maps.shape}; it needs numbers (items, height, width).")
+    _same_number(f"{path} holds {len(maps)} maps", len(maps), items)
+    return maps
+
+
+def _same_number(given: str, here: int, items: int) -> None:
+    if here != items:
+        raise InputError(f"{given} and the data {items} items; give one map for each item, in the same order.")
+
+
+def _read(path: Path) -> NDArray:
+    if not path.stat().st_size:
+        raise InputError(f"{path} is empty (0 bytes); write the depth file again.")
+    array = np.squeeze(READERS[path.suffix.lower()](path)[0])
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise InputError(f"{path} holds {array.dtype} of shape {array.shape}; a map is one plane of numbers.")
+    return array
+
+
+def _map(array: NDArray) -> Map:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
