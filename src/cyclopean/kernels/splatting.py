@@ -1,0 +1,72 @@
+"""`splat` in one pass forward and one backward, on the CPU: all channels at once, nothing kept but the results."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BORDERS = ("zeros", "edge", "sphere")  # their numbers inside the loops
+
+
+@cache
+def _numba() -> bool:
+    return find_spec("numba") is not None
+
+
+def fits(image: Tensor, uv: Tensor, weight: Tensor) -> bool:
+    """Whether the loops can take these: on the CPU, all float32 or all float64, and numba is installed."""
+    tensors = (image, uv, weight)
+    same = len({t.dtype for t in tensors}) == 1 and image.dtype in (torch.float32, torch.float64)
+    return same and all(t.device.type == "cpu" for t in tensors) and _numba()
+
+
+class Splat(torch.autograd.Function):
+    """`Splat.apply(image b c h w, uv b h w 2, weight b 1 h w, border)`: the picture and its coverage.
+
+    One item is one thread's work, in the order of its pixels: the result is the same for any number of threads. As many
+    threads as torch has. A pixel whose `uv` is not finite goes nowhere.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        context: Any, image: Tensor, uv: Tensor, weight: Tensor, border: str
+    ) -> tuple[Tensor, Tensor]:
+        image, uv, weight = image.contiguous(), uv.contiguous(), weight.contiguous()
+        picture, coverage = torch.empty_like(image), torch.empty_like(weight)
+        scatter, _ = _loops(image.shape[1])
+        _each_item(scatter, BORDERS.index(border), image, uv, weight, picture, coverage)
+        context.save_for_backward(image, uv, weight, picture, coverage)
+        context.border = BORDERS.index(border)
+        return picture, coverage
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        saved = context.saved_tensors
+        results = [torch.empty_like(t) for t in saved[:3]]
+        _, gather = _loops(saved[0].shape[1])
+        _each_item(gather, context.border, *saved, *(g.contiguous() for g in gradients), *results)
+        return (*results, None)
+
+
+def _loops(channels: int) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Compiled once for each number of channels, and kept on disk."""
+    from cyclopean.kernels import splatting_loops  # numba takes a third of a second to import
+
+    return splatting_loops.loops(channels)
+
+
+def _each_item(loop: Callable[..., None], border: int, *batches: Tensor) -> None:
+    arrays = [batch.detach().numpy() for batch in batches]
+    items = [(border, *(array[n] for array in arrays)) for n in range(len(batches[0]))]
+    threads = min(torch.get_num_threads(), len(items))
+    if threads <= 1:
+        for item in items:
+            loop(*item)
+        return
+    with ThreadPoolExecutor(threads) as pool:  # the loops let go of the interpreter
+        list(pool.map(lambda item: loop(*item), items))
