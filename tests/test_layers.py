@@ -26,6 +26,7 @@ LAYERS = {
     "refocus": 1,
     "worlds": 1,
     "pointcloud": 1,
+    "rebuilding": 1.5,  # above the verbs, losses and networks it is made of
     "data": 2,
     "methods": 2,
     "checkpoint": 3,

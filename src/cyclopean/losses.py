@@ -30,13 +30,33 @@ def pyramid(image: Map, scales: int) -> list[Float[Tensor, "b c _ _"]]:
     return [image, *(F.avg_pool2d(image, 2**s) for s in range(1, scales))]
 
 
-def ssim(x: Map, y: Map) -> Float[Tensor, "b c h2 w2"]:
-    """Structural similarity of 3x3 uniform windows that lie inside the image: two rows and columns fewer than `x`.
+def ssim(x: Map, y: Map, window: int = 3) -> Float[Tensor, "b c h2 w2"]:
+    """Structural similarity of uniform windows that lie inside the image: `window` - 1 rows and columns fewer than `x`.
 
     Monodepth, sec. 3.3 (Wang et al. 2004 with a box window and biased variances).
     """
-    c = x.shape[1]
-    mx, my, xx, yy, xy = F.avg_pool2d(torch.cat([x, y, x * x, y * y, x * y], 1), 3, 1).split(c, 1)
+    return _likeness(F.avg_pool2d(_moments(x, y), window, 1), x.shape[1])
+
+
+def ssim_gaussian(x: Map, y: Map, window: int, deviation: float) -> Map:
+    """`ssim` of Gaussian windows (odd size), zero outside the image: a map as large as `x` (Wang et al. 2004).
+
+    With 7 and 1.5 the default of the spherical view synthesis release, whose paper says a box of 5.
+    """
+    taps = torch.arange(window, dtype=x.dtype, device=x.device) - window // 2
+    taps = (-0.5 * (taps / deviation).square()).exp()
+    taps = (taps / taps.sum()).expand(5 * x.shape[1], 1, 1, -1)
+    across = F.conv2d(_moments(x, y), taps, padding=(0, window // 2), groups=len(taps))
+    means = F.conv2d(across, taps.transpose(2, 3), padding=(window // 2, 0), groups=len(taps))
+    return _likeness(means, x.shape[1])
+
+
+def _moments(x: Map, y: Map) -> Float[Tensor, "b _ h w"]:
+    return torch.cat([x, y, x * x, y * y, x * y], 1)
+
+
+def _likeness(means: Float[Tensor, "b _ h2 w2"], c: int) -> Float[Tensor, "b c h2 w2"]:
+    mx, my, xx, yy, xy = means.split(c, 1)
     sx, sy, covariance = xx - mx * mx, yy - my * my, xy - mx * my
     likeness = (2 * mx * my + C1) * (2 * covariance + C2)
     return likeness / ((mx * mx + my * my + C1) * (sx + sy + C2))
@@ -58,10 +78,25 @@ def photometric(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
     return mixed.mean(1, keepdim=True)
 
 
-def appearance(x: Map, y: Map, weight: Weight) -> Scalar:
-    """Monodepth's Eq. 2: SSIM on whole windows and L1 on pixels, each with its own mean."""
-    structure = weighted_mean(dissimilarity(ssim(x, y)), F.avg_pool2d(weight, 3, 1))
-    return ALPHA * structure + (1 - ALPHA) * weighted_mean((x - y).abs(), weight)
+def appearance(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+    """Monodepth's Eq. 2 per pixel: 0.85 dissimilarity of whole windows, at their middle pixels, + 0.15 |x - y|.
+
+    There are fewer windows than pixels and each term has its own mean; windows weigh more here, so that the plain mean
+    of this map is the paper's.
+    """
+    h, w = x.shape[-2:]
+    structure = dissimilarity(ssim(x, y)).mean(1, keepdim=True) * (ALPHA * h * w / ((h - 2) * (w - 2)))
+    return F.pad(structure, (1, 1, 1, 1)) + (1 - ALPHA) * absolute(x, y)
+
+
+def absolute(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+    """|x - y|, mean over channels."""
+    return (x - y).abs().mean(1, keepdim=True)
+
+
+def squared(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+    """(x - y)², mean over channels."""
+    return (x - y).square().mean(1, keepdim=True)
 
 
 def edge_aware(
@@ -81,6 +116,19 @@ def smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> 
     return weighted_mean(x, across) + weighted_mean(y, down)
 
 
+def proportional_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
+    """`smoothness` of values divided by their image's mean, so that shrinking gains nothing (Monodepth2, Eq. 3)."""
+    return smoothness(values / values.mean((2, 3), keepdim=True), image, weight)
+
+
+def squared_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:  # noqa: ARG001
+    """|d values|² along both axes, values in pixels of `image`'s width, edges or not (Garg et al.: Horn, Schunck)."""
+    pixels = values * values.shape[-1]
+    across = torch.minimum(weight[..., 1:], weight[..., :-1])
+    down = torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
+    return weighted_mean(pixels.diff(dim=3).square(), across) + weighted_mean(pixels.diff(dim=2).square(), down)
+
+
 def gradients(values: Map, weight: Weight, scales: int) -> Scalar:
     """Mean |d values| along both axes at `scales` dyadic steps: of a difference map, it matches gradients.
 
@@ -97,9 +145,14 @@ def gradients(values: Map, weight: Weight, scales: int) -> Scalar:
 
 def berhu(error: Map, weight: Weight) -> Map:
     """|e| up to c, (e² + c²) / 2c beyond it, c a fifth of each item's largest error (Laina et al. 2016, Eq. 1)."""
+    known = torch.where(weight > 0, error.abs(), torch.zeros_like(error))
+    return berhu_beyond(error, 0.2 * known.detach().amax((1, 2, 3), keepdim=True))
+
+
+def berhu_beyond(error: Map, threshold: Float[Tensor, "#b 1 1 1"]) -> Map:
+    """|e| up to `threshold` c, (e² + c²) / 2c beyond it."""
     size = error.abs()
-    known = torch.where(weight > 0, size, torch.zeros_like(size))
-    c = (0.2 * known.detach().amax((1, 2, 3), keepdim=True)).expand_as(size)
+    c = threshold.expand_as(size)
     squared = (size.square() + c.square()) / torch.where(c > 0, 2 * c, torch.ones_like(c))
     return torch.where(size <= c, size, squared)
 

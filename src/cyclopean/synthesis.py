@@ -11,6 +11,7 @@ from torch import Tensor
 from cyclopean import kernels
 from cyclopean.errors import InputError
 from cyclopean.geometry.camera import Border, Uv
+from cyclopean.geometry.sphere import around, even
 
 Image = Float[Tensor, "b c h w"]
 
@@ -21,16 +22,25 @@ def pull(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[
     Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and goes on half a turn away
     past a pole. Spatial transformers, as in Monodepth, sec. 3.1. The half-pixel rule: align_corners=False, here only.
     """
+    return _fetch(image, uv, border, "bilinear")
+
+
+def pull_nearest(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
+    """`pull` of the nearest pixel's colour. It does not change with small moves: its gradient to `uv` is zero."""
+    return _fetch(image, uv, border, "nearest")
+
+
+def _fetch(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border, how: str) -> Float[Tensor, "b c h2 w2"]:
     if border == "sphere":
-        image, uv = _around(image), _uv_around(uv, (image.shape[-2], image.shape[-1]))
-    mode = "border" if border == "edge" else "zeros"
-    return F.grid_sample(image, 2 * uv - 1, mode="bilinear", padding_mode=mode, align_corners=False)
+        image, uv = around(image, 1), _uv_around(uv, (image.shape[-2], image.shape[-1]))
+    padding = "border" if border == "edge" else "zeros"
+    return F.grid_sample(image, 2 * uv - 1, mode=how, padding_mode=padding, align_corners=False)
 
 
 def pull_linearized(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
     """`pull`, linearised: the same value, but d/duv is the central difference fetched at `uv` (Garg et al., Eq. 3)."""
     h, w = image.shape[-2:]
-    wide = _around(image) if border == "sphere" else F.pad(image, (1, 1, 1, 1), mode="replicate")
+    wide = around(image, 1) if border == "sphere" else F.pad(image, (1, 1, 1, 1), mode="replicate")
     du = (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) * (w / 2)
     dv = (wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) * (h / 2)
     here = uv.detach()
@@ -68,11 +78,11 @@ def splat(
 ) -> tuple[Image, Float[Tensor, "b 1 h w"]]:
     """Depth-image-based rendering: push(weight * image) / push(weight), and the coverage push(weight).
 
-    Where coverage is 0 nothing landed: the image is 0 there and a loss must mask it. The spherical paper, sec. 3.2. On a
-    CPU with numba installed it runs in fused loops, several times faster; `splat_plain` is the same thing in torch.
+    Where coverage is 0 nothing landed: the image is 0 there and a loss must mask it. The spherical paper, sec. 3.2.
+    On a CPU with numba installed it runs in fused loops, several times faster; `splat_plain` is the same in torch.
     """
     if border == "sphere":
-        _even(image.shape[-1])
+        even(image.shape[-1])
     if kernels.fits(image, uv, weight):
         return kernels.Splat.apply(image, uv, weight, border)
     return splat_plain(image, uv, weight, border)
@@ -156,26 +166,13 @@ def _uv_around(uv: Float[Tensor, "b h w 2"], size: tuple[int, int]) -> Float[Ten
     return (_fold(uv) * extent + 1) / (extent + 2)
 
 
-def _around(image: Image) -> Float[Tensor, "b c h2 w2"]:
-    """A panorama with one pixel more on every side: across the seam, and past the poles half a turn away."""
-    w = _even(image.shape[-1])
-    top, bottom = image[..., :1, :].roll(w // 2, -1), image[..., -1:, :].roll(w // 2, -1)
-    return F.pad(torch.cat([top, image, bottom], -2), (1, 1, 0, 0), mode="circular")
-
-
 def _around_transposed(canvas: Float[Tensor, "b c h2 w2"]) -> Image:
-    """The transpose of `_around`: what fell on the margin goes where the margin was copied from."""
+    """The transpose of `around`: what fell on the margin goes where the margin was copied from."""
     inner = canvas[..., 1:-1].clone()
     inner[..., -1] += canvas[..., 0]
     inner[..., 0] += canvas[..., -1]
-    w = _even(inner.shape[-1])
+    w = even(inner.shape[-1])
     image = inner[..., 1:-1, :].clone()
     image[..., 0, :] += inner[..., 0, :].roll(-(w // 2), -1)
     image[..., -1, :] += inner[..., -1, :].roll(-(w // 2), -1)
     return image
-
-
-def _even(width: int) -> int:
-    if width % 2:
-        raise InputError(f"a panorama needs an even width to go on past its poles, this one has {width}; resize it.")
-    return width

@@ -10,8 +10,12 @@ if TYPE_CHECKING:
 
 METHODS = {
     "deep3d": "cyclopean.methods.deep3d:Deep3d",
+    "garg": "cyclopean.methods.garg:Garg",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",
+    "monodepth2": "cyclopean.methods.monodepth2:Monodepth2",
+    "naive": "cyclopean.methods.naive:Naive",
     "supervised": "cyclopean.methods.supervised:Supervised",
+    "trinocular": "cyclopean.methods.trinocular:Trinocular",
 }
 
 

@@ -1,7 +1,6 @@
 """Monodepth: unsupervised depth with left-right consistency (Godard, Mac Aodha, Brostow, CVPR 2017)."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -9,22 +8,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.errors import InputError
-from cyclopean.geometry import Camera, Pinhole, invert, reproject
-from cyclopean.losses import appearance, item_mean, photometric, pyramid, smoothness, weighted_mean
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision
+from cyclopean.errors import InputError, unknown_name
+from cyclopean.geometry import invert, reproject
+from cyclopean.losses import item_mean, photometric, pyramid
+from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose, source_on_the_right
 from cyclopean.networks import build
+from cyclopean.rebuilding.borders import postprocess  # noqa: F401  (part of the paper)
+from cyclopean.rebuilding.features import features_of
+from cyclopean.rebuilding.heads import rig_unit
+from cyclopean.rebuilding.rules import Rules, rules_of
+from cyclopean.rebuilding.sides import Said, Source, baseline
+from cyclopean.rebuilding.terms import channels, how, said, summed, terms
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
-SCALES = 4
-MOST = 0.3  # the largest disparity, a fraction of the image width (sec. 4.1)
 JUDGED = 2  # the scale whose images judge a common factor: a quarter
 MOST_FACTOR = 12.0  # and its inverse: the largest and smallest factor tried
-SMOOTHNESS = 0.1  # alpha_ds at the finest scale, halved from scale to scale
 
-Disparity = Float[Tensor, "b 1 h w"]
+Map = Float[Tensor, "b 1 h w"]
 Scalar = Float[Tensor, ""]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Of how many views the network tells the depth, and how many it is shown."""
+
+    told: int
+    shown: int
+
+
+VARIANTS = {"lr": Variant(2, 1), "no-lr": Variant(1, 1), "stereo": Variant(2, 2)}  # rows of the paper's Table 1
 
 
 class Monodepth(Method):
@@ -34,6 +47,9 @@ class Monodepth(Method):
     image width, d = focal_u * baseline * rho. A model for one rig stores `rig` = (focal_u in image widths, baseline in
     metres) and is metric; without it depth is known up to scale.
 
+    `variant`: "lr"; "no-lr" predicts and rebuilds only the left image (sec. 3.2, Fig. 3); "stereo" is shown both
+    images, when it predicts too (sec. 4.3). `rules` are the paper's unless told otherwise.
+
     Ours, not the paper's: pairs of many rigs and scenes of many sizes, whose disparities no one picture tells. With
     `factors` > 1 each pair's disparities are multiplied by the common factor, of so many between 1/12 and 12 and then
     as many around the best, that rebuilds its left image best; the network is left to learn their proportions.
@@ -41,13 +57,22 @@ class Monodepth(Method):
 
     name: ClassVar[str] = "monodepth"
 
-    def __init__(
-        self, network: str = "vgg", width: float = 1.0, rig: Sequence[float] | None = None, factors: int = 1
+    def __init__(  # noqa: PLR0917
+        self,
+        network: str = "vgg",
+        width: float = 1.0,
+        rig: Sequence[float] | None = None,
+        factors: int = 1,
+        variant: str = "lr",
+        rules: Rules | Mapping[str, Any] = Rules(),  # noqa: B008
     ) -> None:
         super().__init__()
         if factors > 1 and rig is not None:
             raise InputError("monodepth for one rig learns metric depth and has no free factor; drop rig or factors.")
-        self.network = build(network, width, 2)
+        if variant not in VARIANTS:
+            raise unknown_name("variant", variant, VARIANTS)
+        self._variant, self._rules = VARIANTS[variant], rules_of(rules)
+        self.network = build(network, width, self._variant.told * channels(self._rules), 3 * self._variant.shown)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
         self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
         self._arguments: dict[str, Any] = {
@@ -55,127 +80,72 @@ class Monodepth(Method):
             "width": width,
             "rig": None if rig is None else list(rig),
             "factors": factors,
+            "variant": variant,
+            "rules": self._rules.config(),
         }
-        self._unit = 1.0 if rig is None else math.prod(rig)
+        self._features = features_of(self._rules.features, self.network)
+        self._unit = rig_unit(how(self._rules).head, rig)
 
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
 
-    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        left, right = self._disparities(target.seen)[0].split(1, 1)
-        return Prediction(left / self._unit, extras={"disparity_left": left, "disparity_right": right})
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
+        nearness = [side.nearness[0] for side in self._said(target, sources)]
+        extras = {f"disparity_{name}": x for name, x in zip(("left", "right"), nearness, strict=False)}
+        return Prediction(nearness[0] / self._unit, extras=extras)
 
     def losses(self, sample: Sample) -> dict[str, Scalar]:
-        left, right = sample.target, _right_of(sample)
-        disparities = [d.split(1, 1) for d in self._disparities(left.seen)]
+        left, right = sample.target, source_on_the_right("monodepth", sample)
+        both = self._said(left, sample.sources)
         with full_precision(left.image):
-            right_from_left = _pose(right)
-            left_from_right = invert(right_from_left)
-            sides = [
-                (_Side(left.camera, *here, d_left), _Side(right.camera, *there, d_right))
-                for here, there, (d_left, d_right) in zip(_levels(left), _levels(right), disparities, strict=True)
-            ]
+            there = known_pose("monodepth", right)
             if (n := self._arguments["factors"]) > 1:
-                factor = _best_factor(*sides[JUDGED], right_from_left, n)
-                sides = [(here.times(factor), there.times(factor)) for here, there in sides]
-            total = {name: left.image.new_zeros(()) for name in ("appearance", "smoothness", "consistency")}
-            for s, (here, there) in enumerate(sides):
-                for terms in (_terms(here, there, right_from_left, s), _terms(there, here, left_from_right, s)):
-                    total = {name: total[name] + terms[name] for name in total}
-        return total
+                unit = how(self._rules).head.unit(left.camera, baseline(there))
+                factor = _best_factor(left, right, both[0].nearness[JUDGED] / unit[:, None, None, None], n)
+                both = [_times(side, factor) for side in both]
+            towards = Source(right, there, both[1] if len(both) > 1 else None)
+            found = [terms(left, both[0], [towards], self._rules, self._features)]
+            if len(both) > 1:
+                back = Source(left, invert(there), both[0])
+                found.append(terms(right, both[1], [back], self._rules, self._features))
+            return summed(found)
 
-    def _disparities(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b 2 _ _"]]:
-        return [MOST * raw.float().sigmoid() for raw in self.network(image)]
+    def _said(self, target: View, sources: tuple[View, ...]) -> list[Said]:
+        """Of the left view, and of the right one if it is told."""
+        if self._variant.shown == 1:
+            raws = self.network(target.seen)
+        elif len(sources) == 1:
+            raws = self.network(torch.cat([target.seen, sources[0].seen], 1))
+        else:
+            raise InputError("this model looks at two pictures, left and right; give it both, or another model.")
+        sides = [raw.chunk(self._variant.told, 1) for raw in raws]
+        return [said(side, self._rules) for side in zip(*sides, strict=True)]
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One of the two images at one scale: its camera, colours, weights and own disparity."""
-
-    camera: Camera
-    image: Float[Tensor, "b 3 h w"]
-    weight: Float[Tensor, "b 1 h w"]
-    disparity: Disparity
-
-    def times(self, factor: Float[Tensor, " b"]) -> "_Side":
-        """With its disparities multiplied."""
-        return replace(self, disparity=self.disparity * factor[:, None, None, None])
+def _times(side: Said, factor: Float[Tensor, " b"]) -> Said:
+    """With its disparities multiplied."""
+    return replace(side, nearness=tuple(x * factor[:, None, None, None] for x in side.nearness))
 
 
 @torch.no_grad()
-def _best_factor(own: _Side, other: _Side, other_from_own: Float[Tensor, "b 4 4"], n: int) -> Float[Tensor, " b"]:
-    """For each pair the factor of its disparities that rebuilds `own` best: a coarse search, then a finer one."""
-    best = own.disparity.new_ones(len(own.disparity))
-    reach = MOST_FACTOR
+def _best_factor(left: View, right: View, rho: Map, n: int) -> Float[Tensor, " b"]:
+    """For each pair the factor of its inverse depth that rebuilds the left image best: a coarse search, a finer one."""
+    best, reach = rho.new_ones(len(rho)), MOST_FACTOR
+    ours, theirs, weights = (
+        pyramid(x, JUDGED + 1)[JUDGED] for x in (left.image, right.image, left.valid.to(left.image.dtype))
+    )
     for _ in range(2):
         tried = torch.logspace(-1, 1, n, base=reach, device=best.device)[:, None] * best
-        errors = torch.stack([_rebuilding_error(own.times(factor), other, other_from_own) for factor in tried])
-        best = tried.gather(0, errors.argmin(0)[None])[0]
+        scaled = (rho * factor[:, None, None, None] for factor in tried)
+        errors = [item_mean(_error(x, (left, right), ours, theirs), weights).flatten() for x in scaled]
+        best = tried.gather(0, torch.stack(errors).argmin(0)[None])[0]
         reach = reach ** (2 / (n - 1))
     return best
 
 
-def _rebuilding_error(own: _Side, other: _Side, other_from_own: Float[Tensor, "b 4 4"]) -> Float[Tensor, " b"]:
-    """Of each item, over what lands inside the other image; what lands outside counts as a mean error of 1/2."""
-    landing = reproject(_inverse_depth(own, other_from_own), own.camera, other_from_own, other.camera)
-    error = photometric(pull(other.image, landing.uv, "edge"), own.image)
-    error = torch.where(landing.valid, error, torch.full_like(error, 0.5))
-    return item_mean(error, own.weight).flatten()
-
-
-def _terms(own: _Side, other: _Side, other_from_own: Float[Tensor, "b 4 4"], scale: int) -> dict[str, Scalar]:
-    """Eq. 2, 3 and 4 for one image at one scale. What lands outside is compared with black, as in the paper."""
-    uv = reproject(_inverse_depth(own, other_from_own), own.camera, other_from_own, other.camera).uv
-    rebuilt, theirs = pull(other.image, uv, "zeros"), pull(other.disparity, uv, "zeros")
-    return {
-        "appearance": appearance(rebuilt, own.image, own.weight),
-        "smoothness": SMOOTHNESS / 2**scale * smoothness(own.disparity, own.image, own.weight),
-        "consistency": weighted_mean((theirs - own.disparity).abs(), own.weight),
-    }
-
-
-def _inverse_depth(side: _Side, other_from_own: Float[Tensor, "b 4 4"]) -> Disparity:
-    """rho = d / (focal_u * baseline)."""
-    assert isinstance(side.camera, Pinhole)
-    baseline = other_from_own[:, 0, 3].abs()
-    return side.disparity / (side.camera.focal[:, 0] * baseline)[:, None, None, None]
-
-
-def _levels(view: View) -> Iterable[tuple[Tensor, Tensor]]:
-    """Image and weights at every scale, finest first."""
-    return zip(pyramid(view.image, SCALES), pyramid(view.valid.to(view.image.dtype), SCALES), strict=True)
-
-
-def _right_of(sample: Sample) -> View:
-    """The source, after checking that it is what the right-aligned head is for."""
-    if len(sample.sources) != 1:
-        raise InputError(
-            f"monodepth learns from stereo pairs and was given {len(sample.sources)} sources; use a stereo folder."
-        )
-    right = sample.sources[0]
-    if not isinstance(sample.target.camera, Pinhole) or not isinstance(right.camera, Pinhole):
-        raise InputError("monodepth needs pinhole cameras; panoramas need another method.")
-    if not bool((_pose(right)[:, 0, 3] < 0).all()):
-        raise InputError("monodepth needs its source to the right of the target (t_x < 0); swap left and right.")
-    return right
-
-
-def _pose(source: View) -> Float[Tensor, "b 4 4"]:
-    if source.from_target is None:
-        raise InputError("monodepth needs the pose of the right camera; give the pair a calibration.")
-    return source.from_target
-
-
-def postprocess(disparity: Disparity, flipped_back: Disparity) -> Disparity:
-    """Averages a disparity with the one of the flipped image, flipped back; each alone at the border it sees well.
-
-    `flipped_back` within 5 % of the left border, `disparity` within 5 % of the right one, ramps to 10 %. The columns
-    are those of the text and the release, not of the supplement's formula, whose weights sum to 1.5 at the borders.
-    """
-    j = torch.linspace(0, 1, disparity.shape[-1], dtype=disparity.dtype, device=disparity.device)
-    left, right = _ramp(j), _ramp(1 - j)
-    return right * disparity + left * flipped_back + (1 - left - right) * (disparity + flipped_back) / 2
-
-
-def _ramp(j: Float[Tensor, " w"]) -> Float[Tensor, " w"]:
-    return 1 - (20 * (j - 0.05)).clamp(0, 1)
+def _error(rho: Map, views: tuple[View, View], ours: Tensor, theirs: Tensor) -> Map:
+    """Of the left image rebuilt; what lands outside the right one counts as a mean error of 1/2."""
+    left, right = views
+    landing = reproject(rho, left.camera, known_pose("monodepth", right), right.camera)
+    error = photometric(pull(theirs, landing.uv, "edge"), ours)
+    return torch.where(landing.valid, error, torch.full_like(error, 0.5))

@@ -1,7 +1,7 @@
 """Images in, tensors out. Networks know neither cameras nor losses.
 
-A dense network maps an image `b 3 h w` to four raw head outputs (before any bounding), finest first:
-`b outputs h/2^s w/2^s`. Sizes must be multiples of its `multiple`.
+A dense network maps an image `b 3 h w` (or two, `b 6 h w`) to four raw head outputs (before any bounding), finest
+first: `b outputs h/2^s w/2^s`. Sizes must be multiples of its `multiple`.
 """
 
 import importlib
@@ -16,6 +16,10 @@ NETWORKS = {
     "vgg": "cyclopean.networks.vgg:Vgg",
     "compact": "cyclopean.networks.compact:Compact",
     "mobile": "cyclopean.networks.mobile:Mobile",
+    "resnet18": "cyclopean.networks.resnet:resnet18",
+    "resnet50": "cyclopean.networks.resnet:resnet50",
+    "resnet50-elu": "cyclopean.networks.resnet_elu:ResnetElu",
+    "resnet50-elu-projected": "cyclopean.networks.resnet_elu:projected",
 }
 
 
@@ -24,14 +28,21 @@ class Dense(Protocol):
 
     multiple: int
 
-    def __call__(self, image: Float[Tensor, "b 3 h w"], /) -> list[Tensor]:
+    def __call__(self, image: Float[Tensor, "b c h w"], /) -> list[Tensor]:
         """Raw head outputs at scales 1, 1/2, 1/4, 1/8."""
         ...
 
+    def features(self, image: Float[Tensor, "b c h w"], /) -> list[Tensor]:
+        """What the first layers say, at 1/2 and 1/4."""
+        ...
 
-def build(network: str, width: float, outputs: int) -> nn.Module:
-    """The network of that name, a `Dense`: its channels multiplied by `width`, `outputs` channels in each head."""
+
+def build(network: str, width: float, outputs: int, inputs: int = 3) -> nn.Module:
+    """The network of that name, a `Dense`: its channels multiplied by `width`, `outputs` channels in each head.
+
+    `inputs`: 3 for one picture, 6 for two.
+    """
     if network not in NETWORKS:
         raise unknown_name("network", network, NETWORKS)
     module, name = NETWORKS[network].split(":")
-    return getattr(importlib.import_module(module), name)(width, outputs)
+    return getattr(importlib.import_module(module), name)(width, outputs, inputs)

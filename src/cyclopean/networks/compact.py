@@ -19,10 +19,10 @@ class Compact(nn.Module):
 
     multiple = 32
 
-    def __init__(self, width: float = 0.75, outputs: int = 1):
+    def __init__(self, width: float = 0.75, outputs: int = 1, inputs: int = 3):
         super().__init__()
         c = [max(8, 8 * round(n * width / 8)) for n in (24, 48, 96, 192, 384)]
-        self.stem = nn.Conv2d(3, c[0], 5, stride=2, padding=2, padding_mode="replicate")
+        self.stem = nn.Conv2d(inputs, c[0], 5, stride=2, padding=2, padding_mode="replicate")
         self.down = nn.ModuleList(Stage(c[k], c[k + 1]) for k in range(4))
         self.up = nn.ModuleList(Merge(c[k + 1], c[k], c[k]) for k in (3, 2, 1, 0))
         heads = [nn.Conv2d(n, outputs, 3, padding=1, padding_mode="replicate") for n in (c[0], c[0], c[1], c[2])]
@@ -35,7 +35,12 @@ class Compact(nn.Module):
         for head in heads:
             nn.init.normal_(head.weight, std=1e-3)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c h2 w2"]]:
+    def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """What the stem and the first stage say, at 1/2 and 1/4."""
+        half = F.relu(self.stem((image - 0.45) / 0.225))
+        return [half, self.down[0](half)]
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Raw head outputs at full, half, quarter and eighth size."""
         features = [F.relu(self.stem((image - 0.45) / 0.225))]
         for stage in self.down:

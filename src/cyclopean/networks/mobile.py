@@ -27,15 +27,15 @@ class Mobile(nn.Module):
 
     multiple = 32
 
-    def __init__(self, width: float = 1.0, outputs: int = 1):
+    def __init__(self, width: float = 1.0, outputs: int = 1, inputs: int = 3):
         super().__init__()
-        self.encoder = Encoder(width)
+        self.encoder = Encoder(width, inputs)
         skips = [self.encoder.channels[k] for k in KEPT]
         c = [_eights(n * width) for n in DECODER]
         self.bottom = Bottom(skips[-1], c[-1])
         self.up = nn.ModuleList(Merge(c[k + 1], skips[k], c[k]) for k in (3, 2, 1, 0))
         self.refine = nn.ModuleList(Residual(c[k]) if k > 1 else nn.Identity() for k in (3, 2, 1, 0))
-        self.finest = nn.Conv2d(c[0] + 3, c[0], 3, padding=1, padding_mode="replicate")
+        self.finest = nn.Conv2d(c[0] + inputs, c[0], 3, padding=1, padding_mode="replicate")
         self.heads = nn.ModuleList(nn.Conv2d(n, outputs, 1) for n in (c[0], c[0], c[1], c[2]))
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
@@ -44,7 +44,11 @@ class Mobile(nn.Module):
         for head in self.heads:
             nn.init.normal_(head.weight, std=1e-3)  # type: ignore[arg-type]
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c h2 w2"]]:
+    def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """What the encoder's first stages say, at 1/2 and 1/4."""
+        return self.encoder(2 * image - 1)[:2]
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Raw head outputs at full, half, quarter and eighth size."""
         image = 2 * image - 1
         features = self.encoder(image)
@@ -61,11 +65,11 @@ class Mobile(nn.Module):
 class Encoder(nn.Module):
     """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size; `channels` of each stage."""
 
-    def __init__(self, width: float = 1.0):
+    def __init__(self, width: float = 1.0, inputs: int = 3):
         super().__init__()
         self.channels = [_eights(c * width) for _, c, _, _ in STAGES]
         before = _eights(32 * width)
-        self.stem = Folded(3, before, stride=2)
+        self.stem = Folded(inputs, before, stride=2)
         stages = []
         for (expansion, _, repetitions, stride), channels in zip(STAGES, self.channels, strict=True):
             blocks = []
@@ -75,7 +79,7 @@ class Encoder(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+    def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         x, features = F.relu6(self.stem(image)), []
         for k, stage in enumerate(self.stages):
             x = stage(x)

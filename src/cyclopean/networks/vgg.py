@@ -23,30 +23,24 @@ class Vgg(nn.Module):
 
     multiple: ClassVar[int] = 128
 
-    def __init__(self, width: float = 1.0, outputs: int = 2) -> None:
+    def __init__(self, width: float = 1.0, outputs: int = 2, inputs: int = 3) -> None:
         super().__init__()
         down = [max(1, round(width * c)) for c in ENCODER]
         up = [max(1, round(width * c)) for c in DECODER]
-        self.blocks = nn.ModuleList(map(_Block, [3, *down], down, KERNELS))
-        self.stages = nn.ModuleList()  # coarsest first
-        for s in reversed(range(len(up))):
-            below = down[s] if s == len(up) - 1 else up[s + 1]
-            extra = (down[s - 1] if s > 0 else 0) + (outputs if s < HEADS - 1 else 0)
-            self.stages.append(_Stage(below, up[s], extra, outputs if s < HEADS else 0))
-        self.apply(_initialise)
+        self.blocks = nn.ModuleList(map(_Block, [inputs, *down], down, KERNELS))
+        self.stages = stages(down[-1], up, [0, *down[:-1]], outputs)
+        self.apply(initialise)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+    def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
+        """What the first two blocks say, at 1/2 and 1/4."""
+        half = self.blocks[0](image)
+        return [half, self.blocks[1](half)]
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         skips = [image]
         for block in self.blocks:
             skips.append(block(skips[-1]))
-        x, heads = skips.pop(), list[Tensor]()
-        for stage in self.stages:
-            skip = skips.pop()
-            extra = [skip] if skips else []
-            extra += [_twice(MOST * h.sigmoid()) for h in heads[-1:]]
-            x, raw = stage(x, extra)
-            heads += raw
-        return heads[::-1]
+        return decoded(self.stages, skips.pop(), skips[1:])
 
 
 class _Block(nn.Module):
@@ -72,11 +66,32 @@ class _Stage(nn.Module):
         return x, [] if self.head is None else [self.head(x)]
 
 
+def stages(below: int, up: list[int], skips: list[int], outputs: int) -> nn.ModuleList:
+    """The decoder, coarsest stage first: `up[s]` channels at 1/2^s, joined with `skips[s]` of the encoder's."""
+    made = []
+    for s in reversed(range(len(up))):
+        extra = skips[s] + (outputs if s < HEADS - 1 else 0)
+        made.append(_Stage(below, up[s], extra, outputs if s < HEADS else 0))
+        below = up[s]
+    return nn.ModuleList(made)
+
+
+def decoded(stages: nn.ModuleList, x: Float[Tensor, "b c h w"], skips: list[Tensor]) -> list[Tensor]:
+    """Raw heads, finest first. `skips`: the encoder's features at 1/2, 1/4, ... as far as the decoder starts."""
+    heads = list[Tensor]()
+    for stage, skip in zip(stages, [*skips[::-1], None], strict=True):
+        extra = [] if skip is None else [skip]
+        extra += [_twice(MOST * h.sigmoid()) for h in heads[-1:]]
+        x, raw = stage(x, extra)
+        heads += raw
+    return heads[::-1]
+
+
 def _twice(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -28,7 +28,7 @@ def _read(word: str, read: Callable[[str], Any], name: str) -> Any:
         raise ValueError(f"{word!r} is no part of {name}") from error
 
 
-Network = Literal["vgg", "compact", "mobile"]
+Network = Literal["vgg", "compact", "mobile", "resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected"]
 Folders = Annotated[tuple[Path, ...], _listed("FOLDER[,FOLDER]", ",", Path)]
 Names = Annotated[tuple[str, ...], _listed("NAME[,NAME]", ",", str)]
 Size = Annotated[tuple[int, ...], _listed("HEIGHTxWIDTH", "x", int)]

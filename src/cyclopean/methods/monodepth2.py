@@ -1,0 +1,71 @@
+"""Monodepth2 on views whose poses are known, stereo pairs above all (Godard, Mac Aodha, Firman, Brostow, ICCV 2019)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.errors import InputError
+from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose
+from cyclopean.networks import build
+from cyclopean.rebuilding.features import features_of
+from cyclopean.rebuilding.heads import rig_unit
+from cyclopean.rebuilding.rules import Rules, rules_of
+from cyclopean.rebuilding.sides import Source
+from cyclopean.rebuilding.terms import channels, how, said, terms
+from cyclopean.sample import Sample, View
+
+RULES = Rules("range", "linear", "edge", "ssim-reflected", "best+auto", "full", "proportional", 1e-3)
+
+
+class Monodepth2(Method):
+    """Depth of the target only, rebuilt from any number of sources with known poses, through any camera.
+
+    Each pixel is rebuilt by its best source (Eq. 4) unless it looks static (Eq. 5); all scales are enlarged to full
+    size before they are compared (sec. 3.2); smoothness is of inverse depth divided by its mean (Eq. 3). With other
+    `rules` it is any other method that predicts one view: No-LR, explainability masks, occlusion masks, features.
+
+    Depth is in units in which the first source stands 0.1 away: a KITTI pair's metres are 5.4 times as many. A model
+    for one `rig` (focal length in image widths, baseline in metres) is metric. The release samples with align_corners
+    of old torch, and masks ties by noise; here pixel centres are at half integers, and a tie counts as static.
+    """
+
+    name: ClassVar[str] = "monodepth2"
+
+    def __init__(
+        self,
+        network: str = "resnet18",
+        width: float = 1.0,
+        rig: Sequence[float] | None = None,
+        rules: Rules | Mapping[str, Any] = RULES,
+    ) -> None:
+        super().__init__()
+        self._rules = rules_of(rules)
+        self.network = build(network, width, channels(self._rules))
+        self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
+        self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
+        self._arguments: dict[str, Any] = {
+            "network": network,
+            "width": width,
+            "rig": None if rig is None else list(rig),
+            "rules": self._rules.config(),
+        }
+        self._features = features_of(self._rules.features, self.network)
+        self._unit = rig_unit(how(self._rules).head, rig)
+
+    def config(self) -> dict[str, Any]:
+        return dict(self._arguments)
+
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
+        found = said(self.network(target.seen), self._rules)
+        extras = {"belief": found.beliefs[0]} if found.beliefs else {}
+        return Prediction(found.nearness[0] / self._unit, extras=extras)
+
+    def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+        if not sample.sources:
+            raise InputError("monodepth2 rebuilds a view from others and was given none; use pairs or clips.")
+        found = said(self.network(sample.target.seen), self._rules)
+        with full_precision(sample.depth):
+            sources = [Source(view, known_pose("monodepth2", view)) for view in sample.sources]
+            return terms(sample.target, found, sources, self._rules, self._features)

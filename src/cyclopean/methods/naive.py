@@ -1,0 +1,78 @@
+"""The tutorial's first model: the right image straight out of the left one, with no disparity inside."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.geometry import pixel_grid
+from cyclopean.losses import pyramid, weighted_mean
+from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, source_on_the_right
+from cyclopean.networks import build
+from cyclopean.rebuilding.terms import ERRORS, WARPS
+from cyclopean.sample import Sample, View
+
+SCALES = 4
+LEVELS, MOST = 64, 0.3  # what disparities, shares of the width, are tried when reading out
+WINDOW = 7  # pixels along each side of what is compared then
+
+
+class Naive(Method):
+    """A network that paints the right view (CVPR tutorial on self-supervised depth: "Let's design a (naive) model").
+
+    It works, and its depth perception is latent: nothing in it is a disparity. So that it can be compared at all,
+    `predict` reads one out from outside: the painted right view is matched with the left one, window by window, over
+    64 disparities. `error` is what teaches it; `sampling`, nearest or linear, is how shifted views are fetched for the
+    matching: the model itself samples nothing.
+    """
+
+    name: ClassVar[str] = "naive"
+
+    def __init__(
+        self,
+        network: str = "vgg",
+        width: float = 1.0,
+        error: Literal["l1", "l2", "ssim", "ssim-reflected"] = "l1",
+        sampling: Literal["linear", "nearest"] = "linear",
+    ) -> None:
+        super().__init__()
+        self.network = build(network, width, 3)
+        self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
+        self.ambiguity: Ambiguity = "scale"
+        self._arguments: dict[str, Any] = {"network": network, "width": width, "error": error, "sampling": sampling}
+
+    def config(self) -> dict[str, Any]:
+        return dict(self._arguments)
+
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
+        right = self._painted(target.seen)[0]
+        return Prediction(matched(target.seen, right, WARPS[self._arguments["sampling"]]), extras={"right_view": right})
+
+    def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+        right = source_on_the_right("naive", sample)
+        painted = self._painted(sample.target.seen)
+        with full_precision(sample.depth):
+            truth, weights = pyramid(right.image, SCALES), pyramid(right.valid.to(right.image.dtype), SCALES)
+            error = ERRORS[self._arguments["error"]]
+            scales = zip(painted, truth, weights, strict=True)
+            return {"appearance": torch.stack([weighted_mean(error(x, y), w) for x, y, w in scales]).sum()}
+
+    def _painted(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b 3 _ _"]]:
+        return [raw.float().sigmoid() for raw in self.network(image)]
+
+
+@torch.no_grad()
+def matched(left: Float[Tensor, "b 3 h w"], right: Float[Tensor, "b 3 h w"], fetch: Any) -> Float[Tensor, "b 1 h w"]:
+    """The left view's disparity for which a window of it looks most like right(x - d): winner takes all."""
+    grid = pixel_grid((left.shape[-2], left.shape[-1]), left).expand(len(left), -1, -1, -1)
+    least, best = torch.full_like(left[:, :1], torch.inf), torch.zeros_like(left[:, :1])
+    for k in range(LEVELS):
+        disparity = MOST * (k + 0.5) / LEVELS
+        shifted = fetch(right, grid - grid.new_tensor([disparity, 0.0]), "edge")
+        cost = (shifted - left).abs().mean(1, keepdim=True)
+        cost = F.avg_pool2d(F.pad(cost, (WINDOW // 2,) * 4, mode="replicate"), WINDOW, 1)
+        best = torch.where(cost < least, torch.full_like(best, disparity), best)
+        least = torch.minimum(cost, least)
+    return best
