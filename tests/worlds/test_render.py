@@ -91,20 +91,21 @@ def test_ground_plane_depth_and_sky():
     assert torch.isinf(depth[:24]).all()
 
 
-def everywhere(scene, *_):
-    """No culling: every primitive in every tile."""
-    tiles = (math.ceil(n / raycast.TILE) for n in SIZE)
-    return torch.ones(len(scene.shape), *tiles, dtype=torch.bool)
-
-
 @pytest.mark.parametrize("family", list(worlds.FAMILIES))
 def test_culling_changes_nothing(family, monkeypatch):
+    """Every primitive worked out for every block of rays gives the same picture."""
     scene, stand = worlds.scene(family, 11)
     culled = worlds.render(scene, camera(), stand.world_from_camera, SIZE)
-    bounded = torch.isfinite(scene.radius)[:, None, None]
-    monkeypatch.setattr(raycast, "_tiles_seen", everywhere)
-    monkeypatch.setattr(raycast, "_tiles_shaded", lambda scene, *_: everywhere(scene) & bounded)
+    pairs = []
+
+    def everywhere(scene, start, way, _reach):
+        blocks = max(start.middle.shape[1], way.middle.shape[1])
+        pairs.append(len(scene.shape) * blocks)
+        return torch.ones(len(scene.shape), blocks, dtype=torch.bool)
+
+    monkeypatch.setattr(raycast, "_between", everywhere)
     whole = worlds.render(scene, camera(), stand.world_from_camera, SIZE)
+    assert len(pairs) > 1  # for what is seen and for shadows
     assert torch.equal(culled.depth, whole.depth)
     torch.testing.assert_close(culled.light, whole.light)
 

@@ -43,5 +43,7 @@ def scene(family: str, seed: int) -> tuple[Scene, Viewpoint]:
     pose = np.eye(4)
     pose[:3, :3] = turn(layout.yaw, layout.pitch, roll)
     pose[:3, 3] = layout.position
-    view = Viewpoint(torch.tensor(pose, dtype=torch.float32)[None], dice.uniform(40, 100), layout.baseline)
+    view = Viewpoint(
+        torch.tensor(pose[None], dtype=torch.float32, device="cpu"), dice.uniform(40, 100), layout.baseline
+    )
     return built.scene(layout.lights, layout.air, family, seed, layout.far), view

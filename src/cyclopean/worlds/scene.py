@@ -179,7 +179,7 @@ class Builder:
         order = sorted(range(len(self.shapes)), key=lambda n: self.shapes[n])
         half, rotation = _rows(self.halves, order), _rows(self.rotations, order)
         return Scene(
-            shape=torch.tensor([self.shapes[n] for n in order]),
+            shape=torch.tensor([self.shapes[n] for n in order], device="cpu"),
             center=_rows(self.centers, order),
             inverse=rotation.transpose(1, 2) / half[:, :, None],
             half=half,
@@ -195,7 +195,7 @@ class Builder:
 
 
 def _rows(values: Sequence[Any], order: Sequence[int]) -> Tensor:
-    return torch.tensor(np.array([values[n] for n in order]), dtype=torch.float32)
+    return torch.tensor(np.array([values[n] for n in order]), dtype=torch.float32, device="cpu")
 
 
 def _looks(m: Material) -> tuple[Number, ...]:

@@ -1,13 +1,14 @@
 """Colours of surfaces: solid noise everywhere, patterns on top; features narrower than a pixel fade out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cyclopean.worlds.arithmetic import length
 from cyclopean.worlds.noise import cell_hash, fractal, value_noise
 from cyclopean.worlds.scene import KINDS, Number
 
@@ -26,16 +27,16 @@ class Surface:
     axis: Float[Tensor, "3 n"]
     half: Float[Tensor, "3 n"]
     footprint: Float[Tensor, " n"]
-    looks: Float[Tensor, "n 8"]
-    colours: Float[Tensor, "n 9"]
+    looks: Float[Tensor, "8 n"]
+    colours: Float[Tensor, "9 n"]
 
     @property
     def seed(self) -> Int[Tensor, " n"]:
-        return self.looks[:, 7].to(torch.int32)
+        return self.looks[7].to(torch.int32)
 
     @property
     def scale(self) -> Scalar:
-        return self.looks[:, 1]
+        return self.looks[1]
 
     def flat(self) -> tuple[Scalar, Scalar]:
         """Coordinates across the surface, in metres: along (horizontal) and down, by the axis it faces most."""
@@ -44,34 +45,28 @@ class Surface:
         top, side = (ay >= ax) & (ay >= az), ax > az
         return torch.where(side & ~top, z, x), torch.where(top, z, y)
 
-    def pick(self, chosen: Int[Tensor, " k"]) -> "Surface":
+    def part(self, points: slice) -> "Surface":
         """Some of the points."""
-        return Surface(
-            solid=self.solid[:, chosen],
-            axis=self.axis[:, chosen],
-            half=self.half[:, chosen],
-            footprint=self.footprint[chosen],
-            looks=self.looks[chosen],
-            colours=self.colours[chosen],
-        )
+        return Surface(**{f.name: getattr(self, f.name)[..., points] for f in fields(self)})
 
 
-def albedo(surface: Surface, pictures: Float[Tensor, "k 3 s s"] | None) -> Float[Tensor, "3 n"]:
-    """sRGB colour of every point."""
-    kind = surface.looks[:, 0].to(torch.int32)
+def albedo(surface: Surface, kinds: list[int], pictures: Float[Tensor, "k 3 s s"] | None) -> Float[Tensor, "3 n"]:
+    """sRGB colour of every point. Points are sorted by texture: those of texture k end at `kinds[k]`."""
     grain = fractal(surface.solid * surface.scale, surface.seed, surface.footprint * surface.scale)
-    mix = 0.5 + grain * surface.looks[:, 2]
+    mix = 0.5 + grain * surface.looks[2]
     third = torch.zeros_like(mix)
-    for code in kind.unique().tolist():
-        if KINDS[code] in PATTERNS:
-            chosen = (kind == code).nonzero()[:, 0]
-            mix[chosen], third[chosen] = PATTERNS[KINDS[code]](surface.pick(chosen), grain[chosen])
-    a, b, c = surface.colours.T.unflatten(0, (3, 3))
+    a, b, c = surface.colours.unflatten(0, (3, 3))
+    parts = {
+        kind: slice(first, end) for kind, first, end in zip(KINDS, [0, *kinds], kinds, strict=False) if first < end
+    }
+    for kind, part in parts.items():
+        if kind in PATTERNS:
+            mix[part], third[part] = PATTERNS[kind](surface.part(part), grain[part])
     colour = torch.lerp(torch.lerp(a, b, mix.clamp(0, 1)), c, third.clamp(0, 1))
-    if pictures is not None:
-        chosen = (kind == KINDS.index("picture")).nonzero()[:, 0]
-        colour[:, chosen] = _picture(surface.pick(chosen), pictures)
-    return (colour * (1 + surface.looks[:, 3] * grain)).clamp(0, 1)
+    if pictures is not None and "picture" in parts:
+        part = parts["picture"]
+        colour[:, part] = _picture(surface.part(part), pictures)
+    return (colour * (1 + surface.looks[3] * grain)).clamp(0, 1)
 
 
 def _fade(surface: Surface, cells: Number = 1.0) -> Scalar:
@@ -147,7 +142,7 @@ def _windows(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     look = 0.12 + 0.2 * (surface.seed % 5) / 5
     pane = (f > look) & (f < 1 - look) & (g > 0.2) & (g < 0.78) & (_own(surface, i + 50, j) > 0.08)
     bar = ((f - 0.5).abs() < 0.02) & (surface.seed % 3 == 0)
-    upright = surface.axis[1].abs() < 0.7 * surface.axis.norm(dim=0)
+    upright = surface.axis[1].abs() < 0.7 * length(surface.axis)
     strength = _fade(surface, 2.5) * (0.55 + 0.45 * _own(surface, i, j)) + (1 - _fade(surface, 2.5)) * 0.3
     return 0.5 + 0.6 * grain, (pane & ~bar & upright).float() * strength
 

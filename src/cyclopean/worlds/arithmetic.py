@@ -1,0 +1,32 @@
+"""Arithmetic on arrays whose components come first, in forms that are quick on a CPU too."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.worlds.scene import Number
+
+
+def length(x: Float[Tensor, "3 *n"]) -> Float[Tensor, "*n"]:
+    """Euclidean length of vectors (much faster than a norm over a short leading axis)."""
+    return (x[0] * x[0] + x[1] * x[1] + x[2] * x[2]).sqrt()
+
+
+def unit(x: Float[Tensor, "3 *n"]) -> Float[Tensor, "3 *n"]:
+    """Vectors of length 1 (0 stays 0)."""
+    return x / length(x).clamp_min(1e-12)
+
+
+def dot(x: Float[Tensor, "3 *#n"], y: Float[Tensor, "3 *#n"]) -> Float[Tensor, "*n"]:
+    """Inner products of vectors."""
+    return x[0] * y[0] + x[1] * y[1] + x[2] * y[2]
+
+
+def power(x: Float[Tensor, "*n"], exponent: Number) -> Float[Tensor, "*n"]:
+    """x ** exponent for x >= 0 and exponent > 0 (pow itself is four times slower)."""
+    return x.log().mul_(exponent).exp_()
+
+
+def of(values: Float[Tensor, "k *c"], index: Tensor) -> Float[Tensor, "c2 n"]:
+    """Rows of a table, as columns: what belongs to each of n points."""
+    return torch.index_select(values.flatten(1).T.contiguous(), 1, index)
