@@ -36,7 +36,7 @@ def answers(verb, inputs, border, seed=1):
 @every_border
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_is_the_plain_one_forward_and_backward(border, channels):
-    image, uv, weight = scattered(2)
+    _, uv, weight = scattered(2)
     inputs = [torch.rand(2, channels, *SIZE, dtype=F64, requires_grad=True), uv, weight]
     assert kernels.fits(*inputs)
     for ours, plain in zip(answers(splat, inputs, border), answers(splat_plain, inputs, border), strict=True):

@@ -13,3 +13,6 @@ from cyclopean.geometry.pose import mirror as mirror
 from cyclopean.geometry.pose import rigid as rigid
 from cyclopean.geometry.pose import rotate as rotate
 from cyclopean.geometry.pose import translation as translation
+from cyclopean.geometry.sphere import around as around
+from cyclopean.geometry.sphere import attention as attention
+from cyclopean.geometry.sphere import reproject_first_order as reproject_first_order

@@ -32,13 +32,12 @@ class Splat(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        context: Any, image: Tensor, uv: Tensor, weight: Tensor, border: str
-    ) -> tuple[Tensor, Tensor]:
+    def forward(context: Any, image: Tensor, uv: Tensor, weight: Tensor, border: str) -> tuple[Tensor, Tensor]:
         image, uv, weight = image.contiguous(), uv.contiguous(), weight.contiguous()
         picture, coverage = torch.empty_like(image), torch.empty_like(weight)
-        scatter, _ = _loops(image.shape[1])
-        _each_item(scatter, BORDERS.index(border), image, uv, weight, picture, coverage)
+        from cyclopean.kernels.splatting_loops import scattering  # numba takes a third of a second to import
+
+        _each_item(scattering(image.shape[1]), BORDERS.index(border), image, uv, weight, picture, coverage)
         context.save_for_backward(image, uv, weight, picture, coverage)
         context.border = BORDERS.index(border)
         return picture, coverage
@@ -46,18 +45,12 @@ class Splat(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        from cyclopean.kernels.splatting_loops import gathering
+
         saved = context.saved_tensors
         results = [torch.empty_like(t) for t in saved[:3]]
-        _, gather = _loops(saved[0].shape[1])
-        _each_item(gather, context.border, *saved, *(g.contiguous() for g in gradients), *results)
+        _each_item(gathering(saved[0].shape[1]), context.border, *saved, *(g.contiguous() for g in gradients), *results)
         return (*results, None)
-
-
-def _loops(channels: int) -> tuple[Callable[..., None], Callable[..., None]]:
-    """Compiled once for each number of channels, and kept on disk."""
-    from cyclopean.kernels import splatting_loops  # numba takes a third of a second to import
-
-    return splatting_loops.loops(channels)
 
 
 def _each_item(loop: Callable[..., None], border: int, *batches: Tensor) -> None:

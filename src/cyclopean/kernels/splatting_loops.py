@@ -70,11 +70,11 @@ def _corners(i, j, h, w, border):
 
 @cache
 @no_type_check
-def loops(channels: int) -> tuple[Loop, Loop]:
-    """Forward and backward for that many channels (a constant to the compiler, which then unrolls over them)."""
+def scattering(channels: int) -> Loop:
+    """Forward for that many channels (a constant to the compiler, which then unrolls over them)."""
     c = channels
 
-    def scatter(border, image, uv, weight, picture, coverage):
+    def scatter(border, image, uv, weight, picture, coverage):  # noqa: PLR0917
         """picture (c h w) and coverage (1 h w) of one item."""
         _, h, w = image.shape
         real = image.dtype.type
@@ -108,7 +108,18 @@ def loops(channels: int) -> tuple[Loop, Loop]:
                 for k in range(c):
                     picture[k, i, j] = canvas[i * w + j, k] * per
 
-    def gather(border, image, uv, weight, picture, coverage, d_picture, d_coverage, d_image, d_uv, d_weight):
+    return _compiled(scatter)
+
+
+@cache
+@no_type_check
+def gathering(channels: int) -> Loop:
+    """Backward for that many channels."""
+    c = channels
+
+    def gather(  # noqa: PLR0917
+        border, image, uv, weight, picture, coverage, d_picture, d_coverage, d_image, d_uv, d_weight
+    ):
         """Gradients of image, uv and weight of one item from those of picture and coverage."""
         _, h, w = image.shape
         real = image.dtype.type
@@ -152,7 +163,7 @@ def loops(channels: int) -> tuple[Loop, Loop]:
                 d_uv[i, j, 0] = heavy * right * real(along * w)
                 d_uv[i, j, 1] = heavy * under * real(down * h)
 
-    return _compiled(scatter), _compiled(gather)
+    return _compiled(gather)
 
 
 def _compiled(loop: Loop) -> Loop:
