@@ -12,7 +12,6 @@ from cyclopean import kernels
 from cyclopean.errors import InputError
 from cyclopean.geometry.camera import Border, Uv
 from cyclopean.geometry.sphere import around, even
-from cyclopean.geometry.sphere import around, even
 
 Image = Float[Tensor, "b c h w"]
 
