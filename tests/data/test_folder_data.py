@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cyclopean.data.folder import FolderDataset
+from cyclopean.data.items import read_each, sound, sound_part
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.sample import collate
@@ -143,11 +144,36 @@ def test_bad_calibration_is_named(tmp_path, calibration, words):
         FolderDataset(own_pairs(tmp_path, calibration))[0]
 
 
-def test_pairs_of_two_sizes_are_named_at_once(tmp_path):
+def test_a_damaged_pair_is_named_and_the_rest_goes_on(tmp_path, caplog):
     own_pairs(tmp_path, {"focal": [1, 1], "baseline_m": 1})
+    for name in ("b", "c", "d"):
+        for side in ("left", "right"):
+            picture(tmp_path / side / f"{name}.png")
     picture(tmp_path / "right" / "a.png", size=(H, W + 1))
+    (tmp_path / "right" / "b.png").unlink()
+    (tmp_path / "left" / "c.png").write_bytes(b"")
+    data = FolderDataset(tmp_path)
     with pytest.raises(InputError, match=r"left/a.png has 10x6 .*right/a.png has 11x6"):
-        FolderDataset(tmp_path)
+        data[0]
+    with pytest.raises(InputError, match=r"right/b.png cannot be opened"):
+        data[1]
+    good, bad = sound(data)
+    assert (good, len(bad)) == ([3], 3)
+    assert [n for n, item in read_each(data, range(4)) if not isinstance(item, InputError)] == [3]
+    part = sound_part(data)
+    assert len(part) == 1
+    assert part[0].name == ("d",)
+    assert "3 of 4 items are left out" in caplog.text
+    for name in ("left/a.png", "right/b.png", "left/c.png"):
+        assert name in caplog.text
+    (tmp_path / "left" / "d.png").write_bytes(b"")
+    with pytest.raises(InputError, match="none of the 4 items"):
+        sound_part(data)
+
+
+def test_a_sound_set_is_left_as_it_is(tmp_path):
+    data = FolderDataset(own_pairs(tmp_path, {"focal": [1, 1], "baseline_m": 1}))
+    assert sound_part(data) is data
 
 
 @pytest.mark.parametrize(
@@ -210,8 +236,8 @@ def test_an_unfinished_rendering_is_read_as_far_as_it_goes(tmp_path):
 def test_broken_descriptions_are_told(tmp_path):
     rendered(tmp_path)
     (tmp_path / "right" / "000001.png").unlink()
-    with pytest.raises(InputError, match=r"left/000001.png has no partner in the folder 'right'"):
-        FolderDataset(tmp_path)
+    with pytest.raises(InputError, match=r"right/000001.png cannot be opened"):
+        FolderDataset(tmp_path)[1]
     (tmp_path / "dataset.json").write_text('{"format": "other"}')
     with pytest.raises(InputError, match="format 'other'"):
         FolderDataset(tmp_path)

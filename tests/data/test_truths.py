@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean.data.kitti_object import KittiObjectDataset, project_scan
+from cyclopean.data.kitti import camera_depth
+from cyclopean.data.kitti_object import KittiObjectDataset
 from cyclopean.data.middlebury import MiddleburyDataset
 from cyclopean.data.motorcycle import MotorcycleDataset
 from cyclopean.data.seven_scenes import SevenScenesDataset
@@ -62,8 +63,8 @@ def test_traced_reads_pairs_and_passes_panoramas_over(tmp_path):
 def test_middlebury_adds_the_cropped_disparity(tmp_path):
     scene = tmp_path / "Art"
     for name in ("view1", "view5"):
-        picture(scene / f"{name}.png", (4, 8))
-    stored = np.full((4, 8), 12, np.uint8)
+        picture(scene / f"{name}.png", (370, 8))
+    stored = np.full((370, 8), 12, np.uint8)
     stored[0, 0] = 0
     cv2.imwrite(str(scene / "disp1.png"), stored)
     (scene / "dmin.txt").write_text("200")
@@ -138,7 +139,7 @@ def test_kitti_object_projects_the_scan_to_camera_depth(tmp_path):
 
 def test_the_nearest_of_several_points_wins():
     points = np.array([[0.0, 0, 9], [0, 0, 4], [0, 0, 6], [0, 0, -1]])
-    depth = project_scan(points, np.eye(3, 4), (2, 2))
+    depth = camera_depth(points, np.eye(3, 4), (2, 2))
     assert depth[0, 0] == 4
     assert np.isnan(depth.ravel()[1:]).all()
 

@@ -7,6 +7,7 @@ from torch import Generator
 from torch.utils.data import Dataset
 
 from cyclopean import augmentation
+from cyclopean.data.items import Files
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.recipes import feeding
@@ -29,13 +30,19 @@ class Stereo(Dataset[Sample]):
         source = view(image, camera, translation(torch.tensor([[-0.1, 0.0, 0.0]])))
         return Sample(view(image, camera), (source,), torch.ones(1, 1, 32, 64), name=(str(index),))
 
+    def far(self, _: int) -> float:
+        return 80.0
+
+    def files(self, _: int) -> Files:
+        return Files(())
+
 
 @pytest.fixture
 def items(monkeypatch):
     """`items(n)`: every folder holds n pairs."""
 
     def set_to(n: int) -> None:
-        monkeypatch.setattr(feeding, "FolderDataset", lambda folder: Stereo(n))
+        monkeypatch.setattr(feeding, "open_dataset", lambda name: Stereo(n))
 
     return set_to
 

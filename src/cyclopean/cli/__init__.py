@@ -15,6 +15,7 @@ COMMANDS = {
     "refocus": ("cyclopean.cli.refocus", "blur a photo by its depth, sharp where you point"),
     "train": ("cyclopean.cli.train", "train a model on rendered worlds or on your own stereo folder"),
     "evaluate": ("cyclopean.cli.evaluate", "measure a model against true depth, beside trivial guesses"),
+    "check": ("cyclopean.cli.check", "look for what is wrong with a data set, before any training"),
     "render": ("cyclopean.cli.render", "render procedural worlds with exact depth to a folder"),
     "doctor": ("cyclopean.cli.doctor", "what is installed, what works, what to do about what does not"),
 }

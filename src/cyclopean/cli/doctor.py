@@ -34,6 +34,7 @@ MODULES = {
 EXTRAS = {
     "train": "training on any device, with pictures of it in TensorBoard",
     "samples": "sample photographs, and a stereo pair with its true depth",
+    "matlab": "data sets in Matlab files: Make3D, NYU",
     "app": "the app in the browser",
     "export": "models for other programs (ONNX)",
     "dev": "tests, style and type checks of this project",

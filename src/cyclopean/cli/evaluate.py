@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclopean.cli.parsing import parse
-from cyclopean.errors import InputError, unknown_name
+from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
     from cyclopean.evaluation import Candidate, Protocol, Result, Truths
@@ -101,9 +101,10 @@ def run(options: Evaluate) -> int:
         return _compare(options.compare, options)
     _check(options)
     from cyclopean import evaluation
+    from cyclopean.data import open_dataset
 
     variants = [v for name in _names(options.protocol) for v in evaluation.named_protocol(name)]
-    sets = {name: _open(name) for name in _names(options.data)}
+    sets = {name: open_dataset(name) for name in _names(options.data)}
     candidates = [_candidate(name, options) for name in _models(options)]
     guesses = [] if options.alone else evaluation.guesses() + _training_mean(options)
     results = []
@@ -269,35 +270,14 @@ def _training_mean(options: Evaluate) -> "list[Candidate]":
     if options.training_mean is None:
         return []
     from cyclopean import evaluation
+    from cyclopean.data import open_dataset
 
     given = options.training_mean
     stored = given.endswith(".npy")
-    mean = evaluation.load_mean(given) if stored else evaluation.mean_inverse_depth(_open(given))
+    mean = evaluation.load_mean(given) if stored else evaluation.mean_inverse_depth(open_dataset(given))
     if options.save_mean:
         evaluation.save_mean(options.save_mean, mean)
     return [evaluation.training_mean(mean)]
-
-
-def _open(name: str) -> "Truths":
-    """The data set of `KIND:PATH`, `KIND` or `PATH`."""
-    import importlib
-
-    from cyclopean.data import DATASETS
-
-    kind, colon, path = name.partition(":")
-    if not colon and kind != "motorcycle":
-        if not Path(kind).expanduser().exists() and not ("/" in kind or kind in DATASETS):
-            raise unknown_name("data set", kind, DATASETS)
-        if kind in DATASETS and not Path(kind).exists():
-            raise InputError(f"{kind} needs the folder of the data set; write {kind}:PATH.")
-        kind, path = "folder", kind
-    if kind not in DATASETS:
-        raise unknown_name("kind of data set", kind, DATASETS)
-    if (kind == "motorcycle") == bool(path):
-        raise InputError(f"{name!r} does not fit; motorcycle takes no path, every other kind needs one: {kind}:PATH.")
-    module, attribute = DATASETS[kind].split(":")
-    make = getattr(importlib.import_module(module), attribute)
-    return make(path) if path else make()
 
 
 def _names(text: str) -> list[str]:

@@ -1,11 +1,78 @@
-"""Data sets: each yields `Sample`s of batch 1. Names are for the command line (`--data NAME:PATH`)."""
+"""Data sets: each yields `Sample`s of batch 1. Their names are for the command line: `KIND:PATH:OPTION=VALUE`."""
 
-# name -> "module:class"; the class takes the folder of the data set (motorcycle: nothing)
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopean.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from cyclopean.data.items import Items
+
+# name -> "module:class"; the class takes the path of the data set (motorcycle: nothing), then its options as keywords
 DATASETS = {
+    "camvid": "cyclopean.data.pictures:PicturesDataset",
+    "cityscapes": "cyclopean.data.cityscapes:CityscapesDataset",
+    "eth3d": "cyclopean.data.eth3d:Eth3dDataset",
     "folder": "cyclopean.data.folder:FolderDataset",
+    "kitti_2015": "cyclopean.data.kitti_2015:Kitti2015Dataset",
+    "kitti_improved": "cyclopean.data.kitti_improved:KittiImprovedDataset",
     "kitti_object": "cyclopean.data.kitti_object:KittiObjectDataset",
+    "kitti_odometry": "cyclopean.data.kitti_odometry:KittiOdometryDataset",
+    "kitti_raw": "cyclopean.data.kitti_raw:KittiRawDataset",
+    "kitti_selection": "cyclopean.data.kitti_improved:KittiSelectionDataset",
+    "make3d": "cyclopean.data.make3d:Make3dDataset",
     "middlebury": "cyclopean.data.middlebury:MiddleburyDataset",
     "motorcycle": "cyclopean.data.motorcycle:MotorcycleDataset",
+    "nyu": "cyclopean.data.nyu:NyuDataset",
+    "pictures": "cyclopean.data.pictures:PicturesDataset",
     "seven_scenes": "cyclopean.data.seven_scenes:SevenScenesDataset",
+    "stereo_photos": "cyclopean.data.stereo_photos:StereoPhotosDataset",
     "traced": "cyclopean.data.traced:TracedDataset",
 }
+PATHLESS = {"motorcycle"}
+OPTION = re.compile(r":([a-z]+)=([^:]*(?::[\\/][^:]*)?)$")  # a value may be a path with a drive letter
+
+
+def open_dataset(name: str) -> "Items":
+    """The data set of `KIND:PATH`, `PATH` (a folder of worlds or pairs) or `KIND` (motorcycle), options behind it.
+
+    Raises InputError for an unknown kind or option, with the nearest suggested, and for what the data set refuses.
+    """
+    place, options = _options(name)
+    kind, colon, path = place.partition(":")
+    if not colon and kind not in PATHLESS:
+        kind, path = "folder", _plain(place)
+    if kind not in DATASETS:
+        raise unknown_name("kind of data set", kind, DATASETS)
+    if (kind in PATHLESS) == bool(path):
+        raise InputError(f"{name!r} does not fit; motorcycle takes no path, every other kind needs one: {kind}:PATH.")
+    module, attribute = DATASETS[kind].split(":")
+    make = getattr(importlib.import_module(module), attribute)
+    known = [option for option in inspect.signature(make).parameters if option != "path"]
+    for option in options:
+        if option not in known and not known:
+            raise InputError(f"{kind} takes no options and was given {option}={options[option]}; leave it out.")
+        if option not in known:
+            raise unknown_name(f"option of {kind}", option, known)
+    return make(path, **options) if path else make(**options)
+
+
+def _options(name: str) -> tuple[str, dict[str, str]]:
+    """`a:b:x=1:y=2` as `a:b` and {x: 1, y: 2}."""
+    options: dict[str, str] = {}
+    while match := OPTION.search(name):
+        options = {match[1]: match[2]} | options
+        name = name[: match.start()]
+    return name, options
+
+
+def _plain(place: str) -> str:
+    """`place` as a path, after making sure that it is not the name of a kind, right or misspelt."""
+    if Path(place).expanduser().exists() or "/" in place:
+        return place
+    if place in DATASETS:
+        raise InputError(f"{place} needs the folder of the data set; write {place}:PATH.")
+    raise unknown_name("data set", place, DATASETS)

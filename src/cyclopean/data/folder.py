@@ -10,15 +10,17 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclopean.data.items import Files
 from cyclopean.data.reading import (
     existing_folder,
     image_size,
     list_images,
     read_array,
     read_counts,
-    read_image,
     read_json,
+    read_views,
 )
+from cyclopean.data.rigs import fitting, known_above_zero, size_of, unknown_depth
 from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, translation
 from cyclopean.sample import Sample, View, view
@@ -35,8 +37,9 @@ class FolderDataset(Dataset[Sample]):
     rectified pictures with one `calibration.json`. Depth is in metres, NaN where unknown (everywhere, without depth
     files) and inf for sky; the target is invalid where it shows a moving object. Names are `family/stem` for worlds.
 
-    Items of an unfinished rendering, still without a camera file, are passed over. Raises `InputError` for an
-    empty or incomplete folder at once, for a damaged file when it is read.
+    Items of an unfinished rendering, still without a camera file, are passed over. Raises `InputError` for an empty
+    folder and a missing calibration at once; for an item without its partner, of two sizes, or with a damaged file when
+    it is read (`items.sound_part` leaves such items out by name).
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -51,18 +54,17 @@ class FolderDataset(Dataset[Sample]):
             raise InputError(
                 f"{self.path} holds no finished item (camera/*.json comes last); run cyclopean render again."
             )
-        self.files = [{name: _partner(files, name, self.target, stem) for name in self.views} for stem in self.stems]
-        self.calibration = None if described else _calibration(self.path, *image_size(self.files[0][self.target]))
-        if not described:
-            _check_pairs(self.files, self.target)
+        self._pictures = files
+        self.calibration = None if described else _calibration(self.path, files[self.target][self.stems[0]])
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.stems)
 
     def __getitem__(self, index: int) -> Sample:
-        stem, files = self.stems[index], self.files[index]
-        images = {name: read_image(path) for name, path in files.items()}
-        size = _one_size(files, images)
+        stem = self.stems[index]
+        names = [self.target, *(name for name in self.views if name != self.target)]
+        images = dict(zip(names, read_views(self.files(index).pictures), strict=True))
+        size = size_of(images[self.target])
         camera, poses, family = self._cameras(stem, size)
         target = _without_moving(view(images[self.target], camera), self.path / "moving" / f"{stem}.png")
         sources = tuple(view(images[name], camera, poses(name)) for name in self.views if name != self.target)
@@ -77,6 +79,18 @@ class FolderDataset(Dataset[Sample]):
         family = self._camera_file(self.stems[index]).get("family") if self.calibration is None else None
         return FAR.get(str(family), 80.0)
 
+    def files(self, index: int) -> Files:
+        """Target, then the other views; camera or calibration, and the depth if there is any."""
+        stem = self.stems[index]
+        names = [self.target, *(name for name in self.views if name != self.target)]
+        camera = self.path / "calibration.json" if self.calibration else self.path / "camera" / f"{stem}.json"
+        depth = self._depth_file(stem)
+        return Files(tuple(self._picture(name, stem) for name in names), (camera, *([depth] if depth else [])))
+
+    def _picture(self, name: str, stem: str) -> Path:
+        """The picture of a view; one that is missing would be called like the target's."""
+        return self._pictures[name].get(stem, self.path / name / self._pictures[self.target][stem].name)
+
     def _cameras(self, stem: str, size: tuple[int, int]) -> tuple[Camera, Callable[[str], Tensor], str]:
         if self.calibration is not None:
             camera, baseline = _rig(self.calibration, self.path / "calibration.json", size)
@@ -89,12 +103,14 @@ class FolderDataset(Dataset[Sample]):
         return read_json(self.path / "camera" / f"{stem}.json")
 
     def _depth(self, stem: str, size: tuple[int, int]) -> Float[Tensor, "1 1 h w"]:
-        folder = self.path / "depth"
-        for path in (folder / f"{stem}.npy", folder / f"{stem}.npz", folder / f"{stem}.png"):
-            if path.exists():
-                depth = self._counts_to_metres(path) if path.suffix == ".png" else read_array(path)
-                return _sized(depth, size, path)
-        return torch.full((1, 1, *size), math.nan)
+        path = self._depth_file(stem)
+        if path is None:
+            return unknown_depth(size)
+        return fitting(self._counts_to_metres(path) if path.suffix == ".png" else read_array(path), size, path)
+
+    def _depth_file(self, stem: str) -> Path | None:
+        paths = (self.path / "depth" / f"{stem}{suffix}" for suffix in (".npy", ".npz", ".png"))
+        return next((path for path in paths if path.exists()), None)
 
     def _counts_to_metres(self, path: Path) -> Float[Tensor, "1 1 h w"]:
         scale = (self.calibration or self.description).get("depth_scale", 0.0)
@@ -103,7 +119,7 @@ class FolderDataset(Dataset[Sample]):
                 f'{path} is a depth picture without a unit; add "depth_scale" (metres per count) to calibration.json.'
             )
         counts = read_counts(path)
-        return torch.where(counts > 0, counts * scale, math.nan)
+        return known_above_zero(counts) * scale
 
 
 def _described(folder: Path) -> dict[str, Any]:
@@ -141,42 +157,11 @@ def _subfolder(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _partner(files: dict[str, dict[str, Path]], name: str, target: str, stem: str) -> Path:
-    if stem not in files[name]:
-        raise InputError(
-            f"{files[target][stem]} has no partner in the folder {name!r}; add {stem} there or remove it here."
-        )
-    return files[name][stem]
-
-
-def _check_pairs(files: list[dict[str, Path]], target: str) -> None:
-    for item in files:
-        size = image_size(item[target])
-        for path in item.values():
-            if (other := image_size(path)) != size:
-                raise _two_sizes(item[target], size, path, other)
-
-
-def _one_size(files: dict[str, Path], images: dict[str, Tensor]) -> tuple[int, int]:
-    (first, image), *others = images.items()
-    size = (image.shape[-2], image.shape[-1])
-    for name, other in others:
-        if other.shape != image.shape:
-            raise _two_sizes(files[first], size, files[name], (other.shape[-2], other.shape[-1]))
-    return size
-
-
-def _two_sizes(path: Path, size: tuple[int, int], other: Path, other_size: tuple[int, int]) -> InputError:
-    return InputError(
-        f"{path} has {size[1]}x{size[0]} pixels and {other} has {other_size[1]}x{other_size[0]}; "
-        "views of one item need one size."
-    )
-
-
-def _calibration(folder: Path, height: int, width: int) -> dict[str, Any]:
+def _calibration(folder: Path, picture: Path) -> dict[str, Any]:
     path = folder / "calibration.json"
     if path.exists():
         return read_json(path)
+    height, width = image_size(picture)
     raise InputError(
         f'{path} is missing; write {{"focal_px": F, "width": {width}, "baseline_m": B}} with your camera\'s '
         f"focal length in pixels and baseline in metres, or, uncalibrated, "
@@ -239,12 +224,5 @@ def _without_moving(target: View, path: Path) -> View:
     if not path.exists():
         return target
     size = (target.image.shape[-2], target.image.shape[-1])
-    still = _sized(read_counts(path), size, path) < 128
+    still = fitting(read_counts(path), size, path) < 128
     return View(target.image, target.seen, target.camera, target.from_target, target.window, still)
-
-
-def _sized(values: Float[Tensor, "1 1 h2 w2"], size: tuple[int, int], path: Path) -> Float[Tensor, "1 1 h w"]:
-    if tuple(values.shape[-2:]) != size:
-        h, w = values.shape[-2:]
-        raise InputError(f"{path} has {w}x{h} pixels and its picture {size[1]}x{size[0]}; they need one size.")
-    return values

@@ -1,61 +1,127 @@
-"""Middlebury 2005: rectified pairs of still lifes with dense disparity from structured light, third size."""
+"""Middlebury: rectified pairs of still lifes with dense disparity from structured light, of 2003, 2005, 2006, 2014."""
 
-import math
 from pathlib import Path
 
-import torch
+import numpy as np
 from torch.utils.data import Dataset
 
-from cyclopean.data.reading import existing_folder, read_counts, read_image
+from cyclopean.data.calibrated_pairs import calibrated_files, read_calibrated
+from cyclopean.data.items import Files
+from cyclopean.data.reading import existing_folder, found, read_counts, read_text, read_views
+from cyclopean.data.rigs import (
+    depth_from_disparity,
+    fitting,
+    known_above_zero,
+    pinhole_px,
+    rectified_pair,
+    size_of,
+    uncalibrated,
+)
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, translation
-from cyclopean.sample import Sample, view
+from cyclopean.sample import Sample
 
-FOCAL_PX, BASELINE, REDUCED = 3740.0, 0.160, 3  # full-size focal length; metres between view1 and view5; third size
-WIDEST = 500
+FOCAL_PX, BASELINE = 3740.0, 0.160  # 2005 and 2006, of the release's page: full size; metres between view1 and view5
+# height of the pictures -> by how much they were shrunk, and by how much disparity was multiplied to be stored
+REDUCED_2005 = {1110: 1, 555: 2, 370: 3}
+REDUCED_2003 = {1500: 1, 750: 2, 375: 4}
 
 
 class MiddleburyDataset(Dataset[Sample]):
-    """Scenes `NAME/{view1,view5,disp1}.png` and `dmin.txt` of the third-size release (Scharstein and Pal 2007).
+    """Scenes of any of the four releases below `path`, told apart by their files; depth is z of the left, metres.
 
-    Disparity in pixels is disp1 / 3, 0 unknown; the pictures were cropped so that pixels at infinity shift by
-    dmin / 3 to the other side, hence depth = focal * baseline / (disparity + dmin / 3), and the right camera's centre
-    lies dmin / 3 pixels further right than the left one's. Depth is z of view1, metres.
+    - 2014, and the third evaluation's: `im0.png`, `im1.png`, `disp0.pfm` or `disp0GT.pfm`, `calib.txt`; see
+      `calibrated_pairs`.
+    - 2005 and 2006 (Scharstein and Pal 2007; Hirschmueller and Scharstein 2007), full, half and third size:
+      `view1.png`, `view5.png`, `disp1.png`, `dmin.txt`. Disparity is disp1 / r pixels with r = 1, 2, 3, 0 unknown;
+      pictures were cropped so that pixels at infinity shift by dmin / r to the other side, hence depth = focal *
+      baseline / (disparity + dmin / r), and the right camera's centre lies dmin / r pixels further right.
+    - 2003 (Scharstein and Szeliski), full, half and quarter size: `im2`, `im6`, `disp2` as .png or .ppm and .pgm.
+      Disparity is disp2 / r pixels with r = 1, 2, 4, 0 unknown. Not calibrated: focal length one width, baseline 1, so
+      depth is in units of its own.
     """
 
     def __init__(self, path: Path | str) -> None:
-        folder = existing_folder(path)
-        self.scenes = sorted(p.parent for p in folder.glob("*/disp1.png"))
+        root = existing_folder(path)
+        marks = {p.parent: reader for mark, reader in READERS.items() for p in root.glob(f"**/{mark}")}
+        self.scenes = sorted(marks.items(), key=lambda scene: scene[0])
         if not self.scenes:
             raise InputError(
-                f"{folder} holds no Middlebury scene; it needs folders with view1.png, view5.png, disp1.png, dmin.txt."
+                f"{path} holds no Middlebury scene; it needs folders with view1.png, view5.png, disp1.png, dmin.txt, "
+                "or with im0.png, im1.png, calib.txt, or with im2, im6, disp2."
             )
 
     def __len__(self) -> int:
         return len(self.scenes)
 
     def __getitem__(self, index: int) -> Sample:
-        scene = self.scenes[index]
-        left, right = read_image(scene / "view1.png"), read_image(scene / "view5.png")
-        height, width = left.shape[-2:]
-        if width > WIDEST:
-            raise InputError(f"{scene} is {width} pixels wide; only the third-size release (about 460) is read.")
-        disparity, shift, focal = read_counts(scene / "disp1.png") / REDUCED, _dmin(scene) / REDUCED, FOCAL_PX / REDUCED
-        depth = torch.where(disparity > 0, focal * BASELINE / (disparity + shift), math.nan)
-        lens = torch.tensor([[focal / width, focal / height]])
-        target = view(left, Pinhole(lens, torch.tensor([[0.5, 0.5]])))
-        other = Pinhole(lens, torch.tensor([[0.5 + shift / width, 0.5]]))
-        source = view(right, other, translation(torch.tensor([[-BASELINE, 0.0, 0.0]])))
-        return Sample(target, (source,), depth, name=(scene.name,))
+        scene, (read, _) = self.scenes[index]
+        return read(scene)
 
     def far(self, _: int) -> float:
         """The largest depth that counts, metres."""
         return 20.0
 
+    def files(self, index: int) -> Files:
+        """Left, right; calibration, disparity."""
+        scene, (_, files) = self.scenes[index]
+        return files(scene)
 
-def _dmin(scene: Path) -> float:
-    path = scene / "dmin.txt"
+
+def _files_2003(scene: Path) -> Files:
+    left, right, disparity = (found(scene / f"{name}.png") for name in ("im2", "im6", "disp2"))
+    return Files((left, right), (disparity,))
+
+
+def _files_2005(scene: Path) -> Files:
+    return Files((scene / "view1.png", scene / "view5.png"), (scene / "dmin.txt", scene / "disp1.png"))
+
+
+def _read_2003(scene: Path) -> Sample:
+    files = _files_2003(scene)
+    images = read_views(files.pictures)
+    size = size_of(images[0])
+    disparity = fitting(read_counts(files.others[0]), size, files.others[0]) / _reduced(scene, size[0], REDUCED_2003)
+    camera = uncalibrated(size)
+    depth = depth_from_disparity(known_above_zero(disparity), size[1], 1.0)
+    return rectified_pair(images, (camera, camera), 1.0, depth, scene.name)
+
+
+def _read_2005(scene: Path) -> Sample:
+    files = _files_2005(scene)
+    images = read_views(files.pictures)
+    size = height, width = size_of(images[0])
+    reduced = _reduced(scene, height, REDUCED_2005)
+    disparity = known_above_zero(fitting(read_counts(files.others[1]), size, files.others[1])) / reduced
+    focal, shift = FOCAL_PX / reduced, _dmin(files.others[0]) / reduced
+    left = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    right = left + np.array([[0, 0, shift], [0, 0, 0], [0, 0, 0]])
+    cameras = pinhole_px(left, size), pinhole_px(right, size)
+    return rectified_pair(
+        images, cameras, BASELINE, depth_from_disparity(disparity, focal, BASELINE, shift), scene.name
+    )
+
+
+# a file of a scene -> how its release is read, and what an item is made of
+READERS = {
+    "calib.txt": (read_calibrated, calibrated_files),
+    "dmin.txt": (_read_2005, _files_2005),
+    "disp1.png": (_read_2005, _files_2005),
+    "disp2.png": (_read_2003, _files_2003),
+    "disp2.pgm": (_read_2003, _files_2003),
+}
+
+
+def _reduced(scene: Path, height: int, known: dict[int, int]) -> int:
+    if height not in known:
+        raise InputError(
+            f"{scene} has pictures of {height} rows; the release has {', '.join(map(str, known))}, which tell by how "
+            "much disparity was multiplied."
+        )
+    return known[height]
+
+
+def _dmin(path: Path) -> float:
     try:
-        return float(path.read_text())
-    except (OSError, ValueError) as error:
+        return float(read_text(path))
+    except ValueError as error:
         raise InputError(f"{path} is missing or holds no number; it comes with the scene.") from error

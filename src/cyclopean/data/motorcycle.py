@@ -1,16 +1,15 @@
 """The motorcycle pair of Middlebury 2014, as it ships inside scikit-image, quarter size."""
 
-import math
-
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclopean.data.items import Files
+from cyclopean.data.rigs import depth_from_disparity, pinhole_px, rectified_pair, size_of
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, translation
-from cyclopean.sample import Sample, view
+from cyclopean.sample import Sample
 
 # Of scikit-image's documentation: pixels of the quarter-size pictures, metres.
 FOCAL_PX, CENTER_PX, SHIFT_PX, BASELINE = 994.978, (311.193, 254.877), 31.086, 0.193001
@@ -44,20 +43,19 @@ class MotorcycleDataset(Dataset[Sample]):
         if index:
             raise IndexError(index)
         disparity = torch.from_numpy(self.disparity.astype(np.float32))[None, None]
-        known = torch.isfinite(disparity)
-        depth = torch.where(known, FOCAL_PX * BASELINE / (torch.where(known, disparity, 0) + SHIFT_PX), math.nan)
-        height, width = disparity.shape[-2:]
-        focal = torch.tensor([[FOCAL_PX / width, FOCAL_PX / height]])
-        # The release counts from the centre of the first pixel.
-        u, v = (CENTER_PX[0] + 0.5) / width, (CENTER_PX[1] + 0.5) / height
-        other = Pinhole(focal, torch.tensor([[u + SHIFT_PX / width, v]]))
-        target = view(_image(self.left), Pinhole(focal, torch.tensor([[u, v]])))
-        source = view(_image(self.right), other, translation(torch.tensor([[-BASELINE, 0.0, 0.0]])))
-        return Sample(target, (source,), depth, name=("motorcycle",))
+        depth = depth_from_disparity(disparity, FOCAL_PX, BASELINE, SHIFT_PX)
+        left = np.array([[FOCAL_PX, 0, CENTER_PX[0]], [0, FOCAL_PX, CENTER_PX[1]], [0, 0, 1]])
+        right = left + np.array([[0, 0, SHIFT_PX], [0, 0, 0], [0, 0, 0]])
+        cameras = [pinhole_px(matrix, size_of(disparity)) for matrix in (left, right)]
+        return rectified_pair([_image(self.left), _image(self.right)], cameras, BASELINE, depth, "motorcycle")
 
     def far(self, _: int) -> float:
         """The largest depth that counts, metres."""
         return 20.0
+
+    def files(self, _: int) -> Files:
+        """Nothing of the user's."""
+        return Files(())
 
 
 def _image(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "1 3 h w"]:

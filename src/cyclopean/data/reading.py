@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Iterable, Sequence
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from jaxtyping import Float
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from cyclopean.errors import InputError
+from cyclopean.depthmap.formats import READERS
+from cyclopean.errors import InputError, unknown_name
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 def existing_folder(path: Path | str) -> Path:
@@ -57,6 +59,37 @@ def read_image(path: Path) -> Float[Tensor, "1 3 h w"]:
     return rgb[None] / (np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
 
 
+def read_views(paths: Sequence[Path]) -> list[Float[Tensor, "1 3 h w"]]:
+    """Pictures of one item. Raises if they differ in size, naming both."""
+    images = [read_image(path) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            raise _two_sizes(paths[0], images[0].shape, path, image.shape)
+    return images
+
+
+def check_one_size(paths: Sequence[Path]) -> None:
+    """Raises if pictures of one item differ in size by their headers, or cannot be opened."""
+    sizes = [image_size(path) for path in paths]
+    for path, size in zip(paths, sizes, strict=True):
+        if size != sizes[0]:
+            raise _two_sizes(paths[0], sizes[0], path, size)
+
+
+def found(path: Path) -> Path:
+    """`path`, or the picture beside it of another suffix: people keep PNG releases as JPEG, and lists name either."""
+    others = (path.with_suffix(suffix) for suffix in IMAGES)
+    return path if path.exists() else next((other for other in others if other.exists()), path)
+
+
+def choice(kind: str, given: str, known: Iterable[str]) -> str:
+    """`given` if it is one of `known`; the error suggests the nearest."""
+    names = list(known)
+    if given not in names:
+        raise unknown_name(kind, given, names)
+    return given
+
+
 def read_counts(path: Path) -> Float[Tensor, "1 1 h w"]:
     """A one-channel picture as its own numbers (0..255 or 0..65535), unscaled."""
     pixels = _decode(path, cv2.IMREAD_UNCHANGED)
@@ -81,6 +114,35 @@ def read_array(path: Path) -> Float[Tensor, "1 1 h w"]:
     return torch.from_numpy(array.astype(np.float32))[None, None]
 
 
+def read_pfm(path: Path) -> Float[Tensor, "1 1 h w"]:
+    """A portable float map, first row on top."""
+    if not path.exists():
+        raise InputError(f"{path} cannot be opened (No such file or directory).")
+    plane, _ = READERS[".pfm"](path)
+    return torch.from_numpy(np.ascontiguousarray(plane))[None, None]
+
+
+def read_text(path: Path) -> str:
+    """A text file."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it holds no text"
+        raise InputError(f"{path} cannot be opened ({why}).") from error
+
+
+def read_rows(path: Path, columns: int) -> Float[np.ndarray, "rows columns"]:
+    """Numbers in lines of `columns`, such as poses."""
+    text = read_text(path)
+    try:
+        rows = [[float(word) for word in line.split()] for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise InputError(f"{path} holds something else than numbers.") from error
+    if not rows or any(len(row) != columns for row in rows):
+        raise InputError(f"{path} needs {columns} numbers in each line.")
+    return np.array(rows)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object."""
     try:
@@ -90,6 +152,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}; it needs an object {{...}}, see docs/data.md.")
     return value
+
+
+def _two_sizes(path: Path, shape: Sequence[int], other: Path, other_shape: Sequence[int]) -> InputError:
+    return InputError(
+        f"{path} has {shape[-1]}x{shape[-2]} pixels and {other} has {other_shape[-1]}x{other_shape[-2]}; "
+        "views of one item need one size."
+    )
 
 
 def _decode(path: Path, flags: int) -> np.ndarray:

@@ -5,10 +5,12 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from cyclopean.data.reading import existing_folder, read_array, read_image, read_json
+from cyclopean.data.items import Files
+from cyclopean.data.reading import existing_folder, read_array, read_json, read_views
+from cyclopean.data.rigs import fitting, rectified_pair, size_of
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, translation
-from cyclopean.sample import Sample, view
+from cyclopean.geometry import Pinhole
+from cyclopean.sample import Sample
 
 FAR = {"indoor": 20.0, "street": 80.0}
 
@@ -32,19 +34,26 @@ class TracedDataset(Dataset[Sample]):
         return len(self.scenes)
 
     def __getitem__(self, index: int) -> Sample:
-        scene = self.scenes[index].with_suffix("")
+        scene, files = self.scenes[index].with_suffix(""), self.files(index)
         values = read_json(self.scenes[index])
-        left, right = (read_image(scene.with_name(f"{scene.name}_{side}.png")) for side in ("left", "right"))
-        height, width = left.shape[-2:]
+        left, right = read_views(files.pictures)
+        height, width = size_of(left)
         try:
             focal, baseline = float(values["focal"]), float(values["baseline"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f'{self.scenes[index]} lacks "focal" (pixels) or "baseline" (metres).') from error
         camera = Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
-        source = view(right, camera, translation(torch.tensor([[-baseline, 0.0, 0.0]])))
-        depth = read_array(scene.with_name(f"{scene.name}_left_depth.npz"))
-        return Sample(view(left, camera), (source,), depth, name=(scene.name.replace("_", "/", 1),))
+        depth = fitting(read_array(files.others[1]), (height, width), files.others[1])
+        return rectified_pair((left, right), (camera, camera), baseline, depth, scene.name.replace("_", "/", 1))
 
     def far(self, index: int) -> float:
         """The largest depth that counts, metres: 80 on streets, 20 in rooms."""
         return FAR[self.scenes[index].name.split("_")[0]]
+
+    def files(self, index: int) -> Files:
+        """Left, right; JSON, depth."""
+        scene = self.scenes[index].with_suffix("")
+        left, right, depth = (
+            scene.with_name(f"{scene.name}_{end}") for end in ("left.png", "right.png", "left_depth.npz")
+        )
+        return Files((left, right), (self.scenes[index], depth))

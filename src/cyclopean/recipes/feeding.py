@@ -11,7 +11,8 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from cyclopean import augmentation
 from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
-from cyclopean.data.folder import FolderDataset
+from cyclopean.data import open_dataset
+from cyclopean.data.items import sound_part
 from cyclopean.data.worlds import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Method
@@ -80,7 +81,7 @@ def target_only(sample: Sample) -> Sample:
 def pictures(method: Method, sample: Sample) -> dict[str, Tensor]:
     """What the network saw, and its inverse depth from dark (far) to bright (near), of the batch's first item."""
     with torch.no_grad():
-        rho = method.eval().predict(sample.target).inverse_depth[:1]
+        rho = method.eval().predict(sample.target, sample.sources).inverse_depth[:1]
     low, high = rho.amin(), rho.amax()
     grey = (rho - low) / torch.where(high > low, high - low, torch.ones_like(high))
     return {"seen": sample.target.seen[0], "inverse depth": grey[0].expand(3, -1, -1)}
@@ -97,7 +98,8 @@ def _data(source: Source, drawn: Drawn, seed: int) -> tuple[Mapped, Mapped | Non
 
 
 def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
-    return ConcatDataset([FolderDataset(folder) for folder in folders])
+    """Folders, or data sets by name (`KIND:PATH`), without their damaged items, which are named in the log."""
+    return ConcatDataset([sound_part(open_dataset(str(folder))) for folder in folders])
 
 
 def _worlds(source: Source, seed: int) -> Dataset[Sample]:
@@ -110,9 +112,11 @@ def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tup
     """In this order: part and size, mirror, colours, then the sensor's faults."""
     zoomed = augment.smallest < 1 or augment.stretch > 1
     chances = (
+        (augment.swap, augmentation.swapped),
         (augment.flip, mirror),
         (augment.colour, augmentation.monodepth_colour),
         (augment.jitter, augmentation.strong_colour),
+        (augment.mild, augmentation.mild_colour),
         (augment.blur, augmentation.blurred),
         (augment.noise, augmentation.noisy),
         (augment.erase, augmentation.erased),

@@ -1,0 +1,98 @@
+"""`cyclopean check`: what is wrong with a data set, before any training."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from cyclopean.cli.parsing import check_writable, parse
+from cyclopean.errors import InputError
+
+if TYPE_CHECKING:
+    from cyclopean.data.checking import Seen
+
+
+@dataclass(frozen=True)
+class Check:
+    """Look for what spoils training: missing and damaged files, pictures of one colour or nearly black, swapped left
+    and right, rows that do not agree, calibration that the true depth contradicts.
+
+    Exit code 0: nothing found; 1: something is wrong, a sentence says what; 2: the data set cannot be opened.
+    """
+
+    data: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="KIND:PATH ...")] = ()
+    """Data sets as in docs/data.md: KIND:PATH, options behind it as in kitti_raw:PATH:split=FILE."""
+    items: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    """Look at the pixels of so many items of each, evenly spread. Files are looked for and opened for all."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Where to write everything, item by item."""
+
+
+def main(arguments: list[str]) -> int:
+    return run(parse(Check, arguments, "cyclopean check"))
+
+
+def run(given: Check) -> int:
+    """Check each data set; the worst exit code counts."""
+    if not given.data:
+        raise InputError("no data was given; name it: cyclopean check KIND:PATH, such as folder:worlds/train.")
+    if given.items < 1:
+        raise InputError(f"--items is {given.items}; it needs a number of items above 0.")
+    if given.json:
+        check_writable([given.json.parent])
+    codes, results = [0], []
+    for name in given.data:
+        try:
+            seen = _examine(name, given.items)
+        except InputError as error:
+            print(f"cyclopean check: {error}", file=sys.stderr)
+            codes.append(2)
+            continue
+        codes.append(_tell(seen))
+        results.append(seen)
+    if given.json:
+        _write(given.json, results)
+    return max(codes)
+
+
+def _examine(name: str, most: int) -> "Seen":
+    from cyclopean.data import open_dataset
+    from cyclopean.data.checking import examine
+
+    return examine(name, open_dataset(name), most, lambda indices: _shown(indices, name))
+
+
+def _tell(seen: "Seen") -> int:
+    """The table, then a sentence for each problem; 1 if there is one."""
+    from cyclopean.data.verdicts import problems, rows
+
+    table, found = rows(seen), problems(seen)
+    width = max(len(name) for name, _ in table)
+    print(f"{seen.name}", *(f"  {name:<{width}}  {text}" for name, text in table), sep="\n")
+    for problem in found:
+        print(f"WRONG: {problem.sentence}")
+    print("" if found else "Nothing wrong was found.\n")
+    return 1 if found else 0
+
+
+def _shown(indices: Sequence[int], title: str) -> Iterable[int]:
+    """`indices` with a progress bar where someone watches."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(indices, title, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _write(path: Path, results: "list[Seen]") -> None:
+    from cyclopean.data.verdicts import as_json
+    from cyclopean.depthmap import appearing
+
+    content: list[dict[str, Any]] = [as_json(seen) for seen in results]
+    with appearing(path.parent) as folder:
+        (folder / path.name).write_text(json.dumps(content, indent=1) + "\n")
+    print(f"wrote {path}")

@@ -1,0 +1,163 @@
+"""Looking at a data set before anything is trained on it: blank pictures, pairs and truth that do not fit together."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.data.items import Items, read_each, sound
+from cyclopean.data.matching import Matches, grey, match
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole
+from cyclopean.sample import Sample, View
+
+DARK, CONSTANT = 0.04, 0.01  # mean and standard deviation of luma in [0,1]; below, there is nothing to see
+FEWEST = 20  # matches that judge a pair
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A rectified pair: medians over its matches, in pixels as stored (NaN with less than `FEWEST` matches).
+
+    `across`: disparity, positive where the source stands on the side that its pose says; `down`: by how much the target
+    shows a point lower than the source, signed; `rows`: the same without sign; `behind`: share of points more than a
+    pixel on the wrong side; `lower`: rank correlation of disparity with the row (in most scenes what stands lower is
+    nearer, so that it tells a swap from a shift); `factor`: disparity over that of the true depth, NaN without truth;
+    `same`: whether both pictures are one.
+    """
+
+    matches: int
+    across: float
+    down: float
+    rows: float
+    behind: float
+    lower: float
+    factor: float
+    same: bool
+
+
+@dataclass(frozen=True)
+class Look:
+    """One item: size (height, width), mean and deviation of luma of each view, its pair, and the truth as
+    (share of pixels known, nearest, median, farthest finite depth)."""
+
+    name: str
+    size: tuple[int, int]
+    light: tuple[tuple[float, float], ...]
+    pair: Pair | None
+    truth: tuple[float, float, float, float] | None
+
+    @property
+    def constant(self) -> bool:
+        """Whether a view shows one colour only."""
+        return any(deviation < CONSTANT for _, deviation in self.light)
+
+    @property
+    def dark(self) -> bool:
+        """Whether a view is nearly black, and shows something all the same."""
+        return any(mean < DARK and deviation >= CONSTANT for mean, deviation in self.light)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a data set: its number of items, a sentence for each that is damaged, and those looked at."""
+
+    name: str
+    items: int
+    damaged: tuple[str, ...]
+    looks: tuple[Look, ...]
+
+
+def examine(name: str, data: Items, most: int, shown: Callable[[Sequence[int]], Iterable[int]] = iter) -> Seen:
+    """Headers of all files; then the pixels of up to `most` sound items, evenly spread. `shown` wraps what is walked
+    over, for a progress bar."""
+    good, damaged = sound(data)
+    step = max(1.0, len(good) / most)
+    chosen = [good[int(n * step)] for n in range(min(most, len(good)))]
+    looks = []
+    for _, item in read_each(data, shown(chosen)):
+        if isinstance(item, InputError):
+            damaged.append(str(item))
+        else:
+            looks.append(look(item))
+    return Seen(name, len(data), tuple(damaged), tuple(looks))
+
+
+def look(sample: Sample) -> Look:
+    """Everything that one item can tell."""
+    light = []
+    for v in (sample.target, *sample.sources):
+        plane = grey(v.image)
+        light.append((float(plane.mean()), float(plane.std())))
+    source = next((s for s in sample.sources if is_rectified(sample.target, s)), None)
+    pair = None if source is None else judge_pair(sample, source, match(sample.target.image, source.image))
+    height, width = sample.depth.shape[-2:]
+    return Look(sample.name[0] if sample.name else "", (height, width), tuple(light), pair, _truth(sample.depth))
+
+
+def is_rectified(target: View, source: View) -> bool:
+    """Whether points move along rows only: two pinholes of one focal length, side by side and parallel."""
+    here, there, pose = target.camera, source.camera, source.from_target
+    if pose is None or not isinstance(here, Pinhole) or not isinstance(there, Pinhole):
+        return False
+    sideways = torch.eye(4)
+    sideways[0, 3] = pose[0, 0, 3]
+    return bool(pose[0, 0, 3] != 0) and torch.allclose(pose[0], sideways) and torch.allclose(here.focal, there.focal)
+
+
+def judge_pair(sample: Sample, source: View, matches: Matches) -> Pair:
+    """Compare matches with the rig: which side the source stands on, where infinity lies, and the true depth."""
+    same = source.image.shape == sample.target.image.shape and torch.equal(source.image, sample.target.image)
+    if len(matches) < FEWEST:
+        return Pair(len(matches), math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, same)
+    here, there, pose = sample.target.camera, source.camera, source.from_target
+    assert isinstance(here, Pinhole)
+    assert isinstance(there, Pinhole)
+    assert pose is not None
+    height, width = sample.depth.shape[-2:]
+    apart = ((there.center - here.center)[0] * torch.tensor([width, height])).numpy()
+    disparity, down = (matches.shift + apart).T
+    disparity = disparity if pose[0, 0, 3] < 0 else -disparity
+    strength = width * float(here.focal[0, 0] * pose[0, 0, 3].abs())
+    return Pair(
+        len(matches),
+        float(np.median(disparity)),
+        float(np.median(down)),
+        float(np.median(np.abs(down))),
+        float(np.mean(disparity < -1)),
+        _rank_correlation(disparity, matches.at[:, 1]),
+        _factor(disparity, strength / _depth_at(sample.depth, matches.at)),
+        same,
+    )
+
+
+def _rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
+    """Spearman's; 0 where one does not vary."""
+    if not (np.ptp(x) and np.ptp(y)):
+        return 0.0
+    first, second = (np.argsort(np.argsort(values)) - (len(values) - 1) / 2 for values in (x, y))
+    return float((first * second).sum() / (first * first).sum())
+
+
+def _depth_at(depth: Float[Tensor, "1 1 h w"], at: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+    height, width = depth.shape[-2:]
+    column, row = np.clip(at.astype(int), 0, (width - 1, height - 1)).T
+    return depth[0, 0].numpy()[row, column].astype(np.float64)
+
+
+def _factor(disparity: Float[np.ndarray, " n"], expected: Float[np.ndarray, " n"]) -> float:
+    """Median of disparity over what the truth says, where that is more than a pixel."""
+    known = np.isfinite(expected) & (expected > 1)
+    return float(np.median(disparity[known] / expected[known])) if known.sum() >= FEWEST else math.nan
+
+
+def _truth(depth: Float[Tensor, "1 1 h w"]) -> tuple[float, float, float, float] | None:
+    known = depth[~depth.isnan()]
+    finite = known[known.isfinite()]
+    if not len(finite):
+        return None
+    return len(known) / depth.numel(), float(finite.min()), float(finite.median()), float(finite.max())

@@ -1,0 +1,91 @@
+"""From the numbers of calibration files to cameras, rectified pairs and depth."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, translation
+from cyclopean.sample import Sample, View, view
+
+Image = Float[Tensor, "1 3 h w"]
+Depth = Float[Tensor, "1 1 h w"]
+Size = tuple[int, int]
+
+
+def pinhole_px(matrix: Float[np.ndarray, "3 columns"], size: Size) -> Pinhole:
+    """The camera of a 3x3 or 3x4 matrix in pixels of a picture of `size` (height, width).
+
+    Calibration files count from the centre of the first pixel, `uv` from its corner: hence the half.
+    """
+    height, width = size
+    focal = [[matrix[0, 0] / width, matrix[1, 1] / height]]
+    center = [[(matrix[0, 2] + 0.5) / width, (matrix[1, 2] + 0.5) / height]]
+    return Pinhole(torch.tensor(focal, dtype=torch.float32), torch.tensor(center, dtype=torch.float32))
+
+
+def uncalibrated(size: Size) -> Pinhole:
+    """The camera of pictures that nobody calibrated: a focal length of one image width, the centre in the middle.
+
+    With a baseline of 1 a disparity is then an inverse depth in units of its own, and depth is known up to scale.
+    """
+    return Pinhole(torch.tensor([[1.0, size[1] / size[0]]]), torch.tensor([[0.5, 0.5]]))
+
+
+def size_of(image: Float[Tensor, "1 channels h w"]) -> Size:
+    """(height, width)."""
+    return image.shape[-2], image.shape[-1]
+
+
+def unknown_depth(size: Size) -> Depth:
+    """The truth of an item without labels."""
+    return torch.full((1, 1, *size), math.nan)
+
+
+def depth_from_disparity(
+    disparity: Depth, focal_px: float, baseline: float, shift: float = 0.0
+) -> Float[Tensor, "1 1 h w"]:
+    """focal * baseline / (disparity + shift), in the baseline's unit; disparity in pixels, NaN where it is not finite.
+
+    `shift` is by how many pixels the right camera's principal point lies further right than the left one's.
+    """
+    sum_ = disparity + shift
+    known = torch.isfinite(sum_) & (sum_ > 0)
+    return torch.where(known, focal_px * baseline / torch.where(known, sum_, 1), math.nan)
+
+
+def fitting(values: Depth, size: Size, path: Path) -> Float[Tensor, "1 1 h2 w2"]:
+    """`values` read from `path`, after checking that they have the size of their picture."""
+    if size_of(values) != size:
+        h, w = size_of(values)
+        raise InputError(f"{path} has {w}x{h} pixels and its picture {size[1]}x{size[0]}; they need one size.")
+    return values
+
+
+def known_above_zero(values: Depth) -> Depth:
+    """`values` with NaN where they are 0, the mark for unknown of most releases."""
+    return torch.where(values > 0, values, math.nan)
+
+
+def beside(image: Image, camera: Pinhole, offset: float) -> View:
+    """A source of a rectified pair, whose camera stands `offset` to the target's right (negative: left)."""
+    return view(image, camera, translation(torch.tensor([[-offset, 0.0, 0.0]])))
+
+
+def rectified_pair(
+    images: Sequence[Image], cameras: Sequence[Pinhole], offset: float, depth: Depth, name: str
+) -> Sample:
+    """A target and the other picture of a rectified pair, `offset` to its right in the unit of `depth`."""
+    source = beside(images[1], cameras[1], offset)
+    return Sample(view(images[0], cameras[0]), (source,), depth, name=(name,))
+
+
+def unposed(image: Image, camera: Pinhole) -> View:
+    """A source of a video whose pose is to be predicted."""
+    return replace(view(image, camera), from_target=None)

@@ -1,0 +1,59 @@
+"""Lists of items in files, as Monodepth and Monodepth2 write them. The user names the file; none ships with us."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyclopean.data.reading import read_text
+from cyclopean.errors import InputError
+
+SIDES = {"l": "02", "r": "03"}  # of a KITTI drive: the left and the right colour camera
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a KITTI drive: `2011_09_26/2011_09_26_drive_0001_sync`, its number, and the camera, 02 or 03."""
+
+    drive: str
+    number: int
+    camera: str
+
+    @property
+    def name(self) -> str:
+        """`2011_09_26/2011_09_26_drive_0001_sync/0000000005_02`."""
+        return f"{self.drive}/{self.number:010d}_{self.camera}"
+
+
+def read_frames(path: Path | str) -> list[Frame]:
+    """The frames of a KITTI split, in the order of its lines.
+
+    Two formats: Monodepth's, `DRIVE/image_02/data/NUMBER.jpg DRIVE/image_03/data/NUMBER.jpg` (the first is the target;
+    the suffix is not believed), and Monodepth2's, `DRIVE NUMBER l` or `r`.
+    """
+    file = Path(path).expanduser()
+    return [_frame(line, f"{file}, line {n}") for n, line in _lines(file)]
+
+
+def read_paths(path: Path | str) -> list[str]:
+    """The first path of each line: the left pictures of a list in Monodepth's format, relative to the data set."""
+    return [line.split()[0] for _, line in _lines(Path(path).expanduser())]
+
+
+def _lines(file: Path) -> list[tuple[int, str]]:
+    lines = [(n, line.strip()) for n, line in enumerate(read_text(file).splitlines(), 1) if line.strip()]
+    if not lines:
+        raise InputError(f"{file} is an empty list; it needs a line for each item.")
+    return lines
+
+
+def _frame(line: str, where: str) -> Frame:
+    words = line.split()
+    if len(words) == 3 and words[1].isdigit() and words[2] in SIDES:
+        return Frame(words[0].rstrip("/"), int(words[1]), SIDES[words[2]])
+    parts = re.fullmatch(r"(.+)/image_(02|03)/data/(\d+)\.\w+", words[0])
+    if parts and len(words) <= 2:
+        return Frame(parts[1], int(parts[3]), parts[2])
+    raise InputError(
+        f"{where} is {line!r}; a KITTI split has lines 'DRIVE NUMBER l' or 'DRIVE/image_02/data/NUMBER.png "
+        "DRIVE/image_03/data/NUMBER.png'."
+    )

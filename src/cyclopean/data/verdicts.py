@@ -1,0 +1,181 @@
+"""From what was seen of a data set to sentences: what is wrong, with how much of it, and what to do."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cyclopean.data.checking import FEWEST, Look, Pair, Seen
+
+ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
+WORSE = 2.0  # a single pair among good ones must be off by so many times as much
+SWAPPED, SHIFTED = (
+    0.5,
+    0.15,
+)  # share of points beyond infinity: left and right are swapped; or the pictures were shifted
+LOWER = (
+    0.3  # rank correlation of disparity with the row: from here on what stands lower is nearer, so nothing is swapped
+)
+FACTOR = 1.15  # between disparities as matched and as the truth says
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, in a sentence, and the items (or the sentences of damaged files) it concerns."""
+
+    kind: str
+    sentence: str
+    names: tuple[str, ...]
+
+
+def problems(seen: Seen) -> list[Problem]:
+    """Everything wrong, worst first; an empty list is a clean bill."""
+    looks = seen.looks
+    found = [
+        _some("damaged", seen.damaged, seen.items, "items cannot be read", "replace or remove them"),
+        _of("constant", looks, lambda x: x.constant, "items show one colour only", "remove them"),
+        _of("dark", looks, lambda x: x.dark, "items are nearly black", "remove them, or brighten the recording"),
+        _of("same", looks, _pair(lambda p, _: p.same), "pairs are one picture twice", "copy the right pictures again"),
+        _of(
+            "swapped",
+            looks,
+            _pair(lambda p, _: _is_swapped(p)),
+            "pairs have left and right swapped, points move the wrong way",
+            "swap the two pictures",
+        ),
+        _of(
+            "shifted",
+            looks,
+            _pair(lambda p, _: p.behind > SHIFTED and not _is_swapped(p)),
+            "pairs have points beyond infinity: shifted sideways, as for a screen, rather than swapped",
+            "shift them back, or rectify them",
+        ),
+        _rows_apart(looks),
+        _of(
+            "calibration",
+            looks,
+            _pair(lambda p, _: not math.isnan(p.factor) and not 1 / FACTOR < p.factor < FACTOR),
+            "pairs have disparities that their true depth does not explain",
+            "check focal length, baseline and the unit of depth",
+        ),
+        _unmatched(looks),
+    ]
+    return [problem for problem in found if problem]
+
+
+def tolerance(look: Look) -> float:
+    """By how many pixels the rows of a rectified pair may differ."""
+    return max(ROWS_PX, ROWS * look.size[1])
+
+
+def _is_swapped(pair: Pair) -> bool:
+    return pair.behind > SWAPPED and pair.lower < LOWER
+
+
+def _pair(test: Callable[[Pair, Look], bool]) -> Callable[[Look], bool]:
+    return lambda look: look.pair is not None and test(look.pair, look)
+
+
+def _of(kind: str, looks: Iterable[Look], test: Callable[[Look], bool], what: str, remedy: str) -> Problem | None:
+    looks = list(looks)
+    return _some(kind, tuple(x.name for x in looks if test(x)), len(looks), what, remedy)
+
+
+def _some(kind: str, names: tuple[str, ...], count: int, what: str, remedy: str) -> Problem | None:
+    if not names:
+        return None
+    return Problem(kind, f"{len(names)} of {count} {what} ({_listed(names)}); {remedy}.", names)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(name.rstrip(".") for name in names[:NAMED]) + more
+
+
+def _rows_apart(looks: tuple[Look, ...]) -> Problem | None:
+    """All pairs count where the typical one is off; else only those far off, since one pair's matches may mislead."""
+    judged = [x for x in looks if x.pair and x.pair.matches >= FEWEST]
+    if not judged:
+        return None
+    typical = statistics.median(x.pair.rows / tolerance(x) for x in judged if x.pair)
+    limit = 1.0 if typical > 1 else WORSE
+    off = [x for x in judged if x.pair and x.pair.rows > limit * tolerance(x)]
+    if not off:
+        return None
+    apart = statistics.median(x.pair.rows for x in off if x.pair)
+    down = statistics.median(x.pair.down for x in off if x.pair)
+    what = (
+        f"pairs have rows that do not agree: {apart:.1f} px apart ({tolerance(off[0]):.1f} allowed), points of the "
+        f"target {abs(down):.1f} px {'lower' if down > 0 else 'higher'} (medians)"
+    )
+    return _some("rows", tuple(x.name for x in off), len(judged), what, "rectify them")
+
+
+def _unmatched(looks: tuple[Look, ...]) -> Problem | None:
+    """A pair or two without texture happens; most of them are blank, blurred, or do not belong together."""
+    pairs = [x for x in looks if x.pair and not x.constant]
+    few = tuple(x.name for x in pairs if x.pair and x.pair.matches < FEWEST)
+    if 2 * len(few) <= len(pairs):
+        return None
+    what = f"pairs have less than {FEWEST} points in common"
+    return _some("unmatched", few, len(pairs), what, "see whether left and right show the same place, in focus")
+
+
+def rows(seen: Seen) -> list[tuple[str, str]]:
+    """The table: what, and how it is with this data set."""
+    looks = seen.looks
+    sizes = Counter(x.size for x in looks).most_common()
+    shown = ", ".join(f"{w}x{h} ({n})" for (h, w), n in sizes[:4]) + (", ..." if len(sizes) > 4 else "")
+    table = [
+        ("items", f"{seen.items}, {len(seen.damaged)} damaged, {len(looks)} looked at"),
+        ("size", shown or "-"),
+        ("constant, dark", f"{_share(looks, lambda x: x.constant)}, {_share(looks, lambda x: x.dark)}"),
+    ]
+    pairs = [x.pair for x in looks if x.pair]
+    judged = [pair for pair in pairs if pair.matches >= FEWEST]
+    table.append(("pairs", f"{len(pairs)}, {len(judged)} judged" if pairs else "none rectified"))
+    if judged:
+        matches = statistics.median(p.matches for p in judged)
+        table += [
+            ("matches", f"{matches:.0f} a pair (median)"),
+            ("across", _spread([p.across for p in judged], "px; positive: as the poses say")),
+            ("down", _spread([p.down for p in judged], "px; 0: rows agree")),
+            ("rows off", _spread([p.rows for p in judged], f"px; {tolerance(looks[0]):.1f} allowed")),
+        ]
+    factors = [p.factor for p in judged if not math.isnan(p.factor)]
+    truths = [x.truth for x in looks if x.truth]
+    table.append(("truth", f"{len(truths)} of {len(looks)} items" if looks else "-"))
+    if truths:
+        share, near, middle, far = (statistics.median(values) for values in zip(*truths, strict=True))
+        table.append(("depth", f"{share:.1%} of the pixels; {near:.2f} to {far:.2f} m, {middle:.2f} in the middle"))
+    if factors:
+        table.append(("disparity / truth", _spread(factors, "", 3)))
+    return table
+
+
+def _share(looks: tuple[Look, ...], test: Callable[[Look], bool]) -> str:
+    return f"{sum(map(test, looks)) / len(looks):.1%}" if looks else "-"
+
+
+def _spread(values: list[float], unit: str, digits: int = 2) -> str:
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f}) {unit}".rstrip()
+
+
+def as_json(seen: Seen) -> dict[str, Any]:
+    """Everything, item by item; numbers that are not known are null."""
+    found = [asdict(problem) for problem in problems(seen)]
+    looks = [asdict(x) | {"constant": x.constant, "dark": x.dark} for x in seen.looks]
+    summary = {"data": seen.name, "items": seen.items, "damaged": list(seen.damaged)}
+    return _without_nan(summary | {"problems": found, "table": dict(rows(seen)), "looked_at": looks})
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
