@@ -11,6 +11,7 @@ GROUPS = {
     "rendering": "procedural worlds, both views and depth",
     "training": "one step: data on hand, losses, backward, update",
     "photos": "prediction and refocusing after loading",
+    "evaluation": "judging 697 predictions of KITTI's size",
 }
 
 

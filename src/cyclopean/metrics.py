@@ -146,8 +146,10 @@ def countable(
 def middle(values: Pixels) -> Figure:
     """The median; of an even number of values the mean of the middle two, as numpy's (torch's takes the lower)."""
     n = len(values)
-    lower = values.kthvalue((n + 1) // 2).values
-    return lower if n % 2 else (lower + values.kthvalue(n // 2 + 1).values) / 2
+    lower = lower_middle(values)
+    if n % 2 or int((values <= lower).sum()) > n // 2:
+        return lower
+    return (lower + values[values > lower].min()) / 2
 
 
 def lower_middle(values: Pixels) -> Figure:

@@ -5,17 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.measure import Measured, Scene, census, inside_crop, judge_map, scene
+from cyclopean.evaluation.measure import Measured, Prediction, Scene, judge_scene, scene
 from cyclopean.evaluation.protocols import Protocol
 from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.metrics import median_scale, to_depth
 from cyclopean.sample import Sample
 
-AnyMap = Float[Tensor, "1 1 _ _"]  # sizes differ between candidates
 FITTED_ON = 100  # images at most; evenly spaced
 
 
@@ -66,7 +63,7 @@ def evaluate_variants(
         try:
             scenes = [scene(sample, data.far(index), tally.protocol) for tally in tallies]
             some = any(len(here.index) for here in scenes)
-            predicted = [(candidate, candidate.of(index, sample)) for candidate in candidates] if some else []
+            predicted = [Prediction(candidate, candidate.of(index, sample)) for candidate in candidates] if some else []
             results = [_judged(predicted, here, factors or {}) for here in scenes]
         except InputError as error:
             _fail(tallies, sample.name[0], error)
@@ -111,10 +108,9 @@ class _Tally:
         self.failed: dict[str, str] = {}
 
     def add(self, here: Scene, measured: list[Measured]) -> None:
-        found = census(here)
-        for key, number in found.items():
+        for key, number in here.counts.items():
             self.numbers[key] += number
-        if not found["pixels"]:
+        if not len(here.index):
             self.left_out.append(here.sample.name[0])
             return
         self.numbers["images"] += 1
@@ -124,10 +120,10 @@ class _Tally:
         return Counts(**self.numbers, left_out=tuple(self.left_out), failed=self.failed)
 
 
-def _judged(predicted: Iterable[tuple[Candidate, AnyMap]], here: Scene, factors: Mapping[str, float]) -> list[Measured]:
+def _judged(predicted: Iterable[Prediction], here: Scene, factors: Mapping[str, float]) -> list[Measured]:
     if not len(here.index):
         return []
-    return [m for candidate, rho in predicted for m in judge_map(candidate, rho, here, factors.get(candidate.name))]
+    return [m for one in predicted for m in judge_scene(one, here, factors.get(one.candidate.name))]
 
 
 def _fail(tallies: Iterable[_Tally], name: str, error: InputError) -> None:
@@ -139,8 +135,8 @@ def _scale(candidate: Candidate, index: int, sample: Sample, here: Scene) -> flo
     if not len(here.index):
         return None
     try:
-        rho = inside_crop(candidate, candidate.of(index, sample), here).flatten()[here.index].double()
+        plane = Prediction(candidate, candidate.of(index, sample)).plane(here)
     except InputError:
         return None  # counted and named when the image is judged
-    scale = median_scale(to_depth(rho), here.truth)
+    scale = median_scale(to_depth(plane.flatten()[here.index].double()), here.truth)
     return float(scale) if bool(torch.isfinite(scale)) else None

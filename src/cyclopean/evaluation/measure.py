@@ -1,7 +1,7 @@
 """Judging one image: which pixels count, what is aligned, and the figures that follow."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -14,6 +14,8 @@ from cyclopean.evaluation.protocols import CROPS, FITTING, Alignment, Protocol
 from cyclopean.evaluation.rig import rig_of
 from cyclopean.evaluation.trivial import Candidate
 from cyclopean.metrics import (
+    Crop,
+    DecimalErrors,
     affine_depth,
     affine_fit,
     bad,
@@ -31,6 +33,7 @@ from cyclopean.sample import Sample
 Map = Float[Tensor, "1 1 h w"]
 Pixels = Float[Tensor, " n"]
 Plane = Float[Tensor, "h w"]
+DECIMAL = frozenset(DecimalErrors.__dataclass_fields__)
 FARTHEST = 1e6  # stands for infinity where depths are averaged
 DENSE = 0.5  # share of known pixels from which on neighbours tell where boundaries are
 
@@ -62,9 +65,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Scene:
-    """What counts in one image (batch 1) under one protocol: `index` into the pixels inside the crop, and their truth.
+    """What counts in one image (batch 1) under one protocol: `index` into the pixels of the picture, and their truth.
 
-    `far`: where predictions are clipped. `truth` is float64, clamped if the protocol says so.
+    `far`: where predictions are clipped. `truth` is float64, clamped if the protocol says so. `counts`: every pixel by
+    what became of it: counted (`pixels`), `unknown`, too `far` (or sky), too `near`, outside the crop (`cropped`).
     """
 
     sample: Sample
@@ -72,42 +76,65 @@ class Scene:
     far: float
     index: Int[Tensor, " n"]
     truth: Pixels
-
-    def inside(self, plane: Map) -> Plane:
-        """The part of a map of the truth's size that lies inside the crop."""
-        if self.protocol.crop is None:
-            return plane[0, 0]
-        return plane[0, 0][CROPS[self.protocol.crop]((plane.shape[-2], plane.shape[-1]))]
+    counts: dict[str, int]
 
     @cached_property
     def boundaries(self) -> tuple[Plane, Pixels] | None:
-        """Truth inside the crop, sky at `far`, and which counted pixels lie near a boundary; None if it is sparse."""
-        truth = self.inside(self.sample.depth)
-        if "edge_f1" not in self.protocol.shown or float((~truth.isnan()).float().mean()) < DENSE:
+        """Truth, sky at `far`, NaN outside the crop, and which counted pixels lie near a boundary; None if sparse."""
+        truth, crop = self.sample.depth[0, 0], _crop(self.sample, self.protocol)
+        if "edge_f1" not in self.protocol.shown or float((~truth[crop].isnan()).float().mean()) < DENSE:
             return None
-        truth = truth.clamp(self.protocol.nearest, self.far)
-        return truth, near_boundaries(truth).flatten()[self.index].double()
+        inside = torch.full_like(truth, torch.nan)
+        inside[crop] = truth[crop].clamp(self.protocol.nearest, self.far)
+        return inside, near_boundaries(inside).flatten()[self.index].double()
+
+    @cached_property
+    def bands(self) -> Int[Tensor, " n"]:
+        """For each counted pixel the number of its distance band, from 1; 0 and the last are outside all bands."""
+        edges = torch.tensor(self.protocol.bands, dtype=self.truth.dtype)
+        return torch.bucketize(self.truth, edges, right=True)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A candidate's inverse depth of one sample, of any size, and what was resized of it for scenes of that sample."""
+
+    candidate: Candidate
+    inverse_depth: Float[Tensor, "1 1 h w"]
+    planes: dict[tuple[str | None, str], Plane] = field(default_factory=dict, compare=False)
+
+    def plane(self, scene: Scene) -> Plane:
+        """The inverse depth at the truth's size: bilinear, pixel centres at half integers; NaN where it says nothing.
+
+        Of inverse depth or of depth, as the protocol says: averaging disparities and averaging depths differ at every
+        edge, and papers that predict disparity resize disparity.
+        """
+        part = scene.protocol.crop if self.candidate.covers == "crop" else None
+        key = part, scene.protocol.resized
+        if key not in self.planes:
+            self.planes[key] = _placed(self.inverse_depth, scene, whole=part is None)
+        return self.planes[key]
 
 
 def scene(sample: Sample, far: float, protocol: Protocol) -> Scene:
     """What counts in a sample of batch 1; `far` is used where the protocol states none."""
     far = protocol.far or far
     limit = far if protocol.beyond == "left out" else torch.inf
-    empty = Scene(sample, protocol, far, torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.float64))
-    depth = empty.inside(sample.depth)
-    index = countable(depth, protocol.near, limit).flatten().nonzero()[:, 0]
-    truth = depth.flatten()[index].double()
+    rows, columns = _crop(sample, protocol)
+    inside = sample.depth[0, 0, rows, columns]
+    row, column = (~inside.isnan()).nonzero().unbind(1)
+    index = (row + rows.start) * sample.depth.shape[-1] + column + columns.start
+    known = sample.depth.flatten()[index]
+    good = countable(known[None], protocol.near, limit)[0]
+    truth = known[good].double()
+    counts = {
+        "pixels": len(truth),
+        "unknown": inside.numel() - len(known),
+        "cropped": sample.depth.numel() - inside.numel(),
+    }
+    counts |= {"far": int((known >= limit).sum()), "near": int((known <= protocol.near).sum())}
     clamped = truth.clamp(protocol.nearest, far) if protocol.beyond == "clamped" else truth
-    return Scene(sample, protocol, far, index, clamped)
-
-
-def census(here: Scene) -> dict[str, int]:
-    """Every pixel of a scene by what became of it: counted, unknown, too far (or sky), too near, outside the crop."""
-    depth = here.inside(here.sample.depth)
-    limit = here.far if here.protocol.beyond == "left out" else torch.inf
-    parts = {"unknown": depth.isnan(), "far": depth >= limit, "near": depth <= here.protocol.near}
-    counts = {name: int(part.sum()) for name, part in parts.items()}
-    return counts | {"pixels": len(here.index), "cropped": here.sample.depth.numel() - depth.numel()}
+    return Scene(sample, protocol, far, index[good], clamped, counts)
 
 
 def judge(
@@ -118,23 +145,24 @@ def judge(
     `factor`: what depth is multiplied with under the alignment "factor", which is left out without it. Raises
     `InputError` if the prediction is not finite where truth counts.
     """
-    return judge_map(candidate, candidate.predict(sample), scene(sample, far, protocol), factor)
+    return judge_scene(Prediction(candidate, candidate.predict(sample)), scene(sample, far, protocol), factor)
 
 
-def judge_map(candidate: Candidate, predicted: Map, scene: Scene, factor: float | None = None) -> list[Measured]:
-    """As `judge`, for the candidate's inverse depth of the scene, of any size."""
-    plane = inside_crop(candidate, predicted, scene)
+def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None) -> list[Measured]:
+    """As `judge`, for a prediction of the scene."""
+    plane, candidate, name = predicted.plane(scene), predicted.candidate, scene.sample.name[0]
     inverse = plane.flatten()[scene.index].double()
-    name = scene.sample.name[0]
     if not bool(inverse.isfinite().all()):
         raise InputError(f"{candidate.name} predicts NaN or infinite inverse depth on {name}; it cannot be judged.")
     scale = median_scale(to_depth(inverse), scene.truth)
     known = {"scale": float(scale)} if bool(scale.isfinite()) else {}
     measured = []
     for alignment in alignments(candidate, scene.protocol, factor):
-        align = aligner(inverse, scene.truth, alignment, scene.far, factor)
-        figures = _figures(align, inverse, scene) | _edges(align, plane, scene) | known
-        bands = () if candidate.trivial else _bands(_clipped(align(inverse), scene), scene)
+        align = aligner(inverse, scene, alignment, {"none": 1.0, "factor": factor, "median": known.get("scale", 1.0)})
+        depth = align(inverse)
+        clipped = _clipped(depth, scene)
+        figures = _figures(clipped, scene) | _stereo(depth, clipped, scene) | _edges(align, plane, scene) | known
+        bands = () if candidate.trivial else _bands(clipped, scene)
         measured.append(Measured(candidate.name, alignment, name, figures, len(inverse), bands))
     return measured
 
@@ -147,36 +175,35 @@ def alignments(candidate: Candidate, protocol: Protocol, factor: float | None) -
 
 
 def aligner(
-    inverse_depth: Pixels, truth: Pixels, alignment: Alignment, far: float, factor: float | None = None
+    inverse_depth: Pixels, scene: Scene, alignment: Alignment, scales: Mapping[str, float | None]
 ) -> Callable[[Pixels], Pixels]:
-    """From inverse depth to depth: as it is, times a factor, times the medians' ratio, or by least squares of 1/depth.
+    """From inverse depth to depth: times the alignment's scale, or by least squares of 1/depth.
 
     What is fitted is fitted on the pixels given here; the result may be used on others of the same image.
     """
     if alignment == "affine":
-        fit = affine_fit(inverse_depth, truth)
-        return lambda rho: affine_depth(rho, fit, far)
-    given = {"none": 1.0, "factor": factor}.get(alignment)
-    scale = None if given is None else torch.tensor(given, dtype=torch.float64)
-    if scale is None:
-        scale = median_scale(to_depth(inverse_depth), truth)
-        scale = scale if bool(scale.isfinite()) else torch.ones(())
-    return lambda rho: to_depth(rho) * scale.to(rho.dtype)
+        fit = affine_fit(inverse_depth, scene.truth)
+        return lambda rho: affine_depth(rho, fit, scene.far)
+    scale = scales[alignment] or 1.0
+    return lambda rho: to_depth(rho) * scale
 
 
-def inside_crop(candidate: Candidate, inverse_depth: Float[Tensor, "1 1 h2 w2"], scene: Scene) -> Plane:
-    """A prediction at the truth's size, inside the crop: bilinear, pixel centres at half integers.
-
-    Of inverse depth or of depth, as the protocol says: averaging disparities and averaging depths differ at every edge,
-    and papers that predict disparity resize disparity.
-    """
-    if candidate.covers == "picture":
-        return scene.inside(_resized(inverse_depth, scene.sample.depth, scene.protocol))
-    return _resized(inverse_depth, scene.inside(scene.sample.depth)[None, None], scene.protocol)[0, 0]
+def _crop(sample: Sample, protocol: Protocol) -> Crop:
+    height, width = sample.depth.shape[-2:]
+    return CROPS[protocol.crop]((height, width)) if protocol.crop else (slice(0, height), slice(0, width))
 
 
-def _resized(inverse_depth: Float[Tensor, "1 1 h2 w2"], like: Map, protocol: Protocol) -> Map:
-    size = (like.shape[-2], like.shape[-1])
+def _placed(inverse_depth: Float[Tensor, "1 1 h2 w2"], scene: Scene, whole: bool) -> Plane:
+    """A prediction of the whole picture, or of the crop alone with NaN around it, at the truth's size."""
+    height, width = scene.sample.depth.shape[-2:]
+    if whole:
+        return _resized(inverse_depth, (height, width), scene.protocol)[0, 0]
+    rows, columns = _crop(scene.sample, scene.protocol)
+    inside = _resized(inverse_depth, (rows.stop - rows.start, columns.stop - columns.start), scene.protocol)
+    return F.pad(inside, (columns.start, width - columns.stop, rows.start, height - rows.stop), value=torch.nan)[0, 0]
+
+
+def _resized(inverse_depth: Float[Tensor, "1 1 h2 w2"], size: tuple[int, int], protocol: Protocol) -> Map:
     if tuple(inverse_depth.shape[-2:]) == size:
         return inverse_depth.float()
     if protocol.resized == "inverse depth":
@@ -189,21 +216,21 @@ def _clipped(depth: Pixels, scene: Scene) -> Pixels:
     return depth.clamp(scene.protocol.nearest, scene.far)
 
 
-def _figures(align: Callable[[Pixels], Pixels], inverse: Pixels, scene: Scene) -> dict[str, float]:
-    depth = align(inverse)
-    clipped = _clipped(depth, scene)
-    errors = asdict(depth_errors(clipped, scene.truth)) | asdict(decimal_errors(clipped, scene.truth))
-    figures = {key: float(value) for key, value in errors.items()}
-    return figures | _stereo(scene, depth if scene.protocol.disparity == "as predicted" else clipped)
+def _figures(clipped: Pixels, scene: Scene) -> dict[str, float]:
+    figures = vars(depth_errors(clipped, scene.truth))
+    if DECIMAL & set(scene.protocol.shown):
+        figures = figures | vars(decimal_errors(clipped, scene.truth))
+    return {key: float(value) for key, value in figures.items()}
 
 
-def _stereo(scene: Scene, depth: Pixels) -> dict[str, float]:
+def _stereo(depth: Pixels, clipped: Pixels, scene: Scene) -> dict[str, float]:
     """Errors of disparity where the target has a rectified source to its right: W (focal baseline / z - shift) px."""
     rig = rig_of(scene.sample) if {"d1", "bad2", "epe"} & set(scene.protocol.shown) else None
     if rig is None:
         return {}
     width = scene.sample.depth.shape[-1]
-    real, ours = (width * (rig.factor / z - rig.shift) for z in (scene.truth, depth))
+    judged = depth if scene.protocol.disparity == "as predicted" else clipped
+    real, ours = (width * (rig.factor / z - rig.shift) for z in (scene.truth, judged))
     seen = real > 0
     if not bool(seen.any()):
         return {}
@@ -232,12 +259,11 @@ def _bands(depth: Pixels, scene: Scene) -> tuple[Band, ...]:
     edges = scene.protocol.bands
     if not edges:
         return ()
-    place = torch.bucketize(scene.truth, torch.tensor(edges, dtype=scene.truth.dtype), right=True)
     error = depth - scene.truth
     ratio = torch.maximum(depth / scene.truth, scene.truth / depth)
     parts = ((error / scene.truth).abs(), error / scene.truth, error.square(), (ratio < 1.25).to(depth.dtype))
-    counts = torch.bincount(place, minlength=len(edges) + 1).tolist()
-    sums = [torch.bincount(place, part, minlength=len(edges) + 1).tolist() for part in parts]
+    counts = torch.bincount(scene.bands, minlength=len(edges) + 1).tolist()
+    sums = [torch.bincount(scene.bands, part, minlength=len(edges) + 1).tolist() for part in parts]
     found = []
     for i, n in enumerate(counts[1:-1], start=1):
         if n:
