@@ -87,7 +87,7 @@ def test_smooth_bins_have_no_bands() -> None:
 def test_constant_depth_is_all_in_focus(bins: str) -> None:
     photo = textured()
     flat = from_numbers(torch.full((1, 1, 60, 80), 0.3), "disparity")
-    assert torch.equal(refocus(photo, flat, (10, 10), bins=bins).image, photo.image)
+    assert torch.equal(refocus(photo, flat, (10, 10), method="gaussian", bins=bins).image, photo.image)
 
 
 def test_unknown_depth_takes_its_nearest_known() -> None:
@@ -96,8 +96,8 @@ def test_unknown_depth_takes_its_nearest_known() -> None:
     known = values.clone()
     known[..., 20:30], known[..., 30:40] = values[..., 19:20], values[..., 40:41]
     photo = textured()
-    holes = refocus(photo, from_numbers(values, "disparity"), (25, 30), strength=5.0)
-    filled = refocus(photo, from_numbers(known, "disparity"), (19, 30), strength=5.0)
+    holes = refocus(photo, from_numbers(values, "disparity"), (25, 30), method="gaussian", strength=5.0)
+    filled = refocus(photo, from_numbers(known, "disparity"), (19, 30), method="gaussian", strength=5.0)
     assert torch.equal(holes.image[..., :29], filled.image[..., :29])
     assert torch.equal(holes.image[..., 31:], filled.image[..., 31:])
 

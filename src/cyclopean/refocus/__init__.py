@@ -6,31 +6,19 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float
 
 from cyclopean.depthmap import DepthMap
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.refocus import blurs, levels
+from cyclopean.refocus.focusing import Focusable, Picture, Point, filled, focus_pixel
+from cyclopean.refocus.lens import Lens
 
-Plane = Float[np.ndarray, "h w"]
-Point = tuple[float | int, float | int]
-
-
-@runtime_checkable
-class Pictured(Protocol):
-    """A frozen dataclass with a picture in it, such as `Photo`: `image` is `1 3 h w`, RGB in [0,1]."""
-
-    @property
-    def image(self) -> Tensor: ...
-
-
-Picture = TypeVar("Picture", bound=Pictured)
+THIN_LENS = "thin-lens"
 
 # name -> (picture, inverse depth, inverse depth in focus, kernels, bins=...) -> picture
 METHODS: dict[str, Callable[..., Float[np.ndarray, "h w 3"]]] = {
@@ -45,72 +33,105 @@ BINS: dict[str, levels.Bins] = {"smooth": levels.smooth, "hard": levels.hard}
 def refocus(
     photo: Picture,
     depth: DepthMap,
-    at: Point,
+    at: Point | None = None,
     *,
-    method: str = "gaussian",
+    method: str = THIN_LENS,
+    lens: Lens | None = None,
+    distance: float | None = None,
     strength: float = 1.0,
     bins: str = "smooth",
 ) -> Picture:
-    """`photo` focused at the point `at` = (x, y): sharp at that depth, more blurred the farther from it in disparity.
+    """`photo` focused at the point `at` = (x, y), or at `distance` metres: sharp there, ever more blurred away from it.
 
-    `at` is in pixels, or in fractions of width and height when both are below 1. `method` is the blur: gaussian,
-    average, median or bilateral. `strength` 1 blurs the same part of any picture as the MonoDepthDeFocus report does of
-    its own. `bins` "smooth" blends neighbouring levels of blur, "hard" takes one per pixel as the report. Raises
-    InputError when sizes differ, `at` lies outside, a name is unknown or nothing is known of the depth.
+    `at` is in pixels, or in fractions of width and height when both are below 1. `method` is "thin-lens", which `lens`
+    describes, or one of the report's: gaussian, average, median, bilateral. Their `strength` 1 blurs the same part of
+    any picture as the MonoDepthDeFocus report does of its own; `bins` "smooth" blends neighbouring levels of blur,
+    "hard" takes one per pixel as the report. Two methods joined by + are for what is nearer and what is farther than
+    the focus. With both `at` and `distance`, the point is that far away, which gives relative depth its metres.
+    Raises InputError when sizes differ, `at` lies outside, a name is unknown or nothing is known of the depth.
     """
     check_choice(method, strength, bins)
+    ready = focusable(photo, depth, lens or Lens())
+    focus, unit = _focus(ready, depth, at, distance)
+    ready = dataclasses.replace(ready, unit=unit)
+    nearer, farther = (*method.split("+"), *method.split("+"))[:2]
+    if nearer == farther:
+        return _one(ready, focus, method, strength, BINS[bins])
+    behind = _one(_still(ready, focus, farther, "before"), focus, farther, strength, BINS[bins])
+    ready = dataclasses.replace(ready, photo=behind)
+    return _one(_still(ready, focus, nearer, "behind"), focus, nearer, strength, BINS[bins])
+
+
+def _still(ready: Focusable[Picture], focus: float, method: str, side: str) -> Focusable[Picture]:
+    """What is `before` or `behind` the focus left as it is."""
+    if method == THIN_LENS:
+        still: dict[str, Any] = {side: 0.0}
+        return dataclasses.replace(ready, lens=dataclasses.replace(ready.lens, **still))
+    clipped = np.minimum if side == "before" else np.maximum
+    return dataclasses.replace(ready, inverse_depth=clipped(ready.inverse_depth, np.float32(focus)))
+
+
+def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]:
+    """`photo` behind a thin lens, ready to be focused again and again, each time faster than by `refocus`."""
     size = (photo.image.shape[-2], photo.image.shape[-1])
     if depth.size != size:
         raise InputError(
             f"the depth map is {depth.size[1]}x{depth.size[0]} but the photo is {size[1]}x{size[0]}; "
             "give the depth of this photo, or resize it."
         )
-    x, y = focus_pixel(at, size)
-    inverse = _filled(depth.inverse_depth[0, 0], depth.valid[0, 0])
-    picture = np.ascontiguousarray(photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
-    kernels = levels.kernels_for(size, strength)
-    result = METHODS[method](picture, inverse, float(inverse[y, x]), kernels, bins=BINS[bins])
-    image = torch.from_numpy(result).permute(2, 0, 1)[None].contiguous()
-    return dataclasses.replace(photo, image=image)  # type: ignore[type-var]
+    plane = filled(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    return Focusable(photo, plane, lens, 1.0 if depth.unit == "m" else None)
 
 
 def check_choice(method: str, strength: float, bins: str) -> None:
     """Raises InputError for unknown names and a strength that is no number from 0 up."""
-    if method not in METHODS:
-        raise unknown_name("blur method", method, METHODS)
+    kinds = method.split("+")
+    for kind in kinds:
+        if kind not in (THIN_LENS, *METHODS):
+            raise unknown_name("blur method", kind, [THIN_LENS, *METHODS])
+    if len(kinds) > 2:
+        raise InputError(
+            f"{method} names {len(kinds)} methods; give one, or two for nearer and farther than the focus."
+        )
     if bins not in BINS:
         raise unknown_name("kind of bins", bins, BINS)
     if not (math.isfinite(strength) and strength >= 0):
         raise InputError(f"the strength of blur is {strength:g}; it must be 0 or more.")
 
 
-def focus_pixel(at: Point, size: tuple[int, int]) -> tuple[int, int]:
-    """The pixel (x, y) that `at` means at `size` (height, width): fractions when both are below 1, else pixels."""
-    x, y = at
-    h, w = size
-    if 0 <= x < 1 and 0 <= y < 1:
-        return min(int(x * w), w - 1), min(int(y * h), h - 1)
-    if 0 < x < 1 or 0 < y < 1:
-        raise InputError(
-            f"the point {x:g} {y:g} mixes a fraction with pixels; give two fractions below 1, or two numbers of pixels."
-        )
-    if not (0 <= x < w and 0 <= y < h):
-        raise InputError(f"the point {x:g} {y:g} lies outside the photo, which is {w}x{h}; give a point inside it.")
-    return int(x), int(y)
+def _focus(
+    ready: Focusable[Picture], depth: DepthMap, at: Point | None, distance: float | None
+) -> tuple[float, float | None]:
+    """The inverse depth in focus, and the unit: how much of the map's numbers makes 1/m, None when that is unknown."""
+    if distance is not None and not (math.isfinite(distance) and distance > 0):
+        raise InputError(f"the focus distance is {distance:g}; it must be above 0 metres.")
+    if at is None:
+        if distance is None:
+            raise InputError("nothing says where the photo shall be sharp; give a point, or a distance in metres.")
+        if ready.unit is None:
+            raise InputError(
+                "a focus distance alone needs depth in metres, and this depth is only relative; give the point "
+                "that is so far away, too."
+            )
+        return ready.unit / distance, ready.unit
+    x, y = focus_pixel(at, ready.size)
+    here = float(ready.inverse_depth[y, x])
+    if distance is None or ready.unit is not None:
+        return here, ready.unit
+    if depth.ambiguity == "affine" or here <= 0:
+        raise InputError("this depth has no zero: a distance gives it no metres; give --amount without a distance.")
+    return here, here * distance
 
 
-def _filled(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]) -> Plane:
-    """Every unknown pixel takes the value of the nearest known one."""
-    plane, known = inverse_depth.to(torch.float32).cpu().numpy(), valid.cpu().numpy()
-    if known.all():
-        return plane
-    if not known.any():
-        raise InputError("nothing is known of the depth: every value of the map is unknown; give another depth map.")
-    unknown = (~known).astype(np.uint8)
-    _, label = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    value = np.zeros(int(label.max()) + 1, np.float32)
-    value[label[known]] = plane[known]
-    return value[label]
+def _one(ready: Focusable[Picture], focus: float, method: str, strength: float, bins: levels.Bins) -> Picture:
+    """The photo by one method."""
+    if method == THIN_LENS:
+        return ready.focused(focus)
+    picture = np.ascontiguousarray(ready.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
+    kernels = levels.kernels_for(ready.size, strength)
+    result = METHODS[method](picture, ready.inverse_depth, focus, kernels, bins=bins)
+    image = torch.from_numpy(result).permute(2, 0, 1)[None].contiguous()
+    return dataclasses.replace(ready.photo, image=image)  # type: ignore[type-var]
 
 
 class _Callable(ModuleType):

@@ -1,0 +1,115 @@
+"""A photo that can be focused again and again: what does not depend on the focus is worked out once."""
+
+import dataclasses
+from functools import cached_property
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cyclopean.errors import InputError
+from cyclopean.refocus import lens as lenses
+from cyclopean.refocus import thinlens
+from cyclopean.refocus.lens import Lens
+from cyclopean.refocus.surfaces import Scene
+
+Plane = Float[np.ndarray, "h w"]
+Point = tuple[float | int, float | int]
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A frozen dataclass with a picture in it, such as `Photo`: `image` is `1 3 h w`, RGB in [0,1]."""
+
+    @property
+    def image(self) -> Tensor: ...
+
+
+Picture = TypeVar("Picture", bound=Pictured)
+
+
+@dataclasses.dataclass(frozen=True)
+class Focusable(Generic[Picture]):
+    """A photo and its depth behind a lens, to be focused as often as you like.
+
+    `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known.
+    """
+
+    photo: Picture
+    inverse_depth: Plane
+    lens: Lens
+    unit: float | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.inverse_depth.shape[0], self.inverse_depth.shape[1]
+
+    def at(self, point: Point) -> Picture:
+        """Sharp at the depth of `point`: pixels, or fractions of width and height."""
+        x, y = focus_pixel(point, self.size)
+        return self.focused(float(self.inverse_depth[y, x]))
+
+    def focused(self, focus: float) -> Picture:
+        """Sharp at the inverse depth `focus`."""
+        optics, scale = self.lens.optics, self._scale
+        if optics is not None and self.unit is not None:
+            scale *= optics.closer(focus / self.unit)
+        radius = lenses.radius(self.lens, scale, focus, self.size, self._span)
+        result = thinlens.render(self._scene, radius, self.lens, torch.get_num_threads())
+        image = torch.from_numpy(result).permute(2, 0, 1)[None].contiguous()
+        return dataclasses.replace(self.photo, image=image)  # type: ignore[type-var]
+
+    @cached_property
+    def _span(self) -> float:
+        return lenses.span(self.inverse_depth)
+
+    @cached_property
+    def _scale(self) -> float:
+        """Radius of blur in pixels per inverse depth, with the focus far away."""
+        optics = self.lens.optics
+        if optics is None:
+            return lenses.amount_scale(self.lens.amount, self.size, self._span)
+        if self.unit is None:
+            raise InputError(
+                "an f-number needs depth in metres, and this depth is only relative; say how far the point is "
+                "(--focus-distance), or give an amount."
+            )
+        return optics.scale(self.size) / self.unit
+
+    @cached_property
+    def _scene(self) -> Scene:
+        picture = np.ascontiguousarray(self.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
+        return thinlens.prepare(picture, self.inverse_depth, self._scale * max(self.lens.before, self.lens.behind))
+
+
+def focus_pixel(at: Point, size: tuple[int, int]) -> tuple[int, int]:
+    """The pixel (x, y) that `at` means at `size` (height, width): fractions when both are below 1, else pixels."""
+    x, y = at
+    h, w = size
+    if 0 <= x < 1 and 0 <= y < 1:
+        return min(int(x * w), w - 1), min(int(y * h), h - 1)
+    if 0 < x < 1 or 0 < y < 1:
+        raise InputError(
+            f"the point {x:g} {y:g} mixes a fraction with pixels; give two fractions below 1, or two numbers of pixels."
+        )
+    if not (0 <= x < w and 0 <= y < h):
+        raise InputError(f"the point {x:g} {y:g} lies outside the photo, which is {w}x{h}; give a point inside it.")
+    return int(x), int(y)
+
+
+def filled(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]) -> Plane:
+    """Every unknown pixel takes the value of the nearest known one."""
+    plane, known = inverse_depth.to(torch.float32).cpu().numpy(), valid.cpu().numpy()
+    if known.all():
+        return plane
+    if not known.any():
+        raise InputError("nothing is known of the depth: every value of the map is unknown; give another depth map.")
+    unknown = (~known).astype(np.uint8)
+    _, label = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    value = np.zeros(int(label.max()) + 1, np.float32)
+    value[label[known]] = plane[known]
+    return value[label]
