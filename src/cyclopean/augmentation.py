@@ -4,6 +4,7 @@ Geometry changes pictures, cameras, poses, windows and truth together; colour ch
 what losses compare with too.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -66,15 +67,24 @@ def flip_stereo(sample: Sample) -> Sample:
     """
     if len(sample.sources) != 1 or sample.sources[0].from_target is None:
         raise InputError("flipping with a swap needs one source with a known pose; use mirror_sample for other rigs.")
-    source = sample.sources[0]
-    pose = source.from_target
-    assert pose is not None
+    return mirror_sample(swap_stereo(sample))
+
+
+def swap_stereo(sample: Sample) -> Sample:
+    """A stereo pair with its roles swapped and nothing mirrored: the source stands on the other side now.
+
+    Feeding left and right at random (Monodepth2 on pairs) spreads what is hidden over both sides of things. The new
+    target's truth nobody told: depth is NaN.
+    """
+    if len(sample.sources) != 1 or sample.sources[0].from_target is None:
+        raise InputError("swapping needs one source with a known pose; leave --swap out for other rigs.")
+    source, pose = sample.sources[0], sample.sources[0].from_target
     eye = torch.eye(4, dtype=pose.dtype, device=pose.device).expand_as(pose)
     target, source = replace(source, from_target=eye), replace(sample.target, from_target=invert(pose))
-    swapped = replace(sample, target=target, sources=(source,), depth=torch.full_like(sample.depth, torch.nan))
-    if sample.frames is not None:
-        swapped = replace(swapped, frames=sample.frames.flip(1))
-    return mirror_sample(swapped)
+    frames = None if sample.frames is None else sample.frames.flip(1)
+    return replace(
+        sample, target=target, sources=(source,), depth=torch.full_like(sample.depth, torch.nan), frames=frames
+    )
 
 
 def crop(sample: Sample, box: Box) -> Sample:
@@ -137,6 +147,11 @@ class Zoom:
 def flipped(sample: Sample, _: Generator) -> Sample:
     """`flip_stereo` as a step."""
     return flip_stereo(sample)
+
+
+def swapped(sample: Sample, _: Generator) -> Sample:
+    """`swap_stereo` as a step."""
+    return swap_stereo(sample)
 
 
 def mirrored(sample: Sample, _: Generator) -> Sample:
@@ -213,6 +228,26 @@ def strong_colour(sample: Sample, generator: Generator) -> Sample:
         x = mean + contrast * (x - mean)
         grey = x.mean(1, keepdim=True)
         return (grey + saturation * (x - grey)).clamp(0, 1)
+
+    return _seen(sample, change)
+
+
+def mild_colour(sample: Sample, generator: Generator) -> Sample:
+    """Brightness, contrast and saturation by [0.8, 1.2] and hue by up to a tenth of a turn, of what is seen.
+
+    Monodepth2's, whose losses compare the untouched images; hue is turned in the plane of chrominance (YIQ).
+    """
+    brightness, contrast, saturation = (uniform(generator, 0.8, 1.2) for _ in range(3))
+    turn = uniform(generator, -0.1, 0.1) * 2 * math.pi
+    to_yiq = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+    cos, sin = saturation * math.cos(turn), saturation * math.sin(turn)
+    turned = torch.tensor([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
+    matrix = torch.linalg.inv(to_yiq) @ turned @ to_yiq
+
+    def change(image: Image) -> Image:
+        x = image * brightness
+        mean = x.mean((1, 2, 3), keepdim=True)
+        return torch.einsum("ij,bjhw->bihw", matrix.to(image), mean + contrast * (x - mean)).clamp(0, 1)
 
     return _seen(sample, change)
 

@@ -14,14 +14,13 @@ from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision
 from cyclopean.networks import build
 from cyclopean.rebuilding.features import features_of
 from cyclopean.rebuilding.heads import rig_unit
-from cyclopean.rebuilding.rules import Rules, rules_of
+from cyclopean.rebuilding.rules import GARG, Rules, rules_of
 from cyclopean.rebuilding.sides import Said, Source, resized
 from cyclopean.rebuilding.terms import channels, how, said, terms
 from cyclopean.sample import Sample, View
 
 SCALES = 4
 SILENT = 1e-6  # how loud a finer scale's correction is before it learned anything
-RULES = Rules("disparity", "linearized", "zeros", "l2", "none", "finest", "squared", 0.01)
 
 
 class Garg(Method):
@@ -46,7 +45,7 @@ class Garg(Method):
         width: float = 1.0,
         rig: Sequence[float] | None = None,
         stage: int = SCALES,
-        rules: Rules | Mapping[str, Any] = RULES,
+        rules: Rules | Mapping[str, Any] = GARG,
     ) -> None:
         super().__init__()
         if not 1 <= stage <= SCALES:

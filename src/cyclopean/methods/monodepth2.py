@@ -11,12 +11,10 @@ from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision
 from cyclopean.networks import build
 from cyclopean.rebuilding.features import features_of
 from cyclopean.rebuilding.heads import rig_unit
-from cyclopean.rebuilding.rules import Rules, rules_of
+from cyclopean.rebuilding.rules import MONODEPTH2, Rules, rules_of
 from cyclopean.rebuilding.sides import Source
 from cyclopean.rebuilding.terms import channels, how, said, terms
 from cyclopean.sample import Sample, View
-
-RULES = Rules("range", "linear", "edge", "ssim-reflected", "best+auto", "full", "proportional", 1e-3)
 
 
 class Monodepth2(Method):
@@ -38,7 +36,7 @@ class Monodepth2(Method):
         network: str = "resnet18",
         width: float = 1.0,
         rig: Sequence[float] | None = None,
-        rules: Rules | Mapping[str, Any] = RULES,
+        rules: Rules | Mapping[str, Any] = MONODEPTH2,
     ) -> None:
         super().__init__()
         self._rules = rules_of(rules)

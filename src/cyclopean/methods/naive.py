@@ -1,5 +1,7 @@
 """The tutorial's first model: the right image straight out of the left one, with no disparity inside."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -36,19 +38,28 @@ class Naive(Method):
         width: float = 1.0,
         error: Literal["l1", "l2", "ssim", "ssim-reflected"] = "l1",
         sampling: Literal["linear", "nearest"] = "linear",
+        rig: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.network = build(network, width, 3)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
-        self.ambiguity: Ambiguity = "scale"
-        self._arguments: dict[str, Any] = {"network": network, "width": width, "error": error, "sampling": sampling}
+        self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
+        self._arguments: dict[str, Any] = {
+            "network": network,
+            "width": width,
+            "error": error,
+            "sampling": sampling,
+            "rig": None if rig is None else list(rig),
+        }
+        self._unit = 1.0 if rig is None else math.prod(rig)
 
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         right = self._painted(target.seen)[0]
-        return Prediction(matched(target.seen, right, WARPS[self._arguments["sampling"]]), extras={"right_view": right})
+        disparity = matched(target.seen, right, WARPS[self._arguments["sampling"]])
+        return Prediction(disparity / self._unit, extras={"right_view": right})
 
     def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
         right = source_on_the_right("naive", sample)

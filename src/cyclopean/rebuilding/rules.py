@@ -51,6 +51,10 @@ class Rules:
         return asdict(self)
 
 
+MONODEPTH2 = Rules("range", "linear", "edge", "ssim-reflected", "best+auto", "full", "proportional", 1e-3)
+GARG = Rules("disparity", "linearized", "zeros", "l2", "none", "finest", "squared", 0.01)
+
+
 def rules_of(given: Rules | Mapping[str, Any]) -> Rules:
     """Rules, or those of a saved config."""
     return given if isinstance(given, Rules) else Rules(**given)

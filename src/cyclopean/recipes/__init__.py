@@ -1,8 +1,12 @@
 """One function per training run; its arguments are its flags. Nothing heavy is imported before one is called."""
 
 RECIPES = {
-    "deep3d": ("cyclopean.recipes.deep3d:deep3d", "the right view selected out of shifted left ones (Xie et al. 2016)"),
-    "deep3ds": ("cyclopean.recipes.deep3d:deep3ds", "the same with smoothness (Godard et al. 2017, supplement)"),
+    "naive": ("cyclopean.recipes.naive:naive", "stereo pairs; paints the right view, no disparity inside"),
+    "deep3d": ("cyclopean.recipes.deep3d:deep3d", "stereo pairs; selects among shifted views (Xie et al. 2016)"),
+    "deep3ds": ("cyclopean.recipes.deep3d:deep3ds", "the same, smooth (Godard et al. 2017, supplement)"),
+    "garg": ("cyclopean.recipes.garg:garg", "stereo pairs; a linearised warp, coarse to fine (Garg et al. 2016)"),
     "monodepth": ("cyclopean.recipes.monodepth:monodepth", "stereo pairs, no depth labels (Godard et al. 2017)"),
+    "trinocular": ("cyclopean.recipes.trinocular:trinocular", "stereo pairs as two of three (Poggi et al. 2018)"),
+    "monodepth2": ("cyclopean.recipes.monodepth2:monodepth2", "pairs and other posed views (Godard et al. 2019)"),
     "supervised": ("cyclopean.recipes.supervised:supervised", "true depth of worlds, the directly supervised twin"),
 }

@@ -2,28 +2,26 @@
 
 from typing import Literal
 
-from cyclopean.recipes.settings import Augment, Network, Source
+from cyclopean.recipes.settings import Augment, Backbone, Source
 from cyclopean.run import Run
 
 AUGMENT = Augment(colour=0.5)
+BACKBONE = Backbone()
 
 
 def deep3d(  # noqa: PLR0917
     run: Run,
     source: Source,
     augment: Augment = AUGMENT,
-    network: Network = "vgg",
-    width: float = 1.0,
+    backbone: Backbone = BACKBONE,
     schedule: Literal["halving", "cosine"] = "halving",
     levels: int = 33,
     most: float = 0.3,
     smoothness: Literal["none", "each", "expected"] = "none",
 ) -> None:
-    """Selects the right view out of shifted left ones (Xie et al. 2016; Deep3Ds: Godard et al. 2017, supplement).
+    """Selects the right view out of shifted left ones (Xie et al. 2016).
 
     Args:
-        network: Monodepth's VGG, or another.
-        width: multiplies the network's channels.
         schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
         levels: how many shifts, from none to `most`; the papers do not say how many the comparison used.
         most: the largest shift, a share of the picture's width.
@@ -31,20 +29,20 @@ def deep3d(  # noqa: PLR0917
     """
     from cyclopean import augmentation
     from cyclopean.methods.deep3d import Deep3d
-    from cyclopean.recipes import feeding
     from cyclopean.recipes.fitting import fit
 
-    drawn = feeding.Drawn(augmentation.flipped, feeding.whole)
+    def make() -> Deep3d:
+        return Deep3d(backbone.network, backbone.width, levels, most, smoothness)
+
     name = "deep3d" if smoothness == "none" else "deep3ds"
-    fit(name, lambda: Deep3d(network, width, levels, most, smoothness), run, source, augment, drawn, schedule)
+    fit(name, make, run, source, augment, augmentation.flipped, schedule, backbone.start)
 
 
 def deep3ds(  # noqa: PLR0917
     run: Run,
     source: Source,
     augment: Augment = AUGMENT,
-    network: Network = "vgg",
-    width: float = 1.0,
+    backbone: Backbone = BACKBONE,
     schedule: Literal["halving", "cosine"] = "halving",
     levels: int = 33,
     most: float = 0.3,
@@ -53,11 +51,9 @@ def deep3ds(  # noqa: PLR0917
     """Deep3D whose probabilities gather in one shift and are smooth (Godard et al. 2017, supplement sec. 3).
 
     Args:
-        network: Monodepth's VGG, or another.
-        width: multiplies the network's channels.
         schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
         levels: how many shifts, from none to `most`; the papers do not say how many the comparison used.
         most: the largest shift, a share of the picture's width.
         smoothness: of each cumulative sum, or of the expected disparity.
     """
-    deep3d(run, source, augment, network, width, schedule, levels, most, smoothness)
+    deep3d(run, source, augment, backbone, schedule, levels, most, smoothness)

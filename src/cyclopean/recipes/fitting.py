@@ -1,6 +1,7 @@
 """What the recipes of one family share: from a method to a training run."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from cyclopean.methods.base import Method
@@ -17,17 +18,24 @@ def fit(  # noqa: PLR0917
     run: Run,
     source: Source,
     augment: Augment,
-    drawn: feeding.Drawn,
+    mirror: feeding.Augmentation,
     schedule: Schedule,
+    start: Path | None = None,
 ) -> None:
-    """Trains what `make` makes (after the seed is set) with Adam, on the stereo pairs of `source`."""
+    """Trains what `make` makes (after the seed is set) with Adam, on pairs of `source`.
+
+    `start`: trained weights of the encoder, unless the run goes on or starts from a whole model.
+    """
     import torch
 
     from cyclopean import training
+    from cyclopean.networks.resnet import start_from
 
-    feed = feeding.feed(source, augment, drawn, run.seed)
+    feed = feeding.feed(source, augment, feeding.Drawn(mirror, feeding.whole), run.seed)
     torch.manual_seed(run.seed)
     method = make()
+    if start is not None:
+        start_from(method.network, start)  # type: ignore[arg-type]
     course = {"halving": training.halving, "cosine": training.cosine}[schedule]
     card = feeding.card(name, run, source, feed)
     training.fit(method, feed, run, training.adam, course, card, feeding.pictures)

@@ -35,6 +35,19 @@ Size = Annotated[tuple[int, ...], _listed("HEIGHTxWIDTH", "x", int)]
 
 
 @dataclass(frozen=True)
+class Backbone:
+    """The network."""
+
+    network: Network = "vgg"
+    """Monodepth's VGG (31.6 M parameters at width 1), lighter ones, ResNets with normalisation, Monodepth's ResNet50
+    without (elu: 49.5 M parameters; projected: 58.5 M, as released)."""
+    width: float = 1.0
+    """Multiplies the network's channels."""
+    start: Path | None = None
+    """A ResNet's trained weights to start the encoder from: a safetensors file, or a folder of transformers."""
+
+
+@dataclass(frozen=True)
 class Source:
     """Where pictures come from: folders, or worlds rendered while training."""
 
@@ -64,10 +77,14 @@ class Augment:
 
     flip: float = 0.5
     """Mirrored; stereo pairs swap left and right so that the source stays on the right."""
+    swap: float = 0.0
+    """The other picture of a pair is the one whose depth is told (monodepth2: it knows no left and right)."""
     colour: float = 0.0
     """Monodepth's gamma, brightness and channels, of what is seen and of what is compared."""
     jitter: float = 0.0
     """Strong colour changes of what is seen only: balance, gamma, contrast, saturation, grey."""
+    mild: float = 0.0
+    """Monodepth2's brightness, contrast, saturation and hue, of what is seen only."""
     blur: float = 0.0
     """Gaussian blur of what is seen."""
     noise: float = 0.0
@@ -80,7 +97,7 @@ class Augment:
     """Largest change of a random part's aspect."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "colour", "jitter", "blur", "noise", "erase"):
+        for name in ("flip", "swap", "colour", "jitter", "mild", "blur", "noise", "erase"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it needs a probability in [0, 1].")
         if not 0 < self.smallest <= 1 or not self.stretch >= 1:

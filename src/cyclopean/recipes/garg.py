@@ -1,0 +1,57 @@
+"""Garg et al., end to end or in stages."""
+
+from dataclasses import replace
+from typing import Literal
+
+from cyclopean.rebuilding.rules import GARG, Rules
+from cyclopean.recipes.settings import Augment, Backbone, Source
+from cyclopean.run import Run
+
+AUGMENT = Augment(colour=0.5)
+BACKBONE = Backbone()
+STAGES = 4
+
+
+def garg(  # noqa: PLR0917
+    run: Run,
+    source: Source,
+    augment: Augment = AUGMENT,
+    backbone: Backbone = BACKBONE,
+    rules: Rules = GARG,
+    schedule: Literal["halving", "cosine"] = "halving",
+    stages: Literal["one", "four"] = "one",
+) -> None:
+    """Rebuilds the left view through a linearised warp (Garg et al. 2016).
+
+    Args:
+        schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+        stages: one trains all scales at once; four trains the coarsest first, in --out/stage1, and starts each finer
+            one (stage2, stage3, then --out itself) from it, a quarter of the steps each.
+    """
+    from cyclopean import augmentation
+    from cyclopean.methods.garg import Garg
+    from cyclopean.recipes.fitting import fit
+
+    def phase(stage: int, run: Run) -> None:
+        def make() -> Garg:
+            return Garg(backbone.network, backbone.width, stage=stage, rules=rules)
+
+        start = None if run.init else backbone.start
+        fit("garg", make, run, source, augment, augmentation.flipped, schedule, start)
+
+    first = 1 if stages == "four" else STAGES
+    for stage, part in parts(run, first):
+        phase(stage, part)
+
+
+def parts(run: Run, first: int) -> list[tuple[int, Run]]:
+    """(stage, its run) from stage `first` on: equal steps, each from the one before; when resuming, no finished one."""
+    folders = {stage: run.out / f"stage{stage}" for stage in range(first, STAGES)} | {STAGES: run.out}
+    begun = [stage for stage, folder in folders.items() if (folder / "resume.pt").exists()]
+    found, init = [], run.init
+    for stage, folder in folders.items():
+        part = replace(run, out=folder, steps=max(1, run.steps // len(folders)), init=init)
+        if not (run.resume and begun and stage < max(begun)):
+            found.append((stage, replace(part, resume=run.resume and stage in begun)))
+        init = str(folder / "last")
+    return found

@@ -1,0 +1,36 @@
+"""Monodepth2 on stereo pairs and other views with known poses, trained as published."""
+
+from typing import Literal
+
+from cyclopean.rebuilding.rules import MONODEPTH2, Rules
+from cyclopean.recipes.settings import Augment, Backbone, Source
+from cyclopean.run import Run
+
+AUGMENT = Augment(swap=0.5, mild=0.5)
+BACKBONE = Backbone("resnet18")
+
+
+def monodepth2(  # noqa: PLR0917
+    run: Run,
+    source: Source,
+    augment: Augment = AUGMENT,
+    backbone: Backbone = BACKBONE,
+    rules: Rules = MONODEPTH2,
+    schedule: Literal["halving", "cosine"] = "halving",
+) -> None:
+    """Learns one view's depth from others with known poses. The paper: --batch-size 12 --size 192x640, 20 epochs.
+
+    Every combination of --head, --warp, --border, --error, --mask, --scales, --smooth and --features is a method; the
+    defaults are the paper's. Sets of more than two views, and panoramas, need --swap 0.
+
+    Args:
+        schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+    """
+    from cyclopean import augmentation
+    from cyclopean.methods.monodepth2 import Monodepth2
+    from cyclopean.recipes.fitting import fit
+
+    def make() -> Monodepth2:
+        return Monodepth2(backbone.network, backbone.width, rules=rules)
+
+    fit("monodepth2", make, run, source, augment, augmentation.mirrored, schedule, backbone.start)

@@ -1,0 +1,35 @@
+"""The tutorial's naive model."""
+
+from typing import Literal
+
+from cyclopean.recipes.settings import Augment, Backbone, Source
+from cyclopean.run import Run
+
+AUGMENT = Augment(colour=0.5)
+BACKBONE = Backbone()
+
+
+def naive(  # noqa: PLR0917
+    run: Run,
+    source: Source,
+    augment: Augment = AUGMENT,
+    backbone: Backbone = BACKBONE,
+    schedule: Literal["halving", "cosine"] = "halving",
+    error: Literal["l1", "l2", "ssim", "ssim-reflected"] = "l1",
+    sampling: Literal["linear", "nearest"] = "linear",
+) -> None:
+    """Paints the right view with no disparity inside; depth is read out by matching what it painted.
+
+    Args:
+        schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+        error: what the painted view differs by: L1, L2, or SSIM and L1 (on whole windows, or with reflected borders).
+        sampling: how shifted views are fetched when they are matched.
+    """
+    from cyclopean import augmentation
+    from cyclopean.methods.naive import Naive
+    from cyclopean.recipes.fitting import fit
+
+    def make() -> Naive:
+        return Naive(backbone.network, backbone.width, error, sampling)
+
+    fit("naive", make, run, source, augment, augmentation.flipped, schedule, backbone.start)

@@ -1,0 +1,34 @@
+"""Virtual trinocular, trained as Monodepth is."""
+
+from typing import Literal
+
+from cyclopean.rebuilding.rules import Rules
+from cyclopean.recipes.settings import Augment, Backbone, Source
+from cyclopean.run import Run
+
+AUGMENT = Augment(colour=0.5)
+RULES = Rules()
+BACKBONE = Backbone()
+
+
+def trinocular(  # noqa: PLR0917
+    run: Run,
+    source: Source,
+    augment: Augment = AUGMENT,
+    backbone: Backbone = BACKBONE,
+    rules: Rules = RULES,
+    schedule: Literal["halving", "cosine"] = "halving",
+) -> None:
+    """Learns from stereo pairs what lies on either side of a view (Poggi et al. 2018); each step does twice the work.
+
+    Args:
+        schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+    """
+    from cyclopean import augmentation
+    from cyclopean.methods.trinocular import Trinocular
+    from cyclopean.recipes.fitting import fit
+
+    def make() -> Trinocular:
+        return Trinocular(backbone.network, backbone.width, rules=rules)
+
+    fit("trinocular", make, run, source, augment, augmentation.flipped, schedule, backbone.start)
