@@ -1,22 +1,53 @@
-"""Procedural worlds: stereo pairs with depth, by family, and the other rigs."""
+"""Procedural worlds: stereo pairs with depth, by family, other rigs, batches, and a folder as the command makes it."""
+
+import tempfile
+from itertools import count
+from pathlib import Path
 
 from benchmarks.measure import Case, Work
 
 SIZE = (192, 384)
 FAMILIES = ("street", "room", "table", "landscape")
+BATCH = 8
+FOLDER = 48
 
 
 def _case(family: str, rig: str, unit: str) -> Case:
-    def prepare(_: str) -> Work:
+    def prepare(device: str) -> Work:
         from cyclopean import worlds
 
-        seeds = iter(range(1000, 2000))
-        return lambda: worlds.sample(family, next(seeds), SIZE, rig)
+        seeds = count(1000)
+        return lambda: worlds.sample(family, next(seeds), SIZE, rig, device=device)
 
-    return Case(prepare, unit=unit, repeat=40, on_device=False)
+    return Case(prepare, unit=unit, repeat=40)
+
+
+def _batch(device: str) -> Work:
+    """What a training step would take: scenes of all families, one after the other, in one batch."""
+    from cyclopean.data.worlds import WorldsDataset
+    from cyclopean.sample import collate
+
+    items = WorldsDataset(FAMILIES, "stereo", 1000, (128, 256), 100 * BATCH, device=device)
+    numbers = count()
+    return lambda: collate([items[next(numbers)] for _ in range(BATCH)])
+
+
+def _folder(_: str) -> Work:
+    """`cyclopean render all` with two processes of one thread each, their start included."""
+    from cyclopean.worlds.folder import Order, write
+
+    order = Order(FAMILIES, "stereo", 5000, FOLDER, SIZE)
+
+    def work() -> None:
+        with tempfile.TemporaryDirectory() as out:
+            assert len(list(write(order, Path(out), workers=2))) == FOLDER
+
+    return work
 
 
 CASES = {f"{family}, stereo {SIZE[0]}x{SIZE[1]}": _case(family, "stereo", "pairs") for family in FAMILIES} | {
     "street, clip of three": _case("street", "clip", "clips"),
     "room, sphere of three": _case("room", "sphere", "triples"),
+    f"all, batch of {BATCH} pairs 128x256": Case(_batch, items=BATCH, unit="pairs", repeat=10),
+    f"all, {FOLDER} pairs to a folder, two processes": Case(_folder, FOLDER, "pairs", repeat=3, on_device=False),
 }

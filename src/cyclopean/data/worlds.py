@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch.utils.data import Dataset
 
 from cyclopean import worlds
@@ -20,6 +21,8 @@ class WorldsDataset(Dataset[Sample]):
     names, for nothing to make and for a folder without pictures.
 
     On a CPU rendering beside training slows both: render to a folder first (`cyclopean render`) and train on that.
+    With a GPU as `device` scenes are laid out on the CPU and rendered there, and the samples lie there: read them in
+    the training process (`num_workers=0`, no pinned memory).
     """
 
     families: Sequence[str]
@@ -28,6 +31,7 @@ class WorldsDataset(Dataset[Sample]):
     size: tuple[int, int]
     count: int
     pictures: Path | None = None
+    device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
         for family in self.families:
@@ -48,4 +52,4 @@ class WorldsDataset(Dataset[Sample]):
             raise IndexError(n)
         pictures = None if self.pictures is None else load_pictures(self.pictures)
         family = self.families[n % len(self.families)]
-        return worlds.sample(family, self.seed + n, self.size, self.rig, pictures=pictures)
+        return worlds.sample(family, self.seed + n, self.size, self.rig, pictures=pictures, device=self.device)

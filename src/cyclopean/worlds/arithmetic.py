@@ -22,6 +22,13 @@ def dot(x: Float[Tensor, "3 *#n"], y: Float[Tensor, "3 *#n"]) -> Float[Tensor, "
     return x[0] * y[0] + x[1] * y[1] + x[2] * y[2]
 
 
+def product(matrix: Float[Tensor, "*#k i 3"], x: Float[Tensor, "*#k 3 #m"]) -> Float[Tensor, "..."]:
+    """matrix @ x as plain sums: full precision also where matrix products are set to be quick (TF32, autocast)."""
+    sums = matrix[..., :1] * x[..., :1, :]
+    sums = torch.addcmul(sums, matrix[..., 1:2], x[..., 1:2, :])
+    return torch.addcmul(sums, matrix[..., 2:], x[..., 2:, :])
+
+
 def power(x: Float[Tensor, "*n"], exponent: Number) -> Float[Tensor, "*n"]:
     """x ** exponent for x >= 0 and exponent > 0 (pow itself is four times slower)."""
     return x.log().mul_(exponent).exp_()

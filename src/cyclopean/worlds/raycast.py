@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cyclopean.worlds.arithmetic import length
+from cyclopean.worlds.arithmetic import length, product
 from cyclopean.worlds.noise import value_noise
 from cyclopean.worlds.scene import SHAPES, Scene
 from cyclopean.worlds.shapes import FAR, MEETINGS
@@ -25,7 +25,7 @@ SHADOWED = 64
 _WIDENED = 1.01
 _UNBOUNDED = 1e38
 # Rays worked out at a time: on a CPU what fits its cache.
-_AT_ONCE = {"cpu": 1 << 14}
+_AT_ONCE = {"cpu": 1 << 15}
 _AT_ONCE_ELSEWHERE = 1 << 23
 
 
@@ -63,8 +63,8 @@ def cast(scene: Scene, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p 3 m"
     # What has holes comes last: most of what they would show is known by then.
     for pairs in _pairs(scene, rows | (scene.shape == 0)[:, None], scene.looks[:, 6] > 0, m):
         inverse = scene.inverse[pairs.n]
-        o = inverse @ (origin[pairs.block] - scene.center[pairs.n])[:, :, None]
-        d = torch.bmm(inverse, rays[pairs.block])
+        o = product(inverse, (origin[pairs.block] - scene.center[pairs.n])[:, :, None])
+        d = product(inverse, rays[pairs.block])
         near, far = MEETINGS[pairs.shape](o, d)
         block = pairs.block[:, None].expand_as(near)
         if pairs.leafy:
@@ -95,8 +95,8 @@ def shadow(scene: Scene, points: Float[Tensor, "3 n"], light: Float[Tensor, " 3"
         scene, rows & (scene.shape > 0)[:, None], torch.zeros_like(scene.shape, dtype=torch.bool), SHADOWED
     ):
         inverse = scene.inverse[pairs.n]
-        o = torch.bmm(inverse, start[pairs.block] - scene.center[pairs.n][:, :, None])
-        d = inverse @ way if distant else torch.bmm(inverse, way[pairs.block])
+        o = product(inverse, start[pairs.block] - scene.center[pairs.n][:, :, None])
+        d = product(inverse, way if distant else way[pairs.block])
         near, _ = MEETINGS[pairs.shape](o, d)
         found.scatter_reduce_(0, pairs.block[:, None].expand_as(near), near, "amin")
     return (found < reach).flatten()[: points.shape[1]]
@@ -123,11 +123,11 @@ def _between(scene: Scene, start: Bound, way: Bound, reach: float) -> Bool[Tenso
     """
     shape = (len(scene.shape), max(start.middle.shape[1], way.middle.shape[1]))
     low, high = start.middle.new_zeros(shape), start.middle.new_full(shape, reach)
-    offset = (scene.inverse @ scene.center[:, :, None])[:, :, 0]
+    offset = product(scene.inverse, scene.center[:, :, None])[:, :, 0]
     for axis in range(3):
         matrix = scene.inverse[:, axis]
-        o, d = matrix @ start.middle - offset[:, axis, None], matrix @ way.middle
-        slack, spread = matrix.abs() @ start.extent + _WIDENED, matrix.abs() @ way.extent
+        o, d = product(matrix, start.middle) - offset[:, axis, None], product(matrix, way.middle)
+        slack, spread = product(matrix.abs(), start.extent) + _WIDENED, product(matrix.abs(), way.extent)
         for room, pace in ((slack - o, d - spread + 1e-20), (slack + o, 1e-20 - d - spread)):  # t * pace <= room
             t, sign = room / pace, pace.sign()
             torch.minimum(high, t.sub(sign.clamp_max(0), alpha=_UNBOUNDED), out=high)

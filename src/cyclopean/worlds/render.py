@@ -4,7 +4,6 @@ Pixels are cast in square tiles and then sorted by the primitive they show, all 
 follow each other, and so do neighbours on one surface. They are shaded in portions that fit a CPU's cache.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -14,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from cyclopean.geometry import Camera, pixel_grid
-from cyclopean.worlds.arithmetic import length, unit
+from cyclopean.worlds.arithmetic import length, product, unit
 from cyclopean.worlds.raycast import Hits, cast
 from cyclopean.worlds.scene import KINDS, Scene
 from cyclopean.worlds.shading import points, shade
@@ -22,7 +21,7 @@ from cyclopean.worlds.sky import cloudy_sky
 
 TILE = 16
 # Points shaded at a time: on a CPU what fits its cache.
-_AT_ONCE = {"cpu": 1 << 13}
+_AT_ONCE = {"cpu": 1 << 14}
 _AT_ONCE_ELSEWHERE = 1 << 23
 
 
@@ -49,8 +48,8 @@ def render(
     """
     if pictures is not None and len(world_from_camera) > 1:
         return _one_by_one(scene, camera, world_from_camera, size, pictures)
-    seen = camera.rays(pixel_grid(size, world_from_camera))[0]
-    tiles = _tiled(torch.einsum("vij,hwj->vihw", world_from_camera[:, :3, :3], seen))
+    seen = camera.rays(pixel_grid(size, world_from_camera))[0].permute(2, 0, 1)
+    tiles = _tiled(product(world_from_camera[:, :3, :3], seen.flatten(1)[None]).unflatten(2, size))
     origin = world_from_camera[:, :3, 3]
     hits = cast(scene, origin.repeat_interleave(len(tiles) // len(origin), 0), tiles)
     order, ends = _sorted(scene, hits)
@@ -99,17 +98,15 @@ def _sorted(scene: Scene, hits: Hits) -> tuple[Int[Tensor, " n"], list[int]]:
 def _portions(order: Int[Tensor, " n"], ends: list[int]) -> Iterator[tuple[Int[Tensor, " m"], list[int]]]:
     """Parts of `order`, and where each texture's points end in them; pictures are never split."""
     size = _AT_ONCE.get(order.device.type, _AT_ONCE_ELSEWHERE)
-    picture = KINDS.index("picture")
-    whole = range(ends[picture - 1], ends[picture]) if ends else range(0)
-    cuts = sorted(
-        {
-            *(k for k in range(0, len(order), size) if k not in whole),
-            *([whole.start, whole.stop] if whole else []),
-            len(order),
-        }
-    )
-    for first, end in itertools.pairwise(cuts):
+    code = KINDS.index("picture")
+    start, stop = (ends[code - 1], ends[code]) if ends else (0, 0)
+    first = 0
+    while first < len(order):
+        end = min(first + size, len(order))
+        if start < end and first < stop:
+            end = start if first < start else stop
         yield order[first:end], [min(max(k - first, 0), end - first) for k in ends]
+        first = end
 
 
 def _tiled(x: Shaped[Tensor, "v c h w"]) -> Shaped[Tensor, "p c m"]:
@@ -127,8 +124,8 @@ def _untiled(x: Shaped[Tensor, "p c m"], picture: tuple[int, int, int]) -> Shape
     return x.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)[:, :, :h, :w].contiguous()
 
 
-def _pixel_angle(rays: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
+def _pixel_angle(rays: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
     """Angle between neighbouring pixels, radians."""
-    direction = unit(rays.permute(2, 0, 1))
+    direction = unit(rays)
     step = length(direction[:, :, 1:] - direction[:, :, :-1])
     return torch.cat([step, step[:, -1:]], 1)

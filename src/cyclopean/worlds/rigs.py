@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import itemgetter
 from random import Random
 
 import numpy as np
@@ -73,9 +74,7 @@ def _taken(
     for time, group in groupby(shots, lambda shot: shot.time):
         poses = torch.cat([shot.world_from_camera for shot in group]).to(built.center.device)
         views = render(built.at(time), camera, poses, size, pictures)
-        taken += [
-            Rendered(*each) for each in zip(*(getattr(views, f.name).split(1) for f in fields(views)), strict=True)
-        ]
+        taken += [map_tensors(itemgetter(slice(k, k + 1)), views) for k in range(len(poses))]
     return taken
 
 
