@@ -175,15 +175,15 @@ def _verdict(c: Comparison) -> list[str]:
     """Which is better, and what most of the difference is, as far as the images can tell."""
     main = next(x for x in c.changes if x.alignment == c.main)
     low, high = main.interval
-    if low <= 0 <= high:
+    if low <= 0 <= high or len(c.images) == 1:
         return [f"Under {c.main!r} B - A is {main.difference:+.4f}: the images do not tell which is better."]
+    sign = 1 if low > 0 else -1
     sentences = [f"Under {c.main!r} B - A is {main.difference:+.4f}: {'A' if low > 0 else 'B'} is better."]
-    following = c.changes[c.changes.index(main) :]
-    largest = max(following, key=lambda x: x.explained / main.difference)
-    sentences.append(f"Alignment: {100 * largest.explained / main.difference:.0f} % of it is {largest.by}.")
+    largest = max(c.changes[c.changes.index(main) :], key=lambda x: sign * x.explained)
+    sentences.append(f"Alignment: {largest.explained:+.4f} of it is {largest.by}.")
     if c.bands:
-        (near, far), share, parts = max(c.bands, key=lambda band: band[2][c.main] / main.difference)
-        part = f"{100 * parts[c.main] / main.difference:.0f} % of it comes from {near:g}-{far:g} m"
+        (near, far), share, parts = max(c.bands, key=lambda band: sign * band[2][c.main])
+        part = f"{parts[c.main]:+.4f} of it comes from {near:g}-{far:g} m"
         sentences.append(f"Distance: {part}, {100 * share:.0f} % of the pixels.")
     sizes = np.sort([abs(i.differences[c.main]) for i in c.images])[::-1]
     half = int(np.searchsorted(np.cumsum(sizes), sizes.sum() / 2)) + 1

@@ -1,6 +1,6 @@
 """Judging one image: which pixels count, what is aligned, and the figures that follow."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -158,10 +158,13 @@ def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None
     known = {"scale": float(scale)} if bool(scale.isfinite()) else {}
     measured = []
     for alignment in alignments(candidate, scene.protocol, factor):
-        align = aligner(inverse, scene, alignment, {"none": 1.0, "factor": factor, "median": known.get("scale", 1.0)})
+        times = {"none": 1.0, "factor": factor, "median": known.get("scale")}.get(alignment) or 1.0
+        align = aligner(inverse, scene, alignment, times)
         depth = align(inverse)
         clipped = _clipped(depth, scene)
-        figures = _figures(clipped, scene) | _stereo(depth, clipped, scene) | _edges(align, plane, scene) | known
+        # Not 1 / depth: what lies behind infinity is a disparity too, a wrong one.
+        disparity = 1 / depth if alignment == "affine" else inverse / times
+        figures = _figures(clipped, scene) | _stereo(disparity, clipped, scene) | _edges(align, plane, scene) | known
         bands = () if candidate.trivial else _bands(clipped, scene)
         measured.append(Measured(candidate.name, alignment, name, figures, len(inverse), bands))
     return measured
@@ -174,17 +177,14 @@ def alignments(candidate: Candidate, protocol: Protocol, factor: float | None) -
     return tuple(a for a in asked if a != "factor" or factor is not None)
 
 
-def aligner(
-    inverse_depth: Pixels, scene: Scene, alignment: Alignment, scales: Mapping[str, float | None]
-) -> Callable[[Pixels], Pixels]:
-    """From inverse depth to depth: times the alignment's scale, or by least squares of 1/depth.
+def aligner(inverse_depth: Pixels, scene: Scene, alignment: Alignment, scale: float) -> Callable[[Pixels], Pixels]:
+    """From inverse depth to depth: times `scale`, or (affine) by least squares of 1/depth.
 
     What is fitted is fitted on the pixels given here; the result may be used on others of the same image.
     """
     if alignment == "affine":
         fit = affine_fit(inverse_depth, scene.truth)
         return lambda rho: affine_depth(rho, fit, scene.far)
-    scale = scales[alignment] or 1.0
     return lambda rho: to_depth(rho) * scale
 
 
@@ -223,14 +223,17 @@ def _figures(clipped: Pixels, scene: Scene) -> dict[str, float]:
     return {key: float(value) for key, value in figures.items()}
 
 
-def _stereo(depth: Pixels, clipped: Pixels, scene: Scene) -> dict[str, float]:
-    """Errors of disparity where the target has a rectified source to its right: W (focal baseline / z - shift) px."""
+def _stereo(inverse: Pixels, clipped: Pixels, scene: Scene) -> dict[str, float]:
+    """Errors of disparity where the target has a rectified source to its right: W (focal baseline / z - shift) px.
+
+    `inverse` is the aligned inverse depth as predicted, `clipped` the depth that is judged.
+    """
     rig = rig_of(scene.sample) if {"d1", "bad2", "epe"} & set(scene.protocol.shown) else None
     if rig is None:
         return {}
     width = scene.sample.depth.shape[-1]
-    judged = depth if scene.protocol.disparity == "as predicted" else clipped
-    real, ours = (width * (rig.factor / z - rig.shift) for z in (scene.truth, judged))
+    judged = inverse if scene.protocol.disparity == "as predicted" else 1 / clipped
+    real, ours = (width * (rig.factor * rho - rig.shift) for rho in (1 / scene.truth, judged))
     seen = real > 0
     if not bool(seen.any()):
         return {}

@@ -27,7 +27,7 @@ TITLES = {
 }  # fmt: skip
 PERCENT = ("d1", "bad2")
 TO_ALIGN = {
-    "none": "none: as predicted",
+    "none": "none: as predicted, at face value where no scale is known",
     "factor": "factor: one number for the whole set",
     "median": "median: one factor for each image",
     "affine": "affine: least squares of 1/depth for each image",
