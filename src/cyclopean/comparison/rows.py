@@ -9,8 +9,13 @@ from torch import Tensor
 from cyclopean import augmentation, predictor
 from cyclopean.methods.base import Method
 from cyclopean.methods.deep3d import Deep3d
+from cyclopean.methods.garg import Garg
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.methods.monodepth2 import Monodepth2
+from cyclopean.methods.naive import Naive
 from cyclopean.methods.supervised import Supervised
+from cyclopean.methods.trinocular import Trinocular
+from cyclopean.rebuilding.rules import MONODEPTH2, Rules
 from cyclopean.sample import Sample
 
 Rig = tuple[float, float]  # focal_u in image widths, baseline in metres
@@ -49,16 +54,40 @@ class Row:
     each_epoch: Callable[[Method], tuple[Callable[[Method], None], ...]] = lambda method: ()  # noqa: ARG005
 
 
+def _lr(network: str, width: float, rig: Rig) -> Method:
+    return Monodepth(network, width, rig=rig)
+
+
+def _resnet50(network: str, width: float, rig: Rig) -> Method:  # noqa: ARG001
+    return Monodepth("resnet50-elu", width, rig=rig)
+
+
+def _monodepth(variant: str = "lr", rules: Rules = Rules()) -> Make:  # noqa: B008
+    return lambda network, width, rig: Monodepth(network, width, rig=rig, variant=variant, rules=rules)
+
+
+def _monodepth2(rules: Rules) -> Make:
+    return lambda network, width, rig: Monodepth2(network, width, rig=rig, rules=rules)
+
+
 ROWS = {
+    "naive": Row("naive (no disparity inside)", lambda network, width, rig: Naive(network, width, rig=rig)),
     "deep3d": Row("Deep3D", lambda network, width, rig: Deep3d(network, width, rig=rig)),
     "deep3ds": Row("Deep3Ds", lambda network, width, rig: Deep3d(network, width, smoothness="each", rig=rig)),
-    "lr": Row("Monodepth (LR)", lambda network, width, rig: Monodepth(network, width, rig=rig)),
-    "lr-pp": Row(
-        "Monodepth (LR) + pp",
-        lambda network, width, rig: Monodepth(network, width, rig=rig),
-        post_processed,
-        trained_as="lr",
-    ),
+    "garg": Row("Garg, end to end", lambda network, width, rig: Garg(network, width, rig=rig)),
+    "no-lr": Row("Monodepth, No LR", _monodepth("no-lr")),
+    "lr": Row("Monodepth (LR)", _lr),
+    "lr-pp": Row("Monodepth (LR) + pp", _lr, post_processed, trained_as="lr"),
+    "resnet50": Row("Monodepth (LR), ResNet50", _resnet50),
+    "resnet50-pp": Row("Monodepth (LR), ResNet50 + pp", _resnet50, post_processed, trained_as="resnet50"),
+    "stereo": Row("Monodepth (LR), shown both views", _monodepth("stereo"), together),
+    "features": Row("LR + feature loss (its own encoder)", _monodepth(rules=Rules(features="own"))),
+    "full-scales": Row("LR, all scales at full size", _monodepth(rules=Rules(scales="full"))),
+    "unoccluded": Row("LR + occlusion mask from the warp", _monodepth(rules=Rules(mask="unoccluded"))),
+    "learned-mask": Row("No LR + learned mask", _monodepth("no-lr", Rules(mask="learned"))),
+    "trinocular": Row("virtual trinocular", lambda network, width, rig: Trinocular(network, width, rig=rig)),
+    "monodepth2": Row("Monodepth2 on pairs", _monodepth2(MONODEPTH2)),
+    "either-view": Row("Monodepth2, fed either view", _monodepth2(MONODEPTH2), mirror=augmentation.swapped),
     "supervised": Row(
         "directly supervised, up to scale",
         lambda network, width, rig: Supervised(network, width),  # noqa: ARG005

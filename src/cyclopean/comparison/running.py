@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,7 @@ DONE = "result.json"
 Judge = Callable[[Method], dict[str, float]]
 
 
+@runtime_checkable
 class Samples(Protocol):
     """A data set with true depth, items of batch 1."""
 
@@ -55,9 +56,9 @@ class Budget:
 
 
 BUDGETS = {
-    "tiny": Budget((32, 64), 4, 2, 2, 1, "compact", 0.25, 2),  # for tests: that everything runs
+    "tiny": Budget((64, 64), 4, 2, 2, 1, "compact", 0.25, 2),  # for tests: that everything runs
     "small": Budget((64, 128), 400, 60, 500, 1, "compact", 0.5),
-    "middle": Budget((96, 192), 2000, 100, 3000, 3, "compact", 0.75),
+    "middle": Budget((128, 192), 2000, 100, 3000, 3, "compact", 0.75),
     "full": Budget((192, 384), 8000, 200, 12_000, 3, "vgg", 0.5),
 }
 
@@ -119,7 +120,10 @@ class Comparison:
             "seed": seed,
             "budget": asdict(self.budget),
             "figures": judged(row, method, held_out),
-            "real": {k: judged(row, method, Sized(data, self.budget.size)) for k, data in self.real.items()},
+            "real": {
+                k: judged(row, method, Sized(data, self.budget.size, method.input_multiple))
+                for k, data in self.real.items()
+            },
             "course": course.points,
             "seconds": round(time.monotonic() - start, 1),
             "parameters": sum(p.numel() for p in method.parameters()),
@@ -181,10 +185,11 @@ def rig() -> Rig:
 
 @dataclass(frozen=True)
 class Sized:
-    """Photographs at about the pixels of `size` and in their own shape, with truth at that size."""
+    """Photographs at about the pixels of `size`, in their own shape, sides multiples of `multiple`; truth likewise."""
 
     data: Samples
     size: tuple[int, int]
+    multiple: int
 
     def __len__(self) -> int:
         return len(self.data)
@@ -192,7 +197,7 @@ class Sized:
     def __getitem__(self, index: int) -> Sample:
         sample = self.data[index]
         h, w = sample.depth.shape[-2:]
-        return augmentation.resize(sample, predictor.working_size((h, w), self.size, 32))
+        return augmentation.resize(sample, predictor.working_size((h, w), self.size, self.multiple))
 
 
 @torch.no_grad()
