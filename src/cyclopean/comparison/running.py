@@ -136,6 +136,9 @@ class Comparison:
         unfinished.replace(folder / DONE)
         return result
 
+    def _sized(self, data: Samples, method: Method) -> "Sized":
+        return Sized(data, self.budget.size, method.input_multiple)
+
     def _trained(self, row: Row, folder: Path, seed: int, course: "Course") -> Method:
         if (folder / DONE).exists():
             return checkpoint.load(folder / "last")[0]
