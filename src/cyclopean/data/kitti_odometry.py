@@ -114,8 +114,8 @@ def _motion(drive: Drive, number: int, step: int, left: Matrix) -> Float[Tensor,
     if not drive.poses.exists():
         return None
     rows = read_rows(drive.poses, 12)
-    if number + step >= len(rows):
-        raise InputError(f"{drive.poses} has {len(rows)} poses and none of frame {number + step}; it needs all.")
+    if (last := max(number, number + step)) >= len(rows):
+        raise InputError(f"{drive.poses} has {len(rows)} poses and none of frame {last}; it needs all.")
     now, then = (rows[n].reshape(3, 4) for n in (number, number + step))
     first_from_now, first_from_then = rigid(now[:, :3], now[:, 3:]), rigid(then[:, :3], then[:, 3:])
     left_from_0 = rigid(np.eye(3), np.linalg.solve(left[:, :3], left[:, 3:]))

@@ -82,7 +82,7 @@ def _read_2003(scene: Path) -> Sample:
     size = size_of(images[0])
     disparity = fitting(read_counts(files.others[0]), size, files.others[0]) / _reduced(scene, size[0], REDUCED_2003)
     camera = uncalibrated(size)
-    depth = depth_from_disparity(known_above_zero(disparity), size[1], 1.0)
+    depth = depth_from_disparity(known_above_zero(disparity), float(size[1]), 1.0)
     return rectified_pair(images, (camera, camera), 1.0, depth, scene.name)
 
 

@@ -1,0 +1,147 @@
+"""What holds for every data set: names on the command line, files that are listed, damage that is named."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trees
+
+from cyclopean.data import DATASETS, open_dataset
+from cyclopean.data.items import Items, read_each, sound
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole
+
+
+def raw_with_scans(root: Path) -> Path:
+    trees.scan(trees.kitti_raw(root), 4)
+    return root
+
+
+def odometry_with_path(root: Path) -> Path:
+    trees.kitti_odometry(root)
+    trees.text(root / "poses" / "00.txt", "1 0 0 0 0 1 0 0 0 0 1 0\n" * 4)
+    return root
+
+
+def middlebury(root: Path) -> Path:
+    trees.calibrated(root / "a2014")
+    trees.middlebury_2005(root / "b2005")
+    trees.middlebury_2003(root / "c2003")
+    return root
+
+
+def eth3d(root: Path) -> Path:
+    trees.calibrated(root / "playground_1l", "disp0GT.pfm")
+    return root
+
+
+# kind -> who writes its tree (what is opened is what that returns), and options
+TREES = {
+    "camvid": (trees.camvid, ""),
+    "cityscapes": (trees.cityscapes, ":part=train"),
+    "eth3d": (eth3d, ":truth=all"),
+    "kitti_2015": (trees.kitti_2015, ":truth=occ"),
+    "kitti_improved": (trees.kitti_improved, ""),
+    "kitti_odometry": (odometry_with_path, ":sources=both"),
+    "kitti_raw": (raw_with_scans, ":truth=forward:sources=stereo"),
+    "kitti_selection": (trees.kitti_selection, ""),
+    "make3d": (trees.make3d, ""),
+    "middlebury": (middlebury, ""),
+    "nyu": (trees.nyu_frames, ":part=test"),
+    "pictures": (trees.camvid, ""),
+    "seven_scenes": (trees.seven_scenes, ":sources=video"),
+    "stereo_photos": (trees.stereo_photos, ""),
+}
+OPENED_ELSEWHERE = {"folder", "motorcycle", "traced", "kitti_object"}  # by the tests of their own
+
+every_set = pytest.mark.parametrize("kind", sorted(TREES))
+
+
+def opened(kind: str, folder: Path) -> Items:
+    make, options = TREES[kind]
+    folder.mkdir()
+    return open_dataset(f"{kind}:{make(folder)}{options}")
+
+
+def test_no_set_is_forgotten():
+    assert set(TREES) | OPENED_ELSEWHERE == set(DATASETS)
+
+
+@every_set
+def test_every_item_is_read_and_its_files_are_listed(kind, tmp_path):
+    data = opened(kind, tmp_path / "set")
+    assert isinstance(data, Items)
+    assert sound(data) == (list(range(len(data))), [])
+    for index in range(len(data)):
+        sample, files = data[index], data.files(index)
+        assert len(sample.target.image) == 1
+        assert len(files.pictures) in (1, 1 + len(sample.sources))
+        assert isinstance(sample.target.camera, Pinhole)
+        assert (sample.depth[sample.depth.isfinite()] > 0).all()
+        assert data.far(index) > 0
+    with pytest.raises(IndexError):
+        data[len(data)]
+
+
+@every_set
+@pytest.mark.parametrize("damage", ["missing", "empty", "text"])
+def test_whatever_file_is_damaged_is_named_and_the_rest_goes_on(kind, damage, tmp_path):
+    data = opened(kind, tmp_path / "set")
+    whole = data[0]
+    for path in {*data.files(0).pictures, *data.files(0).others}:
+        shutil.copy(path, tmp_path / "kept")
+        path.unlink()
+        if damage != "missing":
+            path.write_bytes(b"" if damage == "empty" else b"?!\n")
+        ((_, item),) = read_each(data, [0])
+        if isinstance(item, InputError):
+            assert path.stem in str(item)
+            assert len(str(item).splitlines()) == 1
+        else:  # what is not there cannot be asked for: an item without its truth or path is unlabelled
+            assert damage == "missing"
+            assert item.depth.isnan().all()
+            assert not whole.depth.isnan().all() or item.sources[-1].from_target is None
+        if damage == "empty" or path in data.files(0).pictures:
+            good, bad = sound(data)
+            assert 0 not in good
+            assert any(path.stem in sentence for sentence in bad)
+        path.unlink(missing_ok=True)
+        shutil.move(tmp_path / "kept", path)
+    assert np.array_equal(data[0].target.image, whole.target.image)
+
+
+@every_set
+def test_a_folder_of_something_else_is_told(kind, tmp_path):
+    (tmp_path / "notes.md").write_text("nothing here")
+    with pytest.raises(InputError, match=r"holds no .*needs|holds no NYU frame; give"):
+        open_dataset(f"{kind}:{tmp_path}")
+    with pytest.raises(InputError, match="does not exist"):
+        open_dataset(f"{kind}:{tmp_path / 'nowhere'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("kiti_raw:{0}", "unknown kind of data set 'kiti_raw': did you mean 'kitti_raw'"),
+        ("kitti_raw:{0}:spilt=x.txt", "unknown option of kitti_raw 'spilt': did you mean 'split'"),
+        ("make3d:{0}:split=x.txt", "make3d takes no options and was given split=x.txt"),
+        ("kitti_raw:{0}:split=nowhere.txt", "nowhere.txt cannot be opened"),
+        ("kitti_2015:{0}:truth=ocu", "did you mean 'occ'"),
+        ("kitti_raw", "kitti_raw needs the folder of the data set; write kitti_raw:PATH"),
+        ("motorcycle:{0}", "motorcycle takes no path"),
+        ("eth3d:", "every other kind needs one"),
+        ("motorcylce", "did you mean 'motorcycle'"),
+    ],
+)
+def test_names_that_do_not_fit_are_told_with_the_nearest(name, words, tmp_path):
+    with pytest.raises(InputError) as told:
+        open_dataset(name.format(tmp_path))
+    assert words in str(told.value)
+
+
+def test_options_may_hold_paths(tmp_path):
+    trees.kitti_raw(tmp_path)
+    split = trees.text(tmp_path / "with space" / "split=1.txt", f"{trees.DRIVE} 5 r\n")
+    data = open_dataset(f"kitti_raw:{tmp_path}:truth=none:split={split}")
+    assert [data[n].name for n in range(len(data))] == [(f"{trees.DRIVE}/0000000005_03",)]
