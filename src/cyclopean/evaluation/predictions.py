@@ -43,11 +43,11 @@ class Meaning:
     """
 
     kind: str
-    unit: Literal["m", "relative"] = "m"
+    unit: str = "m"
     per_unit: float = 1.0
     baseline: float | None = None
     focal: float | None = None
-    covers: Literal["picture", "crop"] = "picture"
+    covers: str = "picture"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -59,6 +59,9 @@ class Meaning:
         for name, value in (("per_unit", self.per_unit), ("baseline", self.baseline), ("focal", self.focal)):
             if value is not None and not value > 0:
                 raise InputError(f"{name} is {value:g}; it needs a number above 0.")
+
+    def part(self) -> Literal["picture", "crop"]:
+        return "crop" if self.covers == "crop" else "picture"
 
     def inverse_depth(self, numbers: Float[Tensor, "1 1 h w"], sample: Sample) -> Map:
         """Numbers of any size as inverse depth of that size; NaN where a depth is not above 0.
@@ -116,7 +119,7 @@ def read_predictions(path: Path | str, meaning: Meaning, data: Truths, in_order:
     def predict(sample: Sample) -> Map:
         return meaning.inverse_depth(_map(_read(existing_file(path, sample.name[0], tuple(READERS)))), sample)
 
-    return Candidate(f"{path.name}/", ambiguity, predict, covers=meaning.covers)
+    return Candidate(f"{path.name}/", ambiguity, predict, covers=meaning.part())
 
 
 def _by_place(name: str, ambiguity: Ambiguity, meaning: Meaning, at: Callable[[int], NDArray]) -> Candidate:
@@ -124,7 +127,7 @@ def _by_place(name: str, ambiguity: Ambiguity, meaning: Meaning, at: Callable[[i
         raise InputError(f"{name} knows its maps by their place only; judge it on a whole data set, not {sample.name}.")
 
     return Candidate(
-        name, ambiguity, nameless, covers=meaning.covers,
+        name, ambiguity, nameless, covers=meaning.part(),
         ordered=lambda index, sample: meaning.inverse_depth(_map(at(index)), sample),
     )  # fmt: skip
 
@@ -158,4 +161,4 @@ def _read(path: Path) -> NDArray:
 
 
 def _map(array: NDArray) -> Map:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
+    return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))[None, None]

@@ -1,0 +1,147 @@
+"""Predictions made elsewhere: whatever their numbers, size and file, the same depth comes out."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from evaluation_parts import BASELINE, FOCAL, Items, item
+
+from cyclopean.errors import InputError
+from cyclopean.evaluation import Meaning, evaluate, named_protocol, read_predictions
+
+H, W = 12, 20
+PROTOCOL = named_protocol("worlds")[0]
+TRUTHS = [np.linspace(2, 40, H)[:, None] * np.ones(W) + i for i in range(3)]
+DATA = Items(*(item(depth, f"drive/{i:03d}") for i, depth in enumerate(TRUTHS)))
+
+
+def errors(path: Path, meaning: Meaning, data: Items = DATA, in_order: bool = False) -> list[float]:
+    """AbsRel without alignment, image by image."""
+    candidate = read_predictions(path, meaning, data, in_order)
+    measured, counts = evaluate([candidate], data, range(len(data)), PROTOCOL)
+    assert not counts.failed
+    return [m.figures["abs_rel"] for m in measured if m.alignment == "none"]
+
+
+def disparity(depth: np.ndarray) -> np.ndarray:
+    """As a fraction of the image width."""
+    return FOCAL * BASELINE / depth
+
+
+@pytest.mark.parametrize(
+    ("meaning", "numbers"),
+    [
+        (Meaning("disparity"), disparity),
+        (Meaning("disparity_px"), lambda depth: W * disparity(depth)),
+        (Meaning("disparity_px", per_unit=256.0), lambda depth: 256 * W * disparity(depth)),
+        (Meaning("inverse_depth"), lambda depth: 1 / depth),
+        (Meaning("depth"), lambda depth: depth),
+        (Meaning("depth", per_unit=1000.0), lambda depth: 1000 * depth),
+        (Meaning("disparity", baseline=0.22, focal=1.1), lambda depth: 1.1 * 0.22 / depth),
+        (Meaning("disparity", baseline=0.22), lambda depth: FOCAL * 0.22 / depth),
+    ],
+    ids=lambda value: f"{value.kind}-{value.per_unit:g}-{value.baseline}" if isinstance(value, Meaning) else "",
+)
+def test_any_kind_of_number_in_npy_files(tmp_path, meaning, numbers):
+    (tmp_path / "drive").mkdir()
+    for i, depth in enumerate(TRUTHS):
+        np.save(tmp_path / ("drive" if i else ".") / f"{i:03d}.npy", numbers(depth))  # named with or without a folder
+    assert errors(tmp_path, meaning) == pytest.approx([0, 0, 0], abs=1e-6)
+
+
+def test_kittis_16_bit_pictures(tmp_path):
+    for i, depth in enumerate(TRUTHS):
+        cv2.imwrite(str(tmp_path / f"{i:03d}.png"), np.round(256 * depth).astype(np.uint16))
+    assert errors(tmp_path, Meaning("depth", per_unit=256.0)) == pytest.approx([0, 0, 0], abs=1e-3)
+
+
+def test_one_array_of_maps_as_monodepth_writes(tmp_path):
+    """disparities.npy: (items, height, width), a fraction of the width, of the network's size, in the list's order."""
+    np.save(tmp_path / "disparities.npy", np.stack([disparity(depth) for depth in TRUTHS]).astype(np.float32))
+    assert errors(tmp_path / "disparities.npy", Meaning("disparity")) == pytest.approx([0, 0, 0], abs=1e-6)
+    with pytest.raises(InputError, match="3 maps and the data 2 items"):
+        read_predictions(tmp_path / "disparities.npy", Meaning("disparity"), Items(*DATA.samples[:2]))
+
+
+def test_pixels_of_a_small_map_are_not_pixels_of_the_picture(tmp_path):
+    flat = Items(item(np.full((H, W), 5.0), "a"))
+    small = np.full((3, W // 4), FOCAL * BASELINE / 5.0 * W / 4)
+    np.save(tmp_path / "a.npy", small)
+    assert errors(tmp_path, Meaning("disparity_px"), flat) == pytest.approx([0], abs=1e-6)
+    np.save(tmp_path / "a.npy", 4 * small)
+    assert errors(tmp_path, Meaning("disparity_px"), flat) == pytest.approx([0.75], abs=1e-6)
+
+
+def test_small_maps_are_resized_as_inverse_depth_with_half_pixel_centres(tmp_path):
+    data = Items(item(1 / (0.1 + 0.01 * (np.arange(W) + 0.5)[None] * np.ones((H, 1))), "a"))
+    small = 0.1 + 0.02 * (np.arange(W // 2) + 0.5)[None] * np.ones((H // 2, 1))
+    np.save(tmp_path / "a.npy", small)
+    candidate = read_predictions(tmp_path, Meaning("inverse_depth"), data)
+    measured, _ = evaluate([candidate], data, range(1), PROTOCOL)
+    borders = 2 * 0.005 / W * (1 / 0.105 + 1 / 0.295) / 2  # half a small pixel beyond the last centre is repeated
+    assert measured[0].figures["abs_rel"] == pytest.approx(borders, rel=0.05)
+
+
+def test_files_in_order_whatever_their_names(tmp_path):
+    for name, depth in zip(("x_1", "x_2", "y_0"), TRUTHS, strict=True):
+        np.save(tmp_path / f"{name}.npy", depth)
+    assert errors(tmp_path, Meaning("depth"), in_order=True) == pytest.approx([0, 0, 0], abs=1e-6)
+    with pytest.raises(InputError, match="3 files and the data 1 items"):
+        read_predictions(tmp_path, Meaning("depth"), Items(DATA[0]), in_order=True)
+
+
+def test_relative_disparities_are_right_up_to_scale(tmp_path):
+    data = Items(*(item(depth, f"{i}", paired=False) for i, depth in enumerate(TRUTHS)))
+    np.save(tmp_path / "all.npy", np.stack([3 * disparity(depth) for depth in TRUTHS]))
+    candidate = read_predictions(tmp_path / "all.npy", Meaning("disparity", "relative"), data)
+    assert candidate.ambiguity == "scale"
+    measured, _ = evaluate([candidate], data, range(3), PROTOCOL)
+    assert all(m.figures["abs_rel"] < 1e-6 for m in measured if m.alignment == "median")
+    metric = read_predictions(tmp_path / "all.npy", Meaning("disparity"), data)
+    _, counts = evaluate([metric], data, range(3), PROTOCOL)
+    assert len(counts.failed) == 3
+    assert "--baseline" in counts.failed["0"]
+
+
+def test_missing_and_broken_files_and_holes_are_named(tmp_path):
+    hole = TRUTHS[0].copy()
+    hole[3, 3] = 0  # no depth
+    np.save(tmp_path / "000.npy", hole)
+    (tmp_path / "001.npy").write_bytes(b"")
+    measured, counts = evaluate([read_predictions(tmp_path, Meaning("depth"), DATA)], DATA, range(3), PROTOCOL)
+    assert not measured
+    assert "NaN" in counts.failed["drive/000"]
+    assert "empty" in counts.failed["drive/001"]
+    assert "no depth for the picture drive/002" in counts.failed["drive/002"]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: Meaning("dispartiy"), "did you mean 'disparity'"),
+        (lambda p: Meaning("depth", "cm"), "unit of prediction"),
+        (lambda p: Meaning("depth", per_unit=0.0), "above 0"),
+        (lambda p: read_predictions(p / "none", Meaning("depth"), DATA), "does not exist"),
+        (lambda p: read_predictions(p, Meaning("depth"), DATA), "holds no depth files"),
+        (lambda p: read_predictions(_saved(p, np.zeros(3)), Meaning("depth"), DATA), "it needs numbers"),
+        (lambda p: read_predictions(_saved(p, np.array(["a"])), Meaning("depth"), DATA), "it needs numbers"),
+    ],
+)
+def test_bad_predictions_are_told_in_words(tmp_path, make, words):
+    with pytest.raises(InputError, match=words):
+        make(tmp_path)
+
+
+def _saved(folder: Path, array: np.ndarray) -> Path:
+    np.save(folder / "maps.npy", array)
+    return folder / "maps.npy"
+
+
+def test_an_array_needs_to_know_the_place_of_an_item(tmp_path):
+    np.save(tmp_path / "maps.npy", np.ones((3, H, W)))
+    candidate = read_predictions(tmp_path / "maps.npy", Meaning("depth"), DATA)
+    assert torch.equal(candidate.of(1, DATA[1]), torch.ones(1, 1, H, W))
+    with pytest.raises(InputError, match="by their place only"):
+        candidate.predict(DATA[1])
