@@ -83,6 +83,22 @@ def test_flip_averaging_is_monodepths_postprocessing() -> None:
     assert torch.allclose(flipped(picture).inverse_depth, postprocess(first, mirror), atol=1e-6)
 
 
+def test_uncertainty_is_the_deviation_over_looks() -> None:
+    """Greenness sees colours and adds a ramp: unsure where colours are bright, and at the borders for the mirror."""
+    method = Greenness()
+    predictor, picture = Predictor(method, (64, 104)), photo(64, 104)
+    spread = predictor.uncertainty(picture, 8, seed=1)
+    ramp = torch.linspace(0, 0.1, 104)
+    answers = [view.seen[0, 1, 0] + ramp for view in method.seen]
+    said = torch.stack([answer.flip(-1) if k % 2 else answer for k, answer in enumerate(answers)])
+    assert len(said) == 8
+    assert torch.allclose(spread[0, 0, 0], said.std(0, correction=0), atol=1e-5)
+    assert not torch.equal(spread, predictor.uncertainty(picture, 8, seed=2))
+    assert spread.shape == (1, 1, 64, 104)
+    with pytest.raises(InputError, match="at least 2"):
+        predictor.uncertainty(picture, 1)
+
+
 def test_flip_averaging_mirrors_the_camera() -> None:
     method = Greenness()
     camera = Pinhole(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.3, 0.6]]))

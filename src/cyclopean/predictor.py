@@ -12,13 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean import checkpoint
+from cyclopean.augmentation import monodepth_colour
 from cyclopean.depthmap import DepthMap, Maker, Unit, from_numbers
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.images import Photo, resize
 from cyclopean.methods.base import Method
 from cyclopean.methods.monodepth import postprocess
-from cyclopean.sample import View, view
+from cyclopean.sample import Sample, View, view
 
 FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a photo whose file does not tell its focal length
 
@@ -33,9 +34,41 @@ def plain(method: Method, target: View) -> InverseDepth:
 
 def flip_averaged(method: Method, target: View) -> InverseDepth:
     """What the method says of the view and of its mirror image, joined as Monodepth does (each alone at one border)."""
+    return postprocess(plain(method, target), _plain_mirrored(method, target))
+
+
+def _plain_mirrored(method: Method, target: View) -> InverseDepth:
+    """What the method says of the mirror image, mirrored back."""
     image, seen, valid = (x.flip(-1) for x in (target.image, target.seen, target.valid))
     mirrored = replace(target, image=image, seen=seen, valid=valid, camera=target.camera.mirrored())
-    return postprocess(plain(method, target), plain(method, mirrored).flip(-1))
+    return plain(method, mirrored).flip(-1)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far answers differ when colours do: the standard deviation of inverse depth over so many looks.
+
+    Each look has other random colours, those of training, and every other one is at the mirror image (Monodepth,
+    supplement sec. 5, with 50 looks). The same `seed` gives the same answer.
+    """
+
+    looks: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.looks < 2:
+            raise InputError(f"a spread over {self.looks} looks means nothing; give at least 2.")
+
+    def __call__(self, method: Method, target: View) -> InverseDepth:
+        generator = torch.Generator().manual_seed(self.seed)
+        mean = squares = torch.zeros_like(target.seen[:, :1])
+        for n in range(self.looks):
+            look = monodepth_colour(Sample(target, (), torch.full_like(mean, torch.nan)), generator).target
+            found = _plain_mirrored(method, look) if n % 2 else plain(method, look)
+            off = found - mean
+            mean = mean + off / (n + 1)
+            squares = squares + off * (found - mean)
+        return (squares / self.looks).sqrt()
 
 
 @dataclass(frozen=True)
@@ -63,6 +96,10 @@ class Predictor:
         ambiguity = self.method.ambiguity
         unit: Unit = "m" if ambiguity == "metric" else "relative"
         return from_numbers(numbers, "inverse_depth", unit, camera=photo.camera, model=self.model, ambiguity=ambiguity)
+
+    def uncertainty(self, photo: Photo, looks: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
+        """`Spread` of this predictor's inverse depth, in its unit, at the photo's size."""
+        return replace(self, see=Spread(looks, seed))(photo).inverse_depth
 
 
 def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predictor:

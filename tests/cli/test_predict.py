@@ -73,6 +73,24 @@ def test_one_photo_beside_itself(tmp_path: Path, model: str) -> None:
     assert len(card["model"]["sha256"]) == 64
 
 
+def test_uncertainty_lies_beside_the_depth(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(tmp_path / "a.png")
+    words = ("predict", tmp_path, "--model", model, "--uncertainty", "3")
+    code, _, err = here(capsys, *words)
+    assert code == 0, err
+    more = {"a_uncertainty.npy", "a_uncertainty.png"}
+    assert names(tmp_path) == {"a.png", "a_disp.npy", "a_disp.png", "a_disp.json"} | more
+    spread = np.load(tmp_path / "a_uncertainty.npy")
+    assert (spread.dtype, spread.shape) == (np.float32, (40, 60))
+    assert spread.min() >= 0
+    assert spread.max() > 0
+    assert more < set(json.loads((tmp_path / "a_disp.json").read_text())["files"])
+    code, _, _ = here(capsys, *words)  # its own results are no photos
+    assert code == 0
+    assert names(tmp_path) == {"a.png", "a_disp.npy", "a_disp.png", "a_disp.json"} | more
+    assert np.array_equal(np.load(tmp_path / "a_uncertainty.npy"), spread)
+
+
 def test_a_batch_with_bad_files_goes_on(tmp_path: Path, model: str) -> None:
     """Every bad file of the list is one sentence, the good ones are done, and the exit code is 2."""
     photos, out = tmp_path / "photos", tmp_path / "out"
@@ -132,6 +150,7 @@ def test_help_and_bad_flags_from_a_shell() -> None:
         (("a.png", "--out"), "--out needs a value"),
         (("a.png", "--max-megapixels", "many"), "--max-megapixels needs a number, not 'many'"),
         (("a.png", "--size", "256"), "--size 256 is no size"),
+        (("a.png", "--uncertainty", "1"), "--uncertainty 1 means nothing; give at least 2 looks"),
         (("a.png", "--save", "png61"), "unknown format 'png61': did you mean 'png16'"),
         (("a.png", "-x"), "unknown flag '-x'"),
     ],

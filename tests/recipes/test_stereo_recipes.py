@@ -14,7 +14,7 @@ from cyclopean.recipes import RECIPES
 from cyclopean.recipes.garg import parts
 from cyclopean.run import Run
 
-SMALL = "--width 0.1 --batch-size 2 --workers 0 --accelerator cpu --steps 1".split()
+SMALL = ["--width", "0.1", "--batch-size", "2", "--workers", "0", "--accelerator", "cpu", "--steps", "1"]
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,9 @@ class Predict:
     """A bundled model, a model's folder, or a Hub repository (owner/name)."""
     flip_average: bool = False
     """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
+    uncertainty: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Look N times with other colours, half of them at the mirror image, and write how far the answers differ:
+    photo_uncertainty.npy (standard deviation of inverse depth) and photo_uncertainty.png (bright = unsure)."""
     size: Annotated[str | None, tyro.conf.arg(metavar="HxW")] = None
     """About how many pixels the model works on, such as 256x512; without it, the size it was trained at."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
@@ -73,6 +76,8 @@ def run(given: Predict) -> int:
     size = height_width("--size", given.size) if given.size else None
     if not given.photos:
         raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
+    if given.uncertainty < 0 or given.uncertainty == 1:
+        raise InputError(f"--uncertainty {given.uncertainty} means nothing; give at least 2 looks.")
     jobs, bad = _jobs(given.photos, given.out)
     _refuse_collisions(jobs)
     check_writable(job.folder for job in jobs)
@@ -82,7 +87,7 @@ def run(given: Predict) -> int:
         predictor = _predictor(given, size)
         for job in _with_progress(jobs):
             try:
-                written += _predict(job, predictor, saved, given.max_megapixels)
+                written += _predict(job, predictor, saved, given)
             except InputError as error:
                 bad.append(str(error))
     _report(count, written, bad)
@@ -138,7 +143,7 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
             )
     inputs = {job.source.absolute() for job in jobs}
     for job in jobs:
-        for ending in ("_disp.png", "_disp.mp4", "_disp16.png"):
+        for ending in ("_disp.png", "_disp.mp4", "_disp16.png", "_uncertainty.png"):
             result = (job.folder / f"{job.stem}{ending}").absolute()
             if result in inputs:
                 raise InputError(
@@ -157,36 +162,54 @@ def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
     yield from track(jobs, description="predicting", console=Console(stderr=True), transient=True)
 
 
-def _predict(job: Job, predictor: "Predictor", saved: list[str], most_megapixels: float) -> list[Path]:
+def _predict(job: Job, predictor: "Predictor", saved: list[str], given: Predict) -> list[Path]:
     """The files written for one input."""
     from cyclopean.depthmap import appearing
     from cyclopean.video import SUFFIXES
 
     with appearing(job.folder) as bench:
         if job.source.suffix.lower() in SUFFIXES:
+            if given.uncertainty:
+                raise InputError(f"{job.source} is a video; --uncertainty is for photos.")
             _video(job, bench, predictor, saved)
         else:
-            _photo(job, bench, predictor, saved, most_megapixels)
+            _photo(job, bench, predictor, saved, given)
         names = sorted(path.relative_to(bench) for path in bench.iterdir())
     return [job.folder / name for name in names]
 
 
-def _photo(job: Job, bench: Path, predictor: "Predictor", saved: list[str], most_megapixels: float) -> None:
+def _photo(job: Job, bench: Path, predictor: "Predictor", saved: list[str], given: Predict) -> None:
     from cyclopean.images import Photo, colourise, read_photo, value_range, write_photo
 
-    photo = read_photo(job.source, most_megapixels)
+    photo = read_photo(job.source, given.max_megapixels)
     depth = predictor(photo)
     colours = Photo(colourise(depth.inverse_depth, *value_range(depth.inverse_depth)))
     write_photo(bench / f"{job.stem}_disp.png", colours)
-    _arrays(bench, job.stem, depth, ["npy", *saved], photo)
+    more = _uncertainty(job, bench, predictor, photo, given.uncertainty) if given.uncertainty else ()
+    _arrays(bench, job.stem, depth, ["npy", *saved], photo, more)
     _clouds(bench, job.stem, depth, photo, saved)
 
 
-def _arrays(bench: Path, stem: str, depth: "DepthMap", saved: list[str], photo: "Photo") -> None:
+def _uncertainty(job: Job, bench: Path, predictor: "Predictor", photo: "Photo", looks: int) -> tuple[str, ...]:
+    """Writes the spread over so many looks as numbers and in colours; their names."""
+    import numpy as np
+
+    from cyclopean.images import Photo, colourise, value_range, write_photo
+
+    spread = predictor.uncertainty(photo, looks)
+    names = (f"{job.stem}_uncertainty.npy", f"{job.stem}_uncertainty.png")
+    np.save(bench / names[0], spread[0, 0].numpy())
+    write_photo(bench / names[1], Photo(colourise(spread, *value_range(spread))))
+    return names
+
+
+def _arrays(  # noqa: PLR0917
+    bench: Path, stem: str, depth: "DepthMap", saved: list[str], photo: "Photo", more: tuple[str, ...] = ()
+) -> None:
     from cyclopean.depthmap import write_depth
 
     paths = [bench / f"{stem}{ARRAYS[name]}" for name in dict.fromkeys(saved) if name in ARRAYS]
-    also = (f"{stem}_disp.png", *(f"{stem}{CLOUDS[name]}" for name in saved if name in CLOUDS))
+    also = (f"{stem}_disp.png", *(f"{stem}{CLOUDS[name]}" for name in saved if name in CLOUDS), *more)
     write_depth(paths, depth, photo.name, photo.size, also)
 
 
