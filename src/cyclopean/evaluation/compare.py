@@ -45,7 +45,7 @@ class Side:
     def pixels(self, image: str) -> int:
         return int(self.result.get("per_image_pixels", {}).get(image, 0))
 
-    def bands(self, image: str, alignment: str) -> list[list[float]]:
+    def bands(self, image: str, alignment: str) -> list[list[Any]]:
         """[near, far, pixels, AbsRel, ...] of each band that the image has."""
         images = self.result.get("per_image_bands", {}).get("images", {})
         return images.get(image, {}).get(self.model, {}).get(alignment, [])

@@ -1,0 +1,101 @@
+"""One table in three faces, and the reports made of them."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from evaluation_parts import Items, guess, item, laser
+
+from cyclopean.errors import InputError
+from cyclopean.evaluation import (
+    Result,
+    as_json,
+    evaluate_variants,
+    guesses,
+    latex,
+    markdown,
+    named_protocol,
+    summarise,
+    text,
+)
+from cyclopean.evaluation.layout import Table, latex_text
+
+TABLE = Table(("name", "δ1", "95 %"), (("a_b", "1.0", "0.1"), ("c", "22.0", "-")), 1, frozenset({1}))
+
+
+def results() -> list[Result]:
+    data = Items(item(laser(1), "one"), item(laser(2), "two"), InputError("three.png is empty"))
+    rows, variants = [*guesses(), guess(scale=1.3)], named_protocol("kitti-eigen-raw")
+    judged = evaluate_variants(rows, data, range(3), variants, {"guess": 0.8})
+    return [
+        Result("kitti", v, (v.far or 0.0,), tuple(summarise(m, rows)), tuple(m), c, 0, {"guess": 0.8})
+        for v, (m, c) in zip(variants, judged, strict=True)
+    ]
+
+
+RESULTS = results()
+
+
+def test_words_stand_left_and_numbers_right():
+    assert TABLE.plain().splitlines() == [
+        "name    δ1  95 %",
+        "----  ----  ----",
+        "a_b    1.0   0.1",
+        "",
+        "c     22.0     -",
+    ]
+    assert TABLE.markdown().splitlines()[:3] == ["| name | δ1 | 95 % |", "| --- | ---: | ---: |", "| a_b | 1.0 | 0.1 |"]
+
+
+def test_latex_escapes_its_own_characters():
+    lines = TABLE.latex().splitlines()
+    assert lines[0] == r"\begin{tabular}{lrr}"
+    assert lines[2] == r"name & $\delta$1 & 95 \% \\"
+    assert lines[4] == r"a\_b & 1.0 & 0.1 \\"
+    assert lines.count(r"\midrule") == 2
+    assert latex_text("a\\b{c}~1 & #2") == r"a\textbackslash{}b\{c\}\textasciitilde{}1 \& \#2"
+
+
+@pytest.mark.parametrize("face", [text, markdown, latex])
+def test_every_face_says_all_of_it(face):
+    at80, at50 = (face(result) for result in RESULTS)
+    for page, result in ((at80, RESULTS[0]), (at50, RESULTS[1])):
+        assert result.protocol.fingerprint() in page
+        assert result.data_hash() in page
+        assert "three.png is empty" in page
+        assert "garg crop" in page
+        assert f"{result.counts.cropped} outside the crop" in page
+        for word in ("none", "factor", "median", "affine", "pooled", "bias", "AbsRel", "(constant)", "guess 0.8"):
+            assert word in page
+        row = next(r for r in result.rows if r.candidate == "guess" and r.alignment == "median")
+        assert f"{row.figures['abs_rel']:.4f}" in page
+        assert f"{row.pooled['abs_rel']:.4f}" in page
+    assert "50-80 m" in at80
+    assert "50-80 m" not in at50
+    assert "nan" not in at80.lower()
+
+
+def test_the_data_hash_follows_what_was_judged():
+    at80, at50 = RESULTS
+    assert at80.data_hash() != at50.data_hash()
+    again = results()[0]
+    assert again.data_hash() == at80.data_hash()
+    assert replace(at80, measured=at80.measured[:8]).data_hash() != at80.data_hash()
+    failed = replace(at80, counts=replace(at80.counts, failed={}))
+    assert failed.data_hash() != at80.data_hash()
+
+
+def test_json_holds_every_image_and_only_numbers():
+    content = json.loads(json.dumps(as_json(RESULTS, ["cyclopean"]), allow_nan=False))
+    first = content["results"][0]
+    assert first["hashes"] == {"protocol": RESULTS[0].protocol.fingerprint(), "data": RESULTS[0].data_hash()}
+    assert first["protocol"]["far"] == [80.0]
+    assert first["counts"]["failed"] == {"item 2": "three.png is empty"}
+    assert first["factors"] == {"guess": 0.8, "fitted": True}
+    for name, models in first["per_image"].items():
+        own = first["per_image_bands"]["images"][name]["guess"]["median"]
+        assert sum(band[2] for band in own) == first["per_image_pixels"][name]
+        mean = sum(band[2] * band[3] for band in own) / first["per_image_pixels"][name]
+        assert models["guess"]["median"]["abs_rel"] == pytest.approx(mean)
+        assert math.isfinite(models["guess"]["none"]["scale"])
