@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from importlib import import_module
 
+from benchmarks import peers
 from benchmarks.measure import Case, Figure, cases, circumstances, measure
 
 GROUPS = {
@@ -13,22 +15,48 @@ GROUPS = {
     "photos": "prediction and refocusing after loading",
     "evaluation": "judging 697 predictions of KITTI's size",
 }
+BESIDE = {
+    "steps": "a whole training step, plain eager float32 beside ours",
+}
 
 
 def main() -> int:
     """Prints the table as it is measured; 1 if any case failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="group", help=f"any of {', '.join(GROUPS)}; all without one")
+    parser.add_argument(
+        "groups", nargs="*", metavar="group", help=f"any of {', '.join(GROUPS | BESIDE)}; all without one"
+    )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     chosen = parser.parse_args()
-    unknown = set(chosen.groups) - set(GROUPS)
+    unknown = set(chosen.groups) - set(GROUPS | BESIDE)
     if unknown:
-        parser.error(f"unknown group {', '.join(sorted(unknown))}; choose from {', '.join(GROUPS)}")
+        parser.error(f"unknown group {', '.join(sorted(unknown))}; choose from {', '.join(GROUPS | BESIDE)}")
     print(f"- command: python -m benchmarks {' '.join(sys.argv[1:])}".rstrip())
     print(*circumstances(chosen.device), sep="\n")
-    failures = [failure for group in chosen.groups or GROUPS for failure in table(group, chosen.device)]
+    failures = [failure for group in chosen.groups or GROUPS | BESIDE for failure in _table(group, chosen.device)]
     print(*failures, sep="\n", file=sys.stderr)
     return bool(failures)
+
+
+def _table(group: str, device: str) -> list[str]:
+    return beside(group, device) if group in BESIDE else table(group, device)
+
+
+def beside(group: str, device: str) -> list[str]:
+    """Prints a group of pairs; returns a sentence for each that failed."""
+    failures = []
+    print(f"\n### {group}: {BESIDE[group]}\n")
+    print("| what | plain | ours | times as fast | ours, rate |\n|---|---:|---:|---:|---:|")
+    for name, pair in import_module(f"benchmarks.{group}").PAIRS.items():
+        try:
+            found = peers.measure(group, name, device)
+            rate = f"{pair.items / found.ours:.3g} {pair.unit}/s"
+            print(
+                f"| {name} | {spoken(found.plain)} | {spoken(found.ours)} | {found.speedup:.2f} | {rate} |", flush=True
+            )
+        except RuntimeError as error:
+            failures.append(f"{group}: {name}: {error}")
+    return failures
 
 
 def table(group: str, device: str) -> list[str]:
