@@ -15,7 +15,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, View
 
-DARK, CONSTANT = 0.04, 0.01  # mean and standard deviation of luma in [0,1]; below, there is nothing to see
+DARK, CONSTANT = 0.04, 0.004  # mean and standard deviation of luma in [0,1]; 0.004 is one grey level of 256
 FEWEST = 20  # matches that judge a pair
 
 
@@ -150,8 +150,8 @@ def _depth_at(depth: Float[Tensor, "1 1 h w"], at: Float[np.ndarray, "n 2"]) -> 
 
 
 def _factor(disparity: Float[np.ndarray, " n"], expected: Float[np.ndarray, " n"]) -> float:
-    """Median of disparity over what the truth says, where that is more than a pixel."""
-    known = np.isfinite(expected) & (expected > 1)
+    """Median of disparity over what the truth says, where one of them is more than two pixels."""
+    known = np.isfinite(expected) & (expected > 0) & (np.maximum(disparity, expected) > 2)
     return float(np.median(disparity[known] / expected[known])) if known.sum() >= FEWEST else math.nan
 
 

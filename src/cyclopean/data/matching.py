@@ -54,7 +54,8 @@ def _features(
         height, width = plane.shape
         plane = cv2.resize(plane, (round(width / scale), round(height / scale)), interpolation=cv2.INTER_AREA)
     found, codes = sift.detectAndCompute(np.rint(plane * 255).astype(np.uint8), None)
-    return np.array([point.pt for point in found], np.float64).reshape(-1, 2), codes
+    points = np.array([point.pt for point in found], np.float64).reshape(-1, 2)
+    return points, np.zeros((0, 128), np.float32) if codes is None else codes
 
 
 def _best(codes: np.ndarray, others: np.ndarray) -> dict[int, int]:

@@ -1,0 +1,71 @@
+"""`cyclopean check` as a user types it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+import stereo_pairs as pairs
+from cyclopean import cli
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["check", *map(str, arguments)])
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def test_a_clean_folder_ends_with_0(tmp_path, capsys):
+    code, out, err = run(capsys, pairs.write_pairs(tmp_path))
+    assert (code, err) == (0, "")
+    assert "Nothing wrong was found." in out
+    assert "3, 0 damaged, 3 looked at" in out
+
+
+@pytest.mark.parametrize(("fault", "words"), [("swapped", "swapped"), ("down", "rows that do not agree")])
+def test_a_faulty_folder_ends_with_1_and_a_sentence(tmp_path, capsys, fault, words):
+    pairs.write_pairs(tmp_path, swapped=fault == "swapped", down=2.0 if fault == "down" else 0.0)
+    code, out, _ = run(capsys, f"folder:{tmp_path}")
+    assert code == 1
+    (line,) = [line for line in out.splitlines() if line.startswith("WRONG: ")]
+    assert words in line
+    assert "Nothing wrong" not in out
+
+
+def test_everything_is_written_as_json_that_any_program_reads(tmp_path, capsys):
+    pairs.write_pairs(tmp_path / "set")
+    cv2.imwrite(str(tmp_path / "set" / "left" / "000.png"), np.full((pairs.H, pairs.W, 3), 90, np.uint8))
+    (tmp_path / "set" / "right" / "002.png").write_bytes(b"")
+    code, _, _ = run(capsys, tmp_path / "set", "--json", tmp_path / "out.json", "--items", "2")
+    (found,) = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
+    assert code == 1
+    assert [problem["kind"] for problem in found["problems"]] == ["damaged", "constant"]
+    assert [(one["name"], one["constant"]) for one in found["looked_at"]] == [("000", True), ("001", False)]
+    assert found["looked_at"][0]["pair"]["across"] is None  # too few matches: not a number
+    assert "002.png" in found["damaged"][0]
+
+
+def test_several_sets_are_checked_and_one_bad_name_stops_none(tmp_path, capsys):
+    pairs.write_pairs(tmp_path)
+    code, out, err = run(capsys, "kitti_raw:/nowhere", tmp_path)
+    assert code == 2
+    assert "Nothing wrong was found." in out
+    assert err == "cyclopean check: /nowhere does not exist; give the folder of a data set.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no data was given"),
+        (["kity_raw:x"], "did you mean 'kitti_raw'"),
+        (["motorcycle", "--items", "0"], "--items is 0"),
+        (["motorcycle", "--jsn", "x"], "did you mean '--json'"),
+    ],
+)
+def test_bad_input_is_one_sentence(capsys, arguments, words):
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert words in err
+    assert len(err.splitlines()) == 1

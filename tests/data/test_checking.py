@@ -1,0 +1,211 @@
+"""What `cyclopean check` sees: matches of known shift, and a verdict for each thing that can be wrong."""
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import trees
+
+import stereo_pairs as pairs
+from cyclopean.augmentation import flip_stereo, mirror_sample
+from cyclopean.data.checking import Look, Pair, Seen, examine, is_rectified, look
+from cyclopean.data.folder import FolderDataset
+from cyclopean.data.kitti_raw import KittiRawDataset
+from cyclopean.data.matching import match
+from cyclopean.data.middlebury import MiddleburyDataset
+from cyclopean.data.verdicts import problems, rows
+
+GOOD = Pair(200, 6.0, 0.0, 0.1, 0.0, 0.8, 1.0, False)
+
+
+def tensor(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
+
+
+def kinds(seen: Seen) -> list[str]:
+    return [problem.kind for problem in problems(seen)]
+
+
+def checked(folder) -> Seen:
+    return examine("mine", FolderDataset(folder), 10)
+
+
+def seen(*pairs_: Pair) -> Seen:
+    return Seen(
+        "x", len(pairs_), (), tuple(Look(str(n), (100, 200), ((0.5, 0.2),) * 2, p, None) for n, p in enumerate(pairs_))
+    )
+
+
+@pytest.mark.parametrize("down", [0.0, 3.0, -2.0])
+def test_matches_lie_where_the_disparity_says(down):
+    left, right = map(tensor, pairs.left_and_right(0, down))
+    found = match(left, right)
+    expected = np.interp(found.at[:, 1] - 0.5, np.arange(pairs.H), pairs.disparity())
+    assert len(found) > 50
+    assert np.median(np.abs(found.shift[:, 0] - expected)) < 0.2
+    assert np.median(found.shift[:, 1]) == pytest.approx(down, abs=0.15)
+
+
+def test_matches_of_a_wide_picture_are_in_its_own_pixels():
+    left, right = (cv2.resize(p, None, fx=10, fy=10, interpolation=cv2.INTER_CUBIC) for p in pairs.left_and_right(0))
+    found = match(tensor(left), tensor(right))  # 2400 wide: shrunk to be matched
+    expected = 10 * np.interp(found.at[:, 1] / 10 - 0.5, np.arange(pairs.H), pairs.disparity())
+    assert np.median(np.abs(found.shift[:, 0] - expected)) < 2
+
+
+def test_blank_pictures_have_no_matches():
+    assert len(match(torch.zeros(1, 3, 40, 60), torch.ones(1, 3, 40, 60))) == 0
+
+
+def test_a_clean_set_passes(tmp_path):
+    pairs.write_depth(pairs.write_pairs(tmp_path))
+    seen = checked(tmp_path)
+    assert kinds(seen) == []
+    for one in seen.looks:
+        assert one.pair.across == pytest.approx((pairs.NEAREST + pairs.FARTHEST) / 2, abs=1)
+        assert one.pair.down == pytest.approx(0, abs=0.1)
+        assert one.pair.factor == pytest.approx(1, abs=0.03)
+        assert one.pair.lower > 0.9
+
+
+def test_a_swapped_pair_is_caught(tmp_path):
+    seen = checked(pairs.write_pairs(tmp_path, swapped=True))
+    assert kinds(seen) == ["swapped"]
+    assert all(one.pair.across < -4 and one.pair.behind > 0.9 for one in seen.looks)
+    assert "3 of 3 pairs have left and right swapped" in problems(seen)[0].sentence
+    assert "(000, 001, 002); swap the two pictures." in problems(seen)[0].sentence
+
+
+def test_one_swapped_pair_among_good_ones_is_named(tmp_path):
+    pairs.write_pairs(tmp_path)
+    left, right = (tmp_path / side / "001.png" for side in ("left", "right"))
+    left.rename(tmp_path / "x.png")
+    right.rename(left)
+    (tmp_path / "x.png").rename(right)
+    (problem,) = problems(checked(tmp_path))
+    assert (problem.kind, problem.names) == ("swapped", ("001",))
+
+
+@pytest.mark.parametrize(("down", "words"), [(1.5, "1.5 px lower"), (-1.5, "1.5 px higher")])
+def test_a_vertical_shift_is_caught_with_its_sign(tmp_path, down, words):
+    (problem,) = problems(checked(pairs.write_pairs(tmp_path, down=down)))
+    assert problem.kind == "rows"
+    assert words in problem.sentence
+
+
+def test_a_tilt_without_mean_is_caught():
+    assert kinds(seen(replace(GOOD, rows=1.0))) == ["rows"]
+
+
+def test_rows_of_a_single_pair_must_be_further_off_than_those_of_all():
+    slightly, badly = replace(GOOD, rows=0.8, down=0.8), replace(GOOD, rows=1.5, down=1.5)
+    assert kinds(seen(GOOD, GOOD, slightly)) == []
+    assert kinds(seen(slightly, slightly, GOOD)) == ["rows"]
+    (problem,) = problems(seen(GOOD, GOOD, badly))
+    assert problem.names == ("2",)
+
+
+def test_pictures_shifted_for_a_screen_are_told_from_swapped_ones():
+    assert kinds(seen(replace(GOOD, behind=0.9, lower=0.7))) == ["shifted"]
+    assert kinds(seen(replace(GOOD, behind=0.3, lower=0.0))) == ["shifted"]
+    assert kinds(seen(replace(GOOD, behind=0.9, lower=-0.7))) == ["swapped"]
+    assert kinds(seen(replace(GOOD, behind=0.1))) == []
+
+
+def test_constant_and_dark_pictures_are_caught(tmp_path):
+    pairs.write_pairs(tmp_path)
+    cv2.imwrite(str(tmp_path / "left" / "000.png"), np.full((pairs.H, pairs.W, 3), 90, np.uint8))
+    dark = pairs.left_and_right(1)[1] // 16
+    cv2.imwrite(str(tmp_path / "right" / "001.png"), dark)
+    found = {problem.kind: problem.names for problem in problems(checked(tmp_path))}
+    assert found["constant"] == ("000",)
+    assert found["dark"] == ("001",)
+    assert dict(rows(checked(tmp_path)))["constant, dark"] == "33.3%, 33.3%"
+
+
+def test_one_picture_twice_is_caught(tmp_path):
+    pairs.write_pairs(tmp_path)
+    (tmp_path / "right" / "002.png").write_bytes((tmp_path / "left" / "002.png").read_bytes())
+    (problem,) = problems(checked(tmp_path))
+    assert (problem.kind, problem.names) == ("same", ("002",))
+
+
+@pytest.mark.parametrize("factor", [0.5, 1000.0])
+def test_calibration_that_the_truth_contradicts_is_caught(tmp_path, factor):
+    pairs.write_depth(pairs.write_pairs(tmp_path), factor=factor)
+    (problem,) = problems(checked(tmp_path))
+    assert problem.kind == "calibration"
+    assert len(problem.names) == 3
+
+
+def test_pairs_of_different_places_are_caught(tmp_path):
+    pairs.write_pairs(tmp_path)
+    for n, name in enumerate(("000", "001", "002")):
+        cv2.imwrite(str(tmp_path / "right" / f"{name}.png"), pairs.left_and_right(50 + n)[1])
+    assert kinds(checked(tmp_path)) == ["unmatched"]
+
+
+def test_damaged_items_are_counted_and_the_rest_is_looked_at(tmp_path):
+    pairs.write_pairs(tmp_path, 5)
+    (tmp_path / "right" / "000.png").unlink()
+    (tmp_path / "left" / "001.png").write_bytes(b"")
+    path = tmp_path / "left" / "002.png"
+    path.write_bytes(path.read_bytes()[:4000])  # the header is whole
+    trees.picture(tmp_path / "right" / "003.png", (50, 60))
+    seen = checked(tmp_path)
+    assert (seen.items, len(seen.damaged), [x.name for x in seen.looks]) == (5, 4, ["004"])
+    (problem,) = problems(seen)
+    assert problem.sentence.startswith("4 of 5 items cannot be read")
+    for words in ("right/000.png cannot be opened", "left/001.png", "left/002.png is truncated", "60x50"):
+        assert any(words in sentence for sentence in seen.damaged)
+
+
+def test_items_looked_at_are_spread_over_all(tmp_path):
+    pairs.write_pairs(tmp_path, 7)
+    seen = examine("mine", FolderDataset(tmp_path), 3)
+    assert [x.name for x in seen.looks] == ["000", "002", "004"]
+    assert dict(rows(seen))["items"] == "7, 0 damaged, 3 looked at"
+
+
+def test_a_right_target_has_its_source_on_the_left(tmp_path):
+    """What counts is the side that the pose says: KITTI's right pictures, and the mirror world."""
+    sample = FolderDataset(pairs.write_pairs(tmp_path))[0]
+    assert look(mirror_sample(sample)).pair.across == pytest.approx(look(sample).pair.across, abs=0.2)
+    assert look(mirror_sample(sample)).pair.behind < 0.05
+    assert look(flip_stereo(sample)).pair.across == pytest.approx(look(sample).pair.across, abs=0.5)
+
+
+def test_principal_points_that_differ_are_no_fault(tmp_path):
+    """Middlebury's right camera has its own centre: disparity counts from infinity, not from the same column."""
+    scene = trees.calibrated(tmp_path / "Piano")
+    trees.pfm(scene / "disp0.pfm", np.full((pairs.H, pairs.W), 7.0))
+    for name, image in zip(("im0", "im1"), pairs.left_and_right(0), strict=True):
+        cv2.imwrite(str(scene / f"{name}.png"), image)
+    size = f"width={pairs.W}\nheight={pairs.H}\n"
+    (scene / "calib.txt").write_text(trees.CALIBRATION.replace("width=60\nheight=40\n", size))
+    pair = look(MiddleburyDataset(tmp_path)[0]).pair
+    assert pair.across == pytest.approx(5 + 7, abs=1)
+
+
+def test_videos_are_no_rectified_pairs(tmp_path):
+    (sample,) = KittiRawDataset(trees.kitti_raw(tmp_path), sources="video")
+    assert not any(is_rectified(sample.target, source) for source in sample.sources)
+    one = look(sample)
+    assert one.pair is None
+    assert len(one.light) == 3
+    assert dict(rows(Seen("x", 1, (), (one,))))["pairs"] == "none rectified"
+
+
+def test_the_truth_is_summed_up(tmp_path):
+    pairs.write_depth(pairs.write_pairs(tmp_path))
+    depth = np.load(tmp_path / "depth" / "000.npy")
+    depth[0], depth[1] = np.nan, np.inf
+    np.save(tmp_path / "depth" / "000.npy", depth)
+    share, near, _, far = look(FolderDataset(tmp_path)[0]).truth
+    assert share == pytest.approx(1 - 1 / pairs.H)
+    assert near == pytest.approx(depth[-1, 0])
+    assert far == pytest.approx(depth[2, 0])
+    assert math.isfinite(far)
