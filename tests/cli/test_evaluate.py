@@ -116,6 +116,87 @@ def test_a_stored_mean_and_a_limit(world, tmp_path, capsys):
     assert "(training mean)" in printed
 
 
+def run(*arguments: object) -> int:
+    """The exit code of the command, in this process."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", *map(str, arguments)])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def maps(world, tmp_path) -> Path:
+    """Depth of the world, 10 % too far, as KITTI's 16-bit pictures."""
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    for path in (world / "depth").glob("*.npy"):
+        depth = 1.1 * np.load(path)
+        cv2.imwrite(
+            str(folder / f"{path.stem}.png"), np.where(np.isfinite(depth), 256 * depth, 65535).astype(np.uint16)
+        )
+    return folder
+
+
+def test_a_named_protocol_in_every_face(world, maps, tmp_path, capsys):
+    faces = {name: tmp_path / f"out.{name}" for name in ("json", "markdown", "latex")}
+    files = [word for name, path in faces.items() for word in (f"--{name}", path)]
+    given = ("--predictions", maps, "--kind", "depth", "--per-unit", 256)
+    assert run("--data", world, "--protocol", "worlds,open-1", *given, *files) == 0
+    printed = capsys.readouterr().out
+    first, second = json.loads(faces["json"].read_text())["results"]
+    assert (first["protocol"]["name"], second["protocol"]["name"]) == ("worlds", "open-1")
+    rows = {r["alignment"]: r for r in first["rows"] if r["candidate"] == "maps/" and r["group"] == "all"}
+    assert list(rows) == ["none", "factor", "median", "affine"]
+    assert rows["none"]["figures"]["abs_rel"] == pytest.approx(0.1, abs=2e-3)
+    assert rows["factor"]["figures"]["abs_rel"] == pytest.approx(0, abs=2e-3)
+    assert first["factors"]["maps/"] == pytest.approx(1 / 1.1, rel=2e-3)
+    for page in (printed, faces["markdown"].read_text(), faces["latex"].read_text()):
+        assert first["hashes"]["protocol"] in page
+        assert first["hashes"]["data"] in page
+        assert "affine" in page
+    assert faces["latex"].read_text().count(r"\begin{tabular}") == 3  # two of worlds, one of open-1
+
+
+def test_a_given_factor_and_no_guesses(world, maps, tmp_path, capsys):
+    arguments = ("--predictions", maps, "--kind", "depth", "--per-unit", 256, "--alone", "--factor", 2)
+    assert run("--data", world, "--protocol", "worlds", *arguments, "--json", tmp_path / "a.json") == 0
+    (result,) = json.loads((tmp_path / "a.json").read_text())["results"]
+    assert {row["candidate"] for row in result["rows"]} == {"maps/"}
+    factor = next(r for r in result["rows"] if r["alignment"] == "factor" and r["group"] == "all")
+    assert factor["figures"]["abs_rel"] == pytest.approx(1.2, abs=0.1)  # clipped at far
+    assert "Factors (given): maps/ 2" in capsys.readouterr().out
+
+
+def test_a_missing_map_is_named_and_the_rest_goes_on(world, maps, tmp_path, capsys):
+    (maps / "000002.png").unlink()
+    (maps / "000003.png").write_bytes(b"no picture")
+    arguments = ("--predictions", maps, "--kind", "depth", "--per-unit", 256)
+    assert run("--data", world, "--protocol", "worlds", *arguments, "--json", tmp_path / "a.json") == 2
+    out, error = capsys.readouterr()
+    assert "images left out of every row: 2" in error
+    assert "000002" in error
+    assert "000003.png is damaged" in error
+    assert "2 images left out of every row" in out
+    (result,) = json.loads((tmp_path / "a.json").read_text())["results"]
+    assert result["counts"]["images"] == 2
+    assert {row["images"] for row in result["rows"] if row["group"] == "all"} == {2}
+
+
+def test_two_results_compared(world, maps, tmp_path, capsys):
+    a, b, out = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "difference.json"
+    given = ("--predictions", maps, "--kind", "depth", "--alone", "--protocol", "worlds")
+    assert run("--data", world, *given, "--per-unit", 256, "--json", a) == 0
+    assert run("--data", world, *given, "--per-unit", 200, "--json", b) == 0
+    capsys.readouterr()
+    assert run("--compare", a, b, "--json", out, "--markdown", tmp_path / "d.md", "--latex", tmp_path / "d.tex") == 0
+    printed = capsys.readouterr().out
+    assert "A is better" in printed
+    assert "one factor for the whole set" in printed
+    assert "street/000002" in printed
+    assert len(json.loads(out.read_text())["comparisons"][0]["images"]) == 4
+    assert "| street/000002 |" in (tmp_path / "d.md").read_text()
+    assert r"street/000002 &" in (tmp_path / "d.tex").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -149,6 +230,15 @@ def test_from_a_shell(arguments, code, words):
         (["--data", "{damaged}", "--model", "none"], "000001.png"),
         ([], "no data was given"),
         (["--data", "motorcycle", "--limit", "ten"], "whole number"),
+        (["--data", "{world}", "--protocol", "kitti-eigen"], "did you mean 'kitti-eigen-raw'"),
+        (["--data", "{world}", "--predictions", "{empty}"], "needs --kind"),
+        (["--data", "{world}", "--predictions", "{empty}", "--kind", "depth"], "holds no depth files"),
+        (["--data", "{world}", "--kind", "depth"], "--predictions"),
+        (["--data", "{world}", "--factor", "0"], "above 0"),
+        (["--data", "{world}", "--alone", "--training-mean", "x.npy"], "--alone"),
+        (["--compare", "{world}/dataset.json", "{world}/dataset.json"], "no result"),
+        (["--compare", "{world}/dataset.json"], "2 values"),
+        (["--compare", "a.json", "b.json", "--data", "{world}"], "leave --data"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
