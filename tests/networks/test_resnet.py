@@ -37,9 +37,7 @@ def test_two_pictures_at_once_make_the_first_layer_twice_as_wide():
         assert count(build("vgg", 1.0, 2, 6)) == 31_604_776
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected", "compact", "mobile", "vgg"]
-)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_four_scales_and_features_at_a_half_and_a_quarter(name):
     network = build(name, 0.1, 2, 6)
     image = torch.rand(1, 6, 128, 128)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclopean.geometry import Pinhole, translation
+from cyclopean.geometry import Pinhole, reproject, translation
 from cyclopean.losses import appearance, photometric
 from cyclopean.rebuilding.heads import HEADS, Levels, Range, rig_unit
 from cyclopean.rebuilding.masks import MASKS, inverse_depth_there, regularised
@@ -19,6 +19,7 @@ from cyclopean.synthesis import pull
 H, W = 16, 40
 CAMERA = Pinhole(torch.tensor([[1.0, 2.5]]), torch.tensor([[0.5, 0.5]]))
 RIGHT = translation(torch.tensor([[-1.0, 0.0, 0.0]]))
+PLAIN = Rules()
 NEAR, FAR = 8 / W, 2 / W  # disparities of panel and wall: 8 and 2 pixels
 
 
@@ -29,7 +30,7 @@ def nearness() -> Tensor:
     return found
 
 
-def weights(mask: str, rules: Rules = Rules(), images: tuple[Tensor, ...] = (), said: Tensor | None = None) -> Tensor:
+def weights(mask: str, rules: Rules = PLAIN, images: tuple[Tensor, ...] = (), said: Tensor | None = None) -> Tensor:
     left, *rights = images or (torch.rand(1, 3, H, W), torch.rand(1, 3, H, W))
     everywhere = torch.ones(1, 1, H, W)
     own = Side(CAMERA, left, everywhere, nearness() if said is None else said)
@@ -62,12 +63,8 @@ def test_unoccluded_needs_no_pictures_and_gives_no_gradient():
 def test_best_takes_each_pixel_from_one_source():
     """Two sources, one of which is the truth: errors of the other do not count; each pixel counts once in the mean."""
     right = torch.rand(1, 3, H, W)
-    left = pull(
-        right,
-        torch.stack(torch.meshgrid((torch.arange(W) + 0.5) / W, (torch.arange(H) + 0.5) / H, indexing="xy"), -1)[None]
-        - torch.cat([nearness()[:, 0, ..., None], torch.zeros(1, H, W, 1)], -1),
-        "zeros",
-    )
+    landing = reproject(nearness(), CAMERA, RIGHT, CAMERA)
+    left = pull(right, landing.uv, "zeros")
     found = weights("best", images=(left, torch.rand(1, 3, H, W), right), rules=Rules(error="l1"))
     assert found[:, 1, :, 3:].min() == 2
     assert found[:, 0, :, 3:].max() == 0
@@ -100,10 +97,8 @@ def test_belief_weighs_errors_and_disbelief_costs():
     """Zhou et al.: half belief halves the error, and -log(1/2) is what it costs."""
     views = [view(torch.rand(1, 3, H, W), CAMERA), view(torch.rand(1, 3, H, W), CAMERA, RIGHT)]
     rules, source = Rules(mask="learned", scales="finest"), Source(views[1], RIGHT)
-    full, half = (
-        terms(views[0], Said((nearness(),), (torch.full((1, 1, H, W), belief),)), [source], rules)
-        for belief in (1.0, 0.5)
-    )
+    beliefs = (torch.full((1, 1, H, W), belief) for belief in (1.0, 0.5))
+    full, half = (terms(views[0], Said((nearness(),), (belief,)), [source], rules) for belief in beliefs)
     torch.testing.assert_close(half["appearance"], full["appearance"] / 2)
     assert full["explained"] == 0
     assert half["explained"].item() == pytest.approx(0.2 * 0.6931, rel=1e-3)
