@@ -199,6 +199,16 @@ def test_videos_are_no_rectified_pairs(tmp_path):
     assert dict(rows(Seen("x", 1, (), (one,))))["pairs"] == "none rectified"
 
 
+def test_rounding_in_a_pose_leaves_a_pair_rectified(tmp_path):
+    sample = FolderDataset(pairs.write_pairs(tmp_path))[0]
+    source = sample.sources[0]
+    rounded, turned = source.from_target.clone(), source.from_target.clone()
+    rounded[0, 1, 2], rounded[0, 2, 3] = -3.7e-9, -2.4e-7
+    turned[0, 1, 2] = 0.001
+    assert is_rectified(sample.target, replace(source, from_target=rounded))
+    assert not is_rectified(sample.target, replace(source, from_target=turned))
+
+
 def test_the_truth_is_summed_up(tmp_path):
     pairs.write_depth(pairs.write_pairs(tmp_path))
     depth = np.load(tmp_path / "depth" / "000.npy")

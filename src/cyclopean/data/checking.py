@@ -106,7 +106,11 @@ def is_rectified(target: View, source: View) -> bool:
         return False
     sideways = torch.eye(4)
     sideways[0, 3] = pose[0, 0, 3]
-    return bool(pose[0, 0, 3] != 0) and torch.allclose(pose[0], sideways) and torch.allclose(here.focal, there.focal)
+    return (
+        bool(pose[0, 0, 3] != 0)
+        and torch.allclose(pose[0], sideways, atol=1e-5)
+        and torch.allclose(here.focal, there.focal)
+    )
 
 
 def judge_pair(sample: Sample, source: View, matches: Matches) -> Pair:
