@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, invert, mirror
+from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, invert, mirror, rigid
 from cyclopean.sample import Sample, View
 
 Augmentation = Callable[[Sample, Generator], Sample]
@@ -159,6 +159,24 @@ def mirrored(sample: Sample, _: Generator) -> Sample:
     return mirror_sample(sample)
 
 
+def roll_sample(sample: Sample, columns: int) -> Sample:
+    """Panoramas turned to the right by whole columns, all views alike; poses turn with them.
+
+    The trap of the spherical release, which rolls its pictures only: a horizontal baseline then points elsewhere.
+    """
+    angle = 2 * math.pi * columns / sample.depth.shape[-1]
+    spin = axis_angle(sample.depth.new_tensor([[0.0, angle, 0.0]]).expand(len(sample), 3))
+    turn = rigid(spin, torch.zeros_like(spin[:, 0]))
+    views = [_rolled(v, columns, turn) for v in (sample.target, *sample.sources)]
+    return replace(sample, target=views[0], sources=tuple(views[1:]), depth=sample.depth.roll(columns, -1))
+
+
+def rolled(sample: Sample, generator: Generator) -> Sample:
+    """`roll_sample` by any number of columns."""
+    width = sample.depth.shape[-1]
+    return roll_sample(sample, int(torch.randint(width, (), generator=generator)))
+
+
 def _mirrored(v: View) -> View:
     u0, v0, u1, v1 = v.window.unbind(-1)
     return View(
@@ -169,6 +187,15 @@ def _mirrored(v: View) -> View:
         window=torch.stack([1 - u1, v0, 1 - u0, v1], -1),
         valid=v.valid.flip(-1),
     )
+
+
+def _rolled(v: View, columns: int, turn: Float[Tensor, "b 4 4"]) -> View:
+    if not isinstance(v.camera, Equirectangular):
+        raise InputError("only panoramas can be rolled; a pinhole picture ends at its borders.")
+    image = v.image.roll(columns, -1)
+    seen = image if v.seen is v.image else v.seen.roll(columns, -1)
+    pose = None if v.from_target is None else turn @ v.from_target @ invert(turn)
+    return replace(v, image=image, seen=seen, from_target=pose, valid=v.valid.roll(columns, -1))
 
 
 def _cropped(v: View, box: Box, part: Float[Tensor, "b 4"]) -> View:

@@ -47,7 +47,7 @@ def displacement(rays: Points, offset: Points) -> Uv:
     return torch.stack([du.clamp(-0.5, 0.5), dv.clamp(-1, 1)], -1)
 
 
-def attention(rays: Points, baseline: Float[Tensor, "b 3"]) -> Float[Tensor, "b 1 h w"]:
+def attention(rays: Float[Tensor, "#b h w 3"], baseline: Float[Tensor, "#b 3"]) -> Float[Tensor, "#b 1 h w"]:
     """The weight of each direction (unit `rays`) for a rig displaced along `baseline` (any length > 0), in [0,1].
 
     The paper's Eq. 5: |sin theta| for a vertical rig, the area of a pixel; times |cos phi| for one along x, which makes

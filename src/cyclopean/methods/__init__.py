@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cyclopean.methods.base import Method
 
 METHODS = {
+    "coordnet": "cyclopean.methods.coordnet:Coordnet",
     "deep3d": "cyclopean.methods.deep3d:Deep3d",
     "garg": "cyclopean.methods.garg:Garg",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",

@@ -8,5 +8,6 @@ RECIPES = {
     "monodepth": ("cyclopean.recipes.monodepth:monodepth", "stereo pairs, no depth labels (Godard et al. 2017)"),
     "trinocular": ("cyclopean.recipes.trinocular:trinocular", "stereo pairs as two of three (Poggi et al. 2018)"),
     "monodepth2": ("cyclopean.recipes.monodepth2:monodepth2", "pairs and other posed views (Godard et al. 2019)"),
+    "coordnet": ("cyclopean.recipes.coordnet:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
     "supervised": ("cyclopean.recipes.supervised:supervised", "true depth of worlds, the directly supervised twin"),
 }

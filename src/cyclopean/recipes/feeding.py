@@ -52,10 +52,11 @@ class Resized:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What one recipe needs of samples: the mirror that suits its rig, and which parts of a sample to keep."""
+    """What one recipe needs of samples: the mirror that suits its rig, which parts to keep, the rig of worlds."""
 
     mirror: Augmentation
     keep: Callable[[Sample], Sample]
+    rig: str = "stereo"
 
 
 def feed(source: Source, augment: Augment, drawn: Drawn, seed: int) -> Feed:
@@ -66,6 +67,11 @@ def feed(source: Source, augment: Augment, drawn: Drawn, seed: int) -> Feed:
     h, w = source.size or training[0].depth.shape[-2:]
     held = Mapped(validation, Resized((h, w))) if source.size and validation is not None else validation
     return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held)
+
+
+def then(feed: Feed, step: Augmentation) -> Feed:
+    """`feed` with one more step after its own."""
+    return replace(feed, augment=step if feed.augment is None else Steps((feed.augment, step)))
 
 
 def whole(sample: Sample) -> Sample:
@@ -88,7 +94,7 @@ def pictures(method: Method, sample: Sample) -> dict[str, Tensor]:
 
 
 def _data(source: Source, drawn: Drawn, seed: int) -> tuple[Mapped, Mapped | None]:
-    everything = Mapped(_joined(source.data) if source.data else _worlds(source, seed), drawn.keep)
+    everything = Mapped(_joined(source.data) if source.data else _worlds(source, drawn.rig, seed), drawn.keep)
     if source.validation:
         return everything, Mapped(_joined(source.validation), drawn.keep)
     n = len(everything)
@@ -102,10 +108,10 @@ def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
     return ConcatDataset([sound_part(open_dataset(str(folder))) for folder in folders])
 
 
-def _worlds(source: Source, seed: int) -> Dataset[Sample]:
+def _worlds(source: Source, rig: str, seed: int) -> Dataset[Sample]:
     h, w = source.size or (192, 384)
     families = tuple(FAMILIES) if source.world == ("all",) else source.world
-    return WorldsDataset(families, "stereo", seed, (h, w), source.items, source.pictures)
+    return WorldsDataset(families, rig, seed, (h, w), source.items, source.pictures)
 
 
 def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tuple[Augmentation, ...]:
