@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 import torch
-import trees
 from scipy.io import savemat
 
+import trees
 from cyclopean.data.eth3d import Eth3dDataset
 from cyclopean.data.middlebury import MiddleburyDataset
 from cyclopean.data.nyu import NyuDataset
@@ -78,7 +78,9 @@ def test_scenes_of_several_releases_lie_together(tmp_path):
     trees.middlebury_2003(tmp_path / "2003" / "cones")
     trees.middlebury_2005(tmp_path / "2005" / "Art")
     trees.calibrated(tmp_path / "2014" / "Piano")
-    assert [s.name[0] for s in MiddleburyDataset(tmp_path)] == ["cones", "Art", "Piano"]
+    data = MiddleburyDataset(tmp_path)
+    assert [s.name[0] for s in data] == ["cones", "Art", "Piano"]
+    assert [data.far(n) for n in range(3)] == [1000, 20, 20]
 
 
 @pytest.mark.parametrize("place", ["two_view_training_gt", "two_view_training"])

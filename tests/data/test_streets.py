@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-import trees
 
+import trees
 from cyclopean.data.cityscapes import CityscapesDataset
 from cyclopean.data.make3d import Make3dDataset, scattered
 from cyclopean.data.pictures import PicturesDataset
 from cyclopean.data.stereo_photos import StereoPhotosDataset
 from cyclopean.errors import InputError
+from cyclopean.metrics import make3d_crop
 
 
 def test_cityscapes_keeps_the_top_four_fifths_of_one_camera(tmp_path):
@@ -55,6 +56,14 @@ def test_make3d_counts_every_reading_once(tmp_path):
     rows = known.any(1).nonzero()[:, 0]
     assert rows.tolist() == [int((n + 0.5) / 55 * 284) for n in range(55)]
     assert sample.depth[0, 0][rows, 0].tolist() == pytest.approx((5 + np.arange(55)).tolist(), abs=0.01)
+
+
+@pytest.mark.parametrize("size", [(2272, 1704), (1704, 2272), (460, 345)])
+def test_the_crop_of_c1_holds_21_rows_of_readings_whole(size):
+    depth = scattered(np.ones((55, 305), np.float32), size)[0, 0]
+    rows, columns = make3d_crop(size)
+    assert int(depth.isfinite().sum()) == 55 * 305
+    assert int(depth[rows, columns].isfinite().sum()) == 21 * 305
 
 
 def test_a_coarse_grid_is_scattered_to_the_middle_of_its_cells():

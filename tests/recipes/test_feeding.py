@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 from torch import Generator
 from torch.utils.data import Dataset
 
+import trees
 from cyclopean import augmentation
 from cyclopean.data.items import Files
 from cyclopean.errors import InputError
@@ -68,6 +70,17 @@ def test_small_sets_hold_nothing_out_and_given_validation_is_used(items, tmp_pat
     assert feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, 0).validation is None
     feed = feeding.feed(Source(data=(tmp_path, tmp_path), validation=(tmp_path,)), PLAIN, STEREO, 0)
     assert (len(feed.training), len(feed.validation)) == (18, 9)
+
+
+def test_any_data_set_is_learned_from_without_its_damaged_items(tmp_path, caplog):
+    trees.kitti_raw(tmp_path, (4, 5, 6, 7))
+    broken = tmp_path / trees.DRIVE / "image_03" / "data" / "0000000005.png"
+    broken.write_bytes(b"")
+    source = Source(data=(Path(f"kitti_raw:{tmp_path}:truth=none"),), size=(16, 48))
+    feed = feeding.feed(source, PLAIN, STEREO, 0)
+    assert names(feed.training) == {f"{trees.DRIVE}/{n:010d}_02" for n in (4, 6, 7)}
+    assert "1 of 4 items are left out" in caplog.text
+    assert str(broken) in caplog.text
 
 
 def test_all_items_get_the_size_asked_for(items, tmp_path):

@@ -57,9 +57,9 @@ class MiddleburyDataset(Dataset[Sample]):
         scene, (read, _) = self.scenes[index]
         return read(scene)
 
-    def far(self, _: int) -> float:
-        """The largest depth that counts, metres."""
-        return 20.0
+    def far(self, index: int) -> float:
+        """The largest depth that counts: 20 metres; 1000 units of the pairs of 2003, less than a pixel of disparity."""
+        return 1000.0 if self.scenes[index][1][0] is _read_2003 else 20.0
 
     def files(self, index: int) -> Files:
         """Left, right; calibration, disparity."""

@@ -52,7 +52,7 @@ class Source:
     """Where pictures come from: folders, or worlds rendered while training."""
 
     data: Folders = ()
-    """Folders written by `cyclopean render`, or of your own stereo pairs (docs/data.md)."""
+    """Folders written by `cyclopean render` or of your own stereo pairs, or data sets as KIND:PATH (docs/data.md)."""
     world: Names = ()
     """Worlds to render while training (street, room, table, landscape, or all); on a CPU `cyclopean render` first."""
     items: int = 20_000
