@@ -1,6 +1,7 @@
 """What is rendered is what the geometry says: exact depth on every camera, culling that changes nothing, shadows."""
 
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from cyclopean.synthesis import pull
 from cyclopean.worlds import raycast
 from cyclopean.worlds.scene import Air, Builder, Light, Material, turn
 
+# `worlds.render` is the function; this is the module of that name.
+render = import_module("cyclopean.worlds.render")
 SIZE = (48, 80)
 HERE = torch.eye(4)[None]
 EYES = HERE.clone()
@@ -108,6 +111,43 @@ def test_culling_changes_nothing(family, monkeypatch):
     assert len(pairs) > 1  # for what is seen and for shadows
     assert torch.equal(culled.depth, whole.depth)
     torch.testing.assert_close(culled.light, whole.light)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (5, 40), (37, 61)])
+def test_sizes_that_are_no_whole_number_of_tiles(size):
+    x = torch.rand(2, 3, *size)
+    assert torch.equal(render._untiled(render._tiled(x), (2, *size)), x)
+    depth = worlds.render(lonely("plane", (0, 0, 0), (1, 1, 1)), camera(size), EYES, size).depth[0, 0]
+    v = (torch.arange(size[0]) + 0.5) / size[0] - 0.5
+    expected = torch.where(v > 1e-6, 1.5 * camera(size).focal[0, 1] / v, torch.inf)
+    torch.testing.assert_close(depth, expected[:, None].expand(size), rtol=1e-4, atol=0)
+
+
+def test_portions_and_views_together_change_nothing(monkeypatch):
+    """Points shaded few at a time, and each view for itself, look the same; a picture keeps its resolution."""
+    scene, stand = worlds.scene("room", 15)
+    poses = stand.world_from_camera.repeat(2, 1, 1)
+    poses[1, 0, 3] += 0.1
+    pictures = torch.rand(3, 3, 32, 32)
+    together = worlds.render(scene, camera(), poses, SIZE, pictures)
+    shown = (together.light != worlds.render(scene, camera(), poses, SIZE).light).any(1)
+    assert shown.sum() > 500  # points in pictures: more than go into one portion
+    monkeypatch.setitem(render._AT_ONCE, "cpu", 100)
+    monkeypatch.setitem(raycast._AT_ONCE, "cpu", 1000)
+    for k in range(2):
+        alone = worlds.render(scene, camera(), poses[k : k + 1], SIZE, pictures)
+        assert torch.equal(alone.depth, together.depth[k : k + 1])
+        torch.testing.assert_close(alone.light, together.light[k : k + 1], rtol=1e-4, atol=1e-5)
+
+
+def test_quick_matrix_products_do_not_make_it_coarse():
+    """Training lowers the precision of matrix products; geometry must not feel it."""
+    scene, stand = worlds.scene("street", 4)
+    plain = worlds.render(scene, camera(), stand.world_from_camera, SIZE)
+    with torch.autocast("cpu", torch.bfloat16):
+        within = worlds.render(scene, camera(), stand.world_from_camera, SIZE)
+    assert torch.equal(plain.light, within.light)
+    assert torch.equal(plain.depth, within.depth)
 
 
 @pytest.mark.parametrize(
