@@ -2,14 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.cli.parsing import check_writable, parse
+from cyclopean.cli.parsing import check_writable, parse, with_progress, write_whole
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +54,9 @@ def run(given: Check) -> int:
         codes.append(_tell(seen))
         results.append(seen)
     if given.json:
-        _write(given.json, results)
+        from cyclopean.data.verdicts import as_json
+
+        write_whole(given.json, json.dumps([as_json(seen) for seen in results], indent=1) + "\n")
     return max(codes)
 
 
@@ -63,7 +64,7 @@ def _examine(name: str, most: int) -> "Seen":
     from cyclopean.data import open_dataset
     from cyclopean.data.checking import examine
 
-    return examine(name, open_dataset(name), most, lambda indices: _shown(indices, name))
+    return examine(name, open_dataset(name), most, lambda indices: with_progress(indices, name))
 
 
 def _tell(seen: "Seen") -> int:
@@ -77,22 +78,3 @@ def _tell(seen: "Seen") -> int:
         print(f"WRONG: {problem.sentence}")
     print("" if found else "Nothing wrong was found.\n")
     return 1 if found else 0
-
-
-def _shown(indices: Sequence[int], title: str) -> Iterable[int]:
-    """`indices` with a progress bar where someone watches."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(indices, title, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _write(path: Path, results: "list[Seen]") -> None:
-    from cyclopean.data.verdicts import as_json
-    from cyclopean.depthmap import appearing
-
-    content: list[dict[str, Any]] = [as_json(seen) for seen in results]
-    with appearing(path.parent) as folder:
-        (folder / path.name).write_text(json.dumps(content, indent=1) + "\n")
-    print(f"wrote {path}")

@@ -1,12 +1,12 @@
 """`cyclopean evaluate`: models and predictions beside trivial guesses on data with true depth, by a named protocol."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclopean.cli.parsing import parse
+from cyclopean.cli.parsing import parse, with_progress, write_whole
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _judge(
     indices = _chosen(data, options)
     candidates = [row for row in rows if not row.trivial]
     factors = _factors(candidates, data, indices, variants, options)
-    judged = evaluation.evaluate_variants(rows, data, _shown(indices, name), variants, factors)
+    judged = evaluation.evaluate_variants(rows, data, with_progress(indices, name), variants, factors)
     results = []
     for protocol, (measured, counts) in zip(variants, judged, strict=True):
         if not measured:
@@ -163,7 +163,7 @@ def _own_mean(name: str, data: "Truths", options: Evaluate) -> "list[Candidate]"
     from cyclopean import evaluation
 
     indices = _chosen(data, options)
-    return [evaluation.leave_one_out(data, _shown(indices, f"{name}: mean"))] if len(indices) > 1 else []
+    return [evaluation.leave_one_out(data, with_progress(indices, f"{name}: mean"))] if len(indices) > 1 else []
 
 
 def _factors(
@@ -195,14 +195,14 @@ def _report(results: "list[Result]", options: Evaluate) -> None:
 
     print("\n\n".join(evaluation.text(result) for result in results))
     if options.markdown:
-        _write(options.markdown, "\n".join(evaluation.markdown(result) for result in results))
+        write_whole(options.markdown, "\n".join(evaluation.markdown(result) for result in results))
     if options.latex:
-        _write(options.latex, "\n".join(evaluation.latex(result) for result in results))
+        write_whole(options.latex, "\n".join(evaluation.latex(result) for result in results))
     if options.json:
         import json
 
         command = ["cyclopean", "evaluate", *sys.argv[2:]]
-        _write(options.json, json.dumps(evaluation.as_json(results, command), indent=1) + "\n")
+        write_whole(options.json, json.dumps(evaluation.as_json(results, command), indent=1) + "\n")
 
 
 def _tell_failures(results: "list[Result]") -> int:
@@ -230,14 +230,14 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
         text = [
             "\n".join(f"- {s}" for s in about) + "\n\n" + "\n\n".join(t.markdown() for t in p) for about, p in pages
         ]
-        _write(options.markdown, "\n\n".join(text) + "\n")
+        write_whole(options.markdown, "\n\n".join(text) + "\n")
     if options.latex:
         text = ["\n".join(f"% {s}" for s in about) + "\n" + "\n\n".join(t.latex() for t in p) for about, p in pages]
-        _write(options.latex, "\n\n".join(text) + "\n")
+        write_whole(options.latex, "\n\n".join(text) + "\n")
     if options.json:
         import json
 
-        _write(options.json, json.dumps(compare.as_json(found), indent=1) + "\n")
+        write_whole(options.json, json.dumps(compare.as_json(found), indent=1) + "\n")
     return 0
 
 
@@ -287,24 +287,6 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _shown(indices: list[int], title: str) -> Iterable[int]:
-    """`indices` with a progress bar where someone watches."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(indices, title, console=console, transient=True, disable=not console.is_terminal)
-
-
 def _writable(path: Path | None) -> None:
     if path is not None and not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder; make it first, or give another place for {path.name}.")
-
-
-def _write(path: Path, content: str) -> None:
-    """`content` appears whole or not at all."""
-    from cyclopean.depthmap import appearing
-
-    with appearing(path.parent) as folder:
-        (folder / path.name).write_text(content)
-    print(f"wrote {path}")

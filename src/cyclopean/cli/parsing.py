@@ -117,3 +117,21 @@ def check_writable(folders: Iterable[Path]) -> None:
     for folder in dict.fromkeys(folders):
         with appearing(folder):
             pass
+
+
+def with_progress(indices: Sequence[int], title: str) -> Iterable[int]:
+    """`indices` with a progress bar where someone watches."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(indices, title, console=console, transient=True, disable=not console.is_terminal)
+
+
+def write_whole(path: Path, content: str) -> None:
+    """`content` appears whole or not at all."""
+    from cyclopean.depthmap import appearing
+
+    with appearing(path.parent) as folder:
+        (folder / path.name).write_text(content)
+    print(f"wrote {path}")
