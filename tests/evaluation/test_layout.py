@@ -76,6 +76,17 @@ def test_every_face_says_all_of_it(face):
     assert "nan" not in at80.lower()
 
 
+def test_many_groups_stand_in_the_json_only():
+    few, many = (
+        [replace(row, group=group) for row in RESULTS[0].rows for group in ("all", *(f"day{i}" for i in range(n)))]
+        for n in (4, 5)
+    )
+    assert "day3" in text(replace(RESULTS[0], rows=tuple(few)))
+    page = text(replace(RESULTS[0], rows=tuple(many)))
+    assert "day3" not in page
+    assert "JSON only" in page
+
+
 def test_the_data_hash_follows_what_was_judged():
     at80, at50 = RESULTS
     assert at80.data_hash() != at50.data_hash()

@@ -51,6 +51,18 @@ def test_any_kind_of_number_in_npy_files(tmp_path, meaning, numbers):
     assert errors(tmp_path, meaning) == pytest.approx([0, 0, 0], abs=1e-6)
 
 
+def test_a_file_is_never_taken_for_two_pictures(tmp_path):
+    """Frames of two drives may have one number; only whole names tell their files apart."""
+    data = Items(item(TRUTHS[0], "day/one/005"), item(TRUTHS[1], "day/two/005"))
+    np.save(tmp_path / "005.npy", TRUTHS[0])
+    _, counts = evaluate([read_predictions(tmp_path, Meaning("depth"), data)], data, range(2), PROTOCOL)
+    assert counts.images == 1
+    assert "would do for day/one/005 and for day/two/005" in counts.failed["day/two/005"]
+    for drive, depth in zip(("one", "two"), TRUTHS[:2], strict=True):
+        np.save(tmp_path / f"day_{drive}_005.npy", depth)
+    assert errors(tmp_path, Meaning("depth"), data) == pytest.approx([0, 0], abs=1e-6)
+
+
 def test_kittis_16_bit_pictures(tmp_path):
     for i, depth in enumerate(TRUTHS):
         cv2.imwrite(str(tmp_path / f"{i:03d}.png"), np.round(256 * depth).astype(np.uint16))

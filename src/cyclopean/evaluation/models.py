@@ -1,5 +1,6 @@
 """Things to judge: models, and folders of depth files made elsewhere."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,10 +42,10 @@ def depth_files(folder: Path) -> Candidate:
             f"{folder} is neither a model (no {checkpoint.CONFIG}) nor does it hold depth files such as .npy."
         )
 
-    ambiguity = read_depth(first).ambiguity
+    ambiguity, find = read_depth(first).ambiguity, finder(folder)
 
     def predict(sample: Sample) -> Map:
-        path = existing_file(folder, sample.name[0])
+        path = find(sample.name[0])
         depth = read_depth(path)
         if depth.ambiguity != ambiguity:
             raise InputError(f"{path} is {depth.ambiguity} and {first} {ambiguity}; judge maps of one kind at a time.")
@@ -61,12 +62,29 @@ def _photo(sample: Sample) -> Photo:
     return Photo(sample.target.image, camera if isinstance(camera, Pinhole) else None, sample.name[0])
 
 
-def existing_file(folder: Path, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> Path:
-    """The depth file of the picture `name`: `family/stem.npy`, `stem.npy` or `stem_disp.npy`, of any suffix given."""
+def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str], Path]:
+    """From a picture's name `family/stem` to its depth file: `family/stem`, `family_stem`, `stem` or `stem_disp`.
+
+    Of any suffix given. Frames of different drives may share a stem: a file is never handed out for two pictures.
+    """
+    owners: dict[Path, str] = {}
+
+    def find(name: str) -> Path:
+        path = _file(folder, name, suffixes)
+        if owners.setdefault(path, name) != name:
+            raise InputError(
+                f"{path} would do for {owners[path]} and for {name}; name files by the whole name, / as _."
+            )
+        return path
+
+    return find
+
+
+def _file(folder: Path, name: str, suffixes: tuple[str, ...]) -> Path:
     stem = name.rsplit("/", maxsplit=1)[-1]
-    for start in (folder / name, folder / stem, folder / f"{stem}_disp"):
+    for start in (name, name.replace("/", "_"), stem, f"{stem}_disp"):
         for suffix in suffixes:
-            path = start.with_name(start.name + suffix)
+            path = folder / f"{start}{suffix}"
             if path.exists():
                 return path
     raise InputError(f"{folder} has no depth for the picture {name}; it needs {stem}.npy or {stem}_disp.npy.")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cyclopean.depthmap.formats import READERS
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.evaluation.models import existing_file
+from cyclopean.evaluation.models import finder
 from cyclopean.evaluation.rig import Rig, rig_of
 from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.geometry import Pinhole
@@ -116,8 +116,10 @@ def read_predictions(path: Path | str, meaning: Meaning, data: Truths, in_order:
         _same_number(f"{path} holds {len(files)} files", len(files), len(data))
         return _by_place(f"{path.name}/", ambiguity, meaning, lambda i: _read(files[i]))
 
+    find = finder(path, tuple(READERS))
+
     def predict(sample: Sample) -> Map:
-        return meaning.inverse_depth(_map(_read(existing_file(path, sample.name[0], tuple(READERS)))), sample)
+        return meaning.inverse_depth(_map(_read(find(sample.name[0]))), sample)
 
     return Candidate(f"{path.name}/", ambiguity, predict, covers=meaning.part())
 
