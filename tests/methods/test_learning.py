@@ -9,8 +9,13 @@ from torch import Tensor
 from cyclopean.geometry import Pinhole, pixel_grid, translation
 from cyclopean.methods.base import Method
 from cyclopean.methods.deep3d import Deep3d
+from cyclopean.methods.garg import Garg
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.methods.monodepth2 import Monodepth2
+from cyclopean.methods.naive import Naive
 from cyclopean.methods.supervised import Supervised
+from cyclopean.methods.trinocular import Trinocular
+from cyclopean.rebuilding.rules import Rules
 from cyclopean.sample import Sample, view
 
 SIZE, BASELINE = (64, 96), 0.5
@@ -38,8 +43,12 @@ def texture(points: Tensor) -> Tensor:
 
 @pytest.fixture
 def pair() -> Sample:
-    (left, depth), (right, _) = photograph(0.0), photograph(BASELINE)
-    pose = translation(torch.tensor([[-BASELINE, 0.0, 0.0]]))
+    return photographed(BASELINE)
+
+
+def photographed(baseline: float) -> Sample:
+    (left, depth), (right, _) = photograph(0.0), photograph(baseline)
+    pose = translation(torch.tensor([[-baseline, 0.0, 0.0]]))
     return Sample(view(left, CAMERA), (view(right, CAMERA, pose),), depth)
 
 
@@ -53,11 +62,11 @@ def learn(method: Method, sample: Sample, steps: int, rate: float) -> None:
         optimizer.zero_grad()
 
 
-def errors(method: Method, sample: Sample) -> Tensor:
-    """|z - z*| / z* where the right camera sees too."""
+def errors(method: Method, sample: Sample, columns: slice = slice(14, None)) -> Tensor:
+    """|z - z*| / z*; unless told otherwise, where the right camera sees too."""
     with torch.no_grad():
-        depth = 1 / method.eval().predict(sample.target).inverse_depth
-    return ((depth - sample.depth).abs() / sample.depth)[..., 14:].flatten()
+        depth = 1 / method.eval().predict(sample.target, sample.sources).inverse_depth
+    return ((depth - sample.depth).abs() / sample.depth)[..., columns].flatten()
 
 
 @pytest.mark.slow
@@ -115,3 +124,66 @@ def test_deep3d_finds_the_right_views_disparity(pair, smoothness):
         right = 0.8 * BASELINE / method.predict(pair.target).extras["disparity_right"]
     own, other = (((right - z).abs() / z)[..., :-14].mean() for z in (photograph(BASELINE)[1], pair.depth))
     assert own < 0.05 < other
+
+
+FAMILY = {  # how it is made, steps, largest median and mean error
+    "naive": (lambda rig: Naive("compact", 0.25, rig=rig), 40, 0.04, 0.12),
+    "garg": (lambda rig: Garg("compact", 0.25, rig), 60, 0.03, 0.12),
+    "no-lr": (lambda rig: Monodepth("compact", 0.25, rig, variant="no-lr"), 60, 0.06, 0.14),
+    "stereo": (lambda rig: Monodepth("compact", 0.25, rig, variant="stereo"), 110, 0.05, 0.2),
+    "trinocular": (lambda rig: Trinocular("compact", 0.25, rig), 50, 0.08, 0.14),
+    "learned mask": (lambda rig: one(rig, mask="learned", scales="finest", error="l1"), 60, 0.05, 0.12),
+    "own features": (lambda rig: one(rig, features="own", scales="finest"), 60, 0.06, 0.14),
+    "levels": (lambda rig: one(rig, head="levels", scales="finest"), 60, 0.05, 0.12),
+}
+
+
+def one(rig: tuple[float, float], **rules) -> Monodepth2:
+    return Monodepth2("compact", 0.25, rig, Rules(**rules))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILY)
+def test_the_family_finds_metric_depth_from_one_pair(pair, name):
+    torch.manual_seed(0)
+    make, steps, median, mean = FAMILY[name]
+    method = make((0.8, BASELINE))
+    learn(method, pair, steps, 4e-3)
+    error = errors(method, pair)
+    assert error.median() < median
+    assert error.mean() < mean
+    if name == "trinocular":  # what the right camera does not see, the one on the other side would
+        assert errors(method, pair, slice(0, 14)).mean() < 0.2
+
+
+@pytest.mark.slow
+def test_monodepth2_finds_metric_depth_from_one_pair():
+    """Compared at full size, disparities must begin within a few pixels of the truth: a short baseline, a far start."""
+    torch.manual_seed(0)
+    pair = photographed(0.2)
+    method = Monodepth2("resnet18", 0.25, rig=(0.8, 0.2))
+    for head in method.network.heads:
+        torch.nn.init.constant_(head.bias, -2.9)
+    learn(method, pair, 70, 4e-3)
+    error = errors(method, pair)
+    assert error.median() < 0.05
+    assert error.mean() < 0.1
+
+
+@pytest.mark.slow
+def test_garg_learns_in_stages(pair):
+    """Each starts from the one before, and at once says what that one said, enlarged."""
+    torch.manual_seed(0)
+    before = Garg("compact", 0.25, (0.8, BASELINE), stage=1)
+    learn(before, pair, 40, 4e-3)
+    for stage in (2, 3, 4):
+        method = Garg("compact", 0.25, (0.8, BASELINE), stage=stage)
+        method.load_state_dict(before.state_dict())
+        with torch.no_grad():
+            said, earlier = (m.eval().predict(pair.target).inverse_depth for m in (method, before))
+        size = (8 * 2 ** (stage - 1), 12 * 2 ** (stage - 1))
+        coarse = [torch.nn.functional.interpolate(x, size, mode="area") for x in (said, earlier)]
+        torch.testing.assert_close(*coarse, rtol=0.05, atol=0.01)
+        learn(method, pair, 25, 4e-3)
+        before = method
+    assert errors(before, pair).median() < 0.04
