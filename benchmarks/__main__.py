@@ -17,6 +17,7 @@ GROUPS = {
 }
 BESIDE = {
     "steps": "a whole training step, plain eager float32 beside ours",
+    "splatting": "splat forward and backward, scatter-adds over channels and corners beside fused loops",
 }
 
 
@@ -46,14 +47,14 @@ def beside(group: str, device: str) -> list[str]:
     """Prints a group of pairs; returns a sentence for each that failed."""
     failures = []
     print(f"\n### {group}: {BESIDE[group]}\n")
-    print("| what | plain | ours | times as fast | ours, rate |\n|---|---:|---:|---:|---:|")
+    print("| what | plain | ours | times as fast | ours, rate | memory |\n|---|---:|---:|---:|---:|---:|")
     for name, pair in import_module(f"benchmarks.{group}").PAIRS.items():
         try:
             found = peers.measure(group, name, device)
             rate = f"{pair.items / found.ours:.3g} {pair.unit}/s"
-            print(
-                f"| {name} | {spoken(found.plain)} | {spoken(found.ours)} | {found.speedup:.2f} | {rate} |", flush=True
-            )
+            memory = "" if found.memory is None else "{:.0f} MB, ours {:.0f} MB".format(*found.memory)
+            times = f"{spoken(found.plain)} | {spoken(found.ours)} | {found.speedup:.2f}"
+            print(f"| {name} | {times} | {rate} | {memory} |", flush=True)
         except RuntimeError as error:
             failures.append(f"{group}: {name}: {error}")
     return failures

@@ -1,12 +1,17 @@
-"""Ours beside the plain way, in turn in one process, so that whatever else the machine does slows both alike."""
+"""Ours beside the plain way, in turn in one process, so that whatever else the machine does slows both alike.
+
+What each needs of memory is measured in processes of their own, after a first call: the growth of the resident set.
+"""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 
 Work = Callable[[], object]
@@ -21,25 +26,56 @@ class Pair:
     items: float
     unit: str
     repeat: int = 5
+    memory: bool = False
+    """Whether to measure memory too (on the CPU of a Linux machine)."""
 
 
 @dataclass(frozen=True)
 class Beside:
-    """Medians of the time of one call in seconds, and the median of the ratios of calls that followed each other."""
+    """Medians of the time of one call in seconds, and the median of the ratios of calls that followed each other.
+
+    `memory`: MB that a call of the plain one and of ours takes beyond what lay there before.
+    """
 
     plain: float
     ours: float
     speedup: float
+    memory: tuple[float, float] | None = None
 
 
 def measure(group: str, name: str, device: str) -> Beside:
     """Runs the pair in a fresh process. Raises `RuntimeError` with what it said if it fails."""
-    command = [sys.executable, "-m", "benchmarks.peers", group, name, device]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    found = _answer(group, name, device)
+    if not import_module(f"benchmarks.{group}").PAIRS[name].memory or device != "cpu" or sys.platform != "linux":
+        return Beside(**found)
+    plain, ours = (_answer(group, name, device, which)["grown"] for which in ("plain", "ours"))
+    return Beside(**found, memory=(plain, ours))
+
+
+def _answer(*words: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.peers", *words]
+    # The allocator gives back at once what is freed, so that the resident set is what is in use.
+    environment = os.environ | ({"MALLOC_MMAP_THRESHOLD_": "65536"} if words[3:] else {})
+    folder = Path(__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
     if done.returncode:
         said = done.stderr.strip().splitlines()
         raise RuntimeError(said[-1] if said else f"exit code {done.returncode}")
-    return Beside(**json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _grown(work: Work) -> float:
+    """MB by which the resident set grows during a call."""
+    work()
+    Path("/proc/self/clear_refs").write_text("5")  # forget the largest size so far
+    before = _status("VmRSS")
+    work()
+    return (_status("VmHWM") - before) / 1e3
+
+
+def _status(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
 
 def here(pair: Pair, device: str) -> Beside:
@@ -62,7 +98,10 @@ def _timed(work: Work, device: str) -> float:
 
 
 if __name__ == "__main__":
-    from importlib import import_module
-
-    group, name, device = sys.argv[1:]
-    print(json.dumps(asdict(here(import_module(f"benchmarks.{group}").PAIRS[name], device))))
+    group, name, device, *which = sys.argv[1:]
+    pair: Pair = import_module(f"benchmarks.{group}").PAIRS[name]
+    if which:
+        print(json.dumps({"grown": _grown(getattr(pair, which[0])(device))}))
+    else:
+        found = asdict(here(pair, device))
+        print(json.dumps({key: value for key, value in found.items() if value is not None}))
