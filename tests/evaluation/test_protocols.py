@@ -8,6 +8,7 @@ import pytest
 import torch
 from evaluation_parts import BASELINE, FOCAL, guess, item, laser
 
+from cyclopean.data.make3d import scattered
 from cyclopean.errors import InputError
 from cyclopean.evaluation import PROTOCOLS, Candidate, Meaning, Protocol, judge, named_protocol
 from cyclopean.evaluation.protocols import CROPS, EIGEN
@@ -189,3 +190,10 @@ def test_make3d_judges_the_middle_rows_and_predictions_of_them_alone():
     assert judge(alone, item(depth), 70.0, protocol)[0].figures["abs_rel"] == pytest.approx(0, abs=1e-6)
     assert judge(of(depth[17:38]), item(depth), 70.0, protocol)[0].figures["abs_rel"] > 0.1
     assert {"log10", "rmse_log10"} <= set(whole.figures)
+
+
+def test_make3ds_crop_holds_21_rows_of_readings_at_the_pictures_own_size():
+    depth = scattered(np.full((55, 305), 9.0, np.float32), (2272, 1704))[0, 0]
+    rows, columns = CROPS["make3d"]((2272, 1704))
+    assert int(depth[rows, columns].isfinite().sum()) == 21 * 305
+    assert (rows.stop - rows.start) / 1704 == pytest.approx(0.5, abs=0.02)
