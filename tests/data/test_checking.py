@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import trees
 
 import stereo_pairs as pairs
+import trees
 from cyclopean.augmentation import flip_stereo, mirror_sample
 from cyclopean.data.checking import Look, Pair, Seen, examine, is_rectified, look
 from cyclopean.data.folder import FolderDataset
@@ -139,6 +139,18 @@ def test_calibration_that_the_truth_contradicts_is_caught(tmp_path, factor):
     (problem,) = problems(checked(tmp_path))
     assert problem.kind == "calibration"
     assert len(problem.names) == 3
+
+
+def test_sparse_truth_judges_calibration_too(tmp_path):
+    pairs.write_depth(pairs.write_pairs(tmp_path), factor=0.5)
+    rng = np.random.default_rng(0)
+    for path in (tmp_path / "depth").iterdir():
+        depth = np.load(path)
+        depth[rng.uniform(size=depth.shape) > 0.05] = np.nan  # as a laser scan leaves it
+        np.save(path, depth)
+    (problem,) = problems(checked(tmp_path))
+    assert problem.kind == "calibration"
+    assert checked(tmp_path).looks[0].pair.factor == pytest.approx(0.5, rel=0.05)
 
 
 def test_pairs_of_different_places_are_caught(tmp_path):

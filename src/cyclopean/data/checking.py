@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -134,7 +135,7 @@ def judge_pair(sample: Sample, source: View, matches: Matches) -> Pair:
         float(np.median(np.abs(down))),
         float(np.mean(disparity < -1)),
         _rank_correlation(disparity, matches.at[:, 1]),
-        _factor(disparity, strength / _depth_at(sample.depth, matches.at)),
+        _factor(disparity, strength * _rho_at(sample.depth, matches.at)),
         same,
     )
 
@@ -147,15 +148,19 @@ def _rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) ->
     return float((first * second).sum() / (first * first).sum())
 
 
-def _depth_at(depth: Float[Tensor, "1 1 h w"], at: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+def _rho_at(depth: Float[Tensor, "1 1 h w"], at: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+    """True inverse depth at points; where a pixel has none (laser scans are sparse), the nearest within two pixels; 0
+    where there is none either."""
     height, width = depth.shape[-2:]
+    rho = torch.where(depth > 0, 1 / depth, 0)
+    rho = torch.where(depth.isnan(), F.max_pool2d(rho, 5, 1, 2), rho)
     column, row = np.clip(at.astype(int), 0, (width - 1, height - 1)).T
-    return depth[0, 0].numpy()[row, column].astype(np.float64)
+    return rho[0, 0].numpy()[row, column].astype(np.float64)
 
 
 def _factor(disparity: Float[np.ndarray, " n"], expected: Float[np.ndarray, " n"]) -> float:
     """Median of disparity over what the truth says, where one of them is more than two pixels."""
-    known = np.isfinite(expected) & (expected > 0) & (np.maximum(disparity, expected) > 2)
+    known = (expected > 0) & (np.maximum(disparity, expected) > 2)
     return float(np.median(disparity[known] / expected[known])) if known.sum() >= FEWEST else math.nan
 
 
