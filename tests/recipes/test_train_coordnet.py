@@ -45,5 +45,6 @@ def test_it_trains_on_a_rendered_folder_and_goes_on_where_it_stopped(rig, tmp_pa
     assert config["method"] == "coordnet"
     assert config["arguments"]["rig"] == rig
     assert config["input_size"] == [16, 32]
-    again = train("again", "--steps", "4")
+    train("again", "--steps", "2")
+    again = train("again", "--steps", "4", "--resume")
     assert all(torch.equal(whole[k], again[k]) for k in whole)
