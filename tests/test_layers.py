@@ -12,6 +12,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = {
     "geometry": 0,
     "errors": 0,
+    "deepcolour": 0,
     "kernels": 0,
     "run": 1,
     "sample": 1,

@@ -6,7 +6,7 @@ Whatever the file is, a `Photo` is upright, opaque sRGB in [0,1]. Writing puts t
 import math
 import struct
 import warnings
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from jaxtyping import Float
 from PIL import ExifTags, Image, ImageCms, ImageOps
 from torch import Tensor
 
+from cyclopean import deepcolour
 from cyclopean.depthmap import DepthMap, appearing
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Pinhole
@@ -40,7 +41,7 @@ class Photo:
     """One picture: `image` is upright sRGB in [0,1]; `camera` comes from EXIF (None: it does not say).
 
     `name` and `format` (Pillow's word, such as "JPEG") are those of its file, `bits` per channel is 8 or 16, `exif`
-    what is worth keeping of its metadata, ready to be written again.
+    what is worth keeping of its metadata and `profile` its ICC profile, both ready to be written again.
     """
 
     image: Rgb
@@ -49,6 +50,7 @@ class Photo:
     format: str = "PNG"
     bits: int = 8
     exif: bytes = b""
+    profile: bytes = b""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,12 +84,13 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
             kept, focal = _worth_keeping(exif), _focal_in_pixels(exif, picture.size)
             deep = _deep(path, picture, exif.get(ExifTags.Base.Orientation, 1))
             image = _shallow(path, picture) if deep is None else deep
+            profile = picture.info.get("icc_profile") or b""
             name = {"MPO": "JPEG"}.get(picture.format or "PNG", picture.format or "PNG")
-    return Photo(image, _camera(focal, image), path.name, name, 8 if deep is None else 16, kept)
+    return Photo(image, _camera(focal, image), path.name, name, 8 if deep is None else 16, kept, profile)
 
 
 def write_photo(path: Path, photo: Photo) -> None:
-    """Write in the format of `path`'s suffix, with the photo's EXIF where the format has a place for it."""
+    """Write in the format of `path`'s suffix, in the photo's colour profile and with its EXIF if it has a place."""
     suffix = path.suffix.lower()
     if suffix not in _OPTIONS:
         raise unknown_name("picture format", path.suffix, _OPTIONS)
@@ -96,8 +99,11 @@ def write_photo(path: Path, photo: Photo) -> None:
     if suffix in (".heic", ".heif", ".avif"):
         _register_heif()
     picture = Image.fromarray(_bytes(photo.image, 255).astype(np.uint8))
+    profile: dict[str, Any] = {}
+    if photo.profile and suffix in _PROFILED:
+        picture, profile = _in_profile(picture, photo.profile)
     exif: dict[str, Any] = {"exif": photo.exif} if photo.exif and suffix not in (".bmp", ".ppm", ".pgm", ".gif") else {}
-    picture.save(path, **_OPTIONS[suffix], **exif)
+    picture.save(path, **_OPTIONS[suffix], **exif, **profile)
     return None
 
 
@@ -116,6 +122,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     ".heif": {"quality": 90},
     ".avif": {"quality": 90},
 }
+_PROFILED = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 
 def resize(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
@@ -248,7 +255,9 @@ def _deep(path: Path, picture: Image.Image, orientation: int) -> Float[Tensor, "
     if array.shape[-1] == 4:
         alpha = _tensor(np.ascontiguousarray(array[..., 3:]), 65535)
         image = image * alpha + (1 - alpha)
-    return _upright(_srgb_by_table(image, picture.info.get("icc_profile")), orientation)
+    if profile := picture.info.get("icc_profile"):
+        image = _by_table(image, lambda cube: _srgb(cube, profile))
+    return _upright(image, orientation)
 
 
 def _has_16_bits(picture: Image.Image) -> bool:
@@ -263,14 +272,12 @@ def _png_depth(picture: Image.Image) -> int:
         return file.read(25)[24]
 
 
-def _srgb_by_table(image: Rgb, profile: bytes | None) -> Rgb:
-    """To sRGB through a 64³ table made with the profile (the colour engine itself knows 8 bits only)."""
-    if not profile:
-        return image
+def _by_table(image: Rgb, convert: Callable[[Image.Image], Image.Image]) -> Rgb:
+    """Other colours through a table of 64³ (the colour engine itself knows 8 bits only)."""
     steps = np.linspace(0, 255, 64).round().astype(np.uint8)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     cube = Image.fromarray(np.stack([red, green, blue], -1).reshape(512, 512, 3))
-    table = _tensor(np.array(_srgb(cube, profile)), 255).reshape(1, 3, 64, 64, 64)
+    table = _tensor(np.array(convert(cube)), 255).reshape(1, 3, 64, 64, 64)
     return F.grid_sample(table, image.permute(0, 2, 3, 1)[:, None] * 2 - 1, align_corners=True)[:, :, 0]
 
 
@@ -343,21 +350,30 @@ def _camera(focal: float | None, image: Rgb) -> Pinhole | None:
     return Pinhole(torch.tensor([[focal / w, focal / h]]), torch.tensor([[0.5, 0.5]]))
 
 
+def _in_profile(picture: Image.Image, profile: bytes) -> tuple[Image.Image, dict[str, Any]]:
+    """An sRGB picture in the colours of an RGB `profile`, and what Pillow is to save of it; as it is in any other."""
+    import io
+
+    try:
+        target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if target.profile.xcolor_space.strip() != "RGB":
+            return picture, {}
+        if "sRGB" in ImageCms.getProfileDescription(target):
+            return picture, {"icc_profile": profile}
+        converted = ImageCms.profileToProfile(picture, ImageCms.createProfile("sRGB"), target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return picture, {}
+    return (picture, {}) if converted is None else (converted, {"icc_profile": profile})
+
+
 def _write_16_bit(path: Path, photo: Photo) -> None:
-    import cv2
-
-    good, code = cv2.imencode(path.suffix, _bytes(photo.image, 65535).astype(np.uint16)[..., ::-1])
-    if not good:
-        raise RuntimeError(f"OpenCV could not encode {path.name}")
-    data = code.tobytes()
-    path.write_bytes(_with_exif(data, photo.exif) if path.suffix.lower() == ".png" and photo.exif else data)
-
-
-def _with_exif(png: bytes, exif: bytes) -> bytes:
-    """A PNG with an eXIf chunk after its header (8 bytes signature + 25 bytes IHDR)."""
-    body = exif.removeprefix(b"Exif\0\0")
-    chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
-    return png[:33] + chunk + png[33:]
+    image, profile = photo.image, b""
+    if photo.profile and "icc_profile" in _in_profile(Image.new("RGB", (1, 1)), photo.profile)[1]:
+        image = _by_table(image, lambda cube: _in_profile(cube, photo.profile)[0])
+        profile = photo.profile
+    pixels = _bytes(image, 65535).astype(np.uint16)
+    write = deepcolour.png if path.suffix.lower() == ".png" else deepcolour.tiff
+    path.write_bytes(write(pixels, photo.exif, profile))
 
 
 def _first_line(error: Exception) -> str:

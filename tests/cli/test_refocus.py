@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from cyclopean import checkpoint, cli
 from cyclopean.methods.monodepth import Monodepth
@@ -94,11 +95,11 @@ def test_metres_in_a_sidecar_turn_the_order_round(photo: Path, depth: Path, caps
     metres[:20] = np.inf  # sky
     np.save(depth, metres)
     depth.with_suffix(".json").write_text('{"kind": "depth", "unit": "m"}')
-    code, _, err = here(capsys, "refocus", photo, "--at", "30", "5", "--depth", depth, "--strength", "10")
+    code, _, err = here(capsys, "refocus", photo, "--at", "30", "5", "--depth", depth, "--amount", "5")
     assert code == 0, err
     with Image.open(photo) as before, Image.open(photo.with_name("photo_defocus.png")) as after:
         moved = np.abs(np.asarray(before, float) - np.asarray(after, float)).mean(-1)
-    assert moved[:20].max() == 0  # all sky is at the focus
+    assert moved[:12].max() == 0  # all sky is at the focus, and near blur spills over its edge by 5 pixels only
     assert moved[30, 50:].mean() > moved[30, :10].mean() + 5  # 1 m is farther from infinity than 10 m
 
 
@@ -150,6 +151,15 @@ def test_bad_photos(tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[s
         (("--at", "0.5", "0.5"), "no photo was given"),
         (("{photo}", "{photo}", "--at", "0.5", "0.5"), "takes one photo, 2 were given"),
         (("{photo}",), "no point was given"),
+        (("{photo}", "--at", "5", "5", "--strength", "2"), "--strength is for the report's methods"),
+        (("{photo}", "--at", "5", "5", "--f-number", "2", "--amount", "2"), "give one of them"),
+        (("{photo}", "--at", "5", "5", "--focal-mm", "50"), "does not tell its f-number"),
+        (("{photo}", "--at", "5", "5", "--f-number", "2", "--depth", "{depth}"), "this depth is only relative"),
+        (("{photo}", "--focus-distance", "2", "--depth", "{depth}"), "needs depth in metres"),
+        (("{photo}", "--focus-distance", "-2", "--depth", "{depth}"), "must be above 0 metres"),
+        (("{photo}", "--at", "5", "5", "--shape", "polygn"), "did you mean 'polygon"),
+        (("{photo}", "--at", "5", "5", "--amount", "-1"), "amount is -1; it must be 0 or more"),
+        (("{photo}", "--at", "5", "5", "--method", "median+thin+average"), "did you mean 'thin-lens'"),
         (("{photo}", "--at", "5"), "--at needs 2 values"),
         (("{photo}", "--at", "left", "5"), "--at needs a number, not 'left'"),
         (("{photo}", "--at", "0.5", "20"), "mixes a fraction with pixels"),
@@ -159,7 +169,7 @@ def test_bad_photos(tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[s
         (("{photo}", "--at", "5", "5", "--method", "gausian"), "did you mean 'gaussian'"),
         (("{photo}", "--at", "5", "5", "--bins", "hrad"), "did you mean 'hard'"),
         (("{photo}", "--at", "5", "5", "--save", "sam"), "did you mean 'same'"),
-        (("{photo}", "--at", "5", "5", "--strength", "-1"), "must be 0 or more"),
+        (("{photo}", "--at", "5", "5", "--method", "median", "--strength", "-1"), "must be 0 or more"),
         (("{photo}", "--at", "5", "5", "--depht", "x"), "did you mean '--depth'"),
         (("{photo}", "--at", "5", "5", "--depth", "gone.npy"), "there is no depth file gone.npy"),
         (("{photo}", "--at", "5", "5", "--depth", "{photo}"), "is no depth file"),
@@ -185,3 +195,55 @@ def test_the_colour_picture_is_no_depth(photo: Path, capsys: pytest.CaptureFixtu
     assert code == 2
     assert "is a picture, not depth" in err
     assert here(capsys, *words, photo.with_name("photo_disp.npy"))[0] == 0
+
+
+def test_a_real_lens_by_metres_and_exif(photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The wider the aperture, the more blur; focal length, sensor and f-number come from EXIF where not given."""
+    metres = 1 + 9 * np.load(depth)
+    np.save(depth, metres)
+    depth.with_suffix(".json").write_text('{"kind": "depth", "unit": "m"}')
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0x829D: 1.2, 0x920A: 50.0, 0xA405: 50})
+    with Image.open(photo) as picture:
+        picture.save(photo, exif=exif, quality=95)
+    changes = []
+    for words in (("--f-number", "0.3"), ("--f-number", "0.1"), ("--focal-mm", "50")):
+        assert here(capsys, "refocus", photo, "--focus-distance", "1", "--depth", depth, *words)[0] == 0
+        changes.append(change(photo, photo.with_name("photo_defocus.png"))[:30].mean())
+    assert changes[2] < changes[0] < changes[1]
+
+
+def test_relative_depth_takes_its_metres_from_the_point(
+    photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--at", "10", "5", "--depth", depth, "--f-number", "0.5", "--focus-distance")
+    near, far = [], []
+    for metres, found in (("0.5", near), ("20", far)):
+        assert here(capsys, "refocus", photo, *words, metres)[0] == 0
+        found.append(change(photo, photo.with_name("photo_defocus.png"))[30:].mean())
+    assert near[0] > far[0] + 3
+
+
+def test_formats_keep_bits_exif_and_profile(photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    exif.get_ifd(0x8769)[0x829D] = 1.5
+    with Image.open(photo) as picture:
+        picture.save(photo, exif=exif, icc_profile=profile, quality=95)
+    words = ("--at", "2", "5", "--depth", depth, "--shape", "polygon:5", "--method", "thin-lens+median")
+    code, out, err = here(capsys, "refocus", photo, *words, "--save", "png16,tiff")
+    assert code == 0, err
+    stem = photo.with_name("photo_defocus")
+    assert out.split() == [f"{stem}.png", f"{stem}.tif"]
+    deep = [cv2.imread(f"{stem}{suffix}", cv2.IMREAD_UNCHANGED) for suffix in (".png", ".tif")]
+    assert deep[0].dtype == deep[1].dtype == np.uint16
+    assert np.array_equal(deep[0], deep[1])
+    assert here(capsys, "refocus", photo, *words, "--save", "same")[0] == 0
+    for suffix in (".png", ".tif", ".jpg"):
+        with Image.open(f"{stem}{suffix}") as result:
+            assert result.info["icc_profile"] == profile
+            assert result.getexif()[0x010F] == "maker"
+            assert result.getexif().get_ifd(0x8769)[0x829D] == 1.5
+    eight = cv2.imread(f"{stem}.jpg").astype(float)
+    assert np.abs(deep[0] / 257 - eight).mean() < 4

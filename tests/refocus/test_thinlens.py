@@ -154,3 +154,16 @@ def test_kernels_stay_below_fourier_transforms() -> None:
     for scale in range(5):
         for level in (*layers.SMALL, *layers._ladder(layers.SMALL[-1])):
             assert len(layers._kernel(Shape(), level, scale)) <= 11
+
+
+def test_cats_eyes_are_narrow_towards_the_corners() -> None:
+    """Round in the middle; at the left border narrow along the line to the middle; its light kept."""
+    light = np.zeros((128, 256))
+    light[60:68, 124:132], light[60:68, 28:36] = 1, 1
+    blurred = through(light, np.full((128, 256), -9.0), Lens(shape=named("cateye")))
+    for x, narrow in ((128, False), (32, True)):
+        eye = blurred[40:88, x - 24 : x + 24]
+        assert eye.sum() == pytest.approx(64, rel=0.04)
+        place = np.arange(48) - 23.5
+        tall, wide = ((eye.sum(axis) / eye.sum()) @ place**2 for axis in (1, 0))
+        assert wide < 0.8 * tall if narrow else wide == pytest.approx(tall, rel=0.12)

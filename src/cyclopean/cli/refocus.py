@@ -1,51 +1,78 @@
 """`cyclopean refocus`: blur a photo by its depth, sharp where you point."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.cli.parsing import check_writable, parse, result_folder
+from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from cyclopean.depthmap import DepthMap
     from cyclopean.images import Photo
+    from cyclopean.refocus.lens import Lens
 
-SAVE = ("png", "same")
+SAVE = ("png", "same", "png16", "tiff")
+REFINE = ("auto", "on", "off")
 
 
 @dataclass(frozen=True)
 class Blur:
-    """How to blur."""
+    """How to blur. A thin lens by --amount, or as a real one would, by --f-number and what goes with it."""
 
-    method: Annotated[str, tyro.conf.arg(metavar="NAME")] = "gaussian"
-    """gaussian, average, median or bilateral."""
-    strength: Annotated[float, tyro.conf.arg(metavar="N")] = 1.0
-    """1 blurs as the report does, whatever the photo's size; 2 twice as wide."""
+    method: Annotated[str, tyro.conf.arg(metavar="NAME")] = "thin-lens"
+    """thin-lens, or the report's gaussian, average, median or bilateral; NEARER+FARTHER takes two, by depth."""
+    amount: Annotated[float, tyro.conf.arg(metavar="A")] = 1.0
+    """How much, whatever the photo's size: 0 none, 2 twice as wide."""
+    f_number: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
+    """Blur as a real lens does, instead of --amount; needs depth in metres, or --focus-distance with --at."""
+    focal_mm: Annotated[float | None, tyro.conf.arg(metavar="F")] = None
+    """Its focal length; without it, the photo's EXIF, else 50."""
+    sensor_mm: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """The sensor's longer side; without it, the photo's EXIF, else 36."""
+    shape: Annotated[str, tyro.conf.arg(metavar="SHAPE")] = "disc"
+    """disc, ring, cateye, or polygon:BLADES[:DEGREES] such as polygon:6:15."""
+    range: Annotated[float, tyro.conf.arg(metavar="R")] = 0.0
+    """The part of the depth range around the focus that stays sharp, 0 to 1."""
+    before: Annotated[float, tyro.conf.arg(metavar="X")] = 1.0
+    """Factor for what is nearer than the focus."""
+    behind: Annotated[float, tyro.conf.arg(metavar="X")] = 1.0
+    """Factor for what is farther than the focus."""
+    highlights: Annotated[float, tyro.conf.arg(metavar="H")] = 0.0
+    """Where blurred, the brightest light counts as 1 + H times as bright."""
+    strength: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
+    """Of the report's methods: 1 blurs as the report does, whatever the photo's size; 2 twice as wide."""
     bins: Annotated[str, tyro.conf.arg(metavar="NAME")] = "smooth"
-    """smooth: neighbouring levels of blur blend; hard: the report's six steps."""
+    """Of the report's methods: smooth, neighbouring levels of blur blend; hard, the report's six steps."""
 
 
 @dataclass(frozen=True)
 class Refocus:
-    """Refocus a photo: sharp at the depth of the point, more blurred the farther from it. Writes photo_defocus.png."""
+    """Refocus a photo: sharp at the depth of a point or at a distance, more blurred the farther from it.
+
+    Writes photo_defocus.png.
+    """
 
     blur: Blur
     photo: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")] = ()
     """The photo."""
     at: Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")] = None
     """The point that shall be sharp: pixels from the top left, or fractions of width and height (both below 1)."""
+    focus_distance: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
+    """The distance that shall be sharp, in metres; with --at, how far away that point is."""
     depth: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; without it, it is predicted."""
     resize_depth: bool = False
     """Stretch a depth file of another size onto the photo."""
+    refine: Annotated[str, tyro.conf.arg(metavar="auto|on|off")] = "auto"
+    """Draw edges of the depth to those of the photo; auto: of predicted or stretched depth."""
     out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder for the result; without it, beside the photo."""
-    save: Annotated[str, tyro.conf.arg(metavar="png|same")] = "png"
-    """png, or the same format as the photo."""
+    save: Annotated[str, tyro.conf.arg(metavar="NAMES")] = "png"
+    """png16 (16 bits), tiff (16 bits), same (format and bits of the photo, and no .png then), comma-separated."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
     """A bundled model, a model's folder, or a Hub repository (owner/name)."""
     max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
@@ -59,35 +86,68 @@ def main(arguments: list[str]) -> int:
 
 def run(given: Refocus) -> None:
     """Refocus one photo and print where the result is."""
-    source, at = _asked(given)
+    source, saved = _asked(given)
     folder = result_folder(given.out, source)
     from cyclopean import refocus
     from cyclopean.images import read_photo
     from cyclopean.refocus import check_choice, focus_pixel
 
     blur = given.blur
-    check_choice(blur.method, blur.strength, blur.bins)
+    check_choice(blur.method, _strength(blur), blur.bins)
+    lens = _lens(blur)
     photo = read_photo(source, given.max_megapixels)
-    pixel = focus_pixel(at, photo.size)
+    pixel = None if given.at is None else focus_pixel(given.at, photo.size)
+    lens = _with_optics(blur, lens, photo)
     check_writable([folder])
-    depth = _depth(given, photo)
-    result = refocus(photo, depth, pixel, method=blur.method, strength=blur.strength, bins=blur.bins)
-    name = f"{source.stem}_defocus{source.suffix if given.save == 'same' else '.png'}"
-    _write(folder, name, result, _note(given, source, pixel, depth))
-    print(folder / name)
+    depth = _refined(given, photo, _depth(given, photo))
+    result = refocus(
+        photo, depth, pixel,
+        method=blur.method, lens=lens, distance=given.focus_distance, strength=_strength(blur), bins=blur.bins,
+    )  # fmt: skip
+    deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
+    _write(folder, _names(source, saved), result, deep, _note(given, source, pixel, depth))
+    for name in _names(source, saved):
+        print(folder / name)
 
 
-def _asked(given: Refocus) -> tuple[Path, tuple[float, float]]:
-    """The photo's path and the point, after checking everything that needs no photo."""
+def _strength(blur: Blur) -> float:
+    if blur.strength is not None and set(blur.method.split("+")) == {"thin-lens"}:
+        raise InputError("--strength is for the report's methods; give --amount for the thin lens.")
+    return 1.0 if blur.strength is None else blur.strength
+
+
+def _lens(blur: Blur) -> "Lens":
+    from cyclopean.refocus.lens import Lens
+    from cyclopean.refocus.shapes import named
+
+    return Lens(blur.amount, None, named(blur.shape), blur.range, blur.before, blur.behind, blur.highlights)
+
+
+def _with_optics(blur: Blur, lens: "Lens", photo: "Photo") -> "Lens":
+    """A real lens, when any of its numbers is given."""
+    from cyclopean.refocus.lens import optics_of
+
+    if blur.f_number is blur.focal_mm is blur.sensor_mm is None:
+        return lens
+    if blur.amount != 1:
+        raise InputError("--amount and --f-number both say how much to blur; give one of them.")
+    h, w = photo.size
+    longer = None if photo.camera is None else float(photo.camera.focal[0, 0]) * w / max(h, w)
+    optics = optics_of(photo.exif, longer, f_number=blur.f_number, focal_mm=blur.focal_mm, sensor_mm=blur.sensor_mm)
+    return replace(lens, optics=optics)
+
+
+def _asked(given: Refocus) -> tuple[Path, list[str]]:
+    """The photo's path and the formats to save, after checking everything that needs no photo."""
     if not given.photo:
         raise InputError("no photo was given; name one and a point: cyclopean refocus photo.jpg --at 0.5 0.5")
     if len(given.photo) > 1:
         raise InputError(f"refocus takes one photo, {len(given.photo)} were given: {', '.join(given.photo)}.")
-    if given.at is None:
+    if given.at is None and given.focus_distance is None:
         raise InputError("no point was given; say where the photo shall be sharp, such as --at 0.5 0.5")
-    if given.save not in SAVE:
-        raise unknown_name("--save", given.save, SAVE)
-    return Path(given.photo[0]), given.at
+    if given.refine not in REFINE:
+        raise unknown_name("--refine", given.refine, REFINE)
+    return Path(given.photo[0]), comma_list("--save", given.save, SAVE) or ["png"]
 
 
 def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
@@ -111,26 +171,46 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     )
 
 
-def _note(given: Refocus, source: Path, pixel: tuple[int, int], depth: "DepthMap") -> dict[str, object]:
+def _refined(given: Refocus, photo: "Photo", depth: "DepthMap") -> "DepthMap":
+    """Edges of the depth drawn to the photo's, where they are soft: predicted, or stretched from a smaller map."""
+    from cyclopean.refocus.refine import refined
+
+    soft = given.depth is None or given.resize_depth
+    return refined(depth, photo.image) if given.refine == "on" or (given.refine == "auto" and soft) else depth
+
+
+def _note(given: Refocus, source: Path, pixel: tuple[int, int] | None, depth: "DepthMap") -> dict[str, object]:
     """How the picture was made, for its sidecar."""
     model = depth.model and {"name": depth.model.name, "sha256": depth.model.sha256}
     return {
         "source": source.name,
         "at": pixel,
-        "method": given.blur.method,
-        "strength": given.blur.strength,
-        "bins": given.blur.bins,
+        "focus_distance": given.focus_distance,
+        **asdict(given.blur),
         "depth": given.depth,
+        "refine": given.refine,
         "model": model,
     }
 
 
-def _write(folder: Path, name: str, photo: "Photo", note: dict[str, object]) -> None:
+def _names(source: Path, saved: list[str]) -> list[str]:
+    """The pictures' names: always a .png but when the photo's own format alone is wanted."""
+    stem = f"{source.stem}_defocus"
+    names = [] if "same" in saved else [f"{stem}.png"]
+    names += [f"{stem}{source.suffix}"] if "same" in saved else []
+    names += [f"{stem}.png"] if "png16" in saved else []
+    names += [f"{stem}.tif"] if "tiff" in saved else []
+    return list(dict.fromkeys(names))
+
+
+def _write(folder: Path, names: list[str], photo: "Photo", deep: set[str], note: dict[str, object]) -> None:
+    """Write the picture under each name, 16 bits for suffixes in `deep`, and how it was made."""
     from cyclopean import __version__
     from cyclopean.depthmap import appearing
     from cyclopean.images import write_photo
 
     with appearing(folder) as bench:
-        write_photo(bench / name, photo)
-        content = {"format": "cyclopean-refocus", "version": 1, "cyclopean": __version__, **note, "files": [name]}
-        (bench / name).with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
+        for name in names:
+            write_photo(bench / name, replace(photo, bits=16) if Path(name).suffix in deep else photo)
+        content = {"format": "cyclopean-refocus", "version": 1, "cyclopean": __version__, **note, "files": names}
+        (bench / names[0]).with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
+from PIL import ExifTags, Image
 
 from cyclopean.errors import InputError
 from cyclopean.refocus.shapes import Shape
@@ -17,6 +18,7 @@ PART = 0.012  # of the picture's diagonal: the radius that amount 1 gives a diff
 WIDEST = 0.1  # of the picture's diagonal: no blur is wider
 FULL_FRAME = 36.0  # mm
 NORMAL = 50.0  # mm
+F_NUMBER, FOCAL_LENGTH = ExifTags.Base.FNumber, ExifTags.Base.FocalLength
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,45 @@ class Optics:
                 f"a lens of {self.focal_mm:g} mm cannot focus at {1 / inverse_distance:.3g} m; give a longer distance."
             )
         return 1 / left
+
+
+def optics_of(
+    exif: bytes,
+    longer: float | None,
+    *,
+    f_number: float | None = None,
+    focal_mm: float | None = None,
+    sensor_mm: float | None = None,
+) -> Optics:
+    """A lens from what is given, else from the photo's EXIF, else 50 mm, 36 mm.
+
+    `longer` is its focal length in lengths of its longer side, None when not known. Raises InputError
+    when nobody knows the f-number.
+    """
+    tags = _camera_tags(exif)
+    number = f_number if f_number is not None else tags.get(F_NUMBER)
+    if number is None:
+        raise InputError("this photo does not tell its f-number; give one, such as --f-number 1.8.")
+    focal = focal_mm or tags.get(FOCAL_LENGTH)
+    sensor = sensor_mm or (focal / longer if focal and longer else FULL_FRAME)
+    return Optics(number, focal or (sensor * longer if longer else NORMAL), sensor)
+
+
+def _camera_tags(exif: bytes) -> dict[int, float]:
+    """The positive numbers among the tags of the camera."""
+    if not exif:
+        return {}
+    content = Image.Exif()
+    content.load(exif)
+    found = {}
+    for tag, value in content.get_ifd(ExifTags.IFD.Exif).items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError, ZeroDivisionError):
+            continue
+        if math.isfinite(number) and number > 0:
+            found[tag] = number
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """A photo through a thin lens: blur grows with the difference of inverse depth, in linear light, tile by tile."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,15 +12,19 @@ from jaxtyping import Float, Integer
 from cyclopean.refocus import layers
 from cyclopean.refocus.layers import Surface
 from cyclopean.refocus.lens import Lens, Radius
+from cyclopean.refocus.shapes import Shape
 from cyclopean.refocus.surfaces import BLOCK, Scene, scene
 
 Picture = Float[np.ndarray, "h w 3"]
 Plane = Float[np.ndarray, "h w"]
 Region = Float[np.ndarray, "_ _"]
+Values = Float[np.ndarray, "*any"]
 Tile = tuple[slice, slice]
 Places = Integer[np.ndarray, " n"]
 
 TILE = 256
+EYES = 6  # steps along the diagonal in which a cat's eye changes
+TILT = 1.1  # radii that its rims lie apart in the corners
 BRIGHT = 0.7  # linear light from which highlights begin
 
 
@@ -34,17 +40,56 @@ def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> Scene:
 def render(ready: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Picture:
     """The photo, sRGB in [0,1], with `radius` saying how wide the blur of each inverse depth is."""
     widest = np.abs(np.stack([radius(plane) for plane in ready.extremes])).max(0)
-    result = np.empty((*ready.size, 3), np.float32)
 
-    def work(tile: Tile) -> None:
-        light = _tile(ready, radius, lens, layers.halvings(_reaching(widest, tile)), tile)
-        for channel, plane in enumerate(light):
-            result[(*tile, channel)] = encoded(plane)
+    def light(tile: Tile, shape: Shape) -> list[Plane]:
+        return _tile(ready, radius, replace(lens, shape=shape), layers.halvings(_reaching(widest, tile)), tile)
 
     with ThreadPoolExecutor(workers) as pool:
+        if lens.shape.kind == "cateye":
+            return _vignetted(ready.size, light, lens.shape, pool)
+        result = np.empty((*ready.size, 3), np.float32)
+
+        def work(tile: Tile) -> None:
+            for channel, plane in enumerate(light(tile, lens.shape)):
+                result[tile][..., channel] = encoded(plane)
+
         for _ in pool.map(work, _tiles(ready.size, TILE)):
             pass
     return result
+
+
+def _vignetted(
+    size: tuple[int, int], light: Callable[[Tile, Shape], list[Plane]], shape: Shape, pool: ThreadPoolExecutor
+) -> Picture:
+    """A shape that changes over the picture: tiles that overlap by half, each with its own, faded into each other."""
+    step = max(1, round(math.hypot(*size) / EYES / 64)) * 64
+    nodes = [(y, x) for y in range(0, size[0] + step, step) for x in range(0, size[1] + step, step)]
+    nodes = [(y, x) for y, x in nodes if y - step < size[0] and x - step < size[1]]
+    tiles = [(_around(y, step, size[0]), _around(x, step, size[1])) for y, x in nodes]
+    shapes = [_tilted(shape, at, size) for at in nodes]
+    total = np.zeros((*size, 3), np.float32)
+    for at, tile, planes in zip(nodes, tiles, pool.map(light, tiles, shapes), strict=True):
+        fade = [
+            1 - np.abs(np.arange(s.start, s.stop, dtype=np.float32) - n) / np.float32(step)
+            for s, n in zip(tile, at, strict=True)
+        ]
+        window = fade[0][:, None] * fade[1][None]
+        for channel, plane in enumerate(planes):
+            total[tile][..., channel] += plane * window
+    for tile in _tiles(size, TILE):
+        total[tile] = encoded(total[tile])
+    return total
+
+
+def _around(node: int, step: int, length: int) -> slice:
+    return slice(max(node - step, 0), min(node + step, length))
+
+
+def _tilted(shape: Shape, at: tuple[int, int], size: tuple[int, int]) -> Shape:
+    """The aperture as seen from the place `at`: the farther from the middle, the more its two rims lie apart."""
+    half = math.hypot(*size) / 2
+    y, x = (TILT * (n - s / 2) / half for n, s in zip(at, size, strict=True))
+    return replace(shape, tilt=(x, y))
 
 
 def _reaching(widest: Region, tile: Tile) -> float:
@@ -57,14 +102,14 @@ def _reaching(widest: Region, tile: Tile) -> float:
     return float(widest[widest + 1 >= distance].max(initial=0))
 
 
-def linear(srgb: Plane) -> Plane:
+def linear(srgb: Values) -> Values:
     """sRGB values to linear light (IEC 61966-2-1)."""
     low = srgb * np.float32(1 / 12.92)
     high = ((srgb + np.float32(0.055)) * np.float32(1 / 1.055)) ** np.float32(2.4)
     return np.where(srgb <= np.float32(0.04045), low, high)
 
 
-def encoded(light: Plane) -> Plane:
+def encoded(light: Values) -> Values:
     """Linear light to sRGB values, clipped to [0,1]."""
     light = np.clip(light, 0, 1)
     high = light ** np.float32(1 / 2.4) * np.float32(1.055) - np.float32(0.055)

@@ -1,0 +1,64 @@
+"""`cyclopean bench`: its list, `bench lens` on a small folder, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cyclopean import cli
+
+
+def here(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(word) for word in words])
+    said = capsys.readouterr()
+    return int(stop.value.code or 0), said.out, said.err
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    sharp = rng.integers(60, 180, (40, 48, 3)).astype(np.uint8)
+    Image.fromarray(sharp).save(tmp_path / "a_sharp.png")
+    Image.fromarray(sharp).save(tmp_path / "a_far.png")
+    np.savez(tmp_path / "a_sharp_depth.npz", depth=np.linspace(1, 3, 48, dtype=np.float32)[None].repeat(40, 0))
+    shots = [{"tag": "far", "focus_m": 3.0, "fstop": 1.4}]
+    (tmp_path / "a.json").write_text(json.dumps({"kind": "lens", "focal_mm": 25, "sensor_mm": 36, "shots": shots}))
+    return tmp_path
+
+
+def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = here(capsys, "bench", "--help")
+    assert code == 0
+    assert "lens " in out
+
+
+def test_a_table_of_all_ways(shots: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = here(capsys, "bench", "lens", shots, "--model", "none", "--json", shots / "out.json")
+    assert code == 0, err
+    rows = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("| ")]
+    assert rows[1:] == [
+        *("no blur", "report: gaussian", "report: average", "report: median", "report: bilateral"),
+        *("per-pixel Gaussian", "ours", "noise floor, in focus"),
+    ]
+    content = json.loads((shots / "out.json").read_text())
+    assert content["true depth"]["no blur"]["a far"]["psnr"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "no bench was named"),
+        (("lenz",), "did you mean 'lens'"),
+        (("lens",), "takes one folder"),
+        (("lens", "{gone}"), "is no folder"),
+        (("lens", "{shots}", "--model", "generall"), "unknown model"),
+    ],
+)
+def test_bad_words(shots: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str) -> None:
+    code, _, err = here(capsys, "bench", *(w.format(shots=shots, gone=shots / "gone") for w in words))
+    assert code == 2
+    assert sentence in err
+    assert err.count("\n") == 1
