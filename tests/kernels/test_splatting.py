@@ -1,11 +1,14 @@
 """The fused splat is `splat_plain`, which the tests of `synthesis` hold against loops, worlds and fixtures."""
 
+import sys
+
 import pytest
 import torch
 
 from cyclopean import kernels
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
+from cyclopean.kernels import splatting
 from cyclopean.synthesis import push, splat, splat_plain
 
 F64 = torch.float64
@@ -125,3 +128,17 @@ def test_on_pixel_centres_the_plain_one_has_the_right_hand_derivative():
     uv = pixel_grid(SIZE, values).clone().requires_grad_()
     (push(values, uv, "sphere") * torch.arange(10.0, dtype=F64)).sum().backward()
     torch.testing.assert_close(uv.grad[0, :, :-1, 0], torch.full((6, 9), 10.0, dtype=F64))
+
+
+def test_without_numba_the_plain_one_does_it(monkeypatch):
+    """Not installed, or at odds with the numpy that is: both are an ImportError."""
+    inputs = scattered(1)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    splatting._numba.cache_clear()
+    try:
+        assert not kernels.fits(*inputs)
+        made, _ = splat(*inputs, "sphere")
+        plain, _ = splat_plain(*inputs, "sphere")
+    finally:
+        splatting._numba.cache_clear()
+    assert torch.equal(made, plain)

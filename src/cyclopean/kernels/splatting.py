@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -14,7 +13,12 @@ BORDERS = ("zeros", "edge", "sphere")  # their numbers inside the loops
 
 @cache
 def _numba() -> bool:
-    return find_spec("numba") is not None
+    """Whether numba is there and gets along with the numpy that is."""
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def fits(image: Tensor, uv: Tensor, weight: Tensor) -> bool:
