@@ -70,6 +70,34 @@ def test_a_flipped_pair_keeps_its_source_on_the_right_and_fits_the_swapped_truth
     same(replace(twice, depth=1 / pair.rho_target), sample_of(pair))
 
 
+def test_a_swapped_pair_has_its_source_on_the_left_and_fits_the_swapped_truth():
+    pair = photograph(RIGS["rectified"])
+    swapped = aug.swap_stereo(sample_of(pair))
+    pose = swapped.sources[0].from_target
+    assert pose is not None
+    assert pose[0, 0, 3].item() == pytest.approx(0.5)
+    assert torch.equal(swapped.target.image, pair.source)
+    assert swapped.depth.isnan().all()
+    assert rebuilt_error(swapped, pair.rho_source) < 1e-3
+    same(aug.flip_stereo(sample_of(pair)), aug.mirror_sample(swapped))
+    with pytest.raises(InputError, match="leave --swap out"):
+        aug.swap_stereo(replace(swapped, sources=swapped.sources * 2))
+
+
+def test_mild_colours_are_mild_and_keep_grey_grey(pinhole):
+    """Monodepth2's: seen only, the same for all views; hue and saturation do nothing to grey."""
+    grey = pinhole.target.image.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    sample = replace(pinhole, target=replace(pinhole.target, seen=grey))
+    for seed in range(5):
+        changed = aug.mild_colour(sample, Generator().manual_seed(seed))
+        assert torch.equal(changed.target.image, pinhole.target.image)
+        colours = changed.target.seen
+        assert (colours - colours.mean(1, keepdim=True)).abs().max() < 2e-3
+        assert 0.6 < colours.mean() / grey.mean() < 1.3
+        other = changed.sources[0]
+        assert (other.seen - other.image).abs().max() > 0.01
+
+
 def test_flipping_clips_with_a_swap_is_refused():
     sample = sample_of(photograph(RIGS["rectified"]))
     with pytest.raises(InputError, match="mirror_sample"):

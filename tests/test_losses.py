@@ -7,9 +7,11 @@ from cyclopean.losses import (
     gradients,
     item_mean,
     photometric,
+    proportional_smoothness,
     pyramid,
     scale_invariant_log,
     smoothness,
+    squared_smoothness,
     ssim,
     ssim_reflected,
     weighted_mean,
@@ -38,6 +40,15 @@ def test_smoothness_is_monodepth2s(golden):
     assert torch.isclose(smoothness(d, truth["img"], everywhere), truth["loss_raw"], rtol=1e-5)
     normalised = d / (d.mean((2, 3), keepdim=True) + 1e-7)
     assert torch.isclose(smoothness(normalised, truth["img"], everywhere), truth["loss_mean_normalised"], rtol=1e-5)
+    assert torch.isclose(proportional_smoothness(d, truth["img"], everywhere), truth["loss_mean_normalised"], rtol=1e-5)
+
+
+def test_squared_smoothness_is_in_pixels():
+    """A ramp of one pixel per pixel costs 1, whatever the width."""
+    for w in (10, 40):
+        ramp = (torch.arange(w) / w).expand(1, 1, 6, w)
+        cost = squared_smoothness(ramp, torch.rand(1, 3, 6, w), torch.ones(1, 1, 6, w))
+        assert cost.item() == pytest.approx(1, rel=1e-5)
 
 
 def test_the_pyramid_is_by_area(golden):

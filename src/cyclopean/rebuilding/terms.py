@@ -17,7 +17,6 @@ from cyclopean.losses import (
     appearance,
     photometric,
     proportional_smoothness,
-    pyramid,
     smoothness,
     squared,
     squared_smoothness,
@@ -26,7 +25,7 @@ from cyclopean.losses import (
 from cyclopean.rebuilding.heads import HEADS, Head
 from cyclopean.rebuilding.masks import MASKS, Evidence, Mask, Other, regularised
 from cyclopean.rebuilding.rules import Rules
-from cyclopean.rebuilding.sides import SCALES, Features, Said, Side, Source, baseline, resized
+from cyclopean.rebuilding.sides import SCALES, Features, Said, Side, Source, baseline, native, resized
 from cyclopean.sample import View
 from cyclopean.synthesis import pull, pull_linearized, pull_nearest
 
@@ -107,7 +106,8 @@ def terms(own: View, said: Said, sources: Sequence[Source], rules: Rules, featur
     others = zip(*(use.scales(source.view, source.said, n) for source in sources), strict=True)
     pairs = [list(zip(views, (source.pose for source in sources), strict=True)) for views in others]
     found = [_at_one_scale(side, pair, unit, use) for side, pair in zip(sides, pairs, strict=True)]
-    total = summed(found) | {"smoothness": _smoothness(own, said, use, len(sides))}
+    shown = sides if use.scales is native else native(own, said, len(sides))
+    total = summed(found) | {"smoothness": _smoothness(shown, use)}
     if rules.scales == "full":
         total = {name: value / n for name, value in total.items()}
     if features is not None:
@@ -124,8 +124,8 @@ def summed(several: Sequence[Terms]) -> Terms:
 def _at_one_scale(own: Side, pairs: Sequence[Pair], unit: PerItem, use: How) -> Terms:
     assert own.nearness is not None
     evidence = _evidence(own, pairs, unit, use)
-    weight = reduce(torch.mul, (mask(evidence) for mask in use.masks), torch.ones_like(evidence.errors))
-    found = {"appearance": weighted_mean(evidence.errors * weight, own.weight)}
+    counted = reduce(torch.mul, (mask(evidence) for mask in use.masks), evidence.errors)
+    found = {"appearance": weighted_mean(counted, own.weight)}
     if own.belief is not None:
         found["explained"] = EXPLAIN * weighted_mean(regularised(own.belief), own.weight)
     known = [(other, other.side.nearness) for other in evidence.others if other.side.nearness is not None]
@@ -154,9 +154,9 @@ def _border(other: Other, use: How) -> Border:
     return "sphere" if other.side.camera.border == "sphere" else use.border
 
 
-def _smoothness(own: View, said: Said, use: How, scales: int) -> Scalar:
-    images, weights = pyramid(own.image, scales), pyramid(own.valid.to(own.image.dtype), scales)
-    rough = [use.smooth(*scale) / 2**s for s, scale in enumerate(zip(said.nearness, images, weights, strict=False))]
+def _smoothness(sides: Sequence[Side], use: How) -> Scalar:
+    """Of each scale at its own size, halved from one to the next."""
+    rough = [use.smooth(side.nearness, side.image, side.weight) / 2**s for s, side in enumerate(sides)]
     return use.smoothness * torch.stack(rough).sum()
 
 
