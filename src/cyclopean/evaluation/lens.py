@@ -30,7 +30,7 @@ CLIPPED = 250 / 255  # a channel this bright, in the photo or the truth, tells n
 BAND = 8  # pixels on either side of an edge of depth
 JUMP = 1.0  # pixels: how much the radius of blur changes across an edge of depth
 SHARP = 0.25  # pixels: a radius up to here is in focus
-STRENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4)
+STRENGTHS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 
 
 @dataclass(frozen=True)
