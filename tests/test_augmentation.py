@@ -80,7 +80,7 @@ def test_a_swapped_pair_has_its_source_on_the_left_and_fits_the_swapped_truth():
     assert swapped.depth.isnan().all()
     assert rebuilt_error(swapped, pair.rho_source) < 1e-3
     same(aug.flip_stereo(sample_of(pair)), aug.mirror_sample(swapped))
-    with pytest.raises(InputError, match="leave --swap out"):
+    with pytest.raises(InputError, match="give --swap 0"):
         aug.swap_stereo(replace(swapped, sources=swapped.sources * 2))
 
 

@@ -77,7 +77,7 @@ def swap_stereo(sample: Sample) -> Sample:
     target's truth nobody told: depth is NaN.
     """
     if len(sample.sources) != 1 or sample.sources[0].from_target is None:
-        raise InputError("swapping needs one source with a known pose; leave --swap out for other rigs.")
+        raise InputError("swapping needs one source with a known pose; give --swap 0 for other rigs.")
     source, pose = sample.sources[0], sample.sources[0].from_target
     eye = torch.eye(4, dtype=pose.dtype, device=pose.device).expand_as(pose)
     target, source = replace(source, from_target=eye), replace(sample.target, from_target=invert(pose))
