@@ -37,8 +37,8 @@ class Optics:
     def scale(self, size: tuple[int, int]) -> float:
         """Radius of blur in pixels of a picture of `size`, per difference of inverse depth in 1/m, focus far away.
 
-        The circle of confusion of a thin lens: A f / (1 - f/z_focus) |1/z - 1/z_focus| with A = f / N (any optics
-        textbook, e.g. Potmesil and Chakravarty 1981, Eq. 3 to 5).
+        The circle of confusion of a thin lens: A f / (1 - f/z_focus) |1/z - 1/z_focus| with A = f / N, in any optics
+        textbook; here per |1/z - 1/z_focus| and as a radius.
         """
         return self.focal_mm / self.f_number * self.focal_mm / 1000 / self.sensor_mm * max(size) / 2
 
