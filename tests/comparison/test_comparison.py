@@ -7,8 +7,14 @@ import pytest
 import torch
 
 from cyclopean.comparison import BUDGETS, ROWS, Comparison, write_report
+from cyclopean.comparison.rows import far
 from cyclopean.comparison.running import FAR, Sized, figures, rig
 from cyclopean.data.folder import FolderDataset
+from cyclopean.geometry import Pinhole
+from cyclopean.methods.monodepth import Monodepth
+from cyclopean.sample import view
+
+CAMERA = Pinhole(torch.tensor([[0.7, 0.7]]), torch.tensor([[0.5, 0.5]]))
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +84,14 @@ def test_seeds_differ_and_budgets_are_values(data):
         ("lr", 1),
         ("deep3d", 1),
     ]
+
+
+@pytest.mark.parametrize("network", ["compact", "vgg", "resnet50-elu"])
+def test_maps_start_far_away(network):
+    """A tenth of the largest disparity, whatever the network calls its heads."""
+    torch.manual_seed(0)
+    method = Monodepth(network, 0.125 if network != "resnet50-elu" else 0.0625)
+    far(method)
+    with torch.no_grad():
+        disparity = method.predict(view(torch.rand(1, 3, 128, 128), CAMERA)).extras["disparity_left"]
+    assert disparity.median().item() == pytest.approx(0.03, rel=0.35)

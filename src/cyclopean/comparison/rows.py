@@ -1,10 +1,12 @@
 """What is compared: the rows of Monodepth's table 1 that have a meaning on worlds, and what came after."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from cyclopean import augmentation, predictor
 from cyclopean.methods.base import Method
@@ -38,24 +40,45 @@ def together(method: Method, sample: Sample) -> Float[Tensor, "1 1 h w"]:
     return method.predict(sample.target, sample.sources).inverse_depth
 
 
+def far(method: Method) -> None:
+    """Every map starts at a tenth of its range, 3 % of the width as disparity. Ours: from the middle, where a sigmoid
+    starts, the true disparities of small pictures are out of reach of image gradients, and nothing is learned."""
+    for name, layer in method.named_modules():
+        if isinstance(layer, nn.Conv2d) and ("heads" in name.split(".") or name.endswith(".head")):
+            nn.init.constant_(layer.bias, math.log(1 / 9))  # type: ignore[arg-type]
+
+
+def as_made(method: Method) -> None:
+    """Nothing changes: the heads are no maps of disparity."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table: what is trained, how it predicts, how its pairs are mirrored.
 
-    `trained_as` names the row whose training this one shares, and differs from in `predict` only. `each_epoch` makes
-    what the loop calls when the training set has been seen once more.
+    `start` changes a new method before its first step. `trained_as` names the row whose training this one shares, and
+    differs from in `predict` only. `each_epoch` makes what the loop calls when the training set was seen once more.
     """
 
     title: str
     make: Make
     predict: Predict = alone
     mirror: augmentation.Augmentation = augmentation.flipped
+    start: Callable[[Method], None] = far
     trained_as: str | None = None
     each_epoch: Callable[[Method], tuple[Callable[[Method], None], ...]] = lambda method: ()  # noqa: ARG005
 
 
 def _lr(network: str, width: float, rig: Rig) -> Method:
     return Monodepth(network, width, rig=rig)
+
+
+def _naive(network: str, width: float, rig: Rig) -> Method:
+    return Naive(network, width, rig=rig)
+
+
+def _deep3d(smoothness: Literal["none", "each"]) -> Make:
+    return lambda network, width, rig: Deep3d(network, width, smoothness=smoothness, rig=rig)
 
 
 def _resnet50(network: str, width: float, rig: Rig) -> Method:  # noqa: ARG001
@@ -71,9 +94,13 @@ def _monodepth2(rules: Rules) -> Make:
 
 
 ROWS = {
-    "naive": Row("naive (no disparity inside)", lambda network, width, rig: Naive(network, width, rig=rig)),
-    "deep3d": Row("Deep3D", lambda network, width, rig: Deep3d(network, width, rig=rig)),
-    "deep3ds": Row("Deep3Ds", lambda network, width, rig: Deep3d(network, width, smoothness="each", rig=rig)),
+    "naive": Row(
+        "naive (no disparity inside)", lambda network, width, rig: Naive(network, width, rig=rig), start=as_made
+    ),
+    "deep3d": Row("Deep3D", _deep3d("none"), start=as_made),
+    "deep3ds": Row(
+        "Deep3Ds", lambda network, width, rig: Deep3d(network, width, smoothness="each", rig=rig), start=as_made
+    ),
     "garg": Row("Garg, end to end", lambda network, width, rig: Garg(network, width, rig=rig)),
     "no-lr": Row("Monodepth, No LR", _monodepth("no-lr")),
     "lr": Row("Monodepth (LR)", _lr),
@@ -92,5 +119,6 @@ ROWS = {
         "directly supervised, up to scale",
         lambda network, width, rig: Supervised(network, width),  # noqa: ARG005
         mirror=augmentation.mirrored,
+        start=as_made,
     ),
 }

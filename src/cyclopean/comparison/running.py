@@ -57,7 +57,7 @@ class Budget:
 
 BUDGETS = {
     "tiny": Budget((64, 64), 4, 2, 2, 1, "compact", 0.25, 2),  # for tests: that everything runs
-    "small": Budget((64, 128), 400, 60, 500, 1, "compact", 0.5),
+    "small": Budget((64, 128), 400, 60, 800, 1, "compact", 0.5, learning_rate=1e-3),
     "middle": Budget((128, 192), 2000, 100, 3000, 3, "compact", 0.75),
     "full": Budget((192, 384), 8000, 200, 12_000, 3, "vgg", 0.5),
 }
@@ -145,6 +145,7 @@ class Comparison:
         b = self.budget
         torch.manual_seed(seed)
         method = row.make(b.network, b.width, rig())
+        row.start(method)
         run = Run(
             folder,
             steps=b.steps,
