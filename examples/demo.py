@@ -19,6 +19,7 @@ import torch.nn.functional as F
 import cyclopean
 from cyclopean import DepthMap, Photo, refocus
 from cyclopean.images import resize
+from cyclopean.refocus.lens import Lens
 
 PHOTO = "motorcycle_left.png"  # of those inside scikit-image: something near, something far
 COMMAND = Path(sys.executable).with_name("cyclopean")
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("photo", nargs="?", type=Path, help="without it, one that comes with scikit-image")
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--model", default="general")
-    parser.add_argument("--strength", type=float, default=1.5, help="how strong the blur is")
+    parser.add_argument("--amount", type=float, default=1.5, help="how strong the blur is")
     given = parser.parse_args()
     path = taken_along(given.photo or from_scikit_image(PHOTO), given.out)
 
@@ -38,7 +39,7 @@ def main() -> None:
     photo, depth = cyclopean.read_photo(path), cyclopean.read_depth(given.out / f"{path.stem}_disp.npy")
     near, far = nearest_and_farthest(depth)
     disp = given.out / f"{path.stem}_disp.npy"
-    run("refocus", path, "--at", *near, "--depth", disp, "--out", given.out, "--strength", given.strength)
+    run("refocus", path, "--at", *near, "--depth", disp, "--out", given.out, "--amount", given.amount)
     overview(photo, depth, near, far, given)
     farewell(path, given.out)
 
@@ -87,7 +88,7 @@ def overview(
     """photo | depth | refocused near | refocused far, in one picture."""
     stem = Path(photo.name).stem
     colours = cyclopean.read_photo(given.out / f"{stem}_disp.png")
-    pictures = [photo, colours, *(refocus(photo, depth, at, strength=given.strength) for at in (near, far))]
+    pictures = [photo, colours, *(refocus(photo, depth, at, lens=Lens(amount=given.amount)) for at in (near, far))]
     size = (480, round(480 * photo.size[1] / photo.size[0]))
     panels = [F.pad(resize(picture.image, size), (0, 8, 0, 0), value=1.0) for picture in pictures]
     Photo(torch.cat(panels, -1)[..., :-8]).save(given.out / f"{stem}_overview.png")
