@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import trees
 
+import trees
 from cyclopean.data import DATASETS, open_dataset
 from cyclopean.data.items import Items, read_each, sound
 from cyclopean.errors import InputError

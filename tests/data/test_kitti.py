@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import trees
 
+import trees
 from cyclopean.data.kitti import camera_depth, forward_depth
 from cyclopean.data.kitti_2015 import Kitti2015Dataset
 from cyclopean.data.kitti_improved import KittiImprovedDataset, KittiSelectionDataset
