@@ -165,6 +165,12 @@ def test_pooled_figures_weigh_pixels_and_means_weigh_images():
 
 def test_a_mean_of_others_passes_over_what_cannot_be_read():
     mean = leave_one_out(Items(DATA[0], InputError("broken.npy"), DATA[2]), range(3))
+    assert mean is not None
     assert mean.predict(DATA[0]).shape == (1, 1, 96, 128)
     with pytest.raises(InputError, match=r"broken\.npy"):
         leave_one_out(Items(InputError("broken.npy")), range(1))
+
+
+def test_where_one_item_has_truth_there_is_no_mean_of_others():
+    unknown = item(np.full((8, 12), np.nan), "b")
+    assert leave_one_out(Items(DATA[0], unknown), range(2)) is None

@@ -79,6 +79,7 @@ def test_leave_one_out_never_sees_the_item_itself_and_stays_in_the_family():
     depths = {"street/0": 1.0, "street/1": 2.0, "street/2": 4.0, "room/0": 8.0}
     data = Maps({name: torch.full((4, 6), depth) for name, depth in depths.items()})
     guess = leave_one_out(data, range(4))
+    assert guess is not None
     assert torch.allclose(guess.predict(data[0]), torch.tensor((0.5 + 0.25) / 2))
     assert torch.allclose(guess.predict(data[2]), torch.tensor((1.0 + 0.5) / 2))
     # Alone in its family: the mean of all the others.

@@ -163,7 +163,8 @@ def _own_mean(name: str, data: "Truths", options: Evaluate) -> "list[Candidate]"
     from cyclopean import evaluation
 
     indices = _chosen(data, options)
-    return [evaluation.leave_one_out(data, with_progress(indices, f"{name}: mean"))] if len(indices) > 1 else []
+    mean = evaluation.leave_one_out(data, with_progress(indices, f"{name}: mean")) if len(indices) > 1 else None
+    return [] if mean is None else [mean]
 
 
 def _factors(

@@ -69,13 +69,15 @@ def training_mean(mean: Map) -> Candidate:
     return Candidate("training mean", "metric", lambda _: mean, trivial=True)
 
 
-def leave_one_out(data: Truths, indices: Iterable[int]) -> Candidate:
+def leave_one_out(data: Truths, indices: Iterable[int]) -> Candidate | None:
     """For each item, the mean inverse depth of the others of `indices` in its family (the name before '/'), in 1/m.
 
     About the best that looking at no picture can give: it knows the very place. An item alone in its family gets the
-    mean of all others.
+    mean of all others. None where at most one item has truth: there are no others.
     """
-    own = _own_cells(data, indices)
+    own = {name: cells for name, cells in _own_cells(data, indices).items() if bool((cells[1] > 0.5).any())}
+    if len(own) < 2:
+        return None
     sums = {family: _sums(own, family) for family in {family_of(name) for name in own}}
     everything = _sums(own, "")
 
