@@ -57,7 +57,7 @@ class Row:
     """One line of the table: what is trained, how it predicts, how its pairs are mirrored.
 
     `start` changes a new method before its first step. `trained_as` names the row whose training this one shares, and
-    differs from in `predict` only. `each_epoch` makes what the loop calls when the training set was seen once more.
+    differs from in `predict` only.
     """
 
     title: str
@@ -66,7 +66,6 @@ class Row:
     mirror: augmentation.Augmentation = augmentation.flipped
     start: Callable[[Method], None] = far
     trained_as: str | None = None
-    each_epoch: Callable[[Method], tuple[Callable[[Method], None], ...]] = lambda method: ()  # noqa: ARG005
 
 
 def _lr(network: str, width: float, rig: Rig) -> Method:

@@ -162,8 +162,7 @@ class Comparison:
         )
         feed = training.Feed(FolderDataset(self.out / "data" / "train"), _augment(row))
         card = {"input_size": list(b.size), "licence": "Apache-2.0", "training": {"comparison": row.title}}
-        each_epoch: Sequence[Callable[[Method], None]] = (course, *row.each_epoch(method))
-        return training.fit(method, feed, run, training.adam, training.cosine, card, each_epoch=each_epoch)
+        return training.fit(method, feed, run, training.adam, training.cosine, card, each_epoch=(course,))
 
 
 class Course:
