@@ -15,7 +15,7 @@ from torch import Tensor
 from cyclopean.errors import unknown_name
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
 from cyclopean.sample import Sample, map_tensors, view
-from cyclopean.worlds.families import Viewpoint, scene
+from cyclopean.worlds.families import Viewpoint, scene, surroundings
 from cyclopean.worlds.render import Rendered, render
 from cyclopean.worlds.scene import Number, Scene, Triple, turn
 from cyclopean.worlds.sensor import Sensor, develop, exposure
@@ -53,7 +53,7 @@ def sample(
     """
     if rig not in RIGS:
         raise unknown_name("rig", rig, RIGS)
-    built, stand = scene(family, seed)
+    built, stand = PLACES.get(rig, scene)(family, seed)
     if baseline is not None:
         stand = replace(stand, baseline=baseline)
     if field_of_view is not None:
@@ -154,4 +154,5 @@ def _moved(
 
 
 RIGS: dict[str, Callable[[Viewpoint, Random], list[Shot]]] = {"stereo": _stereo, "clip": _clip, "sphere": _sphere}
+PLACES = {"sphere": surroundings}  # where a rig stands, if not where the scene has its camera
 VIEWS = {"stereo": ("left", "right"), "clip": ("frame", "previous", "next"), "sphere": ("centre", "up", "right")}

@@ -169,6 +169,11 @@ class Builder:
             materials=[self.materials[n] for n in keep],
         )
 
+    def room_around(self, point: Triple) -> float:
+        """Distance of `point` from the nearest bounded primitive's box, metres; 0 inside one, inf with none."""
+        bounded = (n for n, shape in enumerate(self.shapes) if shape != 0)
+        return min((self._outside(n, point) for n in bounded), default=math.inf)
+
     def _outside(self, n: int, point: Triple) -> float:
         """Distance of `point` from the box around primitive n, metres; 0 inside."""
         local = np.abs(self.rotations[n].T @ (np.asarray(point) - self.centers[n]))
@@ -215,3 +220,4 @@ class Layout:
     pitch: Number
     baseline: Number
     far: Number
+    floor: tuple[Number, Number] = (0.0, 0.0)  # half its extents along x and z where walls bound it, else 0
