@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import panorama_trees
 import trees
 from cyclopean.data import DATASETS, open_dataset
 from cyclopean.data.items import Items, read_each, sound
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole
 
 
 def raw_with_scans(root: Path) -> Path:
@@ -52,6 +53,7 @@ TREES = {
     "pictures": (trees.camvid, ""),
     "seven_scenes": (trees.seven_scenes, ":sources=video"),
     "stereo_photos": (trees.stereo_photos, ""),
+    **panorama_trees.TREES,
 }
 OPENED_ELSEWHERE = {"folder", "motorcycle", "traced", "kitti_object"}  # by the tests of their own
 
@@ -77,7 +79,7 @@ def test_every_item_is_read_and_its_files_are_listed(kind, tmp_path):
         sample, files = data[index], data.files(index)
         assert len(sample.target.image) == 1
         assert len(files.pictures) in (1, 1 + len(sample.sources))
-        assert isinstance(sample.target.camera, Pinhole)
+        assert isinstance(sample.target.camera, Equirectangular if kind in panorama_trees.TREES else Pinhole)
         assert (sample.depth[sample.depth.isfinite()] > 0).all()
         assert data.far(index) > 0
     with pytest.raises(IndexError):

@@ -30,7 +30,9 @@ DATASETS = {
     "pictures": "cyclopean.data.pictures:PicturesDataset",
     "seven_scenes": "cyclopean.data.seven_scenes:SevenScenesDataset",
     "stereo_photos": "cyclopean.data.stereo_photos:StereoPhotosDataset",
+    "topbottom": "cyclopean.data.top_bottom:TopBottomDataset",
     "traced": "cyclopean.data.traced:TracedDataset",
+    "traced360": "cyclopean.data.traced:Traced360Dataset",
 }
 PATHLESS = {"motorcycle"}
 OPTION = re.compile(r":([a-z]+)=([^:]*(?::[\\/][^:]*)?)$")  # a value may be a path with a drive letter

@@ -1,10 +1,11 @@
-"""Path-traced test scenes with exact depth: rectified pairs of rooms and streets."""
+"""Path-traced test scenes with exact depth: rectified pairs of rooms and streets, and rooms as panoramas."""
 
 from pathlib import Path
 
 import torch
 from torch.utils.data import Dataset
 
+from cyclopean.data import panoramas
 from cyclopean.data.items import Files
 from cyclopean.data.reading import existing_folder, read_array, read_json, read_views
 from cyclopean.data.rigs import fitting, rectified_pair, size_of
@@ -19,7 +20,7 @@ class TracedDataset(Dataset[Sample]):
     """Scenes `indoor_*`, `street_*` of a flat folder: `NAME_{left,right}.png`, `NAME_left_depth.npz`, `NAME.json`.
 
     The JSON gives the focal length in pixels and the baseline in metres; the depth of the left picture is z in metres,
-    inf for sky. Names are `indoor/000`. Panoramas (`indoor360_*`) in the same folder are passed over.
+    inf for sky. Names are `indoor/000`. Panoramas (`indoor360_*`) in the same folder are `Traced360Dataset`'s.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -57,3 +58,45 @@ class TracedDataset(Dataset[Sample]):
             scene.with_name(f"{scene.name}_{end}") for end in ("left.png", "right.png", "left_depth.npz")
         )
         return Files((left, right), (self.scenes[index], depth))
+
+
+class Traced360Dataset(Dataset[Sample]):
+    """Scenes `indoor360_*` of a flat folder: `NAME_{centre,up,right}.png`, `NAME_centre_depth.npz`, `NAME.json`.
+
+    The JSON gives the baseline in metres, from the centre up and to the right; the depth is the radius around the
+    centre in metres. Names are `indoor360/000`.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        folder = existing_folder(path)
+        self.scenes = sorted(folder.glob("indoor360_*.json"))
+        if not self.scenes:
+            raise InputError(
+                f"{folder} holds no traced panorama; it needs files such as indoor360_000.json and "
+                "indoor360_000_centre.png."
+            )
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> Sample:
+        scene, files = self.scenes[index], self.files(index)
+        centre, up, right = read_views(files.pictures)
+        panoramas.whole_sphere(centre, files.pictures[0])
+        try:
+            baseline = float(read_json(scene)["baseline"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f'{scene} lacks "baseline" (metres).') from error
+        depth = fitting(read_array(files.others[1]), size_of(centre), files.others[1])
+        sources = (panoramas.above(up, baseline), panoramas.beside(right, baseline))
+        return Sample(panoramas.centre(centre), sources, depth, name=(scene.stem.replace("_", "/", 1),))
+
+    def far(self, _: int) -> float:
+        """The largest depth that counts, metres."""
+        return panoramas.FAR
+
+    def files(self, index: int) -> Files:
+        """Centre, up, right; JSON, depth."""
+        scene = self.scenes[index]
+        centre, up, right = (scene.with_name(f"{scene.stem}_{name}.png") for name in ("centre", "up", "right"))
+        return Files((centre, up, right), (scene, scene.with_name(f"{scene.stem}_centre_depth.npz")))
