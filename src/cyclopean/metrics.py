@@ -6,6 +6,7 @@ Sets of images are judged by the mean over images, as in the papers (Eigen et al
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Bool, Float
@@ -263,3 +264,79 @@ def _crop(size: tuple[int, int], fractions: tuple[float, float, float, float]) -
 def _some(truth: Pixels) -> None:
     if not truth.numel():
         raise InputError("there is no pixel with known truth to judge by; leave such images out.")
+
+
+@dataclass(frozen=True)
+class SphereErrors:
+    """Errors of one panorama: means over the solid angle, and deltas at points spread evenly over the sphere.
+
+    `*_released`: the numbers of the spherical paper's released evaluation, which divides the weighted sums by how many
+    pixels are known instead of by the sum of their weights. Where all is known they are 2/pi = 0.637 of the mean (roots
+    0.798 of it); compare them with figures of that release only.
+    """
+
+    abs_rel: Figure
+    sq_rel: Figure
+    rmse: Figure
+    rmse_log: Figure
+    abs_rel_released: Figure
+    sq_rel_released: Figure
+    rmse_released: Figure
+    rmse_log_released: Figure
+    delta1: Figure
+    delta2: Figure
+    delta3: Figure
+
+
+def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> SphereErrors:
+    """The figures of Zioulis et al. 2019, sec. 4, over the pixels of a panorama that count; deltas NaN without a point.
+
+    Precondition: depths (radii) finite and above 0 where `counts`. The release's evaluation changes the arrays it is
+    given, and its training scripts call the root of mean(depth^2 - truth^2) RMSE; neither is done here.
+    """
+    ours, real, height = depth[counts], truth[counts], len(truth)
+    _some(real)
+    error = ours - real
+    parts = (error.abs() / real, error.square() / real, error.square(), (ours.log() - real.log()).square())
+    row = counts.nonzero()[:, 0]
+    area, released = (weight.to(real)[row] for weight in (solid_angle(height), _released_weight(height)))
+    names = ("abs_rel", "sq_rel", "rmse", "rmse_log")
+    found = {}
+    for ending, weight, total in (("", area, area.sum()), ("_released", released, len(real))):
+        for name, part in zip(names, parts, strict=True):
+            mean = (weight * part).sum() / total
+            found[name + ending] = mean.sqrt() if name.startswith("rmse") else mean
+    points = spiral_pixels((height, truth.shape[1])) & counts.cpu()
+    ratio = torch.maximum(depth / truth, truth / depth)[points.to(truth.device)]
+    deltas = {f"delta{n}": (ratio < 1.25**n).to(real.dtype).mean() for n in (1, 2, 3)}
+    return SphereErrors(**found, **deltas)
+
+
+def solid_angle(height: int) -> Float[Tensor, " h"]:
+    """The share of the sphere of a pixel in each row of a panorama, of the equator's: the cosine of its latitude."""
+    return torch.sin((torch.arange(height, dtype=torch.float64) + 0.5) / height * math.pi)
+
+
+def _released_weight(height: int) -> Float[Tensor, " h"]:
+    """|sin theta| as released: of the upper border of each row, so 0 in the first."""
+    return torch.sin(torch.arange(height, dtype=torch.float64) / height * math.pi)
+
+
+@cache
+def spiral_pixels(size: tuple[int, int]) -> Bool[Tensor, "h w"]:
+    """The pixels of a panorama of `size` that hold a point of the generalised spiral (Saff and Kuijlaars 1997).
+
+    A quarter as many points as pixels, evenly spread over the sphere, each pixel once (Zioulis et al. 2019, sec. 4).
+    As released: the last point is left out, and a point belongs to the pixel above and to the left of the one it falls
+    into (row and column -1 are the last ones).
+    """
+    height, width = size
+    count = height * width // 4
+    h = 2 * torch.arange(count - 1, dtype=torch.float64) / (count - 1) - 1
+    steps = 3.6 / (math.sqrt(count) * (1 - h.square()).clamp_min(torch.finfo(h.dtype).tiny).sqrt())
+    steps[0] = 0
+    turn = steps.cumsum(0).remainder(2 * math.pi)
+    row, column = (h.acos() / math.pi * height).long() - 1, (turn / (2 * math.pi) * width).long() - 1
+    chosen = torch.zeros(size, dtype=torch.bool)
+    chosen[row, column] = True
+    return chosen

@@ -51,7 +51,7 @@ class Evaluate:
     traced, middlebury, seven_scenes, kitti_object, motorcycle (no path), or another of docs/data.md."""
     protocol: str = "open-1"
     """How to judge, comma-separated: open-1, kitti-eigen-raw, kitti-eigen-improved, kitti-eigen-clamped, kitti-2015,
-    make3d-c1, middlebury, nyu, worlds."""
+    make3d-c1, middlebury, nyu, worlds, spherical (panoramas)."""
     model: str = ""
     """Model name, model folder, folder of depth files, or Hub id, comma-separated; none for the guesses alone. Without
     it, general, or what --predictions names. With --compare: the model of A and the one of B."""
@@ -70,7 +70,8 @@ class Evaluate:
     alone: bool = False
     """Leave the guesses out (they read the data once more)."""
     training_mean: str | None = None
-    """The training set's mean inverse depth as a further guess: a .npy made by --save-mean, or KIND:PATH to average."""
+    """The training set's mean inverse depth as a further guess: a .npy made by --save-mean, or KIND:PATH to average.
+    Of panoramas also its mean at each latitude."""
     save_mean: Path | None = None
     """Where to store the mean of --training-mean, .npy."""
     json: Path | None = None
@@ -106,7 +107,7 @@ def run(options: Evaluate) -> int:
     variants = [v for name in _names(options.protocol) for v in evaluation.named_protocol(name)]
     sets = {name: open_dataset(name) for name in _names(options.data)}
     candidates = [_candidate(name, options) for name in _models(options)]
-    guesses = [] if options.alone else evaluation.guesses() + _training_mean(options)
+    guesses = [] if options.alone else evaluation.guesses() + _training_mean(options, variants)
     results = []
     for name, data in sets.items():
         own = [] if options.alone else _own_mean(name, data, options)
@@ -179,7 +180,7 @@ def _factors(
 
     if options.factor is not None:
         return {candidate.name: options.factor for candidate in candidates}
-    asking = [variant for variant in variants if variant.side_by_side]
+    asking = [variant for variant in variants if "factor" in variant.side_by_side]
     return evaluation.fitted_factors(candidates, data, indices, asking[0]) if asking else {}
 
 
@@ -267,7 +268,7 @@ def _candidate(name: str, options: Evaluate) -> "Candidate":
     return evaluation.candidate(name, options.device, flip_averaged if options.flip_average else plain)
 
 
-def _training_mean(options: Evaluate) -> "list[Candidate]":
+def _training_mean(options: Evaluate, variants: "Sequence[Protocol]") -> "list[Candidate]":
     if options.training_mean is None:
         return []
     from cyclopean import evaluation
@@ -278,7 +279,8 @@ def _training_mean(options: Evaluate) -> "list[Candidate]":
     mean = evaluation.load_mean(given) if stored else evaluation.mean_inverse_depth(open_dataset(given))
     if options.save_mean:
         evaluation.save_mean(options.save_mean, mean)
-    return [evaluation.training_mean(mean)]
+    sphere = any(variant.weights == "sphere" for variant in variants)
+    return [evaluation.training_mean(mean), *([evaluation.latitude_mean(mean)] if sphere else [])]
 
 
 def _names(text: str) -> list[str]:

@@ -25,6 +25,7 @@ from cyclopean.evaluation.tables import text as text
 from cyclopean.evaluation.trivial import Candidate as Candidate
 from cyclopean.evaluation.trivial import Truths as Truths
 from cyclopean.evaluation.trivial import guesses as guesses
+from cyclopean.evaluation.trivial import latitude_mean as latitude_mean
 from cyclopean.evaluation.trivial import leave_one_out as leave_one_out
 from cyclopean.evaluation.trivial import load_mean as load_mean
 from cyclopean.evaluation.trivial import mean_inverse_depth as mean_inverse_depth

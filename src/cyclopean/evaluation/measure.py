@@ -13,6 +13,7 @@ from cyclopean.errors import InputError
 from cyclopean.evaluation.protocols import CROPS, FITTING, Alignment, Protocol
 from cyclopean.evaluation.rig import rig_of
 from cyclopean.evaluation.trivial import Candidate
+from cyclopean.geometry import Equirectangular
 from cyclopean.metrics import (
     Crop,
     DecimalErrors,
@@ -26,6 +27,8 @@ from cyclopean.metrics import (
     depth_errors,
     median_scale,
     near_boundaries,
+    solid_angle,
+    sphere_errors,
     to_depth,
 )
 from cyclopean.sample import Sample
@@ -53,7 +56,10 @@ class Band:
 
 @dataclass(frozen=True)
 class Measured:
-    """One candidate on one image under one alignment; `pixels` counted."""
+    """One candidate on one image under one alignment; `pixels` counted.
+
+    `weight`: what the image weighs where all are pooled: its pixels, or the sum of their solid angles.
+    """
 
     candidate: str
     alignment: Alignment
@@ -61,6 +67,7 @@ class Measured:
     figures: dict[str, float]
     pixels: int = 0
     bands: tuple[Band, ...] = ()
+    weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,22 @@ class Scene:
         inside = torch.full_like(truth, torch.nan)
         inside[crop] = truth[crop].clamp(self.protocol.nearest, self.far)
         return inside, near_boundaries(inside).flatten()[self.index].double()
+
+    @cached_property
+    def weight(self) -> float:
+        """How many pixels count; of panoramas judged as such, the sum of their solid angles (1: of one at the equator).
+
+        Raises `InputError` if a protocol of panoramas meets another picture.
+        """
+        if self.protocol.weights == "pixels":
+            return float(len(self.index))
+        if not isinstance(self.sample.target.camera, Equirectangular):
+            raise InputError(
+                f"{self.sample.name[0]} is no panorama, and the protocol {self.protocol.name} weighs pixels by their "
+                "solid angle; take another protocol, such as open-1."
+            )
+        height, width = self.sample.depth.shape[-2:]
+        return float(solid_angle(height)[self.index // width].sum())
 
     @cached_property
     def bands(self) -> Int[Tensor, " n"]:
@@ -166,14 +189,16 @@ def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None
         disparity = 1 / depth if alignment == "affine" else inverse / times
         figures = _figures(clipped, scene) | _stereo(disparity, clipped, scene) | _edges(align, plane, scene) | known
         bands = () if candidate.trivial else _bands(clipped, scene)
-        measured.append(Measured(candidate.name, alignment, name, figures, len(inverse), bands))
+        measured.append(Measured(candidate.name, alignment, name, figures, len(inverse), bands, scene.weight))
     return measured
 
 
 def alignments(candidate: Candidate, protocol: Protocol, factor: float | None) -> tuple[Alignment, ...]:
     """Under which alignments a candidate is judged."""
     fitting = FITTING[candidate.ambiguity]
-    asked = fitting if candidate.trivial else (protocol.side_by_side or fitting)
+    asked = protocol.side_by_side or fitting
+    if candidate.trivial:
+        asked = tuple(a for a in asked if a in fitting)
     return tuple(a for a in asked if a != "factor" or factor is not None)
 
 
@@ -217,10 +242,23 @@ def _clipped(depth: Pixels, scene: Scene) -> Pixels:
 
 
 def _figures(clipped: Pixels, scene: Scene) -> dict[str, float]:
+    if scene.protocol.weights == "sphere":
+        return _sphere_figures(clipped, scene)
     figures = vars(depth_errors(clipped, scene.truth))
     if DECIMAL & set(scene.protocol.shown):
         figures = figures | vars(decimal_errors(clipped, scene.truth))
     return {key: float(value) for key, value in figures.items()}
+
+
+def _sphere_figures(clipped: Pixels, scene: Scene) -> dict[str, float]:
+    """Figures over the sphere; without the deltas where no point of the spiral has truth."""
+    height, width = scene.sample.depth.shape[-2:]
+    ours, truth = (torch.ones(height * width, dtype=clipped.dtype) for _ in range(2))
+    ours[scene.index], truth[scene.index] = clipped, scene.truth
+    counts = torch.zeros(height * width, dtype=torch.bool)
+    counts[scene.index] = True
+    found = vars(sphere_errors(*(plane.view(height, width) for plane in (ours, truth, counts))))
+    return {key: float(value) for key, value in found.items() if not value.isnan()}
 
 
 def _stereo(inverse: Pixels, clipped: Pixels, scene: Scene) -> dict[str, float]:

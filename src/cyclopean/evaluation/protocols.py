@@ -1,7 +1,8 @@
 """Named, frozen ways to judge depth. A number means something only beside the name of its protocol.
 
 None of these values may change once released: a better rule gets a new name. Sources: Eigen et al. 2014, Garg et al.
-2016, Monodepth (CVPR 2017, sec. 4), Monodepth2 (ICCV 2019, sec. 4) and what their released evaluations do.
+2016, Monodepth (CVPR 2017, sec. 4), Monodepth2 (ICCV 2019, sec. 4), Zioulis et al. 2019 (panoramas), and what their
+released evaluations do.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ CROPS: dict[str, Callable[[tuple[int, int]], Crop]] = {
 }
 EIGEN = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
 EDGES = ("edge_rel", "edge_f1")
+RELEASED = ("abs_rel_released", "sq_rel_released", "rmse_released", "rmse_log_released")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Protocol:
     Predictions are resized bilinearly to the truth, pixel centres at half integers, as what `resized` says, aligned,
     then clipped to [nearest, far]. `disparity`: of the clipped depth, or as predicted (Monodepth's D1-all).
     `side_by_side`: alignments shown for every model whatever it leaves open; empty: those that make sense for it.
-    `bands`: edges of the distance bands, by true depth. `shown`: the figures of the table.
+    `bands`: edges of the distance bands, by true depth. `shown`: the figures of the table. `weights` "sphere": of
+    panoramas only, pixels weigh by their solid angle, deltas are those of points spread over the sphere.
     """
 
     name: str = "open-1"
@@ -55,11 +58,14 @@ class Protocol:
     side_by_side: tuple[Alignment, ...] = ()
     bands: tuple[float, ...] = ()
     shown: tuple[str, ...] = (*EIGEN, "d1")
+    weights: Literal["pixels", "sphere"] = "pixels"
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change whenever any rule does."""
-        rules = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(rules.encode()).hexdigest()[:12]
+        rules = asdict(self)
+        if self.weights == "pixels":  # a rule younger than released hashes: they stay
+            del rules["weights"]
+        return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _eigen(far: float) -> Protocol:
@@ -103,6 +109,12 @@ WORLDS = Protocol(
     "worlds", side_by_side=ALIGNMENTS, bands=(0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0), shown=(*EIGEN, "d1", *EDGES)
 )
 
+
+def _spherical(far: float) -> Protocol:
+    """Zioulis et al. 2019, sec. 4, whose cap is 20 m; 10 m is that of most papers on panoramas since (Pano3D's too)."""
+    return Protocol("spherical", 0.0, far, side_by_side=("none", "median"), shown=(*EIGEN, *RELEASED), weights="sphere")
+
+
 # name -> its variants (caps), each judged on the same predictions
 PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "open-1": (Protocol(),),
@@ -114,6 +126,7 @@ PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "middlebury": (MIDDLEBURY,),
     "nyu": (NYU,),
     "worlds": (WORLDS,),
+    "spherical": (_spherical(20.0), _spherical(10.0)),
 }
 
 

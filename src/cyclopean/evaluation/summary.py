@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cyclopean.evaluation.measure import Band, Measured
-from cyclopean.evaluation.protocols import ALIGNMENTS, EDGES, Alignment
+from cyclopean.evaluation.protocols import ALIGNMENTS, EDGES, RELEASED, Alignment
 from cyclopean.evaluation.trivial import Candidate, family_of
 
 DRAWS = 1000
@@ -147,11 +147,19 @@ def _having_edges(table: Table) -> int:
 
 
 def _pooled(table: Table, images: Sequence[Measured]) -> dict[str, float]:
-    """Figures over all counted pixels at once: exact, since a mean and its number of pixels give the sum."""
-    pixels = np.array([m.pixels for m in images], dtype=float)
+    """Figures over all counted pixels at once: exact, since a mean and its number of pixels give the sum.
+
+    Of panoramas by solid angle, and their deltas approximately: points of the spiral are about as many as the angle is
+    large. The released forms are no means: left out.
+    """
+    pixels = np.array([m.weight for m in images], dtype=float)
     found = {}
     for key, values in table.items():
-        if key in (*EDGES, "scale", "d1", "bad2", "epe") or not pixels.sum() or not np.isfinite(values).all():
+        if (
+            key in (*EDGES, *RELEASED, "scale", "d1", "bad2", "epe")
+            or not pixels.sum()
+            or not np.isfinite(values).all()
+        ):
             continue
         power = 2 if key in SQUARED else 1
         found[key] = float(((pixels * values**power).sum() / pixels.sum()) ** (1 / power))

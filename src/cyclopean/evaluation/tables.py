@@ -24,6 +24,8 @@ TITLES = {
     "abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSElog", "log10": "log10",
     "rmse_log10": "RMSElog10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3", "d1": "D1 %", "bad2": "bad2 %",
     "epe": "EPE px", "edge_rel": "edge AbsRel", "edge_f1": "edge F1", "mae": "MAE",
+    "abs_rel_released": "AbsRel as released", "sq_rel_released": "SqRel a. r.", "rmse_released": "RMSE a. r.",
+    "rmse_log_released": "RMSElog a. r.",
 }  # fmt: skip
 PERCENT = ("d1", "bad2")
 TO_ALIGN = {
@@ -107,7 +109,12 @@ def notes(result: Result) -> list[str]:
         )
     if not result.protocol.side_by_side:
         return found
-    found.append("Alignments: " + "; ".join(TO_ALIGN.values()) + ".")
+    found.append("Alignments: " + "; ".join(TO_ALIGN[a] for a in result.protocol.side_by_side) + ".")
+    if result.protocol.weights == "sphere":
+        found.append(
+            "Pixels weigh by their solid angle, δ are those of points spread over the sphere. As released (a. r.): "
+            "the weighted sums divided by the number of pixels, as the spherical paper's tables."
+        )
     if result.factors:
         how = "the median of the images' scales" if result.fitted else "given"
         found.append(f"Factors ({how}): " + ", ".join(f"{k} {v:.4g}" for k, v in result.factors.items()) + ".")

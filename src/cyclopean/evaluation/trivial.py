@@ -69,6 +69,12 @@ def training_mean(mean: Map) -> Candidate:
     return Candidate("training mean", "metric", lambda _: mean, trivial=True)
 
 
+def latitude_mean(mean: Map) -> Candidate:
+    """The mean inverse depth of each row of a training set: what a panorama shows whichever way it is turned."""
+    rows = mean.mean(-1, keepdim=True).expand_as(mean)
+    return Candidate("latitude mean", "metric", lambda _: rows, trivial=True)
+
+
 def leave_one_out(data: Truths, indices: Iterable[int]) -> Candidate | None:
     """For each item, the mean inverse depth of the others of `indices` in its family (the name before '/'), in 1/m.
 

@@ -1,0 +1,81 @@
+"""The protocol of panoramas: whole tables, its two caps, its trivial rows."""
+
+import numpy as np
+import pytest
+import torch
+from evaluation_parts import Items, item
+
+from cyclopean import evaluation
+from cyclopean.errors import InputError
+from cyclopean.evaluation import Candidate, judge, latitude_mean, named_protocol
+from cyclopean.geometry import Equirectangular
+from cyclopean.metrics import sphere_errors
+from cyclopean.sample import Sample, view
+
+SIZE = (32, 64)
+WIDE, NARROW = named_protocol("spherical")
+
+
+def panorama(seed: int, name: str = "a") -> Sample:
+    """A panorama with depth from 1 to 25 m, some of it unknown."""
+    rng = torch.Generator().manual_seed(seed)
+    depth = 1 + 24 * torch.rand(1, 1, *SIZE, generator=rng) ** 2
+    depth[torch.rand(1, 1, *SIZE, generator=rng) < 0.1] = torch.nan
+    return Sample(view(torch.rand(1, 3, *SIZE, generator=rng), Equirectangular()), (), depth, name=(name,))
+
+
+def wrong(times: float) -> Candidate:
+    """The truth, wrong by noise and by a factor."""
+
+    def predict(sample: Sample) -> torch.Tensor:
+        noise = torch.randn(sample.depth.shape, generator=torch.Generator().manual_seed(7))
+        return 1 / (sample.depth.nan_to_num(5.0) * (0.2 * noise).exp() * times)
+
+    return Candidate(f"wrong {times}", "metric", predict)
+
+
+@pytest.mark.parametrize("protocol", [WIDE, NARROW], ids=lambda p: f"{p.far:g} m")
+def test_figures_are_those_of_the_sphere(protocol):
+    sample = panorama(0)
+    counts = (sample.depth < protocol.far)[0, 0]
+    depth = 1 / wrong(1.2).predict(sample)[0, 0].double().clamp(min=1 / protocol.far)
+    expected = sphere_errors(depth, sample.depth[0, 0].double(), counts)
+    measured = judge(wrong(1.2), sample, 80.0, protocol)
+    assert [m.alignment for m in measured] == ["none", "median"]
+    for key in protocol.shown:
+        assert measured[0].figures[key] == pytest.approx(float(getattr(expected, key)), rel=1e-5)
+    assert measured[1].figures["abs_rel"] < measured[0].figures["abs_rel"]
+    assert measured[0].pixels == int(counts.sum()) > measured[0].weight > 0.5 * int(counts.sum())
+
+
+def test_a_picture_that_is_no_panorama_is_refused():
+    with pytest.raises(InputError, match="is no panorama"):
+        judge(wrong(1.0), item(np.full(SIZE, 3.0)), 80.0, WIDE)
+
+
+def test_tables_and_pooled_figures():
+    """Pooled: by the solid angle of what is known, so that it is that of both panoramas set side by side."""
+    data = Items(panorama(0, "a"), panorama(1, "b"), far=20.0)
+    data.samples[1].depth[..., :, 20:] = torch.nan
+    rows = [*evaluation.guesses(), wrong(1.2)]
+    measured, counts = evaluation.evaluate(rows, data, range(2), WIDE)
+    summary = evaluation.summarise(measured, rows)
+    row = next(r for r in summary if r.candidate == "wrong 1.2" and r.alignment == "none")
+    own = [m for m in measured if m.candidate == "wrong 1.2" and m.alignment == "none"]
+    pooled = sum(m.weight * m.figures["abs_rel"] for m in own) / sum(m.weight for m in own)
+    assert row.pooled["abs_rel"] == pytest.approx(pooled)
+    assert "abs_rel_released" not in row.pooled
+    result = evaluation.Result("two", WIDE, (20.0,), tuple(summary), tuple(measured), counts, 0)
+    text = evaluation.text(result)
+    assert "AbsRel as released" in text
+    assert "solid angle" in text
+    assert "affine" not in text
+
+
+def test_the_mean_of_latitudes_does_not_turn():
+    mean = torch.rand(1, 1, 4, 8)
+    guess = latitude_mean(mean)
+    rho = guess.predict(panorama(0))
+    assert guess.trivial
+    torch.testing.assert_close(rho, latitude_mean(mean.roll(3, -1)).predict(panorama(0)))
+    torch.testing.assert_close(rho.mean(-1), mean.mean(-1))
