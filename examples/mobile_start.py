@@ -6,7 +6,7 @@
     python examples/mobile_start.py package/objectron_solution_packed_assets.data START
     cyclopean train supervised --network mobile --init START ...
 
-(`--method monodepth` for `cyclopean train monodepth`.)
+(`--method monodepth` for `cyclopean train monodepth`, `--method coordnet` for `cyclopean train panorama`.)
 
 The detector in that package finds things in photographs (23 classes of Open Images V4, pictures under CC BY); it has
 seen no depth. Its normalisation is folded into its convolutions, and `Mobile` has just those layers, in that order.
@@ -23,10 +23,15 @@ import torch
 from torch import Tensor, nn
 
 from cyclopean import checkpoint
+from cyclopean.methods.coordnet import Coordnet
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.methods.supervised import Supervised
 
-METHODS = {"supervised": Supervised, "monodepth": Monodepth}
+METHODS = {
+    "supervised": lambda: Supervised("mobile", 1.0),
+    "monodepth": lambda: Monodepth("mobile", 1.0),
+    "coordnet": lambda: Coordnet("TC", circular=True, network="mobile"),
+}
 MARK = b"TFL3"  # stands 4 bytes after the start of a TensorFlow Lite model
 
 
@@ -38,9 +43,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the decoder")
     given = parser.parse_args()
     torch.manual_seed(given.seed)
-    method = METHODS[given.method]("mobile", 1.0)
+    method = METHODS[given.method]()
     content = given.detector.read_bytes()
-    fill(method.network.encoder, content[content.index(MARK) - 4 :])
+    encoder = method.network.dense.encoder if given.method == "coordnet" else method.network.encoder
+    fill(encoder, content[content.index(MARK) - 4 :])
     checkpoint.save(given.out, method, {"start": "MobileNetV2 of an Open Images V4 detector, Apache-2.0"})
     print(f"wrote {given.out}")
 
@@ -52,7 +58,8 @@ def fill(encoder: nn.Module, content: bytes) -> None:
         if isinstance(layer, nn.Conv2d):
             weight, bias = next(theirs)
             with torch.no_grad():
-                layer.weight.copy_(weight if layer.groups == 1 else weight.transpose(0, 1))
+                layer.weight.zero_()  # of channels that the detector does not have: a panorama's rows
+                layer.weight[:, : len(weight[0])] = weight if layer.groups == 1 else weight.transpose(0, 1)
                 layer.bias.copy_(bias)
 
 

@@ -1,18 +1,19 @@
 """CoordNet: depth of panoramas from 360° rigs, by spherical view synthesis (Zioulis et al. 2019)."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Landing, around, attention, pixel_grid, reproject, reproject_first_order
 from cyclopean.losses import ALPHA, berhu_beyond, dissimilarity, ssim
 from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet as Network
+from cyclopean.networks.panoramic import Panoramic
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull, splat
 
@@ -27,6 +28,7 @@ Image = Float[Tensor, "b 3 h w"]
 Scalar = Float[Tensor, ""]
 Rebuilt = tuple[Image, Image, Map, Weight]  # made, true, where to compare (0 or 1), attention
 
+NETWORKS: dict[str, Callable[[bool, bool], nn.Module]] = {"coordnet": Network, "mobile": Panoramic}
 LANDINGS: dict[str, Callable[..., Landing]] = {"exact": reproject, "first-order": reproject_first_order}
 
 
@@ -38,14 +40,14 @@ class Coordnet(Method):
     than the rig needs. `sharpness` per metre of the soft z-buffer, whose weights are exp(-sharpness * depth): 2 / 20 as
     released, the paper prints 1 / 20. `warp` pull is inverse warping, with which the paper's LR did not converge.
     `landing` first-order is the paper's displacement; exact holds for near things too. `coordinates`, `attention`:
-    without them, the paper's ablations.
+    without them, the paper's ablations. `network`: the paper's, or `mobile`, which may start from a detector of things.
 
     Nothing of the self-supervised rigs reads true depth: the release masks with it and computes the splat's own mask in
     vain, so that holes would be compared as black. The mask here is what the splat covered.
     """
 
     name: ClassVar[str] = "coordnet"
-    input_multiple = Network.multiple
+    projection: ClassVar[Literal["pinhole", "equirectangular"]] = "equirectangular"
 
     def __init__(  # noqa: PLR0917
         self,
@@ -57,18 +59,20 @@ class Coordnet(Method):
         warp: str = "splat",
         landing: str = "exact",
         sharpness: float = 0.1,
+        network: str = "coordnet",
     ) -> None:
         super().__init__()
         shares = {"UD": (1.0, 0.0), "LR": (0.0, 1.0), "TC": (ratio, 1 - ratio), "SV": (0.0, 0.0)}
-        if rig not in shares or warp not in WARPS or landing not in LANDINGS:
+        if rig not in shares or warp not in WARPS or landing not in LANDINGS or network not in NETWORKS:
             raise InputError(
-                f"coordnet was given rig {rig}, warp {warp} and landing {landing}; it takes {', '.join(shares)}; "
-                f"{' or '.join(WARPS)}; {' or '.join(LANDINGS)}."
+                f"coordnet was given rig {rig}, warp {warp}, landing {landing} and network {network}; it takes "
+                f"{', '.join(shares)}; {' or '.join(WARPS)}; {' or '.join(LANDINGS)}; {' or '.join(NETWORKS)}."
             )
         if not 0 < ratio < 1:
             raise InputError(f"ratio is {ratio}; it needs a share between 0 and 1. For one source take rig UD or LR.")
         self.ambiguity: Ambiguity = "metric"
-        self.network = Network(coordinates, circular)
+        self.network = NETWORKS[network](coordinates, circular)
+        self.input_multiple = self.network.multiple
         self._shares = shares[rig]
         self._attended = attention
         self._warp, self._land, self._sharpness = WARPS[warp], LANDINGS[landing], sharpness
@@ -81,6 +85,7 @@ class Coordnet(Method):
             "warp": warp,
             "landing": landing,
             "sharpness": sharpness,
+            "network": network,
         }
 
     def config(self) -> dict[str, Any]:

@@ -19,15 +19,15 @@ DECODER = (24, 48, 96, 128, 192)  # channels at those sizes
 class Mobile(nn.Module):
     """MobileNetV2 (Sandler et al., CVPR 2018) and a decoder; 3.5 million parameters with width 1.
 
-    Arguments: `width` multiplies all channel counts, `outputs` is the number of channels of each head. Sizes must be
-    multiples of 32. The encoder's normalisation is folded into its convolutions, as released detectors have it, so
-    that it can start from one (`examples/mobile_start.py`); strided convolutions pad at the right and at the
-    bottom only, as theirs do.
+    Arguments: `width` multiplies all channel counts, `outputs` is the number of channels of each head, `scales` how
+    many heads there are, finest first. Sizes must be multiples of 32. The encoder's normalisation is folded into its
+    convolutions, as released detectors have it, so that it can start from one (`examples/mobile_start.py`); strided
+    convolutions pad at the right and at the bottom only, as theirs do.
     """
 
     multiple = 32
 
-    def __init__(self, width: float = 1.0, outputs: int = 1, inputs: int = 3):
+    def __init__(self, width: float = 1.0, outputs: int = 1, inputs: int = 3, scales: int = 4):
         super().__init__()
         self.encoder = Encoder(width, inputs)
         skips = [self.encoder.channels[k] for k in KEPT]
@@ -36,7 +36,7 @@ class Mobile(nn.Module):
         self.up = nn.ModuleList(Merge(c[k + 1], skips[k], c[k]) for k in (3, 2, 1, 0))
         self.refine = nn.ModuleList(Residual(c[k]) if k > 1 else nn.Identity() for k in (3, 2, 1, 0))
         self.finest = nn.Conv2d(c[0] + inputs, c[0], 3, padding=1, padding_mode="replicate")
-        self.heads = nn.ModuleList(nn.Conv2d(n, outputs, 1) for n in (c[0], c[0], c[1], c[2]))
+        self.heads = nn.ModuleList(nn.Conv2d(n, outputs, 1) for n in (c[0], c[0], c[1], c[2])[:scales])
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -49,7 +49,7 @@ class Mobile(nn.Module):
         return self.encoder(2 * image - 1)[:2]
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """Raw head outputs at full, half, quarter and eighth size."""
+        """Raw head outputs at full, half, quarter and eighth size, as many as there are heads."""
         image = 2 * image - 1
         features = self.encoder(image)
         x, outputs = self.bottom(features[-1]), []
@@ -59,7 +59,7 @@ class Mobile(nn.Module):
         _, eighth, quarter, half = outputs
         grown = F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
         full = F.relu(self.finest(torch.cat([grown, image], 1)))
-        return [head(f) for head, f in zip(self.heads, (full, half, quarter, eighth), strict=True)]
+        return [head(f) for head, f in zip(self.heads, (full, half, quarter, eighth), strict=False)]
 
 
 class Encoder(nn.Module):

@@ -9,5 +9,6 @@ RECIPES = {
     "trinocular": ("cyclopean.recipes.trinocular:trinocular", "stereo pairs as two of three (Poggi et al. 2018)"),
     "monodepth2": ("cyclopean.recipes.monodepth2:monodepth2", "pairs and other posed views (Godard et al. 2019)"),
     "coordnet": ("cyclopean.recipes.coordnet:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
+    "panorama": ("cyclopean.recipes.panorama:panorama", "panoramas with views above and beside; the bundled model"),
     "supervised": ("cyclopean.recipes.supervised:supervised", "true depth of worlds, the directly supervised twin"),
 }
