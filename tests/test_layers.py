@@ -13,6 +13,7 @@ LAYERS = {
     "geometry": 0,
     "errors": 0,
     "deepcolour": 0,
+    "gpano": 0,
     "kernels": 0,
     "run": 1,
     "sample": 1,
@@ -27,6 +28,8 @@ LAYERS = {
     "refocus": 1,
     "worlds": 1,
     "pointcloud": 1,
+    "panorama": 1.5,
+    "surround": 1.5,
     "rebuilding": 1.5,  # above the verbs, losses and networks it is made of
     "data": 2,
     "methods": 2,
@@ -36,8 +39,9 @@ LAYERS = {
     "training": 3,
     "recipes": 4,
     "comparison": 4,
+    "clip": 4,
     "cli": 5,
-    "app": 5,
+    "app": 4.5,
     "__main__": 6,
     "__init__": 6,
 }

@@ -35,13 +35,15 @@ Picture = TypeVar("Picture", bound=Pictured)
 class Focusable(Generic[Picture]):
     """A photo and its depth behind a lens, to be focused as often as you like.
 
-    `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known.
+    `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known. `whole` is the range of
+    inverse depth that an amount goes by, None: this photo's own; frames of a clip share theirs.
     """
 
     photo: Picture
     inverse_depth: Plane
     lens: Lens
     unit: float | None = None
+    whole: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -65,7 +67,7 @@ class Focusable(Generic[Picture]):
 
     @cached_property
     def _span(self) -> float:
-        return lenses.span(self.inverse_depth)
+        return lenses.span(self.inverse_depth) if self.whole is None else self.whole
 
     @cached_property
     def _scale(self) -> float:

@@ -17,6 +17,7 @@ from cyclopean.depthmap import DepthMap
 from cyclopean.refocus.focusing import filled
 
 Plane = Float[np.ndarray, "h w"]
+Region = Float[np.ndarray, "_ _"]
 Guide = Float[np.ndarray, "h w 3"]
 
 WORK = 200_000  # pixels of the small size
@@ -32,13 +33,18 @@ def refined(depth: DepthMap, image: Float[Tensor, "1 3 h w"]) -> DepthMap:
     return dataclasses.replace(depth, inverse_depth=torch.where(depth.valid, values, torch.nan))
 
 
-def guided(plane: Plane, guide: Guide) -> Plane:
-    """`plane` as a linear function of the guide's colours in every window, clipped to its own range around."""
-    h, w = plane.shape
+def guided(plane: Region, guide: Guide) -> Plane:
+    """`plane` as a linear function of the guide's colours in every window, clipped to its own range around.
+
+    A plane of another size is brought to the guide's.
+    """
+    h, w = guide.shape[:2]
     shrink = max(1.0, math.sqrt(h * w / WORK))
     size = (max(1, round(w / shrink)), max(1, round(h / shrink)))
     reach = max(2, round(PART * math.hypot(*size)))
-    small, colours = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (plane, guide))
+    colours = cv2.resize(guide, size, interpolation=cv2.INTER_AREA)
+    growing = plane.size < size[0] * size[1]
+    small = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR if growing else cv2.INTER_AREA)
     slopes, offset = _coefficients(small, colours, reach)
     result = cv2.resize(offset, (w, h), interpolation=cv2.INTER_LINEAR)
     for channel in range(3):
