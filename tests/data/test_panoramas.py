@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -74,6 +75,139 @@ def test_a_part_of_the_sphere_is_refused(tmp_path):
         trees.write_rgb(tmp_path / name / "a.png", np.zeros((32, 60, 3), np.uint8))
     with pytest.raises(InputError, match=r"a.png has 60x32 pixels; a panorama of the full sphere is twice as wide"):
         open_dataset(f"topbottom:{tmp_path}:baseline=1")[0]
+
+
+def test_3d60_reads_centre_up_and_right_where_they_stand(tmp_path):
+    trees.threed60(tmp_path, LARGE)
+    data = open_dataset(f"3d60:{tmp_path}")
+    assert [data[n].name[0] for n in range(2)] == ["Matterport3D/0_7812e14df5e74", "Matterport3D/1_7812e14df5e74"]
+    assert data.far(0) == 20
+    assert data[0].sources[0].from_target[0, :3, 3].tolist() == pytest.approx([0, 0.26, 0])
+    assert data[0].sources[1].from_target[0, :3, 3].tolist() == pytest.approx([-0.26, 0, 0])
+    assert fits(data[0])
+    assert torch.equal(data[0].depth[0, 0], torch.from_numpy(trees.room(size=LARGE)[1]))
+    assert data[1].depth[0, 0, 0].isnan().tolist() == [True] * 3 + [False] * 253
+    right = open_dataset(f"3d60:{tmp_path}:sources=right")[0]
+    assert len(right.sources) == 1
+    assert fits(right)
+
+
+@pytest.mark.parametrize(
+    "top", [".\\Matterport3D\\", "D:\\Data\\3D60\\Matterport3D\\", "/Matterport3D/", "Matterport3D/", "/Matteport3D/"]
+)
+def test_3d60_understands_the_paths_of_its_lists(top, tmp_path):
+    """As in the lists of 2018 (one folder misspelt), 2019 and version 1, for a data set anywhere."""
+    folder = "." if top == "/Matteport3D/" else "Matterport3D"
+    trees.threed60(tmp_path / "set", folder=folder)
+    split = tmp_path / "test.txt"
+    split.write_text("".join(trees.threed60_line(n, top) + "\n" for n in (1, 0, 7)))
+    data = open_dataset(f"3d60:{tmp_path / 'set'}:split={split}")
+    assert [Path(data[n].name[0]).name for n in (0, 1)] == ["1_7812e14df5e74", "0_7812e14df5e74"]
+    with pytest.raises(InputError, match="7_7812e14df5e74_color_0_Left_Down"):
+        data[2]
+    split.write_text("Matterport3D/0_7812e14df5e74_color_0_Up_0.0.png\n")
+    with pytest.raises(InputError, match="names no centre"):
+        open_dataset(f"3d60:{tmp_path / 'set'}:split={split}")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "pfm"])
+def test_3d60_reads_depth_that_was_converted(suffix, tmp_path):
+    from trees import pfm
+
+    trees.threed60(tmp_path)
+    exr = tmp_path / "Matterport3D" / "0_7812e14df5e74_depth_0_Left_Down_0.0.exr"
+    exr.unlink()
+    path, plane = exr.with_suffix(f".{suffix}"), trees.room()[1]
+    {"npy": np.save, "npz": lambda p, a: np.savez(p, depth=a), "pfm": pfm}[suffix](path, plane)
+    assert np.array_equal(open_dataset(f"3d60:{tmp_path}")[0].depth[0, 0].numpy(), plane)
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"), [("matterport3d", 1 / 4000), ("stanford2d3d", 1 / 512), ("structured3d", 1 / 1000), ("pano3d", 0)]
+)
+def test_each_release_has_a_unit_of_its_own(kind, step, tmp_path):
+    make, options = trees.TREES[kind]
+    sample = open_dataset(f"{kind}:{make(tmp_path)}{options}")[0]
+    truth = torch.from_numpy(trees.room()[1])
+    unknown = sample.depth[0, 0].isnan()
+    assert int(unknown.sum()) == 1
+    assert bool(unknown[3, 4] if kind == "pano3d" else unknown[0, 0])
+    assert float((sample.depth[0, 0] - truth)[~unknown].abs().max()) <= 0.51 * step
+    assert not sample.sources
+
+
+def test_only_the_black_caps_of_stanford2d3d_are_not_valid(tmp_path):
+    for between, rgb in (("pano/", "rgb"), ("", "rgb_")):
+        root = trees.stanford2d3d(tmp_path / rgb, between, rgb)
+        valid = open_dataset(f"stanford2d3d:{root}")[0].target.valid[0, 0]
+        assert valid[4:-3].all()
+        assert not valid[:4].any()
+        assert not valid[-3:].any()
+
+
+def test_only_true_black_of_pano3d_is_not_valid(tmp_path):
+    valid = open_dataset(f"pano3d:{trees.pano3d(tmp_path)}")[0].target.valid[0, 0]
+    assert not valid[3, 4]
+    assert int((~valid).sum()) == 1
+
+
+def test_structured3d_has_rooms_with_and_without_furniture_in_three_lights(tmp_path):
+    trees.structured3d(tmp_path)
+    full, empty, cold = (
+        open_dataset(f"structured3d:{tmp_path}{options}")[0]
+        for options in ("", ":furniture=empty", ":furniture=empty:light=cold")
+    )
+    for sample, seed in ((full, 0), (empty, 1), (cold, 3)):
+        rgb = (sample.target.image[0].permute(1, 2, 0) * 255).round().byte().numpy()
+        assert np.array_equal(rgb, trees.room(seed=seed)[0])
+    with pytest.raises(InputError, match="did you mean 'simple'"):
+        open_dataset(f"structured3d:{tmp_path}:furniture=simpel")
+
+
+@pytest.mark.parametrize("kind", ["matterport3d", "stanford2d3d", "structured3d"])
+def test_lists_of_picture_and_depth_say_what_and_in_which_order(kind, tmp_path):
+    whole = open_dataset(f"{kind}:{trees.TREES[kind][0](tmp_path / 'set')}")
+    files = whole.files(0)
+    words = [path.relative_to(tmp_path / "set").as_posix() for path in (*files.pictures, *files.others)]
+    split = tmp_path / "list.txt"
+    split.write_text(f"a/b.png c/d.png\n{' '.join(words)}\n")
+    data = open_dataset(f"{kind}:{tmp_path / 'set'}:split={split}")
+    assert len(data) == 2
+    assert torch.equal(data[1].target.image, whole[0].target.image)
+    assert data[1].name == whole[0].name
+    with pytest.raises(InputError, match=r"a/b\.png"):
+        data[0]
+    split.write_text("only/one.png\n")
+    with pytest.raises(InputError, match=r"list.txt, line 1 is 'only/one.png'; it needs two paths"):
+        open_dataset(f"{kind}:{tmp_path / 'set'}:split={split}")
+
+
+def test_masks_of_plain_panoramas_say_what_is_valid(tmp_path):
+    root, mask = trees.panoramas(tmp_path / "set"), np.full(trees.SIZE, 255, np.uint8)
+    mask[:5] = 0
+    cv2.imwrite(str(tmp_path / "set" / "masks.png"), mask)
+    (root / "masks" / "kitchen").mkdir(parents=True)
+    (root / "masks.png").rename(root / "masks" / "kitchen" / "a.png")
+    data = open_dataset(f"panoramas:{root}:masks={root / 'masks'}")
+    assert [data[n].name[0] for n in range(len(data))] == ["b", "kitchen/a"]
+    assert data[0].target.valid.all()
+    assert not data[1].target.valid[..., :5, :].any()
+    assert data[1].target.valid[..., 5:, :].all()
+    assert data[1].depth.isnan().all()
+
+
+def test_rendered_worlds_of_the_sphere_rig_are_read_as_panoramas(tmp_path):
+    from cyclopean.worlds.folder import Order, write
+
+    for _ in write(Order(("room",), "sphere", 4, 1, LARGE), tmp_path):
+        pass
+    sample = open_dataset(f"folder:{tmp_path}")[0]
+    assert isinstance(sample.target.camera, Equirectangular)
+    assert [source.from_target[0, :3, 3].round(decimals=4).tolist() for source in sample.sources] == [
+        pytest.approx([0, 0.26, 0], abs=1e-4),
+        pytest.approx([-0.26, 0, 0], abs=1e-4),
+    ]
+    assert fits(sample)
 
 
 @pytest.mark.skipif(not (REAL / "traced").is_dir(), reason="the traced scenes are not here")

@@ -11,8 +11,9 @@ from cyclopean.errors import InputError, unknown_name
 if TYPE_CHECKING:
     from cyclopean.data.items import Items
 
-# name -> "module:class"; the class takes the path of the data set (motorcycle: nothing), then its options as keywords
+# name -> "module:maker"; it takes the path of the data set (motorcycle: nothing), then its options as keywords
 DATASETS = {
+    "3d60": "cyclopean.data.threed60:ThreeD60Dataset",
     "camvid": "cyclopean.data.pictures:PicturesDataset",
     "cityscapes": "cyclopean.data.cityscapes:CityscapesDataset",
     "eth3d": "cyclopean.data.eth3d:Eth3dDataset",
@@ -24,12 +25,17 @@ DATASETS = {
     "kitti_raw": "cyclopean.data.kitti_raw:KittiRawDataset",
     "kitti_selection": "cyclopean.data.kitti_improved:KittiSelectionDataset",
     "make3d": "cyclopean.data.make3d:Make3dDataset",
+    "matterport3d": "cyclopean.data.panoramas_with_depth:matterport3d",
     "middlebury": "cyclopean.data.middlebury:MiddleburyDataset",
     "motorcycle": "cyclopean.data.motorcycle:MotorcycleDataset",
     "nyu": "cyclopean.data.nyu:NyuDataset",
+    "pano3d": "cyclopean.data.panoramas_with_depth:pano3d",
+    "panoramas": "cyclopean.data.panorama_pictures:PanoramaPicturesDataset",
     "pictures": "cyclopean.data.pictures:PicturesDataset",
     "seven_scenes": "cyclopean.data.seven_scenes:SevenScenesDataset",
+    "stanford2d3d": "cyclopean.data.panoramas_with_depth:stanford2d3d",
     "stereo_photos": "cyclopean.data.stereo_photos:StereoPhotosDataset",
+    "structured3d": "cyclopean.data.panoramas_with_depth:structured3d",
     "topbottom": "cyclopean.data.top_bottom:TopBottomDataset",
     "traced": "cyclopean.data.traced:TracedDataset",
     "traced360": "cyclopean.data.traced:Traced360Dataset",

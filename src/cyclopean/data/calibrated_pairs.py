@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cyclopean.data.items import Files
-from cyclopean.data.reading import choice, read_counts, read_pfm, read_text, read_views
+from cyclopean.data.reading import choice, read_counts, read_depth, read_text, read_views
 from cyclopean.data.rigs import Depth, depth_from_disparity, fitting, pinhole_px, rectified_pair, size_of, unknown_depth
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
@@ -50,7 +50,7 @@ def calibrated_files(scene: Path, truths: Path | None = None) -> Files:
 
 
 def _disparity(path: Path, size: tuple[int, int], truth: str) -> Depth:
-    disparity = fitting(read_pfm(path), size, path)
+    disparity = fitting(read_depth(path), size, path)
     if truth == "all":
         return disparity
     mask = path.with_name("mask0nocc.png")

@@ -114,11 +114,13 @@ def read_array(path: Path) -> Float[Tensor, "1 1 h w"]:
     return torch.from_numpy(array.astype(np.float32))[None, None]
 
 
-def read_pfm(path: Path) -> Float[Tensor, "1 1 h w"]:
-    """A portable float map, first row on top."""
+def read_depth(path: Path) -> Float[Tensor, "1 1 h w"]:
+    """Numbers of a .npy, .npz (key `depth`), .exr or .pfm file, as they are."""
+    if path.suffix.lower() in (".npy", ".npz"):
+        return read_array(path)
     if not path.exists():
         raise InputError(f"{path} cannot be opened (No such file or directory).")
-    plane, _ = READERS[".pfm"](path)
+    plane, _ = READERS[path.suffix.lower()](path)
     return torch.from_numpy(np.ascontiguousarray(plane))[None, None]
 
 

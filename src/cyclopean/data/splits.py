@@ -39,6 +39,18 @@ def read_paths(path: Path | str) -> list[str]:
     return [line.split()[0] for _, line in _lines(Path(path).expanduser())]
 
 
+def read_pairs(path: Path | str) -> list[tuple[str, str]]:
+    """The two paths of each line, a picture's and its depth's, relative to the data set."""
+    file = Path(path).expanduser()
+    pairs = []
+    for n, line in _lines(file):
+        words = line.split()
+        if len(words) != 2:
+            raise InputError(f"{file}, line {n} is {line!r}; it needs two paths, of the picture and of its depth.")
+        pairs.append((words[0], words[1]))
+    return pairs
+
+
 def _lines(file: Path) -> list[tuple[int, str]]:
     lines = [(n, line.strip()) for n, line in enumerate(read_text(file).splitlines(), 1) if line.strip()]
     if not lines:

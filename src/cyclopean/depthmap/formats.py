@@ -105,10 +105,13 @@ def _read_exr(path: Path) -> tuple[NDArray[Any], str | None]:
         channels = OpenEXR.File(str(path), separate_channels=True).channels()
     except (RuntimeError, ValueError, OSError) as error:
         raise _unreadable(path, error) from None
-    name = "Z" if "Z" in channels else next(iter(channels))
-    if len(channels) > 1 and name != "Z":
+    planes = {name: np.asarray(channel.pixels, np.float32) for name, channel in channels.items()}
+    name = "Z" if "Z" in planes else next(iter(planes))
+    # Renderers write depth as grey colour too: equal channels, and opacity beside them.
+    colours = [plane for other, plane in planes.items() if other != "A"]
+    if name != "Z" and not all(np.array_equal(plane, colours[0], equal_nan=True) for plane in colours):
         raise InputError(f"{path} has channels {', '.join(channels)}; a depth file has one, or one named Z.")
-    return np.asarray(channels[name].pixels, np.float32), None
+    return planes[name] if name == "Z" else colours[0], None
 
 
 def _read_pfm(path: Path) -> tuple[NDArray[Any], str | None]:
