@@ -48,7 +48,8 @@ def beside(group: str, device: str) -> list[str]:
     failures = []
     print(f"\n### {group}: {BESIDE[group]}\n")
     print("| what | plain | ours | times as fast | ours, rate | memory |\n|---|---:|---:|---:|---:|---:|")
-    for name, pair in import_module(f"benchmarks.{group}").PAIRS.items():
+    pairs = import_module(f"benchmarks.{group}").PAIRS
+    for name, pair in {name: pair for name, pair in pairs.items() if device in pair.devices}.items():
         try:
             found = peers.measure(group, name, device)
             rate = f"{pair.items / found.ours:.3g} {pair.unit}/s"

@@ -1,6 +1,7 @@
 """Ours beside the plain way, in turn in one process, so that whatever else the machine does slows both alike.
 
-What each needs of memory is measured in processes of their own, after a first call: the growth of the resident set.
+What each needs of memory is measured in processes of their own, after a first call: the growth of the resident set, or
+of what is allocated on the GPU.
 """
 
 import json
@@ -27,7 +28,9 @@ class Pair:
     unit: str
     repeat: int = 5
     memory: bool = False
-    """Whether to measure memory too (on the CPU of a Linux machine)."""
+    """Whether to measure memory too (on a GPU, or on the CPU of a Linux machine)."""
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    """Where it says something."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Beside:
 def measure(group: str, name: str, device: str) -> Beside:
     """Runs the pair in a fresh process. Raises `RuntimeError` with what it said if it fails."""
     found = _answer(group, name, device)
-    if not import_module(f"benchmarks.{group}").PAIRS[name].memory or device != "cpu" or sys.platform != "linux":
+    measurable = device == "cuda" or sys.platform == "linux"
+    if not (measurable and import_module(f"benchmarks.{group}").PAIRS[name].memory):
         return Beside(**found)
     plain, ours = (_answer(group, name, device, which)["grown"] for which in ("plain", "ours"))
     return Beside(**found, memory=(plain, ours))
@@ -64,9 +68,16 @@ def _answer(*words: str) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _grown(work: Work) -> float:
-    """MB by which the resident set grows during a call."""
+def _grown(work: Work, device: str) -> float:
+    """MB by which the resident set, or what is allocated on the GPU, grows during a call."""
     work()
+    if device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+        allocated = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - allocated) / 1e6
     Path("/proc/self/clear_refs").write_text("5")  # forget the largest size so far
     before = _status("VmRSS")
     work()
@@ -101,7 +112,7 @@ if __name__ == "__main__":
     group, name, device, *which = sys.argv[1:]
     pair: Pair = import_module(f"benchmarks.{group}").PAIRS[name]
     if which:
-        print(json.dumps({"grown": _grown(getattr(pair, which[0])(device))}))
+        print(json.dumps({"grown": _grown(getattr(pair, which[0])(device), device)}))
     else:
         found = asdict(here(pair, device))
         print(json.dumps({key: value for key, value in found.items() if value is not None}))

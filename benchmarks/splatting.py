@@ -1,4 +1,4 @@
-"""Splatting panoramas: scatter-adds over channels and corners in torch beside the fused loops."""
+"""Splatting panoramas: scatter-adds over channels and corners in torch beside the fused loops (numba, Triton)."""
 
 from typing import Any
 
@@ -31,9 +31,10 @@ def _splat(verb: str, threads: int) -> Any:
     return prepare
 
 
-def _pair(threads: int) -> Pair:
-    return Pair(_splat("splat_plain", threads), _splat("splat", threads), BATCH, "images", repeat=15, memory=True)
+def _pair(threads: int, device: str) -> Pair:
+    plain, ours = _splat("splat_plain", threads), _splat("splat", threads)
+    return Pair(plain, ours, BATCH, "images", repeat=15, memory=True, devices=(device,))
 
 
 NAME = f"{BATCH}x{SIZE[0]}x{SIZE[1]}, three colours and a weight"
-PAIRS = {f"{NAME}, {n} thread{'s' * (n > 1)}": _pair(n) for n in (2, 1)}
+PAIRS = {f"{NAME}, {n} thread{'s' * (n > 1)}": _pair(n, "cpu") for n in (2, 1)} | {NAME: _pair(1, "cuda")}

@@ -79,13 +79,13 @@ def splat(
     """Depth-image-based rendering: push(weight * image) / push(weight), and the coverage push(weight).
 
     Where coverage is 0 nothing landed: the image is 0 there and a loss must mask it. The spherical paper, sec. 3.2.
-    On a CPU with numba installed it runs in fused loops, several times faster; `splat_plain` is the same in torch.
+    On a CPU with numba, and on a GPU with Triton, it runs in fused loops; `splat_plain` is the same in torch. On a GPU
+    the last bits change from run to run, except under `torch.use_deterministic_algorithms(True)`.
     """
     if border == "sphere":
         even(image.shape[-1])
-    if kernels.fits(image, uv, weight):
-        return kernels.Splat.apply(image, uv, weight, border)
-    return splat_plain(image, uv, weight, border)
+    fused = kernels.fused_splat(image, uv, weight)
+    return splat_plain(image, uv, weight, border) if fused is None else fused.apply(image, uv, weight, border)
 
 
 def splat_plain(
