@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cyclopean.comparison import BUDGETS, ROWS, Comparison, write_report
-from cyclopean.comparison.rows import far
-from cyclopean.comparison.running import Sized, figures, rig
+from cyclopean.comparison import Comparison, write_report
+from cyclopean.comparison.running import Sized
+from cyclopean.comparison.stereo import BUDGETS, ROWS, STEREO, far, figures, rig
 from cyclopean.data.folder import FolderDataset
 from cyclopean.geometry import Pinhole
 from cyclopean.methods.monodepth import Monodepth
-from cyclopean.sample import view
+from cyclopean.sample import Sample, view
 
 CAMERA = Pinhole(torch.tensor([[0.7, 0.7]]), torch.tensor([[0.5, 0.5]]))
 
@@ -21,7 +21,7 @@ CAMERA = Pinhole(torch.tensor([[0.7, 0.7]]), torch.tensor([[0.5, 0.5]]))
 def data(tmp_path_factory):
     """Streets of the smallest budget, rendered once."""
     out = tmp_path_factory.mktemp("comparison")
-    list(Comparison(out, BUDGETS["tiny"], ("lr",), workers=1).data())
+    list(Comparison(STEREO, out, BUDGETS["tiny"], ("lr",), workers=1).data())
     return out
 
 
@@ -35,7 +35,7 @@ def test_all_pairs_have_one_rig(data):
 @pytest.mark.parametrize("name", ROWS)
 def test_every_row_trains_and_is_judged(name, data):
     held_out = FolderDataset(data / "data" / "held-out")
-    c = Comparison(data, BUDGETS["tiny"], (name,), real={"again": held_out}, accelerator="cpu")
+    c = Comparison(STEREO, data, BUDGETS["tiny"], (name,), real={"again": held_out}, accelerator="cpu")
     result = c.do(name, 0)
     assert result["figures"]["abs_rel"] > 0
     assert result["real"]["again"]["abs_rel_median"] > 0
@@ -44,10 +44,10 @@ def test_every_row_trains_and_is_judged(name, data):
 
 
 def test_report(data):
-    c = Comparison(data, BUDGETS["tiny"], ("lr", "lr-pp"), accelerator="cpu")
+    c = Comparison(STEREO, data, BUDGETS["tiny"], ("lr", "lr-pp"), accelerator="cpu")
     for name, seed in c.todo():
         c.do(name, seed)
-    page, course, pictures = write_report(c, "cyclopean bench stereo OUT --budget tiny", "a machine")
+    page, _, course, pictures = write_report(c, "cyclopean bench stereo OUT --budget tiny", "a machine")
     text = page.read_text()
     assert "Monodepth (LR) + pp" in text
     assert f"{c.results()[0]['figures']['abs_rel']:.3f}" in text
@@ -55,10 +55,14 @@ def test_report(data):
     assert pictures.stat().st_size > 1000
 
 
+def scene(depth: torch.Tensor) -> Sample:
+    return Sample(view(torch.zeros(1, 3, *depth.shape[-2:]), CAMERA), (), depth)
+
+
 def test_truth_is_judged_perfect_and_a_wrong_scale_is_not():
     depth = torch.rand(1, 1, 16, 24) * 20 + 1
     depth[..., :4, :] = torch.inf
-    right, wrong = figures(1 / depth, depth), figures(2 / depth, depth)
+    right, wrong = figures(1 / depth, scene(depth)), figures(2 / depth, scene(depth))
     assert right["abs_rel"] < 1e-6
     assert right["contours"] == pytest.approx(1, abs=1e-6)
     assert wrong["abs_rel"] == pytest.approx(0.5, abs=1e-6)
@@ -67,7 +71,7 @@ def test_truth_is_judged_perfect_and_a_wrong_scale_is_not():
 
 def test_what_is_infinitely_far_is_clipped():
     depth = torch.full((1, 1, 8, 8), 10.0)
-    assert figures(torch.zeros(1, 1, 8, 8), depth)["abs_rel"] == pytest.approx(7)  # 80 m for 10 m
+    assert figures(torch.zeros(1, 1, 8, 8), scene(depth))["abs_rel"] == pytest.approx(7)  # 80 m for 10 m
 
 
 def test_photographs_keep_their_shape(data):
@@ -78,7 +82,7 @@ def test_photographs_keep_their_shape(data):
 
 def test_seeds_differ_and_budgets_are_values(data):
     two = replace(BUDGETS["tiny"], seeds=2)
-    assert Comparison(data / "new", two, ("lr", "deep3d")).todo() == [
+    assert Comparison(STEREO, data / "new", two, ("lr", "deep3d")).todo() == [
         ("lr", 0),
         ("deep3d", 0),
         ("lr", 1),

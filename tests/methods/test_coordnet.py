@@ -178,7 +178,9 @@ def test_labels_are_not_read(room):
 def test_holes_are_not_compared(room):
     """Trap 6 again: a wall as near as can be covers little of the other view, and what it leaves empty is no error."""
     method = told(Coordnet("LR"), room.depth)
-    made, true, mask, _ = method._warp(method, room.depth * 0.3, room.target, room.sources[1])
+    depth, source = room.depth * 0.3, room.sources[1]
+    landing = method._landing(depth, None, room.target, source)
+    made, true, mask, _ = method._warp(method, landing, depth, room.target, source)
     hole = mask == 0
     assert 0.005 < hole.float().mean() < 0.5
     changed = torch.where(hole, torch.rand_like(true), true)

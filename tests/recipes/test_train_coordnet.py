@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cyclopean import checkpoint, cli
-from cyclopean.recipes.coordnet import FINAL, SPEED, adabound, constant
+from cyclopean.training.loop import FINAL, SPEED, adabound, constant
 from cyclopean.worlds.folder import Order, write
 
 

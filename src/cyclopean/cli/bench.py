@@ -7,6 +7,7 @@ from cyclopean.errors import InputError, unknown_name
 # name -> (module with a function `main(arguments)`, what it measures)
 BENCHES = {
     "lens": ("cyclopean.cli.bench_lens", "refocusing beside photographs through a real lens"),
+    "sphere": ("cyclopean.cli.bench_sphere", "the supervisions of panoramas, trained alike and judged alike"),
     "stereo": ("cyclopean.cli.bench_stereo", "the methods of the stereo family, trained alike and judged alike"),
 }
 

@@ -1,5 +1,6 @@
-"""A comparison for people: a table, the test error along the runs, pictures. One Markdown page and two PNG files."""
+"""A comparison for people: a table, the test error along the runs, pictures. One Markdown page, JSON, two PNG files."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,108 +9,120 @@ import numpy as np
 import torch
 
 from cyclopean import checkpoint
-from cyclopean.comparison.rows import ROWS
+from cyclopean.comparison.family import Budget, Family
 from cyclopean.comparison.running import Comparison
-from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
+from cyclopean.evaluation.layout import Table
 
-COLUMNS = {
-    "abs_rel": "AbsRel",
-    "sq_rel": "SqRel",
-    "rmse": "RMSE",
-    "rmse_log": "RMSElog",
-    "delta1": "δ1",
-    "abs_rel_edges": "AbsRel at edges",
-    "contours": "contour F1",
-    "abs_rel_median": "AbsRel, median-aligned",
-}
 SHOWN = 4  # held-out scenes in the picture
 
 Result = dict[str, Any]
 
 
 def write_report(comparison: Comparison, command: str, machine: str) -> list[Path]:
-    """Writes comparison.md, course.png and pictures.png of what is done; returns their paths."""
-    results = comparison.results()
+    """Writes comparison.md, comparison.json, course.png and pictures.png of what is done; returns their paths."""
+    results, out = comparison.results(), comparison.out
     if not results:
-        raise InputError(f"{comparison.out} holds no result yet.")
-    out = comparison.out
-    (out / "comparison.md").write_text(page(results, command, machine))
-    _course(results, out / "course.png")
-    _pictures(comparison, out / "pictures.png")
-    return [out / "comparison.md", out / "course.png", out / "pictures.png"]
-
-
-def page(results: Sequence[Result], command: str, machine: str) -> str:
-    """The table in Markdown, with what is needed to make it again."""
-    b, commits = results[0]["budget"], sorted({str(r["commit"]) for r in results})
-    real = list(results[0]["real"])
-    heads = ["row", "seeds", *COLUMNS.values(), *(f"{name}, median-aligned" for name in real), "best / last", "minutes"]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * 1 + "|---:" * (len(heads) - 1) + "|"]
-    for name in dict.fromkeys(r["row"] for r in results):
-        lines.append("| " + " | ".join(_cells([r for r in results if r["row"] == name], real)) + " |")
-    about = (
-        f"{b['scenes']} streets of {b['size'][0]}x{b['size'][1]} pixels, one rig; {b['steps']} steps of "
-        f"{b['batch_size']} pairs, the network `{b['network']}` at width {b['width']:g}, learning rate "
-        f"{b['learning_rate']:g}; {b['held_out']} held-out streets, metric depth, truth within (0.1 m, 80 m), means "
-        "over images (and standard deviation over seeds). AbsRel at edges: within 4 pixels of a depth discontinuity. "
-        "Best / last: the lowest AbsRel along the run over that at its end."
+        raise InputError(f"{out} holds no result yet.")
+    rows = [*results, *comparison.guesses()]
+    about = {"format": "cyclopean-comparison-of-methods", "version": 1, "family": comparison.family.name}
+    (out / "comparison.md").write_text(page(comparison.family, rows, command, machine))
+    (out / "comparison.json").write_text(
+        json.dumps({**about, "command": command, "machine": machine, "results": rows}, indent=1) + "\n"
     )
-    return "\n".join([about, "", *lines, "", f"    {command}", "", f"Commit {', '.join(commits)}; {machine}.", ""])
+    _course(comparison.family, results, out / "course.png")
+    _pictures(comparison, out / "pictures.png")
+    return [out / name for name in ("comparison.md", "comparison.json", "course.png", "pictures.png")]
 
 
-def _cells(results: Sequence[Result], real: Sequence[str]) -> list[str]:
-    def over_seeds(values: list[float]) -> str:
-        mean = f"{np.mean(values):.3f}"
-        return mean if len(values) == 1 else f"{mean} ± {np.std(values):.3f}"
+def page(family: Family, results: Sequence[Result], command: str, machine: str) -> str:
+    """The table in Markdown, with what is needed to make it again."""
+    commits = sorted({str(r["commit"]) for r in results})
+    about = family.about(_budget(results[0]))
+    lines = [about, "", table(family, results).markdown(), "", f"    {command}", ""]
+    return "\n".join([*lines, f"Commit {', '.join(commits)}; {machine}.", ""])
 
-    course = [[p["abs_rel"] for p in r["course"]] for r in results]
-    best = [min(c) / c[-1] for c in course if c]
-    return [
-        results[0]["title"],
-        str(len(results)),
-        *(over_seeds([r["figures"][key] for r in results]) for key in COLUMNS),
-        *(over_seeds([r["real"][name]["abs_rel_median"] for r in results]) for name in real),
-        over_seeds(best) if best else "",
-        f"{np.mean([r['seconds'] for r in results]) / 60:.1f}",
+
+def _budget(result: Result) -> Budget:
+    """The budget a result was made with."""
+    return Budget(**result["budget"] | {"size": tuple(result["budget"]["size"])})
+
+
+def table(family: Family, results: Sequence[Result]) -> Table:
+    """A line for each row, means over its seeds; rows that look at no picture stand last, in brackets."""
+    real = [
+        (name, key, f"{name}, {label}")
+        for name, figures in results[0]["real"].items()
+        for key, label in family.real_columns.items()
+        if key in figures
     ]
+    heads = ("row", "seeds", *family.columns.values(), *(head for *_, head in real), "best / last", "minutes")
+    names = list(dict.fromkeys(r["row"] for r in results))
+    by_name = [[r for r in results if r["row"] == name] for name in names]
+    rows = tuple(_cells(family, rows, [(name, key) for name, key, _ in real]) for rows in by_name)
+    first_guess = next((i for i, rows in enumerate(by_name) if "seconds" not in rows[0]), 0)
+    return Table(heads, rows, 1, frozenset({first_guess} - {0}))
 
 
-def _course(results: Sequence[Result], path: Path) -> None:
-    """AbsRel on held-out streets against how often the training set was seen; a dot marks the best snapshot."""
+def _cells(family: Family, results: Sequence[Result], real: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    trained = "seconds" in results[0]
+    course = [[p[family.headline] for p in r["course"]] for r in results]
+    best = [min(c) / c[-1] for c in course if c]
+    return (
+        results[0]["title"] if trained else f"({results[0]['title']})",
+        str(len(results)) if trained else "",
+        *(_over_seeds([r["figures"].get(key) for r in results]) for key in family.columns),
+        *(_over_seeds([r["real"].get(name, {}).get(key) for r in results]) for name, key in real),
+        _over_seeds(best) if best else "",
+        f"{np.mean([r['seconds'] for r in results]) / 60:.1f}" if trained else "",
+    )
+
+
+def _over_seeds(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    mean = f"{np.mean(known):.3f}"
+    return mean if len(known) == 1 else f"{mean} ± {np.std(known):.3f}"
+
+
+def _course(family: Family, results: Sequence[Result], path: Path) -> None:
+    """The headline figure of held-out scenes against how often the training set was seen; a dot marks the best."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
-    names = [n for n in dict.fromkeys(r["row"] for r in results) if ROWS[n].trained_as is None]
+    names = [n for n in dict.fromkeys(r["row"] for r in results) if family.rows[n].trained_as is None]
     for k, name in enumerate(names):
         for r in (r for r in results if r["row"] == name):
-            values = [p["abs_rel"] for p in r["course"]]
+            values = [p[family.headline] for p in r["course"]]
             if values:
                 steps = np.arange(1, len(values) + 1)
                 axes.plot(steps, values, color=f"C{k % 10}", linestyle=("-", "--", ":")[k // 10 % 3], label=r["title"])
                 axes.plot(steps[np.argmin(values)], min(values), "o", color=f"C{k % 10}")
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    axes.legend(unique.values(), unique.keys(), fontsize=8)
-    axes.set(xlabel="times the training set was seen", ylabel="AbsRel, held-out streets", yscale="log")
+    if unique:
+        axes.legend(unique.values(), unique.keys(), fontsize=8)
+    head = family.columns[family.headline]
+    axes.set(xlabel="times the training set was seen", ylabel=f"{head}, held-out {family.scenes}", yscale="log")
     axes.grid(alpha=0.3, which="both")
     figure.savefig(path, dpi=110)
 
 
 @torch.no_grad()
 def _pictures(comparison: Comparison, path: Path) -> None:
-    """Held-out streets, their true inverse depth, and that of every row (first seed): brighter is nearer."""
+    """Held-out scenes, their true inverse depth, and that of every row (first seed): brighter is nearer."""
     from matplotlib.figure import Figure
 
-    data = FolderDataset(comparison.out / "data" / "held-out")
+    data = comparison.held_out()
     samples = [data[i] for i in range(min(SHOWN, len(data)))]
     columns: dict[str, list[np.ndarray]] = {
         "picture": [s.target.image[0].permute(1, 2, 0).numpy() for s in samples],
         "truth": [(1 / s.depth)[0, 0].nan_to_num().numpy() for s in samples],
     }
     for name in dict.fromkeys(r["row"] for r in comparison.results()):
-        row = ROWS[name]
+        row = comparison.family.rows[name]
         method, _ = checkpoint.load(comparison.folder(row.trained_as or name, 0) / "last")
         columns[row.title] = [row.predict(method, s)[0, 0].numpy() for s in samples]
     h, w = samples[0].depth.shape[-2:]

@@ -9,7 +9,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, Landing, around, attention, pixel_grid, reproject, reproject_first_order
+from cyclopean.geometry import (
+    Equirectangular,
+    Landing,
+    around,
+    attention,
+    pixel_grid,
+    reproject,
+    reproject_first_order,
+    translation,
+)
+from cyclopean.geometry.disparities import disparity_per_inverse_depth, inverse_depth_from, moved
 from cyclopean.losses import ALPHA, berhu_beyond, dissimilarity, ssim
 from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet as Network
@@ -21,14 +31,16 @@ RECONSTRUCTION, SMOOTHNESS = 0.95, 0.05  # Eq. 4
 WINDOW = 5  # of SSIM (sec. 4)
 COVERED = 1e-3  # of weight that fell on a pixel: below, it is a hole
 NEAREST, FARTHEST = 0.05, 20.0  # metres: depths below are not told apart; truths beyond do not count (sec. 4)
+BASELINE = 0.26  # metres, of the paper's rigs; methods that predict disparities know no other
 
 Map = Float[Tensor, "b 1 h w"]
+Degrees = Float[Tensor, "b 2 h w"]
 Weight = Float[Tensor, "#b 1 h w"]
 Image = Float[Tensor, "b 3 h w"]
 Scalar = Float[Tensor, ""]
 Rebuilt = tuple[Image, Image, Map, Weight]  # made, true, where to compare (0 or 1), attention
 
-NETWORKS: dict[str, Callable[[bool, bool], nn.Module]] = {"coordnet": Network, "mobile": Panoramic}
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"coordnet": Network, "mobile": Panoramic}
 LANDINGS: dict[str, Callable[..., Landing]] = {"exact": reproject, "first-order": reproject_first_order}
 
 
@@ -40,7 +52,13 @@ class Coordnet(Method):
     than the rig needs. `sharpness` per metre of the soft z-buffer, whose weights are exp(-sharpness * depth): 2 / 20 as
     released, the paper prints 1 / 20. `warp` pull is inverse warping, with which the paper's LR did not converge.
     `landing` first-order is the paper's displacement; exact holds for near things too. `coordinates`, `attention`:
-    without them, the paper's ablations. `network`: the paper's, or `mobile`, which may start from a detector of things.
+    without them, the paper's ablations. `network`: the paper's, or `mobile`, which may start from a detector of things;
+    `width` multiplies the channels of the paper's.
+
+    `predicts` depth, or (rigs UD and LR) disparities in degrees, which move pixels as they are; depth then follows from
+    the known rig, of 0.26 m and never turned. With LR that is two maps whose signs change over the picture: the paper
+    (sec. 3.3) says that CNNs cannot regress those. `magnitude`: their signs are given by the rig, which it says does
+    not converge either. With UD both are the same.
 
     Nothing of the self-supervised rigs reads true depth: the release masks with it and computes the splat's own mask in
     vain, so that holes would be compared as black. The mask here is what the splat covered.
@@ -60,6 +78,8 @@ class Coordnet(Method):
         landing: str = "exact",
         sharpness: float = 0.1,
         network: str = "coordnet",
+        width: float = 1.0,
+        predicts: str = "depth",
     ) -> None:
         super().__init__()
         shares = {"UD": (1.0, 0.0), "LR": (0.0, 1.0), "TC": (ratio, 1 - ratio), "SV": (0.0, 0.0)}
@@ -70,12 +90,23 @@ class Coordnet(Method):
             )
         if not 0 < ratio < 1:
             raise InputError(f"ratio is {ratio}; it needs a share between 0 and 1. For one source take rig UD or LR.")
+        if predicts not in PREDICTS or (predicts != "depth" and rig not in OFFSETS):
+            raise InputError(
+                f"coordnet with rig {rig} was asked to predict {predicts}; it predicts {', '.join(PREDICTS)}, and "
+                f"disparities with the rigs {' and '.join(OFFSETS)} only."
+            )
+        if network != "coordnet" and (width != 1 or predicts != "depth"):
+            raise InputError(f"the network {network} has one width and predicts depth; take the network coordnet.")
         self.ambiguity: Ambiguity = "metric"
-        self.network = NETWORKS[network](coordinates, circular)
+        more = {"width": width, "outputs": 2 if predicts != "depth" and rig == "LR" else 1}
+        self.network = NETWORKS[network](coordinates, circular, **(more if network == "coordnet" else {}))
+        if more["outputs"] == 2 and predicts == "disparity":
+            nn.init.zeros_(self.network.head.conv.bias)  # type: ignore[union-attr, arg-type]  # no sign comes first
         self.input_multiple = self.network.multiple
         self._shares = shares[rig]
         self._attended = attention
         self._warp, self._land, self._sharpness = WARPS[warp], LANDINGS[landing], sharpness
+        self._answer = PREDICTS[predicts]
         self._arguments: dict[str, Any] = {
             "rig": rig,
             "ratio": ratio,
@@ -86,30 +117,41 @@ class Coordnet(Method):
             "landing": landing,
             "sharpness": sharpness,
             "network": network,
+            "width": width,
+            "predicts": predicts,
         }
 
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        return Prediction(1 / self._depth(target.seen))
+        return Prediction(1 / self._answer(self, target)[0])
 
     def losses(self, sample: Sample) -> dict[str, Scalar]:
         target = sample.target
         if not all(isinstance(v.camera, Equirectangular) for v in (target, *sample.sources)):
             raise InputError("coordnet learns from panoramas; render with --rig sphere, or take a stereo method.")
-        depth = self._depth(target.seen)
+        depth, degrees = self._answer(self, target)
         with full_precision(depth):
             terms = {} if any(self._shares) else {"berhu": RECONSTRUCTION * self._supervised(depth, sample)}
             for name, source, share in self._compared(sample):
-                made, true, mask, weight = self._warp(self, depth, target, source)
+                landing = self._landing(depth, degrees, target, source)
+                made, true, mask, weight = self._warp(self, landing, depth, target, source)
                 terms[name] = RECONSTRUCTION * share * photometric(made, true, mask, weight)
             terms["smoothness"] = SMOOTHNESS * self._smoothness(depth, target)
         return terms
 
-    def _depth(self, image: Image) -> Map:
-        """The network's output without its sign, as released."""
-        return self.network(image).float().abs().clamp_min(NEAREST)
+    def _landing(self, depth: Map, degrees: Degrees | None, target: View, source: View) -> Landing:
+        pose = known_pose("coordnet", source)
+        if degrees is None:
+            return self._land(1 / depth, target.camera, pose, source.camera)
+        expected = translation(_offset(self._arguments["rig"], depth))
+        if not torch.allclose(pose, expected.expand_as(pose), atol=1e-3):
+            raise InputError(
+                f"coordnet that predicts {self._arguments['predicts']} with rig {self._arguments['rig']} needs every "
+                f"source at {BASELINE} m {'above' if self._shares[0] else 'to the right'}, and pictures not turned."
+            )
+        return moved(degrees)
 
     def _compared(self, sample: Sample) -> list[tuple[str, View, float]]:
         """Name, source and share of each comparison of this rig."""
@@ -147,27 +189,66 @@ class Coordnet(Method):
         return cartesian_smoothness(points, target.image, 1 - attention(rays, baseline), target.valid)
 
 
-def _splatted(method: Coordnet, depth: Map, target: View, source: View) -> Rebuilt:
+def _depth(method: Coordnet, view: View) -> tuple[Map, None]:
+    """The network's output without its sign, as released."""
+    return method.network(view.seen).float().abs().clamp_min(NEAREST), None
+
+
+def _disparities(method: Coordnet, view: View) -> tuple[Map, Degrees]:
+    """The network's outputs as they are, degrees along longitude (not UD) and down; depth by the nearest disparity."""
+    return _from_degrees(method, view, _both(method.network(view.seen).float()))
+
+
+def _magnitudes(method: Coordnet, view: View) -> tuple[Map, Degrees]:
+    """As `_disparities`, with the signs that the rig gives."""
+    size = (view.image.shape[-2], view.image.shape[-1])
+    offset = _offset(method._arguments["rig"], view.image)
+    signs = disparity_per_inverse_depth(view.camera.rays(pixel_grid(size, view.image)), offset).sign()
+    return _from_degrees(method, view, _both(method.network(view.seen).float()).abs() * signs)
+
+
+def _from_degrees(method: Coordnet, view: View, degrees: Degrees) -> tuple[Map, Degrees]:
+    """Depth within (NEAREST, FARTHEST); what seems behind is as far as can be."""
+    rays = view.camera.rays(pixel_grid((degrees.shape[-2], degrees.shape[-1]), degrees))
+    rho = inverse_depth_from(degrees, rays, _offset(method._arguments["rig"], degrees))
+    return 1 / rho.clamp(1 / FARTHEST, 1 / NEAREST), degrees
+
+
+def _both(raw: Float[Tensor, "b n h w"]) -> Degrees:
+    """Along longitude and down; of one output, down."""
+    return raw if raw.shape[1] == 2 else torch.cat([torch.zeros_like(raw), raw], 1)
+
+
+def _offset(rig: str, like: Tensor) -> Float[Tensor, "1 3"]:
+    return like.new_tensor([OFFSETS[rig]]) * BASELINE
+
+
+OFFSETS = {"UD": (0.0, 1.0, 0.0), "LR": (-1.0, 0.0, 0.0)}  # of points of the target in a source above, on the right
+PREDICTS: dict[str, Callable[[Coordnet, View], tuple[Map, Degrees | None]]] = {
+    "depth": _depth,
+    "disparity": _disparities,
+    "magnitude": _magnitudes,
+}
+
+
+def _splatted(method: Coordnet, landing: Landing, depth: Map, target: View, source: View) -> Rebuilt:
     """The source made from the target by depth-image-based rendering; compared where something fell."""
-    pose = known_pose("coordnet", source)
-    landing = method._land(1 / depth, target.camera, pose, source.camera)
     weight = torch.exp(-method._sharpness * depth) * (target.valid & landing.valid)
     made, coverage = splat(target.image, landing.uv, weight, source.camera.border)
     mask = (coverage.detach() > COVERED) & source.valid
-    return made, source.image, mask.float(), method._attention(source, pose[:, :3, 3])
+    return made, source.image, mask.float(), method._attention(source, known_pose("coordnet", source)[:, :3, 3])
 
 
-def _pulled(method: Coordnet, depth: Map, target: View, source: View) -> Rebuilt:
+def _pulled(method: Coordnet, landing: Landing, depth: Map, target: View, source: View) -> Rebuilt:  # noqa: ARG001
     """The target made from the source by inverse warping, which knows nothing of what is hidden."""
     pose = known_pose("coordnet", source)
-    landing = method._land(1 / depth, target.camera, pose, source.camera)
     made = pull(torch.cat([source.image, source.valid.float()], 1), landing.uv, source.camera.border)
     mask = landing.valid & target.valid & (made[:, 3:].detach() > 0.999)
     towards = (pose[:, :3, :3].transpose(1, 2) @ pose[:, :3, 3:])[..., 0]
     return made[:, :3], target.image, mask.float(), method._attention(target, towards)
 
 
-WARPS: dict[str, Callable[[Coordnet, Map, View, View], Rebuilt]] = {"splat": _splatted, "pull": _pulled}
+WARPS: dict[str, Callable[[Coordnet, Landing, Map, View, View], Rebuilt]] = {"splat": _splatted, "pull": _pulled}
 
 
 def photometric(made: Image, true: Image, mask: Map, weight: Weight) -> Scalar:

@@ -18,21 +18,22 @@ class Coordnet(nn.Module):
     `coordinates`: convolutions also read the row and the column of each pixel, in [-1,1] at their own resolution. The
     release builds these channels for images 512 wide and runs on no others; here they fit any size (multiples of 4).
     Residual blocks are conv-ELU-conv plus the input, as released; the paper's text calls them pre-activated. `circular`
-    (ours): columns go on across the seam of a panorama, where the paper's see zeros.
+    (ours): columns go on across the seam of a panorama, where the paper's see zeros. `width` multiplies the channels;
+    `outputs`: how many maps.
     """
 
     multiple: ClassVar[int] = 4
 
-    def __init__(self, coordinates: bool = True, circular: bool = False) -> None:
+    def __init__(self, coordinates: bool = True, circular: bool = False, width: float = 1.0, outputs: int = 1) -> None:
         super().__init__()
-        a, b, c = CHANNELS
+        a, b, c = (max(1, round(width * channels)) for channels in CHANNELS)
         extra = 2 if coordinates else 0
         self.down = nn.ModuleList(
             [_Conv(3, a, 7, 1, extra, circular), _Conv(a, b, 3, 2, extra, circular), _Conv(b, c, 3, 2, extra, circular)]
         )
         self.blocks = nn.ModuleList(_Residual(c, extra, circular) for _ in range(BLOCKS))
         self.up = nn.ModuleList([_Twice(c, b, circular), _Twice(b, a, circular)])
-        self.head = _Conv(a, 1, 7, 1, extra, circular)
+        self.head = _Conv(a, outputs, 7, 1, extra, circular)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.xavier_normal_(layer.weight)
@@ -40,7 +41,7 @@ class Coordnet(nn.Module):
                 nn.init.zeros_(layer.bias)
         self.head.conv.bias.data.fill_(START)  # type: ignore[union-attr]
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n h w"]:
         x = image
         for layer in self.down:
             x = F.elu(layer(x))

@@ -1,29 +1,11 @@
 """CoordNet, trained as published (Zioulis et al. 2019, sec. 4)."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cyclopean.recipes.settings import Augment, Source
 from cyclopean.run import Run
 
-if TYPE_CHECKING:
-    from torch import nn
-    from torch.optim import Optimizer
-
 AUGMENT = Augment(flip=0.0)
-FINAL, SPEED = 1e-3, 2e-3  # AdaBound's rate in the end, and how fast it gets there
-
-
-def adabound(parameters: "Iterable[nn.Parameter]", learning_rate: float) -> "Optimizer":
-    """Adam whose steps are bounded more and more closely by those of SGD at 1e-3 (Luo et al. 2019)."""
-    from pytorch_optimizer import AdaBound
-
-    return AdaBound(parameters, learning_rate, final_lr=FINAL, gamma=SPEED)
-
-
-def constant(step: int, steps: int) -> float:  # noqa: ARG001
-    """The same learning rate from the first to the last step."""
-    return 1.0
 
 
 def coordnet(  # noqa: PLR0917
@@ -37,6 +19,7 @@ def coordnet(  # noqa: PLR0917
     attention: bool = True,
     warp: Literal["splat", "pull"] = "splat",
     landing: Literal["exact", "first-order"] = "exact",
+    predicts: Literal["depth", "disparity", "magnitude"] = "depth",
 ) -> None:
     """Learns metric depth of panoramas from 360° rigs, without labels. The paper: --batch-size 16 --size 256x512.
 
@@ -48,6 +31,8 @@ def coordnet(  # noqa: PLR0917
         attention: what is near epipoles and poles weighs less.
         warp: the paper's splat, or inverse warping.
         landing: exact, or the paper's first order, which is wrong for near things.
+        predicts: depth, or disparities (rigs UD and LR), or their magnitudes with the signs that the rig gives them;
+            pictures are not turned then, since signs hang on the direction of the baseline.
     """
     import torch
 
@@ -57,8 +42,8 @@ def coordnet(  # noqa: PLR0917
 
     drawn = feeding.Drawn(augmentation.mirrored, feeding.target_only if rig == "SV" else feeding.whole, "sphere")
     feed = feeding.feed(source, augment, drawn, run.seed)
-    feed = feeding.then(feed, augmentation.rolled)
+    feed = feeding.then(feed, augmentation.rolled) if predicts == "depth" else feed
     torch.manual_seed(run.seed)
-    method = Coordnet(rig, ratio, coordinates, circular, attention, warp, landing)
+    method = Coordnet(rig, ratio, coordinates, circular, attention, warp, landing, predicts=predicts)
     card = feeding.card("coordnet", run, source, feed)
-    training.fit(method, feed, run, adabound, constant, card, feeding.pictures)
+    training.fit(method, feed, run, training.adabound, training.constant, card, feeding.pictures)

@@ -29,6 +29,7 @@ from cyclopean.training.stream import Augmentation, Items, Stream, good, length,
 
 Schedule = Callable[[int, int], float]  # (step, steps) -> factor of the learning rate
 MakeOptimizer = Callable[[Iterable[nn.Parameter], float], Optimizer]
+FINAL, SPEED = 1e-3, 2e-3  # AdaBound's rate in the end, and how fast it gets there
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
 
 
@@ -62,6 +63,21 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
 def adamw(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
     """Adam with a decoupled weight decay of 0.01."""
     return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
+
+
+def adabound(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
+    """Adam whose steps are bounded more and more closely by those of SGD at 1e-3 (Luo et al. 2019).
+
+    The constants are those of the spherical view synthesis paper, sec. 4.
+    """
+    from pytorch_optimizer import AdaBound
+
+    return AdaBound(parameters, learning_rate, final_lr=FINAL, gamma=SPEED)
+
+
+def constant(step: int, steps: int) -> float:  # noqa: ARG001
+    """The same learning rate from the first to the last step."""
+    return 1.0
 
 
 def fit(  # noqa: PLR0917

@@ -1,0 +1,85 @@
+"""What the benches that compare methods share: render, train and judge what is missing, write the report."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from cyclopean.cli.parsing import check_writable, comma_list
+from cyclopean.errors import InputError
+
+if TYPE_CHECKING:
+    from cyclopean.comparison import Comparison, Family
+    from cyclopean.data.items import Items
+
+
+class Asked(Protocol):
+    """The flags of every such bench."""
+
+    @property
+    def out(self) -> Path | None: ...
+    @property
+    def budget(self) -> str: ...
+    @property
+    def rows(self) -> str: ...
+    @property
+    def real(self) -> str: ...
+    @property
+    def accelerator(self) -> str: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def list(self) -> bool: ...
+
+
+def compare(family: "Family", given: Asked, arguments: list[str]) -> None:
+    """Render what is missing, train and judge what is missing, write the report after every row."""
+    if given.list:
+        print("\n".join(f"{name:<18} {row.title}" for name, row in family.rows.items()))
+        return
+    from rich.progress import track
+
+    from cyclopean.comparison import table, write_report
+
+    comparison = _comparison(family, given)
+    command, machine = f"cyclopean bench {family.name} {shlex.join(arguments)}", _machine()
+    for _ in track(comparison.data(), description=f"rendering {family.scenes}", total=comparison.missing()):
+        pass
+    todo = comparison.todo()
+    for k, (row, seed) in enumerate(todo):
+        print(f"[{k + 1}/{len(todo)}] {family.rows[row].title}, seed {seed}", flush=True)
+        result = comparison.do(row, seed)
+        print(f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True)
+        write_report(comparison, command, machine)
+    paths = write_report(comparison, command, machine)
+    print("\n" + table(family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
+    print("\n".join(map(str, paths)))
+
+
+def _comparison(family: "Family", given: Asked) -> "Comparison":
+    from cyclopean.comparison import Comparison
+
+    if given.out is None:
+        raise InputError(f"it needs a folder for its results, such as: cyclopean bench {family.name} OUT")
+    named = comma_list("row", given.rows, [*family.rows, "all"])
+    rows = tuple(family.rows) if "all" in named else tuple(named)
+    if given.workers < 1:
+        raise InputError(f"--workers {given.workers} is too little; give at least 1.")
+    check_writable([given.out])
+    budget, real = family.budgets[given.budget], _real(given.real)
+    return Comparison(family, given.out, budget, rows, real, given.accelerator, given.workers)
+
+
+def _real(names: str) -> "dict[str, Items]":
+    from cyclopean.data import open_dataset
+
+    return {name.partition(":")[0]: open_dataset(name) for name in names.split(",") if name}
+
+
+def _machine() -> str:
+    import os
+    import platform
+
+    import torch
+
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{os.cpu_count()} cores{gpu}, {platform.system()}, torch {torch.__version__}"

@@ -1,0 +1,100 @@
+"""What a comparison is made of: how much work, the rows, and what differs between families of methods."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean import augmentation, predictor
+from cyclopean.evaluation import Candidate
+from cyclopean.methods.base import Method
+from cyclopean.sample import Sample
+from cyclopean.worlds.folder import Order
+
+Map = Float[Tensor, "1 1 h w"]
+Predict = Callable[[Method, Sample], Map]
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A data set, items of batch 1; with true depth, or with sources that tell how well it explains them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much work a comparison is. `size`: (height, width); `width` multiplies the network's channels."""
+
+    size: tuple[int, int]
+    scenes: int
+    held_out: int
+    steps: int
+    seeds: int
+    network: str
+    width: float = 1.0
+    batch_size: int = 8
+    learning_rate: float = 3e-4
+
+
+def alone(method: Method, sample: Sample) -> Map:
+    """From the target only."""
+    return predictor.plain(method, sample.target)
+
+
+def post_processed(method: Method, sample: Sample) -> Map:
+    """From the target and its mirror image (Monodepth's "pp")."""
+    return predictor.flip_averaged(method, sample.target)
+
+
+def together(method: Method, sample: Sample) -> Map:
+    """From the target and its sources."""
+    return method.predict(sample.target, sample.sources).inverse_depth
+
+
+def as_made(method: Method) -> None:
+    """A new method starts as it is."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what is trained, on items changed how, and how it predicts.
+
+    `start` changes a new method before its first step. `trained_as` names the row whose training this one shares, and
+    differs from in `predict` only.
+    """
+
+    title: str
+    make: Callable[[Budget], Method]
+    augment: augmentation.Augmentation
+    predict: Predict = alone
+    start: Callable[[Method], None] = as_made
+    trained_as: str | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """Methods that can be compared: their rows and budgets, the worlds they learn from, and how they are judged.
+
+    `order(budget, seed, count)` is what is rendered, `scenes` its name for people. `figures(inverse depth, item)`
+    judges one item: the map is in 1/m, and of any size. `columns` are the figures shown of held-out scenes,
+    `real_columns` of other data (where they have them); the `headline` is drawn along the run. `guesses` look at no
+    picture, only at the training set. Other data is judged at about the pixels of `judged_at`, or of the budget's size.
+    """
+
+    name: str
+    scenes: str
+    rows: Mapping[str, Row]
+    budgets: Mapping[str, Budget]
+    order: Callable[[Budget, int, int], Order]
+    figures: Callable[[Map, Sample], dict[str, float]]
+    columns: Mapping[str, str]
+    real_columns: Mapping[str, str]
+    about: Callable[[Budget], str]
+    guesses: Callable[[Samples], list[Candidate]]
+    judged_at: tuple[int, int] | None = None
+    headline: str = "abs_rel"
