@@ -29,6 +29,7 @@ Plane = Float[np.ndarray, "h w"]
 Progress = Callable[[int, int], None]
 
 PIXELS = 100_000  # depth, motion and tracking work on about so many
+HOLDING = (".mp4", ".m4v", ".mov", ".mkv")  # files that H.264 is at home in, with any sound; others become the last
 LOOKS = 16  # frames of the first pass
 INERTIA = 0.2  # seconds: the focus follows what is at its point as a hand would
 ARRIVAL = 0.5  # seconds in which the depth foreseen for a key gives way to the one found there
@@ -92,6 +93,11 @@ def refocus_clip(
         count, found.seconds, (found.low, found.high), tuple(making.cuts), tuple(making.lost),
         flicker.before, flicker.after,
     )  # fmt: skip
+
+
+def result_suffix(suffix: str) -> str:
+    """The suffix of the result for a clip of `suffix`."""
+    return suffix if suffix.lower() in HOLDING else HOLDING[-1]
 
 
 def check(source: Path, keys: Sequence[Key], smooth: float) -> None:

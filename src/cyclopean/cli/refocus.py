@@ -1,4 +1,4 @@
-"""`cyclopean refocus`: blur a photo by its depth, sharp where you point."""
+"""`cyclopean refocus`: blur a photo or a clip by its depth, sharp where you point."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cyclopean.images import Photo
     from cyclopean.refocus.lens import Lens
 
+CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
 SAVE = ("png", "same", "png16", "tiff")
 REFINE = ("auto", "on", "off")
 
@@ -50,15 +51,28 @@ class Blur:
 
 
 @dataclass(frozen=True)
-class Refocus:
-    """Refocus a photo: sharp at the depth of a point or at a distance, more blurred the farther from it.
+class Motion:
+    """What only clips have."""
 
-    Writes photo_defocus.png.
+    keys: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Where a clip is sharp when: a JSON list of {"time": seconds, "point": [x, y], "amount": A, "track": true}."""
+    track: bool = False
+    """With --at: the point stays on what it is on in the first frame, instead of on its place in the picture."""
+    smooth: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """Seconds over which a clip's depth is made steady, 0: not at all; without it, 0.3."""
+
+
+@dataclass(frozen=True)
+class Refocus:
+    """Refocus a photo or a clip: sharp at the depth of a point or at a distance, more blurred the farther from it.
+
+    Writes photo_defocus.png; of clip.mp4 clip_defocus.mp4, its sound as it was.
     """
 
     blur: Blur
-    photo: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")] = ()
-    """The photo."""
+    motion: Motion
+    photo: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|CLIP")] = ()
+    """The photo, or the video."""
     at: Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")] = None
     """The point that shall be sharp: pixels from the top left, or fractions of width and height (both below 1)."""
     focus_distance: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
@@ -85,16 +99,21 @@ def main(arguments: list[str]) -> int:
 
 
 def run(given: Refocus) -> None:
-    """Refocus one photo and print where the result is."""
+    """Refocus one photo or clip and print where the result is."""
     source, saved = _asked(given)
+    if source.suffix.lower() in CLIPS:
+        from cyclopean.cli.refocus_clip import run_clip
+
+        return run_clip(given, source)
+    _refuse_motion(given)
     folder = result_folder(given.out, source)
     from cyclopean import refocus
     from cyclopean.images import read_photo
     from cyclopean.refocus import check_choice, focus_pixel
 
     blur = given.blur
-    check_choice(blur.method, _strength(blur), blur.bins)
-    lens = _lens(blur)
+    check_choice(blur.method, strength_of(blur), blur.bins)
+    lens = lens_of(blur)
     photo = read_photo(source, given.max_megapixels)
     pixel = None if given.at is None else focus_pixel(given.at, photo.size)
     lens = _with_optics(blur, lens, photo)
@@ -102,21 +121,22 @@ def run(given: Refocus) -> None:
     depth = _refined(given, photo, _depth(given, photo))
     result = refocus(
         photo, depth, pixel,
-        method=blur.method, lens=lens, distance=given.focus_distance, strength=_strength(blur), bins=blur.bins,
+        method=blur.method, lens=lens, distance=given.focus_distance, strength=strength_of(blur), bins=blur.bins,
     )  # fmt: skip
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
     _write(folder, _names(source, saved), result, deep, _note(given, source, pixel, depth))
     for name in _names(source, saved):
         print(folder / name)
+    return None
 
 
-def _strength(blur: Blur) -> float:
+def strength_of(blur: Blur) -> float:
     if blur.strength is not None and set(blur.method.split("+")) == {"thin-lens"}:
         raise InputError("--strength is for the report's methods; give --amount for the thin lens.")
     return 1.0 if blur.strength is None else blur.strength
 
 
-def _lens(blur: Blur) -> "Lens":
+def lens_of(blur: Blur) -> "Lens":
     from cyclopean.refocus.lens import Lens
     from cyclopean.refocus.shapes import named
 
@@ -143,11 +163,21 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
         raise InputError("no photo was given; name one and a point: cyclopean refocus photo.jpg --at 0.5 0.5")
     if len(given.photo) > 1:
         raise InputError(f"refocus takes one photo, {len(given.photo)} were given: {', '.join(given.photo)}.")
-    if given.at is None and given.focus_distance is None:
+    if given.at is None and given.focus_distance is None and given.motion.keys is None:
         raise InputError("no point was given; say where the photo shall be sharp, such as --at 0.5 0.5")
     if given.refine not in REFINE:
         raise unknown_name("--refine", given.refine, REFINE)
     return Path(given.photo[0]), comma_list("--save", given.save, SAVE) or ["png"]
+
+
+def _refuse_motion(given: Refocus) -> None:
+    for flag, value in (
+        ("--keys", given.motion.keys),
+        ("--track", given.motion.track),
+        ("--smooth", given.motion.smooth),
+    ):
+        if value:
+            raise InputError(f"--{name} is for clips, and {given.photo[0]} is none ({', '.join(CLIPS)}); leave it out.")
 
 
 def _depth(given: Refocus, photo: "Photo") -> "DepthMap":

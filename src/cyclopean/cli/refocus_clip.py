@@ -1,0 +1,105 @@
+"""`cyclopean refocus CLIP`: a video through the lens, frame by frame."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopean.cli.parsing import check_writable, result_folder
+from cyclopean.cli.refocus import Refocus, lens_of, strength_of
+from cyclopean.errors import InputError
+
+if TYPE_CHECKING:
+    from cyclopean.clip import ClipReport
+    from cyclopean.predictor import Predictor
+    from cyclopean.refocus.keys import Key
+
+
+def run_clip(given: Refocus, source: Path) -> None:
+    """Refocus one clip; print where it is and how much its depth flickers."""
+    _refuse_photos_only(given, source)
+    folder = result_folder(given.out, source)
+    from cyclopean.clip import check, refocus_clip, result_suffix
+    from cyclopean.depthmap import appearing
+    from cyclopean.predictor import load
+    from cyclopean.video.steadying import SECONDS
+
+    lens, keys = lens_of(given.blur), _keys(given)
+    smooth = SECONDS if given.motion.smooth is None else given.motion.smooth
+    check(source, keys, smooth)
+    check_writable([folder])
+    predictor = load(given.model)
+    result = folder / f"{source.stem}_defocus{result_suffix(source.suffix)}"
+    with appearing(folder) as bench, _bar(source.name) as progress:
+        report = refocus_clip(source, bench / result.name, keys, predictor, lens, smooth=smooth, progress=progress)
+        _write_note(bench / result.name, _note(given, keys, smooth, predictor), report)
+    print(result)
+    _tell(report)
+
+
+def _refuse_photos_only(given: Refocus, source: Path) -> None:
+    blur = given.blur
+    strength_of(blur)
+    unfit = {
+        "--depth": given.depth is not None,
+        "--focus-distance": given.focus_distance is not None,
+        "--save": given.save != "png",
+        "--method": blur.method != "thin-lens",
+        "--f-number": blur.f_number is not None or blur.focal_mm is not None or blur.sensor_mm is not None,
+    }
+    for flag, is_given in unfit.items():
+        if is_given:
+            raise InputError(f"{source} is a clip, and {flag} is for photos; leave it out.")
+    if given.motion.keys is not None and (given.at is not None or given.motion.track):
+        raise InputError("--keys and --at both say where the clip shall be sharp; give one of them.")
+
+
+def _keys(given: Refocus) -> "tuple[Key, ...]":
+    from cyclopean.refocus.keys import Key, read_keys
+
+    if given.motion.keys is not None:
+        return read_keys(Path(given.motion.keys))
+    assert given.at is not None  # checked before
+    return (Key(0.0, given.at, None, given.motion.track),)
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, count: progress.update(task, completed=done, total=count)
+
+
+def _note(given: Refocus, keys: "tuple[Key, ...]", smooth: float, predictor: "Predictor") -> dict[str, object]:
+    """How the clip was made, for its sidecar."""
+    model = predictor.model and {"name": predictor.model.name, "sha256": predictor.model.sha256}
+    listed = [asdict(key) for key in keys]
+    return {"source": Path(given.photo[0]).name, "keys": listed, **asdict(given.blur), "smooth": smooth, "model": model}
+
+
+def _write_note(result: Path, note: dict[str, object], report: "ClipReport") -> None:
+    from cyclopean import __version__
+
+    head = {"format": "cyclopean-refocus-video", "version": 1, "cyclopean": __version__}
+    content = {**head, **note, **asdict(report), "files": [result.name]}
+    result.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _tell(report: "ClipReport") -> None:
+    before, after = report.flicker_before, report.flicker_after
+    if before is not None and after is not None:
+        print(f"flicker of the depth: {100 * before:.2f} % of its range as predicted, {100 * after:.2f} % made steady")
+    if report.cuts:
+        print(f"new scenes at {_times(report.cuts)}")
+    if report.lost:
+        print(f"the tracked point was lost at {_times(report.lost)}; the focus stayed where it was")
+
+
+def _times(seconds: tuple[float, ...]) -> str:
+    return ", ".join(f"{second:.2f} s" for second in seconds)
