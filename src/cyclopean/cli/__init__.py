@@ -13,6 +13,7 @@ from cyclopean.errors import InputError, unknown_name
 COMMANDS = {
     "predict": ("cyclopean.cli.predict", "depth of photos, folders or videos"),
     "refocus": ("cyclopean.cli.refocus", "blur a photo by its depth, sharp where you point"),
+    "app": ("cyclopean.cli.app", "refocus photos in the browser"),
     "train": ("cyclopean.cli.train", "train a model on rendered worlds or on your own stereo folder"),
     "evaluate": ("cyclopean.cli.evaluate", "measure a model against true depth, beside trivial guesses"),
     "check": ("cyclopean.cli.check", "look for what is wrong with a data set, before any training"),

@@ -1,0 +1,167 @@
+"""The work behind the page, without any browser: a photo and its depth, previews in focus, results at full size."""
+
+import io
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from cyclopean import refocus
+from cyclopean.app.place import pixel, shown_size
+from cyclopean.depthmap import DepthMap, appearing, write_depth
+from cyclopean.errors import InputError
+from cyclopean.images import Photo, colourise, read_photo, resize, resize_depth, value_range, write_photo
+from cyclopean.predictor import Predictor
+from cyclopean.refocus import THIN_LENS, focusable
+from cyclopean.refocus.focusing import Focusable
+from cyclopean.refocus.lens import Lens
+from cyclopean.refocus.refine import refined
+from cyclopean.refocus.shapes import named
+
+GLANCE = 120_000  # pixels of what is shown while the pointer rests
+QUALITY = 90
+
+Rgb = Float[Tensor, "1 3 h w"]
+Fraction = tuple[float, float]
+
+# what the page calls it -> suffix and bits (None: as the photo has them)
+KEPT = {
+    "PNG": (".png", 8),
+    "Same as the photo": (None, None),
+    "PNG, 16 bits": (".png", 16),
+    "TIFF, 16 bits": (".tif", 16),
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the photo shall be blurred, as the page's controls say."""
+
+    amount: float = 1.0
+    shape: str = "disc"
+    range: float = 0.0
+    highlights: float = 0.0
+    method: str = THIN_LENS
+
+    @property
+    def lens(self) -> Lens:
+        """Of these settings; raises InputError for those that no lens has."""
+        return Lens(self.amount, None, named(self.shape), self.range, highlights=self.highlights)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What is sharp, in fractions of width and height, and how the rest is blurred."""
+
+    at: Fraction
+    look: Look
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A photo at the size of the screen with its depth, and how large the photo itself is."""
+
+    photo: Photo
+    depth: DepthMap
+    full: tuple[int, int]
+
+    @cached_property
+    def small(self) -> "Preview":
+        """The same, smaller still: quick enough to follow the pointer."""
+        size = shown_size(self.photo.size, GLANCE)
+        image = resize(self.photo.image, size)
+        return Preview(replace(self.photo, image=image), resize_depth(self.depth, size), self.full)
+
+    def focused(self, shot: Shot) -> Photo:
+        """The preview, sharp at the shot's point."""
+        at = pixel(shot.at, self.photo.size)
+        if shot.look.method == THIN_LENS:
+            return self._ready(shot.look.lens).at(at)
+        return refocus(
+            self.photo, self.depth, at, method=shot.look.method, lens=shot.look.lens, strength=shot.look.amount
+        )
+
+    def _ready(self, lens: Lens) -> Focusable[Photo]:
+        """What does not depend on the focus is kept from the last time, if the lens is the same."""
+        kept = self._kept
+        if kept.get("lens") != lens:
+            kept["ready"], kept["lens"] = focusable(self.photo, self.depth, lens), lens
+        return kept["ready"]
+
+    @cached_property
+    def _kept(self) -> dict:
+        return {}
+
+
+def opened(path: Path, predictor: Predictor, most_megapixels: float) -> Preview:
+    """The photo at `path` and its depth, at the size of the screen. Raises InputError as `read_photo` does."""
+    photo = read_photo(path, most_megapixels)
+    size = shown_size(photo.size)
+    depth = resize_depth(predictor(photo), size)
+    small = replace(photo, image=resize(photo.image, size))
+    return Preview(small, refined(depth, small.image), photo.size)
+
+
+def jpeg(image: Rgb) -> bytes:
+    """For the browser."""
+    array = image[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "JPEG", quality=QUALITY, subsampling=0)
+    return file.getvalue()
+
+
+def coloured(depth: DepthMap) -> Rgb:
+    """Depth in false colours: bright is near."""
+    return colourise(depth.inverse_depth, *value_range(depth.inverse_depth))
+
+
+def save_depth(path: Path, predictor: Predictor, folder: Path, most_megapixels: float) -> list[Path]:
+    """What `cyclopean predict` writes for the photo at `path`, at its full size: _disp.npy, _disp.png, _disp.json."""
+    photo = read_photo(path, most_megapixels)
+    depth = predictor(photo)
+    names = [f"{path.stem}_disp{suffix}" for suffix in (".png", ".npy", ".json")]
+    with appearing(folder) as bench:
+        write_photo(bench / names[0], Photo(coloured(depth)))
+        write_depth([bench / names[1]], depth, photo.name, photo.size, (names[0],))
+    return [folder / name for name in names]
+
+
+def save_refocused(
+    path: Path, shot: Shot, kept: str, predictor: Predictor, folder: Path, most_megapixels: float
+) -> list[Path]:
+    """What `cyclopean refocus` writes for the photo at `path`: the picture at full size with its metadata, and a note.
+
+    `kept` is one of `KEPT`. Depth is predicted and its edges drawn to the photo's, as that command does.
+    """
+    suffix, bits = KEPT[kept]
+    photo = read_photo(path, most_megapixels)
+    depth = refined(predictor(photo), photo.image)
+    at, look = pixel(shot.at, photo.size), shot.look
+    strength = 1.0 if look.method == THIN_LENS else look.amount
+    result = refocus(photo, depth, at, method=look.method, lens=look.lens, strength=strength)
+    name = f"{path.stem}_defocus{suffix or path.suffix}"
+    with appearing(folder) as bench:
+        write_photo(bench / name, result if bits is None else replace(result, bits=bits))
+        note = (bench / name).with_suffix(".json")
+        note.write_text(json.dumps(_note(path, at, look, depth, name), indent=2) + "\n")
+    return [folder / name, folder / note.name]
+
+
+def _note(path: Path, at: tuple[int, int], look: Look, depth: DepthMap, name: str) -> dict[str, object]:
+    from cyclopean import __version__
+
+    model = depth.model and {"name": depth.model.name, "sha256": depth.model.sha256}
+    card = {"format": "cyclopean-refocus", "version": 1, "cyclopean": __version__}
+    return {**card, "source": path.name, "at": at, **asdict(look), "model": model, "files": [name]}
+
+
+def kept_choice(kept: str) -> str:
+    """`kept` if it is one of `KEPT`."""
+    if kept not in KEPT:
+        raise InputError(f"{kept!r} is no kind of file; choose one of {', '.join(KEPT)}.")
+    return kept

@@ -1,0 +1,168 @@
+"""What happens at each event of the page. Every function takes the visitor's session and returns what the stage shows.
+
+A stage's value is a dict of plain values: addresses of pictures, the point, sentences. Errors become sentences in it;
+nothing that goes wrong in one step ends the session.
+"""
+
+import errno
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from cyclopean.app import developing
+from cyclopean.app.developing import Look, Shot
+from cyclopean.app.examples import Example
+from cyclopean.app.routes import GONE, NO_SPACE, leave_no_trace
+from cyclopean.app.session import Session, Store
+from cyclopean.errors import InputError
+from cyclopean.predictor import Predictor
+
+LOG = logging.getLogger("cyclopean.app")
+
+Stage = dict[str, Any]
+CENTRE = (0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What all visitors share: one network, the store of their sessions, the photos to try."""
+
+    predictor: Predictor
+    store: Store
+    examples: list[Example]
+
+
+def said(error: Exception, session: Session | None) -> str:
+    """The sentence of an error, with a capital and without paths of this machine."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        sentence = NO_SPACE
+    elif isinstance(error, MemoryError | RuntimeError) and "memory" in f"{error!r}".lower():
+        sentence = "this photo needs more memory than this computer has free; give a smaller one."
+    elif isinstance(error, InputError):
+        sentence = str(error)
+    else:
+        LOG.exception("a step failed", exc_info=error)
+        sentence = f"this step failed ({type(error).__name__}); try again, or another photo. Your page goes on."
+    if session is not None:
+        for path in filter(None, (session.upload, session.folder)):
+            sentence = leave_no_trace(path, sentence)
+    return sentence[0].upper() + sentence[1:]
+
+
+def told(step: Callable[..., Stage]) -> Callable[..., Stage]:
+    """`step(studio, session, ...)` with its errors as sentences, one at a time for each session."""
+
+    @wraps(step)
+    def careful(studio: Studio, session: Session | None, *rest: Any) -> Stage:
+        if session is None or studio.store.get(session.token) is None:
+            return {"error": GONE[0].upper() + GONE[1:]}
+        try:
+            with session.lock:
+                return step(studio, session, *rest)
+        except Exception as error:
+            return {"error": said(error, session)}
+
+    return careful
+
+
+@told
+def develop(studio: Studio, session: Session) -> Stage:
+    """The uploaded photo, and its depth."""
+    if session.upload is None:
+        raise InputError("no photo has arrived; choose one.")
+    upload = session.upload
+    session.clear()
+    preview = developing.opened(upload, studio.predictor, studio.store.limits.megapixels)
+    session.preview = preview
+    session.shots.append(("start", Shot(CENTRE, Look())))
+    h, w = preview.full
+    return {
+        "stage": "depth",
+        "name": upload.name,
+        "full": [w, h],
+        "photo": session.show("photo", developing.jpeg(preview.photo.image)),
+        "depth": session.show("depth", developing.jpeg(developing.coloured(preview.depth))),
+    }
+
+
+@told
+def take_example(studio: Studio, session: Session, number: int) -> Stage:
+    """One of the photos to try becomes the upload."""
+    if not 0 <= number < len(studio.examples):
+        raise InputError("there is no such example; choose one of those shown.")
+    source = studio.examples[number].path
+    copy = session.room() / source.name
+    shutil.copyfile(source, copy)
+    session.upload = copy
+    return {}
+
+
+@told
+def focus(_: Studio, session: Session, at: tuple[float, float] | None, look: Look, why: str) -> Stage:
+    """The preview, sharp at a new point or with a new look. Changes of one control in a row are undone as one."""
+    if session.preview is None:
+        raise InputError("there is no photo yet; choose one.")
+    shot = Shot(at or session.shots[-1][1].at, look)
+    picture = developing.jpeg(session.preview.focused(shot).image)
+    if session.shots and session.shots[-1][0] == why != "point":
+        session.shots[-1] = (why, shot)
+    else:
+        session.shots.append((why, shot))
+    return _in_focus(session, picture)
+
+
+@told
+def undo(_: Studio, session: Session) -> Stage:
+    """The shot before the last."""
+    if session.preview is None:
+        raise InputError("there is no photo yet; choose one.")
+    if len(session.shots) > 1:
+        session.shots.pop()
+    return _in_focus(session, developing.jpeg(session.preview.focused(session.shots[-1][1]).image))
+
+
+def _in_focus(session: Session, picture: bytes) -> Stage:
+    return {
+        "stage": "focus",
+        "result": session.show("result", picture),
+        "point": list(session.shots[-1][1].at),
+        "undo": len(session.shots) > 1,
+    }
+
+
+@told
+def save_depth(studio: Studio, session: Session) -> Stage:
+    """The depth as files."""
+    if session.upload is None:
+        raise InputError("there is no photo yet; choose one.")
+    megapixels = studio.store.limits.megapixels
+    paths = developing.save_depth(session.upload, studio.predictor, session.folder / "out", megapixels)
+    return {"files": session.keep(paths)}
+
+
+@told
+def save_photo(studio: Studio, session: Session, kept: str) -> Stage:
+    """The refocused photo as a file at full size."""
+    if session.upload is None or not session.shots:
+        raise InputError("there is no photo yet; choose one.")
+    paths = developing.save_refocused(
+        session.upload, session.shots[-1][1], developing.kept_choice(kept), studio.predictor,
+        session.folder / "out", studio.store.limits.megapixels,
+    )  # fmt: skip
+    return {"files": session.keep(paths), "fetch": 0}
+
+
+@told
+def start_over(_: Studio, session: Session) -> Stage:
+    """Forget the photo."""
+    session.forget()
+    return {"stage": "choose"}
+
+
+def progress(steps: Iterator[Stage]) -> Iterator[Stage]:
+    """Stages one after the other, each with a number, so that the page never takes an old one for a new one."""
+    for number, stage in enumerate(steps):
+        yield stage | {"number": number}

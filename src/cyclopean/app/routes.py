@@ -1,0 +1,178 @@
+"""Pictures in and results out, past Gradio, which would encode them again and keep copies that visitors could name.
+
+Every address has a session's token in it and leads to names that the session itself made: no path of a visitor is
+ever opened.
+"""
+
+import errno
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from cyclopean.app import developing
+from cyclopean.app.examples import Example
+from cyclopean.app.session import Session, Store, safe_name
+
+NO_STORE = {"Cache-Control": "no-store"}
+SPARE = 300e6  # bytes that an upload must leave free on the disk
+
+GONE = "this page was open for too long without being used, and its pictures are gone; reload it."
+NO_SPACE = "this computer has no space left for the file; free some space on its disk, then try again."
+
+
+def add_routes(app: FastAPI, store: Store, examples: list[Example]) -> None:
+    """The addresses beside Gradio's own."""
+    app.post("/upload/{token}")(_upload(store))
+    app.get("/picture/{token}/{name}")(_picture(store))
+    app.get("/file/{token}/{name}")(_file(store))
+    app.get("/glance/{token}")(_glance(store))
+    app.get("/example/{number}.jpg")(_example(examples))
+
+
+def _upload(store: Store) -> Callable[..., Any]:
+    async def upload(token: str, request: Request, name: str = "photo") -> JSONResponse:
+        session = store.get(token)
+        if session is None:
+            return _refusal(410, GONE)
+        most = store.limits.megabytes * 1e6
+        promised = int(request.headers.get("content-length") or 0)
+        if promised > most:
+            return _refusal(413, _too_large(name, promised, store.limits.megabytes))
+        try:
+            return await _stored(session, safe_name(name), request, most)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return _refusal(507, NO_SPACE)
+            raise
+
+    return upload
+
+
+async def _stored(session: Session, name: str, request: Request, most: float) -> JSONResponse:
+    """Writes what arrives into the session's folder; it becomes the upload only when it is whole."""
+    if shutil.disk_usage(session.folder).free < SPARE:
+        raise OSError(errno.ENOSPC, "no space")
+    folder = session.room()
+    part, size = folder / ".part", 0
+    with part.open("wb") as file:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > most:
+                part.unlink()
+                return _refusal(413, _too_large(name, size, most / 1e6))
+            await anyio.to_thread.run_sync(file.write, chunk)
+    session.upload = part.replace(folder / name)
+    return JSONResponse({"name": name})
+
+
+def _picture(store: Store) -> Callable[..., Any]:
+    def picture(token: str, name: str) -> Response:
+        session = store.get(token)
+        content = session.pictures.get(name) if session else None
+        if content is None:
+            return Response(status_code=404)
+        return Response(content, media_type="image/jpeg", headers=NO_STORE)
+
+    return picture
+
+
+def _file(store: Store) -> Callable[..., Any]:
+    def file(token: str, name: str) -> Response:
+        session = store.get(token)
+        path = session.files.get(name) if session else None
+        if path is None or not path.is_file():
+            return Response(status_code=404)
+        kept = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+        return FileResponse(path, headers=NO_STORE | kept)
+
+    return file
+
+
+def _glance(store: Store) -> Callable[..., Any]:
+    """A small preview of what a click would give, while the pointer rests; skipped while another one is made."""
+    busy = threading.Semaphore(1)
+
+    def glance(token: str, x: float, y: float) -> Response:
+        session = store.get(token)
+        preview = session.preview if session else None
+        if session is None or preview is None or not session.shots or not busy.acquire(blocking=False):
+            return Response(status_code=204)
+        try:
+            shot = developing.Shot((x, y), session.shots[-1][1].look)
+            return Response(developing.jpeg(preview.small.focused(shot).image), media_type="image/jpeg")
+        finally:
+            busy.release()
+
+    return glance
+
+
+def _example(examples: list[Example]) -> Callable[..., Any]:
+    def example(number: int) -> Response:
+        if not 0 <= number < len(examples):
+            return Response(status_code=404)
+        return Response(examples[number].thumbnail, media_type="image/jpeg")
+
+    return example
+
+
+def _refusal(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"error": sentence[0].upper() + sentence[1:]}, status)
+
+
+def _too_large(name: str, size: float, most: float) -> str:
+    return f"{safe_name(name)} is {size / 1e6:.0f} MB, the limit is {most:.0f} MB; give a smaller file."
+
+
+class Guard:
+    """Around everything: nothing may be loaded from elsewhere, and doors of Gradio that the app does not need are shut.
+
+    Its upload and file routes are among them (visitors could name paths), and those that fetch from the network.
+    """
+
+    SHUT = (
+        "/gradio_api/upload",
+        "/gradio_api/file",
+        "/gradio_api/proxy",
+        "/gradio_api/stream",
+        "/monitoring",
+        "/proxy",
+    )
+    HEADERS = (
+        (
+            b"content-security-policy",
+            b"default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; "
+            b"style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+            b"worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
+            b"frame-ancestors 'self'",
+        ),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    )
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        if scope["path"].startswith(self.SHUT):
+            return await Response(status_code=404)(scope, receive, send)
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self.HEADERS]
+            await send(message)
+
+        return await self.app(scope, receive, with_headers)
+
+
+def leave_no_trace(path: Path, sentence: str) -> str:
+    """`sentence` without where on this machine the file lies."""
+    return sentence.replace(str(path), path.name)

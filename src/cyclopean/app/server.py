@@ -1,0 +1,116 @@
+"""Run the app: one process, one network, one page per visitor."""
+
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyclopean.app.limits import Limits, shortcomings
+from cyclopean.errors import InputError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from cyclopean.app.session import Store
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+TRIES = 10  # ports after the first one
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the app listens. `port` None: the first free one from 7860; 0: any."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+
+
+def serve(address: Address, model: str, limits: Limits, *, browser: bool) -> None:
+    """Serve until interrupted. Prints the page's address when it can be opened. Raises InputError for bad input."""
+    import uvicorn
+
+    with listening(address) as door, cleaned(limits) as store:
+        for sentence in shortcomings(store.root):
+            print(f"cyclopean app: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+        app = assembled(store, model, address.host)
+        url = f"http://{shown_host(address.host)}:{door.getsockname()[1]}"
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        server = uvicorn.Server(config)
+        print(f"The app is at {url} (Ctrl-C ends it).", flush=True)  # noqa: T201
+        if browser:
+            threading.Timer(0.5, webbrowser.open, (url,)).start()
+        server.run(sockets=[door])
+
+
+def assembled(store: "Store", model: str, host: str) -> "FastAPI":
+    """The whole application: Gradio's page, our own addresses, the guard around both."""
+    import gradio as gr
+    from fastapi import FastAPI
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from cyclopean.app import examples, page, routes
+    from cyclopean.app.handlers import Studio
+    from cyclopean.predictor import load
+
+    studio = Studio(load(model), store, examples.found())
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    routes.add_routes(app, store, studio.examples)
+    app.add_middleware(routes.Guard)
+    if host in LOCAL:  # a page elsewhere must not reach it under another name (DNS rebinding)
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL))
+    blocks = page.build(studio, shortcomings(store.root))
+    return gr.mount_gradio_app(
+        app, blocks, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False,
+        enable_monitoring=False, mcp_server=False, theme=page.theme(), css=page.style(),
+    )  # fmt: skip
+
+
+@contextmanager
+def listening(address: Address) -> Iterator[socket.socket]:
+    """An open socket at the address, on the first free port when none is asked for."""
+    first = 7860 if address.port is None else address.port
+    last = first + TRIES if address.port is None else first
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    for port in range(first, last + 1):
+        door = socket.socket(family, socket.SOCK_STREAM)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((address.host, port))
+            break
+        except OverflowError:
+            door.close()
+            raise InputError(f"there is no port {port}; give one from 0 to 65535.") from None
+        except OSError as error:
+            door.close()
+            if port == last:
+                raise InputError(
+                    f"cannot listen at {address.host}:{first} ({error.strerror}); give another --port or --host."
+                ) from None
+    with door:
+        yield door
+
+
+@contextmanager
+def cleaned(limits: Limits) -> Iterator["Store"]:
+    """A store whose files are removed at the end, whatever happens."""
+    from cyclopean.app.session import Store
+
+    store = Store(limits)
+    try:
+        yield store
+    finally:
+        store.end()
+
+
+def shown_host(host: str) -> str:
+    """As it stands in an address that a browser takes."""
+    if host in ("0.0.0.0", "::"):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,243 @@
+// The stage: choose a photo, look at it, point at it. Everything that is shown comes as one value from the server;
+// everything that is done here leaves as 'arrived', 'example' or 'point'.
+const find = (name) => element.querySelector('.cy-' + name)
+const state = { view: 'photo', cursor: [0.5, 0.5], seen: -1 }
+const views = { photo: 'Photo', depth: 'Depth', result: 'Refocused', compare: 'Before / after' }
+const frame = () => find('frame')
+
+function show(name, visible) { find(name).hidden = !visible }
+
+function say(sentence) {
+  show('alert', !!sentence)
+  find('alert').textContent = sentence || ''
+}
+
+function busy(what, part) {
+  show('busy', !!what)
+  find('what').textContent = what || ''
+  const bar = find('bar').firstElementChild
+  bar.style.width = part === undefined ? '' : Math.round(100 * part) + '%'
+  bar.className = part === undefined ? 'cy-waiting' : ''
+  element.querySelector('.cy-stage').setAttribute('aria-busy', String(!!what))
+}
+
+// ---- choosing -------------------------------------------------------------------------------------------------------
+function send(file) {
+  if (!file) return
+  if (!state.token) return say('The page is still starting; try again in a second.')
+  say('')
+  if (file.size > state.megabytes * 1e6)
+    return say(`${file.name} is ${Math.round(file.size / 1e6)} MB, the limit is ${state.megabytes} MB; give a smaller file.`)
+  busy('Sending ' + file.name, 0)
+  const request = new XMLHttpRequest()
+  request.open('POST', `upload/${state.token}?name=${encodeURIComponent(file.name)}`)
+  request.upload.onprogress = (event) => busy('Sending ' + file.name, event.loaded / event.total)
+  request.onload = () => {
+    let answer = {}
+    try { answer = JSON.parse(request.responseText) } catch { /* no sentence came */ }
+    if (request.status === 200) { busy('Looking at it and estimating its depth'); trigger('arrived') }
+    else { busy(''); say(answer.error || `The photo did not arrive (${request.status}); try again.`) }
+  }
+  request.onerror = () => { busy(''); say('The photo did not arrive: the app does not answer. Is it still running?') }
+  request.send(file)
+}
+
+function choosing() {
+  const drop = find('drop'), input = find('file')
+  find('pick').onclick = () => input.click()
+  input.onchange = () => { send(input.files[0]); input.value = '' }
+  const stage = element.querySelector('.cy-stage')
+  for (const name of ['dragenter', 'dragover'])
+    stage.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add('cy-over-me') })
+  for (const name of ['dragleave', 'drop'])
+    stage.addEventListener(name, (event) => { event.preventDefault(); drop.classList.remove('cy-over-me') })
+  stage.addEventListener('drop', (event) => send(event.dataTransfer.files[0]))
+  document.addEventListener('paste', (event) => {
+    if (element.isConnected && element.offsetParent !== null && event.clipboardData.files.length) send(event.clipboardData.files[0])
+  })
+  find('snap').onclick = camera
+}
+
+async function camera() {
+  say('')
+  if (!navigator.mediaDevices) { find('file').setAttribute('capture', 'environment'); return find('file').click() }
+  const video = find('camera').querySelector('video')
+  let stream
+  try { stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment', width: { ideal: 3840 } } }) }
+  catch (error) { return say('There is no camera that this page may use; allow it in the browser, or choose a photo.') }
+  video.srcObject = stream
+  await video.play()
+  show('choose', false); show('camera', true)
+  const end = () => { stream.getTracks().forEach((track) => track.stop()); show('camera', false); show('choose', true) }
+  find('cancel').onclick = end
+  find('take').onclick = () => {
+    const canvas = document.createElement('canvas')
+    canvas.width = video.videoWidth; canvas.height = video.videoHeight
+    canvas.getContext('2d').drawImage(video, 0, 0)
+    canvas.toBlob((blob) => { end(); send(new File([blob], 'camera.png', { type: 'image/png' })) }, 'image/png')
+  }
+  find('take').focus()
+}
+
+function thumbnails(titles) {
+  const row = find('thumbs')
+  show('examples', titles.length > 0)
+  row.replaceChildren(...titles.map((title, number) => {
+    const button = document.createElement('button'), picture = document.createElement('img')
+    button.type = 'button'; button.title = title; button.className = 'cy-thumb'
+    picture.src = `example/${number}.jpg`; picture.alt = title
+    button.append(picture)
+    button.onclick = () => { say(''); busy('Looking at it and estimating its depth'); trigger('example', { number }) }
+    return button
+  }))
+}
+
+// ---- looking --------------------------------------------------------------------------------------------------------
+function available() {
+  return Object.keys(views).filter((name) => (name === 'compare' ? state.result : state[name]))
+}
+
+function draw() {
+  const chosen = state.stage === 'choose' || !state.photo
+  show('choose', chosen); show('show', !chosen)
+  if (chosen) return
+  const bar = find('views')
+  bar.replaceChildren(...available().map((name) => {
+    const button = document.createElement('button')
+    button.type = 'button'; button.textContent = views[name]; button.dataset.view = name
+    button.setAttribute('role', 'radio'); button.setAttribute('aria-checked', String(state.view === name))
+    button.onclick = () => { state.view = name; draw() }
+    return button
+  }))
+  const compare = state.view === 'compare'
+  const under = find('under'), over = find('over')
+  set(under, compare ? state.result : state[state.view])
+  set(over, compare ? state.photo : '')
+  over.hidden = !compare
+  show('cut', compare); show('slide', compare); if (compare) cut()
+  frame().dataset.view = state.view
+  frame().setAttribute('aria-label', `${state.name}, ${views[state.view]}. Arrow keys move a cross, Enter focuses there.`)
+  const mark = find('mark')
+  mark.hidden = !state.point || compare
+  if (state.point) place(mark, state.point)
+  find('hint').textContent = hint()
+}
+
+function set(image, address) {
+  if (image.getAttribute('src') !== (address || '')) address ? image.setAttribute('src', address) : image.removeAttribute('src')
+}
+
+function hint() {
+  const size = `${state.full[0]} × ${state.full[1]}`
+  if (state.view === 'depth') return `Bright is near, dark is far. Click to focus. The photo has ${size} pixels.`
+  if (state.view === 'compare') return 'Drag the line, or use the slider.'
+  return 'Click what shall be sharp.'
+}
+
+function place(mark, at) { mark.style.left = 100 * at[0] + '%'; mark.style.top = 100 * at[1] + '%' }
+
+function cut() {
+  const part = Number(find('slide').querySelector('input').value)
+  find('over').style.clipPath = `inset(0 ${100 - part}% 0 0)`
+  find('cut').style.left = part + '%'
+}
+
+// ---- pointing -------------------------------------------------------------------------------------------------------
+// The one place where the page measures a pointer: fractions of the shown picture from its top-left corner.
+function fraction(event) {
+  const box = find('under').getBoundingClientRect()
+  const inside = (value) => Math.min(1, Math.max(0, value))
+  return [inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height)]
+}
+
+function point(at) {
+  state.point = at; state.cursor = at
+  glance(null)
+  if (state.view === 'photo' || state.view === 'depth') state.view = state.result ? 'result' : state.view
+  busy('Focusing')
+  draw()
+  trigger('point', { x: at[0], y: at[1] })
+}
+
+let asked = 0, resting = 0
+async function glance(at) {
+  const mine = ++asked
+  clearTimeout(resting)
+  if (!at || state.view === 'depth' || state.view === 'compare') { find('glance').hidden = true; return }
+  resting = setTimeout(async () => {
+    const answer = await fetch(`glance/${state.token}?x=${at[0]}&y=${at[1]}`)
+    if (mine !== asked || answer.status !== 200) return
+    const image = find('glance'), old = image.src
+    image.src = URL.createObjectURL(await answer.blob())
+    if (old.startsWith('blob:')) URL.revokeObjectURL(old)
+    if (mine === asked) image.hidden = false
+  }, 90)
+}
+
+function pointing() {
+  const box = frame(), slider = find('slide').querySelector('input')
+  let dragging = false
+  slider.oninput = cut
+  box.addEventListener('pointerdown', (event) => {
+    if (state.view !== 'compare') return
+    dragging = true; box.setPointerCapture(event.pointerId); slider.value = 100 * fraction(event)[0]; cut()
+  })
+  box.addEventListener('pointermove', (event) => {
+    if (dragging) { slider.value = 100 * fraction(event)[0]; cut() }
+    else if (event.pointerType === 'mouse') glance(fraction(event))
+  })
+  box.addEventListener('pointerup', () => { dragging = false })
+  box.addEventListener('pointerleave', () => glance(null))
+  box.addEventListener('click', (event) => { if (state.view !== 'compare') point(fraction(event)) })
+  box.addEventListener('keydown', keys)
+  box.addEventListener('blur', () => { find('cross').hidden = true })
+}
+
+function keys(event) {
+  const step = event.shiftKey ? 0.1 : 0.02
+  const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }
+  if (event.key in moves && state.view !== 'compare') {
+    state.cursor = state.cursor.map((value, axis) => Math.min(1, Math.max(0, value + moves[event.key][axis])))
+    find('cross').hidden = false; place(find('cross'), state.cursor)
+  } else if (event.key in moves) {
+    const slider = find('slide').querySelector('input')
+    slider.value = Number(slider.value) + 100 * moves[event.key][0]; cut()
+  } else if ((event.key === 'Enter' || event.key === ' ') && state.view !== 'compare') point(state.cursor)
+  else return
+  event.preventDefault()
+}
+
+// ---- what the server says -------------------------------------------------------------------------------------------
+function hear(value) {
+  if (!value) return
+  busy('')
+  say(value.error)
+  if (value.stage === 'choose') for (const name of ['photo', 'depth', 'result', 'point', 'files']) delete state[name]
+  if (value.photo) for (const name of ['result', 'point', 'files']) delete state[name]
+  const first = value.result && !state.result
+  Object.assign(state, value)
+  if (value.examples) thumbnails(value.examples)
+  if (value.megabytes) find('limit').textContent =
+    `JPEG, PNG, HEIC, TIFF, WebP and more; up to ${value.megabytes} MB and ${value.megapixels} megapixels. It stays on this computer.`
+  if (value.photo) state.view = 'depth'
+  if (first) state.view = 'result'
+  if (!available().includes(state.view)) state.view = 'photo'
+  files(value)
+  draw()
+}
+
+function files(value) {
+  if (!('files' in value) && value.stage === undefined && !value.error) return
+  const links = (value.files || []).map((file) => {
+    const link = document.createElement('a')
+    link.href = file.url; link.download = file.name; link.textContent = file.name
+    return link
+  })
+  find('files').replaceChildren(...links)
+  if ('fetch' in value && links[value.fetch]) links[value.fetch].click()
+}
+
+element.cyBusy = busy
+choosing(); pointing()
+watch('value', () => hear(props.value))
+hear(props.value)

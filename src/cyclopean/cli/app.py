@@ -1,0 +1,49 @@
+"""`cyclopean app`: the page in the browser."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from cyclopean.cli.parsing import parse
+from cyclopean.errors import InputError
+
+
+@dataclass(frozen=True)
+class App:
+    """Refocus photos in the browser: drop one, click what shall be sharp, keep the result.
+
+    Runs on this computer and fetches nothing from elsewhere. Only this computer can open the page, unless --host says
+    otherwise; there is no login, so open it only to people you trust.
+    """
+
+    host: Annotated[str, tyro.conf.arg(metavar="NAME")] = "127.0.0.1"
+    """Who may open the page: 127.0.0.1, this computer; 0.0.0.0, everyone on the network."""
+    port: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Without it, the first free one from 7860."""
+    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
+    """A bundled model, a model's folder, or a Hub repository (owner/name)."""
+    max_megabytes: Annotated[float, tyro.conf.arg(metavar="N")] = 100.0
+    """Larger files are refused."""
+    max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 60.0
+    """Larger photos are refused before they are decoded."""
+    no_browser: bool = False
+    """Do not open a browser; print the page's address only."""
+
+
+def main(arguments: list[str]) -> int:
+    run(parse(App, arguments, "cyclopean app"))
+    return 0
+
+
+def run(given: App) -> None:
+    """Serve until Ctrl-C."""
+    from importlib.util import find_spec
+
+    if find_spec("gradio") is None:
+        raise InputError("the app needs Gradio, which is not installed; run: pip install 'cyclopean[app]'")
+    from cyclopean.app.limits import Limits
+    from cyclopean.app.server import Address, serve
+
+    limits = Limits(given.max_megabytes, given.max_megapixels)
+    serve(Address(given.host, given.port), given.model, limits, browser=not given.no_browser)
