@@ -19,9 +19,10 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 from torch import Tensor
 
 from cyclopean import deepcolour
-from cyclopean.depthmap import DepthMap, appearing
+from cyclopean.depthmap import AnyCamera, DepthMap, appearing
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.gpano import Gpano, read_gpano
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
 SUFFIXES = (
@@ -38,19 +39,21 @@ Rgb = Float[Tensor, "1 3 h w"]
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture: `image` is upright sRGB in [0,1]; `camera` comes from EXIF (None: it does not say).
+    """One picture: `image` is upright sRGB in [0,1]; `camera` comes from its metadata (None: they do not say).
 
-    `name` and `format` (Pillow's word, such as "JPEG") are those of its file, `bits` per channel is 8 or 16, `exif`
-    what is worth keeping of its metadata and `profile` its ICC profile, both ready to be written again.
+    `gpano` is what they say of a panorama; one of the whole sphere has an equirectangular camera. `name` and `format`
+    (Pillow's word, such as "JPEG") are those of its file, `bits` per channel is 8 or 16, `exif` what is worth keeping
+    of its metadata and `profile` its ICC profile, both ready to be written again.
     """
 
     image: Rgb
-    camera: Pinhole | None = None
+    camera: AnyCamera | None = None
     name: str = "photo.png"
     format: str = "PNG"
     bits: int = 8
     exif: bytes = b""
     profile: bytes = b""
+    gpano: Gpano | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,8 +88,10 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
             deep = _deep(path, picture, exif.get(ExifTags.Base.Orientation, 1))
             image = _shallow(path, picture) if deep is None else deep
             profile = picture.info.get("icc_profile") or b""
+            gpano = read_gpano(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or b"")
             name = {"MPO": "JPEG"}.get(picture.format or "PNG", picture.format or "PNG")
-    return Photo(image, _camera(focal, image), path.name, name, 8 if deep is None else 16, kept, profile)
+    camera = _camera(focal, image) if gpano is None else _sphere(gpano, image)
+    return Photo(image, camera, path.name, name, 8 if deep is None else 16, kept, profile, gpano)
 
 
 def write_photo(path: Path, photo: Photo) -> None:
@@ -348,6 +353,13 @@ def _camera(focal: float | None, image: Rgb) -> Pinhole | None:
     if focal is None or not 1 < math.degrees(2 * math.atan(max(h, w) / 2 / focal)) < 150:
         return None
     return Pinhole(torch.tensor([[focal / w, focal / h]]), torch.tensor([[0.5, 0.5]]))
+
+
+def _sphere(gpano: Gpano, image: Rgb) -> Equirectangular | None:
+    """A panorama of the whole sphere; None for a part of one, another projection, or metadata that contradict it."""
+    h, w = image.shape[-2:]
+    whole = gpano.projection == "equirectangular" and gpano.whole and abs(w - 2 * h) <= 1
+    return Equirectangular() if whole else None
 
 
 def _in_profile(picture: Image.Image, profile: bytes) -> tuple[Image.Image, dict[str, Any]]:

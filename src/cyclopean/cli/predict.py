@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse, result_folder
+from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
-    from cyclopean.depthmap import DepthMap
     from cyclopean.images import Photo
     from cyclopean.predictor import Predictor
 
-# --save name -> what follows the stem
-ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
-CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}
 RANGE_FRAMES = 16  # frames of a video that are looked at first, to fix one range of colours for all
 
 
@@ -38,8 +35,16 @@ class Predict:
     save: Annotated[str, tyro.conf.arg(metavar="LIST")] = ""
     """More files, comma-separated: npz, exr, pfm, png16 (with its scale in a sidecar), ply, glb. For a video: one array
     per frame (npy, npz, exr, pfm, png16) in the folder clip_disp."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
-    """A bundled model, a model's folder, or a Hub repository (owner/name)."""
+    view: Annotated[str, tyro.conf.arg(metavar="html")] = ""
+    """html: also photo_view.html, one file to look around in with any browser, without a network."""
+    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """A bundled model, a model's folder, or a Hub repository (owner/name). auto: general; for panoramas,
+    panorama."""
+    camera: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """What took the photos: pinhole, equirectangular (a whole panorama), top-bottom or side-by-side (two panoramas in
+    one picture; the first is used). auto: panoramas are told by their metadata, or by their shape and seam."""
+    via_cube: bool = False
+    """See panoramas through the faces of a cube, with a model for ordinary photos."""
     flip_average: bool = False
     """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
     uncertainty: Annotated[int, tyro.conf.arg(metavar="N")] = 0
@@ -72,8 +77,8 @@ def main(arguments: list[str]) -> int:
 
 def run(given: Predict) -> int:
     """Do every input; exit code 0 when all went well, 2 when one was bad."""
-    saved = comma_list("format", given.save, [*ARRAYS, *CLOUDS])
-    size = height_width("--size", given.size) if given.size else None
+    asked = _asked(given)
+    models = Models(given, height_width("--size", given.size) if given.size else None)
     if not given.photos:
         raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
     if given.uncertainty < 0 or given.uncertainty == 1:
@@ -84,22 +89,59 @@ def run(given: Predict) -> int:
     written: list[Path] = []
     count = len(jobs) + len(bad)
     if jobs:
-        predictor = _predictor(given, size)
+        models.check()
         for job in _with_progress(jobs):
             try:
-                written += _predict(job, predictor, saved, given)
+                written += _predict(job, models, asked)
             except InputError as error:
                 bad.append(str(error))
     _report(count, written, bad)
     return 2 if bad else 0
 
 
-def _predictor(given: Predict, size: tuple[int, int] | None) -> "Predictor":
-    from cyclopean.predictor import flip_averaged, load
+def _asked(given: Predict) -> Asked:
+    """What to write, after checking the names."""
+    views = comma_list("view", given.view, ["html"])
+    return Asked(tuple(comma_list("format", given.save, [*ARRAYS, *CLOUDS])), given.uncertainty, bool(views))
 
-    predictor = load(given.model, given.device)
-    predictor = replace(predictor, input_size=size) if size else predictor
-    return replace(predictor, see=flip_averaged) if given.flip_average else predictor
+
+class Models:
+    """The models that the inputs need, each loaded when it is first needed."""
+
+    def __init__(self, given: Predict, size: tuple[int, int] | None) -> None:
+        self.given, self._size = given, size
+        self._loaded: dict[str, Predictor] = {}
+
+    def check(self) -> None:
+        """Raises InputError now for a model or a camera that is not known."""
+        from cyclopean.errors import unknown_name
+        from cyclopean.panorama import CAMERAS
+
+        if self.given.camera not in CAMERAS:
+            raise unknown_name("camera", self.given.camera, CAMERAS)
+        if self.given.model != "auto" or self.given.via_cube:
+            predictor = self.named(self.given.model if self.given.model != "auto" else "general")
+            if self.given.via_cube and predictor.projection != "pinhole":
+                raise InputError(f"--via-cube is for models of ordinary photos, {self.given.model} is for panoramas.")
+
+    def fitting(self, photo: "Photo") -> "Predictor":
+        """The model that was asked for, else the bundled one for the photo's camera."""
+        from cyclopean.checkpoint import bundled
+        from cyclopean.geometry import Equirectangular
+
+        around = isinstance(photo.camera, Equirectangular) and not self.given.via_cube
+        own = "panorama" if around and "panorama" in bundled() else "general"
+        return self.named(own if self.given.model == "auto" else self.given.model)
+
+    def named(self, name: str) -> "Predictor":
+        """The model `name`, which looks as was asked."""
+        from cyclopean.predictor import flip_averaged, load
+
+        if name not in self._loaded:
+            predictor = load(name, self.given.device)
+            predictor = replace(predictor, input_size=self._size) if self._size else predictor
+            self._loaded[name] = replace(predictor, see=flip_averaged) if self.given.flip_average else predictor
+        return self._loaded[name]
 
 
 def _jobs(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str]]:
@@ -162,77 +204,42 @@ def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
     yield from track(jobs, description="predicting", console=Console(stderr=True), transient=True)
 
 
-def _predict(job: Job, predictor: "Predictor", saved: list[str], given: Predict) -> list[Path]:
+def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
     """The files written for one input."""
     from cyclopean.depthmap import appearing
     from cyclopean.video import SUFFIXES
 
     with appearing(job.folder) as bench:
         if job.source.suffix.lower() in SUFFIXES:
-            if given.uncertainty:
-                raise InputError(f"{job.source} is a video; --uncertainty is for photos.")
-            _video(job, bench, predictor, saved)
+            if asked.uncertainty or asked.view:
+                raise InputError(f"{job.source} is a video; --uncertainty and --view are for photos.")
+            _video(job, bench, models.named("general" if models.given.model == "auto" else models.given.model), asked)
         else:
-            _photo(job, bench, predictor, saved, given)
+            _photo(job, bench, models, asked)
         names = sorted(path.relative_to(bench) for path in bench.iterdir())
     return [job.folder / name for name in names]
 
 
-def _photo(job: Job, bench: Path, predictor: "Predictor", saved: list[str], given: Predict) -> None:
-    from cyclopean.images import Photo, colourise, read_photo, value_range, write_photo
+def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
+    """A photo's files; why it is taken for a panorama goes to the error stream."""
+    from cyclopean.images import read_photo
+    from cyclopean.panorama import framed
 
-    photo = read_photo(job.source, given.max_megapixels)
-    depth = predictor(photo)
-    colours = Photo(colourise(depth.inverse_depth, *value_range(depth.inverse_depth)))
-    write_photo(bench / f"{job.stem}_disp.png", colours)
-    more = _uncertainty(job, bench, predictor, photo, given.uncertainty) if given.uncertainty else ()
-    _arrays(bench, job.stem, depth, ["npy", *saved], photo, more)
-    _clouds(bench, job.stem, depth, photo, saved)
-
-
-def _uncertainty(job: Job, bench: Path, predictor: "Predictor", photo: "Photo", looks: int) -> tuple[str, ...]:
-    """Writes the spread over so many looks as numbers and in colours; their names."""
-    import numpy as np
-
-    from cyclopean.images import Photo, colourise, value_range, write_photo
-
-    spread = predictor.uncertainty(photo, looks)
-    names = (f"{job.stem}_uncertainty.npy", f"{job.stem}_uncertainty.png")
-    np.save(bench / names[0], spread[0, 0].numpy())
-    write_photo(bench / names[1], Photo(colourise(spread, *value_range(spread))))
-    return names
+    photo, why = framed(read_photo(job.source, models.given.max_megapixels), models.given.camera)
+    predictor = models.fitting(photo)
+    if why:
+        how = ", seen through the faces of a cube" if predictor.projection == "pinhole" else ""
+        name = predictor.model.name if predictor.model else predictor.method.name
+        print(f"cyclopean predict: {why} Model: {name}{how}.", file=sys.stderr)
+    photo_results(bench / job.stem, photo, predictor, asked)
 
 
-def _arrays(  # noqa: PLR0917
-    bench: Path, stem: str, depth: "DepthMap", saved: list[str], photo: "Photo", more: tuple[str, ...] = ()
-) -> None:
-    from cyclopean.depthmap import write_depth
-
-    paths = [bench / f"{stem}{ARRAYS[name]}" for name in dict.fromkeys(saved) if name in ARRAYS]
-    also = (f"{stem}_disp.png", *(f"{stem}{CLOUDS[name]}" for name in saved if name in CLOUDS), *more)
-    write_depth(paths, depth, photo.name, photo.size, also)
-
-
-def _clouds(bench: Path, stem: str, depth: "DepthMap", photo: "Photo", saved: list[str]) -> None:
-    from cyclopean.pointcloud import WRITERS, point_cloud
-    from cyclopean.predictor import assumed_camera
-
-    names = [name for name in saved if name in CLOUDS]
-    if not names:
-        return
-    if photo.camera is None:
-        print(f"{photo.name} does not tell its focal length: 60 degrees of view are assumed.", file=sys.stderr)
-    cloud = point_cloud(depth, photo.image, photo.camera or assumed_camera(photo.size))
-    for name in names:
-        WRITERS[name](bench / f"{stem}{CLOUDS[name]}", cloud)
-
-
-def _video(job: Job, bench: Path, predictor: "Predictor", saved: list[str]) -> None:
+def _video(job: Job, bench: Path, predictor: "Predictor", asked: Asked) -> None:
     """Two passes: some frames to fix the range of colours, then every frame, one at a time."""
     from cyclopean.images import Photo, colourise
     from cyclopean.video import describe, frames, write_video
 
-    if any(name in CLOUDS for name in saved):
+    if any(name in CLOUDS for name in asked.saved):
         raise InputError(f"{job.source} is a video, which has no single point cloud; leave ply and glb out of --save.")
     clip = describe(job.source)
     low, high = _range_of_video(job.source, max(1, clip.count // RANGE_FRAMES), predictor)
@@ -241,10 +248,10 @@ def _video(job: Job, bench: Path, predictor: "Predictor", saved: list[str]) -> N
         for index, image in enumerate(_with_bar(frames(job.source), clip.count, job.source.name)):
             photo = Photo(image, name=f"{job.source.name}#{index}")
             depth = predictor(photo)
-            if saved:
+            if asked.saved:
                 folder = bench / f"{job.stem}_disp"
                 folder.mkdir(exist_ok=True)
-                _arrays(folder, f"{index:06d}", depth, saved, photo)
+                arrays(folder / f"{index:06d}", depth, asked.saved, photo)
             yield colourise(depth.inverse_depth, low, high)
 
     count = write_video(bench / f"{job.stem}_disp.mp4", coloured(), clip.rate)

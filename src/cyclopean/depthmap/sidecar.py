@@ -1,7 +1,7 @@
 """The JSON beside every file of depth: what the numbers are, of which picture, made by what. Same stem, .json."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -41,6 +41,7 @@ class Sidecar:
     offset: float = 0.0
     unknown: float | None = None
     files: tuple[str, ...] = ()
+    notes: dict[str, float | str] = field(default_factory=dict)
 
 
 EXAMPLE = '{"kind": "depth", "unit": "m", "scale": 0.001, "unknown": 0}'
@@ -87,6 +88,7 @@ def to_json(card: Sidecar) -> dict[str, Any]:
     content |= {"camera": _camera_to_json(card.camera), "model": model}
     if card.unknown is not None:
         content |= {"scale": card.scale, "offset": card.offset, "unknown": card.unknown}
+    content |= {"notes": card.notes} if card.notes else {}
     return content | {"files": card.files}
 
 
@@ -105,7 +107,7 @@ def _from_json(side: Path, content: dict[str, Any]) -> Sidecar:
             kind, unit, ambiguity, _camera_from_json(content.get("camera")), Maker(**model) if model else None,
             content.get("source"), _size_of(content.get("source_size")), _size_of(content.get("size")),
             float(content.get("scale", 1)), float(content.get("offset", 0)), _number(content.get("unknown")),
-            tuple(content.get("files", ())),
+            tuple(content.get("files", ())), dict(content.get("notes", {})),
         )  # fmt: skip
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{side} cannot be understood ({error}); correct or remove it.") from None
@@ -129,7 +131,7 @@ def _camera_to_json(camera: AnyCamera | None) -> dict[str, Any] | None:
     if camera is None:
         return None
     if isinstance(camera, Equirectangular):
-        return {"camera": "equirectangular"}
+        return {"camera": "equirectangular", "depth": "radius"}
     return {"camera": "pinhole", "focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
 
 

@@ -4,8 +4,8 @@ In memory larger is always nearer. On disk any kind may stand; the sidecar says 
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ class DepthMap:
     `inverse_depth`: larger = nearer, 0 = infinitely far, NaN where `valid` is False. `kind` says what it is: 1/depth, a
     rectified disparity (fraction of the image width) or 1/distance. `unit` is that of depth: "m", or "relative" when
     the scale is unknown; `ambiguity` says what is unknown: nothing (metric), a factor (scale), or a factor and an
-    offset of the inverse depth (affine). `camera` None: not known.
+    offset of the inverse depth (affine). `camera` None: not known. `notes` are figures of how it was made.
     """
 
     inverse_depth: Map
@@ -53,6 +53,7 @@ class DepthMap:
     valid: Bool[Tensor, "1 1 h w"]
     model: Maker | None
     ambiguity: Ambiguity
+    notes: Mapping[str, float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.valid.shape != self.inverse_depth.shape:
@@ -150,7 +151,7 @@ def write_depth(
             coding |= writer(path)(path, numbers, depth.kind)
         card = Sidecar(
             depth.kind, depth.unit, depth.ambiguity, depth.camera, depth.model, source, source_size, depth.size,
-            **coding, files=(*(path.name for path in own), *also),
+            **coding, files=(*(path.name for path in own), *also), notes=dict(depth.notes),
         )  # fmt: skip
         side = stem.with_name(stem.name + ".json")
         side.write_text(json.dumps(to_json(card), indent=2) + "\n")

@@ -3,6 +3,10 @@
 from cyclopean.geometry.camera import Camera as Camera
 from cyclopean.geometry.camera import Equirectangular as Equirectangular
 from cyclopean.geometry.camera import Pinhole as Pinhole
+from cyclopean.geometry.cubemap import FACES as FACES
+from cyclopean.geometry.cubemap import face_camera as face_camera
+from cyclopean.geometry.cubemap import uv_on_faces as uv_on_faces
+from cyclopean.geometry.cubemap import uv_on_sphere as uv_on_sphere
 from cyclopean.geometry.grid import pixel_grid as pixel_grid
 from cyclopean.geometry.landing import Landing as Landing
 from cyclopean.geometry.landing import reproject as reproject

@@ -28,10 +28,11 @@ class Method(nn.Module, ABC):
     """A way to learn depth. The loop calls the module itself, so that several processes reduce its gradients.
 
     `ambiguity` says what `predict` leaves open: nothing (metric), a factor (scale), a factor and an offset of inverse
-    depth (affine). `input_multiple`: image sizes must be multiples of it.
+    depth (affine). `input_multiple`: image sizes must be multiples of it. `projection`: of the pictures it is for.
     """
 
     name: ClassVar[str]
+    projection: ClassVar[Literal["pinhole", "equirectangular"]] = "pinhole"
     ambiguity: Ambiguity
     input_multiple: int
 

@@ -1,0 +1,79 @@
+"""The files that `cyclopean predict` writes for one photo."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopean.depthmap import DepthMap
+    from cyclopean.images import Photo
+    from cyclopean.predictor import Predictor
+
+# --save name -> what follows the stem
+ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
+CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to write beside the array, its colours and its sidecar: formats, the spread of so many looks, a viewer."""
+
+    saved: tuple[str, ...] = ()
+    uncertainty: int = 0
+    view: bool = False
+
+
+def photo_results(stem: Path, photo: "Photo", predictor: "Predictor", asked: Asked) -> None:
+    """Predict, and write all files; their names begin with `stem`."""
+    from cyclopean.images import Photo, colourise, value_range, write_photo
+
+    depth = predictor(photo)
+    colours = Photo(colourise(depth.inverse_depth, *value_range(depth.inverse_depth)))
+    write_photo(_path(stem, "_disp.png"), colours)
+    more = _uncertainty(stem, predictor, photo, asked.uncertainty) if asked.uncertainty else ()
+    more += _in_space(stem, depth, photo, asked)
+    arrays(stem, depth, ("npy", *asked.saved), photo, more)
+
+
+def arrays(stem: Path, depth: "DepthMap", saved: tuple[str, ...], photo: "Photo", more: tuple[str, ...] = ()) -> None:
+    """Write the arrays among `saved`, with a sidecar that also names `more` files."""
+    from cyclopean.depthmap import write_depth
+
+    paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(saved) if name in ARRAYS]
+    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *more))
+
+
+def _path(stem: Path, ending: str) -> Path:
+    return stem.with_name(stem.name + ending)
+
+
+def _uncertainty(stem: Path, predictor: "Predictor", photo: "Photo", looks: int) -> tuple[str, ...]:
+    """Writes the spread over so many looks as numbers and in colours; their names."""
+    import numpy as np
+
+    from cyclopean.images import Photo, colourise, value_range, write_photo
+
+    spread = predictor.uncertainty(photo, looks)
+    paths = (_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png"))
+    np.save(paths[0], spread[0, 0].numpy())
+    write_photo(paths[1], Photo(colourise(spread, *value_range(spread))))
+    return tuple(path.name for path in paths)
+
+
+def _in_space(stem: Path, depth: "DepthMap", photo: "Photo", asked: Asked) -> tuple[str, ...]:
+    """Writes point cloud, mesh and viewer if they were asked for; their names."""
+    from cyclopean.predictor import assumed_camera
+
+    names = [name for name in asked.saved if name in CLOUDS]
+    if not names and not asked.view:
+        return ()
+    if photo.camera is None:
+        print(f"{photo.name} does not tell its focal length: 60 degrees of view are assumed.", file=sys.stderr)
+    camera = photo.camera or assumed_camera(photo.size)
+    from cyclopean.pointcloud import WRITERS, point_cloud
+
+    paths = [_path(stem, CLOUDS[name]) for name in names]
+    for name, path in zip(names, paths, strict=True):
+        WRITERS[name](path, point_cloud(depth, photo.image, camera))
+    return tuple(path.name for path in paths)
