@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, attention, pixel_grid, translation
+from cyclopean.geometry.disparities import disparity_per_inverse_depth
 from cyclopean.losses import ALPHA, dissimilarity, ssim, ssim_gaussian
 from cyclopean.methods.coordnet import Coordnet, attended, cartesian_smoothness, photometric
 from cyclopean.sample import Sample, view
@@ -234,3 +235,51 @@ def test_pinholes_are_refused(room):
 def test_unknown_arguments_are_refused(wrong):
     with pytest.raises(InputError):
         Coordnet(**wrong)
+
+
+def told_degrees(rig: str, predicts: str, sample: Sample, factor: float) -> Coordnet:
+    """A method whose network answers with the true disparities of its rig to first order, of depth times `factor`."""
+    method = Coordnet(rig, predicts=predicts)
+    rays = SPHERE.rays(pixel_grid(SIZE, torch.zeros(1)))
+    offset = torch.tensor([[0.0, BASELINE, 0.0] if rig == "UD" else [-BASELINE, 0.0, 0.0]])
+    degrees = disparity_per_inverse_depth(rays, offset) / (sample.depth * factor)
+    answer = degrees[:, 1:] if rig == "UD" else degrees.abs() if predicts == "magnitude" else degrees
+    method.network = torch.nn.Identity()
+    method.network.forward = lambda image: answer
+    return method
+
+
+@pytest.mark.parametrize(
+    ("rig", "predicts"), [("UD", "disparity"), ("UD", "magnitude"), ("LR", "disparity"), ("LR", "magnitude")]
+)
+def test_true_disparities_cost_least_and_are_the_depth(room, rig, predicts, monkeypatch):
+    monkeypatch.setattr("cyclopean.methods.coordnet.BASELINE", BASELINE)
+    costs = []
+    for factor in (0.8, 1.0, 1.25):
+        method = told_degrees(rig, predicts, room, factor)
+        costs.append(float(method.losses(room)["vertical" if rig == "UD" else "horizontal"]))
+        torch.testing.assert_close(
+            1 / method.predict(room.target).inverse_depth, room.depth * factor, rtol=1e-4, atol=0
+        )
+    assert costs[1] < 0.9 * min(costs[0], costs[2])
+
+
+def test_disparities_know_one_rig_only(room):
+    """Their signs hang on where the other camera stands: a picture that was turned, or another baseline, is refused."""
+    with pytest.raises(InputError, match="0.26 m to the right, and pictures not turned"):
+        Coordnet("LR", predicts="disparity").losses(room)
+    with pytest.raises(InputError, match="disparities with the rigs UD and LR only"):
+        Coordnet("TC", predicts="disparity")
+    with pytest.raises(InputError, match="predicts depth"):
+        Coordnet("UD", network="mobile", predicts="disparity")
+
+
+def test_what_seems_behind_is_far(room):
+    """Disparities with the wrong sign mean a negative depth: they are drawn at the farthest, 20 m."""
+    method = Coordnet("LR", predicts="disparity")
+    answer = torch.ones(1, 2, *SIZE)
+    method.network = torch.nn.Identity()
+    method.network.forward = lambda image: answer
+    depth = 1 / method.predict(room.target).inverse_depth
+    assert float(depth.max()) == pytest.approx(20.0)
+    assert bool((depth > 0).all())
