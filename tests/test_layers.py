@@ -28,6 +28,7 @@ LAYERS = {
     "refocus": 1,
     "worlds": 1,
     "pointcloud": 1,
+    "profile": 1.5,  # above the maps and cameras it gives metres to
     "panorama": 1.5,
     "surround": 1.5,
     "rebuilding": 1.5,  # above the verbs, losses and networks it is made of
