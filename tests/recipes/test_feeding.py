@@ -14,7 +14,8 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.recipes import feeding
 from cyclopean.recipes.settings import Augment, Source
-from cyclopean.sample import Sample, view
+from cyclopean.run import Run
+from cyclopean.sample import Sample, map_tensors, view
 
 
 class Stereo(Dataset[Sample]):
@@ -52,6 +53,7 @@ def items(monkeypatch):
 STEREO = feeding.Drawn(augmentation.flipped, feeding.whole)
 TARGETS = feeding.Drawn(augmentation.mirrored, feeding.target_only)
 PLAIN = Augment(flip=0.0)
+RUN = Run(Path("nowhere"), accelerator="cpu")
 
 
 def names(data) -> set[str]:
@@ -60,15 +62,15 @@ def names(data) -> set[str]:
 
 def test_every_50th_item_is_held_out_and_never_learned_from(items, tmp_path):
     items(120)
-    feed = feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, 0)
+    feed = feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, RUN)
     assert names(feed.validation) == {"0", "50", "100"}
     assert names(feed.training) == {str(i) for i in range(120)} - {"0", "50", "100"}
 
 
 def test_small_sets_hold_nothing_out_and_given_validation_is_used(items, tmp_path):
     items(9)
-    assert feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, 0).validation is None
-    feed = feeding.feed(Source(data=(tmp_path, tmp_path), validation=(tmp_path,)), PLAIN, STEREO, 0)
+    assert feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, RUN).validation is None
+    feed = feeding.feed(Source(data=(tmp_path, tmp_path), validation=(tmp_path,)), PLAIN, STEREO, RUN)
     assert (len(feed.training), len(feed.validation)) == (18, 9)
 
 
@@ -77,7 +79,7 @@ def test_any_data_set_is_learned_from_without_its_damaged_items(tmp_path, caplog
     broken = tmp_path / trees.DRIVE / "image_03" / "data" / "0000000005.png"
     broken.write_bytes(b"")
     source = Source(data=(Path(f"kitti_raw:{tmp_path}:truth=none"),), size=(16, 48))
-    feed = feeding.feed(source, PLAIN, STEREO, 0)
+    feed = feeding.feed(source, PLAIN, STEREO, RUN)
     assert names(feed.training) == {f"{trees.DRIVE}/{n:010d}_02" for n in (4, 6, 7)}
     assert "1 of 4 items are left out" in caplog.text
     assert str(broken) in caplog.text
@@ -85,14 +87,14 @@ def test_any_data_set_is_learned_from_without_its_damaged_items(tmp_path, caplog
 
 def test_all_items_get_the_size_asked_for(items, tmp_path):
     items(60)
-    feed = feeding.feed(Source(data=(tmp_path,), size=(16, 48)), Augment(smallest=0.5), STEREO, 0)
+    feed = feeding.feed(Source(data=(tmp_path,), size=(16, 48)), Augment(smallest=0.5), STEREO, RUN)
     changed = feed.augment(feed.training[0], Generator().manual_seed(0))
     assert changed.depth.shape[-2:] == feed.validation[0].depth.shape[-2:] == (16, 48)
 
 
 def test_supervision_reads_no_sources(items, tmp_path):
     items(60)
-    feed = feeding.feed(Source(data=(tmp_path,)), Augment(flip=1.0), TARGETS, 0)
+    feed = feeding.feed(Source(data=(tmp_path,)), Augment(flip=1.0), TARGETS, RUN)
     changed = feed.augment(feed.training[0], Generator().manual_seed(0))
     assert changed.sources == () == feed.validation[0].sources
     assert not changed.depth.isnan().any()
@@ -100,7 +102,7 @@ def test_supervision_reads_no_sources(items, tmp_path):
 
 def test_stereo_flips_swap(items, tmp_path):
     items(60)
-    feed = feeding.feed(Source(data=(tmp_path,)), Augment(flip=1.0), STEREO, 0)
+    feed = feeding.feed(Source(data=(tmp_path,)), Augment(flip=1.0), STEREO, RUN)
     changed = feed.augment(feed.training[0], Generator().manual_seed(0))
     assert changed.sources[0].from_target[0, 0, 3].item() == pytest.approx(-0.1)
     assert changed.depth.isnan().all()
@@ -110,10 +112,10 @@ def test_chances_are_kept(items, tmp_path):
     """Each colour step alone, always and never."""
     items(60)
     for name in ("colour", "jitter", "blur", "noise", "erase"):
-        feed = feeding.feed(Source(data=(tmp_path,)), replace(PLAIN, **{name: 1.0}), STEREO, 0)
+        feed = feeding.feed(Source(data=(tmp_path,)), replace(PLAIN, **{name: 1.0}), STEREO, RUN)
         sample = textured(feed.training[0])
         assert not torch.equal(feed.augment(sample, Generator().manual_seed(1)).target.seen, sample.target.seen), name
-    never = feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, 0)
+    never = feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, RUN)
     assert torch.equal(never.augment(sample, Generator().manual_seed(1)).target.seen, sample.target.seen)
 
 
@@ -140,8 +142,39 @@ def test_settings_that_make_no_sense_are_refused(settings, sentence, tmp_path):
 
 
 def test_worlds_are_rendered_while_training():
-    feed = feeding.feed(Source(world=("all",), items=4, size=(32, 64)), PLAIN, STEREO, seed=5)
+    feed = feeding.feed(Source(world=("all",), items=4, size=(32, 64)), PLAIN, STEREO, replace(RUN, seed=5))
     sample = feed.training[0]
     assert sample.target.image.shape == (1, 3, 32, 64)
     assert len(sample.sources) == 1
     assert not sample.depth.isnan().all()
+
+
+def test_worlds_are_rendered_where_they_are_learned_from(monkeypatch):
+    """With a GPU, on that of this process (launchers number them); without one, or when told to, on the CPU."""
+    assert feeding.renderer(replace(RUN, accelerator="auto")).type == ("cuda" if torch.cuda.is_available() else "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert feeding.renderer(replace(RUN, accelerator="auto")) == torch.device("cuda", 3)
+    assert feeding.renderer(RUN) == torch.device("cpu")
+
+
+def test_every_change_of_a_picture_works_where_the_picture_lies():
+    """On torch's device without memory, which refuses to meet tensors of another: nothing is left on the CPU."""
+    every = Augment(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, smallest=0.5, stretch=1.2)
+    feed = feeding.feed(Source(world=("street",), items=4, size=(32, 64)), every, STEREO, RUN)
+    there = feed.augment(feed.training[0].to("meta"), Generator().manual_seed(0))
+    found: list[str] = []
+    map_tensors(lambda x: found.append(x.device.type) or x, there)
+    assert set(found) == {"meta"}
+    assert there.depth.shape == (1, 1, 32, 64)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_the_same_scenes_are_rendered_there():
+    source = Source(world=("street",), items=4, size=(32, 64))
+    here, there = (
+        feeding.feed(source, PLAIN, STEREO, replace(RUN, accelerator=a)).training[1] for a in ("cpu", "cuda")
+    )
+    assert there.target.image.is_cuda
+    same = ((there.target.image.cpu() - here.target.image).abs() <= 1 / 255).double().mean()
+    assert same >= 0.999

@@ -15,7 +15,7 @@ from cyclopean.errors import InputError
 from cyclopean.run import Run
 from cyclopean.sample import Sample
 from cyclopean.training import Feed, cosine, fit, halving
-from cyclopean.training.stream import Stream
+from cyclopean.training.stream import Items, Stream, loader
 
 PARTS = Path(__file__).parent / "training_parts.py"
 
@@ -229,6 +229,15 @@ def test_the_stream_shows_every_item_once_an_epoch_however_many_processes_share_
     assert [pair for a, b in two for pair in (*a, *b)] == alone
     later = [pair for batch in Stream(16, where, 0, 1).since(5) for pair in batch]
     assert later == alone[20:]
+
+
+def test_samples_on_a_gpu_are_made_in_the_training_process():
+    items, where = Items(Pictures(5), None), Run(Path("nowhere"), workers=2)
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    made = {lie: loader(items, Stream(5, where, 0, 1), where, lie, gpu) for lie in (gpu, cpu)}
+    assert (made[gpu].num_workers, made[gpu].pin_memory) == (0, False)
+    assert (made[cpu].num_workers, made[cpu].pin_memory) == (2, True)
+    assert not loader(items, Stream(5, where, 0, 1), where, cpu, cpu).pin_memory
 
 
 def test_schedules():

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from cyclopean import worlds
@@ -50,6 +52,12 @@ class WorldsDataset(Dataset[Sample]):
     def __getitem__(self, n: int) -> Sample:
         if not 0 <= n < self.count:
             raise IndexError(n)
-        pictures = None if self.pictures is None else load_pictures(self.pictures)
+        pictures = None if self.pictures is None else _pictures(self.pictures, self.device)
         family = self.families[n % len(self.families)]
         return worlds.sample(family, self.seed + n, self.size, self.rig, pictures=pictures, device=self.device)
+
+
+@cache
+def _pictures(folder: Path, device: torch.device | str) -> Tensor:
+    """Copied to a GPU once, not for every scene."""
+    return load_pictures(folder).to(device)

@@ -41,7 +41,7 @@ def coordnet(  # noqa: PLR0917
     from cyclopean.recipes import feeding
 
     drawn = feeding.Drawn(augmentation.mirrored, feeding.target_only if rig == "SV" else feeding.whole, "sphere")
-    feed = feeding.feed(source, augment, drawn, run.seed)
+    feed = feeding.feed(source, augment, drawn, run)
     feed = feeding.then(feed, augmentation.rolled) if predicts == "depth" else feed
     torch.manual_seed(run.seed)
     method = Coordnet(rig, ratio, coordinates, circular, attention, warp, landing, predicts=predicts)

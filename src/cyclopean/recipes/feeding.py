@@ -1,5 +1,6 @@
 """From settings to what a run learns from: data sets, held-out items, augmentations, pictures for TensorBoard."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,9 +60,12 @@ class Drawn:
     rig: str = "stereo"
 
 
-def feed(source: Source, augment: Augment, drawn: Drawn, seed: int) -> Feed:
-    """Training items of `source`, how they are changed, and held-out items at the same size."""
-    training, validation = _data(source, drawn, seed)
+def feed(source: Source, augment: Augment, drawn: Drawn, run: Run) -> Feed:
+    """Training items of `source`, how they are changed, and held-out items at the same size.
+
+    Worlds are rendered on the GPU that this process will train on, where there is one.
+    """
+    training, validation = _data(source, drawn, run)
     if not len(training):
         raise InputError("there is nothing to learn from: the data set is empty.")
     h, w = source.size or training[0].depth.shape[-2:]
@@ -93,8 +97,8 @@ def pictures(method: Method, sample: Sample) -> dict[str, Tensor]:
     return {"seen": sample.target.seen[0], "inverse depth": grey[0].expand(3, -1, -1)}
 
 
-def _data(source: Source, drawn: Drawn, seed: int) -> tuple[Mapped, Mapped | None]:
-    everything = Mapped(_joined(source.data) if source.data else _worlds(source, drawn.rig, seed), drawn.keep)
+def _data(source: Source, drawn: Drawn, run: Run) -> tuple[Mapped, Mapped | None]:
+    everything = Mapped(_joined(source.data) if source.data else _worlds(source, drawn.rig, run), drawn.keep)
     if source.validation:
         return everything, Mapped(_joined(source.validation), drawn.keep)
     n = len(everything)
@@ -108,10 +112,17 @@ def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
     return ConcatDataset([sound_part(open_dataset(str(folder))) for folder in folders])
 
 
-def _worlds(source: Source, rig: str, seed: int) -> Dataset[Sample]:
+def _worlds(source: Source, rig: str, run: Run) -> Dataset[Sample]:
     h, w = source.size or (192, 384)
     families = tuple(FAMILIES) if source.world == ("all",) else source.world
-    return WorldsDataset(families, rig, seed, (h, w), source.items, source.pictures)
+    return WorldsDataset(families, rig, run.seed, (h, w), source.items, source.pictures, renderer(run))
+
+
+def renderer(run: Run) -> torch.device:
+    """Where worlds are rendered: on the GPU that this process will train on, else on the CPU."""
+    if run.accelerator in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # as launchers number a machine's processes
+    return torch.device("cpu")
 
 
 def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tuple[Augmentation, ...]:

@@ -31,7 +31,7 @@ def fit(  # noqa: PLR0917
     from cyclopean import training
     from cyclopean.networks.resnet import start_from
 
-    feed = feeding.feed(source, augment, feeding.Drawn(mirror, feeding.whole), run.seed)
+    feed = feeding.feed(source, augment, feeding.Drawn(mirror, feeding.whole), run)
     torch.manual_seed(run.seed)
     method = make()
     if start is not None:

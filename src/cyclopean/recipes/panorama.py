@@ -19,7 +19,7 @@ def panorama(run: Run, source: Source, augment: Augment = AUGMENT, ratio: float 
     from cyclopean.recipes import feeding
 
     drawn = feeding.Drawn(augmentation.mirrored, feeding.whole, "sphere")
-    feed = feeding.then(feeding.feed(source, augment, drawn, run.seed), augmentation.rolled)
+    feed = feeding.then(feeding.feed(source, augment, drawn, run), augmentation.rolled)
     torch.manual_seed(run.seed)
     method = Coordnet("TC", ratio, circular=True, network="mobile")
     card = feeding.card("panorama", run, source, feed)

@@ -97,10 +97,11 @@ def fit(  # noqa: PLR0917
     an `out` that holds another run, a loss that is not finite. Ctrl-C saves, says so and raises `KeyboardInterrupt`.
     """
     fabric = _fabric(run)
-    state = _begin(method, feed, run, fabric, optimizer, each_epoch)
+    lie = _check_first(method, feed)
+    state = _begin(method, run, fabric, optimizer, each_epoch)
     wrapped, optimiser = fabric.setup(method, state.optimizer)
     stream = Stream(length(feed.training), run, fabric.global_rank, fabric.world_size)
-    batches = loader(Items(feed.training, feed.augment), stream.since(state.step), run, fabric.device)
+    batches = loader(Items(feed.training, feed.augment), stream.since(state.step), run, lie, fabric.device)
     with RunLog(run, state.step, fabric.is_global_zero) as log, _signals() as stop:
         for batch in batches:
             sample = good(batch).to(fabric.device)
@@ -130,16 +131,14 @@ def _fabric(run: Run) -> Fabric:
     return fabric
 
 
-def _begin(  # noqa: PLR0917
+def _begin(
     method: Method,
-    feed: Feed,
     run: Run,
     fabric: Fabric,
     optimizer: MakeOptimizer,
     each_epoch: Sequence[Callable[[Method], None]],
 ) -> State:
     """The state to start from: fresh, of another model's weights, or where the run in `out` stopped."""
-    _check_first(method, feed)
     if run.init is not None:
         checkpoint.initialise(method, run.init)
     method.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -154,8 +153,8 @@ def _begin(  # noqa: PLR0917
     return state
 
 
-def _check_first(method: Method, feed: Feed) -> None:
-    """Refuses an empty set and sizes the network cannot take, before anything is written."""
+def _check_first(method: Method, feed: Feed) -> torch.device:
+    """Refuses an empty set and sizes the network cannot take, before anything is written; tells where samples lie."""
     if not length(feed.training):
         raise InputError("there is nothing to learn from: the data set is empty.")
     sample = good(Items(feed.training, feed.augment)[[(0, 0)]])
@@ -164,6 +163,7 @@ def _check_first(method: Method, feed: Feed) -> None:
     if h % m or w % m:
         near = "x".join(str(max(m, round(n / m) * m)) for n in (h, w))
         raise InputError(f"pictures of {h}x{w} pixels do not fit: sides must be multiples of {m}; try --size {near}.")
+    return sample.depth.device
 
 
 def _prepare(state: State, schedule: Schedule, rank: int) -> None:

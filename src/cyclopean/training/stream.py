@@ -76,15 +76,20 @@ class Items(Dataset[Any]):
         return sample if self.augment is None else self.augment(sample, Generator().manual_seed(seed))
 
 
-def loader(items: Items, stream: Stream, run: Run, device: torch.device) -> DataLoader[Any]:
+def loader(items: Items, stream: Stream, run: Run, lie: torch.device, device: torch.device) -> DataLoader[Any]:
+    """Batches for `device`. Samples that `lie` on a GPU are made in this process, and are not copied through the host:
+    a GPU cannot be used in a process that was forked after its start.
+    """
+    on_host = lie.type == "cpu"
+    workers = run.workers if on_host else 0
     return DataLoader(
         items,
         batch_size=None,
         sampler=stream,
-        num_workers=run.workers,
+        num_workers=workers,
         collate_fn=_as_it_is,
-        prefetch_factor=4 if run.workers else None,
-        pin_memory=device.type == "cuda",
+        prefetch_factor=4 if workers else None,
+        pin_memory=on_host and device.type == "cuda",
         worker_init_fn=_start_worker,
     )
 
