@@ -12,7 +12,7 @@ from cyclopean import predictor as predicting
 from cyclopean.depthmap import read_depth
 from cyclopean.errors import InputError
 from cyclopean.evaluation.trivial import Candidate
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo
 from cyclopean.predictor import See, plain
 from cyclopean.sample import Sample
@@ -59,7 +59,8 @@ def depth_files(folder: Path) -> Candidate:
 
 def _photo(sample: Sample) -> Photo:
     camera = sample.target.camera
-    return Photo(sample.target.image, camera if isinstance(camera, Pinhole) else None, sample.name[0])
+    known = camera if isinstance(camera, Pinhole | Equirectangular) else None
+    return Photo(sample.target.image, known, sample.name[0])
 
 
 def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str], Path]:

@@ -1,0 +1,81 @@
+"""`cyclopean evaluate --protocol spherical` as a user types it: a folder of panoramas, a model, trivial rows."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cyclopean import checkpoint
+from cyclopean.methods.coordnet import Coordnet
+from cyclopean.methods.monodepth import Monodepth
+from cyclopean.metrics import sphere_errors
+from cyclopean.worlds.folder import Order, write
+
+
+def cyclopean(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cyclopean", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("rooms")
+    for name, seed in (("train", 100), ("held-out", 200)):
+        list(write(Order(("room",), "sphere", seed, 3, (32, 64)), folder / name))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(0)
+    checkpoint.save(folder, Coordnet(width=0.125), {"input_size": [32, 64], "licence": "Apache-2.0"})
+    return folder
+
+
+def test_a_panorama_model_beside_trivial_rows(rooms, model, tmp_path):
+    out = tmp_path / "out.json"
+    done = cyclopean(
+        "evaluate", "--protocol", "spherical", "--data", f"folder:{rooms / 'held-out'}", "--model", model,
+        "--training-mean", rooms / "train", "--json", out,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("tiny", "(constant)", "(latitude mean)", "(training mean)", "AbsRel as released"):
+        assert name in done.stdout
+    wide, narrow = json.loads(out.read_text())["results"]
+    assert (wide["protocol"]["far"], narrow["protocol"]["far"]) == ([20.0], [10.0])
+    depth = [np.load(path) for path in sorted((rooms / "held-out" / "depth").glob("*.npy"))]
+    rows = {(r["candidate"], r["alignment"]): r for r in wide["rows"]}
+    assert ("tiny", "none") in rows
+    assert ("tiny", "affine") not in rows
+    constant = [by_hand(d) for d in depth]
+    assert rows["constant", "median"]["figures"]["abs_rel"] == pytest.approx(np.mean(constant), rel=1e-5)
+
+
+def by_hand(depth: np.ndarray) -> float:
+    """AbsRel over the sphere of the median, everywhere."""
+    truth = torch.from_numpy(depth).double()
+    counts = truth < 20
+    guess = torch.full_like(truth, float(np.median(depth[counts.numpy()].astype(float))))
+    return float(sphere_errors(guess, truth, counts).abs_rel)
+
+
+def test_a_model_of_ordinary_photos_sees_panoramas_too(rooms, tmp_path):
+    """By the faces of a cube, as in predict."""
+    folder = tmp_path / "plain"
+    torch.manual_seed(0)
+    checkpoint.save(folder, Monodepth(width=0.03), {"input_size": [64, 64], "licence": "Apache-2.0"})
+    done = cyclopean(
+        "evaluate", "--protocol", "spherical", "--data", rooms / "held-out", "--model", folder, "--alone", "--limit", 1
+    )
+    assert done.returncode == 0, done.stderr
+    assert "plain" in done.stdout
