@@ -40,7 +40,7 @@ Image = Float[Tensor, "b 3 h w"]
 Scalar = Float[Tensor, ""]
 Rebuilt = tuple[Image, Image, Map, Weight]  # made, true, where to compare (0 or 1), attention
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"coordnet": Network, "mobile": Panoramic}
+RIGS = ("UD", "LR", "TC", "SV")
 LANDINGS: dict[str, Callable[..., Landing]] = {"exact": reproject, "first-order": reproject_first_order}
 
 
@@ -82,31 +82,6 @@ class Coordnet(Method):
         predicts: str = "depth",
     ) -> None:
         super().__init__()
-        shares = {"UD": (1.0, 0.0), "LR": (0.0, 1.0), "TC": (ratio, 1 - ratio), "SV": (0.0, 0.0)}
-        if rig not in shares or warp not in WARPS or landing not in LANDINGS or network not in NETWORKS:
-            raise InputError(
-                f"coordnet was given rig {rig}, warp {warp}, landing {landing} and network {network}; it takes "
-                f"{', '.join(shares)}; {' or '.join(WARPS)}; {' or '.join(LANDINGS)}; {' or '.join(NETWORKS)}."
-            )
-        if not 0 < ratio < 1:
-            raise InputError(f"ratio is {ratio}; it needs a share between 0 and 1. For one source take rig UD or LR.")
-        if predicts not in PREDICTS or (predicts != "depth" and rig not in OFFSETS):
-            raise InputError(
-                f"coordnet with rig {rig} was asked to predict {predicts}; it predicts {', '.join(PREDICTS)}, and "
-                f"disparities with the rigs {' and '.join(OFFSETS)} only."
-            )
-        if network != "coordnet" and (width != 1 or predicts != "depth"):
-            raise InputError(f"the network {network} has one width and predicts depth; take the network coordnet.")
-        self.ambiguity: Ambiguity = "metric"
-        more = {"width": width, "outputs": 2 if predicts != "depth" and rig == "LR" else 1}
-        self.network = NETWORKS[network](coordinates, circular, **(more if network == "coordnet" else {}))
-        if more["outputs"] == 2 and predicts == "disparity":
-            nn.init.zeros_(self.network.head.conv.bias)  # type: ignore[union-attr, arg-type]  # no sign comes first
-        self.input_multiple = self.network.multiple
-        self._shares = shares[rig]
-        self._attended = attention
-        self._warp, self._land, self._sharpness = WARPS[warp], LANDINGS[landing], sharpness
-        self._answer = PREDICTS[predicts]
         self._arguments: dict[str, Any] = {
             "rig": rig,
             "ratio": ratio,
@@ -120,6 +95,14 @@ class Coordnet(Method):
             "width": width,
             "predicts": predicts,
         }
+        _check(self._arguments)
+        self.ambiguity: Ambiguity = "metric"
+        self.network = NETWORKS[network](self._arguments)
+        self.input_multiple = self.network.multiple
+        self._shares = {"UD": (1.0, 0.0), "LR": (0.0, 1.0), "TC": (ratio, 1 - ratio), "SV": (0.0, 0.0)}[rig]
+        self._attended = attention
+        self._warp, self._land, self._sharpness = WARPS[warp], LANDINGS[landing], sharpness
+        self._answer = PREDICTS[predicts]
 
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
@@ -187,6 +170,41 @@ class Coordnet(Method):
         rays = target.camera.rays(pixel_grid(size, depth))
         points = rays * depth[:, 0, ..., None]
         return cartesian_smoothness(points, target.image, 1 - attention(rays, baseline), target.valid)
+
+
+def _papers(arguments: dict[str, Any]) -> Network:
+    """The paper's network. Where signs change over the picture, none comes first: it starts at 0."""
+    signed = arguments["predicts"] == "disparity" and arguments["rig"] == "LR"
+    outputs = 2 if arguments["predicts"] != "depth" and arguments["rig"] == "LR" else 1
+    network = Network(arguments["coordinates"], arguments["circular"], arguments["width"], outputs)
+    if signed:
+        nn.init.zeros_(network.head.conv.bias)  # type: ignore[arg-type]
+    return network
+
+
+def _mobile(arguments: dict[str, Any]) -> Panoramic:
+    if arguments["width"] != 1 or arguments["predicts"] != "depth":
+        raise InputError("the network mobile has one width and predicts depth; take the network coordnet.")
+    return Panoramic(arguments["coordinates"], arguments["circular"])
+
+
+NETWORKS: dict[str, Callable[[dict[str, Any]], Network | Panoramic]] = {"coordnet": _papers, "mobile": _mobile}
+
+
+def _check(arguments: dict[str, Any]) -> None:
+    """Refuses what there is not, and what does not go together."""
+    choices = {"rig": RIGS, "warp": WARPS, "landing": LANDINGS, "network": NETWORKS, "predicts": PREDICTS}
+    for name, known in choices.items():
+        if arguments[name] not in known:
+            raise InputError(f"coordnet was given the {name} {arguments[name]!r}; it takes {', '.join(known)}.")
+    rig, ratio, predicts = arguments["rig"], arguments["ratio"], arguments["predicts"]
+    if not 0 < ratio < 1:
+        raise InputError(f"ratio is {ratio}; it needs a share between 0 and 1. For one source take rig UD or LR.")
+    if predicts != "depth" and rig not in OFFSETS:
+        raise InputError(
+            f"coordnet with rig {rig} was asked to predict {predicts}; it predicts disparities with the rigs "
+            f"{' and '.join(OFFSETS)} only."
+        )
 
 
 def _depth(method: Coordnet, view: View) -> tuple[Map, None]:
