@@ -17,7 +17,7 @@ from cyclopean.methods.base import Method
 from cyclopean.methods.coordnet import BASELINE
 from cyclopean.sample import Sample
 
-TINY = replace(BUDGETS["tiny"], size=(16, 32))
+TINY = replace(BUDGETS["tiny"], size=(32, 64))
 SMALL = replace(SPHERE, judged_at=None)  # other data at the size of training
 
 
@@ -64,7 +64,7 @@ def test_report(rooms):
     c = comparison(rooms, "ud", "tc6")
     for name, seed in c.todo():
         c.do(name, seed)
-    page, values, course, pictures = write_report(c, "cyclopean bench sphere OUT --budget tiny", "a machine")
+    page, values, *drawn = write_report(c, "cyclopean bench sphere OUT --budget tiny", "a machine")
     text = page.read_text()
     for part in ("TC 0.6", "(latitude mean)", "pairs, remade", f"{c.results()[0]['figures']['abs_rel']:.3f}"):
         assert part in text
@@ -72,8 +72,9 @@ def test_report(rooms):
     assert [r["row"] for r in rows][:2] == ["ud", "tc6"]
     assert len(rows) == 6
     assert table(SPHERE, rows).breaks == {2}
-    assert course.stat().st_size > 1000
-    assert pictures.stat().st_size > 1000
+    names = ["course.png", "pictures.png", "pictures-labelled.png", "pictures-pairs.png"]
+    assert [path.name for path in drawn] == names
+    assert all(path.stat().st_size > 1000 for path in drawn)
 
 
 def test_guesses_are_judged_once(rooms):

@@ -82,8 +82,9 @@ class Family:
 
     `order(budget, seed, count)` is what is rendered, `scenes` its name for people. `figures(inverse depth, item)`
     judges one item: the map is in 1/m, and of any size. `columns` are the figures shown of held-out scenes,
-    `real_columns` of other data (where they have them); the `headline` is drawn along the run. `guesses` look at no
-    picture, only at the training set. Other data is judged at about the pixels of `judged_at`, or of the budget's size.
+    `real_columns` of other data (where they have them); `drawn` along the run, where the best snapshot is that of the
+    `headline`. `guesses` look at no picture, only at the training set. Other data is judged at about the pixels of
+    `judged_at`, or of the budget's size.
     """
 
     name: str
@@ -98,3 +99,4 @@ class Family:
     guesses: Callable[[Samples], list[Candidate]]
     judged_at: tuple[int, int] | None = None
     headline: str = "abs_rel"
+    drawn: tuple[str, ...] = ("abs_rel",)

@@ -1,6 +1,7 @@
 """A comparison for people: a table, the test error along the runs, pictures. One Markdown page, JSON, two PNG files."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,20 @@ import numpy as np
 import torch
 
 from cyclopean import checkpoint
-from cyclopean.comparison.family import Budget, Family
-from cyclopean.comparison.running import Comparison
+from cyclopean.comparison.family import Budget, Family, Samples
+from cyclopean.comparison.running import Comparison, Sized
 from cyclopean.errors import InputError
 from cyclopean.evaluation.layout import Table
 
-SHOWN = 4  # held-out scenes in the picture
+SHOWN = 4  # items of a sheet of pictures
+MULTIPLE = 32  # sides of other data in pictures: all networks take it
 
 Result = dict[str, Any]
 
 
 def write_report(comparison: Comparison, command: str, machine: str) -> list[Path]:
-    """Writes comparison.md, comparison.json, course.png and pictures.png of what is done; returns their paths."""
+    """Writes comparison.md, comparison.json, course.png, and pictures.png (pictures-NAME.png of other data) of what is
+    done; returns their paths."""
     results, out = comparison.results(), comparison.out
     if not results:
         raise InputError(f"{out} holds no result yet.")
@@ -31,8 +34,12 @@ def write_report(comparison: Comparison, command: str, machine: str) -> list[Pat
         json.dumps({**about, "command": command, "machine": machine, "results": rows}, indent=1) + "\n"
     )
     _course(comparison.family, results, out / "course.png")
-    _pictures(comparison, out / "pictures.png")
-    return [out / name for name in ("comparison.md", "comparison.json", "course.png", "pictures.png")]
+    sheets: dict[str, Samples] = {"pictures.png": comparison.held_out()} | {
+        f"pictures-{name}.png": Sized(data, comparison.budget.size, MULTIPLE) for name, data in comparison.real.items()
+    }
+    for name, data in sheets.items():
+        _pictures(comparison, data, out / name)
+    return [out / name for name in ("comparison.md", "comparison.json", "course.png", *sheets)]
 
 
 def page(family: Family, results: Sequence[Result], command: str, machine: str) -> str:
@@ -87,50 +94,59 @@ def _over_seeds(values: Sequence[float | None]) -> str:
 
 
 def _course(family: Family, results: Sequence[Result], path: Path) -> None:
-    """The headline figure of held-out scenes against how often the training set was seen; a dot marks the best."""
+    """Figures of held-out scenes against how often the training set was seen; a dot marks the best by the headline."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.add_subplot()
-    names = [n for n in dict.fromkeys(r["row"] for r in results) if family.rows[n].trained_as is None]
-    for k, name in enumerate(names):
-        for r in (r for r in results if r["row"] == name):
-            values = [p[family.headline] for p in r["course"]]
-            if values:
-                steps = np.arange(1, len(values) + 1)
-                axes.plot(steps, values, color=f"C{k % 10}", linestyle=("-", "--", ":")[k // 10 % 3], label=r["title"])
-                axes.plot(steps[np.argmin(values)], min(values), "o", color=f"C{k % 10}")
-    handles, labels = axes.get_legend_handles_labels()
+    shown = [key for key in family.drawn if any(key in point for r in results for point in r["course"])]
+    if not shown:
+        return
+    rows = math.ceil(len(shown) / 2)
+    columns = math.ceil(len(shown) / rows)
+    figure = Figure(figsize=(2 + 5 * columns, 0.5 + 4.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, key in zip(panels, shown, strict=False):
+        _draw(axes, family, results, key)
+        head = family.columns[key]
+        scale = "linear" if key.startswith("delta") else "log"
+        axes.set(xlabel="times the training set was seen", ylabel=f"{head}, held-out {family.scenes}", yscale=scale)
+        axes.grid(alpha=0.3, which="both")
+    handles, labels = panels[0].get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    if unique:
-        axes.legend(unique.values(), unique.keys(), fontsize=8)
-    head = family.columns[family.headline]
-    axes.set(xlabel="times the training set was seen", ylabel=f"{head}, held-out {family.scenes}", yscale="log")
-    axes.grid(alpha=0.3, which="both")
+    figure.legend(unique.values(), unique.keys(), fontsize=8, loc="outside right upper")
     figure.savefig(path, dpi=110)
 
 
+def _draw(axes: Any, family: Family, results: Sequence[Result], key: str) -> None:
+    names = [n for n in dict.fromkeys(r["row"] for r in results) if family.rows[n].trained_as is None]
+    for r in (r for r in results if r["row"] in names and r["course"]):
+        k = names.index(r["row"])
+        values = [point[key] for point in r["course"]]
+        best = int(np.argmin([point[family.headline] for point in r["course"]]))
+        steps = np.arange(1, len(values) + 1)
+        axes.plot(steps, values, color=f"C{k % 10}", linestyle=("-", "--", ":")[k // 10 % 3], label=r["title"])
+        axes.plot(steps[best], values[best], "o", color=f"C{k % 10}")
+
+
 @torch.no_grad()
-def _pictures(comparison: Comparison, path: Path) -> None:
-    """Held-out scenes, their true inverse depth, and that of every row (first seed): brighter is nearer."""
+def _pictures(comparison: Comparison, data: Samples, path: Path) -> None:
+    """Items, their true inverse depth if known, and that of every row (first seed): brighter is nearer."""
     from matplotlib.figure import Figure
 
-    data = comparison.held_out()
     samples = [data[i] for i in range(min(SHOWN, len(data)))]
-    columns: dict[str, list[np.ndarray]] = {
+    lines: dict[str, list[np.ndarray]] = {
         "picture": [s.target.image[0].permute(1, 2, 0).numpy() for s in samples],
         "truth": [(1 / s.depth)[0, 0].nan_to_num().numpy() for s in samples],
     }
     for name in dict.fromkeys(r["row"] for r in comparison.results()):
         row = comparison.family.rows[name]
         method, _ = checkpoint.load(comparison.folder(row.trained_as or name, 0) / "last")
-        columns[row.title] = [row.predict(method, s)[0, 0].numpy() for s in samples]
+        lines[row.title] = [row.predict(method, s)[0, 0].numpy() for s in samples]
     h, w = samples[0].depth.shape[-2:]
-    figure = Figure(figsize=(2.2 * len(samples), 2.4 * h / w * len(columns)), layout="constrained")
-    grid = figure.subplots(len(columns), len(samples), squeeze=False)
-    for axes_row, (title, images) in zip(grid, columns.items(), strict=True):
+    figure = Figure(figsize=(2.2 * len(samples), (2.2 * h / w + 0.2) * len(lines)), layout="constrained")
+    grid = figure.subplots(len(lines), len(samples), squeeze=False)
+    for axes_row, (title, images) in zip(grid, lines.items(), strict=True):
         for axes, image in zip(axes_row, images, strict=True):
-            top = np.percentile(image, 99)
+            top = np.percentile(image, 99) or 1.0
             axes.imshow(image, **({} if image.ndim == 3 else {"cmap": "inferno", "vmin": 0, "vmax": top}))
             axes.set_axis_off()
         axes_row[0].set_title(title, fontsize=7, loc="left", pad=2)

@@ -174,4 +174,5 @@ SPHERE = Family(
     about=_about,
     guesses=_guesses,
     judged_at=(256, 512),
+    drawn=("abs_rel", "sq_rel", "delta1", "rmse"),  # the paper's Fig. 7
 )
