@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -16,7 +15,9 @@ from cyclopean.app.place import pixel, shown_size
 from cyclopean.depthmap import DepthMap, appearing, write_depth
 from cyclopean.errors import InputError
 from cyclopean.images import Photo, colourise, read_photo, resize, resize_depth, value_range, write_photo
+from cyclopean.panorama import framed
 from cyclopean.predictor import Predictor
+from cyclopean.profile import CameraProfile
 from cyclopean.refocus import THIN_LENS, focusable
 from cyclopean.refocus.focusing import Focusable
 from cyclopean.refocus.lens import Lens
@@ -53,6 +54,11 @@ class Look:
         """Of these settings; raises InputError for those that no lens has."""
         return Lens(self.amount, None, named(self.shape), self.range, highlights=self.highlights)
 
+    @property
+    def strength(self) -> float:
+        """Of the report's methods; the thin lens takes none."""
+        return 1.0 if self.method == THIN_LENS else self.amount
+
 
 @dataclass(frozen=True)
 class Shot:
@@ -82,9 +88,8 @@ class Preview:
         at = pixel(shot.at, self.photo.size)
         if shot.look.method == THIN_LENS:
             return self._ready(shot.look.lens).at(at)
-        return refocus(
-            self.photo, self.depth, at, method=shot.look.method, lens=shot.look.lens, strength=shot.look.amount
-        )
+        look = shot.look
+        return refocus(self.photo, self.depth, at, method=look.method, lens=look.lens, strength=look.strength)
 
     def _ready(self, lens: Lens) -> Focusable[Photo]:
         """What does not depend on the focus is kept from the last time, if the lens is the same."""
@@ -98,13 +103,24 @@ class Preview:
         return {}
 
 
-def opened(path: Path, predictor: Predictor, most_megapixels: float) -> Preview:
-    """The photo at `path` and its depth, at the size of the screen. Raises InputError as `read_photo` does."""
-    photo = read_photo(path, most_megapixels)
-    size = shown_size(photo.size)
-    depth = resize_depth(predictor(photo), size)
-    small = replace(photo, image=resize(photo.image, size))
-    return Preview(small, refined(depth, small.image), photo.size)
+@dataclass(frozen=True)
+class Darkroom:
+    """The network, and how large a photo may be."""
+
+    predictor: Predictor
+    megapixels: float = 60.0
+
+    def read(self, path: Path, camera: str = "auto") -> Photo:
+        """The photo at `path` with its camera, one of `panorama.CAMERAS`."""
+        return framed(read_photo(path, self.megapixels), camera)[0]
+
+    def opened(self, path: Path, camera: str = "auto") -> Preview:
+        """The photo at `path` and its depth, at the size of the screen. Raises InputError as `read_photo` does."""
+        photo = self.read(path, camera)
+        size = shown_size(photo.size)
+        depth = resize_depth(self.predictor(photo), size)
+        small = replace(photo, image=resize(photo.image, size))
+        return Preview(small, refined(depth, small.image), photo.size)
 
 
 def jpeg(image: Rgb) -> bytes:
@@ -120,10 +136,14 @@ def coloured(depth: DepthMap) -> Rgb:
     return colourise(depth.inverse_depth, *value_range(depth.inverse_depth))
 
 
-def save_depth(path: Path, predictor: Predictor, folder: Path, most_megapixels: float) -> list[Path]:
-    """What `cyclopean predict` writes for the photo at `path`, at its full size: _disp.npy, _disp.png, _disp.json."""
-    photo = read_photo(path, most_megapixels)
-    depth = predictor(photo)
+def save_depth(room: Darkroom, path: Path, folder: Path, profile: CameraProfile | None = None) -> list[Path]:
+    """What `cyclopean predict` writes for the photo at `path`, at its full size: _disp.png, _disp.npy, _disp.json.
+
+    In metres with a `profile`.
+    """
+    photo = room.read(path)
+    depth = room.predictor(photo)
+    depth = profile.applied(depth) if profile else depth
     names = [f"{path.stem}_disp{suffix}" for suffix in (".png", ".npy", ".json")]
     with appearing(folder) as bench:
         write_photo(bench / names[0], Photo(coloured(depth)))
@@ -131,19 +151,16 @@ def save_depth(path: Path, predictor: Predictor, folder: Path, most_megapixels: 
     return [folder / name for name in names]
 
 
-def save_refocused(
-    path: Path, shot: Shot, kept: str, predictor: Predictor, folder: Path, most_megapixels: float
-) -> list[Path]:
+def save_refocused(room: Darkroom, path: Path, shot: Shot, kept: str, folder: Path) -> list[Path]:
     """What `cyclopean refocus` writes for the photo at `path`: the picture at full size with its metadata, and a note.
 
     `kept` is one of `KEPT`. Depth is predicted and its edges drawn to the photo's, as that command does.
     """
     suffix, bits = KEPT[kept]
-    photo = read_photo(path, most_megapixels)
-    depth = refined(predictor(photo), photo.image)
+    photo = room.read(path)
+    depth = refined(room.predictor(photo), photo.image)
     at, look = pixel(shot.at, photo.size), shot.look
-    strength = 1.0 if look.method == THIN_LENS else look.amount
-    result = refocus(photo, depth, at, method=look.method, lens=look.lens, strength=strength)
+    result = refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
     name = f"{path.stem}_defocus{suffix or path.suffix}"
     with appearing(folder) as bench:
         write_photo(bench / name, result if bits is None else replace(result, bits=bits))

@@ -7,13 +7,14 @@ nothing that goes wrong in one step ends the session.
 import errno
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from cyclopean.app import developing
-from cyclopean.app.developing import Look, Shot
+from cyclopean.app.developing import Darkroom, Look, Shot
 from cyclopean.app.examples import Example
 from cyclopean.app.routes import GONE, NO_SPACE, leave_no_trace
 from cyclopean.app.session import Session, Store
@@ -24,6 +25,7 @@ LOG = logging.getLogger("cyclopean.app")
 
 Stage = dict[str, Any]
 CENTRE = (0.5, 0.5)
+START = "start"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Studio:
     predictor: Predictor
     store: Store
     examples: list[Example]
+
+    @property
+    def room(self) -> Darkroom:
+        """Where photos are worked on."""
+        return Darkroom(self.predictor, self.store.limits.megapixels)
 
 
 def said(error: Exception, session: Session | None) -> str:
@@ -75,9 +82,9 @@ def develop(studio: Studio, session: Session) -> Stage:
         raise InputError("no photo has arrived; choose one.")
     upload = session.upload
     session.clear()
-    preview = developing.opened(upload, studio.predictor, studio.store.limits.megapixels)
+    preview = studio.room.opened(upload)
     session.preview = preview
-    session.shots.append(("start", Shot(CENTRE, Look())))
+    session.shots.append((START, Shot(CENTRE, Look())))
     h, w = preview.full
     return {
         "stage": "depth",
@@ -125,44 +132,42 @@ def undo(_: Studio, session: Session) -> Stage:
 
 
 def _in_focus(session: Session, picture: bytes) -> Stage:
-    return {
-        "stage": "focus",
-        "result": session.show("result", picture),
-        "point": list(session.shots[-1][1].at),
-        "undo": len(session.shots) > 1,
-    }
+    if session.shots[-1][0] == START:
+        return {"stage": "focus", "result": None, "point": None, "undo": False}
+    address = session.show("result", picture)
+    return {"stage": "focus", "result": address, "point": list(session.shots[-1][1].at), "undo": True}
+
+
+@told
+def go(_: Studio, session: Session, step: str) -> Stage:
+    """Another step of the way."""
+    if step == "choose":
+        session.forget()
+        return {"stage": "choose"}
+    if session.preview is None:
+        raise InputError("there is no photo yet; choose one.")
+    if step == "save" and session.shots[-1][0] == START:
+        raise InputError("nothing is in focus yet; click what shall be sharp.")
+    return {"stage": step} if step in ("depth", "focus", "save") else {}
 
 
 @told
 def save_depth(studio: Studio, session: Session) -> Stage:
     """The depth as files."""
-    if session.upload is None:
-        raise InputError("there is no photo yet; choose one.")
-    megapixels = studio.store.limits.megapixels
-    paths = developing.save_depth(session.upload, studio.predictor, session.folder / "out", megapixels)
+    paths = developing.save_depth(studio.room, _upload(session), session.folder / "out", session.profile)
     return {"files": session.keep(paths)}
 
 
 @told
 def save_photo(studio: Studio, session: Session, kept: str) -> Stage:
-    """The refocused photo as a file at full size."""
-    if session.upload is None or not session.shots:
+    """The refocused photo as a file at full size, which the page fetches at once."""
+    upload, shot = _upload(session), session.shots[-1][1]
+    kept = developing.kept_choice(kept)
+    files = session.keep(developing.save_refocused(studio.room, upload, shot, kept, session.folder / "out"))
+    return {"files": files, "fetch": files[0]}
+
+
+def _upload(session: Session) -> Path:
+    if session.upload is None or session.preview is None:
         raise InputError("there is no photo yet; choose one.")
-    paths = developing.save_refocused(
-        session.upload, session.shots[-1][1], developing.kept_choice(kept), studio.predictor,
-        session.folder / "out", studio.store.limits.megapixels,
-    )  # fmt: skip
-    return {"files": session.keep(paths), "fetch": 0}
-
-
-@told
-def start_over(_: Studio, session: Session) -> Stage:
-    """Forget the photo."""
-    session.forget()
-    return {"stage": "choose"}
-
-
-def progress(steps: Iterator[Stage]) -> Iterator[Stage]:
-    """Stages one after the other, each with a number, so that the page never takes an old one for a new one."""
-    for number, stage in enumerate(steps):
-        yield stage | {"number": number}
+    return session.upload

@@ -19,7 +19,7 @@ class Limits:
     megapixels: float = 60.0
     """Of one photo."""
     visitors: int = 64
-    """Pages with a photo in them at a time."""
+    """Pages that are open at a time."""
     waiting: int = 128
     """Steps that wait for their turn; further ones are told to come back."""
     idle_minutes: float = 60.0

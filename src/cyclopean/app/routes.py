@@ -21,6 +21,7 @@ from cyclopean.app.examples import Example
 from cyclopean.app.session import Session, Store, safe_name
 
 NO_STORE = {"Cache-Control": "no-store"}
+VIEWER = "space.html"
 SPARE = 300e6  # bytes that an upload must leave free on the disk
 
 GONE = "this page was open for too long without being used, and its pictures are gone; reload it."
@@ -33,6 +34,7 @@ def add_routes(app: FastAPI, store: Store, examples: list[Example]) -> None:
     app.get("/picture/{token}/{name}")(_picture(store))
     app.get("/file/{token}/{name}")(_file(store))
     app.get("/glance/{token}")(_glance(store))
+    app.get("/space/{token}")(_space(store))
     app.get("/example/{number}.jpg")(_example(examples))
 
 
@@ -113,6 +115,17 @@ def _glance(store: Store) -> Callable[..., Any]:
     return glance
 
 
+def _space(store: Store) -> Callable[..., Any]:
+    """The one-file viewer of a panorama, shown inside the page."""
+
+    def space(token: str) -> Response:
+        session = store.get(token)
+        path = session.files.get(VIEWER) if session else None
+        return FileResponse(path, media_type="text/html", headers=NO_STORE) if path else Response(status_code=404)
+
+    return space
+
+
 def _example(examples: list[Example]) -> Callable[..., Any]:
     def example(number: int) -> Response:
         if not 0 <= number < len(examples):
@@ -131,18 +144,16 @@ def _too_large(name: str, size: float, most: float) -> str:
 
 
 class Guard:
-    """Around everything: nothing may be loaded from elsewhere, and doors of Gradio that the app does not need are shut.
+    """Around everything: nothing may be loaded from elsewhere, and only what the app needs of Gradio is open.
 
-    Its upload and file routes are among them (visitors could name paths), and those that fetch from the network.
+    Its upload and file routes stay shut (visitors could name paths there), and those that fetch from the network.
     """
 
-    SHUT = (
-        "/gradio_api/upload",
-        "/gradio_api/file",
-        "/gradio_api/proxy",
-        "/gradio_api/stream",
-        "/monitoring",
-        "/proxy",
+    OPEN = (
+        *("/upload/", "/picture/", "/file/", "/glance/", "/space/", "/example/", "/assets/", "/static/", "/svelte/"),
+        *("/theme.css", "/config", "/favicon.ico", "/manifest.json", "/pwa_icon", "/robots.txt"),
+        *("/gradio_api/queue/", "/gradio_api/heartbeat/", "/gradio_api/startup-events", "/gradio_api/cancel"),
+        *("/gradio_api/reset", "/gradio_api/info", "/gradio_api/app_id"),
     )
     HEADERS = (
         (
@@ -162,7 +173,7 @@ class Guard:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        if scope["path"].startswith(self.SHUT):
+        if scope["path"] != "/" and not scope["path"].startswith(self.OPEN):
             return await Response(status_code=404)(scope, receive, send)
 
         async def with_headers(message: Any) -> None:

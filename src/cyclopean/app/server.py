@@ -65,7 +65,7 @@ def assembled(store: "Store", model: str, host: str) -> "FastAPI":
     app.add_middleware(routes.Guard)
     if host in LOCAL:  # a page elsewhere must not reach it under another name (DNS rebinding)
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL))
-    blocks = page.build(studio, shortcomings(store.root))
+    blocks = page.build(studio, shortcomings(store.root), remote=host not in LOCAL)
     return gr.mount_gradio_app(
         app, blocks, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False,
         enable_monitoring=False, mcp_server=False, theme=page.theme(), css=page.style(),

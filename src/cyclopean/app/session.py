@@ -13,8 +13,10 @@ from pathlib import Path
 from cyclopean.app.developing import Preview, Shot
 from cyclopean.app.limits import Limits
 from cyclopean.errors import InputError
+from cyclopean.profile import CameraProfile
 
 PREFIX = "cyclopean-app-"
+STAGES = 3  # sessions that one page opens
 KEPT_PICTURES = 12  # shown pictures that a page may still ask for
 LONGEST_NAME = 80
 FULL = "the app is serving as many people as it can; close a page that is not in use, or come back in a few minutes."
@@ -24,13 +26,18 @@ FULL = "the app is serving as many people as it can; close a page that is not in
 class Session:
     """What one open page has: its upload, its previews, its way through them.
 
-    `pictures` are JPEGs by name, `files` results by name: a visitor can ask for these names and no others.
+    `pictures` are JPEGs by name, `files` results by name: a visitor can ask for these names and no others. `points` are
+    what a length is measured between, `keys` what is sharp at which second of a clip; `stopped` asks long work to end.
     """
 
     token: str
     folder: Path
     upload: Path | None = None
     preview: Preview | None = None
+    profile: CameraProfile | None = None
+    points: list[tuple[float, float]] = field(default_factory=list)
+    keys: dict[float, tuple[float, float]] = field(default_factory=dict)
+    stopped: bool = False
     shots: list[tuple[str, Shot]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
@@ -58,6 +65,8 @@ class Session:
         """Forget what was made of earlier uploads, and those."""
         self.preview = None
         self.shots.clear()
+        self.points.clear()
+        self.keys.clear()
         self.pictures.clear()
         self.files.clear()
         for child in self.folder.iterdir():
@@ -85,7 +94,7 @@ class Store:
         self.sweep()
         token = secrets.token_urlsafe(24)
         with self._lock:
-            if len(self._sessions) >= self.limits.visitors:
+            if len(self._sessions) >= self.limits.visitors * STAGES:
                 raise InputError(FULL)
             folder = self.root / token
             folder.mkdir(mode=0o700)

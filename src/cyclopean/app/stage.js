@@ -1,8 +1,13 @@
 // The stage: choose a photo, look at it, point at it. Everything that is shown comes as one value from the server;
-// everything that is done here leaves as 'arrived', 'example' or 'point'.
+// everything that is done here leaves as 'arrived', 'example', 'point', 'measured' or 'go'.
 const find = (name) => element.querySelector('.cy-' + name)
 const state = { view: 'photo', cursor: [0.5, 0.5], seen: -1 }
-const views = { photo: 'Photo', depth: 'Depth', result: 'Refocused', compare: 'Before / after' }
+const kind = element.querySelector('.cy-stage').dataset.kind
+const word = { video: 'clip', panorama: 'panorama' }[kind] || 'photo'
+const views = { photo: kind === 'video' ? 'Frame' : 'Photo', depth: 'Depth', result: 'Refocused', compare: 'Before / after',
+  film: 'Refocused clip', space: 'In space' }
+const flat = (view) => !['film', 'space'].includes(view)
+const pointed = (view) => flat(view) && view !== 'compare' && kind !== 'panorama'
 const frame = () => find('frame')
 
 function show(name, visible) { find(name).hidden = !visible }
@@ -35,10 +40,10 @@ function send(file) {
   request.onload = () => {
     let answer = {}
     try { answer = JSON.parse(request.responseText) } catch { /* no sentence came */ }
-    if (request.status === 200) { busy('Looking at it and estimating its depth'); trigger('arrived') }
-    else { busy(''); say(answer.error || `The photo did not arrive (${request.status}); try again.`) }
+    if (request.status === 200) { busy(kind === 'video' ? 'Looking at it' : 'Estimating its depth'); trigger('arrived') }
+    else { busy(''); say(answer.error || `The ${word} did not arrive (${request.status}); try again.`) }
   }
-  request.onerror = () => { busy(''); say('The photo did not arrive: the app does not answer. Is it still running?') }
+  request.onerror = () => { busy(''); say(`The ${word} did not arrive: the app does not answer. Is it still running?`) }
   request.send(file)
 }
 
@@ -87,7 +92,7 @@ function thumbnails(titles) {
     button.type = 'button'; button.title = title; button.className = 'cy-thumb'
     picture.src = `example/${number}.jpg`; picture.alt = title
     button.append(picture)
-    button.onclick = () => { say(''); busy('Looking at it and estimating its depth'); trigger('example', { number }) }
+    button.onclick = () => { say(''); busy(kind === 'video' ? 'Looking at it' : 'Estimating its depth'); trigger('example', { number }) }
     return button
   }))
 }
@@ -97,11 +102,29 @@ function available() {
   return Object.keys(views).filter((name) => (name === 'compare' ? state.result : state[name]))
 }
 
+function steps() {
+  show('steps', !!state.steps)
+  if (!state.steps) return
+  const names = Object.keys(state.steps), now = names.indexOf(state.stage)
+  find('steps').replaceChildren(...names.map((name, number) => {
+    const item = document.createElement('li'), button = document.createElement('button'), badge = document.createElement('b')
+    badge.textContent = number + 1
+    button.type = 'button'; button.append(badge, ' ' + state.steps[name])
+    if (number === now) button.setAttribute('aria-current', 'step')
+    button.disabled = !state.photo && number > 0
+    button.onclick = () => { if (number !== now) trigger('go', { step: name }) }
+    item.append(button)
+    return item
+  }))
+}
+
 function draw() {
   const chosen = state.stage === 'choose' || !state.photo
   show('choose', chosen); show('show', !chosen)
+  steps()
   if (chosen) return
   const bar = find('views')
+  bar.hidden = available().length < 2
   bar.replaceChildren(...available().map((name) => {
     const button = document.createElement('button')
     button.type = 'button'; button.textContent = views[name]; button.dataset.view = name
@@ -109,18 +132,32 @@ function draw() {
     button.onclick = () => { state.view = name; draw() }
     return button
   }))
+  show('frame', flat(state.view)); show('film', state.view === 'film'); show('space', state.view === 'space')
+  set(find('film'), state.film); set(find('space'), state.view === 'space' ? state.space : '')
   const compare = state.view === 'compare'
-  const under = find('under'), over = find('over')
-  set(under, compare ? state.result : state[state.view])
-  set(over, compare ? state.photo : '')
-  over.hidden = !compare
+  if (flat(state.view)) {
+    set(find('under'), compare ? state.result : state[state.view])
+    set(find('over'), compare ? state.photo : '')
+  }
+  find('over').hidden = !compare
   show('cut', compare); show('slide', compare); if (compare) cut()
-  frame().dataset.view = state.view
-  frame().setAttribute('aria-label', `${state.name}, ${views[state.view]}. Arrow keys move a cross, Enter focuses there.`)
-  const mark = find('mark')
-  mark.hidden = !state.point || compare
-  if (state.point) place(mark, state.point)
+  frame().dataset.view = pointed(state.view) ? 'point' : state.view
+  frame().setAttribute('aria-label', `${state.name}, ${views[state.view]}. ` +
+    (pointed(state.view) ? 'Arrow keys move a cross, Enter chooses the point.' : ''))
+  marks()
   find('hint').textContent = hint()
+  find('note').textContent = state.note || ''
+}
+
+function marks() {
+  const points = !pointed(state.view) ? [] : kind === 'measure' ? state.points || [] : state.point ? [state.point] : []
+  const dots = element.querySelectorAll('.cy-mark')
+  dots.forEach((dot, number) => { dot.hidden = !points[number]; if (points[number]) place(dot, points[number]) })
+  const line = find('line').firstElementChild
+  find('line').toggleAttribute('hidden', points.length < 2)
+  if (points.length === 2) points.forEach((at, number) => {
+    line.setAttribute('x' + (number + 1), 100 * at[0] + '%'); line.setAttribute('y' + (number + 1), 100 * at[1] + '%')
+  })
 }
 
 function set(image, address) {
@@ -128,10 +165,13 @@ function set(image, address) {
 }
 
 function hint() {
-  const size = `${state.full[0]} × ${state.full[1]}`
-  if (state.view === 'depth') return `Bright is near, dark is far. Click to focus. The photo has ${size} pixels.`
   if (state.view === 'compare') return 'Drag the line, or use the slider.'
-  return 'Click what shall be sharp.'
+  if (state.view === 'space') return 'Drag to look around.'
+  if (state.view === 'film') return ''
+  if (kind === 'measure') return 'Click two points whose distance you know.'
+  if (kind === 'panorama') return state.view === 'depth' ? 'Bright is near, dark is far.' : ''
+  if (state.view === 'depth') return 'Bright is near, dark is far. Click what shall be sharp.'
+  return kind === 'video' ? 'Click what shall be sharp at this moment.' : 'Click what shall be sharp.'
 }
 
 function place(mark, at) { mark.style.left = 100 * at[0] + '%'; mark.style.top = 100 * at[1] + '%' }
@@ -151,10 +191,17 @@ function fraction(event) {
 }
 
 function point(at) {
-  state.point = at; state.cursor = at
+  state.cursor = at
   glance(null)
-  if (state.view === 'photo' || state.view === 'depth') state.view = state.result ? 'result' : state.view
-  busy('Focusing')
+  if (kind === 'measure') {
+    const earlier = state.points || []
+    state.points = earlier.length === 1 ? [earlier[0], at] : [at]
+    draw()
+    return trigger('measured', { points: state.points })
+  }
+  state.point = at
+  if (state.result) state.view = 'result'
+  if (kind !== 'video') busy('Focusing')
   draw()
   trigger('point', { x: at[0], y: at[1] })
 }
@@ -163,7 +210,7 @@ let asked = 0, resting = 0
 async function glance(at) {
   const mine = ++asked
   clearTimeout(resting)
-  if (!at || state.view === 'depth' || state.view === 'compare') { find('glance').hidden = true; return }
+  if (!at || kind !== 'photo' || !['photo', 'result'].includes(state.view)) { find('glance').hidden = true; return }
   resting = setTimeout(async () => {
     const answer = await fetch(`glance/${state.token}?x=${at[0]}&y=${at[1]}`)
     if (mine !== asked || answer.status !== 200) return
@@ -188,7 +235,7 @@ function pointing() {
   })
   box.addEventListener('pointerup', () => { dragging = false })
   box.addEventListener('pointerleave', () => glance(null))
-  box.addEventListener('click', (event) => { if (state.view !== 'compare') point(fraction(event)) })
+  box.addEventListener('click', (event) => { if (pointed(state.view)) point(fraction(event)) })
   box.addEventListener('keydown', keys)
   box.addEventListener('blur', () => { find('cross').hidden = true })
 }
@@ -196,13 +243,13 @@ function pointing() {
 function keys(event) {
   const step = event.shiftKey ? 0.1 : 0.02
   const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }
-  if (event.key in moves && state.view !== 'compare') {
+  if (event.key in moves && pointed(state.view)) {
     state.cursor = state.cursor.map((value, axis) => Math.min(1, Math.max(0, value + moves[event.key][axis])))
     find('cross').hidden = false; place(find('cross'), state.cursor)
-  } else if (event.key in moves) {
+  } else if (event.key in moves && state.view === 'compare') {
     const slider = find('slide').querySelector('input')
     slider.value = Number(slider.value) + 100 * moves[event.key][0]; cut()
-  } else if ((event.key === 'Enter' || event.key === ' ') && state.view !== 'compare') point(state.cursor)
+  } else if ((event.key === 'Enter' || event.key === ' ') && pointed(state.view)) point(state.cursor)
   else return
   event.preventDefault()
 }
@@ -210,34 +257,49 @@ function keys(event) {
 // ---- what the server says -------------------------------------------------------------------------------------------
 function hear(value) {
   if (!value) return
-  busy('')
+  busy(value.busy, value.part)
   say(value.error)
-  if (value.stage === 'choose') for (const name of ['photo', 'depth', 'result', 'point', 'files']) delete state[name]
-  if (value.photo) for (const name of ['result', 'point', 'files']) delete state[name]
-  const first = value.result && !state.result
+  if (value.stage === 'choose') for (const name of ['photo', 'depth', 'result', 'point', 'points', 'film', 'space', 'note']) delete state[name]
+  if (value.depth) for (const name of ['result', 'point', 'points', 'film', 'space', 'note']) delete state[name]
+  const earlier = { ...state }
   Object.assign(state, value)
   if (value.examples) thumbnails(value.examples)
-  if (value.megabytes) find('limit').textContent =
-    `JPEG, PNG, HEIC, TIFF, WebP and more; up to ${value.megabytes} MB and ${value.megapixels} megapixels. It stays on this computer.`
-  if (value.photo) state.view = 'depth'
-  if (first) state.view = 'result'
+  if (value.megabytes) find('limit').textContent = limits()
+  if (value.stage === 'depth') state.view = 'depth'
+  if (value.depth && kind === 'measure') state.view = 'photo'
+  if (value.stage === 'focus' && state.view === 'depth') state.view = state.result ? 'result' : 'photo'
+  if (value.stage === 'save') state.view = 'compare'
+  if (value.result && !earlier.result) state.view = 'result'
+  if (value.film) state.view = 'film'
+  else if (value.photo && kind === 'video') state.view = 'photo'
+  if (value.space) state.view = 'space'
   if (!available().includes(state.view)) state.view = 'photo'
   files(value)
   draw()
 }
 
-function files(value) {
-  if (!('files' in value) && value.stage === undefined && !value.error) return
-  const links = (value.files || []).map((file) => {
-    const link = document.createElement('a')
-    link.href = file.url; link.download = file.name; link.textContent = file.name
-    return link
-  })
-  find('files').replaceChildren(...links)
-  if ('fetch' in value && links[value.fetch]) links[value.fetch].click()
+function limits() {
+  const kinds = { video: 'MP4, MOV, MKV, WebM and more', panorama: 'Equirectangular: twice as wide as high' }[kind] ||
+    'JPEG, PNG, HEIC, TIFF, WebP and more'
+  const size = kind === 'video' ? '' : ` and ${state.megapixels} megapixels`
+  return `${kinds}; up to ${state.megabytes} MB${size}. ` + (state.remote ? '' : 'It stays on this computer.')
 }
 
-element.cyBusy = busy
+function files(value) {
+  if (!value.files && value.stage === undefined) return
+  find('files').replaceChildren(...(value.files || []).map(link))
+  if (value.fetch) link(value.fetch).click()
+}
+
+function link(file) {
+  const anchor = document.createElement('a')
+  anchor.href = file.url; anchor.download = file.name; anchor.textContent = file.name
+  return anchor
+}
+
 choosing(); pointing()
+if (kind === 'video') find('file').accept = 'video/*'
+if (kind === 'video' || kind === 'panorama') show('snap', false)
+element.querySelector('.cy-stage').parentElement.addEventListener('cy-idle', () => busy(''))
 watch('value', () => hear(props.value))
 hear(props.value)

@@ -1,0 +1,103 @@
+"""The tabs for clips, panoramas and metres."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from cyclopean.app import filming, handlers, measuring
+from cyclopean.app.handlers import Stage, Studio
+from cyclopean.app.photo_tab import Outputs, controls, look, shown
+from cyclopean.app.session import Session
+from cyclopean.app.turns import LOOK, PRIVATE, WORK, panel, undone
+
+
+def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
+    """Points in time, one look, the clip refocused."""
+    with gr.Column(visible=False, elem_id="panel-video") as beside:
+        seconds = gr.Slider(0, 1, 0, step=0.1, label="Moment (s)", elem_id="moment", buttons=[])
+        gr.Markdown("Click what shall be sharp. Points at several moments pull the focus from one to the next.")
+        follow = gr.Checkbox(True, label="Follow each point as it moves", elem_id="follow")
+        knobs = controls()
+        start = gr.Button("Refocus the clip", variant="primary", elem_id="film")
+        with gr.Row():
+            stop = gr.Button("Stop", elem_id="stop", min_width=90)
+            clear = gr.Button("Forget the points", elem_id="forget", min_width=90)
+        another = gr.Button("Another clip", elem_id="another-clip")
+    knobs[-1].visible = False  # clips go through the thin lens
+
+    def arrived(who: Session | None) -> Outputs:
+        value = filming.clip_arrived(studio, who)
+        length = value.pop("seconds", 1.0)
+        return value, panel(value, ("focus",)), gr.update(maximum=max(length, 0.1), value=0)
+
+    def pointed(who: Session | None, time: float, event: gr.EventData) -> Stage:
+        return filming.key(studio, who, (float(event.x), float(event.y)), time)
+
+    def filmed(who: Session | None, follows: bool, *values: Any) -> Iterator[Stage]:
+        yield from filming.film(studio, who, look(*values), follows)
+
+    def stopped(who: Session | None) -> None:
+        if who is not None:
+            who.stopped = True
+
+    undone(stage.arrived(arrived, session, [stage, beside, seconds], **WORK))
+    undone(stage.point(pointed, [session, seconds], stage, **LOOK))
+    undone(seconds.input(lambda who, time: filming.moment(studio, who, time), [session, seconds], stage, **LOOK))
+    undone(start.click(filmed, [session, follow, *knobs], stage, **WORK))
+    undone(clear.click(lambda who: filming.forget_keys(studio, who), session, stage, **LOOK))
+    stop.click(stopped, session, None, queue=False, **PRIVATE)
+    again = another.click(lambda who: _again(studio, who), session, [stage, beside], **LOOK)
+    undone(again)
+
+
+def build_panorama(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
+    """Depth all around, and a view to move in."""
+    with gr.Column(visible=False, elem_id="panel-panorama") as beside:
+        gr.Markdown("#### All around\nDepth of a panorama is the distance from the camera, in every direction.")
+        save = gr.Button("Save depth and points", variant="primary", elem_id="save-panorama")
+        gr.Markdown("PNG, NPY and JSON at full size, and a point cloud (PLY) for 3-D programs.")
+        another = gr.Button("Another panorama", elem_id="another-panorama")
+
+    def arrived(who: Session | None) -> Outputs:
+        value = measuring.look_around(studio, who)
+        return value, panel(value, ("depth",))
+
+    undone(stage.arrived(arrived, session, [stage, beside], **WORK))
+    undone(save.click(lambda who: measuring.save_panorama(studio, who), session, stage, **WORK))
+    again = another.click(lambda who: _again(studio, who), session, [stage, beside], **LOOK)
+    undone(again)
+
+
+def build_metres(
+    studio: Studio, session: gr.State, stage: gr.HTML, photo: tuple[gr.HTML, list[Any]], tab: gr.Tab
+) -> None:
+    """The scale of the photo in the first tab, whose stage and panels are `photo`."""
+    with gr.Column(elem_id="panel-measure"):
+        gr.Markdown("#### By two points\nClick both ends of something whose length you know.")
+        distance = gr.Number(label="Distance between them (m)", elem_id="distance", minimum=0)
+        by_points = gr.Button("Use this distance", variant="primary", elem_id="use-distance")
+        gr.Markdown("#### Or by the camera's height\nFor photos that show level ground in their lower half.")
+        height = gr.Number(label="Height above the ground (m)", elem_id="height", minimum=0)
+        by_camera = gr.Button("Use this height", elem_id="use-height")
+
+    def measured(who: Session | None, event: gr.EventData) -> Stage:
+        points = [(float(x), float(y)) for x, y in list(event.points)[-2:]]
+        return measuring.measure(studio, who, points)
+
+    def arrived(who: Session | None) -> Outputs:
+        value = handlers.develop(studio, who)
+        if "error" in value:
+            return value, *[gr.skip()] * (1 + len(photo[1]))
+        return measuring.photo_again(studio, who), *shown(value)
+
+    undone(tab.select(lambda who: measuring.photo_again(studio, who), session, stage, **LOOK))
+    undone(stage.arrived(arrived, session, [stage, photo[0], *photo[1]], **WORK))
+    undone(stage.measured(measured, session, stage, **LOOK))
+    undone(by_points.click(lambda who, m: measuring.set_distance(studio, who, m), [session, distance], stage, **LOOK))
+    undone(by_camera.click(lambda who, m: measuring.set_height(studio, who, m), [session, height], stage, **LOOK))
+
+
+def _again(studio: Studio, who: Session | None) -> Outputs:
+    value = handlers.go(studio, who, "choose")
+    return value, panel(value, ("focus", "depth"))

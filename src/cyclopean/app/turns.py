@@ -1,0 +1,39 @@
+"""Whose turn it is: how events of the page are queued."""
+
+from typing import Any
+
+import gradio as gr
+
+from cyclopean.app.handlers import Stage
+
+HEAVY, LIGHT = 1, 2  # photos that are read at a time, previews that are made at a time
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# Photos, clips and files at full size: one after the other, since each may take a gigabyte.
+WORK: dict[str, Any] = PRIVATE | {"concurrency_id": "heavy", "concurrency_limit": HEAVY}
+# Previews: of what one visitor asks for while one is made, only the last is made.
+LOOK: dict[str, Any] = PRIVATE | {
+    "concurrency_id": "light", "concurrency_limit": LIGHT, "trigger_mode": "always_last",
+}  # fmt: skip
+
+IDLE = """() => document.querySelectorAll('.cy-stage').forEach((stage) =>
+  stage.parentElement.dispatchEvent(new Event('cy-idle')))"""
+
+
+def undone(event: Any) -> None:
+    """When an event did not even begin (the queue is full), the page stops waiting; Gradio says why."""
+    event.failure(None, None, None, js=IDLE, **PRIVATE)
+
+
+def stage(kind: str, html: str, script: str) -> gr.HTML:
+    """A stage for photos, panoramas or clips."""
+    word = {"video": "clip", "panorama": "panorama"}.get(kind, "photo")
+    return gr.HTML(
+        {}, html_template=html.replace("@@kind@@", kind).replace("@@word@@", word), js_on_load=script,
+        elem_id=f"stage-{kind}", apply_default_css=False,
+    )  # fmt: skip
+
+
+def panel(value: Stage, when: tuple[str, ...]) -> Any:
+    """Whether a panel is seen with this stage; unchanged if the stage does not say."""
+    return gr.update(visible=value["stage"] in when) if "stage" in value else gr.skip()
