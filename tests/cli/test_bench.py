@@ -55,6 +55,9 @@ def test_a_table_of_all_ways(shots: Path, capsys: pytest.CaptureFixture[str]) ->
         (("lens",), "takes one folder"),
         (("lens", "{gone}"), "is no folder"),
         (("lens", "{shots}", "--model", "generall"), "unknown model"),
+        (("sphere",), "it needs a folder for its results"),
+        (("sphere", "{gone}", "--rows", "tc66"), "did you mean 'tc6'"),
+        (("sphere", "{gone}", "--real", "topbottom:{shots}"), "holds no top-bottom pairs"),
     ],
 )
 def test_bad_words(shots: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str) -> None:
@@ -62,3 +65,25 @@ def test_bad_words(shots: Path, capsys: pytest.CaptureFixture[str], words: tuple
     assert code == 2
     assert sentence in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("bench", "row"), [("stereo", "lr-pp"), ("sphere", "lr-no-attention")])
+def test_rows_are_listed(capsys: pytest.CaptureFixture[str], bench: str, row: str) -> None:
+    code, out, err = here(capsys, "bench", bench, "--list")
+    assert code == 0, err
+    assert f"\n{row} " in f"\n{out}"
+
+
+def test_sphere_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One row, then the same folder with one more: only that is trained."""
+    words = ("bench", "sphere", tmp_path, "--budget", "tiny", "--workers", "1", "--accelerator", "cpu", "--rows")
+    code, out, err = here(capsys, *words, "sv")
+    assert code == 0, err
+    assert "[1/1] SV" in out
+    code, out, _ = here(capsys, *words, "sv,ud")
+    assert code == 0
+    assert "[1/1] UD" in out
+    table = (tmp_path / "comparison.md").read_text()
+    assert "| SV (true depth) | 1 |" in table
+    assert "cyclopean bench sphere" in table
+    assert {r["row"] for r in json.loads((tmp_path / "comparison.json").read_text())["results"]} >= {"sv", "ud"}

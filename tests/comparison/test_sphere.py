@@ -49,7 +49,11 @@ def comparison(rooms, *rows: str) -> Comparison:
     return Comparison(SMALL, rooms, TINY, rows, real=real, accelerator="cpu")
 
 
-@pytest.mark.parametrize("name", ROWS)
+QUICK = ("ud", "tc6-circular", "sv", "lr-pull", "lr-disparity", "ud-first-order")
+EVERY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ROWS]
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_every_row_trains_and_is_judged(name, rooms):
     c = comparison(rooms, name)
     result = c.do(name, 0)

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cyclopean.cli.parsing import check_writable, comma_list
 from cyclopean.errors import InputError
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cyclopean.data.items import Items
 
 
+@runtime_checkable
 class Asked(Protocol):
     """The flags of every such bench."""
 
