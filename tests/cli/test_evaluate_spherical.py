@@ -79,3 +79,18 @@ def test_a_model_of_ordinary_photos_sees_panoramas_too(rooms, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "plain" in done.stdout
+
+
+def test_runs_of_one_name_are_told_apart(rooms, tmp_path):
+    """Every run calls its model `last`."""
+    for run in ("a", "b"):
+        torch.manual_seed(0)
+        method = Coordnet(width=0.125)
+        checkpoint.save(tmp_path / run / "last", method, {"input_size": [32, 64], "licence": "Apache-2.0"})
+    models = [str(tmp_path / run / "last") for run in ("a", "b")]
+    done = cyclopean(
+        "evaluate", "--protocol", "spherical", "--data", rooms / "held-out", "--model", ",".join(models),
+        "--alone", "--limit", 1,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in models)

@@ -106,7 +106,7 @@ def run(options: Evaluate) -> int:
 
     variants = [v for name in _names(options.protocol) for v in evaluation.named_protocol(name)]
     sets = {name: open_dataset(name) for name in _names(options.data)}
-    candidates = [_candidate(name, options) for name in _models(options)]
+    candidates = _told_apart({name: _candidate(name, options) for name in _models(options)})
     guesses = [] if options.alone else evaluation.guesses() + _training_mean(options, variants)
     results = []
     for name, data in sets.items():
@@ -266,6 +266,12 @@ def _candidate(name: str, options: Evaluate) -> "Candidate":
     from cyclopean.predictor import flip_averaged, plain
 
     return evaluation.candidate(name, options.device, flip_averaged if options.flip_average else plain)
+
+
+def _told_apart(candidates: "dict[str, Candidate]") -> "list[Candidate]":
+    """Models by what was asked for; those that would share a name (runs/a/last, runs/b/last) keep their whole path."""
+    names = [candidate.name for candidate in candidates.values()]
+    return [replace(c, name=asked) if names.count(c.name) > 1 else c for asked, c in candidates.items()]
 
 
 def _training_mean(options: Evaluate, variants: "Sequence[Protocol]") -> "list[Candidate]":
