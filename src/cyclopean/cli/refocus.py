@@ -171,11 +171,7 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
 
 
 def _refuse_motion(given: Refocus) -> None:
-    for flag, value in (
-        ("--keys", given.motion.keys),
-        ("--track", given.motion.track),
-        ("--smooth", given.motion.smooth),
-    ):
+    for name, value in asdict(given.motion).items():
         if value:
             raise InputError(f"--{name} is for clips, and {given.photo[0]} is none ({', '.join(CLIPS)}); leave it out.")
 

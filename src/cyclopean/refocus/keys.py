@@ -21,9 +21,9 @@ class Key:
     `amount` None: that of the lens. `track`: from then on the point stays on its thing, else on its place.
     """
 
-    time: float
+    time: float | int
     point: Point
-    amount: float | None = None
+    amount: float | int | None = None
     track: bool = False
 
 

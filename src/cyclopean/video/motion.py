@@ -42,6 +42,7 @@ def motion(last: Grey, this: Grey) -> Motion:
     brightness stayed.
     """
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search.setFinestScale(1)  # at its own 2 it is four times coarser than the picture, and points drift
     back, there = search.calc(this, last, None), search.calc(last, this, None)
     places = _places(back)
     away = back + _fetched(there, places)
