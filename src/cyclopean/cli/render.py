@@ -69,7 +69,7 @@ def run(given: Render) -> None:
         pass
     rate = f", {todo / (time.perf_counter() - start):.1f} a second" if todo else ""
     kept = f" ({order.count - todo} were there already)" if todo < order.count else ""
-    print(f"{todo} scenes rendered to {given.out}{kept}{rate}; {_contact_sheet(given.out)} shows some.")
+    print(f"{todo} scenes rendered to {given.out}{kept}{rate}; {contact_sheet(given.out)} shows some.")
 
 
 def _order(given: Render) -> "Order":
@@ -103,15 +103,16 @@ def _size(text: str, rig: str) -> tuple[int, int]:
     return height, width
 
 
-def _contact_sheet(out: Path) -> Path:
+def contact_sheet(out: Path) -> Path:
+    """Write OUT/contact.png: up to 24 items of a folder, evenly spread, and their depth."""
     import cv2
     import numpy as np
 
     from cyclopean.data.folder import FolderDataset
-    from cyclopean.worlds.folder import contact_sheet
+    from cyclopean.worlds import folder
 
     items = FolderDataset(out)
     chosen = np.unique(np.linspace(0, len(items) - 1, 24).round().astype(int))
     path = out / "contact.png"
-    cv2.imwrite(str(path), contact_sheet([items[int(n)] for n in chosen])[..., ::-1])
+    cv2.imwrite(str(path), folder.contact_sheet([items[int(n)] for n in chosen])[..., ::-1])
     return path

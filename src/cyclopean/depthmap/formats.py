@@ -98,20 +98,26 @@ def _read_png16(path: Path) -> tuple[NDArray[Any], str | None]:
     return array, None
 
 
-def _read_exr(path: Path) -> tuple[NDArray[Any], str | None]:
+def exr_planes(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Every channel of an EXR file by its name. Raises InputError for a damaged file."""
     import OpenEXR
 
     try:
         channels = OpenEXR.File(str(path), separate_channels=True).channels()
     except (RuntimeError, ValueError, OSError) as error:
         raise _unreadable(path, error) from None
-    planes = {name: np.asarray(channel.pixels, np.float32) for name, channel in channels.items()}
-    name = "Z" if "Z" in planes else next(iter(planes))
+    return {name: np.asarray(channel.pixels, np.float32) for name, channel in channels.items()}
+
+
+def _read_exr(path: Path) -> tuple[NDArray[Any], str | None]:
+    planes = exr_planes(path)
+    if "Z" in planes:
+        return planes["Z"], None
     # Renderers write depth as grey colour too: equal channels, and opacity beside them.
-    colours = [plane for other, plane in planes.items() if other != "A"]
-    if name != "Z" and not all(np.array_equal(plane, colours[0], equal_nan=True) for plane in colours):
-        raise InputError(f"{path} has channels {', '.join(channels)}; a depth file has one, or one named Z.")
-    return planes[name] if name == "Z" else colours[0], None
+    first, *others = [plane for name, plane in planes.items() if name != "A" or len(planes) == 1]
+    if not all(np.array_equal(plane, first, equal_nan=True) for plane in others):
+        raise InputError(f"{path} has channels {', '.join(planes)}; a depth file has one, or one named Z.")
+    return first, None
 
 
 def _read_pfm(path: Path) -> tuple[NDArray[Any], str | None]:

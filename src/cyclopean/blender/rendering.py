@@ -1,0 +1,126 @@
+"""Panoramas of a mesh from places inside it, as a folder of the rig `sphere` (docs/data.md), rendered by Blender."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cyclopean.blender.finding import Blender, run
+from cyclopean.depthmap.formats import exr_planes
+from cyclopean.errors import InputError
+
+SCRIPT = Path(__file__).with_name("inside.py")
+SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".blend")
+LIGHTS = ("auto", "baked", "scene", "lamps")
+AXES = ("auto", "y", "z")
+VIEWS = ("centre", "up", "right")
+BASELINE = 0.26  # metres, as the spherical view synthesis paper rendered Matterport3D and Stanford2D3D
+FAR = 20.0  # metres: truth beyond does not count, as there
+NOTHING = 1e9  # what Blender writes where a ray meets nothing is more
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to render of `mesh`: `count` places of one `seed`, at `size` (height, width), `samples` rays a pixel.
+
+    `light`: baked (surfaces shine in their own colours: scans), scene (lights of the file), lamps (ours, standing
+    still), or auto. `up` is the axis of the file that points up (auto: the format's habit), `unit` the metres in one
+    unit of it; `threads` 0 means all.
+    """
+
+    mesh: Path
+    count: int
+    seed: int
+    size: tuple[int, int]
+    samples: int
+    light: str = "auto"
+    up: str = "auto"
+    unit: float = 1.0
+    baseline: float = BASELINE
+    threads: int = 0
+
+
+def missing(order: Order, out: Path) -> list[int]:
+    """Numbers of the items that `out` does not hold yet."""
+    return [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
+
+
+def write(order: Order, out: Path, blender: Blender) -> Iterator[int]:
+    """Render into `out`, yielding the number of each item as it lands; those already there are kept.
+
+    Each item's camera file comes last, by renaming, so that an item with one is whole. Raises InputError if `out` holds
+    another data set, and with Blender's reason where it cannot use the mesh or finds no room for the rig.
+    """
+    todo = missing(order, out)
+    _describe(order, out)
+    if not todo:
+        return
+    with tempfile.TemporaryDirectory(dir=out, prefix=".rendering-") as staging:
+        message = Path(staging) / "order.json"
+        where = {"mesh": str(order.mesh.absolute()), "staging": staging, "items": todo}
+        message.write_text(json.dumps(asdict(order) | where))
+        done = False
+        for kind, text in run(blender, SCRIPT, message, out / "blender.log"):
+            if kind == "refused":
+                raise InputError(text)
+            done = done or kind == "done"
+            if kind == "item":
+                yield _take(order, out, Path(staging), json.loads(text))
+        if not done:
+            raise InputError(f"Blender stopped before it was done; what it said is in {out / 'blender.log'}.")
+    (out / "blender.log").unlink()
+
+
+def _describe(order: Order, out: Path) -> None:
+    """Folders and `dataset.json`, after checking that no other data set is there."""
+    for name in (*VIEWS, "depth", "camera"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    made_by = {k: v for k, v in asdict(order).items() if k not in ("count", "threads")} | {"mesh": order.mesh.name}
+    text = {
+        **{"format": "cyclopean-folder", "version": 1, "rig": "sphere", "views": list(VIEWS), "target": VIEWS[0]},
+        **{"unit": "m", "far": FAR, "made_by": json.loads(json.dumps(made_by))},
+    }
+    path = out / "dataset.json"
+    if path.exists() and json.loads(path.read_text()) != text:
+        raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
+    path.write_text(json.dumps(text, indent=1))
+
+
+def _take(order: Order, out: Path, staging: Path, item: dict[str, object]) -> int:
+    """Move what was rendered of one item to where it belongs, the camera last."""
+    n = item["number"]
+    stem, baseline = f"{n:06d}", order.baseline
+    for name in VIEWS:
+        (staging / f"{stem}_{name}.png").replace(out / name / f"{stem}.png")
+    exr = staging / f"{stem}_depth.exr"
+    np.save(out / "depth" / f"{stem}.npy", _radius(exr))
+    exr.unlink()
+    text = {
+        "camera": "equirectangular",
+        "family": "mesh",
+        "from_target": {"up": _moved(1, baseline), "right": _moved(0, -baseline)},
+        "position": item["position"],
+        "heading": item["heading"],
+    }
+    part = out / "camera" / f"{stem}.part"
+    part.write_text(json.dumps(text))
+    part.replace(part.with_suffix(".json"))
+    assert isinstance(n, int)
+    return n
+
+
+def _radius(path: Path) -> np.ndarray:
+    """The depth pass of a rendering, metres, inf where nothing was met."""
+    planes = exr_planes(path)
+    name = next(name for name in planes if name.split(".")[-2:] in (["Depth", "Z"], ["Depth", "V"]))
+    return np.where(planes[name] > NOTHING, np.inf, planes[name]).astype(np.float32)
+
+
+def _moved(axis: int, metres: float) -> list[list[float]]:
+    """`source_from_target` of a translation along one axis."""
+    pose = np.eye(4)
+    pose[axis, 3] = metres
+    return pose.tolist()
