@@ -27,9 +27,12 @@ LAYERS = {
     "networks": 1,
     "refocus": 1,
     "worlds": 1,
+    "blender": 1,
     "pointcloud": 1,
     "profile": 1.5,  # above the maps and cameras it gives metres to
+    "mesh": 1.5,
     "panorama": 1.5,
+    "viewer": 1.5,
     "surround": 1.5,
     "rebuilding": 1.5,  # above the verbs, losses and networks it is made of
     "data": 2,

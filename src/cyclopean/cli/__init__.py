@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": ("cyclopean.cli.evaluate", "measure a model against true depth, beside trivial guesses"),
     "check": ("cyclopean.cli.check", "look for what is wrong with a data set, before any training"),
     "render": ("cyclopean.cli.render", "render procedural worlds with exact depth to a folder"),
+    "render-mesh": ("cyclopean.cli.render_mesh", "render a mesh of your own as panoramas with exact depth (Blender)"),
     "bench": ("cyclopean.cli.bench", "measure again what the pages state, on your own data"),
     "doctor": ("cyclopean.cli.doctor", "what is installed, what works, what to do about what does not"),
 }
