@@ -3,6 +3,7 @@
 Whatever the file is, a `Photo` is upright, opaque sRGB in [0,1]. Writing puts the picture's own EXIF back.
 """
 
+import io
 import math
 import struct
 import warnings
@@ -140,6 +141,15 @@ def resize(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tens
     return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
 
 
+def jpeg(image: Rgb, widest: int) -> bytes:
+    """`image` as a JPEG file, shrunk to at most `widest` pixels on its longer side: a texture for a graphics card."""
+    shrink = min(1.0, widest / max(image.shape[-2:]))
+    small = resize(image, (round(image.shape[-2] * shrink), round(image.shape[-1] * shrink)))
+    file = io.BytesIO()
+    Image.fromarray(_bytes(small, 255).astype(np.uint8)).save(file, "JPEG", quality=91)
+    return file.getvalue()
+
+
 def resize_depth(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
     """`depth` at `size` (height, width). Unknown pixels take no part; a pixel is known if half of what it covers is."""
     weight = resize(depth.valid.to(depth.inverse_depth.dtype), size)
@@ -231,8 +241,6 @@ def _shallow(path: Path, picture: Image.Image) -> Rgb:
 
 def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """RGB, L or CMYK to sRGB by its profile; a profile that is broken or for another mode is ignored, as viewers do."""
-    import io
-
     if not profile:
         return picture.convert("RGB")
     try:
@@ -364,8 +372,6 @@ def _sphere(gpano: Gpano, image: Rgb) -> Equirectangular | None:
 
 def _in_profile(picture: Image.Image, profile: bytes) -> tuple[Image.Image, dict[str, Any]]:
     """An sRGB picture in the colours of an RGB `profile`, and what Pillow is to save of it; as it is in any other."""
-    import io
-
     try:
         target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if target.profile.xcolor_space.strip() != "RGB":

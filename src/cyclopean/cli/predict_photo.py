@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cyclopean.depthmap import DepthMap
+    from cyclopean.depthmap import AnyCamera, DepthMap
     from cyclopean.images import Photo
     from cyclopean.predictor import Predictor
 
@@ -71,9 +71,23 @@ def _in_space(stem: Path, depth: "DepthMap", photo: "Photo", asked: Asked) -> tu
     if photo.camera is None:
         print(f"{photo.name} does not tell its focal length: 60 degrees of view are assumed.", file=sys.stderr)
     camera = photo.camera or assumed_camera(photo.size)
-    from cyclopean.pointcloud import WRITERS, point_cloud
-
     paths = [_path(stem, CLOUDS[name]) for name in names]
     for name, path in zip(names, paths, strict=True):
-        WRITERS[name](path, point_cloud(depth, photo.image, camera))
+        _surface(name, path, depth, photo, camera)
+    if asked.view:
+        from cyclopean.viewer import write_viewer
+
+        paths.append(_path(stem, "_view.html"))
+        write_viewer(paths[-1], depth, photo.image, camera, photo.name)
     return tuple(path.name for path in paths)
+
+
+def _surface(name: str, path: Path, depth: "DepthMap", photo: "Photo", camera: "AnyCamera") -> None:
+    """A cloud of points as PLY; the surface as GLB. Both without what hangs in the air between near and far."""
+    from cyclopean.mesh import surface, write_glb
+    from cyclopean.pointcloud import point_cloud, without_edges, write_ply
+
+    if name == "ply":
+        write_ply(path, point_cloud(without_edges(depth, camera), photo.image, camera))
+    else:
+        write_glb(path, surface(depth, camera), photo.image)

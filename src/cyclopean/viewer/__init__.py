@@ -1,0 +1,74 @@
+"""A picture and its depth as one HTML file to look around in: no network, no other file, any browser with WebGL 2."""
+
+import base64
+import html
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.depthmap import AnyCamera, DepthMap
+from cyclopean.errors import InputError
+from cyclopean.geometry import Equirectangular
+from cyclopean.images import jpeg, resize_depth
+
+TEMPLATE = Path(__file__).with_name("template.html")
+VERTICES = 140_000  # of the surface, about
+WIDEST = 4096  # pixels of the texture: what every graphics card takes
+FARTHEST = 30.0  # times the median depth: where sky is drawn
+STEPS = 65535
+
+Rgb = Float[Tensor, "1 3 h w"]
+
+
+def write_viewer(path: Path, depth: DepthMap, image: Rgb, camera: AnyCamera, title: str) -> None:
+    """Write the viewer of `image` with `depth` to `path`. Raises InputError if no depth is known."""
+    page = TEMPLATE.read_text(encoding="utf-8")
+    for mark, content in (
+        ("{{title}}", html.escape(title)),
+        ("{{scene}}", json.dumps(_scene(depth, camera))),
+        ("{{texture}}", "data:image/jpeg;base64," + _base64(jpeg(image, WIDEST))),
+    ):
+        page = page.replace(mark, content)
+    path.write_text(page, encoding="utf-8")
+
+
+def _scene(depth: DepthMap, camera: AnyCamera) -> dict[str, Any]:
+    """Inverse depths in units of 1 / median depth, as 16-bit numbers that times `scale` are their values."""
+    small = resize_depth(depth, _grid(depth.size))
+    rho, known = small.inverse_depth[0, 0], small.valid[0, 0]
+    positive = rho[known & (rho > 0)]
+    if positive.numel() == 0:
+        raise InputError("no pixel has a known depth, so there is nothing to look around in; give another depth map.")
+    typical = positive.median()
+    values = torch.where(known, rho / typical, 1.0).clamp_min(1 / FARTHEST)
+    scale = float(values.max()) / STEPS
+    numbers = (values / scale).round().cpu().numpy().astype("<u2")
+    return {
+        "camera": _camera(camera),
+        "height": small.size[0],
+        "width": small.size[1],
+        "scale": scale,
+        "near": float(1 / values.quantile(0.95)),
+        "inverseDepth": _base64(np.ascontiguousarray(numbers).tobytes()),
+    }
+
+
+def _grid(size: tuple[int, int]) -> tuple[int, int]:
+    shrink = min(1.0, math.sqrt(VERTICES / (size[0] * size[1])))
+    return max(2, round(size[0] * shrink)), max(2, round(size[1] * shrink))
+
+
+def _camera(camera: AnyCamera) -> dict[str, Any]:
+    if isinstance(camera, Equirectangular):
+        return {"name": "equirectangular"}
+    return {"name": "pinhole", "focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
