@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_PAIR = re.compile(r"GPano:(\w+)\s*(?:=\s*[\"']([^\"']*)[\"']|>\s*([^<]*?)\s*<)")
+_PAIR = re.compile(r"(?<!/)GPano:(\w+)\s*(?:=\s*[\"']([^\"']*)[\"']|>\s*([^<]*?)\s*<)")
 
 
 @dataclass(frozen=True)

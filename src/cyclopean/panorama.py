@@ -17,6 +17,7 @@ LARGEST_STEP, LEAST_LIKENESS, PLAINEST = 2.8, 0.75, 0.02
 SIGHT = (128, 256)  # the size at which borders are looked at
 
 Image = Float[Tensor, "1 3 h w"]
+Half = Float[Tensor, "1 3 _ _"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Seam:
 
 
 def seam(image: Image) -> Seam:
-    """The seam of a picture, looked at 256 pixels wide."""
-    small = resize(image, SIGHT)
+    """The seam of a picture, looked at 256 pixels wide at most."""
+    small = resize(image, (min(SIGHT[0], image.shape[-2]), min(SIGHT[1], image.shape[-1])))
     beside = torch.cat([small[..., :9].diff(dim=-1), small[..., -9:].diff(dim=-1)], -1).abs().mean()
     step = (small[..., 0] - small[..., -1]).abs().mean()
     columns = small[0].mean(0)[:, [0, -1]].T
@@ -91,7 +92,7 @@ def _halved(camera: str):  # type: ignore[no-untyped-def]
     return half
 
 
-def _halves(image: Image) -> dict[str, tuple[Image, Image]]:
+def _halves(image: Image) -> dict[str, tuple[Half, Half]]:
     h, w = image.shape[-2:]
     return {
         "top-bottom": (image[..., : h // 2, :], image[..., h - h // 2 :, :]),

@@ -12,6 +12,8 @@ from cyclopean.geometry import Equirectangular, Pinhole, face_camera, pixel_grid
 from cyclopean.images import resize
 from cyclopean.sample import View, view
 from cyclopean.surround.aligning import overlaps, solved
+from cyclopean.surround.looks import enlarged
+from cyclopean.surround.merging import by_slopes
 from cyclopean.synthesis import pull
 
 Map = Float[Tensor, "1 1 h w"]
@@ -20,6 +22,7 @@ See = Callable[[View], Float[Tensor, "b 1 h w"]]
 
 FIELD_OF_VIEW = 100.0  # degrees of a face: neighbours share 10
 SAMPLED = (96, 192)  # directions at which faces are compared
+LEAST = 1e-3  # of the median inverse depth: sky is not farther than that
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,49 @@ def merged_faces(see: See, image: Image, side: int, field_of_view: float = FIELD
     """The inverse depth that `see` finds in six faces of `side` pixels, merged into one panorama of their detail.
 
     On a face z = radius * cosine, so an inverse depth d there is an inverse distance d * cosine. Where faces overlap,
-    these have to agree after a scale and a shift of each face's d; then faces fade into each other over the overlap.
+    these have to agree after a scale and a shift of each face's d; then faces are merged by their slopes.
     """
     width = 4 * round(side * 90 / field_of_view)
     size = (width // 2, width)
     found = see(_cut(image, side, field_of_view, size))
-    uv, seen, cosine = uv_on_faces(Equirectangular().rays(pixel_grid(SAMPLED, found)), field_of_view)
-    said = pull(found, uv, "edge")[:, 0]
-    area = Equirectangular().rays(pixel_grid(SAMPLED, found))[0, ..., [0, 2]].norm(dim=-1)
-    flat = (x.flatten(1).cpu() for x in (said, seen, cosine))
-    answer = solved(overlaps(*flat, area.flatten().cpu()), len(found))
+    few = _sight(SAMPLED, found, field_of_view)
+    flat = (x.flatten(1).cpu() for x in (pull(found, few.uv, "edge")[:, 0], few.weight > 0, few.cosine))
+    answer = solved(overlaps(*flat, few.level.cpu().repeat_interleave(SAMPLED[1])), len(found))
     a, b = (x.to(found).view(-1, 1, 1, 1) for x in (answer.scale, answer.shift))
-    return Merged(_blended((a * found + b).clamp_min(0), size, field_of_view), answer.before, answer.after)
+    merged = _merged(a * found + b, few, _sight(size, found, field_of_view))
+    return Merged(merged, answer.before, answer.after)
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What six faces see of a panorama's directions: where in each face, z per radius, how much a face counts there (0:
+    it does not see it); and the cosine of latitude of each row."""
+
+    uv: Float[Tensor, "6 h w 2"]
+    cosine: Float[Tensor, "6 h w"]
+    weight: Float[Tensor, "6 h w"]
+    level: Float[Tensor, " h"]
+
+
+def _sight(size: tuple[int, int], like: Tensor, field_of_view: float) -> _Sight:
+    """A face counts nothing at its border and fully where no other sees. At x / X of a half-width X = tan(field / 2)
+    the neighbour's share begins where |x| = 1 / X."""
+    rays = Equirectangular().rays(pixel_grid(size, like))
+    uv, seen, cosine = uv_on_faces(rays, field_of_view)
+    shared = 1 - math.tan(math.radians(field_of_view / 2)) ** -2
+    t = (2 * torch.minimum(uv, 1 - uv).amin(-1) / shared).clamp(0, 1)
+    weight = seen * (t.square() * (3 - 2 * t)).clamp_min(1e-6)
+    return _Sight(uv, cosine, weight, rays[0, :, 0, [0, 2]].norm(dim=-1))
+
+
+def _merged(faces: Float[Tensor, "6 1 side side"], few: _Sight, all_: _Sight) -> Map:
+    """Inverse distances of the sphere: faces blended in full detail, and corrected by what slopes say of the rest."""
+    least = LEAST * float(faces.abs().median())
+    logs = [(pull(faces, s.uv, "edge")[:, 0].clamp_min(least) * s.cosine.clamp_min(LEAST)).log() for s in (few, all_)]
+    smooth, blend = by_slopes(logs[0], few.weight, few.level)
+    fine = (all_.weight * logs[1]).sum(0) / all_.weight.sum(0)
+    correction = (smooth - blend).to(fine)[None, None]
+    return (fine + enlarged(correction, (fine.shape[0], fine.shape[1]))).exp()
 
 
 def _cut(image: Image, side: int, field_of_view: float, size: tuple[int, int]) -> View:
@@ -58,14 +92,3 @@ def _cut(image: Image, side: int, field_of_view: float, size: tuple[int, int]) -
     faces = pull(small.expand(len(uv), -1, -1, -1), uv, "sphere").clamp(0, 1)
     camera = face_camera(field_of_view, small)
     return view(faces, Pinhole(camera.focal.expand(len(uv), 2), camera.center.expand(len(uv), 2)))
-
-
-def _blended(faces: Float[Tensor, "6 1 side side"], size: tuple[int, int], field_of_view: float) -> Map:
-    """Inverse distances of the sphere: a face counts nothing at its border and fully where it alone sees."""
-    uv, seen, cosine = uv_on_faces(Equirectangular().rays(pixel_grid(size, faces)), field_of_view)
-    # At x / X of a half-width X = tan(field / 2) the neighbour's share begins where |x| = 1 / X.
-    shared = 1 - math.tan(math.radians(field_of_view / 2)) ** -2
-    t = (2 * torch.minimum(uv, 1 - uv).amin(-1) / shared).clamp(0, 1)
-    weight = seen * (t.square() * (3 - 2 * t) + 1e-6)
-    radial = pull(faces, uv, "edge")[:, 0] * cosine
-    return ((weight * radial).sum(0) / weight.sum(0))[None, None]
