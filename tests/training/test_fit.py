@@ -269,7 +269,7 @@ def test_two_processes_are_one_with_a_double_batch(tmp_path):
     train(run(tmp_path / "one", batch_size=4, steps=4), n=7)
     for name, precision in (("two", "float32"), ("half", "bfloat16")):
         command = [sys.executable, str(PARTS), str(tmp_path / name), "2", "2", precision, "1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
     torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), rtol=1e-5, atol=1e-6)
     for rank in (0, 1):
@@ -295,7 +295,7 @@ def test_two_machines_are_one_with_a_double_batch(launcher, tmp_path):
     commands = [[sys.executable, "-m", *LAUNCHERS[launcher].format(rank=k, port=port).split()] for k in (0, 1)]
     machines = [subprocess.Popen([*c, *arguments], stderr=subprocess.PIPE, text=True) for c in commands]
     try:
-        said = [machine.communicate(timeout=200)[1] for machine in machines]
+        said = [machine.communicate(timeout=300)[1] for machine in machines]
     finally:
         for machine in machines:
             machine.kill()

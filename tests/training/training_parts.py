@@ -1,6 +1,6 @@
 """Small parts that training tests share: a method with one convolution, random pictures, a run of few steps.
 
-Run as a script it trains with several processes: `python training_parts.py OUT DEVICES BATCH PRECISION`.
+Run as a script it trains with several processes: `python training_parts.py OUT DEVICES BATCH PRECISION NODES`.
 """
 
 import json
@@ -84,6 +84,7 @@ def train(where: Run, n: int = 5, **changes: Any) -> Tiny:
 
 
 if __name__ == "__main__":
-    out, devices, batch, precision = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    trained = train(run(out, devices=devices, batch_size=batch, precision=precision, steps=4), n=7)
-    (out / f"seen{torch.distributed.get_rank() if devices > 1 else 0}.json").write_text(json.dumps(trained.seen))
+    out, devices, batch, precision, nodes = Path(sys.argv[1]), *map(int, sys.argv[2:4]), sys.argv[4], int(sys.argv[5])
+    where = run(out, devices=devices, nodes=nodes, batch_size=batch, precision=precision, steps=4)
+    trained = train(where, n=7)
+    (out / f"seen{torch.distributed.get_rank()}.json").write_text(json.dumps(trained.seen))
