@@ -26,8 +26,8 @@ FINGERPRINTS = {
     "middlebury None": "55b550fc5255",
     "nyu 10.0": "7ec6af0d83bd",
     "worlds None": "744e0d481dad",
-    "spherical 20.0": "66618b987d97",
-    "spherical 10.0": "b20e63ab7977",
+    "spherical 20.0": "545fa33c3e9a",
+    "spherical 10.0": "2675db6a130d",
 }
 
 

@@ -1,5 +1,7 @@
 """The protocol of panoramas: whole tables, its two caps, its trivial rows."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from evaluation_parts import Items, item
 from cyclopean import evaluation
 from cyclopean.errors import InputError
 from cyclopean.evaluation import Candidate, judge, latitude_mean, named_protocol
+from cyclopean.evaluation.compare import compare
 from cyclopean.geometry import Equirectangular
 from cyclopean.metrics import sphere_errors
 from cyclopean.sample import Sample, view
@@ -79,3 +82,28 @@ def test_the_mean_of_latitudes_does_not_turn():
     assert guess.trivial
     torch.testing.assert_close(rho, latitude_mean(mean.roll(3, -1)).predict(panorama(0)))
     torch.testing.assert_close(rho.mean(-1), mean.mean(-1))
+
+
+def test_bands_of_distance_make_up_the_whole():
+    """Their errors weighed by their part of the sphere are AbsRel and RMSE of the picture."""
+    found = judge(wrong(1.2), panorama(0), 80.0, WIDE)[0]
+    assert sum(band.weight for band in found.bands) == pytest.approx(found.weight)
+    assert sum(band.pixels for band in found.bands) == found.pixels
+    for key, power in (("abs_rel", 1), ("rmse", 2)):
+        total = sum(band.weight * getattr(band, key) ** power for band in found.bands) / found.weight
+        assert total ** (1 / power) == pytest.approx(found.figures[key])
+
+
+def test_a_difference_falls_on_bands():
+    """What separates two models on panoramas: the parts of the bands add up to the difference."""
+    data = Items(panorama(0, "a"), panorama(1, "b"), far=20.0)
+    results = []
+    for candidate in (wrong(1.0), wrong(1.3)):
+        measured, counts = evaluation.evaluate([candidate], data, range(2), WIDE)
+        rows = tuple(evaluation.summarise(measured, [candidate]))
+        results.append(evaluation.Result("two", WIDE, (20.0,), rows, tuple(measured), counts, 0))
+    a, b = (json.loads(json.dumps(evaluation.as_json([r], ["evaluate"]))) for r in results)
+    found = compare(a, b)[0]
+    change = next(c for c in found.changes if c.alignment == "none")
+    assert change.difference > 0.05
+    assert sum(parts["none"] for *_, parts in found.bands) == pytest.approx(change.difference, rel=1e-6)

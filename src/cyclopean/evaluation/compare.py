@@ -13,6 +13,7 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.layout import Table
 from cyclopean.evaluation.protocols import ALIGNMENTS, PROTOCOLS, Alignment
 from cyclopean.evaluation.summary import interval, resamplings
+from cyclopean.evaluation.tables import COLUMNS
 
 SHOWN = 10  # images of a table
 EXPLAINED = {
@@ -45,10 +46,16 @@ class Side:
     def pixels(self, image: str) -> int:
         return int(self.result.get("per_image_pixels", {}).get(image, 0))
 
-    def bands(self, image: str, alignment: str) -> list[list[Any]]:
-        """[near, far, pixels, AbsRel, ...] of each band that the image has."""
-        images = self.result.get("per_image_bands", {}).get("images", {})
-        return images.get(image, {}).get(self.model, {}).get(alignment, [])
+    def weight(self, image: str) -> float:
+        """What all counted pixels of the image weigh: their number, or the sum of their solid angles."""
+        return float(self.result.get("per_image_weights", {}).get(image, self.pixels(image)))
+
+    def bands(self, image: str, alignment: str) -> list[tuple[float, float, float, float]]:
+        """(near, far, weight, AbsRel) of each band that the image has; results without weights have pixels."""
+        stored = self.result.get("per_image_bands", {})
+        rows = stored.get("images", {}).get(image, {}).get(self.model, {}).get(alignment, [])
+        at = COLUMNS.index("weight") if "weight" in stored.get("columns", []) else COLUMNS.index("pixels")
+        return [(row[0], row[1], row[at], row[3]) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -241,10 +248,10 @@ def _bands(
     parts: dict[tuple[float, float], dict[str, float]] = {}
     pixels: dict[tuple[float, float], float] = {}
     for image in images:
-        total = a.pixels(image)
+        total = a.weight(image)
         for x in alignments:
             for sign, side in ((-1, a), (1, b)):
-                for near, far, n, rel, *_ in side.bands(image, x):
+                for near, far, n, rel in side.bands(image, x):
                     own = parts.setdefault((near, far), dict.fromkeys(alignments, 0.0))
                     own[x] += sign * n * rel / total / len(images)
                     if side is a and x == alignments[0]:

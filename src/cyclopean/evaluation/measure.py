@@ -43,7 +43,10 @@ DENSE = 0.5  # share of known pixels from which on neighbours tell where boundar
 
 @dataclass(frozen=True)
 class Band:
-    """Errors of the pixels whose truth lies in [near, far): `bias` is the mean of (depth - truth) / truth."""
+    """Errors of the pixels whose truth lies in [near, far): `bias` is the mean of (depth - truth) / truth.
+
+    `weight`: what the band weighs where images are pooled: its pixels, or the sum of their solid angles.
+    """
 
     near: float
     far: float
@@ -52,6 +55,7 @@ class Band:
     bias: float
     rmse: float
     delta1: float
+    weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,20 +100,25 @@ class Scene:
         return inside, near_boundaries(inside).flatten()[self.index].double()
 
     @cached_property
-    def weight(self) -> float:
-        """How many pixels count; of panoramas judged as such, the sum of their solid angles (1: of one at the equator).
+    def weights(self) -> Pixels | None:
+        """Of panoramas judged as such, the solid angle of each counted pixel (1: of one at the equator); else None.
 
         Raises `InputError` if a protocol of panoramas meets another picture.
         """
         if self.protocol.weights == "pixels":
-            return float(len(self.index))
+            return None
         if not isinstance(self.sample.target.camera, Equirectangular):
             raise InputError(
                 f"{self.sample.name[0]} is no panorama, and the protocol {self.protocol.name} weighs pixels by their "
                 "solid angle; take another protocol, such as open-1."
             )
         height, width = self.sample.depth.shape[-2:]
-        return float(solid_angle(height)[self.index // width].sum())
+        return solid_angle(height)[self.index // width]
+
+    @property
+    def weight(self) -> float:
+        """How many pixels count, or the sum of their solid angles."""
+        return float(len(self.index) if self.weights is None else self.weights.sum())
 
     @cached_property
     def bands(self) -> Int[Tensor, " n"]:
@@ -303,11 +312,14 @@ def _bands(depth: Pixels, scene: Scene) -> tuple[Band, ...]:
     error = depth - scene.truth
     ratio = torch.maximum(depth / scene.truth, scene.truth / depth)
     parts = ((error / scene.truth).abs(), error / scene.truth, error.square(), (ratio < 1.25).to(depth.dtype))
+    own = scene.weights
     counts = torch.bincount(scene.bands, minlength=len(edges) + 1).tolist()
-    sums = [torch.bincount(scene.bands, part, minlength=len(edges) + 1).tolist() for part in parts]
+    weights = counts if own is None else torch.bincount(scene.bands, own, minlength=len(edges) + 1).tolist()
+    weighed = parts if own is None else tuple(part * own for part in parts)
+    sums = [torch.bincount(scene.bands, part, minlength=len(edges) + 1).tolist() for part in weighed]
     found = []
     for i, n in enumerate(counts[1:-1], start=1):
         if n:
-            rel, bias, square, delta1 = (total[i] / n for total in sums)
-            found.append(Band(edges[i - 1], edges[i], n, rel, bias, square**0.5, delta1))
+            rel, bias, square, delta1 = (total[i] / weights[i] for total in sums)
+            found.append(Band(edges[i - 1], edges[i], n, rel, bias, square**0.5, delta1, float(weights[i])))
     return tuple(found)

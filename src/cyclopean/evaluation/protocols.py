@@ -112,7 +112,10 @@ WORLDS = Protocol(
 
 def _spherical(far: float) -> Protocol:
     """Zioulis et al. 2019, sec. 4, whose cap is 20 m; 10 m is that of most papers on panoramas since (Pano3D's too)."""
-    return Protocol("spherical", 0.0, far, side_by_side=("none", "median"), shown=(*EIGEN, *RELEASED), weights="sphere")
+    return Protocol(
+        "spherical", 0.0, far, side_by_side=("none", "median"), shown=(*EIGEN, *RELEASED), weights="sphere",
+        bands=tuple(edge for edge in (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0) if edge <= far),
+    )  # fmt: skip
 
 
 # name -> its variants (caps), each judged on the same predictions

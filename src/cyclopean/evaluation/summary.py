@@ -18,7 +18,10 @@ Table = dict[str, Float[np.ndarray, " images"]]
 
 @dataclass(frozen=True)
 class BandRow:
-    """A distance band, pooled over the pixels of all images; `interval` of AbsRel from resampled images."""
+    """A distance band, pooled over the pixels of all images; `interval` of AbsRel from resampled images.
+
+    `weight`: its pixels, or the sum of their solid angles.
+    """
 
     near: float
     far: float
@@ -29,6 +32,7 @@ class BandRow:
     bias: float
     rmse: float
     delta1: float
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -172,9 +176,10 @@ def _bands(images: Sequence[Measured], weights: Weights) -> tuple[BandRow, ...]:
 
 
 def _band(edge: tuple[float, float], images: Sequence[Measured], weights: Weights) -> BandRow:
-    empty = Band(*edge, 0, 0.0, 0.0, 0.0, 0.0)
+    empty = Band(*edge, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
     bands = [next((b for b in m.bands if (b.near, b.far) == edge), empty) for m in images]
-    n = np.array([b.pixels for b in bands], dtype=float)
+    n = np.array([b.weight for b in bands], dtype=float)
+    pixels = sum(b.pixels for b in bands)
 
     def pooled(values: list[float]) -> float:
         return float((n * values).sum() / n.sum())
@@ -182,6 +187,7 @@ def _band(edge: tuple[float, float], images: Sequence[Measured], weights: Weight
     sums, share = weights @ (n * [b.abs_rel for b in bands]), weights @ n
     draws = np.divide(sums, share, out=np.full(len(share), np.nan), where=share > 0)
     return BandRow(
-        *edge, int(n.sum()), int((n > 0).sum()), pooled([b.abs_rel for b in bands]), interval(draws),
+        *edge, pixels, int((n > 0).sum()), pooled([b.abs_rel for b in bands]), interval(draws),
         pooled([b.bias for b in bands]), pooled([b.rmse**2 for b in bands]) ** 0.5, pooled([b.delta1 for b in bands]),
+        float(n.sum()),
     )  # fmt: skip

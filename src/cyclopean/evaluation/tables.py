@@ -34,6 +34,7 @@ TO_ALIGN = {
     "median": "median: one factor for each image",
     "affine": "affine: least squares of 1/depth for each image",
 }
+COLUMNS = ["near", "far", "pixels", "abs_rel", "bias", "rmse", "delta1", "weight"]  # of a band in the JSON
 FAMILIES = 4  # more (KITTI's days) stand in the JSON only
 NAMED = 5  # how many left-out images a sentence names
 
@@ -154,17 +155,18 @@ def band_table(result: Result) -> Table | None:
     lines: list[tuple[str, ...]] = []
     breaks: set[int] = set()
     for row in rows:
-        total = sum(band.pixels for band in row.bands)
+        total = sum(band.weight for band in row.bands)
         if lines:
             breaks.add(len(lines))
         for band in row.bands:
             low, high = band.interval
             lines.append((
-                row.alignment, row.candidate, f"{band.near:g}-{band.far:g} m", f"{100 * band.pixels / total:.1f}",
+                row.alignment, row.candidate, f"{band.near:g}-{band.far:g} m", f"{100 * band.weight / total:.1f}",
                 f"{band.images}", f"{band.abs_rel:.4f}", f"{low:.3f}-{high:.3f}" if row.images > 1 else "-",
                 f"{band.bias:+.3f}", f"{band.rmse:.3f}", f"{band.delta1:.3f}",
             ))  # fmt: skip
-    heads = ("alignment", "model", "truth", "pixels %", "images", "AbsRel", "95 %", "bias", "RMSE", "δ1")
+    share = "sphere %" if result.protocol.weights == "sphere" else "pixels %"
+    heads = ("alignment", "model", "truth", share, "images", "AbsRel", "95 %", "bias", "RMSE", "δ1")
     return Table(heads, tuple(lines), 3, frozenset(breaks))
 
 
@@ -210,9 +212,10 @@ def _result(result: Result) -> dict[str, Any]:
     images: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     bands: dict[str, dict[str, dict[str, list[tuple[float, ...]]]]] = {}
     pixels: dict[str, int] = {}
+    weights: dict[str, float] = {}
     for m in result.measured:
         images.setdefault(m.image, {}).setdefault(m.candidate, {})[m.alignment] = m.figures
-        pixels[m.image] = m.pixels
+        pixels[m.image], weights[m.image] = m.pixels, m.weight
         if m.bands:
             own = bands.setdefault(m.image, {}).setdefault(m.candidate, {})
             own[m.alignment] = [astuple(band) for band in m.bands]
@@ -226,7 +229,8 @@ def _result(result: Result) -> dict[str, Any]:
         "rows": [asdict(row) for row in result.rows],
         "per_image": images,
         "per_image_pixels": pixels,
-        "per_image_bands": {"columns": ["near", "far", "pixels", "abs_rel", "bias", "rmse", "delta1"], "images": bands},
+        "per_image_weights": weights,
+        "per_image_bands": {"columns": COLUMNS, "images": bands},
     }
 
 
