@@ -213,7 +213,7 @@ def box(low: np.ndarray, high: np.ndarray, colours) -> "object":
     mesh = trimesh.creation.box(bounds=[low, high])
     mesh.unmerge_vertices()
     sides = [(int(np.abs(n).argmax()), bool(n[np.abs(n).argmax()] > 0)) for n in mesh.face_normals]
-    mesh.visual.face_colors = np.array([(*colours(side), 255) for side in sides], np.uint8)
+    mesh.visual.vertex_colors = np.repeat(np.array([(*colours(side), 255) for side in sides], np.uint8), 3, 0)
     return mesh
 
 

@@ -114,7 +114,9 @@ def why_not(place, views):
 
 def places(order):
     """Position, heading and the positions of the views of each item, the same for the same seed."""
-    dice, (low, high), refused, found = random.Random(order["seed"]), box(), {}, []
+    dice, (low, high) = random.Random(order["seed"]), box()
+    refused: dict[str, int] = {}
+    found: list[tuple[float, dict[str, Vector]]] = []
     for tried in range(TRIES * order["count"]):
         if len(found) == order["count"] or (tried == TRIES and not found):
             break
