@@ -16,7 +16,7 @@ from cyclopean.images import Photo
 from cyclopean.methods.base import Ambiguity, Method, Prediction
 from cyclopean.methods.monodepth import Monodepth, postprocess
 from cyclopean.predictor import Predictor, assumed_camera, flip_averaged, load, weights_hash, working_size
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Sample, View, view
 
 
 class Greenness(Method):
@@ -165,3 +165,36 @@ def test_public_names_are_there_and_others_are_not() -> None:
         assert name in dir(cyclopean)
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         cyclopean.lod  # noqa: B018
+
+
+def two_eyed(tmp_path: Path) -> Path:
+    """A saved model of the stereo variant."""
+    torch.manual_seed(0)
+    method = Monodepth(width=0.05, variant="stereo")
+    checkpoint.save(tmp_path / "two", method, {"input_size": [128, 128], "licence": "CC0-1.0"})
+    return tmp_path / "two"
+
+
+def test_a_model_of_two_views_is_shown_both_and_says_the_left_ones_depth(tmp_path: Path) -> None:
+    predictor = load(two_eyed(tmp_path))
+    left, right = photo(128, 128), photo(128, 128)
+    right = replace(right, image=right.image.flip(-1))
+    found = predictor(left, right=right).inverse_depth
+    camera = assumed_camera((128, 128))
+    target, source = view(left.image, camera), view(right.image, camera)
+    torch.testing.assert_close(found, predictor.method.predict(target, (source,)).inverse_depth.detach())
+    assert not torch.equal(found, predictor(right, right=left).inverse_depth)
+
+
+def test_two_views_are_for_models_of_two(tmp_path: Path) -> None:
+    two, one = load(two_eyed(tmp_path)), load()
+    with pytest.raises(InputError, match=r"looks at two pictures.*--right"):
+        two(photo())
+    with pytest.raises(InputError, match=r"'general' looks at one picture.*--variant stereo"):
+        one(photo(), right=photo())
+    with pytest.raises(InputError, match=r"100x60 and 100x80 pixels; left and right need one size"):
+        two(photo(60), right=photo(80))
+    with pytest.raises(InputError, match="no --flip-average"):
+        replace(two, see=flip_averaged)(photo(), right=photo())
+    with pytest.raises(InputError, match="two pictures is not known"):
+        two.uncertainty(photo(), 2)

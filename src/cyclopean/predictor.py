@@ -31,6 +31,7 @@ FACE_DETAIL = 0.75
 
 Projection = Literal["pinhole", "equirectangular"]
 Image = Float[Tensor, "1 3 h w"]
+Around = Float[Tensor, "1 1 _ _"]
 InverseDepth = Float[Tensor, "b 1 h w"]
 See = Callable[[Method, View], InverseDepth]
 
@@ -97,8 +98,10 @@ class Predictor:
     see: See = plain
     projection: Projection = "pinhole"
 
-    def __call__(self, photo: Photo) -> DepthMap:
-        """The photo's inverse depth at its own size, on the CPU."""
+    def __call__(self, photo: Photo, right: Photo | None = None) -> DepthMap:
+        """The photo's inverse depth at its own size, on the CPU. A model of two views is shown `right` beside it."""
+        if right is not None or self.method.views > 1:
+            self._check_pair(photo, right)
         if isinstance(photo.camera, Equirectangular):
             return self._described(photo, *self._around(photo))
         if self.projection == "equirectangular":
@@ -108,12 +111,33 @@ class Predictor:
                 "one (--camera equirectangular)."
             )
         device = next(self.method.parameters()).device
-        small = resize(photo.image.to(device), working_size(photo.size, self.input_size, self.method.input_multiple))
+        small = working_size(photo.size, self.input_size, self.method.input_multiple)
         camera = photo.camera or assumed_camera(photo.size)
-        target = view(small, Pinhole(camera.focal.to(device), camera.center.to(device)))
+        camera = Pinhole(camera.focal.to(device), camera.center.to(device))
+        target, *others = (view(resize(p.image.to(device), small), camera) for p in (photo, right) if p is not None)
+        sources = tuple(replace(other, from_target=None) for other in others)
         with torch.inference_mode():
-            inverse = resize(self.see(self.method, target), photo.size)
+            seen = self.method.predict(target, sources).inverse_depth if sources else self.see(self.method, target)
+            inverse = resize(seen, photo.size)
         return self._described(photo, inverse, {})
+
+    def _check_pair(self, photo: Photo, right: Photo | None) -> None:
+        """Refuses a right picture that the model does not look at, a missing one, and one that does not fit."""
+        name = self.model.name if self.model else self.method.name
+        if right is None:
+            raise InputError(
+                f"the model {name!r} looks at two pictures, left and right; give the right one too: --right PHOTO."
+            )
+        if self.method.views == 1:
+            raise InputError(
+                f"the model {name!r} looks at one picture; leave {right.name or 'the right one'} out, or name a model "
+                "that was trained with --variant stereo."
+            )
+        if photo.size != right.size:
+            sizes = " and ".join(f"{w}x{h}" for h, w in (photo.size, right.size))
+            raise InputError(f"{photo.name} and {right.name} are {sizes} pixels; left and right need one size.")
+        if isinstance(photo.camera, Equirectangular) or self.see is not plain:
+            raise InputError(f"the model {name!r} looks at two ordinary photos: no panoramas, and no --flip-average.")
 
     def _described(self, photo: Photo, inverse: InverseDepth, notes: dict[str, float | str]) -> DepthMap:
         numbers = inverse.clone().float().cpu()  # a clone is no inference tensor: people may go on with it
@@ -122,7 +146,7 @@ class Predictor:
         depth = from_numbers(numbers, "inverse_depth", unit, camera=photo.camera, model=self.model, ambiguity=ambiguity)
         return replace(depth, notes=notes)
 
-    def _around(self, photo: Photo) -> tuple[InverseDepth, dict[str, float | str]]:
+    def _around(self, photo: Photo) -> tuple[Around, dict[str, float | str]]:
         """A panorama's inverse radius at its own size, seen from its own heading, and figures about it."""
         turn = heading(photo.image)
         image = photo.image.to(next(self.method.parameters()).device).roll(-turn, -1)
@@ -131,11 +155,11 @@ class Predictor:
             inverse = enlarged(small, photo.size).roll(turn, -1)
         return inverse, {**notes, "seam": round(seam_score(inverse), 3)}
 
-    def _whole(self, image: Image) -> tuple[InverseDepth, dict[str, float | str]]:
+    def _whole(self, image: Image) -> tuple[Around, dict[str, float | str]]:
         size = working_size((image.shape[-2], image.shape[-1]), self.input_size, max(self.method.input_multiple, 2))
         return looked_at_twice(self._look, image, size), {"seen": "whole, twice"}
 
-    def _by_faces(self, image: Image) -> tuple[InverseDepth, dict[str, float | str]]:
+    def _by_faces(self, image: Image) -> tuple[Around, dict[str, float | str]]:
         own = round(FACE_DETAIL * self.input_size[0]), round(FACE_DETAIL * self.input_size[1])
         side, _ = working_size((1, 1), own, self.method.input_multiple)
         merged = merged_faces(self._look, image, side)
@@ -147,6 +171,8 @@ class Predictor:
 
     def uncertainty(self, photo: Photo, looks: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
         """`Spread` of this predictor's inverse depth, in its unit, at the photo's size."""
+        if self.method.views > 1:
+            raise InputError("the uncertainty of a model that looks at two pictures is not known; leave it out.")
         if isinstance(photo.camera, Equirectangular) and self.projection == "pinhole":
             raise InputError(f"there is no uncertainty of {photo.name} by the faces of a cube; take a panorama model.")
         return replace(self, see=Spread(looks, seed))(photo).inverse_depth

@@ -91,6 +91,24 @@ def test_uncertainty_lies_beside_the_depth(tmp_path: Path, model: str, capsys: p
     assert np.array_equal(np.load(tmp_path / "a_uncertainty.npy"), spread)
 
 
+def test_a_pair_is_one_photo_and_its_right_one(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    left, right, two = picture(tmp_path / "left.png"), picture(tmp_path / "right.png"), tmp_path / "two"
+    checkpoint.save(two, Monodepth(width=0.05, variant="stereo"), {"input_size": [128, 128], "licence": "CC0-1.0"})
+    code, said, err = here(capsys, "predict", left, "--right", right, "--model", two, "--out", tmp_path / "out")
+    assert (code, len(said.splitlines())) == (0, 3), err
+    for words, sentence in (
+        ((left, "--model", two), "looks at two pictures"),
+        ((left, "--right", right, "--model", model), "looks at one picture"),
+        ((left, right, "--right", right, "--model", two), "belongs to one photo"),
+        ((left, "--right", tmp_path / "gone.png", "--model", two), "gone.png"),
+    ):
+        code, _, err = here(capsys, "predict", *words, "--out", tmp_path / "none")
+        assert code == 2
+        assert sentence in err
+        assert len(err.strip().splitlines()) == 1, err
+    assert not (tmp_path / "none").exists() or not names(tmp_path / "none")
+
+
 def test_a_batch_with_bad_files_goes_on(tmp_path: Path, model: str) -> None:
     """Every bad file of the list is one sentence, the good ones are done, and the exit code is 2."""
     photos, out = tmp_path / "photos", tmp_path / "out"

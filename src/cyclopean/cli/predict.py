@@ -47,6 +47,8 @@ class Predict:
     """See panoramas through the faces of a cube, with a model for ordinary photos."""
     flip_average: bool = False
     """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
+    right: Annotated[str | None, tyro.conf.arg(metavar="PHOTO")] = None
+    """The right picture of a stereo pair, for a model that looks at two (trained with --variant stereo)."""
     uncertainty: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Look N times with other colours, half of them at the mirror image, and write how far the answers differ:
     photo_uncertainty.npy (standard deviation of inverse depth) and photo_uncertainty.png (bright = unsure)."""
@@ -85,6 +87,8 @@ def run(given: Predict) -> int:
         raise InputError(f"--uncertainty {given.uncertainty} means nothing; give at least 2 looks.")
     jobs, bad = _jobs(given.photos, given.out)
     _refuse_collisions(jobs)
+    if given.right is not None and len(jobs) != 1:
+        raise InputError(f"--right {given.right} belongs to one photo, the left of its pair; {len(jobs)} were given.")
     check_writable(job.folder for job in jobs)
     written: list[Path] = []
     count = len(jobs) + len(bad)
@@ -211,8 +215,8 @@ def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
 
     with appearing(job.folder) as bench:
         if job.source.suffix.lower() in SUFFIXES:
-            if asked.uncertainty or asked.view:
-                raise InputError(f"{job.source} is a video; --uncertainty and --view are for photos.")
+            if asked.uncertainty or asked.view or models.given.right:
+                raise InputError(f"{job.source} is a video; --uncertainty, --view and --right are for photos.")
             _video(job, bench, models.named("general" if models.given.model == "auto" else models.given.model), asked)
         else:
             _photo(job, bench, models, asked)
@@ -231,7 +235,8 @@ def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
         how = ", seen through the faces of a cube" if predictor.projection == "pinhole" else ""
         name = predictor.model.name if predictor.model else predictor.method.name
         print(f"cyclopean predict: {why} Model: {name}{how}.", file=sys.stderr)
-    photo_results(bench / job.stem, photo, predictor, asked)
+    right = read_photo(Path(models.given.right), models.given.max_megapixels) if models.given.right else None
+    photo_results(bench / job.stem, photo, predictor, asked, right)
 
 
 def _video(job: Job, bench: Path, predictor: "Predictor", asked: Asked) -> None:

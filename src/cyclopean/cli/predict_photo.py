@@ -24,11 +24,13 @@ class Asked:
     view: bool = False
 
 
-def photo_results(stem: Path, photo: "Photo", predictor: "Predictor", asked: Asked) -> None:
-    """Predict, and write all files; their names begin with `stem`."""
+def photo_results(
+    stem: Path, photo: "Photo", predictor: "Predictor", asked: Asked, right: "Photo | None" = None
+) -> None:
+    """Predict, and write all files; their names begin with `stem`. `right` is of a stereo pair."""
     from cyclopean.images import Photo, colourise, value_range, write_photo
 
-    depth = predictor(photo)
+    depth = predictor(photo, right)
     colours = Photo(colourise(depth.inverse_depth, *value_range(depth.inverse_depth)))
     write_photo(_path(stem, "_disp.png"), colours)
     more = _uncertainty(stem, predictor, photo, asked.uncertainty) if asked.uncertainty else ()

@@ -29,12 +29,14 @@ class Method(nn.Module, ABC):
 
     `ambiguity` says what `predict` leaves open: nothing (metric), a factor (scale), a factor and an offset of inverse
     depth (affine). `input_multiple`: image sizes must be multiples of it. `projection`: of the pictures it is for.
+    `views`: how many pictures `predict` looks at; with 2, the one to the right of the target is its source.
     """
 
     name: ClassVar[str]
     projection: ClassVar[Literal["pinhole", "equirectangular"]] = "pinhole"
     ambiguity: Ambiguity
     input_multiple: int
+    views: int = 1
 
     @abstractmethod
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:

@@ -72,7 +72,8 @@ class Monodepth(Method):
         if variant not in VARIANTS:
             raise unknown_name("variant", variant, VARIANTS)
         self._variant, self._rules = VARIANTS[variant], rules_of(rules)
-        self.network = build(network, width, self._variant.told * channels(self._rules), 3 * self._variant.shown)
+        self.views = self._variant.shown
+        self.network = build(network, width, self._variant.told * channels(self._rules), 3 * self.views)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
         self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
         self._arguments: dict[str, Any] = {
@@ -112,7 +113,7 @@ class Monodepth(Method):
 
     def _said(self, target: View, sources: tuple[View, ...]) -> list[Said]:
         """Of the left view, and of the right one if it is told."""
-        if self._variant.shown == 1:
+        if self.views == 1:
             raws = self.network(target.seen)
         elif len(sources) == 1:
             raws = self.network(torch.cat([target.seen, sources[0].seen], 1))
