@@ -1,5 +1,6 @@
 """Is a picture a panorama? What its metadata say, what its user says, and what can be seen at its borders."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -80,7 +81,7 @@ def _auto(photo: Photo) -> tuple[Photo, str | None]:
     return photo, None
 
 
-def _halved(camera: str):  # type: ignore[no-untyped-def]
+def _halved(camera: str) -> Callable[[Photo], tuple[Photo, str]]:
     """The upper or the left panorama of two."""
 
     def half(photo: Photo) -> tuple[Photo, str]:

@@ -13,6 +13,7 @@ from cyclopean.sample import View, view
 from cyclopean.synthesis import pull
 
 Map = Float[Tensor, "1 1 h w"]
+Resized = Float[Tensor, "1 1 _ _"]
 Image = Float[Tensor, "1 3 h w"]
 See = Callable[[View], Float[Tensor, "b 1 h w"]]
 
@@ -30,7 +31,7 @@ def heading(image: Image) -> int:
     return round(-phase / (2 * math.pi) * width) % width
 
 
-def looked_at_twice(see: See, image: Image, size: tuple[int, int]) -> Map:
+def looked_at_twice(see: See, image: Image, size: tuple[int, int]) -> Resized:
     """Inverse depth at `size` (height, even width) of a panorama, of two looks half a turn apart.
 
     Each counts by cos² of half the angle from its own centre: nothing at its own seam, and both add up to one, so the
@@ -43,9 +44,12 @@ def looked_at_twice(see: See, image: Image, size: tuple[int, int]) -> Map:
     return centred * front + (1 - centred) * back
 
 
-def enlarged(values: Map, size: tuple[int, int]) -> Map:
-    """A panorama's values at `size`: bilinear over the seam and the poles when growing, else means of areas."""
-    if size[1] <= values.shape[-1]:
+def enlarged(values: Map, size: tuple[int, int]) -> Resized:
+    """A panorama's values at `size`: bilinear over the seam and the poles, but means of areas at half the size or less.
+
+    Areas are of whole pixels: near the same size their centres would stand unevenly, farthest apart over the seam.
+    """
+    if 2 * size[1] <= values.shape[-1]:
         return resize(values, size)
     return pull(values, pixel_grid(size, values), "sphere")
 

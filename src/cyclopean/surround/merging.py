@@ -6,6 +6,8 @@ and the surface that has them is solved for, as panorama stitchers do with colou
 2003); it stays near the blend over long distances.
 """
 
+from collections.abc import Callable
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,6 +16,7 @@ STEPS, ENOUGH = 600, 1e-5  # of conjugate gradients: at most, and down to which 
 
 Plane = Float[Tensor, "h w"]
 Planes = Float[Tensor, "f h w"]
+Operator = Callable[[Plane], Plane]
 
 
 def by_slopes(logs: Planes, weights: Planes, level: Float[Tensor, " h"]) -> tuple[Plane, Plane]:
@@ -54,7 +57,7 @@ def _slopes(logs: Planes, weights: Planes, axis: int) -> tuple[Plane, Plane]:
     return (both * _step(logs, axis)).sum(0) / total.clamp_min(1e-30), (total > 0).double()
 
 
-def _conjugate_gradients(normal, aim: Plane, size: Plane, start: Plane) -> Plane:  # type: ignore[no-untyped-def]
+def _conjugate_gradients(normal: Operator, aim: Plane, size: Plane, start: Plane) -> Plane:
     """The solution of `normal(x) = aim`, from `start`; `size` is the operator's diagonal."""
     x, residual = start, aim - normal(start)
     direction = ready = residual / size

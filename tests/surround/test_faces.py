@@ -1,0 +1,105 @@
+"""Six faces around a panorama: where they look, what aligns them, and that a known world comes back whole."""
+
+import math
+
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean import worlds
+from cyclopean.geometry import FACES, Equirectangular, face_camera, pixel_grid, uv_on_faces, uv_on_sphere
+from cyclopean.sample import View
+from cyclopean.surround import enlarged, merged_faces, seam_score
+from cyclopean.surround.merging import by_slopes
+
+UNEVEN = torch.tensor([1.0, 0.4, 2.5, 1.6, 0.7, 3.0])
+SHIFTED = torch.tensor([0.02, -0.01, 0.03, 0.0, -0.02, 0.01])
+
+
+def test_faces_look_where_their_names_say() -> None:
+    uv = uv_on_sphere(3, 90.0, torch.zeros(1))[:, 1, 1]
+    expected = {"front": (0.5, 0.5), "right": (0.75, 0.5), "left": (0.25, 0.5), "back": (0.0, 0.5)}
+    for name, (u, v) in expected.items():
+        assert float(uv[FACES.index(name), 0]) % 1 == pytest.approx(u, abs=1e-6)
+        assert float(uv[FACES.index(name), 1]) == pytest.approx(v)
+    assert float(uv[FACES.index("up"), 1]) == pytest.approx(0, abs=1e-6)
+    assert float(uv[FACES.index("down"), 1]) == pytest.approx(1, abs=1e-6)
+    # the lower edge of "up" and the upper edge of "down" are in front
+    faces = uv_on_sphere(4, 90.0, torch.zeros(1))
+    assert torch.allclose(faces[FACES.index("up"), -1, 1:3, 0], torch.tensor(0.5), atol=0.1)
+    assert torch.allclose(faces[FACES.index("down"), 0, 1:3, 0], torch.tensor(0.5), atol=0.1)
+
+
+def test_there_and_back_between_faces_and_sphere() -> None:
+    camera = Equirectangular()
+    rays = camera.rays(pixel_grid((8, 16), torch.zeros(1, dtype=torch.double)))
+    uv, seen, cosine = uv_on_faces(rays, 90.0)
+    assert int(seen.sum(0).min()) >= 1
+    for face in range(6):
+        there = uv_on_sphere(1, 90.0, rays)  # centre only, as an independent check of the rotation
+        axis = camera.rays(there[face][None])[0, 0, 0]
+        assert torch.allclose(cosine[face], rays[0] @ axis, atol=1e-12)
+        points = face_camera(90.0, rays).rays(uv[face][None])[0]
+        length = torch.linalg.vector_norm(points, dim=-1)
+        assert torch.allclose((1 / length)[seen[face]], cosine[face][seen[face]], atol=1e-12)
+
+
+def room(seed: int = 4) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"]]:
+    """A rendered room whose "colours" are its inverse radius (made to lie in [0,1]), and that inverse radius."""
+    inverse = 1 / worlds.sample("room", seed, (128, 256), "sphere").depth
+    inverse = 0.9 * inverse / inverse.max()
+    return inverse.expand(-1, 3, -1, -1), inverse
+
+
+def truthful(scale: Tensor, shift: Tensor):
+    """A "network" that reads the truth of its faces, along their axes, and scales and shifts each differently."""
+
+    def see(target: View) -> Float[Tensor, "6 1 side side"]:
+        side = target.image.shape[-1]
+        length = torch.linalg.vector_norm(target.camera.rays(pixel_grid((side, side), target.image)), dim=-1)
+        return scale.view(6, 1, 1, 1) * target.seen[:, :1] * length[:, None] + shift.view(6, 1, 1, 1)
+
+    return see
+
+
+@pytest.mark.parametrize("shift", [torch.zeros(6), SHIFTED])
+def test_a_known_world_comes_back_up_to_one_scale(shift: Tensor) -> None:
+    image, truth = room()
+    merged = merged_faces(truthful(UNEVEN, shift), image, 96)
+    found = enlarged(merged.inverse_depth, (128, 256))
+    ratio = found / truth
+    typical = ratio.median()
+    off = (ratio / typical - 1).abs()
+    assert merged.before > 0.5
+    assert merged.after < 0.05 * merged.before
+    assert float(off.quantile(0.9)) < (0.05 if bool(shift.any()) else 0.03)
+    # scales multiply to one: the result has the geometric mean of the faces' scales
+    assert math.log(float(typical)) == pytest.approx(float(UNEVEN.log().mean()), abs=0.1)
+    assert seam_score(found) == pytest.approx(seam_score(truth), abs=0.3)
+
+
+def test_without_alignment_faces_show() -> None:
+    """What the alignment is for: blending alone leaves the steps of the scales."""
+    image, _ = room()
+    aligned = merged_faces(truthful(UNEVEN, SHIFTED), image, 48)
+    even = merged_faces(truthful(torch.ones(6), torch.zeros(6)), image, 48)
+    assert even.before < 0.05
+    both = (aligned.inverse_depth / aligned.inverse_depth.median(), even.inverse_depth / even.inverse_depth.median())
+    assert float((both[0] / both[1] - 1).abs().quantile(0.9)) < 0.06
+
+
+def test_slopes_remove_what_blending_leaves() -> None:
+    """Two faces that differ by a constant: the blend has a step where they meet, slopes spread it."""
+    h, w = 16, 64
+    u = torch.arange(w) / w
+    truth = torch.sin(2 * math.pi * u).expand(h, w)
+    front = ((u > 0.2) & (u < 0.8)).double().expand(h, w)
+    back = ((u < 0.3) | (u > 0.7)).double().expand(h, w)
+    logs = torch.stack([truth + 0.5, truth])
+    smooth, blend = by_slopes(logs, torch.stack([front, back]), torch.ones(h))
+    step = blend.diff(dim=-1).sub(truth.diff(dim=-1)).abs().max()
+    assert float(step) > 0.2
+    assert float(smooth.diff(dim=-1).sub(truth.diff(dim=-1)).abs().max()) < 0.15 * float(step)
+    whole, _ = by_slopes(torch.stack([truth, truth]), torch.stack([front, back]), torch.ones(h))
+    assert torch.allclose(whole, truth.double(), atol=1e-4)
