@@ -31,6 +31,7 @@ LAYERS = {
     "pointcloud": 1,
     "profile": 1.5,  # above the maps and cameras it gives metres to
     "mesh": 1.5,
+    "matte": 1.5,
     "panorama": 1.5,
     "viewer": 1.5,
     "surround": 1.5,

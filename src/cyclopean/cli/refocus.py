@@ -83,6 +83,9 @@ class Refocus:
     """Stretch a depth file of another size onto the photo."""
     refine: Annotated[str, tyro.conf.arg(metavar="auto|on|off")] = "auto"
     """Draw edges of the depth to those of the photo; auto: of predicted or stretched depth."""
+    matte: Annotated[str | None, tyro.conf.arg(metavar="MASK|MODEL")] = None
+    """A picture, white on the subject, whose edge the depth takes over; or a segmenter (a model's folder or a Hub
+    repository, needs transformers) that finds what is at --at."""
     out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder for the result; without it, beside the photo."""
     save: Annotated[str, tyro.conf.arg(metavar="NAMES")] = "png"
@@ -118,7 +121,7 @@ def run(given: Refocus) -> None:
     pixel = None if given.at is None else focus_pixel(given.at, photo.size)
     lens = _with_optics(blur, lens, photo)
     check_writable([folder])
-    depth = _refined(given, photo, _depth(given, photo))
+    depth = _matted(given, photo, pixel, _refined(given, photo, _depth(given, photo)))
     result = refocus(
         photo, depth, pixel,
         method=blur.method, lens=lens, distance=given.focus_distance, strength=strength_of(blur), bins=blur.bins,
@@ -145,12 +148,15 @@ def lens_of(blur: Blur) -> "Lens":
 
 def _with_optics(blur: Blur, lens: "Lens", photo: "Photo") -> "Lens":
     """A real lens, when any of its numbers is given."""
+    from cyclopean.geometry import Equirectangular
     from cyclopean.refocus.lens import optics_of
 
     if blur.f_number is blur.focal_mm is blur.sensor_mm is None:
         return lens
     if blur.amount != 1:
         raise InputError("--amount and --f-number both say how much to blur; give one of them.")
+    if isinstance(photo.camera, Equirectangular):
+        raise InputError(f"{photo.name} is a panorama, which no lens of some focal length took; give --amount.")
     h, w = photo.size
     longer = None if photo.camera is None else float(photo.camera.focal[0, 0]) * w / max(h, w)
     optics = optics_of(photo.exif, longer, f_number=blur.f_number, focal_mm=blur.focal_mm, sensor_mm=blur.sensor_mm)
@@ -205,6 +211,17 @@ def _refined(given: Refocus, photo: "Photo", depth: "DepthMap") -> "DepthMap":
     return refined(depth, photo.image) if given.refine == "on" or (given.refine == "auto" and soft) else depth
 
 
+def _matted(given: Refocus, photo: "Photo", pixel: tuple[int, int] | None, depth: "DepthMap") -> "DepthMap":
+    """The subject's edge of the depth taken from a matte, if there is one."""
+    from cyclopean.refocus.mattes import matted
+
+    if given.matte is None:
+        return depth
+    from cyclopean.matte import matte_for
+
+    return matted(depth, matte_for(given.matte, photo, pixel))
+
+
 def _note(given: Refocus, source: Path, pixel: tuple[int, int] | None, depth: "DepthMap") -> dict[str, object]:
     """How the picture was made, for its sidecar."""
     model = depth.model and {"name": depth.model.name, "sha256": depth.model.sha256}
@@ -215,6 +232,7 @@ def _note(given: Refocus, source: Path, pixel: tuple[int, int] | None, depth: "D
         **asdict(given.blur),
         "depth": given.depth,
         "refine": given.refine,
+        "matte": given.matte,
         "model": model,
     }
 

@@ -45,6 +45,7 @@ def _refuse_photos_only(given: Refocus, source: Path) -> None:
     unfit = {
         "--depth": given.depth is not None,
         "--focus-distance": given.focus_distance is not None,
+        "--matte": given.matte is not None,
         "--save": given.save != "png",
         "--method": blur.method != "thin-lens",
         "--f-number": blur.f_number is not None or blur.focal_mm is not None or blur.sensor_mm is not None,

@@ -1,6 +1,7 @@
 """How a video moves from frame to frame: dense flow both ways, where they agree, and where a new scene begins."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,6 +10,8 @@ from jaxtyping import Bool, Float, UInt8
 Grey = UInt8[np.ndarray, "h w"]
 Plane = Float[np.ndarray, "h w"]
 Flow = Float[np.ndarray, "h w 2"]
+
+OPENCV: Any = cv2  # where its stubs, which change from release to release, know less than it can do
 
 AGREE = 1.0  # pixels that there and back may differ by, and
 AGREE_PART = 0.05  # of the way that was gone
@@ -41,7 +44,7 @@ def motion(last: Grey, this: Grey) -> Motion:
     A pixel is sure where the flow back and the flow there cancel, which no pixel does that was hidden, and where its
     brightness stayed.
     """
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search = OPENCV.DISOpticalFlow_create(OPENCV.DISOPTICAL_FLOW_PRESET_FAST)
     search.setFinestScale(1)  # at its own 2 it is four times coarser than the picture, and points drift
     back, there = search.calc(this, last, None), search.calc(last, this, None)
     places = _places(back)
@@ -53,7 +56,7 @@ def motion(last: Grey, this: Grey) -> Motion:
 
 
 def _fetched(last: np.ndarray, places: Flow) -> np.ndarray:
-    return cv2.remap(last, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(OPENCV.remap(last, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _places(back: Flow) -> Flow:
@@ -64,4 +67,4 @@ def _places(back: Flow) -> Flow:
 
 def _inside(places: Flow) -> Bool[np.ndarray, "h w"]:
     h, w = places.shape[:2]
-    return ((places >= 0) & (places <= np.array([w - 1, h - 1], np.float32))).all(-1)
+    return np.all((places >= 0) & (places <= np.array([w - 1, h - 1], np.float32)), -1)

@@ -28,7 +28,7 @@ def tracked(spot: Spot, moved: Motion, last: Plane, whole: float) -> Spot | None
     h, w = last.shape
     reach = max(2.0, PART * float(np.hypot(h, w)))
     was = moved.places + np.float32(0.5)
-    around = (np.abs(was - np.array(spot, np.float32)) <= reach).all(-1)
+    around: Mask = np.abs(was - np.array(spot, np.float32)).max(-1) <= reach
     alike = np.abs(moved.brought(last) - value_at(last, spot)) <= LIKE * whole
     chosen = _inner(alike & moved.sure, around)
     if moved.cut or np.count_nonzero(chosen) < LEAST:

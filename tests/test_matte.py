@@ -1,0 +1,116 @@
+"""Mattes from pictures and from a segmenter that the test builds itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclopean import cli
+from cyclopean.errors import InputError
+from cyclopean.images import Photo
+from cyclopean.matte import matte_for, read_matte, segmented
+
+
+def test_white_is_the_subject(tmp_path: Path) -> None:
+    values = np.zeros((40, 60), np.uint8)
+    values[10:30, 20:40] = 255
+    Image.fromarray(values).save(tmp_path / "mask.png")
+    matte = read_matte(tmp_path / "mask.png")
+    assert matte.shape == (1, 1, 40, 60)
+    assert float(matte[0, 0, 20, 30]) == 1
+    assert float(matte.sum()) == pytest.approx(400)
+
+
+def test_a_cut_out_counts_by_its_opacity(tmp_path: Path) -> None:
+    cut = np.full((40, 60, 4), 255, np.uint8)
+    cut[:, 30:, 3] = 0
+    Image.fromarray(cut, "RGBA").save(tmp_path / "cut.png")
+    matte = read_matte(tmp_path / "cut.png")
+    assert float(matte[..., :30].min()) == 1
+    assert float(matte[..., 30:].max()) == 0
+
+
+def test_names_that_lead_nowhere(tmp_path: Path) -> None:
+    photo = Photo(torch.rand(1, 3, 40, 60))
+    with pytest.raises(InputError, match="there is no file"):
+        matte_for(str(tmp_path / "gone.png"), photo, (5, 5))
+    with pytest.raises(InputError, match="needs to know what the subject is"):
+        matte_for(str(tmp_path), photo, None)
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SegFormer with two classes that tells bright from dark: drawn weights, a head that was fitted here."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.SegformerConfig(
+        num_labels=3, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 1, 1],
+        decoder_hidden_size=16, sr_ratios=[1, 1, 1, 1], hidden_dropout_prob=0.0, classifier_dropout_prob=0.0,
+        drop_path_rate=0.0,
+    )  # fmt: skip
+    model = transformers.SegformerForSemanticSegmentation(config)
+    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    model.train()
+    for _ in range(40):
+        bright = (torch.rand(4, 1, 4, 4) > 0.5).float().repeat_interleave(16, -1).repeat_interleave(16, -2)
+        loss = model((bright.expand(-1, 3, -1, -1) - 0.5) / 0.5, labels=bright[:, 0].long()).loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    folder = tmp_path_factory.mktemp("models") / "segformer"
+    model.save_pretrained(folder)
+    told = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": {"height": 64, "width": 64}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_a_segmenter_finds_the_piece_at_the_point(segmenter: Path) -> None:
+    image = torch.zeros(1, 3, 96, 160)
+    image[..., 20:70, 10:60] = 1
+    image[..., 20:70, 100:150] = 1  # as bright, but not the piece that was pointed at
+    matte = segmented(str(segmenter), Photo(image), (35, 45))[0, 0]
+    assert matte.shape == (96, 160)
+    assert float(matte[35:55, 25:45].min()) > 0.5
+    assert float(matte[35:55, 110:140].max()) < 0.5
+    assert float(matte[:, 70:90].max()) < 0.5
+    wall = segmented(str(segmenter), Photo(image), (80, 5))[0, 0]
+    assert float(wall[35:55, 25:45].max()) < 0.5 < float(wall[:, 75:85].min())
+
+
+def test_the_command_takes_both(tmp_path: Path, segmenter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 90, (96, 160, 3), np.uint8)
+    picture[20:70, 10:60] += 150
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    mask = np.zeros((96, 160), np.uint8)
+    mask[20:70, 10:60] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    depth = np.linspace(1, 0.4, 160, dtype=np.float32)[None].repeat(96, 0)
+    np.save(tmp_path / "depth.npy", depth)
+    results = []
+    for more in ((), ("--matte", tmp_path / "mask.png"), ("--matte", segmenter)):
+        asked = ("--at", "35", "45", "--amount", "4", "--depth", tmp_path / "depth.npy", *more)
+        words = ("refocus", tmp_path / "photo.png", *asked)
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(word) for word in words])
+        assert stop.value.code == 0, capsys.readouterr().err
+        with Image.open(tmp_path / "photo_defocus.png") as result:
+            results.append(np.asarray(result, float))
+    assert np.abs(results[1] - results[0])[:, :80].max() > 3
+    assert np.abs(results[1] - results[0])[:, 120:].max() == 0  # far from the mask nothing changed
+    assert json.loads((tmp_path / "photo_defocus.json").read_text())["matte"] == str(segmenter)
+
+
+def test_a_mask_needs_no_transformers(tmp_path: Path) -> None:
+    Image.fromarray(np.eye(40, dtype=np.uint8) * 255).save(tmp_path / "mask.png")
+    code = (
+        "import sys, pathlib; from cyclopean.matte import read_matte;"
+        f"read_matte(pathlib.Path({str(tmp_path / 'mask.png')!r})); print('transformers' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
