@@ -102,7 +102,7 @@ def test_a_point_stays_on_its_thing() -> None:
         assert this.motion is not None
         spot = tracked(spot, this.motion, last.depth, 0.5)
         assert spot is not None
-        assert math.hypot(spot[0] - start[0] - round(index * 3.3), spot[1] - start[1]) < 4, index
+        assert math.hypot(spot[0] - start[0] - round(index * 3.3), spot[1] - start[1]) < 0.5, index
 
 
 def test_a_point_that_leaves_is_lost() -> None:

@@ -44,8 +44,8 @@ def motion(last: Grey, this: Grey) -> Motion:
     A pixel is sure where the flow back and the flow there cancel, which no pixel does that was hidden, and where its
     brightness stayed.
     """
-    search = OPENCV.DISOpticalFlow_create(OPENCV.DISOPTICAL_FLOW_PRESET_FAST)
-    search.setFinestScale(1)  # at its own 2 it is four times coarser than the picture, and points drift
+    search = OPENCV.DISOpticalFlow_create(OPENCV.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    search.setFinestScale(0)  # at its own 2, and at 1, it is coarser than the picture, and points drift
     back, there = search.calc(this, last, None), search.calc(last, this, None)
     places = _places(back)
     away = back + _fetched(there, places)
