@@ -8,6 +8,10 @@ from cyclopean.errors import InputError, unknown_name
 BENCHES = {
     "lens": ("cyclopean.cli.bench_lens", "refocusing beside photographs through a real lens"),
     "sphere": ("cyclopean.cli.bench_sphere", "the supervisions of panoramas, trained alike and judged alike"),
+    "robust": (
+        "cyclopean.cli.bench_robust",
+        "the whole path over any folder of pictures, with a reason for each that fails",
+    ),
     "stereo": ("cyclopean.cli.bench_stereo", "the methods of the stereo family, trained alike and judged alike"),
 }
 
