@@ -9,7 +9,7 @@ from cyclopean.app import filming, handlers, measuring
 from cyclopean.app.handlers import Stage, Studio
 from cyclopean.app.photo_tab import Outputs, controls, look, shown
 from cyclopean.app.session import Session
-from cyclopean.app.turns import LOOK, PRIVATE, WORK, panel, undone
+from cyclopean.app.turns import ASIDE, LOOK, WORK, panel, undone
 
 
 def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
@@ -29,7 +29,7 @@ def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
     def arrived(who: Session | None) -> Outputs:
         value = filming.clip_arrived(studio, who)
         length = value.pop("seconds", 1.0)
-        return value, panel(value, ("focus",)), gr.update(maximum=max(length, 0.1), value=0)
+        return value, panel(value, ("focus",)), gr.update(maximum=max(round(length, 1), 0.1), value=0)
 
     def pointed(who: Session | None, time: float, event: gr.EventData) -> Stage:
         return filming.key(studio, who, (float(event.x), float(event.y)), time)
@@ -46,7 +46,7 @@ def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
     undone(seconds.input(lambda who, time: filming.moment(studio, who, time), [session, seconds], stage, **LOOK))
     undone(start.click(filmed, [session, follow, *knobs], stage, **WORK))
     undone(clear.click(lambda who: filming.forget_keys(studio, who), session, stage, **LOOK))
-    stop.click(stopped, session, None, queue=False, **PRIVATE)
+    stop.click(stopped, session, None, **ASIDE)
     again = another.click(lambda who: _again(studio, who), session, [stage, beside], **LOOK)
     undone(again)
 
@@ -75,10 +75,10 @@ def build_metres(
     """The scale of the photo in the first tab, whose stage and panels are `photo`."""
     with gr.Column(elem_id="panel-measure"):
         gr.Markdown("#### By two points\nClick both ends of something whose length you know.")
-        distance = gr.Number(label="Distance between them (m)", elem_id="distance", minimum=0)
+        distance = gr.Number(1.0, label="Distance between them (m)", elem_id="distance", minimum=0)
         by_points = gr.Button("Use this distance", variant="primary", elem_id="use-distance")
         gr.Markdown("#### Or by the camera's height\nFor photos that show level ground in their lower half.")
-        height = gr.Number(label="Height above the ground (m)", elem_id="height", minimum=0)
+        height = gr.Number(1.6, label="Height above the ground (m)", elem_id="height", minimum=0)
         by_camera = gr.Button("Use this height", elem_id="use-height")
 
     def measured(who: Session | None, event: gr.EventData) -> Stage:
@@ -93,7 +93,7 @@ def build_metres(
 
     undone(tab.select(lambda who: measuring.photo_again(studio, who), session, stage, **LOOK))
     undone(stage.arrived(arrived, session, [stage, photo[0], *photo[1]], **WORK))
-    undone(stage.measured(measured, session, stage, **LOOK))
+    undone(stage.measured(measured, session, stage, **ASIDE))
     undone(by_points.click(lambda who, m: measuring.set_distance(studio, who, m), [session, distance], stage, **LOOK))
     undone(by_camera.click(lambda who, m: measuring.set_height(studio, who, m), [session, height], stage, **LOOK))
 

@@ -77,9 +77,10 @@ async function camera() {
   find('cancel').onclick = end
   find('take').onclick = () => {
     const canvas = document.createElement('canvas')
-    canvas.width = video.videoWidth; canvas.height = video.videoHeight
-    canvas.getContext('2d').drawImage(video, 0, 0)
-    canvas.toBlob((blob) => { end(); send(new File([blob], 'camera.png', { type: 'image/png' })) }, 'image/png')
+    const pixels = video.videoWidth * video.videoHeight, shrink = Math.min(1, Math.sqrt(state.megapixels * 1e6 / pixels))
+    canvas.width = Math.floor(shrink * video.videoWidth); canvas.height = Math.floor(shrink * video.videoHeight)
+    canvas.getContext('2d').drawImage(video, 0, 0, canvas.width, canvas.height)
+    canvas.toBlob((blob) => { end(); send(new File([blob], 'camera.jpg', { type: 'image/jpeg' })) }, 'image/jpeg', 0.95)
   }
   find('take').focus()
 }

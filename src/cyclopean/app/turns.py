@@ -15,6 +15,8 @@ WORK: dict[str, Any] = PRIVATE | {"concurrency_id": "heavy", "concurrency_limit"
 LOOK: dict[str, Any] = PRIVATE | {
     "concurrency_id": "light", "concurrency_limit": LIGHT, "trigger_mode": "always_last",
 }  # fmt: skip
+# What costs nothing waits for nobody. (Not `queue=False`: those answers come by an address that the guard keeps shut.)
+ASIDE: dict[str, Any] = PRIVATE | {"concurrency_id": "aside", "concurrency_limit": None, "trigger_mode": "always_last"}
 
 IDLE = """() => document.querySelectorAll('.cy-stage').forEach((stage) =>
   stage.parentElement.dispatchEvent(new Event('cy-idle')))"""
