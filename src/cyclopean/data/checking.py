@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cyclopean.data.items import Items, read_each, sound
 from cyclopean.data.matching import Matches, grey, match
+from cyclopean.data.panorama_checking import Sphere, look_around
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, View
@@ -43,14 +44,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Look:
-    """One item: size (height, width), mean and deviation of luma of each view, its pair, and the truth as
-    (share of pixels known, nearest, median, farthest finite depth)."""
+    """One item: size (height, width), mean and deviation of luma of each view, its pair, the truth as (share of pixels
+    known, nearest, median, farthest finite depth), and what a panorama tells besides."""
 
     name: str
     size: tuple[int, int]
     light: tuple[tuple[float, float], ...]
     pair: Pair | None
     truth: tuple[float, float, float, float] | None
+    sphere: Sphere | None = None
 
     @property
     def constant(self) -> bool:
@@ -97,7 +99,8 @@ def look(sample: Sample) -> Look:
     source = next((s for s in sample.sources if is_rectified(sample.target, s)), None)
     pair = None if source is None else judge_pair(sample, source, match(sample.target.image, source.image))
     height, width = sample.depth.shape[-2:]
-    return Look(sample.name[0] if sample.name else "", (height, width), tuple(light), pair, _truth(sample.depth))
+    name, around = sample.name[0] if sample.name else "", look_around(sample)
+    return Look(name, (height, width), tuple(light), pair, _truth(sample.depth), around)
 
 
 def is_rectified(target: View, source: View) -> bool:

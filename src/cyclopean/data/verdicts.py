@@ -3,11 +3,13 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from cyclopean.data.checking import FEWEST, Look, Pair, Seen
+from cyclopean.data.panorama_verdicts import panorama_problems, panorama_rows
+from cyclopean.data.problems import Problem, of, some, spread
 
 ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
 WORSE = 2.0  # a single pair among good ones must be off by so many times as much
@@ -19,34 +21,24 @@ LOWER = (
     0.3  # rank correlation of disparity with the row: from here on what stands lower is nearer, so nothing is swapped
 )
 FACTOR = 1.15  # between disparities as matched and as the truth says
-NAMED = 3
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong, in a sentence, and the items (or the sentences of damaged files) it concerns."""
-
-    kind: str
-    sentence: str
-    names: tuple[str, ...]
 
 
 def problems(seen: Seen) -> list[Problem]:
     """Everything wrong, worst first; an empty list is a clean bill."""
     looks = seen.looks
     found = [
-        _some("damaged", seen.damaged, seen.items, "items cannot be read", "replace or remove them"),
-        _of("constant", looks, lambda x: x.constant, "items show one colour only", "remove them"),
-        _of("dark", looks, lambda x: x.dark, "items are nearly black", "remove them, or brighten the recording"),
-        _of("same", looks, _pair(lambda p, _: p.same), "pairs are one picture twice", "copy the right pictures again"),
-        _of(
+        some("damaged", seen.damaged, seen.items, "items cannot be read", "replace or remove them"),
+        of("constant", looks, lambda x: x.constant, "items show one colour only", "remove them"),
+        of("dark", looks, lambda x: x.dark, "items are nearly black", "remove them, or brighten the recording"),
+        of("same", looks, _pair(lambda p, _: p.same), "pairs are one picture twice", "copy the right pictures again"),
+        of(
             "swapped",
             looks,
             _pair(lambda p, _: _is_swapped(p)),
             "pairs have left and right swapped, points move the wrong way",
             "swap the two pictures",
         ),
-        _of(
+        of(
             "shifted",
             looks,
             _pair(lambda p, _: p.behind > SHIFTED and not _is_swapped(p)),
@@ -54,7 +46,7 @@ def problems(seen: Seen) -> list[Problem]:
             "shift them back, or rectify them",
         ),
         _rows_apart(looks),
-        _of(
+        of(
             "calibration",
             looks,
             _pair(lambda p, _: not math.isnan(p.factor) and not 1 / FACTOR < p.factor < FACTOR),
@@ -62,6 +54,7 @@ def problems(seen: Seen) -> list[Problem]:
             "check focal length, baseline and the unit of depth",
         ),
         _unmatched(looks),
+        *panorama_problems(looks),
     ]
     return [problem for problem in found if problem]
 
@@ -77,22 +70,6 @@ def _is_swapped(pair: Pair) -> bool:
 
 def _pair(test: Callable[[Pair, Look], bool]) -> Callable[[Look], bool]:
     return lambda look: look.pair is not None and test(look.pair, look)
-
-
-def _of(kind: str, looks: Iterable[Look], test: Callable[[Look], bool], what: str, remedy: str) -> Problem | None:
-    looks = list(looks)
-    return _some(kind, tuple(x.name for x in looks if test(x)), len(looks), what, remedy)
-
-
-def _some(kind: str, names: tuple[str, ...], count: int, what: str, remedy: str) -> Problem | None:
-    if not names:
-        return None
-    return Problem(kind, f"{len(names)} of {count} {what} ({_listed(names)}); {remedy}.", names)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(name.rstrip(".") for name in names[:NAMED]) + more
 
 
 def _rows_apart(looks: tuple[Look, ...]) -> Problem | None:
@@ -111,7 +88,7 @@ def _rows_apart(looks: tuple[Look, ...]) -> Problem | None:
         f"pairs have rows that do not agree: {apart:.1f} px apart ({tolerance(off[0]):.1f} allowed), points of the "
         f"target {abs(down):.1f} px {'lower' if down > 0 else 'higher'} (medians)"
     )
-    return _some("rows", tuple(x.name for x in off), len(judged), what, "rectify them")
+    return some("rows", tuple(x.name for x in off), len(judged), what, "rectify them")
 
 
 def _unmatched(looks: tuple[Look, ...]) -> Problem | None:
@@ -121,7 +98,7 @@ def _unmatched(looks: tuple[Look, ...]) -> Problem | None:
     if 2 * len(few) <= len(pairs):
         return None
     what = f"pairs have less than {FEWEST} points in common"
-    return _some("unmatched", few, len(pairs), what, "see whether left and right show the same place, in focus")
+    return some("unmatched", few, len(pairs), what, "see whether left and right show the same place, in focus")
 
 
 def rows(seen: Seen) -> list[tuple[str, str]]:
@@ -141,9 +118,9 @@ def rows(seen: Seen) -> list[tuple[str, str]]:
         matches = statistics.median(p.matches for p in judged)
         table += [
             ("matches", f"{matches:.0f} a pair (median)"),
-            ("across", _spread([p.across for p in judged], "px; positive: as the poses say")),
-            ("down", _spread([p.down for p in judged], "px; 0: rows agree")),
-            ("rows off", _spread([p.rows for p in judged], f"px; {tolerance(looks[0]):.1f} allowed")),
+            ("across", spread([p.across for p in judged], "px; positive: as the poses say")),
+            ("down", spread([p.down for p in judged], "px; 0: rows agree")),
+            ("rows off", spread([p.rows for p in judged], f"px; {tolerance(looks[0]):.1f} allowed")),
         ]
     factors = [p.factor for p in judged if not math.isnan(p.factor)]
     truths = [x.truth for x in looks if x.truth]
@@ -152,17 +129,12 @@ def rows(seen: Seen) -> list[tuple[str, str]]:
         share, near, middle, far = (statistics.median(values) for values in zip(*truths, strict=True))
         table.append(("depth", f"{share:.1%} of the pixels; {near:.2f} to {far:.2f} m, {middle:.2f} in the middle"))
     if factors:
-        table.append(("disparity / truth", _spread(factors, "", 3)))
-    return table
+        table.append(("disparity / truth", spread(factors, "", 3)))
+    return table + panorama_rows(looks)
 
 
 def _share(looks: tuple[Look, ...], test: Callable[[Look], bool]) -> str:
     return f"{sum(map(test, looks)) / len(looks):.1%}" if looks else "-"
-
-
-def _spread(values: list[float], unit: str, digits: int = 2) -> str:
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f}) {unit}".rstrip()
 
 
 def as_json(seen: Seen) -> dict[str, Any]:

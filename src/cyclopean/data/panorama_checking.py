@@ -1,0 +1,220 @@
+"""Looking at panoramas before training: whether picture and depth close, fit each other and the rig, and whether light
+gives depth away."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.data.matching import Matches, grey, match
+from cyclopean.geometry import Equirectangular
+from cyclopean.sample import Sample, View
+
+FEWEST = 20  # matches that judge a pair
+ASIDE = 0.3  # sine of the angle to the baseline: points nearer to it hardly move
+STEEP = math.radians(60)  # latitude beyond which columns crowd together
+SURE = 5.0  # deviations by which a correlation must stand out among all shifts
+LEVEL = 1 / 255  # steps below are rounding
+PATCHES = 16  # from pole to pole
+MIDDLE = 0.6  # of the sphere, by height, where light is compared with depth: not the lamp above, not the tripod below
+
+
+@dataclass(frozen=True)
+class SpherePair:
+    """A source whose place is known: medians over matches, in pixels of longitude at the equator (NaN with fewer than
+    `FEWEST` matches).
+
+    `along`: by how much points move the way that the pose says; `off`: how far they land beside that way, without sign;
+    `behind`: share that moves the other way by more than a pixel; `factor`: motion over that of the true depth, NaN
+    without truth; `vertical`: whether the source stands above or below; `elsewhere`: the least `off` if it stood where
+    another source stands, NaN if there is none.
+    """
+
+    matches: int
+    along: float
+    off: float
+    behind: float
+    factor: float
+    vertical: bool
+    elsewhere: float = math.nan
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """One panorama: its sources, its edges, and its depth (NaN where there is none, or nothing to tell by).
+
+    `seam`: the step from the last column to the first over the 95th percentile of steps between neighbours (medians
+    over rows), of the picture; `roll`: columns by which the depth's edges lie right of the picture's; `clipped`: share
+    of known depths that are exactly the largest one; `below`: how far the lowest things lie below the camera (the
+    floor), in metres; `glow`: rank correlation of brightness with nearness.
+    """
+
+    pairs: tuple[SpherePair, ...]
+    seam: float
+    roll: float
+    clipped: float
+    below: float
+    glow: float
+
+
+def look_around(sample: Sample) -> Sphere | None:
+    """What a panorama tells; None for other cameras."""
+    if not isinstance(sample.target.camera, Equirectangular):
+        return None
+    depth, light = sample.depth[0, 0].numpy().astype(np.float64), grey(sample.target.image).astype(np.float64)
+    pairs = _pairs(sample)
+    known = depth[np.isfinite(depth)]
+    clipped = float((known == known.max()).mean()) if known.size else math.nan
+    return Sphere(pairs, seam_step(light), roll_of(light, depth), clipped, _below(depth), glow(light, depth))
+
+
+def seam_step(light: Float[np.ndarray, "h w"]) -> float:
+    """How the step over the seam compares with the larger ones of all steps between columns.
+
+    Medians over rows: a corner or a pillar that happens to stand there ends somewhere, a cut goes from pole to pole.
+    """
+    steps = np.median(np.abs(light - np.roll(light, 1, 1)), axis=0)
+    return float(steps[0] / max(float(np.quantile(steps[1:], 0.95)), LEVEL))
+
+
+def roll_of(light: Float[np.ndarray, "h w"], depth: Float[np.ndarray, "h w"]) -> float:
+    """By how many columns the depth must be rolled left for its edges to meet the picture's; NaN where no shift stands
+    out. Edges across columns between 60 degrees south and north, compared at every shift at once (Fourier)."""
+    height, width = light.shape
+    latitude = (0.5 - (np.arange(height) + 0.5) / height) * math.pi
+    rows = np.abs(latitude) < STEEP
+    finite = np.isfinite(depth) & (depth > 0)
+    steps = np.abs(np.diff(np.log(np.where(finite, depth, 1)), axis=1, append=np.nan))
+    steps = np.where(finite & np.roll(finite, -1, 1), np.nan_to_num(steps), 0)[rows]
+    edges = np.abs(np.diff(light, axis=1, append=light[:, :1]))[rows]
+    if not steps.any() or not edges.any():
+        return math.nan
+    ours, theirs = (np.minimum(x, np.quantile(x, 0.98) or x.max()) for x in (edges, steps))
+    ours, theirs = ours - ours.mean(1, keepdims=True), theirs - theirs.mean(1, keepdims=True)
+    fits = np.fft.irfft(np.fft.rfft(theirs) * np.conj(np.fft.rfft(ours)), n=width).sum(0)
+    best = int(fits.argmax())
+    if fits[best] - fits.mean() < SURE * fits.std():
+        return math.nan
+    return float(best - width if best > width // 2 else best)
+
+
+def glow(light: Float[np.ndarray, "h w"], depth: Float[np.ndarray, "h w"]) -> float:
+    """Spearman's correlation of brightness and nearness around the horizon, NaN without enough known depth.
+
+    A light at the camera falls on what is near by the square of the distance: brightness then tells depth. Averages of
+    `PATCHES` rows of patches, since texture says nothing of it.
+    """
+    near = -np.log(np.where(np.isfinite(depth) & (depth > 0), depth, np.nan))
+    bright, near = _patches(light), _patches(near)
+    known = np.isfinite(near)
+    if known.mean() < 0.2 or not (np.ptp(bright[known]) and np.ptp(near[known])):
+        return math.nan
+    return float(np.corrcoef(_ranks(bright[known]), _ranks(near[known]))[0, 1])
+
+
+def _patches(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "rows columns"]:
+    """Averages around the horizon; a remainder at the lower and right edge is left out."""
+    height = len(values)
+    side = max(1, height // PATCHES)
+    band = values[round(height * (1 - MIDDLE) / 2) : round(height * (1 + MIDDLE) / 2)]
+    rows, columns = (length // side for length in band.shape)
+    return band[: rows * side, : columns * side].reshape(rows, side, columns, side).mean((1, 3))
+
+
+def _ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Ranks, ties sharing their middle."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[inverse].astype(np.float64)
+
+
+def _below(depth: Float[np.ndarray, "h w"]) -> float:
+    """How far below the camera the lowest known things lie, leaving out the lowest twentieth."""
+    height = len(depth)
+    sine = -np.sin((0.5 - (np.arange(height) + 0.5) / height) * math.pi)[:, None]
+    down = (np.where(np.isfinite(depth), depth, np.nan) * sine)[height // 2 :]
+    down = down[np.isfinite(down)]
+    return float(np.quantile(down, 0.95)) if down.size > 0.2 * depth.size / 2 else math.nan
+
+
+def _stands(source: View) -> bool:
+    """Whether the source is a panorama that stands elsewhere, turned like the target."""
+    pose = source.from_target
+    if pose is None or not isinstance(source.camera, Equirectangular):
+        return False
+    return bool(torch.allclose(pose[0, :3, :3], torch.eye(3), atol=1e-5) and pose[0, :3, 3].norm() > 0)
+
+
+def _pairs(sample: Sample) -> tuple[SpherePair, ...]:
+    """Each source with a place, judged by its own pose and by those of the others."""
+    sources = [source for source in sample.sources if _stands(source)]
+    ways = [_way(source) for source in sources]
+    pairs = []
+    for k, source in enumerate(sources):
+        found = match(sample.target.image, source.image)
+        others = [_judge(sample, found, way).off for way in ways[:k] + ways[k + 1 :]]
+        pairs.append(replace(_judge(sample, found, ways[k]), elsewhere=min(others, default=math.nan)))
+    return tuple(pairs)
+
+
+def _way(source: View) -> Float[np.ndarray, "3"]:
+    """The target's centre as the source sees it, metres: points move that way."""
+    assert source.from_target is not None
+    return source.from_target[0, :3, 3].numpy().astype(np.float64)
+
+
+def _judge(sample: Sample, found: Matches, way: Float[np.ndarray, "3"]) -> SpherePair:
+    """Compare matches with the rig and the true depth: rays, not pixels, so that seam and poles are like any place."""
+    vertical = bool(abs(way[1]) > abs(way[0]) + abs(way[2]))
+    if len(found) < FEWEST:
+        return SpherePair(len(found), math.nan, math.nan, math.nan, math.nan, vertical)
+    height, width = sample.depth.shape[-2:]
+    rays, seen = _rays(found.at, (height, width)), _rays(found.at - found.shift, (height, width))
+    towards = way / np.linalg.norm(way)
+    ahead = towards - (rays @ towards)[:, None] * rays
+    sine = np.linalg.norm(ahead, axis=1)
+    kept = sine > ASIDE
+    rays, seen, ahead = rays[kept], seen[kept], (ahead / sine[:, None])[kept]
+    pixels = width / (2 * math.pi)
+    motion = (seen * ahead).sum(1) * pixels
+    off = (seen * np.cross(rays, ahead)).sum(1) * pixels
+    expected = _expected(sample.depth, found.at[kept], rays, ahead, way) * pixels
+    return SpherePair(
+        len(found),
+        float(np.median(motion)),
+        float(np.median(np.abs(off))),
+        float(np.mean(motion < -1)),
+        _factor(motion, expected),
+        vertical,
+    )
+
+
+def _rays(at: Float[np.ndarray, "n 2"], size: tuple[int, int]) -> Float[np.ndarray, "n 3"]:
+    """Unit rays of points in pixels, counted from the corner."""
+    uv = torch.from_numpy(at / (size[1], size[0]))[None, None]
+    return Equirectangular().rays(uv)[0, 0].numpy()
+
+
+def _expected(
+    depth: Float[Tensor, "1 1 h w"],
+    at: Float[np.ndarray, "n 2"],
+    rays: Float[np.ndarray, "n 3"],
+    ahead: Float[np.ndarray, "n 3"],
+    way: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, " n"]:
+    """Sine of the angle by which the true depth says that points move; 0 where it is not known."""
+    height, width = depth.shape[-2:]
+    column, row = np.clip(at.astype(int), 0, (width - 1, height - 1)).T
+    radius = depth[0, 0].numpy()[row, column].astype(np.float64)
+    known = np.isfinite(radius) & (radius > 0)
+    moved = np.where(known, radius, 1)[:, None] * rays + way
+    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+    return np.where(known, (moved * ahead).sum(1), 0)
+
+
+def _factor(motion: Float[np.ndarray, " n"], expected: Float[np.ndarray, " n"]) -> float:
+    """Median of the motion over what the truth says, where one of them is more than two pixels."""
+    known = (expected > 0) & (np.maximum(motion, expected) > 2)
+    return float(np.median(motion[known] / expected[known])) if known.sum() >= FEWEST else math.nan
