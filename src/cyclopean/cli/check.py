@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Check:
     """Look for what spoils training: missing and damaged files, pictures of one colour or nearly black, swapped left
-    and right, rows that do not agree, calibration that the true depth contradicts; of panoramas also a wrong unit, depth
-    cut off, a seam that does not close, and light that gives depth away.
+    and right, rows that do not agree, calibration that the true depth contradicts; of panoramas also a wrong unit,
+    depth cut off, a seam that does not close, and light that gives depth away.
 
     Exit code 0: nothing found; 1: something is wrong, a sentence says what; 2: the data set cannot be opened.
     """
