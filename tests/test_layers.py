@@ -13,6 +13,7 @@ LAYERS = {
     "geometry": 0,
     "errors": 0,
     "deepcolour": 0,
+    "compression": 0,
     "gpano": 0,
     "kernels": 0,
     "run": 1,

@@ -1,15 +1,61 @@
-"""Pictures of 16 bits per channel as bytes of files, with their metadata."""
+"""Pictures of more than 8 bits per channel out of files; these and TIFFs as bytes of files with their metadata."""
 
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt16
+from jaxtyping import UInt8, UInt16
 from PIL import ExifTags, Image, TiffImagePlugin
 
 Pixels = UInt16[np.ndarray, "h w 3"]
+
+HEIC_QUALITY = 90
+
+
+def read(path: Path, picture: Image.Image) -> UInt16[np.ndarray, "h w c"] | None:
+    """The channels of `picture`, opened from `path`, as its file stores them (HEIC: upright); None for 8 bits, and for a
+    file that only Pillow can read."""
+    if picture.format == "HEIF":
+        return _heic_channels(path) if picture.info.get("bit_depth", 8) > 8 else None
+    if not _has_16_bits(picture):
+        return None
+    array = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None or array.dtype != np.uint16:
+        return None
+    array = array[..., None] if array.ndim == 2 else array
+    return array[..., [2, 1, 0, 3][: array.shape[-1]]] if array.shape[-1] >= 3 else array
+
+
+def _has_16_bits(picture: Image.Image) -> bool:
+    if picture.format == "TIFF":
+        bits = picture.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
+        return max(bits) == 16
+    return picture.format == "PNG" and picture.mode != "P" and _png_depth(picture) == 16
+
+
+def _png_depth(picture: Image.Image) -> int:
+    with open(picture.filename, "rb") as file:  # type: ignore[attr-defined]
+        return file.read(25)[24]
+
+
+def _heic_channels(path: Path) -> UInt16[np.ndarray, "h w c"]:
+    import pillow_heif
+
+    array = np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False))
+    return array[..., None] if array.ndim == 2 else array
+
+
+def heic(pixels: Pixels, exif: bytes, profile: bytes) -> bytes:
+    """10 bits per channel, the most that HEIC in phones has."""
+    import pillow_heif
+
+    file = io.BytesIO()
+    (h, w), said = pixels.shape[:2], {k: v for k, v in (("exif", exif), ("icc_profile", profile)) if v}
+    pillow_heif.encode("RGB;16", (w, h), np.ascontiguousarray(pixels).tobytes(), file, quality=HEIC_QUALITY, **said)
+    return file.getvalue()
 
 
 def png(pixels: Pixels, exif: bytes, profile: bytes) -> bytes:
@@ -27,15 +73,27 @@ def _chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def tiff(pixels: Pixels, exif: bytes, profile: bytes) -> bytes:
-    """A TIFF of one deflated strip (Pillow writes no 16-bit colour, OpenCV no metadata)."""
+def tiff(pixels: Pixels | UInt8[np.ndarray, "h w 3"], exif: bytes, profile: bytes) -> bytes:
+    """A TIFF of one deflated strip (Pillow writes no 16-bit colour, and no camera's EXIF where it compresses; OpenCV no
+    metadata)."""
     h, w, channels = pixels.shape
-    data = zlib.compress(pixels.astype("<u2").tobytes(), 4)
+    bits = 8 * pixels.itemsize
+    data = zlib.compress(pixels.astype(f"<u{pixels.itemsize}").tobytes(), 4)
     content = Image.Exif()
     if exif:
         content.load(exif)
     directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    tags = {256: w, 257: h, 258: (16,) * channels, 259: 8, 262: 2, 273: (0,), 277: channels, 278: h, 279: (len(data),)}
+    tags = {
+        256: w,
+        257: h,
+        258: (bits,) * channels,
+        259: 8,
+        262: 2,
+        273: (0,),
+        277: channels,
+        278: h,
+        279: (len(data),),
+    }
     for tag, value in {**dict(content), **tags, 284: 1}.items():
         if tag not in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             directory[tag] = value

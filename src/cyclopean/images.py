@@ -8,7 +8,7 @@ import math
 import struct
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 from torch import Tensor
 
 from cyclopean import deepcolour
+from cyclopean.compression import USUAL, compression
 from cyclopean.depthmap import AnyCamera, DepthMap, appearing
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular, Pinhole
@@ -44,7 +45,7 @@ class Photo:
 
     `gpano` is what they say of a panorama; one of the whole sphere has an equirectangular camera. `name` and `format`
     (Pillow's word, such as "JPEG") are those of its file, `bits` per channel is 8 or 16, `exif` what is worth keeping
-    of its metadata and `profile` its ICC profile, both ready to be written again.
+    of its metadata and `profile` its ICC profile, both ready to be written again; `compression` is that of its file.
     """
 
     image: Rgb
@@ -55,6 +56,7 @@ class Photo:
     exif: bytes = b""
     profile: bytes = b""
     gpano: Gpano | None = None
+    compression: dict[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -91,42 +93,39 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
             profile = picture.info.get("icc_profile") or b""
             gpano = read_gpano(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or b"")
             name = {"MPO": "JPEG"}.get(picture.format or "PNG", picture.format or "PNG")
+            alike = compression(picture, path)
     camera = _camera(focal, image) if gpano is None else _sphere(gpano, image)
-    return Photo(image, camera, path.name, name, 8 if deep is None else 16, kept, profile, gpano)
+    return Photo(image, camera, path.name, name, 8 if deep is None else 16, kept, profile, gpano, alike)
 
 
 def write_photo(path: Path, photo: Photo) -> None:
     """Write in the format of `path`'s suffix, in the photo's colour profile and with its EXIF if it has a place."""
     suffix = path.suffix.lower()
-    if suffix not in _OPTIONS:
-        raise unknown_name("picture format", path.suffix, _OPTIONS)
-    if photo.bits == 16 and suffix in (".png", ".tif", ".tiff"):
+    if suffix not in USUAL:
+        raise unknown_name("picture format", path.suffix, USUAL)
+    if photo.bits == 16 and suffix in _DEEP:
         return _write_16_bit(path, photo)
-    if suffix in (".heic", ".heif", ".avif"):
+    if suffix in (".heic", ".heif"):
         _register_heif()
     picture = Image.fromarray(_bytes(photo.image, 255).astype(np.uint8))
     profile: dict[str, Any] = {}
     if photo.profile and suffix in _PROFILED:
         picture, profile = _in_profile(picture, photo.profile)
     exif: dict[str, Any] = {"exif": photo.exif} if photo.exif and suffix not in (".bmp", ".ppm", ".pgm", ".gif") else {}
-    picture.save(path, **_OPTIONS[suffix], **exif, **profile)
+    if suffix in (".tif", ".tiff"):
+        path.write_bytes(deepcolour.tiff(np.array(picture), photo.exif, profile.get("icc_profile", b"")))
+        return None
+    alike = photo.compression if Image.registered_extensions().get(suffix) == photo.format else {}
+    picture.save(path, **{**USUAL[suffix], **alike}, **exif, **profile)
     return None
 
 
-_OPTIONS: dict[str, dict[str, Any]] = {
-    ".png": {"compress_level": 4},
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".jpeg": {"quality": 95, "subsampling": 0},
-    ".webp": {"quality": 95},
-    ".tif": {"compression": "tiff_lzw"},
-    ".tiff": {"compression": "tiff_lzw"},
-    ".bmp": {},
-    ".gif": {},
-    ".ppm": {},
-    ".jp2": {},
-    ".heic": {"quality": 90},
-    ".heif": {"quality": 90},
-    ".avif": {"quality": 90},
+_DEEP: dict[str, Callable[[np.ndarray, bytes, bytes], bytes]] = {
+    ".png": deepcolour.png,
+    ".tif": deepcolour.tiff,
+    ".tiff": deepcolour.tiff,
+    ".heic": deepcolour.heic,
+    ".heif": deepcolour.heic,
 }
 _PROFILED = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
@@ -254,35 +253,18 @@ def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _deep(path: Path, picture: Image.Image, orientation: int) -> Float[Tensor, "1 3 _ _"] | None:
-    """16 bits per channel, which Pillow would cut to 8; None if the file has fewer or only Pillow can read it."""
-    import cv2
-
-    if not _has_16_bits(picture):
+    """More than 8 bits per channel, which Pillow would cut; None if the file has no more or only Pillow can read it."""
+    array = deepcolour.read(path, picture)
+    if array is None:
         return None
-    array = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None or array.dtype != np.uint16:
-        return None
-    array = array[..., None] if array.ndim == 2 else array
-    colours = array[..., 2::-1] if array.shape[-1] >= 3 else np.repeat(array[..., :1], 3, -1)
+    colours = array[..., :3] if array.shape[-1] >= 3 else np.repeat(array[..., :1], 3, -1)
     image = _tensor(np.ascontiguousarray(colours), 65535)
     if array.shape[-1] == 4:
         alpha = _tensor(np.ascontiguousarray(array[..., 3:]), 65535)
         image = image * alpha + (1 - alpha)
     if profile := picture.info.get("icc_profile"):
         image = _by_table(image, lambda cube: _srgb(cube, profile))
-    return _upright(image, orientation)
-
-
-def _has_16_bits(picture: Image.Image) -> bool:
-    if picture.format == "TIFF":
-        bits = picture.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
-        return max(bits) == 16
-    return picture.format == "PNG" and picture.mode != "P" and _png_depth(picture) == 16
-
-
-def _png_depth(picture: Image.Image) -> int:
-    with open(picture.filename, "rb") as file:  # type: ignore[attr-defined]
-        return file.read(25)[24]
+    return _upright(image, 1 if picture.format == "HEIF" else orientation)  # its decoder has turned it already
 
 
 def _by_table(image: Rgb, convert: Callable[[Image.Image], Image.Image]) -> Rgb:
@@ -390,8 +372,7 @@ def _write_16_bit(path: Path, photo: Photo) -> None:
         image = _by_table(image, lambda cube: _in_profile(cube, photo.profile)[0])
         profile = photo.profile
     pixels = _bytes(image, 65535).astype(np.uint16)
-    write = deepcolour.png if path.suffix.lower() == ".png" else deepcolour.tiff
-    path.write_bytes(write(pixels, photo.exif, profile))
+    path.write_bytes(_DEEP[path.suffix.lower()](pixels, photo.exif, profile))
 
 
 def _first_line(error: Exception) -> str:

@@ -118,6 +118,7 @@ def run(given: Refocus) -> None:
     check_choice(blur.method, strength_of(blur), blur.bins)
     lens = lens_of(blur)
     photo = read_photo(source, given.max_megapixels)
+    _refuse_format(source, photo, saved)
     pixel = None if given.at is None else focus_pixel(given.at, photo.size)
     lens = _with_optics(blur, lens, photo)
     check_writable([folder])
@@ -174,6 +175,15 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
     if given.refine not in REFINE:
         raise unknown_name("--refine", given.refine, REFINE)
     return Path(given.photo[0]), comma_list("--save", given.save, SAVE) or ["png"]
+
+
+def _refuse_format(source: Path, photo: "Photo", saved: list[str]) -> None:
+    from cyclopean.compression import USUAL
+
+    if "same" in saved and source.suffix.lower() not in USUAL:
+        raise InputError(
+            f"{source.name} is a {photo.format} but its name does not end like one; rename it, or leave out --save same."
+        )
 
 
 def _refuse_motion(given: Refocus) -> None:
