@@ -16,8 +16,10 @@ HEIC_QUALITY = 90
 
 
 def read(path: Path, picture: Image.Image) -> UInt16[np.ndarray, "h w c"] | None:
-    """The channels of `picture`, opened from `path`, as its file stores them (HEIC: upright); None for 8 bits, and for a
-    file that only Pillow can read."""
+    """The channels of `picture`, opened from `path`, as its file stores them (HEIC: upright).
+
+    None for 8 bits, and for a file that only Pillow can read.
+    """
     if picture.format == "HEIF":
         return _heic_channels(path) if picture.info.get("bit_depth", 8) > 8 else None
     if not _has_16_bits(picture):

@@ -182,7 +182,7 @@ def _refuse_format(source: Path, photo: "Photo", saved: list[str]) -> None:
 
     if "same" in saved and source.suffix.lower() not in USUAL:
         raise InputError(
-            f"{source.name} is a {photo.format} but its name does not end like one; rename it, or leave out --save same."
+            f"{source.name} is a {photo.format} but its name does not end like one; rename it, or do not --save same."
         )
 
 
