@@ -31,38 +31,33 @@ class Server:
     process: subprocess.Popen[str]
     temporary: Path
 
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+        if self.process.stdout:
+            self.process.stdout.close()
+
+
+def started(command: list[Any], temporary: Path) -> Server:
+    """An app in a process of its own, whose temporary files and errors go to a folder of this test."""
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+    with (temporary / "stderr").open("w") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"http://\S+", line)
+    assert found, f"the app did not start: {line!r} {(temporary / 'stderr').read_text()}"
+    return Server(found[0], process, temporary)
+
 
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """`serve(*flags)` starts an app and returns its `Server`."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app as its command starts it, for all tests; small limits, so that they are quick to reach."""
     pytest.importorskip("gradio", reason="the app needs the extra 'app'")
-    started: list[Server] = []
-
-    def start(*flags: str) -> Server:
-        temporary = tmp_path_factory.mktemp("served")
-        environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(
-            [COMMAND, "app", "--no-browser", "--port", "0", *flags],
-            stdout=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, f"the app did not start: {line!r}"
-        started.append(Server(found[0], process, temporary))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.process.terminate()
-        server.process.wait(30)
-        if server.process.stdout:
-            server.process.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def server(serve: Any) -> Server:
-    return serve("--max-megabytes", "8", "--max-megapixels", "4")
+    flags = ["--no-browser", "--port", "0", "--max-megabytes", "8", "--max-megapixels", "4"]
+    running = started([COMMAND, "app", *flags], tmp_path_factory.mktemp("served"))
+    yield running
+    running.end()
 
 
 def browser_path() -> str | None:

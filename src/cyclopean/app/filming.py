@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopean.app import developing
 from cyclopean.app.developing import Look
@@ -14,6 +15,9 @@ from cyclopean.app.routes import GONE
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
 from cyclopean.images import resize
+
+if TYPE_CHECKING:
+    from cyclopean.video import Clip
 
 POLL = 0.4  # seconds between looks at how far the work is
 LONGEST = 180.0  # seconds
@@ -38,10 +42,16 @@ def clip_arrived(_: Studio, session: Session) -> Stage:
     """The uploaded clip: its first frame, and how long it is."""
     from cyclopean.video import describe
 
-    if session.upload is None:
-        raise InputError("no clip has arrived; choose one.")
-    session.clear()
-    clip = describe(session.upload)
+    with session.opening() as upload:
+        clip = describe(upload)
+        _bearable(clip)
+    h, w = clip.size
+    card = {"stage": "focus", "name": upload.name, "full": [w, h], "seconds": clip.seconds, "film": None}
+    return {**card, "note": _told_keys(session), **_still(session, upload, 0.0)}
+
+
+def _bearable(clip: "Clip") -> None:
+    """Raises InputError for a clip that would keep everybody waiting."""
     if clip.seconds > LONGEST:
         raise InputError(
             f"the clip is {clip.seconds:.0f} s long, the app takes {LONGEST:.0f} s; shorten it, or use the command: "
@@ -50,8 +60,6 @@ def clip_arrived(_: Studio, session: Session) -> Stage:
     h, w = clip.size
     if h * w > LARGEST:
         raise InputError(f"the clip is {w}x{h} pixels, the app takes up to 2560x1440; use the command, or shrink it.")
-    card = {"stage": "focus", "name": session.upload.name, "full": [w, h], "seconds": clip.seconds, "film": None}
-    return {**card, "note": _told_keys(session), **_still(session, session.upload, 0.0)}
 
 
 @told
@@ -77,13 +85,19 @@ def forget_keys(_: Studio, session: Session) -> Stage:
     return {"point": None, "note": _told_keys(session)}
 
 
+def asked(_: Studio, session: Session | None) -> Stage:
+    """The clip waits for its turn; Stop counts from here."""
+    if session is not None:
+        session.stopped = False
+    return {"busy": "Waiting for its turn"}
+
+
 def film(studio: Studio, session: Session | None, look: Look, follow: bool) -> Iterator[Stage]:
     """Refocus the clip, saying how far it is; ends early when the session's `stopped` is set."""
     if session is None or studio.store.get(session.token) is None:
         yield {"error": GONE[0].upper() + GONE[1:]}
         return
     done = Progress()
-    session.stopped = False
     worker = threading.Thread(target=_work, args=(studio, session, look, follow, done), daemon=True)
     worker.start()
     while worker.is_alive():

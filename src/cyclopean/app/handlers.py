@@ -17,7 +17,7 @@ from cyclopean.app import developing
 from cyclopean.app.developing import Darkroom, Look, Shot
 from cyclopean.app.examples import Example
 from cyclopean.app.routes import GONE, NO_SPACE, leave_no_trace
-from cyclopean.app.session import Session, Store
+from cyclopean.app.session import NothingNew, Session, Store
 from cyclopean.errors import InputError
 from cyclopean.predictor import Predictor
 
@@ -26,6 +26,7 @@ LOG = logging.getLogger("cyclopean.app")
 Stage = dict[str, Any]
 CENTRE = (0.5, 0.5)
 START = "start"
+UNCHANGED: Stage = {"unchanged": True}
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ def said(error: Exception, session: Session | None) -> str:
         LOG.exception("a step failed", exc_info=error)
         sentence = f"this step failed ({type(error).__name__}); try again, or another photo. Your page goes on."
     if session is not None:
-        for path in filter(None, (session.upload, session.folder)):
-            sentence = leave_no_trace(path, sentence)
+        sentence = leave_no_trace(session.folder, sentence)
     return sentence[0].upper() + sentence[1:]
 
 
@@ -69,6 +69,8 @@ def told(step: Callable[..., Stage]) -> Callable[..., Stage]:
         try:
             with session.lock:
                 return step(studio, session, *rest)
+        except NothingNew:
+            return UNCHANGED
         except Exception as error:
             return {"error": said(error, session)}
 
@@ -78,11 +80,8 @@ def told(step: Callable[..., Stage]) -> Callable[..., Stage]:
 @told
 def develop(studio: Studio, session: Session) -> Stage:
     """The uploaded photo, and its depth."""
-    if session.upload is None:
-        raise InputError("no photo has arrived; choose one.")
-    upload = session.upload
-    session.clear()
-    preview = studio.room.opened(upload)
+    with session.opening() as upload:
+        preview = studio.room.opened(upload)
     session.preview = preview
     session.shots.append((START, Shot(CENTRE, Look())))
     h, w = preview.full
@@ -103,7 +102,7 @@ def take_example(studio: Studio, session: Session, number: int) -> Stage:
     source = studio.examples[number].path
     copy = session.room() / source.name
     shutil.copyfile(source, copy)
-    session.upload = copy
+    session.receive(copy)
     return {}
 
 

@@ -18,13 +18,11 @@ def look_around(studio: Studio, session: Session) -> Stage:
     """The uploaded panorama: its depth, and a view to move in."""
     from cyclopean.viewer import write_viewer
 
-    if session.upload is None:
-        raise InputError("no panorama has arrived; choose one.")
-    upload = session.upload
-    session.clear()
-    preview = studio.room.opened(upload, "equirectangular")
+    with session.opening() as upload:
+        preview = studio.room.opened(upload, "equirectangular")
     session.preview = preview
-    viewer = session.folder / VIEWER
+    viewer = session.folder / "out" / VIEWER
+    viewer.parent.mkdir(exist_ok=True)
     write_viewer(viewer, preview.depth, preview.photo.image, Equirectangular(), upload.name)
     session.keep([viewer])
     return {

@@ -9,7 +9,7 @@ from cyclopean.app import filming, handlers, measuring
 from cyclopean.app.handlers import Stage, Studio
 from cyclopean.app.photo_tab import Outputs, controls, look, shown
 from cyclopean.app.session import Session
-from cyclopean.app.turns import ASIDE, LOOK, WORK, panel, undone
+from cyclopean.app.turns import ARRIVAL, ASIDE, FILM, LOOK, WORK, panel, undone
 
 
 def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
@@ -41,10 +41,11 @@ def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
         if who is not None:
             who.stopped = True
 
-    undone(stage.arrived(arrived, session, [stage, beside, seconds], **WORK))
+    undone(stage.arrived(arrived, session, [stage, beside, seconds], **ARRIVAL))
     undone(stage.point(pointed, [session, seconds], stage, **LOOK))
     undone(seconds.input(lambda who, time: filming.moment(studio, who, time), [session, seconds], stage, **LOOK))
-    undone(start.click(filmed, [session, follow, *knobs], stage, **WORK))
+    waiting = start.click(lambda who: filming.asked(studio, who), session, stage, **ASIDE)
+    undone(waiting.success(filmed, [session, follow, *knobs], stage, **FILM))
     undone(clear.click(lambda who: filming.forget_keys(studio, who), session, stage, **LOOK))
     stop.click(stopped, session, None, **ASIDE)
     again = another.click(lambda who: _again(studio, who), session, [stage, beside], **LOOK)
@@ -63,7 +64,7 @@ def build_panorama(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
         value = measuring.look_around(studio, who)
         return value, panel(value, ("depth",))
 
-    undone(stage.arrived(arrived, session, [stage, beside], **WORK))
+    undone(stage.arrived(arrived, session, [stage, beside], **ARRIVAL))
     undone(save.click(lambda who: measuring.save_panorama(studio, who), session, stage, **WORK))
     again = another.click(lambda who: _again(studio, who), session, [stage, beside], **LOOK)
     undone(again)
@@ -87,12 +88,12 @@ def build_metres(
 
     def arrived(who: Session | None) -> Outputs:
         value = handlers.develop(studio, who)
-        if "error" in value:
+        if "error" in value or value is handlers.UNCHANGED:
             return value, *[gr.skip()] * (1 + len(photo[1]))
         return measuring.photo_again(studio, who), *shown(value)
 
     undone(tab.select(lambda who: measuring.photo_again(studio, who), session, stage, **LOOK))
-    undone(stage.arrived(arrived, session, [stage, photo[0], *photo[1]], **WORK))
+    undone(stage.arrived(arrived, session, [stage, photo[0], *photo[1]], **ARRIVAL))
     undone(stage.measured(measured, session, stage, **ASIDE))
     undone(by_points.click(lambda who, m: measuring.set_distance(studio, who, m), [session, distance], stage, **LOOK))
     undone(by_camera.click(lambda who, m: measuring.set_height(studio, who, m), [session, height], stage, **LOOK))

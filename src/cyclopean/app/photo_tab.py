@@ -10,7 +10,7 @@ from cyclopean.app import handlers
 from cyclopean.app.developing import KEPT, Look
 from cyclopean.app.handlers import Stage, Studio
 from cyclopean.app.session import Session
-from cyclopean.app.turns import LOOK, WORK, panel, undone
+from cyclopean.app.turns import ARRIVAL, LOOK, WORK, panel, undone
 from cyclopean.refocus import METHODS, THIN_LENS
 
 STEPS = {"choose": "Photo", "depth": "Depth", "focus": "Focus", "save": "Save"}
@@ -125,8 +125,8 @@ def _listen(studio: Studio, session: gr.State, stage: gr.HTML, beside: Panel) ->
         return shown(handlers.go(studio, who, str(event.step)))
 
     out = [stage, *beside.parts]
-    undone(stage.arrived(arrived, session, [*out, *beside.controls], **WORK))
-    undone(stage.example(example, session, [*out, *beside.controls], **WORK))
+    undone(stage.arrived(arrived, session, [*out, *beside.controls], **ARRIVAL))
+    undone(stage.example(example, session, [*out, *beside.controls], **ARRIVAL))
     undone(stage.point(pointed, [session, *beside.controls], out, **LOOK))
     undone(stage.go(going, session, out, **LOOK))
     undone(beside.undo.click(undo, session, [*out, *beside.controls], **LOOK))

@@ -5,6 +5,7 @@ ever opened.
 """
 
 import errno
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -15,15 +16,19 @@ from urllib.parse import quote
 import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.requests import ClientDisconnect
 
 from cyclopean.app import developing
 from cyclopean.app.examples import Example
 from cyclopean.app.session import Session, Store, safe_name
+from cyclopean.errors import InputError
 
 NO_STORE = {"Cache-Control": "no-store"}
 VIEWER = "space.html"
 SPARE = 300e6  # bytes that an upload must leave free on the disk
 
+ARRIVING = 2  # files of one page at a time: a second one takes the first one's place
+BUSY = "two files of this page are arriving already; wait until they are here."
 GONE = "this page was open for too long without being used, and its pictures are gone; reload it."
 NO_SPACE = "this computer has no space left for the file; free some space on its disk, then try again."
 
@@ -31,6 +36,7 @@ NO_SPACE = "this computer has no space left for the file; free some space on its
 def add_routes(app: FastAPI, store: Store, examples: list[Example]) -> None:
     """The addresses beside Gradio's own."""
     app.post("/upload/{token}")(_upload(store))
+    app.post("/leave/{token}")(_leave(store))
     app.get("/picture/{token}/{name}")(_picture(store))
     app.get("/file/{token}/{name}")(_file(store))
     app.get("/glance/{token}")(_glance(store))
@@ -39,39 +45,68 @@ def add_routes(app: FastAPI, store: Store, examples: list[Example]) -> None:
 
 
 def _upload(store: Store) -> Callable[..., Any]:
-    async def upload(token: str, request: Request, name: str = "photo") -> JSONResponse:
+    async def upload(token: str, request: Request, name: str = "photo") -> Response:
         session = store.get(token)
         if session is None:
             return _refusal(410, GONE)
         most = store.limits.megabytes * 1e6
-        promised = int(request.headers.get("content-length") or 0)
+        length = request.headers.get("content-length", "")
+        promised = int(length) if length.isdecimal() else 0
         if promised > most:
             return _refusal(413, _too_large(name, promised, store.limits.megabytes))
+        if session.arriving >= ARRIVING:
+            return _refusal(429, BUSY)
+        session.arriving += 1
         try:
             return await _stored(session, safe_name(name), request, most)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return _refusal(507, NO_SPACE)
             raise
+        finally:
+            session.arriving -= 1
 
     return upload
 
 
 async def _stored(session: Session, name: str, request: Request, most: float) -> JSONResponse:
-    """Writes what arrives into the session's folder; it becomes the upload only when it is whole."""
+    """Writes what arrives into a folder of its own; the session receives it only when it is whole."""
     if shutil.disk_usage(session.folder).free < SPARE:
         raise OSError(errno.ENOSPC, "no space")
     folder = session.room()
-    part, size = folder / ".part", 0
-    with part.open("wb") as file:
+    try:
+        size = await _written(folder / ".part", request, most)
+        if size > most:
+            return _refusal(413, _too_large(name, size, most / 1e6))
+        session.receive((folder / ".part").replace(folder / name))
+        return JSONResponse({"name": name})
+    finally:
+        if not (folder / name).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _written(path: Path, request: Request, most: float) -> int:
+    """How many bytes have arrived in `path`; it ends early when they are more than `most`."""
+    size = 0
+    with path.open("wb") as file:
         async for chunk in request.stream():
             size += len(chunk)
             if size > most:
-                part.unlink()
-                return _refusal(413, _too_large(name, size, most / 1e6))
+                break
             await anyio.to_thread.run_sync(file.write, chunk)
-    session.upload = part.replace(folder / name)
-    return JSONResponse({"name": name})
+    return size
+
+
+def _leave(store: Store) -> Callable[..., Any]:
+    """The page has been closed: its pictures go at once, not when they have been idle for long."""
+
+    def leave(token: str) -> Response:
+        store.close(store.get(token))
+        return Response(status_code=204)
+
+    return leave
 
 
 def _picture(store: Store) -> Callable[..., Any]:
@@ -109,6 +144,8 @@ def _glance(store: Store) -> Callable[..., Any]:
         try:
             shot = developing.Shot((x, y), session.shots[-1][1].look)
             return Response(developing.jpeg(preview.small.focused(shot).image), media_type="image/jpeg")
+        except (InputError, IndexError):  # no point of the picture, or another photo has just come
+            return Response(status_code=204)
         finally:
             busy.release()
 
@@ -139,7 +176,7 @@ def _refusal(status: int, sentence: str) -> JSONResponse:
     return JSONResponse({"error": sentence[0].upper() + sentence[1:]}, status)
 
 
-def _too_large(name: str, size: float, most: float) -> str:
+def _too_large(name: str, size: int, most: float) -> str:
     return f"{safe_name(name)} is {size / 1e6:.0f} MB, the limit is {most:.0f} MB; give a smaller file."
 
 
@@ -150,7 +187,8 @@ class Guard:
     """
 
     OPEN = (
-        *("/upload/", "/picture/", "/file/", "/glance/", "/space/", "/example/", "/assets/", "/static/", "/svelte/"),
+        *("/upload/", "/leave/", "/picture/", "/file/", "/glance/", "/space/", "/example/"),
+        *("/assets/", "/static/", "/svelte/"),
         *("/theme.css", "/config", "/favicon.ico", "/manifest.json", "/pwa_icon", "/robots.txt"),
         *("/gradio_api/queue/", "/gradio_api/heartbeat/", "/gradio_api/startup-events", "/gradio_api/cancel"),
         *("/gradio_api/reset", "/gradio_api/info", "/gradio_api/app_id"),
@@ -184,6 +222,6 @@ class Guard:
         return await self.app(scope, receive, with_headers)
 
 
-def leave_no_trace(path: Path, sentence: str) -> str:
-    """`sentence` without where on this machine the file lies."""
-    return sentence.replace(str(path), path.name)
+def leave_no_trace(folder: Path, sentence: str) -> str:
+    """`sentence` without where on this machine the files of a session's `folder` lie."""
+    return re.sub(rf"{re.escape(str(folder))}(?:[\\/][^\\/]+(?=[\\/]))?[\\/]?", "", sentence)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+SWEEP = 60.0  # seconds between looks for pages that nobody has used for long
 TRIES = 10  # ports after the first one
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -99,14 +100,21 @@ def listening(address: Address) -> Iterator[socket.socket]:
 
 @contextmanager
 def cleaned(limits: Limits) -> Iterator["Store"]:
-    """A store whose files are removed at the end, whatever happens."""
+    """A store that forgets what is idle as time goes by, and everything at the end, whatever happens."""
     from cyclopean.app.session import Store
 
-    store = Store(limits)
+    store, end = Store(limits), threading.Event()
+    threading.Thread(target=_swept, args=(store, end), daemon=True).start()
     try:
         yield store
     finally:
+        end.set()
         store.end()
+
+
+def _swept(store: "Store", end: threading.Event) -> None:
+    while not end.wait(SWEEP):
+        store.sweep()
 
 
 def shown_host(host: str) -> str:

@@ -7,6 +7,8 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,16 +24,23 @@ LONGEST_NAME = 80
 FULL = "the app is serving as many people as it can; close a page that is not in use, or come back in a few minutes."
 
 
+class NothingNew(Exception):  # noqa: N818  (it is no error)
+    """Two files came in a row, and the event of the first has already opened the second."""
+
+
 @dataclass(eq=False)
 class Session:
     """What one open page has: its upload, its previews, its way through them.
 
-    `pictures` are JPEGs by name, `files` results by name: a visitor can ask for these names and no others. `points` are
-    what a length is measured between, `keys` what is sharp at which second of a clip; `stopped` asks long work to end.
+    `arrived` is a file that nobody has opened yet, `arriving` how many are on their way. `pictures` are JPEGs by name,
+    `files` results by name: a visitor can ask for these names and no others. `points` are what a length is measured
+    between, `keys` what is sharp at which second of a clip; `stopped` asks long work to end.
     """
 
     token: str
     folder: Path
+    arriving: int = 0
+    arrived: Path | None = None
     upload: Path | None = None
     preview: Preview | None = None
     profile: CameraProfile | None = None
@@ -43,6 +52,7 @@ class Session:
     files: dict[str, Path] = field(default_factory=dict)
     used: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _door: threading.Lock = field(default_factory=threading.Lock)
 
     def show(self, kind: str, picture: bytes) -> str:
         """Keep a picture for the page and return its address; the oldest ones are forgotten."""
@@ -61,22 +71,43 @@ class Session:
         """A new folder for one upload: what is still being worked on is never written over."""
         return Path(tempfile.mkdtemp(prefix="in-", dir=self.folder))
 
-    def clear(self) -> None:
-        """Forget what was made of earlier uploads, and those."""
+    def receive(self, path: Path) -> None:
+        """A file in a `room` of its own has arrived; one before it that nobody opened is forgotten."""
+        with self._door:
+            earlier, self.arrived = self.arrived, path
+        if earlier is not None:
+            shutil.rmtree(earlier.parent, ignore_errors=True)
+
+    @contextmanager
+    def opening(self) -> Iterator[Path]:
+        """The file that has arrived. It becomes the upload if the block succeeds; else it goes, the earlier one stays.
+
+        Raises NothingNew when none has arrived since, InputError when none ever has.
+        """
+        with self._door:
+            path, self.arrived = self.arrived, None
+        if path is None:
+            raise NothingNew if self.upload else InputError("no file has arrived; choose one.")
+        try:
+            yield path
+        except BaseException:
+            shutil.rmtree(path.parent, ignore_errors=True)
+            raise
+        self.forget()
+        self.upload = path
+
+    def forget(self) -> None:
+        """The upload and all that was made of it."""
+        made = [self.folder / "out", *([self.upload.parent] if self.upload else [])]
+        self.upload = None
         self.preview = None
         self.shots.clear()
         self.points.clear()
         self.keys.clear()
         self.pictures.clear()
         self.files.clear()
-        for child in self.folder.iterdir():
-            if self.upload is None or child != self.upload.parent:
-                shutil.rmtree(child, ignore_errors=True)
-
-    def forget(self) -> None:
-        """The photo and all that was made of it."""
-        self.upload = None
-        self.clear()
+        for folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Store:
@@ -111,6 +142,7 @@ class Store:
     def close(self, session: Session | None) -> None:
         """Forget a session and remove its files."""
         if session is not None and self._sessions.pop(session.token, None) is not None:
+            session.stopped = True
             shutil.rmtree(session.folder, ignore_errors=True)
 
     def sweep(self) -> None:

@@ -15,6 +15,7 @@ function show(name, visible) { find(name).hidden = !visible }
 function say(sentence) {
   show('alert', !!sentence)
   find('alert').textContent = sentence || ''
+  if (sentence && element.offsetParent !== null) find('alert').scrollIntoView({ block: 'nearest' })
 }
 
 function busy(what, part) {
@@ -27,6 +28,7 @@ function busy(what, part) {
 }
 
 // ---- choosing -------------------------------------------------------------------------------------------------------
+let sending
 function send(file) {
   if (!file) return
   if (!state.token) return say('The page is still starting; try again in a second.')
@@ -35,6 +37,7 @@ function send(file) {
     return say(`${file.name} is ${Math.round(file.size / 1e6)} MB, the limit is ${state.megabytes} MB; give a smaller file.`)
   busy('Sending ' + file.name, 0)
   const request = new XMLHttpRequest()
+  sending?.abort(); sending = request
   request.open('POST', `upload/${state.token}?name=${encodeURIComponent(file.name)}`)
   request.upload.onprogress = (event) => busy('Sending ' + file.name, event.loaded / event.total)
   request.onload = () => {
@@ -258,6 +261,7 @@ function keys(event) {
 // ---- what the server says -------------------------------------------------------------------------------------------
 function hear(value) {
   if (!value) return
+  if (value.unchanged) return busy('')
   busy(value.busy, value.part)
   say(value.error)
   if (value.stage === 'choose') for (const name of ['photo', 'depth', 'result', 'point', 'points', 'film', 'space', 'note']) delete state[name]
@@ -299,6 +303,7 @@ function link(file) {
 }
 
 choosing(); pointing()
+addEventListener('pagehide', (event) => { if (!event.persisted && state.token) navigator.sendBeacon(`leave/${state.token}`) })
 if (kind === 'video') find('file').accept = 'video/*'
 if (kind === 'video' || kind === 'panorama') show('snap', false)
 element.querySelector('.cy-stage').parentElement.addEventListener('cy-idle', () => busy(''))

@@ -11,6 +11,9 @@ HEAVY, LIGHT = 1, 2  # photos that are read at a time, previews that are made at
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Photos, clips and files at full size: one after the other, since each may take a gigabyte.
 WORK: dict[str, Any] = PRIVATE | {"concurrency_id": "heavy", "concurrency_limit": HEAVY}
+ARRIVAL: dict[str, Any] = WORK | {"trigger_mode": "always_last"}  # another file may come while one is opened
+# Clips take minutes: one at a time, and photos need not wait for them.
+FILM: dict[str, Any] = PRIVATE | {"concurrency_id": "film", "concurrency_limit": 1}
 # Previews: of what one visitor asks for while one is made, only the last is made.
 LOOK: dict[str, Any] = PRIVATE | {
     "concurrency_id": "light", "concurrency_limit": LIGHT, "trigger_mode": "always_last",
