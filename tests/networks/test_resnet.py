@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.networks import NETWORKS, build
-from cyclopean.networks.resnet import Encoder, pretrained, start_from
+from cyclopean.networks.resnet import Encoder, Shortcut, pretrained, start_from
 from cyclopean.rebuilding.features import Perceptual, features_of
 
 
@@ -132,3 +132,18 @@ def test_what_does_not_fit_is_refused(checkpoints, tmp_path):
         start_from(build("resnet50", 0.125, 1), checkpoints[18])
     with pytest.raises(InputError, match="only a ResNet can start"):
         start_from(build("compact", 0.25, 1), checkpoints[18])
+
+
+def test_narrow_shortcuts_are_differentiated_with_channels_last():
+    """A strided 1x1 convolution of few channels corrupts memory there: see `Shortcut`, which is the same otherwise."""
+    own = Shortcut(4, 6, 2, bias=True)
+    strided = torch.nn.Conv2d(4, 6, 1, 2)
+    strided.load_state_dict(own.state_dict())
+    picture = torch.rand(2, 4, 17, 16)
+    torch.testing.assert_close(own(picture), strided(picture))
+    own.to(memory_format=torch.channels_last)
+    for _ in range(50):
+        seen = picture.contiguous(memory_format=torch.channels_last).requires_grad_()
+        own(seen).square().sum().backward()
+        assert seen.grad is not None
+        assert seen.grad[:, :, 1::2].eq(0).all()

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cyclopean.networks.resnet import Shortcut
 from cyclopean.networks.vgg import DECODER, decoded, initialise, stages
 
 BLOCKS = ((64, 3), (128, 4), (256, 6), (512, 3))  # channels inside, units
@@ -62,7 +63,7 @@ class Unit(nn.Module):
         self.filter = nn.Conv2d(inner, inner, 3, stride, 1)
         self.widen = nn.Conv2d(inner, 4 * inner, 1)
         changes = everywhere or into != 4 * inner or stride != 1
-        self.around = nn.Conv2d(into, 4 * inner, 1, stride) if changes else nn.Identity()
+        self.around = Shortcut(into, 4 * inner, stride, bias=True) if changes else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         inner = F.elu(self.filter(F.elu(self.narrow(x))))
