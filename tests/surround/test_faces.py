@@ -10,7 +10,7 @@ from torch import Tensor
 from cyclopean import worlds
 from cyclopean.geometry import FACES, Equirectangular, face_camera, pixel_grid, uv_on_faces, uv_on_sphere
 from cyclopean.sample import View
-from cyclopean.surround import enlarged, merged_faces, seam_score
+from cyclopean.surround import enlarged, faces, merged_faces, seam_score
 from cyclopean.surround.merging import by_slopes
 
 UNEVEN = torch.tensor([1.0, 0.4, 2.5, 1.6, 0.7, 3.0])
@@ -26,9 +26,9 @@ def test_faces_look_where_their_names_say() -> None:
     assert float(uv[FACES.index("up"), 1]) == pytest.approx(0, abs=1e-6)
     assert float(uv[FACES.index("down"), 1]) == pytest.approx(1, abs=1e-6)
     # the lower edge of "up" and the upper edge of "down" are in front
-    faces = uv_on_sphere(4, 90.0, torch.zeros(1))
-    assert torch.allclose(faces[FACES.index("up"), -1, 1:3, 0], torch.tensor(0.5), atol=0.1)
-    assert torch.allclose(faces[FACES.index("down"), 0, 1:3, 0], torch.tensor(0.5), atol=0.1)
+    sights = uv_on_sphere(4, 90.0, torch.zeros(1))
+    assert torch.allclose(sights[FACES.index("up"), -1, 1:3, 0], torch.tensor(0.5), atol=0.1)
+    assert torch.allclose(sights[FACES.index("down"), 0, 1:3, 0], torch.tensor(0.5), atol=0.1)
 
 
 def test_there_and_back_between_faces_and_sphere() -> None:
@@ -77,6 +77,27 @@ def test_a_known_world_comes_back_up_to_one_scale(shift: Tensor) -> None:
     # scales multiply to one: the result has the geometric mean of the faces' scales
     assert math.log(float(typical)) == pytest.approx(float(UNEVEN.log().mean()), abs=0.1)
     assert seam_score(found) == pytest.approx(seam_score(truth), abs=0.3)
+
+
+def test_sky_in_some_faces_does_not_draw_the_rest_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two faces call the upper half of the room sky, and their neighbours do not; below all are right."""
+    image, truth = room()
+    see = truthful(torch.tensor([1.0, 1.0, 1.0, 1.0, 0.01, 1.0]), torch.zeros(6))
+
+    def blind(target: View) -> Float[Tensor, "6 1 side side"]:
+        found = see(target)
+        found[:2, :, :32] = 0
+        return found
+
+    def off() -> float:
+        found = enlarged(merged_faces(blind, image, 64).inverse_depth, (128, 256))
+        assert bool((found > 0).all())
+        ratio = (found / truth)[..., 90:, :]
+        return float((ratio / ratio.median()).log().abs().quantile(0.9))
+
+    assert off() < 0.3
+    monkeypatch.setattr(faces, "FAR", 1e-4)  # nearly the plain logarithm
+    assert off() > 0.6
 
 
 def test_without_alignment_faces_show() -> None:

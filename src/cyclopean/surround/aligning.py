@@ -8,6 +8,7 @@ from torch import Tensor
 
 PRIOR = 1.0  # of scale 1 and shift 0, beside the disagreement of faces
 ROUNDS = 12  # of re-weighting
+UNSURE = 0.1  # of a logarithm of ratios, besides their spread
 LEAST = 1e-3  # of the typical inverse depth: smaller ones (sky) say nothing of a ratio, smaller steps are none
 
 
@@ -51,7 +52,7 @@ def overlaps(
     return Overlaps(faces, said.double(), cosines.double(), areas.double())
 
 
-def solved(pairs: Overlaps, count: int) -> Solved:
+def solved(pairs: Overlaps, count: int, last: int | None = None) -> Solved:
     """Scales and shifts of `count` faces by least squares over all `pairs` together.
 
     First scales alone, from medians of logarithms of ratios (exact for scales, blind to outliers); then both, from the
@@ -60,27 +61,49 @@ def solved(pairs: Overlaps, count: int) -> Solved:
     leave open. The mean logarithm of the first scales is 0: a metric network stays metric as far as faces agree.
     """
     ones, zeros = torch.ones(count).double(), torch.zeros(count).double()
-    first = _scales(pairs, count)
+    first = _scales(pairs, count, last)
     scale, shift = _refined(pairs, first)
     return Solved(scale, shift, disagreement(pairs, ones, zeros), disagreement(pairs, scale, shift))
 
 
 def disagreement(pairs: Overlaps, scale: Float[Tensor, " f"], shift: Float[Tensor, " f"]) -> float:
-    """Mean over directions of |difference| / mean of the two inverse distances."""
+    """Mean over directions of |difference| / mean of the two inverse distances, or a tenth of the median one if that is
+    more: of two that both are nearly sky, the ratio says nothing."""
     mine, other = pairs.radial(scale, shift)
-    apart = (mine - other).abs() / (0.5 * (mine.abs() + other.abs())).clamp_min(1e-30)
+    there = 0.5 * (mine.abs() + other.abs())
+    apart = (mine - other).abs() / there.clamp_min(float(0.1 * there.median()))
     return float((apart * pairs.area).sum() / pairs.area.sum())
 
 
-def _scales(pairs: Overlaps, count: int) -> Float[Tensor, " f"]:
+def _scales(pairs: Overlaps, count: int, last: int | None) -> Float[Tensor, " f"]:
+    """Least squares over pairs of faces, each as sure as its ratios are alike; `last` follows the others' result."""
     size = pairs.values.abs().median()
     logs = (pairs.values * pairs.cosines).clamp_min(float(LEAST * size)).log()
     rows, aims = [torch.ones(count).double()], [0.0]
     for i, j in torch.unique(pairs.faces, dim=1).T.tolist():
-        here = (pairs.faces[0] == i) & (pairs.faces[1] == j)
-        rows.append(torch.zeros(count).double().index_put_((torch.tensor([i, j]),), torch.tensor([1.0, -1.0]).double()))
-        aims.append(float((logs[1] - logs[0])[here].median()))
-    return torch.linalg.lstsq(torch.stack(rows), torch.tensor(aims).double()[:, None]).solution[:, 0].exp()
+        if last in (i, j):
+            continue
+        ratios = (logs[1] - logs[0])[(pairs.faces[0] == i) & (pairs.faces[1] == j)]
+        low, middle, high = ratios.quantile(torch.tensor([0.25, 0.5, 0.75]).double()).tolist()
+        sure = 1 / (high - low + UNSURE)
+        ends = torch.tensor([sure, -sure]).double()
+        rows.append(torch.zeros(count).double().index_put_((torch.tensor([i, j]),), ends))
+        aims.append(sure * middle)
+    found = torch.linalg.lstsq(torch.stack(rows), torch.tensor(aims).double()[:, None]).solution[:, 0]
+    return (found if last is None else _with_last(pairs, logs, found, last)).exp()
+
+
+def _with_last(
+    pairs: Overlaps, logs: Float[Tensor, "2 n"], found: Float[Tensor, " f"], last: int
+) -> Float[Tensor, " f"]:
+    """Logarithms of scales with that of the last face from the median over all that it shares with others."""
+    mine = pairs.faces == last
+    here = mine.any(0)
+    aligned = (logs + found[pairs.faces])[:, here]
+    gap = torch.where(mine[:, here], 0, aligned).sum(0) - torch.where(mine[:, here], logs[:, here], 0).sum(0)
+    found = found.clone()
+    found[last] = gap.median()
+    return found - found.mean()
 
 
 def _refined(pairs: Overlaps, first: Float[Tensor, " f"]) -> tuple[Float[Tensor, " f"], Float[Tensor, " f"]]:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.geometry import Equirectangular, Pinhole, face_camera, pixel_grid, uv_on_faces, uv_on_sphere
+from cyclopean.geometry import FACES, Equirectangular, Pinhole, face_camera, pixel_grid, uv_on_faces, uv_on_sphere
 from cyclopean.images import resize
 from cyclopean.sample import View, view
 from cyclopean.surround.aligning import overlaps, solved
@@ -22,7 +22,8 @@ See = Callable[[View], Float[Tensor, "b 1 h w"]]
 
 FIELD_OF_VIEW = 100.0  # degrees of a face: neighbours share 10
 SAMPLED = (96, 192)  # directions at which faces are compared
-LEAST = 1e-3  # of the median inverse depth: sky is not farther than that
+FAR = 0.12  # of the median inverse depth: what is farther is nearly sky
+LEAST = 0.03  # of that: sky is not farther
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def merged_faces(see: See, image: Image, side: int, field_of_view: float = FIELD
     found = see(_cut(image, side, field_of_view, size))
     few = _sight(SAMPLED, found, field_of_view)
     said, seen, cosine = (x.flatten(1).cpu() for x in (pull(found, few.uv, "edge")[:, 0], few.weight > 0, few.cosine))
-    answer = solved(overlaps(said, seen, cosine, few.level.cpu().repeat_interleave(SAMPLED[1])), len(found))
+    shared = overlaps(said, seen, cosine, few.level.cpu().repeat_interleave(SAMPLED[1]))
+    answer = solved(shared, len(found), FACES.index("up"))
     a, b = (x.to(found).view(-1, 1, 1, 1) for x in (answer.scale, answer.shift))
     merged = _merged(a * found + b, few, _sight(size, found, field_of_view))
     return Merged(merged, answer.before, answer.after)
@@ -75,13 +77,18 @@ def _sight(size: tuple[int, int], like: Tensor, field_of_view: float) -> _Sight:
 
 
 def _merged(faces: Float[Tensor, "6 1 side side"], few: _Sight, all_: _Sight) -> Map:
-    """Inverse distances of the sphere: faces blended in full detail, and corrected by what slopes say of the rest."""
-    least = LEAST * float(faces.abs().median())
-    logs = [(pull(faces, s.uv, "edge")[:, 0].clamp_min(least) * s.cosine.clamp_min(LEAST)).log() for s in (few, all_)]
+    """Inverse distances of the sphere: faces blended in full detail, and corrected by what slopes say of the rest.
+
+    Logarithms are of inverse distances plus `FAR` of their median: without it, sky in one face (0, whose logarithm has
+    no end) would draw all that another face sees there away with it.
+    """
+    far = FAR * float(faces.abs().median())
+    logs = [(pull(faces, s.uv, "edge")[:, 0].clamp_min(0) * s.cosine.clamp_min(0) + far).log() for s in (few, all_)]
     smooth, blend = by_slopes(logs[0], few.weight, few.level)
     fine = (all_.weight * logs[1]).sum(0) / all_.weight.sum(0)
     correction = (smooth - blend).to(fine)[None, None]
-    return (fine + enlarged(correction, (fine.shape[0], fine.shape[1]))).exp()
+    merged = (fine + enlarged(correction, (fine.shape[0], fine.shape[1]))).exp() - far
+    return merged.clamp_min(LEAST * far)
 
 
 def _cut(image: Image, side: int, field_of_view: float, size: tuple[int, int]) -> View:
