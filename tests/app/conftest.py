@@ -1,53 +1,15 @@
 """A real server in its own process, and a real browser to open its page with."""
 
-import os
-import re
-import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from visiting import NO_BROWSER, Server, Visitor, browser_path, started
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
-PATIENCE = 60_000  # ms: machines that test are often busy
-CHROMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-NO_BROWSER = (
-    "no browser was found: install Chromium, or name one in CYCLOPEAN_BROWSER, or run `playwright install chromium`"
-)
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running app: its address, its process and where it keeps uploads."""
-
-    url: str
-    process: subprocess.Popen[str]
-    temporary: Path
-
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-        if self.process.stdout:
-            self.process.stdout.close()
-
-
-def started(command: list[Any], temporary: Path) -> Server:
-    """An app in a process of its own, whose temporary files and errors go to a folder of this test."""
-    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
-    with (temporary / "stderr").open("w") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    found = re.search(r"http://\S+", line)
-    assert found, f"the app did not start: {line!r} {(temporary / 'stderr').read_text()}"
-    return Server(found[0], process, temporary)
 
 
 @pytest.fixture(scope="session")
@@ -58,12 +20,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = started([COMMAND, "app", *flags], tmp_path_factory.mktemp("served"))
     yield running
     running.end()
-
-
-def browser_path() -> str | None:
-    """What the environment names, else what the system has."""
-    named = os.environ.get("CYCLOPEAN_BROWSER")
-    return named or next((path for name in CHROMES if (path := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="session")
@@ -78,82 +34,6 @@ def browser() -> Iterator[Any]:
         chromium = engine.chromium.launch(executable_path=path, args=flags)
         yield chromium
         chromium.close()
-
-
-class Visitor:
-    """One person with the page open."""
-
-    def __init__(self, browser: Any, server: Server, **window: Any) -> None:
-        self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | window))
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE)
-        self.asked: list[str] = []
-        self.wrong: list[str] = []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.goto(server.url)
-        self.page.wait_for_selector("#stage-photo .cy-limit:has-text('MB')")
-
-    def part(self, selector: str, stage: str = "photo") -> Any:
-        """A part of a stage."""
-        return self.page.locator(f"#stage-{stage} .cy-{selector}")
-
-    def choose(self, path: Path, stage: str = "photo") -> None:
-        """Choose a file by the dialog."""
-        with self.page.expect_file_chooser() as dialog:
-            self.part("pick", stage).click()
-        dialog.value.set_files(path)
-
-    def drop(self, path: Path, kind: str = "image/jpeg") -> None:
-        """Drop a file on the stage."""
-        data = self.page.evaluate_handle(
-            """([content, name, type]) => {
-              const data = new DataTransfer()
-              data.items.add(new File([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], name, { type }))
-              return data
-            }""",
-            [_base64(path), path.name, kind],
-        )
-        self.part("drop").dispatch_event("drop", {"dataTransfer": data})
-
-    def see(self, kind: str, stage: str = "photo") -> np.ndarray:
-        """Wait until a picture of this kind is shown, and look at it."""
-        shown = self.page.locator(f"#stage-{stage} .cy-under[src*='{kind}']")
-        shown.wait_for()
-        return self.fetch(shown.get_attribute("src"))
-
-    def fetch(self, address: str) -> np.ndarray:
-        """A picture behind an address of the page."""
-        return np.asarray(_image(self.page.evaluate(_BYTES, address)), float)
-
-    def click(self, at: tuple[float, float], stage: str = "photo") -> None:
-        """Click at fractions of the shown picture."""
-        box = self.part("under", stage).bounding_box()
-        self.page.mouse.click(box["x"] + at[0] * box["width"], box["y"] + at[1] * box["height"])
-
-    def sentence(self) -> str:
-        """What went wrong, as the page says it."""
-        alert = self.part("alert")
-        alert.wait_for()
-        return alert.inner_text()
-
-    def close(self) -> None:
-        self.context.close()
-
-
-_BYTES = """async (address) => Array.from(new Uint8Array(await (await fetch(address)).arrayBuffer()))"""
-
-
-def _base64(path: Path) -> str:
-    import base64
-
-    return base64.b64encode(path.read_bytes()).decode()
-
-
-def _image(content: list[int]) -> Image.Image:
-    import io
-
-    return Image.open(io.BytesIO(bytes(content))).convert("RGB")
 
 
 @pytest.fixture
@@ -194,11 +74,3 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lying = picture.convert("RGB").transpose(Image.Transpose.ROTATE_90)
         lying.save(path, quality=95, exif=exif, icc_profile=profile)
     return path
-
-
-def wait_until(true: Any, seconds: float = 60.0) -> None:
-    """Ask again and again."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)

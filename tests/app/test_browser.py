@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from conftest import Visitor
+from visiting import Visitor
 
 NEAR, FAR = (0.36, 0.60), (0.62, 0.10)  # on the motorcycle, on the shelf behind it
 

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the app needs the extra 'app'")
 
 from cyclopean.app import routes
+from cyclopean.app.guard import Guard
 from cyclopean.app.limits import Limits
 from cyclopean.app.session import Session, Store
 
@@ -33,7 +34,7 @@ def client(store: Store):
 
     app = FastAPI()
     routes.add_routes(app, store, [])
-    app.add_middleware(routes.Guard)
+    app.add_middleware(Guard)
     with TestClient(app) as browser:
         yield browser
 

@@ -45,6 +45,7 @@ def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
     undone(stage.point(pointed, [session, seconds], stage, **LOOK))
     undone(seconds.input(lambda who, time: filming.moment(studio, who, time), [session, seconds], stage, **LOOK))
     waiting = start.click(lambda who: filming.asked(studio, who), session, stage, **ASIDE)
+    undone(waiting)
     undone(waiting.success(filmed, [session, follow, *knobs], stage, **FILM))
     undone(clear.click(lambda who: filming.forget_keys(studio, who), session, stage, **LOOK))
     stop.click(stopped, session, None, **ASIDE)

@@ -180,48 +180,6 @@ def _too_large(name: str, size: int, most: float) -> str:
     return f"{safe_name(name)} is {size / 1e6:.0f} MB, the limit is {most:.0f} MB; give a smaller file."
 
 
-class Guard:
-    """Around everything: nothing may be loaded from elsewhere, and only what the app needs of Gradio is open.
-
-    Its upload and file routes stay shut (visitors could name paths there), and those that fetch from the network.
-    """
-
-    OPEN = (
-        *("/upload/", "/leave/", "/picture/", "/file/", "/glance/", "/space/", "/example/"),
-        *("/assets/", "/static/", "/svelte/"),
-        *("/theme.css", "/config", "/favicon.ico", "/manifest.json", "/pwa_icon", "/robots.txt"),
-        *("/gradio_api/queue/", "/gradio_api/heartbeat/", "/gradio_api/startup-events", "/gradio_api/cancel"),
-        *("/gradio_api/reset", "/gradio_api/info", "/gradio_api/app_id"),
-    )
-    HEADERS = (
-        (
-            b"content-security-policy",
-            b"default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; "
-            b"style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-            b"worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
-            b"frame-ancestors 'self'",
-        ),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"no-referrer"),
-    )
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        if scope["path"] != "/" and not scope["path"].startswith(self.OPEN):
-            return await Response(status_code=404)(scope, receive, send)
-
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self.HEADERS]
-            await send(message)
-
-        return await self.app(scope, receive, with_headers)
-
-
 def leave_no_trace(folder: Path, sentence: str) -> str:
     """`sentence` without where on this machine the files of a session's `folder` lie."""
     return re.sub(rf"{re.escape(str(folder))}(?:[\\/][^\\/]+(?=[\\/]))?[\\/]?", "", sentence)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 SWEEP = 60.0  # seconds between looks for pages that nobody has used for long
+BACKLOG = 128
 TRIES = 10  # ports after the first one
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -57,13 +58,14 @@ def assembled(store: "Store", model: str, host: str) -> "FastAPI":
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from cyclopean.app import examples, page, routes
+    from cyclopean.app.guard import Guard
     from cyclopean.app.handlers import Studio
     from cyclopean.predictor import load
 
     studio = Studio(load(model), store, examples.found())
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     routes.add_routes(app, store, studio.examples)
-    app.add_middleware(routes.Guard)
+    app.add_middleware(Guard)
     if host in LOCAL:  # a page elsewhere must not reach it under another name (DNS rebinding)
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL))
     blocks = page.build(studio, shortcomings(store.root), remote=host not in LOCAL)
@@ -84,6 +86,7 @@ def listening(address: Address) -> Iterator[socket.socket]:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             door.bind((address.host, port))
+            door.listen(BACKLOG)  # from here on browsers wait instead of being refused
             break
         except OverflowError:
             door.close()
