@@ -68,8 +68,12 @@ def _start(studio: Studio, remote: bool) -> Any:
                 studio.store.close(session)
             return [*[None] * len(TABS), *[{**known, "error": handlers.said(error, None)}] * (len(TABS) + 1)]
         photo, video, panorama = ({**known, "token": session.token} for session in opened)
-        examples = {"examples": [example.title for example in studio.examples]}
-        return [*opened, {**photo, **examples, "steps": photo_tab.STEPS}, video, panorama, photo]
+        first = {
+            "examples": [example.title for example in studio.examples],
+            "steps": photo_tab.STEPS,
+            "all": [session.token for session in opened],
+        }
+        return [*opened, {**photo, **first}, video, panorama, photo]
 
     return start
 

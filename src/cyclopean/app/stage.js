@@ -303,7 +303,10 @@ function link(file) {
 }
 
 choosing(); pointing()
-addEventListener('pagehide', (event) => { if (!event.persisted && state.token) navigator.sendBeacon(`leave/${state.token}`) })
+// The first stage says goodbye for all: those of tabs that were never opened have not even begun.
+addEventListener('pagehide', (event) => {
+  if (!event.persisted) for (const token of state.all || []) navigator.sendBeacon(`leave/${token}`)
+})
 if (kind === 'video') find('file').accept = 'video/*'
 if (kind === 'video' || kind === 'panorama') show('snap', false)
 element.querySelector('.cy-stage').parentElement.addEventListener('cy-idle', () => busy(''))
