@@ -87,3 +87,15 @@ def test_sphere_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "| SV (true depth) | 1 |" in table
     assert "cyclopean bench sphere" in table
     assert {r["row"] for r in json.loads((tmp_path / "comparison.json").read_text())["results"]} >= {"sv", "ud"}
+    code, out, err = here(capsys, *words, "all", "--report", tmp_path / "page")
+    assert code == 0, err
+    assert "[1/" not in out
+    page = (tmp_path / "page" / "comparison.md").read_text()
+    assert "| UD | 1 |" in page
+    assert "--report" not in page
+    empty = ("bench", "sphere", tmp_path / "none", "--budget", "tiny", "--report", tmp_path / "nothing")
+    code, _, err = here(capsys, *empty)
+    assert code == 2
+    assert "holds no result yet" in err
+    assert not (tmp_path / "nothing").exists()
+    assert not (tmp_path / "none").exists()

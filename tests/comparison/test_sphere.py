@@ -9,7 +9,9 @@ import torch
 
 from cyclopean.augmentation import rolled
 from cyclopean.comparison import Comparison, table, write_report
+from cyclopean.comparison.panoramas import CLOSER, closer
 from cyclopean.comparison.sphere import BUDGETS, ROWS, SPHERE, START, figures, near, remade
+from cyclopean.comparison.tables import claim_table
 from cyclopean.data.folder import FolderDataset
 from cyclopean.data.worlds import WorldsDataset
 from cyclopean.evaluation import Candidate, judge, named_protocol
@@ -79,6 +81,21 @@ def test_report(rooms):
     names = ["course.png", "pictures.png", "pictures-labelled.png", "pictures-pairs.png"]
     assert [path.name for path in drawn] == names
     assert all(path.stat().st_size > 1000 for path in drawn)
+    for part in ("| TC 0.6 ahead of UD |", "| not run |", "AbsRel after so many times", "| (truth) | 0.000 |"):
+        assert part in text
+
+
+def test_a_report_elsewhere_leaves_the_runs_alone(rooms, tmp_path):
+    c = comparison(rooms, "ud")
+    for name, seed in c.todo():
+        c.do(name, seed)
+    before = {path: path.stat().st_mtime_ns for path in rooms.rglob("*")}
+    first = write_report(c, "a command", "a machine", tmp_path / "report")
+    assert {path.parent for path in first} == {tmp_path / "report"}
+    looked_at = (tmp_path / "report" / "closer.json").stat().st_mtime_ns
+    assert write_report(c, "a command", "a machine", tmp_path / "report") == first
+    assert (tmp_path / "report" / "closer.json").stat().st_mtime_ns == looked_at
+    assert {path: path.stat().st_mtime_ns for path in rooms.rglob("*") if path in before} == before
 
 
 def test_guesses_are_judged_once(rooms):
@@ -143,3 +160,51 @@ def test_signed_disparities_start_at_none(room):
 def test_what_predicts_disparities_is_not_turned():
     turned = {name for name, row in ROWS.items() if row.augment is rolled}
     assert set(ROWS) - turned == {"lr-disparity", "lr-magnitude", "ud-disparity", "lr-not-turned"}
+
+
+def test_a_closer_look_at_the_truth_and_at_all_too_far(room):
+    truth, far = (closer(1 / (room.depth * factor), room) for factor in (1.0, 1.3))
+    assert set(truth) == set(CLOSER) - {"seam"}
+    for name in ("floor", "horizon", "ceiling", "near", "middle", "far"):
+        assert truth[name] == pytest.approx(0, abs=1e-5)
+        assert far[name] == pytest.approx(0.3, abs=1e-4)
+    assert truth["above"] < 0.8 * far["above"]
+    assert truth["beside"] < 0.8 * far["beside"]
+
+
+def test_a_closer_look_finds_where_it_is_wrong(room):
+    half = room.depth.clone()
+    half[..., 32:, :] *= 0.5
+    found = closer(1 / half, room)
+    assert found["floor"] == pytest.approx(0.5, abs=1e-5)
+    assert found["ceiling"] == pytest.approx(0, abs=1e-5)
+    assert 0.2 < found["horizon"] < 0.3
+
+
+def test_a_seam_is_seen_at_the_seam_only(room):
+    wave = torch.linspace(0, 2 * math.pi, 129)[:-1].sin() * 0.2
+    smooth = closer(1 / (room.depth * (1 + wave)), room)["seam"]
+    torn = closer(1 / (room.depth * (1 + wave.abs().cumsum(0) / 10)), room)["seam"]
+    assert 0.5 < smooth < 2
+    assert torn > 10
+    assert closer(1 / (room.depth * (1 + wave)).roll(40, -1), replace(room, depth=room.depth.roll(40, -1)))["seam"] < 2
+
+
+def test_claims_name_rows_that_there_are():
+    assert {name for claim in SPHERE.claims for name in (claim.ahead, claim.behind)} <= set(ROWS)
+
+
+def test_claims_are_judged_by_the_sign_of_each_figure():
+    def result(row: str, abs_rel: float, delta1: float) -> dict:
+        figures = {"abs_rel": abs_rel, "abs_rel_median": 0.2, "rmse": 1.0, "delta1": delta1}
+        return {"row": row, "title": row, "figures": figures, "real": {}, "course": [], "seconds": 1.0}
+
+    by_claim = {row[0]: row for row in claim_table(SPHERE, [result("ud", 0.1, 0.9), result("lr", 0.2, 0.8)]).rows}
+    assert by_claim["UD ahead of LR"][2:] == (
+        "0.100 / 0.200",
+        "0.200 / 0.200",
+        "1.000 / 1.000",
+        "0.900 / 0.800",
+        "2 of 4",
+    )
+    assert by_claim["TC 0.6 ahead of UD"][-1] == "not run"

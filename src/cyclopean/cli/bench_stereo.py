@@ -34,6 +34,8 @@ class BenchStereo:
     """What to train on."""
     workers: int = 2
     """Processes that render the data, one scene at a time each."""
+    report: Path | None = None
+    """Train nothing: write the report of the rows that are done into this folder, while others may still be running."""
     list: bool = False
     """Say which rows there are, and stop."""
 

@@ -1,6 +1,7 @@
 """What the benches that compare methods share: render, train and judge what is missing, write the report."""
 
 import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -30,19 +31,25 @@ class Asked(Protocol):
     def workers(self) -> int: ...
     @property
     def list(self) -> bool: ...
+    @property
+    def report(self) -> Path | None: ...
 
 
 def compare(family: "Family", given: Asked, arguments: list[str]) -> None:
-    """Render what is missing, train and judge what is missing, write the report after every row."""
+    """Render what is missing, train and judge what is missing, write the report after every row. Asked for a report
+    alone, train nothing."""
     if given.list:
         print("\n".join(f"{name:<18} {row.title}" for name, row in family.rows.items()))
         return
     from rich.progress import track
 
-    from cyclopean.comparison import table, write_report
+    from cyclopean.comparison import write_report
 
     comparison = _comparison(family, given)
-    command, machine = f"cyclopean bench {family.name} {shlex.join(arguments)}", _machine()
+    command, machine = _command(family.name, arguments), _machine()
+    if given.report:
+        _tell(comparison, write_report(comparison, command, machine, given.report))
+        return
     for _ in track(comparison.data(), description=f"rendering {family.scenes}", total=comparison.missing()):
         pass
     todo = comparison.todo()
@@ -51,8 +58,20 @@ def compare(family: "Family", given: Asked, arguments: list[str]) -> None:
         result = comparison.do(row, seed)
         print(f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True)
         write_report(comparison, command, machine)
-    paths = write_report(comparison, command, machine)
-    print("\n" + table(family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
+    _tell(comparison, write_report(comparison, command, machine))
+
+
+def _command(bench: str, arguments: Sequence[str]) -> str:
+    """What makes the results: as typed, less where a report alone was to go."""
+    flags = [k for k, word in enumerate(arguments) if word == "--report"]
+    left = [word for k, word in enumerate(arguments) if not {k, k - 1} & set(flags) and word[:9] != "--report="]
+    return shlex.join(["cyclopean", "bench", bench, *left])
+
+
+def _tell(comparison: "Comparison", paths: Iterable[Path]) -> None:
+    from cyclopean.comparison import table
+
+    print("\n" + table(comparison.family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
     print("\n".join(map(str, paths)))
 
 
@@ -65,7 +84,8 @@ def _comparison(family: "Family", given: Asked) -> "Comparison":
     rows = tuple(family.rows) if "all" in named else tuple(named)
     if given.workers < 1:
         raise InputError(f"--workers {given.workers} is too little; give at least 1.")
-    check_writable([given.out])
+    if not given.report:
+        check_writable([given.out])
     budget, real = family.budgets[given.budget], _real(given.real)
     return Comparison(family, given.out, budget, rows, real, given.accelerator, given.workers)
 

@@ -1,7 +1,7 @@
 """What a comparison is made of: how much work, the rows, and what differs between families of methods."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -77,6 +77,16 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """That the row `ahead` is better than the row `behind`; `figures` are those of who says so, in that order."""
+
+    says: str
+    figures: str
+    ahead: str
+    behind: str
+
+
+@dataclass(frozen=True)
 class Family:
     """Methods that can be compared: their rows and budgets, the worlds they learn from, and how they are judged.
 
@@ -84,7 +94,8 @@ class Family:
     judges one item: the map is in 1/m, and of any size. `columns` are the figures shown of held-out scenes,
     `real_columns` of other data (where they have them); `drawn` along the run, where the best snapshot is that of the
     `headline`. `guesses` look at no picture, only at the training set. Other data is judged at about the pixels of
-    `judged_at`, or of the budget's size.
+    `judged_at`, or of the budget's size. `claims` are looked at by the figures `claimed`. `closer(inverse depth, item)`
+    tells why: further figures of held-out scenes, of the truth too.
     """
 
     name: str
@@ -100,3 +111,8 @@ class Family:
     judged_at: tuple[int, int] | None = None
     headline: str = "abs_rel"
     drawn: tuple[str, ...] = ("abs_rel",)
+    claims: tuple[Claim, ...] = ()
+    claimed: tuple[str, ...] = ("abs_rel",)
+    closer: Callable[[Map, Sample], dict[str, float]] | None = None
+    closer_columns: Mapping[str, str] = field(default_factory=dict)
+    about_closer: str = ""

@@ -1,4 +1,4 @@
-"""A comparison for people: a table, the test error along the runs, pictures. One Markdown page, JSON, two PNG files."""
+"""A comparison for people: tables, the test error along the runs, pictures. One Markdown page, JSON, PNG files."""
 
 import json
 import math
@@ -12,26 +12,25 @@ import torch
 from cyclopean import checkpoint
 from cyclopean.comparison.family import Budget, Family, Samples
 from cyclopean.comparison.running import Comparison, Sized
+from cyclopean.comparison.tables import Result, claim_table, closer_table, course_table, real_table, table
 from cyclopean.errors import InputError
-from cyclopean.evaluation.layout import Table
 
 SHOWN = 4  # items of a sheet of pictures
 MULTIPLE = 32  # sides of other data in pictures: all networks take it
 
-Result = dict[str, Any]
 
-
-def write_report(comparison: Comparison, command: str, machine: str) -> list[Path]:
+def write_report(comparison: Comparison, command: str, machine: str, folder: Path | None = None) -> list[Path]:
     """Writes comparison.md, comparison.json, course.png, and pictures.png (pictures-NAME.png of other data) of what is
-    done; returns their paths."""
-    results, out = comparison.results(), comparison.out
+    done, into `folder` or beside the runs; returns their paths."""
+    results, out = comparison.results(), folder or comparison.out
     if not results:
-        raise InputError(f"{out} holds no result yet.")
-    rows = [*results, *comparison.guesses()]
+        raise InputError(f"{comparison.out} holds no result yet; train a row first.")
+    out.mkdir(parents=True, exist_ok=True)
+    rows, looks = [*results, *comparison.guesses()], comparison.closer(out)
     about = {"format": "cyclopean-comparison-of-methods", "version": 1, "family": comparison.family.name}
-    (out / "comparison.md").write_text(page(comparison.family, rows, command, machine))
+    (out / "comparison.md").write_text(page(comparison.family, rows, looks, command, machine))
     (out / "comparison.json").write_text(
-        json.dumps({**about, "command": command, "machine": machine, "results": rows}, indent=1) + "\n"
+        json.dumps({**about, "command": command, "machine": machine, "results": rows, "closer": looks}, indent=1) + "\n"
     )
     _course(comparison.family, results, out / "course.png")
     sheets: dict[str, Samples] = {"pictures.png": comparison.held_out()} | {
@@ -42,12 +41,21 @@ def write_report(comparison: Comparison, command: str, machine: str) -> list[Pat
     return [out / name for name in ("comparison.md", "comparison.json", "course.png", *sheets)]
 
 
-def page(family: Family, results: Sequence[Result], command: str, machine: str) -> str:
-    """The table in Markdown, with what is needed to make it again."""
+def page(family: Family, results: Sequence[Result], looks: Sequence[Result], command: str, machine: str) -> str:
+    """The tables in Markdown, with what is needed to make them again."""
     commits = sorted({str(r["commit"]) for r in results})
-    about = family.about(_budget(results[0]))
-    lines = [about, "", table(family, results).markdown(), "", f"    {command}", ""]
-    return "\n".join([*lines, f"Commit {', '.join(commits)}; {machine}.", ""])
+    real, course, claims, closer = (
+        real_table(family, results),
+        course_table(family, results),
+        claim_table(family, results),
+        closer_table(family, looks),
+    )
+    parts = [family.about(_budget(results[0])), table(family, results).markdown()]
+    parts += ["Other data.", real.markdown()] if real else []
+    parts += [f"Along the runs, held-out {family.scenes}; the best in bold.", course.markdown()] if course else []
+    parts += ["Pairs of rows, the one said to be better first.", claims.markdown()] if claims else []
+    parts += [family.about_closer, closer.markdown()] if closer else []
+    return "\n\n".join([*parts, f"    {command}", f"Commit {', '.join(commits)}; {machine}.\n"])
 
 
 def _budget(result: Result) -> Budget:
@@ -55,47 +63,10 @@ def _budget(result: Result) -> Budget:
     return Budget(**result["budget"] | {"size": tuple(result["budget"]["size"])})
 
 
-def table(family: Family, results: Sequence[Result]) -> Table:
-    """A line for each row, means over its seeds; rows that look at no picture stand last, in brackets."""
-    real = [
-        (name, key, f"{name}, {label}")
-        for name, figures in results[0]["real"].items()
-        for key, label in family.real_columns.items()
-        if key in figures
-    ]
-    heads = ("row", "seeds", *family.columns.values(), *(head for *_, head in real), "best / last", "minutes")
-    names = list(dict.fromkeys(r["row"] for r in results))
-    by_name = [[r for r in results if r["row"] == name] for name in names]
-    rows = tuple(_cells(family, rows, [(name, key) for name, key, _ in real]) for rows in by_name)
-    first_guess = next((i for i, rows in enumerate(by_name) if "seconds" not in rows[0]), 0)
-    return Table(heads, rows, 1, frozenset({first_guess} - {0}))
-
-
-def _cells(family: Family, results: Sequence[Result], real: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    trained = "seconds" in results[0]
-    course = [[p[family.headline] for p in r["course"]] for r in results]
-    best = [min(c) / c[-1] for c in course if c]
-    return (
-        results[0]["title"] if trained else f"({results[0]['title']})",
-        str(len(results)) if trained else "",
-        *(_over_seeds([r["figures"].get(key) for r in results]) for key in family.columns),
-        *(_over_seeds([r["real"].get(name, {}).get(key) for r in results]) for name, key in real),
-        _over_seeds(best) if best else "",
-        f"{np.mean([r['seconds'] for r in results]) / 60:.1f}" if trained else "",
-    )
-
-
-def _over_seeds(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    mean = f"{np.mean(known):.3f}"
-    return mean if len(known) == 1 else f"{mean} ± {np.std(known):.3f}"
-
-
 def _course(family: Family, results: Sequence[Result], path: Path) -> None:
     """Figures of held-out scenes against how often the training set was seen; a dot marks the best by the headline."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
 
     shown = [key for key in family.drawn if any(key in point for r in results for point in r["course"])]
     if not shown:
@@ -109,6 +80,8 @@ def _course(family: Family, results: Sequence[Result], path: Path) -> None:
         head = family.columns[key]
         scale = "linear" if key.startswith("delta") else "log"
         axes.set(xlabel="times the training set was seen", ylabel=f"{head}, held-out {family.scenes}", yscale=scale)
+        for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            which(StrMethodFormatter("{x:g}"))
         axes.grid(alpha=0.3, which="both")
     handles, labels = panels[0].get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
@@ -135,8 +108,9 @@ def _pictures(comparison: Comparison, data: Samples, path: Path) -> None:
     samples = [data[i] for i in range(min(SHOWN, len(data)))]
     lines: dict[str, list[np.ndarray]] = {
         "picture": [s.target.image[0].permute(1, 2, 0).numpy() for s in samples],
-        "truth": [(1 / s.depth)[0, 0].nan_to_num().numpy() for s in samples],
     }
+    if not all(bool(s.depth.isnan().all()) for s in samples):
+        lines["truth"] = [(1 / s.depth)[0, 0].nan_to_num().numpy() for s in samples]
     for name in dict.fromkeys(r["row"] for r in comparison.results()):
         row = comparison.family.rows[name]
         method, _ = checkpoint.load(comparison.folder(row.trained_as or name, 0) / "last")

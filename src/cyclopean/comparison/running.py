@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from cyclopean.sample import Sample
 from cyclopean.worlds.folder import Order, missing, write
 
 TRAINING_SEED, HELD_OUT_SEED = 20_000_000, 30_000_000
-DONE, GUESSES = "result.json", "guesses.json"
+DONE, GUESSES, CLOSER = "result.json", "guesses.json", "closer.json"
 
 See = Callable[[Sample], Map]  # inverse depth in 1/m
 Judge = Callable[[Method], dict[str, float]]
@@ -83,6 +83,33 @@ class Comparison:
             found = [self._judged(guess.name, _guessing(guess)) for guess in self.family.guesses(self.training_set())]
             _keep(path, found)
         return json.loads(path.read_text())
+
+    def closer(self, folder: Path) -> list[dict[str, Any]]:
+        """What the family looks at more closely, of each row that is done, the guesses and the truth; kept in `folder`
+        row by row, so that what is known is not looked at again."""
+        if self.family.closer is None:
+            return []
+        path = folder / CLOSER
+        known = json.loads(path.read_text()) if path.exists() else {}
+        for title, see in self._seen(known):
+            known[title] = judged(see, self.held_out(), self.family.closer)
+            _keep(path, known)
+        named = {_key(r): r for r in self.results()}
+        trained = [{**_named(r), "seconds": r["seconds"], "figures": known[key]} for key, r in named.items()]
+        others = [key for key in known if key.startswith("(")]
+        return [*trained, *({"row": key, "title": key[1:-1], "figures": known[key]} for key in others)]
+
+    def _seen(self, known: Collection[str]) -> Iterator[tuple[str, See]]:
+        """How to see as each row, guess and the truth, but for those known."""
+        for result in self.results():
+            if _key(result) not in known:
+                row = self.family.rows[result["row"]]
+                method, _ = checkpoint.load(self.folder(row.trained_as or result["row"], result["seed"]) / "last")
+                yield _key(result), _seeing(row, method)
+        if "(truth)" not in known:
+            for guess in self.family.guesses(self.training_set()):
+                yield f"({guess.name})", _guessing(guess)
+            yield "(truth)", lambda sample: 1 / sample.depth
 
     def do(self, name: str, seed: int) -> dict[str, Any]:
         """Trains (or goes on training) one row, judges it and keeps the result."""
@@ -208,6 +235,14 @@ def _guessing(guess: Candidate) -> See:
 def _shown(see: See, size: tuple[int, int], multiple: int) -> See:
     """What is said of an item shown at the size of training."""
     return lambda sample: see(sized(sample, size, multiple))
+
+
+def _key(result: Mapping[str, Any]) -> str:
+    return f"{result['row']}-{result['seed']}"
+
+
+def _named(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: result[key] for key in ("row", "title", "seed")}
 
 
 def _keep(path: Path, values: Any) -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from cyclopean import augmentation
-from cyclopean.comparison.family import Budget, Family, Map, Row, Samples
+from cyclopean.comparison.family import Budget, Claim, Family, Map, Row, Samples
+from cyclopean.comparison.panoramas import ABOUT_CLOSER, CLOSER, closer, remake
 from cyclopean.evaluation import (
     Candidate,
     judge,
@@ -16,18 +17,15 @@ from cyclopean.evaluation import (
     named_protocol,
     training_mean,
 )
-from cyclopean.geometry import reproject
 from cyclopean.images import resize
-from cyclopean.methods.base import Method, known_pose
-from cyclopean.methods.coordnet import BASELINE, COVERED, Coordnet
+from cyclopean.methods.base import Method
+from cyclopean.methods.coordnet import BASELINE, Coordnet
 from cyclopean.metrics import solid_angle
 from cyclopean.sample import Sample, View
-from cyclopean.synthesis import splat
 from cyclopean.worlds.folder import Order
 
 PROTOCOL = named_protocol("spherical")[0]
 START = 2.0  # metres, the first guess everywhere: rooms are a few metres wide
-SHARPNESS = 0.1  # per metre, of the soft z-buffer by which all rows are judged
 FACTORS = tuple(2.0 ** (k / 8) for k in range(-16, 17))  # tried where a rig's true baseline is doubtful
 
 BUDGETS = {
@@ -83,6 +81,29 @@ ROWS = {  # the most telling first: a run may be cut
     "ud-disparity": _not_turned("UD, disparities predicted", "UD", predicts="disparity"),
 }
 
+CLAIMS = (  # AbsRel and δ1 of the paper's tables 1, 3 and 4
+    Claim("UD ahead of LR", "0.134 / 0.143, 66.4 / 58.1 %", "ud", "lr"),
+    Claim("TC 0.6 ahead of UD", "0.129 / 0.134, 65.1 / 66.4 %", "tc6", "ud"),
+    Claim("TC 0.6 ahead of LR", "0.129 / 0.143, 65.1 / 58.1 %", "tc6", "lr"),
+    Claim("TC 0.6 ahead of TC 0.2", "0.129 / 0.132, 65.1 / 61.3 %", "tc6", "tc2"),
+    Claim("TC 0.6 ahead of TC 0.4", "0.129 / 0.199, 65.1 / 65.8 %", "tc6", "tc4"),
+    Claim("TC 0.6 ahead of TC 0.8", "0.129 / 0.133, 65.1 / 65.4 %", "tc6", "tc8"),
+    Claim("true depth ahead of TC 0.6 (not in AbsRel)", "0.138 / 0.129, 82.4 / 65.1 %", "sv", "tc6"),
+    Claim("attention decisive for LR", "0.143 / 0.269, 58.1 / 56.7 %", "lr", "lr-no-attention"),
+    Claim("attention of no use to UD", "0.132 / 0.134, 66.2 / 66.4 %", "ud-no-attention", "ud"),
+    Claim("CoordConv helps UD", "0.134 / 0.138, 66.4 / 61.2 %", "ud", "ud-no-coordinates"),
+    Claim("CoordConv of no use to LR", "0.141 / 0.143, 60.5 / 58.1 %", "lr-no-coordinates", "lr"),
+    Claim("splatting makes LR converge, inverse warping does not", "no figures", "lr", "lr-pull"),
+    Claim("LR cannot predict disparities", "no figures", "lr", "lr-disparity"),
+    Claim("nor with their signs given", "no figures", "lr", "lr-magnitude"),
+    Claim("UD may predict disparities (as good: either way)", "no figures", "ud", "ud-disparity"),
+    Claim("ours: circular padding helps UD", "", "ud-circular", "ud"),
+    Claim("ours: circular padding helps TC 0.6", "", "tc6-circular", "tc6"),
+    Claim("ours: exact displacement helps UD", "", "ud", "ud-first-order"),
+    Claim("ours: exact displacement helps LR", "", "lr", "lr-first-order"),
+    Claim("ours: turning pictures with their poses helps LR", "", "lr", "lr-not-turned"),
+)
+
 
 def _order(budget: Budget, seed: int, count: int) -> Order:
     return Order(("room",), "sphere", seed, count, budget.size)
@@ -113,10 +134,8 @@ def remade(rho: Map, sample: Sample) -> dict[str, float]:
 
 
 def _apart(rho: Map, target: View, source: View) -> tuple[float, float]:
-    landing = reproject(rho, target.camera, known_pose("remaking", source), source.camera)
-    weight = torch.exp(-SHARPNESS / rho.clamp_min(1 / (PROTOCOL.far or 0.0)))
-    made, coverage = splat(target.image, landing.uv, weight, source.camera.border)
-    area = solid_angle(rho.shape[-2])[None, None, :, None].float() * (coverage > COVERED)
+    made, covered = remake(rho, target, source)
+    area = solid_angle(rho.shape[-2])[None, None, :, None].float() * covered
     off = ((made - source.image).abs().mean(1, keepdim=True) * area).sum() / area.sum()
     whole = solid_angle(rho.shape[-2]).sum() * rho.shape[-1]
     return 255 * float(off), float(area.sum() / whole)
@@ -175,4 +194,9 @@ SPHERE = Family(
     guesses=_guesses,
     judged_at=(256, 512),
     drawn=("abs_rel", "sq_rel", "delta1", "rmse"),  # the paper's Fig. 7
+    claims=CLAIMS,
+    claimed=("abs_rel", "abs_rel_median", "rmse", "delta1"),
+    closer=closer,
+    closer_columns=CLOSER,
+    about_closer=ABOUT_CLOSER,
 )
