@@ -168,6 +168,9 @@ def test_a_closer_look_at_the_truth_and_at_all_too_far(room):
     for name in ("floor", "horizon", "ceiling", "near", "middle", "far"):
         assert truth[name] == pytest.approx(0, abs=1e-5)
         assert far[name] == pytest.approx(0.3, abs=1e-4)
+    assert truth["variation"] == pytest.approx(1)
+    assert far["variation"] == pytest.approx(1, abs=1e-3)
+    assert closer(torch.full_like(room.depth, 0.5), room)["variation"] == 0
     assert truth["above"] < 0.8 * far["above"]
     assert truth["beside"] < 0.8 * far["beside"]
 

@@ -31,13 +31,15 @@ CLOSER = {
     "far": "bias, > 3 m",
     "above": "loss, above",
     "beside": "loss, beside",
+    "variation": "variation",
     "seam": "seam",
 }
 ABOUT_CLOSER = (
     "A closer look at held-out rooms. AbsRel by latitude: floor below -30 degrees, ceiling above 30, horizon between. "
     "Bias: mean of (depth - truth) / truth, by true distance. Loss: the photometric term of Eq. 5 and 6 (splatted, "
-    "attended) of the view above and of that beside, as if trained by it. Seam: error of the step from the last column "
-    "to the first, over that of all other steps between columns (1: no seam to be seen)."
+    "attended) of the view above and of that beside, as if trained by it. Variation: how much log depth varies along "
+    "the rows of the horizon, of how much the truth does (0: only latitude was learned). Seam: error of the step from "
+    "the last column to the first, over that of all other steps between columns (1: no seam to be seen)."
 )
 
 
@@ -65,6 +67,8 @@ def closer(rho: Map, sample: Sample) -> dict[str, float]:
         "far": (error, truth >= MIDDLE),
     }
     found = {name: _mean(values, where & counted) for name, (values, where) in bands.items() if (where & counted).any()}
+    level = (latitude.abs() <= STEEP) & counted
+    found["variation"] = _variation(rho, level) / _variation(1 / truth, level)
     return found | _losses(rho, sample) | _seam(rho * truth, counted)
 
 
@@ -72,6 +76,14 @@ def _mean(values: Map, where: Shown) -> float:
     """Over the sphere."""
     area = solid_angle(values.shape[-2])[None, None, :, None].to(values) * where
     return float((values * area).sum() / area.sum())
+
+
+def _variation(rho: Map, where: Shown) -> float:
+    """Root mean square of log depth less its mean in each row."""
+    off = torch.where(where, rho.clamp_min(1 / FAR).log(), torch.zeros_like(rho))
+    count = where.sum(-1, keepdim=True).clamp_min(1)
+    off = torch.where(where, off - off.sum(-1, keepdim=True) / count, torch.zeros_like(off))
+    return float((off.square().sum() / where.sum()).sqrt())
 
 
 def _losses(rho: Map, sample: Sample) -> dict[str, float]:
