@@ -1,12 +1,15 @@
-"""What several tests share: the golden arrays, made by running the papers' released code on seeded inputs."""
+"""What several tests share: a browser, and arrays made by running the papers' released code on seeded inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
+from browsing import NO_BROWSER, browser_path
 
 Golden = Callable[[str], dict[str, Tensor]]
 
@@ -20,6 +23,20 @@ def golden() -> Golden:
             return {k: torch.from_numpy(v).double() if v.dtype.kind == "f" else v for k, v in arrays.items()}
 
     return load
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium: the one in CYCLOPEAN_BROWSER, the system's, or Playwright's own. Without one the test is skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need Playwright")
+    with playwright.sync_playwright() as engine:
+        path = browser_path()
+        if path is None and not Path(engine.chromium.executable_path).is_file():
+            pytest.skip(NO_BROWSER)
+        flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        chromium = engine.chromium.launch(executable_path=path, args=flags)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(autouse=True)

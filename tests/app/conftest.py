@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
-from visiting import NO_BROWSER, Server, Visitor, browser_path, started
+from visiting import Server, Visitor, started
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
 
@@ -20,20 +20,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = started([COMMAND, "app", *flags], tmp_path_factory.mktemp("served"))
     yield running
     running.end()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium: the one in CYCLOPEAN_BROWSER, the system's, or Playwright's own. Without one the test is skipped."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need Playwright")
-    with playwright.sync_playwright() as engine:
-        path = browser_path()
-        if path is None and not Path(engine.chromium.executable_path).is_file():
-            pytest.skip(NO_BROWSER)
-        flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        chromium = engine.chromium.launch(executable_path=path, args=flags)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

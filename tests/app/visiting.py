@@ -4,7 +4,6 @@ import base64
 import io
 import os
 import re
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -15,10 +14,6 @@ import numpy as np
 from PIL import Image
 
 PATIENCE = 60_000  # ms: machines that test are often busy
-CHROMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-NO_BROWSER = (
-    "no browser was found: install Chromium, or name one in CYCLOPEAN_BROWSER, or run `playwright install chromium`"
-)
 
 
 @dataclass(frozen=True)
@@ -46,12 +41,6 @@ def started(command: list[Any], temporary: Path) -> Server:
     found = re.search(r"http://\S+", line)
     assert found, f"the app did not start: {line!r} {(temporary / 'stderr').read_text()}"
     return Server(found[0], process, temporary)
-
-
-def browser_path() -> str | None:
-    """What the environment names, else what the system has."""
-    named = os.environ.get("CYCLOPEAN_BROWSER")
-    return named or next((path for name in CHROMES if (path := shutil.which(name))), None)
 
 
 class Visitor:
@@ -105,9 +94,13 @@ class Visitor:
         box = self.part("under", stage).bounding_box()
         self.page.mouse.click(box["x"] + at[0] * box["width"], box["y"] + at[1] * box["height"])
 
-    def sentence(self) -> str:
+    def tab(self, name: str) -> None:
+        """Go to another tab."""
+        self.page.get_by_role("tab", name=name).click()
+
+    def sentence(self, stage: str = "photo") -> str:
         """What went wrong, as the page says it."""
-        alert = self.part("alert")
+        alert = self.part("alert", stage)
         alert.wait_for()
         return alert.inner_text()
 
