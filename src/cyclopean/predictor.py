@@ -191,6 +191,12 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
     return Predictor(method.to(_device(device)), (size[0], size[1]), maker, projection=projection)
 
 
+def fitting_model(photo: Photo) -> str:
+    """The bundled model for the camera that took the photo."""
+    around = isinstance(photo.camera, Equirectangular)
+    return "panorama" if around and "panorama" in checkpoint.bundled() else checkpoint.DEFAULT
+
+
 def _device(name: str) -> torch.device:
     try:
         torch.empty(0, device=name)

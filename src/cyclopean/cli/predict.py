@@ -130,12 +130,12 @@ class Models:
 
     def fitting(self, photo: "Photo") -> "Predictor":
         """The model that was asked for, else the bundled one for the photo's camera."""
-        from cyclopean.checkpoint import bundled
-        from cyclopean.geometry import Equirectangular
+        from cyclopean.checkpoint import DEFAULT
+        from cyclopean.predictor import fitting_model
 
-        around = isinstance(photo.camera, Equirectangular) and not self.given.via_cube
-        own = "panorama" if around and "panorama" in bundled() else "general"
-        return self.named(own if self.given.model == "auto" else self.given.model)
+        if self.given.model != "auto":
+            return self.named(self.given.model)
+        return self.named(DEFAULT if self.given.via_cube else fitting_model(photo))
 
     def named(self, name: str) -> "Predictor":
         """The model `name`, which looks as was asked."""

@@ -1,7 +1,9 @@
 """`cyclopean refocus`: blur a photo or a clip by its depth, sharp where you point."""
 
 import json
+import sys
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,8 +92,12 @@ class Refocus:
     """Folder for the result; without it, beside the photo."""
     save: Annotated[str, tyro.conf.arg(metavar="NAMES")] = "png"
     """png16 (16 bits), tiff (16 bits), same (format and bits of the photo, and no .png then), comma-separated."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
-    """A bundled model, a model's folder, or a Hub repository (owner/name)."""
+    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """A bundled model, a model's folder, or a Hub repository (owner/name). auto: general; for panoramas,
+    panorama."""
+    camera: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """What took the photo, as for `predict`: pinhole, equirectangular, top-bottom, side-by-side. Of a panorama, blur
+    goes on over the seam."""
     max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
     """A larger photo is refused before it is decoded."""
 
@@ -111,27 +117,45 @@ def run(given: Refocus) -> None:
     _refuse_motion(given)
     folder = result_folder(given.out, source)
     from cyclopean import refocus
-    from cyclopean.images import read_photo
     from cyclopean.refocus import check_choice, focus_pixel
+    from cyclopean.refocus.around import around
 
     blur = given.blur
     check_choice(blur.method, strength_of(blur), blur.bins)
     lens = lens_of(blur)
-    photo = read_photo(source, given.max_megapixels)
+    photo = _photo(given, source)
     _refuse_format(source, photo, saved)
     pixel = None if given.at is None else focus_pixel(given.at, photo.size)
     lens = _with_optics(blur, lens, photo)
     check_writable([folder])
     depth = _matted(given, photo, pixel, _refined(given, photo, _depth(given, photo)))
-    result = refocus(
-        photo, depth, pixel,
+    once = partial(
+        refocus,
         method=blur.method, lens=lens, distance=given.focus_distance, strength=strength_of(blur), bins=blur.bins,
     )  # fmt: skip
+    result = around(once, photo, depth, pixel) if _is_panorama(photo) else once(photo, depth, pixel)
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
     _write(folder, _names(source, saved), result, deep, _note(given, source, pixel, depth))
     for name in _names(source, saved):
         print(folder / name)
     return None
+
+
+def _photo(given: Refocus, source: Path) -> "Photo":
+    """The photo with its camera; why it is taken for a panorama goes to the error stream."""
+    from cyclopean.images import read_photo
+    from cyclopean.panorama import framed
+
+    photo, why = framed(read_photo(source, given.max_megapixels), given.camera)
+    if why:
+        print(f"cyclopean refocus: {why}", file=sys.stderr)
+    return photo
+
+
+def _is_panorama(photo: "Photo") -> bool:
+    from cyclopean.geometry import Equirectangular
+
+    return isinstance(photo.camera, Equirectangular)
 
 
 def strength_of(blur: Blur) -> float:
@@ -198,9 +222,9 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     from cyclopean.images import resize_depth
 
     if given.depth is None:
-        from cyclopean.predictor import load
+        from cyclopean.predictor import fitting_model, load
 
-        return load(given.model)(photo)
+        return load(fitting_model(photo) if given.model == "auto" else given.model)(photo)
     path = Path(given.depth)
     depth, card = read_depth(path), read_sidecar(path)
     if depth.size == photo.size:

@@ -21,6 +21,7 @@ def run_clip(given: Refocus, source: Path) -> None:
     """Refocus one clip; print where it is and how much its depth flickers."""
     _refuse_photos_only(given, source)
     folder = result_folder(given.out, source)
+    from cyclopean.checkpoint import DEFAULT
     from cyclopean.clip import check, refocus_clip, result_suffix
     from cyclopean.depthmap import appearing
     from cyclopean.predictor import load
@@ -30,7 +31,7 @@ def run_clip(given: Refocus, source: Path) -> None:
     smooth = SECONDS if given.motion.smooth is None else given.motion.smooth
     check(source, keys, smooth)
     check_writable([folder])
-    predictor = load(given.model)
+    predictor = load(DEFAULT if given.model == "auto" else given.model)
     result = folder / f"{source.stem}_defocus{result_suffix(source.suffix)}"
     with appearing(folder) as bench, _bar(source.name) as progress:
         report = refocus_clip(source, bench / result.name, keys, predictor, lens, smooth=smooth, progress=progress)
