@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
+import pillow_heif
 import pytest
+import trimesh
 from PIL import Image
 from visiting import Visitor
 
+from filmed import film, walking
+
+ODD = {"photo.heic": (320, 240), "grey.tif": (301, 201), "wide.png": (1500, 20)}
 NEAR, FAR = (0.36, 0.60), (0.62, 0.10)  # on the motorcycle, on the shelf behind it
 
 
@@ -142,18 +148,50 @@ def test_camera_and_paste(visitor: Visitor, photo: Path):
         ("empty.png", "0 bytes"),
         ("huge.png", "the limit is 4"),
         ("heavy.bmp", "the limit is 8 MB"),
+        ("one.png", "at least 16"),
     ],
 )
 def test_bad_files_give_a_sentence_and_the_page_goes_on(visitor: Visitor, photo: Path, tmp_path: Path, name, said):
-    {"text": as_text, "cut": cut, "empty": empty, "huge": huge, "heavy": heavy}[Path(name).stem](tmp_path / name, photo)
+    BAD[Path(name).stem](tmp_path / name, photo)
     visitor.choose(tmp_path / name)
     sentence = visitor.sentence()
     assert said in sentence
     assert str(tmp_path) not in sentence
     assert "/" not in sentence
+    assert sentence.startswith(name), "what was given"
     visitor.choose(photo)
     visitor.see("depth")
     assert not visitor.part("alert").is_visible()
+
+
+def test_a_bad_file_leaves_the_photo_that_is_there(visitor: Visitor, photo: Path, tmp_path: Path):
+    visitor.choose(photo)
+    visitor.see("depth")
+    cut(tmp_path / "cut.jpg", photo)
+    visitor.drop(tmp_path / "cut.jpg")
+    assert "cut.jpg" in visitor.sentence()
+    visitor.click(NEAR)
+    assert visitor.see("result").size
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "grey.tif", "wide.png"])
+def test_unusual_pictures_come_out_at_their_size(visitor: Visitor, photo: Path, tmp_path: Path, name: str):
+    with Image.open(photo) as picture:
+        small = picture.convert("L" if name == "grey.tif" else "RGB").resize(ODD[name])
+    if name == "photo.heic":
+        pillow_heif.from_pillow(small).save(tmp_path / name)
+    else:
+        small.save(tmp_path / name)
+    visitor.choose(tmp_path / name)
+    visitor.see("depth")
+    visitor.click((0.5, 0.5))
+    visitor.see("result")
+    visitor.page.click("#next-save")
+    with visitor.page.expect_download() as download:
+        visitor.page.click("#save-photo")
+    assert download.value.suggested_filename == f"{Path(name).stem}_defocus.png"
+    with Image.open(download.value.path()) as kept:
+        assert kept.size == small.size
 
 
 def test_two_at_once_keep_their_own_pictures(visitors, tmp_path: Path):
@@ -174,6 +212,86 @@ def test_two_at_once_keep_their_own_pictures(visitors, tmp_path: Path):
     address = first.part("under").get_attribute("src").split("/")
     stolen = second.page.request.get(f"{second.page.url}picture/{'A' * len(address[1])}/{address[2]}")
     assert stolen.status == 404
+
+
+def test_a_clip_is_refocused_from_one_point_to_another(visitor: Visitor, tmp_path: Path):
+    film(tmp_path / "walk.mp4", walking(8))
+    visitor.tab("Video")
+    visitor.page.set_input_files("#stage-video .cy-file", tmp_path / "walk.mp4")
+    first = visitor.see("frame", "video")
+    visitor.click((0.2, 0.5), "video")
+    visitor.part("note", "video").get_by_text("Sharp points at 0.0 s").wait_for()
+    moment = visitor.page.locator("#moment input[type=number]")
+    moment.fill("0.2")
+    moment.press("Enter")
+    visitor.page.wait_for_function(
+        "(old) => document.querySelector('#stage-video .cy-under').getAttribute('src') !== old",
+        arg=visitor.part("under", "video").get_attribute("src"),
+    )
+    assert np.abs(visitor.see("frame", "video") - first).mean() > 2, "another moment"
+    visitor.click((0.8, 0.2), "video")
+    visitor.part("note", "video").get_by_text("Sharp points at 0.0 s, 0.2 s").wait_for()
+    visitor.page.click("#film")
+    link = visitor.part("files", "video").locator("a")
+    link.wait_for()
+    with visitor.page.expect_download() as download:
+        link.click()
+    assert download.value.suggested_filename == "walk_defocus.mp4"
+    with av.open(str(download.value.path())) as clip:
+        assert clip.streams.audio
+        assert len([*clip.decode(clip.streams.video[0])]) == 8
+        assert (clip.streams.video[0].height, clip.streams.video[0].width) == first.shape[:2]
+
+
+def test_a_long_clip_can_be_stopped_and_a_photo_need_not_wait_for_it(visitor: Visitor, photo: Path, tmp_path: Path):
+    film(tmp_path / "walk.mp4", walking(240))
+    visitor.tab("Video")
+    visitor.page.set_input_files("#stage-video .cy-file", tmp_path / "walk.mp4")
+    visitor.see("frame", "video")
+    visitor.click((0.2, 0.5), "video")
+    visitor.part("note", "video").get_by_text("Sharp points").wait_for()
+    visitor.page.click("#film")
+    visitor.part("what", "video").get_by_text("Frame").wait_for()
+    visitor.tab("Photo")
+    visitor.choose(photo)
+    visitor.see("depth")
+    visitor.tab("Video")
+    assert visitor.part("busy", "video").is_visible()
+    visitor.page.click("#stop")
+    visitor.part("note", "video").get_by_text("Stopped").wait_for()
+    assert not visitor.part("busy", "video").is_visible()
+
+
+def test_no_clip_is_a_sentence(visitor: Visitor, tmp_path: Path):
+    as_text(tmp_path / "clip.mp4", tmp_path)
+    visitor.tab("Video")
+    visitor.page.set_input_files("#stage-video .cy-file", tmp_path / "clip.mp4")
+    assert "clip.mp4" in visitor.sentence("video")
+
+
+def test_a_panorama_in_space_and_its_points(visitor: Visitor, tmp_path: Path):
+    row, col = np.mgrid[0:128, 0:256]
+    around = np.stack([row * 2 % 256, col % 256, (row // 16 + col // 16) % 2 * 200], -1)
+    Image.fromarray(around.astype(np.uint8)).save(tmp_path / "around.png")
+    visitor.tab("Panorama")
+    visitor.page.set_input_files("#stage-panorama .cy-file", tmp_path / "around.png")
+    space = visitor.page.frame_locator("#stage-panorama .cy-space")
+    space.locator("canvas").first.wait_for()
+    visitor.part("views", "panorama").get_by_text("Depth").click()
+    assert visitor.see("depth", "panorama").shape[:2] == (128, 256)
+    visitor.page.click("#save-panorama")
+    links = visitor.part("files", "panorama").locator("a")
+    links.nth(3).wait_for()
+    with visitor.page.expect_download() as download:
+        links.nth(3).click()
+    cloud = trimesh.load(download.value.path(), file_type="ply")
+    assert len(cloud.vertices) > 10_000
+
+
+def test_a_narrow_picture_is_no_panorama(visitor: Visitor, photo: Path):
+    visitor.tab("Panorama")
+    visitor.page.set_input_files("#stage-panorama .cy-file", photo)
+    assert "twice as wide" in visitor.sentence("panorama")
 
 
 def test_metres_by_two_clicks(visitor: Visitor, photo: Path):
@@ -249,3 +367,10 @@ def huge(path: Path, photo: Path) -> None:
 
 def heavy(path: Path, photo: Path) -> None:
     Image.new("RGB", (1800, 1800)).save(path)
+
+
+def one(path: Path, photo: Path) -> None:
+    Image.new("RGB", (1, 1)).save(path)
+
+
+BAD = {"text": as_text, "cut": cut, "empty": empty, "huge": huge, "heavy": heavy, "one": one}

@@ -150,6 +150,14 @@ def test_every_answer_forbids_loading_from_elsewhere(client, session: Session):
 
 @pytest.mark.parametrize(
     ("said", "told"),
+    [("no photo.", "No photo."), ("a.jpg is cut.", "a.jpg is cut.")],
+)
+def test_sentences_begin_with_a_capital_and_files_keep_their_names(said: str, told: str):
+    assert routes.capital(said) == told
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
     [
         ("{}/in-8hs/photo.jpg is damaged", "photo.jpg is damaged"),
         ("cannot write {}/out/a_disp.png", "cannot write a_disp.png"),

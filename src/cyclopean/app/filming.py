@@ -11,7 +11,7 @@ from cyclopean.app import developing
 from cyclopean.app.developing import Look
 from cyclopean.app.handlers import Stage, Studio, said, told
 from cyclopean.app.place import pixel, shown_size
-from cyclopean.app.routes import GONE
+from cyclopean.app.routes import GONE, capital
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
 from cyclopean.images import resize
@@ -95,7 +95,7 @@ def asked(_: Studio, session: Session | None) -> Stage:
 def film(studio: Studio, session: Session | None, look: Look, follow: bool) -> Iterator[Stage]:
     """Refocus the clip, saying how far it is; ends early when the session's `stopped` is set."""
     if session is None or studio.store.get(session.token) is None:
-        yield {"error": GONE[0].upper() + GONE[1:]}
+        yield {"error": capital(GONE)}
         return
     done = Progress()
     worker = threading.Thread(target=_work, args=(studio, session, look, follow, done), daemon=True)

@@ -16,7 +16,7 @@ from typing import Any
 from cyclopean.app import developing
 from cyclopean.app.developing import Darkroom, Look, Shot
 from cyclopean.app.examples import Example
-from cyclopean.app.routes import GONE, NO_SPACE, leave_no_trace
+from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
 from cyclopean.app.session import NothingNew, Session, Store
 from cyclopean.errors import InputError
 from cyclopean.predictor import Predictor
@@ -56,7 +56,7 @@ def said(error: Exception, session: Session | None) -> str:
         sentence = f"this step failed ({type(error).__name__}); try again, or another photo. Your page goes on."
     if session is not None:
         sentence = leave_no_trace(session.folder, sentence)
-    return sentence[0].upper() + sentence[1:]
+    return capital(sentence)
 
 
 def told(step: Callable[..., Stage]) -> Callable[..., Stage]:
@@ -65,7 +65,7 @@ def told(step: Callable[..., Stage]) -> Callable[..., Stage]:
     @wraps(step)
     def careful(studio: Studio, session: Session | None, *rest: Any) -> Stage:
         if session is None or studio.store.get(session.token) is None:
-            return {"error": GONE[0].upper() + GONE[1:]}
+            return {"error": capital(GONE)}
         try:
             with session.lock:
                 return step(studio, session, *rest)

@@ -173,11 +173,16 @@ def _example(examples: list[Example]) -> Callable[..., Any]:
 
 
 def _refusal(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": sentence[0].upper() + sentence[1:]}, status)
+    return JSONResponse({"error": capital(sentence)}, status)
 
 
 def _too_large(name: str, size: int, most: float) -> str:
     return f"{safe_name(name)} is {size / 1e6:.0f} MB, the limit is {most:.0f} MB; give a smaller file."
+
+
+def capital(sentence: str) -> str:
+    """`sentence` with a capital, unless it begins with a file's name."""
+    return sentence if "." in sentence.split(" ", maxsplit=1)[0] else sentence[0].upper() + sentence[1:]
 
 
 def leave_no_trace(folder: Path, sentence: str) -> str:
