@@ -66,8 +66,8 @@ def write_rgb(path: Path, rgb: np.ndarray) -> Path:
     return path
 
 
-def traced360(root: Path, size: tuple[int, int] = SIZE) -> Path:
-    for n in range(2):
+def traced360(root: Path, size: tuple[int, int] = SIZE, count: int = 2) -> Path:
+    for n in range(count):
         for name, position in (("centre", CENTRE), ("up", UP), ("right", RIGHT)):
             rgb, radius = room(position, size, n)
             write_rgb(root / f"indoor360_{n:03d}_{name}.png", rgb)

@@ -245,7 +245,7 @@ def truth(camera: dict, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suffix", "up"), [("glb", "auto"), ("ply", "y")])
+@pytest.mark.parametrize(("suffix", "up"), [("glb", "auto"), ("ply", "y"), ("obj", "auto")])
 def test_blender_renders_a_room_as_it_is(blender, suffix, up, tmp_path):
     """Radius to a millimetre; colours of the walls where they belong, so nothing is mirrored or upside down."""
     size = (64, 128)

@@ -14,6 +14,7 @@ ROLLED = 0.005  # of the width: a shift between picture and depth, or beside the
 CLIPPED = 0.01  # share of known depths that are exactly the largest: walls never lie on a sphere around the camera
 FLOOR = (0.4, 4.0)  # metres below the camera: between a low tripod and a high one, or somebody's head
 GLOW = 0.55  # median rank correlation of brightness and nearness: up to 0.35 in rooms with lamps of their own
+TELLING = 4  # panoramas: of fewer, or of one room, walls may happen to be bright where they are near
 SWAPPED, FACTOR = 0.5, 1.15
 
 
@@ -79,10 +80,10 @@ def _unit(around: Sequence[Look]) -> Problem | None:
 
 def _glowing(around: Sequence[Look]) -> Problem | None:
     known = [x for x in around if x.sphere and not math.isnan(x.sphere.glow)]
-    if not known or statistics.median(x.sphere.glow for x in known if x.sphere) < GLOW:
+    if len(known) < TELLING or statistics.median(x.sphere.glow for x in known if x.sphere) < GLOW:
         return None
-    what = "panoramas are bright where they are near, as if the light stood at the camera: brightness gives depth away"
-    remedy = "expect models to learn that instead of geometry; judge them on data lit otherwise"
+    what = "panoramas are bright where they are near, as with a light at the camera: brightness gives depth away"
+    remedy = "expect models to learn that instead of geometry; judge them on data of other places, lit otherwise"
     return of("glow", known, _sphere(lambda s, _: s.glow >= GLOW), what, remedy)
 
 
