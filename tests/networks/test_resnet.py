@@ -147,3 +147,11 @@ def test_narrow_shortcuts_are_differentiated_with_channels_last():
         own(seen).square().sum().backward()
         assert seen.grad is not None
         assert seen.grad[:, :, 1::2].eq(0).all()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 128), (96, 32)])
+def test_pictures_of_one_pixel_at_the_end_are_taken(size):
+    """Very long photos come to it; nothing can be reflected there."""
+    raws = build("resnet18", 0.125, 1).eval()(torch.rand(1, 3, *size))
+    assert raws[0].shape == (1, 1, *size)
+    assert raws[0].isfinite().all()

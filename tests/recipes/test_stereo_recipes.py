@@ -91,6 +91,8 @@ def test_a_run_in_stages_goes_on_where_it_stopped(tmp_path):
         ("monodepth2 --mask automatic", "unknown mask 'automatic': did you mean 'auto'"),
         ("monodepth --swap 1", "swap left and right"),
         ("monodepth --start nowhere.safetensors", "nowhere.safetensors is missing"),
+        ("monodepth --features nowhere", "nowhere is missing"),
+        ("monodepth --network resnet18 --size 32x32 --batch-size 1", "give --batch-size 2"),
         ("deep3d --levels 1", "1 levels up to 0.3"),
     ],
 )
@@ -100,3 +102,4 @@ def test_bad_combinations_are_one_sentence(flags, sentence, pairs, tmp_path, cap
     said = capsys.readouterr().err
     assert sentence in said
     assert "Traceback" not in said
+    assert not (tmp_path / "run").exists()

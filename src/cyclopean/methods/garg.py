@@ -94,7 +94,9 @@ class Garg(Method):
     def _freeze_unused(self) -> None:
         """Parameters that this stage's answer does not depend on get no gradient, and several processes need one."""
         side = self.input_multiple
+        self.eval()  # one black picture is nothing to normalise over
         sum(x.sum() for x in self._said(torch.zeros(1, 3, side, side)).nearness).backward()  # type: ignore[union-attr]
+        self.train()
         for parameter in self.parameters():
             parameter.requires_grad_(parameter.grad is not None)
             parameter.grad = None

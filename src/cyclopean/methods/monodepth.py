@@ -84,7 +84,7 @@ class Monodepth(Method):
             "variant": variant,
             "rules": self._rules.config(),
         }
-        self._features = features_of(self._rules.features, self.network)
+        self._features = features_of(self._rules.features, self.network, self.views)
         self._unit = rig_unit(how(self._rules).head, rig)
 
     def config(self) -> dict[str, Any]:

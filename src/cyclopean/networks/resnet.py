@@ -62,10 +62,13 @@ def resnet50(width: float = 1.0, outputs: int = 1, inputs: int = 3) -> Resnet:
 
 
 class Reflected(nn.Conv2d):
-    """A 3x3 convolution of a picture reflected at its borders."""
+    """A 3x3 convolution of a picture reflected at its borders; what is one pixel high or wide is repeated there."""
 
     def __init__(self, into: int, out: int) -> None:
-        super().__init__(into, out, 3, padding=1, padding_mode="reflect")
+        super().__init__(into, out, 3)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        return super().forward(F.pad(x, (1, 1, 1, 1), "reflect" if min(x.shape[-2:]) > 1 else "replicate"))
 
 
 class Shortcut(nn.Conv2d):

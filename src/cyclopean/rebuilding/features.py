@@ -10,11 +10,25 @@ from cyclopean.networks.resnet import Encoder, pretrained
 from cyclopean.rebuilding.sides import Features
 
 
-def features_of(name: str, network: nn.Module) -> Features | None:
-    """The function behind `Rules.features`: none, own, or a folder or file with a ResNet's weights."""
+def features_of(name: str, network: nn.Module, views: int = 1) -> Features | None:
+    """The function behind `Rules.features`: none, own, or a folder or file with a ResNet's weights.
+
+    A network that looks at two `views` at once is shown the same picture twice.
+    """
     if name == "none":
         return None
-    return network.features if name == "own" else Perceptual(Path(name))  # type: ignore[return-value]
+    return Own(network, views) if name == "own" else Perceptual(Path(name))
+
+
+@dataclass(frozen=True)
+class Own:
+    """What the first layers of the method's network say of one picture."""
+
+    network: nn.Module
+    views: int
+
+    def __call__(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        return self.network.features(image.repeat(1, self.views, 1, 1))  # type: ignore[operator]
 
 
 @dataclass

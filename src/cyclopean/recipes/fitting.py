@@ -36,6 +36,16 @@ def fit(  # noqa: PLR0917
     method = make()
     if start is not None:
         start_from(method.network, start)  # type: ignore[arg-type]
+    _check_features(method)
     course = {"halving": training.halving, "cosine": training.cosine}[schedule]
     card = feeding.card(name, run, source, feed)
     training.fit(method, feed, run, training.adam, course, card, feeding.pictures)
+
+
+def _check_features(method: Method) -> None:
+    """Raises `InputError` now for weights that features are to be compared with and that are none (rebuilding)."""
+    from cyclopean.networks.resnet import pretrained
+
+    named = method.config().get("rules", {}).get("features", "none")
+    if named not in ("none", "own"):
+        pretrained(Path(named))

@@ -98,7 +98,7 @@ def fit(  # noqa: PLR0917
     an `out` that holds another run, a loss that is not finite. Ctrl-C saves, says so and raises `KeyboardInterrupt`.
     """
     fabric = _fabric(run)
-    lie = _check_first(method, feed)
+    lie = _check_first(method, feed, run)
     state = _begin(method, run, fabric, optimizer, each_epoch)
     wrapped, optimiser = fabric.setup(method, state.optimizer)
     stream = Stream(length(feed.training), run, fabric.global_rank, fabric.world_size)
@@ -156,8 +156,8 @@ def _begin(
     return state
 
 
-def _check_first(method: Method, feed: Feed) -> torch.device:
-    """Refuses an empty set and sizes the network cannot take, before anything is written; tells where samples lie."""
+def _check_first(method: Method, feed: Feed, run: Run) -> torch.device:
+    """Refuses what cannot be learned from, before anything is written; tells where samples lie."""
     if not length(feed.training):
         raise InputError("there is nothing to learn from: the data set is empty.")
     sample = good(Items(feed.training, feed.augment)[[(0, 0)]])
@@ -166,6 +166,12 @@ def _check_first(method: Method, feed: Feed) -> torch.device:
     if h % m or w % m:
         near = "x".join(str(max(m, round(n / m) * m)) for n in (h, w))
         raise InputError(f"pictures of {h}x{w} pixels do not fit: sides must be multiples of {m}; try --size {near}.")
+    if (run.batch_size, h, w) == (1, m, m) and any(isinstance(part, nn.BatchNorm2d) for part in method.modules()):
+        raise InputError(
+            f"one picture of {h}x{w} pixels has nothing to be normalised over; give --batch-size 2 or larger pictures."
+        )
+    with torch.no_grad():
+        method.eval()(sample.to(next(method.parameters()).device))  # what a method refuses is refused now
     return sample.depth.device
 
 
