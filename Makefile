@@ -5,11 +5,12 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 BIN := .venv/bin
 PHOTO ?= 
 
-.PHONY: help demo test quick lint bench clean
+.PHONY: help demo test quick lint bench browser clean
 
 help:
 	@echo 'make demo   depth and refocusing of a real photograph, into out/ (PHOTO=your.jpg for one of yours)'
 	@echo 'make test   all tests; make quick: without the slow ones; make lint: style, format and types'
+	@echo 'make browser  finds or installs the browser that the tests of the app open; without one they are skipped'
 	@echo 'make bench  the speed and memory figures of the README'
 	@echo 'make clean  removes out/ and caches; PYTHON=python3.12 chooses another Python'
 
@@ -38,6 +39,9 @@ lint: .venv/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+browser: .venv/.installed
+	@.ci/browser
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks
