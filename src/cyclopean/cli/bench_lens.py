@@ -42,14 +42,16 @@ def run(given: BenchLens) -> None:
         check_writable([Path(given.json).parent])
     from cyclopean.evaluation import lens
     from cyclopean.predictor import load
+    from cyclopean.refocus.refine import refined
 
     shots = lens.read_shots(Path(given.folder[0]))
     predictor = None if given.model == "none" else load(given.model)
     tables = {"true depth": lens.measure(shots, [shot.depth for shot in shots], lens.ways())}
     print(_table("true depth", shots, tables["true depth"]), flush=True)
     if predictor is not None:
-        depths = [lens.aligned(predictor(shot.photo), shot.depth) for shot in shots]
-        title = f"depth predicted by {given.model}, scale and offset fitted to the truth"
+        found = [refined(predictor(shot.photo), shot.photo.image) for shot in shots]  # as refocus does
+        depths = [lens.aligned(depth, shot.depth) for depth, shot in zip(found, shots, strict=True)]
+        title = f"depth predicted by {given.model}, refined, scale and offset fitted to the truth"
         tables[title] = lens.measure(shots, depths, lens.ways())
         print("\n" + _table(title, shots, tables[title]))
     if given.json:
