@@ -71,7 +71,7 @@ def _sides(plane: Plane, reach: int) -> _Sides:
     low, high = cv2.erode(plane, window), cv2.dilate(plane, window)
     breadth = high - low
     whole = max(float(np.subtract(*np.percentile(plane, (99, 1)))), 1e-3 * float(np.abs(plane).max())) or 1.0
-    high += np.float32(1e-3 * whole)  # where all is one depth, its pixels are on no side
+    high = high + np.float32(1e-3 * whole)  # where all is one depth, its pixels are on no side
     place = (2 * plane - low - high) / (high - low)
     near, far = (_mean(plane, np.maximum(p, 0) ** 2, reach) for p in (place, -place))
     return _Sides(low, high, near, far, np.clip(breadth / np.float32(EDGE * whole) - 1, 0, 1))
