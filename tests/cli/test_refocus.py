@@ -247,3 +247,22 @@ def test_formats_keep_bits_exif_and_profile(photo: Path, depth: Path, capsys: py
             assert result.getexif().get_ifd(0x8769)[0x829D] == 1.5
     eight = cv2.imread(f"{stem}.jpg").astype(float)
     assert np.abs(deep[0] / 257 - eight).mean() < 4
+
+
+def test_depth_is_refined_when_a_model_predicted_it(
+    photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = '{"kind": "inverse_depth", "unit": "relative"'
+    soft = 1 / (1 + np.exp(np.arange(60, dtype=np.float32) / 2 - 15))
+    np.save(depth, soft[None].repeat(40, 0))
+    maker = ', "model": {"name": "general", "sha256": "0", "licence": "Apache-2.0"}'
+    for more, differs in (("", False), (maker, True)):
+        depth.with_suffix(".json").write_text(card + more + "}")
+        pictures = []
+        for refine in ("auto", "off"):
+            words = ("refocus", photo, "--at", "5", "5", "--amount", "3", "--depth", depth, "--refine", refine)
+            code, _, err = here(capsys, *words)
+            assert code == 0, err
+            with Image.open(photo.with_name("photo_defocus.png")) as result:
+                pictures.append(np.asarray(result, float))
+        assert bool(np.abs(pictures[0] - pictures[1]).max() > 0) is differs

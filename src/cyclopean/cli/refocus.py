@@ -84,7 +84,7 @@ class Refocus:
     resize_depth: bool = False
     """Stretch a depth file of another size onto the photo."""
     refine: Annotated[str, tyro.conf.arg(metavar="auto|on|off")] = "auto"
-    """Draw edges of the depth to those of the photo; auto: of predicted or stretched depth."""
+    """Draw edges of the depth to those of the photo, as steps; auto: of predicted or stretched depth."""
     matte: Annotated[str | None, tyro.conf.arg(metavar="MASK|MODEL")] = None
     """A picture, white on the subject, whose edge the depth takes over; or a segmenter (a model's folder or a Hub
     repository, needs transformers) that finds what is at --at."""
@@ -241,7 +241,7 @@ def _refined(given: Refocus, photo: "Photo", depth: "DepthMap") -> "DepthMap":
     """Edges of the depth drawn to the photo's, where they are soft: predicted, or stretched from a smaller map."""
     from cyclopean.refocus.refine import refined
 
-    soft = given.depth is None or given.resize_depth
+    soft = given.depth is None or given.resize_depth or depth.model is not None
     return refined(depth, photo.image) if given.refine == "on" or (given.refine == "auto" and soft) else depth
 
 
