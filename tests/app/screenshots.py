@@ -24,7 +24,8 @@ from filmed import film
 DESK = {"viewport": {"width": 1180, "height": 800}, "color_scheme": "light"}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 COMMAND = Path(sys.executable).with_name("cyclopean")
-WHEEL, SHELF = (0.76, 0.65), (0.62, 0.10)
+WHEEL = (0.76, 0.65)
+STEPS = ("photo", "depth", "focus", "save")
 
 
 def passing(picture: np.ndarray, count: int = 40) -> Iterator[Tensor]:
@@ -44,6 +45,9 @@ def shot(person: Visitor, path: Path, quality: int = 80) -> None:
 
 def photo_tab(person: Visitor, out: Path, name: str) -> None:
     """The four steps."""
+    thumbs = person.page.locator("#stage-photo .cy-thumb img")
+    thumbs.last.wait_for()
+    person.page.wait_for_function("() => [...document.querySelectorAll('.cy-thumb img')].every((one) => one.complete)")
     shot(person, out / f"{name}_photo.jpg")
     person.page.locator("#stage-photo .cy-thumb").first.click()
     person.see("depth")
@@ -101,10 +105,21 @@ def main(out: Path, panorama: Path) -> None:
             person = Visitor(browser, server, **DESK)
             photo_tab(person, out, "app")
             other_tabs(person, out, clip, readable(panorama, Path(folder)))
-            photo_tab(Visitor(browser, server, **PHONE), out, "app_phone")
+            photo_tab(Visitor(browser, server, **PHONE), Path(folder), "phone")
+            side_by_side([Path(folder) / f"phone_{step}.jpg" for step in STEPS]).save(out / "app_phone.jpg", quality=80)
         finally:
             browser.close()
             server.end()
+
+
+def side_by_side(paths: list[Path]) -> Image.Image:
+    """Pictures of one size in a row, at 300 columns each."""
+    pictures = [Image.open(path) for path in paths]
+    pictures = [picture.resize((300, 300 * picture.height // picture.width)) for picture in pictures]
+    row = Image.new("RGB", (320 * len(pictures) - 20, pictures[0].height), "white")
+    for number, picture in enumerate(pictures):
+        row.paste(picture, (320 * number, 0))
+    return row
 
 
 def readable(panorama: Path, folder: Path) -> Path:
@@ -112,8 +127,8 @@ def readable(panorama: Path, folder: Path) -> Path:
     if panorama.suffix != ".hdr":
         return panorama
     light = cv2.imread(str(panorama), cv2.IMREAD_UNCHANGED)
-    shown = np.clip(light / (3 * np.median(light.mean(-1))), 0, 1) ** (1 / 2.2)
-    cv2.imwrite(str(folder / f"{panorama.stem}.jpg"), shown * 255)
+    shown = np.clip(light / (3 * np.median(light.mean(-1))), 0, 1) ** (1 / 2.2) * 255
+    cv2.imwrite(str(folder / f"{panorama.stem}.jpg"), shown.astype(np.uint8))
     return folder / f"{panorama.stem}.jpg"
 
 

@@ -15,8 +15,12 @@ ROBOT = """async ([hue, seconds]) => {
   const stage = document.querySelector('#stage-photo'), find = (name) => stage.querySelector('.cy-' + name)
   const end = performance.now() + 1000 * seconds
   const report = { depth: [], click: [], strange: [] }
-  const until = async (true_) => {
-    while (!true_()) await new Promise((done) => setTimeout(done, 40))
+  const until = async (true_, what) => {
+    const latest = performance.now() + 300000
+    while (!true_()) {
+      if (performance.now() > latest) throw new Error(`${what} did not come in five minutes`)
+      await new Promise((done) => setTimeout(done, 40))
+    }
   }
   const drawn = async (round) => {
     const canvas = new OffscreenCanvas(360, 240), brush = canvas.getContext('2d')
@@ -43,7 +47,7 @@ ROBOT = """async ([hue, seconds]) => {
   const waited = async (kind, act) => {
     const old = find('under').getAttribute('src'), start = performance.now()
     await act()
-    await until(() => shown(kind, old))
+    await until(() => shown(kind, old), kind)
     report[kind === 'depth' ? 'depth' : 'click'].push(performance.now() - start)
     return shown(kind, old)
   }
@@ -63,7 +67,7 @@ ROBOT = """async ([hue, seconds]) => {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_twenty_people_for_a_minute_lose_nothing(browser: Any, server: Server, capsys: pytest.CaptureFixture[str]):
     people = [browser.new_context() for _ in range(PEOPLE)]
     pages = [one.new_page() for one in people]

@@ -22,7 +22,7 @@ def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
         start = gr.Button("Refocus the clip", variant="primary", elem_id="film")
         with gr.Row():
             stop = gr.Button("Stop", elem_id="stop", min_width=90)
-            clear = gr.Button("Forget the points", elem_id="forget", min_width=90)
+            clear = gr.Button("Clear points", elem_id="forget", min_width=90)
         another = gr.Button("Another clip", elem_id="another-clip")
     knobs[-1].visible = False  # clips go through the thin lens
 
