@@ -114,7 +114,7 @@ def _refuse_shape(photo: Photo, name: str | None = None) -> None:
     (h, w), name = photo.size, name or photo.name
     if _is_whole((h, w)):
         return
-    advice = "stitch or pad it to twice its height, with GPano metadata if it is a part of the sphere"
+    advice = "if it is a part of the sphere, pad it to the whole, black where nothing was seen"
     if abs(w - h) <= 1 or abs(w - 4 * h) <= 4:
         stacked = "top-bottom" if abs(w - h) <= 1 else "side-by-side"
         advice = f"if it holds two panoramas, give --camera {stacked}"
