@@ -191,7 +191,7 @@ def _mirrored(v: View) -> View:
 
 def _rolled(v: View, columns: int, turn: Float[Tensor, "b 4 4"]) -> View:
     if not isinstance(v.camera, Equirectangular):
-        raise InputError("only panoramas can be rolled; a pinhole picture ends at its borders.")
+        raise InputError("only panoramas can be rolled; take panoramas, or a method for ordinary pictures.")
     image = v.image.roll(columns, -1)
     seen = image if v.seen is v.image else v.seen.roll(columns, -1)
     pose = None if v.from_target is None else turn @ v.from_target @ invert(turn)

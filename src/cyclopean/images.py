@@ -213,7 +213,7 @@ def _register_heif() -> None:
 
 def _refuse_size(path: Path, size: tuple[int, int], most_megapixels: float) -> None:
     width, height = size
-    if width * height > most_megapixels * 1e6:
+    if not width * height <= most_megapixels * 1e6:  # a limit that is no number refuses all
         raise InputError(
             f"{path} is {width}x{height} ({width * height / 1e6:.3g} megapixels), the limit is {most_megapixels:g}; "
             "shrink it, or raise the limit with --max-megapixels."

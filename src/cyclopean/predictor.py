@@ -199,7 +199,7 @@ def fitting_model(photo: Photo) -> str:
 
 def _device(name: str) -> torch.device:
     try:
-        torch.empty(0, device=name)
+        torch.ones(1, device=name).item()  # "meta" makes tensors without numbers
         return torch.device(name)
     except (RuntimeError, AssertionError):
         raise InputError(f"the device {name!r} cannot be used here; give cpu, or see `cyclopean doctor`.") from None

@@ -1,5 +1,6 @@
 """How a training runs: values that recipes take and the command line shows. No torch here."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,9 +52,9 @@ class Run:
             if getattr(self, name) < 1:
                 raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it needs at least 1.")
         for name in ("clip", "workers", "save_every"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it cannot be negative.")
-        if not self.learning_rate > 0:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it needs a number of at least 0.")
+        if not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning-rate is {self.learning_rate}; it needs a number above 0.")
         if not 0 <= self.average < 1:
             raise InputError(f"average is {self.average}; it needs a decay in [0, 1), 0.999 say.")

@@ -84,9 +84,9 @@ def _comparison(family: "Family", given: Asked) -> "Comparison":
     rows = tuple(family.rows) if "all" in named else tuple(named)
     if given.workers < 1:
         raise InputError(f"--workers {given.workers} is too little; give at least 1.")
+    budget, real = family.budgets[given.budget], _real(given.real)
     if not given.report:
         check_writable([given.out])
-    budget, real = family.budgets[given.budget], _real(given.real)
     return Comparison(family, given.out, budget, rows, real, given.accelerator, given.workers)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import types
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -69,6 +69,8 @@ def _values(name: str, hint: Any, words: Sequence[str]) -> list[str]:
     if len(values) < len(wanted) or any(value.startswith("--") for value in values):
         raise InputError(f"{name} needs {'a value' if len(wanted) == 1 else f'{len(wanted)} values'}; see --help.")
     for value, element in zip(values, wanted, strict=True):
+        if get_origin(element) is Literal and value not in get_args(element):
+            raise unknown_name(f"value of {name}", value, get_args(element))
         try:
             if element in (int, float):
                 element(value)

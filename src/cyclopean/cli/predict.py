@@ -1,6 +1,7 @@
 """`cyclopean predict`: depth of photos, folders and videos, in files that say what their numbers mean."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -81,6 +82,11 @@ def run(given: Predict) -> int:
     """Do every input; exit code 0 when all went well, 2 when one was bad."""
     asked = _asked(given)
     models = Models(given, height_width("--size", given.size) if given.size else None)
+    if models.size and not math.prod(models.size) <= given.max_megapixels * 1e6:
+        raise InputError(
+            f"--size {given.size} is {math.prod(models.size) / 1e6:.3g} megapixels, the limit is "
+            f"{given.max_megapixels:g}; give a smaller one, or raise the limit with --max-megapixels."
+        )
     if not given.photos:
         raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
     if given.uncertainty < 0 or given.uncertainty == 1:
@@ -113,7 +119,7 @@ class Models:
     """The models that the inputs need, each loaded when it is first needed."""
 
     def __init__(self, given: Predict, size: tuple[int, int] | None) -> None:
-        self.given, self._size = given, size
+        self.given, self.size = given, size
         self._loaded: dict[str, Predictor] = {}
 
     def check(self) -> None:
@@ -143,7 +149,7 @@ class Models:
 
         if name not in self._loaded:
             predictor = load(name, self.given.device)
-            predictor = replace(predictor, input_size=self._size) if self._size else predictor
+            predictor = replace(predictor, input_size=self.size) if self.size else predictor
             self._loaded[name] = replace(predictor, see=flip_averaged) if self.given.flip_average else predictor
         return self._loaded[name]
 

@@ -1,5 +1,6 @@
 """`cyclopean render`: procedural worlds, with exact depth, to a plain folder."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,18 +76,18 @@ def run(given: Render) -> None:
 def _order(given: Render) -> "Order":
     """What was asked for, after checking all of it."""
     from cyclopean.worlds import FAMILIES, RIGS
-    from cyclopean.worlds.folder import Order
+    from cyclopean.worlds.folder import Order, load_pictures
 
     if given.rig not in RIGS:
         raise unknown_name("rig", given.rig, RIGS)
     if given.count < 1 or given.workers < 1:
         raise InputError(f"--count {given.count} --workers {given.workers} is too little; give at least 1 of each.")
-    if given.baseline is not None and given.baseline <= 0:
+    if given.baseline is not None and not 0 < given.baseline < math.inf:
         raise InputError(f"--baseline {given.baseline} is not a length; give metres above 0.")
     if given.field_of_view is not None and not 0 < given.field_of_view < 180:
         raise InputError(f"--field-of-view {given.field_of_view} is no angle of view; give degrees between 0 and 180.")
-    if given.pictures is not None and not given.pictures.is_dir():
-        raise InputError(f"--pictures {given.pictures} is no folder; name one that holds photographs.")
+    if given.pictures is not None:
+        load_pictures(given.pictures)  # which refuses a folder without any
     named = comma_list("world", given.worlds, [*FAMILIES, "all"])
     families = tuple(FAMILIES) if "all" in named else tuple(named)
     size = _size(given.size, given.rig)

@@ -5,6 +5,7 @@ import functools
 import importlib
 import io
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -52,11 +53,11 @@ def _parsed(recipe: Callable[..., None], flags: list[str], command: str) -> dict
 
 
 def _sentence(box: str) -> str:
-    """What went wrong, and the flag that was perhaps meant, out of the parser's box."""
+    """What went wrong, and the flag that was perhaps meant, out of the parser's box (of dashes, where no UTF-8 is)."""
     lines = [line.strip("│╭╮╰╯ \n") for line in box.splitlines()]
-    rules = [k for k, line in enumerate(lines) if line.startswith("─") or not line] + [len(lines)]
+    rules = [k for k, line in enumerate(lines) if line.startswith(("─", "-----")) or not line] + [len(lines)]
     parts = [lines[a + 1 : b] for a, b in itertools.pairwise(rules)]
-    wrong = " ".join(parts[0]).rstrip(". ") if parts else box.strip()
+    wrong = re.sub(r"^Error parsing \w+: ", "", " ".join(parts[0]).rstrip(". ") if parts else box.strip())
     if wrong.startswith("Missing from"):
         return f"{', '.join(word for word in wrong.split() if word.startswith('--'))} is missing"
     near = [part[1].split()[0] for part in parts if len(part) > 1 and part[0].startswith("Perhaps you meant")]

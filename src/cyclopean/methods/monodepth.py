@@ -69,6 +69,8 @@ class Monodepth(Method):
         super().__init__()
         if factors > 1 and rig is not None:
             raise InputError("monodepth for one rig learns metric depth and has no free factor; drop rig or factors.")
+        if factors < 1 or factors == 2:
+            raise InputError(f"monodepth is to try {factors} factors; give 1 (none is tried) or at least 3, 13 say.")
         if variant not in VARIANTS:
             raise unknown_name("variant", variant, VARIANTS)
         self._variant, self._rules = VARIANTS[variant], rules_of(rules)

@@ -1,5 +1,6 @@
 """The names of what a method is made of: its part of a saved model's config, and flags of its recipe. No torch here."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -39,7 +40,7 @@ class Rules:
     """Compare features too: own (the network's first ones), or a folder or file with a ResNet's weights."""
 
     def __post_init__(self) -> None:
-        if not self.smoothness >= 0:
+        if not 0 <= self.smoothness < math.inf:
             raise InputError(f"smoothness is {self.smoothness}; it needs a weight of at least 0.")
 
     def masks(self) -> tuple[str, ...]:

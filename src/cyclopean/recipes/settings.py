@@ -1,5 +1,6 @@
 """Groups of flags that recipes share. No torch here: `cyclopean train --help` must be quick."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ Network = Literal["vgg", "compact", "mobile", "resnet18", "resnet50", "resnet50-
 Folders = Annotated[tuple[Path, ...], _listed("FOLDER[,FOLDER]", ",", Path)]
 Names = Annotated[tuple[str, ...], _listed("NAME[,NAME]", ",", str)]
 Size = Annotated[tuple[int, ...], _listed("HEIGHTxWIDTH", "x", int)]
+WIDEST = 8.0  # times as many channels as published
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class Backbone:
     """Multiplies the network's channels."""
     start: Path | None = None
     """A ResNet's trained weights to start the encoder from: a safetensors file, or a folder of transformers."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width <= WIDEST:
+            raise InputError(f"width is {self.width}; it needs a number above 0, at most {WIDEST:g}.")
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class Source:
     def __post_init__(self) -> None:
         if bool(self.data) == bool(self.world):
             raise InputError("training needs pictures: give --data FOLDER, or --world NAME to render while training.")
+        if self.items < 1:
+            raise InputError(f"items is {self.items}; it needs at least 1.")
         if self.size and (len(self.size) != 2 or min(self.size) < 1):
             raise InputError(f"size is {'x'.join(map(str, self.size))}; it needs HEIGHTxWIDTH in pixels.")
 
@@ -100,7 +108,7 @@ class Augment:
         for name in ("flip", "swap", "colour", "jitter", "mild", "blur", "noise", "erase"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it needs a probability in [0, 1].")
-        if not 0 < self.smallest <= 1 or not self.stretch >= 1:
+        if not 0 < self.smallest <= 1 or not 1 <= self.stretch < math.inf:
             raise InputError(
                 f"smallest is {self.smallest} and stretch {self.stretch}; they need (0, 1] and at least 1."
             )

@@ -152,7 +152,10 @@ def _begin(
         state.restore()
     elif stored.exists() and fabric.is_global_zero:
         raise InputError(f"{run.out} already holds a run; add --resume to go on with it, or give another --out.")
-    run.out.mkdir(parents=True, exist_ok=True)
+    try:
+        run.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {run.out}: {error.strerror}; give another --out.") from error
     return state
 
 
