@@ -256,3 +256,12 @@ def test_bad_input_is_told_in_words(world, tmp_path, capsys, arguments, words):
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
     assert not list(places["empty"].iterdir())
+
+
+def test_a_model_of_two_views_is_shown_both(world, tmp_path, capsys):
+    method = Monodepth(width=0.03, variant="stereo")
+    checkpoint.save(tmp_path / "two", method, {"input_size": [128, 128], "licence": "Apache-2.0"})
+    assert run("--data", world, "--model", tmp_path / "two", "--alone", "--limit", 1) == 0
+    assert "two" in capsys.readouterr().out
+    assert run("--data", world, "--model", tmp_path / "two", "--alone", "--limit", 1, "--flip-average") == 2
+    assert "no --flip-average" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from cyclopean.errors import InputError
 from cyclopean.evaluation.trivial import Candidate
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo
-from cyclopean.predictor import See, plain
+from cyclopean.predictor import Predictor, See, plain
 from cyclopean.sample import Sample
 
 Map = Float[Tensor, "1 1 h w"]
@@ -28,7 +28,7 @@ def candidate(name: str, device: str = "cpu", see: See = plain) -> Candidate:
         return depth_files(folder)
     predictor = replace(predicting.load(name, device), see=see)
     title = folder.resolve().name if folder.is_dir() else name
-    return Candidate(title, predictor.method.ambiguity, lambda sample: predictor(_photo(sample)).inverse_depth)
+    return Candidate(title, predictor.method.ambiguity, lambda sample: _predicted(predictor, sample))
 
 
 def depth_files(folder: Path) -> Candidate:
@@ -55,6 +55,16 @@ def depth_files(folder: Path) -> Candidate:
         return depth.inverse_depth
 
     return Candidate(f"{folder.name}/", ambiguity, predict)
+
+
+def _predicted(predictor: Predictor, sample: Sample) -> Map:
+    """A model of two views is shown the right picture of the pair as well."""
+    if predictor.method.views == 1:
+        return predictor(_photo(sample)).inverse_depth
+    if len(sample.sources) != 1:
+        raise InputError(f"{sample.name[0]} is no stereo pair, and the model looks at two pictures; judge it on pairs.")
+    right = Photo(sample.sources[0].image, name=sample.name[0])
+    return predictor(_photo(sample), right).inverse_depth
 
 
 def _photo(sample: Sample) -> Photo:
