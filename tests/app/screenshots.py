@@ -25,7 +25,7 @@ DESK = {"viewport": {"width": 1180, "height": 800}, "color_scheme": "light"}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 COMMAND = Path(sys.executable).with_name("cyclopean")
 WHEEL = (0.76, 0.65)
-STEPS = ("photo", "depth", "focus", "save")
+STEPS = ("photo", "depth")  # shown in a row
 
 
 def passing(picture: np.ndarray, count: int = 40) -> Iterator[Tensor]:
