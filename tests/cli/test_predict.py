@@ -17,6 +17,7 @@ from cyclopean.cli.parsing import height_width
 from cyclopean.depthmap import read_depth
 from cyclopean.errors import InputError
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.profile import CameraProfile, write_profile
 from cyclopean.video import describe, write_video
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
@@ -324,3 +325,26 @@ def test_sizes() -> None:
     for text in ("256", "0x4", "axb", "1x2x3", "-1x5"):
         with pytest.raises(InputError):
             height_width("--size", text)
+
+
+def test_a_camera_profile_gives_metres(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The profile that the app saves; with a map that is in metres then, refocusing takes a distance."""
+    photo, profile, out = picture(tmp_path / "a.png"), tmp_path / "mine.json", tmp_path / "out"
+    write_profile(profile, CameraProfile(2.5, "two points 1 m apart"))
+    for more, folder in (((), "plain"), (("--profile", profile), "metres")):
+        words = ("predict", photo, "--model", model, "--uncertainty", "2", "--out", out / folder, *more)
+        code, _, err = here(capsys, *words)
+        assert code == 0, err
+    for name in ("a_disp.npy", "a_uncertainty.npy"):
+        plain, metres = np.load(out / "plain" / name), np.load(out / "metres" / name)
+        np.testing.assert_allclose(metres, plain / 2.5, rtol=1e-5)
+    card = json.loads((out / "metres" / "a_disp.json").read_text())
+    assert (card["unit"], card["ambiguity"]) == ("m", "metric")
+    nearest = 2.5 / np.load(out / "plain" / "a_disp.npy").max()
+    words = ("refocus", photo, "--model", model, "--focus-distance", str(nearest), "--out", out)
+    assert here(capsys, *words)[0] == 2, "relative depth knows no distances"
+    code, _, err = here(capsys, *words, "--profile", profile)
+    assert code == 0, err
+    for wrong in (tmp_path / "none.json", photo):
+        code, _, err = here(capsys, "predict", photo, "--model", model, "--profile", wrong, "--out", out / "none")
+        assert (code, "camera profile" in err) == (2, True), err

@@ -65,7 +65,7 @@ class Session:
     def keep(self, paths: list[Path]) -> list[dict[str, str]]:
         """Offer files to the page: their names and addresses."""
         self.files |= {path.name: path for path in paths}
-        return [{"name": path.name, "url": f"file/{self.token}/{path.name}"} for path in paths]
+        return [{"name": path.name, "url": fresh(f"file/{self.token}/{path.name}")} for path in paths]
 
     def room(self) -> Path:
         """A new folder for one upload: what is still being worked on is never written over."""
@@ -101,6 +101,7 @@ class Session:
         made = [self.folder / "out", *([self.upload.parent] if self.upload else [])]
         self.upload = None
         self.preview = None
+        self.profile = None  # relative depth has another scale in every photo
         self.shots.clear()
         self.points.clear()
         self.keys.clear()
@@ -159,6 +160,11 @@ class Store:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+
+def fresh(address: str) -> str:
+    """`address` as no page has had it before: what lies there is new, and a page fetches only what is."""
+    return f"{address}?{secrets.token_hex(4)}"
 
 
 def safe_name(name: str) -> str:

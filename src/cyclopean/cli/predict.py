@@ -17,6 +17,7 @@ from cyclopean.errors import InputError
 if TYPE_CHECKING:
     from cyclopean.images import Photo
     from cyclopean.predictor import Predictor
+    from cyclopean.profile import CameraProfile
 
 RANGE_FRAMES = 16  # frames of a video that are looked at first, to fix one range of colours for all
 
@@ -50,6 +51,8 @@ class Predict:
     """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
     right: Annotated[str | None, tyro.conf.arg(metavar="PHOTO")] = None
     """The right picture of a stereo pair, for a model that looks at two (trained with --variant stereo)."""
+    profile: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """A camera profile (cyclopean app, tab Metres), which puts depth of photos of that camera in metres."""
     uncertainty: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Look N times with other colours, half of them at the mirror image, and write how far the answers differ:
     photo_uncertainty.npy (standard deviation of inverse depth) and photo_uncertainty.png (bright = unsure)."""
@@ -112,7 +115,16 @@ def run(given: Predict) -> int:
 def _asked(given: Predict) -> Asked:
     """What to write, after checking the names."""
     views = comma_list("view", given.view, ["html"])
-    return Asked(tuple(comma_list("format", given.save, [*ARRAYS, *CLOUDS])), given.uncertainty, bool(views))
+    saved = tuple(comma_list("format", given.save, [*ARRAYS, *CLOUDS]))
+    return Asked(saved, given.uncertainty, bool(views), _profile(given.profile))
+
+
+def _profile(path: str | None) -> "CameraProfile | None":
+    if path is None:
+        return None
+    from cyclopean.profile import read_profile
+
+    return read_profile(Path(path))
 
 
 class Models:
@@ -221,8 +233,10 @@ def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
 
     with appearing(job.folder) as bench:
         if job.source.suffix.lower() in SUFFIXES:
-            if asked.uncertainty or asked.view or models.given.right:
-                raise InputError(f"{job.source} is a video; --uncertainty, --view and --right are for photos.")
+            if asked.uncertainty or asked.view or asked.profile or models.given.right:
+                raise InputError(
+                    f"{job.source} is a video; --uncertainty, --view, --profile and --right are for photos."
+                )
             _video(job, bench, models.named("general" if models.given.model == "auto" else models.given.model), asked)
         else:
             _photo(job, bench, models, asked)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cyclopean.depthmap import AnyCamera, DepthMap
     from cyclopean.images import Photo
     from cyclopean.predictor import Predictor
+    from cyclopean.profile import CameraProfile
 
 # --save name -> what follows the stem
 ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
@@ -17,11 +18,13 @@ CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}
 
 @dataclass(frozen=True)
 class Asked:
-    """What to write beside the array, its colours and its sidecar: formats, the spread of so many looks, a viewer."""
+    """What to write beside the array, its colours and its sidecar: formats, the spread of so many looks, a viewer; and
+    what puts depth in metres."""
 
     saved: tuple[str, ...] = ()
     uncertainty: int = 0
     view: bool = False
+    profile: "CameraProfile | None" = None
 
 
 def photo_results(
@@ -31,9 +34,10 @@ def photo_results(
     from cyclopean.images import Photo, colourise, value_range, write_photo
 
     depth = predictor(photo, right)
+    depth = asked.profile.applied(depth) if asked.profile else depth
     colours = Photo(colourise(depth.inverse_depth, *value_range(depth.inverse_depth)))
     write_photo(_path(stem, "_disp.png"), colours)
-    more = _uncertainty(stem, predictor, photo, asked.uncertainty) if asked.uncertainty else ()
+    more = _uncertainty(stem, predictor, photo, asked) if asked.uncertainty else ()
     more += _in_space(stem, depth, photo, asked)
     arrays(stem, depth, ("npy", *asked.saved), photo, more)
 
@@ -50,13 +54,13 @@ def _path(stem: Path, ending: str) -> Path:
     return stem.with_name(stem.name + ending)
 
 
-def _uncertainty(stem: Path, predictor: "Predictor", photo: "Photo", looks: int) -> tuple[str, ...]:
+def _uncertainty(stem: Path, predictor: "Predictor", photo: "Photo", asked: Asked) -> tuple[str, ...]:
     """Writes the spread over so many looks as numbers and in colours; their names."""
     import numpy as np
 
     from cyclopean.images import Photo, colourise, value_range, write_photo
 
-    spread = predictor.uncertainty(photo, looks)
+    spread = predictor.uncertainty(photo, asked.uncertainty) / (asked.profile.scale if asked.profile else 1)
     paths = (_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png"))
     np.save(paths[0], spread[0, 0].numpy())
     write_photo(paths[1], Photo(colourise(spread, *value_range(spread))))

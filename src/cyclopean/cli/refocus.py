@@ -81,6 +81,8 @@ class Refocus:
     """The distance that shall be sharp, in metres; with --at, how far away that point is."""
     depth: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; without it, it is predicted."""
+    profile: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """A camera profile (cyclopean app, tab Metres), which puts depth in metres: --focus-distance means it then."""
     resize_depth: bool = False
     """Stretch a depth file of another size onto the photo."""
     refine: Annotated[str, tyro.conf.arg(metavar="auto|on|off")] = "auto"
@@ -128,7 +130,7 @@ def run(given: Refocus) -> None:
     pixel = None if given.at is None else focus_pixel(given.at, photo.size)
     lens = _with_optics(blur, lens, photo)
     check_writable([folder])
-    depth = _matted(given, photo, pixel, _refined(given, photo, _depth(given, photo)))
+    depth = _matted(given, photo, pixel, _refined(given, photo, _in_metres(given, _depth(given, photo))))
     once = partial(
         refocus,
         method=blur.method, lens=lens, distance=given.focus_distance, strength=strength_of(blur), bins=blur.bins,
@@ -214,6 +216,15 @@ def _refuse_motion(given: Refocus) -> None:
     for name, value in asdict(given.motion).items():
         if value:
             raise InputError(f"--{name} is for clips, and {given.photo[0]} is none ({', '.join(CLIPS)}); leave it out.")
+
+
+def _in_metres(given: Refocus, depth: "DepthMap") -> "DepthMap":
+    """By the camera profile, if one was given."""
+    if given.profile is None:
+        return depth
+    from cyclopean.profile import read_profile
+
+    return read_profile(Path(given.profile)).applied(depth)
 
 
 def _depth(given: Refocus, photo: "Photo") -> "DepthMap":

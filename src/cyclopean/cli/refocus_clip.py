@@ -45,6 +45,7 @@ def _refuse_photos_only(given: Refocus, source: Path) -> None:
     strength_of(blur)
     unfit = {
         "--depth": given.depth is not None,
+        "--profile": given.profile is not None,
         "--focus-distance": given.focus_distance is not None,
         "--matte": given.matte is not None,
         "--save": given.save != "png",
