@@ -42,6 +42,7 @@ WORDS = {  # what is typed -> a part of what is said
     "bench lens empty": "empty",
     "bench robust empty": "empty",
     "bench stereo results --real nowhere": "nowhere",
+    "bench stereo results --real middlebury:a,middlebury:b": "one of each",
     "evaluate --data empty": "empty",
     "evaluate --data pairs --predictions empty --kind disparity": "empty",
     "evaluate --compare broken.json list.json": "broken.json",

@@ -93,7 +93,10 @@ def _comparison(family: "Family", given: Asked) -> "Comparison":
 def _real(names: str) -> "dict[str, Items]":
     from cyclopean.data import open_dataset
 
-    return {name.partition(":")[0]: open_dataset(name) for name in names.split(",") if name}
+    found = [(name.partition(":")[0], name) for name in names.split(",") if name]
+    if len({kind for kind, _ in found}) < len(found):
+        raise InputError(f"--real {names} names two data sets of one kind; give one of each.")
+    return {kind: open_dataset(name) for kind, name in found}
 
 
 def _machine() -> str:

@@ -208,7 +208,8 @@ def _refuse_format(source: Path, photo: "Photo", saved: list[str]) -> None:
 
     if "same" in saved and source.suffix.lower() not in USUAL:
         raise InputError(
-            f"{source.name} is a {photo.format} but its name does not end like one; rename it, or do not --save same."
+            f"{source.name}, a {photo.format}, cannot be saved as what its name says; leave --save same out, or rename "
+            f"it if its name is wrong ({', '.join(USUAL)})."
         )
 
 
