@@ -136,12 +136,14 @@ def coloured(depth: DepthMap) -> Rgb:
     return colourise(depth.inverse_depth, *value_range(depth.inverse_depth))
 
 
-def save_depth(room: Darkroom, path: Path, folder: Path, profile: CameraProfile | None = None) -> list[Path]:
+def save_depth(
+    room: Darkroom, path: Path, folder: Path, profile: CameraProfile | None = None, camera: str = "auto"
+) -> list[Path]:
     """What `cyclopean predict` writes for the photo at `path`, at its full size: _disp.png, _disp.npy, _disp.json.
 
-    In metres with a `profile`.
+    In metres with a `profile`. `camera` is one of `panorama.CAMERAS`.
     """
-    photo = room.read(path)
+    photo = room.read(path, camera)
     depth = room.predictor(photo)
     depth = profile.applied(depth) if profile else depth
     names = [f"{path.stem}_disp{suffix}" for suffix in (".png", ".npy", ".json")]

@@ -4,7 +4,7 @@ from cyclopean.app import developing
 from cyclopean.app.handlers import Stage, Studio, told
 from cyclopean.app.place import pixel
 from cyclopean.app.routes import VIEWER
-from cyclopean.app.session import Session
+from cyclopean.app.session import Session, fresh
 from cyclopean.depthmap import AnyCamera, DepthMap
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
@@ -29,7 +29,7 @@ def look_around(studio: Studio, session: Session) -> Stage:
         "stage": "depth", "name": upload.name, "full": [preview.full[1], preview.full[0]],
         "photo": session.show("photo", developing.jpeg(preview.photo.image)),
         "depth": session.show("depth", developing.jpeg(developing.coloured(preview.depth))),
-        "space": f"space/{session.token}",
+        "space": fresh(f"space/{session.token}"),
     }  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def save_panorama(studio: Studio, session: Session) -> Stage:
     if session.upload is None or session.preview is None:
         raise InputError("there is no panorama yet; choose one.")
     folder, upload, preview = session.folder / "out", session.upload, session.preview
-    paths = developing.save_depth(studio.room, upload, folder)
+    paths = developing.save_depth(studio.room, upload, folder, camera="equirectangular")
     with appearing(folder) as bench:
         cloud = point_cloud(preview.depth, preview.photo.image, Equirectangular())
         write_ply(bench / f"{upload.stem}_disp.ply", cloud)

@@ -126,6 +126,7 @@ function draw() {
   const chosen = state.stage === 'choose' || !state.photo
   show('choose', chosen); show('show', !chosen)
   steps()
+  set(find('film'), state.film); set(find('space'), state.view === 'space' ? state.space : '')
   if (chosen) return
   const bar = find('views')
   bar.hidden = available().length < 2
@@ -137,7 +138,6 @@ function draw() {
     return button
   }))
   show('frame', flat(state.view)); show('film', state.view === 'film'); show('space', state.view === 'space')
-  set(find('film'), state.film); set(find('space'), state.view === 'space' ? state.space : '')
   const compare = state.view === 'compare'
   if (flat(state.view)) {
     set(find('under'), compare ? state.result : state[state.view])
