@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cyclopean.comparison import Comparison, write_report
-from cyclopean.comparison.running import Sized
+from cyclopean.comparison.running import Sized, fitted
 from cyclopean.comparison.stereo import BUDGETS, ROWS, STEREO, far, figures, rig
 from cyclopean.data.folder import FolderDataset
 from cyclopean.geometry import Pinhole
@@ -78,6 +78,13 @@ def test_photographs_keep_their_shape(data):
     sized = Sized(FolderDataset(data / "data" / "held-out"), (32, 96), 32)
     h, w = sized[0].depth.shape[-2:]
     assert (h, w) == (64, 64)
+
+
+def test_photographs_fit_every_network():
+    """Photographs of 96x64 in the report: ResNet50 needs multiples of 64, or its skips do not meet."""
+    deep = Monodepth(network="resnet50-elu", width=0.05).eval()
+    shown = fitted(scene(torch.full((1, 1, 96, 64), 5.0)), deep)
+    assert deep.predict(shown.target).inverse_depth.shape[-2:] == (128, 64)
 
 
 def test_seeds_differ_and_budgets_are_values(data):

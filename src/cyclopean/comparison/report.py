@@ -11,7 +11,7 @@ import torch
 
 from cyclopean import checkpoint
 from cyclopean.comparison.family import Budget, Family, Samples
-from cyclopean.comparison.running import Comparison, Sized
+from cyclopean.comparison.running import Comparison, Sized, fitted
 from cyclopean.comparison.tables import Result, claim_table, closer_table, course_table, real_table, table
 from cyclopean.errors import InputError
 
@@ -114,7 +114,7 @@ def _pictures(comparison: Comparison, data: Samples, path: Path) -> None:
     for name in dict.fromkeys(r["row"] for r in comparison.results()):
         row = comparison.family.rows[name]
         method, _ = checkpoint.load(comparison.folder(row.trained_as or name, 0) / "last")
-        lines[row.title] = [row.predict(method, s)[0, 0].numpy() for s in samples]
+        lines[row.title] = [row.predict(method, fitted(s, method))[0, 0].numpy() for s in samples]
     h, w = samples[0].depth.shape[-2:]
     figure = Figure(figsize=(2.2 * len(samples), (2.2 * h / w + 0.2) * len(lines)), layout="constrained")
     grid = figure.subplots(len(lines), len(samples), squeeze=False)

@@ -210,6 +210,12 @@ def sized(sample: Sample, size: tuple[int, int], multiple: int) -> Sample:
     return augmentation.resize(sample, predictor.working_size((h, w), size, multiple))
 
 
+def fitted(sample: Sample, method: Method) -> Sample:
+    """At about its own pixels, sides as `method` needs them."""
+    h, w = sample.depth.shape[-2:]
+    return sized(sample, (h, w), method.input_multiple)
+
+
 @torch.no_grad()
 def judged(see: See, data: Samples, figures: Callable[[Map, Sample], dict[str, float]]) -> dict[str, float]:
     """Means over items; a figure that an item does not have is no part of its mean."""
