@@ -69,17 +69,23 @@ def run(*words: object) -> None:
 
 
 def nearest_and_farthest(depth: DepthMap) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Pixels (x, y) where something large is near and far: extremes of means over a tenth of the side."""
+    """Pixels (x, y) where something large is near and far: extremes of means over a tenth of the side.
+
+    Near in the picture's middle: the ground at the lower border is nearest of all, and nobody's subject.
+    """
     height, width = depth.size
     inverse = torch.where(depth.valid, depth.inverse_depth, 0)
     side = max(3, min(height, width) // 10)
     mean = F.avg_pool2d(inverse, side, stride=1)[0, 0]
+    rows, columns = mean.shape
+    middle = torch.zeros_like(mean)
+    middle[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4] = 1
 
     def pixel(index: torch.Tensor) -> tuple[int, int]:
-        row, column = divmod(int(index), mean.shape[1])
+        row, column = divmod(int(index), columns)
         return column + side // 2, row + side // 2
 
-    return pixel(mean.argmax()), pixel(mean.argmin())
+    return pixel((mean * middle).argmax()), pixel(mean.argmin())
 
 
 def overview(

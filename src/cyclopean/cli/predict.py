@@ -252,8 +252,9 @@ def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
     photo, why = framed(read_photo(job.source, models.given.max_megapixels), models.given.camera)
     predictor = models.fitting(photo)
     if why:
-        how = ", seen through the faces of a cube" if predictor.projection == "pinhole" else ""
         name = predictor.model.name if predictor.model else predictor.method.name
+        how = ", seen through the faces of a cube" if predictor.projection == "pinhole" else ""
+        how += ", which learned from rooms; outdoors --via-cube is better" if name == "panorama" else ""
         print(f"cyclopean predict: {why} Model: {name}{how}.", file=sys.stderr)
     right = read_photo(Path(models.given.right), models.given.max_megapixels) if models.given.right else None
     photo_results(bench / job.stem, photo, predictor, asked, right)

@@ -1,6 +1,7 @@
 """The files that `cyclopean predict` writes for one photo."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 # --save name -> what follows the stem
 ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
+APART = 0.5  # of the depth: faces of a cube that differ by more were not brought together
 CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}
 
 
@@ -35,11 +37,23 @@ def photo_results(
 
     depth = predictor(photo, right)
     depth = asked.profile.applied(depth) if asked.profile else depth
+    _warn(photo.name, depth.notes)
     colours = Photo(colourise(depth.inverse_depth, *value_range(depth.inverse_depth)))
     write_photo(_path(stem, "_disp.png"), colours)
     more = _uncertainty(stem, predictor, photo, asked) if asked.uncertainty else ()
     more += _in_space(stem, depth, photo, asked)
     arrays(stem, depth, ("npy", *asked.saved), photo, more)
+
+
+def _warn(name: str, notes: "Mapping[str, float | str]") -> None:
+    """Says it when the faces of a cube could not be brought together."""
+    apart = notes.get("disagreement_after", 0.0)
+    if isinstance(apart, float) and apart > APART:
+        print(
+            f"{name}: neighbouring faces of the cube disagree by {apart:.2f} of the depth where both look; do not "
+            "trust this depth.",
+            file=sys.stderr,
+        )
 
 
 def arrays(stem: Path, depth: "DepthMap", saved: tuple[str, ...], photo: "Photo", more: tuple[str, ...] = ()) -> None:
