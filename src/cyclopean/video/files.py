@@ -63,9 +63,9 @@ def frames(path: Path, every: int = 1) -> Iterator[Frame]:
 def stills(path: Path, wanted: Callable[[int, float], bool] = lambda _index, _seconds: True) -> Iterator[Still]:
     """The frames of a video for whose (index, seconds) `wanted` is true, decoded as they are asked for."""
     with _opened(path) as (container, stream):
-        clock = _Clock(stream)
+        clock = _Clock(container, stream)
         for index, frame in enumerate(_decoded(path, container.decode(stream))):
-            seconds = clock(frame, index)
+            seconds = clock.seconds(clock(frame))
             if wanted(index, seconds):
                 yield Still(_upright(frame), index, seconds)
 
@@ -98,30 +98,37 @@ def rewrite(source: Path, target: Path, change: Callable[[Iterator[Still]], Iter
 
     `change` takes the frames and yields a picture of the same size for each, in order. Sound is copied as it is, and
     times, rotation, colour space and what the file tells of itself stay. Odd last rows and columns are repeated.
-    Writes to `target` itself: give a path inside `depthmap.appearing`. Raises InputError if `source` is damaged.
+    Writes to `target` itself: give a path inside `depthmap.appearing`. Raises InputError if `source` is damaged, or
+    holds what `target` cannot.
     """
     import av
 
-    with _opened(source) as (container, stream), av.open(str(target), "w", options=_options(target)) as result:
+    with (
+        _writing(source, target),
+        _opened(source) as (container, stream),
+        av.open(str(target), "w", options=_options(target)) as result,
+    ):
         result.metadata.update({k: v for k, v in container.metadata.items() if k.lower() not in TECHNICAL})
-        film, sounds = _film_like(stream, result, _first_turns(source)), _sounds_like(container, result)
-        waiting: deque[Any] = deque()
+        turns = _first_turns(source)
+        with _writing(source, target, ValueError):  # so says PyAV that a container does not take a codec
+            film, sounds = _film_like(stream, result, turns), _sounds_like(container, result)
+        waiting: deque[tuple[Any, int]] = deque()
         packets = _demuxed(source, container, stream, sounds, result)
         count = 0
-        for picture in change(_queued(stream, packets, waiting)):
-            for packet in film.encode(_frame_like(waiting.popleft(), picture)):
+        for picture in change(_queued(_Clock(container, stream), packets, waiting)):
+            for packet in film.encode(_frame_like(*waiting.popleft(), picture, stream.time_base)):
                 result.mux(packet)
             count += 1
         result.mux(film.encode())
         return count
 
 
-def _queued(stream: Any, decoded: Iterator[Any], waiting: deque[Any]) -> Iterator[Still]:
-    """Frames as stills; the frames themselves wait until their new pictures come back."""
-    clock = _Clock(stream)
+def _queued(clock: "_Clock", decoded: Iterator[Any], waiting: deque[tuple[Any, int]]) -> Iterator[Still]:
+    """Frames as stills; the frames themselves, with their ticks, wait until their new pictures come back."""
     for index, frame in enumerate(decoded):
-        waiting.append(frame)
-        yield Still(_upright(frame), index, clock(frame, index))
+        ticks = clock(frame)
+        waiting.append((frame, ticks))
+        yield Still(_upright(frame), index, clock.seconds(ticks))
 
 
 def _demuxed(path: Path, container: Any, stream: Any, sounds: dict[int, Any], result: Any) -> Iterator[Any]:
@@ -134,7 +141,8 @@ def _demuxed(path: Path, container: Any, stream: Any, sounds: dict[int, Any], re
                 yield from packet.decode()
             elif packet.dts is not None:
                 packet.stream = sounds[packet.stream.index]
-                result.mux(packet)
+                with _writing(path, Path(result.name)):
+                    result.mux(packet)
     except av.error.FFmpegError as error:
         raise _damaged(path, error) from None
 
@@ -170,29 +178,46 @@ def _sounds_like(container: Any, result: Any) -> dict[int, Any]:
     return {stream.index: result.add_stream_from_template(stream) for stream in container.streams.audio}
 
 
-def _frame_like(frame: Any, picture: Frame) -> Any:
-    """`picture` in the place of `frame`: turned back, in its colours, at its time."""
+def _frame_like(frame: Any, ticks: int, picture: Frame, unit: Fraction) -> Any:
+    """`picture` in the place of `frame`: turned back, in its colours, at its time, `ticks` of `unit` seconds."""
     import av
 
     array = np.rot90(_bytes(picture), -_turns(frame))
     made = av.VideoFrame.from_ndarray(_even(array), format="rgb24")
     space = None if frame.colorspace == UNKNOWN else frame.colorspace
     made = made.reformat(format="yuv420p", dst_colorspace=space, dst_color_range=frame.color_range or None)
-    made.pts, made.time_base = frame.pts, frame.time_base
+    made.pts, made.time_base = ticks, unit
     return made
 
 
 class _Clock:
-    """Seconds since the first frame; by the frame rate where the file has no times."""
+    """When each frame is shown, in ticks of the stream's time base: later than the one before, whatever the file says.
 
-    def __init__(self, stream: Any) -> None:
-        self.rate = stream.average_rate or Fraction(25)
-        self.start: float | None = None
+    By number and frame rate where the file gives no times, or times that go back. AVI has none but the order of its
+    packets, which is not that of its frames when the codec reorders them.
+    """
 
-    def __call__(self, frame: Any, index: int) -> float:
-        now = float(index / self.rate) if frame.pts is None else float(frame.pts * frame.time_base)
-        self.start = now if self.start is None else self.start
-        return now - self.start
+    def __init__(self, container: Any, stream: Any) -> None:
+        self.base = stream.time_base
+        self.step = max(1, round(1 / (stream.average_rate or Fraction(25)) / self.base))
+        self.numbered = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+        self.start: int | None = None
+        self.last = 0
+
+    def __call__(self, frame: Any) -> int:
+        told = None if self.numbered else frame.pts
+        self.last = (told or 0) if self.start is None else self._next(told)
+        self.start = self.last if self.start is None else self.start
+        return self.last
+
+    def _next(self, told: int | None) -> int:
+        if told == self.last:  # half a frame on, so that the next one's own time can still be kept
+            return self.last + max(1, self.step // 2)
+        return self.last + self.step if told is None or told < self.last else told
+
+    def seconds(self, ticks: int) -> float:
+        """Since the first frame."""
+        return float((ticks - (self.start or 0)) * self.base)
 
 
 def _turns(frame: Any) -> int:
@@ -212,6 +237,19 @@ def _bytes(picture: Frame) -> np.ndarray:
 def _even(array: np.ndarray) -> np.ndarray:
     h, w = array.shape[:2]
     return np.ascontiguousarray(np.pad(array, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge"))
+
+
+@contextmanager
+def _writing(source: Path, target: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """What the codec or the container refuses, by errors of FFmpeg or of `kinds`, as one sentence."""
+    import av
+
+    caught: tuple[type[Exception], ...] = (av.error.FFmpegError, *kinds)
+    try:
+        yield
+    except caught as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{source} cannot be written again as {target.suffix} ({why}); convert it to MP4.") from None
 
 
 @contextmanager

@@ -1,0 +1,78 @@
+"""Clips whose files tell times badly, or not at all."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from cyclopean.errors import InputError
+from cyclopean.video import Still, frames, rewrite, stills
+from filmed import film, times_of, walking
+
+
+def same(clip: Iterator[Still]) -> Iterator[torch.Tensor]:
+    for still in clip:
+        yield still.image
+
+
+def brighter(path: Path, count: int, codec: str, **options: str) -> None:
+    """Frame after frame brighter, 25 a second, at the encoder's own times."""
+    with av.open(str(path), "w") as container:
+        track = container.add_stream(codec, rate=25, options=options)
+        track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
+        for index in range(count):
+            grey = np.full((64, 96, 3), 20 + index * 10, np.uint8)
+            container.mux(track.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(track.encode())
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("bf", ["0", "3"])
+def test_avi_with_and_without_reordered_frames(tmp_path: Path, codec: str, bf: str) -> None:
+    brighter(tmp_path / "a.avi", 20, codec, bf=bf)
+    if (codec, bf) == ("libx264", "3"):  # the file is of the kind that this is about
+        assert times_of(tmp_path / "a.avi") != sorted(times_of(tmp_path / "a.avi"))
+    seconds = [still.seconds for still in stills(tmp_path / "a.avi")]
+    assert seconds == pytest.approx([i / 25 for i in range(len(seconds))])
+    assert rewrite(tmp_path / "a.avi", tmp_path / "b.mkv", same) == len(seconds) == 20
+    new = times_of(tmp_path / "b.mkv")
+    assert [t - new[0] for t in new] == pytest.approx(seconds, abs=2e-3)
+    light = [float(image.mean()) for image in frames(tmp_path / "b.mkv")]
+    assert light == pytest.approx([(20 + i * 10) / 255 for i in range(20)], abs=0.03)
+
+
+class Shown:
+    """As much of a decoded frame as the clock reads."""
+
+    def __init__(self, pts: int | None) -> None:
+        self.pts = pts
+
+
+@pytest.mark.parametrize(
+    ("told", "ticks"),
+    [
+        ([0, 40, 80], [0, 40, 80]),
+        ([None, None, None], [0, 40, 80]),
+        ([100, None, 180], [100, 140, 180]),
+        ([0, 40, 40, 80, 120], [0, 40, 60, 80, 120]),  # one double, and on as told
+        ([5000, 0, 40, 80], [5000, 5040, 5080, 5120]),  # another film glued behind
+    ],
+)
+def test_times_only_go_on(tmp_path: Path, told: list[int | None], ticks: list[int]) -> None:
+    from cyclopean.video.files import _Clock, _opened
+
+    brighter(tmp_path / "a.mkv", 3, "libx264")
+    with _opened(tmp_path / "a.mkv") as (container, stream):
+        clock = _Clock(container, stream)
+        assert stream.time_base == Fraction(1, 1000)
+        assert [clock(Shown(pts)) for pts in told] == ticks
+
+
+def test_what_the_result_cannot_hold_is_one_sentence(tmp_path: Path) -> None:
+    film(tmp_path / "a.mkv", walking(5), ("libx264", "libopus"))
+    with pytest.raises(InputError, match=r"cannot be written again as \.webm .*codec"):
+        rewrite(tmp_path / "a.mkv", tmp_path / "b.webm", same)  # WebM takes no H.264
