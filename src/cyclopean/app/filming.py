@@ -39,14 +39,15 @@ class Stopped(Exception):  # noqa: N818  (it is no error: somebody asked for it)
 
 @told
 def clip_arrived(_: Studio, session: Session) -> Stage:
-    """The uploaded clip: its first frame, and how long it is."""
+    """The uploaded clip: its first frame, and when its last one is."""
     from cyclopean.video import describe
 
     with session.opening() as upload:
         clip = describe(upload)
         _bearable(clip)
     h, w = clip.size
-    card = {"stage": "focus", "name": upload.name, "full": [w, h], "seconds": clip.seconds, "film": None}
+    last = max(clip.seconds - float(1 / clip.rate), 0.0)  # by its header
+    card = {"stage": "focus", "name": upload.name, "full": [w, h], "seconds": last, "film": None}
     return {**card, "note": _told_keys(session), **_still(session, upload, 0.0)}
 
 
@@ -74,7 +75,7 @@ def key(_: Studio, session: Session, at: tuple[float, float], seconds: float) ->
     _clip(session)
     if not all(map(math.isfinite, at)):
         raise InputError("that is no point of the picture; click inside it.")
-    session.keys[round(seconds, 3)] = at
+    session.keys[_time(session, seconds)] = at
     return {"point": list(at), "note": _told_keys(session)}
 
 
@@ -142,12 +143,27 @@ def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress
 
 
 def _still(session: Session, clip: Path, seconds: float) -> Stage:
+    """The frame at a moment; the last one at moments after it."""
     from cyclopean.video import stills
 
-    frame = next(stills(clip, lambda _, time: time >= seconds), None) or next(stills(clip))
+    times = [0.0]
+
+    def wanted(_: int, time: float) -> bool:
+        times.append(time)
+        return time >= seconds
+
+    frame = next(stills(clip, wanted), None)
+    if frame is None:
+        session.end = max(times)
+        frame = next(stills(clip, lambda _, time: time >= session.end))
     image = resize(frame.image, shown_size((frame.image.shape[-2], frame.image.shape[-1])))
-    at = session.keys.get(round(seconds, 3))
+    at = session.keys.get(_time(session, seconds))
     return {"photo": session.show("frame", developing.jpeg(image)), "point": list(at) if at else None}
+
+
+def _time(session: Session, seconds: float) -> float:
+    """When the frame at a moment is, as keys go by: no key is after the last frame."""
+    return min(round(seconds, 3), session.end)
 
 
 def _clip(session: Session) -> Path:

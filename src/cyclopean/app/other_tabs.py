@@ -1,5 +1,6 @@
 """The tabs for clips, panoramas and metres."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,8 +29,8 @@ def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
 
     def arrived(who: Session | None) -> Outputs:
         value = filming.clip_arrived(studio, who)
-        length = value.pop("seconds", 1.0)
-        return value, panel(value, ("focus",)), gr.update(maximum=max(round(length, 1), 0.1), value=0)
+        last = value.pop("seconds", 1.0)
+        return value, panel(value, ("focus",)), gr.update(maximum=max(math.ceil(10 * last) / 10, 0.1), value=0)
 
     def pointed(who: Session | None, time: float, event: gr.EventData) -> Stage:
         return filming.key(studio, who, (float(event.x), float(event.y)), time)

@@ -1,5 +1,6 @@
 """One visitor's pictures, which no other visitor sees: everything hangs on a token that nobody can guess."""
 
+import math
 import os
 import re
 import secrets
@@ -34,7 +35,8 @@ class Session:
 
     `arrived` is a file that nobody has opened yet, `arriving` how many are on their way. `pictures` are JPEGs by name,
     `files` results by name: a visitor can ask for these names and no others. `points` are what a length is measured
-    between, `keys` what is sharp at which second of a clip; `stopped` asks long work to end.
+    between, `keys` what is sharp at which second of a clip, `end` its last frame's second once that was seen; `stopped`
+    asks long work to end.
     """
 
     token: str
@@ -46,6 +48,7 @@ class Session:
     profile: CameraProfile | None = None
     points: list[tuple[float, float]] = field(default_factory=list)
     keys: dict[float, tuple[float, float]] = field(default_factory=dict)
+    end: float = math.inf
     stopped: bool = False
     shots: list[tuple[str, Shot]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
@@ -105,6 +108,7 @@ class Session:
         self.shots.clear()
         self.points.clear()
         self.keys.clear()
+        self.end = math.inf
         self.pictures.clear()
         self.files.clear()
         for folder in made:
