@@ -7,14 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 pytest.importorskip("gradio", reason="the app needs the extra 'app'")
 
 from cyclopean.app import measuring
+from cyclopean.app.developing import Look, Preview, Shot
 from cyclopean.app.handlers import Studio
 from cyclopean.app.limits import Limits
 from cyclopean.app.session import Session, Store
+from cyclopean.depthmap import from_numbers
+from cyclopean.geometry import Equirectangular
+from cyclopean.images import Photo
 from filmed import blue_is_near
 
 
@@ -54,3 +59,19 @@ def test_what_is_saved_is_the_panorama_that_is_shown(studio: Studio):
     assert json.loads(session.files["one_disp.json"].read_text())["camera"]["camera"] == "equirectangular"
     again = measuring.save_panorama(studio, session)["files"]
     assert {file["url"] for file in files}.isdisjoint(file["url"] for file in again)
+
+
+def test_in_the_photo_tab_blur_goes_on_over_the_seam():
+    """Rolled by half a turn, the picture is refocused the same."""
+    edges = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8).repeat(2, 0).repeat(2, 1)
+    edges[:, 64:, 2] = 255
+    seen = Photo(torch.from_numpy(edges.copy()).permute(2, 0, 1)[None] / 255, Equirectangular())
+    depth = from_numbers(torch.where(seen.image[:, 2:] > 0.9, 0.8, 0.2), "inverse_depth", "m")
+    turned = Photo(seen.image.roll(64, -1), Equirectangular())
+    there = from_numbers(depth.inverse_depth.roll(64, -1), "inverse_depth", "m")
+    first, second = Preview(seen, depth, seen.size), Preview(turned, there, seen.size)
+    for shot in (Shot((0.25, 0.5), Look(2.0)), Shot((0.25, 0.5), Look(2.0, method="gaussian"))):
+        opposite = Shot((0.75, 0.5), shot.look)
+        for _ in range(2):  # the second time with what was kept from the first
+            result = second.focused(opposite).image.roll(-64, -1)
+            torch.testing.assert_close(first.focused(shot).image, result, atol=2e-3, rtol=0)

@@ -3,7 +3,7 @@
 import io
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from cyclopean.panorama import framed
 from cyclopean.predictor import Predictor
 from cyclopean.profile import CameraProfile
 from cyclopean.refocus import THIN_LENS, focusable
+from cyclopean.refocus.around import as_taken
 from cyclopean.refocus.focusing import Focusable
 from cyclopean.refocus.lens import Lens
 from cyclopean.refocus.refine import refined
@@ -84,22 +85,27 @@ class Preview:
         return Preview(replace(self.photo, image=image), resize_depth(self.depth, size), self.full)
 
     def focused(self, shot: Shot) -> Photo:
-        """The preview, sharp at the shot's point."""
+        """The preview, sharp at the shot's point; a panorama over its seam, too."""
         at = pixel(shot.at, self.photo.size)
-        if shot.look.method == THIN_LENS:
-            return self._ready(shot.look.lens).at(at)
-        look = shot.look
-        return refocus(self.photo, self.depth, at, method=look.method, lens=look.lens, strength=look.strength)
+        return as_taken(partial(self._once, shot.look), self.photo, self.depth, at)
 
-    def _ready(self, lens: Lens) -> Focusable[Photo]:
-        """What does not depend on the focus is kept from the last time, if the lens is the same."""
-        kept = self._kept
-        if kept.get("lens") != lens:
-            kept["ready"], kept["lens"] = focusable(self.photo, self.depth, lens), lens
-        return kept["ready"]
+    def _once(self, look: Look, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
+        if look.method == THIN_LENS:
+            return self._ready(look.lens, photo, depth).at(at)
+        return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
+
+    def _ready(self, lens: Lens, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
+        """What does not depend on the focus is kept from the last time, if the lens is the same.
+
+        `photo` is the preview's or, of a panorama, that one half a turn further.
+        """
+        kept, ahead = self._kept, photo is self.photo
+        if ahead not in kept or kept[ahead].lens != lens:
+            kept[ahead] = focusable(photo, depth, lens)
+        return kept[ahead]
 
     @cached_property
-    def _kept(self) -> dict:
+    def _kept(self) -> dict[bool, Focusable[Photo]]:
         return {}
 
 
@@ -162,7 +168,8 @@ def save_refocused(room: Darkroom, path: Path, shot: Shot, kept: str, folder: Pa
     photo = room.read(path)
     depth = refined(room.predictor(photo), photo.image)
     at, look = pixel(shot.at, photo.size), shot.look
-    result = refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
+    once = partial(refocus, method=look.method, lens=look.lens, strength=look.strength)
+    result = as_taken(once, photo, depth, at)
     name = f"{path.stem}_defocus{suffix or path.suffix}"
     with appearing(folder) as bench:
         write_photo(bench / name, result if bits is None else replace(result, bits=bits))

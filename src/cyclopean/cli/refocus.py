@@ -120,7 +120,7 @@ def run(given: Refocus) -> None:
     folder = result_folder(given.out, source)
     from cyclopean import refocus
     from cyclopean.refocus import check_choice, focus_pixel
-    from cyclopean.refocus.around import around
+    from cyclopean.refocus.around import as_taken
 
     blur = given.blur
     check_choice(blur.method, strength_of(blur), blur.bins)
@@ -135,7 +135,7 @@ def run(given: Refocus) -> None:
         refocus,
         method=blur.method, lens=lens, distance=given.focus_distance, strength=strength_of(blur), bins=blur.bins,
     )  # fmt: skip
-    result = around(once, photo, depth, pixel) if _is_panorama(photo) else once(photo, depth, pixel)
+    result = as_taken(once, photo, depth, pixel)
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
     _write(folder, _names(source, saved), result, deep, _note(given, source, pixel, depth))
     for name in _names(source, saved):
@@ -152,12 +152,6 @@ def _photo(given: Refocus, source: Path) -> "Photo":
     if why:
         print(f"cyclopean refocus: {why}", file=sys.stderr)
     return photo
-
-
-def _is_panorama(photo: "Photo") -> bool:
-    from cyclopean.geometry import Equirectangular
-
-    return isinstance(photo.camera, Equirectangular)
 
 
 def strength_of(blur: Blur) -> float:

@@ -11,15 +11,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.depthmap import DepthMap
+from cyclopean.geometry import Equirectangular
 from cyclopean.refocus.focusing import Picture
 
 Pixel = tuple[int, int]
 Image = Float[Tensor, "1 3 h w"]
+Once = Callable[[Picture, DepthMap, Pixel | None], Picture]
 
 
-def around(
-    once: Callable[[Picture, DepthMap, Pixel | None], Picture], photo: Picture, depth: DepthMap, pixel: Pixel | None
-) -> Picture:
+def as_taken(once: Once[Picture], photo: Picture, depth: DepthMap, pixel: Pixel | None) -> Picture:
+    """`once` of a photo; `around` of a panorama, which its camera tells."""
+    panorama = isinstance(getattr(photo, "camera", None), Equirectangular)
+    return around(once, photo, depth, pixel) if panorama else once(photo, depth, pixel)
+
+
+def around(once: Once[Picture], photo: Picture, depth: DepthMap, pixel: Pixel | None) -> Picture:
     """`once` done twice, half a turn apart: of each result the half around its middle, far from its borders.
 
     `pixel` (x, y) is the point in focus; it is turned with the picture, and so are depth and what is known of it.
