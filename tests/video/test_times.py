@@ -1,6 +1,7 @@
 """Clips whose files tell times badly, or not at all."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from cyclopean.clip import LOOKS, survey
 from cyclopean.errors import InputError
-from cyclopean.video import Still, frames, rewrite, stills
-from filmed import film, times_of, walking
+from cyclopean.refocus.keys import Key
+from cyclopean.video import Still, describe, frames, rewrite, stills
+from filmed import blue_is_near, film, times_of, walking
 
 
 def same(clip: Iterator[Still]) -> Iterator[torch.Tensor]:
@@ -76,3 +79,66 @@ def test_what_the_result_cannot_hold_is_one_sentence(tmp_path: Path) -> None:
     film(tmp_path / "a.mkv", walking(5), ("libx264", "libopus"))
     with pytest.raises(InputError, match=r"cannot be written again as \.webm .*codec"):
         rewrite(tmp_path / "a.mkv", tmp_path / "b.webm", same)  # WebM takes no H.264
+
+
+class Written:
+    """A file that cannot be gone back in, as a browser writes what it films: its head never learns how long it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("wb")
+
+    def write(self, data: bytes) -> int:
+        return self.file.write(data)
+
+
+def streamed(path: Path, count: int, kind: str, codec: str, late: int = 0) -> None:
+    """Frames at 25 a second, every fourth one `late` milliseconds late."""
+    target = Written(path)
+    with av.open(target, "w", format=kind) as container:
+        track = container.add_stream(codec, rate=25)
+        track.width, track.height, track.pix_fmt = 160, 96, "yuv420p"
+        track.codec_context.time_base = Fraction(1, 1000)
+        for index, picture in enumerate(walking(count, step=0.5)):
+            array = (picture[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24")
+            frame.pts, frame.time_base = index * 40 + late * (index % 4 == 3), Fraction(1, 1000)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    target.file.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "late"), [("webm", "libvpx", 0), ("webm", "libvpx", 15), ("matroska", "libx264", 0)]
+)
+def test_clips_that_do_not_say_how_long_they_are(tmp_path: Path, kind: str, codec: str, late: int) -> None:
+    path = tmp_path / f"a.{'webm' if kind == 'webm' else 'mkv'}"
+    streamed(path, 50, kind, codec, late)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.frames, stream.duration, container.duration) == (0, None, None)
+    clip = describe(path)
+    assert (clip.count, clip.size) == (50, (96, 160))
+    assert clip.seconds == pytest.approx(2.0, abs=0.02)
+    assert float(clip.rate) == pytest.approx(25, rel=0.06)
+
+
+def test_a_cut_file_is_as_long_as_what_is_there(tmp_path: Path) -> None:
+    streamed(tmp_path / "a.webm", 50, "webm", "libvpx")
+    data = (tmp_path / "a.webm").read_bytes()
+    (tmp_path / "cut.webm").write_bytes(data[: len(data) * 2 // 3])
+    clip = describe(tmp_path / "cut.webm")
+    assert 5 < clip.count < 50
+    assert clip.seconds == pytest.approx(clip.count / 25, abs=0.02)
+
+
+def test_the_first_pass_looks_at_few_frames_of_them(tmp_path: Path) -> None:
+    streamed(tmp_path / "a.webm", 64, "webm", "libvpx")
+    looks = []
+    plain = blue_is_near()
+
+    def see(method: object, view: object) -> torch.Tensor:
+        looks.append(view)
+        return plain.see(method, view)  # type: ignore[arg-type]
+
+    survey(tmp_path / "a.webm", (Key(0.0, (0.5, 0.5)),), replace(plain, see=see))
+    assert len(looks) == LOOKS

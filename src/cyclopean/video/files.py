@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ Frame = Float[Tensor, "1 3 h w"]
 
 @dataclass(frozen=True)
 class Clip:
-    """What a video's header says: frames per second, about how many frames and seconds (0: it does not say), upright
-    (height, width)."""
+    """A video by its header, or by its packets: frames per second, about how many frames and seconds (0: there are
+    none), upright (height, width)."""
 
     rate: Fraction
     count: int
@@ -45,13 +45,32 @@ class Still:
 
 
 def describe(path: Path) -> Clip:
-    """The header of the video at `path`. Raises InputError if it is missing or no video."""
+    """What the header of the video at `path` says; what it does not is counted, without decoding.
+
+    Files that were written as they were filmed, such as a browser's WebM, do not say how long they are. Raises
+    InputError if the file is missing or no video.
+    """
     with _opened(path) as (container, stream):
         rate = stream.average_rate or Fraction(25)
         seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
         size = (stream.codec_context.height, stream.codec_context.width)
         sideways = _turns(next(_decoded(path, container.decode(stream)), None)) % 2
-        return Clip(rate, stream.frames or round(seconds * rate), seconds, size[::-1] if sideways else size)
+    clip = Clip(rate, stream.frames or round(seconds * rate), seconds, size[::-1] if sideways else size)
+    return clip if seconds else _counted(path, clip)
+
+
+def _counted(path: Path, clip: Clip) -> Clip:
+    """`clip` with the number and the times of its packets, and the frame rate that follows, if another was guessed."""
+    with _opened(path) as (container, stream):
+        packets = _decoded(path, container.demux(stream))
+        ticks = [packet.pts for packet in packets if packet.size]
+        times = [float(tick * stream.time_base) for tick in ticks if tick is not None]
+    count, span = len(ticks), max(times, default=0.0) - min(times, default=0.0)
+    if len(times) < max(2, count) or span == 0:  # times that are missing, or all the same, are no length
+        return replace(clip, count=count, seconds=float(count / clip.rate))
+    rate = (count - 1) / span
+    kept = clip.rate if abs(rate / clip.rate - 1) < 0.05 else Fraction(rate).limit_denominator(1001)
+    return Clip(kept, count, span * count / (count - 1), clip.size)
 
 
 def frames(path: Path, every: int = 1) -> Iterator[Frame]:
