@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the app needs the extra 'app'")
 
-from cyclopean.app import routes
+from cyclopean.app import routes, server
 from cyclopean.app.guard import Guard
 from cyclopean.app.limits import Limits
 from cyclopean.app.session import Session, Store
@@ -166,3 +166,28 @@ def test_sentences_begin_with_a_capital_and_files_keep_their_names(said: str, to
 )
 def test_sentences_hide_where_files_lie(session: Session, said: str, told: str):
     assert routes.leave_no_trace(session.folder, said.format(session.folder)) == told
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1:7860", 200),
+        ("127.0.0.1", "evil.example", 400),
+        ("127.0.0.1", "[::1]:7860", 400),
+        ("::1", "[::1]:7860", 200),
+        ("::1", "localhost", 200),
+        ("::1", "evil.example", 400),
+    ],
+)
+def test_the_local_names_of_this_computer_are_answered(host: str, asked: str, status: int):
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.responses import Response
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    around = Middleware(TrustedHostMiddleware, allowed_hosts=server.trusted(host))
+    app = Starlette(routes=[Route("/", lambda _: Response())], middleware=[around])
+    with TestClient(app) as browser:
+        assert browser.get("/", headers={"host": asked}).status_code == status

@@ -67,12 +67,20 @@ def assembled(store: "Store", model: str, host: str) -> "FastAPI":
     routes.add_routes(app, store, studio.examples)
     app.add_middleware(Guard)
     if host in LOCAL:  # a page elsewhere must not reach it under another name (DNS rebinding)
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL))
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=trusted(host))
     blocks = page.build(studio, shortcomings(store.root), remote=host not in LOCAL)
     return gr.mount_gradio_app(
         app, blocks, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False,
         enable_monitoring=False, mcp_server=False, theme=page.theme(), css=page.style(),
     )  # fmt: skip
+
+
+def trusted(host: str) -> list[str]:
+    """The names under which an app at the local `host` may be asked for.
+
+    Of "[::1]:7860" Starlette takes "[::1]" for the name; before its version 1.0, what is before the first colon.
+    """
+    return [*LOCAL, "[::1]", "["] if ":" in host else list(LOCAL)
 
 
 @contextmanager
