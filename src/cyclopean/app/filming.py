@@ -118,11 +118,14 @@ def _work(studio: Studio, session: Session, look: Look, follow: bool, done: Prog
 
     try:
         with session.lock:
+            session.filming = True
             done.stage = _filmed(studio, session, look, follow, progress)
     except Stopped:
         done.stage = {"note": "Stopped; nothing was kept."}
     except Exception as error:
         done.stage = {"error": said(error, session)}
+    finally:
+        session.filming = False
 
 
 def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress: Callable[[int, int], None]) -> Stage:

@@ -26,6 +26,8 @@ LOG = logging.getLogger("cyclopean.app")
 Stage = dict[str, Any]
 CENTRE = (0.5, 0.5)
 START = "start"
+PATIENCE = 2.0  # seconds, in which a film that was stopped ends
+FILMING = "This clip is being refocused; press Stop first."
 UNCHANGED: Stage = {"unchanged": True}
 
 
@@ -66,15 +68,26 @@ def told(step: Callable[..., Stage]) -> Callable[..., Stage]:
     def careful(studio: Studio, session: Session | None, *rest: Any) -> Stage:
         if session is None or studio.store.get(session.token) is None:
             return {"error": capital(GONE)}
+        if not _entered(session):
+            return {"error": FILMING}
         try:
-            with session.lock:
-                return step(studio, session, *rest)
+            return step(studio, session, *rest)
         except NothingNew:
             return UNCHANGED
         except Exception as error:
             return {"error": said(error, session)}
+        finally:
+            session.lock.release()
 
     return careful
+
+
+def _entered(session: Session) -> bool:
+    """Waits until the session's other step is done; not for a film: others would wait minutes for their turn."""
+    while not session.lock.acquire(timeout=PATIENCE):
+        if session.filming:
+            return False
+    return True
 
 
 @told

@@ -35,8 +35,8 @@ class Session:
 
     `arrived` is a file that nobody has opened yet, `arriving` how many are on their way. `pictures` are JPEGs by name,
     `files` results by name: a visitor can ask for these names and no others. `points` are what a length is measured
-    between, `keys` what is sharp at which second of a clip, `end` its last frame's second once that was seen; `stopped`
-    asks long work to end.
+    between, `keys` what is sharp at which second of a clip, `end` its last frame's second once that was seen; `filming`
+    tells that a clip is at work, for minutes, and `stopped` asks it to end.
     """
 
     token: str
@@ -49,6 +49,7 @@ class Session:
     points: list[tuple[float, float]] = field(default_factory=list)
     keys: dict[float, tuple[float, float]] = field(default_factory=dict)
     end: float = math.inf
+    filming: bool = False
     stopped: bool = False
     shots: list[tuple[str, Shot]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)

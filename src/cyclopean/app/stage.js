@@ -263,7 +263,7 @@ function hear(value) {
   if (!value) return
   if (value.unchanged) return busy('')
   busy(value.busy, value.part)
-  say(value.error)
+  if (value.part === undefined) say(value.error)  // how far a film is takes no sentence away
   if (value.stage === 'choose') for (const name of ['photo', 'depth', 'result', 'point', 'points', 'film', 'space', 'note']) delete state[name]
   if (value.depth) for (const name of ['result', 'point', 'points', 'film', 'space', 'note']) delete state[name]
   const earlier = { ...state }
