@@ -57,6 +57,8 @@ def test_what_is_saved_is_the_panorama_that_is_shown(studio: Studio):
     files = measuring.save_panorama(studio, session)["files"]
     assert [file["name"] for file in files] == [f"one_disp{end}" for end in (".png", ".npy", ".json", ".ply")]
     assert json.loads(session.files["one_disp.json"].read_text())["camera"]["camera"] == "equirectangular"
+    points = int(session.files["one_disp.ply"].read_bytes().split(b"element vertex ")[1].split()[0])
+    assert 0.7 * 64 * 128 < points < 64 * 128, "none hangs between the near square and the wall"
     again = measuring.save_panorama(studio, session)["files"]
     assert {file["url"] for file in files}.isdisjoint(file["url"] for file in again)
 

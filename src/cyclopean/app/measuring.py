@@ -35,16 +35,17 @@ def look_around(studio: Studio, session: Session) -> Stage:
 
 @told
 def save_panorama(studio: Studio, session: Session) -> Stage:
-    """The panorama's depth as files, and its points in space."""
+    """The panorama's depth as files, and its points in space, without those that hang between near and far."""
     from cyclopean.depthmap import appearing
-    from cyclopean.pointcloud import point_cloud, write_ply
+    from cyclopean.pointcloud import point_cloud, without_edges, write_ply
 
     if session.upload is None or session.preview is None:
         raise InputError("there is no panorama yet; choose one.")
     folder, upload, preview = session.folder / "out", session.upload, session.preview
     paths = developing.save_depth(studio.room, upload, folder, camera="equirectangular")
     with appearing(folder) as bench:
-        cloud = point_cloud(preview.depth, preview.photo.image, Equirectangular())
+        solid = without_edges(preview.depth, Equirectangular())
+        cloud = point_cloud(solid, preview.photo.image, Equirectangular())
         write_ply(bench / f"{upload.stem}_disp.ply", cloud)
     return {"files": session.keep([*paths, folder / f"{upload.stem}_disp.ply"])}
 
