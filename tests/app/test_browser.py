@@ -287,6 +287,17 @@ def test_a_panorama_in_space_and_its_points(visitor: Visitor, tmp_path: Path):
     cloud = trimesh.load(download.value.path(), file_type="ply")
     assert len(cloud.vertices) > 10_000
 
+    Image.fromarray(around[::-1].astype(np.uint8)).save(tmp_path / "another.png")
+    before = visitor.part("space", "panorama").get_attribute("src") or ""
+    visitor.page.set_input_files("#stage-panorama .cy-file", tmp_path / "another.png")
+    visitor.page.wait_for_function(
+        """(old) => {
+          const shown = document.querySelector('#stage-panorama .cy-space')
+          return shown.src && !(old && shown.src.endsWith(old)) && shown.contentDocument?.title === 'another.png'
+        }""",
+        arg=before,
+    )
+
 
 def test_a_narrow_picture_is_no_panorama(visitor: Visitor, photo: Path):
     visitor.tab("Panorama")
