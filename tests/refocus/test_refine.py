@@ -1,11 +1,14 @@
 """Predicted depth drawn to the photo's edges, with steps instead of ramps, and nothing invented elsewhere."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from cyclopean.depthmap import from_numbers
+from cyclopean.depthmap import DepthMap, from_numbers
+from cyclopean.geometry import Equirectangular
 from cyclopean.images import Photo
 from cyclopean.refocus import refocus
 from cyclopean.refocus.lens import Lens
@@ -93,3 +96,29 @@ def test_unknown_depth_stays_unknown() -> None:
     depth = refined(from_numbers(numbers, "inverse_depth"), torch.rand(1, 3, 40, 60))
     assert torch.equal(depth.valid, ~numbers.isnan())
     assert depth.inverse_depth[depth.valid].isfinite().all()
+
+
+@pytest.mark.parametrize("width", [512, 510])
+def test_edges_of_a_panorama_go_on_over_its_seam(width: int) -> None:
+    """A ball whose side lies along the seam is refined as if it lay in the middle of the picture."""
+    h, shift = 256, width // 2
+    y, x = np.mgrid[:h, :width].astype(np.float32)
+    mask = np.hypot(x - (width / 2 - 68), y - 128) < 70
+    grey = np.where(mask, 0.15, 0.75).astype(np.float32) + 0.1 * (texture(h, width, 3) - 0.5)
+    right = np.where(mask, 0.9, 0.2).astype(np.float32)
+    soft = cv2.GaussianBlur(np.roll(right, (2, -2), (0, 1)), (0, 0), 4.0)
+    image = torch.from_numpy(grey)[None, None].repeat(1, 3, 1, 1)
+    middle = from_numbers(torch.from_numpy(soft)[None, None], "inverse_depth")
+    seam = from_numbers(middle.inverse_depth.roll(shift, -1), "inverse_depth")
+    ideal = refined(middle, image)
+
+    def apart(made: DepthMap) -> float:
+        """From what it is where no border is near, in the columns beside the seam."""
+        difference = made.inverse_depth.roll(-shift, -1) - ideal.inverse_depth
+        return float(difference[..., shift - 12 : shift + 12].abs().mean())
+
+    around, flat = refined(seam, image.roll(shift, -1), Equirectangular()), refined(seam, image.roll(shift, -1))
+    assert apart(flat) > 0.003
+    assert apart(around) < apart(flat) / 50
+    named = dataclasses.replace(seam, camera=Equirectangular())
+    assert torch.equal(refined(named, image.roll(shift, -1)).inverse_depth, around.inverse_depth)

@@ -248,7 +248,9 @@ def _refined(given: Refocus, photo: "Photo", depth: "DepthMap") -> "DepthMap":
     from cyclopean.refocus.refine import refined
 
     soft = given.depth is None or given.resize_depth or depth.model is not None
-    return refined(depth, photo.image) if given.refine == "on" or (given.refine == "auto" and soft) else depth
+    if given.refine == "off" or (given.refine == "auto" and not soft):
+        return depth
+    return refined(depth, photo.image, photo.camera)
 
 
 def _matted(given: Refocus, photo: "Photo", pixel: tuple[int, int] | None, depth: "DepthMap") -> "DepthMap":

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.depthmap import DepthMap
+from cyclopean.depthmap import AnyCamera, DepthMap
+from cyclopean.geometry import Equirectangular
 from cyclopean.refocus.focusing import filled
 
 Plane = Float[np.ndarray, "h w"]
@@ -29,12 +30,26 @@ FITTED, OWN = 6.0, 3.0  # how much the fit to the colours, and the depth itself,
 FEW = 0.003  # of a window: fewer pixels are no side
 
 
-def refined(depth: DepthMap, image: Float[Tensor, "1 3 h w"]) -> DepthMap:
-    """`depth` with its edges drawn to those of `image` (RGB in [0,1], of the same size), and steep."""
+def refined(depth: DepthMap, image: Float[Tensor, "1 3 h w"], camera: AnyCamera | None = None) -> DepthMap:
+    """`depth` with its edges drawn to those of `image` (RGB in [0,1], of the same size), and steep.
+
+    Of a panorama, which the photo's `camera` or that of `depth` tells, edges go on over the seam.
+    """
     guide = np.ascontiguousarray(image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
-    plane = stepped(filled(depth.inverse_depth[0, 0], depth.valid[0, 0]), guide)
+    panorama = isinstance(camera or depth.camera, Equirectangular)
+    step = _stepped_around if panorama else stepped
+    plane = step(filled(depth.inverse_depth[0, 0], depth.valid[0, 0]), guide)
     values = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
     return dataclasses.replace(depth, inverse_depth=torch.where(depth.valid, values, torch.nan))
+
+
+def _stepped_around(plane: Region, guide: Guide) -> Plane:
+    """`stepped` of a panorama, done twice, half a turn apart: of each the half around its middle."""
+    half, quarter = guide.shape[1] // 2, guide.shape[1] // 4
+    there = stepped(np.roll(plane, half, 1), np.roll(guide, half, 1))
+    ends, result = np.roll(there, -half, 1), stepped(plane, guide)
+    result[:, :quarter], result[:, -quarter:] = ends[:, :quarter], ends[:, -quarter:]
+    return result
 
 
 def stepped(plane: Region, guide: Guide) -> Plane:
