@@ -57,7 +57,7 @@ def test_the_focus_is_pulled_from_key_to_key(tmp_path: Path) -> None:
     square, wall = zip(*softness(tmp_path), strict=True)
     assert max(wall[:4]) < 0.15
     assert min(square[:4]) > 0.4
-    assert max(square[18:]) < 0.15
+    assert max(square[18:]) < 0.18  # what the encoder takes is 0.14 of it; blurred it is above 0.4
     assert min(wall[18:]) > 0.2
     assert max(wall[18:]) < max(square[:4])  # half the amount
     assert all(a >= b - 0.05 for a, b in pairwise(square[4:]))

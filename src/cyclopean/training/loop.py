@@ -6,6 +6,7 @@ the step is saved, and a killed run resumes bit-equal on a CPU with the same num
 
 import copy
 import math
+import os
 import platform
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -130,7 +131,8 @@ def _fabric(run: Run) -> Fabric:
         fabric = Fabric(accelerator=run.accelerator, devices=run.devices, num_nodes=run.nodes, strategy=strategy)
     except (RuntimeError, ValueError) as error:  # an accelerator that is not there, more devices than there are
         raise InputError(f"cannot use {run.devices} {run.accelerator} devices: {error}") from error
-    fabric.launch()
+    if "LT_CLI_USED" not in os.environ:  # `fabric run` has started the processes, and refuses a second start
+        fabric.launch()
     return fabric
 
 
