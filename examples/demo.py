@@ -107,7 +107,7 @@ def farewell(path: Path, out: Path) -> None:
         "_disp.png": "depth in colours, bright is near",
         "_disp.npy": "depth as numbers: float32, the photo's size, larger is nearer",
         "_disp.json": "what the numbers are",
-        "_defocus.png": "the photo, sharp at its nearest thing",
+        "_defocus.png": "the photo, sharp at what is near in its middle",
         "_overview.png": "photo | depth | refocused near | refocused far",
     }.items():
         print(f"  {out / (path.stem + ending)!s:<36} {what}")

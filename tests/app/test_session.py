@@ -10,6 +10,7 @@ from cyclopean.app import session as sessions
 from cyclopean.app.limits import Limits, shortcomings
 from cyclopean.app.session import STAGES, Store, safe_name
 from cyclopean.errors import InputError
+from cyclopean.profile import CameraProfile
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +108,13 @@ def test_a_machine_that_has_enough_is_told_nothing(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("cyclopean.app.limits._memory_gb", lambda: 8.0)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("D", (), {"free": 9e9}))
     assert shortcomings(tmp_path) == []
+
+
+def test_the_metres_of_one_photo_are_not_the_next_ones():
+    """Relative depth has another scale in every photo."""
+    store = Store(Limits())
+    one = store.open()
+    one.profile = CameraProfile(2.0, "two points 1 m apart")
+    one.forget()
+    assert one.profile is None
+    store.end()
