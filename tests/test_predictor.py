@@ -83,6 +83,39 @@ def test_flip_averaging_is_monodepths_postprocessing() -> None:
     assert torch.allclose(flipped(picture).inverse_depth, postprocess(first, mirror), atol=1e-6)
 
 
+class Counts(Greenness):
+    """Says that a picture of few pixels is near everywhere, and that its right half is nearer still."""
+
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
+        self.seen.append(target)
+        h, w = target.seen.shape[-2:]
+        inverse = torch.full((1, 1, h, w), 1000.0 / (h * w)) + 0 * self.gain
+        inverse[..., w // 2 :] *= w / 64  # 1 for the small look, 2 for the large one
+        return Prediction(inverse)
+
+
+@pytest.mark.parametrize(
+    ("ambiguity", "left", "right"),
+    [("metric", (1000 / 8192 + 1000 / 2048) / 2, None), ("scale", 1000 / 8192, (2 + 1) / 2 * 1000 / 8192)],
+)
+def test_a_glance_is_averaged_with_the_look(ambiguity: Ambiguity, left: float, right: float | None) -> None:
+    """Depth up to scale is brought to the large look's median, which is that of the left part; metres stay."""
+    method = Counts(ambiguity)
+    inverse = Predictor(method, (64, 128), glance=0.5)(photo(64, 128)).inverse_depth
+    assert [tuple(look.seen.shape[-2:]) for look in method.seen] == [(64, 128), (32, 64)]
+    assert float(inverse[0, 0, 30, 20]) == pytest.approx(left)
+    assert right is None or float(inverse[0, 0, 30, 100]) == pytest.approx(right)
+
+
+def test_a_glance_may_be_mirrored_too_and_is_no_part_of_the_uncertainty() -> None:
+    method = Greenness()
+    predictor, picture = Predictor(method, (64, 104), glance=0.5), photo(64, 104)
+    replace(predictor, see=flip_averaged)(picture)
+    assert [tuple(look.seen.shape[-2:]) for look in method.seen] == [(64, 104)] * 2 + [(32, 56)] * 2
+    alone = replace(predictor, glance=None).uncertainty(picture, 4)
+    assert torch.equal(predictor.uncertainty(picture, 4), alone)
+
+
 def test_uncertainty_is_the_deviation_over_looks() -> None:
     """Greenness sees colours and adds a ramp: unsure where colours are bright, and at the borders for the mirror."""
     method = Greenness()
@@ -156,6 +189,9 @@ def test_what_load_refuses(folder: Path, tmp_path: Path) -> None:
         load(folder, "abacus")
     checkpoint.save(tmp_path / "m", Monodepth(width=0.05), {})
     with pytest.raises(InputError, match="input_size"):
+        load(tmp_path / "m")
+    checkpoint.save(tmp_path / "m", Monodepth(width=0.05), {"input_size": [128, 128], "glance": 2})
+    with pytest.raises(InputError, match="says glance 2 in"):
         load(tmp_path / "m")
 
 

@@ -54,6 +54,9 @@ def locate(name: Path | str) -> Path:
         return Path(name)
     if (BUNDLED / str(name) / CONFIG).is_file():
         return BUNDLED / str(name)
+    beside = sorted(path.parent.name for path in Path(name).parent.glob(f"*/{CONFIG}")) if Path(name).parts[1:] else []
+    if beside:
+        raise InputError(f"there is no model folder {str(name)!r}; {Path(name).parent} holds {', '.join(beside)}.")
     if str(name).count("/") == 1 and not str(name).startswith((".", "/", "~")):
         return _download(str(name))
     if "/" in str(name) or os.sep in str(name):

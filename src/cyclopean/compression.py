@@ -15,6 +15,7 @@ USUAL: dict[str, dict[str, Any]] = {
     ".tiff": {},
     ".bmp": {},
     ".gif": {},
+    ".pgm": {},
     ".ppm": {},
     ".jp2": {},
     ".heic": {"quality": 90},

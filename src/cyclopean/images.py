@@ -115,6 +115,8 @@ def write_photo(path: Path, photo: Photo) -> None:
     if suffix in (".tif", ".tiff"):
         path.write_bytes(deepcolour.tiff(np.array(picture), photo.exif, profile.get("icc_profile", b"")))
         return None
+    if suffix == ".pgm":
+        picture = picture.convert("L")  # the format has no colours
     alike = photo.compression if Image.registered_extensions().get(suffix) == photo.format else {}
     picture.save(path, **{**USUAL[suffix], **alike}, **exif, **profile)
     return None

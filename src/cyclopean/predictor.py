@@ -53,6 +53,22 @@ def _plain_mirrored(method: Method, target: View) -> InverseDepth:
     return plain(method, mirrored).flip(-1)
 
 
+def _glanced(method: Method, target: View, share: float, see: See) -> InverseDepth:
+    """What `see` says of the view and of a copy of `share` of its height and width, averaged.
+
+    A network sees the layout best when the picture is small beside its receptive field and edges when it is large
+    (Miangoleh et al. 2021, sec. 3). Depths up to scale are brought to the median of the larger look first.
+    """
+    h, w = size = (target.seen.shape[-2], target.seen.shape[-1])
+    less = working_size(size, (round(share * h), round(share * w)), method.input_multiple)
+    large = see(method, target)
+    small = resize(see(method, view(resize(target.seen, less), target.camera)), size)
+    if method.ambiguity == "scale":
+        medians = [look.flatten(1).median(1).values[:, None, None, None] for look in (large, small)]
+        small = small * medians[0] / medians[1].clamp(min=torch.finfo(small.dtype).tiny)
+    return (large + small) / 2
+
+
 @dataclass(frozen=True)
 class Spread:
     """How far answers differ when colours do: the standard deviation of inverse depth over so many looks.
@@ -86,7 +102,8 @@ class Predictor:
 
     `input_size` (height, width) is the model's own: a photo is worked on with about as many pixels, in its own shape.
     `see` turns a view into inverse depth: `plain`, or `flip_averaged`. `model` says in the result what made it.
-    `projection` is that of the pictures the method was made for.
+    `projection` is that of the pictures the method was made for. With a `glance`, pictures are looked at once more at
+    that share of their working size, and the looks are averaged.
 
     A panorama (a photo whose camera is equirectangular) is seen whole by a method for panoramas, twice, so that its
     seam closes; by one for perspective pictures, through the overlapping faces of a cube. Its depth is the radius.
@@ -97,6 +114,7 @@ class Predictor:
     model: Maker | None = None
     see: See = plain
     projection: Projection = "pinhole"
+    glance: float | None = None
 
     def __call__(self, photo: Photo, right: Photo | None = None) -> DepthMap:
         """The photo's inverse depth at its own size, on the CPU. A model of two views is shown `right` beside it."""
@@ -117,7 +135,7 @@ class Predictor:
         target, *others = (view(resize(p.image.to(device), small), camera) for p in (photo, right) if p is not None)
         sources = tuple(replace(other, from_target=None) for other in others)
         with torch.inference_mode():
-            seen = self.method.predict(target, sources).inverse_depth if sources else self.see(self.method, target)
+            seen = self.method.predict(target, sources).inverse_depth if sources else self._look(target)
             inverse = resize(seen, photo.size)
         return self._described(photo, inverse, {})
 
@@ -167,7 +185,9 @@ class Predictor:
         return merged.inverse_depth, {"seen": "six faces of a cube", "field_of_view": FACE, **figures}
 
     def _look(self, target: View) -> InverseDepth:
-        return self.see(self.method, target)
+        if self.glance is None:
+            return self.see(self.method, target)
+        return _glanced(self.method, target, self.glance, self.see)
 
     def uncertainty(self, photo: Photo, looks: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
         """`Spread` of this predictor's inverse depth, in its unit, at the photo's size."""
@@ -175,7 +195,7 @@ class Predictor:
             raise InputError("the uncertainty of a model that looks at two pictures is not known; leave it out.")
         if isinstance(photo.camera, Equirectangular) and self.projection == "pinhole":
             raise InputError(f"there is no uncertainty of {photo.name} by the faces of a cube; take a panorama model.")
-        return replace(self, see=Spread(looks, seed))(photo).inverse_depth
+        return replace(self, see=Spread(looks, seed), glance=None)(photo).inverse_depth
 
 
 def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predictor:
@@ -186,9 +206,15 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
         raise InputError(
             f"the model {str(name)!r} does not say its input_size; add [height, width] to its config.json."
         )
+    glance = card.get("glance")
+    if glance is not None and not (isinstance(glance, float) and 0 < glance < 1):
+        raise InputError(
+            f"the model {str(name)!r} says glance {glance!r} in its config.json; it is the share of the size at which "
+            "pictures are looked at once more, such as 0.5, or left out."
+        )
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
     projection = cast(Projection, card.get("projection", method.projection))
-    return Predictor(method.to(_device(device)), (size[0], size[1]), maker, projection=projection)
+    return Predictor(method.to(_device(device)), (size[0], size[1]), maker, projection=projection, glance=glance)
 
 
 def fitting_model(photo: Photo) -> str:

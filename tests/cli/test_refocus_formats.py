@@ -111,6 +111,16 @@ def test_the_same_again(tmp_path: Path, depth: Path, name: str) -> None:
             assert JpegImagePlugin.get_sampling(after) == JpegImagePlugin.get_sampling(before)
 
 
+def test_grey_without_colours_stays_so(tmp_path: Path) -> None:
+    source = tmp_path / "grey.pgm"
+    Image.fromarray((deep_pixels()[..., 0] >> 8).astype(np.uint8)).save(source)
+    np.save(tmp_path / "depth.npy", np.full(SIZE, 0.5, np.float32))
+    (result,) = refocused(source, tmp_path / "depth.npy", "same")
+    assert result.suffix == ".pgm"
+    assert result.read_bytes()[:2] == b"P5"
+    assert difference(source, result) < 0.6
+
+
 @pytest.mark.parametrize("name", ["rough.jpg", "deep.png", "deep.tiff", "phone.heic", "deep.heic", "lossy.webp"])
 def test_other_formats(tmp_path: Path, depth: Path, name: str) -> None:
     source = tmp_path / name

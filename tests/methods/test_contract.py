@@ -168,6 +168,9 @@ def test_unknown_models_are_refused_without_asking_the_network(tmp_path):
         checkpoint.load(tmp_path / "nowhere" / "model")
     with pytest.raises(InputError, match="there is no model folder"):
         checkpoint.load("./nowhere")
+    checkpoint.save(tmp_path / "run" / "last", built("monodepth"), {})
+    with pytest.raises(InputError, match=f"there is no model folder '{tmp_path}/run/best'; {tmp_path}/run holds last"):
+        checkpoint.load(tmp_path / "run" / "best")
 
 
 def test_frozen_parts_stay_out_of_training_and_checkpoints():
