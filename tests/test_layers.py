@@ -15,6 +15,7 @@ LAYERS = {
     "deepcolour": 0,
     "compression": 0,
     "gpano": 0,
+    "radiance": 0,
     "kernels": 0,
     "run": 1,
     "sample": 1,

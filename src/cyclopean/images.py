@@ -19,7 +19,7 @@ from jaxtyping import Float
 from PIL import ExifTags, Image, ImageCms, ImageOps
 from torch import Tensor
 
-from cyclopean import deepcolour
+from cyclopean import deepcolour, radiance
 from cyclopean.compression import USUAL, compression
 from cyclopean.depthmap import AnyCamera, DepthMap, appearing
 from cyclopean.errors import InputError, unknown_name
@@ -29,7 +29,7 @@ from cyclopean.gpano import Gpano, read_gpano
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),
-    *(".gif", ".ppm", ".pgm", ".jp2", ".heic", ".heif", ".avif"),
+    *(".gif", ".ppm", ".pgm", ".jp2", ".heic", ".heif", ".avif", radiance.SUFFIX),
 )
 MOST_MEGAPIXELS = 120.0
 LEAST_SIDE = 16
@@ -73,11 +73,15 @@ class Photo:
 def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Photo:
     """The photo in the file at `path`, first frame if it has several.
 
-    EXIF orientation is applied, an ICC profile converted to sRGB, alpha laid over white. Raises InputError for files
-    that are missing, no pictures, damaged, smaller than 16 pixels, or larger than the limit (checked before decoding).
+    EXIF orientation is applied, an ICC profile converted to sRGB, alpha laid over white, high dynamic range (.hdr) made
+    viewable. Raises InputError for files that are missing, no pictures, damaged, smaller than 16 pixels, or larger than
+    the limit (checked before decoding).
     """
     path = Path(path)
     _refuse_no_file(path)
+    if radiance.recognised(path):
+        _refuse_size(path, radiance.size(path), most_megapixels)
+        return Photo(_tensor(radiance.read(path), 65535), None, path.name, "HDR", 16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata in pictures that are fine
         with _opened(path) as picture:
