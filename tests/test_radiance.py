@@ -1,4 +1,4 @@
-"""Radiance pictures: exposed and curved as Reinhard et al. say, whatever their unit; panoramas among them are predicted."""
+"""Radiance pictures: exposed and curved as Reinhard et al. say, whatever their unit; panoramas of them have depth."""
 
 from pathlib import Path
 
