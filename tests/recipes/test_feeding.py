@@ -131,6 +131,8 @@ def textured(sample: Sample) -> Sample:
         (lambda p: Source(data=(p,), world=("street",)), "give --data FOLDER"),
         (lambda p: Source(data=(p,), size=(3,)), "HEIGHTxWIDTH"),
         (lambda p: Source(data=(p,), size=(0, 3)), "HEIGHTxWIDTH"),
+        (lambda p: Source(data=(p,), size=(20_000, 20_000)), r"20000x20000, 400 megapixels .* at most 16: .*--size"),
+        (lambda p: Source(world=("street",), size=(4_001, 4_000)), "4001x4000, 16.004 megapixels"),
         (lambda p: Augment(noise=1.5), "noise is 1.5; it needs a probability"),
         (lambda p: Augment(smallest=0.0), "smallest is 0.0"),
         (lambda p: Augment(stretch=0.5), "stretch 0.5"),
@@ -139,6 +141,10 @@ def textured(sample: Sample) -> Sample:
 def test_settings_that_make_no_sense_are_refused(settings, sentence, tmp_path):
     with pytest.raises(InputError, match=sentence):
         settings(tmp_path)
+
+
+def test_the_largest_size_is_taken(tmp_path):
+    assert Source(data=(tmp_path,), size=(4000, 4000)).size == (4000, 4000)
 
 
 def test_worlds_are_rendered_while_training():

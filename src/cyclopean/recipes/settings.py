@@ -34,6 +34,7 @@ Folders = Annotated[tuple[Path, ...], _listed("FOLDER[,FOLDER]", ",", Path)]
 Names = Annotated[tuple[str, ...], _listed("NAME[,NAME]", ",", str)]
 Size = Annotated[tuple[int, ...], _listed("HEIGHTxWIDTH", "x", int)]
 WIDEST = 8.0  # times as many channels as published
+LARGEST = 16  # megapixels of a picture: far beyond what networks of this kind are trained on
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class Source:
             raise InputError(f"items is {self.items}; it needs at least 1.")
         if self.size and (len(self.size) != 2 or min(self.size) < 1):
             raise InputError(f"size is {'x'.join(map(str, self.size))}; it needs HEIGHTxWIDTH in pixels.")
+        if math.prod(self.size) > LARGEST * 1e6:
+            raise InputError(
+                f"size is {'x'.join(map(str, self.size))}, {math.prod(self.size) / 1e6:g} megapixels a picture; "
+                f"training takes at most {LARGEST}: give a smaller --size, 192x384 say."
+            )
 
 
 @dataclass(frozen=True)
