@@ -32,6 +32,7 @@ from cyclopean.training.stream import Augmentation, Items, Stream, good, length,
 Schedule = Callable[[int, int], float]  # (step, steps) -> factor of the learning rate
 MakeOptimizer = Callable[[Iterable[nn.Parameter], float], Optimizer]
 FINAL, SPEED = 1e-3, 2e-3  # AdaBound's rate in the end, and how fast it gets there
+NOTHING = "No checkpoint was written yet."
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
 
 
@@ -207,7 +208,7 @@ def _descend(
         parts = ", ".join(f"{name} {value.item():.3g}" for name, value in terms.items())
         raise InputError(
             f"the loss or its gradient is not finite ({parts}, gradient {norm}); lower --learning-rate, set --clip, or "
-            "look for broken items: the last checkpoint is good."
+            f"look for broken items. {'The last checkpoint is good.' if (run.out / STATE).exists() else NOTHING}"
         )
     optimiser.step()
     optimiser.zero_grad()
