@@ -91,12 +91,12 @@ def test_nothing_to_resume_is_said(tmp_path):
         train(run(tmp_path, resume=True))
 
 
-def test_a_resumed_log_has_each_step_once(tmp_path):
+def test_a_resumed_log_has_each_step_once_and_whole_lines_only(tmp_path):
     first = run(tmp_path, steps=8, save_every=1e9)
     with pytest.raises(KeyboardInterrupt):
         train(first, each_epoch=(StopAfter(1),))
     with (tmp_path / "log.jsonl").open("a") as log:  # as if it had run on and been killed
-        log.write(json.dumps({"step": 4, "loss": -1.0}) + "\n")
+        log.write(json.dumps({"step": 4, "loss": -1.0}) + "\n" + "4\n" + '{"step": 5, "lo')
     train(replace(first, resume=True), each_epoch=(StopAfter(99),))
     assert [line["step"] for line in lines(tmp_path)] == list(range(1, 9))
 
@@ -148,9 +148,15 @@ def test_the_best_model_on_the_validation_set_is_kept(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_checkpoint(tmp_path):
     feed = Feed(Broken())
-    with pytest.raises(InputError, match=r"not finite .*fit nan.*--learning-rate"):
+    with pytest.raises(InputError, match=r"not finite .*fit nan.*--learning-rate.*last checkpoint is good"):
         fit(Tiny(), feed, run(tmp_path, steps=30, save_every=0.0), sgd, halving, {})
     assert all(v.isfinite().all() for v in weights(tmp_path).values())
+
+
+def test_a_loss_that_is_not_finite_at_once_promises_no_checkpoint(tmp_path):
+    with pytest.raises(InputError, match=r"not finite .*No checkpoint was written yet\.$"):
+        train(run(tmp_path, learning_rate=1e30))
+    assert not (tmp_path / "resume.pt").exists()
 
 
 class Broken(Pictures):

@@ -1,6 +1,8 @@
 """What a run tells while it trains: a progress bar (lines when nobody watches), log.jsonl, TensorBoard."""
 
 import json
+import math
+import os
 import time
 from types import TracebackType
 from typing import Any
@@ -15,7 +17,7 @@ from cyclopean.run import Run
 class RunLog:
     """Opened for the steps after `start`; on other processes than the first it does nothing.
 
-    Lines of log.jsonl later than `start` (of a run that was killed) are dropped.
+    Lines of log.jsonl later than `start` or half-written (of a run that was killed) are dropped.
     """
 
     def __init__(self, run: Run, start: int, active: bool) -> None:
@@ -116,7 +118,16 @@ class RunLog:
 
 
 def _forget_after(run: Run, step: int) -> None:
-    path = run.out / "log.jsonl"
+    path, partial = run.out / "log.jsonl", run.out / ".log.jsonl.partial"
     if path.exists():
-        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept))
+        lines = path.read_text(errors="replace").splitlines()
+        partial.write_text("".join(f"{line}\n" for line in lines if _step(line) <= step))
+        os.replace(partial, path)
+
+
+def _step(line: str) -> float:
+    """The step that a line is of; inf for one that was cut off when its run was killed."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
