@@ -10,8 +10,10 @@ import torch
 
 import panorama_trees as trees
 from cyclopean.cli import _main as cyclopean
+from cyclopean.data import open_dataset
 from cyclopean.data.checking import Seen, examine, look
 from cyclopean.data.panorama_checking import glow, look_around, roll_of, seam_step
+from cyclopean.data.reading import read_depth
 from cyclopean.data.top_bottom import TopBottomDataset
 from cyclopean.data.verdicts import as_json, problems, rows
 from cyclopean.geometry import Equirectangular, translation
@@ -253,6 +255,57 @@ def test_the_command_tells_of_each_fault(spoil, said, tmp_path, capsys):
     assert said in capsys.readouterr().out
 
 
+def depth_of_3d60(root: Path, change) -> None:
+    """Every depth file of the tree, changed."""
+    for path in root.rglob("*_depth_*.exr"):
+        trees.exr(path, change(read_depth(path)[0, 0].numpy()), "RGB")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda depth: depth * 1000, "floor 1.5e+03 m below the camera"),
+        (lambda depth: depth * 100, "floor 150 m below the camera"),
+        (lambda depth: depth * 10, "floor 15 m below the camera"),
+        (lambda depth: depth * 4, "floor 6 m below the camera"),
+        (lambda depth: depth / 1000, "floor 0.0015 m below the camera"),
+        (np.zeros_like, "2 of 2 panoramas have a depth file that knows hardly a pixel"),
+        (lambda depth: np.full_like(depth, 1e10), "2 of 2 panoramas have a depth file that knows hardly a pixel"),
+    ],
+    ids=["mm", "cm", "dm", "quarter", "km", "zero", "background"],
+)
+def test_a_wrong_unit_of_3d60_is_found_though_its_reader_drops_what_is_far(change, said, tmp_path, capsys):
+    trees.threed60(tmp_path, SIZE)
+    assert cyclopean(["check", f"3d60:{tmp_path}"]) == 0
+    depth_of_3d60(tmp_path, change)
+    assert cyclopean(["check", f"3d60:{tmp_path}"]) == 1
+    out = capsys.readouterr().out
+    assert said in out
+    assert "depth cut off" not in out
+
+
+@pytest.mark.parametrize("kind", ["matterport3d", "stanford2d3d", "structured3d", "pano3d"])
+def test_depth_files_that_know_nothing_are_found(kind, tmp_path, capsys):
+    make, options = trees.TREES[kind]
+    name = f"{kind}:{make(tmp_path)}{options}"
+    assert "blank" not in [problem.kind for problem in problems(examine(name, open_dataset(name), 5))]
+    for path in (path for path in tmp_path.rglob("*.*") if "depth" in path.relative_to(tmp_path).as_posix()):
+        if path.suffix == ".exr":
+            trees.exr(path, np.full(trees.SIZE, np.inf), "Z")
+        else:
+            cv2.imwrite(str(path), np.full(trees.SIZE, 65535, np.uint16))
+    assert cyclopean(["check", name]) == 1
+    assert "a depth file that knows hardly a pixel" in capsys.readouterr().out
+
+
+def test_a_few_gaps_in_a_render_are_no_fault(tmp_path):
+    """Blender's number for nothing, 1e10, on a tenth of the picture."""
+    trees.threed60(tmp_path, SIZE)
+    depth_of_3d60(tmp_path, lambda depth: np.where(np.arange(SIZE[1]) < 26, 1e10, depth))
+    name = f"3d60:{tmp_path}"
+    assert problems(examine(name, open_dataset(name), 5)) == []
+
+
 def test_the_command_finds_nothing_wrong_with_a_good_set(tmp_path, capsys):
     trees.traced360(tmp_path, SIZE)
     assert cyclopean(["check", f"traced360:{tmp_path}"]) == 0
@@ -261,7 +314,5 @@ def test_the_command_finds_nothing_wrong_with_a_good_set(tmp_path, capsys):
 
 @pytest.mark.skipif(not (REAL / "traced").is_dir(), reason="the traced scenes are not here")
 def test_the_real_panoramas_pass():
-    from cyclopean.data import open_dataset
-
     for name in (f"traced360:{REAL / 'traced'}", f"topbottom:{REAL / 'pano_top_bottom'}:baseline=0.2"):
         assert problems(examine(name, open_dataset(name), 3)) == []

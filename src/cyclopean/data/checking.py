@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cyclopean.data.items import Items, read_each, sound
 from cyclopean.data.matching import Matches, grey, match
-from cyclopean.data.panorama_checking import Sphere, look_around
+from cyclopean.data.panorama_checking import Sphere, filed_depth, judged_by, look_around
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, View
@@ -82,16 +82,17 @@ def examine(name: str, data: Items, most: int, shown: Callable[[Sequence[int]], 
     step = max(1.0, len(good) / most)
     chosen = [good[int(n * step)] for n in range(min(most, len(good)))]
     looks = []
-    for _, item in read_each(data, shown(chosen)):
+    for index, item in read_each(data, shown(chosen)):
         if isinstance(item, InputError):
             damaged.append(str(item))
         else:
-            looks.append(look(item))
+            looks.append(look(item, filed_depth(data, index)))
     return Seen(name, len(data), tuple(damaged), tuple(looks))
 
 
-def look(sample: Sample) -> Look:
-    """Everything that one item can tell."""
+def look(sample: Sample, filed: Float[Tensor, "1 1 h w"] | None = None) -> Look:
+    """Everything that one item can tell; `filed` is the depth of its file, if it is known apart."""
+    sample = judged_by(sample, filed)
     light = []
     for v in (sample.target, *sample.sources):
         plane = grey(v.image)
@@ -99,7 +100,7 @@ def look(sample: Sample) -> Look:
     source = next((s for s in sample.sources if is_rectified(sample.target, s)), None)
     pair = None if source is None else judge_pair(sample, source, match(sample.target.image, source.image))
     height, width = sample.depth.shape[-2:]
-    name, around = sample.name[0] if sample.name else "", look_around(sample)
+    name, around = sample.name[0] if sample.name else "", look_around(sample, filed)
     return Look(name, (height, width), tuple(light), pair, _truth(sample.depth), around)
 
 

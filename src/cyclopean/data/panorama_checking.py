@@ -3,6 +3,7 @@ gives depth away."""
 
 import math
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ STEEP = math.radians(60)  # latitude beyond which columns crowd together
 SURE = 5.0  # deviations by which a correlation must stand out among all shifts
 LEVEL = 1 / 255  # steps below are rounding
 PATCHES = 16  # from pole to pole
+BLANK = 0.01  # share of known pixels: below, a depth file tells nothing
+BACKGROUND = 65504.0  # the largest half float: renderers write this or more (Blender 1e10) where there is nothing
 MIDDLE = 0.6  # of the sphere, by height, where light is compared with depth: not the lamp above, not the tripod below
 
 
@@ -49,7 +52,8 @@ class Sphere:
     `seam`: the step from the last column to the first over the 95th percentile of steps between neighbours (medians
     over rows), of the picture; `roll`: columns by which the depth's edges lie right of the picture's; `clipped`: share
     of known depths that are exactly the largest one; `below`: how far the lowest things lie below the camera (the
-    floor), in metres; `glow`: rank correlation of brightness with nearness.
+    floor), in metres; `glow`: rank correlation of brightness with nearness; `blank`: whether there is a depth file that
+    knows hardly a pixel.
     """
 
     pairs: tuple[SpherePair, ...]
@@ -58,17 +62,41 @@ class Sphere:
     clipped: float
     below: float
     glow: float
+    blank: bool = False
 
 
-def look_around(sample: Sample) -> Sphere | None:
-    """What a panorama tells; None for other cameras."""
+@runtime_checkable
+class Filed(Protocol):
+    """Panoramas with files of depth, of which a sample may lack what lies too far to count."""
+
+    def filed_depth(self, index: int) -> Float[Tensor, "1 1 h w"] | None:
+        """The depth of item `index` as its file has it, metres, NaN where unknown; None without a file."""
+        ...
+
+
+def filed_depth(data: object, index: int) -> Float[Tensor, "1 1 h w"] | None:
+    """The file's depth of an item, None if there is none or nobody tells; what renderers put into gaps is unknown."""
+    depth = data.filed_depth(index) if isinstance(data, Filed) else None
+    return None if depth is None else torch.where((depth > 0) & (depth < BACKGROUND), depth, torch.nan)
+
+
+def judged_by(sample: Sample, filed: Float[Tensor, "1 1 h w"] | None) -> Sample:
+    """`sample`, with the file's depth where its own lacks most of that: in a wrong unit everything lies too far."""
+    if filed is None or 2 * sample.depth.isfinite().sum() >= filed.isfinite().sum():
+        return sample
+    return replace(sample, depth=filed)
+
+
+def look_around(sample: Sample, filed: Float[Tensor, "1 1 h w"] | None = None) -> Sphere | None:
+    """What a panorama tells; None for other cameras. `filed` is the depth of its file, if it has one."""
     if not isinstance(sample.target.camera, Equirectangular):
         return None
     depth, light = sample.depth[0, 0].numpy().astype(np.float64), grey(sample.target.image).astype(np.float64)
     pairs = _pairs(sample)
     known = depth[np.isfinite(depth)]
     clipped = float((known == known.max()).mean()) if known.size else math.nan
-    return Sphere(pairs, seam_step(light), roll_of(light, depth), clipped, _below(depth), glow(light, depth))
+    blank = filed is not None and float(filed.isfinite().float().mean()) < BLANK
+    return Sphere(pairs, seam_step(light), roll_of(light, depth), clipped, _below(depth), glow(light, depth), blank)
 
 
 def seam_step(light: Float[np.ndarray, "h w"]) -> float:

@@ -26,6 +26,7 @@ def panorama_problems(looks: Sequence[Look]) -> list[Problem | None]:
     changed = "panoramas have sources that stand in each other's place, as up and right exchanged"
     aside = "panoramas have sources with points beside the way they should move: turned or rolled pictures"
     moved = f"panoramas move {_typical(around)} times as far as their true depth says"
+    blank = "panoramas have a depth file that knows hardly a pixel"
     cut = "panoramas have depth cut off: many pixels share exactly the largest value"
     return [
         of("swapped", around, _pair(_goes_back, True), above, "swap the two pictures"),
@@ -34,6 +35,7 @@ def panorama_problems(looks: Sequence[Look]) -> list[Problem | None]:
         of("rows", around, lambda x: _any_pair(_beside)(x) and not _exchanged(x), aside, "turn them back"),
         of("calibration", around, _any_pair(_contradicts), moved, "check the unit of depth and the baseline"),
         _unit(around),
+        of("blank", around, _sphere(lambda s, _: s.blank), blank, "check its unit, and which number means unknown"),
         of("clipped", around, _sphere(_is_clipped), cut, "let those be unknown (NaN), or sky (inf)"),
         _open(around),
         _rolled(around),

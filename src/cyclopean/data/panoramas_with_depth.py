@@ -71,6 +71,10 @@ class PanoramasWithDepth(Dataset[Sample]):
         """The largest depth that counts, metres."""
         return FAR
 
+    def filed_depth(self, index: int) -> Depth:
+        """Its depth, of which nothing is left out."""
+        return self.metres(self.panoramas[index].depth)
+
     def files(self, index: int) -> Files:
         """The panorama; its depth."""
         return Files((self.panoramas[index].picture,), (self.panoramas[index].depth,))

@@ -54,6 +54,11 @@ class ThreeD60Dataset(Dataset[Sample]):
         """The largest depth that counts, metres."""
         return FAR
 
+    def filed_depth(self, index: int) -> Depth | None:
+        """The centre's depth as its file has it, however far; None without a file."""
+        depths = self.files(index).others
+        return read_depth(depths[0]) if depths else None
+
     def files(self, index: int) -> Files:
         """Centre and sources; the depth of the centre, if it is there."""
         middle = self.centres[index]
