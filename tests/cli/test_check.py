@@ -62,6 +62,7 @@ def test_several_sets_are_checked_and_one_bad_name_stops_none(tmp_path, capsys):
         (["kity_raw:x"], "did you mean 'kitti_raw'"),
         (["motorcycle", "--items", "0"], "--items is 0"),
         (["motorcycle", "--jsn", "x"], "did you mean '--json'"),
+        (["motorcycle", "--json", "/"], "/ is a folder; give the name of a file"),
     ],
 )
 def test_bad_input_is_one_sentence(capsys, arguments, words):

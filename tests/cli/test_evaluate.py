@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cyclopean import checkpoint, cli
+from cyclopean import checkpoint, cli, data
 from cyclopean.methods.monodepth import Monodepth
 
 H, W = 64, 96
@@ -210,6 +210,16 @@ def test_from_a_shell(arguments, code, words):
     assert done.returncode == code
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--json", "--markdown", "--latex", "--save-mean"])
+@pytest.mark.parametrize(("place", "words"), [("/", "/ is a folder"), ("/proc/x.npy", "cannot write to /proc")])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(flag, place, words, capsys, monkeypatch):
+    monkeypatch.setattr(data, "open_dataset", lambda _: pytest.fail("read before it was known where results go"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", "--data", "x", "--model", "none", "--training-mean", "x", flag, place])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.cli.parsing import check_writable, parse
+from cyclopean.cli.parsing import check_writable_file, parse
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(given: BenchLens) -> None:
     if len(given.folder) != 1:
         raise InputError("bench lens takes one folder of shots, such as: cyclopean bench lens SHOTS")
     if given.json:
-        check_writable([Path(given.json).parent])
+        check_writable_file(Path(given.json))
     from cyclopean.evaluation import lens
     from cyclopean.predictor import load
     from cyclopean.refocus.refine import refined

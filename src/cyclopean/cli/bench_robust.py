@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.cli.parsing import check_writable, parse, with_progress
+from cyclopean.cli.parsing import check_writable_file, parse, with_progress
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(given: BenchRobust) -> int:
     """Print the counts; 0 unless something failed without a sentence."""
     files = _files(given)
     if given.json:
-        check_writable([Path(given.json).parent])
+        check_writable_file(Path(given.json))
     from cyclopean.app.developing import Darkroom
     from cyclopean.predictor import load
 

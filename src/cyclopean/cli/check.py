@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.cli.parsing import check_writable, parse, with_progress, write_whole
+from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(given: Check) -> int:
     if given.items < 1:
         raise InputError(f"--items is {given.items}; it needs a number of items above 0.")
     if given.json:
-        check_writable([given.json.parent])
+        check_writable_file(given.json)
     codes, results = [0], []
     for name in given.data:
         try:

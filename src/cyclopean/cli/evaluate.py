@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclopean.cli.parsing import parse, with_progress, write_whole
+from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
@@ -297,5 +297,8 @@ def _names(text: str) -> list[str]:
 
 
 def _writable(path: Path | None) -> None:
-    if path is not None and not path.parent.is_dir():
+    if path is None:
+        return
+    if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder; make it first, or give another place for {path.name}.")
+    check_writable_file(path)

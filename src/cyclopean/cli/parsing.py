@@ -121,6 +121,13 @@ def check_writable(folders: Iterable[Path]) -> None:
             pass
 
 
+def check_writable_file(path: Path) -> None:
+    """Raises InputError unless a file can appear at `path`, before any work."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file, such as {path / 'results'}.")
+    check_writable([path.parent])
+
+
 def with_progress(indices: Sequence[int], title: str) -> Iterable[int]:
     """`indices` with a progress bar where someone watches."""
     from rich.console import Console
