@@ -133,7 +133,11 @@ def test_a_folder_of_something_else_is_told(kind, tmp_path):
         ("kitti_raw", "kitti_raw needs the folder of the data set; write kitti_raw:PATH"),
         ("motorcycle:{0}", "motorcycle takes no path"),
         ("eth3d:", "every other kind needs one"),
-        ("motorcylce", "did you mean 'motorcycle'"),
+        ("motorcylce", "there is no folder 'motorcylce'; check the path. Data of another kind is written KIND:PATH"),
+        ("motorcylce", "did you mean 'motorcycle'?"),
+        ("kitti_rw", "did you mean 'kitti_raw:PATH'?"),
+        ("nofolder", "there is no folder 'nofolder'; check the path."),
+        ("nofolder", "kitti_raw:PATH; see docs/data.md for the kinds."),
     ],
 )
 def test_names_that_do_not_fit_are_told_with_the_nearest(name, words, tmp_path):

@@ -1,5 +1,6 @@
 """Data sets: each yields `Sample`s of batch 1. Their names are for the command line: `KIND:PATH:OPTION=VALUE`."""
 
+import difflib
 import importlib
 import inspect
 import re
@@ -83,4 +84,13 @@ def _plain(place: str) -> str:
         return place
     if place in DATASETS:
         raise InputError(f"{place} needs the folder of the data set; write {place}:PATH.")
-    raise unknown_name("data set", place, DATASETS)
+    near = difflib.get_close_matches(place, set(DATASETS) - {"folder"}, n=1, cutoff=0.8)
+    meant = f"did you mean {_as_written(near[0])!r}?" if near else "see docs/data.md for the kinds."
+    raise InputError(
+        f"there is no folder {place!r}; check the path. Data of another kind is written KIND:PATH, such as "
+        f"kitti_raw:PATH; {meant}"
+    )
+
+
+def _as_written(kind: str) -> str:
+    return kind if kind in PATHLESS else f"{kind}:PATH"
