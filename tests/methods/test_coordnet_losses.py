@@ -1,5 +1,6 @@
 """CoordNet's losses, put together: each term against Eq. 4 to 7 written out once more, with the paper's numbers."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -8,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from cyclopean import checkpoint
+from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, pixel_grid, reproject, reproject_first_order, translation
 from cyclopean.methods.coordnet import Coordnet, cartesian_smoothness, photometric
 from cyclopean.sample import Sample, View, view
@@ -83,7 +86,7 @@ def test_photometric_against_a_loop():
     assert photometric(made, true, mask, weight).item() == pytest.approx(looped(made, true, mask, weight), rel=1e-9)
 
 
-def splatted(sample: Sample, source: View, rig: str, sharpness: float, land=reproject) -> float:
+def splatted(sample: Sample, source: View, rig: str, sharpness: float, *, window: int = 5, land=reproject) -> float:
     """The source's loss without its share: made by the soft z-buffer, compared where more than 1e-3 fell."""
     landing = land(1 / sample.depth, SPHERE, source.from_target, SPHERE)
     weight = torch.exp(-sharpness * sample.depth) * sample.target.valid
@@ -91,16 +94,19 @@ def splatted(sample: Sample, source: View, rig: str, sharpness: float, land=repr
         [3, 1], 1
     )
     mask = ((coverage > 1e-3) & source.valid).float()
-    return looped(colours / coverage.clamp(min=1e-9), source.image, mask, share_of(rig).expand(2, 1, H, W))
+    made = colours / coverage.clamp(min=1e-9)
+    return looped(made, source.image, mask, share_of(rig).expand(2, 1, H, W), window)
 
 
 @pytest.mark.parametrize("rig", ["UD", "LR"])
-@pytest.mark.parametrize("sharpness", [0.1, 0.8])
-def test_what_a_rig_is_told(panoramas, rig, sharpness):
-    """0.95 of Eq. 6, with the attention of this rig and with splats of this sharpness."""
+@pytest.mark.parametrize(("sharpness", "window"), [(0.1, 5), (0.8, 3)])
+def test_what_a_rig_is_told(panoramas, rig, sharpness, window):
+    """0.95 of Eq. 6, with the attention of this rig, splats of this sharpness, and windows of this size."""
     source = panoramas.sources[list(POSES).index(rig)]
-    term = answering(panoramas.depth, rig, sharpness=sharpness).losses(panoramas)[NAMES[rig]]
-    assert float(term) == pytest.approx(0.95 * splatted(panoramas, source, rig, sharpness), rel=1e-4)
+    expected = 0.95 * splatted(panoramas, source, rig, sharpness, window=window)
+    options = {} if sharpness == 0.1 else {"sharpness": sharpness, "window": window}
+    term = answering(panoramas.depth, rig, **options).losses(panoramas)[NAMES[rig]]
+    assert float(term) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("rig", ["UD", "LR"])
@@ -119,7 +125,7 @@ def test_to_first_order_near_things_land_elsewhere(panoramas):
     """The paper's displacement, in the loss too; what is a hundred baselines away lands where it does exactly."""
     source = panoramas.sources[0]
     near = answering(panoramas.depth, "UD", landing="first-order").losses(panoramas)["vertical"]
-    expected = 0.95 * splatted(panoramas, source, "UD", 0.1, reproject_first_order)
+    expected = 0.95 * splatted(panoramas, source, "UD", 0.1, land=reproject_first_order)
     assert float(near) == pytest.approx(expected, rel=1e-4)
     apart = []
     for factor in (1.0, 100 * BASELINE / 0.7):
@@ -164,3 +170,38 @@ def test_true_depth_is_attended_too(panoramas):
     costs = torch.where(off <= c, off, (off**2 + c**2) / (2 * c)) * share_of("UD") * valid
     expected = 0.95 * (costs.sum((1, 2, 3)) / valid.sum((1, 2, 3))).mean()
     torch.testing.assert_close(answering(told, "SV").losses(panoramas)["berhu"], expected, rtol=1e-5, atol=0)
+
+
+# --- sharpness and window as arguments ---
+
+
+def test_a_saved_model_keeps_them(panoramas, tmp_path):
+    """What is loaded loses what was saved; a model saved before there was a `window` has 5."""
+    method = Coordnet("UD", sharpness=0.7, window=7, width=0.1)
+    checkpoint.save(tmp_path / "model", method, {})
+    loaded, config = checkpoint.load(tmp_path / "model")
+    assert loaded.config() == method.config() == config["arguments"]
+    assert loaded.losses(panoramas) == method.losses(panoramas)
+    del config["arguments"]["window"]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    assert checkpoint.load(tmp_path / "model")[0].config()["window"] == 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"sharpness": -0.1}, "needs 0"),
+        ({"sharpness": math.nan}, "needs 0"),
+        ({"window": 4}, "odd"),
+        ({"window": 1}, "at least 3"),
+        ({"width": 0.0}, "above 0"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(wrong, said):
+    with pytest.raises(InputError, match=said):
+        Coordnet(**wrong)
+
+
+def test_a_window_larger_than_the_picture_is_refused(panoramas):
+    with pytest.raises(InputError, match="too large for pictures 8 high"):
+        answering(panoramas.depth, "UD", window=19).losses(panoramas)

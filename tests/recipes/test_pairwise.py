@@ -44,6 +44,19 @@ SELECTING: dict[str, tuple[str, ...]] = {
     ),
     "--network": ("compact", "resnet18", "resnet50-elu"),
 }
+RIGS = (
+    *(f"--rig {rig}" for rig in ("UD", "LR", "TC", "SV")),
+    "--rig LR --predicts disparity",
+    "--rig UD --predicts magnitude",
+)
+SPHERICAL: dict[str, tuple[str, ...]] = {
+    "": tuple(f"coordnet --data SPHERE {rig}" for rig in RIGS),
+    "--warp": ("splat", "pull"),
+    "--landing": ("exact", "first-order"),
+    "--sharpness": ("0", "0.1", "2"),
+    "--window": ("3", "5"),
+    "--ratio": ("0.6", "0.6 --no-attention --circular", "0.2 --no-coordinates"),  # and what takes no value
+}
 WIDTH = 0.0625  # a sixteenth: no channels are rounded
 SMALL = ("--width", str(WIDTH), "--size", "128x128", "--batch-size", "1", "--workers", "0", "--accelerator", "cpu")
 
@@ -117,7 +130,7 @@ def words(row: tuple[str, ...], names: tuple[str, ...], places: dict[str, str]) 
     return [places.get(word, word) for word in said]
 
 
-@pytest.mark.parametrize("flags", [FLAGS, SELECTING], ids=["rebuilding", "selecting"])
+@pytest.mark.parametrize("flags", [FLAGS, SELECTING, SPHERICAL], ids=["rebuilding", "selecting", "spherical"])
 def test_all_pairs_train_and_their_models_are_loaded(flags, places, tmp_path):
     """One step each; `training.fit` refuses losses and gradients that are not finite."""
     rows = all_pairs(flags)

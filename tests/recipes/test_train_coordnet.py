@@ -26,6 +26,17 @@ def test_the_rate_is_constant():
     assert {constant(step, 100) for step in range(100)} == {1.0}
 
 
+def test_help_says_what_each_flag_does(capsys):
+    """`--no-` flags too, whose names say the opposite of the arguments'."""
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["train", "coordnet", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--no-coordinates Convolutions do not read where a pixel stands" in said
+    assert "--no-attention All directions weigh the same" in said
+    assert "default: True" not in said
+    assert all(flag in said for flag in ("--sharpness FLOAT", "--window INT", "--width FLOAT"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rig", ["TC", "SV"])
 def test_it_trains_on_a_rendered_folder_and_goes_on_where_it_stopped(rig, tmp_path):

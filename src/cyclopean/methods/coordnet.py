@@ -1,5 +1,6 @@
 """CoordNet: depth of panoramas from 360° rigs, by spherical view synthesis (Zioulis et al. 2019)."""
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -50,10 +51,10 @@ class Coordnet(Method):
     Rigs: UD learns from the source above (or below) the target, LR from the one beside it, TC from both, `ratio` of it
     from the vertical one (the paper's TC6 is 0.6); SV from true depth, to compare with. Samples may hold more sources
     than the rig needs. `sharpness` per metre of the soft z-buffer, whose weights are exp(-sharpness * depth): 2 / 20 as
-    released, the paper prints 1 / 20. `warp` pull is inverse warping, with which the paper's LR did not converge.
-    `landing` first-order is the paper's displacement; exact holds for near things too. `coordinates`, `attention`:
-    without them, the paper's ablations. `network`: the paper's, or `mobile`, which may start from a detector of things;
-    `width` multiplies the channels of the paper's.
+    released, the paper prints 1 / 20. `window`: of SSIM, in pixels. `warp` pull is inverse warping, with which the
+    paper's LR did not converge. `landing` first-order is the paper's displacement; exact holds for near things too.
+    `coordinates`, `attention`: without them, the paper's ablations. `network`: the paper's, or `mobile`, which may
+    start from a detector of things; `width` multiplies the channels of the paper's.
 
     `predicts` depth, or (rigs UD and LR) disparities in degrees, which move pixels as they are; depth then follows from
     the known rig, of 0.26 m and never turned. With LR that is two maps whose signs change over the picture: the paper
@@ -80,6 +81,7 @@ class Coordnet(Method):
         network: str = "coordnet",
         width: float = 1.0,
         predicts: str = "depth",
+        window: int = WINDOW,
     ) -> None:
         super().__init__()
         self._arguments: dict[str, Any] = {
@@ -94,6 +96,7 @@ class Coordnet(Method):
             "network": network,
             "width": width,
             "predicts": predicts,
+            "window": window,
         }
         _check(self._arguments)
         self.ambiguity: Ambiguity = "metric"
@@ -102,6 +105,7 @@ class Coordnet(Method):
         self._shares = {"UD": (1.0, 0.0), "LR": (0.0, 1.0), "TC": (ratio, 1 - ratio), "SV": (0.0, 0.0)}[rig]
         self._attended = attention
         self._warp, self._land, self._sharpness = WARPS[warp], LANDINGS[landing], sharpness
+        self._window = window
         self._answer = PREDICTS[predicts]
 
     def config(self) -> dict[str, Any]:
@@ -120,7 +124,7 @@ class Coordnet(Method):
             for name, source, share in self._compared(sample):
                 landing = self._landing(depth, degrees, target, source)
                 made, true, mask, weight = self._warp(self, landing, depth, target, source)
-                terms[name] = RECONSTRUCTION * share * photometric(made, true, mask, weight)
+                terms[name] = RECONSTRUCTION * share * photometric(made, true, mask, weight, self._window)
             terms["smoothness"] = SMOOTHNESS * self._smoothness(depth, target)
         return terms
 
@@ -197,6 +201,7 @@ def _check(arguments: dict[str, Any]) -> None:
     for name, known in choices.items():
         if arguments[name] not in known:
             raise InputError(f"coordnet was given the {name} {arguments[name]!r}; it takes {', '.join(known)}.")
+    _check_numbers(arguments)
     rig, ratio, predicts = arguments["rig"], arguments["ratio"], arguments["predicts"]
     if not 0 < ratio < 1:
         raise InputError(f"ratio is {ratio}; it needs a share between 0 and 1. For one source take rig UD or LR.")
@@ -205,6 +210,16 @@ def _check(arguments: dict[str, Any]) -> None:
             f"coordnet with rig {rig} was asked to predict {predicts}; it predicts disparities with the rigs "
             f"{' and '.join(OFFSETS)} only."
         )
+
+
+def _check_numbers(arguments: dict[str, Any]) -> None:
+    width, sharpness, window = arguments["width"], arguments["sharpness"], arguments["window"]
+    if not 0 < width < math.inf:
+        raise InputError(f"width is {width}; it needs a number above 0.")
+    if not 0 <= sharpness < math.inf:
+        raise InputError(f"sharpness is {sharpness}; it needs 0 (near things hide nothing) or more, per metre.")
+    if window < 3 or window % 2 == 0:
+        raise InputError(f"window is {window}; SSIM needs an odd number of pixels, at least 3.")
 
 
 def _depth(method: Coordnet, view: View) -> tuple[Map, None]:
@@ -250,7 +265,8 @@ PREDICTS: dict[str, Callable[[Coordnet, View], tuple[Map, Degrees | None]]] = {
 
 
 def _splatted(method: Coordnet, landing: Landing, depth: Map, target: View, source: View) -> Rebuilt:
-    """The source made from the target by depth-image-based rendering; compared where something fell."""
+    """The source made from the target by depth-image-based rendering; compared where something fell: the paper's
+    M_t = W < epsilon marks the empty pixels, and what multiplies losses is its opposite."""
     weight = torch.exp(-method._sharpness * depth) * (target.valid & landing.valid)
     made, coverage = splat(target.image, landing.uv, weight, source.camera.border)
     mask = (coverage.detach() > COVERED) & source.valid
@@ -269,13 +285,16 @@ def _pulled(method: Coordnet, landing: Landing, depth: Map, target: View, source
 WARPS: dict[str, Callable[[Coordnet, Landing, Map, View, View], Rebuilt]] = {"splat": _splatted, "pull": _pulled}
 
 
-def photometric(made: Image, true: Image, mask: Map, weight: Weight) -> Scalar:
+def photometric(made: Image, true: Image, mask: Map, weight: Weight, window: int = WINDOW) -> Scalar:
     """Eq. 5 and 6: 0.85 dissimilarity + 0.15 |difference| of masked images, summed over colours, attended.
 
-    SSIM's windows go on over the seam and the poles; the release's box leaves a border with a penalty of 1/2.
+    SSIM's windows (odd, in pixels) go on over the seam and the poles; the release's box leaves a border with a penalty
+    of 1/2. Raises InputError for a picture lower than half a window.
     """
+    if window // 2 > made.shape[-2]:
+        raise InputError(f"SSIM's window is {window} pixels, too large for pictures {made.shape[-2]} high; take less.")
     x, y = made * mask, true * mask
-    likeness = ssim(around(x, WINDOW // 2), around(y, WINDOW // 2), WINDOW)
+    likeness = ssim(around(x, window // 2), around(y, window // 2), window)
     return attended(ALPHA * dissimilarity(likeness) + (1 - ALPHA) * (x - y).abs(), mask, weight)
 
 

@@ -1,24 +1,73 @@
 """CoordNet, trained as published (Zioulis et al. 2019, sec. 4)."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from cyclopean.recipes.settings import Augment, Source
+import tyro
+
+from cyclopean.errors import InputError
+from cyclopean.recipes.settings import WIDEST, Augment, Source
 from cyclopean.run import Run
 
 AUGMENT = Augment(flip=0.0)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The network, which is told where each pixel stands."""
+
+    coordinates: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="Convolutions do not read where a pixel stands: an ablation of the paper.",
+            help_behavior_hint="(default: they do)",
+        ),
+    ] = True
+    """Convolutions read where a pixel stands."""
+    circular: bool = False
+    """Convolutions go on across the seam (not in the paper)."""
+    width: float = 1.0
+    """Multiplies the network's channels."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width <= WIDEST:
+            raise InputError(f"width is {self.width}; it needs a number above 0, at most {WIDEST:g}.")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one view is made from another, and compared with the real one."""
+
+    attention: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="All directions weigh the same: an ablation of the paper.",
+            help_behavior_hint="(default: what is near epipoles and poles weighs less)",
+        ),
+    ] = True
+    """What is near epipoles and poles weighs less."""
+    warp: Literal["splat", "pull"] = "splat"
+    """The paper's splat, or inverse warping."""
+    landing: Literal["exact", "first-order"] = "exact"
+    """Exact, or the paper's first order, which is wrong for near things."""
+    sharpness: float = 0.1
+    """Of the splat, per metre: pixels weigh exp(-sharpness * depth), so that near things hide what is behind them. 0.1
+    as released, 0.05 as printed. Things beyond some 7 / sharpness metres weigh too little to be compared."""
+    window: int = 5
+    """Of SSIM, in pixels, odd."""
+
+
+SHAPE, COMPARISON = Shape(), Comparison()
 
 
 def coordnet(  # noqa: PLR0917
     run: Run,
     source: Source,
     augment: Augment = AUGMENT,
+    shape: Shape = SHAPE,
+    comparison: Comparison = COMPARISON,
     rig: Literal["UD", "LR", "TC", "SV"] = "TC",
     ratio: float = 0.6,
-    coordinates: bool = True,
-    circular: bool = False,
-    attention: bool = True,
-    warp: Literal["splat", "pull"] = "splat",
-    landing: Literal["exact", "first-order"] = "exact",
     predicts: Literal["depth", "disparity", "magnitude"] = "depth",
 ) -> None:
     """Learns metric depth of panoramas from 360° rigs, without labels. The paper: --batch-size 16 --size 256x512.
@@ -26,11 +75,6 @@ def coordnet(  # noqa: PLR0917
     Args:
         rig: UD learns from the view above, LR from the one beside, TC from both; SV from true depth, to compare with.
         ratio: of TC, how much of it comes from the view above; the paper's TC2 to TC8 are 0.2 to 0.8.
-        coordinates: convolutions read where a pixel stands.
-        circular: convolutions go on across the seam (not in the paper).
-        attention: what is near epipoles and poles weighs less.
-        warp: the paper's splat, or inverse warping.
-        landing: exact, or the paper's first order, which is wrong for near things.
         predicts: depth, or disparities (rigs UD and LR), or their magnitudes with the signs that the rig gives them;
             pictures are not turned then, since signs hang on the direction of the baseline.
     """
@@ -42,8 +86,9 @@ def coordnet(  # noqa: PLR0917
 
     drawn = feeding.Drawn(augmentation.mirrored, feeding.target_only if rig == "SV" else feeding.whole, "sphere")
     feed = feeding.feed(source, augment, drawn, run)
+    feed = feeding.with_truth(feed) if rig == "SV" else feed
     feed = feeding.then(feed, augmentation.rolled) if predicts == "depth" else feed
     torch.manual_seed(run.seed)
-    method = Coordnet(rig, ratio, coordinates, circular, attention, warp, landing, predicts=predicts)
+    method = Coordnet(rig, ratio, predicts=predicts, **vars(shape), **vars(comparison))
     card = feeding.card("coordnet", run, source, feed)
     training.fit(method, feed, run, training.adabound, training.constant, card, feeding.pictures)
