@@ -1,6 +1,7 @@
 """Panoramas are told from photos, by what files say, what users say and how borders meet; the rest gets a sentence."""
 
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from cyclopean import worlds
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.gpano import Gpano, read_gpano
-from cyclopean.images import Photo, read_photo
-from cyclopean.panorama import framed, seam
+from cyclopean.images import Photo, read_photo, resize
+from cyclopean.panorama import ALIKE, alikeness, framed, refuse_flat, seam
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
+SIDES = {"top-bottom": -2, "side-by-side": -1}
 WHOLE = 'GPano:ProjectionType="equirectangular"'
 
 
@@ -122,3 +124,94 @@ def test_stereo_panoramas_are_recognised_and_the_first_is_used_when_asked() -> N
     assert framed(Photo(torch.cat([room, world(1)], -2)))[1] is None  # two rooms are no stereo
     with pytest.raises(InputError, match="the left half of"):
         framed(Photo(room), "side-by-side")
+
+
+def stacked(first: torch.Tensor, second: torch.Tensor, squeezed: bool = False) -> dict[str, torch.Tensor]:
+    """Both in one picture, one above the other and side by side; squeezed into the size of one."""
+    h, w = first.shape[-2:]
+    sizes = {"top-bottom": (h // 2, w), "side-by-side": (h, w // 2)} if squeezed else dict.fromkeys(SIDES, (h, w))
+    return {name: torch.cat([resize(x, sizes[name]) for x in (first, second)], SIDES[name]) for name in SIDES}
+
+
+@pytest.mark.parametrize("squeezed", [False, True])
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_panoramas_from_two_places_of_a_room_are_recognised(seed: int, squeezed: bool) -> None:
+    sample = worlds.sample("room", seed, (64, 128), "sphere")
+    for source in sample.sources:
+        for camera, two in stacked(sample.target.image, source.image, squeezed).items():
+            other = "equirectangular if it is one" if squeezed else "pinhole if it is an ordinary"
+            with pytest.raises(InputError, match=f"{camera} stereo.; give --camera {camera} .* give --camera {other}"):
+                framed(Photo(two))
+
+
+def test_squeezed_panoramas_are_stretched_to_their_true_shape() -> None:
+    room, *others = (view.image for view in views())
+    for camera, two in stacked(room, others[0], squeezed=True).items():
+        photo, why = framed(Photo(two), camera)
+        assert photo.size == (64, 128)
+        assert isinstance(photo.camera, Equirectangular)
+        assert "is used, as asked" in str(why)
+        assert float((photo.image - room).abs().mean()) < 0.25 * float((photo.image.roll(32, -1) - room).abs().mean())
+        assert alikeness(photo.image, room) > 0.95
+        assert isinstance(framed(Photo(two), "equirectangular")[0].camera, Equirectangular)  # the user's word counts
+
+
+def views() -> tuple:
+    sample = worlds.sample("room", 0, (64, 128), "sphere")
+    return sample.target, *sample.sources
+
+
+def test_two_panoramas_of_one_place_are_alike_and_of_two_are_not() -> None:
+    rooms = [worlds.sample("room", seed, (64, 128), "sphere") for seed in range(6)]
+    same = [alikeness(room.target.image, source.image) for room in rooms for source in room.sources]
+    different = [alikeness(a.target.image, b.target.image) for a, b in combinations(rooms, 2)]
+    assert min(same) > ALIKE + 0.05
+    assert max(different) < ALIKE - 0.05
+    assert alikeness(torch.full((1, 3, 64, 128), 0.5), rooms[0].target.image) == 0
+    for room in rooms:  # nor does one panorama look like two
+        try:
+            framed(Photo(room.target.image))
+        except InputError as error:
+            pytest.fail(str(error))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared pictures")
+@pytest.mark.parametrize("squeezed", [False, True])
+def test_real_and_traced_stereo_panoramas_are_recognised(squeezed: bool) -> None:
+    pairs = [(path, path.parents[1] / "image_down" / path.name) for path in DATA.glob("pano_top_bottom/image_up/*.png")]
+    for centre in DATA.glob("traced/indoor360*centre.png"):
+        pairs += [(centre, centre.with_name(centre.name.replace("centre", other))) for other in ("up", "right")]
+    assert len(pairs) >= 3
+    for first, second in pairs:
+        for camera, two in stacked(read_photo(first).image, read_photo(second).image, squeezed).items():
+            with pytest.raises(InputError, match=f"{camera} stereo"):
+                framed(Photo(two))
+            assert framed(Photo(two), camera)[0].size == read_photo(first).size
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared pictures")
+def test_ordinary_photos_are_no_stereo_panoramas() -> None:
+    paths = [*DATA.glob("photos/*.jpg"), *DATA.glob("middlebury_2005/*/view1.png"), *DATA.glob("traced/*left.png")]
+    assert len(paths) >= 5
+    for image in (read_photo(path).image for path in paths):
+        h, w = image.shape[-2:]
+        for ratio in (1, 2, 4):
+            wide = min(w, ratio * h)
+            assert framed(Photo(image[..., : wide // ratio, :wide]))[1] is None
+
+
+def test_what_is_not_taken_for_a_panorama_is_not_seen_through_a_cube() -> None:
+    room = world()
+    refuse_flat(framed(Photo(room))[0])
+    ways = {
+        (64, 125): "125x64 and not taken for a panorama.*resize it to 128x64",
+        (32, 128): "pad it to the whole, black where nothing was seen; if it holds two panoramas, give --camera side",
+        (64, 122): "if it is a part of the sphere, pad it.*resize it to 128x64.*leave out --via-cube",
+    }
+    for (h, w), said in ways.items():
+        with pytest.raises(InputError, match=said):
+            refuse_flat(framed(Photo(room[..., :h, :w]))[0])
+    with pytest.raises(InputError, match="give --camera equirectangular; if it is an ordinary photo, leave out"):
+        refuse_flat(framed(Photo(torch.full((1, 3, 64, 128), 0.9)))[0])
+    with pytest.raises(InputError, match="pad it to the whole, .*; if it holds two panoramas"):
+        framed(Photo(room[..., :32, :]), "equirectangular")
