@@ -1,6 +1,7 @@
 """The folder data set: what is written is what is read, and every broken folder is told in one sentence."""
 
 import json
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -137,11 +138,46 @@ def test_missing_calibration_shows_how_to_write_one(tmp_path):
         ({"baseline_m": 1}, "no focal length"),
         ({"focal": 1, "baseline_m": 1}, "two numbers"),
         ({"focal": [0, 1], "baseline_m": 1}, "above 0"),
+        ({"focal": [math.nan, 1], "baseline_m": 1}, r'"focal": \[nan, 1\]; it needs a list of two numbers'),
+        ({"focal": [1, 1], "baseline_m": 10**400}, "a length in metres above 0"),
+        (
+            {"focal_px": 9, "width": W, "center_px": 5, "baseline_m": 1},
+            r'calibration.json has "center_px": 5; it needs',
+        ),
+        ({"focal_px": 9, "width": W, "center_px": ["1", 2], "baseline_m": 1}, "two numbers, pixels across and down"),
     ],
 )
 def test_bad_calibration_is_named(tmp_path, calibration, words):
     with pytest.raises(InputError, match=words):
         FolderDataset(own_pairs(tmp_path, calibration))[0]
+
+
+def test_a_centre_in_pixels_counts_from_the_centre_of_the_first(tmp_path):
+    calibration = {"focal_px": 9, "width": 2 * W, "center_px": [W - 0.5, H - 0.5], "baseline_m": 1}
+    assert FolderDataset(own_pairs(tmp_path, calibration))[0].target.camera.center.tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"from_target": []}, r'"from_target": \[\]; it needs an object with a 4x4 matrix for the view .right'),
+        ({"from_target": 3}, "4x4 matrix"),
+        ({"from_target": None}, "4x4 matrix"),
+        ({"from_target": {"right": "no"}}, "4x4 matrix"),
+        ({"from_target": {"right": [[1, 0], [0, 1]]}}, "4x4 matrix"),
+        ({"from_target": {"right": {}}}, "4x4 matrix"),
+        ({"from_target": {"right": [10**400] * 16}}, "4x4 matrix"),
+        ({"from_target": {"right": [math.nan] * 16}}, "not finite"),
+        ({"focal": {"u": 1}}, "two numbers, in image widths"),
+        ({"camera": ["pinhole"]}, "needs 'pinhole' or 'equirectangular'"),
+    ],
+)
+def test_a_bad_camera_file_is_named(tmp_path, change, words):
+    rendered(tmp_path)
+    path = tmp_path / "camera" / "000001.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=rf"camera/000001\.json .*{words}"):
+        FolderDataset(tmp_path)[1]
 
 
 def test_a_damaged_pair_is_named_and_the_rest_goes_on(tmp_path, caplog):
@@ -241,6 +277,11 @@ def test_broken_descriptions_are_told(tmp_path):
     (tmp_path / "dataset.json").write_text('{"format": "other"}')
     with pytest.raises(InputError, match="format 'other'"):
         FolderDataset(tmp_path)
+    head = {"format": "cyclopean-folder", "version": 1, "target": "left"}
+    for views in (3, ["left", 3], ["left", {}], ["right"]):
+        (tmp_path / "dataset.json").write_text(json.dumps(head | {"views": views}))
+        with pytest.raises(InputError, match=r'"views" must be a list of names with the target in it'):
+            FolderDataset(tmp_path)
     (tmp_path / "dataset.json").write_text("{")
     with pytest.raises(InputError, match="JSON"):
         FolderDataset(tmp_path)

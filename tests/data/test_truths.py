@@ -58,6 +58,18 @@ def test_traced_reads_pairs_and_passes_panoramas_over(tmp_path):
     assert [data.far(0), data.far(1)] == [20, 80]
     assert street.depth[0, 0, 0].isinf().all()
     assert torch.allclose(shift_px(street)[0, 1:], torch.tensor(6.0 * 0.5 / 5))
+    for values, words in [
+        ({"baseline": 0.5}, 'lacks "focal"; it needs a length in pixels above 0'),
+        ({"focal": 6, "baseline": [1]}, r'has "baseline": \[1\]; it needs a length in metres above 0'),
+        ({"focal": -6, "baseline": 0.5}, 'has "focal": -6'),
+    ]:
+        (tmp_path / "street_000.json").write_text(json.dumps(values))
+        with pytest.raises(InputError, match=words):
+            data[1]
+    whole = (tmp_path / "indoor_003_left_depth.npz").read_bytes()
+    (tmp_path / "indoor_003_left_depth.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"indoor_003_left_depth\.npz cannot be read as an array"):
+        data[0]
 
 
 def test_middlebury_adds_the_cropped_disparity(tmp_path):

@@ -128,7 +128,15 @@ def test_what_cannot_be_compared_is_told_in_words(tmp_path):
     two["results"][0]["data"] = "nyu:elsewhere"
     with pytest.raises(InputError, match="share no data set"):
         compare(one, two)
-    for content, words in [("{", "is no JSON"), ('{"format": "x"}', "is no result"), ("[]", "is no result")]:
+    bare = '{"format": "cyclopean-evaluation"'
+    for content, words in [
+        ("{", "is no JSON"),
+        ('{"format": "x"}', "is no result"),
+        ("[]", "is no result"),
+        (bare + "}", 'lacks some of data, per_image, protocol, rows in its "results"'),
+        (bare + ', "results": [{"data": "x"}]}', "lacks some of"),
+        (bare + ', "results": [3]}', "lacks some of"),
+    ]:
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(InputError, match=words):
             load(tmp_path / "a.json")

@@ -1,6 +1,6 @@
 """Pictures in folders: what `cyclopean render` writes, and stereo pairs of your own. Formats in docs/data.md."""
 
-import math
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from cyclopean.data.items import Files
 from cyclopean.data.reading import (
     existing_folder,
     image_size,
+    is_finite,
+    is_positive,
     list_images,
     read_array,
     read_counts,
     read_json,
+    read_positive,
     read_views,
 )
 from cyclopean.data.rigs import fitting, known_above_zero, size_of, unknown_depth
@@ -74,7 +77,7 @@ class FolderDataset(Dataset[Sample]):
     def far(self, index: int) -> float:
         """The largest depth that counts when judging, metres: "far" of its JSON file, else by family, else 80."""
         values = self.description if self.calibration is None else self.calibration
-        if _positive(values.get("far")):
+        if is_positive(values.get("far")):
             return float(values["far"])
         family = self._camera_file(self.stems[index]).get("family") if self.calibration is None else None
         return FAR.get(str(family), 80.0)
@@ -114,7 +117,7 @@ class FolderDataset(Dataset[Sample]):
 
     def _counts_to_metres(self, path: Path) -> Float[Tensor, "1 1 h w"]:
         scale = (self.calibration or self.description).get("depth_scale", 0.0)
-        if not _positive(scale):
+        if not is_positive(scale):
             raise InputError(
                 f'{path} is a depth picture without a unit; add "depth_scale" (metres per count) to calibration.json.'
             )
@@ -131,9 +134,9 @@ def _described(folder: Path) -> dict[str, Any]:
             "this version of cyclopean reads 'cyclopean-folder' version 1."
         )
     views, target = values.get("views"), values.get("target")
-    if not isinstance(views, list) or target not in views:
+    if not isinstance(views, list) or not all(isinstance(name, str) for name in views) or target not in views:
         raise InputError(
-            f'{path} names views {views} and target {target!r}; "views" must be a list with the target in it.'
+            f'{path} names views {views} and target {target!r}; "views" must be a list of names with the target in it.'
         )
     return values
 
@@ -172,21 +175,22 @@ def _calibration(folder: Path, picture: Path) -> dict[str, Any]:
 def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pinhole, float]:
     """Camera and baseline of a `calibration.json`. Pixel coordinates count from the centre of the first pixel."""
     height, width = size
-    if not _positive(values.get("baseline_m")):
-        raise InputError(f'{path} has "baseline_m": {values.get("baseline_m")!r}; it needs a length in metres above 0.')
+    baseline = read_positive(values, "baseline_m", "a length in metres", path)
     if "focal" in values:
         focal, center = values["focal"], values.get("center", [0.5, 0.5])
-    elif _positive(values.get("focal_px")) and _positive(values.get("width")):
+    elif is_positive(values.get("focal_px")) and is_positive(values.get("width")):
         scale = width / values["width"]  # the calibrated picture may have been larger than these
         focal = [values["focal_px"] * scale / width, values["focal_px"] * scale / height]
-        px = values.get("center_px")
-        center = [0.5, 0.5] if px is None else [(px[0] + 0.5) * scale / width, (px[1] + 0.5) * scale / height]
+        center = [0.5, 0.5]
+        if values.get("center_px") is not None:
+            px, py = _two_numbers(values["center_px"], "center_px", "pixels across and down", path)
+            center = [(px + 0.5) * scale / width, (py + 0.5) * scale / height]
     else:
         raise InputError(
             f'{path} has no focal length; it needs "focal_px" and "width" (pixels), or "focal": [fu, fv] in image '
             "widths and heights."
         )
-    return Pinhole(_pair(focal, "focal", path), _pair(center, "center", path)), float(values["baseline_m"])
+    return Pinhole(_pair(focal, "focal", path), _pair(center, "center", path)), baseline
 
 
 def _camera(values: dict[str, Any], path: Path) -> Camera:
@@ -199,24 +203,33 @@ def _camera(values: dict[str, Any], path: Path) -> Camera:
 
 
 def _pose(values: dict[str, Any], name: str, path: Path) -> Float[Tensor, "1 4 4"]:
-    matrix = values.get("from_target", {}).get(name)
+    poses = values.get("from_target")
     try:
-        pose = torch.tensor(matrix, dtype=torch.float32).reshape(1, 4, 4)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f'{path} has no 4x4 "from_target" matrix for the view {name!r}.') from error
+        pose = torch.tensor(poses[name], dtype=torch.float32).reshape(1, 4, 4)  # type: ignore[index]
+    except (TypeError, KeyError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(
+            f'{path} has "from_target": {_short(poses)}; it needs an object with a 4x4 matrix for the view {name!r}.'
+        ) from error
+    if not pose.isfinite().all():
+        raise InputError(f'{path} has numbers that are not finite in "from_target" of {name!r}; mend or remove it.')
     return pose
 
 
 def _pair(value: Any, key: str, path: Path) -> Float[Tensor, "1 2"]:
-    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(x, int | float) for x in value)):
-        raise InputError(f'{path} has "{key}": {value!r}; it needs two numbers, in image widths and heights.')
-    if key == "focal" and min(value) <= 0:
+    u, v = _two_numbers(value, key, "in image widths and heights", path)
+    if key == "focal" and min(u, v) <= 0:
         raise InputError(f'{path} has "focal": {value!r}; focal lengths are above 0.')
-    return torch.tensor([value], dtype=torch.float32)
+    return torch.tensor([[u, v]], dtype=torch.float32)
 
 
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 < value < math.inf
+def _two_numbers(value: Any, key: str, meaning: str, path: Path) -> tuple[float, float]:
+    if not (isinstance(value, list) and len(value) == 2 and all(is_finite(x) for x in value)):
+        raise InputError(f'{path} has "{key}": {_short(value)}; it needs a list of two numbers, {meaning}.')
+    return float(value[0]), float(value[1])
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(repr(value), 60, placeholder=" ...")
 
 
 def _without_moving(target: View, path: Path) -> View:

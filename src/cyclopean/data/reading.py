@@ -1,7 +1,10 @@
 """Pictures, depth maps and calibration files of data sets, read into tensors with one-sentence errors."""
 
 import json
+import sys
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -101,9 +104,10 @@ def read_counts(path: Path) -> Float[Tensor, "1 1 h w"]:
 def read_array(path: Path) -> Float[Tensor, "1 1 h w"]:
     """A two-dimensional array of a .npy file, or of key `depth` of a .npz file, as float32."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        array = loaded["depth"] if path.suffix == ".npz" else loaded
-    except (OSError, ValueError, EOFError, KeyError) as error:
+        with path.open("rb") as file:  # numpy leaves a file open that it cannot read
+            loaded = np.load(file, allow_pickle=False)
+            array = loaded["depth"] if path.suffix == ".npz" else loaded
+    except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path} cannot be read as an array; it needs a .npy, or a .npz with the key 'depth'."
         ) from error
@@ -149,11 +153,30 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object."""
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON; see docs/data.md for what it must hold.") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}; it needs an object {{...}}, see docs/data.md.")
     return value
+
+
+def read_positive(values: dict[str, Any], key: str, meaning: str, path: Path) -> float:
+    """The number above 0 that a JSON object of `path` has under `key`; `meaning` says what it is, and in which unit."""
+    if not is_positive(values.get(key)):
+        said = f'has "{key}": {values[key]!r}' if key in values else f'lacks "{key}"'
+        raise InputError(f"{path} {said}; it needs {meaning} above 0.")
+    return float(values[key])
+
+
+def is_positive(value: object) -> bool:
+    """Whether a value of JSON is a finite number above 0."""
+    return is_finite(value) and value > 0  # type: ignore[operator]
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value of JSON is a number that a float holds; JSON also knows NaN, inf and integers without end."""
+    most = sys.float_info.max
+    return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
 
 
 def _two_sizes(path: Path, shape: Sequence[int], other: Path, other_shape: Sequence[int]) -> InputError:

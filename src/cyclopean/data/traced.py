@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 from cyclopean.data import panoramas
 from cyclopean.data.items import Files
-from cyclopean.data.reading import existing_folder, read_array, read_json, read_views
+from cyclopean.data.reading import existing_folder, read_array, read_json, read_positive, read_views
 from cyclopean.data.rigs import fitting, rectified_pair, size_of
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
@@ -39,10 +39,8 @@ class TracedDataset(Dataset[Sample]):
         values = read_json(self.scenes[index])
         left, right = read_views(files.pictures)
         height, width = size_of(left)
-        try:
-            focal, baseline = float(values["focal"]), float(values["baseline"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f'{self.scenes[index]} lacks "focal" (pixels) or "baseline" (metres).') from error
+        focal = read_positive(values, "focal", "a length in pixels", self.scenes[index])
+        baseline = read_positive(values, "baseline", "a length in metres", self.scenes[index])
         camera = Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
         depth = fitting(read_array(files.others[1]), (height, width), files.others[1])
         return rectified_pair((left, right), (camera, camera), baseline, depth, scene.name.replace("_", "/", 1))
@@ -83,10 +81,7 @@ class Traced360Dataset(Dataset[Sample]):
         scene, files = self.scenes[index], self.files(index)
         centre, up, right = read_views(files.pictures)
         panoramas.whole_sphere(centre, files.pictures[0])
-        try:
-            baseline = float(read_json(scene)["baseline"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f'{scene} lacks "baseline" (metres).') from error
+        baseline = read_positive(read_json(scene), "baseline", "a length in metres", scene)
         depth = fitting(read_array(files.others[1]), size_of(centre), files.others[1])
         sources = (panoramas.above(up, baseline), panoramas.beside(right, baseline))
         return Sample(panoramas.centre(centre), sources, depth, name=(scene.stem.replace("_", "/", 1),))

@@ -105,6 +105,9 @@ class Comparison:
     images: tuple[ImageChange, ...]
 
 
+NEEDED = {"data", "protocol", "rows", "per_image"}  # of each result
+
+
 def load(path: Path | str) -> dict[str, Any]:
     """A result that `cyclopean evaluate --json` wrote."""
     path = Path(path).expanduser()
@@ -116,6 +119,9 @@ def load(path: Path | str) -> dict[str, Any]:
         raise InputError(f"{path} is no JSON; give two files of evaluate --json.") from None
     if not isinstance(content, dict) or content.get("format") != "cyclopean-evaluation":
         raise InputError(f"{path} is no result of cyclopean evaluate --json; give two of those.")
+    results = content.get("results")
+    if not isinstance(results, list) or not all(isinstance(r, dict) and r.keys() >= NEEDED for r in results):
+        raise InputError(f'{path} lacks some of {", ".join(sorted(NEEDED))} in its "results"; measure again.')
     return content
 
 
