@@ -168,6 +168,34 @@ def test_bad_data_is_one_sentence(pairs, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_bad_input_is_one_sentence_from_two_processes(pairs, tmp_path):
+    """A folder that holds another run, which is seen before any process is started."""
+    (tmp_path / "resume.pt").touch()
+    done = train("supervised", "--data", str(pairs), "--out", str(tmp_path), "--devices", "2", *SMALL)
+    refused((done.returncode, done.stderr), "already holds a run; add --resume")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ("--size 65x97", "multiples of"),
+        ("--out FILE/x", "cannot write to"),
+        ("--out NONE --resume", "holds no run to resume"),
+        ("--out NONE --init nothing", "nothing"),
+    ],
+)
+def test_what_can_be_checked_is_before_processes_start(pairs, tmp_path, monkeypatch, capsys, flags, sentence):  # noqa: PLR0917
+    monkeypatch.setattr("lightning_fabric.Fabric.launch", lambda _: pytest.fail("started processes"))
+    (tmp_path / "file").touch()
+    words = flags.replace("FILE", str(tmp_path / "file")).replace("NONE", str(tmp_path / "none")).split()
+    usual = ("--data", str(pairs), "--out", str(tmp_path / "out"), "--devices", "2", *SMALL)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "supervised", *usual, *words])
+    refused((stop.value.code, capsys.readouterr().err), sentence)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "none").exists()
+
+
 def test_help_lists_methods_and_flags():
     done = train("--help")
     assert done.returncode == 0

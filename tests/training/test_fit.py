@@ -15,7 +15,7 @@ from cyclopean import checkpoint
 from cyclopean.errors import InputError
 from cyclopean.run import Run
 from cyclopean.sample import Sample
-from cyclopean.training import Feed, cosine, fit, halving
+from cyclopean.training import Feed, constant, cosine, fit, halving
 from cyclopean.training.stream import Items, Stream, loader
 
 PARTS = Path(__file__).parent / "training_parts.py"
@@ -77,6 +77,50 @@ def test_resuming_with_other_arguments_is_refused(tmp_path):
         train(run(tmp_path, resume=True, average=0.9))
 
 
+@pytest.mark.parametrize(
+    ("changes", "then", "now"),
+    [
+        ({"steps": 8}, "steps 6", "steps 8"),
+        ({"batch_size": 4}, "batch-size of all devices 2", "batch-size of all devices 4"),
+        ({"learning_rate": 0.2, "clip": 1.0}, "learning-rate 0.1, clip 0.0", "learning-rate 0.2, clip 1.0"),
+        ({"precision": "bfloat16"}, "precision float32", "precision bfloat16"),
+    ],
+)
+def test_a_run_does_not_go_on_as_another(tmp_path, changes, then, now):
+    train(run(tmp_path))
+    with pytest.raises(InputError, match=rf"was trained with {then}, this command says {now}; .*--init"):
+        train(run(tmp_path, resume=True, **changes))
+
+
+def test_a_run_does_not_go_on_with_other_data_or_another_schedule(tmp_path):
+    def go(where: Run, n: int = 5, schedule=halving, data: str = "a/pairs", size: int = 16) -> None:
+        card = {"input_size": [size, 24], "training": {"data": [data]}}
+        fit(Tiny(), Feed(Pictures(n)), where, sgd, schedule, card)
+
+    go(run(tmp_path))
+    again = run(tmp_path, resume=True)
+    cases: list[tuple[dict, str]] = [
+        ({"n": 4}, "number of items 5, this command says number of items 4;"),
+        ({"schedule": cosine}, "schedule halving, this command says schedule cosine;"),
+        ({"data": "a/triples"}, "data pairs, this command says data triples;"),
+        ({"size": 8}, "size 16,24, this command says size 8,24;"),
+    ]
+    for changes, sentence in cases:
+        with pytest.raises(InputError, match=sentence):
+            go(again, **changes)
+    go(again, data="moved/pairs")
+
+
+def test_a_state_that_kept_no_facts_goes_on(tmp_path):
+    """As runs of older versions left it."""
+    train(run(tmp_path))
+    state = torch.load(tmp_path / "resume.pt", weights_only=True)
+    del state["facts"]
+    torch.save(state, tmp_path / "resume.pt")
+    train(run(tmp_path, resume=True, steps=7))
+    assert lines(tmp_path)[-1]["step"] == 7
+
+
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
     train(run(tmp_path))
     with pytest.raises(InputError, match="add --resume"):
@@ -112,12 +156,15 @@ def test_the_running_mean_is_saved_and_the_weights_go_on(tmp_path):
 
 
 def test_epochs_are_counted_and_their_callables_saved(tmp_path):
-    count = Count()
-    train(run(tmp_path, steps=5), each_epoch=(count,))  # 10 items of 5
-    assert count.n == 2
-    again = Count()
-    train(run(tmp_path, steps=10, resume=True), each_epoch=(again,))
-    assert again.n == 4
+    """And with the same rate throughout, a run may go on for longer than it was to be."""
+
+    def counted(where: Run) -> int:
+        count = Count()
+        fit(Tiny(), Feed(Pictures(5)), where, sgd, constant, {}, each_epoch=(count,))
+        return count.n
+
+    assert counted(run(tmp_path, steps=5)) == 2  # 10 items of 5
+    assert counted(run(tmp_path, steps=10, resume=True)) == 4
 
 
 class Count:
@@ -283,6 +330,17 @@ def test_two_processes_are_one_with_a_double_batch(tmp_path):
         assert seen == ["torch.bfloat16", "torch.float32"]
 
 
+@pytest.mark.slow
+def test_what_one_process_cannot_read_stops_all_with_one_sentence(tmp_path):
+    """The sixth item of seven is with one of the two processes; the other would wait for it."""
+    command = [sys.executable, str(PARTS), str(tmp_path / "out"), "2", "1", "float32", "1", "broken"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2, done.stderr
+    said = [line for line in done.stderr.splitlines() if line and not line.startswith(CHATTER)]
+    assert said == ["sorry: item 5 is damaged."]
+
+
+CHATTER = ("step ", "Initializing distributed", "-----", "distributed_backend", "All distributed processes")
 LAUNCHERS = {
     "torchrun": "torch.distributed.run --nnodes 2 --node-rank {rank} --nproc-per-node 1 --master-addr 127.0.0.1 "
     "--master-port {port}",

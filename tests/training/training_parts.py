@@ -1,6 +1,6 @@
 """Small parts that training tests share: a method with one convolution, random pictures, a run of few steps.
 
-Run as a script it trains with several processes: `python training_parts.py OUT DEVICES BATCH PRECISION NODES`.
+Run as a script it trains with several processes: `python training_parts.py OUT DEVICES BATCH PRECISION NODES [broken]`.
 """
 
 import json
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.methods.base import Method, Prediction, full_precision
 from cyclopean.run import Run
@@ -83,8 +84,27 @@ def train(where: Run, n: int = 5, **changes: Any) -> Tiny:
     return method
 
 
+class Damaged(Pictures):
+    """Item 5 cannot be read."""
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == 5:
+            raise InputError("item 5 is damaged.")
+        return super().__getitem__(index)
+
+
+def train_damaged(where: Run) -> None:
+    """As a command would: one sentence and exit code 2."""
+    try:
+        fit(Tiny(), Feed(Damaged(7)), where, sgd, halving, {})
+    except InputError as error:
+        sys.exit(print(f"sorry: {error}", file=sys.stderr) or 2)
+
+
 if __name__ == "__main__":
     out, devices, batch, precision, nodes = Path(sys.argv[1]), *map(int, sys.argv[2:4]), sys.argv[4], int(sys.argv[5])
     where = run(out, devices=devices, nodes=nodes, batch_size=batch, precision=precision, steps=4)
+    if sys.argv[6:] == ["broken"]:
+        train_damaged(where)
     trained = train(where, n=7)
     (out / f"seen{torch.distributed.get_rank()}.json").write_text(json.dumps(trained.seen))

@@ -6,12 +6,12 @@ the step is saved, and a killed run resumes bit-equal on a CPU with the same num
 
 import copy
 import math
-import os
 import platform
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,7 +26,8 @@ from cyclopean.methods.base import Method
 from cyclopean.run import Run
 from cyclopean.sample import Sample
 from cyclopean.training.log import RunLog
-from cyclopean.training.state import STATE, State
+from cyclopean.training.processes import all_good, anyone, engine, launch, one_voice
+from cyclopean.training.state import STATE, State, stored
 from cyclopean.training.stream import Augmentation, Items, Stream, good, length, loader, mix
 
 Schedule = Callable[[int, int], float]  # (step, steps) -> factor of the learning rate
@@ -99,17 +100,20 @@ def fit(  # noqa: PLR0917
     once more; the state of those that have a `state_dict` is saved. Raises `InputError` for data that cannot be used,
     an `out` that holds another run, a loss that is not finite. Ctrl-C saves, says so and raises `KeyboardInterrupt`.
     """
-    fabric = _fabric(run)
+    fabric = engine(run)
     lie = _check_first(method, feed, run)
-    state = _begin(method, run, fabric, optimizer, each_epoch)
+    facts = facts_of(run, length(feed.training), schedule, card)
+    saved = _check_out(method, run, facts)
+    launch(fabric)  # what can be refused has been
+    state = _begin(method, run, fabric, optimizer, each_epoch, facts, saved)
     wrapped, optimiser = fabric.setup(method, state.optimizer)
     stream = Stream(length(feed.training), run, fabric.global_rank, fabric.world_size)
     batches = loader(Items(feed.training, feed.augment), stream.since(state.step), run, lie, fabric.device)
-    with RunLog(run, state.step, fabric.is_global_zero) as log, _signals() as stop:
+    with RunLog(run, state.step, fabric.is_global_zero) as log, _signals() as stop, one_voice(fabric):
         if run.precision == "bfloat16" and _imitates_bfloat16(fabric.device):
             log.say("this processor has no bfloat16 instructions: --precision float32 is many times faster here")
         for batch in batches:
-            sample = good(batch).to(fabric.device)
+            sample = all_good(fabric, batch).to(fabric.device)
             _prepare(state, schedule, fabric.global_rank)
             terms, norm = _descend(fabric, wrapped, optimiser, sample, run)
             state.advance(stream.epochs_ended(state.step))
@@ -117,49 +121,64 @@ def fit(  # noqa: PLR0917
             if fabric.is_global_zero and (state.step % run.validate_every == 0 or state.step == run.steps):
                 state.judge(feed.validation, card, log)
                 log.pictures(state.step, {} if pictures is None else pictures(state.published, sample))
-            stopping = _anyone(fabric, stop.asked)
+            stopping = anyone(fabric, stop.asked)
             if fabric.is_global_zero and (stopping or state.due() or state.step == run.steps):
                 state.save(card)
             if stopping:
                 log.say(f"stopped after step {state.step} of {run.steps}; saved. Go on: the same command with --resume")
                 raise KeyboardInterrupt
+    fabric.barrier()  # the last checkpoint is there, for whichever process goes on with it
     return state.published.eval()
 
 
-def _fabric(run: Run) -> Fabric:
-    strategy = "ddp" if run.devices * run.nodes > 1 else "auto"
+def _check_out(method: Method, run: Run, facts: dict[str, Any]) -> dict[str, Any] | None:
+    """What the run in `out` saved, if it is to go on; else `out` is made and `method` gets the weights of `init`."""
+    if run.resume:
+        return stored(run, method, facts)
+    if (run.out / STATE).exists():
+        raise InputError(f"{run.out} already holds a run; add --resume to go on with it, or give another --out.")
+    if run.init is not None:
+        checkpoint.initialise(method, run.init)
     try:
-        fabric = Fabric(accelerator=run.accelerator, devices=run.devices, num_nodes=run.nodes, strategy=strategy)
-    except (RuntimeError, ValueError) as error:  # an accelerator that is not there, more devices than there are
-        raise InputError(f"cannot use {run.devices} {run.accelerator} devices: {error}") from error
-    if "LT_CLI_USED" not in os.environ:  # `fabric run` has started the processes, and refuses a second start
-        fabric.launch()
-    return fabric
+        run.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {run.out}: {error.strerror}; give another --out.") from error
+    return None
 
 
-def _begin(
+def _begin(  # noqa: PLR0917
     method: Method,
     run: Run,
     fabric: Fabric,
     optimizer: MakeOptimizer,
     each_epoch: Sequence[Callable[[Method], None]],
+    facts: dict[str, Any],
+    saved: dict[str, Any] | None,
 ) -> State:
-    """The state to start from: fresh, of another model's weights, or where the run in `out` stopped."""
-    if run.init is not None:
-        checkpoint.initialise(method, run.init)
+    """The state to start from: fresh, or what was `saved`."""
     method.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     published = copy.deepcopy(method).requires_grad_(False).eval() if run.average else method
-    state = State(run, method, published, optimizer(method.parameters(), run.learning_rate), tuple(each_epoch))
-    stored = run.out / STATE
-    if run.resume:
-        state.restore()
-    elif stored.exists() and fabric.is_global_zero:
-        raise InputError(f"{run.out} already holds a run; add --resume to go on with it, or give another --out.")
-    try:
-        run.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {run.out}: {error.strerror}; give another --out.") from error
+    state = State(run, method, published, optimizer(method.parameters(), run.learning_rate), tuple(each_epoch), facts)
+    if saved is not None:
+        state.restore(saved)
     return state
+
+
+def facts_of(run: Run, items: int, schedule: Schedule, card: dict[str, Any]) -> dict[str, Any]:
+    """Whatever must be as it was when a run goes on, by the flags' names. Folders may have moved."""
+    trained = card.get("training", {})
+    return {
+        "steps": None if schedule is constant else run.steps,  # only a schedule knows how many are to come
+        "schedule": getattr(schedule, "__name__", ""),
+        "batch-size of all devices": run.batch_size * run.devices * run.nodes,
+        "learning-rate": run.learning_rate,
+        "clip": run.clip,
+        "precision": run.precision,
+        "average": run.average,
+        "data": [Path(folder).name for folder in trained.get("data", ())],
+        "number of items": items,
+        "size": list(card.get("input_size", ())),
+    }
 
 
 def _check_first(method: Method, feed: Feed, run: Run) -> torch.device:
@@ -236,11 +255,3 @@ def _signals() -> Iterator[_Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _anyone(fabric: Fabric, asked: bool) -> bool:
-    """Whether any process was asked to stop: all must stop after the same step."""
-    if fabric.world_size == 1:
-        return asked
-    flag = torch.tensor(float(asked), device=fabric.device)
-    return bool(fabric.all_reduce(flag, reduce_op="sum").item())  # type: ignore[union-attr]

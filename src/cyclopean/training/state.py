@@ -31,6 +31,7 @@ class State:
     published: Method
     optimizer: Optimizer
     each_epoch: tuple[Callable[[Method], None], ...]
+    facts: dict[str, Any]  # what must be as it was when the run goes on
     step: int = 0
     best: float = math.inf
     seconds: float = 0.0  # of training so far, over all resumes
@@ -77,6 +78,7 @@ class State:
             "best": self.best,
             "seconds": self.seconds,
             "seed": self.run.seed,
+            "facts": self.facts,
             "config": {"method": self.method.name, **self.method.config()},
             "method": self.method.state_dict(),
             "published": None if self.published is self.method else self.published.state_dict(),
@@ -88,23 +90,8 @@ class State:
         os.replace(partial, self.run.out / STATE)
         self._saved = time.monotonic()
 
-    def restore(self) -> None:
-        """Back to where the run in `out` was saved last."""
-        path = self.run.out / STATE
-        try:
-            values = torch.load(path, map_location="cpu", weights_only=True)
-        except FileNotFoundError as error:
-            raise InputError(f"{self.run.out} holds no run to resume; leave --resume out to start one.") from error
-        except Exception as error:  # whatever a damaged file makes the unpickler raise
-            raise InputError(f"{path} is damaged; start again from {self.run.out / 'last'} with --init.") from error
-        ours = {"method": self.method.name, **self.method.config()}
-        if values["config"] != ours or values["seed"] != self.run.seed:
-            raise InputError(
-                f"{self.run.out} was trained with {values['config']} and seed {values['seed']}, this command says "
-                f"{ours} and seed {self.run.seed}; repeat the first command with --resume."
-            )
-        if (values["published"] is None) != (self.published is self.method):
-            raise InputError(f"{self.run.out} was trained with another --average; repeat the first command.")
+    def restore(self, values: dict[str, Any]) -> None:
+        """Back to where a run was saved, of which `stored` has read `values`."""
         self.method.load_state_dict(values["method"])
         if values["published"] is not None:
             self.published.load_state_dict(values["published"])
@@ -123,6 +110,41 @@ class State:
         validation = self.best if math.isfinite(self.best) else None
         facts = {"step": self.step, "seconds": round(self.seconds), "validation": validation}
         return {**card, "training": {**card.get("training", {}), **facts}}
+
+
+def stored(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any]:
+    """What the run in `out` saved last. Raises `InputError` if it is none that this command can go on with."""
+    path = run.out / STATE
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{run.out} holds no run to resume; leave --resume out to start one.") from error
+    except Exception as error:  # whatever a damaged file makes the unpickler raise
+        raise InputError(f"{path} is damaged; start again from {run.out / 'last'} with --init.") from error
+    ours = {"method": method.name, **method.config()}
+    if values["config"] != ours or values["seed"] != run.seed:
+        raise InputError(
+            f"{run.out} was trained with {values['config']} and seed {values['seed']}, this command says "
+            f"{ours} and seed {run.seed}; repeat the first command with --resume."
+        )
+    if (values["published"] is None) != (run.average == 0):
+        raise InputError(f"{run.out} was trained with another --average; repeat the first command.")
+    _check_facts(run, values.get("facts", facts), facts)  # older runs have kept none
+    return values
+
+
+def _check_facts(run: Run, then: dict[str, Any], now: dict[str, Any]) -> None:
+    changed = [name for name in now if name in then and then[name] != now[name]]
+    if changed:
+        said = (", ".join(f"{name} {_word(values.get(name))}" for name in changed) for values in (then, now))
+        raise InputError(
+            f"{run.out} was trained with {next(said)}, this command says {next(said)}; repeat the first command with "
+            f"--resume, or start anew from {run.out / 'last'} with --init and another --out."
+        )
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else f"{value}"
 
 
 @torch.no_grad()
