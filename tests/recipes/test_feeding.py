@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 import trees
 from cyclopean import augmentation
+from cyclopean.cli import main
 from cyclopean.data.items import Files
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
@@ -16,6 +17,7 @@ from cyclopean.recipes import feeding
 from cyclopean.recipes.settings import Augment, Source
 from cyclopean.run import Run
 from cyclopean.sample import Sample, map_tensors, view
+from cyclopean.training import Feed
 
 
 class Stereo(Dataset[Sample]):
@@ -98,6 +100,38 @@ def test_supervision_reads_no_sources(items, tmp_path):
     changed = feed.augment(feed.training[0], Generator().manual_seed(0))
     assert changed.sources == () == feed.validation[0].sources
     assert not changed.depth.isnan().any()
+
+
+class Bare(Stereo):
+    """Only the items at and after `first` have depth."""
+
+    def __init__(self, n: int, first: int) -> None:
+        super().__init__(n)
+        self.first = first
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        return sample if index >= self.first else replace(sample, depth=sample.depth * torch.nan)
+
+
+def test_truth_is_looked_for_all_over_the_set():
+    assert feeding.with_truth(Feed(Bare(100, 80))).training.first == 80
+    with pytest.raises(InputError, match="none of the 25 items looked at has true depth"):
+        feeding.with_truth(Feed(Bare(100, 100)))
+    with pytest.raises(InputError, match="none of the 1 items"):
+        feeding.with_truth(Feed(Bare(1, 1)))
+
+
+@pytest.mark.parametrize("method", ["supervised", "coordnet --rig SV"])
+def test_supervision_without_any_truth_is_refused(monkeypatch, tmp_path, capsys, method):
+    monkeypatch.setattr(feeding, "open_dataset", lambda name: Bare(60, 60))
+    with pytest.raises(SystemExit) as stop:
+        main(
+            ["train", *method.split(), "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--accelerator", "cpu"]
+        )
+    assert stop.value.code == 2
+    assert "has true depth, which is what is learned from here; give --data" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_stereo_flips_swap(items, tmp_path):

@@ -1,5 +1,6 @@
 """From settings to what a run learns from: data sets, held-out items, augmentations, pictures for TensorBoard."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from cyclopean.training import Feed
 from cyclopean.worlds import FAMILIES
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
+LOOKED = 32  # of the items, at most so many are read to see whether there is true depth
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,18 @@ def feed(source: Source, augment: Augment, drawn: Drawn, run: Run) -> Feed:
     h, w = source.size or training[0].depth.shape[-2:]
     held = Mapped(validation, Resized((h, w))) if source.size and validation is not None else validation
     return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held)
+
+
+def with_truth(feed: Feed) -> Feed:
+    """`feed`, whose items teach by their depth. Raises `InputError` if none of those looked at has a finite one."""
+    n = len(feed.training)  # type: ignore[arg-type]
+    looked = range(0, n, math.ceil(n / LOOKED))
+    if not any(bool(feed.training[index].depth.isfinite().any()) for index in looked):
+        raise InputError(
+            f"none of the {len(looked)} items looked at has true depth, which is what is learned from; give --data "
+            "with depth (docs/data.md), or a method that learns from pairs, as monodepth does."
+        )
+    return feed
 
 
 def then(feed: Feed, step: Augmentation) -> Feed:

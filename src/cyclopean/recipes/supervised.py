@@ -30,7 +30,7 @@ def supervised(  # noqa: PLR0917
     from cyclopean.recipes import feeding
 
     drawn = feeding.Drawn(augmentation.mirrored, feeding.target_only)
-    feed = feeding.feed(source, augment, drawn, run)
+    feed = feeding.with_truth(feeding.feed(source, augment, drawn, run))
     torch.manual_seed(run.seed)
     method = Supervised(network, width)
     course = {"halving": training.halving, "cosine": training.cosine}[schedule]
