@@ -129,4 +129,6 @@ def _fill(method: Method, folder: Path) -> None:
         raise InputError(
             f"{path} does not fit {method.name} with {method.config()}: its tensors have other names or shapes."
         )
+    if not all(bool(v.isfinite().all()) for v in tensors.values() if v.is_floating_point()):
+        raise InputError(f"{path} holds numbers that are not finite: its training failed; give another model.")
     method.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})

@@ -89,6 +89,32 @@ def test_pictures_are_cut_square_in_the_order_of_their_names(photographs):
     assert read.mean((2, 3)).round().tolist() == [[1, 0, 0], [0, 1, 0]]
 
 
+def half_a_jpeg() -> bytes:
+    whole = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))[1].tobytes()
+    return whole[: len(whole) // 2]
+
+
+def single_colour(height: int, width: int) -> bytes:
+    return cv2.imencode(".png", np.zeros((height, width), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"a text", "one.png is damaged or no picture"),
+        (half_a_jpeg(), "one.png is damaged or no picture"),
+        (single_colour(1, 1), "less than 16 pixels"),
+        (single_colour(12000, 10001), "more than 120 million"),
+        (single_colour(20000, 20000), "more than 120 million"),
+    ],
+    ids=["text", "half", "speck", "large", "larger"],
+)
+def test_pictures_that_are_none_or_too_large_are_named(photographs, content, sentence):
+    (photographs / "one.png").write_bytes(content)
+    with pytest.raises(InputError, match=sentence):
+        load_pictures(photographs, 16)
+
+
 def test_what_cannot_be_streamed_is_told(tmp_path):
     with pytest.raises(InputError, match="did you mean 'street'"):
         WorldsDataset(("streat",), "stereo", 0, SIZE, 1)

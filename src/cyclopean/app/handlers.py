@@ -18,7 +18,7 @@ from cyclopean.app.developing import Darkroom, Look, Shot
 from cyclopean.app.examples import Example
 from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
 from cyclopean.app.session import NothingNew, Session, Store
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, lacks_memory
 from cyclopean.predictor import Predictor
 
 LOG = logging.getLogger("cyclopean.app")
@@ -49,7 +49,7 @@ def said(error: Exception, session: Session | None) -> str:
     """The sentence of an error, with a capital and without paths of this machine."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         sentence = NO_SPACE
-    elif isinstance(error, MemoryError | RuntimeError) and "memory" in f"{error!r}".lower():
+    elif lacks_memory(error):
         sentence = "this photo needs more memory than this computer has free; give a smaller one."
     elif isinstance(error, InputError):
         sentence = str(error)

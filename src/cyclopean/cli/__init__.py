@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from cyclopean.errors import InputError, unknown_name
+from cyclopean.errors import InputError, enough_memory, unknown_name
 
 # command -> (module, what it does)
 COMMANDS = {
@@ -52,7 +52,8 @@ def _main(arguments: list[str]) -> int:
 
 def _run(command: str, arguments: list[str]) -> int:
     module = importlib.import_module(COMMANDS[command][0])
-    return module.main(arguments)
+    with enough_memory("what was asked for"):
+        return module.main(arguments)
 
 
 def _help() -> str:

@@ -39,6 +39,8 @@ class Render:
     """Scenes seed, seed + 1, ... are rendered; the same seed gives the same scene on every machine."""
     size: Annotated[str, _value("HEIGHTxWIDTH")] = "192x384"
     """In pixels."""
+    max_megapixels: Annotated[float, _value("N")] = 8.0
+    """Larger pictures are refused: each takes some 300 bytes of memory a pixel."""
     baseline: Annotated[float | None, _value("METRES")] = None
     """Between left and right; without it what suits each scene."""
     field_of_view: Annotated[float | None, _value("DEGREES")] = None
@@ -90,15 +92,20 @@ def _order(given: Render) -> "Order":
         load_pictures(given.pictures)  # which refuses a folder without any
     named = comma_list("world", given.worlds, [*FAMILIES, "all"])
     families = tuple(FAMILIES) if "all" in named else tuple(named)
-    size = _size(given.size, given.rig)
+    size = _size(given.size, given.rig, given.max_megapixels)
     wide = given.field_of_view
     return Order(families, given.rig, given.seed, given.count, size, given.baseline, given.pictures, wide)
 
 
-def _size(text: str, rig: str) -> tuple[int, int]:
+def _size(text: str, rig: str, most_megapixels: float) -> tuple[int, int]:
     height, width = height_width("--size", text)
     if min(height, width) < 16:
         raise InputError(f"--size {text} is too small; give at least 16 pixels each way, like 192x384.")
+    if not height * width <= most_megapixels * 1e6:
+        raise InputError(
+            f"--size {text} is {height * width / 1e6:.3g} megapixels, the limit is {most_megapixels:g}; give a smaller "
+            "one, or raise the limit with --max-megapixels."
+        )
     if rig == "sphere" and width != 2 * height:
         raise InputError(f"--size {text} does not fit a panorama; give twice as wide as high, like 256x512.")
     return height, width

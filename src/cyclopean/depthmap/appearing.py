@@ -17,6 +17,8 @@ _OUTSIDE = {
     errno.EDQUOT,
     errno.ENOTDIR,
     errno.EEXIST,
+    errno.EISDIR,
+    errno.EFBIG,
     errno.ENAMETOOLONG,
 }
 
@@ -39,7 +41,7 @@ def appearing(folder: Path) -> Iterator[Path]:
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
     except OSError as error:
-        if error.errno not in _OUTSIDE:
+        if error.errno is not None and error.errno not in _OUTSIDE:  # numpy's own, of a full disk, has no number
             raise
         raise _cannot_write(folder, error) from None
     finally:
@@ -47,4 +49,4 @@ def appearing(folder: Path) -> Iterator[Path]:
 
 
 def _cannot_write(folder: Path, error: OSError) -> InputError:
-    return InputError(f"cannot write to {folder} ({error.strerror}); choose a folder that can be written to.")
+    return InputError(f"cannot write to {folder} ({error.strerror or error}); choose a folder that can be written to.")

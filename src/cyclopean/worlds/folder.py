@@ -1,6 +1,8 @@
 """Worlds written to a plain folder (docs/data.md) and shown on one contact sheet."""
 
 import json
+import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -11,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError
@@ -18,6 +21,8 @@ from cyclopean.geometry import Camera, Pinhole
 from cyclopean.sample import Sample, View
 from cyclopean.worlds.rigs import VIEWS, sample
 from cyclopean.worlds.scene import Number
+
+LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
 
 
 @dataclass(frozen=True)
@@ -64,15 +69,15 @@ def missing(order: Order, out: Path) -> list[int]:
 def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
     """Every picture in a folder, cut square and brought to `side` pixels, for surfaces that show photographs.
 
-    Read once per process. Raises InputError for a folder that is not there or holds none.
+    Read once per process. Raises InputError for a folder that is not there or holds none, and for a picture that is
+    damaged, has less than 16 pixels on a side or more than 120 million.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; name one that holds photographs to put on surfaces.")
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
-    read = [cv2.imread(str(p), cv2.IMREAD_COLOR_RGB) for p in paths]
-    squares = [cv2.resize(_square(p), (side, side), interpolation=cv2.INTER_AREA) for p in read if p is not None]
-    if not squares:
+    if not paths:
         raise InputError(f"{folder} holds no picture (png or jpg) to put on surfaces; name a folder that does.")
+    squares = [cv2.resize(_square(_sound(p)), (side, side), interpolation=cv2.INTER_AREA) for p in paths]
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 255
 
 
@@ -96,9 +101,19 @@ def _describe(order: Order, out: Path) -> None:
         "unit": "m",
         "made_by": _made_by(order),
     }
-    if path.exists() and json.loads(path.read_text()) != text:
+    if not path.exists():
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(text, indent=1))
+        part.replace(path)
+    elif _described(path) != text:
         raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
-    path.write_text(json.dumps(text, indent=1))
+
+
+def _described(path: Path) -> object:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise InputError(f"{path} cannot be read as JSON; remove it, or render into a new folder.") from None
 
 
 def _made_by(order: Order) -> dict[str, object]:
@@ -115,28 +130,36 @@ def _made_by(order: Order) -> dict[str, object]:
 
 def _write_item(order: Order, out: Path, n: int) -> int:
     pictures = None if order.pictures is None else load_pictures(Path(order.pictures))
-    family, seed = order.family(n), order.seed + n
     made = sample(
-        family,
-        seed,
+        order.family(n),
+        order.seed + n,
         order.size,
         order.rig,
         pictures=pictures,
         baseline=order.baseline,
         field_of_view=order.field_of_view,
     )
-    stem = f"{n:06d}"
-    names = VIEWS[order.rig]
+    try:
+        _store(order, out, n, made)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {out} ({error.strerror or error}); make room there, then go on with the same command."
+        ) from None
+    return n
+
+
+def _store(order: Order, out: Path, n: int, made: Sample) -> None:
+    """Write one item, its camera file last."""
+    stem, names = f"{n:06d}", VIEWS[order.rig]
     for name, view in zip(names, (made.target, *made.sources), strict=True):
         _write_image(out / name / f"{stem}.png", _bytes(view.image)[..., ::-1])
     np.save(out / "depth" / f"{stem}.npy", made.depth[0, 0].numpy())
     if order.rig == "clip":
         _write_image(out / "moving" / f"{stem}.png", (~made.target.valid[0, 0]).numpy().astype(np.uint8) * 255)
     poses = {name: _pose(view) for name, view in zip(names[1:], made.sources, strict=True)}
-    text = {**_camera(made.target.camera), "from_target": poses, "family": family, "seed": seed}
+    text = {**_camera(made.target.camera), "from_target": poses, "family": order.family(n), "seed": order.seed + n}
     (out / "camera" / f"{stem}.part").write_text(json.dumps(text))
     (out / "camera" / f"{stem}.part").replace(out / "camera" / f"{stem}.json")
-    return n
 
 
 def _pose(source: View) -> list[list[float]]:
@@ -145,8 +168,7 @@ def _pose(source: View) -> list[list[float]]:
 
 
 def _write_image(path: Path, pixels: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
-        raise InputError(f"{path} could not be written; check that the folder may be written to and has space.")
+    path.write_bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
 
 
 def _camera(camera: Camera) -> dict[str, object]:
@@ -164,6 +186,27 @@ def _shown(depth: Float[Tensor, "1 1 h w"]) -> np.ndarray:
     top = np.percentile(inverse, 99) or 1.0
     grey = (np.clip(inverse / top, 0, 1) * 255).astype(np.uint8)
     return cv2.applyColorMap(grey, cv2.COLORMAP_MAGMA)[..., ::-1]
+
+
+def _sound(path: Path) -> np.ndarray:
+    """The picture at `path`, RGB; damaged ones are refused, since OpenCV would make do with half a file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's limits are not ours
+            with Image.open(path) as picture:
+                fits = min(picture.size) >= LEAST_SIDE and math.prod(picture.size) <= MOST_PIXELS
+                if fits:
+                    picture.load()
+    except Image.DecompressionBombError:
+        fits = False
+    except Exception:  # decoders raise whatever they like on foreign files
+        raise InputError(f"{path} is damaged or no picture; take it out of the folder.") from None
+    if not fits:
+        raise InputError(
+            f"{path} has less than {LEAST_SIDE} pixels on a side or more than {MOST_PIXELS // 10**6} million in all; "
+            "take it out of the folder, or resize it."
+        )
+    return cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
 
 
 def _square(picture: np.ndarray) -> np.ndarray:
