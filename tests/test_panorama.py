@@ -213,5 +213,5 @@ def test_what_is_not_taken_for_a_panorama_is_not_seen_through_a_cube() -> None:
             refuse_flat(framed(Photo(room[..., :h, :w]))[0])
     with pytest.raises(InputError, match="give --camera equirectangular; if it is an ordinary photo, leave out"):
         refuse_flat(framed(Photo(torch.full((1, 3, 64, 128), 0.9)))[0])
-    with pytest.raises(InputError, match="pad it to the whole, .*; if it holds two panoramas"):
+    with pytest.raises(InputError, match=r"pad it to the whole, .*; if it holds two panoramas"):
         framed(Photo(room[..., :32, :]), "equirectangular")

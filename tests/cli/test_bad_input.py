@@ -70,6 +70,15 @@ WORDS = {  # what is typed -> a part of what is said
     "predict good.png --right other.png --model two --uncertainty 2": "is not known",
     "predict good.png other.png --right wide.png": "belongs to one photo",
     "predict clip.mp4 --right other.png --model two": "is a video",
+    "predict clip.mp4 --camera equirectangular": "extract the frames",
+    "predict clip.mp4 --camera top-bottom": "--camera top-bottom is for panoramas",
+    "predict clip.mp4 --via-cube": "clip.mp4 is a video, whose frames are taken for ordinary pictures, and --via-cube",
+    "refocus clip.mp4 --at 0.5 0.5 --camera equirectangular": "extract the frames",
+    # panoramas that are none
+    "predict good.png --via-cube": "good.png is 64x48 and not taken for a panorama",
+    "predict wide.png --via-cube": "leave out --via-cube",
+    "predict wide.png --via-cube --camera pinhole": "leave out --via-cube",
+    "predict wide.png --via-cube --camera equirectangular": "pad it to the whole",
     # keys of a clip
     "refocus clip.mp4 --keys broken.json": "is no JSON",
     "refocus clip.mp4 --keys list.json": "holds no list of keys",

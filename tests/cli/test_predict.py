@@ -12,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclopean import checkpoint, cli
+from cyclopean import checkpoint, cli, worlds
 from cyclopean.cli.parsing import height_width
 from cyclopean.depthmap import read_depth
 from cyclopean.errors import InputError
+from cyclopean.images import Photo, write_photo
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.profile import CameraProfile, write_profile
 from cyclopean.video import describe, write_video
@@ -137,6 +138,22 @@ def test_a_batch_with_bad_files_goes_on(tmp_path: Path, model: str) -> None:
     }.items():
         assert any(name in line and words in line for line in sentences), name
     assert names(out) == {"good_disp.npy", "good_disp.png", "good_disp.json"}
+
+
+def test_a_batch_through_a_cube_skips_what_is_no_panorama(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    room = worlds.sample("room", 0, (64, 128), "sphere").target.image
+    for name, (h, w) in {"whole": (64, 128), "narrow": (64, 125), "photo": (40, 60)}.items():
+        write_photo(tmp_path / "in" / f"{name}.png", Photo(room[..., :h, :w]))
+    code, out, err = here(capsys, "predict", tmp_path / "in", "--via-cube", "--model", model, "--out", tmp_path / "out")
+    assert code == 2
+    assert out.startswith("1 done")
+    assert names(tmp_path / "out") == {"whole_disp.npy", "whole_disp.png", "whole_disp.json"}
+    assert "skipped: narrow.png is 125x64 and not taken for a panorama" in err
+    assert "resize it to 128x64" in err
+    assert "skipped: photo.png is 60x40" in err
 
 
 def test_no_heavy_library_is_loaded(tmp_path: Path, model: str) -> None:

@@ -107,6 +107,17 @@ def height_width(flag: str, text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def refuse_sphere_of_clip(clip: Path, camera: str, via_cube: bool = False) -> None:
+    """Raises InputError for a clip that is said to show panoramas."""
+    said = [f"--camera {camera}"] if camera not in ("auto", "pinhole") else []
+    said += ["--via-cube"] if via_cube else []
+    if said:
+        raise InputError(
+            f"{clip} is a video, whose frames are taken for ordinary pictures, and {' '.join(said)} is for panoramas; "
+            "extract the frames as pictures and give those, or leave it out."
+        )
+
+
 def result_folder(out: str | None, source: Path) -> Path:
     """`out` if given, else the folder of `source`."""
     return Path(out) if out is not None else source.parent

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse, result_folder
+from cyclopean.cli.parsing import (
+    check_writable,
+    comma_list,
+    height_width,
+    parse,
+    refuse_sphere_of_clip,
+    result_folder,
+)
 from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, enough_memory
 
 if TYPE_CHECKING:
     from cyclopean.images import Photo
@@ -46,7 +53,7 @@ class Predict:
     """What took the photos: pinhole, equirectangular (a whole panorama), top-bottom or side-by-side (two panoramas in
     one picture; the first is used). auto: panoramas are told by their metadata, or by their shape and seam."""
     via_cube: bool = False
-    """See panoramas through the faces of a cube, with a model for ordinary photos."""
+    """See panoramas through the faces of a cube, with a model for ordinary photos; other photos are refused."""
     flip_average: bool = False
     """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
     right: Annotated[str | None, tyro.conf.arg(metavar="PHOTO")] = None
@@ -105,7 +112,8 @@ def run(given: Predict) -> int:
         models.check()
         for job in _with_progress(jobs):
             try:
-                written += _predict(job, models, asked)
+                with enough_memory(job.source.name):
+                    written += _predict(job, models, asked)
             except InputError as error:
                 bad.append(str(error))
     _report(count, written, bad)
@@ -237,6 +245,7 @@ def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
                 raise InputError(
                     f"{job.source} is a video; --uncertainty, --view, --profile and --right are for photos."
                 )
+            refuse_sphere_of_clip(job.source, models.given.camera, models.given.via_cube)
             _video(job, bench, models.named("general" if models.given.model == "auto" else models.given.model), asked)
         else:
             _photo(job, bench, models, asked)
@@ -247,9 +256,11 @@ def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
 def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
     """A photo's files; why it is taken for a panorama goes to the error stream."""
     from cyclopean.images import read_photo
-    from cyclopean.panorama import framed
+    from cyclopean.panorama import framed, refuse_flat
 
     photo, why = framed(read_photo(job.source, models.given.max_megapixels), models.given.camera)
+    if models.given.via_cube:
+        refuse_flat(photo)
     predictor = models.fitting(photo)
     if why:
         name = predictor.model.name if predictor.model else predictor.method.name

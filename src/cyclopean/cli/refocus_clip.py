@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopean.cli.parsing import check_writable, result_folder
+from cyclopean.cli.parsing import check_writable, refuse_sphere_of_clip, result_folder
 from cyclopean.cli.refocus import Refocus, lens_of, strength_of
 from cyclopean.errors import InputError
 
@@ -43,6 +43,7 @@ def run_clip(given: Refocus, source: Path) -> None:
 def _refuse_photos_only(given: Refocus, source: Path) -> None:
     blur = given.blur
     strength_of(blur)
+    refuse_sphere_of_clip(source, given.camera)
     unfit = {
         "--depth": given.depth is not None,
         "--profile": given.profile is not None,
