@@ -79,6 +79,8 @@ def splat(
     """Depth-image-based rendering: push(weight * image) / push(weight), and the coverage push(weight).
 
     Where coverage is 0 nothing landed: the image is 0 there and a loss must mask it. The spherical paper, sec. 3.2.
+    Traps: the paper prints its mask M_t as W < epsilon, which marks the *empty* pixels; multiply by coverage > epsilon.
+    The release drops the right-hand neighbour of what lands in the last column, a seam; border `sphere` wraps it.
     On a CPU with numba, and on a GPU with Triton, it runs in fused loops; `splat_plain` is the same in torch. On a GPU
     the last bits change from run to run, except under `torch.use_deterministic_algorithms(True)`.
     """
@@ -91,7 +93,7 @@ def splat(
 def splat_plain(
     image: Image, uv: Uv, weight: Float[Tensor, "b 1 h w"], border: Border
 ) -> tuple[Image, Float[Tensor, "b 1 h w"]]:
-    """`splat` by scatter-adds over channels and corners: what it means, and for devices without fused loops."""
+    """`splat` by scatter-adds over channels and corners: what it means, and for what the fused loops cannot take."""
     canvas = push(torch.cat([image * weight, weight], 1), uv, border)
     colours, coverage = canvas[:, :-1], canvas[:, -1:]
     return colours / torch.where(coverage > 0, coverage, torch.ones_like(coverage)), coverage
