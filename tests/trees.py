@@ -173,8 +173,8 @@ def calibrated(scene: Path, disparity: str = "disp0.pfm") -> Path:
 
 def middlebury_2005(scene: Path, height: int = 370) -> Path:
     for name in ("view1", "view5"):
-        picture(scene / f"{name}.png", (height, 8))
-    stored = np.full((height, 8), 12, np.uint8)
+        picture(scene / f"{name}.png", (height, 16))
+    stored = np.full((height, 16), 12, np.uint8)
     stored[0, 0] = 0
     counts(scene / "disp1.png", stored)
     text(scene / "dmin.txt", "200\n")
@@ -183,8 +183,8 @@ def middlebury_2005(scene: Path, height: int = 370) -> Path:
 
 def middlebury_2003(scene: Path, suffixes: tuple[str, str] = ("png", "png")) -> Path:
     for name in ("im2", "im6"):
-        picture(scene / f"{name}.{suffixes[0]}", (375, 8))
-    stored = np.full((375, 8), 12, np.uint8)
+        picture(scene / f"{name}.{suffixes[0]}", (375, 16))
+    stored = np.full((375, 16), 12, np.uint8)
     stored[0, 0] = 0
     counts(scene / f"disp2.{suffixes[1]}", stored)
     return scene

@@ -23,7 +23,7 @@ def pair(folder: Path, size: tuple[int, int]) -> None:
 
 def test_the_rendered_layout(tmp_path):
     head, camera = BLOCKS[:2]
-    pair(tmp_path, (4, 8))
+    pair(tmp_path, (16, 32))
     (tmp_path / "camera").mkdir()
     (tmp_path / "dataset.json").write_text(json.dumps(head))
     (tmp_path / "camera" / "000000.json").write_text(json.dumps(camera))

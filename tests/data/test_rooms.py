@@ -70,7 +70,7 @@ def test_middlebury_2003_is_known_up_to_scale(tmp_path, suffixes):
     trees.middlebury_2003(tmp_path / "cones", suffixes)
     (sample,) = MiddleburyDataset(tmp_path)
     assert sample.depth[0, 0, 0, 0].isnan()
-    assert sample.depth[0, 0, 1, 1] == pytest.approx(8 / (12 / 4))
+    assert sample.depth[0, 0, 1, 1] == pytest.approx(16 / (12 / 4))
     assert torch.allclose(trees.shift_px(sample)[1:], torch.tensor(3.0), atol=1e-4)
 
 

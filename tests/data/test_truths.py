@@ -46,8 +46,8 @@ def photometric(sample) -> float:
 def test_traced_reads_pairs_and_passes_panoramas_over(tmp_path):
     for name in ("street_000", "indoor_003"):
         for side in ("left", "right"):
-            picture(tmp_path / f"{name}_{side}.png", (4, 8))
-        depth = np.full((4, 8), 5.0, np.float16)
+            picture(tmp_path / f"{name}_{side}.png", (16, 32))
+        depth = np.full((16, 32), 5.0, np.float16)
         depth[0] = np.inf
         np.savez(tmp_path / f"{name}_left_depth.npz", depth=depth)
         (tmp_path / f"{name}.json").write_text(json.dumps({"focal": 6.0, "baseline": 0.5}))
@@ -75,8 +75,8 @@ def test_traced_reads_pairs_and_passes_panoramas_over(tmp_path):
 def test_middlebury_adds_the_cropped_disparity(tmp_path):
     scene = tmp_path / "Art"
     for name in ("view1", "view5"):
-        picture(scene / f"{name}.png", (370, 8))
-    stored = np.full((370, 8), 12, np.uint8)
+        picture(scene / f"{name}.png", (370, 16))
+    stored = np.full((370, 16), 12, np.uint8)
     stored[0, 0] = 0
     cv2.imwrite(str(scene / "disp1.png"), stored)
     (scene / "dmin.txt").write_text("200")

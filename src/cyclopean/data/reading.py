@@ -2,7 +2,6 @@
 
 import json
 import sys
-import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from cyclopean.depthmap.formats import READERS
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.images import LEAST_SIDE, MOST_MEGAPIXELS
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -204,17 +204,24 @@ def _decode(path: Path, flags: int) -> np.ndarray:
 
 
 def _header(path: Path, file: BufferedReader | BytesIO) -> tuple[int, int]:
-    """(height, width). Refuses what is no picture, and by its header what would take gigabytes to decode."""
+    """(height, width). Refuses what is no picture, and by its header what no photo may be (`images.read_photo`)."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked next, one for photos and data
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as picture:
-                width, height = picture.size
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-        raise InputError(f"{path} has more than {most:.0f} megapixels; shrink it before it becomes data.") from error
-    except (UnidentifiedImageError, OSError) as error:
+        with Image.open(file) as picture:
+            width, height = picture.size
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    if width * height > MOST_MEGAPIXELS * 1e6:
+        raise InputError(
+            f"{path} is {width}x{height} ({width * height / 1e6:.3g} megapixels), the limit of data is "
+            f"{MOST_MEGAPIXELS:g}; shrink it, and its partners and truth with it."
+        )
+    if min(width, height) < LEAST_SIDE:
+        raise InputError(
+            f"{path} is {width}x{height} pixels; data needs at least {LEAST_SIDE} on each side; replace or remove it."
+        )
     return height, width
 
 
