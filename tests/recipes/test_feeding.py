@@ -130,7 +130,7 @@ def test_supervision_without_any_truth_is_refused(monkeypatch, tmp_path, capsys,
             ["train", *method.split(), "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--accelerator", "cpu"]
         )
     assert stop.value.code == 2
-    assert "has true depth, which is what is learned from here; give --data" in capsys.readouterr().err
+    assert "has true depth, which is what is learned from; give --data" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
