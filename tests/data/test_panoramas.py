@@ -196,6 +196,27 @@ def test_masks_of_plain_panoramas_say_what_is_valid(tmp_path):
     assert data[1].depth.isnan().all()
 
 
+def test_panoramas_of_high_dynamic_range_are_read_as_for_predict(tmp_path):
+    from cyclopean.data.items import sound
+    from cyclopean.images import read_photo
+
+    light = (trees.room()[0] / 255.0) ** 2.2 * 40
+    assert cv2.imwrite(str(tmp_path / "lamp.hdr"), light[..., ::-1].astype(np.float32))
+    assert cv2.imwrite(str(tmp_path / "cut.hdr"), light[:, :50, ::-1].astype(np.float32))
+    (tmp_path / "text.hdr").write_text("hello")
+    (tmp_path / "masks").mkdir()
+    cv2.imwrite(str(tmp_path / "masks" / "lamp.png"), np.zeros(trees.SIZE, np.uint8))
+    data = open_dataset(f"panoramas:{tmp_path}:masks={tmp_path / 'masks'}")
+    assert len(data) == 3
+    assert torch.equal(data[1].target.image, read_photo(tmp_path / "lamp.hdr").image)
+    assert not data[1].target.valid.any()
+    with pytest.raises(InputError, match=r"cut.hdr has 50x32 pixels; a panorama"):
+        data[0]
+    good, bad = sound(data)
+    assert good == [0, 1]
+    assert "text.hdr cannot be read as a picture" in bad[0]
+
+
 def test_rendered_worlds_of_the_sphere_rig_are_read_as_panoramas(tmp_path):
     from cyclopean.worlds.folder import Order, write
 

@@ -3,18 +3,25 @@
 from dataclasses import replace
 from pathlib import Path
 
+from jaxtyping import Float
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclopean import radiance
 from cyclopean.data.items import Files
 from cyclopean.data.panoramas import FAR, centre, whole_sphere
 from cyclopean.data.reading import IMAGES, existing_folder, found, read_counts, read_image
 from cyclopean.data.rigs import fitting, size_of, unknown_depth
 from cyclopean.errors import InputError
+from cyclopean.images import read_photo
 from cyclopean.sample import Sample
+
+SUFFIXES = (*IMAGES, radiance.SUFFIX)
 
 
 class PanoramaPicturesDataset(Dataset[Sample]):
     """Every picture below `path`, each a full sphere. No second view, no depth. Names are paths without suffix.
+    Pictures of high dynamic range (.hdr) are exposed and brought to sRGB, as for `cyclopean predict`.
 
     `masks` is a folder of grey pictures under the same names, 255 where the panorama shows the scene and 0 where it
     does not (sky, watermarks, the tripod), as Depth Anywhere keeps them; a panorama without a mask is valid everywhere.
@@ -23,19 +30,19 @@ class PanoramaPicturesDataset(Dataset[Sample]):
     def __init__(self, path: Path | str, masks: str = "") -> None:
         self.root = existing_folder(path)
         self.masks = existing_folder(masks) if masks else None
-        images = (p for p in self.root.rglob("*") if p.suffix.lower() in IMAGES and p.name[0] != ".")
+        images = (p for p in self.root.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
         self.images = sorted(p for p in images if self.masks is None or not p.is_relative_to(self.masks))
         if not self.images:
-            raise InputError(f"{self.root} holds no picture; it needs at least one of {', '.join(IMAGES)}.")
+            raise InputError(f"{self.root} holds no picture; it needs at least one of {', '.join(SUFFIXES)}.")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
         path = self.images[index]
-        target = centre(whole_sphere(read_image(path), path))
+        target = centre(whole_sphere(_colours(path), path))
         size = size_of(target.image)
-        for mask in self.files(index).others:
+        for mask in self._masks(path):
             target = replace(target, valid=fitting(read_counts(mask), size, mask) >= 128)
         name = path.relative_to(self.root).with_suffix("").as_posix()
         return Sample(target, (), unknown_depth(size), name=(name,))
@@ -47,5 +54,18 @@ class PanoramaPicturesDataset(Dataset[Sample]):
     def files(self, index: int) -> Files:
         """The panorama; its mask, if there is one."""
         path = self.images[index]
-        mask = None if self.masks is None else found(self.masks / path.relative_to(self.root))
-        return Files((path,), (mask,) if mask is not None and mask.exists() else ())
+        masks = self._masks(path)
+        if radiance.recognised(path):  # whose header the check of sizes does not know
+            return Files((), (path, *masks))
+        return Files((path,), masks)
+
+    def _masks(self, path: Path) -> tuple[Path, ...]:
+        """The mask of a panorama, if there is one."""
+        if self.masks is None:
+            return ()
+        mask = found(self.masks / path.relative_to(self.root))
+        return (mask,) if mask.exists() else ()
+
+
+def _colours(path: Path) -> Float[Tensor, "1 3 h w"]:
+    return read_photo(path).image if radiance.recognised(path) else read_image(path)
