@@ -204,6 +204,54 @@ def test_a_damaged_pair_is_named_and_the_rest_goes_on(tmp_path, caplog):
         sound_part(data)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_pictures_cut_short_are_left_out_before_they_are_drawn(tmp_path, suffix, caplog):
+    own_pairs(tmp_path, {"focal": [1, 1], "baseline_m": 1})
+    for name in ("b", "c", "d", "e"):
+        for side in ("left", "right"):
+            picture(tmp_path / side / f"{name}{suffix}", size=(64, 64))
+    for side, name, change in (
+        ("left", "b", lambda whole: whole[:-40]),
+        ("right", "c", lambda whole: whole[: len(whole) // 2] + bytes(len(whole) // 2)),  # as a broken disc leaves it
+        ("right", "d", lambda whole: whole + bytes(100)),  # padding harms nothing
+        ("left", "e", lambda whole: whole + b"said later" * 20),
+    ):
+        path = tmp_path / side / f"{name}{suffix}"
+        path.write_bytes(change(path.read_bytes()))
+    data = FolderDataset(tmp_path)
+    part = sound_part(data)
+    assert [part[n].name for n in range(len(part))] == [("a",), ("d",), ("e",)]
+    assert f"left/b{suffix} is truncated" in caplog.text
+    assert f"right/c{suffix} is truncated" in caplog.text
+    for index in (1, 2):
+        with pytest.raises(InputError, match="is truncated"):
+            data[index]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".png"])
+def test_truth_of_another_size_or_cut_short_is_left_out_before_it_is_drawn(tmp_path, suffix, caplog):
+    own_pairs(tmp_path, {"focal": [1, 1], "baseline_m": 1, "depth_scale": 0.001})
+    (tmp_path / "depth").mkdir()
+    for name, size in (("a", (H, W)), ("b", (H, W + 1)), ("c", (H, W))):
+        for side in ("left", "right"):
+            picture(tmp_path / side / f"{name}.png")
+        path, values = tmp_path / "depth" / f"{name}{suffix}", np.full(size, 1500, np.uint16)
+        if suffix == ".png":
+            cv2.imwrite(str(path), values)
+        elif suffix == ".npy":
+            np.save(path, values)
+        else:
+            np.savez_compressed(path, depth=values)
+    path.write_bytes(path.read_bytes()[:-20])
+    data = FolderDataset(tmp_path)
+    assert len(sound_part(data)) == 1
+    assert f"depth/b{suffix} has 31x18 pixels and its picture 30x18" in caplog.text
+    assert f"depth/c{suffix} " in caplog.text
+    for index in (1, 2):
+        with pytest.raises(InputError, match=rf"depth/[bc]\{suffix} "):
+            data[index]
+
+
 def test_a_sound_set_is_left_as_it_is(tmp_path):
     data = FolderDataset(own_pairs(tmp_path, {"focal": [1, 1], "baseline_m": 1}))
     assert sound_part(data) is data

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch.utils.data import Dataset, Subset
 
-from cyclopean.data.reading import check_one_size
+from cyclopean.data.reading import check_fits, check_one_size, check_whole, image_size, map_size
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
 
@@ -18,7 +18,8 @@ NAMED = 5  # of many left out, so many are named in a log
 
 @dataclass(frozen=True)
 class Files:
-    """What an item is made of: its pictures, which need one size, and calibration and truth beside them."""
+    """What an item is made of: its pictures, which need one size, and calibration and truth beside them (what is a
+    picture or an array among those, a map of depth or a mask, needs the size of the pictures)."""
 
     pictures: tuple[Path, ...]
     others: tuple[Path, ...] = ()
@@ -45,14 +46,19 @@ class Items(Protocol):
 
 
 def check_files(files: Files) -> None:
-    """Raises `InputError` for the first file that is missing or empty, and for pictures without a header or of two
-    sizes. Reads headers only."""
+    """Raises `InputError` for the first file that is missing or empty, for pictures and arrays that are cut short or
+    without a header, and for sizes that differ. Reads their first and last bytes only."""
     check_one_size(files.pictures)
     for path in files.others:
         if not path.exists():
             raise InputError(f"{path} cannot be opened (No such file or directory).")
         if not path.stat().st_size:
             raise InputError(f"{path} is empty (zero bytes); replace or remove it.")
+        size = map_size(path)
+        if size is not None and files.pictures:
+            check_fits(path, size, image_size(files.pictures[0]))
+    for path in (*files.pictures, *files.others):
+        check_whole(path)
 
 
 def sound(data: Items) -> tuple[list[int], list[str]]:

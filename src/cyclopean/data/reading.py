@@ -1,6 +1,7 @@
 """Pictures, depth maps and calibration files of data sets, read into tensors with one-sentence errors."""
 
 import json
+import os
 import sys
 import zipfile
 import zlib
@@ -21,6 +22,9 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.images import LEAST_SIDE, MOST_MEGAPIXELS
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+END, SCAN = b"\xff\xd9", b"\xff\xda"  # markers of JPEG
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile, zlib.error)  # of numpy's files
 
 
 def existing_folder(path: Path | str) -> Path:
@@ -79,6 +83,45 @@ def check_one_size(paths: Sequence[Path]) -> None:
             raise _two_sizes(paths[0], sizes[0], path, size)
 
 
+def check_fits(path: Path, size: tuple[int, int], picture: tuple[int, int]) -> None:
+    """Raises if the map at `path`, of `size` (height, width), has not the size of its picture."""
+    if size != picture:
+        (h, w), (height, width) = size, picture
+        raise InputError(f"{path} has {w}x{h} pixels and its picture {width}x{height}; they need one size.")
+
+
+def check_whole(path: Path) -> None:
+    """Raises if a JPEG or PNG is cut short, mostly by its last bytes alone; other files pass."""
+    if path.suffix.lower() in IMAGES:
+        with path.open("rb") as file:
+            if _truncated(file):
+                raise _cut(path)
+
+
+def map_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of a picture, a .npy or a .npz (key `depth`) by its header; None for what is none of these."""
+    if path.suffix.lower() in IMAGES:
+        return image_size(path)
+    if path.suffix.lower() not in (".npy", ".npz"):
+        return None
+    try:
+        shape = _array_header(path)
+    except UNREADABLE as error:
+        raise _no_array(path) from error
+    if len(shape) != 2:
+        raise InputError(f"{path} holds an array of shape {shape}; it needs numbers of shape (height, width).")
+    return shape[0], shape[1]
+
+
+def _array_header(path: Path) -> tuple[int, ...]:
+    if path.suffix.lower() == ".npy":
+        return tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)  # refuses what is shorter than it says
+    with path.open("rb") as file, zipfile.ZipFile(file) as whole, whole.open("depth.npy") as array:
+        version = np.lib.format.read_magic(array)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        return tuple(read(array)[0])
+
+
 def found(path: Path) -> Path:
     """`path`, or the picture beside it of another suffix: people keep PNG releases as JPEG, and lists name either."""
     others = (path.with_suffix(suffix) for suffix in IMAGES)
@@ -107,10 +150,8 @@ def read_array(path: Path) -> Float[Tensor, "1 1 h w"]:
         with path.open("rb") as file:  # numpy leaves a file open that it cannot read
             loaded = np.load(file, allow_pickle=False)
             array = loaded["depth"] if path.suffix == ".npz" else loaded
-    except (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read as an array; it needs a .npy, or a .npz with the key 'depth'."
-        ) from error
+    except UNREADABLE as error:
+        raise _no_array(path) from error
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise InputError(
             f"{path} holds {array.dtype} of shape {array.shape}; it needs numbers of shape (height, width)."
@@ -194,8 +235,8 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     if not data:
         raise InputError(f"{path} is empty (zero bytes); replace or remove it.")
     # Decoders fill the missing part of a truncated file with grey and say nothing.
-    if _truncated(data):
-        raise InputError(f"{path} is truncated; replace or remove it.")
+    if _truncated(BytesIO(data)):
+        raise _cut(path)
     _header(path, BytesIO(data))
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
@@ -225,7 +266,23 @@ def _header(path: Path, file: BufferedReader | BytesIO) -> tuple[int, int]:
     return height, width
 
 
-def _truncated(data: bytes) -> bool:
-    if data.startswith(b"\xff\xd8"):  # JPEG: the end marker must follow the last scan (thumbnails have their own)
-        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    return data.startswith(b"\x89PNG") and b"IEND" not in data[-4096:]
+def _truncated(file: BufferedReader | BytesIO) -> bool:
+    """Whether a JPEG or PNG lacks its end."""
+    head = file.read(8)
+    file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+    tail = file.read()
+    if head.startswith(b"\x89PNG"):
+        return b"IEND" not in tail
+    if not head.startswith(b"\xff\xd8") or tail.rstrip(b"\0").endswith(END):
+        return False
+    file.seek(0)  # something follows the picture, or it has no end
+    data = file.read()
+    return data.rfind(END) < max(0, data.rfind(SCAN))  # of the last scan: thumbnails have their own
+
+
+def _cut(path: Path) -> InputError:
+    return InputError(f"{path} is truncated; replace or remove it.")
+
+
+def _no_array(path: Path) -> InputError:
+    return InputError(f"{path} cannot be read as an array; it needs a .npy, or a .npz with the key 'depth'.")

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.errors import InputError
+from cyclopean.data.reading import check_fits
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, View, view
 
@@ -62,9 +62,7 @@ def depth_from_disparity(
 
 def fitting(values: Depth, size: Size, path: Path) -> Float[Tensor, "1 1 h2 w2"]:
     """`values` read from `path`, after checking that they have the size of their picture."""
-    if size_of(values) != size:
-        h, w = size_of(values)
-        raise InputError(f"{path} has {w}x{h} pixels and its picture {size[1]}x{size[0]}; they need one size.")
+    check_fits(path, size_of(values), size)
     return values
 
 
