@@ -109,7 +109,8 @@ class Coordnet(Method):
         self._answer = PREDICTS[predicts]
 
     def config(self) -> dict[str, Any]:
-        return dict(self._arguments)
+        """Without a `window` of 5, so that runs and models from before there was a choice are of the same kind."""
+        return {name: value for name, value in self._arguments.items() if (name, value) != ("window", WINDOW)}
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         return Prediction(1 / self._answer(self, target)[0])
