@@ -1,5 +1,6 @@
 """Panoramas are told from photos, by what files say, what users say and how borders meet; the rest gets a sentence."""
 
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -66,6 +67,23 @@ def test_a_file_that_says_so_is_a_panorama_whatever_it_shows(tmp_path: Path, suf
     assert same is photo
     assert "GPano" in str(why)
     assert framed(photo, "pinhole")[0].camera is None
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".heic", ".avif"])
+def test_a_panorama_that_is_written_says_so_and_others_do_not(tmp_path: Path, suffix: str, bits: int) -> None:
+    exif = Image.Exif()
+    exif[271] = "Maker"
+    photo = Photo(world(), Equirectangular(), bits=bits, exif=exif.tobytes())
+    photo.save(tmp_path / f"a{suffix}")
+    again = read_photo(tmp_path / f"a{suffix}")
+    assert again.gpano == Gpano("equirectangular", (64, 128), (0, 0, 128, 64))
+    assert isinstance(again.camera, Equirectangular)
+    assert float((again.image - photo.image).abs().mean()) < 0.03
+    with Image.open(tmp_path / f"a{suffix}") as picture:
+        assert picture.getexif()[271] == "Maker"
+    replace(photo, camera=None).save(tmp_path / f"b{suffix}")
+    assert read_photo(tmp_path / f"b{suffix}").gpano is None
 
 
 def test_without_metadata_the_seam_decides() -> None:

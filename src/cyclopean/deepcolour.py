@@ -50,24 +50,25 @@ def _heic_channels(path: Path) -> UInt16[np.ndarray, "h w c"]:
     return array[..., None] if array.ndim == 2 else array
 
 
-def heic(pixels: Pixels, exif: bytes, profile: bytes) -> bytes:
+def heic(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes:
     """10 bits per channel, the most that HEIC in phones has."""
     import pillow_heif
 
     file = io.BytesIO()
-    (h, w), said = pixels.shape[:2], {k: v for k, v in (("exif", exif), ("icc_profile", profile)) if v}
+    (h, w), said = pixels.shape[:2], {k: v for k, v in (("exif", exif), ("icc_profile", profile), ("xmp", xmp)) if v}
     pillow_heif.encode("RGB;16", (w, h), np.ascontiguousarray(pixels).tobytes(), file, quality=HEIC_QUALITY, **said)
     return file.getvalue()
 
 
-def png(pixels: Pixels, exif: bytes, profile: bytes) -> bytes:
-    """OpenCV's PNG with iCCP and eXIf chunks after its header (8 bytes signature + 25 bytes IHDR)."""
+def png(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes:
+    """OpenCV's PNG with iCCP, eXIf and iTXt chunks after its header (8 bytes signature + 25 bytes IHDR)."""
     good, code = cv2.imencode(".png", pixels[..., ::-1])
     if not good:
         raise RuntimeError("OpenCV could not encode a 16-bit PNG")
     png = code.tobytes()
     chunks = _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(profile)) if profile else b""
     chunks += _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")) if exif else b""
+    chunks += _chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp) if xmp else b""
     return png[:33] + chunks + png[33:]
 
 
@@ -75,7 +76,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def tiff(pixels: Pixels | UInt8[np.ndarray, "h w 3"], exif: bytes, profile: bytes) -> bytes:
+def tiff(pixels: Pixels | UInt8[np.ndarray, "h w 3"], exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes:
     """A TIFF of one deflated strip (Pillow writes no 16-bit colour, and no camera's EXIF where it compresses; OpenCV no
     metadata)."""
     h, w, channels = pixels.shape
@@ -105,6 +106,9 @@ def tiff(pixels: Pixels | UInt8[np.ndarray, "h w 3"], exif: bytes, profile: byte
     if profile:
         directory.tagtype[34675] = 7
         directory[34675] = profile
+    if xmp:
+        directory.tagtype[700] = 1
+        directory[700] = xmp
     file = io.BytesIO()
     directory.save(file)
     return file.getvalue() + data

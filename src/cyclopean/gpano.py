@@ -2,6 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
+
+from PIL import PngImagePlugin
 
 _PAIR = re.compile(r"(?<!/)GPano:(\w+)\s*(?:=\s*[\"']([^\"']*)[\"']|>\s*([^<]*?)\s*<)")
 
@@ -22,6 +25,29 @@ class Gpano:
             return True
         (height, width), (_, _, wide, tall) = self.full, self.window
         return (wide, tall) == (width, height)
+
+
+_WHOLE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:GPano="http://ns.google.com/photos/1.0/panorama/" GPano:UsePanoramaViewer="True"
+ GPano:ProjectionType="equirectangular" GPano:FullPanoWidthPixels="{width}" GPano:FullPanoHeightPixels="{height}"
+ GPano:CroppedAreaImageWidthPixels="{width}" GPano:CroppedAreaImageHeightPixels="{height}"
+ GPano:CroppedAreaLeftPixels="0" GPano:CroppedAreaTopPixels="0"/></rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+def whole_sphere_xmp(size: tuple[int, int]) -> bytes:
+    """The XMP block of a panorama of the whole sphere, of `size` (height, width), for viewers to know it by."""
+    return _WHOLE.format(height=size[0], width=size[1]).encode()
+
+
+def for_pillow(xmp: bytes, suffix: str) -> dict[str, Any]:
+    """Pillow's words for saving an XMP block in a file of this suffix; none where the format has no place for it."""
+    if suffix == ".png":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        return {"pnginfo": chunks}
+    return {"xmp": xmp} if suffix in (".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif") else {}
 
 
 def read_gpano(xmp: bytes | str) -> Gpano | None:

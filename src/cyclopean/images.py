@@ -24,7 +24,7 @@ from cyclopean.compression import USUAL, compression
 from cyclopean.depthmap import AnyCamera, DepthMap, appearing
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular, Pinhole
-from cyclopean.gpano import Gpano, read_gpano
+from cyclopean.gpano import Gpano, for_pillow, read_gpano, whole_sphere_xmp
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
 SUFFIXES = (
@@ -103,7 +103,8 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
 
 
 def write_photo(path: Path, photo: Photo) -> None:
-    """Write in the format of `path`'s suffix, in the photo's colour profile and with its EXIF if it has a place."""
+    """Write in the format of `path`'s suffix, in the photo's colour profile and with its EXIF if it has a place; that
+    of a panorama says so (GPano)."""
     suffix = path.suffix.lower()
     if suffix not in USUAL:
         raise unknown_name("picture format", path.suffix, USUAL)
@@ -117,16 +118,22 @@ def write_photo(path: Path, photo: Photo) -> None:
         picture, profile = _in_profile(picture, photo.profile)
     exif: dict[str, Any] = {"exif": photo.exif} if photo.exif and suffix not in (".bmp", ".ppm", ".pgm", ".gif") else {}
     if suffix in (".tif", ".tiff"):
-        path.write_bytes(deepcolour.tiff(np.array(picture), photo.exif, profile.get("icc_profile", b"")))
+        path.write_bytes(deepcolour.tiff(np.array(picture), photo.exif, profile.get("icc_profile", b""), _xmp(photo)))
         return None
     if suffix == ".pgm":
         picture = picture.convert("L")  # the format has no colours
     alike = photo.compression if Image.registered_extensions().get(suffix) == photo.format else {}
-    picture.save(path, **{**USUAL[suffix], **alike}, **exif, **profile)
+    xmp = for_pillow(_xmp(photo), suffix) if _xmp(photo) else {}
+    picture.save(path, **{**USUAL[suffix], **alike}, **exif, **profile, **xmp)
     return None
 
 
-_DEEP: dict[str, Callable[[np.ndarray, bytes, bytes], bytes]] = {
+def _xmp(photo: Photo) -> bytes:
+    """What tells viewers that a photo is a panorama; nothing for others."""
+    return whole_sphere_xmp(photo.size) if isinstance(photo.camera, Equirectangular) else b""
+
+
+_DEEP: dict[str, Callable[[np.ndarray, bytes, bytes, bytes], bytes]] = {
     ".png": deepcolour.png,
     ".tif": deepcolour.tiff,
     ".tiff": deepcolour.tiff,
@@ -378,7 +385,7 @@ def _write_16_bit(path: Path, photo: Photo) -> None:
         image = _by_table(image, lambda cube: _in_profile(cube, photo.profile)[0])
         profile = photo.profile
     pixels = _bytes(image, 65535).astype(np.uint16)
-    path.write_bytes(_DEEP[path.suffix.lower()](pixels, photo.exif, profile))
+    path.write_bytes(_DEEP[path.suffix.lower()](pixels, photo.exif, profile, _xmp(photo)))
 
 
 def _first_line(error: Exception) -> str:
