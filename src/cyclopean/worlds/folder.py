@@ -206,7 +206,9 @@ def _sound(path: Path) -> np.ndarray:
             f"{path} has less than {LEAST_SIDE} pixels on a side or more than {MOST_PIXELS // 10**6} million in all; "
             "take it out of the folder, or resize it."
         )
-    return cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    colours = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    assert colours is not None  # Pillow has just read it
+    return colours
 
 
 def _square(picture: np.ndarray) -> np.ndarray:
