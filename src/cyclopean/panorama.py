@@ -20,7 +20,7 @@ SIGHT = (128, 256)  # the size at which borders are looked at
 # the halves of single ones, where both close as panoramas do, at most 0.41; of 325 pairs of different places, 0.65.
 ALIKE = 0.72
 GLANCE = (16, 32)  # the size at which two panoramas are compared: what is near lies elsewhere in the other
-ABOUT = 0.25  # of the ratio of sides: so near to 2 it may be a whole panorama that was resized
+ABOUT = 0.15  # of the ratio of sides: so near to 2 it may be a whole panorama that was resized (16:9 is not)
 
 Image = Float[Tensor, "1 3 h w"]
 Half = Float[Tensor, "1 3 _ _"]
