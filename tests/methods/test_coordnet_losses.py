@@ -11,7 +11,8 @@ from torch import Tensor
 from cyclopean import checkpoint
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, pixel_grid, reproject, reproject_first_order, translation
-from cyclopean.methods.coordnet import Coordnet, cartesian_smoothness, photometric
+from cyclopean.methods.coordnet import SHARPEST, Coordnet, cartesian_smoothness, photometric
+from cyclopean.networks.coordnet import START
 from cyclopean.sample import Sample, View, view
 from cyclopean.synthesis import pull, push
 
@@ -192,11 +193,19 @@ def test_models_and_runs_from_before_there_was_a_window(panoramas):
     assert old == now
 
 
+def test_at_the_sharpest_the_first_guess_is_compared(panoramas):
+    """The soft z-buffer's weights shrink with depth, and what weighs under 1e-3 is a hole: 5 m is none yet."""
+    guess = torch.full_like(panoramas.depth, START)
+    whole = replace(panoramas, target=view(panoramas.target.image, SPHERE))
+    assert float(answering(guess, "LR", sharpness=SHARPEST).losses(whole)["horizontal"]) > 0.1
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ({"sharpness": -0.1}, "needs 0"),
         ({"sharpness": math.nan}, "needs 0"),
+        ({"sharpness": 2.0}, "to 1: with more, walls of a room weigh too little"),
         ({"window": 4}, "odd"),
         ({"window": 1}, "at least 3"),
         ({"width": 0.0}, "above 0"),

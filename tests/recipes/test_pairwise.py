@@ -45,7 +45,7 @@ SELECTING: dict[str, tuple[str, ...]] = {
     "--network": ("compact", "resnet18", "resnet50-elu"),
 }
 RIGS = (
-    *(f"--rig {rig}" for rig in ("UD", "LR", "TC", "SV")),
+    *(f"--rig {rig}" for rig in ("UD", "LR", "TC")),  # SV: these pictures have no depth
     "--rig LR --predicts disparity",
     "--rig UD --predicts magnitude",
 )
@@ -53,7 +53,7 @@ SPHERICAL: dict[str, tuple[str, ...]] = {
     "": tuple(f"coordnet --data SPHERE {rig}" for rig in RIGS),
     "--warp": ("splat", "pull"),
     "--landing": ("exact", "first-order"),
-    "--sharpness": ("0", "0.1", "2"),
+    "--sharpness": ("0", "0.1", "1"),
     "--window": ("3", "5"),
     "--ratio": ("0.6", "0.6 --no-attention --circular", "0.2 --no-coordinates"),  # and what takes no value
 }

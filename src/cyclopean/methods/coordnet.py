@@ -31,6 +31,7 @@ from cyclopean.synthesis import pull, splat
 RECONSTRUCTION, SMOOTHNESS = 0.95, 0.05  # Eq. 4
 WINDOW = 5  # of SSIM (sec. 4)
 COVERED = 1e-3  # of weight that fell on a pixel: below, it is a hole
+SHARPEST = 1.0  # per metre: what is 7 m away just counts as covering; the first guess is 5 m
 NEAREST, FARTHEST = 0.05, 20.0  # metres: depths below are not told apart; truths beyond do not count (sec. 4)
 BASELINE = 0.26  # metres, of the paper's rigs; methods that predict disparities know no other
 
@@ -217,8 +218,11 @@ def _check_numbers(arguments: dict[str, Any]) -> None:
     width, sharpness, window = arguments["width"], arguments["sharpness"], arguments["window"]
     if not 0 < width < math.inf:
         raise InputError(f"width is {width}; it needs a number above 0.")
-    if not 0 <= sharpness < math.inf:
-        raise InputError(f"sharpness is {sharpness}; it needs 0 (near things hide nothing) or more, per metre.")
+    if not 0 <= sharpness <= SHARPEST:
+        raise InputError(
+            f"sharpness is {sharpness} per metre; it needs 0 (near things hide nothing) to {SHARPEST:g}: with more, "
+            "walls of a room weigh too little to be compared."
+        )
     if window < 3 or window % 2 == 0:
         raise InputError(f"window is {window}; SSIM needs an odd number of pixels, at least 3.")
 

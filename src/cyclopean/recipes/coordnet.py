@@ -51,8 +51,8 @@ class Comparison:
     landing: Literal["exact", "first-order"] = "exact"
     """Exact, or the paper's first order, which is wrong for near things."""
     sharpness: float = 0.1
-    """Of the splat, per metre: pixels weigh exp(-sharpness * depth), so that near things hide what is behind them. 0.1
-    as released, 0.05 as printed. Things beyond some 7 / sharpness metres weigh too little to be compared."""
+    """Of the splat, per metre, at most 1: pixels weigh exp(-sharpness * depth), so that near things hide what is behind
+    them. 0.1 as released, 0.05 as printed. Beyond some 7 / sharpness metres things weigh too little to be compared."""
     window: int = 5
     """Of SSIM, in pixels, odd."""
 
