@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import cyclopean
 from cyclopean import checkpoint
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo
 from cyclopean.methods.base import Ambiguity, Method, Prediction
 from cyclopean.methods.monodepth import Monodepth, postprocess
@@ -114,6 +114,16 @@ def test_a_glance_may_be_mirrored_too_and_is_no_part_of_the_uncertainty() -> Non
     assert [tuple(look.seen.shape[-2:]) for look in method.seen] == [(64, 104)] * 2 + [(32, 56)] * 2
     alone = replace(predictor, glance=None).uncertainty(picture, 4)
     assert torch.equal(predictor.uncertainty(picture, 4), alone)
+
+
+def test_the_faces_of_a_cube_are_seen_once() -> None:
+    """They are small already: looked at smaller still, path-traced rooms came out 0.161 instead of 0.144 wrong."""
+    image = photo(64, 128).image
+    looks = []
+    for glance in (None, 0.5):
+        method = Greenness()
+        looks.append(Predictor(method, (64, 104), glance=glance)(Photo(image, Equirectangular())))
+    assert torch.equal(looks[0].inverse_depth, looks[1].inverse_depth)
 
 
 def test_uncertainty_is_the_deviation_over_looks() -> None:

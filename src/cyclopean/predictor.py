@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -102,8 +103,8 @@ class Predictor:
 
     `input_size` (height, width) is the model's own: a photo is worked on with about as many pixels, in its own shape.
     `see` turns a view into inverse depth: `plain`, or `flip_averaged`. `model` says in the result what made it.
-    `projection` is that of the pictures the method was made for. With a `glance`, pictures are looked at once more at
-    that share of their working size, and the looks are averaged.
+    `projection` is that of the pictures the method was made for. With a `glance`, pictures (but not the faces of
+    a cube) are looked at once more at that share of their working size, and the looks are averaged.
 
     A panorama (a photo whose camera is equirectangular) is seen whole by a method for panoramas, twice, so that its
     seam closes; by one for perspective pictures, through the overlapping faces of a cube. Its depth is the radius.
@@ -180,7 +181,7 @@ class Predictor:
     def _by_faces(self, image: Image) -> tuple[Around, dict[str, float | str]]:
         own = round(FACE_DETAIL * self.input_size[0]), round(FACE_DETAIL * self.input_size[1])
         side, _ = working_size((1, 1), own, self.method.input_multiple)
-        merged = merged_faces(self._look, image, side)
+        merged = merged_faces(partial(self.see, self.method), image, side)  # small as they are: no glance
         figures = {"disagreement_before": round(merged.before, 4), "disagreement_after": round(merged.after, 4)}
         return merged.inverse_depth, {"seen": "six faces of a cube", "field_of_view": FACE, **figures}
 
