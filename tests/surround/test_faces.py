@@ -1,6 +1,7 @@
 """Six faces around a panorama: where they look, what aligns them, and that a known world comes back whole."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -100,8 +101,43 @@ def test_sky_in_some_faces_does_not_draw_the_rest_away(monkeypatch: pytest.Monke
     assert off() > 0.6
 
 
-def test_without_alignment_faces_show() -> None:
-    """What the alignment is for: blending alone leaves the steps of the scales."""
+def bent(target: View) -> Float[Tensor, "6 1 side side"]:
+    """The truth of each face, bent smoothly up or down towards its corners, by turns: no scale and shift mends that."""
+    side = target.image.shape[-1]
+    uv = pixel_grid((side, side), target.image)
+    bowl = (2 * uv - 1).square().sum(-1)
+    turns = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0]).view(6, 1, 1)
+    return truthful(torch.ones(6), torch.zeros(6))(target) * (0.3 * turns * bowl)[:, None].exp()
+
+
+def steepest(truth: Tensor) -> float:
+    """The largest step between neighbours along the middle rows that the truth does not have, in log depth."""
+    found = enlarged(merged_faces(bent, truth.expand(-1, 3, -1, -1), 96).inverse_depth, (128, 256))
+    off = (found / truth).log()[0, 0, 40:88]
+    return float((off - off.roll(1, -1)).abs().amax(0).quantile(0.99))
+
+
+def test_faces_that_bend_leave_no_steps_at_their_borders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A smooth world, so that only faces make steps. Taking the nearest face alone shows each border; blending with
+    feathered weights spreads it, slopes spread it further."""
+    u, v = (torch.arange(n) / n for n in (256, 128))
+    truth = (0.5 + 0.1 * (2 * math.pi * u).sin() + 0.2 * v[:, None])[None, None]
+    merged = steepest(truth)
+    monkeypatch.setattr(faces, "by_slopes", lambda logs, weights, level: (torch.zeros(logs.shape[1:]),) * 2)
+    blended = steepest(truth)
+    sight = faces._sight
+
+    def nearest(*given: object) -> object:
+        seen = sight(*given)
+        return replace(seen, weight=(seen.weight == seen.weight.amax(0)).to(seen.weight) + 1e-9)
+
+    monkeypatch.setattr(faces, "_sight", nearest)
+    cut = steepest(truth)
+    assert merged < 0.8 * blended
+    assert blended < 0.5 * cut
+
+
+def test_faces_that_disagreed_come_out_as_if_they_had_agreed() -> None:
     image, _ = room()
     aligned = merged_faces(truthful(UNEVEN, SHIFTED), image, 48)
     even = merged_faces(truthful(torch.ones(6), torch.zeros(6)), image, 48)
