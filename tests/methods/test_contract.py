@@ -173,6 +173,20 @@ def test_unknown_models_are_refused_without_asking_the_network(tmp_path):
         checkpoint.load(tmp_path / "run" / "best")
 
 
+def test_a_hub_model_is_fetched_by_its_name_and_nothing_but_the_model(model, monkeypatch):
+    asked = []
+
+    def fetched(name: str, allow_patterns: list[str]) -> str:
+        asked.append((name, allow_patterns))
+        return str(model)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
+    method, _ = checkpoint.load("somebody/depth")
+    assert asked == [("somebody/depth", ["model.safetensors", "config.json"])]
+    own = checkpoint.load(model)[0].state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in method.state_dict().items())
+
+
 def test_frozen_parts_stay_out_of_training_and_checkpoints():
     class Student(torch.nn.Module):
         def __init__(self, teacher: torch.nn.Module) -> None:
