@@ -262,3 +262,12 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write to"), appearing(tmp_path / "file" / "out"):
         pass
+
+
+def test_a_short_write_without_a_number_is_a_full_disk(tmp_path):
+    """So says numpy of an array that did not fit; other errors keep what they say."""
+    with pytest.raises(InputError, match="240000 requested and 127968 written"), appearing(tmp_path / "out"):
+        raise OSError("240000 requested and 127968 written")
+    with pytest.raises(ConnectionError), appearing(tmp_path / "out"):
+        raise ConnectionResetError(104, "reset")
+    assert not any((tmp_path / "out").iterdir())

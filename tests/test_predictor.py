@@ -192,6 +192,13 @@ def test_a_saved_model_predicts(folder: Path) -> None:
     assert torch.equal(predictor(photo()).inverse_depth, depth.inverse_depth)
 
 
+def test_a_models_card_says_how_to_look(folder: Path, tmp_path: Path) -> None:
+    assert load(folder).glance is None
+    checkpoint.save(tmp_path / "m", Monodepth(width=0.05), {"input_size": [128, 128], "glance": 0.5})
+    assert load(tmp_path / "m").glance == 0.5
+    assert load("general").glance == 0.5
+
+
 def test_what_load_refuses(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown model 'generall'"):
         load("generall")

@@ -1,6 +1,7 @@
-"""A real server in its own process, and a real browser to open its page with."""
+"""A real server in its own process, a real browser to open its page with, and what stands behind a page alone."""
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,20 @@ def visitors(browser: Any, server: Server) -> Iterator[Any]:
     yield more
     for person in people:
         person.close()
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A `Studio` without a page, to which blue is near."""
+    from cyclopean.app.handlers import Studio
+    from cyclopean.app.limits import Limits
+    from cyclopean.app.session import Store
+    from filmed import blue_is_near
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    store = Store(Limits())
+    yield Studio(blue_is_near(), store, [])
+    store.end()
 
 
 @pytest.fixture(scope="session")

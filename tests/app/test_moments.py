@@ -1,10 +1,8 @@
 """The video tab without a browser: moments and their points."""
 
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -13,17 +11,7 @@ pytest.importorskip("gradio", reason="the app needs the extra 'app'")
 from cyclopean.app import filming, handlers
 from cyclopean.app.developing import Look
 from cyclopean.app.handlers import Studio
-from cyclopean.app.limits import Limits
-from cyclopean.app.session import Store
-from filmed import blue_is_near, film, walking
-
-
-@pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    store = Store(Limits())
-    yield Studio(blue_is_near(), store, [])
-    store.end()
+from filmed import film, walking
 
 
 def test_after_the_last_frame_is_the_last_frame(studio: Studio):

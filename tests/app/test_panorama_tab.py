@@ -1,9 +1,6 @@
 """The panorama tab without a browser: what is shown is new, what is saved is a panorama's."""
 
 import json
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,20 +12,10 @@ pytest.importorskip("gradio", reason="the app needs the extra 'app'")
 from cyclopean.app import measuring
 from cyclopean.app.developing import Look, Preview, Shot
 from cyclopean.app.handlers import Studio
-from cyclopean.app.limits import Limits
-from cyclopean.app.session import Session, Store
+from cyclopean.app.session import Session
 from cyclopean.depthmap import from_numbers
 from cyclopean.geometry import Equirectangular
 from cyclopean.images import Photo
-from filmed import blue_is_near
-
-
-@pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    store = Store(Limits())
-    yield Studio(blue_is_near(), store, [])
-    store.end()
 
 
 def brought(session: Session, name: str) -> None:
