@@ -58,7 +58,7 @@ def _glanced(method: Method, target: View, share: float, see: See) -> InverseDep
     """What `see` says of the view and of a copy of `share` of its height and width, averaged.
 
     A network sees the layout best when the picture is small beside its receptive field and edges when it is large
-    (Miangoleh et al. 2021, sec. 3). Depths up to scale are brought to the median of the larger look first.
+    (Miangoleh et al. 2021). Depths up to scale are brought to the median of the larger look first.
     """
     h, w = size = (target.seen.shape[-2], target.seen.shape[-1])
     less = working_size(size, (round(share * h), round(share * w)), method.input_multiple)
