@@ -132,6 +132,16 @@ def test_resizing_changes_no_camera_and_fits_the_truth(pinhole):
     assert rebuilt_error(small, 1 / small.depth) < 6e-3
 
 
+def test_shrunk_sizes_are_even_in_their_logarithm(pinhole):
+    """Between a half and the whole the middle is 0.71; sides are the nearest that the network takes, never none."""
+    big = aug.resize(pinhole, (256, 384))
+    heights = [aug.shrunk(big, 0.5, 2, Generator().manual_seed(seed)).depth.shape[-2] for seed in range(200)]
+    assert 128 <= min(heights) < 132
+    assert 252 < max(heights) <= 256
+    assert sorted(heights)[100] == pytest.approx(256 * 0.5**0.5, rel=0.04)
+    assert aug.shrunk(pinhole, 0.01, 8, Generator().manual_seed(1)).depth.shape[-2:] == (8, 8)
+
+
 def test_resizing_keeps_sky_and_unknown_depth_apart():
     sample = sample_of(photograph(RIGS["rectified"]))
     depth = sample.depth.clone()

@@ -144,6 +144,17 @@ class Zoom:
         return resize(crop(sample, (top, left, rows, columns)), self.size)
 
 
+def shrunk(sample: Sample, smallest: float, multiple: int, generator: Generator) -> Sample:
+    """The whole batch at one size between `smallest` times its own and its own, of sides that `multiple` divides.
+
+    Sizes are drawn evenly in their logarithm: 1/2 to 0.7 is as likely as 0.7 to 1. Teaches one network to look at
+    pictures small, where it sees the layout, and large, where it sees edges.
+    """
+    scale = smallest ** uniform(generator, 0.0, 1.0)
+    h, w = (max(1, round(n * scale / multiple)) * multiple for n in sample.depth.shape[-2:])
+    return resize(sample, (h, w))
+
+
 def flipped(sample: Sample, _: Generator) -> Sample:
     """`flip_stereo` as a step."""
     return flip_stereo(sample)

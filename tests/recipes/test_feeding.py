@@ -169,6 +169,7 @@ def textured(sample: Sample) -> Sample:
         (lambda p: Source(world=("street",), size=(4_001, 4_000)), "4001x4000, 16.004 megapixels"),
         (lambda p: Augment(noise=1.5), "noise is 1.5; it needs a probability"),
         (lambda p: Augment(smallest=0.0), "smallest is 0.0"),
+        (lambda p: Augment(shrink=1.5), r"shrink is 1.5; it needs a share of the size in \(0, 1\]"),
         (lambda p: Augment(stretch=0.5), "stretch 0.5"),
     ],
 )

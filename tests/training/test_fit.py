@@ -272,6 +272,32 @@ def test_augmentations_draw_from_the_position_of_an_item(tmp_path):
     assert not torch.equal(same, other)
 
 
+def test_batches_shrink_together_by_the_step_alone(tmp_path):
+    """Sizes lie between a half and the whole, sides fit the network; a cut run goes on with the sizes it would have had."""
+
+    class Sizes(Tiny):
+        def losses(self, sample: Sample):
+            sizes.append(tuple(sample.depth.shape))
+            return super().losses(sample)
+
+    def go(name: str, shrink: float = 0.5, **changes) -> list[tuple[int, ...]]:
+        sizes.clear()
+        fit(Sizes(), Feed(Pictures(5, (32, 48)), shrink=shrink), run(tmp_path / name, **changes), sgd, constant, {})
+        return sizes[1:]  # the first is what is tried before the run
+
+    sizes: list[tuple[int, ...]] = []
+    whole = go("whole", steps=24)
+    assert {b for b, *_ in whole} == {2}
+    assert {h for _, _, h, _ in whole} == {16, 24, 32}
+    assert {w for _, _, _, w in whole} == {24, 32, 40, 48}
+    first = go("cut", steps=9)
+    assert first + go("cut", steps=24, resume=True) == whole
+    assert go("other", steps=24, seed=1) != whole
+    assert set(go("one size", shrink=1.0)) == {(2, 1, 32, 48)}
+    with pytest.raises(InputError, match=r"shrink 0.5, this command says shrink 0.7;"):
+        go("cut", shrink=0.7, steps=25, resume=True)
+
+
 def test_the_stream_shows_every_item_once_an_epoch_however_many_processes_share_it():
     where = Run(Path("nowhere"), steps=12, batch_size=4)
     alone = [pair for batch in Stream(16, where, 0, 1) for pair in batch]

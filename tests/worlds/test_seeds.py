@@ -26,6 +26,7 @@ LAID_OUT = {
     "room": (3945, (1.6935, 0.7379, 1.8880), 482249.2),
     "table": (2053, (4.4745, 1.1009, 9.1543), 439055.3),
     "landscape": (1952, (20.2134, 3.4152, 60.7755), 450891.8),
+    "clutter": (5384, (0.7929, 0.8309, 1.4851), 444127.5),
 }
 # Of seed 1 at 48x64, stereo: the target's mean red, green and blue; the 10th, 50th and 90th percentile of depth in
 # metres; how much of the picture is not sky.
@@ -34,6 +35,7 @@ PINNED = {
     "room": ((0.524, 0.492, 0.525), (1.688, 2.898, 7.040), 1.0),
     "table": ((0.445, 0.384, 0.300), (0.646, 2.829, 3.686), 1.0),
     "landscape": ((0.303, 0.327, 0.342), (1.875, 3.374, 24.966), 0.379),
+    "clutter": ((0.610, 0.536, 0.476), (0.518, 0.689, 1.215), 1.0),
 }
 
 
@@ -57,7 +59,7 @@ def test_a_seed_gives_what_it_always_gave(family):
     assert len(seen) / made.depth.numel() == pytest.approx(share, abs=0.002)
 
 
-@pytest.mark.parametrize("family", list(worlds.FAMILIES))
+@pytest.mark.parametrize("family", worlds.ALL)
 def test_pixels_are_what_the_first_renderer_made(family):
     """Seed 2 at 48x80, both views, in 8 bits, from the renderer of version 0.1 before it was made faster.
 
@@ -135,8 +137,16 @@ def test_families_differ_in_scale(depths):
     medians = {family: float(depth[depth.isfinite()].median()) for family, depth in depths.items()}
     assert medians["table"] < medians["street"]
     assert medians["room"] < medians["landscape"]
+    ratios = (depths["clutter"].flatten(1).quantile(0.9, 1) / depths["clutter"].flatten(1).quantile(0.1, 1)).tolist()
+    assert 1.2 < sorted(ratios)[3] < 4  # far is two or three times near
     assert depths["room"].isfinite().float().mean() > 0.99
     assert depths["landscape"].isinf().float().mean() > 0.1
+
+
+def test_all_stands_for_the_families_that_figures_are_told_of():
+    """One more family must not change what `all` and a seed mean."""
+    assert worlds.ALL == ("street", "room", "table", "landscape")
+    assert set(worlds.ALL) < set(worlds.FAMILIES)
 
 
 def test_unknown_names_are_refused_with_the_nearest():

@@ -30,7 +30,7 @@ from cyclopean.sample import Sample, View, view
 
 # Names of the two folders of a stereo set, in use by well-known data sets.
 PAIRS = (("left", "right"), ("image_l", "image_r"), ("image_02", "image_03"), ("image_2", "image_3"), ("im0", "im1"))
-FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0}
+FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0}
 
 
 class FolderDataset(Dataset[Sample]):

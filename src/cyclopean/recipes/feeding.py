@@ -22,7 +22,7 @@ from cyclopean.recipes.settings import Augment, Source
 from cyclopean.run import Run
 from cyclopean.sample import Sample
 from cyclopean.training import Feed
-from cyclopean.worlds import FAMILIES
+from cyclopean.worlds import ALL
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
 LOOKED = 32  # of the items, at most so many are read to see whether there is true depth
@@ -72,7 +72,7 @@ def feed(source: Source, augment: Augment, drawn: Drawn, run: Run) -> Feed:
         raise InputError("there is nothing to learn from: the data set is empty.")
     h, w = source.size or training[0].depth.shape[-2:]
     held = Mapped(validation, Resized((h, w))) if source.size and validation is not None else validation
-    return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held)
+    return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held, augment.shrink)
 
 
 def with_truth(feed: Feed) -> Feed:
@@ -128,7 +128,7 @@ def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
 
 def _worlds(source: Source, rig: str, run: Run) -> Dataset[Sample]:
     h, w = source.size or (192, 384)
-    families = tuple(FAMILIES) if source.world == ("all",) else source.world
+    families = ALL if source.world == ("all",) else source.world
     return WorldsDataset(families, rig, run.seed, (h, w), source.items, source.pictures, renderer(run))
 
 
@@ -163,6 +163,7 @@ def card(recipe: str, run: Run, source: Source, feed: Feed) -> dict[str, Any]:
         "recipe": recipe,
         "data": [str(p) for p in source.data] or list(source.world),
         "items": len(feed.training),  # type: ignore[arg-type]
+        **({"shrink": feed.shrink} if feed.shrink < 1 else {}),
         **{
             name: getattr(run, name) for name in ("batch_size", "learning_rate", "seed", "precision", "average", "init")
         },

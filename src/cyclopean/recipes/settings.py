@@ -61,7 +61,7 @@ class Source:
     data: Folders = ()
     """Folders written by `cyclopean render` or of your own stereo pairs, or data sets as KIND:PATH (docs/data.md)."""
     world: Names = ()
-    """Worlds to render while training (street, room, table, landscape, or all); on a CPU `cyclopean render` first."""
+    """Worlds to render while training (street, room, table, landscape; all of them; clutter); on a CPU `cyclopean render` first."""
     items: int = 20_000
     """How many scenes, when rendering while training; families take turns."""
     pictures: Path | None = None
@@ -87,7 +87,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Augment:
-    """How pictures are changed while training; every number but the last two is a probability."""
+    """How pictures are changed while training; every number but the last three is a probability."""
 
     flip: float = 0.5
     """Mirrored; stereo pairs swap left and right so that the source stays on the right."""
@@ -109,6 +109,8 @@ class Augment:
     """Height of the smallest random part, as a share of the largest that fits; 1 takes the whole picture."""
     stretch: float = 1.0
     """Largest change of a random part's aspect."""
+    shrink: float = 1.0
+    """Each batch is learned at a size drawn between this share of --size and all of it; 1 keeps one size."""
 
     def __post_init__(self) -> None:
         for name in ("flip", "swap", "colour", "jitter", "mild", "blur", "noise", "erase"):
@@ -118,3 +120,5 @@ class Augment:
             raise InputError(
                 f"smallest is {self.smallest} and stretch {self.stretch}; they need (0, 1] and at least 1."
             )
+        if not 0 < self.shrink <= 1:
+            raise InputError(f"shrink is {self.shrink}; it needs a share of the size in (0, 1].")

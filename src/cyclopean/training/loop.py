@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from cyclopean import checkpoint
+from cyclopean.augmentation import shrunk
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Method
 from cyclopean.run import Run
@@ -39,11 +40,14 @@ Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1]
 
 @dataclass(frozen=True)
 class Feed:
-    """What a run learns from, how each item is changed, and what it is judged by (without it there is no `best`)."""
+    """What a run learns from, how each item is changed, what it is judged by (without it there is no `best`), and the
+    smallest size of a batch as a share of its own (`augmentation.shrunk`).
+    """
 
     training: Dataset[Sample]
     augment: Augmentation | None = None
     validation: Dataset[Sample] | None = None
+    shrink: float = 1.0
 
 
 def halving(step: int, steps: int) -> float:
@@ -102,7 +106,7 @@ def fit(  # noqa: PLR0917
     """
     fabric = engine(run)
     lie = _check_first(method, feed, run)
-    facts = facts_of(run, length(feed.training), schedule, card)
+    facts = facts_of(run, feed, schedule, card)
     saved = _check_out(method, run, facts)
     launch(fabric)  # what can be refused has been
     state = _begin(method, run, fabric, optimizer, each_epoch, facts, saved)
@@ -113,7 +117,7 @@ def fit(  # noqa: PLR0917
         if run.precision == "bfloat16" and _imitates_bfloat16(fabric.device):
             log.say("this processor has no bfloat16 instructions: --precision float32 is many times faster here")
         for batch in batches:
-            sample = all_good(fabric, batch).to(fabric.device)
+            sample = _sized(all_good(fabric, batch).to(fabric.device), feed, method.input_multiple, state)
             _prepare(state, schedule, fabric.global_rank)
             terms, norm = _descend(fabric, wrapped, optimiser, sample, run)
             state.advance(stream.epochs_ended(state.step))
@@ -164,7 +168,7 @@ def _begin(  # noqa: PLR0917
     return state
 
 
-def facts_of(run: Run, items: int, schedule: Schedule, card: dict[str, Any]) -> dict[str, Any]:
+def facts_of(run: Run, feed: Feed, schedule: Schedule, card: dict[str, Any]) -> dict[str, Any]:
     """Whatever must be as it was when a run goes on, by the flags' names. Folders may have moved."""
     trained = card.get("training", {})
     return {
@@ -176,8 +180,9 @@ def facts_of(run: Run, items: int, schedule: Schedule, card: dict[str, Any]) -> 
         "precision": run.precision,
         "average": run.average,
         "data": [Path(folder).name for folder in trained.get("data", ())],
-        "number of items": items,
+        "number of items": length(feed.training),
         "size": list(card.get("input_size", ())),
+        "shrink": feed.shrink,
     }
 
 
@@ -212,6 +217,14 @@ def _prepare(state: State, schedule: Schedule, rank: int) -> None:
         group["lr"] = state.run.learning_rate * schedule(state.step, state.run.steps)
     torch.manual_seed(mix(state.run.seed, "step", state.step, rank))
     state.method.train()
+
+
+def _sized(sample: Sample, feed: Feed, multiple: int, state: State) -> Sample:
+    """The batch at the size of its step, which all processes share: a function of the step, as all draws are."""
+    if feed.shrink == 1:
+        return sample
+    drawn = torch.Generator().manual_seed(mix(state.run.seed, "size", state.step))
+    return shrunk(sample, feed.shrink, multiple, drawn)
 
 
 def _descend(

@@ -1,5 +1,6 @@
 """Procedural worlds: scenes from a seed, ray-cast through any camera, with exact depth."""
 
+from cyclopean.worlds.families import ALL as ALL
 from cyclopean.worlds.families import FAMILIES as FAMILIES
 from cyclopean.worlds.families import scene as scene
 from cyclopean.worlds.render import render as render

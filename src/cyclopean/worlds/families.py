@@ -1,4 +1,4 @@
-"""Four kinds of places, laid out at random from a seed: street, room, table, landscape."""
+"""Kinds of places, laid out at random from a seed: street, room, table, landscape; and clutter."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cyclopean.errors import unknown_name
 from cyclopean.worlds.closeups import closeup
+from cyclopean.worlds.clutter import clutter
 from cyclopean.worlds.indoors import room
 from cyclopean.worlds.outdoors import landscape, street
 from cyclopean.worlds.scene import Layout, Number, Scene, Triple, turn
@@ -26,7 +27,9 @@ FAMILIES: dict[str, Callable[[Random], Layout]] = {
     "room": room,
     "table": closeup,
     "landscape": landscape,
+    "clutter": clutter,
 }
+ALL = ("street", "room", "table", "landscape")  # what `all` stands for: figures are told of scenes of these, by seed
 
 
 @dataclass(frozen=True)
