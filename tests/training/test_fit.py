@@ -273,7 +273,7 @@ def test_augmentations_draw_from_the_position_of_an_item(tmp_path):
 
 
 def test_batches_shrink_together_by_the_step_alone(tmp_path):
-    """Sizes lie between a half and the whole, sides fit the network; a cut run goes on with the sizes it would have had."""
+    """Between a half and the whole, sides fit the network; a cut run goes on with the sizes it would have had."""
 
     class Sizes(Tiny):
         def losses(self, sample: Sample):
