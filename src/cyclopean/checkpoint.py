@@ -48,6 +48,11 @@ def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
     return _filled(folder, config), config
 
 
+def card(name: Path | str) -> dict[str, Any]:
+    """The config of a model alone."""
+    return _config(locate(name))
+
+
 def locate(name: Path | str) -> Path:
     """The folder of a model. Raises `InputError` naming the bundled models if there is none."""
     if Path(name).is_dir():

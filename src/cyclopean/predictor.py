@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -23,7 +23,7 @@ from cyclopean.methods.base import Method
 from cyclopean.methods.monodepth import postprocess
 from cyclopean.sample import Sample, View, view
 from cyclopean.surround import FIELD_OF_VIEW as FACE
-from cyclopean.surround import enlarged, heading, looked_at_twice, merged_faces, seam_score
+from cyclopean.surround import enlarged, heading, looked_at_twice, merged_faces, seam_score, with_details
 
 FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a photo whose file does not tell its focal length
 # The side of a cube's face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
@@ -107,7 +107,8 @@ class Predictor:
     a cube) are looked at once more at that share of their working size, and the looks are averaged.
 
     A panorama (a photo whose camera is equirectangular) is seen whole by a method for panoramas, twice, so that its
-    seam closes; by one for perspective pictures, through the overlapping faces of a cube. Its depth is the radius.
+    seam closes; by one for perspective pictures, through the overlapping faces of a cube. Its depth is the radius. What
+    sees it whole may have another predictor, one for perspective pictures, to tell it the `details`.
     """
 
     method: Method
@@ -116,6 +117,7 @@ class Predictor:
     see: See = plain
     projection: Projection = "pinhole"
     glance: float | None = None
+    details: "Predictor | None" = None
 
     def __call__(self, photo: Photo, right: Photo | None = None) -> DepthMap:
         """The photo's inverse depth at its own size, on the CPU. A model of two views is shown `right` beside it."""
@@ -170,13 +172,19 @@ class Predictor:
         turn = heading(photo.image)
         image = photo.image.to(next(self.method.parameters()).device).roll(-turn, -1)
         with torch.inference_mode():
-            small, notes = self._whole(image) if self.projection == "equirectangular" else self._by_faces(image)
+            small, notes = self._by_faces(image) if self.projection == "pinhole" else self._whole(image)
             inverse = enlarged(small, photo.size).roll(turn, -1)
         return inverse, {**notes, "seam": round(seam_score(inverse), 3)}
 
     def _whole(self, image: Image) -> tuple[Around, dict[str, float | str]]:
         size = working_size((image.shape[-2], image.shape[-1]), self.input_size, max(self.method.input_multiple, 2))
-        return looked_at_twice(self._look, image, size), {"seen": "whole, twice"}
+        layout = looked_at_twice(self._look, image, size)
+        if self.details is None:
+            return layout, {"seen": "whole, twice"}
+        seen, _ = replace(self.details, see=self.see)._by_faces(image)
+        maker = self.details.model
+        told = f"{maker.name} {maker.sha256[:12]}" if maker else self.details.method.name
+        return with_details(layout, seen), {"seen": "whole, twice", "details": f"by six faces of a cube: {told}"}
 
     def _by_faces(self, image: Image) -> tuple[Around, dict[str, float | str]]:
         own = round(FACE_DETAIL * self.input_size[0]), round(FACE_DETAIL * self.input_size[1])
@@ -196,7 +204,7 @@ class Predictor:
             raise InputError("the uncertainty of a model that looks at two pictures is not known; leave it out.")
         if isinstance(photo.camera, Equirectangular) and self.projection == "pinhole":
             raise InputError(f"there is no uncertainty of {photo.name} by the faces of a cube; take a panorama model.")
-        return replace(self, see=Spread(looks, seed), glance=None)(photo).inverse_depth
+        return replace(self, see=Spread(looks, seed), glance=None, details=None)(photo).inverse_depth
 
 
 def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predictor:
@@ -207,15 +215,30 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
         raise InputError(
             f"the model {str(name)!r} does not say its input_size; add [height, width] to its config.json."
         )
+    projection = cast(Projection, card.get("projection", method.projection))
     glance = card.get("glance")
     if glance is not None and not (isinstance(glance, float) and 0 < glance < 1):
         raise InputError(
             f"the model {str(name)!r} says glance {glance!r} in its config.json; it is the share of the size at which "
             "pictures are looked at once more, such as 0.5, or left out."
         )
+    details = _details(name, card["details"], projection, device) if "details" in card else None
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
-    projection = cast(Projection, card.get("projection", method.projection))
-    return Predictor(method.to(_device(device)), (size[0], size[1]), maker, projection=projection, glance=glance)
+    return Predictor(method.to(_device(device)), (size[0], size[1]), maker, plain, projection, glance, details)
+
+
+def _details(name: str | Path, asked: Any, projection: Projection, device: str) -> Predictor:
+    """The predictor that the card of `name` asks for in its details. A chain of cards is not followed."""
+    if not isinstance(asked, str) or not asked:
+        raise InputError(f"the model {str(name)!r} says details {asked!r} in its config.json; it is a model's name.")
+    chained = "details" in checkpoint.card(asked)
+    other = load(asked, device) if projection == "equirectangular" and not chained else None
+    if other is None or other.projection != "pinhole":
+        raise InputError(
+            f"the model {str(name)!r} names {asked!r} for the details in its config.json; a model for panoramas can "
+            "name one for ordinary photos, others none."
+        )
+    return other
 
 
 def fitting_model(photo: Photo) -> str:
