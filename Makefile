@@ -29,8 +29,10 @@ help:
 demo: .venv/.installed
 	@$(BIN)/python examples/demo.py --out out $(PHOTO)
 
+# One thread for each process: two of several threads each would wait for each other.
 test: .venv/.installed
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m 'not alone'
+	$(BIN)/pytest -m alone
 
 quick: .venv/.installed
 	$(BIN)/pytest -m 'not slow'

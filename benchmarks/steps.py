@@ -40,7 +40,11 @@ def _step(name: str, arguments: dict[str, Any], size: tuple[int, int], batch: in
 
 def _pair(name: str, arguments: dict[str, Any], size: tuple[int, int], batch: int) -> Pair:
     return Pair(
-        _step(name, arguments, size, batch, fast=False), _step(name, arguments, size, batch, fast=True), batch, "pairs"
+        _step(name, arguments, size, batch, fast=False),
+        _step(name, arguments, size, batch, fast=True),
+        batch,
+        "pairs",
+        memory=True,
     )
 
 

@@ -67,6 +67,7 @@ ROBOT = """async ([hue, seconds]) => {
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(1500)
 def test_twenty_people_for_a_minute_lose_nothing(browser: Any, server: Server, capsys: pytest.CaptureFixture[str]):
     people = [browser.new_context() for _ in range(PEOPLE)]

@@ -21,6 +21,7 @@ def preview() -> Preview:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_click_is_answered_in_time(preview: Preview, capsys: pytest.CaptureFixture[str]):
     size = "x".join(map(str, preview.photo.size[::-1]))
     clicks = timed(lambda at: jpeg(preview.focused(Shot(at, Look())).image))

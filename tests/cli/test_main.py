@@ -44,6 +44,7 @@ def test_unknown_command_is_one_sentence_with_the_nearest(given, suggestion):
     assert len(said.stderr.splitlines()) == 1
 
 
+@pytest.mark.alone
 def test_help_answers_quickly():
     """Under 0.7 s, best of five: torch alone would take longer to import."""
 

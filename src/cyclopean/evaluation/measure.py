@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.protocols import CROPS, FITTING, Alignment, Protocol
+from cyclopean.evaluation.protocols import ALIGNMENTS, CROPS, FITTING, Alignment, Protocol
 from cyclopean.evaluation.rig import rig_of
 from cyclopean.evaluation.trivial import Candidate
 from cyclopean.geometry import Equirectangular
@@ -203,9 +203,12 @@ def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None
 
 
 def alignments(candidate: Candidate, protocol: Protocol, factor: float | None) -> tuple[Alignment, ...]:
-    """Under which alignments a candidate is judged."""
+    """Under which alignments a candidate is judged: those that make sense for it, and none at all, at face value.
+
+    An alignment hides what it takes away; guesses, which say nothing of metres, have nothing to hide.
+    """
     fitting = FITTING[candidate.ambiguity]
-    asked = protocol.side_by_side or fitting
+    asked = protocol.side_by_side or tuple(a for a in ALIGNMENTS if a in fitting or a == "none")
     if candidate.trivial:
         asked = tuple(a for a in asked if a in fitting)
     return tuple(a for a in asked if a != "factor" or factor is not None)

@@ -42,8 +42,8 @@ class Protocol:
     at or beyond `far`: "left out"; "kept" as it is; or "clamped", near truth to `nearest` too (FAL-Net's evaluation).
     Predictions are resized bilinearly to the truth, pixel centres at half integers, as what `resized` says, aligned,
     then clipped to [nearest, far]. `disparity`: of the clipped depth, or as predicted (Monodepth's D1-all).
-    `side_by_side`: alignments shown for every model whatever it leaves open; empty: those that make sense for it.
-    `bands`: edges of the distance bands, by true depth. `shown`: the figures of the table. `weights` "sphere": of
+    `side_by_side`: alignments shown for every model whatever it leaves open; empty: those that make sense for it, and
+    none. `bands`: edges of the distance bands, by true depth. `shown`: the figures of the table. `weights` "sphere": of
     panoramas only, pixels weigh by their solid angle, deltas are those of points spread over the sphere.
     """
 
