@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -139,7 +140,25 @@ def test_shrunk_sizes_are_even_in_their_logarithm(pinhole):
     assert 128 <= min(heights) < 132
     assert 252 < max(heights) <= 256
     assert sorted(heights)[100] == pytest.approx(256 * 0.5**0.5, rel=0.04)
-    assert aug.shrunk(pinhole, 0.01, 8, Generator().manual_seed(1)).depth.shape[-2:] == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("size", "multiple", "expected"),
+    [
+        ((128, 256), 128, {(128, 256)}),
+        ((256, 512), 128, {(128, 256), (256, 512)}),
+        ((224, 320), 32, {(128, 192), (160, 224), (192, 288), (192, 256), (224, 320)}),
+        ((160, 224), 32, {(96, 128), (128, 192), (160, 224)}),
+    ],
+)
+def test_shrinking_keeps_the_shape_as_well_as_the_network_lets_it(pinhole, size, multiple, expected):
+    """Sides rounded apart would bend it by half: 128x384 of 256x512. Never under the share asked for."""
+    big = aug.resize(pinhole, size)
+    found = {tuple(aug.shrunk(big, 0.5, multiple, Generator().manual_seed(s)).depth.shape[-2:]) for s in range(60)}
+    assert found <= expected
+    assert len(found) >= min(3, len(expected))
+    assert aug.smallest_size(size, 0.5, multiple) in found
+    assert all(abs(math.log(w / h * size[0] / size[1])) < 0.08 for h, w in found)
 
 
 def test_resizing_keeps_sky_and_unknown_depth_apart():

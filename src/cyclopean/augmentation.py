@@ -147,12 +147,24 @@ class Zoom:
 def shrunk(sample: Sample, smallest: float, multiple: int, generator: Generator) -> Sample:
     """The whole batch at one size between `smallest` times its own and its own, of sides that `multiple` divides.
 
-    Sizes are drawn evenly in their logarithm: 1/2 to 0.7 is as likely as 0.7 to 1. Teaches one network to look at
-    pictures small, where it sees the layout, and large, where it sees edges.
+    The height is drawn evenly in its logarithm (1/2 to 0.7 is as likely as 0.7 to 1) and rounded, the width follows, so
+    that the shape stays as near as the multiple allows. Teaches one network to look at pictures small, where it sees
+    the layout, and large, where it sees edges.
     """
-    scale = smallest ** uniform(generator, 0.0, 1.0)
-    h, w = (max(1, round(n * scale / multiple)) * multiple for n in sample.depth.shape[-2:])
-    return resize(sample, (h, w))
+    h, w = sample.depth.shape[-2:]
+    least, _ = smallest_size((h, w), smallest, multiple)
+    rows = max(least, round(h * smallest ** uniform(generator, 0.0, 1.0) / multiple) * multiple)
+    return resize(sample, (rows, _as_wide((h, w), rows, multiple)))
+
+
+def smallest_size(size: tuple[int, int], smallest: float, multiple: int) -> tuple[int, int]:
+    """The smallest (height, width) that `shrunk` gives."""
+    rows = math.ceil(smallest * size[0] / multiple) * multiple
+    return rows, _as_wide(size, rows, multiple)
+
+
+def _as_wide(size: tuple[int, int], rows: int, multiple: int) -> int:
+    return max(1, round(rows * size[1] / size[0] / multiple)) * multiple
 
 
 def flipped(sample: Sample, _: Generator) -> Sample:

@@ -53,6 +53,17 @@ def card(name: Path | str) -> dict[str, Any]:
     return _config(locate(name))
 
 
+def companion(name: Path | str, other: str) -> Path | str:
+    """Where the model is that the card of `name` names: bundled, a path from the card's folder, or as anybody names it.
+
+    The current folder does not matter unless neither is there.
+    """
+    if other in bundled():
+        return BUNDLED / other
+    beside = locate(name) / other
+    return beside if beside.is_dir() else other
+
+
 def locate(name: Path | str) -> Path:
     """The folder of a model. Raises `InputError` naming the bundled models if there is none."""
     if Path(name).is_dir():

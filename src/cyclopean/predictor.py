@@ -183,7 +183,7 @@ class Predictor:
             return layout, {"seen": "whole, twice"}
         seen, _ = replace(self.details, see=self.see)._by_faces(image)
         maker = self.details.model
-        told = f"{maker.name} {maker.sha256[:12]}" if maker else self.details.method.name
+        told = f"{maker.name} {maker.sha256[:12]}, {maker.licence}" if maker else self.details.method.name
         return with_details(layout, seen), {"seen": "whole, twice", "details": f"by six faces of a cube: {told}"}
 
     def _by_faces(self, image: Image) -> tuple[Around, dict[str, float | str]]:
@@ -199,7 +199,7 @@ class Predictor:
         return _glanced(self.method, target, self.glance, self.see)
 
     def uncertainty(self, photo: Photo, looks: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
-        """`Spread` of this predictor's inverse depth, in its unit, at the photo's size."""
+        """`Spread` of this predictor's inverse depth, in its unit, at the photo's size: of one look, no details."""
         if self.method.views > 1:
             raise InputError("the uncertainty of a model that looks at two pictures is not known; leave it out.")
         if isinstance(photo.camera, Equirectangular) and self.projection == "pinhole":
@@ -222,7 +222,8 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
             f"the model {str(name)!r} says glance {glance!r} in its config.json; it is the share of the size at which "
             "pictures are looked at once more, such as 0.5, or left out."
         )
-    details = _details(name, card["details"], projection, device) if "details" in card else None
+    asked = card.get("details")
+    details = None if asked is None else _details(name, asked, projection, device)
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
     return Predictor(method.to(_device(device)), (size[0], size[1]), maker, plain, projection, glance, details)
 
@@ -231,14 +232,18 @@ def _details(name: str | Path, asked: Any, projection: Projection, device: str) 
     """The predictor that the card of `name` asks for in its details. A chain of cards is not followed."""
     if not isinstance(asked, str) or not asked:
         raise InputError(f"the model {str(name)!r} says details {asked!r} in its config.json; it is a model's name.")
-    chained = "details" in checkpoint.card(asked)
-    other = load(asked, device) if projection == "equirectangular" and not chained else None
-    if other is None or other.projection != "pinhole":
+    where = checkpoint.companion(name, asked)
+    try:
+        chained = checkpoint.card(where).get("details") is not None
+        other = load(where, device) if projection == "equirectangular" and not chained else None
+    except InputError as error:
+        raise InputError(f"the model {str(name)!r} asks {asked!r} for details in its config.json: {error}") from error
+    if other is None or other.projection != "pinhole" or other.method.views > 1:
         raise InputError(
             f"the model {str(name)!r} names {asked!r} for the details in its config.json; a model for panoramas can "
-            "name one for ordinary photos, others none."
+            "name one for single ordinary photos, others none."
         )
-    return other
+    return replace(other, model=replace(cast(Maker, other.model), name=asked))
 
 
 def fitting_model(photo: Photo) -> str:

@@ -39,6 +39,7 @@ def measured(*models: Candidate, data: Items = DATA) -> dict:
     factors = fitted_factors(models, data, indices, WORLDS)
     found, counts = evaluate(rows, data, indices, WORLDS, factors)
     result = Result("worlds/test", WORLDS, (80.0,), tuple(summarise(found, rows)), tuple(found), counts, 0, factors)
+    result = replace(result, ambiguities={model.name: model.ambiguity for model in models})
     return json.loads(json.dumps(as_json([result], ["cyclopean", "evaluate"])))
 
 
@@ -62,6 +63,15 @@ def test_a_wrong_unit_is_one_factor_for_the_whole_set():
     assert any("A is better" in s for s in sentences)
     assert any("one factor for the whole set" in s for s in sentences)
     assert found.images[0].scales[1] == pytest.approx(found.images[0].scales[0] / 3, rel=1e-4)
+
+
+def test_the_verdict_is_under_an_alignment_that_fits_what_is_left_open():
+    """Of a model without a scale, depth at face value says nothing; of a metric one it says most."""
+    for ambiguity, main in (("metric", "none"), ("scale", "factor"), ("affine", "affine")):
+        model = replace(guess(), ambiguity=ambiguity)
+        (found,) = compare(measured(model), measured(changed(model, lambda s, rho: rho / 3)))
+        assert found.main == main
+        assert "none" in {change.alignment for change in found.changes}
 
 
 def test_wandering_scale_lies_between_factor_and_median():

@@ -94,6 +94,15 @@ def test_all_items_get_the_size_asked_for(items, tmp_path):
     assert changed.depth.shape[-2:] == feed.validation[0].depth.shape[-2:] == (16, 48)
 
 
+def test_shrinking_reaches_the_run_and_the_card(items, tmp_path):
+    items(60)
+    source = Source(data=(tmp_path,), size=(16, 48))
+    for augment, share in ((Augment(shrink=0.6), 0.6), (PLAIN, 1.0)):
+        feed = feeding.feed(source, augment, STEREO, RUN)
+        assert feed.shrink == share
+        assert feeding.card("monodepth", RUN, source, feed)["training"].get("shrink", 1.0) == share
+
+
 def test_supervision_reads_no_sources(items, tmp_path):
     items(60)
     feed = feeding.feed(Source(data=(tmp_path,)), Augment(flip=1.0), TARGETS, RUN)
@@ -182,8 +191,14 @@ def test_the_largest_size_is_taken(tmp_path):
     assert Source(data=(tmp_path,), size=(4000, 4000)).size == (4000, 4000)
 
 
+ROOM_FIRST = ("room", "street", "table", "landscape")
+
+
 def test_worlds_are_rendered_while_training():
-    feed = feeding.feed(Source(world=("all",), items=4, size=(32, 64)), PLAIN, STEREO, replace(RUN, seed=5))
+    feed = feeding.feed(Source(world=("all",), items=5, size=(32, 64)), PLAIN, STEREO, replace(RUN, seed=5))
+    assert [feed.training[n].name[0] for n in (0, 1, 4)] == ["street-000005", "room-000006", "street-000009"]
+    both = feeding.feed(Source(world=("room", "all"), items=5, size=(32, 64)), PLAIN, STEREO, RUN)
+    assert [both.training[n].name[0].split("-")[0] for n in range(5)] == [*ROOM_FIRST, "room"]
     sample = feed.training[0]
     assert sample.target.image.shape == (1, 3, 32, 64)
     assert len(sample.sources) == 1

@@ -13,7 +13,10 @@ from cyclopean import checkpoint, worlds
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.images import Photo
+from cyclopean.methods.base import Method
+from cyclopean.methods.monodepth import Monodepth
 from cyclopean.predictor import flip_averaged, load
+from cyclopean.sample import View
 from cyclopean.surround import with_details
 from cyclopean.surround.details import FINE
 
@@ -28,7 +31,8 @@ def hill(period: float, phase: float = 0.0) -> torch.Tensor:
 
 def test_layout_and_metres_of_one_details_of_the_other() -> None:
     """Waves far longer and far shorter than the Gaussian: what is kept of each, by its own transfer function."""
-    long, short = round(0.1 / FINE / math.pi), round(1.5 / FINE / math.pi)
+    assert FINE == 1 / 48  # as the docs say
+    long, short = 2, 23
     mixed = with_details(3.0 * hill(long) * hill(short, 0.3), 0.01 * hill(1) * hill(short))
     wanted = 3.0 * hill(long) * hill(short)
     assert float((mixed / wanted).log().abs().max()) < 0.05
@@ -45,6 +49,22 @@ def test_details_go_on_over_the_seam_and_roll_with_the_picture() -> None:
     one, other = (0.2 + torch.rand(1, 1, *SIZE, generator=generator) for _ in range(2))
     rolled = with_details(one.roll(50, -1), other.roll(50, -1))
     torch.testing.assert_close(rolled, with_details(one, other).roll(50, -1))
+
+
+def test_waves_of_7_degrees_are_parted_from_longer_ones() -> None:
+    """A Gaussian of 1/48 of the width leaves exp(-(2 pi f / 48)^2 / 2) of f periods: half of it at 9.
+
+    What is nearly sky is kept away from nothing by 0.12 of the median, which flattens details by 1.12.
+    """
+    for periods, share in ((4, 0.13 / 1.12), (9, 0.5 / 1.12), (16, 0.89 / 1.12)):
+        mixed = with_details(torch.ones(1, 1, *SIZE), hill(periods)).log()
+        assert float(mixed.std() / hill(periods).log().std()) == pytest.approx(share, abs=0.03)
+
+
+def test_answers_of_nothing_stay_numbers() -> None:
+    none, some = torch.zeros(1, 1, *SIZE), torch.ones(1, 1, *SIZE)
+    for layout, seen in ((none, some), (some, none), (none, none), (some - 1.2, some)):
+        assert with_details(layout, seen).isfinite().all()
 
 
 def test_sky_is_far_and_nothing_else_is_drawn_away() -> None:
@@ -80,11 +100,22 @@ def test_what_saw_the_details_is_told() -> None:
     assert model.details.model is not None
     photo = Photo(worlds.sample("room", 61, (64, 128), "sphere").target.image, Equirectangular())
     plain = model(photo)
-    assert plain.notes["details"] == f"by six faces of a cube: general {model.details.model.sha256[:12]}"
+    assert plain.notes["details"] == f"by six faces of a cube: general {model.details.model.sha256[:12]}, Apache-2.0"
     assert "details" not in replace(model, details=None)(photo).notes
-    mirrored = replace(model, see=flip_averaged)(photo).inverse_depth
-    assert not torch.equal(mirrored, plain.inverse_depth)
-    assert model.uncertainty(photo, 2).isfinite().all()
+
+
+def test_flip_averaging_is_of_both_and_uncertainty_of_the_layout_alone() -> None:
+    model = load("panorama")
+    photo = Photo(worlds.sample("room", 61, (64, 128), "sphere").target.image, Equirectangular())
+    asked: list[str] = []
+
+    def see(method: Method, target: View) -> torch.Tensor:
+        asked.append(method.name)
+        return flip_averaged(method, target)
+
+    replace(model, see=see)(photo)
+    assert set(asked) == {"coordnet", "supervised"}
+    assert torch.equal(model.uncertainty(photo, 2), replace(model, details=None).uncertainty(photo, 2))
 
 
 @pytest.fixture
@@ -113,6 +144,31 @@ def test_details_come_from_a_model_for_photos_and_go_into_panoramas(cards, name:
         load(folder)
 
 
+def test_a_second_panorama_model_or_one_of_two_views_tells_no_details(cards, tmp_path: Path) -> None:
+    whole = cards("panorama", details=None)
+    pairs = tmp_path / "pairs"
+    card = {"input_size": [128, 256], "licence": "Apache-2.0"}
+    checkpoint.save(pairs, Monodepth(variant="stereo", network="compact", width=0.25), card)
+    for other in (whole, pairs):
+        with pytest.raises(InputError, match="a model for panoramas can name one for single ordinary photos"):
+            load(cards("panorama", details=str(other)))
+
+
+def test_names_are_bundled_ones_or_paths_from_the_card(cards, tmp_path: Path, monkeypatch) -> None:
+    """Whatever the current folder holds."""
+    mine = cards("panorama", details="../mine")
+    shutil.copytree(checkpoint.BUNDLED / "general", tmp_path / "mine")
+    (tmp_path / "here" / "general").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    for predictor, name in ((load(mine), "../mine"), (load("panorama"), "general")):
+        assert predictor.details is not None
+        assert predictor.details.model is not None
+        assert predictor.details.model.name == name
+    missing = cards("panorama", details="../nobody")
+    with pytest.raises(InputError, match=r"asks '\.\./nobody' for details in its config\.json: there is no model"):
+        load(missing)
+
+
 @pytest.mark.parametrize("words", [3, "", ["general"], "generl"])
 def test_names_that_are_none_are_refused(cards, words: object) -> None:
     with pytest.raises(InputError, match=r"details|generl"):
@@ -123,5 +179,5 @@ def test_a_card_that_names_itself_does_not_go_round_for_ever(cards) -> None:
     folder = cards("panorama")
     card = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**card, "details": str(folder)}))
-    with pytest.raises(InputError, match="a model for panoramas can name one for ordinary photos"):
+    with pytest.raises(InputError, match="a model for panoramas can name one for single ordinary photos"):
         load(folder)

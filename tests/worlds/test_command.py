@@ -11,6 +11,7 @@ import pytest
 
 from cyclopean.cli import main
 from cyclopean.data.folder import FolderDataset
+from cyclopean.worlds import ALL
 
 PAGE = Path(__file__).parents[2] / "docs" / "worlds.md"
 
@@ -26,6 +27,13 @@ def test_from_a_shell_with_two_workers(tmp_path):
         ("street/000002",),
     ]
     assert cv2.imread(str(tmp_path / "w" / "contact.png")).shape == (64, 4 * 48, 3)
+
+
+def test_all_and_more(tmp_path):
+    with pytest.raises(SystemExit) as stop:
+        main(["render", "clutter,all", str(tmp_path), "--size", "16x32", "--workers", "1", "--count", "1"])
+    assert stop.value.code == 0
+    assert json.loads((tmp_path / "dataset.json").read_text())["made_by"]["families"] == ["clutter", *ALL]
 
 
 def test_a_second_run_renders_what_is_missing(tmp_path, capsys):

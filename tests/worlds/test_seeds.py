@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from cyclopean import worlds
+from cyclopean.data.folder import FAR
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 
@@ -147,6 +148,13 @@ def test_all_stands_for_the_families_that_figures_are_told_of():
     """One more family must not change what `all` and a seed mean."""
     assert worlds.ALL == ("street", "room", "table", "landscape")
     assert set(worlds.ALL) < set(worlds.FAMILIES)
+    assert worlds.expanded(["all", "clutter"]) == (*worlds.ALL, "clutter")
+    assert worlds.expanded(["room", "all"]) == ("room", "street", "table", "landscape")
+
+
+def test_readers_know_how_far_each_family_matters():
+    assert worlds.scene("clutter", 1)[0].far == FAR["clutter"]
+    assert FAR.keys() == worlds.FAMILIES.keys()
 
 
 def test_unknown_names_are_refused_with_the_nearest():

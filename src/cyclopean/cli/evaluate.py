@@ -41,9 +41,10 @@ class Elsewhere:
 class Evaluate:
     """Measure models against true depth, beside guesses that look at no picture; or compare two measurements.
 
-    Prints a table for each data set. open-1: figures as predicted (metric models only), after median alignment, and
-    after the least squares of inverse depth. Other protocols show none, one factor for the set, median and least
-    squares side by side, by distance and at edges. See docs/evaluation.md, and docs/data.md for the data sets.
+    Prints a table for each data set. open-1: figures as predicted (at face value where no scale is known), after
+    median alignment, and after the least squares of inverse depth. Other protocols show none, one factor for the
+    set, median and least squares side by side, by distance and at edges. See docs/evaluation.md, and docs/data.md
+    for the data sets.
     """
 
     data: str = ""
@@ -151,7 +152,8 @@ def _judge(
         summary = tuple(evaluation.summarise(measured, rows, options.seed))
         fitted = options.factor is None
         result = evaluation.Result(name, protocol, far, summary, tuple(measured), counts, options.seed)
-        results.append(replace(result, factors=factors, fitted=fitted))
+        open_ = {c.name: str(c.ambiguity) for c in candidates}
+        results.append(replace(result, factors=factors, fitted=fitted, ambiguities=open_))
     return results
 
 

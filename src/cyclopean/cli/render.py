@@ -28,7 +28,7 @@ class Render:
     """
 
     worlds: Annotated[str, tyro.conf.Positional, _value("WORLD[,WORLD]", "(required)")] = ""
-    """street, room, table, landscape; all of them; clutter."""
+    """all (street, room, table, landscape), clutter; or some of them, comma-separated."""
     out: Annotated[Path | None, tyro.conf.Positional, _value("OUT", "(required)")] = None
     """Folder to write."""
     rig: Annotated[str, _value("NAME")] = "stereo"
@@ -77,7 +77,7 @@ def run(given: Render) -> None:
 
 def _order(given: Render) -> "Order":
     """What was asked for, after checking all of it."""
-    from cyclopean.worlds import ALL, FAMILIES, RIGS
+    from cyclopean.worlds import FAMILIES, RIGS, expanded
     from cyclopean.worlds.folder import Order, load_pictures
 
     if given.rig not in RIGS:
@@ -91,7 +91,7 @@ def _order(given: Render) -> "Order":
     if given.pictures is not None:
         load_pictures(given.pictures)  # which refuses a folder without any
     named = comma_list("world", given.worlds, [*FAMILIES, "all"])
-    families = ALL if "all" in named else tuple(named)
+    families = expanded(named)
     size = _size(given.size, given.rig, given.max_megapixels)
     wide = given.field_of_view
     return Order(families, given.rig, given.seed, given.count, size, given.baseline, given.pictures, wide)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.layout import Table
-from cyclopean.evaluation.protocols import ALIGNMENTS, PROTOCOLS, Alignment
+from cyclopean.evaluation.protocols import ALIGNMENTS, FITTING, PROTOCOLS, Alignment
 from cyclopean.evaluation.summary import interval, resamplings
 from cyclopean.evaluation.tables import COLUMNS
 
@@ -36,6 +36,10 @@ class Side:
     def alignments(self) -> list[Alignment]:
         found = {a for models in self.result["per_image"].values() for a in models.get(self.model, {})}
         return [a for a in ALIGNMENTS if a in found]
+
+    def fits(self, alignment: str) -> bool:
+        """Whether the model's figures under it mean something; results of older versions do not tell."""
+        return alignment in FITTING[self.result.get("ambiguities", {}).get(self.model, "metric")]
 
     def images(self) -> list[str]:
         return [name for name, models in self.result["per_image"].items() if self.model in models]
@@ -131,7 +135,8 @@ def compare(
     """One comparison for each data set, protocol and pair of models that both files have.
 
     `models`: the model of A and the one of B (one name: of both); none: all that both have, or the only one of each.
-    `alignment` orders the images; None: the first that both have. Raises `InputError` if nothing is shared.
+    `alignment` orders the images; None: the first that both have and that fits what
+    both leave open. Raises `InputError` if nothing is shared.
     """
     found = []
     for one in a["results"]:
@@ -214,7 +219,8 @@ def _compared(a: Side, b: Side, alignment: str | None, seed: int) -> Comparison:
     if not images:
         raise InputError(f"the results of {a.model} and {b.model} share no image with the same truth.")
     values = {x: tuple(np.array([s.figure(i, x, "abs_rel") for i in images]) for s in (a, b)) for x in alignments}
-    main = alignment or alignments[0]
+    fitting = [x for x in alignments if a.fits(x) and b.fits(x)]
+    main = alignment or (fitting or alignments)[0]
     order = np.argsort(-np.abs(values[main][1] - values[main][0]), kind="stable")
     return Comparison(
         a.result["data"], a.result["protocol"]["name"], a.model, b.model, main,

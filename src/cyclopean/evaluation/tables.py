@@ -43,7 +43,8 @@ NAMED = 5  # how many left-out images a sentence names
 class Result:
     """One data set judged: `data` names it, `seed` is the bootstrap's; `far`: the caps that were met.
 
-    `factors`: by candidate, of the alignment "factor", and whether they were fitted on the set.
+    `factors`: by candidate, of the alignment "factor", and whether they were fitted on the set; `ambiguities`: by
+    candidate, what it leaves open.
     """
 
     data: str
@@ -55,6 +56,7 @@ class Result:
     seed: int
     factors: dict[str, float] = field(default_factory=dict)
     fitted: bool = True
+    ambiguities: dict[str, str] = field(default_factory=dict)
 
     def data_hash(self) -> str:
         """Twelve hexadecimal digits of what was judged: the images in order, how many pixels of each, what was not."""
@@ -109,7 +111,8 @@ def notes(result: Result) -> list[str]:
             f"{_images(len(names))} left out of every row: {some}. The first says: {result.counts.failed[names[0]]}"
         )
     if not result.protocol.side_by_side:
-        return found
+        unscaled = ", ".join(dict.fromkeys(row.candidate for row in result.rows if _at_face_value(result, row)))
+        return [*found, f"Alignment none: at face value; no scale is known of {unscaled}."] if unscaled else found
     found.append("Alignments: " + "; ".join(TO_ALIGN[a] for a in result.protocol.side_by_side) + ".")
     if result.protocol.weights == "sphere":
         found.append(
@@ -126,6 +129,11 @@ def notes(result: Result) -> list[str]:
         found.append("Rows of the groups stand in the JSON only.")
     found.append(f"Hashes: protocol {result.protocol.fingerprint()}, data {result.data_hash()}.")
     return found
+
+
+def _at_face_value(result: Result, row: Row) -> bool:
+    relative = result.ambiguities.get(row.candidate, "metric") != "metric"
+    return relative and row.alignment == "none" and not row.trivial
 
 
 def main_table(result: Result) -> Table:
@@ -225,6 +233,7 @@ def _result(result: Result) -> dict[str, Any]:
         "hashes": {"protocol": result.protocol.fingerprint(), "data": result.data_hash()},
         "seed": result.seed,
         "factors": result.factors | {"fitted": result.fitted},
+        "ambiguities": result.ambiguities,
         "counts": asdict(result.counts),
         "rows": [asdict(row) for row in result.rows],
         "per_image": images,

@@ -22,7 +22,7 @@ from cyclopean.recipes.settings import Augment, Source
 from cyclopean.run import Run
 from cyclopean.sample import Sample
 from cyclopean.training import Feed
-from cyclopean.worlds import ALL
+from cyclopean.worlds import expanded
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
 LOOKED = 32  # of the items, at most so many are read to see whether there is true depth
@@ -128,8 +128,7 @@ def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
 
 def _worlds(source: Source, rig: str, run: Run) -> Dataset[Sample]:
     h, w = source.size or (192, 384)
-    families = ALL if source.world == ("all",) else source.world
-    return WorldsDataset(families, rig, run.seed, (h, w), source.items, source.pictures, renderer(run))
+    return WorldsDataset(expanded(source.world), rig, run.seed, (h, w), source.items, source.pictures, renderer(run))
 
 
 def renderer(run: Run) -> torch.device:

@@ -61,8 +61,8 @@ class Source:
     data: Folders = ()
     """Folders written by `cyclopean render` or of your own stereo pairs, or data sets as KIND:PATH (docs/data.md)."""
     world: Names = ()
-    """Worlds to render while training (street, room, table, landscape, or all of these; clutter); on a CPU run
-    `cyclopean render` first."""
+    """Worlds to render while training (all: street, room, table, landscape; clutter); on a CPU run `cyclopean
+    render` first."""
     items: int = 20_000
     """How many scenes, when rendering while training; families take turns."""
     pictures: Path | None = None

@@ -11,7 +11,7 @@ from cyclopean.surround.looks import enlarged
 Map = Float[Tensor, "1 1 h w"]
 Resized = Float[Tensor, "1 1 _ _"]
 
-FINE = 1 / 48  # of the width, 7.5 degrees: the deviation of the Gaussian that parts details from layout
+FINE = 1 / 48  # of the width, 7.5 degrees of longitude: the deviation of the Gaussian that parts details from layout
 
 
 def with_details(layout: Map, seen: Resized) -> Resized:
@@ -20,7 +20,7 @@ def with_details(layout: Map, seen: Resized) -> Resized:
     A network that sees a panorama whole knows rooms, and one that sees faces of a cube large knows things. Details are
     what a Gaussian takes away, of logarithms: ratios of distances.
     """
-    whole = enlarged(layout, (seen.shape[-2], seen.shape[-1]))
+    whole = enlarged(layout, (seen.shape[-2], seen.shape[-1])).clamp_min(torch.finfo(layout.dtype).tiny)
     return whole * (_details(seen) - _details(whole)).exp()
 
 
@@ -29,7 +29,7 @@ def _details(inverse: Map) -> Map:
 
     What is nearly sky, whose logarithm has no end, is no farther than `faces.FAR` of the median.
     """
-    logs = (inverse + FAR * float(inverse.median())).log()
+    logs = (inverse + FAR * float(inverse.median())).clamp_min(torch.finfo(inverse.dtype).tiny).log()
     deviation = FINE * logs.shape[-1]
     reach = min(round(3 * deviation), logs.shape[-2] - 1)
     taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(logs) / deviation) ** 2)

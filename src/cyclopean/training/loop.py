@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from cyclopean import checkpoint
-from cyclopean.augmentation import shrunk
+from cyclopean.augmentation import resize, shrunk, smallest_size
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Method
 from cyclopean.run import Run
@@ -196,12 +196,20 @@ def _check_first(method: Method, feed: Feed, run: Run) -> torch.device:
     if h % m or w % m:
         near = "x".join(str(max(m, round(n / m) * m)) for n in (h, w))
         raise InputError(f"pictures of {h}x{w} pixels do not fit: sides must be multiples of {m}; try --size {near}.")
-    if (run.batch_size, h, w) == (1, m, m) and any(isinstance(part, nn.BatchNorm2d) for part in method.modules()):
+    least = smallest_size((h, w), feed.shrink, m)
+    if feed.shrink < 1 and least == (h, w):
         raise InputError(
-            f"one picture of {h}x{w} pixels has nothing to be normalised over; give --batch-size 2 or larger pictures."
+            f"pictures of {h}x{w} pixels have no smaller size down to {feed.shrink:g} of it whose sides are multiples "
+            f"of {m}; leave --shrink out, or give a smaller share or a larger --size."
+        )
+    if (run.batch_size, *least) == (1, m, m) and any(isinstance(part, nn.BatchNorm2d) for part in method.modules()):
+        raise InputError(
+            f"one picture of {least[0]}x{least[1]} pixels has nothing to be normalised over; give --batch-size 2 or "
+            "larger pictures."
         )
     with torch.no_grad():
-        method.eval()(sample.to(next(method.parameters()).device))  # what a method refuses is refused now
+        for size in dict.fromkeys(((h, w), least)):  # what a method refuses is refused now
+            method.eval()(resize(sample, size).to(next(method.parameters()).device))
     return sample.depth.device
 
 

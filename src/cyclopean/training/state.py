@@ -134,6 +134,7 @@ def stored(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_facts(run: Run, then: dict[str, Any], now: dict[str, Any]) -> None:
+    then = {"shrink": 1.0, **then}  # runs of before there was any
     changed = [name for name in now if name in then and then[name] != now[name]]
     if changed:
         said = (", ".join(f"{name} {_word(values.get(name))}" for name in changed) for values in (then, now))

@@ -2,6 +2,7 @@
 
 from cyclopean.worlds.families import ALL as ALL
 from cyclopean.worlds.families import FAMILIES as FAMILIES
+from cyclopean.worlds.families import expanded as expanded
 from cyclopean.worlds.families import scene as scene
 from cyclopean.worlds.render import render as render
 from cyclopean.worlds.rigs import RIGS as RIGS

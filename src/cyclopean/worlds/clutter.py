@@ -13,7 +13,7 @@ from cyclopean.worlds.scene import Builder, Layout, Number, turn
 def clutter(dice: Random) -> Layout:
     """Rows of things on a board before a wall, the camera straight in front: the ground is hardly seen.
 
-    Far and near differ by a factor of two or three at most, and how high something stands says little of how far it is.
+    Far is mostly two or three times near, and how high something stands says little of how far it is.
     """
     b = Builder()
     room, deep, board = dice.uniform(2.2, 5.0), dice.uniform(0.4, 1.2), dice.uniform(0.0, 1.1)

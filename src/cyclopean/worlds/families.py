@@ -1,6 +1,6 @@
 """Kinds of places, laid out at random from a seed: street, room, table, landscape; and clutter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -30,6 +30,11 @@ FAMILIES: dict[str, Callable[[Random], Layout]] = {
     "clutter": clutter,
 }
 ALL = ("street", "room", "table", "landscape")  # what `all` stands for: figures are told of scenes of these, by seed
+
+
+def expanded(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of families, each once, with what `all` stands for in its place."""
+    return tuple(dict.fromkeys(family for name in names for family in (ALL if name == "all" else (name,))))
 
 
 @dataclass(frozen=True)
