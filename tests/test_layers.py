@@ -24,6 +24,7 @@ LAYERS = {
     "metrics": 1,
     "images": 1,
     "depthmap": 1,
+    "details": 1,
     "video": 1,
     "augmentation": 1,
     "networks": 1,

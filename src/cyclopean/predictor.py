@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean import checkpoint
+from cyclopean import checkpoint, surround
 from cyclopean.augmentation import monodepth_colour
 from cyclopean.depthmap import DepthMap, Maker, Unit, from_numbers
+from cyclopean.details import with_details
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo, resize
@@ -23,15 +24,17 @@ from cyclopean.methods.base import Method
 from cyclopean.methods.monodepth import postprocess
 from cyclopean.sample import Sample, View, view
 from cyclopean.surround import FIELD_OF_VIEW as FACE
-from cyclopean.surround import enlarged, heading, looked_at_twice, merged_faces, seam_score, with_details
+from cyclopean.surround import enlarged, heading, looked_at_twice, merged_faces, seam_score
 
 FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a photo whose file does not tell its focal length
 # The side of a cube's face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
 # better than 288 and 320, for a model made for 256x352.
 FACE_DETAIL = 0.75
+FINE = 1 / 30  # of the longer side: the deviation of the Gaussian that parts a glance's layout from a look's details
 
 Projection = Literal["pinhole", "equirectangular"]
 Image = Float[Tensor, "1 3 h w"]
+Finer = Float[Tensor, "1 3 _ _"]
 Around = Float[Tensor, "1 1 _ _"]
 InverseDepth = Float[Tensor, "b 1 h w"]
 See = Callable[[Method, View], InverseDepth]
@@ -54,20 +57,15 @@ def _plain_mirrored(method: Method, target: View) -> InverseDepth:
     return plain(method, mirrored).flip(-1)
 
 
-def _glanced(method: Method, target: View, share: float, see: See) -> InverseDepth:
-    """What `see` says of the view and of a copy of `share` of its height and width, averaged.
+def _glanced(method: Method, target: View, glance: View, see: See) -> InverseDepth:
+    """What `see` says of a smaller copy of the view, the `glance`, with the details of what it says of the view.
 
     A network sees the layout best when the picture is small beside its receptive field and edges when it is large
-    (Miangoleh et al. 2021). Depths up to scale are brought to the median of the larger look first.
+    (Miangoleh et al. 2021). The unit is that of the small look.
     """
-    h, w = size = (target.seen.shape[-2], target.seen.shape[-1])
-    less = working_size(size, (round(share * h), round(share * w)), method.input_multiple)
-    large = see(method, target)
-    small = resize(see(method, view(resize(target.seen, less), target.camera)), size)
-    if method.ambiguity == "scale":
-        medians = [look.flatten(1).median(1).values[:, None, None, None] for look in (large, small)]
-        small = small * medians[0] / medians[1].clamp(min=torch.finfo(small.dtype).tiny)
-    return (large + small) / 2
+    size = (target.seen.shape[-2], target.seen.shape[-1])
+    large, small = see(method, target), resize(see(method, glance), size)
+    return with_details(small, large, FINE * max(size), around=False)
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class Predictor:
     `input_size` (height, width) is the model's own: a photo is worked on with about as many pixels, in its own shape.
     `see` turns a view into inverse depth: `plain`, or `flip_averaged`. `model` says in the result what made it.
     `projection` is that of the pictures the method was made for. With a `glance`, pictures (but not the faces of
-    a cube) are looked at once more at that share of their working size, and the looks are averaged.
+    a cube) are looked at once more at that share of their working size, for the layout.
 
     A panorama (a photo whose camera is equirectangular) is seen whole by a method for panoramas, twice, so that its
     seam closes; by one for perspective pictures, through the overlapping faces of a cube. Its depth is the radius. What
@@ -138,7 +136,7 @@ class Predictor:
         target, *others = (view(resize(p.image.to(device), small), camera) for p in (photo, right) if p is not None)
         sources = tuple(replace(other, from_target=None) for other in others)
         with torch.inference_mode():
-            seen = self.method.predict(target, sources).inverse_depth if sources else self._look(target)
+            seen = self.method.predict(target, sources).inverse_depth if sources else self._look(target, photo.image)
             inverse = resize(seen, photo.size)
         return self._described(photo, inverse, {})
 
@@ -184,7 +182,10 @@ class Predictor:
         seen, _ = replace(self.details, see=self.see)._by_faces(image)
         maker = self.details.model
         told = f"{maker.name} {maker.sha256[:12]}, {maker.licence}" if maker else self.details.method.name
-        return with_details(layout, seen), {"seen": "whole, twice", "details": f"by six faces of a cube: {told}"}
+        return surround.with_details(layout, seen), {
+            "seen": "whole, twice",
+            "details": f"by six faces of a cube: {told}",
+        }
 
     def _by_faces(self, image: Image) -> tuple[Around, dict[str, float | str]]:
         own = round(FACE_DETAIL * self.input_size[0]), round(FACE_DETAIL * self.input_size[1])
@@ -193,10 +194,14 @@ class Predictor:
         figures = {"disagreement_before": round(merged.before, 4), "disagreement_after": round(merged.after, 4)}
         return merged.inverse_depth, {"seen": "six faces of a cube", "field_of_view": FACE, **figures}
 
-    def _look(self, target: View) -> InverseDepth:
+    def _look(self, target: View, image: Finer | None = None) -> InverseDepth:
+        """What is seen in `target`, which was made of `image`; without one it is a picture itself."""
         if self.glance is None:
             return self.see(self.method, target)
-        return _glanced(self.method, target, self.glance, self.see)
+        image = target.seen if image is None else image.to(target.seen.device)
+        own = (round(self.glance * self.input_size[0]), round(self.glance * self.input_size[1]))
+        less = working_size((image.shape[-2], image.shape[-1]), own, self.method.input_multiple)
+        return _glanced(self.method, target, view(resize(image, less), target.camera), self.see)
 
     def uncertainty(self, photo: Photo, looks: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
         """`Spread` of this predictor's inverse depth, in its unit, at the photo's size: of one look, no details."""
