@@ -12,7 +12,7 @@ import cyclopean
 from cyclopean import checkpoint
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
-from cyclopean.images import Photo
+from cyclopean.images import Photo, resize
 from cyclopean.methods.base import Ambiguity, Method, Prediction
 from cyclopean.methods.monodepth import Monodepth, postprocess
 from cyclopean.predictor import Predictor, assumed_camera, flip_averaged, load, weights_hash, working_size
@@ -107,6 +107,17 @@ def test_a_glance_gives_the_layout_and_its_unit_and_the_look_the_details(ambigui
     stripes = inverse[:, 20:-20:2] / inverse[:, 21:-19:2]
     assert float(stripes.mean()) == pytest.approx(1.2, abs=0.03)  # sky's margin takes a tenth of the 0.2
     assert float(inverse[:, -20:].mean() / inverse[:, :20].mean()) > 1.6
+
+
+def test_the_glance_is_made_of_the_photo_in_its_own_shape() -> None:
+    """Half of the look's 256x352 would be 128x192, and blurred twice; of a photo of 3:4 it is 128x160."""
+    method = Greenness()
+    method.input_multiple = 32
+    picture = photo(480, 640)
+    Predictor(method, (256, 352), glance=0.5)(picture)
+    large, small = (look.seen for look in method.seen)
+    assert (large.shape[-2:], small.shape[-2:]) == ((256, 352), (128, 160))
+    assert torch.equal(small, resize(picture.image, (128, 160)))
 
 
 def test_a_glance_may_be_mirrored_too_and_is_no_part_of_the_uncertainty() -> None:
