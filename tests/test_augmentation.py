@@ -142,6 +142,13 @@ def test_shrunk_sizes_are_even_in_their_logarithm(pinhole):
     assert sorted(heights)[100] == pytest.approx(256 * 0.5**0.5, rel=0.04)
 
 
+def test_shrinking_never_rounds_below_the_share(pinhole):
+    """0.55 of 192 rows is 3.3 times 32: not 3 times."""
+    big = aug.resize(pinhole, (192, 288))
+    rows = {aug.shrunk(big, 0.55, 32, Generator().manual_seed(seed)).depth.shape[-2] for seed in range(60)}
+    assert rows == {128, 160, 192}
+
+
 @pytest.mark.parametrize(
     ("size", "multiple", "expected"),
     [

@@ -64,6 +64,14 @@ def test_answers_of_nothing_stay_numbers() -> None:
         assert with_details(layout, seen).isfinite().all()
 
 
+def test_details_leave_nothing_behind_infinity() -> None:
+    """A layout of sky, on which steps of the other map go down too: inverse distances stay above 0."""
+    sky, steps = torch.full((1, 1, *SIZE), 1e-6), torch.ones(1, 1, *SIZE)
+    sky[..., :60] = 1
+    steps[..., ::16] = 0.01
+    assert float(with_details(sky, steps).min()) > 0
+
+
 def test_sky_is_far_and_nothing_else_is_drawn_away() -> None:
     """Inverse distances of nothing, whose logarithm has no end."""
     seen = torch.ones(1, 1, *SIZE)
