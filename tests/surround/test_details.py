@@ -65,9 +65,9 @@ def test_answers_of_nothing_stay_numbers() -> None:
 
 
 def test_details_leave_nothing_behind_infinity() -> None:
-    """A layout of sky, on which steps of the other map go down too: inverse distances stay above 0."""
-    sky, steps = torch.full((1, 1, *SIZE), 1e-6), torch.ones(1, 1, *SIZE)
-    sky[..., :60] = 1
+    """A layout with sky, where steps of the other map go down too: inverse distances stay above 0."""
+    sky, steps = torch.ones(1, 1, *SIZE), torch.ones(1, 1, *SIZE)
+    sky[..., 60:120] = 1e-6
     steps[..., ::16] = 0.01
     assert float(with_details(sky, steps).min()) > 0
 
