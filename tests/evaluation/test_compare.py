@@ -11,6 +11,7 @@ from evaluation_parts import Items, guess, item
 from cyclopean.errors import InputError
 from cyclopean.evaluation import (
     Candidate,
+    Protocol,
     Result,
     as_json,
     evaluate,
@@ -20,6 +21,7 @@ from cyclopean.evaluation import (
     summarise,
 )
 from cyclopean.evaluation.compare import compare, load, tables
+from cyclopean.evaluation.tables import notes
 
 WORLDS = named_protocol("worlds")[0]
 
@@ -72,6 +74,16 @@ def test_the_verdict_is_under_an_alignment_that_fits_what_is_left_open():
         (found,) = compare(measured(model), measured(changed(model, lambda s, rho: rho / 3)))
         assert found.main == main
         assert "none" in {change.alignment for change in found.changes}
+
+
+def test_open_1_says_whose_scale_is_not_known():
+    models = replace(guess(), name="metric"), replace(guess(), name="relative", ambiguity="scale")
+    for shown, said in ((models, ["Alignment none: at face value; no scale is known of relative."]), (models[:1], [])):
+        found, counts = evaluate(shown, DATA, range(2), Protocol())
+        rows = tuple(summarise(found, shown))
+        kinds = {model.name: model.ambiguity for model in shown}
+        result = Result("test", Protocol(), (80.0,), rows, tuple(found), counts, 0, ambiguities=kinds)
+        assert notes(result) == said
 
 
 def test_wandering_scale_lies_between_factor_and_median():
