@@ -1,15 +1,22 @@
 """Rendering stays on the device that it was given, and asks the host for little. No GPU is needed to see both."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import Subset
 
 from cyclopean import worlds
 from cyclopean.data.worlds import WorldsDataset
 from cyclopean.geometry import Pinhole
-from cyclopean.worlds import raycast
+from cyclopean.recipes.feeding import Mapped, whole
+from cyclopean.training.stream import Items
+from cyclopean.worlds import raycast, rigs
 from cyclopean.worlds.scene import Air, Builder, Light, Material
+from cyclopean.worlds.stage import staged
 
+render = import_module("cyclopean.worlds.render")  # `worlds.render` is the function
 SIZE = (32, 48)
 
 
@@ -54,6 +61,90 @@ class Operations(TorchDispatchMode):
         return function(*arguments, **(named or {}))
 
 
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """All scenes, all points and all pairs at once."""
+    monkeypatch.setitem(rigs._TOGETHER, "cpu", 1 << 30)
+    monkeypatch.setitem(render._AT_ONCE, "cpu", 1 << 30)
+    monkeypatch.setitem(raycast._AT_ONCE, "cpu", 1 << 30)
+
+
+def views(sample):
+    return torch.cat([sample.target.image, *(source.image for source in sample.sources)])
+
+
+@pytest.mark.parametrize("photographs", [False, True])
+@pytest.mark.parametrize("rig", list(worlds.RIGS))
+def test_scenes_rendered_together_are_those_rendered_alone(rig, photographs, request):
+    """Of all families, indoors and out, with suns and lamps, with and without sky; and each with its own camera."""
+    pictures = torch.rand(3, 3, 32, 32) if photographs else None
+    names = [(family, seed) for seed in (3, 8) for family in worlds.FAMILIES]
+    alone = [worlds.sample(*name, SIZE, rig, pictures=pictures) for name in names]
+    request.getfixturevalue("as_on_a_gpu")
+    together = worlds.samples(names, SIZE, rig, pictures=pictures)
+    assert [made.name for made in together] == [made.name for made in alone]
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(views(one), views(other), rtol=0, atol=1e-5)
+        assert torch.equal(one.depth, other.depth)
+        assert torch.equal(one.target.valid, other.target.valid)
+        for source, same in zip(one.sources, other.sources, strict=True):
+            assert torch.equal(source.from_target, same.from_target)
+        if rig != "sphere":
+            assert torch.equal(one.target.camera.focal, other.target.camera.focal)
+
+
+def test_a_scene_without_light_or_sky_keeps_to_itself_beside_others(as_on_a_gpu):
+    """What another scene has (a sun, a lamp, clouds, primitives) reaches none of its points."""
+    ball, box = (("ellipsoid", (0, 0, 4), (1, 1, 1)), ("box", (0.3, -0.2, 5), (2, 1, 1)))
+    lamp, sun = Light((0.0, -3.0, 2.0), (9.0, 9.0, 9.0), 2.0), Light((0.6, -0.8, 0.0), (2.0, 2.0, 2.0))
+    scenes = []
+    for shapes, lights, clouds in (
+        ([], (), 0.0),
+        ([ball], (), 0.0),
+        ([ball, box], (sun,), 0.9),
+        ([box] * 3, (lamp, lamp), 0.4),
+    ):
+        builder = Builder()
+        builder.add("plane", (0, 1.5, 0), (1, 1, 1), Material("road"))
+        for shape in shapes:
+            builder.add(*shape, Material("brick", gloss=0.5))
+        scenes.append(builder.scene(lights, Air(clouds=clouds, horizon=(clouds, 0.5, 0.7)), "street", 0, 80))
+    camera = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
+    poses = torch.eye(4).repeat(2, 1, 1)
+    poses[1, 0, 3] = 0.3
+    every = Pinhole(camera.focal.repeat(4, 1), camera.center.repeat(4, 1))
+    together = render.render_stage(staged(scenes), every, poses.repeat(4, 1, 1, 1), SIZE)
+    for k, scene in enumerate(scenes):
+        alone = worlds.render(scene, camera, poses, SIZE)
+        torch.testing.assert_close(together.light[2 * k : 2 * k + 2], alone.light, rtol=0, atol=1e-5)
+        assert torch.equal(together.depth[2 * k : 2 * k + 2], alone.depth)
+
+
+def test_work_asked_for_hardly_grows_with_the_number_of_scenes(as_on_a_gpu):
+    counts = []
+    for number in (4, 16):
+        with Operations() as made:
+            worlds.samples([(worlds.ALL[k % 4], k % 4) for k in range(number)], SIZE)
+        counts.append(sum(name not in FREE for name in made.names))
+    few, many = counts
+    assert many < 1.3 * few
+    assert many / 16 < 500  # a pair rendered alone needs thousands
+
+
+def test_batches_for_training_are_rendered_together(as_on_a_gpu, monkeypatch):
+    asked = []
+    original = rigs._photographed
+    monkeypatch.setattr(rigs, "_photographed", lambda stands, *a: asked.append(len(stands)) or original(stands, *a))
+    items = WorldsDataset(worlds.ALL, "stereo", 0, SIZE, 9)
+    batch = Items(Mapped(Subset(items, [1, 2, 3, 5, 8]), whole), None)[[(0, 1), (4, 2), (2, 3)]]
+    assert asked == [3]
+    assert batch.name == ("room-000001", "street-000008", "landscape-000003")
+    assert torch.equal(batch.depth[1:2], items[8].depth)
+
+
+# What changes how a tensor is looked at, and moves nothing.
+FREE = {"view", "_unsafe_view", "select", "slice", "unbind", "permute", "expand", "transpose", "alias", "detach", "t"}
+FREE |= {"unsqueeze", "squeeze", "as_strided", "split", "diagonal", "movedim", "unfold"}
 WAITS = {"nonzero", "_local_scalar_dense", "item", "masked_select", "unique", "_unique2", "bincount", "is_nonzero"}
 
 

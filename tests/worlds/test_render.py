@@ -102,9 +102,9 @@ def test_culling_changes_nothing(family, monkeypatch):
     pairs = []
 
     def everywhere(scene, start, way, _reach):
-        blocks = max(start.middle.shape[1], way.middle.shape[1])
+        blocks = max(start.middle.shape[2], way.middle.shape[2])
         pairs.append(len(scene.shape) * blocks)
-        return torch.ones(len(scene.shape), blocks, dtype=torch.bool)
+        return torch.ones(scene.number, len(scene.shape) // scene.number, blocks, dtype=torch.bool)
 
     monkeypatch.setattr(raycast, "_between", everywhere)
     whole = worlds.render(scene, camera(), stand.world_from_camera, SIZE)

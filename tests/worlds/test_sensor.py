@@ -3,9 +3,18 @@
 import pytest
 import torch
 
-from cyclopean.worlds.sensor import Sensor, develop, exposure
+from cyclopean.worlds import sensor
+from cyclopean.worlds.sensor import Sensor
 
 PERFECT = Sensor(key=0.45, blur=0, noise=0, vignette=0)
+
+
+def exposure(light, how):
+    return sensor.exposure(light, [how])
+
+
+def develop(light, gain, how, view):
+    return sensor.develop(light, torch.as_tensor(gain, dtype=torch.float32).expand(1), [how], view)
 
 
 def grey(level, size=(33, 65)):
@@ -72,3 +81,18 @@ def test_pictures_stay_in_range():
     picture = develop(torch.rand(1, 3, 32, 48) * 100, 5, Sensor(noise=0.3, contrast=3), 0)
     assert picture.min() >= 0
     assert picture.max() <= 1
+
+
+def test_many_sensors_at_once_are_each_for_itself():
+    light = torch.rand(3, 3, 24, 40) * torch.tensor([0.1, 1.0, 4.0])[:, None, None, None]
+    hows = [
+        Sensor(key=0.3, blur=0.4, noise=0.03, seed=4),
+        Sensor(white=(1.1, 1, 0.9), saturation=0.3, blur=20, vignette=0.4),
+        PERFECT,  # blurs nothing, beside one that does
+    ]
+    gains = sensor.exposure(light, hows)
+    together = sensor.develop(light, gains, hows, 1)
+    for k, how in enumerate(hows):
+        gain = exposure(light[k : k + 1], how)
+        assert torch.equal(gains[k : k + 1], gain)
+        torch.testing.assert_close(together[k : k + 1], develop(light[k : k + 1], gain, how, 1), rtol=0, atol=1e-6)

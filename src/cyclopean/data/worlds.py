@@ -50,11 +50,15 @@ class WorldsDataset(Dataset[Sample]):
         return self.count
 
     def __getitem__(self, n: int) -> Sample:
-        if not 0 <= n < self.count:
-            raise IndexError(n)
+        return self.__getitems__([n])[0]
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[Sample]:
+        """Several items, rendered together where `device` is a GPU (what PyTorch's loaders and `Subset` ask for)."""
+        if any(not 0 <= n < self.count for n in numbers):
+            raise IndexError(next(n for n in numbers if not 0 <= n < self.count))
         pictures = None if self.pictures is None else _pictures(self.pictures, self.device)
-        family = self.families[n % len(self.families)]
-        return worlds.sample(family, self.seed + n, self.size, self.rig, pictures=pictures, device=self.device)
+        scenes = [(self.families[n % len(self.families)], self.seed + n) for n in numbers]
+        return worlds.samples(scenes, self.size, self.rig, pictures=pictures, device=self.device)
 
 
 @cache

@@ -22,6 +22,7 @@ from cyclopean.recipes.settings import Augment, Source
 from cyclopean.run import Run
 from cyclopean.sample import Sample
 from cyclopean.training import Feed
+from cyclopean.training.stream import several
 from cyclopean.worlds import expanded
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
@@ -40,6 +41,9 @@ class Mapped(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         return self.function(self.data[index])
+
+    def __getitems__(self, indices: list[int]) -> list[Sample]:
+        return [self.function(sample) for sample in several(self.data, indices)]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,12 @@ def mix(*parts: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()) >> 1
 
 
+def several(data: Dataset[Sample], indices: list[int]) -> list[Sample]:
+    """Items of a data set, at once if it can: worlds on a GPU are rendered together."""
+    together = getattr(data, "__getitems__", None)
+    return [data[index] for index in indices] if together is None else together(indices)
+
+
 class Stream(Sampler[list[tuple[int, int]]]):
     """Batches of (index, seed): one endless shuffled stream of items, dealt to the processes.
 
@@ -67,12 +73,12 @@ class Items(Dataset[Any]):
 
     def __getitem__(self, draws: list[tuple[int, int]]) -> Sample | InputError:
         try:
-            return one_batch([self._changed(index, seed) for index, seed in draws])
+            read = several(self.data, [index for index, _ in draws])
+            return one_batch([self._changed(sample, seed) for sample, (_, seed) in zip(read, draws, strict=True)])
         except InputError as error:
             return error
 
-    def _changed(self, index: int, seed: int) -> Sample:
-        sample = self.data[index]
+    def _changed(self, sample: Sample, seed: int) -> Sample:
         return sample if self.augment is None else self.augment(sample, Generator().manual_seed(seed))
 
 

@@ -8,3 +8,4 @@ from cyclopean.worlds.render import render as render
 from cyclopean.worlds.rigs import RIGS as RIGS
 from cyclopean.worlds.rigs import VIEWS as VIEWS
 from cyclopean.worlds.rigs import sample as sample
+from cyclopean.worlds.rigs import samples as samples

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from cyclopean.worlds.arithmetic import length, product
 from cyclopean.worlds.noise import value_noise
-from cyclopean.worlds.scene import SHAPES, Scene
+from cyclopean.worlds.scene import SHAPES
 from cyclopean.worlds.shapes import FAR, MEETINGS
+from cyclopean.worlds.stage import Lights, Stage, own
 
 # Points per block where shadows are sought: small blocks are bounded tightly, but there are more of them.
 SHADOWED = 64
@@ -39,10 +40,10 @@ class Hits:
 
 @dataclass(frozen=True)
 class Bound:
-    """A box around each of p blocks of points or directions."""
+    """A box around each of p blocks of points or directions in each of b scenes."""
 
-    middle: Float[Tensor, "3 #p"]
-    extent: Float[Tensor, "3 #p"]
+    middle: Float[Tensor, "b 3 #p"]
+    extent: Float[Tensor, "b 3 #p"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ class Pairs:
     block: Int[Tensor, " k"]
 
 
-def cast(scene: Scene, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p 3 m"]) -> Hits:
-    """The first primitive along each ray `origin + t * rays`."""
+def cast(scene: Stage, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p 3 m"]) -> Hits:
+    """The first primitive along each ray `origin + t * rays`; blocks of the first scene, then of the second, ..."""
     p, _, m = rays.shape
     nearest = rays.new_full((p, m), FAR).view(torch.int32).to(torch.int64) << 32 | len(scene.shape)
-    rows = _between(scene, bound(origin.T[:, :, None]), bound(rays.transpose(0, 1)), FAR)
+    shape = scene.shape.unflatten(0, (scene.number, -1, 1))
+    rows = _between(scene, bound(origin[:, :, None], scene.number), bound(rays, scene.number), FAR)
     # What has holes comes last: most of what they would show is known by then.
-    for pairs in _pairs(scene, rows | (scene.shape == 0)[:, None], scene.looks[:, 6] > 0, m):
+    for pairs in _pairs(scene, rows & (shape > 0) | (shape == 0), scene.looks[:, 6] > 0, m):
         inverse = scene.inverse[pairs.n]
         o = product(inverse, (origin[pairs.block] - scene.center[pairs.n])[:, :, None])
         d = product(inverse, rays[pairs.block])
@@ -78,55 +80,83 @@ def cast(scene: Scene, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p 3 m"
     return Hits(t.masked_fill(index == len(scene.shape), torch.inf), index)
 
 
-def shadow(scene: Scene, points: Float[Tensor, "3 n"], light: Float[Tensor, " 3"], distant: bool) -> Bool[Tensor, " n"]:
-    """Whether something stands between each point and the light (a direction if `distant`, else a position).
+def shadow(
+    scene: Stage, points: Float[Tensor, "3 n"], light: Lights, world: Int[Tensor, " n"] | None
+) -> Bool[Tensor, " n"]:
+    """Whether something stands between each point and the light of its scene.
 
     Points that follow each other should be neighbours: they are bounded together. Leaves are closed.
     """
-    if not points.shape[1]:
+    n = points.shape[1]
+    if not n:
         return points.new_zeros(0, dtype=torch.bool)
-    towards = light[:, None] if distant else light[:, None] - points
-    start = _blocks(points + towards * (0.002 / length(towards).clamp_min(1e-3)), SHADOWED)
-    way = light[None, :, None] if distant else _blocks(towards, SHADOWED)
+    distant = light.reach is None
+    towards = own(light, world).position - (0 if distant else points)
+    members = _blocks(n, scene.number, world, points)
+    start = _of(points + towards * (0.002 / length(towards).clamp_min(1e-3)), members)
+    way = light.position.T[:, :, None] if distant else _of(towards, members)
     reach = FAR if distant else 0.999
     found = torch.full_like(start[:, 0], torch.inf)
-    rows = _between(scene, bound(start.transpose(0, 1)), bound(way.transpose(0, 1)), reach)
-    for pairs in _pairs(
-        scene, rows & (scene.shape > 0)[:, None], torch.zeros_like(scene.shape, dtype=torch.bool), SHADOWED
-    ):
+    rows = _between(scene, bound(start, scene.number), bound(way, scene.number), reach)
+    filled = (members[:, 0] < n).unflatten(0, (scene.number, 1, -1))
+    rows &= filled & (scene.shape > 0).unflatten(0, (scene.number, -1, 1))
+    per_way = len(start) // len(way)  # blocks: all of a scene share the direction to their sun
+    for pairs in _pairs(scene, rows, torch.zeros_like(scene.shape, dtype=torch.bool), SHADOWED):
         inverse = scene.inverse[pairs.n]
         o = product(inverse, start[pairs.block] - scene.center[pairs.n][:, :, None])
-        d = product(inverse, way if distant else way[pairs.block])
-        near, _ = MEETINGS[pairs.shape](o, d)
+        near, _ = MEETINGS[pairs.shape](o, product(inverse, way[pairs.block // per_way]))
         found.scatter_reduce_(0, pairs.block[:, None].expand_as(near), near, "amin")
-    return (found < reach).flatten()[: points.shape[1]]
+    hidden = points.new_zeros(n + 1, dtype=torch.bool)
+    return hidden.index_copy_(0, members.flatten(), (found < reach).flatten())[:n]
 
 
-def bound(x: Float[Tensor, "3 p m"]) -> Bound:
-    """The box around each block."""
+def bound(x: Float[Tensor, "q 3 m"], scenes: int) -> Bound:
+    """The box around each block, those of the first scene first."""
     high, low = x.amax(2), x.amin(2)
-    return Bound((high + low) / 2, (high - low) / 2)
+    middle, extent = (y.unflatten(0, (scenes, -1)).transpose(1, 2) for y in ((high + low) / 2, (high - low) / 2))
+    return Bound(middle, extent)
 
 
-def _blocks(x: Float[Tensor, "3 n"], size: int) -> Float[Tensor, "p 3 size"]:
-    """Columns in blocks; the last one is filled up with the last column."""
-    missing = -x.shape[1] % size
-    x = torch.cat([x, x[:, -1:].expand(3, missing)], 1)
-    return x.unflatten(1, (-1, size)).transpose(0, 1).contiguous()
+def _blocks(n: int, scenes: int, world: Int[Tensor, " n"] | None, like: Tensor) -> Int[Tensor, "q 64"]:
+    """Numbers of the points in blocks of one scene each, as many for every scene; what is not filled has number n.
+
+    A block's last point stands for those that it lacks.
+    """
+    if world is None:
+        return _whole_blocks(n, like).clamp(max=n - 1)
+    order = world.argsort(stable=True)
+    count = torch.zeros(scenes, dtype=torch.int64, device=like.device).index_add_(0, world, torch.ones_like(world))
+    first = count.cumsum(0) - count
+    place = _whole_blocks(int(count.max()), like).expand(scenes, -1, -1)
+    size, first = count[:, None, None], first[:, None, None]
+    number = order[(first + torch.minimum(place, size - 1)).clamp(0, n - 1)]
+    return torch.where(place[:, :, :1] < size, number, n).flatten(0, 1)
 
 
-def _between(scene: Scene, start: Bound, way: Bound, reach: float) -> Bool[Tensor, "n p"]:
-    """Whether start + t * way, 0 <= t <= reach, may pass through each primitive's box.
+def _whole_blocks(n: int, like: Tensor) -> Int[Tensor, "p 64"]:
+    """0, 1, 2 and so on in as many blocks as hold n of them."""
+    return torch.arange(-(-n // SHADOWED) * SHADOWED, device=like.device).unflatten(0, (-1, SHADOWED))
+
+
+def _of(x: Float[Tensor, "3 n"], members: Int[Tensor, "q m"]) -> Float[Tensor, "q 3 m"]:
+    """Columns in blocks; the last one where there is none."""
+    chosen = x.index_select(1, members.flatten().clamp(max=x.shape[1] - 1))
+    return chosen.unflatten(1, members.shape).transpose(0, 1).contiguous()
+
+
+def _between(scene: Stage, start: Bound, way: Bound, reach: float) -> Bool[Tensor, "b n p"]:
+    """Whether start + t * way, 0 <= t <= reach, may pass through the box of each primitive of its scene.
 
     In the unit frame a block is within +-(1 + extents) of the box for the t between `low` and `high`: every axis gives
     two inequalities, each of which bounds t from one side only; from the other side it is moved out of the way.
     """
-    shape = (len(scene.shape), max(start.middle.shape[1], way.middle.shape[1]))
+    inverse = scene.inverse.unflatten(0, (scene.number, -1))
+    shape = (*inverse.shape[:2], max(start.middle.shape[2], way.middle.shape[2]))
     low, high = start.middle.new_zeros(shape), start.middle.new_full(shape, reach)
-    offset = product(scene.inverse, scene.center[:, :, None])[:, :, 0]
+    offset = product(scene.inverse, scene.center[:, :, None]).unflatten(0, shape[:2])
     for axis in range(3):
-        matrix = scene.inverse[:, axis]
-        o, d = product(matrix, start.middle) - offset[:, axis, None], product(matrix, way.middle)
+        matrix = inverse[:, :, axis]
+        o, d = product(matrix, start.middle) - offset[:, :, axis], product(matrix, way.middle)
         slack, spread = product(matrix.abs(), start.extent) + _WIDENED, product(matrix.abs(), way.extent)
         for room, pace in ((slack - o, d - spread + 1e-20), (slack + o, 1e-20 - d - spread)):  # t * pace <= room
             t, sign = room / pace, pace.sign()
@@ -135,12 +165,15 @@ def _between(scene: Scene, start: Bound, way: Bound, reach: float) -> Bool[Tenso
     return low <= high
 
 
-def _pairs(scene: Scene, rows: Bool[Tensor, "n p"], leafy: Bool[Tensor, " n"], block_size: int) -> Iterator[Pairs]:
+def _pairs(scene: Stage, rows: Bool[Tensor, "b n p"], leafy: Bool[Tensor, " r"], block_size: int) -> Iterator[Pairs]:
     """The pairs that are True in `rows` in portions of one shape, leafy ones last."""
+    _, per_scene, blocks = rows.shape
     group = scene.shape + len(SHAPES) * leafy
     order = group.argsort(stable=True)
-    place, block = rows[order].nonzero().unbind(1)
+    place, block = rows.flatten(0, 1)[order].nonzero().unbind(1)
     n = order[place]
+    if scene.number > 1:
+        block = block + n // per_scene * blocks
     ends = torch.searchsorted(group[n], torch.arange(2 * len(SHAPES), device=n.device), right=True).tolist()
     size = max(1, _AT_ONCE.get(n.device.type, _AT_ONCE_ELSEWHERE) // block_size)
     for code, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
@@ -150,7 +183,7 @@ def _pairs(scene: Scene, rows: Bool[Tensor, "n p"], leafy: Bool[Tensor, " n"], b
 
 
 def _leaf(
-    scene: Scene,
+    scene: Stage,
     n: Int[Tensor, " k"],
     ways: tuple[Float[Tensor, "k 3 1"], Float[Tensor, "k 3 m"]],
     meetings: tuple[Float[Tensor, "k m"], Float[Tensor, "k m"]],
@@ -166,7 +199,7 @@ def _leaf(
     return leaf
 
 
-def _solid(scene: Scene, n: Int[Tensor, " k"], unit: Float[Tensor, "3 k"]) -> Bool[Tensor, " k"]:
+def _solid(scene: Stage, n: Int[Tensor, " k"], unit: Float[Tensor, "3 k"]) -> Bool[Tensor, " k"]:
     """Whether foliage n has a leaf at points of the unit shape: noise above the share of holes."""
     seed = scene.looks[n, 7].to(torch.int32)
     at = unit * (scene.half[n].T * scene.looks[n, 1])

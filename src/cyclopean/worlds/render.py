@@ -5,7 +5,7 @@ follow each other, and so do neighbours on one surface. They are shaded in porti
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from cyclopean.worlds.raycast import Hits, cast
 from cyclopean.worlds.scene import KINDS, Scene
 from cyclopean.worlds.shading import points, shade
 from cyclopean.worlds.sky import cloudy_sky
+from cyclopean.worlds.stage import Stage, staged
 
 TILE = 16
 # Points shaded at a time: on a CPU what fits its cache.
@@ -46,25 +47,38 @@ def render(
     One camera (b = 1) at v poses; everything given lies on one device, and so does what is returned. `pictures` are
     laid over surfaces that show photographs; without them such surfaces show noise.
     """
-    if pictures is not None and len(world_from_camera) > 1:
-        return _one_by_one(scene, camera, world_from_camera, size, pictures)
-    seen = camera.rays(pixel_grid(size, world_from_camera))[0].permute(2, 0, 1)
-    tiles = _tiled(product(world_from_camera[:, :3, :3], seen.flatten(1)[None]).unflatten(2, size))
-    origin = world_from_camera[:, :3, 3]
+    return render_stage(staged([scene]), camera, world_from_camera[None], size, pictures)
+
+
+def render_stage(
+    scene: Stage,
+    camera: Camera,
+    world_from_camera: Float[Tensor, "b v 4 4"],
+    size: tuple[int, int],
+    pictures: Float[Tensor, "k 3 s s"] | None = None,
+) -> Rendered:
+    """The same for b scenes side by side, each with a camera and v poses of its own; the first scene's views first."""
+    b, v = world_from_camera.shape[:2]
+    seen = camera.rays(pixel_grid(size, world_from_camera)).permute(0, 3, 1, 2).expand(b, -1, -1, -1)
+    turned = product(world_from_camera[:, :, :3, :3], seen.flatten(2)[:, None])
+    tiles = _tiled(turned.flatten(0, 1).unflatten(2, size))
+    origin = world_from_camera[:, :, :3, 3].flatten(0, 1)
     hits = cast(scene, origin.repeat_interleave(len(tiles) // len(origin), 0), tiles)
     order, ends = _sorted(scene, hits)
     rays = tiles.transpose(0, 1).flatten(1)
-    angles = _tiled(_pixel_angle(seen)[None, None]).flatten()
+    angles = _tiled(_pixel_angle(seen)[:, None]).flatten()
     light = torch.zeros_like(rays)
     t, index = hits.t.flatten(), hits.index.flatten()
+    each = len(angles) // b  # pixels of one view
     for pixel, kinds in _portions(order[: ends[-1]], ends):
-        start, ray = origin.T.index_select(1, pixel // len(angles)), rays.index_select(1, pixel)
-        at = points(scene, start, ray, t.index_select(0, pixel), index.index_select(0, pixel))
-        angle = angles.index_select(0, pixel % len(angles))
+        view, ray = pixel // each, rays.index_select(1, pixel)
+        at = points(scene, origin, ray, t.index_select(0, pixel), index.index_select(0, pixel), view=view)
+        angle = angles.index_select(0, view // v * each + pixel % each)
         light.index_copy_(1, pixel, shade(scene, at, angle, kinds, pictures))
     for pixel, _ in _portions(order[ends[-1] :], []):
-        light.index_copy_(1, pixel, cloudy_sky(scene, unit(rays.index_select(1, pixel))))
-    moves = F.pad(scene.velocity.norm(dim=1) > 0, (0, 1))[hits.index.long()]
+        world = None if b == 1 else pixel // (each * v)
+        light.index_copy_(1, pixel, cloudy_sky(scene, unit(rays.index_select(1, pixel)), world))
+    moves = F.pad(scene.moving, (0, 1))[hits.index.long()]
     picture = (len(origin), *size)
     return Rendered(
         _untiled(light.unflatten(1, hits.t.shape).transpose(0, 1), picture),
@@ -73,16 +87,7 @@ def render(
     )
 
 
-def _one_by_one(
-    scene: Scene, camera: Camera, world_from_camera: Float[Tensor, "v 4 4"], size: tuple[int, int], pictures: Tensor
-) -> Rendered:
-    """Each view for itself: a picture is shown in one resolution per view, whatever the others see of it."""
-    views = [render(scene, camera, pose, size, pictures) for pose in world_from_camera.split(1)]
-    light, depth, moving = (torch.cat([getattr(v, f.name) for v in views]) for f in fields(Rendered))
-    return Rendered(light, depth, moving)
-
-
-def _sorted(scene: Scene, hits: Hits) -> tuple[Int[Tensor, " n"], list[int]]:
+def _sorted(scene: Stage, hits: Hits) -> tuple[Int[Tensor, " n"], list[int]]:
     """Pixels by the texture they show, then by primitive, the empty ones last; and where each texture's pixels end."""
     kind = scene.looks[:, 0].to(torch.int32)
     by_kind = kind.argsort(stable=True)
@@ -103,7 +108,7 @@ def _portions(order: Int[Tensor, " n"], ends: list[int]) -> Iterator[tuple[Int[T
     first = 0
     while first < len(order):
         end = min(first + size, len(order))
-        if start < end and first < stop:
+        if start < end < stop:
             end = start if first < start else stop
         yield order[first:end], [min(max(k - first, 0), end - first) for k in ends]
         first = end
@@ -124,8 +129,8 @@ def _untiled(x: Shaped[Tensor, "p c m"], picture: tuple[int, int, int]) -> Shape
     return x.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)[:, :, :h, :w].contiguous()
 
 
-def _pixel_angle(rays: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
+def _pixel_angle(rays: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b h w"]:
     """Angle between neighbouring pixels, radians."""
-    direction = unit(rays)
-    step = length(direction[:, :, 1:] - direction[:, :, :-1])
-    return torch.cat([step, step[:, -1:]], 1)
+    direction = unit(rays.transpose(0, 1))
+    step = length(direction[..., 1:] - direction[..., :-1])
+    return torch.cat([step, step[..., -1:]], 2)

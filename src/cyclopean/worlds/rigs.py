@@ -15,13 +15,18 @@ from torch import Tensor
 from cyclopean.errors import unknown_name
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
 from cyclopean.sample import Sample, map_tensors, view
-from cyclopean.worlds.families import Viewpoint, scene, surroundings
-from cyclopean.worlds.render import Rendered, render
+from cyclopean.worlds.families import Viewpoint, surroundings
+from cyclopean.worlds.families import scene as family_scene
+from cyclopean.worlds.render import Rendered, render_stage
 from cyclopean.worlds.scene import Number, Scene, Triple, turn
 from cyclopean.worlds.sensor import Sensor, develop, exposure
+from cyclopean.worlds.stage import staged
 
 SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
 FRAME_TIME = 0.1  # seconds between frames of a clip
+# Scenes rendered together: a CPU is busy with one, whose parts fit its cache; elsewhere as many as have so many points.
+_TOGETHER = {"cpu": 1}
+_POINTS_TOGETHER = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -51,31 +56,103 @@ def sample(
     for walls and things. The layout is made on the CPU; pictures are rendered on `device` and stay there. Raises
     InputError for an unknown family or rig.
     """
+    overridden = {"baseline": baseline, "field_of_view": field_of_view}
+    return samples([(family, seed)], size, rig, pictures=pictures, device=device, **overridden)[0]
+
+
+def samples(
+    scenes: Sequence[tuple[str, int]],
+    size: tuple[int, int],
+    rig: str = "stereo",
+    *,
+    pictures: Float[Tensor, "k 3 s s"] | None = None,
+    baseline: Number | None = None,
+    field_of_view: Number | None = None,
+    device: torch.device | str = "cpu",
+) -> list[Sample]:
+    """What `sample` gives for each (family, seed). On a GPU many are rendered together: that is many times faster."""
     if rig not in RIGS:
         raise unknown_name("rig", rig, RIGS)
-    built, stand = PLACES.get(rig, scene)(family, seed)
+    there = torch.device(device)
+    photographs = None if pictures is None else pictures.to(there)
+    stands = [_stood(family, seed, rig, baseline, field_of_view) for family, seed in scenes]
+    points = math.prod(size) * len(VIEWS[rig])
+    together = _TOGETHER.get(there.type, max(1, _POINTS_TOGETHER // points))
+    parts = (stands[first : first + together] for first in range(0, len(stands), together))
+    return [made for part in parts for made in _photographed(part, size, photographs, there)]
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A rig in its scene: where its cameras are, and how they take pictures."""
+
+    scene: Scene
+    shots: list[Shot]
+    field_of_view: Number | None  # None: all around
+    sensor: Sensor
+    name: str
+
+
+def _stood(family: str, seed: int, rig: str, baseline: Number | None, field_of_view: Number | None) -> Stand:
+    scene, stand = PLACES.get(rig, family_scene)(family, seed)
     if baseline is not None:
         stand = replace(stand, baseline=baseline)
     if field_of_view is not None:
         stand = replace(stand, field_of_view=field_of_view)
     dice = Random(f"rig {family} {seed}")
-    camera = Equirectangular() if rig == "sphere" else _pinhole(stand.field_of_view, size)
-    shots = RIGS[rig](stand, dice)
-    photographs = None if pictures is None else pictures.to(device)
-    taken = _taken(built.to(device), map_tensors(lambda x: x.to(device), camera), shots, size, photographs)
-    return _developed(camera, shots, taken, sensor(dice), f"{family}-{seed:06d}")
+    field = None if rig == "sphere" else stand.field_of_view
+    return Stand(scene, RIGS[rig](stand, dice), field, sensor(dice), f"{family}-{seed:06d}")
+
+
+def _photographed(
+    stands: Sequence[Stand], size: tuple[int, int], pictures: Float[Tensor, "k 3 s s"] | None, device: torch.device
+) -> list[Sample]:
+    """Photographs of rigs of one kind: all views of a rig exposed alike; where things may move between them, what
+    moves is not valid.
+    """
+    camera = map_tensors(lambda x: x.to(device), _camera(stands, size))
+    taken = _taken(stands, camera, size, pictures, device)
+    sensors = [stand.sensor for stand in stands]
+    gain = exposure(taken[0].light, sensors)
+    images = [develop(picture.light, gain, sensors, k) for k, picture in enumerate(taken)]
+    made = []
+    for n, stand in enumerate(stands):
+        this = slice(n, n + 1)
+        target, own = stand.shots[0].world_from_camera, map_tensors(itemgetter(this), camera)
+        views = [
+            view(image[this], own, (invert(shot.world_from_camera) @ target).to(device))
+            for image, shot in zip(images, stand.shots, strict=True)
+        ]
+        if stand.shots[-1].time:
+            views = [replace(v, valid=~p.moving[this]) for v, p in zip(views, taken, strict=True)]
+        made.append(Sample(views[0], tuple(views[1:]), taken[0].depth[this], name=(stand.name,)))
+    return made
 
 
 def _taken(
-    built: Scene, camera: Camera, shots: list[Shot], size: tuple[int, int], pictures: Float[Tensor, "k 3 s s"] | None
+    stands: Sequence[Stand],
+    camera: Camera,
+    size: tuple[int, int],
+    pictures: Float[Tensor, "k 3 s s"] | None,
+    device: torch.device,
 ) -> list[Rendered]:
-    """What each shot sees; those of one time are rendered together."""
+    """What each shot sees of all the scenes; those of one time are rendered together."""
     taken: list[Rendered] = []
-    for time, group in groupby(shots, lambda shot: shot.time):
-        poses = torch.cat([shot.world_from_camera for shot in group]).to(built.center.device)
-        views = render(built.at(time), camera, poses, size, pictures)
-        taken += [map_tensors(itemgetter(slice(k, k + 1)), views) for k in range(len(poses))]
+    for time, group in groupby(range(len(stands[0].shots)), lambda k: stands[0].shots[k].time):
+        numbers = list(group)
+        poses = torch.stack([torch.cat([stand.shots[k].world_from_camera for k in numbers]) for stand in stands])
+        stage = map_tensors(lambda x: x.to(device), staged([stand.scene.at(time) for stand in stands]))
+        views = render_stage(stage, camera, poses.to(device), size, pictures)
+        taken += [map_tensors(itemgetter(slice(k, None, len(numbers))), views) for k in range(len(numbers))]
     return taken
+
+
+def _camera(stands: Sequence[Stand], size: tuple[int, int]) -> Camera:
+    fields = [stand.field_of_view for stand in stands if stand.field_of_view is not None]
+    if not fields:
+        return Equirectangular()
+    focals = [0.5 / math.tan(math.radians(field) / 2) for field in fields]
+    return Pinhole(_on_cpu([[f, f * size[1] / size[0]] for f in focals]), _on_cpu([[0.5, 0.5] for _ in focals]))
 
 
 def sensor(dice: Random) -> Sensor:
@@ -93,25 +170,9 @@ def sensor(dice: Random) -> Sensor:
     )
 
 
-def _pinhole(field_of_view: Number, size: tuple[int, int]) -> Pinhole:
-    focal = 0.5 / math.tan(math.radians(field_of_view) / 2)
-    return Pinhole(_on_cpu([[focal, focal * size[1] / size[0]]]), _on_cpu([[0.5, 0.5]]))
-
-
 def _on_cpu(values: Sequence[Sequence[Number]] | np.ndarray) -> Tensor:
     """A float tensor where layouts are made, whatever torch's default device is."""
     return torch.tensor(values, dtype=torch.float32, device="cpu")
-
-
-def _developed(camera: Camera, shots: list[Shot], taken: list[Rendered], how: Sensor, name: str) -> Sample:
-    """Photographs of all views, exposed alike; where things may move between them, what moves is not valid."""
-    gain = exposure(taken[0].light, how)
-    views = []
-    for k, (shot, picture) in enumerate(zip(shots, taken, strict=True)):
-        from_target = (invert(shot.world_from_camera) @ shots[0].world_from_camera).to(picture.light.device)
-        made = view(develop(picture.light, gain, how, k), camera, from_target)
-        views.append(replace(made, valid=~picture.moving) if shots[-1].time else made)
-    return Sample(views[0], tuple(views[1:]), taken[0].depth, name=(name,))
 
 
 def _stereo(stand: Viewpoint, _dice: Random) -> list[Shot]:

@@ -159,7 +159,7 @@ class Builder:
 
     def clear_of(self, point: Triple, distance: Number) -> "Builder":
         """Without the bounded primitives that come within `distance` of `point`: no camera stands inside one."""
-        keep = [n for n, shape in enumerate(self.shapes) if shape == 0 or self._outside(n, point) > distance]
+        keep = np.flatnonzero(self._gaps(point) > distance).tolist()
         return Builder(
             shapes=[self.shapes[n] for n in keep],
             centers=[self.centers[n] for n in keep],
@@ -171,13 +171,16 @@ class Builder:
 
     def room_around(self, point: Triple) -> float:
         """Distance of `point` from the nearest bounded primitive's box, metres; 0 inside one, inf with none."""
-        bounded = (n for n, shape in enumerate(self.shapes) if shape != 0)
-        return min((self._outside(n, point) for n in bounded), default=math.inf)
+        return float(self._gaps(point).min(initial=math.inf))
 
-    def _outside(self, n: int, point: Triple) -> float:
-        """Distance of `point` from the box around primitive n, metres; 0 inside."""
-        local = np.abs(self.rotations[n].T @ (np.asarray(point) - self.centers[n]))
-        return float(np.linalg.norm(np.maximum(local - np.array(self.halves[n]), 0)))
+    def _gaps(self, point: Triple) -> np.ndarray:
+        """Distance of `point` from each primitive's box, metres; 0 inside, inf from planes, which have none."""
+        if not self.shapes:
+            return np.zeros(0)
+        offset = np.asarray(point) - np.array(self.centers)
+        local = np.abs(np.einsum("nij,ni->nj", np.array(self.rotations), offset))
+        gaps = np.linalg.norm(np.maximum(local - np.array(self.halves), 0), axis=1)
+        return np.where(np.array(self.shapes) == 0, math.inf, gaps)
 
     def scene(self, lights: Sequence[Light], air: Air, family: str, seed: int, far: Number) -> Scene:
         """The finished scene; primitives sorted by shape."""

@@ -1,6 +1,5 @@
 """Points on surfaces: where they are, which way they face, and the light that comes back from them."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +8,8 @@ from torch import Tensor
 
 from cyclopean.worlds.arithmetic import dot, length, of, power, unit
 from cyclopean.worlds.raycast import shadow
-from cyclopean.worlds.scene import Light, Scene
 from cyclopean.worlds.sky import clear_sky
+from cyclopean.worlds.stage import Lights, Stage, own
 from cyclopean.worlds.textures import Surface, albedo
 
 Vectors = Float[Tensor, "3 n"]
@@ -18,13 +17,15 @@ Vectors = Float[Tensor, "3 n"]
 
 @dataclass(frozen=True)
 class Points:
-    """Where rays met something: `index` is the primitive.
+    """Where rays met something: `index` is the primitive, `world` its scene (None: the only one), `view` the picture.
 
     `ray` is a unit vector that leads over `distance` metres to `point`; `normal` points outward. In the object's own
     frame: `local` position in metres and outward `axis`.
     """
 
     index: Int[Tensor, " n"]
+    world: Int[Tensor, " n"] | None
+    view: Int[Tensor, " n"]
     ray: Float[Tensor, "3 n"]
     distance: Float[Tensor, " n"]
     point: Float[Tensor, "3 n"]
@@ -33,16 +34,25 @@ class Points:
     local: Float[Tensor, "3 n"]
 
 
-def points(scene: Scene, origin: Vectors, ray: Vectors, t: Float[Tensor, " n"], index: Int[Tensor, " n"]) -> Points:
-    """What lies `t` along rays (of any length) that met the primitives `index`."""
+def points(
+    scene: Stage,
+    origin: Float[Tensor, "v 3"],
+    ray: Vectors,
+    t: Float[Tensor, " n"],
+    index: Int[Tensor, " n"],
+    *,
+    view: Int[Tensor, " n"],
+) -> Points:
+    """What lies `t` along rays (of any length) from each view's `origin` that met the primitives `index`."""
+    world = None if scene.number == 1 else view // (len(origin) // scene.number)
     inverse, half = of(scene.inverse, index).unflatten(0, (3, 3)), of(scene.half, index)
     reach = length(ray)
-    point = origin + t * ray
+    point = origin.T.index_select(1, view) + t * ray
     offset = point - of(scene.center, index)
     at = torch.stack([dot(row, offset) for row in inverse])
     outward = _unit_normals(scene.shape[index], at)
     normal = unit(inverse[0] * outward[0] + inverse[1] * outward[1] + inverse[2] * outward[2])
-    return Points(index, ray / reach, t * reach, point, normal, unit(outward / half), at * half)
+    return Points(index, world, view, ray / reach, t * reach, point, normal, unit(outward / half), at * half)
 
 
 def _unit_normals(shape: Int[Tensor, " n"], at: Vectors) -> Float[Tensor, "3 n"]:
@@ -63,7 +73,7 @@ def _unit_normals(shape: Int[Tensor, " n"], at: Vectors) -> Float[Tensor, "3 n"]
 
 
 def shade(
-    scene: Scene,
+    scene: Stage,
     at: Points,
     angle: Float[Tensor, " n"],
     kinds: list[int],
@@ -76,7 +86,8 @@ def shade(
     looks = of(scene.looks, at.index)
     glance = dot(at.ray, at.normal).abs()
     footprint = at.distance * angle / glance.clamp_min(0.08)
-    surface = Surface(at.local, at.axis, of(scene.half, at.index), footprint, looks, of(scene.colours, at.index))
+    half, colours = of(scene.half, at.index), of(scene.colours, at.index)
+    surface = Surface(at.local, at.axis, half, footprint, looks, colours, at.view)
     colour = power(albedo(surface, kinds, pictures), 2.2)
     glossy = (looks[4] > 0).nonzero()[:, 0]
     light, gleam = _lit(scene, at, glossy)
@@ -84,49 +95,50 @@ def shade(
     if len(glossy):
         ray, normal, gloss = at.ray[:, glossy], at.normal[:, glossy], looks[4, glossy]
         gloss = gloss * (0.15 + 0.85 * (1 - glance[glossy]).square().square())
-        mirror = clear_sky(scene, ray - 2 * dot(ray, normal) * normal)
+        world = None if at.world is None else at.world[glossy]
+        mirror = clear_sky(scene, ray - 2 * dot(ray, normal) * normal, world)
         shine = mirror * light[:, glossy].mean(0).clamp(max=1) + 3 * gleam
         shaded[:, glossy] = torch.lerp(shaded[:, glossy], shine, gloss)
     shaded += colour * looks[5]
-    fog = 1 - torch.exp(-scene.air.haze * at.distance)
-    return torch.lerp(shaded, shaded.new_tensor(scene.air.horizon)[:, None], fog)
+    air = own(scene.air, at.world)
+    fog = 1 - torch.exp(-air.haze * at.distance)
+    return torch.lerp(shaded, air.horizon.expand_as(shaded), fog)
 
 
-def _lit(scene: Scene, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Float[Tensor, "3 n"], Float[Tensor, " g"]]:
+def _lit(scene: Stage, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Float[Tensor, "3 n"], Float[Tensor, " g"]]:
     """Light that falls on each point, and how much of it glossy ones would throw into the camera."""
-    light, gleam = _ambient(scene, at.point, at.normal), at.distance.new_zeros(len(glossy))
-    for source in scene.lights:
-        strength, towards = _arriving(scene, source, at)
-        light += at.point.new_tensor(source.colour)[:, None] * strength
+    light, gleam = _ambient(scene, at), at.distance.new_zeros(len(glossy))
+    for lights in (*scene.suns, *scene.lamps):
+        source = own(lights, at.world)
+        strength, towards = _arriving(scene, lights, at)
+        light += source.colour * strength
         if len(glossy):
             half = unit(towards.expand_as(at.ray)[:, glossy] - at.ray[:, glossy])
-            mean = sum(source.colour) / 3 * strength[glossy]
+            mean = (source.brightness * strength)[glossy]
             gleam += mean * power(dot(half, at.normal[:, glossy]).clamp_min(0), 40)
     return light, gleam
 
 
-def _ambient(scene: Scene, point: Vectors, normal: Vectors) -> Float[Tensor, "3 n"]:
+def _ambient(scene: Stage, at: Points) -> Float[Tensor, "3 n"]:
     """Light from everywhere: the sky from above, the ground from below, less of it close to the ground (contact)."""
-    air = scene.air
-    above = (0.5 - 0.5 * normal[1]).clamp(0, 1)
-    sky = point.new_tensor([0.5 * a + 0.5 * b for a, b in zip(air.zenith, air.horizon, strict=True)])
-    low = (-point[1] / 0.5).clamp(0, 1)
-    contact = torch.where(normal[1] < -0.9, 1.0, 0.7 + 0.3 * low)
-    return torch.lerp(point.new_tensor(air.bounce)[:, None], sky[:, None], above) * (air.ambient * contact)
+    air, down = own(scene.air, at.world), at.normal[1]
+    above = (0.5 - 0.5 * down).clamp(0, 1)
+    low = (-at.point[1] / 0.5).clamp(0, 1)
+    contact = torch.where(down < -0.9, 1.0, 0.7 + 0.3 * low)
+    return torch.lerp(air.bounce, air.above, above) * (air.ambient * contact)
 
 
-def _arriving(scene: Scene, source: Light, at: Points) -> tuple[Float[Tensor, " n"], Float[Tensor, "3 #n"]]:
+def _arriving(scene: Stage, lights: Lights, at: Points) -> tuple[Float[Tensor, " n"], Float[Tensor, "3 #n"]]:
     """How much of one source falls on each point, and the direction towards it."""
-    position = at.point.new_tensor(source.position)
-    distant = source.reach == math.inf
-    offset = position[:, None] if distant else position[:, None] - at.point
+    source = own(lights, at.world)
+    offset = source.position if source.reach is None else source.position - at.point
     span = length(offset)
-    towards = offset / span
+    towards = offset / span.clamp_min(1e-12)  # no direction leads to a sun that is not there
     strength = dot(towards, at.normal).clamp_min(0)
-    if not distant:
+    if source.reach is not None:
         strength /= 1 + (span / source.reach).square()
     facing = strength.nonzero()[:, 0]
     # Off the surface that they lie on.
     raised = at.point.index_select(1, facing) + 1e-3 * at.normal.index_select(1, facing)
-    lit = (~shadow(scene, raised, position, distant)).float()
+    lit = (~shadow(scene, raised, lights, None if at.world is None else at.world[facing])).float()
     return strength.index_copy(0, facing, strength[facing] * lit), towards

@@ -20,7 +20,7 @@ class Surface:
     """Points to be coloured, in the object's own frame, in metres.
 
     `solid` is the position, `axis` the outward direction, `half` the object's half extents, `footprint` a pixel's width
-    there; `looks` and `colours` are the material's.
+    there; `looks` and `colours` are the material's, `view` is the number of the picture that shows the point.
     """
 
     solid: Float[Tensor, "3 n"]
@@ -29,6 +29,7 @@ class Surface:
     footprint: Float[Tensor, " n"]
     looks: Float[Tensor, "8 n"]
     colours: Float[Tensor, "9 n"]
+    view: Int[Tensor, " n"]
 
     @property
     def seed(self) -> Int[Tensor, " n"]:
@@ -198,9 +199,10 @@ def _picture(surface: Surface, pictures: Float[Tensor, "k 3 s s"]) -> Float[Tens
     uv = torch.stack([s, r], -1) * surface.scale[:, None]
     uv = (uv.remainder(2) - 1).abs() * 2 - 1
     colour = torch.zeros_like(surface.solid)
-    which = surface.seed % len(pictures)
-    for k in which.unique().tolist():
-        chosen = (which == k).nonzero()[:, 0]
+    # Each view shows a picture in one resolution, whatever the others see of it.
+    shown = surface.view * len(pictures) + surface.seed % len(pictures)
+    for which in shown.unique().tolist():
+        k, chosen = which % len(pictures), (shown == which).nonzero()[:, 0]
         level = float((surface.footprint[chosen] * surface.scale[chosen] * pictures.shape[-1]).median().clamp(min=1))
         shrunk = F.adaptive_avg_pool2d(pictures[k : k + 1], max(2, round(pictures.shape[-1] / level)))
         looked_up = F.grid_sample(shrunk, uv[chosen][None, None], padding_mode="border", align_corners=False)
