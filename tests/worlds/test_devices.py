@@ -1,6 +1,7 @@
 """Rendering stays on the device that it was given, and asks the host for little. No GPU is needed to see both."""
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +11,12 @@ from torch.utils.data import Subset
 from cyclopean import worlds
 from cyclopean.data.worlds import WorldsDataset
 from cyclopean.geometry import Pinhole
+from cyclopean.methods.supervised import Supervised
 from cyclopean.recipes.feeding import Mapped, whole
+from cyclopean.run import Run
+from cyclopean.training.state import _evaluate
 from cyclopean.training.stream import Items
-from cyclopean.worlds import raycast, rigs
+from cyclopean.worlds import raycast, rigs, sky
 from cyclopean.worlds.scene import Air, Builder, Light, Material
 from cyclopean.worlds.stage import staged
 
@@ -63,10 +67,10 @@ class Operations(TorchDispatchMode):
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    """All scenes, all points and all pairs at once."""
-    monkeypatch.setitem(rigs._TOGETHER, "cpu", 1 << 30)
-    monkeypatch.setitem(render._AT_ONCE, "cpu", 1 << 30)
-    monkeypatch.setitem(raycast._AT_ONCE, "cpu", 1 << 30)
+    """Many scenes, points and pairs at once."""
+    monkeypatch.delitem(rigs._TOGETHER, "cpu")
+    monkeypatch.delitem(render._AT_ONCE, "cpu")
+    monkeypatch.delitem(raycast._AT_ONCE, "cpu")
 
 
 def views(sample):
@@ -91,6 +95,48 @@ def test_scenes_rendered_together_are_those_rendered_alone(rig, photographs, req
             assert torch.equal(source.from_target, same.from_target)
         if rig != "sphere":
             assert torch.equal(one.target.camera.focal, other.target.camera.focal)
+
+
+@pytest.mark.parametrize("together", [1, 3, 4])
+def test_a_list_is_rendered_in_parts(together, monkeypatch):
+    names = [(worlds.ALL[k % 4], k) for k in range(7)]
+    alone = [worlds.sample(*name, SIZE) for name in names]
+    monkeypatch.setitem(rigs._TOGETHER, "cpu", together)
+    made = worlds.samples(names, SIZE)
+    assert [one.name for one in made] == [one.name for one in alone]
+    for one, other in zip(made, alone, strict=True):
+        torch.testing.assert_close(views(one), views(other), rtol=0, atol=1e-5)
+    assert worlds.samples([], SIZE) == []
+
+
+def test_a_point_at_the_origin_is_lit_by_no_lamp_of_another_scene():
+    """Distance and reach are both nothing there: their ratio must not be."""
+    ground = ("plane", (0, 0, 0), (1, 1, 1), Material())
+    scenes = []
+    for lights in ((), (Light((0.0, -3.0, 2.0), (9.0, 9.0, 9.0), 2.0),)):
+        builder = Builder()
+        builder.add(*ground)
+        scenes.append(builder.scene(lights, Air(), "room", 0, 20))
+    down = torch.eye(4)
+    down[:3, :3] = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    down[1, 3] = -2
+    camera = Pinhole(torch.tensor([[0.8, 0.8]] * 2), torch.tensor([[0.5, 0.5]] * 2))
+    made = render.render_stage(staged(scenes), camera, down.repeat(2, 1, 1, 1), (33, 33))
+    assert made.depth[0, 0, 16, 16] == 2  # straight down
+    assert made.light.isfinite().all()
+
+
+def test_no_clouds_are_none_beside_a_cloudy_scene_too():
+    builder = Builder()
+    builder.add("plane", (0, 1, 0), (1, 1, 1), Material())
+    clear, cloudy = (builder.scene((), Air(clouds=clouds), "street", 0, 80) for clouds in (0.0, 0.8))
+    up = torch.nn.functional.normalize(torch.rand(3, 400) - torch.tensor([[0.5], [1.5], [0.5]]), dim=0)
+    world = torch.arange(400) % 2
+    made = sky.cloudy_sky(staged([clear, cloudy]), up, world)
+    blue = sky.clear_sky(staged([clear]), up, None)
+    assert torch.equal(made[:, ::2], blue[:, ::2])
+    assert torch.equal(sky.cloudy_sky(staged([clear]), up, None), blue)
+    assert ((made - blue)[:, 1::2].abs() > 0.02).any(0).float().mean() > 0.3
 
 
 def test_a_scene_without_light_or_sky_keeps_to_itself_beside_others(as_on_a_gpu):
@@ -131,6 +177,12 @@ def test_work_asked_for_hardly_grows_with_the_number_of_scenes(as_on_a_gpu):
     assert many / 16 < 500  # a pair rendered alone needs thousands
 
 
+def test_a_batch_waits_for_the_host_as_seldom_as_a_scene(as_on_a_gpu):
+    with Operations() as made:
+        worlds.samples([(worlds.ALL[k % 4], k) for k in range(16)], SIZE)
+    assert sum(name in WAITS for name in made.names) < 40
+
+
 def test_batches_for_training_are_rendered_together(as_on_a_gpu, monkeypatch):
     asked = []
     original = rigs._photographed
@@ -140,6 +192,11 @@ def test_batches_for_training_are_rendered_together(as_on_a_gpu, monkeypatch):
     assert asked == [3]
     assert batch.name == ("room-000001", "street-000008", "landscape-000003")
     assert torch.equal(batch.depth[1:2], items[8].depth)
+    asked.clear()
+    size = Supervised("compact", 0.1).input_multiple
+    held = WorldsDataset(worlds.ALL, "stereo", 0, (size, size), 5)
+    _evaluate(Supervised("compact", 0.1), held, Run(Path("nowhere"), batch_size=4))
+    assert asked == [4, 1]
 
 
 # What changes how a tensor is looked at, and moves nothing.

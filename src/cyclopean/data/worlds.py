@@ -54,8 +54,9 @@ class WorldsDataset(Dataset[Sample]):
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Sample]:
         """Several items, rendered together where `device` is a GPU (what PyTorch's loaders and `Subset` ask for)."""
-        if any(not 0 <= n < self.count for n in numbers):
-            raise IndexError(next(n for n in numbers if not 0 <= n < self.count))
+        for n in numbers:
+            if not 0 <= n < self.count:
+                raise IndexError(n)
         pictures = None if self.pictures is None else _pictures(self.pictures, self.device)
         scenes = [(self.families[n % len(self.families)], self.seed + n) for n in numbers]
         return worlds.samples(scenes, self.size, self.rig, pictures=pictures, device=self.device)

@@ -17,7 +17,7 @@ from cyclopean.methods.base import Method
 from cyclopean.run import Run
 from cyclopean.sample import Sample
 from cyclopean.training.log import RunLog
-from cyclopean.training.stream import length, mix, one_batch
+from cyclopean.training.stream import length, mix, one_batch, several
 
 STATE = "resume.pt"
 
@@ -157,7 +157,7 @@ def _evaluate(method: Method, data: Dataset[Sample], run: Run) -> dict[str, floa
     sums: dict[str, float] = {}
     n = length(data)
     for start in range(0, n, run.batch_size):
-        sample = one_batch([data[i] for i in range(start, min(n, start + run.batch_size))]).to(device)
+        sample = one_batch(several(data, list(range(start, min(n, start + run.batch_size))))).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
             terms = method.losses(sample)
         sums = {name: sums.get(name, 0.0) + value.item() * len(sample) / n for name, value in terms.items()}

@@ -91,7 +91,7 @@ def shadow(
     if not n:
         return points.new_zeros(0, dtype=torch.bool)
     distant = light.reach is None
-    towards = own(light, world).position - (0 if distant else points)
+    towards = own(light.position, world) - (0 if distant else points)
     members = _blocks(n, scene.number, world, points)
     start = _of(points + towards * (0.002 / length(towards).clamp_min(1e-3)), members)
     way = light.position.T[:, :, None] if distant else _of(towards, members)
@@ -124,11 +124,10 @@ def _blocks(n: int, scenes: int, world: Int[Tensor, " n"] | None, like: Tensor) 
     """
     if world is None:
         return _whole_blocks(n, like).clamp(max=n - 1)
-    order = world.argsort(stable=True)
-    count = torch.zeros(scenes, dtype=torch.int64, device=like.device).index_add_(0, world, torch.ones_like(world))
-    first = count.cumsum(0) - count
-    place = _whole_blocks(int(count.max()), like).expand(scenes, -1, -1)
-    size, first = count[:, None, None], first[:, None, None]
+    ordered, order = world.sort(stable=True)
+    ends = torch.searchsorted(ordered, torch.arange(scenes + 1, device=like.device))
+    first, size = ends[:-1, None, None], ends.diff()[:, None, None]
+    place = _whole_blocks(int(size.max()), like).expand(scenes, -1, -1)
     number = order[(first + torch.minimum(place, size - 1)).clamp(0, n - 1)]
     return torch.where(place[:, :, :1] < size, number, n).flatten(0, 1)
 

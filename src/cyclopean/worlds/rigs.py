@@ -70,14 +70,15 @@ def samples(
     field_of_view: Number | None = None,
     device: torch.device | str = "cpu",
 ) -> list[Sample]:
-    """What `sample` gives for each (family, seed). On a GPU many are rendered together: that is many times faster."""
+    """What `sample` gives for each (family, seed). On a GPU many are rendered together, with far fewer operations;
+    those share their memory, so keep a clone where you keep few of many.
+    """
     if rig not in RIGS:
         raise unknown_name("rig", rig, RIGS)
     there = torch.device(device)
     photographs = None if pictures is None else pictures.to(there)
     stands = [_stood(family, seed, rig, baseline, field_of_view) for family, seed in scenes]
-    points = math.prod(size) * len(VIEWS[rig])
-    together = _TOGETHER.get(there.type, max(1, _POINTS_TOGETHER // points))
+    together = _TOGETHER.get(there.type) or max(1, _POINTS_TOGETHER // (math.prod(size) * len(VIEWS[rig])))
     parts = (stands[first : first + together] for first in range(0, len(stands), together))
     return [made for part in parts for made in _photographed(part, size, photographs, there)]
 
@@ -115,18 +116,16 @@ def _photographed(
     sensors = [stand.sensor for stand in stands]
     gain = exposure(taken[0].light, sensors)
     images = [develop(picture.light, gain, sensors, k) for k, picture in enumerate(taken)]
-    made = []
-    for n, stand in enumerate(stands):
-        this = slice(n, n + 1)
-        target, own = stand.shots[0].world_from_camera, map_tensors(itemgetter(this), camera)
-        views = [
-            view(image[this], own, (invert(shot.world_from_camera) @ target).to(device))
-            for image, shot in zip(images, stand.shots, strict=True)
-        ]
-        if stand.shots[-1].time:
-            views = [replace(v, valid=~p.moving[this]) for v, p in zip(views, taken, strict=True)]
-        made.append(Sample(views[0], tuple(views[1:]), taken[0].depth[this], name=(stand.name,)))
-    return made
+    poses = [torch.cat(shots) for shots in zip(*([s.world_from_camera for s in t.shots] for t in stands), strict=True)]
+    from_target = [(invert(pose) @ poses[0]).to(device) for pose in poses]
+    views = [view(image, camera, pose) for image, pose in zip(images, from_target, strict=True)]
+    if stands[0].shots[-1].time:
+        views = [replace(v, valid=~picture.moving) for v, picture in zip(views, taken, strict=True)]
+    together = Sample(views[0], tuple(views[1:]), taken[0].depth)
+    return [
+        replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(stand.name,))
+        for n, stand in enumerate(stands)
+    ]
 
 
 def _taken(

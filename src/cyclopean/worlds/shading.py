@@ -9,7 +9,7 @@ from torch import Tensor
 from cyclopean.worlds.arithmetic import dot, length, of, power, unit
 from cyclopean.worlds.raycast import shadow
 from cyclopean.worlds.sky import clear_sky
-from cyclopean.worlds.stage import Lights, Stage, own
+from cyclopean.worlds.stage import Airs, Lights, Stage, own
 from cyclopean.worlds.textures import Surface, albedo
 
 Vectors = Float[Tensor, "3 n"]
@@ -17,7 +17,8 @@ Vectors = Float[Tensor, "3 n"]
 
 @dataclass(frozen=True)
 class Points:
-    """Where rays met something: `index` is the primitive, `world` its scene (None: the only one), `view` the picture.
+    """Where rays met something: `index` is the primitive, `world` its scene (None: the only one), `air` that of the
+    scene, `view` the picture.
 
     `ray` is a unit vector that leads over `distance` metres to `point`; `normal` points outward. In the object's own
     frame: `local` position in metres and outward `axis`.
@@ -25,6 +26,7 @@ class Points:
 
     index: Int[Tensor, " n"]
     world: Int[Tensor, " n"] | None
+    air: Airs
     view: Int[Tensor, " n"]
     ray: Float[Tensor, "3 n"]
     distance: Float[Tensor, " n"]
@@ -52,7 +54,18 @@ def points(
     at = torch.stack([dot(row, offset) for row in inverse])
     outward = _unit_normals(scene.shape[index], at)
     normal = unit(inverse[0] * outward[0] + inverse[1] * outward[1] + inverse[2] * outward[2])
-    return Points(index, world, view, ray / reach, t * reach, point, normal, unit(outward / half), at * half)
+    return Points(
+        index,
+        world,
+        own(scene.air, world),
+        view,
+        ray / reach,
+        t * reach,
+        point,
+        normal,
+        unit(outward / half),
+        at * half,
+    )
 
 
 def _unit_normals(shape: Int[Tensor, " n"], at: Vectors) -> Float[Tensor, "3 n"]:
@@ -100,17 +113,16 @@ def shade(
         shine = mirror * light[:, glossy].mean(0).clamp(max=1) + 3 * gleam
         shaded[:, glossy] = torch.lerp(shaded[:, glossy], shine, gloss)
     shaded += colour * looks[5]
-    air = own(scene.air, at.world)
-    fog = 1 - torch.exp(-air.haze * at.distance)
-    return torch.lerp(shaded, air.horizon.expand_as(shaded), fog)
+    fog = 1 - torch.exp(-at.air.haze * at.distance)
+    return torch.lerp(shaded, at.air.horizon.expand_as(shaded), fog)
 
 
 def _lit(scene: Stage, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Float[Tensor, "3 n"], Float[Tensor, " g"]]:
     """Light that falls on each point, and how much of it glossy ones would throw into the camera."""
-    light, gleam = _ambient(scene, at), at.distance.new_zeros(len(glossy))
+    light, gleam = _ambient(at), at.distance.new_zeros(len(glossy))
     for lights in (*scene.suns, *scene.lamps):
         source = own(lights, at.world)
-        strength, towards = _arriving(scene, lights, at)
+        strength, towards = _arriving(scene, lights, source, at)
         light += source.colour * strength
         if len(glossy):
             half = unit(towards.expand_as(at.ray)[:, glossy] - at.ray[:, glossy])
@@ -119,18 +131,19 @@ def _lit(scene: Stage, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Float[Ten
     return light, gleam
 
 
-def _ambient(scene: Stage, at: Points) -> Float[Tensor, "3 n"]:
+def _ambient(at: Points) -> Float[Tensor, "3 n"]:
     """Light from everywhere: the sky from above, the ground from below, less of it close to the ground (contact)."""
-    air, down = own(scene.air, at.world), at.normal[1]
+    air, down = at.air, at.normal[1]
     above = (0.5 - 0.5 * down).clamp(0, 1)
     low = (-at.point[1] / 0.5).clamp(0, 1)
     contact = torch.where(down < -0.9, 1.0, 0.7 + 0.3 * low)
     return torch.lerp(air.bounce, air.above, above) * (air.ambient * contact)
 
 
-def _arriving(scene: Stage, lights: Lights, at: Points) -> tuple[Float[Tensor, " n"], Float[Tensor, "3 #n"]]:
-    """How much of one source falls on each point, and the direction towards it."""
-    source = own(lights, at.world)
+def _arriving(
+    scene: Stage, lights: Lights, source: Lights, at: Points
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "3 #n"]]:
+    """How much of `lights` (`source`: each point's own) falls on each point, and the direction towards it."""
     offset = source.position if source.reach is None else source.position - at.point
     span = length(offset)
     towards = offset / span.clamp_min(1e-12)  # no direction leads to a sun that is not there

@@ -21,8 +21,8 @@ from cyclopean.worlds.scene import Air, Light, Number, Scene, Triple
 T = TypeVar("T")
 
 NOTHING = -1  # the shape of rows that only fill up the table
-# Light that a scene has not, where another has one: it comes from nowhere, or reaches nothing.
-_NO_SUN, _NO_LAMP = (Light((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), reach) for reach in (math.inf, 0.0))
+# Light that a scene has not, where another has one: it comes from nowhere, or reaches nothing (0 could divide 0).
+_NO_SUN, _NO_LAMP = (Light((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), reach) for reach in (math.inf, 1e-30))
 
 
 @dataclass(frozen=True)
