@@ -130,8 +130,8 @@ def test_no_clouds_are_none_beside_a_cloudy_scene_too():
     builder = Builder()
     builder.add("plane", (0, 1, 0), (1, 1, 1), Material())
     clear, cloudy = (builder.scene((), Air(clouds=clouds), "street", 0, 80) for clouds in (0.0, 0.8))
-    up = torch.nn.functional.normalize(torch.rand(3, 400) - torch.tensor([[0.5], [1.5], [0.5]]), dim=0)
-    world = torch.arange(400) % 2
+    up = torch.nn.functional.normalize(torch.rand(3, 40000) - torch.tensor([[0.5], [1.1], [0.5]]), dim=0)
+    world = torch.arange(40000) % 2
     made = sky.cloudy_sky(staged([clear, cloudy]), up, world)
     blue = sky.clear_sky(staged([clear]), up, None)
     assert torch.equal(made[:, ::2], blue[:, ::2])

@@ -93,8 +93,8 @@ def shadow(
     distant = light.reach is None
     towards = own(light.position, world) - (0 if distant else points)
     members = _blocks(n, scene.number, world, points)
-    start = _of(points + towards * (0.002 / length(towards).clamp_min(1e-3)), members)
-    way = light.position.T[:, :, None] if distant else _of(towards, members)
+    start = _in_blocks(points + towards * (0.002 / length(towards).clamp_min(1e-3)), members)
+    way = light.position.T[:, :, None] if distant else _in_blocks(towards, members)
     reach = FAR if distant else 0.999
     found = torch.full_like(start[:, 0], torch.inf)
     rows = _between(scene, bound(start, scene.number), bound(way, scene.number), reach)
@@ -137,7 +137,7 @@ def _whole_blocks(n: int, like: Tensor) -> Int[Tensor, "p 64"]:
     return torch.arange(-(-n // SHADOWED) * SHADOWED, device=like.device).unflatten(0, (-1, SHADOWED))
 
 
-def _of(x: Float[Tensor, "3 n"], members: Int[Tensor, "q m"]) -> Float[Tensor, "q 3 m"]:
+def _in_blocks(x: Float[Tensor, "3 n"], members: Int[Tensor, "q m"]) -> Float[Tensor, "q 3 m"]:
     """Columns in blocks; the last one where there is none."""
     chosen = x.index_select(1, members.flatten().clamp(max=x.shape[1] - 1))
     return chosen.unflatten(1, members.shape).transpose(0, 1).contiguous()

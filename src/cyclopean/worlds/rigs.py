@@ -56,8 +56,15 @@ def sample(
     for walls and things. The layout is made on the CPU; pictures are rendered on `device` and stay there. Raises
     InputError for an unknown family or rig.
     """
-    overridden = {"baseline": baseline, "field_of_view": field_of_view}
-    return samples([(family, seed)], size, rig, pictures=pictures, device=device, **overridden)[0]
+    return samples(
+        [(family, seed)],
+        size,
+        rig,
+        pictures=pictures,
+        baseline=baseline,
+        field_of_view=field_of_view,
+        device=device,
+    )[0]
 
 
 def samples(
