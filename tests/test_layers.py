@@ -12,6 +12,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = {
     "geometry": 0,
     "errors": 0,
+    "devices": 0,
     "deepcolour": 0,
     "compression": 0,
     "gpano": 0,

@@ -17,6 +17,7 @@ from cyclopean import checkpoint, surround
 from cyclopean.augmentation import monodepth_colour
 from cyclopean.depthmap import DepthMap, Maker, Unit, from_numbers
 from cyclopean.details import with_details
+from cyclopean.devices import usable
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo, resize
@@ -184,7 +185,7 @@ class Predictor:
         told = f"{maker.name} {maker.sha256[:12]}, {maker.licence}" if maker else self.details.method.name
         return surround.with_details(layout, seen), {
             "seen": "whole, twice",
-            "details": f"by six faces of a cube: {told}",
+            "details": f"by ten faces around: {told}",
         }
 
     def _by_faces(self, image: Image) -> tuple[Around, dict[str, float | str]]:
@@ -192,7 +193,7 @@ class Predictor:
         side, _ = working_size((1, 1), own, self.method.input_multiple)
         merged = merged_faces(partial(self.see, self.method), image, side)  # small as they are: no glance
         figures = {"disagreement_before": round(merged.before, 4), "disagreement_after": round(merged.after, 4)}
-        return merged.inverse_depth, {"seen": "six faces of a cube", "field_of_view": FACE, **figures}
+        return merged.inverse_depth, {"seen": "ten faces around", "field_of_view": FACE, **figures}
 
     def _look(self, target: View, image: Finer | None = None) -> InverseDepth:
         """What is seen in `target`, which was made of `image`; without one it is a picture itself."""
@@ -230,7 +231,7 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
     asked = card.get("details")
     details = None if asked is None else _details(name, asked, projection, device)
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
-    return Predictor(method.to(_device(device)), (size[0], size[1]), maker, plain, projection, glance, details)
+    return Predictor(method.to(usable(device)), (size[0], size[1]), maker, plain, projection, glance, details)
 
 
 def _details(name: str | Path, asked: Any, projection: Projection, device: str) -> Predictor:
@@ -255,14 +256,6 @@ def fitting_model(photo: Photo) -> str:
     """The bundled model for the camera that took the photo."""
     around = isinstance(photo.camera, Equirectangular)
     return "panorama" if around and "panorama" in checkpoint.bundled() else checkpoint.DEFAULT
-
-
-def _device(name: str) -> torch.device:
-    try:
-        torch.ones(1, device=name).item()  # "meta" makes tensors without numbers
-        return torch.device(name)
-    except (RuntimeError, AssertionError):
-        raise InputError(f"the device {name!r} cannot be used here; give cpu, or see `cyclopean doctor`.") from None
 
 
 def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> tuple[int, int]:

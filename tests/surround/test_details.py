@@ -105,7 +105,7 @@ def test_what_saw_the_details_is_told() -> None:
     assert model.details.model is not None
     photo = Photo(worlds.sample("room", 61, (64, 128), "sphere").target.image, Equirectangular())
     plain = model(photo)
-    assert plain.notes["details"] == f"by six faces of a cube: general {model.details.model.sha256[:12]}, Apache-2.0"
+    assert plain.notes["details"] == f"by ten faces around: general {model.details.model.sha256[:12]}, Apache-2.0"
     assert "details" not in replace(model, details=None)(photo).notes
 
 

@@ -62,6 +62,7 @@ def test_a_second_run_renders_what_is_missing(tmp_path, capsys):
         (["street", "OUT", "--workers", "0"], "at least 1"),
         (["street", "OUT", "--baseline", "-1"], "above 0"),
         (["street", "OUT", "--field-of-view", "180"], "between 0 and 180"),
+        (["street", "OUT", "--device", "cuda:99"], "'cuda:99' cannot be used here"),
         (["street", "OUT", "--pictures", "nowhere"], "no folder"),
         (["street", "/proc/none/out"], "cannot"),
     ],

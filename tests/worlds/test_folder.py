@@ -46,6 +46,27 @@ def test_folder_reads_back(rig, size, tmp_path):
             torch.testing.assert_close(a.from_target, b.from_target)
 
 
+@pytest.mark.parametrize("rig", ["stereo", "clip"])
+def test_batches_write_what_single_scenes_do(rig, tmp_path, monkeypatch):
+    """As on a GPU: parts of three, the last one shorter, and one item there already."""
+    order = Order(("room", "street"), rig, 5, 5, SIZE)
+    assert list(write(order, tmp_path / "alone")) == [0, 1, 2, 3, 4]
+    list(write(Order(("room", "street"), rig, 5, 1, SIZE), tmp_path / "together"))
+    asked = []
+    monkeypatch.setattr(worlds.folder, "BATCHES", {})
+    monkeypatch.setattr(worlds.folder, "BATCH", 3)
+
+    def counted(scenes, *rest, **named):
+        asked.append(len(scenes))
+        return worlds.samples(scenes, *rest, **named)
+
+    monkeypatch.setattr(worlds.folder, "samples", counted)
+    assert list(write(order, tmp_path / "together")) == [1, 2, 3, 4]
+    assert asked == [3, 1]
+    for path in (tmp_path / "alone").rglob("*.*"):
+        assert (tmp_path / "together" / path.relative_to(tmp_path / "alone")).read_bytes() == path.read_bytes()
+
+
 def test_a_cut_run_goes_on_and_another_order_is_refused(tmp_path):
     order = Order(("table",), "stereo", 0, 3, SIZE)
     assert len(list(write(order, tmp_path))) == 3

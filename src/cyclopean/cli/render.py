@@ -48,7 +48,9 @@ class Render:
     pictures: Annotated[Path | None, _value("FOLDER")] = None
     """A folder of photographs (png, jpg) to put on walls and things."""
     workers: int = 2
-    """Processes, one scene at a time each."""
+    """Processes, one scene at a time each; on a GPU, which they share, 16 at a time."""
+    device: Annotated[str, _value("NAME")] = "cpu"
+    """cpu, cuda, cuda:1, mps."""
 
 
 def main(arguments: list[str]) -> int:
@@ -68,7 +70,7 @@ def run(given: Render) -> None:
     from cyclopean.worlds.folder import missing, write
 
     start, todo = time.perf_counter(), len(missing(order, given.out))
-    for _ in track(write(order, given.out, given.workers), description="rendering", total=todo):
+    for _ in track(write(order, given.out, given.workers, given.device), description="rendering", total=todo):
         pass
     rate = f", {todo / (time.perf_counter() - start):.1f} a second" if todo else ""
     kept = f" ({order.count - todo} were there already)" if todo < order.count else ""
@@ -77,11 +79,13 @@ def run(given: Render) -> None:
 
 def _order(given: Render) -> "Order":
     """What was asked for, after checking all of it."""
+    from cyclopean.devices import usable
     from cyclopean.worlds import FAMILIES, RIGS, expanded
     from cyclopean.worlds.folder import Order, load_pictures
 
     if given.rig not in RIGS:
         raise unknown_name("rig", given.rig, RIGS)
+    usable(given.device)
     if given.count < 1 or given.workers < 1:
         raise InputError(f"--count {given.count} --workers {given.workers} is too little; give at least 1 of each.")
     if given.baseline is not None and not 0 < given.baseline < math.inf:

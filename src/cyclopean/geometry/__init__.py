@@ -5,6 +5,8 @@ from cyclopean.geometry.camera import Equirectangular as Equirectangular
 from cyclopean.geometry.camera import Pinhole as Pinhole
 from cyclopean.geometry.cubemap import FACES as FACES
 from cyclopean.geometry.cubemap import face_camera as face_camera
+from cyclopean.geometry.cubemap import face_from_sphere as face_from_sphere
+from cyclopean.geometry.cubemap import ten_from_sphere as ten_from_sphere
 from cyclopean.geometry.cubemap import uv_on_faces as uv_on_faces
 from cyclopean.geometry.cubemap import uv_on_sphere as uv_on_sphere
 from cyclopean.geometry.grid import pixel_grid as pixel_grid

@@ -1,7 +1,7 @@
 """From a network that sees a picture to the inverse depth of a whole panorama, without a border where it has none.
 
 Two ways: a network for panoramas looks twice, each look fading out towards its own seam; a network for perspective
-pictures looks at six overlapping faces of a cube, whose scales and shifts are then solved for together. Details of the
+pictures looks at ten overlapping faces around, whose scales and shifts are then solved for together. Details of the
 second fit into the layout of the first.
 """
 

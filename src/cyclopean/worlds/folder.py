@@ -18,10 +18,12 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Pinhole
-from cyclopean.sample import Sample, View
-from cyclopean.worlds.rigs import VIEWS, sample
+from cyclopean.sample import Sample, View, map_tensors
+from cyclopean.worlds.rigs import VIEWS, samples
 from cyclopean.worlds.scene import Number
 
+BATCHES = {"cpu": 1}  # scenes rendered, then written, by a worker at a time; elsewhere
+BATCH = 16
 LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
 
 
@@ -42,22 +44,27 @@ class Order:
         return self.families[n % len(self.families)]
 
 
-def write(order: Order, out: Path, workers: int = 1) -> Iterator[int]:
+def write(order: Order, out: Path, workers: int = 1, device: str = "cpu") -> Iterator[int]:
     """Render into `out`, yielding the number of each item as it lands; items already there are kept: a cut run goes on.
 
     Each item's camera file is written last, so an item with one is whole. Several `workers` are processes that import
-    the calling script: it needs an `if __name__ == "__main__":`. Raises InputError if `out` holds another data set.
+    the calling script: it needs an `if __name__ == "__main__":`. They share the `device`; on a GPU each renders several
+    scenes together. Raises InputError if `out` holds another data set.
     """
     for name in (*VIEWS[order.rig], "depth", "camera", *(["moving"] if order.rig == "clip" else [])):
         (out / name).mkdir(parents=True, exist_ok=True)
     _describe(order, out)
     todo = missing(order, out)
-    write_item = partial(_write_item, order, out)
+    together = BATCHES.get(torch.device(device).type, BATCH)
+    parts = [todo[first : first + together] for first in range(0, len(todo), together)]
+    write_items = partial(_write_items, order, out, device)
     if workers <= 1:
-        yield from map(write_item, todo)
+        for part in parts:
+            yield from write_items(part)
         return
     with get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.imap_unordered(write_item, todo, chunksize=4)
+        for written in pool.imap_unordered(write_items, parts, chunksize=4):
+            yield from written
 
 
 def missing(order: Order, out: Path) -> list[int]:
@@ -128,24 +135,25 @@ def _made_by(order: Order) -> dict[str, object]:
     return made_by | {name: value for name, value in overridden.items() if value is not None}
 
 
-def _write_item(order: Order, out: Path, n: int) -> int:
+def _write_items(order: Order, out: Path, device: str, numbers: Sequence[int]) -> Sequence[int]:
     pictures = None if order.pictures is None else load_pictures(Path(order.pictures))
-    made = sample(
-        order.family(n),
-        order.seed + n,
+    made = samples(
+        [(order.family(n), order.seed + n) for n in numbers],
         order.size,
         order.rig,
         pictures=pictures,
         baseline=order.baseline,
         field_of_view=order.field_of_view,
+        device=device,
     )
     try:
-        _store(order, out, n, made)
+        for n, item in zip(numbers, made, strict=True):
+            _store(order, out, n, map_tensors(Tensor.cpu, item))
     except OSError as error:
         raise InputError(
             f"cannot write to {out} ({error.strerror or error}); make room there, then go on with the same command."
         ) from None
-    return n
+    return numbers
 
 
 def _store(order: Order, out: Path, n: int, made: Sample) -> None:
