@@ -137,7 +137,7 @@ def _ways_out(size: tuple[int, int]) -> str:
 
 
 def refuse_flat(photo: Photo) -> None:
-    """Raises InputError for what shall be seen through the faces of a cube and is not taken for a panorama."""
+    """Raises InputError for what shall be seen through faces around and is not taken for a panorama."""
     if isinstance(photo.camera, Equirectangular):
         return
     h, w = photo.size

@@ -28,7 +28,7 @@ from cyclopean.surround import FIELD_OF_VIEW as FACE
 from cyclopean.surround import enlarged, heading, looked_at_twice, merged_faces, seam_score
 
 FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a photo whose file does not tell its focal length
-# The side of a cube's face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
+# The side of a face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
 # better than 288 and 320, for a model made for 256x352.
 FACE_DETAIL = 0.75
 FINE = 1 / 30  # of the longer side: the deviation of the Gaussian that parts a glance's layout from a look's details
@@ -103,10 +103,10 @@ class Predictor:
     `input_size` (height, width) is the model's own: a photo is worked on with about as many pixels, in its own shape.
     `see` turns a view into inverse depth: `plain`, or `flip_averaged`. `model` says in the result what made it.
     `projection` is that of the pictures the method was made for. With a `glance`, pictures (but not the faces of
-    a cube) are looked at once more at that share of their working size, for the layout.
+    a panorama) are looked at once more at that share of their working size, for the layout.
 
     A panorama (a photo whose camera is equirectangular) is seen whole by a method for panoramas, twice, so that its
-    seam closes; by one for perspective pictures, through the overlapping faces of a cube. Its depth is the radius. What
+    seam closes; by one for perspective pictures, through overlapping faces around. Its depth is the radius. What
     sees it whole may have another predictor, one for perspective pictures, to tell it the `details`.
     """
 
@@ -209,7 +209,7 @@ class Predictor:
         if self.method.views > 1:
             raise InputError("the uncertainty of a model that looks at two pictures is not known; leave it out.")
         if isinstance(photo.camera, Equirectangular) and self.projection == "pinhole":
-            raise InputError(f"there is no uncertainty of {photo.name} by the faces of a cube; take a panorama model.")
+            raise InputError(f"there is no uncertainty of {photo.name} by faces around; take a panorama model.")
         return replace(self, see=Spread(looks, seed), glance=None, details=None)(photo).inverse_depth
 
 

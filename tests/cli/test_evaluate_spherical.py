@@ -70,7 +70,7 @@ def by_hand(depth: np.ndarray) -> float:
 
 
 def test_a_model_of_ordinary_photos_sees_panoramas_too(rooms, tmp_path):
-    """By the faces of a cube, as in predict."""
+    """By faces around, as in predict."""
     folder = tmp_path / "plain"
     torch.manual_seed(0)
     checkpoint.save(folder, Monodepth(width=0.03), {"input_size": [64, 64], "licence": "Apache-2.0"})

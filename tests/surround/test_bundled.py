@@ -36,9 +36,10 @@ def run(*words: object) -> int | str | None:
     return ended.value.code
 
 
-def test_depth_rolls_with_the_picture_by_any_number_of_columns() -> None:
-    """To 1e-5 of the median inverse depth."""
-    model, (image, _) = load("panorama"), room()
+@pytest.mark.parametrize("name", ["panorama", "general"])
+def test_depth_rolls_with_the_picture_by_any_number_of_columns(name: str) -> None:
+    """To 1e-5 of the median inverse depth, seen whole or by faces."""
+    model, (image, _) = load(name), room()
     first = model(Photo(image, Equirectangular())).inverse_depth
     for turn in (1, 50, 255):
         rolled = model(Photo(image.roll(turn, -1), Equirectangular())).inverse_depth.roll(-turn, -1)

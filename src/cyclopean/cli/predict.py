@@ -53,7 +53,7 @@ class Predict:
     """What took the photos: pinhole, equirectangular (a whole panorama), top-bottom or side-by-side (two panoramas in
     one picture; the first is used). auto: panoramas are told by their metadata, or by their shape and seam."""
     via_cube: bool = False
-    """See panoramas through the faces of a cube, with a model for ordinary photos; other photos are refused."""
+    """See panoramas through ten faces (a cube's, four between), with a model for ordinary photos; others are refused."""
     flip_average: bool = False
     """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
     right: Annotated[str | None, tyro.conf.arg(metavar="PHOTO")] = None
@@ -264,7 +264,7 @@ def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
     predictor = models.fitting(photo)
     if why:
         name = predictor.model.name if predictor.model else predictor.method.name
-        how = ", seen through the faces of a cube" if predictor.projection == "pinhole" else ""
+        how = ", seen through ten faces around" if predictor.projection == "pinhole" else ""
         how += ", which learned from rooms; outdoors --via-cube is better" if name == "panorama" else ""
         print(f"cyclopean predict: {why} Model: {name}{how}.", file=sys.stderr)
     right = read_photo(Path(models.given.right), models.given.max_megapixels) if models.given.right else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # --save name -> what follows the stem
 ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
-APART = 0.5  # of the depth: faces of a cube that differ by more were not brought together
+APART = 0.5  # of the depth: faces of a panorama that differ by more were not brought together
 CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}
 
 
@@ -46,7 +46,7 @@ def photo_results(
 
 
 def _warn(name: str, notes: "Mapping[str, float | str]") -> None:
-    """Says it when the faces of a cube could not be brought together."""
+    """Says it when the faces of a panorama could not be brought together."""
     apart = notes.get("disagreement_after", 0.0)
     if isinstance(apart, float) and apart > APART:
         print(

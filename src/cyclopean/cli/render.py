@@ -40,7 +40,7 @@ class Render:
     size: Annotated[str, _value("HEIGHTxWIDTH")] = "192x384"
     """In pixels."""
     max_megapixels: Annotated[float, _value("N")] = 8.0
-    """Larger pictures are refused: at 8, each process takes 1.4 to 2 GB of memory."""
+    """Larger pictures are refused: at 8, each process takes 1.4 to 2 GB of memory (on a CPU)."""
     baseline: Annotated[float | None, _value("METRES")] = None
     """Between left and right; without it what suits each scene."""
     field_of_view: Annotated[float | None, _value("DEGREES")] = None

@@ -315,8 +315,8 @@ def attended(error: Float[Tensor, "b c h w"], mask: Map, weight: Weight) -> Scal
 def cartesian_smoothness(
     points: Float[Tensor, "b h w 3"], image: Image, weight: Weight, valid: Bool[Tensor, "b 1 h w"]
 ) -> Scalar:
-    """Eq. 7: how far neighbouring `points` are apart, |dx| + |dy| + |dz| along each axis, both together by their root
-    mean square; less where colours change; weighed, by how many pixels of the batch are valid.
+    """Eq. 7: how far neighbouring `points` are apart, |dx| + |dy| + |dz| along each axis, both together by the root
+    of the sum of their squares; less where colours change; weighed, by how many pixels of the batch are valid.
 
     Traps: the paper prints exp(+|dI|), which would ask for smoothness *at* edges: it is exp(-|dI|). "Central"
     differences are forward ones; to the right they go over the seam (ours), below the last row there is nothing.

@@ -58,7 +58,9 @@ def solved(pairs: Overlaps, count: int, last: int | None = None) -> Solved:
     First scales alone, from medians of logarithms of ratios (exact for scales, blind to outliers); then both, from the
     disagreement relative to the inverse depth there, re-weighted by 1 / |disagreement|, so that edges of things, which
     faces place differently, count little. A weak prior for the scales found and for no shift settles what overlaps
-    leave open. The mean logarithm of the first scales is 0: a metric network stays metric as far as faces agree.
+    leave open. The mean logarithm of the first scales is 0: a metric network stays metric as far as faces agree. The
+    `last` face follows all others in the first scales, and does not bear on them: up, as sky and bare ceilings say
+    little.
     """
     ones, zeros = torch.ones(count).double(), torch.zeros(count).double()
     first = _scales(pairs, count, last)

@@ -2,7 +2,8 @@
 
 A network bends a plain wall to the shape of the picture that it is in. With the six faces of a cube that shows, as a
 round lobe for each face and as an upright crease where the next one takes over. Of four faces more between the upright
-ones each bends the other way where the first do, and all overlap widely: means of their slopes show neither.
+ones each bends the other way where the first do, and all overlap widely: means of their slopes show neither. (So it is
+around the horizon; `up` and `down` share 10 degrees with the upright faces, as on the cube.)
 """
 
 from collections.abc import Callable

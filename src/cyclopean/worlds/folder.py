@@ -22,8 +22,8 @@ from cyclopean.sample import Sample, View, map_tensors
 from cyclopean.worlds.rigs import VIEWS, samples
 from cyclopean.worlds.scene import Number
 
-BATCHES = {"cpu": 1}  # scenes rendered, then written, by a worker at a time; elsewhere
-BATCH = 16
+BATCH = 16  # scenes that a worker renders, then writes, at a time
+BATCHES = {"cpu": 1}  # the same on devices of this type
 LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
 
 
@@ -45,7 +45,7 @@ class Order:
 
 
 def write(order: Order, out: Path, workers: int = 1, device: str = "cpu") -> Iterator[int]:
-    """Render into `out`, yielding the number of each item as it lands; items already there are kept: a cut run goes on.
+    """Render into `out`, yielding the number of each item that landed; items already there are kept: a cut run goes on.
 
     Each item's camera file is written last, so an item with one is whole. Several `workers` are processes that import
     the calling script: it needs an `if __name__ == "__main__":`. They share the `device`; on a GPU each renders several
