@@ -58,6 +58,10 @@ WORDS = {  # what is typed -> a part of what is said
     # models
     "predict good.png --model foreign": "not a model of cyclopean",
     "predict good.png --model corrupt": "damaged or no safetensors file",
+    "refocus good.png --at 0.5 0.5 --model foreign": "not a model of cyclopean",
+    "refocus good.png --at 0.5 0.5 --model corrupt": "damaged or no safetensors file",
+    "evaluate --data motorcycle --model foreign": "not a model of cyclopean",
+    "evaluate --data motorcycle --model corrupt": "damaged or no safetensors file",
     "predict good.png --model empty": "has no config.json",
     f"{TRAIN} --out results --init foreign": "foreign is no model",
     # pairs
