@@ -24,8 +24,8 @@ class BenchSphere:
     )
     """Folder of the comparison."""
     budget: Literal["tiny", "small", "middle", "full"] = "small"
-    """tiny: that everything runs; small: 64x128 pixels, a narrow network, one seed, three to four hours of one
-    core, no claim about close calls; middle: three seeds, for a GPU; full: the paper's size."""
+    """tiny: that everything runs; small: 64x128 pixels, a narrow network, one seed, an hour or two of one core
+    without other work, no claim about close calls; middle: three seeds, for a GPU; full: the paper's size."""
     rows: str = "all"
     """Rows to train, comma-separated, or all."""
     real: str = ""
