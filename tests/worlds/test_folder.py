@@ -53,8 +53,7 @@ def test_batches_write_what_single_scenes_do(rig, tmp_path, monkeypatch):
     assert list(write(order, tmp_path / "alone")) == [0, 1, 2, 3, 4]
     list(write(Order(("room", "street"), rig, 5, 1, SIZE), tmp_path / "together"))
     asked = []
-    monkeypatch.setattr(worlds.folder, "BATCHES", {})
-    monkeypatch.setattr(worlds.folder, "BATCH", 3)
+    monkeypatch.setattr(worlds.folder, "together", lambda *_: 3)
 
     def counted(scenes, *rest, **named):
         asked.append(len(scenes))

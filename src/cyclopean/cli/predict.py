@@ -53,7 +53,7 @@ class Predict:
     """What took the photos: pinhole, equirectangular (a whole panorama), top-bottom or side-by-side (two panoramas in
     one picture; the first is used). auto: panoramas are told by their metadata, or by their shape and seam."""
     via_cube: bool = False
-    """See panoramas through ten faces (a cube's, four between) with a model for ordinary photos; others are refused."""
+    """See panoramas through ten overlapping faces, with a model for ordinary photos; other photos are refused."""
     flip_average: bool = False
     """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
     right: Annotated[str | None, tyro.conf.arg(metavar="PHOTO")] = None

@@ -48,7 +48,7 @@ class Render:
     pictures: Annotated[Path | None, _value("FOLDER")] = None
     """A folder of photographs (png, jpg) to put on walls and things."""
     workers: int = 2
-    """Processes, one scene at a time each; on a GPU, which they share, 16 at a time."""
+    """Processes, one scene at a time each; on a GPU, which they share, as many as 4 million pixels."""
     device: Annotated[str, _value("NAME")] = "cpu"
     """cpu, cuda, cuda:1, mps."""
 

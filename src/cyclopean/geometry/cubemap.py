@@ -32,7 +32,7 @@ def face_from_sphere(like: Tensor) -> Float[Tensor, "6 3 3"]:
 
 def ten_from_sphere(like: Tensor) -> Float[Tensor, "10 3 3"]:
     """The rotations of `FACES`, then of four upright faces, each an eighth of a turn to the right of one of the first
-    four: where one of these ends, near the horizon, the next of the others is looked at straight."""
+    four: near the horizon, what lies at the border of a face lies near the middle of another."""
     cube = face_from_sphere(like)
     turn = axis_angle(like.new_tensor([[0, math.pi / 4, 0]]))[0]
     return torch.cat([cube, cube[:4] @ turn.T])

@@ -19,11 +19,9 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Pinhole
 from cyclopean.sample import Sample, View, map_tensors
-from cyclopean.worlds.rigs import VIEWS, samples
+from cyclopean.worlds.rigs import VIEWS, samples, together
 from cyclopean.worlds.scene import Number
 
-BATCH = 16  # scenes that a worker renders, then writes, at a time
-BATCHES = {"cpu": 1}  # the same on devices of this type
 LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
 
 
@@ -55,15 +53,15 @@ def write(order: Order, out: Path, workers: int = 1, device: str = "cpu") -> Ite
         (out / name).mkdir(parents=True, exist_ok=True)
     _describe(order, out)
     todo = missing(order, out)
-    together = BATCHES.get(torch.device(device).type, BATCH)
-    parts = [todo[first : first + together] for first in range(0, len(todo), together)]
+    many = together(order.size, order.rig, torch.device(device))
+    parts = [todo[first : first + many] for first in range(0, len(todo), many)]
     write_items = partial(_write_items, order, out, device)
     if workers <= 1:
         for part in parts:
             yield from write_items(part)
         return
     with get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for written in pool.imap_unordered(write_items, parts, chunksize=4):
+        for written in pool.imap_unordered(write_items, parts):
             yield from written
 
 

@@ -85,9 +85,14 @@ def samples(
     there = torch.device(device)
     photographs = None if pictures is None else pictures.to(there)
     stands = [_stood(family, seed, rig, baseline, field_of_view) for family, seed in scenes]
-    together = _TOGETHER.get(there.type) or max(1, _POINTS_TOGETHER // (math.prod(size) * len(VIEWS[rig])))
-    parts = (stands[first : first + together] for first in range(0, len(stands), together))
+    many = together(size, rig, there)
+    parts = (stands[first : first + many] for first in range(0, len(stands), many))
     return [made for part in parts for made in _photographed(part, size, photographs, there)]
+
+
+def together(size: tuple[int, int], rig: str, device: torch.device) -> int:
+    """How many scenes `samples` renders together."""
+    return _TOGETHER.get(device.type) or max(1, _POINTS_TOGETHER // (math.prod(size) * len(VIEWS[rig])))
 
 
 @dataclass(frozen=True)
