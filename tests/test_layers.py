@@ -12,6 +12,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = {
     "geometry": 0,
     "errors": 0,
+    "files": 0,
     "devices": 0,
     "deepcolour": 0,
     "compression": 0,
@@ -54,7 +55,7 @@ LAYERS = {
     "__main__": 6,
     "__init__": 6,
 }
-SHARED = {"sample", "depthmap", "errors"}  # of layers 0 and 1, open to their own layer too
+SHARED = {"sample", "depthmap", "errors", "files"}  # of layers 0 and 1, open to their own layer too
 INNER_ORDER = ["checkpoint", "predictor", "evaluation", "training"]  # of layer 3, each may import those before it
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "tools", "base_utils"}
 HEAVY = {"torch", "numpy", "cv2", "PIL", "av", "lightning", "safetensors", "huggingface_hub", "skimage", "trimesh"}

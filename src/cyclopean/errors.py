@@ -1,8 +1,13 @@
-"""The one error that people cause: bad input. Its message is a sentence: what was given, what is needed, what to do."""
+"""The one error that people cause, bad input, and the boundary at which every other error becomes a sentence too."""
 
 import difflib
+import errno
+import logging
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+LOG = logging.getLogger(__name__)
 
 
 class InputError(ValueError):
@@ -18,10 +23,21 @@ def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether memory was refused, to Python, numpy or torch (CPU and CUDA say it in their own words)."""
+    """Return whether memory was refused, to Python, numpy, torch, OpenCV, FFmpeg or C++, each in its own words."""
     said = str(error).lower()
-    refused = "out of memory" in said or "allocate memory" in said
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and refused)
+    refusals = (
+        "out of memory",
+        "outofmemory",
+        "allocate memory",
+        "failed to allocate",
+        "insufficient memory",
+        "bad_alloc",
+    )
+    return (
+        isinstance(error, MemoryError)
+        or getattr(error, "errno", None) == errno.ENOMEM
+        or any(words in said for words in refusals)
+    )
 
 
 @contextmanager
@@ -29,7 +45,45 @@ def enough_memory(name: str) -> Iterator[None]:
     """Memory that is refused becomes an `InputError` that tells of `name`."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if not lacks_memory(error):
+    except Exception as error:
+        if isinstance(error, InputError) or not lacks_memory(error):
             raise
         raise InputError(f"{name} needs more memory than this computer has free; give a smaller one.") from None
+
+
+def sentence(error: Exception, name: str) -> str:
+    """Return what went wrong with the input `name` as one sentence, for any exception.
+
+    One that nobody foresaw is named with its place and a request to report it; its traceback goes to the log at level
+    DEBUG (`-v` on the command line).
+    """
+    LOG.debug("%s:\n%s", name, "".join(traceback.format_exception(error)))
+    if isinstance(error, InputError):
+        return str(error)
+    if lacks_memory(error):
+        return f"{name} needs more memory than this computer has free; give a smaller one."
+    if isinstance(error, OSError) and error.strerror:
+        return (
+            f"{name}: {error.strerror}{f' ({error.filename})' if error.filename else ''}; check the path and the disk."
+        )
+    why = (str(error).strip().splitlines() or [""])[0][:200]
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return (
+        f"{name} failed in a way that nobody foresaw ({type(error).__name__}{place}{f': {why}' if why else ''}); "
+        "please report this with what -v prints."
+    )
+
+
+@contextmanager
+def contained(name: str, bad: list[str]) -> Iterator[None]:
+    """Any exception of one input is added to `bad` as its sentence, so that the rest of a batch goes on.
+
+    Ctrl-C and a closed pipe are no faults of an input and go through.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        bad.append(sentence(error, name))

@@ -4,10 +4,18 @@ Each command is one module beside this file with a function `run`; its parameter
 """
 
 import importlib
+import logging
+import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
-from cyclopean.errors import InputError, enough_memory, unknown_name
+from cyclopean.errors import sentence, unknown_name
+from cyclopean.files import shown
+
+STOPPED, CLOSED = 130, 141  # exit codes that shells know: after Ctrl-C, and after a reader that went away
+VERBOSE = ("-v", "--verbose")  # of every command: details of errors, and of what is shown
 
 # command -> (module, what it does)
 COMMANDS = {
@@ -25,8 +33,22 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; exit 0 when all went well, 2 on bad input (one sentence), 130 on Ctrl-C."""
-    sys.exit(_main(list(sys.argv[1:] if arguments is None else arguments)))
+    """Run one command; exit 0 when all went well, 2 on bad input (one sentence), 130 on Ctrl-C, TERM and HUP."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is escaped, not fatal
+            stream.reconfigure(errors="backslashreplace")
+    _stop_like_ctrl_c()
+    code = _main(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _unwritable(error)
+    sys.exit(code)
+
+
+def verbose() -> bool:
+    """Return whether the command was given -v."""
+    return logging.getLogger("cyclopean").isEnabledFor(logging.DEBUG)
 
 
 def _main(arguments: list[str]) -> int:
@@ -38,22 +60,53 @@ def _main(arguments: list[str]) -> int:
 
         print(f"cyclopean {__version__}")
         return 0
+    command, words = arguments[0], arguments[1:]
+    end = words.index("--") if "--" in words else len(words)
+    _log_details(any(word in VERBOSE for word in words[:end]))
     try:
-        if arguments[0] not in COMMANDS:
-            raise unknown_name("command", arguments[0], COMMANDS)
-        return _run(arguments[0], arguments[1:])
-    except InputError as error:
-        print(f"cyclopean {arguments[0]}: {error}", file=sys.stderr)
-        return 2
+        if command not in COMMANDS:
+            raise unknown_name("command", command, COMMANDS)
+        return _run(command, [word for k, word in enumerate(words) if k >= end or word not in VERBOSE])
+    except BrokenPipeError as error:
+        return _unwritable(error)
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
-        return 130
+        return STOPPED
+    except Exception as error:
+        print(f"cyclopean {shown(command)}: {shown(sentence(error, 'what was asked for'))}", file=sys.stderr)
+        return 2
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    module = importlib.import_module(COMMANDS[command][0])
-    with enough_memory("what was asked for"):
-        return module.main(arguments)
+    return importlib.import_module(COMMANDS[command][0]).main(arguments)
+
+
+def _stop_like_ctrl_c() -> None:
+    """TERM, as schedulers and containers send it, and HUP, as a closed terminal does, end a command as Ctrl-C does:
+    everything that cleans up behind itself does so. A signal that is ignored (nohup) stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _log_details(wanted: bool) -> None:
+    """Send the log of the package to the error stream, tracebacks included, if that is wanted."""
+    log = logging.getLogger("cyclopean")
+    log.setLevel(logging.DEBUG if wanted else logging.NOTSET)
+    if wanted and not log.handlers:
+        log.addHandler(logging.StreamHandler())
+
+
+def _unwritable(error: OSError) -> int:
+    """End after an output stream that takes no more; what Python would still write to it at its end goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return CLOSED
+    print(f"cyclopean: the output cannot be written ({error.strerror}).", file=sys.stderr)
+    return 2
 
 
 def _help() -> str:
@@ -67,6 +120,6 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "cyclopean COMMAND --help tells more.",
+            "cyclopean COMMAND --help tells more; -v shows the details of an error.",
         ]
     )
