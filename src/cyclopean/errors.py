@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 LOG = logging.getLogger(__name__)
+REFUSALS = (  # of memory, by Python, numpy, torch, CUDA, OpenCV and C++
+    *("out of memory", "outofmemory", "allocate memory", "failed to allocate", "insufficient memory", "bad_alloc"),
+)
 
 
 class InputError(ValueError):
@@ -23,20 +26,12 @@ def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Return whether memory was refused, to Python, numpy, torch, OpenCV, FFmpeg or C++, each in its own words."""
+    """Return whether memory was refused, by whichever library."""
     said = str(error).lower()
-    refusals = (
-        "out of memory",
-        "outofmemory",
-        "allocate memory",
-        "failed to allocate",
-        "insufficient memory",
-        "bad_alloc",
-    )
     return (
         isinstance(error, MemoryError)
         or getattr(error, "errno", None) == errno.ENOMEM
-        or any(words in said for words in refusals)
+        or any(words in said for words in REFUSALS)
     )
 
 

@@ -49,9 +49,7 @@ def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or write it again.")
     if size > most_bytes:
-        raise InputError(
-            f"{path} has {size / 1e6:.0f} MB, too much for a file of its kind; check that it is the right one."
-        )
+        raise InputError(f"{path} has {size / 1e6:.0f} MB, too much for its kind; check that it is the right file.")
 
 
 def read_text(path: Path) -> str:
