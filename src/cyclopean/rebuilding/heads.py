@@ -101,8 +101,9 @@ def rig_unit(head: Head, rig: Sequence[float] | None) -> float:
     if rig is None:
         return 1.0
     focal, baseline = rig
-    camera = Pinhole(torch.tensor([[focal, focal]]), torch.tensor([[0.5, 0.5]]))
-    return head.unit(camera, torch.tensor([baseline])).item()
+    with torch.device("cpu"):  # also while a method is built without memory
+        camera = Pinhole(torch.tensor([[focal, focal]]), torch.tensor([[0.5, 0.5]]))
+        return head.unit(camera, torch.tensor([baseline])).item()
 
 
 def _widths(camera: Camera) -> PerItem | float:
