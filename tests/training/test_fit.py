@@ -153,7 +153,7 @@ def test_a_state_of_another_program_or_a_changed_one_is_one_sentence(tmp_path):
         {**sound, "each_epoch": [{"a": 1}]},
     ):
         torch.save(values, tmp_path / "resume.pt")
-        with pytest.raises(InputError, match="(was changed, or is no run|was trained with|is damaged)"):
+        with pytest.raises(InputError, match=r"(was changed, or is no run|was trained with|is damaged)"):
             train(run(tmp_path, steps=2, resume=True))
     torch.save(sound, tmp_path / "resume.pt")
     train(run(tmp_path, steps=2, resume=True))
