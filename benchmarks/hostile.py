@@ -220,8 +220,8 @@ def _judged(error: Exception) -> str:
 
 
 def _outside(path: Any, place: str) -> bool:
-    real = os.path.realpath(os.fsdecode(path))
-    return not real.startswith((os.path.realpath(place) + os.sep, "/dev/", "/proc/self/")) and "__pycache__" not in real
+    real = os.path.realpath(os.fsdecode(path)) + os.sep  # of the place itself: a temporary file without a name
+    return not real.startswith((place + os.sep, "/dev/", "/proc/self/")) and "__pycache__" not in real
 
 
 def _forget_peak() -> None:

@@ -241,7 +241,7 @@ def test_other_files_that_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "nothing.npy", np.full((2, 2), np.nan))
     cv2.imwrite(str(tmp_path / "colours.png"), np.zeros((4, 4, 3), np.uint8))
     for name, message in [
-        ("gone.npy", "there is no file"),
+        ("gone.npy", "there is no depth file"),
         ("two.npz", "exactly one array"),
         ("objects.npy", "damaged or no .npy"),
         ("nothing.npy", "no known depth"),

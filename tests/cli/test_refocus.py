@@ -171,7 +171,7 @@ def test_bad_photos(tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[s
         (("{photo}", "--at", "5", "5", "--save", "sam"), "did you mean 'same'"),
         (("{photo}", "--at", "5", "5", "--method", "median", "--strength", "-1"), "must be 0 or more"),
         (("{photo}", "--at", "5", "5", "--depht", "x"), "did you mean '--depth'"),
-        (("{photo}", "--at", "5", "5", "--depth", "gone.npy"), "there is no file gone.npy"),
+        (("{photo}", "--at", "5", "5", "--depth", "gone.npy"), "there is no depth file gone.npy"),
         (("{photo}", "--at", "5", "5", "--depth", "{photo}"), "is no depth file"),
         (("{photo}", "--at", "5", "5", "--model", "generall"), "unknown model 'generall'"),
         (("{photo}", "--at", "5", "5", "--depth", "{depth}", "--out", "{photo}/out"), "cannot write to"),

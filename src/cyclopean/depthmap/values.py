@@ -4,6 +4,7 @@ In memory larger is always nearer. On disk any kind may stand; the sidecar says 
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -169,19 +170,21 @@ def writer(path: Path) -> Any:
     return WRITERS[path.suffix.lower()]
 
 
-def depth_size(path: Path) -> tuple[int, int]:
+def depth_size(path: str | Path) -> tuple[int, int]:
     """Return (height, width) of a depth file from its header alone. Raises InputError as `read_depth` does."""
+    path = Path(path)
     _refuse_other_files(path)
     return _plane_shape(path, array_shape(path))
 
 
-def read_depth(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> DepthMap:
+def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> DepthMap:
     """The depth map of a file and its sidecar; without one a file holds disparity, larger = nearer (PNG needs one).
 
     An EXR channel that is named Z or depth is depth without a sidecar too. Inverse depths nearer to 0 than 1e-12 are
     infinitely far, larger than 1e12 unknown: no arithmetic goes on well with them. Raises InputError for files that are
     no depth maps, or larger than `most_megapixels`, for a sidecar that contradicts its file, and for missing files.
     """
+    path = Path(path)
     _refuse_other_files(path)
     raw, named = READERS[path.suffix.lower()](path, most_megapixels)
     size = _plane_shape(path, raw.shape)
@@ -214,6 +217,8 @@ def _bounded(path: Path, depth: DepthMap) -> DepthMap:
 
 
 def _refuse_other_files(path: Path) -> None:
+    if not os.path.exists(path):  # which takes any name, also one too long for the disk
+        raise InputError(f"there is no depth file {shortened(path)}; check the path.")
     refuse_unreadable(path)
     if path.suffix.lower() not in READERS:
         raise InputError(f"{path} is no depth file: give {', '.join(READERS)} (a 16-bit .png needs its sidecar).")
