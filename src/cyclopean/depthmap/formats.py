@@ -108,7 +108,7 @@ def read_npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _read_npy(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
     with _decoding(path), path.open("rb") as file:
         shape, dtype = read_npy_header(file)
-        _refuse_large(path, shape, most_megapixels)
+        _refuse_size(path, shape, most_megapixels)
         if path.stat().st_size - file.tell() < math.prod(shape) * dtype.itemsize:
             raise ValueError("it ends before its numbers do")
         file.seek(0)
@@ -121,7 +121,7 @@ def _read_npz(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
         member, named = _npz_member(path, box)
         with box.open(member) as file:
             shape, _ = read_npy_header(file)
-        _refuse_large(path, shape, most_megapixels)
+        _refuse_size(path, shape, most_megapixels)
         with box.open(member) as file:
             return np.lib.format.read_array(file, allow_pickle=False), named
 
@@ -160,7 +160,7 @@ def _png_shape(path: Path) -> tuple[int, ...]:
 def _read_png16(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
     import cv2
 
-    _refuse_large(path, array_shape(path), most_megapixels)
+    _refuse_size(path, array_shape(path), most_megapixels)
     with _decoding(path):
         array = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
@@ -180,8 +180,8 @@ def exr_planes(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> dict[str
     with _decoding(path):
         parts = OpenEXR.File(str(path), header_only=True).parts
         numbers = sum(math.prod(_window(part.header, "dataWindow")) * len(part.header["channels"]) for part in parts)
-        _refuse_large(path, (numbers,), LAYERS * most_megapixels)
-        _refuse_large(path, _window(parts[0].header, "displayWindow"), most_megapixels)
+        _refuse_size(path, (numbers,), LAYERS * most_megapixels)
+        _refuse_size(path, _window(parts[0].header, "displayWindow"), most_megapixels)
         planes: dict[str, NDArray[np.float32]] = {}
         for part in OpenEXR.File(str(path), separate_channels=True).parts:
             for name, channel in part.channels.items():
@@ -246,7 +246,7 @@ def _read_pfm(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
     """Numbers of a portable float map; one in colour counts if it is grey. Rows stand from the bottom up."""
     with _decoding(path), path.open("rb") as file:
         shape, scale, start, gap = _pfm_header(file.read(4096))
-        _refuse_large(path, shape, most_megapixels)
+        _refuse_size(path, shape, most_megapixels)
         spare = path.stat().st_size - start - 4 * math.prod(shape)
         if spare < 1:
             raise ValueError("it ends before its numbers do")
@@ -292,7 +292,9 @@ def _decoding(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged or no {path.suffix} file ({why}); write the depth file again.") from None
 
 
-def _refuse_large(path: Path, shape: tuple[int, ...], most_megapixels: float) -> None:
+def _refuse_size(path: Path, shape: tuple[int, ...], most_megapixels: float) -> None:
+    if math.prod(shape) == 0:
+        raise InputError(f"{path} holds no numbers, its shape is {shape}; write the depth file again.")
     if not math.prod(shape) <= most_megapixels * 1e6:
         size = "x".join(map(str, shape[::-1]))
         raise InputError(

@@ -125,11 +125,12 @@ def from_numbers(
 ) -> DepthMap:
     """A DepthMap from numbers of any kind. Depth and distance are known from above 0 to `inf`, the rest when finite."""
     away = kind in ("depth", "distance")
-    valid = numbers > 0 if away else numbers.isfinite()
-    known = torch.where(valid, numbers, torch.nan)
+    inverse = torch.where(numbers > 0, 1 / numbers, torch.nan) if away else numbers
+    valid = inverse.isfinite()  # also of depths above 0, the smallest of which have none
+    known = torch.where(valid, inverse, torch.nan)
     ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
     held: Held = {"depth": "inverse_depth", "distance": "inverse_distance"}.get(kind, kind)  # type: ignore[assignment]
-    return DepthMap(1 / known if away else known, held, unit, camera, valid, model, ambiguity)
+    return DepthMap(known, held, unit, camera, valid, model, ambiguity)
 
 
 def write_depth(

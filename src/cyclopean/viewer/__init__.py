@@ -45,7 +45,8 @@ def write_viewer(path: Path, depth: DepthMap, image: Rgb, camera: AnyCamera, tit
 def _scene(depth: DepthMap, camera: AnyCamera) -> dict[str, Any]:
     """Inverse depths in units of 1 / median depth, as 16-bit numbers that times `scale` are their values."""
     small = resize_depth(depth, _grid(depth.size))
-    rho, known = small.inverse_depth[0, 0], small.valid[0, 0]
+    rho = small.inverse_depth[0, 0]
+    known = small.valid[0, 0] & rho.isfinite()
     positive = rho[known & (rho > 0)]
     if positive.numel() == 0:
         raise InputError("no pixel has a known depth, so there is nothing to look around in; give another depth map.")
