@@ -358,6 +358,11 @@ def test_sizes_are_known_before_memory_is_taken(tmp_path: Path) -> None:
     for way in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         with zipfile.ZipFile(tmp_path / "bomb.npz", "w", way) as box:
             box.writestr("depth.npy", blown + bytes(10_000_000))
+        if way != zipfile.ZIP_DEFLATED:
+            for read in (read_depth, depth_size):
+                with pytest.raises(InputError, match="a method that numpy does not write"):
+                    read(tmp_path / "bomb.npz")
+            continue
         assert depth_size(tmp_path / "bomb.npz") == (16000, 16000)
         with pytest.raises(InputError, match=r"16000x16000 .* limit is 120"):
             read_depth(tmp_path / "bomb.npz")

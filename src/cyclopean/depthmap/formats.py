@@ -128,14 +128,16 @@ def _read_npz(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
 
 def _npz_member(path: Path, box: zipfile.ZipFile) -> tuple[str, str | None]:
     """The name in the archive of the array that is meant, and the kind of ours that it is named by."""
-    names = {name.removesuffix(".npy"): name for name in box.namelist()}
+    names = {info.filename.removesuffix(".npy"): info for info in box.infolist()}
     named = [name for name in names if name in KINDS]
-    if len(named) == 1:
-        return names[named[0]], named[0]
-    if not named and len(names) == 1:
-        return next(iter(names.values())), None
-    held = shortened(", ".join(names) or "nothing")
-    raise InputError(f"{path} holds {held}; exactly one array named {', '.join(KINDS)} is needed.")
+    if len(named) != 1 and (named or len(names) != 1):
+        held = shortened(", ".join(names) or "nothing")
+        raise InputError(f"{path} holds {held}; exactly one array named {', '.join(KINDS)} is needed.")
+    member = names[named[0]] if named else next(iter(names.values()))
+    # The others unpack all that a few bytes stand for before the first number can be read.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("its arrays are packed by a method that numpy does not write")
+    return member.filename, named[0] if named else None
 
 
 def _npz_shape(path: Path) -> tuple[int, ...]:
