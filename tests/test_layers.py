@@ -30,7 +30,8 @@ LAYERS = {
     "video": 1,
     "augmentation": 1,
     "networks": 1,
-    "refocus": 1,
+    "photolike": 1.2,  # above the photos and maps it makes and knows
+    "refocus": 1.4,
     "worlds": 1,
     "blender": 1,
     "pointcloud": 1,

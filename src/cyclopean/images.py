@@ -22,7 +22,10 @@ from torch import Tensor
 from cyclopean import deepcolour, radiance
 from cyclopean.compression import USUAL, compression
 from cyclopean.depthmap import AnyCamera, DepthMap, appearing
+from cyclopean.depthmap.colours import colourise as colourise  # noqa: PLC0414
+from cyclopean.depthmap.colours import value_range as value_range  # noqa: PLC0414
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.files import shown
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.gpano import Gpano, for_pillow, read_gpano, whole_sphere_xmp
 
@@ -62,6 +65,11 @@ class Photo:
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.image.shape[-2], self.image.shape[-1]
+
+    def __repr__(self) -> str:
+        h, w = self.size
+        camera = "no camera known" if self.camera is None else type(self.camera).__name__
+        return f"Photo({shown(self.name)}, {w}x{h}, {self.bits} bits, {camera})"
 
     def save(self, path: str | Path) -> None:
         """Write to `path`; its suffix names the format. 16-bit photos stay so in .png and .tif."""
@@ -169,26 +177,6 @@ def resize_depth(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
     valid = weight >= 0.5
     values = torch.where(valid, total / weight, torch.nan)
     return DepthMap(values, depth.kind, depth.unit, depth.camera, valid, depth.model, depth.ambiguity)
-
-
-def colourise(values: Float[Tensor, "1 1 h w"], low: float, high: float) -> Rgb:
-    """False colours for a picture of `values`: dark purple at `low`, bright yellow at `high`, grey where NaN."""
-    import cv2
-
-    position = (values - low) / (high - low) if high > low else torch.full_like(values, 0.5)
-    index = torch.where(values.isfinite(), position, 0).clamp(0, 1).mul(255).round().byte()
-    bgr = cv2.applyColorMap(index[0, 0].cpu().numpy(), cv2.COLORMAP_INFERNO)
-    colours = _tensor(np.ascontiguousarray(bgr[..., ::-1]), 255).to(values.device)
-    return torch.where(values.isnan(), 0.5, colours)
-
-
-def value_range(values: Float[Tensor, "*shape"]) -> tuple[float, float]:
-    """The range to show: from the 1st to the 99th percentile of the finite values; a few outliers must not rule."""
-    finite = values[values.isfinite()]
-    if finite.numel() == 0:
-        return 0.0, 1.0
-    some = finite[:: max(1, finite.numel() // 100_000)]
-    return float(some.quantile(0.01)), float(some.quantile(0.99))
 
 
 def _refuse_no_file(path: Path) -> None:

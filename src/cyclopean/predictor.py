@@ -19,10 +19,12 @@ from cyclopean.depthmap import DepthMap, Maker, Unit, from_numbers
 from cyclopean.details import with_details
 from cyclopean.devices import usable
 from cyclopean.errors import InputError
+from cyclopean.files import shown
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo, resize
 from cyclopean.methods.base import Method
 from cyclopean.methods.monodepth import postprocess
+from cyclopean.photolike import PhotoLike, as_photo
 from cyclopean.sample import Sample, View, view
 from cyclopean.surround import FIELD_OF_VIEW as FACE
 from cyclopean.surround import enlarged, heading, looked_at_twice, merged_faces, seam_score
@@ -118,8 +120,18 @@ class Predictor:
     glance: float | None = None
     details: "Predictor | None" = None
 
-    def __call__(self, photo: Photo, right: Photo | None = None) -> DepthMap:
-        """The photo's inverse depth at its own size, on the CPU. A model of two views is shown `right` beside it."""
+    def __repr__(self) -> str:
+        h, w = self.input_size
+        maker = shown(self.model.name) if self.model else "no name"
+        device = next(self.method.parameters()).device
+        return f"Predictor({maker}, {self.method.name} at {w}x{h}, {self.method.ambiguity}, {device})"
+
+    def __call__(self, photo: PhotoLike, right: PhotoLike | None = None) -> DepthMap:
+        """The photo's inverse depth at its own size, on the CPU. A model of two views is shown `right` beside it.
+
+        Both may be whatever `as_photo` makes a Photo of: a path, a Pillow picture, an array, a tensor.
+        """
+        photo, right = as_photo(photo), None if right is None else as_photo(right)
         if right is not None or self.method.views > 1:
             self._check_pair(photo, right)
         if isinstance(photo.camera, Equirectangular):
@@ -204,10 +216,11 @@ class Predictor:
         less = working_size((image.shape[-2], image.shape[-1]), own, self.method.input_multiple)
         return _glanced(self.method, target, view(resize(image, less), target.camera), self.see)
 
-    def uncertainty(self, photo: Photo, looks: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
+    def uncertainty(self, photo: PhotoLike, looks: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
         """`Spread` of this predictor's inverse depth, in its unit, at the photo's size: of one look, no details."""
         if self.method.views > 1:
             raise InputError("the uncertainty of a model that looks at two pictures is not known; leave it out.")
+        photo = as_photo(photo)
         if isinstance(photo.camera, Equirectangular) and self.projection == "pinhole":
             raise InputError(f"there is no uncertainty of {photo.name} by faces around; take a panorama model.")
         return replace(self, see=Spread(looks, seed), glance=None, details=None)(photo).inverse_depth

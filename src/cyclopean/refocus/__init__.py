@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from jaxtyping import Float
 
 from cyclopean.depthmap import DepthMap
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.images import Photo
+from cyclopean.photolike import PhotoLike, as_photo
 from cyclopean.refocus import blurs, levels
-from cyclopean.refocus.focusing import Focusable, Picture, Point, filled, focus_pixel
+from cyclopean.refocus.focusing import Focusable, Picture, Pictured, Point, filled, focus_pixel
 from cyclopean.refocus.lens import Lens
 
 THIN_LENS = "thin-lens"
@@ -30,9 +32,33 @@ METHODS: dict[str, Callable[..., Float[np.ndarray, "h w 3"]]] = {
 BINS: dict[str, levels.Bins] = {"smooth": levels.smooth, "hard": levels.hard}
 
 
+@overload
+def refocus(
+    photo: PhotoLike,
+    depth: DepthMap,
+    at: Point | None = None,
+    *,
+    method: str = ...,
+    lens: Lens | None = ...,
+    distance: float | None = ...,
+    strength: float = ...,
+    bins: str = ...,
+) -> Photo: ...
+@overload
 def refocus(
     photo: Picture,
     depth: DepthMap,
+    at: Point | None = None,
+    *,
+    method: str = ...,
+    lens: Lens | None = ...,
+    distance: float | None = ...,
+    strength: float = ...,
+    bins: str = ...,
+) -> Picture: ...
+def refocus(
+    photo: Any,
+    depth: Any,
     at: Point | None = None,
     *,
     method: str = THIN_LENS,
@@ -40,9 +66,10 @@ def refocus(
     distance: float | None = None,
     strength: float = 1.0,
     bins: str = "smooth",
-) -> Picture:
+) -> Any:
     """`photo` focused at the point `at` = (x, y), or at `distance` metres: sharp there, ever more blurred away from it.
 
+    `photo` is a Photo, or whatever `as_photo` makes one of: a path, a Pillow picture, an array, a tensor.
     `at` is in pixels, or in fractions of width and height when both are below 1. `method` is "thin-lens", which `lens`
     describes, or one of the report's: gaussian, average, median, bilateral. Their `strength` 1 blurs the same part of
     any picture as the MonoDepthDeFocus report does of its own; `bins` "smooth" blends neighbouring levels of blur,
@@ -51,6 +78,12 @@ def refocus(
     Raises InputError when sizes differ, `at` lies outside, a name is unknown or nothing is known of the depth.
     """
     check_choice(method, strength, bins)
+    if not isinstance(depth, DepthMap):
+        raise InputError(
+            f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
+            "from_numbers(tensor, kind)."
+        )
+    photo = photo if isinstance(photo, Pictured) else as_photo(photo)
     ready = focusable(photo, depth, lens or Lens())
     focus, unit = _focus(ready, depth, at, distance)
     ready = dataclasses.replace(ready, unit=unit)
