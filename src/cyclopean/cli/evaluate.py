@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cyclopean.cli import verbose
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
 from cyclopean.errors import InputError
+from cyclopean.files import shown
 
 if TYPE_CHECKING:
     from cyclopean.evaluation import Candidate, Protocol, Result, Truths
+    from cyclopean.evaluation.photometric import Remade
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,16 @@ def run(options: Evaluate) -> int:
     sets = {name: open_dataset(name) for name in _names(options.data)}
     candidates = _told_apart({name: _candidate(name, options) for name in _models(options)})
     guesses = [] if options.alone else evaluation.guesses() + _training_mean(options, variants)
-    results = []
+    results: list[Result] = []
+    remade: list[Remade] = []
     for name, data in sets.items():
+        if not evaluation.photometric.has_truth(data, _chosen(data, options)):
+            remade.append(_judge_by_pictures(name, data, [*guesses, *candidates, *_given(options, data)], options))
+            continue
         own = [] if options.alone else _own_mean(name, data, options)
         results += _judge(name, data, [*guesses, *own, *candidates, *_given(options, data)], variants, options)
-    _report(results, options)
-    return _tell_failures(results)
+    _report(results, remade, options)
+    return _tell_failures([*(result.counts.failed for result in results), *(one.failed for one in remade)])
 
 
 def _check(options: Evaluate) -> None:
@@ -157,6 +164,16 @@ def _judge(
     return results
 
 
+def _judge_by_pictures(name: str, data: "Truths", rows: "list[Candidate]", options: Evaluate) -> "Remade":
+    """A set without true depth: how well the other view of each pair is remade."""
+    from cyclopean.evaluation import photometric
+
+    rows = rows if options.alone else [photometric.unmoved(), *rows]
+    if not rows:
+        raise InputError(f"{name} has no true depth and --alone leaves the guesses out; name a model.")
+    return photometric.judge(rows, name, data, with_progress(_chosen(data, options), name), options.seed)
+
+
 def _chosen(data: "Truths", options: Evaluate) -> list[int]:
     return list(range(min(len(data), options.limit or len(data))))
 
@@ -194,25 +211,32 @@ def _nothing(name: str, protocol: "Protocol", failed: dict[str, str]) -> InputEr
     return InputError(f"{name} has no depth within ({protocol.near:g} m, far) to judge by; give data with true depth.")
 
 
-def _report(results: "list[Result]", options: Evaluate) -> None:
+def _report(results: "list[Result]", remade: "list[Remade]", options: Evaluate) -> None:
     from cyclopean import evaluation
+    from cyclopean.evaluation import photometric
 
-    print("\n\n".join(evaluation.text(result) for result in results))
+    screens = [*map(evaluation.screen, results), *([evaluation.legend(results)] if results else [])]
+    print("\n\n".join([*screens, *map(photometric.screen, remade)]))
+    if verbose() and results:
+        print("\n" + "\n\n".join(map(evaluation.text, results)))
     if options.markdown:
-        write_whole(options.markdown, "\n".join(evaluation.markdown(result) for result in results))
+        write_whole(
+            options.markdown, "\n".join([*map(evaluation.markdown, results), *map(photometric.markdown, remade)])
+        )
     if options.latex:
-        write_whole(options.latex, "\n".join(evaluation.latex(result) for result in results))
+        write_whole(options.latex, "\n".join([*map(evaluation.latex, results), *map(photometric.latex, remade)]))
     if options.json:
         import json
 
         command = ["cyclopean", "evaluate", *sys.argv[2:]]
-        write_whole(options.json, json.dumps(evaluation.as_json(results, command), indent=1) + "\n")
+        content = evaluation.as_json(results, command) | {"photometric": list(map(photometric.as_json, remade))}
+        write_whole(options.json, json.dumps(content, indent=1) + "\n")
 
 
-def _tell_failures(results: "list[Result]") -> int:
-    failed = {name: reason for result in results for name, reason in result.counts.failed.items()}
+def _tell_failures(each: "list[dict[str, str]]") -> int:
+    failed = {name: reason for one in each for name, reason in one.items()}
     for reason in list(failed.values())[:5]:
-        print(f"cyclopean evaluate: {reason}", file=sys.stderr)
+        print(f"cyclopean evaluate: {shown(reason)}", file=sys.stderr)
     if failed:
         print(f"cyclopean evaluate: images left out of every row: {len(failed)}.", file=sys.stderr)
     return 2 if failed else 0

@@ -149,7 +149,7 @@ def main_table(result: Result) -> Table:
         cells = [row.group, row.alignment, f"({row.candidate})" if row.trivial else row.candidate]
         cells += [f"{row.figures[first]:.4f}", f"{low:.3f}-{high:.3f}" if row.images > 1 else "-"]
         cells += [f"{row.pooled[first]:.4f}"] if side else []
-        cells += [_figure(row, key) for key in others]
+        cells += [figure(row, key) for key in others]
         rows.append((*cells, f"{ratio[0]:.2f}" if ratio else "-"))
     keys = [(row.group, row.alignment) for row in shown]
     return Table(tuple(heads), tuple(rows), 3, frozenset(i for i in range(1, len(keys)) if keys[i] != keys[i - 1]))
@@ -254,7 +254,8 @@ def _tables(result: Result) -> list[Table]:
     return [main_table(result), *([bands] if bands else [])]
 
 
-def _figure(row: Row, key: str) -> str:
+def figure(row: Row, key: str) -> str:
+    """One figure of a row as a cell."""
     value = row.figures.get(key, math.nan)
     if math.isnan(value):
         return "-"
