@@ -4,9 +4,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from cyclopean.cli import verbose
+from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
 from cyclopean.errors import InputError
 from cyclopean.files import shown
@@ -44,10 +47,9 @@ class Elsewhere:
 class Evaluate:
     """Measure models against true depth, beside guesses that look at no picture; or compare two measurements.
 
-    Prints a table for each data set. open-1: figures as predicted (at face value where no scale is known), after
-    median alignment, and after the least squares of inverse depth. Other protocols show none, one factor for the
-    set, median and least squares side by side, by distance and at edges. See docs/evaluation.md, and docs/data.md
-    for the data sets.
+    Prints a sentence on each model and one table for each data set; -v adds every alignment, distance and group. Pairs
+    without true depth are judged by how well the other view is remade. See docs/evaluation.md, and docs/data.md for
+    the data sets.
     """
 
     data: str = ""
@@ -63,8 +65,8 @@ class Evaluate:
     factor: float | None = None
     """What depth is multiplied with under the alignment "factor" (Monodepth2's stereo models: 5.4); without it, fitted
     on the set."""
-    compare: tuple[Path, Path] | None = None
-    """A.json B.json of --json: which images, distances and alignment explain their difference. Needs no --data."""
+    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A.json B.json")] = None
+    """Two files of --json: which images, distances and alignment explain their difference. Needs no --data."""
     alignment: str | None = None
     """With --compare: the alignment that orders the images."""
     flip_average: bool = False
@@ -105,8 +107,17 @@ def run(options: Evaluate) -> int:
     if options.compare is not None:
         return _compare(options.compare, options)
     _check(options)
+    from cyclopean.data import named, open_dataset
+
+    for name in _names(options.data):
+        named(name)
+    for name in _models(options):
+        refuse_unknown_model(name)
+    for name in _names(options.elsewhere.predictions) if options.elsewhere.predictions else ():
+        if not Path(name).expanduser().exists():
+            raise InputError(f"{name} does not exist; give folders or .npy files of predictions.")
+    loading("evaluate", ", ".join([*_models(options), *_names(options.data)]))
     from cyclopean import evaluation
-    from cyclopean.data import open_dataset
 
     variants = [v for name in _names(options.protocol) for v in evaluation.named_protocol(name)]
     sets = {name: open_dataset(name) for name in _names(options.data)}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from cyclopean.cli.early import loading, refuse_empty_folder, refuse_unknown_model
 from cyclopean.cli.parsing import (
     check_writable,
     comma_list,
@@ -20,6 +21,7 @@ from cyclopean.cli.parsing import (
 )
 from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
 from cyclopean.errors import InputError, enough_memory
+from cyclopean.files import CLIPS
 
 if TYPE_CHECKING:
     from cyclopean.images import Photo
@@ -99,6 +101,9 @@ def run(given: Predict) -> int:
         )
     if not given.photos:
         raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
+    refuse_unknown_model(given.model)
+    if len(given.photos) == 1:
+        refuse_empty_folder(Path(given.photos[0]))
     if given.uncertainty < 0 or given.uncertainty == 1:
         raise InputError(f"--uncertainty {given.uncertainty} means nothing; give at least 2 looks.")
     jobs, bad = _jobs(given.photos, given.out)
@@ -109,6 +114,8 @@ def run(given: Predict) -> int:
     written: list[Path] = []
     count = len(jobs) + len(bad)
     if jobs:
+        if len(jobs) > 1 or jobs[0].source.suffix.lower() in CLIPS:
+            loading("predict", f"torch and the model {given.model}")
         models.check()
         for job in _with_progress(jobs):
             try:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.files import refuse_unreadable
 
 if TYPE_CHECKING:
     from cyclopean.depthmap import DepthMap
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
 SAVE = ("png", "same", "png16", "tiff")
 REFINE = ("auto", "on", "off")
+BESIDE = "beside"  # as --depth
+DEPTHS = (".npy", ".npz", ".exr", ".pfm")
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Blur:
     """How to blur. A thin lens by --amount, or as a real one would, by --f-number and what goes with it."""
 
     method: Annotated[str, tyro.conf.arg(metavar="NAME")] = "thin-lens"
-    """thin-lens, or the report's gaussian, average, median or bilateral; NEARER+FARTHER takes two, by depth."""
+    """thin-lens, or the report's gaussian, average (avg_blur), median or bilateral; NEARER+FARTHER takes two, by
+    depth."""
     amount: Annotated[float, tyro.conf.arg(metavar="A")] = 1.0
     """How much, whatever the photo's size: 0 none, 2 twice as wide."""
     f_number: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
@@ -80,7 +85,8 @@ class Refocus:
     focus_distance: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
     """The distance that shall be sharp, in metres; with --at, how far away that point is."""
     depth: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; without it, it is predicted."""
+    """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; beside: photo_disp.npy beside
+    the photo, as `predict` writes it. Without it, depth is predicted."""
     profile: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """A camera profile (cyclopean app, tab Metres), which puts depth in metres: --focus-distance means it then."""
     resize_depth: bool = False
@@ -188,12 +194,23 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
     """The photo's path and the formats to save, after checking everything that needs no photo."""
     if not given.photo:
         raise InputError("no photo was given; name one and a point: cyclopean refocus photo.jpg --at 0.5 0.5")
+    numbers = [word for word in given.photo[1:] if word.replace(".", "", 1).isdigit()]
+    if given.at is None and len(given.photo) == 3 and len(numbers) == 2:
+        raise InputError(f"{' '.join(numbers)} looks like a point; write it as --at {' '.join(numbers)}.")
     if len(given.photo) > 1:
         raise InputError(f"refocus takes one photo, {len(given.photo)} were given: {', '.join(given.photo)}.")
     if given.at is None and given.focus_distance is None and given.motion.keys is None:
         raise InputError("no point was given; say where the photo shall be sharp, such as --at 0.5 0.5")
     if given.refine not in REFINE:
         raise unknown_name("--refine", given.refine, REFINE)
+    for path in (given.photo[0], given.profile, given.motion.keys):
+        if path is not None:
+            refuse_unreadable(Path(path))
+    if given.depth == BESIDE:
+        _beside(Path(given.photo[0]))
+    elif given.depth is not None:
+        refuse_unreadable(Path(given.depth))
+    refuse_unknown_model(given.model)
     return Path(given.photo[0]), comma_list("--save", given.save, SAVE) or ["png"]
 
 
@@ -231,7 +248,7 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
         from cyclopean.predictor import fitting_model, load
 
         return load(fitting_model(photo) if given.model == "auto" else given.model)(photo)
-    path = Path(given.depth)
+    path = _beside(Path(given.photo[0])) if given.depth == BESIDE else Path(given.depth)
     depth, card = read_depth(path), read_sidecar(path)
     if depth.size == photo.size:
         return depth
@@ -241,6 +258,15 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     raise InputError(
         f"{path} is {w}x{h} but {photo.name} is {width}x{height}; give the depth of this photo, or --resize-depth."
     )
+
+
+def _beside(photo: Path) -> Path:
+    """The depth file of a photo that lies beside it: photo_disp.npy, or the same name in another format."""
+    names = [photo.with_name(f"{photo.stem}_disp{suffix}") for suffix in DEPTHS]
+    path = next((name for name in names if name.is_file()), None)
+    if path is None:
+        raise InputError(f"there is no {names[0]} (nor {', '.join(DEPTHS[1:])}); run predict first, or leave it out.")
+    return path
 
 
 def _refined(given: Refocus, photo: "Photo", depth: "DepthMap") -> "DepthMap":

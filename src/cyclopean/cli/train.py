@@ -9,6 +9,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.examples import examples
+from cyclopean.cli.parsing import asks_for_help, flags_of, show_help, unknown_flag
+from cyclopean.data import named
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.recipes import RECIPES
 
@@ -30,12 +34,34 @@ def main(arguments: list[str]) -> int:
 def _call(name: str, flags: list[str]) -> None:
     module, attribute = RECIPES[name][0].split(":")
     recipe: Callable[..., None] = getattr(importlib.import_module(module), attribute)
-    recipe(**_parsed(recipe, flags, f"cyclopean train {name}"))
+    arguments = parsed(recipe, flags, f"cyclopean train {name}")
+    _refuse_missing(arguments)
+    source = arguments.get("source")
+    what = ", ".join(map(str, (*source.data, *source.world))) if source else "the data"
+    loading("train", f"torch and {what}")
+    recipe(**arguments)
 
 
-def _parsed(recipe: Callable[..., None], flags: list[str], command: str) -> dict[str, Any]:
+def _refuse_missing(arguments: dict[str, Any]) -> None:
+    """Raises InputError now for data and a model that are not there."""
+    source, run = arguments.get("source"), arguments.get("run")
+    for folder in (*source.data, *source.validation) if source else ():
+        named(str(folder))
+    if run and run.init:
+        refuse_unknown_model(run.init)
+
+
+def parsed(recipe: Callable[..., None], flags: list[str], command: str) -> dict[str, Any]:
     """The recipe's arguments out of its flags. Raises `InputError` instead of the parser's box of lines."""
     import tyro
+
+    if asks_for_help(flags):
+        show_help(recipe, command)
+    known = flags_of(recipe)
+    for flag in flags[: flags.index("--")] if "--" in flags else flags:
+        name = flag.partition("=")[0].replace("_", "-")
+        if name.startswith("--") and name not in known:
+            raise unknown_flag(name, known)
 
     @functools.wraps(recipe)
     def collect(**arguments: Any) -> dict[str, Any]:
@@ -72,6 +98,8 @@ def _help() -> str:
             "usage: cyclopean train METHOD --data FOLDER --out FOLDER ...",
             "",
             *lines,
+            "",
+            examples("train"),
             "",
             "cyclopean train METHOD --help tells more.",
         ]

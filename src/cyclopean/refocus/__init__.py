@@ -78,6 +78,7 @@ def refocus(
     Raises InputError when sizes differ, `at` lies outside, a name is unknown or nothing is known of the depth.
     """
     check_choice(method, strength, bins)
+    method = canonical(method)
     if not isinstance(depth, DepthMap):
         raise InputError(
             f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
@@ -116,9 +117,15 @@ def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]
     return Focusable(photo, plane, lens, 1.0 if depth.unit == "m" else None)
 
 
+def canonical(method: str) -> str:
+    """Return the name of a method, or of two, as it stands in `METHODS`: the report writes avg_blur and median_blur."""
+    words = (kind.strip().lower().replace("_", "-").removesuffix("-blur") for kind in method.split("+"))
+    return "+".join("average" if word in ("avg", "mean") else word for word in words)
+
+
 def check_choice(method: str, strength: float, bins: str) -> None:
     """Raises InputError for unknown names and a strength that is no number from 0 up."""
-    kinds = method.split("+")
+    kinds = canonical(method).split("+")
     for kind in kinds:
         if kind not in (THIN_LENS, *METHODS):
             raise unknown_name("blur method", kind, [THIN_LENS, *METHODS])
