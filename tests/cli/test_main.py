@@ -1,6 +1,8 @@
 """The command itself, from a shell as a user would: help, version, unknown names, start-up."""
 
 import importlib
+import os
+import pty
 import resource
 import shlex
 import subprocess
@@ -197,10 +199,20 @@ def test_what_is_not_there_is_told_quickly(tmp_path):
 
 @pytest.mark.alone
 def test_long_commands_say_at_once_what_they_load(tmp_path):
+    """Where somebody watches; `train` also in a log."""
+    (tmp_path / "data").mkdir()
+    watched, screen = pty.openpty()
     start = time.perf_counter()
     command = [COMMAND, "evaluate", "--data", str(tmp_path), "--model", "none"]
+    with subprocess.Popen(command, stderr=screen, text=True) as process:
+        assert b"loading" in os.read(watched, 200)
+        assert time.perf_counter() - start < 1
+        process.kill()
+    start = time.perf_counter()
+    command = [COMMAND, "train", "monodepth", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "loading" in process.stderr.readline()
         assert time.perf_counter() - start < 1
         process.kill()
+    assert run("evaluate", "--data", str(tmp_path), "--protocol", "x").stderr.count("\n") == 1

@@ -123,7 +123,8 @@ def refused(done: tuple[int, str], sentence: str) -> None:
     assert code == 2, said
     assert sentence in said
     assert "Traceback" not in said
-    assert len(said.strip().splitlines()) == 1, said
+    told = [line for line in said.strip().splitlines() if not line.startswith("cyclopean train: loading ")]
+    assert len(told) == 1, said
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def refused(done: tuple[int, str], sentence: str) -> None:
         ("monodepth --out OUT --data x --size 64by96", "HEIGHTxWIDTH"),
         ("monodepth --out OUT --data x --steps 0", "steps is 0"),
         ("monodepth --out OUT --data x --steps many", "--steps"),
-        ("monodepth --out OUT --data x --netwrok vgg", "perhaps you meant --network"),
+        ("monodepth --out OUT --data x --netwrok vgg", "did you mean '--network'"),
         ("monodepth --out OUT --data x --network vgv", "'vgg', 'compact'"),
         ("--data x", "the method comes first"),
     ],

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import CLIPS, PHOTOS, RAWS, shortened
+from cyclopean.files import CLIPS, PHOTOS, RAWS, shortened, shown
 
 MODELS = Path(__file__).parents[1] / "models"
 
@@ -38,5 +38,6 @@ def refuse_empty_folder(path: Path) -> None:
 
 
 def loading(command: str, what: str) -> None:
-    """Say on the error stream what takes the next seconds."""
-    print(f"cyclopean {command}: loading {what} ...", file=sys.stderr, flush=True)
+    """Say on the error stream what takes the next seconds, where somebody watches; of `train` in its log, too."""
+    if command == "train" or sys.stderr.isatty():
+        print(f"cyclopean {command}: loading {shown(what)} ...", file=sys.stderr, flush=True)

@@ -77,11 +77,13 @@ def _say_less(kind: Any) -> None:
         if dataclasses.is_dataclass(bare):
             _say_less(bare)
         elif name != "return" and not any(_hinted(note) for note in getattr(annotation, "__metadata__", ())):
+            note = tyro.conf.arg(help_behavior_hint=hint)
             option = next((o for o in get_args(bare) if o is not type(None)), None)
-            short = isinstance(option, type) and get_origin(bare) in (Union, types.UnionType)
-            metavar = {"metavar": {"str": "TEXT"}.get(option.__name__, option.__name__.upper())} if short else {}
-            metavar = {} if hasattr(annotation, "__metadata__") else metavar
-            kind.__annotations__[name] = Annotated[annotation, tyro.conf.arg(help_behavior_hint=hint, **metavar)]
+            optional = isinstance(option, type) and get_origin(bare) in (Union, types.UnionType)
+            if optional and not hasattr(annotation, "__metadata__"):
+                word = {"str": "TEXT"}.get(option.__name__, option.__name__.upper())  # type: ignore[union-attr]
+                note = tyro.conf.arg(help_behavior_hint=hint, metavar=word)
+            kind.__annotations__[name] = Annotated[annotation, note]
 
 
 def _hinted(note: Any) -> bool:

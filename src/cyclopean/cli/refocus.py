@@ -208,8 +208,8 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
             refuse_unreadable(Path(path))
     if given.depth == BESIDE:
         _beside(Path(given.photo[0]))
-    elif given.depth is not None:
-        refuse_unreadable(Path(given.depth))
+    elif given.depth is not None and not Path(given.depth).exists():
+        raise InputError(f"there is no depth file {given.depth}; check the path.")
     refuse_unknown_model(given.model)
     return Path(given.photo[0]), comma_list("--save", given.save, SAVE) or ["png"]
 
