@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import CLIPS, PHOTOS, RAWS, shortened, shown
+from cyclopean.files import shortened, shown
 
 MODELS = Path(__file__).parents[1] / "models"
 
@@ -29,12 +29,6 @@ def refuse_unknown_model(name: str) -> None:
         others = sorted(path.parent.name for path in folder.glob("*/config.json"))
         beside = f"{folder} holds {shortened(', '.join(others))}." if others else "give a folder that training wrote."
         raise InputError(f"there is no model folder {shortened(name)!r}; {beside}")
-
-
-def refuse_empty_folder(path: Path) -> None:
-    """Raise InputError for a folder without a file that is a photo or a video by its suffix."""
-    if path.is_dir() and not any(file.suffix.lower() in (*PHOTOS, *RAWS, *CLIPS) for file in path.iterdir()):
-        raise InputError(f"{path} holds no photos or videos; name a folder that does.")
 
 
 def loading(command: str, what: str) -> None:

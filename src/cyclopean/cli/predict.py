@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.cli.early import loading, refuse_empty_folder, refuse_unknown_model
-from cyclopean.cli.parsing import (
-    check_writable,
-    comma_list,
-    height_width,
-    parse,
-    refuse_sphere_of_clip,
-    result_folder,
-)
+from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.jobs import Job, jobs_for
+from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse, refuse_sphere_of_clip
 from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
-from cyclopean.errors import InputError, enough_memory
-from cyclopean.files import CLIPS
+from cyclopean.errors import InputError, contained
+from cyclopean.files import CLIPS, shown
 
 if TYPE_CHECKING:
     from cyclopean.images import Photo
@@ -73,19 +67,6 @@ class Predict:
     """Larger photos are refused before they are decoded."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One input and where its results go."""
-
-    source: Path
-    folder: Path
-
-    @property
-    def stem(self) -> str:
-        """The name up to its last dot."""
-        return self.source.stem
-
-
 def main(arguments: list[str]) -> int:
     return run(parse(Predict, arguments, "cyclopean predict"))
 
@@ -102,27 +83,20 @@ def run(given: Predict) -> int:
     if not given.photos:
         raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
     refuse_unknown_model(given.model)
-    if len(given.photos) == 1:
-        refuse_empty_folder(Path(given.photos[0]))
     if given.uncertainty < 0 or given.uncertainty == 1:
         raise InputError(f"--uncertainty {given.uncertainty} means nothing; give at least 2 looks.")
-    jobs, bad = _jobs(given.photos, given.out)
-    _refuse_collisions(jobs)
+    jobs, bad = jobs_for(given.photos, given.out)
     if given.right is not None and len(jobs) != 1:
         raise InputError(f"--right {given.right} belongs to one photo, the left of its pair; {len(jobs)} were given.")
     check_writable(job.folder for job in jobs)
     written: list[Path] = []
     count = len(jobs) + len(bad)
     if jobs:
-        if len(jobs) > 1 or jobs[0].source.suffix.lower() in CLIPS:
-            loading("predict", f"torch and the model {given.model}")
+        loading("predict", f"torch and the model {given.model}")
         models.check()
         for job in _with_progress(jobs):
-            try:
-                with enough_memory(job.source.name):
-                    written += _predict(job, models, asked)
-            except InputError as error:
-                bad.append(str(error))
+            with contained(str(job.source), bad):
+                written += _predict(job, models, asked)
     _report(count, written, bad)
     return 2 if bad else 0
 
@@ -181,55 +155,6 @@ class Models:
         return self._loaded[name]
 
 
-def _jobs(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str]]:
-    """The files to do, folders opened up, and a sentence for each name that leads nowhere."""
-    jobs: list[Job] = []
-    bad: list[str] = []
-    for path in map(Path, names):
-        found = _in_folder(path) if path.is_dir() else [path]
-        if not found:
-            bad.append(f"{path} holds no photos or videos; name a folder that does.")
-        elif not path.exists():
-            bad.append(f"there is no file {path}; check the path.")
-        else:
-            jobs += [Job(source, result_folder(out, source)) for source in found]
-    return list(dict.fromkeys(jobs)), bad
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    """Photos and videos of a folder by their suffix, without what sidecars there name as results."""
-    from cyclopean import images, video
-    from cyclopean.depthmap import outputs_named_in
-
-    results = outputs_named_in(folder)
-    known = (*images.SUFFIXES, *video.SUFFIXES)
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in known and path.is_file() and path.name not in results and path.name[0] != "."
-    )
-
-
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    """Two inputs that would write the same files, or results that would overwrite an input."""
-    taken: dict[Path, Job] = {}
-    for job in jobs:
-        other = taken.setdefault((job.folder / job.stem).absolute(), job)
-        if other is not job:
-            raise InputError(
-                f"{other.source} and {job.source} would both write {job.stem}_disp.npy in {job.folder}; "
-                "rename one, or do them one by one with another --out."
-            )
-    inputs = {job.source.absolute() for job in jobs}
-    for job in jobs:
-        for ending in ("_disp.png", "_disp.mp4", "_disp16.png", "_uncertainty.png"):
-            result = (job.folder / f"{job.stem}{ending}").absolute()
-            if result in inputs:
-                raise InputError(
-                    f"the result of {job.source} would overwrite {result}, an input; give an --out folder."
-                )
-
-
 def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
     """The jobs one by one, with a bar on the error stream when there are many."""
     if len(jobs) == 1:
@@ -244,10 +169,9 @@ def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
 def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
     """The files written for one input."""
     from cyclopean.depthmap import appearing
-    from cyclopean.video import SUFFIXES
 
     with appearing(job.folder) as bench:
-        if job.source.suffix.lower() in SUFFIXES:
+        if job.source.suffix.lower() in CLIPS:
             if asked.uncertainty or asked.view or asked.profile or models.given.right:
                 raise InputError(
                     f"{job.source} is a video; --uncertainty, --view, --profile and --right are for photos."
@@ -335,9 +259,9 @@ def _report(count: int, written: Sequence[Path], bad: Sequence[str]) -> None:
     """The files of one input; a summary of many. What was skipped and why goes to the error stream."""
     if count == 1:
         for path in written:
-            print(path)
+            print(shown(path))
     else:
-        folders = ", ".join(dict.fromkeys(str(path.parent) for path in written))
+        folders = ", ".join(dict.fromkeys(shown(path.parent) for path in written))
         print(f"{count - len(bad)} done{f', results in {folders}' if folders else ''}; {len(bad)} skipped.")
     for sentence in bad:
-        print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{sentence}", file=sys.stderr)
+        print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{shown(sentence)}", file=sys.stderr)

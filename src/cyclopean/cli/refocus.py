@@ -12,7 +12,7 @@ import tyro
 from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import refuse_unreadable
+from cyclopean.files import refuse_unreadable, shown
 
 if TYPE_CHECKING:
     from cyclopean.depthmap import DepthMap
@@ -145,7 +145,7 @@ def run(given: Refocus) -> None:
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
     _write(folder, _names(source, saved), result, deep, _note(given, source, pixel, depth))
     for name in _names(source, saved):
-        print(folder / name)
+        print(shown(folder / name))
     return None
 
 
