@@ -227,9 +227,9 @@ def _report(results: "list[Result]", remade: "list[Remade]", options: Evaluate) 
     from cyclopean.evaluation import photometric
 
     screens = [*map(evaluation.screen, results), *([evaluation.legend(results)] if results else [])]
-    print("\n\n".join([*screens, *map(photometric.screen, remade)]))
+    print(shown("\n\n".join([*screens, *map(photometric.screen, remade)])))
     if verbose() and results:
-        print("\n" + "\n\n".join(map(evaluation.text, results)))
+        print(shown("\n" + "\n\n".join(map(evaluation.text, results))))
     if options.markdown:
         write_whole(
             options.markdown, "\n".join([*map(evaluation.markdown, results), *map(photometric.markdown, remade)])
@@ -264,7 +264,8 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
         raise InputError(f"--compare sets one model beside another, {len(models)} were named; give --model A,B.")
     found = compare.compare(a, b, models, options.alignment, options.seed)
     pages = [compare.tables(comparison) for comparison in found]
-    print("\n\n".join("\n".join(about) + "\n\n" + "\n\n".join(t.plain() for t in page) for about, page in pages))
+    texts = ("\n".join(about) + "\n\n" + "\n\n".join(t.plain() for t in page) for about, page in pages)
+    print(shown("\n\n".join(texts)))
     if options.markdown:
         text = [
             "\n".join(f"- {s}" for s in about) + "\n\n" + "\n\n".join(t.markdown() for t in p) for about, p in pages

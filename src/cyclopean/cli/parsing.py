@@ -10,6 +10,7 @@ import tyro
 
 from cyclopean.cli.examples import examples
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.files import shown
 
 T = TypeVar("T")
 CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
@@ -216,10 +217,11 @@ def check_writable_file(path: Path) -> None:
 def with_progress(indices: Sequence[int], title: str) -> Iterable[int]:
     """`indices` with a progress bar where someone watches."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(indices, title, console=console, transient=True, disable=not console.is_terminal)
+    return track(indices, escape(shown(title)), console=console, transient=True, disable=not console.is_terminal)
 
 
 def write_whole(path: Path, content: str) -> None:
@@ -228,4 +230,4 @@ def write_whole(path: Path, content: str) -> None:
 
     with appearing(path.parent) as folder:
         (folder / path.name).write_text(content)
-    print(f"wrote {path}")
+    print(f"wrote {shown(path)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from cyclopean.errors import InputError
+from cyclopean.errors import sentence
 from cyclopean.evaluation.measure import Measured, Prediction, Scene, judge_scene, scene
 from cyclopean.evaluation.protocols import Protocol
 from cyclopean.evaluation.trivial import Candidate, Truths
@@ -57,7 +57,7 @@ def evaluate_variants(
     for index in indices:
         try:
             sample = data[index]
-        except InputError as error:
+        except Exception as error:  # one odd file must not end the rest
             _fail(tallies, f"item {index}", error)
             continue
         try:
@@ -65,7 +65,7 @@ def evaluate_variants(
             some = any(len(here.index) for here in scenes)
             predicted = [Prediction(candidate, candidate.of(index, sample)) for candidate in candidates] if some else []
             results = [_judged(predicted, here, factors or {}) for here in scenes]
-        except InputError as error:
+        except Exception as error:
             _fail(tallies, sample.name[0], error)
             continue
         for tally, here, measured in zip(tallies, scenes, results, strict=True):
@@ -87,9 +87,9 @@ def fitted_factors(
     for index in chosen:
         try:
             sample = data[index]
-        except InputError:
+            here = scene(sample, data.far(index), protocol)
+        except Exception:  # counted and named when the image is judged
             continue
-        here = scene(sample, data.far(index), protocol)
         for candidate in candidates:
             scale = _scale(candidate, index, sample, here)
             if scale is not None:
@@ -126,9 +126,9 @@ def _judged(predicted: Iterable[Prediction], here: Scene, factors: Mapping[str, 
     return [m for one in predicted for m in judge_scene(one, here, factors.get(one.candidate.name))]
 
 
-def _fail(tallies: Iterable[_Tally], name: str, error: InputError) -> None:
+def _fail(tallies: Iterable[_Tally], name: str, error: Exception) -> None:
     for tally in tallies:
-        tally.failed[name] = str(error)
+        tally.failed[name] = sentence(error, name)
 
 
 def _scale(candidate: Candidate, index: int, sample: Sample, here: Scene) -> float | None:
@@ -136,7 +136,7 @@ def _scale(candidate: Candidate, index: int, sample: Sample, here: Scene) -> flo
         return None
     try:
         plane = Prediction(candidate, candidate.of(index, sample)).plane(here)
-    except InputError:
+    except Exception:
         return None  # counted and named when the image is judged
     scale = median_scale(to_depth(plane.flatten()[here.index].double()), here.truth)
     return float(scale) if bool(torch.isfinite(scale)) else None

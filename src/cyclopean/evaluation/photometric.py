@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, sentence
 from cyclopean.evaluation.layout import Table
 from cyclopean.evaluation.screen import COLUMNS, LONGEST, verdict
 from cyclopean.evaluation.summary import interval, resamplings
@@ -83,8 +83,8 @@ def has_truth(data: Truths, indices: Sequence[int]) -> bool:
     for index in sorted({indices[round(i)] for i in np.linspace(0, len(indices) - 1, min(len(indices), LOOKED))}):
         try:
             sample = data[index]
-        except InputError as error:
-            problem = error
+        except Exception as error:
+            problem = InputError(sentence(error, f"item {index}"))
             continue
         readable = True
         if bool((sample.depth > 0).any()):
@@ -127,8 +127,8 @@ def judge(candidates: Sequence[Candidate], name: str, data: Truths, indices: Ite
             if share < LEAST_SHARE:
                 blind = min(sights, key=lambda row: float(sights[row].float().mean()))
                 raise InputError(f"{title}: {100 * share:.0f} % of the pixels are seen by every row, least by {blind}.")
-        except InputError as error:
-            failed[title] = str(error)
+        except Exception as error:  # one odd file must not end the rest
+            failed[title] = sentence(error, title)
             continue
         shares.append(share)
         for row, picture in pictures.items():
