@@ -1,5 +1,6 @@
 """What people hold in Python becomes one and the same photo, and the page that says so can be run."""
 
+import io
 import re
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def test_every_way_to_hold_a_picture_gives_the_same_photo(tmp_path):
     tensor = torch.from_numpy(FLOATS).permute(2, 0, 1)
     held = [
         path, str(path), Image.open(path), Image.fromarray(BYTES), Image.fromarray(opaque), cyclopean.read_photo(path),
-        BYTES, opaque, FLOATS, FLOATS.astype(np.float64), (BYTES.astype(np.uint16) * 257), BYTES.astype(">u2") * 257,
+        BYTES, opaque, FLOATS, FLOATS.astype(np.float64), FLOATS.astype(np.longdouble),
+        (BYTES.astype(np.uint16) * 257), BYTES.astype(">u2") * 257,
         np.asfortranarray(BYTES), BYTES[..., ::-1][..., ::-1], FLOATS * (1 + 1e-6),
         tensor, tensor[None], (tensor * 255).round().byte(), tensor.double().requires_grad_(),
     ]  # fmt: skip
@@ -72,6 +74,9 @@ def test_what_could_mean_two_things_is_refused_with_the_way_out():
         (FLOATS * np.nan, "nan"),
         (BYTES.astype(np.int64), "int64"),
         (FLOATS > 0.5, "bool"),
+        (BYTES.astype(object), "object"),
+        (FLOATS.astype(complex), "complex"),
+        (np.array("photo.png"), "holds <U9"),
         (BYTES[None], "one picture at a time"),
         (torch.stack([tensor, tensor]), "one picture at a time"),
         (np.zeros((48, 64, 2)), "48x64x2"),
@@ -86,6 +91,10 @@ def test_what_could_mean_two_things_is_refused_with_the_way_out():
     ]:
         with pytest.raises(cyclopean.InputError, match=re.escape(words)):
             cyclopean.as_photo(picture)
+    cut = io.BytesIO()
+    Image.fromarray(BYTES).save(cut, "JPEG")
+    with pytest.raises(cyclopean.InputError, match="cannot be read"):
+        cyclopean.as_photo(Image.open(io.BytesIO(cut.getvalue()[:-400])))
     with pytest.raises(cyclopean.InputError, match="give a DepthMap"):
         cyclopean.refocus(BYTES, FLOATS[..., 0], at=(0.5, 0.5))
 

@@ -36,7 +36,7 @@ def as_photo(picture: object) -> Photo:
     if isinstance(picture, Photo):
         return picture
     if isinstance(picture, str | os.PathLike):
-        return read_photo(Path(picture))
+        return read_photo(Path(picture).expanduser())
     if isinstance(picture, Image.Image):
         return _of_pillow(picture)
     if isinstance(picture, Tensor):
@@ -45,7 +45,11 @@ def as_photo(picture: object) -> Photo:
         raise InputError(f"a {type(picture).__name__} is no picture; {WANTED}.")
     array = np.asarray(picture)
     what = f"array {_shape(array)}"
-    return _of_planes(torch.from_numpy(_channels_last(array)), str(array.dtype), what)
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    elif array.dtype.name not in FULL:
+        raise InputError(f"the {what} holds {array.dtype}; give uint8, uint16, or floats in [0,1].")
+    return _of_planes(torch.from_numpy(_channels_last(array)), array.dtype.name, what)
 
 
 def _of_pillow(picture: Image.Image) -> Photo:
@@ -58,7 +62,10 @@ def _of_pillow(picture: Image.Image) -> Photo:
         path = Path(folder) / f"picture{suffix}"
         more: dict[str, Any] = {"compress_level": 1, "pnginfo": _xmp(picture)} if suffix == ".png" else {}
         _refuse_small(picture.height, picture.width, f"picture {picture.width}x{picture.height}")
-        picture.save(path, exif=_exif(picture), **more)
+        try:
+            picture.save(path, exif=_exif(picture), **more)
+        except Exception as error:  # a file that is cut short is noticed only now; decoders raise whatever they like
+            raise InputError(f"the Pillow picture {name} cannot be read ({error}); give a whole file.") from None
         photo = read_photo(path)
     return Photo(photo.image, photo.camera, name, photo.format, photo.bits, photo.exif, photo.profile, photo.gpano)
 
