@@ -12,14 +12,13 @@ import tyro
 from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import refuse_unreadable, shown
+from cyclopean.files import CLIPS, refuse_unreadable, shown
 
 if TYPE_CHECKING:
     from cyclopean.depthmap import DepthMap
     from cyclopean.images import Photo
     from cyclopean.refocus.lens import Lens
 
-CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
 SAVE = ("png", "same", "png16", "tiff")
 REFINE = ("auto", "on", "off")
 BESIDE = "beside"  # as --depth
