@@ -174,11 +174,18 @@ def sweep(
     of. Colours of one hypothesis at a time are kept: each is made once more for its gradient.
     """
     n = logits.shape[1]
-    moved = [_again(lambda k=k: pull(logits[:, k : k + 1], uv(k), border)) for k in range(n)]
-    weights = torch.cat(moved, 1).softmax(1)
-    total = torch.zeros_like(weights[:, :1]).expand(-1, image.shape[1], -1, -1)
-    for k in range(n):
-        total = total + _again(lambda k=k: weights[:, k : k + 1] * pull(image, uv(k), border))
+
+    def moved(k: int) -> Tensor:
+        return pull(logits[:, k : k + 1], uv(k), border)
+
+    weights = torch.cat([_again(moved, k) for k in range(n)], 1).softmax(1)
+
+    def layer(k: int) -> Tensor:
+        return weights[:, k : k + 1] * pull(image, uv(k), border)
+
+    total = _again(layer, 0)
+    for k in range(1, n):
+        total = total + _again(layer, k)
     return total
 
 
@@ -193,9 +200,9 @@ def swept_coverage(
     return torch.stack(seen).sum(0).clamp(max=1)
 
 
-def _again(make: Callable[[], Tensor]) -> Tensor:
-    """What `make` gives, made once more for the gradient instead of keeping what it is made of."""
-    return torch.utils.checkpoint.checkpoint(make, use_reentrant=False)
+def _again(make: Callable[[int], Tensor], k: int) -> Tensor:
+    """Return `make(k)`, which is made once more for the gradient: nothing that it is made of is kept."""
+    return torch.utils.checkpoint.checkpoint(make, k, use_reentrant=False)
 
 
 def _pixels(uv: Uv, size: tuple[int, int], border: Border) -> tuple[Tensor, Tensor]:
