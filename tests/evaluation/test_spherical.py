@@ -107,3 +107,29 @@ def test_a_difference_falls_on_bands():
     change = next(c for c in found.changes if c.alignment == "none")
     assert change.difference > 0.05
     assert sum(parts["none"] for *_, parts in found.bands) == pytest.approx(change.difference, rel=1e-6)
+
+
+def test_medians_of_the_whole_panorama_as_released():
+    """torch's medians of all that is known, farther than 20 m too, nothing clipped; sums divided by how many count."""
+    protocol = named_protocol("spherical-released")[0]
+    sample, candidate = panorama(11), wrong(0.4)
+    depth = sample.depth[0, 0].numpy().astype(np.float64)
+    ours = 1 / candidate.predict(sample)[0, 0].numpy().astype(np.float64)
+    ours[5, 5], depth[5, 5] = 400.0, 15.0
+    sample.depth[0, 0, 5, 5] = 15.0
+    known, counts = ~np.isnan(depth), depth < 20
+    low = (known.sum() - 1) // 2
+    scale = np.sort(depth[known])[low] / np.sort(ours[known])[low]
+    assert scale != pytest.approx(np.median(depth[counts]) / np.median(ours[counts]), rel=1e-3)
+    weight = np.broadcast_to(np.sin(np.arange(SIZE[0]) / SIZE[0] * np.pi)[:, None], SIZE)[counts]
+    candidate = Candidate("given", "metric", lambda _: torch.from_numpy(1 / ours)[None, None])
+    found = {m.alignment: m.figures for m in judge(candidate, sample, 20.0, protocol)}
+    for alignment, times in (("none", 1.0), ("median", scale)):
+        gt, z = depth[counts], ours[counts] * times
+        expected = {
+            "abs_rel_released": np.sum(weight * np.abs(z - gt) / gt) / counts.sum(),
+            "sq_rel_released": np.sum(weight * (z - gt) ** 2 / gt) / counts.sum(),
+            "rmse_released": np.sqrt(np.sum(weight * (z - gt) ** 2) / counts.sum()),
+            "rmse_log_released": np.sqrt(np.sum(weight * np.log(z / gt) ** 2) / counts.sum()),
+        }
+        assert {key: found[alignment][key] for key in expected} == pytest.approx(expected, rel=1e-5), alignment
