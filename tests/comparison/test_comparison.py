@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from cyclopean import checkpoint
 from cyclopean.comparison import Comparison, write_report
 from cyclopean.comparison.running import Sized, fitted
 from cyclopean.comparison.stereo import BUDGETS, ROWS, STEREO, far, figures, rig
 from cyclopean.data.folder import FolderDataset
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, translation
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.sample import Sample, view
 
@@ -32,13 +33,19 @@ def test_all_pairs_have_one_rig(data):
     assert sample.sources[0].from_target[0, 0, 3].item() == pytest.approx(-baseline, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ROWS)
+QUICK = ("lr", "elsewhere-first-pp", "nearest", "deep3ds", "stereo", "supervised")
+EVERY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ROWS]
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_every_row_trains_and_is_judged(name, data):
     held_out = FolderDataset(data / "data" / "held-out")
-    c = Comparison(STEREO, data, BUDGETS["tiny"], (name,), real={"again": held_out}, accelerator="cpu")
+    c = Comparison(STEREO, data, BUDGETS["tiny"], (name,), real={"again": held_out}, workers=1, accelerator="cpu")
+    list(c.data())
     result = c.do(name, 0)
     assert result["figures"]["abs_rel"] > 0
     assert result["real"]["again"]["abs_rel_median"] > 0
+    assert {"d1", "delta2", "delta3"} <= result["figures"].keys()
     assert c.todo() == []
     assert json.loads((c.folder(name, 0) / "result.json").read_text()) == json.loads(json.dumps(result))
 
@@ -47,12 +54,52 @@ def test_report(data):
     c = Comparison(STEREO, data, BUDGETS["tiny"], ("lr", "lr-pp"), accelerator="cpu")
     for name, seed in c.todo():
         c.do(name, seed)
+    (data / "guesses.json").write_text("[]")  # of a version whose tables had no guesses
     page, _, course, pictures = write_report(c, "cyclopean bench stereo OUT --budget tiny", "a machine")
     text = page.read_text()
-    assert "Monodepth (LR) + pp" in text
+    for part in ("Monodepth (LR) + pp", "(training mean)", "D1-all, %", "| δ3 |", "| ahead of Garg (to 50 m) |"):
+        assert part in text
+    mean = next(r for r in c.guesses() if r["row"] == "training mean")["figures"]
+    said = next(line for line in text.splitlines() if "ahead of the training set's mean" in line)
+    assert f"{mean['abs_rel']:.3f} |" in said
+    assert said.endswith("of 5 |")
     assert f"{c.results()[0]['figures']['abs_rel']:.3f}" in text
     assert course.stat().st_size > 1000
     assert pictures.stat().st_size > 1000
+
+
+def test_pre_trained_rows_start_from_what_was_learned_elsewhere(tmp_path):
+    """Landscapes by another camera are rendered for them alone; their weights are where streets begin."""
+    tiny = replace(BUDGETS["tiny"], steps=1)
+    still = replace(STEREO, rows={**ROWS, "still": replace(ROWS["elsewhere-first"], learning_rate=1e-30)})
+    c = Comparison(still, tmp_path, tiny, ("still",), workers=1, accelerator="cpu")
+    list(c.data())
+    theirs = FolderDataset(tmp_path / "data" / "elsewhere")[0]
+    assert theirs.sources[0].from_target[0, 0, 3].item() == pytest.approx(-0.22, rel=1e-5)
+    assert theirs.target.camera.focal[0, 0].item() == pytest.approx(2262 / 2048, rel=1e-3)
+    c.do("still", 0)
+    before, after = (checkpoint.load(c.folder(name, 0) / "last")[0].parameters() for name in ("elsewhere", "still"))
+    assert all(torch.allclose(there, here, atol=1e-9) for there, here in zip(before, after, strict=True))
+    own = Comparison(STEREO, tmp_path / "own", tiny, ("lr",))
+    assert own.missing() == tiny.scenes + tiny.held_out
+
+
+def test_d1_counts_three_pixels_of_kittis_width():
+    """Of pairs only: 3 px of 1242, and 5 %."""
+    focal, baseline = rig()
+    camera = Pinhole(torch.tensor([[focal, focal * 24 / 16]]), torch.tensor([[0.5, 0.5]]))
+    images = torch.zeros(1, 3, 16, 24)
+    right = view(images, camera, translation(torch.tensor([[-baseline, 0.0, 0.0]])))
+    depth = torch.full((1, 1, 16, 24), focal * baseline * 1242 / 40)  # 40 px
+    pair = Sample(view(images, camera), (right,), depth)
+    off = torch.full((1, 1, 16, 24), 2.9)
+    off[..., :4, :] = -3.1
+    assert figures((40 + off) / (focal * baseline * 1242), pair)["d1"] == pytest.approx(25)
+    assert "d1" not in figures(1 / depth, replace(pair, sources=()))
+
+
+def test_claims_name_rows_and_guesses_that_there_are():
+    assert {name for claim in STEREO.claims for name in (claim.ahead, claim.behind)} <= {*ROWS, "training mean"}
 
 
 def scene(depth: torch.Tensor) -> Sample:
