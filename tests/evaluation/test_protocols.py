@@ -10,7 +10,7 @@ from evaluation_parts import BASELINE, FOCAL, Items, guess, item, laser
 
 from cyclopean.data.make3d import scattered
 from cyclopean.errors import InputError
-from cyclopean.evaluation import PROTOCOLS, Candidate, Meaning, Protocol, judge, named_protocol
+from cyclopean.evaluation import PROTOCOLS, Candidate, Meaning, Protocol, candidate, judge, named_protocol
 from cyclopean.evaluation.dataset import evaluate_variants
 from cyclopean.evaluation.protocols import CROPS, EIGEN
 from cyclopean.evaluation.tables import TITLES
@@ -310,6 +310,7 @@ def test_models_see_the_middle_of_make3d_and_it_is_laid_onto_the_crop():
     assert [image.shape[-2] for image in shown] == [2272, 852]
     assert both[1][0][0].figures == both[2][0][0].figures == found
     assert both[0][0][0].figures["abs_rel"] != pytest.approx(found["abs_rel"], rel=1e-3)
+    assert candidate("general").covers == "seen"
     filed = of(sample.depth[0, 0].nan_to_num(9.0).numpy())
     assert judge(filed, sample, 70.0, middle)[0].figures["abs_rel"] == pytest.approx(0, abs=1e-5)
 

@@ -8,11 +8,14 @@ import torch
 from evaluation_parts import Items, item
 
 from cyclopean import evaluation
+from cyclopean.data.worlds import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation import Candidate, judge, latitude_mean, named_protocol
 from cyclopean.evaluation.compare import compare
 from cyclopean.geometry import Equirectangular
+from cyclopean.images import resize
 from cyclopean.metrics import sphere_errors
+from cyclopean.predictor import load
 from cyclopean.sample import Sample, view
 
 SIZE = (32, 64)
@@ -133,3 +136,21 @@ def test_medians_of_the_whole_panorama_as_released():
             "rmse_log_released": np.sqrt(np.sum(weight * np.log(z / gt) ** 2) / counts.sum()),
         }
         assert {key: found[alignment][key] for key in expected} == pytest.approx(expected, rel=1e-5), alignment
+
+
+def test_one_look_is_the_network_alone():
+    """As papers judge theirs: at the size of training, without a second look, without details."""
+    predictor = load("panorama")
+    sample = WorldsDataset(("room",), "sphere", 3, (96, 192), 1)[0]
+    once = evaluation.one_look("panorama")
+    image = resize(sample.target.image, predictor.input_size)
+    with torch.no_grad():
+        expected = predictor.method.predict(view(image, Equirectangular())).inverse_depth
+    torch.testing.assert_close(once.predict(sample), expected)
+    usual = evaluation.candidate("panorama").predict(sample)
+    assert (resize(usual, predictor.input_size) / expected - 1).abs().mean() > 0.01
+    assert (once.name, once.ambiguity) == ("panorama, one look", "metric")
+    with pytest.raises(InputError, match="for ordinary photos"):
+        evaluation.one_look("general")
+    with pytest.raises(InputError, match="no panorama"):
+        once.predict(item(np.ones((8, 16))))

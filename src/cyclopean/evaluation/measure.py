@@ -11,8 +11,9 @@ from torch import Tensor
 
 from cyclopean import augmentation
 from cyclopean.errors import InputError
+from cyclopean.evaluation.by_width import by_width
 from cyclopean.evaluation.protocols import CROPS, FITTING, USUAL, Alignment, Protocol
-from cyclopean.evaluation.rig import by_width, rig_of
+from cyclopean.evaluation.rig import rig_of
 from cyclopean.evaluation.trivial import Candidate
 from cyclopean.geometry import Equirectangular
 from cyclopean.metrics import (
