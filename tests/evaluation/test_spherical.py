@@ -12,6 +12,7 @@ from cyclopean.data.worlds import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation import Candidate, judge, latitude_mean, named_protocol
 from cyclopean.evaluation.compare import compare
+from cyclopean.evaluation.one_look import one_look
 from cyclopean.geometry import Equirectangular
 from cyclopean.images import resize
 from cyclopean.metrics import sphere_errors
@@ -142,7 +143,7 @@ def test_one_look_is_the_network_alone():
     """As papers judge theirs: at the size of training, without a second look, without details."""
     predictor = load("panorama")
     sample = WorldsDataset(("room",), "sphere", 3, (96, 192), 1)[0]
-    once = evaluation.one_look("panorama")
+    once = one_look("panorama")
     image = resize(sample.target.image, predictor.input_size)
     with torch.no_grad():
         expected = predictor.method.predict(view(image, Equirectangular())).inverse_depth
@@ -151,6 +152,6 @@ def test_one_look_is_the_network_alone():
     assert (resize(usual, predictor.input_size) / expected - 1).abs().mean() > 0.01
     assert (once.name, once.ambiguity) == ("panorama, one look", "metric")
     with pytest.raises(InputError, match="for ordinary photos"):
-        evaluation.one_look("general")
+        one_look("general")
     with pytest.raises(InputError, match="no panorama"):
         once.predict(item(np.ones((8, 16))))

@@ -272,7 +272,9 @@ def _candidate(name: str, options: Evaluate) -> "Candidate":
     from cyclopean import evaluation
 
     if options.one_look:
-        return evaluation.one_look(name, options.device)
+        from cyclopean.evaluation.one_look import one_look
+
+        return one_look(name, options.device)
     from cyclopean.predictor import flip_averaged, plain
 
     return evaluation.candidate(name, options.device, flip_averaged if options.flip_average else plain)

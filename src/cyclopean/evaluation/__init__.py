@@ -8,7 +8,6 @@ from cyclopean.evaluation.measure import Band as Band
 from cyclopean.evaluation.measure import Measured as Measured
 from cyclopean.evaluation.measure import judge as judge
 from cyclopean.evaluation.models import candidate as candidate
-from cyclopean.evaluation.one_look import one_look as one_look
 from cyclopean.evaluation.predictions import KINDS as KINDS
 from cyclopean.evaluation.predictions import Meaning as Meaning
 from cyclopean.evaluation.predictions import read_predictions as read_predictions
