@@ -1,17 +1,21 @@
 """Every row of the comparison trains, is judged, and resumes; the page says what was measured."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import pytest
 import torch
 
 from cyclopean import checkpoint
-from cyclopean.comparison import Comparison, write_report
+from cyclopean.comparison import Comparison, Family, write_report
+from cyclopean.comparison.family import alone
 from cyclopean.comparison.running import Sized, fitted
 from cyclopean.comparison.stereo import BUDGETS, ROWS, STEREO, far, figures, rig
 from cyclopean.data.folder import FolderDataset
 from cyclopean.geometry import Pinhole, translation
+from cyclopean.methods.base import Method
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.sample import Sample, view
 
@@ -48,6 +52,49 @@ def test_every_row_trains_and_is_judged(name, data):
     assert {"d1", "delta2", "delta3"} <= result["figures"].keys()
     assert c.todo() == []
     assert json.loads((c.folder(name, 0) / "result.json").read_text()) == json.loads(json.dumps(result))
+
+
+def test_a_cut_row_goes_on_where_it_stopped(data, tmp_path):
+    """Interrupted at the end of its first epoch; what comes out is what an uncut run says, its course too."""
+    budget, cut = replace(BUDGETS["tiny"], steps=6), []
+
+    def interrupting(rho: torch.Tensor, sample: Sample) -> dict[str, float]:
+        if not cut:
+            cut.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+        return figures(rho, sample)
+
+    def comparison(name: str, family: Family = STEREO) -> Comparison:
+        (tmp_path / name).mkdir(exist_ok=True)
+        if not (tmp_path / name / "data").exists():
+            (tmp_path / name / "data").symlink_to(data / "data")
+        return Comparison(family, tmp_path / name, budget, ("lr",), accelerator="cpu")
+
+    with pytest.raises(KeyboardInterrupt):
+        comparison("cut", replace(STEREO, figures=interrupting)).do("lr", 0)
+    assert torch.load(tmp_path / "cut" / "runs" / "lr-0" / "resume.pt", weights_only=True)["step"] < 6
+    assert comparison("cut").todo() == [("lr", 0)]
+    resumed, uncut = (comparison(name).do("lr", 0) for name in ("cut", "uncut"))
+    assert resumed["figures"] == uncut["figures"]
+    assert resumed["course"] == uncut["course"]
+    assert len(uncut["course"]) == 3
+
+
+def test_other_data_is_shown_at_the_size_of_training(data):
+    """A square photograph to a network trained on wide ones: stretched, as published evaluations do."""
+    shown = []
+
+    def looking(method: Method, sample: Sample) -> torch.Tensor:
+        shown.append(tuple(sample.target.seen.shape[-2:]))
+        return alone(method, sample)
+
+    rows = {"lr": ROWS["lr"], "looking": replace(ROWS["lr"], predict=looking, trained_as="lr")}
+    square = FolderDataset(data / "data" / "held-out")
+    wide = replace(BUDGETS["tiny"], size=(64, 128))
+    c = Comparison(replace(STEREO, rows=rows), data, wide, ("looking",), real={"square": square}, accelerator="cpu")
+    judged = c.do("looking", 0)["real"]["square"]
+    assert {(64, 128), (64, 64)} == set(shown)  # the other ones are held out: rendered square here
+    assert judged["abs_rel_median"] > 0
 
 
 def test_report(data):

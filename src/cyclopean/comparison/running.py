@@ -149,7 +149,7 @@ class Comparison:
             "budget": asdict(self.budget),
             "figures": judged(see, self.held_out(), figures),
             "real": {
-                name: judged(_shown(see, size, multiple), Sized(data, self.family.judged_at or size, multiple), figures)
+                name: judged(_shown(see, size), Sized(data, self.family.judged_at or size, multiple), figures)
                 for name, data in self.real.items()
             },
             "course": [],
@@ -251,9 +251,9 @@ def _guessing(guess: Candidate) -> See:
     return lambda sample: guess.predict(sample).float()
 
 
-def _shown(see: See, size: tuple[int, int], multiple: int) -> See:
-    """What is said of an item shown at the size of training."""
-    return lambda sample: see(sized(sample, size, multiple))
+def _shown(see: See, size: tuple[int, int]) -> See:
+    """What is said of an item shown at the very size of training, whatever its shape, as published evaluations do."""
+    return lambda sample: see(augmentation.resize(sample, size))
 
 
 def _key(result: Mapping[str, Any]) -> str:
