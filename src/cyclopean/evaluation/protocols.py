@@ -93,7 +93,7 @@ KITTI_2015 = Protocol(
     bands=(0.0, 5.0, 10.0, 20.0, 30.0, 50.0, 80.0, 1000.0), shown=(*EIGEN, "d1"),
 )  # fmt: skip
 
-# Monodepth's release: one focal length for each width, and 0.54 m. Beside the files' own calibration RMSE changes by the
+# Monodepth's release: a focal length for each width, and 0.54 m. Beside the files' own calibration RMSE changes by the
 # ratio of the rigs, AbsRel only by what is clipped.
 KITTI_2015_BY_WIDTH = replace(KITTI_2015, name="kitti-2015-by-width", rig="KITTI by width")
 
