@@ -56,8 +56,9 @@ class Evaluate:
     """KIND:PATH or PATH (a folder of rendered worlds or stereo pairs with depth), comma-separated. KIND: folder,
     traced, middlebury, seven_scenes, kitti_object, motorcycle (no path), or another of docs/data.md."""
     protocol: str = "open-1"
-    """How to judge, comma-separated: open-1, kitti-eigen-raw, kitti-eigen-improved, kitti-eigen-clamped, kitti-2015,
-    make3d-c1, middlebury, nyu, worlds, spherical (panoramas)."""
+    """How to judge, comma-separated: open-1, kitti-eigen-raw, kitti-eigen-crop, kitti-eigen-uncropped,
+    kitti-eigen-improved, kitti-eigen-clamped, kitti-2015, kitti-2015-by-width, make3d-c1, make3d-c1-middle, middlebury,
+    nyu, worlds; of panoramas spherical, spherical-released, depth-anywhere, depth-anywhere-area."""
     model: str = ""
     """Model name, model folder, folder of depth files, or Hub id, comma-separated; none for the guesses alone. Without
     it, general, or what --predictions names. With --compare: the model of A and the one of B."""
@@ -75,6 +76,8 @@ class Evaluate:
     """Where models run, such as cuda."""
     alone: bool = False
     """Leave the guesses out (they read the data once more)."""
+    one_look: bool = False
+    """Models of panoramas look once, plainly, as papers judge theirs: no second look half a turn apart, no details."""
     training_mean: str | None = None
     """The training set's mean inverse depth as a further guess: a .npy made by --save-mean, or KIND:PATH to average.
     Of panoramas also its mean at each latitude."""
@@ -147,6 +150,8 @@ def _check(options: Evaluate) -> None:
         raise InputError(f"--factor is {options.factor:g}; it needs a number above 0.")
     if options.alone and options.training_mean is not None:
         raise InputError("--alone leaves the guesses out and --training-mean asks for one; give one of them.")
+    if options.one_look and options.flip_average:
+        raise InputError("--one-look looks once and --flip-average twice; give one of them.")
     if given.predictions and not given.kind:
         raise InputError("--predictions needs --kind: disparity, disparity_px, inverse_depth or depth.")
     if not given.predictions and given != Elsewhere():
@@ -301,6 +306,11 @@ def _given(options: Evaluate, data: "Truths") -> "list[Candidate]":
 
 def _candidate(name: str, options: Evaluate) -> "Candidate":
     from cyclopean import evaluation
+
+    if options.one_look:
+        from cyclopean.evaluation.one_look import one_look
+
+        return one_look(name, options.device)
     from cyclopean.predictor import flip_averaged, plain
 
     return evaluation.candidate(name, options.device, flip_averaged if options.flip_average else plain)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.layout import Table
-from cyclopean.evaluation.protocols import ALIGNMENTS, FITTING, PROTOCOLS, Alignment
+from cyclopean.evaluation.protocols import FITTING, PROTOCOLS, USUAL, Alignment
 from cyclopean.evaluation.summary import interval, resamplings
 from cyclopean.evaluation.tables import COLUMNS
 from cyclopean.files import read_json
@@ -35,7 +35,7 @@ class Side:
 
     def alignments(self) -> list[Alignment]:
         found = {a for models in self.result["per_image"].values() for a in models.get(self.model, {})}
-        return [a for a in ALIGNMENTS if a in found]
+        return [a for a in USUAL if a in found]
 
     def fits(self, alignment: str) -> bool:
         """Whether the model's figures under it mean something; results of older versions do not tell."""
@@ -247,7 +247,7 @@ def _changes(
 
 def _between(alignment: Alignment, following: Alignment) -> str:
     """What lies between two alignments."""
-    steps = ALIGNMENTS[ALIGNMENTS.index(alignment) : ALIGNMENTS.index(following)]
+    steps = USUAL[USUAL.index(alignment) : USUAL.index(following)]
     return " and ".join(EXPLAINED[step] for step in steps)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from cyclopean.errors import sentence
-from cyclopean.evaluation.measure import Measured, Prediction, Scene, judge_scene, scene
+from cyclopean.evaluation.measure import Measured, Prediction, Scene, judge_scene, scene, seen
 from cyclopean.evaluation.protocols import Protocol
 from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.metrics import median_scale, to_depth
@@ -63,8 +63,12 @@ def evaluate_variants(
         try:
             scenes = [scene(sample, data.far(index), tally.protocol) for tally in tallies]
             some = any(len(here.index) for here in scenes)
-            predicted = [Prediction(candidate, candidate.of(index, sample)) for candidate in candidates] if some else []
-            results = [_judged(predicted, here, factors or {}) for here in scenes]
+            predicted: dict[str, list[Prediction]] = {}
+            for protocol in variants if some else ():
+                if protocol.sees not in predicted:
+                    shown = seen(sample, protocol)
+                    predicted[protocol.sees] = [Prediction(c, c.of(index, shown)) for c in candidates]
+            results = [_judged(predicted.get(here.protocol.sees, []), here, factors or {}) for here in scenes]
         except Exception as error:
             _fail(tallies, sample.name[0], error)
             continue
@@ -88,8 +92,8 @@ def fitted_factors(
         try:
             sample = data[index]
             here = scene(sample, data.far(index), protocol)
-        except Exception:  # counted and named when the image is judged
-            continue
+        except Exception:
+            continue  # counted and named when the image is judged
         for candidate in candidates:
             scale = _scale(candidate, index, sample, here)
             if scale is not None:
@@ -135,7 +139,7 @@ def _scale(candidate: Candidate, index: int, sample: Sample, here: Scene) -> flo
     if not len(here.index):
         return None
     try:
-        plane = Prediction(candidate, candidate.of(index, sample)).plane(here)
+        plane = Prediction(candidate, candidate.of(index, seen(sample, here.protocol))).plane(here)
     except Exception:
         return None  # counted and named when the image is judged
     scale = median_scale(to_depth(plane.flatten()[here.index].double()), here.truth)

@@ -28,7 +28,7 @@ def candidate(name: str, device: str = "cpu", see: See = plain) -> Candidate:
         return depth_files(folder)
     predictor = replace(predicting.load(name, device), see=see)
     title = folder.resolve().name if folder.is_dir() else name
-    return Candidate(title, predictor.method.ambiguity, lambda sample: _predicted(predictor, sample))
+    return Candidate(title, predictor.method.ambiguity, lambda sample: _predicted(predictor, sample), covers="seen")
 
 
 def depth_files(folder: Path) -> Candidate:

@@ -23,7 +23,7 @@ from cyclopean.evaluation.summary import Row
 TITLES = {
     "abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSElog", "log10": "log10",
     "rmse_log10": "RMSElog10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3", "d1": "D1 %", "bad2": "bad2 %",
-    "epe": "EPE px", "edge_rel": "edge AbsRel", "edge_f1": "edge F1", "mae": "MAE",
+    "rmse_log10_1p": "RMSElog10(1+z)", "epe": "EPE px", "edge_rel": "edge AbsRel", "edge_f1": "edge F1", "mae": "MAE",
     "abs_rel_released": "AbsRel as released", "sq_rel_released": "SqRel a. r.", "rmse_released": "RMSE a. r.",
     "rmse_log_released": "RMSElog a. r.",
 }  # fmt: skip
@@ -33,6 +33,7 @@ TO_ALIGN = {
     "factor": "factor: one number for the whole set",
     "median": "median: one factor for each image",
     "affine": "affine: least squares of 1/depth for each image",
+    "affine-median": "affine-median: the same as released by Depth Anywhere, then one factor for each image",
 }
 COLUMNS = ["near", "far", "pixels", "abs_rel", "bias", "rmse", "delta1", "weight"]  # of a band in the JSON
 FAMILIES = 4  # more (KITTI's days) stand in the JSON only
@@ -96,9 +97,13 @@ def heading(result: Result) -> str:
     return (
         f"{result.data}: {_images(c.images)}, {c.pixels} pixels with truth in {within}; not counted: {outside}"
         f"{c.unknown} unknown, {c.far} farther or sky, {c.near} nearer{left}. Protocol {p.name}: predictions clipped "
-        f"to [{p.nearest:g} m, {'far' if p.far is None else f'{far} m'}]{beyond[p.beyond]}, {crop}, figures per image, "
+        f"to [{p.nearest:g} m, {_clip(p, far)}]{beyond[p.beyond]}, {crop}, figures per image, "
         "then the mean; intervals from resampled images."
     )
+
+
+def _clip(protocol: Protocol, far: str) -> str:
+    return f"{protocol.clip:g} m" if protocol.clip else "far" if protocol.far is None else f"{far} m"
 
 
 def notes(result: Result) -> list[str]:
