@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.images import SUFFIXES, Photo, read_photo, resize
+from cyclopean.files import PHOTOS
+from cyclopean.images import Photo, read_photo, resize
 
 Matte = Float[Tensor, "1 1 h w"]
 
@@ -26,7 +27,7 @@ SIDE = 512  # pixels, likewise
 def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
     """The matte in the picture `name`, or the one that the segmenter `name` finds around `pixel` (x, y)."""
     path = Path(name)
-    if path.is_file() or path.suffix.lower() in SUFFIXES:
+    if path.is_file() or path.suffix.lower() in PHOTOS:
         return read_matte(path)
     if pixel is None:
         raise InputError("a segmenter needs to know what the subject is; give a point (--at), or a matte as a picture.")

@@ -191,11 +191,12 @@ def _jobs(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str]]:
 
 def _in_folder(folder: Path) -> list[Path]:
     """Photos and videos of a folder by their suffix, without what sidecars there name as results."""
-    from cyclopean import images, video
+    from cyclopean import video
     from cyclopean.depthmap import outputs_named_in
+    from cyclopean.files import PHOTOS, RAWS
 
     results = outputs_named_in(folder)
-    known = (*images.SUFFIXES, *video.SUFFIXES)
+    known = (*PHOTOS, *RAWS, *video.SUFFIXES)
     return sorted(
         path
         for path in folder.iterdir()
