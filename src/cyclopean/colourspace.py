@@ -11,7 +11,7 @@ Curve = Callable[[Colours], Colours]
 Chromaticities = tuple[float, float, float, float, float, float, float, float]  # x, y of white, red, green, blue
 
 WHITE_NITS = 203.0  # what white paper has in a picture of high dynamic range (ITU-R BT.2408)
-KNEE = 0.85  # of white, linear: what is brighter is pressed together, white itself to within 7/255
+KNEE = 0.9  # of white, linear: what is brighter is pressed together, white itself by 5/255
 BT709: Chromaticities = (0.3127, 0.3290, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)
 PRIMARIES: Mapping[int, Chromaticities] = {  # by their numbers in ITU-T H.273
     1: BT709,
@@ -81,7 +81,7 @@ def by_gamma(gamma: float, chromaticities: Chromaticities | None = None) -> Codi
     usual = abs(gamma / 2.2 - 1) < 0.05
     if usual and max(abs(a - b) for a, b in zip(known, BT709, strict=True)) < 0.01:
         return None
-    return Coding(srgb_linear if usual else lambda values: np.maximum(values, 0) ** gamma, known)
+    return Coding(lambda values: np.maximum(values, 0) ** gamma, known)
 
 
 def to_srgb(colours: Colours, coding: Coding) -> Colours:

@@ -148,7 +148,7 @@ def _opened_or_none(file: Path | io.BytesIO) -> Image.Image | None:
 
 def _load(path: Path, picture: Image.Image) -> None:
     """Decode; of TIFF turn upright."""
-    if not isinstance(picture.info.get("xmp", b""), bytes | str):
+    if not isinstance(picture.info.get("xmp", b""), bytes):
         del picture.info["xmp"]  # Pillow looks into it for an orientation
     try:
         with tiffs.unlimited():
