@@ -118,7 +118,7 @@ def opened_at(data: bytes, offset: int) -> io.BytesIO:
 
 
 def beyond_pillow(page: Page) -> bool:
-    """Whether Pillow reads the page wrongly or roughly: 16 bits and more, signed, alpha, or YCbCr that is not inside a JPEG."""
+    """Whether Pillow reads the page wrongly or roughly: 16 bits and more, signed, alpha, YCbCr in no JPEG."""
     if max(numbers(page.tags, BITS) or (1,)) >= 16 or not {1, 4}.issuperset(numbers(page.tags, FORMAT)):
         return True
     photometric = number(page.tags, PHOTOMETRIC, GREY)
