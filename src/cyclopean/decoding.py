@@ -175,11 +175,12 @@ def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
         count = int(getattr(picture, "n_frames", 1))
         if picture.format in ("MPO", "HEIF") and count > 1:  # smaller ones are previews, gain maps and depth
             at, size, sizes = picture.tell(), picture.size, []
-            for n in range(count):
-                picture.seek(n)
-                sizes.append(picture.size)
+            with suppress(Exception):  # of the last, which Pillow does not always find, the size is not known
+                for n in range(count):
+                    picture.seek(n)
+                    sizes.append(picture.size)
             picture.seek(at)
-            count = sizes.count(size)
+            count -= len(sizes) - sizes.count(size)
     except Exception:  # what follows the first may be damaged
         return ()
     return (f"{path.name} has {count} frames; the first is used.",) if count > 1 else ()

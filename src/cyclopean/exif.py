@@ -45,15 +45,13 @@ def worth_keeping(exif: Image.Exif, most: int = MOST) -> tuple[bytes, tuple[str,
 
 
 def fitting(data: bytes, most: int = MOST) -> bytes:
-    """Return EXIF of at most `most` bytes: `data`, without its largest tags where it needs more."""
-    if len(data) <= most:
-        return data
+    """Return EXIF of at most `most` bytes: `data`, without its largest tags if it needs more, none if it is broken."""
     exif = Image.Exif()
     try:
         exif.load(data)
     except Exception:  # parsers raise whatever they like on foreign bytes
         return b""
-    return worth_keeping(exif, most)[0]
+    return data if len(data) <= most else worth_keeping(exif, most)[0]
 
 
 def focal_in_pixels(exif: Image.Exif, size: tuple[int, int]) -> float | None:

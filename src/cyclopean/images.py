@@ -5,6 +5,7 @@ Whatever the file is, a `Photo` is upright, opaque sRGB in [0,1]. Writing puts t
 
 import io
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -103,12 +104,14 @@ def write_photo(path: Path, photo: Photo) -> None:
     if kind in _TELLING:
         if photo.profile:
             picture, said = in_profile(picture, photo.profile)
-        if photo.exif:
-            said["exif"] = exif.fitting(photo.exif) if kind in ("JPEG", "MPO") else photo.exif
+        if data := exif.fitting(photo.exif, exif.MOST if kind in ("JPEG", "MPO") else sys.maxsize):
+            said["exif"] = data
         if _xmp(photo) and kind != "TIFF":
             said |= for_pillow(_xmp(photo), kind)
     if kind == "TIFF":
-        path.write_bytes(deepcolour.tiff(np.array(picture), photo.exif, said.get("icc_profile", b""), _xmp(photo)))
+        path.write_bytes(
+            deepcolour.tiff(np.array(picture), said.get("exif", b""), said.get("icc_profile", b""), _xmp(photo))
+        )
         return None
     if suffix == ".pgm":
         picture = picture.convert("L")  # the format has no colours
@@ -211,7 +214,7 @@ def _write_16_bit(path: Path, photo: Photo, kind: str) -> None:
         image = by_table(image, lambda cube: in_profile(cube, photo.profile)[0])
         profile = photo.profile
     pixels = _bytes(image, 65535).astype(np.uint16)
-    path.write_bytes(_DEEP[kind](pixels, photo.exif, profile, _xmp(photo)))
+    path.write_bytes(_DEEP[kind](pixels, exif.fitting(photo.exif, sys.maxsize), profile, _xmp(photo)))
 
 
 def _few(names: tuple[str, ...]) -> str:

@@ -66,7 +66,7 @@ class Header:
         """Width and height of the picture."""
         return (self.lines[1], self.lines[0]) if self.axes[0][1:] == b"Y" else self.lines
 
-    def upright(self, pixels: Light) -> Light:
+    def upright(self, pixels: Light) -> Float[np.ndarray, "_ _ 3"]:
         """The picture of lines as they are stored: rows from the top (-Y), columns from the left (+X)."""
         flipped = pixels[:: 1 if self.axes[0] in USUAL else -1, :: 1 if self.axes[1] in USUAL else -1]
         return flipped if self.axes[0][1:] == b"Y" else flipped.transpose(1, 0, 2)

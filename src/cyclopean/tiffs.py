@@ -172,10 +172,12 @@ def _pages(data: bytes) -> tuple[dict[int, Mapping[int, Any]], tuple[int, ...]]:
     found: dict[int, Mapping[int, Any]] = {}
     seen: set[int] = set()
     file = io.BytesIO(data)
+    if len(data) < 16:
+        return {}, ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of tags that are cut
-        head = data[:16] if data[2:4] in (b"+\0", b"\0+") else data[:8]
-        todo = [TiffImagePlugin.ImageFileDirectory_v2(head).next]
+        order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+        todo = list(struct.unpack_from(f"{order}Q", data, 8) if big else struct.unpack_from(f"{order}I", data, 4))
         inner: list[int] = []
         chain: list[int] = []
         for chained in (True, False):
@@ -185,7 +187,8 @@ def _pages(data: bytes) -> tuple[dict[int, Mapping[int, Any]], tuple[int, ...]]:
                 if at in seen or not 0 < at < len(data):
                     continue
                 seen.add(at)
-                directory = TiffImagePlugin.ImageFileDirectory_v2(head)
+                directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=data[:2])
+                directory._bigtiff = big  # Pillow misses it in big-endian files
                 try:
                     file.seek(at)
                     directory.load(file)
@@ -212,6 +215,8 @@ def _area(tags: Mapping[int, Any]) -> int:
 def _refuse_unread(path: Path, page: Page) -> None:
     """Raise InputError with the true reason for a page that is not read here."""
     tags = page.tags
+    if STRIPS not in tags and TILES not in tags:
+        raise _damaged(path, "the places of its pixels are missing")
     bits, photometric = numbers(tags, BITS) or (1,), number(tags, PHOTOMETRIC, GREY)
     count, packed = number(tags, SAMPLES, len(bits)), number(tags, COMPRESSION, 1)
     kinds = set(numbers(tags, FORMAT) or (1,)) - {1, 4}
