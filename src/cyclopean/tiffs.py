@@ -231,7 +231,7 @@ def _refuse_unread(path: Path, page: Page) -> None:
         why = f"is compressed in a way (number {packed}) that is not read"
     elif not COLOURS[photometric] <= count <= MOST_SAMPLES:
         why = f"has {count} channels, which is no photo"
-    elif photometric == PALETTE and len(numbers(tags, COLOUR_MAP)) < 6:
+    elif photometric == PALETTE and (len(numbers(tags, COLOUR_MAP)) < 6 or len(numbers(tags, COLOUR_MAP)) % 3):
         why = "has lost its table of colours"
     elif photometric == YCBCR and (numbers(tags, SUBSAMPLING) or (2, 2)) != (1, 1):
         why = "stores YCbCr with fewer colours than pixels, outside a JPEG"
@@ -252,7 +252,7 @@ def _samples(path: Path, data: bytes, page: Page) -> Pixels:
     if wide < 1 or tall < 1:
         raise _damaged(path, "its tiles have no size")
     pieces = -(-width // wide) * -(-height // tall)
-    lengths = lengths or (len(data) - starts[0],) * bool(starts)
+    lengths = lengths or tuple(len(data) - start for start in starts)
     if min(len(starts), len(lengths)) < pieces * planes:
         raise _damaged(path, "some of its strips are missing")
     places = tuple(zip(starts, lengths, strict=False))
