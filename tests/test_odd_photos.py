@@ -21,6 +21,7 @@ from cyclopean.errors import InputError
 from cyclopean.files import PHOTOS
 from cyclopean.gpano import read_gpano
 from cyclopean.images import Photo, read_photo, write_photo
+from cyclopean.matte import read_matte
 from cyclopean.panorama import framed, two_fisheyes
 from cyclopean.predictor import working_size
 from cyclopean.refocus.measures import diagonal
@@ -455,6 +456,21 @@ def test_radiance_has_one_size_and_any_direction(tmp_path: Path) -> None:
     }.items():  # fmt: skip
         (tmp_path / "a.hdr").write_bytes(head + line + b"\n" + pixels)
         assert np.array_equal(as_array(read_photo(tmp_path / "a.hdr")), turn(upright)), line
+
+
+def test_mattes_are_any_picture_too(tmp_path: Path) -> None:
+    head = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 20 +X 40\n"
+    (tmp_path / "a.hdr").write_bytes(head + bytes([128, 128, 128, 129]) * 800)
+    assert read_matte(tmp_path / "a.hdr").shape == (1, 1, 20, 40)
+    (tmp_path / "a.png").write_bytes(jpeg_with(0x8825, (0, 2, 8, b"2.2.0.0\0")))
+    assert read_matte(tmp_path / "a.png").shape == (1, 1, W, H)
+    on_its_side = Image.Exif()
+    on_its_side[274] = 6
+    cut = np.concatenate([stored(SCENE, 8), np.where(U < W / 2, 255, 0).astype(np.uint8)[..., None]], -1)
+    Image.fromarray(cut).save(tmp_path / "b.png", exif=on_its_side)
+    matte = read_matte(tmp_path / "b.png")
+    assert matte.shape == (1, 1, W, H)
+    assert bool((matte[..., : W // 2, :] == 1).all() and (matte[..., W // 2 :, :] == 0).all())
 
 
 def test_the_time_of_metadata_is_linear() -> None:

@@ -95,7 +95,7 @@ def _of_tiff(path: Path, refuse_size: RefuseSize) -> Decoded:
             _load(path, picture)
             image = _shallow(path, picture, profile)
         turn = 1 if page.tags.get(ORIENTATION) in range(1, 9) else turn  # Pillow has turned it
-    return Decoded(_upright(image, turn), bits, "TIFF", metadata, profile, xmp, {}, page.notes)
+    return Decoded(upright(image, turn), bits, "TIFF", metadata, profile, xmp, {}, page.notes)
 
 
 def _by_pillow(path: Path, refuse_size: RefuseSize) -> Decoded:
@@ -127,7 +127,7 @@ def _by_pillow(path: Path, refuse_size: RefuseSize) -> Decoded:
                 notes += (f"{path.name} has a high dynamic range; it is shown as sRGB, white at 203 nits.",)
         turn = 1 if picture.format == "HEIF" else exif.orientation(metadata)  # its decoder has turned it already
         name = {"MPO": "JPEG", "DIB": "BMP"}.get(picture.format or "PNG", picture.format or "PNG")
-        return Decoded(_upright(image, turn), bits, name, metadata, profile, xmp, compression(picture, path), notes)
+        return Decoded(upright(image, turn), bits, name, metadata, profile, xmp, compression(picture, path), notes)
 
 
 def _opened_or_none(file: Path | io.BytesIO) -> Image.Image | None:
@@ -265,7 +265,7 @@ def by_table(image: Rgb, convert: Callable[[Image.Image], Image.Image]) -> Rgb:
     return F.grid_sample(table, image.permute(0, 2, 3, 1)[:, None] * 2 - 1, align_corners=True)[:, :, 0]
 
 
-def _upright(image: Rgb, orientation: int) -> Float[Tensor, "1 3 _ _"]:
+def upright(image: Float[Tensor, "1 c h w"], orientation: int) -> Float[Tensor, "1 c _ _"]:
     """EXIF orientation 1 to 8: from 5 on rows and columns are exchanged, then sides are flipped."""
     flips = {2: (-1,), 3: (-2, -1), 4: (-2,), 5: (), 6: (-1,), 7: (-2, -1), 8: (-2,)}.get(orientation, ())
     turned = image.transpose(-1, -2) if orientation in (5, 6, 7, 8) else image
