@@ -296,6 +296,16 @@ def png(path: Path, values: np.ndarray, chunks: list[tuple[bytes, bytes]], bits:
     return path
 
 
+def test_damaged_metadata_of_pngs_are_left_out(tmp_path: Path) -> None:
+    bodies = (b"", b"\xff", bytes(3), b"\xff" * 40, b"Comment\0\1\0\0\0" + zlib.compress(b"x" * 2_000_000))
+    names = (b"iCCP", b"eXIf", b"tRNS", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"iTXt", b"zTXt", b"acTL", b"fcTL", b"cICP")
+    for name, body, bits in itertools.product(names, bodies, (8, 16)):
+        photo = read_photo(png(tmp_path / "a.png", SCENE, [(name, body)], bits))
+        assert photo.bits == bits
+        if name not in (b"gAMA", b"cHRM", b"tRNS"):
+            assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, (name, body[:9])
+
+
 LIGHT = np.where(SCENE <= 0.04045, SCENE / 12.92, ((SCENE + 0.055) / 1.055) ** 2.4)
 TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # ITU-R BT.2087
 TO_P3 = np.array([[0.8225, 0.1775, 0.0], [0.0332, 0.9668, 0.0], [0.0171, 0.0724, 0.9105]])

@@ -101,11 +101,13 @@ def _of_tiff(path: Path, refuse_size: RefuseSize) -> Decoded:
 def _by_pillow(path: Path, refuse_size: RefuseSize) -> Decoded:
     """Every other picture. PNG and HEIC of over 8 bits per channel are decoded by others: Pillow would cut them."""
     picture = _opened_or_none(path)
+    notes: tuple[str, ...] = ()
     if picture is None:
-        raise _no_picture(path)
+        picture = _png_without_metadata(path)
+        notes = (f"{path.name} has metadata that cannot be read; they are left out.",)
     with picture:
         refuse_size(picture.size)
-        notes = _frames(path, picture)
+        notes += _frames(path, picture)
         _load(path, picture)
         metadata = Image.Exif()
         with suppress(Exception):  # only now: PNG may carry it at its end
@@ -144,6 +146,16 @@ def _opened_or_none(file: Path | io.BytesIO) -> Image.Image | None:
         if lacks_memory(error):
             raise
         return None
+
+
+def _png_without_metadata(path: Path) -> Image.Image:
+    """A PNG whose metadata Pillow takes for damage. Raises InputError for all other files."""
+    data = path.read_bytes()
+    for kept in ((b"tRNS",), ()) if data.startswith(b"\x89PNG\r\n\x1a\n") else ():
+        picture = _opened_or_none(io.BytesIO(deepcolour.without_metadata(data, kept)))
+        if picture is not None:
+            return picture
+    raise _no_picture(path)
 
 
 def _load(path: Path, picture: Image.Image) -> None:

@@ -29,7 +29,8 @@ def read(path: Path, picture: Image.Image) -> UInt16[np.ndarray, "h w c"] | None
     data = path.read_bytes()
     if data[24] != 16:  # bits per channel, in the header
         return None
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    plain = without_metadata(data, (b"tRNS",))  # which OpenCV takes for damage, too
+    array = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16:
         return None
     array = array[..., None] if array.ndim == 2 else array
@@ -52,6 +53,17 @@ def coding(path: Path, picture: Image.Image) -> Coding | None:
             at = (head := file.read(1 << 16)).find(b"colrnclx") + 8
         found = by_numbers(*struct.unpack(">HH", head[at : at + 4])) if 8 <= at <= len(head) - 4 else None
     return None if found and picture.info.get("icc_profile") and not found.high_dynamic_range else found
+
+
+def without_metadata(data: bytes, kept: tuple[bytes, ...]) -> bytes:
+    """The bytes of a PNG with its critical chunks and those `kept` only."""
+    at, parts = 8, [data[:8]]
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 5].isupper() or data[at + 4 : at + 8] in kept:
+            parts.append(data[at:end])
+        at = end
+    return b"".join(parts)
 
 
 def _png_coding(path: Path, picture: Image.Image) -> Coding | None:
