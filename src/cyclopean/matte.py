@@ -5,6 +5,7 @@ subject is what it takes the point in focus for. transformers is imported only w
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.decoding import tensor, upright
 from cyclopean.errors import InputError
-from cyclopean.images import SUFFIXES, Photo, read_photo, resize
+from cyclopean.exif import orientation
+from cyclopean.files import PHOTOS
+from cyclopean.images import Photo, read_photo, resize
 
 Matte = Float[Tensor, "1 1 h w"]
 
@@ -26,7 +30,7 @@ SIDE = 512  # pixels, likewise
 def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
     """The matte in the picture `name`, or the one that the segmenter `name` finds around `pixel` (x, y)."""
     path = Path(name)
-    if path.is_file() or path.suffix.lower() in SUFFIXES:
+    if path.is_file() or path.suffix.lower() in PHOTOS:
         return read_matte(path)
     if pixel is None:
         raise InputError("a segmenter needs to know what the subject is; give a point (--at), or a matte as a picture.")
@@ -35,14 +39,14 @@ def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
 
 def read_matte(path: Path) -> Matte:
     """White is the subject; a picture with transparent parts (a cut-out) counts by its opacity."""
-    from PIL import Image, ImageOps
+    from PIL import Image, UnidentifiedImageError
 
     photo = read_photo(path)  # which says what is wrong with files that are none
-    with Image.open(path) as picture:
+    with suppress(UnidentifiedImageError), Image.open(path) as picture:  # what Pillow does not know has no alpha
         if picture.has_transparency_data:
-            alpha = np.array(ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A"))
-            if alpha.min() < 255:
-                return torch.from_numpy(alpha)[None, None].float() / 255
+            alpha = tensor(np.array(picture.convert("RGBA").getchannel("A")), 255)
+            if alpha.min() < 1:
+                return upright(alpha, orientation(picture.getexif()))
     return photo.image.mean(1, keepdim=True)
 
 

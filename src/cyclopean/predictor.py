@@ -274,7 +274,8 @@ def fitting_model(photo: Photo) -> str:
 def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> tuple[int, int]:
     """The size of about as many pixels as `own` and of about the shape of `size`, in multiples of `multiple`."""
     scale = math.sqrt(own[0] * own[1] / (size[0] * size[1]))
-    ideal = [side * scale for side in size]
+    # Of a very long picture, whose shorter side would be below one multiple, the longer is kept to twice the pixels.
+    ideal = [min(side * scale, 2 * own[0] * own[1] / multiple) for side in size]
     below = [max(1, math.floor(side / multiple)) for side in ideal]
     choices = itertools.product(*((low * multiple, (low + 1) * multiple) for low in below))
 

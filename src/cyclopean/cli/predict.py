@@ -190,6 +190,8 @@ def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
     from cyclopean.panorama import framed, refuse_flat
 
     photo, why = framed(read_photo(job.source, models.given.max_megapixels), models.given.camera)
+    for note in photo.notes:
+        print(f"cyclopean predict: {note}", file=sys.stderr)
     if models.given.via_cube:
         refuse_flat(photo)
     predictor = models.fitting(photo)

@@ -154,6 +154,8 @@ def _photo(given: Refocus, source: Path) -> "Photo":
     from cyclopean.panorama import framed
 
     photo, why = framed(read_photo(source, given.max_megapixels), given.camera)
+    for note in photo.notes:
+        print(f"cyclopean refocus: {note}", file=sys.stderr)
     if why:
         print(f"cyclopean refocus: {why}", file=sys.stderr)
     return photo

@@ -17,9 +17,9 @@ from jaxtyping import Float
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from cyclopean.decoding import LEAST_SIDE, MOST_MEGAPIXELS
 from cyclopean.depthmap.formats import READERS
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.images import LEAST_SIDE, MOST_MEGAPIXELS
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
