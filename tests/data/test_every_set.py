@@ -128,7 +128,7 @@ def test_a_folder_of_something_else_is_told(kind, tmp_path):
         ("kiti_raw:{0}", "unknown kind of data set 'kiti_raw': did you mean 'kitti_raw'"),
         ("kitti_raw:{0}:spilt=x.txt", "unknown option of kitti_raw 'spilt': did you mean 'split'"),
         ("make3d:{0}:split=x.txt", "make3d takes no options and was given split=x.txt"),
-        ("kitti_raw:{0}:split=nowhere.txt", "nowhere.txt cannot be opened"),
+        ("kitti_raw:{0}:split=nowhere.txt", "there is no file nowhere.txt"),
         ("kitti_2015:{0}:truth=ocu", "did you mean 'occ'"),
         ("kitti_raw", "kitti_raw needs the folder of the data set; write kitti_raw:PATH"),
         ("motorcycle:{0}", "motorcycle takes no path"),

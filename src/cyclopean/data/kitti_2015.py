@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_counts, read_views
 from cyclopean.data.items import Files
 from cyclopean.data.kitti import FAR, matrix, offset, read_calibration
-from cyclopean.data.reading import choice, existing_folder, found, read_counts, read_views
+from cyclopean.data.reading import choice, existing_folder, found
 from cyclopean.data.rigs import (
     depth_from_disparity,
     fitting,
@@ -51,12 +52,12 @@ class Kitti2015Dataset(Dataset[Sample]):
         images = read_views(files.pictures)
         calibration = read_calibration(files.others[0])
         left, right = (matrix(files.others[0], calibration, key) for key in ("P_rect_02", "P_rect_03"))
-        size, apart = size_of(images[0]), offset(left, right)
+        size, apart = size_of(images[0]), offset(left, right, files.others[0])
         depth = unknown_depth(size)
         if len(files.others) > 1:
-            disparity = known_above_zero(fitting(read_counts(files.others[1]), size, files.others[1]) / COUNTS)
+            disparity = known_above_zero(fitting(read_counts(files.others[1], 16), size, files.others[1]) / COUNTS)
             depth = depth_from_disparity(disparity, float(left[0, 0]), apart, float(right[0, 2] - left[0, 2]))
-        cameras = [pinhole_px(np.asarray(p), size) for p in (left, right)]
+        cameras = [pinhole_px(np.asarray(p), size, files.others[0]) for p in (left, right)]
         return rectified_pair(images, cameras, apart, depth, self.stems[index])
 
     def far(self, _: int) -> float:

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_views
 from cyclopean.data.items import Files
 from cyclopean.data.kitti import FAR, SOURCES, Matrix, camera_depth, forward_depth, read_scan
 from cyclopean.data.kitti_drives import OTHER, Drives
-from cyclopean.data.reading import choice, existing_folder, read_views
+from cyclopean.data.reading import choice, existing_folder
 from cyclopean.data.rigs import Depth, Size, beside, size_of, unknown_depth, unposed
 from cyclopean.data.splits import Frame, read_frames
 from cyclopean.errors import InputError

@@ -120,9 +120,9 @@ def save_mean(path: Path | str, mean: Map) -> None:
 
 def load_mean(path: Path | str) -> Map:
     """A mean map stored by `save_mean`."""
-    from cyclopean.data.reading import read_array
+    from cyclopean.data.reading import read_depth
 
-    mean = read_array(Path(path))
+    mean = read_depth(Path(path))
     if not bool((mean.isfinite() & (mean >= 0)).all()):
         raise InputError(f"{path} holds negative or unknown values; a mean inverse depth has none.")
     return mean
