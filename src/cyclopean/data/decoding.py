@@ -219,12 +219,15 @@ def _by_pillow(path: Path, file: BufferedReader | BytesIO, heif: bool) -> Header
         with Image.open(file) as picture:
             width, height = picture.size
             kind = picture.format or ""
+            pages = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
             orientation = _orientation(picture, file)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-    turned = orientation >= 5 and kind in FAST  # the others give their upright size themselves
+    if pages > 1:  # the first may be a thumbnail: which one is the photo is decided in one place
+        return Header(read_photo(path, MOST_MEGAPIXELS).size, 1, kind)
+    turned = orientation >= 5 and kind not in ("TIFF", "HEIF")  # which give their upright size themselves
     return Header((width, height) if turned else (height, width), orientation, kind)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -39,7 +39,8 @@ class Candidate:
 
     `ambiguity` says what it leaves open; `trivial` rows are what the others are compared with. `ordered` takes the
     place of `predict` for arrays that know their items by number only: it is given the item's index too. `covers` says
-    of what a map is: of the whole picture, or of the protocol's crop alone, as Monodepth's of Make3D.
+    of what a map is: of the whole picture, of the protocol's crop alone ("crop"), as Monodepth's of Make3D, or of a
+    part that is named, already placed in the picture.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Candidate:
     predict: Callable[[Sample], Map]
     trivial: bool = False
     ordered: Callable[[int, Sample], Map] | None = None
-    covers: Literal["picture", "crop"] = "picture"
+    covers: str = "picture"
 
     def of(self, index: int, sample: Sample) -> Map:
         """The inverse depth of item `index` of a data set, which is `sample`."""
