@@ -135,7 +135,7 @@ def check_decoded(path: Path) -> None:
 def _is_harmless(line: str) -> bool:
     """`Corrupt JPEG data: 2 extraneous bytes before marker 0xd9`, which some cameras write."""
     words = line.removeprefix("Corrupt JPEG data: ").split()
-    return words[1:2] == ["extraneous"] and words[0].isdigit() and int(words[0]) <= HARMLESS
+    return words[1:2] == ["extraneous"] and words[-1:] == ["0xd9"] and words[0].isdigit() and int(words[0]) <= HARMLESS
 
 
 @contextmanager

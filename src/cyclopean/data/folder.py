@@ -264,7 +264,7 @@ def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pin
             raise InputError(f'{path} has "doffs": {_short(values["doffs"])}; it needs a number of pixels.')
         if right is not None:
             apart = (right[0] - center[0]) * stated
-            _agree(path, ("doffs", values["doffs"]), ("the principal points' distance", apart), APART_PX)
+            _agree(path, ("doffs", float(values["doffs"])), ("the principal points' distance", apart), APART_PX)
         right = right or [center[0] + values["doffs"] / stated, center[1]]
     eyes = [Pinhole(_pair(focal, "focal", path), _pair(place, "center", path)) for place in (center, right or center)]
     return eyes[0], eyes[1], baseline

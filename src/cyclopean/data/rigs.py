@@ -96,12 +96,12 @@ def implausible(camera: Pinhole, baseline: float, width: int) -> str:
     A wrong unit, or a number of another picture, shows so before anything is matched or trained.
     """
     focal, center = float(camera.focal[0, 0]), camera.center[0].tolist()
+    if not WIDEST <= focal <= LONG:
+        return f"a focal length of {focal:.3g} image widths ({focal * width:.4g} px of {width})"
     far = focal * width * abs(baseline) / USUAL_PX
     if not NEAREST <= far <= FARTHEST or not SHORTEST <= abs(baseline) <= LONGEST:
         shown = f"{far / 1000:.3g} km" if far >= 1000 else f"{far:.3g} m"
         return f"a baseline of {abs(baseline):g} m, by which {USUAL_PX:g} px of disparity would mean {shown}"
-    if not WIDEST <= focal <= LONG:
-        return f"a focal length of {focal:.3g} image widths ({focal * width:.4g} px of {width})"
     if not all(0 <= place <= 1 for place in center):
         return f"a principal point outside the picture, at {center[0]:.3g} widths and {center[1]:.3g} heights"
     return ""

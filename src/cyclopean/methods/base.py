@@ -63,7 +63,10 @@ def full_precision(like: Tensor) -> torch.autocast:
 def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
     """`source_from_target`, which the method `name` does not predict."""
     if source.from_target is None:
-        raise InputError(f"{name} needs the pose of the right camera; give the pair a calibration.")
+        raise InputError(
+            f"{name} needs to know where its sources stand, and was given frames of a video without poses; give pairs "
+            "(sources=stereo), or take a method that predicts poses, such as monodepth2."
+        )
     return source.from_target
 
 
@@ -71,7 +74,8 @@ def source_on_the_right(name: str, sample: Sample) -> View:
     """The one source of a stereo pair, after checking that it is what the method `name` was made for."""
     if len(sample.sources) != 1:
         raise InputError(
-            f"{name} learns from stereo pairs and was given {len(sample.sources)} sources; use a stereo folder."
+            f"{name} learns from stereo pairs, one source for each target, and was given {len(sample.sources)}; give a "
+            "stereo folder, or sources=stereo."
         )
     right = sample.sources[0]
     if not isinstance(sample.target.camera, Pinhole) or not isinstance(right.camera, Pinhole):
