@@ -248,3 +248,17 @@ def test_splits_are_read_as_other_programs_write_them(tmp_path):
     with pytest.raises(InputError) as told:
         open_dataset(f"kitti_raw:{tmp_path}:split={tmp_path / 'split.txt'}")
     assert len(str(told.value)) < 600
+
+
+def test_errors_repeat_no_kilobytes(tmp_path):
+    pairs.write_pairs(tmp_path, 1)
+    long = "x" * 50_000
+    for changes in ({long: 1}, {"baseline_m": long}, {"focal": [long]}, {"doffs": long}, {"center_px": [[long]]}):
+        with pytest.raises(InputError) as told:
+            FolderDataset(calibrate(tmp_path, **changes))
+        assert len(str(told.value)) < 600
+    for head in ({"format": long}, {"format": "cyclopean-folder", "version": 1, "views": [long] * 3, "target": long}):
+        (tmp_path / "dataset.json").write_text(json.dumps(head))
+        with pytest.raises(InputError) as told:
+            FolderDataset(tmp_path)
+        assert len(str(told.value)) < 600

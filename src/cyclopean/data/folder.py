@@ -1,7 +1,6 @@
 """Pictures in folders: what `cyclopean render` writes, and stereo pairs of your own. Formats in docs/data.md."""
 
 import logging
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from cyclopean.data.reading import (
 )
 from cyclopean.data.rigs import fitting, implausible, known_above_zero, size_of, unknown_depth
 from cyclopean.errors import InputError
+from cyclopean.files import shortened
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, translation
 from cyclopean.sample import Sample, View, view
 
@@ -40,6 +40,7 @@ KEYS = (  # of a calibration.json
     *("center_right", "depth_scale", "far"),
 )
 AGREE = 0.01  # by how much two statements of one thing may differ: a share, or of the image
+LONGEST = 100  # characters of a folder's name
 APART_PX = 0.5  # the same of principal points, in pixels
 FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0}
 
@@ -166,13 +167,17 @@ def _described(folder: Path) -> dict[str, Any]:
     values = read_object(path)
     if values.get("format") != "cyclopean-folder" or values.get("version") != 1:
         raise InputError(
-            f"{path} has format {values.get('format')!r} version {values.get('version')!r}; "
+            f"{path} has format {_short(values.get('format'))} version {_short(values.get('version'))}; "
             "this version of cyclopean reads 'cyclopean-folder' version 1."
         )
     views, target = values.get("views"), values.get("target")
-    if not isinstance(views, list) or not all(isinstance(name, str) for name in views) or target not in views:
+    plain = isinstance(views, list) and all(
+        isinstance(v, str) and len(v) < LONGEST and Path(v).name == v for v in views
+    )
+    if not plain or target not in views:
         raise InputError(
-            f'{path} names views {views} and target {target!r}; "views" must be a list of names with the target in it.'
+            f'{path} names views {_short(views)} and target {_short(target)}; "views" must be a list of names with the '
+            "target in it."
         )
     return values
 
@@ -285,7 +290,7 @@ def _camera(values: dict[str, Any], path: Path) -> Camera:
         return Equirectangular()
     if kind == "pinhole":
         return Pinhole(_pair(values.get("focal"), "focal", path), _pair(values.get("center"), "center", path))
-    raise InputError(f"{path} has camera {kind!r}; it needs 'pinhole' or 'equirectangular'.")
+    raise InputError(f"{path} has camera {_short(kind)}; it needs 'pinhole' or 'equirectangular'.")
 
 
 def _pose(values: dict[str, Any], name: str, path: Path) -> Float[Tensor, "1 4 4"]:
@@ -302,7 +307,7 @@ def _pose(values: dict[str, Any], name: str, path: Path) -> Float[Tensor, "1 4 4
 def _pair(value: Any, key: str, path: Path) -> Float[Tensor, "1 2"]:
     u, v = _two_numbers(value, key, "in image widths and heights", path)
     if key == "focal" and min(u, v) <= 0:
-        raise InputError(f'{path} has "focal": {value!r}; focal lengths are above 0.')
+        raise InputError(f'{path} has "focal": {_short(value)}; focal lengths are above 0.')
     return torch.tensor([[u, v]], dtype=torch.float32)
 
 
@@ -313,7 +318,7 @@ def _two_numbers(value: Any, key: str, meaning: str, path: Path) -> tuple[float,
 
 
 def _short(value: Any) -> str:
-    return textwrap.shorten(repr(value), 60, placeholder=" ...")
+    return shortened(repr(value), 60)
 
 
 def _without_moving(target: View, path: Path) -> View:

@@ -3,7 +3,6 @@
 import difflib
 import logging
 import math
-import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -190,7 +189,7 @@ def refuse_unknown(values: dict[str, Any], known: Iterable[str], path: Path) -> 
 def read_positive(values: dict[str, Any], key: str, meaning: str, path: Path) -> float:
     """The number above 0 that a JSON object of `path` has under `key`; `meaning` says what it is, and in which unit."""
     if not is_positive(values.get(key)):
-        said = f'has "{key}": {values[key]!r}' if key in values else f'lacks "{key}"'
+        said = f'has "{key}": {shortened(repr(values[key]), 60)}' if key in values else f'lacks "{key}"'
         raise InputError(f"{path} {said}; it needs {meaning} above 0.")
     return float(values[key])
 
@@ -202,7 +201,7 @@ def is_positive(value: object) -> bool:
 
 def is_finite(value: object) -> bool:
     """Whether a value of JSON is a number that a float holds; JSON also knows NaN, inf and integers without end."""
-    most = sys.float_info.max
+    most = float(np.finfo(np.float32).max)
     return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
 
 

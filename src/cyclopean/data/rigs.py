@@ -30,7 +30,8 @@ def pinhole_px(matrix: Float[np.ndarray, "3 columns"], size: Size, path: Path) -
     Calibration files count from the centre of the first pixel, `uv` from its corner: hence the half. Raises InputError
     for numbers that are not finite and for focal lengths that are not above 0.
     """
-    finite(path, "its camera", matrix)
+    with np.errstate(over="ignore"):
+        finite(path, "its camera", np.asarray(matrix, np.float32))
     if not min(matrix[0, 0], matrix[1, 1]) > 0:
         raise InputError(
             f"{path} has focal lengths {matrix[0, 0]:g} and {matrix[1, 1]:g}; they are above 0, in pixels."

@@ -10,6 +10,7 @@ from cyclopean.data.panoramas import FAR, above, centre, whole_sphere
 from cyclopean.data.reading import existing_folder, list_images, read_object, refuse_unknown
 from cyclopean.data.rigs import size_of, unknown_depth
 from cyclopean.errors import InputError
+from cyclopean.files import shortened
 from cyclopean.sample import Sample
 
 # Names of the two folders, in use by published sets: the upper camera's, the lower one's.
@@ -67,7 +68,7 @@ def _baseline(folder: Path, given: str) -> float:
         metres = 0.0
     if not 0 < metres < float("inf"):
         raise InputError(
-            f"{folder} was given the baseline {str(value)!r}; say how far apart the two cameras stood, in metres: "
-            f'topbottom:{folder}:baseline=0.2, or {{"baseline_m": 0.2}} in {path.name} (1 when nobody knows).'
+            f"{folder} was given the baseline {shortened(value)!r}; say how far apart the two cameras stood, in "
+            f'metres: topbottom:{folder}:baseline=0.2, or {{"baseline_m": 0.2}} in {path.name} (1 when nobody knows).'
         )
     return metres
