@@ -1,5 +1,6 @@
 """The KITTI releases in miniature: whose depth, which pixel, which side, which day's calibration."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +223,16 @@ def test_odometry_reads_one_bare_sequence(tmp_path):
     trees.text(tmp_path / "poses.txt", "1 0 0 0 0 1 0 0 0 0 1 0\n")
     with pytest.raises(InputError, match=r"poses\.txt has 1 poses and none of frame 1"):
         KittiOdometryDataset(tmp_path, sources="video")[0]
+
+
+def test_whole_scenes_are_left_out_by_the_list_of_a_test_set(tmp_path):
+    """KITTI 2015's mapping names a drive in the middle of a line, and has empty lines."""
+    trees.kitti_raw(tmp_path)
+    other = Path(trees.DRIVE.replace("0001", "0002"))
+    shutil.copytree(tmp_path / trees.DRIVE, tmp_path / other)
+    mapping = trees.text(tmp_path / "train_mapping.txt", f"\n{trees.DATE} {Path(trees.DRIVE).name} 0000000109\n\n")
+    for given in (KittiRawDataset(tmp_path, without=mapping), KittiRawDataset(tmp_path, truth="none", without=mapping)):
+        assert {frame.drive for frame in given.frames} == {other.as_posix()}
+    assert len(KittiRawDataset(tmp_path)) == 2 * len(given)
+    with pytest.raises(InputError, match="names no KITTI drive"):
+        KittiRawDataset(tmp_path, without=trees.text(tmp_path / "x.txt", "nothing"))

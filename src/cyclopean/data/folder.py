@@ -171,15 +171,17 @@ def _described(folder: Path) -> dict[str, Any]:
             "this version of cyclopean reads 'cyclopean-folder' version 1."
         )
     views, target = values.get("views"), values.get("target")
-    plain = isinstance(views, list) and all(
-        isinstance(v, str) and len(v) < LONGEST and Path(v).name == v for v in views
-    )
-    if not plain or target not in views:
+    if not isinstance(views, list) or not all(map(_is_plain, views)) or target not in views:
         raise InputError(
             f'{path} names views {_short(views)} and target {_short(target)}; "views" must be a list of names with the '
             "target in it."
         )
     return values
+
+
+def _is_plain(name: object) -> bool:
+    """Whether this is the name of a folder, with no way to another place."""
+    return isinstance(name, str) and len(name) < LONGEST and Path(name).name == name
 
 
 def _stereo(folder: Path) -> dict[str, Any]:

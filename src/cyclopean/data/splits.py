@@ -7,6 +7,7 @@ from pathlib import Path
 from cyclopean.errors import InputError
 from cyclopean.files import read_text, shortened
 
+DRIVE = re.compile(r"\d{4}_\d{2}_\d{2}_drive_\d{4}")
 SIDES = {"l": "02", "r": "03"}  # of a KITTI drive: the left and the right colour camera
 
 
@@ -32,6 +33,15 @@ def read_frames(path: Path | str) -> list[Frame]:
     """
     file = Path(path).expanduser()
     return [_frame(line, f"{file}, line {n}") for n, line in _lines(file)]
+
+
+def read_drives(path: Path | str) -> set[str]:
+    """The drives, such as `2011_09_26_drive_0001`, that a text names anywhere."""
+    file = Path(path).expanduser()
+    drives = set(DRIVE.findall(read_text(file)))
+    if not drives:
+        raise InputError(f"{file} names no KITTI drive, such as 2011_09_26_drive_0001; give the list of a test set.")
+    return drives
 
 
 def read_paths(path: Path | str) -> list[str]:
