@@ -227,11 +227,14 @@ def test_calibration_of_two_focal_lengths_or_another_shift_contradicts_itself(tm
 
 def test_pipes_and_devices_are_never_opened(tmp_path):
     pairs.write_pairs(tmp_path / "a", 2)
-    os.mkfifo(tmp_path / "a" / "left" / "pipe.png")
     (tmp_path / "a" / "left" / "001.png").unlink()
     os.mkfifo(tmp_path / "a" / "left" / "001.png")
-    data = FolderDataset(tmp_path / "a")
-    assert [data[n].name for n in range(len(data))] == [("000",)]
+    (tmp_path / "a" / "left" / "002.png").symlink_to("nowhere.png")
+    os.mkfifo(tmp_path / "a" / "left" / "pipe.txt")
+    seen = examine("x", FolderDataset(tmp_path / "a"), 5)
+    assert [look.name for look in seen.looks] == ["000"]
+    assert "left/001.png is a pipe or a device" in seen.damaged[0]
+    assert "left/002.png" in seen.damaged[1]
     trees.kitti_raw(tmp_path / "k")
     with pytest.raises(InputError, match="is a pipe or a device"):
         open_dataset(f"kitti_raw:{tmp_path / 'k'}:split=/dev/zero")

@@ -20,7 +20,7 @@ from cyclopean.data.rigs import (
 )
 from cyclopean.data.splits import read_paths
 from cyclopean.errors import InputError
-from cyclopean.files import shortened
+from cyclopean.files import PHOTOS, shortened
 from cyclopean.sample import Sample
 
 KEPT = 4, 5  # Monodepth: the top 80 % of the rows, without the car's own bonnet
@@ -39,7 +39,9 @@ class CityscapesDataset(Dataset[Sample]):
 
     def __init__(self, path: Path | str, part: str = "*", split: Path | str | None = None) -> None:
         self.root = existing_folder(path)
-        lefts = sorted((self.root / "leftImg8bit").glob(f"{part}/*/*_leftImg8bit.*"))
+        lefts = sorted(
+            p for p in (self.root / "leftImg8bit").glob(f"{part}/*/*_leftImg8bit.*") if p.suffix.lower() in PHOTOS
+        )
         listed = read_paths(split) if split else [p.relative_to(self.root).as_posix() for p in lefts]
         self.items = [_parts(p) for p in listed]
         if not self.items:

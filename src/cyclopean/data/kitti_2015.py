@@ -20,6 +20,7 @@ from cyclopean.data.rigs import (
 )
 from cyclopean.data.splits import read_paths
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.sample import Sample
 
 COUNTS = 256.0  # per pixel of disparity; 0 is unknown
@@ -39,7 +40,11 @@ class Kitti2015Dataset(Dataset[Sample]):
         root = existing_folder(path)
         self.folder = root / "training" if (root / "training").is_dir() else root
         self.truth = TRUTHS[choice("truth of KITTI 2015", truth, TRUTHS)]
-        listed = read_paths(split) if split else sorted((self.folder / "image_2").glob("*_10.*"))
+        listed = (
+            read_paths(split)
+            if split
+            else sorted(p for p in (self.folder / "image_2").glob("*_10.*") if p.suffix.lower() in PHOTOS)
+        )
         self.stems = [Path(p).stem for p in listed]
         if not self.stems:
             raise InputError(f"{path} holds no KITTI 2015 pair; it needs training/image_2/000000_10.png and image_3.")

@@ -15,6 +15,7 @@ from cyclopean.data.matlab import open_hdf5, read_mat
 from cyclopean.data.reading import choice, existing_folder, read_rows
 from cyclopean.data.rigs import Depth, Size, fitting, known_above_zero, pinhole_px, size_of
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, view
 
@@ -107,7 +108,7 @@ class _Frames:
 
     def __init__(self, path: Path) -> None:
         self.root = existing_folder(path)
-        self.images = sorted(p for p in self.root.rglob("rgb_*") if p.suffix in (".jpg", ".png"))
+        self.images = sorted(p for p in self.root.rglob("rgb_*") if p.suffix.lower() in PHOTOS)
         if not self.images:
             raise InputError(
                 f"{path} holds no NYU frame; give nyu_depth_v2_labeled.mat, or a folder with rgb_00000.jpg and "

@@ -17,6 +17,7 @@ from cyclopean.data.reading import choice, existing_folder, found, read_depth
 from cyclopean.data.rigs import Depth, fitting, size_of
 from cyclopean.data.splits import read_pairs
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.sample import Sample
 
 FAR = 10.0  # metres: what the tables of these sets count (Depth Anywhere, section 4; Pano3D, section 4)
@@ -144,7 +145,7 @@ def _listed(root: Path, split: str) -> list[Panorama]:
 
 
 def _pairs(root: Path, pattern: str, depth_of: Callable[[Path], Path]) -> list[Panorama]:
-    paths = sorted(path for path in root.glob(pattern) if path.name[0] != ".")
+    paths = sorted(path for path in root.glob(pattern) if path.name[0] != "." and path.suffix.lower() in PHOTOS)
     return [Panorama(p.relative_to(root).with_suffix("").as_posix(), p, depth_of(p)) for p in paths]
 
 

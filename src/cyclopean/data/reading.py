@@ -38,9 +38,9 @@ def existing_folder(path: Path | str) -> Path:
 def pictures_among(paths: Iterable[Path], folder: Path) -> list[Path]:
     """The pictures among `paths`, which lie in `folder`, sorted. Other files are counted and named in the log.
 
-    Pipes and devices are no files; names that begin with a dot are hidden. Raises if no picture is there.
+    Names that begin with a dot are hidden. Raises if no picture is there.
     """
-    files = sorted(path for path in paths if not path.name.startswith(".") and path.is_file())
+    files = sorted(path for path in paths if not path.name.startswith(".") and not path.is_dir())
     pictures = [path for path in files if path.suffix.lower() in PHOTOS]
     others = [path.name for path in files if path.suffix.lower() not in PHOTOS]
     if not pictures:

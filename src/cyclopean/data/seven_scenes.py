@@ -13,6 +13,7 @@ from cyclopean.data.items import Files
 from cyclopean.data.reading import choice, existing_folder, read_pose, read_rows
 from cyclopean.data.rigs import fitting, pinhole_px, size_of
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, view
 
@@ -35,7 +36,8 @@ class SevenScenesDataset(Dataset[Sample]):
     def __init__(self, path: Path | str, sources: str = "none") -> None:
         self.root = existing_folder(path)
         steps = SOURCES[choice("sources of 7-Scenes", sources, SOURCES)]
-        frames = sorted([*self.root.glob("frame-*.color.*"), *self.root.glob("**/seq-*/frame-*.color.*")])
+        found = (*self.root.glob("frame-*.color.*"), *self.root.glob("**/seq-*/frame-*.color.*"))
+        frames = sorted(path for path in found if path.suffix.lower() in PHOTOS)
         self.items = [
             (frames[n], *(frames[n + s] for s in steps)) for n in range(len(frames)) if _within(frames, n, steps)
         ]

@@ -12,7 +12,7 @@ from cyclopean.data.reading import choice, existing_folder, found, read_depth
 from cyclopean.data.rigs import Depth, Size, fitting, size_of, unknown_depth
 from cyclopean.data.splits import read_paths
 from cyclopean.errors import InputError
-from cyclopean.files import shortened
+from cyclopean.files import PHOTOS, shortened
 from cyclopean.sample import Sample
 
 BASELINE = 0.26  # metres, up and to the right alike (spherical view synthesis, section 4.1)
@@ -75,7 +75,7 @@ class ThreeD60Dataset(Dataset[Sample]):
 
 
 def _centres(root: Path) -> list[Path]:
-    return sorted(path for suffix in ("png", "jpg") for path in root.rglob(f"*{CENTRE}.{suffix}"))
+    return sorted(path for path in root.rglob(f"*{CENTRE}.*") if path.suffix.lower() in PHOTOS)
 
 
 def _below(root: Path, line: str) -> Path:
