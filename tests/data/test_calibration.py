@@ -123,7 +123,8 @@ def test_the_right_principal_point_is_read(tmp_path, changes):
         ({"baseline_m": 537}, "a baseline of 537 m, by which 20 px of disparity would mean 6.44 km"),
         ({"baseline_m": 0.0002}, "a baseline of 0.0002 m"),
         ({"focal_px": 5.0}, "a focal length of 0.0208 image widths"),
-        ({"center_px": [600, 300]}, "a principal point outside the picture"),
+        ({"center_px": [600, 300]}, "a principal point at the edge of the picture or outside"),
+        ({"center_px": [0.5, 0.5]}, "a principal point at the edge"),
     ],
 )
 def test_unusual_numbers_are_noticed_by_training_and_check(tmp_path, caplog, changes, words):

@@ -21,6 +21,7 @@ Size = tuple[int, int]
 
 # Pairs that people and cars carry: 20 px of disparity are between 3 cm and 1 km away, at a baseline of 0.5 mm to 5 m.
 USUAL_PX, NEAREST, FARTHEST, SHORTEST, LONGEST = 20.0, 0.03, 1000.0, 0.0005, 5.0
+EDGE = 0.02  # of the picture: where no principal point lies, unless a small part was cut out
 WIDEST, LONG = 0.15, 20.0  # focal lengths in image widths: 147 degrees across, and a long telephoto lens
 
 
@@ -103,8 +104,9 @@ def implausible(camera: Pinhole, baseline: float, width: int) -> str:
     if not NEAREST <= far <= FARTHEST or not SHORTEST <= abs(baseline) <= LONGEST:
         shown = f"{far / 1000:.3g} km" if far >= 1000 else f"{far:.3g} m"
         return f"a baseline of {abs(baseline):g} m, by which {USUAL_PX:g} px of disparity would mean {shown}"
-    if not all(0 <= place <= 1 for place in center):
-        return f"a principal point outside the picture, at {center[0]:.3g} widths and {center[1]:.3g} heights"
+    if not all(EDGE <= place <= 1 - EDGE for place in center):
+        across, down = center
+        return f"a principal point at the edge of the picture or outside, {across:.3g} widths and {down:.3g} heights"
     return ""
 
 
