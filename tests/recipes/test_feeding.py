@@ -234,11 +234,3 @@ def test_on_a_gpu_the_same_scenes_are_rendered_there():
     assert there.target.image.is_cuda
     same = ((there.target.image.cpu() - here.target.image).abs() <= 1 / 255).double().mean()
     assert same >= 0.999
-
-
-def test_a_size_that_turns_the_pictures_round_is_noticed(items, tmp_path):
-    """Sizes are height x width; other programs write the width first."""
-    items(60)
-    with pytest.raises(InputError, match=r"--size 64x32 is 64 high and 32 wide, .* such as --size 32x64"):
-        feeding.feed(Source(data=(tmp_path,), size=(64, 32)), PLAIN, STEREO, RUN)
-    assert len(feeding.feed(Source(data=(tmp_path,), size=(40, 32)), PLAIN, STEREO, RUN).training)

@@ -187,7 +187,7 @@ def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None
     if not bool(inverse.isfinite().all()):
         why = (
             ""
-            if candidate.covers in ("picture", "crop")
+            if candidate.covers in ("picture", "crop", "seen")
             else (
                 f": its maps cover {candidate.covers} alone, and truth outside counts too under {scene.protocol.name}"
             )

@@ -63,10 +63,7 @@ def full_precision(like: Tensor) -> torch.autocast:
 def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
     """`source_from_target`, which the method `name` does not predict."""
     if source.from_target is None:
-        raise InputError(
-            f"{name} needs to know where its sources stand, and was given frames of a video without poses; give pairs "
-            "(sources=stereo), or take a method that predicts poses, such as monodepth2."
-        )
+        raise InputError(f"{name} needs the pose of the right camera; give the pair a calibration.")
     return source.from_target
 
 

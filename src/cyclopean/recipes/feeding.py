@@ -74,13 +74,7 @@ def feed(source: Source, augment: Augment, drawn: Drawn, run: Run) -> Feed:
     training, validation = _data(source, drawn, run)
     if not len(training):
         raise InputError("there is nothing to learn from: the data set is empty.")
-    stored = training[0].depth.shape[-2:]
-    h, w = source.size or stored
-    if (stored[0] - stored[1]) * (h - w) < 0 and not 1 / 3 < (stored[1] / stored[0]) / (w / h) < 3:
-        raise InputError(
-            f"--size {h}x{w} is {h} high and {w} wide, the pictures are {stored[0]} high and {stored[1]} wide: turned "
-            f"round; sizes are height x width, such as --size {w}x{h}."
-        )
+    h, w = source.size or training[0].depth.shape[-2:]
     held = Mapped(validation, Resized((h, w))) if source.size and validation is not None else validation
     return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held, augment.shrink)
 
