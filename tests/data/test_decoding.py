@@ -129,3 +129,12 @@ def test_check_names_pictures_damaged_in_the_middle(tmp_path, capfd):
     assert "left/000.png is damaged" in out
     assert "right/002.jpg is damaged in its middle" in out
     assert "libpng" not in err
+
+
+def test_a_tiff_of_several_pages_has_the_size_of_what_is_read(tmp_path):
+    pages = [Image.fromarray(np.full((20 * n, 30 * n, 3), 90, np.uint8)) for n in (1, 3, 2)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    assert image_size(tmp_path / "a.tif") == tuple(read_image(tmp_path / "a.tif").shape[-2:])
+    (tmp_path / "b.tif").write_bytes(b"II*\0 and nothing else")
+    with pytest.raises(InputError, match=r"b\.tif"):
+        image_size(tmp_path / "b.tif")

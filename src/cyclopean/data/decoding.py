@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from cyclopean.files import PHOTOS, refuse_unreadable
 from cyclopean.images import LEAST_SIDE, MOST_MEGAPIXELS, read_photo
 
 END, SCAN = b"\xff\xd9", b"\xff\xda"  # markers of JPEG
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG = b"\x89PNG\r\n\x1a\n"
 FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # Pillow's names of what OpenCV decodes; the rest as photos are
 FLIPS = {
@@ -195,7 +197,7 @@ def _header(path: Path, file: BufferedReader | BytesIO) -> Header:
         width, height = radiance.size(path)
         header = Header((height, width), 1, "HDR")
     else:
-        header = _by_pillow(path, file, start[4:8] == b"ftyp")
+        header = _by_pillow(path, file, start)
         height, width = header.size
     if width * height > MOST_MEGAPIXELS * 1e6:
         raise InputError(
@@ -209,19 +211,21 @@ def _header(path: Path, file: BufferedReader | BytesIO) -> Header:
     return header
 
 
-def _by_pillow(path: Path, file: BufferedReader | BytesIO, heif: bool) -> Header:
-    if heif:
+def _by_pillow(path: Path, file: BufferedReader | BytesIO, start: bytes) -> Header:
+    if start[4:8] == b"ftyp":
         import pillow_heif
 
         pillow_heif.register_heif_opener()
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked next, one for photos and data
     try:
-        with Image.open(file) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:  # of odd metadata
             width, height = picture.size
             kind = picture.format or ""
             pages = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
             orientation = _orientation(picture, file)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        if start.startswith(TIFF):  # some kinds of which photos are read without Pillow
+            return Header(read_photo(path, MOST_MEGAPIXELS).size, 1, "TIFF")
         raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
