@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin
 from torch import Tensor
 
+from cyclopean.decoding import LEAST_SIDE
 from cyclopean.depthmap import DepthMap
 from cyclopean.errors import InputError
-from cyclopean.images import LEAST_SIDE, Photo, read_photo
+from cyclopean.images import Photo, read_photo
 
 PhotoLike = Photo | str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 

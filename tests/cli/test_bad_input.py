@@ -137,6 +137,7 @@ WORDS = {  # what is typed -> a part of what is said
     "evaluate --data pairs --factor nan": "nan",
     "check pairs --items 0": "--items is 0",
     "render street results --count 0": "--count 0",
+    "render street results --count 99999999999": "--count 99999999999 is too many",
     "render street results --baseline nan": "--baseline nan",
     "render street results --field-of-view nan": "--field-of-view nan",
     "render street results --rig sphere --size 64x64": "twice as wide",

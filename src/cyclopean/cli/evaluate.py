@@ -40,7 +40,8 @@ class Elsewhere:
     in_order: bool = False
     """Files belong to the items one after the other, sorted; else they are named as the pictures are."""
     covers: str = "picture"
-    """What a map shows: the whole picture, or the protocol's crop alone."""
+    """What a map shows: the whole picture, the protocol's crop alone, or a part by its name: kitti_benchmark (the
+    bottom middle 1216x352 pixels), garg, eigen, nyu or another crop of a protocol."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,11 @@ def _judge(
         fitted = options.factor is None
         result = evaluation.Result(name, protocol, far, summary, tuple(measured), counts, options.seed)
         open_ = {c.name: str(c.ambiguity) for c in candidates}
-        results.append(replace(result, factors=factors, fitted=fitted, ambiguities=open_))
+        results.append(
+            replace(
+                result, factors=factors, fitted=fitted, ambiguities=open_, covers={c.name: c.covers for c in candidates}
+            )
+        )
     return results
 
 

@@ -210,7 +210,16 @@ def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None
     plane, candidate, name = predicted.plane(scene), predicted.candidate, scene.sample.name[0]
     inverse = plane.flatten()[scene.index].double()
     if not bool(inverse.isfinite().all()):
-        raise InputError(f"{candidate.name} predicts NaN or infinite inverse depth on {name}; it cannot be judged.")
+        why = (
+            ""
+            if candidate.covers in ("picture", "crop", "seen")
+            else (
+                f": its maps cover {candidate.covers} alone, and truth outside counts too under {scene.protocol.name}"
+            )
+        )
+        raise InputError(
+            f"{candidate.name} predicts NaN or infinite inverse depth on {name}{why}; it cannot be judged."
+        )
     scale = _median_scale(inverse, plane, scene)
     known = {"scale": float(scale)} if bool(scale.isfinite()) else {}
     measured = []

@@ -45,7 +45,7 @@ class Result:
     """One data set judged: `data` names it, `seed` is the bootstrap's; `far`: the caps that were met.
 
     `factors`: by candidate, of the alignment "factor", and whether they were fitted on the set; `ambiguities`: by
-    candidate, what it leaves open.
+    candidate, what it leaves open; `covers`: by candidate, of which part of the picture its maps are.
     """
 
     data: str
@@ -58,6 +58,7 @@ class Result:
     factors: dict[str, float] = field(default_factory=dict)
     fitted: bool = True
     ambiguities: dict[str, str] = field(default_factory=dict)
+    covers: dict[str, str] = field(default_factory=dict)
 
     def data_hash(self) -> str:
         """Twelve hexadecimal digits of what was judged: the images in order, how many pixels of each, what was not."""
@@ -239,6 +240,7 @@ def _result(result: Result) -> dict[str, Any]:
         "seed": result.seed,
         "factors": result.factors | {"fitted": result.fitted},
         "ambiguities": result.ambiguities,
+        "covers": result.covers,
         "counts": asdict(result.counts),
         "rows": [asdict(row) for row in result.rows],
         "per_image": images,

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, pixel_grid
 from cyclopean.sample import Sample, View
+from cyclopean.synthesis import pull
 
 Ambiguity = Literal["metric", "scale", "affine"]
 
@@ -70,7 +71,8 @@ def source_on_the_right(name: str, sample: Sample) -> View:
     """The one source of a stereo pair, after checking that it is what the method `name` was made for."""
     if len(sample.sources) != 1:
         raise InputError(
-            f"{name} learns from stereo pairs and was given {len(sample.sources)} sources; use a stereo folder."
+            f"{name} learns from stereo pairs, one source for each target, and was given {len(sample.sources)}; give a "
+            "stereo folder, or sources=stereo."
         )
     right = sample.sources[0]
     if not isinstance(sample.target.camera, Pinhole) or not isinstance(right.camera, Pinhole):
@@ -78,6 +80,24 @@ def source_on_the_right(name: str, sample: Sample) -> View:
     if not bool((known_pose(name, right)[:, 0, 3] < 0).all()):
         raise InputError(f"{name} needs its source to the right of the target (t_x < 0); swap left and right.")
     return right
+
+
+def level_right(name: str, sample: Sample) -> View:
+    """`source_on_the_right` with its principal point moved to where the target's is, so that what is infinitely far
+    stays in its place and a disparity is focal * baseline / z alone: for methods that know no cameras.
+
+    Releases crop the right picture otherwise than the left one (`doffs` of Middlebury). Borders become invalid.
+    """
+    right = source_on_the_right(name, sample)
+    apart = right.camera.center - sample.target.camera.center  # type: ignore[attr-defined]
+    if not bool((apart != 0).any()):
+        return right
+    uv = pixel_grid((right.image.shape[-2], right.image.shape[-1]), right.image) + apart[:, None, None, :]
+    valid = pull(right.valid.to(right.image.dtype), uv, "zeros") > 1 - 1e-3
+    camera = Pinhole(right.camera.focal, sample.target.camera.center)  # type: ignore[attr-defined]
+    return View(
+        pull(right.image, uv, "edge"), pull(right.seen, uv, "edge"), camera, right.from_target, right.window, valid
+    )
 
 
 class Frozen(nn.Module):

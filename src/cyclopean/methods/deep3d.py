@@ -12,7 +12,7 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
 from cyclopean.losses import cumulative_smoothness, gradients, pyramid, weighted_mean
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, source_on_the_right
+from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, level_right
 from cyclopean.networks import build
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull, select
@@ -86,7 +86,7 @@ class Deep3d(Method):
         return Prediction(left / self._unit, extras={"disparity_left": left, "disparity_right": right})
 
     def losses(self, sample: Sample) -> dict[str, Scalar]:
-        right = source_on_the_right("deep3d", sample)
+        right = level_right("deep3d", sample)
         probabilities = self._probabilities(sample.target.seen)
         with full_precision(sample.depth):
             lefts, rights = pyramid(sample.target.image, SCALES), pyramid(right.image, SCALES)

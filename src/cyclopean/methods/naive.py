@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cyclopean.geometry import pixel_grid
 from cyclopean.losses import pyramid, weighted_mean
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, source_on_the_right
+from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, level_right
 from cyclopean.networks import build
 from cyclopean.rebuilding.terms import ERRORS, WARPS
 from cyclopean.sample import Sample, View
@@ -62,7 +62,7 @@ class Naive(Method):
         return Prediction(disparity / self._unit, extras={"right_view": right})
 
     def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
-        right = source_on_the_right("naive", sample)
+        right = level_right("naive", sample)
         painted = self._painted(sample.target.seen)
         with full_precision(sample.depth):
             truth, weights = pyramid(right.image, SCALES), pyramid(right.valid.to(right.image.dtype), SCALES)
