@@ -1,9 +1,15 @@
-"""The video tab without a browser: moments and their points."""
+"""The video tab without a browser: moments and their points, and clips that would keep everybody waiting."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 pytest.importorskip("gradio", reason="the app needs the extra 'app'")
@@ -11,6 +17,8 @@ pytest.importorskip("gradio", reason="the app needs the extra 'app'")
 from cyclopean.app import filming, handlers
 from cyclopean.app.developing import Look
 from cyclopean.app.handlers import Studio
+from cyclopean.app.limits import Limits
+from cyclopean.app.session import Session, Store
 from filmed import film, walking
 
 
@@ -60,6 +68,127 @@ def test_nobody_waits_for_a_film(studio: Studio, monkeypatch: pytest.MonkeyPatch
     session.stopped = True
     assert [*at_work][-1]["note"].startswith("Stopped")
     assert "photo" in filming.moment(studio, session.token, 0.0)
+
+
+def test_a_clip_gives_way_when_it_took_long_and_another_one_waits(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def endless(*_: object, progress: Callable[[int, int], None]) -> None:
+        for count in itertools.count():
+            time.sleep(0.01)
+            progress(count, 2)
+
+    monkeypatch.setattr("cyclopean.clip.refocus_clip", endless)
+    studio = replace(studio, store=Store(Limits(film_minutes=0.0), tmp_path))
+    first, second = studio.store.open(), studio.store.open()
+    path = first.room() / "walk.mp4"
+    film(path, walking(2))
+    first.receive(path)
+    filming.clip_arrived(studio, first.token)
+    filming.key(studio, first.token, (0.5, 0.5), 0.0)
+    at_work = filming.film(studio, first.token, Look(), False)
+    for _ in range(3):
+        assert "busy" in next(at_work), "nobody waits"
+    filming.asked(studio, second.token)
+    last = [*at_work][-1]
+    assert last["error"].startswith("Other clips wait"), last
+    while first.filming:
+        time.sleep(0.01)
+    assert filming.forget_keys(studio, first.token)["note"].startswith("No point yet")
+
+
+def mixed(path: Path, codec: str, sizes: list[tuple[int, int]], rate: int = 25, repeated: int = 1) -> Path:
+    """A clip whose frames have these (width, height), each encoded by itself and `repeated`; its header tells the
+    first size."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=rate)
+        stream.width, stream.height = sizes[0]
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        number = 0
+        for width, height in sizes:
+            coder = av.CodecContext.create(codec, "w")
+            coder.width, coder.height, coder.pix_fmt = width, height, stream.pix_fmt
+            coder.time_base = Fraction(1, rate)
+            frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 90, np.uint8), format="rgb24")
+            for packet in [*coder.encode(frame.reformat(format=stream.pix_fmt)), *coder.encode(None)]:
+                for _ in range(repeated):
+                    copy = av.Packet(bytes(packet))
+                    copy.pts = copy.dts = number
+                    copy.time_base, copy.stream, copy.is_keyframe = Fraction(1, rate), stream, True
+                    file.mux(copy)
+                    number += 1
+    return path
+
+
+def brought(session: Session, path: Path) -> None:
+    copy = session.room() / path.name
+    copy.write_bytes(path.read_bytes())
+    session.receive(copy)
+
+
+def test_clips_are_judged_by_their_whole_length(studio: Studio, tmp_path: Path):
+    """Not by their first frame, nor by their header."""
+    session = studio.store.open()
+    small, large = (64, 64), (2600, 1500)
+    for name, codec, sizes in (
+        ("grows.mkv", "mjpeg", [small] * 3 + [large]),
+        ("grows.avi", "mjpeg", [small] * 30 + [large] + [small]),
+        ("grows.ts", "libx264", [small] * 20 + [large] * 2),
+        ("large.mkv", "mjpeg", [large]),
+    ):
+        brought(session, mixed(tmp_path / name, codec, sizes))
+        error = filming.clip_arrived(studio, session.token)["error"]
+        assert error.startswith(f"{name} has frames of 2600x1500, the app takes 2560x1440"), error
+    brought(session, mixed(tmp_path / "many.mkv", "mjpeg", [small], 1000, repeated=filming.MOST + 1))
+    assert "more than 10800 frames" in filming.clip_arrived(studio, session.token)["error"]
+    brought(session, mixed(tmp_path / "long.mkv", "mjpeg", [small], 1, repeated=200))
+    assert "s long, the app takes 180 s" in filming.clip_arrived(studio, session.token)["error"]
+    assert not [path for path in session.folder.rglob("*") if path.is_file()], "nothing of them stays"
+    brought(session, mixed(tmp_path / "fine.mkv", "mjpeg", [small] * 9))
+    assert "photo" in filming.clip_arrived(studio, session.token)
+
+
+def test_what_takes_too_long_to_open_is_given_up(studio: Studio, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """The step ends in time, so that its place in the queue is free, and the file goes."""
+    studio = replace(studio, store=Store(Limits(opening_seconds=0.01), tmp_path))
+    session = studio.store.open()
+    brought(session, mixed(tmp_path / "slow.mkv", "mjpeg", [(640, 480)], repeated=4000))
+    began = time.monotonic()
+    error = filming.clip_arrived(studio, session.token)["error"]
+    assert error == "slow.mkv took longer than 0.01 seconds; give a smaller or a shorter one."
+    assert time.monotonic() - began < 2
+    assert not [path for path in session.folder.rglob("*") if path.is_file()]
+    assert session.token not in caplog.text
+
+
+def test_whatever_goes_wrong_is_a_sentence_and_one_line_of_the_log(studio: Studio, caplog: pytest.LogCaptureFixture):
+    session = studio.store.open()
+    wrong: list[Callable[[Path], Exception]] = []
+
+    @handlers.told
+    def broken(_: Studio, session: Session) -> handlers.Stage:
+        with session.opening() as upload:
+            raise wrong[-1](upload)
+
+    for fault, said in (
+        (lambda _: ZeroDivisionError("1/0"), "a.jpg failed in a way that nobody foresaw (ZeroDivisionError"),
+        (lambda path: FileNotFoundError(2, "No such file", str(path)), "a.jpg: No such file (a.jpg)"),
+        (lambda _: RecursionError(), "a.jpg failed in a way that nobody foresaw (RecursionError"),
+        (lambda path: UnicodeDecodeError("utf-8", bytes(path), 0, 1, "x"), "a.jpg failed in a way"),
+    ):
+        caplog.clear()
+        wrong.append(fault)
+        path = session.room() / "a.jpg"
+        path.write_bytes(b"x")
+        session.receive(path)
+        error = broken(studio, session.token)["error"]
+        assert error.startswith(said), error
+        assert str(session.folder) not in error
+        (record,) = caplog.records
+        assert record.getMessage().startswith(said)
+        assert session.token not in caplog.text
+        assert not path.exists()
+    assert broken(studio, session.token) == {"error": "No file has arrived; choose one."}
 
 
 def test_short_work_is_waited_for(studio: Studio, monkeypatch: pytest.MonkeyPatch):

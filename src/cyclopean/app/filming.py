@@ -66,12 +66,12 @@ def _judged(path: Path) -> "Clip":
     import av
 
     from cyclopean.video import describe
-    from cyclopean.video.files import _opened
+    from cyclopean.video.files import opened
 
     clip = describe(path)
     _bearable(path.name, clip.seconds, clip.count, clip.size)
     count, first, last = 0, math.inf, -math.inf
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         stream.codec_context.skip_frame = "NONKEY"
         try:
             for packet in container.demux(stream):
@@ -129,7 +129,7 @@ def forget_keys(_: Studio, session: Session) -> Stage:
 def asked(studio: Studio, token: str | None) -> Stage:
     """The clip waits for its turn; Stop counts from here."""
     session = studio.store.get(token or "")
-    if session is not None:
+    if session is not None and not session.filming:  # one that was stopped may still be on its way out
         session.stopped, session.waiting = False, True
     return {"busy": WAITING}
 

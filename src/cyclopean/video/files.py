@@ -50,7 +50,7 @@ def describe(path: Path) -> Clip:
     Files that were written as they were filmed, such as a browser's WebM, do not say how long they are. Raises
     InputError if the file is missing or no video.
     """
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         rate = stream.average_rate or Fraction(25)
         seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
         size = (stream.codec_context.height, stream.codec_context.width)
@@ -61,7 +61,7 @@ def describe(path: Path) -> Clip:
 
 def _counted(path: Path, clip: Clip) -> Clip:
     """`clip` with the number and the times of its packets, and the frame rate that follows, if another was guessed."""
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         packets = _decoded(path, container.demux(stream))
         ticks = [packet.pts for packet in packets if packet.size]
         times = [float(tick * stream.time_base) for tick in ticks if tick is not None]
@@ -81,7 +81,7 @@ def frames(path: Path, every: int = 1) -> Iterator[Frame]:
 
 def stills(path: Path, wanted: Callable[[int, float], bool] = lambda _index, _seconds: True) -> Iterator[Still]:
     """The frames of a video for whose (index, seconds) `wanted` is true, decoded as they are asked for."""
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         clock = _Clock(container, stream)
         for index, frame in enumerate(_decoded(path, container.decode(stream))):
             seconds = clock.seconds(clock(frame))
@@ -124,7 +124,7 @@ def rewrite(source: Path, target: Path, change: Callable[[Iterator[Still]], Iter
 
     with (
         _writing(source, target),
-        _opened(source) as (container, stream),
+        opened(source) as (container, stream),
         av.open(str(target), "w", options=_options(target)) as result,
     ):
         result.metadata.update({k: v for k, v in container.metadata.items() if k.lower() not in TECHNICAL})
@@ -173,7 +173,7 @@ def _options(target: Path) -> dict[str, str]:
 
 def _first_turns(path: Path) -> int:
     """Quarter turns of the first frame: a file has to say them before anything is written to it."""
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         return _turns(next(_decoded(path, container.decode(stream)), None))
 
 
@@ -272,7 +272,8 @@ def _writing(source: Path, target: Path, *kinds: type[Exception]) -> Iterator[No
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open the clip at `path`: FFmpeg's container and the stream of its pictures. Raises InputError for other files."""
     import av
 
     if not path.is_file():
