@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from visiting import Client, Server, Visitor, ask, started, wait_until
 
+from filmed import film, walking
+
 # A machine below the minimum, room for one photo, a queue for one step, little patience.
 SMALL = """
 import os
@@ -82,6 +84,35 @@ def test_no_event_opens_a_path_that_it_is_given(client: Client, server: Server, 
             assert client.post(client.forged(said=said)).status == 400, said
     copies = [path for path in server.temporary.rglob("*") if path.is_file() and path.read_bytes() == b"secret"]
     assert copies == []
+
+
+def test_the_whole_way_without_a_browser(client: Client, photo: Path, tmp_path: Path):
+    """What each event answers, in all tabs, and that a file of one tab is not opened in another."""
+    shown = client.give(photo)
+    assert (shown["stage"], shown["name"], shown["full"]) == ("depth", "holiday.jpg", [741, 500])
+    assert client.fetch(shown["depth"]).content[:3] == b"\xff\xd8\xff"
+    assert client.click(0.4, 0.6)["point"] == [0.4, 0.6]
+    names = [[file["name"] for file in step["files"]] for step in (client.save_photo(), client.save_depth())]
+    assert names == [
+        ["holiday_defocus.png", "holiday_defocus.json"],
+        [f"holiday_disp.{s}" for s in ("png", "npy", "json")],
+    ]
+    film(tmp_path / "walk.mp4", walking(6))
+    assert client.give(tmp_path / "walk.mp4", "video")["full"] == [160, 96]
+    assert client.click(0.2, 0.5, "video")["note"] == "Sharp points at 0.0 s."
+    assert "photo" in client.moment(0.1)
+    done = client.film()
+    assert done["note"].startswith("6 frames")
+    assert client.fetch(done["film"]).content[4:8] == b"ftyp"
+
+    assert client.give(photo, "video") == {"error": "holiday.jpg is a photo by its name; give it in the Photo tab."}
+    for tab in ("photo", "panorama"):
+        refused = client.give(tmp_path / "walk.mp4", tab)
+        assert refused == {"error": "walk.mp4 is a clip by its name; give it in the Video tab."}
+    assert client.click(0.5, 0.5)["stage"] == "focus", "the photo is still there"
+    client.leave()
+    assert client.fetch(done["film"]).status == 404
+    assert "reload" in client.click(0.5, 0.5)["error"]
 
 
 def test_strange_events_are_refused_and_fill_no_log(client: Client, server: Server):

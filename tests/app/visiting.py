@@ -109,6 +109,7 @@ class Client:
             self.tokens = {
                 tab: self._values[self._ids[f"stage-{tab}"]]["token"] for tab in ("photo", "video", "panorama")
             }
+            self.here()
 
     # ---- what a page does
     def upload(self, name: str, content: bytes, tab: str = "photo", **headers: str) -> Answer:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from cyclopean.app import developing
 from cyclopean.app.developing import Look
-from cyclopean.app.handlers import FILMING, Stage, Studio, said, told
+from cyclopean.app.handlers import FILMING, Stage, Studio, refuse_other_kinds, said, told
 from cyclopean.app.limits import within
 from cyclopean.app.place import pixel, shown_size
 from cyclopean.app.routes import GONE, capital
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
+from cyclopean.files import CLIPS
 from cyclopean.images import resize
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Stopped(Exception):  # noqa: N818  (it is no error: somebody asked for it)
 def clip_arrived(studio: Studio, session: Session) -> Stage:
     """The uploaded clip: its first frame, and when its last one is."""
     with session.opening() as upload:
+        refuse_other_kinds(upload, CLIPS)
         clip = within(studio.store.limits.opening_seconds, upload.name, partial(_judged, upload))
     h, w = clip.size
     last = max(clip.seconds - float(1 / clip.rate), 0.0)  # by its header

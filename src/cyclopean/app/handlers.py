@@ -21,6 +21,7 @@ from cyclopean.app.limits import within
 from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
 from cyclopean.app.session import NothingNew, Session, Store
 from cyclopean.errors import InputError, lacks_memory, sentence
+from cyclopean.files import PHOTOS
 from cyclopean.predictor import Predictor
 
 LOG = logging.getLogger("cyclopean.app")
@@ -101,10 +102,18 @@ def _refused(session: Session) -> str | None:
     return None
 
 
+def refuse_other_kinds(upload: Path, suffixes: tuple[str, ...]) -> None:
+    """Raise InputError for a clip among photos, and for a photo among clips: each tab opens its own kind only."""
+    if upload.suffix.lower() not in suffixes:
+        kind, tab = ("photo", "Photo") if upload.suffix.lower() in PHOTOS else ("clip", "Video")
+        raise InputError(f"{upload.name} is a {kind} by its name; give it in the {tab} tab.")
+
+
 @told
 def develop(studio: Studio, session: Session) -> Stage:
     """The uploaded photo, and its depth."""
     with session.opening() as upload:
+        refuse_other_kinds(upload, PHOTOS)
         seconds = studio.store.limits.opening_seconds
         preview = within(seconds, upload.name, partial(studio.room.opened, upload))
     session.preview = preview

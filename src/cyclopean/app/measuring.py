@@ -3,13 +3,14 @@
 from functools import partial
 
 from cyclopean.app import developing
-from cyclopean.app.handlers import Stage, Studio, told
+from cyclopean.app.handlers import Stage, Studio, refuse_other_kinds, told
 from cyclopean.app.limits import within
 from cyclopean.app.place import pixel
 from cyclopean.app.routes import VIEWER
 from cyclopean.app.session import Session, fresh
 from cyclopean.depthmap import AnyCamera, DepthMap
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.geometry import Equirectangular
 from cyclopean.images import Photo
 from cyclopean.predictor import assumed_camera
@@ -22,6 +23,7 @@ def look_around(studio: Studio, session: Session) -> Stage:
     from cyclopean.viewer import write_viewer
 
     with session.opening() as upload:
+        refuse_other_kinds(upload, PHOTOS)
         seconds = studio.store.limits.opening_seconds
         preview = within(seconds, upload.name, partial(studio.room.opened, upload, "equirectangular"))
     session.preview = preview
