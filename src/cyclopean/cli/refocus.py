@@ -11,14 +11,13 @@ import tyro
 
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import shown
+from cyclopean.files import CLIPS, shown
 
 if TYPE_CHECKING:
     from cyclopean.depthmap import DepthMap
     from cyclopean.images import Photo
     from cyclopean.refocus.lens import Lens
 
-CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
 SAVE = ("png", "same", "png16", "tiff")
 REFINE = ("auto", "on", "off")
 
