@@ -14,6 +14,7 @@ from cyclopean.video.pictures import Frame, Size, progressive, remarks, size_of,
 
 MEGAPIXELS = 120.0  # of a frame, unless the caller has another limit
 PATIENCE = 60.0  # seconds in which a file has to open, to say what it is, and to give each packet
+FASTEST = 240  # frames a second that are believed without counting
 STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock means nothing before the first packet
 
 # FFmpeg's names of the containers that are opened. None of them makes FFmpeg open another file or a host: playlists,
@@ -54,7 +55,8 @@ class Still:
 
 
 def describe(path: Path, max_megapixels: float = MEGAPIXELS) -> Clip:
-    """Return what the header and the first frame of a clip say. A length that neither does is counted, undecoded.
+    """Return what the header and the first frame of a clip say. A length that neither does, or that is
+    doubtful, is counted, undecoded.
 
     Files that were written as they were filmed, such as a browser's WebM, do not say how long they are. Raises
     InputError for files that are missing, damaged, no clip of a kind that is read, too large for the limit, or not
@@ -67,6 +69,7 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS) -> Clip:
         packets = _in_time(path, container.demux(stream), end)
         first = next(decoded(path, max_megapixels, packets, stream), None)
         clip = Clip(rate, stream.frames or round(seconds * rate), seconds, unit=stream.time_base)
+        doubtful = not seconds or container.format.name == "mpeg" or not (stream.frames or rate <= FASTEST)
         if first is not None:
             size = size_of(first)
             aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -75,7 +78,7 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS) -> Clip:
             said = tuple(f"{path.name}: {remark}" for remark in (*others, *remarks(first, size)))
             aspect = aspect if size == (first.height, first.width) else 1 / aspect
             clip = replace(clip, size=size, remarks=said, aspect=aspect)
-    return clip if seconds else _counted(path, clip, max_megapixels, end)
+    return _counted(path, clip, max_megapixels, end) if doubtful else clip
 
 
 def _counted(path: Path, clip: Clip, max_megapixels: float, end: float) -> Clip:

@@ -63,9 +63,7 @@ def keeping(source: Path, target: Path, max_megapixels: float) -> Kept:
                 lost[f"{NAMES.get(stream.type, 'a track')} ({_codec(stream)})"] += 1
     remarks = []
     if target.suffix.lower() != source.suffix.lower():
-        remarks.append(
-            f"{source.name}: the result is a {target.suffix[1:]} file; H.264 is not written into {source.suffix}."
-        )
+        remarks.append(f"{source.name}: the result is written as {target.suffix} (H.264), not as {source.suffix}.")
     if lost:
         listed = ", ".join(f"{name}{f' x {count}' if count > 1 else ''}" for name, count in lost.items())
         remarks.append(f"{source.name}: left out, since it cannot be copied into {target.suffix}: {listed}.")
@@ -100,7 +98,9 @@ def _takes(target: Path, stream: Any, packet: Any) -> bool:
     import av
 
     try:
-        with av.open(_nowhere(target), "w") as trial:
+        memory: Any = io.BytesIO()
+        memory.name = target.name  # by which FFmpeg knows the container
+        with create(target, {}, memory) as trial:
             copy = add_copy(trial, stream)
             trial.start_encoding()
             if packet is not None:
@@ -111,17 +111,12 @@ def _takes(target: Path, stream: Any, packet: Any) -> bool:
     return True
 
 
-def _nowhere(target: Path) -> Any:
-    """Memory under the name of `target`, by which FFmpeg knows the container."""
-    memory = io.BytesIO()
-    memory.name = target.name
-    return memory
-
-
 def _takes_cover(target: Path, stream: Any, container: Any) -> bool:
     if _codec(stream) not in COVERS or target.suffix.lower() == ".mov":
         return False
-    return target.suffix.lower() not in MP4 or not (words(container.metadata).keys() - ITUNES)
+    if target.suffix.lower() not in MP4:
+        return True
+    return _takes(target, stream, None) and not words(container.metadata).keys() - ITUNES
 
 
 def _codec(stream: Any) -> str:
@@ -133,9 +128,17 @@ def _codec(stream: Any) -> str:
     return known or tag or "of a kind that is not known"
 
 
+def create(target: Path, options: dict[str, str], place: Any = None) -> Any:
+    """Return FFmpeg's container for a new file like `target`, written there or to the file object `place`."""
+    import av
+
+    kind = "mp4" if target.suffix.lower() in MP4 else None  # what FFmpeg takes .m4v for holds no covers
+    return av.open(str(target.absolute()) if place is None else place, "w", format=kind, options=options)
+
+
 def add_copy(result: Any, stream: Any) -> Any:
     """Add a track like `stream` to `result`, with what it says of itself, and return it."""
-    copy = result.add_stream_from_template(stream)
+    copy = result.add_stream_from_template(stream, opaque=True)  # no encoder is needed
     copy.metadata.update(words(stream.metadata))
     copy.disposition = stream.disposition
     return copy

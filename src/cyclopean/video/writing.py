@@ -18,7 +18,7 @@ from cyclopean.video.pictures import (
     tags_like,
     upright,
 )
-from cyclopean.video.tracks import COVERS, MP4, Kept, add_copy, keeping, words, writable
+from cyclopean.video.tracks import COVERS, MP4, Kept, add_copy, create, keeping, words, writable
 
 QUALITY = {"crf": "18", "preset": "veryfast"}
 
@@ -42,10 +42,9 @@ def write_timed(
     height. An odd last row or column is repeated, as the codec needs it. Writes to `path` itself: give a path inside
     `depthmap.appearing` if it must appear whole.
     """
-    import av
 
     count = 0
-    with av.open(str(path.absolute()), "w") as container:
+    with create(path, {}) as container:
         film: Any = None
         for picture, seconds in timed:
             if film is None:
@@ -80,7 +79,6 @@ def rewrite(
     `target` itself: give a path inside `depthmap.appearing`. Raises InputError if `source` is damaged, or `target` of
     a kind that holds no H.264.
     """
-    import av
 
     kept = keeping(source, target, max_megapixels)
     with opened(source, max_megapixels) as (container, stream):
@@ -88,7 +86,7 @@ def rewrite(
     with (
         writable(source, target),
         opened(source, max_megapixels) as (container, stream),
-        av.open(str(target.absolute()), "w", options=_options(target, kept)) as result,
+        create(target, _options(target, kept)) as result,
     ):
         result.metadata.update(words(container.metadata))
         orientation, tags, size = Orientation(), Tags(), (stream.codec_context.height, stream.codec_context.width)
