@@ -14,6 +14,7 @@ LAYERS = {
     "errors": -1,
     "files": 0,
     "devices": 0,
+    "colourspace": -0.5,  # below what reads pictures
     "deepcolour": 0,
     "compression": 0,
     "gpano": 0,

@@ -11,13 +11,13 @@ import tyro
 
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.files import CLIPS, shown
 
 if TYPE_CHECKING:
     from cyclopean.depthmap import DepthMap
     from cyclopean.images import Photo
     from cyclopean.refocus.lens import Lens
 
-CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
 SAVE = ("png", "same", "png16", "tiff")
 REFINE = ("auto", "on", "off")
 
@@ -139,7 +139,7 @@ def run(given: Refocus) -> None:
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
     _write(folder, _names(source, saved), result, deep, _note(given, source, pixel, depth))
     for name in _names(source, saved):
-        print(folder / name)
+        print(shown(folder / name))
     return None
 
 
