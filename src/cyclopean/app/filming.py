@@ -14,7 +14,7 @@ from cyclopean.app.developing import Look
 from cyclopean.app.handlers import FILMING, Stage, Studio, refuse_other_kinds, said, told
 from cyclopean.app.limits import within
 from cyclopean.app.place import pixel, shown_size
-from cyclopean.app.routes import GONE, capital
+from cyclopean.app.routes import GONE, capital, leave_no_trace
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
 from cyclopean.files import CLIPS
@@ -27,6 +27,7 @@ POLL = 0.4  # seconds between looks at how far the work is
 LONGEST = 180.0  # seconds
 MOST = 10_800  # frames: 60 in each of these seconds
 LARGEST = 2560 * 1440  # pixels of a frame
+MEGAPIXELS = 1.1 * LARGEST / 1e6  # that decoders take: they count the blocks of a frame, which stand out over its edges
 STALLED = 300.0  # seconds without another frame, after which a clip gives its turn to others
 MOST_KEYS = 200
 WAITING = "Waiting for its turn"
@@ -52,22 +53,24 @@ def clip_arrived(studio: Studio, session: Session) -> Stage:
     """The uploaded clip: its first frame, and when its last one is."""
     with session.opening() as upload:
         refuse_other_kinds(upload, CLIPS)
-        clip = within(studio.store.limits.opening_seconds, upload.name, partial(_judged, upload))
+        clip, remarks = within(studio.store.limits.opening_seconds, upload.name, partial(_judged, upload))
     h, w = clip.size
     last = max(clip.seconds - float(1 / clip.rate), 0.0)  # by its header
     card = {"stage": "focus", "name": upload.name, "full": [w, h], "seconds": last, "film": None}
-    return {**card, "note": _told_keys(session), **_still(studio, session, upload, 0.0)}
+    return {**card, "note": " ".join((_told_keys(session), *remarks)), **_still(studio, session, upload, 0.0)}
 
 
-def _judged(path: Path) -> "Clip":
-    """What the clip at `path` is. Raises InputError for one that would keep everybody waiting.
+def _judged(path: Path) -> tuple["Clip", list[str]]:
+    """What the clip at `path` is, and what will not be kept of it. Raises InputError for one that would keep everybody
+    waiting.
 
     Its header is believed only as far as it agrees: all frames are counted, and a size that changes on the way is seen
     where it can change, at key frames; these alone are decoded.
     """
     import av
 
-    from cyclopean.video import describe
+    from cyclopean.clip import result_suffix
+    from cyclopean.video import describe, left_out
     from cyclopean.video.files import opened
 
     clip = describe(path)
@@ -87,7 +90,10 @@ def _judged(path: Path) -> "Clip":
                     _bearable(path.name, seconds, count, (frame.height, frame.width))
         except av.error.FFmpegError as error:
             raise InputError(f"{path} is damaged or cut short ({error.strerror}); give a whole file.") from None
-    return clip
+    result = path.with_name(f"{path.stem}_defocus{result_suffix(path.suffix)}")
+    return clip, [
+        leave_no_trace(path.parent, remark) for remark in (*clip.remarks, *left_out(path, result, MEGAPIXELS))
+    ]
 
 
 def _bearable(name: str, seconds: float, count: int, size: tuple[int, int]) -> None:
@@ -207,7 +213,9 @@ def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress
     size = describe(source).size
     keys = [Key(time, pixel(at, size), None, follow) for time, at in sorted(session.keys.items())]
     target = session.folder / "out" / f"{source.stem}_defocus{result_suffix(source.suffix)}"
-    report = refocus_clip(source, target, keys, studio.predictor, look.lens, progress=progress)
+    report = refocus_clip(
+        source, target, keys, studio.predictor, look.lens, max_megapixels=MEGAPIXELS, progress=progress
+    )
     file = session.keep([target])[0]
     lost = f" The point was lost at {report.lost[0]:.1f} s." if report.lost else ""
     return {"film": file["url"], "files": [file], "note": f"{report.frames} frames, {report.seconds:.1f} s.{lost}"}
@@ -224,10 +232,10 @@ def _still(studio: Studio, session: Session, clip: Path, seconds: float) -> Stag
         return time >= seconds
 
     def found() -> Still:
-        frame = next(stills(clip, wanted), None)
+        frame = next(stills(clip, wanted, MEGAPIXELS), None)
         if frame is None:
             session.end = max(times)
-            frame = next(stills(clip, lambda _, time: time >= session.end), None)
+            frame = next(stills(clip, lambda _, time: time >= session.end, MEGAPIXELS), None)
         if frame is None:
             raise InputError(f"{clip.name} has no frames; give a whole video.")
         return frame
