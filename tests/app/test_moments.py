@@ -48,7 +48,7 @@ def test_after_the_last_frame_is_the_last_frame(studio: Studio):
 def test_nobody_waits_for_a_film(studio: Studio, monkeypatch: pytest.MonkeyPatch):
     """Another step meanwhile is refused with a sentence, so that its lane is free for other visitors."""
 
-    def endless(*_: object, progress: Callable[[int, int], None]) -> None:
+    def endless(*_: object, progress: Callable[[int, int], None], **__: object) -> None:
         while True:
             time.sleep(0.01)
             progress(1, 2)
@@ -73,7 +73,7 @@ def test_nobody_waits_for_a_film(studio: Studio, monkeypatch: pytest.MonkeyPatch
 def test_a_clip_gives_way_when_it_took_long_and_another_one_waits(
     studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def endless(*_: object, progress: Callable[[int, int], None]) -> None:
+    def endless(*_: object, progress: Callable[[int, int], None], **__: object) -> None:
         for count in itertools.count():
             time.sleep(0.01)
             progress(count, 2)
@@ -146,6 +146,27 @@ def test_clips_are_judged_by_their_whole_length(studio: Studio, tmp_path: Path):
     assert not [path for path in session.folder.rglob("*") if path.is_file()], "nothing of them stays"
     brought(session, mixed(tmp_path / "fine.mkv", "mjpeg", [small] * 9))
     assert "photo" in filming.clip_arrived(studio, session.token)
+    brought(session, mixed(tmp_path / "fine.ts", "libx264", [small] * 9))
+    assert "the result is written as .mkv" in filming.clip_arrived(studio, session.token)["note"], "before any work"
+
+
+def test_lists_of_other_files_are_no_clips_whatever_they_are_called(studio: Studio, tmp_path: Path):
+    """They would show a visitor any film of this machine, and one without an end would keep everybody waiting."""
+    film(tmp_path / "private.mp4", walking(4))
+    session = studio.store.open()
+    head = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{tmp_path}/private.mp4\n"
+    for name, text in (
+        *[("live.mp4", head), ("list.ts", head + "#EXT-X-ENDLIST\n"), ("nul.mkv", head + "#EXT-X-ENDLIST\n#\0\0")],
+        ("file.mov", f"#EXTM3U\n#EXTINF:1,\nfile:{tmp_path}/private.mp4\n#EXT-X-ENDLIST\n"),
+        ("concat.avi", f"ffconcat version 1.0\nfile {tmp_path}/private.mp4\n"),
+        ("stream.mpg", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        brought(session, tmp_path / name)
+        began = time.monotonic()
+        assert "no video that can be read" in filming.clip_arrived(studio, session.token)["error"], name
+        assert time.monotonic() - began < 5
+    assert session.pictures == {}
 
 
 def test_what_takes_too_long_to_open_is_given_up(studio: Studio, tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -14,7 +14,7 @@ from cyclopean.app.developing import Look
 from cyclopean.app.handlers import FILMING, Stage, Studio, refuse_other_kinds, said, told
 from cyclopean.app.limits import within
 from cyclopean.app.place import pixel, shown_size
-from cyclopean.app.routes import GONE, capital, leave_no_trace
+from cyclopean.app.routes import GONE, capital
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
 from cyclopean.files import CLIPS
@@ -91,9 +91,7 @@ def _judged(path: Path) -> tuple["Clip", list[str]]:
         except av.error.FFmpegError as error:
             raise InputError(f"{path} is damaged or cut short ({error.strerror}); give a whole file.") from None
     result = path.with_name(f"{path.stem}_defocus{result_suffix(path.suffix)}")
-    return clip, [
-        leave_no_trace(path.parent, remark) for remark in (*clip.remarks, *left_out(path, result, MEGAPIXELS))
-    ]
+    return clip, [*clip.remarks, *left_out(path, result, MEGAPIXELS)]
 
 
 def _bearable(name: str, seconds: float, count: int, size: tuple[int, int]) -> None:
