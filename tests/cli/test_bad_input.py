@@ -84,7 +84,7 @@ WORDS = {  # what is typed -> a part of what is said
     "predict wide.png --via-cube --camera pinhole": "leave out --via-cube",
     "predict wide.png --via-cube --camera equirectangular": "pad it to the whole",
     # keys of a clip
-    "refocus clip.mp4 --keys broken.json": "is no JSON",
+    "refocus clip.mp4 --keys broken.json": "is not readable JSON",
     "refocus clip.mp4 --keys list.json": "holds no list of keys",
     "refocus clip.mp4 --keys one.json": "one.json, key 1",
     "refocus clip.mp4 --keys nan.json": "nan.json, key 1",

@@ -177,7 +177,8 @@ def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
                     f"{job.source} is a video; --uncertainty, --view, --profile and --right are for photos."
                 )
             refuse_sphere_of_clip(job.source, models.given.camera, models.given.via_cube)
-            _video(job, bench, models.named("general" if models.given.model == "auto" else models.given.model), asked)
+            predictor = models.named("general" if models.given.model == "auto" else models.given.model)
+            _video(job, bench, predictor, asked, models.given.max_megapixels)
         else:
             _photo(job, bench, models, asked)
         names = sorted(path.relative_to(bench) for path in bench.iterdir())
@@ -204,35 +205,40 @@ def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
     photo_results(bench / job.stem, photo, predictor, asked, right)
 
 
-def _video(job: Job, bench: Path, predictor: "Predictor", asked: Asked) -> None:
-    """Two passes: some frames to fix the range of colours, then every frame, one at a time."""
+def _video(job: Job, bench: Path, predictor: "Predictor", asked: Asked, max_megapixels: float) -> None:
+    """Two passes: some frames to fix the range of colours, then every frame, one at a time, at its time."""
     from cyclopean.images import Photo, colourise
-    from cyclopean.video import describe, frames, write_video
+    from cyclopean.video import describe, stills, write_timed
 
     if any(name in CLOUDS for name in asked.saved):
         raise InputError(f"{job.source} is a video, which has no single point cloud; leave ply and glb out of --save.")
-    clip = describe(job.source)
-    low, high = _range_of_video(job.source, max(1, clip.count // RANGE_FRAMES), predictor)
+    clip = describe(job.source, max_megapixels)
+    for remark in clip.remarks:
+        print(f"cyclopean predict: {shown(remark)}", file=sys.stderr)
+    low, high = _range_of_video(job.source, max(1, clip.count // RANGE_FRAMES), predictor, max_megapixels)
+    times: list[float] = []
 
     def coloured() -> Iterator:
-        for index, image in enumerate(_with_bar(frames(job.source), clip.count, job.source.name)):
-            photo = Photo(image, name=f"{job.source.name}#{index}")
+        clip_stills = stills(job.source, max_megapixels=max_megapixels)
+        for still in _with_bar(clip_stills, clip.count, job.source.name):
+            photo = Photo(still.image, name=f"{job.source.name}#{still.index}")
             depth = predictor(photo)
             if asked.saved:
                 folder = bench / f"{job.stem}_disp"
                 folder.mkdir(exist_ok=True)
-                arrays(folder / f"{index:06d}", depth, asked.saved, photo)
-            yield colourise(depth.inverse_depth, low, high)
+                arrays(folder / f"{still.index:06d}", depth, asked.saved, photo)
+            times.append(round(float(still.time), 6))
+            yield colourise(depth.inverse_depth, low, high), still.time
 
-    count = write_video(bench / f"{job.stem}_disp.mp4", coloured(), clip.rate)
-    _video_sidecar(job, bench, predictor, (low, high), count)
+    write_timed(bench / f"{job.stem}_disp.mp4", coloured(), clip.rate, clip.unit, clip.aspect)
+    _video_sidecar(job, bench, predictor, (low, high), times)
 
 
-def _range_of_video(path: Path, every: int, predictor: "Predictor") -> tuple[float, float]:
+def _range_of_video(path: Path, every: int, predictor: "Predictor", max_megapixels: float) -> tuple[float, float]:
     from cyclopean.images import Photo, value_range
     from cyclopean.video import frames
 
-    ranges = [value_range(predictor(Photo(image)).inverse_depth) for image in frames(path, every)]
+    ranges = [value_range(predictor(Photo(image)).inverse_depth) for image in frames(path, every, max_megapixels)]
     if not ranges:
         raise InputError(f"{path} has no frames; give a whole video.")
     return min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -245,14 +251,17 @@ def _with_bar(frames: Iterator, count: int, name: str) -> Iterator:
     yield from track(frames, description=name, total=count or None, console=Console(stderr=True), transient=True)
 
 
-def _video_sidecar(job: Job, bench: Path, predictor: "Predictor", shown: tuple[float, float], count: int) -> None:
+def _video_sidecar(
+    job: Job, bench: Path, predictor: "Predictor", shown_range: tuple[float, float], times: list[float]
+) -> None:
     from cyclopean import __version__
 
     model = predictor.model and {"name": predictor.model.name, "sha256": predictor.model.sha256}
     content = {
         "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
-        "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": shown, "frames": count,
-        "source": job.source.name, "model": model, "files": [f"{job.stem}_disp.mp4"],
+        "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": shown_range,
+        "frames": len(times), "times": times, "source": job.source.name, "model": model,
+        "files": [f"{job.stem}_disp.mp4"],
     }  # fmt: skip
     (bench / f"{job.stem}_disp.json").write_text(json.dumps(content, indent=2) + "\n")
 
