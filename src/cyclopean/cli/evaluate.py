@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
+from cyclopean.cli.parsing import check_writable_file, named_look, parse, with_progress, write_whole
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ class Evaluate:
     """With --compare: the alignment that orders the images."""
     flip_average: bool = False
     """Average with the mirrored picture, as `predict --flip-average` does (Monodepth's post-processing)."""
+    look: str = ""
+    """trained: pictures are shown to models at the very size they were trained at, as papers do; aspect: in their own
+    shape, with about as many pixels, as `predict` does. Without it, as a model's config.json says, else trained."""
     device: str = "cpu"
     """Where models run, such as cuda."""
     alone: bool = False
@@ -112,7 +115,12 @@ def run(options: Evaluate) -> int:
     results = []
     for name, data in sets.items():
         own = [] if options.alone else _own_mean(name, data, options)
-        results += _judge(name, data, [*guesses, *own, *candidates, *_given(options, data)], variants, options)
+        models = [evaluation.on_data(candidate, data) for candidate in candidates]
+        by_pair = [model.name for model, before in zip(models, candidates, strict=True) if model is not before]
+        if by_pair:
+            told = "metres are by the focal length and baseline of each pair"
+            print(f"{', '.join(by_pair)} knows no rig: {told} of {name}.", file=sys.stderr)
+        results += _judge(name, data, [*guesses, *own, *models, *_given(options, data)], variants, options)
     _report(results, options)
     return _tell_failures(results)
 
@@ -125,6 +133,8 @@ def _check(options: Evaluate) -> None:
         raise InputError("--save-mean has nothing to store; name the training set with --training-mean.")
     if options.limit is not None and options.limit < 1:
         raise InputError(f"--limit is {options.limit}; it needs a number of items above 0.")
+    if options.look:
+        named_look(options.look)
     if options.factor is not None and not options.factor > 0:
         raise InputError(f"--factor is {options.factor:g}; it needs a number above 0.")
     if options.alone and options.training_mean is not None:
@@ -267,7 +277,8 @@ def _candidate(name: str, options: Evaluate) -> "Candidate":
     from cyclopean import evaluation
     from cyclopean.predictor import flip_averaged, plain
 
-    return evaluation.candidate(name, options.device, flip_averaged if options.flip_average else plain)
+    see = flip_averaged if options.flip_average else plain
+    return evaluation.candidate(name, options.device, see, named_look(options.look) if options.look else None)
 
 
 def _told_apart(candidates: "dict[str, Candidate]") -> "list[Candidate]":

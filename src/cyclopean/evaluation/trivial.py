@@ -39,7 +39,8 @@ class Candidate:
 
     `ambiguity` says what it leaves open; `trivial` rows are what the others are compared with. `ordered` takes the
     place of `predict` for arrays that know their items by number only: it is given the item's index too. `covers` says
-    of what a map is: of the whole picture, or of the protocol's crop alone, as Monodepth's of Make3D.
+    of what a map is: of the whole picture, or of the protocol's crop alone, as Monodepth's of Make3D. `by_pair` is the
+    same thing in metres by the focal length and baseline of each pair that is judged, where a pair gives them.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Candidate:
     trivial: bool = False
     ordered: Callable[[int, Sample], Map] | None = None
     covers: Literal["picture", "crop"] = "picture"
+    by_pair: "Candidate | None" = None
 
     def of(self, index: int, sample: Sample) -> Map:
         """The inverse depth of item `index` of a data set, which is `sample`."""

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,6 +158,12 @@ def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tup
     )
     shape = Zoom(size, augment.smallest, augment.stretch) if zoomed else Resize(size)
     return (shape, *(Sometimes(chance, step) for chance, step in chances if chance > 0))
+
+
+def tell(sentence: str) -> None:
+    """One line for people, of the first process only (as launchers number them)."""
+    if all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK")):
+        sys.stderr.write(f"{sentence}\n")
 
 
 def card(recipe: str, run: Run, source: Source, feed: Feed) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def garg(  # noqa: PLR0917
     rules: Rules = GARG,
     schedule: Literal["halving", "cosine"] = "halving",
     stages: Literal["one", "four"] = "one",
+    rig: tuple[float, float] | None = None,
 ) -> None:
     """Rebuilds the left view through a linearised warp (Garg et al. 2016).
 
@@ -27,17 +28,19 @@ def garg(  # noqa: PLR0917
         schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
         stages: one trains all scales at once; four trains the coarsest first, in --out/stage1, and starts each finer
             one (stage2, stage3, then --out itself) from it, a quarter of the steps each.
+        rig: focal length in image widths and baseline in metres, of pairs that are not calibrated. Calibrated pairs
+            of one rig tell it themselves. The model keeps it and tells metres; without one, depth up to scale.
     """
     from cyclopean import augmentation
     from cyclopean.methods.garg import Garg
     from cyclopean.recipes.fitting import fit
 
     def phase(stage: int, run: Run) -> None:
-        def make() -> Garg:
-            return Garg(backbone.network, backbone.width, stage=stage, rules=rules)
+        def make(rig: tuple[float, float] | None) -> Garg:
+            return Garg(backbone.network, backbone.width, rig, stage, rules)
 
         start = None if run.init else backbone.start
-        fit("garg", make, run, source, augment, augmentation.flipped, schedule, start)
+        fit("garg", make, run, source, augment, augmentation.flipped, schedule, start, rig)
 
     first = 1 if stages == "four" else STAGES
     for stage, part in parts(run, first):
