@@ -1,6 +1,8 @@
 """The train command from a shell, on a small folder of rendered worlds."""
 
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -118,12 +120,71 @@ def test_ctrl_c_saves_and_says_how_to_go_on(pairs, tmp_path):
     assert saved == logged(out) >= 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_to_the_whole_group_saves_too(name, pairs, tmp_path):
+    """As schedulers, terminals and containers send it: to the processes that read data as well."""
+    process = begun(pairs, tmp_path / "run")
+    os.killpg(process.pid, getattr(signal, name))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-2:] == [
+        f"stopped after step {logged(tmp_path / 'run')} of 100000; saved. Go on: the same command with --resume",
+        "stopped.",
+    ]
+    assert torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["step"] == logged(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_killed_reader_is_told_of(pairs, tmp_path):
+    """As a system does that runs out of memory."""
+    process = begun(pairs, tmp_path / "run")
+    readers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(readers[-1]), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "a process that reads data was killed" in said
+    assert "Traceback" not in said
+
+
+def begun(pairs: Path, out: Path) -> subprocess.Popen[str]:
+    """A run with two processes that read data, in a group of its own, a few steps old."""
+    flags = ["supervised", "--data", str(pairs), "--out", str(out), "--steps", "100000", "--report-every", "1", *SMALL]
+    command = [*COMMAND, *flags, "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(lambda: logged(out) >= 2, process)
+    return process
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_sentence(pairs, tmp_path):
+    """Of the model, which is written first, and of the state to resume from, which is larger."""
+    whole = tmp_path / "whole"
+    usual = ["supervised", "--data", str(pairs), "--steps", "1", *SMALL]
+    assert train(*usual, "--out", str(whole)).returncode == 0
+    sizes = [(whole / name).stat().st_size for name in ("last/model.safetensors", "resume.pt")]
+    for limit in (sizes[0] // 2, sum(sizes) // 2):
+
+        def fill(limit: int = limit) -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        out = tmp_path / f"full{limit}"
+        command = [*COMMAND, *usual, "--out", str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=fill)
+        assert done.returncode == 2
+        assert "cannot be written to" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (out / "resume.pt").exists()
+        assert not (out / ".resume.pt.partial").exists()
+
+
 def refused(done: tuple[int, str], sentence: str) -> None:
     code, said = done
     assert code == 2, said
     assert sentence in said
     assert "Traceback" not in said
-    assert len(said.strip().splitlines()) == 1, said
+    lines = [line for line in said.strip().splitlines() if not line.startswith("loading PyTorch")]
+    assert len(lines) == 1, said
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """From a calibrated folder to metres: train, predict and evaluate, with nothing written by hand in between."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -73,14 +74,29 @@ def test_a_rig_for_pairs_that_nobody_calibrated(pairs, tmp_path, capsys):
 def test_untrained_maps_of_metres_go_through_predict_and_evaluate(pairs, tmp_path):
     write_depth(pairs)
     assert run("train", "monodepth", "--data", pairs, "--out", tmp_path / "run", *QUICK) == 0
-    model = tmp_path / "run" / "last"
+    model = tmp_path / "run" / "best"
     assert run("predict", pairs / "left" / "000.png", "--model", model, "--out", tmp_path / "maps") == 0
     sidecar = json.loads((tmp_path / "maps" / "000_disp.json").read_text())
     assert (sidecar["unit"], sidecar["ambiguity"]) == ("m", "metric")
     assert run("evaluate", "--data", pairs, "--model", model, "--alone", "--json", tmp_path / "a.json") == 0
     assert run("evaluate", "--data", pairs, "--model", model, "--alone", "--look", "aspect") == 0
     said = json.loads((tmp_path / "a.json").read_text())["results"][0]
-    assert said["ambiguities"] == {"last": "metric"}
+    assert said["ambiguities"] == {"best": "metric"}
+
+
+def test_a_run_is_named_as_a_model(pairs, tmp_path, caplog):
+    """Everywhere: its best model is taken, else its last, and which is said."""
+    write_depth(pairs)
+    out = tmp_path / "run"
+    assert run("train", "monodepth", "--data", pairs, "--out", out, *QUICK) == 0
+    predict = ("predict", pairs / "left" / "000.png", "--model", out, "--out", tmp_path / "maps")
+    assert run(*predict) == 0
+    assert caplog.messages == [f"{out} is a training run; its model {out / 'best'} is taken."]
+    shutil.rmtree(out / "best")
+    assert run(*predict) == 0
+    assert caplog.messages[-1] == f"{out} is a training run; its model {out / 'last'} is taken."
+    assert run("evaluate", "--data", pairs, "--model", out, "--alone") == 0
+    assert run("train", "monodepth", "--data", pairs, "--out", tmp_path / "next", "--init", out, *QUICK) == 0
 
 
 def slopes(folder: Path) -> Path:

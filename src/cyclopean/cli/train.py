@@ -5,7 +5,9 @@ import functools
 import importlib
 import io
 import itertools
+import os
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +32,16 @@ def main(arguments: list[str]) -> int:
 def _call(name: str, flags: list[str]) -> None:
     module, attribute = RECIPES[name][0].split(":")
     recipe: Callable[..., None] = getattr(importlib.import_module(module), attribute)
-    recipe(**_parsed(recipe, flags, f"cyclopean train {name}"))
+    arguments = _parsed(recipe, flags, f"cyclopean train {name}")
+    if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
+        print(f"loading {_loaded(arguments)} ...", file=sys.stderr, flush=True)
+    recipe(**arguments)
+
+
+def _loaded(arguments: dict[str, Any]) -> str:
+    """What takes its time before the first step."""
+    source = arguments["source"]
+    return ", ".join(["PyTorch", *(str(path) for path in source.data), *source.world])
 
 
 def _parsed(recipe: Callable[..., None], flags: list[str], command: str) -> dict[str, Any]:

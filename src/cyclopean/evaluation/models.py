@@ -28,7 +28,7 @@ def candidate(name: str, device: str = "cpu", see: See = plain, look: Look | Non
     `look`: at which size pictures are shown; without it as the model's card says, else as it was trained.
     """
     folder = Path(name)
-    if folder.is_dir() and not (folder / checkpoint.CONFIG).exists():
+    if folder.is_dir() and not checkpoint.is_model(folder):
         return depth_files(folder)
     predictor = predicting.load(name, device)
     predictor = replace(predictor, see=see, look=look or predictor.look or "trained")

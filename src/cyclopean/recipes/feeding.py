@@ -2,7 +2,6 @@
 
 import math
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from cyclopean.training.stream import several
 from cyclopean.worlds import expanded
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
+FEW = 5  # of fewer than some hundred items so many are held out, or a tenth, at least one
 LOOKED = 32  # of the items, at most so many are read to see whether there is true depth
 
 
@@ -72,12 +72,12 @@ def feed(source: Source, augment: Augment, drawn: Drawn, run: Run) -> Feed:
 
     Worlds are rendered on the GPU that this process will train on, where there is one.
     """
-    training, validation = _data(source, drawn, run)
+    training, validation, about = _data(source, drawn, run)
     if not len(training):
         raise InputError("there is nothing to learn from: the data set is empty.")
     h, w = source.size or training[0].depth.shape[-2:]
     held = Mapped(validation, Resized((h, w))) if source.size and validation is not None else validation
-    return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held, augment.shrink)
+    return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held, augment.shrink, about)
 
 
 def with_truth(feed: Feed) -> Feed:
@@ -116,14 +116,25 @@ def pictures(method: Method, sample: Sample) -> dict[str, Tensor]:
     return {"seen": sample.target.seen[0], "inverse depth": grey[0].expand(3, -1, -1)}
 
 
-def _data(source: Source, drawn: Drawn, run: Run) -> tuple[Mapped, Mapped | None]:
+def _data(source: Source, drawn: Drawn, run: Run) -> tuple[Mapped, Mapped | None, tuple[str, ...]]:
+    """What is learned from, what judges it, and a sentence about the two."""
     everything = Mapped(_joined(source.data) if source.data else _worlds(source, drawn.rig, run), drawn.keep)
     if source.validation:
-        return everything, Mapped(_joined(source.validation), drawn.keep)
+        return everything, Mapped(_joined(source.validation), drawn.keep), ()
     n = len(everything)
-    held = list(range(0, n, EVERY))[:MOST] if n > EVERY else []
-    rest = sorted(set(range(n)) - set(held))
-    return Mapped(Subset(everything, rest), whole), Mapped(Subset(everything, held), whole) if held else None
+    held = held_out(n)
+    rest = sorted(set(range(n)) - set(held)) or held
+    only = " It is learned from as well, being the only one." if n == 1 else ""
+    about = f"{len(held)} of {n} items {'is' if len(held) == 1 else 'are'} held out, to find the best model by.{only}"
+    return Mapped(Subset(everything, rest), whole), Mapped(Subset(everything, held), whole), (about,)
+
+
+def held_out(n: int) -> list[int]:
+    """Which of `n` items judge the others: every 50th, at most 64; of few items five or a tenth, at least one."""
+    if n > FEW * EVERY:
+        return list(range(0, n, EVERY))[:MOST]
+    count = min(n, max(1, min(FEW, n // 10)))
+    return [k * n // count for k in range(count)]
 
 
 def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
@@ -158,12 +169,6 @@ def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tup
     )
     shape = Zoom(size, augment.smallest, augment.stretch) if zoomed else Resize(size)
     return (shape, *(Sometimes(chance, step) for chance, step in chances if chance > 0))
-
-
-def tell(sentence: str) -> None:
-    """One line for people, of the first process only (as launchers number them)."""
-    if all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK")):
-        sys.stderr.write(f"{sentence}\n")
 
 
 def card(recipe: str, run: Run, source: Source, feed: Feed) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the recipes of one family share: from a method to a training run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +41,7 @@ def fit(  # noqa: PLR0917
     torch.manual_seed(run.seed)
     method = make(rig or found)
     if rig is None and method.rig == found:
-        feeding.tell(about)
+        feed = replace(feed, about=(*feed.about, about))
     if start is not None:
         start_from(method.network, start)  # type: ignore[arg-type]
     _check_features(method)
