@@ -206,6 +206,38 @@ def test_bad_flags_are_one_sentence(arguments, sentence, tmp_path):
     refused((done.returncode, done.stderr), sentence)
 
 
+def test_published_settings_and_short_names(pairs, tmp_path, capsys):
+    """What is given besides comes after what --published stands for; steps follow from epochs and items."""
+    out = tmp_path / "run"
+    small = [*SMALL, "--size", "64x96", "--epochs", "2", "--lr", "2e-4"]
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "monodepth2", "--data", str(pairs), "--out", str(out), "--published", *small, "--mild", "0"])
+    assert stop.value.code == 0
+    told = json.loads((out / "last" / "config.json").read_text())
+    assert told["training"]["step"] == 5  # twice five items in twos
+    assert (told["input_size"], told["training"]["learning_rate"]) == ([64, 96], 2e-4)
+    facts = torch.load(out / "resume.pt", weights_only=True)["facts"]
+    assert (facts["schedule"], facts["steps"]) == ("tenth", 5)
+    capsys.readouterr()
+    for flags, sentence in (
+        (["naive", "--published"], "no paper tells how naive was trained"),
+        (["monodepth", "--size", "96x64"], "--size 64x96 was perhaps meant"),
+        (["monodepth", "--epochs", "0"], "epochs is 0"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["train", *flags, "--data", str(pairs), "--out", str(tmp_path / "no"), *SMALL])
+        refused((stop.value.code, capsys.readouterr().err), sentence)
+
+
+def test_every_published_setting_is_a_flag_of_its_method():
+    from cyclopean.recipes import PUBLISHED, RECIPES
+
+    for name, flags in PUBLISHED.items():
+        assert name in RECIPES
+        told = train(name, "--help").stdout
+        assert all(flag in told for flag in flags.split() if flag.startswith("--")), name
+
+
 def test_bad_data_is_one_sentence(pairs, tmp_path, capsys):
     """Nothing to read, an empty folder, two sizes, no calibration, a size that does not fit, no such model."""
     empty, odd, bare = (tmp_path / name for name in ("empty", "odd", "bare"))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.recipes import RECIPES
+from cyclopean.recipes import PUBLISHED, RECIPES
 
 
 def main(arguments: list[str]) -> int:
@@ -32,10 +32,19 @@ def main(arguments: list[str]) -> int:
 def _call(name: str, flags: list[str]) -> None:
     module, attribute = RECIPES[name][0].split(":")
     recipe: Callable[..., None] = getattr(importlib.import_module(module), attribute)
-    arguments = _parsed(recipe, flags, f"cyclopean train {name}")
+    arguments = _parsed(recipe, _spelt_out(name, flags), f"cyclopean train {name}")
     if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
         print(f"loading {_loaded(arguments)} ...", file=sys.stderr, flush=True)
     recipe(**arguments)
+
+
+def _spelt_out(name: str, flags: list[str]) -> list[str]:
+    """`flags` with what --published stands for in its place, first, so that what else is given comes after it."""
+    if "--published" not in flags:
+        return flags
+    if name not in PUBLISHED:
+        raise InputError(f"no paper tells how {name} was trained; --published is for {', '.join(PUBLISHED)}.")
+    return [*PUBLISHED[name].split(), *(flag for flag in flags if flag != "--published")]
 
 
 def _loaded(arguments: dict[str, Any]) -> str:
@@ -84,6 +93,7 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "cyclopean train METHOD --help tells more.",
+            "cyclopean train METHOD --help tells more. --published stands for what the papers say:",
+            *(f"  {name:<{width}}  {flags}" for name, flags in PUBLISHED.items()),
         ]
     )

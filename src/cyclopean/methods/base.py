@@ -101,7 +101,10 @@ def full_precision(like: Tensor) -> torch.autocast:
 def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
     """`source_from_target`, which the method `name` does not predict."""
     if source.from_target is None:
-        raise InputError(f"{name} needs the pose of the right camera; give the pair a calibration.")
+        raise InputError(
+            f"{name} needs to know where each camera stood, which pictures alone, as frames of a video, do not tell; "
+            "give calibrated stereo pairs, or a data set that has poses (docs/data.md)."
+        )
     return source.from_target
 
 

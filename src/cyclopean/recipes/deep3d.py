@@ -14,7 +14,7 @@ def deep3d(  # noqa: PLR0917
     source: Source,
     augment: Augment = AUGMENT,
     backbone: Backbone = BACKBONE,
-    schedule: Literal["halving", "cosine"] = "halving",
+    schedule: Literal["halving", "tenth", "cosine"] = "halving",
     levels: int = 33,
     most: float = 0.3,
     smoothness: Literal["none", "each", "expected"] = "none",
@@ -23,7 +23,7 @@ def deep3d(  # noqa: PLR0917
     """Selects the right view out of shifted left ones (Xie et al. 2016).
 
     Args:
-        schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+        schedule: halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine after a short rise.
         levels: how many shifts, from none to `most`; the papers do not say how many the comparison used.
         most: the largest shift, a share of the picture's width.
         smoothness: none is Deep3D; each (of the cumulative sums) or expected (disparity) are readings of Deep3Ds.
@@ -46,7 +46,7 @@ def deep3ds(  # noqa: PLR0917
     source: Source,
     augment: Augment = AUGMENT,
     backbone: Backbone = BACKBONE,
-    schedule: Literal["halving", "cosine"] = "halving",
+    schedule: Literal["halving", "tenth", "cosine"] = "halving",
     levels: int = 33,
     most: float = 0.3,
     smoothness: Literal["each", "expected"] = "each",
@@ -55,7 +55,7 @@ def deep3ds(  # noqa: PLR0917
     """Deep3D whose probabilities gather in one shift and are smooth (Godard et al. 2017, supplement sec. 3).
 
     Args:
-        schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+        schedule: halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine after a short rise.
         levels: how many shifts, from none to `most`; the papers do not say how many the comparison used.
         most: the largest shift, a share of the picture's width.
         smoothness: of each cumulative sum, or of the expected disparity.

@@ -15,6 +15,7 @@ from cyclopean import augmentation
 from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
 from cyclopean.data import open_dataset
 from cyclopean.data.items import sound_part
+from cyclopean.data.rigs import size_of
 from cyclopean.data.worlds import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Method
@@ -27,6 +28,7 @@ from cyclopean.worlds import expanded
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
 FEW = 5  # of fewer than some hundred items so many are held out, or a tenth, at least one
+TURNED = math.log(1.2)  # pictures whose sides differ by less have no shape to turn round
 LOOKED = 32  # of the items, at most so many are read to see whether there is true depth
 
 
@@ -76,8 +78,20 @@ def feed(source: Source, augment: Augment, drawn: Drawn, run: Run) -> Feed:
     if not len(training):
         raise InputError("there is nothing to learn from: the data set is empty.")
     h, w = source.size or training[0].depth.shape[-2:]
+    if source.size:
+        _check_turned((h, w), size_of(training[0].depth))
     held = Mapped(validation, Resized((h, w))) if source.size and validation is not None else validation
     return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held, augment.shrink, about)
+
+
+def _check_turned(size: tuple[int, int], own: tuple[int, int]) -> None:
+    """Raises `InputError` for a size that would turn wide pictures into tall ones, or the other way round."""
+    asked, shape = (math.log(w / h) for h, w in (size, own))
+    if asked * shape < 0 and min(abs(asked), abs(shape)) > TURNED:
+        raise InputError(
+            f"--size {size[0]}x{size[1]} is HEIGHTxWIDTH, and the pictures are {own[0]}x{own[1]} (height x width): it "
+            f"would turn them round; --size {size[1]}x{size[0]} was perhaps meant."
+        )
 
 
 def with_truth(feed: Feed) -> Feed:

@@ -11,7 +11,7 @@ from cyclopean.recipes.rigs import Given, Rig, common_rig
 from cyclopean.recipes.settings import Augment, Source
 from cyclopean.run import Run
 
-Schedule = Literal["halving", "cosine"]
+Schedule = Literal["halving", "tenth", "cosine"]
 
 
 def fit(  # noqa: PLR0917
@@ -37,6 +37,7 @@ def fit(  # noqa: PLR0917
 
     keep = feeding.whole if rig is None else Given(rig)
     feed = feeding.feed(source, augment, feeding.Drawn(mirror, keep), run)
+    run = run.of(len(feed.training))  # type: ignore[arg-type]
     found, about = common_rig(feed.training)
     torch.manual_seed(run.seed)
     method = make(rig or found)
@@ -45,7 +46,7 @@ def fit(  # noqa: PLR0917
     if start is not None:
         start_from(method.network, start)  # type: ignore[arg-type]
     _check_features(method)
-    course = {"halving": training.halving, "cosine": training.cosine}[schedule]
+    course = {"halving": training.halving, "tenth": training.tenth, "cosine": training.cosine}[schedule]
     card = feeding.card(name, run, source, feed)
     training.fit(method, feed, run, training.adam, course, card, feeding.pictures)
 

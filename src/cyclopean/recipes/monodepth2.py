@@ -16,7 +16,7 @@ def monodepth2(  # noqa: PLR0917
     augment: Augment = AUGMENT,
     backbone: Backbone = BACKBONE,
     rules: Rules = MONODEPTH2,
-    schedule: Literal["halving", "cosine"] = "halving",
+    schedule: Literal["halving", "tenth", "cosine"] = "tenth",
     rig: tuple[float, float] | None = None,
 ) -> None:
     """Learns one view's depth from others with known poses. The paper: --batch-size 12 --size 192x640, 20 epochs.
@@ -25,7 +25,8 @@ def monodepth2(  # noqa: PLR0917
     defaults are the paper's. Sets of more than two views, and panoramas, need --swap 0.
 
     Args:
-        schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+        schedule: a tenth from 3/4 of the steps, as published, halved at 3/5 and 4/5, or a half cosine after a short
+            rise.
         rig: focal length in image widths and baseline in metres, of pairs that are not calibrated. Calibrated pairs
             of one rig tell it themselves. The model keeps it and tells metres; without one, depth up to scale.
     """

@@ -94,7 +94,7 @@ def focus_pixel(at: Point, size: tuple[int, int]) -> tuple[int, int]:
     h, w = size
     if 0 <= x < 1 and 0 <= y < 1:
         return min(int(x * w), w - 1), min(int(y * h), h - 1)
-    if 0 < x < 1 or 0 < y < 1:
+    if 0 < min(x, y) < 1:
         raise InputError(
             f"the point {x:g} {y:g} mixes a fraction with pixels; give two fractions below 1, or two numbers of pixels."
         )

@@ -57,6 +57,11 @@ def halving(step: int, steps: int) -> float:
     return 0.5 ** ((step >= 0.6 * steps) + (step >= 0.8 * steps))
 
 
+def tenth(step: int, steps: int) -> float:
+    """1, a tenth from 3/4 of the steps (Monodepth2, sec. 4: from the 15th of 20 epochs)."""
+    return 0.1 if step >= 0.75 * steps else 1.0
+
+
 def cosine(step: int, steps: int) -> float:
     """Up over the first 3 % of the steps (at most 1000), then down to 0 along half a cosine."""
     rise = max(1, min(1000, round(0.03 * steps)))
