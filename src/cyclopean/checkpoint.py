@@ -19,6 +19,7 @@ from cyclopean.methods.base import Method
 LOG = logging.getLogger(__name__)
 BUNDLED = Path(__file__).parent / "models"
 DEFAULT = "general"
+FIRST_IS_NEARNESS = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
@@ -100,8 +101,28 @@ def bundled() -> list[str]:
 
 
 def initialise(method: Method, name: Path | str) -> None:
-    """Gives `method` the weights of a saved model of the same architecture (a fresh start otherwise)."""
-    _fill(method, locate(name))
+    """Gives `method` the weights of a saved model of the same architecture (a fresh start otherwise).
+
+    One of several maps, such as Monodepth's of both views, starts one of fewer with the same network by its first.
+    """
+    folder = locate(name)
+    config, ours = _config(folder), method.config()
+    same = all(config["arguments"].get(key) == ours.get(key) for key in ("network", "width"))
+    if not (same and {method.name, config["method"]} <= FIRST_IS_NEARNESS):
+        _fill(method, folder)
+        return
+    other = load(folder)[0]
+    theirs, own = other.state_dict(), method.state_dict()
+    fewer = method.views == other.views == 1 and all(
+        k in theirs
+        and theirs[k].dim() == v.dim()
+        and all(n <= m for n, m in zip(v.shape, theirs[k].shape, strict=True))
+        for k, v in own.items()
+    )
+    if fewer:
+        method.load_state_dict({k: theirs[k][tuple(slice(n) for n in v.shape)] for k, v in own.items()})
+    else:
+        _fill(method, folder)
 
 
 def _of_run(folder: Path) -> Path | None:

@@ -97,6 +97,7 @@ def test_a_run_is_named_as_a_model(pairs, tmp_path, caplog):
     assert caplog.messages[-1] == f"{out} is a training run; its model {out / 'last'} is taken."
     assert run("evaluate", "--data", pairs, "--model", out, "--alone") == 0
     assert run("train", "monodepth", "--data", pairs, "--out", tmp_path / "next", "--init", out, *QUICK) == 0
+    assert run("train", "supervised", "--data", pairs, "--out", tmp_path / "twin", "--init", out, *QUICK) == 0
 
 
 def slopes(folder: Path) -> Path:
