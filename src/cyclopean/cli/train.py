@@ -7,7 +7,6 @@ import io
 import itertools
 import os
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +33,7 @@ def _call(name: str, flags: list[str]) -> None:
     recipe: Callable[..., None] = getattr(importlib.import_module(module), attribute)
     arguments = _parsed(recipe, _spelt_out(name, flags), f"cyclopean train {name}")
     if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
-        print(f"loading {_loaded(arguments)} ...", file=sys.stderr, flush=True)
+        print(f"loading {_loaded(arguments)} ...", flush=True)
     recipe(**arguments)
 
 
