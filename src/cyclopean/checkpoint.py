@@ -105,24 +105,24 @@ def initialise(method: Method, name: Path | str) -> None:
 
     One of several maps, such as Monodepth's of both views, starts one of fewer with the same network by its first.
     """
-    folder = locate(name)
-    config, ours = _config(folder), method.config()
-    same = all(config["arguments"].get(key) == ours.get(key) for key in ("network", "width"))
-    if not (same and {method.name, config["method"]} <= FIRST_IS_NEARNESS):
+    folder, ours = locate(name), method.config()
+    theirs = _config(folder) if (folder / CONFIG).exists() else {}  # weights alone will do
+    same = all(theirs.get("arguments", {}).get(key) == ours.get(key) for key in ("network", "width"))
+    if not (same and {method.name, theirs.get("method")} <= FIRST_IS_NEARNESS):
         _fill(method, folder)
         return
     other = load(folder)[0]
-    theirs, own = other.state_dict(), method.state_dict()
-    fewer = method.views == other.views == 1 and all(
-        k in theirs
-        and theirs[k].dim() == v.dim()
-        and all(n <= m for n, m in zip(v.shape, theirs[k].shape, strict=True))
-        for k, v in own.items()
-    )
+    given, own = other.state_dict(), method.state_dict()
+    fewer = method.views == other.views == 1 and all(k in given and _is_part(v, given[k]) for k, v in own.items())
     if fewer:
-        method.load_state_dict({k: theirs[k][tuple(slice(n) for n in v.shape)] for k, v in own.items()})
+        method.load_state_dict({k: given[k][tuple(slice(n) for n in v.shape)] for k, v in own.items()})
     else:
         _fill(method, folder)
+
+
+def _is_part(small: torch.Tensor, large: torch.Tensor) -> bool:
+    """Whether `small` has the shape of a corner of `large`."""
+    return small.dim() == large.dim() and all(n <= m for n, m in zip(small.shape, large.shape, strict=True))
 
 
 def _of_run(folder: Path) -> Path | None:
