@@ -63,7 +63,7 @@ WORDS = {  # what is typed -> a part of what is said
     "evaluate --data motorcycle --model foreign": "not a model of cyclopean",
     "evaluate --data motorcycle --model corrupt": "damaged or no safetensors file",
     "predict good.png --model empty": "has no config.json",
-    f"{TRAIN} --out results --init foreign": "foreign is no model",
+    f"{TRAIN} --out results --init foreign": "not a model of cyclopean",
     # pairs
     "predict good.png --model two": "give the right one too: --right PHOTO",
     "predict good.png --right other.png": "looks at one picture",

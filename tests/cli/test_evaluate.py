@@ -89,7 +89,8 @@ def test_a_model_a_folder_of_files_and_guesses_in_one_table(world, model, tmp_pa
     assert rows["ramp", "median", "street"]["figures"]["abs_rel"] == pytest.approx(np.mean(expected[::2]), rel=1e-6)
     assert ("training mean", "none", "all") in rows
     assert ("tiny", "none", "all") in rows
-    assert "Alignment none: at face value; no scale is known of tiny, mine/." in done.stdout
+    assert "Alignment none: at face value; no scale is known of mine/." in done.stdout
+    assert "tiny knows no rig" in done.stderr
     assert ("ramp", "none", "all") not in rows
     assert rows["tiny", "affine", "room"]["images"] == 2
     assert content["results"][0]["counts"]["far"] == 4 * W

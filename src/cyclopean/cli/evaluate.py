@@ -10,7 +10,7 @@ import tyro
 
 from cyclopean.cli import verbose
 from cyclopean.cli.early import loading, refuse_unknown_model
-from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
+from cyclopean.cli.parsing import check_writable_file, named_look, parse, with_progress, write_whole
 from cyclopean.errors import InputError
 from cyclopean.files import shown
 
@@ -73,6 +73,9 @@ class Evaluate:
     """With --compare: the alignment that orders the images."""
     flip_average: bool = False
     """Average with the mirrored picture, as `predict --flip-average` does (Monodepth's post-processing)."""
+    look: str = ""
+    """trained: pictures are shown to models at the very size they were trained at, as papers do; aspect: in their own
+    shape, with about as many pixels, as `predict` does. Without it, as a model's config.json says, else trained."""
     device: str = "cpu"
     """Where models run, such as cuda."""
     alone: bool = False
@@ -130,11 +133,16 @@ def run(options: Evaluate) -> int:
     results: list[Result] = []
     remade: list[Remade] = []
     for name, data in sets.items():
+        models = [evaluation.on_data(candidate, data) for candidate in candidates]
+        by_pair = [model.name for model, before in zip(models, candidates, strict=True) if model is not before]
+        if by_pair:
+            told = "metres are by the focal length and baseline of each pair"
+            print(f"{shown(', '.join(by_pair))} knows no rig: {told} of {shown(name)}.", file=sys.stderr)
         if not evaluation.photometric.has_truth(data, _chosen(data, options)):
-            remade.append(_judge_by_pictures(name, data, [*guesses, *candidates, *_given(options, data)], options))
+            remade.append(_judge_by_pictures(name, data, [*guesses, *models, *_given(options, data)], options))
             continue
         own = [] if options.alone else _own_mean(name, data, options)
-        results += _judge(name, data, [*guesses, *own, *candidates, *_given(options, data)], variants, options)
+        results += _judge(name, data, [*guesses, *own, *models, *_given(options, data)], variants, options)
     _report(results, remade, options)
     return _tell_failures([*(result.counts.failed for result in results), *(one.failed for one in remade)])
 
@@ -147,6 +155,8 @@ def _check(options: Evaluate) -> None:
         raise InputError("--save-mean has nothing to store; name the training set with --training-mean.")
     if options.limit is not None and options.limit < 1:
         raise InputError(f"--limit is {options.limit}; it needs a number of items above 0.")
+    if options.look:
+        named_look(options.look)
     if options.factor is not None and not options.factor > 0:
         raise InputError(f"--factor is {options.factor:g}; it needs a number above 0.")
     if options.alone and options.training_mean is not None:
@@ -318,7 +328,8 @@ def _candidate(name: str, options: Evaluate) -> "Candidate":
         return one_look(name, options.device)
     from cyclopean.predictor import flip_averaged, plain
 
-    return evaluation.candidate(name, options.device, flip_averaged if options.flip_average else plain)
+    see = flip_averaged if options.flip_average else plain
+    return evaluation.candidate(name, options.device, see, named_look(options.look) if options.look else None)
 
 
 def _told_apart(candidates: "dict[str, Candidate]") -> "list[Candidate]":

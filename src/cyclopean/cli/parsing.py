@@ -179,6 +179,13 @@ def height_width(flag: str, text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def named_look(text: str) -> Literal["aspect", "trained"]:
+    """At which size a model is shown pictures, by name. Raises InputError for a name that none has."""
+    if text not in ("aspect", "trained"):
+        raise unknown_name("look", text, ("aspect", "trained"))
+    return text  # type: ignore[return-value]
+
+
 def refuse_sphere_of_clip(clip: Path, camera: str, via_cube: bool = False) -> None:
     """Raises InputError for a clip that is said to show panoramas."""
     said = [f"--camera {camera}"] if camera not in ("auto", "pinhole") else []

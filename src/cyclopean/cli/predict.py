@@ -12,7 +12,7 @@ import tyro
 
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
-from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse, refuse_sphere_of_clip
+from cyclopean.cli.parsing import check_writable, comma_list, height_width, named_look, parse, refuse_sphere_of_clip
 from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
 from cyclopean.errors import InputError, contained
 from cyclopean.files import CLIPS, shown
@@ -59,6 +59,9 @@ class Predict:
     uncertainty: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Look N times with other colours, half of them at the mirror image, and write how far the answers differ:
     photo_uncertainty.npy (standard deviation of inverse depth) and photo_uncertainty.png (bright = unsure)."""
+    look: Annotated[str, tyro.conf.arg(metavar="NAME")] = "aspect"
+    """aspect: the model works on the photo in its own shape; trained: squeezed to the very size it was trained at, as
+    `evaluate` does."""
     size: Annotated[str | None, tyro.conf.arg(metavar="HxW")] = None
     """About how many pixels the model works on, such as 256x512; without it, the size it was trained at."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
@@ -74,6 +77,7 @@ def main(arguments: list[str]) -> int:
 def run(given: Predict) -> int:
     """Do every input; exit code 0 when all went well, 2 when one was bad."""
     asked = _asked(given)
+    named_look(given.look)
     models = Models(given, height_width("--size", given.size) if given.size else None)
     if models.size and not math.prod(models.size) <= given.max_megapixels * 1e6:
         raise InputError(
@@ -149,7 +153,7 @@ class Models:
         from cyclopean.predictor import flip_averaged, load
 
         if name not in self._loaded:
-            predictor = load(name, self.given.device)
+            predictor = replace(load(name, self.given.device), look=named_look(self.given.look))
             predictor = replace(predictor, input_size=self.size) if self.size else predictor
             self._loaded[name] = replace(predictor, see=flip_averaged) if self.given.flip_average else predictor
         return self._loaded[name]

@@ -5,16 +5,17 @@ import functools
 import importlib
 import io
 import itertools
+import os
 import re
 from collections.abc import Callable
 from typing import Any
 
-from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.examples import examples
 from cyclopean.cli.parsing import asks_for_help, flags_of, show_help, unknown_flag
 from cyclopean.data import named
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.recipes import RECIPES
+from cyclopean.recipes import PUBLISHED, RECIPES
 
 
 def main(arguments: list[str]) -> int:
@@ -34,12 +35,26 @@ def main(arguments: list[str]) -> int:
 def _call(name: str, flags: list[str]) -> None:
     module, attribute = RECIPES[name][0].split(":")
     recipe: Callable[..., None] = getattr(importlib.import_module(module), attribute)
-    arguments = parsed(recipe, flags, f"cyclopean train {name}")
+    arguments = parsed(recipe, _spelt_out(name, flags), f"cyclopean train {name}")
     _refuse_missing(arguments)
-    source = arguments.get("source")
-    what = ", ".join(map(str, (*source.data, *source.world))) if source else "the data"
-    loading("train", f"torch and {what}")
+    if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
+        loading("train", _loaded(arguments))
     recipe(**arguments)
+
+
+def _spelt_out(name: str, flags: list[str]) -> list[str]:
+    """`flags` with what --published stands for in its place, first, so that what else is given comes after it."""
+    if "--published" not in flags:
+        return flags
+    if name not in PUBLISHED:
+        raise InputError(f"no paper tells how {name} was trained; --published is for {', '.join(PUBLISHED)}.")
+    return [*PUBLISHED[name].split(), *(flag for flag in flags if flag != "--published")]
+
+
+def _loaded(arguments: dict[str, Any]) -> str:
+    """What takes its time before the first step."""
+    source = arguments["source"]
+    return ", ".join(["PyTorch", *(str(path) for path in source.data), *source.world])
 
 
 def _refuse_missing(arguments: dict[str, Any]) -> None:
@@ -101,6 +116,7 @@ def _help() -> str:
             "",
             examples("train"),
             "",
-            "cyclopean train METHOD --help tells more.",
+            "cyclopean train METHOD --help tells more. --published stands for what the papers say:",
+            *(f"  {name:<{width}}  {flags}" for name, flags in PUBLISHED.items()),
         ]
     )

@@ -9,6 +9,7 @@ from cyclopean.evaluation.measure import Band as Band
 from cyclopean.evaluation.measure import Measured as Measured
 from cyclopean.evaluation.measure import judge as judge
 from cyclopean.evaluation.models import candidate as candidate
+from cyclopean.evaluation.models import on_data as on_data
 from cyclopean.evaluation.predictions import KINDS as KINDS
 from cyclopean.evaluation.predictions import Meaning as Meaning
 from cyclopean.evaluation.predictions import read_predictions as read_predictions

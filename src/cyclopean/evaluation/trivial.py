@@ -40,7 +40,8 @@ class Candidate:
     `ambiguity` says what it leaves open; `trivial` rows are what the others are compared with. `ordered` takes the
     place of `predict` for arrays that know their items by number only: it is given the item's index too. `covers` says
     of what a map is: of the whole picture, of the protocol's crop alone ("crop"), as Monodepth's of Make3D, of what the
-    protocol lets models see ("seen"), or of a part that is named, already placed in the picture.
+    protocol lets models see ("seen"), or of a part that is named, already placed in the picture. `by_pair` is the same
+    thing in metres by the focal length and baseline of each pair that is judged, where a pair gives them.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Candidate:
     trivial: bool = False
     ordered: Callable[[int, Sample], Map] | None = None
     covers: str = "picture"
+    by_pair: "Candidate | None" = None
 
     def of(self, index: int, sample: Sample) -> Map:
         """The inverse depth of item `index` of a data set, which is `sample`."""

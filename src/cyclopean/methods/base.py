@@ -1,6 +1,8 @@
 """What every method is: predict(target, sources) for people, losses(sample) for training."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -38,6 +40,12 @@ class Method(nn.Module, ABC):
     ambiguity: Ambiguity
     input_multiple: int
     views: int = 1
+    rig: tuple[float, float] | None = None  # of a model for one rig: focal length in image widths, baseline in metres
+
+    def unit(self, rig: Sequence[float]) -> float | None:  # noqa: ARG002
+        """Nearness / inverse depth (1/m) of a rig (focal length in image widths, baseline in metres), where what a
+        model without a rig predicts is such a nearness; None where no rig makes metres of it."""
+        return None
 
     @abstractmethod
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
@@ -55,6 +63,37 @@ class Method(nn.Module, ABC):
         return self.losses(sample)
 
 
+class Paired(Method):
+    """A method that learns nearness, such as a disparity, from pairs. A rig turns it into inverse depth in 1/m.
+
+    Without a rig depth is known up to scale. With one it is metric, for scenes like those of its pairs, whatever the
+    focal length f of a picture: networks tell nearness by how large things are and where they stand in the picture,
+    both of which are proportional to f, and so is the disparity f * baseline / z of a point.
+    """
+
+    def keep_rig(self, rig: Sequence[float] | None, unit: Callable[[Sequence[float]], float]) -> None:
+        """Note the rig, if there is one, and nearness / inverse depth as a function of a rig. For constructors."""
+        if rig is not None and not (len(rig) == 2 and all(0 < x < math.inf for x in rig)):
+            raise InputError(
+                f"the rig is {tuple(rig)}; it needs a focal length in image widths and a baseline in metres, above 0."
+            )
+        self.rig = None if rig is None else (float(rig[0]), float(rig[1]))
+        self.ambiguity = "scale" if rig is None else "metric"
+        self._unit = unit
+
+    def unit(self, rig: Sequence[float]) -> float:
+        return self._unit(rig)
+
+    def inverse_depth(self, nearness: Float[Tensor, "b 1 h w"], target: View) -> Float[Tensor, "b 1 h w"]:
+        """Of `target`, in 1/m if the rig is known; else as it is."""
+        if self.rig is None:
+            return nearness
+        inverse, camera = nearness / self.unit(self.rig), target.camera
+        if not isinstance(camera, Pinhole):
+            return inverse
+        return inverse * (self.rig[0] / camera.focal[:, 0])[:, None, None, None]
+
+
 def full_precision(like: Tensor) -> torch.autocast:
     """A context without autocast on the device of `like`: geometry, warps and losses run in float32."""
     return torch.autocast(like.device.type, enabled=False)
@@ -63,7 +102,10 @@ def full_precision(like: Tensor) -> torch.autocast:
 def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
     """`source_from_target`, which the method `name` does not predict."""
     if source.from_target is None:
-        raise InputError(f"{name} needs the pose of the right camera; give the pair a calibration.")
+        raise InputError(
+            f"{name} needs to know where each camera stood, which pictures alone, as frames of a video, do not tell; "
+            "give calibrated stereo pairs, or a data set that has poses (docs/data.md)."
+        )
     return source.from_target
 
 

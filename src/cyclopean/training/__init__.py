@@ -10,3 +10,4 @@ from cyclopean.training.loop import constant as constant
 from cyclopean.training.loop import cosine as cosine
 from cyclopean.training.loop import fit as fit
 from cyclopean.training.loop import halving as halving
+from cyclopean.training.loop import tenth as tenth
