@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +44,21 @@ def write_timed(
     `depthmap.appearing` if it must appear whole.
     """
 
-    count = 0
     with create(path, {}) as container:
-        film: Any = None
-        for picture, seconds in timed:
-            if film is None:
-                film = _add_film(
-                    container, rate, unit, (picture.shape[-2], picture.shape[-1]), tags=Tags(), aspect=aspect
-                )
-            frame = coded(picture, Orientation(), Tags())
-            frame.pts, frame.time_base = round(seconds / unit), unit
-            container.mux(film.encode(frame))
-            count += 1
-        if film is not None:
-            container.mux(film.encode())
-    return count
+        timed = iter(timed)
+        first = next(timed, None)
+        if first is None:
+            return 0
+        size = first[0].shape[-2], first[0].shape[-1]
+        film = _add_film(container, rate, unit, size, tags=Tags(), aspect=aspect)
+
+        def frames() -> Iterator[Any]:
+            for picture, seconds in chain([first], timed):
+                frame = coded(picture, Orientation(), Tags())
+                frame.pts, frame.time_base = round(seconds / unit), unit
+                yield frame
+
+        return _encode(frames(), film, container, round(1 / rate / unit))
 
 
 def left_out(source: Path, target: Path, max_megapixels: float = MEGAPIXELS) -> tuple[str, ...]:
@@ -110,15 +111,28 @@ def rewrite(
         demuxed = container.demux(stream, *(container.streams[index] for index in copies))
         packets = _film_packets(source, demuxed, copies, result, clock.origin)
         coded_frames = progressive(decoded(source, max_megapixels, packets, stream), stream.time_base)
-        count = 0
-        for picture in change(_queued(clock, coded_frames, orientation.sides(size), waiting)):
-            frame = coded(picture, orientation, tags)
-            frame.pts, frame.time_base = waiting.popleft() - round(clock.origin / stream.time_base), stream.time_base
-            for packet in film.encode(frame):
-                result.mux(packet)
-            count += 1
-        result.mux(film.encode())
-        return count
+        stills = _queued(clock, coded_frames, orientation.sides(size), waiting)
+
+        def frames() -> Iterator[Any]:
+            for picture in change(stills):
+                frame = coded(picture, orientation, tags)
+                frame.pts, frame.time_base = waiting.popleft() - round(clock.origin / clock.base), clock.base
+                yield frame
+
+        return _encode(frames(), film, result, clock.step)
+
+
+def _encode(frames: Iterable[Any], film: Any, container: Any, step: int) -> int:
+    """Write frames and return how many; the last one stays for the shortest time between two, at most `step` ticks."""
+    count, last = 0, None
+    for frame in chain(frames, [None]):
+        if frame is not None:
+            step = step if last is None else min(step, frame.pts - last)
+            last, count = frame.pts, count + 1
+        for packet in film.encode(frame):
+            packet.duration = packet.duration or step
+            container.mux(packet)
+    return count
 
 
 def _add_film(container: Any, rate: Fraction, unit: Fraction, size: Size, *, tags: Tags, aspect: Fraction) -> Any:
