@@ -28,7 +28,13 @@ def main() -> int:
         "groups", nargs="*", metavar="group", help=f"any of {', '.join(GROUPS | BESIDE)}; all without one"
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--inputs", type=int, default=10_000, help="of hostile, which runs by its name alone")
+    parser.add_argument("--seed", type=int, default=0, help="of hostile")
     chosen = parser.parse_args()
+    if chosen.groups == ["hostile"]:
+        from benchmarks import hostile
+
+        return hostile.main(chosen.inputs, chosen.seed)
     unknown = set(chosen.groups) - set(GROUPS | BESIDE)
     if unknown:
         parser.error(f"unknown group {', '.join(sorted(unknown))}; choose from {', '.join(GROUPS | BESIDE)}")

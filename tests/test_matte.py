@@ -1,10 +1,12 @@
 """Mattes from pictures and from a segmenter that the test builds itself."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,41 @@ def test_a_segmenter_finds_the_piece_at_the_point(segmenter: Path) -> None:
     assert float(matte[:, 70:90].max()) < 0.5
     wall = segmented(str(segmenter), Photo(image), (80, 5))[0, 0]
     assert float(wall[35:55, 25:45].max()) < 0.5 < float(wall[:, 75:85].min())
+
+
+def test_a_segmenter_brings_no_code_and_no_nonsense(tmp_path: Path, segmenter: Path, monkeypatch) -> None:
+    """Its own code is not run, whatever would be answered; what it says of its pictures is looked at."""
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
+    photo = Photo(torch.rand(1, 3, 40, 60))
+    evil = tmp_path / "evil"
+    shutil.copytree(segmenter, evil)
+    card = json.loads((evil / "config.json").read_text())
+    code = {"AutoConfig": "code.Config", "AutoModelForSemanticSegmentation": "code.Model"}
+    (evil / "config.json").write_text(json.dumps(card | {"auto_map": code, "model_type": "evil"}))
+    (evil / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    with pytest.raises(InputError, match="needs no code of its own"):
+        segmented(str(evil), photo, (5, 5))
+    assert not (tmp_path / "ran").exists()
+    (evil / "config.json").write_text(json.dumps(card))
+    for content in (
+        *('{"size": "large"}', '{"size": -3}', '{"size": 1000000}', '{"size": {"height": null}}', '{"size": [1, 2]}'),
+        *('{"image_mean": 0.5}', '{"image_mean": [0.5]}', '{"image_std": [0, 1, 1]}', '{"image_std": [NaN, 1, 1]}'),
+        *('{"image_std": {"a": 1}}', "[]", "5", "{", '{"size": 1e999}'),
+    ):
+        (evil / "preprocessor_config.json").write_text(content)
+        with pytest.raises(InputError, match=r"how pictures are scaled|not readable JSON"):
+            segmented(str(evil), photo, (5, 5))
+    (evil / "preprocessor_config.json").write_text('{"size": {"height": 32, "width": 64}}', encoding="utf-16")
+    assert segmented(str(evil), photo, (5, 5)).shape == (1, 1, 40, 60)
+
+
+def test_a_radiance_picture_is_a_matte(tmp_path: Path) -> None:
+    values = np.zeros((32, 48, 3), np.float32)
+    values[8:24, 16:32] = 1
+    assert cv2.imwrite(str(tmp_path / "mask.hdr"), values)
+    matte = read_matte(tmp_path / "mask.hdr")[0, 0]
+    assert float(matte[16, 24]) > 0.9
+    assert float(matte[2, 2]) == 0
 
 
 def test_the_command_takes_both(tmp_path: Path, segmenter: Path, capsys: pytest.CaptureFixture[str]) -> None:

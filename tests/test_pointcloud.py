@@ -105,3 +105,13 @@ def test_the_mesh_of_a_photo_is_torn_at_edges() -> None:
     assert torch.allclose(camera.project(made.points[None, None])[0, 0], made.uv, atol=1e-5)
     with pytest.raises(InputError, match="no mesh"):
         surface(from_numbers(torch.tensor([[[[1.0, 9.0], [9.0, 1.0]]]]), "depth", "m"), camera)
+
+
+def test_points_are_finite_whatever_the_depths(tmp_path: Path) -> None:
+    for values in ([1e-45, 1.0, 1e38, 1e-30], [1e-45, 1e-45, 1e38, 1e38], [3e38, 3e38, 3e38, 1.0]):
+        depth = from_numbers(torch.tensor(values).reshape(1, 1, 2, 2), "disparity")
+        try:
+            write_ply(tmp_path / "a.ply", point_cloud(depth, IMAGE, CAMERA))
+        except InputError:
+            continue
+        assert np.isfinite(trimesh.load(tmp_path / "a.ply").vertices).all()

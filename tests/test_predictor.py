@@ -223,6 +223,19 @@ def test_what_load_refuses(folder: Path, tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "m", Monodepth(width=0.05), {"input_size": [128, 128], "glance": 2})
     with pytest.raises(InputError, match="says glance 2 in"):
         load(tmp_path / "m")
+    for wrong, sentence in [
+        *(
+            ({"input_size": size}, "input_size")
+            for size in ([True, 64], [64], [64, 0.5], [0, 64], [10**9, 64], "64", {})
+        ),
+        *(({"glance": glance}, "glance") for glance in (1e-300, float("nan"), [0.5], "x" * 9999)),
+        *(({"projection": projection}, "projection") for projection in ("fisheye", None, [])),
+        *(({"details": other}, "details") for other in ([], {}, "x" * 9999, "owner/name", "//host/share")),
+    ]:
+        checkpoint.save(tmp_path / "m", Monodepth(width=0.05), {"input_size": [128, 128], **wrong})
+        with pytest.raises(InputError, match=sentence) as error:
+            load(tmp_path / "m")
+        assert len(str(error.value)) < 900
 
 
 def test_public_names_are_there_and_others_are_not() -> None:

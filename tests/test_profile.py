@@ -102,9 +102,28 @@ def test_refusals(tmp_path: Path):
         CameraProfile(1.0, "", Maker("other", "99")).applied(wall())
     with pytest.raises(InputError, match="not known"):
         point_at(from_numbers(torch.zeros(1, 1, 20, 20), "inverse_depth"), CAMERA, (3, 3))
-    with pytest.raises(InputError, match="no camera profile"):
+    with pytest.raises(InputError, match="there is no file"):
         read_profile(tmp_path / "none.json")
-    for content in ("{", "[]", json.dumps({"format": "x"}), json.dumps({"format": "cyclopean-profile"})):
-        (tmp_path / "bad.json").write_text(content)
-        with pytest.raises(InputError, match="is no camera profile"):
+    sound = {"format": "cyclopean-profile", "version": 1, "metres_per_unit": 2.0, "how": "", "model": None}
+    camera = {"focal": [1.0, 1.5], "center": [0.5, 0.5]}
+    for content, sentence in [
+        ("{", "not readable JSON"),
+        ("[]", "is no camera profile"),
+        ({"format": "x"}, "is no camera profile"),
+        ({"format": "cyclopean-profile"}, "metres_per_unit"),
+        (sound | {"metres_per_unit": 0}, "above 0"),
+        (sound | {"metres_per_unit": float("inf")}, "above 0"),
+        (sound | {"metres_per_unit": 10**400}, "above 0"),
+        (sound | {"model": {"name": 1}}, "cannot be understood"),
+        *((sound | {"camera": camera | {"focal": focal}}, "focal|finite") for focal in (
+            None, 1.0, [1.0], [1, 1, 1], [0, 1], [-1, 1], [float("nan"), 1], [[1, 1]], [{}], ["1", "1"], [10**400, 1],
+        )),
+        *((sound | {"camera": camera | {"center": center}}, "center|finite") for center in ([], [1], [0.5, 1e30])),
+        (sound | {"camera": [1]}, "no object"),
+        ("[" * 5000, "nested too deeply"),
+    ]:  # fmt: skip
+        (tmp_path / "bad.json").write_text(content if isinstance(content, str) else json.dumps(content))
+        with pytest.raises(InputError, match=sentence):
             read_profile(tmp_path / "bad.json")
+    (tmp_path / "marked.json").write_text(json.dumps(sound | {"camera": camera}), encoding="utf-16")
+    assert read_profile(tmp_path / "marked.json").scale == 2

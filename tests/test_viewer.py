@@ -1,7 +1,9 @@
 """The viewer's file in a real browser: what is seen where, what moves, and that it asks for nothing else."""
 
 import io
+import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,26 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     camera = Pinhole(torch.tensor([[1.0, 1.5]]), torch.tensor([[0.5, 0.5]]))
     write_viewer(folder / "photo.html", from_numbers(depth, "depth", "m"), halves, camera, "photo")
     return {"panorama": folder / "pano.html", "photo": folder / "photo.html"}
+
+
+def test_no_content_is_taken_for_a_mark_and_all_numbers_are_finite(tmp_path: Path) -> None:
+    """Of a title that is a mark, one that is no text, and of depths at the ends of float32."""
+    camera = Pinhole(torch.tensor([[1.0, 1.5]]), torch.tensor([[0.5, 0.5]]))
+    image = torch.rand(1, 3, 2, 4)
+    for title, seen in (
+        ("{{scene}}.jpg", "{{scene}}.jpg"),
+        ("{{texture}}", "{{texture}}"),
+        ("a\udcff.jpg", r"a\udcff.jpg"),
+    ):
+        values = torch.tensor([1e-45, 1e-45, 1e-45, 1e38, 3e38, 1.0, 1e-38, torch.nan]).reshape(1, 1, 2, 4)
+        for each in (values, values.flip(-1), values.nan_to_num(1e-45)):
+            write_viewer(tmp_path / "a.html", from_numbers(each, "disparity"), image, camera, title)
+            page = (tmp_path / "a.html").read_text(encoding="utf-8")
+            assert f"<title>{seen}</title>" in page
+            scene = re.search(r'<script id="scene" type="application/json">(.*?)</script>', page)
+            assert scene is not None
+            numbers = json.loads(scene[1], parse_constant=lambda word: pytest.fail(f"{word} in the scene"))
+            assert np.isfinite([numbers["scale"], numbers["near"]]).all()
 
 
 Open = Callable[[str], Any]

@@ -3,16 +3,18 @@
 import json
 import logging
 import os
-from functools import cache
+import re
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save_file as save_tensors
 
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.files import read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Method
 
@@ -21,6 +23,8 @@ BUNDLED = Path(__file__).parent / "models"
 DEFAULT = "general"
 FIRST_IS_NEARNESS = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+HUB = "hub:"  # before a name that is to be looked for on the Hugging Face Hub alone
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def save(folder: Path | str, method: Method, card: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
@@ -45,7 +49,8 @@ def save(folder: Path | str, method: Method, card: dict[str, Any], dtype: torch.
 def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
     """The method (eval mode, float32, CPU) and its config: of a folder, of a bundled model, or of a Hub repository.
 
-    A folder comes first; a name with a slash that is no folder is a Hub repository ("owner/name").
+    A folder comes first. The Hub is asked only for "hub:owner/name", and for "owner/name" when nothing here is named
+    `owner`.
     """
     folder = locate(name)
     config = _config(folder)
@@ -57,15 +62,22 @@ def card(name: Path | str) -> dict[str, Any]:
     return _config(locate(name))
 
 
-def companion(name: Path | str, other: str) -> Path | str:
-    """Where the model is that the card of `name` names: bundled, a path from the card's folder, or as anybody names it.
+def companion(name: Path | str, other: str) -> Path:
+    """Where the model is that the card of `name` names: bundled, or a folder, by its path from the card's own.
 
-    The current folder does not matter unless neither is there.
+    Never the Hub: a folder that somebody gave must not reach for the network. Raises InputError if it is neither.
     """
     if other in bundled():
         return BUNDLED / other
-    beside = locate(name) / other
-    return beside if beside.is_dir() else other
+    folder = locate(name)
+    try:
+        if not other.startswith(("//", "\\\\")) and (folder / other / CONFIG).is_file():  # those name a host
+            return folder / other
+    except (OSError, ValueError):  # a name that no file can have
+        pass
+    raise InputError(
+        f"it is no bundled model ({', '.join(bundled())}) and no model's folder by its path from {folder}; correct it."
+    )
 
 
 def is_model(folder: Path) -> bool:
@@ -76,23 +88,31 @@ def is_model(folder: Path) -> bool:
 def locate(name: Path | str) -> Path:
     """The folder of a model; of a run its `best`, else its `last`, which the log says.
 
-    Raises `InputError` naming the bundled models if there is none.
+    A folder here that has the name of a bundled model counts only if it holds a model. Raises `InputError` naming the
+    bundled models if there is none.
     """
-    if Path(name).is_dir():
-        found = None if (Path(name) / CONFIG).exists() else _of_run(Path(name))
-        if found is not None:
-            _say_which(found)
-        return found or Path(name)
-    if (BUNDLED / str(name) / CONFIG).is_file():
-        return BUNDLED / str(name)
-    beside = sorted(path.parent.name for path in Path(name).parent.glob(f"*/{CONFIG}")) if Path(name).parts[1:] else []
+    path, given = Path(name), str(name)
+    if given.startswith(HUB):
+        return _download(given.removeprefix(HUB))
+    try:
+        if path.is_dir() and (given not in bundled() or is_model(path)):
+            found = None if (path / CONFIG).exists() else _of_run(path)
+            if found is not None:
+                _say_which(found)
+            return found or path
+        if (BUNDLED / given / CONFIG).is_file():
+            return BUNDLED / given
+        beside = sorted(found.parent.name for found in path.parent.glob(f"*/{CONFIG}")) if path.parts[1:] else []
+        here = bool(path.parts) and Path(path.parts[0]).exists()
+    except (OSError, ValueError):
+        raise InputError(f"there is no model folder {shortened(given)!r}; no folder can have that name.") from None
     if beside:
-        raise InputError(f"there is no model folder {str(name)!r}; {Path(name).parent} holds {', '.join(beside)}.")
-    if str(name).count("/") == 1 and not str(name).startswith((".", "/", "~")):
-        return _download(str(name))
-    if "/" in str(name) or os.sep in str(name):
-        raise InputError(f"there is no model folder {str(name)!r}; give a folder with {WEIGHTS} and {CONFIG}.")
-    raise unknown_name("model", str(name), bundled())
+        raise InputError(f"there is no model folder {given!r}; {path.parent} holds {shortened(', '.join(beside))}.")
+    if not here and REPOSITORY.fullmatch(given):
+        return _download(given)
+    if "/" in given or os.sep in given or path.is_file():
+        raise InputError(f"there is no model folder {given!r}; give a folder with {WEIGHTS} and {CONFIG}.")
+    raise unknown_name("model", given, bundled())
 
 
 def bundled() -> list[str]:
@@ -138,60 +158,81 @@ def _say_which(model: Path) -> None:
 
 
 def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    """The folder that a Hub repository's model is fetched to."""
+    if not REPOSITORY.fullmatch(name):
+        raise InputError(f"{shortened(name)!r} is no Hub repository; they are named owner/name.")
+    from huggingface_hub import constants, snapshot_download
 
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # else it asks the Hub for a list of agents beside every fetch
     try:
         return Path(snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG]))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except Exception as error:  # of HTTP, TLS, proxies and disks, by several libraries
         raise InputError(
-            f"there is no model folder {name!r}, and no Hub repository of that name could be fetched; check the name "
-            "and the connection."
+            f"there is no model folder {name!r}, and no Hub repository of that name could be fetched "
+            f"({type(error).__name__}); check the name and the connection."
         ) from error
 
 
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} is no model: it has no {CONFIG}; give a folder written by training.") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON; copy the model folder again.") from error
-    if not isinstance(config, dict) or not isinstance(config.get("arguments"), dict) or "method" not in config:
+    if not path.exists():
+        raise InputError(f"{folder} is no model: it has no {CONFIG}; give a folder written by training.")
+    config = read_json(path)
+    named = isinstance(config, dict) and isinstance(config.get("method"), str)
+    if not named or not isinstance(config.get("arguments"), dict):
         raise InputError(f"{path} does not name a method and its arguments; it is not a model of cyclopean.")
     return config
 
 
 def _filled(folder: Path, config: dict[str, Any]) -> Method:
+    """The method that a config describes with the weights beside it, after a copy without memory has fitted them."""
     if config["method"] not in METHODS:
         raise InputError(
-            f"{folder / CONFIG} is for the method {config['method']!r}, which this version does not have "
+            f"{folder / CONFIG} is for the method {shortened(config['method'])!r}, which this version does not have "
             f"({', '.join(METHODS)}); update cyclopean or give another model."
         )
+    build = partial(method_class(config["method"]), **config["arguments"])
     try:
-        method = method_class(config["method"])(**config["arguments"])
-    except TypeError as error:
+        with torch.device("meta"):
+            _refuse_misfit(build(), folder)
+        method = build()
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # whatever a constructor makes of foreign arguments
         raise InputError(
-            f"{folder / CONFIG} has arguments that {config['method']} does not take: {config['arguments']}."
+            f"{folder / CONFIG} has arguments that {config['method']} does not take: {shortened(config['arguments'])}."
         ) from error
     _fill(method, folder)
     return method.eval()
 
 
-def _fill(method: Method, folder: Path) -> None:
+def _refuse_misfit(method: Method, folder: Path) -> None:
+    """Raise InputError unless the header of the weights in `folder` announces the tensors of `method`."""
     path = folder / WEIGHTS
+    if not path.exists():
+        raise InputError(f"{folder} is no model: it has no {WEIGHTS}; give a folder written by training.")
     try:
-        tensors = load_file(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} is no model: it has no {WEIGHTS}; give a folder written by training.") from error
-    except (SafetensorError, OSError) as error:
+        refuse_unreadable(path)
+        with safe_open(path, "pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, InputError) as error:
         raise InputError(f"{path} is damaged or no safetensors file; copy the model folder again.") from error
-    own = method.state_dict()
-    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in tensors.items()}:
+    if {name: tuple(tensor.shape) for name, tensor in method.state_dict().items()} != shapes:
         raise InputError(
-            f"{path} does not fit {method.name} with {method.config()}: its tensors have other names or shapes."
+            f"{path} does not fit {method.name} with {shortened(method.config())}: its tensors have other names or "
+            "shapes."
         )
-    if not all(bool(v.isfinite().all()) for v in tensors.values() if v.is_floating_point()):
-        raise InputError(f"{path} holds numbers that are not finite: its training failed; give another model.")
-    method.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})
+
+
+def _fill(method: Method, folder: Path) -> None:
+    _refuse_misfit(method, folder)
+    own = method.state_dict()
+    try:
+        tensors = {name: tensor.to(own[name].dtype) for name, tensor in load_file(folder / WEIGHTS).items()}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise InputError(f"{folder / WEIGHTS} is damaged; copy the model folder again.") from error
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise InputError(
+            f"{folder / WEIGHTS} holds numbers that are not finite: its training failed; give another model."
+        )
+    method.load_state_dict(tensors)

@@ -19,6 +19,7 @@ class InputError(ValueError):
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
     """An `InputError` for a name that is none of `known`, with the nearest one suggested."""
+    given = given if len(given) <= 100 else f"{given[:100]} ..."
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(names)}."

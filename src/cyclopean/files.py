@@ -92,6 +92,13 @@ def read_json(path: Path) -> Any:
     return value
 
 
+def write_anew(path: Path, content: bytes) -> None:
+    """Write a new file in the place of what is there: a link is replaced, not followed."""
+    path.unlink(missing_ok=True)
+    with path.open("xb") as file:
+        file.write(content)
+
+
 def address(path: Path) -> str:
     """Return `path` as an address for FFmpeg that is always a file, whatever colons its name holds."""
     return f"file:{path.absolute()}"

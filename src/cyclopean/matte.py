@@ -4,8 +4,7 @@ A segmenter is a model for semantic segmentation that transformers can load, in 
 subject is what it takes the point in focus for. transformers is imported only when a segmenter is asked for.
 """
 
-import json
-from contextlib import suppress
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,16 @@ from torch import Tensor
 from cyclopean.decoding import tensor, upright
 from cyclopean.errors import InputError
 from cyclopean.exif import orientation
-from cyclopean.files import PHOTOS
+from cyclopean.files import PHOTOS, read_json, shortened
 from cyclopean.images import Photo, read_photo, resize
 
 Matte = Float[Tensor, "1 1 h w"]
+Colour = Float[Tensor, "1 3 1 1"]
+Setting = tuple[Colour, Colour, tuple[int, int]]
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
 SIDE = 512  # pixels, likewise
+MOST = 4096  # pixels of a side that a model may ask for
 
 
 def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
@@ -42,19 +44,24 @@ def read_matte(path: Path) -> Matte:
     from PIL import Image, UnidentifiedImageError
 
     photo = read_photo(path)  # which says what is wrong with files that are none
-    with suppress(UnidentifiedImageError), Image.open(path) as picture:  # what Pillow does not know has no alpha
-        if picture.has_transparency_data:
-            alpha = tensor(np.array(picture.convert("RGBA").getchannel("A")), 255)
-            if alpha.min() < 1:
-                return upright(alpha, orientation(picture.getexif()))
-    return photo.image.mean(1, keepdim=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its size was looked at, and odd metadata do not matter here
+            with Image.open(path) as picture:
+                if picture.has_transparency_data:
+                    alpha = tensor(np.array(picture.convert("RGBA").getchannel("A")), 255)
+                    if alpha.min() < 1:
+                        return upright(alpha, orientation(picture.getexif()))
+    except UnidentifiedImageError:  # a format that Pillow does not know has no opacity
+        pass
+    grey = photo.image.mean(1, keepdim=True)
+    return grey / grey.max().clamp_min(1e-6) if photo.format == "HDR" else grey  # whose white is no fixed number
 
 
 def segmented(name: str, photo: Photo, pixel: tuple[int, int]) -> Matte:
     """How much each pixel belongs to what the segmenter takes `pixel` for, in the piece around it."""
-    model, setting = _segmenter(name)
-    mean, deviation = (torch.tensor(setting[word])[None, :, None, None] for word in ("image_mean", "image_std"))
-    small = resize(photo.image, _side(setting))
+    model, (mean, deviation, size) = _segmenter(name)
+    small = resize(photo.image, size)
     with torch.inference_mode():
         logits = model((small - mean) / deviation).logits
     part = resize(_parts(logits).float(), photo.size)
@@ -79,38 +86,53 @@ def _piece(mask: np.ndarray, pixel: tuple[int, int]) -> Matte:
     return torch.from_numpy(cv2.dilate(own, np.ones((9, 9), np.uint8)))[None, None].float()
 
 
-def _segmenter(name: str) -> tuple[Any, dict[str, Any]]:
+def _segmenter(name: str) -> tuple[Any, Setting]:
     """The model, and how its pictures are to be scaled. Raises InputError without transformers or such a model."""
     try:
+        from huggingface_hub import constants
         from transformers import AutoModelForSemanticSegmentation
     except ImportError:
         raise InputError(
             f"there is no picture {name}, and a segmenter needs transformers, which is not installed: "
             "pip install 'cyclopean[matte]', or give the matte as a picture."
         ) from None
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # else it asks the Hub for a list of agents beside every fetch
+    path = Path(name)
+    local = Path(path.parts[0]).exists() if path.parts else True  # what stands here is not looked for elsewhere
     try:
-        model = AutoModelForSemanticSegmentation.from_pretrained(name, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        model = AutoModelForSemanticSegmentation.from_pretrained(
+            name, use_safetensors=True, trust_remote_code=False, local_files_only=local
+        )
+    except Exception as error:  # transformers has no base class for what it raises of foreign folders
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{name} is neither a picture nor a model for semantic segmentation ({first}); "
-            "give a mask, a model's folder, or a Hub repository."
+            f"{shortened(name)} is neither a picture nor a model for semantic segmentation that needs no code of its "
+            f"own ({shortened(first)}); give a mask, a model's folder, or a Hub repository."
         ) from None
-    return model.eval(), _setting(Path(name))
+    return model.eval(), _setting(path)
 
 
-def _setting(folder: Path) -> dict[str, Any]:
-    """The words of the model's preprocessor, or those of ImageNet."""
-    told: dict[str, Any] = {"image_mean": MEAN, "image_std": DEVIATION, "size": SIDE}
+def _setting(folder: Path) -> Setting:
+    """Mean and deviation of the colours and (height, width), as the model's preprocessor or else ImageNet has them."""
+    stored: Any = {}
     file = folder / "preprocessor_config.json"
     if file.is_file():
-        told |= {word: value for word, value in json.loads(file.read_text()).items() if word in told and value}
-    return told
-
-
-def _side(setting: dict[str, Any]) -> tuple[int, int]:
-    """(height, width) that the model works on."""
-    size: Any = setting["size"]
-    sides: dict[str, Any] = size if isinstance(size, dict) else {"shortest_edge": size}
-    square = sides.get("shortest_edge", SIDE)
-    return int(sides.get("height", square)), int(sides.get("width", square))
+        stored = read_json(file)
+    try:
+        size: Any = stored.get("size") or SIDE
+        sides: dict[str, Any] = size if isinstance(size, dict) else {"shortest_edge": size}
+        square = sides.get("shortest_edge", SIDE)
+        height, width = int(sides.get("height", square)), int(sides.get("width", square))
+        mean, deviation = (
+            torch.tensor(stored.get(key) or usual, dtype=torch.float32).reshape(1, 3, 1, 1)
+            for key, usual in (("image_mean", MEAN), ("image_std", DEVIATION))
+        )
+        sound = bool(mean.isfinite().all() and (deviation > 0).all()) and all(0 < x <= MOST for x in (height, width))
+    except (AttributeError, TypeError, ValueError, OverflowError, RuntimeError):
+        sound = False
+    if not sound:
+        raise InputError(
+            f"{file} does not say how pictures are scaled: image_mean and image_std are three numbers each, size is 1 "
+            f"to {MOST} pixels; correct or remove it."
+        )
+    return mean, deviation, (height, width)

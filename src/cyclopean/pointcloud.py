@@ -49,7 +49,11 @@ def in_space(depth: DepthMap, camera: AnyCamera) -> tuple[Float[Tensor, "1 h w 3
     if depth.kind == "inverse_distance":
         rays = torch.nn.functional.normalize(rays, dim=-1)
     unit = 1.0 if depth.unit == "m" else float(median)
-    return rays * (z[0, 0, ..., None] / unit), (z <= FARTHEST * median)[0, 0]
+    points = rays * (z[0, 0, ..., None] / unit)
+    kept = (z <= FARTHEST * median)[0, 0] & points[0].isfinite().all(-1)
+    if not bool(kept.any()):
+        raise InputError("its depths are too large or too small for points in space; give another depth map.")
+    return points, kept
 
 
 def torn(points: Float[Tensor, "*n 3"], others: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:

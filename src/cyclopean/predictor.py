@@ -19,7 +19,7 @@ from cyclopean.depthmap import DepthMap, Maker, Unit, from_numbers
 from cyclopean.details import with_details
 from cyclopean.devices import usable
 from cyclopean.errors import InputError
-from cyclopean.files import shown
+from cyclopean.files import shortened, shown
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo, resize
 from cyclopean.methods.base import Method
@@ -253,16 +253,22 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
     """The predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`)."""
     method, card = checkpoint.load(name)
     size = card.get("input_size")
-    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)):
+    if not (isinstance(size, list) and len(size) == 2 and all(type(n) is int and 8 <= n <= 8192 for n in size)):
         raise InputError(
-            f"the model {str(name)!r} does not say its input_size; add [height, width] to its config.json."
+            f"the model {str(name)!r} does not say its input_size; add [height, width], 8 to 8192 pixels each, to its "
+            "config.json."
         )
     projection = cast(Projection, card.get("projection", method.projection))
-    glance = card.get("glance")
-    if glance is not None and not (isinstance(glance, float) and 0 < glance < 1):
+    if projection not in ("pinhole", "equirectangular"):
         raise InputError(
-            f"the model {str(name)!r} says glance {glance!r} in its config.json; it is the share of the size at which "
-            "pictures are looked at once more, such as 0.5, or left out."
+            f"the model {str(name)!r} says projection {shortened(projection)!r} in its config.json; it is pinhole or "
+            "equirectangular."
+        )
+    glance = card.get("glance")
+    if glance is not None and not (isinstance(glance, float) and 0.125 <= glance < 1):
+        raise InputError(
+            f"the model {str(name)!r} says glance {shortened(glance)} in its config.json; it is the share of the size "
+            "at which pictures are looked at once more, such as 0.5, or left out."
         )
     asked = card.get("details")
     details = None if asked is None else _details(name, asked, projection, device)
@@ -278,17 +284,21 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
 def _details(name: str | Path, asked: Any, projection: Projection, device: str) -> Predictor:
     """The predictor that the card of `name` asks for in its details. A chain of cards is not followed."""
     if not isinstance(asked, str) or not asked:
-        raise InputError(f"the model {str(name)!r} says details {asked!r} in its config.json; it is a model's name.")
-    where = checkpoint.companion(name, asked)
+        raise InputError(
+            f"the model {str(name)!r} says details {shortened(asked)!r} in its config.json; it is a model's name."
+        )
     try:
+        where = checkpoint.companion(name, asked)
         chained = checkpoint.card(where).get("details") is not None
         other = load(where, device) if projection == "equirectangular" and not chained else None
     except InputError as error:
-        raise InputError(f"the model {str(name)!r} asks {asked!r} for details in its config.json: {error}") from error
+        raise InputError(
+            f"the model {str(name)!r} asks {shortened(asked)!r} for details in its config.json: {error}"
+        ) from error
     if other is None or other.projection != "pinhole" or other.method.views > 1:
         raise InputError(
-            f"the model {str(name)!r} names {asked!r} for the details in its config.json; a model for panoramas can "
-            "name one for single ordinary photos, others none."
+            f"the model {str(name)!r} names {shortened(asked)!r} for the details in its config.json; a model for "
+            "panoramas can name one for single ordinary photos, others none."
         )
     return replace(other, model=replace(cast(Maker, other.model), name=asked))
 

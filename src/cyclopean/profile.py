@@ -14,7 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.depthmap import AnyCamera, DepthMap, Maker, appearing
+from cyclopean.depthmap.sidecar import camera_from_json, maker_from_json
 from cyclopean.errors import InputError
+from cyclopean.files import read_json, shortened
 from cyclopean.geometry import Pinhole, pixel_grid
 
 FORMAT = "cyclopean-profile"
@@ -42,8 +44,8 @@ class CameraProfile:
     camera: AnyCamera | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise InputError(f"the scale of a camera profile is {self.scale:g}; it must be above 0.")
+        if not 1e-12 < self.scale < 1e12:
+            raise InputError(f"the scale of a camera profile is {self.scale:g}; it must be above 0 and finite.")
 
     def applied(self, depth: DepthMap) -> DepthMap:
         """`depth` in metres. Raises InputError for a map that has no scale to find, or that another model made."""
@@ -119,23 +121,21 @@ def write_profile(path: Path, profile: CameraProfile) -> None:
 
 def read_profile(path: Path) -> CameraProfile:
     """The profile in a file. Raises InputError for a file that is missing or is none."""
-    if not path.is_file():
-        raise InputError(f"there is no camera profile {path}; check the path.")
-    try:
-        content = json.loads(path.read_text())
-        if content["format"] != FORMAT:
-            raise KeyError("format")
-        model, camera = content.get("model"), content.get("camera")
-        pinhole = Pinhole(torch.tensor([camera["focal"]]), torch.tensor([camera["center"]])) if camera else None
-        return CameraProfile(
-            float(content["metres_per_unit"]), str(content["how"]), Maker(**model) if model else None, pinhole
-        )
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError):
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(
             f"{path} is no camera profile; make one in the app's tab Metres (cyclopean app), or with cyclopean.profile."
-        ) from None
+        )
+    try:
+        scale = content["metres_per_unit"]
+        if isinstance(scale, bool) or not isinstance(scale, int | float):
+            raise ValueError(f"metres_per_unit {shortened(scale, 40)} is no number")
+        model, camera = maker_from_json(content.get("model")), camera_from_json(content.get("camera"))
+        return CameraProfile(float(scale), str(content.get("how", "")), model, camera)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be understood ({shortened(error)}); make the profile again.") from None
 
 
 def _refuse_other_than_scale(depth: DepthMap) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cyclopean import checkpoint
 from cyclopean.errors import InputError
@@ -160,7 +161,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"not json", "cannot be read as JSON"),
+        (b"not json", "is not readable JSON"),
         (b'{"model_type": "dpt"}', "not a model of cyclopean"),
         (b"[1]", "not a model of cyclopean"),
         (b'{"method": "monodepth3", "arguments": {}}', "which this version does not have"),
@@ -168,6 +169,14 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
         (b'{"method": "monodepth", "arguments": {"network": "vgg", "width": 0.1}}', "other names or shapes"),
         (b'{"method": "monodepth", "arguments": {"network": "resnet"}}', "unknown network 'resnet'"),
         (b'{"method": "monodepth", "arguments": {"network": "vgg", "width": "wide"}}', "does not take"),
+        (b'{"method": [], "arguments": {}}', "does not name a method"),
+        (b'{"method": {}, "arguments": {}}', "does not name a method"),
+        (b'{"method": "monodepth", "arguments": {"network": "vgg", "width": Infinity}}', "does not take"),
+        (b'{"method": "monodepth", "arguments": {"network": "vgg", "width": 1' + b"0" * 400 + b"}}", "does not take"),
+        (b'{"method": "monodepth", "arguments": {"network": [], "width": 1}}', r"does not take|unknown network"),
+        (b'{"method": "monodepth", "arguments": {"network": "vgg", "width": 256.0}}', "other names or shapes"),
+        (b'{"method": "' + b"x" * 5000 + b'", "arguments": {}}', r"^.{,700}$"),
+        (b"[" * 5000, "nested too deeply"),
     ],
 )
 def test_a_foreign_config_is_refused(model, content, sentence):
@@ -195,6 +204,64 @@ def test_unknown_models_are_refused_without_asking_the_network(tmp_path):
     checkpoint.save(tmp_path / "run" / "last", built("monodepth"), {})
     with pytest.raises(InputError, match=f"there is no model folder '{tmp_path}/run/best'; {tmp_path}/run holds last"):
         checkpoint.load(tmp_path / "run" / "best")
+
+
+def test_weights_of_other_types_are_read_or_refused(model):
+    """Half precision of every kind becomes float32; no number of it may be infinite."""
+    tensors = load_file(model / "model.safetensors")
+    for dtype in (torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn):
+        save_file({name: tensor.to(dtype) for name, tensor in tensors.items()}, model / "model.safetensors")
+        assert next(checkpoint.load(model)[0].parameters()).dtype == torch.float32
+    name = next(iter(tensors))
+    for wrong in (torch.inf, torch.nan):
+        for dtype in (torch.float32, torch.float8_e5m2):
+            changed = {**tensors, name: torch.full_like(tensors[name], wrong).to(dtype)}
+            save_file(changed, model / "model.safetensors")
+            with pytest.raises(InputError, match="not finite"):
+                checkpoint.load(model)
+
+
+def test_only_a_name_that_nothing_here_has_is_asked_of_the_hub(model, tmp_path, monkeypatch):
+    asked = []
+
+    def fetched(name: str, allow_patterns: list[str]) -> str:
+        asked.append(name)
+        raise ReadError("broken pipe")  # of a library that has no base class in common with others
+
+    class ReadError(Exception):
+        pass
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "p.jpg").write_bytes(b"a photo")
+    (tmp_path / "file").write_bytes(b"")
+    for name in (
+        "runs/my_run",
+        "a/p.jpg",
+        "file/model",
+        "file",
+        "./x/y",
+        "../x",
+        "x/y/z",
+        "x y/z",
+        "/a/b",
+        "n" * 300 + "/m",
+    ):
+        with pytest.raises(InputError):
+            checkpoint.load(name)
+    assert asked == []
+    for name in ("nobody/model", "hub:runs/my_run"):
+        with pytest.raises(InputError, match="could be fetched"):
+            checkpoint.load(name)
+    with pytest.raises(InputError, match="owner/name"):
+        checkpoint.load("hub:../x")
+    assert asked == ["nobody/model", "runs/my_run"]
+    for other in ("attacker/weights", "hub:attacker/weights", "//host/share", "x" * 300, "a\0b"):
+        with pytest.raises(InputError, match="no bundled model"):
+            checkpoint.companion(model, other)
+    assert len(asked) == 2
 
 
 def test_a_hub_model_is_fetched_by_its_name_and_nothing_but_the_model(model, monkeypatch):

@@ -162,7 +162,7 @@ def test_a_second_panorama_model_or_one_of_two_views_tells_no_details(cards, tmp
 def test_names_are_bundled_ones_or_paths_from_the_card(cards, tmp_path: Path, monkeypatch) -> None:
     """Whatever the current folder holds."""
     mine = cards("panorama", details="../mine")
-    shutil.copytree(checkpoint.BUNDLED / "general", tmp_path / "mine")
+    shutil.copytree(checkpoint.BUNDLED / "general", mine.parent / "mine")
     (tmp_path / "here" / "general").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     for predictor, name in ((load(mine), "../mine"), (load("panorama"), "general")):
@@ -170,7 +170,7 @@ def test_names_are_bundled_ones_or_paths_from_the_card(cards, tmp_path: Path, mo
         assert predictor.details.model is not None
         assert predictor.details.model.name == name
     missing = cards("panorama", details="../nobody")
-    with pytest.raises(InputError, match=r"asks '\.\./nobody' for details in its config\.json: there is no model"):
+    with pytest.raises(InputError, match=r"asks '\.\./nobody' for details in its config\.json: it is no bundled model"):
         load(missing)
 
 

@@ -135,6 +135,30 @@ def test_nothing_to_resume_is_said(tmp_path):
         train(run(tmp_path, resume=True))
 
 
+def test_a_state_of_another_program_or_a_changed_one_is_one_sentence(tmp_path):
+    train(run(tmp_path, steps=2))
+    sound = torch.load(tmp_path / "resume.pt", weights_only=True)
+    method, optimizer = sound["method"], sound["optimizer"]
+    first = next(iter(method))
+    for values in (
+        *([], 5, None, torch.zeros(3), {}, method, {"epoch": 3, "state_dict": method}),
+        *({k: v for k, v in sound.items() if k != gone} for gone in sound if gone != "facts"),
+        *({**sound, key: wrong} for key in sound for wrong in ("text", [1], torch.zeros(2)) if key != "seed"),
+        *({**sound, "step": step} for step in (-1, 2.5, None)),
+        {**sound, "best": float("nan")},
+        {**sound, "method": {first: method[first]}},
+        {**sound, "method": {**method, first: torch.zeros(2, 2)}},
+        {**sound, "optimizer": {**optimizer, "param_groups": []}},
+        {**sound, "optimizer": {}},
+        {**sound, "each_epoch": [{"a": 1}]},
+    ):
+        torch.save(values, tmp_path / "resume.pt")
+        with pytest.raises(InputError, match=r"(was changed, or is no run|was trained with|is damaged)"):
+            train(run(tmp_path, steps=2, resume=True))
+    torch.save(sound, tmp_path / "resume.pt")
+    train(run(tmp_path, steps=2, resume=True))
+
+
 def test_a_resumed_log_has_each_step_once_and_whole_lines_only(tmp_path):
     first = run(tmp_path, steps=8, save_every=1e9)
     with pytest.raises(KeyboardInterrupt):

@@ -78,6 +78,18 @@ def test_a_cut_run_goes_on_and_another_order_is_refused(tmp_path):
             list(write(other, tmp_path))
 
 
+def test_links_in_the_folder_are_replaced_and_not_followed(tmp_path):
+    outside, out = tmp_path / "outside", tmp_path / "out"
+    outside.write_text("mine")
+    names = ("left/000000.png", "right/000000.png", "depth/000000.npy", "camera/000000.part", "dataset.part")
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).symlink_to(outside)
+    list(write(Order(("table",), "stereo", 0, 1, SIZE), out))
+    assert outside.read_text() == "mine"
+    assert not any(path.is_symlink() for path in out.rglob("*"))
+
+
 def test_baseline_moves_the_right_camera(tmp_path):
     assert len(list(write(Order(("room",), "stereo", 2, 1, SIZE, baseline=0.25), tmp_path))) == 1
     pose = json.loads((tmp_path / "camera" / "000000.json").read_text())["from_target"]["right"]

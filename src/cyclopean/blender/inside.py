@@ -34,7 +34,7 @@ def say(kind, text):
 def load(path, up, unit):
     """An empty scene with the mesh in it, z up, in metres."""
     if path.suffix.lower() == ".blend":
-        bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False)
+        bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False, use_scripts=False)
     else:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         importer(path.suffix.lower(), up)(str(path))

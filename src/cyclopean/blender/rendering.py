@@ -11,6 +11,7 @@ import numpy as np
 from cyclopean.blender.finding import Blender, run
 from cyclopean.depthmap.formats import exr_planes
 from cyclopean.errors import InputError
+from cyclopean.files import write_anew
 
 SCRIPT = Path(__file__).with_name("inside.py")
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".blend")
@@ -86,7 +87,7 @@ def _describe(order: Order, out: Path) -> None:
     path = out / "dataset.json"
     if path.exists() and json.loads(path.read_text()) != text:
         raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
-    path.write_text(json.dumps(text, indent=1))
+    write_anew(path, json.dumps(text, indent=1).encode())
 
 
 def _take(order: Order, out: Path, staging: Path, item: dict[str, object]) -> int:
@@ -96,7 +97,9 @@ def _take(order: Order, out: Path, staging: Path, item: dict[str, object]) -> in
     for name in VIEWS:
         (staging / f"{stem}_{name}.png").replace(out / name / f"{stem}.png")
     exr = staging / f"{stem}_depth.exr"
-    np.save(out / "depth" / f"{stem}.npy", _radius(exr))
+    array = staging / f"{stem}_depth.npy"
+    np.save(array, _radius(exr))
+    array.replace(out / "depth" / f"{stem}.npy")
     exr.unlink()
     text = {
         "camera": "equirectangular",
@@ -106,7 +109,7 @@ def _take(order: Order, out: Path, staging: Path, item: dict[str, object]) -> in
         "heading": item["heading"],
     }
     part = out / "camera" / f"{stem}.part"
-    part.write_text(json.dumps(text))
+    write_anew(part, json.dumps(text).encode())
     part.replace(part.with_suffix(".json"))
     assert isinstance(n, int)
     return n

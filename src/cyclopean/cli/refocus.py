@@ -242,7 +242,7 @@ def _in_metres(given: Refocus, depth: "DepthMap") -> "DepthMap":
 
 def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     """The depth of the file, stretched if that was asked for or its sidecar names the photo's size; else predicted."""
-    from cyclopean.depthmap import read_depth, read_sidecar
+    from cyclopean.depthmap import depth_size, read_depth, read_sidecar
     from cyclopean.images import resize_depth
 
     if given.depth is None:
@@ -250,15 +250,15 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
 
         return load(fitting_model(photo) if given.model == "auto" else given.model)(photo)
     path = _beside(Path(given.photo[0])) if given.depth == BESIDE else Path(given.depth)
-    depth, card = read_depth(path), read_sidecar(path)
-    if depth.size == photo.size:
-        return depth
-    if given.resize_depth or (card is not None and card.source_size == photo.size):
-        return resize_depth(depth, photo.size)
-    (h, w), (height, width) = depth.size, photo.size
-    raise InputError(
-        f"{path} is {w}x{h} but {photo.name} is {width}x{height}; give the depth of this photo, or --resize-depth."
-    )
+    size, card = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
+    stretched = given.resize_depth or (card is not None and card.source_size == photo.size)
+    if size != photo.size and not stretched:
+        (h, w), (height, width) = size, photo.size
+        raise InputError(
+            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; give the depth of this photo, or --resize-depth."
+        )
+    depth = read_depth(path, given.max_megapixels)
+    return depth if size == photo.size else resize_depth(depth, photo.size)
 
 
 def _beside(photo: Path) -> Path:

@@ -10,6 +10,7 @@ import tyro
 
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.files import write_anew
 
 if TYPE_CHECKING:
     from cyclopean.worlds.folder import Order
@@ -132,5 +133,6 @@ def contact_sheet(out: Path) -> Path:
     items = FolderDataset(out)
     chosen = np.unique(np.linspace(0, len(items) - 1, 24).round().astype(int))
     path = out / "contact.png"
-    cv2.imwrite(str(path), folder.contact_sheet([items[int(n)] for n in chosen])[..., ::-1])
+    sheet = folder.contact_sheet([items[int(n)] for n in chosen])[..., ::-1]
+    write_anew(path, cv2.imencode(".png", sheet)[1].tobytes())
     return path

@@ -10,6 +10,7 @@ from cyclopean.depthmap.sidecar import Unit as Unit
 from cyclopean.depthmap.sidecar import outputs_named_in as outputs_named_in
 from cyclopean.depthmap.sidecar import read_sidecar as read_sidecar
 from cyclopean.depthmap.values import DepthMap as DepthMap
+from cyclopean.depthmap.values import depth_size as depth_size
 from cyclopean.depthmap.values import from_numbers as from_numbers
 from cyclopean.depthmap.values import read_depth as read_depth
 from cyclopean.depthmap.values import write_depth as write_depth

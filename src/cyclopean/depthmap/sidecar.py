@@ -1,6 +1,6 @@
 """The JSON beside every file of depth: what the numbers are, of which picture, made by what. Same stem, .json."""
 
-import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.files import read_json, shortened
 from cyclopean.geometry import Equirectangular, Pinhole
 
 Kind = Literal["inverse_depth", "disparity", "inverse_distance", "depth", "distance"]
@@ -52,10 +53,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
     side = sidecar_path(path)
     if not side.is_file():
         return None
-    try:
-        content = json.loads(side.read_text())
-    except ValueError:
-        raise InputError(f"{side} is not readable JSON; correct or remove it.") from None
+    content = read_json(side)
     if not isinstance(content, dict) or "kind" not in content:
         raise InputError(f'{side} does not say the "kind" of {path.name}: write for example {EXAMPLE}, or remove it.')
     return _from_json(side, content)
@@ -66,11 +64,12 @@ def outputs_named_in(folder: Path) -> set[str]:
     names: set[str] = set()
     for side in folder.glob("*.json"):
         try:
-            content = json.loads(side.read_text())
-        except (ValueError, OSError):
+            content = read_json(side)
+        except InputError:  # somebody else's file, which is not asked for
             continue
         if isinstance(content, dict) and str(content.get("format", "")).startswith("cyclopean-"):
-            names |= {str(name) for name in content.get("files", ())}
+            files = content.get("files")
+            names |= {str(name) for name in files} if isinstance(files, list) else set()
     return names
 
 
@@ -102,29 +101,58 @@ def _from_json(side: Path, content: dict[str, Any]) -> Sidecar:
             f"{side} contradicts itself: unit {unit!r} with ambiguity {ambiguity!r}; metres are metric and only they."
         )
     try:
-        model = content.get("model")
+        scale, offset = (_number(content.get(key, default)) for key, default in (("scale", 1), ("offset", 0)))
+        if scale == 0:
+            raise ValueError("a scale of 0 leaves no numbers")
+        files, notes, source = content.get("files", []), content.get("notes", {}), content.get("source")
+        if not isinstance(files, list) or not isinstance(notes, dict) or not isinstance(source, str | None):
+            raise ValueError('"files" is a list, "notes" an object, "source" a name')
+        unknown = content.get("unknown")
         return Sidecar(
-            kind, unit, ambiguity, _camera_from_json(content.get("camera")), Maker(**model) if model else None,
-            content.get("source"), _size_of(content.get("source_size")), _size_of(content.get("size")),
-            float(content.get("scale", 1)), float(content.get("offset", 0)), _number(content.get("unknown")),
-            tuple(content.get("files", ())), dict(content.get("notes", {})),
+            kind, unit, ambiguity, camera_from_json(content.get("camera")), maker_from_json(content.get("model")),
+            source, _size_of(content.get("source_size")), _size_of(content.get("size")),
+            scale, offset, None if unknown is None else float(unknown), tuple(map(str, files)), notes,
         )  # fmt: skip
     except (TypeError, ValueError, KeyError) as error:
-        raise InputError(f"{side} cannot be understood ({error}); correct or remove it.") from None
+        raise InputError(f"{side} cannot be understood ({shortened(error)}); correct or remove it.") from None
 
 
 def _one_of(side: Path, key: str, given: Any, known: tuple[str, ...]) -> Any:
     if given not in known:
-        raise InputError(f"{side}: {unknown_name(key, str(given), known)}")
+        raise InputError(f"{side}: {unknown_name(key, shortened(given), known)}")
     return given
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{shortened(value, 40)} is no finite number")
+    return float(value)
+
+
+def _numbers(values: Any, key: str) -> list[float]:
+    if not isinstance(values, list) or len(values) != 2:
+        raise ValueError(f"{key} {shortened(values, 40)} is not two numbers")
+    return [_number(value) for value in values]
 
 
 def _size_of(pair: Any) -> tuple[int, int] | None:
-    return (int(pair[0]), int(pair[1])) if pair else None
+    """(height, width), or None when nothing is given."""
+    if pair is None:
+        return None
+    height, width = _numbers(pair, "size")
+    if not (height >= 1 and width >= 1 and height.is_integer() and width.is_integer()):
+        raise ValueError(f"size {shortened(pair, 40)} is not a height and a width")
+    return int(height), int(width)
+
+
+def maker_from_json(content: Any) -> Maker | None:
+    """Return the model that a sidecar or a profile names. Raises ValueError for anything else."""
+    if content is None:
+        return None
+    words = ("name", "sha256", "licence")
+    if not isinstance(content, dict) or not all(isinstance(content.get(word, ""), str) for word in words):
+        raise ValueError(f"model {shortened(content, 40)} is no name, sha256 and licence")
+    return Maker(content["name"], content["sha256"], content.get("licence", "unknown"))
 
 
 def _camera_to_json(camera: AnyCamera | None) -> dict[str, Any] | None:
@@ -135,11 +163,24 @@ def _camera_to_json(camera: AnyCamera | None) -> dict[str, Any] | None:
     return {"camera": "pinhole", "focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
 
 
-def _camera_from_json(content: dict[str, Any] | None) -> AnyCamera | None:
+def camera_from_json(content: Any) -> AnyCamera | None:
+    """Return the camera of a sidecar or a profile; None for None.
+
+    Raises ValueError or KeyError for what is none: `focal` and `center` are two finite numbers each, `focal` above 0,
+    in image widths and heights.
+    """
     if content is None:
         return None
-    if content["camera"] == "equirectangular":
+    if not isinstance(content, dict):
+        raise ValueError(f"camera {shortened(content, 40)} is no object")
+    name = content.get("camera", "pinhole")
+    if name == "equirectangular":
         return Equirectangular()
-    if content["camera"] != "pinhole":
-        raise ValueError(f"unknown camera {content['camera']!r}")
-    return Pinhole(torch.tensor([content["focal"]]).float(), torch.tensor([content["center"]]).float())
+    if name != "pinhole":
+        raise ValueError(f"unknown camera {shortened(name, 40)!r}")
+    focal, center = _numbers(content["focal"], "focal"), _numbers(content["center"], "center")
+    if not all(1e-4 < length < 1e4 for length in focal):
+        raise ValueError(f"focal {focal} is in image widths and heights, both above 0")
+    if not all(abs(place) < 1e4 for place in center):
+        raise ValueError(f"center {center} is in image widths and heights")
+    return Pinhole(torch.tensor([focal]), torch.tensor([center]))

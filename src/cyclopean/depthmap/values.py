@@ -4,21 +4,21 @@ In memory larger is always nearer. On disk any kind may stand; the sidecar says 
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from cyclopean.depthmap.appearing import appearing
 from cyclopean.depthmap.colours import colourise, value_range
-from cyclopean.depthmap.formats import READERS, WRITERS
+from cyclopean.depthmap.formats import MOST_MEGAPIXELS, READERS, WRITERS, array_shape
 from cyclopean.depthmap.sidecar import (
     EXAMPLE,
     Ambiguity,
@@ -32,11 +32,14 @@ from cyclopean.depthmap.sidecar import (
     to_json,
 )
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import shown
+from cyclopean.files import refuse_unreadable, shortened, shown
 from cyclopean.geometry import pixel_grid
 
 Held = Literal["inverse_depth", "disparity", "inverse_distance"]
 Map = Float[Tensor, "1 1 h w"]
+
+LARGEST = 1e12  # inverse depth, and depth, of a file: cubes of them and sums over a picture are still finite
+NOTHING = 1e9  # what renderers write into an EXR where a ray meets nothing is this or more
 
 
 @dataclass(frozen=True)
@@ -143,11 +146,12 @@ def from_numbers(
 ) -> DepthMap:
     """A DepthMap from numbers of any kind. Depth and distance are known from above 0 to `inf`, the rest when finite."""
     away = kind in ("depth", "distance")
-    valid = numbers > 0 if away else numbers.isfinite()
-    known = torch.where(valid, numbers, torch.nan)
+    inverse = torch.where(numbers > 0, 1 / numbers, torch.nan) if away else numbers
+    valid = inverse.isfinite()  # also of depths above 0, the smallest of which have none
+    known = torch.where(valid, inverse, torch.nan)
     ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
     held: Held = {"depth": "inverse_depth", "distance": "inverse_distance"}.get(kind, kind)  # type: ignore[assignment]
-    return DepthMap(1 / known if away else known, held, unit, camera, valid, model, ambiguity)
+    return DepthMap(known, held, unit, camera, valid, model, ambiguity)
 
 
 def write_depth(
@@ -188,25 +192,58 @@ def writer(path: Path) -> Any:
     return WRITERS[path.suffix.lower()]
 
 
-def read_depth(path: str | Path) -> DepthMap:
-    """The depth map of a file and its sidecar; a file without one holds disparity, larger = nearer (PNG needs one).
+def depth_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of a depth file from its header alone. Raises InputError as `read_depth` does."""
+    path = Path(path)
+    _refuse_other_files(path)
+    return _plane_shape(path, array_shape(path))
 
-    Raises InputError for files that are no depth maps, for a sidecar that contradicts its file, and for missing files.
+
+def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> DepthMap:
+    """The depth map of a file and its sidecar; without one a file holds disparity, larger = nearer (PNG needs one).
+
+    An EXR channel that is named Z or depth is depth without a sidecar too. Inverse depths nearer to 0 than 1e-12 are
+    infinitely far, larger than 1e12 unknown: no arithmetic goes on well with them. Raises InputError for files that are
+    no depth maps, or larger than `most_megapixels`, for a sidecar that contradicts its file, and for missing files.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no depth file {path}; check the path.")
+    _refuse_other_files(path)
+    raw, named = READERS[path.suffix.lower()](path, most_megapixels)
+    size = _plane_shape(path, raw.shape)
+    if raw.dtype.kind not in "fiu":
+        raise InputError(f"{path} holds {raw.dtype}; a depth map is one plane (height, width) of numbers.")
+    card = _card(path, named, size)
+    with np.errstate(all="ignore"):  # what overflows is infinite, and counts as such below
+        array = raw.reshape(size).astype(np.float64)
+        del raw
+        unknown = array == card.unknown
+        array *= card.scale
+        array += card.offset
+        array[unknown] = np.nan
+        numbers = torch.from_numpy(array.astype(np.float32))[None, None]
+    if path.suffix.lower() == ".exr" and card.kind in ("depth", "distance"):
+        numbers[numbers >= NOTHING] = torch.inf
+    return _bounded(
+        path,
+        from_numbers(numbers, card.kind, card.unit, camera=card.camera, model=card.model, ambiguity=card.ambiguity),
+    )
+
+
+def _bounded(path: Path, depth: DepthMap) -> DepthMap:
+    """`depth` within what arithmetic in float32 bears."""
+    inverse = torch.where(depth.inverse_depth.abs() < 1 / LARGEST, 0, depth.inverse_depth)
+    valid = depth.valid & (inverse.abs() <= LARGEST)
+    if not bool(valid.any()):
+        raise InputError(f"{path} has no known depth: every value is NaN or means unknown.")
+    return replace(depth, inverse_depth=torch.where(valid, inverse, torch.nan), valid=valid)
+
+
+def _refuse_other_files(path: Path) -> None:
+    if not os.path.exists(path):  # which takes any name, also one too long for the disk
+        raise InputError(f"there is no depth file {shortened(path)}; check the path.")
+    refuse_unreadable(path)
     if path.suffix.lower() not in READERS:
         raise InputError(f"{path} is no depth file: give {', '.join(READERS)} (a 16-bit .png needs its sidecar).")
-    raw, named = READERS[path.suffix.lower()](path)
-    array = _plane(path, raw)
-    card = _card(path, named, array.shape)
-    values = torch.from_numpy((card.offset + card.scale * array).astype(np.float32))
-    numbers = torch.where(torch.from_numpy(array == card.unknown), torch.nan, values)[None, None]
-    depth = from_numbers(numbers, card.kind, card.unit, camera=card.camera, model=card.model, ambiguity=card.ambiguity)
-    if not bool(depth.valid.any()):
-        raise InputError(f"{path} has no known depth: every value is NaN or means unknown.")
-    return depth
 
 
 def _card(path: Path, named: str | None, size: tuple[int, ...]) -> Sidecar:
@@ -217,7 +254,7 @@ def _card(path: Path, named: str | None, size: tuple[int, ...]) -> Sidecar:
         raise InputError(f"{path} does not say what its numbers mean: put {side} beside it, such as {EXAMPLE}")
     if card is None:
         return Sidecar(named or "disparity")  # type: ignore[arg-type]
-    if named and named != card.kind:
+    if path.suffix.lower() == ".npz" and named and named != card.kind:
         raise InputError(f"{path} holds {named!r} but {side} says {card.kind!r}; correct one of them.")
     if card.size and card.size != size:
         raise InputError(f"{path} is {_wxh(size)} but {side} says {_wxh(card.size)}; they do not belong together.")
@@ -232,16 +269,16 @@ def _refuse_shared_stem(path: Path) -> None:
         raise InputError(f"{sidecar_path(path)} belongs to {', '.join(others)}; save {path.name} under another stem.")
 
 
-def _plane(path: Path, array: NDArray[Any]) -> NDArray[np.float64]:
-    """`array` as one plane (h, w) of float64; leading and trailing axes of one element are dropped."""
-    shape = array.shape
-    while array.ndim > 2 and 1 in (array.shape[0], array.shape[-1]):
-        array = array[0] if array.shape[0] == 1 else array[..., 0]
-    if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "fiu":
+def _plane_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
+    """`shape` as that of one plane: leading and trailing axes of one element are dropped."""
+    sides = list(shape)
+    while len(sides) > 2 and 1 in (sides[0], sides[-1]):
+        sides.pop(0 if sides[0] == 1 else -1)
+    if len(sides) != 2 or 0 in sides:
         raise InputError(
-            f"{path} holds {array.dtype} of shape {shape}; a depth map is one plane (height, width) of numbers."
+            f"{path} holds an array of shape {shortened(shape)}; a depth map is one plane (height, width) of numbers."
         )
-    return array.astype(np.float64)
+    return sides[0], sides[1]
 
 
 def _ray_length(camera: AnyCamera | None, like: Map) -> Map:

@@ -99,8 +99,9 @@ HEADS: dict[str, Head] = {"disparity": Disparity(), "range": Range(), "levels": 
 def rig_unit(head: Head, rig: Sequence[float]) -> float:
     """Nearness / inverse depth of a rig (focal length in image widths, baseline in metres)."""
     focal, baseline = rig
-    camera = Pinhole(torch.tensor([[focal, focal]]), torch.tensor([[0.5, 0.5]]))
-    return head.unit(camera, torch.tensor([baseline])).item()
+    with torch.device("cpu"):  # also while a method is built without memory
+        camera = Pinhole(torch.tensor([[focal, focal]]), torch.tensor([[0.5, 0.5]]))
+        return head.unit(camera, torch.tensor([baseline])).item()
 
 
 def _widths(camera: Camera) -> PerItem | float:

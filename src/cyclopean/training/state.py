@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from cyclopean import checkpoint
 from cyclopean.errors import InputError
+from cyclopean.files import shortened
 from cyclopean.methods.base import Method
 from cyclopean.run import Run
 from cyclopean.sample import Sample
@@ -23,6 +24,10 @@ from cyclopean.training.log import RunLog
 from cyclopean.training.stream import length, mix, one_batch, several
 
 STATE = "resume.pt"
+KEPT: dict[str, Any] = {  # what the state holds at least, and of which type
+    **{"step": int, "best": float, "seconds": float, "config": dict, "method": dict, "optimizer": dict},
+    **{"seed": object, "published": dict | None, "each_epoch": list},
+}
 
 
 @dataclass
@@ -97,14 +102,20 @@ class State:
         self._saved = time.monotonic()
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Back to where a run was saved, of which `stored` has read `values`."""
-        self.method.load_state_dict(values["method"])
-        if values["published"] is not None:
-            self.published.load_state_dict(values["published"])
-        self.optimizer.load_state_dict(values["optimizer"])
-        for call, stored in zip(self.each_epoch, values["each_epoch"], strict=True):
-            if stored is not None:
-                call.load_state_dict(stored)  # type: ignore[attr-defined]
+        """Go back to where a run was saved, of which `stored` has read `values`.
+
+        Raises InputError for values that do not fit this run.
+        """
+        try:
+            self.method.load_state_dict(values["method"])
+            if values["published"] is not None:
+                self.published.load_state_dict(values["published"])
+            self.optimizer.load_state_dict(values["optimizer"])
+            for call, stored in zip(self.each_epoch, values["each_epoch"], strict=True):
+                if stored is not None:
+                    call.load_state_dict(stored)  # type: ignore[attr-defined]
+        except Exception as error:  # torch and optimizers have no base class for what does not fit
+            raise _changed(self.run, f"{type(error).__name__}: {error}") from error
         self.step, self.best, self.seconds = values["step"], values["best"], values["seconds"]
 
     def _clock(self) -> None:
@@ -142,16 +153,32 @@ def stored(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"{run.out} holds no run to resume; leave --resume out to start one.") from error
     except Exception as error:  # whatever a damaged file makes the unpickler raise
         raise InputError(f"{path} is damaged; start again from {run.out / 'last'} with --init.") from error
+    if not isinstance(values, dict) or not values.keys() >= KEPT.keys():
+        raise _changed(run, "it lacks what a run keeps")
+    if wrong := [key for key, kind in KEPT.items() if not isinstance(values[key], kind)]:
+        raise _changed(run, f"its {', '.join(wrong)} cannot be")
+    if values["step"] < 0 or not values["seconds"] >= 0 or math.isnan(values["best"]):
+        raise _changed(run, "its numbers cannot be")
     ours = {"method": method.name, **method.config()}
     if values["config"] != ours or values["seed"] != run.seed:
         raise InputError(
-            f"{run.out} was trained with {values['config']} and seed {values['seed']}, this command says "
-            f"{ours} and seed {run.seed}; repeat the first command with --resume."
+            f"{run.out} was trained with {shortened(values['config'])} and seed {shortened(values['seed'])}, this "
+            f"command says {shortened(ours)} and seed {run.seed}; repeat the first command with --resume."
         )
     if (values["published"] is None) != (run.average == 0):
         raise InputError(f"{run.out} was trained with another --average; repeat the first command.")
-    _check_facts(run, values.get("facts", facts), facts)  # older runs have kept none
+    then = values.get("facts", facts)  # older runs have kept none
+    if not isinstance(then, dict):
+        raise _changed(run, "its facts cannot be")
+    _check_facts(run, then, facts)
     return values
+
+
+def _changed(run: Run, why: str) -> InputError:
+    return InputError(
+        f"{run.out / STATE} was changed, or is no run of cyclopean ({shortened(' '.join(why.split()))}); start again "
+        f"from {run.out / 'last'} with --init."
+    )
 
 
 def _check_facts(run: Run, then: dict[str, Any], now: dict[str, Any]) -> None:
@@ -166,7 +193,7 @@ def _check_facts(run: Run, then: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def _word(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else f"{value}"
+    return shortened(",".join(map(str, value)) if isinstance(value, list) else value)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from cyclopean.depthmap import AnyCamera, DepthMap
 from cyclopean.errors import InputError
+from cyclopean.files import shown
 from cyclopean.geometry import Equirectangular
 from cyclopean.images import jpeg, resize_depth
 
@@ -21,6 +23,7 @@ TEMPLATE = Path(__file__).with_name("template.html")
 VERTICES = 140_000  # of the surface, about
 WIDEST = 4096  # pixels of the texture: what every graphics card takes
 FARTHEST = 30.0  # times the median depth: where sky is drawn
+NEARNESS = 1000.0  # times that of the median depth: what is nearer still is drawn there
 STEPS = 65535
 
 Rgb = Float[Tensor, "1 3 h w"]
@@ -28,25 +31,27 @@ Rgb = Float[Tensor, "1 3 h w"]
 
 def write_viewer(path: Path, depth: DepthMap, image: Rgb, camera: AnyCamera, title: str) -> None:
     """Write the viewer of `image` with `depth` to `path`. Raises InputError if no depth is known."""
-    page = TEMPLATE.read_text(encoding="utf-8")
-    for mark, content in (
-        ("{{title}}", html.escape(title)),
-        ("{{scene}}", json.dumps(_scene(depth, camera))),
-        ("{{texture}}", "data:image/jpeg;base64," + _base64(jpeg(image, WIDEST))),
-    ):
-        page = page.replace(mark, content)
+    contents = {
+        "title": html.escape(shown(title)),
+        "scene": json.dumps(_scene(depth, camera), allow_nan=False),
+        "texture": "data:image/jpeg;base64," + _base64(jpeg(image, WIDEST)),
+    }
+    template = TEMPLATE.read_text(encoding="utf-8")
+    # In one pass, so that no content is taken for a mark.
+    page = re.sub(r"\{\{(title|scene|texture)\}\}", lambda mark: contents[mark[1]], template)
     path.write_text(page, encoding="utf-8")
 
 
 def _scene(depth: DepthMap, camera: AnyCamera) -> dict[str, Any]:
     """Inverse depths in units of 1 / median depth, as 16-bit numbers that times `scale` are their values."""
     small = resize_depth(depth, _grid(depth.size))
-    rho, known = small.inverse_depth[0, 0], small.valid[0, 0]
+    rho = small.inverse_depth[0, 0]
+    known = small.valid[0, 0] & rho.isfinite()
     positive = rho[known & (rho > 0)]
     if positive.numel() == 0:
         raise InputError("no pixel has a known depth, so there is nothing to look around in; give another depth map.")
     typical = positive.median()
-    values = torch.where(known, rho / typical, 1.0).clamp_min(1 / FARTHEST)
+    values = torch.where(known, rho / typical, 1.0).clamp(1 / FARTHEST, NEARNESS)
     scale = float(values.max()) / STEPS
     numbers = (values / scale).round().cpu().numpy().astype("<u2")
     return {

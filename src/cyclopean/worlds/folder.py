@@ -1,5 +1,6 @@
 """Worlds written to a plain folder (docs/data.md) and shown on one contact sheet."""
 
+import io
 import json
 import math
 import warnings
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError
+from cyclopean.files import write_anew
 from cyclopean.geometry import Camera, Pinhole
 from cyclopean.sample import Sample, View, map_tensors
 from cyclopean.worlds.rigs import VIEWS, samples, together
@@ -108,7 +110,7 @@ def _describe(order: Order, out: Path) -> None:
     }
     if not path.exists():
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(text, indent=1))
+        write_anew(part, json.dumps(text, indent=1).encode())
         part.replace(path)
     elif _described(path) != text:
         raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
@@ -159,13 +161,16 @@ def _store(order: Order, out: Path, n: int, made: Sample) -> None:
     stem, names = f"{n:06d}", VIEWS[order.rig]
     for name, view in zip(names, (made.target, *made.sources), strict=True):
         _write_image(out / name / f"{stem}.png", _bytes(view.image)[..., ::-1])
-    np.save(out / "depth" / f"{stem}.npy", made.depth[0, 0].numpy())
+    array = io.BytesIO()
+    np.save(array, made.depth[0, 0].numpy())
+    write_anew(out / "depth" / f"{stem}.npy", array.getvalue())
     if order.rig == "clip":
         _write_image(out / "moving" / f"{stem}.png", (~made.target.valid[0, 0]).numpy().astype(np.uint8) * 255)
     poses = {name: _pose(view) for name, view in zip(names[1:], made.sources, strict=True)}
     text = {**_camera(made.target.camera), "from_target": poses, "family": order.family(n), "seed": order.seed + n}
-    (out / "camera" / f"{stem}.part").write_text(json.dumps(text))
-    (out / "camera" / f"{stem}.part").replace(out / "camera" / f"{stem}.json")
+    part = out / "camera" / f"{stem}.part"
+    write_anew(part, json.dumps(text).encode())
+    part.replace(part.with_suffix(".json"))
 
 
 def _pose(source: View) -> list[list[float]]:
@@ -174,7 +179,7 @@ def _pose(source: View) -> list[list[float]]:
 
 
 def _write_image(path: Path, pixels: np.ndarray) -> None:
-    path.write_bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+    write_anew(path, cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
 
 
 def _camera(camera: Camera) -> dict[str, object]:
