@@ -124,6 +124,17 @@ def test_true_disparities_come_out_in_metres(name, walls):
                     assert float(depth.camera.focal[0, 0]) == pytest.approx(FOCAL)
 
 
+def test_models_are_shown_the_size_of_training_or_the_photos_shape():
+    """KITTI's pictures are wider than what Monodepth trains on."""
+    seen: list[tuple[int, int]] = []
+    method = knowing("monodepth", None)
+    method.network.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape[-2:])))
+    photo = Photo(torch.rand(1, 3, 375, 1242))
+    for look in ("trained", "aspect", None):
+        Predictor(method, (256, 512), look=look)(photo)
+    assert seen == [(256, 512), (192, 640), (192, 640)]
+
+
 def test_another_cameras_focal_length_counts():
     """Through a lens twice as long the same wall twice as far moves as much between the eyes."""
     predictor = Predictor(knowing("monodepth", (FOCAL, BASELINE)), TRAINED)
