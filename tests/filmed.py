@@ -1,8 +1,9 @@
 """Small clips with known depth and sound, for the tests of videos."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -54,13 +55,17 @@ def film(
     rotation: int = 0,
     uneven: int = 0,
     colours: dict[str, int] | None = None,
+    steady: bool = False,
 ) -> None:
-    """A real file with sound: 30 frames a second, every third one `uneven` / 30000 s late, shown turned."""
+    """A real file with sound: 30 frames a second, every third one `uneven` / 30000 s late, shown turned.
+
+    `steady`: for codecs and containers that have one tick a frame.
+    """
     with av.open(str(path), "w") as container:
         container.metadata["title"] = "a walk"
         track = container.add_stream(codecs[0], rate=Fraction(30), options={"crf": "8"} if "264" in codecs[0] else {})
         sound = container.add_stream(codecs[1], rate=48000, layout="stereo")
-        track.pix_fmt, track.time_base = "yuv420p", Fraction(1, 30000)
+        track.pix_fmt, track.time_base = "yuv420p", Fraction(1, 30) if steady else Fraction(1, 30000)
         track.codec_context.time_base = track.time_base
         for name, value in (colours or {}).items():
             setattr(track.codec_context, name, value)
@@ -72,11 +77,65 @@ def film(
             if index == 0:
                 track.height, track.width = array.shape[:2]
             frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format="yuv420p", dst_colorspace=space)
-            frame.pts, frame.time_base = index * 1000 + uneven * (index % 3 == 2), track.time_base
+            frame.pts, frame.time_base = index * 1000 + uneven * (index % 3 == 2), Fraction(1, 30000)
             container.mux(track.encode(frame))
             _hum(container, sound, index)
         container.mux(track.encode())
         container.mux(sound.encode())
+
+
+def encode(
+    path: Path,
+    pictures: Sequence[np.ndarray],
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    *,
+    start: int = 0,
+    matrix: Sequence[int] | None = None,
+    tags: dict[str, int] | None = None,
+    **options: str,
+) -> None:
+    """A file of 25 frames a second, from frame `start` on; arrays (h, w, 3 or 4) of bytes, or of 16 bits for more."""
+    space = (tags or {}).get("colorspace", 5)
+    scale = (tags or {}).get("color_range", 1)
+    with av.open(str(path), "w") as container:
+        track = container.add_stream(codec, rate=25, options={"crf": "4"} | options if "264" in codec else options)
+        track.height, track.width, track.pix_fmt = *pictures[0].shape[:2], pix_fmt
+        if pix_fmt.startswith("yuva") and "vpx" in codec:
+            track.metadata.update({"alpha_mode": "1"})
+        for name, value in (tags or {}).items():
+            setattr(track.codec_context, name, value)
+        if matrix is not None:
+            track.set_display_matrix(matrix)
+        for index, array in enumerate(pictures):
+            kind = {(3, 1): "rgb24", (4, 1): "rgba", (3, 2): "rgb48le"}[array.shape[2], array.itemsize]
+            frame = av.VideoFrame.from_ndarray(array, format=kind)
+            if frame.format.name != pix_fmt:
+                frame = frame.reformat(format=pix_fmt, dst_colorspace=space, dst_color_range=scale)
+            frame.pts, frame.time_base = start + index, Fraction(1, 25)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+
+
+def growing(path: Path, codec: str, sizes: Sequence[tuple[int, int]]) -> None:
+    """Matroska whose frames change their size (height, width) as they go, three of each; its head tells the first."""
+    with av.open(str(path), "w") as container:
+        track = container.add_stream(codec, rate=25)
+        track.height, track.width, track.pix_fmt = *sizes[0], "yuv420p"
+        for number, (h, w) in enumerate(sizes):
+            encoder: Any = av.CodecContext.create(codec, "w")
+            encoder.height, encoder.width, encoder.pix_fmt = h, w, "yuv420p"
+            encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+            grey = av.VideoFrame.from_ndarray(np.full((h, w, 3), 60 * (number + 1), np.uint8), format="rgb24")
+            packets = []
+            for index in range(3):
+                frame = grey.reformat(format="yuv420p")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                packets += encoder.encode(frame)
+            for index, packet in enumerate([*packets, *encoder.encode(None)]):
+                packet.stream, packet.time_base = track, Fraction(1, 25)
+                packet.pts = packet.dts = 3 * number + index
+                container.mux(packet)
 
 
 def _hum(container: object, sound: object, index: int) -> None:

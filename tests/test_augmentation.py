@@ -101,7 +101,7 @@ def test_mild_colours_are_mild_and_keep_grey_grey(pinhole):
 
 def test_flipping_clips_with_a_swap_is_refused():
     sample = sample_of(photograph(RIGS["rectified"]))
-    with pytest.raises(InputError, match="mirror_sample"):
+    with pytest.raises(InputError, match="a stereo pair was needed"):
         aug.flip_stereo(replace(sample, sources=()))
 
 

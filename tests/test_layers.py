@@ -14,6 +14,11 @@ LAYERS = {
     "errors": -1,
     "files": 0,
     "devices": 0,
+    "colourspace": -0.5,  # below what reads pictures
+    "exif": 0,
+    "tiffs": 0,
+    "raws": 0,
+    "decoding": 0.5,  # above the readers of single formats
     "deepcolour": 0,
     "compression": 0,
     "gpano": 0,
@@ -30,7 +35,8 @@ LAYERS = {
     "video": 1,
     "augmentation": 1,
     "networks": 1,
-    "refocus": 1,
+    "photolike": 1.2,  # above the photos and maps it makes and knows
+    "refocus": 1.4,
     "worlds": 1,
     "blender": 1,
     "pointcloud": 1,

@@ -4,6 +4,7 @@ import torch
 from cyclopean.losses import (
     berhu,
     dissimilarity,
+    edge_aware,
     gradients,
     item_mean,
     photometric,
@@ -41,6 +42,26 @@ def test_smoothness_is_monodepth2s(golden):
     normalised = d / (d.mean((2, 3), keepdim=True) + 1e-7)
     assert torch.isclose(smoothness(normalised, truth["img"], everywhere), truth["loss_mean_normalised"], rtol=1e-5)
     assert torch.isclose(proportional_smoothness(d, truth["img"], everywhere), truth["loss_mean_normalised"], rtol=1e-5)
+
+
+def test_edge_aware_halves_are_those_of_monodepth_at_every_scale(golden):
+    """Horizontally what the release computes, with both halves what the paper prints; of both sides, each divided by 2
+    from scale to scale. And each scale's images are compared by 0.85 SSIM and 0.15 L1.
+    """
+    truth = golden("md1_losses")
+    for side, channel in (("left", 0), ("right", 1)):
+        for scale, image in enumerate(pyramid(nchw(truth[side]), 4)):
+            disparity = nchw(truth[f"disp{scale + 1}_lr"])[:, channel : channel + 1]
+            x, y = (half.mean() / 2**scale for half in edge_aware(disparity, image))
+            torch.testing.assert_close(x, truth[f"disp_{side}_loss_as_released_xonly"][scale], rtol=2e-5, atol=0)
+            torch.testing.assert_close(x + y, truth[f"disp_{side}_loss_paper_xy"][scale], rtol=2e-5, atol=0)
+    both = 0.85 * truth["ssim_left"] + 0.15 * truth["l1_left"]
+    torch.testing.assert_close(both, truth["image_loss_left"], rtol=1e-5, atol=0)
+    smallest = pyramid(nchw(truth["left"]), 4)[3]
+    of_smallest = (smallest - nchw(truth["left_est3"])).abs().mean()
+    torch.testing.assert_close(of_smallest, truth["l1_left"][3], rtol=2e-5, atol=0)
+    seen = dissimilarity(ssim(nchw(truth["left_est3"]), smallest)).mean()
+    torch.testing.assert_close(seen, truth["ssim_left"][3], rtol=2e-4, atol=0)
 
 
 def test_squared_smoothness_is_in_pixels():
@@ -94,6 +115,13 @@ def test_berhu_is_linear_then_quadratic():
     expected = torch.tensor([0.0, 0.1, 0.2, (1 + 0.04) / 0.4])[None, None, None]
     torch.testing.assert_close(berhu(error, torch.ones_like(error)), expected)
     assert berhu(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)).abs().max() == 0
+
+
+def test_berhu_is_unifuses(golden):
+    """A fifth of the largest error, and its mean over what is known."""
+    arrays = golden("unifuse_berhu")
+    error = (arrays["pred"] - arrays["gt"])[None, None, None]
+    assert berhu(error, torch.ones_like(error)).mean().item() == pytest.approx(arrays["loss"].item(), rel=1e-5)
 
 
 def test_scale_invariant_log_forgives_a_factor():

@@ -74,7 +74,7 @@ def test_a_file_that_says_so_is_a_panorama_whatever_it_shows(tmp_path: Path, suf
 def test_a_panorama_that_is_written_says_so_and_others_do_not(tmp_path: Path, suffix: str, bits: int) -> None:
     exif = Image.Exif()
     exif[271] = "Maker"
-    photo = Photo(world(), Equirectangular(), bits=bits, exif=exif.tobytes())
+    photo = Photo(world(), Equirectangular(), bits=bits, exif=exif.tobytes(), gpano=Gpano("equirectangular"))
     photo.save(tmp_path / f"a{suffix}")
     again = read_photo(tmp_path / f"a{suffix}")
     assert again.gpano == Gpano("equirectangular", (64, 128), (0, 0, 128, 64))

@@ -70,7 +70,7 @@ def test_bad_videos_are_one_sentence(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving(12), Fraction(25))
     data = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
-    with av.open(str(tmp_path / "sound.wav"), "w") as container:
+    with av.open(str(tmp_path / "sound.mov"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
         frame.sample_rate = 8000
@@ -78,9 +78,9 @@ def test_bad_videos_are_one_sentence(tmp_path: Path) -> None:
     for name, message in [
         ("gone.mp4", "there is no file"),
         ("text.mp4", "no video that can be read"),
-        ("empty.mp4", "no video that can be read"),
+        ("empty.mp4", "is empty"),
         ("cut.mp4", "no video|cut short"),
-        ("sound.wav", "no picture track"),
+        ("sound.mov", "no picture track"),
     ]:
         with pytest.raises(InputError, match=message):
             list(frames(tmp_path / name))

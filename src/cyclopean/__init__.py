@@ -7,12 +7,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cyclopean.depthmap import DepthMap as DepthMap
+    from cyclopean.depthmap import from_numbers as from_numbers
     from cyclopean.depthmap import read_depth as read_depth
     from cyclopean.errors import InputError as InputError
     from cyclopean.geometry import Equirectangular as Equirectangular
     from cyclopean.geometry import Pinhole as Pinhole
     from cyclopean.images import Photo as Photo
     from cyclopean.images import read_photo as read_photo
+    from cyclopean.photolike import as_photo as as_photo
     from cyclopean.predictor import Predictor as Predictor
     from cyclopean.predictor import load as load
     from cyclopean.refocus import refocus as refocus
@@ -29,6 +31,8 @@ _PUBLIC = {
     "Predictor": ("cyclopean.predictor", "Predictor"),
     "Sample": ("cyclopean.sample", "Sample"),
     "View": ("cyclopean.sample", "View"),
+    "as_photo": ("cyclopean.photolike", "as_photo"),
+    "from_numbers": ("cyclopean.depthmap", "from_numbers"),
     "load": ("cyclopean.predictor", "load"),
     "read_depth": ("cyclopean.depthmap", "read_depth"),
     "read_photo": ("cyclopean.images", "read_photo"),

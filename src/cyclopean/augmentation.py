@@ -66,7 +66,11 @@ def flip_stereo(sample: Sample) -> Sample:
     The new target is the old source, whose truth nobody told: depth is NaN.
     """
     if len(sample.sources) != 1 or sample.sources[0].from_target is None:
-        raise InputError("flipping with a swap needs one source with a known pose; use mirror_sample for other rigs.")
+        raise InputError(
+            f"a stereo pair was needed, one source whose place is known, and there are {len(sample.sources)} sources "
+            f"({sum(s.from_target is None for s in sample.sources)} without a pose, as frames of a video are); give "
+            "pairs (sources=stereo), or take a method that predicts poses, such as monodepth2."
+        )
     return mirror_sample(swap_stereo(sample))
 
 

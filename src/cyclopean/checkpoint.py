@@ -1,9 +1,10 @@
 """Models on disc: a folder with `model.safetensors` and `config.json`. No pickle, nothing half-written."""
 
 import json
+import logging
 import os
 import re
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from cyclopean.files import read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Method
 
+LOG = logging.getLogger(__name__)
 BUNDLED = Path(__file__).parent / "models"
 DEFAULT = "general"
+FIRST_IS_NEARNESS = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 HUB = "hub:"  # before a name that is to be looked for on the Hugging Face Hub alone
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -77,14 +80,26 @@ def companion(name: Path | str, other: str) -> Path:
     )
 
 
+def is_model(folder: Path) -> bool:
+    """Return whether `folder` is a model's, or that of a run, which holds models."""
+    return (folder / CONFIG).is_file() or _of_run(folder) is not None
+
+
 def locate(name: Path | str) -> Path:
-    """The folder of a model. Raises `InputError` naming the bundled models if there is none."""
+    """The folder of a model; of a run its `best`, else its `last`, which the log says.
+
+    A folder here that has the name of a bundled model counts only if it holds a model. Raises `InputError` naming the
+    bundled models if there is none.
+    """
     path, given = Path(name), str(name)
     if given.startswith(HUB):
         return _download(given.removeprefix(HUB))
     try:
-        if path.is_dir():
-            return path
+        if path.is_dir() and (given not in bundled() or is_model(path)):
+            found = None if (path / CONFIG).exists() else _of_run(path)
+            if found is not None:
+                _say_which(found)
+            return found or path
         if (BUNDLED / given / CONFIG).is_file():
             return BUNDLED / given
         beside = sorted(found.parent.name for found in path.parent.glob(f"*/{CONFIG}")) if path.parts[1:] else []
@@ -106,8 +121,40 @@ def bundled() -> list[str]:
 
 
 def initialise(method: Method, name: Path | str) -> None:
-    """Gives `method` the weights of a saved model of the same architecture (a fresh start otherwise)."""
-    _fill(method, locate(name))
+    """Gives `method` the weights of a saved model of the same architecture (a fresh start otherwise).
+
+    One of several maps, such as Monodepth's of both views, starts one of fewer with the same network by its first.
+    """
+    folder, ours = locate(name), method.config()
+    theirs = _config(folder) if (folder / CONFIG).exists() else {}  # weights alone will do
+    same = all(theirs.get("arguments", {}).get(key) == ours.get(key) for key in ("network", "width"))
+    if not (same and {method.name, theirs.get("method")} <= FIRST_IS_NEARNESS):
+        _fill(method, folder)
+        return
+    other = load(folder)[0]
+    given, own = other.state_dict(), method.state_dict()
+    fewer = method.views == other.views == 1 and all(k in given and _is_part(v, given[k]) for k, v in own.items())
+    if fewer:
+        method.load_state_dict({k: given[k][tuple(slice(n) for n in v.shape)] for k, v in own.items()})
+    else:
+        _fill(method, folder)
+
+
+def _is_part(small: torch.Tensor, large: torch.Tensor) -> bool:
+    """Whether `small` has the shape of a corner of `large`."""
+    return small.dim() == large.dim() and all(n <= m for n, m in zip(small.shape, large.shape, strict=True))
+
+
+def _of_run(folder: Path) -> Path | None:
+    """The best model that a training run has left, else its last one."""
+    models = (folder / "best", folder / "last")
+    return next((model for model in models if (model / CONFIG).is_file()), None)
+
+
+@cache
+def _say_which(model: Path) -> None:
+    """Once for each model of a run."""
+    LOG.warning("%s is a training run; its model %s is taken.", model.parent, model)
 
 
 def _download(name: str) -> Path:

@@ -21,7 +21,7 @@ from cyclopean.refocus.focusing import Focusable, filled, focus_pixel
 from cyclopean.refocus.keys import Key, between, check_keys
 from cyclopean.refocus.lens import Lens
 from cyclopean.refocus.refine import guided
-from cyclopean.video import Frame, Still, describe, rewrite, stills
+from cyclopean.video import MEGAPIXELS, Frame, Still, describe, rewrite, stills
 from cyclopean.video.steadying import SECONDS, Flicker, Moment, first, following, grey_of, small_size
 from cyclopean.video.tracking import Spot, tracked, value_at
 
@@ -73,21 +73,22 @@ def refocus_clip(
     lens: Lens | None = None,
     *,
     smooth: float = SECONDS,
+    max_megapixels: float = MEGAPIXELS,
     progress: Progress | None = None,
 ) -> ClipReport:
     """The video `source`, sharp where `keys` say, in `target`, which appears whole or not at all.
 
     `lens` gives the amount that keys leave out, and all the rest. Depth is a mean of about `smooth` seconds along the
     motion, 0: each frame's own. `progress(done, all)` is called after every frame. Raises InputError for a file that is
-    no whole video, and for keys outside the clip.
+    no whole video, for frames above the limit, and for keys outside the clip.
     """
     keys = tuple(keys)
-    check(source, keys, smooth)
+    check(source, keys, smooth, max_megapixels)
     lens = lens or Lens()
-    found = survey(source, keys, predictor)
+    found = survey(source, keys, predictor, max_megapixels)
     making = _Making(keys, predictor, lens, smooth, found, progress or (lambda _done, _all: None))
     with appearing(target.parent) as bench:
-        count = rewrite(source, bench / target.name, making.pictures)
+        count = rewrite(source, bench / target.name, making.pictures, max_megapixels)
     flicker = making.flicker
     return ClipReport(
         count, found.seconds, (found.low, found.high), tuple(making.cuts), tuple(making.lost),
@@ -100,19 +101,19 @@ def result_suffix(suffix: str) -> str:
     return suffix if suffix.lower() in HOLDING else HOLDING[-1]
 
 
-def check(source: Path, keys: Sequence[Key], smooth: float) -> None:
+def check(source: Path, keys: Sequence[Key], smooth: float, max_megapixels: float = MEGAPIXELS) -> None:
     """Raises InputError for what can be known to be wrong before any work."""
     if not (math.isfinite(smooth) and smooth >= 0):
         raise InputError(f"smoothing over {smooth:g} seconds means nothing; give 0 (none) or more.")
     if not keys:
         raise InputError("nothing says where the clip shall be sharp; give a point, or keys.")
-    header = describe(source)
+    header = describe(source, max_megapixels)
     check_keys(tuple(keys), header.size, header.seconds or math.inf)
 
 
-def survey(source: Path, keys: tuple[Key, ...], predictor: Predictor) -> Survey:
+def survey(source: Path, keys: tuple[Key, ...], predictor: Predictor, max_megapixels: float = MEGAPIXELS) -> Survey:
     """The first pass: every so many frames, and the first at or after each key's time."""
-    every = max(1, describe(source).count // LOOKS)
+    every = max(1, describe(source, max_megapixels).count // LOOKS)
     waiting, last = list(keys), [0, 0.0]
 
     def wanted(index: int, seconds: float) -> bool:
@@ -121,7 +122,7 @@ def survey(source: Path, keys: tuple[Key, ...], predictor: Predictor) -> Survey:
 
     samples: list[Plane] = []
     aims: list[float] = []
-    for still in stills(source, wanted):
+    for still in stills(source, wanted, max_megapixels):
         depth = _small_depth(still.image, predictor)
         if still.index % every == 0:
             samples.append(depth[::4, ::4])

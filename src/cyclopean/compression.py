@@ -8,19 +8,11 @@ from PIL import Image, JpegImagePlugin
 # By the suffix of a file: nearly without loss, and fast.
 USUAL: dict[str, dict[str, Any]] = {
     ".png": {"compress_level": 4},
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".apng": {"compress_level": 4},
+    **{suffix: {"quality": 95, "subsampling": 0} for suffix in (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")},
     ".webp": {"quality": 95},
-    ".tif": {},
-    ".tiff": {},
-    ".bmp": {},
-    ".gif": {},
-    ".pgm": {},
-    ".ppm": {},
-    ".jp2": {},
-    ".heic": {"quality": 90},
-    ".heif": {"quality": 90},
-    ".avif": {"quality": 90},
+    **{suffix: {} for suffix in (".tif", ".tiff", ".bmp", ".dib", ".gif", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k")},
+    **{suffix: {"quality": 90} for suffix in (".heic", ".heif", ".hif", ".avif")},
 }
 WEBP_LOSSLESS = b"VP8L"  # the name of the chunk its pixels are in
 

@@ -10,37 +10,77 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from PIL import ExifTags, Image, TiffImagePlugin
 
+from cyclopean.colourspace import Coding, by_gamma, by_numbers
+
 Pixels = UInt16[np.ndarray, "h w 3"]
 
 HEIC_QUALITY = 90
 
 
 def read(path: Path, picture: Image.Image) -> UInt16[np.ndarray, "h w c"] | None:
-    """The channels of `picture`, opened from `path`, as its file stores them (HEIC: upright).
+    """The channels of a PNG or HEIC, opened from `path`, as its file stores them (HEIC: upright).
 
     None for 8 bits, and for a file that only Pillow can read.
     """
     if picture.format == "HEIF":
         return _heic_channels(path) if picture.info.get("bit_depth", 8) > 8 else None
-    if not _has_16_bits(picture):
+    if picture.format != "PNG" or picture.mode == "P":
         return None
-    array = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    data = path.read_bytes()
+    if data[24] != 16:  # bits per channel, in the header
+        return None
+    plain = without_metadata(data, (b"tRNS",))  # which OpenCV takes for damage, too
+    array = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16:
         return None
     array = array[..., None] if array.ndim == 2 else array
     return array[..., [2, 1, 0, 3][: array.shape[-1]]] if array.shape[-1] >= 3 else array
 
 
-def _has_16_bits(picture: Image.Image) -> bool:
-    if picture.format == "TIFF":
-        bits = picture.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
-        return max(bits) == 16
-    return picture.format == "PNG" and picture.mode != "P" and _png_depth(picture) == 16
+def coding(path: Path, picture: Image.Image) -> Coding | None:
+    """The coding of colours that a PNG (cICP, gAMA), HEIC or AVIF (nclx) names beside or instead of a profile.
+
+    None for sRGB. A profile counts more, but for a high dynamic range, which profiles seldom describe.
+    """
+    found = None
+    if picture.format == "PNG":
+        found = _png_coding(path, picture)
+    elif picture.format == "HEIF":
+        nclx = picture.info.get("nclx_profile") or {}
+        found = by_numbers(nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
+    elif picture.format == "AVIF":
+        with path.open("rb") as file:
+            at = (head := file.read(1 << 16)).find(b"colrnclx") + 8
+        found = by_numbers(*struct.unpack(">HH", head[at : at + 4])) if 8 <= at <= len(head) - 4 else None
+    return None if found and picture.info.get("icc_profile") and not found.high_dynamic_range else found
 
 
-def _png_depth(picture: Image.Image) -> int:
-    with open(picture.filename, "rb") as file:  # type: ignore[attr-defined]
-        return file.read(25)[24]
+def without_metadata(data: bytes, kept: tuple[bytes, ...]) -> bytes:
+    """The bytes of a PNG with its critical chunks and those `kept` only."""
+    at, parts = 8, [data[:8]]
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 5].isupper() or data[at + 4 : at + 8] in kept:
+            parts.append(data[at:end])
+        at = end
+    return b"".join(parts)
+
+
+def _png_coding(path: Path, picture: Image.Image) -> Coding | None:
+    """By cICP; else, without sRGB or a profile, by gAMA and cHRM."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+            size = int.from_bytes(head[:4], "big")
+            if head[4:] == b"cICP" and size == 4:
+                primaries, transfer = file.read(2)
+                return by_numbers(primaries, transfer)
+            file.seek(size + 4, 1)
+    gamma, colours = picture.info.get("gamma", 0.0), picture.info.get("chromaticity")
+    if "srgb" in picture.info or not 0.01 < gamma < 10:
+        return None
+    good = colours is not None and len(colours) == 8 and min(colours[1::2]) > 0.001
+    return by_gamma(1 / gamma, tuple(colours) if colours and good else None)
 
 
 def _heic_channels(path: Path) -> UInt16[np.ndarray, "h w c"]:

@@ -6,7 +6,10 @@ from typing import Any
 
 from PIL import PngImagePlugin
 
-_PAIR = re.compile(r"(?<!/)GPano:(\w+)\s*(?:=\s*[\"']([^\"']*)[\"']|>\s*([^<]*?)\s*<)")
+_NAME = re.compile(r"(?<!/)GPano:(\w{1,64})")
+_VALUE = re.compile(r"\s{0,9}(?:=\s{0,9}[\"']([^\"'<>]{0,256})[\"']|>([^<>]{0,256})<)")
+MOST = 64_000  # bytes of XMP that are looked at: Google's own have one or two thousand
+ORDINARY = ("rectilinear", "perspective", "none")  # projections of a photo from an ordinary lens
 
 
 @dataclass(frozen=True)
@@ -41,20 +44,22 @@ def whole_sphere_xmp(size: tuple[int, int]) -> bytes:
     return _WHOLE.format(height=size[0], width=size[1]).encode()
 
 
-def for_pillow(xmp: bytes, suffix: str) -> dict[str, Any]:
-    """Pillow's words for saving an XMP block in a file of this suffix; none where the format has no place for it."""
-    if suffix == ".png":
+def for_pillow(xmp: bytes, kind: str) -> dict[str, Any]:
+    """Pillow's words for saving an XMP block in a file of this kind, one that has a place for it."""
+    if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
         chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
         return {"pnginfo": chunks}
-    return {"xmp": xmp} if suffix in (".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif") else {}
+    return {"xmp": xmp}
 
 
 def read_gpano(xmp: bytes | str) -> Gpano | None:
-    """The GPano part of an XMP block, as attributes or as elements; None if it has none or names no projection."""
-    text = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else xmp
-    said = {name: (attribute or element).strip() for name, attribute, element in _PAIR.findall(text)}
-    if not said.get("ProjectionType"):
+    """The GPano part of an XMP block, as attributes or as elements; None if it has none, names no projection, or
+    names that of an ordinary photo."""
+    text = (xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else xmp)[:MOST]
+    pairs = ((name[1], _VALUE.match(text, name.end())) for name in _NAME.finditer(text))
+    said = {name: (value[1] or value[2] or "").strip() for name, value in pairs if value}
+    if said.get("ProjectionType", "").lower() in ("", *ORDINARY):
         return None
     full = _numbers(said, "FullPanoHeightPixels", "FullPanoWidthPixels")
     size = _numbers(said, "CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels")

@@ -14,7 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.decoding import tensor, upright
 from cyclopean.errors import InputError
+from cyclopean.exif import orientation
 from cyclopean.files import PHOTOS, read_json, shortened
 from cyclopean.images import Photo, read_photo, resize
 
@@ -39,7 +41,7 @@ def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
 
 def read_matte(path: Path) -> Matte:
     """White is the subject; a picture with transparent parts (a cut-out) counts by its opacity."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     photo = read_photo(path)  # which says what is wrong with files that are none
     try:
@@ -47,9 +49,9 @@ def read_matte(path: Path) -> Matte:
             warnings.simplefilter("ignore")  # its size was looked at, and odd metadata do not matter here
             with Image.open(path) as picture:
                 if picture.has_transparency_data:
-                    alpha = np.array(ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A"))
-                    if alpha.min() < 255:
-                        return torch.from_numpy(alpha)[None, None].float() / 255
+                    alpha = tensor(np.array(picture.convert("RGBA").getchannel("A")), 255)
+                    if alpha.min() < 1:
+                        return upright(alpha, orientation(picture.getexif()))
     except UnidentifiedImageError:  # a format that Pillow does not know has no opacity
         pass
     grey = photo.image.mean(1, keepdim=True)

@@ -132,6 +132,12 @@ def make3d_crop(size: tuple[int, int]) -> Crop:
     return slice(height * 17 // 55, height * 38 // 55), slice(0, width)
 
 
+def area_crop(size: tuple[int, int]) -> Crop:
+    """Panoramas without the rows of Stanford2D3D's black caps: 68 of 512 above and below, scaled for other sizes."""
+    height, width = size
+    return slice(height * 68 // 512, height - height * 68 // 512), slice(0, width)
+
+
 def countable(
     truth: Float[Tensor, "*b h w"], near: float, far: float, crop: Crop | None = None
 ) -> Bool[Tensor, "*b h w"]:
@@ -208,6 +214,16 @@ def affine_depth(inverse_depth: Pixels, fit: tuple[Figure, Figure, Figure], far:
     """Depth by a fit of `affine_fit`, at most `far`."""
     x0, slope, y0 = fit
     return 1 / (slope * (inverse_depth - x0) + y0).clamp(min=1 / far)
+
+
+def released_affine_depth(inverse_depth: Pixels, fit: tuple[Figure, Figure, Figure], far: float) -> Pixels:
+    """Depth by a fit as Depth Anywhere's evaluation has it: at most `far`, and 0 where inverse depth falls below 0.
+
+    So what is farthest becomes the nearest; `affine_depth` says `far` there.
+    """
+    x0, slope, y0 = fit
+    fitted = slope * (inverse_depth - x0) + y0
+    return torch.where(fitted > 0, to_depth(fitted).clamp(max=far), 0.0)
 
 
 def near_boundaries(truth: Plane, reach: int = 4, step: float = 1.25) -> Bool[Tensor, "h w"]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -19,11 +19,12 @@ from cyclopean.depthmap import DepthMap, Maker, Unit, from_numbers
 from cyclopean.details import with_details
 from cyclopean.devices import usable
 from cyclopean.errors import InputError
-from cyclopean.files import shortened
+from cyclopean.files import shortened, shown
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo, resize
 from cyclopean.methods.base import Method
 from cyclopean.methods.monodepth import postprocess
+from cyclopean.photolike import PhotoLike, as_photo
 from cyclopean.sample import Sample, View, view
 from cyclopean.surround import FIELD_OF_VIEW as FACE
 from cyclopean.surround import enlarged, heading, looked_at_twice, merged_faces, seam_score
@@ -35,6 +36,7 @@ FACE_DETAIL = 0.75
 FINE = 1 / 30  # of the longer side: the deviation of the Gaussian that parts a glance's layout from a look's details
 
 Projection = Literal["pinhole", "equirectangular"]
+Look = Literal["aspect", "trained"]  # the working size: of a photo's own shape, or the very size of training
 Image = Float[Tensor, "1 3 h w"]
 Finer = Float[Tensor, "1 3 _ _"]
 Around = Float[Tensor, "1 1 _ _"]
@@ -101,7 +103,8 @@ class Spread:
 class Predictor:
     """Call it with a photo to get its depth.
 
-    `input_size` (height, width) is the model's own: a photo is worked on with about as many pixels, in its own shape.
+    `input_size` (height, width) is the model's own: a photo is worked on with about as many pixels, in its own shape;
+    with the `look` "trained" at that very size, whatever its shape (as published evaluations do).
     `see` turns a view into inverse depth: `plain`, or `flip_averaged`. `model` says in the result what made it.
     `projection` is that of the pictures the method was made for. With a `glance`, pictures (but not the faces of
     a panorama) are looked at once more at that share of their working size, for the layout.
@@ -118,9 +121,20 @@ class Predictor:
     projection: Projection = "pinhole"
     glance: float | None = None
     details: "Predictor | None" = None
+    look: Look | None = None
 
-    def __call__(self, photo: Photo, right: Photo | None = None) -> DepthMap:
-        """The photo's inverse depth at its own size, on the CPU. A model of two views is shown `right` beside it."""
+    def __repr__(self) -> str:
+        h, w = self.input_size
+        maker = shown(self.model.name) if self.model else "no name"
+        device = next(self.method.parameters()).device
+        return f"Predictor({maker}, {self.method.name} at {w}x{h}, {self.method.ambiguity}, {device})"
+
+    def __call__(self, photo: PhotoLike, right: PhotoLike | None = None) -> DepthMap:
+        """The photo's inverse depth at its own size, on the CPU. A model of two views is shown `right` beside it.
+
+        Both may be whatever `as_photo` makes a Photo of: a path, a Pillow picture, an array, a tensor.
+        """
+        photo, right = as_photo(photo), None if right is None else as_photo(right)
         if right is not None or self.method.views > 1:
             self._check_pair(photo, right)
         if isinstance(photo.camera, Equirectangular):
@@ -132,15 +146,35 @@ class Predictor:
                 "one (--camera equirectangular)."
             )
         device = next(self.method.parameters()).device
-        small = working_size(photo.size, self.input_size, self.method.input_multiple)
-        camera = photo.camera or assumed_camera(photo.size)
-        camera = Pinhole(camera.focal.to(device), camera.center.to(device))
-        target, *others = (view(resize(p.image.to(device), small), camera) for p in (photo, right) if p is not None)
+        small = working_size(self._shape(photo.size), self.input_size, self.method.input_multiple)
+        camera = photo.camera or self._assumed_camera(photo.size)
+        there = Pinhole(camera.focal.to(device), camera.center.to(device))
+        target, *others = (view(resize(p.image.to(device), small), there) for p in (photo, right) if p is not None)
         sources = tuple(replace(other, from_target=None) for other in others)
         with torch.inference_mode():
             seen = self.method.predict(target, sources).inverse_depth if sources else self._look(target, photo.image)
             inverse = resize(seen, photo.size)
-        return self._described(photo, inverse, {})
+        known = replace(photo, camera=camera) if self.method.rig else photo  # whose metres hang on it
+        return self._described(known, inverse, self._metres(photo, camera))
+
+    def _shape(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The shape that a picture of `size` is shown in."""
+        return self.input_size if self.look == "trained" else size
+
+    def _assumed_camera(self, size: tuple[int, int]) -> Pinhole:
+        """Of a photo that does not tell: that of the model's rig, if it learned from one."""
+        rig = self.method.rig
+        if rig is None:
+            return assumed_camera(size)
+        height, width = size
+        return Pinhole(torch.tensor([[rig[0], rig[0] * width / height]]), torch.tensor([[0.5, 0.5]]))
+
+    def _metres(self, photo: Photo, camera: Pinhole) -> dict[str, float | str]:
+        """By what focal length (image widths) and baseline (metres) a model for one rig tells metres."""
+        if self.method.rig is None:
+            return {}
+        whose = "assumed: that of the model's rig" if photo.camera is None else "the photo's own"
+        return {"focal": round(float(camera.focal[0, 0]), 6), "focal_is": whose, "baseline_m": self.method.rig[1]}
 
     def _check_pair(self, photo: Photo, right: Photo | None) -> None:
         """Refuses a right picture that the model does not look at, a missing one, and one that does not fit."""
@@ -202,13 +236,14 @@ class Predictor:
             return self.see(self.method, target)
         image = target.seen if image is None else image.to(target.seen.device)
         own = (round(self.glance * self.input_size[0]), round(self.glance * self.input_size[1]))
-        less = working_size((image.shape[-2], image.shape[-1]), own, self.method.input_multiple)
+        less = working_size(self._shape((image.shape[-2], image.shape[-1])), own, self.method.input_multiple)
         return _glanced(self.method, target, view(resize(image, less), target.camera), self.see)
 
-    def uncertainty(self, photo: Photo, looks: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
+    def uncertainty(self, photo: PhotoLike, looks: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
         """`Spread` of this predictor's inverse depth, in its unit, at the photo's size: of one look, no details."""
         if self.method.views > 1:
             raise InputError("the uncertainty of a model that looks at two pictures is not known; leave it out.")
+        photo = as_photo(photo)
         if isinstance(photo.camera, Equirectangular) and self.projection == "pinhole":
             raise InputError(f"there is no uncertainty of {photo.name} by faces around; take a panorama model.")
         return replace(self, see=Spread(looks, seed), glance=None, details=None)(photo).inverse_depth
@@ -237,8 +272,13 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
         )
     asked = card.get("details")
     details = None if asked is None else _details(name, asked, projection, device)
+    look = card.get("look")
+    if look not in (None, *get_args(Look)):
+        raise InputError(
+            f"the model {str(name)!r} says look {look!r} in its config.json; it is {' or '.join(get_args(Look))}."
+        )
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
-    return Predictor(method.to(usable(device)), (size[0], size[1]), maker, plain, projection, glance, details)
+    return Predictor(method.to(usable(device)), (size[0], size[1]), maker, plain, projection, glance, details, look)
 
 
 def _details(name: str | Path, asked: Any, projection: Projection, device: str) -> Predictor:
@@ -272,7 +312,8 @@ def fitting_model(photo: Photo) -> str:
 def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> tuple[int, int]:
     """The size of about as many pixels as `own` and of about the shape of `size`, in multiples of `multiple`."""
     scale = math.sqrt(own[0] * own[1] / (size[0] * size[1]))
-    ideal = [side * scale for side in size]
+    # Of a very long picture, whose shorter side would be below one multiple, the longer is kept to twice the pixels.
+    ideal = [min(side * scale, 2 * own[0] * own[1] / multiple) for side in size]
     below = [max(1, math.floor(side / multiple)) for side in ideal]
     choices = itertools.product(*((low * multiple, (low + 1) * multiple) for low in below))
 

@@ -1,9 +1,11 @@
 """How a training runs: values that recipes take and the command line shows. No torch here."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from cyclopean.errors import InputError
 
@@ -16,9 +18,11 @@ class Run:
     """Folder of the run: models `last` and `best`, log.jsonl, tensorboard, the state to resume from."""
     steps: int = 20_000
     """Gradient steps in all."""
+    epochs: float | None = None
+    """Instead of --steps: how often all items are seen."""
     batch_size: int = 8
     """Items per step and process."""
-    learning_rate: float = 1e-4
+    learning_rate: Annotated[float, tyro.conf.arg(aliases=["--lr"])] = 1e-4
     """Peak of the schedule."""
     seed: int = 0
     """Every draw is a function of it."""
@@ -47,6 +51,13 @@ class Run:
     init: str | None = None
     """A model whose weights to start from, with a fresh schedule."""
 
+    def of(self, items: int) -> "Run":
+        """The run for so many items: its epochs as steps."""
+        if self.epochs is None:
+            return self
+        steps = math.ceil(self.epochs * items / (self.batch_size * self.devices * self.nodes))
+        return replace(self, steps=steps, epochs=None)
+
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "devices", "nodes", "validate_every", "report_every"):
             if getattr(self, name) < 1:
@@ -54,6 +65,8 @@ class Run:
         for name in ("clip", "workers", "save_every"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it needs a number of at least 0.")
+        if self.epochs is not None and not 0 < self.epochs < math.inf:
+            raise InputError(f"epochs is {self.epochs}; it needs a number above 0.")
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning-rate is {self.learning_rate}; it needs a number above 0.")
         if not 0 <= self.average < 1:

@@ -1,10 +1,12 @@
 """Five verbs that make one view out of another. Every method is a few lines of them."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from jaxtyping import Float
 from torch import Tensor
 
@@ -144,6 +146,63 @@ class _Select(torch.autograd.Function):
         for k in range(probabilities.shape[1]):
             torch.sum(context.layer(k) * gradient, 1, out=result[:, k])
         return result, None
+
+
+def level(
+    k: int, count: int, least: float, most: float, exponent: Float[Tensor, "b 1 h w"] | float = 1.0
+) -> Float[Tensor, "#b 1 #h #w"]:
+    """Return hypothesis k of `count` inverse depths from `least` (k = 0) to `most`, in equal proportions.
+
+    most * exp(ln(most / least) * ((k / (count - 1)) ** exponent - 1)): FAL-Net's levels for exponent 1, AQUANet's Eq. 4
+    with a map of exponents, read at the pixels of the view that is made (below 1: more levels near `most`). Traps: the
+    papers print k / count, which gives count + 1 levels; 0 ** exponent has no gradient, and none is taken.
+    """
+    share = exponent if isinstance(exponent, Tensor) else torch.full((1, 1, 1, 1), float(exponent))
+    share = (k / (count - 1)) ** share if k else torch.zeros_like(share)
+    return most * (math.log(most / least) * (share - 1)).exp()
+
+
+def sweep(
+    image: Image, logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
+) -> Float[Tensor, "b c h2 w2"]:
+    """Volume rendering through n hypotheses: pull image *and* logits for each, softmax, weighted sum.
+
+    `uv(k)` (b h2 w2 2) says where the pixels of the new view land if hypothesis k is true. FAL-Net's right view and
+    AQUANet's free view (Eq. 1 and 2): *Deep3D whose weights move*. Softmax comes after the warp, so that near things
+    win by larger logits; outside the image a logit is 0, not minus infinity, so that weights always sum to 1. Carry
+    masks through the same volume as further channels of `image`. Gradients reach image, logits and what `uv` is made
+    of. Colours of one hypothesis at a time are kept: each is made once more for its gradient.
+    """
+    n = logits.shape[1]
+
+    def moved(k: int) -> Tensor:
+        return pull(logits[:, k : k + 1], uv(k), border)
+
+    weights = torch.cat([_again(moved, k) for k in range(n)], 1).softmax(1)
+
+    def layer(k: int) -> Tensor:
+        return weights[:, k : k + 1] * pull(image, uv(k), border)
+
+    total = _again(layer, 0)
+    for k in range(1, n):
+        total = total + _again(layer, k)
+    return total
+
+
+@torch.no_grad()
+def swept_coverage(
+    logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
+) -> Float[Tensor, "b 1 h2 w2"]:
+    """Return how much of each pixel of the new view the view with `logits` sees: sum over k of pull(softmax_k), at
+    most 1, without gradient. FAL-Net's occlusion map; AQUANet's O_1."""
+    probabilities = logits.softmax(1)
+    seen = [pull(probabilities[:, k : k + 1], uv(k), border) for k in range(logits.shape[1])]
+    return torch.stack(seen).sum(0).clamp(max=1)
+
+
+def _again(make: Callable[[int], Tensor], k: int) -> Tensor:
+    """Return `make(k)`, which is made once more for the gradient: nothing that it is made of is kept."""
+    return torch.utils.checkpoint.checkpoint(make, k, use_reentrant=False)
 
 
 def _pixels(uv: Uv, size: tuple[int, int], border: Border) -> tuple[Tensor, Tensor]:

@@ -1,14 +1,13 @@
 """A real server in its own process, a real browser to open its page with, and what stands behind a page alone."""
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
-from visiting import Server, Visitor, started
+from visiting import Client, Server, Visitor, started
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
 
@@ -21,6 +20,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = started([COMMAND, "app", *flags], tmp_path_factory.mktemp("served"))
     yield running
     running.end()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    """One person without a browser."""
+    person = Client(server)
+    yield person
+    person.leave()
 
 
 @pytest.fixture
@@ -49,17 +56,14 @@ def visitors(browser: Any, server: Server) -> Iterator[Any]:
 
 
 @pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def studio(tmp_path: Path) -> Any:
     """A `Studio` without a page, to which blue is near."""
     from cyclopean.app.handlers import Studio
     from cyclopean.app.limits import Limits
     from cyclopean.app.session import Store
     from filmed import blue_is_near
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    store = Store(Limits())
-    yield Studio(blue_is_near(), store, [])
-    store.end()
+    return Studio(blue_is_near(), Store(Limits(), tmp_path), [])
 
 
 @pytest.fixture(scope="session")

@@ -30,9 +30,9 @@ def brought(session: Session, name: str) -> None:
 def test_a_second_panorama_has_an_address_of_its_own(studio: Studio):
     session = studio.store.open()
     brought(session, "one.png")
-    first = measuring.look_around(studio, session)
+    first = measuring.look_around(studio, session.token)
     brought(session, "two.png")
-    second = measuring.look_around(studio, session)
+    second = measuring.look_around(studio, session.token)
     assert (first["name"], second["name"]) == ("one.png", "two.png")
     assert first["space"] != second["space"], "the page fetches an address once"
 
@@ -40,13 +40,13 @@ def test_a_second_panorama_has_an_address_of_its_own(studio: Studio):
 def test_what_is_saved_is_the_panorama_that_is_shown(studio: Studio):
     session = studio.store.open()
     brought(session, "one.png")
-    measuring.look_around(studio, session)
-    files = measuring.save_panorama(studio, session)["files"]
+    measuring.look_around(studio, session.token)
+    files = measuring.save_panorama(studio, session.token)["files"]
     assert [file["name"] for file in files] == [f"one_disp{end}" for end in (".png", ".npy", ".json", ".ply")]
     assert json.loads(session.files["one_disp.json"].read_text())["camera"]["camera"] == "equirectangular"
     points = int(session.files["one_disp.ply"].read_bytes().split(b"element vertex ")[1].split()[0])
     assert 0.7 * 64 * 128 < points < 64 * 128, "none hangs between the near square and the wall"
-    again = measuring.save_panorama(studio, session)["files"]
+    again = measuring.save_panorama(studio, session.token)["files"]
     assert {file["url"] for file in files}.isdisjoint(file["url"] for file in again)
 
 

@@ -35,6 +35,7 @@ def test_borders_and_beyond_belong_to_the_last_pixels():
     assert pixel((0.0, 0.0), (10, 20)) == (0, 0)
     assert pixel((1.0, 1.0), (10, 20)) == (19, 9)
     assert pixel((-3.0, 7.0), (10, 20)) == (0, 9)
+    assert pixel((1.7e308, -1.7e308), (10, 20)) == (19, 0)
 
 
 def test_no_point_is_refused():

@@ -1,6 +1,7 @@
 """Pictures in and results out: what a visitor may name, how much may come, and that nothing is left behind."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,17 +10,16 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the app needs the extra 'app'")
 
-from cyclopean.app import routes, server
-from cyclopean.app.guard import Guard
+from cyclopean.app import routes
+from cyclopean.app.guard import Guard, answers_to
 from cyclopean.app.limits import Limits
 from cyclopean.app.session import Session, Store
+from cyclopean.files import CLIPS, PHOTOS
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    made = Store(Limits(megabytes=0.001))
-    yield made
-    made.end()
+def store(tmp_path: Path) -> Store:
+    return Store(Limits(megabytes=0.001, visitors=2), tmp_path)
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def client(store: Store):
 
     app = FastAPI()
     routes.add_routes(app, store, [])
-    app.add_middleware(Guard)
-    with TestClient(app) as browser:
+    app.add_middleware(Guard, host="127.0.0.1")
+    with TestClient(app, base_url="http://127.0.0.1") as browser:
         yield browser
 
 
@@ -44,15 +44,89 @@ def left_in(session: Session) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["../../../etc/passwd", "/etc/passwd", "..\\..\\x.jpg", "a/b.jpg", "%2e%2e%2fx.png", "", "\0.png", "~/x"]
+    "name",
+    ["../../../etc/passwd.jpg", "/etc/x.JPEG", "..\\..\\x.jpg", "a/b.jpg", "%2e%2e%2fx.png", "", "\0.png", "~/x.mov"],
 )
 def test_uploads_lie_in_the_folder_of_their_session_whatever_their_names(client, session: Session, name: str):
-    answer = client.post(f"/upload/{session.token}", params={"name": name}, content=b"picture")
+    kind = {"content-type": "image/jpeg"}
+    answer = client.post(f"/upload/{session.token}", params={"name": name}, content=b"picture", headers=kind)
     assert answer.status_code == 200
     assert session.arrived is not None
     assert session.arrived.parent.parent == session.folder
     assert session.arrived.read_bytes() == b"picture"
     assert len(left_in(session)) == 1
+
+
+TAKEN = (
+    *[(f"a{suffix}", "") for suffix in (*PHOTOS, *CLIPS)],
+    *[("image", "image/png"), ("a", "video/mp4; codecs=x"), ("A.JPG", ""), ("a.txt.png", "text/plain")],
+)
+NOT_TAKEN = (
+    *[(f"a{suffix}", "video/mp4") for suffix in (".m3u8", ".M3U", ".txt", ".ffconcat", ".sdp", ".mpd", ".svg", ".NEF")],
+    *[("a.mp4.m3u8", ""), ("a.mp4\0.m3u8", ""), ("a.mp4/x", ""), ("x", "text/html")],
+    ("a", "application/vnd.apple.mpegurl"),
+)
+
+
+def test_only_photos_and_clips_by_their_names_are_taken(client, session: Session):
+    for name, kind in TAKEN:
+        headers = {"content-type": kind}
+        answer = client.post(f"/upload/{session.token}", params={"name": name}, content=b"x", headers=headers)
+        assert answer.status_code == 200, name
+        assert session.arrived is not None
+        assert session.arrived.suffix.lower() in (*PHOTOS, *CLIPS)
+    kept = left_in(session)
+    for name, kind in NOT_TAKEN:
+        headers = {"content-type": kind}
+        answer = client.post(f"/upload/{session.token}", params={"name": name}, content=b"x", headers=headers)
+        assert answer.status_code == 415, name
+        assert "give" in answer.json()["error"]
+        assert left_in(session) == kept
+
+
+def test_a_page_that_is_closed_while_a_file_arrives_leaves_nothing(client, store: Store, session: Session):
+    def parts() -> Iterator[bytes]:
+        yield b"first"
+        store.close(session)
+        yield b"second"
+
+    answer = client.post(f"/upload/{session.token}?name=a.jpg", content=parts())
+    assert answer.status_code == 410
+    assert "reload" in answer.json()["error"]
+    assert not session.folder.exists()
+
+
+def test_who_comes_when_the_app_is_full_is_told_before_anything_is_written(client, store: Store, session: Session):
+    for _ in range(2):
+        client.post(f"/upload/{store.open().token}?name=a.jpg", content=b"x")
+    answer = client.post(f"/upload/{session.token}?name=a.jpg", content=b"x")
+    assert answer.status_code == 503
+    assert "A place may be free in 5 minutes" in answer.json()["error"]
+    assert not session.folder.exists()
+
+
+def test_an_open_page_says_so(client, store: Store, session: Session):
+    assert session.seen < 0
+    assert client.post(f"/here/{session.token}").status_code == 204
+    assert session.seen > 0
+    assert client.post("/here/nobody").status_code == 410
+
+
+def test_bodies_are_small_unless_they_are_files(client, session: Session):
+    for path in (f"/leave/{session.token}", f"/here/{session.token}", "/gradio_api/queue/join", "/", "/config"):
+        for content in (b"x" * 70_000, iter([b"x" * 40_000] * 5)):
+            assert client.post(path, content=content).status_code == 413, path
+    assert client.post(f"/upload/{session.token}?name=a.jpg", content=b"x" * 999).status_code == 200
+
+
+def test_a_size_above_the_limit_looks_larger_than_the_limit():
+    for size, most, said in (
+        (8_000_001, 8.0, "is 8.000001 MB, the limit is 8 MB"),
+        (8_400_000, 8.0, "is 8.4 MB"),
+        (160_000_000, 100.0, "is 160 MB"),
+        (1_001, 0.001, "is 0.001001 MB, the limit is 0.001 MB"),
+    ):
+        assert said in routes._too_large("a.jpg", size, most)
 
 
 def test_a_second_file_takes_the_place_of_the_first(client, session: Session):
@@ -72,13 +146,13 @@ def test_too_large_is_refused_before_or_while_it_arrives_and_nothing_stays(clien
 
 
 def test_strange_lengths_change_nothing(client, session: Session):
-    answer = client.post(f"/upload/{session.token}", content=b"x", headers={"content-length": "many"})
+    answer = client.post(f"/upload/{session.token}?name=a.jpg", content=b"x", headers={"content-length": "many"})
     assert answer.status_code in (200, 400)
 
 
 def test_a_full_disk_is_a_sentence(client, session: Session, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    answer = client.post(f"/upload/{session.token}", content=b"x")
+    answer = client.post(f"/upload/{session.token}?name=a.jpg", content=b"x")
     assert answer.status_code == 507
     assert "no space left" in answer.json()["error"]
     assert left_in(session) == []
@@ -89,17 +163,17 @@ def test_a_disk_that_fills_up_meanwhile_is_a_sentence_too(client, session: Sessi
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(routes, "_written", full)
-    assert client.post(f"/upload/{session.token}", content=b"x").status_code == 507
+    assert client.post(f"/upload/{session.token}?name=a.jpg", content=b"x").status_code == 507
     assert list(session.folder.iterdir()) == []
 
 
 def test_one_page_sends_two_files_at_a_time_at_most(client, session: Session):
     session.arriving = routes.ARRIVING
-    answer = client.post(f"/upload/{session.token}", content=b"x")
+    answer = client.post(f"/upload/{session.token}?name=a.jpg", content=b"x")
     assert answer.status_code == 429
     assert "wait" in answer.json()["error"]
     session.arriving = 0
-    assert client.post(f"/upload/{session.token}", content=b"x").status_code == 200
+    assert client.post(f"/upload/{session.token}?name=a.jpg", content=b"x").status_code == 200
     assert session.arriving == 0
 
 
@@ -107,7 +181,7 @@ def test_pictures_and_files_are_given_to_their_own_page_only(client, store: Stor
     other = store.open()
     picture = session.show("photo", b"jpeg")
     file = session.folder / "out" / "a.png"
-    file.parent.mkdir()
+    file.parent.mkdir(parents=True)
     file.write_bytes(b"png")
     address = session.keep([file])[0]["url"]
     assert client.get(f"/{picture}").content == b"jpeg"
@@ -168,26 +242,40 @@ def test_sentences_hide_where_files_lie(session: Session, said: str, told: str):
     assert routes.leave_no_trace(session.folder, said.format(session.folder)) == told
 
 
-@pytest.mark.parametrize(
-    ("host", "asked", "status"),
-    [
-        ("127.0.0.1", "127.0.0.1:7860", 200),
-        ("127.0.0.1", "evil.example", 400),
-        ("127.0.0.1", "[::1]:7860", 400),
-        ("::1", "[::1]:7860", 200),
-        ("::1", "localhost", 200),
-        ("::1", "evil.example", 400),
-    ],
-)
-def test_the_local_names_of_this_computer_are_answered(host: str, asked: str, status: int):
+HERE = socket.gethostname()
+NAMED = {  # where the app listens -> names under which it answers, and others
+    "127.0.0.1": (
+        ("127.0.0.1:7860", "localhost", "LOCALHOST:1", "localhost.", "proxy.lan"),
+        *[("evil.example", "[::1]:7860", "192.168.1.5", "localhost.evil.example", "", "localhost:x", "a b", "::1")],
+    ),
+    "::1": (("[::1]:7860", "localhost", "127.0.0.1"), ("evil.example", "[::2]")),
+    "0.0.0.0": (
+        ("192.168.1.5:7860", "[fe80::1]", "localhost", "proxy.lan:80", HERE, f"{HERE.split('.')[0]}.local:7860"),
+        ("evil.example", "1.2.3.4.evil.example", "127.1", "0x7f000001", "", "evil.example:127.0.0.1"),
+    ),
+    "photos.lan": (("photos.lan:80",), ("evil.example", "photos.lan.evil.example")),
+}
+
+
+def test_other_names_for_this_computer_are_refused():
+    """A page elsewhere must not reach the app under a name of its own."""
+    for host, (good, bad) in NAMED.items():
+        assert [name for name in good if not answers_to(name, host, {"proxy.lan"})] == []
+        assert [name for name in bad if answers_to(name, host, {"proxy.lan"})] == []
+
+
+def test_what_breaks_is_one_line_of_the_log_without_the_token(store: Store, session: Session, caplog):
     from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import Response
     from starlette.routing import Route
     from starlette.testclient import TestClient
 
-    around = Middleware(TrustedHostMiddleware, allowed_hosts=server.trusted(host))
-    app = Starlette(routes=[Route("/", lambda _: Response())], middleware=[around])
-    with TestClient(app) as browser:
-        assert browser.get("/", headers={"host": asked}).status_code == status
+    def broken(_: object) -> None:
+        raise OSError(5, "Input/output error", str(session.folder))
+
+    app = Guard(Starlette(routes=[Route("/file/{token}", broken)]), "127.0.0.1")
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as browser:
+        assert browser.get(f"/file/{session.token}").status_code == 500
+    (record,) = [record for record in caplog.records if record.name == "cyclopean.app"]
+    assert "Input/output error" in record.getMessage()
+    assert session.token not in caplog.text
+    assert "\n" not in record.getMessage()

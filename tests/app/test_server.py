@@ -1,24 +1,44 @@
 """The app as a process: what it says at start, what it keeps shut, what it does when it is full, what it leaves."""
 
-import http.client
-import json
-import secrets
+import os
 import signal
+import socket
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from visiting import Server, started, wait_until
+from visiting import Client, Server, Visitor, ask, started, wait_until
 
-# A machine below the minimum, room for one page, a queue for one step.
+from filmed import film, walking
+
+# A machine below the minimum, room for one photo, a queue for one step, little patience.
 SMALL = """
 import os
 os.cpu_count = lambda: 1
+from cyclopean.app import guard, routes, server
+guard.SLOWEST_BODY = routes.STALLED = server.HALF_REQUEST = 3.0
 from cyclopean.app.limits import Limits
 from cyclopean.app.server import Address, serve
 serve(Address(port=0), "general", Limits(visitors=1, waiting=1), browser=False)
 """
+
+
+@pytest.fixture
+def visitors_of(browser: Any) -> Iterator[Any]:
+    """`visitors_of(server)`: one more person with its page open."""
+    people: list[Visitor] = []
+
+    def more(server: Server) -> Visitor:
+        people.append(Visitor(browser, server))
+        return people[-1]
+
+    yield more
+    for person in people:
+        person.close()
 
 
 @pytest.fixture(scope="module")
@@ -29,40 +49,6 @@ def small(tmp_path_factory: pytest.TempPathFactory):
     running.end()
 
 
-def ask(server: Server, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
-    """The status and the content of the answer; the path is sent as it is."""
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
-    content = None if body is None else json.dumps(body)
-    connection.request(
-        "GET" if body is None else "POST", path, content, {"content-type": "application/json", **headers}
-    )
-    with connection.getresponse() as answer:
-        found = answer.status, answer.read(2_000_000)
-    connection.close()
-    return found
-
-
-def join(server: Server, event: int, data: list[object], visitor: str) -> tuple[int, bytes]:
-    """Ask for an event of the page as its script does."""
-    body = {"fn_index": event, "data": data, "session_hash": visitor, "event_data": None, "trigger_id": None}
-    return ask(server, "/gradio_api/queue/join", body)
-
-
-def events(server: Server) -> list[dict]:
-    return json.loads(ask(server, "/config")[1])["dependencies"]
-
-
-SHUT = (
-    *("/gradio_api/file=/etc/passwd", "/file=/etc/passwd", "/gradio_api/file/etc/passwd", "/gradio_api/upload"),
-    *(
-        "/gradio_api/proxy=https://example.com/",
-        "/gradio_api/run/predict",
-        "/gradio_api/call/x",
-        "/gradio_api/stream/x",
-    ),
-    *("/gradio_api/component_server", "/gradio_api/upload_progress", "/docs", "/openapi.json", "/redoc", "/login"),
-    *("/monitoring", "/gradio_api/mcp/sse", "/../../../../etc/passwd", "/custom_component/x/y/z"),
-)
 BEYOND = (
     *(
         "/assets/../../../../../../etc/passwd",
@@ -74,65 +60,145 @@ BEYOND = (
 )
 
 
-def test_what_the_app_does_not_need_of_gradio_is_shut(server: Server):
-    for path in SHUT:
-        assert ask(server, path)[0] == 404, path
-        assert ask(server, path, {})[0] == 404, path
+def test_what_the_app_does_not_need_of_its_server_is_shut(server: Server):
+    for path in Client.SHUT:
+        assert ask(server, path).status == 404, path
+        assert ask(server, path, b"{}").status == 404, path
+    for method in ("PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"):
+        assert ask(server, "/", method=method).status == 405
 
 
 def test_no_path_leads_to_files_of_the_machine(server: Server):
     for path in BEYOND:
-        status, content = ask(server, path)
-        assert status >= 400, path
-        assert b"root:" not in content, path
+        answer = ask(server, path)
+        assert answer.status >= 400, path
+        assert b"root:" not in answer.content, path
 
 
-def test_no_event_opens_a_path_that_it_is_given(server: Server, tmp_path: Path):
+def test_no_event_opens_a_path_that_it_is_given(client: Client, server: Server, tmp_path: Path):
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     forged = {"path": str(tmp_path / "secret.jpg"), "meta": {"_type": "gradio.FileData"}}
-    me = secrets.token_hex(6)
-    for number, event in enumerate(events(server)):
-        for named in (forged, [forged]):
-            assert join(server, number, [named] * len(event["inputs"]), me)[0] in (400, 200 * (not event["inputs"]))
+    for named in (forged, [forged], [[forged]]):
+        assert set(client.every_event_with(named)) == {400}
+        for said in ({"points": named}, {"points": [[0.1, named]]}, {"x": named}, [named]):
+            assert client.post(client.forged(said=said)).status == 400, said
     copies = [path for path in server.temporary.rglob("*") if path.is_file() and path.read_bytes() == b"secret"]
     assert copies == []
 
 
-def test_other_names_for_this_computer_are_refused(server: Server):
-    assert ask(server, "/", host="evil.example")[0] == 400
-    assert ask(server, "/")[0] == 200
+def test_the_whole_way_without_a_browser(client: Client, photo: Path, tmp_path: Path):
+    """What each event answers, in all tabs, and that a file of one tab is not opened in another."""
+    shown = client.give(photo)
+    assert (shown["stage"], shown["name"], shown["full"]) == ("depth", "holiday.jpg", [741, 500])
+    assert client.fetch(shown["depth"]).content[:3] == b"\xff\xd8\xff"
+    assert client.click(0.4, 0.6)["point"] == [0.4, 0.6]
+    names = [[file["name"] for file in step["files"]] for step in (client.save_photo(), client.save_depth())]
+    assert names == [
+        ["holiday_defocus.png", "holiday_defocus.json"],
+        [f"holiday_disp.{s}" for s in ("png", "npy", "json")],
+    ]
+    film(tmp_path / "walk.mp4", walking(6))
+    assert client.give(tmp_path / "walk.mp4", "video")["full"] == [160, 96]
+    assert client.click(0.2, 0.5, "video")["note"] == "Sharp points at 0.0 s."
+    assert "photo" in client.moment(0.1)
+    done = client.film()
+    assert done["note"].startswith("6 frames")
+    assert client.fetch(done["film"]).content[4:8] == b"ftyp"
+
+    assert client.give(photo, "video") == {"error": "holiday.jpg is a photo by its name; give it in the Photo tab."}
+    for tab in ("photo", "panorama"):
+        refused = client.give(tmp_path / "walk.mp4", tab)
+        assert refused == {"error": "walk.mp4 is a clip by its name; give it in the Video tab."}
+    assert client.click(0.5, 0.5)["stage"] == "focus", "the photo is still there"
+    client.leave()
+    assert client.fetch(done["film"]).status == 404
+    assert "reload" in client.click(0.5, 0.5)["error"]
+
+
+def test_strange_events_are_refused_and_fill_no_log(client: Client, server: Server):
+    log = server.temporary / "stderr"
+    before = len(log.read_text())
+    for body in (
+        *(client.forged(number=number) for number in (-1, 10**6, 10**30, 1e30, float("nan"), True, "1", None, [])),
+        *(client.forged(name=name) for name in ("x" * 10_000, "../..", "", None, 5, "a\nb")),
+        *(client.forged(values=values) for values in (None, {}, "x", [float("inf")])),
+        *(client.forged(said=said) for said in ([1], {"x": {}}, {"points": 5}, {"points": [[[1]]]})),
+        *(b"[" * 60_000, b'{"data":' + b"[" * 30_000 + b"]" * 30_000 + b"}", b"", b"{", b"null", b"\xff\xfe", b"1e999"),
+    ):
+        assert client.post(body).status == 400, body[:80]
+    assert client.post(b" " * 100_000).status == 413
+    assert log.read_text()[before:] == ""
+    for said in ({"x": "a", "y": None}, {}, None, {"x": 1e300, "y": -1e300}):
+        assert client.post(client.forged(said=said)).status == 200
+    assert "error" in client.click("a", None)
+    told = log.read_text()[before:]
+    assert "Traceback" not in told
+    assert max(map(len, told.splitlines())) < 500
+    assert not [token for token in client.tokens.values() if token in told]
+
+
+def test_other_names_for_this_computer_are_refused_whatever_a_proxy_says(server: Server):
+    refused = ask(server, "/", host="evil.example")
+    assert refused.status == 400
+    assert b"--trusted-host" in refused.content
+    answer = ask(server, "/config", x_forwarded_host="evil.example", forwarded="host=evil.example")
+    assert answer.status == 200
+    assert b"evil.example" not in answer.content
+
+
+def test_half_requests_end_by_themselves(small: Server):
+    """A request that never comes whole, an event that never comes whole, a file of which nothing more comes."""
+    person = Client(small)
+    host = urlsplit(small.url).netloc.encode()
+    head = b" HTTP/1.1\r\nHost: " + host
+    halves = (
+        *(b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"GET /" + head + b"\r\n\r\nGET /"),
+        b"POST /here/x" + head + b"\r\nContent-Length: 10\r\n\r\n1",
+        f"POST /upload/{person.tokens['photo']}?name=a.jpg".encode() + head + b"\r\nContent-Length: 9\r\n\r\n1",
+    )
+    doors = [socket.create_connection(urlsplit(small.url).netloc.split(":"), timeout=60) for _ in halves]
+    for door, half in zip(doors, halves, strict=True):
+        door.sendall(half)
+    for door in doors:
+        while door.recv(65_536):  # until the other side ends it
+            pass
+        door.close()
+    assert person.upload("b.jpg", b"x").status == 200
+    person.leave()
 
 
 def test_a_machine_below_the_minimum_is_told_at_start_and_on_the_page(small: Server):
     assert "1 processor core, the app wants 2" in (small.temporary / "stderr").read_text()
-    assert b"1 processor core, the app wants 2" in ask(small, "/config")[1]
+    assert b"1 processor core, the app wants 2" in ask(small, "/config").content
 
 
 def test_the_queue_is_bounded(small: Server):
     """Steps of pages that nobody listens to stay in the queue; the next one is told that it is full."""
-    slow = next(n for n, event in enumerate(events(small)) if event["targets"] and event["targets"][0][1] == "arrived")
-    inputs = [None] * len(events(small)[slow]["inputs"])
-    answers = [join(small, slow, inputs, secrets.token_hex(6)) for _ in range(40)]
-    assert {status for status, _ in answers} == {200, 503}
-    assert any(b"full" in content.lower() for status, content in answers if status == 503)
+    answers = Client(small).crowd(60)
+    assert {answer.status for answer in answers} == {200, 503}
+    assert any(b"full" in answer.content.lower() for answer in answers if answer.status == 503)
 
 
-def test_more_pages_than_there_is_room_for_are_told(small: Server, browser):
-    pages = [browser.new_page(), browser.new_page()]
-    try:
-        pages[0].goto(small.url)
-        pages[0].wait_for_selector("#stage-photo .cy-limit:has-text('MB')")
-        assert pages[0].locator(".cy-warn").inner_text().startswith("This machine has 1 processor core")
-        pages[1].goto(small.url)
-        assert "as many people as it can" in pages[1].wait_for_selector("#stage-photo .cy-alert:visible").inner_text()
-        pages[0].goto("about:blank")  # who leaves makes room
-        wait_until(lambda: not any(path.is_dir() for path in next(small.temporary.glob("cyclopean-app-*")).iterdir()))
-        pages[1].reload()
-        pages[1].wait_for_selector("#stage-photo .cy-limit:has-text('MB')")
-        assert not pages[1].locator("#stage-photo .cy-alert").is_visible()
-    finally:
-        for page in pages:
-            page.close()
+def test_pages_that_nobody_looks_at_shut_nobody_out(small: Server, photo: Path):
+    for _ in range(40):
+        Client(small, listening=False)
+    person = Client(small)
+    assert person.give(photo)["stage"] == "depth"
+    person.leave()
+
+
+def test_more_photos_than_there_is_room_for_are_told(small: Server, photo: Path, visitors_of: Any):
+    first, second = visitors_of(small), visitors_of(small)
+    assert first.page.locator(".cy-warn").inner_text().startswith("This machine has 1 processor core")
+    first.choose(photo)
+    first.see("depth")
+    second.choose(photo)
+    assert "as many people as it can" in second.sentence()
+    first.page.goto("about:blank")  # who leaves makes room
+    wait_until(lambda: not any(path.is_dir() for path in next(small.temporary.glob("cyclopean-app-*")).iterdir()))
+    second.choose(photo)
+    second.see("depth")
+    assert not second.part("alert").is_visible()
 
 
 @pytest.mark.parametrize(
@@ -155,8 +221,33 @@ def test_what_is_missing_at_start_is_one_sentence(flags: list[str], said: str, c
     assert "Traceback" not in told
 
 
-def test_the_end_leaves_no_files(small: Server):
-    assert list(small.temporary.glob("cyclopean-app-*"))
+def test_the_end_leaves_no_files(small: Server, photo: Path):
+    person = Client(small)
+    person.give(photo)
+    assert any(path.is_file() for path in small.temporary.glob("cyclopean-app-*/*/*/*"))
     small.process.send_signal(signal.SIGINT)
     small.process.wait(60)
-    assert not list(small.temporary.glob("cyclopean-app-*"))
+    assert list(small.temporary.glob("cyclopean-app-*")) == []
+
+
+def test_files_of_a_killed_app_go_and_those_of_a_running_one_stay(tmp_path: Path, photo: Path):
+    """They share their folder for temporary files. In the end a service stops one, the other's terminal is closed."""
+    pytest.importorskip("gradio", reason="the app needs the extra 'app'")
+    alive, killed = (started([sys.executable, "-c", SMALL], tmp_path) for _ in range(2))
+    folders = set(tmp_path.glob("cyclopean-app-*"))
+    Client(alive).give(photo)
+    mine = next(tmp_path.glob("cyclopean-app-*/*/*/*")).parents[2]
+    os.killpg(killed.process.pid, signal.SIGKILL)
+    killed.end()
+    long_ago = time.time() - 3600
+    for folder in folders:
+        os.utime(folder, (long_ago, long_ago))
+    third = started([sys.executable, "-c", SMALL], tmp_path)
+    left = set(tmp_path.glob("cyclopean-app-*"))
+    assert len(left) == 2
+    assert left & folders == {mine}
+    for running, name in ((alive, signal.SIGTERM), (third, signal.SIGHUP)):
+        os.killpg(running.process.pid, name)
+        running.process.wait(60)
+        running.end()
+    assert list(tmp_path.glob("cyclopean-app-*")) == []

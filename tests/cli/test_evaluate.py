@@ -11,6 +11,7 @@ import pytest
 
 from cyclopean import checkpoint, cli, data
 from cyclopean.methods.monodepth import Monodepth
+from stereo_pairs import disparity, write_pairs
 
 H, W = 64, 96
 
@@ -72,7 +73,7 @@ def test_a_model_a_folder_of_files_and_guesses_in_one_table(world, model, tmp_pa
     out, page, mean = tmp_path / "out.json", tmp_path / "out.md", tmp_path / "mean.npy"
     done = cyclopean(
         "evaluate", "--data", world, "--model", f"{model},{predictions}", "--json", out, "--markdown", page,
-        "--training-mean", world, "--save-mean", mean,
+        "--training-mean", world, "--save-mean", mean, "-v",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for name in ("tiny", "mine/", "(constant)", "(ramp)", "(ground)", "(training mean)", "(leave-one-out mean)"):
@@ -88,7 +89,8 @@ def test_a_model_a_folder_of_files_and_guesses_in_one_table(world, model, tmp_pa
     assert rows["ramp", "median", "street"]["figures"]["abs_rel"] == pytest.approx(np.mean(expected[::2]), rel=1e-6)
     assert ("training mean", "none", "all") in rows
     assert ("tiny", "none", "all") in rows
-    assert "Alignment none: at face value; no scale is known of tiny, mine/." in done.stdout
+    assert "Alignment none: at face value; no scale is known of mine/." in done.stdout
+    assert "tiny knows no rig" in done.stderr
     assert ("ramp", "none", "all") not in rows
     assert rows["tiny", "affine", "room"]["images"] == 2
     assert content["results"][0]["counts"]["far"] == 4 * W
@@ -141,7 +143,7 @@ def maps(world, tmp_path) -> Path:
 def test_a_named_protocol_in_every_face(world, maps, tmp_path, capsys):
     faces = {name: tmp_path / f"out.{name}" for name in ("json", "markdown", "latex")}
     files = [word for name, path in faces.items() for word in (f"--{name}", path)]
-    given = ("--predictions", maps, "--kind", "depth", "--per-unit", 256)
+    given = ("--predictions", maps, "--kind", "depth", "--per-unit", 256, "-v")
     assert run("--data", world, "--protocol", "worlds,open-1", *given, *files) == 0
     printed = capsys.readouterr().out
     first, second = json.loads(faces["json"].read_text())["results"]
@@ -158,8 +160,54 @@ def test_a_named_protocol_in_every_face(world, maps, tmp_path, capsys):
     assert faces["latex"].read_text().count(r"\begin{tabular}") == 3  # two of worlds, one of open-1
 
 
+def test_the_first_screen_tells_in_one_narrow_table_whether_the_model_is_better(world, maps, tmp_path, capsys):
+    given = ("--predictions", maps, "--kind", "depth", "--per-unit", 256)
+    assert run("--data", world, "--protocol", "worlds", *given, "--markdown", tmp_path / "all.md") == 0
+    page = capsys.readouterr().out
+    assert max(map(len, page.splitlines())) <= 100
+    assert len(page.splitlines()) < 30
+    assert "4 images" in page
+    said = " ".join(page.split())
+    assert "better than looking at no picture" in said
+    table = [line.split() for line in page.splitlines() if line.startswith(("none", "median", "factor", "affine"))]
+    assert [row[:2] for row in table if row[1] == "maps/"] == [["none", "maps/"], ["median", "maps/"]]
+    assert float(table[0][2]) == pytest.approx(0.1, abs=2e-3)
+    assert table[0][1] == "maps/"
+    assert {"(constant)", "(ramp)", "(ground)"} <= {row[1] for row in table}
+    assert "street" in (tmp_path / "all.md").read_text()  # everything is in the files still
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    for i in range(4):
+        np.save(wrong / f"{i:06d}.npy", np.tile(1.05 - np.arange(H)[:, None] / H, W).astype(np.float32))
+    assert run("--data", world, "--model", wrong) == 0
+    assert "worse than looking at no picture" in " ".join(capsys.readouterr().out.split())
+    assert run("--data", world, "--model", wrong, "--limit", 1) == 0
+    assert "tells little" in " ".join(capsys.readouterr().out.split())
+
+
+def test_pairs_without_truth_are_judged_by_their_pictures(tmp_path, capsys):
+    pairs = write_pairs(tmp_path / "pairs")
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    for n in range(3):
+        np.save(maps / f"{n:03d}.npy", np.repeat(40 * disparity()[:, None], 240, 1).astype(np.float32))
+    files = [word for name in ("json", "markdown", "latex") for word in (f"--{name}", tmp_path / f"out.{name}")]
+    assert run("--data", pairs, "--model", maps, *files) == 0
+    page = capsys.readouterr().out
+    assert max(map(len, page.splitlines()[:-3])) <= 100
+    said = " ".join(page.split())
+    assert "no true depth" in said
+    assert "better than looking at no picture" in said
+    (remade,) = json.loads((tmp_path / "out.json").read_text())["photometric"]
+    rows = {row["candidate"]: row for row in remade["rows"]}
+    assert list(rows) == ["un-warped", "constant", "ramp", "ground", "maps/"]
+    assert rows["maps/"]["l1"] < 0.5 * min(rows[name]["l1"] for name in ("un-warped", "constant"))
+    for name in ("markdown", "latex"):
+        assert "best factor" in (tmp_path / f"out.{name}").read_text()
+
+
 def test_a_given_factor_and_no_guesses(world, maps, tmp_path, capsys):
-    arguments = ("--predictions", maps, "--kind", "depth", "--per-unit", 256, "--alone", "--factor", 2)
+    arguments = ("--predictions", maps, "--kind", "depth", "--per-unit", 256, "--alone", "--factor", 2, "-v")
     assert run("--data", world, "--protocol", "worlds", *arguments, "--json", tmp_path / "a.json") == 0
     (result,) = json.loads((tmp_path / "a.json").read_text())["results"]
     assert {row["candidate"] for row in result["rows"]} == {"maps/"}
@@ -171,7 +219,7 @@ def test_a_given_factor_and_no_guesses(world, maps, tmp_path, capsys):
 def test_a_missing_map_is_named_and_the_rest_goes_on(world, maps, tmp_path, capsys):
     (maps / "000002.png").unlink()
     (maps / "000003.png").write_bytes(b"no picture")
-    arguments = ("--predictions", maps, "--kind", "depth", "--per-unit", 256)
+    arguments = ("--predictions", maps, "--kind", "depth", "--per-unit", 256, "-v")
     assert run("--data", world, "--protocol", "worlds", *arguments, "--json", tmp_path / "a.json") == 2
     out, error = capsys.readouterr()
     assert "images left out of every row: 2" in error
@@ -238,7 +286,8 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(flag, pl
         (["--data", "{world}", "--model", "none", "--json", "{empty}/no/x.json"], "is no folder"),
         (["--data", "{world}", "--model", "none", "--save-mean", "{empty}/m.npy"], "--training-mean"),
         (["--data", "{world}", "--model", ","], "names nothing"),
-        (["--data", "{unlabelled}", "--model", "none"], "no depth"),
+        (["--data", "{unlabelled}", "--model", "none", "--alone"], "no true depth and --alone"),
+        (["--data", "pictures:{unlabelled}/left", "--model", "none"], "neither true depth nor a second view"),
         (["--data", "{damaged}", "--model", "none"], "000001.png"),
         ([], "no data was given"),
         (["--data", "motorcycle", "--limit", "ten"], "whole number"),

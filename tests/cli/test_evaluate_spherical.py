@@ -46,7 +46,7 @@ def test_a_panorama_model_beside_trivial_rows(rooms, model, tmp_path):
     out = tmp_path / "out.json"
     done = cyclopean(
         "evaluate", "--protocol", "spherical", "--data", f"folder:{rooms / 'held-out'}", "--model", model,
-        "--training-mean", rooms / "train", "--json", out,
+        "--training-mean", rooms / "train", "--json", out, "-v",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for name in ("tiny", "(constant)", "(latitude mean)", "(training mean)", "AbsRel as released"):
@@ -93,4 +93,4 @@ def test_runs_of_one_name_are_told_apart(rooms, tmp_path):
         "--alone", "--limit", 1,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert all(name in done.stdout for name in models)
+    assert all(name[-13:] in done.stdout for name in models)  # long names are shortened in the middle

@@ -1,14 +1,22 @@
 """The command itself, from a shell as a user would: help, version, unknown names, start-up."""
 
+import importlib
+import os
+import pty
+import resource
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from cyclopean import __version__
-from cyclopean.cli import COMMANDS
+from cyclopean import __version__, cli
+from cyclopean.cli import COMMANDS, parsing, train
+from cyclopean.cli.examples import EXAMPLES
+from cyclopean.recipes import RECIPES
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
 
@@ -79,3 +87,131 @@ def test_ctrl_c_ends_quietly(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="130"):
         cli.main(["doctor"])
     assert capsys.readouterr().err == "stopped.\n"
+
+
+def test_every_help_has_examples_that_parse_and_no_empty_defaults(capsys):
+    """The lines that people copy, through the parser that will read them."""
+    kinds = {
+        "predict": "predict:Predict", "refocus": "refocus:Refocus", "app": "app:App", "evaluate": "evaluate:Evaluate",
+        "check": "check:Check", "render": "render:Render", "render-mesh": "render_mesh:RenderMesh",
+        "bench stereo": "bench_stereo:BenchStereo", "bench sphere": "bench_sphere:BenchSphere",
+        "bench robust": "bench_robust:BenchRobust", "bench lens": "bench_lens:BenchLens",
+    }  # fmt: skip
+    commands = {line for lines in EXAMPLES.values() for line in lines}
+    assert set(EXAMPLES) >= set(COMMANDS)
+    for line in commands:
+        program, command, *words = shlex.split(line)
+        assert program == "cyclopean"
+        if command == "doctor":
+            assert not words
+            continue
+        if command == "train":
+            module, recipe = RECIPES[words[0]][0].split(":")
+            assert train.parsed(getattr(importlib.import_module(module), recipe), words[1:], line)
+            continue
+        if command == "bench":
+            command, words = f"bench {words[0]}", words[1:]
+        module, name = kinds[command].split(":")
+        kind = getattr(importlib.import_module(f"cyclopean.cli.{module}"), name)
+        assert isinstance(parsing.parse(kind, words, f"cyclopean {command}"), kind)
+    for command in [*COMMANDS, *(name for name in EXAMPLES if " " in name), *(f"train {name}" for name in RECIPES)]:
+        with pytest.raises(SystemExit, match="0"):
+            cli.main([*command.split(), "--help"])
+        page = " ".join(capsys.readouterr().out.split())
+        assert f"cyclopean {command.split()[0]} " in page.partition("examples:")[2] or command == "doctor", command
+        for nothing in ("(default: None)", "(default: '')", "(default: )", "(default: False)", "{None}|"):
+            assert nothing not in page, command
+
+
+def test_words_that_no_command_takes_are_told_with_what_was_meant(tmp_path, capsys):
+    photo = str(tmp_path / "photo.png")
+    Image.new("RGB", (32, 32)).save(photo)
+    for words, said in [
+        (["train", "monodepth", "--lr", "1"], "did you mean '--learning-rate'?"),
+        (["train", "monodepth", "--batch", "1"], "did you mean '--batch-size'?"),
+        (["train", "monodepth", "--stpes", "1"], "did you mean '--steps'?"),
+        (["evaluate", "--training_meam", "x"], "did you mean '--training-mean'?"),
+        (["evaluate", "worlds"], "--data worlds"),
+        (["render", "street", "a", "b"], "'b' is one"),
+        (["refocus", photo, "0.5", "0.5"], "--at 0.5 0.5"),
+        (["refocus", photo, "--at", "-0.1", "0.5"], "outside the photo, which is 32x32"),
+        (["refocus", photo, "--at", "0.5", "-3"], "outside the photo"),
+        (["refocus", photo, "--at", "0.5", "3"], "mixes a fraction with pixels"),
+        (["refocus", photo, "--at", "0.5", "0.5", "--depth", "beside"], "photo_disp.npy"),
+    ]:
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(words)
+        assert said in capsys.readouterr().err, words
+
+
+EARLY = [
+    ["predict", "nowhere.jpg"],
+    ["predict", "{folder}"],
+    ["predict", "photo.jpg", "--model", "generla"],
+    ["predict", "photo.jpg", "--model", "./runs/nothing"],
+    ["predict", "photo.jpg", "--modle", "general"],
+    ["refocus", "nowhere.jpg", "--at", "0.5", "0.5"],
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--depth", "nowhere.npy"],
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--model", "generla"],
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--profile", "nowhere.json"],
+    ["evaluate", "--data", "nowhere"],
+    ["evaluate", "--data", "traced:nowhere"],
+    ["evaluate", "--data", "trased:nowhere"],
+    ["evaluate", "--data", "motorcycle", "--model", "generla"],
+    ["evaluate", "--data", "motorcycle", "--predictions", "nowhere", "--kind", "depth"],
+    ["check", "folder:nowhere"],
+    ["train", "monodepth", "--data", "nowhere/at/all", "--out", "{folder}/run"],
+    ["train", "monodepth", "--data", "{folder}", "--validation", "traced:nowhere", "--out", "{folder}/run"],
+    ["train", "monodepth", "--data", "{folder}", "--init", "generla", "--out", "{folder}/run"],
+]
+
+
+def early(words: list[str], tmp_path: Path) -> list[str]:
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    (tmp_path / "photo.png").write_bytes(b"it is not looked at")
+    return [word.format(folder=tmp_path / "empty", photo=tmp_path / "photo.png") for word in words]
+
+
+def test_what_is_not_there_is_told_before_torch_is_loaded(tmp_path):
+    code = (
+        "import sys\nfrom cyclopean.cli import main\nfor words in {!r}:\n"
+        "    try: main(words)\n    except SystemExit as end: assert end.code == 2, words\n"
+        "    heavy = {{'torch', 'numpy', 'cv2', 'PIL', 'av'}} & set(sys.modules)\n"
+        "    assert not heavy, (words, heavy)\n"
+    )
+    code = code.format([early(words, tmp_path) for words in EARLY])
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert len(said.stderr.splitlines()) == len(EARLY)  # one sentence each
+
+
+@pytest.mark.alone
+def test_what_is_not_there_is_told_quickly(tmp_path):
+    """Under 0.5 s of processor time, best of three."""
+    for words in (EARLY[0], EARLY[9], EARLY[15]):
+        spent = []
+        for _ in range(3):
+            before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+            assert run(*early(words, tmp_path)).returncode == 2
+            spent.append(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
+        assert min(spent) < 0.5, words
+
+
+@pytest.mark.alone
+def test_long_commands_say_at_once_what_they_load(tmp_path):
+    """Where somebody watches; `train` also in a log."""
+    (tmp_path / "data").mkdir()
+    watched = ["evaluate", "--data", str(tmp_path), "--model", "none"]
+    logged = ["train", "monodepth", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")]
+
+    def once(words: list[str], reading: int, writing: int) -> float:
+        start = time.perf_counter()
+        with subprocess.Popen([COMMAND, *words], stderr=writing) as process:
+            assert b"loading" in os.read(reading, 500)
+            spent = time.perf_counter() - start
+            process.kill()
+        return spent
+
+    assert min(once(watched, *pty.openpty()) for _ in range(5)) < 1
+    assert min(once(logged, *os.pipe()) for _ in range(5)) < 1
+    assert run("evaluate", "--data", str(tmp_path), "--protocol", "x").stderr.count("\n") == 1

@@ -278,21 +278,6 @@ def test_a_folder_is_not_fed_its_own_results(tmp_path: Path, capsys: pytest.Capt
     assert "a_defocus_disp.npy" not in before
 
 
-def test_two_inputs_of_one_stem_are_refused_before_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first, second = picture(tmp_path / "a.png"), picture(tmp_path / "a.jpg")
-    code, _, err = here(capsys, "predict", first, second)
-    assert code == 2
-    assert "would both write a_disp.npy" in err
-    third = picture(tmp_path / "other" / "a.png")
-    code, _, err = here(capsys, "predict", first, third, "--out", tmp_path / "out")
-    assert code == 2
-    assert str(third) in err
-    assert not (tmp_path / "out").exists()
-    code, _, err = here(capsys, "predict", first, picture(tmp_path / "a_disp.png"))
-    assert code == 2
-    assert "would overwrite" in err
-
-
 def moving(count: int):
     for index in range(count):
         image = torch.full((1, 3, 48, 64), 0.2)

@@ -164,6 +164,7 @@ def test_bad_photos(tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[s
         (("{photo}", "--at", "left", "5"), "--at needs a number, not 'left'"),
         (("{photo}", "--at", "0.5", "20"), "mixes a fraction with pixels"),
         (("{photo}", "--at", "60", "20"), "lies outside the photo, which is 60x40"),
+        (("{photo}", "--at", "-0.1", "0.5"), "lies outside the photo, which is 60x40"),
         (("{photo}", "--at", "-3", "20"), "lies outside"),
         (("{photo}", "--at", "nan", "20"), "lies outside"),
         (("{photo}", "--at", "5", "5", "--method", "gausian"), "did you mean 'gaussian'"),

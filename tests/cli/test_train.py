@@ -1,6 +1,8 @@
 """The train command from a shell, on a small folder of rendered worlds."""
 
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -50,6 +52,8 @@ def pairs(tmp_path_factory) -> Path:
 def test_a_model_comes_out_and_is_loaded(method, pairs, tmp_path):
     done = train(method, "--data", str(pairs), "--out", str(tmp_path / "run"), "--steps", "2", *SMALL)
     assert done.returncode == 0, done.stderr
+    assert f"cyclopean train: loading PyTorch, {pairs} ...\n" in done.stderr
+    assert "step 1/2 loss" in done.stderr
     assert "step 2/2 loss" in done.stderr
 
     from cyclopean import checkpoint
@@ -118,12 +122,71 @@ def test_ctrl_c_saves_and_says_how_to_go_on(pairs, tmp_path):
     assert saved == logged(out) >= 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_to_the_whole_group_saves_too(name, pairs, tmp_path):
+    """As schedulers, terminals and containers send it: to the processes that read data as well."""
+    process = begun(pairs, tmp_path / "run")
+    os.killpg(process.pid, getattr(signal, name))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-2:] == [
+        f"stopped after step {logged(tmp_path / 'run')} of 100000; saved. Go on: the same command with --resume",
+        "stopped.",
+    ]
+    assert torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["step"] == logged(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_killed_reader_is_told_of(pairs, tmp_path):
+    """As a system does that runs out of memory."""
+    process = begun(pairs, tmp_path / "run")
+    readers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(readers[-1]), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "a process that reads data was killed" in said
+    assert "Traceback" not in said
+
+
+def begun(pairs: Path, out: Path) -> subprocess.Popen[str]:
+    """A run with two processes that read data, in a group of its own, a few steps old."""
+    flags = ["supervised", "--data", str(pairs), "--out", str(out), "--steps", "100000", "--report-every", "1", *SMALL]
+    command = [*COMMAND, *flags, "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(lambda: logged(out) >= 2, process)
+    return process
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_sentence(pairs, tmp_path):
+    """Of the model, which is written first, and of the state to resume from, which is larger."""
+    whole = tmp_path / "whole"
+    usual = ["supervised", "--data", str(pairs), "--steps", "1", *SMALL]
+    assert train(*usual, "--out", str(whole)).returncode == 0
+    sizes = [(whole / name).stat().st_size for name in ("last/model.safetensors", "resume.pt")]
+    for limit in (sizes[0] // 2, sum(sizes) // 2):
+
+        def fill(limit: int = limit) -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        out = tmp_path / f"full{limit}"
+        command = [*COMMAND, *usual, "--out", str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=fill)
+        assert done.returncode == 2
+        assert "cannot be written to" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (out / "resume.pt").exists()
+        assert not (out / ".resume.pt.partial").exists()
+
+
 def refused(done: tuple[int, str], sentence: str) -> None:
     code, said = done
     assert code == 2, said
     assert sentence in said
     assert "Traceback" not in said
-    assert len(said.strip().splitlines()) == 1, said
+    told = [line for line in said.strip().splitlines() if not line.startswith("cyclopean train: loading ")]
+    assert len(told) == 1, said
 
 
 @pytest.mark.parametrize(
@@ -135,7 +198,7 @@ def refused(done: tuple[int, str], sentence: str) -> None:
         ("monodepth --out OUT --data x --size 64by96", "HEIGHTxWIDTH"),
         ("monodepth --out OUT --data x --steps 0", "steps is 0"),
         ("monodepth --out OUT --data x --steps many", "--steps"),
-        ("monodepth --out OUT --data x --netwrok vgg", "perhaps you meant --network"),
+        ("monodepth --out OUT --data x --netwrok vgg", "did you mean '--network'"),
         ("monodepth --out OUT --data x --network vgv", "'vgg', 'compact'"),
         ("--data x", "the method comes first"),
     ],
@@ -143,6 +206,38 @@ def refused(done: tuple[int, str], sentence: str) -> None:
 def test_bad_flags_are_one_sentence(arguments, sentence, tmp_path):
     done = train(*arguments.replace("OUT", str(tmp_path / "out")).split())
     refused((done.returncode, done.stderr), sentence)
+
+
+def test_published_settings_and_short_names(pairs, tmp_path, capsys):
+    """What is given besides comes after what --published stands for; steps follow from epochs and items."""
+    out = tmp_path / "run"
+    small = [*SMALL, "--size", "64x96", "--epochs", "2", "--lr", "2e-4"]
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "monodepth2", "--data", str(pairs), "--out", str(out), "--published", *small, "--mild", "0"])
+    assert stop.value.code == 0
+    told = json.loads((out / "last" / "config.json").read_text())
+    assert told["training"]["step"] == 5  # twice five items in twos
+    assert (told["input_size"], told["training"]["learning_rate"]) == ([64, 96], 2e-4)
+    facts = torch.load(out / "resume.pt", weights_only=True)["facts"]
+    assert (facts["schedule"], facts["steps"]) == ("tenth", 5)
+    capsys.readouterr()
+    for flags, sentence in (
+        (["naive", "--published"], "no paper tells how naive was trained"),
+        (["monodepth", "--size", "96x64"], "--size 64x96 was perhaps meant"),
+        (["monodepth", "--epochs", "0"], "epochs is 0"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["train", *flags, "--data", str(pairs), "--out", str(tmp_path / "no"), *SMALL])
+        refused((stop.value.code, capsys.readouterr().err), sentence)
+
+
+def test_every_published_setting_is_a_flag_of_its_method():
+    from cyclopean.recipes import PUBLISHED, RECIPES
+
+    for name, flags in PUBLISHED.items():
+        assert name in RECIPES
+        told = train(name, "--help").stdout
+        assert all(flag in told for flag in flags.split() if flag.startswith("--")), name
 
 
 def test_bad_data_is_one_sentence(pairs, tmp_path, capsys):

@@ -171,7 +171,7 @@ def test_damaged_items_are_counted_and_the_rest_is_looked_at(tmp_path):
     assert (seen.items, len(seen.damaged), [x.name for x in seen.looks]) == (5, 4, ["004"])
     (problem,) = problems(seen)
     assert problem.sentence.startswith("4 of 5 items cannot be read")
-    for words in ("right/000.png cannot be opened", "left/001.png", "left/002.png is truncated", "60x50"):
+    for words in ("right/000.png; check the path", "left/001.png", "left/002.png is truncated", "60x50"):
         assert any(words in sentence for sentence in seen.damaged)
 
 

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -128,7 +129,7 @@ def test_a_folder_of_something_else_is_told(kind, tmp_path):
         ("kiti_raw:{0}", "unknown kind of data set 'kiti_raw': did you mean 'kitti_raw'"),
         ("kitti_raw:{0}:spilt=x.txt", "unknown option of kitti_raw 'spilt': did you mean 'split'"),
         ("make3d:{0}:split=x.txt", "make3d takes no options and was given split=x.txt"),
-        ("kitti_raw:{0}:split=nowhere.txt", "nowhere.txt cannot be opened"),
+        ("kitti_raw:{0}:split=nowhere.txt", "there is no file nowhere.txt"),
         ("kitti_2015:{0}:truth=ocu", "did you mean 'occ'"),
         ("kitti_raw", "kitti_raw needs the folder of the data set; write kitti_raw:PATH"),
         ("motorcycle:{0}", "motorcycle takes no path"),
@@ -151,3 +152,14 @@ def test_options_may_hold_paths(tmp_path):
     split = trees.text(tmp_path / "with space" / "split=1.txt", f"{trees.DRIVE} 5 r\n")
     data = open_dataset(f"kitti_raw:{tmp_path}:truth=none:split={split}")
     assert [data[n].name for n in range(len(data))] == [(f"{trees.DRIVE}/0000000005_03",)]
+
+
+@every_set
+def test_numbers_saved_anew_with_8_bits_are_refused_by_every_reader(kind, tmp_path):
+    data = opened(kind, tmp_path / "set")
+    for path in data.files(0).others:
+        numbers = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.suffix == ".png" else None
+        if numbers is not None and numbers.dtype == np.uint16:
+            cv2.imwrite(str(path), (numbers // 256).astype(np.uint8))
+            ((_, item),) = read_each(data, [0])
+            assert f"{path} has 8 bits a pixel and its format 16" in str(item)

@@ -1,5 +1,6 @@
 """The KITTI releases in miniature: whose depth, which pixel, which side, which day's calibration."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,8 @@ def test_both_formats_of_splits_name_the_same_frames(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "empty list"),
+        ("", "is empty"),
+        ("# none\n", "empty list"),
         (f"{trees.DRIVE} 5 l\n{trees.DRIVE} 5 up", "line 2 is .* 5 up"),
         ("a.png", r"line 1 is 'a\.png'"),
         (f"{trees.DRIVE} five l", "line 1"),
@@ -138,7 +140,7 @@ def test_both_formats_of_splits_name_the_same_frames(tmp_path):
 def test_bad_splits_are_told_by_line(tmp_path, content, words):
     with pytest.raises(InputError, match=words):
         read_frames(trees.text(tmp_path / "split.txt", content))
-    with pytest.raises(InputError, match=r"nowhere\.txt cannot be opened"):
+    with pytest.raises(InputError, match=r"there is no file .*nowhere\.txt"):
         read_frames(tmp_path / "nowhere.txt")
 
 
@@ -151,7 +153,7 @@ def test_improved_depth_joins_the_raw_pictures(tmp_path):
     split = trees.text(tmp_path / "split.txt", f"{trees.DRIVE} 5 l\n{trees.DRIVE} 6 l")
     listed = KittiImprovedDataset(tmp_path, raw=tmp_path, split=split)
     assert torch.equal(listed[0].target.image, left.target.image)
-    with pytest.raises(InputError, match=r"proj_depth/groundtruth/image_02/0000000006\.png cannot be opened"):
+    with pytest.raises(InputError, match=r"there is no file .*proj_depth/groundtruth/image_02/0000000006\.png"):
         listed[1]
 
 
@@ -182,7 +184,7 @@ def test_2015_testing_has_no_truth(tmp_path):
     assert sample.depth.isnan().all()
     split = trees.text(tmp_path / "s.txt", "training/image_2/000000_11.jpg training/image_3/000000_11.jpg\n")
     data = Kitti2015Dataset(tmp_path, split=split)
-    with pytest.raises(InputError, match=r"disp_noc_0/000000_11\.png cannot be opened"):
+    with pytest.raises(InputError, match=r"there is no file .*disp_noc_0/000000_11\.png"):
         data[0]
 
 
@@ -221,3 +223,16 @@ def test_odometry_reads_one_bare_sequence(tmp_path):
     trees.text(tmp_path / "poses.txt", "1 0 0 0 0 1 0 0 0 0 1 0\n")
     with pytest.raises(InputError, match=r"poses\.txt has 1 poses and none of frame 1"):
         KittiOdometryDataset(tmp_path, sources="video")[0]
+
+
+def test_whole_scenes_are_left_out_by_the_list_of_a_test_set(tmp_path):
+    """KITTI 2015's mapping names a drive in the middle of a line, and has empty lines."""
+    trees.kitti_raw(tmp_path)
+    other = Path(trees.DRIVE.replace("0001", "0002"))
+    shutil.copytree(tmp_path / trees.DRIVE, tmp_path / other)
+    mapping = trees.text(tmp_path / "train_mapping.txt", f"\n{trees.DATE} {Path(trees.DRIVE).name} 0000000109\n\n")
+    for given in (KittiRawDataset(tmp_path, without=mapping), KittiRawDataset(tmp_path, truth="none", without=mapping)):
+        assert {frame.drive for frame in given.frames} == {other.as_posix()}
+    assert len(KittiRawDataset(tmp_path)) == 2 * len(given)
+    with pytest.raises(InputError, match="names no KITTI drive"):
+        KittiRawDataset(tmp_path, without=trees.text(tmp_path / "x.txt", "nothing"))

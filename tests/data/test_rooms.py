@@ -166,3 +166,12 @@ def test_seven_scenes_reads_its_camera(tmp_path):
     (tmp_path / "camera-intrinsics.txt").unlink()
     with pytest.raises(InputError, match="not 640x480"):
         SevenScenesDataset(tmp_path)[0]
+
+
+def test_depth_saved_anew_with_8_bits_is_refused(tmp_path):
+    """In counts of a fourth of a metre, or of a fourth of a decimetre: nothing tells."""
+    for path in trees.nyu_frames(tmp_path).rglob("sync_depth_*"):
+        trees.counts(path, np.full((480, 640), 200, np.uint8))
+    data = NyuDataset(tmp_path)
+    with pytest.raises(InputError, match=r"sync_depth_00007\.png has 8 bits a pixel and its format 16"):
+        data[0]

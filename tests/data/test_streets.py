@@ -77,7 +77,7 @@ def test_make3d_names_a_picture_without_laser_and_a_damaged_file(tmp_path):
     trees.picture(tmp_path / "Test134" / "img-zzz.jpg", (20, 30))
     data = Make3dDataset(tmp_path)
     assert len(data) == 2
-    with pytest.raises(InputError, match=r"depth_sph_corr-zzz\.mat is missing"):
+    with pytest.raises(InputError, match=r"no file .*depth_sph_corr-zzz\.mat"):
         data[1]
     (tmp_path / "Gridlaserdata" / "depth_sph_corr-op57-p-016t000.mat").write_bytes(b"no matlab" * 40)
     with pytest.raises(InputError, match=r"op57-p-016t000\.mat is missing, damaged"):
@@ -101,5 +101,5 @@ def test_stereo_photos_in_two_files_or_side_by_side(tmp_path):
     assert torch.equal(one.target.image[0], expected[..., :40])
     assert torch.equal(one.sources[0].image[0], expected[..., 41:])
     (tmp_path / "DMC-right.jpg").unlink()
-    with pytest.raises(InputError, match=r"DMC-right\.jpg cannot be opened"):
+    with pytest.raises(InputError, match=r"there is no file .*DMC-right\.jpg"):
         StereoPhotosDataset(tmp_path)[0]

@@ -152,17 +152,18 @@ def test_what_cannot_be_compared_is_told_in_words(tmp_path):
         compare(one, two)
     bare = '{"format": "cyclopean-evaluation"'
     for content, words in [
-        ("{", "is no JSON"),
+        ("{", "is not readable JSON"),
         ('{"format": "x"}', "is no result"),
         ("[]", "is no result"),
         (bare + "}", 'lacks some of data, per_image, protocol, rows in its "results"'),
         (bare + ', "results": [{"data": "x"}]}', "lacks some of"),
         (bare + ', "results": [3]}', "lacks some of"),
+        (bare + ', "results": [], "photometric": [{}]}', "judged by pictures"),
     ]:
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(InputError, match=words):
             load(tmp_path / "a.json")
-    with pytest.raises(InputError, match="cannot be opened"):
+    with pytest.raises(InputError, match="there is no file"):
         load(tmp_path / "none.json")
     rules = json.loads(json.dumps(one))
     rules["results"][0]["hashes"]["protocol"] = "0" * 12

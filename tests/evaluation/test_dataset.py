@@ -40,12 +40,16 @@ def test_an_image_that_fails_for_one_is_left_out_for_all_and_the_rest_goes_on():
     holey = replace(
         guess(name="holey"), predict=lambda s: torch.full_like(s.depth, math.nan) if s.name[0] == "b" else s.depth
     )
-    data = Items(item(dense(0), "a"), item(dense(1), "b"), InputError("c.png is empty"), item(dense(3), "d"))
-    measured, counts = evaluate([guess(), holey], data, range(4), Protocol())
+    odd = replace(guess(name="odd"), predict=lambda s: s.nothing)
+    bad = (InputError("c.png is empty"), item(dense(3), "d"), KeyError("P2"), item(dense(3), "f"))
+    data = Items(item(dense(0), "a"), item(dense(1), "b"), *bad)
+    assert evaluate([odd], data, [5], Protocol())[1].failed["f"].startswith("f failed in a way that nobody foresaw")
+    measured, counts = evaluate([guess(), holey], data, range(5), Protocol())
     assert {m.image for m in measured} == {"a", "d"}
     assert {m.candidate for m in measured} == {"guess", "holey"}
     assert counts.images == 2
-    assert counts.failed.keys() == {"b", "item 2"}
+    assert counts.failed.keys() == {"b", "item 2", "item 4"}
+    assert "KeyError" in counts.failed["item 4"]
     assert "NaN" in counts.failed["b"]
     assert counts.failed["item 2"] == "c.png is empty"
 

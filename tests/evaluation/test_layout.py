@@ -48,6 +48,12 @@ def test_words_stand_left_and_numbers_right():
     assert TABLE.markdown().splitlines()[:3] == ["| name | δ1 | 95 % |", "| --- | ---: | ---: |", "| a_b | 1.0 | 0.1 |"]
 
 
+def test_names_that_would_steer_a_terminal_are_escaped_and_still_stand_in_their_columns():
+    lines = Table(("name", "x"), (("a\x1b[31mb", "1"), ("c", "2")), 1).plain().splitlines()
+    assert lines[2:] == [r"a\x1b[31mb  1", "c           2"]
+    assert Table(("name", "x"), (("a\x1b[31mb", "1"),), 1).width == len(lines[2])
+
+
 def test_latex_escapes_its_own_characters():
     lines = TABLE.latex().splitlines()
     assert lines[0] == r"\begin{tabular}{lrr}"

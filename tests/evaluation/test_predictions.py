@@ -157,3 +157,53 @@ def test_an_array_needs_to_know_the_place_of_an_item(tmp_path):
     assert torch.equal(candidate.of(1, DATA[1]), torch.ones(1, 1, H, W))
     with pytest.raises(InputError, match="by their place only"):
         candidate.predict(DATA[1])
+
+
+@pytest.mark.parametrize(
+    ("covers", "rows", "columns"), [("kitti_benchmark", (23, 375), (13, 1229)), ("garg", (153, 371), (44, 1197))]
+)
+def test_maps_of_a_named_part_are_placed_not_stretched(tmp_path, caplog, covers, rows, columns):
+    """KITTI's benchmark crop: the middle 1216 columns, down to the last row, of whatever size the drive has."""
+    y, x = np.mgrid[:375, :1242]
+    depth = 4 + (375 - y) * 0.1 + x * 0.005
+    truth = np.full_like(depth, np.nan)
+    truth[160:360, 60:1180] = depth[160:360, 60:1180]
+    data = Items(item(truth, "a"))
+    np.save(tmp_path / "a.npy", 1.1 * depth[slice(*rows), slice(*columns)])
+    assert errors(tmp_path, Meaning("depth", covers=covers), data) == pytest.approx([0.1], abs=1e-5)
+    assert caplog.text == ""
+    assert abs(errors(tmp_path, Meaning("depth"), data)[0] - 0.1) > 0.01  # stretched
+    assert f"--covers {covers}" in caplog.text
+    small = item(TRUTHS[0], "a")
+    _, counts = evaluate(
+        [read_predictions(tmp_path, Meaning("depth", covers=covers), Items(small))], Items(small), [0], PROTOCOL
+    )
+    assert ("smaller than kitti_benchmark" in str(counts.failed)) == (covers == "kitti_benchmark")
+
+
+def test_truth_outside_the_part_is_told(tmp_path):
+    depth = np.full((375, 1242), 5.0)
+    np.save(tmp_path / "a.npy", depth[23:, 13:1229])
+    data = Items(item(depth, "a"))
+    candidate = read_predictions(tmp_path, Meaning("depth", covers="kitti_benchmark"), data)
+    _, counts = evaluate([candidate], data, [0], PROTOCOL)
+    assert "its maps cover kitti_benchmark alone, and truth outside counts too under worlds" in counts.failed["a"]
+    assert candidate.covers == "kitti_benchmark"
+
+
+def test_damaged_arrays_are_told_in_one_sentence(tmp_path):
+    """Headers of .npy are Python: cut anywhere they fail in many ways."""
+    np.save(tmp_path / "maps.npy", np.ones((3, H, W), np.float32))
+    whole = (tmp_path / "maps.npy").read_bytes()
+    (tmp_path / "folder").mkdir()
+    for data in (
+        *(whole[:n] for n in range(0, 128, 5)),
+        whole.replace(b"(3,", b"(3L"),
+        whole.replace(b"'<f4'", b"'|O8'"),
+    ):
+        (tmp_path / "maps.npy").write_bytes(data)
+        (tmp_path / "folder" / "000.npy").write_bytes(data)
+        with pytest.raises(InputError):
+            read_predictions(tmp_path / "maps.npy", Meaning("depth"), DATA)
+        with pytest.raises(InputError):
+            read_predictions(tmp_path / "folder", Meaning("depth"), DATA).predict(DATA[0])

@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evaluation_parts import BASELINE, FOCAL, guess, item, laser
+from evaluation_parts import BASELINE, FOCAL, Items, guess, item, laser
 
 from cyclopean.data.make3d import scattered
 from cyclopean.errors import InputError
-from cyclopean.evaluation import PROTOCOLS, Candidate, Meaning, Protocol, judge, named_protocol
+from cyclopean.evaluation import PROTOCOLS, Candidate, Meaning, Protocol, candidate, judge, named_protocol
+from cyclopean.evaluation.dataset import evaluate_variants
 from cyclopean.evaluation.protocols import CROPS, EIGEN
 from cyclopean.evaluation.tables import TITLES
+from cyclopean.geometry import Pinhole
+from cyclopean.sample import Sample, view
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FINGERPRINTS = {
@@ -28,6 +31,15 @@ FINGERPRINTS = {
     "worlds None": "744e0d481dad",
     "spherical 20.0": "545fa33c3e9a",
     "spherical 10.0": "2675db6a130d",
+    "kitti-eigen-crop 80.0": "f58f0f3e8d49",
+    "kitti-eigen-crop 50.0": "58a026f2d3ef",
+    "kitti-eigen-uncropped 80.0": "910f7c54846d",
+    "kitti-eigen-uncropped 50.0": "491e93880b21",
+    "kitti-2015-by-width 80.0": "3d00d939f894",
+    "make3d-c1-middle 70.0": "d6e3774e1aa5",
+    "spherical-released 20.0": "abf01885322d",
+    "depth-anywhere 10.0": "a1cd598f198f",
+    "depth-anywhere-area 10.0": "fc163e9894dd",
 }
 
 
@@ -131,6 +143,9 @@ def test_depth_anywheres_arithmetic():
         "delta3",
     )
     assert [found[key] for key in keys] == pytest.approx(data["median_align_false"], rel=1e-5)
+    lower = replace(rules, medians="counted, lower")
+    found = figures(of(data["pred"].reshape(15, 20)), data["gt"].reshape(15, 20), lower, "median")
+    assert [found[key] for key in keys] == pytest.approx(data["median_align_true"], rel=1e-5)
 
 
 def test_monodepths_d1_from_given_disparities():
@@ -199,3 +214,133 @@ def test_make3ds_crop_holds_21_rows_of_readings_at_the_pictures_own_size():
     rows, columns = CROPS["make3d"]((2272, 1704))
     assert int(depth[rows, columns].isfinite().sum()) == 21 * 305
     assert (rows.stop - rows.start) / 1704 == pytest.approx(0.5, abs=0.02)
+
+
+def seven(gt: np.ndarray, ours: np.ndarray, weight: np.ndarray | float = 1.0) -> dict[str, float]:
+    """Figures of Eigen et al. once more, in numpy; `weight` of each pixel, divided by how many there are."""
+    ratio = np.maximum(gt / ours, ours / gt)
+    return {
+        "abs_rel": np.mean(weight * np.abs(gt - ours) / gt),
+        "sq_rel": np.mean(weight * (gt - ours) ** 2 / gt),
+        "rmse": np.sqrt(np.mean(weight * (gt - ours) ** 2)),
+        "rmse_log": np.sqrt(np.mean(weight * (np.log(gt) - np.log(ours)) ** 2)),
+        **{f"delta{n}": np.mean(ratio < 1.25**n) for n in (1, 2, 3)},
+    }
+
+
+@pytest.mark.parametrize(("name", "rows", "columns"), [
+    ("kitti-eigen-crop", slice(124, 342), slice(44, 1197)),
+    ("kitti-eigen-uncropped", slice(0, 375), slice(0, 1242)),
+])  # fmt: skip
+def test_eigens_own_crop_and_none(name, rows, columns):
+    depth, model = laser(4), guess(5, scale=0.8)
+    predicted = 1 / model.predict(item(depth))[0, 0].numpy().astype(np.float64)[rows, columns]
+    inside = depth[rows, columns].astype(np.float64)
+    for protocol in named_protocol(name):
+        counts = (inside > 1e-3) & (inside < protocol.far)
+        gt, ours = inside[counts], predicted[counts]
+        for alignment, times in (("none", 1.0), ("median", np.median(gt) / np.median(ours))):
+            expected = seven(gt, np.clip(ours * times, 1e-3, protocol.far))
+            found = figures(model, depth, protocol, alignment)
+            assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-5), (name, alignment)
+
+
+def test_kitti_2015_by_width():
+    """Monodepth's: disparities of both, a focal length by width and 0.54 m, whatever the pair's calibration says."""
+    protocol = named_protocol("kitti-2015-by-width")[0]
+    rng = np.random.default_rng(3)
+    for width, focal in ((1242, 721.5377), (1241, 718.856), (1224, 707.0493), (1238, 718.3351)):
+        truth_px, ours_px = rng.uniform(3, 120, (2, 4, width))
+        truth_px[0] = np.nan
+        given = torch.from_numpy((ours_px / width).astype(np.float32))[None, None]
+        model = Candidate(
+            "given", "metric", lambda sample, given=given: Meaning("disparity").inverse_depth(given, sample)
+        )
+        found = figures(model, FOCAL * width * BASELINE / truth_px, protocol, "none")
+        seen = np.isfinite(truth_px)
+        gt, ours = focal * 0.54 / truth_px[seen], focal * 0.54 / ours_px[seen]
+        off = np.abs(truth_px - ours_px)[seen]
+        expected = {**seven(gt, np.clip(ours, 1e-3, 80)), "d1": np.mean((off >= 3) & (off / truth_px[seen] >= 0.05))}
+        assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-4), width
+    with pytest.raises(InputError, match=r"1226 pixels wide.*take the protocol kitti-2015"):
+        judge(of(np.full((4, 1226), 9.0)), item(np.full((4, 1226), 9.0)), 80.0, protocol)
+    with pytest.raises(InputError, match="no rectified pair"):
+        judge(of(np.full((4, 1242), 9.0)), item(np.full((4, 1242), 9.0), paired=False), 80.0, protocol)
+
+
+def test_by_width_of_cameras_whose_centres_differ():
+    """The right camera looks a little to the side: its disparities are of the pair as it is."""
+    width, shift = 1242, 0.01
+    sample = item(np.full((4, width), 20.0))
+    there = sample.sources[0]
+    off = Pinhole(there.camera.focal, there.camera.center + torch.tensor([[shift, 0.0]]))
+    sample = replace(sample, sources=(replace(there, camera=off),))
+    px = width * (FOCAL * BASELINE / 20 - shift)
+    twice = Candidate("twice", "metric", lambda s: 2 / s.depth)
+    found = judge(twice, sample, 80.0, named_protocol("kitti-2015-by-width")[0])[0].figures
+    gt = 721.5377 * 0.54 / px
+    ours = 721.5377 * 0.54 / (width * (2 * FOCAL * BASELINE / 20 - shift))
+    assert found["abs_rel"] == pytest.approx(abs(ours - gt) / gt, rel=1e-4)
+    assert found["epe"] == pytest.approx(width * FOCAL * BASELINE / 20, rel=1e-4)
+
+
+def test_models_see_the_middle_of_make3d_and_it_is_laid_onto_the_crop():
+    """The middle 852 of 2272 rows, twice as wide as high; what is made of them stands for the 21 rows of readings."""
+    readings = np.random.default_rng(1).uniform(2, 69, (55, 305)).astype(np.float32)
+    sample = item(scattered(readings, (2272, 1704))[0, 0], paired=False)
+    picture = torch.linspace(0, 1, 2272)[None, None, :, None].expand(1, 3, 2272, 1704)
+    sample = replace(sample, target=view(picture, sample.target.camera))
+    shown = []
+
+    def look(given: Sample) -> torch.Tensor:
+        shown.append(given.target.image)
+        return torch.linspace(0.02, 0.12, 852)[None, None, :, None].expand(1, 1, 852, 1704)
+
+    model = Candidate("looks", "metric", look, covers="seen")
+    middle, whole = (named_protocol(name)[0] for name in ("make3d-c1-middle", "make3d-c1"))
+    found = judge(model, sample, 70.0, middle)[0].figures
+    assert torch.equal(shown[0], picture[..., 710:1562, :])
+    rows = (np.arange(17, 38) + 0.5) / 55 * 2272  # of the readings, from 702 to 1569 of the picture
+    said = 0.02 + 0.1 * ((rows.astype(int) + 0.5 - 702) / 867 * 852 - 0.5) / 851
+    expected = seven(readings[17:38].astype(np.float64), np.repeat(1 / said[:, None], 305, 1))
+    assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-4)
+    # both protocols at once: each part is shown once; maps of files cover the picture, as ever
+    shown.clear()
+    both = evaluate_variants([model], Items(sample, far=70.0), [0], [whole, middle, middle])
+    assert [image.shape[-2] for image in shown] == [2272, 852]
+    assert both[1][0][0].figures == both[2][0][0].figures == found
+    assert both[0][0][0].figures["abs_rel"] != pytest.approx(found["abs_rel"], rel=1e-3)
+    assert candidate("general").covers == "seen"
+    filed = of(sample.depth[0, 0].nan_to_num(9.0).numpy())
+    assert judge(filed, sample, 70.0, middle)[0].figures["abs_rel"] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["depth-anywhere", "depth-anywhere-area"])
+def test_depth_anywheres_two_alignments(name):
+    """Least squares of disparity, inverted, negative ones to 0 and all to at most 10 m; then by torch's medians."""
+    rng = np.random.default_rng(6)
+    depth = rng.uniform(0.5, 14, (64, 128))
+    depth[10], depth[:, 3] = np.nan, 9.9
+    disparity = 3 / depth + rng.normal(0, 0.4, depth.shape) + 1
+    disparity[:, 3] = -4  # below 0 after the fit
+    model = Candidate("d", "affine", lambda _: torch.from_numpy(np.nan_to_num(disparity, nan=1.0))[None, None])
+    rows = slice(8, 56) if name.endswith("area") else slice(0, 64)
+    counts = (depth[rows] > 0) & (depth[rows] < 10)
+    gt, x = depth[rows][counts].astype(np.float32).astype(np.float64), disparity[rows][counts]
+    a, b = np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1), 1 / gt, rcond=None)[0]
+    ours = np.clip(1 / (a * x + b), 0, 10)
+    assert (ours == 0).sum() > 20
+    low = (len(gt) - 1) // 2
+    ours = np.clip(ours * np.sort(gt)[low] / np.sort(ours)[low], 0.1, 10)
+    expected = seven(gt, ours)
+    del expected["rmse_log"]
+    expected |= {
+        "mae": np.mean(np.abs(gt - ours)),
+        "log10": np.mean(np.abs(np.log10(ours / gt))),
+        "rmse_log10_1p": np.sqrt(np.mean((np.log10(gt + 1) - np.log10(ours + 1)) ** 2)),
+    }
+    protocol = named_protocol(name)[0]
+    found = {m.alignment: m.figures for m in judge(model, item(depth, paired=False), 80.0, protocol)}
+    assert {key: found["affine-median"][key] for key in expected} == pytest.approx(expected, rel=1e-4)
+    assert set(found) == {"none", "median", "affine", "affine-median"}
+    assert found["affine"]["abs_rel"] < found["affine-median"]["abs_rel"]  # floored at 10 m, not thrown to 0.1 m

@@ -8,11 +8,15 @@ import torch
 from evaluation_parts import Items, item
 
 from cyclopean import evaluation
+from cyclopean.data.worlds import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation import Candidate, judge, latitude_mean, named_protocol
 from cyclopean.evaluation.compare import compare
+from cyclopean.evaluation.one_look import one_look
 from cyclopean.geometry import Equirectangular
+from cyclopean.images import resize
 from cyclopean.metrics import sphere_errors
+from cyclopean.predictor import load
 from cyclopean.sample import Sample, view
 
 SIZE = (32, 64)
@@ -107,3 +111,47 @@ def test_a_difference_falls_on_bands():
     change = next(c for c in found.changes if c.alignment == "none")
     assert change.difference > 0.05
     assert sum(parts["none"] for *_, parts in found.bands) == pytest.approx(change.difference, rel=1e-6)
+
+
+def test_medians_of_the_whole_panorama_as_released():
+    """torch's medians of all that is known, farther than 20 m too, nothing clipped; sums divided by how many count."""
+    protocol = named_protocol("spherical-released")[0]
+    sample, candidate = panorama(11), wrong(0.4)
+    depth = sample.depth[0, 0].numpy().astype(np.float64)
+    ours = 1 / candidate.predict(sample)[0, 0].numpy().astype(np.float64)
+    ours[5, 5], depth[5, 5] = 400.0, 15.0
+    sample.depth[0, 0, 5, 5] = 15.0
+    known, counts = ~np.isnan(depth), depth < 20
+    low = (known.sum() - 1) // 2
+    scale = np.sort(depth[known])[low] / np.sort(ours[known])[low]
+    assert scale != pytest.approx(np.median(depth[counts]) / np.median(ours[counts]), rel=1e-3)
+    weight = np.broadcast_to(np.sin(np.arange(SIZE[0]) / SIZE[0] * np.pi)[:, None], SIZE)[counts]
+    candidate = Candidate("given", "metric", lambda _: torch.from_numpy(1 / ours)[None, None])
+    found = {m.alignment: m.figures for m in judge(candidate, sample, 20.0, protocol)}
+    for alignment, times in (("none", 1.0), ("median", scale)):
+        gt, z = depth[counts], ours[counts] * times
+        expected = {
+            "abs_rel_released": np.sum(weight * np.abs(z - gt) / gt) / counts.sum(),
+            "sq_rel_released": np.sum(weight * (z - gt) ** 2 / gt) / counts.sum(),
+            "rmse_released": np.sqrt(np.sum(weight * (z - gt) ** 2) / counts.sum()),
+            "rmse_log_released": np.sqrt(np.sum(weight * np.log(z / gt) ** 2) / counts.sum()),
+        }
+        assert {key: found[alignment][key] for key in expected} == pytest.approx(expected, rel=1e-5), alignment
+
+
+def test_one_look_is_the_network_alone():
+    """As papers judge theirs: at the size of training, without a second look, without details."""
+    predictor = load("panorama")
+    sample = WorldsDataset(("room",), "sphere", 3, (96, 192), 1)[0]
+    once = one_look("panorama")
+    image = resize(sample.target.image, predictor.input_size)
+    with torch.no_grad():
+        expected = predictor.method.predict(view(image, Equirectangular())).inverse_depth
+    torch.testing.assert_close(once.predict(sample), expected)
+    usual = evaluation.candidate("panorama").predict(sample)
+    assert (resize(usual, predictor.input_size) / expected - 1).abs().mean() > 0.01
+    assert (once.name, once.ambiguity) == ("panorama, one look", "metric")
+    with pytest.raises(InputError, match="for ordinary photos"):
+        one_look("general")
+    with pytest.raises(InputError, match="no panorama"):
+        once.predict(item(np.ones((8, 16))))

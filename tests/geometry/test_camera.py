@@ -152,6 +152,13 @@ def test_spherical_papers_angles(golden):
     assert difference[away_from_pole].abs().max() < 1e-5
 
 
+def test_points_of_a_panorama_whose_pixels_have_centres(golden):
+    """Golden `da_equirec_xyz`: Depth Anywhere's points have our axes, and half-pixel centres as ours."""
+    arrays = golden("da_equirec_xyz")
+    points = Equirectangular().rays(pixel_grid((16, 32), arrays["range"])).movedim(-1, 1) * arrays["range"]
+    torch.testing.assert_close(points, arrays["xyz"], rtol=0, atol=1e-5)
+
+
 def released_uv(like: torch.Tensor) -> torch.Tensor:
     """uv of pixels whose indices are taken as coordinates without a half: one half pixel less than `pixel_grid`."""
     h, w = like.shape[-2:]

@@ -113,6 +113,30 @@ def test_a_checkpoint_comes_back(name, dtype, tolerance, stereo, tmp_path):
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
 
 
+@pytest.mark.parametrize("network", ["vgg", "compact", "mobile"])
+def test_a_model_of_several_maps_starts_one_of_fewer(network, stereo_pair, tmp_path):
+    """Monodepth tells both views' disparity: the supervised twin begins with the left one's."""
+    small = {"network": network, "width": 0.1}
+    monodepth, twin = method_class("monodepth")(**small).eval(), method_class("supervised")(**small).eval()
+    checkpoint.save(tmp_path, monodepth, {})
+    checkpoint.initialise(twin, tmp_path)
+    with torch.no_grad():
+        theirs = monodepth.network(stereo_pair)
+        ours = twin.network(stereo_pair)
+    if network == "vgg":  # whose next scale reads the right view's map too; the coarsest is told before
+        theirs, ours = theirs[-1:], ours[-1:]
+    for x, y in zip(theirs, ours, strict=True):
+        torch.testing.assert_close(x[:, :1], y)
+    for other in (method_class("supervised")(network, 0.2), method_class("monodepth")(**small, variant="stereo")):
+        with pytest.raises(InputError, match="other names or shapes"):
+            checkpoint.initialise(other, tmp_path)
+
+
+@pytest.fixture
+def stereo_pair() -> torch.Tensor:
+    return torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+
+
 def test_a_rig_survives_a_checkpoint(tmp_path):
     checkpoint.save(tmp_path, method_class("monodepth")("vgg", 0.05, rig=(0.58, 0.54)), {})
     assert checkpoint.load(tmp_path)[0].ambiguity == "metric"

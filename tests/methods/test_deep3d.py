@@ -7,8 +7,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, translation
 from cyclopean.losses import cumulative_smoothness, gradients
+from cyclopean.methods.base import level_right
 from cyclopean.methods.deep3d import Deep3d, carried_over, expected_smoothness, selected
+from cyclopean.sample import Sample, view
 from cyclopean.synthesis import blend, select
 
 H, W = 24, 40
@@ -149,3 +152,23 @@ def test_levels_that_make_no_sense_are_refused():
     for levels, most in ((1, 0.3), (33, 0.0), (33, 1.0)):
         with pytest.raises(InputError, match=f"{levels} levels up to {most}"):
             Deep3d("compact", 0.1, levels=levels, most=most)
+
+
+@pytest.mark.parametrize("shift", [0.0, 6.0, -4.0])
+def test_principal_points_that_differ_are_levelled_before_shifting(shift):
+    """Middlebury crops its right pictures otherwise (doffs): what is infinitely far must stay where it is."""
+    wide, disparity, width = torch.rand(1, 3, 4, 80), 10, 40
+    left, right = (
+        wide[..., 20 : 20 + width],
+        wide[..., 20 + disparity - int(shift) : 20 + disparity - int(shift) + width],
+    )
+    here, there = (Pinhole(torch.ones(1, 2), torch.tensor([[0.5 + s / width, 0.5]])) for s in (0.0, shift))
+    source = view(right, there, translation(torch.tensor([[-1.0, 0.0, 0.0]])))
+    sample = Sample(view(left, here), (source,), torch.full((1, 1, 4, width), width / disparity))
+    level = level_right("deep3d", sample)
+    meant = wide[..., 20 + disparity : 20 + disparity + width]
+    inside = level.valid.expand_as(meant)
+    torch.testing.assert_close(level.image[inside], meant[inside])
+    assert int((~level.valid[0, 0, 0]).sum()) == abs(int(shift))
+    assert torch.equal(level.camera.center, here.center)
+    assert (level is source) == (shift == 0)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
+from cyclopean.losses import edge_aware, pyramid
 from cyclopean.methods.monodepth import Monodepth, postprocess
 from cyclopean.sample import Sample, view
 
@@ -57,6 +58,11 @@ def test_the_released_smoothness_is_the_papers_without_its_vertical_half(golden)
     truth = golden("md1_losses")
     assert (truth["disp_left_loss_as_released_xonly"] < truth["disp_left_loss_paper_xy"]).all()
     assert truth["total_as_released"] < truth["total_paper_xy"]
+    image = nchw(truth["left"])
+    for s in range(4):
+        across, _ = edge_aware(nchw(truth[f"disp{s + 1}_lr"])[:, :1], pyramid(image, 4)[s])
+        expected = truth["disp_left_loss_as_released_xonly"][s].item()
+        assert across.mean().item() / 2**s == pytest.approx(expected, rel=2e-5), s
 
 
 def test_rebuilding_does_not_depend_on_the_rigs_unit():
@@ -93,7 +99,8 @@ def test_a_stored_rig_makes_it_metric():
     target = stereo(torch.rand(1, 3, 128, 128), torch.rand(1, 3, 128, 128)).target
     with torch.no_grad():
         free, metric = (m.predict(target).inverse_depth for m in (method, rigged))
-    torch.testing.assert_close(metric, free / (0.58 * 0.54))
+    focal = target.camera.focal[0, 0]  # not the rig's: all is that much larger in the picture, disparity too
+    torch.testing.assert_close(metric, free / (focal * 0.54))
     assert (method.ambiguity, rigged.ambiguity) == ("scale", "metric")
 
 

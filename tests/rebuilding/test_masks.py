@@ -158,4 +158,4 @@ def test_units_of_heads():
     """Disparity is focal length times baseline times inverse depth; Monodepth2's KITTI depth times 5.4 is in metres."""
     assert rig_unit(HEADS["disparity"], (0.58, 0.54)) == pytest.approx(0.58 * 0.54)
     assert rig_unit(HEADS["range"], (0.58, 0.54)) == pytest.approx(5.4)
-    assert rig_unit(HEADS["levels"], None) == 1
+    assert rig_unit(HEADS["levels"], (0.58, 0.54)) == pytest.approx(0.58 * 0.54)

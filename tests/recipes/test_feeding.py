@@ -63,15 +63,30 @@ def names(data) -> set[str]:
 
 
 def test_every_50th_item_is_held_out_and_never_learned_from(items, tmp_path):
-    items(120)
+    items(300)
     feed = feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, RUN)
-    assert names(feed.validation) == {"0", "50", "100"}
-    assert names(feed.training) == {str(i) for i in range(120)} - {"0", "50", "100"}
+    held = {str(i) for i in range(0, 300, 50)}
+    assert names(feed.validation) == held
+    assert names(feed.training) == {str(i) for i in range(300)} - held
 
 
-def test_small_sets_hold_nothing_out_and_given_validation_is_used(items, tmp_path):
+def test_sets_of_any_size_hold_some_out_and_say_so(items, tmp_path):
+    counts = {1: 1, 2: 1, 9: 1, 24: 2, 49: 4, 50: 5, 51: 5, 120: 5, 250: 5, 251: 6, 3200: 64, 9000: 64}
+    for n, expected in counts.items():
+        held = feeding.held_out(n)
+        assert len(held) == expected, n
+        assert held == sorted(set(held)), n
+        assert (held[0], held[-1] < n) == (0, True), n
+    for n, learned in ((1, {"0"}), (2, {"1"}), (9, {str(k) for k in range(1, 9)})):
+        items(n)
+        feed = feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, RUN)
+        assert (names(feed.training), names(feed.validation)) == (learned, {"0"})
+        assert feed.about[0].startswith(f"1 of {n} items is held out, to find the best model by.")
+        assert ("being the only one" in feed.about[0]) is (n == 1)
+
+
+def test_given_validation_is_used(items, tmp_path):
     items(9)
-    assert feeding.feed(Source(data=(tmp_path,)), PLAIN, STEREO, RUN).validation is None
     feed = feeding.feed(Source(data=(tmp_path, tmp_path), validation=(tmp_path,)), PLAIN, STEREO, RUN)
     assert (len(feed.training), len(feed.validation)) == (18, 9)
 
@@ -82,7 +97,8 @@ def test_any_data_set_is_learned_from_without_its_damaged_items(tmp_path, caplog
     broken.write_bytes(b"")
     source = Source(data=(Path(f"kitti_raw:{tmp_path}:truth=none"),), size=(16, 48))
     feed = feeding.feed(source, PLAIN, STEREO, RUN)
-    assert names(feed.training) == {f"{trees.DRIVE}/{n:010d}_02" for n in (4, 6, 7)}
+    assert names(feed.training) == {f"{trees.DRIVE}/{n:010d}_02" for n in (6, 7)}
+    assert names(feed.validation) == {f"{trees.DRIVE}/{4:010d}_02"}
     assert "1 of 4 items are left out" in caplog.text
     assert str(broken) in caplog.text
 
@@ -196,9 +212,10 @@ ROOM_FIRST = ("room", "street", "table", "landscape")
 
 def test_worlds_are_rendered_while_training():
     feed = feeding.feed(Source(world=("all",), items=5, size=(32, 64)), PLAIN, STEREO, replace(RUN, seed=5))
-    assert [feed.training[n].name[0] for n in (0, 1, 4)] == ["street-000005", "room-000006", "street-000009"]
+    assert feed.validation[0].name == ("street-000005",)
+    assert [feed.training[n].name[0] for n in (0, 3)] == ["room-000006", "street-000009"]
     both = feeding.feed(Source(world=("room", "all"), items=5, size=(32, 64)), PLAIN, STEREO, RUN)
-    assert [both.training[n].name[0].split("-")[0] for n in range(5)] == [*ROOM_FIRST, "room"]
+    assert [both.training[n].name[0].split("-")[0] for n in range(4)] == [*ROOM_FIRST[1:], "room"]
     sample = feed.training[0]
     assert sample.target.image.shape == (1, 3, 32, 64)
     assert len(sample.sources) == 1

@@ -17,7 +17,7 @@ def test_the_example_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("time 0", "is no JSON"),
+        ("time 0", "is not readable JSON"),
         ('{"time": 0, "point": [1, 2]}', "holds no list of keys"),
         ("[]", "holds no list of keys"),
         ("[3]", "key 1 is 3"),
@@ -46,7 +46,7 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file"):
         read_keys(tmp_path / "gone.json")
     (tmp_path / "photo.json").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(InputError, match="is no JSON"):
+    with pytest.raises(InputError, match="holds no text"):
         read_keys(tmp_path / "photo.json")
 
 

@@ -15,7 +15,7 @@ from cyclopean import checkpoint
 from cyclopean.errors import InputError
 from cyclopean.run import Run
 from cyclopean.sample import Sample
-from cyclopean.training import Feed, constant, cosine, fit, halving
+from cyclopean.training import Feed, constant, cosine, fit, halving, tenth
 from cyclopean.training.stream import Items, Stream, loader
 
 PARTS = Path(__file__).parent / "training_parts.py"
@@ -320,6 +320,7 @@ def test_samples_on_a_gpu_are_made_in_the_training_process():
 
 def test_schedules():
     assert [halving(s, 50) for s in (0, 29, 30, 39, 40, 49)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+    assert [tenth(s, 20) for s in (0, 14, 15, 19)] == [1, 1, 0.1, 0.1]
     values = [cosine(s, 1000) for s in range(1000)]
     assert values[0] == pytest.approx(1 / 30)
     assert max(values) == 1 == values[30]

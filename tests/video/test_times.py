@@ -66,11 +66,11 @@ class Shown:
     ],
 )
 def test_times_only_go_on(tmp_path: Path, told: list[int | None], ticks: list[int]) -> None:
-    from cyclopean.video.files import _Clock, _opened
+    from cyclopean.video.files import Clock, opened
 
     brighter(tmp_path / "a.mkv", 3, "libx264")
-    with _opened(tmp_path / "a.mkv") as (container, stream):
-        clock = _Clock(container, stream)
+    with opened(tmp_path / "a.mkv") as (container, stream):
+        clock = Clock(container, stream)
         assert stream.time_base == Fraction(1, 1000)
         assert [clock(Shown(pts)) for pts in told] == ticks
 

@@ -2,18 +2,22 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopean.app import developing
 from cyclopean.app.developing import Look
-from cyclopean.app.handlers import Stage, Studio, said, told
+from cyclopean.app.handlers import FILMING, Stage, Studio, refuse_other_kinds, said, told
+from cyclopean.app.limits import within
 from cyclopean.app.place import pixel, shown_size
 from cyclopean.app.routes import GONE, capital
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
+from cyclopean.files import CLIPS
 from cyclopean.images import resize
 
 if TYPE_CHECKING:
@@ -21,7 +25,12 @@ if TYPE_CHECKING:
 
 POLL = 0.4  # seconds between looks at how far the work is
 LONGEST = 180.0  # seconds
+MOST = 10_800  # frames: 60 in each of these seconds
 LARGEST = 2560 * 1440  # pixels of a frame
+MEGAPIXELS = 1.1 * LARGEST / 1e6  # that decoders take: they count the blocks of a frame, which stand out over its edges
+STALLED = 300.0  # seconds without another frame, after which a clip gives its turn to others
+MOST_KEYS = 200
+WAITING = "Waiting for its turn"
 
 
 @dataclass
@@ -31,6 +40,8 @@ class Progress:
     count: int = 0
     whole: int = 0
     stage: Stage = field(default_factory=dict)
+    start: float = field(default_factory=time.monotonic)
+    moved: float = field(default_factory=time.monotonic)
 
 
 class Stopped(Exception):  # noqa: N818  (it is no error: somebody asked for it)
@@ -38,35 +49,67 @@ class Stopped(Exception):  # noqa: N818  (it is no error: somebody asked for it)
 
 
 @told
-def clip_arrived(_: Studio, session: Session) -> Stage:
+def clip_arrived(studio: Studio, session: Session) -> Stage:
     """The uploaded clip: its first frame, and when its last one is."""
-    from cyclopean.video import describe
-
     with session.opening() as upload:
-        clip = describe(upload)
-        _bearable(clip)
+        refuse_other_kinds(upload, CLIPS)
+        clip, remarks = within(studio.store.limits.opening_seconds, upload.name, partial(_judged, upload))
     h, w = clip.size
     last = max(clip.seconds - float(1 / clip.rate), 0.0)  # by its header
     card = {"stage": "focus", "name": upload.name, "full": [w, h], "seconds": last, "film": None}
-    return {**card, "note": _told_keys(session), **_still(session, upload, 0.0)}
+    return {**card, "note": " ".join((_told_keys(session), *remarks)), **_still(studio, session, upload, 0.0)}
 
 
-def _bearable(clip: "Clip") -> None:
-    """Raises InputError for a clip that would keep everybody waiting."""
-    if clip.seconds > LONGEST:
-        raise InputError(
-            f"the clip is {clip.seconds:.0f} s long, the app takes {LONGEST:.0f} s; shorten it, or use the command: "
-            "cyclopean refocus CLIP --at X Y."
-        )
-    h, w = clip.size
+def _judged(path: Path) -> tuple["Clip", list[str]]:
+    """What the clip at `path` is, and what will not be kept of it. Raises InputError for one that would keep everybody
+    waiting.
+
+    Its header is believed only as far as it agrees: all frames are counted, and a size that changes on the way is seen
+    where it can change, at key frames; these alone are decoded.
+    """
+    import av
+
+    from cyclopean.clip import result_suffix
+    from cyclopean.video import describe, left_out
+    from cyclopean.video.files import opened
+
+    clip = describe(path)
+    _bearable(path.name, clip.seconds, clip.count, clip.size)
+    count, first, last = 0, math.inf, -math.inf
+    with opened(path) as (container, stream):
+        stream.codec_context.skip_frame = "NONKEY"
+        try:
+            for packet in container.demux(stream):
+                count += packet.size > 0
+                if packet.pts is not None:
+                    moment = float(packet.pts * stream.time_base)
+                    first, last = min(first, moment), max(last, moment)
+                seconds = max(last - first, 0.0)
+                _bearable(path.name, seconds, count, (0, 0))
+                for frame in packet.decode() if packet.is_keyframe or not packet.size else ():
+                    _bearable(path.name, seconds, count, (frame.height, frame.width))
+        except av.error.FFmpegError as error:
+            raise InputError(f"{path} is damaged or cut short ({error.strerror}); give a whole file.") from None
+    result = path.with_name(f"{path.stem}_defocus{result_suffix(path.suffix)}")
+    return clip, [*clip.remarks, *left_out(path, result, MEGAPIXELS)]
+
+
+def _bearable(name: str, seconds: float, count: int, size: tuple[int, int]) -> None:
+    """Raise InputError for more seconds, frames or pixels than the app takes."""
+    command = "use the command, which has no limit: cyclopean refocus CLIP --at X Y."
+    if seconds > LONGEST:
+        raise InputError(f"{name} is {seconds:.0f} s long, the app takes {LONGEST:.0f} s; shorten it, or {command}")
+    if count > MOST:
+        raise InputError(f"{name} has more than {MOST} frames, the most that the app takes; shorten it, or {command}")
+    h, w = size
     if h * w > LARGEST:
-        raise InputError(f"the clip is {w}x{h} pixels, the app takes up to 2560x1440; use the command, or shrink it.")
+        raise InputError(f"{name} has frames of {w}x{h}, the app takes 2560x1440 pixels; shrink it, or {command}")
 
 
 @told
-def moment(_: Studio, session: Session, seconds: float) -> Stage:
+def moment(studio: Studio, session: Session, seconds: float) -> Stage:
     """The frame at another moment."""
-    return _still(session, _clip(session), seconds)
+    return _still(studio, session, _clip(session), _number(seconds))
 
 
 @told
@@ -75,7 +118,10 @@ def key(_: Studio, session: Session, at: tuple[float, float], seconds: float) ->
     _clip(session)
     if not all(map(math.isfinite, at)):
         raise InputError("that is no point of the picture; click inside it.")
-    session.keys[_time(session, seconds)] = at
+    moment = _time(session, _number(seconds))
+    if moment not in session.keys and len(session.keys) >= MOST_KEYS:
+        raise InputError(f"there are {MOST_KEYS} points already, the most that a clip takes; clear them.")
+    session.keys[moment] = at
     return {"point": list(at), "note": _told_keys(session)}
 
 
@@ -86,24 +132,49 @@ def forget_keys(_: Studio, session: Session) -> Stage:
     return {"point": None, "note": _told_keys(session)}
 
 
-def asked(_: Studio, session: Session | None) -> Stage:
+def asked(studio: Studio, token: str | None) -> Stage:
     """The clip waits for its turn; Stop counts from here."""
+    session = studio.store.get(token or "")
+    if session is not None and not session.filming:  # one that was stopped may still be on its way out
+        session.stopped, session.waiting = False, True
+    return {"busy": WAITING}
+
+
+def stop(studio: Studio, token: str | None) -> None:
+    """The clip at work ends soon, and nothing is kept."""
+    session = studio.store.get(token or "")
     if session is not None:
-        session.stopped = False
-    return {"busy": "Waiting for its turn"}
+        session.stopped = True
 
 
-def film(studio: Studio, session: Session | None, look: Look, follow: bool) -> Iterator[Stage]:
-    """Refocus the clip, saying how far it is; ends early when the session's `stopped` is set."""
-    if session is None or studio.store.get(session.token) is None:
+def film(studio: Studio, token: str | None, look: Look, follow: bool) -> Iterator[Stage]:
+    """Refocus the clip, saying how far it is; ends early when the session's `stopped` is set.
+
+    Others wait: it also ends when no frame comes for long, and when it takes long while another clip waits.
+    """
+    session = studio.store.get(token or "")
+    if session is None:
         yield {"error": capital(GONE)}
         return
-    done = Progress()
+    session.waiting = False
+    if session.filming:
+        yield {"error": FILMING}
+        return
+    done, limits = Progress(), studio.store.limits
     worker = threading.Thread(target=_work, args=(studio, session, look, follow, done), daemon=True)
     worker.start()
     while worker.is_alive():
         worker.join(POLL)
         studio.store.get(session.token)  # it is in use
+        now, why = time.monotonic(), ""
+        if now - done.moved > STALLED:
+            why = f"no frame came in {STALLED:.0f} s; give another clip."
+        elif now - done.start > 60 * limits.film_minutes and studio.store.others_wait(session):
+            why = f"other clips wait, and this one took more than {limits.film_minutes:g} minutes; shorten it."
+        if why:
+            session.stopped = True
+            yield {"error": capital(why)}
+            return
         if worker.is_alive():
             what = f"Frame {done.count} of {done.whole}" if done.whole else "Looking through the clip"
             yield {"busy": what, "part": done.count / max(done.whole, 1)}
@@ -112,7 +183,7 @@ def film(studio: Studio, session: Session | None, look: Look, follow: bool) -> I
 
 def _work(studio: Studio, session: Session, look: Look, follow: bool, done: Progress) -> None:
     def progress(count: int, whole: int) -> None:
-        done.count, done.whole = count, whole
+        done.count, done.whole, done.moved = count, max(count, whole), time.monotonic()
         if session.stopped:
             raise Stopped
 
@@ -126,6 +197,7 @@ def _work(studio: Studio, session: Session, look: Look, follow: bool, done: Prog
         done.stage = {"error": said(error, session)}
     finally:
         session.filming = False
+        session.leave_nothing()
 
 
 def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress: Callable[[int, int], None]) -> Stage:
@@ -139,15 +211,17 @@ def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress
     size = describe(source).size
     keys = [Key(time, pixel(at, size), None, follow) for time, at in sorted(session.keys.items())]
     target = session.folder / "out" / f"{source.stem}_defocus{result_suffix(source.suffix)}"
-    report = refocus_clip(source, target, keys, studio.predictor, look.lens, progress=progress)
+    report = refocus_clip(
+        source, target, keys, studio.predictor, look.lens, max_megapixels=MEGAPIXELS, progress=progress
+    )
     file = session.keep([target])[0]
     lost = f" The point was lost at {report.lost[0]:.1f} s." if report.lost else ""
     return {"film": file["url"], "files": [file], "note": f"{report.frames} frames, {report.seconds:.1f} s.{lost}"}
 
 
-def _still(session: Session, clip: Path, seconds: float) -> Stage:
+def _still(studio: Studio, session: Session, clip: Path, seconds: float) -> Stage:
     """The frame at a moment; the last one at moments after it."""
-    from cyclopean.video import stills
+    from cyclopean.video import Still, stills
 
     times = [0.0]
 
@@ -155,13 +229,26 @@ def _still(session: Session, clip: Path, seconds: float) -> Stage:
         times.append(time)
         return time >= seconds
 
-    frame = next(stills(clip, wanted), None)
-    if frame is None:
-        session.end = max(times)
-        frame = next(stills(clip, lambda _, time: time >= session.end))
-    image = resize(frame.image, shown_size((frame.image.shape[-2], frame.image.shape[-1])))
+    def found() -> Still:
+        frame = next(stills(clip, wanted, MEGAPIXELS), None)
+        if frame is None:
+            session.end = max(times)
+            frame = next(stills(clip, lambda _, time: time >= session.end, MEGAPIXELS), None)
+        if frame is None:
+            raise InputError(f"{clip.name} has no frames; give a whole video.")
+        return frame
+
+    image = within(studio.store.limits.opening_seconds, clip.name, found).image
+    image = resize(image, shown_size((image.shape[-2], image.shape[-1])))
     at = session.keys.get(_time(session, seconds))
     return {"photo": session.show("frame", developing.jpeg(image)), "point": list(at) if at else None}
+
+
+def _number(seconds: float | None) -> float:
+    """A moment that a page sent."""
+    if seconds is None or not math.isfinite(seconds):
+        raise InputError("that is no moment of the clip; give seconds.")
+    return float(seconds)
 
 
 def _time(session: Session, seconds: float) -> float:

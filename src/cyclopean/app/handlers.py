@@ -7,18 +7,21 @@ nothing that goes wrong in one step ends the session.
 import errno
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 from cyclopean.app import developing
 from cyclopean.app.developing import Darkroom, Look, Shot
 from cyclopean.app.examples import Example
+from cyclopean.app.limits import within
 from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
 from cyclopean.app.session import NothingNew, Session, Store
-from cyclopean.errors import InputError, lacks_memory
+from cyclopean.errors import InputError, lacks_memory, sentence
+from cyclopean.files import PHOTOS
 from cyclopean.predictor import Predictor
 
 LOG = logging.getLogger("cyclopean.app")
@@ -27,7 +30,9 @@ Stage = dict[str, Any]
 CENTRE = (0.5, 0.5)
 START = "start"
 PATIENCE = 2.0  # seconds, in which a film that was stopped ends
+LONGEST_WAIT = 30.0  # seconds that a step waits for the one before it: its lane is everybody's
 FILMING = "This clip is being refocused; press Stop first."
+BUSY = "The step before is still at work; wait until it is done, then try again."
 UNCHANGED: Stage = {"unchanged": True}
 
 
@@ -46,30 +51,32 @@ class Studio:
 
 
 def said(error: Exception, session: Session | None) -> str:
-    """The sentence of an error, with a capital and without paths of this machine."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        sentence = NO_SPACE
-    elif lacks_memory(error):
-        sentence = "this photo needs more memory than this computer has free; give a smaller one."
-    elif isinstance(error, InputError):
-        sentence = str(error)
-    else:
-        LOG.exception("a step failed", exc_info=error)
-        sentence = f"this step failed ({type(error).__name__}); try again, or another photo. Your page goes on."
+    """The sentence of an error, with a capital and without paths of this machine.
+
+    What is not the visitor's fault also becomes a line of the log, without the token.
+    """
+    name = "this step"
     if session is not None:
-        sentence = leave_no_trace(session.folder, sentence)
-    return capital(sentence)
+        name = session.handling or (session.upload.name if session.upload else name)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = NO_SPACE if full else sentence(error, name)
+    if session is not None:
+        text = leave_no_trace(session.folder, text)
+    if not (isinstance(error, InputError) or lacks_memory(error) or (session is not None and session.closed)):
+        LOG.error("%s", text)
+    return capital(text)
 
 
 def told(step: Callable[..., Stage]) -> Callable[..., Stage]:
-    """`step(studio, session, ...)` with its errors as sentences, one at a time for each session."""
+    """`step(studio, session, ...)` for a token, with its errors as sentences, one at a time for each session."""
 
     @wraps(step)
-    def careful(studio: Studio, session: Session | None, *rest: Any) -> Stage:
-        if session is None or studio.store.get(session.token) is None:
+    def careful(studio: Studio, token: str | None, *rest: Any) -> Stage:
+        session = studio.store.get(token or "")
+        if session is None:
             return {"error": capital(GONE)}
-        if not _entered(session):
-            return {"error": FILMING}
+        if (why := _refused(session)) is not None:
+            return {"error": why}
         try:
             return step(studio, session, *rest)
         except NothingNew:
@@ -77,24 +84,38 @@ def told(step: Callable[..., Stage]) -> Callable[..., Stage]:
         except Exception as error:
             return {"error": said(error, session)}
         finally:
+            session.handling = None
             session.lock.release()
+            session.leave_nothing()
 
     return careful
 
 
-def _entered(session: Session) -> bool:
-    """Waits until the session's other step is done; not for a film: others would wait minutes for their turn."""
+def _refused(session: Session) -> str | None:
+    """Take the session's lock when its other step is done. Else why not: a film would keep others waiting for long."""
+    end = time.monotonic() + LONGEST_WAIT
     while not session.lock.acquire(timeout=PATIENCE):
         if session.filming:
-            return False
-    return True
+            return FILMING
+        if time.monotonic() > end:
+            return BUSY
+    return None
+
+
+def refuse_other_kinds(upload: Path, suffixes: tuple[str, ...]) -> None:
+    """Raise InputError for a clip among photos, and for a photo among clips: each tab opens its own kind only."""
+    if upload.suffix.lower() not in suffixes:
+        kind, tab = ("photo", "Photo") if upload.suffix.lower() in PHOTOS else ("clip", "Video")
+        raise InputError(f"{upload.name} is a {kind} by its name; give it in the {tab} tab.")
 
 
 @told
 def develop(studio: Studio, session: Session) -> Stage:
     """The uploaded photo, and its depth."""
     with session.opening() as upload:
-        preview = studio.room.opened(upload)
+        refuse_other_kinds(upload, PHOTOS)
+        seconds = studio.store.limits.opening_seconds
+        preview = within(seconds, upload.name, partial(studio.room.opened, upload))
     session.preview = preview
     session.shots.append((START, Shot(CENTRE, Look())))
     h, w = preview.full
@@ -113,6 +134,7 @@ def take_example(studio: Studio, session: Session, number: int) -> Stage:
     if not 0 <= number < len(studio.examples):
         raise InputError("there is no such example; choose one of those shown.")
     source = studio.examples[number].path
+    studio.store.begin(session)
     copy = session.room() / source.name
     shutil.copyfile(source, copy)
     session.receive(copy)
@@ -166,7 +188,9 @@ def go(_: Studio, session: Session, step: str) -> Stage:
 @told
 def save_depth(studio: Studio, session: Session) -> Stage:
     """The depth as files."""
-    paths = developing.save_depth(studio.room, _upload(session), session.folder / "out", session.profile)
+    upload, folder = _upload(session), session.folder / "out"
+    work = partial(developing.save_depth, studio.room, upload, folder, session.profile)
+    paths = within(studio.store.limits.saving_seconds, upload.name, work)
     return {"files": session.keep(paths)}
 
 
@@ -174,8 +198,9 @@ def save_depth(studio: Studio, session: Session) -> Stage:
 def save_photo(studio: Studio, session: Session, kept: str) -> Stage:
     """The refocused photo as a file at full size, which the page fetches at once."""
     upload, shot = _upload(session), session.shots[-1][1]
-    kept = developing.kept_choice(kept)
-    files = session.keep(developing.save_refocused(studio.room, upload, shot, kept, session.folder / "out"))
+    kept, folder = developing.kept_choice(kept), session.folder / "out"
+    work = partial(developing.save_refocused, studio.room, upload, shot, kept, folder)
+    files = session.keep(within(studio.store.limits.saving_seconds, upload.name, work))
     return {"files": files, "fetch": files[0]}
 
 

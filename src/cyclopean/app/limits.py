@@ -1,9 +1,19 @@
 """What one visitor may ask of this machine, and what the machine itself must have."""
 
+import logging
 import os
 import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from cyclopean.errors import InputError
+
+LOG = logging.getLogger("cyclopean.app")
+T = TypeVar("T")
 
 LEAST_CORES = 2
 LEAST_MEMORY_GB = 3.5
@@ -19,11 +29,44 @@ class Limits:
     megapixels: float = 60.0
     """Of one photo."""
     visitors: int = 64
-    """Pages that are open at a time."""
+    """Tabs of pages that have a photo or a clip at a time."""
+    pages: int = 512
+    """Pages that are open at a time, most of which have no photo yet."""
     waiting: int = 128
     """Steps that wait for their turn; further ones are told to come back."""
     idle_minutes: float = 60.0
     """After which a page's pictures are forgotten."""
+    gone_minutes: float = 5.0
+    """After which a page that does not say that it is open makes room for another visitor."""
+    opening_seconds: float = 60.0
+    """In which a file must be opened and its depth found."""
+    saving_seconds: float = 600.0
+    """In which a file at full size must be made."""
+    film_minutes: float = 20.0
+    """After which a clip that is being refocused gives way, if another one waits."""
+
+
+def within(seconds: float, name: str, work: Callable[[], T]) -> T:
+    """Return what `work` returns. Raises InputError when it takes longer than `seconds`: others wait for their turn.
+
+    Nothing can end a thread, so what takes too long goes on by itself and its result is lost.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError:
+        if outcome.done():
+            raise
+        LOG.warning("%s was given up after %g seconds", name, seconds)
+        raise InputError(f"{name} took longer than {seconds:g} seconds; give a smaller or a shorter one.") from None
 
 
 def shortcomings(folder: Path) -> list[str]:

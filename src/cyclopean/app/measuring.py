@@ -1,12 +1,16 @@
 """Panoramas, and metres: what happens at the events of these two tabs."""
 
+from functools import partial
+
 from cyclopean.app import developing
-from cyclopean.app.handlers import Stage, Studio, told
+from cyclopean.app.handlers import Stage, Studio, refuse_other_kinds, told
+from cyclopean.app.limits import within
 from cyclopean.app.place import pixel
 from cyclopean.app.routes import VIEWER
 from cyclopean.app.session import Session, fresh
 from cyclopean.depthmap import AnyCamera, DepthMap
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.geometry import Equirectangular
 from cyclopean.images import Photo
 from cyclopean.predictor import assumed_camera
@@ -19,7 +23,9 @@ def look_around(studio: Studio, session: Session) -> Stage:
     from cyclopean.viewer import write_viewer
 
     with session.opening() as upload:
-        preview = studio.room.opened(upload, "equirectangular")
+        refuse_other_kinds(upload, PHOTOS)
+        seconds = studio.store.limits.opening_seconds
+        preview = within(seconds, upload.name, partial(studio.room.opened, upload, "equirectangular"))
     session.preview = preview
     viewer = session.folder / "out" / VIEWER
     viewer.parent.mkdir(exist_ok=True)
@@ -42,7 +48,8 @@ def save_panorama(studio: Studio, session: Session) -> Stage:
     if session.upload is None or session.preview is None:
         raise InputError("there is no panorama yet; choose one.")
     folder, upload, preview = session.folder / "out", session.upload, session.preview
-    paths = developing.save_depth(studio.room, upload, folder, camera="equirectangular")
+    work = partial(developing.save_depth, studio.room, upload, folder, camera="equirectangular")
+    paths = within(studio.store.limits.saving_seconds, upload.name, work)
     with appearing(folder) as bench:
         solid = without_edges(preview.depth, Equirectangular())
         cloud = point_cloud(solid, preview.photo.image, Equirectangular())

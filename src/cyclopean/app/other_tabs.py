@@ -9,11 +9,10 @@ import gradio as gr
 from cyclopean.app import filming, handlers, measuring
 from cyclopean.app.handlers import Stage, Studio
 from cyclopean.app.photo_tab import Outputs, controls, look, shown
-from cyclopean.app.session import Session
-from cyclopean.app.turns import ARRIVAL, ASIDE, FILM, LOOK, WORK, panel, undone
+from cyclopean.app.turns import ARRIVAL, ASIDE, FILM, LOOK, MOMENT, WORK, panel, undone
 
 
-def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
+def build_video(studio: Studio, session: gr.Textbox, stage: gr.HTML) -> None:
     """Points in time, one look, the clip refocused."""
     with gr.Column(visible=False, elem_id="panel-video") as beside:
         seconds = gr.Slider(0, 1, 0, step=0.1, label="Moment (s)", elem_id="moment", buttons=[])
@@ -27,34 +26,30 @@ def build_video(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
         another = gr.Button("Another clip", elem_id="another-clip")
     knobs[-1].visible = False  # clips go through the thin lens
 
-    def arrived(who: Session | None) -> Outputs:
+    def arrived(who: str) -> Outputs:
         value = filming.clip_arrived(studio, who)
         last = value.pop("seconds", 1.0)
         return value, panel(value, ("focus",)), gr.update(maximum=max(math.ceil(10 * last) / 10, 0.1), value=0)
 
-    def pointed(who: Session | None, time: float, event: gr.EventData) -> Stage:
+    def pointed(who: str, time: float, event: gr.EventData) -> Stage:
         return filming.key(studio, who, (float(event.x), float(event.y)), time)
 
-    def filmed(who: Session | None, follows: bool, *values: Any) -> Iterator[Stage]:
+    def filmed(who: str, follows: bool, *values: Any) -> Iterator[Stage]:
         yield from filming.film(studio, who, look(*values), follows)
-
-    def stopped(who: Session | None) -> None:
-        if who is not None:
-            who.stopped = True
 
     undone(stage.arrived(arrived, session, [stage, beside, seconds], **ARRIVAL))
     undone(stage.point(pointed, [session, seconds], stage, **LOOK))
-    undone(seconds.input(lambda who, time: filming.moment(studio, who, time), [session, seconds], stage, **LOOK))
+    undone(seconds.input(lambda who, time: filming.moment(studio, who, time), [session, seconds], stage, **MOMENT))
     waiting = start.click(lambda who: filming.asked(studio, who), session, stage, **ASIDE)
     undone(waiting)
     undone(waiting.success(filmed, [session, follow, *knobs], stage, **FILM))
     undone(clear.click(lambda who: filming.forget_keys(studio, who), session, stage, **LOOK))
-    stop.click(stopped, session, None, **ASIDE)
+    stop.click(lambda who: filming.stop(studio, who), session, None, **ASIDE)
     again = another.click(lambda who: _again(studio, who), session, [stage, beside], **LOOK)
     undone(again)
 
 
-def build_panorama(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
+def build_panorama(studio: Studio, session: gr.Textbox, stage: gr.HTML) -> None:
     """Depth all around, and a view to move in."""
     with gr.Column(visible=False, elem_id="panel-panorama") as beside:
         gr.Markdown("#### All around\nDepth of a panorama is the distance from the camera, in every direction.")
@@ -62,7 +57,7 @@ def build_panorama(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
         gr.Markdown("PNG, NPY and JSON at full size, and a point cloud (PLY) for 3-D programs.")
         another = gr.Button("Another panorama", elem_id="another-panorama")
 
-    def arrived(who: Session | None) -> Outputs:
+    def arrived(who: str) -> Outputs:
         value = measuring.look_around(studio, who)
         return value, panel(value, ("depth",))
 
@@ -73,7 +68,7 @@ def build_panorama(studio: Studio, session: gr.State, stage: gr.HTML) -> None:
 
 
 def build_metres(
-    studio: Studio, session: gr.State, stage: gr.HTML, photo: tuple[gr.HTML, list[Any]], tab: gr.Tab
+    studio: Studio, session: gr.Textbox, stage: gr.HTML, photo: tuple[gr.HTML, list[Any]], tab: gr.Tab
 ) -> None:
     """The scale of the photo in the first tab, whose stage and panels are `photo`."""
     with gr.Column(elem_id="panel-measure"):
@@ -84,11 +79,11 @@ def build_metres(
         height = gr.Number(1.6, label="Height above the ground (m)", elem_id="height", minimum=0)
         by_camera = gr.Button("Use this height", elem_id="use-height")
 
-    def measured(who: Session | None, event: gr.EventData) -> Stage:
+    def measured(who: str, event: gr.EventData) -> Stage:
         points = [(float(x), float(y)) for x, y in list(event.points)[-2:]]
         return measuring.measure(studio, who, points)
 
-    def arrived(who: Session | None) -> Outputs:
+    def arrived(who: str) -> Outputs:
         value = handlers.develop(studio, who)
         if "error" in value or value is handlers.UNCHANGED:
             return value, *[gr.skip()] * (1 + len(photo[1]))
@@ -101,6 +96,6 @@ def build_metres(
     undone(by_camera.click(lambda who, m: measuring.set_height(studio, who, m), [session, height], stage, **LOOK))
 
 
-def _again(studio: Studio, who: Session | None) -> Outputs:
+def _again(studio: Studio, who: str) -> Outputs:
     value = handlers.go(studio, who, "choose")
     return value, panel(value, ("focus", "depth"))

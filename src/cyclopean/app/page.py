@@ -6,11 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from cyclopean.app import handlers, other_tabs, photo_tab
+from cyclopean.app import other_tabs, photo_tab
 from cyclopean.app.handlers import Stage, Studio
-from cyclopean.app.session import Session
 from cyclopean.app.turns import LIGHT, PRIVATE, stage
-from cyclopean.errors import InputError
 
 HERE = Path(__file__).parent
 TABS = ("photo", "video", "panorama")  # each with pictures of its own; metres are measured in the photo
@@ -19,7 +17,7 @@ TABS = ("photo", "video", "panorama")  # each with pictures of its own; metres a
 def build(studio: Studio, warnings: list[str], *, remote: bool) -> gr.Blocks:
     """The page. `warnings` stand on top of it; `remote`: others than this computer can open it."""
     with gr.Blocks(title="cyclopean", analytics_enabled=False) as page:
-        sessions = {name: gr.State(None, delete_callback=studio.store.close) for name in TABS}
+        sessions = {name: gr.Textbox(visible=False) for name in TABS}
         gr.HTML(_header(warnings), elem_classes="cy-head")
         with gr.Tabs():
             with gr.Tab("Photo"), gr.Row(elem_classes="cy-work"):
@@ -56,24 +54,17 @@ def _stage(kind: str) -> gr.HTML:
 def _start(studio: Studio, remote: bool) -> Any:
     """For each visitor: sessions of their own, and what their stages need to know."""
 
-    def start() -> list[Session | Stage | None]:
+    def start() -> list[str | Stage]:
         limits = studio.store.limits
         known = {"stage": "choose", "megabytes": limits.megabytes, "megapixels": limits.megapixels, "remote": remote}
-        opened: list[Session] = []
-        try:
-            for _ in TABS:
-                opened.append(studio.store.open())
-        except InputError as error:
-            for session in opened:
-                studio.store.close(session)
-            return [*[None] * len(TABS), *[{**known, "error": handlers.said(error, None)}] * (len(TABS) + 1)]
-        photo, video, panorama = ({**known, "token": session.token} for session in opened)
+        tokens = [studio.store.open().token for _ in TABS]
+        photo, video, panorama = ({**known, "token": token} for token in tokens)
         first = {
             "examples": [example.title for example in studio.examples],
             "steps": photo_tab.STEPS,
-            "all": [session.token for session in opened],
+            "all": tokens,
         }
-        return [*opened, {**photo, **first}, video, panorama, photo]
+        return [*tokens, {**photo, **first}, video, panorama, photo]
 
     return start
 

@@ -9,7 +9,6 @@ import gradio as gr
 from cyclopean.app import handlers
 from cyclopean.app.developing import KEPT, Look
 from cyclopean.app.handlers import Stage, Studio
-from cyclopean.app.session import Session
 from cyclopean.app.turns import ARRIVAL, LOOK, WORK, panel, undone
 from cyclopean.refocus import METHODS, THIN_LENS
 
@@ -47,8 +46,9 @@ def look(amount: float, shape: str, sharp: float, highlights: float, method: str
     return Look(amount, SHAPES[shape], sharp, highlights, KINDS[method])
 
 
-def settings(session: Session | None) -> list[Any]:
+def settings(studio: Studio, token: str) -> list[Any]:
     """The controls as the last shot has them; untouched without one."""
+    session = studio.store.get(token or "")
     if session is None or not session.shots:
         return [gr.skip()] * 5
     last = session.shots[-1][1].look
@@ -68,7 +68,7 @@ def controls() -> list[Any]:
     ]
 
 
-def build(studio: Studio, session: gr.State, stage: gr.HTML) -> Panel:
+def build(studio: Studio, session: gr.Textbox, stage: gr.HTML) -> Panel:
     """The panels beside `stage`, and what happens at each event."""
     with gr.Column(visible=False, elem_id="panel-depth") as depth:
         gr.Markdown("#### Depth\nHow far everything is, estimated from this one photo.")
@@ -100,28 +100,28 @@ def build(studio: Studio, session: gr.State, stage: gr.HTML) -> Panel:
     return beside
 
 
-def _listen(studio: Studio, session: gr.State, stage: gr.HTML, beside: Panel) -> None:
+def _listen(studio: Studio, session: gr.Textbox, stage: gr.HTML, beside: Panel) -> None:
     """What the stage and the controls say."""
 
-    def arrived(who: Session | None) -> Outputs:
-        return *shown(handlers.develop(studio, who)), *settings(who)
+    def arrived(who: str) -> Outputs:
+        return *shown(handlers.develop(studio, who)), *settings(studio, who)
 
-    def example(who: Session | None, event: gr.EventData) -> Outputs:
+    def example(who: str, event: gr.EventData) -> Outputs:
         taken = handlers.take_example(studio, who, int(event.number))
-        return *shown(taken if "error" in taken else handlers.develop(studio, who)), *settings(who)
+        return *shown(taken if "error" in taken else handlers.develop(studio, who)), *settings(studio, who)
 
     def pointed(  # noqa: PLR0917  (Gradio passes one argument for each control)
-        who: Session | None, amount: float, shape: str, sharp: float, highlights: float, method: str,
+        who: str, amount: float, shape: str, sharp: float, highlights: float, method: str,
         event: gr.EventData,
     ) -> Outputs:  # fmt: skip
         at = (float(event.x), float(event.y))
         return shown(handlers.focus(studio, who, at, look(amount, shape, sharp, highlights, method), "point"))
 
-    def undo(who: Session | None) -> Outputs:
+    def undo(who: str) -> Outputs:
         value = handlers.undo(studio, who)
-        return *shown(value), *([gr.skip()] * 5 if "error" in value else settings(who))
+        return *shown(value), *([gr.skip()] * 5 if "error" in value else settings(studio, who))
 
-    def going(who: Session | None, event: gr.EventData) -> Outputs:
+    def going(who: str, event: gr.EventData) -> Outputs:
         return shown(handlers.go(studio, who, str(event.step)))
 
     out = [stage, *beside.parts]
@@ -136,11 +136,11 @@ def _listen(studio: Studio, session: gr.State, stage: gr.HTML, beside: Panel) ->
 
 
 def _changing(studio: Studio, why: str) -> Callable[..., Outputs]:
-    def change(who: Session | None, *values: Any) -> Outputs:
+    def change(who: str, *values: Any) -> Outputs:
         return shown(handlers.focus(studio, who, None, look(*values), why))
 
     return change
 
 
-def _going(studio: Studio, step: str) -> Callable[[Session | None], Outputs]:
+def _going(studio: Studio, step: str) -> Callable[[str], Outputs]:
     return lambda who: shown(handlers.go(studio, who, step))

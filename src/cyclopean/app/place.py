@@ -24,4 +24,4 @@ def pixel(at: tuple[float, float], size: tuple[int, int]) -> tuple[int, int]:
     if not (math.isfinite(x) and math.isfinite(y)):
         raise InputError("that is no point of the picture; click inside it.")
     h, w = size
-    return min(max(int(x * w), 0), w - 1), min(max(int(y * h), 0), h - 1)
+    return min(int(min(max(x, 0.0), 1.0) * w), w - 1), min(int(min(max(y, 0.0), 1.0) * h), h - 1)

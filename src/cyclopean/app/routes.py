@@ -1,10 +1,12 @@
-"""Pictures in and results out, past Gradio, which would encode them again and keep copies that visitors could name.
+"""Files in and results out, past Gradio, which would encode them again and keep copies that visitors could name.
 
 Every address has a session's token in it and leads to names that the session itself made: no path of a visitor is
 ever opened.
 """
 
+import asyncio
 import errno
+import mimetypes
 import re
 import shutil
 import threading
@@ -22,13 +24,16 @@ from cyclopean.app import developing
 from cyclopean.app.examples import Example
 from cyclopean.app.session import Session, Store, safe_name
 from cyclopean.errors import InputError
+from cyclopean.files import CLIPS, PHOTOS, RAWS
 
 NO_STORE = {"Cache-Control": "no-store"}
 VIEWER = "space.html"
 SPARE = 300e6  # bytes that an upload must leave free on the disk
 
+STALLED, LONGEST_WAY = 30.0, 1800.0  # seconds: between two parts of an upload, and for a whole one
 ARRIVING = 2  # files of one page at a time: a second one takes the first one's place
 BUSY = "two files of this page are arriving already; wait until they are here."
+LATE = "nothing more of the file came; send it again."
 GONE = "this page was open for too long without being used, and its pictures are gone; reload it."
 NO_SPACE = "this computer has no space left for the file; free some space on its disk, then try again."
 
@@ -36,6 +41,7 @@ NO_SPACE = "this computer has no space left for the file; free some space on its
 def add_routes(app: FastAPI, store: Store, examples: list[Example]) -> None:
     """The addresses beside Gradio's own."""
     app.post("/upload/{token}")(_upload(store))
+    app.post("/here/{token}")(_here(store))
     app.post("/leave/{token}")(_leave(store))
     app.get("/picture/{token}/{name}")(_picture(store))
     app.get("/file/{token}/{name}")(_file(store))
@@ -44,54 +50,92 @@ def add_routes(app: FastAPI, store: Store, examples: list[Example]) -> None:
     app.get("/example/{number}.jpg")(_example(examples))
 
 
+class Refused(InputError):  # noqa: N818  (as in the guard)
+    """An upload that is not taken: what HTTP calls the reason, and the sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
 def _upload(store: Store) -> Callable[..., Any]:
     async def upload(token: str, request: Request, name: str = "photo") -> Response:
-        session = store.get(token)
-        if session is None:
-            return _refusal(410, GONE)
-        most = store.limits.megabytes * 1e6
-        length = request.headers.get("content-length", "")
-        promised = int(length) if length.isdecimal() else 0
-        if promised > most:
-            return _refusal(413, _too_large(name, promised, store.limits.megabytes))
-        if session.arriving >= ARRIVING:
-            return _refusal(429, BUSY)
-        session.arriving += 1
         try:
-            return await _stored(session, safe_name(name), request, most)
+            return JSONResponse({"name": await _received(store, store.get(token), request, name)})
+        except Refused as refused:
+            return JSONResponse({"error": capital(str(refused))}, refused.status)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                return _refusal(507, NO_SPACE)
-            raise
-        finally:
-            session.arriving -= 1
 
     return upload
 
 
-async def _stored(session: Session, name: str, request: Request, most: float) -> JSONResponse:
-    """Writes what arrives into a folder of its own; the session receives it only when it is whole."""
-    if shutil.disk_usage(session.folder).free < SPARE:
-        raise OSError(errno.ENOSPC, "no space")
-    folder = session.room()
+async def _received(store: Store, session: Session | None, request: Request, name: str) -> str:
+    """Store what is sent as a file of the session; return the name that it got. Raises Refused."""
+    if session is None:
+        raise Refused(410, GONE)
+    most = store.limits.megabytes * 1e6
+    length = request.headers.get("content-length", "")
+    promised = int(length) if length.isdecimal() else 0
+    if promised > most:
+        raise Refused(413, _too_large(name, promised, store.limits.megabytes))
+    if session.arriving >= ARRIVING:
+        raise Refused(429, BUSY)
+    named = _acceptable(name, request.headers.get("content-type", ""))
     try:
-        size = await _written(folder / ".part", request, most)
+        store.begin(session)
+    except InputError as error:
+        raise Refused(503, str(error)) from None
+    session.arriving += 1
+    folder = None
+    try:
+        folder = session.room()
+        if shutil.disk_usage(folder).free < SPARE:
+            raise Refused(507, NO_SPACE)
+        size = await asyncio.wait_for(_written(folder / ".part", request, most), LONGEST_WAY)
         if size > most:
-            return _refusal(413, _too_large(name, size, most / 1e6))
-        session.receive((folder / ".part").replace(folder / name))
-        return JSONResponse({"name": name})
+            raise Refused(413, _too_large(name, size, store.limits.megabytes))
+        session.receive((folder / ".part").replace(folder / named))
+    except TimeoutError:
+        raise Refused(408, LATE) from None
+    except OSError as error:
+        if session.closed:  # the page was closed meanwhile, and the folder is gone
+            raise Refused(410, GONE) from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Refused(507, NO_SPACE) from None
+        raise
     finally:
-        if not (folder / name).exists():
+        session.arriving -= 1
+        if folder is not None and not (folder / named).exists():
             shutil.rmtree(folder, ignore_errors=True)
+        session.leave_nothing()
+    return named
+
+
+def _acceptable(name: str, kind: str) -> str:
+    """A safe name for a photo or a clip; one without a suffix gets that of its `kind`, as the browser tells it.
+
+    Raises Refused for other files: what they are is never guessed from what is in them.
+    """
+    safe = safe_name(name)
+    if not Path(safe).suffix:
+        safe += mimetypes.guess_extension(kind.split(";", maxsplit=1)[0].strip()) or ""
+    suffix = Path(safe).suffix.lower()
+    if suffix in RAWS:
+        raise Refused(415, f"{safe} is a camera's raw file; develop it first, and give JPEG or TIFF.")
+    if suffix not in (*PHOTOS, *CLIPS):
+        raise Refused(415, f"{safe} is no photo and no clip by its name; give JPEG, PNG, TIFF, HEIC, MP4 or MOV.")
+    return safe
 
 
 async def _written(path: Path, request: Request, most: float) -> int:
-    """How many bytes have arrived in `path`; it ends early when they are more than `most`."""
-    size = 0
+    """How many bytes have arrived in `path`; it ends early when they are more than `most`.
+
+    Raises TimeoutError when nothing comes for long.
+    """
+    size, parts = 0, request.stream()
     with path.open("wb") as file:
-        async for chunk in request.stream():
+        while (chunk := await asyncio.wait_for(anext(parts, None), STALLED)) is not None:
             size += len(chunk)
             if size > most:
                 break
@@ -99,11 +143,20 @@ async def _written(path: Path, request: Request, most: float) -> int:
     return size
 
 
+def _here(store: Store) -> Callable[..., Any]:
+    """The page is still open."""
+
+    def here(token: str) -> Response:
+        return Response(status_code=204 if store.see(token) else 410)
+
+    return here
+
+
 def _leave(store: Store) -> Callable[..., Any]:
     """The page has been closed: its pictures go at once, not when they have been idle for long."""
 
     def leave(token: str) -> Response:
-        store.close(store.get(token))
+        store.close(store.see(token))
         return Response(status_code=204)
 
     return leave
@@ -172,12 +225,10 @@ def _example(examples: list[Example]) -> Callable[..., Any]:
     return example
 
 
-def _refusal(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": capital(sentence)}, status)
-
-
 def _too_large(name: str, size: int, most: float) -> str:
-    return f"{safe_name(name)} is {size / 1e6:.0f} MB, the limit is {most:.0f} MB; give a smaller file."
+    """With as many digits as it takes to see that the one is more than the other."""
+    shown = next(text for digits in range(7) if float(text := f"{size / 1e6:.{digits}f}") > most or digits == 6)
+    return f"{safe_name(name)} is {shown} MB, the limit is {most:.6g} MB; give a smaller file."
 
 
 def capital(sentence: str) -> str:

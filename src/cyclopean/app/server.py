@@ -1,17 +1,22 @@
 """Run the app: one process, one network, one page per visitor."""
 
+import asyncio
 import os
+import signal
 import socket
 import sys
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from cyclopean.app.guard import LOCAL, LOG, Guard, without_tokens
 from cyclopean.app.limits import Limits, shortcomings
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, sentence
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -22,65 +27,118 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 SWEEP = 60.0  # seconds between looks for pages that nobody has used for long
 BACKLOG = 128
+CONNECTIONS = 512  # at a time; a system gives a process about 1024 files
+HALF_REQUEST = 20.0  # seconds in which the first line and the headers of a request must arrive
+NAMES = 2000  # names of pages that Gradio remembers
 TRIES = 10  # ports after the first one
-LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the app listens. `port` None: the first free one from 7860; 0: any."""
+    """Where the app listens. `port` None: the first free one from 7860; 0: any.
+
+    `names` are names under which it may be asked for, beside those of the machine.
+    """
 
     host: str = "127.0.0.1"
     port: int | None = None
+    names: tuple[str, ...] = ()
 
 
 def serve(address: Address, model: str, limits: Limits, *, browser: bool) -> None:
-    """Serve until interrupted. Prints the page's address when it can be opened. Raises InputError for bad input."""
+    """Serve until interrupted, by Ctrl-C, TERM or HUP, which raises KeyboardInterrupt when everything is removed.
+
+    Prints the page's address when it can be opened. Raises InputError for bad input.
+    """
     import uvicorn
 
     with listening(address) as door, cleaned(limits) as store:
-        for sentence in shortcomings(store.root):
-            print(f"cyclopean app: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
-        app = assembled(store, model, address.host)
+        for shortcoming in shortcomings(store.root):
+            print(f"cyclopean app: {shortcoming}", file=sys.stderr, flush=True)  # noqa: T201
+        app = assembled(store, model, address)
         url = f"http://{shown_host(address.host)}:{door.getsockname()[1]}"
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            app, http=patient_protocol(), ws="none", log_level="warning", access_log=False, proxy_headers=False,
+            timeout_graceful_shutdown=2, limit_concurrency=CONNECTIONS,
+        )  # fmt: skip
         server = uvicorn.Server(config)
+        for name in ("SIGTERM", "SIGHUP"):  # a signal that is ignored (nohup) stays ignored
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, server.handle_exit)
         print(f"The app is at {url} (Ctrl-C ends it).", flush=True)  # noqa: T201
         if browser:
             threading.Timer(0.5, webbrowser.open, (url,)).start()
         server.run(sockets=[door])
+    raise KeyboardInterrupt
 
 
-def assembled(store: "Store", model: str, host: str) -> "FastAPI":
+def assembled(store: "Store", model: str, address: Address) -> "FastAPI":
     """The whole application: Gradio's page, our own addresses, the guard around both."""
     import gradio as gr
     from fastapi import FastAPI
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from cyclopean.app import examples, page, routes
-    from cyclopean.app.guard import Guard
     from cyclopean.app.handlers import Studio
     from cyclopean.predictor import load
 
     studio = Studio(load(model), store, examples.found())
+    blocks = page.build(studio, shortcomings(store.root), remote=address.host not in LOCAL)
+    blocks.state_session_capacity = store.limits.pages // 2  # it keeps 150 kB of each page, and needs none of it
+    vars(gr.queueing)["traceback"] = _OneLine  # what a stranger's event makes Gradio stumble over fills no log
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     routes.add_routes(app, store, studio.examples)
-    app.add_middleware(Guard)
-    if host in LOCAL:  # a page elsewhere must not reach it under another name (DNS rebinding)
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=trusted(host))
-    blocks = page.build(studio, shortcomings(store.root), remote=host not in LOCAL)
+
+    def events() -> int:
+        """How many kinds of events there are. On the way, Gradio forgets the oldest pages that it knows by name."""
+        names = blocks._queue.pending_event_ids_session
+        while len(names) > NAMES:
+            del names[next(iter(names))]
+        return len(blocks.fns)
+
+    app.add_middleware(Guard, host=address.host, names=address.names, events=events)
     return gr.mount_gradio_app(
         app, blocks, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False,
         enable_monitoring=False, mcp_server=False, theme=page.theme(), css=page.style(),
     )  # fmt: skip
 
 
-def trusted(host: str) -> list[str]:
-    """The names under which an app at the local `host` may be asked for.
+class _OneLine:
+    """Of `traceback`, what Gradio's queue uses: an error that it meets becomes one line of the log."""
 
-    Of "[::1]:7860" Starlette takes "[::1]" for the name; before its version 1.0, what is before the first colon.
-    """
-    return [*LOCAL, "[::1]", "["] if ":" in host else list(LOCAL)
+    @staticmethod
+    def print_exc() -> None:
+        error = sys.exception()
+        if isinstance(error, Exception):
+            LOG.error("%s", without_tokens(sentence(error, "an event of a page")))
+
+
+def patient_protocol() -> type[asyncio.Protocol]:
+    """Uvicorn's way to speak HTTP, but a request that stays half for long loses its connection."""
+    import h11
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Patient(H11Protocol):
+        half: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.half = self.loop.call_later(HALF_REQUEST, transport.close)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+                self.half = self.half or self.loop.call_later(HALF_REQUEST, self.transport.close)
+            elif self.half is not None:
+                self.half.cancel()
+                self.half = None
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            if self.half is not None:
+                self.half.cancel()
+
+    return Patient
 
 
 @contextmanager
@@ -111,21 +169,28 @@ def listening(address: Address) -> Iterator[socket.socket]:
 
 @contextmanager
 def cleaned(limits: Limits) -> Iterator["Store"]:
-    """A store that forgets what is idle as time goes by, and everything at the end, whatever happens."""
-    from cyclopean.app.session import Store
+    """A store that forgets what is idle as time goes by, and everything at the end, whatever happens.
 
-    store, end = Store(limits), threading.Event()
-    threading.Thread(target=_swept, args=(store, end), daemon=True).start()
-    try:
-        yield store
-    finally:
-        end.set()
-        store.end()
+    Its folder is locked while this process lives; folders that killed ones left are removed, now and later.
+    """
+    from cyclopean.app.session import PREFIX, Store
+    from cyclopean.depthmap.appearing import private_folder, sweep
 
+    parent, end = Path(tempfile.gettempdir()), threading.Event()
+    sweep(parent, PREFIX)
+    with private_folder(parent, PREFIX) as root:
+        store = Store(limits, root)
 
-def _swept(store: "Store", end: threading.Event) -> None:
-    while not end.wait(SWEEP):
-        store.sweep()
+        def sweeping() -> None:
+            while not end.wait(SWEEP):
+                store.sweep()
+                sweep(parent, PREFIX)
+
+        threading.Thread(target=sweeping, daemon=True).start()
+        try:
+            yield store
+        finally:
+            end.set()
 
 
 def shown_host(host: str) -> str:

@@ -1,7 +1,6 @@
 """One visitor's pictures, which no other visitor sees: everything hangs on a token that nobody can guess."""
 
 import math
-import os
 import re
 import secrets
 import shutil
@@ -21,8 +20,9 @@ from cyclopean.profile import CameraProfile
 PREFIX = "cyclopean-app-"
 STAGES = 3  # sessions that one page opens
 KEPT_PICTURES = 12  # shown pictures that a page may still ask for
-LONGEST_NAME = 80
-FULL = "the app is serving as many people as it can; close a page that is not in use, or come back in a few minutes."
+LONGEST_NAME = 100  # bytes, without the suffix: disks take 255, or 143, and results get a word more
+UNSEEN = 120.0  # seconds that a session lasts whose page nobody seems to look at
+FULL = "the app is serving as many people as it can; close a page that is not in use. A place may be free in {}."
 
 
 class NothingNew(Exception):  # noqa: N818  (it is no error)
@@ -36,7 +36,9 @@ class Session:
     `arrived` is a file that nobody has opened yet, `arriving` how many are on their way. `pictures` are JPEGs by name,
     `files` results by name: a visitor can ask for these names and no others. `points` are what a length is measured
     between, `keys` what is sharp at which second of a clip, `end` its last frame's second once that was seen; `filming`
-    tells that a clip is at work, for minutes, and `stopped` asks it to end.
+    tells that a clip is at work, for minutes, and `stopped` asks it to end. `waiting` is whether it is queued for
+    that. `used` is when its visitor last did something, `seen` when the page last said that it is open; `handling`
+    names the file that is being opened.
     """
 
     token: str
@@ -54,9 +56,19 @@ class Session:
     shots: list[tuple[str, Shot]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    waiting: bool = False
+    closed: bool = False
+    handling: str | None = None
+    opened: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
+    seen: float = -math.inf  # of a page that has not said so yet
     lock: threading.Lock = field(default_factory=threading.Lock)
     _door: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is a file, or one is on its way; without any a session costs nothing."""
+        return bool(self.arriving or self.arrived or self.handling or self.upload)
 
     def show(self, kind: str, picture: bytes) -> str:
         """Keep a picture for the page and return its address; the oldest ones are forgotten."""
@@ -73,6 +85,7 @@ class Session:
 
     def room(self) -> Path:
         """A new folder for one upload: what is still being worked on is never written over."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix="in-", dir=self.folder))
 
     def receive(self, path: Path) -> None:
@@ -81,6 +94,12 @@ class Session:
             earlier, self.arrived = self.arrived, path
         if earlier is not None:
             shutil.rmtree(earlier.parent, ignore_errors=True)
+        self.leave_nothing()
+
+    def leave_nothing(self) -> None:
+        """Remove what a step that was on its way when the page was closed has left."""
+        if self.closed:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
     def opening(self) -> Iterator[Path]:
@@ -92,6 +111,7 @@ class Session:
             path, self.arrived = self.arrived, None
         if path is None:
             raise NothingNew if self.upload else InputError("no file has arrived; choose one.")
+        self.handling = path.name
         try:
             yield path
         except BaseException:
@@ -117,51 +137,75 @@ class Session:
 
 
 class Store:
-    """All sessions of this server, below one private temporary folder that is removed at the end."""
+    """All sessions of this server, each in a folder of its own in `root`, which is the caller's to remove."""
 
-    def __init__(self, limits: Limits) -> None:
-        _sweep_leftovers()
+    def __init__(self, limits: Limits, root: Path) -> None:
         self.limits = limits
-        self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self.root = root
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
     def open(self) -> Session:
-        """A new session. Raises InputError when there are too many that are in use."""
+        """Return a new session. When there are too many, one that never had a file goes, least seen first."""
         self.sweep()
         token = secrets.token_urlsafe(24)
         with self._lock:
-            if len(self._sessions) >= self.limits.visitors * STAGES:
-                raise InputError(FULL)
-            folder = self.root / token
-            folder.mkdir(mode=0o700)
-            self._sessions[token] = Session(token, folder)
+            if len(self._sessions) >= self.limits.pages * STAGES:
+                idle = [session for session in self._sessions.values() if not session.holds]
+                self.close(min(idle, key=lambda session: session.seen, default=None))
+            self._sessions[token] = Session(token, self.root / token)
             return self._sessions[token]
+
+    def begin(self, session: Session) -> None:
+        """Let a session have a file. When there are too many, one whose page is gone makes room.
+
+        Raises InputError with when a place may be free.
+        """
+        with self._lock:
+            others = [other for other in self._sessions.values() if other.holds and other is not session]
+            if not session.holds and len(others) >= self.limits.visitors:
+                first = min(others, key=self._until)
+                if (wait := self._until(first) - time.monotonic()) > 0:
+                    minutes = math.ceil(wait / 60)
+                    raise InputError(FULL.format("a minute" if minutes == 1 else f"{minutes} minutes"))
+                self.close(first)
+
+    def _until(self, session: Session) -> float:
+        """Return when others may have a session's place."""
+        limits = self.limits
+        return min(session.used + 60 * limits.idle_minutes, session.seen + 60 * limits.gone_minutes)
 
     def get(self, token: str) -> Session | None:
         """The session of a token, which counts as in use from now; None when there is none."""
         session = self._sessions.get(token)
         if session is not None:
-            session.used = time.monotonic()
+            session.used = session.seen = time.monotonic()
         return session
+
+    def see(self, token: str) -> Session | None:
+        """The session of a token, whose page is open; None when there is none."""
+        session = self._sessions.get(token)
+        if session is not None:
+            session.seen = time.monotonic()
+        return session
+
+    def others_wait(self, session: Session) -> bool:
+        """Whether another session's clip waits for its turn."""
+        return any(other.waiting and other is not session for other in list(self._sessions.values()))
 
     def close(self, session: Session | None) -> None:
         """Forget a session and remove its files."""
         if session is not None and self._sessions.pop(session.token, None) is not None:
-            session.stopped = True
+            session.stopped = session.closed = True
             shutil.rmtree(session.folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Close what nobody has used for long."""
-        oldest = time.monotonic() - 60 * self.limits.idle_minutes
+        """Close what nobody has used for long, and what no page ever looked at."""
+        now = time.monotonic()
         for session in list(self._sessions.values()):
-            if session.used < oldest:
+            unseen = not session.holds and session.seen < session.opened and now - session.opened > UNSEEN
+            if unseen or now - session.used > 60 * self.limits.idle_minutes:
                 self.close(session)
-
-    def end(self) -> None:
-        """Remove everything."""
-        self._sessions.clear()
-        shutil.rmtree(self.root, ignore_errors=True)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -176,26 +220,5 @@ def safe_name(name: str) -> str:
     """A visitor's name for a file, as a name that is safe on any disk: no folders, no control or special characters."""
     last = re.split(r"[\\/]", name)[-1]
     clean = re.sub(r"[^\w.() -]", "_", last).strip(". ")
-    stem, suffix = Path(clean).stem[:LONGEST_NAME], Path(clean).suffix[:8]
+    stem, suffix = Path(clean).stem.encode()[:LONGEST_NAME].decode(errors="ignore"), Path(clean).suffix[:8]
     return f"{stem}{suffix}" if stem else "photo"
-
-
-def _sweep_leftovers() -> None:
-    """Folders of servers that were killed before they could clean up."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        number = folder.name.removeprefix(PREFIX).split("-")[0]
-        if number.isdigit() and not _alive(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    """Whether a process with that number runs; True where that cannot be asked."""
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True

@@ -34,7 +34,7 @@ function send(file) {
   if (!state.token) return say('The page is still starting; try again in a second.')
   say('')
   if (file.size > state.megabytes * 1e6)
-    return say(`${file.name} is ${Math.round(file.size / 1e6)} MB, the limit is ${state.megabytes} MB; give a smaller file.`)
+    return say(`${file.name} is ${digits(file.size / 1e6, state.megabytes)} MB, the limit is ${state.megabytes} MB; give a smaller file.`)
   busy('Sending ' + file.name, 0)
   const request = new XMLHttpRequest()
   sending?.abort(); sending = request
@@ -48,6 +48,12 @@ function send(file) {
   }
   request.onerror = () => { busy(''); say(`The ${word} did not arrive: the app does not answer. Is it still running?`) }
   request.send(file)
+}
+
+// As many digits as it takes to see that `size` is more than `most`.
+function digits(size, most) {
+  for (let count = 0; count < 6; count++) if (Number(size.toFixed(count)) > most) return size.toFixed(count)
+  return size.toFixed(6)
 }
 
 function choosing() {
@@ -269,6 +275,7 @@ function hear(value) {
   const earlier = { ...state }
   Object.assign(state, value)
   if (value.examples) thumbnails(value.examples)
+  if (value.all) here()
   if (value.megabytes) find('limit').textContent = limits()
   if (value.stage === 'depth') state.view = 'depth'
   if (value.depth && kind === 'measure') state.view = 'photo'
@@ -303,7 +310,10 @@ function link(file) {
 }
 
 choosing(); pointing()
-// The first stage says goodbye for all: those of tabs that were never opened have not even begun.
+// The first stage speaks for all: those of tabs that were never opened have not even begun. It says that the page is
+// open, so that its pictures are kept, and goodbye.
+const here = () => { for (const token of state.all || []) fetch(`here/${token}`, { method: 'POST' }).catch(() => {}) }
+setInterval(here, 60000)
 addEventListener('pagehide', (event) => {
   if (!event.persisted) for (const token of state.all || []) navigator.sendBeacon(`leave/${token}`)
 })

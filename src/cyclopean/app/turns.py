@@ -14,6 +14,8 @@ WORK: dict[str, Any] = PRIVATE | {"concurrency_id": "heavy", "concurrency_limit"
 ARRIVAL: dict[str, Any] = WORK | {"trigger_mode": "always_last"}  # another file may come while one is opened
 # Clips take minutes: one at a time, and photos need not wait for them.
 FILM: dict[str, Any] = PRIVATE | {"concurrency_id": "film", "concurrency_limit": 1}
+# Other moments of a clip, which is read up to there: one at a time, and clicks need not wait for them.
+MOMENT: dict[str, Any] = PRIVATE | {"concurrency_id": "moment", "concurrency_limit": 1, "trigger_mode": "always_last"}
 # Previews: of what one visitor asks for while one is made, only the last is made.
 LOOK: dict[str, Any] = PRIVATE | {
     "concurrency_id": "light", "concurrency_limit": LIGHT, "trigger_mode": "always_last",

@@ -52,18 +52,13 @@ def verbose() -> bool:
 
 
 def _main(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_help())
-        return 0
-    if arguments[0] == "--version":
-        from cyclopean import __version__
-
-        print(f"cyclopean {__version__}")
-        return 0
-    command, words = arguments[0], arguments[1:]
+    command, words = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     end = words.index("--") if "--" in words else len(words)
     _log_details(any(word in VERBOSE for word in words[:end]))
     try:
+        if command in ("-h", "--help", "--version"):
+            print(_help() if command != "--version" else _version())
+            return 0
         if command not in COMMANDS:
             raise unknown_name("command", command, COMMANDS)
         return _run(command, [word for k, word in enumerate(words) if k >= end or word not in VERBOSE])
@@ -75,6 +70,12 @@ def _main(arguments: list[str]) -> int:
     except Exception as error:
         print(f"cyclopean {shown(command)}: {shown(sentence(error, 'what was asked for'))}", file=sys.stderr)
         return 2
+
+
+def _version() -> str:
+    from cyclopean import __version__
+
+    return f"cyclopean {__version__}"
 
 
 def _run(command: str, arguments: list[str]) -> int:

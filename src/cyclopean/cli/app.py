@@ -19,6 +19,8 @@ class App:
 
     host: Annotated[str, tyro.conf.arg(metavar="NAME")] = "127.0.0.1"
     """Who may open the page: 127.0.0.1, this computer; 0.0.0.0, everyone on the network."""
+    trusted_host: Annotated[str | None, tyro.conf.arg(metavar="NAMES")] = None
+    """Further names under which browsers reach the app, with commas: a proxy's, or this computer's in your network."""
     port: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Without it, the first free one from 7860."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
@@ -46,4 +48,5 @@ def run(given: App) -> None:
     from cyclopean.app.server import Address, serve
 
     limits = Limits(given.max_megabytes, given.max_megapixels)
-    serve(Address(given.host, given.port), given.model, limits, browser=not given.no_browser)
+    names = tuple(name.strip() for name in (given.trusted_host or "").split(",") if name.strip())
+    serve(Address(given.host, given.port, names), given.model, limits, browser=not given.no_browser)

@@ -2,6 +2,7 @@
 
 import importlib
 
+from cyclopean.cli.examples import examples
 from cyclopean.errors import InputError, unknown_name
 
 # name -> (module with a function `main(arguments)`, what it measures)
@@ -31,4 +32,14 @@ def main(arguments: list[str]) -> int:
 def _help() -> str:
     width = max(map(len, BENCHES))
     lines = [f"  {name:<{width}}  {text}" for name, (_, text) in BENCHES.items()]
-    return "\n".join(["usage: cyclopean bench NAME ...", "", *lines, "", "cyclopean bench NAME --help tells more."])
+    return "\n".join(
+        [
+            "usage: cyclopean bench NAME ...",
+            "",
+            *lines,
+            "",
+            examples("bench"),
+            "",
+            "cyclopean bench NAME --help tells more.",
+        ]
+    )

@@ -96,14 +96,14 @@ def _whole_path(room: "Darkroom", path: Path, folder: Path) -> None:
 def _files(given: BenchRobust) -> list[Path]:
     if not given.folder:
         raise InputError("no folder was given; name one that holds pictures: cyclopean bench robust FOLDER")
-    from cyclopean.images import SUFFIXES
+    from cyclopean.files import PHOTOS
 
     found: list[Path] = []
     for folder in map(Path, given.folder):
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder; give one that holds pictures.")
         files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name[0] != ".")
-        found += [p for p in files if given.every or p.suffix.lower() in SUFFIXES]
+        found += [p for p in files if given.every or p.suffix.lower() in PHOTOS]
     if not found:
         raise InputError(f"{', '.join(given.folder)} holds no pictures; name a folder that does.")
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from cyclopean.cli.early import loading
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
 from cyclopean.errors import InputError
 
@@ -62,7 +63,10 @@ def run(given: Check) -> int:
 
 
 def _examine(name: str, most: int) -> "Seen":
-    from cyclopean.data import open_dataset
+    from cyclopean.data import named, open_dataset
+
+    named(name)
+    loading("check", name)
     from cyclopean.data.checking import examine
 
     return examine(name, open_dataset(name), most, lambda indices: with_progress(indices, name))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from cyclopean.cli.examples import examples
 from cyclopean.errors import InputError
 
 HELP = """usage: cyclopean doctor
@@ -55,7 +56,7 @@ class Finding:
 def main(arguments: list[str]) -> int:
     """Prints the report; 0 when the core works, 1 with a sentence otherwise."""
     if arguments and arguments[0] in ("-h", "--help"):
-        print(HELP)
+        print(HELP, examples("doctor"), sep="\n\n")
         return 0
     if arguments:
         raise InputError(f"doctor was given {arguments[0]!r}; it takes nothing: run cyclopean doctor.")

@@ -4,13 +4,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
+import tyro
+
+from cyclopean.cli import verbose
+from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.parsing import check_writable_file, named_look, parse, with_progress, write_whole
 from cyclopean.errors import InputError
+from cyclopean.files import shown
 
 if TYPE_CHECKING:
     from cyclopean.evaluation import Candidate, Protocol, Result, Truths
+    from cyclopean.evaluation.photometric import Remade
 
 
 @dataclass(frozen=True)
@@ -34,25 +40,26 @@ class Elsewhere:
     in_order: bool = False
     """Files belong to the items one after the other, sorted; else they are named as the pictures are."""
     covers: str = "picture"
-    """What a map shows: the whole picture, or the protocol's crop alone."""
+    """What a map shows: the whole picture, the protocol's crop alone, or a part by its name: kitti_benchmark (the
+    bottom middle 1216x352 pixels), garg, eigen, nyu or another crop of a protocol."""
 
 
 @dataclass(frozen=True)
 class Evaluate:
     """Measure models against true depth, beside guesses that look at no picture; or compare two measurements.
 
-    Prints a table for each data set. open-1: figures as predicted (at face value where no scale is known), after
-    median alignment, and after the least squares of inverse depth. Other protocols show none, one factor for the
-    set, median and least squares side by side, by distance and at edges. See docs/evaluation.md, and docs/data.md
-    for the data sets.
+    Prints a sentence on each model and one table for each data set; -v adds every alignment, distance and group. Pairs
+    without true depth are judged by how well the other view is remade. See docs/evaluation.md, and docs/data.md for
+    the data sets.
     """
 
     data: str = ""
     """KIND:PATH or PATH (a folder of rendered worlds or stereo pairs with depth), comma-separated. KIND: folder,
     traced, middlebury, seven_scenes, kitti_object, motorcycle (no path), or another of docs/data.md."""
     protocol: str = "open-1"
-    """How to judge, comma-separated: open-1, kitti-eigen-raw, kitti-eigen-improved, kitti-eigen-clamped, kitti-2015,
-    make3d-c1, middlebury, nyu, worlds, spherical (panoramas)."""
+    """How to judge, comma-separated: open-1, kitti-eigen-raw, kitti-eigen-crop, kitti-eigen-uncropped,
+    kitti-eigen-improved, kitti-eigen-clamped, kitti-2015, kitti-2015-by-width, make3d-c1, make3d-c1-middle, middlebury,
+    nyu, worlds; of panoramas spherical, spherical-released, depth-anywhere, depth-anywhere-area."""
     model: str = ""
     """Model name, model folder, folder of depth files, or Hub id, comma-separated; none for the guesses alone. Without
     it, general, or what --predictions names. With --compare: the model of A and the one of B."""
@@ -60,16 +67,21 @@ class Evaluate:
     factor: float | None = None
     """What depth is multiplied with under the alignment "factor" (Monodepth2's stereo models: 5.4); without it, fitted
     on the set."""
-    compare: tuple[Path, Path] | None = None
-    """A.json B.json of --json: which images, distances and alignment explain their difference. Needs no --data."""
+    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A.json B.json")] = None
+    """Two files of --json: which images, distances and alignment explain their difference. Needs no --data."""
     alignment: str | None = None
     """With --compare: the alignment that orders the images."""
     flip_average: bool = False
     """Average with the mirrored picture, as `predict --flip-average` does (Monodepth's post-processing)."""
+    look: str = ""
+    """trained: pictures are shown to models at the very size they were trained at, as papers do; aspect: in their own
+    shape, with about as many pixels, as `predict` does. Without it, as a model's config.json says, else trained."""
     device: str = "cpu"
     """Where models run, such as cuda."""
     alone: bool = False
     """Leave the guesses out (they read the data once more)."""
+    one_look: bool = False
+    """Models of panoramas look once, plainly, as papers judge theirs: no second look half a turn apart, no details."""
     training_mean: str | None = None
     """The training set's mean inverse depth as a further guess: a .npy made by --save-mean, or KIND:PATH to average.
     Of panoramas also its mean at each latitude."""
@@ -102,19 +114,37 @@ def run(options: Evaluate) -> int:
     if options.compare is not None:
         return _compare(options.compare, options)
     _check(options)
+    from cyclopean.data import named, open_dataset
+
+    for name in _names(options.data):
+        named(name)
+    for name in _models(options):
+        refuse_unknown_model(name)
+    for name in _names(options.elsewhere.predictions) if options.elsewhere.predictions else ():
+        if not Path(name).expanduser().exists():
+            raise InputError(f"{name} does not exist; give folders or .npy files of predictions.")
+    loading("evaluate", ", ".join([*_models(options), *_names(options.data)]))
     from cyclopean import evaluation
-    from cyclopean.data import open_dataset
 
     variants = [v for name in _names(options.protocol) for v in evaluation.named_protocol(name)]
     sets = {name: open_dataset(name) for name in _names(options.data)}
     candidates = _told_apart({name: _candidate(name, options) for name in _models(options)})
     guesses = [] if options.alone else evaluation.guesses() + _training_mean(options, variants)
-    results = []
+    results: list[Result] = []
+    remade: list[Remade] = []
     for name, data in sets.items():
+        models = [evaluation.on_data(candidate, data) for candidate in candidates]
+        by_pair = [model.name for model, before in zip(models, candidates, strict=True) if model is not before]
+        if by_pair:
+            told = "metres are by the focal length and baseline of each pair"
+            print(f"{shown(', '.join(by_pair))} knows no rig: {told} of {shown(name)}.", file=sys.stderr)
+        if not evaluation.photometric.has_truth(data, _chosen(data, options)):
+            remade.append(_judge_by_pictures(name, data, [*guesses, *models, *_given(options, data)], options))
+            continue
         own = [] if options.alone else _own_mean(name, data, options)
-        results += _judge(name, data, [*guesses, *own, *candidates, *_given(options, data)], variants, options)
-    _report(results, options)
-    return _tell_failures(results)
+        results += _judge(name, data, [*guesses, *own, *models, *_given(options, data)], variants, options)
+    _report(results, remade, options)
+    return _tell_failures([*(result.counts.failed for result in results), *(one.failed for one in remade)])
 
 
 def _check(options: Evaluate) -> None:
@@ -125,10 +155,14 @@ def _check(options: Evaluate) -> None:
         raise InputError("--save-mean has nothing to store; name the training set with --training-mean.")
     if options.limit is not None and options.limit < 1:
         raise InputError(f"--limit is {options.limit}; it needs a number of items above 0.")
+    if options.look:
+        named_look(options.look)
     if options.factor is not None and not options.factor > 0:
         raise InputError(f"--factor is {options.factor:g}; it needs a number above 0.")
     if options.alone and options.training_mean is not None:
         raise InputError("--alone leaves the guesses out and --training-mean asks for one; give one of them.")
+    if options.one_look and options.flip_average:
+        raise InputError("--one-look looks once and --flip-average twice; give one of them.")
     if given.predictions and not given.kind:
         raise InputError("--predictions needs --kind: disparity, disparity_px, inverse_depth or depth.")
     if not given.predictions and given != Elsewhere():
@@ -153,8 +187,22 @@ def _judge(
         fitted = options.factor is None
         result = evaluation.Result(name, protocol, far, summary, tuple(measured), counts, options.seed)
         open_ = {c.name: str(c.ambiguity) for c in candidates}
-        results.append(replace(result, factors=factors, fitted=fitted, ambiguities=open_))
+        results.append(
+            replace(
+                result, factors=factors, fitted=fitted, ambiguities=open_, covers={c.name: c.covers for c in candidates}
+            )
+        )
     return results
+
+
+def _judge_by_pictures(name: str, data: "Truths", rows: "list[Candidate]", options: Evaluate) -> "Remade":
+    """A set without true depth: how well the other view of each pair is remade."""
+    from cyclopean.evaluation import photometric
+
+    rows = rows if options.alone else [photometric.unmoved(), *rows]
+    if not rows:
+        raise InputError(f"{name} has no true depth and --alone leaves the guesses out; name a model.")
+    return photometric.judge(rows, name, data, with_progress(_chosen(data, options), name), options.seed)
 
 
 def _chosen(data: "Truths", options: Evaluate) -> list[int]:
@@ -194,25 +242,32 @@ def _nothing(name: str, protocol: "Protocol", failed: dict[str, str]) -> InputEr
     return InputError(f"{name} has no depth within ({protocol.near:g} m, far) to judge by; give data with true depth.")
 
 
-def _report(results: "list[Result]", options: Evaluate) -> None:
+def _report(results: "list[Result]", remade: "list[Remade]", options: Evaluate) -> None:
     from cyclopean import evaluation
+    from cyclopean.evaluation import photometric
 
-    print("\n\n".join(evaluation.text(result) for result in results))
+    screens = [*map(evaluation.screen, results), *([evaluation.legend(results)] if results else [])]
+    print(shown("\n\n".join([*screens, *map(photometric.screen, remade)])))
+    if verbose() and results:
+        print(shown("\n" + "\n\n".join(map(evaluation.text, results))))
     if options.markdown:
-        write_whole(options.markdown, "\n".join(evaluation.markdown(result) for result in results))
+        write_whole(
+            options.markdown, "\n".join([*map(evaluation.markdown, results), *map(photometric.markdown, remade)])
+        )
     if options.latex:
-        write_whole(options.latex, "\n".join(evaluation.latex(result) for result in results))
+        write_whole(options.latex, "\n".join([*map(evaluation.latex, results), *map(photometric.latex, remade)]))
     if options.json:
         import json
 
         command = ["cyclopean", "evaluate", *sys.argv[2:]]
-        write_whole(options.json, json.dumps(evaluation.as_json(results, command), indent=1) + "\n")
+        content = evaluation.as_json(results, command) | {"photometric": list(map(photometric.as_json, remade))}
+        write_whole(options.json, json.dumps(content, indent=1) + "\n")
 
 
-def _tell_failures(results: "list[Result]") -> int:
-    failed = {name: reason for result in results for name, reason in result.counts.failed.items()}
+def _tell_failures(each: "list[dict[str, str]]") -> int:
+    failed = {name: reason for one in each for name, reason in one.items()}
     for reason in list(failed.values())[:5]:
-        print(f"cyclopean evaluate: {reason}", file=sys.stderr)
+        print(f"cyclopean evaluate: {shown(reason)}", file=sys.stderr)
     if failed:
         print(f"cyclopean evaluate: images left out of every row: {len(failed)}.", file=sys.stderr)
     return 2 if failed else 0
@@ -229,7 +284,8 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
         raise InputError(f"--compare sets one model beside another, {len(models)} were named; give --model A,B.")
     found = compare.compare(a, b, models, options.alignment, options.seed)
     pages = [compare.tables(comparison) for comparison in found]
-    print("\n\n".join("\n".join(about) + "\n\n" + "\n\n".join(t.plain() for t in page) for about, page in pages))
+    texts = ("\n".join(about) + "\n\n" + "\n\n".join(t.plain() for t in page) for about, page in pages)
+    print(shown("\n\n".join(texts)))
     if options.markdown:
         text = [
             "\n".join(f"- {s}" for s in about) + "\n\n" + "\n\n".join(t.markdown() for t in p) for about, p in pages
@@ -265,9 +321,15 @@ def _given(options: Evaluate, data: "Truths") -> "list[Candidate]":
 
 def _candidate(name: str, options: Evaluate) -> "Candidate":
     from cyclopean import evaluation
+
+    if options.one_look:
+        from cyclopean.evaluation.one_look import one_look
+
+        return one_look(name, options.device)
     from cyclopean.predictor import flip_averaged, plain
 
-    return evaluation.candidate(name, options.device, flip_averaged if options.flip_average else plain)
+    see = flip_averaged if options.flip_average else plain
+    return evaluation.candidate(name, options.device, see, named_look(options.look) if options.look else None)
 
 
 def _told_apart(candidates: "dict[str, Candidate]") -> "list[Candidate]":

@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.cli.parsing import (
-    check_writable,
-    comma_list,
-    height_width,
-    parse,
-    refuse_sphere_of_clip,
-    result_folder,
-)
+from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.jobs import Job, jobs_for
+from cyclopean.cli.parsing import check_writable, comma_list, height_width, named_look, parse, refuse_sphere_of_clip
 from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
-from cyclopean.errors import InputError, enough_memory
+from cyclopean.errors import InputError, contained
+from cyclopean.files import CLIPS, shown
 
 if TYPE_CHECKING:
     from cyclopean.images import Photo
@@ -63,25 +59,15 @@ class Predict:
     uncertainty: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Look N times with other colours, half of them at the mirror image, and write how far the answers differ:
     photo_uncertainty.npy (standard deviation of inverse depth) and photo_uncertainty.png (bright = unsure)."""
+    look: Annotated[str, tyro.conf.arg(metavar="NAME")] = "aspect"
+    """aspect: the model works on the photo in its own shape; trained: squeezed to the very size it was trained at, as
+    `evaluate` does."""
     size: Annotated[str | None, tyro.conf.arg(metavar="HxW")] = None
     """About how many pixels the model works on, such as 256x512; without it, the size it was trained at."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """cpu, cuda, cuda:1, mps."""
     max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
     """Larger photos are refused before they are decoded."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One input and where its results go."""
-
-    source: Path
-    folder: Path
-
-    @property
-    def stem(self) -> str:
-        """The name up to its last dot."""
-        return self.source.stem
 
 
 def main(arguments: list[str]) -> int:
@@ -91,6 +77,7 @@ def main(arguments: list[str]) -> int:
 def run(given: Predict) -> int:
     """Do every input; exit code 0 when all went well, 2 when one was bad."""
     asked = _asked(given)
+    named_look(given.look)
     models = Models(given, height_width("--size", given.size) if given.size else None)
     if models.size and not math.prod(models.size) <= given.max_megapixels * 1e6:
         raise InputError(
@@ -99,23 +86,21 @@ def run(given: Predict) -> int:
         )
     if not given.photos:
         raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
+    refuse_unknown_model(given.model)
     if given.uncertainty < 0 or given.uncertainty == 1:
         raise InputError(f"--uncertainty {given.uncertainty} means nothing; give at least 2 looks.")
-    jobs, bad = _jobs(given.photos, given.out)
-    _refuse_collisions(jobs)
+    jobs, bad = jobs_for(given.photos, given.out)
     if given.right is not None and len(jobs) != 1:
         raise InputError(f"--right {given.right} belongs to one photo, the left of its pair; {len(jobs)} were given.")
     check_writable(job.folder for job in jobs)
     written: list[Path] = []
     count = len(jobs) + len(bad)
     if jobs:
+        loading("predict", f"torch and the model {given.model}")
         models.check()
         for job in _with_progress(jobs):
-            try:
-                with enough_memory(job.source.name):
-                    written += _predict(job, models, asked)
-            except InputError as error:
-                bad.append(str(error))
+            with contained(str(job.source), bad):
+                written += _predict(job, models, asked)
     _report(count, written, bad)
     return 2 if bad else 0
 
@@ -168,59 +153,10 @@ class Models:
         from cyclopean.predictor import flip_averaged, load
 
         if name not in self._loaded:
-            predictor = load(name, self.given.device)
+            predictor = replace(load(name, self.given.device), look=named_look(self.given.look))
             predictor = replace(predictor, input_size=self.size) if self.size else predictor
             self._loaded[name] = replace(predictor, see=flip_averaged) if self.given.flip_average else predictor
         return self._loaded[name]
-
-
-def _jobs(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str]]:
-    """The files to do, folders opened up, and a sentence for each name that leads nowhere."""
-    jobs: list[Job] = []
-    bad: list[str] = []
-    for path in map(Path, names):
-        found = _in_folder(path) if path.is_dir() else [path]
-        if not found:
-            bad.append(f"{path} holds no photos or videos; name a folder that does.")
-        elif not path.exists():
-            bad.append(f"there is no file {path}; check the path.")
-        else:
-            jobs += [Job(source, result_folder(out, source)) for source in found]
-    return list(dict.fromkeys(jobs)), bad
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    """Photos and videos of a folder by their suffix, without what sidecars there name as results."""
-    from cyclopean import images, video
-    from cyclopean.depthmap import outputs_named_in
-
-    results = outputs_named_in(folder)
-    known = (*images.SUFFIXES, *video.SUFFIXES)
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in known and path.is_file() and path.name not in results and path.name[0] != "."
-    )
-
-
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    """Two inputs that would write the same files, or results that would overwrite an input."""
-    taken: dict[Path, Job] = {}
-    for job in jobs:
-        other = taken.setdefault((job.folder / job.stem).absolute(), job)
-        if other is not job:
-            raise InputError(
-                f"{other.source} and {job.source} would both write {job.stem}_disp.npy in {job.folder}; "
-                "rename one, or do them one by one with another --out."
-            )
-    inputs = {job.source.absolute() for job in jobs}
-    for job in jobs:
-        for ending in ("_disp.png", "_disp.mp4", "_disp16.png", "_uncertainty.png"):
-            result = (job.folder / f"{job.stem}{ending}").absolute()
-            if result in inputs:
-                raise InputError(
-                    f"the result of {job.source} would overwrite {result}, an input; give an --out folder."
-                )
 
 
 def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
@@ -237,16 +173,16 @@ def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
 def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
     """The files written for one input."""
     from cyclopean.depthmap import appearing
-    from cyclopean.video import SUFFIXES
 
     with appearing(job.folder) as bench:
-        if job.source.suffix.lower() in SUFFIXES:
+        if job.source.suffix.lower() in CLIPS:
             if asked.uncertainty or asked.view or asked.profile or models.given.right:
                 raise InputError(
                     f"{job.source} is a video; --uncertainty, --view, --profile and --right are for photos."
                 )
             refuse_sphere_of_clip(job.source, models.given.camera, models.given.via_cube)
-            _video(job, bench, models.named("general" if models.given.model == "auto" else models.given.model), asked)
+            predictor = models.named("general" if models.given.model == "auto" else models.given.model)
+            _video(job, bench, predictor, asked, models.given.max_megapixels)
         else:
             _photo(job, bench, models, asked)
         names = sorted(path.relative_to(bench) for path in bench.iterdir())
@@ -259,6 +195,8 @@ def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
     from cyclopean.panorama import framed, refuse_flat
 
     photo, why = framed(read_photo(job.source, models.given.max_megapixels), models.given.camera)
+    for note in photo.notes:
+        print(f"cyclopean predict: {note}", file=sys.stderr)
     if models.given.via_cube:
         refuse_flat(photo)
     predictor = models.fitting(photo)
@@ -271,35 +209,40 @@ def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
     photo_results(bench / job.stem, photo, predictor, asked, right)
 
 
-def _video(job: Job, bench: Path, predictor: "Predictor", asked: Asked) -> None:
-    """Two passes: some frames to fix the range of colours, then every frame, one at a time."""
+def _video(job: Job, bench: Path, predictor: "Predictor", asked: Asked, max_megapixels: float) -> None:
+    """Two passes: some frames to fix the range of colours, then every frame, one at a time, at its time."""
     from cyclopean.images import Photo, colourise
-    from cyclopean.video import describe, frames, write_video
+    from cyclopean.video import describe, stills, write_timed
 
     if any(name in CLOUDS for name in asked.saved):
         raise InputError(f"{job.source} is a video, which has no single point cloud; leave ply and glb out of --save.")
-    clip = describe(job.source)
-    low, high = _range_of_video(job.source, max(1, clip.count // RANGE_FRAMES), predictor)
+    clip = describe(job.source, max_megapixels)
+    for remark in clip.remarks:
+        print(f"cyclopean predict: {shown(remark)}", file=sys.stderr)
+    low, high = _range_of_video(job.source, max(1, clip.count // RANGE_FRAMES), predictor, max_megapixels)
+    times: list[float] = []
 
     def coloured() -> Iterator:
-        for index, image in enumerate(_with_bar(frames(job.source), clip.count, job.source.name)):
-            photo = Photo(image, name=f"{job.source.name}#{index}")
+        clip_stills = stills(job.source, max_megapixels=max_megapixels)
+        for still in _with_bar(clip_stills, clip.count, job.source.name):
+            photo = Photo(still.image, name=f"{job.source.name}#{still.index}")
             depth = predictor(photo)
             if asked.saved:
                 folder = bench / f"{job.stem}_disp"
                 folder.mkdir(exist_ok=True)
-                arrays(folder / f"{index:06d}", depth, asked.saved, photo)
-            yield colourise(depth.inverse_depth, low, high)
+                arrays(folder / f"{still.index:06d}", depth, asked.saved, photo)
+            times.append(round(float(still.time), 6))
+            yield colourise(depth.inverse_depth, low, high), still.time
 
-    count = write_video(bench / f"{job.stem}_disp.mp4", coloured(), clip.rate)
-    _video_sidecar(job, bench, predictor, (low, high), count)
+    write_timed(bench / f"{job.stem}_disp.mp4", coloured(), clip.rate, clip.unit, clip.aspect)
+    _video_sidecar(job, bench, predictor, (low, high), times)
 
 
-def _range_of_video(path: Path, every: int, predictor: "Predictor") -> tuple[float, float]:
+def _range_of_video(path: Path, every: int, predictor: "Predictor", max_megapixels: float) -> tuple[float, float]:
     from cyclopean.images import Photo, value_range
     from cyclopean.video import frames
 
-    ranges = [value_range(predictor(Photo(image)).inverse_depth) for image in frames(path, every)]
+    ranges = [value_range(predictor(Photo(image)).inverse_depth) for image in frames(path, every, max_megapixels)]
     if not ranges:
         raise InputError(f"{path} has no frames; give a whole video.")
     return min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -312,14 +255,17 @@ def _with_bar(frames: Iterator, count: int, name: str) -> Iterator:
     yield from track(frames, description=name, total=count or None, console=Console(stderr=True), transient=True)
 
 
-def _video_sidecar(job: Job, bench: Path, predictor: "Predictor", shown: tuple[float, float], count: int) -> None:
+def _video_sidecar(
+    job: Job, bench: Path, predictor: "Predictor", shown_range: tuple[float, float], times: list[float]
+) -> None:
     from cyclopean import __version__
 
     model = predictor.model and {"name": predictor.model.name, "sha256": predictor.model.sha256}
     content = {
         "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
-        "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": shown, "frames": count,
-        "source": job.source.name, "model": model, "files": [f"{job.stem}_disp.mp4"],
+        "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": shown_range,
+        "frames": len(times), "times": times, "source": job.source.name, "model": model,
+        "files": [f"{job.stem}_disp.mp4"],
     }  # fmt: skip
     (bench / f"{job.stem}_disp.json").write_text(json.dumps(content, indent=2) + "\n")
 
@@ -328,9 +274,9 @@ def _report(count: int, written: Sequence[Path], bad: Sequence[str]) -> None:
     """The files of one input; a summary of many. What was skipped and why goes to the error stream."""
     if count == 1:
         for path in written:
-            print(path)
+            print(shown(path))
     else:
-        folders = ", ".join(dict.fromkeys(str(path.parent) for path in written))
+        folders = ", ".join(dict.fromkeys(shown(path.parent) for path in written))
         print(f"{count - len(bad)} done{f', results in {folders}' if folders else ''}; {len(bad)} skipped.")
     for sentence in bad:
-        print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{sentence}", file=sys.stderr)
+        print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{shown(sentence)}", file=sys.stderr)

@@ -88,9 +88,9 @@ def _in_space(stem: Path, depth: "DepthMap", photo: "Photo", asked: Asked) -> tu
     names = [name for name in asked.saved if name in CLOUDS]
     if not names and not asked.view:
         return ()
-    if photo.camera is None:
+    if depth.camera is None:
         print(f"{photo.name} does not tell its focal length: 60 degrees of view are assumed.", file=sys.stderr)
-    camera = photo.camera or assumed_camera(photo.size)
+    camera = depth.camera or assumed_camera(photo.size)
     paths = [_path(stem, CLOUDS[name]) for name in names]
     for name, path in zip(names, paths, strict=True):
         _surface(name, path, depth, photo, camera)

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.files import CLIPS, refuse_unreadable, shown
 
 if TYPE_CHECKING:
     from cyclopean.depthmap import DepthMap
     from cyclopean.images import Photo
     from cyclopean.refocus.lens import Lens
 
-CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
 SAVE = ("png", "same", "png16", "tiff")
 REFINE = ("auto", "on", "off")
+BESIDE = "beside"  # as --depth
+DEPTHS = (".npy", ".npz", ".exr", ".pfm")
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Blur:
     """How to blur. A thin lens by --amount, or as a real one would, by --f-number and what goes with it."""
 
     method: Annotated[str, tyro.conf.arg(metavar="NAME")] = "thin-lens"
-    """thin-lens, or the report's gaussian, average, median or bilateral; NEARER+FARTHER takes two, by depth."""
+    """thin-lens, or the report's gaussian, average (avg_blur), median or bilateral; NEARER+FARTHER takes two, by
+    depth."""
     amount: Annotated[float, tyro.conf.arg(metavar="A")] = 1.0
     """How much, whatever the photo's size: 0 none, 2 twice as wide."""
     f_number: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
@@ -80,7 +84,8 @@ class Refocus:
     focus_distance: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
     """The distance that shall be sharp, in metres; with --at, how far away that point is."""
     depth: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; without it, it is predicted."""
+    """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; beside: photo_disp.npy beside
+    the photo, as `predict` writes it. Without it, depth is predicted."""
     profile: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """A camera profile (cyclopean app, tab Metres), which puts depth in metres: --focus-distance means it then."""
     resize_depth: bool = False
@@ -139,7 +144,7 @@ def run(given: Refocus) -> None:
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
     _write(folder, _names(source, saved), result, deep, _note(given, source, pixel, depth))
     for name in _names(source, saved):
-        print(folder / name)
+        print(shown(folder / name))
     return None
 
 
@@ -149,6 +154,8 @@ def _photo(given: Refocus, source: Path) -> "Photo":
     from cyclopean.panorama import framed
 
     photo, why = framed(read_photo(source, given.max_megapixels), given.camera)
+    for note in photo.notes:
+        print(f"cyclopean refocus: {note}", file=sys.stderr)
     if why:
         print(f"cyclopean refocus: {why}", file=sys.stderr)
     return photo
@@ -188,12 +195,23 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
     """The photo's path and the formats to save, after checking everything that needs no photo."""
     if not given.photo:
         raise InputError("no photo was given; name one and a point: cyclopean refocus photo.jpg --at 0.5 0.5")
+    numbers = [word for word in given.photo[1:] if word.replace(".", "", 1).isdigit()]
+    if given.at is None and len(given.photo) == 3 and len(numbers) == 2:
+        raise InputError(f"{' '.join(numbers)} looks like a point; write it as --at {' '.join(numbers)}.")
     if len(given.photo) > 1:
         raise InputError(f"refocus takes one photo, {len(given.photo)} were given: {', '.join(given.photo)}.")
     if given.at is None and given.focus_distance is None and given.motion.keys is None:
         raise InputError("no point was given; say where the photo shall be sharp, such as --at 0.5 0.5")
     if given.refine not in REFINE:
         raise unknown_name("--refine", given.refine, REFINE)
+    for path in (given.photo[0], given.profile, given.motion.keys):
+        if path is not None:
+            refuse_unreadable(Path(path))
+    if given.depth == BESIDE:
+        _beside(Path(given.photo[0]))
+    elif given.depth is not None and not Path(given.depth).exists():
+        raise InputError(f"there is no depth file {given.depth}; check the path.")
+    refuse_unknown_model(given.model)
     return Path(given.photo[0]), comma_list("--save", given.save, SAVE) or ["png"]
 
 
@@ -231,7 +249,7 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
         from cyclopean.predictor import fitting_model, load
 
         return load(fitting_model(photo) if given.model == "auto" else given.model)(photo)
-    path = Path(given.depth)
+    path = _beside(Path(given.photo[0])) if given.depth == BESIDE else Path(given.depth)
     size, card = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
     stretched = given.resize_depth or (card is not None and card.source_size == photo.size)
     if size != photo.size and not stretched:
@@ -241,6 +259,15 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
         )
     depth = read_depth(path, given.max_megapixels)
     return depth if size == photo.size else resize_depth(depth, photo.size)
+
+
+def _beside(photo: Path) -> Path:
+    """The depth file of a photo that lies beside it: photo_disp.npy, or the same name in another format."""
+    names = [photo.with_name(f"{photo.stem}_disp{suffix}") for suffix in DEPTHS]
+    path = next((name for name in names if name.is_file()), None)
+    if path is None:
+        raise InputError(f"there is no {names[0]} (nor {', '.join(DEPTHS[1:])}); run predict first, or leave it out.")
+    return path
 
 
 def _refined(given: Refocus, photo: "Photo", depth: "DepthMap") -> "DepthMap":

@@ -1,6 +1,7 @@
 """`cyclopean refocus CLIP`: a video through the lens, frame by frame."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from cyclopean.cli.parsing import check_writable, refuse_sphere_of_clip, result_folder
 from cyclopean.cli.refocus import Refocus, lens_of, strength_of
 from cyclopean.errors import InputError
+from cyclopean.files import shown
 
 if TYPE_CHECKING:
     from cyclopean.clip import ClipReport
@@ -25,16 +27,22 @@ def run_clip(given: Refocus, source: Path) -> None:
     from cyclopean.clip import check, refocus_clip, result_suffix
     from cyclopean.depthmap import appearing
     from cyclopean.predictor import load
+    from cyclopean.video import describe, left_out
     from cyclopean.video.steadying import SECONDS
 
     lens, keys = lens_of(given.blur), _keys(given)
     smooth = SECONDS if given.motion.smooth is None else given.motion.smooth
-    check(source, keys, smooth)
+    most = given.max_megapixels
+    check(source, keys, smooth, most)
     check_writable([folder])
-    predictor = load(DEFAULT if given.model == "auto" else given.model)
     result = folder / f"{source.stem}_defocus{result_suffix(source.suffix)}"
+    for remark in (*describe(source, most).remarks, *left_out(source, result, most)):
+        print(f"cyclopean refocus: {shown(remark)}", file=sys.stderr)
+    predictor = load(DEFAULT if given.model == "auto" else given.model)
     with appearing(folder) as bench, _bar(source.name) as progress:
-        report = refocus_clip(source, bench / result.name, keys, predictor, lens, smooth=smooth, progress=progress)
+        report = refocus_clip(
+            source, bench / result.name, keys, predictor, lens, smooth=smooth, max_megapixels=most, progress=progress
+        )
         _write_note(bench / result.name, _note(given, keys, smooth, predictor), report)
     print(result)
     _tell(report)

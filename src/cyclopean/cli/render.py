@@ -15,6 +15,8 @@ from cyclopean.files import write_anew
 if TYPE_CHECKING:
     from cyclopean.worlds.folder import Order
 
+MOST = 1_000_000  # scenes of a folder: names have six digits
+
 
 def _value(name: str, hint: str | None = None) -> Any:
     """How --help calls a value, and what it says of its default."""
@@ -89,6 +91,10 @@ def _order(given: Render) -> "Order":
     usable(given.device)
     if given.count < 1 or given.workers < 1:
         raise InputError(f"--count {given.count} --workers {given.workers} is too little; give at least 1 of each.")
+    if given.count > MOST:
+        raise InputError(
+            f"--count {given.count} is too many; a folder holds at most {MOST} scenes (six digits a name)."
+        )
     if given.baseline is not None and not 0 < given.baseline < math.inf:
         raise InputError(f"--baseline {given.baseline} is not a length; give metres above 0.")
     if given.field_of_view is not None and not 0 < given.field_of_view < 180:

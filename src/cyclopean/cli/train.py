@@ -5,12 +5,17 @@ import functools
 import importlib
 import io
 import itertools
+import os
 import re
 from collections.abc import Callable
 from typing import Any
 
+from cyclopean.cli.early import refuse_unknown_model
+from cyclopean.cli.examples import examples
+from cyclopean.cli.parsing import asks_for_help, flags_of, show_help, unknown_flag
+from cyclopean.data import named
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.recipes import RECIPES
+from cyclopean.recipes import PUBLISHED, RECIPES
 
 
 def main(arguments: list[str]) -> int:
@@ -30,12 +35,48 @@ def main(arguments: list[str]) -> int:
 def _call(name: str, flags: list[str]) -> None:
     module, attribute = RECIPES[name][0].split(":")
     recipe: Callable[..., None] = getattr(importlib.import_module(module), attribute)
-    recipe(**_parsed(recipe, flags, f"cyclopean train {name}"))
+    arguments = parsed(recipe, _spelt_out(name, flags), f"cyclopean train {name}")
+    _refuse_missing(arguments)
+    if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
+        loading("train", _loaded(arguments))
+    recipe(**arguments)
 
 
-def _parsed(recipe: Callable[..., None], flags: list[str], command: str) -> dict[str, Any]:
+def _spelt_out(name: str, flags: list[str]) -> list[str]:
+    """`flags` with what --published stands for in its place, first, so that what else is given comes after it."""
+    if "--published" not in flags:
+        return flags
+    if name not in PUBLISHED:
+        raise InputError(f"no paper tells how {name} was trained; --published is for {', '.join(PUBLISHED)}.")
+    return [*PUBLISHED[name].split(), *(flag for flag in flags if flag != "--published")]
+
+
+def _loaded(arguments: dict[str, Any]) -> str:
+    """What takes its time before the first step."""
+    source = arguments["source"]
+    return ", ".join(["PyTorch", *(str(path) for path in source.data), *source.world])
+
+
+def _refuse_missing(arguments: dict[str, Any]) -> None:
+    """Raises InputError now for data and a model that are not there."""
+    source, run = arguments.get("source"), arguments.get("run")
+    for folder in (*source.data, *source.validation) if source else ():
+        named(str(folder))
+    if run and run.init:
+        refuse_unknown_model(run.init)
+
+
+def parsed(recipe: Callable[..., None], flags: list[str], command: str) -> dict[str, Any]:
     """The recipe's arguments out of its flags. Raises `InputError` instead of the parser's box of lines."""
     import tyro
+
+    if asks_for_help(flags):
+        show_help(recipe, command)
+    known = flags_of(recipe)
+    for flag in flags[: flags.index("--")] if "--" in flags else flags:
+        name = flag.partition("=")[0].replace("_", "-")
+        if name.startswith("--") and name not in known:
+            raise unknown_flag(name, known)
 
     @functools.wraps(recipe)
     def collect(**arguments: Any) -> dict[str, Any]:
@@ -73,6 +114,9 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "cyclopean train METHOD --help tells more.",
+            examples("train"),
+            "",
+            "cyclopean train METHOD --help tells more. --published stands for what the papers say:",
+            *(f"  {name:<{width}}  {flags}" for name, flags in PUBLISHED.items()),
         ]
     )

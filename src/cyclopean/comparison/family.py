@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean import augmentation, predictor
+from cyclopean import augmentation, predictor, training
 from cyclopean.evaluation import Candidate
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
@@ -27,8 +27,27 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True)
+class How:
+    """By what steps weights change, the largest norm of a gradient (0: any), and who makes the first guess."""
+
+    says: str
+    optimizer: training.MakeOptimizer
+    schedule: training.Schedule
+    clip: float
+    first_guess: Literal["row", "method"]
+
+
+HOWS = {
+    "ours": How("Adam with a cosine", training.adam, training.cosine, 1.0, "row"),
+    # the spherical paper's (sec. 4): a fixed rate, no clipping, the release's first guess of 5 m
+    "published": How("AdaBound at a fixed rate", training.adabound, training.constant, 0.0, "method"),
+}
+
+
+@dataclass(frozen=True)
 class Budget:
-    """How much work a comparison is. `size`: (height, width); `width` multiplies the network's channels."""
+    """How much work a comparison is. `size`: (height, width); `width` multiplies the network's channels; `how` is a
+    name of `HOWS`."""
 
     size: tuple[int, int]
     scenes: int
@@ -39,6 +58,7 @@ class Budget:
     width: float = 1.0
     batch_size: int = 8
     learning_rate: float = 3e-4
+    how: str = "ours"
 
 
 def alone(method: Method, sample: Sample) -> Map:
@@ -65,7 +85,9 @@ class Row:
     """One line of the table: what is trained, on items changed how, and how it predicts.
 
     `start` changes a new method before its first step. `trained_as` names the row whose training this one shares, and
-    differs from in `predict` only.
+    differs from in `predict` only. `begun_as` names the row whose trained weights this one starts from; `learns_from`
+    tells whether it is trained on the family's own scenes, or on those from elsewhere. `how` and `learning_rate`: as
+    the budget says unless told otherwise.
     """
 
     title: str
@@ -74,6 +96,10 @@ class Row:
     predict: Predict = alone
     start: Callable[[Method], None] = as_made
     trained_as: str | None = None
+    begun_as: str | None = None
+    learns_from: Literal["own", "elsewhere"] = "own"
+    how: str | None = None
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +121,8 @@ class Family:
     `real_columns` of other data (where they have them); `drawn` along the run, where the best snapshot is that of the
     `headline`. `guesses` look at no picture, only at the training set. Other data is judged at about the pixels of
     `judged_at`, or of the budget's size. `claims` are looked at by the figures `claimed`. `closer(inverse depth, item)`
-    tells why: further figures of held-out scenes, of the truth too.
+    tells why: further figures of held-out scenes, of the truth too. `elsewhere` are other worlds, that some rows learn
+    from, ordered as by `order`.
     """
 
     name: str
@@ -116,3 +143,4 @@ class Family:
     closer: Callable[[Map, Sample], dict[str, float]] | None = None
     closer_columns: Mapping[str, str] = field(default_factory=dict)
     about_closer: str = ""
+    elsewhere: Callable[[Budget, int, int], Order] | None = None

@@ -51,7 +51,7 @@ def page(family: Family, results: Sequence[Result], looks: Sequence[Result], com
         closer_table(family, looks),
     )
     parts = [family.about(_budget(results[0])), table(family, results).markdown()]
-    parts += ["Other data.", real.markdown()] if real else []
+    parts += ["Other data, shown at the size of training.", real.markdown()] if real else []
     parts += [f"Along the runs, held-out {family.scenes}; the best in bold.", course.markdown()] if course else []
     parts += ["Pairs of rows, the one said to be better first.", claims.markdown()] if claims else []
     parts += [family.about_closer, closer.markdown()] if closer else []

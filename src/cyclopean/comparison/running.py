@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cyclopean import augmentation, checkpoint, predictor, training
-from cyclopean.comparison.family import Budget, Family, Map, Row, Samples
+from cyclopean.comparison.family import HOWS, Budget, Family, Map, Row, Samples
 from cyclopean.data.folder import FolderDataset
 from cyclopean.evaluation import Candidate
 from cyclopean.evaluation.tables import commit
@@ -19,7 +19,7 @@ from cyclopean.run import Run
 from cyclopean.sample import Sample
 from cyclopean.worlds.folder import Order, missing, write
 
-TRAINING_SEED, HELD_OUT_SEED = 20_000_000, 30_000_000
+TRAINING_SEED, HELD_OUT_SEED, ELSEWHERE_SEED = 20_000_000, 30_000_000, 40_000_000
 DONE, GUESSES, CLOSER = "result.json", "guesses.json", "closer.json"
 
 See = Callable[[Sample], Map]  # inverse depth in 1/m
@@ -29,6 +29,8 @@ Judge = Callable[[Method], dict[str, float]]
 @dataclass(frozen=True)
 class Comparison:
     """Rows by name, at one budget, in one folder: data/ (rendered once), runs/ROW-SEED/ (models), DONE in each.
+
+    What a row starts from (`begun_as`) is trained before it, whether or not it is among the rows.
 
     `real`: other data by name, judged as the family says.
     """
@@ -51,14 +53,20 @@ class Comparison:
         return sum(len(missing(order, folder)) for folder, order in self._orders().items())
 
     def _orders(self) -> dict[Path, Order]:
-        b, order = self.budget, self.family.order
-        return {
-            self.out / "data" / "train": order(b, TRAINING_SEED, b.scenes),
-            self.out / "data" / "held-out": order(b, HELD_OUT_SEED, b.held_out),
+        b, order, data = self.budget, self.family.order, self.out / "data"
+        orders = {
+            data / "train": order(b, TRAINING_SEED, b.scenes),
+            data / "held-out": order(b, HELD_OUT_SEED, b.held_out),
         }
+        asked = [self.family.rows[name] for name in self.rows]
+        asked += [self.family.rows[row.begun_as] for row in asked if row.begun_as]
+        if self.family.elsewhere and any(row.learns_from == "elsewhere" for row in asked):
+            orders[data / "elsewhere"] = self.family.elsewhere(b, ELSEWHERE_SEED, b.scenes)
+        return orders
 
-    def training_set(self) -> FolderDataset:
-        return FolderDataset(self.out / "data" / "train")
+    def training_set(self, row: Row | None = None) -> FolderDataset:
+        """What all rows learn from, or that row."""
+        return FolderDataset(self.out / "data" / ("elsewhere" if row and row.learns_from == "elsewhere" else "train"))
 
     def held_out(self) -> FolderDataset:
         return FolderDataset(self.out / "data" / "held-out")
@@ -79,7 +87,7 @@ class Comparison:
     def guesses(self) -> list[dict[str, Any]]:
         """The rows that look at no picture, judged once, in the form of `results`."""
         path = self.out / GUESSES
-        if not path.exists():
+        if not path.exists() or path.read_text() == "[]":  # of a version that had none
             found = [self._judged(guess.name, _guessing(guess)) for guess in self.family.guesses(self.training_set())]
             _keep(path, found)
         return json.loads(path.read_text())
@@ -114,6 +122,8 @@ class Comparison:
     def do(self, name: str, seed: int) -> dict[str, Any]:
         """Trains (or goes on training) one row, judges it and keeps the result."""
         row, folder = self.family.rows[name], self.folder(name, seed)
+        if row.begun_as and not (self.folder(row.begun_as, seed) / DONE).exists():
+            self.do(row.begun_as, seed)
         held_out, start = self.held_out(), time.monotonic()
         course = Course(lambda method: judged(_seeing(row, method), held_out, self.family.figures))
         method = self._trained(row, self.folder(row.trained_as or name, seed), seed, course)
@@ -139,7 +149,7 @@ class Comparison:
             "budget": asdict(self.budget),
             "figures": judged(see, self.held_out(), figures),
             "real": {
-                name: judged(_shown(see, size, multiple), Sized(data, self.family.judged_at or size, multiple), figures)
+                name: judged(_shown(see, size), Sized(data, self.family.judged_at or size, multiple), figures)
                 for name, data in self.real.items()
             },
             "course": [],
@@ -150,17 +160,20 @@ class Comparison:
     def _trained(self, row: Row, folder: Path, seed: int, course: "Course") -> Method:
         if (folder / DONE).exists():
             return checkpoint.load(folder / "last")[0]
-        b = self.budget
+        b, how = self.budget, HOWS[row.how or self.budget.how]
         torch.manual_seed(seed)
         method = row.make(b)
-        row.start(method)
+        if how.first_guess == "row":
+            row.start(method)
+        if row.begun_as:
+            method.load_state_dict(checkpoint.load(self.folder(row.begun_as, seed) / "last")[0].state_dict())
         run = Run(
             folder,
             steps=b.steps,
             batch_size=b.batch_size,
-            learning_rate=b.learning_rate,
+            learning_rate=row.learning_rate or b.learning_rate,
             seed=seed,
-            clip=1.0,
+            clip=how.clip,
             workers=0,
             accelerator=self.accelerator,  # type: ignore[arg-type]
             save_every=60.0,
@@ -168,9 +181,9 @@ class Comparison:
             report_every=max(1, b.steps // 10),
             resume=(folder / "resume.pt").exists(),
         )
-        feed = training.Feed(self.training_set(), row.augment)
+        feed = training.Feed(self.training_set(row), row.augment)
         card = {"input_size": list(b.size), "licence": "Apache-2.0", "training": {"comparison": row.title}}
-        return training.fit(method, feed, run, training.adam, training.cosine, card, each_epoch=(course,))
+        return training.fit(method, feed, run, how.optimizer, how.schedule, card, each_epoch=(course,))
 
 
 class Course:
@@ -238,9 +251,9 @@ def _guessing(guess: Candidate) -> See:
     return lambda sample: guess.predict(sample).float()
 
 
-def _shown(see: See, size: tuple[int, int], multiple: int) -> See:
-    """What is said of an item shown at the size of training."""
-    return lambda sample: see(sized(sample, size, multiple))
+def _shown(see: See, size: tuple[int, int]) -> See:
+    """What is said of an item shown at the very size of training, whatever its shape, as published evaluations do."""
+    return lambda sample: see(augmentation.resize(sample, size))
 
 
 def _key(result: Mapping[str, Any]) -> str:

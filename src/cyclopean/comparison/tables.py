@@ -106,11 +106,16 @@ def _marked(values: Sequence[float], width: int) -> tuple[str, ...]:
 def _claimed(family: Family, claim: Claim, by_name: dict[str, list[Result]]) -> tuple[str, ...]:
     if not {claim.ahead, claim.behind} <= by_name.keys():
         return (claim.says, claim.figures, *["-"] * len(family.claimed), "not run")
-    pairs = [[_mean(by_name[name], key) for name in (claim.ahead, claim.behind)] for key in family.claimed]
-    signs = [1 if key.startswith("delta") else -1 for key in family.claimed]
-    kept = sum(sign * (ahead - behind) > 0 for sign, (ahead, behind) in zip(signs, pairs, strict=True))
-    cells = (f"{ahead:.3f} / {behind:.3f}" for ahead, behind in pairs)
-    return (claim.says, claim.figures, *cells, f"{kept} of {len(pairs)}")
+    cells, kept, judged = [], 0, 0
+    for key in family.claimed:
+        if not all(key in r["figures"] for name in (claim.ahead, claim.behind) for r in by_name[name]):
+            cells.append("-")  # results of a version that did not measure it
+            continue
+        ahead, behind = (_mean(by_name[name], key) for name in (claim.ahead, claim.behind))
+        judged += 1
+        kept += ahead > behind if key.startswith("delta") else ahead < behind
+        cells.append(f"{ahead:.3f} / {behind:.3f}")
+    return (claim.says, claim.figures, *cells, f"{kept} of {judged}")
 
 
 def _mean(results: Sequence[Result], key: str) -> float:

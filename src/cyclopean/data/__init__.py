@@ -50,14 +50,7 @@ def open_dataset(name: str) -> "Items":
 
     Raises InputError for an unknown kind or option, with the nearest suggested, and for what the data set refuses.
     """
-    place, options = _options(name)
-    kind, colon, path = place.partition(":")
-    if not colon and kind not in PATHLESS:
-        kind, path = "folder", _plain(place)
-    if kind not in DATASETS:
-        raise unknown_name("kind of data set", kind, DATASETS)
-    if (kind in PATHLESS) == bool(path):
-        raise InputError(f"{name!r} does not fit; motorcycle takes no path, every other kind needs one: {kind}:PATH.")
+    kind, path, options = named(name)
     module, attribute = DATASETS[kind].split(":")
     make = getattr(importlib.import_module(module), attribute)
     known = [option for option in inspect.signature(make).parameters if option != "path"]
@@ -67,6 +60,24 @@ def open_dataset(name: str) -> "Items":
         if option not in known:
             raise unknown_name(f"option of {kind}", option, known)
     return make(path, **options) if path else make(**options)
+
+
+def named(name: str) -> tuple[str, str, dict[str, str]]:
+    """Return kind, path and options of a data set's name, without loading anything.
+
+    Raises InputError for an unknown kind, a missing or needless path, and a path that does not exist.
+    """
+    place, options = _options(name)
+    kind, colon, path = place.partition(":")
+    if not colon and kind not in PATHLESS:
+        kind, path = "folder", _plain(place)
+    if kind not in DATASETS:
+        raise unknown_name("kind of data set", kind, DATASETS)
+    if (kind in PATHLESS) == bool(path):
+        raise InputError(f"{name!r} does not fit; motorcycle takes no path, every other kind needs one: {kind}:PATH.")
+    if path and not Path(path).expanduser().exists():
+        raise InputError(f"{path} does not exist; give the folder of a data set.")
+    return kind, path, options
 
 
 def _options(name: str) -> tuple[str, dict[str, str]]:

@@ -5,13 +5,25 @@ from pathlib import Path
 
 import numpy as np
 
+from cyclopean.data.decoding import read_counts, read_views
 from cyclopean.data.items import Files
-from cyclopean.data.reading import choice, read_counts, read_depth, read_text, read_views
-from cyclopean.data.rigs import Depth, depth_from_disparity, fitting, pinhole_px, rectified_pair, size_of, unknown_depth
+from cyclopean.data.reading import choice, finite, read_depth
+from cyclopean.data.rigs import (
+    Depth,
+    baseline_of,
+    depth_from_disparity,
+    fitting,
+    pinhole_px,
+    rectified_pair,
+    size_of,
+    unknown_depth,
+)
 from cyclopean.errors import InputError
+from cyclopean.files import read_text
 from cyclopean.sample import Sample
 
 MILLIMETRES = 1000.0  # calib.txt states the baseline in them
+AGREE, APART_PX = 1e-3, 0.5  # by how much numbers that say one thing may differ: a share, and pixels
 VISIBLE = 255  # in mask0nocc.png: seen by both cameras
 DISPARITIES = ("disp0GT.pfm", "disp0.pfm")
 TRUTHS = ("all", "noc")
@@ -33,12 +45,12 @@ def read_calibrated(scene: Path, truths: Path | None = None, truth: str = "all")
             f"{files.pictures[0]} has {images[0].shape[-1]}x{images[0].shape[-2]} pixels and {files.others[0]} is for "
             f"{size[1]}x{size[0]}; take both from one release."
         )
-    baseline = float(values["baseline"]) / MILLIMETRES
+    baseline = baseline_of(float(values["baseline"]) / MILLIMETRES, files.others[0])
     depth = unknown_depth(size)
     if len(files.others) > 1:
         disparity = _disparity(files.others[1], size, choice("truth of this data set", truth, TRUTHS))
         depth = depth_from_disparity(disparity, float(left[0, 0]), baseline, float(values["doffs"]))
-    cameras = pinhole_px(left, size), pinhole_px(right, size)
+    cameras = [pinhole_px(matrix, size, files.others[0]) for matrix in (left, right)]
     return rectified_pair(images, cameras, baseline, depth, scene.name)
 
 
@@ -54,7 +66,7 @@ def _disparity(path: Path, size: tuple[int, int], truth: str) -> Depth:
     if truth == "all":
         return disparity
     mask = path.with_name("mask0nocc.png")
-    visible = fitting(read_counts(mask), size, mask) == VISIBLE
+    visible = fitting(read_counts(mask, 8), size, mask) == VISIBLE
     return disparity.where(visible, disparity.new_tensor(float("inf")))
 
 
@@ -70,4 +82,15 @@ def _read_calibration(path: Path) -> dict[str, np.ndarray]:
     for name, count in needed.items():
         if len(found.get(name, ())) != count:
             raise InputError(f"{path} is damaged or lacks {name}; it comes with the scene.")
+        finite(path, name, found[name])
+    left, right = found["cam0"].reshape(3, 3), found["cam1"].reshape(3, 3)
+    if abs(left[0, 0] - right[0, 0]) > AGREE * abs(left[0, 0]):
+        raise InputError(
+            f"{path} has focal lengths {left[0, 0]:g} and {right[0, 0]:g} px; a rectified pair has one, mend it."
+        )
+    if abs(right[0, 2] - left[0, 2] - found["doffs"][0]) > APART_PX:
+        raise InputError(
+            f"{path} contradicts itself: doffs is {found['doffs'][0]:g} and the principal points of cam0 and cam1 are "
+            f"{right[0, 2] - left[0, 2]:g} px apart; mend whichever is wrong."
+        )
     return {name: found[name].reshape(3, 3) if count == 9 else found[name][0] for name, count in needed.items()}

@@ -10,15 +10,18 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.data.items import Items, read_each, sound
+from cyclopean.data.decoding import check_decoded
+from cyclopean.data.items import Items, sound
 from cyclopean.data.matching import Matches, grey, match
 from cyclopean.data.panorama_checking import Sphere, filed_depth, judged_by, look_around
+from cyclopean.data.rigs import implausible
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, View
 
 DARK, CONSTANT = 0.04, 0.004  # mean and standard deviation of luma in [0,1]; 0.004 is one grey level of 256
 FEWEST = 20  # matches that judge a pair
+STRAIGHT, SURE = 0.5, 3.0  # a power of the angle below is none; it must be known to so many of its own deviations
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,9 @@ class Pair:
     shows a point lower than the source, signed; `rows`: the same without sign; `behind`: share of points more than a
     pixel on the wrong side; `lower`: rank correlation of disparity with the row (in most scenes what stands lower is
     nearer, so that it tells a swap from a shift); `factor`: disparity over that of the true depth, NaN without truth;
-    `same`: whether both pictures are one.
+    `same`: whether both pictures are one; `trend`: how `factor` grows from the centre to the corners, as a power of
+    the distance along a pixel's ray over z (0 for depth that is z, 1 for that distance taken for z, NaN if the picture
+    is too narrow, or the matches too few, to tell); `unusual`: what is implausible about the calibration, in words.
     """
 
     matches: int
@@ -40,12 +45,15 @@ class Pair:
     lower: float
     factor: float
     same: bool
+    trend: float = math.nan
+    unusual: str = ""
 
 
 @dataclass(frozen=True)
 class Look:
     """One item: size (height, width), mean and deviation of luma of each view, its pair, the truth as (share of pixels
-    known, nearest, median, farthest finite depth), and what a panorama tells besides."""
+    known, nearest, median, farthest finite depth), what a panorama tells besides, and whether there is a depth file of
+    which no number is above 0."""
 
     name: str
     size: tuple[int, int]
@@ -53,6 +61,7 @@ class Look:
     pair: Pair | None
     truth: tuple[float, float, float, float] | None
     sphere: Sphere | None = None
+    blank: bool = False
 
     @property
     def constant(self) -> bool:
@@ -76,17 +85,20 @@ class Seen:
 
 
 def examine(name: str, data: Items, most: int, shown: Callable[[Sequence[int]], Iterable[int]] = iter) -> Seen:
-    """Headers of all files; then the pixels of up to `most` sound items, evenly spread. `shown` wraps what is walked
-    over, for a progress bar."""
+    """Headers of all files; then the pixels of up to `most` sound items, evenly spread, each of whose pictures must
+    decode without complaint. `shown` wraps what is walked over, for a progress bar."""
     good, damaged = sound(data)
     step = max(1.0, len(good) / most)
     chosen = [good[int(n * step)] for n in range(min(most, len(good)))]
     looks = []
-    for index, item in read_each(data, shown(chosen)):
-        if isinstance(item, InputError):
-            damaged.append(str(item))
-        else:
-            looks.append(look(item, filed_depth(data, index)))
+    for index in shown(chosen):
+        try:
+            files = data.files(index)
+            for path in (*files.pictures, *files.others):
+                check_decoded(path)
+            looks.append(look(data[index], filed_depth(data, index)))
+        except InputError as error:
+            damaged.append(str(error))
     return Seen(name, len(data), tuple(damaged), tuple(looks))
 
 
@@ -101,7 +113,8 @@ def look(sample: Sample, filed: Float[Tensor, "1 1 h w"] | None = None) -> Look:
     pair = None if source is None else judge_pair(sample, source, match(sample.target.image, source.image))
     height, width = sample.depth.shape[-2:]
     name, around = sample.name[0] if sample.name else "", look_around(sample, filed)
-    return Look(name, (height, width), tuple(light), pair, _truth(sample.depth), around)
+    blank = around is None and filed is not None and not bool((filed > 0).any())
+    return Look(name, (height, width), tuple(light), pair, _truth(sample.depth), around, blank)
 
 
 def is_rectified(target: View, source: View) -> bool:
@@ -121,17 +134,19 @@ def is_rectified(target: View, source: View) -> bool:
 def judge_pair(sample: Sample, source: View, matches: Matches) -> Pair:
     """Compare matches with the rig: which side the source stands on, where infinity lies, and the true depth."""
     same = source.image.shape == sample.target.image.shape and torch.equal(source.image, sample.target.image)
-    if len(matches) < FEWEST:
-        return Pair(len(matches), math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, same)
     here, there, pose = sample.target.camera, source.camera, source.from_target
     assert isinstance(here, Pinhole)
     assert isinstance(there, Pinhole)
     assert pose is not None
     height, width = sample.depth.shape[-2:]
+    unusual = implausible(here, float(pose[0, 0, 3]), width)
+    if len(matches) < FEWEST:
+        return Pair(len(matches), *(math.nan,) * 6, same, unusual=unusual)
     apart = ((there.center - here.center)[0] * torch.tensor([width, height])).numpy()
     disparity, down = (matches.shift + apart).T
     disparity = disparity if pose[0, 0, 3] < 0 else -disparity
     strength = width * float(here.focal[0, 0] * pose[0, 0, 3].abs())
+    expected = strength * _rho_at(sample.depth, matches.at)
     return Pair(
         len(matches),
         float(np.median(disparity)),
@@ -139,8 +154,10 @@ def judge_pair(sample: Sample, source: View, matches: Matches) -> Pair:
         float(np.median(np.abs(down))),
         float(np.mean(disparity < -1)),
         _rank_correlation(disparity, matches.at[:, 1]),
-        _factor(disparity, strength * _rho_at(sample.depth, matches.at)),
+        _factor(disparity, expected),
         same,
+        _trend(disparity, expected, _along(here, matches.at, (height, width))),
+        unusual,
     )
 
 
@@ -166,6 +183,37 @@ def _factor(disparity: Float[np.ndarray, " n"], expected: Float[np.ndarray, " n"
     """Median of disparity over what the truth says, where one of them is more than two pixels."""
     known = (expected > 0) & (np.maximum(disparity, expected) > 2)
     return float(np.median(disparity[known] / expected[known])) if known.sum() >= FEWEST else math.nan
+
+
+def _along(camera: Pinhole, at: Float[np.ndarray, "n 2"], size: tuple[int, int]) -> Float[np.ndarray, " n"]:
+    """The distance along the ray over z at points in pixels, 1 at the principal point."""
+    x, y = ((at / (size[1], size[0]) - camera.center[0].numpy()) / camera.focal[0].numpy()).T
+    return np.sqrt(1 + x**2 + y**2)
+
+
+def _trend(
+    disparity: Float[np.ndarray, " n"], expected: Float[np.ndarray, " n"], along: Float[np.ndarray, " n"]
+) -> float:
+    """The power p of disparity = (a + b / expected) * expected * along^p, by robust least squares; NaN if unsure.
+
+    `b` is there since a shift between the pictures makes near and far things differ, and near things often stand in the
+    lower corners: only what goes with the angle of view itself may count.
+    """
+    known = (expected > 0) & (np.minimum(disparity, expected) > 1)
+    if known.sum() < FEWEST:
+        return math.nan
+    ratio, angle, far = disparity[known] / expected[known], np.log(along[known]), 1 / expected[known]
+    rows = np.stack([np.ones_like(angle), angle - angle.mean(), far - far.mean()], 1)
+    weight = expected[known] / expected[known].max()  # matches are off by pixels, near things least for their size
+    for _ in range(10):
+        found = np.linalg.lstsq(rows * weight[:, None], ratio * weight, rcond=None)[0]
+        off = np.abs(ratio - rows @ found) * expected[known]
+        scale = max(1.4826 * float(np.median(off)), 0.05)
+        weight = expected[known] / expected[known].max() * np.sqrt(1 / (1 + (off / scale) ** 2))
+    normal = np.linalg.pinv((rows * weight[:, None]).T @ (rows * weight[:, None]))
+    spread = float(np.sqrt(normal[1, 1])) * scale / expected[known].max()
+    power = float(found[1] / found[0]) if found[0] > 0 else math.nan
+    return power if spread * SURE < abs(found[0]) * STRAIGHT else math.nan
 
 
 def _truth(depth: Float[Tensor, "1 1 h w"]) -> tuple[float, float, float, float] | None:

@@ -1,35 +1,47 @@
 """Pictures in folders: what `cyclopean render` writes, and stereo pairs of your own. Formats in docs/data.md."""
 
-import textwrap
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import image_size, read_counts, read_mask, read_views
 from cyclopean.data.items import Files
 from cyclopean.data.reading import (
+    counted,
     existing_folder,
-    image_size,
     is_finite,
     is_positive,
     list_images,
-    read_array,
-    read_counts,
-    read_json,
+    read_depth,
+    read_object,
+    read_pose,
     read_positive,
-    read_views,
+    refuse_unknown,
 )
-from cyclopean.data.rigs import fitting, known_above_zero, size_of, unknown_depth
+from cyclopean.data.rigs import fitting, implausible, known_above_zero, size_of, unknown_depth
 from cyclopean.errors import InputError
+from cyclopean.files import shortened
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, translation
 from cyclopean.sample import Sample, View, view
 
 # Names of the two folders of a stereo set, in use by well-known data sets.
 PAIRS = (("left", "right"), ("image_l", "image_r"), ("image_02", "image_03"), ("image_2", "image_3"), ("im0", "im1"))
+DEPTHS = (".npy", ".npz", ".exr", ".pfm", ".png")
+LOG = logging.getLogger(__name__)
+KEYS = (  # of a calibration.json
+    *("baseline_m", "focal_px", "width", "height", "center_px", "center_right_px", "doffs", "focal", "center"),
+    *("center_right", "depth_scale", "far"),
+)
+AGREE = 0.01  # by how much two statements of one thing may differ: a share, or of the image
+LONGEST = 100  # characters of a folder's name
+APART_PX = 0.5  # the same of principal points, in pixels
 FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0}
 
 
@@ -58,6 +70,7 @@ class FolderDataset(Dataset[Sample]):
                 f"{self.path} holds no finished item (camera/*.json comes last); run cyclopean render again."
             )
         self._pictures = files
+        self._tell_left_out()
         self.calibration = None if described else _calibration(self.path, files[self.target][self.stems[0]])
 
     def __len__(self) -> int:
@@ -68,9 +81,9 @@ class FolderDataset(Dataset[Sample]):
         names = [self.target, *(name for name in self.views if name != self.target)]
         images = dict(zip(names, read_views(self.files(index).pictures), strict=True))
         size = size_of(images[self.target])
-        camera, poses, family = self._cameras(stem, size)
-        target = _without_moving(view(images[self.target], camera), self.path / "moving" / f"{stem}.png")
-        sources = tuple(view(images[name], camera, poses(name)) for name in self.views if name != self.target)
+        (here, there), poses, family = self._cameras(stem, size)
+        target = _without_moving(view(images[self.target], here), self.path / "moving" / f"{stem}.png")
+        sources = tuple(view(images[name], there, poses(name)) for name in self.views if name != self.target)
         name = f"{family}/{stem}" if family else stem
         return Sample(target, sources, self._depth(stem, size), name=(name,))
 
@@ -79,7 +92,9 @@ class FolderDataset(Dataset[Sample]):
         values = self.description if self.calibration is None else self.calibration
         if is_positive(values.get("far")):
             return float(values["far"])
-        family = self._camera_file(self.stems[index]).get("family") if self.calibration is None else None
+        if self.calibration is not None:
+            return 80.0
+        family = self._camera_file(self.stems[index]).get("family")
         return FAR.get(str(family), 80.0)
 
     def files(self, index: int) -> Files:
@@ -90,29 +105,52 @@ class FolderDataset(Dataset[Sample]):
         depth = self._depth_file(stem)
         return Files(tuple(self._picture(name, stem) for name in names), (camera, *([depth] if depth else [])))
 
+    def filed_depth(self, index: int) -> Float[Tensor, "1 1 h w"] | None:
+        """The target's depth as its file has it, None without a file."""
+        path = self._depth_file(self.stems[index])
+        return None if path is None else self._filed(path)
+
+    def _tell_left_out(self) -> None:
+        """Name the files that belong to no item: misnamed truth would leave its item unlabelled in silence."""
+        known = set(self._pictures[self.target])
+        lost = [
+            f"{name}/{p.name}" for name in self.views for stem, p in self._pictures[name].items() if stem not in known
+        ]
+        if (self.path / "depth").is_dir():
+            files = sorted(p for p in (self.path / "depth").iterdir() if p.name[0] != ".")
+            lost += [f"depth/{p.name}" for p in files if p.stem not in known or p.suffix not in DEPTHS]
+        if lost:
+            LOG.warning("%s: left out, since no %s picture has their name, or they are no depth files: %s.",
+                        self.path, self.target, counted(lost))  # fmt: skip
+
     def _picture(self, name: str, stem: str) -> Path:
         """The picture of a view; one that is missing would be called like the target's."""
         return self._pictures[name].get(stem, self.path / name / self._pictures[self.target][stem].name)
 
-    def _cameras(self, stem: str, size: tuple[int, int]) -> tuple[Camera, Callable[[str], Tensor], str]:
+    def _cameras(self, stem: str, size: tuple[int, int]) -> tuple[tuple[Camera, Camera], Callable[[str], Tensor], str]:
+        """Of the target and of the sources; where a view stands; the family."""
         if self.calibration is not None:
-            camera, baseline = _rig(self.calibration, self.path / "calibration.json", size)
-            return camera, lambda _: translation(torch.tensor([[-baseline, 0.0, 0.0]])), ""
+            left, right, baseline = _rig(self.calibration, self.path / "calibration.json", size)
+            return (left, right), lambda _: translation(torch.tensor([[-baseline, 0.0, 0.0]])), ""
         path = self.path / "camera" / f"{stem}.json"
         values = self._camera_file(stem)
-        return _camera(values, path), lambda name: _pose(values, name, path), str(values.get("family", ""))
+        camera = _camera(values, path)
+        return (camera, camera), lambda name: _pose(values, name, path), str(values.get("family", ""))
 
     def _camera_file(self, stem: str) -> dict[str, Any]:
-        return read_json(self.path / "camera" / f"{stem}.json")
+        return read_object(self.path / "camera" / f"{stem}.json")
 
     def _depth(self, stem: str, size: tuple[int, int]) -> Float[Tensor, "1 1 h w"]:
         path = self._depth_file(stem)
         if path is None:
             return unknown_depth(size)
-        return fitting(self._counts_to_metres(path) if path.suffix == ".png" else read_array(path), size, path)
+        return known_above_zero(fitting(self._filed(path), size, path))
+
+    def _filed(self, path: Path) -> Float[Tensor, "1 1 h w"]:
+        return self._counts_to_metres(path) if path.suffix == ".png" else read_depth(path)
 
     def _depth_file(self, stem: str) -> Path | None:
-        paths = (self.path / "depth" / f"{stem}{suffix}" for suffix in (".npy", ".npz", ".png"))
+        paths = (self.path / "depth" / f"{stem}{suffix}" for suffix in DEPTHS)
         return next((path for path in paths if path.exists()), None)
 
     def _counts_to_metres(self, path: Path) -> Float[Tensor, "1 1 h w"]:
@@ -121,24 +159,29 @@ class FolderDataset(Dataset[Sample]):
             raise InputError(
                 f'{path} is a depth picture without a unit; add "depth_scale" (metres per count) to calibration.json.'
             )
-        counts = read_counts(path)
-        return known_above_zero(counts) * scale
+        return read_counts(path, 16) * scale
 
 
 def _described(folder: Path) -> dict[str, Any]:
     path = folder / "dataset.json"
-    values = read_json(path)
+    values = read_object(path)
     if values.get("format") != "cyclopean-folder" or values.get("version") != 1:
         raise InputError(
-            f"{path} has format {values.get('format')!r} version {values.get('version')!r}; "
+            f"{path} has format {_short(values.get('format'))} version {_short(values.get('version'))}; "
             "this version of cyclopean reads 'cyclopean-folder' version 1."
         )
     views, target = values.get("views"), values.get("target")
-    if not isinstance(views, list) or not all(isinstance(name, str) for name in views) or target not in views:
+    if not isinstance(views, list) or not all(map(_is_plain, views)) or target not in views:
         raise InputError(
-            f'{path} names views {views} and target {target!r}; "views" must be a list of names with the target in it.'
+            f'{path} names views {_short(views)} and target {_short(target)}; "views" must be a list of names with the '
+            "target in it."
         )
     return values
+
+
+def _is_plain(name: object) -> bool:
+    """Whether this is the name of a folder, with no way to another place."""
+    return isinstance(name, str) and len(name) < LONGEST and Path(name).name == name
 
 
 def _stereo(folder: Path) -> dict[str, Any]:
@@ -162,9 +205,17 @@ def _subfolder(folder: Path, name: str) -> Path:
 
 def _calibration(folder: Path, picture: Path) -> dict[str, Any]:
     path = folder / "calibration.json"
-    if path.exists():
-        return read_json(path)
     height, width = image_size(picture)
+    if path.exists():
+        values = read_object(path)
+        refuse_unknown(values, KEYS, path)
+        for key, meaning in (("depth_scale", "metres per count"), ("far", "metres")):
+            if key in values:
+                read_positive(values, key, meaning, path)
+        camera, _, baseline = _rig(values, path, (height, width))
+        if unusual := implausible(camera, baseline, width):
+            LOG.warning("%s states %s; check its unit.", path, unusual)
+        return values
     raise InputError(
         f'{path} is missing; write {{"focal_px": F, "width": {width}, "baseline_m": B}} with your camera\'s '
         f"focal length in pixels and baseline in metres, or, uncalibrated, "
@@ -172,25 +223,67 @@ def _calibration(folder: Path, picture: Path) -> dict[str, Any]:
     )
 
 
-def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pinhole, float]:
-    """Camera and baseline of a `calibration.json`. Pixel coordinates count from the centre of the first pixel."""
+def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pinhole, Pinhole, float]:
+    """Left camera, right camera and baseline of a `calibration.json`, for pictures of `size` (height, width).
+
+    Pixel coordinates count from the centre of the first pixel, of pictures of `width`: these may be smaller. Whatever
+    is stated twice must agree.
+    """
     height, width = size
     baseline = read_positive(values, "baseline_m", "a length in metres", path)
-    if "focal" in values:
-        focal, center = values["focal"], values.get("center", [0.5, 0.5])
-    elif is_positive(values.get("focal_px")) and is_positive(values.get("width")):
-        scale = width / values["width"]  # the calibrated picture may have been larger than these
-        focal = [values["focal_px"] * scale / width, values["focal_px"] * scale / height]
-        center = [0.5, 0.5]
-        if values.get("center_px") is not None:
-            px, py = _two_numbers(values["center_px"], "center_px", "pixels across and down", path)
-            center = [(px + 0.5) * scale / width, (py + 0.5) * scale / height]
-    else:
+    stated = read_positive(values, "width", "a number of pixels", path) if "width" in values else float(width)
+    if "height" in values:
+        tall = read_positive(values, "height", "a number of pixels", path)
+        _agree(path, ("width / height", stated / tall), ("the pictures'", width / height), AGREE * width / height)
+    in_px = {key: values[key] for key in ("focal_px", "center_px", "center_right_px", "doffs") if key in values}
+    if in_px and "width" not in values:
+        raise InputError(
+            f'{path} has "{next(iter(in_px))}" and lacks "width", of the calibrated picture in pixels (these may be '
+            f'smaller); add "width": {width} if it is that of the pictures here.'
+        )
+    shape = width / height
+
+    def both(key: str, usual: list[float] | None, half: float) -> list[float] | None:
+        """`key` in image widths and heights, from itself or from its twin in pixels."""
+        found = None
+        if f"{key}_px" in values:
+            given = values[f"{key}_px"]
+            alike = [given, given] if key == "focal" and is_finite(given) else given
+            x, y = _two_numbers(alike, f"{key}_px", "pixels across and down", path)
+            found = [(x + half) / stated, (y + half) / stated * shape]
+        if key in values:
+            u, v = _two_numbers(values[key], key, "in image widths and heights", path)
+            for a, b in zip(found or (u, v), (u, v), strict=True):
+                _agree(path, (key, b), (f"{key}_px", a), AGREE)
+            return [u, v]
+        return found or usual
+
+    focal = both("focal", None, 0.0)
+    if focal is None:
         raise InputError(
             f'{path} has no focal length; it needs "focal_px" and "width" (pixels), or "focal": [fu, fv] in image '
             "widths and heights."
         )
-    return Pinhole(_pair(focal, "focal", path), _pair(center, "center", path)), baseline
+    center = both("center", [0.5, 0.5], 0.5) or [0.5, 0.5]
+    right = both("center_right", None, 0.5)
+    if "doffs" in values:
+        if not is_finite(values["doffs"]):
+            raise InputError(f'{path} has "doffs": {_short(values["doffs"])}; it needs a number of pixels.')
+        if right is not None:
+            apart = (right[0] - center[0]) * stated
+            _agree(path, ("doffs", float(values["doffs"])), ("the principal points' distance", apart), APART_PX)
+        right = right or [center[0] + values["doffs"] / stated, center[1]]
+    eyes = [Pinhole(_pair(focal, "focal", path), _pair(place, "center", path)) for place in (center, right or center)]
+    return eyes[0], eyes[1], baseline
+
+
+def _agree(path: Path, one: tuple[str, float], other: tuple[str, float], most: float) -> None:
+    """Raises if two named numbers, which say one thing, differ by more than `most`."""
+    if abs(one[1] - other[1]) > most:
+        raise InputError(
+            f"{path} contradicts itself: {one[0]} is {one[1]:.6g} and {other[0]} {other[1]:.6g}; mend whichever is "
+            "wrong."
+        )
 
 
 def _camera(values: dict[str, Any], path: Path) -> Camera:
@@ -199,26 +292,24 @@ def _camera(values: dict[str, Any], path: Path) -> Camera:
         return Equirectangular()
     if kind == "pinhole":
         return Pinhole(_pair(values.get("focal"), "focal", path), _pair(values.get("center"), "center", path))
-    raise InputError(f"{path} has camera {kind!r}; it needs 'pinhole' or 'equirectangular'.")
+    raise InputError(f"{path} has camera {_short(kind)}; it needs 'pinhole' or 'equirectangular'.")
 
 
 def _pose(values: dict[str, Any], name: str, path: Path) -> Float[Tensor, "1 4 4"]:
     poses = values.get("from_target")
     try:
-        pose = torch.tensor(poses[name], dtype=torch.float32).reshape(1, 4, 4)  # type: ignore[index]
-    except (TypeError, KeyError, ValueError, RuntimeError, OverflowError) as error:
+        pose = np.array(poses[name], np.float64).reshape(4, 4)  # type: ignore[index]
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise InputError(
             f'{path} has "from_target": {_short(poses)}; it needs an object with a 4x4 matrix for the view {name!r}.'
         ) from error
-    if not pose.isfinite().all():
-        raise InputError(f'{path} has numbers that are not finite in "from_target" of {name!r}; mend or remove it.')
-    return pose
+    return torch.tensor(read_pose(path, pose), dtype=torch.float32)[None]
 
 
 def _pair(value: Any, key: str, path: Path) -> Float[Tensor, "1 2"]:
     u, v = _two_numbers(value, key, "in image widths and heights", path)
     if key == "focal" and min(u, v) <= 0:
-        raise InputError(f'{path} has "focal": {value!r}; focal lengths are above 0.')
+        raise InputError(f'{path} has "focal": {_short(value)}; focal lengths are above 0.')
     return torch.tensor([[u, v]], dtype=torch.float32)
 
 
@@ -229,7 +320,7 @@ def _two_numbers(value: Any, key: str, meaning: str, path: Path) -> tuple[float,
 
 
 def _short(value: Any) -> str:
-    return textwrap.shorten(repr(value), 60, placeholder=" ...")
+    return shortened(repr(value), 60)
 
 
 def _without_moving(target: View, path: Path) -> View:
@@ -237,5 +328,5 @@ def _without_moving(target: View, path: Path) -> View:
     if not path.exists():
         return target
     size = (target.image.shape[-2], target.image.shape[-1])
-    still = fitting(read_counts(path), size, path) < 128
+    still = fitting(read_mask(path), size, path) < 0.5
     return View(target.image, target.seen, target.camera, target.from_target, target.window, still)

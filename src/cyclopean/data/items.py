@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from torch.utils.data import Dataset, Subset
 
-from cyclopean.data.reading import check_fits, check_one_size, check_whole, image_size, map_size
+from cyclopean.data.decoding import check_one_size, check_whole, image_size
+from cyclopean.data.reading import check_fits, map_size
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
 
@@ -50,10 +51,6 @@ def check_files(files: Files) -> None:
     without a header, and for sizes that differ. Reads their first and last bytes only."""
     check_one_size(files.pictures)
     for path in files.others:
-        if not path.exists():
-            raise InputError(f"{path} cannot be opened (No such file or directory).")
-        if not path.stat().st_size:
-            raise InputError(f"{path} is empty (zero bytes); replace or remove it.")
         size = map_size(path)
         if size is not None and files.pictures:
             check_fits(path, size, image_size(files.pictures[0]))

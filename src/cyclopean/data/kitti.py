@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from cyclopean.data.reading import read_text
+from cyclopean.data.reading import finite
+from cyclopean.data.rigs import baseline_of
 from cyclopean.errors import InputError
+from cyclopean.files import read_text, refuse_unreadable
 
 Matrix = Float[np.ndarray, "3 4"]
 FAR = 80.0  # metres, of the Eigen tables
@@ -37,16 +39,18 @@ def matrix(path: Path, calibration: dict[str, Float[np.ndarray, " n"]], key: str
     """The matrix `key` of 3 rows and `columns`; `path` is for the error."""
     if key not in calibration or len(calibration[key]) != 3 * columns:
         raise InputError(f"{path} is damaged or lacks {key}; it comes with the release.")
-    return calibration[key].reshape(3, columns)
+    return finite(path, key, calibration[key].reshape(3, columns))
 
 
-def offset(left: Matrix, right: Matrix) -> float:
-    """How far the camera of projection `right` stands to the right of that of `left`, metres.
+def offset(left: Matrix, right: Matrix, path: Path) -> float:
+    """How far the camera of projection `right` stands to the right of that of `left`, metres; `path` is for the error.
 
     P = K [I | t]. The releases call their pairs rectified, and so does everybody's disparity truth: the millimetres
     that the second and third row of the last columns differ by are left out (at 5 m they move a row by 0.4 pixels).
     """
-    return float(left[0, 3] / left[0, 0] - right[0, 3] / right[0, 0])
+    if not min(left[0, 0], right[0, 0]) > 0:
+        raise InputError(f"{path} has focal lengths {left[0, 0]:g} and {right[0, 0]:g}; they are above 0, in pixels.")
+    return baseline_of(float(left[0, 3] / left[0, 0] - right[0, 3] / right[0, 0]), path)
 
 
 def rigid(rotation: Float[np.ndarray, "3 3"], move: Float[np.ndarray, "3 1"] | None = None) -> Float[np.ndarray, "4 4"]:
@@ -60,6 +64,7 @@ def rigid(rotation: Float[np.ndarray, "3 3"], move: Float[np.ndarray, "3 1"] | N
 
 def read_scan(path: Path) -> Float[np.ndarray, "n 3"]:
     """Points of a laser scan, metres: x forward, y left, z up. The fourth number, reflectance, is dropped."""
+    refuse_unreadable(path)
     try:
         values = np.fromfile(path, np.float32)
     except OSError as error:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_counts, read_views
 from cyclopean.data.items import Files
 from cyclopean.data.kitti import FAR, matrix, offset, read_calibration
-from cyclopean.data.reading import choice, existing_folder, found, read_counts, read_views
+from cyclopean.data.reading import choice, existing_folder, found
 from cyclopean.data.rigs import (
     depth_from_disparity,
     fitting,
@@ -19,6 +20,7 @@ from cyclopean.data.rigs import (
 )
 from cyclopean.data.splits import read_paths
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.sample import Sample
 
 COUNTS = 256.0  # per pixel of disparity; 0 is unknown
@@ -38,7 +40,11 @@ class Kitti2015Dataset(Dataset[Sample]):
         root = existing_folder(path)
         self.folder = root / "training" if (root / "training").is_dir() else root
         self.truth = TRUTHS[choice("truth of KITTI 2015", truth, TRUTHS)]
-        listed = read_paths(split) if split else sorted((self.folder / "image_2").glob("*_10.*"))
+        listed = (
+            read_paths(split)
+            if split
+            else sorted(p for p in (self.folder / "image_2").glob("*_10.*") if p.suffix.lower() in PHOTOS)
+        )
         self.stems = [Path(p).stem for p in listed]
         if not self.stems:
             raise InputError(f"{path} holds no KITTI 2015 pair; it needs training/image_2/000000_10.png and image_3.")
@@ -51,12 +57,12 @@ class Kitti2015Dataset(Dataset[Sample]):
         images = read_views(files.pictures)
         calibration = read_calibration(files.others[0])
         left, right = (matrix(files.others[0], calibration, key) for key in ("P_rect_02", "P_rect_03"))
-        size, apart = size_of(images[0]), offset(left, right)
+        size, apart = size_of(images[0]), offset(left, right, files.others[0])
         depth = unknown_depth(size)
         if len(files.others) > 1:
-            disparity = known_above_zero(fitting(read_counts(files.others[1]), size, files.others[1]) / COUNTS)
+            disparity = known_above_zero(fitting(read_counts(files.others[1], 16), size, files.others[1]) / COUNTS)
             depth = depth_from_disparity(disparity, float(left[0, 0]), apart, float(right[0, 2] - left[0, 2]))
-        cameras = [pinhole_px(np.asarray(p), size) for p in (left, right)]
+        cameras = [pinhole_px(np.asarray(p), size, files.others[0]) for p in (left, right)]
         return rectified_pair(images, cameras, apart, depth, self.stems[index])
 
     def far(self, _: int) -> float:

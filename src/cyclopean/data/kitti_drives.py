@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from cyclopean.data.kitti import Matrix, matrix, offset, read_calibration, rigid
-from cyclopean.data.reading import IMAGES, found
+from cyclopean.data.reading import found
 from cyclopean.data.rigs import Size, pinhole_px
 from cyclopean.data.splits import Frame
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.geometry import Pinhole
 
 OTHER = {"02": "03", "03": "02"}
@@ -26,7 +27,7 @@ class Drives:
     def frames(self, steps: tuple[int, ...]) -> Iterator[Frame]:
         """Every frame of the left colour camera that has those `steps` before and after."""
         for folder in sorted(self.root.glob("????_??_??/*_sync/image_02/data")):
-            numbers = {int(p.stem) for p in folder.iterdir() if p.suffix.lower() in IMAGES and p.stem.isdigit()}
+            numbers = {int(p.stem) for p in folder.iterdir() if p.suffix.lower() in PHOTOS and p.stem.isdigit()}
             drive = folder.parents[1].relative_to(self.root).as_posix()
             yield from (Frame(drive, n, "02") for n in sorted(numbers) if all(n + step in numbers for step in steps))
 
@@ -49,7 +50,9 @@ class Drives:
         """
         here, size = self._projection(frame, frame.camera)
         there, other_size = self._projection(frame, OTHER[frame.camera])
-        return pinhole_px(here, size), pinhole_px(there, other_size), offset(here, there)
+        path = self.calibration(frame)
+        cameras = pinhole_px(here, size, path), pinhole_px(there, other_size, path)
+        return *cameras, offset(here, there, path)
 
     def image_from_velodyne(self, frame: Frame, size: Size) -> Matrix:
         """P_rect @ R_rect_00 @ [R | T]: laser points to (x z, y z, z), pixels of the frame's picture at `size`, counted
@@ -69,6 +72,6 @@ class Drives:
         path = self.calibration(frame)
         calibration = read_calibration(path)
         size = calibration.get(f"S_rect_{camera}", np.zeros(0))
-        if len(size) != 2:
+        if len(size) != 2 or not 1 <= min(size) <= max(size) < np.inf:
             raise InputError(f"{path} is damaged or lacks S_rect_{camera}; it comes with the release.")
         return matrix(path, calibration, f"P_rect_{camera}"), (int(size[1]), int(size[0]))

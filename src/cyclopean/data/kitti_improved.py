@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_counts, read_image, read_views
 from cyclopean.data.items import Files
 from cyclopean.data.kitti import FAR
 from cyclopean.data.kitti_drives import OTHER, Drives
-from cyclopean.data.reading import existing_folder, read_counts, read_image, read_rows, read_views
+from cyclopean.data.reading import existing_folder, read_rows
 from cyclopean.data.rigs import Depth, Size, fitting, known_above_zero, pinhole_px, rectified_pair, size_of
 from cyclopean.data.splits import Frame, read_frames
 from cyclopean.errors import InputError
@@ -80,7 +81,8 @@ class KittiSelectionDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         files = self.files(index)
         image = read_image(files.pictures[0])
-        camera = pinhole_px(read_rows(files.others[0], 9)[0].reshape(3, 3).astype(np.float64), size_of(image))
+        matrix = read_rows(files.others[0], 9)[0].reshape(3, 3)
+        camera = pinhole_px(matrix.astype(np.float64), size_of(image), files.others[0])
         depth = _read_depth(files.others[1], size_of(image))
         return Sample(view(image, camera), (), depth, name=(self.images[index].stem,))
 
@@ -98,7 +100,7 @@ class KittiSelectionDataset(Dataset[Sample]):
 
 def _read_depth(path: Path, size: Size) -> Depth:
     """Annotated depth, metres, NaN where unknown."""
-    return known_above_zero(fitting(read_counts(path), size, path) / COUNTS)
+    return known_above_zero(fitting(read_counts(path, 16), size, path) / COUNTS)
 
 
 def _frame(path: Path) -> Frame:

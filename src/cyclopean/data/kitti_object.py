@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_image
 from cyclopean.data.items import Files
 from cyclopean.data.kitti import FAR, Matrix, camera_depth, matrix, read_calibration, read_scan, rigid
-from cyclopean.data.reading import existing_folder, read_image
+from cyclopean.data.reading import existing_folder
 from cyclopean.data.rigs import pinhole_px, size_of
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample, view
@@ -36,7 +37,7 @@ class KittiObjectDataset(Dataset[Sample]):
         image = read_image(files.pictures[0])
         projection, image_from_velodyne = _read_calibration(files.others[0])
         depth = camera_depth(read_scan(files.others[1]), image_from_velodyne, size_of(image))
-        camera = pinhole_px(projection, size_of(image))
+        camera = pinhole_px(projection, size_of(image), files.others[0])
         return Sample(view(image, camera), (), torch.from_numpy(depth)[None, None], name=(self.stems[index],))
 
     def far(self, _: int) -> float:

@@ -10,11 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_views
 from cyclopean.data.items import Files
 from cyclopean.data.kitti import FAR, SOURCES, Matrix, matrix, offset, read_calibration, rigid
-from cyclopean.data.reading import IMAGES, choice, existing_folder, found, read_rows, read_views
+from cyclopean.data.reading import choice, existing_folder, found, read_pose, read_rows
 from cyclopean.data.rigs import beside, pinhole_px, size_of, unknown_depth, unposed
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.sample import Sample, view
 
 # Folders of the left and the right camera, and the names of their projections.
@@ -59,8 +61,9 @@ class KittiOdometryDataset(Dataset[Sample]):
         drive, number = self.frames[index]
         target, *others = read_views(self.files(index).pictures)
         left, right = _projections(drive)
-        here, there = (pinhole_px(p, size_of(target)) for p in (left, right))
-        sources = [beside(others[0], there, offset(left, right))] if self._stereo else []
+        calibration = drive.folder / "calib.txt"
+        here, there = (pinhole_px(p, size_of(target), calibration) for p in (left, right))
+        sources = [beside(others[0], there, offset(left, right, calibration))] if self._stereo else []
         for step, image in zip(self._steps, others[len(sources) :], strict=True):
             pose = _motion(drive, number, step, left)
             sources.append(unposed(image, here) if pose is None else view(image, here, pose))
@@ -92,7 +95,7 @@ def _drives(root: Path, folder: Path) -> Iterator[Drive]:
 def _numbers(drive: Drive, steps: tuple[int, ...]) -> list[int]:
     """Numbers of the left pictures that have those `steps` before and after."""
     paths = (drive.folder / drive.left).iterdir()
-    numbers = {int(p.stem) for p in paths if p.suffix.lower() in IMAGES and p.stem.isdigit()}
+    numbers = {int(p.stem) for p in paths if p.suffix.lower() in PHOTOS and p.stem.isdigit()}
     return sorted(n for n in numbers if all(n + step in numbers for step in steps))
 
 
@@ -116,8 +119,7 @@ def _motion(drive: Drive, number: int, step: int, left: Matrix) -> Float[Tensor,
     rows = read_rows(drive.poses, 12)
     if (last := max(number, number + step)) >= len(rows):
         raise InputError(f"{drive.poses} has {len(rows)} poses and none of frame {last}; it needs all.")
-    now, then = (rows[n].reshape(3, 4) for n in (number, number + step))
-    first_from_now, first_from_then = rigid(now[:, :3], now[:, 3:]), rigid(then[:, :3], then[:, 3:])
+    first_from_now, first_from_then = (read_pose(drive.poses, rows[n].reshape(3, 4)) for n in (number, number + step))
     left_from_0 = rigid(np.eye(3), np.linalg.solve(left[:, :3], left[:, 3:]))
     pose = left_from_0 @ np.linalg.inv(first_from_then) @ first_from_now @ np.linalg.inv(left_from_0)
     return torch.tensor(pose, dtype=torch.float32)[None]

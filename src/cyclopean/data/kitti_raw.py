@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_views
 from cyclopean.data.items import Files
 from cyclopean.data.kitti import FAR, SOURCES, Matrix, camera_depth, forward_depth, read_scan
 from cyclopean.data.kitti_drives import OTHER, Drives
-from cyclopean.data.reading import choice, existing_folder, read_views
+from cyclopean.data.reading import choice, existing_folder
 from cyclopean.data.rigs import Depth, Size, beside, size_of, unknown_depth, unposed
-from cyclopean.data.splits import Frame, read_frames
+from cyclopean.data.splits import DRIVE, Frame, read_drives, read_frames
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample, view
 
@@ -31,6 +32,10 @@ class KittiRawDataset(Dataset[Sample]):
     split, ...); without one, every frame of the left colour camera. A line may name the right camera: then the left one
     is the source, at t = (+b, 0, 0). Focal length, centre and baseline are those of the drive's day.
 
+    `without` is a list whose drives are left out as whole scenes, in any format that names them: with
+    `train_mapping.txt` of KITTI 2015's development kit what remains is the KITTI split (Monodepth, sec. 4.1), with a
+    list of Eigen's test frames his training scenes, standing frames included.
+
     `truth`: `camera` (z of the target's camera, metres), `forward` (the export behind the Eigen tables, see
     `kitti.forward_depth`) or `none` (scans are not opened: for training). NaN where no laser point falls; a frame
     without a scan has no truth, as in four frames of the release. `sources`: `stereo`; `video`, the frames before and
@@ -38,12 +43,20 @@ class KittiRawDataset(Dataset[Sample]):
     """
 
     def __init__(
-        self, path: Path | str, split: Path | str | None = None, truth: str = "camera", sources: str = "stereo"
+        self,
+        path: Path | str,
+        split: Path | str | None = None,
+        truth: str = "camera",
+        sources: str = "stereo",
+        without: Path | str | None = None,
     ) -> None:
         self.drives = Drives(existing_folder(path))
         self._truth = TRUTHS[choice("truth of KITTI raw", truth, TRUTHS)]
         self._stereo, self._steps = SOURCES[choice("sources of KITTI raw", sources, SOURCES)]
         self.frames = read_frames(split) if split else list(self.drives.frames(self._steps))
+        if without:
+            scenes = read_drives(without)
+            self.frames = [frame for frame in self.frames if scenes.isdisjoint(DRIVE.findall(frame.drive))]
         if not self.frames:
             raise InputError(
                 f"{path} holds no KITTI drive; it needs folders such as "

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_image
 from cyclopean.data.items import Files
 from cyclopean.data.matlab import read_mat
-from cyclopean.data.reading import existing_folder, read_image
+from cyclopean.data.reading import existing_folder
 from cyclopean.data.rigs import Depth, Size, size_of, uncalibrated
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample, view

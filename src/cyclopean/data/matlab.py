@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cyclopean.errors import InputError
+from cyclopean.files import refuse_unreadable
 
 NEEDED = "install what reads it with pip install 'cyclopean[matlab]'."
 
@@ -17,6 +18,7 @@ def read_mat(path: Path, key: str) -> np.ndarray:
         from scipy.io.matlab import MatReadError
     except ImportError as error:
         raise InputError(f"{path} is a Matlab file; {NEEDED}") from error
+    refuse_unreadable(path)
     try:
         return np.asarray(loadmat(path, variable_names=[key])[key])
     except (OSError, ValueError, TypeError, MatReadError, NotImplementedError, KeyError) as error:
@@ -29,6 +31,7 @@ def open_hdf5(path: Path) -> Any:
         import h5py
     except ImportError as error:
         raise InputError(f"{path} is a Matlab file of version 7.3; {NEEDED}") from error
+    refuse_unreadable(path)
     try:
         return h5py.File(path, "r")
     except OSError as error:

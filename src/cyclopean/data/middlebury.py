@@ -6,8 +6,9 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from cyclopean.data.calibrated_pairs import calibrated_files, read_calibrated
+from cyclopean.data.decoding import read_counts, read_views
 from cyclopean.data.items import Files
-from cyclopean.data.reading import existing_folder, found, read_counts, read_text, read_views
+from cyclopean.data.reading import existing_folder, finite, found
 from cyclopean.data.rigs import (
     depth_from_disparity,
     fitting,
@@ -18,6 +19,7 @@ from cyclopean.data.rigs import (
     uncalibrated,
 )
 from cyclopean.errors import InputError
+from cyclopean.files import read_text
 from cyclopean.sample import Sample
 
 FOCAL_PX, BASELINE = 3740.0, 0.160  # 2005 and 2006, of the release's page: full size; metres between view1 and view5
@@ -80,7 +82,7 @@ def _read_2003(scene: Path) -> Sample:
     files = _files_2003(scene)
     images = read_views(files.pictures)
     size = size_of(images[0])
-    disparity = fitting(read_counts(files.others[0]), size, files.others[0]) / _reduced(scene, size[0], REDUCED_2003)
+    disparity = fitting(read_counts(files.others[0], 8), size, files.others[0]) / _reduced(scene, size[0], REDUCED_2003)
     camera = uncalibrated(size)
     depth = depth_from_disparity(known_above_zero(disparity), float(size[1]), 1.0)
     return rectified_pair(images, (camera, camera), 1.0, depth, scene.name)
@@ -91,11 +93,11 @@ def _read_2005(scene: Path) -> Sample:
     images = read_views(files.pictures)
     size = height, width = size_of(images[0])
     reduced = _reduced(scene, height, REDUCED_2005)
-    disparity = known_above_zero(fitting(read_counts(files.others[1]), size, files.others[1])) / reduced
+    disparity = known_above_zero(fitting(read_counts(files.others[1], 8), size, files.others[1])) / reduced
     focal, shift = FOCAL_PX / reduced, _dmin(files.others[0]) / reduced
     left = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     right = left + np.array([[0, 0, shift], [0, 0, 0], [0, 0, 0]])
-    cameras = pinhole_px(left, size), pinhole_px(right, size)
+    cameras = pinhole_px(left, size, scene), pinhole_px(right, size, scene)
     return rectified_pair(
         images, cameras, BASELINE, depth_from_disparity(disparity, focal, BASELINE, shift), scene.name
     )
@@ -122,6 +124,8 @@ def _reduced(scene: Path, height: int, known: dict[int, int]) -> int:
 
 def _dmin(path: Path) -> float:
     try:
-        return float(read_text(path))
+        return finite(path, "it", float(read_text(path)))
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{path} is missing or holds no number; it comes with the scene.") from error

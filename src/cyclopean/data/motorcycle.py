@@ -1,5 +1,7 @@
 """The motorcycle pair of Middlebury 2014, as it ships inside scikit-image, quarter size."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -46,7 +48,7 @@ class MotorcycleDataset(Dataset[Sample]):
         depth = depth_from_disparity(disparity, FOCAL_PX, BASELINE, SHIFT_PX)
         left = np.array([[FOCAL_PX, 0, CENTER_PX[0]], [0, FOCAL_PX, CENTER_PX[1]], [0, 0, 1]])
         right = left + np.array([[0, 0, SHIFT_PX], [0, 0, 0], [0, 0, 0]])
-        cameras = [pinhole_px(matrix, size_of(disparity)) for matrix in (left, right)]
+        cameras = [pinhole_px(matrix, size_of(disparity), Path("motorcycle")) for matrix in (left, right)]
         return rectified_pair([_image(self.left), _image(self.right)], cameras, BASELINE, depth, "motorcycle")
 
     def far(self, _: int) -> float:

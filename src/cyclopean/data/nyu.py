@@ -9,11 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_counts, read_image
 from cyclopean.data.items import Files
 from cyclopean.data.matlab import open_hdf5, read_mat
-from cyclopean.data.reading import choice, existing_folder, read_counts, read_image, read_rows
+from cyclopean.data.reading import choice, existing_folder, read_rows
 from cyclopean.data.rigs import Depth, Size, fitting, known_above_zero, pinhole_px, size_of
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, view
 
@@ -65,10 +67,10 @@ class NyuDataset(Dataset[Sample]):
     def _camera(self, size: Size) -> Pinhole:
         own = (self.path if self.path.is_dir() else self.path.parent) / "camera-intrinsics.txt"
         if own.exists():
-            return pinhole_px(read_rows(own, 3), size)
+            return pinhole_px(read_rows(own, 3), size, own)
         if size != SIZE:
             raise InputError(f"{self.path} has pictures of {size[1]}x{size[0]}; the toolbox's camera is for 640x480.")
-        return pinhole_px(PUBLISHED, SIZE)
+        return pinhole_px(PUBLISHED, SIZE, self.path)
 
 
 class _Labelled:
@@ -106,7 +108,7 @@ class _Frames:
 
     def __init__(self, path: Path) -> None:
         self.root = existing_folder(path)
-        self.images = sorted(p for p in self.root.rglob("rgb_*") if p.suffix in (".jpg", ".png"))
+        self.images = sorted(p for p in self.root.rglob("rgb_*") if p.suffix.lower() in PHOTOS)
         if not self.images:
             raise InputError(
                 f"{path} holds no NYU frame; give nyu_depth_v2_labeled.mat, or a folder with rgb_00000.jpg and "
@@ -119,7 +121,7 @@ class _Frames:
     def read(self, n: int) -> tuple[Float[Tensor, "1 3 h w"], Depth]:
         files = self.files(n)
         image = read_image(files.pictures[0])
-        return image, fitting(read_counts(files.others[0]), size_of(image), files.others[0]) / MILLIMETRES
+        return image, fitting(read_counts(files.others[0], 16), size_of(image), files.others[0]) / MILLIMETRES
 
     def name(self, n: int) -> str:
         return self.images[n].relative_to(self.root).with_suffix("").as_posix()

@@ -3,20 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from jaxtyping import Float
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from cyclopean import radiance
+from cyclopean.data.decoding import read_image, read_mask
 from cyclopean.data.items import Files
 from cyclopean.data.panoramas import FAR, centre, whole_sphere
-from cyclopean.data.reading import IMAGES, existing_folder, found, read_counts, read_image
+from cyclopean.data.reading import existing_folder, found, pictures_among
 from cyclopean.data.rigs import fitting, size_of, unknown_depth
-from cyclopean.errors import InputError
-from cyclopean.images import read_photo
 from cyclopean.sample import Sample
-
-SUFFIXES = (*IMAGES, radiance.SUFFIX)
 
 
 class PanoramaPicturesDataset(Dataset[Sample]):
@@ -30,20 +24,18 @@ class PanoramaPicturesDataset(Dataset[Sample]):
     def __init__(self, path: Path | str, masks: str = "") -> None:
         self.root = existing_folder(path)
         self.masks = existing_folder(masks) if masks else None
-        images = (p for p in self.root.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
-        self.images = sorted(p for p in images if self.masks is None or not p.is_relative_to(self.masks))
-        if not self.images:
-            raise InputError(f"{self.root} holds no picture; it needs at least one of {', '.join(SUFFIXES)}.")
+        paths = (p for p in self.root.rglob("*") if self.masks is None or not p.is_relative_to(self.masks))
+        self.images = pictures_among(paths, self.root)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
         path = self.images[index]
-        target = centre(whole_sphere(_colours(path), path))
+        target = centre(whole_sphere(read_image(path), path))
         size = size_of(target.image)
         for mask in self._masks(path):
-            target = replace(target, valid=fitting(read_counts(mask), size, mask) >= 128)
+            target = replace(target, valid=fitting(read_mask(mask), size, mask) >= 0.5)
         name = path.relative_to(self.root).with_suffix("").as_posix()
         return Sample(target, (), unknown_depth(size), name=(name,))
 
@@ -54,10 +46,7 @@ class PanoramaPicturesDataset(Dataset[Sample]):
     def files(self, index: int) -> Files:
         """The panorama; its mask, if there is one."""
         path = self.images[index]
-        masks = self._masks(path)
-        if radiance.recognised(path):  # whose header the check of sizes does not know
-            return Files((), (path, *masks))
-        return Files((path,), masks)
+        return Files((path,), self._masks(path))
 
     def _masks(self, path: Path) -> tuple[Path, ...]:
         """The mask of a panorama, if there is one."""
@@ -65,7 +54,3 @@ class PanoramaPicturesDataset(Dataset[Sample]):
             return ()
         mask = found(self.masks / path.relative_to(self.root))
         return (mask,) if mask.exists() else ()
-
-
-def _colours(path: Path) -> Float[Tensor, "1 3 h w"]:
-    return read_photo(path).image if radiance.recognised(path) else read_image(path)

@@ -10,12 +10,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_counts, read_image
 from cyclopean.data.items import Files
 from cyclopean.data.panoramas import centre, whole_sphere
-from cyclopean.data.reading import choice, existing_folder, found, read_counts, read_depth, read_image
+from cyclopean.data.reading import choice, existing_folder, found, read_depth
 from cyclopean.data.rigs import Depth, fitting, size_of
 from cyclopean.data.splits import read_pairs
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.sample import Sample
 
 FAR = 10.0  # metres: what the tables of these sets count (Depth Anywhere, section 4; Pano3D, section 4)
@@ -125,7 +127,7 @@ def _counts(per_metre: int) -> Callable[[Path], Depth]:
     """A reader of 16-bit pictures. 0 and the largest number mean unknown in all of these releases."""
 
     def metres(path: Path) -> Depth:
-        counts = read_counts(path)
+        counts = read_counts(path, 16)
         return torch.where((counts > 0) & (counts < 65535), counts / per_metre, torch.nan)
 
     return metres
@@ -143,7 +145,7 @@ def _listed(root: Path, split: str) -> list[Panorama]:
 
 
 def _pairs(root: Path, pattern: str, depth_of: Callable[[Path], Path]) -> list[Panorama]:
-    paths = sorted(path for path in root.glob(pattern) if path.name[0] != ".")
+    paths = sorted(path for path in root.glob(pattern) if path.name[0] != "." and path.suffix.lower() in PHOTOS)
     return [Panorama(p.relative_to(root).with_suffix("").as_posix(), p, depth_of(p)) for p in paths]
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_image
 from cyclopean.data.items import Files
-from cyclopean.data.reading import IMAGES, existing_folder, read_image
+from cyclopean.data.reading import existing_folder, pictures_among
 from cyclopean.data.rigs import size_of, uncalibrated, unknown_depth
-from cyclopean.errors import InputError
 from cyclopean.sample import Sample, view
 
 CAMVID = "701_StillsRaw_full"  # of the release; its labels lie in other folders
@@ -22,9 +22,7 @@ class PicturesDataset(Dataset[Sample]):
     def __init__(self, path: Path | str) -> None:
         root = existing_folder(path)
         self.root = root / CAMVID if (root / CAMVID).is_dir() else root
-        self.images = sorted(p for p in self.root.rglob("*") if p.suffix.lower() in IMAGES and p.name[0] != ".")
-        if not self.images:
-            raise InputError(f"{self.root} holds no picture; it needs at least one of {', '.join(IMAGES)}.")
+        self.images = pictures_among(self.root.rglob("*"), self.root)
 
     def __len__(self) -> int:
         return len(self.images)

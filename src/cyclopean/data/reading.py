@@ -1,30 +1,28 @@
-"""Pictures, depth maps and calibration files of data sets, read into tensors with one-sentence errors."""
+"""Folders, depth maps and calibration files of data sets, read with one-sentence errors."""
 
-import json
-import os
-import sys
+import difflib
+import logging
+import math
 import zipfile
-import zlib
-from collections.abc import Iterable, Sequence
-from io import BufferedReader, BytesIO
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from cyclopean.data.decoding import image_size
 from cyclopean.depthmap.formats import READERS
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.images import LEAST_SIDE, MOST_MEGAPIXELS
+from cyclopean.files import PHOTOS, read_json, read_text, refuse_unreadable, shortened
+from cyclopean.images import MOST_MEGAPIXELS
 
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-
-END, SCAN = b"\xff\xd9", b"\xff\xda"  # markers of JPEG
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, IndexError, zipfile.BadZipFile, zlib.error)  # of numpy's files
+LOG = logging.getLogger(__name__)
+RIGID = 0.02  # by which a rotation times its transpose may differ from 1: poses are written with few digits
+NAMED = 3  # of many files left out, so many are named
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 
 def existing_folder(path: Path | str) -> Path:
@@ -37,50 +35,36 @@ def existing_folder(path: Path | str) -> Path:
     return folder
 
 
+def pictures_among(paths: Iterable[Path], folder: Path) -> list[Path]:
+    """The pictures among `paths`, which lie in `folder`, sorted. Other files are counted and named in the log.
+
+    Names that begin with a dot are hidden. Raises if no picture is there.
+    """
+    files = sorted(path for path in paths if not path.name.startswith(".") and not path.is_dir())
+    pictures = [path for path in files if path.suffix.lower() in PHOTOS]
+    others = [path.name for path in files if path.suffix.lower() not in PHOTOS]
+    if not pictures:
+        there = f" (of other kinds: {counted(others)})" if others else ""
+        raise InputError(f"{folder} holds no picture{there}; it needs at least one of {', '.join(PHOTOS)}.")
+    if others:
+        LOG.warning("%s: left out, since they are no pictures: %s.", folder, counted(others))
+    return pictures
+
+
+def counted(names: list[str]) -> str:
+    """`4: a.txt, b.dng, c.mov and 1 more`."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(names)}: {', '.join(names[:NAMED])}{more}"
+
+
 def list_images(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by their names without suffix, sorted. Raises if there is none, or two of one name."""
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith("."))
-    if not paths:
-        raise InputError(f"{folder} holds no pictures; it needs at least one of {', '.join(IMAGES)}.")
     stems: dict[str, Path] = {}
-    for path in paths:
+    for path in pictures_among(folder.iterdir(), folder):
         if path.stem in stems:
             raise InputError(f"{stems[path.stem]} and {path.name} share one name; remove or rename one of them.")
         stems[path.stem] = path
     return stems
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) from the file's header only."""
-    try:
-        with path.open("rb") as file:
-            return _header(path, file)
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
-
-
-def read_image(path: Path) -> Float[Tensor, "1 3 h w"]:
-    """A picture as RGB in [0,1], 8 or 16 bit."""
-    pixels = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    rgb = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1)).astype(np.float32))
-    return rgb[None] / (np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
-
-
-def read_views(paths: Sequence[Path]) -> list[Float[Tensor, "1 3 h w"]]:
-    """Pictures of one item. Raises if they differ in size, naming both."""
-    images = [read_image(path) for path in paths]
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
-            raise _two_sizes(paths[0], images[0].shape, path, image.shape)
-    return images
-
-
-def check_one_size(paths: Sequence[Path]) -> None:
-    """Raises if pictures of one item differ in size by their headers, or cannot be opened."""
-    sizes = [image_size(path) for path in paths]
-    for path, size in zip(paths, sizes, strict=True):
-        if size != sizes[0]:
-            raise _two_sizes(paths[0], sizes[0], path, size)
 
 
 def check_fits(path: Path, size: tuple[int, int], picture: tuple[int, int]) -> None:
@@ -90,26 +74,22 @@ def check_fits(path: Path, size: tuple[int, int], picture: tuple[int, int]) -> N
         raise InputError(f"{path} has {w}x{h} pixels and its picture {width}x{height}; they need one size.")
 
 
-def check_whole(path: Path) -> None:
-    """Raises if a JPEG or PNG is cut short, mostly by its last bytes alone; other files pass."""
-    if path.suffix.lower() in IMAGES:
-        with path.open("rb") as file:
-            if _truncated(file):
-                raise _cut(path)
-
-
 def map_size(path: Path) -> tuple[int, int] | None:
     """(height, width) of a picture, a .npy or a .npz (key `depth`) by its header; None for what is none of these."""
-    if path.suffix.lower() in IMAGES:
+    if path.suffix.lower() in PHOTOS:
         return image_size(path)
+    refuse_unreadable(path)
     if path.suffix.lower() not in (".npy", ".npz"):
         return None
     try:
         shape = _array_header(path)
-    except UNREADABLE as error:
-        raise _no_array(path) from error
-    if len(shape) != 2:
-        raise InputError(f"{path} holds an array of shape {shape}; it needs numbers of shape (height, width).")
+    except Exception as error:  # numpy's headers are Python, zips have headers of their own
+        raise _no_map(path, error) from error
+    if len(shape) != 2 or math.prod(shape) > MOST_MEGAPIXELS * 1e6:
+        raise InputError(
+            f"{path} holds an array of shape {shortened(shape)}; it needs numbers of shape (height, width), at most "
+            f"{MOST_MEGAPIXELS:g} million."
+        )
     return shape[0], shape[1]
 
 
@@ -124,7 +104,7 @@ def _array_header(path: Path) -> tuple[int, ...]:
 
 def found(path: Path) -> Path:
     """`path`, or the picture beside it of another suffix: people keep PNG releases as JPEG, and lists name either."""
-    others = (path.with_suffix(suffix) for suffix in IMAGES)
+    others = (path.with_suffix(suffix) for suffix in PHOTOS)
     return path if path.exists() else next((other for other in others if other.exists()), path)
 
 
@@ -136,75 +116,80 @@ def choice(kind: str, given: str, known: Iterable[str]) -> str:
     return given
 
 
-def read_counts(path: Path) -> Float[Tensor, "1 1 h w"]:
-    """A one-channel picture as its own numbers (0..255 or 0..65535), unscaled."""
-    pixels = _decode(path, cv2.IMREAD_UNCHANGED)
-    if pixels.ndim != 2:
-        raise InputError(f"{path} has {pixels.shape[-1]} channels; a map of this kind needs one.")
-    return torch.from_numpy(pixels.astype(np.float32))[None, None]
-
-
-def read_array(path: Path) -> Float[Tensor, "1 1 h w"]:
-    """A two-dimensional array of a .npy file, or of key `depth` of a .npz file, as float32."""
-    try:
-        with path.open("rb") as file:  # numpy leaves a file open that it cannot read
-            loaded = np.load(file, allow_pickle=False)
-            array = loaded["depth"] if path.suffix == ".npz" else loaded
-    except UNREADABLE as error:
-        raise _no_array(path) from error
-    if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise InputError(
-            f"{path} holds {array.dtype} of shape {array.shape}; it needs numbers of shape (height, width)."
-        )
-    return torch.from_numpy(array.astype(np.float32))[None, None]
-
-
 def read_depth(path: Path) -> Float[Tensor, "1 1 h w"]:
     """Numbers of a .npy, .npz (key `depth`), .exr or .pfm file, as they are."""
-    if path.suffix.lower() in (".npy", ".npz"):
-        return read_array(path)
-    if not path.exists():
-        raise InputError(f"{path} cannot be opened (No such file or directory).")
-    plane, _ = READERS[path.suffix.lower()](path)
-    return torch.from_numpy(np.ascontiguousarray(plane))[None, None]
-
-
-def read_text(path: Path) -> str:
-    """A text file."""
+    map_size(path)  # refuses what is missing, and what is too large for memory, by the header
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it holds no text"
-        raise InputError(f"{path} cannot be opened ({why}).") from error
+        plane = np.asarray(READERS[path.suffix.lower()](path)[0])
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise whatever they like on damaged files
+        raise _no_map(path, error) from error
+    if plane.ndim != 2 or plane.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path} holds {plane.dtype} of shape {shortened(plane.shape)}; it needs numbers of shape (height, width)."
+        )
+    return torch.from_numpy(plane.astype(np.float32))[None, None]
+
+
+def read_pose(path: Path, numbers: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "4 4"]:
+    """A pose of 3 or 4 rows of 4 as 4x4, after checking that it turns and moves only; `path` is for the error.
+
+    Trackers write singular matrices, or numbers that are not finite, for frames that they lost.
+    """
+    pose = np.eye(4)
+    pose[: len(numbers)] = finite(path, "a pose", numbers)
+    turn = pose[:3, :3]
+    upright = np.abs(turn @ turn.T - np.eye(3)).max() < RIGID and np.linalg.det(turn) > 0
+    if not upright or np.abs(pose[3] - (0, 0, 0, 1)).max() > RIGID:
+        raise InputError(f"{path} has a pose that is no rotation and translation; mend it, or leave its frames out.")
+    return pose
 
 
 def read_rows(path: Path, columns: int) -> Float[np.ndarray, "rows columns"]:
-    """Numbers in lines of `columns`, such as poses."""
-    text = read_text(path)
+    """Finite numbers in lines of `columns`, such as poses; what follows a # is a comment."""
+    lines = (line.partition("#")[0].split() for line in read_text(path).splitlines())
     try:
-        rows = [[float(word) for word in line.split()] for line in text.splitlines() if line.strip()]
+        rows = [[float(word) for word in line] for line in lines if line]
     except ValueError as error:
         raise InputError(f"{path} holds something else than numbers.") from error
     if not rows or any(len(row) != columns for row in rows):
         raise InputError(f"{path} needs {columns} numbers in each line.")
-    return np.array(rows)
+    return finite(path, "its lines", np.array(rows))
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def finite(path: Path, what: str, numbers: Numbers) -> Numbers:
+    """`numbers` of a calibration file. Raises InputError, naming `what` they are, if one is NaN or infinite."""
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{path} has numbers that are not finite in {what}; mend it, or take it from the release.")
+    return numbers
+
+
+def read_object(path: Path) -> dict[str, Any]:
     """A JSON object."""
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON; see docs/data.md for what it must hold.") from error
+    value = read_json(path)
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}; it needs an object {{...}}, see docs/data.md.")
     return value
 
 
+def refuse_unknown(values: dict[str, Any], known: Iterable[str], path: Path) -> None:
+    """Raises for a key of a JSON object that nobody reads: a misspelt one would be ignored in silence."""
+    names = sorted(known)
+    for key in values:
+        if key not in names and not key.startswith("_"):
+            near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise InputError(
+                f"{path} has the key {shortened(repr(key), 60)}, which is not known: {meant}Known are "
+                f"{', '.join(names)}; notes of your own begin with _."
+            )
+
+
 def read_positive(values: dict[str, Any], key: str, meaning: str, path: Path) -> float:
     """The number above 0 that a JSON object of `path` has under `key`; `meaning` says what it is, and in which unit."""
     if not is_positive(values.get(key)):
-        said = f'has "{key}": {values[key]!r}' if key in values else f'lacks "{key}"'
+        said = f'has "{key}": {shortened(repr(values[key]), 60)}' if key in values else f'lacks "{key}"'
         raise InputError(f"{path} {said}; it needs {meaning} above 0.")
     return float(values[key])
 
@@ -216,73 +201,11 @@ def is_positive(value: object) -> bool:
 
 def is_finite(value: object) -> bool:
     """Whether a value of JSON is a number that a float holds; JSON also knows NaN, inf and integers without end."""
-    most = sys.float_info.max
+    most = float(np.finfo(np.float32).max)
     return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
 
 
-def _two_sizes(path: Path, shape: Sequence[int], other: Path, other_shape: Sequence[int]) -> InputError:
-    return InputError(
-        f"{path} has {shape[-1]}x{shape[-2]} pixels and {other} has {other_shape[-1]}x{other_shape[-2]}; "
-        "views of one item need one size."
-    )
-
-
-def _decode(path: Path, flags: int) -> np.ndarray:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
-    if not data:
-        raise InputError(f"{path} is empty (zero bytes); replace or remove it.")
-    # Decoders fill the missing part of a truncated file with grey and say nothing.
-    if _truncated(BytesIO(data)):
-        raise _cut(path)
-    _header(path, BytesIO(data))
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if pixels is None:
-        raise InputError(f"{path} cannot be read as a picture; replace or remove it.")
-    return pixels
-
-
-def _header(path: Path, file: BufferedReader | BytesIO) -> tuple[int, int]:
-    """(height, width). Refuses what is no picture, and by its header what no photo may be (`images.read_photo`)."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked next, one for photos and data
-    try:
-        with Image.open(file) as picture:
-            width, height = picture.size
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-    if width * height > MOST_MEGAPIXELS * 1e6:
-        raise InputError(
-            f"{path} is {width}x{height} ({width * height / 1e6:.3g} megapixels), the limit of data is "
-            f"{MOST_MEGAPIXELS:g}; shrink it, and its partners and truth with it."
-        )
-    if min(width, height) < LEAST_SIDE:
-        raise InputError(
-            f"{path} is {width}x{height} pixels; data needs at least {LEAST_SIDE} on each side; replace or remove it."
-        )
-    return height, width
-
-
-def _truncated(file: BufferedReader | BytesIO) -> bool:
-    """Whether a JPEG or PNG lacks its end."""
-    head = file.read(8)
-    file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-    tail = file.read()
-    if head.startswith(b"\x89PNG"):
-        return b"IEND" not in tail
-    if not head.startswith(b"\xff\xd8") or tail.rstrip(b"\0").endswith(END):
-        return False
-    file.seek(0)  # something follows the picture, or it has no end
-    data = file.read()
-    return data.rfind(END) < max(0, data.rfind(SCAN))  # of the last scan: thumbnails have their own
-
-
-def _cut(path: Path) -> InputError:
-    return InputError(f"{path} is truncated; replace or remove it.")
-
-
-def _no_array(path: Path) -> InputError:
-    return InputError(f"{path} cannot be read as an array; it needs a .npy, or a .npz with the key 'depth'.")
+def _no_map(path: Path, error: Exception) -> InputError:
+    needed = {".npy": "a .npy array", ".npz": "a .npz with the key 'depth'"}.get(path.suffix.lower(), "a float map")
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return InputError(f"{path} cannot be read as {needed} ({shortened(said, 100)}); write it again.")

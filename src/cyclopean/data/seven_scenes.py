@@ -8,10 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_counts, read_views
 from cyclopean.data.items import Files
-from cyclopean.data.reading import choice, existing_folder, read_counts, read_rows, read_views
+from cyclopean.data.reading import choice, existing_folder, read_pose, read_rows
 from cyclopean.data.rigs import fitting, pinhole_px, size_of
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, view
 
@@ -34,7 +36,8 @@ class SevenScenesDataset(Dataset[Sample]):
     def __init__(self, path: Path | str, sources: str = "none") -> None:
         self.root = existing_folder(path)
         steps = SOURCES[choice("sources of 7-Scenes", sources, SOURCES)]
-        frames = sorted([*self.root.glob("frame-*.color.*"), *self.root.glob("**/seq-*/frame-*.color.*")])
+        found = (*self.root.glob("frame-*.color.*"), *self.root.glob("**/seq-*/frame-*.color.*"))
+        frames = sorted(path for path in found if path.suffix.lower() in PHOTOS)
         self.items = [
             (frames[n], *(frames[n + s] for s in steps)) for n in range(len(frames)) if _within(frames, n, steps)
         ]
@@ -49,7 +52,7 @@ class SevenScenesDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         frame, *others = self.items[index]
         target, *images = read_views(self.items[index])
-        counts = fitting(read_counts(_beside(frame, "depth.png")), size_of(target), _beside(frame, "depth.png"))
+        counts = fitting(read_counts(_beside(frame, "depth.png"), 16), size_of(target), _beside(frame, "depth.png"))
         depth = torch.where((counts > 0) & (counts < UNKNOWN), counts / MILLIMETRES, torch.nan)
         camera = self._camera(frame, target)
         sources = [view(i, camera, _motion(frame, other)) for i, other in zip(images, others, strict=True)]
@@ -70,10 +73,10 @@ class SevenScenesDataset(Dataset[Sample]):
     def _camera(self, frame: Path, image: Float[Tensor, "1 3 h w"]) -> Pinhole:
         for path in (frame.parent / INTRINSICS, self.root / INTRINSICS):
             if path.exists():
-                return pinhole_px(read_rows(path, 3), size_of(image))
+                return pinhole_px(read_rows(path, 3), size_of(image), path)
         if size_of(image) != SIZE:
             raise InputError(f"{frame} is not 640x480, which the release's camera is for; add a {INTRINSICS}.")
-        return pinhole_px(PUBLISHED, SIZE)
+        return pinhole_px(PUBLISHED, SIZE, frame)
 
 
 def _within(frames: list[Path], n: int, steps: tuple[int, ...]) -> bool:
@@ -87,5 +90,6 @@ def _beside(colour: Path, what: str) -> Path:
 
 def _motion(target: Path, source: Path) -> Float[Tensor, "1 4 4"]:
     """`source_from_target`."""
-    world_from_target, world_from_source = (read_rows(_beside(p, "pose.txt"), 4) for p in (target, source))
+    paths = (_beside(picture, "pose.txt") for picture in (target, source))
+    world_from_target, world_from_source = (read_pose(path, read_rows(path, 4)) for path in paths)
     return torch.tensor(np.linalg.inv(world_from_source) @ world_from_target, dtype=torch.float32)[None]

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyclopean.data.reading import read_text
 from cyclopean.errors import InputError
+from cyclopean.files import read_text, shortened
 
+DRIVE = re.compile(r"\d{4}_\d{2}_\d{2}_drive_\d{4}")
 SIDES = {"l": "02", "r": "03"}  # of a KITTI drive: the left and the right colour camera
 
 
@@ -34,6 +35,15 @@ def read_frames(path: Path | str) -> list[Frame]:
     return [_frame(line, f"{file}, line {n}") for n, line in _lines(file)]
 
 
+def read_drives(path: Path | str) -> set[str]:
+    """The drives, such as `2011_09_26_drive_0001`, that a text names anywhere."""
+    file = Path(path).expanduser()
+    drives = set(DRIVE.findall(read_text(file)))
+    if not drives:
+        raise InputError(f"{file} names no KITTI drive, such as 2011_09_26_drive_0001; give the list of a test set.")
+    return drives
+
+
 def read_paths(path: Path | str) -> list[str]:
     """The first path of each line: the left pictures of a list in Monodepth's format, relative to the data set."""
     return [line.split()[0] for _, line in _lines(Path(path).expanduser())]
@@ -46,13 +56,16 @@ def read_pairs(path: Path | str) -> list[tuple[str, str]]:
     for n, line in _lines(file):
         words = line.split()
         if len(words) != 2:
-            raise InputError(f"{file}, line {n} is {line!r}; it needs two paths, of the picture and of its depth.")
+            raise InputError(
+                f"{file}, line {n} is {shortened(repr(line))}; it needs two paths, of the picture and of its depth."
+            )
         pairs.append((words[0], words[1]))
     return pairs
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:
-    lines = [(n, line.strip()) for n, line in enumerate(read_text(file).splitlines(), 1) if line.strip()]
+    lines = [(n, line.strip()) for n, line in enumerate(read_text(file).splitlines(), 1)]
+    lines = [(n, line) for n, line in lines if line and not line.startswith("#")]
     if not lines:
         raise InputError(f"{file} is an empty list; it needs a line for each item.")
     return lines
@@ -66,6 +79,6 @@ def _frame(line: str, where: str) -> Frame:
     if parts and len(words) <= 2:
         return Frame(parts[1], int(parts[3]), parts[2])
     raise InputError(
-        f"{where} is {line!r}; a KITTI split has lines 'DRIVE NUMBER l' or 'DRIVE/image_02/data/NUMBER.png "
-        "DRIVE/image_03/data/NUMBER.png'."
+        f"{where} is {shortened(repr(line))}; a KITTI split has lines 'DRIVE NUMBER l' or "
+        "'DRIVE/image_02/data/NUMBER.png DRIVE/image_03/data/NUMBER.png'."
     )

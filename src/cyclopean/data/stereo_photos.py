@@ -5,8 +5,9 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_image, read_views
 from cyclopean.data.items import Files
-from cyclopean.data.reading import IMAGES, existing_folder, read_image, read_views
+from cyclopean.data.reading import existing_folder, pictures_among
 from cyclopean.data.rigs import rectified_pair, size_of, uncalibrated, unknown_depth
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
@@ -24,7 +25,7 @@ class StereoPhotosDataset(Dataset[Sample]):
 
     def __init__(self, path: Path | str) -> None:
         self.root = existing_folder(path)
-        pictures = sorted(p for p in self.root.iterdir() if p.suffix.lower() in IMAGES)
+        pictures = pictures_among(self.root.iterdir(), self.root)
         self.items = [p for p in pictures if LEFT.fullmatch(p.stem) or BOTH.fullmatch(p.stem)]
         if not self.items:
             raise InputError(f"{path} holds no stereo photo; it needs NAME-left and NAME-right, or NAME.left-right.")

@@ -5,12 +5,14 @@ from pathlib import Path, PureWindowsPath
 import torch
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_views
 from cyclopean.data.items import Files
 from cyclopean.data.panoramas import FAR, above, beside, centre, whole_sphere
-from cyclopean.data.reading import choice, existing_folder, found, read_depth, read_views
+from cyclopean.data.reading import choice, existing_folder, found, read_depth
 from cyclopean.data.rigs import Depth, Size, fitting, size_of, unknown_depth
 from cyclopean.data.splits import read_paths
 from cyclopean.errors import InputError
+from cyclopean.files import PHOTOS, shortened
 from cyclopean.sample import Sample
 
 BASELINE = 0.26  # metres, up and to the right alike (spherical view synthesis, section 4.1)
@@ -73,7 +75,7 @@ class ThreeD60Dataset(Dataset[Sample]):
 
 
 def _centres(root: Path) -> list[Path]:
-    return sorted(path for suffix in ("png", "jpg") for path in root.rglob(f"*{CENTRE}.{suffix}"))
+    return sorted(path for path in root.rglob(f"*{CENTRE}.*") if path.suffix.lower() in PHOTOS)
 
 
 def _below(root: Path, line: str) -> Path:
@@ -81,7 +83,10 @@ def _below(root: Path, line: str) -> Path:
     named = PureWindowsPath(line)
     parts = named.parts[1:] if named.anchor else named.parts
     if CENTRE not in named.name:
-        raise InputError(f"{line!r} names no centre; lines of a 3D60 list begin with a path that ends in {CENTRE}.png.")
+        raise InputError(
+            f"{shortened(repr(line))} names no centre; lines of a 3D60 list begin with a path that ends in "
+            f"{CENTRE}.png."
+        )
     candidates = [root.joinpath(*parts[n:]) for n in range(len(parts))]
     return next((path for path in candidates if found(path).exists()), candidates[0])
 

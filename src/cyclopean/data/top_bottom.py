@@ -4,11 +4,13 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from cyclopean.data.decoding import read_views
 from cyclopean.data.items import Files
 from cyclopean.data.panoramas import FAR, above, centre, whole_sphere
-from cyclopean.data.reading import existing_folder, list_images, read_json, read_views
+from cyclopean.data.reading import existing_folder, list_images, read_object, refuse_unknown
 from cyclopean.data.rigs import size_of, unknown_depth
 from cyclopean.errors import InputError
+from cyclopean.files import shortened
 from cyclopean.sample import Sample
 
 # Names of the two folders, in use by published sets: the upper camera's, the lower one's.
@@ -57,14 +59,16 @@ class TopBottomDataset(Dataset[Sample]):
 def _baseline(folder: Path, given: str) -> float:
     """Metres between the cameras, as given or as the calibration says."""
     path = folder / "calibration.json"
-    value = given or (read_json(path).get("baseline_m", "") if path.exists() else "")
+    stated = read_object(path) if path.exists() else {}
+    refuse_unknown(stated, ("baseline_m",), path)
+    value = given or stated.get("baseline_m", "")
     try:
         metres = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         metres = 0.0
     if not 0 < metres < float("inf"):
         raise InputError(
-            f"{folder} was given the baseline {str(value)!r}; say how far apart the two cameras stood, in metres: "
-            f'topbottom:{folder}:baseline=0.2, or {{"baseline_m": 0.2}} in {path.name} (1 when nobody knows).'
+            f"{folder} was given the baseline {shortened(value)!r}; say how far apart the two cameras stood, in "
+            f'metres: topbottom:{folder}:baseline=0.2, or {{"baseline_m": 0.2}} in {path.name} (1 when nobody knows).'
         )
     return metres

@@ -6,9 +6,10 @@ import torch
 from torch.utils.data import Dataset
 
 from cyclopean.data import panoramas
+from cyclopean.data.decoding import read_views
 from cyclopean.data.items import Files
-from cyclopean.data.reading import existing_folder, read_array, read_json, read_positive, read_views
-from cyclopean.data.rigs import fitting, rectified_pair, size_of
+from cyclopean.data.reading import existing_folder, read_depth, read_object, read_positive
+from cyclopean.data.rigs import fitting, known_above_zero, rectified_pair, size_of
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample
@@ -36,13 +37,13 @@ class TracedDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         scene, files = self.scenes[index].with_suffix(""), self.files(index)
-        values = read_json(self.scenes[index])
+        values = read_object(self.scenes[index])
         left, right = read_views(files.pictures)
         height, width = size_of(left)
         focal = read_positive(values, "focal", "a length in pixels", self.scenes[index])
         baseline = read_positive(values, "baseline", "a length in metres", self.scenes[index])
         camera = Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
-        depth = fitting(read_array(files.others[1]), (height, width), files.others[1])
+        depth = known_above_zero(fitting(read_depth(files.others[1]), (height, width), files.others[1]))
         return rectified_pair((left, right), (camera, camera), baseline, depth, scene.name.replace("_", "/", 1))
 
     def far(self, index: int) -> float:
@@ -81,8 +82,8 @@ class Traced360Dataset(Dataset[Sample]):
         scene, files = self.scenes[index], self.files(index)
         centre, up, right = read_views(files.pictures)
         panoramas.whole_sphere(centre, files.pictures[0])
-        baseline = read_positive(read_json(scene), "baseline", "a length in metres", scene)
-        depth = fitting(read_array(files.others[1]), size_of(centre), files.others[1])
+        baseline = read_positive(read_object(scene), "baseline", "a length in metres", scene)
+        depth = known_above_zero(fitting(read_depth(files.others[1]), size_of(centre), files.others[1]))
         sources = (panoramas.above(up, baseline), panoramas.beside(right, baseline))
         return Sample(panoramas.centre(centre), sources, depth, name=(scene.stem.replace("_", "/", 1),))
 

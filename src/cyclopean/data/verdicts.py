@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from cyclopean.data.checking import FEWEST, Look, Pair, Seen
+from cyclopean.data.checking import FEWEST, STRAIGHT, Look, Pair, Seen
 from cyclopean.data.panorama_verdicts import panorama_problems, panorama_rows
-from cyclopean.data.problems import Problem, of, some, spread
+from cyclopean.data.problems import NAMED, Problem, of, some, spread
 
 ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
 WORSE = 2.0  # a single pair among good ones must be off by so many times as much
@@ -27,7 +27,7 @@ def problems(seen: Seen) -> list[Problem]:
     """Everything wrong, worst first; an empty list is a clean bill."""
     looks = seen.looks
     found = [
-        some("damaged", seen.damaged, seen.items, "items cannot be read", "replace or remove them"),
+        _damaged(seen),
         of("constant", looks, lambda x: x.constant, "items show one colour only", "remove them"),
         of("dark", looks, lambda x: x.dark, "items are nearly black", "remove them, or brighten the recording"),
         of("same", looks, _pair(lambda p, _: p.same), "pairs are one picture twice", "copy the right pictures again"),
@@ -52,6 +52,15 @@ def problems(seen: Seen) -> list[Problem]:
             _pair(lambda p, _: not math.isnan(p.factor) and not 1 / FACTOR < p.factor < FACTOR),
             "pairs have disparities that their true depth does not explain",
             "check focal length, baseline and the unit of depth",
+        ),
+        _trend(looks),
+        _unusual(looks),
+        of(
+            "blank",
+            looks,
+            lambda x: x.blank,
+            "items have a depth file without any number above 0",
+            "check its unit and sign: what is 0, negative or NaN is unknown",
         ),
         _unmatched(looks),
         *panorama_problems(looks),
@@ -91,6 +100,41 @@ def _rows_apart(looks: tuple[Look, ...]) -> Problem | None:
     return some("rows", tuple(x.name for x in off), len(judged), what, "rectify them")
 
 
+def _damaged(seen: Seen) -> Problem | None:
+    """One reason may hold for many items; each sentence says what to do."""
+    reasons = tuple(dict.fromkeys(seen.damaged))
+    if not reasons:
+        return None
+    shown = " ".join(reasons[:NAMED]) + (f" And {len(reasons) - NAMED} more." if len(reasons) > NAMED else "")
+    sentence = f"{len(seen.damaged)} of {seen.items} items cannot be read: {shown}"
+    return Problem("damaged", sentence, seen.damaged)
+
+
+def _trend(looks: tuple[Look, ...]) -> Problem | None:
+    """Of a set: a single pair may mislead."""
+    judged = [x for x in looks if x.pair and not math.isnan(x.pair.trend)]
+    if not judged:
+        return None
+    power = statistics.median(x.pair.trend for x in judged if x.pair)
+    if abs(power) < STRAIGHT:
+        return None
+    off = tuple(x.name for x in judged if x.pair and x.pair.trend * power > 0 and abs(x.pair.trend) >= STRAIGHT)
+    what, remedy = "shrinks towards the corners, where disparities do not: z divided by the ray's length", "give z"
+    if power > 0:
+        what = "grows towards the corners, where disparities do not: the distance along the ray, not z"
+        remedy = "divide it by the length of the ray (x / z, y / z, 1)"
+    return some("distance", off, len(judged), f"pairs have depth that {what}", remedy)
+
+
+def _unusual(looks: tuple[Look, ...]) -> Problem | None:
+    pairs = [x for x in looks if x.pair]
+    off = [x for x in pairs if x.pair and x.pair.unusual]
+    if not off or not off[0].pair:
+        return None
+    what = f"pairs state {off[0].pair.unusual}"
+    return some("unusual", tuple(x.name for x in off), len(pairs), what, "check the unit of the calibration")
+
+
 def _unmatched(looks: tuple[Look, ...]) -> Problem | None:
     """A pair or two without texture happens; most of them are blank, blurred, or do not belong together."""
     pairs = [x for x in looks if x.pair and not x.constant]
@@ -128,8 +172,13 @@ def rows(seen: Seen) -> list[tuple[str, str]]:
     if truths:
         share, near, middle, far = (statistics.median(values) for values in zip(*truths, strict=True))
         table.append(("depth", f"{share:.1%} of the pixels; {near:.2f} to {far:.2f} m, {middle:.2f} in the middle"))
+        holes = [round((1 - x.truth[0]) * math.prod(x.size)) for x in looks if x.truth]
+        table.append(("unknown", f"{sum(holes)} pixels in {sum(map(bool, holes))} items (0, negative or NaN)"))
     if factors:
         table.append(("disparity / truth", spread(factors, "", 3)))
+    trends = [p.trend for p in judged if not math.isnan(p.trend)]
+    if trends:
+        table.append(("to the corners", spread(trends, "as a power of the ray's length; 0: depth is z")))
     return table + panorama_rows(looks)
 
 

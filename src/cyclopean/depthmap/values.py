@@ -13,9 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from PIL import Image
 from torch import Tensor
 
 from cyclopean.depthmap.appearing import appearing
+from cyclopean.depthmap.colours import colourise, value_range
 from cyclopean.depthmap.formats import MOST_MEGAPIXELS, READERS, WRITERS, array_shape
 from cyclopean.depthmap.sidecar import (
     EXAMPLE,
@@ -30,7 +32,7 @@ from cyclopean.depthmap.sidecar import (
     to_json,
 )
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import refuse_unreadable, shortened
+from cyclopean.files import refuse_unreadable, shortened, shown
 from cyclopean.geometry import pixel_grid
 
 Held = Literal["inverse_depth", "disparity", "inverse_distance"]
@@ -73,6 +75,25 @@ class DepthMap:
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.inverse_depth.shape[-2], self.inverse_depth.shape[-1]
+
+    def __repr__(self) -> str:
+        h, w = self.size
+        known = self.inverse_depth[self.valid]
+        span = f"{float(known.min()):.3g} to {float(known.max()):.3g}" if known.numel() else "nothing known"
+        share = f"{100 * known.numel() / self.valid.numel():.0f} % known"
+        scale = "metric" if self.unit == "m" else f"relative ({self.ambiguity})"
+        maker = f", by {shown(self.model.name)}" if self.model else ""
+        return f"DepthMap({w}x{h}, {self.kind}, {scale}, {span}, {share}{maker})"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the numbers as they are held: float32, `h w`, larger = nearer, NaN where unknown."""
+        array = self.inverse_depth[0, 0].detach().cpu().numpy()
+        return np.array(array, dtype or np.float32, copy=True if copy is None else copy)
+
+    def plot(self) -> Image.Image:
+        """Return a Pillow picture in false colours, bright = near: notebooks show it, `.save` and `.show` work."""
+        colours = colourise(self.inverse_depth, *value_range(self.inverse_depth))
+        return Image.fromarray(colours[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
 
     def numbers(self, kind: Kind) -> Map:
         """This map as numbers of `kind`, in `unit`; NaN where unknown, depth and distance `inf` at infinity.

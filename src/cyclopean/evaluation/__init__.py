@@ -1,5 +1,6 @@
-"""Judging depth against truth, beside trivial guesses, by a named protocol."""
+"""Judging depth against truth, beside trivial guesses, by a named protocol; without truth, by pictures."""
 
+from cyclopean.evaluation import photometric as photometric
 from cyclopean.evaluation.dataset import Counts as Counts
 from cyclopean.evaluation.dataset import evaluate as evaluate
 from cyclopean.evaluation.dataset import evaluate_variants as evaluate_variants
@@ -8,6 +9,7 @@ from cyclopean.evaluation.measure import Band as Band
 from cyclopean.evaluation.measure import Measured as Measured
 from cyclopean.evaluation.measure import judge as judge
 from cyclopean.evaluation.models import candidate as candidate
+from cyclopean.evaluation.models import on_data as on_data
 from cyclopean.evaluation.predictions import KINDS as KINDS
 from cyclopean.evaluation.predictions import Meaning as Meaning
 from cyclopean.evaluation.predictions import read_predictions as read_predictions
@@ -15,6 +17,8 @@ from cyclopean.evaluation.protocols import PROTOCOLS as PROTOCOLS
 from cyclopean.evaluation.protocols import Alignment as Alignment
 from cyclopean.evaluation.protocols import Protocol as Protocol
 from cyclopean.evaluation.protocols import named_protocol as named_protocol
+from cyclopean.evaluation.screen import legend as legend
+from cyclopean.evaluation.screen import screen as screen
 from cyclopean.evaluation.summary import Row as Row
 from cyclopean.evaluation.summary import summarise as summarise
 from cyclopean.evaluation.tables import Result as Result

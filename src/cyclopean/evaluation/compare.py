@@ -1,6 +1,5 @@
 """Two results, image by image: which images, which distances and which alignment explain the difference."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ from jaxtyping import Float
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.layout import Table
-from cyclopean.evaluation.protocols import ALIGNMENTS, FITTING, PROTOCOLS, Alignment
+from cyclopean.evaluation.protocols import FITTING, PROTOCOLS, USUAL, Alignment
 from cyclopean.evaluation.summary import interval, resamplings
 from cyclopean.evaluation.tables import COLUMNS
+from cyclopean.files import read_json
 
 SHOWN = 10  # images of a table
 EXPLAINED = {
@@ -35,7 +35,7 @@ class Side:
 
     def alignments(self) -> list[Alignment]:
         found = {a for models in self.result["per_image"].values() for a in models.get(self.model, {})}
-        return [a for a in ALIGNMENTS if a in found]
+        return [a for a in USUAL if a in found]
 
     def fits(self, alignment: str) -> bool:
         """Whether the model's figures under it mean something; results of older versions do not tell."""
@@ -115,17 +115,14 @@ NEEDED = {"data", "protocol", "rows", "per_image"}  # of each result
 def load(path: Path | str) -> dict[str, Any]:
     """A result that `cyclopean evaluate --json` wrote."""
     path = Path(path).expanduser()
-    try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}); give two files of evaluate --json.") from None
-    except ValueError:
-        raise InputError(f"{path} is no JSON; give two files of evaluate --json.") from None
+    content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != "cyclopean-evaluation":
         raise InputError(f"{path} is no result of cyclopean evaluate --json; give two of those.")
     results = content.get("results")
     if not isinstance(results, list) or not all(isinstance(r, dict) and r.keys() >= NEEDED for r in results):
         raise InputError(f'{path} lacks some of {", ".join(sorted(NEEDED))} in its "results"; measure again.')
+    if not results and content.get("photometric"):
+        raise InputError(f"{path} was judged by pictures, without true depth; such results are not compared.")
     return content
 
 
@@ -250,7 +247,7 @@ def _changes(
 
 def _between(alignment: Alignment, following: Alignment) -> str:
     """What lies between two alignments."""
-    steps = ALIGNMENTS[ALIGNMENTS.index(alignment) : ALIGNMENTS.index(following)]
+    steps = USUAL[USUAL.index(alignment) : USUAL.index(following)]
     return " and ".join(EXPLAINED[step] for step in steps)
 
 

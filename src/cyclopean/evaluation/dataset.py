@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from cyclopean.errors import InputError
-from cyclopean.evaluation.measure import Measured, Prediction, Scene, judge_scene, scene
+from cyclopean.errors import sentence
+from cyclopean.evaluation.measure import Measured, Prediction, Scene, judge_scene, scene, seen
 from cyclopean.evaluation.protocols import Protocol
 from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.metrics import median_scale, to_depth
@@ -57,15 +57,19 @@ def evaluate_variants(
     for index in indices:
         try:
             sample = data[index]
-        except InputError as error:
+        except Exception as error:  # one odd file must not end the rest
             _fail(tallies, f"item {index}", error)
             continue
         try:
             scenes = [scene(sample, data.far(index), tally.protocol) for tally in tallies]
             some = any(len(here.index) for here in scenes)
-            predicted = [Prediction(candidate, candidate.of(index, sample)) for candidate in candidates] if some else []
-            results = [_judged(predicted, here, factors or {}) for here in scenes]
-        except InputError as error:
+            predicted: dict[str, list[Prediction]] = {}
+            for protocol in variants if some else ():
+                if protocol.sees not in predicted:
+                    shown = seen(sample, protocol)
+                    predicted[protocol.sees] = [Prediction(c, c.of(index, shown)) for c in candidates]
+            results = [_judged(predicted.get(here.protocol.sees, []), here, factors or {}) for here in scenes]
+        except Exception as error:
             _fail(tallies, sample.name[0], error)
             continue
         for tally, here, measured in zip(tallies, scenes, results, strict=True):
@@ -87,9 +91,9 @@ def fitted_factors(
     for index in chosen:
         try:
             sample = data[index]
-        except InputError:
-            continue
-        here = scene(sample, data.far(index), protocol)
+            here = scene(sample, data.far(index), protocol)
+        except Exception:
+            continue  # counted and named when the image is judged
         for candidate in candidates:
             scale = _scale(candidate, index, sample, here)
             if scale is not None:
@@ -126,17 +130,17 @@ def _judged(predicted: Iterable[Prediction], here: Scene, factors: Mapping[str, 
     return [m for one in predicted for m in judge_scene(one, here, factors.get(one.candidate.name))]
 
 
-def _fail(tallies: Iterable[_Tally], name: str, error: InputError) -> None:
+def _fail(tallies: Iterable[_Tally], name: str, error: Exception) -> None:
     for tally in tallies:
-        tally.failed[name] = str(error)
+        tally.failed[name] = sentence(error, name)
 
 
 def _scale(candidate: Candidate, index: int, sample: Sample, here: Scene) -> float | None:
     if not len(here.index):
         return None
     try:
-        plane = Prediction(candidate, candidate.of(index, sample)).plane(here)
-    except InputError:
+        plane = Prediction(candidate, candidate.of(index, seen(sample, here.protocol))).plane(here)
+    except Exception:
         return None  # counted and named when the image is judged
     scale = median_scale(to_depth(plane.flatten()[here.index].double()), here.truth)
     return float(scale) if bool(torch.isfinite(scale)) else None

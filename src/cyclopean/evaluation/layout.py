@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cyclopean.files import shown
+
 _LATEX = {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "δ": r"$\delta$"}
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {"²": r"$^2$", "³": r"$^3$", "\\": r"\textbackslash{}", "±": r"$\pm$", "−": "$-$"}
@@ -20,20 +22,30 @@ class Table:
     texts: int
     breaks: frozenset[int] = frozenset()
 
+    @property
+    def width(self) -> int:
+        """Columns of a terminal that it takes."""
+        return sum(self._widths()) + 2 * (len(self.heads) - 1)
+
     def plain(self) -> str:
-        """For a terminal."""
-        table = [self.heads, *self.rows]
-        widths = [max(len(row[i]) for row in table) for i in range(len(self.heads))]
+        """For a terminal: names from files are escaped where they hold control characters."""
+        table, widths = self._printable(), self._widths()
         lines = [
             "  ".join(
                 c.ljust(w) if i < self.texts else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))
             )
             for r in table
         ]
-        shown = [lines[0], "  ".join("-" * w for w in widths)]
+        block = [lines[0], "  ".join("-" * w for w in widths)]
         for i, line in enumerate(lines[1:]):
-            shown += ["", line] if i in self.breaks else [line]
-        return "\n".join(shown)
+            block += ["", line] if i in self.breaks else [line]
+        return "\n".join(block)
+
+    def _printable(self) -> list[list[str]]:
+        return [[shown(cell) for cell in row] for row in (self.heads, *self.rows)]
+
+    def _widths(self) -> list[int]:
+        return [max(map(len, column)) for column in zip(*self._printable(), strict=True)]
 
     def markdown(self) -> str:
         """For a page."""

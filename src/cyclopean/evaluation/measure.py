@@ -9,14 +9,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cyclopean import augmentation
 from cyclopean.errors import InputError
-from cyclopean.evaluation.protocols import ALIGNMENTS, CROPS, FITTING, Alignment, Protocol
+from cyclopean.evaluation.by_width import by_width
+from cyclopean.evaluation.protocols import CROPS, FITTING, USUAL, Alignment, Protocol
 from cyclopean.evaluation.rig import rig_of
 from cyclopean.evaluation.trivial import Candidate
 from cyclopean.geometry import Equirectangular
 from cyclopean.metrics import (
     Crop,
     DecimalErrors,
+    Figure,
     affine_depth,
     affine_fit,
     bad,
@@ -25,8 +28,11 @@ from cyclopean.metrics import (
     d1,
     decimal_errors,
     depth_errors,
+    lower_middle,
     median_scale,
+    middle,
     near_boundaries,
+    released_affine_depth,
     solid_angle,
     sphere_errors,
     to_depth,
@@ -80,6 +86,8 @@ class Scene:
 
     `far`: where predictions are clipped. `truth` is float64, clamped if the protocol says so. `counts`: every pixel by
     what became of it: counted (`pixels`), `unknown`, too `far` (or sky), too `near`, outside the crop (`cropped`).
+    Where the protocol has a rig of its own, the sample is as that rig sees it, and predicted inverse depth becomes
+    `slope` of it plus `offset`.
     """
 
     sample: Sample
@@ -88,6 +96,8 @@ class Scene:
     index: Int[Tensor, " n"]
     truth: Pixels
     counts: dict[str, int]
+    slope: float = 1.0
+    offset: float = 0.0
 
     @cached_property
     def boundaries(self) -> tuple[Plane, Pixels] | None:
@@ -133,7 +143,7 @@ class Prediction:
 
     candidate: Candidate
     inverse_depth: Float[Tensor, "1 1 h w"]
-    planes: dict[tuple[str | None, str], Plane] = field(default_factory=dict, compare=False)
+    planes: dict[tuple[str | None, str, str], Plane] = field(default_factory=dict, compare=False)
 
     def plane(self, scene: Scene) -> Plane:
         """The inverse depth at the truth's size: bilinear, pixel centres at half integers; NaN where it says nothing.
@@ -141,15 +151,20 @@ class Prediction:
         Of inverse depth or of depth, as the protocol says: averaging disparities and averaging depths differ at every
         edge, and papers that predict disparity resize disparity.
         """
-        part = scene.protocol.crop if self.candidate.covers == "crop" else None
-        key = part, scene.protocol.resized
+        covers, protocol = self.candidate.covers, scene.protocol
+        cropped = covers == "crop" or (covers == "seen" and protocol.sees == "middle 2:1")
+        part = protocol.crop if cropped else None
+        key = part, protocol.resized, protocol.rig
         if key not in self.planes:
-            self.planes[key] = _placed(self.inverse_depth, scene, whole=part is None)
+            self.planes[key] = scene.slope * _placed(self.inverse_depth, scene, whole=part is None) + scene.offset
         return self.planes[key]
 
 
 def scene(sample: Sample, far: float, protocol: Protocol) -> Scene:
     """What counts in a sample of batch 1; `far` is used where the protocol states none."""
+    slope, offset = 1.0, 0.0
+    if protocol.rig == "KITTI by width":
+        sample, slope, offset = by_width(sample)
     far = protocol.far or far
     limit = far if protocol.beyond == "left out" else torch.inf
     rows, columns = _crop(sample, protocol)
@@ -166,7 +181,16 @@ def scene(sample: Sample, far: float, protocol: Protocol) -> Scene:
     }
     counts |= {"far": int((known >= limit).sum()), "near": int((known <= protocol.near).sum())}
     clamped = truth.clamp(protocol.nearest, far) if protocol.beyond == "clamped" else truth
-    return Scene(sample, protocol, far, index[good], clamped, counts)
+    return Scene(sample, protocol, protocol.clip or far, index[good], clamped, counts, slope, offset)
+
+
+def seen(sample: Sample, protocol: Protocol) -> Sample:
+    """What models are shown of a sample: all of it, or its middle rows, half as many as it is wide."""
+    if protocol.sees == "picture":
+        return sample
+    height, width = sample.depth.shape[-2:]
+    rows = min(height, width // 2)
+    return augmentation.crop(sample, ((height - rows) // 2, 0, rows, width))
 
 
 def judge(
@@ -177,7 +201,8 @@ def judge(
     `factor`: what depth is multiplied with under the alignment "factor", which is left out without it. Raises
     `InputError` if the prediction is not finite where truth counts.
     """
-    return judge_scene(Prediction(candidate, candidate.predict(sample)), scene(sample, far, protocol), factor)
+    predicted = Prediction(candidate, candidate.predict(seen(sample, protocol)))
+    return judge_scene(predicted, scene(sample, far, protocol), factor)
 
 
 def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None) -> list[Measured]:
@@ -185,8 +210,17 @@ def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None
     plane, candidate, name = predicted.plane(scene), predicted.candidate, scene.sample.name[0]
     inverse = plane.flatten()[scene.index].double()
     if not bool(inverse.isfinite().all()):
-        raise InputError(f"{candidate.name} predicts NaN or infinite inverse depth on {name}; it cannot be judged.")
-    scale = median_scale(to_depth(inverse), scene.truth)
+        why = (
+            ""
+            if candidate.covers in ("picture", "crop", "seen")
+            else (
+                f": its maps cover {candidate.covers} alone, and truth outside counts too under {scene.protocol.name}"
+            )
+        )
+        raise InputError(
+            f"{candidate.name} predicts NaN or infinite inverse depth on {name}{why}; it cannot be judged."
+        )
+    scale = _median_scale(inverse, plane, scene)
     known = {"scale": float(scale)} if bool(scale.isfinite()) else {}
     measured = []
     for alignment in alignments(candidate, scene.protocol, factor):
@@ -195,7 +229,7 @@ def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None
         depth = align(inverse)
         clipped = _clipped(depth, scene)
         # Not 1 / depth: what lies behind infinity is a disparity too, a wrong one.
-        disparity = 1 / depth if alignment == "affine" else inverse / times
+        disparity = 1 / depth if alignment.startswith("affine") else inverse / times
         figures = _figures(clipped, scene) | _stereo(disparity, clipped, scene) | _edges(align, plane, scene) | known
         bands = () if candidate.trivial else _bands(clipped, scene)
         measured.append(Measured(candidate.name, alignment, name, figures, len(inverse), bands, scene.weight))
@@ -208,21 +242,40 @@ def alignments(candidate: Candidate, protocol: Protocol, factor: float | None) -
     An alignment hides what it takes away; guesses, which say nothing of metres, have nothing to hide.
     """
     fitting = FITTING[candidate.ambiguity]
-    asked = protocol.side_by_side or tuple(a for a in ALIGNMENTS if a in fitting or a == "none")
+    asked = protocol.side_by_side or tuple(a for a in USUAL if a in fitting or a == "none")
     if candidate.trivial:
         asked = tuple(a for a in asked if a in fitting)
     return tuple(a for a in asked if a != "factor" or factor is not None)
 
 
 def aligner(inverse_depth: Pixels, scene: Scene, alignment: Alignment, scale: float) -> Callable[[Pixels], Pixels]:
-    """From inverse depth to depth: times `scale`, or (affine) by least squares of 1/depth.
+    """From inverse depth to depth: times `scale`, or (affine) by least squares of 1/depth, and then by medians.
 
     What is fitted is fitted on the pixels given here; the result may be used on others of the same image.
     """
     if alignment == "affine":
         fit = affine_fit(inverse_depth, scene.truth)
         return lambda rho: affine_depth(rho, fit, scene.far)
+    if alignment == "affine-median":
+        fit = affine_fit(inverse_depth, scene.truth)
+        fitted = released_affine_depth(inverse_depth, fit, scene.far)
+        times = median_scale(fitted, scene.truth, _centre(scene.protocol))
+        times = times if bool(times.isfinite()) else torch.ones_like(times)
+        return lambda rho: released_affine_depth(rho, fit, scene.far) * times
     return lambda rho: to_depth(rho) * scale
+
+
+def _median_scale(inverse: Pixels, plane: Plane, scene: Scene) -> Figure:
+    """The factor between the medians of depth and of truth, over the pixels that the protocol takes them of."""
+    ours, truth = to_depth(inverse), scene.truth
+    if scene.protocol.medians == "whole, lower":
+        every, known = scene.sample.depth.flatten(), ~scene.sample.depth.flatten().isnan()
+        ours, truth = to_depth(plane.flatten()[known].double()), every[known].double()
+    return median_scale(ours, truth, _centre(scene.protocol))
+
+
+def _centre(protocol: Protocol) -> Callable[[Pixels], Figure]:
+    return middle if protocol.medians == "counted" else lower_middle
 
 
 def _crop(sample: Sample, protocol: Protocol) -> Crop:

@@ -11,24 +11,62 @@ from cyclopean import checkpoint
 from cyclopean import predictor as predicting
 from cyclopean.depthmap import read_depth
 from cyclopean.errors import InputError
-from cyclopean.evaluation.trivial import Candidate
+from cyclopean.evaluation.rig import calibrated_pair
+from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo
-from cyclopean.predictor import Predictor, See, plain
+from cyclopean.predictor import Look, Predictor, See, plain
 from cyclopean.sample import Sample
 
 Map = Float[Tensor, "1 1 h w"]
 SUFFIXES = (".npy", ".npz", ".exr", ".pfm")
 
 
-def candidate(name: str, device: str = "cpu", see: See = plain) -> Candidate:
-    """A model by name, folder or Hub id, seen by `see`; or a folder of depth files named as the pictures are."""
+def candidate(name: str, device: str = "cpu", see: See = plain, look: Look | None = None) -> Candidate:
+    """A model by name, folder or Hub id, seen by `see`; or a folder of depth files named as the pictures are.
+
+    `look`: at which size pictures are shown; without it as the model's card says, else as it was trained.
+    """
     folder = Path(name)
-    if folder.is_dir() and not (folder / checkpoint.CONFIG).exists():
+    if folder.is_dir() and not checkpoint.is_model(folder):
         return depth_files(folder)
-    predictor = replace(predicting.load(name, device), see=see)
+    predictor = predicting.load(name, device)
+    predictor = replace(predictor, see=see, look=look or predictor.look or "trained")
     title = folder.resolve().name if folder.is_dir() else name
-    return Candidate(title, predictor.method.ambiguity, lambda sample: _predicted(predictor, sample))
+    return of_predictor(title, predictor)
+
+
+def of_predictor(title: str, predictor: Predictor) -> Candidate:
+    """A model in memory, to be judged under the name `title`."""
+    relative = Candidate(title, predictor.method.ambiguity, lambda sample: _predicted(predictor, sample), covers="seen")
+    if predictor.method.ambiguity != "scale" or predictor.method.unit((1.0, 1.0)) is None:
+        return relative
+    metric = replace(relative, ambiguity="metric", predict=lambda sample: _by_pair(predictor, sample))
+    return replace(relative, by_pair=metric)
+
+
+def on_data(candidate: Candidate, data: Truths) -> Candidate:
+    """`candidate`, in metres by the pairs of `data` if it learned disparities of unknown scale and these are pairs."""
+    if candidate.by_pair is None:
+        return candidate
+    for index in range(len(data)):
+        try:
+            return candidate if calibrated_pair(data[index]) is None else candidate.by_pair
+        except InputError:
+            continue  # counted and named when it is judged
+    return candidate
+
+
+def _by_pair(predictor: Predictor, sample: Sample) -> Map:
+    """Inverse depth in 1/m of a model that knows no rig: its disparity is one of the pair's own rig."""
+    pair = calibrated_pair(sample)
+    if pair is None:
+        raise InputError(
+            f"{sample.name[0]} is no rectified pair, whose rig would put disparity in metres; leave it out."
+        )
+    unit = predictor.method.unit(pair)
+    assert unit is not None
+    return _predicted(predictor, sample) / unit
 
 
 def depth_files(folder: Path) -> Candidate:

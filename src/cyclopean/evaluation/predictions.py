@@ -1,12 +1,14 @@
 """Predictions made elsewhere: a folder of .npy or 16-bit PNG files, or one array of all maps, and what they mean."""
 
+import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,8 +16,10 @@ from torch import Tensor
 from cyclopean.depthmap.formats import READERS
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.models import finder
+from cyclopean.evaluation.protocols import CROPS
 from cyclopean.evaluation.rig import Rig, rig_of
 from cyclopean.evaluation.trivial import Candidate, Truths
+from cyclopean.files import refuse_unreadable, shortened
 from cyclopean.geometry import Pinhole
 from cyclopean.methods.base import Ambiguity
 from cyclopean.sample import Sample
@@ -29,8 +33,11 @@ KINDS = {
 }
 
 
+LOG = logging.getLogger(__name__)
 UNITS = ("m", "relative")
-COVERS = ("picture", "crop")
+BENCHMARK = (352, 1216)  # height, width of KITTI's benchmark crop: the middle columns, down to the last row
+COVERS = ("picture", "crop", "kitti_benchmark", *CROPS)
+ALIKE = 0.02  # by how much the shapes (width / height) of a map and of what it covers may differ for one size of it
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Meaning:
 
     A disparity becomes metres by the rig of the data, or by `baseline` in metres (with the camera's focal length, or
     with `focal` in image widths where the predictions assume another camera, as Monodepth did on Make3D). `covers`: of
-    what a map is, the whole picture or the protocol's crop alone.
+    what a map is, the whole picture, the protocol's crop alone, or the named part of the picture (see `covered`).
     """
 
     kind: str
@@ -57,11 +64,8 @@ class Meaning:
         if self.covers not in COVERS:
             raise unknown_name("part that predictions cover", self.covers, COVERS)
         for name, value in (("per_unit", self.per_unit), ("baseline", self.baseline), ("focal", self.focal)):
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise InputError(f"{name} is {value:g}; it needs a number above 0.")
-
-    def part(self) -> Literal["picture", "crop"]:
-        return "crop" if self.covers == "crop" else "picture"
 
     def inverse_depth(self, numbers: Float[Tensor, "1 1 h w"], sample: Sample) -> Map:
         """Numbers of any size as inverse depth of that size; NaN where a depth is not above 0.
@@ -96,6 +100,70 @@ class Meaning:
         return Rig(focal * self.baseline, 0.0)
 
 
+def covered(covers: str, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a picture of `size` (height, width) that maps of the named part show.
+
+    `kitti_benchmark`: the 352 x 1216 pixels of KITTI's depth benchmark; the others are crops of protocols. Raises
+    InputError for a picture that is too small for the part.
+    """
+    height, width = size
+    if covers in CROPS:
+        return CROPS[covers](size)
+    if covers != "kitti_benchmark":
+        return slice(0, height), slice(0, width)
+    top, left = height - BENCHMARK[0], (width - BENCHMARK[1]) // 2
+    if min(top, left) < 0:
+        raise InputError(
+            f"a picture of {width}x{height} pixels is smaller than {covers} ({BENCHMARK[1]}x{BENCHMARK[0]}); name "
+            "another part with --covers."
+        )
+    return slice(top, height), slice(left, left + BENCHMARK[1])
+
+
+class _Placing:
+    """Puts maps where they belong in the picture; tells once if their shape says that they show something else."""
+
+    def __init__(self, name: str, covers: str) -> None:
+        self.name, self.covers, self.told = name, covers, False
+
+    def __call__(self, plane: Map, sample: Sample) -> Float[Tensor, "1 1 h2 w2"]:
+        size = (sample.depth.shape[-2], sample.depth.shape[-1])
+        if self.covers == "crop":  # which only the protocol knows
+            return plane
+        rows, columns = covered(self.covers, size)
+        part = rows.stop - rows.start, columns.stop - columns.start
+        self._tell((plane.shape[-2], plane.shape[-1]), part, size)
+        if part == size:
+            return plane
+        if tuple(plane.shape[-2:]) != part:
+            plane = F.interpolate(plane, part, mode="bilinear", align_corners=False)
+        edges = (columns.start, size[1] - columns.stop, rows.start, size[0] - rows.stop)
+        return F.pad(plane, edges, value=torch.nan)
+
+    def _tell(self, here: tuple[int, int], part: tuple[int, int], size: tuple[int, int]) -> None:
+        stretch = (part[1] / part[0]) / (here[1] / here[0])
+        if self.told or abs(stretch - 1) <= ALIKE:
+            return
+        self.told = True
+        known = ("kitti_benchmark", *CROPS) if self.covers == "picture" else ()
+        fits = [name for name in known if _size_of(name, size) == here]
+        meant = f"they have the size of {fits[0]}: --covers {fits[0]}" if fits else "name it with --covers"
+        LOG.warning(
+            "%s: maps of %dx%d are stretched by %.3g across over %dx%d pixels. That is right for a network that was "
+            "shown stretched pictures; if they show a part of the picture, %s.",
+            *(self.name, here[1], here[0], stretch, part[1], part[0], meant),
+        )
+
+
+def _size_of(covers: str, size: tuple[int, int]) -> tuple[int, int] | None:
+    """(height, width) of a named part of a picture of `size`; None where it is no part of that."""
+    try:
+        rows, columns = covered(covers, size)
+    except InputError:
+        return None
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
 def read_predictions(path: Path | str, meaning: Meaning, data: Truths, in_order: bool = False) -> Candidate:
     """Maps made elsewhere, to be judged on `data`: one .npy of shape (items, height, width), or a folder of files.
 
@@ -116,34 +184,40 @@ def read_predictions(path: Path | str, meaning: Meaning, data: Truths, in_order:
         _same_number(f"{path} holds {len(files)} files", len(files), len(data))
         return _by_place(f"{path.name}/", ambiguity, meaning, lambda i: _read(files[i]))
 
-    find = finder(path, tuple(READERS))
+    find, place = finder(path, tuple(READERS)), _Placing(f"{path.name}/", meaning.covers)
 
     def predict(sample: Sample) -> Map:
-        return meaning.inverse_depth(_map(_read(find(sample.name[0]))), sample)
+        return place(meaning.inverse_depth(_map(_read(find(sample.name[0]))), sample), sample)
 
-    return Candidate(f"{path.name}/", ambiguity, predict, covers=meaning.part())
+    return Candidate(f"{path.name}/", ambiguity, predict, covers=meaning.covers)
 
 
 def _by_place(name: str, ambiguity: Ambiguity, meaning: Meaning, at: Callable[[int], NDArray]) -> Candidate:
     def nameless(sample: Sample) -> Map:
         raise InputError(f"{name} knows its maps by their place only; judge it on a whole data set, not {sample.name}.")
 
+    place = _Placing(name, meaning.covers)
     return Candidate(
-        name, ambiguity, nameless, covers=meaning.part(),
-        ordered=lambda index, sample: meaning.inverse_depth(_map(at(index)), sample),
+        name, ambiguity, nameless, covers=meaning.covers,
+        ordered=lambda index, sample: place(meaning.inverse_depth(_map(at(index)), sample), sample),
     )  # fmt: skip
 
 
 def _stack(path: Path, items: int) -> NDArray:
     """The maps of a .npy, left on disk until they are asked for; axes of one channel are dropped."""
+    refuse_unreadable(path)
     try:
         maps = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read as one array of numbers ({str(error).splitlines()[0]}).") from None
+    except Exception as error:  # numpy's headers are Python and fail in many ways
+        raise InputError(f"{path} cannot be read as one array of numbers ({_said(error)}).") from None
+    if not isinstance(maps, np.ndarray):
+        raise InputError(f"{path} is a .npz; give one .npy of all maps, or a folder of files.")
     if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[-1]):
         maps = maps[:, 0] if maps.shape[1] == 1 else maps[..., 0]
     if maps.ndim != 3 or maps.dtype.kind not in "fiu":
-        raise InputError(f"{path} holds {maps.dtype} of shape {maps.shape}; it needs numbers (items, height, width).")
+        raise InputError(
+            f"{path} holds {maps.dtype} of shape {shortened(maps.shape)}; it needs numbers (items, height, width)."
+        )
     _same_number(f"{path} holds {len(maps)} maps", len(maps), items)
     return maps
 
@@ -154,12 +228,22 @@ def _same_number(given: str, here: int, items: int) -> None:
 
 
 def _read(path: Path) -> NDArray:
-    if not path.stat().st_size:
-        raise InputError(f"{path} is empty (0 bytes); write the depth file again.")
-    array = np.squeeze(READERS[path.suffix.lower()](path)[0])
+    refuse_unreadable(path)
+    try:
+        array = np.squeeze(READERS[path.suffix.lower()](path)[0])
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise whatever they like on damaged files
+        raise InputError(f"{path} cannot be read as a map ({_said(error)}); write it again.") from None
     if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise InputError(f"{path} holds {array.dtype} of shape {array.shape}; a map is one plane of numbers.")
+        raise InputError(
+            f"{path} holds {array.dtype} of shape {shortened(array.shape)}; a map is one plane of numbers."
+        )
     return array
+
+
+def _said(error: Exception) -> str:
+    return shortened((str(error).strip().splitlines() or [type(error).__name__])[0], 100)
 
 
 def _map(array: NDArray) -> Map:

@@ -1,26 +1,27 @@
 """Named, frozen ways to judge depth. A number means something only beside the name of its protocol.
 
 None of these values may change once released: a better rule gets a new name. Sources: Eigen et al. 2014, Garg et al.
-2016, Monodepth (CVPR 2017, sec. 4), Monodepth2 (ICCV 2019, sec. 4), Zioulis et al. 2019 (panoramas), and what their
-released evaluations do.
+2016, Monodepth (CVPR 2017, sec. 4), Monodepth2 (ICCV 2019, sec. 4), Zioulis et al. 2019 (panoramas), Depth Anywhere
+(NeurIPS 2024), and what their released evaluations do.
 """
 
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from cyclopean.errors import unknown_name
-from cyclopean.metrics import Crop, eigen_crop, fal_crop, garg_crop, make3d_crop, nyu_crop
+from cyclopean.metrics import Crop, area_crop, eigen_crop, fal_crop, garg_crop, make3d_crop, nyu_crop
 
-Alignment = Literal["none", "factor", "median", "affine"]
-ALIGNMENTS: tuple[Alignment, ...] = ("none", "factor", "median", "affine")
+Alignment = Literal["none", "factor", "median", "affine", "affine-median"]
+USUAL: tuple[Alignment, ...] = ("none", "factor", "median", "affine")
+ALIGNMENTS: tuple[Alignment, ...] = (*USUAL, "affine-median")
 # what a prediction leaves open -> the alignments under which it can be judged
 FITTING: dict[str, tuple[Alignment, ...]] = {
-    "metric": ("none", "factor", "median", "affine"),
-    "scale": ("factor", "median", "affine"),
-    "affine": ("affine",),
+    "metric": ("none", "factor", "median", "affine", "affine-median"),
+    "scale": ("factor", "median", "affine", "affine-median"),
+    "affine": ("affine", "affine-median"),
 }
 CROPS: dict[str, Callable[[tuple[int, int]], Crop]] = {
     "garg": garg_crop,
@@ -28,6 +29,7 @@ CROPS: dict[str, Callable[[tuple[int, int]], Crop]] = {
     "fal": fal_crop,
     "nyu": nyu_crop,
     "make3d": make3d_crop,
+    "area": area_crop,
 }
 EIGEN = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
 EDGES = ("edge_rel", "edge_f1")
@@ -45,6 +47,12 @@ class Protocol:
     `side_by_side`: alignments shown for every model whatever it leaves open; empty: those that make sense for it, and
     none. `bands`: edges of the distance bands, by true depth. `shown`: the figures of the table. `weights` "sphere": of
     panoramas only, pixels weigh by their solid angle, deltas are those of points spread over the sphere.
+
+    `sees` "middle 2:1": models see the middle rows of the picture, half as many as it is wide, and their maps are laid
+    onto the crop (Monodepth's Make3D). `rig` "KITTI by width": truth and predictions alike are disparities of the pair,
+    made metres by a focal length that goes by the picture's width, and 0.54 m (Monodepth's KITTI 2015). `medians`: of
+    the pixels that count, as numpy takes them ("counted"); of them, torch's lower one ("counted, lower"); that of all
+    known pixels, however far ("whole, lower"). `clip`: the largest depth of predictions, `far` without it.
     """
 
     name: str = "open-1"
@@ -59,54 +67,65 @@ class Protocol:
     bands: tuple[float, ...] = ()
     shown: tuple[str, ...] = (*EIGEN, "d1")
     weights: Literal["pixels", "sphere"] = "pixels"
+    sees: Literal["picture", "middle 2:1"] = "picture"
+    rig: Literal["data", "KITTI by width"] = "data"
+    medians: Literal["counted", "counted, lower", "whole, lower"] = "counted"
+    clip: float | None = None
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change whenever any rule does."""
         rules = asdict(self)
-        if self.weights == "pixels":  # a rule younger than released hashes: they stay
-            del rules["weights"]
+        for young in ("weights", "sees", "rig", "medians", "clip"):  # younger than released hashes, which stay
+            if rules[young] == Protocol.__dataclass_fields__[young].default:
+                del rules[young]
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _eigen(far: float) -> Protocol:
+def _eigen(far: float, name: str = "kitti-eigen-raw", crop: str | None = "garg") -> Protocol:
     return Protocol(
-        "kitti-eigen-raw", 1e-3, far, "left out", 1e-3, "garg", side_by_side=ALIGNMENTS, shown=EIGEN,
+        name, 1e-3, far, "left out", 1e-3, crop, side_by_side=USUAL, shown=EIGEN,
         bands=tuple(edge for edge in (0.0, 5.0, 10.0, 20.0, 30.0, 50.0, 80.0) if edge <= far),
     )  # fmt: skip
 
 
 KITTI_2015 = Protocol(
-    "kitti-2015", 0.0, 80.0, "kept", 1e-3, disparity="as predicted", side_by_side=ALIGNMENTS,
+    "kitti-2015", 0.0, 80.0, "kept", 1e-3, disparity="as predicted", side_by_side=USUAL,
     bands=(0.0, 5.0, 10.0, 20.0, 30.0, 50.0, 80.0, 1000.0), shown=(*EIGEN, "d1"),
 )  # fmt: skip
 
+# Monodepth's release: a focal length for each width, and 0.54 m. Beside the files' own calibration RMSE changes by the
+# ratio of the rigs, AbsRel only by what is clipped.
+KITTI_2015_BY_WIDTH = replace(KITTI_2015, name="kitti-2015-by-width", rig="KITTI by width")
+
 IMPROVED = Protocol(
-    "kitti-eigen-improved", 0.0, 80.0, "kept", 1e-3, side_by_side=ALIGNMENTS,
+    "kitti-eigen-improved", 0.0, 80.0, "kept", 1e-3, side_by_side=USUAL,
     bands=(0.0, 5.0, 10.0, 20.0, 30.0, 50.0, 80.0, 1000.0), shown=EIGEN,
 )  # fmt: skip
 
 CLAMPED = Protocol(
-    "kitti-eigen-clamped", 0.0, 80.0, "clamped", 1.0, "fal", side_by_side=ALIGNMENTS, shown=EIGEN,
+    "kitti-eigen-clamped", 0.0, 80.0, "clamped", 1.0, "fal", side_by_side=USUAL, shown=EIGEN,
     bands=(0.0, 5.0, 10.0, 20.0, 30.0, 50.0, 80.0, 1000.0),
 )  # fmt: skip
 
 MAKE3D = Protocol(
-    "make3d-c1", 1e-3, 70.0, nearest=1e-3, crop="make3d", side_by_side=ALIGNMENTS,
+    "make3d-c1", 1e-3, 70.0, nearest=1e-3, crop="make3d", side_by_side=USUAL,
     bands=(0.0, 5.0, 10.0, 20.0, 40.0, 70.0), shown=("abs_rel", "sq_rel", "rmse", "log10", "rmse_log10"),
 )  # fmt: skip
 
+MAKE3D_MIDDLE = replace(MAKE3D, name="make3d-c1-middle", sees="middle 2:1")
+
 MIDDLEBURY = Protocol(
-    "middlebury", disparity="as predicted", side_by_side=ALIGNMENTS, bands=(0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 20.0),
+    "middlebury", disparity="as predicted", side_by_side=USUAL, bands=(0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 20.0),
     shown=("abs_rel", "rmse", "delta1", "epe", "bad2", "d1", *EDGES),
 )  # fmt: skip
 
 NYU = Protocol(
-    "nyu", 1e-3, 10.0, "left out", 1e-3, "nyu", "depth", side_by_side=ALIGNMENTS, bands=(0.0, 1.0, 2.0, 3.0, 5.0, 10.0),
+    "nyu", 1e-3, 10.0, "left out", 1e-3, "nyu", "depth", side_by_side=USUAL, bands=(0.0, 1.0, 2.0, 3.0, 5.0, 10.0),
     shown=("abs_rel", "rmse", "log10", "delta1", "delta2", "delta3", *EDGES),
 )  # fmt: skip
 
 WORLDS = Protocol(
-    "worlds", side_by_side=ALIGNMENTS, bands=(0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0), shown=(*EIGEN, "d1", *EDGES)
+    "worlds", side_by_side=USUAL, bands=(0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0), shown=(*EIGEN, "d1", *EDGES)
 )
 
 
@@ -118,18 +137,42 @@ def _spherical(far: float) -> Protocol:
     )  # fmt: skip
 
 
+# The release's evaluation: medians of the whole picture, what is too far included, and nothing clipped (a million
+# metres stands for infinity).
+SPHERICAL_RELEASED = replace(
+    _spherical(20.0), name="spherical-released", nearest=1e-6, clip=1e6, medians="whole, lower",
+    shown=("abs_rel", *RELEASED, "delta1", "delta2", "delta3"),
+)  # fmt: skip
+
+DEPTH_ANYWHERE = Protocol(
+    "depth-anywhere", 0.0, 10.0, nearest=0.1, side_by_side=("affine-median", "affine", "median", "none"),
+    bands=(0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0), medians="counted, lower",
+    shown=("abs_rel", "mae", "sq_rel", "rmse", "rmse_log10_1p", "log10", "delta1", "delta2", "delta3"),
+)  # fmt: skip
+
+
 # name -> its variants (caps), each judged on the same predictions
 PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "open-1": (Protocol(),),
     "kitti-eigen-raw": (_eigen(80.0), _eigen(50.0)),
+    "kitti-eigen-crop": (_eigen(80.0, "kitti-eigen-crop", "eigen"), _eigen(50.0, "kitti-eigen-crop", "eigen")),
+    "kitti-eigen-uncropped": (
+        _eigen(80.0, "kitti-eigen-uncropped", None),
+        _eigen(50.0, "kitti-eigen-uncropped", None),
+    ),
     "kitti-eigen-improved": (IMPROVED,),
     "kitti-eigen-clamped": (CLAMPED,),
     "kitti-2015": (KITTI_2015,),
+    "kitti-2015-by-width": (KITTI_2015_BY_WIDTH,),
     "make3d-c1": (MAKE3D,),
+    "make3d-c1-middle": (MAKE3D_MIDDLE,),
     "middlebury": (MIDDLEBURY,),
     "nyu": (NYU,),
     "worlds": (WORLDS,),
     "spherical": (_spherical(20.0), _spherical(10.0)),
+    "spherical-released": (SPHERICAL_RELEASED,),
+    "depth-anywhere": (DEPTH_ANYWHERE,),
+    "depth-anywhere-area": (replace(DEPTH_ANYWHERE, name="depth-anywhere-area", crop="area"),),
 }
 
 

@@ -23,7 +23,7 @@ from cyclopean.evaluation.summary import Row
 TITLES = {
     "abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSElog", "log10": "log10",
     "rmse_log10": "RMSElog10", "delta1": "δ1", "delta2": "δ2", "delta3": "δ3", "d1": "D1 %", "bad2": "bad2 %",
-    "epe": "EPE px", "edge_rel": "edge AbsRel", "edge_f1": "edge F1", "mae": "MAE",
+    "rmse_log10_1p": "RMSElog10(1+z)", "epe": "EPE px", "edge_rel": "edge AbsRel", "edge_f1": "edge F1", "mae": "MAE",
     "abs_rel_released": "AbsRel as released", "sq_rel_released": "SqRel a. r.", "rmse_released": "RMSE a. r.",
     "rmse_log_released": "RMSElog a. r.",
 }  # fmt: skip
@@ -33,6 +33,7 @@ TO_ALIGN = {
     "factor": "factor: one number for the whole set",
     "median": "median: one factor for each image",
     "affine": "affine: least squares of 1/depth for each image",
+    "affine-median": "affine-median: the same as released by Depth Anywhere, then one factor for each image",
 }
 COLUMNS = ["near", "far", "pixels", "abs_rel", "bias", "rmse", "delta1", "weight"]  # of a band in the JSON
 FAMILIES = 4  # more (KITTI's days) stand in the JSON only
@@ -44,7 +45,7 @@ class Result:
     """One data set judged: `data` names it, `seed` is the bootstrap's; `far`: the caps that were met.
 
     `factors`: by candidate, of the alignment "factor", and whether they were fitted on the set; `ambiguities`: by
-    candidate, what it leaves open.
+    candidate, what it leaves open; `covers`: by candidate, of which part of the picture its maps are.
     """
 
     data: str
@@ -57,6 +58,7 @@ class Result:
     factors: dict[str, float] = field(default_factory=dict)
     fitted: bool = True
     ambiguities: dict[str, str] = field(default_factory=dict)
+    covers: dict[str, str] = field(default_factory=dict)
 
     def data_hash(self) -> str:
         """Twelve hexadecimal digits of what was judged: the images in order, how many pixels of each, what was not."""
@@ -96,9 +98,13 @@ def heading(result: Result) -> str:
     return (
         f"{result.data}: {_images(c.images)}, {c.pixels} pixels with truth in {within}; not counted: {outside}"
         f"{c.unknown} unknown, {c.far} farther or sky, {c.near} nearer{left}. Protocol {p.name}: predictions clipped "
-        f"to [{p.nearest:g} m, {'far' if p.far is None else f'{far} m'}]{beyond[p.beyond]}, {crop}, figures per image, "
+        f"to [{p.nearest:g} m, {_clip(p, far)}]{beyond[p.beyond]}, {crop}, figures per image, "
         "then the mean; intervals from resampled images."
     )
+
+
+def _clip(protocol: Protocol, far: str) -> str:
+    return f"{protocol.clip:g} m" if protocol.clip else "far" if protocol.far is None else f"{far} m"
 
 
 def notes(result: Result) -> list[str]:
@@ -149,7 +155,7 @@ def main_table(result: Result) -> Table:
         cells = [row.group, row.alignment, f"({row.candidate})" if row.trivial else row.candidate]
         cells += [f"{row.figures[first]:.4f}", f"{low:.3f}-{high:.3f}" if row.images > 1 else "-"]
         cells += [f"{row.pooled[first]:.4f}"] if side else []
-        cells += [_figure(row, key) for key in others]
+        cells += [figure(row, key) for key in others]
         rows.append((*cells, f"{ratio[0]:.2f}" if ratio else "-"))
     keys = [(row.group, row.alignment) for row in shown]
     return Table(tuple(heads), tuple(rows), 3, frozenset(i for i in range(1, len(keys)) if keys[i] != keys[i - 1]))
@@ -234,6 +240,7 @@ def _result(result: Result) -> dict[str, Any]:
         "seed": result.seed,
         "factors": result.factors | {"fitted": result.fitted},
         "ambiguities": result.ambiguities,
+        "covers": result.covers,
         "counts": asdict(result.counts),
         "rows": [asdict(row) for row in result.rows],
         "per_image": images,
@@ -254,7 +261,8 @@ def _tables(result: Result) -> list[Table]:
     return [main_table(result), *([bands] if bands else [])]
 
 
-def _figure(row: Row, key: str) -> str:
+def figure(row: Row, key: str) -> str:
+    """One figure of a row as a cell."""
     value = row.figures.get(key, math.nan)
     if math.isnan(value):
         return "-"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -39,7 +39,9 @@ class Candidate:
 
     `ambiguity` says what it leaves open; `trivial` rows are what the others are compared with. `ordered` takes the
     place of `predict` for arrays that know their items by number only: it is given the item's index too. `covers` says
-    of what a map is: of the whole picture, or of the protocol's crop alone, as Monodepth's of Make3D.
+    of what a map is: of the whole picture, of the protocol's crop alone ("crop"), as Monodepth's of Make3D, of what the
+    protocol lets models see ("seen"), or of a part that is named, already placed in the picture. `by_pair` is the same
+    thing in metres by the focal length and baseline of each pair that is judged, where a pair gives them.
     """
 
     name: str
@@ -47,7 +49,8 @@ class Candidate:
     predict: Callable[[Sample], Map]
     trivial: bool = False
     ordered: Callable[[int, Sample], Map] | None = None
-    covers: Literal["picture", "crop"] = "picture"
+    covers: str = "picture"
+    by_pair: "Candidate | None" = None
 
     def of(self, index: int, sample: Sample) -> Map:
         """The inverse depth of item `index` of a data set, which is `sample`."""
@@ -120,9 +123,9 @@ def save_mean(path: Path | str, mean: Map) -> None:
 
 def load_mean(path: Path | str) -> Map:
     """A mean map stored by `save_mean`."""
-    from cyclopean.data.reading import read_array
+    from cyclopean.data.reading import read_depth
 
-    mean = read_array(Path(path))
+    mean = read_depth(Path(path))
     if not bool((mean.isfinite() & (mean >= 0)).all()):
         raise InputError(f"{path} holds negative or unknown values; a mean inverse depth has none.")
     return mean

@@ -1,6 +1,8 @@
 """What every method is: predict(target, sources) for people, losses(sample) for training."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -9,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, pixel_grid
 from cyclopean.sample import Sample, View
+from cyclopean.synthesis import pull
 
 Ambiguity = Literal["metric", "scale", "affine"]
 
@@ -37,6 +40,12 @@ class Method(nn.Module, ABC):
     ambiguity: Ambiguity
     input_multiple: int
     views: int = 1
+    rig: tuple[float, float] | None = None  # of a model for one rig: focal length in image widths, baseline in metres
+
+    def unit(self, rig: Sequence[float]) -> float | None:  # noqa: ARG002
+        """Nearness / inverse depth (1/m) of a rig (focal length in image widths, baseline in metres), where what a
+        model without a rig predicts is such a nearness; None where no rig makes metres of it."""
+        return None
 
     @abstractmethod
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
@@ -54,6 +63,37 @@ class Method(nn.Module, ABC):
         return self.losses(sample)
 
 
+class Paired(Method):
+    """A method that learns nearness, such as a disparity, from pairs. A rig turns it into inverse depth in 1/m.
+
+    Without a rig depth is known up to scale. With one it is metric, for scenes like those of its pairs, whatever the
+    focal length f of a picture: networks tell nearness by how large things are and where they stand in the picture,
+    both of which are proportional to f, and so is the disparity f * baseline / z of a point.
+    """
+
+    def keep_rig(self, rig: Sequence[float] | None, unit: Callable[[Sequence[float]], float]) -> None:
+        """Note the rig, if there is one, and nearness / inverse depth as a function of a rig. For constructors."""
+        if rig is not None and not (len(rig) == 2 and all(0 < x < math.inf for x in rig)):
+            raise InputError(
+                f"the rig is {tuple(rig)}; it needs a focal length in image widths and a baseline in metres, above 0."
+            )
+        self.rig = None if rig is None else (float(rig[0]), float(rig[1]))
+        self.ambiguity = "scale" if rig is None else "metric"
+        self._unit = unit
+
+    def unit(self, rig: Sequence[float]) -> float:
+        return self._unit(rig)
+
+    def inverse_depth(self, nearness: Float[Tensor, "b 1 h w"], target: View) -> Float[Tensor, "b 1 h w"]:
+        """Of `target`, in 1/m if the rig is known; else as it is."""
+        if self.rig is None:
+            return nearness
+        inverse, camera = nearness / self.unit(self.rig), target.camera
+        if not isinstance(camera, Pinhole):
+            return inverse
+        return inverse * (self.rig[0] / camera.focal[:, 0])[:, None, None, None]
+
+
 def full_precision(like: Tensor) -> torch.autocast:
     """A context without autocast on the device of `like`: geometry, warps and losses run in float32."""
     return torch.autocast(like.device.type, enabled=False)
@@ -62,7 +102,10 @@ def full_precision(like: Tensor) -> torch.autocast:
 def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
     """`source_from_target`, which the method `name` does not predict."""
     if source.from_target is None:
-        raise InputError(f"{name} needs the pose of the right camera; give the pair a calibration.")
+        raise InputError(
+            f"{name} needs to know where each camera stood, which pictures alone, as frames of a video, do not tell; "
+            "give calibrated stereo pairs, or a data set that has poses (docs/data.md)."
+        )
     return source.from_target
 
 
@@ -70,7 +113,8 @@ def source_on_the_right(name: str, sample: Sample) -> View:
     """The one source of a stereo pair, after checking that it is what the method `name` was made for."""
     if len(sample.sources) != 1:
         raise InputError(
-            f"{name} learns from stereo pairs and was given {len(sample.sources)} sources; use a stereo folder."
+            f"{name} learns from stereo pairs, one source for each target, and was given {len(sample.sources)}; give a "
+            "stereo folder, or sources=stereo."
         )
     right = sample.sources[0]
     if not isinstance(sample.target.camera, Pinhole) or not isinstance(right.camera, Pinhole):
@@ -78,6 +122,24 @@ def source_on_the_right(name: str, sample: Sample) -> View:
     if not bool((known_pose(name, right)[:, 0, 3] < 0).all()):
         raise InputError(f"{name} needs its source to the right of the target (t_x < 0); swap left and right.")
     return right
+
+
+def level_right(name: str, sample: Sample) -> View:
+    """`source_on_the_right` with its principal point moved to where the target's is, so that what is infinitely far
+    stays in its place and a disparity is focal * baseline / z alone: for methods that know no cameras.
+
+    Releases crop the right picture otherwise than the left one (`doffs` of Middlebury). Borders become invalid.
+    """
+    right = source_on_the_right(name, sample)
+    apart = right.camera.center - sample.target.camera.center  # type: ignore[attr-defined]
+    if not bool((apart != 0).any()):
+        return right
+    uv = pixel_grid((right.image.shape[-2], right.image.shape[-1]), right.image) + apart[:, None, None, :]
+    valid = pull(right.valid.to(right.image.dtype), uv, "zeros") > 1 - 1e-3
+    camera = Pinhole(right.camera.focal, sample.target.camera.center)  # type: ignore[attr-defined]
+    return View(
+        pull(right.image, uv, "edge"), pull(right.seen, uv, "edge"), camera, right.from_target, right.window, valid
+    )
 
 
 class Frozen(nn.Module):

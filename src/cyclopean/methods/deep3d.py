@@ -12,7 +12,7 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
 from cyclopean.losses import cumulative_smoothness, gradients, pyramid, weighted_mean
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, source_on_the_right
+from cyclopean.methods.base import Paired, Prediction, full_precision, level_right
 from cyclopean.networks import build
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull, select
@@ -27,7 +27,7 @@ Probabilities = Float[Tensor, "b n h w"]
 Scalar = Float[Tensor, ""]
 
 
-class Deep3d(Method):
+class Deep3d(Paired):
     """For every pixel of the right view, a distribution over shifts of the left one (Deep3D, sec. 3).
 
     right(x) = sum over k of w_k(x) left(x + d_k): `levels` disparities d_k from 0 to `most` of the width, and before
@@ -63,7 +63,6 @@ class Deep3d(Method):
             )
         self.network = build(network, width, levels + 1)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
-        self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
         self._arguments: dict[str, Any] = {
             "network": network,
             "width": width,
@@ -75,7 +74,7 @@ class Deep3d(Method):
         }
         self._smooth = SMOOTHNESS[smoothness]
         self._strength = strength
-        self._unit = 1.0 if rig is None else math.prod(rig)
+        self.keep_rig(rig, math.prod)
 
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
@@ -83,10 +82,10 @@ class Deep3d(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         right = self._expected(self._probabilities(target.seen)[0])
         left = carried_over(right)
-        return Prediction(left / self._unit, extras={"disparity_left": left, "disparity_right": right})
+        return Prediction(self.inverse_depth(left, target), extras={"disparity_left": left, "disparity_right": right})
 
     def losses(self, sample: Sample) -> dict[str, Scalar]:
-        right = source_on_the_right("deep3d", sample)
+        right = level_right("deep3d", sample)
         probabilities = self._probabilities(sample.target.seen)
         with full_precision(sample.depth):
             lefts, rights = pyramid(sample.target.image, SCALES), pyramid(right.image, SCALES)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.base import Paired, Prediction, full_precision, known_pose, source_on_the_right
 from cyclopean.networks import build
 from cyclopean.rebuilding.features import features_of
 from cyclopean.rebuilding.heads import rig_unit
@@ -23,7 +24,7 @@ SCALES = 4
 SILENT = 1e-6  # how loud a finer scale's correction is before it learned anything
 
 
-class Garg(Method):
+class Garg(Paired):
     """The left image rebuilt from the right one; each scale corrects the coarser one's map, enlarged.
 
     The loss is the squared difference of colours and 0.01 times the squared gradient of disparity in pixels (Eq. 2 to
@@ -54,7 +55,6 @@ class Garg(Method):
         self.network = build(network, width, channels(self._rules))
         self.loudness = nn.Parameter(torch.full((SCALES - 1,), SILENT))
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
-        self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
         self._arguments: dict[str, Any] = {
             "network": network,
             "width": width,
@@ -63,7 +63,7 @@ class Garg(Method):
             "rules": self._rules.config(),
         }
         self._features = features_of(self._rules.features, self.network)
-        self._unit = rig_unit(how(self._rules).head, rig)
+        self.keep_rig(rig, partial(rig_unit, how(self._rules).head))
         if stage < SCALES:
             self._freeze_unused()
 
@@ -72,7 +72,7 @@ class Garg(Method):
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         size = (target.seen.shape[-2], target.seen.shape[-1])
-        return Prediction(resized(self._said(target.seen).nearness[0], size) / self._unit)
+        return Prediction(self.inverse_depth(resized(self._said(target.seen).nearness[0], size), target))
 
     def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
         right = source_on_the_right("garg", sample)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import invert, reproject
 from cyclopean.losses import item_mean, photometric, pyramid
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.base import Paired, Prediction, full_precision, known_pose, source_on_the_right
 from cyclopean.networks import build
 from cyclopean.rebuilding.borders import postprocess  # noqa: F401  (part of the paper)
 from cyclopean.rebuilding.features import features_of
@@ -40,7 +41,7 @@ class Variant:
 VARIANTS = {"lr": Variant(2, 1), "no-lr": Variant(1, 1), "stereo": Variant(2, 2)}  # rows of the paper's Table 1
 
 
-class Monodepth(Method):
+class Monodepth(Paired):
     """From the left image, the disparities of both; each image is rebuilt from the other and compared.
 
     Samples need one pinhole source to the right of the target (t = (-baseline, 0, 0)). Disparities are fractions of the
@@ -77,7 +78,6 @@ class Monodepth(Method):
         self.views = self._variant.shown
         self.network = build(network, width, self._variant.told * channels(self._rules), 3 * self.views)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
-        self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
         self._arguments: dict[str, Any] = {
             "network": network,
             "width": width,
@@ -87,7 +87,7 @@ class Monodepth(Method):
             "rules": self._rules.config(),
         }
         self._features = features_of(self._rules.features, self.network, self.views)
-        self._unit = rig_unit(how(self._rules).head, rig)
+        self.keep_rig(rig, partial(rig_unit, how(self._rules).head))
 
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
@@ -95,7 +95,7 @@ class Monodepth(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
         nearness = [side.nearness[0] for side in self._said(target, sources)]
         extras = {f"disparity_{name}": x for name, x in zip(("left", "right"), nearness, strict=False)}
-        return Prediction(nearness[0] / self._unit, extras=extras)
+        return Prediction(self.inverse_depth(nearness[0], target), extras=extras)
 
     def losses(self, sample: Sample) -> dict[str, Scalar]:
         left, right = sample.target, source_on_the_right("monodepth", sample)

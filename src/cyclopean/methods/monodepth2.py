@@ -1,13 +1,14 @@
 """Monodepth2 on views whose poses are known, stereo pairs above all (Godard, Mac Aodha, Firman, Brostow, ICCV 2019)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose
+from cyclopean.methods.base import Paired, Prediction, full_precision, known_pose
 from cyclopean.networks import build
 from cyclopean.rebuilding.features import features_of
 from cyclopean.rebuilding.heads import rig_unit
@@ -17,7 +18,7 @@ from cyclopean.rebuilding.terms import channels, how, said, terms
 from cyclopean.sample import Sample, View
 
 
-class Monodepth2(Method):
+class Monodepth2(Paired):
     """Depth of the target only, rebuilt from any number of sources with known poses, through any camera.
 
     Each pixel is rebuilt by its best source (Eq. 4) unless it looks static (Eq. 5); all scales are enlarged to full
@@ -42,7 +43,6 @@ class Monodepth2(Method):
         self._rules = rules_of(rules)
         self.network = build(network, width, channels(self._rules))
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
-        self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
         self._arguments: dict[str, Any] = {
             "network": network,
             "width": width,
@@ -50,7 +50,7 @@ class Monodepth2(Method):
             "rules": self._rules.config(),
         }
         self._features = features_of(self._rules.features, self.network)
-        self._unit = rig_unit(how(self._rules).head, rig)
+        self.keep_rig(rig, partial(rig_unit, how(self._rules).head))
 
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
@@ -58,7 +58,7 @@ class Monodepth2(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         found = said(self.network(target.seen), self._rules)
         extras = {"belief": found.beliefs[0]} if found.beliefs else {}
-        return Prediction(found.nearness[0] / self._unit, extras=extras)
+        return Prediction(self.inverse_depth(found.nearness[0], target), extras=extras)
 
     def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
         if not sample.sources:

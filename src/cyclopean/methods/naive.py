@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cyclopean.geometry import pixel_grid
 from cyclopean.losses import pyramid, weighted_mean
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, source_on_the_right
+from cyclopean.methods.base import Paired, Prediction, full_precision, level_right
 from cyclopean.networks import build
 from cyclopean.rebuilding.terms import ERRORS, WARPS
 from cyclopean.sample import Sample, View
@@ -21,7 +21,7 @@ LEVELS, MOST = 64, 0.3  # what disparities, shares of the width, are tried when 
 WINDOW = 7  # pixels along each side of what is compared then
 
 
-class Naive(Method):
+class Naive(Paired):
     """A network that paints the right view (CVPR tutorial on self-supervised depth: "Let's design a (naive) model").
 
     It works, and its depth perception is latent: nothing in it is a disparity. So that it can be compared at all,
@@ -43,7 +43,6 @@ class Naive(Method):
         super().__init__()
         self.network = build(network, width, 3)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
-        self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
         self._arguments: dict[str, Any] = {
             "network": network,
             "width": width,
@@ -51,7 +50,7 @@ class Naive(Method):
             "sampling": sampling,
             "rig": None if rig is None else list(rig),
         }
-        self._unit = 1.0 if rig is None else math.prod(rig)
+        self.keep_rig(rig, math.prod)
 
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
@@ -59,10 +58,10 @@ class Naive(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         right = self._painted(target.seen)[0]
         disparity = matched(target.seen, right, WARPS[self._arguments["sampling"]])
-        return Prediction(disparity / self._unit, extras={"right_view": right})
+        return Prediction(self.inverse_depth(disparity, target), extras={"right_view": right})
 
     def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
-        right = source_on_the_right("naive", sample)
+        right = level_right("naive", sample)
         painted = self._painted(sample.target.seen)
         with full_precision(sample.depth):
             truth, weights = pyramid(right.image, SCALES), pyramid(right.valid.to(right.image.dtype), SCALES)

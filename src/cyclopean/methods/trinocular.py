@@ -1,6 +1,7 @@
 """Virtual trinocular: every image is the middle of three (Poggi, Tosi, Mattoccia, 3DV 2018)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -8,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.geometry import invert
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.base import Paired, Prediction, full_precision, known_pose, source_on_the_right
 from cyclopean.networks import build
 from cyclopean.rebuilding.borders import postprocess
 from cyclopean.rebuilding.features import features_of
@@ -21,7 +22,7 @@ from cyclopean.sample import Sample, View
 TOLD = 4  # of the middle towards the right, of the right one; of the middle towards the left, of the left one
 
 
-class Trinocular(Method):
+class Trinocular(Paired):
     """What is hidden on one side is seen on the other: two baselines, and no second look at a mirror image.
 
     A pair has no middle, so each image is it in turn (sec. 3.3): the left one learns what lies to its right, the right
@@ -43,7 +44,6 @@ class Trinocular(Method):
         self._rules = rules_of(rules)
         self.network = build(network, width, TOLD * channels(self._rules))
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
-        self.ambiguity: Ambiguity = "scale" if rig is None else "metric"
         self._arguments: dict[str, Any] = {
             "network": network,
             "width": width,
@@ -51,7 +51,7 @@ class Trinocular(Method):
             "rules": self._rules.config(),
         }
         self._features = features_of(self._rules.features, self.network)
-        self._unit = rig_unit(how(self._rules).head, rig)
+        self.keep_rig(rig, partial(rig_unit, how(self._rules).head))
 
     def config(self) -> dict[str, Any]:
         return dict(self._arguments)
@@ -59,7 +59,7 @@ class Trinocular(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         rightwards, _, leftwards, _ = (side.nearness[0] for side in self._said(target.seen))
         extras = {"towards_right": rightwards, "towards_left": leftwards}
-        return Prediction(postprocess(rightwards, leftwards) / self._unit, extras=extras)
+        return Prediction(self.inverse_depth(postprocess(rightwards, leftwards), target), extras=extras)
 
     def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
         left, right = sample.target, source_on_the_right("trinocular", sample)

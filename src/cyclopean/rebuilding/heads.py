@@ -96,10 +96,8 @@ class Levels:
 HEADS: dict[str, Head] = {"disparity": Disparity(), "range": Range(), "levels": Levels()}
 
 
-def rig_unit(head: Head, rig: Sequence[float] | None) -> float:
-    """Nearness / inverse depth of a known rig (focal length in image widths, baseline in metres); 1 without one."""
-    if rig is None:
-        return 1.0
+def rig_unit(head: Head, rig: Sequence[float]) -> float:
+    """Nearness / inverse depth of a rig (focal length in image widths, baseline in metres)."""
     focal, baseline = rig
     with torch.device("cpu"):  # also while a method is built without memory
         camera = Pinhole(torch.tensor([[focal, focal]]), torch.tensor([[0.5, 0.5]]))

@@ -1,5 +1,14 @@
 """One function per training run; its arguments are its flags. Nothing heavy is imported before one is called."""
 
+# What papers say, as flags: `--published` stands for them. The optimiser and the augmentations are the recipes' own.
+_MONODEPTH = "--size 256x512 --batch-size 8 --epochs 50 --learning-rate 1e-4 --schedule halving"
+PUBLISHED = {
+    "deep3d": _MONODEPTH,  # as Monodepth's comparison has it
+    "deep3ds": _MONODEPTH,
+    "monodepth": _MONODEPTH,
+    "monodepth2": "--size 192x640 --batch-size 12 --epochs 20 --learning-rate 1e-4 --schedule tenth",
+    "coordnet": "--size 256x512 --batch-size 16 --epochs 30 --learning-rate 1e-4",
+}
 RECIPES = {
     "naive": ("cyclopean.recipes.naive:naive", "stereo pairs; paints the right view, no disparity inside"),
     "deep3d": ("cyclopean.recipes.deep3d:deep3d", "stereo pairs; selects among shifted views (Xie et al. 2016)"),

@@ -88,6 +88,7 @@ def coordnet(  # noqa: PLR0917
     feed = feeding.feed(source, augment, drawn, run)
     feed = feeding.with_truth(feed) if rig == "SV" else feed
     feed = feeding.then(feed, augmentation.rolled) if predicts == "depth" else feed
+    run = run.of(len(feed.training))  # type: ignore[arg-type]
     torch.manual_seed(run.seed)
     method = Coordnet(rig, ratio, predicts=predicts, **vars(shape), **vars(comparison))
     card = feeding.card("coordnet", run, source, feed)

@@ -15,6 +15,7 @@ from cyclopean import augmentation
 from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
 from cyclopean.data import open_dataset
 from cyclopean.data.items import sound_part
+from cyclopean.data.rigs import size_of
 from cyclopean.data.worlds import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Method
@@ -26,6 +27,8 @@ from cyclopean.training.stream import several
 from cyclopean.worlds import expanded
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
+FEW = 5  # of fewer than some hundred items so many are held out, or a tenth, at least one
+TURNED = math.log(1.2)  # pictures whose sides differ by less have no shape to turn round
 LOOKED = 32  # of the items, at most so many are read to see whether there is true depth
 
 
@@ -71,12 +74,24 @@ def feed(source: Source, augment: Augment, drawn: Drawn, run: Run) -> Feed:
 
     Worlds are rendered on the GPU that this process will train on, where there is one.
     """
-    training, validation = _data(source, drawn, run)
+    training, validation, about = _data(source, drawn, run)
     if not len(training):
         raise InputError("there is nothing to learn from: the data set is empty.")
     h, w = source.size or training[0].depth.shape[-2:]
+    if source.size:
+        _check_turned((h, w), size_of(training[0].depth))
     held = Mapped(validation, Resized((h, w))) if source.size and validation is not None else validation
-    return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held, augment.shrink)
+    return Feed(training, Steps(_steps(augment, drawn.mirror, (h, w))), held, augment.shrink, about)
+
+
+def _check_turned(size: tuple[int, int], own: tuple[int, int]) -> None:
+    """Raises `InputError` for a size that would turn wide pictures into tall ones, or the other way round."""
+    asked, shape = (math.log(w / h) for h, w in (size, own))
+    if asked * shape < 0 and min(abs(asked), abs(shape)) > TURNED:
+        raise InputError(
+            f"--size {size[0]}x{size[1]} is HEIGHTxWIDTH, and the pictures are {own[0]}x{own[1]} (height x width): it "
+            f"would turn them round; --size {size[1]}x{size[0]} was perhaps meant."
+        )
 
 
 def with_truth(feed: Feed) -> Feed:
@@ -115,14 +130,25 @@ def pictures(method: Method, sample: Sample) -> dict[str, Tensor]:
     return {"seen": sample.target.seen[0], "inverse depth": grey[0].expand(3, -1, -1)}
 
 
-def _data(source: Source, drawn: Drawn, run: Run) -> tuple[Mapped, Mapped | None]:
+def _data(source: Source, drawn: Drawn, run: Run) -> tuple[Mapped, Mapped | None, tuple[str, ...]]:
+    """What is learned from, what judges it, and a sentence about the two."""
     everything = Mapped(_joined(source.data) if source.data else _worlds(source, drawn.rig, run), drawn.keep)
     if source.validation:
-        return everything, Mapped(_joined(source.validation), drawn.keep)
+        return everything, Mapped(_joined(source.validation), drawn.keep), ()
     n = len(everything)
-    held = list(range(0, n, EVERY))[:MOST] if n > EVERY else []
-    rest = sorted(set(range(n)) - set(held))
-    return Mapped(Subset(everything, rest), whole), Mapped(Subset(everything, held), whole) if held else None
+    held = held_out(n)
+    rest = sorted(set(range(n)) - set(held)) or held
+    only = " It is learned from as well, being the only one." if n == 1 else ""
+    about = f"{len(held)} of {n} items {'is' if len(held) == 1 else 'are'} held out, to find the best model by.{only}"
+    return Mapped(Subset(everything, rest), whole), Mapped(Subset(everything, held), whole), (about,)
+
+
+def held_out(n: int) -> list[int]:
+    """Which of `n` items judge the others: every 50th, at most 64; of few items five or a tenth, at least one."""
+    if n > FEW * EVERY:
+        return list(range(0, n, EVERY))[:MOST]
+    count = min(n, max(1, min(FEW, n // 10)))
+    return [k * n // count for k in range(count)]
 
 
 def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:

@@ -1,29 +1,33 @@
 """What the recipes of one family share: from a method to a training run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from cyclopean.methods.base import Method
 from cyclopean.recipes import feeding
+from cyclopean.recipes.rigs import Given, Rig, common_rig
 from cyclopean.recipes.settings import Augment, Source
 from cyclopean.run import Run
 
-Schedule = Literal["halving", "cosine"]
+Schedule = Literal["halving", "tenth", "cosine"]
 
 
 def fit(  # noqa: PLR0917
     name: str,
-    make: Callable[[], Method],
+    make: Callable[[Rig | None], Method],
     run: Run,
     source: Source,
     augment: Augment,
     mirror: feeding.Augmentation,
     schedule: Schedule,
     start: Path | None = None,
+    rig: Rig | None = None,
 ) -> None:
-    """Trains what `make` makes (after the seed is set) with Adam, on pairs of `source`.
+    """Trains what `make` makes of a rig (after the seed is set) with Adam, on pairs of `source`.
 
+    The rig is the given one, else the one rig of the data if there is one; the model keeps it and tells metres.
     `start`: trained weights of the encoder, unless the run goes on or starts from a whole model.
     """
     import torch
@@ -31,13 +35,18 @@ def fit(  # noqa: PLR0917
     from cyclopean import training
     from cyclopean.networks.resnet import start_from
 
-    feed = feeding.feed(source, augment, feeding.Drawn(mirror, feeding.whole), run)
+    keep = feeding.whole if rig is None else Given(rig)
+    feed = feeding.feed(source, augment, feeding.Drawn(mirror, keep), run)
+    run = run.of(len(feed.training))  # type: ignore[arg-type]
+    found, about = common_rig(feed.training)
     torch.manual_seed(run.seed)
-    method = make()
+    method = make(rig or found)
+    if rig is None and method.rig == found:
+        feed = replace(feed, about=(*feed.about, about))
     if start is not None:
         start_from(method.network, start)  # type: ignore[arg-type]
     _check_features(method)
-    course = {"halving": training.halving, "cosine": training.cosine}[schedule]
+    course = {"halving": training.halving, "tenth": training.tenth, "cosine": training.cosine}[schedule]
     card = feeding.card(name, run, source, feed)
     training.fit(method, feed, run, training.adam, course, card, feeding.pictures)
 

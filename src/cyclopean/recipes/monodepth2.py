@@ -16,7 +16,8 @@ def monodepth2(  # noqa: PLR0917
     augment: Augment = AUGMENT,
     backbone: Backbone = BACKBONE,
     rules: Rules = MONODEPTH2,
-    schedule: Literal["halving", "cosine"] = "halving",
+    schedule: Literal["halving", "tenth", "cosine"] = "tenth",
+    rig: tuple[float, float] | None = None,
 ) -> None:
     """Learns one view's depth from others with known poses. The paper: --batch-size 12 --size 192x640, 20 epochs.
 
@@ -24,13 +25,16 @@ def monodepth2(  # noqa: PLR0917
     defaults are the paper's. Sets of more than two views, and panoramas, need --swap 0.
 
     Args:
-        schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+        schedule: a tenth from 3/4 of the steps, as published, halved at 3/5 and 4/5, or a half cosine after a short
+            rise.
+        rig: focal length in image widths and baseline in metres, of pairs that are not calibrated. Calibrated pairs
+            of one rig tell it themselves. The model keeps it and tells metres; without one, depth up to scale.
     """
     from cyclopean import augmentation
     from cyclopean.methods.monodepth2 import Monodepth2
     from cyclopean.recipes.fitting import fit
 
-    def make() -> Monodepth2:
-        return Monodepth2(backbone.network, backbone.width, rules=rules)
+    def make(rig: tuple[float, float] | None) -> Monodepth2:
+        return Monodepth2(backbone.network, backbone.width, rig, rules)
 
-    fit("monodepth2", make, run, source, augment, augmentation.mirrored, schedule, backbone.start)
+    fit("monodepth2", make, run, source, augment, augmentation.mirrored, schedule, backbone.start, rig)

@@ -20,6 +20,7 @@ def panorama(run: Run, source: Source, augment: Augment = AUGMENT, ratio: float 
 
     drawn = feeding.Drawn(augmentation.mirrored, feeding.whole, "sphere")
     feed = feeding.then(feeding.feed(source, augment, drawn, run), augmentation.rolled)
+    run = run.of(len(feed.training))  # type: ignore[arg-type]
     torch.manual_seed(run.seed)
     method = Coordnet("TC", ratio, circular=True, network="mobile")
     card = feeding.card("panorama", run, source, feed)

@@ -68,7 +68,8 @@ class Source:
     pictures: Path | None = None
     """A folder of photographs for the walls and things of worlds."""
     validation: Folders = ()
-    """Folders to judge by; without them every 50th item of the data is held out, at most 64."""
+    """Folders to judge by; without them every 50th item of the data is held out, at most 64 (of few items five, or a
+    tenth)."""
     size: Size = ()
     """Pictures are resized to this (192x384); without it they stay as they are."""
 

@@ -17,18 +17,21 @@ def trinocular(  # noqa: PLR0917
     augment: Augment = AUGMENT,
     backbone: Backbone = BACKBONE,
     rules: Rules = RULES,
-    schedule: Literal["halving", "cosine"] = "halving",
+    schedule: Literal["halving", "tenth", "cosine"] = "halving",
+    rig: tuple[float, float] | None = None,
 ) -> None:
     """Learns from stereo pairs what lies on either side of a view (Poggi et al. 2018); each step does twice the work.
 
     Args:
-        schedule: halved at 3/5 and 4/5 of the steps, or a half cosine after a short rise.
+        schedule: halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine after a short rise.
+        rig: focal length in image widths and baseline in metres, of pairs that are not calibrated. Calibrated pairs
+            of one rig tell it themselves. The model keeps it and tells metres; without one, depth up to scale.
     """
     from cyclopean import augmentation
     from cyclopean.methods.trinocular import Trinocular
     from cyclopean.recipes.fitting import fit
 
-    def make() -> Trinocular:
-        return Trinocular(backbone.network, backbone.width, rules=rules)
+    def make(rig: tuple[float, float] | None) -> Trinocular:
+        return Trinocular(backbone.network, backbone.width, rig, rules)
 
-    fit("trinocular", make, run, source, augment, augmentation.flipped, schedule, backbone.start)
+    fit("trinocular", make, run, source, augment, augmentation.flipped, schedule, backbone.start, rig)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from jaxtyping import Float
 
 from cyclopean.depthmap import DepthMap
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.images import Photo
+from cyclopean.photolike import PhotoLike, as_photo
 from cyclopean.refocus import blurs, levels
-from cyclopean.refocus.focusing import Focusable, Picture, Point, filled, focus_pixel
+from cyclopean.refocus.focusing import Focusable, Picture, Pictured, Point, filled, focus_pixel
 from cyclopean.refocus.lens import Lens
 
 THIN_LENS = "thin-lens"
@@ -30,9 +32,33 @@ METHODS: dict[str, Callable[..., Float[np.ndarray, "h w 3"]]] = {
 BINS: dict[str, levels.Bins] = {"smooth": levels.smooth, "hard": levels.hard}
 
 
+@overload
+def refocus(
+    photo: PhotoLike,
+    depth: DepthMap,
+    at: Point | None = None,
+    *,
+    method: str = ...,
+    lens: Lens | None = ...,
+    distance: float | None = ...,
+    strength: float = ...,
+    bins: str = ...,
+) -> Photo: ...
+@overload
 def refocus(
     photo: Picture,
     depth: DepthMap,
+    at: Point | None = None,
+    *,
+    method: str = ...,
+    lens: Lens | None = ...,
+    distance: float | None = ...,
+    strength: float = ...,
+    bins: str = ...,
+) -> Picture: ...
+def refocus(
+    photo: Any,
+    depth: Any,
     at: Point | None = None,
     *,
     method: str = THIN_LENS,
@@ -40,9 +66,10 @@ def refocus(
     distance: float | None = None,
     strength: float = 1.0,
     bins: str = "smooth",
-) -> Picture:
+) -> Any:
     """`photo` focused at the point `at` = (x, y), or at `distance` metres: sharp there, ever more blurred away from it.
 
+    `photo` is a Photo, or whatever `as_photo` makes one of: a path, a Pillow picture, an array, a tensor.
     `at` is in pixels, or in fractions of width and height when both are below 1. `method` is "thin-lens", which `lens`
     describes, or one of the report's: gaussian, average, median, bilateral. Their `strength` 1 blurs the same part of
     any picture as the MonoDepthDeFocus report does of its own; `bins` "smooth" blends neighbouring levels of blur,
@@ -51,6 +78,13 @@ def refocus(
     Raises InputError when sizes differ, `at` lies outside, a name is unknown or nothing is known of the depth.
     """
     check_choice(method, strength, bins)
+    method = canonical(method)
+    if not isinstance(depth, DepthMap):
+        raise InputError(
+            f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
+            "from_numbers(tensor, kind)."
+        )
+    photo = photo if isinstance(photo, Pictured) else as_photo(photo)
     ready = focusable(photo, depth, lens or Lens())
     focus, unit = _focus(ready, depth, at, distance)
     ready = dataclasses.replace(ready, unit=unit)
@@ -83,9 +117,15 @@ def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]
     return Focusable(photo, plane, lens, 1.0 if depth.unit == "m" else None)
 
 
+def canonical(method: str) -> str:
+    """Return the name of a method, or of two, as it stands in `METHODS`: the report writes avg_blur and median_blur."""
+    words = (kind.strip().lower().replace("_", "-").removesuffix("-blur") for kind in method.split("+"))
+    return "+".join("average" if word in ("avg", "mean") else word for word in words)
+
+
 def check_choice(method: str, strength: float, bins: str) -> None:
     """Raises InputError for unknown names and a strength that is no number from 0 up."""
-    kinds = method.split("+")
+    kinds = canonical(method).split("+")
     for kind in kinds:
         if kind not in (THIN_LENS, *METHODS):
             raise unknown_name("blur method", kind, [THIN_LENS, *METHODS])

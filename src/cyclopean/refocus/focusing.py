@@ -94,12 +94,15 @@ def focus_pixel(at: Point, size: tuple[int, int]) -> tuple[int, int]:
     h, w = size
     if 0 <= x < 1 and 0 <= y < 1:
         return min(int(x * w), w - 1), min(int(y * h), h - 1)
+    if not (0 <= x < w and 0 <= y < h):
+        hint = "; fractions stay below 1" if 0 <= x <= 1 and 0 <= y <= 1 else ""
+        raise InputError(
+            f"the point {x:g} {y:g} lies outside the photo, which is {w}x{h}{hint}; give a point inside it."
+        )
     if 0 < x < 1 or 0 < y < 1:
         raise InputError(
             f"the point {x:g} {y:g} mixes a fraction with pixels; give two fractions below 1, or two numbers of pixels."
         )
-    if not (0 <= x < w and 0 <= y < h):
-        raise InputError(f"the point {x:g} {y:g} lies outside the photo, which is {w}x{h}; give a point inside it.")
     return int(x), int(y)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.files import read_json, shortened
 from cyclopean.refocus.focusing import Point, focus_pixel
 
 WORDS = ("time", "point", "amount", "track")
@@ -29,12 +30,7 @@ class Key:
 
 def read_keys(path: Path) -> tuple[Key, ...]:
     """The keys in a JSON file, a list such as `EXAMPLE`. Raises InputError, one sentence, for anything else."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}; check the path.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} is no JSON ({error}); write a list of keys: {EXAMPLE}") from None
+    content = read_json(path)
     if not isinstance(content, list) or not content:
         raise InputError(f"{path} holds no list of keys; write one such as {EXAMPLE}")
     keys = tuple(_key(f"{path}, key {number}", item) for number, item in enumerate(content, 1))
@@ -49,23 +45,27 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 
 def _key(where: str, item: Any) -> Key:
     if not isinstance(item, dict):
-        raise InputError(f"{where} is {json.dumps(item)}; write keys such as {EXAMPLE}")
+        raise InputError(f"{where} is {_shown(item)}; write keys such as {EXAMPLE}")
     for word in item:
         if word not in WORDS:
-            raise unknown_name(f"word in {where}:", word, WORDS)
+            raise unknown_name(f"word in {where}:", shortened(word), WORDS)
     for word in ("time", "point"):
         if word not in item:
             raise InputError(f"{where} has no {word}; write keys such as {EXAMPLE}")
     point, amount, track = item["point"], item.get("amount"), item.get("track", False)
     if not (isinstance(point, list) and len(point) == 2 and all(map(_number, point))):
-        raise InputError(f"{where}: the point is {json.dumps(point)}; give two numbers, such as [0.3, 0.5].")
+        raise InputError(f"{where}: the point is {_shown(point)}; give two numbers, such as [0.3, 0.5].")
     if not (_number(item["time"]) and item["time"] >= 0):
-        raise InputError(f"{where}: the time is {json.dumps(item['time'])}; give seconds from 0 up.")
+        raise InputError(f"{where}: the time is {_shown(item['time'])}; give seconds from 0 up.")
     if not (amount is None or (_number(amount) and amount >= 0)):
-        raise InputError(f"{where}: the amount is {json.dumps(amount)}; give a number from 0 up.")
+        raise InputError(f"{where}: the amount is {_shown(amount)}; give a number from 0 up.")
     if not isinstance(track, bool):
-        raise InputError(f"{where}: track is {json.dumps(track)}; give true or false.")
+        raise InputError(f"{where}: track is {_shown(track)}; give true or false.")
     return Key(float(item["time"]), (point[0], point[1]), None if amount is None else float(amount), track)
+
+
+def _shown(value: Any) -> str:
+    return shortened(json.dumps(value))
 
 
 def _number(value: Any) -> bool:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from PIL import ExifTags, Image
 
 from cyclopean.errors import InputError
+from cyclopean.refocus.measures import diagonal
 from cyclopean.refocus.shapes import Shape
 
 Plane = Float[np.ndarray, "h w"]
@@ -127,12 +128,12 @@ def span(inverse_depth: Plane) -> float:
 
 def amount_scale(amount: float, size: tuple[int, int], whole: float) -> float:
     """Radius of blur in pixels per inverse depth, for an `amount`; 0 when all is at one depth, `whole` 0."""
-    return amount * PART * math.hypot(*size) / whole if whole > 0 else 0.0
+    return amount * PART * diagonal(size) / whole if whole > 0 else 0.0
 
 
 def radius(lens: Lens, scale: float, focus: float, size: tuple[int, int], whole: float) -> Radius:
     """From inverse depth to signed radius in pixels, positive nearer than `focus`; `whole` is the range of depth."""
-    sharp, most = np.float32(lens.range * whole * scale / 2), np.float32(WIDEST * math.hypot(*size))
+    sharp, most = np.float32(lens.range * whole * scale / 2), np.float32(WIDEST * diagonal(size))
 
     def of(inverse_depth: Plane) -> Plane:
         away = (inverse_depth - np.float32(focus)) * np.float32(scale)

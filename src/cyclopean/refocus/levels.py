@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cyclopean.refocus.blurs import Blur, Picture
+from cyclopean.refocus.measures import diagonal
 
 Plane = Float[np.ndarray, "h w"]
 Bins = Callable[[Plane, int, int], Plane]
@@ -53,5 +54,5 @@ def hard(away: Plane, level: int, count: int) -> Plane:
 
 def kernels_for(size: tuple[int, int], strength: float) -> tuple[int, ...]:
     """The report's kernels for a picture of `size` (height, width), so that blur covers the same part of it; odd."""
-    scale = strength * math.hypot(*size) / REPORTED_DIAGONAL
+    scale = strength * diagonal(size) / REPORTED_DIAGONAL
     return tuple(2 * round((width * scale - 1) / 2) + 1 if width * scale > 1 else 1 for width in KERNELS)

@@ -5,7 +5,6 @@ predicted depth runs slowly from one side to the other, or beside the edge.
 """
 
 import dataclasses
-import math
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 from cyclopean.depthmap import DepthMap
 from cyclopean.errors import InputError
 from cyclopean.refocus.focusing import filled
+from cyclopean.refocus.measures import diagonal
 
 Plane = Float[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
@@ -42,7 +42,7 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
 
 def edged(plane: Plane, subject: Mask) -> Plane:
     """`plane` with each side of the subject's outline settled by itself."""
-    reach = max(2, round(PART * math.hypot(*plane.shape)))
+    reach = max(2, round(PART * diagonal(plane.shape)))
     return np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach))
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from cyclopean.depthmap import AnyCamera, DepthMap
 from cyclopean.geometry import Equirectangular
 from cyclopean.refocus.focusing import filled
+from cyclopean.refocus.measures import diagonal
 
 Plane = Float[np.ndarray, "h w"]
 Region = Float[np.ndarray, "_ _"]
@@ -124,7 +125,7 @@ def _shrunk(plane: Region, guide: Guide) -> tuple[Region, Float[np.ndarray, "_ _
     size = (max(1, round(w / shrink)), max(1, round(h / shrink)))
     growing = plane.size < size[0] * size[1]
     small = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR if growing else cv2.INTER_AREA)
-    return small, cv2.resize(guide, size, interpolation=cv2.INTER_AREA), max(2, round(PART * math.hypot(*size)))
+    return small, cv2.resize(guide, size, interpolation=cv2.INTER_AREA), max(2, round(PART * diagonal(size)))
 
 
 def _fitted(small: Region, colours: Float[np.ndarray, "_ _ 3"], reach: int, guide: Guide) -> Plane:

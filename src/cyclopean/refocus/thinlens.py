@@ -12,6 +12,7 @@ from jaxtyping import Float, Integer
 from cyclopean.refocus import layers
 from cyclopean.refocus.layers import Surface
 from cyclopean.refocus.lens import Lens, Radius
+from cyclopean.refocus.measures import diagonal
 from cyclopean.refocus.shapes import Shape
 from cyclopean.refocus.surfaces import BLOCK, Scene, scene
 
@@ -62,7 +63,7 @@ def _vignetted(
     size: tuple[int, int], light: Callable[[Tile, Shape], list[Plane]], shape: Shape, pool: ThreadPoolExecutor
 ) -> Picture:
     """A shape that changes over the picture: tiles that overlap by half, each with its own, faded into each other."""
-    step = max(1, round(math.hypot(*size) / EYES / 64)) * 64
+    step = max(1, round(diagonal(size) / EYES / 64)) * 64
     nodes = [(y, x) for y in range(0, size[0] + step, step) for x in range(0, size[1] + step, step)]
     nodes = [(y, x) for y, x in nodes if y - step < size[0] and x - step < size[1]]
     tiles = [(_around(y, step, size[0]), _around(x, step, size[1])) for y, x in nodes]

@@ -66,6 +66,8 @@ class RunLog:
         self._bar.update(self._task, completed=self.at)
         if self.at % self.run.report_every == 0 or self.at == self.run.steps:
             self._report(norm, rate)
+        elif self._steps == 1 and self.at == self._first + 1:  # a sign of life; the log keeps its rhythm
+            self._line(f"step {self.at}/{self.run.steps} loss {sum(value.item() for value in terms.values()):.4f}")
 
     def validation(self, step: int, total: float, terms: dict[str, float]) -> None:
         """Losses on the validation set."""

@@ -6,6 +6,7 @@ the step is saved, and a killed run resumes bit-equal on a CPU with the same num
 
 import copy
 import math
+import os
 import platform
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +30,7 @@ from cyclopean.sample import Sample
 from cyclopean.training.log import RunLog
 from cyclopean.training.processes import all_good, anyone, engine, launch, one_voice
 from cyclopean.training.state import STATE, State, stored
-from cyclopean.training.stream import Augmentation, Items, Stream, good, length, loader, mix
+from cyclopean.training.stream import STOPS, Augmentation, Items, Stream, good, length, loader, mix
 
 Schedule = Callable[[int, int], float]  # (step, steps) -> factor of the learning rate
 MakeOptimizer = Callable[[Iterable[nn.Parameter], float], Optimizer]
@@ -41,18 +42,24 @@ Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1]
 @dataclass(frozen=True)
 class Feed:
     """What a run learns from, how each item is changed, what it is judged by (without it there is no `best`), and the
-    smallest size of a batch as a share of its own (`augmentation.shrunk`).
+    smallest size of a batch as a share of its own (`augmentation.shrunk`). `about`: sentences for people, said first.
     """
 
     training: Dataset[Sample]
     augment: Augmentation | None = None
     validation: Dataset[Sample] | None = None
     shrink: float = 1.0
+    about: tuple[str, ...] = ()
 
 
 def halving(step: int, steps: int) -> float:
     """1, a half from 3/5 of the steps, a quarter from 4/5 (Monodepth, sec. 4.1)."""
     return 0.5 ** ((step >= 0.6 * steps) + (step >= 0.8 * steps))
+
+
+def tenth(step: int, steps: int) -> float:
+    """1, a tenth from 3/4 of the steps (Monodepth2, sec. 4: from the 15th of 20 epochs)."""
+    return 0.1 if step >= 0.75 * steps else 1.0
 
 
 def cosine(step: int, steps: int) -> float:
@@ -102,7 +109,8 @@ def fit(  # noqa: PLR0917
 
     `card` goes into the config of the saved models. `each_epoch` callables run each time the training set has been seen
     once more; the state of those that have a `state_dict` is saved. Raises `InputError` for data that cannot be used,
-    an `out` that holds another run, a loss that is not finite. Ctrl-C saves, says so and raises `KeyboardInterrupt`.
+    an `out` that holds another run, a loss that is not finite. Ctrl-C, SIGTERM and SIGHUP save, say so and raise
+    `KeyboardInterrupt`.
     """
     fabric = engine(run)
     lie = _check_first(method, feed, run)
@@ -113,7 +121,9 @@ def fit(  # noqa: PLR0917
     wrapped, optimiser = fabric.setup(method, state.optimizer)
     stream = Stream(length(feed.training), run, fabric.global_rank, fabric.world_size)
     batches = loader(Items(feed.training, feed.augment), stream.since(state.step), run, lie, fabric.device)
-    with RunLog(run, state.step, fabric.is_global_zero) as log, _signals() as stop, one_voice(fabric):
+    with one_voice(fabric), _workers(run), RunLog(run, state.step, fabric.is_global_zero) as log, _signals() as stop:
+        for sentence in feed.about:
+            log.say(sentence)
         if run.precision == "bfloat16" and _imitates_bfloat16(fabric.device):
             log.say("this processor has no bfloat16 instructions: --precision float32 is many times faster here")
         for batch in batches:
@@ -130,6 +140,7 @@ def fit(  # noqa: PLR0917
                 state.save(card)
             if stopping:
                 log.say(f"stopped after step {state.step} of {run.steps}; saved. Go on: the same command with --resume")
+                fabric.barrier()  # a process that ends has the others killed, perhaps before they have saved
                 raise KeyboardInterrupt
     fabric.barrier()  # the last checkpoint is there, for whichever process goes on with it
     return state.published.eval()
@@ -248,11 +259,29 @@ def _descend(
         parts = ", ".join(f"{name} {value.item():.3g}" for name, value in terms.items())
         raise InputError(
             f"the loss or its gradient is not finite ({parts}, gradient {norm}); lower --learning-rate, set --clip, or "
-            f"look for broken items. {'The last checkpoint is good.' if (run.out / STATE).exists() else NOTHING}"
+            f"look for broken items. {_kept(run)}"
         )
     optimiser.step()
     optimiser.zero_grad()
     return {name: value.detach() for name, value in terms.items()}, norm
+
+
+@contextmanager
+def _workers(run: Run) -> Iterator[None]:
+    """Within it a process that reads data and is killed, such as for want of memory, is told of in a sentence."""
+    try:
+        yield
+    except RuntimeError as error:  # torch raises it wherever this process is at that moment
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            f"a process that reads data was killed ({str(error).splitlines()[0].rstrip('. ')}), often because memory "
+            f"ran out; give less --workers, or a smaller --size or --batch-size. {_kept(run)}"
+        ) from error
+
+
+def _kept(run: Run) -> str:
+    return "The last checkpoint is good." if (run.out / STATE).exists() else NOTHING
 
 
 @dataclass
@@ -262,15 +291,22 @@ class _Stop:
 
 @contextmanager
 def _signals() -> Iterator[_Stop]:
-    """Within it, Ctrl-C and SIGTERM ask to stop after the step at hand; a second Ctrl-C stops at once."""
-    stop = _Stop()
+    """Within it, Ctrl-C, SIGTERM and SIGHUP ask to stop after the step at hand; a second one stops at once.
+
+    One that is ignored stays so (nohup). What is written to a terminal that was closed goes nowhere.
+    """
+    stop, terminals = _Stop(), [fd for fd in (1, 2) if os.isatty(fd)]
 
     def ask(number: int, frame: Any) -> None:  # noqa: ARG001
+        for fd in terminals:
+            if not os.isatty(fd):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
         if stop.asked:
             raise KeyboardInterrupt
         stop.asked = True
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in heard}
     try:
         yield stop
     finally:

@@ -30,13 +30,14 @@ def launch(fabric: Fabric) -> None:
 
 @contextmanager
 def one_voice(fabric: Fabric) -> Iterator[None]:
-    """Within it every process raises the same `InputError`s; the first tells of them, the others end without a word.
+    """Within it every process raises the same `InputError`s, and is stopped by Ctrl-C after the same step; the first
+    tells of it, the others end without a word.
 
     Their exit code is 0, since a launcher kills the first when another fails, perhaps before it has spoken.
     """
     try:
         yield
-    except InputError as error:
+    except (InputError, KeyboardInterrupt) as error:
         if fabric.is_global_zero:
             raise
         raise SystemExit(0) from error

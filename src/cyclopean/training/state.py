@@ -3,11 +3,14 @@
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
@@ -72,12 +75,14 @@ class State:
         log.validation(self.step, total, terms)
         if total < self.best:
             self.best = total
-            checkpoint.save(self.run.out / "best", self.published, self._card(card))
+            with written(self.run.out / "best" / ".model.safetensors.partial"):
+                checkpoint.save(self.run.out / "best", self.published, self._card(card))
 
     def save(self, card: dict[str, Any]) -> None:
         """`last` for people, and the private file to resume from: both appear by rename."""
         self._clock()
-        checkpoint.save(self.run.out / "last", self.published, self._card(card))
+        with written(self.run.out / "last" / ".model.safetensors.partial"):
+            checkpoint.save(self.run.out / "last", self.published, self._card(card))
         values = {
             "step": self.step,
             "best": self.best,
@@ -91,8 +96,9 @@ class State:
             "each_epoch": [c.state_dict() if hasattr(c, "state_dict") else None for c in self.each_epoch],
         }
         partial = self.run.out / f".{STATE}.partial"
-        torch.save(values, partial)
-        os.replace(partial, self.run.out / STATE)
+        with written(partial):
+            torch.save(values, partial)
+            os.replace(partial, self.run.out / STATE)
         self._saved = time.monotonic()
 
     def restore(self, values: dict[str, Any]) -> None:
@@ -121,6 +127,21 @@ class State:
         validation = self.best if math.isfinite(self.best) else None
         facts = {"step": self.step, "seconds": round(self.seconds), "validation": validation}
         return {**card, "training": {**card.get("training", {}), **facts}}
+
+
+@contextmanager
+def written(partial: Path) -> Iterator[None]:
+    """Within it, what cannot be written, on a full disk say, is an `InputError`; the unfinished file is removed."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        why = (getattr(error, "strerror", None) or str(error).splitlines()[0]).strip()
+        raise InputError(
+            f"{partial.parent} cannot be written to ({why[:120]}); is the disk full? Make room, then the same command "
+            "with --resume, if an earlier checkpoint is there."
+        ) from error
 
 
 def stored(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from cyclopean.errors import InputError
 from cyclopean.run import Run
 from cyclopean.sample import Sample, collate
 
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 Augmentation = Callable[[Sample, Generator], Sample]
 
 
@@ -105,11 +106,15 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _start_worker(_: int) -> None:
-    """Workers leave Ctrl-C to the main process, die of SIGTERM as usual, and use one core each."""
+    """Workers leave signals to the main process, which stops them when it has saved, and use one core each.
+
+    Ctrl-C, schedulers and closed terminals signal the whole group of processes. A worker whose main process was killed
+    notices and ends by itself.
+    """
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
 
 

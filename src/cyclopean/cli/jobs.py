@@ -1,0 +1,99 @@
+"""What a command is asked to do, input by input: folders opened up, and a name for the results of each."""
+
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cyclopean.errors import contained
+from cyclopean.files import CLIPS, PHOTOS, RAWS, refuse_unreadable, shown
+
+READ = (*PHOTOS, *RAWS, *CLIPS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input, the folder for its results, and what their names begin with: the input's name up to its last dot."""
+
+    source: Path
+    folder: Path
+    stem: str
+
+
+def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str]]:
+    """Return a job for each file in `names` and in the folders among them, and a sentence for each that leads nowhere.
+
+    Results go to `out`, or beside their input. Inputs whose results would have one name are told apart by their
+    suffixes (`IMG_1_heic`, `IMG_1_mov`), and by their folders or numbers where that is not enough. An input that the
+    result of another would overwrite takes no part.
+    """
+    sources: list[Path] = []
+    bad: list[str] = []
+    for path in map(Path, names):
+        with contained(shown(path), bad):
+            if path.is_dir():
+                sources += _in_folder(path, bad)
+            else:
+                refuse_unreadable(path)
+                sources.append(path)
+    jobs = [Job(source, Path(out) if out is not None else source.parent, source.stem) for source in sources]
+    jobs = _told_apart(list(dict.fromkeys(jobs)))
+    inputs = {job.source.absolute() for job in jobs}
+    good = []
+    for job in jobs:
+        results = (job.folder / f"{job.stem}{ending}" for ending in RESULTS)
+        taken = next((result for result in results if result.absolute() in inputs), None)
+        if taken is None:
+            good.append(job)
+        else:
+            bad.append(f"the result of {job.source} would overwrite {taken}, an input; give an --out folder.")
+    return good, bad
+
+
+RESULTS = ("_disp.png", "_disp.mp4", "_disp16.png", "_uncertainty.png")  # that are pictures or clips themselves
+
+
+def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
+    """Photos and clips of a folder by their suffix, less what sidecars there name as results. The rest is counted."""
+    files = [path for path in sorted(folder.iterdir()) if path.name[0] != "." and path.is_file()]
+    results: set[str] = set()
+    if any(path.suffix.lower() in READ for path in files):  # else nothing heavy is loaded
+        from cyclopean.depthmap import outputs_named_in
+
+        results = outputs_named_in(folder)
+    files = [path for path in files if path.name not in results]
+    wanted = [path for path in files if path.suffix.lower() in READ]
+    others = Counter(path.suffix.lower() or "no suffix" for path in files if path.suffix.lower() not in READ)
+    if not wanted:
+        bad.append(f"{folder} holds no photos or videos; name a folder that does.")
+    elif others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+        print(f"left alone in {shown(folder)}, no photos or videos by their suffix: {shown(kinds)}", file=sys.stderr)
+    return wanted
+
+
+def _told_apart(jobs: list[Job]) -> list[Job]:
+    """Jobs with stems of their own. Case does not count: some file systems do not know it."""
+    for longer in (
+        lambda job: f"{job.source.stem}_{job.source.suffix[1:].lower()}",
+        lambda job: f"{job.source.absolute().parent.name}_{job.source.stem}_{job.source.suffix[1:].lower()}",
+    ):
+        meeting = Counter(map(_place, jobs))
+        jobs = [replace(job, stem=longer(job)) if meeting[_place(job)] > 1 else job for job in jobs]
+    taken: set[tuple[Path, str]] = set()
+    apart = []
+    for job in jobs:
+        numbered = (replace(job, stem=f"{job.stem}_{number}") for number in itertools.count(2))
+        named = next(name for name in itertools.chain([job], numbered) if _place(name) not in taken)
+        taken.add(_place(named))
+        if named.stem != job.source.stem:
+            results = shown(f"{named.stem}_...")
+            print(f"{shown(job.source)} shares its name with another input: its results are {results}", file=sys.stderr)
+        apart.append(named)
+    return apart
+
+
+def _place(job: Job) -> tuple[Path, str]:
+    return job.folder.absolute(), job.stem.casefold()

@@ -1,0 +1,116 @@
+"""The first screen of `cyclopean evaluate`: does a model beat looking at no picture? One table of 100 columns."""
+
+import textwrap
+from collections.abc import Sequence
+
+from cyclopean.evaluation.layout import Table
+from cyclopean.evaluation.protocols import FITTING, Alignment
+from cyclopean.evaluation.summary import Row
+from cyclopean.evaluation.tables import TITLES, Result, figure
+from cyclopean.files import shortened, shown
+
+COLUMNS = 100
+KNOWING = "leave-one-out mean"
+LONGEST = 28  # characters of a name
+# figures beside the protocol's first, as many as fit; the most telling first
+TELLING = ("rmse", "delta1", "epe", "d1", "edge_f1", "log10", "sq_rel", "rmse_log")
+SAID = {
+    "none": "as predicted",
+    "factor": "one factor for the set",
+    "median": "one factor for each image (medians)",
+    "affine": "factor and offset of 1/depth for each image",
+}
+Ratio = tuple[float, float, float]
+
+
+def screen(result: Result) -> str:
+    """Return what was judged, a verdict on each model, and a table of models and guesses, at most 100 columns wide."""
+    counts, protocol = result.counts, result.protocol
+    far = " or ".join(f"{f:g}" for f in result.far)
+    images = f"{counts.images} image{'' if counts.images == 1 else 's'}"
+    lost = len(counts.failed) + len(counts.left_out)
+    left = f" {lost} images left out (without truth that counts, or unreadable)." if lost else ""
+    about = f"{result.data}, protocol {protocol.name} up to {far} m: {images}, {counts.pixels} pixels with truth.{left}"
+    rows = _chosen(result)
+    verdicts = [verdict(row.candidate, TITLES["abs_rel"], _best(row), row.images) for row in rows if not row.trivial]
+    lines = [about, *dict.fromkeys(verdicts)] if verdicts else [about]
+    wrapped = [textwrap.fill(shown(line), COLUMNS, break_on_hyphens=False) for line in lines]
+    return "\n".join(wrapped) + "\n\n" + _table(result, rows).plain()
+
+
+def verdict(name: str, title: str, best: tuple[str, Ratio] | None, images: int) -> str:
+    """Return one sentence: is `name` better than the best guess, whose error `title` has the ratio to its own?"""
+    name = shortened(name, LONGEST)
+    if best is None:
+        return f"{name}: there is no guess to compare it with."
+    guess, (ratio, low, high) = best
+    if images < 2:
+        how, found = "a single image", "tells little"
+    else:
+        how = f"95 % {low:.2f}-{high:.2f}"
+        found = "better than" if high < 1 else "worse than" if low > 1 else "not told apart from"
+        found += " looking at no picture"
+    return f"{name}: {title} {ratio:.2f} of that of the best guess ({guess}; {how}): {found}."
+
+
+def _best(row: Row) -> tuple[str, Ratio] | None:
+    """The guess with the lowest AbsRel under the row's alignment, and the row's ratio to it.
+
+    The mean of the set's other images knows their truth, often of the same place: no guess unless there is no other.
+    """
+    guesses = {name: ratio for name, ratio in row.ratios.items() if name != KNOWING} or row.ratios
+    return max(guesses.items(), key=lambda item: item[1], default=None)
+
+
+def _chosen(result: Result) -> list[Row]:
+    """Of all images together: every model under the first alignment that fits what it leaves open (the median for an
+    unknown scale, as in the papers), and the guesses under the same."""
+    rows = [row for row in result.rows if row.group == "all"]
+    have = {row.alignment for row in rows}
+    models = {row.candidate: result.ambiguities.get(row.candidate, "metric") for row in rows if not row.trivial}
+    wanted: dict[Alignment, None] = {}
+    for kind in models.values() or ["scale"]:
+        fitting = [a for a in ("none", "median", *FITTING[kind]) if a in FITTING[kind] and a in have]
+        wanted |= dict.fromkeys(fitting[:1])
+        if kind == "metric" and "median" in have:
+            wanted["median"] = None
+    rows = [row for row in rows if row.alignment in wanted and _fits(row, models)]
+    order = list(wanted)
+    return sorted(rows, key=lambda row: (order.index(row.alignment), row.trivial))
+
+
+def _fits(row: Row, models: dict[str, str]) -> bool:
+    return row.trivial or row.alignment in FITTING[models[row.candidate]]
+
+
+def _table(result: Result, rows: Sequence[Row]) -> Table:
+    first = result.protocol.shown[0]
+    others = [key for key in TELLING if key in result.protocol.shown]
+    breaks = frozenset(i for i in range(1, len(rows)) if rows[i].alignment != rows[i - 1].alignment)
+    while True:
+        heads = ("alignment", "model", TITLES[first], "95 %", *(TITLES[key] for key in others), "/ best guess")
+        cells = []
+        for row in rows:
+            low, high = row.intervals[first]
+            best = _best(row)
+            name = shortened(row.candidate, LONGEST)
+            cells.append((
+                row.alignment, f"({name})" if row.trivial else name, f"{row.figures[first]:.4f}",
+                f"{low:.3f}-{high:.3f}" if row.images > 1 else "-", *(figure(row, key) for key in others),
+                f"{best[1][0]:.2f}" if best else "-",
+            ))  # fmt: skip
+        table = Table(heads, tuple(cells), 2, breaks)
+        if table.width <= COLUMNS or not others:
+            return table
+        others.pop()
+
+
+def legend(results: Sequence[Result]) -> str:
+    """Return what the words of the tables mean, once for all of them."""
+    used = dict.fromkeys(row.alignment for result in results for row in _chosen(result))
+    said = "; ".join(f"{alignment}: {SAID[alignment]}" for alignment in used)
+    text = f"Alignment {said}. In brackets: guesses that look at no picture"
+    if any(row.candidate == KNOWING for result in results for row in _chosen(result)):
+        text += f" ({KNOWING}: of the set's other images, whose truth it knows; not counted as best guess)"
+    text += ". -v: every alignment, distance and group."
+    return textwrap.fill(text, COLUMNS)

@@ -1,0 +1,316 @@
+"""TIFF files: which of their pages is the picture, and the pixels of those that Pillow reads wrongly or not at all.
+
+Pillow cuts 16 bits to 8, OpenCV mixes planes up and inverts nothing; here both kinds are read by what the tags say
+(TIFF 6.0). Compressed strips and tiles are still decoded by libtiff: it is shown the bytes as a grey picture.
+"""
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+from PIL import Image, TiffImagePlugin
+
+from cyclopean.errors import InputError, lacks_memory
+
+Pixels = UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
+Opacity = UInt8[np.ndarray, "h w 1"] | UInt16[np.ndarray, "h w 1"]
+Alpha = Literal["associated", "unassociated"]
+
+MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MOST_PAGES = 10_000  # directories that are looked at
+MOST_SAMPLES = 8  # per pixel: more is no photo
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR = 256, 257, 258, 259, 262, 266, 277, 284
+PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, SUBSAMPLING, EXTRA, FORMAT = 317, 320, 322, 323, 530, 338, 339
+STRIPS, ROWS_PER_STRIP, STRIP_BYTES, TILES, TILE_BYTES, DNG = 273, 278, 279, 324, 325, 50706
+WHITE_IS_ZERO, GREY, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB, CFA, LINEAR_RAW = 0, 1, 2, 3, 5, 6, 8, 9, 32803, 34892
+COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, CIELAB: 3, ICCLAB: 3}  # samples of each
+BYTES = (1, 5, 8, 32773, 32946, 34925, 50000)  # compressions of bytes: none, LZW, Deflate, PackBits, LZMA, Zstandard
+NUMBERS = {2: "signed {bits}-bit integers", 3: "{bits}-bit floating-point numbers", 5: "complex numbers"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """One picture of a file: where its directory is, the tags of it and of the file's first page, (width, height), and
+    what a user must know about the choice."""
+
+    offset: int
+    tags: Mapping[int, Any]
+    first: int
+    size: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def raw(self) -> bool:
+        """Whether the pixels are those of a sensor, to be developed."""
+        return number(self.tags, PHOTOMETRIC, GREY) in (CFA, LINEAR_RAW)
+
+    @property
+    def rgb(self) -> bool:
+        """Whether the pixels are colours that need no developing."""
+        return number(self.tags, PHOTOMETRIC, GREY) in (RGB, YCBCR)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Grey or RGB in 8 or 16 bits, and how much is seen of it, (h, w, 1); None if all is."""
+
+    colours: Pixels
+    alpha: Opacity | None = None
+    kind: Alpha = "unassociated"
+
+
+@contextmanager
+def unlimited() -> Iterator[None]:
+    """Pillow's own limit of pixels is lifted: ours is checked before decoding."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def main_page(path: Path, data: bytes) -> Page:
+    """Return the largest page that is no thumbnail and no mask, the first of several; `data` are the file's bytes."""
+    pages, chained = _pages(data)
+    if not pages:
+        raise InputError(f"{path} is damaged or cut short (no page of it can be read); give a whole file.")
+    first = next(iter(pages))
+    whole = {at: tags for at, tags in pages.items() if not _is_reduced(tags)} or pages
+    at = max(whole, key=lambda at: _area(whole[at]))  # the first of equals
+    size = number(pages[at], WIDTH, 0), number(pages[at], HEIGHT, 0)
+    count = sum(1 for at in chained if not _is_reduced(pages[at]))
+    notes: tuple[str, ...] = ()
+    if count > 1:
+        which = "first" if at == next(at for at in chained if at in whole) else "largest"
+        notes = (f"{path.name} has {count} pages; the {which} is used.",)
+    elif at != first:
+        notes = (f"{path.name} begins with a small preview; its main picture, {size[0]}x{size[1]}, is used.",)
+    return Page(at, pages[at], first, size, notes)
+
+
+def number(tags: Mapping[int, Any], tag: int, missing: int) -> int:
+    """Return the first value of a tag as an integer; `missing` if there is none."""
+    return (numbers(tags, tag) or (missing,))[0]
+
+
+def numbers(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
+    """Return the values of a tag as integers; none if they are no numbers."""
+    value = tags.get(tag, ())
+    try:
+        return tuple(int(part) for part in (value if isinstance(value, tuple | bytes) else (value,)))
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return ()
+
+
+def opened_at(data: bytes, offset: int) -> io.BytesIO:
+    """Return the file as if its first page were the one at `offset`."""
+    mark, order = data[:4], "<" if data[:2] == b"II" else ">"
+    if mark[2:4] in (b"+\0", b"\0+"):
+        return io.BytesIO(data[:8] + struct.pack(f"{order}Q", offset) + data[16:])
+    return io.BytesIO(mark + struct.pack(f"{order}I", offset) + data[8:])
+
+
+def beyond_pillow(page: Page) -> bool:
+    """Whether Pillow reads the page wrongly or roughly: 16 bits and more, signed, alpha, YCbCr in no JPEG."""
+    if max(numbers(page.tags, BITS) or (1,)) >= 16 or not {1, 4}.issuperset(numbers(page.tags, FORMAT)):
+        return True
+    photometric = number(page.tags, PHOTOMETRIC, GREY)
+    more = number(page.tags, SAMPLES, 1) > COLOURS.get(photometric, 1)
+    return number(page.tags, COMPRESSION, 1) in BYTES and (
+        photometric == YCBCR or (photometric in (GREY, WHITE_IS_ZERO, RGB) and more)
+    )
+
+
+def read(path: Path, data: bytes, page: Page) -> Stored | Image.Image:
+    """Return what the page stores, not yet turned: grey or RGB, or a picture in Pillow's CMYK, LAB or YCbCr of 8 bits.
+
+    Raises InputError with the reason for what is not read.
+    """
+    _refuse_unread(path, page)
+    tags = page.tags
+    photometric = number(tags, PHOTOMETRIC, GREY)
+    array = _samples(path, data, page)
+    most, deep = (65535, True) if array.dtype == np.uint16 else (255, False)
+    count = COLOURS[photometric]
+    colours = array[..., :count]
+    extra = numbers(tags, EXTRA) or (2,) * (array.shape[-1] - count)  # without a word it is alpha, as others have it
+    where = next((n for n, kind in enumerate(extra) if kind in (1, 2) and count + n < array.shape[-1]), None)
+    alpha = None if where is None else array[..., count + where : count + where + 1]
+    if photometric == PALETTE:
+        table = np.array(numbers(tags, COLOUR_MAP), np.uint16).reshape(3, -1).T
+        colours = table[np.minimum(colours[..., 0], len(table) - 1)]
+        alpha = alpha * np.uint16(257) if alpha is not None and not deep else alpha
+    if photometric == WHITE_IS_ZERO:
+        colours = most - colours
+    if photometric in (GREY, WHITE_IS_ZERO, RGB, PALETTE):
+        return Stored(colours, alpha, "unassociated" if where is None or extra[where] == 2 else "associated")
+    if photometric == ICCLAB and deep:
+        colours = colours / np.float32(256) - (0, 128, 128)
+    elif photometric == ICCLAB:
+        colours = colours.astype(np.float32) - (0, 128, 128)
+    elif photometric == CIELAB and deep:
+        colours = np.concatenate([colours[..., :1] / 257, colours[..., 1:].astype(np.int16) / 256], -1)
+    elif photometric == CIELAB:
+        colours = np.concatenate([colours[..., :1].astype(np.float32), colours[..., 1:].astype(np.int8)], -1)
+    elif deep:
+        colours = colours / 257
+    name = {CMYK: "CMYK", YCBCR: "YCbCr"}.get(photometric, "LAB")
+    low, high = ((0, -128, -128), (255, 127, 127)) if name == "LAB" else (0, 255)
+    bytes_ = np.clip(np.round(colours), low, high).astype(np.int16).astype(np.uint8)
+    return Image.frombytes(name, page.size, np.ascontiguousarray(bytes_).tobytes())
+
+
+def _pages(data: bytes) -> tuple[dict[int, Mapping[int, Any]], tuple[int, ...]]:
+    """The tags of every page with a size, by the offset of its directory, those of the chain first; and the chain."""
+    found: dict[int, Mapping[int, Any]] = {}
+    seen: set[int] = set()
+    file = io.BytesIO(data)
+    if len(data) < 16:
+        return {}, ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of tags that are cut
+        order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+        todo = list(struct.unpack_from(f"{order}Q", data, 8) if big else struct.unpack_from(f"{order}I", data, 4))
+        inner: list[int] = []
+        chain: list[int] = []
+        for chained in (True, False):
+            todo = todo if chained else inner
+            while todo and len(seen) < MOST_PAGES:
+                at = todo.pop(0)
+                if at in seen or not 0 < at < len(data):
+                    continue
+                seen.add(at)
+                directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=data[:2])
+                directory._bigtiff = big  # Pillow misses it in big-endian files
+                try:
+                    file.seek(at)
+                    directory.load(file)
+                    tags = {tag: directory[tag] for tag in directory}
+                except Exception:  # parsers raise whatever they like on foreign bytes
+                    continue
+                if _area(tags) > 0:
+                    found[at] = tags
+                    chain += [at] if chained else []
+                inner += numbers(tags, 330)
+                todo += [directory.next] if chained and directory.next else []
+    return found, tuple(chain)
+
+
+def _is_reduced(tags: Mapping[int, Any]) -> bool:
+    """Whether a page is a smaller copy of another, or a mask."""
+    return bool(number(tags, 254, 0) & 5) or number(tags, 255, 1) == 2
+
+
+def _area(tags: Mapping[int, Any]) -> int:
+    return max(number(tags, WIDTH, 0), 0) * max(number(tags, HEIGHT, 0), 0)
+
+
+def _refuse_unread(path: Path, page: Page) -> None:
+    """Raise InputError with the true reason for a page that is not read here."""
+    tags = page.tags
+    if STRIPS not in tags and TILES not in tags:
+        raise _damaged(path, "the places of its pixels are missing")
+    bits, photometric = numbers(tags, BITS) or (1,), number(tags, PHOTOMETRIC, GREY)
+    count, packed = number(tags, SAMPLES, len(bits)), number(tags, COMPRESSION, 1)
+    kinds = set(numbers(tags, FORMAT) or (1,)) - {1, 4}
+    why = ""
+    if kinds:
+        why = f"stores {NUMBERS.get(min(kinds), 'numbers of an unknown kind').format(bits=max(bits))}"
+    elif set(bits) not in ({8}, {16}):
+        why = f"stores {' and '.join(map(str, sorted(set(bits))))} bits per channel"
+    elif photometric not in COLOURS:
+        why = f"stores colours of a kind (photometric interpretation {photometric}) that is not read"
+    elif packed not in BYTES:
+        why = f"is compressed in a way (number {packed}) that is not read"
+    elif not COLOURS[photometric] <= count <= MOST_SAMPLES:
+        why = f"has {count} channels, which is no photo"
+    elif photometric == PALETTE and (len(numbers(tags, COLOUR_MAP)) < 6 or len(numbers(tags, COLOUR_MAP)) % 3):
+        why = "has lost its table of colours"
+    elif photometric == YCBCR and (numbers(tags, SUBSAMPLING) or (2, 2)) != (1, 1):
+        why = "stores YCbCr with fewer colours than pixels, outside a JPEG"
+    if why:
+        raise InputError(f"{path} {why}; save it as RGB or grey with 8 or 16 bits per channel.")
+
+
+def _samples(path: Path, data: bytes, page: Page) -> Pixels:
+    """All samples as they are stored, (height, width, samples)."""
+    tags, (width, height) = page.tags, page.size
+    count, deep = number(tags, SAMPLES, 1), max(numbers(tags, BITS)) == 16
+    kind = np.dtype(f"{'<' if data[:2] == b'II' else '>'}u2" if deep else "u1")
+    tiled = TILE_WIDTH in tags
+    wide, tall = (number(tags, TILE_WIDTH, 0), number(tags, TILE_HEIGHT, 0)) if tiled else (width, 0)
+    tall = tall if tiled else min(number(tags, ROWS_PER_STRIP, height) or height, height)
+    starts, lengths = (numbers(tags, tag) for tag in ((TILES, TILE_BYTES) if tiled else (STRIPS, STRIP_BYTES)))
+    planes = count if number(tags, PLANAR, 1) == 2 else 1
+    if wide < 1 or tall < 1:
+        raise _damaged(path, "its tiles have no size")
+    pieces = -(-width // wide) * -(-height // tall)
+    lengths = lengths or tuple(len(data) - start for start in starts)
+    if min(len(starts), len(lengths)) < pieces * planes:
+        raise _damaged(path, "some of its strips are missing")
+    places = tuple(zip(starts, lengths, strict=False))
+    inner = count // planes  # samples of one pixel that stand together
+    parts = []
+    for plane in range(planes):
+        mine = slice(plane * pieces, (plane + 1) * pieces)
+        try:
+            stored = _bytes_of(data, page, inner * kind.itemsize, (wide, tall), places[mine])
+        except Exception as error:  # decoders raise whatever they like on damaged files
+            if lacks_memory(error):
+                raise
+            raise _damaged(path, (str(error).strip() or type(error).__name__).splitlines()[0]) from None
+        part = stored.view(kind).astype(kind.newbyteorder("=")).reshape(height, width, inner)
+        parts.append(_summed(part, wide) if number(tags, PREDICTOR, 1) == 2 else part)
+    return np.concatenate(parts, -1)
+
+
+def _bytes_of(
+    data: bytes, page: Page, pixel: int, piece: tuple[int, int], places: Sequence[tuple[int, int]]
+) -> UInt8[np.ndarray, "h _"]:
+    """The bytes of a plane with `pixel` bytes per pixel, decompressed as a grey picture of so many columns more."""
+    tiled, (width, height) = TILE_WIDTH in page.tags, page.size
+    packed = number(page.tags, COMPRESSION, 1)
+    tags: dict[int, Sequence[int]] = {
+        **{WIDTH: (width * pixel,), HEIGHT: (height,), BITS: (8,), COMPRESSION: (packed,), PHOTOMETRIC: (GREY,)},
+        **{SAMPLES: (1,), FILL_ORDER: (number(page.tags, FILL_ORDER, 1),)},
+    }
+    starts, lengths = zip(*places, strict=True)
+    if tiled:
+        tags |= {TILE_WIDTH: (piece[0] * pixel,), TILE_HEIGHT: (piece[1],), TILES: starts, TILE_BYTES: lengths}
+    else:
+        tags |= {STRIPS: starts, ROWS_PER_STRIP: (piece[1],), STRIP_BYTES: lengths}
+    whole = data + bytes(len(data) % 2)
+    file = io.BytesIO(b"II*\0" + struct.pack("<I", len(whole)) + whole[8:] + _directory(tags, len(whole)))
+    with unlimited(), Image.open(file, formats=["TIFF"]) as picture:
+        return np.array(picture)
+
+
+def _directory(tags: Mapping[int, Sequence[int]], at: int) -> bytes:
+    """A little-endian directory of integers, to stand at the offset `at`."""
+    more = at + 2 + 12 * len(tags) + 4
+    entries, beyond = b"", b""
+    for tag, values in sorted(tags.items()):
+        body = struct.pack(f"<{len(values)}I", *values)
+        place = body if len(values) == 1 else struct.pack("<I", more + len(beyond))
+        beyond += body if len(values) > 1 else b""
+        entries += struct.pack("<HHI", tag, 4, len(values)) + place
+    return struct.pack("<H", len(tags)) + entries + bytes(4) + beyond
+
+
+def _summed(samples: Pixels, wide: int) -> Pixels:
+    """Undo the predictor of horizontal differences, which begins anew in each piece `wide` pixels wide."""
+    for left in range(0, samples.shape[1], wide):
+        piece = samples[:, left : left + wide]
+        np.cumsum(piece, 1, dtype=samples.dtype, out=piece)
+    return samples
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(f"{path} is damaged or cut short ({why}); give a whole file.")

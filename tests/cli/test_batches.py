@@ -1,0 +1,196 @@
+"""Many inputs at once: one that fails is one sentence, the rest goes on; names that meet; signals; closed pipes."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclopean import checkpoint, cli
+from cyclopean.errors import InputError, contained
+from cyclopean.methods.monodepth import Monodepth
+
+COMMAND = Path(sys.executable).with_name("cyclopean")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(0)
+    checkpoint.save(path, Monodepth(width=0.05), {"input_size": [128, 128], "licence": "CC0-1.0"})
+    return str(path)
+
+
+def here(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(word) for word in words])
+    said = capsys.readouterr()
+    return int(stop.value.code or 0), said.out, said.err
+
+
+def picture(path: Path, kind: str | None = None) -> Path:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (40, 60, 3), np.uint8)).save(path, kind)
+    return path
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_any_exception_becomes_one_sentence() -> None:
+    cases = {
+        "give another": InputError("x is bad; give another."),
+        "x needs more memory": MemoryError(),
+        "x needs more memory than": RuntimeError("std::bad_alloc"),
+        "x needs more memory than this": OSError(errno.ENOMEM, "Cannot allocate memory"),
+        "x needs more memory than this computer": cv2.error(
+            "OpenCV(4.10) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 12000 bytes"
+        ),
+        "x: File name too long": OSError(errno.ENAMETOOLONG, "File name too long"),
+        "nobody foresaw (KeyError at test_batches.py:": KeyError("y"),
+        "'\\xff' nobody": UnicodeDecodeError("utf-8", b"\xff", 0, 1, "'\\xff' nobody"),
+        "nobody foresaw (RecursionError": RecursionError(),
+    }
+    for words, error in cases.items():
+        bad: list[str] = []
+        with contained("x", bad):
+            raise error
+        assert len(bad) == 1
+        assert words in bad[0], bad[0]
+        assert "\n" not in bad[0]
+    for error in (KeyboardInterrupt(), BrokenPipeError()):  # no faults of an input
+        with pytest.raises(type(error)), contained("x", bad):
+            raise error
+
+
+def test_one_input_fails_as_nobody_foresaw_and_the_rest_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cyclopean import images
+
+    for name in "abc":
+        picture(tmp_path / f"{name}.png")
+    sound = images.read_photo
+
+    def odd(path: Path, *limits: float) -> images.Photo:
+        return sound(path, *limits) if path.name != "b.png" else {}["what nobody foresaw"]  # type: ignore[return-value]
+
+    monkeypatch.setattr(images, "read_photo", odd)
+    code, out, err = here(capsys, "predict", tmp_path, "--model", model, "--out", tmp_path / "out")
+    assert (code, out.split(",")[0]) == (2, "2 done")
+    assert {"a_disp.npy", "c_disp.npy"} <= names(tmp_path / "out")
+    assert "b.png failed in a way that nobody foresaw (KeyError" in err
+    assert "please report this" in err
+    assert "Traceback" not in err
+    code, _, err = here(capsys, "predict", tmp_path / "b.png", "-v", "--model", model)
+    assert code == 2
+    assert "Traceback" in err
+
+
+def test_inputs_that_share_a_name_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    shoot = tmp_path / "shoot"
+    for name in ("IMG_1.JPG", "IMG_1.png", "img_1.webp", "IMG_2.JPG"):
+        picture(shoot / name)
+    picture(shoot / "IMG_3.png")
+    picture(shoot / "IMG_3_disp.png")  # the user's own: the result of IMG_3 would overwrite it
+    code, out, err = here(capsys, "predict", shoot, "--model", model)
+    assert (code, out.split(",")[0]) == (2, "5 done")
+    for stem in ("IMG_1_jpg", "IMG_1_png", "img_1_webp", "IMG_2", "IMG_3_disp"):
+        assert f"{stem}_disp.npy" in names(shoot)
+    assert "IMG_1.JPG shares its name with another input: its results are IMG_1_jpg_..." in err
+    assert "IMG_3.png would overwrite" in err
+    assert "IMG_3_disp.npy" not in names(shoot)
+    assert json.loads((shoot / "IMG_1_jpg_disp.json").read_text())["source"] == "IMG_1.JPG"
+    picture(tmp_path / "other" / "IMG_2.JPG")
+    picture(tmp_path / "more" / "other" / "IMG_2.JPG")
+    pictures = (shoot / "IMG_2.JPG", tmp_path / "other" / "IMG_2.JPG", tmp_path / "more" / "other" / "IMG_2.JPG")
+    code, _, err = here(capsys, "predict", *pictures, "--model", model, "--out", tmp_path / "out")
+    assert code == 0, err
+    arrays = {name for name in names(tmp_path / "out") if name.endswith(".npy")}
+    assert arrays == {"shoot_IMG_2_jpg_disp.npy", "other_IMG_2_jpg_disp.npy", "other_IMG_2_jpg_2_disp.npy"}
+
+
+def test_what_a_folder_run_leaves_alone_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    for name in ("a.jfif", "b.JPE"):
+        picture(tmp_path / name, "JPEG")
+    for name in ("c.xmp", "d.XMP", "README", ".hidden"):
+        (tmp_path / name).write_text("x")
+    code, out, err = here(capsys, "predict", tmp_path, "--model", model, "--out", tmp_path / "out")
+    assert (code, out.split(",")[0]) == (0, "2 done"), err
+    assert "2 .xmp, 1 no suffix" in err
+    os.mkfifo(tmp_path / "pipe.png")
+    for name, words in ((tmp_path / "pipe.png", "a pipe or a device"), ("x" * 300, "too long"), ("no.png", "no file")):
+        code, out, err = here(capsys, "predict", name, tmp_path / "a.jfif", "--model", model, "--out", tmp_path / "out")
+        assert (code, out.split(",")[0]) == (2, "1 done")
+        assert words in err
+
+
+def test_names_that_no_terminal_can_show(tmp_path: Path, model: str) -> None:
+    odd = [b"caf\xe9.png", "\N{SNOWMAN}.png".encode(), b"red\x1b[31m.png"]
+    for name in odd:
+        picture(tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    for coding in ("utf-8", "cp1252"):
+        for inputs in ([tmp_path], [path for path in tmp_path.iterdir() if path.suffix == ".png"][:1]):
+            done = subprocess.run(
+                [COMMAND, "predict", *inputs, "--model", model, "--out", tmp_path / "out"],
+                capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": coding},
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            assert b"\x1b" not in done.stdout + done.stderr
+    assert len(list((tmp_path / "out").glob("*_disp.npy"))) == 3
+
+
+def test_a_reader_that_goes_away_and_a_full_disk_behind_the_output() -> None:
+    for buffered in ("", "1"):
+        env = {**os.environ, "PYTHONUNBUFFERED": buffered}
+        for command in ("doctor", "--help", "predict --help"):
+            line = f"{COMMAND} {command} | true; echo ${{PIPESTATUS[0]}}"
+            done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=env)
+            assert done.stdout.strip() in ("0", "141")
+            assert done.stderr == ""
+        line = f"{COMMAND} --help > /dev/full"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=env)
+        assert done.returncode == 2
+        assert "No space left on device" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+def test_signals_leave_nothing_hidden(number: signal.Signals, tmp_path: Path, model: str) -> None:
+    for n in range(200):
+        picture(tmp_path / f"{n:03d}.png")
+    words = [COMMAND, "predict", tmp_path, "--model", model, "--out", tmp_path / "out"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.time() + 100
+        while not list(tmp_path.glob("out/*_disp.npy")) and time.time() < deadline:
+            time.sleep(0.01)
+        run.send_signal(number)
+        _, err = run.communicate(timeout=60)
+    done = {path.stem for path in (tmp_path / "out").glob("*_disp.npy")}
+    assert 0 < len(done) < 200
+    assert {path.stem for path in (tmp_path / "out").glob("*_disp.json")} == done  # whole or not at all
+    hidden = list((tmp_path / "out").glob(".cyclopean-*"))
+    if number != signal.SIGKILL:
+        assert (run.returncode, err.strip().splitlines()[-1]) == (130, "stopped.")
+        assert not hidden
+    for path in hidden:  # what was killed is swept by the next run, once it is a minute old
+        os.utime(path, (0, 0))
+    subprocess.run([COMMAND, "predict", tmp_path / "000.png", "--model", model, "--out", tmp_path / "out"], check=True)
+    assert not list((tmp_path / "out").glob(".cyclopean-*"))
