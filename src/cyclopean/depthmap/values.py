@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
