@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Check:
     """Look for what spoils training: missing and damaged files, pictures of one colour or nearly black, swapped left
-    and right, rows that do not agree, calibration that the true depth contradicts; of panoramas also a wrong unit,
-    depth cut off, a seam that does not close, and light that gives depth away.
+    and right, rows that do not agree, calibration that the true depth contradicts, distances taken for z; of panoramas
+    also a wrong unit, depth cut off, a seam that does not close, and light that gives depth away.
 
     Exit code 0: nothing found; 1: something is wrong, a sentence says what; 2: the data set cannot be opened.
     """
@@ -28,7 +28,7 @@ class Check:
     data: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="KIND:PATH ...")] = ()
     """Data sets as in docs/data.md: KIND:PATH, options behind it as in kitti_raw:PATH:split=FILE."""
     items: Annotated[int, tyro.conf.arg(metavar="N")] = 100
-    """Look at the pixels of so many items of each, evenly spread. Files are looked for and opened for all."""
+    """Decode so many items of each, evenly spread, and look at their pixels. All files are looked for and opened."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write everything, item by item."""
 
