@@ -82,13 +82,31 @@ def refocus_clip(
     motion, 0: each frame's own. `progress(done, all)` is called after every frame. Raises InputError for a file that is
     no whole video, for frames above the limit, and for keys outside the clip.
     """
+    check(source, keys, smooth, max_megapixels)  # before a folder is made
+    with appearing(target.parent) as bench:
+        return write_refocused(
+            source, bench / target.name, keys, predictor, lens,
+            smooth=smooth, max_megapixels=max_megapixels, progress=progress,
+        )  # fmt: skip
+
+
+def write_refocused(
+    source: Path,
+    target: Path,
+    keys: Sequence[Key],
+    predictor: Predictor,
+    lens: Lens | None = None,
+    *,
+    smooth: float = SECONDS,
+    max_megapixels: float = MEGAPIXELS,
+    progress: Progress | None = None,
+) -> ClipReport:
+    """Do what `refocus_clip` does, but write to `target` itself: give a path inside `depthmap.appearing`."""
     keys = tuple(keys)
     check(source, keys, smooth, max_megapixels)
-    lens = lens or Lens()
     found = survey(source, keys, predictor, max_megapixels)
-    making = _Making(keys, predictor, lens, smooth, found, progress or (lambda _done, _all: None))
-    with appearing(target.parent) as bench:
-        count = rewrite(source, bench / target.name, making.pictures, max_megapixels)
+    making = _Making(keys, predictor, lens or Lens(), smooth, found, progress or (lambda _done, _all: None))
+    count = rewrite(source, target, making.pictures, max_megapixels)
     flicker = making.flicker
     return ClipReport(
         count, found.seconds, (found.low, found.high), tuple(making.cuts), tuple(making.lost),

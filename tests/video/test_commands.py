@@ -52,8 +52,11 @@ def test_depth_is_shown_at_the_times_of_the_source(
         card = json.loads((out / "pause_disp.json").read_text())
         assert card["times"] == pytest.approx([float(t) for t in times], abs=1e-3)
         assert card["frames"] == 8
-        with av.open(str(tmp_path / name)) as old, av.open(str(out / "pause_disp.mp4")) as new:
-            assert old.duration == pytest.approx(new.duration, abs=2000)  # the last frame stays no longer
+    with (
+        av.open(str(tmp_path / "pause.mp4")) as old,
+        av.open(str(tmp_path / "out pause.mp4" / "pause_disp.mp4")) as new,
+    ):
+        assert old.duration == pytest.approx(new.duration, abs=2000)  # the last frame stays no longer
     film(tmp_path / "camcorder.mts", walking(6), steady=True)  # a clock that begins at 1.4 s, for sound too
     code, err = here(capsys, "predict", tmp_path / "camcorder.mts", "--model", model)
     assert (code, err) == (0, "")

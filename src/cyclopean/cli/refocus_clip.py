@@ -24,7 +24,7 @@ def run_clip(given: Refocus, source: Path) -> None:
     _refuse_photos_only(given, source)
     folder = result_folder(given.out, source)
     from cyclopean.checkpoint import DEFAULT
-    from cyclopean.clip import check, refocus_clip, result_suffix
+    from cyclopean.clip import check, result_suffix, write_refocused
     from cyclopean.depthmap import appearing
     from cyclopean.predictor import load
     from cyclopean.video import describe, left_out
@@ -40,7 +40,7 @@ def run_clip(given: Refocus, source: Path) -> None:
         print(f"cyclopean refocus: {shown(remark)}", file=sys.stderr)
     predictor = load(DEFAULT if given.model == "auto" else given.model)
     with appearing(folder) as bench, _bar(source.name) as progress:
-        report = refocus_clip(
+        report = write_refocused(
             source, bench / result.name, keys, predictor, lens, smooth=smooth, max_megapixels=most, progress=progress
         )
         _write_note(bench / result.name, _note(given, keys, smooth, predictor), report)
