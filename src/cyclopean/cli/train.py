@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from cyclopean.cli.early import refuse_unknown_model
+from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.examples import examples
 from cyclopean.cli.parsing import asks_for_help, flags_of, show_help, unknown_flag
 from cyclopean.data import named

@@ -7,12 +7,12 @@ from torch import Tensor
 from cyclopean.worlds.scene import Number
 
 
-def length(x: Float[Tensor, "3 *n"]) -> Float[Tensor, "*n"]:
+def length(x: Float[Tensor, " 3 *n"]) -> Float[Tensor, "*n"]:
     """Euclidean length of vectors (much faster than a norm over a short leading axis)."""
     return (x[0] * x[0] + x[1] * x[1] + x[2] * x[2]).sqrt()
 
 
-def unit(x: Float[Tensor, "3 *n"]) -> Float[Tensor, "3 *n"]:
+def unit(x: Float[Tensor, " 3 *n"]) -> Float[Tensor, " 3 *n"]:
     """Vectors of length 1 (0 stays 0)."""
     return x / length(x).clamp_min(1e-12)
 
@@ -34,6 +34,6 @@ def power(x: Float[Tensor, "*n"], exponent: Number) -> Float[Tensor, "*n"]:
     return x.log().mul_(exponent).exp_()
 
 
-def of(values: Float[Tensor, "k *c"], index: Tensor) -> Float[Tensor, "c2 n"]:
+def of(values: Float[Tensor, " k *c"], index: Tensor) -> Float[Tensor, "c2 n"]:
     """Rows of a table, as columns: what belongs to each of n points."""
     return torch.index_select(values.flatten(1).T.contiguous(), 1, index)
