@@ -66,7 +66,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}).") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} holds no text in UTF-8 or UTF-16; save it again as UTF-8.") from None
+        raise InputError(f"{path} holds no text (UTF-8 or UTF-16); give a text file.") from None
 
 
 def read_json(path: Path) -> Any:

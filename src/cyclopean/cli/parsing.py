@@ -80,9 +80,10 @@ def _say_less(kind: Any) -> None:
         elif name != "return" and not any(_hinted(note) for note in getattr(annotation, "__metadata__", ())):
             note = tyro.conf.arg(help_behavior_hint=hint)
             option = next((o for o in get_args(bare) if o is not type(None)), None)
-            optional = isinstance(option, type) and get_origin(bare) in (Union, types.UnionType)
+            optional = get_origin(bare) in (Union, types.UnionType)
             if optional and not hasattr(annotation, "__metadata__"):
-                word = {"str": "TEXT"}.get(option.__name__, option.__name__.upper())  # type: ignore[union-attr]
+                words = [each.__name__.upper() for each in get_args(option) or (option,)]
+                word = " ".join({"STR": "TEXT"}.get(word, word) for word in words)
                 note = tyro.conf.arg(help_behavior_hint=hint, metavar=word)
             kind.__annotations__[name] = Annotated[annotation, note]
 
@@ -130,7 +131,10 @@ def flags_of(kind: Any) -> dict[str, Any]:
         if dataclasses.is_dataclass(bare):
             found |= flags_of(bare)
         elif name != "return" and tyro.conf.Positional not in getattr(hint, "__metadata__", ()):
-            found["--" + name.replace("_", "-")] = bare
+            aliases = [
+                alias for note in getattr(hint, "__metadata__", ()) for alias in getattr(note, "aliases", None) or ()
+            ]
+            found |= dict.fromkeys(["--" + name.replace("_", "-"), *aliases], bare)
     return found
 
 

@@ -73,6 +73,7 @@ def parsed(recipe: Callable[..., None], flags: list[str], command: str) -> dict[
     if asks_for_help(flags):
         show_help(recipe, command)
     known = flags_of(recipe)
+    known |= {f"--no-{flag[2:]}": kind for flag, kind in known.items() if kind is bool}
     for flag in flags[: flags.index("--")] if "--" in flags else flags:
         name = flag.partition("=")[0].replace("_", "-")
         if name.startswith("--") and name not in known:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from cyclopean.errors import InputError
@@ -40,7 +40,8 @@ def appearing(folder: Path) -> Iterator[Path]:
             places = [folder / path.relative_to(bench) for path in files]
             if taken := next((place for place in places if place.is_dir()), None):
                 raise InputError(f"{taken} is a folder, and a result has its name; rename it, or choose another --out.")
-            with locked(folder):
+            alone = folder.name.startswith(PRIVATE)  # a private folder is this process's own, and locked already
+            with nullcontext() if alone else locked(folder):
                 for path, place in zip(files, places, strict=True):
                     place.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(place)
@@ -67,10 +68,10 @@ def sweep(parent: Path, prefix: str) -> None:
         try:
             if time.time() - bench.stat().st_mtime < YOUNG:  # perhaps made just now and not locked yet
                 continue
-            number = os.open(bench, os.O_RDONLY)
+            number = os.open(bench, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
         except OSError:  # gone, or somebody else's, or a system that opens no folders
             continue
-        if bench.is_dir() and not bench.is_symlink() and _lock(number, wait=False):
+        if _lock(number, wait=False):
             shutil.rmtree(bench, ignore_errors=True)
         os.close(number)
 
