@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 from visiting import Client, Server, Visitor, ask, started, wait_until
 
 from filmed import film, walking
@@ -97,6 +98,10 @@ def test_the_whole_way_without_a_browser(client: Client, photo: Path, tmp_path: 
         ["holiday_defocus.png", "holiday_defocus.json"],
         [f"holiday_disp.{s}" for s in ("png", "npy", "json")],
     ]
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+    assert "2 frames" in client.give(tmp_path / "two.gif")["note"]
+    assert client.give(photo)["note"] == ""
     film(tmp_path / "walk.mp4", walking(6))
     assert client.give(tmp_path / "walk.mp4", "video")["full"] == [160, 96]
     assert client.click(0.2, 0.5, "video")["note"] == "Sharp points at 0.0 s."

@@ -123,6 +123,7 @@ def develop(studio: Studio, session: Session) -> Stage:
         "stage": "depth",
         "name": upload.name,
         "full": [w, h],
+        "note": " ".join(preview.photo.notes),
         "photo": session.show("photo", developing.jpeg(preview.photo.image)),
         "depth": session.show("depth", developing.jpeg(developing.coloured(preview.depth))),
     }

@@ -33,6 +33,7 @@ def look_around(studio: Studio, session: Session) -> Stage:
     session.keep([viewer])
     return {
         "stage": "depth", "name": upload.name, "full": [preview.full[1], preview.full[0]],
+        "note": " ".join(preview.photo.notes),
         "photo": session.show("photo", developing.jpeg(preview.photo.image)),
         "depth": session.show("depth", developing.jpeg(developing.coloured(preview.depth))),
         "space": fresh(f"space/{session.token}"),
