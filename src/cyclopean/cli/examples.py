@@ -13,9 +13,9 @@ EXAMPLES = {
     ),
     "app": ("cyclopean app", "cyclopean app --port 8080"),
     "train": (
-        "cyclopean train monodepth --data worlds/train --out runs/mine",
-        "cyclopean train monodepth --data worlds/train --out runs/mine --resume",
-        "cyclopean train supervised --data worlds/train --out runs/twin --size 192x384 --steps 5000",
+        "cyclopean train monodepth --network compact --data worlds/train --out runs/mine",
+        "cyclopean train monodepth --network compact --data worlds/train --out runs/mine --resume",
+        "cyclopean train supervised --network compact --data worlds/train --out runs/twin --size 192x384 --steps 5000",
     ),
     "evaluate": (
         "cyclopean evaluate --data motorcycle",

@@ -32,7 +32,9 @@ def screen(result: Result) -> str:
     left = f" {lost} images left out (without truth that counts, or unreadable)." if lost else ""
     about = f"{result.data}, protocol {protocol.name} up to {far} m: {images}, {counts.pixels} pixels with truth.{left}"
     rows = _chosen(result)
-    verdicts = [verdict(row.candidate, TITLES["abs_rel"], _best(row), row.images) for row in rows if not row.trivial]
+    title = TITLES["abs_rel"]
+    models = [row for row in rows if not row.trivial]
+    verdicts = [verdict(row.candidate, f"{title} ({row.alignment})", _best(row), row.images) for row in models]
     lines = [about, *dict.fromkeys(verdicts)] if verdicts else [about]
     wrapped = [textwrap.fill(shown(line), COLUMNS, break_on_hyphens=False) for line in lines]
     return "\n".join(wrapped) + "\n\n" + _table(result, rows).plain()
@@ -48,6 +50,7 @@ def verdict(name: str, title: str, best: tuple[str, Ratio] | None, images: int) 
         how, found = "a single image", "tells little"
     else:
         how = f"95 % {low:.2f}-{high:.2f}"
+        low, high = round(low, 2), round(high, 2)  # as they are shown: 1.00 is no better and no worse
         found = "better than" if high < 1 else "worse than" if low > 1 else "not told apart from"
         found += " looking at no picture"
     return f"{name}: {title} {ratio:.2f} of that of the best guess ({guess}; {how}): {found}."
@@ -111,6 +114,6 @@ def legend(results: Sequence[Result]) -> str:
     said = "; ".join(f"{alignment}: {SAID[alignment]}" for alignment in used)
     text = f"Alignment {said}. In brackets: guesses that look at no picture"
     if any(row.candidate == KNOWING for result in results for row in _chosen(result)):
-        text += f" ({KNOWING}: of the set's other images, whose truth it knows; not counted as best guess)"
+        text += f" ({KNOWING}: of the set's other images, whose truth it knows; the best guess where there is no other)"
     text += ". -v: every alignment, distance and group."
     return textwrap.fill(text, COLUMNS)
