@@ -127,7 +127,7 @@ def fit(  # noqa: PLR0917
         if run.precision == "bfloat16" and _imitates_bfloat16(fabric.device):
             log.say("this processor has no bfloat16 instructions: --precision float32 is many times faster here")
         if state.step >= run.steps:
-            log.say(f"this run has done its {run.steps} steps; for more, begin another --out with --init {run.out / 'last'}")
+            log.say(f"this run has done its {run.steps} steps; for more: --init {run.out / 'last'} and another --out")
         for batch in batches:
             sample = _sized(all_good(fabric, batch).to(fabric.device), feed, method.input_multiple, state)
             _prepare(state, schedule, fabric.global_rank)
