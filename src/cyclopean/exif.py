@@ -76,7 +76,9 @@ def _tags(exif: Image.Exif) -> Iterator[tuple[int | None, int, Any]]:
         except Exception:
             continue
     for part in PARTS:
-        yield from ((part, tag, value) for tag, value in _part(exif, part).items() if tag not in LEFT_OUT)
+        own = range(0x829A, 0x10000) if part == ExifTags.IFD.Exif else range(0x20)  # others are of another directory
+        kept = {tag: value for tag, value in _part(exif, part).items() if tag in own}
+        yield from ((part, tag, value) for tag, value in kept.items() if tag not in (*LEFT_OUT, *PARTS))
 
 
 def _written(entries: list[tuple[int | None, int, Any, int]]) -> bytes:

@@ -22,7 +22,7 @@ RAWS = (
 )
 CLIPS = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts", ".3gp", ".3g2", ".flv", ".f4v"),
-    *(".wmv", ".asf", ".mpg", ".mpeg", ".ogv", ".mxf", ".vob", ".dv"),
+    *(".wmv", ".asf", ".mpg", ".mpeg", ".ogv", ".mxf", ".vob", ".dv", ".mjpg", ".mjpeg", ".y4m"),
 )
 
 MOST_TEXT = 256_000_000  # bytes: more is no list, calibration or sidecar
@@ -76,9 +76,15 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        value = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else float(digits))
+        value = json.loads(
+            text,
+            parse_int=lambda digits: int(digits) if len(digits) < 19 else float(digits),
+            object_pairs_hook=lambda pairs: _object(path, pairs),
+        )
     except RecursionError:
         raise InputError(f"{path} is nested too deeply for JSON of its kind; correct or remove it.") from None
+    except InputError:
+        raise
     except ValueError as error:
         where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "a number"
         raise InputError(f"{path} is not readable JSON ({where}); correct or remove it.") from None
@@ -97,6 +103,16 @@ def write_anew(path: Path, content: bytes) -> None:
     path.unlink(missing_ok=True)
     with path.open("xb") as file:
         file.write(content)
+
+
+def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; of two values under one key nobody knows which is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path} has {shortened(twice, 40)!r} twice; leave one of them out.")
+    return found
 
 
 def address(path: Path) -> str:

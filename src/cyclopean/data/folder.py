@@ -118,7 +118,7 @@ class FolderDataset(Dataset[Sample]):
         ]
         if (self.path / "depth").is_dir():
             files = sorted(p for p in (self.path / "depth").iterdir() if p.name[0] != ".")
-            lost += [f"depth/{p.name}" for p in files if p.stem not in known or p.suffix not in DEPTHS]
+            lost += [f"depth/{p.name}" for p in files if p.stem not in known or p.suffix.lower() not in DEPTHS]
         if lost:
             LOG.warning("%s: left out, since no %s picture has their name, or they are no depth files: %s.",
                         self.path, self.target, counted(lost))  # fmt: skip
@@ -147,10 +147,10 @@ class FolderDataset(Dataset[Sample]):
         return known_above_zero(fitting(self._filed(path), size, path))
 
     def _filed(self, path: Path) -> Float[Tensor, "1 1 h w"]:
-        return self._counts_to_metres(path) if path.suffix == ".png" else read_depth(path)
+        return self._counts_to_metres(path) if path.suffix.lower() == ".png" else read_depth(path)
 
     def _depth_file(self, stem: str) -> Path | None:
-        paths = (self.path / "depth" / f"{stem}{suffix}" for suffix in DEPTHS)
+        paths = (self.path / "depth" / f"{stem}{suffix}" for low in DEPTHS for suffix in (low, low.upper()))
         return next((path for path in paths if path.exists()), None)
 
     def _counts_to_metres(self, path: Path) -> Float[Tensor, "1 1 h w"]:
@@ -249,7 +249,8 @@ def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pin
         if f"{key}_px" in values:
             given = values[f"{key}_px"]
             alike = [given, given] if key == "focal" and is_finite(given) else given
-            x, y = _two_numbers(alike, f"{key}_px", "pixels across and down", path)
+            meaning = "or one of them for both, in pixels" if key == "focal" else "pixels across and down"
+            x, y = _two_numbers(alike, f"{key}_px", meaning, path)
             found = [(x + half) / stated, (y + half) / stated * shape]
         if key in values:
             u, v = _two_numbers(values[key], key, "in image widths and heights", path)

@@ -98,6 +98,11 @@ def implausible(camera: Pinhole, baseline: float, width: int) -> str:
     A wrong unit, or a number of another picture, shows so before anything is matched or trained.
     """
     focal, center = float(camera.focal[0, 0]), camera.center[0].tolist()
+    upright = float(
+        camera.focal[0, 1]
+    )  # in heights: pixels are about square, and pictures not ten times as wide as high
+    if not 0.1 <= upright / focal <= 10:
+        return f"focal lengths of {focal:.3g} image widths and {upright:.3g} heights, which do not belong together"
     if not WIDEST <= focal <= LONG:
         return f"a focal length of {focal:.3g} image widths ({focal * width:.4g} px of {width})"
     far = focal * width * abs(baseline) / USUAL_PX

@@ -1,6 +1,7 @@
 """The JSON beside every file of depth: what the numbers are, of which picture, made by what. Same stem, .json."""
 
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -45,13 +46,14 @@ class Sidecar:
     notes: dict[str, float | str] = field(default_factory=dict)
 
 
+VERSION = 1  # of the format
 EXAMPLE = '{"kind": "depth", "unit": "m", "scale": 0.001, "unknown": 0}'
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
     """The sidecar of the file at `path`, or None when there is none."""
     side = sidecar_path(path)
-    if not side.is_file():
+    if not os.path.lexists(side):
         return None
     content = read_json(side)
     if not isinstance(content, dict) or "kind" not in content:
@@ -81,7 +83,7 @@ def to_json(card: Sidecar) -> dict[str, Any]:
     from cyclopean import __version__
 
     model = card.model and {"name": card.model.name, "sha256": card.model.sha256, "licence": card.model.licence}
-    content: dict[str, Any] = {"format": "cyclopean-depth", "version": 1, "cyclopean": __version__}
+    content: dict[str, Any] = {"format": "cyclopean-depth", "version": VERSION, "cyclopean": __version__}
     content |= {"kind": card.kind, "larger_is": "nearer", "unit": card.unit, "ambiguity": card.ambiguity}
     content |= {"size": card.size, "source": card.source, "source_size": card.source_size}
     content |= {"camera": _camera_to_json(card.camera), "model": model}
@@ -94,6 +96,12 @@ def to_json(card: Sidecar) -> dict[str, Any]:
 def _from_json(side: Path, content: dict[str, Any]) -> Sidecar:
     kind = _one_of(side, "kind", content["kind"], get_args(Kind))
     unit = _one_of(side, "unit", content.get("unit", "relative"), get_args(Unit))
+    if str(content.get("format", "")).startswith("cyclopean-") and content.get("version", VERSION) != VERSION:
+        raise InputError(
+            f"{side} has version {shortened(content['version'], 20)} of its format, not {VERSION}; update cyclopean."
+        )
+    if content.get("larger_is", nearer := "farther" if kind in ("depth", "distance") else "nearer") != nearer:
+        raise InputError(f"{side} contradicts itself: of {kind}, larger is {nearer}; correct one of them.")
     default = "metric" if unit == "m" else "scale"
     ambiguity = _one_of(side, "ambiguity", content.get("ambiguity", default), get_args(Ambiguity))
     if (unit == "m") != (ambiguity == "metric"):

@@ -19,7 +19,21 @@ STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock means nothing bef
 
 # FFmpeg's names of the containers that are opened. None of them makes FFmpeg open another file or a host: playlists,
 # lists of files, numbered pictures, descriptions of streams and devices are not among them, whatever a file is called.
-CONTAINERS = ("mov", "matroska", "avi", "mpegts", "flv", "asf", "mpeg", "mpegvideo", "ogg", "mxf", "dv")
+CONTAINERS = (
+    "mov",
+    "matroska",
+    "avi",
+    "mpegts",
+    "flv",
+    "asf",
+    "mpeg",
+    "mpegvideo",
+    "ogg",
+    "mxf",
+    "dv",
+    "mjpeg",
+    "yuv4mpegpipe",
+)
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave alpha out
 
 

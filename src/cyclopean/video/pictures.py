@@ -190,6 +190,8 @@ def _filtered(graph: Any, frame: Any, unit: Fraction) -> Iterator[Any]:
 def remarks(frame: Any, size: Size) -> Iterator[str]:
     """Yield a sentence for each thing about a clip's pictures that is not kept, by its first frame."""
     height, width = size
+    if round(frame.rotation) % 90:
+        yield f"it is to be shown turned by {frame.rotation:.0f} degrees; only quarter turns are kept."
     if has_alpha(frame):
         yield "it has transparent pixels, which are laid over white."
     if frame.color_trc in HIGH_DYNAMIC_RANGE:

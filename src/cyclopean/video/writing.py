@@ -140,6 +140,7 @@ def _add_film(container: Any, rate: Fraction, unit: Fraction, size: Size, *, tag
     film = container.add_stream("libx264", rate=rate, options=dict(QUALITY))
     film.height, film.width, film.pix_fmt = size[0] + size[0] % 2, size[1] + size[1] % 2, "yuv420p"
     film.time_base = film.codec_context.time_base = unit
+    film.codec_context.thread_count = 1  # with several, what x264 writes differs from run to run
     if aspect != 1:
         film.codec_context.sample_aspect_ratio = aspect
     for name, value in vars(tags).items():
