@@ -127,7 +127,7 @@ def test_words_that_no_command_takes_are_told_with_what_was_meant(tmp_path, caps
     photo = str(tmp_path / "photo.png")
     Image.new("RGB", (32, 32)).save(photo)
     for words, said in [
-        (["train", "monodepth", "--lr", "1"], "did you mean '--learning-rate'?"),
+        (["train", "monodepth", "--batch", "1"], "did you mean '--batch-size'?"),
         (["train", "monodepth", "--batch", "1"], "did you mean '--batch-size'?"),
         (["train", "monodepth", "--stpes", "1"], "did you mean '--steps'?"),
         (["evaluate", "--training_meam", "x"], "did you mean '--training-mean'?"),
