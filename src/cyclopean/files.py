@@ -121,8 +121,12 @@ def address(path: Path) -> str:
 
 
 def shown(text: object) -> str:
-    """Return `text` for a terminal: control characters and bytes that are no characters are escaped."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in str(text))
+    """Return `text` for a terminal: control characters and bytes that are no characters are escaped.
+
+    Lines and tabs of a text stay; in a path they are part of a name, and are escaped too.
+    """
+    kept = "" if isinstance(text, Path) else "\n\t"
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def shortened(text: object, most: int = 200) -> str:

@@ -135,6 +135,11 @@ def test_what_a_folder_run_leaves_alone_is_counted(
     assert (code, out.split(",")[0]) == (0, "2 done"), err
     assert "2 .xmp, 1 no suffix" in err
     os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "dangling.png").symlink_to("gone.png")
+    code, out, err = here(capsys, "predict", tmp_path, "--model", model, "--out", tmp_path / "out")
+    assert (code, out.split(",")[0]) == (2, "2 done")
+    assert all(name in err for name in ("pipe.png is a pipe", "loop.png", "dangling.png"))
     for name, words in ((tmp_path / "pipe.png", "a pipe or a device"), ("x" * 300, "too long"), ("no.png", "no file")):
         code, out, err = here(capsys, "predict", name, tmp_path / "a.jfif", "--model", model, "--out", tmp_path / "out")
         assert (code, out.split(",")[0]) == (2, "1 done")
@@ -142,7 +147,7 @@ def test_what_a_folder_run_leaves_alone_is_counted(
 
 
 def test_names_that_no_terminal_can_show(tmp_path: Path, model: str) -> None:
-    odd = [b"caf\xe9.png", "\N{SNOWMAN}.png".encode(), b"red\x1b[31m.png"]
+    odd = [b"caf\xe9.png", "\N{SNOWMAN}.png".encode(), b"red\x1b[31m.png", b"two\nlines.png"]
     for name in odd:
         picture(tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
     for coding in ("utf-8", "cp1252"):
@@ -153,7 +158,7 @@ def test_names_that_no_terminal_can_show(tmp_path: Path, model: str) -> None:
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
             assert b"\x1b" not in done.stdout + done.stderr
-    assert len(list((tmp_path / "out").glob("*_disp.npy"))) == 3
+    assert len(list((tmp_path / "out").glob("*_disp.npy"))) == 4
 
 
 def test_a_reader_that_goes_away_and_a_full_disk_behind_the_output() -> None:
@@ -164,6 +169,11 @@ def test_a_reader_that_goes_away_and_a_full_disk_behind_the_output() -> None:
             done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=env)
             assert done.stdout.strip() in ("0", "141")
             assert done.stderr == ""
+        for closed in (">&-", "2>&-", ">&- 2>&-", "<&-"):
+            line = f"{COMMAND} doctor {closed}"
+            assert subprocess.run(["bash", "-c", line], check=False, env=env, capture_output=True).returncode == 0, (
+                closed
+            )
         line = f"{COMMAND} --help > /dev/full"
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=env)
         assert done.returncode == 2

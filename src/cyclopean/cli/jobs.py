@@ -57,7 +57,12 @@ RESULTS = ("_disp.png", "_disp.mp4", "_disp16.png", "_uncertainty.png")  # that 
 
 def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
     """Photos and clips of a folder by their suffix, less what sidecars there name as results. The rest is counted."""
-    files = [path for path in sorted(folder.iterdir()) if path.name[0] != "." and path.is_file()]
+    there = [path for path in sorted(folder.iterdir()) if path.name[0] != "." and not path.is_dir()]
+    for path in there:
+        if path.suffix.lower() in READ and not path.is_file():  # a pipe, or a link that leads nowhere
+            with contained(shown(path), bad):
+                refuse_unreadable(path)
+    files = [path for path in there if path.is_file()]
     results: set[str] = set()
     if any(path.suffix.lower() in READ for path in files):  # else nothing heavy is loaded
         from cyclopean.depthmap import outputs_named_in
