@@ -286,7 +286,7 @@ def test_raw_files_are_developed_or_name_what_they_need(tmp_path: Path, monkeypa
         (tmp_path / "c.raf").write_bytes(b"FUJIFILMCCD-RAW 0201" + bytes(1000))
         with pytest.raises(InputError, match="camera's raw file, which needs"):
             read_photo(tmp_path / "c.raf")
-    pytest.importorskip("rawpy")
+    pytest.importorskip("rawpy", reason="raw files need the extra 'raw'")
     photo = read_photo(path)
     assert (photo.size, photo.bits, photo.format) == ((W, H), 16, "RAW")
     middle = as_array(photo)[30:50, 20:30].mean((0, 1))

@@ -167,7 +167,8 @@ def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(jobs, description="predicting", console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    yield from track(jobs, "predicting", console=console, transient=True, disable=not console.is_terminal)
 
 
 def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
@@ -252,7 +253,9 @@ def _with_bar(frames: Iterator, count: int, name: str) -> Iterator:
     from rich.console import Console
     from rich.progress import track
 
-    yield from track(frames, description=name, total=count or None, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    shows = console.is_terminal
+    yield from track(frames, name, count or None, console=console, transient=True, disable=not shows)
 
 
 def _video_sidecar(
