@@ -90,9 +90,10 @@ def test_directories_of_exif_that_hold_tags_of_others(tmp_path: Path) -> None:
     assert set(kept) == {0x829A, 0x9003}
 
 
-def moving(count: int):
+def moving(count: int, size: tuple[int, int] = (64, 96)):
+    ramp = torch.linspace(0, 0.84, 3 * size[0] * size[1]).reshape(*size, 3).permute(2, 0, 1)[None]
     for k in range(count):
-        yield torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(k))
+        yield ramp + 0.16 * torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(k))
 
 
 def test_clips_by_raw_streams_odd_turns_and_the_same_bytes_twice(tmp_path: Path) -> None:
@@ -107,8 +108,8 @@ def test_clips_by_raw_streams_odd_turns_and_the_same_bytes_twice(tmp_path: Path)
             container.mux(film.encode())
         assert len(list(frames(path))) == 6
     hashes = set()
-    for n in range(3):
-        write_video(tmp_path / f"{n}.mp4", moving(12), Fraction(10))
+    for n in range(6):
+        write_video(tmp_path / f"{n}.mp4", moving(12, (120, 160)), Fraction(10))
         hashes.add(hashlib.md5((tmp_path / f"{n}.mp4").read_bytes()).hexdigest())
     assert len(hashes) == 1
     with av.open(str(tmp_path / "turned.mp4"), "w") as container:

@@ -151,7 +151,7 @@ def test_names_that_no_terminal_can_show(tmp_path: Path, model: str) -> None:
     for name in odd:
         picture(tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
     for coding in ("utf-8", "cp1252"):
-        for inputs in ([tmp_path], [path for path in tmp_path.iterdir() if path.suffix == ".png"][:1]):
+        for inputs in ([tmp_path], [tmp_path / "\N{SNOWMAN}.png"]):
             done = subprocess.run(
                 [COMMAND, "predict", *inputs, "--model", model, "--out", tmp_path / "out"],
                 capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": coding},
