@@ -13,6 +13,7 @@ LAYERS = {
     "geometry": 0,
     "errors": -1,
     "files": 0,
+    "choices": 0,
     "devices": 0,
     "colourspace": -0.5,  # below what reads pictures
     "exif": 0,

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.choices import CAMERAS
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular
 from cyclopean.gpano import Gpano
 from cyclopean.images import Photo, resize
 
-CAMERAS = ("auto", "pinhole", "equirectangular", "top-bottom", "side-by-side")
 # Of 17 panoramas the step over the seam was at most 2.0 of the steps beside it, and their outer columns correlated by
 # 0.82 or more; of 102 cuts twice as wide as high out of photographs, at least 3.7, and 0.84 or less.
 LARGEST_STEP, LEAST_LIKENESS, PLAINEST = 2.8, 0.75, 0.02

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from cyclopean.choices import STATE
 from cyclopean.errors import InputError
 
 
@@ -57,6 +58,14 @@ class Run:
             return self
         steps = math.ceil(self.epochs * items / (self.batch_size * self.devices * self.nodes))
         return replace(self, steps=steps, epochs=None)
+
+    def refuse_taken(self) -> None:
+        """Raise InputError if `out` holds a run and this one does not go on with it, or holds none to go on with."""
+        held = (self.out / STATE).exists()
+        if held and not self.resume:
+            raise InputError(f"{self.out} already holds a run; add --resume to go on with it, or give another --out.")
+        if self.resume and not held:
+            raise InputError(f"{self.out} holds no run to resume; leave --resume out to start one.")
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "devices", "nodes", "validate_every", "report_every"):

@@ -163,26 +163,65 @@ EARLY = [
     ["train", "monodepth", "--data", "nowhere/at/all", "--out", "{folder}/run"],
     ["train", "monodepth", "--data", "{folder}", "--validation", "traced:nowhere", "--out", "{folder}/run"],
     ["train", "monodepth", "--data", "{folder}", "--init", "generla", "--out", "{folder}/run"],
+    ["train", "monodepth", "--data", "{folder}", "--out", "{run}"],
+    ["train", "monodepth", "--data", "{folder}", "--out", "{folder}", "--resume"],
+    ["train", "monodepth", "--world", "stret", "--out", "{folder}/run"],
+    ["evaluate", "--data", "motorcycle", "--protocol", "open-1,foo"],
+    ["render", "stret", "{folder}/made"],
+    ["render", "street", "{folder}/made", "--rig", "stero"],
+    ["predict", "{photo}", "--device", "gpu"],
+    ["predict", "{photo}", "--camera", "fisheye"],
+    ["app", "--model", "nix"],
+]
+LIGHT = [  # pictures' headers and small numbers are looked at, for which nothing of torch is needed
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--shape", "star"],
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--shape", "polygon:2"],
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--method", "gausian"],
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--bins", "soft", "--method", "gaussian"],
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--amount", "-1"],
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--focus-distance", "0"],
+    ["refocus", "{turned}", "--at", "100", "45"],
+    ["refocus", "{turned}", "--focus-distance", "3"],
+    ["refocus", "{turned}", "--at", "0.5", "0.5", "--f-number", "2"],
+    ["refocus", "{turned}", "--at", "0.5", "0.5", "--f-number", "2", "--model", "general"],
 ]
 
 
 def early(words: list[str], tmp_path: Path) -> list[str]:
     (tmp_path / "empty").mkdir(exist_ok=True)
+    (tmp_path / "run").mkdir(exist_ok=True)
+    (tmp_path / "run" / "resume.pt").touch()
     (tmp_path / "photo.png").write_bytes(b"it is not looked at")
-    return [word.format(folder=tmp_path / "empty", photo=tmp_path / "photo.png") for word in words]
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (128, 40)).save(tmp_path / "turned.jpg", exif=turned)  # 40x128 to its viewer
+    places = {"run": tmp_path / "run", "photo": tmp_path / "photo.png", "turned": tmp_path / "turned.jpg"}
+    return [word.format(folder=tmp_path / "empty", **places) for word in words]
 
 
 def test_what_is_not_there_is_told_before_torch_is_loaded(tmp_path):
     code = (
         "import sys\nfrom cyclopean.cli import main\nfor words in {!r}:\n"
         "    try: main(words)\n    except SystemExit as end: assert end.code == 2, words\n"
-        "    heavy = {{'torch', 'numpy', 'cv2', 'PIL', 'av'}} & set(sys.modules)\n"
+        "    heavy = {} & set(sys.modules)\n"
         "    assert not heavy, (words, heavy)\n"
     )
-    code = code.format([early(words, tmp_path) for words in EARLY])
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert said.returncode == 0, said.stderr
-    assert len(said.stderr.splitlines()) == len(EARLY)  # one sentence each
+    for commands, heavy in ((EARLY, {"torch", "numpy", "cv2", "PIL", "av"}), (LIGHT, {"torch", "av"})):
+        filled = code.format([early(words, tmp_path) for words in commands], heavy)
+        said = subprocess.run([sys.executable, "-c", filled], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert said.returncode == 0, said.stderr
+        assert len(said.stderr.splitlines()) == len(commands)  # one sentence each
+    assert "which is 40x128" in said.stderr
+
+
+def test_names_that_are_told_early_are_those_of_the_things_themselves():
+    from cyclopean import choices, evaluation, methods, worlds
+
+    assert set(choices.PROTOCOLS) == set(evaluation.PROTOCOLS)
+    assert tuple(worlds.FAMILIES) == choices.WORLDS
+    assert tuple(worlds.RIGS) == choices.RIGS
+    metric = {name for name in methods.METHODS if methods.method_class(name)().ambiguity == "metric"}
+    assert set(choices.METRIC) == metric
 
 
 @pytest.mark.alone

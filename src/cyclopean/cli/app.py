@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
 
@@ -42,6 +43,7 @@ def run(given: App) -> None:
     """Serve until Ctrl-C."""
     from importlib.util import find_spec
 
+    refuse_unknown_model(given.model)
     if find_spec("gradio") is None:
         raise InputError("the app needs Gradio, which is not installed; run: pip install 'cyclopean[app]'")
     from cyclopean.app.limits import Limits

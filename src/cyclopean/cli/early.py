@@ -1,12 +1,16 @@
 """What is wrong with names and files, found before anything heavy is loaded: a typing error costs no seconds."""
 
 import sys
+import warnings
 from pathlib import Path
 
+from cyclopean.choices import METRIC
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import shortened, shown
+from cyclopean.files import read_json, shortened, shown
+from cyclopean.methods import METHODS
 
 MODELS = Path(__file__).parents[1] / "models"
+CONFIG = "config.json"
 
 
 def refuse_unknown_model(name: str) -> None:
@@ -29,6 +33,38 @@ def refuse_unknown_model(name: str) -> None:
         others = sorted(path.parent.name for path in folder.glob("*/config.json"))
         beside = f"{folder} holds {shortened(', '.join(others))}." if others else "give a folder that training wrote."
         raise InputError(f"there is no model folder {shortened(name)!r}; {beside}")
+
+
+def says_metric(name: str) -> bool | None:
+    """Whether the depth of a bundled model or of a model's folder is in metres by its config; None if that says not."""
+    places = (MODELS / name, Path(name).expanduser(), Path(name) / "best", Path(name) / "last")
+    try:
+        config = read_json(next(place for place in places if (place / CONFIG).is_file()) / CONFIG)
+        if config["method"] in METHODS:
+            return config["method"] in METRIC or config["arguments"].get("rig") is not None
+    except (StopIteration, OSError, ValueError, LookupError, TypeError, AttributeError):
+        pass  # its reader says what is wrong
+    return None
+
+
+def header_size(photo: Path, most_megapixels: float) -> tuple[int, int] | None:
+    """(height, width) of a photo as it is seen, of kinds whose header tells it; None of others, of damaged ones, and
+    beyond the limit."""
+    from PIL import Image
+
+    from cyclopean.exif import orientation
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(photo, formats=("BMP", "GIF", "JPEG", "PNG", "WEBP")) as picture:
+                width, height = picture.size
+                if width * height > most_megapixels * 1e6:
+                    return None
+                turned = orientation(picture.getexif()) > 4
+    except Exception:  # whatever is wrong with it, its reader says
+        return None
+    return (width, height) if turned else (height, width)
 
 
 def loading(command: str, what: str) -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from cyclopean.choices import PROTOCOLS
 from cyclopean.cli import verbose
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.parsing import check_writable_file, named_look, parse, with_progress, write_whole
-from cyclopean.errors import InputError
+from cyclopean.devices import usable
+from cyclopean.errors import InputError, unknown_name
 from cyclopean.files import shown
 
 if TYPE_CHECKING:
@@ -118,12 +120,16 @@ def run(options: Evaluate) -> int:
 
     for name in _names(options.data):
         named(name)
+    for name in _names(options.protocol):
+        if name not in PROTOCOLS:
+            raise unknown_name("protocol", name, PROTOCOLS)
     for name in _models(options):
         refuse_unknown_model(name)
     for name in _names(options.elsewhere.predictions) if options.elsewhere.predictions else ():
         if not Path(name).expanduser().exists():
             raise InputError(f"{name} does not exist; give folders or .npy files of predictions.")
     loading("evaluate", ", ".join([*_models(options), *_names(options.data)]))
+    usable(options.device)
     from cyclopean import evaluation
 
     variants = [v for name in _names(options.protocol) for v in evaluation.named_protocol(name)]

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from cyclopean.choices import CAMERAS
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, named_look, parse, refuse_sphere_of_clip
 from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
-from cyclopean.errors import InputError, contained
+from cyclopean.devices import usable
+from cyclopean.errors import InputError, contained, unknown_name
 from cyclopean.files import CLIPS, shown
 
 if TYPE_CHECKING:
@@ -86,17 +88,20 @@ def run(given: Predict) -> int:
         )
     if not given.photos:
         raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
+    if given.camera not in CAMERAS:
+        raise unknown_name("camera", given.camera, CAMERAS)
     refuse_unknown_model(given.model)
     if given.uncertainty < 0 or given.uncertainty == 1:
         raise InputError(f"--uncertainty {given.uncertainty} means nothing; give at least 2 looks.")
     jobs, bad = jobs_for(given.photos, given.out)
     if given.right is not None and len(jobs) != 1:
         raise InputError(f"--right {given.right} belongs to one photo, the left of its pair; {len(jobs)} were given.")
-    check_writable(job.folder for job in jobs)
     written: list[Path] = []
     count = len(jobs) + len(bad)
     if jobs:
         loading("predict", f"torch and the model {given.model}")
+        usable(given.device)
+        check_writable(job.folder for job in jobs)
         models.check()
         for job in _with_progress(jobs):
             with contained(str(job.source), bad):
@@ -128,12 +133,7 @@ class Models:
         self._loaded: dict[str, Predictor] = {}
 
     def check(self) -> None:
-        """Raises InputError now for a model or a camera that is not known."""
-        from cyclopean.errors import unknown_name
-        from cyclopean.panorama import CAMERAS
-
-        if self.given.camera not in CAMERAS:
-            raise unknown_name("camera", self.given.camera, CAMERAS)
+        """Raises InputError now for a model that cannot be used as asked."""
         if self.given.model != "auto" or self.given.via_cube:
             predictor = self.named(self.given.model if self.given.model != "auto" else "general")
             if self.given.via_cube and predictor.projection != "pinhole":

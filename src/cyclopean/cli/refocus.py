@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.cli.early import refuse_unknown_model
+from cyclopean.choices import CAMERAS
+from cyclopean.cli.early import header_size, refuse_unknown_model, says_metric
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.files import CLIPS, refuse_unreadable, shown
@@ -54,6 +55,11 @@ class Blur:
     """Of the report's methods: 1 blurs as the report does, whatever the photo's size; 2 twice as wide."""
     bins: Annotated[str, tyro.conf.arg(metavar="NAME")] = "smooth"
     """Of the report's methods: smooth, neighbouring levels of blur blend; hard, the report's six steps."""
+
+    @property
+    def optical(self) -> bool:
+        """Whether any number of a real lens was given."""
+        return not self.f_number is self.focal_mm is self.sensor_mm is None
 
 
 @dataclass(frozen=True)
@@ -117,19 +123,22 @@ def main(arguments: list[str]) -> int:
 def run(given: Refocus) -> None:
     """Refocus one photo or clip and print where the result is."""
     source, saved = _asked(given)
+    from cyclopean.refocus import check_choice, check_distance, focus_pixel
+
+    blur = given.blur
+    check_choice(blur.method, strength_of(blur), blur.bins)
+    check_distance(given.focus_distance)
+    lens = lens_of(blur)
     if source.suffix.lower() in CLIPS:
         from cyclopean.cli.refocus_clip import run_clip
 
         return run_clip(given, source)
     _refuse_motion(given)
+    _refuse_early(given, source)
     folder = result_folder(given.out, source)
     from cyclopean import refocus
-    from cyclopean.refocus import check_choice, focus_pixel
     from cyclopean.refocus.around import as_taken
 
-    blur = given.blur
-    check_choice(blur.method, strength_of(blur), blur.bins)
-    lens = lens_of(blur)
     photo = _photo(given, source)
     _refuse_format(source, photo, saved)
     pixel = None if given.at is None else focus_pixel(given.at, photo.size)
@@ -179,10 +188,8 @@ def _with_optics(blur: Blur, lens: "Lens", photo: "Photo") -> "Lens":
     from cyclopean.geometry import Equirectangular
     from cyclopean.refocus.lens import optics_of
 
-    if blur.f_number is blur.focal_mm is blur.sensor_mm is None:
+    if not blur.optical:
         return lens
-    if blur.amount != 1:
-        raise InputError("--amount and --f-number both say how much to blur; give one of them.")
     if isinstance(photo.camera, Equirectangular):
         raise InputError(f"{photo.name} is a panorama, which no lens of some focal length took; give --amount.")
     h, w = photo.size
@@ -202,6 +209,8 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
         raise InputError(f"refocus takes one photo, {len(given.photo)} were given: {', '.join(given.photo)}.")
     if given.at is None and given.focus_distance is None and given.motion.keys is None:
         raise InputError("no point was given; say where the photo shall be sharp, such as --at 0.5 0.5")
+    if given.blur.optical and given.blur.amount != 1:
+        raise InputError("--amount and --f-number both say how much to blur; give one of them.")
     if given.refine not in REFINE:
         raise unknown_name("--refine", given.refine, REFINE)
     for path in (given.photo[0], given.profile, given.motion.keys):
@@ -211,8 +220,41 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
         _beside(Path(given.photo[0]))
     elif given.depth is not None and not Path(given.depth).exists():
         raise InputError(f"there is no depth file {given.depth}; check the path.")
+    if given.camera not in CAMERAS:
+        raise unknown_name("camera", given.camera, CAMERAS)
     refuse_unknown_model(given.model)
     return Path(given.photo[0]), comma_list("--save", given.save, SAVE) or ["png"]
+
+
+def _refuse_early(given: Refocus, source: Path) -> None:
+    """Refuse what the photo's header and the model's card tell already: a point outside, metres that nobody knows."""
+    from cyclopean.refocus import focus_pixel
+
+    size = None
+    if _without_metres(given) or (given.at is not None and not all(0 <= part < 1 for part in given.at)):
+        size = header_size(source, given.max_megapixels)
+    if size is not None and given.at is not None:
+        focus_pixel(given.at, size)
+    flat = given.camera == "pinhole" or (given.camera == "auto" and size and abs(size[1] - 2 * size[0]) > 1)
+    name = "general" if given.model == "auto" and flat else given.model
+    if given.depth is None and says_metric(name) is False:
+        _refuse_relative(given)
+
+
+def _refuse_relative(given: Refocus) -> None:
+    if lacking := _without_metres(given):
+        raise InputError(lacking)
+
+
+def _without_metres(given: Refocus) -> str:
+    """What is wrong with what was asked where depth is only relative; nothing if it needs no metres, or has them."""
+    from cyclopean.refocus.choosing import DISTANCE_ALONE, F_NUMBER_ALONE
+
+    if given.profile is not None:
+        return ""
+    if given.focus_distance is not None:
+        return DISTANCE_ALONE if given.at is None else ""
+    return "" if given.blur.f_number is None else F_NUMBER_ALONE
 
 
 def _refuse_format(source: Path, photo: "Photo", saved: list[str]) -> None:
@@ -248,7 +290,10 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     if given.depth is None:
         from cyclopean.predictor import fitting_model, load
 
-        return load(fitting_model(photo) if given.model == "auto" else given.model)(photo)
+        predictor = load(fitting_model(photo) if given.model == "auto" else given.model)
+        if predictor.method.ambiguity != "metric":
+            _refuse_relative(given)
+        return predictor(photo)
     path = _beside(Path(given.photo[0])) if given.depth == BESIDE else Path(given.depth)
     size, card = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
     stretched = given.resize_depth or (card is not None and card.source_size == photo.size)
@@ -266,7 +311,10 @@ def _beside(photo: Path) -> Path:
     names = [photo.with_name(f"{photo.stem}_disp{suffix}") for suffix in DEPTHS]
     path = next((name for name in names if name.is_file()), None)
     if path is None:
-        raise InputError(f"there is no {names[0]} (nor {', '.join(DEPTHS[1:])}); run predict first, or leave it out.")
+        raise InputError(
+            f"there is no {names[0].name} beside the photo, in {names[0].parent} (nor {', '.join(DEPTHS[1:])}); run "
+            "predict first, or leave --depth beside out."
+        )
     return path
 
 

@@ -59,7 +59,7 @@ def _refuse_photos_only(given: Refocus, source: Path) -> None:
         "--matte": given.matte is not None,
         "--save": given.save != "png",
         "--method": blur.method != "thin-lens",
-        "--f-number": blur.f_number is not None or blur.focal_mm is not None or blur.sensor_mm is not None,
+        "--f-number": blur.optical,
     }
     for flag, is_given in unfit.items():
         if is_given:

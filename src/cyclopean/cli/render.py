@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from cyclopean.choices import RIGS, WORLDS
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse
+from cyclopean.devices import usable
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.files import write_anew
 
@@ -82,13 +84,8 @@ def run(given: Render) -> None:
 
 def _order(given: Render) -> "Order":
     """What was asked for, after checking all of it."""
-    from cyclopean.devices import usable
-    from cyclopean.worlds import FAMILIES, RIGS, expanded
-    from cyclopean.worlds.folder import Order, load_pictures
-
     if given.rig not in RIGS:
         raise unknown_name("rig", given.rig, RIGS)
-    usable(given.device)
     if given.count < 1 or given.workers < 1:
         raise InputError(f"--count {given.count} --workers {given.workers} is too little; give at least 1 of each.")
     if given.count > MOST:
@@ -99,13 +96,16 @@ def _order(given: Render) -> "Order":
         raise InputError(f"--baseline {given.baseline} is not a length; give metres above 0.")
     if given.field_of_view is not None and not 0 < given.field_of_view < 180:
         raise InputError(f"--field-of-view {given.field_of_view} is no angle of view; give degrees between 0 and 180.")
+    named = comma_list("world", given.worlds, [*WORLDS, "all"])
+    size = _size(given.size, given.rig, given.max_megapixels)
+    usable(given.device)
+    from cyclopean.worlds import expanded
+    from cyclopean.worlds.folder import Order, load_pictures
+
     if given.pictures is not None:
         load_pictures(given.pictures)  # which refuses a folder without any
-    named = comma_list("world", given.worlds, [*FAMILIES, "all"])
-    families = expanded(named)
-    size = _size(given.size, given.rig, given.max_megapixels)
     wide = given.field_of_view
-    return Order(families, given.rig, given.seed, given.count, size, given.baseline, given.pictures, wide)
+    return Order(expanded(named), given.rig, given.seed, given.count, size, given.baseline, given.pictures, wide)
 
 
 def _size(text: str, rig: str, most_megapixels: float) -> tuple[int, int]:

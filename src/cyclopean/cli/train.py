@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from cyclopean.choices import WORLDS
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.examples import examples
 from cyclopean.cli.parsing import asks_for_help, flags_of, show_help, unknown_flag
@@ -58,12 +59,16 @@ def _loaded(arguments: dict[str, Any]) -> str:
 
 
 def _refuse_missing(arguments: dict[str, Any]) -> None:
-    """Raises InputError now for data and a model that are not there."""
+    """Raises InputError now for data, worlds and a model that are not there, and a folder that holds another run."""
     source, run = arguments.get("source"), arguments.get("run")
     for folder in (*source.data, *source.validation) if source else ():
         named(str(folder))
-    if run and run.init:
-        refuse_unknown_model(run.init)
+    for name in source.world if source else ():
+        if name not in (*WORLDS, "all"):
+            raise unknown_name("world", name, [*WORLDS, "all"])
+    if run:
+        run.refuse_taken()
+        refuse_unknown_model(run.init or "none")
 
 
 def parsed(recipe: Callable[..., None], flags: list[str], command: str) -> dict[str, Any]:

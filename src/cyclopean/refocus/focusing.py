@@ -13,11 +13,11 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.refocus import lens as lenses
 from cyclopean.refocus import thinlens
+from cyclopean.refocus.choosing import F_NUMBER_ALONE, Point, focus_pixel
 from cyclopean.refocus.lens import Lens
 from cyclopean.refocus.surfaces import Scene
 
 Plane = Float[np.ndarray, "h w"]
-Point = tuple[float | int, float | int]
 
 
 @runtime_checkable
@@ -76,34 +76,13 @@ class Focusable(Generic[Picture]):
         if optics is None:
             return lenses.amount_scale(self.lens.amount, self.size, self._span)
         if self.unit is None:
-            raise InputError(
-                "an f-number needs depth in metres, and this depth is only relative; say how far the point is "
-                "(--focus-distance), or give an amount."
-            )
+            raise InputError(F_NUMBER_ALONE)
         return optics.scale(self.size) / self.unit
 
     @cached_property
     def _scene(self) -> Scene:
         picture = np.ascontiguousarray(self.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
         return thinlens.prepare(picture, self.inverse_depth, self._scale * max(self.lens.before, self.lens.behind))
-
-
-def focus_pixel(at: Point, size: tuple[int, int]) -> tuple[int, int]:
-    """The pixel (x, y) that `at` means at `size` (height, width): fractions when both are below 1, else pixels."""
-    x, y = at
-    h, w = size
-    if 0 <= x < 1 and 0 <= y < 1:
-        return min(int(x * w), w - 1), min(int(y * h), h - 1)
-    if not (0 <= x < w and 0 <= y < h):
-        hint = "; fractions stay below 1" if 0 <= x <= 1 and 0 <= y <= 1 else ""
-        raise InputError(
-            f"the point {x:g} {y:g} lies outside the photo, which is {w}x{h}{hint}; give a point inside it."
-        )
-    if 0 < x < 1 or 0 < y < 1:
-        raise InputError(
-            f"the point {x:g} {y:g} mixes a fraction with pixels; give two fractions below 1, or two numbers of pixels."
-        )
-    return int(x), int(y)
 
 
 def filled(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]) -> Plane:

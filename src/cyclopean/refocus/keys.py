@@ -9,7 +9,7 @@ from typing import Any
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.files import read_json, shortened
-from cyclopean.refocus.focusing import Point, focus_pixel
+from cyclopean.refocus.choosing import Point, focus_pixel
 
 WORDS = ("time", "point", "amount", "track")
 EXAMPLE = '[{"time": 0, "point": [0.3, 0.5]}, {"time": 2, "point": [0.7, 0.5], "amount": 2, "track": true}]'

@@ -152,8 +152,7 @@ def _check_out(method: Method, run: Run, facts: dict[str, Any]) -> dict[str, Any
     """What the run in `out` saved, if it is to go on; else `out` is made and `method` gets the weights of `init`."""
     if run.resume:
         return stored(run, method, facts)
-    if (run.out / STATE).exists():
-        raise InputError(f"{run.out} already holds a run; add --resume to go on with it, or give another --out.")
+    run.refuse_taken()
     if run.init is not None:
         checkpoint.initialise(method, run.init)
     try:

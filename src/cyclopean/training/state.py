@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from cyclopean import checkpoint
+from cyclopean.choices import STATE
 from cyclopean.errors import InputError
 from cyclopean.files import shortened
 from cyclopean.methods.base import Method
@@ -23,7 +24,6 @@ from cyclopean.sample import Sample
 from cyclopean.training.log import RunLog
 from cyclopean.training.stream import length, mix, one_batch, several
 
-STATE = "resume.pt"
 KEPT: dict[str, Any] = {  # what the state holds at least, and of which type
     **{"step": int, "best": float, "seconds": float, "config": dict, "method": dict, "optimizer": dict},
     **{"seed": object, "published": dict | None, "each_epoch": list},
@@ -146,11 +146,10 @@ def written(partial: Path) -> Iterator[None]:
 
 def stored(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any]:
     """What the run in `out` saved last. Raises `InputError` if it is none that this command can go on with."""
+    run.refuse_taken()
     path = run.out / STATE
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{run.out} holds no run to resume; leave --resume out to start one.") from error
     except Exception as error:  # whatever a damaged file makes the unpickler raise
         raise InputError(f"{path} is damaged; start again from {run.out / 'last'} with --init.") from error
     if not isinstance(values, dict) or not values.keys() >= KEPT.keys():
