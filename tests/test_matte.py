@@ -1,9 +1,11 @@
 """Mattes from pictures and from a segmenter that the test builds itself."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -41,8 +43,34 @@ def test_names_that_lead_nowhere(tmp_path: Path) -> None:
     photo = Photo(torch.rand(1, 3, 40, 60))
     with pytest.raises(InputError, match="there is no file"):
         matte_for(str(tmp_path / "gone.png"), photo, (5, 5))
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, words in (
+        ("/dev/zero", "a pipe or a device"), (f"{tmp_path}/pipe", "a pipe or a device"), ("", "no model's folder"),
+        (f"{tmp_path}/folder", "holds no model"), ("nix", "no picture and no model's folder nix"),
+        ("x" * 300, "no model's folder xxx"), ("a/b/c", "no model's folder a/b/c"), ("tests/b", "folder tests/b;"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=words):
+            matte_for(name, photo, (5, 5))
+    (tmp_path / "folder" / "config.json").write_text("{}")
     with pytest.raises(InputError, match="needs to know what the subject is"):
-        matte_for(str(tmp_path), photo, None)
+        matte_for(f"{tmp_path}/folder", photo, None)
+
+
+def test_a_repository_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> None:
+    """At once: without five tries, and without their lines."""
+    pytest.importorskip("transformers")
+    Image.new("RGB", (64, 48)).save(tmp_path / "photo.png")
+    words = ["refocus", str(tmp_path / "photo.png"), "--at", "0.5", "0.5", "--matte", "nobody/nothing-at-all"]
+    env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"}
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "cyclopean", *words], capture_output=True, text=True, check=False, env=env
+    )
+    assert done.returncode == 2
+    assert "no Hub repository of that name could be reached" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert time.monotonic() - start < 20  # of which most is to load transformers
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save_file as save_tensors
 
+from cyclopean.choices import REPOSITORY
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.files import read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, method_class
@@ -24,7 +24,6 @@ DEFAULT = "general"
 FIRST_IS_NEARNESS = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 HUB = "hub:"  # before a name that is to be looked for on the Hugging Face Hub alone
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def save(folder: Path | str, method: Method, card: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:

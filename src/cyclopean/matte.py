@@ -4,7 +4,9 @@ A segmenter is a model for semantic segmentation that transformers can load, in 
 subject is what it takes the point in focus for. transformers is imported only when a segmenter is asked for.
 """
 
+import os
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.choices import A_MATTE, refuse_no_matte
 from cyclopean.decoding import tensor, upright
 from cyclopean.errors import InputError
 from cyclopean.exif import orientation
-from cyclopean.files import PHOTOS, read_json, shortened
+from cyclopean.files import read_json, shortened
 from cyclopean.images import Photo, read_photo, resize
 
 Matte = Float[Tensor, "1 1 h w"]
@@ -27,13 +30,14 @@ Setting = tuple[Colour, Colour, tuple[int, int]]
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
 SIDE = 512  # pixels, likewise
 MOST = 4096  # pixels of a side that a model may ask for
+SECONDS = 10.0  # for an answer of the Hub
 
 
 def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
     """The matte in the picture `name`, or the one that the segmenter `name` finds around `pixel` (x, y)."""
-    path = Path(name)
-    if path.is_file() or path.suffix.lower() in PHOTOS:
-        return read_matte(path)
+    refuse_no_matte(name)
+    if os.path.isfile(name):
+        return read_matte(Path(name))
     if pixel is None:
         raise InputError("a segmenter needs to know what the subject is; give a point (--at), or a matte as a picture.")
     return segmented(name, photo, pixel)
@@ -87,29 +91,53 @@ def _piece(mask: np.ndarray, pixel: tuple[int, int]) -> Matte:
 
 
 def _segmenter(name: str) -> tuple[Any, Setting]:
-    """The model, and how its pictures are to be scaled. Raises InputError without transformers or such a model."""
+    """The model, and how its pictures are to be scaled. Raises InputError without transformers or such a model.
+
+    A repository that was fetched before is taken as it is; else the Hub is asked once, and only for `owner/name` where
+    nothing here is named `owner`.
+    """
     try:
-        from huggingface_hub import constants
+        import huggingface_hub
         from transformers import AutoModelForSemanticSegmentation
     except ImportError:
         raise InputError(
             f"there is no picture {name}, and a segmenter needs transformers, which is not installed: "
             "pip install 'cyclopean[matte]', or give the matte as a picture."
         ) from None
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # else it asks the Hub for a list of agents beside every fetch
+    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True  # else it asks the Hub for a list of agents, too
+    huggingface_hub.logging.set_verbosity_error()
     path = Path(name)
-    local = Path(path.parts[0]).exists() if path.parts else True  # what stands here is not looked for elsewhere
+    load = partial(AutoModelForSemanticSegmentation.from_pretrained, name, use_safetensors=True)
     try:
-        model = AutoModelForSemanticSegmentation.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, local_files_only=local
-        )
+        try:
+            model = load(trust_remote_code=False, local_files_only=True)
+        except OSError:  # not here, or not all of it
+            if path.is_dir():
+                raise
+            _ask_hub(name)
+            model = load(trust_remote_code=False)
+    except InputError:
+        raise
     except Exception as error:  # transformers has no base class for what it raises of foreign folders
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{shortened(name)} is neither a picture nor a model for semantic segmentation that needs no code of its "
-            f"own ({shortened(first)}); give a mask, a model's folder, or a Hub repository."
+            f"{shortened(name)} is no model for semantic segmentation that needs no code of its own "
+            f"({shortened(first)}); {A_MATTE}."
         ) from None
     return model.eval(), _setting(path)
+
+
+def _ask_hub(name: str) -> None:
+    """Raise InputError unless the Hub has the repository `name`; asked once, where a download would try for long."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name, timeout=SECONDS)
+    except Exception as error:  # of HTTP, TLS and proxies, by several libraries
+        raise InputError(
+            f"there is no picture and no model's folder {name}, and no Hub repository of that name could be reached "
+            f"({type(error).__name__}); check the name and the connection, or {A_MATTE}."
+        ) from None
 
 
 def _setting(folder: Path) -> Setting:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cyclopean.choices import CAMERAS
+from cyclopean.choices import CAMERAS, refuse_no_matte
 from cyclopean.cli.early import header_size, refuse_unknown_model, says_metric
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
@@ -18,6 +18,7 @@ from cyclopean.files import CLIPS, refuse_unreadable, shown
 if TYPE_CHECKING:
     from cyclopean.depthmap import DepthMap
     from cyclopean.images import Photo
+    from cyclopean.matte import Matte
     from cyclopean.refocus.lens import Lens
 
 SAVE = ("png", "same", "png16", "tiff")
@@ -138,13 +139,16 @@ def run(given: Refocus) -> None:
     folder = result_folder(given.out, source)
     from cyclopean import refocus
     from cyclopean.refocus.around import as_taken
+    from cyclopean.refocus.mattes import matted
 
     photo = _photo(given, source)
     _refuse_format(source, photo, saved)
     pixel = None if given.at is None else focus_pixel(given.at, photo.size)
     lens = _with_optics(blur, lens, photo)
     check_writable([folder])
-    depth = _matted(given, photo, pixel, _refined(given, photo, _in_metres(given, _depth(given, photo))))
+    matte = _matte(given, photo, pixel)
+    depth = _refined(given, photo, _in_metres(given, _depth(given, photo)))
+    depth = depth if matte is None else matted(depth, matte)
     once = partial(
         refocus,
         method=blur.method, lens=lens, distance=given.focus_distance, strength=strength_of(blur), bins=blur.bins,
@@ -216,6 +220,8 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
     for path in (given.photo[0], given.profile, given.motion.keys):
         if path is not None:
             refuse_unreadable(Path(path))
+    if given.matte is not None:
+        refuse_no_matte(given.matte)
     if given.depth == BESIDE:
         _beside(Path(given.photo[0]))
     elif given.depth is not None and not Path(given.depth).exists():
@@ -328,15 +334,13 @@ def _refined(given: Refocus, photo: "Photo", depth: "DepthMap") -> "DepthMap":
     return refined(depth, photo.image, photo.camera)
 
 
-def _matted(given: Refocus, photo: "Photo", pixel: tuple[int, int] | None, depth: "DepthMap") -> "DepthMap":
-    """The subject's edge of the depth taken from a matte, if there is one."""
-    from cyclopean.refocus.mattes import matted
-
+def _matte(given: Refocus, photo: "Photo", pixel: tuple[int, int] | None) -> "Matte | None":
+    """The matte that was asked for, before depth is: what is wrong with it is told at once."""
     if given.matte is None:
-        return depth
+        return None
     from cyclopean.matte import matte_for
 
-    return matted(depth, matte_for(given.matte, photo, pixel))
+    return matte_for(given.matte, photo, pixel)
 
 
 def _note(given: Refocus, source: Path, pixel: tuple[int, int] | None, depth: "DepthMap") -> dict[str, object]:
