@@ -3,6 +3,7 @@
 import difflib
 import errno
 import logging
+import re
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,16 @@ LOG = logging.getLogger(__name__)
 REFUSALS = (  # of memory, by Python, numpy, torch, CUDA, OpenCV and C++
     *("out of memory", "outofmemory", "allocate memory", "failed to allocate", "insufficient memory", "bad_alloc"),
 )
+
+FULL, TOO_LARGE = "the disk is full; make room", "a file may not grow so large here; raise the limit (ulimit -f)"
+REMEDIES = {  # of what systems refuse: why, and what to do
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: "your share of the disk is used up; make room",
+    errno.EFBIG: TOO_LARGE,
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
+    errno.EROFS: "the disk can only be read; write elsewhere",
+    errno.EIO: "the disk or its connection fails; check it",
+}
 
 
 class InputError(ValueError):
@@ -36,6 +47,17 @@ def lacks_memory(error: BaseException) -> bool:
     )
 
 
+def why_unwritten(error: Exception, usual: str) -> str:
+    """Return why something could not be written, in brackets as the system says it, and what to do: `usual` where
+    the system does not tell. Libraries that raise errors of their own quote the system's number, or none."""
+    said = (getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0])[:120]
+    quoted = re.search(r"os error (\d+)", str(error))
+    number = getattr(error, "errno", None) or (int(quoted[1]) if quoted else None)
+    short = number is None and isinstance(error, OSError) and "written" in said  # numpy counts what was
+    remedy = f"{FULL}, or {TOO_LARGE}" if short else REMEDIES.get(number or 0, usual)
+    return f"({said}); {remedy}"
+
+
 @contextmanager
 def enough_memory(name: str) -> Iterator[None]:
     """Memory that is refused becomes an `InputError` that tells of `name`."""
@@ -59,9 +81,8 @@ def sentence(error: Exception, name: str) -> str:
     if lacks_memory(error):
         return f"{name} needs more memory than this computer has free; give a smaller one."
     if isinstance(error, OSError) and error.strerror:
-        return (
-            f"{name}: {error.strerror}{f' ({error.filename})' if error.filename else ''}; check the path and the disk."
-        )
+        remedy = REMEDIES.get(error.errno or 0, "check the path and the disk")
+        return f"{name}: {error.strerror}{f' ({error.filename})' if error.filename else ''}; {remedy}."
     why = (str(error).strip().splitlines() or [""])[0][:200]
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""

@@ -58,7 +58,9 @@ def test_any_exception_becomes_one_sentence() -> None:
         "x needs more memory than this computer": cv2.error(
             "OpenCV(4.10) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 12000 bytes"
         ),
-        "x: File name too long": OSError(errno.ENAMETOOLONG, "File name too long"),
+        "x: File name too long; check the path": OSError(errno.ENAMETOOLONG, "File name too long"),
+        "x: No space left on device; the disk is full; make room": OSError(errno.ENOSPC, "No space left on device"),
+        "x: File too large; a file may not grow so large": OSError(errno.EFBIG, "File too large"),
         "nobody foresaw (KeyError at test_batches.py:": KeyError("y"),
         "'\\xff' nobody": UnicodeDecodeError("utf-8", b"\xff", 0, 1, "'\\xff' nobody"),
         "nobody foresaw (RecursionError": RecursionError(),
@@ -161,7 +163,7 @@ def test_names_that_no_terminal_can_show(tmp_path: Path, model: str) -> None:
     assert len(list((tmp_path / "out").glob("*_disp.npy"))) == 4
 
 
-def test_a_reader_that_goes_away_and_a_full_disk_behind_the_output() -> None:
+def test_a_reader_that_goes_away_and_a_full_disk_behind_the_output(tmp_path: Path) -> None:
     for buffered in ("", "1"):
         env = {**os.environ, "PYTHONUNBUFFERED": buffered}
         for command in ("doctor", "--help", "predict --help"):
@@ -174,11 +176,17 @@ def test_a_reader_that_goes_away_and_a_full_disk_behind_the_output() -> None:
             assert subprocess.run(["bash", "-c", line], check=False, env=env, capture_output=True).returncode == 0, (
                 closed
             )
-        line = f"{COMMAND} --help > /dev/full"
+        for command in ("--help", "predict --help", "doctor"):
+            done = subprocess.run(
+                ["bash", "-c", f"{COMMAND} {command} > /dev/full"], capture_output=True, text=True, check=False, env=env
+            )
+            assert done.returncode == 2, command
+            assert "(No space left on device); the disk is full; make room." in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+        line = f"ulimit -f 1; {COMMAND} predict --help > {tmp_path}/page"
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=env)
         assert done.returncode == 2
-        assert "No space left on device" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        assert "(File too large); a file may not grow so large here; raise the limit (ulimit -f)." in done.stderr
 
 
 @pytest.mark.slow

@@ -83,6 +83,7 @@ def test_a_disk_that_is_full_is_said_so(words: str, place: Path, tmp_path: Path)
     done = limited(words, tmp_path, 100)
     assert done.returncode == 2, done.stderr
     assert "cannot write to new" in done.stderr
+    assert "a file may not grow so large here; raise the limit (ulimit -f)" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "new").rglob("*.npy")) or "render" in words
 

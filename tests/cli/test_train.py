@@ -176,6 +176,7 @@ def test_a_full_disk_is_one_sentence(pairs, tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=fill)
         assert done.returncode == 2
         assert "cannot be written to" in done.stderr
+        assert "raise the limit" in done.stderr
         assert "Traceback" not in done.stderr
         assert not (out / "resume.pt").exists()
         assert not (out / ".resume.pt.partial").exists()

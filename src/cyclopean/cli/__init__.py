@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from cyclopean.errors import sentence, unknown_name
+from cyclopean.errors import REMEDIES, sentence, unknown_name, why_unwritten
 from cyclopean.files import shown
 
 STOPPED, CLOSED = 130, 141  # exit codes that shells know: after Ctrl-C, and after a reader that went away
@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is escaped, not fatal
             stream.reconfigure(errors="backslashreplace")
     _stop_like_ctrl_c()
-    code = _main(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code = _main(list(sys.argv[1:] if arguments is None else arguments))
+    except SystemExit as end:  # after --help
+        code = int(end.code or 0)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -71,6 +74,8 @@ def _main(arguments: list[str]) -> int:
         print("stopped.", file=sys.stderr)
         return STOPPED
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in REMEDIES and error.filename is None:  # an open stream
+            return _unwritable(error)
         print(f"cyclopean {shown(command)}: {shown(sentence(error, 'what was asked for'))}", file=sys.stderr)
         return 2
 
@@ -109,7 +114,7 @@ def _unwritable(error: OSError) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return CLOSED
-    print(f"cyclopean: the output cannot be written ({error.strerror}).", file=sys.stderr)
+    print(f"cyclopean: the output cannot be written {why_unwritten(error, 'send it elsewhere')}.", file=sys.stderr)
     return 2
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, why_unwritten
 
 PRIVATE = ".cyclopean-"  # how the names of private folders begin
 YOUNG = 60.0  # seconds
@@ -103,4 +103,4 @@ def _lock(number: int, *, wait: bool) -> bool:
 
 
 def _cannot_write(folder: Path, error: OSError) -> InputError:
-    return InputError(f"cannot write to {folder} ({error.strerror or error}); choose a folder that can be written to.")
+    return InputError(f"cannot write to {folder} {why_unwritten(error, 'choose a folder that can be written to')}.")

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from cyclopean import checkpoint
 from cyclopean.choices import STATE
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, why_unwritten
 from cyclopean.files import shortened
 from cyclopean.methods.base import Method
 from cyclopean.run import Run
@@ -137,10 +137,10 @@ def written(partial: Path) -> Iterator[None]:
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        why = (getattr(error, "strerror", None) or str(error).splitlines()[0]).strip()
+        why = why_unwritten(error, "make room if the disk is full, or raise the limit of a file's size (ulimit -f)")
         raise InputError(
-            f"{partial.parent} cannot be written to ({why[:120]}); is the disk full? Make room, then the same command "
-            "with --resume, if an earlier checkpoint is there."
+            f"{partial.parent} cannot be written to {why}, then give the same command with --resume, if an earlier "
+            "checkpoint is there."
         ) from error
 
 

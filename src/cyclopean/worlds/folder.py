@@ -17,7 +17,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, why_unwritten
 from cyclopean.files import write_anew
 from cyclopean.geometry import Camera, Pinhole
 from cyclopean.sample import Sample, View, map_tensors
@@ -151,7 +151,7 @@ def _write_items(order: Order, out: Path, device: str, numbers: Sequence[int]) -
             _store(order, out, n, map_tensors(Tensor.cpu, item))
     except OSError as error:
         raise InputError(
-            f"cannot write to {out} ({error.strerror or error}); make room there, then go on with the same command."
+            f"cannot write to {out} {why_unwritten(error, 'mend that')}, then go on with the same command."
         ) from None
     return numbers
 
