@@ -1,5 +1,6 @@
 """Models on disc: a folder with `model.safetensors` and `config.json`. No pickle, nothing half-written."""
 
+import inspect
 import json
 import logging
 import os
@@ -183,24 +184,45 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def wrong_value(folder: Path, key: str, found: Any, needed: str) -> InputError:
+    """An `InputError` for a value of a model's config: which file, which key, what was found (None: nothing), what is
+    needed."""
+    said = "is missing" if found is None else f"is {shortened(json.dumps(found, default=str))}"
+    return InputError(f'{folder / CONFIG}: "{key}" {said}; it needs {needed}.')
+
+
+def _wrong_argument(folder: Path, config: dict[str, Any]) -> InputError:
+    """What is wrong with the arguments in a config, which its method did not take."""
+    known = inspect.signature(method_class(config["method"])).parameters
+    for key, value in config["arguments"].items():
+        if key not in known:
+            return wrong_value(folder, f"arguments.{key}", value, f"to be one of {', '.join(known)}")
+    for key, value in config["arguments"].items():
+        try:
+            with torch.device("meta"):
+                method_class(config["method"])(**{key: value})
+        except Exception as error:
+            usual = json.dumps(known[key].default, default=str)
+            needed = f"one that {config['method']} takes, such as {shortened(usual)}"
+            why = f" ({error})" if isinstance(error, InputError) else ""
+            return wrong_value(folder, f"arguments.{key}", value, needed + why.replace(".)", ")"))
+    return wrong_value(folder, "arguments", config["arguments"], f"those that {config['method']} takes together")
+
+
 def _filled(folder: Path, config: dict[str, Any]) -> Method:
     """The method that a config describes with the weights beside it, after a copy without memory has fitted them."""
     if config["method"] not in METHODS:
-        raise InputError(
-            f"{folder / CONFIG} is for the method {shortened(config['method'])!r}, which this version does not have "
-            f"({', '.join(METHODS)}); update cyclopean or give another model."
-        )
+        raise wrong_value(folder, "method", config["method"], f"one that this version has ({', '.join(METHODS)})")
     build = partial(method_class(config["method"]), **config["arguments"])
     try:
         with torch.device("meta"):
-            _refuse_misfit(build(), folder)
-        method = build()
-    except (InputError, MemoryError):
+            hollow = build()
+    except MemoryError:
         raise
     except Exception as error:  # whatever a constructor makes of foreign arguments
-        raise InputError(
-            f"{folder / CONFIG} has arguments that {config['method']} does not take: {shortened(config['arguments'])}."
-        ) from error
+        raise _wrong_argument(folder, config) from error
+    _refuse_misfit(hollow, folder)
+    method = build()
     _fill(method, folder)
     return method.eval()
 

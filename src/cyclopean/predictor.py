@@ -19,7 +19,7 @@ from cyclopean.depthmap import DepthMap, Maker, Unit, from_numbers
 from cyclopean.details import with_details
 from cyclopean.devices import usable
 from cyclopean.errors import InputError
-from cyclopean.files import shortened, shown
+from cyclopean.files import shown
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.images import Photo, resize
 from cyclopean.methods.base import Method
@@ -251,55 +251,41 @@ class Predictor:
 
 def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predictor:
     """The predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`)."""
-    method, card = checkpoint.load(name)
+    folder = checkpoint.locate(name)
+    method, card = checkpoint.load(folder)
+    wrong = partial(checkpoint.wrong_value, folder)
     size = card.get("input_size")
     if not (isinstance(size, list) and len(size) == 2 and all(type(n) is int and 8 <= n <= 8192 for n in size)):
-        raise InputError(
-            f"the model {str(name)!r} does not say its input_size; add [height, width], 8 to 8192 pixels each, to its "
-            "config.json."
-        )
+        raise wrong("input_size", size, "[height, width], 8 to 8192 pixels each")
     projection = cast(Projection, card.get("projection", method.projection))
     if projection not in ("pinhole", "equirectangular"):
-        raise InputError(
-            f"the model {str(name)!r} says projection {shortened(projection)!r} in its config.json; it is pinhole or "
-            "equirectangular."
-        )
+        raise wrong("projection", projection, 'to be "pinhole" or "equirectangular"')
     glance = card.get("glance")
     if glance is not None and not (isinstance(glance, float) and 0.125 <= glance < 1):
-        raise InputError(
-            f"the model {str(name)!r} says glance {shortened(glance)} in its config.json; it is the share of the size "
-            "at which pictures are looked at once more, such as 0.5, or left out."
-        )
+        needed = "the share of the size at which pictures are looked at once more, such as 0.5, or to be left out"
+        raise wrong("glance", glance, needed)
     asked = card.get("details")
     details = None if asked is None else _details(name, asked, projection, device)
     look = card.get("look")
     if look not in (None, *get_args(Look)):
-        raise InputError(
-            f"the model {str(name)!r} says look {look!r} in its config.json; it is {' or '.join(get_args(Look))}."
-        )
+        raise wrong("look", look, f"to be {' or '.join(map(repr, get_args(Look)))}, or left out")
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
     return Predictor(method.to(usable(device)), (size[0], size[1]), maker, plain, projection, glance, details, look)
 
 
 def _details(name: str | Path, asked: Any, projection: Projection, device: str) -> Predictor:
     """The predictor that the card of `name` asks for in its details. A chain of cards is not followed."""
+    wrong = partial(checkpoint.wrong_value, checkpoint.locate(name))
     if not isinstance(asked, str) or not asked:
-        raise InputError(
-            f"the model {str(name)!r} says details {shortened(asked)!r} in its config.json; it is a model's name."
-        )
+        raise wrong("details", asked, "a model's name")
     try:
         where = checkpoint.companion(name, asked)
         chained = checkpoint.card(where).get("details") is not None
         other = load(where, device) if projection == "equirectangular" and not chained else None
     except InputError as error:
-        raise InputError(
-            f"the model {str(name)!r} asks {shortened(asked)!r} for details in its config.json: {error}"
-        ) from error
+        raise wrong("details", asked, f"a model that can be loaded ({str(error).rstrip('.')})") from error
     if other is None or other.projection != "pinhole" or other.method.views > 1:
-        raise InputError(
-            f"the model {str(name)!r} names {shortened(asked)!r} for the details in its config.json; a model for "
-            "panoramas can name one for single ordinary photos, others none."
-        )
+        raise wrong("details", asked, "a model for single ordinary photos, in one for panoramas; others name none")
     return replace(other, model=replace(cast(Maker, other.model), name=asked))
 
 
