@@ -240,6 +240,11 @@ def test_two_results_compared(world, maps, tmp_path, capsys):
     assert run("--compare", a, b, "--json", out, "--markdown", tmp_path / "d.md", "--latex", tmp_path / "d.tex") == 0
     printed = capsys.readouterr().out
     assert "A is better" in printed
+    rules = [k for k, line in enumerate(printed.splitlines()) if line.startswith("---")]
+    assert len(rules) > 3  # tables that would be too wide are folded
+    for k in rules:
+        assert len(printed.splitlines()[k]) <= 100
+        assert printed.splitlines()[k - 1].split()[0] in ("alignment", "truth", "image")
     assert "one factor for the whole set" in printed
     assert "street/000002" in printed
     assert len(json.loads(out.read_text())["comparisons"][0]["images"]) == 4

@@ -18,6 +18,7 @@ from cyclopean.files import shown
 
 if TYPE_CHECKING:
     from cyclopean.evaluation import Candidate, Protocol, Result, Truths
+    from cyclopean.evaluation.layout import Table
     from cyclopean.evaluation.photometric import Remade
 
 
@@ -290,7 +291,7 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
         raise InputError(f"--compare sets one model beside another, {len(models)} were named; give --model A,B.")
     found = compare.compare(a, b, models, options.alignment, options.seed)
     pages = [compare.tables(comparison) for comparison in found]
-    texts = ("\n".join(about) + "\n\n" + "\n\n".join(t.plain() for t in page) for about, page in pages)
+    texts = ("\n\n".join(["\n".join(about), *_folded(page)]) for about, page in pages)
     print(shown("\n\n".join(texts)))
     if options.markdown:
         text = [
@@ -305,6 +306,13 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
 
         write_whole(options.json, json.dumps(compare.as_json(found), indent=1) + "\n")
     return 0
+
+
+def _folded(tables: "Sequence[Table]") -> list[str]:
+    """Tables for a terminal, those that are too wide one below the other."""
+    from cyclopean.evaluation.screen import COLUMNS
+
+    return [part.plain() for table in tables for part in table.folded(COLUMNS)]
 
 
 def _models(options: Evaluate) -> list[str]:

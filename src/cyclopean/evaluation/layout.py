@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cyclopean.files import shown
+from cyclopean.files import shortened, shown
 
 _LATEX = {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "δ": r"$\delta$"}
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -40,6 +40,23 @@ class Table:
         for i, line in enumerate(lines[1:]):
             block += ["", line] if i in self.breaks else [line]
         return "\n".join(block)
+
+    def folded(self, columns: int) -> "list[Table]":
+        """As several tables that fit into so many columns of a terminal, each with the first column, shortened."""
+        first = tuple(shortened(row[0], columns // 2) for row in (self.heads, *self.rows))
+        widths = [max(map(len, map(shown, first))), *self._widths()[1:]]
+        groups: list[list[int]] = [[]]
+        for k in range(1, len(widths)):
+            if groups[-1] and widths[0] + sum(2 + widths[n] for n in (*groups[-1], k)) > columns:
+                groups.append([])
+            groups[-1].append(k)
+        found = []
+        for group in groups:
+            lines = [
+                (name, *(row[k] for k in group)) for name, row in zip(first, (self.heads, *self.rows), strict=True)
+            ]
+            found.append(Table(lines[0], tuple(lines[1:]), sum(k < self.texts for k in (0, *group)), self.breaks))
+        return found
 
     def _printable(self) -> list[list[str]]:
         return [[shown(cell) for cell in row] for row in (self.heads, *self.rows)]
