@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import struct
 import threading
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -85,6 +87,43 @@ def test_what_cannot_be_known_is_refused() -> None:
         relative.numbers("distance")
     with pytest.raises(ValueError, match="contradicts"):
         from_numbers(depths(), "depth", "m", ambiguity="scale")
+
+
+def test_numbers_that_are_negative_only_are_no_depth(tmp_path: Path) -> None:
+    """Of a camera that looks along -z, for instance; where an offset is unknown, they may be."""
+    numbers = -np.linspace(1, 2, 54, dtype=np.float32).reshape(6, 9)
+    for suffix in (".npy", ".npz", ".exr", ".pfm"):
+        write_depth([tmp_path / f"a{suffix}"], from_numbers(torch.from_numpy(numbers)[None, None], "disparity"))
+        (tmp_path / "a.json").unlink()
+        with pytest.raises(InputError, match=r"negative numbers only, .* change its sign, or say in a\.json"):
+            read_depth(tmp_path / f"a{suffix}")
+    (tmp_path / "a.json").write_text('{"kind": "disparity", "ambiguity": "affine"}')
+    assert read_depth(tmp_path / "a.npy").valid.all()
+    (tmp_path / "a.json").unlink()
+    numbers[0, 0] = 0
+    np.save(tmp_path / "a.npy", numbers)
+    assert read_depth(tmp_path / "a.npy").valid.all()
+
+
+def test_frames_of_a_depth_picture_but_the_first_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    codes = np.arange(1, 601, dtype=np.uint16).reshape(20, 30)
+    data = cv2.imencode(".png", codes)[1].tobytes()
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    def frame(number: int) -> bytes:
+        return chunk(b"fcTL", struct.pack(">5I2H2B", number, 30, 20, 0, 0, 1, 10, 0, 0))
+
+    head, body = data[: data.index(b"IDAT") - 4], data[data.index(b"IDAT") - 4 : -12]
+    second = frame(1) + chunk(b"fdAT", struct.pack(">I", 2) + body[8:-4])
+    moving = head + chunk(b"acTL", struct.pack(">II", 2, 0)) + frame(0) + body + second + data[-12:]
+    (tmp_path / "a.json").write_text('{"kind": "depth", "unit": "m", "scale": 0.001}')
+    for content, told in ((moving, True), (data, False)):
+        (tmp_path / "a.png").write_bytes(content)
+        caplog.clear()
+        assert same(read_depth(tmp_path / "a.png").metres()[0, 0], torch.from_numpy(codes / 1000).float(), 1e-4)
+        assert ("a.png has 2 frames; the first is used" in caplog.text) == told
 
 
 def test_negative_inverse_depth_has_no_depth() -> None:

@@ -3,6 +3,8 @@
 import io
 import math
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -236,6 +238,35 @@ def test_every_format_is_written(tmp_path: Path, suffix: str) -> None:
     rgb = torch.from_numpy(scene(48, 64)).permute(2, 0, 1)[None] / 255
     Photo(rgb).save(tmp_path / f"a{suffix}")
     assert np.abs(as_array(read_photo(tmp_path / f"a{suffix}")) - scene(48, 64) / 255).mean() < 0.05
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited as on Linux")
+def test_memory_that_writing_is_refused_is_one_sentence_and_leaves_no_file(tmp_path: Path) -> None:
+    script = """
+import os, resource, sys, torch
+from pathlib import Path
+from cyclopean.errors import contained
+from cyclopean.images import Photo
+
+for suffix in (".jpg", ".png", ".webp", ".tif", ".heic", ".jp2"):
+    for bits in (8, 16):
+        path, dot = Path(sys.argv[1]) / f"a{bits}{suffix}", torch.rand(1, 3, 1, 1)
+        Photo(dot.expand(1, 3, 64, 64), bits=bits).save(path)  # what is needed is loaded
+        path.unlink()
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**22, resource.RLIM_INFINITY))
+        bad = []
+        with contained(path.name, bad):
+            Photo(dot.expand(1, 3, 2000, 3000), bits=bits).save(path)
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        print(*bad)
+"""
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 12
+    assert all("needs more memory than this computer has free" in line for line in lines), lines
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_suffix_suggests(tmp_path: Path) -> None:

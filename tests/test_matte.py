@@ -39,6 +39,18 @@ def test_a_cut_out_counts_by_its_opacity(tmp_path: Path) -> None:
     assert float(matte[..., 30:].max()) == 0
 
 
+def test_what_of_a_picture_is_no_matte_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frames = [Image.new("L", (60, 40), grey) for grey in (200, 100, 0)]
+    for suffix, words in {".gif": "3 frames", ".tif": "3 pages", ".webp": "3 frames"}.items():
+        frames[0].save(tmp_path / f"m{suffix}", save_all=True, append_images=frames[1:])
+        caplog.clear()
+        assert float(read_matte(tmp_path / f"m{suffix}").mean()) == pytest.approx(200 / 255, abs=0.02)
+        assert f"m{suffix} has {words}; the first is used" in caplog.text
+    Image.new("L", (1, 1)).save(tmp_path / "dot.png")
+    with pytest.raises(InputError, match="1x1 pixels; a matte needs at least 16"):
+        read_matte(tmp_path / "dot.png")
+
+
 def test_names_that_lead_nowhere(tmp_path: Path) -> None:
     photo = Photo(torch.rand(1, 3, 40, 60))
     with pytest.raises(InputError, match="there is no file"):

@@ -115,6 +115,13 @@ def locate(name: Path | str) -> Path:
     raise unknown_name("model", given, bundled())
 
 
+def trained_on(name: Path | str) -> list[str]:
+    """Names of the data sets that a model says it was trained on; none where it does not say."""
+    training = _config(locate(name)).get("training")
+    data = training.get("data") if isinstance(training, dict) else None
+    return [item for item in data if isinstance(item, str)] if isinstance(data, list) else []
+
+
 def bundled() -> list[str]:
     """Names of the models that ship inside the package."""
     return sorted(p.parent.name for p in BUNDLED.glob(f"*/{CONFIG}"))

@@ -45,10 +45,13 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
 
-def decode(path: Path, most_megapixels: float) -> Decoded:
-    """Return what the file at `path` holds, whatever its suffix. Raises InputError as `images.read_photo` does."""
+def decode(path: Path, most_megapixels: float, what: str = "photo") -> Decoded:
+    """Return what the file at `path` holds, whatever its suffix. Raises InputError as `images.read_photo` does.
+
+    `what` the picture is taken for, in a word for these errors.
+    """
     refuse_unreadable(path)
-    refuse_size = partial(_refuse_size, path, most_megapixels)
+    refuse_size = partial(_refuse_size, path, most_megapixels, what)
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -205,7 +208,7 @@ def register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _refuse_size(path: Path, most_megapixels: float, size: tuple[int, int]) -> None:
+def _refuse_size(path: Path, most_megapixels: float, what: str, size: tuple[int, int]) -> None:
     width, height = size
     megapixels = width * height / 1e6
     if not megapixels <= most_megapixels:  # a limit that is no number refuses all
@@ -215,7 +218,7 @@ def _refuse_size(path: Path, most_megapixels: float, size: tuple[int, int]) -> N
             "shrink it, or raise the limit with --max-megapixels."
         )
     if min(size) < LEAST_SIDE:
-        raise InputError(f"{path} is {width}x{height} pixels; a photo needs at least {LEAST_SIDE} on each side.")
+        raise InputError(f"{path} is {width}x{height} pixels; a {what} needs at least {LEAST_SIDE} on each side.")
 
 
 def _shallow(path: Path, picture: Image.Image, profile: bytes) -> Rgb:

@@ -7,7 +7,8 @@ import io
 import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,8 @@ def write_photo(path: Path, photo: Photo) -> None:
         register_heif()
     kind = Image.registered_extensions()[suffix]
     if photo.bits == 16 and kind in _DEEP:
-        return _write_16_bit(path, photo, kind)
+        with _encoding(path, photo):
+            return _write_16_bit(path, photo, kind)
     picture = Image.fromarray(_bytes(photo.image, 255).astype(np.uint8))
     said: dict[str, Any] = {}
     if kind in _TELLING:
@@ -124,14 +126,21 @@ def write_photo(path: Path, photo: Photo) -> None:
     if suffix == ".pgm":
         picture = picture.convert("L")  # the format has no colours
     alike = photo.compression if kind == photo.format else {}
-    try:
+    with _encoding(path, photo):
         picture.save(path, **{**USUAL[suffix], **alike, **said})
+    return None
+
+
+@contextmanager
+def _encoding(path: Path, photo: Photo) -> Iterator[None]:
+    """What an encoder refuses becomes an InputError; disks that are full and memory that is refused go through."""
+    try:
+        yield
     except (OSError, ValueError, RuntimeError) as error:
         if lacks_memory(error) or getattr(error, "errno", None):
             raise
         h, w = photo.size
         raise InputError(f"{path.name} cannot be written with {w}x{h} pixels ({error}); write a .png.") from None
-    return None
 
 
 def _xmp(photo: Photo) -> bytes:

@@ -4,6 +4,7 @@ A segmenter is a model for semantic segmentation that transformers can load, in 
 subject is what it takes the point in focus for. transformers is imported only when a segmenter is asked for.
 """
 
+import logging
 import os
 import warnings
 from functools import partial
@@ -17,16 +18,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.choices import A_MATTE, refuse_no_matte
-from cyclopean.decoding import tensor, upright
-from cyclopean.errors import InputError
+from cyclopean.decoding import MOST_MEGAPIXELS, decode, tensor, upright
+from cyclopean.errors import InputError, enough_memory
 from cyclopean.exif import orientation
 from cyclopean.files import read_json, shortened
-from cyclopean.images import Photo, read_photo, resize
+from cyclopean.images import Photo, resize
 
 Matte = Float[Tensor, "1 1 h w"]
 Colour = Float[Tensor, "1 3 1 1"]
 Setting = tuple[Colour, Colour, tuple[int, int]]
 
+LOG = logging.getLogger(__name__)
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
 SIDE = 512  # pixels, likewise
 MOST = 4096  # pixels of a side that a model may ask for
@@ -44,22 +46,27 @@ def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
 
 
 def read_matte(path: Path) -> Matte:
-    """White is the subject; a picture with transparent parts (a cut-out) counts by its opacity."""
+    """White is the subject; a picture with transparent parts (a cut-out) counts by its opacity.
+
+    What of the file is not used, such as all frames but the first, is told in the log.
+    """
     from PIL import Image, UnidentifiedImageError
 
-    photo = read_photo(path)  # which says what is wrong with files that are none
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its size was looked at, and odd metadata do not matter here
+    with enough_memory(str(path)), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata do not matter here
+        decoded = decode(path, MOST_MEGAPIXELS, "matte")  # which says what is wrong with files that are none
+        for note in decoded.notes:
+            LOG.warning("%s", note)
+        try:
             with Image.open(path) as picture:
                 if picture.has_transparency_data:
                     alpha = tensor(np.array(picture.convert("RGBA").getchannel("A")), 255)
                     if alpha.min() < 1:
                         return upright(alpha, orientation(picture.getexif()))
-    except UnidentifiedImageError:  # a format that Pillow does not know has no opacity
-        pass
-    grey = photo.image.mean(1, keepdim=True)
-    return grey / grey.max().clamp_min(1e-6) if photo.format == "HDR" else grey  # whose white is no fixed number
+        except UnidentifiedImageError:  # a format that Pillow does not know has no opacity
+            pass
+        grey = decoded.image.mean(1, keepdim=True)
+        return grey / grey.max().clamp_min(1e-6) if decoded.format == "HDR" else grey  # whose white is no fixed number
 
 
 def segmented(name: str, photo: Photo, pixel: tuple[int, int]) -> Matte:

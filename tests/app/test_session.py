@@ -120,11 +120,14 @@ def test_only_the_last_pictures_are_kept(store: Store):
         ("a\0b\n.png", "a_b_.png"),
         ("x" * 300 + ".jpeg", "x" * 100 + ".jpeg"),
         ("\U00020000" * 300 + ".jpeg", "\U00020000" * 25 + ".jpeg"),
+        ("a." + "y" * 300, "a." + "y" * 7),
+        ("\U00020000" * 300 + "." + "\U00020000" * 300, "\U00020000" * 25 + "." + "\U00020000" * 7),
         ("a\x1b[31m\u202egpj.png", "a__31m_gpj.png"),
     ],
 )
 def test_names_of_visitors_are_made_safe(given, safe):
     assert safe_name(given) == safe
+    assert len(safe.encode()) <= 143
 
 
 def test_a_machine_below_the_minimum_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

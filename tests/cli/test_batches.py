@@ -126,6 +126,23 @@ def test_inputs_that_share_a_name_are_told_apart(
     assert arrays == {"shoot_IMG_2_jpg_disp.npy", "other_IMG_2_jpg_disp.npy", "other_IMG_2_jpg_2_disp.npy"}
 
 
+def test_one_photo_is_done_once_whichever_ways_lead_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = picture(tmp_path / "b" / "x.png")
+    (tmp_path / "b" / "again").symlink_to(tmp_path / "b")
+    (tmp_path / "c").symlink_to("b")
+    monkeypatch.chdir(tmp_path)
+    for ways in (sorted((tmp_path / "b").iterdir()), ["b", "c"], ["b/x.png", photo], ["c/again/x.png", "b/../b"]):
+        code, out, err = here(capsys, "predict", *ways, "--model", model, "--out", tmp_path / "out")
+        assert (code, [line.rpartition("/")[2] for line in out.splitlines() if ".npy" in line]) == (0, ["x_disp.npy"])
+        assert "shares its name" not in err
+    (tmp_path / "b" / "y.png").symlink_to("x.png")  # a name of its own has results of its own
+    code, out, err = here(capsys, "predict", "b", "c/y.png", "--model", model)
+    assert (code, out.split(",")[0]) == (0, "2 done"), err
+    assert {"x_disp.npy", "y_disp.npy"} <= names(tmp_path / "b")
+
+
 def test_what_a_folder_run_leaves_alone_is_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
 ) -> None:

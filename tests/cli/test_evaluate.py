@@ -1,6 +1,7 @@
 """`cyclopean evaluate` as a user types it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -204,6 +205,26 @@ def test_pairs_without_truth_are_judged_by_their_pictures(tmp_path, capsys):
     assert rows["maps/"]["l1"] < 0.5 * min(rows[name]["l1"] for name in ("un-warped", "constant"))
     for name in ("markdown", "latex"):
         assert "best factor" in (tmp_path / f"out.{name}").read_text()
+
+
+def test_a_model_on_what_it_was_trained_on_is_told(world, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(world.parent)
+    other = shutil.copytree(world, tmp_path / "other")
+    for learned, judged, told in (
+        ([str(world)], world, True),
+        ([world.name], f"folder:{world}", True),
+        ([str(other), "gone", f"folder:{world}"], world, True),
+        ([str(other)], world, False),
+        (["street"], world, False),
+        ({"what": str(world)}, world, False),
+    ):
+        card = {"input_size": [128, 128], "licence": "Apache-2.0", "training": {"data": learned}}
+        checkpoint.save(tmp_path / "learned", Monodepth(width=0.03), card)
+        assert run("--data", judged, "--model", f"{tmp_path / 'learned'},{model}", "--limit", 1) == 0
+        notes = [line for line in capsys.readouterr().err.splitlines() if "was trained on" in line]
+        assert len(notes) == told, learned
+        assert all(str(judged) in note and "flatter" in note for note in notes)
+        shutil.rmtree(tmp_path / "learned")
 
 
 def test_a_given_factor_and_no_guesses(world, maps, tmp_path, capsys):

@@ -77,7 +77,7 @@ def test_without_a_depth_file_it_is_predicted(photo: Path, model: str) -> None:
     assert {p.name for p in (photo.parent / "out").iterdir()} == {"photo_defocus.png", "photo_defocus.json"}
 
 
-@pytest.mark.parametrize("method", ["gaussian", "average", "median", "bilateral"])
+@pytest.mark.parametrize("method", ["gaussian", "average", "avg_blur", "Median_Blur", "bilateral"])
 def test_every_method_and_the_photos_own_format(
     photo: Path, depth: Path, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
@@ -87,6 +87,24 @@ def test_every_method_and_the_photos_own_format(
     assert out == f"{photo.with_name('photo_defocus.jpg')}\n"
     with Image.open(photo.with_name("photo_defocus.jpg")) as result:
         assert result.format == "JPEG"
+    written = photo.with_name("photo_defocus.jpg").read_bytes()
+    usual = {"avg_blur": "average", "Median_Blur": "median"}.get(method, method)
+    assert here(capsys, "refocus", photo, *words, "--method", usual)[0] == 0  # the last one counts
+    assert photo.with_name("photo_defocus.jpg").read_bytes() == written
+
+
+def test_depth_beside_the_photo_is_taken(photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("refocus", photo, "--at", "2", "20", "--depth")
+    assert here(capsys, *words, depth)[0] == 0
+    expected = photo.with_name("photo_defocus.png").read_bytes()
+    np.save(photo.with_name("photo_disp.npy"), np.load(depth))
+    code, _, err = here(capsys, *words, "beside", "--out", photo.parent / "out")
+    assert code == 0, err
+    assert (photo.parent / "out" / "photo_defocus.png").read_bytes() == expected
+    np.save(depth, -np.load(depth) - 1)
+    code, _, err = here(capsys, *words, depth)
+    assert code == 2
+    assert "negative numbers only" in err
 
 
 def test_metres_in_a_sidecar_turn_the_order_round(photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,8 +172,10 @@ def test_a_mean_of_others_passes_over_what_cannot_be_read():
     mean = leave_one_out(Items(DATA[0], InputError("broken.npy"), DATA[2]), range(3))
     assert mean is not None
     assert mean.predict(DATA[0]).shape == (1, 1, 96, 128)
-    with pytest.raises(InputError, match=r"broken\.npy"):
-        leave_one_out(Items(InputError("broken.npy")), range(1))
+    for error in (InputError("broken.npy"), KeyError("broken.npy"), MemoryError("broken.npy")):
+        assert leave_one_out(Items(DATA[0], error, DATA[2]), range(3)) is not None
+        with pytest.raises(InputError, match=r"broken\.npy|item 0 needs more memory"):
+            leave_one_out(Items(error), range(1))
 
 
 def test_where_one_item_has_truth_there_is_no_mean_of_others():

@@ -16,6 +16,7 @@ from cyclopean.evaluation import (
     latex,
     markdown,
     named_protocol,
+    screens,
     summarise,
     text,
 )
@@ -80,6 +81,22 @@ def test_every_face_says_all_of_it(face):
     assert "50-80 m" in at80
     assert "50-80 m" not in at50
     assert "nan" not in at80.lower()
+
+
+def test_screens_of_one_protocol_have_the_same_columns():
+    def heads(pages):
+        return [next(line for line in page.splitlines() if line.startswith("alignment")).split() for page in pages]
+
+    first, second = RESULTS
+    rows = tuple(replace(row, candidate="g" * 28) if row.candidate == "guess" else row for row in second.rows)
+    long = replace(second, rows=rows, ambiguities={"g" * 28: "metric"})
+    alone, narrow = heads(screens([first])), heads(screens([long]))
+    assert "RMSElog" in alone[0]
+    assert "RMSElog" not in narrow[0]
+    assert heads(screens([first, long])) == 2 * narrow
+    other = replace(first, protocol=named_protocol("worlds")[0])
+    assert heads(screens([first, other, long]))[::2] == 2 * narrow
+    assert all(len(line) <= 100 for page in screens([first, long]) for line in page.splitlines())
 
 
 def test_many_groups_stand_in_the_json_only():

@@ -51,6 +51,18 @@ def test_any_kind_of_number_in_npy_files(tmp_path, meaning, numbers):
     assert errors(tmp_path, meaning) == pytest.approx([0, 0, 0], abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["disparity", "disparity_px", "inverse_depth", "depth"])
+def test_maps_below_zero_are_named_and_left_out(tmp_path, kind):
+    (tmp_path / "drive").mkdir()
+    for i, depth in enumerate(TRUTHS):
+        np.save(tmp_path / "drive" / f"{i:03d}.npy", -depth if i == 1 else depth)
+    for in_order in (False, True):
+        candidate = read_predictions(tmp_path, Meaning(kind), DATA, in_order)
+        _, counts = evaluate([candidate], DATA, range(3), PROTOCOL)
+        assert list(counts.failed) == ["drive/001"]
+        assert "has no number from 0 (infinitely far) up for drive/001; change its sign" in counts.failed["drive/001"]
+
+
 def test_a_file_is_never_taken_for_two_pictures(tmp_path):
     """Frames of two drives may have one number; only whole names tell their files apart."""
     data = Items(item(TRUTHS[0], "day/one/005"), item(TRUTHS[1], "day/two/005"))

@@ -81,6 +81,13 @@ def test_frames_that_change_their_size_are_like_the_first(tmp_path: Path) -> Non
         assert light == pytest.approx([60.0] * 3 + [120.0] * 3 + [180.0] * 3, abs=4), codec
 
 
+def test_a_clip_that_takes_too_long_to_look_through_is_refused(tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp4", GREY)
+    assert describe(tmp_path / "a.mp4", patience=30.0).count == 4
+    with pytest.raises(InputError, match=r"a\.mp4 was not looked through in time; convert it"):
+        describe(tmp_path / "a.mp4", patience=0.0)
+
+
 def test_the_limit_of_pixels_holds_for_clips(tmp_path: Path) -> None:
     """By the header before anything is decoded, and in the decoder, before it takes memory, when frames grow."""
     encode(tmp_path / "a.mp4", [np.zeros((800, 1200, 3), np.uint8)])

@@ -137,6 +137,7 @@ def run(options: Evaluate) -> int:
     sets = {name: open_dataset(name) for name in _names(options.data)}
     candidates = _told_apart({name: _candidate(name, options) for name in _models(options)})
     guesses = [] if options.alone else evaluation.guesses() + _training_mean(options, variants)
+    _tell_learned(options)
     results: list[Result] = []
     remade: list[Remade] = []
     for name, data in sets.items():
@@ -152,6 +153,22 @@ def run(options: Evaluate) -> int:
         results += _judge(name, data, [*guesses, *own, *models, *_given(options, data)], variants, options)
     _report(results, remade, options)
     return _tell_failures([*(result.counts.failed for result in results), *(one.failed for one in remade)])
+
+
+def _tell_learned(options: Evaluate) -> None:
+    """A note for each model that is judged on what it was trained on."""
+    from cyclopean import checkpoint
+    from cyclopean.data import same_data
+
+    for model in _models(options):
+        learned = checkpoint.trained_on(model) if checkpoint.is_model(Path(model)) else []
+        seen = [data for data in _names(options.data) if any(same_data(data, one) for one in learned)]
+        if seen:
+            print(
+                f"{shown(model)} was trained on {shown(', '.join(seen))}, all but what was held out: its figures there "
+                "flatter it; judge it on data that it has not seen.",
+                file=sys.stderr,
+            )
 
 
 def _check(options: Evaluate) -> None:
@@ -253,7 +270,7 @@ def _report(results: "list[Result]", remade: "list[Remade]", options: Evaluate) 
     from cyclopean import evaluation
     from cyclopean.evaluation import photometric
 
-    screens = [*map(evaluation.screen, results), *([evaluation.legend(results)] if results else [])]
+    screens = [*evaluation.screens(results), *([evaluation.legend(results)] if results else [])]
     print(shown("\n\n".join([*screens, *map(photometric.screen, remade)])))
     if verbose() and results:
         print(shown("\n" + "\n\n".join(map(evaluation.text, results))))

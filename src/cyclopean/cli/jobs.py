@@ -27,7 +27,8 @@ def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str
 
     Results go to `out`, or beside their input. Inputs whose results would have one name are told apart by their
     suffixes (`IMG_1_heic`, `IMG_1_mov`), and by their folders or numbers where that is not enough. An input that the
-    result of another would overwrite takes no part.
+    result of another would overwrite takes no part. One that is reached by several ways, as through a link to its
+    folder, is done once.
     """
     sources: list[Path] = []
     bad: list[str] = []
@@ -38,13 +39,16 @@ def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str
             else:
                 refuse_unreadable(path)
                 sources.append(path)
-    jobs = [Job(source, Path(out) if out is not None else source.parent, source.stem) for source in sources]
-    jobs = _told_apart(list(dict.fromkeys(jobs)))
-    inputs = {job.source.absolute() for job in jobs}
+    inputs: dict[Path, Path] = {}
+    for source in sources:
+        inputs.setdefault(_where(source), source)
+    jobs = _told_apart(
+        [Job(source, Path(out) if out is not None else source.parent, source.stem) for source in inputs.values()]
+    )
     good = []
     for job in jobs:
         results = (job.folder / f"{job.stem}{ending}" for ending in RESULTS)
-        taken = next((result for result in results if result.absolute() in inputs), None)
+        taken = next((result for result in results if _where(result) in inputs), None)
         if taken is None:
             good.append(job)
         else:
@@ -100,5 +104,10 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
     return apart
 
 
+def _where(path: Path) -> Path:
+    """The place of a file's name on the disk, whichever way leads to its folder. A link is a name of its own."""
+    return path.parent.resolve() / path.name
+
+
 def _place(job: Job) -> tuple[Path, str]:
-    return job.folder.absolute(), job.stem.casefold()
+    return job.folder.resolve(), job.stem.casefold()

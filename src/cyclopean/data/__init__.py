@@ -80,6 +80,16 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
     return kind, path, options
 
 
+def same_data(one: str, other: str) -> bool:
+    """Return whether two names of data sets mean the same items: one kind, one place and the same options."""
+    try:
+        (kind, path, options), (other_kind, other_path, other_options) = named(one), named(other)
+    except InputError:  # what is not there any more is not the same
+        return False
+    places = (Path(place).expanduser().resolve() for place in (path, other_path))
+    return (kind, options) == (other_kind, other_options) and next(places) == next(places)
+
+
 def _options(name: str) -> tuple[str, dict[str, str]]:
     """`a:b:x=1:y=2` as `a:b` and {x: 1, y: 2}."""
     options: dict[str, str] = {}

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.data.decoding import check_decoded
+from cyclopean.data.decoding import check_decoded, read_counts
 from cyclopean.data.items import Items, sound
 from cyclopean.data.matching import Matches, grey, match
 from cyclopean.data.panorama_checking import Sphere, filed_depth, judged_by, look_around
@@ -20,6 +22,7 @@ from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, View
 
 DARK, CONSTANT = 0.04, 0.004  # mean and standard deviation of luma in [0,1]; 0.004 is one grey level of 256
+FULL = 65535  # the largest count of 16 bits
 FEWEST = 20  # matches that judge a pair
 STRAIGHT, SURE = 0.5, 3.0  # a power of the angle below is none; it must be known to so many of its own deviations
 
@@ -52,8 +55,8 @@ class Pair:
 @dataclass(frozen=True)
 class Look:
     """One item: size (height, width), mean and deviation of luma of each view, its pair, the truth as (share of pixels
-    known, nearest, median, farthest finite depth), what a panorama tells besides, and whether there is a depth file of
-    which no number is above 0."""
+    known, nearest, median, farthest finite depth), what a panorama tells besides, whether there is a depth file of
+    which no number is above 0, and the share of pixels whose depth is the largest count of a 16-bit file."""
 
     name: str
     size: tuple[int, int]
@@ -62,6 +65,7 @@ class Look:
     truth: tuple[float, float, float, float] | None
     sphere: Sphere | None = None
     blank: bool = False
+    saturated: float = 0.0
 
     @property
     def constant(self) -> bool:
@@ -96,10 +100,26 @@ def examine(name: str, data: Items, most: int, shown: Callable[[Sequence[int]], 
             files = data.files(index)
             for path in (*files.pictures, *files.others):
                 check_decoded(path)
-            looks.append(look(data[index], filed_depth(data, index)))
+            sample, filed = data[index], filed_depth(data, index)
+            full = _saturated(files.others, sample.depth if filed is None else filed)
+            sample = replace(sample, depth=torch.where(full, torch.nan, sample.depth))
+            seen = look(sample, None if filed is None else torch.where(full, torch.nan, filed))
+            looks.append(replace(seen, saturated=float(full.float().mean())))
         except InputError as error:
             damaged.append(str(error))
     return Seen(name, len(data), tuple(damaged), tuple(looks))
+
+
+def _saturated(paths: Iterable[Path], depth: Float[Tensor, "1 1 h w"]) -> Bool[Tensor, "1 1 h w"]:
+    """Where a picture among `paths` gives the largest count of 16 bits as a known depth."""
+    full = torch.zeros_like(depth, dtype=torch.bool)
+    for path in paths:
+        if path.suffix.lower() == ".png":
+            with suppress(InputError):  # of 8 bits, or of colours: a mask
+                counts = read_counts(path, 16)
+                if counts.shape == depth.shape:
+                    full |= (counts == FULL) & ~depth.isnan()
+    return full
 
 
 def look(sample: Sample, filed: Float[Tensor, "1 1 h w"] | None = None) -> Look:
@@ -180,8 +200,16 @@ def _rho_at(depth: Float[Tensor, "1 1 h w"], at: Float[np.ndarray, "n 2"]) -> Fl
 
 
 def _factor(disparity: Float[np.ndarray, " n"], expected: Float[np.ndarray, " n"]) -> float:
-    """Median of disparity over what the truth says, where one of them is more than two pixels."""
-    known = (expected > 0) & (np.maximum(disparity, expected) > 2)
+    """Median of disparity over what the truth says, where the truth means more than two pixels.
+
+    In a wrong unit it may mean next to none: what counts then is the truth times the ratio of both medians. Points are
+    chosen by the truth alone: of those chosen by their matches too, matches that are off to one side would be more.
+    """
+    known = expected > 0
+    if known.sum() < FEWEST:
+        return math.nan
+    rough = float(np.median(disparity[known]) / np.median(expected[known]))
+    known &= expected * max(rough, 1.0) > 2
     return float(np.median(disparity[known] / expected[known])) if known.sum() >= FEWEST else math.nan
 
 

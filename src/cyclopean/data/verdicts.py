@@ -20,6 +20,7 @@ SWAPPED, SHIFTED = (
 LOWER = (
     0.3  # rank correlation of disparity with the row: from here on what stands lower is nearer, so nothing is swapped
 )
+SATURATED = 0.001  # share of a picture's pixels that may hold the largest count by chance
 FACTOR = 1.15  # between disparities as matched and as the truth says
 
 
@@ -46,13 +47,8 @@ def problems(seen: Seen) -> list[Problem]:
             "shift them back, or rectify them",
         ),
         _rows_apart(looks),
-        of(
-            "calibration",
-            looks,
-            _pair(lambda p, _: not math.isnan(p.factor) and not 1 / FACTOR < p.factor < FACTOR),
-            "pairs have disparities that their true depth does not explain",
-            "check focal length, baseline and the unit of depth",
-        ),
+        _saturated(looks),
+        _calibration(looks),
         _trend(looks),
         _unusual(looks),
         of(
@@ -98,6 +94,34 @@ def _rows_apart(looks: tuple[Look, ...]) -> Problem | None:
         f"target {abs(down):.1f} px {'lower' if down > 0 else 'higher'} (medians)"
     )
     return some("rows", tuple(x.name for x in off), len(judged), what, "rectify them")
+
+
+def _calibration(looks: tuple[Look, ...]) -> Problem | None:
+    """As with rows: beside a typical pair that is good, a single one counts only if it is far off."""
+    off = {x.name: _off(x.pair.factor) for x in looks if x.pair and not math.isnan(x.pair.factor)}
+    if not off:
+        return None
+    limit = 1.0 if statistics.median(off.values()) > 1 else WORSE
+    what = "pairs have disparities that their true depth does not explain"
+    remedy = "check focal length, baseline and the unit of depth"
+    return some("calibration", tuple(name for name, by in off.items() if by > limit), len(looks), what, remedy)
+
+
+def _off(factor: float) -> float:
+    """How far a factor is from 1, either way: 1 at `FACTOR`, 2 at its square."""
+    return abs(math.log(factor)) / math.log(FACTOR) if factor > 0 else math.inf
+
+
+def _saturated(looks: tuple[Look, ...]) -> Problem | None:
+    """Pixels of depth pictures that hold the largest count there is."""
+    off = [x for x in looks if x.saturated > SATURATED]
+    share = statistics.median(x.saturated for x in off) if off else 0
+    what = (
+        f"items have depth of 65535, the largest count of a file, in {share:.1%} of their pixels (median): unknown, "
+        "or farther than the file can say; they are judged without it"
+    )
+    remedy = "write 0 there (unknown), or all depth anew with more metres per count"
+    return some("saturated", tuple(x.name for x in off), len(looks), what, remedy)
 
 
 def _damaged(seen: Seen) -> Problem | None:

@@ -3,6 +3,7 @@
 The header of every file is read first: what it announces is bounded before memory is taken for it.
 """
 
+import logging
 import math
 import re
 import struct
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from cyclopean.errors import InputError
 from cyclopean.files import refuse_unreadable, shortened
+
+LOG = logging.getLogger(__name__)
 
 Plane = Float[np.ndarray, "h w"]
 Writer = Callable[[Path, Plane, str], dict[str, float]]
@@ -164,11 +167,15 @@ def _read_png16(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[N
 
     _refuse_size(path, array_shape(path), most_megapixels)
     with _decoding(path):
-        array = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+        data = path.read_bytes()
+        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
         raise InputError(f"{path} is damaged or no PNG; give a depth file that opens.")
     if array.dtype != np.uint16 or array.ndim != 2:
         raise InputError(f"{path} is a picture, not depth: depth in PNG is grey with 16 bits; give the .npy beside it.")
+    moving = data.find(b"acTL", 0, data.find(b"IDAT"))  # the chunk of animations, with their number of frames
+    if moving > 0 and (count := int.from_bytes(data[moving + 4 : moving + 8], "big")) > 1:
+        LOG.warning("%s has %d frames; the first is used.", path.name, count)
     return array, None
 
 

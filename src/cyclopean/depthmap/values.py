@@ -236,6 +236,11 @@ def _bounded(path: Path, depth: DepthMap) -> DepthMap:
     valid = depth.valid & (inverse.abs() <= LARGEST)
     if not bool(valid.any()):
         raise InputError(f"{path} has no known depth: every value is NaN or means unknown.")
+    if depth.ambiguity != "affine" and bool((inverse[valid] < 0).all()):
+        raise InputError(
+            f"{path} holds negative numbers only, and {depth.kind.replace('_', ' ')} counts from 0 (infinitely far) "
+            f"up; change its sign, or say in {sidecar_path(path).name} beside it what its numbers are."
+        )
     return replace(depth, inverse_depth=torch.where(valid, inverse, torch.nan), valid=valid)
 
 

@@ -18,7 +18,7 @@ from cyclopean.evaluation.protocols import Alignment as Alignment
 from cyclopean.evaluation.protocols import Protocol as Protocol
 from cyclopean.evaluation.protocols import named_protocol as named_protocol
 from cyclopean.evaluation.screen import legend as legend
-from cyclopean.evaluation.screen import screen as screen
+from cyclopean.evaluation.screen import screens as screens
 from cyclopean.evaluation.summary import Row as Row
 from cyclopean.evaluation.summary import summarise as summarise
 from cyclopean.evaluation.tables import Result as Result

@@ -52,7 +52,7 @@ def on_data(candidate: Candidate, data: Truths) -> Candidate:
     for index in range(len(data)):
         try:
             return candidate if calibrated_pair(data[index]) is None else candidate.by_pair
-        except InputError:
+        except Exception:
             continue  # counted and named when it is judged
     return candidate
 

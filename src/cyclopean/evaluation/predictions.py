@@ -121,12 +121,21 @@ def covered(covers: str, size: tuple[int, int]) -> tuple[slice, slice]:
 
 
 class _Placing:
-    """Puts maps where they belong in the picture; tells once if their shape says that they show something else."""
+    """Puts maps where they belong in the picture; tells once if their shape says that they show something else.
+
+    Raises InputError for maps that know nothing from 0 (infinitely far) up: their sign, or what they are said to be, is
+    wrong.
+    """
 
     def __init__(self, name: str, covers: str) -> None:
         self.name, self.covers, self.told = name, covers, False
 
     def __call__(self, plane: Map, sample: Sample) -> Float[Tensor, "1 1 h2 w2"]:
+        if not bool((plane >= 0).any()):
+            raise InputError(
+                f"{self.name} has no number from 0 (infinitely far) up for {sample.name[0]}; change its sign, or what "
+                "--kind says."
+            )
         size = (sample.depth.shape[-2], sample.depth.shape[-1])
         if self.covers == "crop":  # which only the protocol knows
             return plane

@@ -23,8 +23,27 @@ SAID = {
 Ratio = tuple[float, float, float]
 
 
-def screen(result: Result) -> str:
-    """Return what was judged, a verdict on each model, and a table of models and guesses, at most 100 columns wide."""
+def screens(results: Sequence[Result]) -> list[str]:
+    """Return for each result what was judged, a verdict on each model, and a table of models and guesses.
+
+    They are at most 100 columns wide. Tables of one protocol have the same columns: those that fit in all of them.
+    """
+    others = {
+        name: _fitting([result for result in results if result.protocol.name == name])
+        for name in dict.fromkeys(result.protocol.name for result in results)
+    }
+    return [_screen(result, others[result.protocol.name]) for result in results]
+
+
+def _fitting(results: Sequence[Result]) -> tuple[str, ...]:
+    """The figures, beside the first, that the tables of all `results` have room for."""
+    others = tuple(key for key in TELLING if key in results[0].protocol.shown)
+    while others and any(_table(result, _chosen(result), others).width > COLUMNS for result in results):
+        others = others[:-1]
+    return others
+
+
+def _screen(result: Result, others: tuple[str, ...]) -> str:
     counts, protocol = result.counts, result.protocol
     far = " or ".join(f"{f:g}" for f in result.far)
     images = f"{counts.images} image{'' if counts.images == 1 else 's'}"
@@ -37,7 +56,7 @@ def screen(result: Result) -> str:
     verdicts = [verdict(row.candidate, f"{title} ({row.alignment})", _best(row), row.images) for row in models]
     lines = [about, *dict.fromkeys(verdicts)] if verdicts else [about]
     wrapped = [textwrap.fill(shown(line), COLUMNS, break_on_hyphens=False) for line in lines]
-    return "\n".join(wrapped) + "\n\n" + _table(result, rows).plain()
+    return "\n".join(wrapped) + "\n\n" + _table(result, rows, others).plain()
 
 
 def verdict(name: str, title: str, best: tuple[str, Ratio] | None, images: int) -> str:
@@ -86,26 +105,21 @@ def _fits(row: Row, models: dict[str, str]) -> bool:
     return row.trivial or row.alignment in FITTING[models[row.candidate]]
 
 
-def _table(result: Result, rows: Sequence[Row]) -> Table:
+def _table(result: Result, rows: Sequence[Row], others: tuple[str, ...]) -> Table:
     first = result.protocol.shown[0]
-    others = [key for key in TELLING if key in result.protocol.shown]
     breaks = frozenset(i for i in range(1, len(rows)) if rows[i].alignment != rows[i - 1].alignment)
-    while True:
-        heads = ("alignment", "model", TITLES[first], "95 %", *(TITLES[key] for key in others), "/ best guess")
-        cells = []
-        for row in rows:
-            low, high = row.intervals[first]
-            best = _best(row)
-            name = shortened(row.candidate, LONGEST)
-            cells.append((
-                row.alignment, f"({name})" if row.trivial else name, f"{row.figures[first]:.4f}",
-                f"{low:.3f}-{high:.3f}" if row.images > 1 else "-", *(figure(row, key) for key in others),
-                f"{best[1][0]:.2f}" if best else "-",
-            ))  # fmt: skip
-        table = Table(heads, tuple(cells), 2, breaks)
-        if table.width <= COLUMNS or not others:
-            return table
-        others.pop()
+    heads = ("alignment", "model", TITLES[first], "95 %", *(TITLES[key] for key in others), "/ best guess")
+    cells = []
+    for row in rows:
+        low, high = row.intervals[first]
+        best = _best(row)
+        name = shortened(row.candidate, LONGEST)
+        cells.append((
+            row.alignment, f"({name})" if row.trivial else name, f"{row.figures[first]:.4f}",
+            f"{low:.3f}-{high:.3f}" if row.images > 1 else "-", *(figure(row, key) for key in others),
+            f"{best[1][0]:.2f}" if best else "-",
+        ))  # fmt: skip
+    return Table(heads, tuple(cells), 2, breaks)
 
 
 def legend(results: Sequence[Result]) -> str:

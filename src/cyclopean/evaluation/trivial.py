@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.depthmap import appearing
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, sentence
 from cyclopean.methods.base import Ambiguity
 from cyclopean.sample import Sample
 
@@ -138,8 +138,8 @@ def _own_cells(data: Truths, indices: Iterable[int]) -> dict[str, tuple[Map, Map
     for index in indices:
         try:
             sample = data[index]
-        except InputError as error:
-            problem = error
+        except Exception as error:  # one odd file must not end the rest
+            problem = InputError(sentence(error, f"item {index}"))
             continue
         own[sample.name[0]] = _cells(sample.depth, GRID)
     if not own:

@@ -68,15 +68,15 @@ class Still:
     time: Fraction
 
 
-def describe(path: Path, max_megapixels: float = MEGAPIXELS) -> Clip:
+def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = PATIENCE) -> Clip:
     """Return what the header and the first frame of a clip say. A length that neither does, or that is
     doubtful, is counted, undecoded.
 
     Files that were written as they were filmed, such as a browser's WebM, do not say how long they are. Raises
     InputError for files that are missing, damaged, no clip of a kind that is read, too large for the limit, or not
-    looked through within a minute.
+    looked through within `patience` seconds.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     with opened(path, max_megapixels) as (container, stream):
         rate = stream.average_rate or Fraction(25)
         seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
@@ -230,7 +230,7 @@ def _readable(path: Path, max_megapixels: float) -> Iterator[None]:
 def _in_time(path: Path, packets: Iterable[Any], end: float) -> Iterator[Any]:
     for packet in packets:
         if time.monotonic() > end:
-            raise InputError(f"{path} was not looked through within {PATIENCE:.0f} s; convert it to MP4 (H.264).")
+            raise InputError(f"{path} was not looked through in time; convert it to MP4 (H.264).")
         yield packet
 
 
