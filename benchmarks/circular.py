@@ -11,12 +11,12 @@ SHOWN = {"abs_rel": "AbsRel", "delta1": "δ1", "above": "loss, above", "beside":
 
 def main() -> int:
     """Prints two lines for each row, over the held-out rooms."""
-    from cyclopean import checkpoint
-    from cyclopean.comparison.panoramas import closer
-    from cyclopean.comparison.running import judged
-    from cyclopean.comparison.sphere import figures
+    from cyclopean.bench.panoramas import closer
+    from cyclopean.bench.running import judged
+    from cyclopean.bench.sphere import figures
     from cyclopean.data import open_dataset
     from cyclopean.methods.coordnet import Coordnet
+    from cyclopean.training import checkpoint
 
     out = Path(sys.argv[1])
     data = open_dataset(f"folder:{out / 'data' / 'held-out'}")

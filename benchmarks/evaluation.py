@@ -52,23 +52,28 @@ def _judging(guesses: bool) -> Case:
     def prepare(_: str) -> Work:
         import torch
 
-        from cyclopean import evaluation
+        from cyclopean.evaluation.dataset import evaluate_variants, fitted_factors
+        from cyclopean.evaluation.predictions import Meaning
+        from cyclopean.evaluation.protocols import named_protocol
+        from cyclopean.evaluation.report import summarise
+        from cyclopean.evaluation.trivial import Candidate
+        from cyclopean.evaluation.trivial import guesses as guesses_
 
         data = _Drives()
         maps = 0.01 + 0.1 * torch.rand(KEPT, 1, 1, *OWN, generator=torch.Generator().manual_seed(1))
-        meaning = evaluation.Meaning("disparity")
-        model = evaluation.Candidate(
+        meaning = Meaning("disparity")
+        model = Candidate(
             "maps",
             "metric",
             lambda sample: meaning.inverse_depth(maps[int(sample.name[0]) % KEPT], sample),
         )
-        rows = [model, *(evaluation.guesses() if guesses else [])]
-        variants = evaluation.named_protocol("kitti-eigen-raw")
+        rows = [model, *(guesses_() if guesses else [])]
+        variants = named_protocol("kitti-eigen-raw")
 
         def work() -> None:
-            factors = evaluation.fitted_factors([model], data, range(IMAGES), variants[0])
-            for measured, _ in evaluation.evaluate_variants(rows, data, range(IMAGES), variants, factors):
-                evaluation.summarise(measured, rows)
+            factors = fitted_factors([model], data, range(IMAGES), variants[0])
+            for measured, _ in evaluate_variants(rows, data, range(IMAGES), variants, factors):
+                summarise(measured, rows)
 
         return work
 

@@ -244,13 +244,13 @@ def _plane() -> np.ndarray:
 
 
 def _depth(values: np.ndarray | None = None, kind: str = "depth") -> Any:
-    from cyclopean.depthmap import from_numbers
+    from cyclopean.io.depthmap import from_numbers
 
     return from_numbers(torch.from_numpy(_plane() if values is None else values)[None, None], kind)  # type: ignore[arg-type]
 
 
 def _photo() -> Any:
-    from cyclopean.images import Photo
+    from cyclopean.io.image import Photo
 
     return Photo(torch.from_numpy(_picture()).permute(2, 0, 1)[None].float() / 255)
 
@@ -269,7 +269,7 @@ def _make_photos(folder: Path) -> None:
     import cv2
     from PIL import Image
 
-    from cyclopean.images import write_photo
+    from cyclopean.io.image import write_photo
 
     exif = Image.Exif()
     exif[0x0112], exif[0x0110] = 6, "camera"
@@ -285,7 +285,7 @@ def _make_photos(folder: Path) -> None:
 
 
 def _read_photos(folder: Path) -> None:
-    from cyclopean.images import read_photo, write_photo
+    from cyclopean.io.image import read_photo, write_photo
 
     photo = read_photo(_only(folder), MEGAPIXELS)
     assert photo.image.isfinite().all(), "a photo that is not finite"
@@ -306,7 +306,8 @@ def _make_depths(folder: Path) -> None:
 
 
 def _read_depths(folder: Path) -> None:
-    from cyclopean.depthmap import depth_size, outputs_named_in, read_depth
+    from cyclopean.io.depthmap import depth_size, read_depth
+    from cyclopean.io.sidecar import outputs_named_in
 
     outputs_named_in(folder)
     path = _only(folder, ".json")
@@ -323,7 +324,7 @@ def _make_refocusing(folder: Path) -> None:
 
 def _read_refocusing(folder: Path) -> None:
     import cyclopean
-    from cyclopean.depthmap import read_depth
+    from cyclopean.io.depthmap import read_depth
 
     depth = read_depth(_only(folder, ".json"), MEGAPIXELS)
     for method in ("thin-lens", "gaussian"):
@@ -332,8 +333,8 @@ def _read_refocusing(folder: Path) -> None:
 
 
 def _make_models(folder: Path) -> None:
-    from cyclopean import checkpoint
     from cyclopean.methods import method_class
+    from cyclopean.training import checkpoint
 
     for name, network in (("vgg", "vgg"), ("resnet", "resnet18")):
         card = {"input_size": [64, 64], "licence": "none", "glance": 0.5}
@@ -342,7 +343,7 @@ def _make_models(folder: Path) -> None:
 
 
 def _read_models(folder: Path) -> None:
-    from cyclopean.predictor import load
+    from cyclopean.inference.predictor import load
 
     predictor = load(folder)
     assert _pixels(predictor.input_size) > 0
@@ -355,9 +356,9 @@ def _pixels(size: tuple[int, int]) -> int:
 
 
 def _make_profiles(folder: Path) -> None:
-    from cyclopean.depthmap import Maker
     from cyclopean.geometry import Pinhole
-    from cyclopean.profile import CameraProfile, write_profile
+    from cyclopean.inference.calibration import CameraProfile, write_profile
+    from cyclopean.io.sidecar import Maker
 
     camera = Pinhole(torch.tensor([[1.0, 1.3]]), torch.tensor([[0.5, 0.5]]))
     write_profile(_in(folder, "p.json"), CameraProfile(2.0, "by hand", Maker("general", "ab"), camera))
@@ -365,7 +366,7 @@ def _make_profiles(folder: Path) -> None:
 
 def _read_profiles(folder: Path) -> None:
     from cyclopean.geometry import Pinhole
-    from cyclopean.profile import read_profile
+    from cyclopean.inference.calibration import read_profile
 
     profile = read_profile(_only(folder))
     assert profile.applied(_depth()).metres().isfinite().all(), "metres that are not finite"
@@ -375,13 +376,13 @@ def _read_profiles(folder: Path) -> None:
 
 
 def _make_keys(folder: Path) -> None:
-    from cyclopean.refocus.keys import EXAMPLE
+    from cyclopean.defocus.video import EXAMPLE
 
     _in(folder, "focus.json").write_text(EXAMPLE)
 
 
 def _read_keys(folder: Path) -> None:
-    from cyclopean.refocus.keys import between, check_keys, read_keys
+    from cyclopean.defocus.video import between, check_keys, read_keys
 
     keys = read_keys(_only(folder))
     check_keys(keys, SIZE, 3.0)
@@ -402,7 +403,7 @@ def _make_clips(folder: Path) -> None:
 def _read_clips(folder: Path) -> None:
     from itertools import islice
 
-    from cyclopean.video import describe, frames
+    from cyclopean.io.video import describe, frames
 
     path = _only(folder)
     describe(path)
@@ -439,8 +440,8 @@ def _make_sets(folder: Path) -> None:
 
 def _read_sets(folder: Path) -> None:
     from cyclopean.data import open_dataset
-    from cyclopean.data.checking import examine
-    from cyclopean.data.verdicts import problems
+    from cyclopean.data.diagnose import problems
+    from cyclopean.data.inspect import examine
 
     kind = folder.name
     problems(examine(kind, open_dataset(f"{kind}:{folder}{_sets()[kind][1]}"), 2))
@@ -453,7 +454,7 @@ def _make_splits(folder: Path) -> None:
 
 
 def _read_splits(folder: Path) -> None:
-    from cyclopean.data.splits import read_frames, read_pairs, read_paths
+    from cyclopean.data.base import read_frames, read_pairs, read_paths
 
     for read in (read_frames, read_paths, read_pairs):
         read(_only(folder))
@@ -475,7 +476,9 @@ def _make_predictions(folder: Path) -> None:
 def _read_predictions(folder: Path) -> None:
     from evaluation_parts import Items, item
 
-    from cyclopean.evaluation import Meaning, evaluate, named_protocol, read_predictions
+    from cyclopean.evaluation.dataset import evaluate
+    from cyclopean.evaluation.predictions import Meaning, read_predictions
+    from cyclopean.evaluation.protocols import named_protocol
 
     data = Items(item(_plane(), "000"), item(_plane(), "001"))
     path = folder / "stack.npy" if folder.name == "stack.npy" else folder
@@ -504,9 +507,8 @@ def _read_written(folder: Path) -> None:
     """The numbers of the file as a map, whatever they are, in every format that is written."""
     from cyclopean.errors import InputError
     from cyclopean.geometry import Pinhole
-    from cyclopean.mesh import surface, write_glb
-    from cyclopean.pointcloud import point_cloud, write_ply
-    from cyclopean.viewer import write_viewer
+    from cyclopean.io.scenes import point_cloud, surface, write_glb, write_ply
+    from cyclopean.io.viewer import write_viewer
 
     data = _only(folder).read_bytes()[128:]
     values = np.resize(np.frombuffer(data[: len(data) // 4 * 4] or bytes(4), "<f4"), SIZE)
@@ -543,8 +545,8 @@ def _make_mattes(folder: Path) -> None:
 
 
 def _read_mattes(folder: Path) -> None:
-    from cyclopean.matte import read_matte
-    from cyclopean.refocus.mattes import matted
+    from cyclopean.defocus.edges import matted
+    from cyclopean.defocus.subject import read_matte
 
     assert matted(_depth(), read_matte(_only(folder))).inverse_depth.isfinite().all(), "depth that is not finite"
 

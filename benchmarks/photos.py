@@ -42,8 +42,8 @@ def _stepped(megapixels: float) -> tuple[Any, Any]:
     """The coffee cup with a depth of slopes and steps, at any size."""
     import torch
 
-    from cyclopean.depthmap import from_numbers
-    from cyclopean.images import read_photo, resize
+    from cyclopean.io.depthmap import from_numbers
+    from cyclopean.io.image import read_photo, resize
 
     photo = read_photo(_file())
     w = round((megapixels * 4 / 3) ** 0.5 * 1000)
@@ -66,7 +66,8 @@ def _first(megapixels: float) -> Callable[[str], Work]:
 
 def _again(megapixels: float) -> Callable[[str], Work]:
     def prepare(_: str) -> Work:
-        from cyclopean.refocus import Lens, focusable
+        from cyclopean.defocus.lens import Lens
+        from cyclopean.defocus.refocus import focusable
 
         ready = focusable(*_stepped(megapixels), Lens())
         ready.at((0.9, 0.9))

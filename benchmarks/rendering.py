@@ -14,17 +14,17 @@ FOLDER = 48
 
 def _case(family: str, rig: str, unit: str) -> Case:
     def prepare(device: str) -> Work:
-        from cyclopean import worlds
+        from cyclopean import synthetic
 
         seeds = count(1000)
-        return lambda: worlds.sample(family, next(seeds), SIZE, rig, device=device)
+        return lambda: synthetic.sample(family, next(seeds), SIZE, rig, device=device)
 
     return Case(prepare, unit=unit, repeat=40)
 
 
 def _batch(device: str) -> Work:
     """What a training step would take: scenes of all families in one batch, rendered together on a GPU."""
-    from cyclopean.data.worlds import WorldsDataset
+    from cyclopean.data.rendered import WorldsDataset
     from cyclopean.sample import collate
 
     items = WorldsDataset(FAMILIES, "stereo", 1000, (128, 256), 50 * BATCH, device=device)
@@ -34,7 +34,7 @@ def _batch(device: str) -> Work:
 
 def _folder(_: str) -> Work:
     """`cyclopean render all` with two processes of one thread each, their start included."""
-    from cyclopean.worlds.folder import Order, write
+    from cyclopean.synthetic.folder import Order, write
 
     order = Order(FAMILIES, "stereo", 5000, FOLDER, SIZE)
 

@@ -33,15 +33,15 @@ def main() -> int:
 
 
 def _budget(made: dict[str, object]) -> str:
-    from cyclopean.comparison.sphere import SPHERE
+    from cyclopean.bench.sphere import SPHERE
 
     steps = {budget.steps: name for name, budget in SPHERE.budgets.items()}
     return steps[int(str(made["steps"]))]
 
 
 def _text(values: dict[str, list], budget: str) -> str:
-    from cyclopean.comparison.report import page
-    from cyclopean.comparison.sphere import SPHERE
+    from cyclopean.bench.report import page
+    from cyclopean.bench.sphere import SPHERE
 
     return page(SPHERE, values["results"], values["closer"], COMMAND.format(budget=budget), str(values["machine"]))
 

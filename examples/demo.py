@@ -18,8 +18,8 @@ import torch.nn.functional as F
 
 import cyclopean
 from cyclopean import DepthMap, Photo, refocus
-from cyclopean.images import resize
-from cyclopean.refocus.lens import Lens
+from cyclopean.defocus.lens import Lens
+from cyclopean.io.image import resize
 
 PHOTO = "motorcycle_left.png"  # of those inside scikit-image: something near, something far
 COMMAND = Path(sys.executable).with_name("cyclopean")

@@ -22,10 +22,10 @@ import tflite  # type: ignore[import-not-found]
 import torch
 from torch import Tensor, nn
 
-from cyclopean import checkpoint
 from cyclopean.methods.coordnet import Coordnet
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.methods.supervised import Supervised
+from cyclopean.training import checkpoint
 
 METHODS = {
     "supervised": lambda: Supervised("mobile", 1.0),

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cyclopean.inference.predictor import Predictor
 from cyclopean.methods.monodepth import Monodepth
-from cyclopean.predictor import Predictor
 
 SIDE = 40  # of the near square, in pixels
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cyclopean.images import Photo
+from cyclopean.io.image import Photo
 
 H, W = 48, 80
 V, U = np.mgrid[0:H, 0:W]

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from analytic import RIGS, Pair, photograph
-from cyclopean import augmentation as aug
+from cyclopean import augmentation
 from cyclopean.errors import InputError
 from cyclopean.geometry import reproject
 from cyclopean.sample import Sample, View, view
@@ -45,44 +45,44 @@ def same(one: Sample, other: Sample) -> None:
 
 
 def test_a_mirrored_sample_still_fits_its_truth(pinhole):
-    mirrored = aug.mirror_sample(pinhole)
+    mirrored = augmentation.mirror_sample(pinhole)
     assert rebuilt_error(mirrored, 1 / mirrored.depth) == pytest.approx(
         rebuilt_error(pinhole, 1 / pinhole.depth), rel=0.05
     )
     assert rebuilt_error(mirrored, 1 / mirrored.depth) < 2e-3
-    same(aug.mirror_sample(mirrored), pinhole)
+    same(augmentation.mirror_sample(mirrored), pinhole)
 
 
 def test_panoramas_mirror_too():
     sample = sample_of(photograph(RIGS["right"]))
-    mirrored = aug.mirror_sample(sample)
+    mirrored = augmentation.mirror_sample(sample)
     assert rebuilt_error(mirrored, 1 / mirrored.depth) < 5e-3
     assert mirrored.sources[0].from_target[0, 0, 3] == -sample.sources[0].from_target[0, 0, 3]
 
 
 def test_a_flipped_pair_keeps_its_source_on_the_right_and_fits_the_swapped_truth():
     pair = photograph(RIGS["rectified"])
-    flipped = aug.flip_stereo(sample_of(pair))
+    flipped = augmentation.flip_stereo(sample_of(pair))
     assert flipped.sources[0].from_target[0, 0, 3] < 0
     torch.testing.assert_close(flipped.target.image, pair.source.flip(-1))
     assert rebuilt_error(flipped, pair.rho_source.flip(-1)) < 2e-3
     assert flipped.depth.isnan().all()
-    twice = aug.flip_stereo(flipped)
+    twice = augmentation.flip_stereo(flipped)
     same(replace(twice, depth=1 / pair.rho_target), sample_of(pair))
 
 
 def test_a_swapped_pair_has_its_source_on_the_left_and_fits_the_swapped_truth():
     pair = photograph(RIGS["rectified"])
-    swapped = aug.swap_stereo(sample_of(pair))
+    swapped = augmentation.swap_stereo(sample_of(pair))
     pose = swapped.sources[0].from_target
     assert pose is not None
     assert pose[0, 0, 3].item() == pytest.approx(0.5)
     assert torch.equal(swapped.target.image, pair.source)
     assert swapped.depth.isnan().all()
     assert rebuilt_error(swapped, pair.rho_source) < 1e-3
-    same(aug.flip_stereo(sample_of(pair)), aug.mirror_sample(swapped))
+    same(augmentation.flip_stereo(sample_of(pair)), augmentation.mirror_sample(swapped))
     with pytest.raises(InputError, match="give --swap 0"):
-        aug.swap_stereo(replace(swapped, sources=swapped.sources * 2))
+        augmentation.swap_stereo(replace(swapped, sources=swapped.sources * 2))
 
 
 def test_mild_colours_are_mild_and_keep_grey_grey(pinhole):
@@ -90,7 +90,7 @@ def test_mild_colours_are_mild_and_keep_grey_grey(pinhole):
     grey = pinhole.target.image.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     sample = replace(pinhole, target=replace(pinhole.target, seen=grey))
     for seed in range(5):
-        changed = aug.mild_colour(sample, Generator().manual_seed(seed))
+        changed = augmentation.mild_colour(sample, Generator().manual_seed(seed))
         assert torch.equal(changed.target.image, pinhole.target.image)
         colours = changed.target.seen
         assert (colours - colours.mean(1, keepdim=True)).abs().max() < 2e-3
@@ -102,32 +102,32 @@ def test_mild_colours_are_mild_and_keep_grey_grey(pinhole):
 def test_flipping_clips_with_a_swap_is_refused():
     sample = sample_of(photograph(RIGS["rectified"]))
     with pytest.raises(InputError, match="a stereo pair was needed"):
-        aug.flip_stereo(replace(sample, sources=()))
+        augmentation.flip_stereo(replace(sample, sources=()))
 
 
 def test_a_crop_changes_camera_and_window_together(pinhole):
-    cropped = aug.crop(pinhole, (16, 40, 96, 160))
+    cropped = augmentation.crop(pinhole, (16, 40, 96, 160))
     assert rebuilt_error(cropped, 1 / cropped.depth) < 2e-3
     h, w = pinhole.depth.shape[-2:]
     expected = torch.tensor([[40 / w, 16 / h, 200 / w, 112 / h]], dtype=torch.float64)
     torch.testing.assert_close(cropped.target.window, expected)
-    again = aug.crop(cropped, (8, 10, 64, 100))
-    same(again, aug.crop(pinhole, (24, 50, 64, 100)))
+    again = augmentation.crop(cropped, (8, 10, 64, 100))
+    same(again, augmentation.crop(pinhole, (24, 50, 64, 100)))
 
 
 @pytest.mark.parametrize("box", [(0, 0, 129, 10), (-1, 0, 10, 10), (0, 220, 10, 10), (0, 0, 0, 10)])
 def test_a_crop_outside_is_refused(box):
     with pytest.raises(InputError, match="choose a part inside"):
-        aug.crop(sample_of(photograph(RIGS["rectified"])), box)
+        augmentation.crop(sample_of(photograph(RIGS["rectified"])), box)
 
 
 def test_panoramas_are_not_cropped():
     with pytest.raises(InputError, match="panorama"):
-        aug.crop(sample_of(photograph(RIGS["up"])), (0, 0, 16, 16))
+        augmentation.crop(sample_of(photograph(RIGS["up"])), (0, 0, 16, 16))
 
 
 def test_resizing_changes_no_camera_and_fits_the_truth(pinhole):
-    small = aug.resize(pinhole, (64, 112))
+    small = augmentation.resize(pinhole, (64, 112))
     assert small.target.camera is pinhole.target.camera
     assert small.depth.shape[-2:] == small.target.image.shape[-2:] == small.sources[0].valid.shape[-2:] == (64, 112)
     assert rebuilt_error(small, 1 / small.depth) < 6e-3
@@ -135,8 +135,8 @@ def test_resizing_changes_no_camera_and_fits_the_truth(pinhole):
 
 def test_shrunk_sizes_are_even_in_their_logarithm(pinhole):
     """Between a half and the whole the middle is 0.71; sides are the nearest that the network takes, never none."""
-    big = aug.resize(pinhole, (256, 384))
-    heights = [aug.shrunk(big, 0.5, 2, Generator().manual_seed(seed)).depth.shape[-2] for seed in range(200)]
+    big = augmentation.resize(pinhole, (256, 384))
+    heights = [augmentation.shrunk(big, 0.5, 2, Generator().manual_seed(seed)).depth.shape[-2] for seed in range(200)]
     assert 128 <= min(heights) < 132
     assert 252 < max(heights) <= 256
     assert sorted(heights)[100] == pytest.approx(256 * 0.5**0.5, rel=0.04)
@@ -144,8 +144,8 @@ def test_shrunk_sizes_are_even_in_their_logarithm(pinhole):
 
 def test_shrinking_never_rounds_below_the_share(pinhole):
     """0.55 of 192 rows is 3.3 times 32: not 3 times."""
-    big = aug.resize(pinhole, (192, 288))
-    rows = {aug.shrunk(big, 0.55, 32, Generator().manual_seed(seed)).depth.shape[-2] for seed in range(60)}
+    big = augmentation.resize(pinhole, (192, 288))
+    rows = {augmentation.shrunk(big, 0.55, 32, Generator().manual_seed(seed)).depth.shape[-2] for seed in range(60)}
     assert rows == {128, 160, 192}
 
 
@@ -160,11 +160,13 @@ def test_shrinking_never_rounds_below_the_share(pinhole):
 )
 def test_shrinking_keeps_the_shape_as_well_as_the_network_lets_it(pinhole, size, multiple, expected):
     """Sides rounded apart would bend it by half: 128x384 of 256x512. Never under the share asked for."""
-    big = aug.resize(pinhole, size)
-    found = {tuple(aug.shrunk(big, 0.5, multiple, Generator().manual_seed(s)).depth.shape[-2:]) for s in range(60)}
+    big = augmentation.resize(pinhole, size)
+    found = {
+        tuple(augmentation.shrunk(big, 0.5, multiple, Generator().manual_seed(s)).depth.shape[-2:]) for s in range(60)
+    }
     assert found <= expected
     assert len(found) >= min(3, len(expected))
-    assert aug.smallest_size(size, 0.5, multiple) in found
+    assert augmentation.smallest_size(size, 0.5, multiple) in found
     assert all(abs(math.log(w / h * size[0] / size[1])) < 0.08 for h, w in found)
 
 
@@ -172,7 +174,7 @@ def test_resizing_keeps_sky_and_unknown_depth_apart():
     sample = sample_of(photograph(RIGS["rectified"]))
     depth = sample.depth.clone()
     depth[..., :40, :], depth[..., 40:80, :] = torch.inf, torch.nan
-    small = aug.resize(replace(sample, depth=depth), (64, 112)).depth
+    small = augmentation.resize(replace(sample, depth=depth), (64, 112)).depth
     assert small[..., :20, :].isinf().all()
     assert small[..., 20:40, :].isnan().all()
     assert small[..., 40:, :].isfinite().all()
@@ -180,12 +182,12 @@ def test_resizing_keeps_sky_and_unknown_depth_apart():
 
 def test_order_of_flip_and_crop_does_not_matter(pinhole):
     w = pinhole.depth.shape[-1]
-    one = aug.mirror_sample(aug.crop(pinhole, (10, 20, 64, 100)))
-    same(one, aug.crop(aug.mirror_sample(pinhole), (10, w - 120, 64, 100)))
+    one = augmentation.mirror_sample(augmentation.crop(pinhole, (10, 20, 64, 100)))
+    same(one, augmentation.crop(augmentation.mirror_sample(pinhole), (10, w - 120, 64, 100)))
 
 
 def test_a_zoom_is_a_crop_of_the_size_asked_for(pinhole):
-    step = aug.Zoom((64, 96), 0.5, 1.3)
+    step = augmentation.Zoom((64, 96), 0.5, 1.3)
     seen = []
     for seed in range(20):
         zoomed = step(pinhole, Generator().manual_seed(seed))
@@ -200,7 +202,13 @@ def test_a_zoom_is_a_crop_of_the_size_asked_for(pinhole):
     assert max(heights) > 0.85
 
 
-COLOURS = [aug.monodepth_colour, aug.strong_colour, aug.blurred, aug.noisy, aug.erased]
+COLOURS = [
+    augmentation.monodepth_colour,
+    augmentation.strong_colour,
+    augmentation.blurred,
+    augmentation.noisy,
+    augmentation.erased,
+]
 
 
 @pytest.mark.parametrize("step", COLOURS)
@@ -219,7 +227,7 @@ def test_colours_stay_in_range_and_are_functions_of_their_generator(step, pinhol
 def test_only_monodepths_colours_change_what_is_compared(pinhole):
     for step in COLOURS:
         changed = step(pinhole, Generator().manual_seed(0))
-        assert torch.equal(changed.target.image, pinhole.target.image) == (step is not aug.monodepth_colour)
+        assert torch.equal(changed.target.image, pinhole.target.image) == (step is not augmentation.monodepth_colour)
 
 
 def test_monodepths_colours_are_gamma_then_brightness_then_channels():
@@ -229,7 +237,7 @@ def test_monodepths_colours_are_gamma_then_brightness_then_channels():
     pose = RIGS["rectified"].source_from_target
     sample = Sample(view(x, camera), (view(x, camera, pose),), torch.ones(1, 1, 8, 3))
     for seed in range(30):
-        changed = aug.monodepth_colour(sample, Generator().manual_seed(seed))
+        changed = augmentation.monodepth_colour(sample, Generator().manual_seed(seed))
         y = changed.target.image[0, :, 0]
         assert torch.equal(changed.sources[0].image, changed.target.image)
         if y.max() >= 1:
@@ -245,7 +253,7 @@ def test_monodepths_colours_are_gamma_then_brightness_then_channels():
 def test_sometimes_is_as_often_as_asked():
     sample = sample_of(photograph(RIGS["rectified"]))
     generator = Generator().manual_seed(0)
-    step = aug.Steps((aug.Sometimes(0.3, lambda s, g: replace(s, name=("changed",))),))
+    step = augmentation.Steps((augmentation.Sometimes(0.3, lambda s, g: replace(s, name=("changed",))),))
     assert 60 <= sum(step(sample, generator).name == ("changed",) for _ in range(300)) <= 120
 
 
@@ -253,12 +261,18 @@ def test_steps_can_be_sent_to_workers():
     """Spawned workers pickle them."""
     import pickle
 
-    steps = aug.Steps((aug.Zoom((8, 8), 0.5, 1.0), aug.Resize((8, 8)), aug.Sometimes(0.5, aug.flipped)))
+    steps = augmentation.Steps(
+        (
+            augmentation.Zoom((8, 8), 0.5, 1.0),
+            augmentation.Resize((8, 8)),
+            augmentation.Sometimes(0.5, augmentation.flipped),
+        )
+    )
     assert pickle.loads(pickle.dumps(steps)) == steps
 
 
 def test_views_share_no_memory_with_the_original(pinhole):
     before = pinhole.target.seen.clone()
-    aug.erased(pinhole, Generator().manual_seed(0)).target.seen.zero_()
+    augmentation.erased(pinhole, Generator().manual_seed(0)).target.seen.zero_()
     assert torch.equal(pinhole.target.seen, before)
     assert isinstance(pinhole.target, View)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cyclopean import checkpoint
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.training import checkpoint
 
 DEMO = Path(__file__).parents[1] / "examples" / "demo.py"
 

@@ -213,7 +213,7 @@ def own_files(module: str) -> list[Path]:
         ("methods/fal.py", "from cyclopean.methods.base import Method", False),
         ("methods/fal.py", "from cyclopean.data.folder import Folder", True),
         ("data/kitti.py", "from cyclopean.synthesis import pull", False),
-        ("predictor.py", "from cyclopean.checkpoint import load", False),
+        ("predictor.py", "from cyclopean.training.checkpoint import load", False),
         ("predictor.py", "from cyclopean.training import fit", True),
         ("depthmap.py", "from cyclopean import __version__", False),
         ("depthmap.py", "from cyclopean import load", True),

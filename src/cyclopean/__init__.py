@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cyclopean.depthmap import DepthMap as DepthMap
-    from cyclopean.depthmap import from_numbers as from_numbers
-    from cyclopean.depthmap import read_depth as read_depth
+    from cyclopean.defocus.refocus import refocus as refocus
     from cyclopean.errors import InputError as InputError
     from cyclopean.geometry import Equirectangular as Equirectangular
     from cyclopean.geometry import Pinhole as Pinhole
-    from cyclopean.images import Photo as Photo
-    from cyclopean.images import read_photo as read_photo
-    from cyclopean.photolike import as_photo as as_photo
-    from cyclopean.predictor import Predictor as Predictor
-    from cyclopean.predictor import load as load
-    from cyclopean.refocus import refocus as refocus
+    from cyclopean.inference.predictor import Predictor as Predictor
+    from cyclopean.inference.predictor import load as load
+    from cyclopean.io.depthmap import DepthMap as DepthMap
+    from cyclopean.io.depthmap import from_numbers as from_numbers
+    from cyclopean.io.depthmap import read_depth as read_depth
+    from cyclopean.io.image import Photo as Photo
+    from cyclopean.io.image import read_photo as read_photo
+    from cyclopean.io.photolike import as_photo as as_photo
     from cyclopean.sample import Sample as Sample
     from cyclopean.sample import View as View
 
@@ -26,25 +26,23 @@ _PUBLIC = {
     "DepthMap": ("cyclopean.depthmap", "DepthMap"),
     "Equirectangular": ("cyclopean.geometry", "Equirectangular"),
     "InputError": ("cyclopean.errors", "InputError"),
-    "Photo": ("cyclopean.images", "Photo"),
+    "Photo": ("cyclopean.io.image", "Photo"),
     "Pinhole": ("cyclopean.geometry", "Pinhole"),
-    "Predictor": ("cyclopean.predictor", "Predictor"),
+    "Predictor": ("cyclopean.inference.predictor", "Predictor"),
     "Sample": ("cyclopean.sample", "Sample"),
     "View": ("cyclopean.sample", "View"),
-    "as_photo": ("cyclopean.photolike", "as_photo"),
+    "as_photo": ("cyclopean.io.photolike", "as_photo"),
     "from_numbers": ("cyclopean.depthmap", "from_numbers"),
-    "load": ("cyclopean.predictor", "load"),
+    "load": ("cyclopean.inference.predictor", "load"),
     "read_depth": ("cyclopean.depthmap", "read_depth"),
-    "read_photo": ("cyclopean.images", "read_photo"),
+    "read_photo": ("cyclopean.io.image", "read_photo"),
+    "refocus": ("cyclopean.defocus.refocus", "refocus"),
 }
-_PACKAGES = ("refocus",)  # also a function: the package can be called
 
-__all__ = [*_PUBLIC, *_PACKAGES]  # noqa: PLE0604
+__all__ = [*_PUBLIC]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return importlib.import_module(f"cyclopean.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'cyclopean' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]

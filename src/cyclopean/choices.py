@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from cyclopean.errors import InputError
-from cyclopean.files import PHOTOS, refuse_unreadable, shortened
+from cyclopean.io.files import PHOTOS, refuse_unreadable, shortened
 
 CAMERAS = ("auto", "pinhole", "equirectangular", "top-bottom", "side-by-side")
 WORLDS = ("street", "room", "table", "landscape", "clutter")  # the keys of worlds.FAMILIES

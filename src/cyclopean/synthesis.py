@@ -12,8 +12,8 @@ from torch import Tensor
 
 from cyclopean import kernels
 from cyclopean.errors import InputError
-from cyclopean.geometry.camera import Border, Uv
-from cyclopean.geometry.sphere import around, even
+from cyclopean.geometry.cameras import Border, Uv
+from cyclopean.geometry.spherical import around, even
 
 Image = Float[Tensor, "b c h w"]
 

@@ -53,7 +53,7 @@ def test_nobody_waits_for_a_film(studio: Studio, monkeypatch: pytest.MonkeyPatch
             time.sleep(0.01)
             progress(1, 2)
 
-    monkeypatch.setattr("cyclopean.clip.refocus_clip", endless)
+    monkeypatch.setattr("cyclopean.inference.clip.refocus_clip", endless)
     monkeypatch.setattr(handlers, "PATIENCE", 0.2)
     session = studio.store.open()
     path = session.room() / "walk.mp4"
@@ -78,7 +78,7 @@ def test_a_clip_gives_way_when_it_took_long_and_another_one_waits(
             time.sleep(0.01)
             progress(count, 2)
 
-    monkeypatch.setattr("cyclopean.clip.refocus_clip", endless)
+    monkeypatch.setattr("cyclopean.inference.clip.refocus_clip", endless)
     studio = replace(studio, store=Store(Limits(film_minutes=0.0), tmp_path))
     first, second = studio.store.open(), studio.store.open()
     path = first.room() / "walk.mp4"

@@ -13,9 +13,9 @@ from cyclopean.app import measuring
 from cyclopean.app.developing import Look, Preview, Shot
 from cyclopean.app.handlers import Studio
 from cyclopean.app.session import Session
-from cyclopean.depthmap import from_numbers
 from cyclopean.geometry import Equirectangular
-from cyclopean.images import Photo
+from cyclopean.io.depthmap import from_numbers
+from cyclopean.io.image import Photo
 
 
 def brought(session: Session, name: str) -> None:

@@ -14,7 +14,7 @@ from cyclopean.app import routes
 from cyclopean.app.guard import Guard, answers_to
 from cyclopean.app.limits import Limits
 from cyclopean.app.session import Session, Store
-from cyclopean.files import CLIPS, PHOTOS
+from cyclopean.io.files import CLIPS, PHOTOS
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from statistics import median
 import pytest
 
 from cyclopean.app.developing import Darkroom, Look, Preview, Shot, jpeg
-from cyclopean.predictor import load
+from cyclopean.inference.predictor import load
 
 CORES, BAR = 2, 0.300  # the machine that the app asks for, and the seconds that a preview may take on it
 POINTS = [(0.2, 0.3), (0.8, 0.7), (0.5, 0.5), (0.36, 0.6), (0.62, 0.1)]

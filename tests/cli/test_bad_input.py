@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclopean import checkpoint
 from cyclopean.cli import main
+from cyclopean.io.video_writing import write_video
 from cyclopean.methods.monodepth import Monodepth
-from cyclopean.video import write_video
+from cyclopean.training import checkpoint
 
 TRAIN = "train monodepth --data pairs --size 128x128 --width 0.05 --accelerator cpu --workers 0 --steps 1"
 FOCUS = "refocus good.png --at 0.5 0.5 --depth ok.npy"

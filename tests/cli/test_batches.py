@@ -15,9 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclopean import checkpoint, cli
+from cyclopean import cli
 from cyclopean.errors import InputError, contained
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.training import checkpoint
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
 
@@ -80,16 +81,16 @@ def test_any_exception_becomes_one_sentence() -> None:
 def test_one_input_fails_as_nobody_foresaw_and_the_rest_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cyclopean import images
+    from cyclopean.io import image
 
     for name in "abc":
         picture(tmp_path / f"{name}.png")
-    sound = images.read_photo
+    sound = image.read_photo
 
-    def odd(path: Path, *limits: float) -> images.Photo:
+    def odd(path: Path, *limits: float) -> image.Photo:
         return sound(path, *limits) if path.name != "b.png" else {}["what nobody foresaw"]  # type: ignore[return-value]
 
-    monkeypatch.setattr(images, "read_photo", odd)
+    monkeypatch.setattr(image, "read_photo", odd)
     code, out, err = here(capsys, "predict", tmp_path, "--model", model, "--out", tmp_path / "out")
     assert (code, out.split(",")[0]) == (2, "2 done")
     assert {"a_disp.npy", "c_disp.npy"} <= names(tmp_path / "out")

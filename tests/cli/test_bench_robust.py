@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclopean import checkpoint
 from cyclopean.cli import bench_robust
 from cyclopean.cli.bench_robust import main
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.training import checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cyclopean import checkpoint
 from cyclopean.cli import doctor
+from cyclopean.training import checkpoint
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
 

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from cyclopean import checkpoint, cli, data
+from cyclopean import cli, data
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.training import checkpoint
 from stereo_pairs import disparity, write_pairs
 
 H, W = 64, 96

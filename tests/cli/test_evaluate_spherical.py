@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean import checkpoint
 from cyclopean.methods.coordnet import Coordnet
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.metrics import sphere_errors
-from cyclopean.worlds.folder import Order, write
+from cyclopean.synthetic.folder import Order, write
+from cyclopean.training import checkpoint
 
 
 def cyclopean(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclopean import checkpoint
 from cyclopean.errors import InputError, enough_memory
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.training import checkpoint
 
 pytestmark = pytest.mark.slow
 

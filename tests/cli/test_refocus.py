@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from cyclopean import checkpoint, cli
+from cyclopean import cli
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.training import checkpoint
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
 

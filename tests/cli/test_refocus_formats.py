@@ -8,10 +8,11 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, JpegImagePlugin
+from test_image import swapped_profile
 
-from cyclopean import cli, deepcolour
-from cyclopean.images import read_photo
-from test_images import swapped_profile
+from cyclopean import cli
+from cyclopean.io import encoding
+from cyclopean.io.image import read_photo
 
 MAKER, ORIENTATION, EXIF, GPS, F_NUMBER, LATITUDE = 0x010F, 0x0112, 0x8769, 0x8825, 0x829D, 2
 PROFILE = swapped_profile()  # once: it holds the second it was made in
@@ -52,13 +53,13 @@ FILES: dict[str, tuple[Callable[[Path], None], int, float]] = {
     "fine.jpeg": (by_pillow(quality=98, subsampling=0), 8, 1.0),
     "UPPER.JPG": (by_pillow(quality=90, subsampling=1), 8, 2.0),
     "shallow.png": (by_pillow(), 8, 0.6),
-    "deep.png": (in_depth(deepcolour.png), 16, 0.6),
+    "deep.png": (in_depth(encoding.png), 16, 0.6),
     "shallow.tif": (by_pillow(), 8, 0.6),
-    "deep.tiff": (in_depth(deepcolour.tiff), 16, 0.6),
+    "deep.tiff": (in_depth(encoding.tiff), 16, 0.6),
     "lossy.webp": (by_pillow(quality=80), 8, 2.0),
     "lossless.webp": (by_pillow(lossless=True), 8, 0.6),
     "phone.heic": (by_pillow(quality=90), 8, 1.5),
-    "deep.heic": (in_depth(deepcolour.heic), 16, 1.0),
+    "deep.heic": (in_depth(encoding.heic), 16, 1.0),
     "photo.avif": (by_pillow(quality=90), 8, 1.5),
 }
 

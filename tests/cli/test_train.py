@@ -56,7 +56,7 @@ def test_a_model_comes_out_and_is_loaded(method, pairs, tmp_path):
     assert "step 1/2 loss" in done.stderr
     assert "step 2/2 loss" in done.stderr
 
-    from cyclopean import checkpoint
+    from cyclopean.training import checkpoint
 
     loaded, config = checkpoint.load(tmp_path / "run" / "last")
     assert config["method"] == method

@@ -11,10 +11,10 @@ import torch
 import stereo_pairs as pairs
 import trees
 from cyclopean.data import open_dataset
-from cyclopean.data.checking import examine
+from cyclopean.data.base import read_each
+from cyclopean.data.diagnose import problems, rows
 from cyclopean.data.folder import FolderDataset
-from cyclopean.data.items import read_each
-from cyclopean.data.verdicts import problems, rows
+from cyclopean.data.inspect import examine
 from cyclopean.errors import InputError
 
 

@@ -12,12 +12,12 @@ import stereo_pairs as pairs
 import trees
 from cyclopean import cli
 from cyclopean.augmentation import flip_stereo, mirror_sample
-from cyclopean.data.checking import Look, Pair, Seen, examine, is_rectified, look
+from cyclopean.data.base import match
+from cyclopean.data.diagnose import problems, rows
 from cyclopean.data.folder import FolderDataset
-from cyclopean.data.kitti_raw import KittiRawDataset
-from cyclopean.data.matching import match
-from cyclopean.data.middlebury import MiddleburyDataset
-from cyclopean.data.verdicts import problems, rows
+from cyclopean.data.inspect import Look, Pair, Seen, examine, is_rectified, look
+from cyclopean.data.kitti import KittiRawDataset
+from cyclopean.data.stereo import MiddleburyDataset
 
 GOOD = Pair(200, 6.0, 0.0, 0.1, 0.0, 0.8, 1.0, False)
 

@@ -12,10 +12,10 @@ from PIL import Image, ImageOps
 
 import stereo_pairs as pairs
 from cyclopean import cli
-from cyclopean.data.decoding import check_decoded, image_size, read_counts, read_image
+from cyclopean.data.files import check_decoded, image_size, read_counts, read_image
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
-from cyclopean.images import read_photo
+from cyclopean.io.image import read_photo
 
 
 def turned(path: Path, orientation: int, pixels: np.ndarray, **options: object) -> Path:

@@ -10,7 +10,7 @@ import pytest
 import panorama_trees
 import trees
 from cyclopean.data import DATASETS, open_dataset
-from cyclopean.data.items import Items, read_each, sound
+from cyclopean.data.base import Items, read_each, sound
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 

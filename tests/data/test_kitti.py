@@ -8,12 +8,16 @@ import pytest
 import torch
 
 import trees
-from cyclopean.data.kitti import camera_depth, forward_depth
-from cyclopean.data.kitti_2015 import Kitti2015Dataset
-from cyclopean.data.kitti_improved import KittiImprovedDataset, KittiSelectionDataset
-from cyclopean.data.kitti_odometry import KittiOdometryDataset
-from cyclopean.data.kitti_raw import KittiRawDataset
-from cyclopean.data.splits import read_frames, read_paths
+from cyclopean.data.base import read_frames, read_paths
+from cyclopean.data.kitti import (
+    Kitti2015Dataset,
+    KittiImprovedDataset,
+    KittiOdometryDataset,
+    KittiRawDataset,
+    KittiSelectionDataset,
+    camera_depth,
+    forward_depth,
+)
 from cyclopean.errors import InputError
 
 H, W = trees.KITTI_SIZE

@@ -11,11 +11,10 @@ import torch
 import panorama_trees as trees
 from cyclopean.cli import _main as cyclopean
 from cyclopean.data import open_dataset
-from cyclopean.data.checking import Seen, examine, look
-from cyclopean.data.panorama_checking import glow, look_around, roll_of, seam_step
-from cyclopean.data.reading import read_depth
-from cyclopean.data.top_bottom import TopBottomDataset
-from cyclopean.data.verdicts import as_json, problems, rows
+from cyclopean.data.diagnose import as_json, problems, rows
+from cyclopean.data.files import read_depth
+from cyclopean.data.inspect import Seen, examine, glow, look, look_around, roll_of, seam_step
+from cyclopean.data.panoramas import TopBottomDataset
 from cyclopean.geometry import Equirectangular, translation
 from cyclopean.sample import Sample, View, view
 
@@ -143,7 +142,7 @@ def test_what_is_said_of_a_fault():
 
 def test_depth_that_was_rolled_against_its_picture_is_found():
     """Worlds have edges in depth that show in the picture, which an empty room lacks."""
-    from cyclopean.worlds import sample
+    from cyclopean.synthetic import sample
 
     worlds = [sample("room", seed, SIZE, "sphere") for seed in (100, 103)]
     assert "rolled" not in kinds(worlds)

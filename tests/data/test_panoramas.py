@@ -197,8 +197,8 @@ def test_masks_of_plain_panoramas_say_what_is_valid(tmp_path):
 
 
 def test_panoramas_of_high_dynamic_range_are_read_as_for_predict(tmp_path):
-    from cyclopean.data.items import sound
-    from cyclopean.images import read_photo
+    from cyclopean.data.base import sound
+    from cyclopean.io.image import read_photo
 
     light = (trees.room()[0] / 255.0) ** 2.2 * 40
     assert cv2.imwrite(str(tmp_path / "lamp.hdr"), light[..., ::-1].astype(np.float32))
@@ -218,7 +218,7 @@ def test_panoramas_of_high_dynamic_range_are_read_as_for_predict(tmp_path):
 
 
 def test_rendered_worlds_of_the_sphere_rig_are_read_as_panoramas(tmp_path):
-    from cyclopean.worlds.folder import Order, write
+    from cyclopean.synthetic.folder import Order, write
 
     for _ in write(Order(("room",), "sphere", 4, 1, LARGE), tmp_path):
         pass
@@ -240,7 +240,7 @@ def test_the_real_traced_panoramas_fit_their_depth():
 
 @pytest.mark.skipif(not (REAL / "pano_top_bottom").is_dir(), reason="the top-bottom pairs are not here")
 def test_real_top_bottom_pairs_show_points_lower_from_above():
-    from cyclopean.data.matching import match
+    from cyclopean.data.base import match
 
     data = open_dataset(f"topbottom:{REAL / 'pano_top_bottom'}:baseline=0.2")
     assert len(data) == 3

@@ -9,10 +9,8 @@ import torch
 from scipy.io import savemat
 
 import trees
-from cyclopean.data.eth3d import Eth3dDataset
-from cyclopean.data.middlebury import MiddleburyDataset
-from cyclopean.data.nyu import NyuDataset
-from cyclopean.data.seven_scenes import SevenScenesDataset
+from cyclopean.data.indoor import NyuDataset, SevenScenesDataset
+from cyclopean.data.stereo import Eth3dDataset, MiddleburyDataset
 from cyclopean.errors import InputError
 
 

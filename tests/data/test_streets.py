@@ -7,10 +7,9 @@ import pytest
 import torch
 
 import trees
-from cyclopean.data.cityscapes import CityscapesDataset
-from cyclopean.data.make3d import Make3dDataset, scattered
-from cyclopean.data.pictures import PicturesDataset
-from cyclopean.data.stereo_photos import StereoPhotosDataset
+from cyclopean.data.base import PicturesDataset
+from cyclopean.data.indoor import Make3dDataset, scattered
+from cyclopean.data.stereo import CityscapesDataset, StereoPhotosDataset
 from cyclopean.errors import InputError
 from cyclopean.metrics import make3d_crop
 

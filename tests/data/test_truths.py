@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean.data.kitti import camera_depth
-from cyclopean.data.kitti_object import KittiObjectDataset
-from cyclopean.data.middlebury import MiddleburyDataset
-from cyclopean.data.motorcycle import MotorcycleDataset
-from cyclopean.data.seven_scenes import SevenScenesDataset
-from cyclopean.data.traced import TracedDataset
+from cyclopean.data.indoor import SevenScenesDataset
+from cyclopean.data.kitti import KittiObjectDataset, camera_depth
+from cyclopean.data.rendered import TracedDataset
+from cyclopean.data.stereo import MiddleburyDataset, MotorcycleDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import reproject
 from cyclopean.synthesis import pull

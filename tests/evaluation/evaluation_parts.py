@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cyclopean.evaluation import Candidate
+from cyclopean.evaluation.trivial import Candidate
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, view
 

@@ -9,19 +9,11 @@ import torch
 from evaluation_parts import Items, guess, item
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation import (
-    Candidate,
-    Protocol,
-    Result,
-    as_json,
-    evaluate,
-    fitted_factors,
-    guesses,
-    named_protocol,
-    summarise,
-)
 from cyclopean.evaluation.compare import compare, load, tables
-from cyclopean.evaluation.tables import notes
+from cyclopean.evaluation.dataset import evaluate, fitted_factors
+from cyclopean.evaluation.protocols import Protocol, named_protocol
+from cyclopean.evaluation.report import Result, as_json, notes, summarise
+from cyclopean.evaluation.trivial import Candidate, guesses
 
 WORLDS = named_protocol("worlds")[0]
 

@@ -9,18 +9,11 @@ import torch
 from evaluation_parts import Items, guess, item
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation import (
-    Candidate,
-    Protocol,
-    evaluate,
-    evaluate_variants,
-    fitted_factors,
-    guesses,
-    judge,
-    leave_one_out,
-    named_protocol,
-    summarise,
-)
+from cyclopean.evaluation.dataset import evaluate, evaluate_variants, fitted_factors
+from cyclopean.evaluation.evaluate import judge
+from cyclopean.evaluation.protocols import Protocol, named_protocol
+from cyclopean.evaluation.report import summarise
+from cyclopean.evaluation.trivial import Candidate, guesses, leave_one_out
 
 WORLDS = named_protocol("worlds")[0]
 

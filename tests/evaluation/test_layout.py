@@ -8,19 +8,11 @@ import pytest
 from evaluation_parts import Items, guess, item, laser
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation import (
-    Result,
-    as_json,
-    evaluate_variants,
-    guesses,
-    latex,
-    markdown,
-    named_protocol,
-    screens,
-    summarise,
-    text,
-)
-from cyclopean.evaluation.layout import Table, latex_text
+from cyclopean.evaluation.dataset import evaluate_variants
+from cyclopean.evaluation.protocols import named_protocol
+from cyclopean.evaluation.report import Result, Table, as_json, latex, latex_text, markdown, summarise, text
+from cyclopean.evaluation.screen import screens
+from cyclopean.evaluation.trivial import guesses
 
 TABLE = Table(("name", "δ1", "95 %"), (("a_b", "1.0", "0.1"), ("c", "22.0", "-")), 1, frozenset({1}))
 

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation import Candidate, Protocol, as_json, evaluate, guesses, judge, markdown, summarise, text
-from cyclopean.evaluation.tables import Result
+from cyclopean.evaluation.dataset import evaluate
+from cyclopean.evaluation.evaluate import judge
+from cyclopean.evaluation.protocols import Protocol
+from cyclopean.evaluation.report import Result, as_json, markdown, summarise, text
+from cyclopean.evaluation.trivial import Candidate, guesses
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, view
 

@@ -10,8 +10,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
-from cyclopean.evaluation import Candidate, guesses
 from cyclopean.evaluation.photometric import as_json, figures, has_truth, judge, screen, unmoved
+from cyclopean.evaluation.trivial import Candidate, guesses
 from cyclopean.geometry import Equirectangular
 from stereo_pairs import H, W, disparity, write_depth, write_pairs
 

@@ -9,7 +9,9 @@ import torch
 from evaluation_parts import BASELINE, FOCAL, Items, item
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation import Meaning, evaluate, named_protocol, read_predictions
+from cyclopean.evaluation.dataset import evaluate
+from cyclopean.evaluation.predictions import Meaning, read_predictions
+from cyclopean.evaluation.protocols import named_protocol
 
 H, W = 12, 20
 PROTOCOL = named_protocol("worlds")[0]

@@ -8,12 +8,15 @@ import pytest
 import torch
 from evaluation_parts import BASELINE, FOCAL, Items, guess, item, laser
 
-from cyclopean.data.make3d import scattered
+from cyclopean.data.indoor import scattered
 from cyclopean.errors import InputError
-from cyclopean.evaluation import PROTOCOLS, Candidate, Meaning, Protocol, candidate, judge, named_protocol
 from cyclopean.evaluation.dataset import evaluate_variants
-from cyclopean.evaluation.protocols import CROPS, EIGEN
-from cyclopean.evaluation.tables import TITLES
+from cyclopean.evaluation.evaluate import judge
+from cyclopean.evaluation.models import candidate
+from cyclopean.evaluation.predictions import Meaning
+from cyclopean.evaluation.protocols import CROPS, EIGEN, PROTOCOLS, Protocol, named_protocol
+from cyclopean.evaluation.report import TITLES
+from cyclopean.evaluation.trivial import Candidate
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, view
 

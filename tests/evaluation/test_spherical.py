@@ -7,16 +7,21 @@ import pytest
 import torch
 from evaluation_parts import Items, item
 
-from cyclopean import evaluation
-from cyclopean.data.worlds import WorldsDataset
+from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
-from cyclopean.evaluation import Candidate, judge, latitude_mean, named_protocol
 from cyclopean.evaluation.compare import compare
+from cyclopean.evaluation.dataset import evaluate
+from cyclopean.evaluation.evaluate import judge
+from cyclopean.evaluation.models import candidate as candidate_
 from cyclopean.evaluation.one_look import one_look
+from cyclopean.evaluation.protocols import named_protocol
+from cyclopean.evaluation.report import Result, as_json, summarise
+from cyclopean.evaluation.report import text as text_
+from cyclopean.evaluation.trivial import Candidate, guesses, latitude_mean
 from cyclopean.geometry import Equirectangular
-from cyclopean.images import resize
+from cyclopean.inference.predictor import load
+from cyclopean.io.image import resize
 from cyclopean.metrics import sphere_errors
-from cyclopean.predictor import load
 from cyclopean.sample import Sample, view
 
 SIZE = (32, 64)
@@ -64,16 +69,16 @@ def test_tables_and_pooled_figures():
     """Pooled: by the solid angle of what is known, so that it is that of both panoramas set side by side."""
     data = Items(panorama(0, "a"), panorama(1, "b"), far=20.0)
     data.samples[1].depth[..., :, 20:] = torch.nan
-    rows = [*evaluation.guesses(), wrong(1.2)]
-    measured, counts = evaluation.evaluate(rows, data, range(2), WIDE)
-    summary = evaluation.summarise(measured, rows)
+    rows = [*guesses(), wrong(1.2)]
+    measured, counts = evaluate(rows, data, range(2), WIDE)
+    summary = summarise(measured, rows)
     row = next(r for r in summary if r.candidate == "wrong 1.2" and r.alignment == "none")
     own = [m for m in measured if m.candidate == "wrong 1.2" and m.alignment == "none"]
     pooled = sum(m.weight * m.figures["abs_rel"] for m in own) / sum(m.weight for m in own)
     assert row.pooled["abs_rel"] == pytest.approx(pooled)
     assert "abs_rel_released" not in row.pooled
-    result = evaluation.Result("two", WIDE, (20.0,), tuple(summary), tuple(measured), counts, 0)
-    text = evaluation.text(result)
+    result = Result("two", WIDE, (20.0,), tuple(summary), tuple(measured), counts, 0)
+    text = text_(result)
     assert "AbsRel as released" in text
     assert "solid angle" in text
     assert "affine" not in text
@@ -103,10 +108,10 @@ def test_a_difference_falls_on_bands():
     data = Items(panorama(0, "a"), panorama(1, "b"), far=20.0)
     results = []
     for candidate in (wrong(1.0), wrong(1.3)):
-        measured, counts = evaluation.evaluate([candidate], data, range(2), WIDE)
-        rows = tuple(evaluation.summarise(measured, [candidate]))
-        results.append(evaluation.Result("two", WIDE, (20.0,), rows, tuple(measured), counts, 0))
-    a, b = (json.loads(json.dumps(evaluation.as_json([r], ["evaluate"]))) for r in results)
+        measured, counts = evaluate([candidate], data, range(2), WIDE)
+        rows = tuple(summarise(measured, [candidate]))
+        results.append(Result("two", WIDE, (20.0,), rows, tuple(measured), counts, 0))
+    a, b = (json.loads(json.dumps(as_json([r], ["evaluate"]))) for r in results)
     found = compare(a, b)[0]
     change = next(c for c in found.changes if c.alignment == "none")
     assert change.difference > 0.05
@@ -148,7 +153,7 @@ def test_one_look_is_the_network_alone():
     with torch.no_grad():
         expected = predictor.method.predict(view(image, Equirectangular())).inverse_depth
     torch.testing.assert_close(once.predict(sample), expected)
-    usual = evaluation.candidate("panorama").predict(sample)
+    usual = candidate_("panorama").predict(sample)
     assert (resize(usual, predictor.input_size) / expected - 1).abs().mean() > 0.01
     assert (once.name, once.ambiguity) == ("panorama, one look", "metric")
     with pytest.raises(InputError, match="for ordinary photos"):

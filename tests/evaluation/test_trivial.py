@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation import Truths, guesses, leave_one_out, load_mean, mean_inverse_depth, save_mean
-from cyclopean.evaluation.trivial import GRID
+from cyclopean.evaluation.trivial import GRID, Truths, guesses, leave_one_out, load_mean, mean_inverse_depth, save_mean
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, view
 

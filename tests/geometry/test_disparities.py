@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cyclopean.geometry import Equirectangular, pixel_grid, reproject_first_order, translation
-from cyclopean.geometry.disparities import disparity_per_inverse_depth, inverse_depth_from, moved
+from cyclopean.geometry.spherical import disparity_per_inverse_depth, inverse_depth_from, moved
 
 F64 = torch.float64
 SIZE = (16, 32)

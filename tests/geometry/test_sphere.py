@@ -7,7 +7,7 @@ import torch
 
 from analytic import F64, RIGS, SPHERE, photograph, pose, psnr
 from cyclopean.geometry import around, attention, pixel_grid, reproject, reproject_first_order, translation
-from cyclopean.geometry.sphere import displacement
+from cyclopean.geometry.spherical import displacement
 from cyclopean.synthesis import pull
 
 STILL = (0.0, 0.0, 0.0)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cyclopean import checkpoint
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, translation
 from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Frozen, Method
 from cyclopean.sample import Sample, view
+from cyclopean.training import checkpoint
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "coordnet": {"rig": "TC"},

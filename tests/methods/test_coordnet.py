@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, attention, pixel_grid, translation
-from cyclopean.geometry.disparities import disparity_per_inverse_depth
+from cyclopean.geometry.spherical import disparity_per_inverse_depth
 from cyclopean.losses import ALPHA, dissimilarity, ssim, ssim_gaussian
 from cyclopean.methods.coordnet import Coordnet, attended, cartesian_smoothness, photometric
 from cyclopean.sample import Sample, view

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclopean import checkpoint
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, pixel_grid, reproject, reproject_first_order, translation
 from cyclopean.methods.coordnet import SHARPEST, Coordnet, cartesian_smoothness, photometric
 from cyclopean.networks.coordnet import START
 from cyclopean.sample import Sample, View, view
 from cyclopean.synthesis import pull, push
+from cyclopean.training import checkpoint
 
 SPHERE = Equirectangular()
 H, W = SIZE = 8, 16

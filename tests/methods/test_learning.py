@@ -13,9 +13,9 @@ from cyclopean.methods.garg import Garg
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.methods.naive import Naive
+from cyclopean.methods.photometric import Rules
 from cyclopean.methods.supervised import Supervised
 from cyclopean.methods.trinocular import Trinocular
-from cyclopean.rebuilding.rules import Rules
 from cyclopean.sample import Sample, view
 
 SIZE, BASELINE = (64, 96), 0.5

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
-from cyclopean.evaluation import Protocol, evaluate, on_data
-from cyclopean.evaluation.models import of_predictor
+from cyclopean.evaluation.dataset import evaluate
+from cyclopean.evaluation.models import of_predictor, on_data
+from cyclopean.evaluation.protocols import Protocol
 from cyclopean.geometry import Pinhole
-from cyclopean.images import Photo
+from cyclopean.inference.predictor import Predictor
+from cyclopean.io.image import Photo
 from cyclopean.methods import method_class
 from cyclopean.methods.base import Paired
-from cyclopean.predictor import Predictor
 from stereo_pairs import texture
 
 H, W, TRAINED = 120, 240, (64, 160)  # files are of another size and shape than what the models were trained at

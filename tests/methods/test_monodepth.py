@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.losses import edge_aware, pyramid
-from cyclopean.methods.monodepth import Monodepth, postprocess
+from cyclopean.methods.monodepth import Monodepth
+from cyclopean.methods.photometric import postprocess
 from cyclopean.sample import Sample, view
 
 

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
+from cyclopean.methods.photometric import Perceptual, features_of
 from cyclopean.networks import NETWORKS, build
 from cyclopean.networks.resnet import Encoder, Shortcut, pretrained, start_from
-from cyclopean.rebuilding.features import Perceptual, features_of
 
 
 def count(network: nn.Module) -> int:

@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from torch import Generator
 from training_parts import Pictures, Tiny, run, sgd, train
 
-from cyclopean import checkpoint
 from cyclopean.errors import InputError
-from cyclopean.run import Run
 from cyclopean.sample import Sample
-from cyclopean.training import Feed, constant, cosine, fit, halving, tenth
-from cyclopean.training.stream import Items, Stream, loader
+from cyclopean.training import checkpoint
+from cyclopean.training.loader import Items, Stream, loader
+from cyclopean.training.loop import Feed, constant, cosine, fit, halving, tenth
+from cyclopean.training.options import Run
 
 PARTS = Path(__file__).parent / "training_parts.py"
 

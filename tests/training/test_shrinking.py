@@ -6,7 +6,7 @@ from training_parts import Pictures, Tiny, run, sgd, train
 
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
-from cyclopean.training import Feed, constant, fit, halving
+from cyclopean.training.loop import Feed, constant, fit, halving
 
 
 def test_batches_shrink_together_by_the_step_alone(tmp_path):

@@ -16,9 +16,9 @@ from torch.utils.data import Dataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.methods.base import Method, Prediction, full_precision
-from cyclopean.run import Run
 from cyclopean.sample import Sample, View, view
-from cyclopean.training import Feed, fit, halving
+from cyclopean.training.loop import Feed, fit, halving
+from cyclopean.training.options import Run
 
 
 class Tiny(Method):

@@ -12,18 +12,18 @@ from torch import Tensor
 
 from cyclopean import refocus
 from cyclopean.app.place import pixel, shown_size
-from cyclopean.depthmap import DepthMap, appearing, write_depth
+from cyclopean.defocus.choices import THIN_LENS
+from cyclopean.defocus.edges import refined
+from cyclopean.defocus.focus import Focusable, as_taken
+from cyclopean.defocus.lens import Lens, named
+from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
-from cyclopean.images import Photo, colourise, read_photo, resize, resize_depth, value_range, write_photo
-from cyclopean.panorama import framed
-from cyclopean.predictor import Predictor
-from cyclopean.profile import CameraProfile
-from cyclopean.refocus import THIN_LENS, focusable
-from cyclopean.refocus.around import as_taken
-from cyclopean.refocus.focusing import Focusable
-from cyclopean.refocus.lens import Lens
-from cyclopean.refocus.refine import refined
-from cyclopean.refocus.shapes import named
+from cyclopean.inference.calibration import CameraProfile
+from cyclopean.inference.panorama import framed
+from cyclopean.inference.predictor import Predictor
+from cyclopean.io.depthmap import DepthMap, colourise, value_range, write_depth
+from cyclopean.io.files import appearing
+from cyclopean.io.image import Photo, read_photo, resize, resize_depth, write_photo
 
 GLANCE = 120_000  # pixels of what is shown while the pointer rests
 QUALITY = 90

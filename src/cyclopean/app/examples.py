@@ -27,7 +27,7 @@ class Example:
     def thumbnail(self) -> bytes:
         """A small JPEG."""
         from cyclopean.app.developing import jpeg
-        from cyclopean.images import read_photo, resize
+        from cyclopean.io.image import read_photo, resize
 
         photo = read_photo(self.path)
         h, w = photo.size

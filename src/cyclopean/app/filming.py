@@ -17,11 +17,11 @@ from cyclopean.app.place import pixel, shown_size
 from cyclopean.app.routes import GONE, capital
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
-from cyclopean.files import CLIPS
-from cyclopean.images import resize
+from cyclopean.io.files import CLIPS
+from cyclopean.io.image import resize
 
 if TYPE_CHECKING:
-    from cyclopean.video import Clip
+    from cyclopean.io.video import Clip
 
 POLL = 0.4  # seconds between looks at how far the work is
 LONGEST = 180.0  # seconds
@@ -69,9 +69,9 @@ def _judged(path: Path) -> tuple["Clip", list[str]]:
     """
     import av
 
-    from cyclopean.clip import result_suffix
-    from cyclopean.video import describe, left_out
-    from cyclopean.video.files import opened
+    from cyclopean.inference.clip import result_suffix
+    from cyclopean.io.video import describe, opened
+    from cyclopean.io.video_writing import left_out
 
     clip = describe(path)
     _bearable(path.name, clip.seconds, clip.count, clip.size)
@@ -201,9 +201,9 @@ def _work(studio: Studio, session: Session, look: Look, follow: bool, done: Prog
 
 
 def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress: Callable[[int, int], None]) -> Stage:
-    from cyclopean.clip import refocus_clip, result_suffix
-    from cyclopean.refocus.keys import Key
-    from cyclopean.video import describe
+    from cyclopean.defocus.video import Key
+    from cyclopean.inference.clip import refocus_clip, result_suffix
+    from cyclopean.io.video import describe
 
     source = _clip(session)
     if not session.keys:
@@ -221,7 +221,7 @@ def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress
 
 def _still(studio: Studio, session: Session, clip: Path, seconds: float) -> Stage:
     """The frame at a moment; the last one at moments after it."""
-    from cyclopean.video import Still, stills
+    from cyclopean.io.video import Still, stills
 
     times = [0.0]
 

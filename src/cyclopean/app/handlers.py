@@ -21,8 +21,8 @@ from cyclopean.app.limits import within
 from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
 from cyclopean.app.session import NothingNew, Session, Store
 from cyclopean.errors import InputError, lacks_memory, sentence
-from cyclopean.files import PHOTOS
-from cyclopean.predictor import Predictor
+from cyclopean.inference.predictor import Predictor
+from cyclopean.io.files import PHOTOS
 
 LOG = logging.getLogger("cyclopean.app")
 

@@ -8,19 +8,20 @@ from cyclopean.app.limits import within
 from cyclopean.app.place import pixel
 from cyclopean.app.routes import VIEWER
 from cyclopean.app.session import Session, fresh
-from cyclopean.depthmap import AnyCamera, DepthMap
 from cyclopean.errors import InputError
-from cyclopean.files import PHOTOS
 from cyclopean.geometry import Equirectangular
-from cyclopean.images import Photo
-from cyclopean.predictor import assumed_camera
-from cyclopean.profile import CameraProfile, by_height, by_two_points, point_at, write_profile
+from cyclopean.inference.calibration import CameraProfile, by_height, by_two_points, point_at, write_profile
+from cyclopean.inference.predictor import assumed_camera
+from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.files import PHOTOS
+from cyclopean.io.image import Photo
+from cyclopean.io.sidecar import AnyCamera
 
 
 @told
 def look_around(studio: Studio, session: Session) -> Stage:
     """The uploaded panorama: its depth, and a view to move in."""
-    from cyclopean.viewer import write_viewer
+    from cyclopean.io.viewer import write_viewer
 
     with session.opening() as upload:
         refuse_other_kinds(upload, PHOTOS)
@@ -43,8 +44,8 @@ def look_around(studio: Studio, session: Session) -> Stage:
 @told
 def save_panorama(studio: Studio, session: Session) -> Stage:
     """The panorama's depth as files, and its points in space, without those that hang between near and far."""
-    from cyclopean.depthmap import appearing
-    from cyclopean.pointcloud import point_cloud, without_edges, write_ply
+    from cyclopean.io.files import appearing
+    from cyclopean.io.scenes import point_cloud, without_edges, write_ply
 
     if session.upload is None or session.preview is None:
         raise InputError("there is no panorama yet; choose one.")

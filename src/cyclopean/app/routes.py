@@ -24,7 +24,7 @@ from cyclopean.app import developing
 from cyclopean.app.examples import Example
 from cyclopean.app.session import Session, Store, safe_name
 from cyclopean.errors import InputError
-from cyclopean.files import CLIPS, PHOTOS, RAWS
+from cyclopean.io.files import CLIPS, PHOTOS, RAWS
 
 NO_STORE = {"Cache-Control": "no-store"}
 VIEWER = "space.html"

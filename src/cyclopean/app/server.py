@@ -80,7 +80,7 @@ def assembled(store: "Store", model: str, address: Address) -> "FastAPI":
 
     from cyclopean.app import examples, page, routes
     from cyclopean.app.handlers import Studio
-    from cyclopean.predictor import load
+    from cyclopean.inference.predictor import load
 
     studio = Studio(load(model), store, examples.found())
     blocks = page.build(studio, shortcomings(store.root), remote=address.host not in LOCAL)
@@ -174,7 +174,7 @@ def cleaned(limits: Limits) -> Iterator["Store"]:
     Its folder is locked while this process lives; folders that killed ones left are removed, now and later.
     """
     from cyclopean.app.session import PREFIX, Store
-    from cyclopean.depthmap.appearing import private_folder, sweep
+    from cyclopean.io.files import private_folder, sweep
 
     parent, end = Path(tempfile.gettempdir()), threading.Event()
     sweep(parent, PREFIX)

@@ -15,7 +15,7 @@ from pathlib import Path
 from cyclopean.app.developing import Preview, Shot
 from cyclopean.app.limits import Limits
 from cyclopean.errors import InputError
-from cyclopean.profile import CameraProfile
+from cyclopean.inference.calibration import CameraProfile
 
 PREFIX = "cyclopean-app-"
 STAGES = 3  # sessions that one page opens

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from cyclopean.blender.finding import Blender, run
-from cyclopean.depthmap.formats import exr_planes
 from cyclopean.errors import InputError
-from cyclopean.files import write_anew
+from cyclopean.io.depth_formats import exr_planes
+from cyclopean.io.files import write_anew
 
 SCRIPT = Path(__file__).with_name("inside.py")
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".blend")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from cyclopean.errors import REMEDIES, sentence, unknown_name, why_unwritten
-from cyclopean.files import shown
+from cyclopean.io.files import shown
 
 STOPPED, CLOSED = 130, 141  # exit codes that shells know: after Ctrl-C, and after a reader that went away
 VERBOSE = ("-v", "--verbose")  # of every command: details of errors, and of what is shown

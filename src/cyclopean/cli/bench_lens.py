@@ -12,7 +12,7 @@ from cyclopean.cli.parsing import check_writable_file, parse
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
-    from cyclopean.evaluation.lens import Row, Shot
+    from cyclopean.bench.lens import Row, Shot
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ def run(given: BenchLens) -> None:
         raise InputError("bench lens takes one folder of shots, such as: cyclopean bench lens SHOTS")
     if given.json:
         check_writable_file(Path(given.json))
-    from cyclopean.evaluation import lens
-    from cyclopean.predictor import load
-    from cyclopean.refocus.refine import refined
+    from cyclopean.bench import lens
+    from cyclopean.defocus.edges import refined
+    from cyclopean.inference.predictor import load
 
     shots = lens.read_shots(Path(given.folder[0]))
     predictor = None if given.model == "none" else load(given.model)
@@ -60,7 +60,7 @@ def run(given: BenchLens) -> None:
 
 def _table(title: str, shots: "list[Shot]", rows: "list[Row]") -> str:
     """Markdown: means over shots, the worst shot, and each shot's PSNR; below, what no method can exceed in focus."""
-    from cyclopean.evaluation.lens import noise_floor
+    from cyclopean.bench.lens import noise_floor
 
     names = [shot.name for shot in shots]
     lines = [

@@ -57,7 +57,7 @@ def run(given: BenchRobust) -> int:
     if given.json:
         check_writable_file(Path(given.json))
     from cyclopean.app.developing import Darkroom
-    from cyclopean.predictor import load
+    from cyclopean.inference.predictor import load
 
     room = Darkroom(load(given.model), given.max_megapixels)
     outcomes = [tried(room, files[index]) for index in with_progress(range(len(files)), "trying")]
@@ -82,8 +82,8 @@ def tried(room: "Darkroom", path: Path) -> Outcome:
 
 def _whole_path(room: "Darkroom", path: Path, folder: Path) -> None:
     from cyclopean.app.developing import Look, Shot, save_depth, save_refocused
-    from cyclopean.depthmap import read_depth
-    from cyclopean.images import read_photo
+    from cyclopean.io.depthmap import read_depth
+    from cyclopean.io.image import read_photo
 
     size = room.read(path).size
     depth = read_depth(save_depth(room, path, folder)[1])
@@ -96,7 +96,7 @@ def _whole_path(room: "Darkroom", path: Path, folder: Path) -> None:
 def _files(given: BenchRobust) -> list[Path]:
     if not given.folder:
         raise InputError("no folder was given; name one that holds pictures: cyclopean bench robust FOLDER")
-    from cyclopean.files import PHOTOS
+    from cyclopean.io.files import PHOTOS
 
     found: list[Path] = []
     for folder in map(Path, given.folder):

@@ -45,7 +45,7 @@ class BenchSphere:
 def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
     given = parse(BenchSphere, arguments, "cyclopean bench sphere")
-    from cyclopean.comparison.sphere import SPHERE
+    from cyclopean.bench.sphere import SPHERE
 
     compare(SPHERE, given, arguments)
     return 0

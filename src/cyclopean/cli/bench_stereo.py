@@ -43,7 +43,7 @@ class BenchStereo:
 def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
     given = parse(BenchStereo, arguments, "cyclopean bench stereo")
-    from cyclopean.comparison.stereo import STEREO
+    from cyclopean.bench.stereo import STEREO
 
     compare(STEREO, given, arguments)
     return 0

@@ -13,7 +13,7 @@ from cyclopean.cli.parsing import check_writable_file, parse, with_progress, wri
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
-    from cyclopean.data.checking import Seen
+    from cyclopean.data.inspect import Seen
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def run(given: Check) -> int:
         codes.append(_tell(seen))
         results.append(seen)
     if given.json:
-        from cyclopean.data.verdicts import as_json
+        from cyclopean.data.diagnose import as_json
 
         write_whole(given.json, json.dumps([as_json(seen) for seen in results], indent=1) + "\n")
     return max(codes)
@@ -67,14 +67,14 @@ def _examine(name: str, most: int) -> "Seen":
 
     named(name)
     loading("check", name)
-    from cyclopean.data.checking import examine
+    from cyclopean.data.inspect import examine
 
     return examine(name, open_dataset(name), most, lambda indices: with_progress(indices, name))
 
 
 def _tell(seen: "Seen") -> int:
     """The table, then a sentence for each problem; 1 if there is one."""
-    from cyclopean.data.verdicts import problems, rows
+    from cyclopean.data.diagnose import problems, rows
 
     table, found = rows(seen), problems(seen)
     width = max(len(name) for name, _ in table)

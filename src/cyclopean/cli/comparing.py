@@ -9,8 +9,8 @@ from cyclopean.cli.parsing import check_writable, comma_list
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
-    from cyclopean.comparison import Comparison, Family
-    from cyclopean.data.items import Items
+    from cyclopean.bench import Comparison, Family
+    from cyclopean.data.base import Items
 
 
 @runtime_checkable
@@ -43,7 +43,7 @@ def compare(family: "Family", given: Asked, arguments: list[str]) -> None:
         return
     from rich.progress import track
 
-    from cyclopean.comparison import write_report
+    from cyclopean.bench import write_report
 
     comparison = _comparison(family, given)
     command, machine = _command(family.name, arguments), _machine()
@@ -69,14 +69,14 @@ def _command(bench: str, arguments: Sequence[str]) -> str:
 
 
 def _tell(comparison: "Comparison", paths: Iterable[Path]) -> None:
-    from cyclopean.comparison import table
+    from cyclopean.bench import table
 
     print("\n" + table(comparison.family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
     print("\n".join(map(str, paths)))
 
 
 def _comparison(family: "Family", given: Asked) -> "Comparison":
-    from cyclopean.comparison import Comparison
+    from cyclopean.bench import Comparison
 
     if given.out is None:
         raise InputError(f"it needs a folder for its results, such as: cyclopean bench {family.name} OUT")

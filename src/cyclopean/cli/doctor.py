@@ -162,7 +162,7 @@ def _extras() -> Iterator[Finding]:
 
 def _models() -> Iterator[Finding]:
     try:
-        from cyclopean import checkpoint
+        from cyclopean.training import checkpoint
     except Exception as error:
         yield Finding("none", f"cannot be read: {error}", "models cannot be read; see the packages above.")
         return
@@ -178,7 +178,7 @@ def _models() -> Iterator[Finding]:
 
 
 def _model(name: str) -> Finding:
-    from cyclopean import checkpoint
+    from cyclopean.training import checkpoint
 
     megabytes = (checkpoint.locate(name) / checkpoint.WEIGHTS).stat().st_size / 1e6
     start = time.perf_counter()

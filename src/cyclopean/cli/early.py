@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopean.choices import METRIC
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import read_json, shortened, shown
+from cyclopean.io.files import read_json, shortened, shown
 from cyclopean.methods import METHODS
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -52,7 +52,7 @@ def header_size(photo: Path, most_megapixels: float) -> tuple[int, int] | None:
     beyond the limit."""
     from PIL import Image
 
-    from cyclopean.exif import orientation
+    from cyclopean.io.metadata import orientation
 
     try:
         with warnings.catch_warnings():

@@ -14,12 +14,13 @@ from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.parsing import check_writable_file, named_look, parse, with_progress, write_whole
 from cyclopean.devices import usable
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import shown
+from cyclopean.io.files import shown
 
 if TYPE_CHECKING:
-    from cyclopean.evaluation import Candidate, Protocol, Result, Truths
-    from cyclopean.evaluation.layout import Table
     from cyclopean.evaluation.photometric import Remade
+    from cyclopean.evaluation.protocols import Protocol
+    from cyclopean.evaluation.report import Result, Table
+    from cyclopean.evaluation.trivial import Candidate, Truths
 
 
 @dataclass(frozen=True)
@@ -131,22 +132,25 @@ def run(options: Evaluate) -> int:
             raise InputError(f"{name} does not exist; give folders or .npy files of predictions.")
     loading("evaluate", ", ".join([*_models(options), *_names(options.data)]))
     usable(options.device)
-    from cyclopean import evaluation
+    from cyclopean.evaluation import photometric
+    from cyclopean.evaluation.models import on_data
+    from cyclopean.evaluation.protocols import named_protocol
+    from cyclopean.evaluation.trivial import guesses as guesses_
 
-    variants = [v for name in _names(options.protocol) for v in evaluation.named_protocol(name)]
+    variants = [v for name in _names(options.protocol) for v in named_protocol(name)]
     sets = {name: open_dataset(name) for name in _names(options.data)}
     candidates = _told_apart({name: _candidate(name, options) for name in _models(options)})
-    guesses = [] if options.alone else evaluation.guesses() + _training_mean(options, variants)
+    guesses = [] if options.alone else guesses_() + _training_mean(options, variants)
     _tell_learned(options)
     results: list[Result] = []
     remade: list[Remade] = []
     for name, data in sets.items():
-        models = [evaluation.on_data(candidate, data) for candidate in candidates]
+        models = [on_data(candidate, data) for candidate in candidates]
         by_pair = [model.name for model, before in zip(models, candidates, strict=True) if model is not before]
         if by_pair:
             told = "metres are by the focal length and baseline of each pair"
             print(f"{shown(', '.join(by_pair))} knows no rig: {told} of {shown(name)}.", file=sys.stderr)
-        if not evaluation.photometric.has_truth(data, _chosen(data, options)):
+        if not photometric.has_truth(data, _chosen(data, options)):
             remade.append(_judge_by_pictures(name, data, [*guesses, *models, *_given(options, data)], options))
             continue
         own = [] if options.alone else _own_mean(name, data, options)
@@ -157,8 +161,8 @@ def run(options: Evaluate) -> int:
 
 def _tell_learned(options: Evaluate) -> None:
     """A note for each model that is judged on what it was trained on."""
-    from cyclopean import checkpoint
     from cyclopean.data import same_data
+    from cyclopean.training import checkpoint
 
     for model in _models(options):
         learned = checkpoint.trained_on(model) if checkpoint.is_model(Path(model)) else []
@@ -196,20 +200,22 @@ def _check(options: Evaluate) -> None:
 def _judge(
     name: str, data: "Truths", rows: "list[Candidate]", variants: "Sequence[Protocol]", options: Evaluate
 ) -> "list[Result]":
-    from cyclopean import evaluation
+    from cyclopean.evaluation.dataset import evaluate_variants
+    from cyclopean.evaluation.report import Result as Result_
+    from cyclopean.evaluation.report import summarise
 
     indices = _chosen(data, options)
     candidates = [row for row in rows if not row.trivial]
     factors = _factors(candidates, data, indices, variants, options)
-    judged = evaluation.evaluate_variants(rows, data, with_progress(indices, name), variants, factors)
+    judged = evaluate_variants(rows, data, with_progress(indices, name), variants, factors)
     results = []
     for protocol, (measured, counts) in zip(variants, judged, strict=True):
         if not measured:
             raise _nothing(name, protocol, counts.failed)
         far = (protocol.far,) if protocol.far else tuple(sorted({data.far(i) for i in indices}))
-        summary = tuple(evaluation.summarise(measured, rows, options.seed))
+        summary = tuple(summarise(measured, rows, options.seed))
         fitted = options.factor is None
-        result = evaluation.Result(name, protocol, far, summary, tuple(measured), counts, options.seed)
+        result = Result_(name, protocol, far, summary, tuple(measured), counts, options.seed)
         open_ = {c.name: str(c.ambiguity) for c in candidates}
         results.append(
             replace(
@@ -235,10 +241,10 @@ def _chosen(data: "Truths", options: Evaluate) -> list[int]:
 
 def _own_mean(name: str, data: "Truths", options: Evaluate) -> "list[Candidate]":
     """The mean of all other images of the set, where there are others."""
-    from cyclopean import evaluation
+    from cyclopean.evaluation.trivial import leave_one_out
 
     indices = _chosen(data, options)
-    mean = evaluation.leave_one_out(data, with_progress(indices, f"{name}: mean")) if len(indices) > 1 else None
+    mean = leave_one_out(data, with_progress(indices, f"{name}: mean")) if len(indices) > 1 else None
     return [] if mean is None else [mean]
 
 
@@ -250,12 +256,12 @@ def _factors(
     options: Evaluate,
 ) -> dict[str, float]:
     """The given factor, or one fitted on each set where a protocol asks for it."""
-    from cyclopean import evaluation
+    from cyclopean.evaluation.dataset import fitted_factors
 
     if options.factor is not None:
         return {candidate.name: options.factor for candidate in candidates}
     asking = [variant for variant in variants if "factor" in variant.side_by_side]
-    return evaluation.fitted_factors(candidates, data, indices, asking[0]) if asking else {}
+    return fitted_factors(candidates, data, indices, asking[0]) if asking else {}
 
 
 def _nothing(name: str, protocol: "Protocol", failed: dict[str, str]) -> InputError:
@@ -267,24 +273,27 @@ def _nothing(name: str, protocol: "Protocol", failed: dict[str, str]) -> InputEr
 
 
 def _report(results: "list[Result]", remade: "list[Remade]", options: Evaluate) -> None:
-    from cyclopean import evaluation
     from cyclopean.evaluation import photometric
+    from cyclopean.evaluation.report import as_json
+    from cyclopean.evaluation.report import latex as latex_
+    from cyclopean.evaluation.report import markdown as markdown_
+    from cyclopean.evaluation.report import text as text_
+    from cyclopean.evaluation.screen import legend
+    from cyclopean.evaluation.screen import screens as screens_
 
-    screens = [*evaluation.screens(results), *([evaluation.legend(results)] if results else [])]
+    screens = [*screens_(results), *([legend(results)] if results else [])]
     print(shown("\n\n".join([*screens, *map(photometric.screen, remade)])))
     if verbose() and results:
-        print(shown("\n" + "\n\n".join(map(evaluation.text, results))))
+        print(shown("\n" + "\n\n".join(map(text_, results))))
     if options.markdown:
-        write_whole(
-            options.markdown, "\n".join([*map(evaluation.markdown, results), *map(photometric.markdown, remade)])
-        )
+        write_whole(options.markdown, "\n".join([*map(markdown_, results), *map(photometric.markdown, remade)]))
     if options.latex:
-        write_whole(options.latex, "\n".join([*map(evaluation.latex, results), *map(photometric.latex, remade)]))
+        write_whole(options.latex, "\n".join([*map(latex_, results), *map(photometric.latex, remade)]))
     if options.json:
         import json
 
         command = ["cyclopean", "evaluate", *sys.argv[2:]]
-        content = evaluation.as_json(results, command) | {"photometric": list(map(photometric.as_json, remade))}
+        content = as_json(results, command) | {"photometric": list(map(photometric.as_json, remade))}
         write_whole(options.json, json.dumps(content, indent=1) + "\n")
 
 
@@ -343,24 +352,24 @@ def _given(options: Evaluate, data: "Truths") -> "list[Candidate]":
     given = options.elsewhere
     if not given.predictions:
         return []
-    from cyclopean import evaluation
+    from cyclopean.evaluation.predictions import Meaning, read_predictions
 
-    said: dict[str, Any] = {key: getattr(given, key) for key in evaluation.Meaning.__dataclass_fields__}
-    meaning = evaluation.Meaning(**said)
-    return [evaluation.read_predictions(path, meaning, data, given.in_order) for path in _names(given.predictions)]
+    said: dict[str, Any] = {key: getattr(given, key) for key in Meaning.__dataclass_fields__}
+    meaning = Meaning(**said)
+    return [read_predictions(path, meaning, data, given.in_order) for path in _names(given.predictions)]
 
 
 def _candidate(name: str, options: Evaluate) -> "Candidate":
-    from cyclopean import evaluation
+    from cyclopean.evaluation.models import candidate as candidate_
 
     if options.one_look:
         from cyclopean.evaluation.one_look import one_look
 
         return one_look(name, options.device)
-    from cyclopean.predictor import flip_averaged, plain
+    from cyclopean.inference.predictor import flip_averaged, plain
 
     see = flip_averaged if options.flip_average else plain
-    return evaluation.candidate(name, options.device, see, named_look(options.look) if options.look else None)
+    return candidate_(name, options.device, see, named_look(options.look) if options.look else None)
 
 
 def _told_apart(candidates: "dict[str, Candidate]") -> "list[Candidate]":
@@ -372,16 +381,18 @@ def _told_apart(candidates: "dict[str, Candidate]") -> "list[Candidate]":
 def _training_mean(options: Evaluate, variants: "Sequence[Protocol]") -> "list[Candidate]":
     if options.training_mean is None:
         return []
-    from cyclopean import evaluation
     from cyclopean.data import open_dataset
+    from cyclopean.evaluation.trivial import latitude_mean, load_mean, mean_inverse_depth
+    from cyclopean.evaluation.trivial import save_mean as save_mean_
+    from cyclopean.evaluation.trivial import training_mean as training_mean_
 
     given = options.training_mean
     stored = given.endswith(".npy")
-    mean = evaluation.load_mean(given) if stored else evaluation.mean_inverse_depth(open_dataset(given))
+    mean = load_mean(given) if stored else mean_inverse_depth(open_dataset(given))
     if options.save_mean:
-        evaluation.save_mean(options.save_mean, mean)
+        save_mean_(options.save_mean, mean)
     sphere = any(variant.weights == "sphere" for variant in variants)
-    return [evaluation.training_mean(mean), *([evaluation.latitude_mean(mean)] if sphere else [])]
+    return [training_mean_(mean), *([latitude_mean(mean)] if sphere else [])]
 
 
 def _names(text: str) -> list[str]:

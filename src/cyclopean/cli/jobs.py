@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cyclopean.errors import contained
-from cyclopean.files import CLIPS, PHOTOS, RAWS, refuse_unreadable, shown
+from cyclopean.io.files import CLIPS, PHOTOS, RAWS, refuse_unreadable, shown
 
 READ = (*PHOTOS, *RAWS, *CLIPS)
 
@@ -69,7 +69,7 @@ def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
     files = [path for path in there if path.is_file()]
     results: set[str] = set()
     if any(path.suffix.lower() in READ for path in files):  # else nothing heavy is loaded
-        from cyclopean.depthmap import outputs_named_in
+        from cyclopean.io.sidecar import outputs_named_in
 
         results = outputs_named_in(folder)
     files = [path for path in files if path.name not in results]

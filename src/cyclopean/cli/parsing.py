@@ -10,7 +10,7 @@ import tyro
 
 from cyclopean.cli.examples import examples
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import shown
+from cyclopean.io.files import shown
 
 T = TypeVar("T")
 CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
@@ -211,7 +211,7 @@ def check_writable(folders: Iterable[Path]) -> None:
     places = dict.fromkeys(folders)
     if not places:
         return
-    from cyclopean.depthmap import appearing
+    from cyclopean.io.files import appearing
 
     for folder in places:
         with appearing(folder):
@@ -237,7 +237,7 @@ def with_progress(indices: Sequence[int], title: str) -> Iterable[int]:
 
 def write_whole(path: Path, content: str) -> None:
     """`content` appears whole or not at all."""
-    from cyclopean.depthmap import appearing
+    from cyclopean.io.files import appearing
 
     with appearing(path.parent) as folder:
         (folder / path.name).write_text(content)

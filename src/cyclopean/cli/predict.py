@@ -17,12 +17,12 @@ from cyclopean.cli.parsing import check_writable, comma_list, height_width, name
 from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
 from cyclopean.devices import usable
 from cyclopean.errors import InputError, contained, unknown_name
-from cyclopean.files import CLIPS, shown
+from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
-    from cyclopean.images import Photo
-    from cyclopean.predictor import Predictor
-    from cyclopean.profile import CameraProfile
+    from cyclopean.inference.calibration import CameraProfile
+    from cyclopean.inference.predictor import Predictor
+    from cyclopean.io.image import Photo
 
 RANGE_FRAMES = 16  # frames of a video that are looked at first, to fix one range of colours for all
 
@@ -120,7 +120,7 @@ def _asked(given: Predict) -> Asked:
 def _profile(path: str | None) -> "CameraProfile | None":
     if path is None:
         return None
-    from cyclopean.profile import read_profile
+    from cyclopean.inference.calibration import read_profile
 
     return read_profile(Path(path))
 
@@ -141,8 +141,8 @@ class Models:
 
     def fitting(self, photo: "Photo") -> "Predictor":
         """The model that was asked for, else the bundled one for the photo's camera."""
-        from cyclopean.checkpoint import DEFAULT
-        from cyclopean.predictor import fitting_model
+        from cyclopean.inference.predictor import fitting_model
+        from cyclopean.training.checkpoint import DEFAULT
 
         if self.given.model != "auto":
             return self.named(self.given.model)
@@ -150,7 +150,7 @@ class Models:
 
     def named(self, name: str) -> "Predictor":
         """The model `name`, which looks as was asked."""
-        from cyclopean.predictor import flip_averaged, load
+        from cyclopean.inference.predictor import flip_averaged, load
 
         if name not in self._loaded:
             predictor = replace(load(name, self.given.device), look=named_look(self.given.look))
@@ -173,7 +173,7 @@ def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
 
 def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
     """The files written for one input."""
-    from cyclopean.depthmap import appearing
+    from cyclopean.io.files import appearing
 
     with appearing(job.folder) as bench:
         if job.source.suffix.lower() in CLIPS:
@@ -192,8 +192,8 @@ def _predict(job: Job, models: Models, asked: Asked) -> list[Path]:
 
 def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
     """A photo's files; why it is taken for a panorama goes to the error stream."""
-    from cyclopean.images import read_photo
-    from cyclopean.panorama import framed, refuse_flat
+    from cyclopean.inference.panorama import framed, refuse_flat
+    from cyclopean.io.image import read_photo
 
     photo, why = framed(read_photo(job.source, models.given.max_megapixels), models.given.camera)
     for note in photo.notes:
@@ -212,8 +212,10 @@ def _photo(job: Job, bench: Path, models: Models, asked: Asked) -> None:
 
 def _video(job: Job, bench: Path, predictor: "Predictor", asked: Asked, max_megapixels: float) -> None:
     """Two passes: some frames to fix the range of colours, then every frame, one at a time, at its time."""
-    from cyclopean.images import Photo, colourise
-    from cyclopean.video import describe, stills, write_timed
+    from cyclopean.io.depthmap import colourise
+    from cyclopean.io.image import Photo
+    from cyclopean.io.video import describe, stills
+    from cyclopean.io.video_writing import write_timed
 
     if any(name in CLOUDS for name in asked.saved):
         raise InputError(f"{job.source} is a video, which has no single point cloud; leave ply and glb out of --save.")
@@ -240,8 +242,9 @@ def _video(job: Job, bench: Path, predictor: "Predictor", asked: Asked, max_mega
 
 
 def _range_of_video(path: Path, every: int, predictor: "Predictor", max_megapixels: float) -> tuple[float, float]:
-    from cyclopean.images import Photo, value_range
-    from cyclopean.video import frames
+    from cyclopean.io.depthmap import value_range
+    from cyclopean.io.image import Photo
+    from cyclopean.io.video import frames
 
     ranges = [value_range(predictor(Photo(image)).inverse_depth) for image in frames(path, every, max_megapixels)]
     if not ranges:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cyclopean.depthmap import AnyCamera, DepthMap
-    from cyclopean.images import Photo
-    from cyclopean.predictor import Predictor
-    from cyclopean.profile import CameraProfile
+    from cyclopean.inference.calibration import CameraProfile
+    from cyclopean.inference.predictor import Predictor
+    from cyclopean.io.depthmap import DepthMap
+    from cyclopean.io.image import Photo
+    from cyclopean.io.sidecar import AnyCamera
 
 # --save name -> what follows the stem
 ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
@@ -33,7 +34,8 @@ def photo_results(
     stem: Path, photo: "Photo", predictor: "Predictor", asked: Asked, right: "Photo | None" = None
 ) -> None:
     """Predict, and write all files; their names begin with `stem`. `right` is of a stereo pair."""
-    from cyclopean.images import Photo, colourise, value_range, write_photo
+    from cyclopean.io.depthmap import colourise, value_range
+    from cyclopean.io.image import Photo, write_photo
 
     depth = predictor(photo, right)
     depth = asked.profile.applied(depth) if asked.profile else depth
@@ -58,7 +60,7 @@ def _warn(name: str, notes: "Mapping[str, float | str]") -> None:
 
 def arrays(stem: Path, depth: "DepthMap", saved: tuple[str, ...], photo: "Photo", more: tuple[str, ...] = ()) -> None:
     """Write the arrays among `saved`, with a sidecar that also names `more` files."""
-    from cyclopean.depthmap import write_depth
+    from cyclopean.io.depthmap import write_depth
 
     paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(saved) if name in ARRAYS]
     write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *more))
@@ -72,7 +74,8 @@ def _uncertainty(stem: Path, predictor: "Predictor", photo: "Photo", asked: Aske
     """Writes the spread over so many looks as numbers and in colours; their names."""
     import numpy as np
 
-    from cyclopean.images import Photo, colourise, value_range, write_photo
+    from cyclopean.io.depthmap import colourise, value_range
+    from cyclopean.io.image import Photo, write_photo
 
     spread = predictor.uncertainty(photo, asked.uncertainty) / (asked.profile.scale if asked.profile else 1)
     paths = (_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png"))
@@ -83,7 +86,7 @@ def _uncertainty(stem: Path, predictor: "Predictor", photo: "Photo", asked: Aske
 
 def _in_space(stem: Path, depth: "DepthMap", photo: "Photo", asked: Asked) -> tuple[str, ...]:
     """Writes point cloud, mesh and viewer if they were asked for; their names."""
-    from cyclopean.predictor import assumed_camera
+    from cyclopean.inference.predictor import assumed_camera
 
     names = [name for name in asked.saved if name in CLOUDS]
     if not names and not asked.view:
@@ -95,7 +98,7 @@ def _in_space(stem: Path, depth: "DepthMap", photo: "Photo", asked: Asked) -> tu
     for name, path in zip(names, paths, strict=True):
         _surface(name, path, depth, photo, camera)
     if asked.view:
-        from cyclopean.viewer import write_viewer
+        from cyclopean.io.viewer import write_viewer
 
         paths.append(_path(stem, "_view.html"))
         write_viewer(paths[-1], depth, photo.image, camera, photo.name)
@@ -104,8 +107,7 @@ def _in_space(stem: Path, depth: "DepthMap", photo: "Photo", asked: Asked) -> tu
 
 def _surface(name: str, path: Path, depth: "DepthMap", photo: "Photo", camera: "AnyCamera") -> None:
     """A cloud of points as PLY; the surface as GLB. Both without what hangs in the air between near and far."""
-    from cyclopean.mesh import surface, write_glb
-    from cyclopean.pointcloud import point_cloud, without_edges, write_ply
+    from cyclopean.io.scenes import point_cloud, surface, without_edges, write_glb, write_ply
 
     if name == "ply":
         write_ply(path, point_cloud(without_edges(depth, camera), photo.image, camera))

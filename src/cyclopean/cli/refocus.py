@@ -13,13 +13,13 @@ from cyclopean.choices import CAMERAS, refuse_no_matte
 from cyclopean.cli.early import header_size, refuse_unknown_model, says_metric
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import CLIPS, refuse_unreadable, shown
+from cyclopean.io.files import CLIPS, refuse_unreadable, shown
 
 if TYPE_CHECKING:
-    from cyclopean.depthmap import DepthMap
-    from cyclopean.images import Photo
-    from cyclopean.matte import Matte
-    from cyclopean.refocus.lens import Lens
+    from cyclopean.defocus.lens import Lens
+    from cyclopean.defocus.subject import Matte
+    from cyclopean.io.depthmap import DepthMap
+    from cyclopean.io.image import Photo
 
 SAVE = ("png", "same", "png16", "tiff")
 REFINE = ("auto", "on", "off")
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> int:
 def run(given: Refocus) -> None:
     """Refocus one photo or clip and print where the result is."""
     source, saved = _asked(given)
-    from cyclopean.refocus import check_choice, check_distance, focus_pixel
+    from cyclopean.defocus.choices import check_choice, check_distance, focus_pixel
 
     blur = given.blur
     check_choice(blur.method, strength_of(blur), blur.bins)
@@ -138,8 +138,8 @@ def run(given: Refocus) -> None:
     _refuse_early(given, source)
     folder = result_folder(given.out, source)
     from cyclopean import refocus
-    from cyclopean.refocus.around import as_taken
-    from cyclopean.refocus.mattes import matted
+    from cyclopean.defocus.edges import matted
+    from cyclopean.defocus.focus import as_taken
 
     photo = _photo(given, source)
     _refuse_format(source, photo, saved)
@@ -163,8 +163,8 @@ def run(given: Refocus) -> None:
 
 def _photo(given: Refocus, source: Path) -> "Photo":
     """The photo with its camera; why it is taken for a panorama goes to the error stream."""
-    from cyclopean.images import read_photo
-    from cyclopean.panorama import framed
+    from cyclopean.inference.panorama import framed
+    from cyclopean.io.image import read_photo
 
     photo, why = framed(read_photo(source, given.max_megapixels), given.camera)
     for note in photo.notes:
@@ -181,16 +181,15 @@ def strength_of(blur: Blur) -> float:
 
 
 def lens_of(blur: Blur) -> "Lens":
-    from cyclopean.refocus.lens import Lens
-    from cyclopean.refocus.shapes import named
+    from cyclopean.defocus.lens import Lens, named
 
     return Lens(blur.amount, None, named(blur.shape), blur.range, blur.before, blur.behind, blur.highlights)
 
 
 def _with_optics(blur: Blur, lens: "Lens", photo: "Photo") -> "Lens":
     """A real lens, when any of its numbers is given."""
+    from cyclopean.defocus.lens import optics_of
     from cyclopean.geometry import Equirectangular
-    from cyclopean.refocus.lens import optics_of
 
     if not blur.optical:
         return lens
@@ -234,7 +233,7 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
 
 def _refuse_early(given: Refocus, source: Path) -> None:
     """Refuse what the photo's header and the model's card tell already: a point outside, metres that nobody knows."""
-    from cyclopean.refocus import focus_pixel
+    from cyclopean.defocus.choices import focus_pixel
 
     size = None
     if _without_metres(given) or (given.at is not None and not all(0 <= part < 1 for part in given.at)):
@@ -254,7 +253,7 @@ def _refuse_relative(given: Refocus) -> None:
 
 def _without_metres(given: Refocus) -> str:
     """What is wrong with what was asked where depth is only relative; nothing if it needs no metres, or has them."""
-    from cyclopean.refocus.choosing import DISTANCE_ALONE, F_NUMBER_ALONE
+    from cyclopean.defocus.choices import DISTANCE_ALONE, F_NUMBER_ALONE
 
     if given.profile is not None:
         return ""
@@ -264,7 +263,7 @@ def _without_metres(given: Refocus) -> str:
 
 
 def _refuse_format(source: Path, photo: "Photo", saved: list[str]) -> None:
-    from cyclopean.compression import USUAL
+    from cyclopean.io.encoding import USUAL
 
     if "same" in saved and source.suffix.lower() not in USUAL:
         raise InputError(
@@ -283,18 +282,19 @@ def _in_metres(given: Refocus, depth: "DepthMap") -> "DepthMap":
     """By the camera profile, if one was given."""
     if given.profile is None:
         return depth
-    from cyclopean.profile import read_profile
+    from cyclopean.inference.calibration import read_profile
 
     return read_profile(Path(given.profile)).applied(depth)
 
 
 def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     """The depth of the file, stretched if that was asked for or its sidecar names the photo's size; else predicted."""
-    from cyclopean.depthmap import depth_size, read_depth, read_sidecar
-    from cyclopean.images import resize_depth
+    from cyclopean.io.depthmap import depth_size, read_depth
+    from cyclopean.io.image import resize_depth
+    from cyclopean.io.sidecar import read_sidecar
 
     if given.depth is None:
-        from cyclopean.predictor import fitting_model, load
+        from cyclopean.inference.predictor import fitting_model, load
 
         predictor = load(fitting_model(photo) if given.model == "auto" else given.model)
         if predictor.method.ambiguity != "metric":
@@ -326,7 +326,7 @@ def _beside(photo: Path) -> Path:
 
 def _refined(given: Refocus, photo: "Photo", depth: "DepthMap") -> "DepthMap":
     """Edges of the depth drawn to the photo's, where they are soft: predicted, or stretched from a smaller map."""
-    from cyclopean.refocus.refine import refined
+    from cyclopean.defocus.edges import refined
 
     soft = given.depth is None or given.resize_depth or depth.model is not None
     if given.refine == "off" or (given.refine == "auto" and not soft):
@@ -338,7 +338,7 @@ def _matte(given: Refocus, photo: "Photo", pixel: tuple[int, int] | None) -> "Ma
     """The matte that was asked for, before depth is: what is wrong with it is told at once."""
     if given.matte is None:
         return None
-    from cyclopean.matte import matte_for
+    from cyclopean.defocus.subject import matte_for
 
     return matte_for(given.matte, photo, pixel)
 
@@ -371,8 +371,8 @@ def _names(source: Path, saved: list[str]) -> list[str]:
 def _write(folder: Path, names: list[str], photo: "Photo", deep: set[str], note: dict[str, object]) -> None:
     """Write the picture under each name, 16 bits for suffixes in `deep`, and how it was made."""
     from cyclopean import __version__
-    from cyclopean.depthmap import appearing
-    from cyclopean.images import write_photo
+    from cyclopean.io.files import appearing
+    from cyclopean.io.image import write_photo
 
     with appearing(folder) as bench:
         for name in names:

@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING
 from cyclopean.cli.parsing import check_writable, refuse_sphere_of_clip, result_folder
 from cyclopean.cli.refocus import Refocus, lens_of, strength_of
 from cyclopean.errors import InputError
-from cyclopean.files import shown
+from cyclopean.io.files import shown
 
 if TYPE_CHECKING:
-    from cyclopean.clip import ClipReport
-    from cyclopean.predictor import Predictor
-    from cyclopean.refocus.keys import Key
+    from cyclopean.defocus.video import Key
+    from cyclopean.inference.clip import ClipReport
+    from cyclopean.inference.predictor import Predictor
 
 
 def run_clip(given: Refocus, source: Path) -> None:
     """Refocus one clip; print where it is and how much its depth flickers."""
     _refuse_photos_only(given, source)
     folder = result_folder(given.out, source)
-    from cyclopean.checkpoint import DEFAULT
-    from cyclopean.clip import check, result_suffix, write_refocused
-    from cyclopean.depthmap import appearing
-    from cyclopean.predictor import load
-    from cyclopean.video import describe, left_out
-    from cyclopean.video.steadying import SECONDS
+    from cyclopean.defocus.video import SECONDS
+    from cyclopean.inference.clip import check, result_suffix, write_refocused
+    from cyclopean.inference.predictor import load
+    from cyclopean.io.files import appearing
+    from cyclopean.io.video import describe
+    from cyclopean.io.video_writing import left_out
+    from cyclopean.training.checkpoint import DEFAULT
 
     lens, keys = lens_of(given.blur), _keys(given)
     smooth = SECONDS if given.motion.smooth is None else given.motion.smooth
@@ -69,7 +70,7 @@ def _refuse_photos_only(given: Refocus, source: Path) -> None:
 
 
 def _keys(given: Refocus) -> "tuple[Key, ...]":
-    from cyclopean.refocus.keys import Key, read_keys
+    from cyclopean.defocus.video import Key, read_keys
 
     if given.motion.keys is not None:
         return read_keys(Path(given.motion.keys))

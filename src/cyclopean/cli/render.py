@@ -12,10 +12,10 @@ from cyclopean.choices import RIGS, WORLDS
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse
 from cyclopean.devices import usable
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.files import write_anew
+from cyclopean.io.files import write_anew
 
 if TYPE_CHECKING:
-    from cyclopean.worlds.folder import Order
+    from cyclopean.synthetic.folder import Order
 
 MOST = 1_000_000  # scenes of a folder: names have six digits
 
@@ -72,7 +72,7 @@ def run(given: Render) -> None:
     check_writable([given.out])
     from rich.progress import track
 
-    from cyclopean.worlds.folder import missing, write
+    from cyclopean.synthetic.folder import missing, write
 
     start, todo = time.perf_counter(), len(missing(order, given.out))
     for _ in track(write(order, given.out, given.workers, given.device), description="rendering", total=todo):
@@ -99,8 +99,8 @@ def _order(given: Render) -> "Order":
     named = comma_list("world", given.worlds, [*WORLDS, "all"])
     size = _size(given.size, given.rig, given.max_megapixels)
     usable(given.device)
-    from cyclopean.worlds import expanded
-    from cyclopean.worlds.folder import Order, load_pictures
+    from cyclopean.synthetic import expanded
+    from cyclopean.synthetic.folder import Order, load_pictures
 
     if given.pictures is not None:
         load_pictures(given.pictures)  # which refuses a folder without any
@@ -128,7 +128,7 @@ def contact_sheet(out: Path) -> Path:
     import numpy as np
 
     from cyclopean.data.folder import FolderDataset
-    from cyclopean.worlds import folder
+    from cyclopean.synthetic import folder
 
     items = FolderDataset(out)
     chosen = np.unique(np.linspace(0, len(items) - 1, 24).round().astype(int))

@@ -2,44 +2,44 @@
 
 import difflib
 import importlib
-import inspect
 import re
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopean.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from cyclopean.data.items import Items
+    from cyclopean.data.base import Items
 
 # name -> "module:maker"; it takes the path of the data set (motorcycle: nothing), then its options as keywords
 DATASETS = {
-    "3d60": "cyclopean.data.threed60:ThreeD60Dataset",
-    "camvid": "cyclopean.data.pictures:PicturesDataset",
-    "cityscapes": "cyclopean.data.cityscapes:CityscapesDataset",
-    "eth3d": "cyclopean.data.eth3d:Eth3dDataset",
+    "3d60": "cyclopean.data.panoramas:ThreeD60Dataset",
+    "camvid": "cyclopean.data.base:PicturesDataset",
+    "cityscapes": "cyclopean.data.stereo:CityscapesDataset",
+    "eth3d": "cyclopean.data.stereo:Eth3dDataset",
     "folder": "cyclopean.data.folder:FolderDataset",
-    "kitti_2015": "cyclopean.data.kitti_2015:Kitti2015Dataset",
-    "kitti_improved": "cyclopean.data.kitti_improved:KittiImprovedDataset",
-    "kitti_object": "cyclopean.data.kitti_object:KittiObjectDataset",
-    "kitti_odometry": "cyclopean.data.kitti_odometry:KittiOdometryDataset",
-    "kitti_raw": "cyclopean.data.kitti_raw:KittiRawDataset",
-    "kitti_selection": "cyclopean.data.kitti_improved:KittiSelectionDataset",
-    "make3d": "cyclopean.data.make3d:Make3dDataset",
-    "matterport3d": "cyclopean.data.panoramas_with_depth:matterport3d",
-    "middlebury": "cyclopean.data.middlebury:MiddleburyDataset",
-    "motorcycle": "cyclopean.data.motorcycle:MotorcycleDataset",
-    "nyu": "cyclopean.data.nyu:NyuDataset",
-    "pano3d": "cyclopean.data.panoramas_with_depth:pano3d",
-    "panoramas": "cyclopean.data.panorama_pictures:PanoramaPicturesDataset",
-    "pictures": "cyclopean.data.pictures:PicturesDataset",
-    "seven_scenes": "cyclopean.data.seven_scenes:SevenScenesDataset",
-    "stanford2d3d": "cyclopean.data.panoramas_with_depth:stanford2d3d",
-    "stereo_photos": "cyclopean.data.stereo_photos:StereoPhotosDataset",
-    "structured3d": "cyclopean.data.panoramas_with_depth:structured3d",
-    "topbottom": "cyclopean.data.top_bottom:TopBottomDataset",
-    "traced": "cyclopean.data.traced:TracedDataset",
-    "traced360": "cyclopean.data.traced:Traced360Dataset",
+    "kitti_2015": "cyclopean.data.kitti:Kitti2015Dataset",
+    "kitti_improved": "cyclopean.data.kitti:KittiImprovedDataset",
+    "kitti_object": "cyclopean.data.kitti:KittiObjectDataset",
+    "kitti_odometry": "cyclopean.data.kitti:KittiOdometryDataset",
+    "kitti_raw": "cyclopean.data.kitti:KittiRawDataset",
+    "kitti_selection": "cyclopean.data.kitti:KittiSelectionDataset",
+    "make3d": "cyclopean.data.indoor:Make3dDataset",
+    "matterport3d": "cyclopean.data.panoramas:matterport3d",
+    "middlebury": "cyclopean.data.stereo:MiddleburyDataset",
+    "motorcycle": "cyclopean.data.stereo:MotorcycleDataset",
+    "nyu": "cyclopean.data.indoor:NyuDataset",
+    "pano3d": "cyclopean.data.panoramas:pano3d",
+    "panoramas": "cyclopean.data.panoramas:PanoramaPicturesDataset",
+    "pictures": "cyclopean.data.base:PicturesDataset",
+    "seven_scenes": "cyclopean.data.indoor:SevenScenesDataset",
+    "stanford2d3d": "cyclopean.data.panoramas:stanford2d3d",
+    "stereo_photos": "cyclopean.data.stereo:StereoPhotosDataset",
+    "structured3d": "cyclopean.data.panoramas:structured3d",
+    "topbottom": "cyclopean.data.panoramas:TopBottomDataset",
+    "traced": "cyclopean.data.rendered:TracedDataset",
+    "traced360": "cyclopean.data.rendered:Traced360Dataset",
 }
 PATHLESS = {"motorcycle"}
 OPTION = re.compile(r":([a-z]+)=([^:]*(?::[\\/][^:]*)?)$")  # a value may be a path with a drive letter
@@ -53,7 +53,7 @@ def open_dataset(name: str) -> "Items":
     kind, path, options = named(name)
     module, attribute = DATASETS[kind].split(":")
     make = getattr(importlib.import_module(module), attribute)
-    known = [option for option in inspect.signature(make).parameters if option != "path"]
+    known = [option for option in signature(make).parameters if option != "path"]
     for option in options:
         if option not in known and not known:
             raise InputError(f"{kind} takes no options and was given {option}={options[option]}; leave it out.")

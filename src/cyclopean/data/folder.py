@@ -11,24 +11,26 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cyclopean.data.decoding import image_size, read_counts, read_mask, read_views
-from cyclopean.data.items import Files
-from cyclopean.data.reading import (
+from cyclopean.data.base import Files, fitting, implausible, known_above_zero, size_of, unknown_depth
+from cyclopean.data.files import (
     counted,
     existing_folder,
+    image_size,
     is_finite,
     is_positive,
     list_images,
+    read_counts,
     read_depth,
+    read_mask,
     read_object,
     read_pose,
     read_positive,
+    read_views,
     refuse_unknown,
 )
-from cyclopean.data.rigs import fitting, implausible, known_above_zero, size_of, unknown_depth
 from cyclopean.errors import InputError
-from cyclopean.files import shortened
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, translation
+from cyclopean.io.files import shortened
 from cyclopean.sample import Sample, View, view
 
 # Names of the two folders of a stereo set, in use by well-known data sets.

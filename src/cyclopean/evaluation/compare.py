@@ -9,11 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.evaluation.layout import Table
 from cyclopean.evaluation.protocols import FITTING, PROTOCOLS, USUAL, Alignment
-from cyclopean.evaluation.summary import interval, resamplings
-from cyclopean.evaluation.tables import COLUMNS
-from cyclopean.files import read_json
+from cyclopean.evaluation.report import COLUMNS, Table, interval, resamplings
+from cyclopean.io.files import read_json
 
 SHOWN = 10  # images of a table
 EXPLAINED = {

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from cyclopean.errors import sentence
-from cyclopean.evaluation.measure import Measured, Prediction, Scene, judge_scene, scene, seen
+from cyclopean.evaluation.evaluate import Measured, Prediction, Scene, judge_scene, scene, seen
 from cyclopean.evaluation.protocols import Protocol
 from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.metrics import median_scale, to_depth

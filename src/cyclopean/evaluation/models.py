@@ -7,16 +7,16 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean import checkpoint
-from cyclopean import predictor as predicting
-from cyclopean.depthmap import read_depth
 from cyclopean.errors import InputError
-from cyclopean.evaluation.rig import calibrated_pair
+from cyclopean.evaluation.evaluate import calibrated_pair
 from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.geometry import Equirectangular, Pinhole
-from cyclopean.images import Photo
-from cyclopean.predictor import Look, Predictor, See, plain
+from cyclopean.inference import predictor as predicting
+from cyclopean.inference.predictor import Look, Predictor, See, plain
+from cyclopean.io.depthmap import read_depth
+from cyclopean.io.image import Photo
 from cyclopean.sample import Sample
+from cyclopean.training import checkpoint
 
 Map = Float[Tensor, "1 1 h w"]
 SUFFIXES = (".npy", ".npz", ".exr", ".pfm")

@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean import predictor as predicting
 from cyclopean.errors import InputError
 from cyclopean.evaluation.trivial import Candidate
 from cyclopean.geometry import Equirectangular
-from cyclopean.images import resize
+from cyclopean.inference import predictor as predicting
+from cyclopean.io.image import resize
 from cyclopean.sample import Sample, view
 
 

@@ -18,16 +18,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.errors import InputError, sentence
-from cyclopean.evaluation.layout import Table
+from cyclopean.evaluation.report import Table, interval, resamplings
 from cyclopean.evaluation.screen import COLUMNS, LONGEST, verdict
-from cyclopean.evaluation.summary import interval, resamplings
 from cyclopean.evaluation.trivial import Candidate, Truths
-from cyclopean.files import shown
 from cyclopean.geometry import Pinhole, reproject
-from cyclopean.images import resize
+from cyclopean.io.files import shown
+from cyclopean.io.image import resize
 from cyclopean.losses import ssim_gaussian
-from cyclopean.rebuilding.masks import Evidence, Other, unoccluded
-from cyclopean.rebuilding.sides import Side
+from cyclopean.methods.photometric import Evidence, Other, Side, unoccluded
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 

@@ -13,14 +13,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cyclopean.depthmap.formats import READERS
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.evaluation.evaluate import Rig, rig_of
 from cyclopean.evaluation.models import finder
 from cyclopean.evaluation.protocols import CROPS
-from cyclopean.evaluation.rig import Rig, rig_of
 from cyclopean.evaluation.trivial import Candidate, Truths
-from cyclopean.files import refuse_unreadable, shortened
 from cyclopean.geometry import Pinhole
+from cyclopean.io.depth_formats import READERS
+from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.methods.base import Ambiguity
 from cyclopean.sample import Sample
 

@@ -3,11 +3,9 @@
 import textwrap
 from collections.abc import Sequence
 
-from cyclopean.evaluation.layout import Table
 from cyclopean.evaluation.protocols import FITTING, Alignment
-from cyclopean.evaluation.summary import Row
-from cyclopean.evaluation.tables import TITLES, Result, figure
-from cyclopean.files import shortened, shown
+from cyclopean.evaluation.report import TITLES, Result, Row, Table, figure
+from cyclopean.io.files import shortened, shown
 
 COLUMNS = 100
 KNOWING = "leave-one-out mean"

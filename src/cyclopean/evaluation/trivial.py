@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.depthmap import appearing
 from cyclopean.errors import InputError, sentence
+from cyclopean.io.files import appearing
 from cyclopean.methods.base import Ambiguity
 from cyclopean.sample import Sample
 
@@ -123,7 +123,7 @@ def save_mean(path: Path | str, mean: Map) -> None:
 
 def load_mean(path: Path | str) -> Map:
     """A mean map stored by `save_mean`."""
-    from cyclopean.data.reading import read_depth
+    from cyclopean.data.files import read_depth
 
     mean = read_depth(Path(path))
     if not bool((mean.isfinite() & (mean >= 0)).all()):

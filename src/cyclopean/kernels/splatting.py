@@ -39,7 +39,7 @@ class Splat(torch.autograd.Function):
     def forward(context: Any, image: Tensor, uv: Tensor, weight: Tensor, border: str) -> tuple[Tensor, Tensor]:
         image, uv, weight = image.contiguous(), uv.contiguous(), weight.contiguous()
         picture, coverage = torch.empty_like(image), torch.empty_like(weight)
-        from cyclopean.kernels.splatting_loops import scattering  # numba takes a third of a second to import
+        from cyclopean.kernels.splatting_loops import scattering
 
         _each_item(scattering(image.shape[1]), BORDERS.index(border), image, uv, weight, picture, coverage)
         context.save_for_backward(image, uv, weight, picture, coverage)

@@ -39,7 +39,7 @@ class SplatOnGpu(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, image: Tensor, uv: Tensor, weight: Tensor, border: str) -> tuple[Tensor, Tensor]:
-        from cyclopean.kernels import splatting_triton as kernels  # triton takes half a second to import
+        from cyclopean.kernels import splatting_triton
 
         image, uv, weight = image.contiguous(), uv.contiguous(), weight.contiguous()
         picture, coverage = torch.empty_like(image), torch.empty_like(weight)
@@ -49,15 +49,17 @@ class SplatOnGpu(torch.autograd.Function):
         canvas = torch.zeros((b, c + 1, h, w), dtype=torch.int64 if whole else image.dtype, device=image.device)
         context.border = BORDERS.index(border)
         with torch.cuda.device_of(image):
-            kernels.scatter[_grid(image)](image, uv, weight, canvas, scale, h, w, context.border, c, whole, BLOCK)
-            kernels.divide[_grid(image)](canvas, picture, coverage, scale, h * w, c, whole, BLOCK)
+            splatting_triton.scatter[_grid(image)](
+                image, uv, weight, canvas, scale, h, w, context.border, c, whole, BLOCK
+            )
+            splatting_triton.divide[_grid(image)](canvas, picture, coverage, scale, h * w, c, whole, BLOCK)
         context.save_for_backward(image, uv, weight, picture, coverage)
         return picture, coverage
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        from cyclopean.kernels import splatting_triton as kernels
+        from cyclopean.kernels import splatting_triton
 
         image, uv, weight, picture, coverage = context.saved_tensors
         d_picture, d_coverage = (g.contiguous() for g in gradients)
@@ -65,8 +67,8 @@ class SplatOnGpu(torch.autograd.Function):
         b, c, h, w = image.shape
         slope = image.new_empty(b, c + 1, h, w)  # of the loss by the sums: of weight * colour, of weight
         with torch.cuda.device_of(image):
-            kernels.slopes[_grid(image)](picture, coverage, d_picture, d_coverage, slope, h * w, c, BLOCK)
-            kernels.gather[_grid(image)](image, uv, weight, slope, *results, h, w, context.border, c, BLOCK)
+            splatting_triton.slopes[_grid(image)](picture, coverage, d_picture, d_coverage, slope, h * w, c, BLOCK)
+            splatting_triton.gather[_grid(image)](image, uv, weight, slope, *results, h, w, context.border, c, BLOCK)
         return (*results, None)
 
 

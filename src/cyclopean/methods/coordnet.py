@@ -20,7 +20,7 @@ from cyclopean.geometry import (
     reproject_first_order,
     translation,
 )
-from cyclopean.geometry.disparities import disparity_per_inverse_depth, inverse_depth_from, moved
+from cyclopean.geometry.spherical import disparity_per_inverse_depth, inverse_depth_from, moved
 from cyclopean.losses import ALPHA, berhu_beyond, dissimilarity, ssim
 from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet as Network

@@ -12,12 +12,21 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Paired, Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.photometric import (
+    GARG,
+    Rules,
+    Said,
+    Source,
+    channels,
+    features_of,
+    how,
+    resized,
+    rig_unit,
+    rules_of,
+    said,
+    terms,
+)
 from cyclopean.networks import build
-from cyclopean.rebuilding.features import features_of
-from cyclopean.rebuilding.heads import rig_unit
-from cyclopean.rebuilding.rules import GARG, Rules, rules_of
-from cyclopean.rebuilding.sides import Said, Source, resized
-from cyclopean.rebuilding.terms import channels, how, said, terms
 from cyclopean.sample import Sample, View
 
 SCALES = 4

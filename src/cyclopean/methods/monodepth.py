@@ -13,13 +13,21 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import invert, reproject
 from cyclopean.losses import item_mean, photometric, pyramid
 from cyclopean.methods.base import Paired, Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.photometric import (
+    Rules,
+    Said,
+    Source,
+    baseline,
+    channels,
+    features_of,
+    how,
+    rig_unit,
+    rules_of,
+    said,
+    summed,
+    terms,
+)
 from cyclopean.networks import build
-from cyclopean.rebuilding.borders import postprocess  # noqa: F401  (part of the paper)
-from cyclopean.rebuilding.features import features_of
-from cyclopean.rebuilding.heads import rig_unit
-from cyclopean.rebuilding.rules import Rules, rules_of
-from cyclopean.rebuilding.sides import Said, Source, baseline
-from cyclopean.rebuilding.terms import channels, how, said, summed, terms
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 

@@ -9,12 +9,19 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Paired, Prediction, full_precision, known_pose
+from cyclopean.methods.photometric import (
+    MONODEPTH2,
+    Rules,
+    Source,
+    channels,
+    features_of,
+    how,
+    rig_unit,
+    rules_of,
+    said,
+    terms,
+)
 from cyclopean.networks import build
-from cyclopean.rebuilding.features import features_of
-from cyclopean.rebuilding.heads import rig_unit
-from cyclopean.rebuilding.rules import MONODEPTH2, Rules, rules_of
-from cyclopean.rebuilding.sides import Source
-from cyclopean.rebuilding.terms import channels, how, said, terms
 from cyclopean.sample import Sample, View
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from cyclopean.geometry import pixel_grid
 from cyclopean.losses import pyramid, weighted_mean
 from cyclopean.methods.base import Paired, Prediction, full_precision, level_right
+from cyclopean.methods.photometric import ERRORS, WARPS
 from cyclopean.networks import build
-from cyclopean.rebuilding.terms import ERRORS, WARPS
 from cyclopean.sample import Sample, View
 
 SCALES = 4

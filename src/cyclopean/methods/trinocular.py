@@ -10,13 +10,21 @@ from torch import Tensor
 
 from cyclopean.geometry import invert
 from cyclopean.methods.base import Paired, Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.photometric import (
+    Rules,
+    Said,
+    Source,
+    channels,
+    features_of,
+    how,
+    postprocess,
+    rig_unit,
+    rules_of,
+    said,
+    summed,
+    terms,
+)
 from cyclopean.networks import build
-from cyclopean.rebuilding.borders import postprocess
-from cyclopean.rebuilding.features import features_of
-from cyclopean.rebuilding.heads import rig_unit
-from cyclopean.rebuilding.rules import Rules, rules_of
-from cyclopean.rebuilding.sides import Said, Source
-from cyclopean.rebuilding.terms import channels, how, said, summed, terms
 from cyclopean.sample import Sample, View
 
 TOLD = 4  # of the middle towards the right, of the right one; of the middle towards the left, of the left one

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from cyclopean.errors import InputError
-from cyclopean.recipes.settings import WIDEST, Augment, Source
-from cyclopean.run import Run
+from cyclopean.training.options import WIDEST, Augment, Run, Source
 
 AUGMENT = Augment(flip=0.0)
 
@@ -80,16 +79,17 @@ def coordnet(  # noqa: PLR0917
     """
     import torch
 
-    from cyclopean import augmentation, training
+    from cyclopean import augmentation
     from cyclopean.methods.coordnet import Coordnet
-    from cyclopean.recipes import feeding
+    from cyclopean.training import dataset
+    from cyclopean.training.loop import adabound, constant, fit
 
-    drawn = feeding.Drawn(augmentation.mirrored, feeding.target_only if rig == "SV" else feeding.whole, "sphere")
-    feed = feeding.feed(source, augment, drawn, run)
-    feed = feeding.with_truth(feed) if rig == "SV" else feed
-    feed = feeding.then(feed, augmentation.rolled) if predicts == "depth" else feed
+    drawn = dataset.Drawn(augmentation.mirrored, dataset.target_only if rig == "SV" else dataset.whole, "sphere")
+    feed = dataset.feed(source, augment, drawn, run)
+    feed = dataset.with_truth(feed) if rig == "SV" else feed
+    feed = dataset.then(feed, augmentation.rolled) if predicts == "depth" else feed
     run = run.of(len(feed.training))  # type: ignore[arg-type]
     torch.manual_seed(run.seed)
     method = Coordnet(rig, ratio, predicts=predicts, **vars(shape), **vars(comparison))
-    card = feeding.card("coordnet", run, source, feed)
-    training.fit(method, feed, run, training.adabound, training.constant, card, feeding.pictures)
+    card = dataset.card("coordnet", run, source, feed)
+    fit(method, feed, run, adabound, constant, card, dataset.pictures)

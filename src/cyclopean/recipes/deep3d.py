@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from cyclopean.recipes.settings import Augment, Backbone, Source
-from cyclopean.run import Run
+from cyclopean.training.options import Augment, Backbone, Run, Source
 
 AUGMENT = Augment(colour=0.5)
 BACKBONE = Backbone()
@@ -32,7 +31,7 @@ def deep3d(  # noqa: PLR0917
     """
     from cyclopean import augmentation
     from cyclopean.methods.deep3d import Deep3d
-    from cyclopean.recipes.fitting import fit
+    from cyclopean.training.fitting import fit
 
     def make(rig: tuple[float, float] | None) -> Deep3d:
         return Deep3d(backbone.network, backbone.width, levels, most, smoothness, rig=rig)

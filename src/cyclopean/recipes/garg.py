@@ -3,9 +3,8 @@
 from dataclasses import replace
 from typing import Literal
 
-from cyclopean.rebuilding.rules import GARG, Rules
-from cyclopean.recipes.settings import Augment, Backbone, Source
-from cyclopean.run import Run
+from cyclopean.methods.photometric import GARG, Rules
+from cyclopean.training.options import Augment, Backbone, Run, Source
 
 AUGMENT = Augment(colour=0.5)
 BACKBONE = Backbone()
@@ -34,7 +33,7 @@ def garg(  # noqa: PLR0917
     """
     from cyclopean import augmentation
     from cyclopean.methods.garg import Garg
-    from cyclopean.recipes.fitting import fit
+    from cyclopean.training.fitting import fit
 
     def phase(stage: int, run: Run) -> None:
         def make(rig: tuple[float, float] | None) -> Garg:

@@ -2,9 +2,8 @@
 
 from typing import Literal
 
-from cyclopean.rebuilding.rules import Rules
-from cyclopean.recipes.settings import Augment, Backbone, Source
-from cyclopean.run import Run
+from cyclopean.methods.photometric import Rules
+from cyclopean.training.options import Augment, Backbone, Run, Source
 
 AUGMENT = Augment(colour=0.5)
 RULES = Rules()
@@ -34,7 +33,7 @@ def monodepth(  # noqa: PLR0917
     """
     from cyclopean import augmentation
     from cyclopean.methods.monodepth import Monodepth
-    from cyclopean.recipes.fitting import fit
+    from cyclopean.training.fitting import fit
 
     def make(found: tuple[float, float] | None) -> Monodepth:
         known = rig if factors > 1 else found  # with free factors there are no metres, whatever the data say

@@ -2,9 +2,8 @@
 
 from typing import Literal
 
-from cyclopean.rebuilding.rules import MONODEPTH2, Rules
-from cyclopean.recipes.settings import Augment, Backbone, Source
-from cyclopean.run import Run
+from cyclopean.methods.photometric import MONODEPTH2, Rules
+from cyclopean.training.options import Augment, Backbone, Run, Source
 
 AUGMENT = Augment(swap=0.5, mild=0.5)
 BACKBONE = Backbone("resnet18")
@@ -32,7 +31,7 @@ def monodepth2(  # noqa: PLR0917
     """
     from cyclopean import augmentation
     from cyclopean.methods.monodepth2 import Monodepth2
-    from cyclopean.recipes.fitting import fit
+    from cyclopean.training.fitting import fit
 
     def make(rig: tuple[float, float] | None) -> Monodepth2:
         return Monodepth2(backbone.network, backbone.width, rig, rules)

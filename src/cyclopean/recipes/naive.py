@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from cyclopean.recipes.settings import Augment, Backbone, Source
-from cyclopean.run import Run
+from cyclopean.training.options import Augment, Backbone, Run, Source
 
 AUGMENT = Augment(colour=0.5)
 BACKBONE = Backbone()
@@ -30,7 +29,7 @@ def naive(  # noqa: PLR0917
     """
     from cyclopean import augmentation
     from cyclopean.methods.naive import Naive
-    from cyclopean.recipes.fitting import fit
+    from cyclopean.training.fitting import fit
 
     def make(rig: tuple[float, float] | None) -> Naive:
         return Naive(backbone.network, backbone.width, error, sampling, rig)

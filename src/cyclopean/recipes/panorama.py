@@ -1,7 +1,6 @@
 """The bundled panorama model: trinocular spherical view synthesis with a network that may start from a detector."""
 
-from cyclopean.recipes.settings import Augment, Source
-from cyclopean.run import Run
+from cyclopean.training.options import Augment, Run, Source
 
 AUGMENT = Augment(flip=0.5, jitter=0.7, blur=0.2, noise=0.3)
 
@@ -14,14 +13,15 @@ def panorama(run: Run, source: Source, augment: Augment = AUGMENT, ratio: float 
     """
     import torch
 
-    from cyclopean import augmentation, training
+    from cyclopean import augmentation
     from cyclopean.methods.coordnet import Coordnet
-    from cyclopean.recipes import feeding
+    from cyclopean.training import dataset
+    from cyclopean.training.loop import adamw, cosine, fit
 
-    drawn = feeding.Drawn(augmentation.mirrored, feeding.whole, "sphere")
-    feed = feeding.then(feeding.feed(source, augment, drawn, run), augmentation.rolled)
+    drawn = dataset.Drawn(augmentation.mirrored, dataset.whole, "sphere")
+    feed = dataset.then(dataset.feed(source, augment, drawn, run), augmentation.rolled)
     run = run.of(len(feed.training))  # type: ignore[arg-type]
     torch.manual_seed(run.seed)
     method = Coordnet("TC", ratio, circular=True, network="mobile")
-    card = feeding.card("panorama", run, source, feed)
-    training.fit(method, feed, run, training.adamw, training.cosine, card, feeding.pictures)
+    card = dataset.card("panorama", run, source, feed)
+    fit(method, feed, run, adamw, cosine, card, dataset.pictures)

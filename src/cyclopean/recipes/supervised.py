@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from cyclopean.recipes.settings import Augment, Source
-from cyclopean.run import Run
+from cyclopean.training.options import Augment, Run, Source
 
 AUGMENT = Augment(jitter=0.8, blur=0.2, noise=0.3, smallest=0.6, stretch=1.2)
 
@@ -26,15 +25,16 @@ def supervised(  # noqa: PLR0917
     """
     import torch
 
-    from cyclopean import augmentation, training
+    from cyclopean import augmentation
     from cyclopean.methods.supervised import Supervised
-    from cyclopean.recipes import feeding
+    from cyclopean.training import dataset
+    from cyclopean.training.loop import adamw, cosine, fit, halving, tenth
 
-    drawn = feeding.Drawn(augmentation.mirrored, feeding.target_only)
-    feed = feeding.with_truth(feeding.feed(source, augment, drawn, run))
+    drawn = dataset.Drawn(augmentation.mirrored, dataset.target_only)
+    feed = dataset.with_truth(dataset.feed(source, augment, drawn, run))
     run = run.of(len(feed.training))  # type: ignore[arg-type]
     torch.manual_seed(run.seed)
     method = Supervised(network, width)
-    course = {"halving": training.halving, "tenth": training.tenth, "cosine": training.cosine}[schedule]
-    card = feeding.card("supervised", run, source, feed)
-    training.fit(method, feed, run, training.adamw, course, card, feeding.pictures)
+    course = {"halving": halving, "tenth": tenth, "cosine": cosine}[schedule]
+    card = dataset.card("supervised", run, source, feed)
+    fit(method, feed, run, adamw, course, card, dataset.pictures)

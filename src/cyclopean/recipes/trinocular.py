@@ -2,9 +2,8 @@
 
 from typing import Literal
 
-from cyclopean.rebuilding.rules import Rules
-from cyclopean.recipes.settings import Augment, Backbone, Source
-from cyclopean.run import Run
+from cyclopean.methods.photometric import Rules
+from cyclopean.training.options import Augment, Backbone, Run, Source
 
 AUGMENT = Augment(colour=0.5)
 RULES = Rules()
@@ -29,7 +28,7 @@ def trinocular(  # noqa: PLR0917
     """
     from cyclopean import augmentation
     from cyclopean.methods.trinocular import Trinocular
-    from cyclopean.recipes.fitting import fit
+    from cyclopean.training.fitting import fit
 
     def make(rig: tuple[float, float] | None) -> Trinocular:
         return Trinocular(backbone.network, backbone.width, rig, rules)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from cyclopean.run import Run
+from cyclopean.training.options import Run
 
 
 class RunLog:

@@ -21,16 +21,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
-from cyclopean import checkpoint
 from cyclopean.augmentation import resize, shrunk, smallest_size
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Method
-from cyclopean.run import Run
 from cyclopean.sample import Sample
+from cyclopean.training import checkpoint
+from cyclopean.training.loader import STOPS, Augmentation, Items, Stream, good, length, loader, mix
 from cyclopean.training.log import RunLog
+from cyclopean.training.options import Run
 from cyclopean.training.processes import all_good, anyone, engine, launch, one_voice
 from cyclopean.training.state import STATE, State, stored
-from cyclopean.training.stream import STOPS, Augmentation, Items, Stream, good, length, loader, mix
 
 Schedule = Callable[[int, int], float]  # (step, steps) -> factor of the learning rate
 MakeOptimizer = Callable[[Iterable[nn.Parameter], float], Optimizer]

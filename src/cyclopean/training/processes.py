@@ -8,9 +8,9 @@ import torch
 from lightning_fabric import Fabric
 
 from cyclopean.errors import InputError
-from cyclopean.run import Run
 from cyclopean.sample import Sample
-from cyclopean.training.stream import good
+from cyclopean.training.loader import good
+from cyclopean.training.options import Run
 
 
 def engine(run: Run) -> Fabric:

@@ -14,15 +14,15 @@ from safetensors import SafetensorError
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
-from cyclopean import checkpoint
 from cyclopean.choices import STATE
 from cyclopean.errors import InputError, why_unwritten
-from cyclopean.files import shortened
+from cyclopean.io.files import shortened
 from cyclopean.methods.base import Method
-from cyclopean.run import Run
 from cyclopean.sample import Sample
+from cyclopean.training import checkpoint
+from cyclopean.training.loader import length, mix, one_batch, several
 from cyclopean.training.log import RunLog
-from cyclopean.training.stream import length, mix, one_batch, several
+from cyclopean.training.options import Run
 
 KEPT: dict[str, Any] = {  # what the state holds at least, and of which type
     **{"step": int, "best": float, "seconds": float, "config": dict, "method": dict, "optimizer": dict},

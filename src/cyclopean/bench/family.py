@@ -1,0 +1,148 @@
+"""What a comparison is made of: how much work, the rows, and what differs between families of methods."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean import augmentation
+from cyclopean.evaluation.trivial import Candidate
+from cyclopean.inference import predictor
+from cyclopean.methods.base import Method
+from cyclopean.sample import Sample
+from cyclopean.synthetic.folder import Order
+from cyclopean.training.loop import MakeOptimizer, Schedule, adabound, adam, constant, cosine
+
+Map = Float[Tensor, "1 1 h w"]
+Predict = Callable[[Method, Sample], Map]
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A data set, items of batch 1; with true depth, or with sources that tell how well it explains them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class How:
+    """By what steps weights change, the largest norm of a gradient (0: any), and who makes the first guess."""
+
+    says: str
+    optimizer: MakeOptimizer
+    schedule: Schedule
+    clip: float
+    first_guess: Literal["row", "method"]
+
+
+HOWS = {
+    "ours": How("Adam with a cosine", adam, cosine, 1.0, "row"),
+    # the spherical paper's (sec. 4): a fixed rate, no clipping, the release's first guess of 5 m
+    "published": How("AdaBound at a fixed rate", adabound, constant, 0.0, "method"),
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much work a comparison is. `size`: (height, width); `width` multiplies the network's channels; `how` is a
+    name of `HOWS`."""
+
+    size: tuple[int, int]
+    scenes: int
+    held_out: int
+    steps: int
+    seeds: int
+    network: str
+    width: float = 1.0
+    batch_size: int = 8
+    learning_rate: float = 3e-4
+    how: str = "ours"
+
+
+def alone(method: Method, sample: Sample) -> Map:
+    """From the target only."""
+    return predictor.plain(method, sample.target)
+
+
+def post_processed(method: Method, sample: Sample) -> Map:
+    """From the target and its mirror image (Monodepth's "pp")."""
+    return predictor.flip_averaged(method, sample.target)
+
+
+def together(method: Method, sample: Sample) -> Map:
+    """From the target and its sources."""
+    return method.predict(sample.target, sample.sources).inverse_depth
+
+
+def as_made(method: Method) -> None:
+    """A new method starts as it is."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what is trained, on items changed how, and how it predicts.
+
+    `start` changes a new method before its first step. `trained_as` names the row whose training this one shares, and
+    differs from in `predict` only. `begun_as` names the row whose trained weights this one starts from; `learns_from`
+    tells whether it is trained on the family's own scenes, or on those from elsewhere. `how` and `learning_rate`: as
+    the budget says unless told otherwise.
+    """
+
+    title: str
+    make: Callable[[Budget], Method]
+    augment: augmentation.Augmentation
+    predict: Predict = alone
+    start: Callable[[Method], None] = as_made
+    trained_as: str | None = None
+    begun_as: str | None = None
+    learns_from: Literal["own", "elsewhere"] = "own"
+    how: str | None = None
+    learning_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That the row `ahead` is better than the row `behind`; `figures` are those of who says so, in that order."""
+
+    says: str
+    figures: str
+    ahead: str
+    behind: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """Methods that can be compared: their rows and budgets, the worlds they learn from, and how they are judged.
+
+    `order(budget, seed, count)` is what is rendered, `scenes` its name for people. `figures(inverse depth, item)`
+    judges one item: the map is in 1/m, and of any size. `columns` are the figures shown of held-out scenes,
+    `real_columns` of other data (where they have them); `drawn` along the run, where the best snapshot is that of the
+    `headline`. `guesses` look at no picture, only at the training set. Other data is judged at about the pixels of
+    `judged_at`, or of the budget's size. `claims` are looked at by the figures `claimed`. `closer(inverse depth, item)`
+    tells why: further figures of held-out scenes, of the truth too. `elsewhere` are other worlds, that some rows learn
+    from, ordered as by `order`.
+    """
+
+    name: str
+    scenes: str
+    rows: Mapping[str, Row]
+    budgets: Mapping[str, Budget]
+    order: Callable[[Budget, int, int], Order]
+    figures: Callable[[Map, Sample], dict[str, float]]
+    columns: Mapping[str, str]
+    real_columns: Mapping[str, str]
+    about: Callable[[Budget], str]
+    guesses: Callable[[Samples], list[Candidate]]
+    judged_at: tuple[int, int] | None = None
+    headline: str = "abs_rel"
+    drawn: tuple[str, ...] = ("abs_rel",)
+    claims: tuple[Claim, ...] = ()
+    claimed: tuple[str, ...] = ("abs_rel",)
+    closer: Callable[[Map, Sample], dict[str, float]] | None = None
+    closer_columns: Mapping[str, str] = field(default_factory=dict)
+    about_closer: str = ""
+    elsewhere: Callable[[Budget, int, int], Order] | None = None

@@ -1,0 +1,234 @@
+"""Refocusing judged against photographs through a real (path-traced) lens, beside simpler ways to blur."""
+
+import dataclasses
+import json
+import math
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cyclopean.defocus.choices import METHODS
+from cyclopean.defocus.lens import Lens, Optics
+from cyclopean.defocus.refocus import refocus
+from cyclopean.errors import InputError
+from cyclopean.io.depthmap import DepthMap, from_numbers
+from cyclopean.io.image import Photo, read_photo
+from cyclopean.losses import ssim
+
+Picture = Float[np.ndarray, "h w 3"]
+Plane = Float[np.ndarray, "h w"]
+Mask = Bool[np.ndarray, "h w"]
+Way = Callable[["Shot", DepthMap], Photo]
+
+CLIPPED = 250 / 255  # a channel this bright, in the photo or the truth, tells nothing about the light that fell there
+BAND = 8  # pixels on either side of an edge of depth
+JUMP = 1.0  # pixels: how much the radius of blur changes across an edge of depth
+SHARP = 0.25  # pixels: a radius up to here is in focus
+STRENGTHS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A sharp photo with true depth, and the same view through a lens focused at `distance` metres."""
+
+    name: str
+    photo: Photo
+    depth: DepthMap
+    truth: Photo
+    distance: float
+    optics: Optics
+
+    @property
+    def radius(self) -> Plane:
+        """Signed radius of blur of each pixel by the true depth, in pixels."""
+        inverse = self.depth.inverse_depth[0, 0].numpy()
+        scale = self.optics.scale(self.photo.size) * self.optics.closer(1 / self.distance)
+        return (inverse - np.float32(1 / self.distance)) * np.float32(scale)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How near a picture is to the truth, outside clipped pixels: PSNR in dB, SSIM (3x3 windows), the same PSNR in the
+    band around depth edges, and the share of the sharp photo that is left there (0 none, 1 not blurred at all)."""
+
+    psnr: float
+    ssim: float
+    edge_psnr: float
+    leak: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to blur: its score for each shot."""
+
+    name: str
+    scores: tuple[Score, ...]
+
+    def mean(self) -> Score:
+        """Mean over the shots that have a figure."""
+        columns = zip(*(dataclasses.astuple(score) for score in self.scores), strict=True)
+        known = ([value for value in column if not math.isnan(value)] for column in columns)
+        return Score(*(sum(values) / len(values) if values else math.nan for values in known))
+
+
+def read_shots(folder: Path) -> list[Shot]:
+    """The shots of a folder: NAME.json (kind "lens") beside NAME_sharp.png, NAME_sharp_depth.npz and NAME_TAG.png.
+
+    The JSON gives focal_mm, sensor_mm, and for each of its shots tag, focus_m and fstop; depth is z in metres.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give one with NAME.json, NAME_sharp.png, NAME_sharp_depth.npz.")
+    shots = [shot for path in sorted(folder.glob("*.json")) for shot in _shots(path)]
+    if not shots:
+        raise InputError(f'{folder} has no shots: no .json in it says "kind": "lens".')
+    return shots
+
+
+def _shots(path: Path) -> Iterator[Shot]:
+    try:
+        card = json.loads(path.read_text())
+        if card.get("kind") != "lens":
+            return
+        shots = [
+            (
+                str(s["tag"]),
+                float(s["focus_m"]),
+                Optics(float(s["fstop"]), float(card["focal_mm"]), float(card["sensor_mm"])),
+            )
+            for s in card["shots"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} cannot be understood ({error!r}); see docs/refocus.md.") from None
+    photo = read_photo(path.with_name(f"{path.stem}_sharp.png"))
+    depth = _true_depth(path.with_name(f"{path.stem}_sharp_depth.npz"), photo.size)
+    for tag, distance, optics in shots:
+        truth = read_photo(path.with_name(f"{path.stem}_{tag}.png"))
+        if truth.size != photo.size:
+            raise InputError(f"{truth.name} is not of the size of {photo.name}; render both alike.")
+        yield Shot(f"{path.stem} {tag}", photo, depth, truth, distance, optics)
+
+
+def _true_depth(path: Path, size: tuple[int, int]) -> DepthMap:
+    try:
+        with np.load(path) as file:
+            metres = torch.from_numpy(file["depth"].astype(np.float32))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read ({error}); it needs an array named depth, in metres.") from None
+    if tuple(metres.shape) != size:
+        raise InputError(f"{path} is {tuple(metres.shape)}, its photo {size}; render both alike.")
+    return from_numbers(metres[None, None], "depth", "m")
+
+
+def ways() -> dict[str, Way]:
+    """Name -> how to blur; the report's methods at the strength that suits each shot best, which flatters them."""
+    report = {f"report: {name}": _best_of_report(name) for name in METHODS}
+    return {"no blur": lambda shot, _: shot.photo, **report, "per-pixel Gaussian": per_pixel_gaussian, "ours": ours}
+
+
+def ours(shot: Shot, depth: DepthMap) -> Photo:
+    """The thin lens at its default setting."""
+    return refocus(shot.photo, depth, distance=shot.distance, lens=Lens(optics=shot.optics))
+
+
+def per_pixel_gaussian(shot: Shot, depth: DepthMap) -> Photo:
+    """The naive way: every pixel is the Gaussian mean of its own surroundings, as wide as its own depth asks, in sRGB.
+
+    Its standard deviation is half the radius, which gives it the second moment of the disc.
+    """
+    image = np.ascontiguousarray(shot.photo.image[0].permute(1, 2, 0).numpy())
+    wide = np.abs(dataclasses.replace(shot, depth=depth).radius) / 2
+    steps = [0.0, *np.geomspace(0.3, max(0.31, min(float(wide.max()), 30.0)), 24)]
+    blurred = [image, *(cv2.GaussianBlur(image, (0, 0), float(s)) for s in steps[1:])]
+    index = np.interp(wide, steps, np.arange(len(steps)))
+    total = sum(np.clip(1 - np.abs(index - k), 0, 1)[..., None] * plane for k, plane in enumerate(blurred))
+    return _with(shot.photo, np.asarray(total, np.float32))
+
+
+def _best_of_report(method: str) -> Way:
+    def best(shot: Shot, depth: DepthMap) -> Photo:
+        tried = [
+            refocus(shot.photo, depth, distance=shot.distance, method=method, strength=strength, bins="hard")
+            for strength in STRENGTHS
+        ]
+        return max(tried, key=lambda photo: score(shot, photo).psnr)
+
+    return best
+
+
+def measure(shots: Sequence[Shot], depths: Sequence[DepthMap], chosen: dict[str, Way]) -> list[Row]:
+    """All ways on all shots, with the depth given for each shot."""
+    rows = []
+    for name, way in chosen.items():
+        scores = tuple(score(shot, way(shot, depth)) for shot, depth in zip(shots, depths, strict=True))
+        rows.append(Row(name, scores))
+    return rows
+
+
+def score(shot: Shot, photo: Photo) -> Score:
+    """`photo` against the truth of the shot, in 8 bits as people see it."""
+    made, truth, sharp = (_bytes(p) for p in (photo, shot.truth, shot.photo))
+    good = _unclipped(shot)
+    band = good & edge_band(shot)
+    alike = ssim(_tensor(made), _tensor(truth))[0].mean(0).numpy()
+    error, left = (made - truth)[band], (sharp - truth)[band]
+    leak = float((error * left).sum() / max((left * left).sum(), 1e-9)) if band.any() else math.nan
+    return Score(psnr(made, truth, good), float(alike[good[1:-1, 1:-1]].mean()), psnr(made, truth, band), leak)
+
+
+def noise_floor(shot: Shot) -> float:
+    """PSNR of the sharp photo where the lens is in focus and nothing blurred is near: no method can do better there."""
+    focused = np.abs(shot.radius) <= SHARP
+    clear = ~edge_band(shot)
+    return psnr(_bytes(shot.photo), _bytes(shot.truth), focused & clear & _unclipped(shot))
+
+
+def edge_band(shot: Shot) -> Mask:
+    """The pixels within `BAND` of an edge of depth."""
+    return cv2.dilate(_edges(shot).astype(np.uint8), np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)) > 0
+
+
+def psnr(made: Picture, truth: Picture, mask: Mask) -> float:
+    """10 log10(1 / mean squared error) over the mask and all channels; NaN when it is empty."""
+    if not mask.any():
+        return math.nan
+    return float(-10 * np.log10(max(float(np.square((made - truth)[mask], dtype=np.float64).mean()), 1e-10)))
+
+
+def aligned(depth: DepthMap, truth: DepthMap) -> DepthMap:
+    """`depth` in metres: its inverse depth times a factor plus an offset, the least squares of the truth's."""
+    known = depth.valid & truth.valid
+    x, y = (d.inverse_depth[known].double() for d in (depth, truth))
+    design = torch.stack([x, torch.ones_like(x)], 1)
+    factor, offset = torch.linalg.lstsq(design, y[:, None]).solution[:, 0].tolist()
+    return dataclasses.replace(
+        depth, inverse_depth=(depth.inverse_depth * factor + offset).clamp(min=0), unit="m", ambiguity="metric"
+    )
+
+
+def _edges(shot: Shot) -> Mask:
+    radius, here = shot.radius, np.ones((3, 3), np.uint8)
+    return cv2.dilate(radius, here) - cv2.erode(radius, here) > JUMP
+
+
+def _unclipped(shot: Shot) -> Mask:
+    return np.maximum(_bytes(shot.photo), _bytes(shot.truth)).max(-1) < CLIPPED
+
+
+def _bytes(photo: Photo) -> Picture:
+    """The picture as 8 bits hold it, in [0,1]."""
+    return photo.image[0].clamp(0, 1).mul(255).round().div(255).permute(1, 2, 0).contiguous().numpy()
+
+
+def _with(photo: Photo, picture: Picture) -> Photo:
+    return dataclasses.replace(photo, image=_tensor(picture))
+
+
+def _tensor(picture: Picture) -> Float[Tensor, "1 3 h w"]:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()

@@ -1,0 +1,235 @@
+"""The stereo family: the rows of Monodepth's table 1 on worlds, the tutorial's ablations, and what came after."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cyclopean import augmentation
+from cyclopean.bench.family import Budget, Claim, Family, Row, Samples, post_processed, together
+from cyclopean.errors import InputError
+from cyclopean.evaluation.evaluate import rig_of
+from cyclopean.evaluation.trivial import Candidate, mean_inverse_depth, training_mean
+from cyclopean.io.image import resize
+from cyclopean.methods.base import Method
+from cyclopean.methods.deep3d import Deep3d
+from cyclopean.methods.garg import Garg
+from cyclopean.methods.monodepth import Monodepth
+from cyclopean.methods.monodepth2 import Monodepth2
+from cyclopean.methods.naive import Naive
+from cyclopean.methods.photometric import MONODEPTH2, Rules
+from cyclopean.methods.supervised import Supervised
+from cyclopean.methods.trinocular import Trinocular
+from cyclopean.metrics import align_median, boundary_f1, countable, d1, depth_errors, near_boundaries, to_depth
+from cyclopean.sample import Sample
+from cyclopean.synthetic.folder import Order
+
+BASELINE, FIELD_OF_VIEW = 0.54, 70.0  # metres and degrees: one rig for all scenes, as in KITTI, so that depth is metric
+THEIR_BASELINE, THEIR_FIELD_OF_VIEW = 0.22, 48.7  # of the data from elsewhere: those of Cityscapes' camera
+KITTI_WIDE = 1242  # pixels: D1-all counts 3 of them
+NEAR, NEAREST, FAR = 0.1, 0.05, 80.0  # metres: truth that counts, and what predictions are clipped to
+Rig = tuple[float, float]  # focal_u in image widths, baseline in metres
+Make = Callable[[Budget], Method]
+
+BUDGETS = {
+    "tiny": Budget((64, 64), 4, 2, 2, 1, "compact", 0.25, 2),  # for tests: that everything runs
+    "small": Budget((64, 128), 400, 60, 800, 1, "compact", 0.5, learning_rate=1e-3),
+    "middle": Budget((128, 192), 2000, 100, 3000, 3, "compact", 0.75),
+    "full": Budget((192, 384), 8000, 200, 12_000, 3, "vgg", 0.5),
+}
+
+
+def rig() -> Rig:
+    """(focal_u in image widths, baseline in metres) of every pair."""
+    return (0.5 / torch.tan(torch.deg2rad(torch.tensor(FIELD_OF_VIEW / 2))).item(), BASELINE)
+
+
+def far(method: Method) -> None:
+    """Every map starts at a tenth of its range, 3 % of the width as disparity. Ours: from the middle, where a sigmoid
+    starts, the true disparities of small pictures are out of reach of image gradients, and nothing is learned."""
+    for name, layer in method.named_modules():
+        if isinstance(layer, nn.Conv2d) and ("heads" in name.split(".") or name.endswith(".head")):
+            nn.init.constant_(layer.bias, math.log(1 / 9))  # type: ignore[arg-type]
+
+
+def _changed(mirror: augmentation.Augmentation) -> augmentation.Augmentation:
+    """Mirrored half of the time by `mirror`, Monodepth's colours half of the time."""
+    colour = augmentation.Sometimes(0.5, augmentation.monodepth_colour)
+    return augmentation.Steps((augmentation.Sometimes(0.5, mirror), colour))
+
+
+EYES_SWAPPED = _changed(augmentation.flipped)
+
+
+def _lr(b: Budget) -> Method:
+    return Monodepth(b.network, b.width, rig=rig())
+
+
+def _naive(b: Budget) -> Method:
+    return Naive(b.network, b.width, rig=rig())
+
+
+def _deep3d(smoothness: Literal["none", "each"]) -> Make:
+    return lambda b: Deep3d(b.network, b.width, smoothness=smoothness, rig=rig())
+
+
+def _resnet50(b: Budget) -> Method:
+    return Monodepth("resnet50-elu", b.width, rig=rig())
+
+
+def _monodepth(variant: str = "lr", rules: Rules = Rules()) -> Make:  # noqa: B008
+    return lambda b: Monodepth(b.network, b.width, rig=rig(), variant=variant, rules=rules)
+
+
+def _monodepth2(rules: Rules) -> Make:
+    return lambda b: Monodepth2(b.network, b.width, rig=rig(), rules=rules)
+
+
+_from_far = partial(Row, augment=EYES_SWAPPED, start=far)
+
+ROWS = {
+    # without maps of disparity at their ends, these start as they are
+    "naive": Row("naive (no disparity inside)", _naive, EYES_SWAPPED),
+    "deep3d": Row("Deep3D", _deep3d("none"), EYES_SWAPPED),
+    "deep3ds": Row("Deep3Ds", _deep3d("each"), EYES_SWAPPED),
+    "garg": _from_far("Garg, end to end", lambda b: Garg(b.network, b.width, rig=rig())),
+    "no-lr": _from_far("Monodepth, No LR", _monodepth("no-lr")),
+    "lr": _from_far("Monodepth (LR)", _lr),
+    "lr-pp": _from_far("Monodepth (LR) + pp", _lr, predict=post_processed, trained_as="lr"),
+    "resnet50": _from_far("Monodepth (LR), ResNet50", _resnet50),
+    "resnet50-pp": _from_far("Monodepth (LR), ResNet50 + pp", _resnet50, predict=post_processed, trained_as="resnet50"),
+    "stereo": _from_far("Monodepth (LR), shown both views", _monodepth("stereo"), predict=together),
+    "elsewhere": _from_far("Monodepth (LR), of landscapes only", _lr, learns_from="elsewhere"),
+    "elsewhere-first": _from_far("Monodepth (LR), of landscapes, then streets", _lr, begun_as="elsewhere"),
+    "elsewhere-first-pp": _from_far(
+        "Monodepth (LR), of landscapes, then streets + pp", _lr, predict=post_processed, trained_as="elsewhere-first"
+    ),
+    "l1": _from_far("LR, L1 alone", _monodepth(rules=Rules(error="l1"))),
+    "l2": _from_far("LR, L2 alone", _monodepth(rules=Rules(error="l2"))),
+    "nearest": _from_far("LR, nearest pixels", _monodepth(rules=Rules(warp="nearest"))),
+    "features": _from_far("LR + feature loss (its own encoder)", _monodepth(rules=Rules(features="own"))),
+    "full-scales": _from_far("LR, all scales at full size", _monodepth(rules=Rules(scales="full"))),
+    "unoccluded": _from_far("LR + occlusion mask from the warp", _monodepth(rules=Rules(mask="unoccluded"))),
+    "learned-mask": _from_far("No LR + learned mask", _monodepth("no-lr", Rules(mask="learned"))),
+    "trinocular": _from_far("virtual trinocular", lambda b: Trinocular(b.network, b.width, rig=rig())),
+    "monodepth2": _from_far("Monodepth2 on pairs", _monodepth2(MONODEPTH2)),
+    "either-view": _from_far(
+        "Monodepth2, fed either view", _monodepth2(MONODEPTH2), augment=_changed(augmentation.swapped)
+    ),
+    "supervised": Row(
+        "directly supervised, up to scale",
+        lambda b: Supervised(b.network, b.width),
+        _changed(augmentation.mirrored),
+    ),
+}
+
+
+def _order(budget: Budget, seed: int, count: int) -> Order:
+    return Order(("street",), "stereo", seed, count, budget.size, baseline=BASELINE, field_of_view=FIELD_OF_VIEW)
+
+
+def _elsewhere(budget: Budget, seed: int, count: int) -> Order:
+    return Order(("landscape",), "stereo", seed, count, budget.size, THEIR_BASELINE, field_of_view=THEIR_FIELD_OF_VIEW)
+
+
+CLAIMS = (  # AbsRel and D1-all of Monodepth's table 1 (K; pp and ResNet50: CS + K) and AbsRel of its table 2
+    Claim("the left-right check helps", "0.124 / 0.123, 30.27 / 30.32 %", "lr", "no-lr"),
+    Claim("ahead of Deep3D", "0.124 / 0.412, 30.27 / 66.85 %", "lr", "deep3d"),
+    Claim("ahead of Deep3Ds", "0.124 / 0.151, 30.27 / 59.64 %", "lr", "deep3ds"),
+    Claim("smoothness helps Deep3D", "0.151 / 0.412, 59.64 / 66.85 %", "deep3ds", "deep3d"),
+    Claim("another camera's pictures alone do not do", "0.124 / 0.699, 30.27 / 94.76 %", "lr", "elsewhere"),
+    Claim("to begin with them helps", "0.104 / 0.124, 25.52 / 30.27 %", "elsewhere-first", "lr"),
+    Claim("post-processing helps", "0.100 / 0.104, 25.08 / 25.52 %", "elsewhere-first-pp", "elsewhere-first"),
+    Claim("ResNet50 helps", "0.097 / 0.100, 23.81 / 25.08 %", "resnet50-pp", "lr-pp"),
+    Claim("two pictures are better than one", "0.068 / 0.124, 9.19 / 30.27 %", "stereo", "lr"),
+    Claim("ahead of Garg (to 50 m)", "0.140 / 0.169", "lr", "garg"),
+    Claim("ahead of the training set's mean", "0.148 / 0.361", "lr", "training mean"),
+    Claim("the tutorial: L1 alone struggles", "no figures", "lr", "l1"),
+    Claim("the tutorial: L2 alone struggles", "no figures", "lr", "l2"),
+    Claim("the tutorial: sampling must be bilinear", "no figures", "lr", "nearest"),
+)
+
+
+def figures(rho: Float[Tensor, "1 1 h2 w2"], sample: Sample) -> dict[str, float]:
+    """Of one image: metric figures, AbsRel after median alignment and near discontinuities, F1 of contours; D1-all in %
+    where the sample is a pair, at the width of KITTI's pictures.
+
+    `rho` in 1/m. Raises InputError where the prediction is not finite.
+    """
+    depth, pair = sample.depth, rig_of(sample)
+    rho = resize(rho, (depth.shape[-2], depth.shape[-1]))
+    counts = countable(depth, NEAR, FAR)
+    if not bool(rho[counts].isfinite().all()):
+        raise InputError("a prediction is NaN or infinite; the run cannot be judged.")
+    said, truth = rho.double()[counts], depth.double()[counts]
+    ours = to_depth(said)
+    errors = asdict(depth_errors(ours.clamp(NEAREST, FAR), truth))
+    aligned = align_median(ours, truth).clamp(NEAREST, FAR)
+    edges = near_boundaries(depth[0, 0])[None, None][counts]
+    relative = (ours.clamp(NEAREST, FAR) - truth).abs() / truth
+    off = {} if pair is None else {"d1": 100 * float(d1(*(KITTI_WIDE * pair.factor * x for x in (said, 1 / truth))))}
+    return {
+        **{name: float(value) for name, value in errors.items()},
+        **off,
+        "abs_rel_median": float(((aligned - truth).abs() / truth).mean()),
+        **({"abs_rel_edges": float(relative[edges].mean())} if bool(edges.any()) else {}),
+        "contours": float(boundary_f1((1 / rho.clamp(min=1 / FAR))[0, 0], depth.clamp(max=FAR)[0, 0])),
+    }
+
+
+def _guesses(data: Samples) -> list[Candidate]:
+    """Of the training set: its mean, its mean in each row, one depth for everything."""
+    mean = mean_inverse_depth(data)  # type: ignore[arg-type]
+    rows, one = mean.mean(-1, keepdim=True).expand_as(mean), mean.mean().expand_as(mean)
+    return [
+        training_mean(mean),
+        Candidate("training mean of each row", "metric", lambda _: rows, trivial=True),
+        Candidate("training constant", "metric", lambda _: one, trivial=True),
+    ]
+
+
+def _about(b: Budget) -> str:
+    return (
+        f"{b.scenes} streets of {b.size[0]}x{b.size[1]} pixels, one rig; {b.steps} steps of "
+        f"{b.batch_size} pairs, the network `{b.network}` at width {b.width:g}, learning rate "
+        f"{b.learning_rate:g}; {b.held_out} held-out streets, metric depth, truth within (0.1 m, 80 m), means "
+        "over images (and standard deviation over seeds). D1-all: disparities wrong by at least 5 % and 3 pixels of a "
+        f"picture {KITTI_WIDE} wide, as KITTI's are. Of landscapes: as many pairs and steps, by a camera of 49 degrees "
+        "with a baseline of 0.22 m, in the place of Cityscapes; what was learned there is judged by the streets' rig, "
+        "as in the paper, and what goes on with streets has had twice the steps. AbsRel at edges: within 4 pixels of a "
+        "depth discontinuity. Best / last: the lowest AbsRel along the run over that at its end."
+    )
+
+
+STEREO = Family(
+    name="stereo",
+    scenes="streets",
+    rows=ROWS,
+    budgets=BUDGETS,
+    order=_order,
+    figures=figures,
+    columns={
+        "abs_rel": "AbsRel",
+        "sq_rel": "SqRel",
+        "rmse": "RMSE",
+        "rmse_log": "RMSElog",
+        "d1": "D1-all, %",
+        "delta1": "δ1",
+        "delta2": "δ2",
+        "delta3": "δ3",
+        "abs_rel_edges": "AbsRel at edges",
+        "contours": "contour F1",
+        "abs_rel_median": "AbsRel, median-aligned",
+    },
+    real_columns={"abs_rel_median": "median-aligned"},
+    about=_about,
+    guesses=_guesses,
+    claims=CLAIMS,
+    claimed=("abs_rel", "sq_rel", "rmse", "d1", "delta1"),
+    elsewhere=_elsewhere,
+)

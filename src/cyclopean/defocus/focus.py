@@ -1,0 +1,134 @@
+"""A photo that can be focused again and again: what does not depend on the focus is worked out once."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import cached_property
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cyclopean.defocus import lens as lenses
+from cyclopean.defocus import thinlens
+from cyclopean.defocus.choices import F_NUMBER_ALONE, Point, focus_pixel
+from cyclopean.defocus.lens import Lens
+from cyclopean.defocus.thinlens import Scene
+from cyclopean.errors import InputError
+from cyclopean.geometry import Equirectangular
+from cyclopean.io.depthmap import DepthMap
+
+Plane = Float[np.ndarray, "h w"]
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A frozen dataclass with a picture in it, such as `Photo`: `image` is `1 3 h w`, RGB in [0,1]."""
+
+    @property
+    def image(self) -> Tensor: ...
+
+
+Picture = TypeVar("Picture", bound=Pictured)
+
+
+@dataclasses.dataclass(frozen=True)
+class Focusable(Generic[Picture]):
+    """A photo and its depth behind a lens, to be focused as often as you like.
+
+    `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known. `whole` is the range of
+    inverse depth that an amount goes by, None: this photo's own; frames of a clip share theirs.
+    """
+
+    photo: Picture
+    inverse_depth: Plane
+    lens: Lens
+    unit: float | None = None
+    whole: float | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.inverse_depth.shape[0], self.inverse_depth.shape[1]
+
+    def at(self, point: Point) -> Picture:
+        """Sharp at the depth of `point`: pixels, or fractions of width and height."""
+        x, y = focus_pixel(point, self.size)
+        return self.focused(float(self.inverse_depth[y, x]))
+
+    def focused(self, focus: float) -> Picture:
+        """Sharp at the inverse depth `focus`."""
+        optics, scale = self.lens.optics, self._scale
+        if optics is not None and self.unit is not None:
+            scale *= optics.closer(focus / self.unit)
+        radius = lenses.radius(self.lens, scale, focus, self.size, self._span)
+        result = thinlens.render(self._scene, radius, self.lens, torch.get_num_threads())
+        image = torch.from_numpy(result).permute(2, 0, 1)[None].contiguous()
+        return dataclasses.replace(self.photo, image=image)  # type: ignore[type-var]
+
+    @cached_property
+    def _span(self) -> float:
+        return lenses.span(self.inverse_depth) if self.whole is None else self.whole
+
+    @cached_property
+    def _scale(self) -> float:
+        """Radius of blur in pixels per inverse depth, with the focus far away."""
+        optics = self.lens.optics
+        if optics is None:
+            return lenses.amount_scale(self.lens.amount, self.size, self._span)
+        if self.unit is None:
+            raise InputError(F_NUMBER_ALONE)
+        return optics.scale(self.size) / self.unit
+
+    @cached_property
+    def _scene(self) -> Scene:
+        picture = np.ascontiguousarray(self.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
+        return thinlens.prepare(picture, self.inverse_depth, self._scale * max(self.lens.before, self.lens.behind))
+
+
+def filled(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]) -> Plane:
+    """Every unknown pixel takes the value of the nearest known one."""
+    plane, known = inverse_depth.to(torch.float32).cpu().numpy(), valid.cpu().numpy()
+    if known.all():
+        return plane
+    if not known.any():
+        raise InputError("nothing is known of the depth: every value of the map is unknown; give another depth map.")
+    unknown = (~known).astype(np.uint8)
+    _, label = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    value = np.zeros(int(label.max()) + 1, np.float32)
+    value[label[known]] = plane[known]
+    return value[label]
+
+
+Pixel = tuple[int, int]
+Image = Float[Tensor, "1 3 h w"]
+Once = Callable[[Picture, DepthMap, Pixel | None], Picture]
+
+
+def as_taken(once: Once[Picture], photo: Picture, depth: DepthMap, pixel: Pixel | None) -> Picture:
+    """`once` of a photo; `around` of a panorama, which its camera tells."""
+    panorama = isinstance(getattr(photo, "camera", None), Equirectangular)
+    return around(once, photo, depth, pixel) if panorama else once(photo, depth, pixel)
+
+
+def around(once: Once[Picture], photo: Picture, depth: DepthMap, pixel: Pixel | None) -> Picture:
+    """`once` done twice, half a turn apart: of each result the half around its middle, far from its borders.
+
+    `pixel` (x, y) is the point in focus; it is turned with the picture, and so are depth and what is known of it.
+    """
+    width = photo.image.shape[-1]
+    half, quarter = width // 2, width // 4
+    turned = None if pixel is None else ((pixel[0] + half) % width, pixel[1])
+    there = dataclasses.replace(photo, image=photo.image.roll(half, -1))  # type: ignore[type-var]
+    rolled = dataclasses.replace(
+        depth, inverse_depth=depth.inverse_depth.roll(half, -1), valid=depth.valid.roll(half, -1)
+    )
+    middle, ends = once(photo, depth, pixel).image, once(there, rolled, turned).image.roll(-half, -1)
+    return dataclasses.replace(photo, image=_joined(middle, ends, quarter))  # type: ignore[type-var]
+
+
+def _joined(middle: Image, ends: Image, quarter: int) -> Image:
+    parts = ends[..., :quarter], middle[..., quarter:-quarter], ends[..., -quarter:]
+    return torch.cat(parts, -1)

@@ -1,0 +1,142 @@
+"""Refocusing: a photo, its depth, a point that shall be sharp."""
+
+import dataclasses
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+from cyclopean.defocus import filters
+from cyclopean.defocus.choices import (
+    BINS,
+    DISTANCE_ALONE,
+    METHODS,
+    THIN_LENS,
+    Point,
+    canonical,
+    check_choice,
+    check_distance,
+    focus_pixel,
+)
+from cyclopean.defocus.focus import Focusable, Picture, Pictured, filled
+from cyclopean.defocus.lens import Lens
+from cyclopean.errors import InputError
+from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.image import Photo
+from cyclopean.io.photolike import PhotoLike, as_photo
+
+
+@overload
+def refocus(
+    photo: PhotoLike,
+    depth: DepthMap,
+    at: Point | None = None,
+    *,
+    method: str = ...,
+    lens: Lens | None = ...,
+    distance: float | None = ...,
+    strength: float = ...,
+    bins: str = ...,
+) -> Photo: ...
+@overload
+def refocus(
+    photo: Picture,
+    depth: DepthMap,
+    at: Point | None = None,
+    *,
+    method: str = ...,
+    lens: Lens | None = ...,
+    distance: float | None = ...,
+    strength: float = ...,
+    bins: str = ...,
+) -> Picture: ...
+def refocus(
+    photo: Any,
+    depth: Any,
+    at: Point | None = None,
+    *,
+    method: str = THIN_LENS,
+    lens: Lens | None = None,
+    distance: float | None = None,
+    strength: float = 1.0,
+    bins: str = "smooth",
+) -> Any:
+    """`photo` focused at the point `at` = (x, y), or at `distance` metres: sharp there, ever more blurred away from it.
+
+    `photo` is a Photo, or whatever `as_photo` makes one of: a path, a Pillow picture, an array, a tensor.
+    `at` is in pixels, or in fractions of width and height when both are below 1. `method` is "thin-lens", which `lens`
+    describes, or one of the report's: gaussian, average, median, bilateral. Their `strength` 1 blurs the same part of
+    any picture as the MonoDepthDeFocus report does of its own; `bins` "smooth" blends neighbouring levels of blur,
+    "hard" takes one per pixel as the report. Two methods joined by + are for what is nearer and what is farther than
+    the focus. With both `at` and `distance`, the point is that far away, which gives relative depth its metres.
+    Raises InputError when sizes differ, `at` lies outside, a name is unknown or nothing is known of the depth.
+    """
+    check_choice(method, strength, bins)
+    method = canonical(method)
+    if not isinstance(depth, DepthMap):
+        raise InputError(
+            f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
+            "from_numbers(tensor, kind)."
+        )
+    photo = photo if isinstance(photo, Pictured) else as_photo(photo)
+    ready = focusable(photo, depth, lens or Lens())
+    focus, unit = _focus(ready, depth, at, distance)
+    ready = dataclasses.replace(ready, unit=unit)
+    nearer, farther = (*method.split("+"), *method.split("+"))[:2]
+    if nearer == farther:
+        return _one(ready, focus, method, strength, BINS[bins])
+    behind = _one(_still(ready, focus, farther, "before"), focus, farther, strength, BINS[bins])
+    ready = dataclasses.replace(ready, photo=behind)
+    return _one(_still(ready, focus, nearer, "behind"), focus, nearer, strength, BINS[bins])
+
+
+def _still(ready: Focusable[Picture], focus: float, method: str, side: str) -> Focusable[Picture]:
+    """What is `before` or `behind` the focus left as it is."""
+    if method == THIN_LENS:
+        still: dict[str, Any] = {side: 0.0}
+        return dataclasses.replace(ready, lens=dataclasses.replace(ready.lens, **still))
+    clipped = np.minimum if side == "before" else np.maximum
+    return dataclasses.replace(ready, inverse_depth=clipped(ready.inverse_depth, np.float32(focus)))
+
+
+def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]:
+    """`photo` behind a thin lens, ready to be focused again and again, each time faster than by `refocus`."""
+    size = (photo.image.shape[-2], photo.image.shape[-1])
+    if depth.size != size:
+        raise InputError(
+            f"the depth map is {depth.size[1]}x{depth.size[0]} but the photo is {size[1]}x{size[0]}; "
+            "give the depth of this photo, or resize it."
+        )
+    plane = filled(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    return Focusable(photo, plane, lens, 1.0 if depth.unit == "m" else None)
+
+
+def _focus(
+    ready: Focusable[Picture], depth: DepthMap, at: Point | None, distance: float | None
+) -> tuple[float, float | None]:
+    """The inverse depth in focus, and the unit: how much of the map's numbers makes 1/m, None when that is unknown."""
+    check_distance(distance)
+    if at is None:
+        if distance is None:
+            raise InputError("nothing says where the photo shall be sharp; give a point, or a distance in metres.")
+        if ready.unit is None:
+            raise InputError(DISTANCE_ALONE)
+        return ready.unit / distance, ready.unit
+    x, y = focus_pixel(at, ready.size)
+    here = float(ready.inverse_depth[y, x])
+    if distance is None or ready.unit is not None:
+        return here, ready.unit
+    if depth.ambiguity == "affine" or here <= 0:
+        raise InputError("this depth has no zero: a distance gives it no metres; give --amount without a distance.")
+    return here, here * distance
+
+
+def _one(ready: Focusable[Picture], focus: float, method: str, strength: float, bins: filters.Bins) -> Picture:
+    """The photo by one method."""
+    if method == THIN_LENS:
+        return ready.focused(focus)
+    picture = np.ascontiguousarray(ready.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
+    kernels = filters.kernels_for(ready.size, strength)
+    result = METHODS[method](picture, ready.inverse_depth, focus, kernels, bins=bins)
+    image = torch.from_numpy(result).permute(2, 0, 1)[None].contiguous()
+    return dataclasses.replace(ready.photo, image=image)  # type: ignore[type-var]

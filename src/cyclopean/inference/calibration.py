@@ -1,0 +1,195 @@
+"""Metres for depth that is known up to its scale: one length in one photo tells the scale, and a profile keeps it.
+
+The scale holds for photos of the same camera by the same model; how well, depends on how steady the model is.
+"""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, pixel_grid
+from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.files import appearing, read_json, shortened
+from cyclopean.io.sidecar import AnyCamera, Maker, camera_from_json, maker_from_json
+
+FORMAT = "cyclopean-profile"
+AROUND = 2  # pixels on each side whose depths are asked at a point
+TRIES = 400  # planes that are tried for the ground
+TILT = math.cos(math.radians(35))  # the ground's normal is at most so far from the picture's vertical
+THIN = 0.03  # of the camera's height: how far from the plane a point still belongs to the ground
+LEAST = 0.15  # of the lower half of the picture that must be ground
+SAMPLES = 4000
+
+Point = Float[Tensor, "3"]
+Points = Float[Tensor, "n 3"]
+
+
+@dataclass(frozen=True)
+class CameraProfile:
+    """`scale` metres for each unit of depth that `model` predicts of photos of `camera` (None: not known).
+
+    `how` says what it was measured by.
+    """
+
+    scale: float
+    how: str
+    model: Maker | None = None
+    camera: AnyCamera | None = None
+
+    def __post_init__(self) -> None:
+        if not 1e-12 < self.scale < 1e12:
+            raise InputError(f"the scale of a camera profile is {self.scale:g}; it must be above 0 and finite.")
+
+    def applied(self, depth: DepthMap) -> DepthMap:
+        """`depth` in metres. Raises InputError for a map that has no scale to find, or that another model made."""
+        _refuse_other_than_scale(depth)
+        if self.model is not None and depth.model is not None and self.model.sha256 != depth.model.sha256:
+            raise InputError(
+                f"the camera profile was made with the model {self.model.name!r}, this depth with "
+                f"{depth.model.name!r} (or other weights); make a profile with the model that you use."
+            )
+        inverse = depth.inverse_depth / self.scale
+        return replace(depth, inverse_depth=inverse, unit="m", ambiguity="metric", camera=depth.camera or self.camera)
+
+
+def by_two_points(
+    depth: DepthMap, camera: AnyCamera, points: tuple[tuple[int, int], tuple[int, int]], metres: float
+) -> CameraProfile:
+    """The scale that puts two pixels (x, y) `metres` apart in space; `camera` is the photo's, or an assumed one."""
+    _refuse_other_than_scale(depth)
+    _refuse_no_length("the distance between the points", metres)
+    first, second = (point_at(depth, camera, at) for at in points)
+    apart = float(torch.linalg.vector_norm(first - second))
+    if points[0] == points[1] or apart == 0:
+        raise InputError("both points are the same; click two that lie apart.")
+    how = f"two points {metres:g} m apart"
+    return CameraProfile(metres / apart, how, depth.model, depth.camera)
+
+
+def by_height(depth: DepthMap, camera: AnyCamera, metres: float) -> CameraProfile:
+    """The scale by how high above the ground the camera stood: the ground is the plane in the picture's lower half.
+
+    Of 400 planes through three of its points each, the one that most others lie on (Fischler and Bolles, 1981), then
+    fitted to these. Raises InputError when there is no such plane.
+    """
+    _refuse_other_than_scale(depth)
+    _refuse_no_length("the camera's height", metres)
+    points = _lower_half(depth, camera)
+    normal, height = _ground(points)
+    near = (points @ normal - height).abs() < THIN * height
+    if float(near.float().mean()) < LEAST:
+        raise InputError("no level ground is seen in the lower half of the photo; click two points instead.")
+    _, height = _fitted(points[near])
+    how = f"camera {metres:g} m above the ground"
+    return CameraProfile(metres / height, how, depth.model, depth.camera)
+
+
+def point_at(depth: DepthMap, camera: AnyCamera, at: tuple[int, int]) -> Point:
+    """The point in space under a pixel (x, y), in the unit of `depth`; its depth is the median around it.
+
+    Raises InputError where nothing is known, or at infinity.
+    """
+    x, y = at
+    plane = depth.inverse_depth[0, 0]
+    some = plane[max(y - AROUND, 0) : y + AROUND + 1, max(x - AROUND, 0) : x + AROUND + 1]
+    known = some[some.isfinite()]
+    if known.numel() == 0 or float(known.median()) <= 0:
+        raise InputError("how far that point is, is not known; click another one.")
+    h, w = depth.size
+    uv = torch.tensor([[[[(x + 0.5) / w, (y + 0.5) / h]]]], dtype=plane.dtype)
+    ray = _rays(camera, uv, depth)[0, 0, 0]
+    return ray / known.median()
+
+
+def write_profile(path: Path, profile: CameraProfile) -> None:
+    """JSON that says what it is; appears whole or not at all."""
+    content: dict[str, Any] = {"format": FORMAT, "version": 1, "metres_per_unit": profile.scale, "how": profile.how}
+    model, camera = profile.model, profile.camera
+    content["model"] = model and {"name": model.name, "sha256": model.sha256, "licence": model.licence}
+    if isinstance(camera, Pinhole):
+        content["camera"] = {"focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
+    with appearing(path.parent) as folder:
+        (folder / path.name).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_profile(path: Path) -> CameraProfile:
+    """The profile in a file. Raises InputError for a file that is missing or is none."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is no camera profile; make one in the app's tab Metres (cyclopean app), or in Python."
+        )
+    try:
+        scale = content["metres_per_unit"]
+        if isinstance(scale, bool) or not isinstance(scale, int | float):
+            raise ValueError(f"metres_per_unit {shortened(scale, 40)} is no number")
+        model, camera = maker_from_json(content.get("model")), camera_from_json(content.get("camera"))
+        return CameraProfile(float(scale), str(content.get("how", "")), model, camera)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be understood ({shortened(error)}); make the profile again.") from None
+
+
+def _refuse_other_than_scale(depth: DepthMap) -> None:
+    if depth.ambiguity == "metric":
+        raise InputError("this depth is in metres already; it needs no scale.")
+    if depth.ambiguity == "affine":
+        raise InputError(
+            "this depth is known up to a factor and an offset; one length does not tell both: use another model."
+        )
+
+
+def _refuse_no_length(what: str, metres: float) -> None:
+    if not (math.isfinite(metres) and metres > 0):
+        raise InputError(f"{what} is {metres:g}; give a length above 0 metres.")
+
+
+def _rays(camera: AnyCamera, uv: Tensor, depth: DepthMap) -> Tensor:
+    """Rays that the map's own inverse multiplies: of unit length where it holds distances."""
+    rays = camera.rays(uv)
+    return torch.nn.functional.normalize(rays, dim=-1) if depth.kind == "inverse_distance" else rays
+
+
+def _lower_half(depth: DepthMap, camera: AnyCamera) -> Points:
+    """Some points of the lower half of the picture, spread evenly."""
+    inverse = depth.inverse_depth[0, 0]
+    rays = _rays(camera, pixel_grid(depth.size, inverse), depth)[0]
+    rows = slice(depth.size[0] // 2, None)
+    known = (inverse[rows] > 0) & inverse[rows].isfinite()
+    points = rays[rows][known] / inverse[rows][known][:, None]
+    if len(points) < 100:
+        raise InputError("too little is known of the lower half of the photo; click two points instead.")
+    return points[:: max(1, len(points) // SAMPLES)]
+
+
+def _ground(points: Points) -> tuple[Point, float]:
+    """Normal (down) and height of the plane that most points lie on, of those that are about level."""
+    generator = torch.Generator().manual_seed(0)
+    three = points[torch.randint(len(points), (TRIES, 3), generator=generator)]
+    normals = torch.linalg.cross(three[:, 1] - three[:, 0], three[:, 2] - three[:, 0])
+    normals = torch.nn.functional.normalize(normals, dim=-1)
+    normals = normals * normals[:, 1:2].sign()
+    heights = (normals * three[:, 0]).sum(-1)
+    level = (normals[:, 1] > TILT) & (heights > 0)
+    if not bool(level.any()):
+        raise InputError("no level ground is seen in the lower half of the photo; click two points instead.")
+    normals, heights = normals[level], heights[level]
+    on = (points @ normals.T - heights).abs() < THIN * heights
+    best = int(on.sum(0).argmax())
+    return normals[best], float(heights[best])
+
+
+def _fitted(points: Points) -> tuple[Point, float]:
+    """The plane of least squares of points."""
+    middle = points.mean(0)
+    normal = torch.linalg.svd(points - middle, full_matrices=False).Vh[-1]
+    normal = normal * normal[1].sign()
+    return normal, float(normal @ middle)

@@ -1,0 +1,1 @@
+"""Files in and out: photos, depth maps with their sidecars, videos, 3-D scenes."""

@@ -1,0 +1,198 @@
+"""Colours that say by numbers (CICP, nclx, gAMA, cHRM) that they are not sRGB: brought to it, as bright as they are."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt16
+
+from cyclopean.errors import InputError
+
+Colours = Float[np.ndarray, "h w 3"]
+Curve = Callable[[Colours], Colours]
+Chromaticities = tuple[float, float, float, float, float, float, float, float]  # x, y of white, red, green, blue
+
+WHITE_NITS = 203.0  # what white paper has in a picture of high dynamic range (ITU-R BT.2408)
+KNEE = 0.9  # of white, linear: what is brighter is pressed together, white itself by 5/255
+BT709: Chromaticities = (0.3127, 0.3290, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)
+PRIMARIES: Mapping[int, Chromaticities] = {  # by their numbers in ITU-T H.273
+    1: BT709,
+    5: (0.3127, 0.3290, 0.640, 0.330, 0.290, 0.600, 0.150, 0.060),
+    6: (0.3127, 0.3290, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
+    7: (0.3127, 0.3290, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
+    9: (0.3127, 0.3290, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
+    11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    12: (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+}
+LUMINANCE_BT2020 = np.array([0.2627, 0.6780, 0.0593], np.float32)
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+ALIKE = 0.002  # chromaticities that differ by less are the same
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How numbers stand for light: `linear` turns them into light in multiples of white, of these chromaticities."""
+
+    linear: Curve
+    chromaticities: Chromaticities = BT709
+    high_dynamic_range: bool = False
+
+
+def srgb(light: Colours) -> Colours:
+    """Return sRGB of linear light in [0,1] (IEC 61966-2-1)."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
+
+
+def srgb_linear(values: Colours) -> Colours:
+    """Return linear light of sRGB in [0,1]."""
+    return np.where(values <= 0.04045, values / 12.92, ((np.maximum(values, 0) + 0.055) / 1.055) ** 2.4)
+
+
+def pq_linear(values: Colours) -> Colours:
+    """Return light in multiples of white of PQ (SMPTE ST 2084)."""
+    power = np.maximum(values, 0) ** (1 / 78.84375)
+    return (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125) * (
+        10000 / WHITE_NITS
+    )
+
+
+def hlg_linear(values: Colours) -> Colours:
+    """Return light in multiples of white of HLG on a display of 1000 nits (ITU-R BT.2100)."""
+    scene = np.where(values <= 0.5, values**2 / 3, (np.exp((values - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+    luminance = np.maximum(scene @ LUMINANCE_BT2020, 1e-9)[..., None]
+    return scene * luminance**0.2 * (1000 / WHITE_NITS)
+
+
+def by_numbers(primaries: int, transfer: int) -> Coding | None:
+    """Return the coding of ITU-T H.273's numbers; None if it is sRGB, as good as it, or not known.
+
+    The curves of television (1, 6, 14, 15) are shown as sRGB is.
+    """
+    chromaticities = PRIMARIES.get(primaries, BT709)
+    if transfer in (16, 18):
+        wide = PRIMARIES.get(primaries, PRIMARIES[9])
+        return Coding(pq_linear if transfer == 16 else hlg_linear, wide, True)
+    if transfer in (4, 5, 8):
+        return by_gamma({4: 2.2, 5: 2.8, 8: 1.0}[transfer], chromaticities)
+    return Coding(srgb_linear, chromaticities) if primaries in (9, 11, 12) else None
+
+
+def by_gamma(gamma: float, chromaticities: Chromaticities | None = None) -> Coding | None:
+    """Return the coding of light = value^gamma; None if it is as good as sRGB (2.2, whose difference nobody shows)."""
+    known = chromaticities or BT709
+    usual = abs(gamma / 2.2 - 1) < 0.05
+    if usual and max(abs(a - b) for a, b in zip(known, BT709, strict=True)) < 0.01:
+        return None
+    return Coding(lambda values: np.maximum(values, 0) ** gamma, known)
+
+
+def to_srgb(colours: Colours, coding: Coding) -> Colours:
+    """Return `colours` in sRGB. Of a high dynamic range white is at 203 nits, and brighter light is pressed below 1."""
+    light = coding.linear(colours.astype(np.float32)) @ _between(coding.chromaticities, BT709).T.astype(np.float32)
+    if coding.high_dynamic_range:
+        brightest = np.maximum(light.max(-1, keepdims=True), 1e-9)
+        pressed = KNEE + (1 - KNEE) * (1 - np.exp(-np.maximum(brightest - KNEE, 0) / (1 - KNEE)))
+        light = light * np.where(brightest > KNEE, pressed / brightest, 1)
+    return srgb(np.clip(light, 0, 1)).astype(np.float32)
+
+
+def _between(source: Chromaticities, target: Chromaticities) -> Float[np.ndarray, "3 3"]:
+    """The matrix from linear colours of `source` to those of `target`, its white to the other's (Bradford)."""
+    if max(abs(a - b) for a, b in zip(source, target, strict=True)) < ALIKE:
+        return np.eye(3)
+    ours, theirs = (BRADFORD @ _xyz(source).sum(1), BRADFORD @ _xyz(target).sum(1))
+    adapted = np.linalg.inv(BRADFORD) @ np.diag(theirs / ours) @ BRADFORD
+    return np.linalg.inv(_xyz(target)) @ adapted @ _xyz(source)
+
+
+def _xyz(chromaticities: Chromaticities) -> Float[np.ndarray, "3 3"]:
+    """The matrix from linear colours to CIE XYZ."""
+    white, *columns = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in np.reshape(chromaticities, (4, 2)))
+    primaries = np.stack(columns, 1)
+    return primaries * np.linalg.solve(primaries, white)
+
+
+SUFFIX = ".hdr"
+MARKS = (b"#?RADIANCE", b"#?RGBE")
+RESOLUTION = re.compile(rb"([-+][YX]) +(\d{1,9}) +([-+][YX]) +(\d{1,9})\s*")
+EMPTY_LINE = re.compile(rb"\n\r?\n")
+HEADER = 65_536  # bytes in which the line of the resolution stands
+USUAL = (b"-Y", b"+X")  # rows from the top, columns from the left
+GREY = 0.18  # of white: what a picture's logarithmic mean is exposed to
+BRIGHTEST = 0.99  # of the pixels are darker than what becomes white
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear red, green, blue (BT.709)
+
+Light = Float[np.ndarray, "h w 3"]
+
+
+def recognised(path: Path) -> bool:
+    """Whether the file begins as Radiance's do; one that cannot be opened does not."""
+    try:
+        with path.open("rb") as file:
+            return file.read(16).startswith(MARKS)
+    except OSError:
+        return False
+
+
+def size(path: Path) -> tuple[int, int]:
+    """Width and height, from the header alone."""
+    with path.open("rb") as file:
+        return _header(path, file.read(HEADER)).size
+
+
+def read(path: Path) -> UInt16[np.ndarray, "h w 3"]:
+    """The picture in sRGB with 16 bits, upright, exposed as `viewable` does."""
+    import cv2
+
+    data = path.read_bytes()
+    header = _header(path, data[:HEADER])
+    # The decoder sees a header with the one size that was checked, and lines as they are stored.
+    usual = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n" % header.lines
+    bgr = cv2.imdecode(np.frombuffer(usual + data[header.end :], np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+    if bgr is None or bgr.shape[:2] != header.lines:
+        raise InputError(f"{path} is damaged or cut short; give a whole file.")
+    return np.round(viewable(header.upright(bgr[..., ::-1])) * 65535).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class Header:
+    """How a file's pixels are stored: `axes` such as (b"-Y", b"+X"), the number of `lines` and of pixels in each, and
+    where they begin."""
+
+    axes: tuple[bytes, bytes]
+    lines: tuple[int, int]
+    end: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture."""
+        return (self.lines[1], self.lines[0]) if self.axes[0][1:] == b"Y" else self.lines
+
+    def upright(self, pixels: Light) -> Float[np.ndarray, "_ _ 3"]:
+        """The picture of lines as they are stored: rows from the top (-Y), columns from the left (+X)."""
+        flipped = pixels[:: 1 if self.axes[0] in USUAL else -1, :: 1 if self.axes[1] in USUAL else -1]
+        return flipped if self.axes[0][1:] == b"Y" else flipped.transpose(1, 0, 2)
+
+
+def _header(path: Path, data: bytes) -> Header:
+    """By Radiance's rules: lines of text, whatever they look like, an empty one, the line of the resolution."""
+    blank = EMPTY_LINE.search(data)
+    end = data.find(b"\n", blank.end()) if blank else -1
+    found = RESOLUTION.fullmatch(data[blank.end() : end]) if blank and end > 0 else None
+    if blank is None or found is None or found[1][1:] == found[3][1:]:
+        raise InputError(f"{path} is damaged or cut short (its size is missing); give a whole file.")
+    if b"FORMAT=32-bit_rle_xyze" in data[: blank.start()]:
+        raise InputError(f"{path} stores CIE XYZ colours (32-bit_rle_xyze); save it as RGBE.")
+    return Header((found[1], found[3]), (int(found[2]), int(found[4])), end + 1)
+
+
+def viewable(light: Light) -> Light:
+    """sRGB in [0,1] of linear light: the global curve of Reinhard et al. 2002, eq. 4, for each colour."""
+    luminance = np.maximum(light, 0) @ LUMINANCE
+    lit = luminance[luminance > 0]
+    exposed = np.maximum(light, 0) * (GREY / np.exp(np.log(lit).mean()) if lit.size else 1)
+    white = max(float(np.quantile(exposed @ LUMINANCE, BRIGHTEST)), 1.0)
+    shown = np.clip(exposed * (1 + exposed / white**2) / (1 + exposed), 0, 1)
+    return srgb(shown).astype(np.float32)

@@ -1,0 +1,237 @@
+"""Files of strangers: which suffixes are read, text and JSON as other programs write them, names that are safe to show.
+
+Everything here is plain Python, so that commands can look at names and files before anything heavy is imported.
+"""
+
+import codecs
+import errno
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from cyclopean.errors import InputError, why_unwritten
+
+# The suffixes of the whole project, lower case. What stands here is read, or refused with a sentence that says why.
+PHOTOS = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".heic", ".heif", ".hif", ".avif", ".hdr"),
+)
+RAWS = (
+    *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+    *(".3fr", ".fff", ".iiq", ".mrw", ".dcr", ".kdc", ".erf", ".x3f", ".rwl"),
+)
+CLIPS = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts", ".3gp", ".3g2", ".flv", ".f4v"),
+    *(".wmv", ".asf", ".mpg", ".mpeg", ".ogv", ".mxf", ".vob", ".dv", ".mjpg", ".mjpeg", ".y4m"),
+)
+
+MOST_TEXT = 256_000_000  # bytes: more is no list, calibration or sidecar
+DEEPEST = 64  # levels of JSON: what is nested deeper was made to break its reader
+
+_MARKS = (
+    *((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
+    *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
+)
+
+
+def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:
+    """Raise InputError unless `path` is a regular file of 1 to `most_bytes` bytes: pipes and devices have no end."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give a file.")
+        if not path.exists():
+            raise InputError(f"there is no file {path}; check the path.")
+        if not path.is_file():
+            raise InputError(f"{path} is a pipe or a device, not a file; give a file.")
+        size = path.stat().st_size
+    except OSError as error:  # a name that is too long for the disk, a folder that may not be entered
+        raise InputError(f"{shortened(str(path))} cannot be opened ({error.strerror}); check the path.") from None
+    if size == 0:
+        raise InputError(f"{path} is empty (0 bytes); copy or write it again.")
+    if size > most_bytes:
+        raise InputError(f"{path} has {size / 1e6:.0f} MB, too much for its kind; check that it is the right file.")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, without its byte order mark; UTF-8 unless a mark says UTF-16 or UTF-32.
+
+    Raises InputError for files that are missing, empty, no regular files, or no text.
+    """
+    refuse_unreadable(path, MOST_TEXT)
+    try:
+        data = path.read_bytes()
+        coding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+        coding = coding or (json.detect_encoding(data) if b"\0" in data[:4] else "utf-8")
+        return data.decode(coding)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} holds no text (UTF-8 or UTF-16); give a text file.") from None
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds. Integers too large for 64 bits become floats, perhaps infinite.
+
+    Raises InputError for what `read_text` refuses, for what is no JSON, and for nesting deeper than 64 levels.
+    """
+    text = read_text(path)
+    try:
+        value = json.loads(
+            text,
+            parse_int=lambda digits: int(digits) if len(digits) < 19 else float(digits),
+            object_pairs_hook=lambda pairs: _object(path, pairs),
+        )
+    except RecursionError:
+        raise InputError(f"{path} is nested too deeply for JSON of its kind; correct or remove it.") from None
+    except InputError:
+        raise
+    except ValueError as error:
+        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "a number"
+        raise InputError(f"{path} is not readable JSON ({where}); correct or remove it.") from None
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise InputError(f"{path} is nested too deeply for JSON of its kind; correct or remove it.")
+        boxes = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [inner for box in boxes for inner in box if isinstance(inner, dict | list)]
+    return value
+
+
+def write_anew(path: Path, content: bytes) -> None:
+    """Write a new file in the place of what is there: a link is replaced, not followed."""
+    path.unlink(missing_ok=True)
+    with path.open("xb") as file:
+        file.write(content)
+
+
+def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; of two values under one key nobody knows which is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path} has {shortened(twice, 40)!r} twice; leave one of them out.")
+    return found
+
+
+def address(path: Path) -> str:
+    """Return `path` as an address for FFmpeg that is always a file, whatever colons its name holds."""
+    return f"file:{path.absolute()}"
+
+
+def shown(text: object) -> str:
+    """Return `text` for a terminal: control characters and bytes that are no characters are escaped.
+
+    Lines and tabs of a text stay; in a path they are part of a name, and are escaped too.
+    """
+    kept = "" if isinstance(text, Path) else "\n\t"
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def shortened(text: object, most: int = 200) -> str:
+    """Return `text`, its middle left out where it is longer than `most` characters: an error repeats no kilobytes."""
+    words = str(text)
+    return words if len(words) <= most else f"{words[: most // 2]} ... {words[-most // 2 :]}"
+
+
+PRIVATE = ".cyclopean-"  # how the names of private folders begin
+YOUNG = 60.0  # seconds
+
+_OUTSIDE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    *(errno.EFBIG, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTEMPTY, errno.EIO, errno.ESTALE),
+}
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A private folder inside `folder` (made if missing); its files move to `folder` when the block ends well.
+
+    Raises InputError when `folder` cannot be written or the disk is full; then nothing of the block remains. Two
+    processes move one after the other, so that files that belong together stay together. Private folders that dead
+    processes left are removed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder, PRIVATE)
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
+    try:
+        with private_folder(folder, PRIVATE) as bench:
+            yield bench
+            files = sorted(path for path in bench.rglob("*") if path.is_file())
+            places = [folder / path.relative_to(bench) for path in files]
+            if taken := next((place for place in places if place.is_dir()), None):
+                raise InputError(f"{taken} is a folder, and a result has its name; rename it, or choose another --out.")
+            alone = folder.name.startswith(PRIVATE)  # a private folder is this process's own, and locked already
+            with nullcontext() if alone else locked(folder):
+                for path, place in zip(files, places, strict=True):
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    path.replace(place)
+    except OSError as error:
+        if error.errno is not None and error.errno not in _OUTSIDE:  # numpy's own, of a full disk, has no number
+            raise
+        raise _cannot_write(folder, error) from None
+
+
+@contextmanager
+def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder in `parent` that is removed when the block ends, or by `sweep` if this process is killed."""
+    bench = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    try:
+        with locked(bench):
+            yield bench
+    finally:
+        shutil.rmtree(bench, ignore_errors=True)
+
+
+def sweep(parent: Path, prefix: str) -> None:
+    """Remove the private folders in `parent` whose processes are dead: nobody holds their lock."""
+    for bench in parent.glob(f"{prefix}*"):
+        try:
+            if time.time() - bench.stat().st_mtime < YOUNG:  # perhaps made just now and not locked yet
+                continue
+            number = os.open(bench, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:  # gone, or somebody else's, or a system that opens no folders
+            continue
+        if _lock(number, wait=False):
+            shutil.rmtree(bench, ignore_errors=True)
+        os.close(number)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Only one process at a time is inside, for the same folder; where folders cannot be locked, all are."""
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        yield
+        return
+    try:
+        _lock(number, wait=True)
+        yield
+    finally:
+        os.close(number)
+
+
+def _lock(number: int, *, wait: bool) -> bool:
+    """Lock an open folder for this process; return False if another one holds it or it cannot be locked."""
+    try:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _cannot_write(folder: Path, error: OSError) -> InputError:
+    return InputError(f"cannot write to {folder} {why_unwritten(error, 'choose a folder that can be written to')}.")

@@ -1,0 +1,197 @@
+"""EXIF of strangers: what is worth keeping of it, tag by tag, and what it says of the camera. Nothing here raises."""
+
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import ExifTags, Image, PngImagePlugin
+
+FILM_DIAGONAL = math.hypot(36, 24)  # mm: a "35 mm equivalent" focal length has the same diagonal field of view on film
+KEPT_TAGS = (270, 271, 272, 306, 315, 33432)  # description, make, model, date, artist, copyright
+# Not true of another picture, or only where it stood: maker notes, interoperability, the size, in two words.
+LEFT_OUT = (0x927C, 0xA005)
+PARTS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+LARGEST_EXIF = 65_527  # bytes: what one segment of a JPEG holds, after its length and "Exif\0\0"
+
+
+def orientation(exif: Mapping[int, Any]) -> int:
+    """Return how the picture is to be turned, 1 to 8; 1 if that is missing or nonsense."""
+    number = _number(exif, ExifTags.Base.Orientation)
+    return int(number) if number in range(1, 9) else 1
+
+
+def worth_keeping(exif: Image.Exif, most: int = LARGEST_EXIF) -> tuple[bytes, tuple[str, ...], tuple[str, ...]]:
+    """Return who, when, how and where, ready to be written; the names of tags that are damaged; and of those left out
+    to need at most `most` bytes. What is true of the old file only (orientation, thumbnails, maker notes) is dropped.
+    """
+    good: list[tuple[int | None, int, Any, int]] = []
+    damaged: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of what is dropped here
+        for part, tag, value in _tags(exif):
+            size = len(_written([(part, tag, value, 0)]))
+            if size:
+                good.append((part, tag, value, size))
+            else:
+                damaged.append(_name(part, tag))
+        good.sort(key=lambda entry: entry[3])
+        data, large = _written(good), []
+        while good and not 0 < len(data) <= most:
+            part, tag, *_ = good.pop()
+            large.append(_name(part, tag))
+            data = _written(good)
+    return data, tuple(damaged), tuple(large)
+
+
+def fitting(data: bytes, most: int = LARGEST_EXIF) -> bytes:
+    """Return EXIF of at most `most` bytes: `data`, without its largest tags if it needs more, none if it is broken."""
+    exif = Image.Exif()
+    try:
+        exif.load(data)
+    except Exception:  # parsers raise whatever they like on foreign bytes
+        return b""
+    return data if len(data) <= most else worth_keeping(exif, most)[0]
+
+
+def focal_in_pixels(exif: Image.Exif, size: tuple[int, int]) -> float | None:
+    """Return the focal length by the 35 mm equivalent, else by the sensor's resolution; None if EXIF has neither."""
+    tags = _part(exif, ExifTags.IFD.Exif)
+    film = _number(tags, ExifTags.Base.FocalLengthIn35mmFilm)
+    if film > 0:
+        return film / FILM_DIAGONAL * math.hypot(*size)
+    per_unit = _number(tags, ExifTags.Base.FocalPlaneXResolution)
+    unit = {2: 25.4, 3: 10.0, 4: 1.0}.get(int(_number(tags, ExifTags.Base.FocalPlaneResolutionUnit) or 2), 25.4)  # mm
+    taken = max(_number(tags, ExifTags.Base.ExifImageWidth), _number(tags, ExifTags.Base.ExifImageHeight))
+    focal = _number(tags, ExifTags.Base.FocalLength) * per_unit / unit * (max(size) / taken if taken > 0 else 1)
+    return focal if 0 < focal < math.inf else None
+
+
+def _tags(exif: Image.Exif) -> Iterator[tuple[int | None, int, Any]]:
+    """What may be kept: the directory (None: the first), the tag and its value."""
+    for tag in KEPT_TAGS:
+        try:
+            if tag in exif:
+                yield None, tag, exif[tag]
+        except Exception:
+            continue
+    for part in PARTS:
+        own = range(0x829A, 0x10000) if part == ExifTags.IFD.Exif else range(0x20)  # others are of another directory
+        kept = {tag: value for tag, value in _part(exif, part).items() if tag in own}
+        yield from ((part, tag, value) for tag, value in kept.items() if tag not in (*LEFT_OUT, *PARTS))
+
+
+def _written(entries: list[tuple[int | None, int, Any, int]]) -> bytes:
+    """The bytes of these tags; none where one of them cannot be written and read again."""
+    new, again = Image.Exif(), Image.Exif()
+    parts: dict[int, dict[int, Any]] = {}
+    for part, tag, value, _ in entries:
+        if part is None:
+            new[tag] = value
+        else:
+            parts.setdefault(part, {})[tag] = value
+    for part, tags in parts.items():
+        new[part] = tags
+    try:
+        data = new.tobytes() if entries else b""
+        again.load(data)
+        read = [_part(again, part)[tag] if part else again[tag] for part, tag, *_ in entries]
+    except Exception:  # values of a wrong type: writers raise whatever they like
+        return b""
+    return data if len(read) == len(entries) else b""
+
+
+def _part(exif: Image.Exif, part: int) -> dict[int, Any]:
+    try:
+        return dict(exif.get_ifd(part))
+    except Exception:  # parsers raise whatever they like on foreign bytes
+        return {}
+
+
+def _name(part: int | None, tag: int) -> str:
+    names: Any = ExifTags.GPSTAGS if part == ExifTags.IFD.GPSInfo else ExifTags.TAGS
+    return str(names.get(tag, f"0x{tag:04x}"))
+
+
+def _number(tags: Mapping[int, Any], tag: int) -> float:
+    """The value of a tag, 0 when it is missing or no number (rationals may have denominator 0)."""
+    try:
+        value = tags.get(tag, 0)
+        number = float(value[0] if isinstance(value, tuple) and len(value) == 1 else value)
+    except Exception:  # values may be of any type
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+_NAME = re.compile(r"(?<!/)GPano:(\w{1,64})")
+_VALUE = re.compile(r"\s{0,9}(?:=\s{0,9}[\"']([^\"'<>]{0,256})[\"']|>([^<>]{0,256})<)")
+LARGEST_XMP = 64_000  # bytes of XMP that are looked at: Google's own have one or two thousand
+ORDINARY = ("rectilinear", "perspective", "none")  # projections of a photo from an ordinary lens
+
+
+@dataclass(frozen=True)
+class Gpano:
+    """`projection` such as equirectangular or cylindrical; of the whole sphere in pixels, `full` (height, width) and
+    `window` (left, top, width, height), the part that the picture shows. None: the metadata does not say."""
+
+    projection: str
+    full: tuple[int, int] | None = None
+    window: tuple[int, int, int, int] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the picture shows the whole sphere, as far as its metadata says."""
+        if self.full is None or self.window is None:
+            return True
+        (height, width), (_, _, wide, tall) = self.full, self.window
+        return (wide, tall) == (width, height)
+
+
+_WHOLE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:GPano="http://ns.google.com/photos/1.0/panorama/" GPano:UsePanoramaViewer="True"
+ GPano:ProjectionType="equirectangular" GPano:FullPanoWidthPixels="{width}" GPano:FullPanoHeightPixels="{height}"
+ GPano:CroppedAreaImageWidthPixels="{width}" GPano:CroppedAreaImageHeightPixels="{height}"
+ GPano:CroppedAreaLeftPixels="0" GPano:CroppedAreaTopPixels="0"/></rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+def whole_sphere_xmp(size: tuple[int, int]) -> bytes:
+    """The XMP block of a panorama of the whole sphere, of `size` (height, width), for viewers to know it by."""
+    return _WHOLE.format(height=size[0], width=size[1]).encode()
+
+
+def for_pillow(xmp: bytes, kind: str) -> dict[str, Any]:
+    """Pillow's words for saving an XMP block in a file of this kind, one that has a place for it."""
+    if kind == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        return {"pnginfo": chunks}
+    return {"xmp": xmp}
+
+
+def read_gpano(xmp: bytes | str) -> Gpano | None:
+    """The GPano part of an XMP block, as attributes or as elements; None if it has none, names no projection, or
+    names that of an ordinary photo."""
+    text = (xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else xmp)[:LARGEST_XMP]
+    pairs = ((name[1], _VALUE.match(text, name.end())) for name in _NAME.finditer(text))
+    said = {name: (value[1] or value[2] or "").strip() for name, value in pairs if value}
+    if said.get("ProjectionType", "").lower() in ("", *ORDINARY):
+        return None
+    full = _numbers(said, "FullPanoHeightPixels", "FullPanoWidthPixels")
+    size = _numbers(said, "CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels")
+    corner = _numbers(said, "CroppedAreaLeftPixels", "CroppedAreaTopPixels")
+    window = None if size is None or corner is None else (corner[0], corner[1], size[0], size[1])
+    good = full is not None and min(full) > 0 and window is not None and min(window[2:]) > 0
+    return Gpano(
+        said["ProjectionType"].lower(), (full[0], full[1]) if full and good else None, window if good else None
+    )
+
+
+def _numbers(said: dict[str, str], *names: str) -> tuple[int, ...] | None:
+    try:
+        return tuple(round(float(said[name])) for name in names)
+    except (KeyError, ValueError, OverflowError):
+        return None

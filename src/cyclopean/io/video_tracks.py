@@ -1,0 +1,162 @@
+"""What else a clip holds, and how much of it another container takes: known before any frame is done."""
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyclopean.errors import InputError
+from cyclopean.io.video import is_cover, opened
+
+MP4 = (".mp4", ".m4v")
+TECHNICAL = (  # words about the old file itself, and about how its pixels were coded
+    *("encoder", "major_brand", "minor_version", "compatible_brands", "duration", "rotate", "alpha_mode", "vendor_id"),
+    *("bps", "number_of_frames", "number_of_bytes"),
+)
+ITUNES = {  # what MP4 keeps beside a cover; FFmpeg writes either covers or free words
+    *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping"),
+    *("lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "location", "creation_time"),
+}
+COVERS = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
+NAMES = {
+    "audio": "sound",
+    "subtitle": "subtitles",
+    "video": "pictures",
+    "data": "data",
+    "attachment": "an attached file",
+}
+LOOKED_AT = 2000  # packets in which every track has had one
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The indices of the tracks that are copied, those of covers with their bytes, and a sentence about the rest."""
+
+    copied: tuple[int, ...]
+    covers: tuple[tuple[int, bytes], ...]
+    remarks: tuple[str, ...]
+
+
+def keeping(source: Path, target: Path, max_megapixels: float) -> Kept:
+    """Return which tracks of the clip `source` the file `target`, by its suffix, can hold: each is tried."""
+    copied: list[int] = []
+    covers: list[tuple[int, bytes]] = []
+    lost: Counter[str] = Counter()
+    with opened(source, max_megapixels) as (container, film):
+        others = [stream for stream in container.streams if stream.index != film.index and not _made_anew(stream, film)]
+        pictures = [stream for stream in others if stream.type == "video"]
+        rest = [stream for stream in others if stream.type != "video"]
+        firsts = _first_packets(container, [s for s in others if s.type not in ("attachment", "unknown")])
+        for stream in pictures:
+            data = bytes(firsts[stream.index]) if stream.index in firsts else b""
+            if is_cover(stream) and data and _takes_cover(target, stream, container):
+                covers.append((stream.index, data))
+            else:
+                lost[f"{'a cover' if is_cover(stream) else 'another film'} ({_codec(stream)})"] += 1
+        for stream in rest:
+            if _takes(target, stream, firsts.get(stream.index)):
+                copied.append(stream.index)
+            else:
+                lost[f"{NAMES.get(stream.type, 'a track')} ({_codec(stream)})"] += 1
+    remarks = []
+    if target.suffix.lower() != source.suffix.lower():
+        remarks.append(f"{source.name}: the result is written as {target.suffix} (H.264), not as {source.suffix}.")
+    if lost:
+        listed = ", ".join(f"{name}{f' x {count}' if count > 1 else ''}" for name, count in lost.items())
+        remarks.append(f"{source.name}: left out, since it cannot be copied into {target.suffix}: {listed}.")
+    return Kept(tuple(copied), tuple(covers), tuple(remarks))
+
+
+def _made_anew(stream: Any, film: Any) -> bool:
+    """Whether the container writes a track like this by itself: of chapters, and of the time code."""
+    from av.stream import Discard
+
+    timecode = stream.type == "data" and "timecode" in film.metadata and "timecode" in stream.metadata
+    return timecode or (stream.type != "video" and stream.discard == Discard.all)
+
+
+def _first_packets(container: Any, streams: Iterable[Any]) -> dict[int, Any]:
+    """The first packet of each stream, by its index, where it comes soon."""
+    import av
+
+    wanted = {stream.index: stream for stream in streams}
+    found: dict[int, Any] = {}
+    with suppress(av.error.FFmpegError):  # what is damaged is found and named where the film itself is read
+        for number, packet in enumerate(container.demux(list(wanted.values())) if wanted else ()):
+            if packet.size:
+                found.setdefault(packet.stream.index, packet)
+            if len(found) == len(wanted) or number > LOOKED_AT:
+                break
+    return found
+
+
+def _takes(target: Path, stream: Any, packet: Any) -> bool:
+    """Whether a file like `target` takes a track and its first packet."""
+    import av
+
+    try:
+        memory: Any = io.BytesIO()
+        memory.name = target.name  # by which FFmpeg knows the container
+        with create(target, {}, memory) as trial:
+            copy = add_copy(trial, stream)
+            trial.start_encoding()
+            if packet is not None:
+                packet.stream = copy
+                trial.mux(packet)
+    except (av.error.FFmpegError, ValueError, AttributeError):  # what PyAV raises for codecs without a name
+        return False
+    return True
+
+
+def _takes_cover(target: Path, stream: Any, container: Any) -> bool:
+    if _codec(stream) not in COVERS or target.suffix.lower() == ".mov":
+        return False
+    if target.suffix.lower() not in MP4:
+        return True
+    return _takes(target, stream, None) and not words(container.metadata).keys() - ITUNES
+
+
+def _codec(stream: Any) -> str:
+    known = stream.codec_context.name if stream.codec_context is not None else None
+    try:
+        tag = "" if known else stream.codec_tag.strip("\x00 ")
+    except (AttributeError, ValueError):  # PyAV asks the codec for it, which is missing
+        tag = ""
+    return known or tag or "of a kind that is not known"
+
+
+def create(target: Path, options: dict[str, str], place: Any = None) -> Any:
+    """Return FFmpeg's container for a new file like `target`, written there or to the file object `place`."""
+    import av
+
+    kind = "mp4" if target.suffix.lower() in MP4 else None  # what FFmpeg takes .m4v for holds no covers
+    return av.open(str(target.absolute()) if place is None else place, "w", format=kind, options=options)
+
+
+def add_copy(result: Any, stream: Any) -> Any:
+    """Add a track like `stream` to `result`, with what it says of itself, and return it."""
+    copy = result.add_stream_from_template(stream, opaque=True)  # no encoder is needed
+    copy.metadata.update(words(stream.metadata))
+    copy.disposition = stream.disposition
+    return copy
+
+
+def words(metadata: dict[str, str]) -> dict[str, str]:
+    """Return what is said in `metadata` that holds for another file too."""
+    return {k: v for k, v in metadata.items() if k.lower() not in TECHNICAL and not k.lower().startswith("_statistics")}
+
+
+@contextmanager
+def writable(source: Path, target: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """What the codec or the container refuses, by errors of FFmpeg or of `kinds`, becomes an InputError."""
+    import av
+
+    caught: tuple[type[Exception], ...] = (av.error.FFmpegError, *kinds)
+    try:
+        yield
+    except caught as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{source} cannot be written again as {target.suffix} ({why}); convert it to MP4.") from None

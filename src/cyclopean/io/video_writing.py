@@ -1,0 +1,206 @@
+"""Clips written: pictures at their times, and a clip with other pictures and everything else as it was."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from cyclopean.io.video import (
+    MEGAPIXELS,
+    Clock,
+    Frame,
+    Orientation,
+    Size,
+    Still,
+    Tags,
+    coded,
+    decoded,
+    opened,
+    orientation_of,
+    progressive,
+    tags_like,
+    upright,
+)
+from cyclopean.io.video_tracks import COVERS, MP4, Kept, add_copy, create, keeping, words, writable
+
+# mbtree: with it x264 gives other bytes, and other pictures, from run to run (seen with the build in PyAV 18)
+QUALITY = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
+
+
+def write_video(path: Path, pictures: Iterable[Frame], rate: Fraction) -> int:
+    """Encode `pictures` at a steady `rate` as H.264 and return how many there were; see `write_timed`."""
+    timed = ((picture, index / rate) for index, picture in enumerate(pictures))
+    return write_timed(path, timed, rate, 1 / Fraction(rate))
+
+
+def write_timed(
+    path: Path,
+    timed: Iterable[tuple[Frame, Fraction]],
+    rate: Fraction,
+    unit: Fraction,
+    aspect: Fraction = Fraction(1),
+) -> int:
+    """Encode pictures, each at its time in seconds, as H.264 and return how many there were.
+
+    `rate`: about how many a second; `unit`: seconds of a tick of the file's clock; `aspect`: width of a pixel over its
+    height. An odd last row or column is repeated, as the codec needs it. Writes to `path` itself: give a path inside
+    `depthmap.appearing` if it must appear whole.
+    """
+
+    with create(path, {}) as container:
+        timed = iter(timed)
+        first = next(timed, None)
+        if first is None:
+            return 0
+        size = first[0].shape[-2], first[0].shape[-1]
+        film = _add_film(container, rate, unit, size, tags=Tags(), aspect=aspect)
+
+        def frames() -> Iterator[Any]:
+            for picture, seconds in chain([first], timed):
+                frame = coded(picture, Orientation(), Tags())
+                frame.pts, frame.time_base = round(seconds / unit), unit
+                yield frame
+
+        return _encode(frames(), film, container, round(1 / rate / unit))
+
+
+def left_out(source: Path, target: Path, max_megapixels: float = MEGAPIXELS) -> tuple[str, ...]:
+    """Return a sentence for each thing beside the pictures that `rewrite` of the same arguments would not keep."""
+    return keeping(source, target, max_megapixels).remarks
+
+
+def rewrite(
+    source: Path,
+    target: Path,
+    change: Callable[[Iterator[Still]], Iterable[Frame]],
+    max_megapixels: float = MEGAPIXELS,
+) -> int:
+    """Write the clip `source` with other pictures, as H.264 in `target`, and return how many frames it has.
+
+    `change` takes the frames and yields a picture of the same size for each, in order. Sound, subtitles, chapters,
+    covers and other tracks are copied as far as `target` can hold them (`left_out` says what is not); times,
+    orientation, shape of pixels, colour tags and words stay. Odd last rows and columns are repeated. Writes to
+    `target` itself: give a path inside `depthmap.appearing`. Raises InputError if `source` is damaged, or `target` of
+    a kind that holds no H.264.
+    """
+
+    kept = keeping(source, target, max_megapixels)
+    with opened(source, max_megapixels) as (container, stream):
+        first = next(decoded(source, max_megapixels, container.demux(stream), stream), None)
+    with (
+        writable(source, target),
+        opened(source, max_megapixels) as (container, stream),
+        create(target, _options(target, kept)) as result,
+    ):
+        result.metadata.update(words(container.metadata))
+        orientation, tags, size = Orientation(), Tags(), (stream.codec_context.height, stream.codec_context.width)
+        if first is not None:
+            orientation, tags, size = orientation_of(first), tags_like(first), (first.height, first.width)
+        with writable(source, target, ValueError):  # so says PyAV that a container does not take a codec
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            film = _add_film(
+                result, stream.average_rate or Fraction(25), stream.time_base, size, tags=tags, aspect=aspect
+            )
+            film.set_display_matrix(None if orientation == Orientation() else orientation.matrix)
+            film.metadata.update(words(stream.metadata))
+            copies = {index: add_copy(result, container.streams[index]) for index in kept.copied}
+            covers = _add_covers(result, container, kept)
+            if container.chapters():
+                result.set_chapters(container.chapters())
+            result.start_encoding()
+            result.mux(covers)
+        waiting: deque[int] = deque()
+        clock = Clock(container, stream)
+        demuxed = container.demux(stream, *(container.streams[index] for index in copies))
+        packets = _film_packets(source, demuxed, copies, result, clock.origin)
+        coded_frames = progressive(decoded(source, max_megapixels, packets, stream), stream.time_base)
+        stills = _queued(clock, coded_frames, orientation.sides(size), waiting)
+
+        def frames() -> Iterator[Any]:
+            for picture in change(stills):
+                frame = coded(picture, orientation, tags)
+                frame.pts, frame.time_base = waiting.popleft() - round(clock.origin / clock.base), clock.base
+                yield frame
+
+        return _encode(frames(), film, result, clock.step)
+
+
+def _encode(frames: Iterable[Any], film: Any, container: Any, step: int) -> int:
+    """Write frames and return how many; the last one stays for the shortest time between two, at most `step` ticks."""
+    count, last = 0, None
+    for frame in chain(frames, [None]):
+        if frame is not None:
+            step = step if last is None else min(step, frame.pts - last)
+            last, count = frame.pts, count + 1
+        for packet in film.encode(frame):
+            packet.duration = packet.duration or step
+            container.mux(packet)
+    return count
+
+
+def _add_film(container: Any, rate: Fraction, unit: Fraction, size: Size, *, tags: Tags, aspect: Fraction) -> Any:
+    """Add a track of H.264 for pictures of `size` (height, width) as they are coded."""
+    film = container.add_stream("libx264", rate=rate, options=dict(QUALITY))
+    film.height, film.width, film.pix_fmt = size[0] + size[0] % 2, size[1] + size[1] % 2, "yuv420p"
+    film.time_base = film.codec_context.time_base = unit
+
+    if aspect != 1:
+        film.codec_context.sample_aspect_ratio = aspect
+    for name, value in vars(tags).items():
+        setattr(film.codec_context, name, value)
+    return film
+
+
+def _options(target: Path, kept: Kept) -> dict[str, str]:
+    """MP4 keeps the words of phones, such as the place, and can be played while it loads."""
+    if target.suffix.lower() not in (*MP4, ".mov"):
+        return {}
+    return {"movflags": "faststart" if kept.covers else "use_metadata_tags+faststart"}
+
+
+def _add_covers(result: Any, container: Any, kept: Kept) -> list[Any]:
+    """Add tracks for covers, or attach them where that is the way, and return the packets still to be written."""
+    import av
+
+    packets = []
+    for index, data in kept.covers:
+        cover = container.streams[index]
+        if result.format.name == "matroska":
+            result.add_attachment(*COVERS[cover.codec_context.name], data)
+            continue
+        packet = av.Packet(data)
+        packet.stream = add_copy(result, cover)
+        packet.pts = packet.dts = 0
+        packets.append(packet)
+    return packets
+
+
+def _queued(clock: Clock, frames: Iterable[Any], size: Size, waiting: deque[int]) -> Iterator[Still]:
+    """Frames as stills; their ticks wait until their new pictures come back."""
+    for index, frame in enumerate(frames):
+        ticks = clock(frame)
+        waiting.append(ticks)
+        yield Still(upright(frame, size), index, clock.seconds(ticks), clock.time(ticks))
+
+
+def _film_packets(
+    source: Path, packets: Iterable[Any], copies: dict[int, Any], result: Any, origin: Fraction
+) -> Iterator[Any]:
+    """The packets of the film; those of other tracks go straight into `result`."""
+    last: dict[int, int] = {}
+    for packet in packets:
+        copy = copies.get(packet.stream.index)
+        if copy is None:
+            yield packet
+        elif packet.size:
+            shift = round(origin / packet.time_base)
+            told = packet.pts if packet.dts is None else packet.dts
+            earliest = last.get(packet.stream.index, -(2**62)) + 1  # times that go back end the work of containers
+            packet.dts = max(earliest, earliest if told is None else told - shift)
+            packet.pts = packet.dts if packet.pts is None else max(packet.pts - shift, packet.dts)
+            last[packet.stream.index] = packet.dts
+            packet.stream = copy
+            with writable(source, Path(result.name)):
+                result.mux(packet)

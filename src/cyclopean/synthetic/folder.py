@@ -1,0 +1,229 @@
+"""Worlds written to a plain folder (docs/data.md) and shown on one contact sheet."""
+
+import io
+import json
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from cyclopean.errors import InputError, why_unwritten
+from cyclopean.geometry import Camera, Pinhole
+from cyclopean.io.files import write_anew
+from cyclopean.sample import Sample, View, map_tensors
+from cyclopean.synthetic.rigs import VIEWS, samples, together
+from cyclopean.synthetic.scene import Number
+
+LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to render: scenes seed .. seed + count - 1, families taking turns, at `size` (height, width)."""
+
+    families: tuple[str, ...]
+    rig: str
+    seed: int
+    count: int
+    size: tuple[int, int]
+    baseline: Number | None = None
+    pictures: Path | str | None = None
+    field_of_view: Number | None = None
+
+    def family(self, n: int) -> str:
+        return self.families[n % len(self.families)]
+
+
+def write(order: Order, out: Path, workers: int = 1, device: str = "cpu") -> Iterator[int]:
+    """Render into `out`, yielding the number of each item that landed; items already there are kept: a cut run goes on.
+
+    Each item's camera file is written last, so an item with one is whole. Several `workers` are processes that import
+    the calling script: it needs an `if __name__ == "__main__":`. They share the `device`; on a GPU each renders several
+    scenes together. Raises InputError if `out` holds another data set.
+    """
+    for name in (*VIEWS[order.rig], "depth", "camera", *(["moving"] if order.rig == "clip" else [])):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    _describe(order, out)
+    todo = missing(order, out)
+    many = together(order.size, order.rig, torch.device(device))
+    parts = [todo[first : first + many] for first in range(0, len(todo), many)]
+    write_items = partial(_write_items, order, out, device)
+    if workers <= 1:
+        for part in parts:
+            yield from write_items(part)
+        return
+    with get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for written in pool.imap_unordered(write_items, parts):
+            yield from written
+
+
+def missing(order: Order, out: Path) -> list[int]:
+    """Numbers of the items that `out` does not hold yet."""
+    return [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
+
+
+@cache
+def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
+    """Every picture in a folder, cut square and brought to `side` pixels, for surfaces that show photographs.
+
+    Read once per process. Raises InputError for a folder that is not there or holds none, and for a picture that is
+    damaged, has less than 16 pixels on a side or more than 120 million.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; name one that holds photographs to put on surfaces.")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    if not paths:
+        raise InputError(f"{folder} holds no picture (png or jpg) to put on surfaces; name a folder that does.")
+    squares = [cv2.resize(_square(_sound(p)), (side, side), interpolation=cv2.INTER_AREA) for p in paths]
+    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 255
+
+
+def contact_sheet(samples: Sequence[Sample], columns: int = 4) -> np.ndarray:
+    """One picture (h w 3, uint8, RGB) of targets above their inverse depth."""
+    tiles = [np.vstack([_bytes(s.target.image), _shown(s.depth)]) for s in samples]
+    blank = np.zeros_like(tiles[0])
+    tiles += [blank] * (-len(tiles) % columns)
+    return np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)])
+
+
+def _describe(order: Order, out: Path) -> None:
+    path = out / "dataset.json"
+    names = VIEWS[order.rig]
+    text = {
+        "format": "cyclopean-folder",
+        "version": 1,
+        "rig": order.rig,
+        "views": list(names),
+        "target": names[0],
+        "unit": "m",
+        "made_by": _made_by(order),
+    }
+    if not path.exists():
+        part = path.with_suffix(".part")
+        write_anew(part, json.dumps(text, indent=1).encode())
+        part.replace(path)
+    elif _described(path) != text:
+        raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
+
+
+def _described(path: Path) -> object:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise InputError(f"{path} cannot be read as JSON; remove it, or render into a new folder.") from None
+
+
+def _made_by(order: Order) -> dict[str, object]:
+    """What the items of one data set have in common."""
+    made_by: dict[str, object] = {
+        "families": list(order.families),
+        "seed": order.seed,
+        "size": list(order.size),
+        "pictures": order.pictures is not None,
+    }
+    overridden = {"baseline": order.baseline, "field_of_view": order.field_of_view}
+    return made_by | {name: value for name, value in overridden.items() if value is not None}
+
+
+def _write_items(order: Order, out: Path, device: str, numbers: Sequence[int]) -> Sequence[int]:
+    pictures = None if order.pictures is None else load_pictures(Path(order.pictures))
+    made = samples(
+        [(order.family(n), order.seed + n) for n in numbers],
+        order.size,
+        order.rig,
+        pictures=pictures,
+        baseline=order.baseline,
+        field_of_view=order.field_of_view,
+        device=device,
+    )
+    try:
+        for n, item in zip(numbers, made, strict=True):
+            _store(order, out, n, map_tensors(Tensor.cpu, item))
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {out} {why_unwritten(error, 'mend that')}, then go on with the same command."
+        ) from None
+    return numbers
+
+
+def _store(order: Order, out: Path, n: int, made: Sample) -> None:
+    """Write one item, its camera file last."""
+    stem, names = f"{n:06d}", VIEWS[order.rig]
+    for name, view in zip(names, (made.target, *made.sources), strict=True):
+        _write_image(out / name / f"{stem}.png", _bytes(view.image)[..., ::-1])
+    array = io.BytesIO()
+    np.save(array, made.depth[0, 0].numpy())
+    write_anew(out / "depth" / f"{stem}.npy", array.getvalue())
+    if order.rig == "clip":
+        _write_image(out / "moving" / f"{stem}.png", (~made.target.valid[0, 0]).numpy().astype(np.uint8) * 255)
+    poses = {name: _pose(view) for name, view in zip(names[1:], made.sources, strict=True)}
+    text = {**_camera(made.target.camera), "from_target": poses, "family": order.family(n), "seed": order.seed + n}
+    part = out / "camera" / f"{stem}.part"
+    write_anew(part, json.dumps(text).encode())
+    part.replace(part.with_suffix(".json"))
+
+
+def _pose(source: View) -> list[list[float]]:
+    assert source.from_target is not None  # rigs know where their cameras are
+    return source.from_target[0].tolist()
+
+
+def _write_image(path: Path, pixels: np.ndarray) -> None:
+    write_anew(path, cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+
+
+def _camera(camera: Camera) -> dict[str, object]:
+    if isinstance(camera, Pinhole):
+        return {"camera": "pinhole", "focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
+    return {"camera": "equirectangular"}
+
+
+def _bytes(image: Float[Tensor, "1 3 h w"]) -> np.ndarray:
+    return (image[0].permute(1, 2, 0) * 255).round().byte().numpy()
+
+
+def _shown(depth: Float[Tensor, "1 1 h w"]) -> np.ndarray:
+    inverse = (1 / depth[0, 0]).numpy()
+    top = np.percentile(inverse, 99) or 1.0
+    grey = (np.clip(inverse / top, 0, 1) * 255).astype(np.uint8)
+    return cv2.applyColorMap(grey, cv2.COLORMAP_MAGMA)[..., ::-1]
+
+
+def _sound(path: Path) -> np.ndarray:
+    """The picture at `path`, RGB; damaged ones are refused, since OpenCV would make do with half a file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's limits are not ours
+            with Image.open(path) as picture:
+                fits = min(picture.size) >= LEAST_SIDE and math.prod(picture.size) <= MOST_PIXELS
+                if fits:
+                    picture.load()
+    except Image.DecompressionBombError:
+        fits = False
+    except Exception:  # decoders raise whatever they like on foreign files
+        raise InputError(f"{path} is damaged or no picture; take it out of the folder.") from None
+    if not fits:
+        raise InputError(
+            f"{path} has less than {LEAST_SIDE} pixels on a side or more than {MOST_PIXELS // 10**6} million in all; "
+            "take it out of the folder, or resize it."
+        )
+    colours = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    assert colours is not None  # Pillow has just read it
+    return colours
+
+
+def _square(picture: np.ndarray) -> np.ndarray:
+    h, w = picture.shape[:2]
+    side = min(h, w)
+    top, left = (h - side) // 2, (w - side) // 2
+    return picture[top : top + side, left : left + side]

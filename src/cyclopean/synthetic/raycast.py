@@ -1,0 +1,206 @@
+"""Which primitive each ray meets first, and what stands between points and a light.
+
+Rays come in blocks of neighbours. Each block is bounded, compared with every primitive's box at once, and only the
+pairs that may meet are worked out, many at a time: no step waits for the host once per primitive.
+
+Every primitive is an affine image of a unit shape, so a ray is carried into the unit frame (two small products) and met
+there; its parameter t is the same in both frames.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from cyclopean.synthetic.arithmetic import length, product
+from cyclopean.synthetic.noise import value_noise
+from cyclopean.synthetic.scene import SHAPES
+from cyclopean.synthetic.shapes import FAR, MEETINGS
+from cyclopean.synthetic.stage import Lights, Stage, own
+
+# Points per block where shadows are sought: small blocks are bounded tightly, but there are more of them.
+SHADOWED = 64
+# Half the unit box, and a little that makes up for rounding far from the origin.
+_WIDENED = 1.01
+_UNBOUNDED = 1e38
+# Rays worked out at a time: on a CPU what fits its cache.
+_AT_ONCE = {"cpu": 1 << 15}
+_AT_ONCE_ELSEWHERE = 1 << 23
+
+
+@dataclass(frozen=True)
+class Hits:
+    """`t` (inf: nothing) multiplies the ray; `index` is the primitive met (their number where t is inf)."""
+
+    t: Float[Tensor, "p m"]
+    index: Int[Tensor, "p m"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A box around each of p blocks of points or directions in each of b scenes."""
+
+    middle: Float[Tensor, "b 3 #p"]
+    extent: Float[Tensor, "b 3 #p"]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Primitives (`n`) and blocks of rays that may meet, all of one shape."""
+
+    shape: int
+    leafy: bool
+    n: Int[Tensor, " k"]
+    block: Int[Tensor, " k"]
+
+
+def cast(scene: Stage, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p 3 m"]) -> Hits:
+    """The first primitive along each ray `origin + t * rays`; blocks of the first scene, then of the second, ..."""
+    p, _, m = rays.shape
+    nearest = rays.new_full((p, m), FAR).view(torch.int32).to(torch.int64) << 32 | len(scene.shape)
+    shape = scene.shape.unflatten(0, (scene.number, -1, 1))
+    rows = _between(scene, bound(origin[:, :, None], scene.number), bound(rays, scene.number), FAR)
+    # What has holes comes last: most of what they would show is known by then.
+    for pairs in _pairs(scene, rows & (shape > 0) | (shape == 0), scene.looks[:, 6] > 0, m):
+        inverse = scene.inverse[pairs.n]
+        o = product(inverse, (origin[pairs.block] - scene.center[pairs.n])[:, :, None])
+        d = product(inverse, rays[pairs.block])
+        near, far = MEETINGS[pairs.shape](o, d)
+        block = pairs.block[:, None].expand_as(near)
+        if pairs.leafy:
+            known = (nearest[pairs.block] >> 32).to(torch.int32).view(torch.float32)
+            near = _leaf(scene, pairs.n, (o, d), (near, far), known)
+        # Positive numbers sort like their bits: the smallest of these is the nearest t and, after it, its primitive.
+        key = near.contiguous().view(torch.int32).to(torch.int64) << 32 | pairs.n[:, None]
+        nearest.scatter_reduce_(0, block, key, "amin")
+    index = (nearest & 0xFFFFFFFF).to(torch.int32)
+    t = (nearest >> 32).to(torch.int32).view(torch.float32)
+    return Hits(t.masked_fill(index == len(scene.shape), torch.inf), index)
+
+
+def shadow(
+    scene: Stage, points: Float[Tensor, "3 n"], light: Lights, world: Int[Tensor, " n"] | None
+) -> Bool[Tensor, " n"]:
+    """Whether something stands between each point and the light of its scene.
+
+    Points that follow each other should be neighbours: they are bounded together. Leaves are closed.
+    """
+    n = points.shape[1]
+    if not n:
+        return points.new_zeros(0, dtype=torch.bool)
+    distant = light.reach is None
+    towards = own(light.position, world) - (0 if distant else points)
+    members = _blocks(n, scene.number, world, points)
+    start = _in_blocks(points + towards * (0.002 / length(towards).clamp_min(1e-3)), members)
+    way = light.position.T[:, :, None] if distant else _in_blocks(towards, members)
+    reach = FAR if distant else 0.999
+    found = torch.full_like(start[:, 0], torch.inf)
+    rows = _between(scene, bound(start, scene.number), bound(way, scene.number), reach)
+    filled = (members[:, 0] < n).unflatten(0, (scene.number, 1, -1))
+    rows &= filled & (scene.shape > 0).unflatten(0, (scene.number, -1, 1))
+    per_way = len(start) // len(way)  # blocks: all of a scene share the direction to their sun
+    for pairs in _pairs(scene, rows, torch.zeros_like(scene.shape, dtype=torch.bool), SHADOWED):
+        inverse = scene.inverse[pairs.n]
+        o = product(inverse, start[pairs.block] - scene.center[pairs.n][:, :, None])
+        near, _ = MEETINGS[pairs.shape](o, product(inverse, way[pairs.block // per_way]))
+        found.scatter_reduce_(0, pairs.block[:, None].expand_as(near), near, "amin")
+    hidden = points.new_zeros(n + 1, dtype=torch.bool)
+    return hidden.index_copy_(0, members.flatten(), (found < reach).flatten())[:n]
+
+
+def bound(x: Float[Tensor, "q 3 m"], scenes: int) -> Bound:
+    """The box around each block, those of the first scene first."""
+    high, low = x.amax(2), x.amin(2)
+    middle, extent = (y.unflatten(0, (scenes, -1)).transpose(1, 2) for y in ((high + low) / 2, (high - low) / 2))
+    return Bound(middle, extent)
+
+
+def _blocks(n: int, scenes: int, world: Int[Tensor, " n"] | None, like: Tensor) -> Int[Tensor, "q 64"]:
+    """Numbers of the points in blocks of one scene each, as many for every scene; what is not filled has number n.
+
+    A block's last point stands for those that it lacks.
+    """
+    if world is None:
+        return _whole_blocks(n, like).clamp(max=n - 1)
+    ordered, order = world.sort(stable=True)
+    ends = torch.searchsorted(ordered, torch.arange(scenes + 1, device=like.device))
+    first, size = ends[:-1, None, None], ends.diff()[:, None, None]
+    place = _whole_blocks(int(size.max()), like).expand(scenes, -1, -1)
+    number = order[(first + torch.minimum(place, size - 1)).clamp(0, n - 1)]
+    return torch.where(place[:, :, :1] < size, number, n).flatten(0, 1)
+
+
+def _whole_blocks(n: int, like: Tensor) -> Int[Tensor, "p 64"]:
+    """0, 1, 2 and so on in as many blocks as hold n of them."""
+    return torch.arange(-(-n // SHADOWED) * SHADOWED, device=like.device).unflatten(0, (-1, SHADOWED))
+
+
+def _in_blocks(x: Float[Tensor, "3 n"], members: Int[Tensor, "q m"]) -> Float[Tensor, "q 3 m"]:
+    """Columns in blocks; the last one where there is none."""
+    chosen = x.index_select(1, members.flatten().clamp(max=x.shape[1] - 1))
+    return chosen.unflatten(1, members.shape).transpose(0, 1).contiguous()
+
+
+def _between(scene: Stage, start: Bound, way: Bound, reach: float) -> Bool[Tensor, "b n p"]:
+    """Whether start + t * way, 0 <= t <= reach, may pass through the box of each primitive of its scene.
+
+    In the unit frame a block is within +-(1 + extents) of the box for the t between `low` and `high`: every axis gives
+    two inequalities, each of which bounds t from one side only; from the other side it is moved out of the way.
+    """
+    inverse = scene.inverse.unflatten(0, (scene.number, -1))
+    shape = (*inverse.shape[:2], max(start.middle.shape[2], way.middle.shape[2]))
+    low, high = start.middle.new_zeros(shape), start.middle.new_full(shape, reach)
+    offset = product(scene.inverse, scene.center[:, :, None]).unflatten(0, shape[:2])
+    for axis in range(3):
+        matrix = inverse[:, :, axis]
+        o, d = product(matrix, start.middle) - offset[:, :, axis], product(matrix, way.middle)
+        slack, spread = product(matrix.abs(), start.extent) + _WIDENED, product(matrix.abs(), way.extent)
+        for room, pace in ((slack - o, d - spread + 1e-20), (slack + o, 1e-20 - d - spread)):  # t * pace <= room
+            t, sign = room / pace, pace.sign()
+            torch.minimum(high, t.sub(sign.clamp_max(0), alpha=_UNBOUNDED), out=high)
+            torch.maximum(low, t.sub(sign.clamp_min(0), alpha=_UNBOUNDED), out=low)
+    return low <= high
+
+
+def _pairs(scene: Stage, rows: Bool[Tensor, "b n p"], leafy: Bool[Tensor, " r"], block_size: int) -> Iterator[Pairs]:
+    """The pairs that are True in `rows` in portions of one shape, leafy ones last."""
+    _, per_scene, blocks = rows.shape
+    group = scene.shape + len(SHAPES) * leafy
+    order = group.argsort(stable=True)
+    place, block = rows.flatten(0, 1)[order].nonzero().unbind(1)
+    n = order[place]
+    if scene.number > 1:
+        block = block + n // per_scene * blocks
+    ends = torch.searchsorted(group[n], torch.arange(2 * len(SHAPES), device=n.device), right=True).tolist()
+    size = max(1, _AT_ONCE.get(n.device.type, _AT_ONCE_ELSEWHERE) // block_size)
+    for code, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        for k in range(first, end, size):
+            part = slice(k, min(k + size, end))
+            yield Pairs(code % len(SHAPES), code >= len(SHAPES), n[part], block[part])
+
+
+def _leaf(
+    scene: Stage,
+    n: Int[Tensor, " k"],
+    ways: tuple[Float[Tensor, "k 3 1"], Float[Tensor, "k 3 m"]],
+    meetings: tuple[Float[Tensor, "k m"], Float[Tensor, "k m"]],
+    known: Float[Tensor, "k m"],
+) -> Float[Tensor, "k m"]:
+    """t of the first meeting with a leaf (inf: none) on `ways` o + t * d that is nearer than what is `known`."""
+    o, d = ways
+    leaf = torch.full_like(known, torch.inf)
+    for t in meetings:
+        i, j = (t < torch.minimum(known, leaf)).nonzero().unbind(1)
+        unit = o[i, :, 0] + t[i, j, None] * d[i, :, j]
+        leaf[i, j] = torch.where(_solid(scene, n[i], unit.T), t[i, j], leaf[i, j])
+    return leaf
+
+
+def _solid(scene: Stage, n: Int[Tensor, " k"], unit: Float[Tensor, "3 k"]) -> Bool[Tensor, " k"]:
+    """Whether foliage n has a leaf at points of the unit shape: noise above the share of holes."""
+    seed = scene.looks[n, 7].to(torch.int32)
+    at = unit * (scene.half[n].T * scene.looks[n, 1])
+    leaf = 0.65 * value_noise(at, seed) + 0.35 * value_noise(at * 2.7, seed + 7)
+    return leaf > 0.25 + 0.5 * scene.looks[n, 6]

@@ -1,0 +1,266 @@
+"""Models on disc: a folder with `model.safetensors` and `config.json`. No pickle, nothing half-written."""
+
+import inspect
+import json
+import logging
+import os
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save_file as save_tensors
+
+from cyclopean.choices import REPOSITORY
+from cyclopean.errors import InputError, unknown_name
+from cyclopean.io.files import read_json, refuse_unreadable, shortened
+from cyclopean.methods import METHODS, method_class
+from cyclopean.methods.base import Method
+
+LOG = logging.getLogger(__name__)
+BUNDLED = Path(__file__).parents[1] / "models"
+DEFAULT = "general"
+FIRST_IS_NEARNESS = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+HUB = "hub:"  # before a name that is to be looked for on the Hugging Face Hub alone
+
+
+def save(folder: Path | str, method: Method, card: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
+    """Writes `method` to `folder` (made if missing); both files appear by rename.
+
+    `card` adds what the method does not know: `input_size`, `licence`, `training`. `dtype` is the stored weights'.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        k: (v.to(dtype) if v.is_floating_point() else v).contiguous().cpu() for k, v in method.state_dict().items()
+    }
+    config = {"method": method.name, "arguments": method.config(), **card}
+    weights = folder / f".{WEIGHTS}.partial"
+    save_tensors(tensors, weights)
+    os.replace(weights, folder / WEIGHTS)
+    text = folder / f".{CONFIG}.partial"
+    text.write_text(json.dumps(config, indent=2) + "\n")
+    os.replace(text, folder / CONFIG)
+
+
+def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
+    """The method (eval mode, float32, CPU) and its config: of a folder, of a bundled model, or of a Hub repository.
+
+    A folder comes first. The Hub is asked only for "hub:owner/name", and for "owner/name" when nothing here is named
+    `owner`.
+    """
+    folder = locate(name)
+    config = _config(folder)
+    return _filled(folder, config), config
+
+
+def card(name: Path | str) -> dict[str, Any]:
+    """The config of a model alone."""
+    return _config(locate(name))
+
+
+def companion(name: Path | str, other: str) -> Path:
+    """Where the model is that the card of `name` names: bundled, or a folder, by its path from the card's own.
+
+    Never the Hub: a folder that somebody gave must not reach for the network. Raises InputError if it is neither.
+    """
+    if other in bundled():
+        return BUNDLED / other
+    folder = locate(name)
+    try:
+        if not other.startswith(("//", "\\\\")) and (folder / other / CONFIG).is_file():  # those name a host
+            return folder / other
+    except (OSError, ValueError):  # a name that no file can have
+        pass
+    raise InputError(
+        f"it is no bundled model ({', '.join(bundled())}) and no model's folder by its path from {folder}; correct it."
+    )
+
+
+def is_model(folder: Path) -> bool:
+    """Return whether `folder` is a model's, or that of a run, which holds models."""
+    return (folder / CONFIG).is_file() or _of_run(folder) is not None
+
+
+def locate(name: Path | str) -> Path:
+    """The folder of a model; of a run its `best`, else its `last`, which the log says.
+
+    A folder here that has the name of a bundled model counts only if it holds a model. Raises `InputError` naming the
+    bundled models if there is none.
+    """
+    path, given = Path(name), str(name)
+    if given.startswith(HUB):
+        return _download(given.removeprefix(HUB))
+    try:
+        if path.is_dir() and (given not in bundled() or is_model(path)):
+            found = None if (path / CONFIG).exists() else _of_run(path)
+            if found is not None:
+                _say_which(found)
+            return found or path
+        if (BUNDLED / given / CONFIG).is_file():
+            return BUNDLED / given
+        beside = sorted(found.parent.name for found in path.parent.glob(f"*/{CONFIG}")) if path.parts[1:] else []
+        here = bool(path.parts) and Path(path.parts[0]).exists()
+    except (OSError, ValueError):
+        raise InputError(f"there is no model folder {shortened(given)!r}; no folder can have that name.") from None
+    if beside:
+        raise InputError(f"there is no model folder {given!r}; {path.parent} holds {shortened(', '.join(beside))}.")
+    if not here and REPOSITORY.fullmatch(given):
+        return _download(given)
+    if "/" in given or os.sep in given or path.is_file():
+        raise InputError(f"there is no model folder {given!r}; give a folder with {WEIGHTS} and {CONFIG}.")
+    raise unknown_name("model", given, bundled())
+
+
+def trained_on(name: Path | str) -> list[str]:
+    """Names of the data sets that a model says it was trained on; none where it does not say."""
+    training = _config(locate(name)).get("training")
+    data = training.get("data") if isinstance(training, dict) else None
+    return [item for item in data if isinstance(item, str)] if isinstance(data, list) else []
+
+
+def bundled() -> list[str]:
+    """Names of the models that ship inside the package."""
+    return sorted(p.parent.name for p in BUNDLED.glob(f"*/{CONFIG}"))
+
+
+def initialise(method: Method, name: Path | str) -> None:
+    """Gives `method` the weights of a saved model of the same architecture (a fresh start otherwise).
+
+    One of several maps, such as Monodepth's of both views, starts one of fewer with the same network by its first.
+    """
+    folder, ours = locate(name), method.config()
+    theirs = _config(folder) if (folder / CONFIG).exists() else {}  # weights alone will do
+    same = all(theirs.get("arguments", {}).get(key) == ours.get(key) for key in ("network", "width"))
+    if not (same and {method.name, theirs.get("method")} <= FIRST_IS_NEARNESS):
+        _fill(method, folder)
+        return
+    other = load(folder)[0]
+    given, own = other.state_dict(), method.state_dict()
+    fewer = method.views == other.views == 1 and all(k in given and _is_part(v, given[k]) for k, v in own.items())
+    if fewer:
+        method.load_state_dict({k: given[k][tuple(slice(n) for n in v.shape)] for k, v in own.items()})
+    else:
+        _fill(method, folder)
+
+
+def _is_part(small: torch.Tensor, large: torch.Tensor) -> bool:
+    """Whether `small` has the shape of a corner of `large`."""
+    return small.dim() == large.dim() and all(n <= m for n, m in zip(small.shape, large.shape, strict=True))
+
+
+def _of_run(folder: Path) -> Path | None:
+    """The best model that a training run has left, else its last one."""
+    models = (folder / "best", folder / "last")
+    return next((model for model in models if (model / CONFIG).is_file()), None)
+
+
+@cache
+def _say_which(model: Path) -> None:
+    """Once for each model of a run."""
+    LOG.warning("%s is a training run; its model %s is taken.", model.parent, model)
+
+
+def _download(name: str) -> Path:
+    """The folder that a Hub repository's model is fetched to."""
+    if not REPOSITORY.fullmatch(name):
+        raise InputError(f"{shortened(name)!r} is no Hub repository; they are named owner/name.")
+    from huggingface_hub import constants, snapshot_download
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # else it asks the Hub for a list of agents beside every fetch
+    try:
+        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG]))
+    except Exception as error:  # of HTTP, TLS, proxies and disks, by several libraries
+        raise InputError(
+            f"there is no model folder {name!r}, and no Hub repository of that name could be fetched "
+            f"({type(error).__name__}); check the name and the connection."
+        ) from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.exists():
+        raise InputError(f"{folder} is no model: it has no {CONFIG}; give a folder written by training.")
+    config = read_json(path)
+    named = isinstance(config, dict) and isinstance(config.get("method"), str)
+    if not named or not isinstance(config.get("arguments"), dict):
+        raise InputError(f"{path} does not name a method and its arguments; it is not a model of cyclopean.")
+    return config
+
+
+def wrong_value(folder: Path, key: str, found: Any, needed: str) -> InputError:
+    """An `InputError` for a value of a model's config: which file, which key, what was found (None: nothing), what is
+    needed."""
+    said = "is missing" if found is None else f"is {shortened(json.dumps(found, default=str))}"
+    return InputError(f'{folder / CONFIG}: "{key}" {said}; it needs {needed}.')
+
+
+def _wrong_argument(folder: Path, config: dict[str, Any]) -> InputError:
+    """What is wrong with the arguments in a config, which its method did not take."""
+    known = inspect.signature(method_class(config["method"])).parameters
+    for key, value in config["arguments"].items():
+        if key not in known:
+            return wrong_value(folder, f"arguments.{key}", value, f"to be one of {', '.join(known)}")
+    for key, value in config["arguments"].items():
+        try:
+            with torch.device("meta"):
+                method_class(config["method"])(**{key: value})
+        except Exception as error:
+            usual = json.dumps(known[key].default, default=str)
+            needed = f"one that {config['method']} takes, such as {shortened(usual)}"
+            why = f" ({error})" if isinstance(error, InputError) else ""
+            return wrong_value(folder, f"arguments.{key}", value, needed + why.replace(".)", ")"))
+    return wrong_value(folder, "arguments", config["arguments"], f"those that {config['method']} takes together")
+
+
+def _filled(folder: Path, config: dict[str, Any]) -> Method:
+    """The method that a config describes with the weights beside it, after a copy without memory has fitted them."""
+    if config["method"] not in METHODS:
+        raise wrong_value(folder, "method", config["method"], f"one that this version has ({', '.join(METHODS)})")
+    build = partial(method_class(config["method"]), **config["arguments"])
+    try:
+        with torch.device("meta"):
+            hollow = build()
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a constructor makes of foreign arguments
+        raise _wrong_argument(folder, config) from error
+    _refuse_misfit(hollow, folder)
+    method = build()
+    _fill(method, folder)
+    return method.eval()
+
+
+def _refuse_misfit(method: Method, folder: Path) -> None:
+    """Raise InputError unless the header of the weights in `folder` announces the tensors of `method`."""
+    path = folder / WEIGHTS
+    if not path.exists():
+        raise InputError(f"{folder} is no model: it has no {WEIGHTS}; give a folder written by training.")
+    try:
+        refuse_unreadable(path)
+        with safe_open(path, "pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, InputError) as error:
+        raise InputError(f"{path} is damaged or no safetensors file; copy the model folder again.") from error
+    if {name: tuple(tensor.shape) for name, tensor in method.state_dict().items()} != shapes:
+        raise InputError(
+            f"{path} does not fit {method.name} with {shortened(method.config())}: its tensors have other names or "
+            "shapes."
+        )
+
+
+def _fill(method: Method, folder: Path) -> None:
+    _refuse_misfit(method, folder)
+    own = method.state_dict()
+    try:
+        tensors = {name: tensor.to(own[name].dtype) for name, tensor in load_file(folder / WEIGHTS).items()}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise InputError(f"{folder / WEIGHTS} is damaged; copy the model folder again.") from error
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise InputError(
+            f"{folder / WEIGHTS} holds numbers that are not finite: its training failed; give another model."
+        )
+    method.load_state_dict(tensors)

@@ -1,0 +1,199 @@
+"""How a training runs: values that recipes take and the command line shows. No torch here."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from cyclopean.choices import STATE
+from cyclopean.errors import InputError
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where results go, for how long, on what."""
+
+    out: Path
+    """Folder of the run: models `last` and `best`, log.jsonl, tensorboard, the state to resume from."""
+    steps: int = 20_000
+    """Gradient steps in all."""
+    epochs: float | None = None
+    """Instead of --steps: how often all items are seen."""
+    batch_size: int = 8
+    """Items per step and process."""
+    learning_rate: Annotated[float, tyro.conf.arg(aliases=["--lr"])] = 1e-4
+    """Peak of the schedule."""
+    seed: int = 0
+    """Every draw is a function of it."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network's convolutions; geometry and losses are float32 always."""
+    clip: float = 0.0
+    """Largest gradient norm; 0 does not clip."""
+    average: float = 0.0
+    """Decay of the running mean of weights that is saved and judged (0.999, say); 0 saves the weights themselves."""
+    workers: int = 1
+    """Processes that read data beside each training process; 0 reads in turn."""
+    devices: int = 1
+    """Processes (one per GPU) on this machine."""
+    nodes: int = 1
+    """Machines; start each with torchrun or `fabric run`."""
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """What to compute on."""
+    save_every: float = 300.0
+    """Seconds between checkpoints."""
+    validate_every: int = 500
+    """Steps between looks at the validation set; the best model is kept."""
+    report_every: int = 50
+    """Steps between lines in the log."""
+    resume: bool = False
+    """Go on where the run in `out` stopped."""
+    init: str | None = None
+    """A model whose weights to start from, with a fresh schedule."""
+
+    def of(self, items: int) -> "Run":
+        """The run for so many items: its epochs as steps."""
+        if self.epochs is None:
+            return self
+        steps = math.ceil(self.epochs * items / (self.batch_size * self.devices * self.nodes))
+        return replace(self, steps=steps, epochs=None)
+
+    def refuse_taken(self) -> None:
+        """Raise InputError if `out` holds a run and this one does not go on with it, or holds none to go on with."""
+        held = (self.out / STATE).exists()
+        if held and not self.resume:
+            raise InputError(f"{self.out} already holds a run; add --resume to go on with it, or give another --out.")
+        if self.resume and not held:
+            raise InputError(f"{self.out} holds no run to resume; leave --resume out to start one.")
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "devices", "nodes", "validate_every", "report_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it needs at least 1.")
+        for name in ("clip", "workers", "save_every"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it needs a number of at least 0.")
+        if self.epochs is not None and not 0 < self.epochs < math.inf:
+            raise InputError(f"epochs is {self.epochs}; it needs a number above 0.")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"learning-rate is {self.learning_rate}; it needs a number above 0.")
+        if not 0 <= self.average < 1:
+            raise InputError(f"average is {self.average}; it needs a decay in [0, 1), 0.999 say.")
+
+
+def _listed(name: str, comma: str, read: Callable[[str], Any]) -> PrimitiveConstructorSpec[Any]:
+    """One word on the command line, with a separator in it, is a tuple."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=name,
+        instance_from_str=lambda words: tuple(_read(w, read, name) for w in words[0].split(comma) if w),
+        is_instance=lambda x: isinstance(x, tuple),
+        str_from_instance=lambda x: [comma.join(map(str, x))],
+    )
+
+
+def _read(word: str, read: Callable[[str], Any], name: str) -> Any:
+    try:
+        return read(word)
+    except ValueError as error:
+        raise ValueError(f"{word!r} is no part of {name}") from error
+
+
+Network = Literal["vgg", "compact", "mobile", "resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected"]
+Folders = Annotated[tuple[Path, ...], _listed("FOLDER[,FOLDER]", ",", Path)]
+Names = Annotated[tuple[str, ...], _listed("NAME[,NAME]", ",", str)]
+Size = Annotated[tuple[int, ...], _listed("HEIGHTxWIDTH", "x", int)]
+WIDEST = 8.0  # times as many channels as published
+LARGEST = 16  # megapixels of a picture: far beyond what networks of this kind are trained on
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The network."""
+
+    network: Network = "vgg"
+    """Monodepth's VGG (31.6 M parameters at width 1), lighter ones, ResNets with normalisation, Monodepth's ResNet50
+    without (elu: 49.5 M parameters; projected: 58.5 M, as released)."""
+    width: float = 1.0
+    """Multiplies the network's channels."""
+    start: Path | None = None
+    """A ResNet's trained weights to start the encoder from: a safetensors file, or a folder of transformers."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width <= WIDEST:
+            raise InputError(f"width is {self.width}; it needs a number above 0, at most {WIDEST:g}.")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where pictures come from: folders, or worlds rendered while training."""
+
+    data: Folders = ()
+    """Folders written by `cyclopean render` or of your own stereo pairs, or data sets as KIND:PATH (docs/data.md)."""
+    world: Names = ()
+    """Worlds to render while training (all: street, room, table, landscape; clutter); on a CPU run `cyclopean
+    render` first."""
+    items: int = 20_000
+    """How many scenes, when rendering while training; families take turns."""
+    pictures: Path | None = None
+    """A folder of photographs for the walls and things of worlds."""
+    validation: Folders = ()
+    """Folders to judge by; without them every 50th item of the data is held out, at most 64 (of few items five, or a
+    tenth)."""
+    size: Size = ()
+    """Pictures are resized to this (192x384); without it they stay as they are."""
+
+    def __post_init__(self) -> None:
+        if bool(self.data) == bool(self.world):
+            raise InputError("training needs pictures: give --data FOLDER, or --world NAME to render while training.")
+        if self.items < 1:
+            raise InputError(f"items is {self.items}; it needs at least 1.")
+        if self.size and (len(self.size) != 2 or min(self.size) < 1):
+            raise InputError(f"size is {'x'.join(map(str, self.size))}; it needs HEIGHTxWIDTH in pixels.")
+        if math.prod(self.size) > LARGEST * 1e6:
+            raise InputError(
+                f"size is {'x'.join(map(str, self.size))}, {math.prod(self.size) / 1e6:g} megapixels a picture; "
+                f"training takes at most {LARGEST}: give a smaller --size, 192x384 say."
+            )
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How pictures are changed while training; every number but the last three is a probability."""
+
+    flip: float = 0.5
+    """Mirrored; stereo pairs swap left and right so that the source stays on the right."""
+    swap: float = 0.0
+    """The other picture of a pair is the one whose depth is told (monodepth2: it knows no left and right)."""
+    colour: float = 0.0
+    """Monodepth's gamma, brightness and channels, of what is seen and of what is compared."""
+    jitter: float = 0.0
+    """Strong colour changes of what is seen only: balance, gamma, contrast, saturation, grey."""
+    mild: float = 0.0
+    """Monodepth2's brightness, contrast, saturation and hue, of what is seen only."""
+    blur: float = 0.0
+    """Gaussian blur of what is seen."""
+    noise: float = 0.0
+    """Sensor noise in what is seen."""
+    erase: float = 0.0
+    """A patch of what is seen is painted over."""
+    smallest: float = 1.0
+    """Height of the smallest random part, as a share of the largest that fits; 1 takes the whole picture."""
+    stretch: float = 1.0
+    """Largest change of a random part's aspect."""
+    shrink: float = 1.0
+    """Each batch is learned at a size drawn between this share of --size and all of it; 1 keeps one size."""
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "swap", "colour", "jitter", "mild", "blur", "noise", "erase"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it needs a probability in [0, 1].")
+        if not 0 < self.smallest <= 1 or not 1 <= self.stretch < math.inf:
+            raise InputError(
+                f"smallest is {self.smallest} and stretch {self.stretch}; they need (0, 1] and at least 1."
+            )
+        if not 0 < self.shrink <= 1:
+            raise InputError(f"shrink is {self.shrink}; it needs a share of the size in (0, 1].")

@@ -1,0 +1,151 @@
+"""A clip refocused: what is sharp when, steady depth, constant memory, nothing half written."""
+
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from cyclopean.defocus.lens import Lens
+from cyclopean.defocus.video import Key
+from cyclopean.errors import InputError
+from cyclopean.inference.clip import ClipReport, refocus_clip, result_suffix
+from cyclopean.io.video import frames
+from filmed import SIDE, blue_is_near, film, sound_of, times_of, walking
+
+LENS = Lens(amount=2.0)
+
+
+def made(tmp_path: Path, keys: list[Key], count: int = 12, noise: float = 0.0, **more: float) -> ClipReport:
+    film(tmp_path / "a.mp4", walking(count))
+    return refocus_clip(tmp_path / "a.mp4", tmp_path / "b.mp4", keys, blue_is_near(noise), LENS, **more)
+
+
+def softness(tmp_path: Path) -> list[tuple[float, float]]:
+    """For each frame how much of the detail of the square and of the wall is gone, 0 to 1."""
+    found = []
+    for index, (old, new) in enumerate(zip(frames(tmp_path / "a.mp4"), frames(tmp_path / "b.mp4"), strict=True)):
+        x = 10 + round(index * 2.0)
+        parts = (slice(34, 28 + SIDE - 6), slice(x + 6, x + SIDE - 6)), (slice(72, 92), slice(8, 150))
+        found.append(tuple(1 - detail(new[0, 0][part]) / detail(old[0, 0][part]) for part in parts))
+    return found
+
+
+def detail(patch: Tensor) -> float:
+    """The mean step between neighbours."""
+    return float(patch.diff(dim=0).abs().mean() + patch.diff(dim=1).abs().mean())
+
+
+def test_a_tracked_point_stays_sharp_and_a_placed_one_does_not(tmp_path: Path) -> None:
+    report = made(tmp_path, [Key(0, (20, 48), track=True)])
+    soft = softness(tmp_path)
+    assert all(square < 0.15 and wall > 0.4 for square, wall in soft)
+    assert (report.frames, report.lost, report.cuts) == (12, (), ())
+    report = made(tmp_path, [Key(0, (14, 48))], count=40)  # the square has gone from there after 2 frames
+    soft = softness(tmp_path)
+    assert soft[0][0] < 0.15
+    assert soft[0][1] > 0.4
+    assert soft[-1][1] < 0.15
+    assert soft[-1][0] > 0.3
+    assert report.seconds == pytest.approx(39 / 30)
+
+
+def test_the_focus_is_pulled_from_key_to_key(tmp_path: Path) -> None:
+    made(tmp_path, [Key(0.1, (80, 85)), Key(0.6, (0.36, 0.5), amount=1.0)], count=22)  # wall, then the square by then
+    square, wall = zip(*softness(tmp_path), strict=True)
+    assert max(wall[:4]) < 0.15
+    assert min(square[:4]) > 0.4
+    assert max(square[18:]) < 0.18  # what the encoder takes is 0.14 of it; blurred it is above 0.4
+    assert min(wall[18:]) > 0.2
+    assert max(wall[18:]) < max(square[:4])  # half the amount
+    assert all(a >= b - 0.05 for a, b in pairwise(square[4:]))
+    assert sound_of(tmp_path / "b.mp4") == sound_of(tmp_path / "a.mp4")
+    assert times_of(tmp_path / "b.mp4") == pytest.approx(times_of(tmp_path / "a.mp4"))
+
+
+def test_breathing_depth_is_made_steady(tmp_path: Path) -> None:
+    report = made(tmp_path, [Key(0, (20, 48), track=True)], noise=0.1)
+    assert report.flicker_before is not None
+    assert report.flicker_after is not None
+    assert report.flicker_before > 0.08
+    assert report.flicker_after < 0.35 * report.flicker_before
+    alone = made(tmp_path, [Key(0, (20, 48))], noise=0.1, smooth=0.0)
+    assert alone.flicker_after == alone.flicker_before
+
+
+def test_new_scenes_and_lost_points_are_told(tmp_path: Path) -> None:
+    def two() -> "object":
+        yield from walking(8)
+        yield from walking(8, seed=7)
+
+    film(tmp_path / "a.mp4", two())  # type: ignore[arg-type]
+    keys = [Key(0, (20, 48), track=True)]
+    report = refocus_clip(tmp_path / "a.mp4", tmp_path / "b.mp4", keys, blue_is_near(), LENS)
+    assert report.cuts == report.lost == (pytest.approx(8 / 30),)
+    assert len(list(frames(tmp_path / "b.mp4"))) == 16
+
+
+def test_one_frame(tmp_path: Path) -> None:
+    report = made(tmp_path, [Key(0, (20, 48))], count=1)
+    assert (report.frames, report.flicker_before, report.flicker_after) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ([], "nothing says where"),
+        ([Key(0, (160, 5))], "key 1: the point 160 5 lies outside the picture, which is 160x96"),
+        ([Key(0, (0.5, 0.5)), Key(9, (0.5, 0.5))], "key 2 is at 9 s, but the clip ends at 0.4 s"),
+    ],
+)
+def test_bad_keys_before_any_work(tmp_path: Path, keys: list[Key], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        made(tmp_path, keys)
+    assert {p.name for p in tmp_path.iterdir()} == {"a.mp4"}
+
+
+def test_stopping_leaves_nothing(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", walking(12))
+
+    def stop(done: int, count: int) -> None:
+        assert count == 12
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        refocus_clip(
+            tmp_path / "a.mp4", tmp_path / "o" / "b.mp4", [Key(0, (20, 48))], blue_is_near(), LENS, progress=stop
+        )
+    assert not list((tmp_path / "o").iterdir())
+
+
+GROWTH = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from filmed import blue_is_near, film, walking
+from cyclopean.clip import refocus_clip
+from cyclopean.refocus.keys import Key
+folder, peaks = Path(sys.argv[2]), []
+for count in (40, 160):
+    film(folder / "a.mp4", walking(count, 200, 264, step=1))
+    refocus_clip(folder / "a.mp4", folder / "b.mp4", [Key(0, (20, 48))], blue_is_near())
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peaks[1] - peaks[0])
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
+    """120 frames more would be 76 MB as floats, twice that with their results."""
+    words = [sys.executable, "-c", GROWTH, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 15_000  # kB
+
+
+def test_names_of_results() -> None:
+    assert [result_suffix(s) for s in (".mp4", ".MOV", ".avi", ".webm", ".mkv")] == [
+        ".mp4", ".MOV", ".mkv", ".mkv", ".mkv",
+    ]  # fmt: skip

@@ -1,0 +1,415 @@
+"""Photos as they come from everywhere: strange metadata, 16-bit TIFFs, thumbnails first, bright light, raw files."""
+
+import io
+import itertools
+import struct
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import ExifTags, Image, ImageCms
+
+from cyclopean import cli
+from cyclopean.defocus.lens import diagonal
+from cyclopean.defocus.subject import read_matte
+from cyclopean.errors import InputError
+from cyclopean.inference.panorama import framed, two_fisheyes
+from cyclopean.inference.predictor import working_size
+from cyclopean.io import metadata
+from cyclopean.io.encoding import USUAL
+from cyclopean.io.files import PHOTOS
+from cyclopean.io.image import Photo, read_photo, write_photo
+from cyclopean.io.metadata import read_gpano
+from scenes import SCENE, H, U, W, as_array, stored
+
+
+def directory(entries: list[tuple[int, int, int, bytes]], at: int) -> bytes:
+    """A little-endian directory of (tag, type, count, value) to stand at the offset `at`."""
+    more, body, beyond = at + 2 + 12 * len(entries) + 4, b"", b""
+    for tag, kind, count, value in sorted(entries):
+        place = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", more + len(beyond))
+        beyond += value + bytes(len(value) % 2) if len(value) > 4 else b""
+        body += struct.pack("<HHI", tag, kind, count) + place
+    return struct.pack("<H", len(entries)) + body + bytes(4) + beyond
+
+
+def jpeg_with(part: int, bad: tuple[int, int, int, bytes]) -> bytes:
+    """A JPEG on its side whose EXIF has a maker, a focal length, and in `part` one more tag."""
+    parts: dict[int, list[tuple[int, int, int, bytes]]] = {
+        0: [(271, 2, 6, b"Maker\0"), (274, 3, 1, b"\6\0"), (0x8769, 4, 1, b"\0\4\0\0"), (0x8825, 4, 1, b"\0\x18\0\0")],
+        0x8769: [(0xA405, 3, 1, struct.pack("<H", 35))],
+        0x8825: [(1, 2, 2, b"N\0")],
+    }
+    parts[part] = [entry for entry in parts[part] if entry[0] != bad[0]] + [bad]
+    data = b"II*\0\10\0\0\0"
+    for at, entries in zip((8, 0x400, 0x1800), parts.values(), strict=True):
+        data = data.ljust(at, b"\0") + directory(entries, at)
+    file = io.BytesIO()
+    Image.fromarray(stored(SCENE, 8)).save(file, "JPEG", quality=98)
+    body = b"Exif\0\0" + data
+    return b"\xff\xd8\xff\xe1" + struct.pack(">H", len(body) + 2) + body + file.getvalue()[2:]
+
+
+def test_tags_of_a_wrong_type_or_value_are_dropped_one_by_one(tmp_path: Path) -> None:
+    kinds = [
+        *(
+            (1, 1, b"\7"),
+            (2, 5, b"abcd\0"),
+            (2, 4, b"\xff\xfe\xfd\0"),
+            (3, 3, bytes(6)),
+            (4, 1, b"\xff" * 4),
+            (2, 0, b""),
+        ),
+        *((5, 1, struct.pack("<II", 5, 0)), (10, 1, struct.pack("<ii", -1, 0)), (12, 1, struct.pack("<d", np.nan))),
+        *((6, 1, b"\xff"), (7, 8, b"UNICODE\0"), (99, 1, b"abcd"), (13, 1, bytes(4))),
+    ]
+    tags = [(0, tag) for tag in (270, 305, 306, 315, 33432, 700, 0x8769, 0x8825)]
+    tags += [
+        (0x8769, tag) for tag in (33434, 33437, 34855, 36864, 36867, 37377, 37380, 37386, 37510, 40961, 41486, 41988)
+    ]
+    tags += [(0x8825, tag) for tag in (0, 1, 2, 5, 6, 7, 29)]
+    suffixes = itertools.cycle([".jpg", ".png", ".tif", ".webp", ".heic", ".avif", ".jp2", ".bmp"])
+    for (part, tag), kind in itertools.product(tags, kinds):
+        (tmp_path / "a.jpg").write_bytes(jpeg_with(part, (tag, *kind)))
+        photo = read_photo(tmp_path / "a.jpg")
+        assert photo.size == (W, H), (part, tag, kind)
+        suffix = next(suffixes)
+        write_photo(tmp_path / f"b{suffix}", photo)
+        if suffix in (".jp2", ".bmp"):
+            continue
+        with Image.open(tmp_path / f"b{suffix}") as picture:
+            assert picture.getexif()[271] == "Maker", (part, tag, kind, suffix)
+            if tag not in (0x8769, 0xA405):
+                assert picture.getexif().get_ifd(0x8769)[0xA405] == 35, (part, tag, kind, suffix)
+    for value in ((2, 2, b"6\0"), (5, 1, struct.pack("<II", 6, 1)), (4, 1, b"\6\0\0\0")):  # of another type, but clear
+        (tmp_path / "a.jpg").write_bytes(jpeg_with(0, (274, *value)))
+        assert read_photo(tmp_path / "a.jpg").size == (W, H)
+    (tmp_path / "a.jpg").write_bytes(jpeg_with(0x8825, (0, 2, 8, b"2.2.0.0\0")))
+    assert "damaged is left out of what is written (GPSVersionID)" in read_photo(tmp_path / "a.jpg").notes[0]
+
+
+def test_metadata_too_large_for_a_jpeg_are_left_out_and_said(tmp_path: Path) -> None:
+    large = Image.Exif()
+    large[271] = "Maker"
+    large[0x8769] = {ExifTags.Base.UserComment: b"ASCII\0\0\0" + b"x" * 100_000, 0xA405: 35}
+    Image.fromarray(stored(SCENE, 8)).save(tmp_path / "a.png", exif=large)
+    photo = read_photo(tmp_path / "a.png")
+    assert "(UserComment)" in photo.notes[0]
+    for number, suffix in enumerate(USUAL):
+        for bits in (8, 16):
+            for data in (photo.exif, large.tobytes(), b"Exif\0\0no tags" * 9000):
+                path = tmp_path / f"b{number}{suffix}"
+                write_photo(path, Photo(photo.image, exif=data, bits=bits))
+                assert read_photo(path).size == (H, W)
+    with Image.open(tmp_path / "b2.jpg") as picture:
+        assert not picture.getexif()
+    write_photo(tmp_path / "c.jpg", Photo(photo.image, exif=large.tobytes()))
+    with Image.open(tmp_path / "c.jpg") as picture:
+        assert picture.getexif()[271] == "Maker"
+        assert picture.getexif().get_ifd(0x8769) == {0xA405: 35}
+    assert metadata.fitting(large.tobytes(), 10**6) == large.tobytes()
+
+
+def test_profiles_of_no_known_colour_space_are_left_out(tmp_path: Path) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for at, odd in (
+        (16, b"\xff\xfe\xfd\xfc"),
+        (16, b"GRAY"),
+        (16, b"CMYK"),
+        (36, b"\0\0\0\0"),
+        (12, b"\xff\xff\xff\xff"),
+    ):
+        changed = bytes(profile[:at] + odd + profile[at + 4 :])
+        Image.fromarray(stored(SCENE, 8)).save(tmp_path / "a.png", icc_profile=changed)
+        photo = read_photo(tmp_path / "a.png")
+        assert np.abs(as_array(photo) - SCENE).max() < 3 / 255
+        for suffix, bits in itertools.product((".jpg", ".png", ".tif", ".heic"), (8, 16)):
+            write_photo(tmp_path / f"b{suffix}", Photo(photo.image, profile=photo.profile, bits=bits))
+            assert np.abs(as_array(read_photo(tmp_path / f"b{suffix}")) - SCENE).mean() < 3 / 255
+
+
+def png(path: Path, values: np.ndarray, chunks: list[tuple[bytes, bytes]], bits: int = 16) -> Path:
+    data = cv2.imencode(".png", stored(values, bits)[..., ::-1].copy())[1].tobytes()
+    more = b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )
+    path.write_bytes(data[:33] + more + data[33:])
+    return path
+
+
+def test_damaged_metadata_of_pngs_are_left_out(tmp_path: Path) -> None:
+    bodies = (b"", b"\xff", bytes(3), b"\xff" * 40, b"Comment\0\1\0\0\0" + zlib.compress(b"x" * 2_000_000))
+    names = (b"iCCP", b"eXIf", b"tRNS", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"iTXt", b"zTXt", b"acTL", b"fcTL", b"cICP")
+    for name, body, bits in itertools.product(names, bodies, (8, 16)):
+        photo = read_photo(png(tmp_path / "a.png", SCENE, [(name, body)], bits))
+        assert photo.bits == bits
+        if name not in (b"gAMA", b"cHRM", b"tRNS"):
+            assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, (name, body[:9])
+
+
+LIGHT = np.where(SCENE <= 0.04045, SCENE / 12.92, ((SCENE + 0.055) / 1.055) ** 2.4)
+TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # ITU-R BT.2087
+TO_P3 = np.array([[0.8225, 0.1775, 0.0], [0.0332, 0.9668, 0.0], [0.0171, 0.0724, 0.9105]])
+
+
+def pq(nits: np.ndarray) -> np.ndarray:
+    """SMPTE ST 2084."""
+    power = (nits / 10000) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+
+
+def hlg(nits: np.ndarray) -> np.ndarray:
+    """ITU-R BT.2100, for a display of 1000 nits."""
+    shown = nits / 1000
+    luminance = np.maximum(shown @ [0.2627, 0.6780, 0.0593], 1e-9)[..., None]
+    scene = shown * luminance ** (1 / 1.2 - 1)
+    log = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), log)
+
+
+def test_stills_of_high_dynamic_range_are_shown_as_the_scene_at_203_nits(tmp_path: Path) -> None:
+    wide, nits = LIGHT @ TO_2020.T, 203
+    for name, values in (("PQ", pq(wide * nits)), ("HLG", hlg(wide * nits))):
+        photo = read_photo(png(tmp_path / "a.png", values, [(b"cICP", bytes([9, 16 if name == "PQ" else 18, 0, 1]))]))
+        assert np.abs(as_array(photo) - SCENE).max() < 8 / 255, name
+        assert "white at 203 nits" in photo.notes[0]
+        assert (photo.profile, photo.bits) == (b"", 16)
+    bright = as_array(read_photo(png(tmp_path / "a.png", pq(wide * 2000), [(b"cICP", bytes([9, 16, 0, 1]))])))
+    assert bright[-1, -1, :2].min() > 0.95  # far brighter than white, and still no more than white
+    assert bright.max() <= 1
+    import pillow_heif
+
+    file = io.BytesIO()
+    said = {"color_primaries": 9, "transfer_characteristics": 16, "matrix_coefficients": 9, "full_range_flag": 1}
+    pillow_heif.encode("RGB;16", (W, H), stored(pq(wide * nits), 16).tobytes(), file, quality=100, chroma=444, **said)
+    (tmp_path / "a.hif").write_bytes(file.getvalue())
+    assert np.abs(as_array(read_photo(tmp_path / "a.hif")) - SCENE).mean() < 2 / 255
+    file = io.BytesIO()
+    Image.fromarray(stored(pq(wide * nits), 8)).save(file, "AVIF", quality=100)
+    at = file.getvalue().index(b"colrnclx") + 8
+    (tmp_path / "a.avif").write_bytes(file.getvalue()[:at] + b"\0\t\0\x10" + file.getvalue()[at + 4 :])
+    assert np.abs(as_array(read_photo(tmp_path / "a.avif")) - SCENE).mean() < 6 / 255
+
+
+def test_gammas_and_primaries_that_are_not_those_of_srgb(tmp_path: Path) -> None:
+    p3 = LIGHT @ TO_P3.T
+    encoded = np.where(p3 <= 0.0031308, 12.92 * p3, 1.055 * np.maximum(p3, 0) ** (1 / 2.4) - 0.055)
+    chromaticities = struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+    for name, values, chunks in (
+        ("linear", LIGHT, [(b"gAMA", struct.pack(">I", 100000))]),
+        ("1.8", LIGHT ** (1 / 1.8), [(b"gAMA", struct.pack(">I", 55556))]),
+        ("2.2", SCENE, [(b"gAMA", struct.pack(">I", 45455))]),
+        ("none", SCENE, [(b"gAMA", struct.pack(">I", 0))]),
+        ("sRGB counts more", SCENE, [(b"gAMA", struct.pack(">I", 100000)), (b"sRGB", b"\0")]),
+        ("P3", p3 ** (1 / 2.2), [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", chromaticities)]),
+        ("P3 by numbers", encoded, [(b"cICP", bytes([12, 13, 0, 1]))]),
+        ("linear by numbers", LIGHT, [(b"cICP", bytes([1, 8, 0, 1]))]),
+    ):
+        photo = read_photo(png(tmp_path / "a.png", values, chunks))
+        assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, name
+        assert photo.notes == ()
+
+
+def test_more_frames_than_one_are_said(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.roll(stored(SCENE, 8), n, 1)) for n in range(4)]
+    for name in ("a.gif", "a.webp", "a.png", "a.tif", "a.mpo", "a.avif"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        photo = read_photo(tmp_path / name)
+        assert len(photo.notes) == 1, name
+        assert photo.notes[0].startswith(f"{name} has 4 "), name
+        assert np.abs(as_array(photo) - SCENE).mean() < 0.03, name
+        frames[0].save(tmp_path / name)
+        assert read_photo(tmp_path / name).notes == ()
+
+
+def test_notes_reach_the_error_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = [Image.fromarray(np.roll(stored(SCENE, 8), n, 1)) for n in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    for command in (["predict", str(tmp_path / "a.gif")], ["refocus", str(tmp_path / "a.gif"), "--at", "0.5", "0.5"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([*command, "--out", str(tmp_path / "out")])
+        assert stop.value.code == 0
+        assert f"cyclopean {command[0]}: a.gif has 3 frames; the first is used." in capsys.readouterr().err
+
+
+def test_what_a_file_is_counts_and_not_its_suffix(tmp_path: Path) -> None:
+    contents = {}
+    for kind in ("JPEG", "PNG", "TIFF", "WEBP"):
+        file = io.BytesIO()
+        Image.fromarray(stored(SCENE, 8)).save(file, kind)
+        contents[kind] = file.getvalue()
+    for suffix, (kind, data) in itertools.product((*PHOTOS, ".dng", ".txt", ""), contents.items()):
+        (tmp_path / f"a{suffix.upper()}").write_bytes(data)
+        assert read_photo(tmp_path / f"a{suffix.upper()}").format == kind
+    for suffix in USUAL:
+        Photo(torch.from_numpy(SCENE).permute(2, 0, 1)[None].float()).save(tmp_path / f"b{suffix}")
+        again = as_array(read_photo(tmp_path / f"b{suffix}"))
+        seen = np.repeat(SCENE @ [[0.299], [0.587], [0.114]], 3, -1) if suffix == ".pgm" else SCENE
+        assert np.abs(again - seen).mean() < 0.03, suffix
+    (tmp_path / "note.jpg").write_text("no picture " * 50)
+    with pytest.raises(InputError, match="although its name ends as one"):
+        read_photo(tmp_path / "note.jpg")
+
+
+def raw(path: Path, first: bytes | None = None) -> Path:
+    """A DNG of plain Bayer samples with a small preview before it: red, green and blue as 2 : 4 : 1, white balanced."""
+    bayer = np.zeros((H, W), np.uint16)
+    bayer[::2, ::2], bayer[::2, 1::2], bayer[1::2, ::2], bayer[1::2, 1::2] = 8000, 16000, 16000, 4000
+    matrix = (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1)
+    both = [
+        (50706, "B", 4, (1, 4, 0, 0), True), (50707, "B", 4, (1, 1, 0, 0), True), (50708, "s", 0, "Tester", True),
+        (50721, "2i", 9, matrix, True), (50728, "2I", 3, (1, 2, 1, 1, 1, 4), True), (50778, "H", 1, 21, True),
+        (274, "H", 1, 6, True),
+    ]  # fmt: skip
+    sensor = [(33421, "H", 2, (2, 2), True), (33422, "B", 4, (0, 1, 1, 2), True)]
+    sensor += [(50714, "H", 1, 0, True), (50717, "H", 1, 65535, True)]
+    with tifffile.TiffWriter(path) as file:
+        small = stored(SCENE, 8)[::3, ::3]
+        file.write(small, photometric="rgb", metadata=None, subfiletype=1, subifds=1, extratags=both)
+        file.write(bayer, photometric="cfa", metadata=None, subfiletype=0, extratags=sensor)
+    return path
+
+
+def test_raw_files_are_developed_or_name_what_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = raw(tmp_path / "a.dng")
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "rawpy", None)
+        for name in ("a.dng", "b.tif"):
+            (tmp_path / name).write_bytes(path.read_bytes())
+            with pytest.raises(InputError, match=r"pip install 'cyclopean\[raw\]'"):
+                read_photo(tmp_path / name)
+        (tmp_path / "c.raf").write_bytes(b"FUJIFILMCCD-RAW 0201" + bytes(1000))
+        with pytest.raises(InputError, match="camera's raw file, which needs"):
+            read_photo(tmp_path / "c.raf")
+    pytest.importorskip("rawpy", reason="raw files need the extra 'raw'")
+    photo = read_photo(path)
+    assert (photo.size, photo.bits, photo.format) == ((W, H), 16, "RAW")
+    middle = as_array(photo)[30:50, 20:30].mean((0, 1))
+    assert np.abs(middle - middle.mean()).max() < 0.02, "grey by the camera's white balance"
+    with pytest.raises(InputError, match="80x48"):
+        read_photo(path, 0.001)
+    with pytest.raises(InputError, match="LibRaw does not develop"):
+        read_photo(tmp_path / "c.raf")
+
+
+def test_radiance_has_one_size_and_any_direction(tmp_path: Path) -> None:
+    pixels = b"".join(bytes([100 + y, 90, x, 129]) for y in range(20) for x in range(40))
+    head = b"#?RADIANCE\n-Y 16 +X 16\nFORMAT=32-bit_rle_rgbe\n\n"
+    (tmp_path / "a.hdr").write_bytes(head + b"-Y 20 +X 40\n" + pixels)
+    with pytest.raises(InputError, match="40x20"):
+        read_photo(tmp_path / "a.hdr", 0.0005)
+    upright = as_array(read_photo(tmp_path / "a.hdr"))
+    assert upright.shape == (20, 40, 3)
+    for line, turn in {
+        b"+Y 20 +X 40": lambda a: a[::-1], b"-Y 20 -X 40": lambda a: a[:, ::-1],
+        b"+Y 20 -X 40": lambda a: a[::-1, ::-1],
+        b"+X 20 -Y 40": lambda a: a.transpose(1, 0, 2), b"-X 20 +Y 40": lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    }.items():  # fmt: skip
+        (tmp_path / "a.hdr").write_bytes(head + line + b"\n" + pixels)
+        assert np.array_equal(as_array(read_photo(tmp_path / "a.hdr")), turn(upright)), line
+
+
+def test_mattes_are_any_picture_too(tmp_path: Path) -> None:
+    head = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 20 +X 40\n"
+    (tmp_path / "a.hdr").write_bytes(head + bytes([128, 128, 128, 129]) * 800)
+    assert read_matte(tmp_path / "a.hdr").shape == (1, 1, 20, 40)
+    (tmp_path / "a.png").write_bytes(jpeg_with(0x8825, (0, 2, 8, b"2.2.0.0\0")))
+    assert read_matte(tmp_path / "a.png").shape == (1, 1, W, H)
+    on_its_side = Image.Exif()
+    on_its_side[274] = 6
+    cut = np.concatenate([stored(SCENE, 8), np.where(U < W / 2, 255, 0).astype(np.uint8)[..., None]], -1)
+    Image.fromarray(cut).save(tmp_path / "b.png", exif=on_its_side)
+    matte = read_matte(tmp_path / "b.png")
+    assert matte.shape == (1, 1, W, H)
+    assert bool((matte[..., : W // 2, :] == 1).all() and (matte[..., W // 2 :, :] == 0).all())
+
+
+def test_the_time_of_metadata_is_linear() -> None:
+    start = time.process_time()
+    for text in (
+        "GPano:a>" + " " * 10**6,
+        "GPano:a>" * 10**5,
+        "GPano:a=" + " " * 10**6,
+        "GPano:" * 10**5,
+        "<GPano:a " * 10**5,
+    ):
+        assert read_gpano(text) is None
+        assert read_gpano(text.encode()) is None
+    assert time.process_time() - start < 2
+    assert read_gpano('<x GPano:ProjectionType="Rectilinear"/>') is None
+
+
+def test_an_ordinary_picture_of_two_to_one_is_no_panorama(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:200, 0:400] / 200
+    grey = np.stack([0.95 - 0.4 * y] * 3, -1)
+    product, vignette, sea, table = grey.copy(), grey.copy(), grey.copy(), grey.copy()
+    product[60:170, 120:290] = rng.random((110, 170, 3))
+    vignette -= 0.1 * ((x - 1) ** 2)[..., None]
+    vignette[60:170, 120:290] = rng.random((110, 170, 3))
+    sea[100:] = (0.1, 0.3, 0.4)
+    table[140:] = (0.5, 0.35, 0.2)
+    table[60:170, 120:290] = rng.random((110, 170, 3))
+    waves = sea + 0.1 * np.sin(90 * x + 40 * y)[..., None] * (y > 0.5)[..., None]
+    tiles = np.stack([0.5 + 0.4 * np.sin(x * np.pi * k) * np.sin(y * np.pi * 6) for k in (4, 6, 8)], -1)
+    for name, values in {
+        "product": product,
+        "vignette": vignette,
+        "sea": sea,
+        "table": table,
+        "waves": waves,
+        "tiles": tiles,
+    }.items():
+        noisy = np.clip(values + rng.normal(0, 0.01, values.shape), 0, 1)
+        Image.fromarray(stored(noisy, 8)).save(tmp_path / "a.png")
+        photo, why = framed(read_photo(tmp_path / "a.png"))
+        assert (photo.camera, why) == (None, None), name
+
+
+def test_a_guess_is_not_written_and_a_word_is(tmp_path: Path) -> None:
+    from cyclopean import synthetic
+
+    room = Photo(synthetic.sample("room", 0, (64, 128), "sphere").target.image)
+    for camera, said in (("auto", False), ("equirectangular", True)):
+        photo, why = framed(room, camera)
+        assert why is not None
+        for suffix in (".jpg", ".png", ".tif", ".webp"):
+            photo.save(tmp_path / f"a{suffix}")
+            assert (read_photo(tmp_path / f"a{suffix}").gpano is not None) is said
+
+
+def test_two_fisheyes_are_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:100, 0:200]
+    radius = np.hypot(x % 100 - 49.5, y - 49.5) / 50
+    circles = np.where((radius < 0.97)[..., None], 0.2 + 0.6 * rng.random((100, 200, 3)), 0.01)
+    Image.fromarray(stored(circles, 8)).save(tmp_path / "a.png")
+    photo, why = framed(read_photo(tmp_path / "a.png"))
+    assert (photo.camera, why) == (None, None)
+    assert "two fisheye circles" in photo.notes[0]
+    image = photo.image
+    assert two_fisheyes(image.transpose(-1, -2))
+    assert not two_fisheyes(image[..., :100])
+    assert not two_fisheyes(image * 0)
+    assert not two_fisheyes(image + 0.3)
+
+
+def test_sizes_that_look_alike_are_told_apart(tmp_path: Path) -> None:
+    Image.new("RGB", (1001, 1000)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"1.001 megapixels., the limit is 1; "):
+        read_photo(tmp_path / "a.png", 1.0)
+
+
+def test_work_on_very_long_pictures_is_bounded_by_their_pixels() -> None:
+    for size in ((16, 60000), (60000, 16), (20, 10**6)):
+        height, width = working_size(size, (256, 352), 32)
+        assert height * width <= 2.1 * 256 * 352
+        assert diagonal(size) <= 2.5 * (size[0] * size[1]) ** 0.5
+    assert diagonal((300, 400)) == 500
+    assert working_size((400, 600), (256, 352), 32) == (256, 384)

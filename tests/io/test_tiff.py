@@ -1,0 +1,156 @@
+"""TIFF files: the main picture of several, and its colours whatever the layout; the reason for what is not read."""
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+from cyclopean.errors import InputError
+from cyclopean.io.image import Photo, read_photo
+from scenes import SCENE, H, W, as_array, stored
+
+KINDS = {  # name -> samples, what is to be seen, how they are stored
+    "rgb": (SCENE, SCENE, {"photometric": "rgb"}),
+    "unspecified": ((SCENE, 0.5), SCENE, {"photometric": "rgb", "extrasamples": ["unspecified"]}),
+    "unassociated": ((SCENE, 0.5), SCENE / 2 + 0.5, {"photometric": "rgb", "extrasamples": ["unassalpha"]}),
+    "associated": ((SCENE / 2, 0.5), SCENE / 2 + 0.5, {"photometric": "rgb", "extrasamples": ["assocalpha"]}),
+    "grey": (SCENE[..., :1], SCENE[..., :1], {"photometric": "minisblack"}),
+    "white is zero": (SCENE[..., :1], 1 - SCENE[..., :1], {"photometric": "miniswhite"}),
+    "grey, alpha": (
+        (SCENE[..., :1], 0.5),
+        SCENE[..., :1] / 2 + 0.5,
+        {"photometric": "minisblack", "extrasamples": [2]},
+    ),
+    "inks": ((1 - SCENE, 0.2), SCENE * 0.8, {"photometric": "separated"}),
+}
+
+
+def test_tiffs_of_16_bits_are_what_their_8_bit_twins_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pieces = ({}, {"rowsperstrip": 7}, {"tile": (16, 32), "compression": "zlib", "predictor": True})
+    for (name, (parts, seen, how)), bits in itertools.product(KINDS.items(), (8, 16)):
+        given = parts if isinstance(parts, tuple) else (parts,)
+        samples = stored(
+            np.concatenate(
+                [np.broadcast_to(part, (H, W, np.shape(part)[-1] if np.ndim(part) else 1)) for part in given], -1
+            ),
+            bits,
+        )
+        for piece, order, big, planar in itertools.product(pieces, "<>", (False, True), ("contig", "separate")):
+            data = np.moveaxis(samples, -1, 0) if planar == "separate" else samples
+            options: dict = {**how, **piece}
+            if samples.shape[-1] == 1:
+                data = samples[..., 0]
+            else:
+                options["planarconfig"] = planar
+            tifffile.imwrite(path, data, byteorder=order, bigtiff=big, metadata=None, **options)
+            photo = read_photo(path)
+            assert np.abs(as_array(photo) - seen).max() <= 1.3 / 255, (name, bits, piece, order, big)
+            assert photo.bits == (8 if name == "inks" else bits)
+    for number in (1, 5, 8, 32773):  # none, LZW, Deflate, PackBits
+        cv2.imwrite(str(path), stored(SCENE, 16)[..., ::-1].copy(), [cv2.IMWRITE_TIFF_COMPRESSION, number])
+        assert np.abs(as_array(read_photo(path)) - SCENE).max() < 1e-4
+
+
+def test_tiffs_of_16_bits_in_other_colours(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    table = np.stack([np.arange(65536), 65535 - np.arange(65536), np.full(65536, 30000)]).astype(np.uint16)
+    red = SCENE[..., 0]
+    tifffile.imwrite(path, stored(red, 16), photometric="palette", colormap=table, metadata=None)
+    seen = np.stack([red, 1 - red, np.full_like(red, 30000 / 65535)], -1)
+    assert np.abs(as_array(read_photo(path)) - seen).max() < 1e-4
+    colours = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
+    lab = np.array(ImageCms.profileToProfile(Image.fromarray(stored(SCENE, 8)), *colours, outputMode="LAB"))
+    signed = lab.view(np.int8).astype(np.int16)
+    deep = np.stack([lab[..., 0].astype(np.uint16) * 257, *(np.uint16(signed[..., n] * 256) for n in (1, 2))], -1)
+    luma = np.array(Image.fromarray(stored(SCENE, 8)).convert("YCbCr"))
+    twins = {
+        "cielab": (lab, deep),
+        "icclab": (lab ^ np.uint8([0, 128, 128]), (lab ^ np.uint8([0, 128, 128])) * np.uint16(256)),
+    }
+    twins["ycbcr"] = (luma, luma * np.uint16(257))
+    for name, (shallow, sixteen) in twins.items():
+        more = {"subsampling": (1, 1)} if name == "ycbcr" else {}
+        pictures = []
+        for samples in (shallow, sixteen):
+            tifffile.imwrite(path, samples, photometric=name, metadata=None, **more)
+            pictures.append(as_array(read_photo(path)))
+        assert np.abs(pictures[0] - pictures[1]).max() <= 1 / 255, name
+        assert np.abs(pictures[0] - SCENE).mean() < 2 / 255, name
+
+
+def test_what_a_tiff_stores_is_the_reason_why_it_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    for kind, said in {
+        "float32": "stores 32-bit floating-point numbers", "float16": "stores 16-bit floating-point numbers",
+        "int16": "stores signed 16-bit integers", "uint32": "stores 32 bits per channel", "int8": "stores signed 8-bit",
+    }.items():  # fmt: skip
+        for samples, photometric in ((SCENE * 100, "rgb"), (SCENE[..., 0] * 100, "minisblack")):
+            tifffile.imwrite(path, samples.astype(kind), photometric=photometric, metadata=None)
+            with pytest.raises(InputError, match=f"{said}.*; save it as RGB or grey with 8 or 16 bits"):
+                read_photo(path)
+    tifffile.imwrite(path, np.zeros((H, W, 12), np.uint16), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(InputError, match="has 12 channels"):
+        read_photo(path)
+    tifffile.imwrite(path, stored(SCENE, 16), photometric="rgb", metadata=None)
+    whole = path.read_bytes()
+    for kept in (9, 100, len(whole) // 2):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(InputError, match="damaged or cut short"):
+            read_photo(path)
+
+
+def test_the_main_picture_of_a_tiff_is_read_and_not_its_thumbnail(tmp_path: Path) -> None:
+    path, photo, small = tmp_path / "a.tif", stored(SCENE, 16), stored(SCENE, 8)[::4, ::4]
+    plain = {"photometric": "rgb", "metadata": None}
+
+    def seen(*pages: tuple[np.ndarray, dict]) -> Photo:
+        with tifffile.TiffWriter(path) as file:
+            for samples, more in pages:
+                file.write(samples, **plain, **more)
+        found = read_photo(path)
+        assert np.abs(as_array(found) - SCENE).max() < 1 / 255
+        return found
+
+    reduced = {"subfiletype": 1}
+    assert "begins with a small preview" in seen((small, reduced), (photo, {})).notes[0]
+    assert "its main picture, 80x48, is used" in seen((small, {**reduced, "subifds": 1}), (photo, {})).notes[0]
+    assert seen((photo, {}), (small, reduced)).notes == ()
+    assert seen((photo, {"subifds": 1}), (small, reduced)).notes == ()
+    assert seen((small, {}), (photo, {})).notes == ("a.tif has 2 pages; the largest is used.",)
+    assert seen(*[(photo, {})] * 3).notes == ("a.tif has 3 pages; the first is used.",)
+    turned = {"extratags": [(274, "H", 1, 6, True)]}
+    assert read_photo_size(path, (small, {**reduced, **turned}), (np.rot90(photo).copy(), {})) == (H, W)
+
+
+def read_photo_size(path: Path, *pages: tuple[np.ndarray, dict]) -> tuple[int, int]:
+    with tifffile.TiffWriter(path) as file:
+        for samples, more in pages:
+            file.write(samples, photometric="rgb", metadata=None, **more)
+    return read_photo(path).size
+
+
+def test_metadata_of_tiffs_may_have_any_type(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    says = '<x GPano:ProjectionType="cylindrical"/>'
+    for bits, (tag, kind, count, value) in itertools.product(
+        (8, 16),
+        [
+            (34675, 2, 0, "x" * 20),
+            (34675, 3, 4, (1, 2, 3, 4)),
+            (700, 2, 0, says),
+            (700, 3, 4, (1, 2, 3, 4)),
+            (700, 7, 9, b"\xff" * 9),
+        ],
+    ):
+        extra = [(tag, kind, count, value, True), (274, 3, 1, 6, True)]
+        tifffile.imwrite(path, stored(SCENE, bits), photometric="rgb", metadata=None, extratags=extra)
+        photo = read_photo(path)
+        assert photo.size == (W, H)
+        assert (photo.gpano is not None) is (value == says)
+        photo.save(tmp_path / "b.tif")
+        assert np.abs(as_array(read_photo(tmp_path / "b.tif")) - as_array(photo)).max() < 1e-5

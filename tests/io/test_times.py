@@ -1,0 +1,145 @@
+"""Clips whose files tell times badly, or not at all."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from cyclopean.defocus.video import Key
+from cyclopean.errors import InputError
+from cyclopean.inference.clip import LOOKS, survey
+from cyclopean.io.video import Still, describe, frames, stills
+from cyclopean.io.video_writing import rewrite
+from filmed import blue_is_near, film, times_of, walking
+
+
+def same(clip: Iterator[Still]) -> Iterator[torch.Tensor]:
+    for still in clip:
+        yield still.image
+
+
+def brighter(path: Path, count: int, codec: str, **options: str) -> None:
+    """Frame after frame brighter, 25 a second, at the encoder's own times."""
+    with av.open(str(path), "w") as container:
+        track = container.add_stream(codec, rate=25, options=options)
+        track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
+        for index in range(count):
+            grey = np.full((64, 96, 3), 20 + index * 10, np.uint8)
+            container.mux(track.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(track.encode())
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("bf", ["0", "3"])
+def test_avi_with_and_without_reordered_frames(tmp_path: Path, codec: str, bf: str) -> None:
+    brighter(tmp_path / "a.avi", 20, codec, bf=bf)
+    if (codec, bf) == ("libx264", "3"):  # the file is of the kind that this is about
+        assert times_of(tmp_path / "a.avi") != sorted(times_of(tmp_path / "a.avi"))
+    seconds = [still.seconds for still in stills(tmp_path / "a.avi")]
+    assert seconds == pytest.approx([i / 25 for i in range(len(seconds))])
+    assert rewrite(tmp_path / "a.avi", tmp_path / "b.mkv", same) == len(seconds) == 20
+    new = times_of(tmp_path / "b.mkv")
+    assert [t - new[0] for t in new] == pytest.approx(seconds, abs=2e-3)
+    light = [float(image.mean()) for image in frames(tmp_path / "b.mkv")]
+    assert light == pytest.approx([(20 + i * 10) / 255 for i in range(20)], abs=0.03)
+
+
+class Shown:
+    """As much of a decoded frame as the clock reads."""
+
+    def __init__(self, pts: int | None) -> None:
+        self.pts = pts
+
+
+@pytest.mark.parametrize(
+    ("told", "ticks"),
+    [
+        ([0, 40, 80], [0, 40, 80]),
+        ([None, None, None], [0, 40, 80]),
+        ([100, None, 180], [100, 140, 180]),
+        ([0, 40, 40, 80, 120], [0, 40, 60, 80, 120]),  # one double, and on as told
+        ([5000, 0, 40, 80], [5000, 5040, 5080, 5120]),  # another film glued behind
+    ],
+)
+def test_times_only_go_on(tmp_path: Path, told: list[int | None], ticks: list[int]) -> None:
+    from cyclopean.io.video import Clock, opened
+
+    brighter(tmp_path / "a.mkv", 3, "libx264")
+    with opened(tmp_path / "a.mkv") as (container, stream):
+        clock = Clock(container, stream)
+        assert stream.time_base == Fraction(1, 1000)
+        assert [clock(Shown(pts)) for pts in told] == ticks
+
+
+def test_what_the_result_cannot_hold_is_one_sentence(tmp_path: Path) -> None:
+    film(tmp_path / "a.mkv", walking(5), ("libx264", "libopus"))
+    with pytest.raises(InputError, match=r"cannot be written again as \.webm .*codec"):
+        rewrite(tmp_path / "a.mkv", tmp_path / "b.webm", same)  # WebM takes no H.264
+
+
+class Written:
+    """A file that cannot be gone back in, as a browser writes what it films: its head never learns how long it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("wb")
+
+    def write(self, data: bytes) -> int:
+        return self.file.write(data)
+
+
+def streamed(path: Path, count: int, kind: str, codec: str, late: int = 0) -> None:
+    """Frames at 25 a second, every fourth one `late` milliseconds late."""
+    target = Written(path)
+    with av.open(target, "w", format=kind) as container:
+        track = container.add_stream(codec, rate=25)
+        track.width, track.height, track.pix_fmt = 160, 96, "yuv420p"
+        track.codec_context.time_base = Fraction(1, 1000)
+        for index, picture in enumerate(walking(count, step=0.5)):
+            array = (picture[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24")
+            frame.pts, frame.time_base = index * 40 + late * (index % 4 == 3), Fraction(1, 1000)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    target.file.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "late"), [("webm", "libvpx", 0), ("webm", "libvpx", 15), ("matroska", "libx264", 0)]
+)
+def test_clips_that_do_not_say_how_long_they_are(tmp_path: Path, kind: str, codec: str, late: int) -> None:
+    path = tmp_path / f"a.{'webm' if kind == 'webm' else 'mkv'}"
+    streamed(path, 50, kind, codec, late)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.frames, stream.duration, container.duration) == (0, None, None)
+    clip = describe(path)
+    assert (clip.count, clip.size) == (50, (96, 160))
+    assert clip.seconds == pytest.approx(2.0, abs=0.02)
+    assert float(clip.rate) == pytest.approx(25, rel=0.06)
+
+
+def test_a_cut_file_is_as_long_as_what_is_there(tmp_path: Path) -> None:
+    streamed(tmp_path / "a.webm", 50, "webm", "libvpx")
+    data = (tmp_path / "a.webm").read_bytes()
+    (tmp_path / "cut.webm").write_bytes(data[: len(data) * 2 // 3])
+    clip = describe(tmp_path / "cut.webm")
+    assert 5 < clip.count < 50
+    assert clip.seconds == pytest.approx(clip.count / 25, abs=0.02)
+
+
+def test_the_first_pass_looks_at_few_frames_of_them(tmp_path: Path) -> None:
+    streamed(tmp_path / "a.webm", 64, "webm", "libvpx")
+    looks = []
+    plain = blue_is_near()
+
+    def see(method: object, view: object) -> torch.Tensor:
+        looks.append(view)
+        return plain.see(method, view)  # type: ignore[arg-type]
+
+    survey(tmp_path / "a.webm", (Key(0.0, (0.5, 0.5)),), replace(plain, see=see))
+    assert len(looks) == LOOKS

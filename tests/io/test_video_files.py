@@ -1,0 +1,87 @@
+"""Videos: frames in and out of real encoded files."""
+
+import tracemalloc
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from cyclopean.errors import InputError
+from cyclopean.io.video import describe, frames
+from cyclopean.io.video_writing import write_video
+
+
+def moving(count: int, h: int = 48, w: int = 64):
+    """A bright square that walks to the right on a dark ground, red at the left and blue at the right."""
+    for index in range(count):
+        picture = torch.full((1, 3, h, w), 0.1)
+        picture[:, 0, 10:30, 2 + index : 22 + index] = 0.9
+        picture[:, 2, :, w // 2 :] = 0.5
+        yield picture
+
+
+def test_frames_come_back(tmp_path: Path) -> None:
+    assert write_video(tmp_path / "a.mp4", moving(12), Fraction(30)) == 12
+    clip = describe(tmp_path / "a.mp4")
+    assert (clip.rate, clip.count) == (30, 12)
+    again = list(frames(tmp_path / "a.mp4"))
+    assert len(again) == 12
+    for read, made in zip(again, moving(12), strict=True):
+        assert read.shape == made.shape
+        assert float((read - made).abs().mean()) < 0.03
+    some = list(frames(tmp_path / "a.mp4", every=5))
+    assert len(some) == 3
+    assert torch.equal(some[1], again[5])
+
+
+def test_odd_sizes_gain_a_row_and_a_column(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving(2, 47, 63), Fraction(25))
+    assert next(frames(tmp_path / "a.mp4")).shape == (1, 3, 48, 64)
+
+
+def test_phone_videos_are_turned_upright(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving(2), Fraction(25))
+    upright = next(frames(tmp_path / "a.mp4"))
+    data = (tmp_path / "a.mp4").read_bytes()
+    at = data.index(b"tkhd") + 4 + 40  # version 0: the display matrix after 40 bytes
+    turn = np.array([0, 65536, 0, -65536, 0, 0, 64 * 65536, 0, 1 << 30], ">i4").tobytes()  # 90 degrees clockwise
+    (tmp_path / "b.mp4").write_bytes(data[:at] + turn + data[at + 36 :])
+    turned = next(frames(tmp_path / "b.mp4"))
+    assert torch.equal(turned, upright.rot90(-1, (-2, -1)))
+
+
+def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
+    """What Python and torch hold while 60 frames pass: never the clip (60 frames of floats are 22 MB)."""
+    write_video(tmp_path / "a.mp4", moving(60, 120, 256), Fraction(25))
+    tracemalloc.start()
+    alive = 0
+    for frame in frames(tmp_path / "a.mp4"):
+        alive = max(alive, tracemalloc.get_traced_memory()[1])
+        del frame
+    tracemalloc.stop()
+    assert alive < 5e6
+
+
+def test_bad_videos_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("not a video")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    write_video(tmp_path / "a.mp4", moving(12), Fraction(25))
+    data = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
+    with av.open(str(tmp_path / "sound.mov"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+    for name, message in [
+        ("gone.mp4", "there is no file"),
+        ("text.mp4", "no video that can be read"),
+        ("empty.mp4", "is empty"),
+        ("cut.mp4", "no video|cut short"),
+        ("sound.mov", "no picture track"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            list(frames(tmp_path / name))

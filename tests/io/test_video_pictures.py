@@ -1,0 +1,194 @@
+"""What a screen shows of a clip is what is read of it, and what a clip with other pictures shows."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from cyclopean.io.video import Orientation, Still, describe, frames, stills
+from cyclopean.io.video_writing import rewrite, write_timed
+from filmed import encode, growing
+
+RED, GREEN, BLUE, GREY = (200, 40, 40), (30, 160, 50), (40, 50, 190), (90, 90, 90)
+
+
+def quarters(h: int = 48, w: int = 64) -> np.ndarray:
+    """Four colours: what is turned or mirrored shows."""
+    picture = np.empty((h, w, 3), np.uint8)
+    picture[: h // 2, : w // 2], picture[: h // 2, w // 2 :] = RED, GREEN
+    picture[h // 2 :, : w // 2], picture[h // 2 :, w // 2 :] = BLUE, GREY
+    return picture
+
+
+def same(clip: Iterator[Still]) -> Iterator[torch.Tensor]:
+    for still in clip:
+        yield still.image
+
+
+def corners(image: torch.Tensor) -> list[tuple[int, ...]]:
+    """The colours in the middle of the four quarters."""
+    h, w = image.shape[-2:]
+    return [
+        tuple((image[0, :, y, x] * 255).round().int().tolist())
+        for y in (h // 4, 3 * h // 4)
+        for x in (w // 4, 3 * w // 4)
+    ]
+
+
+def near(found: list[tuple[int, ...]], wanted: list[tuple[int, ...]], most: int = 4) -> bool:
+    return (
+        max(abs(a - b) for one, two in zip(found, wanted, strict=True) for a, b in zip(one, two, strict=True)) <= most
+    )
+
+
+def test_all_eight_orientations(tmp_path: Path) -> None:
+    """By the rule of the format: (x, y) is shown at (a x + c y, b x + d y), moved into view."""
+    for (a, b, c, d), suffix in product(
+        [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0),
+         (0, -1, -1, 0)],
+        (".mp4", ".mov", ".mkv"),
+    ):  # fmt: skip
+        matrix = [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]
+        encode(tmp_path / f"a{suffix}", [quarters()] * 3, matrix=matrix)
+        shown = {}
+        for (x, y), colour in zip([(-1, -1), (1, -1), (-1, 1), (1, 1)], (RED, GREEN, BLUE, GREY), strict=True):
+            shown[a * x + c * y, b * x + d * y] = colour
+        wanted = [shown[-1, -1], shown[1, -1], shown[-1, 1], shown[1, 1]]
+        image = next(frames(tmp_path / f"a{suffix}"))
+        assert image.shape[-2:] == describe(tmp_path / f"a{suffix}").size == ((64, 48) if b else (48, 64))
+        assert near(corners(image), wanted), (a, b, c, d, suffix)
+        rewrite(tmp_path / f"a{suffix}", tmp_path / f"b{suffix}", same)
+        assert near(corners(next(frames(tmp_path / f"b{suffix}"))), wanted), (a, b, c, d, suffix)
+        with av.open(str(tmp_path / f"b{suffix}")) as container:  # for other programs too
+            data = next(container.decode(video=0)).side_data.get("DISPLAYMATRIX")
+            told = [1, 0, 0, 1] if data is None else (np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]] >> 16).tolist()
+            assert told == [a, b, c, d]
+    array = np.arange(24).reshape(4, 6)
+    for words in product((False, True), repeat=3):
+        assert np.array_equal(Orientation(*words).coded(Orientation(*words).upright(array)), array)
+
+
+def test_tags_agree_with_pixels(tmp_path: Path) -> None:
+    """Whatever the pixels are coded in: what is written shows the same colours, by its own tags."""
+    full = {"color_range": 2}
+    kinds = [
+        ("libx264rgb", "rgb24", {}), ("libx264", "yuvj420p", {"colorspace": 5, **full}), ("ffv1", "gbrp10le", {}),
+        ("libx264", "yuv444p", {"colorspace": 1, "color_range": 1}), ("libx264", "yuv420p", {"colorspace": 1, **full}),
+        ("libx264", "yuv422p", {"colorspace": 6}), ("libx264", "yuv420p", {"colorspace": 9, "color_primaries": 9}),
+        ("libx264", "yuv420p10le", {"colorspace": 1, "color_range": 1}), ("ffv1", "bgr0", {}),
+        ("mjpeg", "yuvj422p", full),
+    ]  # fmt: skip
+    for codec, pix_fmt, tags in kinds:
+        encode(tmp_path / "a.mkv", [quarters()] * 3, codec, pix_fmt, tags=tags)
+        assert near(corners(next(frames(tmp_path / "a.mkv"))), [RED, GREEN, BLUE, GREY]), (codec, pix_fmt)
+        rewrite(tmp_path / "a.mkv", tmp_path / "b.mkv", same)
+        with av.open(str(tmp_path / "b.mkv")) as container:
+            frame = next(container.decode(video=0))
+            rgb = pix_fmt in ("rgb24", "gbrp10le", "bgr0")
+            assert frame.format.name in ("yuv420p", "yuvj420p")
+            assert frame.colorspace == (1 if rgb else tags.get("colorspace", frame.colorspace)) != 0
+            assert frame.color_primaries == tags.get("color_primaries", 2)
+            kr, kb = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}.get(frame.colorspace, (0.299, 0.114))
+            y = [frame.to_ndarray()[i, j] for i in (12, 36) for j in (16, 48)]
+            luma = [kr * r + (1 - kr - kb) * g + kb * b for r, g, b in (RED, GREEN, BLUE, GREY)]
+            told = luma if frame.color_range == 2 else [16 + v * 219 / 255 for v in luma]
+            assert y == pytest.approx(told, abs=3), (codec, pix_fmt)
+
+
+def test_transparent_pixels_are_over_white(tmp_path: Path) -> None:
+    array = np.dstack([quarters(), np.full((48, 64), 255, np.uint8)])
+    array[:24, :32, 3], array[24:, 32:, 3] = 0, 128
+    mixed = tuple(round(v * 128 / 255 + 255 * 127 / 255) for v in GREY)
+    for codec, pix_fmt, suffix in (
+        ("png", "rgba", ".mov"), ("qtrle", "argb", ".mov"), ("ffv1", "yuva444p", ".mkv"),
+        ("libvpx-vp9", "yuva420p", ".webm"), ("libvpx", "yuva420p", ".webm"),
+    ):  # fmt: skip
+        path = tmp_path / f"a{suffix}"
+        more = {"auto-alt-ref": "0", "crf": "4", "b": "4M"} if "vpx" in codec else {}
+        encode(path, [array] * 3, codec, pix_fmt, **more)
+        wanted = [(255, 255, 255), GREEN, BLUE, mixed]
+        assert near(corners(next(frames(path))), wanted, 6), codec
+        assert any("laid over white" in remark for remark in describe(path).remarks), codec
+
+
+def test_high_dynamic_range_is_shown_as_bright_as_it_is(tmp_path: Path) -> None:
+    """Greys of known light, by the curves of SMPTE ST 2084 and BT.2100 written out here."""
+    nits = np.array([2.0, 20.0, 100.0, 203.0])
+
+    def pq(light: np.ndarray) -> np.ndarray:
+        p = (light / 10000) ** 0.1593017578125
+        return ((0.8359375 + 18.8515625 * p) / (1 + 18.6875 * p)) ** 78.84375
+
+    def hlg(light: np.ndarray) -> np.ndarray:
+        scene = (light / 1000) ** (1 / 1.2)
+        high = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+        return np.where(scene <= 1 / 12, np.sqrt(3 * scene), high)
+
+    linear = nits / 203
+    wanted = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
+    for curve, number in ((pq, 16), (hlg, 18)):
+        array = np.empty((48, 64, 3), np.uint16)
+        for k, value in enumerate(curve(nits)):
+            array[24 * (k // 2) : 24 * (k // 2) + 24, 32 * (k % 2) : 32 * (k % 2) + 32] = round(value * 65535)
+        tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": number}
+        encode(tmp_path / "a.mkv", [array] * 3, "ffv1", "yuv420p10le", tags=tags)
+        rewrite(tmp_path / "a.mkv", tmp_path / "b.mkv", same)
+        for path in (tmp_path / "a.mkv", tmp_path / "b.mkv"):
+            assert near(corners(next(frames(path))), [(round(v),) * 3 for v in wanted], 8), (number, path)
+        assert any("high dynamic range" in remark for remark in describe(tmp_path / "a.mkv").remarks)
+        with av.open(str(tmp_path / "b.mkv")) as container:
+            frame = next(container.decode(video=0))
+            assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (1, 1, 13)
+
+
+def test_interlaced_frames_become_whole(tmp_path: Path) -> None:
+    """Something walks eight pixels between the fields of a frame: its edge is a comb before, and none after."""
+
+    def picture(index: int) -> np.ndarray:
+        array = np.full((96, 128, 3), 40, np.uint8)
+        for field in (0, 1):
+            x = 8 + 8 * (2 * index + field)
+            array[field::2, x : x + 30] = 200
+        return array
+
+    film = [picture(index) for index in range(5)]
+    encode(tmp_path / "a.mkv", film, crf="4", flags="+ildct+ilme", **{"x264-params": "tff=1"})
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        assert next(container.decode(video=0)).interlaced_frame
+    read = list(stills(tmp_path / "a.mkv"))
+    assert [still.seconds for still in read] == pytest.approx([i / 25 for i in range(5)], abs=2e-3)
+    comb = [float((array[1:].astype(float) - array[:-1]).__abs__().mean()) / 255 for array in film]
+    left = [float(still.image.diff(dim=-2).abs().mean()) for still in read]
+    assert all(b < 0.35 * a for a, b in zip(comb, left, strict=True)), (comb, left)
+    assert any("interlaced" in remark for remark in describe(tmp_path / "a.mkv").remarks)
+    assert rewrite(tmp_path / "a.mkv", tmp_path / "b.mkv", same) == 5
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        assert not any(frame.interlaced_frame for frame in container.decode(video=0))
+
+
+def test_shapes_of_pixels_and_odd_sizes(tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp4", [quarters()] * 3, aspect="4/3", **{"x264-params": "sar=4/3"})
+    assert describe(tmp_path / "a.mp4").aspect == pytest.approx(4 / 3)
+    for target in ("b.mp4", "b.mkv"):
+        rewrite(tmp_path / "a.mp4", tmp_path / target, same)
+        assert describe(tmp_path / target).aspect == pytest.approx(4 / 3)
+    turned = [0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30]
+    encode(tmp_path / "c.mp4", [quarters()] * 3, matrix=turned, **{"x264-params": "sar=4/3"})
+    clip = describe(tmp_path / "c.mp4")
+    assert clip.aspect == pytest.approx(3 / 4)  # upright
+    write_timed(
+        tmp_path / "d.mp4", ((s.image, s.time) for s in stills(tmp_path / "c.mp4")), clip.rate, clip.unit, clip.aspect
+    )
+    assert (describe(tmp_path / "d.mp4").aspect, describe(tmp_path / "d.mp4").size) == (clip.aspect, clip.size)
+    encode(tmp_path / "odd.mkv", [quarters(47, 63)] * 3, "ffv1", "yuv444p")
+    assert any("63x47" in remark and "64x48" in remark for remark in describe(tmp_path / "odd.mkv").remarks)
+    assert not describe(tmp_path / "a.mp4").remarks
+
+
+def test_growing_is_no_reason_for_remarks(tmp_path: Path) -> None:
+    growing(tmp_path / "a.mkv", "libvpx", [(64, 64), (32, 32)])
+    assert not describe(tmp_path / "a.mkv").remarks

@@ -1,0 +1,98 @@
+"""Any combination that a user can name runs: head x warp x error x mask x scales x smoothness x camera."""
+
+import itertools
+from typing import get_args
+
+import pytest
+import torch
+
+from cyclopean.errors import InputError
+from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, rigid, translation
+from cyclopean.methods import photometric
+from cyclopean.methods.photometric import (
+    ERRORS,
+    HEADS,
+    MASKS,
+    SCALES,
+    SMOOTHS,
+    WARPS,
+    Rules,
+    Source,
+    channels,
+    how,
+    rules_of,
+    said,
+    terms,
+)
+from cyclopean.sample import view
+
+SIZE = (24, 48)
+PINHOLE = Pinhole(torch.tensor([[0.8, 1.6]]), torch.tensor([[0.5, 0.5]]))
+TURNED = rigid(axis_angle(torch.tensor([[0.02, 0.05, -0.03]])), torch.tensor([[0.1, -0.05, 0.2]]))
+BESIDE, OTHER_SIDE = (translation(torch.tensor([[t, 0.0, 0.0]])) for t in (-0.1, 0.2))
+RIGS = {
+    "pair": (PINHOLE, (BESIDE,)),
+    "three": (PINHOLE, (BESIDE, OTHER_SIDE)),
+    "posed": (PINHOLE, (TURNED,)),
+    "sphere": (Equirectangular(), (TURNED, BESIDE)),
+}
+
+
+def losses(rules: Rules, rig: str) -> dict[str, torch.Tensor]:
+    """Of random answers to a random picture; every answer gets a finite gradient."""
+    generator = torch.Generator().manual_seed(0)
+    camera, poses = RIGS[rig]
+    raws = [torch.randn(1, channels(rules), SIZE[0] >> s, SIZE[1] >> s, generator=generator) for s in range(4)]
+    raws = [raw.requires_grad_() for raw in raws]
+    pictures = [torch.rand(1, 3, *SIZE, generator=generator) for _ in range(1 + len(poses))]
+    sources = [Source(view(picture, camera, pose), pose) for picture, pose in zip(pictures[1:], poses, strict=True)]
+    found = terms(view(pictures[0], camera), said(raws, rules), sources, rules)
+    torch.stack(list(found.values())).sum().backward()
+    for raw in raws[:1] if rules.scales == "finest" else raws:
+        assert raw.grad is not None
+        assert raw.grad.isfinite().all()
+    return found
+
+
+def test_every_name_has_a_value_and_every_value_a_name():
+    kinds = {"Head": HEADS, "Warp": WARPS, "Error": ERRORS, "Scales": SCALES, "Smooth": SMOOTHS}
+    for kind, values in kinds.items():
+        assert set(get_args(getattr(photometric, kind))) == set(values), kind
+
+
+@pytest.mark.parametrize("rig", RIGS)
+def test_heads_warps_errors_and_masks(rig):
+    """Every value meets every value of the other kinds (of each two, not of all four at once)."""
+    masks = ["none", *MASKS, "inside+best+auto+learned+unoccluded"]
+    heads, warps, errors = list(HEADS), list(WARPS), list(ERRORS)
+    chosen = [(heads[k % 3], warps[k // 3 % 3], errors[k % 4], masks[k % 7]) for k in range(28)]
+    for pair in itertools.combinations((heads, warps, errors, masks), 2):
+        assert all(any({a, b} <= set(c) for c in chosen) for a, b in itertools.product(*pair))
+    for head, warp, error, mask in chosen:
+        found = losses(Rules(head, warp, "zeros", error, mask, "finest"), rig)
+        assert all(value.isfinite() and value >= 0 for value in found.values()), (head, warp, error, mask)
+
+
+@pytest.mark.parametrize("rig", RIGS)
+def test_scales_borders_and_smoothness(rig):
+    for scales, border, smooth in itertools.product(SCALES, ("zeros", "edge"), SMOOTHS):
+        found = losses(Rules(border=border, scales=scales, smooth=smooth), rig)
+        assert found["smoothness"] > 0
+
+
+def test_rules_survive_a_config_and_wrong_names_suggest_the_nearest():
+    rules = Rules("levels", mask="best+auto", features="own")
+    assert rules_of(rules.config()) == rules
+    assert rules.masks() == ("best", "auto")
+    with pytest.raises(InputError, match="unknown mask 'insde': did you mean 'inside'"):
+        how(Rules(mask="best+insde"))
+    with pytest.raises(InputError, match="smoothness is -1"):
+        Rules(smoothness=-1.0)
+
+
+def test_two_views_from_one_place_are_refused():
+    rules, still = Rules(), torch.eye(4)[None]
+    picture = view(torch.rand(1, 3, *SIZE), PINHOLE)
+    raws = [torch.randn(1, 1, SIZE[0] >> s, SIZE[1] >> s) for s in range(4)]
+    with pytest.raises(InputError, match="from one place"):
+        terms(picture, said(raws, rules), [Source(picture, still)], rules)
