@@ -1,8 +1,8 @@
 """Cameras, poses and where pixels land. Torch only; conventions in docs/geometry.md."""
 
 from cyclopean.geometry.cameras import Camera as Camera
+from cyclopean.geometry.cameras import Correspondence as Correspondence
 from cyclopean.geometry.cameras import Equirectangular as Equirectangular
-from cyclopean.geometry.cameras import Landing as Landing
 from cyclopean.geometry.cameras import Pinhole as Pinhole
 from cyclopean.geometry.cameras import axis_angle as axis_angle
 from cyclopean.geometry.cameras import invert as invert

@@ -181,21 +181,25 @@ def mirror(b_from_a: Pose) -> Pose:
 
 
 @dataclass(frozen=True)
-class Landing:
+class Correspondence:
     """Where pixels land: `uv` is always finite; `valid` is False behind the camera or outside its image."""
 
     uv: Float[Tensor, "b h w 2"]
     valid: Bool[Tensor, "b 1 h w"]
 
 
-def reproject(inverse_depth: Float[Tensor, "b 1 h w"], camera: Camera, other_from_this: Pose, other: Camera) -> Landing:
+def reproject(
+    inverse_depth: Float[Tensor, "b 1 h w"], camera: Camera, other_from_this: Pose, other: Camera
+) -> Correspondence:
     """Where each pixel of `camera`, at `inverse_depth` (0 = infinity), lands in `other`. Never divides by depth."""
     rays = camera.rays(pixel_grid(_size(inverse_depth), inverse_depth))
     points = rotate(other_from_this, rays) + _last(inverse_depth) * other_from_this[:, None, None, :3, 3]
     return _land(points, other.sees(points), other)
 
 
-def reproject_shell(level: Float[Tensor, "b 1 h w"], camera: Camera, other_from_this: Pose, other: Camera) -> Landing:
+def reproject_shell(
+    level: Float[Tensor, "b 1 h w"], camera: Camera, other_from_this: Pose, other: Camera
+) -> Correspondence:
     """Where each pixel of `camera` lands if it sees the surface of inverse depth `level` *of the other view*.
 
     A plane of a plane sweep for a pinhole, a sphere of a sphere sweep for an equirectangular `other`.
@@ -206,11 +210,11 @@ def reproject_shell(level: Float[Tensor, "b 1 h w"], camera: Camera, other_from_
     return _land(points, meets & other.sees(points), other)
 
 
-def _land(points: Points, seen: Bool[Tensor, "b h w"], other: Camera) -> Landing:
+def _land(points: Points, seen: Bool[Tensor, "b h w"], other: Camera) -> Correspondence:
     ahead = points.new_tensor([0.0, 0.0, 1.0])
     uv = other.project(torch.where(seen[..., None], points, ahead))
     inside = ((uv >= 0) & (uv <= 1)).all(-1)
-    return Landing(uv, (seen & inside)[:, None])
+    return Correspondence(uv, (seen & inside)[:, None])
 
 
 def _size(image: Tensor) -> tuple[int, int]:

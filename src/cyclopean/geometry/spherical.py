@@ -13,8 +13,8 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry.cameras import (
+    Correspondence,
     Equirectangular,
-    Landing,
     Pinhole,
     Points,
     Pose,
@@ -27,7 +27,7 @@ from cyclopean.geometry.cameras import (
 
 def reproject_first_order(
     inverse_depth: Float[Tensor, "b 1 h w"], camera: Equirectangular, other_from_this: Pose, other: Equirectangular
-) -> Landing:
+) -> Correspondence:
     """`reproject` to first order in `inverse_depth`, along any baseline: for far things only.
 
     Off by pixels for things nearer than some four baselines (docs/geometry.md). `uv` may pass the seam and the poles.
@@ -36,7 +36,7 @@ def reproject_first_order(
     rays = rotate(other_from_this, camera.rays(pixel_grid(size, inverse_depth)))
     offset = other_from_this[:, None, None, :3, 3] * inverse_depth[:, 0, ..., None]
     uv = other.project(rays) + displacement(rays, offset)
-    return Landing(uv, torch.ones_like(inverse_depth, dtype=torch.bool))
+    return Correspondence(uv, torch.ones_like(inverse_depth, dtype=torch.bool))
 
 
 def displacement(rays: Points, offset: Points) -> Uv:
@@ -87,11 +87,11 @@ Degrees = Float[Tensor, "b 2 h w"]  # along longitude (right), along the polar a
 TURN = (360.0, 180.0)  # degrees of a panorama's width and height
 
 
-def moved(degrees: Degrees) -> Landing:
+def moved(degrees: Degrees) -> Correspondence:
     """Where pixels land that move by `degrees`; `uv` may pass the seam and the poles."""
     size = (degrees.shape[-2], degrees.shape[-1])
     uv = pixel_grid(size, degrees) + degrees.movedim(1, -1) / degrees.new_tensor(TURN)
-    return Landing(uv, torch.ones_like(degrees[:, :1], dtype=torch.bool))
+    return Correspondence(uv, torch.ones_like(degrees[:, :1], dtype=torch.bool))
 
 
 def disparity_per_inverse_depth(rays: Rays, offset: Float[Tensor, "#b 3"]) -> Degrees:

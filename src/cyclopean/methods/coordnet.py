@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import (
+    Correspondence,
     Equirectangular,
-    Landing,
     around,
     attention,
     pixel_grid,
@@ -43,7 +43,7 @@ Scalar = Float[Tensor, ""]
 Rebuilt = tuple[Image, Image, Map, Weight]  # made, true, where to compare (0 or 1), attention
 
 RIGS = ("UD", "LR", "TC", "SV")
-LANDINGS: dict[str, Callable[..., Landing]] = {"exact": reproject, "first-order": reproject_first_order}
+LANDINGS: dict[str, Callable[..., Correspondence]] = {"exact": reproject, "first-order": reproject_first_order}
 
 
 class Coordnet(Method):
@@ -130,7 +130,7 @@ class Coordnet(Method):
             terms["smoothness"] = SMOOTHNESS * self._smoothness(depth, target)
         return terms
 
-    def _landing(self, depth: Map, degrees: Degrees | None, target: View, source: View) -> Landing:
+    def _landing(self, depth: Map, degrees: Degrees | None, target: View, source: View) -> Correspondence:
         pose = known_pose("coordnet", source)
         if degrees is None:
             return self._land(1 / depth, target.camera, pose, source.camera)
@@ -269,7 +269,7 @@ PREDICTS: dict[str, Callable[[Coordnet, View], tuple[Map, Degrees | None]]] = {
 }
 
 
-def _splatted(method: Coordnet, landing: Landing, depth: Map, target: View, source: View) -> Rebuilt:
+def _splatted(method: Coordnet, landing: Correspondence, depth: Map, target: View, source: View) -> Rebuilt:
     """The source made from the target by depth-image-based rendering; compared where something fell: the paper's
     M_t = W < epsilon marks the empty pixels, and what multiplies losses is its opposite."""
     weight = torch.exp(-method._sharpness * depth) * (target.valid & landing.valid)
@@ -278,7 +278,7 @@ def _splatted(method: Coordnet, landing: Landing, depth: Map, target: View, sour
     return made, source.image, mask.float(), method._attention(source, known_pose("coordnet", source)[:, :3, 3])
 
 
-def _pulled(method: Coordnet, landing: Landing, depth: Map, target: View, source: View) -> Rebuilt:  # noqa: ARG001
+def _pulled(method: Coordnet, landing: Correspondence, depth: Map, target: View, source: View) -> Rebuilt:  # noqa: ARG001
     """The target made from the source by inverse warping, which knows nothing of what is hidden."""
     pose = known_pose("coordnet", source)
     made = pull(torch.cat([source.image, source.valid.float()], 1), landing.uv, source.camera.border)
@@ -287,7 +287,7 @@ def _pulled(method: Coordnet, landing: Landing, depth: Map, target: View, source
     return made[:, :3], target.image, mask.float(), method._attention(target, towards)
 
 
-WARPS: dict[str, Callable[[Coordnet, Landing, Map, View, View], Rebuilt]] = {"splat": _splatted, "pull": _pulled}
+WARPS: dict[str, Callable[[Coordnet, Correspondence, Map, View, View], Rebuilt]] = {"splat": _splatted, "pull": _pulled}
 
 
 def photometric(made: Image, true: Image, mask: Map, weight: Weight, window: int = WINDOW) -> Scalar:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.geometry import Camera, Landing, Pinhole, pixel_grid, reproject, rotate
+from cyclopean.geometry import Camera, Correspondence, Pinhole, pixel_grid, reproject, rotate
 from cyclopean.geometry.cameras import Border
 from cyclopean.losses import (
     absolute,
@@ -317,7 +317,7 @@ class Other:
 
     side: Side
     pose: Float[Tensor, "b 4 4"]
-    landing: Landing
+    landing: Correspondence
 
 
 @dataclass(frozen=True)
