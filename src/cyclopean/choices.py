@@ -15,6 +15,8 @@ PROTOCOLS = (  # of evaluation.PROTOCOLS
     *("kitti-eigen-clamped", "kitti-2015", "kitti-2015-by-width", "make3d-c1", "make3d-c1-middle", "middlebury"),
     *("nyu", "worlds", "spherical", "spherical-released", "depth-anywhere", "depth-anywhere-area"),
 )
+ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
+CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}  # formats of --save, and what follows the stem
 METRIC = ("coordnet",)  # methods whose depth is in metres always; that of others is when they keep a rig
 STATE = "resume.pt"  # in the folder of a training run: what it goes on from
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the Hugging Face Hub

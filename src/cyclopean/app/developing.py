@@ -1,7 +1,6 @@
 """The work behind the page, without any browser: a photo and its depth, previews in focus, results at full size."""
 
 import io
-import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean import refocus
-from cyclopean.app.place import pixel, shown_size
+from cyclopean.app.place import fraction, pixel, shown_size
 from cyclopean.defocus.choices import THIN_LENS
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.focus import Focusable, as_taken
@@ -20,10 +19,17 @@ from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
 from cyclopean.inference.calibration import CameraProfile
 from cyclopean.inference.panorama import framed
+from cyclopean.inference.pipeline import (
+    DepthOptions,
+    PictureFormat,
+    RefocusOptions,
+    Target,
+    predict_photo,
+    refocus_photo,
+)
 from cyclopean.inference.predictor import Predictor
-from cyclopean.io.depthmap import DepthMap, colourise, value_range, write_depth
-from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, read_photo, resize, resize_depth, write_photo
+from cyclopean.io.depthmap import DepthMap, colourise, value_range
+from cyclopean.io.image import Photo, read_photo, resize, resize_depth
 
 GLANCE = 120_000  # pixels of what is shown while the pointer rests
 QUALITY = 90
@@ -145,45 +151,27 @@ def coloured(depth: DepthMap) -> Rgb:
 def save_depth(
     room: Darkroom, path: Path, folder: Path, profile: CameraProfile | None = None, camera: str = "auto"
 ) -> list[Path]:
-    """What `cyclopean predict` writes for the photo at `path`, at its full size: _disp.png, _disp.npy, _disp.json.
+    """Write what `cyclopean predict` writes for the photo at `path`, at its full size; in metres with a `profile`.
 
-    In metres with a `profile`. `camera` is one of `panorama.CAMERAS`.
+    `camera` is one of `CAMERAS`.
     """
-    photo = room.read(path, camera)
-    depth = room.predictor(photo)
-    depth = profile.applied(depth) if profile else depth
-    names = [f"{path.stem}_disp{suffix}" for suffix in (".png", ".npy", ".json")]
-    with appearing(folder) as bench:
-        write_photo(bench / names[0], Photo(coloured(depth)))
-        write_depth([bench / names[1]], depth, photo.name, photo.size, (names[0],))
-    return [folder / name for name in names]
+    options = DepthOptions(profile=profile, camera=camera, max_megapixels=room.megapixels)
+    return list(predict_photo(path, Target(folder, path.stem), lambda _: room.predictor, options).paths)
 
 
 def save_refocused(room: Darkroom, path: Path, shot: Shot, kept: str, folder: Path) -> list[Path]:
-    """What `cyclopean refocus` writes for the photo at `path`: the picture at full size with its metadata, and a note.
+    """Write what `cyclopean refocus` writes for the photo at `path`: the picture at full size, and its sidecar.
 
-    `kept` is one of `KEPT`. Depth is predicted and its edges drawn to the photo's, as that command does.
+    `kept` is one of `KEPT`.
     """
     suffix, bits = KEPT[kept]
-    photo = room.read(path)
-    depth = refined(room.predictor(photo), photo.image)
-    at, look = pixel(shot.at, photo.size), shot.look
-    once = partial(refocus, method=look.method, lens=look.lens, strength=look.strength)
-    result = as_taken(once, photo, depth, at)
-    name = f"{path.stem}_defocus{suffix or path.suffix}"
-    with appearing(folder) as bench:
-        write_photo(bench / name, result if bits is None else replace(result, bits=bits))
-        note = (bench / name).with_suffix(".json")
-        note.write_text(json.dumps(_note(path, at, look, depth, name), indent=2) + "\n")
-    return [folder / name, folder / note.name]
-
-
-def _note(path: Path, at: tuple[int, int], look: Look, depth: DepthMap, name: str) -> dict[str, object]:
-    from cyclopean import __version__
-
-    model = depth.model and {"name": depth.model.name, "sha256": depth.model.sha256}
-    card = {"format": "cyclopean-refocus", "version": 1, "cyclopean": __version__}
-    return {**card, "source": path.name, "at": at, **asdict(look), "model": model, "files": [name]}
+    look = shot.look
+    options = RefocusOptions(
+        fraction(shot.at), None, look.lens, None, look.method, look.strength,
+        formats=(PictureFormat(suffix or path.suffix, bits),), max_megapixels=room.megapixels,
+    )  # fmt: skip
+    target = Target(folder, path.stem)
+    return list(refocus_photo(path, target, lambda _: room.predictor, options, asdict(look)).paths)
 
 
 def kept_choice(kept: str) -> str:

@@ -20,8 +20,17 @@ def pixel(at: tuple[float, float], size: tuple[int, int]) -> tuple[int, int]:
     on the element, so neither zoom nor the size of the preview matter. The last row and column are reached at 1.
     Raises InputError for what is no point.
     """
-    x, y = at
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise InputError("that is no point of the picture; click inside it.")
+    x, y = fraction(at)
     h, w = size
-    return min(int(min(max(x, 0.0), 1.0) * w), w - 1), min(int(min(max(y, 0.0), 1.0) * h), h - 1)
+    return min(int(x * w), w - 1), min(int(y * h), h - 1)
+
+
+def fraction(at: tuple[float, float]) -> tuple[float, float]:
+    """Return the point `at` moved into the picture: both fractions from 0 to below 1.
+
+    Raises InputError for what is no point.
+    """
+    if not all(map(math.isfinite, at)):
+        raise InputError("that is no point of the picture; click inside it.")
+    x, y = (min(max(part, 0.0), math.nextafter(1.0, 0.0)) for part in at)
+    return x, y

@@ -3,7 +3,8 @@
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -111,3 +112,16 @@ def _where(path: Path) -> Path:
 
 def _place(job: Job) -> tuple[Path, str]:
     return job.folder.resolve(), job.stem.casefold()
+
+
+@contextmanager
+def frame_progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on the error stream while the frames of a video are worked on; yields what takes (done, all)."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(escape(shown(name)), total=None)
+        yield lambda done, count: progress.update(task, completed=done, total=count or None)

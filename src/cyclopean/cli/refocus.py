@@ -1,9 +1,7 @@
 """`cyclopean refocus`: blur a photo or a clip by its depth, sharp where you point."""
 
-import json
 import sys
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +15,7 @@ from cyclopean.io.files import CLIPS, refuse_unreadable, shown
 
 if TYPE_CHECKING:
     from cyclopean.defocus.lens import Lens
-    from cyclopean.defocus.subject import Matte
-    from cyclopean.io.depthmap import DepthMap
+    from cyclopean.inference.predictor import Predictor
     from cyclopean.io.image import Photo
 
 SAVE = ("png", "same", "png16", "tiff")
@@ -121,57 +118,58 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(given: Refocus) -> None:
+def run(options: Refocus) -> None:
     """Refocus one photo or clip and print where the result is."""
-    source, saved = _asked(given)
-    from cyclopean.defocus.choices import check_choice, check_distance, focus_pixel
+    source, saved = _check_words(options)
+    from cyclopean.defocus.choices import check_choice, check_distance
 
-    blur = given.blur
+    blur = options.blur
     check_choice(blur.method, strength_of(blur), blur.bins)
-    check_distance(given.focus_distance)
+    check_distance(options.focus_distance)
     lens = lens_of(blur)
     if source.suffix.lower() in CLIPS:
         from cyclopean.cli.refocus_clip import run_clip
 
-        return run_clip(given, source)
-    _refuse_motion(given)
-    _refuse_early(given, source)
-    folder = result_folder(given.out, source)
-    from cyclopean import refocus
-    from cyclopean.defocus.edges import matted
-    from cyclopean.defocus.focus import as_taken
+        return run_clip(options, source)
+    for name, value in asdict(options.motion).items():
+        if value:
+            raise InputError(f"--{name} is for clips, and {source} is none ({', '.join(CLIPS)}); leave it out.")
+    _refuse_early(options, source)
+    folder = result_folder(options.out, source)
+    from cyclopean.inference.calibration import read_profile
+    from cyclopean.inference.pipeline import Models, PictureFormat, RealLens, RefocusOptions, Target, refocus_photo
 
-    photo = _photo(given, source)
-    _refuse_format(source, photo, saved)
-    pixel = None if given.at is None else focus_pixel(given.at, photo.size)
-    lens = _with_optics(blur, lens, photo)
-    check_writable([folder])
-    matte = _matte(given, photo, pixel)
-    depth = _refined(given, photo, _in_metres(given, _depth(given, photo)))
-    depth = depth if matte is None else matted(depth, matte)
-    once = partial(
-        refocus,
-        method=blur.method, lens=lens, distance=given.focus_distance, strength=strength_of(blur), bins=blur.bins,
-    )  # fmt: skip
-    result = as_taken(once, photo, depth, pixel)
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
-    _write(folder, _names(source, saved), result, deep, _note(given, source, pixel, depth))
-    for name in _names(source, saved):
-        print(shown(folder / name))
-    return None
+    suffixes = dict.fromkeys([source.suffix if "same" in saved else ".png", *sorted(deep)])
+    refocus_options = RefocusOptions(
+        options.at, options.focus_distance, lens,
+        RealLens(blur.f_number, blur.focal_mm, blur.sensor_mm) if blur.optical else None,
+        blur.method, strength_of(blur), blur.bins,
+        None if options.profile is None else read_profile(Path(options.profile)),
+        options.refine, options.matte, options.resize_depth,
+        tuple(PictureFormat(suffix, 16 if suffix in deep else None) for suffix in suffixes),
+        options.camera, options.max_megapixels,
+    )  # fmt: skip
+    check_writable([folder])
+    models = Models(options.model)
 
+    def choose(photo: "Photo") -> "Predictor":
+        predictor = models.for_photo(photo)
+        if predictor.method.ambiguity != "metric":
+            _refuse_relative(options)
+        return predictor
 
-def _photo(given: Refocus, source: Path) -> "Photo":
-    """The photo with its camera; why it is taken for a panorama goes to the error stream."""
-    from cyclopean.inference.panorama import framed
-    from cyclopean.io.image import read_photo
-
-    photo, why = framed(read_photo(source, given.max_megapixels), given.camera)
-    for note in photo.notes:
+    depth = None if options.depth is None else _beside(source) if options.depth == BESIDE else Path(options.depth)
+    record = {
+        "focus_distance": options.focus_distance, **asdict(blur), "depth": options.depth, "refine": options.refine,
+        "matte": options.matte,
+    }  # fmt: skip
+    written = refocus_photo(source, Target(folder, source.stem), depth or choose, refocus_options, record)
+    for note in written.notes:
         print(f"cyclopean refocus: {note}", file=sys.stderr)
-    if why:
-        print(f"cyclopean refocus: {why}", file=sys.stderr)
-    return photo
+    for path in written.paths[:-1]:  # the last one is the sidecar
+        print(shown(path))
+    return None
 
 
 def strength_of(blur: Blur) -> float:
@@ -186,130 +184,65 @@ def lens_of(blur: Blur) -> "Lens":
     return Lens(blur.amount, None, named(blur.shape), blur.range, blur.before, blur.behind, blur.highlights)
 
 
-def _with_optics(blur: Blur, lens: "Lens", photo: "Photo") -> "Lens":
-    """A real lens, when any of its numbers is given."""
-    from cyclopean.defocus.lens import optics_of
-    from cyclopean.geometry import Equirectangular
-
-    if not blur.optical:
-        return lens
-    if isinstance(photo.camera, Equirectangular):
-        raise InputError(f"{photo.name} is a panorama, which no lens of some focal length took; give --amount.")
-    h, w = photo.size
-    longer = None if photo.camera is None else float(photo.camera.focal[0, 0]) * w / max(h, w)
-    optics = optics_of(photo.exif, longer, f_number=blur.f_number, focal_mm=blur.focal_mm, sensor_mm=blur.sensor_mm)
-    return replace(lens, optics=optics)
-
-
-def _asked(given: Refocus) -> tuple[Path, list[str]]:
+def _check_words(options: Refocus) -> tuple[Path, list[str]]:
     """The photo's path and the formats to save, after checking everything that needs no photo."""
-    if not given.photo:
+    if not options.photo:
         raise InputError("no photo was given; name one and a point: cyclopean refocus photo.jpg --at 0.5 0.5")
-    numbers = [word for word in given.photo[1:] if word.replace(".", "", 1).isdigit()]
-    if given.at is None and len(given.photo) == 3 and len(numbers) == 2:
+    numbers = [word for word in options.photo[1:] if word.replace(".", "", 1).isdigit()]
+    if options.at is None and len(options.photo) == 3 and len(numbers) == 2:
         raise InputError(f"{' '.join(numbers)} looks like a point; write it as --at {' '.join(numbers)}.")
-    if len(given.photo) > 1:
-        raise InputError(f"refocus takes one photo, {len(given.photo)} were given: {', '.join(given.photo)}.")
-    if given.at is None and given.focus_distance is None and given.motion.keys is None:
+    if len(options.photo) > 1:
+        raise InputError(f"refocus takes one photo, {len(options.photo)} were given: {', '.join(options.photo)}.")
+    if options.at is None and options.focus_distance is None and options.motion.keys is None:
         raise InputError("no point was given; say where the photo shall be sharp, such as --at 0.5 0.5")
-    if given.blur.optical and given.blur.amount != 1:
+    if options.blur.optical and options.blur.amount != 1:
         raise InputError("--amount and --f-number both say how much to blur; give one of them.")
-    if given.refine not in REFINE:
-        raise unknown_name("--refine", given.refine, REFINE)
-    for path in (given.photo[0], given.profile, given.motion.keys):
+    if options.refine not in REFINE:
+        raise unknown_name("--refine", options.refine, REFINE)
+    for path in (options.photo[0], options.profile, options.motion.keys):
         if path is not None:
             refuse_unreadable(Path(path))
-    if given.matte is not None:
-        refuse_no_matte(given.matte)
-    if given.depth == BESIDE:
-        _beside(Path(given.photo[0]))
-    elif given.depth is not None and not Path(given.depth).exists():
-        raise InputError(f"there is no depth file {given.depth}; check the path.")
-    if given.camera not in CAMERAS:
-        raise unknown_name("camera", given.camera, CAMERAS)
-    refuse_unknown_model(given.model)
-    return Path(given.photo[0]), comma_list("--save", given.save, SAVE) or ["png"]
+    if options.matte is not None:
+        refuse_no_matte(options.matte)
+    if options.depth == BESIDE:
+        _beside(Path(options.photo[0]))
+    elif options.depth is not None and not Path(options.depth).exists():
+        raise InputError(f"there is no depth file {options.depth}; check the path.")
+    if options.camera not in CAMERAS:
+        raise unknown_name("camera", options.camera, CAMERAS)
+    refuse_unknown_model(options.model)
+    return Path(options.photo[0]), comma_list("--save", options.save, SAVE) or ["png"]
 
 
-def _refuse_early(given: Refocus, source: Path) -> None:
+def _refuse_early(options: Refocus, source: Path) -> None:
     """Refuse what the photo's header and the model's card tell already: a point outside, metres that nobody knows."""
     from cyclopean.defocus.choices import focus_pixel
 
     size = None
-    if _without_metres(given) or (given.at is not None and not all(0 <= part < 1 for part in given.at)):
-        size = header_size(source, given.max_megapixels)
-    if size is not None and given.at is not None:
-        focus_pixel(given.at, size)
-    flat = given.camera == "pinhole" or (given.camera == "auto" and size and abs(size[1] - 2 * size[0]) > 1)
-    name = "general" if given.model == "auto" and flat else given.model
-    if given.depth is None and says_metric(name) is False:
-        _refuse_relative(given)
+    if _without_metres(options) or (options.at is not None and not all(0 <= part < 1 for part in options.at)):
+        size = header_size(source, options.max_megapixels)
+    if size is not None and options.at is not None:
+        focus_pixel(options.at, size)
+    flat = options.camera == "pinhole" or (options.camera == "auto" and size and abs(size[1] - 2 * size[0]) > 1)
+    name = "general" if options.model == "auto" and flat else options.model
+    if options.depth is None and says_metric(name) is False:
+        _refuse_relative(options)
 
 
-def _refuse_relative(given: Refocus) -> None:
-    if lacking := _without_metres(given):
+def _refuse_relative(options: Refocus) -> None:
+    if lacking := _without_metres(options):
         raise InputError(lacking)
 
 
-def _without_metres(given: Refocus) -> str:
+def _without_metres(options: Refocus) -> str:
     """What is wrong with what was asked where depth is only relative; nothing if it needs no metres, or has them."""
     from cyclopean.defocus.choices import DISTANCE_ALONE, F_NUMBER_ALONE
 
-    if given.profile is not None:
+    if options.profile is not None:
         return ""
-    if given.focus_distance is not None:
-        return DISTANCE_ALONE if given.at is None else ""
-    return "" if given.blur.f_number is None else F_NUMBER_ALONE
-
-
-def _refuse_format(source: Path, photo: "Photo", saved: list[str]) -> None:
-    from cyclopean.io.encoding import USUAL
-
-    if "same" in saved and source.suffix.lower() not in USUAL:
-        raise InputError(
-            f"{source.name}, a {photo.format}, cannot be saved as what its name says; leave --save same out, or rename "
-            f"it if its name is wrong ({', '.join(USUAL)})."
-        )
-
-
-def _refuse_motion(given: Refocus) -> None:
-    for name, value in asdict(given.motion).items():
-        if value:
-            raise InputError(f"--{name} is for clips, and {given.photo[0]} is none ({', '.join(CLIPS)}); leave it out.")
-
-
-def _in_metres(given: Refocus, depth: "DepthMap") -> "DepthMap":
-    """By the camera profile, if one was given."""
-    if given.profile is None:
-        return depth
-    from cyclopean.inference.calibration import read_profile
-
-    return read_profile(Path(given.profile)).applied(depth)
-
-
-def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
-    """The depth of the file, stretched if that was asked for or its sidecar names the photo's size; else predicted."""
-    from cyclopean.io.depthmap import depth_size, read_depth
-    from cyclopean.io.image import resize_depth
-    from cyclopean.io.sidecar import read_sidecar
-
-    if given.depth is None:
-        from cyclopean.inference.predictor import fitting_model, load
-
-        predictor = load(fitting_model(photo) if given.model == "auto" else given.model)
-        if predictor.method.ambiguity != "metric":
-            _refuse_relative(given)
-        return predictor(photo)
-    path = _beside(Path(given.photo[0])) if given.depth == BESIDE else Path(given.depth)
-    size, card = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
-    stretched = given.resize_depth or (card is not None and card.source_size == photo.size)
-    if size != photo.size and not stretched:
-        (h, w), (height, width) = size, photo.size
-        raise InputError(
-            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; give the depth of this photo, or --resize-depth."
-        )
-    depth = read_depth(path, given.max_megapixels)
-    return depth if size == photo.size else resize_depth(depth, photo.size)
+    if options.focus_distance is not None:
+        return DISTANCE_ALONE if options.at is None else ""
+    return "" if options.blur.f_number is None else F_NUMBER_ALONE
 
 
 def _beside(photo: Path) -> Path:
@@ -322,60 +255,3 @@ def _beside(photo: Path) -> Path:
             "predict first, or leave --depth beside out."
         )
     return path
-
-
-def _refined(given: Refocus, photo: "Photo", depth: "DepthMap") -> "DepthMap":
-    """Edges of the depth drawn to the photo's, where they are soft: predicted, or stretched from a smaller map."""
-    from cyclopean.defocus.edges import refined
-
-    soft = given.depth is None or given.resize_depth or depth.model is not None
-    if given.refine == "off" or (given.refine == "auto" and not soft):
-        return depth
-    return refined(depth, photo.image, photo.camera)
-
-
-def _matte(given: Refocus, photo: "Photo", pixel: tuple[int, int] | None) -> "Matte | None":
-    """The matte that was asked for, before depth is: what is wrong with it is told at once."""
-    if given.matte is None:
-        return None
-    from cyclopean.defocus.subject import matte_for
-
-    return matte_for(given.matte, photo, pixel)
-
-
-def _note(given: Refocus, source: Path, pixel: tuple[int, int] | None, depth: "DepthMap") -> dict[str, object]:
-    """How the picture was made, for its sidecar."""
-    model = depth.model and {"name": depth.model.name, "sha256": depth.model.sha256}
-    return {
-        "source": source.name,
-        "at": pixel,
-        "focus_distance": given.focus_distance,
-        **asdict(given.blur),
-        "depth": given.depth,
-        "refine": given.refine,
-        "matte": given.matte,
-        "model": model,
-    }
-
-
-def _names(source: Path, saved: list[str]) -> list[str]:
-    """The pictures' names: always a .png but when the photo's own format alone is wanted."""
-    stem = f"{source.stem}_defocus"
-    names = [] if "same" in saved else [f"{stem}.png"]
-    names += [f"{stem}{source.suffix}"] if "same" in saved else []
-    names += [f"{stem}.png"] if "png16" in saved else []
-    names += [f"{stem}.tif"] if "tiff" in saved else []
-    return list(dict.fromkeys(names))
-
-
-def _write(folder: Path, names: list[str], photo: "Photo", deep: set[str], note: dict[str, object]) -> None:
-    """Write the picture under each name, 16 bits for suffixes in `deep`, and how it was made."""
-    from cyclopean import __version__
-    from cyclopean.io.files import appearing
-    from cyclopean.io.image import write_photo
-
-    with appearing(folder) as bench:
-        for name in names:
-            write_photo(bench / name, replace(photo, bits=16) if Path(name).suffix in deep else photo)
-        content = {"format": "cyclopean-refocus", "version": 1, "cyclopean": __version__, **note, "files": names}
-        (bench / names[0]).with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
