@@ -139,7 +139,7 @@ def test_the_first_pass_looks_at_few_frames_of_them(tmp_path: Path) -> None:
 
     def see(method: object, view: object) -> torch.Tensor:
         looks.append(view)
-        return plain.see(method, view)  # type: ignore[arg-type]
+        return plain.infer(method, view)  # type: ignore[arg-type]
 
-    survey(tmp_path / "a.webm", (Key(0.0, (0.5, 0.5)),), replace(plain, see=see))
+    survey(tmp_path / "a.webm", (Key(0.0, (0.5, 0.5)),), replace(plain, infer=see))
     assert len(looks) == LOOKS

@@ -18,7 +18,7 @@ from cyclopean.defocus.lens import Lens, named
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
 from cyclopean.inference.calibration import CameraProfile
-from cyclopean.inference.panorama import framed
+from cyclopean.inference.panorama_detection import resolve_camera
 from cyclopean.inference.pipeline import (
     DepthOptions,
     PictureFormat,
@@ -124,7 +124,7 @@ class Darkroom:
 
     def read(self, path: Path, camera: str = "auto") -> Photo:
         """The photo at `path` with its camera, one of `panorama.CAMERAS`."""
-        return framed(read_photo(path, self.megapixels), camera)[0]
+        return resolve_camera(read_photo(path, self.megapixels), camera)[0]
 
     def opened(self, path: Path, camera: str = "auto") -> Preview:
         """The photo at `path` and its depth, at the size of the screen. Raises InputError as `read_photo` does."""

@@ -366,7 +366,7 @@ def _candidate(name: str, options: Evaluate) -> "Candidate":
         from cyclopean.evaluation.one_look import one_look
 
         return one_look(name, options.device)
-    from cyclopean.inference.predictor import flip_averaged, plain
+    from cyclopean.inference.wrappers import flip_averaged, plain
 
     see = flip_averaged if options.flip_average else plain
     return candidate_(name, options.device, see, named_look(options.look) if options.look else None)

@@ -99,11 +99,11 @@ def run(options: Predict) -> int:
         loading("predict", f"torch and the model {options.model}")
         from cyclopean.inference.calibration import read_profile
         from cyclopean.inference.pipeline import DepthOptions, Models
-        from cyclopean.inference.predictor import flip_averaged
+        from cyclopean.inference.wrappers import flip_averaged
 
         def configured(predictor: "Predictor") -> "Predictor":
             predictor = replace(predictor, look=look, input_size=size or predictor.input_size)
-            return replace(predictor, see=flip_averaged) if options.flip_average else predictor
+            return replace(predictor, infer=flip_averaged) if options.flip_average else predictor
 
         depth_options = DepthOptions(
             saved, bool(views), options.uncertainty,

@@ -12,7 +12,8 @@ from cyclopean.evaluation.evaluate import calibrated_pair
 from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference import predictor as predicting
-from cyclopean.inference.predictor import Look, Predictor, See, plain
+from cyclopean.inference.predictor import Look, Predictor
+from cyclopean.inference.wrappers import Infer, plain
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo
 from cyclopean.sample import Sample
@@ -22,7 +23,7 @@ Map = Float[Tensor, "1 1 h w"]
 SUFFIXES = (".npy", ".npz", ".exr", ".pfm")
 
 
-def candidate(name: str, device: str = "cpu", see: See = plain, look: Look | None = None) -> Candidate:
+def candidate(name: str, device: str = "cpu", see: Infer = plain, look: Look | None = None) -> Candidate:
     """A model by name, folder or Hub id, seen by `see`; or a folder of depth files named as the pictures are.
 
     `look`: at which size pictures are shown; without it as the model's card says, else as it was trained.
@@ -31,7 +32,7 @@ def candidate(name: str, device: str = "cpu", see: See = plain, look: Look | Non
     if folder.is_dir() and not checkpoint.is_model(folder):
         return depth_files(folder)
     predictor = predicting.load(name, device)
-    predictor = replace(predictor, see=see, look=look or predictor.look or "trained")
+    predictor = replace(predictor, infer=see, look=look or predictor.look or "trained")
     title = folder.resolve().name if folder.is_dir() else name
     return of_predictor(title, predictor)
 

@@ -8,6 +8,7 @@ from cyclopean.errors import InputError
 from cyclopean.evaluation.trivial import Candidate
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference import predictor as predicting
+from cyclopean.inference.wrappers import plain
 from cyclopean.io.image import resize
 from cyclopean.sample import Sample, view
 
@@ -26,6 +27,6 @@ def one_look(name: str, device: str = "cpu") -> Candidate:
         if not isinstance(sample.target.camera, Equirectangular):
             raise InputError(f"{sample.name[0]} is no panorama, and the model {name!r} is for panoramas.")
         target = view(resize(sample.target.image, predictor.input_size).to(device), Equirectangular())
-        return predicting.plain(predictor.method, target).cpu()
+        return plain(predictor.method, target).cpu()
 
     return Candidate(f"{name}, one look", predictor.method.ambiguity, predict)

@@ -26,7 +26,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.calibration import CameraProfile
 from cyclopean.inference.clip import ClipReport, Progress, write_refocused
-from cyclopean.inference.panorama import framed, refuse_flat
+from cyclopean.inference.panorama_detection import check_panorama, resolve_camera
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, read_depth, value_range, write_depth
@@ -105,7 +105,7 @@ class Models:
     def for_photo(self, photo: Photo) -> Predictor:
         """Return the predictor for a photo. Raises InputError for no panorama with `via_cube`."""
         if self.via_cube:
-            refuse_flat(photo)
+            check_panorama(photo)
         return self.for_video() if self.via_cube or self.name != "auto" else self._load(fitting_model(photo))
 
     def for_video(self) -> Predictor:
@@ -125,7 +125,7 @@ def predict_photo(
 
     `choose` returns the predictor for the photo, such as `Models.for_photo`.
     """
-    photo, reason = framed(read_photo(source, options.max_megapixels), options.camera)
+    photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
     notes = list(photo.notes)
     predictor = choose(photo)
     if reason:
@@ -277,7 +277,7 @@ def refocus_photo(
     settings that the sidecar keeps. What is wrong with the photo or the options raises InputError before depth is
     predicted.
     """
-    photo, reason = framed(read_photo(source, options.max_megapixels), options.camera)
+    photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
     notes = [*photo.notes, *([reason] if reason else [])]
     if any(form.suffix.lower() not in USUAL for form in options.formats):
         raise InputError(
