@@ -4,7 +4,6 @@ Whatever the file is, a `Photo` is upright, opaque sRGB in [0,1]. Writing puts t
 """
 
 import io
-import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, enough_memory, lacks_memory, unknown_name
 from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.geometry.cameras import NARROWEST_LENS, WIDEST_LENS, field_of_view
 from cyclopean.io import encoding, metadata
 from cyclopean.io.decoding import MOST_MEGAPIXELS, Rgb, by_table, decode, in_profile, register_heif
 from cyclopean.io.depthmap import DepthMap
@@ -190,9 +190,9 @@ def _bytes(image: Rgb, full: int) -> np.ndarray:
 
 
 def _camera(focal: float | None, image: Rgb) -> Pinhole | None:
-    """A pinhole of `focal` pixels; None also when no photo has such a field of view (under 1 or over 150 degrees)."""
+    """A pinhole of `focal` pixels; None also for a field of view that no lens has."""
     h, w = image.shape[-2:]
-    if focal is None or not 1 < math.degrees(2 * math.atan(max(h, w) / 2 / focal)) < 150:
+    if focal is None or not NARROWEST_LENS < field_of_view(focal / max(h, w)) < WIDEST_LENS:
         return None
     return Pinhole(torch.tensor([[focal / w, focal / h]]), torch.tensor([[0.5, 0.5]]))
 

@@ -12,6 +12,7 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.io.files import read_json, shortened
 
+from cyclopean.geometry.cameras import NARROWEST_LENS, WIDEST_LENS, field_of_view
 Kind = Literal["inverse_depth", "disparity", "inverse_distance", "depth", "distance"]
 Unit = Literal["m", "relative"]
 Ambiguity = Literal["metric", "scale", "affine"]
@@ -49,6 +50,7 @@ class Sidecar:
 VERSION = 1  # of the format
 EXAMPLE = '{"kind": "depth", "unit": "m", "scale": 0.001, "unknown": 0}'
 
+FARTHEST_CENTER = 8.0  # image widths: farther out lies no cut-out's principal point, and every one in pixels
 
 def read_sidecar(path: Path) -> Sidecar | None:
     """The sidecar of the file at `path`, or None when there is none."""
@@ -174,8 +176,8 @@ def _camera_to_json(camera: AnyCamera | None) -> dict[str, Any] | None:
 def camera_from_json(content: Any) -> AnyCamera | None:
     """Return the camera of a sidecar or a profile; None for None.
 
-    Raises ValueError or KeyError for what is none: `focal` and `center` are two finite numbers each, `focal` above 0,
-    in image widths and heights.
+    Raises ValueError or KeyError for what is none: `focal` and `center` are two finite numbers each, in image widths
+    and heights, of a field of view that a lens can have.
     """
     if content is None:
         return None
@@ -189,6 +191,12 @@ def camera_from_json(content: Any) -> AnyCamera | None:
     focal, center = _numbers(content["focal"], "focal"), _numbers(content["center"], "center")
     if not all(1e-4 < length < 1e4 for length in focal):
         raise ValueError(f"focal {focal} is in image widths and heights, both above 0")
-    if not all(abs(place) < 1e4 for place in center):
-        raise ValueError(f"center {center} is in image widths and heights")
+    degrees = field_of_view(min(focal))
+    if not WIDEST_LENS > degrees > NARROWEST_LENS:
+        raise ValueError(
+            f"focal {focal} would mean a field of view of {degrees:.2g} degrees; it is in image widths and heights: "
+            "divide pixels by the picture's"
+        )
+    if not all(abs(place) < FARTHEST_CENTER for place in center):
+        raise ValueError(f"center {center} is in image widths and heights: divide pixels by the picture's")
     return Pinhole(torch.tensor([focal]), torch.tensor([center]))
