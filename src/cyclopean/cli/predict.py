@@ -63,6 +63,9 @@ class Predict:
     """About how many pixels the model works on, such as 256x512; without it, the size it was trained at."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """cpu, cuda, cuda:1, mps."""
+    overwrite: bool = False
+    """Replace any file that has the name of a result. Without it only earlier results for the same input are replaced;
+    where there is another file, results get the next free number."""
     max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
     """Larger photos are refused before they are decoded."""
 
@@ -116,7 +119,7 @@ def run(options: Predict) -> int:
         models.check()
         for job in _with_progress(jobs):
             with contained(str(job.source), bad):
-                written += _predict(job, models, depth_options)
+                written += _predict(job, models, depth_options, options.overwrite)
     if count == 1:
         for path in written:
             print(shown(path))
@@ -128,11 +131,11 @@ def run(options: Predict) -> int:
     return 2 if bad else 0
 
 
-def _predict(job: Job, models: "Models", options: "DepthOptions") -> tuple[Path, ...]:
+def _predict(job: Job, models: "Models", options: "DepthOptions", overwrite: bool) -> tuple[Path, ...]:
     """Write the files of one input, print notes about it, and return their paths."""
     from cyclopean.inference.pipeline import Target, clip_notes, predict_clip, predict_photo
 
-    target = Target(job.folder, job.stem)
+    target = Target(job.folder, job.stem, overwrite)
     if job.source.suffix.lower() not in CLIPS:
         written = predict_photo(job.source, target, models.for_photo, options)
         _print_notes(written.notes)
@@ -142,9 +145,11 @@ def _predict(job: Job, models: "Models", options: "DepthOptions") -> tuple[Path,
     refuse_sphere_of_clip(job.source, options.camera, models.via_cube)
     most = options.max_megapixels
     _print_notes(clip_notes(job.source, max_megapixels=most))
+    predictor = models.for_video()
     with frame_progress(job.source.name) as progress:
-        predictor = models.for_video()
-        return predict_clip(job.source, target, predictor, options.save, max_megapixels=most, progress=progress).paths
+        written = predict_clip(job.source, target, predictor, options.save, max_megapixels=most, progress=progress)
+    _print_notes(written.notes)
+    return written.paths
 
 
 def _print_notes(notes: Sequence[str]) -> None:

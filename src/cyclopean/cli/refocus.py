@@ -109,6 +109,9 @@ class Refocus:
     camera: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
     """What took the photo, as for `predict`: pinhole, equirectangular, top-bottom, side-by-side. Of a panorama, blur
     goes on over the seam."""
+    overwrite: bool = False
+    """Replace any file that has the name of a result. Without it only earlier results for the same input are replaced;
+    where there is another file, results get the next free number."""
     max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
     """A larger photo is refused before it is decoded."""
 
@@ -164,9 +167,11 @@ def run(options: Refocus) -> None:
         "focus_distance": options.focus_distance, **asdict(blur), "depth": options.depth, "refine": options.refine,
         "matte": options.matte,
     }  # fmt: skip
-    written = refocus_photo(source, Target(folder, source.stem), depth or choose, refocus_options, record)
+    written = refocus_photo(
+        source, Target(folder, source.stem, options.overwrite), depth or choose, refocus_options, record
+    )
     for note in written.notes:
-        print(f"cyclopean refocus: {note}", file=sys.stderr)
+        print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
     for path in written.paths[:-1]:  # the last one is the sidecar
         print(shown(path))
     return None

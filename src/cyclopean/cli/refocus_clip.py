@@ -17,7 +17,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     folder = result_folder(options.out, source)
     from cyclopean.defocus.video import SECONDS, Key, read_keys
     from cyclopean.inference.clip import check, result_suffix
-    from cyclopean.inference.pipeline import clip_notes, refocus_clip
+    from cyclopean.inference.pipeline import Target, clip_notes, refocus_clip
     from cyclopean.inference.predictor import load
     from cyclopean.training.checkpoint import DEFAULT
 
@@ -35,11 +35,14 @@ def run_clip(options: Refocus, source: Path) -> None:
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
     predictor = load(DEFAULT if options.model == "auto" else options.model)
     with frame_progress(source.name) as progress:
-        report = refocus_clip(
-            source, result, keys, predictor, lens=lens_of(options.blur), record=asdict(options.blur),
-            smooth=smooth, max_megapixels=most, progress=progress,
+        report, written = refocus_clip(
+            source, Target(folder, source.stem, options.overwrite), keys, predictor,
+            lens=lens_of(options.blur), record=asdict(options.blur), smooth=smooth, max_megapixels=most,
+            progress=progress,
         )  # fmt: skip
-    print(result)
+    for note in written.notes:
+        print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+    print(written.paths[0])
     before, after = report.flicker_before, report.flicker_after
     if before is not None and after is not None:
         print(f"flicker of the depth: {100 * before:.2f} % of its range as predicted, {100 * after:.2f} % made steady")

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.choices import CAMERAS
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular
+from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import Photo, resize
 from cyclopean.io.metadata import Gpano
 
@@ -27,6 +28,7 @@ DARK, LIT = 0.08, 0.7  # what a fisheye leaves is darker than this; so much of t
 # of the halves of single ones, where both close as panoramas do, at most 0.41; of 325 pairs of different places, 0.65.
 LEAST_SIMILARITY = 0.72
 COMPARED = (16, 32)  # the size at which two panoramas are compared: what is near lies elsewhere in the other
+BLACK = 2 / 255  # and below, in all three colours: padding, also of a JPEG
 NEARLY = 0.15  # of the ratio of sides: so near to 2 it may be a whole panorama that was resized (16:9 is not)
 
 Image = Float[Tensor, "1 3 h w"]
@@ -81,6 +83,39 @@ def is_panorama(image: Image) -> bool:
     around = edges.roll(edges.shape[-1] // (2 * SECTORS), -1).chunk(SECTORS, -1)  # the first lies over the seam
     strongest = torch.stack([sector.flatten().quantile(0.99) for sector in around])
     return bool(strongest[0] >= LEAST_EDGE) and int((strongest >= LEAST_EDGE).sum()) >= LEAST_SECTORS
+
+
+def padding(image: Image) -> Bool[Tensor, "1 1 h w"]:
+    """Return True for pixels of a panorama's black bands: whole rows at the poles, then whole columns around the back.
+
+    A part of a sphere is padded so to the whole. A band is at least a 64th of the height.
+    """
+    dark = image.amax(1, keepdim=True) <= BLACK
+    least = max(1, image.shape[-2] // 64)
+    rows = _border_bands(dark.all(-1)[0, 0], least)
+    columns = _border_bands(dark[..., ~rows, :].all(-2)[0, 0], least)
+    return (rows[:, None] | columns)[None, None]
+
+
+def without_padding(depth: DepthMap, photo: Photo) -> DepthMap:
+    """Return `depth` unknown in the black bands of a panorama, where networks invent depth."""
+    if not isinstance(photo.camera, Equirectangular):
+        return depth
+    valid = depth.valid & ~padding(photo.image)
+    return replace(depth, inverse_depth=torch.where(valid, depth.inverse_depth, torch.nan), valid=valid)
+
+
+def _border_bands(dark: Bool[Tensor, " n"], least: int) -> Bool[Tensor, " n"]:
+    """Return True along the runs of `dark` at both ends that are at least `least` long; none where all is dark."""
+    if bool(dark.all()):
+        return torch.zeros_like(dark)
+    first, last = (dark.int() == 0).nonzero()[[0, -1], 0].tolist()
+    bands = torch.zeros_like(dark)
+    if first >= least:
+        bands[:first] = True
+    if len(dark) - 1 - last >= least:
+        bands[last + 1 :] = True
+    return bands
 
 
 def is_two_fisheyes(image: Image) -> bool:
@@ -158,7 +193,8 @@ def _halves(image: Image) -> dict[str, tuple[Half, Half]]:
 
 def _declared(photo: Photo) -> Photo:
     """Return `photo` as the panorama that its user says it is; its results may be marked as one."""
-    return replace(photo, camera=Equirectangular(), gpano=Gpano("equirectangular"))
+    pose = () if photo.gpano is None else photo.gpano.pose
+    return replace(photo, camera=Equirectangular(), gpano=Gpano("equirectangular", pose=pose))
 
 
 def _is_whole(size: tuple[int, int]) -> bool:
@@ -242,5 +278,7 @@ def _unusable_gpano(photo: Photo) -> InputError:
     elif photo.gpano.whole:
         what += " a whole sphere, which would be twice as wide as high; correct its metadata"
     else:
-        what += " a part of a sphere; pad it to the whole sphere"
+        what += " a part of a sphere; "
+        padded = "it has the shape of the whole: if it was padded to it, give --camera equirectangular"
+        what += padded if _is_whole(photo.size) else "pad it to the whole sphere"
     return InputError(f"{what}, or give --camera pinhole to treat it as an ordinary photo.")

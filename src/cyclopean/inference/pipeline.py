@@ -4,20 +4,22 @@ The command line, the app and bulk workers call these functions. They take value
 of what they wrote with notes for the user. Files appear all together or not at all.
 """
 
+import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from cyclopean import __version__
 from cyclopean.choices import ARRAYS, CLOUDS
 from cyclopean.defocus.choices import THIN_LENS, Point, focus_pixel
 from cyclopean.defocus.edges import matted, refined
-from cyclopean.defocus.focus import as_taken
+from cyclopean.defocus.focus import as_taken, filled
 from cyclopean.defocus.lens import Lens, optics_of
 from cyclopean.defocus.refocus import refocus
 from cyclopean.defocus.subject import matte_for
@@ -25,8 +27,8 @@ from cyclopean.defocus.video import SECONDS, Key
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.calibration import CameraProfile
-from cyclopean.inference.clip import ClipReport, Progress, write_refocused
-from cyclopean.inference.panorama_detection import check_panorama, resolve_camera
+from cyclopean.inference.clip import ClipReport, Progress, result_suffix, write_refocused
+from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera, without_padding
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, read_depth, value_range, write_depth
@@ -34,22 +36,48 @@ from cyclopean.io.encoding import USUAL
 from cyclopean.io.files import appearing
 from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
 from cyclopean.io.scenes import point_cloud, surface, without_edges, write_glb, write_ply
-from cyclopean.io.sidecar import Maker, read_sidecar
+from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
 from cyclopean.io.video import describe, frames, stills
 from cyclopean.io.video_writing import left_out, write_timed
 from cyclopean.io.viewer import write_viewer
 from cyclopean.training.checkpoint import DEFAULT
 
 RANGE_FRAMES = 16  # frames of a video that fix one range of colours for all
+LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more were not brought together
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where results go: their folder, and what their names begin with."""
+    """Where results go: their folder, what their names begin with, and whether they may replace other files.
+
+    Earlier results of ours for the same picture are always replaced. Where another file has the name of a result, the
+    results get the next free number: photo_2_disp.png.
+    """
 
     folder: Path
     stem: str
+    overwrite: bool = False
+
+    def free(self, source: Path, endings: Iterable[str]) -> tuple["Target", tuple[str, ...]]:
+        """Return where the results of `source` go that end in `endings`, and a note if they are numbered."""
+        if self.overwrite:
+            return self, ()
+        endings = tuple(endings)
+        taken: list[str] = []
+        for number in itertools.count(1):
+            stem = self.stem if number == 1 else f"{self.stem}_{number}"
+            foreign = foreign_files(self.folder, (stem + ending for ending in endings), source.name)
+            if not foreign:
+                break
+            taken = taken or foreign
+        if not taken:
+            return self, ()
+        note = (
+            f"{self.folder / taken[0]} is there already and is no earlier result for {source.name}: the results are "
+            f"{stem}_...; --overwrite replaces it."
+        )
+        return replace(self, stem=stem), (note,)
 
 
 @dataclass(frozen=True)
@@ -127,14 +155,25 @@ def predict_photo(
     """
     photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
     notes = list(photo.notes)
+    if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
+        notes.append(
+            f"{photo.name} is tilted by {photo.gpano.tilt:.0f} degrees by its metadata (GPano pose), and models "
+            "learned from upright panoramas; level it with the camera's program for better depth."
+        )
     predictor = choose(photo)
     if reason:
         name = predictor.model.name if predictor.model else predictor.method.name
         how = ", seen through ten faces around" if predictor.projection == "pinhole" else ""
         how += ", which learned from rooms; outdoors --via-cube is better" if name == "panorama" else ""
         notes.append(f"{reason} Model: {name}{how}.")
+    endings = ["_disp.png", "_disp.json", *((ARRAYS | CLOUDS)[name] for name in ("npy", *options.save))]
+    endings += ["_disp16.json"] if "png16" in options.save else []
+    endings += ["_view.html"] if options.viewer else []
+    endings += ["_uncertainty.npy", "_uncertainty.png"] if options.uncertainty else []
+    target, numbered = target.free(source, endings)
+    notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth = options.profile.applied(depth) if options.profile else depth
+    depth = without_padding(options.profile.applied(depth) if options.profile else depth, photo)
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
         notes.append(
@@ -165,6 +204,7 @@ def predict_photo(
             others.append(_path(stem, "_view.html"))
             write_viewer(others[-1], depth, photo.image, camera, photo.name)
         _write_arrays(stem, depth, ("npy", *options.save), photo, [path.name for path in others])
+        keep_names(folder, target.folder)
         return Written(_moved(folder, target.folder), tuple(notes))
 
 
@@ -186,6 +226,7 @@ def predict_clip(
     if clouds:
         raise InputError(f"{source} is a video, which has no single point cloud; leave ply and glb out of --save.")
     clip = describe(source, max_megapixels)
+    target, notes = target.free(source, ["_disp.mp4", "_disp.json", *(["_disp"] if save else [])])
     ranges = [
         value_range(predictor(Photo(image)).inverse_depth)
         for image in frames(source, max(1, clip.count // RANGE_FRAMES), max_megapixels)
@@ -218,7 +259,8 @@ def predict_clip(
             "files": [video.name],
         }  # fmt: skip
         video.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
-        return Written(_moved(folder, target.folder))
+        keep_names(folder, target.folder)
+        return Written(_moved(folder, target.folder), notes)
 
 
 @dataclass(frozen=True)
@@ -284,10 +326,17 @@ def refocus_photo(
             f"{source.name}, a {photo.format}, cannot be saved as what its name says; leave --save same out, or rename "
             f"it if its name is wrong ({', '.join(USUAL)})."
         )
+    endings = [*(form.suffix for form in options.formats), ".json"]
+    target, numbered = target.free(source, (f"_defocus{suffix}" for suffix in endings))
+    notes += numbered
     pixel = None if options.at is None else focus_pixel(options.at, photo.size)
     lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
     matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
-    depth = _depth_in_file(depth_from, photo, options) if isinstance(depth_from, Path) else depth_from(photo)(photo)
+    if isinstance(depth_from, Path):
+        depth, remark = _depth_in_file(depth_from, photo, options)
+        notes += remark
+    else:
+        depth = without_padding(depth_from(photo)(photo), photo)
     depth = options.profile.applied(depth) if options.profile else depth
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
@@ -297,7 +346,13 @@ def refocus_photo(
         refocus, method=options.method, lens=lens, distance=options.distance, strength=options.strength,
         bins=options.bins,
     )  # fmt: skip
-    result = as_taken(render, photo, depth, pixel)
+    if isinstance(photo.camera, Equirectangular) and bool((black := padding(photo.image)).any()):
+        # Neither the black of padding nor what is beside it spreads over the border.
+        planes = [filled(plane, ~black[0, 0]) for plane in photo.image[0]]
+        result = as_taken(render, replace(photo, image=torch.from_numpy(np.stack(planes))[None]), depth, pixel)
+        result = replace(result, image=torch.where(black, photo.image, result.image))
+    else:
+        result = as_taken(render, photo, depth, pixel)
     names = [f"{target.stem}_defocus{form.suffix}" for form in options.formats]
     with appearing(target.folder) as folder:
         for name, form in zip(names, options.formats, strict=True):
@@ -308,12 +363,13 @@ def refocus_photo(
         }  # fmt: skip
         side = (folder / names[0]).with_suffix(".json")
         side.write_text(json.dumps(content, indent=2) + "\n")
+        keep_names(folder, target.folder)
         return Written(tuple(target.folder / name for name in (*names, side.name)), tuple(notes))
 
 
 def refocus_clip(
     source: Path,
-    result: Path,
+    target: Target,
     keys: Sequence[Key],
     predictor: Predictor,
     *,
@@ -322,20 +378,27 @@ def refocus_clip(
     smooth: float = SECONDS,
     max_megapixels: float = MOST_MEGAPIXELS,
     progress: Progress | None = None,
-) -> ClipReport:
-    """Write a refocused video to `result`, and a sidecar with the settings in `record` beside it."""
-    with appearing(result.parent) as folder:
+) -> tuple[ClipReport, Written]:
+    """Write a video refocused: STEM_defocus, its suffix that of the video where H.264 is at home, and a sidecar.
+
+    `record` are the settings that the sidecar keeps.
+    """
+    suffix = result_suffix(source.suffix)
+    target, notes = target.free(source, (f"_defocus{suffix}", "_defocus.json"))
+    name = f"{target.stem}_defocus{suffix}"
+    with appearing(target.folder) as folder:
         report = write_refocused(
-            source, folder / result.name, keys, predictor, lens,
+            source, folder / name, keys, predictor, lens,
             smooth=smooth, max_megapixels=max_megapixels, progress=progress,
         )  # fmt: skip
         content = {
             "format": "cyclopean-refocus-video", "version": 1, "cyclopean": __version__, "source": source.name,
             "keys": [asdict(key) for key in keys], **record, "smooth": smooth, "model": _model_json(predictor.model),
-            **asdict(report), "files": [result.name],
+            **asdict(report), "files": [name],
         }  # fmt: skip
-        (folder / result.name).with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
-    return report
+        (folder / name).with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
+        keep_names(folder, target.folder)
+    return report, Written((target.folder / name,), notes)
 
 
 def clip_notes(source: Path, result: Path | None = None, max_megapixels: float = MOST_MEGAPIXELS) -> tuple[str, ...]:
@@ -377,8 +440,11 @@ def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:
     return replace(lens, optics=optics_of(photo.exif, focal, **asdict(numbers)))
 
 
-def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> DepthMap:
-    """Read the depth of a photo; one of another size is stretched if its sidecar names the photo's, or on request."""
+def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
+    """Read the depth of a photo; one of another size is stretched if its sidecar names the photo's, or on request.
+
+    Also returns a note if the sidecar names another picture.
+    """
     size, sidecar = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
     stretch = options.resize_depth or (sidecar is not None and sidecar.source_size == photo.size)
     if size != photo.size and not stretch:
@@ -387,4 +453,8 @@ def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> DepthMa
             f"{path} is {w}x{h} but {photo.name} is {width}x{height}; give the depth of this photo, or --resize-depth."
         )
     depth = read_depth(path, options.max_megapixels)
-    return depth if size == photo.size else resize_depth(depth, photo.size)
+    depth = depth if size == photo.size else resize_depth(depth, photo.size)
+    other = sidecar.source if sidecar is not None else None
+    if other is None or Path(other).stem == Path(photo.name).stem:
+        return depth, []
+    return depth, [f"by its sidecar {path} is the depth of {other}, not of {photo.name}; check that they fit."]

@@ -146,7 +146,7 @@ class Predictor:
         return replace(self, infer=ColourSpread(draws, seed), two_scale=None, details=None)(photo).inverse_depth
 
     def _panorama(self, photo: Photo) -> DepthMap:
-        """Return the inverse radius of a panorama, rotated to its canonical yaw for the network."""
+        """Return the inverse radius of a panorama, inferred from its canonical yaw."""
         yaw = canonical_yaw(photo.image)
         image = photo.image.to(self._device).roll(-yaw, -1)
         with torch.inference_mode():

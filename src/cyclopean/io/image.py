@@ -145,7 +145,7 @@ def _encoding(path: Path, photo: Photo) -> Iterator[None]:
 def _xmp(photo: Photo) -> bytes:
     """What tells viewers that a photo is a panorama, if its file or its user said that it is; nothing for others."""
     said = isinstance(photo.camera, Equirectangular) and photo.gpano is not None
-    return whole_sphere_xmp(photo.size) if said else b""
+    return whole_sphere_xmp(photo.size, photo.gpano.pose if photo.gpano else ()) if said else b""
 
 
 _DEEP: dict[str, Callable[[np.ndarray, bytes, bytes, bytes], bytes]] = {

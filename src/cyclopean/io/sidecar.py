@@ -1,7 +1,9 @@
 """The JSON beside every file of depth: what the numbers are, of which picture, made by what. Same stem, .json."""
 
+import json
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,9 +12,9 @@ import torch
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.geometry.cameras import NARROWEST_LENS, WIDEST_LENS, field_of_view
 from cyclopean.io.files import read_json, shortened
 
-from cyclopean.geometry.cameras import NARROWEST_LENS, WIDEST_LENS, field_of_view
 Kind = Literal["inverse_depth", "disparity", "inverse_distance", "depth", "distance"]
 Unit = Literal["m", "relative"]
 Ambiguity = Literal["metric", "scale", "affine"]
@@ -48,9 +50,9 @@ class Sidecar:
 
 
 VERSION = 1  # of the format
+FARTHEST_CENTER = 8.0  # image widths: farther out lies no cut-out's principal point, and every one in pixels
 EXAMPLE = '{"kind": "depth", "unit": "m", "scale": 0.001, "unknown": 0}'
 
-FARTHEST_CENTER = 8.0  # image widths: farther out lies no cut-out's principal point, and every one in pixels
 
 def read_sidecar(path: Path) -> Sidecar | None:
     """The sidecar of the file at `path`, or None when there is none."""
@@ -64,17 +66,58 @@ def read_sidecar(path: Path) -> Sidecar | None:
 
 
 def outputs_named_in(folder: Path) -> set[str]:
-    """Names of the files in `folder` that our sidecars call their own: a folder run must not read its own results."""
+    """Return names of files in `folder` that our sidecars list: a folder run must not read its own results."""
     names: set[str] = set()
     for side in folder.glob("*.json"):
         try:
             content = read_json(side)
         except InputError:  # somebody else's file, which is not asked for
             continue
-        if isinstance(content, dict) and str(content.get("format", "")).startswith("cyclopean-"):
-            files = content.get("files")
-            names |= {str(name) for name in files} if isinstance(files, list) else set()
+        names |= _files_named_in(content)
     return names
+
+
+def foreign_files(folder: Path, names: Iterable[str], source: str) -> list[str]:
+    """Return those of `names` that exist in `folder` and are no results of ours for the picture `source`.
+
+    Results of ours are the sidecars among `names`, what these name, and folders whose files are all named in them.
+    """
+    existing = [name for name in names if os.path.lexists(folder / name)]
+    own: set[str] = set()
+    for name in existing:
+        if (folder / name).is_dir():
+            inner = outputs_named_in(folder / name)
+            if all(path.name in inner or path.suffix == ".json" for path in (folder / name).iterdir()):
+                own.add(name)
+        elif name.endswith(".json"):
+            try:
+                content = read_json(folder / name)
+            except InputError:  # another program's
+                continue
+            files = _files_named_in(content)
+            own |= {name, *files} if files and content.get("source") == source else set()
+    return [name for name in existing if name not in own]
+
+
+def keep_names(new: Path, folder: Path) -> None:
+    """Let sidecars in `new` name the files that remain in `folder` of the sidecars that they are going to replace."""
+    for side in new.glob("*.json"):
+        content = json.loads(side.read_text())
+        try:
+            earlier = _files_named_in(read_json(folder / side.name)) if (folder / side.name).is_file() else set()
+        except InputError:
+            continue
+        kept = sorted(name for name in earlier - _files_named_in(content) if (folder / name).is_file())
+        if kept:
+            side.write_text(json.dumps({**content, "earlier_files": kept}, indent=2) + "\n")
+
+
+def _files_named_in(content: Any) -> set[str]:
+    """Return the names of the files that the content of a sidecar of ours lists; none of other content."""
+    if not isinstance(content, dict) or not str(content.get("format", "")).startswith("cyclopean-"):
+        return set()
+    lists = (content.get(key) for key in ("files", "earlier_files"))
+    return {str(name) for names in lists if isinstance(names, list) for name in names}
 
 
 def sidecar_path(path: Path) -> Path:
