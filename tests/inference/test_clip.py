@@ -126,7 +126,7 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from filmed import blue_is_near, film, walking
-from cyclopean.clip import refocus_clip
+from cyclopean.inference.clip import refocus_clip
 from cyclopean.refocus.keys import Key
 folder, peaks = Path(sys.argv[2]), []
 for count in (40, 160):
