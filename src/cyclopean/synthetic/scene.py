@@ -176,11 +176,11 @@ class Builder:
         )
 
     def room_around(self, point: Triple) -> float:
-        """Return the distance of `point` from the nearest bounded primitive's box, metres; 0 inside one, inf with none."""
+        """Return the distance of `point` from the nearest bounded primitive's box (metres; 0 inside, inf with none)."""
         return float(self._gaps(point).min(initial=math.inf))
 
     def _gaps(self, point: Triple) -> np.ndarray:
-        """Return the distance of `point` from each primitive's box, metres; 0 inside, inf from planes, which have none."""
+        """Return the distance of `point` from each primitive's box (metres; 0 inside, inf from planes)."""
         if not self.shapes:
             return np.zeros(0)
         offset = np.asarray(point) - np.array(self.centers)
