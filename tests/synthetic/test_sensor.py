@@ -3,17 +3,19 @@
 import pytest
 import torch
 
-from cyclopean.synthetic.render import Sensor, develop, exposure
+from cyclopean.synthetic.render import Sensor
+from cyclopean.synthetic.render import develop as develop_all
+from cyclopean.synthetic.render import exposure as exposures
 
 PERFECT = Sensor(key=0.45, blur=0, noise=0, vignette=0)
 
 
 def exposure(light, how):
-    return exposure(light, [how])
+    return exposures(light, [how])
 
 
 def develop(light, gain, how, view):
-    return develop(light, torch.as_tensor(gain, dtype=torch.float32).expand(1), [how], view)
+    return develop_all(light, torch.as_tensor(gain, dtype=torch.float32).expand(1), [how], view)
 
 
 def grey(level, size=(33, 65)):
