@@ -91,8 +91,8 @@ def test_many_sensors_at_once_are_each_for_itself():
         Sensor(white=(1.1, 1, 0.9), saturation=0.3, blur=20, vignette=0.4),
         PERFECT,  # blurs nothing, beside one that does
     ]
-    gains = exposure(light, hows)
-    together = develop(light, gains, hows, 1)
+    gains = exposures(light, hows)
+    together = develop_all(light, gains, hows, 1)
     for k, how in enumerate(hows):
         gain = exposure(light[k : k + 1], how)
         assert torch.equal(gains[k : k + 1], gain)
