@@ -14,7 +14,7 @@ from cyclopean.cli.parsing import check_writable_file, parse, with_progress
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
-    from cyclopean.app.developing import Darkroom
+    from cyclopean.app.service import Service
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ def run(given: BenchRobust) -> int:
     files = _files(given)
     if given.json:
         check_writable_file(Path(given.json))
-    from cyclopean.app.developing import Darkroom
+    from cyclopean.app.service import Service
     from cyclopean.inference.predictor import load
 
-    room = Darkroom(load(given.model), given.max_megapixels)
+    room = Service(load(given.model), given.max_megapixels)
     outcomes = [tried(room, files[index]) for index in with_progress(range(len(files)), "trying")]
     print(report(outcomes))
     if given.json:
@@ -67,7 +67,7 @@ def run(given: BenchRobust) -> int:
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
 
 
-def tried(room: "Darkroom", path: Path) -> Outcome:
+def tried(room: "Service", path: Path) -> Outcome:
     """The whole path for one file; results go to a folder that is removed again."""
     start = time.perf_counter()
     try:
@@ -80,14 +80,16 @@ def tried(room: "Darkroom", path: Path) -> Outcome:
     return Outcome(str(path), "done", seconds=time.perf_counter() - start)
 
 
-def _whole_path(room: "Darkroom", path: Path, folder: Path) -> None:
-    from cyclopean.app.developing import Look, Shot, save_depth, save_refocused
+def _whole_path(room: "Service", path: Path, folder: Path) -> None:
+    from cyclopean.app.service import FocusRequest, RefocusSettings, save_depth, save_refocused
     from cyclopean.io.depthmap import read_depth
     from cyclopean.io.image import read_photo
 
     size = room.read(path).size
     depth = read_depth(save_depth(room, path, folder)[1])
-    kept = read_photo(save_refocused(room, path, Shot((0.5, 0.5), Look()), "PNG", folder)[0], room.megapixels)
+    kept = read_photo(
+        save_refocused(room, path, FocusRequest((0.5, 0.5), RefocusSettings()), "PNG", folder)[0], room.megapixels
+    )
     for name, found in (("depth", depth.size), ("refocused picture", kept.size)):
         if found != size:
             raise ValueError(f"the {name} is {found[1]}x{found[0]}, the photo {size[1]}x{size[0]}")

@@ -16,7 +16,7 @@ READ = (*PHOTOS, *RAWS, *CLIPS)
 
 @dataclass(frozen=True)
 class Job:
-    """One input, the folder for its results, and what their names begin with: the input's name up to its last dot."""
+    """An input, the folder for its results, and what their names begin with: the input's name up to its last dot."""
 
     source: Path
     folder: Path
@@ -106,7 +106,7 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
 
 
 def _where(path: Path) -> Path:
-    """The place of a file's name on the disk, whichever way leads to its folder. A link is a name of its own."""
+    """Return the place of a file's name on the disk, whichever way leads to its folder. Links stay."""
     return path.parent.resolve() / path.name
 
 

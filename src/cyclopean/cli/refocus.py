@@ -190,7 +190,7 @@ def lens_of(blur: Blur) -> "Lens":
 
 
 def _check_words(options: Refocus) -> tuple[Path, list[str]]:
-    """The photo's path and the formats to save, after checking everything that needs no photo."""
+    """Return the photo's path and the formats to save, after checking everything that needs no photo."""
     if not options.photo:
         raise InputError("no photo was given; name one and a point: cyclopean refocus photo.jpg --at 0.5 0.5")
     numbers = [word for word in options.photo[1:] if word.replace(".", "", 1).isdigit()]
@@ -240,7 +240,7 @@ def _refuse_relative(options: Refocus) -> None:
 
 
 def _without_metres(options: Refocus) -> str:
-    """What is wrong with what was asked where depth is only relative; nothing if it needs no metres, or has them."""
+    """Return what is wrong with the options where depth is only relative; "" if they need no metres, or have them."""
     from cyclopean.defocus.choices import DISTANCE_ALONE, F_NUMBER_ALONE
 
     if options.profile is not None:
@@ -251,7 +251,7 @@ def _without_metres(options: Refocus) -> str:
 
 
 def _beside(photo: Path) -> Path:
-    """The depth file of a photo that lies beside it: photo_disp.npy, or the same name in another format."""
+    """Return the depth file of a photo that lies beside it: photo_disp.npy, or the same name in another format."""
     names = [photo.with_name(f"{photo.stem}_disp{suffix}") for suffix in DEPTHS]
     path = next((name for name in names if name.is_file()), None)
     if path is None:

@@ -1,20 +1,20 @@
-"""Clips: what happens at the events of the video tab."""
+"""Clips: the handlers of the video tab."""
 
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopean.app import developing
-from cyclopean.app.developing import Look
-from cyclopean.app.handlers import FILMING, Stage, Studio, refuse_other_kinds, said, told
+from cyclopean.app import service
+from cyclopean.app.coordinates import pixel, shown_size
+from cyclopean.app.handlers import REFOCUSING, AppState, PageUpdate, check_kind, error_sentence, handler
 from cyclopean.app.limits import within
-from cyclopean.app.place import pixel, shown_size
 from cyclopean.app.routes import GONE, capital
+from cyclopean.app.service import RefocusSettings
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
 from cyclopean.io.files import CLIPS
@@ -35,11 +35,11 @@ WAITING = "Waiting for its turn"
 
 @dataclass
 class Progress:
-    """How far the work in the other thread is, and what came of it."""
+    """Progress of the work in the other thread, and its result."""
 
     count: int = 0
     whole: int = 0
-    stage: Stage = field(default_factory=dict)
+    stage: PageUpdate = field(default_factory=dict)
     start: float = field(default_factory=time.monotonic)
     moved: float = field(default_factory=time.monotonic)
 
@@ -48,21 +48,20 @@ class Stopped(Exception):  # noqa: N818  (it is no error: somebody asked for it)
     """Raised inside the work when its visitor has asked it to stop."""
 
 
-@told
-def clip_arrived(studio: Studio, session: Session) -> Stage:
-    """The uploaded clip: its first frame, and when its last one is."""
+@handler
+def open_clip(state: AppState, session: Session) -> PageUpdate:
+    """Open the uploaded clip: return its first frame, and the time of its last one."""
     with session.opening() as upload:
-        refuse_other_kinds(upload, CLIPS)
-        clip, remarks = within(studio.store.limits.opening_seconds, upload.name, partial(_judged, upload))
+        check_kind(upload, CLIPS)
+        clip, remarks = within(state.store.limits.opening_seconds, upload.name, partial(_check_clip, upload))
     h, w = clip.size
     last = max(clip.seconds - float(1 / clip.rate), 0.0)  # by its header
     card = {"stage": "focus", "name": upload.name, "full": [w, h], "seconds": last, "film": None}
-    return {**card, "note": " ".join((_told_keys(session), *remarks)), **_still(studio, session, upload, 0.0)}
+    return {**card, "note": " ".join((_keys_note(session), *remarks)), **_still(state, session, upload, 0.0)}
 
 
-def _judged(path: Path) -> tuple["Clip", list[str]]:
-    """What the clip at `path` is, and what will not be kept of it. Raises InputError for one that would keep everybody
-    waiting.
+def _check_clip(path: Path) -> tuple["Clip", list[str]]:
+    """Return the clip at `path` and what will not be kept of it. Raises InputError for one beyond the limits.
 
     Its header is believed only as far as it agrees: all frames are counted, and a size that changes on the way is seen
     where it can change, at key frames; these alone are decoded.
@@ -74,7 +73,7 @@ def _judged(path: Path) -> tuple["Clip", list[str]]:
     from cyclopean.io.video_writing import left_out
 
     clip = describe(path)
-    _bearable(path.name, clip.seconds, clip.count, clip.size)
+    _check_limits(path.name, clip.seconds, clip.count, clip.size)
     count, first, last = 0, math.inf, -math.inf
     with opened(path) as (container, stream):
         stream.codec_context.skip_frame = "NONKEY"
@@ -85,16 +84,16 @@ def _judged(path: Path) -> tuple["Clip", list[str]]:
                     moment = float(packet.pts * stream.time_base)
                     first, last = min(first, moment), max(last, moment)
                 seconds = max(last - first, 0.0)
-                _bearable(path.name, seconds, count, (0, 0))
+                _check_limits(path.name, seconds, count, (0, 0))
                 for frame in packet.decode() if packet.is_keyframe or not packet.size else ():
-                    _bearable(path.name, seconds, count, (frame.height, frame.width))
+                    _check_limits(path.name, seconds, count, (frame.height, frame.width))
         except av.error.FFmpegError as error:
             raise InputError(f"{path} is damaged or cut short ({error.strerror}); give a whole file.") from None
     result = path.with_name(f"{path.stem}_defocus{result_suffix(path.suffix)}")
     return clip, [*clip.remarks, *left_out(path, result, MEGAPIXELS)]
 
 
-def _bearable(name: str, seconds: float, count: int, size: tuple[int, int]) -> None:
+def _check_limits(name: str, seconds: float, count: int, size: tuple[int, int]) -> None:
     """Raise InputError for more seconds, frames or pixels than the app takes."""
     command = "use the command, which has no limit: cyclopean refocus CLIP --at X Y."
     if seconds > LONGEST:
@@ -106,15 +105,15 @@ def _bearable(name: str, seconds: float, count: int, size: tuple[int, int]) -> N
         raise InputError(f"{name} has frames of {w}x{h}, the app takes 2560x1440 pixels; shrink it, or {command}")
 
 
-@told
-def moment(studio: Studio, session: Session, seconds: float) -> Stage:
-    """The frame at another moment."""
-    return _still(studio, session, _clip(session), _number(seconds))
+@handler
+def moment(state: AppState, session: Session, seconds: float) -> PageUpdate:
+    """Return the frame at another moment."""
+    return _still(state, session, _clip(session), _number(seconds))
 
 
-@told
-def key(_: Studio, session: Session, at: tuple[float, float], seconds: float) -> Stage:
-    """What shall be sharp at a moment."""
+@handler
+def key(_: AppState, session: Session, at: tuple[float, float], seconds: float) -> PageUpdate:
+    """Set the point in focus at a moment."""
     _clip(session)
     if not all(map(math.isfinite, at)):
         raise InputError("that is no point of the picture; click inside it.")
@@ -122,54 +121,54 @@ def key(_: Studio, session: Session, at: tuple[float, float], seconds: float) ->
     if moment not in session.keys and len(session.keys) >= MOST_KEYS:
         raise InputError(f"there are {MOST_KEYS} points already, the most that a clip takes; clear them.")
     session.keys[moment] = at
-    return {"point": list(at), "note": _told_keys(session)}
+    return {"point": list(at), "note": _keys_note(session)}
 
 
-@told
-def forget_keys(_: Studio, session: Session) -> Stage:
-    """No point at all."""
+@handler
+def clear_keys(_: AppState, session: Session) -> PageUpdate:
+    """Clear all points."""
     session.keys.clear()
-    return {"point": None, "note": _told_keys(session)}
+    return {"point": None, "note": _keys_note(session)}
 
 
-def asked(studio: Studio, token: str | None) -> Stage:
-    """The clip waits for its turn; Stop counts from here."""
-    session = studio.store.get(token or "")
-    if session is not None and not session.filming:  # one that was stopped may still be on its way out
+def wait(state: AppState, token: str | None) -> PageUpdate:
+    """Queue the clip; Stop counts from here."""
+    session = state.store.get(token or "")
+    if session is not None and not session.refocusing:  # one that was stopped may still be on its way out
         session.stopped, session.waiting = False, True
     return {"busy": WAITING}
 
 
-def stop(studio: Studio, token: str | None) -> None:
-    """The clip at work ends soon, and nothing is kept."""
-    session = studio.store.get(token or "")
+def stop(state: AppState, token: str | None) -> None:
+    """Stop the clip at work; nothing is kept."""
+    session = state.store.get(token or "")
     if session is not None:
         session.stopped = True
 
 
-def film(studio: Studio, token: str | None, look: Look, follow: bool) -> Iterator[Stage]:
-    """Refocus the clip, saying how far it is; ends early when the session's `stopped` is set.
+def refocus(state: AppState, token: str | None, look: RefocusSettings, follow: bool) -> Iterator[PageUpdate]:
+    """Refocus the clip and yield its progress; ends early when the session's `stopped` is set.
 
     Others wait: it also ends when no frame comes for long, and when it takes long while another clip waits.
     """
-    session = studio.store.get(token or "")
+    session = state.store.get(token or "")
     if session is None:
         yield {"error": capital(GONE)}
         return
     session.waiting = False
-    if session.filming:
-        yield {"error": FILMING}
+    if session.refocusing:
+        yield {"error": REFOCUSING}
         return
-    done, limits = Progress(), studio.store.limits
-    worker = threading.Thread(target=_work, args=(studio, session, look, follow, done), daemon=True)
+    done, limits = Progress(), state.store.limits
+    worker = threading.Thread(target=_work, args=(state, session, look, follow, done), daemon=True)
     worker.start()
     while worker.is_alive():
         worker.join(POLL)
-        studio.store.get(session.token)  # it is in use
+        state.store.get(session.token)  # it is in use
         now, why = time.monotonic(), ""
         if now - done.moved > STALLED:
             why = f"no frame came in {STALLED:.0f} s; give another clip."
-        elif now - done.start > 60 * limits.film_minutes and studio.store.others_wait(session):
+        elif now - done.start > 60 * limits.film_minutes and state.store.others_wait(session):
             why = f"other clips wait, and this one took more than {limits.film_minutes:g} minutes; shorten it."
         if why:
             session.stopped = True
@@ -181,7 +180,7 @@ def film(studio: Studio, token: str | None, look: Look, follow: bool) -> Iterato
     yield done.stage
 
 
-def _work(studio: Studio, session: Session, look: Look, follow: bool, done: Progress) -> None:
+def _work(state: AppState, session: Session, look: RefocusSettings, follow: bool, done: Progress) -> None:
     def progress(count: int, whole: int) -> None:
         done.count, done.whole, done.moved = count, max(count, whole), time.monotonic()
         if session.stopped:
@@ -189,20 +188,22 @@ def _work(studio: Studio, session: Session, look: Look, follow: bool, done: Prog
 
     try:
         with session.lock:
-            session.filming = True
-            done.stage = _filmed(studio, session, look, follow, progress)
+            session.refocusing = True
+            done.stage = _refocus(state, session, look, follow, progress)
     except Stopped:
         done.stage = {"note": "Stopped; nothing was kept."}
     except Exception as error:
-        done.stage = {"error": said(error, session)}
+        done.stage = {"error": error_sentence(error, session)}
     finally:
-        session.filming = False
+        session.refocusing = False
         session.leave_nothing()
 
 
-def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress: Callable[[int, int], None]) -> Stage:
+def _refocus(
+    state: AppState, session: Session, look: RefocusSettings, follow: bool, progress: Callable[[int, int], None]
+) -> PageUpdate:
     from cyclopean.defocus.video import Key
-    from cyclopean.inference.clip import refocus_clip, result_suffix
+    from cyclopean.inference.pipeline import Target, refocus_clip
     from cyclopean.io.video import describe
 
     source = _clip(session)
@@ -210,17 +211,17 @@ def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress
         raise InputError("nothing says what shall be sharp; click it in the picture.")
     size = describe(source).size
     keys = [Key(time, pixel(at, size), None, follow) for time, at in sorted(session.keys.items())]
-    target = session.folder / "out" / f"{source.stem}_defocus{result_suffix(source.suffix)}"
-    report = refocus_clip(
-        source, target, keys, studio.predictor, look.lens, max_megapixels=MEGAPIXELS, progress=progress
-    )
-    file = session.keep([target])[0]
+    report, written = refocus_clip(
+        source, Target(session.folder / "out", source.stem, overwrite=True), keys, state.predictor,
+        lens=look.lens, record=asdict(look), max_megapixels=MEGAPIXELS, progress=progress,
+    )  # fmt: skip
+    file = session.keep([written.paths[0]])[0]
     lost = f" The point was lost at {report.lost[0]:.1f} s." if report.lost else ""
     return {"film": file["url"], "files": [file], "note": f"{report.frames} frames, {report.seconds:.1f} s.{lost}"}
 
 
-def _still(studio: Studio, session: Session, clip: Path, seconds: float) -> Stage:
-    """The frame at a moment; the last one at moments after it."""
+def _still(state: AppState, session: Session, clip: Path, seconds: float) -> PageUpdate:
+    """Return the frame at a moment; the last one at moments after it."""
     from cyclopean.io.video import Still, stills
 
     times = [0.0]
@@ -238,14 +239,14 @@ def _still(studio: Studio, session: Session, clip: Path, seconds: float) -> Stag
             raise InputError(f"{clip.name} has no frames; give a whole video.")
         return frame
 
-    image = within(studio.store.limits.opening_seconds, clip.name, found).image
+    image = within(state.store.limits.opening_seconds, clip.name, found).image
     image = resize(image, shown_size((image.shape[-2], image.shape[-1])))
     at = session.keys.get(_time(session, seconds))
-    return {"photo": session.show("frame", developing.jpeg(image)), "point": list(at) if at else None}
+    return {"photo": session.show("frame", service.jpeg(image)), "point": list(at) if at else None}
 
 
 def _number(seconds: float | None) -> float:
-    """A moment that a page sent."""
+    """Return a moment that a page sent, checked."""
     if seconds is None or not math.isfinite(seconds):
         raise InputError("that is no moment of the clip; give seconds.")
     return float(seconds)
@@ -262,7 +263,7 @@ def _clip(session: Session) -> Path:
     return session.upload
 
 
-def _told_keys(session: Session) -> str:
-    """Which moments have a point."""
+def _keys_note(session: Session) -> str:
+    """Return a sentence on which moments have a point."""
     times = ", ".join(f"{time:.1f} s" for time in sorted(session.keys))
     return f"Sharp points at {times}." if times else "No point yet; click what shall be sharp."

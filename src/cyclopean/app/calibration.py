@@ -1,11 +1,11 @@
-"""Panoramas, and metres: what happens at the events of these two tabs."""
+"""Panoramas and metric calibration: the handlers of these two tabs."""
 
 from functools import partial
 
-from cyclopean.app import developing
-from cyclopean.app.handlers import Stage, Studio, refuse_other_kinds, told
+from cyclopean.app import service
+from cyclopean.app.coordinates import pixel
+from cyclopean.app.handlers import AppState, PageUpdate, check_kind, handler
 from cyclopean.app.limits import within
-from cyclopean.app.place import pixel
 from cyclopean.app.routes import VIEWER
 from cyclopean.app.session import Session, fresh
 from cyclopean.errors import InputError
@@ -18,15 +18,15 @@ from cyclopean.io.image import Photo
 from cyclopean.io.sidecar import AnyCamera
 
 
-@told
-def look_around(studio: Studio, session: Session) -> Stage:
-    """The uploaded panorama: its depth, and a view to move in."""
+@handler
+def open_panorama(state: AppState, session: Session) -> PageUpdate:
+    """Open the uploaded panorama: return its depth, and a view to move in."""
     from cyclopean.io.viewer import write_viewer
 
     with session.opening() as upload:
-        refuse_other_kinds(upload, PHOTOS)
-        seconds = studio.store.limits.opening_seconds
-        preview = within(seconds, upload.name, partial(studio.room.opened, upload, "equirectangular"))
+        check_kind(upload, PHOTOS)
+        seconds = state.store.limits.opening_seconds
+        preview = within(seconds, upload.name, partial(state.service.opened, upload, "equirectangular"))
     session.preview = preview
     viewer = session.folder / "out" / VIEWER
     viewer.parent.mkdir(exist_ok=True)
@@ -35,23 +35,23 @@ def look_around(studio: Studio, session: Session) -> Stage:
     return {
         "stage": "depth", "name": upload.name, "full": [preview.full[1], preview.full[0]],
         "note": " ".join(preview.photo.notes),
-        "photo": session.show("photo", developing.jpeg(preview.photo.image)),
-        "depth": session.show("depth", developing.jpeg(developing.coloured(preview.depth))),
+        "photo": session.show("photo", service.jpeg(preview.photo.image)),
+        "depth": session.show("depth", service.jpeg(service.coloured(preview.depth))),
         "space": fresh(f"space/{session.token}"),
     }  # fmt: skip
 
 
-@told
-def save_panorama(studio: Studio, session: Session) -> Stage:
-    """The panorama's depth as files, and its points in space, without those that hang between near and far."""
+@handler
+def save_panorama(state: AppState, session: Session) -> PageUpdate:
+    """Write the panorama's depth as files, and its points in space without those that hang between near and far."""
     from cyclopean.io.files import appearing
     from cyclopean.io.scenes import point_cloud, without_edges, write_ply
 
     if session.upload is None or session.preview is None:
         raise InputError("there is no panorama yet; choose one.")
     folder, upload, preview = session.folder / "out", session.upload, session.preview
-    work = partial(developing.save_depth, studio.room, upload, folder, camera="equirectangular")
-    paths = within(studio.store.limits.saving_seconds, upload.name, work)
+    work = partial(service.save_depth, state.service, upload, folder, camera="equirectangular")
+    paths = within(state.store.limits.saving_seconds, upload.name, work)
     with appearing(folder) as bench:
         solid = without_edges(preview.depth, Equirectangular())
         cloud = point_cloud(solid, preview.photo.image, Equirectangular())
@@ -59,21 +59,21 @@ def save_panorama(studio: Studio, session: Session) -> Stage:
     return {"files": session.keep([*paths, folder / f"{upload.stem}_disp.ply"])}
 
 
-@told
-def photo_again(_: Studio, session: Session) -> Stage:
-    """The photo of the first tab, to measure in."""
+@handler
+def photo_again(_: AppState, session: Session) -> PageUpdate:
+    """Return the photo of the first tab, to measure in."""
     if session.preview is None or session.upload is None:
         return {"stage": "choose"}
     return {
         "stage": "measure", "name": session.upload.name, "full": list(reversed(session.preview.full)),
-        "photo": session.show("photo", developing.jpeg(session.preview.photo.image)),
-        "depth": session.show("depth", developing.jpeg(developing.coloured(session.preview.depth))),
+        "photo": session.show("photo", service.jpeg(session.preview.photo.image)),
+        "depth": session.show("depth", service.jpeg(service.coloured(session.preview.depth))),
     }  # fmt: skip
 
 
-@told
-def measure(_: Studio, session: Session, points: list[tuple[float, float]]) -> Stage:
-    """The points clicked so far, and how far away the last one is, when metres are known."""
+@handler
+def measure(_: AppState, session: Session, points: list[tuple[float, float]]) -> PageUpdate:
+    """Keep the points clicked so far; return how far away the last one is, when metres are known."""
     photo = _measured(session)
     session.points = points[-2:]
     if session.profile is None or not points:
@@ -86,9 +86,9 @@ def measure(_: Studio, session: Session, points: list[tuple[float, float]]) -> S
     return {"note": note}
 
 
-@told
-def set_distance(_: Studio, session: Session, metres: float | None) -> Stage:
-    """The scale by the two points."""
+@handler
+def set_distance(_: AppState, session: Session, metres: float | None) -> PageUpdate:
+    """Set the scale by the two points."""
     photo, given = _measured(session), _length(metres)
     if len(session.points) != 2:
         raise InputError("two points are needed; click one end of something whose length you know, then the other.")
@@ -96,14 +96,14 @@ def set_distance(_: Studio, session: Session, metres: float | None) -> Stage:
     return _kept(session, by_two_points(_depth(session), _camera(photo), (first, second), given))
 
 
-@told
-def set_height(_: Studio, session: Session, metres: float | None) -> Stage:
-    """The scale by the camera's height above the ground."""
+@handler
+def set_height(_: AppState, session: Session, metres: float | None) -> PageUpdate:
+    """Set the scale by the camera's height above the ground."""
     photo, given = _measured(session), _length(metres)
     return _kept(session, by_height(_depth(session), _camera(photo), given))
 
 
-def _kept(session: Session, profile: CameraProfile) -> Stage:
+def _kept(session: Session, profile: CameraProfile) -> PageUpdate:
     session.profile = profile
     path = session.folder / "out" / "camera_profile.json"
     write_profile(path, profile)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cyclopean.app.place import MOST_SHOWN, pixel, shown_size
+from cyclopean.app.coordinates import MOST_SHOWN, pixel, shown_size
 from cyclopean.errors import InputError
 
 

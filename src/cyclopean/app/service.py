@@ -1,4 +1,4 @@
-"""The work behind the page, without any browser: a photo and its depth, previews in focus, results at full size."""
+"""The service behind the page, without any browser: previews of depth and focus, and results at full size."""
 
 import io
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean import refocus
-from cyclopean.app.place import fraction, pixel, shown_size
+from cyclopean.app.coordinates import fraction, pixel, shown_size
 from cyclopean.defocus.choices import THIN_LENS
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.focus import Focusable, as_taken
@@ -38,7 +38,7 @@ Rgb = Float[Tensor, "1 3 h w"]
 Fraction = tuple[float, float]
 
 # what the page calls it -> suffix and bits (None: as the photo has them)
-KEPT = {
+FORMATS = {
     "PNG": (".png", 8),
     "Same as the photo": (None, None),
     "PNG, 16 bits": (".png", 16),
@@ -47,8 +47,8 @@ KEPT = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """How the photo shall be blurred, as the page's controls say."""
+class RefocusSettings:
+    """Settings of the blur, from the page's controls."""
 
     amount: float = 1.0
     shape: str = "disc"
@@ -58,21 +58,21 @@ class Look:
 
     @property
     def lens(self) -> Lens:
-        """Of these settings; raises InputError for those that no lens has."""
+        """The lens with these settings; raises InputError for those that no lens has."""
         return Lens(self.amount, None, named(self.shape), self.range, highlights=self.highlights)
 
     @property
     def strength(self) -> float:
-        """Of the report's methods; the thin lens takes none."""
+        """The strength of the report's methods; the thin lens takes none."""
         return 1.0 if self.method == THIN_LENS else self.amount
 
 
 @dataclass(frozen=True)
-class Shot:
-    """What is sharp, in fractions of width and height, and how the rest is blurred."""
+class FocusRequest:
+    """A point to focus on, in fractions of width and height, and the settings of the blur."""
 
     at: Fraction
-    look: Look
+    settings: RefocusSettings
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,18 @@ class Preview:
         image = resize(self.photo.image, size)
         return Preview(replace(self.photo, image=image), resize_depth(self.depth, size), self.full)
 
-    def focused(self, shot: Shot) -> Photo:
-        """The preview, sharp at the shot's point; a panorama over its seam, too."""
+    def focused(self, shot: FocusRequest) -> Photo:
+        """Return the preview focused as requested; a panorama over its seam, too."""
         at = pixel(shot.at, self.photo.size)
-        return as_taken(partial(self._once, shot.look), self.photo, self.depth, at)
+        return as_taken(partial(self._once, shot.settings), self.photo, self.depth, at)
 
-    def _once(self, look: Look, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
+    def _once(self, look: RefocusSettings, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
         if look.method == THIN_LENS:
             return self._ready(look.lens, photo, depth).at(at)
         return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
 
     def _ready(self, lens: Lens, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
-        """What does not depend on the focus is kept from the last time, if the lens is the same.
+        """Return what does not depend on the focus, kept from the last time if the lens is the same.
 
         `photo` is the preview's or, of a panorama, that one half a turn further.
         """
@@ -116,18 +116,18 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Darkroom:
-    """The network, and how large a photo may be."""
+class Service:
+    """The predictor, and how large a photo may be."""
 
     predictor: Predictor
     megapixels: float = 60.0
 
     def read(self, path: Path, camera: str = "auto") -> Photo:
-        """The photo at `path` with its camera, one of `panorama.CAMERAS`."""
+        """Read the photo at `path` with its camera, one of `CAMERAS`."""
         return resolve_camera(read_photo(path, self.megapixels), camera)[0]
 
     def opened(self, path: Path, camera: str = "auto") -> Preview:
-        """The photo at `path` and its depth, at the size of the screen. Raises InputError as `read_photo` does."""
+        """Return the photo at `path` and its depth, at the size of the screen. Raises as `read_photo` does."""
         photo = self.read(path, camera)
         size = shown_size(photo.size)
         depth = resize_depth(without_padding(self.predictor(photo), photo), size)
@@ -136,7 +136,7 @@ class Darkroom:
 
 
 def jpeg(image: Rgb) -> bytes:
-    """For the browser."""
+    """Return `image` as a JPEG for the browser."""
     array = image[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
     file = io.BytesIO()
     Image.fromarray(array).save(file, "JPEG", quality=QUALITY, subsampling=0)
@@ -144,38 +144,40 @@ def jpeg(image: Rgb) -> bytes:
 
 
 def coloured(depth: DepthMap) -> Rgb:
-    """Depth in false colours: bright is near."""
+    """Return depth in false colours: bright is near."""
     return colourise(depth.inverse_depth, *value_range(depth.inverse_depth))
 
 
 def save_depth(
-    room: Darkroom, path: Path, folder: Path, profile: CameraProfile | None = None, camera: str = "auto"
+    service: Service, path: Path, folder: Path, profile: CameraProfile | None = None, camera: str = "auto"
 ) -> list[Path]:
     """Write what `cyclopean predict` writes for the photo at `path`, at its full size; in metres with a `profile`.
 
     `camera` is one of `CAMERAS`.
     """
-    options = DepthOptions(profile=profile, camera=camera, max_megapixels=room.megapixels)
-    return list(predict_photo(path, Target(folder, path.stem), lambda _: room.predictor, options).paths)
+    options = DepthOptions(profile=profile, camera=camera, max_megapixels=service.megapixels)
+    target = Target(folder, path.stem, overwrite=True)
+    paths = predict_photo(path, target, lambda _: service.predictor, options).paths
+    return sorted(paths, key=lambda path: (".png", ".npy", ".json").index(path.suffix))
 
 
-def save_refocused(room: Darkroom, path: Path, shot: Shot, kept: str, folder: Path) -> list[Path]:
+def save_refocused(service: Service, path: Path, request: FocusRequest, name: str, folder: Path) -> list[Path]:
     """Write what `cyclopean refocus` writes for the photo at `path`: the picture at full size, and its sidecar.
 
-    `kept` is one of `KEPT`.
+    `name` is one of `FORMATS`.
     """
-    suffix, bits = KEPT[kept]
-    look = shot.look
+    suffix, bits = FORMATS[name]
+    settings = request.settings
     options = RefocusOptions(
-        fraction(shot.at), None, look.lens, None, look.method, look.strength,
-        formats=(PictureFormat(suffix or path.suffix, bits),), max_megapixels=room.megapixels,
+        fraction(request.at), None, settings.lens, None, settings.method, settings.strength,
+        formats=(PictureFormat(suffix or path.suffix, bits),), max_megapixels=service.megapixels,
     )  # fmt: skip
-    target = Target(folder, path.stem)
-    return list(refocus_photo(path, target, lambda _: room.predictor, options, asdict(look)).paths)
+    target = Target(folder, path.stem, overwrite=True)
+    return list(refocus_photo(path, target, lambda _: service.predictor, options, asdict(settings)).paths)
 
 
-def kept_choice(kept: str) -> str:
-    """`kept` if it is one of `KEPT`."""
-    if kept not in KEPT:
-        raise InputError(f"{kept!r} is no kind of file; choose one of {', '.join(KEPT)}.")
-    return kept
+def check_format(name: str) -> str:
+    """Return `name` if it is one of `FORMATS`."""
+    if name not in FORMATS:
+        raise InputError(f"{name!r} is no kind of file; choose one of {', '.join(FORMATS)}.")
+    return name

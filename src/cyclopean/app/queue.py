@@ -1,10 +1,10 @@
-"""Whose turn it is: how events of the page are queued."""
+"""The queues of the page's events."""
 
 from typing import Any
 
 import gradio as gr
 
-from cyclopean.app.handlers import Stage
+from cyclopean.app.handlers import PageUpdate
 
 HEAVY, LIGHT = 1, 2  # photos that are read at a time, previews that are made at a time
 
@@ -33,7 +33,7 @@ def undone(event: Any) -> None:
 
 
 def stage(kind: str, html: str, script: str) -> gr.HTML:
-    """A stage for photos, panoramas or clips."""
+    """Build a stage for photos, panoramas or clips."""
     word = {"video": "clip", "panorama": "panorama"}.get(kind, "photo")
     return gr.HTML(
         {}, html_template=html.replace("@@kind@@", kind).replace("@@word@@", word), js_on_load=script,
@@ -41,6 +41,6 @@ def stage(kind: str, html: str, script: str) -> gr.HTML:
     )  # fmt: skip
 
 
-def panel(value: Stage, when: tuple[str, ...]) -> Any:
-    """Whether a panel is seen with this stage; unchanged if the stage does not say."""
+def panel(value: PageUpdate, when: tuple[str, ...]) -> Any:
+    """Return the visibility of a panel with this stage; unchanged if the stage has none."""
     return gr.update(visible=value["stage"] in when) if "stage" in value else gr.skip()

@@ -1,4 +1,4 @@
-"""Where a click on the shown picture lies in the photo: the only place that knows."""
+"""Coordinates: from a click on the shown picture to a pixel of the photo."""
 
 import math
 
@@ -8,13 +8,13 @@ MOST_SHOWN = 750_000  # pixels of the picture on the screen: about 1060x707
 
 
 def shown_size(size: tuple[int, int], most: int = MOST_SHOWN) -> tuple[int, int]:
-    """The (height, width) at which a photo of `size` is shown: its shape, at most `most` pixels, never enlarged."""
+    """Return the (height, width) at which a photo of `size` is shown: of its shape, at most `most` pixels."""
     shrink = min(1.0, math.sqrt(most / (size[0] * size[1])))
     return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
 
 
 def pixel(at: tuple[float, float], size: tuple[int, int]) -> tuple[int, int]:
-    """The pixel (x, y) of a picture of `size` (height, width) under the point `at`.
+    """Return the pixel (x, y) of a picture of `size` (height, width) under the point `at`.
 
     `at` is in fractions of width and height of the shown picture, from its top-left corner: the browser measures it
     on the element, so neither zoom nor the size of the preview matter. The last row and column are reached at 1.
