@@ -369,6 +369,28 @@ def test_depth_in_an_exr_is_found_by_its_name(tmp_path: Path) -> None:
             read_depth(tmp_path / "a.exr")
     OpenEXR.File({}, {"Y": z}).write(str(tmp_path / "a.exr"))
     assert read_depth(tmp_path / "a.exr").kind == "disparity"
+    for channels in ({"RGB": np.dstack([z] * 3)}, {"RGBA": np.dstack([z, z, z, other])}):  # grey as renderers write it
+        OpenEXR.File({}, channels).write(str(tmp_path / "a.exr"))
+        assert same(read_depth(tmp_path / "a.exr").numbers("depth"), far), channels
+    (tmp_path / "a.json").write_text('{"kind": "disparity"}')
+    assert read_depth(tmp_path / "a.exr").kind == "disparity"
+
+
+def test_an_exr_of_several_views_is_refused_unless_their_depth_is_one(tmp_path: Path) -> None:
+    import OpenEXR
+
+    z = np.arange(1, 7, dtype=np.float32).reshape(2, 3)
+    for right, refused in ((z + 1, True), (z, False)):
+        parts = [OpenEXR.Part({"name": "left"}, {"Z": z}), OpenEXR.Part({"name": "right"}, {"Z": right})]
+        OpenEXR.File(parts).write(str(tmp_path / "parts.exr"))
+        channels = {"Z": z, "right.Z": right}
+        OpenEXR.File({"multiView": ["left", "right"]}, channels).write(str(tmp_path / "views.exr"))
+        for name in ("parts.exr", "views.exr"):
+            if not refused:
+                assert same(read_depth(tmp_path / name).numbers("depth")[0, 0], torch.from_numpy(z))
+                continue
+            with pytest.raises(InputError, match=r"channels Z, right\.Z; depth of several views"):
+                read_depth(tmp_path / name)
 
 
 def test_sizes_are_known_before_memory_is_taken(tmp_path: Path) -> None:

@@ -222,19 +222,33 @@ def _png_size(path: Path) -> tuple[int, int]:
 
 
 def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
-    """Return the channel named Z or depth as renderers name it ("ViewLayer.Depth.Z", "depth"), else the only one."""
+    """Return the channel named Z or depth as renderers name it ("ViewLayer.Depth.Z", "depth"), else the only one.
+
+    Renderers write depth as grey colour too: three equal channels, and opacity beside them, are depth as well.
+    """
+    import OpenEXR
+
     planes = exr_planes(path, most_megapixels)
-    depth = {name: plane for name, plane in planes.items() if _is_depth(name)}
-    # Renderers write depth as grey colour too: equal channels, and opacity beside them.
+    headers = [part.header for part in OpenEXR.File(str(path), header_only=True).parts]
+    views = [view for header in headers for view in (header.get("name"), *header.get("multiView", ()))]
+    twins = {f"{view}.Z" for view in views} if "Z" in planes else set()  # of other views and parts
+    depth = {name: plane for name, plane in planes.items() if _is_depth(name) or name in twins}
     grey = {name: plane for name, plane in planes.items() if name != "A" or len(planes) == 1}
-    chosen = {"Z": planes["Z"]} if "Z" in planes else depth or grey
+    chosen = (
+        {name: planes[name] for name in ("Z", *sorted(twins)) if name in planes} if "Z" in planes else depth or grey
+    )
     if not chosen:
         raise InputError(f"{path} has no channels; a depth file has one, or one named Z.")
     first, *others = chosen.values()
     if not all(np.array_equal(plane, first, equal_nan=True) for plane in others):
         names = shortened(", ".join(chosen))
-        raise InputError(f"{path} has channels {names}; a depth file has one, or one named Z.")
-    return first, "depth" if depth else None
+        why = (
+            "depth of several views; write one file for each"
+            if twins & set(chosen)
+            else "a depth file has one, or one named Z"
+        )
+        raise InputError(f"{path} has channels {names}; {why}.")
+    return first, "depth" if depth or len(chosen) == 3 else None
 
 
 def _is_depth(name: str) -> bool:
