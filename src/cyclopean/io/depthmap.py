@@ -224,12 +224,18 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
     )  # fmt: skip
     inverse = torch.where(depth.inverse_depth.abs() < 1 / LARGEST, 0, depth.inverse_depth)
     valid = depth.valid & (inverse.abs() <= LARGEST)
+    side = sidecar_path(path).name
+    if sidecar.scale < 0 and not bool((inverse[valid] >= 0).any()):
+        raise InputError(
+            f"{path} has no depth from 0 up: the scale in {side} is {sidecar.scale:g}; a scale below 0 turns numbers "
+            "above 0 into negative ones."
+        )
     if not bool(valid.any()):
         raise InputError(f"{path} has no known depth: every value is NaN or means unknown.")
     if depth.ambiguity != "affine" and bool((inverse[valid] < 0).all()):
         raise InputError(
             f"{path} holds negative numbers only, and {depth.kind.replace('_', ' ')} counts from 0 (infinitely far) "
-            f"up; change its sign, or say in {sidecar_path(path).name} beside it what its numbers are."
+            f"up; change its sign, or say in {side} beside it what its numbers are."
         )
     return replace(depth, inverse_depth=torch.where(valid, inverse, torch.nan), valid=valid)
 

@@ -1,5 +1,6 @@
 """The JSON beside every file of depth: what the numbers are, of which picture, made by what. Same stem, .json."""
 
+import difflib
 import math
 import os
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,19 @@ Ambiguity = Literal["metric", "scale", "affine"]
 AnyCamera = Pinhole | Equirectangular
 
 VERSION = 1  # of the format
+KEYS = (  # of a sidecar, that change what its numbers mean; one that is misspelt must not be left out in silence
+    *("kind", "larger_is", "unit", "ambiguity", "camera", "scale", "offset", "unknown", "size", "source_size"),
+)
+METRES = {  # units that people write, in metres
+    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
+    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
+    **dict.fromkeys(("metre", "metres", "meter", "meters"), 1.0),
+    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
+    **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
+    **dict.fromkeys(("in", "inch", "inches"), 0.0254),
+}
+LEAST_VIEW = 1.0  # degrees along the longer side: no photo has less
+FARTHEST_CENTER = 50.0  # image widths or heights: no crop's centre lies farther out
 EXAMPLE = '{"kind": "depth", "unit": "m", "scale": 0.001, "unknown": 0}'
 
 
@@ -62,16 +76,20 @@ def read_sidecar(path: Path) -> Sidecar | None:
     content = read_json(side)
     if not isinstance(content, dict) or "kind" not in content:
         raise InputError(f'{side} does not say the "kind" of {path.name}: write for example {EXAMPLE}, or remove it.')
-    kind = _one_of(side, "kind", content["kind"], get_args(Kind))
-    unit = _one_of(side, "unit", content.get("unit", "relative"), get_args(Unit))
-    if str(content.get("format", "")).startswith("cyclopean-") and content.get("version", VERSION) != VERSION:
-        raise InputError(
-            f"{side} has version {shortened(content['version'], 20)} of its format, not {VERSION}; update cyclopean."
-        )
+    for key in content:
+        near = [] if key in KEYS else difflib.get_close_matches(str(key).lower(), KEYS, n=1, cutoff=0.8)
+        if near:
+            raise InputError(f"{side}: unknown key {shortened(key, 40)!r}: did you mean {near[0]!r}?")
+    check_version(side, content)
+    try:
+        kind, unit = content["kind"], content.get("unit", "relative")
+        default = "metric" if unit == "m" else "scale"
+        ambiguity = content.get("ambiguity", default)
+        check_meaning(kind, unit, ambiguity)
+    except InputError as error:
+        raise InputError(f"{side}: {error}") from None
     if content.get("larger_is", nearer := "farther" if kind in ("depth", "distance") else "nearer") != nearer:
         raise InputError(f"{side} contradicts itself: of {kind}, larger is {nearer}; correct one of them.")
-    default = "metric" if unit == "m" else "scale"
-    ambiguity = _one_of(side, "ambiguity", content.get("ambiguity", default), get_args(Ambiguity))
     if (unit == "m") != (ambiguity == "metric"):
         raise InputError(
             f"{side} contradicts itself: unit {unit!r} with ambiguity {ambiguity!r}; metres are metric and only they."
@@ -110,6 +128,29 @@ def sidecar_to_json(sidecar: Sidecar) -> dict[str, Any]:
     return content | {"files": sidecar.files}
 
 
+def check_meaning(kind: Any, unit: Any, ambiguity: Any) -> None:
+    """Raise InputError unless each is a `Kind`, a `Unit` and an `Ambiguity`; for other units it names the scale."""
+    if kind not in get_args(Kind):
+        raise unknown_name("kind", shortened(kind), get_args(Kind))
+    if unit not in get_args(Unit):
+        metres = METRES.get(unit.strip().lower()) if isinstance(unit, str) else None
+        if metres is None:
+            raise InputError(f"unknown unit {shortened(unit, 100)!r}: choose one of: {', '.join(get_args(Unit))}.")
+        scale = "" if metres == 1 else f', with the scale {metres:g} (in a sidecar "scale": {metres:g})'
+        raise InputError(f"unknown unit {unit!r}: write 'm'{scale}.")
+    if ambiguity not in get_args(Ambiguity):
+        raise unknown_name("ambiguity", shortened(ambiguity), get_args(Ambiguity))
+
+
+def check_version(path: Path, content: dict[str, Any]) -> None:
+    """Raise InputError if a file of ours (a sidecar, a profile) has another version of its format than this one."""
+    if content.get("version", VERSION) != VERSION:
+        raise InputError(
+            f"{path} has version {shortened(content['version'], 20)} of its format, not {VERSION}; update cyclopean, "
+            'or leave "version" out if you wrote it.'
+        )
+
+
 def outputs_named_in(folder: Path) -> set[str]:
     """Return the names of the files in `folder` that our sidecars list: a folder run must not read its own results."""
     names: set[str] = set()
@@ -135,7 +176,7 @@ def camera_from_json(content: Any) -> AnyCamera | None:
     """Return the camera of a sidecar or a profile; None for None.
 
     Raises ValueError or KeyError for anything else: `focal` and `center` are two finite numbers each, `focal` above 0,
-    in image widths and heights.
+    in image widths and heights. Numbers that only pixels could be are named.
     """
     if content is None:
         return None
@@ -147,10 +188,14 @@ def camera_from_json(content: Any) -> AnyCamera | None:
     if name != "pinhole":
         raise ValueError(f"unknown camera {shortened(name, 40)!r}")
     focal, center = _pair(content["focal"], "focal"), _pair(content["center"], "center")
-    if not all(1e-4 < length < 1e4 for length in focal):
+    if not min(focal) > 1e-4:
         raise ValueError(f"focal {focal} is in image widths and heights, both above 0")
-    if not all(abs(place) < 1e4 for place in center):
-        raise ValueError(f"center {center} is in image widths and heights")
+    if min(focal) > 0.5 / math.tan(math.radians(LEAST_VIEW / 2)) or max(focal) >= 1e4:
+        raise ValueError(f"focal {focal} is in image widths and heights; divide pixels by the image's width and height")
+    if max(map(abs, center)) > FARTHEST_CENTER:
+        raise ValueError(
+            f"center {center} is in image widths and heights; divide pixels by the image's width and height"
+        )
     return Pinhole(torch.tensor([focal]), torch.tensor([center]))
 
 
@@ -162,12 +207,6 @@ def maker_from_json(content: Any) -> Maker | None:
     if not isinstance(content, dict) or not all(isinstance(content.get(word, ""), str) for word in words):
         raise ValueError(f"model {shortened(content, 40)} is no name, sha256 and licence")
     return Maker(content["name"], content["sha256"], content.get("licence", "unknown"))
-
-
-def _one_of(side: Path, key: str, value: Any, known: tuple[str, ...]) -> Any:
-    if value not in known:
-        raise InputError(f"{side}: {unknown_name(key, shortened(value), known)}")
-    return value
 
 
 def _number(value: Any) -> float:
