@@ -132,6 +132,8 @@ def test_what_else_is_refused() -> None:
     photo, depth = textured(), slope()
     with pytest.raises(InputError, match="depth map is 40x30 but the photo is 80x60"):
         refocus(photo, slope(30, 40), (1, 1))
+    with pytest.raises(InputError, match="is 60x80 but the photo is 80x60; is it turned by 90 degrees"):
+        refocus(photo, slope(80, 60), (1, 1))
     with pytest.raises(InputError, match="did you mean 'gaussian'"):
         refocus(photo, depth, (1, 1), method="gausian")
     with pytest.raises(InputError, match="'smooth'"):

@@ -99,6 +99,36 @@ def test_numbers_that_are_negative_only_are_no_depth(tmp_path: Path) -> None:
     assert read_depth(tmp_path / "a.npy").valid.all()
 
 
+def test_depth_that_is_probably_misread_is_remarked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Sentinels below 0, a map of one value, millimetres that are called metres; good maps pass without a word."""
+    slope = np.linspace(1, 5, 54, dtype=np.float32).reshape(6, 9)
+    holes = slope.copy()
+    holes[2, :3] = -1
+    metres, millimetres = {"kind": "depth", "unit": "m"}, {"kind": "depth", "unit": "m", "scale": 0.001}
+    wrong = []
+    for values, sidecar, words, known in (
+        (slope, None, "", 54),
+        (holes, None, "3 of 54 numbers are below 0, where disparity has none", 51),
+        (holes, {"kind": "inverse_depth"}, "where inverse depth has none", 51),
+        (holes, {"kind": "inverse_depth", "ambiguity": "affine"}, "", 54),
+        (holes, metres, "", 51),
+        (0 * slope, None, "all of its numbers are the same", 54),
+        (0 * slope + 2, metres, "all of its numbers are the same", 54),
+        (1000 * slope, metres, 'farther away than 2962 m. If its numbers are millimetres, write "scale": 0.001', 54),
+        (1000 * slope, millimetres, "", 54),
+        (1000 * slope, {"kind": "depth"}, "", 54),
+    ):
+        caplog.clear()
+        np.save(tmp_path / "a.npy", values)
+        (tmp_path / "a.json").unlink(missing_ok=True)
+        if sidecar:
+            (tmp_path / "a.json").write_text(json.dumps(sidecar))
+        valid = read_depth(tmp_path / "a.npy").valid
+        if int(valid.sum()) != known or (words not in caplog.text if words else caplog.text):
+            wrong.append((sidecar, words, int(valid.sum()), caplog.text))
+    assert not wrong
+
+
 def test_frames_of_a_depth_picture_but_the_first_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     codes = np.arange(1, 601, dtype=np.uint16).reshape(20, 30)
     data = cv2.imencode(".png", codes)[1].tobytes()

@@ -140,6 +140,7 @@ def run(given: Refocus) -> None:
     from cyclopean import refocus
     from cyclopean.defocus.edges import matted
     from cyclopean.defocus.focus import as_taken
+    from cyclopean.defocus.refocus import warn_of_distance
 
     photo = _photo(given, source)
     _refuse_format(source, photo, saved)
@@ -149,6 +150,8 @@ def run(given: Refocus) -> None:
     matte = _matte(given, photo, pixel)
     depth = _refined(given, photo, _in_metres(given, _depth(given, photo)))
     depth = depth if matte is None else matted(depth, matte)
+    if given.focus_distance is not None and pixel is None:
+        warn_of_distance(depth, given.focus_distance)
     once = partial(
         refocus,
         method=blur.method, lens=lens, distance=given.focus_distance, strength=strength_of(blur), bins=blur.bins,
@@ -289,7 +292,7 @@ def _in_metres(given: Refocus, depth: "DepthMap") -> "DepthMap":
 
 def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     """The depth of the file, stretched if that was asked for or its sidecar names the photo's size; else predicted."""
-    from cyclopean.io.depthmap import depth_size, read_depth
+    from cyclopean.io.depthmap import depth_size, is_turned, read_depth
     from cyclopean.io.image import resize_depth
     from cyclopean.io.sidecar import read_sidecar
 
@@ -305,8 +308,10 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     stretched = given.resize_depth or (card is not None and card.source_size == photo.size)
     if size != photo.size and not stretched:
         (h, w), (height, width) = size, photo.size
+        remedy = "is it turned by 90 degrees? Turn it as the photo is" if is_turned(size, photo.size) else ""
         raise InputError(
-            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; give the depth of this photo, or --resize-depth."
+            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; "
+            f"{remedy or 'give the depth of this photo, or --resize-depth'}."
         )
     depth = read_depth(path, given.max_megapixels)
     return depth if size == photo.size else resize_depth(depth, photo.size)

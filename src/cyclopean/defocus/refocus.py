@@ -1,6 +1,7 @@
 """Refocusing: a photo, its depth, a point that shall be sharp."""
 
 import dataclasses
+import logging
 from typing import Any, overload
 
 import numpy as np
@@ -21,9 +22,11 @@ from cyclopean.defocus.choices import (
 from cyclopean.defocus.focus import Focusable, Picture, Pictured, filled
 from cyclopean.defocus.lens import Lens
 from cyclopean.errors import InputError
-from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.depthmap import DepthMap, is_turned
 from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo
+
+LOG = logging.getLogger(__name__)
 
 
 @overload
@@ -90,6 +93,19 @@ def refocus(
     return _one(_still(ready, focus, nearer, "behind"), focus, nearer, strength, BINS[bins])
 
 
+def warn_of_distance(depth: DepthMap, distance: float) -> None:
+    """Log a warning if nothing in a map in metres is as far away as the focus `distance`."""
+    known = depth.inverse_depth[depth.valid]
+    if depth.unit != "m" or not known.numel() or float(known.min()) <= 1 / distance <= float(known.max()):
+        return
+    near, far = (1 / max(float(end), 1e-12) for end in (known.max(), known.min()))
+    LOG.warning(
+        "the focus distance is %g m, but this depth runs from %.4g to %.4g m: nothing is sharp. Check the distance, or "
+        "the unit and scale of the depth.",
+        distance, near, far,
+    )  # fmt: skip
+
+
 def _still(ready: Focusable[Picture], focus: float, method: str, side: str) -> Focusable[Picture]:
     """What is `before` or `behind` the focus left as it is."""
     if method == THIN_LENS:
@@ -103,9 +119,10 @@ def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]
     """`photo` behind a thin lens, ready to be focused again and again, each time faster than by `refocus`."""
     size = (photo.image.shape[-2], photo.image.shape[-1])
     if depth.size != size:
+        turned = "is it turned by 90 degrees? Turn it as the photo is."
         raise InputError(
             f"the depth map is {depth.size[1]}x{depth.size[0]} but the photo is {size[1]}x{size[0]}; "
-            "give the depth of this photo, or resize it."
+            + (turned if is_turned(depth.size, size) else "give the depth of this photo, or resize it.")
         )
     plane = filled(depth.inverse_depth[0, 0], depth.valid[0, 0])
     return Focusable(photo, plane, lens, 1.0 if depth.unit == "m" else None)

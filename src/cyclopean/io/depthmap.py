@@ -4,6 +4,7 @@ In memory larger is always nearer. A file holds any kind, which its sidecar name
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,10 +35,13 @@ from cyclopean.io.sidecar import (
     sidecar_to_json,
 )
 
+LOG = logging.getLogger(__name__)
+
 Held = Literal["inverse_depth", "disparity", "inverse_distance"]
 Map = Float[Tensor, "1 1 h w"]
 
 LARGEST = 1e12  # inverse depth, and depth, of a file: cubes of them and sums over a picture are still finite
+FARTHEST_MEDIAN = 500.0  # metres: a map whose median is farther has probably another unit
 NOTHING = 1e9  # what renderers write into an EXR where a ray meets nothing is this or more
 
 
@@ -202,8 +206,10 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
     """Return the depth map of a file and its sidecar; without one a file holds disparity (a PNG needs one).
 
     An EXR channel that is named Z or depth is depth without a sidecar too. Inverse depths nearer to 0 than 1e-12 are
-    infinitely far, larger than 1e12 unknown: no arithmetic goes on well with them. Raises InputError for files that are
-    no depth maps, or larger than `most_megapixels`, for a sidecar that contradicts its file, and for missing files.
+    infinitely far, larger than 1e12 unknown: no arithmetic goes on well with them. Where a scale is all that is unknown
+    of a disparity or inverse depth, numbers below 0 are unknown, too. The log names such numbers, a map of one value,
+    and metres that are not plausible. Raises InputError for files that are no depth maps, or larger than
+    `most_megapixels`, for a sidecar that contradicts its file, and for missing files.
     """
     path = Path(path)
     raw, named = read_plane(path, most_megapixels)
@@ -237,7 +243,33 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
             f"{path} holds negative numbers only, and {depth.kind.replace('_', ' ')} counts from 0 (infinitely far) "
             f"up; change its sign, or say in {side} beside it what its numbers are."
         )
+    if depth.ambiguity != "affine" and bool((inverse[valid] > 0).any()):
+        negative = valid & (inverse < 0)
+        valid = valid & ~negative
+        if count := int(negative.sum()):
+            LOG.warning(
+                "%s: %d of %d numbers are below 0, where %s has none; they count as unknown.",
+                path.name, count, negative.numel(), depth.kind.replace("_", " "),
+            )  # fmt: skip
+    known = inverse[valid]
+    if known.numel() > 1 and bool((known == known[0]).all()):
+        LOG.warning(
+            "%s: all of its numbers are the same, so nothing is nearer than the rest, and a refocused photo would be "
+            "equally sharp everywhere.",
+            path.name,
+        )
+    away = 1 / known[known > 0]
+    if depth.unit == "m" and away.numel() and (typical := float(away.median())) > FARTHEST_MEDIAN:
+        LOG.warning(
+            '%s: half of it is farther away than %.0f m. If its numbers are millimetres, write "scale": 0.001 in %s.',
+            path.name, typical, side,
+        )  # fmt: skip
     return replace(depth, inverse_depth=torch.where(valid, inverse, torch.nan), valid=valid)
+
+
+def is_turned(size: tuple[int, int], photo: tuple[int, int]) -> bool:
+    """Return whether a map of `size` (height, width) has the shape of the photo turned by 90 degrees."""
+    return size[0] != size[1] and size[0] * photo[0] == size[1] * photo[1]
 
 
 def _sidecar_for(path: Path, named: str | None, size: tuple[int, ...]) -> Sidecar:
