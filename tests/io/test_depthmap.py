@@ -83,6 +83,30 @@ def test_what_cannot_be_known_is_refused() -> None:
         from_numbers(depths(), "depth", "m", ambiguity="scale")
 
 
+def test_numbers_of_other_shapes_kinds_and_units(tmp_path: Path) -> None:
+    """One plane, as a tensor or an array, is taken; anything else raises at once, not when it is saved."""
+    plane = depths()[0, 0]
+    for numbers in (plane, plane[None], plane.numpy(), plane.numpy().astype(">f8"), plane[..., None].numpy()):
+        assert same(from_numbers(numbers, "depth", "m").metres(), depths())
+    assert same(from_numbers(np.array([[1, 2]], np.uint16), "depth").numbers("depth"), torch.tensor([[[[1.0, 2.0]]]]))
+    ones = torch.ones(1, 1, 4, 5)
+    for numbers, kind, unit, message in (
+        (ones, "z", "m", "unknown kind 'z': choose one of: depth, "),
+        (ones, "Depth", "m", "unknown kind 'Depth': did you mean 'depth'"),
+        (ones, "depth", "mm", "unknown unit 'mm': write 'm', with the scale 0.001"),
+        (ones, "depth", "metres", "unknown unit 'metres': write 'm'"),
+        (torch.ones(2, 1, 4, 5), "depth", "m", r"shape \(2, 1, 4, 5\)"),
+        (torch.ones(1, 3, 4, 5), "depth", "m", r"shape \(1, 3, 4, 5\)"),
+        (torch.ones(5), "depth", "m", r"shape \(5,\)"),
+        (torch.ones(4, 5) > 0, "depth", "m", r"numbers are torch\.bool"),
+        (np.ones((4, 5), complex), "depth", "m", "numbers are complex128"),
+    ):
+        with pytest.raises(InputError, match=message):
+            from_numbers(numbers, kind, unit)
+    with pytest.raises(InputError, match="unknown kind 'bogus'"):
+        from_numbers(ones, "depth").numbers("bogus")
+
+
 def test_numbers_that_are_negative_only_are_no_depth(tmp_path: Path) -> None:
     """Of a camera that looks along -z, for instance; where an offset is unknown, they may be."""
     numbers = -np.linspace(1, 2, 54, dtype=np.float32).reshape(6, 9)

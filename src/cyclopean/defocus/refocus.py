@@ -23,6 +23,7 @@ from cyclopean.defocus.focus import Focusable, Picture, Pictured, filled
 from cyclopean.defocus.lens import Lens
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import DepthMap, is_turned
+from cyclopean.io.files import shortened
 from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo
 
@@ -56,7 +57,7 @@ def refocus(
 def refocus(
     photo: Any,
     depth: Any,
-    at: Point | None = None,
+    at: Any = None,
     *,
     method: str = THIN_LENS,
     lens: Lens | None = None,
@@ -81,9 +82,15 @@ def refocus(
             f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
             "from_numbers(tensor, kind)."
         )
+    try:
+        point = None if at is None else tuple(float(part) for part in at)
+    except (TypeError, ValueError):
+        point = ()
+    if isinstance(at, str) or (point is not None and len(point) != 2):
+        raise InputError(f"the point is {shortened(at, 40)!r}; give two numbers (x, y), such as (0.4, 0.6).")
     photo = photo if isinstance(photo, Pictured) else as_photo(photo)
     ready = focusable(photo, depth, lens or Lens())
-    focus, unit = _focus(ready, depth, at, distance)
+    focus, unit = _focus(ready, depth, point, distance)
     ready = dataclasses.replace(ready, unit=unit)
     nearer, farther = (*method.split("+"), *method.split("+"))[:2]
     if nearer == farther:

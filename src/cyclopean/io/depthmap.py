@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
-from cyclopean.io.depth_formats import MOST_MEGAPIXELS, plane_size, read_plane, write_plane
+from cyclopean.io.depth_formats import MOST_MEGAPIXELS, plane_shape, plane_size, read_plane, write_plane
 from cyclopean.io.files import appearing, shown
 from cyclopean.io.sidecar import (
     EXAMPLE,
@@ -30,6 +30,7 @@ from cyclopean.io.sidecar import (
     Maker,
     Sidecar,
     Unit,
+    check_meaning,
     read_sidecar,
     sidecar_path,
     sidecar_to_json,
@@ -98,12 +99,13 @@ class DepthMap:
         colours = colourise(self.inverse_depth, *value_range(self.inverse_depth))
         return Image.fromarray(colours[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
 
-    def numbers(self, kind: Kind) -> Map:
+    def numbers(self, kind: Kind | str) -> Map:
         """Return this map as numbers of `kind`, in `unit`; NaN where unknown, depth and distance `inf` at infinity.
 
         A disparity counts as 1/depth up to its unknown factor. Raises InputError for what cannot be known: depth from
-        an affine map, disparity without a rig, distance without a camera.
+        an affine map, disparity without a rig, distance without a camera; and for unknown kinds.
         """
+        check_meaning(kind, self.unit, self.ambiguity)
         if kind == self.kind:
             return self.inverse_depth
         if kind == "disparity":
@@ -147,23 +149,34 @@ class DepthMap:
 
 
 def from_numbers(
-    numbers: Float[Tensor, "1 1 h w"],
-    kind: Kind,
-    unit: Unit = "relative",
+    numbers: Tensor | NDArray[Any],
+    kind: Kind | str,
+    unit: Unit | str = "relative",
     *,
     camera: AnyCamera | None = None,
     model: Maker | None = None,
     ambiguity: Ambiguity | None = None,
 ) -> DepthMap:
-    """Return a DepthMap from numbers of any kind. Depth and distance are known above 0 and at `inf`, the rest when
-    finite."""
+    """Return a DepthMap from numbers of any kind: a tensor or an array `h w`, also with leading axes of one element.
+
+    Depth and distance are known above 0 and at `inf`, the others when finite. Raises InputError for unknown kinds and
+    units, and for anything but one plane of real numbers.
+    """
+    ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
+    check_meaning(kind, unit, ambiguity)
+    if isinstance(numbers, np.ndarray) and numbers.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
+            numbers = torch.from_numpy(np.array(numbers, np.float32))
+    if not isinstance(numbers, Tensor) or numbers.is_complex() or numbers.dtype == torch.bool:
+        what = f"{numbers.dtype}" if isinstance(numbers, Tensor | np.ndarray) else type(numbers).__name__
+        raise InputError(f"the numbers are {what}; give a tensor or an array (height, width) of real numbers.")
+    numbers = numbers.reshape(1, 1, *plane_shape("the input", tuple(numbers.shape)))
     away = kind in ("depth", "distance")
     inverse = torch.where(numbers > 0, 1 / numbers, torch.nan) if away else numbers
     valid = inverse.isfinite()  # also of depths above 0, the smallest of which have none
     known = torch.where(valid, inverse, torch.nan)
-    ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
-    held: Held = {"depth": "inverse_depth", "distance": "inverse_distance"}.get(kind, kind)  # type: ignore[assignment]
-    return DepthMap(known, held, unit, camera, valid, model, ambiguity)
+    held: Any = {"depth": "inverse_depth", "distance": "inverse_distance"}.get(kind, kind)
+    return DepthMap(known, held, "m" if unit == "m" else "relative", camera, valid, model, ambiguity)
 
 
 def write_depth(
