@@ -10,7 +10,8 @@ import torch
 
 import cyclopean
 from cyclopean.defocus import filters
-from cyclopean.defocus.choices import BINS, METHODS, focus_pixel
+from cyclopean.defocus.filters import BINS, METHODS
+from cyclopean.defocus.lens import focus_pixel
 from cyclopean.defocus.refocus import refocus
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import DepthMap, from_numbers
