@@ -19,10 +19,12 @@ from torch import Tensor
 
 from cyclopean.choices import A_MATTE, refuse_no_matte
 from cyclopean.errors import InputError, enough_memory
-from cyclopean.io.decoding import MOST_MEGAPIXELS, decode, tensor, upright
+from cyclopean.io.decoding import decode, upright
 from cyclopean.io.files import read_json, shortened
 from cyclopean.io.image import Photo, resize
+from cyclopean.io.limits import MOST_MEGAPIXELS
 from cyclopean.io.metadata import orientation
+from cyclopean.io.profiles import to_tensor
 
 Matte = Float[Tensor, "1 1 h w"]
 Colour = Float[Tensor, "1 3 1 1"]
@@ -60,7 +62,7 @@ def read_matte(path: Path) -> Matte:
         try:
             with Image.open(path) as picture:
                 if picture.has_transparency_data:
-                    alpha = tensor(np.array(picture.convert("RGBA").getchannel("A")), 255)
+                    alpha = to_tensor(np.array(picture.convert("RGBA").getchannel("A")), 255)
                     if alpha.min() < 1:
                         return upright(alpha, orientation(picture.getexif()))
         except UnidentifiedImageError:  # a format that Pillow does not know has no opacity

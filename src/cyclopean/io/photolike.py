@@ -15,9 +15,9 @@ from PIL import ExifTags, Image, PngImagePlugin
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.io.decoding import LEAST_SIDE
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import Photo, read_photo
+from cyclopean.io.limits import LEAST_SIDE
 
 PhotoLike = Photo | str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 
