@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -109,7 +109,7 @@ def read_header(path: Path, data: bytes | None = None) -> Header:
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
     check_size(
-        path, header.size, kind="data needs", limit="the limit of data is",
+        path, header.size, MOST_MEGAPIXELS, kind="data needs", limit="the limit of data is",
         remedy="shrink it, and its partners and truth with it",
     )  # fmt: skip
     return header
@@ -153,7 +153,7 @@ def _by_opencv(path: Path, data: bytes, header: Header, flags: int) -> np.ndarra
     return np.flip(pixels, _FLIPS.get(header.orientation, ()))
 
 
-def _header_by_pillow(path: Path, file: IO[bytes], start: bytes) -> Header:
+def _header_by_pillow(path: Path, file: io.BufferedReader | io.BytesIO, start: bytes) -> Header:
     if start[4:8] == b"ftyp":
         register_heif()
     try:
@@ -172,7 +172,7 @@ def _header_by_pillow(path: Path, file: IO[bytes], start: bytes) -> Header:
     return Header((width, height) if turned else (height, width), turn, kind)
 
 
-def _orientation(picture: Image.Image, file: IO[bytes]) -> int:
+def _orientation(picture: Image.Image, file: io.BufferedReader | io.BytesIO) -> int:
     """Return EXIF's orientation, 1 to 8; 1 where it is missing or nonsense."""
     if picture.format == "PNG" and not {"exif", "XML:com.adobe.xmp", "Raw profile type exif"} & set(picture.info):
         # Pillow would decode the whole picture to see what stands behind it; most have nothing there.

@@ -1,9 +1,8 @@
 """Checks of picture files before anything is decoded: their size, and whether JPEG and PNG are whole."""
 
 import os
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import IO
 
 from cyclopean.errors import InputError
 from cyclopean.io.files import refuse_unreadable
@@ -44,7 +43,7 @@ def read_whole(path: Path) -> bytes:
     return data
 
 
-def check_whole(path: Path, file: IO[bytes]) -> None:
+def check_whole(path: Path, file: BufferedReader | BytesIO) -> None:
     """Raise InputError if a JPEG or PNG lacks its end; other files pass."""
     head = file.read(8)
     file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import IO
 
 import cv2
 import numpy as np
@@ -54,7 +54,7 @@ def coding(path: Path, picture: Image.Image) -> Coding | None:
     return by_gamma(1 / gamma, tuple(colours) if colours and good else None)
 
 
-def chunk_kinds(file: IO[bytes]) -> Iterator[bytes]:
+def chunk_kinds(file: BufferedReader | BytesIO) -> Iterator[bytes]:
     """Yield the kinds of a PNG's chunks, as far as they are whole."""
     end = file.seek(0, os.SEEK_END)
     at = len(SIGNATURE)
