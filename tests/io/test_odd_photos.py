@@ -153,6 +153,25 @@ def test_damaged_metadata_of_pngs_are_left_out(tmp_path: Path) -> None:
             assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, (name, body[:9])
 
 
+def test_a_transparent_colour_of_a_png_of_16_bits_is_white_and_no_subject(tmp_path: Path) -> None:
+    for channels in (1, 3):
+        values, key = stored(SCENE, 16)[..., :channels].copy(), np.array([777, 12, 65000])[:channels]
+        values[:10, :20] = key
+        data = cv2.imencode(".png", values[..., ::-1])[1].tobytes()
+        body = b"tRNS" + key.astype(">u2").tobytes()
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        path = tmp_path / f"{channels}.png"
+        path.write_bytes(data[:33] + chunk + data[33:])
+        seen = np.repeat(values / 65535, 3 // channels, -1)
+        seen[:10, :20] = 1
+        photo = read_photo(path)
+        assert photo.bits == 16
+        assert np.abs(as_array(photo) - seen).max() < 1e-6, channels
+        opaque = np.ones((H, W))
+        opaque[:10, :20] = 0
+        assert (read_matte(path)[0, 0].numpy() == opaque).all(), channels
+
+
 LIGHT = np.where(SCENE <= 0.04045, SCENE / 12.92, ((SCENE + 0.055) / 1.055) ** 2.4)
 TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # ITU-R BT.2087
 TO_P3 = np.array([[0.8225, 0.1775, 0.0], [0.0332, 0.9668, 0.0], [0.0171, 0.0724, 0.9105]])

@@ -36,6 +36,7 @@ RAW_MARKS = (
     b"II\x1a\0\0\0HEAPCCDR",
 )
 
+Alpha = Float[Tensor, "1 1 h w"]
 CheckSize = Callable[[tuple[int, int]], None]
 
 
@@ -43,12 +44,14 @@ CheckSize = Callable[[tuple[int, int]], None]
 class Decoded:
     """Content of a file: the picture upright and in sRGB, and its metadata as they are.
 
-    `encoder_options` save a picture like it; `notes` are sentences for the user.
+    `alpha` is the opacity in [0,1], upright, where the file has one. `encoder_options` save a picture like it; `notes`
+    are sentences for the user.
     """
 
     image: Rgb
     bits: int
     format: str
+    alpha: Alpha | None = None
     exif: Image.Exif = field(default_factory=Image.Exif)
     profile: bytes = b""
     xmp: bytes = b""
@@ -195,7 +198,7 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
     with suppress(Exception):  # parsers raise whatever they like on foreign bytes
         metadata.load_from_fp(io.BytesIO(data), page.offset if EXIF_TAG in page.tags else page.first)
     if page.raw or _is_raw(data[:16]) or (path.suffix.lower() in RAWS and not page.rgb):
-        return Decoded(to_tensor(_develop(path, check), 65535), 16, "RAW", metadata)
+        return Decoded(to_tensor(_develop(path, check), 65535), 16, "RAW", exif=metadata)
     check(page.size)
     profile, xmp = _binary(page.tags.get(34675)), _binary(page.tags.get(700))
     turn = page.tags.get(ORIENTATION)
@@ -205,15 +208,18 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
     if picture is not None:
         with picture:
             _load(path, picture)
-            image = _shallow(path, picture, profile)
+            image, alpha = _shallow(path, picture, profile)
         turn = 1 if page.tags.get(ORIENTATION) in range(1, 9) else turn  # Pillow has turned it
     else:
         stored = tiff.read(path, data, page)
         if isinstance(stored, Image.Image):
-            image = _shallow(path, stored, profile)
+            image, alpha = _shallow(path, stored, profile)
         else:
-            image, bits = _deep(stored, profile), 8 * stored.colours.itemsize
-    return Decoded(upright(image, turn), bits, "TIFF", metadata, profile, xmp, {}, page.notes)
+            (image, alpha), bits = _deep(stored, profile), 8 * stored.colours.itemsize
+    return Decoded(
+        upright(image, turn), bits, "TIFF", None if alpha is None else upright(alpha, turn), metadata, profile, xmp,
+        notes=page.notes,
+    )  # fmt: skip
 
 
 def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
@@ -242,9 +248,9 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
         profile = b"" if coding else profile
         stored = _channels(path, picture)
         if stored is None:
-            image, bits = _shallow(path, picture, profile), 8
+            (image, alpha), bits = _shallow(path, picture, profile), 8
         else:
-            image, bits = _deep(stored, profile), 16
+            (image, alpha), bits = _deep(stored, profile), 16
         if coding:
             light = to_srgb(image[0].permute(1, 2, 0).numpy(), coding)
             image = torch.from_numpy(light).permute(2, 0, 1)[None].contiguous()
@@ -252,8 +258,10 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
                 notes += (f"{path.name} has a high dynamic range; it is shown as sRGB, white at 203 nits.",)
         turn = 1 if picture.format == "HEIF" else exif.orientation(metadata)  # its decoder has turned it already
         name = {"MPO": "JPEG", "DIB": "BMP"}.get(picture.format or "PNG", picture.format or "PNG")
-        options = encoder_options(picture, path)
-        return Decoded(upright(image, turn), bits, name, metadata, profile, xmp, options, notes)
+        return Decoded(
+            upright(image, turn), bits, name, None if alpha is None else upright(alpha, turn), metadata, profile, xmp,
+            encoder_options(picture, path), notes,
+        )  # fmt: skip
 
 
 def _open(file: Path | io.BytesIO) -> Image.Image | None:
@@ -349,33 +357,35 @@ def _coding(path: Path, picture: Image.Image) -> Coding | None:
     return None if coding and picture.info.get("icc_profile") and not coding.high_dynamic_range else coding
 
 
-def _shallow(path: Path, picture: Image.Image, profile: bytes) -> Rgb:
-    """Return 8 bits (grey also 16) over white, in sRGB, not turned."""
+def _shallow(path: Path, picture: Image.Image, profile: bytes) -> tuple[Rgb, Alpha | None]:
+    """Return 8 bits (grey also 16) over white, in sRGB, not turned; and how opaque they are."""
     if picture.mode in ("I", "F"):
         raise InputError(f"{path} stores 32-bit numbers; save it with 8 or 16 bits per channel.")
     if picture.mode.startswith("I;16"):
-        return to_tensor(np.repeat(np.asarray(picture).astype(np.uint16)[..., None], 3, -1), 65535)
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    elif picture.mode == "LAB":
+        return to_tensor(np.repeat(np.asarray(picture).astype(np.uint16)[..., None], 3, -1), 65535), None
+    if picture.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return to_tensor(np.array(ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")), 255)
+        return to_tensor(np.array(ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")), 255), None
+    alpha = None
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        alpha = to_tensor(np.array(picture.getchannel("A")), 255)
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     elif picture.mode not in ("RGB", "L", "CMYK"):
         picture = picture.convert("RGB")
-    return to_tensor(np.array(from_profile(picture, profile)), 255)
+    return to_tensor(np.array(from_profile(picture, profile)), 255), alpha
 
 
-def _deep(stored: tiff.Stored, profile: bytes) -> Rgb:
-    """Return grey or RGB of 16 bits, which Pillow would cut, or of 8, over white, in sRGB, not turned."""
+def _deep(stored: tiff.Stored, profile: bytes) -> tuple[Rgb, Alpha | None]:
+    """Return grey or RGB of 16 bits, which Pillow cuts, or of 8, over white, in sRGB, not turned; and their opacity."""
     white = 65535 if stored.colours.itemsize == 2 else 255
-    image = to_tensor(np.ascontiguousarray(stored.colours), white)
+    image, alpha = to_tensor(np.ascontiguousarray(stored.colours), white), None
     if stored.alpha is not None:
         alpha = to_tensor(np.ascontiguousarray(stored.alpha), white)
         image = (image if stored.kind == "associated" else image * alpha) + (1 - alpha)
         image = image.clamp(max=1)
     image = from_profile_deep(image, profile)
-    return image if image.shape[1] == 3 else image.expand(-1, 3, -1, -1).contiguous()
+    return image if image.shape[1] == 3 else image.expand(-1, 3, -1, -1).contiguous(), alpha
 
 
 # Axes that EXIF's orientation reverses, after rows and columns are exchanged from 5 on.

@@ -15,18 +15,34 @@ from cyclopean.io.limits import PNG as SIGNATURE
 
 
 def channels(data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
-    """Return the channels of a PNG of 16 bits; None for another one, and for what OpenCV does not read."""
+    """Return the channels of a PNG of 16 bits, with alpha where it has a transparent colour; None for all others."""
     if data[24] != 16:  # bits per channel, in the header
         return None
-    plain = without_metadata(data, (b"tRNS",))  # which OpenCV takes for damage, as Pillow does
-    array = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
+    array = cv2.imdecode(np.frombuffer(without_metadata(data), np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16:
         return None
     array = array[..., None] if array.ndim == 2 else array
-    return array[..., [2, 1, 0, 3][: array.shape[-1]]] if array.shape[-1] >= 3 else array
+    array = array[..., [2, 1, 0, 3][: array.shape[-1]]] if array.shape[-1] >= 3 else array
+    key = _transparent_colour(data)
+    if key.size != array.shape[-1]:
+        return array
+    alpha = np.where((array == key).all(-1, keepdims=True), np.uint16(0), np.uint16(65535))  # OpenCV drops that of grey
+    return np.concatenate([array, alpha], -1)
 
 
-def without_metadata(data: bytes, kept: tuple[bytes, ...]) -> bytes:
+def _transparent_colour(data: bytes) -> UInt16[np.ndarray, " c"]:
+    """Return the colour that a PNG without an alpha channel declares to be transparent; empty if there is none."""
+    at = len(SIGNATURE)
+    while at + 12 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"tRNS":
+            body = data[at + 8 : end - 4]
+            return np.frombuffer(body[: len(body) // 2 * 2], ">u2").astype(np.uint16)
+        at = end
+    return np.zeros(0, np.uint16)
+
+
+def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:
     """Return the bytes of a PNG with its critical chunks and those `kept` only."""
     at, parts = 8, [data[:8]]
     while at + 12 <= len(data):
