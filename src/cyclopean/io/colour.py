@@ -13,6 +13,7 @@ Chromaticities = tuple[float, float, float, float, float, float, float, float]  
 WHITE_NITS = 203.0  # what white paper has in a picture of high dynamic range (ITU-R BT.2408)
 KNEE = 0.9  # of white, linear: what is brighter is pressed together, white itself by 5/255
 BT709: Chromaticities = (0.3127, 0.3290, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)
+ADOBE_RGB: Chromaticities = (0.3127, 0.3290, 0.640, 0.330, 0.210, 0.710, 0.150, 0.060)
 PRIMARIES: Mapping[int, Chromaticities] = {  # by their numbers in ITU-T H.273
     1: BT709,
     5: (0.3127, 0.3290, 0.640, 0.330, 0.290, 0.600, 0.150, 0.060),
@@ -34,6 +35,11 @@ class Coding:
     linear: Curve
     chromaticities: Chromaticities = BT709
     high_dynamic_range: bool = False
+
+
+def adobe_rgb() -> Coding:
+    """Return the coding of Adobe RGB (1998)."""
+    return Coding(lambda values: np.maximum(values, 0) ** 2.19921875, ADOBE_RGB)
 
 
 def srgb(light: Colours) -> Colours:

@@ -1,6 +1,7 @@
 """Picture files of every kind, decoded: upright, over white, in sRGB, with their metadata beside them."""
 
 import io
+import re
 import struct
 import warnings
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from torch import Tensor
 from cyclopean.errors import InputError, enough_memory, lacks_memory
 from cyclopean.io import hdr, png, tiff
 from cyclopean.io import metadata as exif
-from cyclopean.io.colour import Coding, by_numbers, to_srgb
+from cyclopean.io.colour import Coding, adobe_rgb, by_numbers, to_srgb
 from cyclopean.io.encoding import encoder_options
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, read_whole, register_heif
@@ -28,6 +29,7 @@ from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, to_tenso
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
 FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # of these, what OpenCV decodes
 EXIF_TAG, ORIENTATION = 0x8769, 0x0112
+PPM_WHITE = re.compile(rb"P[2356]" + 2 * rb"(?:\s|#[^\n]*\n)+\d+" + rb"(?:\s|#[^\n]*\n)+(\d{1,5})\s")
 MOST_PROFILE = 4_000_000  # bytes of ICC that are parsed
 
 # How raw files begin that are no TIFF: Canon (two), Fujifilm, Olympus (three), Panasonic, Sigma, Minolta.
@@ -131,7 +133,8 @@ def read_image(path: Path) -> Rgb:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = _by_opencv(path, data, header, flags)
     rgb = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1)).astype(np.float32))
-    return rgb[None] / (np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+    declared = PPM_WHITE.match(data)  # OpenCV leaves the numbers as they are
+    return rgb[None] / (int(declared[1]) if declared else np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
 
 
 def read_stored(path: Path) -> np.ndarray:
@@ -246,6 +249,9 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
         xmp = _binary(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp"))
         coding = _coding(path, picture)
         profile = b"" if coding else profile
+        if not (coding or profile) and picture.mode == "RGB" and exif.is_adobe_rgb(metadata):
+            coding = adobe_rgb()
+            notes += (f"{path.name} is in Adobe RGB; it is brought to sRGB, as the results are.",)
         stored = _channels(path, picture)
         if stored is None:
             (image, alpha), bits = _shallow(path, picture, profile), 8
@@ -322,7 +328,7 @@ def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
 
 
 def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
-    """Return the channels of a PNG or HEIC, opened from `path`, as its file stores them (HEIC: upright).
+    """Return the channels of a PNG, HEIC or PGM, opened from `path`, as its file stores them (HEIC: upright).
 
     None for 8 bits, and for a file that only Pillow can read.
     """
@@ -333,6 +339,8 @@ def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
         array = array[..., None] if array.ndim == 2 else array
     elif picture.format == "PNG" and picture.mode != "P" and (stored := png.channels(path.read_bytes())) is not None:
         array = stored
+    elif picture.format == "PPM" and picture.mode == "I":  # which Pillow has scaled to 16 bits
+        array = np.asarray(picture).astype(np.uint16)[..., None]
     else:
         return None
     alpha = array[..., -1:] if array.shape[-1] in (2, 4) else None

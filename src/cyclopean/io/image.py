@@ -73,8 +73,9 @@ class Photo:
 def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Photo:
     """Return the photo in the file at `path`: its main picture, the first frame if it has several.
 
-    EXIF orientation is applied, colours are brought to sRGB (by ICC profile, cICP, nclx or gAMA), alpha is laid over
-    white, high dynamic range made viewable, a camera's raw file developed. What the file is counts, not its suffix.
+    EXIF orientation is applied, colours are brought to sRGB (by ICC profile, cICP, nclx, gAMA, or Exif's mark of Adobe
+    RGB), alpha is laid over white, high dynamic range made viewable, a camera's raw file developed. What the file is
+    counts, not its suffix.
     Raises InputError for files that are missing, no pictures, damaged, smaller than 16 pixels, or larger than the limit
     (checked before decoding). Metadata never raise: what is wrong of them is left out.
     """
@@ -83,6 +84,8 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata in pictures that are fine
         decoded = decode(path, most_megapixels)
         kept, damaged, large = metadata.worth_keeping(decoded.exif)
+        if metadata.is_adobe_rgb(decoded.exif) and kept and not decoded.profile:
+            kept = metadata.as_srgb(kept)  # as the picture is now
         notes = list(decoded.notes)
         for names, why in ((damaged, "damaged"), (large, "more than the 64 kB that fit into a JPEG")):
             if names:

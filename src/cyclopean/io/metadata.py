@@ -56,6 +56,20 @@ def fitting(data: bytes, most: int = LARGEST_EXIF) -> bytes:
     return data if len(data) <= most else worth_keeping(exif, most)[0]
 
 
+def is_adobe_rgb(exif: Image.Exif) -> bool:
+    """Return whether a camera marks Adobe RGB as DCF 2.0 has it: no known colour space, interoperability R03."""
+    rule = str(_part(exif, ExifTags.IFD.Interop).get(1, "")).strip("\0 ")
+    return _number(_part(exif, ExifTags.IFD.Exif), ExifTags.Base.ColorSpace) == 65535 and rule == "R03"
+
+
+def as_srgb(data: bytes) -> bytes:
+    """Return EXIF that `worth_keeping` wrote with sRGB as its colour space."""
+    exif = Image.Exif()
+    exif.load(data)
+    exif[ExifTags.IFD.Exif] = {**exif.get_ifd(ExifTags.IFD.Exif), ExifTags.Base.ColorSpace: 1}
+    return exif.tobytes()
+
+
 def focal_in_pixels(exif: Image.Exif, size: tuple[int, int]) -> float | None:
     """Return the focal length by the 35 mm equivalent, else by the sensor's resolution; None if EXIF has neither."""
     tags = _part(exif, ExifTags.IFD.Exif)
