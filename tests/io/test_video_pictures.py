@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean.io.video import Orientation, Still, describe, frames, stills
+from cyclopean.io.video import Still, describe, frames, stills
+from cyclopean.io.video_frames import Orientation
 from cyclopean.io.video_writing import rewrite, write_timed
 from filmed import encode, growing
 
