@@ -1,5 +1,7 @@
 """Clips read: what their headers declare, and their frames at their times. Nothing is opened but the file itself."""
 
+import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,8 +13,10 @@ from typing import Any
 from cyclopean.errors import InputError
 from cyclopean.io.files import address, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS as MEGAPIXELS
-from cyclopean.io.video_frames import Frame, Size, progressive, remarks, size_of, upright
+from cyclopean.io.video_frames import Crop, Frame, Size, cropped, progressive, remarks, size_of, upright
 
+LOG = logging.getLogger(__name__)
+MOST_BOXES = 10_000  # of an MP4 that are looked through
 PATIENCE = 60.0  # seconds in which a file has to open, to say what it is, and to give each packet
 FASTEST = 240  # frames a second that are believed without counting
 STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock means nothing before the first packet
@@ -113,18 +117,22 @@ def frames(path: Path, every: int = 1, max_megapixels: float = MEGAPIXELS) -> It
 
 def stills(
     path: Path,
-    wanted: Callable[[int, float], bool] = lambda _index, _seconds: True,
+    wanted: Callable[[int, float], bool] | None = None,
     max_megapixels: float = MEGAPIXELS,
 ) -> Iterator[Still]:
-    """Yield the frames of a clip for whose (index, seconds) `wanted` is true, all at the size of the first."""
+    """Yield the frames of a clip, all at the size of the first, or those for whose (index, seconds) `wanted` is true.
+
+    Where all are taken, the log reports how many were damaged.
+    """
     with opened(path, max_megapixels) as (container, stream):
         clock = Clock(container, stream)
         coded = decoded(path, max_megapixels, container.demux(stream), stream)
+        coded = with_report_of_damage(path, coded) if wanted is None else coded
         size: Size | None = None
         for index, frame in enumerate(progressive(coded, stream.time_base)):
             ticks = clock(frame)
             size = size or size_of(frame)
-            if wanted(index, clock.seconds(ticks)):
+            if wanted is None or wanted(index, clock.seconds(ticks)):
                 yield Still(upright(frame, size), index, clock.seconds(ticks), clock.time(ticks))
 
 
@@ -146,6 +154,11 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
     try:
         container = av.open(address(path), options=options, metadata_errors="replace", timeout=PATIENCE)
     except (av.error.FFmpegError, OSError, ValueError):
+        if _lacks_index(path):
+            raise InputError(
+                f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
+                "found; give a whole file."
+            ) from None
         raise InputError(f"{path} is no video that can be read; give MP4, MOV, MKV, AVI, WebM or the like.") from None
     with container:
         films = _films(container)
@@ -160,9 +173,30 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                 f"{path} is {w}x{h} pixels ({h * w / 1e6:.1f} megapixels), the limit is {max_megapixels:g}; "
                 "shrink it, or raise the limit with --max-megapixels."
             )
+        if container.format.name.startswith("mov"):  # whose index names the place of each frame
+            places, size = [entry.pos + entry.size for entry in stream.index_entries], path.stat().st_size
+            if count := sum(place > size for place in places):
+                raise InputError(
+                    f"{path} is damaged or cut short ({len(places) - count} of its {len(places)} frames are in the "
+                    "file); give a whole file."
+                )
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(pixels)}
         yield container, stream
+
+
+def _lacks_index(path: Path) -> bool:
+    """Return whether a file is made of boxes as MP4 and MOV are and has none with an index."""
+    kinds: list[bytes] = []
+    with path.open("rb") as file:
+        while len(head := file.read(16)) >= 8 and len(kinds) < MOST_BOXES:
+            at, size = file.tell() - len(head), int.from_bytes(head[:4], "big")
+            kinds.append(head[4:8])
+            size = int.from_bytes(head[8:], "big") if size == 1 else size
+            if size < 8:  # to the end of the file, or nonsense
+                break
+            file.seek(at + size)
+    return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and b"mdat" in kinds and b"moov" not in kinds
 
 
 def is_cover(stream: Any) -> bool:
@@ -188,7 +222,15 @@ def _films(container: Any) -> list[Any]:
 
 
 def decoded(path: Path, max_megapixels: float, packets: Iterable[Any], stream: Any) -> Iterator[Any]:
-    """Yield the frames in `packets` of `stream`; InputError for what is damaged, or grows beyond the limit."""
+    """Yield the frames in `packets` of `stream`, without the margins that its container crops.
+
+    Raises InputError for what is damaged, and for frames that grow beyond the limit.
+    """
+    frames, crop = _frames(path, max_megapixels, packets, stream), _crop_of(stream)
+    yield from frames if crop is None else cropped(frames, crop, stream.time_base)
+
+
+def _frames(path: Path, max_megapixels: float, packets: Iterable[Any], stream: Any) -> Iterator[Any]:
     import av
 
     decoder = stream.codec_context
@@ -201,6 +243,38 @@ def decoded(path: Path, max_megapixels: float, packets: Iterable[Any], stream: A
         for packet in packets:
             if packet.size or packet.dts is None:  # a packet that is empty and has a time repeats the last frame
                 yield from decoder.decode(packet if packet.size else None)
+
+
+def _crop_of(stream: Any) -> Crop | None:
+    """Return the margins (left, right, top, bottom) that MP4's `clap` and Matroska's `PixelCrop...` hide, if any.
+
+    PyAV hands them out in its description of a file only.
+    """
+    import av.logging
+
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)  # below it the description is empty
+    try:
+        text = stream.container.dumps_format()
+    finally:
+        av.logging.set_level(level)
+    for part in re.split(r"^  Stream #0:", text, flags=re.MULTILINE)[1:]:
+        margins = re.search(r"^ +Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)$", part, re.MULTILINE)
+        if margins and re.match(rf"{stream.index}\D", part):
+            left, right, top, bottom = map(int, margins.groups())
+            return left, right, top, bottom
+    return None
+
+
+def with_report_of_damage(path: Path, frames: Iterable[Any]) -> Iterator[Any]:
+    """Yield `frames`; log how many of them the decoder had to fill in, as it does where bytes were lost."""
+    count = damaged = 0
+    for frame in frames:
+        count += 1
+        damaged += frame.is_corrupt
+        yield frame
+    if damaged:
+        LOG.warning("%s: of its %d frames, damaged and mended by guesses: %d.", path.name, count, damaged)
 
 
 @contextmanager

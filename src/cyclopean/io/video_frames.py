@@ -14,6 +14,7 @@ from cyclopean.io.colour import by_numbers, to_srgb
 
 Frame = Float[Tensor, "1 3 h w"]
 Size = tuple[int, int]
+Crop = tuple[int, int, int, int]  # pixels at the left, right, top and bottom
 
 # Numbers of colours in ITU-T H.273, which FFmpeg uses too.
 RGB, BT709, UNKNOWN, SRGB = 0, 1, 2, 13
@@ -159,6 +160,21 @@ def progressive(frames: Iterable[Any], unit: Fraction) -> Iterator[Any]:
             yield from _filtered(graph, frame, unit)
     if graph is not None:
         yield from _filtered(graph, None, unit)
+
+
+def cropped(frames: Iterable[Any], crop: Crop, unit: Fraction) -> Iterator[Any]:
+    """Yield frames, at the same times in ticks of `unit`, without the margins `crop`; whole if nothing is left."""
+    left, right, top, bottom = crop
+    graph, kind = None, None
+    for frame in frames:
+        height, width = frame.height - top - bottom, frame.width - left - right
+        if min(height, width) < 1:
+            yield frame
+            continue
+        layout = (frame.format.name, frame.width, frame.height)
+        if layout != kind:
+            graph, kind = _graph(frame, unit, "crop", f"{width}:{height}:{left}:{top}:exact=1"), layout
+        yield from _filtered(graph, frame, unit)
 
 
 def _graph(frame: Any, unit: Fraction, *filters: str) -> Any:

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cyclopean.io.video import MEGAPIXELS, Clock, Still, decoded, opened
+from cyclopean.io.video import MEGAPIXELS, Clock, Still, decoded, opened, with_report_of_damage
 from cyclopean.io.video_frames import (
     Frame,
     Orientation,
@@ -120,7 +120,8 @@ def rewrite(
         clock = Clock(container, stream)
         demuxed = container.demux(stream, *(container.streams[index] for index in copies))
         packets = _film_packets(source, demuxed, copies, result, clock.origin)
-        coded_frames = progressive(decoded(source, max_megapixels, packets, stream), stream.time_base)
+        coded_frames = decoded(source, max_megapixels, packets, stream)
+        coded_frames = progressive(with_report_of_damage(source, coded_frames), stream.time_base)
         stills = _queued(clock, coded_frames, orientation.sides(size), waiting)
 
         def frames() -> Iterator[Any]:
