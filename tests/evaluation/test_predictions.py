@@ -118,6 +118,12 @@ def test_files_in_order_whatever_their_names(tmp_path):
         read_predictions(tmp_path, Meaning("depth"), Items(DATA[0]), in_order=True)
 
 
+def test_numbers_in_names_are_sorted_as_numbers(tmp_path):
+    for number, depth in zip((9, 10, 101), TRUTHS, strict=True):
+        np.save(tmp_path / f"pred_{number}.npy", depth)
+    assert errors(tmp_path, Meaning("depth"), in_order=True) == pytest.approx([0, 0, 0], abs=1e-6)
+
+
 def test_relative_disparities_are_right_up_to_scale(tmp_path):
     data = Items(*(item(depth, f"{i}", paired=False) for i, depth in enumerate(TRUTHS)))
     np.save(tmp_path / "all.npy", np.stack([3 * disparity(depth) for depth in TRUTHS]))

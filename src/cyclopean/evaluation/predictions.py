@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,10 +187,11 @@ def read_predictions(path: Path | str, meaning: Meaning, data: Truths, in_order:
         return _by_place(path.name, ambiguity, meaning, lambda i: np.asarray(maps[i]))
     if not path.is_dir():
         raise InputError(f"{path} does not exist; give a folder of depth files, or a .npy of all maps.")
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in READERS and not p.name.startswith("."))
+    files = [p for p in path.rglob("*") if p.suffix.lower() in READERS and not p.name.startswith(".")]
     if not files:
         raise InputError(f"{path} holds no depth files; it needs {', '.join(READERS)}.")
     if in_order:
+        files.sort(key=lambda file: [natural(part) for part in file.relative_to(path).parts])
         _same_number(f"{path} holds {len(files)} files", len(files), len(data))
         return _by_place(f"{path.name}/", ambiguity, meaning, lambda i: _read(files[i]))
 
@@ -199,6 +201,11 @@ def read_predictions(path: Path | str, meaning: Meaning, data: Truths, in_order:
         return place(meaning.inverse_depth(_map(_read(find(sample.name[0]))), sample), sample)
 
     return Candidate(f"{path.name}/", ambiguity, predict, covers=meaning.covers)
+
+
+def natural(name: str) -> list[tuple[str, int]]:
+    """Return a key for sorting by which numbers count as numbers: pred_6 before pred_10."""
+    return [(text, int(digits or -1)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
 
 
 def _by_place(name: str, ambiguity: Ambiguity, meaning: Meaning, at: Callable[[int], NDArray]) -> Candidate:
