@@ -118,6 +118,26 @@ def test_files_in_order_whatever_their_names(tmp_path):
         read_predictions(tmp_path, Meaning("depth"), Items(DATA[0]), in_order=True)
 
 
+def test_several_files_for_one_picture_are_named(tmp_path, caplog):
+    for i, depth in enumerate(TRUTHS):
+        np.save(tmp_path / f"{i:03d}.npy", depth)
+    assert errors(tmp_path, Meaning("depth")) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert caplog.text == ""
+    for i, depth in enumerate(TRUTHS):
+        cv2.imwrite(str(tmp_path / f"{i:03d}.png"), (100 * depth).astype(np.uint16))
+    assert errors(tmp_path, Meaning("depth")) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert caplog.text.count("000.npy counts, not 000.png") == 1
+    assert "001.npy" not in caplog.text  # once is enough
+
+
+def test_coloured_pictures_beside_our_own_depth_are_no_second_file(tmp_path, caplog):
+    for i, depth in enumerate(TRUTHS):
+        np.save(tmp_path / f"{i:03d}_disp.npy", depth)
+        cv2.imwrite(str(tmp_path / f"{i:03d}_disp.png"), np.zeros((H, W, 3), np.uint8))
+    assert errors(tmp_path, Meaning("depth")) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert caplog.text == ""
+
+
 def test_numbers_in_names_are_sorted_as_numbers(tmp_path):
     for number, depth in zip((9, 10, 101), TRUTHS, strict=True):
         np.save(tmp_path / f"pred_{number}.npy", depth)

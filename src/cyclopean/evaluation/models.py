@@ -1,5 +1,6 @@
 """Things to judge: models, and folders of depth files made elsewhere."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
 
 Map = Float[Tensor, "1 1 h w"]
+LOG = logging.getLogger(__name__)
 SUFFIXES = (".npy", ".npz", ".exr", ".pfm")
 
 
@@ -114,12 +116,23 @@ def _photo(sample: Sample) -> Photo:
 def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str], Path]:
     """From a picture's name `family/stem` to its depth file: `family/stem`, `family_stem`, `stem` or `stem_disp`.
 
-    Of any suffix given. Frames of different drives may share a stem: a file is never handed out for two pictures.
+    Of any suffix given. Frames of different drives may share a stem: a file is never handed out for two pictures. Where
+    a picture has several files, the first suffix counts; a warning names the others once.
     """
     owners: dict[Path, str] = {}
+    warned = False
 
     def find(name: str) -> Path:
-        path = _file(folder, name, suffixes)
+        nonlocal warned
+        path, *others = _files(folder, name, suffixes)
+        # beside the depth that `predict` writes lies a coloured picture of it, which is no map
+        others = [file for file in others if not file.name.endswith("_disp.png")]
+        if others and not warned:
+            warned = True
+            LOG.warning(
+                "%s has several files for one picture: %s counts, not %s. Move what is not meant.",
+                *(folder, path.name, ", ".join(file.name for file in others)),
+            )
         if owners.setdefault(path, name) != name:
             raise InputError(
                 f"{path} would do for {owners[path]} and for {name}; name files by the whole name, / as _."
@@ -129,11 +142,12 @@ def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str]
     return find
 
 
-def _file(folder: Path, name: str, suffixes: tuple[str, ...]) -> Path:
+def _files(folder: Path, name: str, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files for a picture under the first of the names that it may have, in the order of `suffixes`."""
     stem = name.rsplit("/", maxsplit=1)[-1]
     for start in (name, name.replace("/", "_"), stem, f"{stem}_disp"):
-        for suffix in suffixes:
-            path = folder / f"{start}{suffix}"
-            if path.exists():
-                return path
+        paths = [folder / f"{start}{suffix}" for suffix in suffixes]
+        paths = [path for path in paths if path.exists()]
+        if paths:
+            return paths
     raise InputError(f"{folder} has no depth for the picture {name}; it needs {stem}.npy or {stem}_disp.npy.")
