@@ -211,7 +211,7 @@ def _judge(
     results = []
     for protocol, (measured, counts) in zip(variants, judged, strict=True):
         if not measured:
-            raise _nothing(name, protocol, counts.failed)
+            raise _nothing(name, protocol, counts.failed, data, indices)
         far = (protocol.far,) if protocol.far else tuple(sorted({data.far(i) for i in indices}))
         summary = tuple(summarise(measured, rows, options.seed))
         fitted = options.factor is None
@@ -264,12 +264,23 @@ def _factors(
     return fitted_factors(candidates, data, indices, asking[0]) if asking else {}
 
 
-def _nothing(name: str, protocol: "Protocol", failed: dict[str, str]) -> InputError:
+def _nothing(name: str, protocol: "Protocol", failed: dict[str, str], data: "Truths", indices: list[int]) -> InputError:
     if failed:
         return InputError(
             f"nothing of {name} could be judged; the first of {len(failed)}: {next(iter(failed.values()))}"
         )
-    return InputError(f"{name} has no depth within ({protocol.near:g} m, far) to judge by; give data with true depth.")
+    import torch
+
+    depths = torch.cat([data[index].depth.flatten() for index in indices[:8]])
+    depths = depths[depths.isfinite() & (depths > 0)]
+    far = protocol.far or max(data.far(index) for index in indices)
+    within = f"{name} has no depth within ({protocol.near:g} m, {far:g} m) to judge by"
+    if not len(depths):
+        return InputError(f"{within}; give data with true depth.")
+    return InputError(
+        f"{within}: taken as metres, its depth is {float(depths.min()):.4g} to {float(depths.max()):.4g} m. Write it in "
+        "metres (millimetres divided by 1000), or take a protocol that counts such depth."
+    )
 
 
 def _report(results: "list[Result]", remade: "list[Remade]", options: Evaluate) -> None:
