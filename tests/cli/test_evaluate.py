@@ -240,6 +240,16 @@ def test_truth_in_millimetres_is_told_with_its_range(world, tmp_path, capsys):
     assert "millimetres divided by 1000" in told
 
 
+def test_depth_in_a_wrong_unit_is_told(world, maps, capsys):
+    for per_unit, words in ((0.256, "by medians it is 1100 times too far"), (256000, "it is 910 times too near")):
+        assert run("--data", world, "--predictions", maps, "--kind", "depth", "--per-unit", per_unit) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        assert "maps/: its depth lies outside [0.05 m, 80 m] and was clipped to it" in told
+        assert words in told
+    assert run("--data", world, "--predictions", maps, "--kind", "depth", "--per-unit", 256) == 0
+    assert "was clipped" not in capsys.readouterr().out
+
+
 def test_a_given_factor_and_no_guesses(world, maps, tmp_path, capsys):
     arguments = ("--predictions", maps, "--kind", "depth", "--per-unit", 256, "--alone", "--factor", 2, "-v")
     assert run("--data", world, "--protocol", "worlds", *arguments, "--json", tmp_path / "a.json") == 0

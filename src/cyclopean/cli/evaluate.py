@@ -277,9 +277,10 @@ def _nothing(name: str, protocol: "Protocol", failed: dict[str, str], data: "Tru
     within = f"{name} has no depth within ({protocol.near:g} m, {far:g} m) to judge by"
     if not len(depths):
         return InputError(f"{within}; give data with true depth.")
+    least, most = depths.aminmax()
     return InputError(
-        f"{within}: taken as metres, its depth is {float(depths.min()):.4g} to {float(depths.max()):.4g} m. Write it in "
-        "metres (millimetres divided by 1000), or take a protocol that counts such depth."
+        f"{within}: taken as metres, its depth is {float(least):.4g} to {float(most):.4g} m. Write it in metres "
+        "(millimetres divided by 1000), or take a protocol that counts such depth."
     )
 
 

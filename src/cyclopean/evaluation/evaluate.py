@@ -148,6 +148,7 @@ class Measured:
     pixels: int = 0
     bands: tuple[Band, ...] = ()
     weight: float = 0.0
+    clipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,8 @@ def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None
         disparity = 1 / depth if alignment.startswith("affine") else inverse / times
         figures = _figures(clipped, scene) | _stereo(disparity, clipped, scene) | _edges(align, plane, scene) | known
         bands = () if candidate.trivial else _bands(clipped, scene)
-        measured.append(Measured(candidate.name, alignment, name, figures, len(inverse), bands, scene.weight))
+        changed = int((clipped != depth).sum())
+        measured.append(Measured(candidate.name, alignment, name, figures, len(inverse), bands, scene.weight, changed))
     return measured
 
 

@@ -3,11 +3,14 @@
 import textwrap
 from collections.abc import Sequence
 
+import numpy as np
+
 from cyclopean.evaluation.protocols import FITTING, Alignment
 from cyclopean.evaluation.report import TITLES, Result, Row, Table, figure
 from cyclopean.io.files import shortened, shown
 
 COLUMNS = 100
+MOSTLY = 0.99  # of the pixels clipped: the unit is wrong
 KNOWING = "leave-one-out mean"
 LONGEST = 28  # characters of a name
 # figures beside the protocol's first, as many as fit; the most telling first
@@ -52,9 +55,24 @@ def _screen(result: Result, others: tuple[str, ...]) -> str:
     title = TITLES["abs_rel"]
     models = [row for row in rows if not row.trivial]
     verdicts = [verdict(row.candidate, f"{title} ({row.alignment})", _best(row), row.images) for row in models]
-    lines = [about, *dict.fromkeys(verdicts)] if verdicts else [about]
+    clipped = [_all_clipped(result, row.candidate) for row in models if row.alignment == "none"]
+    lines = [about, *dict.fromkeys(verdicts), *filter(None, clipped)]
     wrapped = [textwrap.fill(shown(line), COLUMNS, break_on_hyphens=False) for line in lines]
     return "\n".join(wrapped) + "\n\n" + _table(result, rows, others).plain()
+
+
+def _all_clipped(result: Result, name: str) -> str | None:
+    """Return a remark on a model in metres whose every depth lies outside what the protocol keeps; else None."""
+    images = [m for m in result.measured if m.candidate == name and m.alignment == "none"]
+    if not images or sum(m.clipped for m in images) < MOSTLY * sum(m.pixels for m in images):
+        return None
+    scales = [m.figures["scale"] for m in images if "scale" in m.figures]
+    median = float(np.median(scales)) if scales else 1.0
+    wrong = f"{float(f'{max(median, 1 / median):.2g}'):g} times too {'far' if median < 1 else 'near'}"
+    return (
+        f"{shortened(name, LONGEST)}: its depth lies outside [{result.protocol.nearest:g} m, {result.far[-1]:g} m] and "
+        f"was clipped to it, by medians it is {wrong}: correct its unit (--per-unit, or the rig of the model)."
+    )
 
 
 def verdict(name: str, title: str, best: tuple[str, Ratio] | None, images: int) -> str:
