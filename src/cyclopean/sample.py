@@ -1,5 +1,6 @@
 """View and Sample: what data sets yield and methods read. Frozen; the training loop never looks inside."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.geometry import Camera
+from cyclopean.geometry import Camera, Pinhole
 
 T = TypeVar("T")
 
@@ -89,6 +90,28 @@ class Sample:
 def collate(samples: Sequence[Sample]) -> Sample:
     """One Sample of batch sum(b) from samples alike in everything else."""
     return _merge(list(samples))
+
+
+def rectified_pair(sample: Sample) -> tuple[float, float] | None:
+    """Return (focal length in image widths, baseline) if the one source is a rectified view to the right, else None."""
+    if len(sample.sources) != 1 or sample.sources[0].from_target is None:
+        return None
+    target, source, pose = sample.target.camera, sample.sources[0].camera, sample.sources[0].from_target[0]
+    if not (isinstance(target, Pinhole) and isinstance(source, Pinhole)):
+        return None
+    x = float(pose[0, 3])
+    sideways = torch.eye(4)
+    sideways[0, 3] = x
+    alike = torch.equal(target.focal, source.focal) and math.isclose(target.center[0, 1], source.center[0, 1])
+    if x >= 0 or not alike or not torch.allclose(pose, sideways, atol=1e-5):
+        return None
+    return float(target.focal[0, 0]), -x
+
+
+def calibrated_pair(sample: Sample) -> tuple[float, float] | None:
+    """Return `rectified_pair`; None also for the stand-in of pairs that nobody calibrated (one image width, 1)."""
+    pair = rectified_pair(sample)
+    return None if pair == (1.0, 1.0) else pair
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: T) -> T:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean import augmentation
-from cyclopean.evaluation.trivial import Candidate
+from cyclopean.evaluation.entries import Entry
 from cyclopean.inference import predictor
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
@@ -136,7 +136,7 @@ class Family:
     columns: Mapping[str, str]
     real_columns: Mapping[str, str]
     about: Callable[[Budget], str]
-    guesses: Callable[[Samples], list[Candidate]]
+    guesses: Callable[[Samples], list[Entry]]
     judged_at: tuple[int, int] | None = None
     headline: str = "abs_rel"
     drawn: tuple[str, ...] = ("abs_rel",)

@@ -12,8 +12,8 @@ import torch
 from cyclopean import augmentation
 from cyclopean.bench.family import HOWS, Budget, Family, Map, Row, Samples
 from cyclopean.data.folder import FolderDataset
+from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.report import commit
-from cyclopean.evaluation.trivial import Candidate
 from cyclopean.inference import predictor
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
@@ -250,7 +250,7 @@ def _seeing(row: Row, method: Method) -> See:
     return lambda sample: row.predict(method, sample.to(device)).float().cpu()
 
 
-def _guessing(guess: Candidate) -> See:
+def _guessing(guess: Entry) -> See:
     return lambda sample: guess.predict(sample).float()
 
 

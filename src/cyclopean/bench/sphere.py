@@ -10,9 +10,10 @@ from torch import nn
 from cyclopean import augmentation
 from cyclopean.bench.family import HOWS, Budget, Claim, Family, Map, Row, Samples
 from cyclopean.bench.panoramas import ABOUT_CLOSER, CLOSER, closer, remake
+from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import named_protocol
-from cyclopean.evaluation.trivial import Candidate, latitude_mean, mean_inverse_depth, training_mean
+from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth, training_mean
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method
 from cyclopean.methods.coordnet import BASELINE, Coordnet
@@ -123,7 +124,7 @@ def figures(rho: Map, sample: Sample) -> dict[str, float]:
     """
     if bool(sample.depth.isnan().all()):
         return remade(rho, sample)
-    measured = judge(Candidate("row", "metric", lambda _: rho), sample, PROTOCOL.far or 0.0, PROTOCOL)
+    measured = judge(Entry("row", "metric", lambda _: rho), sample, PROTOCOL.far or 0.0, PROTOCOL)
     by = {m.alignment: m.figures for m in measured}
     aligned = {f"{key}_median": by["median"][key] for key in ("abs_rel", "rmse", "delta1") if key in by["median"]}
     return {**by["none"], **aligned}
@@ -148,7 +149,7 @@ def _apart(rho: Map, target: View, source: View) -> tuple[float, float]:
     return 255 * float(off), float(area.sum() / whole)
 
 
-def _guesses(data: Samples) -> list[Candidate]:
+def _guesses(data: Samples) -> list[Entry]:
     """Of the training set: its mean, its mean at each latitude, one depth for everything; and everything far away."""
     mean = mean_inverse_depth(data)  # type: ignore[arg-type]
     area = solid_angle(mean.shape[-2])[:, None].expand_as(mean[0, 0])
@@ -156,8 +157,8 @@ def _guesses(data: Samples) -> list[Candidate]:
     return [
         training_mean(mean),
         latitude_mean(mean),
-        Candidate("training constant", "metric", lambda _: one.float().view(1, 1, 1, 1).expand_as(mean), trivial=True),
-        Candidate("everything 20 m away", "metric", lambda _: torch.full_like(mean, 1 / 20), trivial=True),
+        Entry("training constant", "metric", lambda _: one.float().view(1, 1, 1, 1).expand_as(mean), trivial=True),
+        Entry("everything 20 m away", "metric", lambda _: torch.full_like(mean, 1 / 20), trivial=True),
     ]
 
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from cyclopean import augmentation
 from cyclopean.bench.family import Budget, Claim, Family, Row, Samples, post_processed, together
 from cyclopean.errors import InputError
-from cyclopean.evaluation.evaluate import rig_of
-from cyclopean.evaluation.trivial import Candidate, mean_inverse_depth, training_mean
+from cyclopean.evaluation.entries import Entry
+from cyclopean.evaluation.rig import rig_of
+from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method
 from cyclopean.methods.deep3d import Deep3d
@@ -182,14 +183,14 @@ def figures(rho: Float[Tensor, "1 1 h2 w2"], sample: Sample) -> dict[str, float]
     }
 
 
-def _guesses(data: Samples) -> list[Candidate]:
+def _guesses(data: Samples) -> list[Entry]:
     """Of the training set: its mean, its mean in each row, one depth for everything."""
     mean = mean_inverse_depth(data)  # type: ignore[arg-type]
     rows, one = mean.mean(-1, keepdim=True).expand_as(mean), mean.mean().expand_as(mean)
     return [
         training_mean(mean),
-        Candidate("training mean of each row", "metric", lambda _: rows, trivial=True),
-        Candidate("training constant", "metric", lambda _: one, trivial=True),
+        Entry("training mean of each row", "metric", lambda _: rows, trivial=True),
+        Entry("training constant", "metric", lambda _: one, trivial=True),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cyclopean.bench.family import Claim, Family
-from cyclopean.evaluation.report import Table
+from cyclopean.evaluation.tables import Table
 
 MOST = 12  # looks along a run that stand in a table; more are a curve's matter
 

@@ -7,12 +7,10 @@ None of these values may change once released: a better rule gets a new name. So
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from cyclopean.errors import unknown_name
-from cyclopean.metrics import Crop, area_crop, eigen_crop, fal_crop, garg_crop, make3d_crop, nyu_crop
 
 Alignment = Literal["none", "factor", "median", "affine", "affine-median"]
 USUAL: tuple[Alignment, ...] = ("none", "factor", "median", "affine")
@@ -22,14 +20,6 @@ FITTING: dict[str, tuple[Alignment, ...]] = {
     "metric": ("none", "factor", "median", "affine", "affine-median"),
     "scale": ("factor", "median", "affine", "affine-median"),
     "affine": ("affine", "affine-median"),
-}
-CROPS: dict[str, Callable[[tuple[int, int]], Crop]] = {
-    "garg": garg_crop,
-    "eigen": eigen_crop,
-    "fal": fal_crop,
-    "nyu": nyu_crop,
-    "make3d": make3d_crop,
-    "area": area_crop,
 }
 EIGEN = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
 EDGES = ("edge_rel", "edge_f1")

@@ -19,10 +19,9 @@ from cyclopean.data import open_dataset
 from cyclopean.data.base import Items, size_of, sound_part
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
-from cyclopean.evaluation.evaluate import calibrated_pair, pair_of
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.methods.base import Method
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Sample, View, calibrated_pair, rectified_pair
 from cyclopean.synthetic import expanded
 from cyclopean.training.loader import several
 from cyclopean.training.loop import Feed
@@ -217,7 +216,7 @@ class Given:
 
     def __call__(self, sample: Sample) -> Sample:
         known = calibrated_pair(sample)
-        if known is None and pair_of(sample) is None:
+        if known is None and rectified_pair(sample) is None:
             raise InputError(f"{_name(sample)} is no rectified pair, which --rig is for; leave --rig out.")
         if known is not None:
             if not _alike([known, self.rig], TYPED):
