@@ -15,6 +15,7 @@ from cyclopean.data.folder import FolderDataset
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.report import commit
 from cyclopean.inference import predictor
+from cyclopean.io.files import appearing
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import Order, missing, write
@@ -268,6 +269,5 @@ def _named(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _keep(path: Path, values: Any) -> None:
-    unfinished = path.with_name(f".{path.name}.partial")
-    unfinished.write_text(json.dumps(values, indent=1))
-    unfinished.replace(path)
+    with appearing(path.parent) as folder:
+        (folder / path.name).write_text(json.dumps(values, indent=1))
