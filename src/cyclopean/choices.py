@@ -1,4 +1,4 @@
-"""Names that people choose by, of things that only torch can make: a wrong one is told before torch is loaded."""
+"""Names that users type of things that only torch can make, so that a wrong one is an error before torch is loaded."""
 
 import os
 import re

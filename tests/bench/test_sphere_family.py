@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from cyclopean.augmentation import rolled
-from cyclopean.bench import Comparison, table, write_report
-from cyclopean.bench.panoramas import CLOSER, closer
-from cyclopean.bench.sphere import BUDGETS, ROWS, SPHERE, START, figures, near, remade
-from cyclopean.bench.tables import claim_table
+from cyclopean.bench.comparison import Comparison
+from cyclopean.bench.report import claim_table, table, write_report
+from cyclopean.bench.sphere import BUDGETS, CLOSER, ROWS, SPHERE, START, closer, figures, near, remade
 from cyclopean.data.folder import FolderDataset
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.evaluation.entries import Entry

@@ -57,8 +57,11 @@ class Shot:
 
 @dataclass(frozen=True)
 class Score:
-    """How near a picture is to the truth, outside clipped pixels: PSNR in dB, SSIM (3x3 windows), the same PSNR in the
-    band around depth edges, and the share of the sharp photo that is left there (0 none, 1 not blurred at all)."""
+    """Likeness of a picture to the truth, outside clipped pixels.
+
+    PSNR in dB, SSIM (3x3 windows), PSNR in the band around depth edges, and the share of the sharp photo that is left
+    there (0 none, 1 not blurred at all).
+    """
 
     psnr: float
     ssim: float

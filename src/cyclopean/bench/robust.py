@@ -16,7 +16,7 @@ STATES = ("done", "refused", "failed")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: `done`, `refused` or `failed`, why, and how long it took."""
+    """One file: `done`, `refused` or `failed`, why, and how long it took."""
 
     file: str
     state: str

@@ -1,4 +1,4 @@
-"""What is judged: models, and folders of depth files made elsewhere. Each is an `Entry` of the table."""
+"""Entries of the table: models, and folders of depth files made elsewhere."""
 
 import logging
 from collections.abc import Callable

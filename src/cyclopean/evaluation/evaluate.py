@@ -87,7 +87,7 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class Counts:
-    """What was judged: pixels of all images by what became of them, and the images left out, by name.
+    """Pixels of all images by what became of them, and the images left out, by name.
 
     `left_out`: no pixel counts; `failed`: why an item or its prediction could not be read or judged. An image that
     fails for one entry is left out for all, so that rows are of equal images.
@@ -105,7 +105,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What counts in one image (batch 1) under one protocol: `index` into the pixels of the picture, and their `depth`.
+    """Truth that counts in one image (batch 1) under one protocol: `index` into its pixels, and their `depth`.
 
     `far`: where predictions are clipped. `depth` is float64, clamped if the protocol does so. `counts`: every pixel by
     what became of it: counted (`pixels`), `unknown`, too `far` (or sky), too `near`, outside the crop (`cropped`).

@@ -1,4 +1,4 @@
-"""The results of a data set, written down: a first screen, all tables for a terminal, a page or a paper, and JSON."""
+"""Write results down: a first screen, all tables for a terminal, a page or a paper, and JSON."""
 
 import math
 import platform
