@@ -17,7 +17,7 @@ from cyclopean.inference.predictor import Look, Predictor, See, plain
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo, resize
 from cyclopean.methods.base import Ambiguity
-from cyclopean.sample import Sample, calibrated_pair, view
+from cyclopean.sample import Sample, calibrated_rig, view
 from cyclopean.training import checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def predictor_entry(title: str, predictor: Predictor) -> Entry:
 
     def predict_by_pair(sample: Sample) -> Map:
         """Return inverse depth in 1/m: a disparity that the model predicts is one of the pair's own rig."""
-        pair = calibrated_pair(sample)
+        pair = calibrated_rig(sample)
         if pair is None:
             raise InputError(
                 f"{sample.name[0]} is no rectified pair, whose rig would put disparity in metres; leave it out."
@@ -134,7 +134,7 @@ def in_metres(entry: Entry, data: DepthDataset) -> Entry:
         return entry
     for index in range(len(data)):
         try:
-            return entry if calibrated_pair(data[index]) is None else entry.by_pair
+            return entry if calibrated_rig(data[index]) is None else entry.by_pair
         except Exception:
             continue  # counted and named when it is judged
     return entry

@@ -7,7 +7,7 @@ import torch
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
-from cyclopean.sample import Sample, rectified_pair
+from cyclopean.sample import Sample, pair_rig
 
 FOCAL_BY_WIDTH = {1242: 721.5377, 1241: 718.856, 1238: 718.3351, 1224: 707.0493}  # px of KITTI 2015, as Monodepth's
 KITTI_BASELINE = 0.54  # metres, likewise
@@ -26,7 +26,7 @@ class Rig:
 
 def rig_of(sample: Sample) -> Rig | None:
     """Return the rig of a sample whose one source is a rectified view to its right, else None."""
-    pair = rectified_pair(sample)
+    pair = pair_rig(sample)
     if pair is None:
         return None
     target, source = sample.target.camera, sample.sources[0].camera
