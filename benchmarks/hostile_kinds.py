@@ -476,14 +476,14 @@ def _make_predictions(folder: Path) -> None:
 def _read_predictions(folder: Path) -> None:
     from evaluation_parts import Items, item
 
-    from cyclopean.evaluation.dataset import evaluate
+    from cyclopean.evaluation.evaluate import evaluate
     from cyclopean.evaluation.predictions import Meaning, read_predictions
     from cyclopean.evaluation.protocols import named_protocol
 
     data = Items(item(_plane(), "000"), item(_plane(), "001"))
     path = folder / "stack.npy" if folder.name == "stack.npy" else folder
-    candidate = read_predictions(path, Meaning("depth"), data)
-    evaluate([candidate], data, range(2), named_protocol("worlds")[0])
+    entry = read_predictions(path, Meaning("depth"), data)
+    evaluate([entry], data, range(2), named_protocol("worlds")[0])
 
 
 def _make_states(folder: Path) -> None:
