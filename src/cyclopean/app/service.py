@@ -11,10 +11,10 @@ from torch import Tensor
 
 from cyclopean import refocus
 from cyclopean.app.coordinates import fraction, pixel, shown_size
-from cyclopean.defocus.choices import THIN_LENS
 from cyclopean.defocus.edges import refined
-from cyclopean.defocus.focus import Focusable, as_taken
-from cyclopean.defocus.lens import Lens, named
+from cyclopean.defocus.filters import THIN_LENS
+from cyclopean.defocus.focus import Focusable, wrap_panorama
+from cyclopean.defocus.lens import Lens, parse_shape
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
 from cyclopean.inference.calibration import CameraProfile
@@ -59,7 +59,7 @@ class RefocusSettings:
     @property
     def lens(self) -> Lens:
         """The lens with these settings; raises InputError for those that no lens has."""
-        return Lens(self.amount, None, named(self.shape), self.range, highlights=self.highlights)
+        return Lens(self.amount, None, parse_shape(self.shape), self.range, highlights=self.highlights)
 
     @property
     def strength(self) -> float:
@@ -93,7 +93,7 @@ class Preview:
     def focused(self, shot: FocusRequest) -> Photo:
         """Return the preview focused as requested; a panorama over its seam, too."""
         at = pixel(shot.at, self.photo.size)
-        return as_taken(partial(self._once, shot.settings), self.photo, self.depth, at)
+        return wrap_panorama(partial(self._once, shot.settings), self.photo, self.depth, at)
 
     def _once(self, look: RefocusSettings, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
         if look.method == THIN_LENS:

@@ -124,7 +124,8 @@ def main(arguments: list[str]) -> int:
 def run(options: Refocus) -> None:
     """Refocus one photo or clip and print where the result is."""
     source, saved = _check_words(options)
-    from cyclopean.defocus.choices import check_choice, check_distance
+    from cyclopean.defocus.filters import check_choice
+    from cyclopean.defocus.lens import check_distance
 
     blur = options.blur
     check_choice(blur.method, strength_of(blur), blur.bins)
@@ -184,9 +185,9 @@ def strength_of(blur: Blur) -> float:
 
 
 def lens_of(blur: Blur) -> "Lens":
-    from cyclopean.defocus.lens import Lens, named
+    from cyclopean.defocus.lens import Lens, parse_shape
 
-    return Lens(blur.amount, None, named(blur.shape), blur.range, blur.before, blur.behind, blur.highlights)
+    return Lens(blur.amount, None, parse_shape(blur.shape), blur.range, blur.before, blur.behind, blur.highlights)
 
 
 def _check_words(options: Refocus) -> tuple[Path, list[str]]:
@@ -221,7 +222,7 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
 
 def _refuse_early(options: Refocus, source: Path) -> None:
     """Refuse what the photo's header and the model's card tell already: a point outside, metres that nobody knows."""
-    from cyclopean.defocus.choices import focus_pixel
+    from cyclopean.defocus.lens import focus_pixel
 
     size = None
     if _without_metres(options) or (options.at is not None and not all(0 <= part < 1 for part in options.at)):
@@ -241,7 +242,7 @@ def _refuse_relative(options: Refocus) -> None:
 
 def _without_metres(options: Refocus) -> str:
     """Return what is wrong with the options where depth is only relative; "" if they need no metres, or have them."""
-    from cyclopean.defocus.choices import DISTANCE_ALONE, F_NUMBER_ALONE
+    from cyclopean.defocus.lens import DISTANCE_ALONE, F_NUMBER_ALONE
 
     if options.profile is not None:
         return ""

@@ -17,7 +17,6 @@ Seen = Bool[Tensor, "b h w"]
 # A pinhole sees points whose z is more than this part of their sideways distance (up to 89.94 degrees off axis): it
 # keeps uv finite.
 STEEPEST = 1e-3
-NARROWEST_LENS, WIDEST_LENS = 1.0, 150.0  # degrees along the longer side: no photo has another field of view
 
 
 @runtime_checkable  # so that annotations can be checked while tests run
@@ -52,11 +51,6 @@ class Camera(Protocol):
     def mirrored(self) -> "Camera":
         """The camera of the image flipped left to right."""
         ...
-
-
-def field_of_view(focal: float) -> float:
-    """Return the angle, in degrees, of a side that is 1 / `focal` focal lengths long."""
-    return math.degrees(2 * math.atan(0.5 / focal))
 
 
 @dataclass(frozen=True)

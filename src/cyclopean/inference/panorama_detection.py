@@ -105,19 +105,6 @@ def without_padding(depth: DepthMap, photo: Photo) -> DepthMap:
     return replace(depth, inverse_depth=torch.where(valid, depth.inverse_depth, torch.nan), valid=valid)
 
 
-def _border_bands(dark: Bool[Tensor, " n"], least: int) -> Bool[Tensor, " n"]:
-    """Return True along the runs of `dark` at both ends that are at least `least` long; none where all is dark."""
-    if bool(dark.all()):
-        return torch.zeros_like(dark)
-    first, last = (dark.int() == 0).nonzero()[[0, -1], 0].tolist()
-    bands = torch.zeros_like(dark)
-    if first >= least:
-        bands[:first] = True
-    if len(dark) - 1 - last >= least:
-        bands[last + 1 :] = True
-    return bands
-
-
 def is_two_fisheyes(image: Image) -> bool:
     """Return whether a picture holds the two circles of a 360° camera, side by side or one above the other."""
     h, w = image.shape[-2:]
@@ -282,3 +269,16 @@ def _unusable_gpano(photo: Photo) -> InputError:
         padded = "it has the shape of the whole: if it was padded to it, give --camera equirectangular"
         what += padded if _is_whole(photo.size) else "pad it to the whole sphere"
     return InputError(f"{what}, or give --camera pinhole to treat it as an ordinary photo.")
+
+
+def _border_bands(dark: Bool[Tensor, " n"], least: int) -> Bool[Tensor, " n"]:
+    """Return True along the runs of `dark` at both ends that are at least `least` long; none where all is dark."""
+    if bool(dark.all()):
+        return torch.zeros_like(dark)
+    first, last = (dark.int() == 0).nonzero()[[0, -1], 0].tolist()
+    bands = torch.zeros_like(dark)
+    if first >= least:
+        bands[:first] = True
+    if len(dark) - 1 - last >= least:
+        bands[last + 1 :] = True
+    return bands

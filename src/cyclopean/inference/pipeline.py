@@ -17,11 +17,11 @@ import torch
 
 from cyclopean import __version__
 from cyclopean.choices import ARRAYS, CLOUDS
-from cyclopean.defocus.choices import THIN_LENS, Point, focus_pixel
 from cyclopean.defocus.edges import matted, refined
-from cyclopean.defocus.focus import as_taken, filled
-from cyclopean.defocus.lens import Lens, optics_of
-from cyclopean.defocus.refocus import refocus
+from cyclopean.defocus.filters import THIN_LENS
+from cyclopean.defocus.focus import fill_unknown, wrap_panorama
+from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
+from cyclopean.defocus.refocus import refocus, warn_of_distance
 from cyclopean.defocus.subject import matte_for
 from cyclopean.defocus.video import SECONDS, Key
 from cyclopean.errors import InputError
@@ -31,11 +31,11 @@ from cyclopean.inference.clip import ClipReport, Progress, result_suffix, write_
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera, without_padding
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
-from cyclopean.io.depthmap import DepthMap, colourise, depth_size, read_depth, value_range, write_depth
+from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
 from cyclopean.io.encoding import USUAL
 from cyclopean.io.files import appearing
 from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
-from cyclopean.io.scenes import point_cloud, surface, without_edges, write_glb, write_ply
+from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
 from cyclopean.io.video import describe, frames, stills
 from cyclopean.io.video_writing import left_out, write_timed
@@ -197,9 +197,9 @@ def predict_photo(
         for name in clouds:
             others.append(_path(stem, CLOUDS[name]))
             if name == "ply":
-                write_ply(others[-1], point_cloud(without_edges(depth, camera), photo.image, camera))
+                write_ply(others[-1], point_cloud(without_flying_pixels(depth, camera), photo.image, camera))
             else:
-                write_glb(others[-1], surface(depth, camera), photo.image)
+                write_glb(others[-1], mesh(depth, camera), photo.image)
         if options.viewer:
             others.append(_path(stem, "_view.html"))
             write_viewer(others[-1], depth, photo.image, camera, photo.name)
@@ -342,17 +342,19 @@ def refocus_photo(
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
     depth = depth if matte is None else matted(depth, matte)
+    if options.distance is not None and pixel is None:
+        warn_of_distance(depth, options.distance)
     render = partial(
         refocus, method=options.method, lens=lens, distance=options.distance, strength=options.strength,
         bins=options.bins,
     )  # fmt: skip
     if isinstance(photo.camera, Equirectangular) and bool((black := padding(photo.image)).any()):
         # Neither the black of padding nor what is beside it spreads over the border.
-        planes = [filled(plane, ~black[0, 0]) for plane in photo.image[0]]
-        result = as_taken(render, replace(photo, image=torch.from_numpy(np.stack(planes))[None]), depth, pixel)
+        planes = [fill_unknown(plane, ~black[0, 0]) for plane in photo.image[0]]
+        result = wrap_panorama(render, replace(photo, image=torch.from_numpy(np.stack(planes))[None]), depth, pixel)
         result = replace(result, image=torch.where(black, photo.image, result.image))
     else:
-        result = as_taken(render, photo, depth, pixel)
+        result = wrap_panorama(render, photo, depth, pixel)
     names = [f"{target.stem}_defocus{form.suffix}" for form in options.formats]
     with appearing(target.folder) as folder:
         for name, form in zip(names, options.formats, strict=True):
@@ -449,8 +451,11 @@ def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[D
     stretch = options.resize_depth or (sidecar is not None and sidecar.source_size == photo.size)
     if size != photo.size and not stretch:
         (h, w), (height, width) = size, photo.size
+        turned = is_turned(size, photo.size)
+        remedy = "is it turned by 90 degrees? Turn it as the photo is" if turned else ""
         raise InputError(
-            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; give the depth of this photo, or --resize-depth."
+            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; "
+            f"{remedy or 'give the depth of this photo, or --resize-depth'}."
         )
     depth = read_depth(path, options.max_megapixels)
     depth = depth if size == photo.size else resize_depth(depth, photo.size)
