@@ -129,7 +129,7 @@ WORDS = {  # what is typed -> a part of what is said
     f"{TRAIN} --out results --width -1": "width is -1",
     f"{TRAIN} --out results --learning-rate inf": "learning-rate is inf",
     f"{TRAIN} --out results --smoothness inf": "smoothness is inf",
-    f"{TRAIN} --out results --clip nan": "clip is nan",
+    f"{TRAIN} --out results --clip nan": "clip-grad-norm is nan",
     f"{TRAIN} --out results --flip nan": "flip is nan",
     f"{TRAIN} --out results --factors 0": "0 factors",
     "train monodepth --world street --items 0 --out results": "items is 0",

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from cyclopean import __version__, cli
-from cyclopean.cli import COMMANDS, parsing, train
-from cyclopean.cli.examples import EXAMPLES
+from cyclopean.cli import COMMANDS, parsing
+from cyclopean.cli.help import EXAMPLES
 from cyclopean.recipes import RECIPES
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
@@ -107,7 +107,7 @@ def test_every_help_has_examples_that_parse_and_no_empty_defaults(capsys):
             continue
         if command == "train":
             module, recipe = RECIPES[words[0]][0].split(":")
-            assert train.parsed(getattr(importlib.import_module(module), recipe), words[1:], line)
+            assert parsing.parse_arguments(getattr(importlib.import_module(module), recipe), words[1:], line)
             continue
         if command == "bench":
             command, words = f"bench {words[0]}", words[1:]

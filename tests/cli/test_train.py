@@ -201,7 +201,7 @@ def refused(done: tuple[int, str], sentence: str) -> None:
         ("monodepth --out OUT --data x --steps 0", "steps is 0"),
         ("monodepth --out OUT --data x --steps many", "--steps"),
         ("monodepth --out OUT --data x --netwrok vgg", "did you mean '--network'"),
-        ("monodepth --out OUT --data x --network vgv", "'vgg', 'compact'"),
+        ("monodepth --out OUT --data x --network vgv", "did you mean 'vgg'"),
         ("--data x", "the method comes first"),
     ],
 )

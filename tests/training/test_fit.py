@@ -73,7 +73,7 @@ def test_resuming_with_other_arguments_is_refused(tmp_path):
     train(run(tmp_path))
     with pytest.raises(InputError, match="repeat the first command"):
         train(run(tmp_path, resume=True, seed=1))
-    with pytest.raises(InputError, match="--average"):
+    with pytest.raises(InputError, match="--ema-decay"):
         train(run(tmp_path, resume=True, average=0.9))
 
 

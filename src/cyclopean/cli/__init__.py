@@ -1,6 +1,6 @@
 """The command line: names to functions, errors to sentences and exit codes. Nothing heavy is imported before its use.
 
-Each command is one module beside this file with a function `run`; its parameters are the command's flags (tyro).
+Each command is one module beside this file: a frozen dataclass whose fields are its flags, and `run`, which takes it.
 """
 
 import importlib

@@ -2,7 +2,7 @@
 
 import importlib
 
-from cyclopean.cli.examples import examples
+from cyclopean.cli.help import examples
 from cyclopean.errors import InputError, unknown_name
 
 # name -> (module with a function `main(arguments)`, what it measures)

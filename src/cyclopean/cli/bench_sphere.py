@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
 from cyclopean.cli.comparing import compare
 from cyclopean.cli.parsing import parse
+from cyclopean.flags import Flag
 
 
 @dataclass(frozen=True)
@@ -19,9 +18,7 @@ class BenchSphere:
     row.
     """
 
-    out: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="OUT", help_behavior_hint="(required)")] = (
-        None
-    )
+    out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder of the comparison."""
     budget: Literal["tiny", "small", "middle", "full", "published"] = "small"
     """tiny: that everything runs; small: 64x128 pixels, a narrow network, one seed, an hour or two of one core
@@ -36,7 +33,7 @@ class BenchSphere:
     """What to train on."""
     workers: int = 2
     """Processes that render the data, one scene at a time each."""
-    report: Path | None = None
+    report: Annotated[Path | None, Flag(folder=True)] = None
     """Train nothing: write the report of the rows that are done into this folder, while others may still be running."""
     list: bool = False
     """Say which rows there are, and stop."""

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
 from cyclopean.cli.comparing import compare
 from cyclopean.cli.parsing import parse
+from cyclopean.flags import Flag
 
 
 @dataclass(frozen=True)
@@ -19,9 +18,7 @@ class BenchStereo:
     row.
     """
 
-    out: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="OUT", help_behavior_hint="(required)")] = (
-        None
-    )
+    out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder of the comparison."""
     budget: Literal["tiny", "small", "middle", "full"] = "small"
     """tiny: that everything runs; small: under an hour of 2 cores, one seed, no claim about the order; middle: a night,
@@ -34,7 +31,7 @@ class BenchStereo:
     """What to train on."""
     workers: int = 2
     """Processes that render the data, one scene at a time each."""
-    report: Path | None = None
+    report: Annotated[Path | None, Flag(folder=True)] = None
     """Train nothing: write the report of the rows that are done into this folder, while others may still be running."""
     list: bool = False
     """Say which rows there are, and stop."""

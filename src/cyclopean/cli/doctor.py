@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from cyclopean.cli.examples import examples
+from cyclopean.cli.help import examples
 from cyclopean.errors import InputError
 
 HELP = """usage: cyclopean doctor

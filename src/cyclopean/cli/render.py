@@ -4,25 +4,19 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import tyro
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.choices import RIGS, WORLDS
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse
 from cyclopean.devices import usable
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.flags import Flag
 from cyclopean.io.files import write_anew
 
 if TYPE_CHECKING:
     from cyclopean.synthetic.folder import Order
 
 MOST = 1_000_000  # scenes of a folder: names have six digits
-
-
-def _value(name: str, hint: str | None = None) -> Any:
-    """How --help calls a value, and what it says of its default."""
-    return tyro.conf.arg(metavar=name, help_behavior_hint=hint)
 
 
 @dataclass(frozen=True)
@@ -32,29 +26,29 @@ class Render:
     A run that was cut goes on where it stopped. OUT/contact.png shows some of what was made.
     """
 
-    worlds: Annotated[str, tyro.conf.Positional, _value("WORLD[,WORLD]", "(required)")] = ""
+    worlds: Annotated[str, Flag("WORLD[,WORLD]", positional=True, default="(required)")] = ""
     """all (street, room, table, landscape), clutter; or some of them, comma-separated."""
-    out: Annotated[Path | None, tyro.conf.Positional, _value("OUT", "(required)")] = None
+    out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder to write."""
-    rig: Annotated[str, _value("NAME")] = "stereo"
+    rig: Annotated[str, Flag("NAME")] = "stereo"
     """stereo (left, right), clip (frame, previous, next) or sphere (panoramas: centre, up, right)."""
     count: int = 100
     """Number of scenes; several worlds take turns."""
     seed: int = 0
     """Scenes seed, seed + 1, ... are rendered; the same seed gives the same scene on every machine."""
-    size: Annotated[str, _value("HEIGHTxWIDTH")] = "192x384"
+    size: Annotated[str, Flag("HEIGHTxWIDTH")] = "192x384"
     """In pixels."""
-    max_megapixels: Annotated[float, _value("N")] = 8.0
+    max_megapixels: Annotated[float, Flag("N")] = 8.0
     """Larger pictures are refused: at 8, each process takes 1.4 to 2 GB of memory (on a CPU)."""
-    baseline: Annotated[float | None, _value("METRES")] = None
+    baseline: Annotated[float | None, Flag("METRES")] = None
     """Between left and right; without it what suits each scene."""
-    field_of_view: Annotated[float | None, _value("DEGREES")] = None
+    field_of_view: Annotated[float | None, Flag("DEGREES")] = None
     """Horizontal; without it what suits each scene (40 to 100)."""
-    pictures: Annotated[Path | None, _value("FOLDER")] = None
+    pictures: Annotated[Path | None, Flag("FOLDER")] = None
     """A folder of photographs (png, jpg) to put on walls and things."""
     workers: int = 2
     """Processes, one scene at a time each; on a GPU, which they share, as many as 4 million pixels."""
-    device: Annotated[str, _value("NAME")] = "cpu"
+    device: Annotated[str, Flag("NAME")] = "cpu"
     """cpu, cuda, cuda:1, mps."""
 
 

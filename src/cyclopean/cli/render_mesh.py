@@ -3,20 +3,14 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import tyro
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli.parsing import check_writable, height_width, parse
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.flags import Flag
 
 if TYPE_CHECKING:
     from cyclopean.blender.rendering import Order
-
-
-def _value(name: str, hint: str | None = None) -> Any:
-    """How --help calls a value, and what it says of its default."""
-    return tyro.conf.arg(metavar=name, help_behavior_hint=hint)
 
 
 @dataclass(frozen=True)
@@ -28,32 +22,32 @@ class RenderMesh:
     OUT/contact.png shows some of what was made.
     """
 
-    scene: Annotated[Path | None, tyro.conf.Positional, _value("SCENE", "(required)")] = None
+    scene: Annotated[Path | None, Flag("SCENE", positional=True, default="(required)")] = None
     """A mesh: .glb, .gltf, .obj, .ply or .blend."""
-    out: Annotated[Path | None, tyro.conf.Positional, _value("OUT", "(required)")] = None
+    out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder to write."""
-    rig: Annotated[str, _value("NAME")] = "sphere"
+    rig: Annotated[str, Flag("NAME")] = "sphere"
     """sphere (panoramas: centre, up, right)."""
     count: int = 20
     """Number of places."""
     seed: int = 0
     """The same seed gives the same places and headings."""
-    size: Annotated[str, _value("HEIGHTxWIDTH")] = "256x512"
+    size: Annotated[str, Flag("HEIGHTxWIDTH")] = "256x512"
     """In pixels, twice as wide as high."""
     samples: int = 64
     """Rays a pixel: more is less noise and more time. Baked light needs few."""
-    light: Annotated[str, _value("NAME")] = "auto"
+    light: Annotated[str, Flag("NAME")] = "auto"
     """baked: surfaces shine in their own colours, as scans want; scene: the lights of the file; lamps: some of ours,
     which stand still. auto: scene if the file has lights, else baked if it has colours, else lamps."""
-    up: Annotated[str, _value("AXIS")] = "auto"
+    up: Annotated[str, Flag("AXIS")] = "auto"
     """The axis that points up in the file, y or z. auto: y, but z in .ply and .blend."""
-    unit: Annotated[float, _value("METRES")] = 1.0
+    unit: Annotated[float, Flag("METRES")] = 1.0
     """Metres in one unit of the file: 0.01 for centimetres."""
-    baseline: Annotated[float, _value("METRES")] = 0.26
+    baseline: Annotated[float, Flag("METRES")] = 0.26
     """From the centre up, and to the right."""
     threads: int = 0
     """Of the processor, for Blender; 0: all."""
-    blender: Annotated[str | None, _value("PATH")] = None
+    blender: Annotated[str | None, Flag("PATH")] = None
     """Blender itself, or a Python or virtual environment with bpy; else the variable CYCLOPEAN_BLENDER, else the
     PATH."""
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import tyro
-
 from cyclopean.errors import InputError
+from cyclopean.flags import Flag
 from cyclopean.training.options import WIDEST, Augment, Run, Source
 
 AUGMENT = Augment(flip=0.0)
@@ -17,9 +16,9 @@ class Shape:
 
     coordinates: Annotated[
         bool,
-        tyro.conf.arg(
+        Flag(
             help="Convolutions do not read where a pixel stands: an ablation of the paper.",
-            help_behavior_hint="(default: they do)",
+            default="(default: they do)",
         ),
     ] = True
     """Convolutions read where a pixel stands."""
@@ -39,9 +38,9 @@ class Comparison:
 
     attention: Annotated[
         bool,
-        tyro.conf.arg(
+        Flag(
             help="All directions weigh the same: an ablation of the paper.",
-            help_behavior_hint="(default: what is near epipoles and poles weighs less)",
+            default="(default: what is near epipoles and poles weighs less)",
         ),
     ] = True
     """What is near epipoles and poles weighs less."""

@@ -212,7 +212,7 @@ def _check_first(method: Method, feed: Feed, run: Run) -> torch.device:
     if feed.shrink < 1 and least == (h, w):
         raise InputError(
             f"pictures of {h}x{w} pixels have no smaller size down to {feed.shrink:g} of it whose sides are multiples "
-            f"of {m}; leave --shrink out, or give a smaller share or a larger --size."
+            f"of {m}; leave --min-scale out, or give a smaller share or a larger --size."
         )
     if (run.batch_size, *least) == (1, m, m) and any(isinstance(part, nn.BatchNorm2d) for part in method.modules()):
         raise InputError(
@@ -259,8 +259,8 @@ def _descend(
     if not math.isfinite(norm):
         parts = ", ".join(f"{name} {value.item():.3g}" for name, value in terms.items())
         raise InputError(
-            f"the loss or its gradient is not finite ({parts}, gradient {norm}); lower --learning-rate, set --clip, or "
-            f"look for broken items. {_kept(run)}"
+            f"the loss or its gradient is not finite ({parts}, gradient {norm}); lower --learning-rate, set "
+            f"--clip-grad-norm, or look for broken items. {_kept(run)}"
         )
     optimiser.step()
     optimiser.zero_grad()

@@ -165,7 +165,7 @@ def stored(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any]:
             f"command says {shortened(ours)} and seed {run.seed}; repeat the first command with --resume."
         )
     if (values["published"] is None) != (run.average == 0):
-        raise InputError(f"{run.out} was trained with another --average; repeat the first command.")
+        raise InputError(f"{run.out} was trained with another --ema-decay; repeat the first command.")
     then = values.get("facts", facts)  # older runs have kept none
     if not isinstance(then, dict):
         raise _changed(run, "its facts cannot be")
