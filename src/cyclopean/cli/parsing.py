@@ -7,7 +7,7 @@ too, and what is written below each field is its help (`cyclopean.flags` has the
 import difflib
 import inspect
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -131,9 +131,9 @@ def options_of(kind: Callable[..., Any], given: Any = None, path: tuple[str, ...
     return own + nested
 
 
-def unknown_flag(name: str, flags: Iterable[str], prog: str) -> InputError:
+def unknown_flag(name: str, flags: Mapping[str, Option], prog: str) -> InputError:
     """Return an InputError that names the flag which `name` abbreviates (--lr, --batch), or the nearest one."""
-    known = {flag.strip("-"): flag for flag in sorted(flags)}
+    known = {flag.strip("-"): flags[flag].names[0] for flag in sorted(flags)}
     short = name.strip("-")
     likely = [word for word in known if len(short) > 1 and short == "".join(part[0] for part in word.split("-"))]
     likely = likely or [word for word in known if len(short) > 1 and short in word.split("-")]
