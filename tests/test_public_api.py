@@ -1,4 +1,4 @@
-"""The public names of `cyclopean` and their signatures are those in tests/golden/api.txt (UPDATE_GOLDEN=1 writes it)."""
+"""The public names of `cyclopean` and their signatures: tests/golden/api.txt (UPDATE_GOLDEN=1 writes it anew)."""
 
 import inspect
 import os

@@ -173,9 +173,9 @@ def test_words_that_mean_nothing_are_one_sentence(tmp_path):
         "--max 1": "did you mean '--max-items'?",
         "--resume": "unknown flag '--resume'; cyclopean outer --help lists all flags",
         "--out=": "--out is empty (is a variable of the shell not set?)",
-        f"--out {tmp_path}/file": "file is a file; give a folder",
+        f"--out {tmp_path}/file": "it is a file; give a folder",
         f"--out {tmp_path}/file/x/y": "file is a file; give a folder",
-        f"--out {tmp_path}/lost": "lost is a link that leads nowhere",
+        f"--out {tmp_path}/lost": "it is a link that leads nowhere",
         f"--out {'n' * 300}": "its 300 bytes are too long a name",
     }
     for words, sentence in cases.items():

@@ -2,7 +2,7 @@
 
 import importlib
 
-from cyclopean.cli.help import examples
+from cyclopean.cli.help import columns, examples
 from cyclopean.errors import InputError, unknown_name
 
 # name -> (module with a function `main(arguments)`, what it measures)
@@ -30,13 +30,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _help() -> str:
-    width = max(map(len, BENCHES))
-    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in BENCHES.items()]
     return "\n".join(
         [
             "usage: cyclopean bench NAME ...",
             "",
-            *lines,
+            *columns({name: text for name, (_, text) in BENCHES.items()}),
             "",
             examples("bench"),
             "",

@@ -20,8 +20,11 @@ from cyclopean.errors import InputError
 
 HELP = """usage: cyclopean doctor
 
-Says what is installed, which devices, extras, models and file formats work, and what to do about what does not.
-Exit code 0: photos can be predicted and refocused. 1: they cannot, and the last line says why."""
+Show what is installed, which devices, extras, models and file formats work, and
+what to do about what does not.
+
+Exit code 0: photos can be predicted and refocused. 1: they cannot, and the last
+line says why."""
 
 # distribution -> module, where they differ by more than a dash
 MODULES = {

@@ -161,7 +161,8 @@ def refuse_unwritable(folder: Path) -> None:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             if place.exists() or place.is_symlink():
                 kind = "a file" if place.exists() else "a link that leads nowhere"
-                raise InputError(f"cannot write to {shortened(folder)}: {shortened(place)} is {kind}; give a folder.")
+                subject = "it" if place == folder else shortened(place)
+                raise InputError(f"cannot write to {shortened(folder)}: {subject} is {kind}; give a folder.")
         except OSError as error:
             raise _cannot_write(folder, error) from None
 
