@@ -120,10 +120,10 @@ def parse_arguments(kind: Callable[..., Any], words: Sequence[str], prog: str) -
     return _arguments(kind, None, values, ())
 
 
-def options_of(kind: Callable[..., Any], given: Any = None, path: tuple[str, ...] = ()) -> list[Option]:
-    """Return the options of a dataclass or function, those of nested dataclasses last. `given` has the defaults."""
+def options_of(kind: Callable[..., Any], base: Any = None, path: tuple[str, ...] = ()) -> list[Option]:
+    """Return the options of a dataclass or function, those of nested dataclasses last. `base` has the defaults."""
     own, nested = [], []
-    for name, hint, flag, default in _fields(kind, given):
+    for name, hint, flag, default in _fields(kind, base):
         if is_dataclass(hint):
             nested += options_of(hint, None if default is REQUIRED else default, (*path, name))  # type: ignore[arg-type]
         else:
@@ -143,23 +143,23 @@ def unknown_flag(name: str, flags: Mapping[str, Option], prog: str) -> InputErro
     return InputError(f"unknown flag {name!r}; {prog} --help lists all flags.")
 
 
-def _fields(kind: Callable[..., Any], given: Any) -> Iterator[tuple[str, Any, Flag, Any]]:
-    """Yield name, type without None, note and default of each field, the default out of `given` where there is one."""
+def _fields(kind: Callable[..., Any], base: Any) -> Iterator[tuple[str, Any, Flag, Any]]:
+    """Yield name, type without None, note and default of each field, the default out of `base` where there is one."""
     hints = get_type_hints(kind, include_extras=True)
     for name, parameter in inspect.signature(kind).parameters.items():
         hint, *notes = get_args(hints[name]) if get_origin(hints[name]) is Annotated else (hints[name],)
         if get_origin(hint) in (Union, types.UnionType):
             hint = next(option for option in get_args(hint) if option is not type(None))
         flag = next((note for note in notes if isinstance(note, Flag)), Flag())
-        yield name, hint, flag, parameter.default if given is None else getattr(given, name)
+        yield name, hint, flag, parameter.default if base is None else getattr(base, name)
 
 
 def _arguments(
-    kind: Callable[..., Any], given: Any, values: dict[tuple[str, ...], Any], path: tuple[str, ...]
+    kind: Callable[..., Any], base: Any, values: dict[tuple[str, ...], Any], path: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the arguments of `kind` that differ from `given` or from its own defaults, nested dataclasses made."""
+    """Return the arguments of `kind` that differ from `base` or from its own defaults, nested dataclasses made."""
     arguments = {}
-    for name, hint, _, default in _fields(kind, given):
+    for name, hint, _, default in _fields(kind, base):
         place = (*path, name)
         if place in values:
             arguments[name] = values[place]
@@ -171,8 +171,11 @@ def _arguments(
 
 
 def _value(option: Option, name: str, texts: Sequence[str]) -> Any:
-    """Return what the words behind the flag `name` mean. Raises InputError for words of the wrong type and for an empty
-    word that is not the default: a variable of the shell that is not set makes one."""
+    """Return what the words behind the flag `name` mean.
+
+    Raises InputError for words of the wrong type, and for an empty word that is not the default: a variable of the
+    shell that is not set makes one.
+    """
     if option.kind is bool:
         return not option.default
     if "" in texts and (option.flag.positional or option.default not in ("", ())):
@@ -198,7 +201,7 @@ def _value(option: Option, name: str, texts: Sequence[str]) -> Any:
 
 
 def comma_list(kind: str, text: str, known: Iterable[str]) -> list[str]:
-    """The names in `text` ("png16,npz"), each once, all of them known; the nearest one is suggested for others."""
+    """Return the names in `text` ("png16,npz"), each once. Raises InputError for a name that is not among `known`."""
     known = list(known)
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     for name in names:
@@ -208,7 +211,7 @@ def comma_list(kind: str, text: str, known: Iterable[str]) -> list[str]:
 
 
 def height_width(flag: str, text: str) -> tuple[int, int]:
-    """(height, width) from "256x512"."""
+    """Return (height, width) from "256x512"."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise InputError(f"{flag} {text} is no size; give height x width, such as {flag} 256x512.")
@@ -216,53 +219,51 @@ def height_width(flag: str, text: str) -> tuple[int, int]:
 
 
 def named_look(text: str) -> Literal["aspect", "trained"]:
-    """At which size a model is shown pictures, by name. Raises InputError for a name that none has."""
+    """Return at which size a model is shown pictures. Raises InputError for any other name."""
     if text not in ("aspect", "trained"):
         raise unknown_name("look", text, ("aspect", "trained"))
     return text  # type: ignore[return-value]
 
 
 def refuse_sphere_of_clip(clip: Path, camera: str, via_cube: bool = False) -> None:
-    """Raises InputError for a clip that is said to show panoramas."""
-    said = [f"--camera {camera}"] if camera not in ("auto", "pinhole") else []
-    said += ["--via-cube"] if via_cube else []
-    if said:
+    """Raise InputError for a clip with flags of panoramas."""
+    flags = [f"--camera {camera}"] if camera not in ("auto", "pinhole") else []
+    flags += ["--via-cube"] if via_cube else []
+    if flags:
         raise InputError(
-            f"{clip} is a video, whose frames are taken for ordinary pictures, and {' '.join(said)} is for panoramas; "
+            f"{clip} is a video, whose frames are taken for ordinary pictures, and {' '.join(flags)} is for panoramas; "
             "extract the frames as pictures and give those, or leave it out."
         )
 
 
 def result_folder(out: str | None, source: Path) -> Path:
-    """`out` if given, else the folder of `source`."""
+    """Return `out` if there is one, else the folder of `source`."""
     return Path(out) if out is not None else source.parent
 
 
 def check_writable(folders: Iterable[Path]) -> None:
-    """Raises InputError unless files can be written to every folder (which is made if missing), before any work."""
-    places = dict.fromkeys(folders)
-    if not places:
-        return
-    for folder in places:
+    """Raise InputError unless files can be written to every folder, before any work. Missing folders are made."""
+    for folder in dict.fromkeys(folders):
         with appearing(folder):
             pass
 
 
 def check_writable_file(path: Path) -> None:
-    """Raises InputError unless a file can appear at `path`, before any work."""
+    """Raise InputError unless a file can appear at `path`, before any work."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file, such as {path / 'results'}.")
     check_writable([path.parent])
 
 
-def with_progress(indices: Sequence[int], title: str) -> Iterable[int]:
-    """`indices` with a progress bar where someone watches."""
+def with_progress(items: Iterable[T], title: str, total: int | None = None) -> Iterable[T]:
+    """Return `items` with a progress bar on the error stream, where someone watches; `total` where it has no length."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(indices, escape(shown(title)), console=console, transient=True, disable=not console.is_terminal)
+    hidden = not console.is_terminal
+    return track(items, escape(shown(title)), total, console=console, transient=True, disable=hidden)
 
 
 def write_whole(path: Path, content: str) -> None:

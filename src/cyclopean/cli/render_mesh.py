@@ -1,16 +1,14 @@
 """`cyclopean render-mesh`: panoramas of your own mesh with exact depth, rendered by Blender."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from cyclopean.cli.parsing import check_writable, height_width, parse
+from cyclopean.cli.parsing import check_writable, height_width, parse, with_progress
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
-
-if TYPE_CHECKING:
-    from cyclopean.blender.rendering import Order
 
 
 @dataclass(frozen=True)
@@ -53,56 +51,49 @@ class RenderMesh:
 
 
 def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    run(parse(RenderMesh, arguments, "cyclopean render-mesh"))
-    return 0
-
-
-def run(given: RenderMesh) -> None:
-    """Render what was asked for, with progress, and write the contact sheet."""
-    if given.scene is None or given.out is None:
+    """Render what the flags say, with progress, and write the contact sheet; return 0."""
+    options = parse(RenderMesh, arguments, "cyclopean render-mesh")
+    if options.scene is None or options.out is None:
         raise InputError("it needs a mesh and a folder, such as: cyclopean render-mesh house.glb OUT --count 20")
-    order = _order(given, given.scene)
+    from cyclopean.blender.rendering import AXES, LIGHTS, SUFFIXES, Order, missing, write
+
+    suffix = options.scene.suffix.lower()
+    if options.rig != "sphere":
+        raise unknown_name("rig", options.rig, ["sphere"])
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{options.scene} is no mesh that can be read; give a file that ends in {', '.join(SUFFIXES)}."
+        )
+    if not options.scene.is_file():
+        raise InputError(f"{options.scene} does not exist; give the file of a mesh.")
+    for kind, name, known in (("light", options.light, LIGHTS), ("axis", options.up, AXES)):
+        if name not in known:
+            raise unknown_name(kind, name, known)
+    if suffix == ".blend" and options.up == "y":
+        raise InputError("--up y does not fit a .blend, where z is up; leave it out.")
+    if min(options.count, options.samples) < 1:
+        raise InputError(f"--count {options.count} --samples {options.samples} is too little; give at least 1 of each.")
+    if not 0 < options.unit < math.inf or not 0 < options.baseline < math.inf:
+        raise InputError(f"--unit {options.unit} --baseline {options.baseline}: both are lengths above 0, in metres.")
+    if options.threads < 0:
+        raise InputError(f"--threads {options.threads} is less than none; give 0 for all, or a number of threads.")
+    height, width = height_width("--size", options.size)
+    if width != 2 * height or height < 16:
+        raise InputError(f"--size {options.size} does not fit a panorama; give twice as wide as high, like 256x512.")
+    order = Order(
+        options.scene, options.count, options.seed, (height, width), options.samples, options.light, options.up,
+        options.unit, options.baseline, options.threads,
+    )  # fmt: skip
     from cyclopean.blender.finding import find
 
-    blender = find(given.blender)
-    check_writable([given.out])
-    from rich.progress import track
-
-    from cyclopean.blender.rendering import missing, write
+    blender = find(options.blender)
+    check_writable([options.out])
     from cyclopean.cli.render import contact_sheet
 
-    start, todo = time.perf_counter(), len(missing(order, given.out))
-    for _ in track(write(order, given.out, blender), description="rendering", total=todo):
+    start, todo = time.perf_counter(), len(missing(order, options.out))
+    for _ in with_progress(write(order, options.out, blender), "rendering", todo):
         pass
     took = f", {(time.perf_counter() - start) / todo:.1f} s each" if todo else ""
     kept = f" ({order.count - todo} were there already)" if todo < order.count else ""
-    print(f"{todo} places rendered to {given.out}{kept}{took}; {contact_sheet(given.out)} shows some.")
-
-
-def _order(given: RenderMesh, scene: Path) -> "Order":
-    """What was asked for, after checking all of it."""
-    from cyclopean.blender.rendering import AXES, LIGHTS, SUFFIXES, Order
-
-    if given.rig != "sphere":
-        raise unknown_name("rig", given.rig, ["sphere"])
-    if scene.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{scene} is no mesh that can be read; give a file that ends in {', '.join(SUFFIXES)}.")
-    if not scene.is_file():
-        raise InputError(f"{scene} does not exist; give the file of a mesh.")
-    for kind, name, known in (("light", given.light, LIGHTS), ("axis", given.up, AXES)):
-        if name not in known:
-            raise unknown_name(kind, name, known)
-    if scene.suffix.lower() == ".blend" and given.up == "y":
-        raise InputError("--up y does not fit a .blend, where z is up; leave it out.")
-    if min(given.count, given.samples) < 1:
-        raise InputError(f"--count {given.count} --samples {given.samples} is too little; give at least 1 of each.")
-    if not 0 < given.unit < float("inf") or not 0 < given.baseline < float("inf"):
-        raise InputError(f"--unit {given.unit} --baseline {given.baseline}: both are lengths above 0, in metres.")
-    if given.threads < 0:
-        raise InputError(f"--threads {given.threads} is less than none; give 0 for all, or a number of threads.")
-    height, width = height_width("--size", given.size)
-    if width != 2 * height or height < 16:
-        raise InputError(f"--size {given.size} does not fit a panorama; give twice as wide as high, like 256x512.")
-    values = (given.count, given.seed, (height, width), given.samples, given.light, given.up, given.unit)
-    return Order(scene, *values, given.baseline, given.threads)
+    print(f"{todo} places rendered to {options.out}{kept}{took}; {contact_sheet(options.out)} shows some.")
+    return 0
