@@ -81,20 +81,20 @@ def main(arguments: list[str]) -> int:
     usable(options.device)
 
     from cyclopean.synthetic import expanded
-    from cyclopean.synthetic.folder import Order, load_pictures, missing, write
+    from cyclopean.synthetic.folder import RenderJob, load_pictures, missing, write
 
     if options.pictures is not None:
         load_pictures(options.pictures)  # raises for a folder without any
-    order = Order(
+    job = RenderJob(
         expanded(worlds), options.rig, options.seed, options.count, (height, width), options.baseline,
         options.pictures, angle,
     )  # fmt: skip
     check_writable([options.out])
-    start, todo = time.perf_counter(), len(missing(order, options.out))
-    for _ in with_progress(write(order, options.out, options.workers, options.device), "rendering", todo):
+    start, todo = time.perf_counter(), len(missing(job, options.out))
+    for _ in with_progress(write(job, options.out, options.workers, options.device), "rendering", todo):
         pass
     rate = f", {todo / (time.perf_counter() - start):.1f} a second" if todo else ""
-    kept = f" ({order.count - todo} were there already)" if todo < order.count else ""
+    kept = f" ({job.count - todo} were there already)" if todo < job.count else ""
     print(f"{todo} scenes rendered to {options.out}{kept}{rate}; {contact_sheet(options.out)} shows some.")
     return 0
 
