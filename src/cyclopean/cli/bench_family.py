@@ -12,7 +12,7 @@ from cyclopean.errors import InputError
 from cyclopean.flags import Flag
 
 if TYPE_CHECKING:
-    from cyclopean.bench import Family
+    from cyclopean.bench.family import Family
 
 
 @dataclass(frozen=True)
@@ -88,33 +88,41 @@ def sphere(words: list[str]) -> int:
 
 
 def _compare(family: "Family", options: BenchStereo | BenchSphere, words: list[str]) -> int:
-    """Render what is missing, train and judge what is missing, write the report after every row; return 0."""
+    """Render, train and judge what is missing; write the report after every row; return 0.
+
+    With `--report`, train nothing and write the report alone.
+    """
     work = options.work
     if work.list:
         print("\n".join(f"{name:<18} {row.title}" for name, row in family.rows.items()))
         return 0
-    from cyclopean.bench import Comparison, table, write_report
-    from cyclopean.data import open_dataset
-
     if options.out is None:
         raise InputError(f"it needs a folder for its results, such as: cyclopean bench {family.name} OUT")
     names = comma_list("row", work.rows, [*family.rows, "all"])
     rows = tuple(family.rows) if "all" in names else tuple(names)
     if work.workers < 1:
         raise InputError(f"--workers {work.workers} is too little; give at least 1.")
-    sets = [name for name in options.real.split(",") if name]
-    kinds = [name.partition(":")[0] for name in sets]
-    if len(set(kinds)) < len(kinds):
+    import torch
+
+    from cyclopean.bench.comparison import Comparison
+    from cyclopean.bench.report import table, write_report
+    from cyclopean.data import open_dataset
+
+    real = [(name.partition(":")[0], name) for name in options.real.split(",") if name]
+    if len({kind for kind, _ in real}) < len(real):
         raise InputError(f"--real {options.real} names two data sets of one kind; give one of each.")
-    real = {kind: open_dataset(name) for kind, name in zip(kinds, sets, strict=True)}
+    sets = {kind: open_dataset(name) for kind, name in real}
     if not work.report:
         check_writable([options.out])
     budget = family.budgets[options.budget]
-    comparison = Comparison(family, options.out, budget, rows, real, work.accelerator, work.workers)
+    comparison = Comparison(family, options.out, budget, rows, sets, work.accelerator, work.workers)
 
-    flags = [k for k, word in enumerate(words) if word == "--report"]  # as typed, less where a report alone was to go
+    # The command that makes the results: as typed, less where a report alone was to go.
+    flags = [k for k, word in enumerate(words) if word == "--report"]
     typed = [word for k, word in enumerate(words) if not {k, k - 1} & set(flags) and word[:9] != "--report="]
-    command, machine = shlex.join(["cyclopean", "bench", family.name, *typed]), _machine()
+    command = shlex.join(["cyclopean", "bench", family.name, *typed])
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    machine = f"{os.cpu_count()} cores{gpu}, {platform.system()}, torch {torch.__version__}"
     if not work.report:
         for _ in with_progress(comparison.data(), f"rendering {family.scenes}", comparison.missing()):
             pass
@@ -125,13 +133,6 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere, words: list[s
             print(f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True)
             write_report(comparison, command, machine)
     paths = write_report(comparison, command, machine, work.report)
-    print("\n" + table(comparison.family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
+    print("\n" + table(family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
     print("\n".join(map(str, paths)))
     return 0
-
-
-def _machine() -> str:
-    import torch
-
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{os.cpu_count()} cores{gpu}, {platform.system()}, torch {torch.__version__}"
