@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.defocus.choices import METHODS
+from cyclopean.defocus.filters import METHODS
 from cyclopean.defocus.lens import Lens, Optics
 from cyclopean.defocus.refocus import refocus
 from cyclopean.errors import InputError
@@ -51,7 +51,7 @@ class Shot:
     def radius(self) -> Plane:
         """Signed radius of blur of each pixel by the true depth, in pixels."""
         inverse = self.depth.inverse_depth[0, 0].numpy()
-        scale = self.optics.scale(self.photo.size) * self.optics.closer(1 / self.distance)
+        scale = self.optics.scale(self.photo.size) * self.optics.magnification(1 / self.distance)
         return (inverse - np.float32(1 / self.distance)) * np.float32(scale)
 
 
