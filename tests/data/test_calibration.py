@@ -233,7 +233,7 @@ def test_pipes_and_devices_are_never_opened(tmp_path):
     (tmp_path / "a" / "left" / "002.png").symlink_to("nowhere.png")
     os.mkfifo(tmp_path / "a" / "left" / "pipe.txt")
     seen = examine("x", FolderDataset(tmp_path / "a"), 5)
-    assert [look.name for look in seen.looks] == ["000"]
+    assert [item.name for item in seen.measured] == ["000"]
     assert "left/001.png is a pipe or a device" in seen.damaged[0]
     assert "left/002.png" in seen.damaged[1]
     trees.kitti_raw(tmp_path / "k")
@@ -247,7 +247,7 @@ def test_splits_are_read_as_other_programs_write_them(tmp_path):
     for coding in ("utf-8", "utf-8-sig", "utf-16"):
         (tmp_path / "split.txt").write_bytes(lines.encode(coding))
         data = open_dataset(f"kitti_raw:{tmp_path}:truth=none:split={tmp_path / 'split.txt'}")
-        assert [frame.number for frame in data.frames] == [5, 6]
+        assert [frame.number for frame in data.items] == [5, 6]
     trees.text(tmp_path / "split.txt", "x" * 100_000)
     with pytest.raises(InputError) as told:
         open_dataset(f"kitti_raw:{tmp_path}:split={tmp_path / 'split.txt'}")

@@ -329,7 +329,7 @@ def test_an_unfinished_rendering_is_read_as_far_as_it_goes(tmp_path):
     (tmp_path / "camera" / "000001.json").unlink()
     (tmp_path / "right" / "000001.png").unlink()
     data = FolderDataset(tmp_path)
-    assert data.stems == ["000000", "000002"]
+    assert data.items == ["000000", "000002"]
     assert data[1].name == ("street/000002",)
     for path in (tmp_path / "camera").iterdir():
         path.unlink()

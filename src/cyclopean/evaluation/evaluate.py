@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cyclopean import augmentation
+from cyclopean.data.base import is_rectified
 from cyclopean.errors import InputError
 from cyclopean.evaluation.protocols import CROPS, FITTING, USUAL, Alignment, Protocol
 from cyclopean.evaluation.trivial import Candidate
@@ -67,18 +68,14 @@ def calibrated_pair(sample: Sample) -> tuple[float, float] | None:
 
 def pair_of(sample: Sample) -> tuple[float, float] | None:
     """Focal length in image widths and baseline of a sample whose one source is a rectified view to its right."""
-    if len(sample.sources) != 1 or sample.sources[0].from_target is None:
+    if len(sample.sources) != 1 or not is_rectified(sample.target, sample.sources[0]):
         return None
-    here, there, pose = sample.target.camera, sample.sources[0].camera, sample.sources[0].from_target[0]
-    if not (isinstance(here, Pinhole) and isinstance(there, Pinhole)):
-        return None
-    x = float(pose[0, 3])
-    sideways = torch.eye(4)
-    sideways[0, 3] = x
+    here, there, pose = sample.target.camera, sample.sources[0].camera, sample.sources[0].from_target
+    assert isinstance(here, Pinhole)
+    assert isinstance(there, Pinhole)
+    assert pose is not None
     alike = torch.equal(here.focal, there.focal) and math.isclose(here.center[0, 1], there.center[0, 1])
-    if x >= 0 or not alike or not torch.allclose(pose, sideways, atol=1e-5):
-        return None
-    return float(here.focal[0, 0]), -x
+    return (float(here.focal[0, 0]), -float(pose[0, 0, 3])) if alike and pose[0, 0, 3] < 0 else None
 
 
 FOCAL_BY_WIDTH = {1242: 721.5377, 1241: 718.856, 1238: 718.3351, 1224: 707.0493}  # px of KITTI 2015, as Monodepth's
