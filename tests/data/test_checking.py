@@ -175,6 +175,9 @@ def test_truth_at_the_end_of_its_file_is_told_and_takes_no_part(tmp_path):
     assert (problem.kind, len(problem.names)) == ("saturated", 3)
     assert "65535, the largest count" in problem.sentence
     assert "50.0%" in problem.sentence
+    depth = FolderDataset(tmp_path)[0].depth  # nor does it count for evaluation and training
+    assert depth[0, 0, : pairs.H // 2].isnan().all()
+    assert depth[0, 0, pairs.H // 2 :].isfinite().all()
     (tmp_path / "calibration.json").write_text(text.replace("0.001", "0.002"))  # what else is wrong is still seen
     assert kinds(checked(tmp_path)) == ["saturated", "calibration"]
 

@@ -91,7 +91,7 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     off = [x for x in items if x.saturated > SATURATED]
     what = (
         f"items have depth of 65535, the largest count of a file, in {_median(x.saturated for x in off):.1%} of their "
-        "pixels (median): unknown, or farther than the file can say; they are judged without it"
+        "pixels (median): unknown, or farther than the file can hold; it does not count as truth"
     )
     report("saturated", off, items, what, "write 0 there (unknown), or all depth anew with more metres per count")
 

@@ -32,6 +32,7 @@ from cyclopean.io.image import read_photo
 LOG = logging.getLogger(__name__)
 Depth = Float[Tensor, "1 1 h w"]
 Size = tuple[int, int]  # height, width
+FULL = 65535  # the largest count of 16 bits
 RIGID = 0.02  # by which a rotation times its transpose may differ from 1: poses are written with few digits
 NAMED = 3  # of many files left out, so many are named
 Numbers = TypeVar("Numbers", float, np.ndarray)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.data.base import Files, Items, implausible, known_above_zero, size_of, unknown_depth
 from cyclopean.data.files import (
+    FULL,
     Depth,
     Size,
     check_fits,
@@ -111,9 +112,9 @@ class FolderDataset(Items):
         sources = tuple(view(images[name], there, poses[name]) for name in self.views if name != self.target)
         depth, filed = unknown_depth(size), self._depth_file(stem)
         if filed is not None:
-            depth = self._read_depth(filed)
+            depth, saturated = self._read_depth(filed)
             check_fits(filed, size_of(depth), size)
-            depth = known_above_zero(depth)
+            depth = torch.where(saturated, torch.nan, known_above_zero(depth))
         return Sample(target, sources, depth, name=(name,))
 
     def far(self, index: int) -> float:
@@ -140,21 +141,24 @@ class FolderDataset(Items):
     def filed_depth(self, index: int) -> Depth | None:
         """Return the target's depth as its file has it, None without a file."""
         path = self._depth_file(self.items[index])
-        return None if path is None else self._read_depth(path)
+        return None if path is None else self._read_depth(path)[0]
 
     def _depth_file(self, stem: str) -> Path | None:
         paths = (self.path / "depth" / f"{stem}{suffix}" for low in DEPTHS for suffix in (low, low.upper()))
         return next((path for path in paths if path.exists()), None)
 
-    def _read_depth(self, path: Path) -> Depth:
+    def _read_depth(self, path: Path) -> tuple[Depth, Bool[Tensor, "1 1 h w"]]:
+        """Return depth in metres, and where it is farther than the file can hold, or unknown: 65535 of a picture."""
         if path.suffix.lower() != ".png":
-            return read_depth(path)
+            depth = read_depth(path)
+            return depth, torch.zeros_like(depth, dtype=torch.bool)
         scale = (self.calibration or self.description).get("depth_scale", 0.0)
         if not is_positive(scale):
             raise InputError(
                 f'{path} is a depth picture without a unit; add "depth_scale" (metres per count) to calibration.json.'
             )
-        return read_counts(path, 16) * scale
+        counts = read_counts(path, 16)
+        return counts * scale, counts == FULL
 
 
 def _described(folder: Path) -> dict[str, Any]:

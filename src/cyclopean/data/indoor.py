@@ -19,6 +19,7 @@ from cyclopean.data.base import (
     uncalibrated,
 )
 from cyclopean.data.files import (
+    FULL,
     Depth,
     Size,
     choice,
@@ -83,7 +84,7 @@ INTRINSICS, USUAL_SIZE = "camera-intrinsics.txt", (480, 640)
 # Of the colour camera, pixels of 640x480, published in the release's toolbox (camera_params.m).
 NYU_INTRINSICS = intrinsics(518.857901, 519.469611, 325.582449, 253.736166)
 KINECT_INTRINSICS = intrinsics(585.0, 585.0, 320.0, 240.0)  # of 7-Scenes' page, for 640x480 pixels
-MILLIMETRES, UNKNOWN = 1000.0, 65535
+MILLIMETRES = 1000.0
 PARTS = {"train": "trainNdxs", "test": "testNdxs"}
 
 
@@ -220,7 +221,7 @@ class SevenScenesDataset(Items):
         frame, files = self.items[index][0], self.files(index)
         target, *images = read_views(files.pictures)
         counts = read_counts(files.others[0], 16, size_of(target))
-        depth = torch.where((counts > 0) & (counts < UNKNOWN), counts / MILLIMETRES, torch.nan)
+        depth = torch.where((counts > 0) & (counts < FULL), counts / MILLIMETRES, torch.nan)
         camera = stated_camera((frame.parent, self.root), KINECT_INTRINSICS, size_of(target), str(frame))
         sources = []
         for image, path in zip(images, files.others[2:], strict=True):

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.data.base import Items, implausible, is_rectified, size_of, sound
-from cyclopean.data.files import Depth, Size, check_decoded, read_counts
+from cyclopean.data.files import FULL, Depth, Size, check_decoded, read_counts
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.sample import Sample, View
@@ -29,7 +29,6 @@ MATCHING_WIDTH = 1280  # pictures are shrunk to this width first: rows are judge
 FEATURES, RATIO, FAINT = 1500, 0.75, 0.02
 FEWEST = 20  # matches that judge a pair
 DARK, CONSTANT = 0.04, 0.004  # mean and standard deviation of luma in [0,1]; 0.004 is one grey level of 256
-FULL = 65535  # the largest count of 16 bits
 STRAIGHT, SURE = 0.5, 3.0  # a power of the angle below is none; it must be known to so many of its own deviations
 ASIDE = 0.3  # sine of the angle to the baseline: points nearer to it hardly move
 STEEP = math.radians(60)  # latitude beyond which columns crowd together

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cyclopean.data.base import Files, Items, nonempty, size_of, unknown_depth
 from cyclopean.data.files import (
+    FULL,
     Depth,
     check_fits,
     choice,
@@ -206,7 +207,7 @@ def _counts(per_metre: int) -> Callable[[Path], Depth]:
 
     def metres(path: Path) -> Depth:
         counts = read_counts(path, 16)
-        return torch.where((counts > 0) & (counts < 65535), counts / per_metre, torch.nan)
+        return torch.where((counts > 0) & (counts < FULL), counts / per_metre, torch.nan)
 
     return metres
 
