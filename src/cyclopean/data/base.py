@@ -68,6 +68,10 @@ class Items(Dataset[Sample], ABC):
     def files(self, index: int) -> Files:
         """Return the files of item `index`: pictures (target first), then calibration, then truth if there is any."""
 
+    def check(self, index: int) -> None:
+        """Raise InputError if the files of item `index` are missing or damaged, by their first and last bytes."""
+        check_files(self.files(index))
+
     def far(self, index: int) -> float:  # noqa: ARG002
         """Return the largest depth of item `index` that counts, metres. It differs between the items of some sets
         (rooms and streets in one folder), which a protocol does not know."""
@@ -100,12 +104,12 @@ def check_files(files: Files) -> None:
 
 
 def sound(data: Items) -> tuple[list[int], list[str]]:
-    """Return the numbers of the items whose files pass `check_files`, and a sentence for each other item."""
+    """Return the numbers of the items that pass `check`, and a sentence for each other item."""
     good: list[int] = []
     bad: list[str] = []
     for index in range(len(data)):
         try:
-            check_files(data.files(index))
+            data.check(index)
             good.append(index)
         except InputError as error:
             bad.append(str(error))

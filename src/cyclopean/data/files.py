@@ -98,7 +98,10 @@ def check_fits(path: Path, size: Size, picture: Size) -> None:
 def map_size(path: Path) -> Size | None:
     """Return (height, width) of a picture, a .npy or a .npz (key `depth`) by its header; None for what is none."""
     if path.suffix.lower() in PHOTOS:
-        return image_size(path)
+        size, png = image_size(path), png_header(path)
+        if png and png[1] > 1:
+            raise _too_many_channels(path, png[1])
+        return size
     refuse_unreadable(path)
     if path.suffix.lower() not in (".npy", ".npz"):
         return None
@@ -304,6 +307,20 @@ def read_image(path: Path) -> Float[Tensor, "1 3 h w"]:
     return rgb[None] / (np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
 
 
+def png_header(path: Path) -> tuple[int, int] | None:
+    """Return bits and channels of a PNG's pixels, by its header; None for another file."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    channels = {
+        0: 1,
+        2: 3,
+        3: 3,
+        4: 4,
+        6: 4,
+    }  # by type; decoders make three of a palette, four of grey with alpha
+    return (head[24], channels.get(head[25], 1)) if head.startswith(PNG) and len(head) == 26 else None
+
+
 def read_views(paths: Sequence[Path]) -> list[Float[Tensor, "1 3 h w"]]:
     """Return the pictures of one item. Raises InputError if they differ in size, naming both."""
     images = [read_image(path) for path in paths]
@@ -386,7 +403,7 @@ def _plane(path: Path) -> np.ndarray:
     data, header = _whole(path)
     pixels = _decode(path, data, header, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 2:
-        raise InputError(f"{path} has {pixels.shape[-1]} channels; a map of this kind needs one.")
+        raise _too_many_channels(path, pixels.shape[-1])
     return pixels
 
 
@@ -506,6 +523,10 @@ def _truncated(file: BufferedReader | BytesIO) -> bool:
 
 def _cut(path: Path) -> InputError:
     return InputError(f"{path} is truncated; replace or remove it.")
+
+
+def _too_many_channels(path: Path, count: int) -> InputError:
+    return InputError(f"{path} has {count} channels; a map of this kind needs one.")
 
 
 def _two_sizes(path: Path, shape: Sequence[int], other: Path, other_shape: Sequence[int]) -> InputError:

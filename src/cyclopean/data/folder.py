@@ -1,6 +1,7 @@
 """Pictures in folders: what `cyclopean render` writes, and stereo pairs of your own. Formats in docs/data.md."""
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from cyclopean.data.files import (
     is_finite,
     is_positive,
     list_images,
+    png_header,
     read_counts,
     read_depth,
     read_mask,
@@ -86,7 +88,7 @@ class FolderDataset(Items):
         if lost:
             LOG.warning("%s: left out, since no %s picture has their name, or they are no depth files: %s.",
                         self.path, self.target, counted(lost))  # fmt: skip
-        self.calibration = None if rendered else _calibration(self.path, targets[self.items[0]])
+        self.calibration = None if rendered else _calibration(self.path, [targets[stem] for stem in self.items])
 
     def __getitem__(self, index: int) -> Sample:
         stem = self.items[index]
@@ -96,6 +98,7 @@ class FolderDataset(Items):
         here: Camera
         there: Camera
         if self.calibration is not None:
+            _check_shape(self.calibration, self._pictures[self.target][stem], size)
             here, there, baseline = _rig(self.calibration, self.path / "calibration.json", size)
             poses = dict.fromkeys(names, translation(torch.tensor([[-baseline, 0.0, 0.0]])))
             name = stem
@@ -137,6 +140,16 @@ class FolderDataset(Items):
         camera = self.path / "calibration.json" if self.calibration else self.path / "camera" / f"{stem}.json"
         depth = self._depth_file(stem)
         return Files(tuple(pictures), (camera, *([depth] if depth else [])))
+
+    def check(self, index: int) -> None:
+        """Raise InputError also for pictures of another shape than calibrated, and for depth pictures of few bits."""
+        super().check(index)
+        files = self.files(index)
+        if self.calibration is not None:
+            _check_shape(self.calibration, files.pictures[0], image_size(files.pictures[0]))
+        for depth in files.others[1:]:
+            if depth.suffix.lower() == ".png" and (header := png_header(depth)) and header[0] != 16:
+                self._read_depth(depth)
 
     def filed_depth(self, index: int) -> Depth | None:
         """Return the target's depth as its file has it, None without a file."""
@@ -196,17 +209,26 @@ def _stereo(folder: Path) -> dict[str, Any]:
     )
 
 
-def _calibration(folder: Path, picture: Path) -> dict[str, Any]:
-    """Return what a `calibration.json` states, checked against the first picture."""
+def _calibration(folder: Path, pictures: list[Path]) -> dict[str, Any]:
+    """Return what a `calibration.json` states, checked against the first picture that has its shape.
+
+    Single ones of another shape are damaged items.
+    """
     path = folder / "calibration.json"
-    height, width = image_size(picture)
+    values = read_object(path) if path.exists() else {}
+    for picture in pictures:
+        with suppress(InputError):
+            height, width = image_size(picture)
+            _check_shape(values, picture, (height, width))
+            break
+    else:
+        height, width = image_size(pictures[0])
     if not path.exists():
         raise InputError(
             f'{path} is missing; write {{"focal_px": F, "width": {width}, "baseline_m": B}} with your camera\'s '
             f"focal length in pixels and baseline in metres, or, uncalibrated, "
             f'{{"focal": [1, {width / height:.6g}], "baseline_m": 1}}.'
         )
-    values = read_object(path)
     refuse_unknown(values, KEYS, path)
     for key, meaning in (("depth_scale", "metres per count"), ("far", "metres")):
         if key in values:
@@ -270,6 +292,18 @@ def _rig(values: dict[str, Any], path: Path, size: Size) -> tuple[Pinhole, Pinho
         right = right or [center[0] + values["doffs"] / stated, center[1]]
     eyes = [_pinhole(focal, place, path) for place in (center, right or center)]
     return eyes[0], eyes[1], baseline
+
+
+def _check_shape(values: dict[str, Any], picture: Path, size: Size) -> None:
+    """Raise InputError, naming the picture, unless it has the shape that a `calibration.json` states, if it does."""
+    width, height = values.get("width"), values.get("height")
+    if is_positive(width) and is_positive(height):
+        shape = size[1] / size[0]
+        if abs(width / height - shape) > AGREE * shape:  # type: ignore[operator]
+            raise InputError(
+                f"{picture} has {size[1]}x{size[0]} pixels, another shape than the {width:g}x{height:g} of its "
+                "calibration.json; crop it, remove it, or mend the calibration."
+            )
 
 
 def _check_agree(path: Path, one: tuple[str, float], other: tuple[str, float], most: float) -> None:
