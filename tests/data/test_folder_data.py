@@ -363,6 +363,18 @@ def test_depth_of_another_size_is_refused_with_both_sizes(tmp_path):
         FolderDataset(tmp_path)[0]
 
 
+def test_a_second_depth_file_of_a_picture_is_told(tmp_path, caplog):
+    folder = stereo_pairs.write_pairs(tmp_path, count=2)
+    stereo_pairs.write_depth(folder, count=2)
+    assert FolderDataset(folder)[0].depth.isfinite().all()
+    assert not caplog.messages
+    picture(folder / "depth" / "000.png", size=(120, 240))
+    assert FolderDataset(folder)[0].depth.isfinite().all()
+    (message,) = caplog.messages
+    assert "another depth file, which is read" in message
+    assert "1: depth/000.png; remove one of them" in message
+
+
 def test_single_items_of_another_shape_or_with_coloured_depth_are_left_out_by_name(tmp_path):
     folder = stereo_pairs.write_pairs(tmp_path, count=5)
     stereo_pairs.write_depth(folder, count=2)  # of the items 000 and 001

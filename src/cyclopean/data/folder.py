@@ -85,6 +85,11 @@ class FolderDataset(Items):
         if (self.path / "depth").is_dir():
             depths = sorted(p for p in (self.path / "depth").iterdir() if p.name[0] != ".")
             lost += [f"depth/{p.name}" for p in depths if p.stem not in targets or p.suffix.lower() not in DEPTHS]
+            unread = [f"depth/{p.name}" for p in depths if p.stem in targets and p.suffix.lower() in DEPTHS
+                      and p != self._depth_file(p.stem)]  # fmt: skip
+            if unread:
+                LOG.warning("%s: left out, since their pictures have another depth file, which is read (first of %s): "
+                            "%s; remove one of them.", self.path, ", ".join(DEPTHS), counted(unread))  # fmt: skip
         if lost:
             LOG.warning("%s: left out, since no %s picture has their name, or they are no depth files: %s.",
                         self.path, self.target, counted(lost))  # fmt: skip
