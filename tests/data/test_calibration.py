@@ -67,6 +67,18 @@ def test_a_depth_file_that_knows_nothing_is_told(tmp_path, factor):
     assert "blank" in kinds(tmp_path)
 
 
+def test_counts_per_metre_taken_for_metres_per_count_are_told(tmp_path):
+    pairs.write_pairs(tmp_path)
+    calibrate(tmp_path, depth_scale=5000)
+    for n in range(3):
+        depth = np.repeat(pairs.W * 0.1 / pairs.disparity()[:, None], pairs.W, 1)
+        trees.counts(tmp_path / "depth" / f"{n:03d}.png", (depth * 5000).astype(np.uint16))
+    found = {p.kind: p.sentence for p in problems(examine("mine", FolderDataset(tmp_path), 10))}
+    assert set(found) == {"calibration", "unit"}
+    assert "3 of 3 items have no depth below 65504 m" in found["unit"]
+    assert "metres per count, not counts per metre" in found["unit"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

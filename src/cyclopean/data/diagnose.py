@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cyclopean.data.inspect import FEWEST, STRAIGHT, Inspection, Measures, PanoramaMeasures
+from cyclopean.data.inspect import BACKGROUND, FEWEST, STRAIGHT, Inspection, Measures, PanoramaMeasures
 
 NAMED = 3
 ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
@@ -117,7 +117,10 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     if unusual:
         what = f"pairs state {unusual[0][1]}"
         report("unusual", [x for x, _ in unusual], pairs, what, "check the unit of the calibration")
-    off = [x for x in items if x.blank]
+    off = [x for x in items if x.blank and x.truth]
+    what = f"items have no depth below {BACKGROUND:.0f} m, which is what renderers write for the background"
+    report("unit", off, items, what, "check its unit; depth_scale is metres per count, not counts per metre")
+    off = [x for x in items if x.blank and not x.truth]
     remedy = "check its unit and sign: what is 0, negative or NaN is unknown"
     report("blank", off, items, "items have a depth file without any number above 0", remedy)
     textured = [(x, p) for x, p in pairs if not x.constant]
