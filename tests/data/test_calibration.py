@@ -67,6 +67,18 @@ def test_a_depth_file_that_knows_nothing_is_told(tmp_path, factor):
     assert "blank" in kinds(tmp_path)
 
 
+def test_depth_in_another_unit_is_told_by_the_unit(tmp_path):
+    for factor, unit in ((1000, "1000 times too large: in millimetres"), (100, "100 times too large: in centimetres")):
+        folder = pairs.write_pairs(tmp_path / str(factor))
+        pairs.write_depth(folder, factor=factor)
+        (problem,) = problems(examine("mine", FolderDataset(folder), 10))
+        assert problem.kind == "calibration"
+        assert unit in problem.sentence
+        pairs.write_depth(pairs.write_pairs(tmp_path / f"not{factor}"), factor=factor * 2)
+        (problem,) = problems(examine("mine", FolderDataset(tmp_path / f"not{factor}"), 10))
+        assert problem.sentence.endswith("check focal length, baseline and the unit of depth.")
+
+
 def test_counts_per_metre_taken_for_metres_per_count_are_told(tmp_path):
     pairs.write_pairs(tmp_path)
     calibrate(tmp_path, depth_scale=5000)

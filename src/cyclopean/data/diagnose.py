@@ -16,6 +16,8 @@ SWAPPED, SHIFTED = 0.5, 0.15  # share of points beyond infinity: left and right 
 LOWER = 0.3  # rank correlation of disparity with the row: from here on what stands lower is nearer: nothing is swapped
 SATURATED = 0.001  # share of a picture's pixels that may hold the largest count by chance
 FACTOR = 1.15  # between disparities as matched, or motion of points on a panorama, and as the truth has it
+CHECK = "check focal length, baseline and the unit of depth"
+UNITS = {"millimetres": 1000, "centimetres": 100}  # in a metre
 SEAM = 2.5  # how much larger than steps between columns mostly are the step over the seam may be
 BY_CHANCE = 0.01  # of the panoramas: so many may have a pillar just there
 ROLLED = 0.005  # of the width: a shift between picture and depth, or beside the way to a source
@@ -67,8 +69,9 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     """Report what is wrong with rectified pairs, and with true depth."""
     pairs = [(x, x.pair) for x in items if x.pair]
     matched = [(x, p) for x, p in pairs if p.matches >= FEWEST]
-    off = [x for x, p in pairs if p.same]
-    report("same", off, items, "pairs are one picture twice", "copy the right pictures again")
+    report(
+        "same", [x for x, p in pairs if p.same], items, "pairs are one picture twice", "copy the right pictures again"
+    )
     off = [x for x, p in pairs if p.behind > SWAPPED and p.lower < LOWER]
     what = "pairs have left and right swapped, points move the wrong way"
     report("swapped", off, items, what, "swap the two pictures")
@@ -100,8 +103,11 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     distances = [(x, abs(math.log(f)) / math.log(FACTOR) if f > 0 else math.inf) for x, f in factors]
     limit = 1.0 if _median(distance for _, distance in distances) > 1 else WORSE
     off = [x for x, distance in distances if distance > limit]
-    what = "pairs have disparities that their true depth does not explain"
-    report("calibration", off, items, what, "check focal length, baseline and the unit of depth")
+    what, remedy = "pairs have disparities that their true depth does not explain", CHECK
+    for unit, times in UNITS.items():
+        if 2 * len(off) > len(factors) and times / FACTOR < _median(factor for _, factor in factors) < times * FACTOR:
+            remedy = f"it is {times} times too large: in {unit}, it seems, and metres are needed"
+    report("calibration", off, items, what, remedy)
 
     trends = [(x, p.trend) for x, p in pairs if not math.isnan(p.trend)]
     power = _median(trend for _, trend in trends)  # of a set: a single pair may mislead
@@ -117,9 +123,14 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     if unusual:
         what = f"pairs state {unusual[0][1]}"
         report("unusual", [x for x, _ in unusual], pairs, what, "check the unit of the calibration")
-    off = [x for x in items if x.blank and x.truth]
     what = f"items have no depth below {BACKGROUND:.0f} m, which is what renderers write for the background"
-    report("unit", off, items, what, "check its unit; depth_scale is metres per count, not counts per metre")
+    report(
+        "unit",
+        [x for x in items if x.blank and x.truth],
+        items,
+        what,
+        "check its unit; depth_scale is metres per count, not counts per metre",
+    )
     off = [x for x in items if x.blank and not x.truth]
     remedy = "check its unit and sign: what is 0, negative or NaN is unknown"
     report("blank", off, items, "items have a depth file without any number above 0", remedy)
