@@ -12,12 +12,12 @@ import stereo_pairs as pairs
 import trees
 from cyclopean import cli
 from cyclopean.augmentation import flip_stereo, mirror_sample
-from cyclopean.data.base import is_rectified
 from cyclopean.data.diagnose import problems, rows
 from cyclopean.data.folder import FolderDataset
 from cyclopean.data.inspect import Inspection, Measures, PairMeasures, examine, match, measure
 from cyclopean.data.kitti import KittiRawDataset
 from cyclopean.data.stereo import MiddleburyDataset
+from cyclopean.sample import is_rectified
 
 GOOD = PairMeasures(200, 6.0, 0.0, 0.1, 0.0, 0.8, 1.0, False)
 

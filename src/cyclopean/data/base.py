@@ -25,10 +25,10 @@ from cyclopean.data.files import (
     image_size,
     map_size,
     pictures_among,
-    read_image,
 )
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
+from cyclopean.io.decoding import read_image
 from cyclopean.sample import Sample, View, view
 
 LOG = logging.getLogger(__name__)
@@ -240,20 +240,6 @@ def rectified_pair(
     """Return a target and the other picture of a rectified pair, `offset` to its right in the unit of `depth`."""
     source = beside(images[1], cameras[1], offset)
     return Sample(view(images[0], cameras[0]), (source,), depth, name=(name,))
-
-
-def is_rectified(target: View, source: View) -> bool:
-    """Return whether points move along rows only: two pinholes of one focal length, side by side and parallel."""
-    here, there, pose = target.camera, source.camera, source.from_target
-    if pose is None or not isinstance(here, Pinhole) or not isinstance(there, Pinhole):
-        return False
-    sideways = torch.eye(4)
-    sideways[0, 3] = pose[0, 0, 3]
-    return (
-        bool(pose[0, 0, 3] != 0)
-        and torch.allclose(pose[0], sideways, atol=1e-5)
-        and torch.allclose(here.focal, there.focal)
-    )
 
 
 def unposed(image: Image, camera: Pinhole) -> View:

@@ -26,13 +26,13 @@ from cyclopean.data.files import (
     existing_folder,
     only_pictures,
     read_counts,
-    read_image,
     read_pose,
     read_rows,
     read_views,
 )
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
+from cyclopean.io.decoding import read_image
 from cyclopean.io.files import refuse_unreadable
 from cyclopean.sample import Sample, view
 

@@ -37,7 +37,6 @@ from cyclopean.data.files import (
     only_pictures,
     picture_at,
     read_counts,
-    read_image,
     read_list,
     read_paths,
     read_pose,
@@ -46,6 +45,7 @@ from cyclopean.data.files import (
 )
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
+from cyclopean.io.decoding import read_image
 from cyclopean.io.files import read_text, refuse_unreadable, shortened
 from cyclopean.sample import Sample, view
 

@@ -23,7 +23,6 @@ from cyclopean.data.files import (
     pictures_among,
     read_counts,
     read_depth,
-    read_image,
     read_mask,
     read_object,
     read_pairs,
@@ -33,6 +32,7 @@ from cyclopean.data.files import (
 )
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, translation
+from cyclopean.io.decoding import read_image
 from cyclopean.io.files import shortened
 from cyclopean.sample import Sample, View, view
 

@@ -30,12 +30,12 @@ from cyclopean.data.files import (
     pictures_among,
     read_counts,
     read_depth,
-    read_image,
     read_object,
     read_paths,
     read_views,
 )
 from cyclopean.errors import InputError
+from cyclopean.io.decoding import read_image
 from cyclopean.io.files import read_text, shortened
 from cyclopean.sample import Sample
 
