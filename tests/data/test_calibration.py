@@ -67,6 +67,30 @@ def test_a_depth_file_that_knows_nothing_is_told(tmp_path, factor):
     assert "blank" in kinds(tmp_path)
 
 
+def test_depth_in_another_unit_is_told_by_the_unit(tmp_path):
+    for factor, unit in ((1000, "1000 times too large: in millimetres"), (100, "100 times too large: in centimetres")):
+        folder = pairs.write_pairs(tmp_path / str(factor))
+        pairs.write_depth(folder, factor=factor)
+        (problem,) = problems(examine("mine", FolderDataset(folder), 10))
+        assert problem.kind == "calibration"
+        assert unit in problem.sentence
+        pairs.write_depth(pairs.write_pairs(tmp_path / f"not{factor}"), factor=factor * 2)
+        (problem,) = problems(examine("mine", FolderDataset(tmp_path / f"not{factor}"), 10))
+        assert problem.sentence.endswith("check focal length, baseline and the unit of depth.")
+
+
+def test_counts_per_metre_taken_for_metres_per_count_are_told(tmp_path):
+    pairs.write_pairs(tmp_path)
+    calibrate(tmp_path, depth_scale=5000)
+    for n in range(3):
+        depth = np.repeat(pairs.W * 0.1 / pairs.disparity()[:, None], pairs.W, 1)
+        trees.counts(tmp_path / "depth" / f"{n:03d}.png", (depth * 5000).astype(np.uint16))
+    found = {p.kind: p.sentence for p in problems(examine("mine", FolderDataset(tmp_path), 10))}
+    assert set(found) == {"calibration", "unit"}
+    assert "3 of 3 items have no depth below 65504 m" in found["unit"]
+    assert "metres per count, not counts per metre" in found["unit"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -233,7 +257,7 @@ def test_pipes_and_devices_are_never_opened(tmp_path):
     (tmp_path / "a" / "left" / "002.png").symlink_to("nowhere.png")
     os.mkfifo(tmp_path / "a" / "left" / "pipe.txt")
     seen = examine("x", FolderDataset(tmp_path / "a"), 5)
-    assert [look.name for look in seen.looks] == ["000"]
+    assert [item.name for item in seen.measured] == ["000"]
     assert "left/001.png is a pipe or a device" in seen.damaged[0]
     assert "left/002.png" in seen.damaged[1]
     trees.kitti_raw(tmp_path / "k")
@@ -247,7 +271,7 @@ def test_splits_are_read_as_other_programs_write_them(tmp_path):
     for coding in ("utf-8", "utf-8-sig", "utf-16"):
         (tmp_path / "split.txt").write_bytes(lines.encode(coding))
         data = open_dataset(f"kitti_raw:{tmp_path}:truth=none:split={tmp_path / 'split.txt'}")
-        assert [frame.number for frame in data.frames] == [5, 6]
+        assert [frame.number for frame in data.items] == [5, 6]
     trees.text(tmp_path / "split.txt", "x" * 100_000)
     with pytest.raises(InputError) as told:
         open_dataset(f"kitti_raw:{tmp_path}:split={tmp_path / 'split.txt'}")

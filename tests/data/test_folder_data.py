@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import stereo_pairs
 from cyclopean.data.base import read_each, sound, sound_part
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
@@ -329,7 +330,7 @@ def test_an_unfinished_rendering_is_read_as_far_as_it_goes(tmp_path):
     (tmp_path / "camera" / "000001.json").unlink()
     (tmp_path / "right" / "000001.png").unlink()
     data = FolderDataset(tmp_path)
-    assert data.stems == ["000000", "000002"]
+    assert data.items == ["000000", "000002"]
     assert data[1].name == ("street/000002",)
     for path in (tmp_path / "camera").iterdir():
         path.unlink()
@@ -360,3 +361,40 @@ def test_depth_of_another_size_is_refused_with_both_sizes(tmp_path):
     np.save(tmp_path / "depth" / "000000.npy", np.ones((3, 3), np.float32))
     with pytest.raises(InputError, match=r"3x3.*30x18"):
         FolderDataset(tmp_path)[0]
+
+
+def test_a_second_depth_file_of_a_picture_is_told(tmp_path, caplog):
+    folder = stereo_pairs.write_pairs(tmp_path, count=2)
+    stereo_pairs.write_depth(folder, count=2)
+    assert FolderDataset(folder)[0].depth.isfinite().all()
+    assert not caplog.messages
+    picture(folder / "depth" / "000.png", size=(120, 240))
+    assert FolderDataset(folder)[0].depth.isfinite().all()
+    (message,) = caplog.messages
+    assert "another depth file, which is read" in message
+    assert "1: depth/000.png; remove one of them" in message
+
+
+def test_single_items_of_another_shape_or_with_coloured_depth_are_left_out_by_name(tmp_path):
+    folder = stereo_pairs.write_pairs(tmp_path, count=5)
+    stereo_pairs.write_depth(folder, count=2)  # of the items 000 and 001
+    calibration = {"focal": [1, 2], "width": 240, "height": 120, "baseline_m": 0.1, "depth_scale": 0.001}
+    (folder / "calibration.json").write_text(json.dumps(calibration))
+    for side in ("left", "right"):  # the first item, by which the calibration was checked
+        picture(folder / side / "000.png", size=(60, 60))
+    (folder / "depth" / "000.npy").unlink()
+    picture(folder / "depth" / "003.png", size=(120, 240))
+    cv2.imwrite(str(folder / "depth" / "004.png"), np.full((120, 240), 7, np.uint8))
+    data = FolderDataset(folder)
+    good, bad = sound(data)
+    assert good == [1, 2]
+    shape, colour, bits = bad
+    assert "000.png has 60x60 pixels, another shape than the 240x120" in shape
+    assert "003.png has 3 channels" in colour
+    assert "004.png has 8 bits a pixel and its format 16" in bits
+    assert [str(item) for _, item in read_each(data, [0, 3, 4])] == bad
+    assert len(sound_part(data)) == 2
+    calibration["width"] = 200  # none has that shape
+    (folder / "calibration.json").write_text(json.dumps(calibration))
+    with pytest.raises(InputError, match="contradicts itself"):
+        FolderDataset(folder)

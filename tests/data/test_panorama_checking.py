@@ -13,7 +13,7 @@ from cyclopean.cli import _main as cyclopean
 from cyclopean.data import open_dataset
 from cyclopean.data.diagnose import as_json, problems, rows
 from cyclopean.data.files import read_depth
-from cyclopean.data.inspect import Seen, examine, glow, look, look_around, roll_of, seam_step
+from cyclopean.data.inspect import Inspection, examine, glow, measure, measure_panorama, roll_of, seam_step
 from cyclopean.data.panoramas import TopBottomDataset
 from cyclopean.geometry import Equirectangular, translation
 from cyclopean.sample import Sample, View, view
@@ -44,8 +44,8 @@ def kinds(samples: list[Sample]) -> list[str]:
     return [problem.kind for problem in problems(seen(samples))]
 
 
-def seen(samples: list[Sample]) -> Seen:
-    return Seen("mine", len(samples), (), tuple(look(sample) for sample in samples))
+def seen(samples: list[Sample]) -> Inspection:
+    return Inspection("mine", len(samples), (), tuple(measure(sample) for sample in samples))
 
 
 def scaled(sample: Sample, factor: float) -> Sample:
@@ -91,7 +91,7 @@ def test_good_panoramas_pass_and_are_measured():
     samples = [good(seed) for seed in range(2)]
     assert kinds(samples) == []
     for sample in samples:
-        sphere = look_around(sample)
+        sphere = measure_panorama(sample)
         assert [pair.vertical for pair in sphere.pairs] == [True, False]
         for pair in sphere.pairs:
             assert pair.factor == pytest.approx(1, abs=0.03)
@@ -183,7 +183,7 @@ def test_pictures_without_texture_are_not_judged():
     flat = replace(
         sample, target=painted(sample.target, blank), sources=tuple(painted(s, blank) for s in sample.sources)
     )
-    sphere = look_around(flat)
+    sphere = measure_panorama(flat)
     assert [pair.matches for pair in sphere.pairs] == [0, 0]
     assert np.isnan(sphere.glow)
     assert "swapped" not in kinds([flat])
