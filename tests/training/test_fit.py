@@ -14,8 +14,9 @@ from training_parts import Pictures, Tiny, run, sgd, train
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
-from cyclopean.training.loader import Items, Stream, loader
-from cyclopean.training.loop import Feed, constant, cosine, fit, halving, tenth
+from cyclopean.training.dataset import TrainData
+from cyclopean.training.loader import Batches, Stream, loader
+from cyclopean.training.loop import constant, cosine, fit, halving, tenth
 from cyclopean.training.options import Run
 
 PARTS = Path(__file__).parent / "training_parts.py"
@@ -95,7 +96,7 @@ def test_a_run_does_not_go_on_as_another(tmp_path, changes, then, now):
 def test_a_run_does_not_go_on_with_other_data_or_another_schedule(tmp_path):
     def go(where: Run, n: int = 5, schedule=halving, data: str = "a/pairs", size: int = 16) -> None:
         card = {"input_size": [size, 24], "training": {"data": [data]}}
-        fit(Tiny(), Feed(Pictures(n)), where, sgd, schedule, card)
+        fit(Tiny(), TrainData(Pictures(n)), where, sgd, schedule, card=card)
 
     go(run(tmp_path))
     again = run(tmp_path, resume=True)
@@ -184,7 +185,7 @@ def test_epochs_are_counted_and_their_callables_saved(tmp_path):
 
     def counted(where: Run) -> int:
         count = Count()
-        fit(Tiny(), Feed(Pictures(5)), where, sgd, constant, {}, each_epoch=(count,))
+        fit(Tiny(), TrainData(Pictures(5)), where, sgd, constant, card={}, each_epoch=(count,))
         return count.n
 
     assert counted(run(tmp_path, steps=5)) == 2  # 10 items of 5
@@ -208,8 +209,8 @@ class Count:
 def test_the_best_model_on_the_validation_set_is_kept(tmp_path):
     """A rate that wrecks the weights at the end: best is older than last."""
     method, wreck = Tiny(), lambda step, steps: 0.1 if step < 8 else -5.0
-    feed = Feed(Pictures(5), validation=Pictures(3))
-    fit(method, feed, run(tmp_path, steps=10, validate_every=2), sgd, wreck, {})
+    feed = TrainData(Pictures(5), validation=Pictures(3))
+    fit(method, feed, run(tmp_path, steps=10, validate_every=2), sgd, wreck, card={})
     judged = {line["step"]: line["validation"] for line in lines(tmp_path) if "validation" in line}
     assert list(judged) == [2, 4, 6, 8, 10]
     best = json.loads((tmp_path / "best" / "config.json").read_text())["training"]
@@ -218,9 +219,9 @@ def test_the_best_model_on_the_validation_set_is_kept(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_checkpoint(tmp_path):
-    feed = Feed(Broken())
+    feed = TrainData(Broken())
     with pytest.raises(InputError, match=r"not finite .*fit nan.*--learning-rate.*last checkpoint is good"):
-        fit(Tiny(), feed, run(tmp_path, steps=30, save_every=0.0), sgd, halving, {})
+        fit(Tiny(), feed, run(tmp_path, steps=30, save_every=0.0), sgd, halving, card={})
     assert all(v.isfinite().all() for v in weights(tmp_path).values())
 
 
@@ -247,14 +248,14 @@ class Broken(Pictures):
 )
 def test_data_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, data, sentence):
     with pytest.raises(InputError, match=sentence):
-        fit(Tiny(), Feed(data), run(tmp_path / "out"), sgd, halving, {})
+        fit(Tiny(), TrainData(data), run(tmp_path / "out"), sgd, halving, card={})
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_pictures_of_two_sizes_in_a_batch_are_one_sentence(tmp_path, workers):
     with pytest.raises(InputError, match=r"^pictures of one batch have different sizes .*--size"):
-        fit(Tiny(), Feed(Mixed(6)), run(tmp_path, workers=workers), sgd, halving, {})
+        fit(Tiny(), TrainData(Mixed(6)), run(tmp_path, workers=workers), sgd, halving, card={})
 
 
 class Mixed(Pictures):
@@ -269,11 +270,11 @@ def test_init_takes_weights_only(tmp_path):
     method = Tiny()
     fit(
         method,
-        Feed(Pictures(5)),
+        TrainData(Pictures(5)),
         run(tmp_path / "second", learning_rate=1e-12, init=str(tmp_path / "first" / "last")),
         sgd,
         halving,
-        {},
+        card={},
     )
     torch.testing.assert_close(method.state_dict(), dict(weights(tmp_path / "first")))
     assert lines(tmp_path / "second")[0]["step"] == 1
@@ -288,7 +289,7 @@ def test_augmentations_draw_from_the_position_of_an_item(tmp_path):
     def bias(name: str, **changes) -> torch.Tensor:
         torch.manual_seed(0)
         method = Tiny()
-        fit(method, Feed(Pictures(1), change), run(tmp_path / name, **changes), sgd, halving, {})
+        fit(method, TrainData(Pictures(1), change), run(tmp_path / name, **changes), sgd, halving, card={})
         return method.conv.bias.detach()
 
     same, again, other = bias("a"), bias("b", workers=1), bias("c", seed=1)
@@ -298,24 +299,25 @@ def test_augmentations_draw_from_the_position_of_an_item(tmp_path):
 
 def test_the_stream_shows_every_item_once_an_epoch_however_many_processes_share_it():
     where = Run(Path("nowhere"), steps=12, batch_size=4)
-    alone = [pair for batch in Stream(16, where, 0, 1) for pair in batch]
+    alone = [pair for _, batch in Stream(16, where, 0, 1) for pair in batch]
     for epoch in range(3):
         assert sorted(index for index, _ in alone[16 * epoch : 16 * epoch + 16]) == list(range(16))
     assert len({seed for _, seed in alone}) == 48
     half = replace(where, batch_size=2)
     two = zip(Stream(16, half, 0, 2), Stream(16, half, 1, 2), strict=True)
-    assert [pair for a, b in two for pair in (*a, *b)] == alone
-    later = [pair for batch in Stream(16, where, 0, 1).since(5) for pair in batch]
-    assert later == alone[20:]
+    assert [pair for (_, a), (_, b) in two for pair in (*a, *b)] == alone
+    later = list(Stream(16, where, 0, 1, start=5))
+    assert [pair for _, batch in later for pair in batch] == alone[20:]
+    assert [step for step, _ in later] == list(range(5, 12))
 
 
 def test_samples_on_a_gpu_are_made_in_the_training_process():
-    items, where = Items(Pictures(5), None), Run(Path("nowhere"), workers=2)
+    batches, stream = Batches(TrainData(Pictures(5)), 0, 8), Stream(5, Run(Path("nowhere")), 0, 1)
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    made = {lie: loader(items, Stream(5, where, 0, 1), where, lie, gpu) for lie in (gpu, cpu)}
+    made = {lie: loader(batches, stream, 2, lie, gpu) for lie in (gpu, cpu)}
     assert (made[gpu].num_workers, made[gpu].pin_memory) == (0, False)
     assert (made[cpu].num_workers, made[cpu].pin_memory) == (2, True)
-    assert not loader(items, Stream(5, where, 0, 1), where, cpu, cpu).pin_memory
+    assert not loader(batches, stream, 2, cpu, cpu).pin_memory
 
 
 def test_schedules():

@@ -36,7 +36,7 @@ from cyclopean.metrics import (
     sphere_errors,
     to_depth,
 )
-from cyclopean.sample import Sample
+from cyclopean.sample import Sample, pair_rig
 
 
 @dataclass(frozen=True)
@@ -52,33 +52,11 @@ class Rig:
 
 def rig_of(sample: Sample) -> Rig | None:
     """The rig of a sample whose one source is a rectified view to its right, else None."""
-    pair = pair_of(sample)
+    pair = pair_rig(sample)
     if pair is None:
         return None
     here, there = sample.target.camera, sample.sources[0].camera
     return Rig(math.prod(pair), float(there.center[0, 0] - here.center[0, 0]))  # type: ignore[attr-defined]
-
-
-def calibrated_pair(sample: Sample) -> tuple[float, float] | None:
-    """As `pair_of`; None also for the stand-in of pairs that nobody calibrated (one image width, 1)."""
-    pair = pair_of(sample)
-    return None if pair == (1.0, 1.0) else pair
-
-
-def pair_of(sample: Sample) -> tuple[float, float] | None:
-    """Focal length in image widths and baseline of a sample whose one source is a rectified view to its right."""
-    if len(sample.sources) != 1 or sample.sources[0].from_target is None:
-        return None
-    here, there, pose = sample.target.camera, sample.sources[0].camera, sample.sources[0].from_target[0]
-    if not (isinstance(here, Pinhole) and isinstance(there, Pinhole)):
-        return None
-    x = float(pose[0, 3])
-    sideways = torch.eye(4)
-    sideways[0, 3] = x
-    alike = torch.equal(here.focal, there.focal) and math.isclose(here.center[0, 1], there.center[0, 1])
-    if x >= 0 or not alike or not torch.allclose(pose, sideways, atol=1e-5):
-        return None
-    return float(here.focal[0, 0]), -x
 
 
 FOCAL_BY_WIDTH = {1242: 721.5377, 1241: 718.856, 1238: 718.3351, 1224: 707.0493}  # px of KITTI 2015, as Monodepth's

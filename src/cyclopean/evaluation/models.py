@@ -8,14 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.evaluate import calibrated_pair
 from cyclopean.evaluation.trivial import Candidate, Truths
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference import predictor as predicting
 from cyclopean.inference.predictor import Look, Predictor, See, plain
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo
-from cyclopean.sample import Sample
+from cyclopean.sample import Sample, calibrated_rig
 from cyclopean.training import checkpoint
 
 Map = Float[Tensor, "1 1 h w"]
@@ -51,7 +50,7 @@ def on_data(candidate: Candidate, data: Truths) -> Candidate:
         return candidate
     for index in range(len(data)):
         try:
-            return candidate if calibrated_pair(data[index]) is None else candidate.by_pair
+            return candidate if calibrated_rig(data[index]) is None else candidate.by_pair
         except Exception:
             continue  # counted and named when it is judged
     return candidate
@@ -59,7 +58,7 @@ def on_data(candidate: Candidate, data: Truths) -> Candidate:
 
 def _by_pair(predictor: Predictor, sample: Sample) -> Map:
     """Inverse depth in 1/m of a model that knows no rig: its disparity is one of the pair's own rig."""
-    pair = calibrated_pair(sample)
+    pair = calibrated_rig(sample)
     if pair is None:
         raise InputError(
             f"{sample.name[0]} is no rectified pair, whose rig would put disparity in metres; leave it out."
