@@ -72,7 +72,7 @@ class StopAfter:
 
 def test_resuming_with_other_arguments_is_refused(tmp_path):
     train(run(tmp_path))
-    with pytest.raises(InputError, match="repeat the first command"):
+    with pytest.raises(InputError, match="was trained with seed 0, this command says seed 1; repeat the first"):
         train(run(tmp_path, resume=True, seed=1))
     with pytest.raises(InputError, match="--average"):
         train(run(tmp_path, resume=True, average=0.9))
@@ -91,6 +91,37 @@ def test_a_run_does_not_go_on_as_another(tmp_path, changes, then, now):
     train(run(tmp_path))
     with pytest.raises(InputError, match=rf"was trained with {then}, this command says {now}; .*--init"):
         train(run(tmp_path, resume=True, **changes))
+
+
+class Weighted(Tiny):
+    """A method whose config has many values, some of them in an object of their own."""
+
+    def __init__(self, smoothness: float = 0.1, **others: float) -> None:
+        super().__init__()
+        self._config = {"width": 1.0, **others, "rules": {"smoothness": smoothness, "masks": "inside+best+auto" * 9}}
+
+    def config(self) -> dict:
+        return self._config
+
+
+def test_only_what_differs_from_the_resumed_run_is_named(tmp_path):
+    def go(**changes) -> None:
+        again = {key: changes.pop(key) for key in ("seed", "resume") if key in changes}
+        method = changes.pop("method", Weighted)(**changes)
+        fit(method, TrainData(Pictures(5)), run(tmp_path, **again), sgd, halving, card={})
+
+    go()
+    cases: list[tuple[dict, str, str]] = [
+        ({"smoothness": 0.2}, "smoothness 0.1", "smoothness 0.2"),
+        ({"seed": 7}, "seed 0", "seed 7"),
+        ({"smoothness": 0.2, "width": 0.5, "seed": 7}, "width 1.0, smoothness 0.1, seed 0", "width 0.5, .*seed 7"),
+        ({"factors": 13}, "factors None", "factors 13"),
+        ({"method": type("Other", (Tiny,), {"name": "other"})}, "method tiny", "method other"),
+    ]
+    for changes, then, now in cases:
+        with pytest.raises(InputError, match=rf" was trained with {then}, this command says {now}; repeat"):
+            go(resume=True, **changes)
+    go(resume=True)
 
 
 def test_a_run_does_not_go_on_with_other_data_or_another_schedule(tmp_path):

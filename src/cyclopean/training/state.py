@@ -166,30 +166,38 @@ def read_state(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any
         raise _changed(run, f"its {', '.join(wrong)} cannot be")
     if values["step"] < 0 or not values["seconds"] >= 0 or math.isnan(values["best"]):
         raise _changed(run, "its numbers cannot be")
-    config = {"method": method.name, **method.config()}
-    if values["config"] != config or values["seed"] != run.seed:
-        raise InputError(
-            f"{run.out} was trained with {shortened(values['config'])} and seed {shortened(values['seed'])}, this "
-            f"command says {shortened(config)} and seed {run.seed}; repeat the first command with --resume."
-        )
     if (values["published"] is None) != (run.average == 0):
         raise InputError(f"{run.out} was trained with another --average; repeat the first command.")
     then = values.get("facts", facts)  # older runs have kept none
     if not isinstance(then, dict):
         raise _changed(run, "its facts cannot be")
     then = {"shrink": 1.0, **then}  # runs of before there was any
-    changed = [name for name in facts if name in then and then[name] != facts[name]]
-    if changed:
-        before, now = (", ".join(f"{name} {_shown(of.get(name))}" for name in changed) for of in (then, facts))
+    config, now = _leaves(values["config"]), _leaves({"method": method.name, **method.config()})
+    if config.get("method") != method.name:  # its arguments are others anyway
+        config, now = {"method": config.get("method")}, {"method": method.name}
+    pairs = [(name, config.get(name), now.get(name)) for name in {**config, **now}]
+    pairs += [("seed", values["seed"], run.seed)]
+    pairs += [(name, then[name], facts[name]) for name in facts if name in then]
+    if changed := [(name, old, new) for name, old, new in pairs if old != new]:
+        before = ", ".join(f"{name} {_shown(old)}" for name, old, _ in changed)
+        after = ", ".join(f"{name} {_shown(new)}" for name, _, new in changed)
         raise InputError(
-            f"{run.out} was trained with {before}, this command says {now}; repeat the first command with --resume, or "
-            f"start anew from {run.out / 'last'} with --init and another --out."
+            f"{run.out} was trained with {before}, this command says {after}; repeat the first command with --resume, "
+            f"or start anew from {run.out / 'last'} with --init and another --out."
         )
     return values
 
 
+def _leaves(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a method's config by their own names, those of nested objects too."""
+    leaves: dict[str, Any] = {}
+    for name, value in config.items():
+        leaves |= _leaves(value) if isinstance(value, dict) else {str(name): value}
+    return leaves
+
+
 def _shown(value: Any) -> str:
-    return shortened(",".join(map(str, value)) if isinstance(value, list) else value)
+    return shortened(",".join(map(str, value)) if isinstance(value, list | tuple) else value)
 
 
 def _changed(run: Run, why: str) -> InputError:
