@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from torch import Generator
 from training_parts import Pictures, Tiny, run, sgd, train
 
+from cyclopean.augmentation import mirrored
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
-from cyclopean.training.dataset import TrainData
+from cyclopean.training.dataset import TrainData, train_data
 from cyclopean.training.loader import Batches, Stream, loader
 from cyclopean.training.loop import constant, cosine, fit, halving, tenth
-from cyclopean.training.options import Run
+from cyclopean.training.options import Augment, Run, Source
 
 PARTS = Path(__file__).parent / "training_parts.py"
 
@@ -141,6 +142,26 @@ def test_a_run_does_not_go_on_with_other_data_or_another_schedule(tmp_path):
         with pytest.raises(InputError, match=sentence):
             go(again, **changes)
     go(again, data="moved/pairs")
+
+
+def test_a_run_does_not_go_on_with_another_augmentation(tmp_path):
+    """Each value of it by its flag; a run of before they were kept goes on."""
+
+    def go(augment: Augment, **changes) -> None:
+        data = train_data(Source(world=("room",), size=(16, 24), items=3), augment, where, mirrored)
+        fit(Tiny(), data, replace(where, **changes), sgd, constant, card={})
+
+    where, first = run(tmp_path, steps=1), Augment(flip=0.5)
+    go(first)
+    for flag, value in {"flip": 0.0, "colour": 0.5, "blur": 0.5, "smallest": 0.5, "stretch": 1.2}.items():
+        old, changed = getattr(first, flag), replace(first, **{flag: value})
+        with pytest.raises(InputError, match=f"was trained with {flag} {old}, this command says {flag} {value};"):
+            go(changed, resume=True)
+    go(first, resume=True, steps=2)
+    state = torch.load(tmp_path / "resume.pt", weights_only=True)
+    del state["facts"]["flip"]
+    torch.save(state, tmp_path / "resume.pt")
+    go(replace(first, flip=0.0), resume=True, steps=3)
 
 
 def test_a_state_that_kept_no_facts_goes_on(tmp_path):

@@ -149,6 +149,7 @@ def resume_facts(run: Run, data: TrainData, schedule: str, card: dict[str, Any])
         "number of items": length(data.training),
         "size": list(card.get("input_size", ())),
         "shrink": data.shrink,
+        **data.flags,
     }
 
 
