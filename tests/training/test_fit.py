@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Generator
 from training_parts import Pictures, Tiny, run, sgd, train
 
@@ -458,3 +458,24 @@ def test_a_saved_model_is_not_loaded_into_another_method(tmp_path):
     train(run(tmp_path))
     with pytest.raises(InputError, match="other names or shapes"):
         checkpoint.initialise(Tiny(2), tmp_path / "last")
+
+
+def test_weights_that_are_none_are_refused(tmp_path):
+    """Whole numbers, such as of a quantised model, and numbers that overflow; half precision is read."""
+    train(run(tmp_path))
+    path = tmp_path / "last" / "model.safetensors"
+    sound = load_file(path)
+    cases = {
+        "conv.weight as I8; weights are floating-point": lambda x: (100 * x).to(torch.int8),
+        "conv.weight as I64; weights are floating-point": lambda x: x.long(),
+        "conv.weight as BOOL; weights are floating-point": lambda x: x > 0,
+        r"numbers above 1e\+12 in conv.weight, which are no weights": lambda x: 1e20 * x,
+        "numbers that are not finite": lambda x: x / 0,
+    }
+    for sentence, change in cases.items():
+        save_file({**sound, "conv.weight": change(sound["conv.weight"])}, path)
+        with pytest.raises(InputError, match=sentence):
+            checkpoint.initialise(Tiny(), tmp_path / "last")
+    for kind in (torch.float16, torch.bfloat16, torch.float64):
+        save_file({name: tensor.to(kind) for name, tensor in sound.items()}, path)
+        checkpoint.initialise(Tiny(), tmp_path / "last")

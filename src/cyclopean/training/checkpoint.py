@@ -23,6 +23,8 @@ BUNDLED = Path(__file__).parents[1] / "models"
 DEFAULT = "general"
 FIRST_IS_DISPARITY = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+FLOATING = ("F64", "F32", "F16", "BF16")  # names of types in headers of safetensors files
+LARGEST_WEIGHT = 1e12  # what is larger makes activations of float32 infinite within a few layers
 HUB = "hub:"  # before a name that is to be looked for on the Hugging Face Hub alone
 
 
@@ -229,7 +231,9 @@ def _check_header(method: Method, folder: Path) -> None:
     try:
         refuse_unreadable(path)
         with safe_open(path, "pt") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            types = {name: str(part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError, InputError) as error:
         raise InputError(f"{path} is damaged or no safetensors file; copy the model folder again.") from error
     if {name: tuple(tensor.shape) for name, tensor in method.state_dict().items()} != shapes:
@@ -237,6 +241,9 @@ def _check_header(method: Method, folder: Path) -> None:
             f"{path} does not fit {method.name} with {shortened(method.config())}: its tensors have other names or "
             "shapes."
         )
+    floating = [name for name, tensor in method.state_dict().items() if tensor.is_floating_point()]
+    if wrong := next((name for name in floating if types[name] not in FLOATING), None):
+        raise InputError(f"{path} holds {wrong} as {types[wrong]}; weights are floating-point, give another model.")
 
 
 def _fill(method: Method, folder: Path) -> None:
@@ -250,5 +257,10 @@ def _fill(method: Method, folder: Path) -> None:
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise InputError(
             f"{folder / WEIGHTS} holds numbers that are not finite: its training failed; give another model."
+        )
+    if large := next((name for name, tensor in tensors.items() if bool((tensor.abs() > LARGEST_WEIGHT).any())), None):
+        raise InputError(
+            f"{folder / WEIGHTS} holds numbers above {LARGEST_WEIGHT:g} in {large}, which are no weights; give another "
+            "model."
         )
     method.load_state_dict(tensors)
