@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from cyclopean.choices import REPOSITORY
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.geometry import Pinhole
 from cyclopean.io.files import appearing, read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Method
@@ -24,6 +25,7 @@ DEFAULT = "general"
 FIRST_IS_DISPARITY = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FLOATING = ("F64", "F32", "F16", "BF16")  # names of types in headers of safetensors files
+USUAL_SIZE = 192, 640  # of pictures, where a config has none
 LARGEST_WEIGHT = 1e12  # what is larger makes activations of float32 infinite within a few layers
 HUB = "hub:"  # before a name that is to be looked for on the Hugging Face Hub alone
 
@@ -64,7 +66,24 @@ def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
     _check_header(hollow, folder)
     method = build()
     _fill(method, folder)
+    if method.rig is not None:
+        size = config.get("input_size")  # what may be wrong with it is a matter of whoever reads it
+        valid = isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
+        log_unusual_rig(f'{folder / CONFIG}: "rig"', method.rig, (size[0], size[1]) if valid else USUAL_SIZE)
     return method.eval(), config
+
+
+def log_unusual_rig(source: str, rig: tuple[float, float], size: tuple[int, int]) -> None:
+    """Warn of a rig (focal length in image widths, baseline in metres) whose numbers look like those of another unit.
+
+    `source` gives it, for pictures of `size` (height, width). The rule is that of a data set's calibration.
+    """
+    from cyclopean.data.base import implausible
+
+    (focal, baseline), (height, width) = rig, size
+    camera = Pinhole(torch.tensor([[focal, focal * width / height]]), torch.tensor([[0.5, 0.5]]))
+    if unusual := implausible(camera, baseline, width):
+        LOG.warning("%s states %s; check its unit.", source, unusual)
 
 
 def card(name: Path | str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from cyclopean.geometry import Pinhole, size_of, translation
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample, View, calibrated_rig, pair_rig
 from cyclopean.synthetic import expanded
+from cyclopean.training.checkpoint import log_unusual_rig
 from cyclopean.training.options import Augment, Run, Source
 
 LOG = logging.getLogger(__name__)
@@ -121,6 +122,8 @@ def train_data(
     own = size_of(training[0].depth)
     shape = (source.size[0], source.size[1]) if source.size else own
     _check_turned(shape, own)
+    if rig is not None:
+        log_unusual_rig("--rig", rig, own)
     resized: tuple[Step, ...] = (*steps, partial(augmentation.resize, size=shape)) if source.size else steps
     flags = {name: value for name, value in vars(augment).items() if name != "shrink"}
     return TrainData(
