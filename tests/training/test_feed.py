@@ -1,9 +1,11 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Generator
 from torch.utils.data import Dataset
 
@@ -17,6 +19,7 @@ from cyclopean.sample import Sample, map_tensors, view
 from cyclopean.training import dataset
 from cyclopean.training.dataset import TrainData, train_data
 from cyclopean.training.options import Augment, Run, Source
+from stereo_pairs import write_pairs
 
 
 class Stereo(Dataset[Sample]):
@@ -100,6 +103,42 @@ def test_any_data_set_is_learned_from_without_its_damaged_items(tmp_path, caplog
     assert names(data.validation) == {f"{trees.DRIVE}/{4:010d}_02"}
     assert "1 of 4 items are left out" in caplog.text
     assert str(broken) in caplog.text
+
+
+def test_an_item_that_contradicts_the_rest_is_left_out_by_name(tmp_path, caplog):
+    """One pair of another shape than the calibration; learned from or held out, the run goes on without it."""
+    for n in (1, 2):
+        folder = write_pairs(tmp_path / f"{n}")
+        values = {"focal_px": 240, "width": 240, "height": 120, "baseline_m": 0.1}
+        (folder / "calibration.json").write_text(json.dumps(values))
+        for side in ("left", "right"):
+            path = folder / side / f"{n:03d}.png"
+            Image.open(path).crop((0, 0, 120, 120)).save(path)
+        caplog.clear()
+        flags = "--size 64x128 --network compact --width 0.1 --batch-size 2 --workers 0 --accelerator cpu --steps 3"
+        held = ("--validation", str(folder)) if n == 2 else ()
+        out = tmp_path / f"out{n}"
+        with pytest.raises(SystemExit) as stop:
+            main(["train", "monodepth", "--data", str(folder), *held, "--out", str(out), *flags.split()])
+        assert stop.value.code == 0
+        assert caplog.text.count("left out") == (2 if held else 1)  # of each set
+        assert "calibration.json contradicts itself: width / height is 2" in caplog.text
+        assert f"{n:03d}.png" in caplog.text
+
+
+def test_many_items_in_a_row_that_cannot_be_read_are_an_error():
+    class Lost(Stereo):
+        def __getitem__(self, index: int) -> Sample:
+            if index >= len(self) - self.lost:
+                raise InputError(f"item {index} is gone.")
+            return super().__getitem__(index)
+
+    data = Lost(30)
+    data.lost = 9
+    assert [dataset.Readable(data)[index].name for index in (5, 21, 29)] == [("5",), ("0",), ("0",)]
+    data.lost = 10
+    with pytest.raises(InputError, match="none of 10 items in a row can be read; the first: item 20 is gone"):
+        dataset.Readable(data)[20]
 
 
 def test_all_items_get_the_size_asked_for(items, tmp_path):

@@ -67,7 +67,7 @@ def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
     method = build()
     _fill(method, folder)
     if method.rig is not None:
-        size = config.get("input_size")  # what may be wrong with it is a matter of whoever reads it
+        size: Any = config.get("input_size")  # what may be wrong with it is a matter of whoever reads it
         valid = isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
         log_unusual_rig(f'{folder / CONFIG}: "rig"', method.rig, (size[0], size[1]) if valid else USUAL_SIZE)
     return method.eval(), config

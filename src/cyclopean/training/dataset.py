@@ -33,6 +33,7 @@ EVERY, MOST = 50, 64  # of the items, those held out when no validation set is g
 FEW = 5  # of fewer than some hundred items so many are held out, or a tenth, at least one
 TURNED = math.log(1.2)  # pictures whose sides differ by less have no shape to turn round
 ITEMS_READ = 32  # of the items, at most so many are read to see whether there is true depth
+IN_A_ROW = 10  # items that cannot be read: more are no accident
 CALIBRATIONS_READ = 12  # of more calibrations, so many are read, evenly spaced
 ALIKE = 0.01  # rigs that differ by less are one: KITTI's of five days differ by half of it
 TYPED = 0.05  # how far a rig may be off that was given by hand, of calibrated pairs
@@ -77,6 +78,35 @@ class Mapped(Dataset[Sample]):
         return samples
 
 
+class Readable(Dataset[Sample]):
+    """A data set without the items that cannot be read, such as one whose size contradicts its calibration.
+
+    The log names each once; the next item stands in for it, so that numbers and seeds of the others stay. Raises
+    `InputError` if many items in a row cannot be read.
+    """
+
+    def __init__(self, data: Dataset[Sample]) -> None:
+        self.data, self._left_out = data, set[int]()
+
+    def __len__(self) -> int:
+        return length(self.data)
+
+    def __getitem__(self, index: int) -> Sample:
+        tried = [(index + k) % len(self) for k in range(min(IN_A_ROW, len(self)))]
+        errors = []
+        for candidate in tried:
+            try:
+                return self.data[candidate]
+            except InputError as error:
+                errors.append(str(error))
+                if candidate not in self._left_out:
+                    self._left_out.add(candidate)
+                    items, place = _origin(self.data, candidate)
+                    files = items.files(place).pictures if isinstance(items, Items) else ()
+                    LOG.warning("%s is left out: %s", files[0] if files else f"item {candidate}", error)
+        raise InputError(f"none of {len(tried)} items in a row can be read; the first: {errors[0]}")
+
+
 def several(data: Dataset[Sample], indices: list[int]) -> list[Sample]:
     """Return items of a data set, read at once if it can: worlds on a GPU are rendered together."""
     together = getattr(data, "__getitems__", None)
@@ -117,6 +147,8 @@ def train_data(
         about = (f"{len(held)} of {n} items {verb} held out, to find the best model by.{only}",)
         training = Subset(everything, sorted(set(range(n)) - set(held)) or held)
         validation = Subset(everything, held)
+    if source.data:
+        training, validation = Readable(training), Readable(validation)
     steps: tuple[Step, ...] = (*((Given(rig),) if rig else ()), *((keep,) if keep else ()))
     training = Mapped(training, steps)
     own = size_of(training[0].depth)
@@ -231,9 +263,10 @@ def common_rig(data: Dataset[Sample]) -> tuple[Rig | None, str]:
     """
     first: dict[Hashable, int] = {}
     for index in range(length(data)):
-        calibration = _calibration(data, index)
-        if calibration is not None:
-            first.setdefault(calibration, index)
+        items, place = _origin(data, index)
+        if isinstance(items, Items):
+            calibration = tuple(path for path in items.files(place).others if path.suffix in (".json", ".txt"))
+            first.setdefault((id(items), calibration), index)
     indices = list(first.values())
     chosen = sorted({indices[round(k)] for k in np.linspace(0, len(indices) - 1, min(len(indices), CALIBRATIONS_READ))})
     rigs = [rig for rig in (calibrated_rig(data[index]) for index in chosen) if rig is not None]
@@ -286,18 +319,16 @@ def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tup
     return (shape, *(Sometimes(chance, step) for chance, step in chances if chance > 0))
 
 
-def _calibration(data: Dataset[Sample], index: int) -> Hashable | None:
-    """Return what stands for the camera of item `index`: its calibration files; None if it comes from no file."""
-    if isinstance(data, Mapped):
-        return _calibration(data.data, index)
+def _origin(data: Dataset[Sample], index: int) -> tuple[Dataset[Sample], int]:
+    """Return the data set below all wrappers that item `index` comes from, and its number there."""
+    if isinstance(data, Mapped | Readable):
+        return _origin(data.data, index)
     if isinstance(data, Subset):
-        return _calibration(data.dataset, data.indices[index])
+        return _origin(data.dataset, data.indices[index])
     if isinstance(data, ConcatDataset):
         part = bisect_right(data.cumulative_sizes, index)
-        return _calibration(data.datasets[part], index - ([0, *data.cumulative_sizes])[part])
-    if not isinstance(data, Items):
-        return None
-    return id(data), tuple(path for path in data.files(index).others if path.suffix in (".json", ".txt"))
+        return _origin(data.datasets[part], index - ([0, *data.cumulative_sizes])[part])
+    return data, index
 
 
 def _alike(rigs: list[Rig], tolerance: float) -> bool:
