@@ -9,7 +9,7 @@ PHOTO ?=
 
 help:
 	@echo 'make demo   depth and refocusing of a real photograph, into out/ (PHOTO=your.jpg for one of yours)'
-	@echo 'make test   all tests; make quick: without the slow ones; make lint: style, format and types'
+	@echo 'make test   all tests; make quick: without the slow ones; make lint: style, format, types and layers'
 	@echo 'make browser  finds or installs the browser that the tests of the app open; without one they are skipped'
 	@echo 'make bench  the speed and memory figures of the README'
 	@echo 'make clean  removes out/ and caches; PYTHON=python3.12 chooses another Python'
@@ -41,6 +41,7 @@ lint: .venv/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 browser: .venv/.installed
 	@.ci/browser

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # public name -> (module, attribute); imported when first asked for, since torch alone takes over a second
 _PUBLIC = {
-    "DepthMap": ("cyclopean.depthmap", "DepthMap"),
+    "DepthMap": ("cyclopean.io.depthmap", "DepthMap"),
     "Equirectangular": ("cyclopean.geometry", "Equirectangular"),
     "InputError": ("cyclopean.errors", "InputError"),
     "Photo": ("cyclopean.io.image", "Photo"),
@@ -32,9 +32,9 @@ _PUBLIC = {
     "Sample": ("cyclopean.sample", "Sample"),
     "View": ("cyclopean.sample", "View"),
     "as_photo": ("cyclopean.io.photolike", "as_photo"),
-    "from_numbers": ("cyclopean.depthmap", "from_numbers"),
+    "from_numbers": ("cyclopean.io.depthmap", "from_numbers"),
     "load": ("cyclopean.inference.predictor", "load"),
-    "read_depth": ("cyclopean.depthmap", "read_depth"),
+    "read_depth": ("cyclopean.io.depthmap", "read_depth"),
     "read_photo": ("cyclopean.io.image", "read_photo"),
     "refocus": ("cyclopean.defocus.refocus", "refocus"),
 }

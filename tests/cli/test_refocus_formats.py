@@ -8,11 +8,11 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, JpegImagePlugin
-from test_image import swapped_profile
 
 from cyclopean import cli
 from cyclopean.io import encoding
 from cyclopean.io.image import read_photo
+from profiles import swapped_profile
 
 MAKER, ORIENTATION, EXIF, GPS, F_NUMBER, LATITUDE = 0x010F, 0x0112, 0x8769, 0x8825, 0x829D, 2
 PROFILE = swapped_profile()  # once: it holds the second it was made in

@@ -126,8 +126,8 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from filmed import blue_is_near, film, walking
-from cyclopean.clip import refocus_clip
-from cyclopean.refocus.keys import Key
+from cyclopean.inference.clip import refocus_clip
+from cyclopean.defocus.video import Key
 folder, peaks = Path(sys.argv[2]), []
 for count in (40, 160):
     film(folder / "a.mp4", walking(count, 200, 264, step=1))
@@ -140,7 +140,7 @@ print(peaks[1] - peaks[0])
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
     """120 frames more would be 76 MB as floats, twice that with their results."""
-    words = [sys.executable, "-c", GROWTH, str(Path(__file__).parent), str(tmp_path)]
+    words = [sys.executable, "-c", GROWTH, str(Path(__file__).parents[1]), str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 15_000  # kB
 

@@ -13,11 +13,12 @@ import numpy as np
 import pillow_heif
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image
 
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import colourise, from_numbers, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth, write_photo
+from profiles import swapped_profile
 
 # EXIF orientation -> how the upright picture was stored (numpy), written by hand from the EXIF table
 STORED = {
@@ -140,19 +141,6 @@ def test_alpha_and_transparent_palette_lie_over_white(tmp_path: Path) -> None:
         assert pixels[0, 15] == pytest.approx([1, 0.5, 0.5], abs=0.02)
 
 
-def swapped_profile() -> bytes:
-    """An RGB profile whose red primary is sRGB's green and the other way round: a picture must change visibly."""
-    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    count = struct.unpack(">I", data[128:132])[0]
-    places = {bytes(data[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
-    red, green = places[b"rXYZ"], places[b"gXYZ"]
-    data[red + 4 : red + 12], data[green + 4 : green + 12] = data[green + 4 : green + 12], data[red + 4 : red + 12]
-    for name in (b"desc",):  # another name, or it would pass for sRGB
-        at, size = struct.unpack(">II", data[places[name] + 4 : places[name] + 12])
-        data[at : at + size] = data[at : at + size].replace(b"s\0R\0G\0B", b"x\0R\0G\0B").replace(b"sRGB", b"xRGB")
-    return bytes(data)
-
-
 @pytest.mark.parametrize("deep", [False, True])
 def test_a_profile_is_converted_to_srgb(tmp_path: Path, deep: bool) -> None:
     path = tmp_path / "wide.png"
@@ -246,7 +234,7 @@ def test_memory_that_writing_is_refused_is_one_sentence_and_leaves_no_file(tmp_p
 import os, resource, sys, torch
 from pathlib import Path
 from cyclopean.errors import contained
-from cyclopean.images import Photo
+from cyclopean.io.image import Photo
 
 for suffix in (".jpg", ".png", ".webp", ".tif", ".heic", ".jp2"):
     for bits in (8, 16):

@@ -55,7 +55,7 @@ def losses(rules: Rules, rig: str) -> dict[str, torch.Tensor]:
 
 
 def test_every_name_has_a_value_and_every_value_a_name():
-    kinds = {"Head": HEADS, "Warp": WARPS, "Error": ERRORS, "Scales": SCALES, "Smooth": SMOOTHS}
+    kinds = {"HeadName": HEADS, "Warp": WARPS, "Error": ERRORS, "Scales": SCALES, "Smooth": SMOOTHS}
     for kind, values in kinds.items():
         assert set(get_args(getattr(photometric, kind))) == set(values), kind
 

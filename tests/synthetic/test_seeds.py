@@ -86,7 +86,7 @@ def test_twice_the_same_and_another_seed_another_scene(family):
 
 DIGEST = """
 import hashlib
-from cyclopean import worlds
+from cyclopean import synthetic
 scenes = [synthetic.scene(family, 7)[0] for family in synthetic.FAMILIES]
 print(hashlib.sha256(b"".join(s.center.numpy().tobytes() + s.looks.numpy().tobytes() for s in scenes)).hexdigest())
 """
