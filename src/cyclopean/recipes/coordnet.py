@@ -83,12 +83,12 @@ def coordnet(  # noqa: PLR0917
     from cyclopean.training import dataset
     from cyclopean.training.loop import adabound, constant, fit
 
-    drawn = dataset.Drawn(augmentation.mirrored, dataset.target_only if rig == "SV" else dataset.whole, "sphere")
-    feed = dataset.feed(source, augment, drawn, run)
+    keep = dataset.target_only if rig == "SV" else None
+    feed = dataset.train_data(source, augment, run, augmentation.mirrored, keep, worlds="sphere")
     feed = dataset.with_truth(feed) if rig == "SV" else feed
     feed = dataset.then(feed, augmentation.rolled) if predicts == "depth" else feed
     run = run.of(len(feed.training))  # type: ignore[arg-type]
     torch.manual_seed(run.seed)
     method = Coordnet(rig, ratio, predicts=predicts, **vars(shape), **vars(comparison))
     card = dataset.card("coordnet", run, source, feed)
-    fit(method, feed, run, adabound, constant, card, dataset.pictures)
+    fit(method, feed, run, adabound, constant, card=card, pictures=dataset.pictures)

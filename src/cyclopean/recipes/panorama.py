@@ -18,10 +18,10 @@ def panorama(run: Run, source: Source, augment: Augment = AUGMENT, ratio: float 
     from cyclopean.training import dataset
     from cyclopean.training.loop import adamw, cosine, fit
 
-    drawn = dataset.Drawn(augmentation.mirrored, dataset.whole, "sphere")
-    feed = dataset.then(dataset.feed(source, augment, drawn, run), augmentation.rolled)
+    feed = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="sphere")
+    feed = dataset.then(feed, augmentation.rolled)
     run = run.of(len(feed.training))  # type: ignore[arg-type]
     torch.manual_seed(run.seed)
     method = Coordnet("TC", ratio, circular=True, network="mobile")
     card = dataset.card("panorama", run, source, feed)
-    fit(method, feed, run, adamw, cosine, card, dataset.pictures)
+    fit(method, feed, run, adamw, cosine, card=card, pictures=dataset.pictures)

@@ -30,11 +30,11 @@ def supervised(  # noqa: PLR0917
     from cyclopean.training import dataset
     from cyclopean.training.loop import adamw, cosine, fit, halving, tenth
 
-    drawn = dataset.Drawn(augmentation.mirrored, dataset.target_only)
-    feed = dataset.with_truth(dataset.feed(source, augment, drawn, run))
+    feed = dataset.train_data(source, augment, run, augmentation.mirrored, dataset.target_only)
+    feed = dataset.with_truth(feed)
     run = run.of(len(feed.training))  # type: ignore[arg-type]
     torch.manual_seed(run.seed)
     method = Supervised(network, width)
     course = {"halving": halving, "tenth": tenth, "cosine": cosine}[schedule]
     card = dataset.card("supervised", run, source, feed)
-    fit(method, feed, run, adamw, course, card, dataset.pictures)
+    fit(method, feed, run, adamw, course, card=card, pictures=dataset.pictures)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from cyclopean.methods.base import Method
 from cyclopean.training import dataset
-from cyclopean.training.dataset import Given, Rig, common_rig
+from cyclopean.training.dataset import Rig, common_rig
 from cyclopean.training.options import Augment, Run, Source
 
 Schedule = Literal["halving", "tenth", "cosine"]
@@ -35,8 +35,7 @@ def fit(  # noqa: PLR0917
     from cyclopean.training.loop import adam, cosine, halving, tenth
     from cyclopean.training.loop import fit as fit_
 
-    keep = dataset.whole if rig is None else Given(rig)
-    feed = dataset.feed(source, augment, dataset.Drawn(mirror, keep), run)
+    feed = dataset.train_data(source, augment, run, mirror, rig=rig)
     run = run.of(len(feed.training))  # type: ignore[arg-type]
     found, about = common_rig(feed.training)
     torch.manual_seed(run.seed)
@@ -48,7 +47,7 @@ def fit(  # noqa: PLR0917
     _check_features(method)
     course = {"halving": halving, "tenth": tenth, "cosine": cosine}[schedule]
     card = dataset.card(name, run, source, feed)
-    fit_(method, feed, run, adam, course, card, dataset.pictures)
+    fit_(method, feed, run, adam, course, card=card, pictures=dataset.pictures)
 
 
 def _check_features(method: Method) -> None:
