@@ -105,7 +105,7 @@ def fit(  # noqa: PLR0912, PLR0915
                 parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
                 raise InputError(
                     f"the loss or its gradient is not finite ({parts}, gradient {norm}); lower --learning-rate, set "
-                    f"--clip, or look for broken items. {_last_checkpoint(run)}"
+                    f"--clip-grad-norm, or look for broken items. {_last_checkpoint(run)}"
                 )
             stepper.step()
             stepper.zero_grad()
