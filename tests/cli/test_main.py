@@ -16,7 +16,7 @@ from PIL import Image
 from cyclopean import __version__, cli
 from cyclopean.cli import COMMANDS, parsing, train
 from cyclopean.cli.examples import EXAMPLES
-from cyclopean.recipes import RECIPES
+from cyclopean.methods import RECIPES
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
 

@@ -10,7 +10,7 @@ from cyclopean.bench.family import Map
 from cyclopean.geometry import attention, pixel_grid, reproject
 from cyclopean.io.image import resize
 from cyclopean.methods.base import known_pose
-from cyclopean.methods.coordnet import COVERED, photometric
+from cyclopean.methods.spherical_view_synthesis import COVERED, photometric
 from cyclopean.metrics import solid_angle
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import splat

@@ -15,7 +15,7 @@ from cyclopean.evaluation.protocols import named_protocol
 from cyclopean.evaluation.trivial import Candidate, latitude_mean, mean_inverse_depth, training_mean
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method
-from cyclopean.methods.coordnet import BASELINE, Coordnet
+from cyclopean.methods.spherical_view_synthesis import BASELINE, SphericalViewSynthesis
 from cyclopean.metrics import solid_angle
 from cyclopean.sample import Sample, View
 from cyclopean.synthetic.folder import Order
@@ -38,7 +38,7 @@ BUDGETS = {
 def near(method: Method) -> None:
     """The first guess is 2 m everywhere, or its disparity. Ours, for all rows: the paper's 5 m is far from what small
     rooms are like, and a short training would be spent on the way, or diverge on it."""
-    assert isinstance(method, Coordnet)
+    assert isinstance(method, SphericalViewSynthesis)
     signed = method.config()["predicts"] == "disparity" and method.config()["rig"] == "LR"
     guess = START if method.config()["predicts"] == "depth" else math.degrees(BASELINE / START)
     head = method.network.head.conv  # type: ignore[union-attr]
@@ -49,7 +49,7 @@ def _row(title: str, rig: str, turned: bool = True, **options: object) -> Row:
     """Panoramas are turned by any angle, but for methods that predict disparities."""
 
     def make(budget: Budget) -> Method:
-        return Coordnet(rig, network=budget.network, width=budget.width, **options)  # type: ignore[arg-type]
+        return SphericalViewSynthesis(rig, network=budget.network, width=budget.width, **options)  # type: ignore[arg-type]
 
     return Row(title, make, augmentation.rolled if turned else augmentation.Steps(()), start=near)
 

@@ -16,7 +16,7 @@ from cyclopean.cli.examples import examples
 from cyclopean.cli.parsing import asks_for_help, flags_of, show_help, unknown_flag
 from cyclopean.data import named
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.recipes import PUBLISHED, RECIPES
+from cyclopean.methods import PUBLISHED, RECIPES
 
 
 def main(arguments: list[str]) -> int:

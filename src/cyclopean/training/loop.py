@@ -95,6 +95,9 @@ def constant(step: int, steps: int) -> float:  # noqa: ARG001
     return 1.0
 
 
+SCHEDULES = {"halving": halving, "tenth": tenth, "cosine": cosine}
+
+
 def fit(  # noqa: PLR0917
     method: Method,
     feed: Feed,
