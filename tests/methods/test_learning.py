@@ -174,10 +174,10 @@ def test_monodepth2_finds_metric_depth_from_one_pair():
 def test_garg_learns_in_stages(pair):
     """Each starts from the one before, and at once says what that one said, enlarged."""
     torch.manual_seed(0)
-    before = Garg("compact", 0.25, (0.8, BASELINE), stage=1)
+    before = Garg("compact", 0.25, rig=(0.8, BASELINE), stage=1)
     learn(before, pair, 40, 4e-3)
     for stage in (2, 3, 4):
-        method = Garg("compact", 0.25, (0.8, BASELINE), stage=stage)
+        method = Garg("compact", 0.25, rig=(0.8, BASELINE), stage=stage)
         method.load_state_dict(before.state_dict())
         with torch.no_grad():
             said, earlier = (m.eval().predict(pair.target).inverse_depth for m in (method, before))
