@@ -4,7 +4,6 @@ For each scale of a disparity pyramid the target is warped from its sources and 
 writes its own sum of such losses: one for each view whose disparity it predicts.
 """
 
-import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -126,76 +125,89 @@ class PhotometricLoss:
         unit = self.head.unit(target.camera, baseline(poses[0]))[:, None, None, None]
         targets = self.scales(target, predicted, n)
         others = list(zip(*(self.scales(source.view, source.disparities, n) for source in sources), strict=True))
-        smoothed = native_scales(target, predicted, n) if self.scales is full_scales else targets
-        scales = zip(itertools.repeat("appearance"), targets, others)
+        at_own_size = native_scales(target, predicted, n) if self.scales is full_scales else targets
         losses: dict[str, list[Scalar]] = defaultdict(list)
 
-        for s, (term, view, others_s) in enumerate(
-            itertools.chain(scales, self._feature_scales(targets[0], others[0]))
-        ):
-            assert view.disparity is not None
-            # Warp: where the target's pixels lie in each source, and the colours there.
-            rho = view.disparity / unit
-            matches = [
-                reproject(rho, view.camera, pose, other.camera) for other, pose in zip(others_s, poses, strict=True)
-            ]
-            borders: list[Border] = ["sphere" if other.camera.border == "sphere" else self.border for other in others_s]
-            places = list(zip(others_s, matches, borders, strict=True))
-            # Photometric error of each source, masked, and its mean over the pixels that the data set calls valid.
-            error = absolute if term == "features" else self.error
-            warped = (self.warp(other.image, match.uv, border) for other, match, border in places)
-            errors = torch.cat([error(image, view.image) for image in warped], 1)
-            inputs = MaskInputs(view, others_s, poses, rho, matches, errors, error)
-            masked = reduce(torch.mul, (mask(inputs) for mask in self.masks), errors)
-            losses[term].append(weighted_mean(masked, view.weight))
-            if term == "features":
-                continue
-            if view.explainability is not None:
-                cost = explainability_regularization(view.explainability)
-                losses["explained"].append(EXPLAIN * weighted_mean(cost, view.weight))
-            # Left-right consistency: the disparity that the source has at the same place is the target's.
-            known = [
-                pull(other.disparity, match.uv, border)
-                for other, match, border in places
-                if other.disparity is not None
-            ]
-            if known:
-                apart = (torch.cat(known, 1) - view.disparity).abs()
-                losses["consistency"].append(weighted_mean(apart, view.weight))
-            # Smoothness, of each scale at its own size, halved from one to the next.
-            own = smoothed[s]
-            losses["smoothness"].append(self.smooth(own.disparity, own.image, own.weight) / 2**s)
+        for s, (view, sources_s, small) in enumerate(zip(targets, others, at_own_size, strict=True)):
+            errors, matches = self.reprojection_errors(view, sources_s, poses, unit, self.error)
+            losses["appearance"].append(weighted_mean(errors, view.weight))
 
-        features = losses.pop("features", None)
+            if view.explainability is not None:
+                disbelief = explainability_regularization(view.explainability)
+                losses["explained"].append(EXPLAIN * weighted_mean(disbelief, view.weight))
+
+            # Left-right consistency: the disparity that the source has at the same place is the target's.
+            theirs = [
+                pull(source.disparity, match.uv, self._border(source))
+                for source, match in zip(sources_s, matches, strict=True)
+                if source.disparity is not None
+            ]
+            if theirs:
+                assert view.disparity is not None
+                difference = (torch.cat(theirs, 1) - view.disparity).abs()
+                losses["consistency"].append(weighted_mean(difference, view.weight))
+
+            losses["smoothness"].append(self.smooth(small.disparity, small.image, small.weight) / 2**s)
+
         total = {name: torch.stack(values).sum() for name, values in losses.items()}
         total["smoothness"] = self.smoothness * total["smoothness"]
         if self.scales is full_scales:
             total = {name: value / n for name, value in total.items()}
-        if features is not None:
-            total["features"] = FEATURES * torch.stack(features).mean()
+        if self.features is not None:
+            costs = []
+            for view, with_features in self._feature_scales(targets[0], others[0], self.features):
+                errors, _ = self.reprojection_errors(view, with_features, poses, unit, absolute)
+                costs.append(weighted_mean(errors, view.weight))
+            total["features"] = FEATURES * torch.stack(costs).mean()
         return total
 
+    def reprojection_errors(
+        self,
+        target: ScaledView,
+        sources: Sequence[ScaledView],
+        poses: Sequence[Pose],
+        unit: Float[Tensor, "b 1 1 1"],
+        error: "Error",
+    ) -> tuple[PerSource, list[Correspondence]]:
+        """Return what the target differs by from each source warped into it, masked, and where its pixels lie there.
+
+        `unit` is disparity / inverse depth.
+        """
+        assert target.disparity is not None
+        rho = target.disparity / unit
+        views = list(zip(sources, poses, strict=True))
+        matches = [reproject(rho, target.camera, pose, source.camera) for source, pose in views]
+        warped = (
+            self.warp(source.image, match.uv, self._border(source))
+            for source, match in zip(sources, matches, strict=True)
+        )
+        errors = torch.cat([error(image, target.image) for image in warped], 1)
+        inputs = MaskInputs(target, sources, poses, rho, matches, errors, error)
+        return reduce(torch.mul, (mask(inputs) for mask in self.masks), errors), matches
+
+    def _border(self, source: ScaledView) -> Border:
+        return "sphere" if source.camera.border == "sphere" else self.border
+
+    @staticmethod
     def _feature_scales(
-        self, target: ScaledView, sources: Sequence[ScaledView]
-    ) -> Iterator[tuple[str, ScaledView, list[ScaledView]]]:
+        target: ScaledView, sources: Sequence[ScaledView], features: Features
+    ) -> Iterator[tuple[ScaledView, list[ScaledView]]]:
         """Yield target and sources with features of length 1 instead of colours (Zhan et al. 2018, Eq. 6).
 
         Features are data here: were they learned from this loss, they would all become equal.
         """
-        if self.features is None:
-            return
         with torch.no_grad():
-            pyramids = [self.features(view.image) for view in (target, *sources)]
+            pyramids = [features(view.image) for view in (target, *sources)]
         for maps in zip(*pyramids, strict=True):
             size = (maps[0].shape[-2], maps[0].shape[-1])
             own, *others = (
-                ScaledView(view.camera, F.normalize(features.float(), dim=1), resized(view.weight, size))
-                for view, features in zip((target, *sources), maps, strict=True)
+                ScaledView(view.camera, F.normalize(map_.float(), dim=1), resized(view.weight, size))
+                for view, map_ in zip((target, *sources), maps, strict=True)
             )
             disparity, explained = (
                 x if x is None else resized(x, size) for x in (target.disparity, target.explainability)
             )
-            yield "features", replace(own, disparity=disparity, explainability=explained), others
+            yield replace(own, disparity=disparity, explainability=explained), others
 
 
 def add(*losses: Losses) -> Losses:
@@ -455,11 +467,6 @@ def explainability_regularization(predicted: Map) -> Map:
     return -predicted.clamp(min=1e-6).log()
 
 
-def _visibilities(x: MaskInputs) -> PerSource:
-    sources = zip(x.poses, x.sources, x.correspondences, strict=True)
-    return torch.cat([visibility(x.inverse_depth, x.target.camera, p, s.camera, c) for p, s, c in sources], 1)
-
-
 # --- features: compared beside colours ---
 
 
@@ -500,7 +507,13 @@ MASKS: dict[str, Mask] = {
     "best": lambda x: min_reprojection(x.errors),
     "auto": lambda x: automask(x.errors, static_errors(x.target, x.sources, x.error)),
     "learned": lambda x: explainability(x.target.explainability, x.errors),
-    "unoccluded": _visibilities,
+    "unoccluded": lambda x: torch.cat(
+        [
+            visibility(x.inverse_depth, x.target.camera, pose, source.camera, match)
+            for source, pose, match in zip(x.sources, x.poses, x.correspondences, strict=True)
+        ],
+        1,
+    ),
 }
 SCALES: dict[str, Callable[..., list[ScaledView]]] = {
     "native": native_scales,

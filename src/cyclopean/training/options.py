@@ -1,4 +1,4 @@
-"""How a training runs: values that recipes take and the command line shows. No torch here."""
+"""Options of a training: values that recipes take and the command line shows. No torch here."""
 
 import math
 from collections.abc import Callable
@@ -55,7 +55,7 @@ class Run:
     """A model whose weights to start from, with a fresh schedule."""
 
     def of(self, items: int) -> "Run":
-        """The run for so many items: its epochs as steps."""
+        """Return the run for so many items: its epochs as steps."""
         if self.epochs is None:
             return self
         steps = math.ceil(self.epochs * items / (self.batch_size * self.devices * self.nodes))
@@ -233,7 +233,7 @@ class LossConfig:
 
     @property
     def masks(self) -> tuple[str, ...]:
-        """The names in `mask`."""
+        """The names in `mask`, in their order."""
         return tuple(name for name in self.mask.split("+") if name not in ("", "none"))
 
     def __post_init__(self) -> None:

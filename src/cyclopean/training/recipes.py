@@ -31,10 +31,14 @@ if TYPE_CHECKING:
     from cyclopean.augmentation import Augmentation
     from cyclopean.methods.base import Method
 
-COLOUR = Augment(colour=0.5)
-VGG = Backbone()
-HALVING = Pairs()
 STAGES = 4  # of Garg's training
+VGG, RESNET = Backbone(), Backbone("resnet18")
+HALVING, TENTH = Pairs(), Pairs("tenth")
+COLOUR = Augment(colour=0.5)  # Monodepth, sec. 4.1
+EITHER_VIEW = Augment(swap=0.5, mild=0.5)  # Monodepth2, sec. 4
+NOT_MIRRORED = Augment(flip=0.0)  # spherical view synthesis
+ROOMS = Augment(flip=0.5, jitter=0.7, blur=0.2, noise=0.3)
+STRONG = Augment(jitter=0.8, blur=0.2, noise=0.3, smallest=0.6, stretch=1.2)
 
 
 def naive(
@@ -200,11 +204,6 @@ def trinocular(
     train_on_pairs("trinocular", make, run, source, augment=augment, pairs=pairs, start=backbone.start)
 
 
-EITHER_VIEW = Augment(swap=0.5, mild=0.5)
-RESNET = Backbone("resnet18")
-TENTH = Pairs("tenth")
-
-
 def monodepth2(
     run: Run,
     source: Source,
@@ -227,9 +226,6 @@ def monodepth2(
 
     start = backbone.start
     train_on_pairs("monodepth2", make, run, source, augment=augment, pairs=pairs, mirror=mirrored, start=start)
-
-
-NOT_MIRRORED = Augment(flip=0.0)
 
 
 @dataclass(frozen=True)
@@ -316,9 +312,6 @@ def coordnet(
     fit(method, feed, run.of(len(feed.training)), adabound, constant, card, dataset.pictures)  # type: ignore[arg-type]
 
 
-ROOMS = Augment(flip=0.5, jitter=0.7, blur=0.2, noise=0.3)
-
-
 def panorama(run: Run, source: Source, *, augment: Augment = ROOMS, ratio: float = 0.6) -> None:
     """Learn metric depth of panoramas from the views above and beside, without labels, to be used on any panorama.
 
@@ -338,9 +331,6 @@ def panorama(run: Run, source: Source, *, augment: Augment = ROOMS, ratio: float
     method = SphericalViewSynthesis("TC", ratio, circular=True, network="mobile")
     card = dataset.card("panorama", run, source, feed)
     fit(method, feed, run.of(len(feed.training)), adamw, cosine, card, dataset.pictures)  # type: ignore[arg-type]
-
-
-STRONG = Augment(jitter=0.8, blur=0.2, noise=0.3, smallest=0.6, stretch=1.2)
 
 
 def supervised(
