@@ -235,7 +235,7 @@ def test_published_settings_and_short_names(pairs, tmp_path, capsys):
 
 
 def test_every_published_setting_is_a_flag_of_its_method():
-    from cyclopean.recipes import PUBLISHED, RECIPES
+    from cyclopean.methods import PUBLISHED, RECIPES
 
     for name, flags in PUBLISHED.items():
         assert name in RECIPES

@@ -180,6 +180,9 @@ def adabound(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimi
     return AdaBound(parameters, learning_rate, final_lr=FINAL, gamma=SPEED)
 
 
+SCHEDULES = {"halving": halving, "tenth": tenth, "cosine": cosine}
+
+
 # --- before the first step --------------------------------------------------------------------------------------------
 
 
