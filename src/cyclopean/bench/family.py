@@ -12,7 +12,7 @@ from cyclopean.evaluation.trivial import Candidate
 from cyclopean.inference import predictor
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
-from cyclopean.synthetic.folder import Order
+from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training.loop import MakeOptimizer, Schedule, adabound, adam, constant, cosine
 
 Map = Float[Tensor, "1 1 h w"]
@@ -131,7 +131,7 @@ class Family:
     scenes: str
     rows: Mapping[str, Row]
     budgets: Mapping[str, Budget]
-    order: Callable[[Budget, int, int], Order]
+    order: Callable[[Budget, int, int], RenderJob]
     figures: Callable[[Map, Sample], dict[str, float]]
     columns: Mapping[str, str]
     real_columns: Mapping[str, str]
@@ -145,4 +145,4 @@ class Family:
     closer: Callable[[Map, Sample], dict[str, float]] | None = None
     closer_columns: Mapping[str, str] = field(default_factory=dict)
     about_closer: str = ""
-    elsewhere: Callable[[Budget, int, int], Order] | None = None
+    elsewhere: Callable[[Budget, int, int], RenderJob] | None = None

@@ -17,7 +17,7 @@ from cyclopean.evaluation.trivial import Candidate
 from cyclopean.inference import predictor
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
-from cyclopean.synthetic.folder import Order, missing, write
+from cyclopean.synthetic.folder import RenderJob, missing, write
 from cyclopean.training import checkpoint
 from cyclopean.training.loop import Feed, fit
 from cyclopean.training.options import Run
@@ -55,7 +55,7 @@ class Comparison:
         """How many scenes are not rendered yet."""
         return sum(len(missing(order, folder)) for folder, order in self._orders().items())
 
-    def _orders(self) -> dict[Path, Order]:
+    def _orders(self) -> dict[Path, RenderJob]:
         b, order, data = self.budget, self.family.order, self.out / "data"
         orders = {
             data / "train": order(b, TRAINING_SEED, b.scenes),

@@ -18,7 +18,7 @@ from cyclopean.methods.base import Method
 from cyclopean.methods.coordnet import BASELINE, Coordnet
 from cyclopean.metrics import solid_angle
 from cyclopean.sample import Sample, View
-from cyclopean.synthetic.folder import Order
+from cyclopean.synthetic.folder import RenderJob
 
 PROTOCOL = named_protocol("spherical")[0]
 START = 2.0  # metres, the first guess everywhere: rooms are a few metres wide
@@ -112,8 +112,8 @@ CLAIMS = (  # AbsRel and δ1 of the paper's tables 1, 3 and 4
 )
 
 
-def _order(budget: Budget, seed: int, count: int) -> Order:
-    return Order(("room",), "sphere", seed, count, budget.size)
+def _order(budget: Budget, seed: int, count: int) -> RenderJob:
+    return RenderJob(("room",), "sphere", seed, count, budget.size)
 
 
 def figures(rho: Map, sample: Sample) -> dict[str, float]:

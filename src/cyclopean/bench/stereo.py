@@ -27,7 +27,7 @@ from cyclopean.methods.supervised import Supervised
 from cyclopean.methods.trinocular import Trinocular
 from cyclopean.metrics import align_median, boundary_f1, countable, d1, depth_errors, near_boundaries, to_depth
 from cyclopean.sample import Sample
-from cyclopean.synthetic.folder import Order
+from cyclopean.synthetic.folder import RenderJob
 
 BASELINE, FIELD_OF_VIEW = 0.54, 70.0  # metres and degrees: one rig for all scenes, as in KITTI, so that depth is metric
 THEIR_BASELINE, THEIR_FIELD_OF_VIEW = 0.22, 48.7  # of the data from elsewhere: those of Cityscapes' camera
@@ -129,12 +129,14 @@ ROWS = {
 }
 
 
-def _order(budget: Budget, seed: int, count: int) -> Order:
-    return Order(("street",), "stereo", seed, count, budget.size, baseline=BASELINE, field_of_view=FIELD_OF_VIEW)
+def _order(budget: Budget, seed: int, count: int) -> RenderJob:
+    return RenderJob(("street",), "stereo", seed, count, budget.size, baseline=BASELINE, field_of_view=FIELD_OF_VIEW)
 
 
-def _elsewhere(budget: Budget, seed: int, count: int) -> Order:
-    return Order(("landscape",), "stereo", seed, count, budget.size, THEIR_BASELINE, field_of_view=THEIR_FIELD_OF_VIEW)
+def _elsewhere(budget: Budget, seed: int, count: int) -> RenderJob:
+    return RenderJob(
+        ("landscape",), "stereo", seed, count, budget.size, THEIR_BASELINE, field_of_view=THEIR_FIELD_OF_VIEW
+    )
 
 
 CLAIMS = (  # AbsRel and D1-all of Monodepth's table 1 (K; pp and ResNet50: CS + K) and AbsRel of its table 2
