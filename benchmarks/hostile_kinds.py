@@ -476,14 +476,14 @@ def _make_predictions(folder: Path) -> None:
 def _read_predictions(folder: Path) -> None:
     from evaluation_parts import Items, item
 
-    from cyclopean.evaluation.dataset import evaluate
+    from cyclopean.evaluation.evaluate import evaluate
     from cyclopean.evaluation.predictions import Meaning, read_predictions
     from cyclopean.evaluation.protocols import named_protocol
 
     data = Items(item(_plane(), "000"), item(_plane(), "001"))
     path = folder / "stack.npy" if folder.name == "stack.npy" else folder
-    candidate = read_predictions(path, Meaning("depth"), data)
-    evaluate([candidate], data, range(2), named_protocol("worlds")[0])
+    entry = read_predictions(path, Meaning("depth"), data)
+    evaluate([entry], data, range(2), named_protocol("worlds")[0])
 
 
 def _make_states(folder: Path) -> None:
@@ -507,7 +507,7 @@ def _read_written(folder: Path) -> None:
     """The numbers of the file as a map, whatever they are, in every format that is written."""
     from cyclopean.errors import InputError
     from cyclopean.geometry import Pinhole
-    from cyclopean.io.scenes import point_cloud, surface, write_glb, write_ply
+    from cyclopean.io.scenes import mesh, point_cloud, write_glb, write_ply
     from cyclopean.io.viewer import write_viewer
 
     data = _only(folder).read_bytes()[128:]
@@ -519,7 +519,7 @@ def _read_written(folder: Path) -> None:
     refusals = []
     for write in (
         lambda: write_ply(out / "a.ply", point_cloud(depth, image, camera)),
-        lambda: write_glb(out / "a.glb", surface(depth, camera), image),
+        lambda: write_glb(out / "a.glb", mesh(depth, camera), image),
         lambda: write_viewer(out / "a.html", depth, image, camera, "{{scene}}\udcff"),
     ):
         try:

@@ -72,6 +72,26 @@ def test_a_photo_with_its_depth_file(photo: Path, depth: Path) -> None:
     assert (card["source"], card["at"], card["files"]) == ("photo.jpg", [2, 20], ["photo_defocus.png"])
 
 
+def test_a_map_that_is_turned_or_in_another_unit_is_named(
+    photo: Path, depth: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    np.save(depth, np.linspace(1000, 5000, 2400, dtype=np.float32).reshape(60, 40))
+    code, _, told = here(capsys, "refocus", photo, "--at", "2", "20", "--depth", depth)
+    assert (code, "is it turned by 90 degrees" in told) == (2, True), told
+    np.save(depth, np.linspace(1000, 5000, 2400, dtype=np.float32).reshape(40, 60))
+    for scale, distance, remarks in (
+        (1, 2, ["is farther away than 2999 m", "2 m, but this depth runs from 1000 to 5000 m: nothing is sharp"]),
+        (0.001, 2, []),
+        (0.001, 9, ["9 m, but this depth runs from 1 to 5 m: nothing is sharp"]),
+    ):
+        caplog.clear()
+        depth.with_suffix(".json").write_text(json.dumps({"kind": "depth", "unit": "m", "scale": scale}))
+        code, _, told = here(capsys, "refocus", photo, "--focus-distance", str(distance), "--depth", depth)
+        assert code == 0, told
+        assert len(caplog.messages) == len(remarks), caplog.text
+        assert all(words in caplog.text for words in remarks), caplog.text
+
+
 def test_without_a_depth_file_it_is_predicted(photo: Path, model: str) -> None:
     done = shell("refocus", "--at", "0.5", "0.5", photo, "--model", model, "--out", photo.parent / "out")
     assert done.returncode == 0, done.stderr

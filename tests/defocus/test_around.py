@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from cyclopean import cli
-from cyclopean.defocus.focus import around
+from cyclopean.defocus.focus import wrap_panorama
 from cyclopean.defocus.refocus import refocus
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import DepthMap, from_numbers
@@ -34,7 +34,7 @@ def test_the_result_rolls_with_the_picture(method: str) -> None:
     def done(turn: int) -> torch.Tensor:
         image, inverse = photo.image.roll(turn, -1), depth.inverse_depth.roll(turn, -1)
         rolled = from_numbers(inverse, "inverse_depth", "m")
-        return around(once, Photo(image, photo.camera), rolled, ((64 + turn) % 128, 32)).image
+        return wrap_panorama(once, Photo(image, photo.camera), rolled, ((64 + turn) % 128, 32)).image
 
     first = done(0)
     for turn in (1, 40, 64, 100):

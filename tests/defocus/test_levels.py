@@ -10,7 +10,8 @@ import torch
 
 import cyclopean
 from cyclopean.defocus import filters
-from cyclopean.defocus.choices import BINS, METHODS, focus_pixel
+from cyclopean.defocus.filters import BINS, METHODS
+from cyclopean.defocus.lens import focus_pixel
 from cyclopean.defocus.refocus import refocus
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import DepthMap, from_numbers
@@ -132,6 +133,12 @@ def test_what_else_is_refused() -> None:
     photo, depth = textured(), slope()
     with pytest.raises(InputError, match="depth map is 40x30 but the photo is 80x60"):
         refocus(photo, slope(30, 40), (1, 1))
+    with pytest.raises(InputError, match="is 60x80 but the photo is 80x60; is it turned by 90 degrees"):
+        refocus(photo, slope(80, 60), (1, 1))
+    for at in ("0.4 0.6", "12", (0.1, 0.2, 0.3), 3, (None, 1), ("a", "b")):
+        with pytest.raises(InputError, match=r"the point is .*; give two numbers"):
+            refocus(photo, depth, at)
+    assert torch.equal(refocus(photo, depth, np.array([0.4, 0.6])).image, refocus(photo, depth, (0.4, 0.6)).image)
     with pytest.raises(InputError, match="did you mean 'gaussian'"):
         refocus(photo, depth, (1, 1), method="gausian")
     with pytest.raises(InputError, match="'smooth'"):

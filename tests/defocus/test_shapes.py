@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cyclopean.defocus.lens import Shape, kernel, named
+from cyclopean.defocus.lens import Shape, kernel, parse_shape
 from cyclopean.errors import InputError
 
 SHAPES = ["disc", "ring", "polygon:6", "polygon:5:20", "cateye"]
@@ -17,7 +17,7 @@ def variance(weights: np.ndarray) -> float:
 @pytest.mark.parametrize("text", SHAPES)
 @pytest.mark.parametrize("radius", [0.5, 1.0, 2.4, 4.0, 5.0])
 def test_light_is_kept_and_kernels_stay_small(text: str, radius: float) -> None:
-    weights = kernel(named(text), radius)
+    weights = kernel(parse_shape(text), radius)
     assert weights.dtype == np.float32
     assert weights.sum() == pytest.approx(1, abs=1e-5)
     assert weights.shape[0] == weights.shape[1]
@@ -43,12 +43,12 @@ def test_a_ring_is_hollow_and_a_disc_is_flat() -> None:
 
 
 def test_polygons_point_up_and_turn_clockwise() -> None:
-    triangle = kernel(named("polygon:3"), 5.0)
+    triangle = kernel(parse_shape("polygon:3"), 5.0)
     widths = (triangle > 0.5 * triangle.max()).sum(1)
     rows = np.flatnonzero(widths)
     assert widths[rows[0]] < widths[rows[-1]]
     assert np.allclose(triangle, triangle[:, ::-1], atol=1e-4)
-    quarter = kernel(named("polygon:3:90"), 5.0)
+    quarter = kernel(parse_shape("polygon:3:90"), 5.0)
     assert np.allclose(quarter, np.rot90(triangle, -1), atol=2e-3)
 
 
@@ -61,4 +61,4 @@ def test_a_tilted_cats_eye_is_narrow_along_the_tilt() -> None:
 @pytest.mark.parametrize("text", ["disk", "polygon:2", "polygon:13", "polygon:x", "disc:3", "polygon:6:nan", ""])
 def test_shapes_that_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="shape"):
-        named(text)
+        parse_shape(text)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cyclopean.defocus import layers, thinlens
-from cyclopean.defocus.lens import Lens, Shape, named
+from cyclopean.defocus.lens import Lens, Shape, parse_shape
 
 Plane = np.ndarray
 
@@ -64,7 +64,7 @@ def test_mean_brightness_is_kept(shape: str) -> None:
     light = texture(220, 300, 1).clip(0.02, 1)
     light[:40], light[-40:], light[:, :40], light[:, -40:] = 0.5, 0.5, 0.5, 0.5
     slope = np.linspace(-9, 9, 300)[None].repeat(220, 0)
-    blurred = through(light, slope, Lens(shape=named(shape)))
+    blurred = through(light, slope, Lens(shape=parse_shape(shape)))
     assert blurred.mean() == pytest.approx(light.mean(), rel=0.005)
     assert np.abs(blurred[100:120, 60:90] - light[100:120, 60:90]).mean() > 0.03  # it did blur
 
@@ -133,7 +133,7 @@ def test_tiles_and_workers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 def test_near_shapes_stand_upside_down() -> None:
     light = np.zeros((64, 64))
     light[28:36, 28:36] = 1
-    far, near = (through(light, np.full((64, 64), r), Lens(shape=named("polygon:3"))) for r in (-9.0, 9.0))
+    far, near = (through(light, np.full((64, 64), r), Lens(shape=parse_shape("polygon:3"))) for r in (-9.0, 9.0))
     assert np.abs(far - near[::-1, ::-1]).max() < 1e-4 < np.abs(far - near).max()
     rows = np.flatnonzero((far > 0.3 * far.max()).any(1))
     assert (far[rows[1]] > 0.3 * far.max()).sum() < (far[rows[-2]] > 0.3 * far.max()).sum()  # a corner points up
@@ -159,7 +159,7 @@ def test_cats_eyes_are_narrow_towards_the_corners() -> None:
     """Round in the middle; at the left border narrow along the line to the middle; its light kept."""
     light = np.zeros((128, 256))
     light[60:68, 124:132], light[60:68, 28:36] = 1, 1
-    blurred = through(light, np.full((128, 256), -9.0), Lens(shape=named("cateye")))
+    blurred = through(light, np.full((128, 256), -9.0), Lens(shape=parse_shape("cateye")))
     for x, narrow in ((128, False), (32, True)):
         eye = blurred[40:88, x - 24 : x + 24]
         assert eye.sum() == pytest.approx(64, rel=0.04)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import struct
 import threading
 import zipfile
@@ -82,6 +83,30 @@ def test_what_cannot_be_known_is_refused() -> None:
         from_numbers(depths(), "depth", "m", ambiguity="scale")
 
 
+def test_numbers_of_other_shapes_kinds_and_units(tmp_path: Path) -> None:
+    """One plane, as a tensor or an array, is taken; anything else raises at once, not when it is saved."""
+    plane = depths()[0, 0]
+    for numbers in (plane, plane[None], plane.numpy(), plane.numpy().astype(">f8"), plane[..., None].numpy()):
+        assert same(from_numbers(numbers, "depth", "m").metres(), depths())
+    assert same(from_numbers(np.array([[1, 2]], np.uint16), "depth").numbers("depth"), torch.tensor([[[[1.0, 2.0]]]]))
+    ones = torch.ones(1, 1, 4, 5)
+    for numbers, kind, unit, message in (
+        (ones, "z", "m", "unknown kind 'z': choose one of: depth, "),
+        (ones, "Depth", "m", "unknown kind 'Depth': did you mean 'depth'"),
+        (ones, "depth", "mm", "unknown unit 'mm': write 'm', with the scale 0.001"),
+        (ones, "depth", "metres", "unknown unit 'metres': write 'm'"),
+        (torch.ones(2, 1, 4, 5), "depth", "m", r"shape \(2, 1, 4, 5\)"),
+        (torch.ones(1, 3, 4, 5), "depth", "m", r"shape \(1, 3, 4, 5\)"),
+        (torch.ones(5), "depth", "m", r"shape \(5,\)"),
+        (torch.ones(4, 5) > 0, "depth", "m", r"numbers are torch\.bool"),
+        (np.ones((4, 5), complex), "depth", "m", "numbers are complex128"),
+    ):
+        with pytest.raises(InputError, match=message):
+            from_numbers(numbers, kind, unit)
+    with pytest.raises(InputError, match="unknown kind 'bogus'"):
+        from_numbers(ones, "depth").numbers("bogus")
+
+
 def test_numbers_that_are_negative_only_are_no_depth(tmp_path: Path) -> None:
     """Of a camera that looks along -z, for instance; where an offset is unknown, they may be."""
     numbers = -np.linspace(1, 2, 54, dtype=np.float32).reshape(6, 9)
@@ -96,6 +121,36 @@ def test_numbers_that_are_negative_only_are_no_depth(tmp_path: Path) -> None:
     numbers[0, 0] = 0
     np.save(tmp_path / "a.npy", numbers)
     assert read_depth(tmp_path / "a.npy").valid.all()
+
+
+def test_depth_that_is_probably_misread_is_remarked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Sentinels below 0, a map of one value, millimetres that are called metres; good maps pass without a word."""
+    slope = np.linspace(1, 5, 54, dtype=np.float32).reshape(6, 9)
+    holes = slope.copy()
+    holes[2, :3] = -1
+    metres, millimetres = {"kind": "depth", "unit": "m"}, {"kind": "depth", "unit": "m", "scale": 0.001}
+    wrong = []
+    for values, sidecar, words, known in (
+        (slope, None, "", 54),
+        (holes, None, "3 of 54 numbers are below 0, where disparity has none", 51),
+        (holes, {"kind": "inverse_depth"}, "where inverse depth has none", 51),
+        (holes, {"kind": "inverse_depth", "ambiguity": "affine"}, "", 54),
+        (holes, metres, "", 51),
+        (0 * slope, None, "all of its numbers are the same", 54),
+        (0 * slope + 2, metres, "all of its numbers are the same", 54),
+        (1000 * slope, metres, 'farther away than 2962 m. If its numbers are millimetres, write "scale": 0.001', 54),
+        (1000 * slope, millimetres, "", 54),
+        (1000 * slope, {"kind": "depth"}, "", 54),
+    ):
+        caplog.clear()
+        np.save(tmp_path / "a.npy", values)
+        (tmp_path / "a.json").unlink(missing_ok=True)
+        if sidecar:
+            (tmp_path / "a.json").write_text(json.dumps(sidecar))
+        valid = read_depth(tmp_path / "a.npy").valid
+        if int(valid.sum()) != known or (words not in caplog.text if words else caplog.text):
+            wrong.append((sidecar, words, int(valid.sum()), caplog.text))
+    assert not wrong
 
 
 def test_frames_of_a_depth_picture_but_the_first_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -213,41 +268,63 @@ def test_axes_of_one_are_dropped_and_colours_refused(tmp_path: Path) -> None:
         read_depth(tmp_path / "c.npy")
 
 
-@pytest.mark.parametrize(
-    ("sidecar", "message"),
-    [
-        ('{"kind": "dept"}', "did you mean 'depth'"),
-        ('{"kind": "depth", "unit": "mm"}', "unknown unit 'mm'"),
-        ('{"kind": "depth", "unit": "m", "ambiguity": "scale"}', "contradicts itself"),
-        ('{"unit": "m"}', 'does not say the "kind"'),
-        ("[1]", 'does not say the "kind"'),
-        ("{", "not readable JSON"),
-        ('{"kind": "depth", "size": [9, 9]}', "3x2 but a.json says 9x9"),
-        ('{"kind": "depth", "camera": {"camera": "fisheye"}}', "fisheye"),
-        ('{"kind": "depth", "model": {"nam": 1}}', "cannot be understood"),
-        ('{"kind": ["depth"]}', "unknown kind"),
-        ('{"kind": "depth", "size": [1]}', "size"),
-        ('{"kind": "depth", "size": [Infinity, 1]}', "no finite number"),
-        ('{"kind": "depth", "size": {"0": 2}}', "size"),
-        ('{"kind": "depth", "scale": 0}', "scale of 0"),
-        ('{"kind": "depth", "scale": 1' + "0" * 400 + "}", "no finite number"),
-        ('{"kind": "depth", "unknown": []}', "cannot be understood"),
-        ('{"kind": "depth", "files": 5}', '"files" is a list'),
-        ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": null, "center": [0.5, 0.5]}}', "focal None"),
-        ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [1, 1, 1], "center": [0.5, 0.5]}}', "focal"),
-        ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [-1, 1], "center": [0.5, 0.5]}}', "above 0"),
-        ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [NaN, 1], "center": [0.5, 0.5]}}', "finite"),
-        ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [1, 1], "center": [0.5]}}', "center"),
-        ('{"kind": "depth", "camera": [1]}', "no object"),
-        ('{"kind": "' + 9999 * "x" + '"}', r"unknown kind .{,500}$"),
-        ("[" * 5000, "nested too deeply"),
-    ],
+REFUSED = (
+    ('{"kind": "dept"}', "did you mean 'depth'"),
+    ('{"kind": "depth", "unit": "mm"}', "unknown unit 'mm': write 'm', with the scale 0.001"),
+    ('{"kind": "depth", "unit": "Meters"}', "unknown unit 'Meters': write 'm'.$"),
+    ('{"kind": "disparity", "unit": "px"}', "unknown unit 'px': choose one of: m, relative"),
+    ('{"kind": "depth", "unit": ["m"]}', "unknown unit"),
+    ('{"kind": "depth", "unit": "m", "Scale": 0.001}', "unknown key 'Scale': did you mean 'scale'"),
+    ('{"kind": "depth", "units": "m", "scale": 0.001}', "unknown key 'units': did you mean 'unit'"),
+    ('{"kind": "disparity", "larger_it": "farther"}', "did you mean 'larger_is'"),
+    ('{"version": 7, "kind": "depth"}', "version 7 of its format, not 1"),
+    ('{"format": "cyclopean-depth", "version": 2, "kind": "depth"}', "version 2 of its format, not 1"),
+    ('{"kind": "depth", "unit": "m", "scale": -0.001}', "the scale in a.json is -0.001"),
+    ('{"kind": "depth", "camera": {"focal": [1200, 1200], "center": [0.5, 0.5]}}', r"focal \[1200.*divide pixels"),
+    ('{"kind": "depth", "camera": {"focal": [1.2, 1.6], "center": [320, 240]}}', r"center \[320.*divide pixels"),
+    ('{"kind": "depth", "unit": "m", "ambiguity": "scale"}', "contradicts itself"),
+    ('{"unit": "m"}', 'does not say the "kind"'),
+    ("[1]", 'does not say the "kind"'),
+    ("{", "not readable JSON"),
+    ('{"kind": "depth", "size": [9, 9]}', "3x2 but a.json says 9x9"),
+    ('{"kind": "depth", "camera": {"camera": "fisheye"}}', "fisheye"),
+    ('{"kind": "depth", "model": {"nam": 1}}', "cannot be understood"),
+    ('{"kind": ["depth"]}', "unknown kind"),
+    ('{"kind": "depth", "size": [1]}', "size"),
+    ('{"kind": "depth", "size": [Infinity, 1]}', "no finite number"),
+    ('{"kind": "depth", "size": {"0": 2}}', "size"),
+    ('{"kind": "depth", "scale": 0}', "scale of 0"),
+    ('{"kind": "depth", "scale": 1' + "0" * 400 + "}", "no finite number"),
+    ('{"kind": "depth", "unknown": []}', "cannot be understood"),
+    ('{"kind": "depth", "files": 5}', '"files" is a list'),
+    ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": null, "center": [0.5, 0.5]}}', "focal None"),
+    ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [1, 1, 1], "center": [0.5, 0.5]}}', "focal"),
+    ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [-1, 1], "center": [0.5, 0.5]}}', "above 0"),
+    ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [NaN, 1], "center": [0.5, 0.5]}}', "finite"),
+    ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [1, 1], "center": [0.5]}}', "center"),
+    ('{"kind": "depth", "camera": [1]}', "no object"),
+    ('{"kind": "' + 9999 * "x" + '"}', r"unknown kind .{,500}$"),
+    ("[" * 5000, "nested too deeply"),
 )
-def test_sidecars_that_are_refused(tmp_path: Path, sidecar: str, message: str) -> None:
+
+
+def test_sidecars_that_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones((2, 3)))
-    (tmp_path / "a.json").write_text(sidecar)
-    with pytest.raises(InputError, match=message):
-        read_depth(tmp_path / "a.npy")
+    wrong = []
+    for sidecar, message in REFUSED:
+        (tmp_path / "a.json").write_text(sidecar)
+        try:
+            wrong.append((sidecar, read_depth(tmp_path / "a.npy")))
+        except InputError as error:
+            if not re.search(message, str(error)) or "\n" in str(error):
+                wrong.append((sidecar, error))
+    assert not wrong
+
+
+def test_other_keys_in_a_sidecar_are_left_alone(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((2, 3)))
+    (tmp_path / "a.json").write_text('{"kind": "depth", "unit": "m", "fps": 30, "device": "x", "file": "a.npy"}')
+    assert read_depth(tmp_path / "a.npy").unit == "m"
 
 
 def test_kinds_are_not_mixed(tmp_path: Path) -> None:
@@ -369,6 +446,28 @@ def test_depth_in_an_exr_is_found_by_its_name(tmp_path: Path) -> None:
             read_depth(tmp_path / "a.exr")
     OpenEXR.File({}, {"Y": z}).write(str(tmp_path / "a.exr"))
     assert read_depth(tmp_path / "a.exr").kind == "disparity"
+    for channels in ({"RGB": np.dstack([z] * 3)}, {"RGBA": np.dstack([z, z, z, other])}):  # grey as renderers write it
+        OpenEXR.File({}, channels).write(str(tmp_path / "a.exr"))
+        assert same(read_depth(tmp_path / "a.exr").numbers("depth"), far), channels
+    (tmp_path / "a.json").write_text('{"kind": "disparity"}')
+    assert read_depth(tmp_path / "a.exr").kind == "disparity"
+
+
+def test_an_exr_of_several_views_is_refused_unless_their_depth_is_one(tmp_path: Path) -> None:
+    import OpenEXR
+
+    z = np.arange(1, 7, dtype=np.float32).reshape(2, 3)
+    for right, refused in ((z + 1, True), (z, False)):
+        parts = [OpenEXR.Part({"name": "left"}, {"Z": z}), OpenEXR.Part({"name": "right"}, {"Z": right})]
+        OpenEXR.File(parts).write(str(tmp_path / "parts.exr"))
+        channels = {"Z": z, "right.Z": right}
+        OpenEXR.File({"multiView": ["left", "right"]}, channels).write(str(tmp_path / "views.exr"))
+        for name in ("parts.exr", "views.exr"):
+            if not refused:
+                assert same(read_depth(tmp_path / name).numbers("depth")[0, 0], torch.from_numpy(z))
+                continue
+            with pytest.raises(InputError, match=r"channels Z, right\.Z; depth of several views"):
+                read_depth(tmp_path / name)
 
 
 def test_sizes_are_known_before_memory_is_taken(tmp_path: Path) -> None:

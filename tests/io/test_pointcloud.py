@@ -10,7 +10,7 @@ import trimesh
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.io.depthmap import from_numbers
-from cyclopean.io.scenes import point_cloud, surface, torn, without_edges, write_glb, write_ply
+from cyclopean.io.scenes import mesh, point_cloud, separated, without_flying_pixels, write_glb, write_ply
 
 CAMERA = Pinhole(torch.tensor([[0.5, 0.5]]), torch.tensor([[0.5, 0.5]]))
 IMAGE = torch.rand(1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
@@ -53,11 +53,11 @@ def test_points_are_read_by_others(tmp_path: Path) -> None:
     assert np.allclose(read.colors[:, :3], (cloud.colours * 255).round().numpy(), atol=1)
 
 
-def test_what_joins_near_and_far_is_torn() -> None:
+def test_near_and_far_are_separated() -> None:
     near, same = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.02, 0.0, 1.0])
     far, unknown = torch.tensor([0.02, 0.0, 1.5]), torch.tensor([0.02, 0.0, torch.nan])
     others = torch.stack([same, far, unknown, near])
-    assert torn(near.expand(4, 3), others).tolist() == [False, True, True, False]
+    assert separated(near.expand(4, 3), others).tolist() == [False, True, True, False]
 
 
 def test_pixels_between_near_and_far_are_left_out_also_over_the_seam() -> None:
@@ -65,10 +65,10 @@ def test_pixels_between_near_and_far_are_left_out_also_over_the_seam() -> None:
     depth = torch.full((1, 1, 32, 64), 1.0)
     depth[..., 32:] = 4.0
     depth[..., 32] = depth[..., 0] = 2.0
-    rough = without_edges(from_numbers(depth, "depth", "m"), Equirectangular())
+    rough = without_flying_pixels(from_numbers(depth, "depth", "m"), Equirectangular())
     hanging = ~rough.valid[0, 0, 16]
     assert hanging.nonzero().flatten().tolist() == [0, 32]
-    assert bool(without_edges(from_numbers(depth[..., 33:63], "depth", "m"), CAMERA).valid.all())
+    assert bool(without_flying_pixels(from_numbers(depth[..., 33:63], "depth", "m"), CAMERA).valid.all())
 
 
 def panorama_of_a_sphere(height: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,13 +78,13 @@ def panorama_of_a_sphere(height: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_mesh_of_a_panorama_closes_over_seam_and_poles(tmp_path: Path) -> None:
     radius, image = panorama_of_a_sphere()
-    made = surface(from_numbers(radius, "depth", "m"), Equirectangular())
+    made = mesh(from_numbers(radius, "depth", "m"), Equirectangular())
     assert torch.allclose(torch.linalg.vector_norm(made.points, dim=-1), torch.tensor(2.0))
-    mesh = trimesh.Trimesh(made.points.numpy(), made.triangles.numpy(), process=True, merge_tex=True)
-    mesh.merge_vertices()
-    assert mesh.is_watertight
+    solid = trimesh.Trimesh(made.points.numpy(), made.triangles.numpy(), process=True, merge_tex=True)
+    solid.merge_vertices()
+    assert solid.is_watertight
     ball = 4 / 3 * np.pi * 8
-    assert mesh.volume == pytest.approx(-ball, rel=0.01)  # negative: triangles face the camera inside
+    assert solid.volume == pytest.approx(-ball, rel=0.01)  # negative: triangles face the camera inside
     write_glb(tmp_path / "a.glb", made, image)
     read = next(iter(trimesh.load(tmp_path / "a.glb").geometry.values()))
     assert np.allclose(read.vertices, made.points.numpy() * (1, -1, -1), atol=1e-5)
@@ -96,14 +96,14 @@ def test_the_mesh_of_a_photo_is_torn_at_edges() -> None:
     depth = torch.full((1, 1, 16, 16), 1.0)
     depth[..., 8:] = 3.0
     camera = Pinhole(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.5, 0.5]]))
-    made = surface(from_numbers(depth, "depth", "m"), camera)
+    made = mesh(from_numbers(depth, "depth", "m"), camera)
     assert len(made.triangles) == 2 * 2 * 15 * 7
     z = made.points[made.triangles][..., 2]
     assert torch.equal(z.amin(1), z.amax(1))
     # a texture coordinate is where its point is seen
     assert torch.allclose(camera.project(made.points[None, None])[0, 0], made.uv, atol=1e-5)
     with pytest.raises(InputError, match="no mesh"):
-        surface(from_numbers(torch.tensor([[[[1.0, 9.0], [9.0, 1.0]]]]), "depth", "m"), camera)
+        mesh(from_numbers(torch.tensor([[[[1.0, 9.0], [9.0, 1.0]]]]), "depth", "m"), camera)
 
 
 def test_points_are_finite_whatever_the_depths(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from cyclopean import refocus
 from cyclopean.app.place import pixel, shown_size
-from cyclopean.defocus.choices import THIN_LENS
 from cyclopean.defocus.edges import refined
-from cyclopean.defocus.focus import Focusable, as_taken
-from cyclopean.defocus.lens import Lens, named
+from cyclopean.defocus.filters import THIN_LENS
+from cyclopean.defocus.focus import Focusable, wrap_panorama
+from cyclopean.defocus.lens import Lens, parse_shape
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
 from cyclopean.inference.calibration import CameraProfile
@@ -53,7 +53,7 @@ class Look:
     @property
     def lens(self) -> Lens:
         """Of these settings; raises InputError for those that no lens has."""
-        return Lens(self.amount, None, named(self.shape), self.range, highlights=self.highlights)
+        return Lens(self.amount, None, parse_shape(self.shape), self.range, highlights=self.highlights)
 
     @property
     def strength(self) -> float:
@@ -87,7 +87,7 @@ class Preview:
     def focused(self, shot: Shot) -> Photo:
         """The preview, sharp at the shot's point; a panorama over its seam, too."""
         at = pixel(shot.at, self.photo.size)
-        return as_taken(partial(self._once, shot.look), self.photo, self.depth, at)
+        return wrap_panorama(partial(self._once, shot.look), self.photo, self.depth, at)
 
     def _once(self, look: Look, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
         if look.method == THIN_LENS:
@@ -169,7 +169,7 @@ def save_refocused(room: Darkroom, path: Path, shot: Shot, kept: str, folder: Pa
     depth = refined(room.predictor(photo), photo.image)
     at, look = pixel(shot.at, photo.size), shot.look
     once = partial(refocus, method=look.method, lens=look.lens, strength=look.strength)
-    result = as_taken(once, photo, depth, at)
+    result = wrap_panorama(once, photo, depth, at)
     name = f"{path.stem}_defocus{suffix or path.suffix}"
     with appearing(folder) as bench:
         write_photo(bench / name, result if bits is None else replace(result, bits=bits))

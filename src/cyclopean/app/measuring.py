@@ -45,7 +45,7 @@ def look_around(studio: Studio, session: Session) -> Stage:
 def save_panorama(studio: Studio, session: Session) -> Stage:
     """The panorama's depth as files, and its points in space, without those that hang between near and far."""
     from cyclopean.io.files import appearing
-    from cyclopean.io.scenes import point_cloud, without_edges, write_ply
+    from cyclopean.io.scenes import point_cloud, without_flying_pixels, write_ply
 
     if session.upload is None or session.preview is None:
         raise InputError("there is no panorama yet; choose one.")
@@ -53,7 +53,7 @@ def save_panorama(studio: Studio, session: Session) -> Stage:
     work = partial(developing.save_depth, studio.room, upload, folder, camera="equirectangular")
     paths = within(studio.store.limits.saving_seconds, upload.name, work)
     with appearing(folder) as bench:
-        solid = without_edges(preview.depth, Equirectangular())
+        solid = without_flying_pixels(preview.depth, Equirectangular())
         cloud = point_cloud(solid, preview.photo.image, Equirectangular())
         write_ply(bench / f"{upload.stem}_disp.ply", cloud)
     return {"files": session.keep([*paths, folder / f"{upload.stem}_disp.ply"])}

@@ -10,7 +10,7 @@ from cyclopean.app import handlers
 from cyclopean.app.developing import KEPT, Look
 from cyclopean.app.handlers import Stage, Studio
 from cyclopean.app.turns import ARRIVAL, LOOK, WORK, panel, undone
-from cyclopean.defocus.choices import METHODS, THIN_LENS
+from cyclopean.defocus.filters import METHODS, THIN_LENS
 
 STEPS = {"choose": "Photo", "depth": "Depth", "focus": "Focus", "save": "Save"}
 SHAPES = {"Disc": "disc", "Ring": "ring", "Hexagon": "polygon:6", "Octagon": "polygon:8", "Cat's eye": "cateye"}

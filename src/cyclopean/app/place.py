@@ -3,14 +3,14 @@
 import math
 
 from cyclopean.errors import InputError
+from cyclopean.io.image import size_within
 
 MOST_SHOWN = 750_000  # pixels of the picture on the screen: about 1060x707
 
 
 def shown_size(size: tuple[int, int], most: int = MOST_SHOWN) -> tuple[int, int]:
     """The (height, width) at which a photo of `size` is shown: its shape, at most `most` pixels, never enlarged."""
-    shrink = min(1.0, math.sqrt(most / (size[0] * size[1])))
-    return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
+    return size_within(size, most)
 
 
 def pixel(at: tuple[float, float], size: tuple[int, int]) -> tuple[int, int]:

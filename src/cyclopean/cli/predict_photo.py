@@ -107,9 +107,9 @@ def _in_space(stem: Path, depth: "DepthMap", photo: "Photo", asked: Asked) -> tu
 
 def _surface(name: str, path: Path, depth: "DepthMap", photo: "Photo", camera: "AnyCamera") -> None:
     """A cloud of points as PLY; the surface as GLB. Both without what hangs in the air between near and far."""
-    from cyclopean.io.scenes import point_cloud, surface, without_edges, write_glb, write_ply
+    from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 
     if name == "ply":
-        write_ply(path, point_cloud(without_edges(depth, camera), photo.image, camera))
+        write_ply(path, point_cloud(without_flying_pixels(depth, camera), photo.image, camera))
     else:
-        write_glb(path, surface(depth, camera), photo.image)
+        write_glb(path, mesh(depth, camera), photo.image)

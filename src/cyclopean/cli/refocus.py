@@ -124,7 +124,8 @@ def main(arguments: list[str]) -> int:
 def run(given: Refocus) -> None:
     """Refocus one photo or clip and print where the result is."""
     source, saved = _asked(given)
-    from cyclopean.defocus.choices import check_choice, check_distance, focus_pixel
+    from cyclopean.defocus.filters import check_choice
+    from cyclopean.defocus.lens import check_distance, focus_pixel
 
     blur = given.blur
     check_choice(blur.method, strength_of(blur), blur.bins)
@@ -139,7 +140,8 @@ def run(given: Refocus) -> None:
     folder = result_folder(given.out, source)
     from cyclopean import refocus
     from cyclopean.defocus.edges import matted
-    from cyclopean.defocus.focus import as_taken
+    from cyclopean.defocus.focus import wrap_panorama
+    from cyclopean.defocus.refocus import warn_of_distance
 
     photo = _photo(given, source)
     _refuse_format(source, photo, saved)
@@ -149,11 +151,13 @@ def run(given: Refocus) -> None:
     matte = _matte(given, photo, pixel)
     depth = _refined(given, photo, _in_metres(given, _depth(given, photo)))
     depth = depth if matte is None else matted(depth, matte)
+    if given.focus_distance is not None and pixel is None:
+        warn_of_distance(depth, given.focus_distance)
     once = partial(
         refocus,
         method=blur.method, lens=lens, distance=given.focus_distance, strength=strength_of(blur), bins=blur.bins,
     )  # fmt: skip
-    result = as_taken(once, photo, depth, pixel)
+    result = wrap_panorama(once, photo, depth, pixel)
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
     _write(folder, _names(source, saved), result, deep, _note(given, source, pixel, depth))
     for name in _names(source, saved):
@@ -181,9 +185,9 @@ def strength_of(blur: Blur) -> float:
 
 
 def lens_of(blur: Blur) -> "Lens":
-    from cyclopean.defocus.lens import Lens, named
+    from cyclopean.defocus.lens import Lens, parse_shape
 
-    return Lens(blur.amount, None, named(blur.shape), blur.range, blur.before, blur.behind, blur.highlights)
+    return Lens(blur.amount, None, parse_shape(blur.shape), blur.range, blur.before, blur.behind, blur.highlights)
 
 
 def _with_optics(blur: Blur, lens: "Lens", photo: "Photo") -> "Lens":
@@ -233,7 +237,7 @@ def _asked(given: Refocus) -> tuple[Path, list[str]]:
 
 def _refuse_early(given: Refocus, source: Path) -> None:
     """Refuse what the photo's header and the model's card tell already: a point outside, metres that nobody knows."""
-    from cyclopean.defocus.choices import focus_pixel
+    from cyclopean.defocus.lens import focus_pixel
 
     size = None
     if _without_metres(given) or (given.at is not None and not all(0 <= part < 1 for part in given.at)):
@@ -253,7 +257,7 @@ def _refuse_relative(given: Refocus) -> None:
 
 def _without_metres(given: Refocus) -> str:
     """What is wrong with what was asked where depth is only relative; nothing if it needs no metres, or has them."""
-    from cyclopean.defocus.choices import DISTANCE_ALONE, F_NUMBER_ALONE
+    from cyclopean.defocus.lens import DISTANCE_ALONE, F_NUMBER_ALONE
 
     if given.profile is not None:
         return ""
@@ -289,7 +293,7 @@ def _in_metres(given: Refocus, depth: "DepthMap") -> "DepthMap":
 
 def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     """The depth of the file, stretched if that was asked for or its sidecar names the photo's size; else predicted."""
-    from cyclopean.io.depthmap import depth_size, read_depth
+    from cyclopean.io.depthmap import depth_size, is_turned, read_depth
     from cyclopean.io.image import resize_depth
     from cyclopean.io.sidecar import read_sidecar
 
@@ -305,8 +309,10 @@ def _depth(given: Refocus, photo: "Photo") -> "DepthMap":
     stretched = given.resize_depth or (card is not None and card.source_size == photo.size)
     if size != photo.size and not stretched:
         (h, w), (height, width) = size, photo.size
+        remedy = "is it turned by 90 degrees? Turn it as the photo is" if is_turned(size, photo.size) else ""
         raise InputError(
-            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; give the depth of this photo, or --resize-depth."
+            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; "
+            f"{remedy or 'give the depth of this photo, or --resize-depth'}."
         )
     depth = read_depth(path, given.max_megapixels)
     return depth if size == photo.size else resize_depth(depth, photo.size)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.defocus.focus import filled
+from cyclopean.defocus.focus import fill_unknown
 from cyclopean.defocus.lens import diagonal
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
@@ -41,7 +41,7 @@ def refined(depth: DepthMap, image: Float[Tensor, "1 3 h w"], camera: AnyCamera 
     guide = np.ascontiguousarray(image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
     panorama = isinstance(camera or depth.camera, Equirectangular)
     step = _stepped_around if panorama else stepped
-    plane = step(filled(depth.inverse_depth[0, 0], depth.valid[0, 0]), guide)
+    plane = step(fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]), guide)
     values = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
     return dataclasses.replace(depth, inverse_depth=torch.where(depth.valid, values, torch.nan))
 
@@ -179,7 +179,7 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
     subject = matte[0, 0].cpu().numpy() >= 0.5
     if subject.all() or not subject.any():
         raise InputError("the matte has no edge, it is all one side; give white for the subject, black around it.")
-    plane = edged(filled(depth.inverse_depth[0, 0], depth.valid[0, 0]), subject)
+    plane = edged(fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]), subject)
     values = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
     return dataclasses.replace(depth, inverse_depth=torch.where(depth.valid, values, torch.nan))
 

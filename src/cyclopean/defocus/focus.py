@@ -1,4 +1,4 @@
-"""A photo that can be focused again and again: what does not depend on the focus is worked out once."""
+"""A photo behind a lens, to be focused again and again: what does not depend on the focus is computed once."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,8 +13,7 @@ from torch import Tensor
 
 from cyclopean.defocus import lens as lenses
 from cyclopean.defocus import thinlens
-from cyclopean.defocus.choices import F_NUMBER_ALONE, Point, focus_pixel
-from cyclopean.defocus.lens import Lens
+from cyclopean.defocus.lens import F_NUMBER_ALONE, Lens, Point, focus_pixel
 from cyclopean.defocus.thinlens import Scene
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
@@ -36,10 +35,10 @@ Picture = TypeVar("Picture", bound=Pictured)
 
 @dataclasses.dataclass(frozen=True)
 class Focusable(Generic[Picture]):
-    """A photo and its depth behind a lens, to be focused as often as you like.
+    """A photo and its depth behind a lens.
 
     `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known. `whole` is the range of
-    inverse depth that an amount goes by, None: this photo's own; frames of a clip share theirs.
+    inverse depth that an amount refers to, None: this photo's own; frames of a clip share theirs.
     """
 
     photo: Picture
@@ -54,15 +53,15 @@ class Focusable(Generic[Picture]):
         return self.inverse_depth.shape[0], self.inverse_depth.shape[1]
 
     def at(self, point: Point) -> Picture:
-        """Sharp at the depth of `point`: pixels, or fractions of width and height."""
+        """Return the photo sharp at the depth of `point`: pixels, or fractions of width and height."""
         x, y = focus_pixel(point, self.size)
         return self.focused(float(self.inverse_depth[y, x]))
 
     def focused(self, focus: float) -> Picture:
-        """Sharp at the inverse depth `focus`."""
+        """Return the photo sharp at the inverse depth `focus`."""
         optics, scale = self.lens.optics, self._scale
         if optics is not None and self.unit is not None:
-            scale *= optics.closer(focus / self.unit)
+            scale *= optics.magnification(focus / self.unit)
         radius = lenses.radius(self.lens, scale, focus, self.size, self._span)
         result = thinlens.render(self._scene, radius, self.lens, torch.get_num_threads())
         image = torch.from_numpy(result).permute(2, 0, 1)[None].contiguous()
@@ -70,11 +69,11 @@ class Focusable(Generic[Picture]):
 
     @cached_property
     def _span(self) -> float:
-        return lenses.span(self.inverse_depth) if self.whole is None else self.whole
+        return lenses.depth_range(self.inverse_depth) if self.whole is None else self.whole
 
     @cached_property
     def _scale(self) -> float:
-        """Radius of blur in pixels per inverse depth, with the focus far away."""
+        """Return the radius of blur in pixels per inverse depth, with the focus far away."""
         optics = self.lens.optics
         if optics is None:
             return lenses.amount_scale(self.lens.amount, self.size, self._span)
@@ -88,8 +87,8 @@ class Focusable(Generic[Picture]):
         return thinlens.prepare(picture, self.inverse_depth, self._scale * max(self.lens.before, self.lens.behind))
 
 
-def filled(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]) -> Plane:
-    """Every unknown pixel takes the value of the nearest known one."""
+def fill_unknown(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]) -> Plane:
+    """Return the plane with every unknown pixel at the value of the nearest known one. Raises if none is known."""
     plane, known = inverse_depth.to(torch.float32).cpu().numpy(), valid.cpu().numpy()
     if known.all():
         return plane
@@ -103,32 +102,25 @@ def filled(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]) -> P
 
 
 Pixel = tuple[int, int]
-Image = Float[Tensor, "1 3 h w"]
-Once = Callable[[Picture, DepthMap, Pixel | None], Picture]
+Refocus = Callable[[Picture, DepthMap, Pixel | None], Picture]
 
 
-def as_taken(once: Once[Picture], photo: Picture, depth: DepthMap, pixel: Pixel | None) -> Picture:
-    """`once` of a photo; `around` of a panorama, which its camera tells."""
-    panorama = isinstance(getattr(photo, "camera", None), Equirectangular)
-    return around(once, photo, depth, pixel) if panorama else once(photo, depth, pixel)
+def wrap_panorama(refocus: Refocus[Picture], photo: Picture, depth: DepthMap, pixel: Pixel | None) -> Picture:
+    """Return `refocus(photo, depth, pixel)`; of a panorama, which its camera tells, blurred over the seam.
 
-
-def around(once: Once[Picture], photo: Picture, depth: DepthMap, pixel: Pixel | None) -> Picture:
-    """`once` done twice, half a turn apart: of each result the half around its middle, far from its borders.
-
-    `pixel` (x, y) is the point in focus; it is turned with the picture, and so are depth and what is known of it.
+    A panorama is refocused twice, half a turn apart; of each result the half around its middle is used, far from its
+    borders. `pixel` (x, y) is the point in focus; it is rolled with the picture and its depth.
     """
+    if not isinstance(getattr(photo, "camera", None), Equirectangular):
+        return refocus(photo, depth, pixel)
     width = photo.image.shape[-1]
     half, quarter = width // 2, width // 4
-    turned = None if pixel is None else ((pixel[0] + half) % width, pixel[1])
-    there = dataclasses.replace(photo, image=photo.image.roll(half, -1))  # type: ignore[type-var]
-    rolled = dataclasses.replace(
+    other_photo = dataclasses.replace(photo, image=photo.image.roll(half, -1))  # type: ignore[type-var]
+    other_depth = dataclasses.replace(
         depth, inverse_depth=depth.inverse_depth.roll(half, -1), valid=depth.valid.roll(half, -1)
     )
-    middle, ends = once(photo, depth, pixel).image, once(there, rolled, turned).image.roll(-half, -1)
-    return dataclasses.replace(photo, image=_joined(middle, ends, quarter))  # type: ignore[type-var]
-
-
-def _joined(middle: Image, ends: Image, quarter: int) -> Image:
-    parts = ends[..., :quarter], middle[..., quarter:-quarter], ends[..., -quarter:]
-    return torch.cat(parts, -1)
+    other_pixel = None if pixel is None else ((pixel[0] + half) % width, pixel[1])
+    middle = refocus(photo, depth, pixel).image
+    ends = refocus(other_photo, other_depth, other_pixel).image.roll(-half, -1)
+    image = torch.cat([ends[..., :quarter], middle[..., quarter:-quarter], ends[..., -quarter:]], -1)
+    return dataclasses.replace(photo, image=image)  # type: ignore[type-var]

@@ -1,29 +1,23 @@
 """Refocusing: a photo, its depth, a point that shall be sharp."""
 
 import dataclasses
+import logging
 from typing import Any, overload
 
 import numpy as np
 import torch
 
 from cyclopean.defocus import filters
-from cyclopean.defocus.choices import (
-    BINS,
-    DISTANCE_ALONE,
-    METHODS,
-    THIN_LENS,
-    Point,
-    canonical,
-    check_choice,
-    check_distance,
-    focus_pixel,
-)
-from cyclopean.defocus.focus import Focusable, Picture, Pictured, filled
-from cyclopean.defocus.lens import Lens
+from cyclopean.defocus.filters import THIN_LENS, canonical, check_choice
+from cyclopean.defocus.focus import Focusable, Picture, Pictured, fill_unknown
+from cyclopean.defocus.lens import DISTANCE_ALONE, Lens, Point, check_distance, focus_pixel
 from cyclopean.errors import InputError
-from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.depthmap import DepthMap, is_turned
+from cyclopean.io.files import shortened
 from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo
+
+LOG = logging.getLogger(__name__)
 
 
 @overload
@@ -53,7 +47,7 @@ def refocus(
 def refocus(
     photo: Any,
     depth: Any,
-    at: Point | None = None,
+    at: Any = None,
     *,
     method: str = THIN_LENS,
     lens: Lens | None = None,
@@ -61,7 +55,7 @@ def refocus(
     strength: float = 1.0,
     bins: str = "smooth",
 ) -> Any:
-    """`photo` focused at the point `at` = (x, y), or at `distance` metres: sharp there, ever more blurred away from it.
+    """Return `photo` sharp at the point `at` = (x, y), or at `distance` metres, and ever more blurred away from it.
 
     `photo` is a Photo, or whatever `as_photo` makes one of: a path, a Pillow picture, an array, a tensor.
     `at` is in pixels, or in fractions of width and height when both are below 1. `method` is "thin-lens", which `lens`
@@ -78,43 +72,55 @@ def refocus(
             f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
             "from_numbers(tensor, kind)."
         )
+    try:
+        point = None if at is None else tuple(float(part) for part in at)
+    except (TypeError, ValueError):
+        point = ()
+    if isinstance(at, str) or (point is not None and len(point) != 2):
+        raise InputError(f"the point is {shortened(at, 40)!r}; give two numbers (x, y), such as (0.4, 0.6).")
     photo = photo if isinstance(photo, Pictured) else as_photo(photo)
     ready = focusable(photo, depth, lens or Lens())
-    focus, unit = _focus(ready, depth, at, distance)
+    focus, unit = _focus(ready, depth, point, distance)
     ready = dataclasses.replace(ready, unit=unit)
     nearer, farther = (*method.split("+"), *method.split("+"))[:2]
     if nearer == farther:
-        return _one(ready, focus, method, strength, BINS[bins])
-    behind = _one(_still(ready, focus, farther, "before"), focus, farther, strength, BINS[bins])
-    ready = dataclasses.replace(ready, photo=behind)
-    return _one(_still(ready, focus, nearer, "behind"), focus, nearer, strength, BINS[bins])
-
-
-def _still(ready: Focusable[Picture], focus: float, method: str, side: str) -> Focusable[Picture]:
-    """What is `before` or `behind` the focus left as it is."""
-    if method == THIN_LENS:
-        still: dict[str, Any] = {side: 0.0}
-        return dataclasses.replace(ready, lens=dataclasses.replace(ready.lens, **still))
-    clipped = np.minimum if side == "before" else np.maximum
-    return dataclasses.replace(ready, inverse_depth=clipped(ready.inverse_depth, np.float32(focus)))
+        return _render(ready, focus, method, strength, bins)
+    # One after the other: what is on the other side of the focus stays as it is.
+    behind = _render(_without_blur(ready, focus, farther, "before"), focus, farther, strength, bins)
+    ready = _without_blur(dataclasses.replace(ready, photo=behind), focus, nearer, "behind")
+    return _render(ready, focus, nearer, strength, bins)
 
 
 def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]:
-    """`photo` behind a thin lens, ready to be focused again and again, each time faster than by `refocus`."""
+    """Return `photo` behind a thin lens, to be focused again and again, each time faster than by `refocus`."""
     size = (photo.image.shape[-2], photo.image.shape[-1])
     if depth.size != size:
+        turned = "is it turned by 90 degrees? Turn it as the photo is."
         raise InputError(
             f"the depth map is {depth.size[1]}x{depth.size[0]} but the photo is {size[1]}x{size[0]}; "
-            "give the depth of this photo, or resize it."
+            + (turned if is_turned(depth.size, size) else "give the depth of this photo, or resize it.")
         )
-    plane = filled(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
     return Focusable(photo, plane, lens, 1.0 if depth.unit == "m" else None)
+
+
+def warn_of_distance(depth: DepthMap, distance: float) -> None:
+    """Log a warning if nothing in a map in metres is as far away as the focus `distance`."""
+    known = depth.inverse_depth[depth.valid]
+    if depth.unit != "m" or not known.numel() or float(known.min()) <= 1 / distance <= float(known.max()):
+        return
+    near, far = (1 / max(float(end), 1e-12) for end in (known.max(), known.min()))
+    LOG.warning(
+        "the focus distance is %g m, but this depth runs from %.4g to %.4g m: nothing is sharp. Check the distance, or "
+        "the unit and scale of the depth.",
+        distance, near, far,
+    )  # fmt: skip
 
 
 def _focus(
     ready: Focusable[Picture], depth: DepthMap, at: Point | None, distance: float | None
 ) -> tuple[float, float | None]:
-    """The inverse depth in focus, and the unit: how much of the map's numbers makes 1/m, None when that is unknown."""
+    """Return the inverse depth in focus, and the unit: the map's number for 1/m, None when that is unknown."""
     check_distance(distance)
     if at is None:
         if distance is None:
@@ -123,20 +129,29 @@ def _focus(
             raise InputError(DISTANCE_ALONE)
         return ready.unit / distance, ready.unit
     x, y = focus_pixel(at, ready.size)
-    here = float(ready.inverse_depth[y, x])
+    focus = float(ready.inverse_depth[y, x])
     if distance is None or ready.unit is not None:
-        return here, ready.unit
-    if depth.ambiguity == "affine" or here <= 0:
+        return focus, ready.unit
+    if depth.ambiguity == "affine" or focus <= 0:
         raise InputError("this depth has no zero: a distance gives it no metres; give --amount without a distance.")
-    return here, here * distance
+    return focus, focus * distance
 
 
-def _one(ready: Focusable[Picture], focus: float, method: str, strength: float, bins: filters.Bins) -> Picture:
-    """The photo by one method."""
+def _without_blur(ready: Focusable[Picture], focus: float, method: str, side: str) -> Focusable[Picture]:
+    """Return the photo with no blur on one `side` of the focus, before or behind it."""
+    if method == THIN_LENS:
+        none: dict[str, Any] = {side: 0.0}
+        return dataclasses.replace(ready, lens=dataclasses.replace(ready.lens, **none))
+    clip = np.minimum if side == "before" else np.maximum
+    return dataclasses.replace(ready, inverse_depth=clip(ready.inverse_depth, np.float32(focus)))
+
+
+def _render(ready: Focusable[Picture], focus: float, method: str, strength: float, bins: str) -> Picture:
+    """Return the photo blurred by one method."""
     if method == THIN_LENS:
         return ready.focused(focus)
     picture = np.ascontiguousarray(ready.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
     kernels = filters.kernels_for(ready.size, strength)
-    result = METHODS[method](picture, ready.inverse_depth, focus, kernels, bins=bins)
+    result = filters.render(picture, ready.inverse_depth, focus, kernels, method=method, bins=bins)
     image = torch.from_numpy(result).permute(2, 0, 1)[None].contiguous()
     return dataclasses.replace(ready.photo, image=image)  # type: ignore[type-var]

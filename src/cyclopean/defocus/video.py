@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from cyclopean.defocus.choices import Point, focus_pixel
+from cyclopean.defocus.lens import Point, focus_pixel
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import read_json, shortened
 

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from cyclopean.defocus.edges import guided
-from cyclopean.defocus.focus import Focusable, filled, focus_pixel
-from cyclopean.defocus.lens import Lens
+from cyclopean.defocus.focus import Focusable, fill_unknown
+from cyclopean.defocus.lens import Lens, focus_pixel
 from cyclopean.defocus.video import (
     SECONDS,
     Flicker,
@@ -177,7 +177,7 @@ def _small_depth(image: Frame, predictor: Predictor) -> Plane:
     """Inverse depth of a frame, small."""
     small = resize(image, small_size((image.shape[-2], image.shape[-1]), PIXELS))
     found = predictor(Photo(small))
-    return filled(found.inverse_depth[0, 0], found.valid[0, 0])
+    return fill_unknown(found.inverse_depth[0, 0], found.valid[0, 0])
 
 
 def _array(image: Frame) -> Float[np.ndarray, "h w 3"]:

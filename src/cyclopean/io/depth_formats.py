@@ -1,10 +1,12 @@
-"""Planes of numbers in files: .npy, .npz, .exr, .pfm and 16-bit .png. The sidecar says what they mean.
+"""Planes of numbers in files: .npy, .npz, .exr, .pfm and 16-bit .png. The sidecar holds what they mean.
 
-The header of every file is read first: what it announces is bounded before memory is taken for it.
+`read_plane` and `plane_size` are the way in for every kind of file. The header of a file is read first, and what it
+announces is bounded before memory is taken for it.
 """
 
 import logging
 import math
+import os
 import re
 import struct
 import zipfile
@@ -17,13 +19,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import refuse_unreadable, shortened
 
 LOG = logging.getLogger(__name__)
 
 Plane = Float[np.ndarray, "h w"]
-Writer = Callable[[Path, Plane, str], dict[str, float]]
 Reader = Callable[..., tuple[NDArray[Any], str | None]]
 
 KINDS = ("inverse_depth", "disparity", "inverse_distance", "depth", "distance")
@@ -36,62 +37,124 @@ DEPTH_NAMES = ("z", "depth", "zdepth", "depthz")  # of channels and layers, in l
 _PFM = re.compile(rb"(P[fF])" + 3 * rb"(?:\s|#[^\n]*\n)+([^\s#]+)" + rb"(\s+(?:#[^\n]*\n)*)")
 
 
-def _write_npy(path: Path, plane: Plane, _kind: str) -> dict[str, float]:
-    np.save(path, plane)
+def read_plane(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
+    """Return the plane (height, width) of numbers in a file, and the kind that the file itself names (None: no kind).
+
+    Leading and trailing axes of one element are dropped. Raises InputError for a file that is missing, damaged, of
+    another format, no single plane of numbers, or larger than `most_megapixels`.
+    """
+    _check_suffix(path)
+    array, kind = READERS[path.suffix.lower()](path, most_megapixels)
+    size = plane_shape(str(path), array.shape)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{path} holds {array.dtype}; a depth map is one plane (height, width) of numbers.")
+    return array.reshape(size), kind
+
+
+def plane_size(path: Path) -> tuple[int, int]:
+    """Return (height, width) of the plane in a file from its header alone. Raises InputError as `read_plane` does."""
+    _check_suffix(path)
+    with _decoding(path):
+        match path.suffix.lower():
+            case ".npy":
+                with path.open("rb") as file:
+                    shape = _npy_header(file)[0]
+            case ".npz":
+                with zipfile.ZipFile(path) as box, box.open(_npz_member(path, box)[0]) as file:
+                    shape = _npy_header(file)[0]
+            case ".png":
+                shape = _png_size(path)
+            case ".exr":
+                import OpenEXR
+
+                shape = _window(OpenEXR.File(str(path), header_only=True).header(), "displayWindow")
+            case _:
+                with path.open("rb") as file:
+                    shape = _pfm_header(file.read(4096))[0][:2]
+    return plane_shape(str(path), shape)
+
+
+def plane_shape(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return `shape` without leading and trailing axes of one element. Raises InputError unless two axes are left."""
+    sides = list(shape)
+    while len(sides) > 2 and 1 in (sides[0], sides[-1]):
+        sides.pop(0 if sides[0] == 1 else -1)
+    if len(sides) != 2 or 0 in sides:
+        raise InputError(
+            f"{name} holds an array of shape {shortened(shape)}; a depth map is one plane (height, width) of numbers."
+        )
+    return sides[0], sides[1]
+
+
+def write_plane(path: Path, plane: Plane, kind: str) -> dict[str, float]:
+    """Write float32 numbers of `kind` in the format of `path`'s suffix.
+
+    Returns what its sidecar needs to decode them: scale, offset and unknown of a 16-bit PNG, nothing for the others.
+    Raises InputError for a suffix that no depth file has.
+    """
+    match path.suffix.lower():
+        case ".npy":
+            np.save(path, plane)
+        case ".npz":
+            arrays: dict[str, Any] = {kind: plane}
+            np.savez_compressed(path, **arrays)
+        case ".exr":  # one 32-bit channel: Z for depth, Y (shown as grey by viewers) for what grows with nearness
+            import OpenEXR
+
+            header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+            OpenEXR.File(header, {"Z" if kind == "depth" else "Y": np.ascontiguousarray(plane)}).write(str(path))
+        case ".pfm":  # rows from the bottom up; a negative scale means little-endian
+            height, width = plane.shape
+            path.write_bytes(f"Pf\n{width} {height}\n-1.0\n".encode() + plane[::-1].astype("<f4").tobytes())
+        case ".png":  # linear between the smallest and the largest known value
+            import cv2
+
+            known = np.isfinite(plane)
+            low, high = (float(plane[known].min()), float(plane[known].max())) if known.any() else (0.0, 0.0)
+            scale = (high - low) / STEPS or 1.0
+            codes = np.where(known, np.round((np.where(known, plane, low) - low) / scale) + 1, 0)
+            good, data = cv2.imencode(".png", codes.astype(np.uint16))
+            if not good:
+                raise RuntimeError(f"OpenCV could not encode {path.name}")
+            path.write_bytes(data.tobytes())
+            return {"scale": scale, "offset": low - scale, "unknown": 0.0}
+        case _:
+            raise unknown_name("depth format", path.suffix, READERS)
     return {}
 
 
-def _write_npz(path: Path, plane: Plane, kind: str) -> dict[str, float]:
-    arrays: dict[str, Any] = {kind: plane}
-    np.savez_compressed(path, **arrays)
-    return {}
+def exr_planes(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> dict[str, NDArray[np.float32]]:
+    """Return every channel of an EXR file by its name, at the size of the picture, NaN where a cropped file is empty.
 
-
-def _write_png16(path: Path, plane: Plane, _kind: str) -> dict[str, float]:
-    """Linear between the smallest and the largest known value, in 65535 codes; returns scale and offset."""
-    import cv2
-
-    known = np.isfinite(plane)
-    low, high = (float(plane[known].min()), float(plane[known].max())) if known.any() else (0.0, 0.0)
-    scale = (high - low) / STEPS or 1.0
-    codes = np.where(known, np.round((np.where(known, plane, low) - low) / scale) + 1, 0)
-    _write_encoded(path, *cv2.imencode(".png", codes.astype(np.uint16)))
-    return {"scale": scale, "offset": low - scale, "unknown": 0.0}
-
-
-def _write_exr(path: Path, plane: Plane, kind: str) -> dict[str, float]:
-    """One 32-bit channel: Z for depth, Y (shown as grey by viewers) for numbers that grow with nearness."""
+    A channel whose name an earlier part has too is named after its part. Raises InputError for a damaged file.
+    """
     import OpenEXR
 
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    OpenEXR.File(header, {"Z" if kind == "depth" else "Y": np.ascontiguousarray(plane)}).write(str(path))
-    return {}
-
-
-def _write_pfm(path: Path, plane: Plane, _kind: str) -> dict[str, float]:
-    """Portable float map: rows from the bottom up, a negative scale says little-endian."""
-    height, width = plane.shape
-    path.write_bytes(f"Pf\n{width} {height}\n-1.0\n".encode() + plane[::-1].astype("<f4").tobytes())
-    return {}
-
-
-def _write_encoded(path: Path, good: bool, code: NDArray[np.uint8]) -> None:
-    if not good:
-        raise RuntimeError(f"OpenCV could not encode {path.name}")
-    path.write_bytes(code.tobytes())
-
-
-def array_shape(path: Path) -> tuple[int, ...]:
-    """Return the shape of the array in a depth file from its header alone; of an EXR (height, width).
-
-    Raises InputError for a file that is damaged, or of a suffix that no depth file has.
-    """
     with _decoding(path):
-        return SHAPES[path.suffix.lower()](path)
+        parts = OpenEXR.File(str(path), header_only=True).parts
+        numbers = sum(math.prod(_window(part.header, "dataWindow")) * len(part.header["channels"]) for part in parts)
+        _check_size(path, (numbers,), LAYERS * most_megapixels)
+        _check_size(path, _window(parts[0].header, "displayWindow"), most_megapixels)
+        planes: dict[str, NDArray[np.float32]] = {}
+        for part in OpenEXR.File(str(path), separate_channels=True).parts:
+            for name, channel in part.channels.items():
+                plane = _uncropped(np.asarray(channel.pixels, np.float32), part.header)
+                planes[f"{part.name()}.{name}" if name in planes else name] = plane
+    return planes
 
 
-def read_npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return shape and type that the header of a .npy announces. Raises ValueError for any that is not one of numbers.
+def _read_npy(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
+    with _decoding(path), path.open("rb") as file:
+        shape, dtype = _npy_header(file)
+        _check_size(path, shape, most_megapixels)
+        if path.stat().st_size - file.tell() < math.prod(shape) * dtype.itemsize:
+            raise ValueError("it ends before its numbers do")
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False), None
+
+
+def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and type that the header of a .npy announces. Raises ValueError if they are not of numbers.
 
     `file`, open for reading bytes, is left at the first number.
     """
@@ -108,65 +171,35 @@ def read_npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def _read_npy(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
-    with _decoding(path), path.open("rb") as file:
-        shape, dtype = read_npy_header(file)
-        _refuse_size(path, shape, most_megapixels)
-        if path.stat().st_size - file.tell() < math.prod(shape) * dtype.itemsize:
-            raise ValueError("it ends before its numbers do")
-        file.seek(0)
-        return np.lib.format.read_array(file, allow_pickle=False), None
-
-
 def _read_npz(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
-    """The array named by a kind of ours, else the only one."""
     with _decoding(path), zipfile.ZipFile(path) as box:
-        member, named = _npz_member(path, box)
+        member, kind = _npz_member(path, box)
         with box.open(member) as file:
-            shape, _ = read_npy_header(file)
-        _refuse_size(path, shape, most_megapixels)
+            shape, _ = _npy_header(file)
+        _check_size(path, shape, most_megapixels)
         with box.open(member) as file:
-            return np.lib.format.read_array(file, allow_pickle=False), named
+            return np.lib.format.read_array(file, allow_pickle=False), kind
 
 
 def _npz_member(path: Path, box: zipfile.ZipFile) -> tuple[str, str | None]:
-    """The name in the archive of the array that is meant, and the kind of ours that it is named by."""
+    """Return the name in the archive of the array that a kind names (else of the only array), and that kind."""
     names = {info.filename.removesuffix(".npy"): info for info in box.infolist()}
-    named = [name for name in names if name in KINDS]
-    if len(named) != 1 and (named or len(names) != 1):
+    kinds = [name for name in names if name in KINDS]
+    if len(kinds) != 1 and (kinds or len(names) != 1):
         held = shortened(", ".join(names) or "nothing")
         raise InputError(f"{path} holds {held}; exactly one array named {', '.join(KINDS)} is needed.")
-    member = names[named[0]] if named else next(iter(names.values()))
+    member = names[kinds[0]] if kinds else next(iter(names.values()))
     # The others unpack all that a few bytes stand for before the first number can be read.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("its arrays are packed by a method that numpy does not write")
-    return member.filename, named[0] if named else None
+    return member.filename, kinds[0] if kinds else None
 
 
-def _npz_shape(path: Path) -> tuple[int, ...]:
-    with zipfile.ZipFile(path) as box, box.open(_npz_member(path, box)[0]) as file:
-        return read_npy_header(file)[0]
-
-
-def _npy_shape(path: Path) -> tuple[int, ...]:
-    with path.open("rb") as file:
-        return read_npy_header(file)[0]
-
-
-def _png_shape(path: Path) -> tuple[int, ...]:
-    with path.open("rb") as file:
-        head = file.read(24)
-    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
-        raise ValueError("it does not start as a PNG does")
-    width, height = struct.unpack(">II", head[16:24])
-    return height, width
-
-
-def _read_png16(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
+def _read_png(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
     import cv2
 
-    _refuse_size(path, array_shape(path), most_megapixels)
     with _decoding(path):
+        _check_size(path, _png_size(path), most_megapixels)
         data = path.read_bytes()
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
@@ -179,41 +212,62 @@ def _read_png16(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[N
     return array, None
 
 
-def exr_planes(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> dict[str, NDArray[np.float32]]:
-    """Every channel of an EXR file by its name, at the size of the picture, NaN where a cropped file holds nothing.
+def _png_size(path: Path) -> tuple[int, int]:
+    with path.open("rb") as file:
+        head = file.read(24)
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
+        raise ValueError("it does not start as a PNG does")
+    width, height = struct.unpack(">II", head[16:24])
+    return height, width
 
-    A channel whose name another part has too is named after its part. Raises InputError for a damaged file.
+
+def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
+    """Return the channel named Z or depth as renderers name it ("ViewLayer.Depth.Z", "depth"), else the only one.
+
+    Renderers write depth as grey colour too: three equal channels, and opacity beside them, are depth as well.
     """
     import OpenEXR
 
-    with _decoding(path):
-        parts = OpenEXR.File(str(path), header_only=True).parts
-        numbers = sum(math.prod(_window(part.header, "dataWindow")) * len(part.header["channels"]) for part in parts)
-        _refuse_size(path, (numbers,), LAYERS * most_megapixels)
-        _refuse_size(path, _window(parts[0].header, "displayWindow"), most_megapixels)
-        planes: dict[str, NDArray[np.float32]] = {}
-        for part in OpenEXR.File(str(path), separate_channels=True).parts:
-            for name, channel in part.channels.items():
-                plane = _uncropped(np.asarray(channel.pixels, np.float32), part.header)
-                planes[f"{part.name()}.{name}" if name in planes else name] = plane
-    return planes
+    planes = exr_planes(path, most_megapixels)
+    headers = [part.header for part in OpenEXR.File(str(path), header_only=True).parts]
+    views = [view for header in headers for view in (header.get("name"), *header.get("multiView", ()))]
+    twins = {f"{view}.Z" for view in views} if "Z" in planes else set()  # of other views and parts
+    depth = {name: plane for name, plane in planes.items() if _is_depth(name) or name in twins}
+    grey = {name: plane for name, plane in planes.items() if name != "A" or len(planes) == 1}
+    chosen = (
+        {name: planes[name] for name in ("Z", *sorted(twins)) if name in planes} if "Z" in planes else depth or grey
+    )
+    if not chosen:
+        raise InputError(f"{path} has no channels; a depth file has one, or one named Z.")
+    first, *others = chosen.values()
+    if not all(np.array_equal(plane, first, equal_nan=True) for plane in others):
+        names = shortened(", ".join(chosen))
+        why = (
+            "depth of several views; write one file for each"
+            if twins & set(chosen)
+            else "a depth file has one, or one named Z"
+        )
+        raise InputError(f"{path} has channels {names}; {why}.")
+    return first, "depth" if depth or len(chosen) == 3 else None
 
 
-def _exr_shape(path: Path) -> tuple[int, ...]:
-    import OpenEXR
-
-    return _window(OpenEXR.File(str(path), header_only=True).header(), "displayWindow")
+def _is_depth(name: str) -> bool:
+    """Return whether a channel's name says depth: "Z", "depth", "ViewLayer.Depth.Z", "Depth.V", but not "Normal.Z"."""
+    *layers, last = name.lower().split(".")
+    if last in DEPTH_NAMES[1:] or (not layers and last == "z"):
+        return True
+    return bool(layers) and layers[-1] in DEPTH_NAMES and last in ("z", "v", "y", "r", "g", "b")
 
 
 def _window(header: dict[str, Any], name: str) -> tuple[int, int]:
-    """(height, width) of a window of an EXR, whose corners are both inside."""
+    """Return (height, width) of a window of an EXR, whose corners are both inside."""
     low, high = (np.asarray(corner, np.int64) for corner in header[name])
     width, height = (int(side) for side in high - low + 1)
     return height, width
 
 
 def _uncropped(plane: NDArray[np.float32], header: dict[str, Any]) -> NDArray[np.float32]:
-    """The plane of the data window at its place in the display window, which is the picture."""
+    """Return the plane of the data window at its place in the display window, which is the picture."""
     (left, top), (x, y) = header["displayWindow"][0].tolist(), header["dataWindow"][0].tolist()
     height, width = _window(header, "displayWindow")
     if (left, top) == (x, y) and plane.shape == (height, width):
@@ -227,35 +281,11 @@ def _uncropped(plane: NDArray[np.float32], header: dict[str, Any]) -> NDArray[np
     return whole
 
 
-def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
-    """The channel named Z or depth as renderers name it ("ViewLayer.Depth.Z", "depth"), else the only or grey one."""
-    planes = exr_planes(path, most_megapixels)
-    depth = {name: plane for name, plane in planes.items() if _is_depth(name)}
-    # Renderers write depth as grey colour too: equal channels, and opacity beside them.
-    grey = {name: plane for name, plane in planes.items() if name != "A" or len(planes) == 1}
-    chosen = {"Z": planes["Z"]} if "Z" in planes else depth or grey
-    if not chosen:
-        raise InputError(f"{path} has no channels; a depth file has one, or one named Z.")
-    first, *others = chosen.values()
-    if not all(np.array_equal(plane, first, equal_nan=True) for plane in others):
-        names = shortened(", ".join(chosen))
-        raise InputError(f"{path} has channels {names}; a depth file has one, or one named Z.")
-    return first, "depth" if depth else None
-
-
-def _is_depth(name: str) -> bool:
-    """Whether a channel is depth by its name: "Z", "depth", "ViewLayer.Depth.Z", "Depth.V", but not "Normal.Z"."""
-    *layers, last = name.lower().split(".")
-    if last in DEPTH_NAMES[1:] or (not layers and last == "z"):
-        return True
-    return bool(layers) and layers[-1] in DEPTH_NAMES and last in ("z", "v", "y", "r", "g", "b")
-
-
 def _read_pfm(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
-    """Numbers of a portable float map; one in colour counts if it is grey. Rows stand from the bottom up."""
+    """Return the numbers of a portable float map, whose rows run from the bottom up; one in colour must be grey."""
     with _decoding(path), path.open("rb") as file:
         shape, scale, start, gap = _pfm_header(file.read(4096))
-        _refuse_size(path, shape, most_megapixels)
+        _check_size(path, shape, most_megapixels)
         spare = path.stat().st_size - start - 4 * math.prod(shape)
         if spare < 1:
             raise ValueError("it ends before its numbers do")
@@ -269,13 +299,8 @@ def _read_pfm(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
     return plane[::-1].astype(np.float32), None
 
 
-def _pfm_shape(path: Path) -> tuple[int, ...]:
-    with path.open("rb") as file:
-        return _pfm_header(file.read(4096))[0][:2]
-
-
 def _pfm_header(head: bytes) -> tuple[tuple[int, ...], float, int, int]:
-    """Shape, scale (its sign is the order of bytes), where the header's last white space starts, and its length."""
+    """Return shape, scale (its sign is the byte order), and start and length of the header's last white space."""
     match = _PFM.match(head)
     if match is None:
         raise ValueError("its header is not Pf, width, height and scale")
@@ -288,20 +313,24 @@ def _pfm_header(head: bytes) -> tuple[tuple[int, ...], float, int, int]:
     return ((height, width) if magic == b"Pf" else (height, width, 3)), scale, match.start(5), len(gap)
 
 
-@contextmanager
-def _decoding(path: Path) -> Iterator[None]:
-    """Whatever a decoder raises for a damaged file becomes an InputError."""
+READERS: dict[str, Reader] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".png": _read_png,
+    ".exr": _read_exr,
+    ".pfm": _read_pfm,
+}
+
+
+def _check_suffix(path: Path) -> None:
+    if not os.path.exists(path):  # which takes any name, also one too long for the disk
+        raise InputError(f"there is no depth file {shortened(path)}; check the path.")
     refuse_unreadable(path)
-    try:
-        yield
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # zipfile, zlib, lzma, numpy and OpenEXR have no common base
-        why = shortened(" ".join(str(error).split()) or type(error).__name__)
-        raise InputError(f"{path} is damaged or no {path.suffix} file ({why}); write the depth file again.") from None
+    if path.suffix.lower() not in READERS:
+        raise InputError(f"{path} is no depth file: give {', '.join(READERS)} (a 16-bit .png needs its sidecar).")
 
 
-def _refuse_size(path: Path, shape: tuple[int, ...], most_megapixels: float) -> None:
+def _check_size(path: Path, shape: tuple[int, ...], most_megapixels: float) -> None:
     if math.prod(shape) == 0:
         raise InputError(f"{path} holds no numbers, its shape is {shape}; write the depth file again.")
     if not math.prod(shape) <= most_megapixels * 1e6:
@@ -312,24 +341,14 @@ def _refuse_size(path: Path, shape: tuple[int, ...], most_megapixels: float) -> 
         )
 
 
-WRITERS: dict[str, Writer] = {
-    ".npy": _write_npy,
-    ".npz": _write_npz,
-    ".png": _write_png16,
-    ".exr": _write_exr,
-    ".pfm": _write_pfm,
-}
-READERS: dict[str, Reader] = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".png": _read_png16,
-    ".exr": _read_exr,
-    ".pfm": _read_pfm,
-}
-SHAPES: dict[str, Callable[[Path], tuple[int, ...]]] = {
-    ".npy": _npy_shape,
-    ".npz": _npz_shape,
-    ".png": _png_shape,
-    ".exr": _exr_shape,
-    ".pfm": _pfm_shape,
-}
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises for a damaged file into an InputError."""
+    refuse_unreadable(path)
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zipfile, zlib, lzma, numpy and OpenEXR have no common base
+        why = shortened(" ".join(str(error).split()) or type(error).__name__)
+        raise InputError(f"{path} is damaged or no {path.suffix} file ({why}); write the depth file again.") from None

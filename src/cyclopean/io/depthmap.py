@@ -1,10 +1,10 @@
-"""DepthMap: a map of depth that knows what its numbers are, converts what can be converted and refuses the rest.
+"""DepthMap: a map of depth with the meaning of its numbers, in memory and in files.
 
-In memory larger is always nearer. On disk any kind may stand; the sidecar says which. See docs/formats.md.
+In memory larger is always nearer. A file holds any kind, which its sidecar names. See docs/formats.md.
 """
 
 import json
-import os
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cyclopean.errors import InputError, unknown_name
+from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
-from cyclopean.io.depth_formats import MOST_MEGAPIXELS, READERS, WRITERS, array_shape
-from cyclopean.io.files import appearing, refuse_unreadable, shortened, shown
+from cyclopean.io.depth_formats import MOST_MEGAPIXELS, plane_shape, plane_size, read_plane, write_plane
+from cyclopean.io.files import appearing, shown
 from cyclopean.io.sidecar import (
     EXAMPLE,
     Ambiguity,
@@ -30,25 +30,29 @@ from cyclopean.io.sidecar import (
     Maker,
     Sidecar,
     Unit,
+    check_meaning,
     read_sidecar,
     sidecar_path,
-    to_json,
+    sidecar_to_json,
 )
+
+LOG = logging.getLogger(__name__)
 
 Held = Literal["inverse_depth", "disparity", "inverse_distance"]
 Map = Float[Tensor, "1 1 h w"]
 
 LARGEST = 1e12  # inverse depth, and depth, of a file: cubes of them and sums over a picture are still finite
+FARTHEST_MEDIAN = 500.0  # metres: a map whose median is farther has probably another unit
 NOTHING = 1e9  # what renderers write into an EXR where a ray meets nothing is this or more
 
 
 @dataclass(frozen=True)
 class DepthMap:
-    """Inverse depth of one picture and what it means.
+    """Inverse depth of one picture and its meaning.
 
-    `inverse_depth`: larger = nearer, 0 = infinitely far, NaN where `valid` is False. `kind` says what it is: 1/depth, a
+    `inverse_depth`: larger = nearer, 0 = infinitely far, NaN where `valid` is False. `kind` names it: 1/depth, a
     rectified disparity (fraction of the image width) or 1/distance. `unit` is that of depth: "m", or "relative" when
-    the scale is unknown; `ambiguity` says what is unknown: nothing (metric), a factor (scale), or a factor and an
+    the scale is unknown; `ambiguity` names what is unknown: nothing (metric), a factor (scale), or a factor and an
     offset of the inverse depth (affine). `camera` None: not known. `notes` are figures of how it was made.
     """
 
@@ -86,7 +90,7 @@ class DepthMap:
         return f"DepthMap({w}x{h}, {self.kind}, {scale}, {span}, {share}{maker})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return the numbers as they are held: float32, `h w`, larger = nearer, NaN where unknown."""
+        """Return the numbers in memory: float32, `h w`, larger = nearer, NaN where unknown."""
         array = self.inverse_depth[0, 0].detach().cpu().numpy()
         return np.array(array, dtype or np.float32, copy=True if copy is None else copy)
 
@@ -95,12 +99,13 @@ class DepthMap:
         colours = colourise(self.inverse_depth, *value_range(self.inverse_depth))
         return Image.fromarray(colours[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
 
-    def numbers(self, kind: Kind) -> Map:
-        """This map as numbers of `kind`, in `unit`; NaN where unknown, depth and distance `inf` at infinity.
+    def numbers(self, kind: Kind | str) -> Map:
+        """Return this map as numbers of `kind`, in `unit`; NaN where unknown, depth and distance `inf` at infinity.
 
-        Raises InputError for what cannot be known: depth from an affine map, disparity without a rig, distance without
-        a camera.
+        A disparity counts as 1/depth up to its unknown factor. Raises InputError for what cannot be known: depth from
+        an affine map, disparity without a rig, distance without a camera; and for unknown kinds.
         """
+        check_meaning(kind, self.unit, self.ambiguity)
         if kind == self.kind:
             return self.inverse_depth
         if kind == "disparity":
@@ -111,47 +116,67 @@ class DepthMap:
             raise InputError(
                 f"{kind} cannot be read off a map known only up to scale and shift; align it with true depth first."
             )
-        inverse = self._inverse(radial=kind.endswith("distance"))
+        inverse, radial = self.inverse_depth, kind.endswith("distance")
+        if radial != (self.kind == "inverse_distance"):
+            if self.camera is None:
+                raise InputError(
+                    "depth and distance differ by the camera, and this map has none; give its camera in the sidecar."
+                )
+            length = torch.linalg.vector_norm(self.camera.rays(pixel_grid(self.size, inverse)), dim=-1)[:, None]
+            inverse = inverse / length if radial else inverse * length
         return inverse if kind.startswith("inverse") else torch.where(inverse >= 0, 1 / inverse.abs(), torch.nan)
 
     def metres(self, kind: Literal["depth", "distance"] = "depth") -> Map:
-        """Depth (z for a pinhole) or distance in metres. Raises InputError when the map has no metric scale."""
+        """Return depth (z for a pinhole) or distance in metres. Raises InputError for a map without metric scale."""
         if self.unit != "m":
             raise InputError("a relative map has no metres; use a metric model, or align it with a known depth first.")
         return self.numbers(kind)
 
     def save(self, path: str | Path) -> None:
-        """Write to `path`; its suffix names the format (.npy, .npz, .exr, .pfm, 16-bit .png). A sidecar goes along."""
+        """Write to `path`; its suffix names the format (.npy, .npz, .exr, .pfm, 16-bit .png). A sidecar goes along.
+
+        A 16-bit PNG shares its sidecar with no other file, since that holds the scale of its numbers.
+        """
         path = Path(path)
-        _refuse_shared_stem(path)
+        earlier = read_sidecar(path)
+        others = [name for name in earlier.files if name != path.name] if earlier else []
+        if others and ".png" in (path.suffix.lower(), *(Path(name).suffix.lower() for name in others)):
+            raise InputError(
+                f"{sidecar_path(path)} belongs to {', '.join(others)}; save {path.name} under another stem."
+            )
         with appearing(path.parent) as folder:
             write_depth([folder / path.name], self)
 
-    def _inverse(self, *, radial: bool) -> Map:
-        """1/distance if `radial`, else 1/depth; a disparity counts as 1/depth up to its unknown factor."""
-        if radial == (self.kind == "inverse_distance"):
-            return self.inverse_depth
-        length = _ray_length(self.camera, self.inverse_depth)
-        return self.inverse_depth / length if radial else self.inverse_depth * length
-
 
 def from_numbers(
-    numbers: Float[Tensor, "1 1 h w"],
-    kind: Kind,
-    unit: Unit = "relative",
+    numbers: Tensor | NDArray[Any],
+    kind: Kind | str,
+    unit: Unit | str = "relative",
     *,
     camera: AnyCamera | None = None,
     model: Maker | None = None,
     ambiguity: Ambiguity | None = None,
 ) -> DepthMap:
-    """A DepthMap from numbers of any kind. Depth and distance are known from above 0 to `inf`, the rest when finite."""
+    """Return a DepthMap from numbers of any kind: a tensor or an array `h w`, also with leading axes of one element.
+
+    Depth and distance are known above 0 and at `inf`, the others when finite. Raises InputError for unknown kinds and
+    units, and for anything but one plane of real numbers.
+    """
+    ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
+    check_meaning(kind, unit, ambiguity)
+    if isinstance(numbers, np.ndarray) and numbers.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
+            numbers = torch.from_numpy(np.array(numbers, np.float32))
+    if not isinstance(numbers, Tensor) or numbers.is_complex() or numbers.dtype == torch.bool:
+        what = f"{numbers.dtype}" if isinstance(numbers, Tensor | np.ndarray) else type(numbers).__name__
+        raise InputError(f"the numbers are {what}; give a tensor or an array (height, width) of real numbers.")
+    numbers = numbers.reshape(1, 1, *plane_shape("the input", tuple(numbers.shape)))
     away = kind in ("depth", "distance")
     inverse = torch.where(numbers > 0, 1 / numbers, torch.nan) if away else numbers
     valid = inverse.isfinite()  # also of depths above 0, the smallest of which have none
     known = torch.where(valid, inverse, torch.nan)
-    ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
-    held: Held = {"depth": "inverse_depth", "distance": "inverse_distance"}.get(kind, kind)  # type: ignore[assignment]
-    return DepthMap(known, held, unit, camera, valid, model, ambiguity)
+    held: Any = {"depth": "inverse_depth", "distance": "inverse_distance"}.get(kind, kind)
+    return DepthMap(known, held, "m" if unit == "m" else "relative", camera, valid, model, ambiguity)
 
 
 def write_depth(
@@ -161,7 +186,7 @@ def write_depth(
     source_size: tuple[int, int] | None = None,
     also: tuple[str, ...] = (),
 ) -> list[Path]:
-    """Write `depth` to every path (the suffix names the format) and one sidecar per stem; returns all paths written.
+    """Write `depth` to every path (the suffix names the format) and one sidecar per stem; return all paths written.
 
     `source` names the picture it belongs to; `also` names further files made from it, so that folder runs skip them.
     """
@@ -174,129 +199,109 @@ def write_depth(
             raise ValueError(f"{stem.name}.png needs a stem of its own: its sidecar holds the scale of its numbers")
         coding: dict[str, float] = {}
         for path in own:
-            coding |= writer(path)(path, numbers, depth.kind)
-        card = Sidecar(
+            coding |= write_plane(path, numbers, depth.kind)
+        sidecar = Sidecar(
             depth.kind, depth.unit, depth.ambiguity, depth.camera, depth.model, source, source_size, depth.size,
             **coding, files=(*(path.name for path in own), *also), notes=dict(depth.notes),
         )  # fmt: skip
         side = stem.with_name(stem.name + ".json")
-        side.write_text(json.dumps(to_json(card), indent=2) + "\n")
+        side.write_text(json.dumps(sidecar_to_json(sidecar), indent=2) + "\n")
         written += [*own, side]
     return written
 
 
-def writer(path: Path) -> Any:
-    """The function that writes the format of `path`'s suffix; InputError names the known ones."""
-    if path.suffix.lower() not in WRITERS:
-        raise unknown_name("depth format", path.suffix, WRITERS)
-    return WRITERS[path.suffix.lower()]
-
-
 def depth_size(path: str | Path) -> tuple[int, int]:
     """Return (height, width) of a depth file from its header alone. Raises InputError as `read_depth` does."""
-    path = Path(path)
-    _refuse_other_files(path)
-    return _plane_shape(path, array_shape(path))
+    return plane_size(Path(path))
 
 
 def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> DepthMap:
-    """The depth map of a file and its sidecar; without one a file holds disparity, larger = nearer (PNG needs one).
+    """Return the depth map of a file and its sidecar; without one a file holds disparity (a PNG needs one).
 
     An EXR channel that is named Z or depth is depth without a sidecar too. Inverse depths nearer to 0 than 1e-12 are
-    infinitely far, larger than 1e12 unknown: no arithmetic goes on well with them. Raises InputError for files that are
-    no depth maps, or larger than `most_megapixels`, for a sidecar that contradicts its file, and for missing files.
+    infinitely far, larger than 1e12 unknown: no arithmetic goes on well with them. Where a scale is all that is unknown
+    of a disparity or inverse depth, numbers below 0 are unknown, too. The log names such numbers, a map of one value,
+    and metres that are not plausible. Raises InputError for files that are no depth maps, or larger than
+    `most_megapixels`, for a sidecar that contradicts its file, and for missing files.
     """
     path = Path(path)
-    _refuse_other_files(path)
-    raw, named = READERS[path.suffix.lower()](path, most_megapixels)
-    size = _plane_shape(path, raw.shape)
-    if raw.dtype.kind not in "fiu":
-        raise InputError(f"{path} holds {raw.dtype}; a depth map is one plane (height, width) of numbers.")
-    card = _card(path, named, size)
+    raw, named = read_plane(path, most_megapixels)
+    sidecar = _sidecar_for(path, named, raw.shape)
     with np.errstate(all="ignore"):  # what overflows is infinite, and counts as such below
-        array = raw.reshape(size).astype(np.float64)
+        array = raw.astype(np.float64)
         del raw
-        unknown = array == card.unknown
-        array *= card.scale
-        array += card.offset
+        unknown = array == sidecar.unknown
+        array *= sidecar.scale
+        array += sidecar.offset
         array[unknown] = np.nan
         numbers = torch.from_numpy(array.astype(np.float32))[None, None]
-    if path.suffix.lower() == ".exr" and card.kind in ("depth", "distance"):
+    if path.suffix.lower() == ".exr" and sidecar.kind in ("depth", "distance"):
         numbers[numbers >= NOTHING] = torch.inf
-    return _bounded(
-        path,
-        from_numbers(numbers, card.kind, card.unit, camera=card.camera, model=card.model, ambiguity=card.ambiguity),
-    )
-
-
-def _bounded(path: Path, depth: DepthMap) -> DepthMap:
-    """`depth` within what arithmetic in float32 bears."""
+    depth = from_numbers(
+        numbers, sidecar.kind, sidecar.unit,
+        camera=sidecar.camera, model=sidecar.model, ambiguity=sidecar.ambiguity,
+    )  # fmt: skip
     inverse = torch.where(depth.inverse_depth.abs() < 1 / LARGEST, 0, depth.inverse_depth)
     valid = depth.valid & (inverse.abs() <= LARGEST)
+    side = sidecar_path(path).name
+    if sidecar.scale < 0 and not bool((inverse[valid] >= 0).any()):
+        raise InputError(
+            f"{path} has no depth from 0 up: the scale in {side} is {sidecar.scale:g}; a scale below 0 turns numbers "
+            "above 0 into negative ones."
+        )
     if not bool(valid.any()):
         raise InputError(f"{path} has no known depth: every value is NaN or means unknown.")
     if depth.ambiguity != "affine" and bool((inverse[valid] < 0).all()):
         raise InputError(
             f"{path} holds negative numbers only, and {depth.kind.replace('_', ' ')} counts from 0 (infinitely far) "
-            f"up; change its sign, or say in {sidecar_path(path).name} beside it what its numbers are."
+            f"up; change its sign, or say in {side} beside it what its numbers are."
         )
+    if depth.ambiguity != "affine" and bool((inverse[valid] > 0).any()):
+        negative = valid & (inverse < 0)
+        valid = valid & ~negative
+        if count := int(negative.sum()):
+            LOG.warning(
+                "%s: %d of %d numbers are below 0, where %s has none; they count as unknown.",
+                path.name, count, negative.numel(), depth.kind.replace("_", " "),
+            )  # fmt: skip
+    known = inverse[valid]
+    if known.numel() > 1 and bool((known == known[0]).all()):
+        LOG.warning(
+            "%s: all of its numbers are the same, so nothing is nearer than the rest, and a refocused photo would be "
+            "equally sharp everywhere.",
+            path.name,
+        )
+    away = 1 / known[known > 0]
+    if depth.unit == "m" and away.numel() and (typical := float(away.median())) > FARTHEST_MEDIAN:
+        LOG.warning(
+            '%s: half of it is farther away than %.0f m. If its numbers are millimetres, write "scale": 0.001 in %s.',
+            path.name, typical, side,
+        )  # fmt: skip
     return replace(depth, inverse_depth=torch.where(valid, inverse, torch.nan), valid=valid)
 
 
-def _refuse_other_files(path: Path) -> None:
-    if not os.path.exists(path):  # which takes any name, also one too long for the disk
-        raise InputError(f"there is no depth file {shortened(path)}; check the path.")
-    refuse_unreadable(path)
-    if path.suffix.lower() not in READERS:
-        raise InputError(f"{path} is no depth file: give {', '.join(READERS)} (a 16-bit .png needs its sidecar).")
+def is_turned(size: tuple[int, int], photo: tuple[int, int]) -> bool:
+    """Return whether a map of `size` (height, width) has the shape of the photo turned by 90 degrees."""
+    return size[0] != size[1] and size[0] * photo[0] == size[1] * photo[1]
 
 
-def _card(path: Path, named: str | None, size: tuple[int, ...]) -> Sidecar:
-    """The sidecar of `path`, checked against what the file says itself; without one, what such a file means."""
-    card = read_sidecar(path)
+def _sidecar_for(path: Path, named: str | None, size: tuple[int, ...]) -> Sidecar:
+    """Return the sidecar of `path`, checked against the kind that the file itself names and its size.
+
+    Without a sidecar, return what such a file means.
+    """
+    sidecar = read_sidecar(path)
     side = sidecar_path(path).name
-    if card is None and path.suffix.lower() == ".png":
+    if sidecar is None and path.suffix.lower() == ".png":
         raise InputError(f"{path} does not say what its numbers mean: put {side} beside it, such as {EXAMPLE}")
-    if card is None:
+    if sidecar is None:
         return Sidecar(named or "disparity")  # type: ignore[arg-type]
-    if path.suffix.lower() == ".npz" and named and named != card.kind:
-        raise InputError(f"{path} holds {named!r} but {side} says {card.kind!r}; correct one of them.")
-    if card.size and card.size != size:
-        raise InputError(f"{path} is {_wxh(size)} but {side} says {_wxh(card.size)}; they do not belong together.")
-    return card
-
-
-def _refuse_shared_stem(path: Path) -> None:
-    """A 16-bit PNG's sidecar holds the scale of its numbers: no other file may share it."""
-    earlier = read_sidecar(path)
-    others = [name for name in earlier.files if name != path.name] if earlier else []
-    if others and ".png" in (path.suffix.lower(), *(Path(name).suffix.lower() for name in others)):
-        raise InputError(f"{sidecar_path(path)} belongs to {', '.join(others)}; save {path.name} under another stem.")
-
-
-def _plane_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
-    """`shape` as that of one plane: leading and trailing axes of one element are dropped."""
-    sides = list(shape)
-    while len(sides) > 2 and 1 in (sides[0], sides[-1]):
-        sides.pop(0 if sides[0] == 1 else -1)
-    if len(sides) != 2 or 0 in sides:
-        raise InputError(
-            f"{path} holds an array of shape {shortened(shape)}; a depth map is one plane (height, width) of numbers."
-        )
-    return sides[0], sides[1]
-
-
-def _ray_length(camera: AnyCamera | None, like: Map) -> Map:
-    if camera is None:
-        raise InputError(
-            "depth and distance differ by the camera, and this map has none; give its camera in the sidecar."
-        )
-    rays = camera.rays(pixel_grid((like.shape[-2], like.shape[-1]), like))
-    return torch.linalg.vector_norm(rays, dim=-1)[:, None]
-
-
-def _wxh(size: tuple[int, ...]) -> str:
-    return f"{size[1]}x{size[0]}"
+    if path.suffix.lower() == ".npz" and named and named != sidecar.kind:
+        raise InputError(f"{path} holds {named!r} but {side} says {sidecar.kind!r}; correct one of them.")
+    if sidecar.size and sidecar.size != size:
+        ours, theirs = (f"{width}x{height}" for height, width in (size, sidecar.size))
+        raise InputError(f"{path} is {ours} but {side} says {theirs}; they do not belong together.")
+    return sidecar
 
 
 def colourise(values: Float[Tensor, "1 1 h w"], low: float, high: float) -> Float[Tensor, "1 3 h w"]:

@@ -1,4 +1,4 @@
-"""Files of strangers: which suffixes are read, text and JSON as other programs write them, names that are safe to show.
+"""Files: the suffixes that are read, text and JSON as other programs write them, safe names, results written whole.
 
 Everything here is plain Python, so that commands can look at names and files before anything heavy is imported.
 """
@@ -79,7 +79,7 @@ def read_text(path: Path) -> str:
 def read_json(path: Path) -> Any:
     """Return what a JSON file holds. Integers too large for 64 bits become floats, perhaps infinite.
 
-    Raises InputError for what `read_text` refuses, for what is no JSON, and for nesting deeper than 64 levels.
+    Raises InputError as `read_text` does, for what is no JSON, and for nesting deeper than 64 levels.
     """
     text = read_text(path)
     try:
@@ -113,13 +113,13 @@ def write_anew(path: Path, content: bytes) -> None:
 
 
 def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; of two values under one key nobody knows which is meant."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    """Return an object of JSON. Raises InputError for a key that stands twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"{path} has {shortened(twice, 40)!r} twice; leave one of them out.")
-    return found
+    return content
 
 
 def address(path: Path) -> str:
@@ -153,7 +153,7 @@ _OUTSIDE = {
 
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
-    """A private folder inside `folder` (made if missing); its files move to `folder` when the block ends well.
+    """Yield a private folder inside `folder` (made if missing); move its files to `folder` when the block ends well.
 
     Raises InputError when `folder` cannot be written or the disk is full; then nothing of the block remains. Two
     processes move one after the other, so that files that belong together stay together. Private folders that dead
@@ -165,10 +165,10 @@ def appearing(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(folder, error) from None
     try:
-        with private_folder(folder, PRIVATE) as bench:
-            yield bench
-            files = sorted(path for path in bench.rglob("*") if path.is_file())
-            places = [folder / path.relative_to(bench) for path in files]
+        with private_folder(folder, PRIVATE) as private:
+            yield private
+            files = sorted(path for path in private.rglob("*") if path.is_file())
+            places = [folder / path.relative_to(private) for path in files]
             if taken := next((place for place in places if place.is_dir()), None):
                 raise InputError(f"{taken} is a folder, and a result has its name; rename it, or choose another --out.")
             alone = folder.name.startswith(PRIVATE)  # a private folder is this process's own, and locked already
@@ -184,32 +184,32 @@ def appearing(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """A new folder in `parent` that is removed when the block ends, or by `sweep` if this process is killed."""
-    bench = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    """Yield a new folder in `parent`, removed when the block ends, or by `sweep` if this process is killed."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
-        with locked(bench):
-            yield bench
+        with locked(folder):
+            yield folder
     finally:
-        shutil.rmtree(bench, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(parent: Path, prefix: str) -> None:
-    """Remove the private folders in `parent` whose processes are dead: nobody holds their lock."""
-    for bench in parent.glob(f"{prefix}*"):
+    """Remove the private folders in `parent` whose processes are dead: their locks are free."""
+    for folder in parent.glob(f"{prefix}*"):
         try:
-            if time.time() - bench.stat().st_mtime < YOUNG:  # perhaps made just now and not locked yet
+            if time.time() - folder.stat().st_mtime < YOUNG:  # perhaps made just now and not locked yet
                 continue
-            number = os.open(bench, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
+            number = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
         except OSError:  # gone, or somebody else's, or a system that opens no folders
             continue
         if _lock(number, wait=False):
-            shutil.rmtree(bench, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         os.close(number)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Only one process at a time is inside, for the same folder; where folders cannot be locked, all are."""
+    """Hold the lock of `folder`: one process at a time. Without effect where folders cannot be locked (Windows)."""
     try:
         number = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows opens no folders

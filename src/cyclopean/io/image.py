@@ -172,6 +172,12 @@ def resize(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tens
     return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
 
 
+def size_within(size: tuple[int, int], pixels: int, least: int = 1) -> tuple[int, int]:
+    """Return the (height, width) of about `pixels` in the shape of `size`; never larger, no side below `least`."""
+    shrink = max(1.0, math.sqrt(size[0] * size[1] / pixels))
+    return max(least, round(size[0] / shrink)), max(least, round(size[1] / shrink))
+
+
 def jpeg(image: Rgb, widest: int) -> bytes:
     """Return a JPEG file of `image`, at most `widest` pixels on its longer side: a texture for a graphics card."""
     shrink = min(1.0, widest / max(image.shape[-2:]))

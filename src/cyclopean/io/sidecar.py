@@ -1,8 +1,9 @@
 """The JSON beside every file of depth: what the numbers are, of which picture, made by what. Same stem, .json."""
 
+import difflib
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,6 +18,22 @@ Unit = Literal["m", "relative"]
 Ambiguity = Literal["metric", "scale", "affine"]
 AnyCamera = Pinhole | Equirectangular
 
+VERSION = 1  # of the format
+KEYS = (  # of a sidecar, that change what its numbers mean; one that is misspelt must not be left out in silence
+    *("kind", "larger_is", "unit", "ambiguity", "camera", "scale", "offset", "unknown", "size", "source_size"),
+)
+METRES = {  # units that people write, in metres
+    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
+    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
+    **dict.fromkeys(("metre", "metres", "meter", "meters"), 1.0),
+    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
+    **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
+    **dict.fromkeys(("in", "inch", "inches"), 0.0254),
+}
+LEAST_VIEW = 1.0  # degrees along the longer side: no photo has less
+FARTHEST_CENTER = 50.0  # image widths or heights: no crop's centre lies farther out
+EXAMPLE = '{"kind": "depth", "unit": "m", "scale": 0.001, "unknown": 0}'
+
 
 @dataclass(frozen=True)
 class Maker:
@@ -29,7 +46,7 @@ class Maker:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What a file of numbers means: `value = offset + scale * number`; the number `unknown` marks no value."""
+    """The meaning of a file of numbers: `value = offset + scale * number`; the number `unknown` marks no value."""
 
     kind: Kind
     unit: Unit = "relative"
@@ -46,64 +63,33 @@ class Sidecar:
     notes: dict[str, float | str] = field(default_factory=dict)
 
 
-VERSION = 1  # of the format
-EXAMPLE = '{"kind": "depth", "unit": "m", "scale": 0.001, "unknown": 0}'
+def sidecar_path(path: Path) -> Path:
+    """Return where the sidecar of the file at `path` lies."""
+    return path.with_name(path.stem + ".json")
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
-    """The sidecar of the file at `path`, or None when there is none."""
+    """Return the sidecar of the file at `path`, or None when there is none. Raises InputError for a wrong one."""
     side = sidecar_path(path)
     if not os.path.lexists(side):
         return None
     content = read_json(side)
     if not isinstance(content, dict) or "kind" not in content:
         raise InputError(f'{side} does not say the "kind" of {path.name}: write for example {EXAMPLE}, or remove it.')
-    return _from_json(side, content)
-
-
-def outputs_named_in(folder: Path) -> set[str]:
-    """Names of the files in `folder` that our sidecars call their own: a folder run must not read its own results."""
-    names: set[str] = set()
-    for side in folder.glob("*.json"):
-        try:
-            content = read_json(side)
-        except InputError:  # somebody else's file, which is not asked for
-            continue
-        if isinstance(content, dict) and str(content.get("format", "")).startswith("cyclopean-"):
-            files = content.get("files")
-            names |= {str(name) for name in files} if isinstance(files, list) else set()
-    return names
-
-
-def sidecar_path(path: Path) -> Path:
-    return path.with_name(path.stem + ".json")
-
-
-def to_json(card: Sidecar) -> dict[str, Any]:
-    from cyclopean import __version__
-
-    model = card.model and {"name": card.model.name, "sha256": card.model.sha256, "licence": card.model.licence}
-    content: dict[str, Any] = {"format": "cyclopean-depth", "version": VERSION, "cyclopean": __version__}
-    content |= {"kind": card.kind, "larger_is": "nearer", "unit": card.unit, "ambiguity": card.ambiguity}
-    content |= {"size": card.size, "source": card.source, "source_size": card.source_size}
-    content |= {"camera": _camera_to_json(card.camera), "model": model}
-    if card.unknown is not None:
-        content |= {"scale": card.scale, "offset": card.offset, "unknown": card.unknown}
-    content |= {"notes": card.notes} if card.notes else {}
-    return content | {"files": card.files}
-
-
-def _from_json(side: Path, content: dict[str, Any]) -> Sidecar:
-    kind = _one_of(side, "kind", content["kind"], get_args(Kind))
-    unit = _one_of(side, "unit", content.get("unit", "relative"), get_args(Unit))
-    if str(content.get("format", "")).startswith("cyclopean-") and content.get("version", VERSION) != VERSION:
-        raise InputError(
-            f"{side} has version {shortened(content['version'], 20)} of its format, not {VERSION}; update cyclopean."
-        )
+    for key in content:
+        near = [] if key in KEYS else difflib.get_close_matches(str(key).lower(), KEYS, n=1, cutoff=0.8)
+        if near:
+            raise InputError(f"{side}: unknown key {shortened(key, 40)!r}: did you mean {near[0]!r}?")
+    check_version(side, content)
+    try:
+        kind, unit = content["kind"], content.get("unit", "relative")
+        default = "metric" if unit == "m" else "scale"
+        ambiguity = content.get("ambiguity", default)
+        check_meaning(kind, unit, ambiguity)
+    except InputError as error:
+        raise InputError(f"{side}: {error}") from None
     if content.get("larger_is", nearer := "farther" if kind in ("depth", "distance") else "nearer") != nearer:
         raise InputError(f"{side} contradicts itself: of {kind}, larger is {nearer}; correct one of them.")
-    default = "metric" if unit == "m" else "scale"
-    ambiguity = _one_of(side, "ambiguity", content.get("ambiguity", default), get_args(Ambiguity))
     if (unit == "m") != (ambiguity == "metric"):
         raise InputError(
             f"{side} contradicts itself: unit {unit!r} with ambiguity {ambiguity!r}; metres are metric and only they."
@@ -118,64 +104,79 @@ def _from_json(side: Path, content: dict[str, Any]) -> Sidecar:
         unknown = content.get("unknown")
         return Sidecar(
             kind, unit, ambiguity, camera_from_json(content.get("camera")), maker_from_json(content.get("model")),
-            source, _size_of(content.get("source_size")), _size_of(content.get("size")),
+            source, _size(content.get("source_size")), _size(content.get("size")),
             scale, offset, None if unknown is None else float(unknown), tuple(map(str, files)), notes,
         )  # fmt: skip
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{side} cannot be understood ({shortened(error)}); correct or remove it.") from None
 
 
-def _one_of(side: Path, key: str, given: Any, known: tuple[str, ...]) -> Any:
-    if given not in known:
-        raise InputError(f"{side}: {unknown_name(key, shortened(given), known)}")
-    return given
+def sidecar_to_json(sidecar: Sidecar) -> dict[str, Any]:
+    """Return the content of a sidecar's file."""
+    from cyclopean import __version__
+
+    camera = sidecar.camera and camera_to_json(sidecar.camera)
+    if isinstance(sidecar.camera, Equirectangular):
+        camera = {**(camera or {}), "depth": "radius"}
+    content: dict[str, Any] = {"format": "cyclopean-depth", "version": VERSION, "cyclopean": __version__}
+    content |= {"kind": sidecar.kind, "larger_is": "nearer", "unit": sidecar.unit, "ambiguity": sidecar.ambiguity}
+    content |= {"size": sidecar.size, "source": sidecar.source, "source_size": sidecar.source_size}
+    content |= {"camera": camera, "model": sidecar.model and asdict(sidecar.model)}
+    if sidecar.unknown is not None:
+        content |= {"scale": sidecar.scale, "offset": sidecar.offset, "unknown": sidecar.unknown}
+    content |= {"notes": sidecar.notes} if sidecar.notes else {}
+    return content | {"files": sidecar.files}
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{shortened(value, 40)} is no finite number")
-    return float(value)
+def check_meaning(kind: Any, unit: Any, ambiguity: Any) -> None:
+    """Raise InputError unless each is a `Kind`, a `Unit` and an `Ambiguity`; for other units it names the scale."""
+    if kind not in get_args(Kind):
+        raise unknown_name("kind", shortened(kind), get_args(Kind))
+    if unit not in get_args(Unit):
+        metres = METRES.get(unit.strip().lower()) if isinstance(unit, str) else None
+        if metres is None:
+            raise InputError(f"unknown unit {shortened(unit, 100)!r}: choose one of: {', '.join(get_args(Unit))}.")
+        scale = "" if metres == 1 else f', with the scale {metres:g} (in a sidecar "scale": {metres:g})'
+        raise InputError(f"unknown unit {unit!r}: write 'm'{scale}.")
+    if ambiguity not in get_args(Ambiguity):
+        raise unknown_name("ambiguity", shortened(ambiguity), get_args(Ambiguity))
 
 
-def _numbers(values: Any, key: str) -> list[float]:
-    if not isinstance(values, list) or len(values) != 2:
-        raise ValueError(f"{key} {shortened(values, 40)} is not two numbers")
-    return [_number(value) for value in values]
+def check_version(path: Path, content: dict[str, Any]) -> None:
+    """Raise InputError if a file of ours (a sidecar, a profile) has another version of its format than this one."""
+    if content.get("version", VERSION) != VERSION:
+        raise InputError(
+            f"{path} has version {shortened(content['version'], 20)} of its format, not {VERSION}; update cyclopean, "
+            'or leave "version" out if you wrote it.'
+        )
 
 
-def _size_of(pair: Any) -> tuple[int, int] | None:
-    """(height, width), or None when nothing is given."""
-    if pair is None:
-        return None
-    height, width = _numbers(pair, "size")
-    if not (height >= 1 and width >= 1 and height.is_integer() and width.is_integer()):
-        raise ValueError(f"size {shortened(pair, 40)} is not a height and a width")
-    return int(height), int(width)
+def outputs_named_in(folder: Path) -> set[str]:
+    """Return the names of the files in `folder` that our sidecars list: a folder run must not read its own results."""
+    names: set[str] = set()
+    for side in folder.glob("*.json"):
+        try:
+            content = read_json(side)
+        except InputError:  # somebody else's file, which is of no interest here
+            continue
+        if isinstance(content, dict) and str(content.get("format", "")).startswith("cyclopean-"):
+            files = content.get("files")
+            names |= {str(name) for name in files} if isinstance(files, list) else set()
+    return names
 
 
-def maker_from_json(content: Any) -> Maker | None:
-    """Return the model that a sidecar or a profile names. Raises ValueError for anything else."""
-    if content is None:
-        return None
-    words = ("name", "sha256", "licence")
-    if not isinstance(content, dict) or not all(isinstance(content.get(word, ""), str) for word in words):
-        raise ValueError(f"model {shortened(content, 40)} is no name, sha256 and licence")
-    return Maker(content["name"], content["sha256"], content.get("licence", "unknown"))
-
-
-def _camera_to_json(camera: AnyCamera | None) -> dict[str, Any] | None:
-    if camera is None:
-        return None
+def camera_to_json(camera: AnyCamera) -> dict[str, Any]:
+    """Return a camera as every JSON file of ours holds it; focal lengths and centre in image widths and heights."""
     if isinstance(camera, Equirectangular):
-        return {"camera": "equirectangular", "depth": "radius"}
+        return {"camera": "equirectangular"}
     return {"camera": "pinhole", "focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
 
 
 def camera_from_json(content: Any) -> AnyCamera | None:
     """Return the camera of a sidecar or a profile; None for None.
 
-    Raises ValueError or KeyError for what is none: `focal` and `center` are two finite numbers each, `focal` above 0,
-    in image widths and heights.
+    Raises ValueError or KeyError for anything else: `focal` and `center` are two finite numbers each, `focal` above 0,
+    in image widths and heights. Numbers that only pixels could be are named.
     """
     if content is None:
         return None
@@ -186,9 +187,45 @@ def camera_from_json(content: Any) -> AnyCamera | None:
         return Equirectangular()
     if name != "pinhole":
         raise ValueError(f"unknown camera {shortened(name, 40)!r}")
-    focal, center = _numbers(content["focal"], "focal"), _numbers(content["center"], "center")
-    if not all(1e-4 < length < 1e4 for length in focal):
+    focal, center = _pair(content["focal"], "focal"), _pair(content["center"], "center")
+    if not min(focal) > 1e-4:
         raise ValueError(f"focal {focal} is in image widths and heights, both above 0")
-    if not all(abs(place) < 1e4 for place in center):
-        raise ValueError(f"center {center} is in image widths and heights")
+    if min(focal) > 0.5 / math.tan(math.radians(LEAST_VIEW / 2)) or max(focal) >= 1e4:
+        raise ValueError(f"focal {focal} is in image widths and heights; divide pixels by the image's width and height")
+    if max(map(abs, center)) > FARTHEST_CENTER:
+        raise ValueError(
+            f"center {center} is in image widths and heights; divide pixels by the image's width and height"
+        )
     return Pinhole(torch.tensor([focal]), torch.tensor([center]))
+
+
+def maker_from_json(content: Any) -> Maker | None:
+    """Return the model that a sidecar or a profile names; None for None. Raises ValueError for anything else."""
+    if content is None:
+        return None
+    words = ("name", "sha256", "licence")
+    if not isinstance(content, dict) or not all(isinstance(content.get(word, ""), str) for word in words):
+        raise ValueError(f"model {shortened(content, 40)} is no name, sha256 and licence")
+    return Maker(content["name"], content["sha256"], content.get("licence", "unknown"))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{shortened(value, 40)} is no finite number")
+    return float(value)
+
+
+def _pair(values: Any, key: str) -> list[float]:
+    if not isinstance(values, list) or len(values) != 2:
+        raise ValueError(f"{key} {shortened(values, 40)} is not two numbers")
+    return [_number(value) for value in values]
+
+
+def _size(pair: Any) -> tuple[int, int] | None:
+    """Return (height, width), or None for None. Raises ValueError for anything but two counts of pixels."""
+    if pair is None:
+        return None
+    height, width = _pair(pair, "size")
+    if not (height >= 1 and width >= 1 and height.is_integer() and width.is_integer()):
+        raise ValueError(f"size {shortened(pair, 40)} is not a height and a width")
+    return int(height), int(width)
