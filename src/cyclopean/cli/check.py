@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
 from cyclopean.cli.early import loading
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
 from cyclopean.errors import InputError
+from cyclopean.flags import Flag
 
 if TYPE_CHECKING:
     from cyclopean.data.inspect import Inspection
@@ -25,11 +24,11 @@ class Check:
     Exit code 0: nothing found; 1: something is wrong, a sentence says what; 2: the data set cannot be opened.
     """
 
-    data: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="KIND:PATH ...")] = ()
+    data: Annotated[tuple[str, ...], Flag("KIND:PATH ...", positional=True)] = ()
     """Data sets as in docs/data.md: KIND:PATH, options behind it as in kitti_raw:PATH:split=FILE."""
-    items: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    items: Annotated[int, Flag("N")] = 100
     """Decode so many items of each, evenly spread, and look at their pixels. All files are looked for and opened."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: Annotated[Path | None, Flag("FILE")] = None
     """Where to write everything, item by item."""
 
 
