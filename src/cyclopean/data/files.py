@@ -104,9 +104,7 @@ def map_size(path: Path) -> Size | None:
         return None
     try:
         if path.suffix.lower() == ".npy":
-            shape = np.load(
-                path, mmap_mode="r", allow_pickle=False
-            ).shape  # raises if the file is shorter than its header
+            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape  # raises if it is shorter
         else:
             with path.open("rb") as file, zipfile.ZipFile(file) as archive, archive.open("depth.npy") as array:
                 version = np.lib.format.read_magic(array)
