@@ -36,18 +36,18 @@ def main(arguments: list[str]) -> int:
     return run(parse(Check, arguments, "cyclopean check"))
 
 
-def run(given: Check) -> int:
+def run(options: Check) -> int:
     """Check each data set: print its table, then a sentence for each problem. Return the worst exit code."""
-    if not given.data:
+    if not options.data:
         raise InputError("no data was given; name it: cyclopean check KIND:PATH, such as folder:worlds/train.")
-    if given.items < 1:
-        raise InputError(f"--items is {given.items}; it needs a number of items above 0.")
-    if given.json:
-        check_writable_file(given.json)
+    if options.items < 1:
+        raise InputError(f"--items is {options.items}; it needs a number of items above 0.")
+    if options.json:
+        check_writable_file(options.json)
     codes, inspections = [0], []
-    for name in given.data:
+    for name in options.data:
         try:
-            inspection = _inspect(name, given.items)
+            inspection = _inspect(name, options.items)
         except InputError as error:
             print(f"cyclopean check: {error}", file=sys.stderr)
             codes.append(2)
@@ -62,10 +62,10 @@ def run(given: Check) -> int:
             print(f"WRONG: {problem.sentence}")
         print("" if wrong else "Nothing wrong was found.\n")
         codes.append(1 if wrong else 0)
-    if given.json:
+    if options.json:
         from cyclopean.data.diagnose import as_json
 
-        write_whole(given.json, json.dumps([as_json(one) for one in inspections], indent=1) + "\n")
+        write_whole(options.json, json.dumps([as_json(one) for one in inspections], indent=1) + "\n")
     return max(codes)
 
 

@@ -48,7 +48,7 @@ OPTION = re.compile(r":([a-z]+)=([^:]*(?::[\\/][^:]*)?)$")  # a value may be a p
 def open_dataset(name: str) -> "Items":
     """Open the data set of `KIND:PATH`, `PATH` (a folder of worlds or pairs) or `KIND` (motorcycle), options behind it.
 
-    Raises InputError for an unknown kind or option, with the nearest suggested, and for what the data set refuses.
+    Raises InputError for an unknown kind or option, with the nearest suggested, and for a bad data set.
     """
     kind, path, options = named(name)
     module, attribute = DATASETS[kind].split(":")

@@ -74,7 +74,7 @@ class Items(Dataset[Sample], ABC):
 
     def far(self, index: int) -> float:  # noqa: ARG002
         """Return the largest depth of item `index` that counts, metres. It differs between the items of some sets
-        (rooms and streets in one folder), which a protocol does not know."""
+        (rooms and streets in one folder), so that no protocol can state it."""
         return self.most_depth
 
     def filed_depth(self, index: int) -> Depth | None:  # noqa: ARG002

@@ -104,9 +104,9 @@ def map_size(path: Path) -> Size | None:
         return None
     try:
         if path.suffix.lower() == ".npy":
-            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape  # refuses what is shorter than it says
+            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape  # raises if it is shorter
         else:
-            with path.open("rb") as file, zipfile.ZipFile(file) as whole, whole.open("depth.npy") as array:
+            with path.open("rb") as file, zipfile.ZipFile(file) as archive, archive.open("depth.npy") as array:
                 version = np.lib.format.read_magic(array)
                 v1, v2 = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
                 shape = (v1 if version == (1, 0) else v2)(array)[0]
@@ -167,7 +167,7 @@ def read_depth(path: Path, size: Size | None = None) -> Depth:
 
     Raises InputError for a damaged file, and for one that has not the `size` of its picture.
     """
-    map_size(path)  # refuses what is missing, and what is too large for memory, by the header
+    map_size(path)  # raises for what is missing, and by its header for what is too large for memory
     try:
         plane = np.asarray(READERS[path.suffix.lower()](path)[0])
     except InputError:

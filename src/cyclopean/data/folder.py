@@ -1,6 +1,7 @@
 """Pictures in folders: what `cyclopean render` writes, and stereo pairs of your own. Formats in docs/data.md."""
 
 import logging
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -85,8 +86,9 @@ class FolderDataset(Items):
         if (self.path / "depth").is_dir():
             depths = sorted(p for p in (self.path / "depth").iterdir() if p.name[0] != ".")
             lost += [f"depth/{p.name}" for p in depths if p.stem not in targets or p.suffix.lower() not in DEPTHS]
-            unread = [f"depth/{p.name}" for p in depths if p.stem in targets and p.suffix.lower() in DEPTHS
-                      and p != self._depth_file(p.stem)]  # fmt: skip
+            files = [p for p in depths if p.stem in targets and p.suffix.lower() in DEPTHS]
+            each = Counter(p.stem for p in files)
+            unread = [f"depth/{p.name}" for p in files if each[p.stem] > 1 and p != self._depth_file(p.stem)]
             if unread:
                 LOG.warning("%s: left out, since their pictures have another depth file, which is read (first of %s): "
                             "%s; remove one of them.", self.path, ", ".join(DEPTHS), counted(unread))  # fmt: skip

@@ -78,7 +78,7 @@ class StereoPhotosDataset(Items):
 
 MILLIMETRES = 1000.0  # calib.txt states the baseline in them
 AGREE, APART_PX = 1e-3, 0.5  # by how much numbers that mean one thing may differ: a share, and pixels
-VISIBLE = 255  # in mask0nocc.png: seen by both cameras
+VISIBLE = 255  # in mask0nocc.png: visible to both cameras
 DISPARITIES = ("disp0GT.pfm", "disp0.pfm")
 TRUTHS = ("all", "noc")
 
@@ -149,7 +149,7 @@ RELEASES = {"calib.txt": 2014, "dmin.txt": 2005, "disp1.png": 2005, "disp2.png":
 
 
 class MiddleburyDataset(Items):
-    """Scenes of any of the four releases below `path`, told apart by their files; depth is z of the left, metres.
+    """Scenes of any of the four releases below `path`, distinguished by their files; depth is z of the left, metres.
 
     - 2014, and the third evaluation's: `im0.png`, `im1.png`, `disp0.pfm` or `disp0GT.pfm`, `calib.txt`; see
       `read_calibrated`.
