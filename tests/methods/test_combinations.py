@@ -9,10 +9,10 @@ import torch
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, rigid, translation
+from cyclopean.methods.heads import HEADS
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.methods.photometric import (
     ERRORS,
-    HEADS,
     MASKS,
     SCALES,
     SMOOTHS,

@@ -8,11 +8,10 @@ from torch import Tensor
 
 from cyclopean.geometry import Correspondence, Pinhole, reproject, translation
 from cyclopean.losses import absolute, appearance, photometric
+from cyclopean.methods.heads import DepthRangeHead, LevelsHead
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.methods.photometric import (
-    DepthRangeHead,
     DisparityPyramid,
-    LevelsHead,
     PhotometricLoss,
     SourceView,
     automask,
