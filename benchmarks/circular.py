@@ -11,9 +11,8 @@ SHOWN = {"abs_rel": "AbsRel", "delta1": "δ1", "above": "loss, above", "beside":
 
 def main() -> int:
     """Prints two lines for each row, over the held-out rooms."""
-    from cyclopean.bench.panoramas import closer
-    from cyclopean.bench.running import judged
-    from cyclopean.bench.sphere import figures
+    from cyclopean.bench.comparison import mean_figures
+    from cyclopean.bench.sphere import closer, figures
     from cyclopean.data import open_dataset
     from cyclopean.methods.coordnet import Coordnet
     from cyclopean.training import checkpoint
@@ -30,7 +29,7 @@ def main() -> int:
             def see(sample, method=method):
                 return method.predict(sample.target).inverse_depth.detach()
 
-            found = judged(see, data, lambda rho, sample: figures(rho, sample) | closer(rho, sample))
+            found = mean_figures(see, data, lambda rho, sample: figures(rho, sample) | closer(rho, sample))
             print(f"| {row} | {name} | " + " | ".join(f"{found[key]:.3f}" for key in SHOWN) + " |", flush=True)
     return 0
 

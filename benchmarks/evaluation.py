@@ -52,17 +52,17 @@ def _judging(guesses: bool) -> Case:
     def prepare(_: str) -> Work:
         import torch
 
-        from cyclopean.evaluation.dataset import evaluate_variants, fitted_factors
+        from cyclopean.evaluation.entries import Entry
+        from cyclopean.evaluation.evaluate import evaluate_variants, fitted_factors
         from cyclopean.evaluation.predictions import Meaning
         from cyclopean.evaluation.protocols import named_protocol
-        from cyclopean.evaluation.report import summarise
-        from cyclopean.evaluation.trivial import Candidate
+        from cyclopean.evaluation.summary import summarise
         from cyclopean.evaluation.trivial import guesses as guesses_
 
         data = _Drives()
         maps = 0.01 + 0.1 * torch.rand(KEPT, 1, 1, *OWN, generator=torch.Generator().manual_seed(1))
         meaning = Meaning("disparity")
-        model = Candidate(
+        model = Entry(
             "maps",
             "metric",
             lambda sample: meaning.inverse_depth(maps[int(sample.name[0]) % KEPT], sample),

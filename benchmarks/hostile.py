@@ -53,7 +53,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Order:
+class RenderJob:
     """Which inputs are read, where, and where those that go wrong are kept."""
 
     inputs: int
@@ -68,7 +68,7 @@ def outcomes(inputs: int, seed: int, keep: Path, kinds: Iterable[str] = KINDS) -
     context = multiprocessing.get_context("spawn")
     start = 0
     with tempfile.TemporaryDirectory() as place:
-        order = Order(inputs, seed, keep, tuple(kinds), os.path.realpath(place))
+        order = RenderJob(inputs, seed, keep, tuple(kinds), os.path.realpath(place))
         while start < inputs:  # again after a process that had to be ended
             here, there = context.Pipe()
             child = context.Process(target=_watched, args=(there, order, start), daemon=True)
@@ -101,7 +101,7 @@ def outcomes(inputs: int, seed: int, keep: Path, kinds: Iterable[str] = KINDS) -
                 here.close()
 
 
-def _kept(order: Order, kind: str, index: int, what: str) -> Path:
+def _kept(order: RenderJob, kind: str, index: int, what: str) -> Path:
     """Copy the input that is being read to where those that went wrong are kept."""
     words = "".join(c if c.isalnum() else "_" for c in what)[:60]
     target = order.keep / kind.replace(" ", "_") / words / str(index)
@@ -109,7 +109,7 @@ def _kept(order: Order, kind: str, index: int, what: str) -> Path:
     return target
 
 
-def _watched(connection: Connection, order: Order, start: int) -> None:
+def _watched(connection: Connection, order: RenderJob, start: int) -> None:
     """Run `_read_all` in a process of its own; an error of ours is sent as its traceback."""
     try:
         _apart(Path(order.place))
@@ -118,7 +118,7 @@ def _watched(connection: Connection, order: Order, start: int) -> None:
         connection.send(traceback.format_exc())
 
 
-def _read_all(connection: Connection, order: Order, start: int) -> None:
+def _read_all(connection: Connection, order: RenderJob, start: int) -> None:
     """Read inputs one after the other, and send what came of each."""
     root = Path(order.place)
     cases = {kind: _sound(kind, root / "sound" / kind) for kind in order.kinds}
@@ -126,9 +126,9 @@ def _read_all(connection: Connection, order: Order, start: int) -> None:
     watching = _audited(order.place, seen)
     shares = [KINDS[kind].share for kind in order.kinds]
     for index in range(start, order.inputs):
-        dice = random.Random(f"{order.seed} {index}")
-        kind = dice.choices(order.kinds, shares)[0]
-        folder = _spoiled_copy(dice.choice(cases[kind]), root / "input", dice)
+        rng = random.Random(f"{order.seed} {index}")
+        kind = rng.choices(order.kinds, shares)[0]
+        folder = _spoiled_copy(rng.choice(cases[kind]), root / "input", rng)
         seen.clear()
         _forget_peak()
         began = time.monotonic()
@@ -173,13 +173,13 @@ def _sound(kind: str, folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir())
 
 
-def _spoiled_copy(case: Path, place: Path, dice: random.Random) -> Path:
+def _spoiled_copy(case: Path, place: Path, rng: random.Random) -> Path:
     """A copy of a sound input, below `place` and under its own name, one of whose files is spoiled."""
     shutil.rmtree(place, ignore_errors=True)
     folder = place / case.name
     shutil.copytree(case, folder)
-    target = dice.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
-    target.write_bytes(spoiled(target.name, target.read_bytes(), dice))
+    target = rng.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
+    target.write_bytes(spoiled(target.name, target.read_bytes(), rng))
     (folder / "out").mkdir(exist_ok=True)
     return folder
 

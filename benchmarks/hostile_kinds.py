@@ -60,145 +60,145 @@ class Kind:
     read: Callable[[Path], object]
 
 
-def spoiled(name: str, data: bytes, dice: random.Random) -> bytes:
+def spoiled(name: str, data: bytes, rng: random.Random) -> bytes:
     """`data` of a file called `name`, with one to four things wrong with it."""
     suffix = Path(name).suffix.lower()
-    for _ in range(dice.choice((1, 1, 1, 2, 4))):
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
         ways: list[Callable[[bytes, random.Random], bytes]] = [_bytes]
-        if suffix in BY_SUFFIX and dice.random() < 0.6:
+        if suffix in BY_SUFFIX and rng.random() < 0.6:
             ways = list(BY_SUFFIX[suffix])
-        elif b"\0" not in data and dice.random() < 0.7:
+        elif b"\0" not in data and rng.random() < 0.7:
             ways = [_text]
         try:
-            data = dice.choice(ways)(data, dice)
+            data = rng.choice(ways)(data, rng)
         except Exception:  # what is spoiled already is no more what its suffix says
-            data = _bytes(data, dice)
+            data = _bytes(data, rng)
     return data
 
 
-def _bytes(data: bytes, dice: random.Random) -> bytes:
+def _bytes(data: bytes, rng: random.Random) -> bytes:
     """Bits turned, numbers put in, pieces lost, doubled or moved, the end cut off."""
-    at = dice.randrange(len(data)) if data else 0
-    at = dice.randrange(min(len(data), 256)) if data and dice.random() < 0.4 else at  # headers come first
-    some = dice.randrange(1, 1 + max(1, len(data) // 8))
-    number, width = dice.choice(INTEGERS), dice.choice((1, 2, 4, 8))
-    put = (number % 2 ** (8 * width)).to_bytes(width, dice.choice(("little", "big")))
-    turned = bytes(byte ^ 1 << dice.randrange(8) for byte in data[at : at + 1])
-    return dice.choice(
+    at = rng.randrange(len(data)) if data else 0
+    at = rng.randrange(min(len(data), 256)) if data and rng.random() < 0.4 else at  # headers come first
+    some = rng.randrange(1, 1 + max(1, len(data) // 8))
+    number, width = rng.choice(INTEGERS), rng.choice((1, 2, 4, 8))
+    put = (number % 2 ** (8 * width)).to_bytes(width, rng.choice(("little", "big")))
+    turned = bytes(byte ^ 1 << rng.randrange(8) for byte in data[at : at + 1])
+    return rng.choice(
         (
             data[:at] + turned + data[at + 1 :],
             data[:at] + put + data[at + width :],
             data[:at],
             data[:at] + data[at + some :],
             data[: at + some] + data[at:],
-            data[:at] + dice.randbytes(min(some, 64)) + data[at:],
+            data[:at] + rng.randbytes(min(some, 64)) + data[at:],
             data[:at] + bytes(some) + data[at + some :],
         )
     )
 
 
-def _text(data: bytes, dice: random.Random) -> bytes:
+def _text(data: bytes, rng: random.Random) -> bytes:
     """Words replaced, lines lost, doubled and exchanged, another coding."""
     lines = data.decode("latin-1").split("\n")
-    n = dice.randrange(len(lines))
-    way = dice.randrange(6)
+    n = rng.randrange(len(lines))
+    way = rng.randrange(6)
     if way <= 2:
         words = lines[n].split(" ")
-        words[dice.randrange(len(words))] = dice.choice(WORDS)
+        words[rng.randrange(len(words))] = rng.choice(WORDS)
         lines[n] = " ".join(words)
     elif way == 3:
-        lines[n : n + 1] = dice.choice(([], [lines[n]] * 2, [""], ["x" * 5000]))
+        lines[n : n + 1] = rng.choice(([], [lines[n]] * 2, [""], ["x" * 5000]))
     elif way == 4:
-        dice.shuffle(lines)
+        rng.shuffle(lines)
     else:
-        coding = dice.choice(("utf-8-sig", "utf-16", "utf-32", "utf-16-be"))
+        coding = rng.choice(("utf-8-sig", "utf-16", "utf-32", "utf-16-be"))
         return "\n".join(lines).encode(coding)
     return "\n".join(lines).encode("latin-1", "replace")
 
 
-def _json(data: bytes, dice: random.Random) -> bytes:
+def _json(data: bytes, rng: random.Random) -> bytes:
     """A value somewhere in it replaced, lost or wrapped."""
     content = json.loads(data)
-    if dice.random() < 0.05:
-        return dice.choice(("[", '{"a":', '{"kind":[')).encode() * dice.choice((70, 1000, 100_000))
+    if rng.random() < 0.05:
+        return rng.choice(("[", '{"a":', '{"kind":[')).encode() * rng.choice((70, 1000, 100_000))
     boxes = [content]
     for box in boxes:
         inner = box.values() if isinstance(box, dict) else box if isinstance(box, list) else ()
         boxes += [value for value in inner if isinstance(value, dict | list) and value]
-    box = dice.choice(boxes)
+    box = rng.choice(boxes)
     if not box or not isinstance(box, dict | list):
-        return json.dumps(dice.choice(VALUES)).encode()
-    key: Any = dice.choice(list(box)) if isinstance(box, dict) else dice.randrange(len(box))
-    if dice.random() < 0.15:
+        return json.dumps(rng.choice(VALUES)).encode()
+    key: Any = rng.choice(list(box)) if isinstance(box, dict) else rng.randrange(len(box))
+    if rng.random() < 0.15:
         del box[key]
-    elif dice.random() < 0.1:
-        box[key] = [box[key]] * dice.choice((1, 2, 2000))
+    elif rng.random() < 0.1:
+        box[key] = [box[key]] * rng.choice((1, 2, 2000))
     else:
-        box[key] = dice.choice(VALUES)
-    return json.dumps(content, ensure_ascii=dice.random() < 0.5).encode("utf-8", "surrogatepass")
+        box[key] = rng.choice(VALUES)
+    return json.dumps(content, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
 
 
-def _png(data: bytes, dice: random.Random) -> bytes:
+def _png(data: bytes, rng: random.Random) -> bytes:
     """One chunk spoiled, its checksum right."""
     chunks, at = [], 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
         chunks.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
         at += 12 + length
-    n = dice.randrange(len(chunks))
-    chunks[n] = (chunks[n][0], _bytes(chunks[n][1], dice))
-    if dice.random() < 0.2:
-        dice.shuffle(chunks)
+    n = rng.randrange(len(chunks))
+    chunks[n] = (chunks[n][0], _bytes(chunks[n][1], rng))
+    if rng.random() < 0.2:
+        rng.shuffle(chunks)
     return data[:8] + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     )
 
 
-def _npy(data: bytes, dice: random.Random) -> bytes:
+def _npy(data: bytes, rng: random.Random) -> bytes:
     """The header's text spoiled, its length right; or other numbers."""
     start = 10 + int.from_bytes(data[8:10], "little")
     header, body = data[10:start], data[start:]
-    if dice.random() < 0.4:
-        value = dice.choice((np.nan, np.inf, -np.inf, 0, -1, 1e38, 1e-45, 3e38))
+    if rng.random() < 0.4:
+        value = rng.choice((np.nan, np.inf, -np.inf, 0, -1, 1e38, 1e-45, 3e38))
         numbers = np.frombuffer(body[: len(body) // 4 * 4], "<f4").copy()
-        numbers[dice.randrange(len(numbers)) :: dice.choice((1, 1000))] = value
+        numbers[rng.randrange(len(numbers)) :: rng.choice((1, 1000))] = value
         return data[:start] + numbers.tobytes()
-    shape = dice.choice(
+    shape = rng.choice(
         ("(24, 32L)", "(-24, 32)", "(0, 0)", "(16000, 16000)", "(99999999999, 9)", "(True, 32)", "768", "(24, 32")
     )
-    kind = dice.choice(("'<f8'", "'|O'", "'<U9'", "[('a', '<f4')]", "'>f2'", "'|b1'", "'<c8'", "'x'", "'|V1000000'"))
+    kind = rng.choice(("'<f8'", "'|O'", "'<U9'", "[('a', '<f4')]", "'>f2'", "'|b1'", "'<c8'", "'x'", "'|V1000000'"))
     text = header.decode("latin-1").strip()
-    text = dice.choice(
-        (text.replace("(24, 32)", shape), text.replace("'<f4'", kind), _text(header, dice).decode("latin-1"))
+    text = rng.choice(
+        (text.replace("(24, 32)", shape), text.replace("'<f4'", kind), _text(header, rng).decode("latin-1"))
     )
     header = text.encode("latin-1", "replace")
     return data[:8] + struct.pack("<H", len(header) % 65536) + header + body
 
 
-def _zip(data: bytes, dice: random.Random) -> bytes:
+def _zip(data: bytes, rng: random.Random) -> bytes:
     """The members packed again: another method, another name, one spoiled, one more."""
     result = BytesIO()
     with zipfile.ZipFile(BytesIO(data)) as old:
         members = [(name, old.read(name)) for name in old.namelist()]
-    n = dice.randrange(len(members))
-    members[n] = (members[n][0], spoiled(members[n][0], members[n][1], dice))
-    if dice.random() < 0.2:
-        members.append((dice.choice(("more.npy", "../more.npy", "depth.npy", "x")), dice.choice(members)[1]))
-    way = dice.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    n = rng.randrange(len(members))
+    members[n] = (members[n][0], spoiled(members[n][0], members[n][1], rng))
+    if rng.random() < 0.2:
+        members.append((rng.choice(("more.npy", "../more.npy", "depth.npy", "x")), rng.choice(members)[1]))
+    way = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
     with zipfile.ZipFile(result, "w", way) as new:
         for name, content in dict(members).items():
             new.writestr(name, content)
-    return _bytes(result.getvalue(), dice) if dice.random() < 0.3 else result.getvalue()
+    return _bytes(result.getvalue(), rng) if rng.random() < 0.3 else result.getvalue()
 
 
-def _safetensors(data: bytes, dice: random.Random) -> bytes:
+def _safetensors(data: bytes, rng: random.Random) -> bytes:
     """The table of tensors spoiled, its length right."""
     end = 8 + int.from_bytes(data[:8], "little")
-    table = _json(data[8:end], dice)
+    table = _json(data[8:end], rng)
     return len(table).to_bytes(8, "little") + table + data[end:]
 
 
-def _state(data: bytes, dice: random.Random) -> bytes:
+def _state(data: bytes, rng: random.Random) -> bytes:
     """The state of a run with a value somewhere in it replaced or lost."""
     values = torch.load(BytesIO(data), weights_only=True)
     boxes = [values]
@@ -208,20 +208,20 @@ def _state(data: bytes, dice: random.Random) -> bytes:
             for inner in (box.values() if isinstance(box, dict) else box)
             if isinstance(inner, dict | list) and inner
         ]
-    box = dice.choice(boxes)
-    key = dice.choice(list(box)) if isinstance(box, dict) else dice.randrange(len(box))
+    box = rng.choice(boxes)
+    key = rng.choice(list(box)) if isinstance(box, dict) else rng.randrange(len(box))
     wrong = (
         *(value for value in VALUES if value != "\ud800"),
         torch.zeros(2),
         torch.tensor(torch.nan),
         torch.zeros(0, 3),
     )
-    if dice.random() < 0.2:
+    if rng.random() < 0.2:
         del box[key]
     else:
-        box[key] = dice.choice(wrong)
+        box[key] = rng.choice(wrong)
     result = BytesIO()
-    torch.save(dice.choice(wrong) if dice.random() < 0.05 else values, result)
+    torch.save(rng.choice(wrong) if rng.random() < 0.05 else values, result)
     return result.getvalue()
 
 
@@ -476,14 +476,14 @@ def _make_predictions(folder: Path) -> None:
 def _read_predictions(folder: Path) -> None:
     from evaluation_parts import Items, item
 
-    from cyclopean.evaluation.dataset import evaluate
+    from cyclopean.evaluation.evaluate import evaluate
     from cyclopean.evaluation.predictions import Meaning, read_predictions
     from cyclopean.evaluation.protocols import named_protocol
 
     data = Items(item(_plane(), "000"), item(_plane(), "001"))
     path = folder / "stack.npy" if folder.name == "stack.npy" else folder
-    candidate = read_predictions(path, Meaning("depth"), data)
-    evaluate([candidate], data, range(2), named_protocol("worlds")[0])
+    entry = read_predictions(path, Meaning("depth"), data)
+    evaluate([entry], data, range(2), named_protocol("worlds")[0])
 
 
 def _make_states(folder: Path) -> None:

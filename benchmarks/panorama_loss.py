@@ -15,7 +15,7 @@ NEAR, LEAST = 1.5, 0.02  # metres; share of pixels that a picture must have near
 @torch.no_grad()
 def main() -> int:
     """Prints one line for the view above and one for the view beside."""
-    from cyclopean.bench.panoramas import remake
+    from cyclopean.bench.sphere import remake
     from cyclopean.data import open_dataset
     from cyclopean.methods.coordnet import photometric
 

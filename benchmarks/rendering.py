@@ -34,9 +34,9 @@ def _batch(device: str) -> Work:
 
 def _folder(_: str) -> Work:
     """`cyclopean render all` with two processes of one thread each, their start included."""
-    from cyclopean.synthetic.folder import Order, write
+    from cyclopean.synthetic.folder import RenderJob, write
 
-    order = Order(FAMILIES, "stereo", 5000, FOLDER, SIZE)
+    order = RenderJob(FAMILIES, "stereo", 5000, FOLDER, SIZE)
 
     def work() -> None:
         with tempfile.TemporaryDirectory() as out:

@@ -1,4 +1,4 @@
-"""Names that people choose by, of things that only torch can make: a wrong one is told before torch is loaded."""
+"""Names that users type of things that only torch can make, so that a wrong one is an error before torch is loaded."""
 
 import os
 import re
@@ -10,11 +10,6 @@ from cyclopean.io.files import PHOTOS, refuse_unreadable, shortened
 CAMERAS = ("auto", "pinhole", "equirectangular", "top-bottom", "side-by-side")
 WORLDS = ("street", "room", "table", "landscape", "clutter")  # the keys of worlds.FAMILIES
 RIGS = ("stereo", "clip", "sphere")  # of worlds.RIGS
-PROTOCOLS = (  # of evaluation.PROTOCOLS
-    *("open-1", "kitti-eigen-raw", "kitti-eigen-crop", "kitti-eigen-uncropped", "kitti-eigen-improved"),
-    *("kitti-eigen-clamped", "kitti-2015", "kitti-2015-by-width", "make3d-c1", "make3d-c1-middle", "middlebury"),
-    *("nyu", "worlds", "spherical", "spherical-released", "depth-anywhere", "depth-anywhere-area"),
-)
 METRIC = ("coordnet",)  # methods whose depth is in metres always; that of others is when they keep a rig
 STATE = "resume.pt"  # in the folder of a training run: what it goes on from
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the Hugging Face Hub

@@ -138,6 +138,16 @@ def area_crop(size: tuple[int, int]) -> Crop:
     return slice(height * 68 // 512, height - height * 68 // 512), slice(0, width)
 
 
+CROPS: dict[str, Callable[[tuple[int, int]], Crop]] = {
+    "garg": garg_crop,
+    "eigen": eigen_crop,
+    "fal": fal_crop,
+    "nyu": nyu_crop,
+    "make3d": make3d_crop,
+    "area": area_crop,
+}
+
+
 def countable(
     truth: Float[Tensor, "*b h w"], near: float, far: float, crop: Crop | None = None
 ) -> Bool[Tensor, "*b h w"]:

@@ -1,5 +1,6 @@
 """View and Sample: what data sets yield and methods read. Frozen; the training loop never looks inside."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.geometry import Camera
+from cyclopean.geometry import Camera, Pinhole
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class View:
 
 
 def view(image: Float[Tensor, "b 3 h w"], camera: Camera, from_target: Float[Tensor, "b 4 4"] | None = None) -> View:
-    """A View of a whole picture: shown as it is, valid everywhere. `from_target` defaults to identity (a target)."""
+    """Return a View of a whole picture, valid everywhere. `from_target` defaults to identity (a target)."""
     b, _, h, w = image.shape
     eye = torch.eye(4, dtype=image.dtype, device=image.device).expand(b, 4, 4)
     whole = image.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(b, 4)
@@ -78,21 +79,43 @@ class Sample:
         return len(self.target.image)
 
     def to(self, device: torch.device | str) -> "Sample":
-        """The same sample on another device."""
+        """Return the same sample on another device."""
         return map_tensors(lambda x: x.to(device, non_blocking=True), self)
 
     def pin_memory(self) -> "Sample":
-        """The same sample in pinned memory (called by data loaders)."""
+        """Return the same sample in pinned memory (called by data loaders)."""
         return map_tensors(lambda x: x.pin_memory(), self)
 
 
 def collate(samples: Sequence[Sample]) -> Sample:
-    """One Sample of batch sum(b) from samples alike in everything else."""
+    """Return one Sample of batch sum(b) from samples alike in everything else."""
     return _merge(list(samples))
 
 
+def pair_rig(sample: Sample) -> tuple[float, float] | None:
+    """Return focal length (image widths) and baseline of a sample whose one source is a rectified view to its right."""
+    if len(sample.sources) != 1 or sample.sources[0].from_target is None:
+        return None
+    left, right, pose = sample.target.camera, sample.sources[0].camera, sample.sources[0].from_target[0]
+    if not (isinstance(left, Pinhole) and isinstance(right, Pinhole)):
+        return None
+    x = float(pose[0, 3])
+    sideways = torch.eye(4)
+    sideways[0, 3] = x
+    alike = torch.equal(left.focal, right.focal) and math.isclose(left.center[0, 1], right.center[0, 1])
+    if x >= 0 or not alike or not torch.allclose(pose, sideways, atol=1e-5):
+        return None
+    return float(left.focal[0, 0]), -x
+
+
+def calibrated_rig(sample: Sample) -> tuple[float, float] | None:
+    """Return `pair_rig`; None also for the stand-in of pairs that nobody calibrated (one image width, 1)."""
+    rig = pair_rig(sample)
+    return None if rig == (1.0, 1.0) else rig
+
+
 def map_tensors(function: Callable[[Tensor], Tensor], value: T) -> T:
-    """`value` (nested dataclasses and tuples) with `function` applied to every tensor in it."""
+    """Return `value` (nested dataclasses and tuples) with `function` applied to every tensor in it."""
     if isinstance(value, Tensor):
         return function(value)  # type: ignore[return-value]
     if isinstance(value, tuple):

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cyclopean.bench import Comparison, Family, write_report
-from cyclopean.bench.family import alone
-from cyclopean.bench.running import Sized, fitted
+from cyclopean.bench.comparison import Comparison, Sized, resized_for
+from cyclopean.bench.family import Family, alone
+from cyclopean.bench.report import write_report
 from cyclopean.bench.stereo import BUDGETS, ROWS, STEREO, far, figures, rig
 from cyclopean.data.folder import FolderDataset
 from cyclopean.geometry import Pinhole, translation
@@ -177,7 +177,7 @@ def test_photographs_keep_their_shape(data):
 def test_photographs_fit_every_network():
     """Photographs of 96x64 in the report: ResNet50 needs multiples of 64, or its skips do not meet."""
     deep = Monodepth(network="resnet50-elu", width=0.05).eval()
-    shown = fitted(scene(torch.full((1, 1, 96, 64), 5.0)), deep)
+    shown = resized_for(deep, scene(torch.full((1, 1, 96, 64), 5.0)))
     assert deep.predict(shown.target).inverse_depth.shape[-2:] == (128, 64)
 
 

@@ -52,7 +52,7 @@ def test_scores_of_the_truth_of_no_blur_and_of_ours(tmp_path: Path) -> None:
     assert none.psnr < 20
     half = Photo((shot.photo.image + shot.truth.image) / 2)
     assert score(shot, half).leak == pytest.approx(0.5, abs=0.02)
-    rows = {row.name: row for row in lens.measure([shot], [shot.depth], lens.ways())}
+    rows = {row.name: row for row in lens.measure([shot], [shot.depth], lens.renderers())}
     assert rows["ours"].mean().psnr > 30
     assert abs(rows["ours"].mean().leak) < 0.1 < rows["report: median"].mean().leak < rows["no blur"].mean().leak
     assert lens.noise_floor(shot) == pytest.approx(100)

@@ -8,15 +8,14 @@ import pytest
 import torch
 
 from cyclopean.augmentation import rolled
-from cyclopean.bench import Comparison, table, write_report
-from cyclopean.bench.panoramas import CLOSER, closer
-from cyclopean.bench.sphere import BUDGETS, ROWS, SPHERE, START, figures, near, remade
-from cyclopean.bench.tables import claim_table
+from cyclopean.bench.comparison import Comparison
+from cyclopean.bench.report import claim_table, table, write_report
+from cyclopean.bench.sphere import BUDGETS, CLOSER, ROWS, SPHERE, START, closer, figures, near, remade
 from cyclopean.data.folder import FolderDataset
 from cyclopean.data.rendered import WorldsDataset
+from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import named_protocol
-from cyclopean.evaluation.trivial import Candidate
 from cyclopean.methods.base import Method
 from cyclopean.methods.coordnet import BASELINE
 from cyclopean.sample import Sample
@@ -136,7 +135,7 @@ def room() -> Sample:
 def test_figures_are_those_of_the_protocol(room):
     rho = 1 / (room.depth * 1.3)
     found = figures(rho, room)
-    measured = judge(Candidate("a", "metric", lambda _: rho), room, 20.0, named_protocol("spherical")[0])
+    measured = judge(Entry("a", "metric", lambda _: rho), room, 20.0, named_protocol("spherical")[0])
     assert found["abs_rel"] == measured[0].figures["abs_rel"] == pytest.approx(0.3, rel=1e-4)
     assert found["abs_rel_median"] < 1e-5
 

@@ -228,6 +228,28 @@ def test_a_model_on_what_it_was_trained_on_is_told(world, model, tmp_path, capsy
         shutil.rmtree(tmp_path / "learned")
 
 
+def test_truth_in_millimetres_is_told_with_its_range(world, tmp_path, capsys):
+    copy = tmp_path / "world"
+    shutil.copytree(world, copy)
+    for path in (copy / "depth").glob("*.npy"):
+        np.save(path, 1000 * np.load(path))
+    assert run("--data", copy, "--model", "none") == 2
+    told = capsys.readouterr().err
+    assert "has no depth within (0.1 m, 80 m)" in told
+    assert "taken as metres, its depth is 774.8 to 9343 m" in told
+    assert "millimetres divided by 1000" in told
+
+
+def test_depth_in_a_wrong_unit_is_told(world, maps, capsys):
+    for per_unit, words in ((0.256, "by medians it is 1100 times too far"), (256000, "it is 910 times too near")):
+        assert run("--data", world, "--predictions", maps, "--kind", "depth", "--per-unit", per_unit) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        assert "maps/: its depth lies outside [0.05 m, 80 m] and was clipped to it" in told
+        assert words in told
+    assert run("--data", world, "--predictions", maps, "--kind", "depth", "--per-unit", 256) == 0
+    assert "was clipped" not in capsys.readouterr().out
+
+
 def test_a_given_factor_and_no_guesses(world, maps, tmp_path, capsys):
     arguments = ("--predictions", maps, "--kind", "depth", "--per-unit", 256, "--alone", "--factor", 2, "-v")
     assert run("--data", world, "--protocol", "worlds", *arguments, "--json", tmp_path / "a.json") == 0

@@ -12,7 +12,7 @@ import torch
 from cyclopean.methods.coordnet import Coordnet
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.metrics import sphere_errors
-from cyclopean.synthetic.folder import Order, write
+from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
 
 
@@ -30,7 +30,7 @@ def cyclopean(*arguments: object) -> subprocess.CompletedProcess[str]:
 def rooms(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("rooms")
     for name, seed in (("train", 100), ("held-out", 200)):
-        list(write(Order(("room",), "sphere", seed, 3, (32, 64)), folder / name))
+        list(write(RenderJob(("room",), "sphere", seed, 3, (32, 64)), folder / name))
     return folder
 
 

@@ -216,9 +216,7 @@ def test_what_is_not_there_is_told_before_torch_is_loaded(tmp_path):
 
 def test_names_that_are_told_early_are_those_of_the_things_themselves():
     from cyclopean import choices, methods, synthetic
-    from cyclopean.evaluation.protocols import PROTOCOLS
 
-    assert set(choices.PROTOCOLS) == set(PROTOCOLS)
     assert tuple(synthetic.FAMILIES) == choices.WORLDS
     assert tuple(synthetic.RIGS) == choices.RIGS
     metric = {name for name in methods.METHODS if methods.method_class(name)().ambiguity == "metric"}

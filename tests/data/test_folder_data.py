@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclopean.data import files
 from cyclopean.data.base import read_each, sound, sound_part
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
+from cyclopean.io import decoding
 from cyclopean.sample import collate
 
 H, W = 18, 30
@@ -292,7 +292,7 @@ def test_the_limit_is_that_of_photos(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", H * W // 4)
     assert FolderDataset(rendered(tmp_path))[0].target.image.shape[-2:] == (H, W)
     assert Image.MAX_IMAGE_PIXELS == H * W // 4
-    monkeypatch.setattr(files, "MOST_MEGAPIXELS", H * (W - 1) / 1e6)
+    monkeypatch.setattr(decoding, "MOST_MEGAPIXELS", H * (W - 1) / 1e6)
     with pytest.raises(InputError, match=r"000000\.png is 30x18 .*the limit of data is"):
         FolderDataset(tmp_path)[0]
 

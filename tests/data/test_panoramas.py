@@ -218,9 +218,9 @@ def test_panoramas_of_high_dynamic_range_are_read_as_for_predict(tmp_path):
 
 
 def test_rendered_worlds_of_the_sphere_rig_are_read_as_panoramas(tmp_path):
-    from cyclopean.synthetic.folder import Order, write
+    from cyclopean.synthetic.folder import RenderJob, write
 
-    for _ in write(Order(("room",), "sphere", 4, 1, LARGE), tmp_path):
+    for _ in write(RenderJob(("room",), "sphere", 4, 1, LARGE), tmp_path):
         pass
     sample = open_dataset(f"folder:{tmp_path}")[0]
     assert isinstance(sample.target.camera, Equirectangular)

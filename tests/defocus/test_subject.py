@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -37,6 +38,22 @@ def test_a_cut_out_counts_by_its_opacity(tmp_path: Path) -> None:
     matte = read_matte(tmp_path / "cut.png")
     assert float(matte[..., :30].min()) == 1
     assert float(matte[..., 30:].max()) == 0
+
+
+def test_the_opacity_of_a_turned_tiff_is_upright(tmp_path: Path) -> None:
+    pixels = np.full((40, 60, 4), 90, np.uint8)
+    pixels[..., 3] = np.arange(40 * 60).reshape(40, 60) % 251
+    for orientation in range(1, 9):
+        seen = {1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1]}.get(orientation)
+        if seen is None:
+            seen = pixels.swapaxes(0, 1)
+            seen = {5: seen, 6: seen[:, ::-1], 7: seen[::-1, ::-1], 8: seen[::-1]}[orientation]
+        for compression in (None, "zlib"):
+            path = tmp_path / "cut.tif"
+            tag = [(274, 3, 1, orientation, False)]
+            options = {"photometric": "rgb", "extrasamples": ["unassalpha"], "compression": compression}
+            tifffile.imwrite(path, pixels, rowsperstrip=40, metadata=None, extratags=tag, **options)
+            assert (read_matte(path)[0, 0].numpy() * 255 == seen[..., 3]).all(), (orientation, compression)
 
 
 def test_what_of_a_picture_is_no_matte_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cyclopean.evaluation.trivial import Candidate
+from cyclopean.evaluation.entries import Entry
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, view
 
@@ -50,7 +50,7 @@ def laser(seed: int, size: tuple[int, int] = (375, 1242), points: int = 3000) ->
     return depth.reshape(size)
 
 
-def guess(seed: int = 0, name: str = "guess", ambiguity: str = "metric", scale: float = 1.0) -> Candidate:
+def guess(seed: int = 0, name: str = "guess", ambiguity: str = "metric", scale: float = 1.0) -> Entry:
     """The truth times `scale` with noise that depends on the item's name; 30 m where it is unknown or infinite."""
 
     def predict(sample: Sample) -> Tensor:
@@ -59,4 +59,4 @@ def guess(seed: int = 0, name: str = "guess", ambiguity: str = "metric", scale: 
         truth = torch.where(sample.depth.isfinite(), sample.depth, 30.0)
         return 1 / (truth * noise * scale)
 
-    return Candidate(name, ambiguity, predict)  # type: ignore[arg-type]
+    return Entry(name, ambiguity, predict)  # type: ignore[arg-type]

@@ -10,10 +10,12 @@ from evaluation_parts import Items, guess, item
 
 from cyclopean.errors import InputError
 from cyclopean.evaluation.compare import compare, load, tables
-from cyclopean.evaluation.dataset import evaluate, fitted_factors
+from cyclopean.evaluation.entries import Entry
+from cyclopean.evaluation.evaluate import evaluate, fitted_factors
 from cyclopean.evaluation.protocols import Protocol, named_protocol
-from cyclopean.evaluation.report import Result, as_json, notes, summarise
-from cyclopean.evaluation.trivial import Candidate, guesses
+from cyclopean.evaluation.report import as_json, notes
+from cyclopean.evaluation.summary import Result, summarise
+from cyclopean.evaluation.trivial import guesses
 
 WORLDS = named_protocol("worlds")[0]
 
@@ -26,7 +28,7 @@ def depth(seed: int) -> np.ndarray:
 DATA = Items(*(item(depth(i), f"{i:02d}") for i in range(12)))
 
 
-def measured(*models: Candidate, data: Items = DATA) -> dict:
+def measured(*models: Entry, data: Items = DATA) -> dict:
     """What `evaluate --json` would have written."""
     rows = [*guesses()[:1], *models]
     indices = range(len(data))
@@ -37,7 +39,7 @@ def measured(*models: Candidate, data: Items = DATA) -> dict:
     return json.loads(json.dumps(as_json([result], ["cyclopean", "evaluate"])))
 
 
-def changed(model: Candidate, change) -> Candidate:
+def changed(model: Entry, change) -> Entry:
     """`model` with `change(sample, inverse depth)` for an answer."""
     return replace(model, predict=lambda s: change(s, model.predict(s)))
 

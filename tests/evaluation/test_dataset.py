@@ -9,11 +9,11 @@ import torch
 from evaluation_parts import Items, guess, item
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.dataset import evaluate, evaluate_variants, fitted_factors
-from cyclopean.evaluation.evaluate import judge
+from cyclopean.evaluation.entries import Entry
+from cyclopean.evaluation.evaluate import evaluate, evaluate_variants, fitted_factors, judge
 from cyclopean.evaluation.protocols import Protocol, named_protocol
-from cyclopean.evaluation.report import summarise
-from cyclopean.evaluation.trivial import Candidate, guesses, leave_one_out
+from cyclopean.evaluation.summary import summarise
+from cyclopean.evaluation.trivial import guesses, leave_one_out
 
 WORLDS = named_protocol("worlds")[0]
 
@@ -39,7 +39,7 @@ def test_an_image_that_fails_for_one_is_left_out_for_all_and_the_rest_goes_on():
     assert evaluate([odd], data, [5], Protocol())[1].failed["f"].startswith("f failed in a way that nobody foresaw")
     measured, counts = evaluate([guess(), holey], data, range(5), Protocol())
     assert {m.image for m in measured} == {"a", "d"}
-    assert {m.candidate for m in measured} == {"guess", "holey"}
+    assert {m.entry for m in measured} == {"guess", "holey"}
     assert counts.images == 2
     assert counts.failed.keys() == {"b", "item 2", "item 4"}
     assert "KeyError" in counts.failed["item 4"]
@@ -74,7 +74,7 @@ def test_caps_share_one_prediction():
 def test_one_factor_for_the_set_is_the_median_of_the_scales():
     sizes = (2.0, 4.0, 5.0, 8.0, 10.0)
     data = Items(*(item(dense(0), str(size)) for size in sizes))
-    model = Candidate("m", "scale", lambda s: float(s.name[0]) / torch.where(s.depth.isfinite(), s.depth, 30.0))
+    model = Entry("m", "scale", lambda s: float(s.name[0]) / torch.where(s.depth.isfinite(), s.depth, 30.0))
     factors = fitted_factors([model], data, range(5), WORLDS)
     assert factors == {"m": pytest.approx(5.0)}
     measured, _ = evaluate([model], data, range(5), WORLDS, factors)
@@ -99,19 +99,19 @@ def test_bands_by_numpy():
     model, truth = guess(scale=0.8), DATA[1].depth[0, 0].numpy().astype(float)
     (measured,) = (m for m in judge(model, DATA[1], 80.0, WORLDS) if m.alignment == "none")
     ours = np.clip(1 / model.predict(DATA[1])[0, 0].numpy().astype(float), 0.05, 80)
-    assert [(b.near, b.far) for b in measured.bands] == [(2, 5), (20, 40), (40, 80)]
-    for band in measured.bands:
+    assert [(b.near, b.far) for b in measured.bins] == [(2, 5), (20, 40), (40, 80)]
+    for band in measured.bins:
         inside = (truth >= band.near) & (truth < band.far)
         error = (ours - truth)[inside]
         assert band.pixels == inside.sum()
         assert band.abs_rel == pytest.approx(np.mean(np.abs(error) / truth[inside]), rel=1e-5)
         assert band.bias == pytest.approx(np.mean(error / truth[inside]), rel=1e-4)
         assert band.rmse == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-5)
-    assert sum(b.pixels for b in measured.bands) == measured.pixels == np.isfinite(truth).sum()
+    assert sum(b.pixels for b in measured.bins) == measured.pixels == np.isfinite(truth).sum()
 
 
 def test_edges_need_dense_truth_and_tell_sharp_from_soft():
-    sharp = Candidate("sharp", "scale", lambda s: 2 / torch.where(s.depth.isfinite(), s.depth, 80.0))
+    sharp = Entry("sharp", "scale", lambda s: 2 / torch.where(s.depth.isfinite(), s.depth, 80.0))
     soft = replace(sharp, predict=lambda s: torch.nn.functional.avg_pool2d(sharp.predict(s), 5, 1, 2, False, False))
     crisp, blurred = (
         {m.alignment: m.figures for m in judge(c, DATA[2], 80.0, WORLDS)}["median"] for c in (sharp, soft)
@@ -154,8 +154,8 @@ def test_pooled_figures_weigh_pixels_and_means_weigh_images():
     assert row.pooled["rmse"] == pytest.approx(np.sqrt(np.concatenate(squares).mean()), rel=1e-5)
     assert row.figures["abs_rel"] == pytest.approx(np.mean([e.mean() for e in errors]), rel=1e-5)
     assert abs(row.pooled["abs_rel"] - row.figures["abs_rel"]) > 1e-4
-    band = next(b for b in row.bands if b.near == 2)
-    near = [m.bands[0] for m in measured if m.alignment == "none"]
+    band = next(b for b in row.bins if b.near == 2)
+    near = [m.bins[0] for m in measured if m.alignment == "none"]
     assert band.pixels == sum(b.pixels for b in near)
     assert band.abs_rel == pytest.approx(sum(b.pixels * b.abs_rel for b in near) / band.pixels)
     assert band.interval[0] <= band.abs_rel <= band.interval[1]

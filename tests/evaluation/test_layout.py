@@ -8,10 +8,11 @@ import pytest
 from evaluation_parts import Items, guess, item, laser
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.dataset import evaluate_variants
+from cyclopean.evaluation.evaluate import evaluate_variants
 from cyclopean.evaluation.protocols import named_protocol
-from cyclopean.evaluation.report import Result, Table, as_json, latex, latex_text, markdown, summarise, text
-from cyclopean.evaluation.screen import screens
+from cyclopean.evaluation.report import as_json, latex, markdown, screens, text
+from cyclopean.evaluation.summary import Result, summarise
+from cyclopean.evaluation.tables import Table, latex_text
 from cyclopean.evaluation.trivial import guesses
 
 TABLE = Table(("name", "δ1", "95 %"), (("a_b", "1.0", "0.1"), ("c", "22.0", "-")), 1, frozenset({1}))
@@ -67,7 +68,7 @@ def test_every_face_says_all_of_it(face):
         assert f"{result.counts.cropped} outside the crop" in page
         for word in ("none", "factor", "median", "affine", "pooled", "bias", "AbsRel", "(constant)", "guess 0.8"):
             assert word in page
-        row = next(r for r in result.rows if r.candidate == "guess" and r.alignment == "median")
+        row = next(r for r in result.rows if r.entry == "guess" and r.alignment == "median")
         assert f"{row.figures['abs_rel']:.4f}" in page
         assert f"{row.pooled['abs_rel']:.4f}" in page
     assert "50-80 m" in at80
@@ -80,7 +81,7 @@ def test_screens_of_one_protocol_have_the_same_columns():
         return [next(line for line in page.splitlines() if line.startswith("alignment")).split() for page in pages]
 
     first, second = RESULTS
-    rows = tuple(replace(row, candidate="g" * 28) if row.candidate == "guess" else row for row in second.rows)
+    rows = tuple(replace(row, entry="g" * 28) if row.entry == "guess" else row for row in second.rows)
     long = replace(second, rows=rows, ambiguities={"g" * 28: "metric"})
     alone, narrow = heads(screens([first])), heads(screens([long]))
     assert "RMSElog" in alone[0]
@@ -107,7 +108,7 @@ def test_the_data_hash_follows_what_was_judged():
     assert at80.data_hash() != at50.data_hash()
     again = results()[0]
     assert again.data_hash() == at80.data_hash()
-    assert replace(at80, measured=at80.measured[:8]).data_hash() != at80.data_hash()
+    assert replace(at80, images=at80.images[:8]).data_hash() != at80.data_hash()
     failed = replace(at80, counts=replace(at80.counts, failed={}))
     assert failed.data_hash() != at80.data_hash()
 

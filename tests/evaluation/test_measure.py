@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.dataset import evaluate
-from cyclopean.evaluation.evaluate import judge
+from cyclopean.evaluation.entries import Entry
+from cyclopean.evaluation.evaluate import evaluate, judge
 from cyclopean.evaluation.protocols import Protocol
-from cyclopean.evaluation.report import Result, as_json, markdown, summarise, text
-from cyclopean.evaluation.trivial import Candidate, guesses
+from cyclopean.evaluation.report import as_json, markdown, text
+from cyclopean.evaluation.summary import Result, summarise
+from cyclopean.evaluation.trivial import guesses
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, view
 
@@ -45,12 +46,12 @@ class Scenes:
         return 20.0
 
 
-def noisy(ambiguity: str = "metric") -> Candidate:
+def noisy(ambiguity: str = "metric") -> Entry:
     def predict(sample: Sample) -> torch.Tensor:
         noise = torch.from_numpy(np.random.default_rng(7).lognormal(0, 0.4, (1, 1, H, W)).astype(np.float32))
         return noise / torch.where(sample.depth.isfinite(), sample.depth, 30.0)
 
-    return Candidate("noisy", ambiguity, predict)
+    return Entry("noisy", ambiguity, predict)
 
 
 def by_numpy(truth: np.ndarray, rho: np.ndarray, alignment: str) -> dict[str, float]:
@@ -78,16 +79,16 @@ def by_numpy(truth: np.ndarray, rho: np.ndarray, alignment: str) -> dict[str, fl
 
 def test_figures_are_those_of_plain_numpy():
     data = Scenes()
-    candidates = [noisy(), guesses()[1]]
-    measured, counts = evaluate(candidates, data, range(5), Protocol())
-    assert {(m.candidate, m.alignment) for m in measured} == {
+    entries = [noisy(), guesses()[1]]
+    measured, counts = evaluate(entries, data, range(5), Protocol())
+    assert {(m.entry, m.alignment) for m in measured} == {
         ("noisy", "none"), ("noisy", "median"), ("noisy", "affine"), ("ramp", "median"), ("ramp", "affine")
     }  # fmt: skip
     for m in measured:
         index = int(m.image.split("/")[1])
-        candidate = candidates[0] if m.candidate == "noisy" else candidates[1]
+        entry = entries[0] if m.entry == "noisy" else entries[1]
         sample = data[index]
-        expected = by_numpy(sample.depth[0, 0].numpy(), candidate.predict(sample)[0, 0].numpy(), m.alignment)
+        expected = by_numpy(sample.depth[0, 0].numpy(), entry.predict(sample)[0, 0].numpy(), m.alignment)
         assert {key: m.figures[key] for key in expected} == pytest.approx(expected, rel=1e-6)
     truths = np.concatenate([data[i].depth.numpy().ravel() for i in range(5)])
     assert counts.images == 4
@@ -113,31 +114,31 @@ def test_a_small_prediction_is_resized_and_a_broken_one_refused():
     sample = Scenes()[0]
     half = torch.tensor([1.0, 3.0])[None, None, None].expand(1, 1, 2, 2)
     weight = ((torch.arange(W) + 0.5) / W * 2 - 0.5).clamp(0, 1)  # of the right one, at each column's centre
-    small = Candidate("small", "scale", lambda _: half)
-    large = Candidate("large", "scale", lambda s: (1 + 2 * weight).expand_as(s.depth))
+    small = Entry("small", "scale", lambda _: half)
+    large = Entry("large", "scale", lambda s: (1 + 2 * weight).expand_as(s.depth))
     figures = [judge(c, sample, 20.0, Protocol())[0].figures for c in (small, large)]
     assert figures[0] == pytest.approx(figures[1], rel=1e-6)
-    broken = Candidate("broken", "scale", lambda s: torch.full_like(s.depth, math.nan))
+    broken = Entry("broken", "scale", lambda s: torch.full_like(s.depth, math.nan))
     with pytest.raises(InputError, match="broken predicts NaN"):
         judge(broken, sample, 20.0, Protocol())
 
 
 def test_unaligned_zero_inverse_depth_is_clipped_to_far():
     sample = Scenes()[0]
-    sky = Candidate("sky", "metric", lambda s: torch.zeros_like(s.depth))
+    sky = Entry("sky", "metric", lambda s: torch.zeros_like(s.depth))
     truth = sample.depth[(sample.depth > 0.1) & (sample.depth < 20)].double()
     figures = judge(sky, sample, 20.0, Protocol())[0].figures
     assert figures["abs_rel"] == pytest.approx(float(((20 - truth) / truth).mean()))
 
 
 def test_summary_pools_groups_and_compares_on_equal_images():
-    candidates = [noisy("scale"), *guesses()]
-    measured, _ = evaluate(candidates, Scenes(20), range(20), Protocol())
-    rows = summarise(measured, candidates, seed=1)
-    assert rows == summarise(measured, candidates, seed=1)
-    find = {(r.candidate, r.alignment, r.group): r for r in rows}
+    entries = [noisy("scale"), *guesses()]
+    measured, _ = evaluate(entries, Scenes(20), range(20), Protocol())
+    rows = summarise(measured, entries, seed=1)
+    assert rows == summarise(measured, entries, seed=1)
+    find = {(r.entry, r.alignment, r.group): r for r in rows}
     ours, ramp = find["noisy", "median", "all"], find["ramp", "median", "all"]
-    values = [m.figures["abs_rel"] for m in measured if (m.candidate, m.alignment) == ("noisy", "median")]
+    values = [m.figures["abs_rel"] for m in measured if (m.entry, m.alignment) == ("noisy", "median")]
     assert ours.figures["abs_rel"] == pytest.approx(np.mean(values))
     assert find["noisy", "median", "even"].images + find["noisy", "median", "odd"].images == ours.images == 19
     low, high = ours.intervals["abs_rel"]
@@ -166,9 +167,9 @@ def test_a_model_alone_has_no_ratio():
 
 
 def test_tables_say_what_was_counted():
-    candidates = [noisy(), *guesses()]
-    measured, counts = evaluate(candidates, Scenes(), range(5), Protocol())
-    result = Result("scenes", Protocol(), (20.0,), tuple(summarise(measured, candidates)), tuple(measured), counts, 0)
+    entries = [noisy(), *guesses()]
+    measured, counts = evaluate(entries, Scenes(), range(5), Protocol())
+    result = Result("scenes", Protocol(), (20.0,), tuple(summarise(measured, entries)), tuple(measured), counts, 0)
     for table in (text(result), markdown(result)):
         assert "4 images" in table
         assert "1 image left out" in table
@@ -177,5 +178,5 @@ def test_tables_say_what_was_counted():
     content = as_json([result], ["cyclopean", "evaluate", "--data", "my scenes"])
     assert content["command"] == "cyclopean evaluate --data 'my scenes'"
     assert content["results"][0]["protocol"]["name"] == "open-1"
-    one = next(m for m in measured if (m.candidate, m.alignment, m.image) == ("noisy", "median", "odd/1"))
+    one = next(m for m in measured if (m.entry, m.alignment, m.image) == ("noisy", "median", "odd/1"))
     assert content["results"][0]["per_image"]["odd/1"]["noisy"]["median"] == one.figures

@@ -10,29 +10,30 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
+from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.photometric import as_json, figures, has_truth, judge, screen, unmoved
-from cyclopean.evaluation.trivial import Candidate, guesses
+from cyclopean.evaluation.trivial import guesses
 from cyclopean.geometry import Equirectangular
 from stereo_pairs import H, W, disparity, write_depth, write_pairs
 
 TRUTH = torch.from_numpy(disparity() / (W * 0.1)).float()[None, None, :, None].expand(1, 1, H, W)
 
 
-def known(name: str, ambiguity: str, factor: float = 1.0, offset: float = 0.0) -> Candidate:
-    return Candidate(name, ambiguity, lambda _: factor * TRUTH + offset)
+def known(name: str, ambiguity: str, factor: float = 1.0, offset: float = 0.0) -> Entry:
+    return Entry(name, ambiguity, lambda _: factor * TRUTH + offset)
 
 
 def test_the_truth_remakes_the_other_view_whatever_is_left_open(tmp_path):
     data = FolderDataset(write_pairs(tmp_path))
     assert not has_truth(data, range(len(data)))
     wavy = 1 + 0.4 * torch.sin(torch.arange(W) / 15)
-    candidates = [
+    entries = [
         known("true", "metric"), known("scaled", "scale", 37.0), known("shifted", "affine", 5.0, 3.0),
-        known("wrong scale", "metric", 1.5), Candidate("wavy", "scale", lambda _: TRUTH * wavy),
+        known("wrong scale", "metric", 1.5), Entry("wavy", "scale", lambda _: TRUTH * wavy),
         unmoved(), *guesses(),
     ]  # fmt: skip
-    remade = judge(candidates, "pairs", data, range(len(data)))
-    rows = {row.candidate: row for row in remade.rows}
+    remade = judge(entries, "pairs", data, range(len(data)))
+    rows = {row.entry: row for row in remade.rows}
     assert (remade.images, remade.failed) == (3, {})
     assert remade.seen > 0.8
     assert rows["true"].l1 < 0.01
@@ -95,13 +96,13 @@ def test_what_cannot_be_judged_is_named_and_left_out_for_all(tmp_path):
         def far(self, _: int) -> float:
             return 80.0
 
-    holes = Candidate(
+    holes = Entry(
         "holes", "scale", lambda s: torch.where(TRUTH > 0.3, math.nan, TRUTH) if s.name[0] == "001" else TRUTH
     )
     remade = judge([holes, unmoved()], "some", Some(), range(3))
     assert (remade.images, list(remade.failed)) == (2, ["001"])
     assert "holes" in remade.failed["001"]
-    everywhere = Candidate("far off", "metric", lambda _: TRUTH * 100)
+    everywhere = Entry("far off", "metric", lambda _: TRUTH * 100)
     with pytest.raises(InputError, match="least by far off"):
         judge([everywhere, unmoved()], "some", Some(), range(3))
     samples[0] = replace(samples[0], sources=())

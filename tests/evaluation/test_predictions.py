@@ -9,7 +9,7 @@ import torch
 from evaluation_parts import BASELINE, FOCAL, Items, item
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.dataset import evaluate
+from cyclopean.evaluation.evaluate import evaluate
 from cyclopean.evaluation.predictions import Meaning, read_predictions
 from cyclopean.evaluation.protocols import named_protocol
 
@@ -21,8 +21,8 @@ DATA = Items(*(item(depth, f"drive/{i:03d}") for i, depth in enumerate(TRUTHS)))
 
 def errors(path: Path, meaning: Meaning, data: Items = DATA, in_order: bool = False) -> list[float]:
     """AbsRel without alignment, image by image."""
-    candidate = read_predictions(path, meaning, data, in_order)
-    measured, counts = evaluate([candidate], data, range(len(data)), PROTOCOL)
+    entry = read_predictions(path, meaning, data, in_order)
+    measured, counts = evaluate([entry], data, range(len(data)), PROTOCOL)
     assert not counts.failed
     return [m.figures["abs_rel"] for m in measured if m.alignment == "none"]
 
@@ -59,8 +59,8 @@ def test_maps_below_zero_are_named_and_left_out(tmp_path, kind):
     for i, depth in enumerate(TRUTHS):
         np.save(tmp_path / "drive" / f"{i:03d}.npy", -depth if i == 1 else depth)
     for in_order in (False, True):
-        candidate = read_predictions(tmp_path, Meaning(kind), DATA, in_order)
-        _, counts = evaluate([candidate], DATA, range(3), PROTOCOL)
+        entry = read_predictions(tmp_path, Meaning(kind), DATA, in_order)
+        _, counts = evaluate([entry], DATA, range(3), PROTOCOL)
         assert list(counts.failed) == ["drive/001"]
         assert "has no number from 0 (infinitely far) up for drive/001; change its sign" in counts.failed["drive/001"]
 
@@ -104,8 +104,8 @@ def test_small_maps_are_resized_as_inverse_depth_with_half_pixel_centres(tmp_pat
     data = Items(item(1 / (0.1 + 0.01 * (np.arange(W) + 0.5)[None] * np.ones((H, 1))), "a"))
     small = 0.1 + 0.02 * (np.arange(W // 2) + 0.5)[None] * np.ones((H // 2, 1))
     np.save(tmp_path / "a.npy", small)
-    candidate = read_predictions(tmp_path, Meaning("inverse_depth"), data)
-    measured, _ = evaluate([candidate], data, range(1), PROTOCOL)
+    entry = read_predictions(tmp_path, Meaning("inverse_depth"), data)
+    measured, _ = evaluate([entry], data, range(1), PROTOCOL)
     borders = 2 * 0.005 / W * (1 / 0.105 + 1 / 0.295) / 2  # half a small pixel beyond the last centre is repeated
     assert measured[0].figures["abs_rel"] == pytest.approx(borders, rel=0.05)
 
@@ -118,12 +118,38 @@ def test_files_in_order_whatever_their_names(tmp_path):
         read_predictions(tmp_path, Meaning("depth"), Items(DATA[0]), in_order=True)
 
 
+def test_several_files_for_one_picture_are_named(tmp_path, caplog):
+    for i, depth in enumerate(TRUTHS):
+        np.save(tmp_path / f"{i:03d}.npy", depth)
+    assert errors(tmp_path, Meaning("depth")) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert caplog.text == ""
+    for i, depth in enumerate(TRUTHS):
+        cv2.imwrite(str(tmp_path / f"{i:03d}.png"), (100 * depth).astype(np.uint16))
+    assert errors(tmp_path, Meaning("depth")) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert caplog.text.count("000.npy counts, not 000.png") == 1
+    assert "001.npy" not in caplog.text  # once is enough
+
+
+def test_coloured_pictures_beside_our_own_depth_are_no_second_file(tmp_path, caplog):
+    for i, depth in enumerate(TRUTHS):
+        np.save(tmp_path / f"{i:03d}_disp.npy", depth)
+        cv2.imwrite(str(tmp_path / f"{i:03d}_disp.png"), np.zeros((H, W, 3), np.uint8))
+    assert errors(tmp_path, Meaning("depth")) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert caplog.text == ""
+
+
+def test_numbers_in_names_are_sorted_as_numbers(tmp_path):
+    for number, depth in zip((9, 10, 101), TRUTHS, strict=True):
+        np.save(tmp_path / f"pred_{number}.npy", depth)
+    assert errors(tmp_path, Meaning("depth"), in_order=True) == pytest.approx([0, 0, 0], abs=1e-6)
+
+
 def test_relative_disparities_are_right_up_to_scale(tmp_path):
     data = Items(*(item(depth, f"{i}", paired=False) for i, depth in enumerate(TRUTHS)))
     np.save(tmp_path / "all.npy", np.stack([3 * disparity(depth) for depth in TRUTHS]))
-    candidate = read_predictions(tmp_path / "all.npy", Meaning("disparity", "relative"), data)
-    assert candidate.ambiguity == "scale"
-    measured, _ = evaluate([candidate], data, range(3), PROTOCOL)
+    entry = read_predictions(tmp_path / "all.npy", Meaning("disparity", "relative"), data)
+    assert entry.ambiguity == "scale"
+    measured, _ = evaluate([entry], data, range(3), PROTOCOL)
     assert all(m.figures["abs_rel"] < 1e-6 for m in measured if m.alignment == "median")
     metric = read_predictions(tmp_path / "all.npy", Meaning("disparity"), data)
     _, counts = evaluate([metric], data, range(3), PROTOCOL)
@@ -167,10 +193,10 @@ def _saved(folder: Path, array: np.ndarray) -> Path:
 
 def test_an_array_needs_to_know_the_place_of_an_item(tmp_path):
     np.save(tmp_path / "maps.npy", np.ones((3, H, W)))
-    candidate = read_predictions(tmp_path / "maps.npy", Meaning("depth"), DATA)
-    assert torch.equal(candidate.of(1, DATA[1]), torch.ones(1, 1, H, W))
+    entry = read_predictions(tmp_path / "maps.npy", Meaning("depth"), DATA)
+    assert torch.equal(entry.inverse_depth(1, DATA[1]), torch.ones(1, 1, H, W))
     with pytest.raises(InputError, match="by their place only"):
-        candidate.predict(DATA[1])
+        entry.predict(DATA[1])
 
 
 @pytest.mark.parametrize(
@@ -199,10 +225,10 @@ def test_truth_outside_the_part_is_told(tmp_path):
     depth = np.full((375, 1242), 5.0)
     np.save(tmp_path / "a.npy", depth[23:, 13:1229])
     data = Items(item(depth, "a"))
-    candidate = read_predictions(tmp_path, Meaning("depth", covers="kitti_benchmark"), data)
-    _, counts = evaluate([candidate], data, [0], PROTOCOL)
+    entry = read_predictions(tmp_path, Meaning("depth", covers="kitti_benchmark"), data)
+    _, counts = evaluate([entry], data, [0], PROTOCOL)
     assert "its maps cover kitti_benchmark alone, and truth outside counts too under worlds" in counts.failed["a"]
-    assert candidate.covers == "kitti_benchmark"
+    assert entry.covers == "kitti_benchmark"
 
 
 def test_damaged_arrays_are_told_in_one_sentence(tmp_path):

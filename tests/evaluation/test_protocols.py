@@ -10,14 +10,13 @@ from evaluation_parts import BASELINE, FOCAL, Items, guess, item, laser
 
 from cyclopean.data.indoor import scattered
 from cyclopean.errors import InputError
-from cyclopean.evaluation.dataset import evaluate_variants
-from cyclopean.evaluation.evaluate import judge
-from cyclopean.evaluation.models import candidate
+from cyclopean.evaluation.entries import Entry, open_entry
+from cyclopean.evaluation.evaluate import evaluate_variants, judge
 from cyclopean.evaluation.predictions import Meaning
-from cyclopean.evaluation.protocols import CROPS, EIGEN, PROTOCOLS, Protocol, named_protocol
+from cyclopean.evaluation.protocols import EIGEN, PROTOCOLS, Protocol, named_protocol
 from cyclopean.evaluation.report import TITLES
-from cyclopean.evaluation.trivial import Candidate
 from cyclopean.geometry import Pinhole
+from cyclopean.metrics import CROPS
 from cyclopean.sample import Sample, view
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -51,13 +50,13 @@ def golden(name: str) -> dict[str, np.ndarray]:
         return {key: archive[key] for key in archive.files}
 
 
-def of(depth: np.ndarray, name: str = "given") -> Candidate:
-    """A metric candidate that says `depth` whatever it sees."""
-    return Candidate(name, "metric", lambda _: 1 / torch.from_numpy(depth.astype(np.float32))[None, None])
+def of(depth: np.ndarray, name: str = "given") -> Entry:
+    """A metric entry that says `depth` whatever it sees."""
+    return Entry(name, "metric", lambda _: 1 / torch.from_numpy(depth.astype(np.float32))[None, None])
 
 
-def figures(candidate: Candidate, depth: np.ndarray, protocol: Protocol, alignment: str) -> dict[str, float]:
-    found = judge(candidate, item(depth), 80.0, protocol)
+def figures(entry: Entry, depth: np.ndarray, protocol: Protocol, alignment: str) -> dict[str, float]:
+    found = judge(entry, item(depth), 80.0, protocol)
     return next(m.figures for m in found if m.alignment == alignment)
 
 
@@ -158,7 +157,7 @@ def test_monodepths_d1_from_given_disparities():
     truth = FOCAL * width * BASELINE / seen
     meaning = Meaning("disparity_px")
     given = torch.from_numpy(data["pred_disp"].astype(np.float32))[None, None]
-    model = Candidate("given", "metric", lambda sample: meaning.inverse_depth(given, sample))
+    model = Entry("given", "metric", lambda sample: meaning.inverse_depth(given, sample))
     found = figures(model, truth, named_protocol("kitti-2015")[0], "none")
     assert 100 * found["d1"] == pytest.approx(float(data["d1_all_percent"]), abs=1e-6)
 
@@ -189,7 +188,7 @@ def test_the_improved_benchmark_has_no_crop_and_keeps_far_truth():
 
 def test_nyu_averages_depths_and_others_inverse_depths():
     truth = np.full((480, 640), 2.0)
-    small = Candidate("small", "metric", lambda _: torch.tensor([[[[1.0, 1 / 3]]]]))  # 1 m beside 3 m
+    small = Entry("small", "metric", lambda _: torch.tensor([[[[1.0, 1 / 3]]]]))  # 1 m beside 3 m
     middle = item(truth)
     middle.depth[:] = torch.nan
     middle.depth[..., 100, 319:321] = 2.0
@@ -256,9 +255,7 @@ def test_kitti_2015_by_width():
         truth_px, ours_px = rng.uniform(3, 120, (2, 4, width))
         truth_px[0] = np.nan
         given = torch.from_numpy((ours_px / width).astype(np.float32))[None, None]
-        model = Candidate(
-            "given", "metric", lambda sample, given=given: Meaning("disparity").inverse_depth(given, sample)
-        )
+        model = Entry("given", "metric", lambda sample, given=given: Meaning("disparity").inverse_depth(given, sample))
         found = figures(model, FOCAL * width * BASELINE / truth_px, protocol, "none")
         seen = np.isfinite(truth_px)
         gt, ours = focal * 0.54 / truth_px[seen], focal * 0.54 / ours_px[seen]
@@ -279,7 +276,7 @@ def test_by_width_of_cameras_whose_centres_differ():
     off = Pinhole(there.camera.focal, there.camera.center + torch.tensor([[shift, 0.0]]))
     sample = replace(sample, sources=(replace(there, camera=off),))
     px = width * (FOCAL * BASELINE / 20 - shift)
-    twice = Candidate("twice", "metric", lambda s: 2 / s.depth)
+    twice = Entry("twice", "metric", lambda s: 2 / s.depth)
     found = judge(twice, sample, 80.0, named_protocol("kitti-2015-by-width")[0])[0].figures
     gt = 721.5377 * 0.54 / px
     ours = 721.5377 * 0.54 / (width * (2 * FOCAL * BASELINE / 20 - shift))
@@ -299,7 +296,7 @@ def test_models_see_the_middle_of_make3d_and_it_is_laid_onto_the_crop():
         shown.append(given.target.image)
         return torch.linspace(0.02, 0.12, 852)[None, None, :, None].expand(1, 1, 852, 1704)
 
-    model = Candidate("looks", "metric", look, covers="seen")
+    model = Entry("looks", "metric", look, covers="seen")
     middle, whole = (named_protocol(name)[0] for name in ("make3d-c1-middle", "make3d-c1"))
     found = judge(model, sample, 70.0, middle)[0].figures
     assert torch.equal(shown[0], picture[..., 710:1562, :])
@@ -313,7 +310,7 @@ def test_models_see_the_middle_of_make3d_and_it_is_laid_onto_the_crop():
     assert [image.shape[-2] for image in shown] == [2272, 852]
     assert both[1][0][0].figures == both[2][0][0].figures == found
     assert both[0][0][0].figures["abs_rel"] != pytest.approx(found["abs_rel"], rel=1e-3)
-    assert candidate("general").covers == "seen"
+    assert open_entry("general").covers == "seen"
     filed = of(sample.depth[0, 0].nan_to_num(9.0).numpy())
     assert judge(filed, sample, 70.0, middle)[0].figures["abs_rel"] == pytest.approx(0, abs=1e-5)
 
@@ -326,7 +323,7 @@ def test_depth_anywheres_two_alignments(name):
     depth[10], depth[:, 3] = np.nan, 9.9
     disparity = 3 / depth + rng.normal(0, 0.4, depth.shape) + 1
     disparity[:, 3] = -4  # below 0 after the fit
-    model = Candidate("d", "affine", lambda _: torch.from_numpy(np.nan_to_num(disparity, nan=1.0))[None, None])
+    model = Entry("d", "affine", lambda _: torch.from_numpy(np.nan_to_num(disparity, nan=1.0))[None, None])
     rows = slice(8, 56) if name.endswith("area") else slice(0, 64)
     counts = (depth[rows] > 0) & (depth[rows] < 10)
     gt, x = depth[rows][counts].astype(np.float32).astype(np.float64), disparity[rows][counts]

@@ -10,14 +10,13 @@ from evaluation_parts import Items, item
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation.compare import compare
-from cyclopean.evaluation.dataset import evaluate
-from cyclopean.evaluation.evaluate import judge
-from cyclopean.evaluation.models import candidate as candidate_
-from cyclopean.evaluation.one_look import one_look
+from cyclopean.evaluation.entries import Entry, one_look, open_entry
+from cyclopean.evaluation.evaluate import evaluate, judge
 from cyclopean.evaluation.protocols import named_protocol
-from cyclopean.evaluation.report import Result, as_json, summarise
+from cyclopean.evaluation.report import as_json
 from cyclopean.evaluation.report import text as text_
-from cyclopean.evaluation.trivial import Candidate, guesses, latitude_mean
+from cyclopean.evaluation.summary import Result, summarise
+from cyclopean.evaluation.trivial import guesses, latitude_mean
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.predictor import load
 from cyclopean.io.image import resize
@@ -36,14 +35,14 @@ def panorama(seed: int, name: str = "a") -> Sample:
     return Sample(view(torch.rand(1, 3, *SIZE, generator=rng), Equirectangular()), (), depth, name=(name,))
 
 
-def wrong(times: float) -> Candidate:
+def wrong(times: float) -> Entry:
     """The truth, wrong by noise and by a factor."""
 
     def predict(sample: Sample) -> torch.Tensor:
         noise = torch.randn(sample.depth.shape, generator=torch.Generator().manual_seed(7))
         return 1 / (sample.depth.nan_to_num(5.0) * (0.2 * noise).exp() * times)
 
-    return Candidate(f"wrong {times}", "metric", predict)
+    return Entry(f"wrong {times}", "metric", predict)
 
 
 @pytest.mark.parametrize("protocol", [WIDE, NARROW], ids=lambda p: f"{p.far:g} m")
@@ -72,8 +71,8 @@ def test_tables_and_pooled_figures():
     rows = [*guesses(), wrong(1.2)]
     measured, counts = evaluate(rows, data, range(2), WIDE)
     summary = summarise(measured, rows)
-    row = next(r for r in summary if r.candidate == "wrong 1.2" and r.alignment == "none")
-    own = [m for m in measured if m.candidate == "wrong 1.2" and m.alignment == "none"]
+    row = next(r for r in summary if r.entry == "wrong 1.2" and r.alignment == "none")
+    own = [m for m in measured if m.entry == "wrong 1.2" and m.alignment == "none"]
     pooled = sum(m.weight * m.figures["abs_rel"] for m in own) / sum(m.weight for m in own)
     assert row.pooled["abs_rel"] == pytest.approx(pooled)
     assert "abs_rel_released" not in row.pooled
@@ -96,10 +95,10 @@ def test_the_mean_of_latitudes_does_not_turn():
 def test_bands_of_distance_make_up_the_whole():
     """Their errors weighed by their part of the sphere are AbsRel and RMSE of the picture."""
     found = judge(wrong(1.2), panorama(0), 80.0, WIDE)[0]
-    assert sum(band.weight for band in found.bands) == pytest.approx(found.weight)
-    assert sum(band.pixels for band in found.bands) == found.pixels
+    assert sum(band.weight for band in found.bins) == pytest.approx(found.weight)
+    assert sum(band.pixels for band in found.bins) == found.pixels
     for key, power in (("abs_rel", 1), ("rmse", 2)):
-        total = sum(band.weight * getattr(band, key) ** power for band in found.bands) / found.weight
+        total = sum(band.weight * getattr(band, key) ** power for band in found.bins) / found.weight
         assert total ** (1 / power) == pytest.approx(found.figures[key])
 
 
@@ -107,23 +106,23 @@ def test_a_difference_falls_on_bands():
     """What separates two models on panoramas: the parts of the bands add up to the difference."""
     data = Items(panorama(0, "a"), panorama(1, "b"), far=20.0)
     results = []
-    for candidate in (wrong(1.0), wrong(1.3)):
-        measured, counts = evaluate([candidate], data, range(2), WIDE)
-        rows = tuple(summarise(measured, [candidate]))
+    for entry in (wrong(1.0), wrong(1.3)):
+        measured, counts = evaluate([entry], data, range(2), WIDE)
+        rows = tuple(summarise(measured, [entry]))
         results.append(Result("two", WIDE, (20.0,), rows, tuple(measured), counts, 0))
     a, b = (json.loads(json.dumps(as_json([r], ["evaluate"]))) for r in results)
     found = compare(a, b)[0]
     change = next(c for c in found.changes if c.alignment == "none")
     assert change.difference > 0.05
-    assert sum(parts["none"] for *_, parts in found.bands) == pytest.approx(change.difference, rel=1e-6)
+    assert sum(parts["none"] for *_, parts in found.bins) == pytest.approx(change.difference, rel=1e-6)
 
 
 def test_medians_of_the_whole_panorama_as_released():
     """torch's medians of all that is known, farther than 20 m too, nothing clipped; sums divided by how many count."""
     protocol = named_protocol("spherical-released")[0]
-    sample, candidate = panorama(11), wrong(0.4)
+    sample, entry = panorama(11), wrong(0.4)
     depth = sample.depth[0, 0].numpy().astype(np.float64)
-    ours = 1 / candidate.predict(sample)[0, 0].numpy().astype(np.float64)
+    ours = 1 / entry.predict(sample)[0, 0].numpy().astype(np.float64)
     ours[5, 5], depth[5, 5] = 400.0, 15.0
     sample.depth[0, 0, 5, 5] = 15.0
     known, counts = ~np.isnan(depth), depth < 20
@@ -131,8 +130,8 @@ def test_medians_of_the_whole_panorama_as_released():
     scale = np.sort(depth[known])[low] / np.sort(ours[known])[low]
     assert scale != pytest.approx(np.median(depth[counts]) / np.median(ours[counts]), rel=1e-3)
     weight = np.broadcast_to(np.sin(np.arange(SIZE[0]) / SIZE[0] * np.pi)[:, None], SIZE)[counts]
-    candidate = Candidate("given", "metric", lambda _: torch.from_numpy(1 / ours)[None, None])
-    found = {m.alignment: m.figures for m in judge(candidate, sample, 20.0, protocol)}
+    entry = Entry("given", "metric", lambda _: torch.from_numpy(1 / ours)[None, None])
+    found = {m.alignment: m.figures for m in judge(entry, sample, 20.0, protocol)}
     for alignment, times in (("none", 1.0), ("median", scale)):
         gt, z = depth[counts], ours[counts] * times
         expected = {
@@ -153,7 +152,7 @@ def test_one_look_is_the_network_alone():
     with torch.no_grad():
         expected = predictor.method.predict(view(image, Equirectangular())).inverse_depth
     torch.testing.assert_close(once.predict(sample), expected)
-    usual = candidate_("panorama").predict(sample)
+    usual = open_entry("panorama").predict(sample)
     assert (resize(usual, predictor.input_size) / expected - 1).abs().mean() > 0.01
     assert (once.name, once.ambiguity) == ("panorama, one look", "metric")
     with pytest.raises(InputError, match="for ordinary photos"):

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from cyclopean.errors import InputError
-from cyclopean.evaluation.trivial import GRID, Truths, guesses, leave_one_out, load_mean, mean_inverse_depth, save_mean
+from cyclopean.evaluation.trivial import (
+    GRID,
+    DepthDataset,
+    guesses,
+    leave_one_out,
+    load_mean,
+    mean_inverse_depth,
+    save_mean,
+)
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample, view
 
@@ -87,6 +95,6 @@ def test_leave_one_out_never_sees_the_item_itself_and_stays_in_the_family():
 
 def test_without_any_depth_there_is_no_mean():
     data = Maps({"a": torch.full((4, 6), torch.nan)})
-    assert isinstance(data, Truths)
+    assert isinstance(data, DepthDataset)
     with pytest.raises(InputError, match="no known depth"):
         mean_inverse_depth(data)

@@ -22,6 +22,7 @@ from cyclopean.errors import InputError
 from cyclopean.inference.panorama import framed, two_fisheyes
 from cyclopean.inference.predictor import working_size
 from cyclopean.io import metadata
+from cyclopean.io.decoding import read_image
 from cyclopean.io.encoding import USUAL
 from cyclopean.io.files import PHOTOS
 from cyclopean.io.image import Photo, read_photo, write_photo
@@ -153,6 +154,25 @@ def test_damaged_metadata_of_pngs_are_left_out(tmp_path: Path) -> None:
             assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, (name, body[:9])
 
 
+def test_a_transparent_colour_of_a_png_of_16_bits_is_white_and_no_subject(tmp_path: Path) -> None:
+    for channels in (1, 3):
+        values, key = stored(SCENE, 16)[..., :channels].copy(), np.array([777, 12, 65000])[:channels]
+        values[:10, :20] = key
+        data = cv2.imencode(".png", values[..., ::-1])[1].tobytes()
+        body = b"tRNS" + key.astype(">u2").tobytes()
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        path = tmp_path / f"{channels}.png"
+        path.write_bytes(data[:33] + chunk + data[33:])
+        seen = np.repeat(values / 65535, 3 // channels, -1)
+        seen[:10, :20] = 1
+        photo = read_photo(path)
+        assert photo.bits == 16
+        assert np.abs(as_array(photo) - seen).max() < 1e-6, channels
+        opaque = np.ones((H, W))
+        opaque[:10, :20] = 0
+        assert (read_matte(path)[0, 0].numpy() == opaque).all(), channels
+
+
 LIGHT = np.where(SCENE <= 0.04045, SCENE / 12.92, ((SCENE + 0.055) / 1.055) ** 2.4)
 TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # ITU-R BT.2087
 TO_P3 = np.array([[0.8225, 0.1775, 0.0], [0.0332, 0.9668, 0.0], [0.0171, 0.0724, 0.9105]])
@@ -214,6 +234,40 @@ def test_gammas_and_primaries_that_are_not_those_of_srgb(tmp_path: Path) -> None
         photo = read_photo(png(tmp_path / "a.png", values, chunks))
         assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, name
         assert photo.notes == ()
+
+
+def test_adobe_rgb_as_cameras_mark_it_becomes_srgb_in_picture_and_exif(tmp_path: Path) -> None:
+    to_adobe = np.array([[0.7152, 0.2848, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0412, 0.9588]])
+    picture = Image.fromarray(stored((LIGHT @ to_adobe.T).clip(0, 1) ** (1 / 2.19921875), 8))
+    for space, rule, converted in ((65535, "R03", True), (65535, "R98", False), (1, "R03", False)):
+        exif = Image.Exif()
+        exif[0x8769] = {0xA001: space, 0xA405: 35, 0xA005: {1: rule}}
+        picture.save(tmp_path / "a.jpg", quality=98, subsampling=0, exif=exif)
+        photo = read_photo(tmp_path / "a.jpg")
+        seen = SCENE if converted else np.array(picture) / 255
+        assert np.abs(as_array(photo) - seen).mean() < 2 / 255, (space, rule)
+        assert bool(photo.notes) == converted
+        write_photo(tmp_path / "b.jpg", photo)
+        with Image.open(tmp_path / "b.jpg") as written:
+            assert written.getexif().get_ifd(0x8769) == {0xA001: 1 if converted else space, 0xA405: 35}
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif[0x8769] = {0xA001: 65535, 0xA005: {1: "R03"}}
+    picture.save(tmp_path / "a.jpg", quality=98, subsampling=0, exif=exif, icc_profile=profile)
+    photo = read_photo(tmp_path / "a.jpg")  # a profile counts more
+    assert np.abs(as_array(photo) - np.array(picture) / 255).mean() < 2 / 255
+
+
+def test_white_of_pnm_files_is_what_they_declare(tmp_path: Path) -> None:
+    for white, channels in itertools.product((100, 255, 1023, 65535), (1, 3)):
+        values = np.round(SCENE[..., :channels] * white).astype(">u2" if white > 255 else "u1")
+        path = tmp_path / "a.pnm"
+        path.write_bytes(b"P%d\n# %d 3\n%d %d\n%d\n" % (5 if channels == 1 else 6, W, W, H, white) + values.tobytes())
+        seen = np.repeat(values / white, 3 // channels, -1)
+        photo = read_photo(path)
+        deep = white > 255 and channels == 1  # colours are cut to 8 bits
+        assert photo.bits == (16 if deep else 8)
+        assert np.abs(as_array(photo) - seen).max() < (1e-4 if deep else 0.6 / 255), (white, channels)
+        assert np.abs(read_image(path)[0].permute(1, 2, 0).numpy() - seen).max() < 1e-6, (white, channels)
 
 
 def test_more_frames_than_one_are_said(tmp_path: Path) -> None:

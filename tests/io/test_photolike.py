@@ -39,13 +39,22 @@ def test_every_way_to_hold_a_picture_gives_the_same_photo(tmp_path):
         np.asfortranarray(BYTES), BYTES[..., ::-1][..., ::-1], FLOATS * (1 + 1e-6),
         tensor, tensor[None], (tensor * 255).round().byte(), tensor.double().requires_grad_(),
     ]  # fmt: skip
+    fixed = BYTES.copy()
+    fixed.flags.writeable = False
+    held += [
+        fixed,
+        np.ma.array(BYTES),
+        np.ma.array(FLOATS, mask=False),
+        np.zeros_like(BYTES, np.uint16) + BYTES * np.uint16(257),
+    ]
     for picture in held:
         photo = cyclopean.as_photo(picture)
         assert photo.size == (48, 64)
         assert np.abs(photo.image[0].permute(1, 2, 0).numpy() - FLOATS).max() < 1e-5, type(picture)
     for grey in (BYTES[..., 0], BYTES[..., :1], FLOATS[..., 0], tensor[0], tensor[:1], Image.fromarray(BYTES[..., 0])):
         assert np.abs(cyclopean.as_photo(grey).image[0, 2].numpy() - FLOATS[..., 0]).max() < 1e-5
-    assert cyclopean.as_photo(BYTES.astype(np.uint16)).bits == 16
+    assert cyclopean.as_photo(BYTES * np.uint16(257)).bits == 16
+    assert cyclopean.as_photo(np.zeros((48, 64), np.uint16)).bits == 16  # black has no other white
 
 
 def test_pillow_pictures_are_read_as_their_files_are(tmp_path):
@@ -71,7 +80,17 @@ def test_what_could_mean_two_things_is_refused_with_the_way_out():
         (BYTES.transpose(2, 0, 1), "x.transpose(1, 2, 0)"),
         (torch.from_numpy(BYTES), "x.permute(2, 0, 1)"),
         (FLOATS * 255, "divide by its white"),
-        (FLOATS * np.nan, "nan"),
+        (FLOATS * np.nan, "NaN or infinite; give them a colour"),
+        (np.where(FLOATS > 0.9, np.inf, FLOATS), "NaN or infinite"),
+        (FLOATS * 2 - 1, "undo its normalisation: (x + 1) / 2"),
+        ((FLOATS - 0.45) / 0.22, "x * std + mean"),
+        (BYTES.astype(np.uint16), "uint16 up to 255, whose white may be 255"),
+        (BYTES.astype(np.uint16) * 16, "uint16 up to 4080, whose white may be 255"),
+        (torch.from_numpy(BYTES.astype(np.int32)).to(torch.uint16).permute(2, 0, 1), "whose white may be"),
+        (np.ma.masked_less(FLOATS, 0.1), "x.filled(0)"),
+        (tensor.to_sparse(), "x.to_dense()"),
+        (tensor.to("meta"), "meta and holds no numbers"),
+        (Image.fromarray(BYTES).convert("HSV"), "mode HSV is not taken"),
         (BYTES.astype(np.int64), "int64"),
         (FLOATS > 0.5, "bool"),
         (BYTES.astype(object), "object"),
@@ -95,6 +114,10 @@ def test_what_could_mean_two_things_is_refused_with_the_way_out():
     Image.fromarray(BYTES).save(cut, "JPEG")
     with pytest.raises(cyclopean.InputError, match="cannot be read"):
         cyclopean.as_photo(Image.open(io.BytesIO(cut.getvalue()[:-400])))
+    closed = Image.open(io.BytesIO(cut.getvalue()))
+    closed.close()
+    with pytest.raises(cyclopean.InputError, match="give it before it is closed"):
+        cyclopean.as_photo(closed)
     with pytest.raises(cyclopean.InputError, match="give a DepthMap"):
         cyclopean.refocus(BYTES, FLOATS[..., 0], at=(0.5, 0.5))
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cyclopean.errors import InputError
-from cyclopean.io.video import describe, frames
-from cyclopean.io.video_writing import write_video
+from cyclopean.io.video import describe, frames, stills
+from cyclopean.io.video_writing import rewrite, write_video
 
 
 def moving(count: int, h: int = 48, w: int = 64):
@@ -80,8 +80,43 @@ def test_bad_videos_are_one_sentence(tmp_path: Path) -> None:
         ("gone.mp4", "there is no file"),
         ("text.mp4", "no video that can be read"),
         ("empty.mp4", "is empty"),
-        ("cut.mp4", "no video|cut short"),
+        ("cut.mp4", "lost its index"),
         ("sound.mov", "no picture track"),
     ]:
         with pytest.raises(InputError, match=message):
             list(frames(tmp_path / name))
+
+
+def test_frames_that_are_missing_or_damaged_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_video(tmp_path / "a.mp4", moving(24), Fraction(25))
+    data = (tmp_path / "a.mp4").read_bytes()
+    mdat = data.index(b"mdat")
+    (tmp_path / "unfinished.mp4").write_bytes(data[: mdat + 200])
+    with pytest.raises(InputError, match=r"unfinished\.mp4 has lost its index \(moov\).*give a whole file"):
+        describe(tmp_path / "unfinished.mp4")
+
+    with av.open(str(tmp_path / "a.mp4")) as source:
+        stream = source.streams.video[0]
+        with av.open(str(tmp_path / "fast.mp4"), "w", options={"movflags": "faststart"}) as target:
+            track = target.add_stream_from_template(stream)
+            for packet in source.demux(stream):
+                if packet.size:
+                    packet.stream = track
+                    target.mux(packet)
+    with av.open(str(tmp_path / "fast.mp4")) as whole:
+        ends = sorted(entry.pos + entry.size for entry in whole.streams.video[0].index_entries)
+    data = (tmp_path / "fast.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: ends[8]])
+    for read in (describe, lambda path: list(frames(path)), lambda path: rewrite(path, tmp_path / "b.mp4", iter)):
+        with pytest.raises(InputError, match=r"damaged or cut short .9 of its 24 frames are in the file.; give a"):
+            read(tmp_path / "cut.mp4")
+
+    lost = bytearray(data)
+    middle = (ends[8] + ends[9]) // 2
+    lost[middle : ends[9]] = bytes(ends[9] - middle)
+    (tmp_path / "lost.mp4").write_bytes(lost)
+    for path, words in ((tmp_path / "lost.mp4", "of its 24 frames, damaged"), (tmp_path / "fast.mp4", "")):
+        caplog.clear()
+        assert len(list(stills(path))) == 24
+        assert words in caplog.text
+        assert bool(words) == bool(caplog.text)

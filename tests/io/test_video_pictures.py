@@ -1,5 +1,6 @@
 """What a screen shows of a clip is what is read of it, and what a clip with other pictures shows."""
 
+import struct
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean.io.video import Orientation, Still, describe, frames, stills
+from cyclopean.io.video import Still, describe, frames, stills
+from cyclopean.io.video_frames import Orientation
 from cyclopean.io.video_writing import rewrite, write_timed
 from filmed import encode, growing
 
@@ -192,3 +194,45 @@ def test_shapes_of_pixels_and_odd_sizes(tmp_path: Path) -> None:
 def test_growing_is_no_reason_for_remarks(tmp_path: Path) -> None:
     growing(tmp_path / "a.mkv", "libvpx", [(64, 64), (32, 32)])
     assert not describe(tmp_path / "a.mkv").remarks
+
+
+def hide(path: Path, margins: tuple[int, int]) -> None:
+    """Let the container of a file of 64x48 pixels, of `encode`, crop so many pixels at the left and at the right."""
+    data, (left, right) = bytearray(path.read_bytes()), margins
+    if path.suffix == ".mkv":  # PixelCropLeft and PixelCropRight in the place of an element without content
+        at = data.index(b"\xe0\x8a\xb0\x81\x40\xba\x81\x30")
+        crop = bytes((0x54, 0xCC, 0x81, left, 0x54, 0xDD, 0x81, right))
+        data[at : at + 27] = b"\xe0\x92" + data[at + 2 : at + 12] + crop + b"\xec\x85" + bytes(5)
+    else:  # a clean aperture, at the end of the sample description
+        shift, sample = left - right, data.index(b"avc1", data.index(b"stsd")) - 4
+        box = struct.pack(">I4s7iI", 40, b"clap", 64 - left - right, 1, 48, 1, shift, 2, 0, 1)
+        for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+            at = data.index(name, data.index(b"moov")) - 4
+            at = sample if name == b"avc1" else at
+            size = int.from_bytes(data[at : at + 4], "big")
+            data[at : at + 4] = (size + len(box)).to_bytes(4, "big")
+        end = sample + int.from_bytes(data[sample : sample + 4], "big") - len(box)
+        data[end:end] = box
+    path.write_bytes(data)
+
+
+def test_what_a_container_crops_is_not_shown(tmp_path: Path) -> None:
+    turned = [0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30]
+    kinds = ((".mkv", None), (".mov", None), (".mov", turned))
+    for (suffix, matrix), margins in product(kinds, ((8, 8), (4, 20))):
+        path = tmp_path / f"a{suffix}"
+        encode(path, [quarters()] * 4, matrix=matrix)
+        whole = list(frames(path))
+        hide(path, margins)
+        kept = slice(margins[0], 64 - margins[1])
+        seen = list(frames(path))
+        case = suffix, margins, matrix
+        assert describe(path).size == tuple(seen[0].shape[-2:]), case
+        assert len(seen) == len(whole) == 4, case
+        for one, all_of_it in zip(seen, whole, strict=True):
+            expected = all_of_it[..., kept] if matrix is None else all_of_it[..., kept, :]
+            assert one.shape == expected.shape, case
+            assert float((one - expected).abs().max()) < 3 / 255, case
+        rewrite(path, tmp_path / "b.mp4", same)
+        assert describe(tmp_path / "b.mp4").size == describe(path).size, case
+        assert len(list(frames(tmp_path / "b.mp4"))) == 4, case

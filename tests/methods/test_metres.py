@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
-from cyclopean.evaluation.dataset import evaluate
-from cyclopean.evaluation.models import of_predictor, on_data
+from cyclopean.evaluation.entries import in_metres, predictor_entry
+from cyclopean.evaluation.evaluate import evaluate
 from cyclopean.evaluation.protocols import Protocol
 from cyclopean.geometry import Pinhole
 from cyclopean.inference.predictor import Predictor
@@ -108,7 +108,7 @@ def test_true_disparities_come_out_in_metres(name, walls):
     for rig in ((FOCAL, BASELINE), None):
         for look in ("aspect", "trained"):
             predictor = Predictor(knowing(name, rig), TRAINED, look=look)
-            judged = on_data(of_predictor("model", predictor), data)
+            judged = in_metres(predictor_entry("model", predictor), data)
             assert judged.ambiguity == "metric"
             found, _ = evaluate([judged], data, range(3), Protocol())
             plain = [m for m in found if m.alignment == "none"]
@@ -148,8 +148,8 @@ def test_pairs_of_no_known_rig_give_no_metres(walls, tmp_path):
     for name in ("left", "right", "depth"):
         (tmp_path / name).symlink_to(walls / name)
     (tmp_path / "calibration.json").write_text(json.dumps({"focal": [1, 2], "baseline_m": 1}))
-    model = of_predictor("model", Predictor(knowing("monodepth", None), TRAINED))
-    assert on_data(model, FolderDataset(tmp_path)).ambiguity == "scale"
+    model = predictor_entry("model", Predictor(knowing("monodepth", None), TRAINED))
+    assert in_metres(model, FolderDataset(tmp_path)).ambiguity == "scale"
     for rig in ((0.0, 1.0), (1.0, float("nan")), (1.0,)):
         with pytest.raises(InputError, match=r"focal length in image widths and a baseline"):
             method_class("monodepth")("compact", 0.1, rig=rig)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cyclopean import cli
-from cyclopean.synthetic.folder import Order, write
+from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
 from cyclopean.training.loop import FINAL, SPEED, adabound, constant
 
@@ -42,7 +42,7 @@ def test_help_says_what_each_flag_does(capsys):
 @pytest.mark.parametrize("rig", ["TC", "SV"])
 def test_it_trains_on_a_rendered_folder_and_goes_on_where_it_stopped(rig, tmp_path):
     """As a user would; two steps and two more are four steps, to the last bit."""
-    for _ in write(Order(("room",), "sphere", 0, 3, (16, 32)), tmp_path / "worlds"):
+    for _ in write(RenderJob(("room",), "sphere", 0, 3, (16, 32)), tmp_path / "worlds"):
         pass
 
     def train(out: str, *flags: str) -> dict[str, torch.Tensor]:

@@ -12,9 +12,9 @@ from cyclopean import synthetic
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.geometry import Pinhole
 from cyclopean.methods.supervised import Supervised
-from cyclopean.synthetic import raycast, rigs, sky
-from cyclopean.synthetic.scene import Air, Builder, Light, Material
-from cyclopean.synthetic.stage import staged
+from cyclopean.synthetic import raycast, rigs, shading
+from cyclopean.synthetic.batch import batch_scenes
+from cyclopean.synthetic.scene import Atmosphere, Builder, Light, Material
 from cyclopean.training.dataset import Mapped, whole
 from cyclopean.training.loader import Items
 from cyclopean.training.options import Run
@@ -116,12 +116,12 @@ def test_a_point_at_the_origin_is_lit_by_no_lamp_of_another_scene():
     for lights in ((), (Light((0.0, -3.0, 2.0), (9.0, 9.0, 9.0), 2.0),)):
         builder = Builder()
         builder.add(*ground)
-        scenes.append(builder.scene(lights, Air(), "room", 0, 20))
+        scenes.append(builder.scene(lights, Atmosphere(), "room", 0, 20))
     down = torch.eye(4)
     down[:3, :3] = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
     down[1, 3] = -2
     camera = Pinhole(torch.tensor([[0.8, 0.8]] * 2), torch.tensor([[0.5, 0.5]] * 2))
-    made = render.render_stage(staged(scenes), camera, down.repeat(2, 1, 1, 1), (33, 33))
+    made = render.render_batch(batch_scenes(scenes), camera, down.repeat(2, 1, 1, 1), (33, 33))
     assert made.depth[0, 0, 16, 16] == 2  # straight down
     assert made.light.isfinite().all()
 
@@ -129,13 +129,13 @@ def test_a_point_at_the_origin_is_lit_by_no_lamp_of_another_scene():
 def test_no_clouds_are_none_beside_a_cloudy_scene_too():
     builder = Builder()
     builder.add("plane", (0, 1, 0), (1, 1, 1), Material())
-    clear, cloudy = (builder.scene((), Air(clouds=clouds), "street", 0, 80) for clouds in (0.0, 0.8))
+    clear, cloudy = (builder.scene((), Atmosphere(clouds=clouds), "street", 0, 80) for clouds in (0.0, 0.8))
     up = torch.nn.functional.normalize(torch.rand(3, 40000) - torch.tensor([[0.5], [1.1], [0.5]]), dim=0)
     world = torch.arange(40000) % 2
-    made = sky.cloudy_sky(staged([clear, cloudy]), up, world)
-    blue = sky.clear_sky(staged([clear]), up, None)
+    made = shading.cloudy_sky(batch_scenes([clear, cloudy]), up, world)
+    blue = shading.clear_sky(batch_scenes([clear]), up, None)
     assert torch.equal(made[:, ::2], blue[:, ::2])
-    assert torch.equal(sky.cloudy_sky(staged([clear]), up, None), blue)
+    assert torch.equal(shading.cloudy_sky(batch_scenes([clear]), up, None), blue)
     assert ((made - blue)[:, 1::2].abs() > 0.02).any(0).float().mean() > 0.3
 
 
@@ -154,12 +154,12 @@ def test_a_scene_without_light_or_sky_keeps_to_itself_beside_others(as_on_a_gpu)
         builder.add("plane", (0, 1.5, 0), (1, 1, 1), Material("road"))
         for shape in shapes:
             builder.add(*shape, Material("brick", gloss=0.5))
-        scenes.append(builder.scene(lights, Air(clouds=clouds, horizon=(clouds, 0.5, 0.7)), "street", 0, 80))
+        scenes.append(builder.scene(lights, Atmosphere(clouds=clouds, horizon=(clouds, 0.5, 0.7)), "street", 0, 80))
     camera = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
     poses = torch.eye(4).repeat(2, 1, 1)
     poses[1, 0, 3] = 0.3
     every = Pinhole(camera.focal.repeat(4, 1), camera.center.repeat(4, 1))
-    together = render.render_stage(staged(scenes), every, poses.repeat(4, 1, 1, 1), SIZE)
+    together = render.render_batch(batch_scenes(scenes), every, poses.repeat(4, 1, 1, 1), SIZE)
     for k, scene in enumerate(scenes):
         alone = synthetic.render(scene, camera, poses, SIZE)
         torch.testing.assert_close(together.light[2 * k : 2 * k + 2], alone.light, rtol=0, atol=1e-5)
@@ -214,7 +214,7 @@ def test_work_asked_for_does_not_grow_with_the_number_of_primitives(monkeypatch)
         builder.add("plane", (0, 1, 0), (1, 1, 1), Material(seed=1))
         for k in range(number):
             builder.add("box", (k % 10 - 5, 0, 4 + k // 10), (0.3, 0.8, 0.3), Material(seed=k))
-        scene = builder.scene((Light((0.6, -0.8, 0.0), (2.0, 2.0, 2.0)),), Air(), "street", 0, 80)
+        scene = builder.scene((Light((0.6, -0.8, 0.0), (2.0, 2.0, 2.0)),), Atmosphere(), "street", 0, 80)
         camera = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
         with Operations() as made:
             synthetic.render(scene, camera, torch.eye(4).expand(2, 4, 4), SIZE)

@@ -12,7 +12,7 @@ from cyclopean.data.folder import FolderDataset
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
-from cyclopean.synthetic.folder import Order, contact_sheet, load_pictures, missing, write
+from cyclopean.synthetic.folder import RenderJob, contact_sheet, load_pictures, missing, write
 
 SIZE = (32, 48)
 
@@ -32,7 +32,7 @@ def photographs(tmp_path):
 
 @pytest.mark.parametrize(("rig", "size"), [("stereo", (32, 48)), ("clip", (32, 48)), ("sphere", (32, 64))])
 def test_folder_reads_back(rig, size, tmp_path):
-    order = Order(("room", "street"), rig, 9, 2, size)
+    order = RenderJob(("room", "street"), rig, 9, 2, size)
     assert list(write(order, tmp_path)) == [0, 1]
     for n, read in enumerate(FolderDataset(tmp_path)):
         made = synthetic.sample(order.family(n), 9 + n, size, rig)
@@ -49,9 +49,9 @@ def test_folder_reads_back(rig, size, tmp_path):
 @pytest.mark.parametrize("rig", ["stereo", "clip"])
 def test_batches_write_what_single_scenes_do(rig, tmp_path, monkeypatch):
     """As on a GPU: parts of three, the last one shorter, and one item there already."""
-    order = Order(("room", "street"), rig, 5, 5, SIZE)
+    order = RenderJob(("room", "street"), rig, 5, 5, SIZE)
     assert list(write(order, tmp_path / "alone")) == [0, 1, 2, 3, 4]
-    list(write(Order(("room", "street"), rig, 5, 1, SIZE), tmp_path / "together"))
+    list(write(RenderJob(("room", "street"), rig, 5, 1, SIZE), tmp_path / "together"))
     asked = []
     monkeypatch.setattr(synthetic.folder, "together", lambda *_: 3)
 
@@ -67,13 +67,16 @@ def test_batches_write_what_single_scenes_do(rig, tmp_path, monkeypatch):
 
 
 def test_a_cut_run_goes_on_and_another_order_is_refused(tmp_path):
-    order = Order(("table",), "stereo", 0, 3, SIZE)
+    order = RenderJob(("table",), "stereo", 0, 3, SIZE)
     assert len(list(write(order, tmp_path))) == 3
     (tmp_path / "camera" / "000001.json").unlink()
     assert missing(order, tmp_path) == [1]
     assert list(write(order, tmp_path)) == [1]
-    assert list(write(Order(("table",), "stereo", 0, 3, SIZE), tmp_path)) == []
-    for other in (Order(("room",), "stereo", 0, 3, SIZE), Order(("table",), "stereo", 0, 3, SIZE, baseline=0.3)):
+    assert list(write(RenderJob(("table",), "stereo", 0, 3, SIZE), tmp_path)) == []
+    for other in (
+        RenderJob(("room",), "stereo", 0, 3, SIZE),
+        RenderJob(("table",), "stereo", 0, 3, SIZE, baseline=0.3),
+    ):
         with pytest.raises(InputError, match="another data set"):
             list(write(other, tmp_path))
 
@@ -85,25 +88,25 @@ def test_links_in_the_folder_are_replaced_and_not_followed(tmp_path):
     for name in names:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).symlink_to(outside)
-    list(write(Order(("table",), "stereo", 0, 1, SIZE), out))
+    list(write(RenderJob(("table",), "stereo", 0, 1, SIZE), out))
     assert outside.read_text() == "mine"
     assert not any(path.is_symlink() for path in out.rglob("*"))
 
 
 def test_baseline_moves_the_right_camera(tmp_path):
-    assert len(list(write(Order(("room",), "stereo", 2, 1, SIZE, baseline=0.25), tmp_path))) == 1
+    assert len(list(write(RenderJob(("room",), "stereo", 2, 1, SIZE, baseline=0.25), tmp_path))) == 1
     pose = json.loads((tmp_path / "camera" / "000000.json").read_text())["from_target"]["right"]
     assert [row[3] for row in pose] == pytest.approx([-0.25, 0, 0, 1], abs=1e-6)
 
 
 def test_field_of_view_is_the_one_asked_for(tmp_path):
-    assert len(list(write(Order(("room",), "stereo", 2, 1, SIZE, field_of_view=90.0), tmp_path))) == 1
+    assert len(list(write(RenderJob(("room",), "stereo", 2, 1, SIZE, field_of_view=90.0), tmp_path))) == 1
     assert json.loads((tmp_path / "camera" / "000000.json").read_text())["focal"][0] == pytest.approx(0.5)
 
 
 def test_streamed_and_written_are_the_same(tmp_path, photographs):
     streamed = WorldsDataset(("street", "room"), "stereo", 4, SIZE, 2, photographs)
-    list(write(Order(("street", "room"), "stereo", 4, 2, SIZE, pictures=str(photographs)), tmp_path / "out"))
+    list(write(RenderJob(("street", "room"), "stereo", 4, 2, SIZE, pictures=str(photographs)), tmp_path / "out"))
     for a, b in zip(streamed, FolderDataset(tmp_path / "out"), strict=True):
         assert torch.equal(a.depth, b.depth)
         assert (a.target.image - b.target.image).abs().max() <= 0.5 / 255 + 1e-6

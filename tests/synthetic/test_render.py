@@ -11,7 +11,7 @@ from cyclopean import synthetic
 from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid, reproject
 from cyclopean.synthesis import pull
 from cyclopean.synthetic import raycast
-from cyclopean.synthetic.scene import Air, Builder, Light, Material, turn
+from cyclopean.synthetic.scene import Atmosphere, Builder, Light, Material, turn
 
 # `synthetic.render` is the function; this is the module of that name.
 render = import_module("cyclopean.synthetic.render")
@@ -26,7 +26,7 @@ def built(*primitives, lights=()):
     builder = Builder()
     for primitive in primitives:
         builder.add(*primitive)
-    return builder.scene(lights, Air(ambient=1.0, haze=0.0), "street", 0, 80)
+    return builder.scene(lights, Atmosphere(ambient=1.0, haze=0.0), "street", 0, 80)
 
 
 def lonely(shape, center, half, rotation=None):
@@ -194,7 +194,7 @@ def test_what_moves_is_elsewhere_in_another_frame_and_the_rest_is_not():
 def test_moving_primitives_move_with_time():
     builder = Builder()
     builder.place(0, 0, 6, velocity=(1.0, 0, 0)).add("box", (0, 0, 0), (0.5, 0.5, 0.5), Material())
-    scene = builder.scene((), Air(), "street", 0, 80)
+    scene = builder.scene((), Atmosphere(), "street", 0, 80)
     columns = [float(torch.isfinite(depth_of(scene.at(t))).any(0).nonzero().float().mean()) for t in (0.0, 1.0)]
     assert columns[1] - columns[0] == pytest.approx(0.8 * 80 / 5.5, abs=1.0)
 

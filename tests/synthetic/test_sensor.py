@@ -3,18 +3,19 @@
 import pytest
 import torch
 
-from cyclopean.synthetic import sensor
-from cyclopean.synthetic.sensor import Sensor
+from cyclopean.synthetic.render import Sensor
+from cyclopean.synthetic.render import develop as develop_all
+from cyclopean.synthetic.render import exposure as exposures
 
 PERFECT = Sensor(key=0.45, blur=0, noise=0, vignette=0)
 
 
 def exposure(light, how):
-    return sensor.exposure(light, [how])
+    return exposures(light, [how])
 
 
 def develop(light, gain, how, view):
-    return sensor.develop(light, torch.as_tensor(gain, dtype=torch.float32).expand(1), [how], view)
+    return develop_all(light, torch.as_tensor(gain, dtype=torch.float32).expand(1), [how], view)
 
 
 def grey(level, size=(33, 65)):
@@ -90,8 +91,8 @@ def test_many_sensors_at_once_are_each_for_itself():
         Sensor(white=(1.1, 1, 0.9), saturation=0.3, blur=20, vignette=0.4),
         PERFECT,  # blurs nothing, beside one that does
     ]
-    gains = sensor.exposure(light, hows)
-    together = sensor.develop(light, gains, hows, 1)
+    gains = exposures(light, hows)
+    together = develop_all(light, gains, hows, 1)
     for k, how in enumerate(hows):
         gain = exposure(light[k : k + 1], how)
         assert torch.equal(gains[k : k + 1], gain)

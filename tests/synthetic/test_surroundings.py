@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cyclopean import synthetic
-from cyclopean.synthetic.families import REACH, scene, surroundings
+from cyclopean.synthetic.scene_types import REACH, scene, surroundings
 
 SEEDS = range(40, 46)
 

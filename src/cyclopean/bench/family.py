@@ -1,4 +1,4 @@
-"""What a comparison is made of: how much work, the rows, and what differs between families of methods."""
+"""Families of methods that are compared: their rows, budgets, worlds, figures and claims."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean import augmentation
-from cyclopean.evaluation.trivial import Candidate
+from cyclopean.evaluation.entries import Entry
 from cyclopean.inference import predictor
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
-from cyclopean.synthetic.folder import Order
+from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training.loop import MakeOptimizer, Schedule, adabound, adam, constant, cosine
 
 Map = Float[Tensor, "1 1 h w"]
@@ -29,27 +29,29 @@ class Samples(Protocol):
 
 
 @dataclass(frozen=True)
-class How:
-    """By what steps weights change, the largest norm of a gradient (0: any), and who makes the first guess."""
+class Optimisation:
+    """Optimiser and schedule, the largest norm of a gradient (0: any), and who makes the first guess."""
 
-    says: str
+    title: str
     optimizer: MakeOptimizer
     schedule: Schedule
     clip: float
     first_guess: Literal["row", "method"]
 
 
-HOWS = {
-    "ours": How("Adam with a cosine", adam, cosine, 1.0, "row"),
+OPTIMISATIONS = {
+    "ours": Optimisation("Adam with a cosine", adam, cosine, 1.0, "row"),
     # the spherical paper's (sec. 4): a fixed rate, no clipping, the release's first guess of 5 m
-    "published": How("AdaBound at a fixed rate", adabound, constant, 0.0, "method"),
+    "published": Optimisation("AdaBound at a fixed rate", adabound, constant, 0.0, "method"),
 }
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much work a comparison is. `size`: (height, width); `width` multiplies the network's channels; `how` is a
-    name of `HOWS`."""
+    """The amount of work of a comparison.
+
+    `size`: (height, width); `width` multiplies the network's channels; `how` is a name of `OPTIMISATIONS`.
+    """
 
     size: tuple[int, int]
     scenes: int
@@ -64,27 +66,27 @@ class Budget:
 
 
 def alone(method: Method, sample: Sample) -> Map:
-    """From the target only."""
+    """Return inverse depth from the target only."""
     return predictor.plain(method, sample.target)
 
 
 def post_processed(method: Method, sample: Sample) -> Map:
-    """From the target and its mirror image (Monodepth's "pp")."""
+    """Return inverse depth from the target and its mirror image (Monodepth's "pp")."""
     return predictor.flip_averaged(method, sample.target)
 
 
 def together(method: Method, sample: Sample) -> Map:
-    """From the target and its sources."""
+    """Return inverse depth from the target and its sources."""
     return method.predict(sample.target, sample.sources).inverse_depth
 
 
 def as_made(method: Method) -> None:
-    """A new method starts as it is."""
+    """Leave a new method as it is."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what is trained, on items changed how, and how it predicts.
+    """One line of the table: a method, the augmentation of its items, and how it predicts.
 
     `start` changes a new method before its first step. `trained_as` names the row whose training this one shares, and
     differs from in `predict` only. `begun_as` names the row whose trained weights this one starts from; `learns_from`
@@ -106,9 +108,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """That the row `ahead` is better than the row `behind`; `figures` are those of who says so, in that order."""
+    """The claim that row `ahead` is better than row `behind`; `figures` are those of the paper, in that order."""
 
-    says: str
+    title: str
     figures: str
     ahead: str
     behind: str
@@ -131,12 +133,12 @@ class Family:
     scenes: str
     rows: Mapping[str, Row]
     budgets: Mapping[str, Budget]
-    order: Callable[[Budget, int, int], Order]
+    order: Callable[[Budget, int, int], RenderJob]
     figures: Callable[[Map, Sample], dict[str, float]]
     columns: Mapping[str, str]
     real_columns: Mapping[str, str]
     about: Callable[[Budget], str]
-    guesses: Callable[[Samples], list[Candidate]]
+    guesses: Callable[[Samples], list[Entry]]
     judged_at: tuple[int, int] | None = None
     headline: str = "abs_rel"
     drawn: tuple[str, ...] = ("abs_rel",)
@@ -145,4 +147,4 @@ class Family:
     closer: Callable[[Map, Sample], dict[str, float]] | None = None
     closer_columns: Mapping[str, str] = field(default_factory=dict)
     about_closer: str = ""
-    elsewhere: Callable[[Budget, int, int], Order] | None = None
+    elsewhere: Callable[[Budget, int, int], RenderJob] | None = None

@@ -1,4 +1,4 @@
-"""Refocusing judged against photographs through a real (path-traced) lens, beside simpler ways to blur."""
+"""Judge refocusing by photographs through a real (path-traced) lens, beside simpler ways to blur."""
 
 import dataclasses
 import json
@@ -18,14 +18,16 @@ from cyclopean.defocus.filters import METHODS
 from cyclopean.defocus.lens import Lens, Optics
 from cyclopean.defocus.refocus import refocus
 from cyclopean.errors import InputError
+from cyclopean.evaluation.tables import Table
 from cyclopean.io.depthmap import DepthMap, from_numbers
 from cyclopean.io.image import Photo, read_photo
 from cyclopean.losses import ssim
+from cyclopean.metrics import affine_fit
 
 Picture = Float[np.ndarray, "h w 3"]
 Plane = Float[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
-Way = Callable[["Shot", DepthMap], Photo]
+Renderer = Callable[["Shot", DepthMap], Photo]
 
 CLIPPED = 250 / 255  # a channel this bright, in the photo or the truth, tells nothing about the light that fell there
 BAND = 8  # pixels on either side of an edge of depth
@@ -55,8 +57,11 @@ class Shot:
 
 @dataclass(frozen=True)
 class Score:
-    """How near a picture is to the truth, outside clipped pixels: PSNR in dB, SSIM (3x3 windows), the same PSNR in the
-    band around depth edges, and the share of the sharp photo that is left there (0 none, 1 not blurred at all)."""
+    """Likeness of a picture to the truth, outside clipped pixels.
+
+    PSNR in dB, SSIM (3x3 windows), PSNR in the band around depth edges, and the share of the sharp photo that is left
+    there (0 none, 1 not blurred at all).
+    """
 
     psnr: float
     ssim: float
@@ -65,21 +70,21 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Row:
+class RendererScores:
     """One way to blur: its score for each shot."""
 
     name: str
     scores: tuple[Score, ...]
 
     def mean(self) -> Score:
-        """Mean over the shots that have a figure."""
+        """Return the mean over the shots that have a figure."""
         columns = zip(*(dataclasses.astuple(score) for score in self.scores), strict=True)
         known = ([value for value in column if not math.isnan(value)] for column in columns)
         return Score(*(sum(values) / len(values) if values else math.nan for values in known))
 
 
 def read_shots(folder: Path) -> list[Shot]:
-    """The shots of a folder: NAME.json (kind "lens") beside NAME_sharp.png, NAME_sharp_depth.npz and NAME_TAG.png.
+    """Read the shots of a folder: NAME.json (kind "lens") beside NAME_sharp.png, NAME_sharp_depth.npz and NAME_TAG.png.
 
     The JSON gives focal_mm, sensor_mm, and for each of its shots tag, focus_m and fstop; depth is z in metres.
     """
@@ -126,19 +131,19 @@ def _true_depth(path: Path, size: tuple[int, int]) -> DepthMap:
     return from_numbers(metres[None, None], "depth", "m")
 
 
-def ways() -> dict[str, Way]:
-    """Name -> how to blur; the report's methods at the strength that suits each shot best, which flatters them."""
+def renderers() -> dict[str, Renderer]:
+    """Return name -> how to blur; the report's methods at the strength that suits each shot best (flatters them)."""
     report = {f"report: {name}": _best_of_report(name) for name in METHODS}
     return {"no blur": lambda shot, _: shot.photo, **report, "per-pixel Gaussian": per_pixel_gaussian, "ours": ours}
 
 
 def ours(shot: Shot, depth: DepthMap) -> Photo:
-    """The thin lens at its default setting."""
+    """Blur by the thin lens at its default setting."""
     return refocus(shot.photo, depth, distance=shot.distance, lens=Lens(optics=shot.optics))
 
 
 def per_pixel_gaussian(shot: Shot, depth: DepthMap) -> Photo:
-    """The naive way: every pixel is the Gaussian mean of its own surroundings, as wide as its own depth asks, in sRGB.
+    """Blur naively: every pixel is the Gaussian mean of its own surroundings, as wide as its own depth asks, in sRGB.
 
     Its standard deviation is half the radius, which gives it the second moment of the disc.
     """
@@ -148,10 +153,10 @@ def per_pixel_gaussian(shot: Shot, depth: DepthMap) -> Photo:
     blurred = [image, *(cv2.GaussianBlur(image, (0, 0), float(s)) for s in steps[1:])]
     index = np.interp(wide, steps, np.arange(len(steps)))
     total = sum(np.clip(1 - np.abs(index - k), 0, 1)[..., None] * plane for k, plane in enumerate(blurred))
-    return _with(shot.photo, np.asarray(total, np.float32))
+    return dataclasses.replace(shot.photo, image=_tensor(np.asarray(total, np.float32)))
 
 
-def _best_of_report(method: str) -> Way:
+def _best_of_report(method: str) -> Renderer:
     def best(shot: Shot, depth: DepthMap) -> Photo:
         tried = [
             refocus(shot.photo, depth, distance=shot.distance, method=method, strength=strength, bins="hard")
@@ -162,17 +167,16 @@ def _best_of_report(method: str) -> Way:
     return best
 
 
-def measure(shots: Sequence[Shot], depths: Sequence[DepthMap], chosen: dict[str, Way]) -> list[Row]:
-    """All ways on all shots, with the depth given for each shot."""
-    rows = []
-    for name, way in chosen.items():
-        scores = tuple(score(shot, way(shot, depth)) for shot, depth in zip(shots, depths, strict=True))
-        rows.append(Row(name, scores))
-    return rows
+def measure(shots: Sequence[Shot], depths: Sequence[DepthMap], blurs: dict[str, Renderer]) -> list[RendererScores]:
+    """Return the scores of all ways to blur on all shots, with the depth given for each shot."""
+    return [
+        RendererScores(name, tuple(score(shot, blur(shot, depth)) for shot, depth in zip(shots, depths, strict=True)))
+        for name, blur in blurs.items()
+    ]
 
 
 def score(shot: Shot, photo: Photo) -> Score:
-    """`photo` against the truth of the shot, in 8 bits as people see it."""
+    """Return how near `photo` is to the truth of the shot, in 8 bits as people see it."""
     made, truth, sharp = (_bytes(p) for p in (photo, shot.truth, shot.photo))
     good = _unclipped(shot)
     band = good & edge_band(shot)
@@ -183,38 +187,54 @@ def score(shot: Shot, photo: Photo) -> Score:
 
 
 def noise_floor(shot: Shot) -> float:
-    """PSNR of the sharp photo where the lens is in focus and nothing blurred is near: no method can do better there."""
+    """Return the PSNR of the sharp photo in focus, where nothing blurred is near: no method can do better there."""
     focused = np.abs(shot.radius) <= SHARP
     clear = ~edge_band(shot)
     return psnr(_bytes(shot.photo), _bytes(shot.truth), focused & clear & _unclipped(shot))
 
 
 def edge_band(shot: Shot) -> Mask:
-    """The pixels within `BAND` of an edge of depth."""
-    return cv2.dilate(_edges(shot).astype(np.uint8), np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)) > 0
+    """Return the pixels within `BAND` of an edge of depth, where the radius of blur changes by more than `JUMP`."""
+    radius, around = shot.radius, np.ones((3, 3), np.uint8)
+    edges = cv2.dilate(radius, around) - cv2.erode(radius, around) > JUMP
+    return cv2.dilate(edges.astype(np.uint8), np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)) > 0
 
 
 def psnr(made: Picture, truth: Picture, mask: Mask) -> float:
-    """10 log10(1 / mean squared error) over the mask and all channels; NaN when it is empty."""
+    """Return 10 log10(1 / mean squared error) over the mask and all channels; NaN when it is empty."""
     if not mask.any():
         return math.nan
     return float(-10 * np.log10(max(float(np.square((made - truth)[mask], dtype=np.float64).mean()), 1e-10)))
 
 
 def aligned(depth: DepthMap, truth: DepthMap) -> DepthMap:
-    """`depth` in metres: its inverse depth times a factor plus an offset, the least squares of the truth's."""
+    """Return `depth` in metres: its inverse depth times a factor plus an offset, the least squares of the truth's."""
     known = depth.valid & truth.valid
-    x, y = (d.inverse_depth[known].double() for d in (depth, truth))
-    design = torch.stack([x, torch.ones_like(x)], 1)
-    factor, offset = torch.linalg.lstsq(design, y[:, None]).solution[:, 0].tolist()
-    return dataclasses.replace(
-        depth, inverse_depth=(depth.inverse_depth * factor + offset).clamp(min=0), unit="m", ambiguity="metric"
-    )
+    x0, factor, y0 = affine_fit(depth.inverse_depth[known].double(), 1 / truth.inverse_depth[known].double())
+    offset = float(y0 - factor * x0)
+    metres = (depth.inverse_depth * float(factor) + offset).clamp(min=0)
+    return dataclasses.replace(depth, inverse_depth=metres, unit="m", ambiguity="metric")
 
 
-def _edges(shot: Shot) -> Mask:
-    radius, here = shot.radius, np.ones((3, 3), np.uint8)
-    return cv2.dilate(radius, here) - cv2.erode(radius, here) > JUMP
+def report(title: str, shots: Sequence[Shot], rows: Sequence[RendererScores]) -> str:
+    """Return Markdown: means over shots, the worst, each shot's PSNR; below, what no method can exceed in focus."""
+    cells = []
+    for row in rows:
+        mean, each = row.mean(), [score.psnr for score in row.scores]
+        values = [mean.psnr, min(each), mean.ssim, mean.edge_psnr, mean.leak, *each]
+        cells.append((row.name, *(f"{value:.3f}" if k in (2, 4) else f"{value:.1f}" for k, value in enumerate(values))))
+    cells.append(("noise floor, in focus", *[""] * 5, *(f"{noise_floor(shot):.1f}" for shot in shots)))
+    heads = ("way", "PSNR", "worst", "SSIM", "at edges", "leak", *(shot.name for shot in shots))
+    about = "PSNR in dB and SSIM outside clipped pixels, PSNR and leak within 8 px of depth edges"
+    return f"{title}: {about}\n\n{Table(heads, tuple(cells), 1).markdown()}"
+
+
+def as_json(shots: Sequence[Shot], rows: Sequence[RendererScores]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return every score: way to blur -> shot -> figures."""
+    return {
+        row.name: {shot.name: dataclasses.asdict(one) for shot, one in zip(shots, row.scores, strict=True)}
+        for row in rows
+    }
 
 
 def _unclipped(shot: Shot) -> Mask:
@@ -222,12 +242,8 @@ def _unclipped(shot: Shot) -> Mask:
 
 
 def _bytes(photo: Photo) -> Picture:
-    """The picture as 8 bits hold it, in [0,1]."""
+    """Return the picture as 8 bits hold it, in [0,1]."""
     return photo.image[0].clamp(0, 1).mul(255).round().div(255).permute(1, 2, 0).contiguous().numpy()
-
-
-def _with(photo: Photo, picture: Picture) -> Photo:
-    return dataclasses.replace(photo, image=_tensor(picture))
 
 
 def _tensor(picture: Picture) -> Float[Tensor, "1 3 h w"]:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from cyclopean import augmentation
 from cyclopean.bench.family import Budget, Claim, Family, Row, Samples, post_processed, together
 from cyclopean.errors import InputError
-from cyclopean.evaluation.evaluate import rig_of
-from cyclopean.evaluation.trivial import Candidate, mean_inverse_depth, training_mean
+from cyclopean.evaluation.entries import Entry
+from cyclopean.evaluation.rig import rig_of
+from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method
 from cyclopean.methods.deep3d import Deep3d
@@ -27,7 +28,7 @@ from cyclopean.methods.supervised import Supervised
 from cyclopean.methods.trinocular import Trinocular
 from cyclopean.metrics import align_median, boundary_f1, countable, d1, depth_errors, near_boundaries, to_depth
 from cyclopean.sample import Sample
-from cyclopean.synthetic.folder import Order
+from cyclopean.synthetic.folder import RenderJob
 
 BASELINE, FIELD_OF_VIEW = 0.54, 70.0  # metres and degrees: one rig for all scenes, as in KITTI, so that depth is metric
 THEIR_BASELINE, THEIR_FIELD_OF_VIEW = 0.22, 48.7  # of the data from elsewhere: those of Cityscapes' camera
@@ -45,20 +46,23 @@ BUDGETS = {
 
 
 def rig() -> Rig:
-    """(focal_u in image widths, baseline in metres) of every pair."""
+    """Return (focal_u in image widths, baseline in metres) of every pair."""
     return (0.5 / torch.tan(torch.deg2rad(torch.tensor(FIELD_OF_VIEW / 2))).item(), BASELINE)
 
 
 def far(method: Method) -> None:
-    """Every map starts at a tenth of its range, 3 % of the width as disparity. Ours: from the middle, where a sigmoid
-    starts, the true disparities of small pictures are out of reach of image gradients, and nothing is learned."""
+    """Let every map start at a tenth of its range, 3 % of the width as disparity.
+
+    Ours: from the middle, where a sigmoid starts, the true disparities of small pictures are out of reach of image
+    gradients, and nothing is learned.
+    """
     for name, layer in method.named_modules():
         if isinstance(layer, nn.Conv2d) and ("heads" in name.split(".") or name.endswith(".head")):
             nn.init.constant_(layer.bias, math.log(1 / 9))  # type: ignore[arg-type]
 
 
 def _changed(mirror: augmentation.Augmentation) -> augmentation.Augmentation:
-    """Mirrored half of the time by `mirror`, Monodepth's colours half of the time."""
+    """Return an augmentation: mirrored half of the time by `mirror`, Monodepth's colours half of the time."""
     colour = augmentation.Sometimes(0.5, augmentation.monodepth_colour)
     return augmentation.Steps((augmentation.Sometimes(0.5, mirror), colour))
 
@@ -129,12 +133,14 @@ ROWS = {
 }
 
 
-def _order(budget: Budget, seed: int, count: int) -> Order:
-    return Order(("street",), "stereo", seed, count, budget.size, baseline=BASELINE, field_of_view=FIELD_OF_VIEW)
+def _order(budget: Budget, seed: int, count: int) -> RenderJob:
+    return RenderJob(("street",), "stereo", seed, count, budget.size, baseline=BASELINE, field_of_view=FIELD_OF_VIEW)
 
 
-def _elsewhere(budget: Budget, seed: int, count: int) -> Order:
-    return Order(("landscape",), "stereo", seed, count, budget.size, THEIR_BASELINE, field_of_view=THEIR_FIELD_OF_VIEW)
+def _elsewhere(budget: Budget, seed: int, count: int) -> RenderJob:
+    return RenderJob(
+        ("landscape",), "stereo", seed, count, budget.size, THEIR_BASELINE, field_of_view=THEIR_FIELD_OF_VIEW
+    )
 
 
 CLAIMS = (  # AbsRel and D1-all of Monodepth's table 1 (K; pp and ResNet50: CS + K) and AbsRel of its table 2
@@ -156,23 +162,23 @@ CLAIMS = (  # AbsRel and D1-all of Monodepth's table 1 (K; pp and ResNet50: CS +
 
 
 def figures(rho: Float[Tensor, "1 1 h2 w2"], sample: Sample) -> dict[str, float]:
-    """Of one image: metric figures, AbsRel after median alignment and near discontinuities, F1 of contours; D1-all in %
-    where the sample is a pair, at the width of KITTI's pictures.
+    """Return the figures of one image; `rho` in 1/m, of any size.
 
-    `rho` in 1/m. Raises InputError where the prediction is not finite.
+    Metric figures, AbsRel after median alignment and near discontinuities, F1 of contours; D1-all in % where the sample
+    is a pair, at the width of KITTI's pictures. Raises InputError where the prediction is not finite.
     """
     depth, pair = sample.depth, rig_of(sample)
     rho = resize(rho, (depth.shape[-2], depth.shape[-1]))
     counts = countable(depth, NEAR, FAR)
     if not bool(rho[counts].isfinite().all()):
         raise InputError("a prediction is NaN or infinite; the run cannot be judged.")
-    said, truth = rho.double()[counts], depth.double()[counts]
-    ours = to_depth(said)
+    inverse, truth = rho.double()[counts], depth.double()[counts]
+    ours = to_depth(inverse)
     errors = asdict(depth_errors(ours.clamp(NEAREST, FAR), truth))
     aligned = align_median(ours, truth).clamp(NEAREST, FAR)
     edges = near_boundaries(depth[0, 0])[None, None][counts]
     relative = (ours.clamp(NEAREST, FAR) - truth).abs() / truth
-    off = {} if pair is None else {"d1": 100 * float(d1(*(KITTI_WIDE * pair.factor * x for x in (said, 1 / truth))))}
+    off = {} if pair is None else {"d1": 100 * float(d1(*(KITTI_WIDE * pair.factor * x for x in (inverse, 1 / truth))))}
     return {
         **{name: float(value) for name, value in errors.items()},
         **off,
@@ -182,14 +188,14 @@ def figures(rho: Float[Tensor, "1 1 h2 w2"], sample: Sample) -> dict[str, float]
     }
 
 
-def _guesses(data: Samples) -> list[Candidate]:
-    """Of the training set: its mean, its mean in each row, one depth for everything."""
+def _guesses(data: Samples) -> list[Entry]:
+    """Return means of the training set: as it is, in each row, one depth for everything."""
     mean = mean_inverse_depth(data)  # type: ignore[arg-type]
     rows, one = mean.mean(-1, keepdim=True).expand_as(mean), mean.mean().expand_as(mean)
     return [
         training_mean(mean),
-        Candidate("training mean of each row", "metric", lambda _: rows, trivial=True),
-        Candidate("training constant", "metric", lambda _: one, trivial=True),
+        Entry("training mean of each row", "metric", lambda _: rows, trivial=True),
+        Entry("training constant", "metric", lambda _: one, trivial=True),
     ]
 
 

@@ -27,7 +27,7 @@ class Blender:
     is_python: bool
 
     def command(self, script: Path, argument: Path) -> list[str]:
-        """The words that run `script` with one argument, undisturbed by anybody's settings."""
+        """Return the words that run `script` with one argument, undisturbed by anybody's settings."""
         if self.is_python:
             return [str(self.program), "-I", str(script), str(argument)]
         return [
@@ -37,8 +37,8 @@ class Blender:
 
 
 def find(given: Path | str | None = None) -> Blender:
-    """Blender as `given` (a program, a Python with bpy, or a virtual environment), as CYCLOPEAN_BLENDER says, or from
-    the PATH. Raises InputError with what to install."""
+    """Find Blender as `given` (a program, a Python with bpy, or a virtual environment), as CYCLOPEAN_BLENDER says,
+    or from the PATH. Raises InputError with what to install."""
     named = given or os.environ.get(VARIABLE)
     if not named:
         on_path = shutil.which("blender")
@@ -56,7 +56,7 @@ def find(given: Path | str | None = None) -> Blender:
 
 
 def version(blender: Blender) -> str | None:
-    """What it calls itself, such as `4.5.3 LTS`; None where it does not start, or is a Python without bpy."""
+    """Return what it calls itself, such as `4.5.3 LTS`; None where it does not start, or is a Python without bpy."""
     asks = "import bpy; print('Blender', bpy.app.version_string)"
     words = [str(blender.program), *(["-I", "-c", asks] if blender.is_python else ["--version"])]
     try:
@@ -68,7 +68,7 @@ def version(blender: Blender) -> str | None:
 
 
 def run(blender: Blender, script: Path, argument: Path, log: Path) -> Iterator[tuple[str, str]]:
-    """What the script says, as (kind, text), while it runs; everything else goes into `log`.
+    """Yield what the script says, as (kind, text), while it runs; everything else goes into `log`.
 
     Stops Blender when the caller stops listening. Raises InputError when it ends with an error.
     """
@@ -99,7 +99,7 @@ def run(blender: Blender, script: Path, argument: Path, log: Path) -> Iterator[t
 
 
 def _environment() -> dict[str, str]:
-    """Ours, less what would lead another Python to our packages."""
+    """Return our environment, less what would lead another Python to our packages."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
 
 

@@ -32,7 +32,7 @@ def say(kind, text):
 
 
 def load(path, up, unit):
-    """An empty scene with the mesh in it, z up, in metres."""
+    """Make an empty scene with the mesh in it, z up, in metres."""
     if path.suffix.lower() == ".blend":
         bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False, use_scripts=False)
     else:
@@ -47,7 +47,7 @@ def load(path, up, unit):
 
 
 def importer(suffix, up):
-    """How a file of that kind is read; `up` is the axis that points up in the file, or auto: what is usual."""
+    """Return how a file of that kind is read; `up` is the axis that points up in the file, or auto: what is usual."""
     axes = {"y": ("NEGATIVE_Z", "Y"), "z": ("Y", "Z")}
     if suffix in (".glb", ".gltf"):
         enable("io_scene_gltf2")
@@ -70,7 +70,7 @@ def turn(matrix):
 
 
 def box():
-    """Lowest and highest corner of everything that has faces."""
+    """Return lowest and highest corner of everything that has faces."""
     corners = [
         thing.matrix_world @ Vector(corner)
         for thing in bpy.context.scene.objects
@@ -81,7 +81,7 @@ def box():
 
 
 def directions():
-    """Evenly spread over the sphere (Fibonacci)."""
+    """Spread directions evenly over the sphere (Fibonacci)."""
     for n in range(RAYS):
         z, turned = 1 - (2 * n + 1) / RAYS, n * math.pi * (3 - math.sqrt(5))
         level = math.sqrt(1 - z * z)
@@ -89,14 +89,14 @@ def directions():
 
 
 def reach(origin, way):
-    """Metres to what lies that way, or None."""
+    """Return the metres to what lies that way, or None."""
     scene, graph = bpy.context.scene, bpy.context.evaluated_depsgraph_get()
     hit, place, *_ = scene.ray_cast(graph, origin, way)
     return (place - origin).length if hit else None
 
 
 def why_not(place, views):
-    """What is wrong with a rig there, or None."""
+    """Return what is wrong with a rig there, or None."""
     below = reach(place, Vector((0, 0, -1)))
     if below is None or not EYES[0] <= below <= EYES[1]:
         return "with nothing to stand on at eye level"
@@ -113,15 +113,15 @@ def why_not(place, views):
 
 
 def places(order):
-    """Position, heading and the positions of the views of each item, the same for the same seed."""
-    dice, (low, high) = random.Random(order["seed"]), box()
+    """Return position, heading and the positions of the views of each item, the same for the same seed."""
+    rng, (low, high) = random.Random(order["seed"]), box()
     refused: dict[str, int] = {}
     found: list[tuple[float, dict[str, Vector]]] = []
     for tried in range(TRIES * order["count"]):
         if len(found) == order["count"] or (tried == TRIES and not found):
             break
-        place = Vector(dice.uniform(low[k], high[k]) for k in range(3))
-        heading = dice.uniform(-math.pi, math.pi)
+        place = Vector(rng.uniform(low[k], high[k]) for k in range(3))
+        heading = rng.uniform(-math.pi, math.pi)
         views = viewpoints(place, heading, order["baseline"])
         reason = why_not(place, views.values())
         if reason:
@@ -134,7 +134,7 @@ def places(order):
 
 
 def viewpoints(place, heading, baseline):
-    """Where the views stand. Heading 0 looks along y, z is up; right of it is x."""
+    """Return where the views stand. Heading 0 looks along y, z is up; right of it is x."""
     right = Vector((math.cos(heading), -math.sin(heading), 0))
     return {"centre": place, "up": place + Vector((0, 0, baseline)), "right": place + baseline * right}
 
@@ -149,7 +149,7 @@ def nowhere(found, count, refused, size):
 
 
 def panorama():
-    """A camera of the full sphere, the scene's own."""
+    """Make a camera of the full sphere, the scene's own."""
     data = bpy.data.cameras.new("panorama")
     data.type = "PANO"
     # Until Blender 4 this setting belonged to Cycles; the wheel of 4.5 has it on the camera.
@@ -162,13 +162,15 @@ def panorama():
 
 
 def stand(camera, place, heading):
-    """A Blender camera looks along its -z; this one looks level, along y turned to the right by the heading."""
+    """Return the rotation of a level camera: Blender's looks along its -z; this one along y, turned right by the
+    heading.
+    """
     level = Matrix.Rotation(-heading, 4, "Z") @ Matrix.Rotation(math.pi / 2, 4, "X")
     camera.matrix_world = Matrix.Translation(place) @ level
 
 
 def lit_by(scene, wanted):
-    """How the scene is lit: as asked, or what its file offers."""
+    """Return how the scene is lit: as asked, or what its file offers."""
     if wanted != "auto":
         return wanted
     if any(thing.type == "LIGHT" for thing in scene.objects):
@@ -180,13 +182,15 @@ def lit_by(scene, wanted):
 
 
 def painting(material):
-    """The picture on a material, or None."""
+    """Return the picture on a material, or None."""
     nodes = material.node_tree.nodes if material.use_nodes and material.node_tree else []
     return next((node for node in nodes if node.type == "TEX_IMAGE" and node.image), None)
 
 
-def light(scene, how, dice):
-    """Light that stands still while the cameras move: none may stand at a camera, or brightness tells depth."""
+def light(scene, how, rng):
+    """Light the scene by what stands still while the cameras move: a lamp at a camera would let brightness tell
+    depth.
+    """
     if how == "scene":
         return
     for thing in [thing for thing in scene.objects if thing.type == "LIGHT"]:
@@ -197,7 +201,7 @@ def light(scene, how, dice):
             shine(mesh)
         scene.view_settings.view_transform = "Standard"  # the colours of the file, unchanged
     else:
-        hang_lamps(scene, dice)
+        hang_lamps(scene, rng)
 
 
 def world(scene, strength):
@@ -208,7 +212,7 @@ def world(scene, strength):
 
 
 def shine(mesh):
-    """Every surface of the mesh shines in its own colour and nothing else, as scans were coloured."""
+    """Make every surface shine in its own colour and nothing else, as scans were coloured."""
     if not mesh.materials:
         mesh.materials.append(bpy.data.materials.new("bare"))
     for material in filter(None, mesh.materials):
@@ -237,13 +241,13 @@ def principled(material):
     return tuple(found.inputs["Base Color"].default_value) if found else None
 
 
-def hang_lamps(scene, dice):
-    """Lamps high up in free space, the same for every item."""
+def hang_lamps(scene, rng):
+    """Hang lamps high up in free space, the same for every item."""
     low, high = box()
     extent = high - low
     hung = 0
     for _ in range(TRIES):
-        place = Vector((dice.uniform(low.x, high.x), dice.uniform(low.y, high.y), dice.uniform(low.z, high.z)))
+        place = Vector((rng.uniform(low.x, high.x), rng.uniform(low.y, high.y), rng.uniform(low.z, high.z)))
         below, above = reach(place, Vector((0, 0, -1))), reach(place, Vector((0, 0, 1)))
         if below is None or above is None or below < 2 * above or above < 0.1:
             continue
@@ -260,7 +264,7 @@ def hang_lamps(scene, dice):
 
 
 def prepare(scene, order):
-    """Cycles on the CPU, with nothing in between that changes pixels."""
+    """Set up Cycles on the CPU, with nothing in between that changes pixels."""
     enable("cycles")
     scene.render.engine = "CYCLES"
     scene.cycles.device = "CPU"
@@ -278,7 +282,7 @@ def prepare(scene, order):
 
 
 def take_colour(scene, path, samples):
-    """A picture, antialiased, in 8 bit."""
+    """Render a picture, antialiased, in 8 bit."""
     scene.cycles.samples = samples
     scene.cycles.pixel_filter_type, scene.cycles.filter_width = "BLACKMAN_HARRIS", 1.5
     settings = scene.render.image_settings
@@ -287,7 +291,7 @@ def take_colour(scene, path, samples):
 
 
 def take_depth(scene, path):
-    """The distance along the ray through the middle of each pixel: one sample, and a filter too narrow to stray."""
+    """Render the distance along the ray through the middle of each pixel: one sample, a filter too narrow to stray."""
     scene.cycles.samples = 1
     scene.cycles.pixel_filter_type, scene.cycles.filter_width = "BOX", 0.01
     settings = scene.render.image_settings

@@ -24,7 +24,7 @@ NOTHING = 1e9  # what Blender writes where a ray meets nothing is more
 
 
 @dataclass(frozen=True)
-class Order:
+class RenderJob:
     """What to render of `mesh`: `count` places of one `seed`, at `size` (height, width), `samples` rays a pixel.
 
     `light`: baked (surfaces shine in their own colours: scans), scene (lights of the file), lamps (ours, standing
@@ -44,12 +44,12 @@ class Order:
     threads: int = 0
 
 
-def missing(order: Order, out: Path) -> list[int]:
-    """Numbers of the items that `out` does not hold yet."""
+def missing(order: RenderJob, out: Path) -> list[int]:
+    """Return the numbers of the items that `out` does not hold yet."""
     return [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
 
 
-def write(order: Order, out: Path, blender: Blender) -> Iterator[int]:
+def write(order: RenderJob, out: Path, blender: Blender) -> Iterator[int]:
     """Render into `out`, yielding the number of each item as it lands; those already there are kept.
 
     Each item's camera file comes last, by renaming, so that an item with one is whole. Raises InputError if `out` holds
@@ -75,8 +75,8 @@ def write(order: Order, out: Path, blender: Blender) -> Iterator[int]:
     (out / "blender.log").unlink()
 
 
-def _describe(order: Order, out: Path) -> None:
-    """Folders and `dataset.json`, after checking that no other data set is there."""
+def _describe(order: RenderJob, out: Path) -> None:
+    """Make the folders and `dataset.json`, after checking that no other data set is there."""
     for name in (*VIEWS, "depth", "camera"):
         (out / name).mkdir(parents=True, exist_ok=True)
     made_by = {k: v for k, v in asdict(order).items() if k not in ("count", "threads")} | {"mesh": order.mesh.name}
@@ -90,7 +90,7 @@ def _describe(order: Order, out: Path) -> None:
     write_anew(path, json.dumps(text, indent=1).encode())
 
 
-def _take(order: Order, out: Path, staging: Path, item: dict[str, object]) -> int:
+def _take(order: RenderJob, out: Path, staging: Path, item: dict[str, object]) -> int:
     """Move what was rendered of one item to where it belongs, the camera last."""
     n = item["number"]
     stem, baseline = f"{n:06d}", order.baseline
@@ -116,14 +116,14 @@ def _take(order: Order, out: Path, staging: Path, item: dict[str, object]) -> in
 
 
 def _radius(path: Path) -> np.ndarray:
-    """The depth pass of a rendering, metres, inf where nothing was met."""
+    """Return the depth pass of a rendering, metres, inf where nothing was met."""
     planes = exr_planes(path)
     name = next(name for name in planes if name.split(".")[-2:] in (["Depth", "Z"], ["Depth", "V"]))
     return np.where(planes[name] > NOTHING, np.inf, planes[name]).astype(np.float32)
 
 
 def _moved(axis: int, metres: float) -> list[list[float]]:
-    """`source_from_target` of a translation along one axis."""
+    """Return `source_from_target` of a translation along one axis."""
     pose = np.eye(4)
     pose[axis, 3] = metres
     return pose.tolist()

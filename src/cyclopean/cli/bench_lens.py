@@ -1,18 +1,15 @@
 """`cyclopean bench lens`: refocusing measured against photographs through a real lens, as tables."""
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from cyclopean.cli.parsing import check_writable_file, parse
 from cyclopean.errors import InputError
-
-if TYPE_CHECKING:
-    from cyclopean.bench.lens import Row, Shot
+from cyclopean.io.files import appearing
 
 
 @dataclass(frozen=True)
@@ -44,45 +41,17 @@ def run(given: BenchLens) -> None:
     from cyclopean.defocus.edges import refined
     from cyclopean.inference.predictor import load
 
-    shots = lens.read_shots(Path(given.folder[0]))
+    shots, renderers = lens.read_shots(Path(given.folder[0])), lens.renderers()
     predictor = None if given.model == "none" else load(given.model)
-    tables = {"true depth": lens.measure(shots, [shot.depth for shot in shots], lens.ways())}
-    print(_table("true depth", shots, tables["true depth"]), flush=True)
+    results = {"true depth": lens.measure(shots, [shot.depth for shot in shots], renderers)}
+    print(lens.report("true depth", shots, results["true depth"]), flush=True)
     if predictor is not None:
-        found = [refined(predictor(shot.photo), shot.photo.image) for shot in shots]  # as refocus does
-        depths = [lens.aligned(depth, shot.depth) for depth, shot in zip(found, shots, strict=True)]
+        predicted = [refined(predictor(shot.photo), shot.photo.image) for shot in shots]  # as refocus does
+        depths = [lens.aligned(depth, shot.depth) for depth, shot in zip(predicted, shots, strict=True)]
         title = f"depth predicted by {given.model}, refined, scale and offset fitted to the truth"
-        tables[title] = lens.measure(shots, depths, lens.ways())
-        print("\n" + _table(title, shots, tables[title]))
+        results[title] = lens.measure(shots, depths, renderers)
+        print("\n" + lens.report(title, shots, results[title]))
     if given.json:
-        Path(given.json).write_text(json.dumps(_content(shots, tables), indent=2) + "\n")
-
-
-def _table(title: str, shots: "list[Shot]", rows: "list[Row]") -> str:
-    """Markdown: means over shots, the worst shot, and each shot's PSNR; below, what no method can exceed in focus."""
-    from cyclopean.bench.lens import noise_floor
-
-    names = [shot.name for shot in shots]
-    lines = [
-        f"{title}: PSNR in dB and SSIM outside clipped pixels, PSNR and leak within 8 px of depth edges",
-        "",
-        "| way | PSNR | worst | SSIM | at edges | leak | " + " | ".join(names) + " |",
-        "|---|" + "---:|" * (5 + len(names)),
-    ]
-    for row in rows:
-        mean, each = row.mean(), [score.psnr for score in row.scores]
-        cells = [mean.psnr, min(each), mean.ssim, mean.edge_psnr, mean.leak, *each]
-        texts = [f"{cell:.3f}" if k in (2, 4) else f"{cell:.1f}" for k, cell in enumerate(cells)]
-        lines.append(f"| {row.name} | " + " | ".join(texts) + " |")
-    floors = " | ".join(f"{noise_floor(shot):.1f}" for shot in shots)
-    return "\n".join([*lines, f"| noise floor, in focus | | | | | | {floors} |"])
-
-
-def _content(shots: "list[Shot]", tables: "dict[str, list[Row]]") -> dict[str, object]:
-    return {
-        depth: {
-            row.name: {shot.name: dataclasses.asdict(s) for shot, s in zip(shots, row.scores, strict=True)}
-            for row in rows
-        }
-        for depth, rows in tables.items()
-    }
+        content = {title: lens.as_json(shots, rows) for title, rows in results.items()}
+        with appearing(Path(given.json).parent) as folder:
+            (folder / Path(given.json).name).write_text(json.dumps(content, indent=2) + "\n")

@@ -1,7 +1,8 @@
-"""What the benches that compare methods share: render, train and judge what is missing, write the report."""
+"""Run the benches that compare methods: render, train and judge what is missing, write the report."""
 
+import os
+import platform
 import shlex
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -9,12 +10,12 @@ from cyclopean.cli.parsing import check_writable, comma_list
 from cyclopean.errors import InputError
 
 if TYPE_CHECKING:
-    from cyclopean.bench import Comparison, Family
-    from cyclopean.data.base import Items
+    from cyclopean.bench.comparison import Comparison
+    from cyclopean.bench.family import Family
 
 
 @runtime_checkable
-class Asked(Protocol):
+class ComparisonOptions(Protocol):
     """The flags of every such bench."""
 
     @property
@@ -35,75 +36,55 @@ class Asked(Protocol):
     def report(self) -> Path | None: ...
 
 
-def compare(family: "Family", given: Asked, arguments: list[str]) -> None:
-    """Render what is missing, train and judge what is missing, write the report after every row. Asked for a report
-    alone, train nothing."""
+def compare(family: "Family", given: ComparisonOptions, arguments: list[str]) -> None:
+    """Render, train and judge what is missing; write the report after every row.
+
+    With `--report`, train nothing and write the report alone.
+    """
     if given.list:
         print("\n".join(f"{name:<18} {row.title}" for name, row in family.rows.items()))
         return
+    comparison = _comparison(family, given)
+    import torch
     from rich.progress import track
 
-    from cyclopean.bench import write_report
+    from cyclopean.bench.report import table, write_report
 
-    comparison = _comparison(family, given)
-    command, machine = _command(family.name, arguments), _machine()
-    if given.report:
-        _tell(comparison, write_report(comparison, command, machine, given.report))
-        return
-    for _ in track(comparison.data(), description=f"rendering {family.scenes}", total=comparison.missing()):
-        pass
-    todo = comparison.todo()
-    for k, (row, seed) in enumerate(todo):
-        print(f"[{k + 1}/{len(todo)}] {family.rows[row].title}, seed {seed}", flush=True)
-        result = comparison.do(row, seed)
-        print(f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True)
-        write_report(comparison, command, machine)
-    _tell(comparison, write_report(comparison, command, machine))
-
-
-def _command(bench: str, arguments: Sequence[str]) -> str:
-    """What makes the results: as typed, less where a report alone was to go."""
+    # The command that makes the results: as typed, less where a report alone was to go.
     flags = [k for k, word in enumerate(arguments) if word == "--report"]
-    left = [word for k, word in enumerate(arguments) if not {k, k - 1} & set(flags) and word[:9] != "--report="]
-    return shlex.join(["cyclopean", "bench", bench, *left])
-
-
-def _tell(comparison: "Comparison", paths: Iterable[Path]) -> None:
-    from cyclopean.bench import table
-
-    print("\n" + table(comparison.family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
+    words = [word for k, word in enumerate(arguments) if not {k, k - 1} & set(flags) and word[:9] != "--report="]
+    command = shlex.join(["cyclopean", "bench", family.name, *words])
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    machine = f"{os.cpu_count()} cores{gpu}, {platform.system()}, torch {torch.__version__}"
+    if not given.report:
+        for _ in track(comparison.data(), description=f"rendering {family.scenes}", total=comparison.missing()):
+            pass
+        todo = comparison.todo()
+        for k, (row, seed) in enumerate(todo):
+            print(f"[{k + 1}/{len(todo)}] {family.rows[row].title}, seed {seed}", flush=True)
+            result = comparison.do(row, seed)
+            print(f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True)
+            write_report(comparison, command, machine)
+    paths = write_report(comparison, command, machine, given.report)
+    print("\n" + table(family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
     print("\n".join(map(str, paths)))
 
 
-def _comparison(family: "Family", given: Asked) -> "Comparison":
-    from cyclopean.bench import Comparison
-
+def _comparison(family: "Family", given: ComparisonOptions) -> "Comparison":
+    """Return the comparison that the options name. Raises InputError for what is misspelt or missing."""
     if given.out is None:
         raise InputError(f"it needs a folder for its results, such as: cyclopean bench {family.name} OUT")
-    named = comma_list("row", given.rows, [*family.rows, "all"])
-    rows = tuple(family.rows) if "all" in named else tuple(named)
+    names = comma_list("row", given.rows, [*family.rows, "all"])
+    rows = tuple(family.rows) if "all" in names else tuple(names)
     if given.workers < 1:
         raise InputError(f"--workers {given.workers} is too little; give at least 1.")
-    budget, real = family.budgets[given.budget], _real(given.real)
-    if not given.report:
-        check_writable([given.out])
-    return Comparison(family, given.out, budget, rows, real, given.accelerator, given.workers)
-
-
-def _real(names: str) -> "dict[str, Items]":
+    from cyclopean.bench.comparison import Comparison
     from cyclopean.data import open_dataset
 
-    found = [(name.partition(":")[0], name) for name in names.split(",") if name]
-    if len({kind for kind, _ in found}) < len(found):
-        raise InputError(f"--real {names} names two data sets of one kind; give one of each.")
-    return {kind: open_dataset(name) for kind, name in found}
-
-
-def _machine() -> str:
-    import os
-    import platform
-
-    import torch
-
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{os.cpu_count()} cores{gpu}, {platform.system()}, torch {torch.__version__}"
+    real = [(name.partition(":")[0], name) for name in given.real.split(",") if name]
+    if len({kind for kind, _ in real}) < len(real):
+        raise InputError(f"--real {given.real} names two data sets of one kind; give one of each.")
+    sets = {kind: open_dataset(name) for kind, name in real}
+    if not given.report:
+        check_writable([given.out])
+    return Comparison(family, given.out, family.budgets[given.budget], rows, sets, given.accelerator, given.workers)

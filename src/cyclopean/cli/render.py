@@ -15,7 +15,7 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import write_anew
 
 if TYPE_CHECKING:
-    from cyclopean.synthetic.folder import Order
+    from cyclopean.synthetic.folder import RenderJob
 
 MOST = 1_000_000  # scenes of a folder: names have six digits
 
@@ -82,7 +82,7 @@ def run(given: Render) -> None:
     print(f"{todo} scenes rendered to {given.out}{kept}{rate}; {contact_sheet(given.out)} shows some.")
 
 
-def _order(given: Render) -> "Order":
+def _order(given: Render) -> "RenderJob":
     """What was asked for, after checking all of it."""
     if given.rig not in RIGS:
         raise unknown_name("rig", given.rig, RIGS)
@@ -100,12 +100,12 @@ def _order(given: Render) -> "Order":
     size = _size(given.size, given.rig, given.max_megapixels)
     usable(given.device)
     from cyclopean.synthetic import expanded
-    from cyclopean.synthetic.folder import Order, load_pictures
+    from cyclopean.synthetic.folder import RenderJob, load_pictures
 
     if given.pictures is not None:
         load_pictures(given.pictures)  # which refuses a folder without any
     wide = given.field_of_view
-    return Order(expanded(named), given.rig, given.seed, given.count, size, given.baseline, given.pictures, wide)
+    return RenderJob(expanded(named), given.rig, given.seed, given.count, size, given.baseline, given.pictures, wide)
 
 
 def _size(text: str, rig: str, most_megapixels: float) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from cyclopean.cli.parsing import check_writable, height_width, parse
 from cyclopean.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from cyclopean.blender.rendering import Order
+    from cyclopean.blender.rendering import RenderJob
 
 
 def _value(name: str, hint: str | None = None) -> Any:
@@ -86,9 +86,9 @@ def run(given: RenderMesh) -> None:
     print(f"{todo} places rendered to {given.out}{kept}{took}; {contact_sheet(given.out)} shows some.")
 
 
-def _order(given: RenderMesh, scene: Path) -> "Order":
+def _order(given: RenderMesh, scene: Path) -> "RenderJob":
     """What was asked for, after checking all of it."""
-    from cyclopean.blender.rendering import AXES, LIGHTS, SUFFIXES, Order
+    from cyclopean.blender.rendering import AXES, LIGHTS, SUFFIXES, RenderJob
 
     if given.rig != "sphere":
         raise unknown_name("rig", given.rig, ["sphere"])
@@ -111,4 +111,4 @@ def _order(given: RenderMesh, scene: Path) -> "Order":
     if width != 2 * height or height < 16:
         raise InputError(f"--size {given.size} does not fit a panorama; give twice as wide as high, like 256x512.")
     values = (given.count, given.seed, (height, width), given.samples, given.light, given.up, given.unit)
-    return Order(scene, *values, given.baseline, given.threads)
+    return RenderJob(scene, *values, given.baseline, given.threads)

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from cyclopean.choices import A_MATTE, refuse_no_matte
 from cyclopean.errors import InputError, enough_memory
-from cyclopean.io.decoding import MOST_MEGAPIXELS, decode, tensor, upright
+from cyclopean.io.decoding import decode
 from cyclopean.io.files import read_json, shortened
 from cyclopean.io.image import Photo, resize
-from cyclopean.io.metadata import orientation
+from cyclopean.io.limits import MOST_MEGAPIXELS
 
 Matte = Float[Tensor, "1 1 h w"]
 Colour = Float[Tensor, "1 3 1 1"]
@@ -50,21 +50,13 @@ def read_matte(path: Path) -> Matte:
 
     What of the file is not used, such as all frames but the first, is told in the log.
     """
-    from PIL import Image, UnidentifiedImageError
-
     with enough_memory(str(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata do not matter here
         decoded = decode(path, MOST_MEGAPIXELS, "matte")  # which says what is wrong with files that are none
         for note in decoded.notes:
             LOG.warning("%s", note)
-        try:
-            with Image.open(path) as picture:
-                if picture.has_transparency_data:
-                    alpha = tensor(np.array(picture.convert("RGBA").getchannel("A")), 255)
-                    if alpha.min() < 1:
-                        return upright(alpha, orientation(picture.getexif()))
-        except UnidentifiedImageError:  # a format that Pillow does not know has no opacity
-            pass
+        if decoded.alpha is not None and decoded.alpha.min() < 1:
+            return decoded.alpha
         grey = decoded.image.mean(1, keepdim=True)
         return grey / grey.max().clamp_min(1e-6) if decoded.format == "HDR" else grey  # whose white is no fixed number
 

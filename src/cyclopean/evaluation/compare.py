@@ -1,4 +1,4 @@
-"""Two results, image by image: which images, which distances and which alignment explain the difference."""
+"""Compare two results image by image: which images, distances and alignment explain the difference."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.protocols import FITTING, PROTOCOLS, USUAL, Alignment
-from cyclopean.evaluation.report import COLUMNS, Table, interval, resamplings
+from cyclopean.evaluation.report import COLUMNS, WIDTH
+from cyclopean.evaluation.summary import interval, resamplings
+from cyclopean.evaluation.tables import Table
 from cyclopean.io.files import read_json
 
 SHOWN = 10  # images of a table
@@ -20,23 +21,23 @@ EXPLAINED = {
     "median": "an offset of inverse depth",
     "affine": "shape: what no alignment removes",
 }
-Values = Float[np.ndarray, " images"]
 
 
 @dataclass(frozen=True)
-class Side:
-    """One model of one result file: `values[alignment][image]` are AbsRel, `bands` as in the file."""
+class ModelResult:
+    """One model of one result file."""
 
     label: str
     result: dict[str, Any]
     model: str
 
     def alignments(self) -> list[Alignment]:
-        found = {a for models in self.result["per_image"].values() for a in models.get(self.model, {})}
-        return [a for a in USUAL if a in found]
+        """Return the alignments that some image has."""
+        known = {a for models in self.result["per_image"].values() for a in models.get(self.model, {})}
+        return [a for a in USUAL if a in known]
 
     def fits(self, alignment: str) -> bool:
-        """Whether the model's figures under it mean something; results of older versions do not tell."""
+        """Return whether the model's figures under it mean something; results of older versions do not tell."""
         return alignment in FITTING[self.result.get("ambiguities", {}).get(self.model, "metric")]
 
     def images(self) -> list[str]:
@@ -49,11 +50,11 @@ class Side:
         return int(self.result.get("per_image_pixels", {}).get(image, 0))
 
     def weight(self, image: str) -> float:
-        """What all counted pixels of the image weigh: their number, or the sum of their solid angles."""
+        """Return what all counted pixels of the image weigh: their number, or the sum of their solid angles."""
         return float(self.result.get("per_image_weights", {}).get(image, self.pixels(image)))
 
     def bands(self, image: str, alignment: str) -> list[tuple[float, float, float, float]]:
-        """(near, far, weight, AbsRel) of each band that the image has; results without weights have pixels."""
+        """Return (near, far, weight, AbsRel) of each band that the image has; results without weights have pixels."""
         stored = self.result.get("per_image_bands", {})
         rows = stored.get("images", {}).get(image, {}).get(self.model, {}).get(alignment, [])
         at = COLUMNS.index("weight") if "weight" in stored.get("columns", []) else COLUMNS.index("pixels")
@@ -90,10 +91,10 @@ class ImageChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What separates two models on one data set. `bands`: (near, far), share of pixels, part of each difference.
+    """Everything that separates two models on one data set.
 
-    The parts of a difference that fall on bands add up to the difference of the means over images. `images` are ordered
-    by their difference under the alignment `main`.
+    `bands`: (near, far), share of pixels, part of each difference. The parts of a difference add up to the difference
+    of the means over images. `images` are ordered by their difference under the alignment `main`.
     """
 
     data: str
@@ -111,7 +112,7 @@ NEEDED = {"data", "protocol", "rows", "per_image"}  # of each result
 
 
 def load(path: Path | str) -> dict[str, Any]:
-    """A result that `cyclopean evaluate --json` wrote."""
+    """Read a result that `cyclopean evaluate --json` wrote."""
     path = Path(path).expanduser()
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != "cyclopean-evaluation":
@@ -127,26 +128,28 @@ def load(path: Path | str) -> dict[str, Any]:
 def compare(
     a: dict[str, Any], b: dict[str, Any], models: Sequence[str] = (), alignment: str | None = None, seed: int = 0
 ) -> list[Comparison]:
-    """One comparison for each data set, protocol and pair of models that both files have.
+    """Return one comparison for each data set, protocol and pair of models that both files have.
 
     `models`: the model of A and the one of B (one name: of both); none: all that both have, or the only one of each.
-    `alignment` orders the images; None: the first that both have and that fits what
-    both leave open. Raises `InputError` if nothing is shared.
+    `alignment` orders the images; None: the first that both have and that fits what both leave open. Raises
+    `InputError` if nothing is shared.
     """
-    found = []
+    comparisons = []
     for one in a["results"]:
         for other in b["results"]:
             if _subject(one) == _subject(other):
-                pairs = _pairs(_models(one), _models(other), models)
-                found += [_compared(Side("A", one, x), Side("B", other, y), alignment, seed) for x, y in pairs]
-    if not found:
+                comparisons += [
+                    _compare_models(ModelResult("A", one, x), ModelResult("B", other, y), alignment, seed)
+                    for x, y in _pairs(_models(one), _models(other), models)
+                ]
+    if not comparisons:
         have = [", ".join(dict.fromkeys(f"{s[0]} by {s[1]}" for s in map(_subject, c["results"]))) for c in (a, b)]
         raise InputError(f"the results share no data set under one protocol: A has {have[0]}; B has {have[1]}.")
-    return found
+    return comparisons
 
 
 def tables(comparison: Comparison) -> tuple[list[str], list[Table]]:
-    """Sentences and tables of a comparison."""
+    """Return sentences and tables of a comparison."""
     c = comparison
     signed = "{:+.4f}".format
     alignments = [change.alignment for change in c.changes]
@@ -163,29 +166,103 @@ def tables(comparison: Comparison) -> tuple[list[str], list[Table]]:
     )
     images = tuple(
         (
-            i.image,
-            f"{i.a:.4f}",
-            f"{i.b:.4f}",
-            *(signed(i.differences[a]) for a in alignments),
+            i.image, f"{i.a:.4f}", f"{i.b:.4f}", *(signed(i.differences[a]) for a in alignments),
             *map("{:.3g}".format, i.scales),
         )
         for i in c.images[:SHOWN]
-    )
+    )  # fmt: skip
     heads = tuple(f"B-A {a}" for a in alignments)
-    found = [Table(("alignment", "AbsRel A", "AbsRel B", "B-A", "95 %", "B better", "of it", "is"), changes, 1)]
+    parts = [Table(("alignment", "AbsRel A", "AbsRel B", "B-A", "95 %", "B better", "of it", "is"), changes, 1)]
     if bands:
-        found.append(Table(("truth", "pixels %", *heads), bands, 1))
-    found.append(Table(("image", "AbsRel A", "AbsRel B", *heads, "scale A", "scale B"), images, 1))
-    return [f"{c.data}, protocol {c.protocol}: A is {c.a}, B is {c.b}.", *c.remarks, *_verdict(c)], found
+        parts.append(Table(("truth", "pixels %", *heads), bands, 1))
+    parts.append(Table(("image", "AbsRel A", "AbsRel B", *heads, "scale A", "scale B"), images, 1))
+    return [f"{c.data}, protocol {c.protocol}: A is {c.a}, B is {c.b}.", *c.remarks, *_verdict(c)], parts
+
+
+def text(comparisons: Sequence[Comparison]) -> str:
+    """Return sentences and tables for a terminal; tables that are too wide are folded."""
+    pages = map(tables, comparisons)
+    return "\n\n".join(
+        "\n\n".join(["\n".join(about), *(part.plain() for table in page for part in table.folded(WIDTH))])
+        for about, page in pages
+    )
+
+
+def markdown(comparisons: Sequence[Comparison]) -> str:
+    """Return the same for a page."""
+    pages = map(tables, comparisons)
+    blocks = ("\n".join(f"- {s}" for s in about) + "\n\n" + "\n\n".join(t.markdown() for t in p) for about, p in pages)
+    return "\n\n".join(blocks) + "\n"
+
+
+def latex(comparisons: Sequence[Comparison]) -> str:
+    """Return the same for a paper (needs booktabs); the sentences stand in comments."""
+    pages = map(tables, comparisons)
+    blocks = ("\n".join(f"% {s}" for s in about) + "\n" + "\n\n".join(t.latex() for t in p) for about, p in pages)
+    return "\n\n".join(blocks) + "\n"
 
 
 def as_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """Everything, every image."""
+    """Return everything, every image."""
     return {"format": "cyclopean-comparison", "version": 1, "comparisons": [asdict(c) for c in comparisons]}
 
 
+def _compare_models(a: ModelResult, b: ModelResult, alignment: str | None, seed: int) -> Comparison:
+    alignments = [x for x in a.alignments() if x in b.alignments()]
+    if alignment is not None and alignment not in alignments:
+        raise unknown_name("alignment (of those that both results have)", alignment, alignments)
+    if not alignments:
+        raise InputError(f"{a.model} and {b.model} share no alignment; judge both by one of the named protocols.")
+    of_a, of_b = set(a.images()), set(b.images())
+    images = [name for name in a.images() if name in of_b and a.pixels(name) == b.pixels(name)]
+    if not images:
+        raise InputError(f"the results of {a.model} and {b.model} share no image with the same truth.")
+    errors = {x: tuple(np.array([side.figure(i, x, "abs_rel") for i in images]) for side in (a, b)) for x in alignments}
+    fitting = [x for x in alignments if a.fits(x) and b.fits(x)]
+    main = alignment or (fitting or alignments)[0]
+
+    remarks = [f"{len(images)} images are in both."]
+    for side, only in ((a, of_a - of_b), (b, of_b - of_a)):
+        if only:
+            remarks.append(f"{len(only)} only in {side.label}: {', '.join(sorted(only)[:5])}.")
+    if other := len(of_a & of_b) - len(images):
+        remarks.append(f"{other} are left out here because another number of pixels counted: the truth differs.")
+    rules = [side.result.get("hashes", {}).get("protocol") for side in (a, b)]
+    if rules[0] != rules[1]:
+        remarks.append(f"The rules of the protocol differ ({rules[0]} and {rules[1]}): two versions of the program.")
+
+    means = [float((errors[x][1] - errors[x][0]).mean()) for x in alignments]
+    changes = []
+    for i, x in enumerate(alignments):
+        error_a, error_b = errors[x]
+        last = i + 1 == len(alignments)
+        rest = 0.0 if last else means[i + 1]
+        steps = USUAL[USUAL.index(x) : USUAL.index(alignments[i + 1])] if not last else ("affine",)
+        draws = resamplings(len(images), seed) @ (error_b - error_a)
+        changes.append(
+            Change(
+                x, float(error_a.mean()), float(error_b.mean()), means[i], interval(draws),
+                int((error_b < error_a).sum()), means[i] - rest, " and ".join(EXPLAINED[step] for step in steps),
+            )
+        )  # fmt: skip
+
+    order = np.argsort(-np.abs(errors[main][1] - errors[main][0]), kind="stable")
+    by_image = [
+        ImageChange(
+            image, a.figure(image, main, "abs_rel"), b.figure(image, main, "abs_rel"),
+            {x: b.figure(image, x, "abs_rel") - a.figure(image, x, "abs_rel") for x in alignments},
+            (a.figure(image, main, "scale"), b.figure(image, main, "scale")),
+        )
+        for image in (images[i] for i in order)
+    ]  # fmt: skip
+    return Comparison(
+        a.result["data"], a.result["protocol"]["name"], a.model, b.model, main, tuple(remarks), tuple(changes),
+        _bands(a, b, images, alignments), tuple(by_image),
+    )  # fmt: skip
+
+
 def _verdict(c: Comparison) -> list[str]:
-    """Which is better, and what most of the difference is, as far as the images can tell."""
+    """Return which is better, and what most of the difference is, as far as the images can tell."""
     main = next(x for x in c.changes if x.alignment == c.main)
     low, high = main.interval
     if low <= 0 <= high or len(c.images) == 1:
@@ -203,55 +280,10 @@ def _verdict(c: Comparison) -> list[str]:
     return [*sentences, f"Images: {half} of {len(sizes)} make up half of all differences; the largest are listed."]
 
 
-def _compared(a: Side, b: Side, alignment: str | None, seed: int) -> Comparison:
-    alignments = [x for x in a.alignments() if x in b.alignments()]
-    if alignment is not None and alignment not in alignments:
-        raise unknown_name("alignment (of those that both results have)", alignment, alignments)
-    if not alignments:
-        raise InputError(f"{a.model} and {b.model} share no alignment; judge both by one of the named protocols.")
-    mine, theirs = set(a.images()), set(b.images())
-    images = [name for name in a.images() if name in theirs and a.pixels(name) == b.pixels(name)]
-    if not images:
-        raise InputError(f"the results of {a.model} and {b.model} share no image with the same truth.")
-    values = {x: tuple(np.array([s.figure(i, x, "abs_rel") for i in images]) for s in (a, b)) for x in alignments}
-    fitting = [x for x in alignments if a.fits(x) and b.fits(x)]
-    main = alignment or (fitting or alignments)[0]
-    order = np.argsort(-np.abs(values[main][1] - values[main][0]), kind="stable")
-    return Comparison(
-        a.result["data"], a.result["protocol"]["name"], a.model, b.model, main,
-        tuple(_remarks(a, b, mine, theirs, len(images))), _changes(values, alignments, seed),
-        _bands(a, b, images, alignments),
-        tuple(_image(a, b, images[i], alignments, main) for i in order),
-    )  # fmt: skip
-
-
-def _changes(
-    values: dict[Alignment, tuple[Values, ...]], alignments: Sequence[Alignment], seed: int
-) -> tuple[Change, ...]:
-    means = [float((values[x][1] - values[x][0]).mean()) for x in alignments]
-    found = []
-    for i, x in enumerate(alignments):
-        a, b = values[x]
-        rest = means[i + 1] if i + 1 < len(means) else 0.0
-        draws = resamplings(len(a), seed) @ (b - a)
-        by = EXPLAINED["affine"] if i + 1 == len(alignments) else _between(x, alignments[i + 1])
-        found.append(
-            Change(
-                x, float(a.mean()), float(b.mean()), means[i], interval(draws), int((b < a).sum()), means[i] - rest, by
-            )
-        )
-    return tuple(found)
-
-
-def _between(alignment: Alignment, following: Alignment) -> str:
-    """What lies between two alignments."""
-    steps = USUAL[USUAL.index(alignment) : USUAL.index(following)]
-    return " and ".join(EXPLAINED[step] for step in steps)
-
-
 def _bands(
-    a: Side, b: Side, images: Sequence[str], alignments: Sequence[str]
+    a: ModelResult, b: ModelResult, images: Sequence[str], alignments: Sequence[str]
 ) -> tuple[tuple[tuple[float, float], float, dict[str, float]], ...]:
+    """Return (near, far), share of A's pixels, and what the band adds to the difference under each alignment."""
     parts: dict[tuple[float, float], dict[str, float]] = {}
     pixels: dict[tuple[float, float], float] = {}
     for image in images:
@@ -267,30 +299,8 @@ def _bands(
     return tuple((edge, pixels.get(edge, 0) / counted, parts[edge]) for edge in sorted(parts)) if counted else ()
 
 
-def _image(a: Side, b: Side, image: str, alignments: Sequence[str], main: str) -> ImageChange:
-    differences = {x: b.figure(image, x, "abs_rel") - a.figure(image, x, "abs_rel") for x in alignments}
-    return ImageChange(
-        image, a.figure(image, main, "abs_rel"), b.figure(image, main, "abs_rel"), differences,
-        (a.figure(image, main, "scale"), b.figure(image, main, "scale")),
-    )  # fmt: skip
-
-
-def _remarks(a: Side, b: Side, mine: set[str], theirs: set[str], shared: int) -> list[str]:
-    """What keeps the two from being the same measurement."""
-    found = [f"{shared} images are in both."]
-    for side, only in ((a, mine - theirs), (b, theirs - mine)):
-        if only:
-            found.append(f"{len(only)} only in {side.label}: {', '.join(sorted(only)[:5])}.")
-    if other := len(mine & theirs) - shared:
-        found.append(f"{other} are left out here because another number of pixels counted: the truth differs.")
-    rules = [side.result.get("hashes", {}).get("protocol") for side in (a, b)]
-    if rules[0] != rules[1]:
-        found.append(f"The rules of the protocol differ ({rules[0]} and {rules[1]}): two versions of the program.")
-    return found
-
-
 def _subject(result: dict[str, Any]) -> tuple[str, str, tuple[float, ...]]:
-    """What two results must share: data set (its last name), protocol and caps."""
+    """Return what two results must share: data set (its last name), protocol and caps."""
     protocol = result["protocol"]
     caps = tuple(protocol["far"]) if len(PROTOCOLS.get(protocol["name"], ())) > 1 else ()
     return result["data"].split("/")[-1], protocol["name"], caps
@@ -300,9 +310,9 @@ def _models(result: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(row["candidate"] for row in result["rows"] if not row["trivial"]))
 
 
-def _pairs(a: list[str], b: list[str], asked: Sequence[str]) -> list[tuple[str, str]]:
-    if asked:
-        one, other = asked[0], asked[-1]
+def _pairs(a: list[str], b: list[str], names: Sequence[str]) -> list[tuple[str, str]]:
+    if names:
+        one, other = names[0], names[-1]
         for name, known in ((one, a), (other, b)):
             if name not in known:
                 raise unknown_name("model of the result", name, known)

@@ -1,24 +1,25 @@
-"""The rectified pair of a sample, where it has one: what turns depth into disparity and back."""
+"""Judge entries on data with true depth: one image, and every image of a data set that all entries can be judged on."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from cyclopean import augmentation
-from cyclopean.errors import InputError
-from cyclopean.evaluation.protocols import CROPS, FITTING, USUAL, Alignment, Protocol
-from cyclopean.evaluation.trivial import Candidate
-from cyclopean.geometry import Equirectangular, Pinhole, translation
+from cyclopean.errors import InputError, sentence
+from cyclopean.evaluation.entries import DepthDataset, Entry
+from cyclopean.evaluation.protocols import FITTING, USUAL, Alignment, Protocol
+from cyclopean.evaluation.rig import by_width, rig_of
+from cyclopean.geometry import Equirectangular
 from cyclopean.metrics import (
+    CROPS,
     Crop,
     DecimalErrors,
-    Figure,
     affine_depth,
     affine_fit,
     bad,
@@ -38,90 +39,22 @@ from cyclopean.metrics import (
 )
 from cyclopean.sample import Sample
 
-
-@dataclass(frozen=True)
-class Rig:
-    """Disparity, a fraction of the image width, is `factor` / depth - `shift`.
-
-    `factor` = focal (image widths) * baseline; `shift`: how far the other camera's centre lies further right.
-    """
-
-    factor: float
-    shift: float
-
-
-def rig_of(sample: Sample) -> Rig | None:
-    """The rig of a sample whose one source is a rectified view to its right, else None."""
-    pair = pair_of(sample)
-    if pair is None:
-        return None
-    here, there = sample.target.camera, sample.sources[0].camera
-    return Rig(math.prod(pair), float(there.center[0, 0] - here.center[0, 0]))  # type: ignore[attr-defined]
-
-
-def calibrated_pair(sample: Sample) -> tuple[float, float] | None:
-    """As `pair_of`; None also for the stand-in of pairs that nobody calibrated (one image width, 1)."""
-    pair = pair_of(sample)
-    return None if pair == (1.0, 1.0) else pair
-
-
-def pair_of(sample: Sample) -> tuple[float, float] | None:
-    """Focal length in image widths and baseline of a sample whose one source is a rectified view to its right."""
-    if len(sample.sources) != 1 or sample.sources[0].from_target is None:
-        return None
-    here, there, pose = sample.target.camera, sample.sources[0].camera, sample.sources[0].from_target[0]
-    if not (isinstance(here, Pinhole) and isinstance(there, Pinhole)):
-        return None
-    x = float(pose[0, 3])
-    sideways = torch.eye(4)
-    sideways[0, 3] = x
-    alike = torch.equal(here.focal, there.focal) and math.isclose(here.center[0, 1], there.center[0, 1])
-    if x >= 0 or not alike or not torch.allclose(pose, sideways, atol=1e-5):
-        return None
-    return float(here.focal[0, 0]), -x
-
-
-FOCAL_BY_WIDTH = {1242: 721.5377, 1241: 718.856, 1238: 718.3351, 1224: 707.0493}  # px of KITTI 2015, as Monodepth's
-BASELINE = 0.54  # metres, likewise
-
-
-def by_width(sample: Sample) -> tuple[Sample, float, float]:
-    """The pair as Monodepth's evaluation of KITTI 2015 has it; its inverse depths are `slope` times ours plus `offset`.
-
-    Its disparities are the same, depth is what a focal length by the picture's width and 0.54 m make of them. Raises
-    `InputError` for what is no rectified pair, and for other widths.
-    """
-    rig, (height, width) = rig_of(sample), sample.depth.shape[-2:]
-    if rig is None or width not in FOCAL_BY_WIDTH:
-        what = "no rectified pair" if rig is None else f"{width} pixels wide"
-        widths = ", ".join(map(str, FOCAL_BY_WIDTH))
-        raise InputError(
-            f"{sample.name[0]} is {what}, and the focal lengths by width are of KITTI 2015's pairs ({widths} pixels); "
-            "take the protocol kitti-2015."
-        )
-    focal, (source,) = FOCAL_BY_WIDTH[width], sample.sources
-    factor = focal / width * BASELINE
-    slope, offset = rig.factor / factor, -rig.shift / factor
-    rho = slope / sample.depth + offset
-    depth = torch.where(rho > 0, 1 / rho, torch.where(rho.isnan(), torch.nan, torch.inf))
-    camera = Pinhole(rho.new_tensor([[focal / width, focal / height]]), sample.target.camera.center)  # type: ignore[attr-defined]
-    right = replace(source, camera=camera, from_target=translation(rho.new_tensor([[-BASELINE, 0.0, 0.0]])))
-    return replace(sample, target=replace(sample.target, camera=camera), sources=(right,), depth=depth), slope, offset
-
+FITTED_ON = 100  # images at most, evenly spaced
+FARTHEST = 1e6  # stands for infinity where depths are averaged
+DENSE = 0.5  # share of known pixels from which on neighbours show where boundaries are
+DECIMAL = frozenset(DecimalErrors.__dataclass_fields__)
 
 Map = Float[Tensor, "1 1 h w"]
 Pixels = Float[Tensor, " n"]
 Plane = Float[Tensor, "h w"]
-DECIMAL = frozenset(DecimalErrors.__dataclass_fields__)
-FARTHEST = 1e6  # stands for infinity where depths are averaged
-DENSE = 0.5  # share of known pixels from which on neighbours tell where boundaries are
 
 
 @dataclass(frozen=True)
-class Band:
-    """Errors of the pixels whose truth lies in [near, far): `bias` is the mean of (depth - truth) / truth.
+class DistanceBin:
+    """Errors over the counted pixels of one image whose truth lies in [near, far).
 
-    `weight`: what the band weighs where images are pooled: its pixels, or the sum of their solid angles.
+    `bias`: the mean of (depth - truth) / truth. `weight`: the pixels, or the sum of their solid angles. The fields
+    stand in the order of result files.
     """
 
     near: float
@@ -131,30 +64,50 @@ class Band:
     bias: float
     rmse: float
     delta1: float
-    weight: float = 0.0
+    weight: float
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One candidate on one image under one alignment; `pixels` counted.
+class ImageResult:
+    """One entry on one image under one alignment.
 
-    `weight`: what the image weighs where all are pooled: its pixels, or the sum of their solid angles.
+    `pixels` counted, `weight`: their number or the sum of their solid angles, `clipped`: how many predictions the
+    protocol's limits changed.
     """
 
-    candidate: str
+    entry: str
     alignment: Alignment
     image: str
     figures: dict[str, float]
     pixels: int = 0
-    bands: tuple[Band, ...] = ()
+    bins: tuple[DistanceBin, ...] = ()
     weight: float = 0.0
+    clipped: int = 0
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What counts in one image (batch 1) under one protocol: `index` into the pixels of the picture, and their truth.
+class Counts:
+    """Pixels of all images by what became of them, and the images left out, by name.
 
-    `far`: where predictions are clipped. `truth` is float64, clamped if the protocol says so. `counts`: every pixel by
+    `left_out`: no pixel counts; `failed`: why an item or its prediction could not be read or judged. An image that
+    fails for one entry is left out for all, so that rows are of equal images.
+    """
+
+    images: int
+    pixels: int
+    unknown: int
+    far: int
+    near: int
+    left_out: tuple[str, ...]
+    cropped: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Truth that counts in one image (batch 1) under one protocol: `index` into its pixels, and their `depth`.
+
+    `far`: where predictions are clipped. `depth` is float64, clamped if the protocol does so. `counts`: every pixel by
     what became of it: counted (`pixels`), `unknown`, too `far` (or sky), too `near`, outside the crop (`cropped`).
     Where the protocol has a rig of its own, the sample is as that rig sees it, and predicted inverse depth becomes
     `slope` of it plus `offset`.
@@ -164,7 +117,7 @@ class Scene:
     protocol: Protocol
     far: float
     index: Int[Tensor, " n"]
-    truth: Pixels
+    depth: Pixels
     counts: dict[str, int]
     slope: float = 1.0
     offset: float = 0.0
@@ -181,7 +134,7 @@ class Scene:
 
     @cached_property
     def weights(self) -> Pixels | None:
-        """Of panoramas judged as such, the solid angle of each counted pixel (1: of one at the equator); else None.
+        """The solid angle of each counted pixel of a panorama (1 at the equator); None where pixels count alike.
 
         Raises `InputError` if a protocol of panoramas meets another picture.
         """
@@ -195,43 +148,162 @@ class Scene:
         height, width = self.sample.depth.shape[-2:]
         return solid_angle(height)[self.index // width]
 
-    @property
-    def weight(self) -> float:
-        """How many pixels count, or the sum of their solid angles."""
-        return float(len(self.index) if self.weights is None else self.weights.sum())
-
     @cached_property
-    def bands(self) -> Int[Tensor, " n"]:
-        """For each counted pixel the number of its distance band, from 1; 0 and the last are outside all bands."""
-        edges = torch.tensor(self.protocol.bands, dtype=self.truth.dtype)
-        return torch.bucketize(self.truth, edges, right=True)
+    def bins(self) -> Int[Tensor, " n"]:
+        """The number of the distance bin of each counted pixel, from 1; 0 and the last are outside all bins."""
+        return torch.bucketize(self.depth, torch.tensor(self.protocol.bands, dtype=self.depth.dtype), right=True)
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """A candidate's inverse depth of one sample, of any size, and what was resized of it for scenes of that sample."""
+class EntryPrediction:
+    """An entry's inverse depth of one sample, of any size, and what was resized of it for protocols."""
 
-    candidate: Candidate
+    entry: Entry
     inverse_depth: Float[Tensor, "1 1 h w"]
     planes: dict[tuple[str | None, str, str], Plane] = field(default_factory=dict, compare=False)
 
-    def plane(self, scene: Scene) -> Plane:
-        """The inverse depth at the truth's size: bilinear, pixel centres at half integers; NaN where it says nothing.
+    def plane(self, truth: GroundTruth) -> Plane:
+        """Return the inverse depth at the truth's size: bilinear, pixel centres at half integers; NaN outside a crop.
 
         Of inverse depth or of depth, as the protocol says: averaging disparities and averaging depths differ at every
         edge, and papers that predict disparity resize disparity.
         """
-        covers, protocol = self.candidate.covers, scene.protocol
-        cropped = covers == "crop" or (covers == "seen" and protocol.sees == "middle 2:1")
+        protocol, (height, width) = truth.protocol, truth.sample.depth.shape[-2:]
+        cropped = self.entry.covers == "crop" or (self.entry.covers == "seen" and protocol.sees == "middle 2:1")
         part = protocol.crop if cropped else None
         key = part, protocol.resized, protocol.rig
-        if key not in self.planes:
-            self.planes[key] = scene.slope * _placed(self.inverse_depth, scene, whole=part is None) + scene.offset
+        if key in self.planes:
+            return self.planes[key]
+        rows, columns = _crop(truth.sample, protocol) if part else (slice(0, height), slice(0, width))
+        size = rows.stop - rows.start, columns.stop - columns.start
+        rho = self.inverse_depth.float()
+        if tuple(rho.shape[-2:]) != size and protocol.resized == "inverse depth":
+            rho = F.interpolate(rho, size, mode="bilinear", align_corners=False)
+        elif tuple(rho.shape[-2:]) != size:
+            depth = 1 / rho.clamp(min=1 / FARTHEST)
+            rho = 1 / F.interpolate(depth, size, mode="bilinear", align_corners=False)
+        around = (columns.start, width - columns.stop, rows.start, height - rows.stop)
+        self.planes[key] = truth.slope * F.pad(rho, around, value=torch.nan)[0, 0] + truth.offset
         return self.planes[key]
 
 
-def scene(sample: Sample, far: float, protocol: Protocol) -> Scene:
-    """What counts in a sample of batch 1; `far` is used where the protocol states none."""
+def evaluate(
+    entries: Sequence[Entry],
+    data: DepthDataset,
+    indices: Iterable[int],
+    protocol: Protocol,
+    factors: Mapping[str, float] | None = None,
+) -> tuple[list[ImageResult], Counts]:
+    """Judge every entry on every item of `indices`; `factors` by an entry's name, for the alignment "factor"."""
+    return evaluate_variants(entries, data, indices, (protocol,), factors)[0]
+
+
+def evaluate_variants(
+    entries: Sequence[Entry],
+    data: DepthDataset,
+    indices: Iterable[int],
+    variants: Sequence[Protocol],
+    factors: Mapping[str, float] | None = None,
+) -> list[tuple[list[ImageResult], Counts]]:
+    """Judge as `evaluate` does, once for each variant (such as a cap) of a protocol; each image is predicted once."""
+    factors = factors or {}
+    results: list[list[ImageResult]] = [[] for _ in variants]
+    numbers = [dict.fromkeys(("images", "pixels", "unknown", "far", "near", "cropped"), 0) for _ in variants]
+    left_out: list[list[str]] = [[] for _ in variants]
+    failed: dict[str, str] = {}
+    for index in indices:
+        name = f"item {index}"
+        try:
+            sample = data[index]
+            name = sample.name[0]
+            truths = [ground_truth(sample, data.far(index), protocol) for protocol in variants]
+            predictions: dict[str, list[EntryPrediction]] = {}
+            for protocol in variants if any(len(truth.index) for truth in truths) else ():
+                if protocol.sees not in predictions:
+                    shown = seen(sample, protocol)
+                    predictions[protocol.sees] = [EntryPrediction(e, e.inverse_depth(index, shown)) for e in entries]
+            judged = [
+                [
+                    result
+                    for prediction in (predictions[truth.protocol.sees] if len(truth.index) else ())
+                    for result in judge_prediction(prediction, truth, factors.get(prediction.entry.name))
+                ]
+                for truth in truths
+            ]
+        except Exception as error:  # one odd file must not end the rest
+            failed[name] = sentence(error, name)
+            continue
+        for k, truth in enumerate(truths):
+            for key, number in truth.counts.items():
+                numbers[k][key] += number
+            if len(truth.index):
+                numbers[k]["images"] += 1
+                results[k] += judged[k]
+            else:
+                left_out[k].append(name)
+    counts = (Counts(**n, left_out=tuple(out), failed=failed) for n, out in zip(numbers, left_out, strict=True))
+    return list(zip(results, counts, strict=True))
+
+
+def judge(
+    entry: Entry, sample: Sample, far: float, protocol: Protocol, factor: float | None = None
+) -> list[ImageResult]:
+    """Return the figures of one entry on one image (batch 1), in every alignment that protocol and ambiguity ask for.
+
+    `factor`: what depth is multiplied with under the alignment "factor", which is left out without it. Raises
+    `InputError` if the prediction is not finite where truth counts.
+    """
+    prediction = EntryPrediction(entry, entry.predict(seen(sample, protocol)))
+    return judge_prediction(prediction, ground_truth(sample, far, protocol), factor)
+
+
+def judge_prediction(prediction: EntryPrediction, truth: GroundTruth, factor: float | None = None) -> list[ImageResult]:
+    """Judge as `judge` does, by a prediction that is there already: resize, align, clip, measure."""
+    entry, protocol, name = prediction.entry, truth.protocol, truth.sample.name[0]
+    plane = prediction.plane(truth)
+    inverse = plane.flatten()[truth.index].double()
+    if not bool(inverse.isfinite().all()):
+        why = (
+            ""
+            if entry.covers in ("picture", "crop", "seen")
+            else f": its maps cover {entry.covers} alone, and truth outside counts too under {protocol.name}"
+        )
+        raise InputError(f"{entry.name} predicts NaN or infinite inverse depth on {name}{why}; it cannot be judged.")
+    # the factor between the medians of depth and of truth, over the pixels that the protocol takes them of
+    depth, true_depth = to_depth(inverse), truth.depth
+    if protocol.medians == "whole, lower":
+        every, known = truth.sample.depth.flatten(), ~truth.sample.depth.flatten().isnan()
+        depth, true_depth = to_depth(plane.flatten()[known].double()), every[known].double()
+    scale = median_scale(depth, true_depth, _centre(protocol))
+    known_scale = {"scale": float(scale)} if bool(scale.isfinite()) else {}
+    results = []
+    for alignment in alignments(entry, protocol, factor):
+        times = {"none": 1.0, "factor": factor, "median": known_scale.get("scale")}.get(alignment) or 1.0
+        align = aligner(inverse, truth, alignment, times)
+        depth = align(inverse)
+        clipped = depth.clamp(protocol.nearest, truth.far)
+        # Not 1 / depth: what lies behind infinity is a disparity too, a wrong one.
+        disparity = 1 / depth if alignment.startswith("affine") else inverse / times
+        figures = _depth_figures(clipped, truth) | _disparity_figures(disparity, clipped, truth)
+        figures |= _edge_figures(align, plane, truth) | known_scale
+        bins = () if entry.trivial else _distance_bins(clipped, truth)
+        weight = float(len(inverse) if truth.weights is None else truth.weights.sum())
+        changed = int((clipped != depth).sum())
+        results.append(ImageResult(entry.name, alignment, name, figures, len(inverse), bins, weight, changed))
+    return results
+
+
+def seen(sample: Sample, protocol: Protocol) -> Sample:
+    """Return what models are shown of a sample: all of it, or its middle rows, half as many as it is wide."""
+    if protocol.sees == "picture":
+        return sample
+    height, width = sample.depth.shape[-2:]
+    rows = min(height, width // 2)
+    return augmentation.crop(sample, ((height - rows) // 2, 0, rows, width))
+
+
+def ground_truth(sample: Sample, far: float, protocol: Protocol) -> GroundTruth:
+    """Return what counts in a sample of batch 1; `far` is used where the protocol states none."""
     slope, offset = 1.0, 0.0
     if protocol.rig == "KITTI by width":
         sample, slope, offset = by_width(sample)
@@ -243,108 +315,82 @@ def scene(sample: Sample, far: float, protocol: Protocol) -> Scene:
     index = (row + rows.start) * sample.depth.shape[-1] + column + columns.start
     known = sample.depth.flatten()[index]
     good = countable(known[None], protocol.near, limit)[0]
-    truth = known[good].double()
+    depth = known[good].double()
     counts = {
-        "pixels": len(truth),
+        "pixels": len(depth),
         "unknown": inside.numel() - len(known),
         "cropped": sample.depth.numel() - inside.numel(),
+        "far": int((known >= limit).sum()),
+        "near": int((known <= protocol.near).sum()),
     }
-    counts |= {"far": int((known >= limit).sum()), "near": int((known <= protocol.near).sum())}
-    clamped = truth.clamp(protocol.nearest, far) if protocol.beyond == "clamped" else truth
-    return Scene(sample, protocol, protocol.clip or far, index[good], clamped, counts, slope, offset)
+    depth = depth.clamp(protocol.nearest, far) if protocol.beyond == "clamped" else depth
+    return GroundTruth(sample, protocol, protocol.clip or far, index[good], depth, counts, slope, offset)
 
 
-def seen(sample: Sample, protocol: Protocol) -> Sample:
-    """What models are shown of a sample: all of it, or its middle rows, half as many as it is wide."""
-    if protocol.sees == "picture":
-        return sample
-    height, width = sample.depth.shape[-2:]
-    rows = min(height, width // 2)
-    return augmentation.crop(sample, ((height - rows) // 2, 0, rows, width))
+def alignments(entry: Entry, protocol: Protocol, factor: float | None) -> tuple[Alignment, ...]:
+    """Return under which alignments an entry is judged: those that make sense for it, and none at all, at face value.
 
-
-def judge(
-    candidate: Candidate, sample: Sample, far: float, protocol: Protocol, factor: float | None = None
-) -> list[Measured]:
-    """The figures of one candidate on one image (batch 1), in every alignment that protocol and ambiguity ask for.
-
-    `factor`: what depth is multiplied with under the alignment "factor", which is left out without it. Raises
-    `InputError` if the prediction is not finite where truth counts.
+    An alignment hides what it takes away; guesses, which know no metres, have nothing to hide.
     """
-    predicted = Prediction(candidate, candidate.predict(seen(sample, protocol)))
-    return judge_scene(predicted, scene(sample, far, protocol), factor)
+    fitting = FITTING[entry.ambiguity]
+    wanted = protocol.side_by_side or tuple(a for a in USUAL if a in fitting or a == "none")
+    if entry.trivial:
+        wanted = tuple(a for a in wanted if a in fitting)
+    return tuple(a for a in wanted if a != "factor" or factor is not None)
 
 
-def judge_scene(predicted: Prediction, scene: Scene, factor: float | None = None) -> list[Measured]:
-    """As `judge`, for a prediction of the scene."""
-    plane, candidate, name = predicted.plane(scene), predicted.candidate, scene.sample.name[0]
-    inverse = plane.flatten()[scene.index].double()
-    if not bool(inverse.isfinite().all()):
-        why = (
-            ""
-            if candidate.covers in ("picture", "crop", "seen")
-            else (
-                f": its maps cover {candidate.covers} alone, and truth outside counts too under {scene.protocol.name}"
-            )
-        )
-        raise InputError(
-            f"{candidate.name} predicts NaN or infinite inverse depth on {name}{why}; it cannot be judged."
-        )
-    scale = _median_scale(inverse, plane, scene)
-    known = {"scale": float(scale)} if bool(scale.isfinite()) else {}
-    measured = []
-    for alignment in alignments(candidate, scene.protocol, factor):
-        times = {"none": 1.0, "factor": factor, "median": known.get("scale")}.get(alignment) or 1.0
-        align = aligner(inverse, scene, alignment, times)
-        depth = align(inverse)
-        clipped = _clipped(depth, scene)
-        # Not 1 / depth: what lies behind infinity is a disparity too, a wrong one.
-        disparity = 1 / depth if alignment.startswith("affine") else inverse / times
-        figures = _figures(clipped, scene) | _stereo(disparity, clipped, scene) | _edges(align, plane, scene) | known
-        bands = () if candidate.trivial else _bands(clipped, scene)
-        measured.append(Measured(candidate.name, alignment, name, figures, len(inverse), bands, scene.weight))
-    return measured
+def aligner(
+    inverse_depth: Pixels, truth: GroundTruth, alignment: Alignment, scale: float
+) -> Callable[[Pixels], Pixels]:
+    """Return a function from inverse depth to depth: times `scale`, or by least squares of 1/depth, then by medians.
 
-
-def alignments(candidate: Candidate, protocol: Protocol, factor: float | None) -> tuple[Alignment, ...]:
-    """Under which alignments a candidate is judged: those that make sense for it, and none at all, at face value.
-
-    An alignment hides what it takes away; guesses, which say nothing of metres, have nothing to hide.
-    """
-    fitting = FITTING[candidate.ambiguity]
-    asked = protocol.side_by_side or tuple(a for a in USUAL if a in fitting or a == "none")
-    if candidate.trivial:
-        asked = tuple(a for a in asked if a in fitting)
-    return tuple(a for a in asked if a != "factor" or factor is not None)
-
-
-def aligner(inverse_depth: Pixels, scene: Scene, alignment: Alignment, scale: float) -> Callable[[Pixels], Pixels]:
-    """From inverse depth to depth: times `scale`, or (affine) by least squares of 1/depth, and then by medians.
-
-    What is fitted is fitted on the pixels given here; the result may be used on others of the same image.
+    The fit is of the pixels of `truth`; the function may be used on others of the same image.
     """
     if alignment == "affine":
-        fit = affine_fit(inverse_depth, scene.truth)
-        return lambda rho: affine_depth(rho, fit, scene.far)
+        fit = affine_fit(inverse_depth, truth.depth)
+        return lambda rho: affine_depth(rho, fit, truth.far)
     if alignment == "affine-median":
-        fit = affine_fit(inverse_depth, scene.truth)
-        fitted = released_affine_depth(inverse_depth, fit, scene.far)
-        times = median_scale(fitted, scene.truth, _centre(scene.protocol))
+        fit = affine_fit(inverse_depth, truth.depth)
+        fitted = released_affine_depth(inverse_depth, fit, truth.far)
+        times = median_scale(fitted, truth.depth, _centre(truth.protocol))
         times = times if bool(times.isfinite()) else torch.ones_like(times)
-        return lambda rho: released_affine_depth(rho, fit, scene.far) * times
+        return lambda rho: released_affine_depth(rho, fit, truth.far) * times
     return lambda rho: to_depth(rho) * scale
 
 
-def _median_scale(inverse: Pixels, plane: Plane, scene: Scene) -> Figure:
-    """The factor between the medians of depth and of truth, over the pixels that the protocol takes them of."""
-    ours, truth = to_depth(inverse), scene.truth
-    if scene.protocol.medians == "whole, lower":
-        every, known = scene.sample.depth.flatten(), ~scene.sample.depth.flatten().isnan()
-        ours, truth = to_depth(plane.flatten()[known].double()), every[known].double()
-    return median_scale(ours, truth, _centre(scene.protocol))
+def fitted_factors(
+    entries: Iterable[Entry], data: DepthDataset, indices: Sequence[int], protocol: Protocol
+) -> dict[str, float]:
+    """Return for each entry the one factor of a whole set: the median over images of the medians' ratio.
+
+    Of at most 100 evenly spaced images. It is fitted on the set that is judged, as the median alignment is, with one
+    number instead of one for every image: what is worse than under "median" is scale that varies between images.
+    """
+    entries = list(entries)
+    scales: dict[str, list[float]] = {}
+    for index in evenly_spaced(indices, FITTED_ON):
+        try:
+            sample = data[index]
+            truth = ground_truth(sample, data.far(index), protocol)
+        except Exception:
+            continue  # counted and named when the image is judged
+        for entry in entries if len(truth.index) else ():
+            try:
+                plane = EntryPrediction(entry, entry.inverse_depth(index, seen(sample, protocol))).plane(truth)
+            except Exception:
+                continue  # likewise
+            scale = median_scale(to_depth(plane.flatten()[truth.index].double()), truth.depth)
+            if bool(torch.isfinite(scale)):
+                scales.setdefault(entry.name, []).append(float(scale))
+    return {name: float(np.median(values)) for name, values in scales.items()}
 
 
-def _centre(protocol: Protocol) -> Callable[[Pixels], Figure]:
+def evenly_spaced(indices: Sequence[int], count: int) -> list[int]:
+    """Return at most `count` of `indices`, evenly spaced from the first to the last."""
+    return sorted({indices[round(i)] for i in np.linspace(0, len(indices) - 1, min(len(indices), count))})
+
+
+def _centre(protocol: Protocol) -> Callable[[Pixels], Float[Tensor, ""]]:
     return middle if protocol.medians == "counted" else lower_middle
 
 
@@ -353,64 +399,37 @@ def _crop(sample: Sample, protocol: Protocol) -> Crop:
     return CROPS[protocol.crop]((height, width)) if protocol.crop else (slice(0, height), slice(0, width))
 
 
-def _placed(inverse_depth: Float[Tensor, "1 1 h2 w2"], scene: Scene, whole: bool) -> Plane:
-    """A prediction of the whole picture, or of the crop alone with NaN around it, at the truth's size."""
-    height, width = scene.sample.depth.shape[-2:]
-    if whole:
-        return _resized(inverse_depth, (height, width), scene.protocol)[0, 0]
-    rows, columns = _crop(scene.sample, scene.protocol)
-    inside = _resized(inverse_depth, (rows.stop - rows.start, columns.stop - columns.start), scene.protocol)
-    return F.pad(inside, (columns.start, width - columns.stop, rows.start, height - rows.stop), value=torch.nan)[0, 0]
-
-
-def _resized(inverse_depth: Float[Tensor, "1 1 h2 w2"], size: tuple[int, int], protocol: Protocol) -> Map:
-    if tuple(inverse_depth.shape[-2:]) == size:
-        return inverse_depth.float()
-    if protocol.resized == "inverse depth":
-        return F.interpolate(inverse_depth.float(), size, mode="bilinear", align_corners=False)
-    depth = 1 / inverse_depth.float().clamp(min=1 / FARTHEST)
-    return 1 / F.interpolate(depth, size, mode="bilinear", align_corners=False)
-
-
-def _clipped(depth: Pixels, scene: Scene) -> Pixels:
-    return depth.clamp(scene.protocol.nearest, scene.far)
-
-
-def _figures(clipped: Pixels, scene: Scene) -> dict[str, float]:
-    if scene.protocol.weights == "sphere":
-        return _sphere_figures(clipped, scene)
-    figures = vars(depth_errors(clipped, scene.truth))
-    if DECIMAL & set(scene.protocol.shown):
-        figures = figures | vars(decimal_errors(clipped, scene.truth))
-    return {key: float(value) for key, value in figures.items()}
-
-
-def _sphere_figures(clipped: Pixels, scene: Scene) -> dict[str, float]:
-    """Figures over the sphere; without the deltas where no point of the spiral has truth."""
-    height, width = scene.sample.depth.shape[-2:]
-    ours, truth = (torch.ones(height * width, dtype=clipped.dtype) for _ in range(2))
-    ours[scene.index], truth[scene.index] = clipped, scene.truth
+def _depth_figures(clipped: Pixels, truth: GroundTruth) -> dict[str, float]:
+    """Return the errors of depth: over pixels; or over the sphere, without deltas where no point of it has truth."""
+    if truth.protocol.weights != "sphere":
+        errors = vars(depth_errors(clipped, truth.depth))
+        if DECIMAL & set(truth.protocol.shown):
+            errors = errors | vars(decimal_errors(clipped, truth.depth))
+        return {key: float(value) for key, value in errors.items()}
+    height, width = truth.sample.depth.shape[-2:]
+    ours, real = (torch.ones(height * width, dtype=clipped.dtype) for _ in range(2))
+    ours[truth.index], real[truth.index] = clipped, truth.depth
     counts = torch.zeros(height * width, dtype=torch.bool)
-    counts[scene.index] = True
-    found = vars(sphere_errors(*(plane.view(height, width) for plane in (ours, truth, counts))))
-    return {key: float(value) for key, value in found.items() if not value.isnan()}
+    counts[truth.index] = True
+    errors = vars(sphere_errors(*(plane.view(height, width) for plane in (ours, real, counts))))
+    return {key: float(value) for key, value in errors.items() if not value.isnan()}
 
 
-def _stereo(inverse: Pixels, clipped: Pixels, scene: Scene) -> dict[str, float]:
-    """Errors of disparity where the target has a rectified source to its right: W (focal baseline / z - shift) px.
+def _disparity_figures(inverse: Pixels, clipped: Pixels, truth: GroundTruth) -> dict[str, float]:
+    """Return errors of disparity, W (focal baseline / z - shift) px; {} without a rectified source to the right.
 
     `inverse` is the aligned inverse depth as predicted, `clipped` the depth that is judged.
     """
-    rig = rig_of(scene.sample) if {"d1", "bad2", "epe"} & set(scene.protocol.shown) else None
+    rig = rig_of(truth.sample) if {"d1", "bad2", "epe"} & set(truth.protocol.shown) else None
     if rig is None:
         return {}
-    width = scene.sample.depth.shape[-1]
-    judged = inverse if scene.protocol.disparity == "as predicted" else 1 / clipped
-    real, ours = (width * (rig.factor * rho - rig.shift) for rho in (1 / scene.truth, judged))
-    seen = real > 0
-    if not bool(seen.any()):
+    width = truth.sample.depth.shape[-1]
+    judged = inverse if truth.protocol.disparity == "as predicted" else 1 / clipped
+    real, ours = (width * (rig.factor * rho - rig.shift) for rho in (1 / truth.depth, judged))
+    visible = real > 0
+    if not bool(visible.any()):
         return {}
-    real, ours = real[seen], ours[seen]
+    real, ours = real[visible], ours[visible]
     return {
         "d1": float(d1(ours, real)),
         "bad2": float(bad(ours, real, 2.0)),
@@ -418,34 +437,34 @@ def _stereo(inverse: Pixels, clipped: Pixels, scene: Scene) -> dict[str, float]:
     }
 
 
-def _edges(align: Callable[[Pixels], Pixels], plane: Plane, scene: Scene) -> dict[str, float]:
-    """AbsRel near depth discontinuities and the F1 of occluding contours; nothing where truth is sparse or smooth."""
-    if scene.boundaries is None:
+def _edge_figures(align: Callable[[Pixels], Pixels], plane: Plane, truth: GroundTruth) -> dict[str, float]:
+    """Return AbsRel near depth discontinuities and the F1 of occluding contours; {} where truth is sparse or smooth."""
+    if truth.boundaries is None:
         return {}
-    truth, near = scene.boundaries
-    depth = _clipped(align(plane.flatten()), scene)
-    f1 = boundary_f1(depth.reshape(plane.shape), truth)
+    real, near = truth.boundaries
+    depth = align(plane.flatten()).clamp(truth.protocol.nearest, truth.far)
+    f1 = boundary_f1(depth.reshape(plane.shape), real)
     if not float(near.sum()) or bool(f1.isnan()):
         return {}
-    error = (depth[scene.index] - scene.truth).abs() / scene.truth
+    error = (depth[truth.index] - truth.depth).abs() / truth.depth
     return {"edge_rel": float((error * near).sum() / near.sum()), "edge_f1": float(f1)}
 
 
-def _bands(depth: Pixels, scene: Scene) -> tuple[Band, ...]:
-    edges = scene.protocol.bands
+def _distance_bins(depth: Pixels, truth: GroundTruth) -> tuple[DistanceBin, ...]:
+    edges, solid = truth.protocol.bands, truth.weights
     if not edges:
         return ()
-    error = depth - scene.truth
-    ratio = torch.maximum(depth / scene.truth, scene.truth / depth)
-    parts = ((error / scene.truth).abs(), error / scene.truth, error.square(), (ratio < 1.25).to(depth.dtype))
-    own = scene.weights
-    counts = torch.bincount(scene.bands, minlength=len(edges) + 1).tolist()
-    weights = counts if own is None else torch.bincount(scene.bands, own, minlength=len(edges) + 1).tolist()
-    weighed = parts if own is None else tuple(part * own for part in parts)
-    sums = [torch.bincount(scene.bands, part, minlength=len(edges) + 1).tolist() for part in weighed]
-    found = []
-    for i, n in enumerate(counts[1:-1], start=1):
-        if n:
+    error = depth - truth.depth
+    ratio = torch.maximum(depth / truth.depth, truth.depth / depth)
+    parts = ((error / truth.depth).abs(), error / truth.depth, error.square(), (ratio < 1.25).to(depth.dtype))
+    weighed = parts if solid is None else tuple(part * solid for part in parts)
+    length = len(edges) + 1
+    counts = torch.bincount(truth.bins, minlength=length).tolist()
+    weights = counts if solid is None else torch.bincount(truth.bins, solid, minlength=length).tolist()
+    sums = [torch.bincount(truth.bins, part, minlength=length).tolist() for part in weighed]
+    bins = []
+    for i, pixels in enumerate(counts[1:-1], start=1):
+        if pixels:
             rel, bias, square, delta1 = (total[i] / weights[i] for total in sums)
-            found.append(Band(edges[i - 1], edges[i], n, rel, bias, square**0.5, delta1, float(weights[i])))
-    return tuple(found)
+            bins.append(DistanceBin(edges[i - 1], edges[i], pixels, rel, bias, square**0.5, delta1, float(weights[i])))
+    return tuple(bins)

@@ -1,8 +1,8 @@
-"""Judging depth without truth: how well the other view of a pair is remade from it, beside guesses.
+"""Judge depth without truth: how well the other view of a pair is remade from it, beside guesses.
 
 The source is warped into the target by the predicted depth and the pair's own geometry, and compared with the target
 where every row sees the source: PSNR, SSIM (Wang et al. 2004: Gaussian windows of 11, deviation 1.5) and L1, colours in
-[0,1]. What this tells and what it does not: docs/evaluation.md.
+[0,1]. What this shows and what it does not: docs/evaluation.md.
 """
 
 import itertools
@@ -18,9 +18,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.errors import InputError, sentence
-from cyclopean.evaluation.report import Table, interval, resamplings
-from cyclopean.evaluation.screen import COLUMNS, LONGEST, verdict
-from cyclopean.evaluation.trivial import Candidate, Truths
+from cyclopean.evaluation.entries import DepthDataset, Entry
+from cyclopean.evaluation.evaluate import evenly_spaced
+from cyclopean.evaluation.report import KEYS, LONGEST, WIDTH, verdict
+from cyclopean.evaluation.summary import interval, resamplings
+from cyclopean.evaluation.tables import Table
 from cyclopean.geometry import Pinhole, reproject
 from cyclopean.io.files import shown
 from cyclopean.io.image import resize
@@ -29,26 +31,26 @@ from cyclopean.methods.photometric import Evidence, Other, Side, unoccluded
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
-LOOKED = 8  # items, evenly spread, that are read to see whether a set has truth
-WIDTHS = (192, 512)  # of the pictures on which the best factor is looked for, and then refined
+TRUTH_SOUGHT_IN = 8  # items, evenly spread, that are read to see whether a set has truth
+WIDTHS = (192, 512)  # of the pictures on which the best factor is searched, and then refined
 MOVES = np.geomspace(0.001, 0.35, 24)  # median displacements that are tried, in image widths
 OFFSETS = (0.0, 0.005, 0.01, 0.02, 0.04)  # displacements of what is farthest that are tried, where an offset is open
 LEAST_SHARE = 0.1  # of the pixels must be seen by every row
 WINDOW, DEVIATION = 11, 1.5  # of SSIM
-SAID = {"metric": "as it is", "scale": "best factor", "affine": "best factor and offset"}
+ALIGNED_BY = {"metric": "as it is", "scale": "best factor", "affine": "best factor and offset"}
 
 Map = Float[Tensor, "1 1 h w"]
 Rgb = Float[Tensor, "1 3 h w"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One candidate: means over images with a 95 % interval of L1, and the ratio of its L1 to that of each guess.
+class PhotometricRow:
+    """One entry: means over images with a 95 % interval of L1, and the ratio of its L1 to that of each guess.
 
     `aligned`: what was fitted to each picture. `images`: figures of each, by name.
     """
 
-    candidate: str
+    entry: str
     trivial: bool
     aligned: str
     psnr: float
@@ -60,25 +62,24 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Remade:
+class PhotometricResult:
     """One data set judged. `seen`: the share of pixels that every row sees; `failed`: why an image was left out."""
 
     data: str
     images: int
     seen: float
-    rows: tuple[Row, ...]
+    rows: tuple[PhotometricRow, ...]
     seed: int
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def has_truth(data: Truths, indices: Sequence[int]) -> bool:
-    """Return whether some of the items looked at, evenly spread, has a pixel of known depth.
+def has_truth(data: DepthDataset, indices: Sequence[int]) -> bool:
+    """Return whether some of eight items, evenly spread, has a pixel of known depth.
 
-    Items that cannot be read say nothing. Raises their `InputError` if none can be.
+    Items that cannot be read are passed over. Raises their `InputError` if none can be.
     """
-    problem = None
-    readable = False
-    for index in sorted({indices[round(i)] for i in np.linspace(0, len(indices) - 1, min(len(indices), LOOKED))}):
+    problem, readable = None, False
+    for index in evenly_spaced(indices, TRUTH_SOUGHT_IN):
         try:
             sample = data[index]
         except Exception as error:
@@ -92,18 +93,22 @@ def has_truth(data: Truths, indices: Sequence[int]) -> bool:
     return False
 
 
-def unmoved() -> Candidate:
+def unmoved() -> Entry:
     """Return the guess that everything is infinitely far: the source of a rectified pair as it is."""
-    return Candidate("un-warped", "metric", lambda sample: torch.zeros_like(sample.depth), trivial=True)
+    return Entry("un-warped", "metric", lambda sample: torch.zeros_like(sample.depth), trivial=True)
 
 
-def judge(candidates: Sequence[Candidate], name: str, data: Truths, indices: Iterable[int], seed: int = 0) -> Remade:
-    """Remake the target of every pair by every candidate and compare.
+def judge(
+    entries: Sequence[Entry], name: str, data: DepthDataset, indices: Iterable[int], seed: int = 0
+) -> PhotometricResult:
+    """Remake the target of every pair by every entry and compare.
 
-    An image that fails for one candidate is left out for all. Raises `InputError` if nothing could be judged.
+    An image that fails for one entry is left out for all. Raises `InputError` if nothing could be judged.
     """
-    found: dict[str, dict[str, dict[str, float]]] = {candidate.name: {} for candidate in candidates}
-    aligned = {candidate.name: SAID[candidate.ambiguity] for candidate in candidates}
+    if not entries:
+        raise InputError(f"{name} has no true depth and --alone leaves the guesses out; name a model.")
+    images: dict[str, dict[str, dict[str, float]]] = {entry.name: {} for entry in entries}
+    aligned = {entry.name: ALIGNED_BY[entry.ambiguity] for entry in entries}
     failed: dict[str, str] = {}
     shares: list[float] = []
     for index in indices:
@@ -111,38 +116,49 @@ def judge(candidates: Sequence[Candidate], name: str, data: Truths, indices: Ite
         try:
             sample = data[index]
             title = sample.name[0]
-            source = _source(sample)
-            pictures, sights = {}, {}
-            for candidate in candidates:
-                inverse_depth = _plane(candidate, index, sample)
-                kind = candidate.ambiguity
-                if kind == "metric" and not candidate.trivial and not _calibrated(sample, source):
-                    kind, aligned[candidate.name] = "scale", SAID["scale"]
-                inverse_depth = inverse_depth if kind == "metric" else best_fit(inverse_depth, sample, source, kind)
-                pictures[candidate.name], sights[candidate.name] = _remade(inverse_depth, sample, source)
-            seen = torch.stack(list(sights.values())).all(0) & sample.target.valid
+            posed = [view for view in sample.sources if view.from_target is not None]
+            if not posed:
+                raise InputError(f"{title} has neither true depth nor a second view with a known pose.")
+            camera, source = sample.target.camera, posed[0]
+            if not (isinstance(camera, Pinhole) and isinstance(source.camera, Pinhole)):
+                raise InputError(f"{title} is a panorama; without true depth only ordinary pictures are judged.")
+            # where nobody calibrated, focal length and baseline are 1 (docs/data.md), and there are no metres
+            baseline = float(torch.linalg.vector_norm(source.from_target[0, :3, 3]))  # type: ignore[index]
+            calibrated = not (baseline == 1 and float(camera.focal[0, 0]) == 1)
+            pictures, visible = {}, {}
+            for entry in entries:
+                size = (sample.depth.shape[-2], sample.depth.shape[-1])
+                rho = resize(entry.inverse_depth(index, sample).to(torch.float32), size)
+                if not bool(rho.isfinite().all()):
+                    raise InputError(f"{title}: {entry.name} has no depth at some pixels; it needs all of them.")
+                kind = entry.ambiguity
+                if kind == "metric" and not entry.trivial and not calibrated:
+                    kind, aligned[entry.name] = "scale", ALIGNED_BY["scale"]
+                rho = rho if kind == "metric" else best_fit(rho, sample, source, kind)
+                pictures[entry.name], visible[entry.name] = _remade(rho, sample, source)
+            seen = torch.stack(list(visible.values())).all(0) & sample.target.valid
             share = float(seen.float().mean())
             if share < LEAST_SHARE:
-                blind = min(sights, key=lambda row: float(sights[row].float().mean()))
+                blind = min(visible, key=lambda row: float(visible[row].float().mean()))
                 raise InputError(f"{title}: {100 * share:.0f} % of the pixels are seen by every row, least by {blind}.")
         except Exception as error:  # one odd file must not end the rest
             failed[title] = sentence(error, title)
             continue
         shares.append(share)
         for row, picture in pictures.items():
-            found[row][title] = figures(picture, sample.target.image, seen)
+            images[row][title] = figures(picture, sample.target.image, seen)
     if not shares:
         why = next(iter(failed.values()), "it holds no item.")
         raise InputError(f"{name} has no true depth, and no pair of it can be judged by its pictures: {why}")
-    rows = _rows(candidates, found, aligned, seed)
-    return Remade(name, len(shares), sum(shares) / len(shares), tuple(rows), seed, failed)
+    rows = _rows(entries, images, aligned, seed)
+    return PhotometricResult(name, len(shares), sum(shares) / len(shares), tuple(rows), seed, failed)
 
 
 def best_fit(inverse_depth: Map, sample: Sample, source: View, kind: str) -> Map:
     """Return `inverse_depth` times the factor, for `affine` maps also plus the offset, that remakes the target best.
 
     Best is the least L1 over the whole picture, what lands outside taking the nearest colour, so that nothing is won by
-    looking away. Looked for on small pictures over displacements of up to 0.35 image widths.
+    looking away. Searched on small pictures over displacements of up to 0.35 image widths.
     """
     focal, pose = float(sample.target.camera.focal[0, 0]), source.from_target  # type: ignore[attr-defined]
     per_inverse_depth = focal * float(torch.linalg.vector_norm(pose[0, :3, 3]))  # type: ignore[index]
@@ -188,83 +204,59 @@ def figures(picture: Rgb, target: Rgb, seen: Bool[Tensor, "1 1 h w"]) -> dict[st
     }
 
 
-def screen(remade: Remade) -> str:
+def screen(result: PhotometricResult) -> str:
     """Return what was judged, a verdict on each model and the table, at most 100 columns wide."""
-    lines = [heading(remade)]
-    for row in remade.rows:
+    lines = [heading(result)]
+    for row in result.rows:
         if not row.trivial:
             best = max(row.ratios.items(), key=lambda item: item[1], default=None)
-            lines.append(verdict(row.candidate, "L1", best, remade.images))
-    return "\n".join(textwrap.fill(shown(line), COLUMNS) for line in lines) + "\n\n" + table(remade).plain()
+            lines.append(verdict(row.entry, "L1", best, result.images))
+    return "\n".join(textwrap.fill(shown(line), WIDTH) for line in lines) + "\n\n" + table(result).plain()
 
 
-def heading(remade: Remade) -> str:
+def heading(result: PhotometricResult) -> str:
     """Return what was judged and how, in one sentence."""
-    lost = f" {len(remade.failed)} left out." if remade.failed else ""
-    pairs = f"{remade.images} pair{'' if remade.images == 1 else 's'}"
+    lost = f" {len(result.failed)} left out." if result.failed else ""
+    pairs = f"{result.images} pair{'' if result.images == 1 else 's'}"
     return (
-        f"{remade.data}: no true depth, so the pictures judge: {pairs}, the source warped into the target by each "
-        f"depth and compared on the {100 * remade.seen:.0f} % of pixels that every row sees.{lost}"
+        f"{result.data}: no true depth, so the pictures judge: {pairs}, the source warped into the target by each "
+        f"depth and compared on the {100 * result.seen:.0f} % of pixels that every row sees.{lost}"
     )
 
 
-def markdown(remade: Remade) -> str:
+def markdown(result: PhotometricResult) -> str:
     """Return the same for a page."""
-    return f"**{remade.data}**\n\n{heading(remade)}\n\n{table(remade).markdown()}\n"
+    return f"**{result.data}**\n\n{heading(result)}\n\n{table(result).markdown()}\n"
 
 
-def latex(remade: Remade) -> str:
+def latex(result: PhotometricResult) -> str:
     """Return the same for a paper (needs booktabs)."""
-    return f"% {heading(remade)}\n{table(remade).latex()}\n"
+    return f"% {heading(result)}\n{table(result).latex()}\n"
 
 
-def table(remade: Remade) -> Table:
+def table(result: PhotometricResult) -> Table:
     """Return the rows, models first; L1 with its interval over resampled images."""
     cells = []
-    for row in sorted(remade.rows, key=lambda row: row.trivial):
-        name = row.candidate if len(row.candidate) <= LONGEST else row.candidate[: LONGEST - 3] + "..."
+    for row in sorted(result.rows, key=lambda row: row.trivial):
+        name = row.entry if len(row.entry) <= LONGEST else row.entry[: LONGEST - 3] + "..."
         best = max(row.ratios.values(), default=None)
         low, high = row.interval
         cells.append((
             f"({name})" if row.trivial else name, row.aligned, f"{row.l1:.4f}",
-            f"{low:.4f}-{high:.4f}" if remade.images > 1 else "-", f"{row.psnr:.2f}", f"{row.ssim:.3f}",
+            f"{low:.4f}-{high:.4f}" if result.images > 1 else "-", f"{row.psnr:.2f}", f"{row.ssim:.3f}",
             f"{best[0]:.2f}" if best else "-",
         ))  # fmt: skip
     return Table(("model", "aligned by", "L1", "95 %", "PSNR dB", "SSIM", "/ best guess"), tuple(cells), 2)
 
 
-def as_json(remade: Remade) -> dict[str, Any]:
+def as_json(result: PhotometricResult) -> dict[str, Any]:
     """Return every figure, image by image."""
-    return asdict(remade)
-
-
-def _source(sample: Sample) -> View:
-    """The first view beside the target whose pose is known."""
-    posed = [view for view in sample.sources if view.from_target is not None]
-    if not posed:
-        raise InputError(f"{sample.name[0]} has neither true depth nor a second view with a known pose.")
-    if not (isinstance(sample.target.camera, Pinhole) and isinstance(posed[0].camera, Pinhole)):
-        raise InputError(f"{sample.name[0]} is a panorama; without true depth only ordinary pictures are judged.")
-    return posed[0]
-
-
-def _plane(candidate: Candidate, index: int, sample: Sample) -> Map:
-    """The candidate's inverse depth at the size of the picture."""
-    size = (sample.depth.shape[-2], sample.depth.shape[-1])
-    inverse_depth = resize(candidate.of(index, sample).to(torch.float32), size)
-    if not bool(inverse_depth.isfinite().all()):
-        raise InputError(f"{sample.name[0]}: {candidate.name} has no depth at some pixels; it needs all of them.")
-    return inverse_depth
-
-
-def _calibrated(sample: Sample, source: View) -> bool:
-    """Whether the pair has metres: where nobody calibrated, focal length and baseline are 1 (docs/data.md)."""
-    length = float(torch.linalg.vector_norm(source.from_target[0, :3, 3]))  # type: ignore[index]
-    return not (length == 1 and float(sample.target.camera.focal[0, 0]) == 1)  # type: ignore[attr-defined]
+    rows = [{KEYS.get(key, key): value for key, value in asdict(row).items()} for row in result.rows]
+    return asdict(result) | {"rows": rows}
 
 
 def _remade(inverse_depth: Map, sample: Sample, source: View) -> tuple[Rgb, Bool[Tensor, "1 1 h w"]]:
-    """The target as the source shows it, and where it does: inside its picture, hidden by nothing nearer."""
+    """Return the target as the source shows it, and where it does: inside its picture, hidden by nothing nearer."""
     pose: Any = source.from_target
     landing = reproject(inverse_depth, sample.target.camera, pose, source.camera)
     own = Side(sample.target.camera, sample.target.image, torch.ones_like(inverse_depth))
@@ -277,26 +269,24 @@ def _remade(inverse_depth: Map, sample: Sample, source: View) -> tuple[Rgb, Bool
 
 
 def _rows(
-    candidates: Sequence[Candidate], found: dict[str, dict[str, dict[str, float]]], aligned: dict[str, str], seed: int
-) -> list[Row]:
-    errors = {name: np.array([image["l1"] for image in images.values()]) for name, images in found.items()}
+    entries: Sequence[Entry], images: dict[str, dict[str, dict[str, float]]], aligned: dict[str, str], seed: int
+) -> list[PhotometricRow]:
+    errors = {name: np.array([image["l1"] for image in own.values()]) for name, own in images.items()}
     weights = resamplings(len(next(iter(errors.values()))), seed)
     rows = []
-    for candidate in candidates:
-        mine = errors[candidate.name]
-        means = {
-            key: float(np.mean([v[key] for v in found[candidate.name].values()])) for key in ("psnr", "ssim", "l1")
-        }
+    for entry in entries:
+        error, own = errors[entry.name], images[entry.name]
+        means = {key: float(np.mean([image[key] for image in own.values()])) for key in ("psnr", "ssim", "l1")}
         ratios = {}
-        for other in candidates:
-            if other.trivial:
-                theirs = errors[other.name].clip(1e-9)  # a picture may be remade without any error
-                low, high = interval((weights @ mine) / (weights @ theirs))
-                ratios[other.name] = (float(mine.mean() / theirs.mean()), low, high)
+        for guess in entries:
+            if guess.trivial:
+                other = errors[guess.name].clip(1e-9)  # a picture may be remade without any error
+                low, high = interval((weights @ error) / (weights @ other))
+                ratios[guess.name] = (float(error.mean() / other.mean()), low, high)
+        spread = interval(weights @ error)
         rows.append(
-            Row(
-                candidate.name, candidate.trivial, aligned[candidate.name], means["psnr"], means["ssim"], means["l1"],
-                interval(weights @ mine), ratios, found[candidate.name],
+            PhotometricRow(
+                entry.name, entry.trivial, aligned[entry.name], **means, interval=spread, ratios=ratios, images=own
             )
-        )  # fmt: skip
+        )
     return rows

@@ -1,7 +1,8 @@
-"""Predictions made elsewhere: a folder of .npy or 16-bit PNG files, or one array of all maps, and what they mean."""
+"""Read predictions made elsewhere: a folder of .npy or 16-bit PNG files, or one array of all maps."""
 
 import logging
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.evaluation.evaluate import Rig, rig_of
-from cyclopean.evaluation.models import finder
-from cyclopean.evaluation.protocols import CROPS
-from cyclopean.evaluation.trivial import Candidate, Truths
+from cyclopean.evaluation.entries import DepthDataset, Entry, finder
+from cyclopean.evaluation.rig import rig_of
 from cyclopean.geometry import Pinhole
 from cyclopean.io.depth_formats import READERS
 from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.methods.base import Ambiguity
+from cyclopean.metrics import CROPS
 from cyclopean.sample import Sample
 
 Map = Float[Tensor, "1 1 h w"]
@@ -42,7 +42,7 @@ ALIKE = 0.02  # by how much the shapes (width / height) of a map and of what it 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What numbers mean: their kind (see `KINDS`), whether depth is in metres, and how many counts make one unit.
+    """The meaning of numbers: their kind (see `KINDS`), whether depth is in metres, how many counts make one unit.
 
     A disparity becomes metres by the rig of the data, or by `baseline` in metres (with the camera's focal length, or
     with `focal` in image widths where the predictions assume another camera, as Monodepth did on Make3D). `covers`: of
@@ -68,7 +68,7 @@ class Meaning:
                 raise InputError(f"{name} is {value:g}; it needs a number above 0.")
 
     def inverse_depth(self, numbers: Float[Tensor, "1 1 h w"], sample: Sample) -> Map:
-        """Numbers of any size as inverse depth of that size; NaN where a depth is not above 0.
+        """Return numbers of any size as inverse depth of that size; NaN where a depth is not above 0.
 
         Disparities become fractions of their own width before anything is resized: pixels of a small map are not pixels
         of the picture.
@@ -81,10 +81,6 @@ class Meaning:
         disparity = numbers / numbers.shape[-1] if self.kind == "disparity_px" else numbers
         if self.unit == "relative":
             return disparity
-        rig = self._rig(sample)
-        return (disparity + rig.shift) / rig.factor
-
-    def _rig(self, sample: Sample) -> Rig:
         if self.baseline is None:
             rig = rig_of(sample)
             if rig is None:
@@ -92,16 +88,16 @@ class Meaning:
                     f"{sample.name[0]} has no rectified pair to turn disparity into metres; "
                     "give --baseline, or --unit relative."
                 )
-            return rig
+            return (disparity + rig.shift) / rig.factor
         camera = sample.target.camera
         if self.focal is None and not isinstance(camera, Pinhole):
             raise InputError(f"{sample.name[0]} has no focal length; give --focal, in image widths.")
         focal = self.focal if self.focal is not None else float(camera.focal[0, 0])  # type: ignore[attr-defined]
-        return Rig(focal * self.baseline, 0.0)
+        return disparity / (focal * self.baseline)
 
 
 def covered(covers: str, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a picture of `size` (height, width) that maps of the named part show.
+    """Return rows and columns of a picture of `size` (height, width) that maps of the named part show.
 
     `kitti_benchmark`: the 352 x 1216 pixels of KITTI's depth benchmark; the others are crops of protocols. Raises
     InputError for a picture that is too small for the part.
@@ -120,15 +116,14 @@ def covered(covers: str, size: tuple[int, int]) -> tuple[slice, slice]:
     return slice(top, height), slice(left, left + BENCHMARK[1])
 
 
-class _Placing:
-    """Puts maps where they belong in the picture; tells once if their shape says that they show something else.
+class _Placement:
+    """Puts maps where they belong in the picture; warns once if their shape is that of something else.
 
-    Raises InputError for maps that know nothing from 0 (infinitely far) up: their sign, or what they are said to be, is
-    wrong.
+    Raises InputError for maps without a number from 0 (infinitely far) up: their sign or their kind is wrong.
     """
 
     def __init__(self, name: str, covers: str) -> None:
-        self.name, self.covers, self.told = name, covers, False
+        self.name, self.covers, self.warned = name, covers, False
 
     def __call__(self, plane: Map, sample: Sample) -> Float[Tensor, "1 1 h2 w2"]:
         if not bool((plane >= 0).any()):
@@ -136,36 +131,33 @@ class _Placing:
                 f"{self.name} has no number from 0 (infinitely far) up for {sample.name[0]}; change its sign, or what "
                 "--kind says."
             )
-        size = (sample.depth.shape[-2], sample.depth.shape[-1])
         if self.covers == "crop":  # which only the protocol knows
             return plane
+        size = (sample.depth.shape[-2], sample.depth.shape[-1])
         rows, columns = covered(self.covers, size)
         part = rows.stop - rows.start, columns.stop - columns.start
-        self._tell((plane.shape[-2], plane.shape[-1]), part, size)
+        shape = (plane.shape[-2], plane.shape[-1])
+        stretch = (part[1] / part[0]) / (shape[1] / shape[0])
+        if not self.warned and abs(stretch - 1) > ALIKE:
+            self.warned = True
+            known = ("kitti_benchmark", *CROPS) if self.covers == "picture" else ()
+            fitting = next((name for name in known if _size_of(name, size) == shape), None)
+            hint = f"they have the size of {fitting}: --covers {fitting}" if fitting else "name it with --covers"
+            LOG.warning(
+                "%s: maps of %dx%d are stretched by %.3g across over %dx%d pixels. That is right for a network that "
+                "was shown stretched pictures; if they show a part of the picture, %s.",
+                *(self.name, shape[1], shape[0], stretch, part[1], part[0], hint),
+            )
         if part == size:
             return plane
-        if tuple(plane.shape[-2:]) != part:
+        if shape != part:
             plane = F.interpolate(plane, part, mode="bilinear", align_corners=False)
         edges = (columns.start, size[1] - columns.stop, rows.start, size[0] - rows.stop)
         return F.pad(plane, edges, value=torch.nan)
 
-    def _tell(self, here: tuple[int, int], part: tuple[int, int], size: tuple[int, int]) -> None:
-        stretch = (part[1] / part[0]) / (here[1] / here[0])
-        if self.told or abs(stretch - 1) <= ALIKE:
-            return
-        self.told = True
-        known = ("kitti_benchmark", *CROPS) if self.covers == "picture" else ()
-        fits = [name for name in known if _size_of(name, size) == here]
-        meant = f"they have the size of {fits[0]}: --covers {fits[0]}" if fits else "name it with --covers"
-        LOG.warning(
-            "%s: maps of %dx%d are stretched by %.3g across over %dx%d pixels. That is right for a network that was "
-            "shown stretched pictures; if they show a part of the picture, %s.",
-            *(self.name, here[1], here[0], stretch, part[1], part[0], meant),
-        )
-
 
 def _size_of(covers: str, size: tuple[int, int]) -> tuple[int, int] | None:
-    """(height, width) of a named part of a picture of `size`; None where it is no part of that."""
+    """Return (height, width) of a named part of a picture of `size`; None where it is no part of that."""
     try:
         rows, columns = covered(covers, size)
     except InputError:
@@ -173,52 +165,63 @@ def _size_of(covers: str, size: tuple[int, int]) -> tuple[int, int] | None:
     return rows.stop - rows.start, columns.stop - columns.start
 
 
-def read_predictions(path: Path | str, meaning: Meaning, data: Truths, in_order: bool = False) -> Candidate:
-    """Maps made elsewhere, to be judged on `data`: one .npy of shape (items, height, width), or a folder of files.
+def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_order: bool = False) -> Entry:
+    """Return maps made elsewhere, to be judged on `data`: one .npy (items, height, width), or a folder of files.
 
     An array, and with `in_order` the sorted files of a folder, belong to the items of `data` one after the other; else
     files are named as the pictures are. Raises `InputError` if numbers of items differ.
     """
     path = Path(path).expanduser()
     ambiguity: Ambiguity = "metric" if meaning.unit == "m" else "scale"
+    name = path.name if path.is_file() else f"{path.name}/"
+    place = _Placement(name, meaning.covers)
+
+    def inverse_depth(array: NDArray, sample: Sample) -> Map:
+        numbers = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))[None, None]
+        return place(meaning.inverse_depth(numbers, sample), sample)
+
+    def by_place(at: Callable[[int], NDArray]) -> Entry:
+        def nameless(sample: Sample) -> Map:
+            raise InputError(
+                f"{name} knows its maps by their place only; judge it on a whole data set, not {sample.name}."
+            )
+
+        def ordered(index: int, sample: Sample) -> Map:
+            return inverse_depth(at(index), sample)
+
+        return Entry(name, ambiguity, nameless, covers=meaning.covers, ordered=ordered)
+
     if path.is_file():
-        maps = _stack(path, len(data))
-        return _by_place(path.name, ambiguity, meaning, lambda i: np.asarray(maps[i]))
+        maps = _stack(path)
+        _check_number(f"{path} holds {len(maps)} maps", len(maps), len(data))
+        return by_place(lambda index: np.asarray(maps[index]))
     if not path.is_dir():
         raise InputError(f"{path} does not exist; give a folder of depth files, or a .npy of all maps.")
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in READERS and not p.name.startswith("."))
+    files = [p for p in path.rglob("*") if p.suffix.lower() in READERS and not p.name.startswith(".")]
     if not files:
         raise InputError(f"{path} holds no depth files; it needs {', '.join(READERS)}.")
     if in_order:
-        _same_number(f"{path} holds {len(files)} files", len(files), len(data))
-        return _by_place(f"{path.name}/", ambiguity, meaning, lambda i: _read(files[i]))
-
-    find, place = finder(path, tuple(READERS)), _Placing(f"{path.name}/", meaning.covers)
-
-    def predict(sample: Sample) -> Map:
-        return place(meaning.inverse_depth(_map(_read(find(sample.name[0]))), sample), sample)
-
-    return Candidate(f"{path.name}/", ambiguity, predict, covers=meaning.covers)
+        files.sort(key=lambda file: [natural(part) for part in file.relative_to(path).parts])
+        _check_number(f"{path} holds {len(files)} files", len(files), len(data))
+        return by_place(lambda index: _read(files[index]))
+    find = finder(path, tuple(READERS))
+    return Entry(
+        name, ambiguity, lambda sample: inverse_depth(_read(find(sample.name[0])), sample), covers=meaning.covers
+    )
 
 
-def _by_place(name: str, ambiguity: Ambiguity, meaning: Meaning, at: Callable[[int], NDArray]) -> Candidate:
-    def nameless(sample: Sample) -> Map:
-        raise InputError(f"{name} knows its maps by their place only; judge it on a whole data set, not {sample.name}.")
-
-    place = _Placing(name, meaning.covers)
-    return Candidate(
-        name, ambiguity, nameless, covers=meaning.covers,
-        ordered=lambda index, sample: place(meaning.inverse_depth(_map(at(index)), sample), sample),
-    )  # fmt: skip
+def natural(name: str) -> list[tuple[str, int]]:
+    """Return a key for sorting by which numbers count as numbers: pred_6 before pred_10."""
+    return [(text, int(digits or -1)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
 
 
-def _stack(path: Path, items: int) -> NDArray:
-    """The maps of a .npy, left on disk until they are asked for; axes of one channel are dropped."""
+def _stack(path: Path) -> NDArray:
+    """Return the maps of a .npy, left on disk until they are needed; axes of one channel are dropped."""
     refuse_unreadable(path)
     try:
         maps = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy's headers are Python and fail in many ways
-        raise InputError(f"{path} cannot be read as one array of numbers ({_said(error)}).") from None
+        raise InputError(f"{path} cannot be read as one array of numbers ({_first_line(error)}).") from None
     if not isinstance(maps, np.ndarray):
         raise InputError(f"{path} is a .npz; give one .npy of all maps, or a folder of files.")
     if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[-1]):
@@ -227,13 +230,12 @@ def _stack(path: Path, items: int) -> NDArray:
         raise InputError(
             f"{path} holds {maps.dtype} of shape {shortened(maps.shape)}; it needs numbers (items, height, width)."
         )
-    _same_number(f"{path} holds {len(maps)} maps", len(maps), items)
     return maps
 
 
-def _same_number(given: str, here: int, items: int) -> None:
-    if here != items:
-        raise InputError(f"{given} and the data {items} items; give one map for each item, in the same order.")
+def _check_number(content: str, number: int, items: int) -> None:
+    if number != items:
+        raise InputError(f"{content} and the data {items} items; give one map for each item, in the same order.")
 
 
 def _read(path: Path) -> NDArray:
@@ -243,7 +245,7 @@ def _read(path: Path) -> NDArray:
     except InputError:
         raise
     except Exception as error:  # decoders raise whatever they like on damaged files
-        raise InputError(f"{path} cannot be read as a map ({_said(error)}); write it again.") from None
+        raise InputError(f"{path} cannot be read as a map ({_first_line(error)}); write it again.") from None
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise InputError(
             f"{path} holds {array.dtype} of shape {shortened(array.shape)}; a map is one plane of numbers."
@@ -251,9 +253,5 @@ def _read(path: Path) -> NDArray:
     return array
 
 
-def _said(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return shortened((str(error).strip().splitlines() or [type(error).__name__])[0], 100)
-
-
-def _map(array: NDArray) -> Map:
-    return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))[None, None]

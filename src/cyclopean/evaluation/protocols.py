@@ -7,12 +7,10 @@ None of these values may change once released: a better rule gets a new name. So
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from cyclopean.errors import unknown_name
-from cyclopean.metrics import Crop, area_crop, eigen_crop, fal_crop, garg_crop, make3d_crop, nyu_crop
 
 Alignment = Literal["none", "factor", "median", "affine", "affine-median"]
 USUAL: tuple[Alignment, ...] = ("none", "factor", "median", "affine")
@@ -22,14 +20,6 @@ FITTING: dict[str, tuple[Alignment, ...]] = {
     "metric": ("none", "factor", "median", "affine", "affine-median"),
     "scale": ("factor", "median", "affine", "affine-median"),
     "affine": ("affine", "affine-median"),
-}
-CROPS: dict[str, Callable[[tuple[int, int]], Crop]] = {
-    "garg": garg_crop,
-    "eigen": eigen_crop,
-    "fal": fal_crop,
-    "nyu": nyu_crop,
-    "make3d": make3d_crop,
-    "area": area_crop,
 }
 EIGEN = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
 EDGES = ("edge_rel", "edge_f1")
@@ -73,7 +63,7 @@ class Protocol:
     clip: float | None = None
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change whenever any rule does."""
+        """Return twelve hexadecimal digits that change whenever any rule does."""
         rules = asdict(self)
         for young in ("weights", "sees", "rig", "medians", "clip"):  # younger than released hashes, which stay
             if rules[young] == Protocol.__dataclass_fields__[young].default:
@@ -130,7 +120,10 @@ WORLDS = Protocol(
 
 
 def _spherical(far: float) -> Protocol:
-    """Zioulis et al. 2019, sec. 4, whose cap is 20 m; 10 m is that of most papers on panoramas since (Pano3D's too)."""
+    """Return the protocol of Zioulis et al. 2019, sec. 4.
+
+    Its cap is 20 m; 10 m is that of most papers on panoramas since (Pano3D's too).
+    """
     return Protocol(
         "spherical", 0.0, far, side_by_side=("none", "median"), shown=(*EIGEN, *RELEASED), weights="sphere",
         bands=tuple(edge for edge in (0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0) if edge <= far),
@@ -177,7 +170,7 @@ PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
 
 
 def named_protocol(name: str) -> tuple[Protocol, ...]:
-    """The variants of a named protocol. Raises `InputError` with the nearest name for an unknown one."""
+    """Return the variants of a named protocol. Raises `InputError` with the nearest name for an unknown one."""
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]

@@ -1,295 +1,23 @@
-"""One table, three faces: for a terminal, Markdown and LaTeX."""
+"""Write results down: a first screen, all tables for a terminal, a page or a paper, and JSON."""
 
-import hashlib
 import math
 import platform
 import shlex
 import subprocess
-from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, field
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 import cyclopean
-from cyclopean.evaluation.dataset import Counts
-from cyclopean.evaluation.evaluate import Band, Measured
-from cyclopean.evaluation.protocols import ALIGNMENTS, EDGES, RELEASED, Alignment, Protocol
-from cyclopean.evaluation.trivial import Candidate, family_of
+from cyclopean.evaluation.protocols import FITTING, Alignment
+from cyclopean.evaluation.summary import Result, Summary
+from cyclopean.evaluation.tables import Table
 from cyclopean.io.files import shortened, shown
-
-_LATEX = {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "δ": r"$\delta$"}
-_LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_LATEX |= {"²": r"$^2$", "³": r"$^3$", "\\": r"\textbackslash{}", "±": r"$\pm$", "−": "$-$"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells as strings: the first `texts` columns are words and stand left, the rest are numbers and stand right.
-
-    `breaks`: rows before which a gap stands in a terminal, a rule in LaTeX.
-    """
-
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    texts: int
-    breaks: frozenset[int] = frozenset()
-
-    @property
-    def width(self) -> int:
-        """Columns of a terminal that it takes."""
-        return sum(self._widths()) + 2 * (len(self.heads) - 1)
-
-    def plain(self) -> str:
-        """For a terminal: names from files are escaped where they hold control characters."""
-        table, widths = self._printable(), self._widths()
-        lines = [
-            "  ".join(
-                c.ljust(w) if i < self.texts else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))
-            )
-            for r in table
-        ]
-        block = [lines[0], "  ".join("-" * w for w in widths)]
-        for i, line in enumerate(lines[1:]):
-            block += ["", line] if i in self.breaks else [line]
-        return "\n".join(block)
-
-    def folded(self, columns: int) -> "list[Table]":
-        """As several tables that fit into so many columns of a terminal, each with the first column, shortened."""
-        first = tuple(shortened(row[0], columns // 2) for row in (self.heads, *self.rows))
-        widths = [max(map(len, map(shown, first))), *self._widths()[1:]]
-        groups: list[list[int]] = [[]]
-        for k in range(1, len(widths)):
-            if groups[-1] and widths[0] + sum(2 + widths[n] for n in (*groups[-1], k)) > columns:
-                groups.append([])
-            groups[-1].append(k)
-        found = []
-        for group in groups:
-            lines = [
-                (name, *(row[k] for k in group)) for name, row in zip(first, (self.heads, *self.rows), strict=True)
-            ]
-            found.append(Table(lines[0], tuple(lines[1:]), sum(k < self.texts for k in (0, *group)), self.breaks))
-        return found
-
-    def _printable(self) -> list[list[str]]:
-        return [[shown(cell) for cell in row] for row in (self.heads, *self.rows)]
-
-    def _widths(self) -> list[int]:
-        return [max(map(len, column)) for column in zip(*self._printable(), strict=True)]
-
-    def markdown(self) -> str:
-        """For a page."""
-        rule = ["---"] * self.texts + ["---:"] * (len(self.heads) - self.texts)
-        rows = [tuple(cell.replace("|", r"\|") for cell in row) for row in self.rows]
-        return "\n".join("| " + " | ".join(row) + " |" for row in [self.heads, rule, *rows])
-
-    def latex(self) -> str:
-        """A `tabular` with the rules of booktabs."""
-        lines = [
-            rf"\begin{{tabular}}{{{'l' * self.texts}{'r' * (len(self.heads) - self.texts)}}}",
-            r"\toprule",
-            _row(self.heads),
-            r"\midrule",
-        ]
-        for i, row in enumerate(self.rows):
-            lines += [r"\midrule", _row(row)] if i in self.breaks else [_row(row)]
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
-
-
-def latex_text(text: str) -> str:
-    """`text` with LaTeX's own characters made harmless."""
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return " & ".join(latex_text(cell) for cell in cells) + r" \\"
-
-
-DRAWS = 1000
-SQUARED = ("rmse", "rmse_log", "rmse_log10", "rmse_log10_1p")  # roots of means: pooled before the root
-Weights = Float[np.ndarray, "draws images"]
-Columns = dict[str, Float[np.ndarray, " images"]]
-
-
-@dataclass(frozen=True)
-class BandRow:
-    """A distance band, pooled over the pixels of all images; `interval` of AbsRel from resampled images.
-
-    `weight`: its pixels, or the sum of their solid angles.
-    """
-
-    near: float
-    far: float
-    pixels: int
-    images: int
-    abs_rel: float
-    interval: tuple[float, float]
-    bias: float
-    rmse: float
-    delta1: float
-    weight: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """Means over the images of a group, with 95 % bootstrap intervals; `ratios` of AbsRel to each trivial row's.
-
-    `pooled`: the same figures over all pixels of the group at once, so that images with more known pixels weigh more:
-    the papers' tables are means over images. `edge_images`: how many images have boundaries to judge.
-    """
-
-    candidate: str
-    trivial: bool
-    alignment: Alignment
-    group: str
-    images: int
-    figures: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    ratios: dict[str, tuple[float, float, float]]
-    pooled: dict[str, float]
-    bands: tuple[BandRow, ...]
-    edge_images: int
-
-    def best_ratio(self) -> tuple[float, float, float] | None:
-        """AbsRel over that of the best trivial row, and its interval; None if no trivial row has this alignment."""
-        return max(self.ratios.values(), default=None)
-
-
-def summarise(measured: Sequence[Measured], candidates: Sequence[Candidate], seed: int = 0) -> list[Row]:
-    """Means and bootstrap intervals over images, pooled and by group (the part of an image's name before '/').
-
-    All rows of a group share their resamplings, so that ratios are of equal images. The pooled group is called "all".
-    """
-    names = list(dict.fromkeys(m.image for m in measured))
-    families = list(dict.fromkeys(family_of(n) for n in names if family_of(n)))
-    groups = {"all": names} | (
-        {f: [n for n in names if n.startswith(f + "/")] for f in families} if len(families) > 1 else {}
-    )
-    trivial = {c.name for c in candidates if c.trivial}
-    rows: list[Row] = []
-    for group, members in groups.items():
-        weights = resamplings(len(members), seed)
-        for alignment in ALIGNMENTS:
-            rows += _rows(_by_candidate(measured, members, alignment), weights, trivial, group)
-    return rows
-
-
-def resamplings(count: int, seed: int) -> Weights:
-    """For each draw of `count` images with replacement, the share of each image."""
-    draws = np.random.default_rng(seed).integers(0, count, (DRAWS, count))
-    rows = np.repeat(np.arange(DRAWS), count)
-    return np.bincount(rows * count + draws.ravel(), minlength=DRAWS * count).reshape(DRAWS, count) / count
-
-
-def interval(values: Float[np.ndarray, " draws"]) -> tuple[float, float]:
-    """The middle 95 %; draws without a value (NaN) are passed over."""
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _by_candidate(measured: Sequence[Measured], members: list[str], alignment: Alignment) -> dict[str, list[Measured]]:
-    """Candidate to its images, in the order of `members`."""
-    place = {name: i for i, name in enumerate(members)}
-    found: dict[str, list[Measured]] = {}
-    for m in measured:
-        if m.alignment == alignment and m.image in place:
-            found.setdefault(m.candidate, []).append(m)
-    return {name: sorted(images, key=lambda m: place[m.image]) for name, images in found.items()}
-
-
-def _rows(by_candidate: dict[str, list[Measured]], weights: Weights, trivial: set[str], group: str) -> list[Row]:
-    tables = {name: _table(images) for name, images in by_candidate.items()}
-    rows = []
-    for name, images in by_candidate.items():
-        ratios = {
-            other: _ratio(tables[name]["abs_rel"], tables[other]["abs_rel"], weights)
-            for other in tables
-            if other in trivial
-        }
-        # A figure that only some images have (D1 of a mixed set) is no figure of the group; edges say on how many.
-        figures, intervals = {}, {}
-        for key, values in tables[name].items():
-            has = np.isfinite(values)
-            if not has.all() and key not in EDGES:
-                continue
-            figures[key] = float(values[has].mean())
-            intervals[key] = interval(_mean(values, has, weights))
-        rows.append(
-            Row(
-                name, name in trivial, images[0].alignment, group, len(images), figures, intervals, ratios,
-                _pooled(tables[name], images), _bands(images, weights), _having_edges(tables[name]),
-            )
-        )  # fmt: skip
-    return rows
-
-
-def _table(images: Sequence[Measured]) -> Columns:
-    """Figure to its values, NaN for images without it."""
-    keys = dict.fromkeys(key for m in images for key in m.figures)
-    return {key: np.array([m.figures.get(key, np.nan) for m in images]) for key in keys}
-
-
-def _mean(values: np.ndarray, has: np.ndarray, weights: Weights) -> Float[np.ndarray, " draws"]:
-    share = weights[:, has].sum(1)
-    return np.divide(weights[:, has] @ values[has], share, out=np.full(len(share), np.nan), where=share > 0)
-
-
-def _ratio(
-    ours: Float[np.ndarray, " images"], theirs: Float[np.ndarray, " images"], weights: Weights
-) -> tuple[float, float, float]:
-    low, high = interval((weights @ ours) / (weights @ theirs))
-    return float(ours.mean() / theirs.mean()), low, high
-
-
-def _having_edges(table: Columns) -> int:
-    return int(np.isfinite(table[EDGES[0]]).sum()) if EDGES[0] in table else 0
-
-
-def _pooled(table: Columns, images: Sequence[Measured]) -> dict[str, float]:
-    """Figures over all counted pixels at once: exact, since a mean and its number of pixels give the sum.
-
-    Of panoramas by solid angle, and their deltas approximately: points of the spiral are about as many as the angle is
-    large. The released forms are no means: left out.
-    """
-    pixels = np.array([m.weight for m in images], dtype=float)
-    found = {}
-    for key, values in table.items():
-        if (
-            key in (*EDGES, *RELEASED, "scale", "d1", "bad2", "epe")
-            or not pixels.sum()
-            or not np.isfinite(values).all()
-        ):
-            continue
-        power = 2 if key in SQUARED else 1
-        found[key] = float(((pixels * values**power).sum() / pixels.sum()) ** (1 / power))
-    return found
-
-
-def _bands(images: Sequence[Measured], weights: Weights) -> tuple[BandRow, ...]:
-    edges = sorted({(band.near, band.far) for m in images for band in m.bands})
-    return tuple(_band(edge, images, weights) for edge in edges)
-
-
-def _band(edge: tuple[float, float], images: Sequence[Measured], weights: Weights) -> BandRow:
-    empty = Band(*edge, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    bands = [next((b for b in m.bands if (b.near, b.far) == edge), empty) for m in images]
-    n = np.array([b.weight for b in bands], dtype=float)
-    pixels = sum(b.pixels for b in bands)
-
-    def pooled(values: list[float]) -> float:
-        return float((n * values).sum() / n.sum())
-
-    sums, share = weights @ (n * [b.abs_rel for b in bands]), weights @ n
-    draws = np.divide(sums, share, out=np.full(len(share), np.nan), where=share > 0)
-    return BandRow(
-        *edge, pixels, int((n > 0).sum()), pooled([b.abs_rel for b in bands]), interval(draws),
-        pooled([b.bias for b in bands]), pooled([b.rmse**2 for b in bands]) ** 0.5, pooled([b.delta1 for b in bands]),
-        float(n.sum()),
-    )  # fmt: skip
-
 
 TITLES = {
     "abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSElog", "log10": "log10",
@@ -299,68 +27,57 @@ TITLES = {
     "rmse_log_released": "RMSElog a. r.",
 }  # fmt: skip
 PERCENT = ("d1", "bad2")
-TO_ALIGN = {
+ALIGNMENT_NOTES = {
     "none": "none: as predicted, at face value where no scale is known",
     "factor": "factor: one number for the whole set",
     "median": "median: one factor for each image",
     "affine": "affine: least squares of 1/depth for each image",
     "affine-median": "affine-median: the same as released by Depth Anywhere, then one factor for each image",
 }
-COLUMNS = ["near", "far", "pixels", "abs_rel", "bias", "rmse", "delta1", "weight"]  # of a band in the JSON
+LEGEND = {
+    "none": "as predicted",
+    "factor": "one factor for the set",
+    "median": "one factor for each image (medians)",
+    "affine": "factor and offset of 1/depth for each image",
+}
+COLUMNS = ["near", "far", "pixels", "abs_rel", "bias", "rmse", "delta1", "weight"]  # of a distance bin in the JSON
+KEYS = {"entry": "candidate", "bins": "bands"}  # fields of a summary whose key in result files is another word
 FAMILIES = 4  # more (KITTI's days) stand in the JSON only
 NAMED = 5  # how many left-out images a sentence names
 
-
-@dataclass(frozen=True)
-class Result:
-    """One data set judged: `data` names it, `seed` is the bootstrap's; `far`: the caps that were met.
-
-    `factors`: by candidate, of the alignment "factor", and whether they were fitted on the set; `ambiguities`: by
-    candidate, what it leaves open; `covers`: by candidate, of which part of the picture its maps are.
-    """
-
-    data: str
-    protocol: Protocol
-    far: tuple[float, ...]
-    rows: tuple[Row, ...]
-    measured: tuple[Measured, ...]
-    counts: Counts
-    seed: int
-    factors: dict[str, float] = field(default_factory=dict)
-    fitted: bool = True
-    ambiguities: dict[str, str] = field(default_factory=dict)
-    covers: dict[str, str] = field(default_factory=dict)
-
-    def data_hash(self) -> str:
-        """Twelve hexadecimal digits of what was judged: the images in order, how many pixels of each, what was not."""
-        pixels = {m.image: m.pixels for m in self.measured}
-        lines = [f"{name} {n}" for name, n in pixels.items()] + ["left out", *self.counts.left_out, *self.counts.failed]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+WIDTH = 100  # columns of the first screen
+KNOWING = "leave-one-out mean"
+LONGEST = 28  # characters of a name
+MOSTLY = 0.99  # of the pixels clipped: the unit is wrong
+# figures beside the protocol's first, as many as fit; the most telling first
+TELLING = ("rmse", "delta1", "epe", "d1", "edge_f1", "log10", "sq_rel", "rmse_log")
+Ratio = tuple[float, float, float]
 
 
 def text(result: Result) -> str:
-    """The tables for a terminal, with lines before them that say what was counted."""
-    tables = [table.plain() for table in _tables(result)]
+    """Return the tables for a terminal, with lines before them that tell what was counted."""
+    tables = [table.plain() for table in tables_of(result)]
     return "\n\n".join(["\n".join([heading(result), *notes(result)]) + "\n" + tables[0], *tables[1:]])
 
 
 def markdown(result: Result) -> str:
-    """The same for a page."""
-    tables = [table.markdown() for table in _tables(result)]
-    about = [f"- {note}" for note in notes(result)]
-    return "\n\n".join([f"**{result.data}**", heading(result), *(["\n".join(about)] if about else []), *tables]) + "\n"
+    """Return the same for a page."""
+    about = "\n".join(f"- {note}" for note in notes(result))
+    tables = [table.markdown() for table in tables_of(result)]
+    return "\n\n".join([f"**{result.data}**", heading(result), *([about] if about else []), *tables]) + "\n"
 
 
 def latex(result: Result) -> str:
-    """The same for a paper (needs booktabs); what was counted stands in comments above."""
+    """Return the same for a paper (needs booktabs); what was counted stands in comments above."""
     about = [f"% {line}" for line in (heading(result), *notes(result))]
-    return "\n".join(about) + "\n" + "\n\n".join(table.latex() for table in _tables(result)) + "\n"
+    return "\n".join(about) + "\n" + "\n\n".join(table.latex() for table in tables_of(result)) + "\n"
 
 
 def heading(result: Result) -> str:
-    """What was judged and how, in one sentence."""
+    """Return what was judged and how, in one sentence."""
     c, p = result.counts, result.protocol
     far = " or ".join(f"{f:g}" for f in result.far)
+    clip = f"{p.clip:g} m" if p.clip else "far" if p.far is None else f"{far} m"
     beyond = {"left out": "", "kept": "; farther truth is kept", "clamped": "; truth is clamped like predictions"}
     left = f"; {_images(len(c.left_out))} left out, without a pixel that counts" if c.left_out else ""
     within = f"({p.near:g} m, {far} m)" if p.beyond == "left out" else f"({p.near:g} m, inf)"
@@ -369,94 +86,80 @@ def heading(result: Result) -> str:
     return (
         f"{result.data}: {_images(c.images)}, {c.pixels} pixels with truth in {within}; not counted: {outside}"
         f"{c.unknown} unknown, {c.far} farther or sky, {c.near} nearer{left}. Protocol {p.name}: predictions clipped "
-        f"to [{p.nearest:g} m, {_clip(p, far)}]{beyond[p.beyond]}, {crop}, figures per image, "
+        f"to [{p.nearest:g} m, {clip}]{beyond[p.beyond]}, {crop}, figures per image, "
         "then the mean; intervals from resampled images."
     )
 
 
-def _clip(protocol: Protocol, far: str) -> str:
-    return f"{protocol.clip:g} m" if protocol.clip else "far" if protocol.far is None else f"{far} m"
-
-
 def notes(result: Result) -> list[str]:
-    """What the heading leaves out: what failed, the alignments, the hashes. Nothing for a plain `open-1` run."""
-    found = []
+    """Return what the heading leaves out: what failed, the alignments, the hashes; nothing for a plain `open-1` run."""
+    lines = []
     if result.counts.failed:
         names = list(result.counts.failed)
         some = ", ".join(names[:NAMED]) + (" ..." if len(names) > NAMED else "")
-        found.append(
+        lines.append(
             f"{_images(len(names))} left out of every row: {some}. The first says: {result.counts.failed[names[0]]}"
         )
     if not result.protocol.side_by_side:
-        unscaled = ", ".join(dict.fromkeys(row.candidate for row in result.rows if _at_face_value(result, row)))
-        return [*found, f"Alignment none: at face value; no scale is known of {unscaled}."] if unscaled else found
-    found.append("Alignments: " + "; ".join(TO_ALIGN[a] for a in result.protocol.side_by_side) + ".")
+        relative = {name for name, kind in result.ambiguities.items() if kind != "metric"}
+        unscaled = dict.fromkeys(
+            row.entry for row in result.rows if row.entry in relative and row.alignment == "none" and not row.trivial
+        )
+        if unscaled:
+            lines.append(f"Alignment none: at face value; no scale is known of {', '.join(unscaled)}.")
+        return lines
+    lines.append("Alignments: " + "; ".join(ALIGNMENT_NOTES[a] for a in result.protocol.side_by_side) + ".")
     if result.protocol.weights == "sphere":
-        found.append(
+        lines.append(
             "Pixels weigh by their solid angle, δ are those of points spread over the sphere. As released (a. r.): "
             "the weighted sums divided by the number of pixels, as the spherical paper's tables."
         )
     if result.factors:
         how = "the median of the images' scales" if result.fitted else "given"
-        found.append(f"Factors ({how}): " + ", ".join(f"{k} {v:.4g}" for k, v in result.factors.items()) + ".")
+        lines.append(f"Factors ({how}): " + ", ".join(f"{k} {v:.4g}" for k, v in result.factors.items()) + ".")
     edges = max((row.edge_images for row in result.rows), default=0)
     if "edge_f1" in result.protocol.shown:
-        found.append(f"Edges: {_images(edges)} with dense truth and boundaries in it.")
+        lines.append(f"Edges: {_images(edges)} with dense truth and boundaries in it.")
     if len(_shown_rows(result)) < len(result.rows):
-        found.append("Rows of the groups stand in the JSON only.")
-    found.append(f"Hashes: protocol {result.protocol.fingerprint()}, data {result.data_hash()}.")
-    return found
+        lines.append("Rows of the groups stand in the JSON only.")
+    lines.append(f"Hashes: protocol {result.protocol.fingerprint()}, data {result.data_hash()}.")
+    return lines
 
 
-def _at_face_value(result: Result, row: Row) -> bool:
-    relative = result.ambiguities.get(row.candidate, "metric") != "metric"
-    return relative and row.alignment == "none" and not row.trivial
-
-
-def main_table(result: Result) -> Table:
-    """Means over images; for named protocols also AbsRel over all pixels at once."""
+def tables_of(result: Result) -> list[Table]:
+    """Return the table of means over images and, where the protocol has distance bins, that of errors by distance."""
     first, *others = result.protocol.shown
-    side = bool(result.protocol.side_by_side)
-    heads = ["group", "alignment", "model", TITLES[first], "95 %", *(["pooled"] if side else [])]
+    pooled = bool(result.protocol.side_by_side)  # named protocols show AbsRel over all pixels at once too
+    heads = ["group", "alignment", "model", TITLES[first], "95 %", *(["pooled"] if pooled else [])]
     heads += [*(TITLES[key] for key in others), "/ best trivial"]
-    rows, shown = [], _shown_rows(result)
-    for row in shown:
-        low, high = row.intervals[first]
-        ratio = row.best_ratio()
-        cells = [row.group, row.alignment, f"({row.candidate})" if row.trivial else row.candidate]
-        cells += [f"{row.figures[first]:.4f}", f"{low:.3f}-{high:.3f}" if row.images > 1 else "-"]
-        cells += [f"{row.pooled[first]:.4f}"] if side else []
-        cells += [figure(row, key) for key in others]
-        rows.append((*cells, f"{ratio[0]:.2f}" if ratio else "-"))
-    keys = [(row.group, row.alignment) for row in shown]
-    return Table(tuple(heads), tuple(rows), 3, frozenset(i for i in range(1, len(keys)) if keys[i] != keys[i - 1]))
-
-
-def band_table(result: Result) -> Table | None:
-    """Errors by true distance, of each model over the pixels of all images; None where the protocol has no bands."""
-    rows = [row for row in result.rows if row.group == "all" and row.bands]
-    if not rows:
-        return None
-    lines: list[tuple[str, ...]] = []
-    breaks: set[int] = set()
+    cells, rows = [], _shown_rows(result)
     for row in rows:
-        total = sum(band.weight for band in row.bands)
-        if lines:
-            breaks.add(len(lines))
-        for band in row.bands:
-            low, high = band.interval
-            lines.append((
-                row.alignment, row.candidate, f"{band.near:g}-{band.far:g} m", f"{100 * band.weight / total:.1f}",
-                f"{band.images}", f"{band.abs_rel:.4f}", f"{low:.3f}-{high:.3f}" if row.images > 1 else "-",
-                f"{band.bias:+.3f}", f"{band.rmse:.3f}", f"{band.delta1:.3f}",
-            ))  # fmt: skip
-    share = "sphere %" if result.protocol.weights == "sphere" else "pixels %"
-    heads = ("alignment", "model", "truth", share, "images", "AbsRel", "95 %", "bias", "RMSE", "δ1")
-    return Table(heads, tuple(lines), 3, frozenset(breaks))
+        ratio = row.best_ratio()
+        cells.append((
+            row.group, row.alignment, f"({row.entry})" if row.trivial else row.entry, f"{row.figures[first]:.4f}",
+            _interval(row.intervals[first], row.images), *([f"{row.pooled[first]:.4f}"] if pooled else []),
+            *(figure(row, key) for key in others), f"{ratio[0]:.2f}" if ratio else "-",
+        ))  # fmt: skip
+    tables = [Table(tuple(heads), tuple(cells), 3, _breaks(rows, lambda row: (row.group, row.alignment)))]
+    by_distance = [(row, one) for row in result.rows if row.group == "all" for one in row.bins]
+    if by_distance:
+        share = "sphere %" if result.protocol.weights == "sphere" else "pixels %"
+        heads = ["alignment", "model", "truth", share, "images", "AbsRel", "95 %", "bias", "RMSE", "δ1"]
+        cells = [
+            (
+                row.alignment, row.entry, f"{one.near:g}-{one.far:g} m",
+                f"{100 * one.weight / sum(each.weight for each in row.bins):.1f}", f"{one.images}",
+                f"{one.abs_rel:.4f}", _interval(one.interval, row.images), f"{one.bias:+.3f}", f"{one.rmse:.3f}",
+                f"{one.delta1:.3f}",
+            )
+            for row, one in by_distance
+        ]  # fmt: skip
+        tables.append(Table(tuple(heads), tuple(cells), 3, _breaks(by_distance, lambda pair: id(pair[0]))))
+    return tables
 
 
 def as_json(results: Sequence[Result], command: Sequence[str]) -> dict[str, Any]:
-    """Everything that was measured, and what is needed to measure it again."""
+    """Return everything that was measured, and what is needed to measure it again."""
     return {
         "format": "cyclopean-evaluation",
         "version": 1,
@@ -469,41 +172,83 @@ def as_json(results: Sequence[Result], command: Sequence[str]) -> dict[str, Any]
             "python": platform.python_version(),
         },
         "machine": platform.machine(),
-        "results": [_result(result) for result in results],
+        "results": [_result_json(result) for result in results],
     }
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this package runs from, with a plus if changed; None if installed."""
+    """Return the commit of the checkout that this package runs from, with a plus if changed; None if installed."""
     here = Path(cyclopean.__file__).resolve().parent
     if here.parent.name != "src":
         return None
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
     try:
-        return _git(here, "rev-parse", "HEAD") + (
-            "+" if _git(here, "status", "--porcelain", "--untracked-files=no") else ""
-        )
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
-    )
-    return done.stdout.strip()
+def screens(results: Sequence[Result]) -> list[str]:
+    """Return for each result what was judged, a verdict on each model, and a table of models and guesses.
+
+    They are at most 100 columns wide. Tables of one protocol have the same columns: those that fit in all of them.
+    """
+    columns: dict[str, tuple[str, ...]] = {}
+    for name in dict.fromkeys(result.protocol.name for result in results):
+        alike = [result for result in results if result.protocol.name == name]
+        others = tuple(key for key in TELLING if key in alike[0].protocol.shown)
+        while others and any(_screen_table(result, others).width > WIDTH for result in alike):
+            others = others[:-1]
+        columns[name] = others
+    return [_screen(result, columns[result.protocol.name]) for result in results]
 
 
-def _result(result: Result) -> dict[str, Any]:
+def legend(results: Sequence[Result]) -> str:
+    """Return what the words of the screens' tables mean, once for all of them."""
+    rows = [row for result in results for row in _screen_rows(result)]
+    words = "; ".join(f"{alignment}: {LEGEND[alignment]}" for alignment in dict.fromkeys(row.alignment for row in rows))
+    text = f"Alignment {words}. In brackets: guesses that look at no picture"
+    if any(row.entry == KNOWING for row in rows):
+        text += f" ({KNOWING}: of the set's other images, whose truth it knows; the best guess where there is no other)"
+    text += ". -v: every alignment, distance and group."
+    return textwrap.fill(text, WIDTH)
+
+
+def verdict(name: str, title: str, best: tuple[str, Ratio] | None, images: int) -> str:
+    """Return one sentence: is `name` better than the best guess, whose error `title` has the ratio to its own?"""
+    name = shortened(name, LONGEST)
+    if best is None:
+        return f"{name}: there is no guess to compare it with."
+    guess, (ratio, low, high) = best
+    if images < 2:
+        how, judgement = "a single image", "tells little"
+    else:
+        how = f"95 % {low:.2f}-{high:.2f}"
+        low, high = round(low, 2), round(high, 2)  # as they are shown: 1.00 is no better and no worse
+        judgement = "better than" if high < 1 else "worse than" if low > 1 else "not told apart from"
+        judgement += " looking at no picture"
+    return f"{name}: {title} {ratio:.2f} of that of the best guess ({guess}; {how}): {judgement}."
+
+
+def figure(row: Summary, key: str) -> str:
+    """Return one figure of a row as a cell."""
+    value = row.figures.get(key, math.nan)
+    if math.isnan(value):
+        return "-"
+    return f"{100 * value:.1f}" if key in PERCENT else f"{value:.3f}"
+
+
+def _result_json(result: Result) -> dict[str, Any]:
     images: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
-    bands: dict[str, dict[str, dict[str, list[tuple[float, ...]]]]] = {}
-    pixels: dict[str, int] = {}
-    weights: dict[str, float] = {}
-    for m in result.measured:
-        images.setdefault(m.image, {}).setdefault(m.candidate, {})[m.alignment] = m.figures
-        pixels[m.image], weights[m.image] = m.pixels, m.weight
-        if m.bands:
-            own = bands.setdefault(m.image, {}).setdefault(m.candidate, {})
-            own[m.alignment] = [astuple(band) for band in m.bands]
+    bins: dict[str, dict[str, dict[str, list[tuple[float, ...]]]]] = {}
+    for one in result.images:
+        images.setdefault(one.image, {}).setdefault(one.entry, {})[one.alignment] = one.figures
+        if one.bins:
+            bins.setdefault(one.image, {}).setdefault(one.entry, {})[one.alignment] = list(map(astuple, one.bins))
     return {
         "data": result.data,
         "protocol": asdict(result.protocol) | {"far": result.far, "mean_over": "images"},
@@ -513,31 +258,103 @@ def _result(result: Result) -> dict[str, Any]:
         "ambiguities": result.ambiguities,
         "covers": result.covers,
         "counts": asdict(result.counts),
-        "rows": [asdict(row) for row in result.rows],
+        "rows": [{KEYS.get(key, key): value for key, value in asdict(row).items()} for row in result.rows],
         "per_image": images,
-        "per_image_pixels": pixels,
-        "per_image_weights": weights,
-        "per_image_bands": {"columns": COLUMNS, "images": bands},
+        "per_image_pixels": {one.image: one.pixels for one in result.images},
+        "per_image_weights": {one.image: one.weight for one in result.images},
+        "per_image_bands": {"columns": COLUMNS, "images": bins},
     }
 
 
-def _shown_rows(result: Result) -> list[Row]:
+def _screen(result: Result, others: tuple[str, ...]) -> str:
+    counts, protocol = result.counts, result.protocol
+    far = " or ".join(f"{f:g}" for f in result.far)
+    lost = len(counts.failed) + len(counts.left_out)
+    left = f" {lost} images left out (without truth that counts, or unreadable)." if lost else ""
+    about = (
+        f"{result.data}, protocol {protocol.name} up to {far} m: {_images(counts.images)}, "
+        f"{counts.pixels} pixels with truth.{left}"
+    )
+    title, models = TITLES["abs_rel"], [row for row in _screen_rows(result) if not row.trivial]
+    verdicts = [verdict(row.entry, f"{title} ({row.alignment})", _best_guess(row), row.images) for row in models]
+    clipped = [_clipped_remark(result, row.entry) for row in models if row.alignment == "none"]
+    lines = [about, *dict.fromkeys(verdicts), *filter(None, clipped)]
+    wrapped = [textwrap.fill(shown(line), WIDTH, break_on_hyphens=False) for line in lines]
+    return "\n".join(wrapped) + "\n\n" + _screen_table(result, others).plain()
+
+
+def _clipped_remark(result: Result, name: str) -> str | None:
+    """Return a remark on a model in metres whose every depth lies outside what the protocol keeps; else None."""
+    images = [one for one in result.images if one.entry == name and one.alignment == "none"]
+    if not images or sum(one.clipped for one in images) < MOSTLY * sum(one.pixels for one in images):
+        return None
+    scales = [one.figures["scale"] for one in images if "scale" in one.figures]
+    median = float(np.median(scales)) if scales else 1.0
+    wrong = f"{float(f'{max(median, 1 / median):.2g}'):g} times too {'far' if median < 1 else 'near'}"
+    return (
+        f"{shortened(name, LONGEST)}: its depth lies outside [{result.protocol.nearest:g} m, {result.far[-1]:g} m] and "
+        f"was clipped to it, by medians it is {wrong}: correct its unit (--per-unit, or the rig of the model)."
+    )
+
+
+def _screen_rows(result: Result) -> list[Summary]:
+    """Return the rows of the first screen, of all images together.
+
+    Every model under the first alignment that fits what it leaves open (the median for an unknown scale, as in the
+    papers; models in metres under the median too), and the guesses under the same.
+    """
+    rows = [row for row in result.rows if row.group == "all"]
+    have = {row.alignment for row in rows}
+    models = {row.entry: result.ambiguities.get(row.entry, "metric") for row in rows if not row.trivial}
+    wanted: dict[Alignment, None] = {}
+    for kind in models.values() or ["scale"]:
+        fitting = [a for a in ("none", "median", *FITTING[kind]) if a in FITTING[kind] and a in have]
+        wanted |= dict.fromkeys(fitting[:1])
+        if kind == "metric" and "median" in have:
+            wanted["median"] = None
+    rows = [
+        row for row in rows if row.alignment in wanted and (row.trivial or row.alignment in FITTING[models[row.entry]])
+    ]
+    order = list(wanted)
+    return sorted(rows, key=lambda row: (order.index(row.alignment), row.trivial))
+
+
+def _screen_table(result: Result, others: tuple[str, ...]) -> Table:
+    first, rows = result.protocol.shown[0], _screen_rows(result)
+    heads = ("alignment", "model", TITLES[first], "95 %", *(TITLES[key] for key in others), "/ best guess")
+    cells = []
+    for row in rows:
+        best, name = _best_guess(row), shortened(row.entry, LONGEST)
+        cells.append((
+            row.alignment, f"({name})" if row.trivial else name, f"{row.figures[first]:.4f}",
+            _interval(row.intervals[first], row.images), *(figure(row, key) for key in others),
+            f"{best[1][0]:.2f}" if best else "-",
+        ))  # fmt: skip
+    return Table(heads, tuple(cells), 2, _breaks(rows, lambda row: row.alignment))
+
+
+def _best_guess(row: Summary) -> tuple[str, Ratio] | None:
+    """Return the guess with the lowest AbsRel under the row's alignment, and the row's ratio to it.
+
+    The mean of the set's other images knows their truth, often of the same place: no guess unless there is no other.
+    """
+    guesses = {name: ratio for name, ratio in row.ratios.items() if name != KNOWING} or row.ratios
+    return max(guesses.items(), key=lambda item: item[1], default=None)
+
+
+def _shown_rows(result: Result) -> list[Summary]:
     groups = {row.group for row in result.rows} - {"all"}
     every = not result.protocol.side_by_side or len(groups) <= FAMILIES
     return [row for row in result.rows if every or row.group == "all"]
 
 
-def _tables(result: Result) -> list[Table]:
-    bands = band_table(result)
-    return [main_table(result), *([bands] if bands else [])]
+def _breaks(rows: Sequence[Any], key: Callable[[Any], Any]) -> frozenset[int]:
+    """Return the rows whose key is another than that of the row before."""
+    return frozenset(i for i in range(1, len(rows)) if key(rows[i]) != key(rows[i - 1]))
 
 
-def figure(row: Row, key: str) -> str:
-    """One figure of a row as a cell."""
-    value = row.figures.get(key, math.nan)
-    if math.isnan(value):
-        return "-"
-    return f"{100 * value:.1f}" if key in PERCENT else f"{value:.3f}"
+def _interval(interval: tuple[float, float], images: int) -> str:
+    return f"{interval[0]:.3f}-{interval[1]:.3f}" if images > 1 else "-"
 
 
 def _images(count: int) -> str:

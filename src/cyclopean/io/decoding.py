@@ -1,116 +1,245 @@
-"""Every kind of picture file, decoded: upright, over white, in sRGB, with its metadata beside it."""
+"""Picture files of every kind, decoded: upright, over white, in sRGB, with their metadata beside them."""
 
 import io
+import re
+import struct
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt16
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
-from cyclopean.errors import InputError, lacks_memory
-from cyclopean.io import colour, encoding, tiff
+from cyclopean.errors import InputError, enough_memory, lacks_memory
+from cyclopean.io import hdr, png, tiff
 from cyclopean.io import metadata as exif
-from cyclopean.io.colour import to_srgb
-from cyclopean.io.encoding import compression
+from cyclopean.io.colour import Coding, adobe_rgb, by_numbers, to_srgb
+from cyclopean.io.encoding import encoder_options
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
+from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, read_whole, register_heif
+from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, to_tensor
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
-MOST_MEGAPIXELS = 120.0
-LEAST_SIDE = 16
+FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # of these, what OpenCV decodes
 EXIF_TAG, ORIENTATION = 0x8769, 0x0112
-MOST_PROFILE = 4_000_000  # bytes of ICC that are looked at
+PPM_WHITE = re.compile(rb"P[2356]" + 2 * rb"(?:\s|#[^\n]*\n)+\d+" + rb"(?:\s|#[^\n]*\n)+(\d{1,5})\s")
+MOST_PROFILE = 4_000_000  # bytes of ICC that are parsed
 
-Rgb = Float[Tensor, "1 3 h w"]
-RefuseSize = Callable[[tuple[int, int]], None]
+# How raw files begin that are no TIFF: Canon (two), Fujifilm, Olympus (three), Panasonic, Sigma, Minolta.
+RAW_MARKS = (
+    *(b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM"),
+    b"II\x1a\0\0\0HEAPCCDR",
+)
+
+Alpha = Float[Tensor, "1 1 h w"]
+CheckSize = Callable[[tuple[int, int]], None]
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a file holds: the picture upright and in sRGB, and its metadata as they are."""
+    """Content of a file: the picture upright and in sRGB, and its metadata as they are.
+
+    `alpha` is the opacity in [0,1], upright, where the file has one. `encoder_options` save a picture like it; `notes`
+    are sentences for the user.
+    """
 
     image: Rgb
     bits: int
     format: str
+    alpha: Alpha | None = None
     exif: Image.Exif = field(default_factory=Image.Exif)
     profile: bytes = b""
     xmp: bytes = b""
-    alike: dict[str, Any] = field(default_factory=dict)
+    encoder_options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def decode(path: Path, most_megapixels: float, what: str = "photo") -> Decoded:
-    """Return what the file at `path` holds, whatever its suffix. Raises InputError as `images.read_photo` does.
+def decode(path: Path, most_megapixels: float, kind: str = "photo") -> Decoded:
+    """Return the content of the file at `path`, whatever its suffix; `kind` names its use in errors.
 
-    `what` the picture is taken for, in a word for these errors.
+    Raises InputError as `image.read_photo` does.
     """
     refuse_unreadable(path)
-    refuse_size = partial(_refuse_size, path, most_megapixels, what)
+
+    def check(size: tuple[int, int]) -> None:
+        check_size(path, size[::-1], most_megapixels, kind=f"a {kind} needs")
+
     try:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); change its permissions.") from None
-    if colour.recognised(path):
-        refuse_size(colour.size(path))
-        return Decoded(tensor(colour.read(path), 65535), 16, "HDR")
+    if head.startswith(hdr.MARKS):
+        check(hdr.size(path))
+        return Decoded(to_tensor(hdr.read(path), 65535), 16, "HDR")
     if head.startswith(tiff.MARKS):
-        return _of_tiff(path, refuse_size)
-    return _developed(path, refuse_size) if recognised(head) else _by_pillow(path, refuse_size)
+        return _decode_tiff(path, check)
+    if _is_raw(head):
+        return Decoded(to_tensor(_develop(path, check), 65535), 16, "RAW")
+    return _decode_by_pillow(path, check)
 
 
-def _developed(path: Path, refuse_size: RefuseSize, metadata: Image.Exif | None = None) -> Decoded:
-    """A camera's raw file; `metadata` where its tags can be read as those of a TIFF."""
-    image = tensor(develop(path, refuse_size), 65535)
-    return Decoded(image, 16, "RAW", metadata or Image.Exif())
+@dataclass(frozen=True)
+class Header:
+    """What the first bytes of a picture declare: its upright size (height, width), EXIF's orientation, its format."""
+
+    size: tuple[int, int]
+    orientation: int
+    format: str
 
 
-def _of_tiff(path: Path, refuse_size: RefuseSize) -> Decoded:
-    """The main picture of a TIFF; of a raw file that is one, what is developed from it."""
+def read_header(path: Path, data: bytes | None = None) -> Header:
+    """Return the header of the picture at `path`, whose bytes are `data` where they have been read already.
+
+    Of a file with several pages it is that of the page which `decode` takes. Raises InputError for what is no
+    picture, and outside the limits of a data set.
+    """
+    refuse_unreadable(path)
+    try:
+        with io.BytesIO(data) if data is not None else path.open("rb") as file:
+            start = file.read(16)
+            file.seek(0)
+            if start.startswith(hdr.MARKS):
+                width, height = hdr.size(path)
+                header = Header((height, width), 1, "HDR")
+            else:
+                header = _header_by_pillow(path, file, start)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
+    check_size(
+        path, header.size, MOST_MEGAPIXELS, kind="data needs", limit="the limit of data is",
+        remedy="shrink it, and its partners and truth with it",
+    )  # fmt: skip
+    return header
+
+
+def read_image(path: Path) -> Rgb:
+    """Return a picture of a data set as RGB in [0,1], 8 or 16 bit, upright.
+
+    OpenCV decodes what it can, several times as fast as `decode` and without colour profiles, the rest is decoded as
+    photos are. Raises InputError for what is cut short, damaged or outside the limits (`read_header`).
+    """
+    data = read_whole(path)
+    header = read_header(path, data)
+    if header.format not in FAST:
+        return _decode_quietly(path)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = _by_opencv(path, data, header, flags)
+    rgb = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1)).astype(np.float32))
+    declared = PPM_WHITE.match(data)  # OpenCV leaves the numbers as they are
+    return rgb[None] / (int(declared[1]) if declared else np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+
+
+def read_stored(path: Path) -> np.ndarray:
+    """Return the numbers of a picture as they are stored, upright, (h, w) or (h, w, channels in OpenCV's order)."""
+    data = read_whole(path)
+    return _by_opencv(path, data, read_header(path, data), cv2.IMREAD_UNCHANGED)
+
+
+def _decode_quietly(path: Path) -> Rgb:
+    with enough_memory(str(path)), warnings.catch_warnings(action="ignore"):  # of odd metadata
+        return decode(path, MOST_MEGAPIXELS).image
+
+
+def _by_opencv(path: Path, data: bytes, header: Header, flags: int) -> np.ndarray:
+    """Return pixels upright (OpenCV turns TIFF by itself)."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        raise InputError(f"{path} is damaged and cannot be read as a picture; replace or remove it.")
+    if header.format == "TIFF":
+        return pixels
+    pixels = pixels.swapaxes(0, 1) if header.orientation >= 5 else pixels
+    return np.flip(pixels, _FLIPS.get(header.orientation, ()))
+
+
+def _header_by_pillow(path: Path, file: io.BufferedReader | io.BytesIO, start: bytes) -> Header:
+    if start[4:8] == b"ftyp":
+        register_heif()
+    try:
+        with tiff.unlimited(), warnings.catch_warnings(action="ignore"), Image.open(file) as picture:  # odd metadata
+            (width, height), kind = picture.size, picture.format or ""
+            pages = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
+            turn = _orientation(picture, file)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        if not start.startswith(tiff.MARKS):
+            raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
+        pages, kind = 2, "TIFF"  # some kinds are read without Pillow
+    if pages > 1:  # the first may be a thumbnail: which one is the photo is decided in one place
+        height, width = _decode_quietly(path).shape[-2:]
+        return Header((height, width), 1, kind)
+    turned = turn >= 5 and kind not in ("TIFF", "HEIF")  # which give their upright size themselves
+    return Header((width, height) if turned else (height, width), turn, kind)
+
+
+def _orientation(picture: Image.Image, file: io.BufferedReader | io.BytesIO) -> int:
+    """Return EXIF's orientation, 1 to 8; 1 where it is missing or nonsense."""
+    if picture.format == "PNG" and not {"exif", "XML:com.adobe.xmp", "Raw profile type exif"} & set(picture.info):
+        # Pillow would decode the whole picture to see what stands behind it; most have nothing there.
+        kinds = list(png.chunk_kinds(file))
+        behind = kinds[kinds.index(b"IDAT") :] if b"IDAT" in kinds else []
+        if not {b"eXIf", b"iTXt", b"zTXt", b"tEXt"} & set(behind):
+            return 1
+    try:
+        return exif.orientation(picture.getexif())
+    except Exception:  # parsers raise whatever they like on tags of a wrong type
+        return 1
+
+
+def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
+    """Return the main picture of a TIFF; of a raw file that is one, the picture developed from it."""
     data = path.read_bytes()
     page = tiff.main_page(path, data)
     metadata = Image.Exif()
     metadata.endian, metadata.bigtiff = ("<" if data[:2] == b"II" else ">"), data[2:4] in (b"+\0", b"\0+")
     with suppress(Exception):  # parsers raise whatever they like on foreign bytes
         metadata.load_from_fp(io.BytesIO(data), page.offset if EXIF_TAG in page.tags else page.first)
-    if page.raw or recognised(data[:16]) or (path.suffix.lower() in RAWS and not page.rgb):
-        return _developed(path, refuse_size, metadata)
-    refuse_size(page.size)
+    if page.raw or _is_raw(data[:16]) or (path.suffix.lower() in RAWS and not page.rgb):
+        return Decoded(to_tensor(_develop(path, check), 65535), 16, "RAW", exif=metadata)
+    check(page.size)
     profile, xmp = _binary(page.tags.get(34675)), _binary(page.tags.get(700))
     turn = page.tags.get(ORIENTATION)
     turn = exif.orientation(metadata) if turn is None else exif.orientation({ORIENTATION: turn})
-    picture = None if tiff.beyond_pillow(page) else _opened_or_none(tiff.opened_at(data, page.offset))
+    picture = None if tiff.beyond_pillow(page) else _open(tiff.opened_at(data, page.offset))
     bits = 8
-    if picture is None:
-        stored = tiff.read(path, data, page)
-        if isinstance(stored, Image.Image):
-            image = _shallow(path, stored, profile)
-        else:
-            image, bits = _deep(stored, profile), 8 * stored.colours.itemsize
-    else:
+    if picture is not None:
         with picture:
             _load(path, picture)
-            image = _shallow(path, picture, profile)
+            image, alpha = _shallow(path, picture, profile)
         turn = 1 if page.tags.get(ORIENTATION) in range(1, 9) else turn  # Pillow has turned it
-    return Decoded(upright(image, turn), bits, "TIFF", metadata, profile, xmp, {}, page.notes)
+    else:
+        stored = tiff.read(path, data, page)
+        if isinstance(stored, Image.Image):
+            image, alpha = _shallow(path, stored, profile)
+        else:
+            (image, alpha), bits = _deep(stored, profile), 8 * stored.colours.itemsize
+    return Decoded(
+        upright(image, turn), bits, "TIFF", None if alpha is None else upright(alpha, turn), metadata, profile, xmp,
+        notes=page.notes,
+    )  # fmt: skip
 
 
-def _by_pillow(path: Path, refuse_size: RefuseSize) -> Decoded:
-    """Every other picture. PNG and HEIC of over 8 bits per channel are decoded by others: Pillow would cut them."""
-    picture = _opened_or_none(path)
+def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
+    """Return every other picture. PNG and HEIC of over 8 bits per channel are decoded by others: Pillow cuts them."""
+    picture = _open(path)
     notes: tuple[str, ...] = ()
     if picture is None:
-        picture = _png_without_metadata(path)
+        data = path.read_bytes()
+        if data.startswith(png.SIGNATURE):  # whose metadata Pillow takes for damage
+            picture = _open(io.BytesIO(png.without_metadata(data, (b"tRNS",)))) or _open(
+                io.BytesIO(png.without_metadata(data, ()))
+            )
+        if picture is None:
+            raise _no_picture(path)
         notes = (f"{path.name} has metadata that cannot be read; they are left out.",)
     with picture:
-        refuse_size(picture.size)
+        check(picture.size)
         notes += _frames(path, picture)
         _load(path, picture)
         metadata = Image.Exif()
@@ -118,14 +247,16 @@ def _by_pillow(path: Path, refuse_size: RefuseSize) -> Decoded:
             metadata = picture.getexif()
         profile = _binary(picture.info.get("icc_profile"))
         xmp = _binary(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp"))
-        coding = encoding.coding(path, picture)
+        coding = _coding(path, picture)
         profile = b"" if coding else profile
-        channels = encoding.read(path, picture)
-        if channels is None:
-            image, bits = _shallow(path, picture, profile), 8
+        if not (coding or profile) and picture.mode == "RGB" and exif.is_adobe_rgb(metadata):
+            coding = adobe_rgb()
+            notes += (f"{path.name} is in Adobe RGB; it is brought to sRGB, as the results are.",)
+        stored = _channels(path, picture)
+        if stored is None:
+            (image, alpha), bits = _shallow(path, picture, profile), 8
         else:
-            alpha = channels[..., -1:] if channels.shape[-1] in (2, 4) else None
-            image, bits = _deep(tiff.Stored(channels[..., : channels.shape[-1] // 3 * 2 + 1], alpha), profile), 16
+            (image, alpha), bits = _deep(stored, profile), 16
         if coding:
             light = to_srgb(image[0].permute(1, 2, 0).numpy(), coding)
             image = torch.from_numpy(light).permute(2, 0, 1)[None].contiguous()
@@ -133,11 +264,14 @@ def _by_pillow(path: Path, refuse_size: RefuseSize) -> Decoded:
                 notes += (f"{path.name} has a high dynamic range; it is shown as sRGB, white at 203 nits.",)
         turn = 1 if picture.format == "HEIF" else exif.orientation(metadata)  # its decoder has turned it already
         name = {"MPO": "JPEG", "DIB": "BMP"}.get(picture.format or "PNG", picture.format or "PNG")
-        return Decoded(upright(image, turn), bits, name, metadata, profile, xmp, compression(picture, path), notes)
+        return Decoded(
+            upright(image, turn), bits, name, None if alpha is None else upright(alpha, turn), metadata, profile, xmp,
+            encoder_options(picture, path), notes,
+        )  # fmt: skip
 
 
-def _opened_or_none(file: Path | io.BytesIO) -> Image.Image | None:
-    """The picture with its header read and nothing decoded; None for what is no picture."""
+def _open(file: Path | io.BytesIO) -> Image.Image | None:
+    """Return the picture with its header read and nothing decoded; None for what is no picture."""
     try:
         if isinstance(file, Path):
             with file.open("rb") as opened:
@@ -152,27 +286,18 @@ def _opened_or_none(file: Path | io.BytesIO) -> Image.Image | None:
         return None
 
 
-def _png_without_metadata(path: Path) -> Image.Image:
-    """A PNG whose metadata Pillow takes for damage. Raises InputError for all other files."""
-    data = path.read_bytes()
-    for kept in ((b"tRNS",), ()) if data.startswith(b"\x89PNG\r\n\x1a\n") else ():
-        picture = _opened_or_none(io.BytesIO(encoding.without_metadata(data, kept)))
-        if picture is not None:
-            return picture
-    raise _no_picture(path)
-
-
 def _load(path: Path, picture: Image.Image) -> None:
-    """Decode; of TIFF turn upright."""
+    """Decode a picture in place; of TIFF turn it upright."""
     if not isinstance(picture.info.get("xmp", b""), bytes):
-        del picture.info["xmp"]  # Pillow looks into it for an orientation
+        del picture.info["xmp"]  # Pillow searches it for an orientation
     try:
         with tiff.unlimited():
             picture.load()
     except Exception as error:  # decoders raise whatever they like on damaged files
         if lacks_memory(error):
             raise
-        raise InputError(f"{path} is damaged or cut short ({_first_line(error)}); give a whole file.") from None
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is damaged or cut short ({why}); give a whole file.") from None
 
 
 def _no_picture(path: Path) -> InputError:
@@ -186,7 +311,7 @@ def _no_picture(path: Path) -> InputError:
 
 
 def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
-    """A sentence on a file with more pictures than the one that is used."""
+    """Return a sentence on a file with more pictures than the one that is used."""
     try:
         count = int(getattr(picture, "n_frames", 1))
         if picture.format in ("MPO", "HEIF") and count > 1:  # smaller ones are previews, gain maps and depth
@@ -202,144 +327,99 @@ def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
     return (f"{path.name} has {count} frames; the first is used.",) if count > 1 else ()
 
 
-def register_heif() -> None:
-    """Teach Pillow HEIC."""
-    import pillow_heif
+def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
+    """Return the channels of a PNG, HEIC or PGM, opened from `path`, as its file stores them (HEIC: upright).
 
-    pillow_heif.register_heif_opener()
+    None for 8 bits, and for a file that only Pillow can read.
+    """
+    if picture.format == "HEIF" and picture.info.get("bit_depth", 8) > 8:
+        import pillow_heif
+
+        array = np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False))
+        array = array[..., None] if array.ndim == 2 else array
+    elif picture.format == "PNG" and picture.mode != "P" and (stored := png.channels(path.read_bytes())) is not None:
+        array = stored
+    elif picture.format == "PPM" and picture.mode == "I":  # which Pillow has scaled to 16 bits
+        array = np.asarray(picture).astype(np.uint16)[..., None]
+    else:
+        return None
+    alpha = array[..., -1:] if array.shape[-1] in (2, 4) else None
+    return tiff.Stored(array[..., : array.shape[-1] // 3 * 2 + 1], alpha)
 
 
-def _refuse_size(path: Path, most_megapixels: float, what: str, size: tuple[int, int]) -> None:
-    width, height = size
-    megapixels = width * height / 1e6
-    if not megapixels <= most_megapixels:  # a limit that is no number refuses all
-        figure = next(t for n in (3, 6, 17) if (t := f"{megapixels:.{n}g}") != f"{most_megapixels:g}" or n == 17)
-        raise InputError(
-            f"{path} is {width}x{height} ({figure} megapixels), the limit is {most_megapixels:g}; "
-            "shrink it, or raise the limit with --max-megapixels."
-        )
-    if min(size) < LEAST_SIDE:
-        raise InputError(f"{path} is {width}x{height} pixels; a {what} needs at least {LEAST_SIDE} on each side.")
+def _coding(path: Path, picture: Image.Image) -> Coding | None:
+    """Return the coding of colours that a PNG (cICP, gAMA), HEIC or AVIF (nclx) names beside or instead of a profile.
+
+    None for sRGB. A profile counts more, but for a high dynamic range, which profiles seldom describe.
+    """
+    coding = None
+    if picture.format == "PNG":
+        coding = png.coding(path, picture)
+    elif picture.format == "HEIF":
+        nclx = picture.info.get("nclx_profile") or {}
+        coding = by_numbers(nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
+    elif picture.format == "AVIF":
+        with path.open("rb") as file:
+            at = (head := file.read(1 << 16)).find(b"colrnclx") + 8
+        coding = by_numbers(*struct.unpack(">HH", head[at : at + 4])) if 8 <= at <= len(head) - 4 else None
+    return None if coding and picture.info.get("icc_profile") and not coding.high_dynamic_range else coding
 
 
-def _shallow(path: Path, picture: Image.Image, profile: bytes) -> Rgb:
-    """8 bits (grey also 16): over white, in sRGB, not turned."""
+def _shallow(path: Path, picture: Image.Image, profile: bytes) -> tuple[Rgb, Alpha | None]:
+    """Return 8 bits (grey also 16) over white, in sRGB, not turned; and how opaque they are."""
     if picture.mode in ("I", "F"):
         raise InputError(f"{path} stores 32-bit numbers; save it with 8 or 16 bits per channel.")
     if picture.mode.startswith("I;16"):
-        return tensor(np.repeat(np.asarray(picture).astype(np.uint16)[..., None], 3, -1), 65535)
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    elif picture.mode == "LAB":
+        return to_tensor(np.repeat(np.asarray(picture).astype(np.uint16)[..., None], 3, -1), 65535), None
+    if picture.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return tensor(np.array(ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")), 255)
+        return to_tensor(np.array(ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")), 255), None
+    alpha = None
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        alpha = to_tensor(np.array(picture.getchannel("A")), 255)
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     elif picture.mode not in ("RGB", "L", "CMYK"):
         picture = picture.convert("RGB")
-    return tensor(np.array(_srgb(picture, profile)), 255)
+    return to_tensor(np.array(from_profile(picture, profile)), 255), alpha
 
 
-def _srgb(picture: Image.Image, profile: bytes) -> Image.Image:
-    """RGB, L or CMYK to sRGB by its profile; a profile that is broken or for another mode is ignored, as viewers do."""
-    if not profile:
-        return picture.convert("RGB")
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source) and picture.mode == "RGB":
-            return picture
-        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        return converted if converted is not None else picture.convert("RGB")
-    except Exception as error:  # names and colour spaces of profiles may be any bytes
-        if lacks_memory(error):
-            raise
-        return picture.convert("RGB")
-
-
-def _deep(stored: tiff.Stored, profile: bytes) -> Rgb:
-    """Grey or RGB of 16 bits, which Pillow would cut, or of 8: over white, in sRGB, not turned."""
-    full = 65535 if stored.colours.itemsize == 2 else 255
-    image = tensor(np.ascontiguousarray(stored.colours), full)
+def _deep(stored: tiff.Stored, profile: bytes) -> tuple[Rgb, Alpha | None]:
+    """Return grey or RGB of 16 bits, which Pillow cuts, or of 8, over white, in sRGB, not turned; and their opacity."""
+    white = 65535 if stored.colours.itemsize == 2 else 255
+    image, alpha = to_tensor(np.ascontiguousarray(stored.colours), white), None
     if stored.alpha is not None:
-        alpha = tensor(np.ascontiguousarray(stored.alpha), full)
+        alpha = to_tensor(np.ascontiguousarray(stored.alpha), white)
         image = (image if stored.kind == "associated" else image * alpha) + (1 - alpha)
         image = image.clamp(max=1)
-    if profile and image.shape[1] == 1:
-        ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
-        table = np.array(_srgb(ramp, profile), np.float32)[0].mean(-1) / 255
-        image = torch.from_numpy(np.interp(image.numpy(), np.linspace(0, 1, 256), table).astype(np.float32))
-    elif profile:
-        image = by_table(image, lambda cube: _srgb(cube, profile))
-    return image if image.shape[1] == 3 else image.expand(-1, 3, -1, -1).contiguous()
+    image = from_profile_deep(image, profile)
+    return image if image.shape[1] == 3 else image.expand(-1, 3, -1, -1).contiguous(), alpha
 
 
-def by_table(image: Rgb, convert: Callable[[Image.Image], Image.Image]) -> Rgb:
-    """Other colours through a table of 64³ (the colour engine itself knows 8 bits only)."""
-    steps = np.linspace(0, 255, 64).round().astype(np.uint8)
-    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
-    cube = Image.fromarray(np.stack([red, green, blue], -1).reshape(512, 512, 3))
-    table = tensor(np.array(convert(cube)), 255).reshape(1, 3, 64, 64, 64)
-    return F.grid_sample(table, image.permute(0, 2, 3, 1)[:, None] * 2 - 1, align_corners=True)[:, :, 0]
+# Axes that EXIF's orientation reverses, after rows and columns are exchanged from 5 on.
+_FLIPS = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
 
 
 def upright(image: Float[Tensor, "1 c h w"], orientation: int) -> Float[Tensor, "1 c _ _"]:
-    """EXIF orientation 1 to 8: from 5 on rows and columns are exchanged, then sides are flipped."""
-    flips = {2: (-1,), 3: (-2, -1), 4: (-2,), 5: (), 6: (-1,), 7: (-2, -1), 8: (-2,)}.get(orientation, ())
+    """Return a picture turned by EXIF's orientation, 1 to 8."""
     turned = image.transpose(-1, -2) if orientation in (5, 6, 7, 8) else image
-    return turned.flip(flips).contiguous() if flips else turned.contiguous()
-
-
-def tensor(array: np.ndarray, full: int) -> Float[Tensor, "1 c h w"]:
-    array = array[..., None] if array.ndim == 2 else array
-    return torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)[None].contiguous() / full
-
-
-def in_profile(picture: Image.Image, profile: bytes) -> tuple[Image.Image, dict[str, Any]]:
-    """An sRGB picture in the colours of an RGB `profile`, and what Pillow is to save of it; as it is in any other."""
-    try:
-        target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if target.profile.xcolor_space.strip() != "RGB":
-            return picture, {}
-        if "sRGB" in ImageCms.getProfileDescription(target):
-            return picture, {"icc_profile": profile}
-        converted = ImageCms.profileToProfile(picture, ImageCms.createProfile("sRGB"), target, outputMode="RGB")
-    except Exception as error:  # names and colour spaces of profiles may be any bytes
-        if lacks_memory(error):
-            raise
-        return picture, {}
-    return (picture, {}) if converted is None else (converted, {"icc_profile": profile})
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return turned.flip([axis + 2 for axis in _FLIPS.get(orientation, ())]).contiguous()
 
 
 def _binary(value: object) -> bytes:
-    """Metadata as bytes, whatever the type they were stored as; nothing for what is no text and no bytes."""
+    """Return metadata as bytes, whatever the type they were stored as; nothing for what is no text and no bytes."""
     value = value[0] if isinstance(value, tuple) and len(value) == 1 else value
     value = value.encode("utf-8", "replace") if isinstance(value, str) else value
     return value if isinstance(value, bytes) and len(value) <= MOST_PROFILE else b""
 
 
-# How files begin that are no TIFF: Canon (two), Fujifilm, Olympus (three), Panasonic, Sigma, Minolta.
-MARKS = (
-    *(b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM"),
-    b"II\x1a\0\0\0HEAPCCDR",
-)
-CR2 = 8, b"CR"  # where a TIFF of Canon says that it is raw
+def _is_raw(head: bytes) -> bool:
+    """Return whether a file that begins with these 16 bytes is a camera's raw file; of TIFFs only Canon's are."""
+    return head.startswith(RAW_MARKS) or head[4:12] == b"ftypcrx " or (head[:2] == b"II" and head[8:10] == b"CR")
 
 
-def recognised(head: bytes) -> bool:
-    """Return whether a file that begins with these bytes (16 or more) is raw; those that look like TIFF are not."""
-    return head.startswith(MARKS) or head[4:12] == b"ftypcrx " or (head[:2] == b"II" and head[8:10] == CR2[1])
-
-
-def named(path: Path) -> bool:
-    """Return whether the suffix is one of raw files."""
-    return path.suffix.lower() in RAWS
-
-
-def develop(path: Path, refuse_size: Callable[[tuple[int, int]], None]) -> UInt16[np.ndarray, "h w 3"]:
-    """Return the picture in sRGB, upright. `refuse_size` is called with (width, height) before anything is decoded.
+def _develop(path: Path, check: CheckSize) -> UInt16[np.ndarray, "h w 3"]:
+    """Return a raw file's picture in sRGB, upright. `check` is called with (width, height) before it is decoded.
 
     Raises InputError without the extra, and for what LibRaw does not know.
     """
@@ -352,15 +432,15 @@ def develop(path: Path, refuse_size: Callable[[tuple[int, int]], None]) -> UInt1
         ) from None
     try:
         with rawpy.imread(str(path)) as raw:
-            refuse_size((raw.sizes.width, raw.sizes.height))
+            check((raw.sizes.width, raw.sizes.height))
             return raw.postprocess(use_camera_wb=True, output_bps=16, gamma=(2.4, 12.92))
     except InputError:
         raise
     except Exception as error:  # LibRaw has a class for each of its errors
         if lacks_memory(error):
             raise
-        said = error.args[0] if error.args else ""
-        why = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        words = error.args[0] if error.args else ""
+        why = words.decode(errors="replace") if isinstance(words, bytes) else str(words)
         raise InputError(
             f"{path} is a camera's raw file that LibRaw does not develop ({why or type(error).__name__}); give the "
             "JPEG or TIFF that was developed from it."

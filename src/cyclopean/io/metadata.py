@@ -1,4 +1,4 @@
-"""EXIF of strangers: what is worth keeping of it, tag by tag, and what it says of the camera. Nothing here raises."""
+"""Metadata of photos: the EXIF that is worth keeping, the camera in it, and panoramas (GPano). Nothing here raises."""
 
 import math
 import re
@@ -27,22 +27,22 @@ def worth_keeping(exif: Image.Exif, most: int = LARGEST_EXIF) -> tuple[bytes, tu
     """Return who, when, how and where, ready to be written; the names of tags that are damaged; and of those left out
     to need at most `most` bytes. What is true of the old file only (orientation, thumbnails, maker notes) is dropped.
     """
-    good: list[tuple[int | None, int, Any, int]] = []
+    kept: list[tuple[int | None, int, Any, int]] = []
     damaged: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of what is dropped here
         for part, tag, value in _tags(exif):
             size = len(_written([(part, tag, value, 0)]))
             if size:
-                good.append((part, tag, value, size))
+                kept.append((part, tag, value, size))
             else:
                 damaged.append(_name(part, tag))
-        good.sort(key=lambda entry: entry[3])
-        data, large = _written(good), []
-        while good and not 0 < len(data) <= most:
-            part, tag, *_ = good.pop()
+        kept.sort(key=lambda entry: entry[3])
+        data, large = _written(kept), []
+        while kept and not 0 < len(data) <= most:
+            part, tag, *_ = kept.pop()
             large.append(_name(part, tag))
-            data = _written(good)
+            data = _written(kept)
     return data, tuple(damaged), tuple(large)
 
 
@@ -54,6 +54,20 @@ def fitting(data: bytes, most: int = LARGEST_EXIF) -> bytes:
     except Exception:  # parsers raise whatever they like on foreign bytes
         return b""
     return data if len(data) <= most else worth_keeping(exif, most)[0]
+
+
+def is_adobe_rgb(exif: Image.Exif) -> bool:
+    """Return whether a camera marks Adobe RGB as DCF 2.0 has it: no known colour space, interoperability R03."""
+    rule = str(_part(exif, ExifTags.IFD.Interop).get(1, "")).strip("\0 ")
+    return _number(_part(exif, ExifTags.IFD.Exif), ExifTags.Base.ColorSpace) == 65535 and rule == "R03"
+
+
+def as_srgb(data: bytes) -> bytes:
+    """Return EXIF that `worth_keeping` wrote with sRGB as its colour space."""
+    exif = Image.Exif()
+    exif.load(data)
+    exif[ExifTags.IFD.Exif] = {**exif.get_ifd(ExifTags.IFD.Exif), ExifTags.Base.ColorSpace: 1}
+    return exif.tobytes()
 
 
 def focal_in_pixels(exif: Image.Exif, size: tuple[int, int]) -> float | None:
@@ -70,7 +84,7 @@ def focal_in_pixels(exif: Image.Exif, size: tuple[int, int]) -> float | None:
 
 
 def _tags(exif: Image.Exif) -> Iterator[tuple[int | None, int, Any]]:
-    """What may be kept: the directory (None: the first), the tag and its value."""
+    """Yield the tags that may be kept: the directory (None: the first), the tag and its value."""
     for tag in KEPT_TAGS:
         try:
             if tag in exif:
@@ -79,12 +93,12 @@ def _tags(exif: Image.Exif) -> Iterator[tuple[int | None, int, Any]]:
             continue
     for part in PARTS:
         own = range(0x829A, 0x10000) if part == ExifTags.IFD.Exif else range(0x20)  # others are of another directory
-        kept = {tag: value for tag, value in _part(exif, part).items() if tag in own}
-        yield from ((part, tag, value) for tag, value in kept.items() if tag not in (*LEFT_OUT, *PARTS))
+        tags = {tag: value for tag, value in _part(exif, part).items() if tag in own}
+        yield from ((part, tag, value) for tag, value in tags.items() if tag not in (*LEFT_OUT, *PARTS))
 
 
 def _written(entries: list[tuple[int | None, int, Any, int]]) -> bytes:
-    """The bytes of these tags; none where one of them cannot be written and read again."""
+    """Return the bytes of these tags; none where one of them cannot be written and read again."""
     new, again = Image.Exif(), Image.Exif()
     parts: dict[int, dict[int, Any]] = {}
     for part, tag, value, _ in entries:
@@ -116,7 +130,7 @@ def _name(part: int | None, tag: int) -> str:
 
 
 def _number(tags: Mapping[int, Any], tag: int) -> float:
-    """The value of a tag, 0 when it is missing or no number (rationals may have denominator 0)."""
+    """Return the value of a tag, 0 when it is missing or no number (rationals may have denominator 0)."""
     try:
         value = tags.get(tag, 0)
         number = float(value[0] if isinstance(value, tuple) and len(value) == 1 else value)
@@ -133,8 +147,8 @@ ORDINARY = ("rectilinear", "perspective", "none")  # projections of a photo from
 
 @dataclass(frozen=True)
 class Gpano:
-    """`projection` such as equirectangular or cylindrical; of the whole sphere in pixels, `full` (height, width) and
-    `window` (left, top, width, height), the part that the picture shows. None: the metadata does not say."""
+    """Google's metadata of a panorama: `projection` such as equirectangular or cylindrical; in pixels of the whole
+    sphere, `full` (height, width) and `window` (left, top, width, height), the part that is shown (None: not known)."""
 
     projection: str
     full: tuple[int, int] | None = None
@@ -142,7 +156,7 @@ class Gpano:
 
     @property
     def whole(self) -> bool:
-        """Whether the picture shows the whole sphere, as far as its metadata says."""
+        """True if the picture shows the whole sphere, as far as its metadata says."""
         if self.full is None or self.window is None:
             return True
         (height, width), (_, _, wide, tall) = self.full, self.window
@@ -159,12 +173,12 @@ _WHOLE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def whole_sphere_xmp(size: tuple[int, int]) -> bytes:
-    """The XMP block of a panorama of the whole sphere, of `size` (height, width), for viewers to know it by."""
+    """Return the XMP block by which viewers know a panorama of the whole sphere, of `size` (height, width)."""
     return _WHOLE.format(height=size[0], width=size[1]).encode()
 
 
-def for_pillow(xmp: bytes, kind: str) -> dict[str, Any]:
-    """Pillow's words for saving an XMP block in a file of this kind, one that has a place for it."""
+def xmp_options(xmp: bytes, kind: str) -> dict[str, Any]:
+    """Return Pillow's options to save an XMP block in a file of this kind, one that has a place for it."""
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
         chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
@@ -173,25 +187,27 @@ def for_pillow(xmp: bytes, kind: str) -> dict[str, Any]:
 
 
 def read_gpano(xmp: bytes | str) -> Gpano | None:
-    """The GPano part of an XMP block, as attributes or as elements; None if it has none, names no projection, or
-    names that of an ordinary photo."""
+    """Return the GPano part of an XMP block, as attributes or as elements.
+
+    None if it has none, names no projection, or names that of an ordinary photo.
+    """
     text = (xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else xmp)[:LARGEST_XMP]
     pairs = ((name[1], _VALUE.match(text, name.end())) for name in _NAME.finditer(text))
-    said = {name: (value[1] or value[2] or "").strip() for name, value in pairs if value}
-    if said.get("ProjectionType", "").lower() in ("", *ORDINARY):
+    values = {name: (value[1] or value[2] or "").strip() for name, value in pairs if value}
+    if values.get("ProjectionType", "").lower() in ("", *ORDINARY):
         return None
-    full = _numbers(said, "FullPanoHeightPixels", "FullPanoWidthPixels")
-    size = _numbers(said, "CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels")
-    corner = _numbers(said, "CroppedAreaLeftPixels", "CroppedAreaTopPixels")
+    full = _numbers(values, "FullPanoHeightPixels", "FullPanoWidthPixels")
+    size = _numbers(values, "CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels")
+    corner = _numbers(values, "CroppedAreaLeftPixels", "CroppedAreaTopPixels")
     window = None if size is None or corner is None else (corner[0], corner[1], size[0], size[1])
     good = full is not None and min(full) > 0 and window is not None and min(window[2:]) > 0
     return Gpano(
-        said["ProjectionType"].lower(), (full[0], full[1]) if full and good else None, window if good else None
+        values["ProjectionType"].lower(), (full[0], full[1]) if full and good else None, window if good else None
     )
 
 
-def _numbers(said: dict[str, str], *names: str) -> tuple[int, ...] | None:
+def _numbers(values: dict[str, str], *names: str) -> tuple[int, ...] | None:
     try:
-        return tuple(round(float(said[name])) for name in names)
+        return tuple(round(float(values[name])) for name in names)
     except (KeyError, ValueError, OverflowError):
         return None

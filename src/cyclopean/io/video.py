@@ -1,5 +1,7 @@
-"""Decoded frames as a screen shows them, and pictures back in the place of frames."""
+"""Clips read: what their headers declare, and their frames at their times. Nothing is opened but the file itself."""
 
+import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,214 +10,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from cyclopean.errors import InputError
-from cyclopean.io.colour import by_numbers, to_srgb
 from cyclopean.io.files import address, refuse_unreadable
+from cyclopean.io.limits import MOST_MEGAPIXELS as MEGAPIXELS
+from cyclopean.io.video_frames import Crop, Frame, Size, cropped, progressive, remarks, size_of, upright
 
-Frame = Float[Tensor, "1 3 h w"]
-Size = tuple[int, int]
-
-# Numbers of colours in ITU-T H.273, which FFmpeg uses too.
-RGB, BT709, UNKNOWN, SRGB = 0, 1, 2, 13
-MATRICES = {1, 4, 5, 6, 7, 9}  # between YUV and RGB that swscale knows
-HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
-LIMITED, FULL = 1, 2  # ranges of YUV; 0: not told, which is limited
-
-
-@dataclass(frozen=True)
-class Orientation:
-    """How coded pictures come upright: rows and columns exchanged first, then each reversed. All eight there are."""
-
-    transposed: bool = False
-    rows_reversed: bool = False
-    columns_reversed: bool = False
-
-    @property
-    def matrix(self) -> tuple[int, ...]:
-        """The nine numbers of a display matrix, as MP4 and FFmpeg have them."""
-        x, y = (-1 if reverse else 1 for reverse in (self.columns_reversed, self.rows_reversed))
-        a, b, c, d = (0, y, x, 0) if self.transposed else (x, 0, 0, y)
-        return a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30
-
-    def upright(self, array: np.ndarray) -> np.ndarray:
-        """Return a coded picture (rows, columns, ...) upright."""
-        array = array.swapaxes(0, 1) if self.transposed else array
-        return array[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
-
-    def coded(self, array: np.ndarray) -> np.ndarray:
-        """Return an upright picture as it is coded."""
-        array = array[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
-        return array.swapaxes(0, 1) if self.transposed else array
-
-    def sides(self, size: Size) -> Size:
-        """Return (height, width) of the other side of `upright` and `coded`."""
-        return size[::-1] if self.transposed else size
-
-
-def orientation_of(frame: Any) -> Orientation:
-    """Return how a frame is turned and mirrored: the one of the eight ways nearest to its display matrix."""
-    try:
-        data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV gives none of them when one is of a kind it does not know, such as EXIF
-        turned = ((False, False, False), (True, True, False), (False, True, True), (True, False, True))
-        return Orientation(*turned[round(frame.rotation / 90) % 4])  # quarter turns counter-clockwise
-    if data is None:
-        return Orientation()
-    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float).tolist()
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        return Orientation(True, b < 0, c < 0)
-    return Orientation(False, d < 0, a < 0)
-
-
-def size_of(frame: Any) -> Size:
-    """Return the upright (height, width) of a frame."""
-    return orientation_of(frame).sides((frame.height, frame.width))
-
-
-def upright(frame: Any, size: Size) -> Frame:
-    """Return a frame as a screen shows it, in [0,1]: upright at `size`, over white, high dynamic range made SDR."""
-    orientation = orientation_of(frame)
-    deep = frame.color_trc in HIGH_DYNAMIC_RANGE
-    kind = {(False, False): "rgb24", (False, True): "rgb48le", (True, False): "rgba", (True, True): "rgba64le"}
-    height, width = orientation.sides(size)
-    array = frame.reformat(width=width, height=height, format=kind[has_alpha(frame), deep]).to_ndarray()
-    if array.shape[2] == 3 and not deep:
-        return _tensor(orientation.upright(array)).permute(2, 0, 1)[None].contiguous() / 255
-    values = array.astype(np.float32) / (65535 if deep else 255)
-    colours, alpha = values[..., :3], values[..., 3:]
-    coding = by_numbers(frame.color_primaries, frame.color_trc) if deep else None
-    if coding is not None:
-        colours = to_srgb(colours, coding)
-    if alpha.size:
-        colours = colours * alpha + (1 - alpha)
-    return _tensor(orientation.upright(colours)).permute(2, 0, 1)[None].contiguous()
-
-
-def has_alpha(frame: Any) -> bool:
-    """Return whether pixels may be transparent."""
-    return frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))
-
-
-@dataclass(frozen=True)
-class Tags:
-    """What a file says of its colours, by the numbers of ITU-T H.273: those its pixels are written by."""
-
-    colorspace: int = UNKNOWN
-    color_range: int = 0
-    color_primaries: int = UNKNOWN
-    color_trc: int = UNKNOWN
-
-
-def tags_like(frame: Any) -> Tags:
-    """Return the tags for pictures in the place of `frame`: its own, where 8-bit YUV can have them.
-
-    RGB becomes YUV of BT.709, and so does a matrix that cannot be computed; high dynamic range has become sRGB.
-    """
-    if frame.color_trc in HIGH_DYNAMIC_RANGE:
-        return Tags(BT709, LIMITED, BT709, SRGB)
-    matrix, scale = frame.colorspace, frame.color_range
-    if frame.format.is_rgb or frame.format.name == "pal8" or matrix not in MATRICES | {UNKNOWN}:
-        matrix, scale = BT709, LIMITED
-    elif frame.format.name.startswith("yuvj"):
-        scale = FULL
-    return Tags(matrix, scale, frame.color_primaries, frame.color_trc)
-
-
-def coded(picture: Frame, orientation: Orientation, tags: Tags) -> Any:
-    """Return a frame of `yuv420p` for the encoder; an odd last row or column is repeated."""
-    import av
-
-    rgb = picture[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    array = orientation.coded(rgb)
-    h, w = array.shape[:2]
-    array = np.ascontiguousarray(np.pad(array, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge"))
-    return av.VideoFrame.from_ndarray(array, format="rgb24").reformat(
-        format="yuv420p",
-        dst_colorspace=None if tags.colorspace == UNKNOWN else tags.colorspace,
-        dst_color_range=tags.color_range or None,
-    )
-
-
-def progressive(frames: Iterable[Any], unit: Fraction) -> Iterator[Any]:
-    """Yield as many frames, at the same times in ticks of `unit`: interlaced ones as whole pictures (BWDIF).
-
-    From the first interlaced frame on each comes one later, since its neighbours are looked at.
-    """
-    graph, kind = None, None
-    for frame in frames:
-        here = (frame.format.name, frame.width, frame.height)
-        if graph is not None and here != kind:
-            yield from _filtered(graph, None, unit)
-            graph = None
-        if graph is None and frame.interlaced_frame:
-            graph, kind = _deinterlacer(frame, unit), here
-        if graph is None:
-            yield frame
-        else:
-            yield from _filtered(graph, frame, unit)
-    if graph is not None:
-        yield from _filtered(graph, None, unit)
-
-
-def _deinterlacer(frame: Any, unit: Fraction) -> Any:
-    from av.filter import Graph
-
-    graph = Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=unit)
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
-    graph.configure()
-    return graph
-
-
-def _filtered(graph: Any, frame: Any, unit: Fraction) -> Iterator[Any]:
-    """Push a frame, or None at the end, and yield what has become ready."""
-    import av
-
-    graph.vpush(frame)
-    while True:
-        try:
-            ready = graph.vpull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-        if ready.pts is not None:
-            ready.pts = round(ready.pts * ready.time_base / unit)
-        ready.time_base = unit
-        yield ready
-
-
-def remarks(frame: Any, size: Size) -> Iterator[str]:
-    """Yield a sentence for each thing about a clip's pictures that is not kept, by its first frame."""
-    height, width = size
-    if round(frame.rotation) % 90:
-        yield f"it is to be shown turned by {frame.rotation:.0f} degrees; only quarter turns are kept."
-    if has_alpha(frame):
-        yield "it has transparent pixels, which are laid over white."
-    if frame.color_trc in HIGH_DYNAMIC_RANGE:
-        name = HIGH_DYNAMIC_RANGE[frame.color_trc]
-        yield f"it has a high dynamic range ({name}), which is brought to that of ordinary screens (white at 203 nits)."
-    elif max((component.bits for component in frame.format.components), default=8) > 8:
-        yield f"it has more than 8 bits a colour ({frame.format.name}); videos are written with 8."
-    if frame.interlaced_frame:
-        yield "it is interlaced; its frames are made whole (progressive), as many as before."
-    if not (frame.format.is_rgb or frame.colorspace in MATRICES | {RGB, UNKNOWN}):
-        yield f"its colours are coded in a way that is not known (matrix {frame.colorspace}); they may be off."
-    if height % 2 or width % 2:
-        yield (
-            f"it is {width}x{height} pixels, and videos are written with even sizes: its last row or column is "
-            f"repeated ({width + width % 2}x{height + height % 2})."
-        )
-
-
-MEGAPIXELS = 120.0  # of a frame, unless the caller has another limit
+LOG = logging.getLogger(__name__)
+MOST_BOXES = 10_000  # of an MP4 that are looked through
 PATIENCE = 60.0  # seconds in which a file has to open, to say what it is, and to give each packet
 FASTEST = 240  # frames a second that are believed without counting
 STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock means nothing before the first packet
@@ -272,12 +73,11 @@ class Still:
 
 
 def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = PATIENCE) -> Clip:
-    """Return what the header and the first frame of a clip say. A length that neither does, or that is
-    doubtful, is counted, undecoded.
+    """Return what the header and the first frame of a clip declare; count frames, undecoded, where that is doubtful.
 
-    Files that were written as they were filmed, such as a browser's WebM, do not say how long they are. Raises
+    Files that were written as they were filmed, such as a browser's WebM, have no length in their header. Raises
     InputError for files that are missing, damaged, no clip of a kind that is read, too large for the limit, or not
-    looked through within `patience` seconds.
+    counted within `patience` seconds.
     """
     end = time.monotonic() + patience
     with opened(path, max_megapixels) as (container, stream):
@@ -290,16 +90,13 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
         if first is not None:
             size = size_of(first)
             aspect = stream.sample_aspect_ratio or Fraction(1)
-            others = [f"of its {len(films)} films the one of {first.width}x{first.height} pixels is read."
-                      for films in [_films(container)] if len(films) > 1]  # fmt: skip
-            said = tuple(f"{path.name}: {remark}" for remark in (*others, *remarks(first, size)))
+            notes = list(remarks(first, size))
+            if (films := len(_films(container))) > 1:
+                notes.insert(0, f"of its {films} films the one of {first.width}x{first.height} pixels is read.")
             aspect = aspect if size == (first.height, first.width) else 1 / aspect
-            clip = replace(clip, size=size, remarks=said, aspect=aspect)
-    return _counted(path, clip, max_megapixels, end) if doubtful else clip
-
-
-def _counted(path: Path, clip: Clip, max_megapixels: float, end: float) -> Clip:
-    """`clip` with the number and the times of its packets, and the frame rate that follows, if another was guessed."""
+            clip = replace(clip, size=size, remarks=tuple(f"{path.name}: {note}" for note in notes), aspect=aspect)
+    if not doubtful:
+        return clip
     with opened(path, max_megapixels) as (container, stream), _readable(path, max_megapixels):
         ticks = [packet.pts for packet in _in_time(path, container.demux(stream), end) if packet.size]
         times = [float(tick * stream.time_base) for tick in ticks if tick is not None]
@@ -307,38 +104,43 @@ def _counted(path: Path, clip: Clip, max_megapixels: float, end: float) -> Clip:
     if len(times) < max(2, count) or span == 0:  # times that are missing, or all the same, are no length
         return replace(clip, count=count, seconds=float(count / clip.rate))
     rate = (count - 1) / span
-    kept = clip.rate if abs(rate / clip.rate - 1) < 0.05 else Fraction(rate).limit_denominator(1001)
-    return replace(clip, rate=kept, count=count, seconds=span * count / (count - 1))
+    if abs(rate / clip.rate - 1) >= 0.05:  # the header's was a guess
+        clip = replace(clip, rate=Fraction(rate).limit_denominator(1001))
+    return replace(clip, count=count, seconds=span * count / (count - 1))
 
 
 def frames(path: Path, every: int = 1, max_megapixels: float = MEGAPIXELS) -> Iterator[Frame]:
-    """Yield the upright frames of a clip in [0,1], each `every`-th of them, decoded as they are asked for."""
+    """Yield every `every`-th frame of a clip, upright, in [0,1], decoded one by one."""
     for still in stills(path, lambda index, _: index % every == 0, max_megapixels):
         yield still.image
 
 
 def stills(
     path: Path,
-    wanted: Callable[[int, float], bool] = lambda _index, _seconds: True,
+    wanted: Callable[[int, float], bool] | None = None,
     max_megapixels: float = MEGAPIXELS,
 ) -> Iterator[Still]:
-    """Yield the frames of a clip for whose (index, seconds) `wanted` is true, all at the size of the first."""
+    """Yield the frames of a clip, all at the size of the first, or those for whose (index, seconds) `wanted` is true.
+
+    Where all are taken, the log reports how many were damaged.
+    """
     with opened(path, max_megapixels) as (container, stream):
         clock = Clock(container, stream)
         coded = decoded(path, max_megapixels, container.demux(stream), stream)
+        coded = with_report_of_damage(path, coded) if wanted is None else coded
         size: Size | None = None
         for index, frame in enumerate(progressive(coded, stream.time_base)):
             ticks = clock(frame)
             size = size or size_of(frame)
-            if wanted(index, clock.seconds(ticks)):
+            if wanted is None or wanted(index, clock.seconds(ticks)):
                 yield Still(upright(frame, size), index, clock.seconds(ticks), clock.time(ticks))
 
 
 @contextmanager
 def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any, Any]]:
-    """Open the clip at `path` and give FFmpeg's container and the stream of its film.
+    """Open the clip at `path` and yield FFmpeg's container and the stream of its film.
 
-    Everything that opens a clip opens it here. Raises InputError for what is no clip, and for frames above the limit.
+    Every clip is opened here. Raises InputError for what is no clip, and for frames above the limit.
     """
     import av
 
@@ -352,6 +154,11 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
     try:
         container = av.open(address(path), options=options, metadata_errors="replace", timeout=PATIENCE)
     except (av.error.FFmpegError, OSError, ValueError):
+        if _lacks_index(path):
+            raise InputError(
+                f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
+                "found; give a whole file."
+            ) from None
         raise InputError(f"{path} is no video that can be read; give MP4, MOV, MKV, AVI, WebM or the like.") from None
     with container:
         films = _films(container)
@@ -366,9 +173,30 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                 f"{path} is {w}x{h} pixels ({h * w / 1e6:.1f} megapixels), the limit is {max_megapixels:g}; "
                 "shrink it, or raise the limit with --max-megapixels."
             )
+        if container.format.name.startswith("mov"):  # whose index names the place of each frame
+            places, size = [entry.pos + entry.size for entry in stream.index_entries], path.stat().st_size
+            if count := sum(place > size for place in places):
+                raise InputError(
+                    f"{path} is damaged or cut short ({len(places) - count} of its {len(places)} frames are in the "
+                    "file); give a whole file."
+                )
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(pixels)}
         yield container, stream
+
+
+def _lacks_index(path: Path) -> bool:
+    """Return whether a file is made of boxes as MP4 and MOV are and has none with an index."""
+    kinds: list[bytes] = []
+    with path.open("rb") as file:
+        while len(head := file.read(16)) >= 8 and len(kinds) < MOST_BOXES:
+            at, size = file.tell() - len(head), int.from_bytes(head[:4], "big")
+            kinds.append(head[4:8])
+            size = int.from_bytes(head[8:], "big") if size == 1 else size
+            if size < 8:  # to the end of the file, or nonsense
+                break
+            file.seek(at + size)
+    return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and b"mdat" in kinds and b"moov" not in kinds
 
 
 def is_cover(stream: Any) -> bool:
@@ -381,8 +209,8 @@ def is_cover(stream: Any) -> bool:
 
 
 def _films(container: Any) -> list[Any]:
-    """The streams of pictures that move, the film first: that can be decoded, has more than one frame, is marked as
-    the default, and is the largest."""
+    """Return the streams of pictures that move, the film first: it can be decoded, has more than one frame, is marked
+    as the default, and is the largest."""
     from av.stream import Disposition
 
     def rank(stream: Any) -> tuple[bool, bool, bool, int]:
@@ -394,25 +222,59 @@ def _films(container: Any) -> list[Any]:
 
 
 def decoded(path: Path, max_megapixels: float, packets: Iterable[Any], stream: Any) -> Iterator[Any]:
-    """Yield the frames in `packets` of `stream`; InputError for what is damaged, or grows beyond the limit."""
-    decoder = _decoder(stream)
+    """Yield the frames in `packets` of `stream`, without the margins that its container crops.
+
+    Raises InputError for what is damaged, and for frames that grow beyond the limit.
+    """
+    frames, crop = _frames(path, max_megapixels, packets, stream), _crop_of(stream)
+    yield from frames if crop is None else cropped(frames, crop, stream.time_base)
+
+
+def _frames(path: Path, max_megapixels: float, packets: Iterable[Any], stream: Any) -> Iterator[Any]:
+    import av
+
+    decoder = stream.codec_context
+    name = ALPHA_DECODERS.get(decoder.name)
+    alpha = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
+    if alpha and name in av.codecs_available:
+        decoder = av.CodecContext.create(name, "r")
+        decoder.options = stream.codec_context.options
     with _readable(path, max_megapixels):
         for packet in packets:
             if packet.size or packet.dts is None:  # a packet that is empty and has a time repeats the last frame
                 yield from decoder.decode(packet if packet.size else None)
 
 
-def _decoder(stream: Any) -> Any:
-    """The decoder of a stream: one that knows alpha where there is some."""
-    import av
+def _crop_of(stream: Any) -> Crop | None:
+    """Return the margins (left, right, top, bottom) that MP4's `clap` and Matroska's `PixelCrop...` hide, if any.
 
-    name = ALPHA_DECODERS.get(stream.codec_context.name)
-    alpha = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
-    if name is None or not alpha or name not in av.codecs_available:
-        return stream.codec_context
-    decoder = av.CodecContext.create(name, "r")
-    decoder.options = stream.codec_context.options
-    return decoder
+    PyAV hands them out in its description of a file only.
+    """
+    import av.logging
+
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)  # below it the description is empty
+    try:
+        text = stream.container.dumps_format()
+    finally:
+        av.logging.set_level(level)
+    for part in re.split(r"^  Stream #0:", text, flags=re.MULTILINE)[1:]:
+        margins = re.search(r"^ +Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)$", part, re.MULTILINE)
+        if margins and re.match(rf"{stream.index}\D", part):
+            left, right, top, bottom = map(int, margins.groups())
+            return left, right, top, bottom
+    return None
+
+
+def with_report_of_damage(path: Path, frames: Iterable[Any]) -> Iterator[Any]:
+    """Yield `frames`; log how many of them the decoder had to fill in, as it does where bytes were lost."""
+    count = damaged = 0
+    for frame in frames:
+        count += 1
+        damaged += frame.is_corrupt
+        yield frame
+    if damaged:
+        LOG.warning("%s: of its %d frames, damaged and mended by guesses: %d.", path.name, count, damaged)
 
 
 @contextmanager
@@ -438,10 +300,10 @@ def _in_time(path: Path, packets: Iterable[Any], end: float) -> Iterator[Any]:
 
 
 class Clock:
-    """When each frame is shown, in ticks of the stream's time base: later than the one before, whatever the file says.
+    """Times at which frames are shown, in ticks of the stream's time base, each later than the one before.
 
-    By number and frame rate where the file gives no times, or times that go back. AVI has none but the order of its
-    packets, which is not that of its frames when the codec reorders them.
+    They follow from number and frame rate where the file gives no times, or times that go back. AVI has none but the
+    order of its packets, which is not that of its frames when the codec reorders them.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
@@ -453,15 +315,14 @@ class Clock:
         self.last = 0
 
     def __call__(self, frame: Any) -> int:
-        told = None if self.numbered else frame.pts
-        self.last = (told or 0) if self.start is None else self._next(told)
-        self.start = self.last if self.start is None else self.start
+        ticks = None if self.numbered else frame.pts
+        if self.start is None:
+            self.start = self.last = ticks or 0
+        elif ticks == self.last:  # half a frame on, so that the next one's own time can still be kept
+            self.last += max(1, self.step // 2)
+        else:
+            self.last = self.last + self.step if ticks is None or ticks < self.last else ticks
         return self.last
-
-    def _next(self, told: int | None) -> int:
-        if told == self.last:  # half a frame on, so that the next one's own time can still be kept
-            return self.last + max(1, self.step // 2)
-        return self.last + self.step if told is None or told < self.last else told
 
     def seconds(self, ticks: int) -> float:
         """Return the seconds since the first frame."""

@@ -1,4 +1,4 @@
-"""What else a clip holds, and how much of it another container takes: known before any frame is done."""
+"""Tracks of a clip beside its film, and which of them another container takes: known before any frame is made."""
 
 import io
 from collections import Counter
@@ -12,7 +12,7 @@ from cyclopean.errors import InputError
 from cyclopean.io.video import is_cover, opened
 
 MP4 = (".mp4", ".m4v")
-TECHNICAL = (  # words about the old file itself, and about how its pixels were coded
+TECHNICAL = (  # metadata of the old file itself, and about how its pixels were coded
     *("encoder", "major_brand", "minor_version", "compatible_brands", "duration", "rotate", "alpha_mode", "vendor_id"),
     *("bps", "number_of_frames", "number_of_bytes"),
 )
@@ -28,19 +28,19 @@ NAMES = {
     "data": "data",
     "attachment": "an attached file",
 }
-LOOKED_AT = 2000  # packets in which every track has had one
+FIRST_PACKETS = 2000  # in which every track has had one
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The indices of the tracks that are copied, those of covers with their bytes, and a sentence about the rest."""
+class CopiedTracks:
+    """Indices of the tracks that are copied, those of covers with their bytes, and sentences about the rest."""
 
     copied: tuple[int, ...]
     covers: tuple[tuple[int, bytes], ...]
     remarks: tuple[str, ...]
 
 
-def keeping(source: Path, target: Path, max_megapixels: float) -> Kept:
+def copied_tracks(source: Path, target: Path, max_megapixels: float) -> CopiedTracks:
     """Return which tracks of the clip `source` the file `target`, by its suffix, can hold: each is tried."""
     copied: list[int] = []
     covers: list[tuple[int, bytes]] = []
@@ -52,12 +52,12 @@ def keeping(source: Path, target: Path, max_megapixels: float) -> Kept:
         firsts = _first_packets(container, [s for s in others if s.type not in ("attachment", "unknown")])
         for stream in pictures:
             data = bytes(firsts[stream.index]) if stream.index in firsts else b""
-            if is_cover(stream) and data and _takes_cover(target, stream, container):
+            if is_cover(stream) and data and _accepts_cover(target, stream, container):
                 covers.append((stream.index, data))
             else:
                 lost[f"{'a cover' if is_cover(stream) else 'another film'} ({_codec(stream)})"] += 1
         for stream in rest:
-            if _takes(target, stream, firsts.get(stream.index)):
+            if _accepts(target, stream, firsts.get(stream.index)):
                 copied.append(stream.index)
             else:
                 lost[f"{NAMES.get(stream.type, 'a track')} ({_codec(stream)})"] += 1
@@ -67,11 +67,11 @@ def keeping(source: Path, target: Path, max_megapixels: float) -> Kept:
     if lost:
         listed = ", ".join(f"{name}{f' x {count}' if count > 1 else ''}" for name, count in lost.items())
         remarks.append(f"{source.name}: left out, since it cannot be copied into {target.suffix}: {listed}.")
-    return Kept(tuple(copied), tuple(covers), tuple(remarks))
+    return CopiedTracks(tuple(copied), tuple(covers), tuple(remarks))
 
 
 def _made_anew(stream: Any, film: Any) -> bool:
-    """Whether the container writes a track like this by itself: of chapters, and of the time code."""
+    """Return whether the container writes a track like this by itself: of chapters, and of the time code."""
     from av.stream import Discard
 
     timecode = stream.type == "data" and "timecode" in film.metadata and "timecode" in stream.metadata
@@ -79,22 +79,22 @@ def _made_anew(stream: Any, film: Any) -> bool:
 
 
 def _first_packets(container: Any, streams: Iterable[Any]) -> dict[int, Any]:
-    """The first packet of each stream, by its index, where it comes soon."""
+    """Return the first packet of each stream, by its index, where it comes soon."""
     import av
 
     wanted = {stream.index: stream for stream in streams}
-    found: dict[int, Any] = {}
+    packets: dict[int, Any] = {}
     with suppress(av.error.FFmpegError):  # what is damaged is found and named where the film itself is read
         for number, packet in enumerate(container.demux(list(wanted.values())) if wanted else ()):
             if packet.size:
-                found.setdefault(packet.stream.index, packet)
-            if len(found) == len(wanted) or number > LOOKED_AT:
+                packets.setdefault(packet.stream.index, packet)
+            if len(packets) == len(wanted) or number > FIRST_PACKETS:
                 break
-    return found
+    return packets
 
 
-def _takes(target: Path, stream: Any, packet: Any) -> bool:
-    """Whether a file like `target` takes a track and its first packet."""
+def _accepts(target: Path, stream: Any, packet: Any) -> bool:
+    """Return whether a file like `target` takes a track and its first packet."""
     import av
 
     try:
@@ -111,12 +111,12 @@ def _takes(target: Path, stream: Any, packet: Any) -> bool:
     return True
 
 
-def _takes_cover(target: Path, stream: Any, container: Any) -> bool:
+def _accepts_cover(target: Path, stream: Any, container: Any) -> bool:
     if _codec(stream) not in COVERS or target.suffix.lower() == ".mov":
         return False
     if target.suffix.lower() not in MP4:
         return True
-    return _takes(target, stream, None) and not words(container.metadata).keys() - ITUNES
+    return _accepts(target, stream, None) and not portable_metadata(container.metadata).keys() - ITUNES
 
 
 def _codec(stream: Any) -> str:
@@ -137,21 +137,21 @@ def create(target: Path, options: dict[str, str], place: Any = None) -> Any:
 
 
 def add_copy(result: Any, stream: Any) -> Any:
-    """Add a track like `stream` to `result`, with what it says of itself, and return it."""
+    """Add a track like `stream`, with its metadata, to `result` and return it."""
     copy = result.add_stream_from_template(stream, opaque=True)  # no encoder is needed
-    copy.metadata.update(words(stream.metadata))
+    copy.metadata.update(portable_metadata(stream.metadata))
     copy.disposition = stream.disposition
     return copy
 
 
-def words(metadata: dict[str, str]) -> dict[str, str]:
-    """Return what is said in `metadata` that holds for another file too."""
+def portable_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """Return the metadata of a file that hold for another file too."""
     return {k: v for k, v in metadata.items() if k.lower() not in TECHNICAL and not k.lower().startswith("_statistics")}
 
 
 @contextmanager
 def writable(source: Path, target: Path, *kinds: type[Exception]) -> Iterator[None]:
-    """What the codec or the container refuses, by errors of FFmpeg or of `kinds`, becomes an InputError."""
+    """Raise InputError for FFmpeg's errors of the codec or the container, and for those of `kinds`."""
     import av
 
     caught: tuple[type[Exception], ...] = (av.error.FFmpegError, *kinds)

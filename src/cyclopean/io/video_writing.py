@@ -7,23 +7,28 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cyclopean.io.video import (
-    MEGAPIXELS,
-    Clock,
+from cyclopean.io.video import MEGAPIXELS, Clock, Still, decoded, opened, with_report_of_damage
+from cyclopean.io.video_frames import (
     Frame,
     Orientation,
     Size,
-    Still,
     Tags,
     coded,
-    decoded,
-    opened,
     orientation_of,
     progressive,
     tags_like,
     upright,
 )
-from cyclopean.io.video_tracks import COVERS, MP4, Kept, add_copy, create, keeping, words, writable
+from cyclopean.io.video_tracks import (
+    COVERS,
+    MP4,
+    CopiedTracks,
+    add_copy,
+    copied_tracks,
+    create,
+    portable_metadata,
+    writable,
+)
 
 # mbtree: with it x264 gives other bytes, and other pictures, from run to run (seen with the build in PyAV 18)
 QUALITY = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
@@ -46,7 +51,7 @@ def write_timed(
 
     `rate`: about how many a second; `unit`: seconds of a tick of the file's clock; `aspect`: width of a pixel over its
     height. An odd last row or column is repeated, as the codec needs it. Writes to `path` itself: give a path inside
-    `depthmap.appearing` if it must appear whole.
+    `files.appearing` if it must appear whole.
     """
 
     with create(path, {}) as container:
@@ -68,7 +73,7 @@ def write_timed(
 
 def left_out(source: Path, target: Path, max_megapixels: float = MEGAPIXELS) -> tuple[str, ...]:
     """Return a sentence for each thing beside the pictures that `rewrite` of the same arguments would not keep."""
-    return keeping(source, target, max_megapixels).remarks
+    return copied_tracks(source, target, max_megapixels).remarks
 
 
 def rewrite(
@@ -81,32 +86,32 @@ def rewrite(
 
     `change` takes the frames and yields a picture of the same size for each, in order. Sound, subtitles, chapters,
     covers and other tracks are copied as far as `target` can hold them (`left_out` says what is not); times,
-    orientation, shape of pixels, colour tags and words stay. Odd last rows and columns are repeated. Writes to
-    `target` itself: give a path inside `depthmap.appearing`. Raises InputError if `source` is damaged, or `target` of
+    orientation, shape of pixels, colour tags and metadata stay. Odd last rows and columns are repeated. Writes to
+    `target` itself: give a path inside `files.appearing`. Raises InputError if `source` is damaged, or `target` of
     a kind that holds no H.264.
     """
 
-    kept = keeping(source, target, max_megapixels)
+    tracks = copied_tracks(source, target, max_megapixels)
     with opened(source, max_megapixels) as (container, stream):
         first = next(decoded(source, max_megapixels, container.demux(stream), stream), None)
     with (
         writable(source, target),
         opened(source, max_megapixels) as (container, stream),
-        create(target, _options(target, kept)) as result,
+        create(target, _options(target, tracks)) as result,
     ):
-        result.metadata.update(words(container.metadata))
+        result.metadata.update(portable_metadata(container.metadata))
         orientation, tags, size = Orientation(), Tags(), (stream.codec_context.height, stream.codec_context.width)
         if first is not None:
             orientation, tags, size = orientation_of(first), tags_like(first), (first.height, first.width)
-        with writable(source, target, ValueError):  # so says PyAV that a container does not take a codec
+        with writable(source, target, ValueError):  # PyAV's error where a container does not take a codec
             aspect = stream.sample_aspect_ratio or Fraction(1)
             film = _add_film(
                 result, stream.average_rate or Fraction(25), stream.time_base, size, tags=tags, aspect=aspect
             )
             film.set_display_matrix(None if orientation == Orientation() else orientation.matrix)
-            film.metadata.update(words(stream.metadata))
-            copies = {index: add_copy(result, container.streams[index]) for index in kept.copied}
-            covers = _add_covers(result, container, kept)
+            film.metadata.update(portable_metadata(stream.metadata))
+            copies = {index: add_copy(result, container.streams[index]) for index in tracks.copied}
+            covers = _add_covers(result, container, tracks)
             if container.chapters():
                 result.set_chapters(container.chapters())
             result.start_encoding()
@@ -115,7 +120,8 @@ def rewrite(
         clock = Clock(container, stream)
         demuxed = container.demux(stream, *(container.streams[index] for index in copies))
         packets = _film_packets(source, demuxed, copies, result, clock.origin)
-        coded_frames = progressive(decoded(source, max_megapixels, packets, stream), stream.time_base)
+        coded_frames = decoded(source, max_megapixels, packets, stream)
+        coded_frames = progressive(with_report_of_damage(source, coded_frames), stream.time_base)
         stills = _queued(clock, coded_frames, orientation.sides(size), waiting)
 
         def frames() -> Iterator[Any]:
@@ -153,19 +159,19 @@ def _add_film(container: Any, rate: Fraction, unit: Fraction, size: Size, *, tag
     return film
 
 
-def _options(target: Path, kept: Kept) -> dict[str, str]:
-    """MP4 keeps the words of phones, such as the place, and can be played while it loads."""
+def _options(target: Path, tracks: CopiedTracks) -> dict[str, str]:
     if target.suffix.lower() not in (*MP4, ".mov"):
         return {}
-    return {"movflags": "faststart" if kept.covers else "use_metadata_tags+faststart"}
+    # Keep metadata of phones, such as the place, and let players begin before the whole file is there.
+    return {"movflags": "faststart" if tracks.covers else "use_metadata_tags+faststart"}
 
 
-def _add_covers(result: Any, container: Any, kept: Kept) -> list[Any]:
+def _add_covers(result: Any, container: Any, tracks: CopiedTracks) -> list[Any]:
     """Add tracks for covers, or attach them where that is the way, and return the packets still to be written."""
     import av
 
     packets = []
-    for index, data in kept.covers:
+    for index, data in tracks.covers:
         cover = container.streams[index]
         if result.format.name == "matroska":
             result.add_attachment(*COVERS[cover.codec_context.name], data)
@@ -178,7 +184,7 @@ def _add_covers(result: Any, container: Any, kept: Kept) -> list[Any]:
 
 
 def _queued(clock: Clock, frames: Iterable[Any], size: Size, waiting: deque[int]) -> Iterator[Still]:
-    """Frames as stills; their ticks wait until their new pictures come back."""
+    """Yield frames as stills; their ticks wait until their new pictures come back."""
     for index, frame in enumerate(frames):
         ticks = clock(frame)
         waiting.append(ticks)
@@ -188,7 +194,7 @@ def _queued(clock: Clock, frames: Iterable[Any], size: Size, waiting: deque[int]
 def _film_packets(
     source: Path, packets: Iterable[Any], copies: dict[int, Any], result: Any, origin: Fraction
 ) -> Iterator[Any]:
-    """The packets of the film; those of other tracks go straight into `result`."""
+    """Yield the packets of the film; mux those of other tracks straight into `result`."""
     last: dict[int, int] = {}
     for packet in packets:
         copy = copies.get(packet.stream.index)
@@ -196,9 +202,9 @@ def _film_packets(
             yield packet
         elif packet.size:
             shift = round(origin / packet.time_base)
-            told = packet.pts if packet.dts is None else packet.dts
+            ticks = packet.pts if packet.dts is None else packet.dts
             earliest = last.get(packet.stream.index, -(2**62)) + 1  # times that go back end the work of containers
-            packet.dts = max(earliest, earliest if told is None else told - shift)
+            packet.dts = max(earliest, earliest if ticks is None else ticks - shift)
             packet.pts = packet.dts if packet.pts is None else max(packet.pts - shift, packet.dts)
             last[packet.stream.index] = packet.dts
             packet.stream = copy

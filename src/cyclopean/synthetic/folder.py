@@ -28,7 +28,7 @@ LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
 
 
 @dataclass(frozen=True)
-class Order:
+class RenderJob:
     """What to render: scenes seed .. seed + count - 1, families taking turns, at `size` (height, width)."""
 
     families: tuple[str, ...]
@@ -44,7 +44,7 @@ class Order:
         return self.families[n % len(self.families)]
 
 
-def write(order: Order, out: Path, workers: int = 1, device: str = "cpu") -> Iterator[int]:
+def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") -> Iterator[int]:
     """Render into `out`, yielding the number of each item that landed; items already there are kept: a cut run goes on.
 
     Each item's camera file is written last, so an item with one is whole. Several `workers` are processes that import
@@ -67,14 +67,14 @@ def write(order: Order, out: Path, workers: int = 1, device: str = "cpu") -> Ite
             yield from written
 
 
-def missing(order: Order, out: Path) -> list[int]:
-    """Numbers of the items that `out` does not hold yet."""
+def missing(order: RenderJob, out: Path) -> list[int]:
+    """Return the numbers of the items that `out` does not hold yet."""
     return [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
 
 
 @cache
 def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
-    """Every picture in a folder, cut square and brought to `side` pixels, for surfaces that show photographs.
+    """Return every picture in a folder, cut square and brought to `side` pixels, for surfaces that show photographs.
 
     Read once per process. Raises InputError for a folder that is not there or holds none, and for a picture that is
     damaged, has less than 16 pixels on a side or more than 120 million.
@@ -89,14 +89,14 @@ def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
 
 
 def contact_sheet(samples: Sequence[Sample], columns: int = 4) -> np.ndarray:
-    """One picture (h w 3, uint8, RGB) of targets above their inverse depth."""
+    """Return one picture (h w 3, uint8, RGB) of targets above their inverse depth."""
     tiles = [np.vstack([_bytes(s.target.image), _shown(s.depth)]) for s in samples]
     blank = np.zeros_like(tiles[0])
     tiles += [blank] * (-len(tiles) % columns)
     return np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)])
 
 
-def _describe(order: Order, out: Path) -> None:
+def _describe(order: RenderJob, out: Path) -> None:
     path = out / "dataset.json"
     names = VIEWS[order.rig]
     text = {
@@ -123,8 +123,8 @@ def _described(path: Path) -> object:
         raise InputError(f"{path} cannot be read as JSON; remove it, or render into a new folder.") from None
 
 
-def _made_by(order: Order) -> dict[str, object]:
-    """What the items of one data set have in common."""
+def _made_by(order: RenderJob) -> dict[str, object]:
+    """Return what the items of one data set have in common."""
     made_by: dict[str, object] = {
         "families": list(order.families),
         "seed": order.seed,
@@ -135,7 +135,7 @@ def _made_by(order: Order) -> dict[str, object]:
     return made_by | {name: value for name, value in overridden.items() if value is not None}
 
 
-def _write_items(order: Order, out: Path, device: str, numbers: Sequence[int]) -> Sequence[int]:
+def _write_items(order: RenderJob, out: Path, device: str, numbers: Sequence[int]) -> Sequence[int]:
     pictures = None if order.pictures is None else load_pictures(Path(order.pictures))
     made = samples(
         [(order.family(n), order.seed + n) for n in numbers],
@@ -156,7 +156,7 @@ def _write_items(order: Order, out: Path, device: str, numbers: Sequence[int]) -
     return numbers
 
 
-def _store(order: Order, out: Path, n: int, made: Sample) -> None:
+def _store(order: RenderJob, out: Path, n: int, made: Sample) -> None:
     """Write one item, its camera file last."""
     stem, names = f"{n:06d}", VIEWS[order.rig]
     for name, view in zip(names, (made.target, *made.sources), strict=True):
@@ -200,7 +200,7 @@ def _shown(depth: Float[Tensor, "1 1 h w"]) -> np.ndarray:
 
 
 def _sound(path: Path) -> np.ndarray:
-    """The picture at `path`, RGB; damaged ones are refused, since OpenCV would make do with half a file."""
+    """Read the picture at `path`, RGB; a damaged one raises InputError, since OpenCV would make do with half a file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's limits are not ours

@@ -1,10 +1,8 @@
-"""Which primitive each ray meets first, and what stands between points and a light.
+"""Where rays meet unit shapes: plane, box, ellipsoid, cylinder, cone, in that order.
 
-Rays come in blocks of neighbours. Each block is bounded, compared with every primitive's box at once, and only the
-pairs that may meet are worked out, many at a time: no step waits for the host once per primitive.
-
-Every primitive is an affine image of a unit shape, so a ray is carried into the unit frame (two small products) and met
-there; its parameter t is the same in both frames.
+A ray is o + t * d. Each function gives the t of the first meeting and of the last one (the same where only one is
+needed); a t of at least FAR means that they do not meet. All is plain arithmetic: a condition that fails adds a penalty
+that no distance reaches, because selecting by masks is many times slower than adding on a CPU.
 """
 
 from collections.abc import Iterator
@@ -14,11 +12,89 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cyclopean.synthetic.arithmetic import length, product
-from cyclopean.synthetic.noise import value_noise
+from cyclopean.synthetic.batch import Lights, SceneBatch, own
+from cyclopean.synthetic.noise import length, product, value_noise
 from cyclopean.synthetic.scene import SHAPES
-from cyclopean.synthetic.shapes import FAR, MEETINGS
-from cyclopean.synthetic.stage import Lights, Stage, own
+
+# Beyond this many metres a ray has met nothing: the ground fades into the sky.
+FAR = 3000.0
+_PENALTY = 1e30
+# Keeps divisions finite; far below the rounding of any direction that is not exactly 0.
+_TINY = 1e-20
+
+Origin = Float[Tensor, "k 3 #m"]
+Direction = Float[Tensor, "k 3 #m"]
+Meeting = Float[Tensor, "k m"]
+
+
+def _failed(*excesses: Tensor) -> Tensor:
+    """Return a penalty where any of these is above 0."""
+    total = torch.relu(excesses[0])
+    for excess in excesses[1:]:
+        total = total + torch.relu(excess)
+    return total * _PENALTY
+
+
+def _plane(o: Origin, d: Direction) -> tuple[Meeting, Meeting]:
+    t = -o[:, 1] / (d[:, 1] + _TINY)
+    t = t + _failed(1e-4 - t)
+    return t, t
+
+
+def _box(o: Origin, d: Direction) -> tuple[Meeting, Meeting]:
+    inverse = (d + _TINY).reciprocal()
+    middle, reach = o * inverse, inverse.abs()
+    enter, leave = middle + reach, middle - reach
+    near = -torch.minimum(torch.minimum(enter[:, 0], enter[:, 1]), enter[:, 2])
+    far = -torch.maximum(torch.maximum(leave[:, 0], leave[:, 1]), leave[:, 2])
+    missed = _failed(near - far, -near)
+    return near + missed, far + missed
+
+
+def _ellipsoid(o: Origin, d: Direction) -> tuple[Meeting, Meeting]:
+    a, b, c = _dot(d, d), _dot(o, d), _dot(o, o) - 1
+    root = b * b - a * c
+    missed = _failed(-root, b, -c)
+    root = torch.relu(root).sqrt()
+    return (-b - root) / a + missed, (root - b) / a + missed
+
+
+def _cylinder(o: Origin, d: Direction) -> tuple[Meeting, Meeting]:
+    ox, oy, oz = o.unbind(1)
+    dx, dy, dz = d.unbind(1)
+    a = (dx * dx + dz * dz).clamp_min(1e-12)
+    b, c = ox * dx + oz * dz, ox * ox + oz * oz - 1
+    root = b * b - a * c
+    side = (-b - torch.relu(root).sqrt()) / a
+    side = side + _failed(-root, (oy + side * dy).abs() - 1, -side)
+    lid = (-dy.sign() - oy) / (dy + _TINY)
+    lid = lid + _failed((ox + lid * dx).square() + (oz + lid * dz).square() - 1, -lid)
+    near = torch.minimum(side, lid)
+    return near, near
+
+
+def _cone(o: Origin, d: Direction) -> tuple[Meeting, Meeting]:
+    # x² + z² = ((y + 1) / 2)²: tip at y = -1 (up), base of radius 1 at y = +1.
+    ox, oy, oz = o.unbind(1)
+    dx, dy, dz = d.unbind(1)
+    k, m = dy / 2, (oy + 1) / 2
+    a = dx * dx + dz * dz - k * k + _TINY
+    b, c = ox * dx + oz * dz - m * k, ox * ox + oz * oz - m * m
+    root = b * b - a * c
+    s = torch.relu(root).sqrt()
+    base = (1 - oy) / (dy + _TINY)
+    near = base + _failed((ox + base * dx).square() + (oz + base * dz).square() - 1, -base)
+    for t in ((-b - s) / a, (s - b) / a):
+        near = torch.minimum(near, t + _failed(-root, (oy + t * dy).abs() - 1, -t))
+    return near, near
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    return x[:, 0] * y[:, 0] + x[:, 1] * y[:, 1] + x[:, 2] * y[:, 2]
+
+
+MEETINGS = (_plane, _box, _ellipsoid, _cylinder, _cone)
+
 
 # Points per block where shadows are sought: small blocks are bounded tightly, but there are more of them.
 SHADOWED = 64
@@ -56,8 +132,10 @@ class Pairs:
     block: Int[Tensor, " k"]
 
 
-def cast(scene: Stage, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p 3 m"]) -> Hits:
-    """The first primitive along each ray `origin + t * rays`; blocks of the first scene, then of the second, ..."""
+def cast(scene: SceneBatch, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p 3 m"]) -> Hits:
+    """Return the first primitive along each ray `origin + t * rays`; blocks of the first scene, then of the second,
+    ...
+    """
     p, _, m = rays.shape
     nearest = rays.new_full((p, m), FAR).view(torch.int32).to(torch.int64) << 32 | len(scene.shape)
     shape = scene.shape.unflatten(0, (scene.number, -1, 1))
@@ -81,9 +159,9 @@ def cast(scene: Stage, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p 3 m"
 
 
 def shadow(
-    scene: Stage, points: Float[Tensor, "3 n"], light: Lights, world: Int[Tensor, " n"] | None
+    scene: SceneBatch, points: Float[Tensor, "3 n"], light: Lights, world: Int[Tensor, " n"] | None
 ) -> Bool[Tensor, " n"]:
-    """Whether something stands between each point and the light of its scene.
+    """Return whether something stands between each point and the light of its scene.
 
     Points that follow each other should be neighbours: they are bounded together. Leaves are closed.
     """
@@ -111,14 +189,15 @@ def shadow(
 
 
 def bound(x: Float[Tensor, "q 3 m"], scenes: int) -> Bound:
-    """The box around each block, those of the first scene first."""
+    """Return the box around each block, those of the first scene first."""
     high, low = x.amax(2), x.amin(2)
     middle, extent = (y.unflatten(0, (scenes, -1)).transpose(1, 2) for y in ((high + low) / 2, (high - low) / 2))
     return Bound(middle, extent)
 
 
 def _blocks(n: int, scenes: int, world: Int[Tensor, " n"] | None, like: Tensor) -> Int[Tensor, "q 64"]:
-    """Numbers of the points in blocks of one scene each, as many for every scene; what is not filled has number n.
+    """Return the numbers of the points in blocks of one scene each, as many for every scene; what is not filled has
+    number n.
 
     A block's last point stands for those that it lacks.
     """
@@ -133,18 +212,18 @@ def _blocks(n: int, scenes: int, world: Int[Tensor, " n"] | None, like: Tensor) 
 
 
 def _whole_blocks(n: int, like: Tensor) -> Int[Tensor, "p 64"]:
-    """0, 1, 2 and so on in as many blocks as hold n of them."""
+    """Return 0, 1, 2 and so on in as many blocks as hold n of them."""
     return torch.arange(-(-n // SHADOWED) * SHADOWED, device=like.device).unflatten(0, (-1, SHADOWED))
 
 
 def _in_blocks(x: Float[Tensor, "3 n"], members: Int[Tensor, "q m"]) -> Float[Tensor, "q 3 m"]:
-    """Columns in blocks; the last one where there is none."""
+    """Return columns in blocks; the last one where there is none."""
     chosen = x.index_select(1, members.flatten().clamp(max=x.shape[1] - 1))
     return chosen.unflatten(1, members.shape).transpose(0, 1).contiguous()
 
 
-def _between(scene: Stage, start: Bound, way: Bound, reach: float) -> Bool[Tensor, "b n p"]:
-    """Whether start + t * way, 0 <= t <= reach, may pass through the box of each primitive of its scene.
+def _between(scene: SceneBatch, start: Bound, way: Bound, reach: float) -> Bool[Tensor, "b n p"]:
+    """Return whether start + t * way, 0 <= t <= reach, may pass through the box of each primitive of its scene.
 
     In the unit frame a block is within +-(1 + extents) of the box for the t between `low` and `high`: every axis gives
     two inequalities, each of which bounds t from one side only; from the other side it is moved out of the way.
@@ -164,8 +243,10 @@ def _between(scene: Stage, start: Bound, way: Bound, reach: float) -> Bool[Tenso
     return low <= high
 
 
-def _pairs(scene: Stage, rows: Bool[Tensor, "b n p"], leafy: Bool[Tensor, " r"], block_size: int) -> Iterator[Pairs]:
-    """The pairs that are True in `rows` in portions of one shape, leafy ones last."""
+def _pairs(
+    scene: SceneBatch, rows: Bool[Tensor, "b n p"], leafy: Bool[Tensor, " r"], block_size: int
+) -> Iterator[Pairs]:
+    """Return the pairs that are True in `rows` in portions of one shape, leafy ones last."""
     _, per_scene, blocks = rows.shape
     group = scene.shape + len(SHAPES) * leafy
     order = group.argsort(stable=True)
@@ -182,13 +263,13 @@ def _pairs(scene: Stage, rows: Bool[Tensor, "b n p"], leafy: Bool[Tensor, " r"],
 
 
 def _leaf(
-    scene: Stage,
+    scene: SceneBatch,
     n: Int[Tensor, " k"],
     ways: tuple[Float[Tensor, "k 3 1"], Float[Tensor, "k 3 m"]],
     meetings: tuple[Float[Tensor, "k m"], Float[Tensor, "k m"]],
     known: Float[Tensor, "k m"],
 ) -> Float[Tensor, "k m"]:
-    """t of the first meeting with a leaf (inf: none) on `ways` o + t * d that is nearer than what is `known`."""
+    """Return t of the first meeting with a leaf (inf: none) on `ways` o + t * d that is nearer than what is `known`."""
     o, d = ways
     leaf = torch.full_like(known, torch.inf)
     for t in meetings:
@@ -198,8 +279,8 @@ def _leaf(
     return leaf
 
 
-def _solid(scene: Stage, n: Int[Tensor, " k"], unit: Float[Tensor, "3 k"]) -> Bool[Tensor, " k"]:
-    """Whether foliage n has a leaf at points of the unit shape: noise above the share of holes."""
+def _solid(scene: SceneBatch, n: Int[Tensor, " k"], unit: Float[Tensor, "3 k"]) -> Bool[Tensor, " k"]:
+    """Return whether foliage n has a leaf at points of the unit shape: noise above the share of holes."""
     seed = scene.looks[n, 7].to(torch.int32)
     at = unit * (scene.half[n].T * scene.looks[n, 1])
     leaf = 0.65 * value_noise(at, seed) + 0.35 * value_noise(at * 2.7, seed + 7)

@@ -15,12 +15,11 @@ from torch import Tensor
 from cyclopean.errors import unknown_name
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
 from cyclopean.sample import Sample, map_tensors, view
-from cyclopean.synthetic.families import Viewpoint, surroundings
-from cyclopean.synthetic.families import scene as family_scene
-from cyclopean.synthetic.render import Rendered, render_stage
+from cyclopean.synthetic.batch import batch_scenes
+from cyclopean.synthetic.render import Rendered, Sensor, develop, exposure, render_batch
 from cyclopean.synthetic.scene import Number, Scene, Triple, turn
-from cyclopean.synthetic.sensor import Sensor, develop, exposure
-from cyclopean.synthetic.stage import staged
+from cyclopean.synthetic.scene_types import Viewpoint, surroundings
+from cyclopean.synthetic.scene_types import scene as family_scene
 
 SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
 FRAME_TIME = 0.1  # seconds between frames of a clip
@@ -49,7 +48,8 @@ def sample(
     field_of_view: Number | None = None,
     device: torch.device | str = "cpu",
 ) -> Sample:
-    """Scene `seed` of `family` as a rig sees it at `size` (height, width), with exact depth of the target in metres.
+    """Return scene `seed` of `family` as a rig sees it at `size` (height, width), with exact depth of the target in
+    metres.
 
     Rigs: `stereo` (left, right), `clip` (frame, previous, next; moving objects invalid), `sphere` (centre, up, right).
     `baseline` in metres and `field_of_view` in degrees (horizontal) override the scene's; `pictures` are photographs
@@ -77,8 +77,8 @@ def samples(
     field_of_view: Number | None = None,
     device: torch.device | str = "cpu",
 ) -> list[Sample]:
-    """What `sample` gives for each (family, seed). On a GPU many are rendered together, with far fewer operations;
-    those share their memory, so keep a clone where you keep few of many.
+    """Return what `sample` gives for each (family, seed). On a GPU many are rendered together, with far fewer
+    operations; those share their memory, so keep a clone where you keep few of many.
     """
     if rig not in RIGS:
         raise unknown_name("rig", rig, RIGS)
@@ -91,7 +91,7 @@ def samples(
 
 
 def together(size: tuple[int, int], rig: str, device: torch.device) -> int:
-    """How many scenes `samples` renders together."""
+    """Return how many scenes `samples` renders together."""
     return _TOGETHER.get(device.type) or max(1, _POINTS_TOGETHER // (math.prod(size) * len(VIEWS[rig])))
 
 
@@ -112,16 +112,16 @@ def _stood(family: str, seed: int, rig: str, baseline: Number | None, field_of_v
         stand = replace(stand, baseline=baseline)
     if field_of_view is not None:
         stand = replace(stand, field_of_view=field_of_view)
-    dice = Random(f"rig {family} {seed}")
+    rng = Random(f"rig {family} {seed}")
     field = None if rig == "sphere" else stand.field_of_view
-    return Stand(scene, RIGS[rig](stand, dice), field, sensor(dice), f"{family}-{seed:06d}")
+    return Stand(scene, RIGS[rig](stand, rng), field, sensor(rng), f"{family}-{seed:06d}")
 
 
 def _photographed(
     stands: Sequence[Stand], size: tuple[int, int], pictures: Float[Tensor, "k 3 s s"] | None, device: torch.device
 ) -> list[Sample]:
-    """Photographs of rigs of one kind: all views of a rig exposed alike; where things may move between them, what
-    moves is not valid.
+    """Return photographs of rigs of one kind: all views of a rig exposed alike; where things may move between them,
+    what moves is not valid.
     """
     camera = map_tensors(lambda x: x.to(device), _camera(stands, size))
     taken = _taken(stands, camera, size, pictures, device)
@@ -147,13 +147,13 @@ def _taken(
     pictures: Float[Tensor, "k 3 s s"] | None,
     device: torch.device,
 ) -> list[Rendered]:
-    """What each shot sees of all the scenes; those of one time are rendered together."""
+    """Return what each shot sees of all the scenes; those of one time are rendered together."""
     taken: list[Rendered] = []
     for time, group in groupby(range(len(stands[0].shots)), lambda k: stands[0].shots[k].time):
         numbers = list(group)
         poses = torch.stack([torch.cat([stand.shots[k].world_from_camera for k in numbers]) for stand in stands])
-        stage = map_tensors(lambda x: x.to(device), staged([stand.scene.at(time) for stand in stands]))
-        views = render_stage(stage, camera, poses.to(device), size, pictures)
+        stage = map_tensors(lambda x: x.to(device), batch_scenes([stand.scene.at(time) for stand in stands]))
+        views = render_batch(stage, camera, poses.to(device), size, pictures)
         taken += [map_tensors(itemgetter(slice(k, None, len(numbers))), views) for k in range(len(numbers))]
     return taken
 
@@ -166,23 +166,23 @@ def _camera(stands: Sequence[Stand], size: tuple[int, int]) -> Camera:
     return Pinhole(_on_cpu([[f, f * size[1] / size[0]] for f in focals]), _on_cpu([[0.5, 0.5] for _ in focals]))
 
 
-def sensor(dice: Random) -> Sensor:
-    """A random camera: good or bad light, sharp or soft, clean or noisy."""
-    warm = dice.gauss(0, 0.06)
+def sensor(rng: Random) -> Sensor:
+    """Draw a random camera: good or bad light, sharp or soft, clean or noisy."""
+    warm = rng.gauss(0, 0.06)
     return Sensor(
-        key=dice.uniform(0.3, 0.58),
+        key=rng.uniform(0.3, 0.58),
         white=(1 + warm, 1.0, 1 - warm),
-        contrast=dice.uniform(0.85, 1.25),
-        saturation=dice.uniform(0.5, 1.25) if dice.random() > 0.06 else 0.0,
-        blur=dice.uniform(0.2, 0.9),
-        noise=math.exp(dice.uniform(math.log(0.002), math.log(0.03))),
-        vignette=dice.uniform(0, 0.45),
-        seed=dice.randrange(1000003),
+        contrast=rng.uniform(0.85, 1.25),
+        saturation=rng.uniform(0.5, 1.25) if rng.random() > 0.06 else 0.0,
+        blur=rng.uniform(0.2, 0.9),
+        noise=math.exp(rng.uniform(math.log(0.002), math.log(0.03))),
+        vignette=rng.uniform(0, 0.45),
+        seed=rng.randrange(1000003),
     )
 
 
 def _on_cpu(values: Sequence[Sequence[Number]] | np.ndarray) -> Tensor:
-    """A float tensor where layouts are made, whatever torch's default device is."""
+    """Return a float tensor where layouts are made, whatever torch's default device is."""
     return torch.tensor(values, dtype=torch.float32, device="cpu")
 
 
@@ -191,11 +191,11 @@ def _stereo(stand: Viewpoint, _dice: Random) -> list[Shot]:
     return [Shot("left", stand.world_from_camera), Shot("right", right)]
 
 
-def _clip(stand: Viewpoint, dice: Random) -> list[Shot]:
-    """Frames before and after, of a camera that mostly goes forward and turns a little."""
-    speed = stand.baseline * dice.uniform(0.5, 1.8)
-    way = (dice.gauss(0, 0.25) * speed, dice.gauss(0, 0.08) * speed, speed if dice.random() < 0.85 else -speed)
-    spin = _on_cpu(turn(dice.gauss(0, 0.02), dice.gauss(0, 0.008), dice.gauss(0, 0.005)))
+def _clip(stand: Viewpoint, rng: Random) -> list[Shot]:
+    """Return frames before and after, of a camera that mostly goes forward and turns a little."""
+    speed = stand.baseline * rng.uniform(0.5, 1.8)
+    way = (rng.gauss(0, 0.25) * speed, rng.gauss(0, 0.08) * speed, speed if rng.random() < 0.85 else -speed)
+    spin = _on_cpu(turn(rng.gauss(0, 0.02), rng.gauss(0, 0.008), rng.gauss(0, 0.005)))
     ahead = _moved(stand.world_from_camera, way, spin)
     behind = _moved(stand.world_from_camera, (-way[0], -way[1], -way[2]), spin.T)
     return [
@@ -206,7 +206,7 @@ def _clip(stand: Viewpoint, dice: Random) -> list[Shot]:
 
 
 def _sphere(stand: Viewpoint, _dice: Random) -> list[Shot]:
-    """Upright panoramas: the camera's heading is kept, its pitch and roll are not."""
+    """Return upright panoramas: the camera's heading is kept, its pitch and roll are not."""
     centre = stand.world_from_camera.clone()
     heading = math.atan2(float(centre[0, 0, 2]), float(centre[0, 2, 2]))
     centre[0, :3, :3] = _on_cpu(turn(heading))
@@ -217,7 +217,7 @@ def _sphere(stand: Viewpoint, _dice: Random) -> list[Shot]:
 def _moved(
     world_from_camera: Float[Tensor, "1 4 4"], offset: Triple, spin: Tensor | None = None
 ) -> Float[Tensor, "1 4 4"]:
-    """The camera moved by `offset` in its own frame, then turned by `spin`."""
+    """Return the camera moved by `offset` in its own frame, then turned by `spin`."""
     step = _on_cpu(np.eye(4)[None])
     step[0, :3, 3] = _on_cpu(np.array(offset))
     if spin is not None:

@@ -63,7 +63,7 @@ class Light:
 
 
 @dataclass(frozen=True)
-class Air:
+class Atmosphere:
     """Sky, ambient light and haze, in linear light."""
 
     zenith: Triple = (0.25, 0.45, 0.9)
@@ -91,13 +91,13 @@ class Scene:
     looks: Tensor
     colours: Tensor
     lights: tuple[Light, ...]
-    air: Air
+    air: Atmosphere
     family: str
     seed: int
     far: Number
 
     def at(self, time: Number) -> "Scene":
-        """The scene `time` seconds later: objects with a velocity have moved."""
+        """Return the scene `time` seconds later: objects with a velocity have moved."""
         return replace(self, center=self.center + self.velocity * time)
 
     def to(self, device: torch.device | str) -> "Scene":
@@ -110,7 +110,9 @@ class Scene:
 
 
 def turn(yaw: Number = 0.0, pitch: Number = 0.0, roll: Number = 0.0) -> np.ndarray:
-    """Rotation world_from_object in radians: yaw turns right, pitch looks up, roll tilts clockwise and comes first."""
+    """Return the rotation world_from_object in radians: yaw turns right, pitch looks up, roll tilts clockwise and
+    comes first.
+    """
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (math.cos, math.sin))
     yaws = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     pitches = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
@@ -134,7 +136,9 @@ class Builder:
     def place(
         self, x: Number, y: Number, z: Number, yaw: Number = 0.0, velocity: Triple = (0.0, 0.0, 0.0)
     ) -> "Builder":
-        """A builder for the same scene with its origin at (x, y, z), turned by `yaw`, moving at `velocity` (m/s)."""
+        """Return a builder for the same scene with its origin at (x, y, z), turned by `yaw`, moving at `velocity`
+        (m/s).
+        """
         R, t = self.frame
         moved = replace(self, frame=(R @ turn(yaw), R @ np.array([x, y, z]) + t))
         moved.velocity = velocity if velocity != (0.0, 0.0, 0.0) else self.velocity
@@ -148,7 +152,9 @@ class Builder:
         material: Material,
         rotation: np.ndarray | None = None,
     ) -> None:
-        """One primitive, `half` extents along its own axes (a cylinder's and cone's axis is y, the cone's tip up)."""
+        """Add one primitive, `half` extents along its own axes (a cylinder's and cone's axis is y, the cone's tip
+        up).
+        """
         R, t = self.frame
         self.shapes.append(SHAPES.index(shape))
         self.centers.append(R @ np.asarray(center, dtype=float) + t)
@@ -158,7 +164,7 @@ class Builder:
         self.materials.append(material)
 
     def clear_of(self, point: Triple, distance: Number) -> "Builder":
-        """Without the bounded primitives that come within `distance` of `point`: no camera stands inside one."""
+        """Leave out the bounded primitives that come within `distance` of `point`: no camera stands inside one."""
         keep = np.flatnonzero(self._gaps(point) > distance).tolist()
         return Builder(
             shapes=[self.shapes[n] for n in keep],
@@ -170,11 +176,11 @@ class Builder:
         )
 
     def room_around(self, point: Triple) -> float:
-        """Distance of `point` from the nearest bounded primitive's box, metres; 0 inside one, inf with none."""
+        """Return the distance of `point` from the nearest bounded primitive's box (metres; 0 inside, inf with none)."""
         return float(self._gaps(point).min(initial=math.inf))
 
     def _gaps(self, point: Triple) -> np.ndarray:
-        """Distance of `point` from each primitive's box, metres; 0 inside, inf from planes, which have none."""
+        """Return the distance of `point` from each primitive's box (metres; 0 inside, inf from planes)."""
         if not self.shapes:
             return np.zeros(0)
         offset = np.asarray(point) - np.array(self.centers)
@@ -182,8 +188,8 @@ class Builder:
         gaps = np.linalg.norm(np.maximum(local - np.array(self.halves), 0), axis=1)
         return np.where(np.array(self.shapes) == 0, math.inf, gaps)
 
-    def scene(self, lights: Sequence[Light], air: Air, family: str, seed: int, far: Number) -> Scene:
-        """The finished scene; primitives sorted by shape."""
+    def scene(self, lights: Sequence[Light], air: Atmosphere, family: str, seed: int, far: Number) -> Scene:
+        """Return the finished scene; primitives sorted by shape."""
         order = sorted(range(len(self.shapes)), key=lambda n: self.shapes[n])
         half, rotation = _rows(self.halves, order), _rows(self.rotations, order)
         return Scene(
@@ -207,7 +213,7 @@ def _rows(values: Sequence[Any], order: Sequence[int]) -> Tensor:
 
 
 def _looks(m: Material) -> tuple[Number, ...]:
-    """What textures.py and raycast.py read of a material beside its colours."""
+    """Return what materials.py and raycast.py read of a material beside its colours."""
     return KINDS.index(m.kind), m.scale, m.contrast, m.grain, m.gloss, m.glow, m.holes, m.seed % 1000003
 
 
@@ -217,7 +223,7 @@ class Layout:
 
     builder: Builder
     lights: tuple[Light, ...]
-    air: Air
+    air: Atmosphere
     position: Triple
     yaw: Number
     pitch: Number

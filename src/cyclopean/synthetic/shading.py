@@ -1,4 +1,4 @@
-"""Points on surfaces: where they are, which way they face, and the light that comes back from them."""
+"""The sky: a gradient, a glow around the sun, clouds."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,39 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cyclopean.synthetic.arithmetic import dot, length, of, power, unit
+from cyclopean.synthetic.batch import Atmospheres, Lights, SceneBatch, own
+from cyclopean.synthetic.materials import Surface, albedo
+from cyclopean.synthetic.noise import dot, fractal, length, of, power, unit
 from cyclopean.synthetic.raycast import shadow
-from cyclopean.synthetic.sky import clear_sky
-from cyclopean.synthetic.stage import Airs, Lights, Stage, own
-from cyclopean.synthetic.textures import Surface, albedo
+
+Directions = Float[Tensor, "3 n"]
+
+
+def cloudy_sky(scene: SceneBatch, direction: Directions, world: Int[Tensor, " n"] | None) -> Float[Tensor, "3 n"]:
+    """Return the sky with clouds of fractal noise on a flat layer; `direction` are unit vectors, `world` their
+    scenes.
+    """
+    air, clear = own(scene.air, world), clear_sky(scene, direction, world)
+    up = (-direction[1]).clamp(0, 1)
+    flat = direction[::2] / (up + 0.12)
+    noise = fractal(flat * 1.3, air.seed, octaves=5)
+    cover = ((noise + air.clouds - 0.45) * 2.2).clamp(0, 1) * (up * 6).clamp(0, 1) * (air.clouds > 0)
+    white = air.white * (1.25 - 0.35 * cover)
+    return torch.lerp(clear, white.expand_as(clear), cover)
+
+
+def clear_sky(scene: SceneBatch, direction: Directions, world: Int[Tensor, " n"] | None) -> Float[Tensor, "3 n"]:
+    """Return a gradient from horizon to zenith, dark below the horizon, a glow around the sun."""
+    air = own(scene.air, world)
+    down = direction[1]
+    colour = torch.lerp(air.horizon, air.zenith, (-down).clamp(0, 1).sqrt())
+    colour = torch.where(down > 0, air.horizon * (1 - 0.5 * down.clamp(0, 1)), colour)
+    for suns in scene.suns:
+        sun = own(suns, world)
+        toward = dot(direction, sun.position).clamp(0, 1)
+        colour = colour + sun.colour * (0.25 * power(toward, 12) + 3 * power(toward, 1500))
+    return colour
+
 
 Vectors = Float[Tensor, "3 n"]
 
@@ -26,7 +54,7 @@ class Points:
 
     index: Int[Tensor, " n"]
     world: Int[Tensor, " n"] | None
-    air: Airs
+    air: Atmospheres
     view: Int[Tensor, " n"]
     ray: Float[Tensor, "3 n"]
     distance: Float[Tensor, " n"]
@@ -37,7 +65,7 @@ class Points:
 
 
 def points(
-    scene: Stage,
+    scene: SceneBatch,
     origin: Float[Tensor, "v 3"],
     ray: Vectors,
     t: Float[Tensor, " n"],
@@ -45,7 +73,7 @@ def points(
     *,
     view: Int[Tensor, " n"],
 ) -> Points:
-    """What lies `t` along rays (of any length) from each view's `origin` that met the primitives `index`."""
+    """Return what lies `t` along rays (of any length) from each view's `origin` that met the primitives `index`."""
     world = None if scene.number == 1 else view // (len(origin) // scene.number)
     inverse, half = of(scene.inverse, index).unflatten(0, (3, 3)), of(scene.half, index)
     reach = length(ray)
@@ -69,7 +97,7 @@ def points(
 
 
 def _unit_normals(shape: Int[Tensor, " n"], at: Vectors) -> Float[Tensor, "3 n"]:
-    """Outward normals (of any length) of the unit shapes: plane, box, ellipsoid, cylinder, cone."""
+    """Return the outward normals (of any length) of the unit shapes: plane, box, ellipsoid, cylinder, cone."""
     x, y, z = at
     size = at.abs()
     widest = torch.maximum(torch.maximum(size[0], size[1]), size[2])
@@ -86,13 +114,13 @@ def _unit_normals(shape: Int[Tensor, " n"], at: Vectors) -> Float[Tensor, "3 n"]
 
 
 def shade(
-    scene: Stage,
+    scene: SceneBatch,
     at: Points,
     angle: Float[Tensor, " n"],
     kinds: list[int],
     pictures: Float[Tensor, "k 3 s s"] | None,
 ) -> Float[Tensor, "3 n"]:
-    """Light that comes back from each point through a pixel that spans `angle` radians.
+    """Return light that comes back from each point through a pixel that spans `angle` radians.
 
     Points are sorted by texture: those of texture k end at `kinds[k]`.
     """
@@ -117,8 +145,8 @@ def shade(
     return torch.lerp(shaded, at.air.horizon.expand_as(shaded), fog)
 
 
-def _lit(scene: Stage, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Float[Tensor, "3 n"], Float[Tensor, " g"]]:
-    """Light that falls on each point, and how much of it glossy ones would throw into the camera."""
+def _lit(scene: SceneBatch, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Float[Tensor, "3 n"], Float[Tensor, " g"]]:
+    """Return light that falls on each point, and how much of it glossy ones would throw into the camera."""
     light, gleam = _ambient(at), at.distance.new_zeros(len(glossy))
     for lights in (*scene.suns, *scene.lamps):
         source = own(lights, at.world)
@@ -132,7 +160,9 @@ def _lit(scene: Stage, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Float[Ten
 
 
 def _ambient(at: Points) -> Float[Tensor, "3 n"]:
-    """Light from everywhere: the sky from above, the ground from below, less of it close to the ground (contact)."""
+    """Return light from everywhere: the sky from above, the ground from below, less of it close to the ground
+    (contact).
+    """
     air, down = at.air, at.normal[1]
     above = (0.5 - 0.5 * down).clamp(0, 1)
     low = (-at.point[1] / 0.5).clamp(0, 1)
@@ -141,9 +171,9 @@ def _ambient(at: Points) -> Float[Tensor, "3 n"]:
 
 
 def _arriving(
-    scene: Stage, lights: Lights, source: Lights, at: Points
+    scene: SceneBatch, lights: Lights, source: Lights, at: Points
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "3 #n"]]:
-    """How much of `lights` (`source`: each point's own) falls on each point, and the direction towards it."""
+    """Return how much of `lights` (`source`: each point's own) falls on each point, and the direction towards it."""
     offset = source.position if source.reach is None else source.position - at.point
     span = length(offset)
     towards = offset / span.clamp_min(1e-12)  # no direction leads to a sun that is not there

@@ -19,10 +19,9 @@ from cyclopean.data import open_dataset
 from cyclopean.data.base import Items, size_of, sound_part
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
-from cyclopean.evaluation.evaluate import calibrated_pair, pair_of
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.methods.base import Method
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Sample, View, calibrated_rig, pair_rig
 from cyclopean.synthetic import expanded
 from cyclopean.training.loader import several
 from cyclopean.training.loop import Feed
@@ -216,8 +215,8 @@ class Given:
     rig: Rig
 
     def __call__(self, sample: Sample) -> Sample:
-        known = calibrated_pair(sample)
-        if known is None and pair_of(sample) is None:
+        known = calibrated_rig(sample)
+        if known is None and pair_rig(sample) is None:
             raise InputError(f"{_name(sample)} is no rectified pair, which --rig is for; leave --rig out.")
         if known is not None:
             if not _alike([known, self.rig], TYPED):
@@ -245,7 +244,7 @@ def common_rig(data: Dataset[Sample]) -> tuple[Rig | None, str]:
             first.setdefault(calibration, index)
     places = list(first.values())
     chosen = sorted({places[round(k)] for k in np.linspace(0, len(places) - 1, min(len(places), CALIBRATIONS_READ))})
-    found = [rig for rig in (calibrated_pair(data[index]) for index in chosen) if rig is not None]
+    found = [rig for rig in (calibrated_rig(data[index]) for index in chosen) if rig is not None]
     if not found or len(found) < len(chosen):
         return None, "not all of the data are calibrated pairs: depth is learned up to scale (--rig F B tells the rig)."
     if not _alike(found, ALIKE):

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cyclopean.sample import map_tensors
-from cyclopean.synthetic.scene import Air, Light, Number, Scene, Triple
+from cyclopean.synthetic.scene import Atmosphere, Light, Number, Scene, Triple
 
 T = TypeVar("T")
 
@@ -36,8 +36,8 @@ class Lights:
 
 
 @dataclass(frozen=True)
-class Airs:
-    """The `Air` of each scene; `above` is ambient light from the sky, `white` that of clouds."""
+class Atmospheres:
+    """The `Atmosphere` of each scene; `above` is ambient light from the sky, `white` that of clouds."""
 
     zenith: Float[Tensor, "3 #n"]
     horizon: Float[Tensor, "3 #n"]
@@ -51,10 +51,10 @@ class Airs:
 
 
 @dataclass(frozen=True)
-class Stage:
+class SceneBatch:
     """`number` scenes with equally many rows of primitives (r in all), whose fields are those of `Scene`.
 
-    `moving` are those with a velocity. Lights and airs have a column per scene: take points' own by `own`.
+    `moving` are those with a velocity. Lights and atmospheres have a column per scene: take points' own by `own`.
     """
 
     number: int
@@ -67,18 +67,18 @@ class Stage:
     moving: Bool[Tensor, " r"]
     suns: tuple[Lights, ...]
     lamps: tuple[Lights, ...]
-    air: Airs
+    air: Atmospheres
 
 
-def staged(scenes: Sequence[Scene]) -> Stage:
-    """Scenes of one device, side by side there."""
+def batch_scenes(scenes: Sequence[Scene]) -> SceneBatch:
+    """Put scenes of one device side by side there."""
     rows, like = max(len(scene.shape) for scene in scenes), scenes[0].center
 
     def table(values: Sequence[Tensor], fill: int = 0) -> Tensor:
         margins = ([0, 0] * (x.dim() - 1) + [0, rows - len(x)] for x in values)
         return torch.cat([F.pad(x, m, value=fill) for x, m in zip(values, margins, strict=True)])
 
-    return Stage(
+    return SceneBatch(
         len(scenes),
         table([s.shape for s in scenes], NOTHING),
         table([s.center for s in scenes]),
@@ -89,17 +89,17 @@ def staged(scenes: Sequence[Scene]) -> Stage:
         table([s.velocity for s in scenes]).norm(dim=1) > 0,
         _lights([[light for light in s.lights if light.reach == math.inf] for s in scenes], _NO_SUN, like),
         _lights([[light for light in s.lights if light.reach < math.inf] for s in scenes], _NO_LAMP, like),
-        _airs([s.air for s in scenes], like),
+        _atmospheres([s.air for s in scenes], like),
     )
 
 
 def own(columns: T, world: Int[Tensor, " n"] | None) -> T:
-    """Of lights or airs, those of the scenes that points belong to (None: there is one scene, and one column does)."""
+    """Gather each point's lights or atmosphere, by the scene it belongs to; None leaves them alone (one scene)."""
     return columns if world is None else map_tensors(lambda x: x.index_select(-1, world), columns)
 
 
 def _lights(of_scenes: Sequence[Sequence[Light]], none: Light, like: Tensor) -> tuple[Lights, ...]:
-    """The first light of every scene, the second, and so on."""
+    """Return the first light of every scene, the second, and so on."""
     return tuple(
         Lights(
             _columns([light.position for light in lights], like),
@@ -111,18 +111,18 @@ def _lights(of_scenes: Sequence[Sequence[Light]], none: Light, like: Tensor) -> 
     )
 
 
-def _airs(airs: Sequence[Air], like: Tensor) -> Airs:
-    above = [tuple(0.5 * a + 0.5 * b for a, b in zip(air.zenith, air.horizon, strict=True)) for air in airs]
-    return Airs(
-        _columns([air.zenith for air in airs], like),
-        _columns([air.horizon for air in airs], like),
+def _atmospheres(atmospheres: Sequence[Atmosphere], like: Tensor) -> Atmospheres:
+    above = [tuple(0.5 * a + 0.5 * b for a, b in zip(air.zenith, air.horizon, strict=True)) for air in atmospheres]
+    return Atmospheres(
+        _columns([air.zenith for air in atmospheres], like),
+        _columns([air.horizon for air in atmospheres], like),
         _columns(above, like),
-        _columns([air.bounce for air in airs], like),
-        _columns([sum(air.horizon) / 3 for air in airs], like),
-        _columns([air.ambient for air in airs], like),
-        _columns([air.clouds for air in airs], like),
-        _columns([air.haze for air in airs], like),
-        torch.tensor([air.seed for air in airs], dtype=torch.int32, device=like.device),
+        _columns([air.bounce for air in atmospheres], like),
+        _columns([sum(air.horizon) / 3 for air in atmospheres], like),
+        _columns([air.ambient for air in atmospheres], like),
+        _columns([air.clouds for air in atmospheres], like),
+        _columns([air.haze for air in atmospheres], like),
+        torch.tensor([air.seed for air in atmospheres], dtype=torch.int32, device=like.device),
     )
 
 

@@ -1,4 +1,4 @@
-"""Trains and judges one row after the other; what is done is kept, so a run that was cut goes on where it stopped."""
+"""Train and judge one row after the other; what is done is kept, so a run that was cut goes on where it stopped."""
 
 import json
 import time
@@ -10,14 +10,15 @@ from typing import Any
 import torch
 
 from cyclopean import augmentation
-from cyclopean.bench.family import HOWS, Budget, Family, Map, Row, Samples
+from cyclopean.bench.family import OPTIMISATIONS, Budget, Family, Map, Row, Samples
 from cyclopean.data.folder import FolderDataset
+from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.report import commit
-from cyclopean.evaluation.trivial import Candidate
 from cyclopean.inference import predictor
+from cyclopean.io.files import appearing
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
-from cyclopean.synthetic.folder import Order, missing, write
+from cyclopean.synthetic.folder import RenderJob, missing, write
 from cyclopean.training import checkpoint
 from cyclopean.training.loop import Feed, fit
 from cyclopean.training.options import Run
@@ -25,8 +26,7 @@ from cyclopean.training.options import Run
 TRAINING_SEED, HELD_OUT_SEED, ELSEWHERE_SEED = 20_000_000, 30_000_000, 40_000_000
 DONE, GUESSES, CLOSER = "result.json", "guesses.json", "closer.json"
 
-See = Callable[[Sample], Map]  # inverse depth in 1/m
-Judge = Callable[[Method], dict[str, float]]
+Predict = Callable[[Sample], Map]  # inverse depth in 1/m
 
 
 @dataclass(frozen=True)
@@ -47,91 +47,97 @@ class Comparison:
     workers: int = 2
 
     def data(self) -> Iterator[int]:
-        """Renders what is missing of the training and the held-out scenes; yields as items land."""
+        """Render what is missing of the training and the held-out scenes; yield as items land."""
         for folder, order in self._orders().items():
             yield from write(order, folder, self.workers)
 
     def missing(self) -> int:
-        """How many scenes are not rendered yet."""
+        """Return how many scenes are not rendered yet."""
         return sum(len(missing(order, folder)) for folder, order in self._orders().items())
 
-    def _orders(self) -> dict[Path, Order]:
+    def _orders(self) -> dict[Path, RenderJob]:
         b, order, data = self.budget, self.family.order, self.out / "data"
         orders = {
             data / "train": order(b, TRAINING_SEED, b.scenes),
             data / "held-out": order(b, HELD_OUT_SEED, b.held_out),
         }
-        asked = [self.family.rows[name] for name in self.rows]
-        asked += [self.family.rows[row.begun_as] for row in asked if row.begun_as]
-        if self.family.elsewhere and any(row.learns_from == "elsewhere" for row in asked):
+        rows = [self.family.rows[name] for name in self.rows]
+        rows += [self.family.rows[row.begun_as] for row in rows if row.begun_as]
+        if self.family.elsewhere and any(row.learns_from == "elsewhere" for row in rows):
             orders[data / "elsewhere"] = self.family.elsewhere(b, ELSEWHERE_SEED, b.scenes)
         return orders
 
     def training_set(self, row: Row | None = None) -> FolderDataset:
-        """What all rows learn from, or that row."""
+        """Return what all rows learn from, or that row."""
         return FolderDataset(self.out / "data" / ("elsewhere" if row and row.learns_from == "elsewhere" else "train"))
 
     def held_out(self) -> FolderDataset:
+        """Return the scenes that no row learns from."""
         return FolderDataset(self.out / "data" / "held-out")
 
     def todo(self) -> list[tuple[str, int]]:
-        """(row, seed) of what is not done yet, cheapest first: one seed of every row, then the next."""
+        """Return (row, seed) of what is not done yet, cheapest first: one seed of every row, then the next."""
         every = [(row, seed) for seed in range(self.budget.seeds) for row in self.rows]
         return [(row, seed) for row, seed in every if not (self.folder(row, seed) / DONE).exists()]
 
     def folder(self, row: str, seed: int) -> Path:
+        """Return where the model and the result of a row are kept."""
         return self.out / "runs" / f"{row}-{seed}"
 
     def results(self) -> list[dict[str, Any]]:
-        """What is done, in the order of `rows`."""
+        """Return what is done, in the order of `rows`."""
         paths = [self.folder(row, seed) / DONE for row in self.rows for seed in range(self.budget.seeds)]
         return [json.loads(path.read_text()) for path in paths if path.exists()]
 
     def guesses(self) -> list[dict[str, Any]]:
-        """The rows that look at no picture, judged once, in the form of `results`."""
+        """Return the guesses that look at no picture, judged once, in the form of `results`."""
         path = self.out / GUESSES
         if not path.exists() or path.read_text() == "[]":  # of a version that had none
-            found = [self._judged(guess.name, _guessing(guess)) for guess in self.family.guesses(self.training_set())]
-            _keep(path, found)
+            guesses = self.family.guesses(self.training_set())
+            _keep(path, [self._judged(guess.name, _guess(guess)) for guess in guesses])
         return json.loads(path.read_text())
 
     def closer(self, folder: Path) -> list[dict[str, Any]]:
-        """What the family looks at more closely, of each row that is done, the guesses and the truth; kept in `folder`
-        row by row, so that what is known is not looked at again."""
+        """Return what the family looks at more closely, of each row that is done, the guesses and the truth.
+
+        It is kept in `folder` row by row, so that nothing is measured twice.
+        """
         if self.family.closer is None:
             return []
         path = folder / CLOSER
         known = json.loads(path.read_text()) if path.exists() else {}
-        for title, see in self._seen(known):
-            known[title] = judged(see, self.held_out(), self.family.closer)
+        for key, predict in self._predictors(known):
+            known[key] = mean_figures(predict, self.held_out(), self.family.closer)
             _keep(path, known)
-        named = {_key(r): r for r in self.results()}
-        trained = [{**_named(r), "seconds": r["seconds"], "figures": known[key]} for key, r in named.items()]
+        named = {f"{r['row']}-{r['seed']}": r for r in self.results()}
+        kept = ("row", "title", "seed", "seconds")
+        trained = [{**{k: r[k] for k in kept}, "figures": known[key]} for key, r in named.items()]
         others = [key for key in known if key.startswith("(")]
         return [*trained, *({"row": key, "title": key[1:-1], "figures": known[key]} for key in others)]
 
-    def _seen(self, known: Collection[str]) -> Iterator[tuple[str, See]]:
-        """How to see as each row, guess and the truth, but for those known."""
+    def _predictors(self, known: Collection[str]) -> Iterator[tuple[str, Predict]]:
+        """Yield how each row, guess and the truth predict, but for those known."""
         for result in self.results():
-            if _key(result) not in known:
+            key = f"{result['row']}-{result['seed']}"
+            if key not in known:
                 row = self.family.rows[result["row"]]
                 method, _ = checkpoint.load(self.folder(row.trained_as or result["row"], result["seed"]) / "last")
-                yield _key(result), _seeing(row, method)
+                yield key, _on_cpu(row, method)
         if "(truth)" not in known:
             for guess in self.family.guesses(self.training_set()):
-                yield f"({guess.name})", _guessing(guess)
+                yield f"({guess.name})", _guess(guess)
             yield "(truth)", lambda sample: 1 / sample.depth
 
     def do(self, name: str, seed: int) -> dict[str, Any]:
-        """Trains (or goes on training) one row, judges it and keeps the result."""
+        """Train (or go on training) one row, judge it, keep and return the result."""
         row, folder = self.family.rows[name], self.folder(name, seed)
         if row.begun_as and not (self.folder(row.begun_as, seed) / DONE).exists():
             self.do(row.begun_as, seed)
         held_out, start = self.held_out(), time.monotonic()
-        course = Course(lambda method: judged(_seeing(row, method), held_out, self.family.figures))
+        course = Course(lambda method: mean_figures(_on_cpu(row, method), held_out, self.family.figures))
         method = self._trained(row, self.folder(row.trained_as or name, seed), seed, course)
         result = {
-            **self._judged(row.title, _seeing(row, method), method.input_multiple),
+            **self._judged(row.title, _on_cpu(row, method), method.input_multiple),
             "row": name,
             "seed": seed,
             "course": course.points,
@@ -142,17 +148,22 @@ class Comparison:
         _keep(folder / DONE, result)
         return result
 
-    def _judged(self, title: str, see: See, multiple: int = 1) -> dict[str, Any]:
-        """A result's figures, and what made them."""
+    def _judged(self, title: str, predict: Predict, multiple: int = 1) -> dict[str, Any]:
+        """Return a result's figures, and what made them."""
         size, figures = self.budget.size, self.family.figures
+
+        def at_training_size(sample: Sample) -> Map:
+            """Return the prediction at the very size of training, whatever the shape, as published evaluations do."""
+            return predict(augmentation.resize(sample, size))
+
         return {
             "row": title,
             "title": title,
             "seed": 0,
             "budget": asdict(self.budget),
-            "figures": judged(see, self.held_out(), figures),
+            "figures": mean_figures(predict, self.held_out(), figures),
             "real": {
-                name: judged(_shown(see, size), Sized(data, self.family.judged_at or size, multiple), figures)
+                name: mean_figures(at_training_size, Sized(data, self.family.judged_at or size, multiple), figures)
                 for name, data in self.real.items()
             },
             "course": [],
@@ -163,7 +174,7 @@ class Comparison:
     def _trained(self, row: Row, folder: Path, seed: int, course: "Course") -> Method:
         if (folder / DONE).exists():
             return checkpoint.load(folder / "last")[0]
-        b, how = self.budget, HOWS[row.how or self.budget.how]
+        b, how = self.budget, OPTIMISATIONS[row.how or self.budget.how]
         torch.manual_seed(seed)
         method = row.make(b)
         if how.first_guess == "row":
@@ -192,7 +203,7 @@ class Comparison:
 class Course:
     """The test error each time the training set has been seen once more. Kept in the run's checkpoints."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Callable[[Method], dict[str, float]]) -> None:
         self.judge, self.points = judge, list[dict[str, float]]()
 
     def __call__(self, method: Method) -> None:
@@ -207,7 +218,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Sized:
-    """Photographs at about the pixels of `size`, in their own shape, sides multiples of `multiple`; truth likewise."""
+    """A data set at about the pixels of `size`, in their own shape, sides multiples of `multiple`; truth likewise."""
 
     data: Samples
     size: tuple[int, int]
@@ -221,53 +232,41 @@ class Sized:
 
 
 def sized(sample: Sample, size: tuple[int, int], multiple: int) -> Sample:
-    """At about the pixels of `size`, in its own shape, sides multiples of `multiple`."""
+    """Return a sample at about the pixels of `size`, in its own shape, sides multiples of `multiple`."""
     h, w = sample.depth.shape[-2:]
     return augmentation.resize(sample, predictor.working_size((h, w), size, multiple))
 
 
-def fitted(sample: Sample, method: Method) -> Sample:
-    """At about its own pixels, sides as `method` needs them."""
+def resized_for(method: Method, sample: Sample) -> Sample:
+    """Return a sample at about its own pixels, sides as `method` needs them."""
     h, w = sample.depth.shape[-2:]
     return sized(sample, (h, w), method.input_multiple)
 
 
 @torch.no_grad()
-def judged(see: See, data: Samples, figures: Callable[[Map, Sample], dict[str, float]]) -> dict[str, float]:
-    """Means over items; a figure that an item does not have is no part of its mean."""
-    found: dict[str, list[float]] = {}
+def mean_figures(
+    predict: Predict, data: Samples, figures: Callable[[Map, Sample], dict[str, float]]
+) -> dict[str, float]:
+    """Return means over items; a figure that an item does not have is no part of its mean."""
+    values: dict[str, list[float]] = {}
     for index in range(len(data)):
         sample = data[index]
-        for name, value in figures(see(sample), sample).items():
-            found.setdefault(name, []).append(value)
-    return {name: sum(v) / len(v) for name, v in found.items()}
+        for name, value in figures(predict(sample), sample).items():
+            values.setdefault(name, []).append(value)
+    return {name: sum(v) / len(v) for name, v in values.items()}
 
 
-def _seeing(row: Row, method: Method) -> See:
-    """What a row's method says, on the CPU."""
+def _on_cpu(row: Row, method: Method) -> Predict:
+    """Return how a row's method predicts, with the result on the CPU."""
     device = next(method.parameters()).device
     method.eval()
     return lambda sample: row.predict(method, sample.to(device)).float().cpu()
 
 
-def _guessing(guess: Candidate) -> See:
+def _guess(guess: Entry) -> Predict:
     return lambda sample: guess.predict(sample).float()
 
 
-def _shown(see: See, size: tuple[int, int]) -> See:
-    """What is said of an item shown at the very size of training, whatever its shape, as published evaluations do."""
-    return lambda sample: see(augmentation.resize(sample, size))
-
-
-def _key(result: Mapping[str, Any]) -> str:
-    return f"{result['row']}-{result['seed']}"
-
-
-def _named(result: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: result[key] for key in ("row", "title", "seed")}
-
-
 def _keep(path: Path, values: Any) -> None:
-    unfinished = path.with_name(f".{path.name}.partial")
-    unfinished.write_text(json.dumps(values, indent=1))
-    unfinished.replace(path)
+    with appearing(path.parent) as folder:
+        (folder / path.name).write_text(json.dumps(values, indent=1))

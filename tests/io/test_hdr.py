@@ -8,8 +8,8 @@ import pytest
 
 from cyclopean import cli
 from cyclopean.errors import InputError
-from cyclopean.io import colour
-from cyclopean.io.colour import GREY, viewable
+from cyclopean.io import hdr
+from cyclopean.io.hdr import GREY, viewable
 from cyclopean.io.image import read_photo
 
 
@@ -54,7 +54,7 @@ def test_a_file_of_it_is_a_photo_of_16_bits(tmp_path: Path):
 
 def test_the_size_is_known_before_decoding(tmp_path: Path):
     path = saved(tmp_path / "light.hdr", light())
-    assert colour.size(path) == (48, 32)
+    assert hdr.size(path) == (48, 32)
     with pytest.raises(InputError, match="48x32"):
         read_photo(path, 0.0001)
 

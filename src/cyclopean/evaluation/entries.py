@@ -1,0 +1,203 @@
+"""Entries of the table: models, and folders of depth files made elsewhere."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.errors import InputError
+from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.inference import predictor as inference
+from cyclopean.inference.predictor import Look, Predictor, See, plain
+from cyclopean.io.depthmap import read_depth
+from cyclopean.io.image import Photo, resize
+from cyclopean.methods.base import Ambiguity
+from cyclopean.sample import Sample, calibrated_rig, view
+from cyclopean.training import checkpoint
+
+LOG = logging.getLogger(__name__)
+SUFFIXES = (".npy", ".npz", ".exr", ".pfm")
+Map = Float[Tensor, "1 1 h w"]
+
+
+@runtime_checkable
+class DepthDataset(Protocol):
+    """A data set with true depth: items of batch 1, and the largest depth that counts for each, in metres."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def far(self, index: int) -> float:
+        """Return the largest depth of item `index` that counts, in metres."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the table: `predict` gives the inverse depth of a sample's target, of any size.
+
+    `ambiguity`: what the depth leaves open. `trivial`: a guess that the others are compared with. `ordered` replaces
+    `predict` for arrays that know items by number only. `covers`: the part of the picture that a map shows: "picture",
+    "crop" (of the protocol), "seen" (what the protocol shows to models), or a named part, already placed in the
+    picture. `by_pair`: the same entry in metres, by the focal length and baseline of each pair.
+    """
+
+    name: str
+    ambiguity: Ambiguity
+    predict: Callable[[Sample], Map]
+    trivial: bool = False
+    ordered: Callable[[int, Sample], Map] | None = None
+    covers: str = "picture"
+    by_pair: "Entry | None" = None
+
+    def inverse_depth(self, index: int, sample: Sample) -> Map:
+        """Return the inverse depth of item `index` of a data set, which is `sample`."""
+        return self.ordered(index, sample) if self.ordered else self.predict(sample)
+
+
+def open_entry(name: str, device: str = "cpu", see: See = plain, look: Look | None = None) -> Entry:
+    """Return a model by name, folder or Hub id; or a folder of depth files named as the pictures are.
+
+    `see`: how the model predicts, such as flip-averaged. `look`: at which size pictures are shown; without it as the
+    model's config says, else as it was trained.
+    """
+    folder = Path(name)
+    if folder.is_dir() and not checkpoint.is_model(folder):
+        return depth_files(folder)
+    predictor = inference.load(name, device)
+    predictor = replace(predictor, see=see, look=look or predictor.look or "trained")
+    return predictor_entry(folder.resolve().name if folder.is_dir() else name, predictor)
+
+
+def predictor_entry(title: str, predictor: Predictor) -> Entry:
+    """Return a model in memory as an entry of the name `title`; a model of two views is shown the right picture too."""
+    method = predictor.method
+
+    def predict(sample: Sample) -> Map:
+        camera = sample.target.camera
+        known = camera if isinstance(camera, Pinhole | Equirectangular) else None
+        photo = Photo(sample.target.image, known, sample.name[0])
+        if method.views == 1:
+            return predictor(photo).inverse_depth
+        if len(sample.sources) != 1:
+            raise InputError(
+                f"{sample.name[0]} is no stereo pair, and the model looks at two pictures; judge it on pairs."
+            )
+        return predictor(photo, Photo(sample.sources[0].image, name=sample.name[0])).inverse_depth
+
+    def predict_by_pair(sample: Sample) -> Map:
+        """Return inverse depth in 1/m: a disparity that the model predicts is one of the pair's own rig."""
+        pair = calibrated_rig(sample)
+        if pair is None:
+            raise InputError(
+                f"{sample.name[0]} is no rectified pair, whose rig would put disparity in metres; leave it out."
+            )
+        unit = method.unit(pair)
+        assert unit is not None
+        return predict(sample) / unit
+
+    entry = Entry(title, method.ambiguity, predict, covers="seen")
+    if method.ambiguity != "scale" or method.unit((1.0, 1.0)) is None:
+        return entry
+    return replace(entry, by_pair=replace(entry, ambiguity="metric", predict=predict_by_pair))
+
+
+def one_look(name: str, device: str = "cpu") -> Entry:
+    """Return the network of a model of panoramas alone, as papers judge theirs: one look, at the size of training.
+
+    No second look half a turn apart, no details of another model. Raises `InputError` for a model of ordinary photos,
+    and where the picture is no panorama.
+    """
+    predictor = inference.load(name, device)
+    if predictor.projection != "equirectangular":
+        raise InputError(f"the model {name!r} is for ordinary photos; --one-look is for models of panoramas.")
+
+    @torch.no_grad()
+    def predict(sample: Sample) -> Map:
+        if not isinstance(sample.target.camera, Equirectangular):
+            raise InputError(f"{sample.name[0]} is no panorama, and the model {name!r} is for panoramas.")
+        target = view(resize(sample.target.image, predictor.input_size).to(device), Equirectangular())
+        return plain(predictor.method, target).cpu()
+
+    return Entry(f"{name}, one look", predictor.method.ambiguity, predict)
+
+
+def in_metres(entry: Entry, data: DepthDataset) -> Entry:
+    """Return `entry` in metres by the pairs of `data`, if it has disparities of unknown scale and these are pairs."""
+    if entry.by_pair is None:
+        return entry
+    for index in range(len(data)):
+        try:
+            return entry if calibrated_rig(data[index]) is None else entry.by_pair
+        except Exception:
+            continue  # counted and named when it is judged
+    return entry
+
+
+def depth_files(folder: Path) -> Entry:
+    """Return depth maps that exist: for the picture `family/stem`, `family/stem.npy`, `stem.npy` or `stem_disp.npy`.
+
+    Sidecars tell what the numbers are; without one a .npy holds disparity, larger = nearer, of unknown scale.
+    """
+    first = next((p for p in sorted(folder.rglob("*")) if p.suffix in SUFFIXES), None)
+    if first is None:
+        raise InputError(
+            f"{folder} is neither a model (no {checkpoint.CONFIG}) nor does it hold depth files such as .npy."
+        )
+    ambiguity, find = read_depth(first).ambiguity, finder(folder)
+
+    def predict(sample: Sample) -> Map:
+        path = find(sample.name[0])
+        depth = read_depth(path)
+        if depth.ambiguity != ambiguity:
+            raise InputError(f"{path} is {depth.ambiguity} and {first} {ambiguity}; judge maps of one kind at a time.")
+        camera = sample.target.camera
+        if depth.kind == "inverse_distance" and isinstance(camera, Pinhole):
+            return replace(depth, camera=camera).numbers("inverse_depth")
+        return depth.inverse_depth
+
+    return Entry(f"{folder.name}/", ambiguity, predict)
+
+
+def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str], Path]:
+    """Return a function from a picture's name `family/stem` to its depth file.
+
+    The file is `family/stem`, `family_stem`, `stem` or `stem_disp`, of any of `suffixes`; of several the first suffix
+    counts, and a warning names the others once. Frames of different drives may share a stem: it raises `InputError`
+    rather than take one file for two pictures.
+    """
+    owners: dict[Path, str] = {}
+    warned = False
+
+    def find(name: str) -> Path:
+        nonlocal warned
+        stem = name.rsplit("/", maxsplit=1)[-1]
+        for start in (name, name.replace("/", "_"), stem, f"{stem}_disp"):
+            files = [folder / f"{start}{suffix}" for suffix in suffixes]
+            files = [file for file in files if file.exists()]
+            if files:
+                break
+        else:
+            raise InputError(f"{folder} has no depth for the picture {name}; it needs {stem}.npy or {stem}_disp.npy.")
+        path = files[0]
+        if owners.setdefault(path, name) != name:
+            raise InputError(
+                f"{path} would do for {owners[path]} and for {name}; name files by the whole name, / as _."
+            )
+        # beside the depth that `predict` writes lies a coloured picture of it, which is no map
+        others = [file.name for file in files[1:] if not file.name.endswith("_disp.png")]
+        if others and not warned:
+            warned = True
+            LOG.warning(
+                "%s has several files for one picture: %s counts, not %s. Move what is not meant.",
+                *(folder, path.name, ", ".join(others)),
+            )
+        return path
+
+    return find

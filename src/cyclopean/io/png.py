@@ -1,0 +1,85 @@
+"""PNG files beyond Pillow: 16 bits per channel, the coding of colours, and chunks one by one."""
+
+import os
+from collections.abc import Iterator
+from io import BufferedReader, BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt16
+from PIL import Image
+
+from cyclopean.io.colour import Coding, by_gamma, by_numbers
+from cyclopean.io.limits import PNG as SIGNATURE
+
+
+def channels(data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
+    """Return the channels of a PNG of 16 bits, with alpha where it has a transparent colour; None for all others."""
+    if data[24] != 16:  # bits per channel, in the header
+        return None
+    array = cv2.imdecode(np.frombuffer(without_metadata(data), np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None or array.dtype != np.uint16:
+        return None
+    array = array[..., None] if array.ndim == 2 else array
+    array = array[..., [2, 1, 0, 3][: array.shape[-1]]] if array.shape[-1] >= 3 else array
+    key = _transparent_colour(data)
+    if key.size != array.shape[-1]:
+        return array
+    alpha = np.where((array == key).all(-1, keepdims=True), np.uint16(0), np.uint16(65535))  # OpenCV drops that of grey
+    return np.concatenate([array, alpha], -1)
+
+
+def _transparent_colour(data: bytes) -> UInt16[np.ndarray, " c"]:
+    """Return the colour that a PNG without an alpha channel declares to be transparent; empty if there is none."""
+    at = len(SIGNATURE)
+    while at + 12 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"tRNS":
+            body = data[at + 8 : end - 4]
+            return np.frombuffer(body[: len(body) // 2 * 2], ">u2").astype(np.uint16)
+        at = end
+    return np.zeros(0, np.uint16)
+
+
+def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:
+    """Return the bytes of a PNG with its critical chunks and those `kept` only."""
+    at, parts = 8, [data[:8]]
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 5].isupper() or data[at + 4 : at + 8] in kept:
+            parts.append(data[at:end])
+        at = end
+    return b"".join(parts)
+
+
+def coding(path: Path, picture: Image.Image) -> Coding | None:
+    """Return the coding by cICP; else, without sRGB or a profile, by gAMA and cHRM."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+            size = int.from_bytes(head[:4], "big")
+            if head[4:] == b"cICP" and size == 4:
+                primaries, transfer = file.read(2)
+                return by_numbers(primaries, transfer)
+            file.seek(size + 4, 1)
+    gamma, colours = picture.info.get("gamma", 0.0), picture.info.get("chromaticity")
+    if "srgb" in picture.info or not 0.01 < gamma < 10:
+        return None
+    good = colours is not None and len(colours) == 8 and min(colours[1::2]) > 0.001
+    return by_gamma(1 / gamma, tuple(colours) if colours and good else None)
+
+
+def chunk_kinds(file: BufferedReader | BytesIO) -> Iterator[bytes]:
+    """Yield the kinds of a PNG's chunks, as far as they are whole."""
+    end = file.seek(0, os.SEEK_END)
+    at = len(SIGNATURE)
+    while at + 12 <= end:
+        file.seek(at)
+        length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+        at += 12 + length
+        if at > end:
+            return
+        yield kind
+        if kind == b"IEND":
+            return

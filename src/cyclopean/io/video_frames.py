@@ -1,0 +1,227 @@
+"""Frames of clips: upright, cropped and in sRGB for the screen; and pictures back in the place of frames."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.io.colour import by_numbers, to_srgb
+
+Frame = Float[Tensor, "1 3 h w"]
+Size = tuple[int, int]
+Crop = tuple[int, int, int, int]  # pixels at the left, right, top and bottom
+
+# Numbers of colours in ITU-T H.273, which FFmpeg uses too.
+RGB, BT709, UNKNOWN, SRGB = 0, 1, 2, 13
+MATRICES = {1, 4, 5, 6, 7, 9}  # between YUV and RGB that swscale knows
+HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
+LIMITED, FULL = 1, 2  # ranges of YUV; 0: not told, which is limited
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """One of the eight ways to turn coded pictures upright: exchange rows and columns first, then reverse each."""
+
+    transposed: bool = False
+    rows_reversed: bool = False
+    columns_reversed: bool = False
+
+    @property
+    def matrix(self) -> tuple[int, ...]:
+        """The nine numbers of a display matrix, as MP4 and FFmpeg have them."""
+        x, y = (-1 if reverse else 1 for reverse in (self.columns_reversed, self.rows_reversed))
+        a, b, c, d = (0, y, x, 0) if self.transposed else (x, 0, 0, y)
+        return a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30
+
+    def upright(self, array: np.ndarray) -> np.ndarray:
+        """Return a coded picture (rows, columns, ...) upright."""
+        array = array.swapaxes(0, 1) if self.transposed else array
+        return array[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
+
+    def coded(self, array: np.ndarray) -> np.ndarray:
+        """Return an upright picture as it is coded."""
+        array = array[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
+        return array.swapaxes(0, 1) if self.transposed else array
+
+    def sides(self, size: Size) -> Size:
+        """Return (height, width) of the other side of `upright` and `coded`."""
+        return size[::-1] if self.transposed else size
+
+
+def orientation_of(frame: Any) -> Orientation:
+    """Return how a frame is turned and mirrored: the one of the eight ways nearest to its display matrix."""
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV gives none of them when one is of a kind it does not know, such as EXIF
+        turned = ((False, False, False), (True, True, False), (False, True, True), (True, False, True))
+        return Orientation(*turned[round(frame.rotation / 90) % 4])  # quarter turns counter-clockwise
+    if data is None:
+        return Orientation()
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float).tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Orientation(True, b < 0, c < 0)
+    return Orientation(False, d < 0, a < 0)
+
+
+def size_of(frame: Any) -> Size:
+    """Return the upright (height, width) of a frame."""
+    return orientation_of(frame).sides((frame.height, frame.width))
+
+
+def upright(frame: Any, size: Size) -> Frame:
+    """Return a frame as a screen shows it, in [0,1]: upright at `size`, over white, high dynamic range made SDR."""
+    orientation = orientation_of(frame)
+    deep = frame.color_trc in HIGH_DYNAMIC_RANGE
+    kind = {(False, False): "rgb24", (False, True): "rgb48le", (True, False): "rgba", (True, True): "rgba64le"}
+    height, width = orientation.sides(size)
+    array = frame.reformat(width=width, height=height, format=kind[has_alpha(frame), deep]).to_ndarray()
+    if array.shape[2] == 3 and not deep:
+        return _tensor(orientation.upright(array)).permute(2, 0, 1)[None].contiguous() / 255
+    values = array.astype(np.float32) / (65535 if deep else 255)
+    colours, alpha = values[..., :3], values[..., 3:]
+    coding = by_numbers(frame.color_primaries, frame.color_trc) if deep else None
+    if coding is not None:
+        colours = to_srgb(colours, coding)
+    if alpha.size:
+        colours = colours * alpha + (1 - alpha)
+    return _tensor(orientation.upright(colours)).permute(2, 0, 1)[None].contiguous()
+
+
+def has_alpha(frame: Any) -> bool:
+    """Return whether pixels may be transparent."""
+    return frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Colour tags of a file by the numbers of ITU-T H.273: those its pixels are written by."""
+
+    colorspace: int = UNKNOWN
+    color_range: int = 0
+    color_primaries: int = UNKNOWN
+    color_trc: int = UNKNOWN
+
+
+def tags_like(frame: Any) -> Tags:
+    """Return the tags for pictures in the place of `frame`: its own, where 8-bit YUV can have them.
+
+    RGB becomes YUV of BT.709, and so does a matrix that cannot be computed; high dynamic range has become sRGB.
+    """
+    if frame.color_trc in HIGH_DYNAMIC_RANGE:
+        return Tags(BT709, LIMITED, BT709, SRGB)
+    matrix, scale = frame.colorspace, frame.color_range
+    if frame.format.is_rgb or frame.format.name == "pal8" or matrix not in MATRICES | {UNKNOWN}:
+        matrix, scale = BT709, LIMITED
+    elif frame.format.name.startswith("yuvj"):
+        scale = FULL
+    return Tags(matrix, scale, frame.color_primaries, frame.color_trc)
+
+
+def coded(picture: Frame, orientation: Orientation, tags: Tags) -> Any:
+    """Return a frame of `yuv420p` for the encoder; an odd last row or column is repeated."""
+    import av
+
+    rgb = picture[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    array = orientation.coded(rgb)
+    h, w = array.shape[:2]
+    array = np.ascontiguousarray(np.pad(array, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge"))
+    return av.VideoFrame.from_ndarray(array, format="rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace=None if tags.colorspace == UNKNOWN else tags.colorspace,
+        dst_color_range=tags.color_range or None,
+    )
+
+
+def progressive(frames: Iterable[Any], unit: Fraction) -> Iterator[Any]:
+    """Yield as many frames, at the same times in ticks of `unit`: interlaced ones as whole pictures (BWDIF).
+
+    From the first interlaced frame on each comes one later, since its neighbours are looked at.
+    """
+    graph, kind = None, None
+    for frame in frames:
+        layout = (frame.format.name, frame.width, frame.height)
+        if graph is not None and layout != kind:
+            yield from _filtered(graph, None, unit)
+            graph = None
+        if graph is None and frame.interlaced_frame:
+            graph, kind = _graph(frame, unit, "bwdif", "mode=send_frame:deint=interlaced"), layout
+        if graph is None:
+            yield frame
+        else:
+            yield from _filtered(graph, frame, unit)
+    if graph is not None:
+        yield from _filtered(graph, None, unit)
+
+
+def cropped(frames: Iterable[Any], crop: Crop, unit: Fraction) -> Iterator[Any]:
+    """Yield frames, at the same times in ticks of `unit`, without the margins `crop`; whole if nothing is left."""
+    left, right, top, bottom = crop
+    graph, kind = None, None
+    for frame in frames:
+        height, width = frame.height - top - bottom, frame.width - left - right
+        if min(height, width) < 1:
+            yield frame
+            continue
+        layout = (frame.format.name, frame.width, frame.height)
+        if layout != kind:
+            graph, kind = _graph(frame, unit, "crop", f"{width}:{height}:{left}:{top}:exact=1"), layout
+        yield from _filtered(graph, frame, unit)
+
+
+def _graph(frame: Any, unit: Fraction, *filters: str) -> Any:
+    """Return FFmpeg's graph that puts frames like `frame` through a filter, given by its name and options."""
+    from av.filter import Graph
+
+    graph = Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=unit)
+    graph.link_nodes(source, graph.add(*filters), graph.add("buffersink"))
+    graph.configure()
+    return graph
+
+
+def _filtered(graph: Any, frame: Any, unit: Fraction) -> Iterator[Any]:
+    """Push a frame, or None at the end, and yield what has become ready."""
+    import av
+
+    graph.vpush(frame)
+    while True:
+        try:
+            ready = graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+        if ready.pts is not None:
+            ready.pts = round(ready.pts * ready.time_base / unit)
+        ready.time_base = unit
+        yield ready
+
+
+def remarks(frame: Any, size: Size) -> Iterator[str]:
+    """Yield a sentence for each thing about a clip's pictures that is not kept, by its first frame."""
+    height, width = size
+    if round(frame.rotation) % 90:
+        yield f"it is to be shown turned by {frame.rotation:.0f} degrees; only quarter turns are kept."
+    if has_alpha(frame):
+        yield "it has transparent pixels, which are laid over white."
+    if frame.color_trc in HIGH_DYNAMIC_RANGE:
+        name = HIGH_DYNAMIC_RANGE[frame.color_trc]
+        yield f"it has a high dynamic range ({name}), which is brought to that of ordinary screens (white at 203 nits)."
+    elif max((component.bits for component in frame.format.components), default=8) > 8:
+        yield f"it has more than 8 bits a colour ({frame.format.name}); videos are written with 8."
+    if frame.interlaced_frame:
+        yield "it is interlaced; its frames are made whole (progressive), as many as before."
+    if not (frame.format.is_rgb or frame.colorspace in MATRICES | {RGB, UNKNOWN}):
+        yield f"its colours are coded in a way that is not known (matrix {frame.colorspace}); they may be off."
+    if height % 2 or width % 2:
+        yield (
+            f"it is {width}x{height} pixels, and videos are written with even sizes: its last row or column is "
+            f"repeated ({width + width % 2}x{height + height % 2})."
+        )

@@ -1,0 +1,219 @@
+"""What people photograph: a subject near, a background far."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cyclopean.errors import unknown_name
+from cyclopean.synthetic.furniture import table, trinket
+from cyclopean.synthetic.indoors import furnish, room, shell
+from cyclopean.synthetic.materials import STUFF, cover
+from cyclopean.synthetic.objects import animal, person, plant, rock
+from cyclopean.synthetic.outdoors import daylight, grounds, landscape, street
+from cyclopean.synthetic.scene import Builder, Layout, Number, Scene, Triple, turn
+
+
+def closeup(rng: Random) -> Layout:
+    """Lay out things on a table indoors or out, or a subject before a place."""
+    return (_still_life if rng.random() < 0.6 else _portrait)(rng)
+
+
+def _still_life(rng: Random) -> Layout:
+    b = Builder()
+    if rng.random() < 0.65:
+        w, d, h = rng.uniform(3, 8), rng.uniform(3.5, 9), rng.uniform(2.3, 3.4)
+        lights, air = shell(b, rng, (w, d, h))
+        furnish(b.place(0, 0, d * 0.2), rng, w, d * 0.5, rng.randint(2, 7))
+    else:
+        lights, air = daylight(rng)
+        grounds(b, rng, 10)
+    wide, deep, height = rng.uniform(0.8, 2.4), rng.uniform(0.6, 1.2), rng.uniform(0.45, 0.9)
+    table(b, rng, wide, deep, height)
+    for _ in range(rng.randint(2, 10)):
+        x, z = rng.uniform(-0.42, 0.42) * wide, rng.uniform(-0.4, 0.42) * deep
+        place = b.place(x, -height, z, rng.uniform(0, 6.3))
+        trinket(place, rng, math.exp(rng.uniform(math.log(0.1), math.log(0.5))))
+    up = rng.uniform(0.08, 0.6)
+    back = -deep / 2 - rng.uniform(0.05, 0.8)
+    aim = math.atan2(up - 0.1, -back + rng.uniform(-0.1, 0.3))
+    position = (rng.uniform(-0.3, 0.3) * wide, -height - up, back)
+    yaw = math.atan2(-position[0], -back) + rng.gauss(0, 0.15)
+    return Layout(b, lights, air, position, yaw, -aim * rng.uniform(0.5, 1.1), rng.uniform(0.03, 0.07), 40)
+
+
+def _portrait(rng: Random) -> Layout:
+    b = Builder()
+    lights, air = daylight(rng)
+    distance = math.exp(rng.uniform(math.log(0.7), math.log(4.5)))
+    grounds(b, rng, distance * rng.uniform(1.6, 4))
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        x, z = rng.gauss(0, 0.25) * distance, distance * rng.uniform(0.9, 1.25)
+        place = b.place(x, 0, z, math.pi + rng.gauss(0, 0.6))
+        kind = rng.choice(["person", "person", "person", "animal", "plant", "rock", "bench", "thing"])
+        SUBJECTS[kind](place, rng)
+        if kind == "bench":
+            person(b.place(x, -0.05, z + 0.3, math.pi), rng, 1.3)
+    height = rng.uniform(0.4, 1.9)
+    pitch = rng.gauss(0, 0.08) - max(0.0, height - 1.0) * 0.15
+    yaw = rng.gauss(0, 0.12)
+    return Layout(b, lights, air, (0.0, -height, 0.0), yaw, pitch, 0.03 + 0.03 * distance, 80)
+
+
+SUBJECTS: dict[str, Callable[[Builder, Random], None]] = {
+    "person": lambda b, rng: person(b, rng, rng.uniform(1.2, 1.95)),
+    "animal": lambda b, rng: animal(b, rng, rng.uniform(0.4, 1.4)),
+    "plant": lambda b, rng: plant(b, rng, rng.uniform(0.6, 1.8)),
+    "rock": lambda b, rng: rock(b, rng, rng.uniform(0.5, 1.5)),
+    "bench": lambda b, rng: table(b, rng, 1.5, 0.5, 0.5),
+    "thing": lambda b, rng: trinket(b, rng, rng.uniform(0.5, 1.6)),
+}
+
+
+def clutter(rng: Random) -> Layout:
+    """Lay out rows of things on a board before a wall, the camera straight in front: the ground is hardly seen.
+
+    Far is mostly two or three times near, and how high something stands says little of how far it is.
+    """
+    b = Builder()
+    room, deep, board = rng.uniform(2.2, 5.0), rng.uniform(0.4, 1.2), rng.uniform(0.0, 1.1)
+    lights, air = shell(b, rng, (rng.uniform(3, 6), room, rng.uniform(2.2, 3.2)))
+    wall, wide = room / 2, rng.uniform(0.8, 1.9)
+    top = cover(rng, "wood wood plain noise tiles stripes", 0.6, gloss=rng.uniform(0, 0.2))
+    b.add("box", (0, 0.03 - board, wall - deep / 2), (wide * 1.3, 0.03, deep / 2), top)
+    _panels(b.place(0, -board, wall), rng, wide)
+    rows, rise = rng.randint(2, 4), rng.choice([0.0, 0.0, rng.uniform(0.05, 0.2)])
+    for row in range(rows):
+        away = deep * (row + 0.5) / rows  # from the wall; the last row is the nearest, and lowest
+        lifted = rise * (rows - 1 - row)
+        if lifted:
+            b.add("box", (0, -board - lifted / 2, wall - away), (wide * 1.2, lifted / 2, deep / rows / 2), top)
+        _row(b.place(0, -board - lifted, wall - away), rng, wide, deep / rows)
+    near = wall - deep - rng.uniform(0.2, 1.2)
+    height = board + rng.uniform(0.15, 0.8)
+    at = (rng.gauss(0, 0.25) * wide, -height, max(near, 0.3 - wall))
+    aim = board + rng.uniform(0.25, 0.6)
+    gap = wall - deep / 2 - at[2]
+    yaw = math.atan2(-at[0], gap) + rng.gauss(0, 0.1)
+    return Layout(b, lights, air, at, yaw, math.atan2(aim - height, gap), rng.uniform(0.03, 0.1), 20)
+
+
+def _row(b: Builder, rng: Random, wide: Number, deep: Number) -> None:
+    """Add things side by side, some touching; sometimes there is a gap."""
+    x, usual = -wide, math.exp(rng.uniform(math.log(0.18), math.log(0.7)))
+    while x < wide:
+        size = usual * rng.uniform(0.6, 1.5)
+        place = b.place(x, 0, rng.gauss(0, 0.2) * deep, rng.uniform(-0.6, 0.6) + math.pi)
+        kind = rng.choice(["trinket"] * 5 + ["books", "doll", "stick", "gap"])
+        if kind == "trinket":
+            trinket(place, rng, size)
+        elif kind == "books":
+            _standing(place, rng, size)
+        elif kind == "doll":
+            person(place, rng, size * 1.3)
+        elif kind == "stick":
+            look = cover(rng, "plain wood stripes", 0.2)
+            lean = turn(rng.uniform(0, 6), 0, rng.gauss(0, 0.35))
+            place.add("cylinder", (0, -size * 0.7, 0), (0.012, size * 0.7, 0.012), look, lean)
+        x += size * rng.uniform(0.4, 0.9)
+
+
+def _standing(b: Builder, rng: Random, size: Number) -> None:
+    """Add books, or boxes, side by side or open, their covers or backs to the front."""
+    x = 0.0
+    for _ in range(rng.randint(1, 5)):
+        thick, high = size * rng.uniform(0.03, 0.15), size * rng.uniform(0.35, 0.6)
+        face = cover(rng, "plain poster picture stripes noise", size)
+        flat = rng.random() < 0.4
+        half = (high * 0.7, high, thick) if flat else (thick, high, high * 0.6)
+        b.add("box", (x, -high, 0), half, face, turn(rng.gauss(0, 0.35)))
+        x += 2 * half[0]
+
+
+def _panels(b: Builder, rng: Random, wide: Number) -> None:
+    """Add posters on the wall and boards leaning on it: patterns without depth of their own."""
+    for _ in range(rng.randint(0, 4)):
+        w, h = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.5)
+        look = cover(rng, "poster picture picture stripes checker leaves " + STUFF, w * 2)
+        at = (rng.uniform(-wide, wide), -h - rng.choice([0.0, rng.uniform(0, 0.6)]), -rng.uniform(0.01, 0.12))
+        b.add("box", at, (w, h, 0.008), look, turn(rng.gauss(0, 0.1), rng.uniform(0, 0.15)))
+
+
+REACH, OPEN = (
+    0.4,
+    0.8,
+)  # metres around a panorama's tripod: nothing is nearer; where nothing is nearer, it is well placed
+PLACES, WALL = 12, 0.6  # tried; metres between them and the walls
+
+FAMILIES: dict[str, Callable[[Random], Layout]] = {
+    "street": street,
+    "room": room,
+    "table": closeup,
+    "landscape": landscape,
+    "clutter": clutter,
+}
+ALL = ("street", "room", "table", "landscape")  # what `all` stands for: figures are told of scenes of these, by seed
+
+
+def expanded(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of families, each once, with what `all` stands for in its place."""
+    return tuple(dict.fromkeys(family for name in names for family in (ALL if name == "all" else (name,))))
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """Where the camera stands and looks, its horizontal field of view in degrees, a stereo baseline that suits."""
+
+    world_from_camera: Float[Tensor, "1 4 4"]
+    field_of_view: Number
+    baseline: Number
+
+
+def scene(family: str, seed: int) -> tuple[Scene, Viewpoint]:
+    """Return scene number `seed` of a family and a viewpoint in it; the same on every machine."""
+    layout, rng = _laid_out(family, seed)
+    return _seen_from(layout, layout.position, layout.baseline * 2.5 + 0.1, rng, (family, seed))
+
+
+def surroundings(family: str, seed: int) -> tuple[Scene, Viewpoint]:
+    """Return the same scenes as somebody photographs a panorama of them: a tripod on the open floor, nothing within
+    reach.
+
+    Where no walls bound the scene, it stands where `scene` has its camera.
+    """
+    layout, rng = _laid_out(family, seed)
+    return _seen_from(layout, _open_place(layout, Random(f"tripod {family} {seed}")), REACH, rng, (family, seed))
+
+
+def _laid_out(family: str, seed: int) -> tuple[Layout, Random]:
+    if family not in FAMILIES:
+        raise unknown_name("world", family, FAMILIES)
+    rng = Random(f"{family} {seed}")
+    return FAMILIES[family](rng), rng
+
+
+def _seen_from(
+    layout: Layout, position: Triple, clearance: Number, rng: Random, name: tuple[str, int]
+) -> tuple[Scene, Viewpoint]:
+    """Return everything but what stands within `clearance` metres of the camera, and the camera."""
+    built = layout.builder.clear_of(position, clearance)
+    roll = rng.gauss(0, 0.02)
+    pose = np.eye(4)
+    pose[:3, :3] = turn(layout.yaw, layout.pitch, roll)
+    pose[:3, 3] = position
+    view = Viewpoint(torch.tensor(pose[None], dtype=torch.float32, device="cpu"), rng.uniform(40, 100), layout.baseline)
+    return built.scene(layout.lights, layout.air, *name, layout.far), view
+
+
+def _open_place(layout: Layout, rng: Random) -> Triple:
+    """Return the first open one of some places on the floor, or the most open, at the height of a tripod; metres."""
+    x, z = (max(half - WALL, 0) for half in layout.floor)
+    if layout.floor == (0.0, 0.0):
+        return layout.position
+    places = [(rng.uniform(-x, x), -rng.uniform(1.1, 1.8), rng.uniform(-z, z)) for _ in range(PLACES)]
+    return max(places, key=lambda place: min(layout.builder.room_around(place), OPEN))
