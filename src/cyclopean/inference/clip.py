@@ -27,14 +27,13 @@ from cyclopean.defocus.video import (
     first,
     following,
     grey_of,
-    small_size,
     tracked,
     value_at,
 )
 from cyclopean.errors import InputError
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, resize
+from cyclopean.io.image import Photo, resize, size_within
 from cyclopean.io.video import MEGAPIXELS, Frame, Still, describe, stills
 from cyclopean.io.video_writing import rewrite
 
@@ -175,7 +174,7 @@ def _aim(key: Key, image: Frame, depth: Plane) -> float:
 
 def _small_depth(image: Frame, predictor: Predictor) -> Plane:
     """Inverse depth of a frame, small."""
-    small = resize(image, small_size((image.shape[-2], image.shape[-1]), PIXELS))
+    small = resize(image, size_within((image.shape[-2], image.shape[-1]), PIXELS))
     found = predictor(Photo(small))
     return fill_unknown(found.inverse_depth[0, 0], found.valid[0, 0])
 
