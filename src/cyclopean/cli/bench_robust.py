@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress
 from cyclopean.errors import InputError
+from cyclopean.flags import Flag
 from cyclopean.io.files import appearing
 
 if TYPE_CHECKING:
@@ -24,15 +23,15 @@ class BenchRobust:
     One that is refused must be refused with a sentence; anything else is a failure, and the exit code is 1 then.
     """
 
-    folder: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER ...")] = ()
+    folder: Annotated[tuple[str, ...], Flag("FOLDER ...", positional=True)] = ()
     """Where pictures lie, at any depth; files without the suffix of a picture are left out."""
     every: bool = False
     """Try every file, whatever its suffix."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
+    model: Annotated[str, Flag("NAME")] = "general"
     """A bundled model, a model's folder, or a Hub repository (owner/name)."""
-    json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    json: Annotated[str | None, Flag("FILE")] = None
     """Where to write what became of each file."""
-    max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
+    max_megapixels: Annotated[float, Flag("N")] = 120.0
     """Larger photos are refused before they are decoded."""
 
 

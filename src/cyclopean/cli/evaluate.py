@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
 from cyclopean.cli import verbose
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.parsing import check_writable_file, named_look, parse, with_progress, write_whole
 from cyclopean.devices import usable
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
+from cyclopean.flags import Flag
 from cyclopean.io.files import shown
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Evaluate:
     factor: float | None = None
     """What depth is multiplied with under the alignment "factor" (Monodepth2's stereo models: 5.4); without it, fitted
     on the set."""
-    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A.json B.json")] = None
+    compare: Annotated[tuple[Path, Path] | None, Flag("A.json B.json")] = None
     """Two files of --json: which images, distances and alignment explain their difference. Needs no --data."""
     alignment: str | None = None
     """With --compare: the alignment that orders the images."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
 from cyclopean.choices import CAMERAS
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
@@ -17,6 +15,7 @@ from cyclopean.cli.parsing import check_writable, comma_list, height_width, name
 from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
 from cyclopean.devices import usable
 from cyclopean.errors import InputError, contained, unknown_name
+from cyclopean.flags import Flag
 from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
@@ -35,40 +34,40 @@ class Predict:
     and photo_disp.json (what the numbers are). For clip.mp4: clip_disp.mp4 in one fixed range of colours, and its json.
     """
 
-    photos: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|FOLDER|VIDEO ...")] = ()
+    photos: Annotated[tuple[str, ...], Flag("PHOTO|FOLDER|VIDEO ...", positional=True)] = ()
     """What to look at; as many as you like."""
-    out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    out: Annotated[str | None, Flag("DIR", folder=True)] = None
     """Folder for the results; without it they go beside each photo."""
-    save: Annotated[str, tyro.conf.arg(metavar="LIST")] = ""
+    save: Annotated[str, Flag("LIST")] = ""
     """More files, comma-separated: npz, exr, pfm, png16 (with its scale in a sidecar), ply, glb. For a video: one array
     per frame (npy, npz, exr, pfm, png16) in the folder clip_disp."""
-    view: Annotated[str, tyro.conf.arg(metavar="html")] = ""
+    view: Annotated[str, Flag("html")] = ""
     """html: also photo_view.html, one file to look around in with any browser, without a network."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name). auto: general; for panoramas,
     panorama."""
-    camera: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    camera: Annotated[str, Flag("NAME")] = "auto"
     """What took the photos: pinhole, equirectangular (a whole panorama), top-bottom or side-by-side (two panoramas in
     one picture; the first is used). auto: panoramas are told by their metadata, or by their shape and seam."""
     via_cube: bool = False
     """See panoramas through ten overlapping faces, with a model for ordinary photos; other photos are refused."""
     flip_average: bool = False
     """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
-    right: Annotated[str | None, tyro.conf.arg(metavar="PHOTO")] = None
+    right: Annotated[str | None, Flag("PHOTO")] = None
     """The right picture of a stereo pair, for a model that looks at two (trained with --variant stereo)."""
-    profile: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    profile: Annotated[str | None, Flag("FILE")] = None
     """A camera profile (cyclopean app, tab Metres), which puts depth of photos of that camera in metres."""
-    uncertainty: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    uncertainty: Annotated[int, Flag("N")] = 0
     """Look N times with other colours, half of them at the mirror image, and write how far the answers differ:
     photo_uncertainty.npy (standard deviation of inverse depth) and photo_uncertainty.png (bright = unsure)."""
-    look: Annotated[str, tyro.conf.arg(metavar="NAME")] = "aspect"
+    look: Annotated[str, Flag("NAME")] = "aspect"
     """aspect: the model works on the photo in its own shape; trained: squeezed to the very size it was trained at, as
     `evaluate` does."""
-    size: Annotated[str | None, tyro.conf.arg(metavar="HxW")] = None
+    size: Annotated[str | None, Flag("HxW")] = None
     """About how many pixels the model works on, such as 256x512; without it, the size it was trained at."""
-    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
+    device: Annotated[str, Flag("NAME")] = "cpu"
     """cpu, cuda, cuda:1, mps."""
-    max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
+    max_megapixels: Annotated[float, Flag("N")] = 120.0
     """Larger photos are refused before they are decoded."""
 
 

@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
 from cyclopean.choices import CAMERAS, refuse_no_matte
 from cyclopean.cli.early import header_size, refuse_unknown_model, says_metric
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.flags import Flag
 from cyclopean.io.files import CLIPS, refuse_unreadable, shown
 
 if TYPE_CHECKING:
@@ -31,30 +30,30 @@ DEPTHS = (".npy", ".npz", ".exr", ".pfm")
 class Blur:
     """How to blur. A thin lens by --amount, or as a real one would, by --f-number and what goes with it."""
 
-    method: Annotated[str, tyro.conf.arg(metavar="NAME")] = "thin-lens"
+    method: Annotated[str, Flag("NAME")] = "thin-lens"
     """thin-lens, or the report's gaussian, average (avg_blur), median or bilateral; NEARER+FARTHER takes two, by
     depth."""
-    amount: Annotated[float, tyro.conf.arg(metavar="A")] = 1.0
+    amount: Annotated[float, Flag("A")] = 1.0
     """How much, whatever the photo's size: 0 none, 2 twice as wide."""
-    f_number: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
+    f_number: Annotated[float | None, Flag("N")] = None
     """Blur as a real lens does, instead of --amount; needs depth in metres, or --focus-distance with --at."""
-    focal_mm: Annotated[float | None, tyro.conf.arg(metavar="F")] = None
+    focal_mm: Annotated[float | None, Flag("F")] = None
     """Its focal length; without it, the photo's EXIF, else 50."""
-    sensor_mm: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    sensor_mm: Annotated[float | None, Flag("S")] = None
     """The sensor's longer side; without it, the photo's EXIF, else 36."""
-    shape: Annotated[str, tyro.conf.arg(metavar="SHAPE")] = "disc"
+    shape: Annotated[str, Flag("SHAPE")] = "disc"
     """disc, ring, cateye, or polygon:BLADES[:DEGREES] such as polygon:6:15."""
-    range: Annotated[float, tyro.conf.arg(metavar="R")] = 0.0
+    range: Annotated[float, Flag("R", name="--depth-of-field", hidden=("--range",))] = 0.0
     """The part of the depth range around the focus that stays sharp, 0 to 1."""
-    before: Annotated[float, tyro.conf.arg(metavar="X")] = 1.0
+    before: Annotated[float, Flag("X", name="--foreground", hidden=("--before",))] = 1.0
     """Factor for what is nearer than the focus."""
-    behind: Annotated[float, tyro.conf.arg(metavar="X")] = 1.0
+    behind: Annotated[float, Flag("X", name="--background", hidden=("--behind",))] = 1.0
     """Factor for what is farther than the focus."""
-    highlights: Annotated[float, tyro.conf.arg(metavar="H")] = 0.0
+    highlights: Annotated[float, Flag("H")] = 0.0
     """Where blurred, the brightest light counts as 1 + H times as bright."""
-    strength: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
+    strength: Annotated[float | None, Flag("N")] = None
     """Of the report's methods: 1 blurs as the report does, whatever the photo's size; 2 twice as wide."""
-    bins: Annotated[str, tyro.conf.arg(metavar="NAME")] = "smooth"
+    bins: Annotated[str, Flag("NAME")] = "smooth"
     """Of the report's methods: smooth, neighbouring levels of blur blend; hard, the report's six steps."""
 
     @property
@@ -67,11 +66,11 @@ class Blur:
 class Motion:
     """What only clips have."""
 
-    keys: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    keys: Annotated[str | None, Flag("FILE")] = None
     """Where a clip is sharp when: a JSON list of {"time": seconds, "point": [x, y], "amount": A, "track": true}."""
     track: bool = False
     """With --at: the point stays on what it is on in the first frame, instead of on its place in the picture."""
-    smooth: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    smooth: Annotated[float | None, Flag("S")] = None
     """Seconds over which a clip's depth is made steady, 0: not at all; without it, 0.3."""
 
 
@@ -84,35 +83,35 @@ class Refocus:
 
     blur: Blur
     motion: Motion
-    photo: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|CLIP")] = ()
+    photo: Annotated[tuple[str, ...], Flag("PHOTO|CLIP", positional=True)] = ()
     """The photo, or the video."""
-    at: Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="X Y")] = None
+    at: Annotated[tuple[float, float] | None, Flag("X Y")] = None
     """The point that shall be sharp: pixels from the top left, or fractions of width and height (both below 1)."""
-    focus_distance: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
+    focus_distance: Annotated[float | None, Flag("M")] = None
     """The distance that shall be sharp, in metres; with --at, how far away that point is."""
-    depth: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    depth: Annotated[str | None, Flag("FILE")] = None
     """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; beside: photo_disp.npy beside
     the photo, as `predict` writes it. Without it, depth is predicted."""
-    profile: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    profile: Annotated[str | None, Flag("FILE")] = None
     """A camera profile (cyclopean app, tab Metres), which puts depth in metres: --focus-distance means it then."""
     resize_depth: bool = False
     """Stretch a depth file of another size onto the photo."""
-    refine: Annotated[str, tyro.conf.arg(metavar="auto|on|off")] = "auto"
+    refine: Annotated[str, Flag("auto|on|off")] = "auto"
     """Draw edges of the depth to those of the photo, as steps; auto: of predicted or stretched depth."""
-    matte: Annotated[str | None, tyro.conf.arg(metavar="MASK|MODEL")] = None
+    matte: Annotated[str | None, Flag("MASK|MODEL")] = None
     """A picture, white on the subject, whose edge the depth takes over; or a segmenter (a model's folder or a Hub
     repository, needs transformers) that finds what is at --at."""
-    out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    out: Annotated[str | None, Flag("DIR", folder=True)] = None
     """Folder for the result; without it, beside the photo."""
-    save: Annotated[str, tyro.conf.arg(metavar="NAMES")] = "png"
+    save: Annotated[str, Flag("NAMES")] = "png"
     """png16 (16 bits), tiff (16 bits), same (format and bits of the photo, and no .png then), comma-separated."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name). auto: general; for panoramas,
     panorama."""
-    camera: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    camera: Annotated[str, Flag("NAME")] = "auto"
     """What took the photo, as for `predict`: pinhole, equirectangular, top-bottom, side-by-side. Of a panorama, blur
     goes on over the seam."""
-    max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
+    max_megapixels: Annotated[float, Flag("N")] = 120.0
     """A larger photo is refused before it is decoded."""
 
 
