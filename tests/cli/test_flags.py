@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pytest
+from cyclopean.recipes import RECIPES
 
 from cyclopean import cli
 from cyclopean.cli import COMMANDS
@@ -21,7 +22,6 @@ from cyclopean.cli.help import EXAMPLES
 from cyclopean.cli.parsing import options_of, parse, parse_arguments
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.recipes import RECIPES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 KINDS = {

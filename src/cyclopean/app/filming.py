@@ -201,7 +201,7 @@ def _work(studio: Studio, session: Session, look: Look, follow: bool, done: Prog
 
 
 def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress: Callable[[int, int], None]) -> Stage:
-    from cyclopean.defocus.video import Key
+    from cyclopean.defocus.video import Keyframe
     from cyclopean.inference.clip import refocus_clip, result_suffix
     from cyclopean.io.video import describe
 
@@ -209,7 +209,7 @@ def _filmed(studio: Studio, session: Session, look: Look, follow: bool, progress
     if not session.keys:
         raise InputError("nothing says what shall be sharp; click it in the picture.")
     size = describe(source).size
-    keys = [Key(time, pixel(at, size), None, follow) for time, at in sorted(session.keys.items())]
+    keys = [Keyframe(time, pixel(at, size), None, follow) for time, at in sorted(session.keys.items())]
     target = session.folder / "out" / f"{source.stem}_defocus{result_suffix(source.suffix)}"
     report = refocus_clip(
         source, target, keys, studio.predictor, look.lens, max_megapixels=MEGAPIXELS, progress=progress

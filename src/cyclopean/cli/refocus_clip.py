@@ -14,7 +14,7 @@ from cyclopean.errors import InputError
 from cyclopean.io.files import shown
 
 if TYPE_CHECKING:
-    from cyclopean.defocus.video import Key
+    from cyclopean.defocus.video import Keyframe
     from cyclopean.inference.clip import ClipReport
     from cyclopean.inference.predictor import Predictor
 
@@ -69,13 +69,13 @@ def _refuse_photos_only(given: Refocus, source: Path) -> None:
         raise InputError("--keys and --at both say where the clip shall be sharp; give one of them.")
 
 
-def _keys(given: Refocus) -> "tuple[Key, ...]":
-    from cyclopean.defocus.video import Key, read_keys
+def _keys(given: Refocus) -> "tuple[Keyframe, ...]":
+    from cyclopean.defocus.video import Keyframe, read_keyframes
 
     if given.motion.keys is not None:
-        return read_keys(Path(given.motion.keys))
+        return read_keyframes(Path(given.motion.keys))
     assert given.at is not None  # checked before
-    return (Key(0.0, given.at, None, given.motion.track),)
+    return (Keyframe(0.0, given.at, None, given.motion.track),)
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, count: progress.update(task, completed=done, total=count)
 
 
-def _note(given: Refocus, keys: "tuple[Key, ...]", smooth: float, predictor: "Predictor") -> dict[str, object]:
+def _note(given: Refocus, keys: "tuple[Keyframe, ...]", smooth: float, predictor: "Predictor") -> dict[str, object]:
     """How the clip was made, for its sidecar."""
     model = predictor.model and {"name": predictor.model.name, "sha256": predictor.model.sha256}
     listed = [asdict(key) for key in keys]

@@ -42,7 +42,7 @@ OPENCV: Any = cv2  # where its stubs, which change from release to release, know
 
 
 @dataclass(frozen=True)
-class Key:
+class Keyframe:
     """A keyframe of the focus: at `time` seconds the clip is sharp at `point` (pixels, or fractions of its sides).
 
     `amount` of blur None: that of the lens. `track`: from then on the focus point tracks the object; otherwise it stays
@@ -55,7 +55,7 @@ class Key:
     track: bool = False
 
 
-def read_keys(path: Path) -> tuple[Key, ...]:
+def read_keyframes(path: Path) -> tuple[Keyframe, ...]:
     """Read keyframes from a JSON file, a list such as `EXAMPLE`. Raises InputError, one sentence, for anything else."""
     content = read_json(path)
     if not isinstance(content, list) or not content:
@@ -70,7 +70,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     return keys
 
 
-def check_keys(keys: tuple[Key, ...], size: tuple[int, int], seconds: float) -> None:
+def check_keyframes(keys: tuple[Keyframe, ...], size: tuple[int, int], seconds: float) -> None:
     """Raise InputError for a keyframe outside the picture of `size` (height, width) or after the clip's `seconds`."""
     for number, key in enumerate(keys, 1):
         if key.time > seconds:
@@ -89,7 +89,7 @@ def eased(part: float) -> float:
     return part * part * (3 - 2 * part)
 
 
-def between(keys: tuple[Key, ...], time: float) -> tuple[int, float]:
+def between(keys: tuple[Keyframe, ...], time: float) -> tuple[int, float]:
     """Return the number of the last keyframe before `time` (or of the first) and the way to the next one, eased."""
     before = max((n for n, key in enumerate(keys) if key.time <= time), default=0)
     if before + 1 == len(keys):
@@ -112,7 +112,7 @@ class Motion:
 
     @property
     def places(self) -> Flow:
-        """Where each pixel of this frame was, in indices (x, y) of the last frame."""
+        """Indices (x, y) in the last frame of each pixel of this frame."""
         return _places(self.back)
 
     def warp(self, last: Plane) -> Plane:
@@ -241,7 +241,7 @@ def grey_of(picture: Float[np.ndarray, "h w 3"]) -> Grey:
     return np.clip(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) * 255, 0, 255).round().astype(np.uint8)
 
 
-def _key(where: str, item: Any) -> Key:
+def _key(where: str, item: Any) -> Keyframe:
     """Return one keyframe of a file; `where` names it in errors."""
     if not isinstance(item, dict):
         raise InputError(f"{where} is {_json(item)}; write keys such as {EXAMPLE}")
@@ -260,7 +260,7 @@ def _key(where: str, item: Any) -> Key:
         raise InputError(f"{where}: the amount is {_json(amount)}; give a number from 0 up.")
     if not isinstance(track, bool):
         raise InputError(f"{where}: track is {_json(track)}; give true or false.")
-    return Key(float(time), (point[0], point[1]), None if amount is None else float(amount), track)
+    return Keyframe(float(time), (point[0], point[1]), None if amount is None else float(amount), track)
 
 
 def _places(back: Flow) -> Flow:

@@ -19,11 +19,11 @@ from cyclopean.defocus.lens import Lens, focus_pixel
 from cyclopean.defocus.video import (
     SECONDS,
     Flicker,
-    Key,
+    Keyframe,
     Moment,
     Spot,
     between,
-    check_keys,
+    check_keyframes,
     first,
     following,
     grey_of,
@@ -80,7 +80,7 @@ class ClipReport:
 def refocus_clip(
     source: Path,
     target: Path,
-    keys: Sequence[Key],
+    keys: Sequence[Keyframe],
     predictor: Predictor,
     lens: Lens | None = None,
     *,
@@ -105,7 +105,7 @@ def refocus_clip(
 def write_refocused(
     source: Path,
     target: Path,
-    keys: Sequence[Key],
+    keys: Sequence[Keyframe],
     predictor: Predictor,
     lens: Lens | None = None,
     *,
@@ -131,17 +131,19 @@ def result_suffix(suffix: str) -> str:
     return suffix if suffix.lower() in HOLDING else HOLDING[-1]
 
 
-def check(source: Path, keys: Sequence[Key], smooth: float, max_megapixels: float = MEGAPIXELS) -> None:
+def check(source: Path, keys: Sequence[Keyframe], smooth: float, max_megapixels: float = MEGAPIXELS) -> None:
     """Raises InputError for what can be known to be wrong before any work."""
     if not (math.isfinite(smooth) and smooth >= 0):
         raise InputError(f"smoothing over {smooth:g} seconds means nothing; give 0 (none) or more.")
     if not keys:
         raise InputError("nothing says where the clip shall be sharp; give a point, or keys.")
     header = describe(source, max_megapixels)
-    check_keys(tuple(keys), header.size, header.seconds or math.inf)
+    check_keyframes(tuple(keys), header.size, header.seconds or math.inf)
 
 
-def survey(source: Path, keys: tuple[Key, ...], predictor: Predictor, max_megapixels: float = MEGAPIXELS) -> Survey:
+def survey(
+    source: Path, keys: tuple[Keyframe, ...], predictor: Predictor, max_megapixels: float = MEGAPIXELS
+) -> Survey:
     """The first pass: every so many frames, and the first at or after each key's time."""
     every = max(1, describe(source, max_megapixels).count // LOOKS)
     waiting, last = list(keys), [0, 0.0]
@@ -160,12 +162,14 @@ def survey(source: Path, keys: tuple[Key, ...], predictor: Predictor, max_megapi
             aims.append(_aim(waiting.pop(0), still.image, depth))
     if not samples:
         raise InputError(f"{source} has no frames; give a whole video.")
-    check_keys(keys[: len(keys) - len(waiting) + 1], (still.image.shape[-2], still.image.shape[-1]), float(last[1]))
+    check_keyframes(
+        keys[: len(keys) - len(waiting) + 1], (still.image.shape[-2], still.image.shape[-1]), float(last[1])
+    )
     low, high = np.percentile(np.concatenate([s.reshape(-1) for s in samples]), (1, 99))
     return Survey(int(last[0]), float(last[1]), float(low), float(high), tuple(aims))
 
 
-def _aim(key: Key, image: Frame, depth: Plane) -> float:
+def _aim(key: Keyframe, image: Frame, depth: Plane) -> float:
     """The inverse depth at a key's point."""
     picture = _array(image)
     x, y = focus_pixel(key.point, picture.shape[:2])
@@ -187,7 +191,7 @@ def _array(image: Frame) -> Float[np.ndarray, "h w 3"]:
 class _Making:
     """The second pass, and what it has seen so far."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[Keyframe, ...]
     predictor: Predictor
     lens: Lens
     smooth: float
@@ -232,7 +236,7 @@ class _Making:
 class _Pull:
     """Where the focus is: on what is at the last key's point, on the way to the next key's."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[Keyframe, ...]
     found: Survey
     amount: float
     lost: list[float]
