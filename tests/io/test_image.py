@@ -18,7 +18,7 @@ from PIL import Image
 
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import colourise, from_numbers, value_range
-from cyclopean.io.image import Photo, read_photo, resize, resize_depth, write_photo
+from cyclopean.io.image import Photo, read_photo, resize, resize_depth, size_within, write_photo
 from profiles import swapped_profile
 
 # EXIF orientation -> how the upright picture was stored (numpy), written by hand from the EXIF table
@@ -324,6 +324,12 @@ def test_resize_averages_areas_and_keeps_ramps() -> None:
     assert torch.allclose(grown[..., 1:-1].diff(), grown.new_tensor(1 / 18))
     assert resize(image, (12, 20)) is image
     assert resize(image, (6, 40)).mean() == pytest.approx(float(image.mean()), abs=0.02)
+
+
+def test_sizes_within_a_number_of_pixels() -> None:
+    assert size_within((720, 1280), 100_000) == (237, 422)
+    assert size_within((40, 60), 100_000) == (40, 60)
+    assert size_within((1, 4000), 100, 2) == (2, 632)
 
 
 def test_resizing_depth_leaves_unknown_pixels_out() -> None:

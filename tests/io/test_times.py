@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean.defocus.video import Key
+from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference.clip import SAMPLED_FRAMES, measure_clip
 from cyclopean.io.video import Still, describe, frames, stills
@@ -141,5 +141,5 @@ def test_the_first_pass_looks_at_few_frames_of_them(tmp_path: Path) -> None:
         looks.append(view)
         return plain.infer(method, view)  # type: ignore[arg-type]
 
-    measure_clip(tmp_path / "a.webm", (Key(0.0, (0.5, 0.5)),), replace(plain, infer=see))
+    measure_clip(tmp_path / "a.webm", (Keyframe(0.0, (0.5, 0.5)),), replace(plain, infer=see))
     assert len(looks) == SAMPLED_FRAMES

@@ -202,7 +202,7 @@ def _work(state: AppState, session: Session, look: RefocusSettings, follow: bool
 def _refocus(
     state: AppState, session: Session, look: RefocusSettings, follow: bool, progress: Callable[[int, int], None]
 ) -> PageUpdate:
-    from cyclopean.defocus.video import Key
+    from cyclopean.defocus.video import Keyframe
     from cyclopean.inference.pipeline import Target, refocus_clip
     from cyclopean.io.video import describe
 
@@ -210,7 +210,7 @@ def _refocus(
     if not session.keys:
         raise InputError("nothing says what shall be sharp; click it in the picture.")
     size = describe(source).size
-    keys = [Key(time, pixel(at, size), None, follow) for time, at in sorted(session.keys.items())]
+    keys = [Keyframe(time, pixel(at, size), None, follow) for time, at in sorted(session.keys.items())]
     report, written = refocus_clip(
         source, Target(session.folder / "out", source.stem, overwrite=True), keys, state.predictor,
         lens=look.lens, record=asdict(look), max_megapixels=MEGAPIXELS, progress=progress,

@@ -15,17 +15,17 @@ def run_clip(options: Refocus, source: Path) -> None:
     """Refocus one clip; print where it is and how much its depth flickers."""
     _refuse_photos_only(options, source)
     folder = result_folder(options.out, source)
-    from cyclopean.defocus.video import SECONDS, Key, read_keys
+    from cyclopean.defocus.video import SECONDS, Keyframe, read_keyframes
     from cyclopean.inference.clip import check, result_suffix
     from cyclopean.inference.pipeline import Target, clip_notes, refocus_clip
     from cyclopean.inference.predictor import load
     from cyclopean.training.checkpoint import DEFAULT
 
     if options.motion.keys is not None:
-        keys = read_keys(Path(options.motion.keys))
+        keys = read_keyframes(Path(options.motion.keys))
     else:
         assert options.at is not None  # checked before
-        keys = (Key(0.0, options.at, None, options.motion.track),)
+        keys = (Keyframe(0.0, options.at, None, options.motion.track),)
     smooth = SECONDS if options.motion.smooth is None else options.motion.smooth
     most = options.max_megapixels
     check(source, keys, smooth, most)

@@ -19,22 +19,21 @@ from cyclopean.defocus.lens import Lens, focus_pixel
 from cyclopean.defocus.video import (
     SECONDS,
     Flicker,
-    Key,
+    Keyframe,
     Moment,
     Spot,
     between,
-    check_keys,
+    check_keyframes,
     first,
     following,
     grey_of,
-    small_size,
     tracked,
     value_at,
 )
 from cyclopean.errors import InputError
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, resize
+from cyclopean.io.image import Photo, resize, size_within
 from cyclopean.io.video import MEGAPIXELS, Frame, Still, describe, stills
 from cyclopean.io.video_writing import rewrite
 
@@ -86,7 +85,7 @@ class ClipReport:
 def refocus_clip(
     source: Path,
     target: Path,
-    keys: Sequence[Key],
+    keys: Sequence[Keyframe],
     predictor: Predictor,
     lens: Lens | None = None,
     *,
@@ -111,7 +110,7 @@ def refocus_clip(
 def write_refocused(
     source: Path,
     target: Path,
-    keys: Sequence[Key],
+    keys: Sequence[Keyframe],
     predictor: Predictor,
     lens: Lens | None = None,
     *,
@@ -137,18 +136,18 @@ def result_suffix(suffix: str) -> str:
     return suffix if suffix.lower() in H264_SUFFIXES else H264_SUFFIXES[-1]
 
 
-def check(source: Path, keys: Sequence[Key], smooth: float, max_megapixels: float = MEGAPIXELS) -> None:
+def check(source: Path, keys: Sequence[Keyframe], smooth: float, max_megapixels: float = MEGAPIXELS) -> None:
     """Raise InputError for what can be known to be wrong before any work."""
     if not (math.isfinite(smooth) and smooth >= 0):
         raise InputError(f"smoothing over {smooth:g} seconds means nothing; give 0 (none) or more.")
     if not keys:
         raise InputError("nothing says where the clip shall be sharp; give a point, or keys.")
     header = describe(source, max_megapixels)
-    check_keys(tuple(keys), header.size, header.seconds or math.inf)
+    check_keyframes(tuple(keys), header.size, header.seconds or math.inf)
 
 
 def measure_clip(
-    source: Path, keys: tuple[Key, ...], predictor: Predictor, max_megapixels: float = MEGAPIXELS
+    source: Path, keys: tuple[Keyframe, ...], predictor: Predictor, max_megapixels: float = MEGAPIXELS
 ) -> ClipMeasures:
     """Measure the clip in a first pass: every so many frames, and the first at or after each key's time."""
     every = max(1, describe(source, max_megapixels).count // SAMPLED_FRAMES)
@@ -170,14 +169,16 @@ def measure_clip(
             aims.append(value_at(guided(depth, picture), (x + 0.5, y + 0.5)))
     if not samples:
         raise InputError(f"{source} has no frames; give a whole video.")
-    check_keys(keys[: len(keys) - len(waiting) + 1], (still.image.shape[-2], still.image.shape[-1]), float(last[1]))
+    check_keyframes(
+        keys[: len(keys) - len(waiting) + 1], (still.image.shape[-2], still.image.shape[-1]), float(last[1])
+    )
     low, high = np.percentile(np.concatenate([s.reshape(-1) for s in samples]), (1, 99))
     return ClipMeasures(int(last[0]), float(last[1]), float(low), float(high), tuple(aims))
 
 
 def _small_depth(image: Frame, predictor: Predictor) -> Plane:
     """Return the inverse depth of a frame, small."""
-    small = resize(image, small_size((image.shape[-2], image.shape[-1]), PIXELS))
+    small = resize(image, size_within((image.shape[-2], image.shape[-1]), PIXELS))
     depth = predictor(Photo(small))
     return fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
 
@@ -190,7 +191,7 @@ def _array(image: Frame) -> Float[np.ndarray, "h w 3"]:
 class _Rendering:
     """The second pass, and its state."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[Keyframe, ...]
     predictor: Predictor
     lens: Lens
     smooth: float
@@ -235,7 +236,7 @@ class _Rendering:
 class _FocusPull:
     """The focus over time: on what is at the last key's point, on the way to the next key's."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[Keyframe, ...]
     measures: ClipMeasures
     amount: float
     lost: list[float]

@@ -23,7 +23,7 @@ from cyclopean.defocus.focus import fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.refocus import refocus, warn_of_distance
 from cyclopean.defocus.subject import matte_for
-from cyclopean.defocus.video import SECONDS, Key
+from cyclopean.defocus.video import SECONDS, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.calibration import CameraProfile
@@ -372,7 +372,7 @@ def refocus_photo(
 def refocus_clip(
     source: Path,
     target: Target,
-    keys: Sequence[Key],
+    keys: Sequence[Keyframe],
     predictor: Predictor,
     *,
     lens: Lens,

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from cyclopean.defocus.video import EXAMPLE, Key, between, check_keys, eased, read_keys
+from cyclopean.defocus.video import EXAMPLE, Keyframe, between, check_keyframes, eased, read_keyframes
 from cyclopean.errors import InputError
 
 
 def test_the_example_is_read(tmp_path: Path) -> None:
     (tmp_path / "focus.json").write_text(EXAMPLE)
-    assert read_keys(tmp_path / "focus.json") == (Key(0, (0.3, 0.5)), Key(2, (0.7, 0.5), 2.0, True))
+    assert read_keyframes(tmp_path / "focus.json") == (Keyframe(0, (0.3, 0.5)), Keyframe(2, (0.7, 0.5), 2.0, True))
 
 
 @pytest.mark.parametrize(
@@ -37,32 +37,32 @@ def test_the_example_is_read(tmp_path: Path) -> None:
 def test_bad_files_are_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "focus.json").write_text(text)
     with pytest.raises(InputError, match=sentence) as error:
-        read_keys(tmp_path / "focus.json")
+        read_keyframes(tmp_path / "focus.json")
     assert "\n" not in str(error.value)
     assert "focus.json" in str(error.value)
 
 
 def test_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file"):
-        read_keys(tmp_path / "gone.json")
+        read_keyframes(tmp_path / "gone.json")
     (tmp_path / "photo.json").write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(InputError, match="holds no text"):
-        read_keys(tmp_path / "photo.json")
+        read_keyframes(tmp_path / "photo.json")
 
 
 def test_keys_outside_the_clip() -> None:
-    keys = (Key(0, (0.5, 0.5)), Key(3, (200, 40)))
-    check_keys(keys, (50, 300), 3.0)
+    keys = (Keyframe(0, (0.5, 0.5)), Keyframe(3, (200, 40)))
+    check_keyframes(keys, (50, 300), 3.0)
     with pytest.raises(InputError, match=r"key 2 is at 3 s, but the clip ends at 2\.9 s"):
-        check_keys(keys, (50, 300), 2.9)
+        check_keyframes(keys, (50, 300), 2.9)
     with pytest.raises(InputError, match="key 2: the point 200 40 lies outside the picture, which is 100x50"):
-        check_keys(keys, (50, 100), 3.0)
+        check_keyframes(keys, (50, 100), 3.0)
     with pytest.raises(InputError, match="mixes a fraction with pixels"):
-        check_keys((Key(0, (0.5, 20)),), (50, 100), 3.0)
+        check_keyframes((Keyframe(0, (0.5, 20)),), (50, 100), 3.0)
 
 
 def test_the_way_between_keys() -> None:
-    keys = tuple(Key(time, (1, 2)) for time in (1.0, 3.0, 4.0))
+    keys = tuple(Keyframe(time, (1, 2)) for time in (1.0, 3.0, 4.0))
     assert between(keys, 0.0) == (0, 0.0)
     assert between(keys, 2.0) == (0, 0.5)
     assert between(keys, 3.0) == (1, 0.0)
