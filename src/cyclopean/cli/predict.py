@@ -15,8 +15,7 @@ from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, named_look, parse, refuse_sphere_of_clip
 from cyclopean.cli.predict_photo import ARRAYS, CLOUDS, Asked, arrays, photo_results
-from cyclopean.devices import usable
-from cyclopean.errors import InputError, contained, unknown_name
+from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def run(given: Predict) -> int:
     count = len(jobs) + len(bad)
     if jobs:
         loading("predict", f"torch and the model {given.model}")
-        usable(given.device)
+        usable_device(given.device)
         check_writable(job.folder for job in jobs)
         models.check()
         for job in _with_progress(jobs):

@@ -10,8 +10,7 @@ import tyro
 
 from cyclopean.choices import RIGS, WORLDS
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse
-from cyclopean.devices import usable
-from cyclopean.errors import InputError, unknown_name
+from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.io.files import write_anew
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def _order(given: Render) -> "RenderJob":
         raise InputError(f"--field-of-view {given.field_of_view} is no angle of view; give degrees between 0 and 180.")
     named = comma_list("world", given.worlds, [*WORLDS, "all"])
     size = _size(given.size, given.rig, given.max_megapixels)
-    usable(given.device)
+    usable_device(given.device)
     from cyclopean.synthetic import expanded
     from cyclopean.synthetic.folder import RenderJob, load_pictures
 

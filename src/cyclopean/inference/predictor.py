@@ -14,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.augmentation import monodepth_colour
-from cyclopean.devices import usable
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, usable_device
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference.cubemap import FIELD_OF_VIEW as FACE
 from cyclopean.inference.cubemap import merged_faces
@@ -271,7 +270,9 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
     if look not in (None, *get_args(Look)):
         raise wrong("look", look, f"to be {' or '.join(map(repr, get_args(Look)))}, or left out")
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
-    return Predictor(method.to(usable(device)), (size[0], size[1]), maker, plain, projection, glance, details, look)
+    return Predictor(
+        method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, glance, details, look
+    )
 
 
 def _details(name: str | Path, asked: Any, projection: Projection, device: str) -> Predictor:

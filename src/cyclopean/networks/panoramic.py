@@ -37,7 +37,7 @@ class Panoramic(nn.Module):
 
 
 def rows(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
-    """How far down each pixel's centre is, from 0 to 1."""
+    """Return how far down each pixel's centre is, from 0 to 1."""
     b, _, h, w = like.shape
     v = (torch.arange(h, dtype=like.dtype, device=like.device) + 0.5) / h
     return v[None, None, :, None].expand(b, 1, h, w)
