@@ -1,4 +1,4 @@
-"""Sample -> Sample. Nothing is drawn in hidden: every random function takes the generator it draws from.
+"""Sample -> Sample. Nothing is drawn in secret: every random function takes the generator it draws from.
 
 Geometry changes pictures, cameras, poses, windows and truth together; colour changes what is `seen`, and for Monodepth
 what losses compare with too.
@@ -24,7 +24,7 @@ Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 @dataclass(frozen=True)
 class Steps:
-    """All of them, one after the other."""
+    """Augmentations, one after the other."""
 
     steps: tuple[Augmentation, ...]
 
@@ -36,7 +36,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Sometimes:
-    """`step` with that probability, else the sample as it is."""
+    """A `step` taken with that probability."""
 
     probability: float
     step: Augmentation
@@ -46,7 +46,7 @@ class Sometimes:
 
 
 def uniform(generator: Generator, low: float, high: float) -> float:
-    """One number in [low, high)."""
+    """Draw one number in [low, high)."""
     return low + (high - low) * torch.rand((), generator=generator).item()
 
 
@@ -54,14 +54,14 @@ def uniform(generator: Generator, low: float, high: float) -> float:
 
 
 def mirror_sample(sample: Sample) -> Sample:
-    """Everything seen in a mirror; target and sources keep their roles, so a source on the right is now on the left."""
+    """Mirror everything; target and sources keep their roles, so a source on the right is now on the left."""
     frames = None if sample.frames is None else sample.frames.flip(-1)
     sources = tuple(_mirrored(v) for v in sample.sources)
     return replace(sample, target=_mirrored(sample.target), sources=sources, depth=sample.depth.flip(-1), frames=frames)
 
 
 def flip_stereo(sample: Sample) -> Sample:
-    """A stereo pair in a mirror with its roles swapped: the source stays on the right.
+    """Mirror a stereo pair and swap its roles: the source stays on the right.
 
     The new target is the old source, whose truth nobody told: depth is NaN.
     """
@@ -75,7 +75,7 @@ def flip_stereo(sample: Sample) -> Sample:
 
 
 def swap_stereo(sample: Sample) -> Sample:
-    """A stereo pair with its roles swapped and nothing mirrored: the source stands on the other side now.
+    """Swap the roles of a stereo pair and mirror nothing: the source stands on the other side now.
 
     Feeding left and right at random (Monodepth2 on pairs) spreads what is hidden over both sides of things. The new
     target's truth nobody told: depth is NaN.
@@ -92,7 +92,7 @@ def swap_stereo(sample: Sample) -> Sample:
 
 
 def crop(sample: Sample, box: Box) -> Sample:
-    """The same part (top, left, height, width in pixels) of every view; cameras and windows follow. Pinholes only."""
+    """Crop every view to one box (top, left, height, width in pixels); cameras and windows follow. Pinholes only."""
     h, w = sample.depth.shape[-2:]
     top, left, height, width = box
     if not (top >= 0 and left >= 0 and 0 < height <= h - top and 0 < width <= w - left):
@@ -106,7 +106,7 @@ def crop(sample: Sample, box: Box) -> Sample:
 
 
 def resize(sample: Sample, size: tuple[int, int]) -> Sample:
-    """Every view and the truth at another (height, width): colours by area, truth and validity by nearest pixel.
+    """Resize every view and the truth to (height, width): colours by area, truth and validity by nearest pixel.
 
     No camera changes, cameras know no resolution.
     """
@@ -119,7 +119,7 @@ def resize(sample: Sample, size: tuple[int, int]) -> Sample:
 
 @dataclass(frozen=True)
 class Resize:
-    """`resize` as a step."""
+    """The step `resize`."""
 
     size: tuple[int, int]
 
@@ -149,7 +149,7 @@ class Zoom:
 
 
 def shrunk(sample: Sample, smallest: float, multiple: int, generator: Generator) -> Sample:
-    """The whole batch at one size between `smallest` times its own and its own, of sides that `multiple` divides.
+    """Resize the whole batch to one size between `smallest` times its own and its own, whose sides `multiple` divides.
 
     The height is drawn evenly in its logarithm (1/2 to 0.7 is as likely as 0.7 to 1) and rounded, the width follows, so
     that the shape stays as near as the multiple allows. Teaches one network to look at pictures small, where it sees
@@ -162,7 +162,7 @@ def shrunk(sample: Sample, smallest: float, multiple: int, generator: Generator)
 
 
 def smallest_size(size: tuple[int, int], smallest: float, multiple: int) -> tuple[int, int]:
-    """The smallest (height, width) that `shrunk` gives."""
+    """Return the smallest (height, width) that `shrunk` gives."""
     rows = math.ceil(smallest * size[0] / multiple) * multiple
     return rows, _as_wide(size, rows, multiple)
 
@@ -172,22 +172,22 @@ def _as_wide(size: tuple[int, int], rows: int, multiple: int) -> int:
 
 
 def flipped(sample: Sample, _: Generator) -> Sample:
-    """`flip_stereo` as a step."""
+    """Apply `flip_stereo` as a step."""
     return flip_stereo(sample)
 
 
 def swapped(sample: Sample, _: Generator) -> Sample:
-    """`swap_stereo` as a step."""
+    """Apply `swap_stereo` as a step."""
     return swap_stereo(sample)
 
 
 def mirrored(sample: Sample, _: Generator) -> Sample:
-    """`mirror_sample` as a step."""
+    """Apply `mirror_sample` as a step."""
     return mirror_sample(sample)
 
 
 def roll_sample(sample: Sample, columns: int) -> Sample:
-    """Panoramas turned to the right by whole columns, all views alike; poses turn with them.
+    """Roll panoramas to the right by whole columns, all views alike; poses turn with them.
 
     The trap of the spherical release, which rolls its pictures only: a horizontal baseline then points elsewhere.
     """
@@ -199,7 +199,7 @@ def roll_sample(sample: Sample, columns: int) -> Sample:
 
 
 def rolled(sample: Sample, generator: Generator) -> Sample:
-    """`roll_sample` by any number of columns."""
+    """Apply `roll_sample` with a random number of columns."""
     width = sample.depth.shape[-1]
     return roll_sample(sample, int(torch.randint(width, (), generator=generator)))
 
@@ -245,7 +245,7 @@ def _resized(v: View, size: tuple[int, int]) -> View:
 
 
 def resize_image(image: Image, size: tuple[int, int]) -> Float[Tensor, "b 3 h2 w2"]:
-    """Colours at another (height, width), each new pixel a weighted mean of those under it."""
+    """Resize colours to (height, width), each new pixel a weighted mean of those under it."""
     return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
 
 
@@ -253,7 +253,7 @@ def resize_image(image: Image, size: tuple[int, int]) -> Float[Tensor, "b 3 h2 w
 
 
 def monodepth_colour(sample: Sample, generator: Generator) -> Sample:
-    """Gamma in [0.8, 1.2], then brightness in [0.5, 2], then each channel by [0.8, 1.2]; one draw for all views.
+    """Change gamma by [0.8, 1.2], then brightness in [0.5, 2], then each channel by [0.8, 1.2]; one draw for all views.
 
     Monodepth's, which also compares with the changed images: both `seen` and `image` change.
     """
@@ -267,7 +267,7 @@ def monodepth_colour(sample: Sample, generator: Generator) -> Sample:
 
 
 def strong_colour(sample: Sample, generator: Generator) -> Sample:
-    """What the network sees becomes another camera's picture: balance, gamma, contrast, saturation, sometimes grey.
+    """Show the network another camera's picture: balance, gamma, contrast, saturation, sometimes grey.
 
     For data that must stand for all photographs. Losses still compare with the untouched images.
     """
@@ -287,7 +287,7 @@ def strong_colour(sample: Sample, generator: Generator) -> Sample:
 
 
 def mild_colour(sample: Sample, generator: Generator) -> Sample:
-    """Brightness, contrast and saturation by [0.8, 1.2] and hue by up to a tenth of a turn, of what is seen.
+    """Change brightness, contrast and saturation by [0.8, 1.2] and hue by up to a tenth of a turn, of the input alone.
 
     Monodepth2's, whose losses compare the untouched images; hue is turned in the plane of chrominance (YIQ).
     """
@@ -307,13 +307,13 @@ def mild_colour(sample: Sample, generator: Generator) -> Sample:
 
 
 def blurred(sample: Sample, generator: Generator) -> Sample:
-    """What is seen is out of focus or was enlarged: a Gaussian of up to 1.5 pixels."""
+    """Blur the input by a Gaussian of up to 1.5 pixels, as if out of focus or enlarged."""
     kernel = _gaussian(uniform(generator, 0.3, 1.5))
     return _seen(sample, lambda image: _blur(image, kernel.to(image)))
 
 
 def noisy(sample: Sample, generator: Generator) -> Sample:
-    """What is seen has sensor noise: standard deviation up to 0.05, coarser on some."""
+    """Add sensor noise to the input: standard deviation up to 0.05, coarser on some."""
     deviation, step = uniform(generator, 0.0, 0.05), 1 + int(uniform(generator, 0.0, 2.0))
 
     def change(image: Image) -> Image:
@@ -326,7 +326,7 @@ def noisy(sample: Sample, generator: Generator) -> Sample:
 
 
 def erased(sample: Sample, generator: Generator) -> Sample:
-    """What is seen has a patch of one colour over up to a sixth of each side, so that context must fill in."""
+    """Paint a patch of one colour over the input, up to a sixth of each side, so that context must fill in."""
     h, w = sample.depth.shape[-2:]
     rows, columns = (max(1, int(n * uniform(generator, 0.02, 1 / 6))) for n in (h, w))
     top, left = round(uniform(generator, 0.0, 1.0) * (h - rows)), round(uniform(generator, 0.0, 1.0) * (w - columns))

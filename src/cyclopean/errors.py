@@ -7,8 +7,13 @@ import re
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 LOG = logging.getLogger(__name__)
+DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "mtia", "vulkan", "privateuseone")  # kinds that torch knows
 REFUSALS = (  # of memory, by Python, numpy, torch, CUDA, OpenCV and C++
     *("out of memory", "outofmemory", "allocate memory", "failed to allocate", "insufficient memory", "bad_alloc"),
 )
@@ -29,7 +34,7 @@ class InputError(ValueError):
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
-    """An `InputError` for a name that is none of `known`, with the nearest one suggested."""
+    """Return an `InputError` for a name that is none of `known`, with the nearest one suggested."""
     given = given if len(given) <= 100 else f"{given[:100]} ..."
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
@@ -60,7 +65,7 @@ def why_unwritten(error: Exception, usual: str) -> str:
 
 @contextmanager
 def enough_memory(name: str) -> Iterator[None]:
-    """Memory that is refused becomes an `InputError` that tells of `name`."""
+    """Raise an `InputError` that names `name` where memory is refused."""
     try:
         yield
     except Exception as error:
@@ -94,7 +99,7 @@ def sentence(error: Exception, name: str) -> str:
 
 @contextmanager
 def contained(name: str, bad: list[str]) -> Iterator[None]:
-    """Any exception of one input is added to `bad` as its sentence, so that the rest of a batch goes on.
+    """Add the sentence of any exception of one input to `bad`, so that the rest of a batch goes on.
 
     Ctrl-C and a closed pipe are no faults of an input and go through.
     """
@@ -104,3 +109,17 @@ def contained(name: str, bad: list[str]) -> Iterator[None]:
         raise
     except Exception as error:
         bad.append(sentence(error, name))
+
+
+def usable_device(name: str) -> "torch.device":
+    """Return the device `name`. Raises `InputError` where it cannot be used, of unknown kinds without loading torch."""
+    refusal = InputError(f"the device {name!r} cannot be used here; give cpu, or see `cyclopean doctor`.")
+    if name.partition(":")[0] not in DEVICES:
+        raise refusal
+    import torch
+
+    try:
+        torch.ones(1, device=name).item()
+        return torch.device(name)
+    except (RuntimeError, AssertionError):
+        raise refusal from None

@@ -16,7 +16,7 @@ ALPHA = 0.85  # share of SSIM in the photometric error
 
 
 def weighted_mean(values: Map, weight: Weight) -> Scalar:
-    """Mean of `values` over batch, channels and pixels, weighted; 0 (with zero gradients) if all weights are 0.
+    """Return the weighted mean of `values` over batch, channels and pixels; 0, with zero gradients, without any weight.
 
     Values under a weight of 0 may be anything, NaN included.
     """
@@ -26,12 +26,12 @@ def weighted_mean(values: Map, weight: Weight) -> Scalar:
 
 
 def pyramid(image: Map, scales: int) -> list[Float[Tensor, "b c _ _"]]:
-    """`image` at 1, 1/2, 1/4 ... of its size, by area. Both sides must be multiples of 2^(scales-1)."""
+    """Return `image` at 1, 1/2, 1/4 ... of its size, by area. Both sides must be multiples of 2^(scales-1)."""
     return [image, *(F.avg_pool2d(image, 2**s) for s in range(1, scales))]
 
 
 def ssim(x: Map, y: Map, window: int = 3) -> Float[Tensor, "b c h2 w2"]:
-    """Structural similarity of uniform windows that lie inside the image: `window` - 1 rows and columns fewer than `x`.
+    """Return the SSIM of uniform windows inside the image: a map of `window` - 1 rows and columns fewer than `x`.
 
     Monodepth, sec. 3.3 (Wang et al. 2004 with a box window and biased variances).
     """
@@ -39,7 +39,7 @@ def ssim(x: Map, y: Map, window: int = 3) -> Float[Tensor, "b c h2 w2"]:
 
 
 def ssim_gaussian(x: Map, y: Map, window: int, deviation: float) -> Map:
-    """`ssim` of Gaussian windows (odd size), zero outside the image: a map as large as `x` (Wang et al. 2004).
+    """Return `ssim` of Gaussian windows (odd size), zero outside the image: a map as large as `x` (Wang et al. 2004).
 
     With 7 and 1.5 the default of the spherical view synthesis release, whose paper says a box of 5.
     """
@@ -63,23 +63,23 @@ def _likeness(means: Float[Tensor, "b _ h2 w2"], c: int) -> Float[Tensor, "b c h
 
 
 def ssim_reflected(x: Map, y: Map) -> Map:
-    """`ssim` of images reflected by one pixel at their borders (Monodepth2): a map as large as `x`, another mean."""
+    """Return `ssim` of images reflected by one pixel at their borders (Monodepth2): a map as large as `x`."""
     return ssim(F.pad(x, (1, 1, 1, 1), mode="reflect"), F.pad(y, (1, 1, 1, 1), mode="reflect"))
 
 
 def dissimilarity(likeness: Map) -> Map:
-    """(1 - SSIM) / 2, clipped to [0,1]."""
+    """Return (1 - SSIM) / 2, clipped to [0,1]."""
     return ((1 - likeness) / 2).clamp(0, 1)
 
 
 def photometric(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
-    """0.85 dissimilarity + 0.15 |x - y| per pixel, mean over channels (Monodepth2's `pe`)."""
+    """Return 0.85 dissimilarity + 0.15 |x - y| per pixel, mean over channels (Monodepth2's `pe`)."""
     mixed = ALPHA * dissimilarity(ssim_reflected(x, y)) + (1 - ALPHA) * (x - y).abs()
     return mixed.mean(1, keepdim=True)
 
 
 def appearance(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
-    """Monodepth's Eq. 2 per pixel: 0.85 dissimilarity of whole windows, at their middle pixels, + 0.15 |x - y|.
+    """Return Monodepth's Eq. 2 per pixel: 0.85 dissimilarity of whole windows, at their middle pixels, + 0.15 |x - y|.
 
     There are fewer windows than pixels and each term has its own mean; windows weigh more here, so that the plain mean
     of this map is the paper's.
@@ -90,26 +90,26 @@ def appearance(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
 
 
 def absolute(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
-    """|x - y|, mean over channels."""
+    """Return |x - y|, mean over channels."""
     return (x - y).abs().mean(1, keepdim=True)
 
 
 def squared(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
-    """(x - y)², mean over channels."""
+    """Return (x - y)², mean over channels."""
     return (x - y).square().mean(1, keepdim=True)
 
 
 def edge_aware(
     values: Map, image: Float[Tensor, "b 3 h w"]
 ) -> tuple[Float[Tensor, "b c h w-1"], Float[Tensor, "b c h-1 w"]]:
-    """|d values| exp(-|d image|) along x and along y, forward differences, |d image| averaged over colours."""
+    """Return |d values| exp(-|d image|) along x and along y, forward differences, |d image| averaged over colours."""
     dx, dy = values.diff(dim=3).abs(), values.diff(dim=2).abs()
     ix, iy = (image.diff(dim=d).abs().mean(1, keepdim=True) for d in (3, 2))
     return dx * (-ix).exp(), dy * (-iy).exp()
 
 
 def smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
-    """Edge-aware smoothness on both axes (Monodepth, Eq. 3; the release leaves the vertical one out)."""
+    """Return the edge-aware smoothness on both axes (Monodepth, Eq. 3; the release leaves the vertical one out)."""
     x, y = edge_aware(values, image)
     across = torch.minimum(weight[..., 1:], weight[..., :-1])
     down = torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
@@ -117,12 +117,12 @@ def smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> 
 
 
 def proportional_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
-    """`smoothness` of values divided by their image's mean, so that shrinking gains nothing (Monodepth2, Eq. 3)."""
+    """Return `smoothness` of values over their image's mean, so that shrinking gains nothing (Monodepth2, Eq. 3)."""
     return smoothness(values / values.mean((2, 3), keepdim=True), image, weight)
 
 
 def squared_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:  # noqa: ARG001
-    """|d values|² along both axes, values in pixels of `image`'s width, edges or not (Garg et al.: Horn, Schunck)."""
+    """Return |d values|² along both axes, values in pixels of the width, edges or not (Garg et al.: Horn, Schunck)."""
     pixels = values * values.shape[-1]
     across = torch.minimum(weight[..., 1:], weight[..., :-1])
     down = torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
@@ -130,7 +130,7 @@ def squared_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Wei
 
 
 def gradients(values: Map, weight: Weight, scales: int) -> Scalar:
-    """Mean |d values| along both axes at `scales` dyadic steps: of a difference map, it matches gradients.
+    """Return the mean |d values| along both axes at `scales` dyadic steps: of a difference map, it matches gradients.
 
     Every 2^s-th pixel is compared with its neighbour 2^s away (Li and Snavely 2018, Eq. 7; MiDaS, Eq. 11).
     """
@@ -144,13 +144,13 @@ def gradients(values: Map, weight: Weight, scales: int) -> Scalar:
 
 
 def berhu(error: Map, weight: Weight) -> Map:
-    """|e| up to c, (e² + c²) / 2c beyond it, c a fifth of each item's largest error (Laina et al. 2016, Eq. 1)."""
+    """Return |e| up to c, (e² + c²) / 2c beyond, c a fifth of each item's largest error (Laina et al. 2016, Eq. 1)."""
     known = torch.where(weight > 0, error.abs(), torch.zeros_like(error))
     return berhu_beyond(error, 0.2 * known.detach().amax((1, 2, 3), keepdim=True))
 
 
 def berhu_beyond(error: Map, threshold: Float[Tensor, "#b 1 1 1"]) -> Map:
-    """|e| up to `threshold` c, (e² + c²) / 2c beyond it."""
+    """Return |e| up to `threshold` c, (e² + c²) / 2c beyond it."""
     size = error.abs()
     c = threshold.expand_as(size)
     squared = (size.square() + c.square()) / torch.where(c > 0, 2 * c, torch.ones_like(c))
@@ -158,14 +158,14 @@ def berhu_beyond(error: Map, threshold: Float[Tensor, "#b 1 1 1"]) -> Map:
 
 
 def item_mean(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor, "b 1 1 1"]:
-    """Each item's own weighted mean; 0 where an item has no weight at all."""
+    """Return each item's own weighted mean; 0 where an item has no weight at all."""
     used = torch.where(weight > 0, values, torch.zeros_like(values)) * weight
     total = weight.sum((1, 2, 3), keepdim=True)
     return used.sum((1, 2, 3), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
 
 
 def scale_invariant_log(log_error: Float[Tensor, "b 1 h w"], weight: Weight, ground: Weight, share: float) -> Scalar:
-    """mean |e - share * mean(e over `ground`)| of each item's log error (share 1: blind to scale).
+    """Return the mean |e - share * mean(e over `ground`)| of each item's log error (share 1: blind to scale).
 
     Eigen et al. 2014, Eq. 4, with the absolute value in place of the square: a missed edge or patch of sky is off by a
     factor of 50, and squares would leave little weight to everything else.
@@ -174,7 +174,7 @@ def scale_invariant_log(log_error: Float[Tensor, "b 1 h w"], weight: Weight, gro
 
 
 def cumulative_smoothness(probabilities: Float[Tensor, "b n h w"], weight: Weight) -> Scalar:
-    """sum over i of |d cs_i| along x and y, each with its own mean; cs_i = sum of probabilities up to the i-th.
+    """Return sum_i |d cs_i| along x and y, each with its own mean; cs_i = sum of probabilities up to the i-th.
 
     Monodepth, supplement Eq. 3, reading A: the earth mover's distance between neighbouring pixels' distributions.
     """
@@ -199,7 +199,7 @@ class _CumulativeSmoothness(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, gradient: Scalar) -> tuple[Tensor, None]:
-        """d total / d p_k is the sum of d|d cs_i| over i >= k: what is summed after all i, less what was before k."""
+        """Return d total / d p_k, the sum of d|d cs_i| over i >= k: the sum over all i, less what was before k."""
         probabilities, across, down = context.saved_tensors
         result = torch.empty_like(probabilities)
         cumulative, before = (torch.zeros_like(probabilities[:, :1]) for _ in range(2))

@@ -34,7 +34,7 @@ class DepthErrors:
 
 
 def depth_errors(depth: Pixels, truth: Pixels) -> DepthErrors:
-    """The seven figures of Eigen et al., over the pixels that count. Precondition: both finite and above 0.
+    """Return the seven figures of Eigen et al., over the pixels that count. Precondition: both finite and above 0.
 
     The deltas are fractions of pixels with max(depth / truth, truth / depth) strictly below 1.25, 1.25², 1.25³.
     """
@@ -68,7 +68,7 @@ class DecimalErrors:
 
 
 def decimal_errors(depth: Pixels, truth: Pixels) -> DecimalErrors:
-    """The figures of `DecimalErrors`. Precondition: both finite and above 0."""
+    """Return the figures of `DecimalErrors`. Precondition: both finite and above 0."""
     _some(truth)
     natural = depth.log() - truth.log()
     return DecimalErrors(
@@ -80,7 +80,7 @@ def decimal_errors(depth: Pixels, truth: Pixels) -> DecimalErrors:
 
 
 def d1(disparity_px: Pixels, truth_px: Pixels) -> Figure:
-    """Fraction of pixels whose disparity is wrong by at least 3 px and at least 5 % of the truth (KITTI 2015's D1-all).
+    """Return the fraction of pixels that are off by at least 3 px and at least 5 % of the truth (KITTI 2015's D1-all).
 
     This is the form of Monodepth's evaluation (>=); KITTI's own development kit asks for strictly more (>) and counts
     occluded pixels too. Precondition: truth above 0, disparities at the resolution of the truth.
@@ -91,13 +91,13 @@ def d1(disparity_px: Pixels, truth_px: Pixels) -> Figure:
 
 
 def bad(disparity_px: Pixels, truth_px: Pixels, threshold: float) -> Figure:
-    """Fraction of pixels whose disparity is off by more than `threshold` px (Middlebury's bad-2.0 for 2)."""
+    """Return the fraction of pixels whose disparity is off by more than `threshold` px (Middlebury's bad-2.0 for 2)."""
     _some(truth_px)
     return ((disparity_px - truth_px).abs() > threshold).to(truth_px.dtype).mean()
 
 
 def garg_crop(size: tuple[int, int]) -> Crop:
-    """Rows and columns of KITTI pictures of `size` (height, width) that count in Garg et al.'s and Monodepth's tables.
+    """Return the crop of KITTI pictures of `size` (height, width) in Garg et al.'s and Monodepth's tables.
 
     Truncated as released, so that figures compare: at 370x1224 the last row and the first column differ by one from the
     crop that the release's comment states.
@@ -106,12 +106,12 @@ def garg_crop(size: tuple[int, int]) -> Crop:
 
 
 def eigen_crop(size: tuple[int, int]) -> Crop:
-    """Rows and columns that count in Eigen et al.'s table, truncated as in `garg_crop`."""
+    """Return the crop in Eigen et al.'s table, truncated as in `garg_crop`."""
     return _crop(size, (0.3324324, 0.91351351, 0.03594771, 0.96405229))
 
 
 def fal_crop(size: tuple[int, int]) -> Crop:
-    """Rows and columns that count in FAL-Net's and AQUANet's tables: pixels stated once for all sizes, never scaled.
+    """Return the crop in FAL-Net's and AQUANet's tables: pixels stated once for all sizes, never scaled.
 
     At 375x1242 it ends 17 columns before `garg_crop` does; at 370x1224 it begins one column after it.
     """
@@ -120,20 +120,20 @@ def fal_crop(size: tuple[int, int]) -> Crop:
 
 
 def nyu_crop(size: tuple[int, int]) -> Crop:
-    """Eigen et al.'s crop of NYU frames, rows [45, 471) and columns [41, 601) of 480x640; scaled for other sizes."""
+    """Return Eigen et al.'s crop of NYU frames: rows [45, 471), columns [41, 601) of 480x640, scaled for others."""
     height, width = size
     rows, columns = (height * 45 // 480, height * 471 // 480), (width * 41 // 640, width * 601 // 640)
     return slice(*rows), slice(*columns)
 
 
 def make3d_crop(size: tuple[int, int]) -> Crop:
-    """The central 21 of Make3D's 55 rows of laser readings, all columns: about a 2:1 picture (Monodepth, sec. 4)."""
+    """Return the central 21 of Make3D's 55 rows of laser readings, all columns: about 2:1 (Monodepth, sec. 4)."""
     height, width = size
     return slice(height * 17 // 55, height * 38 // 55), slice(0, width)
 
 
 def area_crop(size: tuple[int, int]) -> Crop:
-    """Panoramas without the rows of Stanford2D3D's black caps: 68 of 512 above and below, scaled for other sizes."""
+    """Return the crop without Stanford2D3D's black caps: 68 of 512 rows above and below, scaled for other sizes."""
     height, width = size
     return slice(height * 68 // 512, height - height * 68 // 512), slice(0, width)
 
@@ -151,7 +151,7 @@ CROPS: dict[str, Callable[[tuple[int, int]], Crop]] = {
 def countable(
     truth: Float[Tensor, "*b h w"], near: float, far: float, crop: Crop | None = None
 ) -> Bool[Tensor, "*b h w"]:
-    """The pixels that count: truth strictly between `near` and `far` (so neither NaN nor inf), inside `crop`."""
+    """Return the pixels that count: truth strictly between `near` and `far` (so neither NaN nor inf), inside `crop`."""
     counts = (truth > near) & (truth < far)
     if crop is None:
         return counts
@@ -161,7 +161,7 @@ def countable(
 
 
 def middle(values: Pixels) -> Figure:
-    """The median; of an even number of values the mean of the middle two, as numpy's (torch's takes the lower)."""
+    """Return the median; of an even number of values the mean of the middle two, as numpy's (torch: the lower)."""
     n = len(values)
     lower = lower_middle(values)
     if n % 2 or int((values <= lower).sum()) > n // 2:
@@ -170,7 +170,7 @@ def middle(values: Pixels) -> Figure:
 
 
 def lower_middle(values: Pixels) -> Figure:
-    """The median as torch counts it: of an even number of values the lower of the middle two.
+    """Return the median as torch counts it: of an even number of values the lower of the middle two.
 
     Depth Anywhere's evaluation aligns by this one, Monodepth2's by numpy's (`middle`); figures differ in the 3rd digit.
     """
@@ -178,12 +178,12 @@ def lower_middle(values: Pixels) -> Figure:
 
 
 def to_depth(inverse_depth: Pixels) -> Pixels:
-    """1 / inverse depth; inf where it is 0 or below."""
+    """Return 1 / inverse depth; inf where it is 0 or below."""
     return torch.where(inverse_depth > 0, 1 / torch.where(inverse_depth > 0, inverse_depth, 1), torch.inf)
 
 
 def align_median(depth: Pixels, truth: Pixels, centre: Callable[[Pixels], Figure] = middle) -> Pixels:
-    """`depth` times the one factor that makes the medians equal (Zhou et al. 2017, as in Monodepth2's evaluation).
+    """Return `depth` times the factor that makes the medians equal (Zhou et al. 2017, as in Monodepth2's evaluation).
 
     Where more than half of `depth` is infinite no factor exists and it is returned as it is. Medians are of the pixels
     that count, before any clipping.
@@ -193,14 +193,14 @@ def align_median(depth: Pixels, truth: Pixels, centre: Callable[[Pixels], Figure
 
 
 def median_scale(depth: Pixels, truth: Pixels, centre: Callable[[Pixels], Figure] = middle) -> Figure:
-    """The factor of `align_median`: median truth / median depth; NaN where more than half of `depth` is infinite."""
+    """Return the factor of `align_median`, median truth / median depth; NaN where over half of `depth` is infinite."""
     _some(truth)
     ours = centre(depth)
     return torch.where(ours.isfinite(), centre(truth) / ours, torch.nan)
 
 
 def align_affine(inverse_depth: Pixels, truth: Pixels, far: float) -> Pixels:
-    """Depth 1 / (a * inverse_depth + b), with a and b the least squares of 1/truth, floored at 1/far.
+    """Return depth 1 / (a * inverse_depth + b), with a and b the least squares of 1/truth, floored at 1/far.
 
     For predictions that know neither scale nor shift (Ranftl et al. 2020, Eq. 3). A constant prediction gets a = 0. The
     sign of a is free: an inverted prediction is not punished here, only by the other alignments. The floor matters:
@@ -210,7 +210,7 @@ def align_affine(inverse_depth: Pixels, truth: Pixels, far: float) -> Pixels:
 
 
 def affine_fit(inverse_depth: Pixels, truth: Pixels) -> tuple[Figure, Figure, Figure]:
-    """(x0, a, y0) with 1/truth about a * (inverse_depth - x0) + y0 by least squares."""
+    """Return (x0, a, y0) with 1/truth about a * (inverse_depth - x0) + y0 by least squares."""
     _some(truth)
     goal = 1 / truth
     x0, y0 = inverse_depth.mean(), goal.mean()
@@ -221,15 +221,15 @@ def affine_fit(inverse_depth: Pixels, truth: Pixels) -> tuple[Figure, Figure, Fi
 
 
 def affine_depth(inverse_depth: Pixels, fit: tuple[Figure, Figure, Figure], far: float) -> Pixels:
-    """Depth by a fit of `affine_fit`, at most `far`."""
+    """Return depth by a fit of `affine_fit`, at most `far`."""
     x0, slope, y0 = fit
     return 1 / (slope * (inverse_depth - x0) + y0).clamp(min=1 / far)
 
 
 def released_affine_depth(inverse_depth: Pixels, fit: tuple[Figure, Figure, Figure], far: float) -> Pixels:
-    """Depth by a fit as Depth Anywhere's evaluation has it: at most `far`, and 0 where inverse depth falls below 0.
+    """Return depth by a fit as in Depth Anywhere's evaluation: at most `far`, and 0 where inverse depth falls below 0.
 
-    So what is farthest becomes the nearest; `affine_depth` says `far` there.
+    So what is farthest becomes the nearest; `affine_depth` is `far` there.
     """
     x0, slope, y0 = fit
     fitted = slope * (inverse_depth - x0) + y0
@@ -237,7 +237,7 @@ def released_affine_depth(inverse_depth: Pixels, fit: tuple[Figure, Figure, Figu
 
 
 def near_boundaries(truth: Plane, reach: int = 4, step: float = 1.25) -> Bool[Tensor, "h w"]:
-    """Pixels at most `reach` rows and columns away from a depth discontinuity of the truth.
+    """Return the pixels at most `reach` rows and columns away from a depth discontinuity of the truth.
 
     The region "near depth discontinuities" of Scharstein and Szeliski (2002, sec. 5.1), who widen it by a window of 9,
     with the relative step of `boundary_f1` instead of a gap in disparity. NaN: unknown, no discontinuity.
@@ -252,7 +252,7 @@ def near_boundaries(truth: Plane, reach: int = 4, step: float = 1.25) -> Bool[Te
 
 
 def boundary_f1(depth: Plane, truth: Plane) -> Figure:
-    """F1 of occluding contours (Depth Pro, Bochkovskii et al. 2024, sec. on sharp boundaries): larger is sharper.
+    """Return the F1 of occluding contours (Depth Pro, Bochkovskii et al. 2024, on sharp boundaries): larger is sharper.
 
     A pair of neighbours is a contour at step t where one is more than t times as deep as the other, in that order. F1
     of precision and recall over all pairs with known truth, then the mean over ten t from 1.05 to 1.25 with weights
@@ -276,7 +276,7 @@ def boundary_f1(depth: Plane, truth: Plane) -> Figure:
 
 
 def _neighbours() -> tuple[tuple[Crop, Crop], tuple[Crop, Crop]]:
-    """Index pairs (here, there) of vertical and of horizontal neighbours."""
+    """Return index pairs (here, there) of vertical and of horizontal neighbours."""
     every, first, rest = slice(None), slice(None, -1), slice(1, None)
     return ((first, every), (rest, every)), ((every, first), (every, rest))
 
@@ -315,7 +315,7 @@ class SphereErrors:
 
 
 def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> SphereErrors:
-    """The figures of Zioulis et al. 2019, sec. 4, over the pixels of a panorama that count; deltas NaN without a point.
+    """Return the figures of Zioulis et al. 2019, sec. 4, over the counted pixels of a panorama; deltas NaN without any.
 
     Precondition: depths (radii) finite and above 0 where `counts`. The release's evaluation changes the arrays it is
     given, and its training scripts call the root of mean(depth^2 - truth^2) RMSE; neither is done here.
@@ -339,18 +339,18 @@ def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> Sp
 
 
 def solid_angle(height: int) -> Float[Tensor, " h"]:
-    """The share of the sphere of a pixel in each row of a panorama, of the equator's: the cosine of its latitude."""
+    """Return the solid angle of a pixel in each row of a panorama, of the equator's: the cosine of its latitude."""
     return torch.sin((torch.arange(height, dtype=torch.float64) + 0.5) / height * math.pi)
 
 
 def _released_weight(height: int) -> Float[Tensor, " h"]:
-    """|sin theta| as released: of the upper border of each row, so 0 in the first."""
+    """Return |sin theta| as released: of the upper border of each row, so 0 in the first."""
     return torch.sin(torch.arange(height, dtype=torch.float64) / height * math.pi)
 
 
 @cache
 def spiral_pixels(size: tuple[int, int]) -> Bool[Tensor, "h w"]:
-    """The pixels of a panorama of `size` that hold a point of the generalised spiral (Saff and Kuijlaars 1997).
+    """Return the pixels of a panorama of `size` that hold a point of the generalised spiral (Saff and Kuijlaars 1997).
 
     A quarter as many points as pixels, evenly spread over the sphere, each pixel once (Zioulis et al. 2019, sec. 4).
     As released: the last point is left out, and a point belongs to the pixel above and to the left of the one it falls

@@ -19,7 +19,7 @@ Image = Float[Tensor, "b c h w"]
 
 
 def pull(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
-    """For each of my pixels, fetch from the other image at `uv`, bilinearly (inverse warping).
+    """Warp inversely: for each of my pixels, fetch from the other image at `uv`, bilinearly.
 
     Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and goes on half a turn away
     past a pole. Spatial transformers, as in Monodepth, sec. 3.1. The half-pixel rule: align_corners=False, here only.
@@ -28,7 +28,7 @@ def pull(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[
 
 
 def pull_nearest(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
-    """`pull` of the nearest pixel's colour. It does not change with small moves: its gradient to `uv` is zero."""
+    """Pull the nearest pixel's colour. It does not change with small moves: its gradient to `uv` is zero."""
     return _fetch(image, uv, border, "nearest")
 
 
@@ -40,7 +40,7 @@ def _fetch(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border, how: st
 
 
 def pull_linearized(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
-    """`pull`, linearised: the same value, but d/duv is the central difference fetched at `uv` (Garg et al., Eq. 3)."""
+    """Pull linearised: the same value, but d/duv is the central difference fetched at `uv` (Garg et al., Eq. 3)."""
     h, w = image.shape[-2:]
     wide = around(image, 1) if border == "sphere" else F.pad(image, (1, 1, 1, 1), mode="replicate")
     du = (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) * (w / 2)
@@ -54,7 +54,7 @@ def pull_linearized(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border
 def push(
     values: Float[Tensor, "b c h w"], uv: Uv, border: Border, size: tuple[int, int] | None = None
 ) -> Float[Tensor, "b c h2 w2"]:
-    """Give each of my values to the four pixels around `uv` of the other image: the exact transpose of `pull`.
+    """Splat: give each of my values to the four pixels around `uv` of the other image, the exact transpose of `pull`.
 
     `size` of the other image (height, width) defaults to the size of `values`.
     """
@@ -78,7 +78,7 @@ def push(
 def splat(
     image: Image, uv: Uv, weight: Float[Tensor, "b 1 h w"], border: Border
 ) -> tuple[Image, Float[Tensor, "b 1 h w"]]:
-    """Depth-image-based rendering: push(weight * image) / push(weight), and the coverage push(weight).
+    """Splat (depth-image-based rendering): push(weight * image) / push(weight), and the coverage push(weight).
 
     Where coverage is 0 nothing landed: the image is 0 there and a loss must mask it. The spherical paper, sec. 3.2.
     Traps: the paper prints its mask M_t as W < epsilon, which marks the *empty* pixels; multiply by coverage > epsilon.
@@ -95,14 +95,14 @@ def splat(
 def splat_plain(
     image: Image, uv: Uv, weight: Float[Tensor, "b 1 h w"], border: Border
 ) -> tuple[Image, Float[Tensor, "b 1 h w"]]:
-    """`splat` by scatter-adds over channels and corners: what it means, and for what the fused loops cannot take."""
+    """Splat by scatter-adds over channels and corners: the reference, and for what the fused loops cannot take."""
     canvas = push(torch.cat([image * weight, weight], 1), uv, border)
     colours, coverage = canvas[:, :-1], canvas[:, -1:]
     return colours / torch.where(coverage > 0, coverage, torch.ones_like(coverage)), coverage
 
 
 def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
-    """Softmax over the n logits of a pixel, then the weighted sum of n layers (Deep3D's selection).
+    """Blend: softmax over the n logits of a pixel, then the weighted sum of n layers (Deep3D's selection).
 
     Layers are taken one by one and accumulated, never stacked.
     """
@@ -120,7 +120,7 @@ def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
 
 
 def select(layer: Callable[[int], Image], probabilities: Float[Tensor, "b n h w"]) -> Image:
-    """The sum of `probabilities[:, k] * layer(k)`, where a layer is made when it is needed and then forgotten.
+    """Return the sum of `probabilities[:, k] * layer(k)`, where a layer is made when it is needed and then forgotten.
 
     `blend` for many layers of data: each is made once more for the gradient, so that beside the probabilities and
     their gradient a handful of planes is kept, whatever n is. No gradient reaches what layers are made of.
@@ -165,9 +165,9 @@ def level(
 def sweep(
     image: Image, logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
 ) -> Float[Tensor, "b c h2 w2"]:
-    """Volume rendering through n hypotheses: pull image *and* logits for each, softmax, weighted sum.
+    """Render through n hypotheses: pull image *and* logits for each, softmax, weighted sum.
 
-    `uv(k)` (b h2 w2 2) says where the pixels of the new view land if hypothesis k is true. FAL-Net's right view and
+    `uv(k)` (b h2 w2 2) is where the pixels of the new view land if hypothesis k is true. FAL-Net's right view and
     AQUANet's free view (Eq. 1 and 2): *Deep3D whose weights move*. Softmax comes after the warp, so that near things
     win by larger logits; outside the image a logit is 0, not minus infinity, so that weights always sum to 1. Carry
     masks through the same volume as further channels of `image`. Gradients reach image, logits and what `uv` is made
@@ -214,7 +214,7 @@ def _pixels(uv: Uv, size: tuple[int, int], border: Border) -> tuple[Tensor, Tens
 
 
 def _fold(uv: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
-    """`uv` on the sphere, brought into [0,1]²: past a pole v turns back and u goes half a turn on."""
+    """Return `uv` on the sphere, brought into [0,1]²: past a pole v turns back and u goes half a turn on."""
     v = uv[..., 1].remainder(2)
     past = v > 1
     u = (uv[..., 0] + 0.5 * past).remainder(1)
@@ -228,7 +228,7 @@ def _uv_around(uv: Float[Tensor, "b h w 2"], size: tuple[int, int]) -> Float[Ten
 
 
 def _around_transposed(canvas: Float[Tensor, "b c h2 w2"]) -> Image:
-    """The transpose of `around`: what fell on the margin goes where the margin was copied from."""
+    """Return the transpose of `around`: what fell on the margin goes where the margin was copied from."""
     inner = canvas[..., 1:-1].clone()
     inner[..., -1] += canvas[..., 0]
     inner[..., 0] += canvas[..., -1]

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopean.cli import verbose
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.parsing import check_writable_file, named_look, parse, with_progress, write_whole
-from cyclopean.devices import usable
-from cyclopean.errors import InputError, unknown_name
+from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
 from cyclopean.flags import Flag
 from cyclopean.io.files import shown
@@ -127,7 +126,7 @@ def run(options: Evaluate) -> int:
         model_names = []
     _check_names(options, data_names, protocol_names, model_names)
     loading("evaluate", ", ".join([*model_names, *data_names]))
-    usable(options.device)
+    usable_device(options.device)
     from cyclopean.data import open_dataset
     from cyclopean.evaluation import photometric, trivial
     from cyclopean.evaluation.entries import in_metres

@@ -11,8 +11,7 @@ from cyclopean.choices import ARRAYS, CAMERAS, CLOUDS
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.jobs import Job, frame_progress, jobs_for
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, named_look, parse, refuse_sphere_of_clip
-from cyclopean.devices import usable
-from cyclopean.errors import InputError, contained, unknown_name
+from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.io.files import CLIPS, refuse_unreadable, shown
 
@@ -112,7 +111,7 @@ def run(options: Predict) -> int:
             None if options.profile is None else read_profile(Path(options.profile)),
             None if options.right is None else Path(options.right), options.camera, options.max_megapixels,
         )  # fmt: skip
-        usable(options.device)
+        usable_device(options.device)
         check_writable(job.folder for job in jobs)
         models = Models(options.model, options.device, via_cube=options.via_cube, configure=configured)
         models.check()

@@ -8,8 +8,7 @@ from typing import Annotated
 
 from cyclopean.choices import RIGS, WORLDS
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse, with_progress
-from cyclopean.devices import usable
-from cyclopean.errors import InputError, unknown_name
+from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.io.files import write_anew
 
@@ -78,7 +77,7 @@ def main(arguments: list[str]) -> int:
         )
     if options.rig == "sphere" and width != 2 * height:
         raise InputError(f"--size {options.size} does not fit a panorama; give twice as wide as high, like 256x512.")
-    usable(options.device)
+    usable_device(options.device)
 
     from cyclopean.synthetic import expanded
     from cyclopean.synthetic.folder import RenderJob, load_pictures, missing, write

@@ -21,35 +21,35 @@ STEEPEST = 1e-3
 
 @runtime_checkable  # so that annotations can be checked while tests run
 class Camera(Protocol):
-    """What other.project(R @ camera.rays(uv) + rho * t) asks of a camera. Frame: x right, y down, z forward."""
+    """A camera, as other.project(R @ camera.rays(uv) + rho * t) needs it. Frame: x right, y down, z forward."""
 
     border: ClassVar[Border]
 
     def rays(self, uv: Float[Tensor, "#b h w 2"]) -> Points:
-        """Direction of each pixel, scaled so that `depth * rays` is the point."""
+        """Return the direction of each pixel, scaled so that `depth * rays` is the point."""
         ...
 
     def sees(self, points: Points) -> Seen:
-        """Whether `project` is defined there (in front of the camera); says nothing about the image's edges."""
+        """Return whether `project` is defined there (in front of the camera), whatever the image's edges."""
         ...
 
     def project(self, points: Points) -> Uv:
-        """`uv` of points, which may be scaled by any positive factor. Precondition: `sees(points)`."""
+        """Return the `uv` of points, which may be scaled by any positive factor. Precondition: `sees(points)`."""
         ...
 
     def depth(self, points: Points) -> Float[Tensor, "b 1 h w"]:
-        """The number that multiplies `rays`: z for a pinhole, radius for an equirectangular camera."""
+        """Return the number that multiplies `rays`: z for a pinhole, radius for an equirectangular camera."""
         ...
 
     def shell(self, rays: Points, offset: Points, rho: Float[Tensor, "b h w 1"]) -> tuple[Points, Seen]:
-        """Where `offset + s * rays` (s > 0) meets this camera's surface depth == 1/rho.
+        """Return where `offset + s * rays` (s > 0) meets this camera's surface depth == 1/rho.
 
         Returns points up to a positive scale (finite also for rho = 0) and whether the ray meets the surface.
         """
         ...
 
     def mirrored(self) -> "Camera":
-        """The camera of the image flipped left to right."""
+        """Return the camera of the image flipped left to right."""
         ...
 
 
@@ -85,7 +85,7 @@ class Pinhole:
         return Pinhole(self.focal, torch.stack([1 - u, v], -1))
 
     def cropped(self, window: Float[Tensor, "b 4"]) -> "Pinhole":
-        """The camera of the part (u0, v0, u1, v1) of its image."""
+        """Return the camera of the part (u0, v0, u1, v1) of its image."""
         corner, extent = window[:, :2], window[:, 2:] - window[:, :2]
         return Pinhole(self.focal / extent, (self.center - corner) / extent)
 
@@ -136,7 +136,7 @@ def size_of(image: Tensor) -> tuple[int, int]:
 
 
 def pixel_grid(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 h w 2"]:
-    """The `uv` of every pixel centre of an image of `size` (height, width), in dtype and on the device of `like`.
+    """Return the `uv` of every pixel centre of an image of `size` (height, width), with dtype and device of `like`.
 
     The centre of (row i, column j) is ((j + 1/2) / W, (i + 1/2) / H): the image spans [0, 1]² corner to corner.
     """
@@ -150,18 +150,18 @@ Pose = Float[Tensor, "b 4 4"]
 
 
 def rigid(rotation: Float[Tensor, "b 3 3"], offset: Float[Tensor, "b 3"]) -> Pose:
-    """The pose X -> rotation @ X + offset."""
+    """Return the pose X -> rotation @ X + offset."""
     bottom = offset.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(len(offset), 1, 4)
     return torch.cat([torch.cat([rotation, offset[..., None]], -1), bottom], -2)
 
 
 def translation(offset: Float[Tensor, "b 3"]) -> Pose:
-    """The pose that only moves: a source on the right has offset (-baseline, 0, 0), one above (0, +baseline, 0)."""
+    """Return the pose that only moves: for a source on the right (-baseline, 0, 0), for one above (0, +baseline, 0)."""
     return rigid(torch.eye(3, dtype=offset.dtype, device=offset.device).expand(len(offset), 3, 3), offset)
 
 
 def axis_angle(vector: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
-    """Rotation about `vector` by its length in radians, right-handed; smooth at zero (Rodrigues' exponential)."""
+    """Return the rotation about `vector` by its length in radians, right-handed; smooth at zero (Rodrigues)."""
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
     skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
@@ -169,25 +169,25 @@ def axis_angle(vector: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
 
 
 def invert(b_from_a: Pose) -> Pose:
-    """`a_from_b`: transposed rotation, exactly (no general inverse)."""
+    """Return `a_from_b`: transposed rotation, exactly (no general inverse)."""
     back = b_from_a[:, :3, :3].transpose(1, 2)
     return rigid(back, -(back @ b_from_a[:, :3, 3:])[..., 0])
 
 
 def rotate(b_from_a: Pose, points: Float[Tensor, "#b h w 3"]) -> Float[Tensor, "b h w 3"]:
-    """Only the rotation of `b_from_a`, applied to a field of points or rays."""
+    """Apply only the rotation of `b_from_a` to a field of points or rays."""
     return torch.einsum("bij,bhwj->bhwi", b_from_a[:, :3, :3], points.expand(len(b_from_a), -1, -1, -1))
 
 
 def mirror(b_from_a: Pose) -> Pose:
-    """The same motion seen in a mirror: F b_from_a F with F = diag(-1, 1, 1, 1)."""
+    """Return the same motion seen in a mirror: F b_from_a F with F = diag(-1, 1, 1, 1)."""
     flip = b_from_a.new_tensor([-1.0, 1.0, 1.0, 1.0])
     return flip[:, None] * b_from_a * flip
 
 
 @dataclass(frozen=True)
 class Correspondence:
-    """Where pixels land: `uv` is always finite; `valid` is False behind the camera or outside its image."""
+    """The places in the other view: `uv` is always finite; `valid` is False behind the camera or outside its image."""
 
     uv: Float[Tensor, "b h w 2"]
     valid: Bool[Tensor, "b 1 h w"]
@@ -196,7 +196,7 @@ class Correspondence:
 def reproject(
     inverse_depth: Float[Tensor, "b 1 h w"], camera: Camera, other_from_this: Pose, other: Camera
 ) -> Correspondence:
-    """Where each pixel of `camera`, at `inverse_depth` (0 = infinity), lands in `other`. Never divides by depth."""
+    """Return where pixels of `camera` at `inverse_depth` (0 = infinity) land in `other`; it never divides by depth."""
     rays = camera.rays(pixel_grid(size_of(inverse_depth), inverse_depth))
     points = rotate(other_from_this, rays) + _last(inverse_depth) * other_from_this[:, None, None, :3, 3]
     return _land(points, other.sees(points), other)
@@ -205,7 +205,7 @@ def reproject(
 def reproject_shell(
     level: Float[Tensor, "b 1 h w"], camera: Camera, other_from_this: Pose, other: Camera
 ) -> Correspondence:
-    """Where each pixel of `camera` lands if it sees the surface of inverse depth `level` *of the other view*.
+    """Return where each pixel of `camera` lands if it sees the surface of inverse depth `level` *of the other view*.
 
     A plane of a plane sweep for a pinhole, a sphere of a sphere sweep for an equirectangular `other`.
     """

@@ -28,7 +28,7 @@ from cyclopean.geometry.cameras import (
 def reproject_first_order(
     inverse_depth: Float[Tensor, "b 1 h w"], camera: Equirectangular, other_from_this: Pose, other: Equirectangular
 ) -> Correspondence:
-    """`reproject` to first order in `inverse_depth`, along any baseline: for far things only.
+    """Return `reproject` to first order in `inverse_depth`, along any baseline: for far things only.
 
     Off by pixels for things nearer than some four baselines (docs/geometry.md). `uv` may pass the seam and the poles.
     """
@@ -40,7 +40,7 @@ def reproject_first_order(
 
 
 def displacement(rays: Points, offset: Points) -> Uv:
-    """How far unit `rays` move in uv when small `offset`s are added to them (the paper's Eq. 2, and its third column).
+    """Return how far unit `rays` move in uv when small `offset`s are added (the paper's Eq. 2, and its third column).
 
     For X_other = X + b, offset = b / r. Traps of the paper and its release: Eq. 3 subtracts the displacement of
     b = v_src - v_tgt, which has to be added; the release clamps downward displacements to [0, H], which loses every
@@ -55,7 +55,7 @@ def displacement(rays: Points, offset: Points) -> Uv:
 
 
 def attention(rays: Float[Tensor, "#b h w 3"], baseline: Float[Tensor, "#b 3"]) -> Float[Tensor, "#b 1 h w"]:
-    """The weight of each direction (unit `rays`) for a rig displaced along `baseline` (any length > 0), in [0,1].
+    """Return the weight in [0,1] of each direction (unit `rays`) for a rig displaced along `baseline` (length > 0).
 
     The paper's Eq. 5: |sin theta| for a vertical rig, the area of a pixel; times |cos phi| for one along x, which makes
     it vanish at the epipoles. The trap: Eq. 5 prints |sin phi|, right only in the release's angles, where phi is turned
@@ -69,14 +69,14 @@ def attention(rays: Float[Tensor, "#b h w 3"], baseline: Float[Tensor, "#b 3"]) 
 
 
 def around(image: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b c h2 w2"]:
-    """A panorama with `margin` pixels more on every side: across the seam, and past the poles half a turn away."""
+    """Pad a panorama by `margin` pixels on every side: across the seam, and past the poles half a turn away."""
     turned = image.roll(even(image.shape[-1]) // 2, -1)
     top, bottom = turned[..., :margin, :].flip(-2), turned[..., -margin:, :].flip(-2)
     return F.pad(torch.cat([top, image, bottom], -2), (margin, margin, 0, 0), mode="circular")
 
 
 def even(width: int) -> int:
-    """`width`, checked. Raises InputError if it is odd: half a turn away there is no pixel then."""
+    """Return `width`. Raises `InputError` if it is odd: half a turn away there is no pixel then."""
     if width % 2:
         raise InputError(f"a panorama needs an even width to go on past its poles, this one has {width}; resize it.")
     return width
@@ -88,20 +88,20 @@ TURN = (360.0, 180.0)  # degrees of a panorama's width and height
 
 
 def moved(degrees: Degrees) -> Correspondence:
-    """Where pixels land that move by `degrees`; `uv` may pass the seam and the poles."""
+    """Return where pixels land that move by `degrees`; `uv` may pass the seam and the poles."""
     size = (degrees.shape[-2], degrees.shape[-1])
     uv = pixel_grid(size, degrees) + degrees.movedim(1, -1) / degrees.new_tensor(TURN)
     return Correspondence(uv, torch.ones_like(degrees[:, :1], dtype=torch.bool))
 
 
 def disparity_per_inverse_depth(rays: Rays, offset: Float[Tensor, "#b 3"]) -> Degrees:
-    """Degrees of disparity for each 1/m of inverse depth, of a source with X_source = X + `offset` (metres)."""
+    """Return the degrees of disparity for each 1/m of inverse depth, of a source with X_source = X + `offset` (m)."""
     uv = displacement(*torch.broadcast_tensors(rays, offset[:, None, None]))
     return (uv * uv.new_tensor(TURN)).movedim(-1, 1)
 
 
 def inverse_depth_from(degrees: Degrees, rays: Rays, offset: Float[Tensor, "#b 3"]) -> Float[Tensor, "b 1 h w"]:
-    """The inverse depth in 1/m whose disparity is nearest to `degrees` on the sphere; below 0 where signs are wrong.
+    """Return the inverse depth in 1/m whose disparity is nearest to `degrees`; below 0 where signs are wrong.
 
     Nearest in angle: a degree of longitude weighs the cosine of its latitude. Precondition: no ray along the offset,
     where nothing moves whatever its depth.
@@ -128,26 +128,26 @@ _AXES = (
 
 
 def face_from_sphere(like: Tensor) -> Float[Tensor, "6 3 3"]:
-    """Rotations into the frames of the faces, in the order of `FACES`."""
+    """Return the rotations into the frames of the faces, in the order of `FACES`."""
     return torch.tensor(_AXES, dtype=like.dtype, device=like.device)
 
 
 def ten_from_sphere(like: Tensor) -> Float[Tensor, "10 3 3"]:
-    """The rotations of `FACES`, then of four upright faces, each an eighth of a turn to the right of one of the first
-    four: near the horizon, what lies at the border of a face lies near the middle of another."""
+    """Return the rotations of `FACES`, then of four upright faces, each an eighth of a turn to the right of one of the
+    first four: near the horizon, what lies at the border of a face lies near the middle of another."""
     cube = face_from_sphere(like)
     turn = axis_angle(like.new_tensor([[0, math.pi / 4, 0]]))[0]
     return torch.cat([cube, cube[:4] @ turn.T])
 
 
 def face_camera(field_of_view: float, like: Tensor) -> Pinhole:
-    """The camera of every face: square, `field_of_view` degrees wide; 90 is the cube itself, more overlaps."""
+    """Return the camera of every face: square, `field_of_view` degrees wide; 90 is the cube itself, more overlaps."""
     focal = 0.5 / math.tan(math.radians(field_of_view / 2))
     return Pinhole(like.new_tensor([[focal, focal]]), like.new_tensor([[0.5, 0.5]]))
 
 
 def uv_on_sphere(side: int, field_of_view: float, faces: Rotations) -> Float[Tensor, "f side side 2"]:
-    """Where the pixels of `faces` (rotations from the panorama's frame) of `side` pixels lie in the panorama."""
+    """Return where the pixels of `faces` (rotations from the panorama's frame) of `side` pixels lie in the panorama."""
     rays = face_camera(field_of_view, faces).rays(pixel_grid((side, side), faces))
     return Equirectangular().project(_turned(rays, faces.transpose(1, 2)))
 
@@ -155,8 +155,8 @@ def uv_on_sphere(side: int, field_of_view: float, faces: Rotations) -> Float[Ten
 def uv_on_faces(
     rays: Float[Tensor, "1 h w 3"], field_of_view: float, faces: Rotations
 ) -> tuple[Float[Tensor, "f h w 2"], Bool[Tensor, "f h w"], Float[Tensor, "f h w"]]:
-    """For unit `rays` of the panorama: uv in each of `faces`, whether the face sees them, and the cosine of the angle
-    off its axis, which is z per radius. Where it does not see them, uv is its centre."""
+    """Return for unit `rays` of the panorama uv in each of `faces`, whether the face sees them, and the cosine of the
+    angle off its axis, which is z per radius. Where it does not see them, uv is its centre."""
     points = _turned(rays, faces)
     camera = face_camera(field_of_view, rays)
     ahead = camera.sees(points)

@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.devices import usable
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, usable_device
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference.cubemap import CubeFaces
 from cyclopean.inference.panorama import (
@@ -217,7 +216,9 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
     if look not in (None, *get_args(Look)):
         raise wrong("look", look, f"to be {' or '.join(map(repr, get_args(Look)))}, or left out")
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
-    return Predictor(method.to(usable(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look)
+    return Predictor(
+        method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look
+    )
 
 
 def _details(name: str | Path, other: Any, projection: Projection, device: str) -> Predictor:

@@ -10,7 +10,7 @@ from cyclopean.kernels.splatting_gpu import fits_gpu as fits_gpu
 
 
 def fused_splat(image: Tensor, uv: Tensor, weight: Tensor) -> type[Function] | None:
-    """What splats these in fused loops, where they lie; None where only torch can."""
+    """Return the fused loops that can splat these where they lie; None where only torch can."""
     if fits(image, uv, weight):
         return Splat
     return SplatOnGpu if fits_gpu(image, uv, weight) else None

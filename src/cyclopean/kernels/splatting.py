@@ -13,7 +13,7 @@ BORDERS = ("zeros", "edge", "sphere")  # their numbers inside the loops
 
 @cache
 def _numba() -> bool:
-    """Whether numba is there and gets along with the numpy that is."""
+    """Return whether numba is installed and imports beside this numpy."""
     try:
         import numba  # noqa: F401
     except ImportError:
@@ -22,7 +22,7 @@ def _numba() -> bool:
 
 
 def fits(image: Tensor, uv: Tensor, weight: Tensor) -> bool:
-    """Whether the loops can take these: on the CPU, all float32 or all float64, and numba is installed."""
+    """Return whether the loops can take these: on the CPU, all float32 or all float64, and numba is installed."""
     tensors = (image, uv, weight)
     same = len({t.dtype for t in tensors}) == 1 and image.dtype in (torch.float32, torch.float64)
     return same and all(t.device.type == "cpu" for t in tensors) and _numba()

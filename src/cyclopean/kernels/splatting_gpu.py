@@ -12,7 +12,7 @@ BLOCK = 256  # pixels of one program
 
 
 def fits_gpu(image: Tensor, uv: Tensor, weight: Tensor) -> bool:
-    """Whether the kernels can take these: on one GPU, all float32 or all float64, and Triton runs there."""
+    """Return whether the kernels can take these: on one GPU, all float32 or all float64, and Triton runs there."""
     tensors = (image, uv, weight)
     same = len({(t.dtype, t.device) for t in tensors}) == 1 and image.dtype in (torch.float32, torch.float64)
     return same and image.device.type == "cuda" and _runs(image.device)
@@ -20,7 +20,7 @@ def fits_gpu(image: Tensor, uv: Tensor, weight: Tensor) -> bool:
 
 @cache
 def _runs(device: torch.device) -> bool:
-    """Whether Triton is there (torch for CUDA on Linux brings it), and can compile for this device and launch."""
+    """Return whether Triton is installed (with torch for CUDA on Linux), and compiles for this device and launches."""
     small = [torch.ones(shape, device=device) for shape in ((1, 1, 2, 2), (1, 2, 2, 2), (1, 1, 2, 2))]
     try:
         SplatOnGpu.apply(*small, "zeros")
@@ -78,6 +78,6 @@ def _grid(image: Tensor) -> tuple[int, int]:
 
 
 def _scale(image: Tensor, weight: Tensor) -> Tensor:
-    """What makes whole numbers of contributions: the power of two with which no sum leaves 63 bits."""
+    """Return what makes whole numbers of contributions: the power of two with which no sum leaves 63 bits."""
     most = weight.abs().amax().double() * image.abs().amax().double().clamp(min=1) * weight[0].numel()
     return torch.exp2(torch.floor(62 - torch.log2(most.clamp(min=1e-300))).clamp(max=1000))

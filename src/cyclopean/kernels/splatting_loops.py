@@ -19,7 +19,7 @@ inlined = numba.njit(inline="always")
 @inlined
 @no_type_check
 def _located(u, v, h, w, border):
-    """Column and row as real numbers, and the signs of their derivatives by u and v. Lost pixels come as NaN."""
+    """Return column and row as real numbers, and the signs of their derivatives by u and v. NaN for lost pixels."""
     along, down = 1, 1
     if not (math.isfinite(u) and math.isfinite(v)):
         return math.nan, math.nan, 0, 0
@@ -42,7 +42,7 @@ def _located(u, v, h, w, border):
 @inlined
 @no_type_check
 def _index(i, j, h, w, border):
-    """Of row i and column j, at most one beyond the image; h * w, a place of its own, where they are lost."""
+    """Return the index of row i and column j, at most one beyond the image; h * w where they are lost."""
     if border == 2:
         if i < 0 or i >= h:
             i, j = min(max(i, 0), h - 1), j + w // 2
@@ -56,7 +56,7 @@ def _index(i, j, h, w, border):
 @inlined
 @no_type_check
 def _corners(i, j, h, w, border):
-    """Where the four pixels from row i, column j on are kept."""
+    """Return where the four pixels from row i, column j on are kept."""
     if 0 <= i < h - 1 and 0 <= j < w - 1:
         n = np.uintp(i * w + j)
         return n, np.uintp(n + np.uintp(1)), np.uintp(n + np.uintp(w)), np.uintp(n + np.uintp(w + 1))
@@ -71,11 +71,11 @@ def _corners(i, j, h, w, border):
 @cache
 @no_type_check
 def scattering(channels: int) -> Loop:
-    """Forward for that many channels (a constant to the compiler, which then unrolls over them)."""
+    """Return the forward loop for that many channels (a constant to the compiler, which then unrolls over them)."""
     c = channels
 
     def scatter(border, image, uv, weight, picture, coverage):  # noqa: PLR0917
-        """picture (c h w) and coverage (1 h w) of one item."""
+        """Fill picture (c h w) and coverage (1 h w) of one item."""
         _, h, w = image.shape
         real = image.dtype.type
         canvas = np.zeros((h * w + 1, c + 1), image.dtype)  # a pixel's channels side by side: one cache line a corner
@@ -114,13 +114,13 @@ def scattering(channels: int) -> Loop:
 @cache
 @no_type_check
 def gathering(channels: int) -> Loop:
-    """Backward for that many channels."""
+    """Return the backward loop for that many channels."""
     c = channels
 
     def gather(  # noqa: PLR0917
         border, image, uv, weight, picture, coverage, d_picture, d_coverage, d_image, d_uv, d_weight
     ):
-        """Gradients of image, uv and weight of one item from those of picture and coverage."""
+        """Fill the gradients of image, uv and weight of one item from those of picture and coverage."""
         _, h, w = image.shape
         real = image.dtype.type
         slope = np.zeros((h * w + 1, c + 1), image.dtype)  # of the loss by the sums: of weight * colour, of weight

@@ -13,7 +13,7 @@ import triton.language as tl
 @triton.jit
 @no_type_check
 def _located(at, here, h, w, BORDER: tl.constexpr):
-    """Column and row as real numbers, the signs of their derivatives by u and v, and which pixels have a place."""
+    """Return column and row as real numbers, signs of their derivatives by u and v, and which pixels have a place."""
     u = tl.load(at, mask=here, other=float("nan"))
     v = tl.load(at + 1, mask=here, other=float("nan"))
     here = (tl.abs(u) < float("inf")) & (tl.abs(v) < float("inf"))  # neither NaN nor infinite
@@ -39,7 +39,7 @@ def _located(at, here, h, w, BORDER: tl.constexpr):
 @triton.jit
 @no_type_check
 def _corner(i, j, here, h, w, BORDER: tl.constexpr):  # noqa: PLR0917
-    """Where row i, column j (at most one beyond the image) is kept, and whether it is."""
+    """Return where row i, column j (at most one beyond the image) is kept, and whether it is."""
     if BORDER == 2:
         over = (i < 0) | (i >= h)
         i = tl.minimum(tl.maximum(i, 0), h - 1)
@@ -74,7 +74,7 @@ def scatter(  # noqa: PLR0917
     WHOLE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Adds to canvas (b c+1 h w): weight * colour, and weight last."""
+    """Add to canvas (b c+1 h w): weight * colour, and weight last."""
     n = tl.program_id(1).to(tl.int64)
     size = h * w
     p = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -104,7 +104,7 @@ def scatter(  # noqa: PLR0917
 def divide(  # noqa: PLR0917
     canvas, picture, coverage, scale, size, C: tl.constexpr, WHOLE: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """picture (b c h w) and coverage (b 1 h w) of the canvas."""
+    """Fill picture (b c h w) and coverage (b 1 h w) of the canvas."""
     n = tl.program_id(1).to(tl.int64)
     p = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = p < size
@@ -129,7 +129,7 @@ def divide(  # noqa: PLR0917
 def slopes(  # noqa: PLR0917
     picture, coverage, d_picture, d_coverage, slope, size, C: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """slope (b c+1 h w) of the loss by what `scatter` summed: weight * colour, and weight last."""
+    """Fill slope (b c+1 h w) of the loss by what `scatter` summed: weight * colour, and weight last."""
     n = tl.program_id(1).to(tl.int64)
     p = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = p < size
@@ -161,7 +161,7 @@ def gather(  # noqa: PLR0917
     C: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Gradients of image, uv and weight from the slopes."""
+    """Fill the gradients of image, uv and weight from the slopes."""
     n = tl.program_id(1).to(tl.int64)
     size = h * w
     p = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)

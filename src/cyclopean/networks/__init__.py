@@ -24,21 +24,21 @@ NETWORKS = {
 
 
 class Dense(Protocol):
-    """What methods ask of a network."""
+    """A network, as methods need it."""
 
     multiple: int
 
     def __call__(self, image: Float[Tensor, "b c h w"], /) -> list[Tensor]:
-        """Raw head outputs at scales 1, 1/2, 1/4, 1/8."""
+        """Return raw head outputs at scales 1, 1/2, 1/4, 1/8."""
         ...
 
     def features(self, image: Float[Tensor, "b c h w"], /) -> list[Tensor]:
-        """What the first layers say, at 1/2 and 1/4."""
+        """Return the features of the first layers, at 1/2 and 1/4."""
         ...
 
 
 def build(network: str, width: float, outputs: int, inputs: int = 3) -> nn.Module:
-    """The network of that name, a `Dense`: its channels multiplied by `width`, `outputs` channels in each head.
+    """Return the network of that name, a `Dense`: its channels multiplied by `width`, `outputs` channels in each head.
 
     `inputs`: 3 for one picture, 6 for two.
     """

@@ -36,12 +36,12 @@ class Compact(nn.Module):
             nn.init.normal_(head.weight, std=1e-3)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """What the stem and the first stage say, at 1/2 and 1/4."""
+        """Return the features of the stem and the first stage, at 1/2 and 1/4."""
         half = F.relu(self.stem((image - 0.45) / 0.225))
         return [half, self.down[0](half)]
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """Raw head outputs at full, half, quarter and eighth size."""
+        """Return raw head outputs at full, half, quarter and eighth size."""
         features = [F.relu(self.stem((image - 0.45) / 0.225))]
         for stage in self.down:
             features.append(stage(features[-1]))

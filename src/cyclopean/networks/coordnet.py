@@ -53,7 +53,7 @@ class Coordnet(nn.Module):
 
 
 def coordinates(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h w"]:
-    """The row, then the column of every pixel, from -1 at the first to 1 at the last."""
+    """Return the row, then the column of every pixel, from -1 at the first to 1 at the last."""
     b, _, h, w = like.shape
     rows, columns = (torch.linspace(-1, 1, n, dtype=like.dtype, device=like.device) for n in (h, w))
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None].expand(b, -1, -1, -1)

@@ -48,11 +48,11 @@ class Mobile(nn.Module):
             nn.init.normal_(head.weight, std=1e-3)  # type: ignore[arg-type]
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """What the encoder's first stages say, at 1/2 and 1/4."""
+        """Return the features of the encoder's first stages, at 1/2 and 1/4."""
         return self.encoder(2 * image - 1)[:2]
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """Raw head outputs at full, half, quarter and eighth size, as many as there are heads."""
+        """Return raw head outputs at full, half, quarter and eighth size, as many as there are heads."""
         image = 2 * image - 1
         features = self.encoder(image)
         x, outputs = self.bottom(features[-1]), []
@@ -156,7 +156,7 @@ class Bottom(nn.Module):
 
 
 def _eights(channels: float) -> int:
-    """The nearest multiple of 8, at least 8."""
+    """Return the nearest multiple of 8, at least 8."""
     return max(8, 8 * round(channels / 8))
 
 

@@ -40,7 +40,7 @@ class Resnet(nn.Module):
         self.heads = nn.ModuleList(Reflected(c, outputs) for c in up[:HEADS])
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        """The encoder's first two, at 1/2 and 1/4."""
+        """Return the encoder's first two feature maps, at 1/2 and 1/4."""
         return self.encoder.first(image)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
@@ -106,7 +106,7 @@ class Encoder(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def first(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        """At 1/2 and at 1/4."""
+        """Return features at 1/2 and at 1/4."""
         half = F.relu(self.bn1(self.conv1((image - 0.45) / 0.225)))
         return [half, self.get_submodule("layer1")(F.max_pool2d(half, 3, 2, 1))]
 
@@ -155,7 +155,7 @@ RENAMED = (  # transformers' names -> torchvision's
 
 
 def pretrained(path: Path) -> Encoder:
-    """A ResNet of 18, 34 or 50 layers with the weights of a safetensors file, or of a folder with model.safetensors.
+    """Return a ResNet of 18, 34 or 50 layers with the weights of a safetensors file, or a folder with one.
 
     Names as torchvision, timm and transformers write them. Raises `InputError` if the file holds something else.
     """
@@ -174,7 +174,7 @@ def pretrained(path: Path) -> Encoder:
 
 
 def start_from(network: nn.Module, path: Path) -> None:
-    """Gives a `Resnet` the encoder of a trained one; two pictures at once get half of its first filters each."""
+    """Give a `Resnet` the encoder of a trained one; two pictures at once get half of its first filters each."""
     trained = pretrained(path).state_dict()
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, Encoder):

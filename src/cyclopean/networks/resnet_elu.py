@@ -38,7 +38,7 @@ class ResnetElu(nn.Module):
         self.apply(initialise)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        """What the first convolution says, at 1/2 and pooled at 1/4."""
+        """Return the features of the first convolution, at 1/2 and pooled at 1/4."""
         half = F.elu(self.first(image))
         return [half, F.max_pool2d(F.pad(half, (1, 1, 1, 1)), 3, 2)]
 
@@ -50,7 +50,7 @@ class ResnetElu(nn.Module):
 
 
 def projected(width: float = 1.0, outputs: int = 2, inputs: int = 3) -> ResnetElu:
-    """With a projection in every unit, as released."""
+    """Return `ResnetElu` with a projection in every unit, as released."""
     return ResnetElu(width, outputs, inputs, everywhere=True)
 
 

@@ -32,7 +32,7 @@ class Vgg(nn.Module):
         self.apply(initialise)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        """What the first two blocks say, at 1/2 and 1/4."""
+        """Return the features of the first two blocks, at 1/2 and 1/4."""
         half = self.blocks[0](image)
         return [half, self.blocks[1](half)]
 
@@ -61,13 +61,13 @@ class _Stage(nn.Module):
         self.head = nn.Conv2d(out, outputs, 3, 1, 1) if outputs else None
 
     def forward(self, x: Float[Tensor, "b c h w"], extra: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Features twice as large, and what its head reads from them (an empty list without a head)."""
+        """Return features twice as large, and what its head reads from them (an empty list without a head)."""
         x = F.elu(self.merge(torch.cat([F.elu(self.up(_twice(x))), *extra], 1)))
         return x, [] if self.head is None else [self.head(x)]
 
 
 def stages(below: int, up: list[int], skips: list[int], outputs: int) -> nn.ModuleList:
-    """The decoder, coarsest stage first: `up[s]` channels at 1/2^s, joined with `skips[s]` of the encoder's."""
+    """Return the decoder, coarsest stage first: `up[s]` channels at 1/2^s, joined with `skips[s]` of the encoder's."""
     made = []
     for s in reversed(range(len(up))):
         extra = skips[s] + (outputs if s < HEADS - 1 else 0)
@@ -77,7 +77,7 @@ def stages(below: int, up: list[int], skips: list[int], outputs: int) -> nn.Modu
 
 
 def decoded(stages: nn.ModuleList, x: Float[Tensor, "b c h w"], skips: list[Tensor]) -> list[Tensor]:
-    """Raw heads, finest first. `skips`: the encoder's features at 1/2, 1/4, ... as far as the decoder starts."""
+    """Return raw heads, finest first. `skips`: the encoder's features at 1/2, 1/4, ... as far as the decoder starts."""
     heads = list[Tensor]()
     for stage, skip in zip(stages, [*skips[::-1], None], strict=True):
         extra = [] if skip is None else [skip]

@@ -30,9 +30,9 @@ def test_staying_lands_where_it_was(name):
     rig, here = RIGS[name], torch.eye(4, dtype=F64)[None]
     rho = noisy((6, 10), 0, 3)
     for land in (reproject, reproject_shell):
-        landing = land(rho * 0.3, rig.target, here, rig.target)
-        torch.testing.assert_close(landing.uv, pixel_grid((6, 10), rho))
-        assert landing.valid.all()
+        place = land(rho * 0.3, rig.target, here, rig.target)
+        torch.testing.assert_close(place.uv, pixel_grid((6, 10), rho))
+        assert place.valid.all()
 
 
 @every_rig
@@ -55,9 +55,9 @@ def test_infinity_is_a_pure_rotation(name):
     turned_only[:, :3, 3] = 0
     expected = reproject(torch.ones_like(far), rig.target, turned_only, rig.source)
     for land in (reproject, reproject_shell):
-        landing = land(far, rig.target, rig.source_from_target, rig.source)
-        assert landing.uv.isfinite().all()
-        torch.testing.assert_close(landing.uv, expected.uv)
+        place = land(far, rig.target, rig.source_from_target, rig.source)
+        assert place.uv.isfinite().all()
+        torch.testing.assert_close(place.uv, expected.uv)
 
 
 @every_rig
@@ -104,16 +104,16 @@ def test_mirror_commutes(name):
     rig, rho = RIGS[name], noisy((6, 10), 0.05, 0.4)
     flipped = mirror(rig.source_from_target)
     for land in (reproject, reproject_shell):
-        landing = land(rho, rig.target, rig.source_from_target, rig.source)
+        place = land(rho, rig.target, rig.source_from_target, rig.source)
         other = land(rho.flip(-1), rig.target.mirrored(), flipped, rig.source.mirrored())
-        expected = torch.stack([1 - landing.uv[..., 0], landing.uv[..., 1]], -1).flip(2)
+        expected = torch.stack([1 - place.uv[..., 0], place.uv[..., 1]], -1).flip(2)
         torch.testing.assert_close(other.uv, expected)
-        assert torch.equal(other.valid, landing.valid.flip(-1))
+        assert torch.equal(other.valid, place.valid.flip(-1))
 
 
 @pytest.mark.parametrize("name", [name for name, rig in RIGS.items() if isinstance(rig.target, Pinhole)])
 def test_crop_commutes(name):
-    """Cropping the walked view keeps the landings of what is left; cropping the other view rescales them."""
+    """Cropping the walked view keeps the places of what is left; cropping the other view rescales them."""
     rig, rho = RIGS[name], noisy((8, 16), 0.05, 0.4)
     window = torch.tensor([[0.25, 0.5, 0.75, 1.0]], dtype=F64)
     for land in (reproject, reproject_shell):
@@ -147,10 +147,10 @@ def test_resizing_changes_no_landing(name):
 def test_behind_a_pinhole(land, motion):
     """Behind the camera, or at its height: not valid, finite, and so are the gradients, which are zero there."""
     rho = torch.linspace(0, 2, 49, dtype=F64).view(1, 1, 7, 7).requires_grad_()
-    landing = land(rho, WIDE, motion, LONG)
-    landing.uv.sum().backward()
-    assert landing.uv.isfinite().all()
-    assert not landing.valid.all()
+    place = land(rho, WIDE, motion, LONG)
+    place.uv.sum().backward()
+    assert place.uv.isfinite().all()
+    assert not place.valid.all()
     assert rho.grad.isfinite().all()
 
 
@@ -165,10 +165,10 @@ def test_at_the_centre_of_a_panorama(land):
     grid = pixel_grid((5, 9), torch.zeros((), dtype=F64))
     there = SPHERE.rays(grid)[0, 2, 4]  # straight ahead
     rho = torch.ones(1, 1, 5, 9, dtype=F64, requires_grad=True)
-    landing = land(rho, SPHERE, rigid(torch.eye(3, dtype=F64)[None], -there[None]), SPHERE)
-    landing.uv.sum().backward()
-    assert not landing.valid[0, 0, 2, 4]
-    assert landing.uv.isfinite().all()
+    place = land(rho, SPHERE, rigid(torch.eye(3, dtype=F64)[None], -there[None]), SPHERE)
+    place.uv.sum().backward()
+    assert not place.valid[0, 0, 2, 4]
+    assert place.uv.isfinite().all()
     assert rho.grad.isfinite().all()
 
 
@@ -189,7 +189,7 @@ def test_rectified_shift_is_the_disparity():
 
 
 def test_uncalibrated_stereo_needs_no_second_path():
-    """focal 1 and baseline 1: inverse depth is the disparity as a fraction of the width, on both kinds of landing."""
+    """focal 1 and baseline 1: inverse depth is the disparity as a fraction of the width, by both reprojections."""
     camera = Pinhole(torch.ones(1, 2, dtype=F64), torch.full((1, 2), 0.5, dtype=F64))
     disparity = noisy((6, 10), 0, 0.3)
     for land in (reproject, reproject_shell):
