@@ -454,7 +454,8 @@ def _make_splits(folder: Path) -> None:
 
 
 def _read_splits(folder: Path) -> None:
-    from cyclopean.data.base import read_frames, read_pairs, read_paths
+    from cyclopean.data.files import read_pairs, read_paths
+    from cyclopean.data.kitti import read_frames
 
     for read in (read_frames, read_paths, read_pairs):
         read(_only(folder))

@@ -10,7 +10,7 @@ from cyclopean.geometry import Equirectangular
 from cyclopean.inference.panorama import enlarged, heading, looked_at_twice, seam_score
 from cyclopean.inference.predictor import Predictor, flip_averaged
 from cyclopean.io.image import Photo
-from cyclopean.methods.coordnet import Coordnet
+from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
 
 
 def picture(height: int = 48, harmonics: int = 6) -> torch.Tensor:
@@ -27,7 +27,7 @@ def picture(height: int = 48, harmonics: int = 6) -> torch.Tensor:
 def predictor(circular: bool = False) -> Predictor:
     """A network that never learned, so that every border and coordinate shows."""
     torch.manual_seed(3)
-    method = Coordnet(circular=circular).eval()
+    method = SphericalViewSynthesis(circular=circular).eval()
     for layer in method.network.modules():
         if isinstance(layer, torch.nn.Conv2d):
             layer.weight.data.mul_(1.5)

@@ -15,10 +15,10 @@ from cyclopean.methods.supervised import Supervised
 from cyclopean.synthetic import raycast, rigs, shading
 from cyclopean.synthetic.batch import batch_scenes
 from cyclopean.synthetic.scene import Atmosphere, Builder, Light, Material
-from cyclopean.training.dataset import Mapped, whole
-from cyclopean.training.loader import Items
+from cyclopean.training.dataset import Mapped, TrainData
+from cyclopean.training.loader import Batches
 from cyclopean.training.options import Run
-from cyclopean.training.state import _evaluate
+from cyclopean.training.state import mean_losses
 
 render = import_module("cyclopean.synthetic.render")  # `synthetic.render` is the function
 SIZE = (32, 48)
@@ -188,14 +188,15 @@ def test_batches_for_training_are_rendered_together(as_on_a_gpu, monkeypatch):
     original = rigs._photographed
     monkeypatch.setattr(rigs, "_photographed", lambda stands, *a: asked.append(len(stands)) or original(stands, *a))
     items = WorldsDataset(synthetic.ALL, "stereo", 0, SIZE, 9)
-    batch = Items(Mapped(Subset(items, [1, 2, 3, 5, 8]), whole), None)[[(0, 1), (4, 2), (2, 3)]]
+    batches = Batches(TrainData(Mapped(Subset(items, [1, 2, 3, 5, 8]))), seed=0, multiple=8)
+    batch = batches[0, [(0, 1), (4, 2), (2, 3)]]
     assert asked == [3]
     assert batch.name == ("room-000001", "street-000008", "landscape-000003")
     assert torch.equal(batch.depth[1:2], items[8].depth)
     asked.clear()
     size = Supervised("compact", 0.1).input_multiple
     held = WorldsDataset(synthetic.ALL, "stereo", 0, (size, size), 5)
-    _evaluate(Supervised("compact", 0.1), held, Run(Path("nowhere"), batch_size=4))
+    mean_losses(Supervised("compact", 0.1), held, Run(Path("nowhere"), batch_size=4))
     assert asked == [4, 1]
 
 

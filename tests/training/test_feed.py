@@ -1,41 +1,37 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Generator
-from torch.utils.data import Dataset
 
 import trees
 from cyclopean import augmentation
 from cyclopean.cli import main
-from cyclopean.data.base import Files
+from cyclopean.data.base import Files, Items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, map_tensors, view
 from cyclopean.training import dataset
-from cyclopean.training.loop import Feed
+from cyclopean.training.dataset import TrainData, train_data
 from cyclopean.training.options import Augment, Run, Source
+from stereo_pairs import write_pairs
 
 
-class Stereo(Dataset[Sample]):
+class Stereo(Items):
     """Pairs whose colour says which item they are."""
 
     def __init__(self, n: int) -> None:
-        self.n = n
-
-    def __len__(self) -> int:
-        return self.n
+        self.items = range(n)
 
     def __getitem__(self, index: int) -> Sample:
         image = torch.full((1, 3, 32, 64), index / 1000)
         camera = Pinhole(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 0.5]]))
         source = view(image, camera, translation(torch.tensor([[-0.1, 0.0, 0.0]])))
         return Sample(view(image, camera), (source,), torch.ones(1, 1, 32, 64), name=(str(index),))
-
-    def far(self, _: int) -> float:
-        return 80.0
 
     def files(self, _: int) -> Files:
         return Files(())
@@ -51,8 +47,8 @@ def items(monkeypatch):
     return set_to
 
 
-STEREO = dataset.Drawn(augmentation.flipped, dataset.whole)
-TARGETS = dataset.Drawn(augmentation.mirrored, dataset.target_only)
+STEREO = (augmentation.flipped,)
+TARGETS = (augmentation.mirrored, dataset.target_only)
 PLAIN = Augment(flip=0.0)
 RUN = Run(Path("nowhere"), accelerator="cpu")
 
@@ -63,10 +59,10 @@ def names(data) -> set[str]:
 
 def test_every_50th_item_is_held_out_and_never_learned_from(items, tmp_path):
     items(300)
-    feed = dataset.feed(Source(data=(tmp_path,)), PLAIN, STEREO, RUN)
+    data = train_data(Source(data=(tmp_path,)), PLAIN, RUN, *STEREO)
     held = {str(i) for i in range(0, 300, 50)}
-    assert names(feed.validation) == held
-    assert names(feed.training) == {str(i) for i in range(300)} - held
+    assert names(data.validation) == held
+    assert names(data.training) == {str(i) for i in range(300)} - held
 
 
 def test_sets_of_any_size_hold_some_out_and_say_so(items, tmp_path):
@@ -78,16 +74,16 @@ def test_sets_of_any_size_hold_some_out_and_say_so(items, tmp_path):
         assert (held[0], held[-1] < n) == (0, True), n
     for n, learned in ((1, {"0"}), (2, {"1"}), (9, {str(k) for k in range(1, 9)})):
         items(n)
-        feed = dataset.feed(Source(data=(tmp_path,)), PLAIN, STEREO, RUN)
-        assert (names(feed.training), names(feed.validation)) == (learned, {"0"})
-        assert feed.about[0].startswith(f"1 of {n} items is held out, to find the best model by.")
-        assert ("being the only one" in feed.about[0]) is (n == 1)
+        data = train_data(Source(data=(tmp_path,)), PLAIN, RUN, *STEREO)
+        assert (names(data.training), names(data.validation)) == (learned, {"0"})
+        assert data.about[0].startswith(f"1 of {n} items is held out, to find the best model by.")
+        assert ("being the only one" in data.about[0]) is (n == 1)
 
 
 def test_given_validation_is_used(items, tmp_path):
     items(9)
-    feed = dataset.feed(Source(data=(tmp_path, tmp_path), validation=(tmp_path,)), PLAIN, STEREO, RUN)
-    assert (len(feed.training), len(feed.validation)) == (18, 9)
+    data = train_data(Source(data=(tmp_path, tmp_path), validation=(tmp_path,)), PLAIN, RUN, *STEREO)
+    assert (len(data.training), len(data.validation)) == (18, 9)
 
 
 def test_any_data_set_is_learned_from_without_its_damaged_items(tmp_path, caplog):
@@ -95,34 +91,70 @@ def test_any_data_set_is_learned_from_without_its_damaged_items(tmp_path, caplog
     broken = tmp_path / trees.DRIVE / "image_03" / "data" / "0000000005.png"
     broken.write_bytes(b"")
     source = Source(data=(Path(f"kitti_raw:{tmp_path}:truth=none"),), size=(16, 48))
-    feed = dataset.feed(source, PLAIN, STEREO, RUN)
-    assert names(feed.training) == {f"{trees.DRIVE}/{n:010d}_02" for n in (6, 7)}
-    assert names(feed.validation) == {f"{trees.DRIVE}/{4:010d}_02"}
+    data = train_data(source, PLAIN, RUN, *STEREO)
+    assert names(data.training) == {f"{trees.DRIVE}/{n:010d}_02" for n in (6, 7)}
+    assert names(data.validation) == {f"{trees.DRIVE}/{4:010d}_02"}
     assert "1 of 4 items are left out" in caplog.text
     assert str(broken) in caplog.text
 
 
+def test_an_item_that_contradicts_the_rest_is_left_out_by_name(tmp_path, caplog):
+    """One pair of another shape than the calibration; learned from or held out, the run goes on without it."""
+    for n in (1, 2):
+        folder = write_pairs(tmp_path / f"{n}")
+        values = {"focal_px": 240, "width": 240, "height": 120, "baseline_m": 0.1}
+        (folder / "calibration.json").write_text(json.dumps(values))
+        for side in ("left", "right"):
+            path = folder / side / f"{n:03d}.png"
+            Image.open(path).crop((0, 0, 120, 120)).save(path)
+        caplog.clear()
+        flags = "--size 64x128 --network compact --width 0.1 --batch-size 2 --workers 0 --accelerator cpu --steps 3"
+        held = ("--validation", str(folder)) if n == 2 else ()
+        out = tmp_path / f"out{n}"
+        with pytest.raises(SystemExit) as stop:
+            main(["train", "monodepth", "--data", str(folder), *held, "--out", str(out), *flags.split()])
+        assert stop.value.code == 0
+        assert caplog.text.count("left out") == (2 if held else 1)  # of each set
+        assert "calibration.json contradicts itself: width / height is 2" in caplog.text
+        assert f"{n:03d}.png" in caplog.text
+
+
+def test_many_items_in_a_row_that_cannot_be_read_are_an_error():
+    class Lost(Stereo):
+        def __getitem__(self, index: int) -> Sample:
+            if index >= len(self) - self.lost:
+                raise InputError(f"item {index} is gone.")
+            return super().__getitem__(index)
+
+    data = Lost(30)
+    data.lost = 9
+    assert [dataset.Readable(data)[index].name for index in (5, 21, 29)] == [("5",), ("0",), ("0",)]
+    data.lost = 10
+    with pytest.raises(InputError, match="none of 10 items in a row can be read; the first: item 20 is gone"):
+        dataset.Readable(data)[20]
+
+
 def test_all_items_get_the_size_asked_for(items, tmp_path):
     items(60)
-    feed = dataset.feed(Source(data=(tmp_path,), size=(16, 48)), Augment(smallest=0.5), STEREO, RUN)
-    changed = feed.augment(feed.training[0], Generator().manual_seed(0))
-    assert changed.depth.shape[-2:] == feed.validation[0].depth.shape[-2:] == (16, 48)
+    data = train_data(Source(data=(tmp_path,), size=(16, 48)), Augment(smallest=0.5), RUN, *STEREO)
+    changed = data.augment(data.training[0], Generator().manual_seed(0))
+    assert changed.depth.shape[-2:] == data.validation[0].depth.shape[-2:] == (16, 48)
 
 
 def test_shrinking_reaches_the_run_and_the_card(items, tmp_path):
     items(60)
     source = Source(data=(tmp_path,), size=(16, 48))
     for augment, share in ((Augment(shrink=0.6), 0.6), (PLAIN, 1.0)):
-        feed = dataset.feed(source, augment, STEREO, RUN)
-        assert feed.shrink == share
-        assert dataset.card("monodepth", RUN, source, feed)["training"].get("shrink", 1.0) == share
+        data = train_data(source, augment, RUN, *STEREO)
+        assert data.shrink == share
+        assert dataset.card("monodepth", RUN, source, data)["training"].get("shrink", 1.0) == share
 
 
 def test_supervision_reads_no_sources(items, tmp_path):
     items(60)
-    feed = dataset.feed(Source(data=(tmp_path,)), Augment(flip=1.0), TARGETS, RUN)
-    changed = feed.augment(feed.training[0], Generator().manual_seed(0))
-    assert changed.sources == () == feed.validation[0].sources
+    data = train_data(Source(data=(tmp_path,)), Augment(flip=1.0), RUN, *TARGETS)
+    changed = data.augment(data.training[0], Generator().manual_seed(0))
+    assert changed.sources == () == data.validation[0].sources
     assert not changed.depth.isnan().any()
 
 
@@ -139,11 +171,11 @@ class Bare(Stereo):
 
 
 def test_truth_is_looked_for_all_over_the_set():
-    assert dataset.with_truth(Feed(Bare(100, 80))).training.first == 80
+    assert dataset.with_truth(TrainData(Bare(100, 80))).training.first == 80
     with pytest.raises(InputError, match="none of the 25 items looked at has true depth"):
-        dataset.with_truth(Feed(Bare(100, 100)))
+        dataset.with_truth(TrainData(Bare(100, 100)))
     with pytest.raises(InputError, match="none of the 1 items"):
-        dataset.with_truth(Feed(Bare(1, 1)))
+        dataset.with_truth(TrainData(Bare(1, 1)))
 
 
 @pytest.mark.parametrize("method", ["supervised", "coordnet --rig SV"])
@@ -160,8 +192,8 @@ def test_supervision_without_any_truth_is_refused(monkeypatch, tmp_path, capsys,
 
 def test_stereo_flips_swap(items, tmp_path):
     items(60)
-    feed = dataset.feed(Source(data=(tmp_path,)), Augment(flip=1.0), STEREO, RUN)
-    changed = feed.augment(feed.training[0], Generator().manual_seed(0))
+    data = train_data(Source(data=(tmp_path,)), Augment(flip=1.0), RUN, *STEREO)
+    changed = data.augment(data.training[0], Generator().manual_seed(0))
     assert changed.sources[0].from_target[0, 0, 3].item() == pytest.approx(-0.1)
     assert changed.depth.isnan().all()
 
@@ -170,10 +202,10 @@ def test_chances_are_kept(items, tmp_path):
     """Each colour step alone, always and never."""
     items(60)
     for name in ("colour", "jitter", "blur", "noise", "erase"):
-        feed = dataset.feed(Source(data=(tmp_path,)), replace(PLAIN, **{name: 1.0}), STEREO, RUN)
-        sample = textured(feed.training[0])
-        assert not torch.equal(feed.augment(sample, Generator().manual_seed(1)).target.seen, sample.target.seen), name
-    never = dataset.feed(Source(data=(tmp_path,)), PLAIN, STEREO, RUN)
+        data = train_data(Source(data=(tmp_path,)), replace(PLAIN, **{name: 1.0}), RUN, *STEREO)
+        sample = textured(data.training[0])
+        assert not torch.equal(data.augment(sample, Generator().manual_seed(1)).target.seen, sample.target.seen), name
+    never = train_data(Source(data=(tmp_path,)), PLAIN, RUN, *STEREO)
     assert torch.equal(never.augment(sample, Generator().manual_seed(1)).target.seen, sample.target.seen)
 
 
@@ -210,12 +242,12 @@ ROOM_FIRST = ("room", "street", "table", "landscape")
 
 
 def test_worlds_are_rendered_while_training():
-    feed = dataset.feed(Source(world=("all",), items=5, size=(32, 64)), PLAIN, STEREO, replace(RUN, seed=5))
-    assert feed.validation[0].name == ("street-000005",)
-    assert [feed.training[n].name[0] for n in (0, 3)] == ["room-000006", "street-000009"]
-    both = dataset.feed(Source(world=("room", "all"), items=5, size=(32, 64)), PLAIN, STEREO, RUN)
+    data = train_data(Source(world=("all",), items=5, size=(32, 64)), PLAIN, replace(RUN, seed=5), *STEREO)
+    assert data.validation[0].name == ("street-000005",)
+    assert [data.training[n].name[0] for n in (0, 3)] == ["room-000006", "street-000009"]
+    both = train_data(Source(world=("room", "all"), items=5, size=(32, 64)), PLAIN, RUN, *STEREO)
     assert [both.training[n].name[0].split("-")[0] for n in range(4)] == [*ROOM_FIRST[1:], "room"]
-    sample = feed.training[0]
+    sample = data.training[0]
     assert sample.target.image.shape == (1, 3, 32, 64)
     assert len(sample.sources) == 1
     assert not sample.depth.isnan().all()
@@ -233,8 +265,8 @@ def test_worlds_are_rendered_where_they_are_learned_from(monkeypatch):
 def test_every_change_of_a_picture_works_where_the_picture_lies():
     """On torch's device without memory, which refuses to meet tensors of another: nothing is left on the CPU."""
     every = Augment(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, smallest=0.5, stretch=1.2)
-    feed = dataset.feed(Source(world=("street",), items=4, size=(32, 64)), every, STEREO, RUN)
-    there = feed.augment(feed.training[0].to("meta"), Generator().manual_seed(0))
+    data = train_data(Source(world=("street",), items=4, size=(32, 64)), every, RUN, *STEREO)
+    there = data.augment(data.training[0].to("meta"), Generator().manual_seed(0))
     found: list[str] = []
     map_tensors(lambda x: found.append(x.device.type) or x, there)
     assert set(found) == {"meta"}
@@ -244,9 +276,7 @@ def test_every_change_of_a_picture_works_where_the_picture_lies():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_the_same_scenes_are_rendered_there():
     source = Source(world=("street",), items=4, size=(32, 64))
-    here, there = (
-        dataset.feed(source, PLAIN, STEREO, replace(RUN, accelerator=a)).training[1] for a in ("cpu", "cuda")
-    )
+    here, there = (train_data(source, PLAIN, replace(RUN, accelerator=a), *STEREO).training[1] for a in ("cpu", "cuda"))
     assert there.target.image.is_cuda
     same = ((there.target.image.cpu() - here.target.image).abs() <= 1 / 255).double().mean()
     assert same >= 0.999

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Generator
 from training_parts import Pictures, Tiny, run, sgd, train
 
+from cyclopean.augmentation import mirrored
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
-from cyclopean.training.loader import Items, Stream, loader
-from cyclopean.training.loop import Feed, constant, cosine, fit, halving, tenth
-from cyclopean.training.options import Run
+from cyclopean.training.dataset import TrainData, train_data
+from cyclopean.training.loader import Batches, Stream, loader
+from cyclopean.training.loop import constant, cosine, fit, halving, tenth
+from cyclopean.training.options import Augment, Run, Source
 
 PARTS = Path(__file__).parent / "training_parts.py"
 
@@ -71,7 +73,7 @@ class StopAfter:
 
 def test_resuming_with_other_arguments_is_refused(tmp_path):
     train(run(tmp_path))
-    with pytest.raises(InputError, match="repeat the first command"):
+    with pytest.raises(InputError, match="was trained with seed 0, this command says seed 1; repeat the first"):
         train(run(tmp_path, resume=True, seed=1))
     with pytest.raises(InputError, match="--ema-decay"):
         train(run(tmp_path, resume=True, average=0.9))
@@ -92,10 +94,41 @@ def test_a_run_does_not_go_on_as_another(tmp_path, changes, then, now):
         train(run(tmp_path, resume=True, **changes))
 
 
+class Weighted(Tiny):
+    """A method whose config has many values, some of them in an object of their own."""
+
+    def __init__(self, smoothness: float = 0.1, **others: float) -> None:
+        super().__init__()
+        self._config = {"width": 1.0, **others, "rules": {"smoothness": smoothness, "masks": "inside+best+auto" * 9}}
+
+    def config(self) -> dict:
+        return self._config
+
+
+def test_only_what_differs_from_the_resumed_run_is_named(tmp_path):
+    def go(**changes) -> None:
+        again = {key: changes.pop(key) for key in ("seed", "resume") if key in changes}
+        method = changes.pop("method", Weighted)(**changes)
+        fit(method, TrainData(Pictures(5)), run(tmp_path, **again), sgd, halving, card={})
+
+    go()
+    cases: list[tuple[dict, str, str]] = [
+        ({"smoothness": 0.2}, "smoothness 0.1", "smoothness 0.2"),
+        ({"seed": 7}, "seed 0", "seed 7"),
+        ({"smoothness": 0.2, "width": 0.5, "seed": 7}, "width 1.0, smoothness 0.1, seed 0", "width 0.5, .*seed 7"),
+        ({"factors": 13}, "factors None", "factors 13"),
+        ({"method": type("Other", (Tiny,), {"name": "other"})}, "method tiny", "method other"),
+    ]
+    for changes, then, now in cases:
+        with pytest.raises(InputError, match=rf" was trained with {then}, this command says {now}; repeat"):
+            go(resume=True, **changes)
+    go(resume=True)
+
+
 def test_a_run_does_not_go_on_with_other_data_or_another_schedule(tmp_path):
     def go(where: Run, n: int = 5, schedule=halving, data: str = "a/pairs", size: int = 16) -> None:
         card = {"input_size": [size, 24], "training": {"data": [data]}}
-        fit(Tiny(), Feed(Pictures(n)), where, sgd, schedule, card)
+        fit(Tiny(), TrainData(Pictures(n)), where, sgd, schedule, card=card)
 
     go(run(tmp_path))
     again = run(tmp_path, resume=True)
@@ -109,6 +142,26 @@ def test_a_run_does_not_go_on_with_other_data_or_another_schedule(tmp_path):
         with pytest.raises(InputError, match=sentence):
             go(again, **changes)
     go(again, data="moved/pairs")
+
+
+def test_a_run_does_not_go_on_with_another_augmentation(tmp_path):
+    """Each value of it by its flag; a run of before they were kept goes on."""
+
+    def go(augment: Augment, **changes) -> None:
+        data = train_data(Source(world=("room",), size=(16, 24), items=3), augment, where, mirrored)
+        fit(Tiny(), data, replace(where, **changes), sgd, constant, card={})
+
+    where, first = run(tmp_path, steps=1), Augment(flip=0.5)
+    go(first)
+    for flag, value in {"flip": 0.0, "colour": 0.5, "blur": 0.5, "smallest": 0.5, "stretch": 1.2}.items():
+        old, changed = getattr(first, flag), replace(first, **{flag: value})
+        with pytest.raises(InputError, match=f"was trained with {flag} {old}, this command says {flag} {value};"):
+            go(changed, resume=True)
+    go(first, resume=True, steps=2)
+    state = torch.load(tmp_path / "resume.pt", weights_only=True)
+    del state["facts"]["flip"]
+    torch.save(state, tmp_path / "resume.pt")
+    go(replace(first, flip=0.0), resume=True, steps=3)
 
 
 def test_a_state_that_kept_no_facts_goes_on(tmp_path):
@@ -184,7 +237,7 @@ def test_epochs_are_counted_and_their_callables_saved(tmp_path):
 
     def counted(where: Run) -> int:
         count = Count()
-        fit(Tiny(), Feed(Pictures(5)), where, sgd, constant, {}, each_epoch=(count,))
+        fit(Tiny(), TrainData(Pictures(5)), where, sgd, constant, card={}, each_epoch=(count,))
         return count.n
 
     assert counted(run(tmp_path, steps=5)) == 2  # 10 items of 5
@@ -208,8 +261,8 @@ class Count:
 def test_the_best_model_on_the_validation_set_is_kept(tmp_path):
     """A rate that wrecks the weights at the end: best is older than last."""
     method, wreck = Tiny(), lambda step, steps: 0.1 if step < 8 else -5.0
-    feed = Feed(Pictures(5), validation=Pictures(3))
-    fit(method, feed, run(tmp_path, steps=10, validate_every=2), sgd, wreck, {})
+    feed = TrainData(Pictures(5), validation=Pictures(3))
+    fit(method, feed, run(tmp_path, steps=10, validate_every=2), sgd, wreck, card={})
     judged = {line["step"]: line["validation"] for line in lines(tmp_path) if "validation" in line}
     assert list(judged) == [2, 4, 6, 8, 10]
     best = json.loads((tmp_path / "best" / "config.json").read_text())["training"]
@@ -218,9 +271,9 @@ def test_the_best_model_on_the_validation_set_is_kept(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_checkpoint(tmp_path):
-    feed = Feed(Broken())
+    feed = TrainData(Broken())
     with pytest.raises(InputError, match=r"not finite .*fit nan.*--learning-rate.*last checkpoint is good"):
-        fit(Tiny(), feed, run(tmp_path, steps=30, save_every=0.0), sgd, halving, {})
+        fit(Tiny(), feed, run(tmp_path, steps=30, save_every=0.0), sgd, halving, card={})
     assert all(v.isfinite().all() for v in weights(tmp_path).values())
 
 
@@ -247,14 +300,14 @@ class Broken(Pictures):
 )
 def test_data_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, data, sentence):
     with pytest.raises(InputError, match=sentence):
-        fit(Tiny(), Feed(data), run(tmp_path / "out"), sgd, halving, {})
+        fit(Tiny(), TrainData(data), run(tmp_path / "out"), sgd, halving, card={})
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_pictures_of_two_sizes_in_a_batch_are_one_sentence(tmp_path, workers):
     with pytest.raises(InputError, match=r"^pictures of one batch have different sizes .*--size"):
-        fit(Tiny(), Feed(Mixed(6)), run(tmp_path, workers=workers), sgd, halving, {})
+        fit(Tiny(), TrainData(Mixed(6)), run(tmp_path, workers=workers), sgd, halving, card={})
 
 
 class Mixed(Pictures):
@@ -269,11 +322,11 @@ def test_init_takes_weights_only(tmp_path):
     method = Tiny()
     fit(
         method,
-        Feed(Pictures(5)),
+        TrainData(Pictures(5)),
         run(tmp_path / "second", learning_rate=1e-12, init=str(tmp_path / "first" / "last")),
         sgd,
         halving,
-        {},
+        card={},
     )
     torch.testing.assert_close(method.state_dict(), dict(weights(tmp_path / "first")))
     assert lines(tmp_path / "second")[0]["step"] == 1
@@ -288,7 +341,7 @@ def test_augmentations_draw_from_the_position_of_an_item(tmp_path):
     def bias(name: str, **changes) -> torch.Tensor:
         torch.manual_seed(0)
         method = Tiny()
-        fit(method, Feed(Pictures(1), change), run(tmp_path / name, **changes), sgd, halving, {})
+        fit(method, TrainData(Pictures(1), change), run(tmp_path / name, **changes), sgd, halving, card={})
         return method.conv.bias.detach()
 
     same, again, other = bias("a"), bias("b", workers=1), bias("c", seed=1)
@@ -298,24 +351,25 @@ def test_augmentations_draw_from_the_position_of_an_item(tmp_path):
 
 def test_the_stream_shows_every_item_once_an_epoch_however_many_processes_share_it():
     where = Run(Path("nowhere"), steps=12, batch_size=4)
-    alone = [pair for batch in Stream(16, where, 0, 1) for pair in batch]
+    alone = [pair for _, batch in Stream(16, where, 0, 1) for pair in batch]
     for epoch in range(3):
         assert sorted(index for index, _ in alone[16 * epoch : 16 * epoch + 16]) == list(range(16))
     assert len({seed for _, seed in alone}) == 48
     half = replace(where, batch_size=2)
     two = zip(Stream(16, half, 0, 2), Stream(16, half, 1, 2), strict=True)
-    assert [pair for a, b in two for pair in (*a, *b)] == alone
-    later = [pair for batch in Stream(16, where, 0, 1).since(5) for pair in batch]
-    assert later == alone[20:]
+    assert [pair for (_, a), (_, b) in two for pair in (*a, *b)] == alone
+    later = list(Stream(16, where, 0, 1, start=5))
+    assert [pair for _, batch in later for pair in batch] == alone[20:]
+    assert [step for step, _ in later] == list(range(5, 12))
 
 
 def test_samples_on_a_gpu_are_made_in_the_training_process():
-    items, where = Items(Pictures(5), None), Run(Path("nowhere"), workers=2)
+    batches, stream = Batches(TrainData(Pictures(5)), 0, 8), Stream(5, Run(Path("nowhere")), 0, 1)
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    made = {lie: loader(items, Stream(5, where, 0, 1), where, lie, gpu) for lie in (gpu, cpu)}
+    made = {lie: loader(batches, stream, 2, lie, gpu) for lie in (gpu, cpu)}
     assert (made[gpu].num_workers, made[gpu].pin_memory) == (0, False)
     assert (made[cpu].num_workers, made[cpu].pin_memory) == (2, True)
-    assert not loader(items, Stream(5, where, 0, 1), where, cpu, cpu).pin_memory
+    assert not loader(batches, stream, 2, cpu, cpu).pin_memory
 
 
 def test_schedules():
@@ -404,3 +458,24 @@ def test_a_saved_model_is_not_loaded_into_another_method(tmp_path):
     train(run(tmp_path))
     with pytest.raises(InputError, match="other names or shapes"):
         checkpoint.initialise(Tiny(2), tmp_path / "last")
+
+
+def test_weights_that_are_none_are_refused(tmp_path):
+    """Whole numbers, such as of a quantised model, and numbers that overflow; half precision is read."""
+    train(run(tmp_path))
+    path = tmp_path / "last" / "model.safetensors"
+    sound = load_file(path)
+    cases = {
+        "conv.weight as I8; weights are floating-point": lambda x: (100 * x).to(torch.int8),
+        "conv.weight as I64; weights are floating-point": lambda x: x.long(),
+        "conv.weight as BOOL; weights are floating-point": lambda x: x > 0,
+        r"numbers above 1e\+12 in conv.weight, which are no weights": lambda x: 1e20 * x,
+        "numbers that are not finite": lambda x: x / 0,
+    }
+    for sentence, change in cases.items():
+        save_file({**sound, "conv.weight": change(sound["conv.weight"])}, path)
+        with pytest.raises(InputError, match=sentence):
+            checkpoint.initialise(Tiny(), tmp_path / "last")
+    for kind in (torch.float16, torch.bfloat16, torch.float64):
+        save_file({name: tensor.to(kind) for name, tensor in sound.items()}, path)
+        checkpoint.initialise(Tiny(), tmp_path / "last")

@@ -71,6 +71,35 @@ def test_a_rig_for_pairs_that_nobody_calibrated(pairs, tmp_path, capsys):
     assert "leave --rig out, or mend the calibration" in capsys.readouterr().err
 
 
+def test_a_rig_in_another_unit_is_noticed_wherever_it_stands(pairs, tmp_path, caplog):
+    """Focal lengths in pixels and baselines in millimetres: typed, or in the config of a model."""
+    bare = calibrated(tmp_path / "bare", 1.0, 1.0)
+    flags = ["--data", bare, *QUICK]
+    cases: list[tuple[list[str], str]] = [
+        (["0.6", "0.54"], ""),
+        (["721", "0.54"], "--rig states a focal length of 721 image widths"),
+        (["0.6", "540"], "--rig states a baseline of 540 m, by which 20 px of disparity would mean"),
+    ]
+    for k, (rig, words) in enumerate(cases):
+        caplog.clear()
+        assert run("train", "monodepth2", "--rig", *rig, "--out", tmp_path / f"{k}", *flags) == 0
+        assert ("check its unit" in caplog.text) is bool(words)
+        assert words in caplog.text
+    config = tmp_path / "0" / "last" / "config.json"
+    stated = json.loads(config.read_text())
+    for rig, words in (
+        ([0.6, 0.54], ""),
+        ([721.0, 0.54], "a focal length of 721"),
+        ([0.6, 540.0], "a baseline of 540 m"),
+    ):
+        for size in (stated["input_size"], None, "text"):
+            caplog.clear()
+            arguments = {**stated["arguments"], "rig": rig}
+            config.write_text(json.dumps({**stated, "arguments": arguments, "input_size": size}))
+            assert checkpoint.load(config.parent)[0].rig == tuple(rig)
+            assert (f'{config}: "rig" states {words}' in caplog.text) is bool(words)
+
+
 def test_untrained_maps_of_metres_go_through_predict_and_evaluate(pairs, tmp_path):
     write_depth(pairs)
     assert run("train", "monodepth", "--data", pairs, "--out", tmp_path / "run", *QUICK) == 0

@@ -6,7 +6,8 @@ from training_parts import Pictures, Tiny, run, sgd, train
 
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
-from cyclopean.training.loop import Feed, constant, fit, halving
+from cyclopean.training.dataset import TrainData
+from cyclopean.training.loop import constant, fit, halving
 
 
 def test_batches_shrink_together_by_the_step_alone(tmp_path):
@@ -19,7 +20,14 @@ def test_batches_shrink_together_by_the_step_alone(tmp_path):
 
     def go(name: str, shrink: float = 0.5, **changes) -> list[tuple[int, ...]]:
         sizes.clear()
-        fit(Sizes(), Feed(Pictures(5, (32, 48)), shrink=shrink), run(tmp_path / name, **changes), sgd, constant, {})
+        fit(
+            Sizes(),
+            TrainData(Pictures(5, (32, 48)), shrink=shrink),
+            run(tmp_path / name, **changes),
+            sgd,
+            constant,
+            card={},
+        )
         return sizes[1 if shrink == 1 else 2 :]  # the largest and the smallest are tried before the run
 
     sizes: list[tuple[int, ...]] = []
@@ -42,7 +50,14 @@ def test_sizes_that_cannot_be_learned_are_refused_before_the_run(tmp_path):
             self.norm = torch.nn.BatchNorm2d(3)
 
     def go(size: tuple[int, int], **changes) -> None:
-        fit(Normalised(), Feed(Pictures(5, size), shrink=0.5), run(tmp_path / "out", **changes), sgd, constant, {})
+        fit(
+            Normalised(),
+            TrainData(Pictures(5, size), shrink=0.5),
+            run(tmp_path / "out", **changes),
+            sgd,
+            constant,
+            card={},
+        )
 
     with pytest.raises(InputError, match=r"8x8 pixels have no smaller size down to 0.5 of it.*leave --min-scale out"):
         go((8, 8))
@@ -57,5 +72,12 @@ def test_a_run_of_before_there_was_shrinking_does_not_begin_to(tmp_path):
     del state["facts"]["shrink"]
     torch.save(state, tmp_path / "resume.pt")
     with pytest.raises(InputError, match=r"shrink 1.0, this command says shrink 0.5"):
-        fit(Tiny(), Feed(Pictures(5), shrink=0.5), run(tmp_path, resume=True), sgd, halving, {"licence": "none"})
+        fit(
+            Tiny(),
+            TrainData(Pictures(5), shrink=0.5),
+            run(tmp_path, resume=True),
+            sgd,
+            halving,
+            card={"licence": "none"},
+        )
     train(run(tmp_path, resume=True))

@@ -17,7 +17,8 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.methods.base import Method, Prediction, full_precision
 from cyclopean.sample import Sample, View, view
-from cyclopean.training.loop import Feed, fit, halving
+from cyclopean.training.dataset import TrainData
+from cyclopean.training.loop import fit, halving
 from cyclopean.training.options import Run
 
 
@@ -80,7 +81,7 @@ def train(where: Run, n: int = 5, **changes: Any) -> Tiny:
     """A trained `Tiny`."""
     torch.manual_seed(0)
     method = Tiny()
-    fit(method, Feed(Pictures(n)), where, sgd, halving, {"licence": "none"}, **changes)
+    fit(method, TrainData(Pictures(n)), where, sgd, halving, card={"licence": "none"}, **changes)
     return method
 
 
@@ -96,7 +97,7 @@ class Damaged(Pictures):
 def train_damaged(where: Run) -> None:
     """As a command would: one sentence and exit code 2."""
     try:
-        fit(Tiny(), Feed(Damaged(7)), where, sgd, halving, {})
+        fit(Tiny(), TrainData(Damaged(7)), where, sgd, halving, card={})
     except InputError as error:
         sys.exit(print(f"sorry: {error}", file=sys.stderr) or 2)
 

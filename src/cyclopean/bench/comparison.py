@@ -20,7 +20,8 @@ from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob, missing, write
 from cyclopean.training import checkpoint
-from cyclopean.training.loop import Feed, fit
+from cyclopean.training.dataset import TrainData
+from cyclopean.training.loop import fit
 from cyclopean.training.options import Run
 
 TRAINING_SEED, HELD_OUT_SEED, ELSEWHERE_SEED = 20_000_000, 30_000_000, 40_000_000
@@ -195,9 +196,9 @@ class Comparison:
             report_every=max(1, b.steps // 10),
             resume=(folder / "resume.pt").exists(),
         )
-        feed = Feed(self.training_set(row), row.augment)
+        feed = TrainData(self.training_set(row), row.augment)
         card = {"input_size": list(b.size), "licence": "Apache-2.0", "training": {"comparison": row.title}}
-        return fit(method, feed, run, how.optimizer, how.schedule, card, each_epoch=(course,))
+        return fit(method, feed, run, how.optimizer, how.schedule, card=card, each_epoch=(course,))
 
 
 class Course:

@@ -9,7 +9,7 @@ from cyclopean.cli.help import columns, examples
 from cyclopean.cli.parsing import parse_arguments
 from cyclopean.data import named
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.recipes import PUBLISHED, RECIPES
+from cyclopean.methods import PUBLISHED, RECIPES
 
 
 def main(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ from cyclopean.geometry.cameras import reproject as reproject
 from cyclopean.geometry.cameras import reproject_shell as reproject_shell
 from cyclopean.geometry.cameras import rigid as rigid
 from cyclopean.geometry.cameras import rotate as rotate
+from cyclopean.geometry.cameras import size_of as size_of
 from cyclopean.geometry.cameras import translation as translation
 from cyclopean.geometry.spherical import FACES as FACES
 from cyclopean.geometry.spherical import around as around

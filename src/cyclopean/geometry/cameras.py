@@ -130,6 +130,11 @@ class Equirectangular:
         return self
 
 
+def size_of(image: Tensor) -> tuple[int, int]:
+    """Return (height, width) of an image or map `... h w`."""
+    return image.shape[-2], image.shape[-1]
+
+
 def pixel_grid(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 h w 2"]:
     """The `uv` of every pixel centre of an image of `size` (height, width), in dtype and on the device of `like`.
 
@@ -192,7 +197,7 @@ def reproject(
     inverse_depth: Float[Tensor, "b 1 h w"], camera: Camera, other_from_this: Pose, other: Camera
 ) -> Correspondence:
     """Where each pixel of `camera`, at `inverse_depth` (0 = infinity), lands in `other`. Never divides by depth."""
-    rays = camera.rays(pixel_grid(_size(inverse_depth), inverse_depth))
+    rays = camera.rays(pixel_grid(size_of(inverse_depth), inverse_depth))
     points = rotate(other_from_this, rays) + _last(inverse_depth) * other_from_this[:, None, None, :3, 3]
     return _land(points, other.sees(points), other)
 
@@ -204,7 +209,7 @@ def reproject_shell(
 
     A plane of a plane sweep for a pinhole, a sphere of a sphere sweep for an equirectangular `other`.
     """
-    rays = rotate(other_from_this, camera.rays(pixel_grid(_size(level), level)))
+    rays = rotate(other_from_this, camera.rays(pixel_grid(size_of(level), level)))
     offset = other_from_this[:, None, None, :3, 3].expand_as(rays)
     points, meets = other.shell(rays, offset, _last(level).expand(len(rays), -1, -1, -1))
     return _land(points, meets & other.sees(points), other)
@@ -215,10 +220,6 @@ def _land(points: Points, seen: Bool[Tensor, "b h w"], other: Camera) -> Corresp
     uv = other.project(torch.where(seen[..., None], points, ahead))
     inside = ((uv >= 0) & (uv <= 1)).all(-1)
     return Correspondence(uv, (seen & inside)[:, None])
-
-
-def _size(image: Tensor) -> tuple[int, int]:
-    return image.shape[-2], image.shape[-1]
 
 
 def _last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c"]:

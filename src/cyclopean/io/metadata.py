@@ -147,8 +147,8 @@ ORDINARY = ("rectilinear", "perspective", "none")  # projections of a photo from
 
 @dataclass(frozen=True)
 class Gpano:
-    """Google's metadata of a panorama: `projection` such as equirectangular or cylindrical; in pixels of the whole
-    sphere, `full` (height, width) and `window` (left, top, width, height), the part that is shown (None: not known)."""
+    """`projection` such as equirectangular or cylindrical; of the whole sphere in pixels, `full` (height, width) and
+    `window` (left, top, width, height), the part that the picture shows. None: the metadata does not say."""
 
     projection: str
     full: tuple[int, int] | None = None
@@ -156,7 +156,7 @@ class Gpano:
 
     @property
     def whole(self) -> bool:
-        """True if the picture shows the whole sphere, as far as its metadata says."""
+        """Whether the picture shows the whole sphere, as far as its metadata says."""
         if self.full is None or self.window is None:
             return True
         (height, width), (_, _, wide, tall) = self.full, self.window
@@ -173,7 +173,7 @@ _WHOLE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def whole_sphere_xmp(size: tuple[int, int]) -> bytes:
-    """Return the XMP block by which viewers know a panorama of the whole sphere, of `size` (height, width)."""
+    """The XMP block of a panorama of the whole sphere, of `size` (height, width), for viewers to know it by."""
     return _WHOLE.format(height=size[0], width=size[1]).encode()
 
 
@@ -193,21 +193,21 @@ def read_gpano(xmp: bytes | str) -> Gpano | None:
     """
     text = (xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else xmp)[:LARGEST_XMP]
     pairs = ((name[1], _VALUE.match(text, name.end())) for name in _NAME.finditer(text))
-    values = {name: (value[1] or value[2] or "").strip() for name, value in pairs if value}
-    if values.get("ProjectionType", "").lower() in ("", *ORDINARY):
+    said = {name: (value[1] or value[2] or "").strip() for name, value in pairs if value}
+    if said.get("ProjectionType", "").lower() in ("", *ORDINARY):
         return None
-    full = _numbers(values, "FullPanoHeightPixels", "FullPanoWidthPixels")
-    size = _numbers(values, "CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels")
-    corner = _numbers(values, "CroppedAreaLeftPixels", "CroppedAreaTopPixels")
+    full = _numbers(said, "FullPanoHeightPixels", "FullPanoWidthPixels")
+    size = _numbers(said, "CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels")
+    corner = _numbers(said, "CroppedAreaLeftPixels", "CroppedAreaTopPixels")
     window = None if size is None or corner is None else (corner[0], corner[1], size[0], size[1])
     good = full is not None and min(full) > 0 and window is not None and min(window[2:]) > 0
     return Gpano(
-        values["ProjectionType"].lower(), (full[0], full[1]) if full and good else None, window if good else None
+        said["ProjectionType"].lower(), (full[0], full[1]) if full and good else None, window if good else None
     )
 
 
-def _numbers(values: dict[str, str], *names: str) -> tuple[int, ...] | None:
+def _numbers(said: dict[str, str], *names: str) -> tuple[int, ...] | None:
     try:
-        return tuple(round(float(values[name])) for name in names)
+        return tuple(round(float(said[name])) for name in names)
     except (KeyError, ValueError, OverflowError):
         return None

@@ -10,62 +10,91 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from safetensors.torch import save_file as save_tensors
+from safetensors.torch import load_file, save_file
 
 from cyclopean.choices import REPOSITORY
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.io.files import read_json, refuse_unreadable, shortened
+from cyclopean.geometry import Pinhole
+from cyclopean.io.files import appearing, read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Method
 
 LOG = logging.getLogger(__name__)
 BUNDLED = Path(__file__).parents[1] / "models"
 DEFAULT = "general"
-FIRST_IS_NEARNESS = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
+FIRST_IS_DISPARITY = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+FLOATING = ("F64", "F32", "F16", "BF16")  # names of types in headers of safetensors files
+USUAL_SIZE = 192, 640  # of pictures, where a config has none
+LARGEST_WEIGHT = 1e12  # what is larger makes activations of float32 infinite within a few layers
 HUB = "hub:"  # before a name that is to be looked for on the Hugging Face Hub alone
 
 
 def save(folder: Path | str, method: Method, card: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
-    """Writes `method` to `folder` (made if missing); both files appear by rename.
+    """Write `method` to `folder` (made if missing); both files appear when both are complete.
 
-    `card` adds what the method does not know: `input_size`, `licence`, `training`. `dtype` is the stored weights'.
+    `card` adds what the method does not have: `input_size`, `licence`, `training`. `dtype` is the stored weights'.
+    Raises `InputError` if the folder cannot be written to.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         k: (v.to(dtype) if v.is_floating_point() else v).contiguous().cpu() for k, v in method.state_dict().items()
     }
     config = {"method": method.name, "arguments": method.config(), **card}
-    weights = folder / f".{WEIGHTS}.partial"
-    save_tensors(tensors, weights)
-    os.replace(weights, folder / WEIGHTS)
-    text = folder / f".{CONFIG}.partial"
-    text.write_text(json.dumps(config, indent=2) + "\n")
-    os.replace(text, folder / CONFIG)
+    with appearing(Path(folder)) as private:
+        save_file(tensors, private / WEIGHTS)
+        (private / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
 def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
-    """The method (eval mode, float32, CPU) and its config: of a folder, of a bundled model, or of a Hub repository.
+    """Return the method (eval mode, float32, CPU) and the config of a folder, a bundled model, or a Hub repository.
 
-    A folder comes first. The Hub is asked only for "hub:owner/name", and for "owner/name" when nothing here is named
-    `owner`.
+    A folder comes first. The Hub is used only for "hub:owner/name", and for "owner/name" when nothing here is named
+    `owner`. Raises `InputError` for what is no model, or a damaged one.
     """
     folder = locate(name)
     config = _config(folder)
-    return _filled(folder, config), config
+    if config["method"] not in METHODS:
+        raise wrong_value(folder, "method", config["method"], f"one that this version has ({', '.join(METHODS)})")
+    build = partial(method_class(config["method"]), **config["arguments"])
+    try:
+        with torch.device("meta"):
+            hollow = build()  # without memory, until its weights are known to fit
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a constructor makes of foreign arguments
+        raise _wrong_argument(folder, config) from error
+    _check_header(hollow, folder)
+    method = build()
+    _fill(method, folder)
+    if method.rig is not None:
+        size: Any = config.get("input_size")  # what may be wrong with it is a matter of whoever reads it
+        valid = isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
+        log_unusual_rig(f'{folder / CONFIG}: "rig"', method.rig, (size[0], size[1]) if valid else USUAL_SIZE)
+    return method.eval(), config
+
+
+def log_unusual_rig(source: str, rig: tuple[float, float], size: tuple[int, int]) -> None:
+    """Warn of a rig (focal length in image widths, baseline in metres) whose numbers look like those of another unit.
+
+    `source` gives it, for pictures of `size` (height, width). The rule is that of a data set's calibration.
+    """
+    from cyclopean.data.base import implausible
+
+    (focal, baseline), (height, width) = rig, size
+    camera = Pinhole(torch.tensor([[focal, focal * width / height]]), torch.tensor([[0.5, 0.5]]))
+    if unusual := implausible(camera, baseline, width):
+        LOG.warning("%s states %s; check its unit.", source, unusual)
 
 
 def card(name: Path | str) -> dict[str, Any]:
-    """The config of a model alone."""
+    """Return the config of a model alone."""
     return _config(locate(name))
 
 
 def companion(name: Path | str, other: str) -> Path:
-    """Where the model is that the card of `name` names: bundled, or a folder, by its path from the card's own.
+    """Return the folder of the model that the card of `name` names: bundled, or by its path from the card's own.
 
-    Never the Hub: a folder that somebody gave must not reach for the network. Raises InputError if it is neither.
+    Never the Hub: a folder of a stranger must not reach for the network. Raises `InputError` if it is neither.
     """
     if other in bundled():
         return BUNDLED / other
@@ -86,86 +115,90 @@ def is_model(folder: Path) -> bool:
 
 
 def locate(name: Path | str) -> Path:
-    """The folder of a model; of a run its `best`, else its `last`, which the log says.
+    """Return the folder of a model; of a run its `best`, else its `last`, which the log names.
 
     A folder here that has the name of a bundled model counts only if it holds a model. Raises `InputError` naming the
     bundled models if there is none.
     """
-    path, given = Path(name), str(name)
-    if given.startswith(HUB):
-        return _download(given.removeprefix(HUB))
+    path, text = Path(name), str(name)
+    if text.startswith(HUB):
+        return _download(text.removeprefix(HUB))
     try:
-        if path.is_dir() and (given not in bundled() or is_model(path)):
-            found = None if (path / CONFIG).exists() else _of_run(path)
-            if found is not None:
-                _say_which(found)
-            return found or path
-        if (BUNDLED / given / CONFIG).is_file():
-            return BUNDLED / given
-        beside = sorted(found.parent.name for found in path.parent.glob(f"*/{CONFIG}")) if path.parts[1:] else []
+        if path.is_dir() and (text not in bundled() or is_model(path)):
+            model = None if (path / CONFIG).exists() else _of_run(path)
+            if model is not None:
+                _log_choice(model)
+            return model or path
+        if (BUNDLED / text / CONFIG).is_file():
+            return BUNDLED / text
+        beside = sorted(file.parent.name for file in path.parent.glob(f"*/{CONFIG}")) if path.parts[1:] else []
         here = bool(path.parts) and Path(path.parts[0]).exists()
     except (OSError, ValueError):
-        raise InputError(f"there is no model folder {shortened(given)!r}; no folder can have that name.") from None
+        raise InputError(f"there is no model folder {shortened(text)!r}; no folder can have that name.") from None
     if beside:
-        raise InputError(f"there is no model folder {given!r}; {path.parent} holds {shortened(', '.join(beside))}.")
-    if not here and REPOSITORY.fullmatch(given):
-        return _download(given)
-    if "/" in given or os.sep in given or path.is_file():
-        raise InputError(f"there is no model folder {given!r}; give a folder with {WEIGHTS} and {CONFIG}.")
-    raise unknown_name("model", given, bundled())
+        raise InputError(f"there is no model folder {text!r}; {path.parent} holds {shortened(', '.join(beside))}.")
+    if not here and REPOSITORY.fullmatch(text):
+        return _download(text)
+    if "/" in text or os.sep in text or path.is_file():
+        raise InputError(f"there is no model folder {text!r}; give a folder with {WEIGHTS} and {CONFIG}.")
+    raise unknown_name("model", text, bundled())
 
 
 def trained_on(name: Path | str) -> list[str]:
-    """Names of the data sets that a model says it was trained on; none where it does not say."""
+    """Return the names of the data sets in the card of a model that it was trained on; none where it has none."""
     training = _config(locate(name)).get("training")
     data = training.get("data") if isinstance(training, dict) else None
     return [item for item in data if isinstance(item, str)] if isinstance(data, list) else []
 
 
 def bundled() -> list[str]:
-    """Names of the models that ship inside the package."""
+    """Return the names of the models that ship inside the package."""
     return sorted(p.parent.name for p in BUNDLED.glob(f"*/{CONFIG}"))
 
 
 def initialise(method: Method, name: Path | str) -> None:
-    """Gives `method` the weights of a saved model of the same architecture (a fresh start otherwise).
+    """Fill `method` with the weights of a saved model of the same architecture.
 
-    One of several maps, such as Monodepth's of both views, starts one of fewer with the same network by its first.
+    A model of several maps, such as Monodepth's of both views, gives its first to one of fewer with the same network.
     """
-    folder, ours = locate(name), method.config()
-    theirs = _config(folder) if (folder / CONFIG).exists() else {}  # weights alone will do
-    same = all(theirs.get("arguments", {}).get(key) == ours.get(key) for key in ("network", "width"))
-    if not (same and {method.name, theirs.get("method")} <= FIRST_IS_NEARNESS):
+    folder, config = locate(name), method.config()
+    stored = _config(folder) if (folder / CONFIG).exists() else {}  # weights alone will do
+    same = all(stored.get("arguments", {}).get(key) == config.get(key) for key in ("network", "width"))
+    if not (same and {method.name, stored.get("method")} <= FIRST_IS_DISPARITY):
         _fill(method, folder)
         return
     other = load(folder)[0]
-    given, own = other.state_dict(), method.state_dict()
-    fewer = method.views == other.views == 1 and all(k in given and _is_part(v, given[k]) for k, v in own.items())
-    if fewer:
-        method.load_state_dict({k: given[k][tuple(slice(n) for n in v.shape)] for k, v in own.items()})
+    large, small = other.state_dict(), method.state_dict()
+
+    def is_corner(k: str, v: torch.Tensor) -> bool:
+        shape = large[k].shape if k in large else ()
+        return v.dim() == len(shape) and all(n <= m for n, m in zip(v.shape, shape, strict=True))
+
+    if method.views == other.views == 1 and all(is_corner(k, v) for k, v in small.items()):
+        method.load_state_dict({k: large[k][tuple(slice(n) for n in v.shape)] for k, v in small.items()})
     else:
         _fill(method, folder)
 
 
-def _is_part(small: torch.Tensor, large: torch.Tensor) -> bool:
-    """Whether `small` has the shape of a corner of `large`."""
-    return small.dim() == large.dim() and all(n <= m for n, m in zip(small.shape, large.shape, strict=True))
+def wrong_value(folder: Path, key: str, value: Any, needed: str) -> InputError:
+    """Return an `InputError` for a value of a model's config (None: it is missing), which names file, key and need."""
+    state = "is missing" if value is None else f"is {shortened(json.dumps(value, default=str))}"
+    return InputError(f'{folder / CONFIG}: "{key}" {state}; it needs {needed}.')
 
 
 def _of_run(folder: Path) -> Path | None:
-    """The best model that a training run has left, else its last one."""
+    """Return the best model that a training run has left, else its last one."""
     models = (folder / "best", folder / "last")
     return next((model for model in models if (model / CONFIG).is_file()), None)
 
 
-@cache
-def _say_which(model: Path) -> None:
-    """Once for each model of a run."""
+@cache  # once for each
+def _log_choice(model: Path) -> None:
     LOG.warning("%s is a training run; its model %s is taken.", model.parent, model)
 
 
 def _download(name: str) -> Path:
-    """The folder that a Hub repository's model is fetched to."""
+    """Return the folder that a Hub repository's model is fetched to."""
     if not REPOSITORY.fullmatch(name):
         raise InputError(f"{shortened(name)!r} is no Hub repository; they are named owner/name.")
     from huggingface_hub import constants, snapshot_download
@@ -185,21 +218,14 @@ def _config(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"{folder} is no model: it has no {CONFIG}; give a folder written by training.")
     config = read_json(path)
-    named = isinstance(config, dict) and isinstance(config.get("method"), str)
-    if not named or not isinstance(config.get("arguments"), dict):
+    valid = isinstance(config, dict) and isinstance(config.get("method"), str)
+    if not valid or not isinstance(config.get("arguments"), dict):
         raise InputError(f"{path} does not name a method and its arguments; it is not a model of cyclopean.")
     return config
 
 
-def wrong_value(folder: Path, key: str, found: Any, needed: str) -> InputError:
-    """An `InputError` for a value of a model's config: which file, which key, what was found (None: nothing), what is
-    needed."""
-    said = "is missing" if found is None else f"is {shortened(json.dumps(found, default=str))}"
-    return InputError(f'{folder / CONFIG}: "{key}" {said}; it needs {needed}.')
-
-
 def _wrong_argument(folder: Path, config: dict[str, Any]) -> InputError:
-    """What is wrong with the arguments in a config, which its method did not take."""
+    """Return an `InputError` for the arguments in a config that its method did not take."""
     known = inspect.signature(method_class(config["method"])).parameters
     for key, value in config["arguments"].items():
         if key not in known:
@@ -216,33 +242,17 @@ def _wrong_argument(folder: Path, config: dict[str, Any]) -> InputError:
     return wrong_value(folder, "arguments", config["arguments"], f"those that {config['method']} takes together")
 
 
-def _filled(folder: Path, config: dict[str, Any]) -> Method:
-    """The method that a config describes with the weights beside it, after a copy without memory has fitted them."""
-    if config["method"] not in METHODS:
-        raise wrong_value(folder, "method", config["method"], f"one that this version has ({', '.join(METHODS)})")
-    build = partial(method_class(config["method"]), **config["arguments"])
-    try:
-        with torch.device("meta"):
-            hollow = build()
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever a constructor makes of foreign arguments
-        raise _wrong_argument(folder, config) from error
-    _refuse_misfit(hollow, folder)
-    method = build()
-    _fill(method, folder)
-    return method.eval()
-
-
-def _refuse_misfit(method: Method, folder: Path) -> None:
-    """Raise InputError unless the header of the weights in `folder` announces the tensors of `method`."""
+def _check_header(method: Method, folder: Path) -> None:
+    """Raise `InputError` unless the header of the weights in `folder` lists the tensors of `method`."""
     path = folder / WEIGHTS
     if not path.exists():
         raise InputError(f"{folder} is no model: it has no {WEIGHTS}; give a folder written by training.")
     try:
         refuse_unreadable(path)
         with safe_open(path, "pt") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            types = {name: str(part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError, InputError) as error:
         raise InputError(f"{path} is damaged or no safetensors file; copy the model folder again.") from error
     if {name: tuple(tensor.shape) for name, tensor in method.state_dict().items()} != shapes:
@@ -250,10 +260,14 @@ def _refuse_misfit(method: Method, folder: Path) -> None:
             f"{path} does not fit {method.name} with {shortened(method.config())}: its tensors have other names or "
             "shapes."
         )
+    floating = [name for name, tensor in method.state_dict().items() if tensor.is_floating_point()]
+    if wrong := next((name for name in floating if types[name] not in FLOATING), None):
+        raise InputError(f"{path} holds {wrong} as {types[wrong]}; weights are floating-point, give another model.")
 
 
 def _fill(method: Method, folder: Path) -> None:
-    _refuse_misfit(method, folder)
+    """Load the weights in `folder`. Raises `InputError` for those that do not fit, are damaged or not finite."""
+    _check_header(method, folder)
     own = method.state_dict()
     try:
         tensors = {name: tensor.to(own[name].dtype) for name, tensor in load_file(folder / WEIGHTS).items()}
@@ -262,5 +276,10 @@ def _fill(method: Method, folder: Path) -> None:
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise InputError(
             f"{folder / WEIGHTS} holds numbers that are not finite: its training failed; give another model."
+        )
+    if large := next((name for name, tensor in tensors.items() if bool((tensor.abs() > LARGEST_WEIGHT).any())), None):
+        raise InputError(
+            f"{folder / WEIGHTS} holds numbers above {LARGEST_WEIGHT:g} in {large}, which are no weights; give another "
+            "model."
         )
     method.load_state_dict(tensors)

@@ -1,9 +1,9 @@
-"""What a run tells while it trains: a progress bar (lines when nobody watches), log.jsonl, TensorBoard."""
+"""The log of a run: a progress bar (lines when nobody watches), log.jsonl, TensorBoard."""
 
 import json
 import math
-import os
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from cyclopean.io.files import appearing
 from cyclopean.training.options import Run
 
 
 class RunLog:
-    """Opened for the steps after `start`; on other processes than the first it does nothing.
+    """A log of the steps after `start`; on other processes than the first it does nothing.
 
     Lines of log.jsonl later than `start` or half-written (of a run that was killed) are dropped.
     """
@@ -32,7 +33,7 @@ class RunLog:
         if self.active:
             from torch.utils.tensorboard import SummaryWriter
 
-            _forget_after(self.run, self.at)
+            _drop_lines_after(self.run.out / "log.jsonl", self.at)
             self._board = SummaryWriter(str(self.run.out / "tensorboard"), purge_step=self.at + 1)
             self._file = (self.run.out / "log.jsonl").open("a", buffering=1)
             self._bar = Progress(
@@ -55,32 +56,32 @@ class RunLog:
             self._file.close()
             self._board.close()
 
-    def step(self, terms: dict[str, Tensor], norm: float, rate: float, images: int) -> None:
-        """Counts a step; every `report_every` steps the means of the loss parts are written."""
+    def step(self, losses: dict[str, Tensor], norm: float, rate: float, images: int) -> None:
+        """Count a step; every `report_every` steps write the means of the losses."""
         self.at += 1
         if not self.active:
             return
-        for name, value in terms.items():
+        for name, value in losses.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._steps, self._images = self._steps + 1, self._images + images
         self._bar.update(self._task, completed=self.at)
         if self.at % self.run.report_every == 0 or self.at == self.run.steps:
             self._report(norm, rate)
         elif self._steps == 1 and self.at == self._first + 1:  # a sign of life; the log keeps its rhythm
-            self._line(f"step {self.at}/{self.run.steps} loss {sum(value.item() for value in terms.values()):.4f}")
+            self._line(f"step {self.at}/{self.run.steps} loss {sum(value.item() for value in losses.values()):.4f}")
 
-    def validation(self, step: int, total: float, terms: dict[str, float]) -> None:
-        """Losses on the validation set."""
-        self._write({"step": step, "validation": total, **{f"validation_{k}": v for k, v in terms.items()}})
+    def validation(self, step: int, total: float, losses: dict[str, float]) -> None:
+        """Write the losses on the validation set."""
+        self._write({"step": step, "validation": total, **{f"validation_{k}": v for k, v in losses.items()}})
         self._line(f"step {step}: validation {total:.4f}")
 
     def pictures(self, step: int, named: dict[str, Tensor]) -> None:
-        """Pictures (3 h w, RGB in [0,1]) to TensorBoard."""
+        """Write pictures (3 h w, RGB in [0,1]) to TensorBoard."""
         for name, picture in named.items() if self.active else ():
             self._board.add_image(name, picture, step)
 
     def say(self, sentence: str) -> None:
-        """One line for people, on the first process."""
+        """Print one line, on the first process."""
         if self.active:
             self.console.print(sentence, highlight=False)
 
@@ -119,17 +120,16 @@ class RunLog:
             self.say(text)
 
 
-def _forget_after(run: Run, step: int) -> None:
-    path, partial = run.out / "log.jsonl", run.out / ".log.jsonl.partial"
+def _drop_lines_after(path: Path, step: int) -> None:
+    """Rewrite the log without the lines of later steps, and without one that was cut off when its run was killed."""
+
+    def step_of(line: str) -> float:
+        try:
+            return float(json.loads(line)["step"])
+        except (ValueError, TypeError, KeyError):
+            return math.inf
+
     if path.exists():
         lines = path.read_text(errors="replace").splitlines()
-        partial.write_text("".join(f"{line}\n" for line in lines if _step(line) <= step))
-        os.replace(partial, path)
-
-
-def _step(line: str) -> float:
-    """The step that a line is of; inf for one that was cut off when its run was killed."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, TypeError, KeyError):
-        return math.inf
+        with appearing(path.parent) as private:
+            (private / path.name).write_text("".join(f"{line}\n" for line in lines if step_of(line) <= step))

@@ -1,4 +1,4 @@
-"""How a training runs: values that recipes take and the command line shows. No torch here."""
+"""Options of a training: values that recipes take and the command line shows. No torch here."""
 
 import math
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ class Run:
     """A model whose weights to start from, with a fresh schedule."""
 
     def of(self, items: int) -> "Run":
-        """The run for so many items: its epochs as steps."""
+        """Return the run for so many items: its epochs as steps."""
         if self.epochs is None:
             return self
         steps = math.ceil(self.epochs * items / (self.batch_size * self.devices * self.nodes))
@@ -176,3 +176,65 @@ class Augment:
             )
         if not 0 < self.shrink <= 1:
             raise InputError(f"min-scale is {self.shrink}; it needs a share of the size in (0, 1].")
+
+
+HeadName = Literal["disparity", "range", "levels"]
+WarpName = Literal["linear", "linearized", "nearest"]
+BorderName = Literal["zeros", "edge"]
+ErrorName = Literal["ssim", "ssim-reflected", "l1", "l2"]
+ScalesName = Literal["native", "full", "finest"]
+SmoothName = Literal["edges", "proportional", "squared"]
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Names of the parts of a photometric loss (`methods.photometric`). The defaults are Monodepth's."""
+
+    head: HeadName = "disparity"
+    """Disparity up to 0.3 of the width (Monodepth), a range of depths (Monodepth2), or a mean over levels (FAL-Net)."""
+    warp: WarpName = "linear"
+    """How colours are fetched: bilinear; Garg's linearisation; nearest, without a gradient, teaches nothing."""
+    border: BorderName = "zeros"
+    """What lies outside a picture: black, or its last pixel again. Panoramas wrap around."""
+    error: ErrorName = "ssim"
+    """SSIM on whole windows and L1 (Monodepth), SSIM on reflected borders and L1 (Monodepth2), L1, or L2."""
+    mask: str = "none"
+    """What of the error counts, joined by +: inside, best (source), auto (nothing that looks static), unoccluded
+    (Schellevis), learned (Zhou), or none."""
+    scales: ScalesName = "native"
+    """Compared at each scale's own size, at full size, or only the finest scale."""
+    smooth: SmoothName = "edges"
+    """Smooth but for edges (Monodepth), the same in proportion to the mean (Monodepth2), or squared (Garg)."""
+    smoothness: float = 0.1
+    """Weight of smoothness at the finest scale; halved from scale to scale."""
+    features: str = "none"
+    """Compare features too: own (the network's first ones), or a folder or file with a ResNet's weights."""
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """The names in `mask`, in their order."""
+        return tuple(name for name in self.mask.split("+") if name not in ("", "none"))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothness < math.inf:
+            raise InputError(f"smoothness is {self.smoothness}; it needs a weight of at least 0.")
+
+
+MONODEPTH = LossConfig()
+MONODEPTH2 = LossConfig("range", "linear", "edge", "ssim-reflected", "best+auto", "full", "proportional", 1e-3)
+GARG = LossConfig("disparity", "linearized", "zeros", "l2", "none", "finest", "squared", 0.01)
+
+ScheduleName = Literal["halving", "tenth", "cosine"]
+Rig = tuple[float, float]  # focal length in image widths, baseline in metres
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How a method of pairs learns."""
+
+    schedule: ScheduleName = "halving"
+    """Of the learning rate: halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine after a short
+    rise."""
+    rig: Rig | None = None
+    """Focal length in image widths and baseline in metres, of pairs that are not calibrated. Calibrated pairs of one
+    rig tell it themselves. The model keeps it and tells metres; without one, depth up to scale."""
