@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pytest
-from cyclopean.recipes import RECIPES
 
 from cyclopean import cli
 from cyclopean.cli import COMMANDS
@@ -22,6 +21,7 @@ from cyclopean.cli.help import EXAMPLES
 from cyclopean.cli.parsing import options_of, parse, parse_arguments
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
+from cyclopean.methods import RECIPES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 KINDS = {
