@@ -21,7 +21,7 @@ from cyclopean.cli.help import EXAMPLES
 from cyclopean.cli.parsing import options_of, parse, parse_arguments
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.recipes import RECIPES
+from cyclopean.methods import RECIPES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 KINDS = {
