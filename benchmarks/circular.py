@@ -14,7 +14,7 @@ def main() -> int:
     from cyclopean.bench.comparison import mean_figures
     from cyclopean.bench.sphere import closer, figures
     from cyclopean.data import open_dataset
-    from cyclopean.methods.coordnet import Coordnet
+    from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
     from cyclopean.training import checkpoint
 
     out = Path(sys.argv[1])
@@ -22,7 +22,7 @@ def main() -> int:
     print("| row | around pictures | " + " | ".join(SHOWN.values()) + " |\n|---|---" + "|---:" * len(SHOWN) + "|")
     for row in sys.argv[2].split(","):
         trained, _ = checkpoint.load(out / "runs" / f"{row}-0" / "last")
-        around = Coordnet(**{**trained.config(), "circular": True})
+        around = SphericalViewSynthesis(**{**trained.config(), "circular": True})
         around.load_state_dict(trained.state_dict())
         for name, method in (("zeros", trained.eval()), ("the other side", around.eval())):
 

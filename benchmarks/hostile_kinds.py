@@ -382,10 +382,10 @@ def _make_keys(folder: Path) -> None:
 
 
 def _read_keys(folder: Path) -> None:
-    from cyclopean.defocus.video import between, check_keys, read_keys
+    from cyclopean.defocus.video import between, check_keyframes, read_keyframes
 
-    keys = read_keys(_only(folder))
-    check_keys(keys, SIZE, 3.0)
+    keys = read_keyframes(_only(folder))
+    check_keyframes(keys, SIZE, 3.0)
     between(keys, 1.0)
 
 
@@ -454,7 +454,8 @@ def _make_splits(folder: Path) -> None:
 
 
 def _read_splits(folder: Path) -> None:
-    from cyclopean.data.base import read_frames, read_pairs, read_paths
+    from cyclopean.data.files import read_pairs, read_paths
+    from cyclopean.data.kitti import read_frames
 
     for read in (read_frames, read_paths, read_pairs):
         read(_only(folder))

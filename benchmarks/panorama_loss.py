@@ -17,7 +17,7 @@ def main() -> int:
     """Prints one line for the view above and one for the view beside."""
     from cyclopean.bench.sphere import remake
     from cyclopean.data import open_dataset
-    from cyclopean.methods.coordnet import photometric
+    from cyclopean.methods.spherical_view_synthesis import photometric
 
     data, found, judged = open_dataset(f"folder:{sys.argv[1]}"), {}, 0
     for index in range(len(data)):

@@ -22,15 +22,15 @@ import tflite  # type: ignore[import-not-found]
 import torch
 from torch import Tensor, nn
 
-from cyclopean.methods.coordnet import Coordnet
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
 from cyclopean.methods.supervised import Supervised
 from cyclopean.training import checkpoint
 
 METHODS = {
     "supervised": lambda: Supervised("mobile", 1.0),
     "monodepth": lambda: Monodepth("mobile", 1.0),
-    "coordnet": lambda: Coordnet("TC", circular=True, network="mobile"),
+    "coordnet": lambda: SphericalViewSynthesis("TC", circular=True, network="mobile"),
 }
 MARK = b"TFL3"  # stands 4 bytes after the start of a TensorFlow Lite model
 

@@ -44,7 +44,7 @@ def blue_is_near(noise: float = 0.0) -> Predictor:
         factor = 1 + noise * (1 if next(calls) % 2 else -1)
         return (view.seen[:, 2:3] > 0.5) * (0.5 * factor) + 0.25 * factor  # type: ignore[attr-defined]
 
-    return Predictor(Monodepth(width=0.05), (128, 128), see=see)
+    return Predictor(Monodepth(width=0.05), (128, 128), infer=see)
 
 
 def film(

@@ -1,5 +1,6 @@
 """A textured pair with known disparity: what stands lower is nearer, as on a floor."""
 
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,7 @@ def disparity() -> np.ndarray:
     return np.linspace(FARTHEST, NEAREST, H)
 
 
+@cache
 def left_and_right(seed: int, down: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Left and right as 8-bit BGR; points lie `down` pixels higher in the right than in the left."""
     wall = texture(seed, (H + 40, W + 40))

@@ -10,6 +10,8 @@ from cyclopean.io.files import PHOTOS, refuse_unreadable, shortened
 CAMERAS = ("auto", "pinhole", "equirectangular", "top-bottom", "side-by-side")
 WORLDS = ("street", "room", "table", "landscape", "clutter")  # the keys of worlds.FAMILIES
 RIGS = ("stereo", "clip", "sphere")  # of worlds.RIGS
+ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
+CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}  # formats of --save, and what follows the stem
 METRIC = ("coordnet",)  # methods whose depth is in metres always; that of others is when they keep a rig
 STATE = "resume.pt"  # in the folder of a training run: what it goes on from
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the Hugging Face Hub

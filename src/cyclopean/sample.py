@@ -92,20 +92,30 @@ def collate(samples: Sequence[Sample]) -> Sample:
     return _merge(list(samples))
 
 
+def is_rectified(target: View, source: View) -> bool:
+    """Return whether points move along rows only: two pinholes of one focal length, side by side and parallel."""
+    here, there, pose = target.camera, source.camera, source.from_target
+    if pose is None or not isinstance(here, Pinhole) or not isinstance(there, Pinhole):
+        return False
+    sideways = torch.eye(4)
+    sideways[0, 3] = pose[0, 0, 3]
+    return (
+        bool(pose[0, 0, 3] != 0)
+        and torch.allclose(pose[0], sideways, atol=1e-5)
+        and torch.allclose(here.focal, there.focal)
+    )
+
+
 def pair_rig(sample: Sample) -> tuple[float, float] | None:
     """Return focal length (image widths) and baseline of a sample whose one source is a rectified view to its right."""
-    if len(sample.sources) != 1 or sample.sources[0].from_target is None:
+    if len(sample.sources) != 1 or not is_rectified(sample.target, sample.sources[0]):
         return None
-    left, right, pose = sample.target.camera, sample.sources[0].camera, sample.sources[0].from_target[0]
-    if not (isinstance(left, Pinhole) and isinstance(right, Pinhole)):
-        return None
-    x = float(pose[0, 3])
-    sideways = torch.eye(4)
-    sideways[0, 3] = x
+    left, right, pose = sample.target.camera, sample.sources[0].camera, sample.sources[0].from_target
+    assert isinstance(left, Pinhole)
+    assert isinstance(right, Pinhole)
+    assert pose is not None
     alike = torch.equal(left.focal, right.focal) and math.isclose(left.center[0, 1], right.center[0, 1])
-    if x >= 0 or not alike or not torch.allclose(pose, sideways, atol=1e-5):
-        return None
-    return float(left.focal[0, 0]), -x
+    return (float(left.focal[0, 0]), -float(pose[0, 0, 3])) if alike and pose[0, 0, 3] < 0 else None
 
 
 def calibrated_rig(sample: Sample) -> tuple[float, float] | None:

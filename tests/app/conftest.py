@@ -56,14 +56,14 @@ def visitors(browser: Any, server: Server) -> Iterator[Any]:
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Any:
-    """A `Studio` without a page, to which blue is near."""
-    from cyclopean.app.handlers import Studio
+def state(tmp_path: Path) -> Any:
+    """A `AppState` without a page, to which blue is near."""
+    from cyclopean.app.handlers import AppState
     from cyclopean.app.limits import Limits
     from cyclopean.app.session import Store
     from filmed import blue_is_near
 
-    return Studio(blue_is_near(), Store(Limits(), tmp_path), [])
+    return AppState(blue_is_near(), Store(Limits(), tmp_path), [])
 
 
 @pytest.fixture(scope="session")

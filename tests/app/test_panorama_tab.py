@@ -9,9 +9,9 @@ from PIL import Image
 
 pytest.importorskip("gradio", reason="the app needs the extra 'app'")
 
-from cyclopean.app import measuring
-from cyclopean.app.developing import Look, Preview, Shot
-from cyclopean.app.handlers import Studio
+from cyclopean.app import calibration
+from cyclopean.app.handlers import AppState
+from cyclopean.app.service import FocusRequest, Preview, RefocusSettings
 from cyclopean.app.session import Session
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import from_numbers
@@ -27,26 +27,26 @@ def brought(session: Session, name: str) -> None:
     session.receive(path)
 
 
-def test_a_second_panorama_has_an_address_of_its_own(studio: Studio):
-    session = studio.store.open()
+def test_a_second_panorama_has_an_address_of_its_own(state: AppState):
+    session = state.store.open()
     brought(session, "one.png")
-    first = measuring.look_around(studio, session.token)
+    first = calibration.open_panorama(state, session.token)
     brought(session, "two.png")
-    second = measuring.look_around(studio, session.token)
+    second = calibration.open_panorama(state, session.token)
     assert (first["name"], second["name"]) == ("one.png", "two.png")
     assert first["space"] != second["space"], "the page fetches an address once"
 
 
-def test_what_is_saved_is_the_panorama_that_is_shown(studio: Studio):
-    session = studio.store.open()
+def test_what_is_saved_is_the_panorama_that_is_shown(state: AppState):
+    session = state.store.open()
     brought(session, "one.png")
-    measuring.look_around(studio, session.token)
-    files = measuring.save_panorama(studio, session.token)["files"]
+    calibration.open_panorama(state, session.token)
+    files = calibration.save_panorama(state, session.token)["files"]
     assert [file["name"] for file in files] == [f"one_disp{end}" for end in (".png", ".npy", ".json", ".ply")]
     assert json.loads(session.files["one_disp.json"].read_text())["camera"]["camera"] == "equirectangular"
     points = int(session.files["one_disp.ply"].read_bytes().split(b"element vertex ")[1].split()[0])
     assert 0.7 * 64 * 128 < points < 64 * 128, "none hangs between the near square and the wall"
-    again = measuring.save_panorama(studio, session.token)["files"]
+    again = calibration.save_panorama(state, session.token)["files"]
     assert {file["url"] for file in files}.isdisjoint(file["url"] for file in again)
 
 
@@ -59,8 +59,11 @@ def test_in_the_photo_tab_blur_goes_on_over_the_seam():
     turned = Photo(seen.image.roll(64, -1), Equirectangular())
     there = from_numbers(depth.inverse_depth.roll(64, -1), "inverse_depth", "m")
     first, second = Preview(seen, depth, seen.size), Preview(turned, there, seen.size)
-    for shot in (Shot((0.25, 0.5), Look(2.0)), Shot((0.25, 0.5), Look(2.0, method="gaussian"))):
-        opposite = Shot((0.75, 0.5), shot.look)
+    for shot in (
+        FocusRequest((0.25, 0.5), RefocusSettings(2.0)),
+        FocusRequest((0.25, 0.5), RefocusSettings(2.0, method="gaussian")),
+    ):
+        opposite = FocusRequest((0.75, 0.5), shot.settings)
         for _ in range(2):  # the second time with what was kept from the first
             result = second.focused(opposite).image.roll(-64, -1)
             torch.testing.assert_close(first.focused(shot).image, result, atol=2e-3, rtol=0)

@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from cyclopean.app.developing import Darkroom, Look, Preview, Shot, jpeg
+from cyclopean.app.service import FocusRequest, Preview, RefocusSettings, Service, jpeg
 from cyclopean.inference.predictor import load
 
 CORES, BAR = 2, 0.300  # the machine that the app asks for, and the seconds that a preview may take on it
@@ -17,15 +17,15 @@ POINTS = [(0.2, 0.3), (0.8, 0.7), (0.5, 0.5), (0.36, 0.6), (0.62, 0.1)]
 @pytest.fixture(scope="module")
 def preview() -> Preview:
     data = pytest.importorskip("skimage.data", reason="the photograph is scikit-image's")
-    return Darkroom(load("general")).opened(Path(data.__file__).with_name("motorcycle_left.png"))
+    return Service(load("general")).opened(Path(data.__file__).with_name("motorcycle_left.png"))
 
 
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_click_is_answered_in_time(preview: Preview, capsys: pytest.CaptureFixture[str]):
     size = "x".join(map(str, preview.photo.size[::-1]))
-    clicks = timed(lambda at: jpeg(preview.focused(Shot(at, Look())).image))
-    glances = timed(lambda at: jpeg(preview.small.focused(Shot(at, Look())).image))
+    clicks = timed(lambda at: jpeg(preview.focused(FocusRequest(at, RefocusSettings())).image))
+    glances = timed(lambda at: jpeg(preview.small.focused(FocusRequest(at, RefocusSettings())).image))
     with capsys.disabled():
         print(f"\na click at {size}: {told(clicks)}; while the pointer rests: {told(glances)}")
     assert min(cpu for _, cpu in clicks) < CORES * BAR

@@ -17,7 +17,7 @@ from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import named_protocol
 from cyclopean.methods.base import Method
-from cyclopean.methods.coordnet import BASELINE
+from cyclopean.methods.spherical_view_synthesis import BASELINE
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
 

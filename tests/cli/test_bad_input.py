@@ -17,6 +17,7 @@ from cyclopean.methods.monodepth import Monodepth
 from cyclopean.training import checkpoint
 
 TRAIN = "train monodepth --data pairs --size 128x128 --width 0.05 --accelerator cpu --workers 0 --steps 1"
+LONG = f"{'k' * 251}.png"  # as long as names may be on most disks: those of results are longer
 FOCUS = "refocus good.png --at 0.5 0.5 --depth ok.npy"
 
 WORDS = {  # what is typed -> a part of what is said
@@ -50,7 +51,9 @@ WORDS = {  # what is typed -> a part of what is said
     "render street results --pictures empty": "holds no picture",
     # places that cannot be written
     "predict good.png --out file/x": "cannot write to file/x",
-    f"{FOCUS} --out file": "cannot write to file",
+    f"{FOCUS} --out file": "cannot write to file: it is a file; give a folder",
+    f"predict {LONG}": "kkk_disp.png': its 260 bytes are too long a name for this disk",
+    f"refocus {LONG} --at 0.5 0.5": "kkk_defocus.png': its 263 bytes are too long a name for this disk",
     f"{TRAIN} --out file/x": "cannot write to file/x",
     "render street file/x --count 1": "cannot write to file/x",
     "bench stereo file/x": "cannot write to file/x",
@@ -100,6 +103,7 @@ WORDS = {  # what is typed -> a part of what is said
     "predict good.png --device gpu": "'gpu' cannot be used",
     "predict good.png --device meta": "'meta' cannot be used",
     f"{FOCUS} --method gausian": "did you mean 'gaussian'",
+    "predict good.png --resume": "unknown flag '--resume'; cyclopean predict --help lists all flags",
     "train panorma": "did you mean 'panorama'",
     "train panorama --world stret --out results": "did you mean 'street'",
     f"{TRAIN} --out results --mask insde": "did you mean 'inside'",
@@ -129,7 +133,7 @@ WORDS = {  # what is typed -> a part of what is said
     f"{TRAIN} --out results --width -1": "width is -1",
     f"{TRAIN} --out results --learning-rate inf": "learning-rate is inf",
     f"{TRAIN} --out results --smoothness inf": "smoothness is inf",
-    f"{TRAIN} --out results --clip nan": "clip is nan",
+    f"{TRAIN} --out results --clip nan": "clip-grad-norm is nan",
     f"{TRAIN} --out results --flip nan": "flip is nan",
     f"{TRAIN} --out results --factors 0": "0 factors",
     "train monodepth --world street --items 0 --out results": "items is 0",
@@ -154,6 +158,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def pictures(root: Path, random: np.random.Generator) -> None:
     sizes = {"good.png": (48, 64), "other.png": (48, 64), "good.jpg": (48, 64), "wide.png": (48, 80)}
+    sizes |= {LONG: (48, 64)}
     sizes |= {f"pairs/{side}/{k}.png": (48, 64) for side in ("left", "right") for k in range(2)}
     for name, (h, w) in sizes.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

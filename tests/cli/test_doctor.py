@@ -33,7 +33,7 @@ def test_report_from_a_shell(tmp_path):
 
 def test_every_core_package_is_looked_at():
     core = doctor.requirements()[""]
-    assert {"torch", "numpy", "tyro"} <= set(core)
+    assert {"torch", "numpy", "rich"} <= set(core)
     assert "pytest" not in core
     assert {"train", "samples", "dev"} <= set(doctor.requirements())
     for name in core:

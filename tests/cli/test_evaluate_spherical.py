@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean.methods.coordnet import Coordnet
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
 from cyclopean.metrics import sphere_errors
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
@@ -38,7 +38,7 @@ def rooms(tmp_path_factory) -> Path:
 def model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     torch.manual_seed(0)
-    checkpoint.save(folder, Coordnet(width=0.125), {"input_size": [32, 64], "licence": "Apache-2.0"})
+    checkpoint.save(folder, SphericalViewSynthesis(width=0.125), {"input_size": [32, 64], "licence": "Apache-2.0"})
     return folder
 
 
@@ -85,7 +85,7 @@ def test_runs_of_one_name_are_told_apart(rooms, tmp_path):
     """Every run calls its model `last`."""
     for run in ("a", "b"):
         torch.manual_seed(0)
-        method = Coordnet(width=0.125)
+        method = SphericalViewSynthesis(width=0.125)
         checkpoint.save(tmp_path / run / "last", method, {"input_size": [32, 64], "licence": "Apache-2.0"})
     models = [str(tmp_path / run / "last") for run in ("a", "b")]
     done = cyclopean(

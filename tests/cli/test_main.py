@@ -1,10 +1,8 @@
 """The command itself, from a shell as a user would: help, version, unknown names, start-up."""
 
-import importlib
 import os
 import pty
 import resource
-import shlex
 import subprocess
 import sys
 import time
@@ -14,9 +12,7 @@ import pytest
 from PIL import Image
 
 from cyclopean import __version__, cli
-from cyclopean.cli import COMMANDS, parsing, train
-from cyclopean.cli.examples import EXAMPLES
-from cyclopean.recipes import RECIPES
+from cyclopean.cli import COMMANDS
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
 
@@ -54,14 +50,19 @@ def test_unknown_command_is_one_sentence_with_the_nearest(given, suggestion):
 
 @pytest.mark.alone
 def test_help_answers_quickly():
-    """Under 0.7 s, best of five: torch alone would take longer to import."""
+    """Under 0.15 s of processor time more than Python itself, best of five: rich alone would take a third of it."""
 
-    def once() -> float:
-        start = time.perf_counter()
-        run("--help")
-        return time.perf_counter() - start
+    def spent(*command: object) -> float:
+        seconds = []
+        for _ in range(5):
+            before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+            subprocess.run(command, capture_output=True, check=True)
+            seconds.append(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
+        return min(seconds)
 
-    assert min(once() for _ in range(5)) < 0.7
+    bare = spent(sys.executable, "-c", "pass")
+    for words in (["--help"], ["predict", "--help"], ["evaluate", "--help"], ["train", "--help"]):
+        assert spent(COMMAND, *words) - bare < 0.15, words
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
@@ -87,40 +88,6 @@ def test_ctrl_c_ends_quietly(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="130"):
         cli.main(["doctor"])
     assert capsys.readouterr().err == "stopped.\n"
-
-
-def test_every_help_has_examples_that_parse_and_no_empty_defaults(capsys):
-    """The lines that people copy, through the parser that will read them."""
-    kinds = {
-        "predict": "predict:Predict", "refocus": "refocus:Refocus", "app": "app:App", "evaluate": "evaluate:Evaluate",
-        "check": "check:Check", "render": "render:Render", "render-mesh": "render_mesh:RenderMesh",
-        "bench stereo": "bench_stereo:BenchStereo", "bench sphere": "bench_sphere:BenchSphere",
-        "bench robust": "bench_robust:BenchRobust", "bench lens": "bench_lens:BenchLens",
-    }  # fmt: skip
-    commands = {line for lines in EXAMPLES.values() for line in lines}
-    assert set(EXAMPLES) >= set(COMMANDS)
-    for line in commands:
-        program, command, *words = shlex.split(line)
-        assert program == "cyclopean"
-        if command == "doctor":
-            assert not words
-            continue
-        if command == "train":
-            module, recipe = RECIPES[words[0]][0].split(":")
-            assert train.parsed(getattr(importlib.import_module(module), recipe), words[1:], line)
-            continue
-        if command == "bench":
-            command, words = f"bench {words[0]}", words[1:]
-        module, name = kinds[command].split(":")
-        kind = getattr(importlib.import_module(f"cyclopean.cli.{module}"), name)
-        assert isinstance(parsing.parse(kind, words, f"cyclopean {command}"), kind)
-    for command in [*COMMANDS, *(name for name in EXAMPLES if " " in name), *(f"train {name}" for name in RECIPES)]:
-        with pytest.raises(SystemExit, match="0"):
-            cli.main([*command.split(), "--help"])
-        page = " ".join(capsys.readouterr().out.split())
-        assert f"cyclopean {command.split()[0]} " in page.partition("examples:")[2] or command == "doctor", command
-        for nothing in ("(default: None)", "(default: '')", "(default: )", "(default: False)", "{None}|"):
-            assert nothing not in page, command
 
 
 def test_words_that_no_command_takes_are_told_with_what_was_meant(tmp_path, capsys):
@@ -172,6 +139,12 @@ EARLY = [
     ["predict", "{photo}", "--device", "gpu"],
     ["predict", "{photo}", "--camera", "fisheye"],
     ["app", "--model", "nix"],
+    ["predict", "{photo}", "--out", "{photo}/new"],
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--out", "{photo}"],
+    ["render", "street", "{photo}/new"],
+    ["predict", "{photo}", "--out", ""],
+    ["predict", ""],
+    ["predict", "{photo}", "--resume"],
 ]
 LIGHT = [  # pictures' headers and small numbers are looked at, for which nothing of torch is needed
     ["refocus", "{photo}", "--at", "0.5", "0.5", "--shape", "star"],

@@ -214,6 +214,7 @@ def test_bad_photos(tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[s
         (("{photo}", "--at", "5", "5", "--depth", "gone.npy"), "there is no depth file gone.npy"),
         (("{photo}", "--at", "5", "5", "--depth", "{photo}"), "is no depth file"),
         (("{photo}", "--at", "5", "5", "--model", "generall"), "unknown model 'generall'"),
+        (("{photo}", "--at", "5", "5", "--profile", "{depth}"), "holds no text"),
         (("{photo}", "--at", "5", "5", "--depth", "{depth}", "--out", "{photo}/out"), "cannot write to"),
         (("{photo}", "--at", "5", "5", "--max-megapixels", "0.001"), "the limit is 0.001"),
     ],
@@ -306,3 +307,17 @@ def test_depth_is_refined_when_a_model_predicted_it(
             with Image.open(photo.with_name("photo_defocus.png")) as result:
                 pictures.append(np.asarray(result, float))
         assert bool(np.abs(pictures[0] - pictures[1]).max() > 0) is differs
+
+
+def test_a_bad_profile_is_refused_before_anything_is_predicted(
+    photo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cyclopean.inference import pipeline
+
+    loaded: list[str] = []
+    monkeypatch.setattr(pipeline, "load", lambda name, _device: loaded.append(name))
+    profile = photo.with_name("profile.json")
+    for content, sentence in (("{}", "is no camera profile"), ("{", "not readable JSON")):
+        profile.write_text(content)
+        code, _, err = here(capsys, "refocus", photo, "--at", "5", "5", "--profile", profile)
+        assert (code, sentence in err, loaded) == (2, True, []), err

@@ -202,7 +202,7 @@ def refused(done: tuple[int, str], sentence: str) -> None:
         ("monodepth --out OUT --data x --steps 0", "steps is 0"),
         ("monodepth --out OUT --data x --steps many", "--steps"),
         ("monodepth --out OUT --data x --netwrok vgg", "did you mean '--network'"),
-        ("monodepth --out OUT --data x --network vgv", "'vgg', 'compact'"),
+        ("monodepth --out OUT --data x --network vgv", "did you mean 'vgg'"),
         ("--data x", "the method comes first"),
     ],
 )
@@ -235,7 +235,7 @@ def test_published_settings_and_short_names(pairs, tmp_path, capsys):
 
 
 def test_every_published_setting_is_a_flag_of_its_method():
-    from cyclopean.recipes import PUBLISHED, RECIPES
+    from cyclopean.methods import PUBLISHED, RECIPES
 
     for name, flags in PUBLISHED.items():
         assert name in RECIPES

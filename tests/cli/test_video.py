@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from cyclopean import cli
-from cyclopean.defocus.video import read_keys
+from cyclopean.defocus.video import read_keyframes
 from cyclopean.errors import InputError
 from cyclopean.io.files import CLIPS
 from cyclopean.io.video_writing import write_timed
@@ -108,7 +108,7 @@ def test_keys_as_other_programs_write_them(tmp_path: Path) -> None:
     text = '[{"time": 0, "point": [0.3, 0.5]}]'
     for coding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"):
         path.write_bytes(text.encode(coding))
-        assert read_keys(path)[0].point == (0.3, 0.5), coding
+        assert read_keyframes(path)[0].point == (0.3, 0.5), coding
     huge = "9" * 400
     for bad in (
         "[" * 2000 + "]" * 2000, f'[{{"time": {huge}, "point": [0.3, 0.5]}}]', f'[{{"time": 0, "point": [{huge}, 1]}}]',
@@ -121,7 +121,7 @@ def test_keys_as_other_programs_write_them(tmp_path: Path) -> None:
     ):  # fmt: skip
         path.write_text(bad)
         with pytest.raises(InputError) as caught:
-            read_keys(path)
+            read_keyframes(path)
         assert "keys.json" in str(caught.value)
         assert len(str(caught.value)) < 1000
 

@@ -67,71 +67,96 @@ def test_a_depth_file_that_knows_nothing_is_told(tmp_path, factor):
     assert "blank" in kinds(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"dofs": 8}, "the key 'dofs', which is not known: did you mean 'doffs'"),
-        ({"centre_px": [1, 2]}, "did you mean 'center_px'"),
-        ({"baseline": 0.1}, "did you mean 'baseline_m'"),
-        ({"qqqq": 1}, "Known are baseline_m, center"),
-        ({"doffs": 8, "center_px": [119.5, 59.5], "center_right_px": [124.5, 59.5]}, "contradicts itself: doffs is 8"),
-        ({"focal": [2.0, 4.0]}, "contradicts itself: focal is 2 and focal_px 1"),
-        ({"center": [0.5, 0.5], "center_px": [10, 59.5]}, "contradicts itself: center"),
-        ({"height": pairs.W}, "contradicts itself: width / height"),
-        ({"width": None}, 'has "focal_px" and lacks "width"'),
-        ({"focal_px": None}, "has no focal length"),
-        ({"doffs": [8]}, "needs a number of pixels"),
-        ({"far": -1}, "it needs metres above 0"),
-        ({"depth_scale": 0}, "it needs metres per count above 0"),
-        ({"baseline_m": float("nan")}, "a length in metres above 0"),
-    ],
+def test_depth_in_another_unit_is_told_by_the_unit(tmp_path):
+    for factor, unit in ((1000, "1000 times too large: in millimetres"), (100, "100 times too large: in centimetres")):
+        folder = pairs.write_pairs(tmp_path / str(factor))
+        pairs.write_depth(folder, factor=factor)
+        (problem,) = problems(examine("mine", FolderDataset(folder), 10))
+        assert problem.kind == "calibration"
+        assert unit in problem.sentence
+        pairs.write_depth(pairs.write_pairs(tmp_path / f"not{factor}"), factor=factor * 2)
+        (problem,) = problems(examine("mine", FolderDataset(tmp_path / f"not{factor}"), 10))
+        assert problem.sentence.endswith("check focal length, baseline and the unit of depth.")
+
+
+def test_counts_per_metre_taken_for_metres_per_count_are_told(tmp_path):
+    pairs.write_pairs(tmp_path)
+    calibrate(tmp_path, depth_scale=5000)
+    for n in range(3):
+        depth = np.repeat(pairs.W * 0.1 / pairs.disparity()[:, None], pairs.W, 1)
+        trees.counts(tmp_path / "depth" / f"{n:03d}.png", (depth * 5000).astype(np.uint16))
+    found = {p.kind: p.sentence for p in problems(examine("mine", FolderDataset(tmp_path), 10))}
+    assert set(found) == {"calibration", "unit"}
+    assert "3 of 3 items have no depth below 65504 m" in found["unit"]
+    assert "metres per count, not counts per metre" in found["unit"]
+
+
+IMPOSSIBLE = (
+    ({"dofs": 8}, "the key 'dofs', which is not known: did you mean 'doffs'"),
+    ({"centre_px": [1, 2]}, "did you mean 'center_px'"),
+    ({"baseline": 0.1}, "did you mean 'baseline_m'"),
+    ({"qqqq": 1}, "Known are baseline_m, center"),
+    ({"doffs": 8, "center_px": [119.5, 59.5], "center_right_px": [124.5, 59.5]}, "contradicts itself: doffs is 8"),
+    ({"focal": [2.0, 4.0]}, "contradicts itself: focal is 2 and focal_px 1"),
+    ({"center": [0.5, 0.5], "center_px": [10, 59.5]}, "contradicts itself: center"),
+    ({"height": pairs.W}, "contradicts itself: width / height"),
+    ({"width": None}, 'has "focal_px" and lacks "width"'),
+    ({"focal_px": None}, "has no focal length"),
+    ({"doffs": [8]}, "needs a number of pixels"),
+    ({"far": -1}, "it needs metres above 0"),
+    ({"depth_scale": 0}, "it needs metres per count above 0"),
+    ({"baseline_m": float("nan")}, "a length in metres above 0"),
 )
-def test_keys_and_numbers_that_cannot_be_are_refused_before_anything_is_read(tmp_path, changes, words):
+
+
+def test_keys_and_numbers_that_cannot_be_are_refused_before_anything_is_read(tmp_path):
     pairs.write_pairs(tmp_path, 1)
-    with pytest.raises(InputError) as told:
-        FolderDataset(calibrate(tmp_path, **changes))
-    assert words in str(told.value)
-    assert "replace or remove" not in str(told.value)
+    for changes, words in IMPOSSIBLE:
+        with pytest.raises(InputError) as error:
+            FolderDataset(calibrate(tmp_path, **changes))
+        assert words in str(error.value), changes
+        assert "replace or remove" not in str(error.value), changes
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"doffs": 6, "_note": "cropped"},
-        {"center_px": [119.5, 59.5], "center_right_px": [125.5, 59.5]},
-        {"center_px": [119.5, 59.5], "center_right_px": [125.5, 59.5], "doffs": 6, "height": pairs.H},
-        {"focal_px": [2 * pairs.W, 2 * pairs.W], "width": 2 * pairs.W, "doffs": 12},
-        {"focal": [1, 2], "focal_px": None, "width": None, "center_right": [0.5 + 6 / pairs.W, 0.5]},
-    ],
+CROPPED = (
+    {"doffs": 6, "_note": "cropped"},
+    {"center_px": [119.5, 59.5], "center_right_px": [125.5, 59.5]},
+    {"center_px": [119.5, 59.5], "center_right_px": [125.5, 59.5], "doffs": 6, "height": pairs.H},
+    {"focal_px": [2 * pairs.W, 2 * pairs.W], "width": 2 * pairs.W, "doffs": 12},
+    {"focal": [1, 2], "focal_px": None, "width": None, "center_right": [0.5 + 6 / pairs.W, 0.5]},
 )
-def test_the_right_principal_point_is_read(tmp_path, changes):
+
+
+def test_the_right_principal_point_is_read(tmp_path):
     """Pictures of which the right one was cropped 6 pixels further left: disparities are smaller by that."""
     pairs.write_depth(pairs.write_pairs(tmp_path))
     for path in (tmp_path / "depth").iterdir():
         near = pairs.W * 0.1 / np.load(path)
         np.save(path, (pairs.W * 0.1 / (near + 6)).astype(np.float32))
     assert "calibration" in kinds(tmp_path)
-    data = FolderDataset(calibrate(tmp_path, **changes))
-    camera, right = data[0].target.camera, data[0].sources[0].camera
-    assert (right.center - camera.center)[0, 0] * pairs.W == pytest.approx(6, abs=1e-3)
-    assert kinds(tmp_path) == []
+    for changes in CROPPED:
+        sample = FolderDataset(calibrate(tmp_path, **changes))[0]
+        shift = sample.sources[0].camera.center - sample.target.camera.center
+        assert shift[0, 0] * pairs.W == pytest.approx(6, abs=1e-3), changes
+        assert kinds(tmp_path) == [], changes
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"baseline_m": 537}, "a baseline of 537 m, by which 20 px of disparity would mean 6.44 km"),
-        ({"baseline_m": 0.0002}, "a baseline of 0.0002 m"),
-        ({"focal_px": 5.0}, "a focal length of 0.0208 image widths"),
-        ({"center_px": [600, 300]}, "a principal point at the edge of the picture or outside"),
-        ({"center_px": [0.5, 0.5]}, "a principal point at the edge"),
-    ],
+UNUSUAL = (
+    ({"baseline_m": 537}, "a baseline of 537 m, by which 20 px of disparity would mean 6.44 km"),
+    ({"baseline_m": 0.0002}, "a baseline of 0.0002 m"),
+    ({"focal_px": 5.0}, "a focal length of 0.0208 image widths"),
+    ({"center_px": [600, 300]}, "a principal point at the edge of the picture or outside"),
+    ({"center_px": [0.5, 0.5]}, "a principal point at the edge"),
 )
-def test_unusual_numbers_are_noticed_by_training_and_check(tmp_path, caplog, changes, words):
-    pairs.write_pairs(tmp_path)
-    calibrate(tmp_path, **changes)
-    assert "unusual" in kinds(tmp_path)
-    assert f"calibration.json states {words}" in caplog.text
+
+
+def test_unusual_numbers_are_noticed_by_training_and_check(tmp_path, caplog):
+    pairs.write_pairs(tmp_path, 1)
+    for changes, words in UNUSUAL:
+        calibrate(tmp_path, **changes)
+        caplog.clear()
+        assert "unusual" in kinds(tmp_path), changes
+        assert f"calibration.json states {words}" in caplog.text
 
 
 def test_misnamed_truth_and_pictures_without_a_partner_are_named(tmp_path, caplog):
@@ -182,10 +207,14 @@ FILES = {  # kind -> tree, file, a number of it
 }
 
 
-@pytest.mark.parametrize("kind", FILES)
-def test_numbers_that_are_not_finite_are_refused_and_named_by_check(kind, tmp_path):
+def test_numbers_that_are_not_finite_are_refused_and_named_by_check(tmp_path):
+    for kind in FILES:
+        check_bad_numbers(kind, tmp_path / kind)
+
+
+def check_bad_numbers(kind: str, folder: Path) -> None:
     make, file, number = FILES[kind]
-    root = make(tmp_path / "set")
+    root = make(folder)
     path = root / file if (root / file).is_file() else next((root / file).iterdir())
     whole = path.read_text()
     word = number.replace("=", " ").split()[0 if kind in {"kitti_selection", "seven_scenes"} else -1]
@@ -198,7 +227,7 @@ def test_numbers_that_are_not_finite_are_refused_and_named_by_check(kind, tmp_pa
         if bad == "0" and kind == "eth3d":
             assert isinstance(item, InputError)  # the principal points say otherwise
             continue
-        assert isinstance(item, InputError), bad
+        assert isinstance(item, InputError), (kind, bad)
         assert path.name in str(item)
     change(path, number, number.replace(word, "NaN" if kind == "cityscapes" else "nan"))
     (damaged, *_) = problems(examine("x", open_dataset(f"{kind}:{root}"), 5))
@@ -206,16 +235,17 @@ def test_numbers_that_are_not_finite_are_refused_and_named_by_check(kind, tmp_pa
     assert path.name in damaged.sentence
 
 
-@pytest.mark.parametrize("line", ["0 0 0 0 0 0 0 0 0 0 0 0", "2 0 0 0 0 2 0 0 0 0 2 0", "1 0 0 0 0 1 0 0 0 0 -1 0"])
-def test_poses_that_are_none_are_refused(tmp_path, line):
-    trees.text(trees.kitti_odometry(tmp_path) / "poses" / "00.txt", f"{line}\n" * 4)
-    with pytest.raises(InputError, match=r"00\.txt has a pose that is no rotation and translation"):
-        open_dataset(f"kitti_odometry:{tmp_path}:sources=video")[0]
+def test_poses_that_are_none_are_refused(tmp_path):
+    trees.kitti_odometry(tmp_path)
     trees.seven_scenes(tmp_path / "7")
-    for path in (tmp_path / "7" / "seq-01").glob("*.pose.txt"):
-        path.write_text("".join(f"{row}\n" for row in (line[:7], line[8:15], line[16:], "0 0 0 1")))
-    with pytest.raises(InputError, match=r"pose\.txt "):
-        open_dataset(f"seven_scenes:{tmp_path / '7'}:sources=video")[0]
+    for line in ("0 0 0 0 0 0 0 0 0 0 0 0", "2 0 0 0 0 2 0 0 0 0 2 0", "1 0 0 0 0 1 0 0 0 0 -1 0"):
+        trees.text(tmp_path / "poses" / "00.txt", f"{line}\n" * 4)
+        with pytest.raises(InputError, match=r"00\.txt has a pose that is no rotation and translation"):
+            open_dataset(f"kitti_odometry:{tmp_path}:sources=video")[0]
+        for path in (tmp_path / "7" / "seq-01").glob("*.pose.txt"):
+            path.write_text("".join(f"{row}\n" for row in (line[:7], line[8:15], line[16:], "0 0 0 1")))
+        with pytest.raises(InputError, match=r"pose\.txt "):
+            open_dataset(f"seven_scenes:{tmp_path / '7'}:sources=video")[0]
 
 
 def test_calibration_of_two_focal_lengths_or_another_shift_contradicts_itself(tmp_path):
@@ -233,7 +263,7 @@ def test_pipes_and_devices_are_never_opened(tmp_path):
     (tmp_path / "a" / "left" / "002.png").symlink_to("nowhere.png")
     os.mkfifo(tmp_path / "a" / "left" / "pipe.txt")
     seen = examine("x", FolderDataset(tmp_path / "a"), 5)
-    assert [look.name for look in seen.looks] == ["000"]
+    assert [item.name for item in seen.measured] == ["000"]
     assert "left/001.png is a pipe or a device" in seen.damaged[0]
     assert "left/002.png" in seen.damaged[1]
     trees.kitti_raw(tmp_path / "k")
@@ -247,7 +277,7 @@ def test_splits_are_read_as_other_programs_write_them(tmp_path):
     for coding in ("utf-8", "utf-8-sig", "utf-16"):
         (tmp_path / "split.txt").write_bytes(lines.encode(coding))
         data = open_dataset(f"kitti_raw:{tmp_path}:truth=none:split={tmp_path / 'split.txt'}")
-        assert [frame.number for frame in data.frames] == [5, 6]
+        assert [frame.number for frame in data.items] == [5, 6]
     trees.text(tmp_path / "split.txt", "x" * 100_000)
     with pytest.raises(InputError) as told:
         open_dataset(f"kitti_raw:{tmp_path}:split={tmp_path / 'split.txt'}")

@@ -12,60 +12,63 @@ import stereo_pairs as pairs
 import trees
 from cyclopean import cli
 from cyclopean.augmentation import flip_stereo, mirror_sample
-from cyclopean.data.base import match
 from cyclopean.data.diagnose import problems, rows
 from cyclopean.data.folder import FolderDataset
-from cyclopean.data.inspect import Look, Pair, Seen, examine, is_rectified, look
+from cyclopean.data.inspect import Inspection, Measures, PairMeasures, examine, match, measure
 from cyclopean.data.kitti import KittiRawDataset
 from cyclopean.data.stereo import MiddleburyDataset
+from cyclopean.sample import is_rectified
 
-GOOD = Pair(200, 6.0, 0.0, 0.1, 0.0, 0.8, 1.0, False)
+GOOD = PairMeasures(200, 6.0, 0.0, 0.1, 0.0, 0.8, 1.0, False)
 
 
 def tensor(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(picture[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
 
 
-def kinds(seen: Seen) -> list[str]:
+def kinds(seen: Inspection) -> list[str]:
     return [problem.kind for problem in problems(seen)]
 
 
-def checked(folder) -> Seen:
+def checked(folder) -> Inspection:
     return examine("mine", FolderDataset(folder), 10)
 
 
-def seen(*pairs_: Pair) -> Seen:
-    return Seen(
-        "x", len(pairs_), (), tuple(Look(str(n), (100, 200), ((0.5, 0.2),) * 2, p, None) for n, p in enumerate(pairs_))
+def seen(*pairs_: PairMeasures) -> Inspection:
+    return Inspection(
+        "x",
+        len(pairs_),
+        (),
+        tuple(Measures(str(n), (100, 200), ((0.5, 0.2),) * 2, p, None) for n, p in enumerate(pairs_)),
     )
 
 
 @pytest.mark.parametrize("down", [0.0, 3.0, -2.0])
 def test_matches_lie_where_the_disparity_says(down):
     left, right = map(tensor, pairs.left_and_right(0, down))
-    found = match(left, right)
-    expected = np.interp(found.at[:, 1] - 0.5, np.arange(pairs.H), pairs.disparity())
-    assert len(found) > 50
-    assert np.median(np.abs(found.shift[:, 0] - expected)) < 0.2
-    assert np.median(found.shift[:, 1]) == pytest.approx(down, abs=0.15)
+    at, shift = match(left, right)
+    expected = np.interp(at[:, 1] - 0.5, np.arange(pairs.H), pairs.disparity())
+    assert len(at) > 50
+    assert np.median(np.abs(shift[:, 0] - expected)) < 0.2
+    assert np.median(shift[:, 1]) == pytest.approx(down, abs=0.15)
 
 
 def test_matches_of_a_wide_picture_are_in_its_own_pixels():
     left, right = (cv2.resize(p, None, fx=10, fy=10, interpolation=cv2.INTER_CUBIC) for p in pairs.left_and_right(0))
-    found = match(tensor(left), tensor(right))  # 2400 wide: shrunk to be matched
-    expected = 10 * np.interp(found.at[:, 1] / 10 - 0.5, np.arange(pairs.H), pairs.disparity())
-    assert np.median(np.abs(found.shift[:, 0] - expected)) < 2
+    at, shift = match(tensor(left), tensor(right))  # 2400 wide: shrunk to be matched
+    expected = 10 * np.interp(at[:, 1] / 10 - 0.5, np.arange(pairs.H), pairs.disparity())
+    assert np.median(np.abs(shift[:, 0] - expected)) < 2
 
 
 def test_blank_pictures_have_no_matches():
-    assert len(match(torch.zeros(1, 3, 40, 60), torch.ones(1, 3, 40, 60))) == 0
+    assert len(match(torch.zeros(1, 3, 40, 60), torch.ones(1, 3, 40, 60))[0]) == 0
 
 
 def test_a_clean_set_passes(tmp_path):
     pairs.write_depth(pairs.write_pairs(tmp_path))
     seen = checked(tmp_path)
     assert kinds(seen) == []
-    for one in seen.looks:
+    for one in seen.measured:
         assert one.pair.across == pytest.approx((pairs.NEAREST + pairs.FARTHEST) / 2, abs=1)
         assert one.pair.down == pytest.approx(0, abs=0.1)
         assert one.pair.factor == pytest.approx(1, abs=0.03)
@@ -75,7 +78,7 @@ def test_a_clean_set_passes(tmp_path):
 def test_a_swapped_pair_is_caught(tmp_path):
     seen = checked(pairs.write_pairs(tmp_path, swapped=True))
     assert kinds(seen) == ["swapped"]
-    assert all(one.pair.across < -4 and one.pair.behind > 0.9 for one in seen.looks)
+    assert all(one.pair.across < -4 and one.pair.behind > 0.9 for one in seen.measured)
     assert "3 of 3 pairs have left and right swapped" in problems(seen)[0].sentence
     assert "(000, 001, 002); swap the two pictures." in problems(seen)[0].sentence
 
@@ -148,7 +151,7 @@ def test_truth_that_is_exact_is_not_called_wrong(tmp_path):
         cli.main(["render", "street", str(tmp_path), "--count=1", "--seed=4", "--size=96x128", "--workers=1"])
     seen_ = examine("street", FolderDataset(tmp_path), 1)
     assert kinds(seen_) == []
-    assert seen_.looks[0].pair.factor == pytest.approx(1, abs=0.1)
+    assert seen_.measured[0].pair.factor == pytest.approx(1, abs=0.1)
 
 
 def test_calibration_of_a_single_pair_must_be_further_off_than_that_of_all():
@@ -172,6 +175,9 @@ def test_truth_at_the_end_of_its_file_is_told_and_takes_no_part(tmp_path):
     assert (problem.kind, len(problem.names)) == ("saturated", 3)
     assert "65535, the largest count" in problem.sentence
     assert "50.0%" in problem.sentence
+    depth = FolderDataset(tmp_path)[0].depth  # nor does it count for evaluation and training
+    assert depth[0, 0, : pairs.H // 2].isnan().all()
+    assert depth[0, 0, pairs.H // 2 :].isfinite().all()
     (tmp_path / "calibration.json").write_text(text.replace("0.001", "0.002"))  # what else is wrong is still seen
     assert kinds(checked(tmp_path)) == ["saturated", "calibration"]
 
@@ -185,7 +191,7 @@ def test_sparse_truth_judges_calibration_too(tmp_path):
         np.save(path, depth)
     (problem,) = problems(checked(tmp_path))
     assert problem.kind == "calibration"
-    assert checked(tmp_path).looks[0].pair.factor == pytest.approx(0.5, rel=0.05)
+    assert checked(tmp_path).measured[0].pair.factor == pytest.approx(0.5, rel=0.05)
 
 
 def test_pairs_of_different_places_are_caught(tmp_path):
@@ -203,7 +209,7 @@ def test_damaged_items_are_counted_and_the_rest_is_looked_at(tmp_path):
     path.write_bytes(path.read_bytes()[:4000])  # the header is whole
     trees.picture(tmp_path / "right" / "003.png", (50, 60))
     seen = checked(tmp_path)
-    assert (seen.items, len(seen.damaged), [x.name for x in seen.looks]) == (5, 4, ["004"])
+    assert (seen.items, len(seen.damaged), [x.name for x in seen.measured]) == (5, 4, ["004"])
     (problem,) = problems(seen)
     assert problem.sentence.startswith("4 of 5 items cannot be read")
     for words in ("right/000.png; check the path", "left/001.png", "left/002.png is truncated", "60x50"):
@@ -213,16 +219,16 @@ def test_damaged_items_are_counted_and_the_rest_is_looked_at(tmp_path):
 def test_items_looked_at_are_spread_over_all(tmp_path):
     pairs.write_pairs(tmp_path, 7)
     seen = examine("mine", FolderDataset(tmp_path), 3)
-    assert [x.name for x in seen.looks] == ["000", "002", "004"]
+    assert [x.name for x in seen.measured] == ["000", "002", "004"]
     assert dict(rows(seen))["items"] == "7, 0 damaged, 3 looked at"
 
 
 def test_a_right_target_has_its_source_on_the_left(tmp_path):
     """What counts is the side that the pose says: KITTI's right pictures, and the mirror world."""
     sample = FolderDataset(pairs.write_pairs(tmp_path))[0]
-    assert look(mirror_sample(sample)).pair.across == pytest.approx(look(sample).pair.across, abs=0.2)
-    assert look(mirror_sample(sample)).pair.behind < 0.05
-    assert look(flip_stereo(sample)).pair.across == pytest.approx(look(sample).pair.across, abs=0.5)
+    assert measure(mirror_sample(sample)).pair.across == pytest.approx(measure(sample).pair.across, abs=0.2)
+    assert measure(mirror_sample(sample)).pair.behind < 0.05
+    assert measure(flip_stereo(sample)).pair.across == pytest.approx(measure(sample).pair.across, abs=0.5)
 
 
 def test_principal_points_that_differ_are_no_fault(tmp_path):
@@ -233,17 +239,17 @@ def test_principal_points_that_differ_are_no_fault(tmp_path):
         cv2.imwrite(str(scene / f"{name}.png"), image)
     size = f"width={pairs.W}\nheight={pairs.H}\n"
     (scene / "calib.txt").write_text(trees.CALIBRATION.replace("width=60\nheight=40\n", size))
-    pair = look(MiddleburyDataset(tmp_path)[0]).pair
+    pair = measure(MiddleburyDataset(tmp_path)[0]).pair
     assert pair.across == pytest.approx(5 + 7, abs=1)
 
 
 def test_videos_are_no_rectified_pairs(tmp_path):
     (sample,) = KittiRawDataset(trees.kitti_raw(tmp_path), sources="video")
     assert not any(is_rectified(sample.target, source) for source in sample.sources)
-    one = look(sample)
+    one = measure(sample)
     assert one.pair is None
     assert len(one.light) == 3
-    assert dict(rows(Seen("x", 1, (), (one,))))["pairs"] == "none rectified"
+    assert dict(rows(Inspection("x", 1, (), (one,))))["pairs"] == "none rectified"
 
 
 def test_rounding_in_a_pose_leaves_a_pair_rectified(tmp_path):
@@ -261,7 +267,7 @@ def test_the_truth_is_summed_up(tmp_path):
     depth = np.load(tmp_path / "depth" / "000.npy")
     depth[0], depth[1] = np.nan, np.inf
     np.save(tmp_path / "depth" / "000.npy", depth)
-    share, near, _, far = look(FolderDataset(tmp_path)[0]).truth
+    share, near, _, far = measure(FolderDataset(tmp_path)[0]).truth
     assert share == pytest.approx(1 - 1 / pairs.H)
     assert near == pytest.approx(depth[-1, 0])
     assert far == pytest.approx(depth[2, 0])

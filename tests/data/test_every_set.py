@@ -1,6 +1,5 @@
 """What holds for every data set: names on the command line, files that are listed, damage that is named."""
 
-import shutil
 from pathlib import Path
 
 import cv2
@@ -58,93 +57,95 @@ TREES = {
 }
 OPENED_ELSEWHERE = {"folder", "motorcycle", "traced", "kitti_object"}  # by the tests of their own
 
-every_set = pytest.mark.parametrize("kind", sorted(TREES))
 
-
-def opened(kind: str, folder: Path) -> Items:
-    make, options = TREES[kind]
-    folder.mkdir()
-    return open_dataset(f"{kind}:{make(folder)}{options}")
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory) -> dict[str, Items]:
+    """Every kind of data set, opened, in a tree of its own."""
+    root = tmp_path_factory.mktemp("sets")
+    opened = {}
+    for kind, (make, options) in TREES.items():
+        (root / kind).mkdir()
+        opened[kind] = open_dataset(f"{kind}:{make(root / kind)}{options}")
+    return opened
 
 
 def test_no_set_is_forgotten():
     assert set(TREES) | OPENED_ELSEWHERE == set(DATASETS)
 
 
-@every_set
-def test_every_item_is_read_and_its_files_are_listed(kind, tmp_path):
-    data = opened(kind, tmp_path / "set")
-    assert isinstance(data, Items)
-    assert sound(data) == (list(range(len(data))), [])
-    for index in range(len(data)):
-        sample, files = data[index], data.files(index)
-        assert len(sample.target.image) == 1
-        assert len(files.pictures) in (1, 1 + len(sample.sources))
-        assert isinstance(sample.target.camera, Equirectangular if kind in panorama_trees.TREES else Pinhole)
-        assert (sample.depth[sample.depth.isfinite()] > 0).all()
-        assert data.far(index) > 0
-    with pytest.raises(IndexError):
-        data[len(data)]
+def test_every_item_is_read_and_its_files_are_listed(sets):
+    for kind, data in sets.items():
+        assert isinstance(data, Items), kind
+        assert sound(data) == (list(range(len(data))), []), kind
+        for index in range(len(data)):
+            sample, files = data[index], data.files(index)
+            assert len(sample.target.image) == 1, kind
+            assert len(files.pictures) in (1, 1 + len(sample.sources)), kind
+            camera = Equirectangular if kind in panorama_trees.TREES else Pinhole
+            assert isinstance(sample.target.camera, camera), kind
+            assert (sample.depth[sample.depth.isfinite()] > 0).all(), kind
+            assert data.far(index) > 0, kind
+        with pytest.raises(IndexError):
+            data[len(data)]
 
 
-@every_set
-@pytest.mark.parametrize("damage", ["missing", "empty", "text"])
-def test_whatever_file_is_damaged_is_named_and_the_rest_goes_on(kind, damage, tmp_path):
-    data = opened(kind, tmp_path / "set")
-    whole = data[0]
-    for path in {*data.files(0).pictures, *data.files(0).others}:
-        shutil.copy(path, tmp_path / "kept")
-        path.unlink()
-        if damage != "missing":
-            path.write_bytes(b"" if damage == "empty" else b"?!\n")
-        ((_, item),) = read_each(data, [0])
-        if isinstance(item, InputError):
-            assert path.stem in str(item)
-            assert len(str(item).splitlines()) == 1
-        else:  # what is not there cannot be asked for: an item without its truth or path is unlabelled
-            assert damage == "missing"
-            assert item.depth.isnan().all()
-            assert not whole.depth.isnan().all() or item.sources[-1].from_target is None
-        if damage == "empty" or path in data.files(0).pictures:
-            good, bad = sound(data)
-            assert 0 not in good
-            assert any(path.stem in sentence for sentence in bad)
-        path.unlink(missing_ok=True)
-        shutil.move(tmp_path / "kept", path)
-    assert np.array_equal(data[0].target.image, whole.target.image)
+def test_whatever_file_is_damaged_is_named_and_the_rest_goes_on(sets):
+    for kind, data in sets.items():
+        intact = data[0]
+        for path in sorted({*data.files(0).pictures, *data.files(0).others}):
+            content = path.read_bytes()
+            for damage in (None, b"", b"?!\n"):
+                case = f"{kind}: {path.name} with {damage}"
+                path.unlink(missing_ok=True)
+                if damage is not None:
+                    path.write_bytes(damage)
+                ((_, item),) = read_each(data, [0])
+                if isinstance(item, InputError):
+                    assert path.stem in str(item), case
+                    assert len(str(item).splitlines()) == 1, case
+                else:  # what is not there is not missed: an item without its truth or path is unlabelled
+                    assert damage is None, case
+                    assert item.depth.isnan().all(), case
+                    assert not intact.depth.isnan().all() or item.sources[-1].from_target is None, case
+                if damage == b"" or path in data.files(0).pictures:
+                    good, bad = sound(data)
+                    assert 0 not in good, case
+                    assert any(path.stem in sentence for sentence in bad), case
+            path.write_bytes(content)
+        assert np.array_equal(data[0].target.image, intact.target.image), kind
 
 
-@every_set
-def test_a_folder_of_something_else_is_told(kind, tmp_path):
+def test_a_folder_of_something_else_is_told(tmp_path):
     (tmp_path / "notes.md").write_text("nothing here")
-    with pytest.raises(InputError, match=r"holds no .*needs|holds no NYU frame; give"):
-        open_dataset(f"{kind}:{tmp_path}")
-    with pytest.raises(InputError, match="does not exist"):
-        open_dataset(f"{kind}:{tmp_path / 'nowhere'}")
+    for kind in TREES:
+        with pytest.raises(InputError, match=r"holds no .*needs"):
+            open_dataset(f"{kind}:{tmp_path}")
+        with pytest.raises(InputError, match="does not exist"):
+            open_dataset(f"{kind}:{tmp_path / 'nowhere'}")
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("kiti_raw:{0}", "unknown kind of data set 'kiti_raw': did you mean 'kitti_raw'"),
-        ("kitti_raw:{0}:spilt=x.txt", "unknown option of kitti_raw 'spilt': did you mean 'split'"),
-        ("make3d:{0}:split=x.txt", "make3d takes no options and was given split=x.txt"),
-        ("kitti_raw:{0}:split=nowhere.txt", "there is no file nowhere.txt"),
-        ("kitti_2015:{0}:truth=ocu", "did you mean 'occ'"),
-        ("kitti_raw", "kitti_raw needs the folder of the data set; write kitti_raw:PATH"),
-        ("motorcycle:{0}", "motorcycle takes no path"),
-        ("eth3d:", "every other kind needs one"),
-        ("motorcylce", "there is no folder 'motorcylce'; check the path. Data of another kind is written KIND:PATH"),
-        ("motorcylce", "did you mean 'motorcycle'?"),
-        ("kitti_rw", "did you mean 'kitti_raw:PATH'?"),
-        ("nofolder", "there is no folder 'nofolder'; check the path."),
-        ("nofolder", "kitti_raw:PATH; see docs/data.md for the kinds."),
-    ],
+NAMES = (
+    ("kiti_raw:{0}", "unknown kind of data set 'kiti_raw': did you mean 'kitti_raw'"),
+    ("kitti_raw:{0}:spilt=x.txt", "unknown option of kitti_raw 'spilt': did you mean 'split'"),
+    ("make3d:{0}:split=x.txt", "make3d takes no options and was given split=x.txt"),
+    ("kitti_raw:{0}:split=nowhere.txt", "there is no file nowhere.txt"),
+    ("kitti_2015:{0}:truth=ocu", "did you mean 'occ'"),
+    ("kitti_raw", "kitti_raw needs the folder of the data set; write kitti_raw:PATH"),
+    ("motorcycle:{0}", "motorcycle takes no path"),
+    ("eth3d:", "every other kind needs one"),
+    ("motorcylce", "there is no folder 'motorcylce'; check the path. Data of another kind is written KIND:PATH"),
+    ("motorcylce", "did you mean 'motorcycle'?"),
+    ("kitti_rw", "did you mean 'kitti_raw:PATH'?"),
+    ("nofolder", "there is no folder 'nofolder'; check the path."),
+    ("nofolder", "kitti_raw:PATH; see docs/data.md for the kinds."),
 )
-def test_names_that_do_not_fit_are_told_with_the_nearest(name, words, tmp_path):
-    with pytest.raises(InputError) as told:
-        open_dataset(name.format(tmp_path))
-    assert words in str(told.value)
+
+
+def test_names_that_do_not_fit_are_told_with_the_nearest(tmp_path):
+    for name, words in NAMES:
+        with pytest.raises(InputError) as error:
+            open_dataset(name.format(tmp_path))
+        assert words in str(error.value), name
 
 
 def test_options_may_hold_paths(tmp_path):
@@ -154,12 +155,13 @@ def test_options_may_hold_paths(tmp_path):
     assert [data[n].name for n in range(len(data))] == [(f"{trees.DRIVE}/0000000005_03",)]
 
 
-@every_set
-def test_numbers_saved_anew_with_8_bits_are_refused_by_every_reader(kind, tmp_path):
-    data = opened(kind, tmp_path / "set")
-    for path in data.files(0).others:
-        numbers = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.suffix == ".png" else None
-        if numbers is not None and numbers.dtype == np.uint16:
-            cv2.imwrite(str(path), (numbers // 256).astype(np.uint8))
-            ((_, item),) = read_each(data, [0])
-            assert f"{path} has 8 bits a pixel and its format 16" in str(item)
+def test_numbers_saved_anew_with_8_bits_are_refused_by_every_reader(sets):
+    for data in sets.values():
+        for path in data.files(0).others:
+            numbers = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.suffix == ".png" else None
+            if numbers is not None and numbers.dtype == np.uint16:
+                content = path.read_bytes()
+                cv2.imwrite(str(path), (numbers // 256).astype(np.uint8))
+                ((_, item),) = read_each(data, [0])
+                path.write_bytes(content)
+                assert f"{path} has 8 bits a pixel and its format 16" in str(item)

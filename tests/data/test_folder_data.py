@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import stereo_pairs
 from cyclopean.data.base import read_each, sound, sound_part
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
@@ -132,49 +133,52 @@ def test_missing_calibration_shows_how_to_write_one(tmp_path):
         FolderDataset(own_pairs(tmp_path, None))
 
 
-@pytest.mark.parametrize(
-    ("calibration", "words"),
-    [
-        ({"focal": [1, 1]}, "baseline_m"),
-        ({"focal": [1, 1], "baseline_m": -1}, "baseline_m"),
-        ({"baseline_m": 1}, "no focal length"),
-        ({"focal": 1, "baseline_m": 1}, "two numbers"),
-        ({"focal": [0, 1], "baseline_m": 1}, "above 0"),
-        ({"focal": [math.nan, 1], "baseline_m": 1}, r'"focal": \[nan, 1\]; it needs a list of two numbers'),
-        ({"focal": [1, 1], "baseline_m": 10**400}, "a length in metres above 0"),
-        (
-            {"focal_px": 9, "width": W, "center_px": 5, "baseline_m": 1},
-            r'calibration.json has "center_px": 5; it needs',
-        ),
-        ({"focal_px": 9, "width": W, "center_px": ["1", 2], "baseline_m": 1}, "two numbers, pixels across and down"),
-    ],
+BAD_CALIBRATIONS = (
+    ({"focal": [1, 1]}, "baseline_m"),
+    ({"focal": [1, 1], "baseline_m": -1}, "baseline_m"),
+    ({"baseline_m": 1}, "no focal length"),
+    ({"focal": 1, "baseline_m": 1}, "two numbers"),
+    ({"focal": [0, 1], "baseline_m": 1}, "above 0"),
+    ({"focal": [math.nan, 1], "baseline_m": 1}, r'"focal": \[nan, 1\]; it needs a list of two numbers'),
+    ({"focal": [1, 1], "baseline_m": 10**400}, "a length in metres above 0"),
+    (
+        {"focal_px": 9, "width": W, "center_px": 5, "baseline_m": 1},
+        r'calibration.json has "center_px": 5; it needs',
+    ),
+    ({"focal_px": 9, "width": W, "center_px": ["1", 2], "baseline_m": 1}, "two numbers, pixels across and down"),
 )
-def test_bad_calibration_is_named(tmp_path, calibration, words):
-    with pytest.raises(InputError, match=words):
-        FolderDataset(own_pairs(tmp_path, calibration))[0]
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"from_target": []}, r'"from_target": \[\]; it needs an object with a 4x4 matrix for the view .right'),
-        ({"from_target": 3}, "4x4 matrix"),
-        ({"from_target": None}, "4x4 matrix"),
-        ({"from_target": {"right": "no"}}, "4x4 matrix"),
-        ({"from_target": {"right": [[1, 0], [0, 1]]}}, "4x4 matrix"),
-        ({"from_target": {"right": {}}}, "4x4 matrix"),
-        ({"from_target": {"right": [10**400] * 16}}, "not finite"),
-        ({"from_target": {"right": [math.nan] * 16}}, "not finite"),
-        ({"focal": {"u": 1}}, "two numbers, in image widths"),
-        ({"camera": ["pinhole"]}, "needs 'pinhole' or 'equirectangular'"),
-    ],
+def test_bad_calibration_is_named(tmp_path):
+    own_pairs(tmp_path, None)
+    for calibration, words in BAD_CALIBRATIONS:
+        (tmp_path / "calibration.json").write_text(json.dumps(calibration))
+        with pytest.raises(InputError, match=words):
+            FolderDataset(tmp_path)[0]
+
+
+BAD_CAMERAS = (
+    ({"from_target": []}, r'"from_target": \[\]; it needs an object with a 4x4 matrix for the view .right'),
+    ({"from_target": 3}, "4x4 matrix"),
+    ({"from_target": None}, "4x4 matrix"),
+    ({"from_target": {"right": "no"}}, "4x4 matrix"),
+    ({"from_target": {"right": [[1, 0], [0, 1]]}}, "4x4 matrix"),
+    ({"from_target": {"right": {}}}, "4x4 matrix"),
+    ({"from_target": {"right": [10**400] * 16}}, "not finite"),
+    ({"from_target": {"right": [math.nan] * 16}}, "not finite"),
+    ({"focal": {"u": 1}}, "two numbers, in image widths"),
+    ({"camera": ["pinhole"]}, "needs 'pinhole' or 'equirectangular'"),
 )
-def test_a_bad_camera_file_is_named(tmp_path, change, words):
+
+
+def test_a_bad_camera_file_is_named(tmp_path):
     rendered(tmp_path)
     path = tmp_path / "camera" / "000001.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(InputError, match=rf"camera/000001\.json .*{words}"):
-        FolderDataset(tmp_path)[1]
+    good = json.loads(path.read_text())
+    for change, words in BAD_CAMERAS:
+        path.write_text(json.dumps(good | change))
+        with pytest.raises(InputError, match=rf"camera/000001\.json .*{words}"):
+            FolderDataset(tmp_path)[1]
 
 
 def test_a_damaged_pair_is_named_and_the_rest_goes_on(tmp_path, caplog):
@@ -257,22 +261,18 @@ def test_a_sound_set_is_left_as_it_is(tmp_path):
     assert sound_part(data) is data
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [(b"", "empty|cannot be read"), (b"hello", "cannot be read"), (None, "truncated")],
-    ids=["zero bytes", "text", "truncated"],
-)
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_damaged_pictures_are_named(tmp_path, content, words, suffix):
+def test_damaged_pictures_are_named(tmp_path):
     rendered(tmp_path)
-    (tmp_path / "left" / "000001.png").unlink()
-    bad = tmp_path / "left" / f"000001{suffix}"
-    if content is None:
+    for suffix in (".png", ".jpg"):
+        for path in (tmp_path / "left").glob("000001.*"):
+            path.unlink()
+        bad = tmp_path / "left" / f"000001{suffix}"
         picture(bad, size=(64, 64))
-        content = bad.read_bytes()[: bad.stat().st_size // 2]
-    bad.write_bytes(content)
-    with pytest.raises(InputError, match=rf"000001{suffix}.*({words})"):
-        FolderDataset(tmp_path)[1]
+        half = bad.read_bytes()[: bad.stat().st_size // 2]
+        for content, words in ((b"", "empty|cannot be read"), (b"hello", "cannot be read"), (half, "truncated")):
+            bad.write_bytes(content)
+            with pytest.raises(InputError, match=rf"000001{suffix}.*({words})"):
+                FolderDataset(tmp_path)[1]
 
 
 def test_a_picture_of_400_megapixels_is_refused_by_its_header(tmp_path):
@@ -297,15 +297,15 @@ def test_the_limit_is_that_of_photos(tmp_path, monkeypatch):
         FolderDataset(tmp_path)[0]
 
 
-@pytest.mark.parametrize("size", [(1, 1), (15, 200), (200, 15)])
-def test_pictures_smaller_than_photos_may_be_are_refused(tmp_path, size):
+def test_pictures_smaller_than_photos_may_be_are_refused(tmp_path):
     rendered(tmp_path)
-    for name in ("left", "right"):
-        picture(tmp_path / name / "000001.png", size=size)
-    data = FolderDataset(tmp_path)
-    with pytest.raises(InputError, match=rf"000001\.png is {size[1]}x{size[0]} pixels; data needs at least 16"):
-        data[1]
-    assert sound(data)[0] == [0]
+    for size in ((1, 1), (15, 200), (200, 15)):
+        for name in ("left", "right"):
+            picture(tmp_path / name / "000001.png", size=size)
+        data = FolderDataset(tmp_path)
+        with pytest.raises(InputError, match=rf"000001\.png is {size[1]}x{size[0]} pixels; data needs at least 16"):
+            data[1]
+        assert sound(data)[0] == [0]
 
 
 def test_broken_folders_are_told_in_one_sentence(tmp_path):
@@ -329,7 +329,7 @@ def test_an_unfinished_rendering_is_read_as_far_as_it_goes(tmp_path):
     (tmp_path / "camera" / "000001.json").unlink()
     (tmp_path / "right" / "000001.png").unlink()
     data = FolderDataset(tmp_path)
-    assert data.stems == ["000000", "000002"]
+    assert data.items == ["000000", "000002"]
     assert data[1].name == ("street/000002",)
     for path in (tmp_path / "camera").iterdir():
         path.unlink()
@@ -360,3 +360,40 @@ def test_depth_of_another_size_is_refused_with_both_sizes(tmp_path):
     np.save(tmp_path / "depth" / "000000.npy", np.ones((3, 3), np.float32))
     with pytest.raises(InputError, match=r"3x3.*30x18"):
         FolderDataset(tmp_path)[0]
+
+
+def test_a_second_depth_file_of_a_picture_is_told(tmp_path, caplog):
+    folder = stereo_pairs.write_pairs(tmp_path, count=2)
+    stereo_pairs.write_depth(folder, count=2)
+    assert FolderDataset(folder)[0].depth.isfinite().all()
+    assert not caplog.messages
+    picture(folder / "depth" / "000.png", size=(120, 240))
+    assert FolderDataset(folder)[0].depth.isfinite().all()
+    (message,) = caplog.messages
+    assert "another depth file, which is read" in message
+    assert "1: depth/000.png; remove one of them" in message
+
+
+def test_single_items_of_another_shape_or_with_coloured_depth_are_left_out_by_name(tmp_path):
+    folder = stereo_pairs.write_pairs(tmp_path, count=5)
+    stereo_pairs.write_depth(folder, count=2)  # of the items 000 and 001
+    calibration = {"focal": [1, 2], "width": 240, "height": 120, "baseline_m": 0.1, "depth_scale": 0.001}
+    (folder / "calibration.json").write_text(json.dumps(calibration))
+    for side in ("left", "right"):  # the first item, by which the calibration was checked
+        picture(folder / side / "000.png", size=(60, 60))
+    (folder / "depth" / "000.npy").unlink()
+    picture(folder / "depth" / "003.png", size=(120, 240))
+    cv2.imwrite(str(folder / "depth" / "004.png"), np.full((120, 240), 7, np.uint8))
+    data = FolderDataset(folder)
+    good, bad = sound(data)
+    assert good == [1, 2]
+    shape, colour, bits = bad
+    assert "000.png has 60x60 pixels, another shape than the 240x120" in shape
+    assert "003.png has 3 channels" in colour
+    assert "004.png has 8 bits a pixel and its format 16" in bits
+    assert [str(item) for _, item in read_each(data, [0, 3, 4])] == bad
+    assert len(sound_part(data)) == 2
+    calibration["width"] = 200  # none has that shape
+    (folder / "calibration.json").write_text(json.dumps(calibration))
+    with pytest.raises(InputError, match="contradicts itself"):
+        FolderDataset(folder)

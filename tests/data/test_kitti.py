@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import trees
-from cyclopean.data.base import read_frames, read_paths
+from cyclopean.data.files import read_paths
 from cyclopean.data.kitti import (
     Kitti2015Dataset,
     KittiImprovedDataset,
@@ -17,6 +17,7 @@ from cyclopean.data.kitti import (
     KittiSelectionDataset,
     camera_depth,
     forward_depth,
+    read_frames,
 )
 from cyclopean.errors import InputError
 
@@ -236,7 +237,7 @@ def test_whole_scenes_are_left_out_by_the_list_of_a_test_set(tmp_path):
     shutil.copytree(tmp_path / trees.DRIVE, tmp_path / other)
     mapping = trees.text(tmp_path / "train_mapping.txt", f"\n{trees.DATE} {Path(trees.DRIVE).name} 0000000109\n\n")
     for given in (KittiRawDataset(tmp_path, without=mapping), KittiRawDataset(tmp_path, truth="none", without=mapping)):
-        assert {frame.drive for frame in given.frames} == {other.as_posix()}
+        assert {frame.drive for frame in given.items} == {other.as_posix()}
     assert len(KittiRawDataset(tmp_path)) == 2 * len(given)
     with pytest.raises(InputError, match="names no KITTI drive"):
         KittiRawDataset(tmp_path, without=trees.text(tmp_path / "x.txt", "nothing"))

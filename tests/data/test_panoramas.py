@@ -240,11 +240,11 @@ def test_the_real_traced_panoramas_fit_their_depth():
 
 @pytest.mark.skipif(not (REAL / "pano_top_bottom").is_dir(), reason="the top-bottom pairs are not here")
 def test_real_top_bottom_pairs_show_points_lower_from_above():
-    from cyclopean.data.base import match
+    from cyclopean.data.inspect import match
 
     data = open_dataset(f"topbottom:{REAL / 'pano_top_bottom'}:baseline=0.2")
     assert len(data) == 3
     for sample in data:
-        across, down = np.median(match(sample.target.image, sample.sources[0].image).shift, 0)
+        across, down = np.median(match(sample.target.image, sample.sources[0].image)[1], 0)
         assert abs(across) < 1.5
         assert down < -5

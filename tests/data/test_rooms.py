@@ -162,7 +162,7 @@ def test_seven_scenes_reads_its_camera(tmp_path):
     with pytest.raises(InputError, match=r"camera-intrinsics\.txt needs 3 numbers in each line"):
         SevenScenesDataset(tmp_path)[0]
     (tmp_path / "camera-intrinsics.txt").unlink()
-    with pytest.raises(InputError, match="not 640x480"):
+    with pytest.raises(InputError, match="is for 640x480"):
         SevenScenesDataset(tmp_path)[0]
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cyclopean.defocus.video import Flicker, Moment, first, following, grey_of, motion, small_size, tracked
+from cyclopean.defocus.video import Flicker, Moment, first, following, grey_of, motion, tracked
 from filmed import SIDE, texture, walking
 
 STEP = 1 / 30
@@ -36,7 +36,7 @@ def test_flow_points_back_and_doubts_what_was_hidden() -> None:
     assert np.abs(moved.back[:20]).mean() < 0.3
     assert moved.sure[34:62, 11:15].mean() < 0.4  # uncovered by the square
     assert not moved.cut
-    fetched = moved.brought(last.astype(np.float32))
+    fetched = moved.warp(last.astype(np.float32))
     assert np.abs(fetched - this)[square].mean() < 3
 
 
@@ -110,8 +110,3 @@ def test_a_point_that_leaves_is_lost() -> None:
         assert this.motion is not None
         spot = spot and tracked(spot, this.motion, last.depth, 0.5)
     assert spot is None
-
-
-def test_small_sizes() -> None:
-    assert small_size((720, 1280), 100_000) == (237, 422)
-    assert small_size((40, 60), 100_000) == (40, 60)

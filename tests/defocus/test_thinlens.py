@@ -151,8 +151,8 @@ def test_highlights_grow_where_blurred_only() -> None:
 
 def test_kernels_stay_below_fourier_transforms() -> None:
     for scale in range(5):
-        for level in (*layers.SMALL, *layers._ladder(layers.SMALL[-1])):
-            assert len(layers._kernel(Shape(), level, scale)) <= 11
+        for level in (*layers.SMALL, *layers.ladder(layers.SMALL[-1])):
+            assert len(layers.level_kernel(Shape(), level, scale)) <= 11
 
 
 def test_cats_eyes_are_narrow_towards_the_corners() -> None:

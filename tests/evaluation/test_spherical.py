@@ -114,7 +114,7 @@ def test_a_difference_falls_on_bands():
     found = compare(a, b)[0]
     change = next(c for c in found.changes if c.alignment == "none")
     assert change.difference > 0.05
-    assert sum(parts["none"] for *_, parts in found.bins) == pytest.approx(change.difference, rel=1e-6)
+    assert sum(parts["none"] for *_, parts in found.bands) == pytest.approx(change.difference, rel=1e-6)
 
 
 def test_medians_of_the_whole_panorama_as_released():

@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor
 
 from cyclopean.defocus.lens import Lens
-from cyclopean.defocus.video import Key
+from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference.clip import ClipReport, refocus_clip, result_suffix
 from cyclopean.io.video import frames
@@ -18,7 +18,7 @@ from filmed import SIDE, blue_is_near, film, sound_of, times_of, walking
 LENS = Lens(amount=2.0)
 
 
-def made(tmp_path: Path, keys: list[Key], count: int = 12, noise: float = 0.0, **more: float) -> ClipReport:
+def made(tmp_path: Path, keys: list[Keyframe], count: int = 12, noise: float = 0.0, **more: float) -> ClipReport:
     film(tmp_path / "a.mp4", walking(count))
     return refocus_clip(tmp_path / "a.mp4", tmp_path / "b.mp4", keys, blue_is_near(noise), LENS, **more)
 
@@ -39,11 +39,11 @@ def detail(patch: Tensor) -> float:
 
 
 def test_a_tracked_point_stays_sharp_and_a_placed_one_does_not(tmp_path: Path) -> None:
-    report = made(tmp_path, [Key(0, (20, 48), track=True)])
+    report = made(tmp_path, [Keyframe(0, (20, 48), track=True)])
     soft = softness(tmp_path)
     assert all(square < 0.15 and wall > 0.4 for square, wall in soft)
     assert (report.frames, report.lost, report.cuts) == (12, (), ())
-    report = made(tmp_path, [Key(0, (14, 48))], count=40)  # the square has gone from there after 2 frames
+    report = made(tmp_path, [Keyframe(0, (14, 48))], count=40)  # the square has gone from there after 2 frames
     soft = softness(tmp_path)
     assert soft[0][0] < 0.15
     assert soft[0][1] > 0.4
@@ -53,7 +53,9 @@ def test_a_tracked_point_stays_sharp_and_a_placed_one_does_not(tmp_path: Path) -
 
 
 def test_the_focus_is_pulled_from_key_to_key(tmp_path: Path) -> None:
-    made(tmp_path, [Key(0.1, (80, 85)), Key(0.6, (0.36, 0.5), amount=1.0)], count=22)  # wall, then the square by then
+    made(
+        tmp_path, [Keyframe(0.1, (80, 85)), Keyframe(0.6, (0.36, 0.5), amount=1.0)], count=22
+    )  # wall, then the square by then
     square, wall = zip(*softness(tmp_path), strict=True)
     assert max(wall[:4]) < 0.15
     assert min(square[:4]) > 0.4
@@ -66,12 +68,12 @@ def test_the_focus_is_pulled_from_key_to_key(tmp_path: Path) -> None:
 
 
 def test_breathing_depth_is_made_steady(tmp_path: Path) -> None:
-    report = made(tmp_path, [Key(0, (20, 48), track=True)], noise=0.1)
+    report = made(tmp_path, [Keyframe(0, (20, 48), track=True)], noise=0.1)
     assert report.flicker_before is not None
     assert report.flicker_after is not None
     assert report.flicker_before > 0.08
     assert report.flicker_after < 0.35 * report.flicker_before
-    alone = made(tmp_path, [Key(0, (20, 48))], noise=0.1, smooth=0.0)
+    alone = made(tmp_path, [Keyframe(0, (20, 48))], noise=0.1, smooth=0.0)
     assert alone.flicker_after == alone.flicker_before
 
 
@@ -81,14 +83,14 @@ def test_new_scenes_and_lost_points_are_told(tmp_path: Path) -> None:
         yield from walking(8, seed=7)
 
     film(tmp_path / "a.mp4", two())  # type: ignore[arg-type]
-    keys = [Key(0, (20, 48), track=True)]
+    keys = [Keyframe(0, (20, 48), track=True)]
     report = refocus_clip(tmp_path / "a.mp4", tmp_path / "b.mp4", keys, blue_is_near(), LENS)
     assert report.cuts == report.lost == (pytest.approx(8 / 30),)
     assert len(list(frames(tmp_path / "b.mp4"))) == 16
 
 
 def test_one_frame(tmp_path: Path) -> None:
-    report = made(tmp_path, [Key(0, (20, 48))], count=1)
+    report = made(tmp_path, [Keyframe(0, (20, 48))], count=1)
     assert (report.frames, report.flicker_before, report.flicker_after) == (1, None, None)
 
 
@@ -96,11 +98,11 @@ def test_one_frame(tmp_path: Path) -> None:
     ("keys", "sentence"),
     [
         ([], "nothing says where"),
-        ([Key(0, (160, 5))], "key 1: the point 160 5 lies outside the picture, which is 160x96"),
-        ([Key(0, (0.5, 0.5)), Key(9, (0.5, 0.5))], "key 2 is at 9 s, but the clip ends at 0.4 s"),
+        ([Keyframe(0, (160, 5))], "key 1: the point 160 5 lies outside the picture, which is 160x96"),
+        ([Keyframe(0, (0.5, 0.5)), Keyframe(9, (0.5, 0.5))], "key 2 is at 9 s, but the clip ends at 0.4 s"),
     ],
 )
-def test_bad_keys_before_any_work(tmp_path: Path, keys: list[Key], sentence: str) -> None:
+def test_bad_keys_before_any_work(tmp_path: Path, keys: list[Keyframe], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         made(tmp_path, keys)
     assert {p.name for p in tmp_path.iterdir()} == {"a.mp4"}
@@ -116,7 +118,7 @@ def test_stopping_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         refocus_clip(
-            tmp_path / "a.mp4", tmp_path / "o" / "b.mp4", [Key(0, (20, 48))], blue_is_near(), LENS, progress=stop
+            tmp_path / "a.mp4", tmp_path / "o" / "b.mp4", [Keyframe(0, (20, 48))], blue_is_near(), LENS, progress=stop
         )
     assert not list((tmp_path / "o").iterdir())
 
@@ -127,11 +129,11 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from filmed import blue_is_near, film, walking
 from cyclopean.inference.clip import refocus_clip
-from cyclopean.defocus.video import Key
+from cyclopean.defocus.video import Keyframe
 folder, peaks = Path(sys.argv[2]), []
 for count in (40, 160):
     film(folder / "a.mp4", walking(count, 200, 264, step=1))
-    refocus_clip(folder / "a.mp4", folder / "b.mp4", [Key(0, (20, 48))], blue_is_near())
+    refocus_clip(folder / "a.mp4", folder / "b.mp4", [Keyframe(0, (20, 48))], blue_is_near())
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 print(peaks[1] - peaks[0])
 """

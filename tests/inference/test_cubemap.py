@@ -20,8 +20,8 @@ from cyclopean.geometry import (
     uv_on_sphere,
 )
 from cyclopean.inference import cubemap
-from cyclopean.inference.cubemap import by_slopes, merged_faces
-from cyclopean.inference.panorama import enlarged, seam_score
+from cyclopean.inference.cubemap import CubeFaces, blend_gradients
+from cyclopean.inference.panorama import resize_sphere, seam_score
 from cyclopean.sample import View
 
 UNEVEN = torch.tensor([1.0, 0.4, 2.5, 1.6, 0.7, 3.0, 0.5, 1.3, 2.0, 0.8])
@@ -87,13 +87,13 @@ def truthful(scale: Tensor, shift: Tensor):
 @pytest.mark.parametrize("shift", [torch.zeros(10), SHIFTED])
 def test_a_known_world_comes_back_up_to_one_scale(shift: Tensor) -> None:
     image, truth = room()
-    merged = merged_faces(truthful(UNEVEN, shift), image, 96)
-    found = enlarged(merged.inverse_depth, (128, 256))
+    merged = CubeFaces(truthful(UNEVEN, shift), 96)(image)
+    found = resize_sphere(merged.inverse_depth, (128, 256))
     ratio = found / truth
     typical = ratio.median()
     off = (ratio / typical - 1).abs()
-    assert merged.before > 0.5
-    assert merged.after < 0.05 * merged.before
+    assert float(merged.notes["disagreement_before"]) > 0.5
+    assert float(merged.notes["disagreement_after"]) < 0.05 * float(merged.notes["disagreement_before"])
     assert float(off.quantile(0.9)) < (0.05 if bool(shift.any()) else 0.03)
     # scales multiply to one: the result has the geometric mean of the faces' scales
     assert math.log(float(typical)) == pytest.approx(float(UNEVEN.log().mean()), abs=0.1)
@@ -112,7 +112,7 @@ def test_sky_in_some_faces_does_not_draw_the_rest_away(monkeypatch: pytest.Monke
         return found
 
     def off() -> float:
-        found = enlarged(merged_faces(blind, image, 64).inverse_depth, (128, 256))
+        found = resize_sphere(CubeFaces(blind, 64)(image).inverse_depth, (128, 256))
         assert bool((found > 0).all())
         ratio = (found / truth)[..., 90:, :]
         return float((ratio / ratio.median()).log().abs().quantile(0.9))
@@ -133,7 +133,7 @@ def bent(target: View) -> Float[Tensor, "f 1 side side"]:
 
 def steepest(truth: Tensor) -> float:
     """The largest step between neighbours along the middle rows that the truth does not have, in log depth."""
-    found = enlarged(merged_faces(bent, truth.expand(-1, 3, -1, -1), 96).inverse_depth, (128, 256))
+    found = resize_sphere(CubeFaces(bent, 96)(truth.expand(-1, 3, -1, -1)).inverse_depth, (128, 256))
     off = (found / truth).log()[0, 0, 40:88]
     return float((off - off.roll(1, -1)).abs().amax(0).quantile(0.99))
 
@@ -144,15 +144,15 @@ def test_faces_that_bend_leave_no_steps_at_their_borders(monkeypatch: pytest.Mon
     u, v = (torch.arange(n) / n for n in (256, 128))
     truth = (0.5 + 0.1 * (2 * math.pi * u).sin() + 0.2 * v[:, None])[None, None]
     merged = steepest(truth)
-    monkeypatch.setattr(cubemap, "by_slopes", lambda logs, weights, level: (torch.zeros(logs.shape[1:]),) * 2)
+    monkeypatch.setattr(cubemap, "blend_gradients", lambda logs, weights, level: (torch.zeros(logs.shape[1:]),) * 2)
     blended = steepest(truth)
-    sight = cubemap._sight
+    sight = cubemap._face_grid
 
     def nearest(*given: object) -> object:
         seen = sight(*given)
         return replace(seen, weight=(seen.weight == seen.weight.amax(0)).to(seen.weight) + 1e-9)
 
-    monkeypatch.setattr(cubemap, "_sight", nearest)
+    monkeypatch.setattr(cubemap, "_face_grid", nearest)
     cut = steepest(truth)
     assert merged < 0.8 * blended
     assert blended < 0.5 * cut
@@ -160,9 +160,9 @@ def test_faces_that_bend_leave_no_steps_at_their_borders(monkeypatch: pytest.Mon
 
 def test_faces_that_disagreed_come_out_as_if_they_had_agreed() -> None:
     image, _ = room()
-    aligned = merged_faces(truthful(UNEVEN, SHIFTED), image, 48)
-    even = merged_faces(truthful(torch.ones(10), torch.zeros(10)), image, 48)
-    assert even.before < 0.05
+    aligned = CubeFaces(truthful(UNEVEN, SHIFTED), 48)(image)
+    even = CubeFaces(truthful(torch.ones(10), torch.zeros(10)), 48)(image)
+    assert float(even.notes["disagreement_before"]) < 0.05
     both = (aligned.inverse_depth / aligned.inverse_depth.median(), even.inverse_depth / even.inverse_depth.median())
     assert float((both[0] / both[1] - 1).abs().quantile(0.9)) < 0.06
 
@@ -175,11 +175,11 @@ def test_slopes_remove_what_blending_leaves() -> None:
     front = ((u > 0.2) & (u < 0.8)).double().expand(h, w)
     back = ((u < 0.3) | (u > 0.7)).double().expand(h, w)
     logs = torch.stack([truth + 0.5, truth])
-    smooth, blend = by_slopes(logs, torch.stack([front, back]), torch.ones(h))
+    smooth, blend = blend_gradients(logs, torch.stack([front, back]), torch.ones(h))
     step = blend.diff(dim=-1).sub(truth.diff(dim=-1)).abs().max()
     assert float(step) > 0.2
     assert float(smooth.diff(dim=-1).sub(truth.diff(dim=-1)).abs().max()) < 0.15 * float(step)
-    whole, _ = by_slopes(torch.stack([truth, truth]), torch.stack([front, back]), torch.ones(h))
+    whole, _ = blend_gradients(torch.stack([truth, truth]), torch.stack([front, back]), torch.ones(h))
     assert torch.allclose(whole, truth.double(), atol=1e-4)
 
 
@@ -195,7 +195,7 @@ def test_no_lobe_of_each_face_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         return flat * (-0.3 * outward)[:, None].exp()
 
     def uneven() -> tuple[float, float]:
-        found = enlarged(merged_faces(bowl, truth.expand(-1, 3, -1, -1), 96).inverse_depth, (128, 256))
+        found = resize_sphere(CubeFaces(bowl, 96)(truth.expand(-1, 3, -1, -1)).inverse_depth, (128, 256))
         horizon = found[0, 0, 56:72].log().mean(0)
         bend = horizon.roll(4) + horizon.roll(-4) - 2 * horizon
         return float(horizon.std()), float(bend.abs().amax())

@@ -12,8 +12,9 @@ import torch
 from cyclopean import synthetic
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
-from cyclopean.inference.panorama import FINE, with_details
-from cyclopean.inference.predictor import flip_averaged, load
+from cyclopean.inference.panorama import DETAIL_DEVIATION, transfer_details
+from cyclopean.inference.predictor import load
+from cyclopean.inference.wrappers import flip_averaged
 from cyclopean.io.image import Photo
 from cyclopean.methods.base import Method
 from cyclopean.methods.monodepth import Monodepth
@@ -31,9 +32,9 @@ def hill(period: float, phase: float = 0.0) -> torch.Tensor:
 
 def test_layout_and_metres_of_one_details_of_the_other() -> None:
     """Waves far longer and far shorter than the Gaussian: what is kept of each, by its own transfer function."""
-    assert FINE == 1 / 48  # as the docs say
+    assert DETAIL_DEVIATION == 1 / 48  # as the docs say
     long, short = 2, 23
-    mixed = with_details(3.0 * hill(long) * hill(short, 0.3), 0.01 * hill(1) * hill(short))
+    mixed = transfer_details(3.0 * hill(long) * hill(short, 0.3), 0.01 * hill(1) * hill(short))
     wanted = 3.0 * hill(long) * hill(short)
     assert float((mixed / wanted).log().abs().max()) < 0.05
     assert float((3.0 * hill(long) * hill(short, 0.3) / wanted).log().abs().max()) > 0.3
@@ -41,27 +42,27 @@ def test_layout_and_metres_of_one_details_of_the_other() -> None:
 
 def test_its_own_details_change_nothing() -> None:
     rough = 0.2 + torch.rand(1, 1, *SIZE, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(with_details(rough, rough), rough)
+    torch.testing.assert_close(transfer_details(rough, rough), rough)
 
 
 def test_details_go_on_over_the_seam_and_roll_with_the_picture() -> None:
     generator = torch.Generator().manual_seed(2)
     one, other = (0.2 + torch.rand(1, 1, *SIZE, generator=generator) for _ in range(2))
-    rolled = with_details(one.roll(50, -1), other.roll(50, -1))
-    torch.testing.assert_close(rolled, with_details(one, other).roll(50, -1))
+    rolled = transfer_details(one.roll(50, -1), other.roll(50, -1))
+    torch.testing.assert_close(rolled, transfer_details(one, other).roll(50, -1))
 
 
 def test_waves_of_7_degrees_are_parted_from_longer_ones() -> None:
     """A Gaussian of 1/48 of the width leaves exp(-(2 pi f / 48)^2 / 2) of f periods: half of it at 9."""
     for periods, share in ((4, 0.13), (9, 0.5), (16, 0.89)):
-        mixed = with_details(torch.ones(1, 1, *SIZE), hill(periods)).log()
+        mixed = transfer_details(torch.ones(1, 1, *SIZE), hill(periods)).log()
         assert float(mixed.std() / hill(periods).log().std()) == pytest.approx(share, abs=0.03)
 
 
 def test_answers_of_nothing_stay_numbers() -> None:
     none, some = torch.zeros(1, 1, *SIZE), torch.ones(1, 1, *SIZE)
     for layout, seen in ((none, some), (some, none), (none, none), (some - 1.2, some)):
-        assert with_details(layout, seen).isfinite().all()
+        assert transfer_details(layout, seen).isfinite().all()
 
 
 def test_details_leave_nothing_behind_infinity() -> None:
@@ -69,14 +70,14 @@ def test_details_leave_nothing_behind_infinity() -> None:
     sky, steps = torch.ones(1, 1, *SIZE), torch.ones(1, 1, *SIZE)
     sky[..., 60:120] = 1e-6
     steps[..., ::16] = 0.01
-    assert float(with_details(sky, steps).min()) > 0
+    assert float(transfer_details(sky, steps).min()) > 0
 
 
 def test_sky_is_far_and_nothing_else_is_drawn_away() -> None:
     """Inverse distances of nothing, whose logarithm has no end."""
     seen = torch.ones(1, 1, *SIZE)
     seen[..., :40, 90:] = 1e-9
-    found = with_details(torch.ones(1, 1, *SIZE), seen)
+    found = transfer_details(torch.ones(1, 1, *SIZE), seen)
     assert found.isfinite().all()
     assert float(found[..., 39, 100]) < 0.8
     assert float(found[..., 41, 100]) > 1
@@ -118,7 +119,7 @@ def test_flip_averaging_is_of_both_and_uncertainty_of_the_layout_alone() -> None
         asked.append(method.name)
         return flip_averaged(method, target)
 
-    replace(model, see=see)(photo)
+    replace(model, infer=see)(photo)
     assert set(asked) == {"coordnet", "supervised"}
     assert torch.equal(model.uncertainty(photo, 2), replace(model, details=None).uncertainty(photo, 2))
 

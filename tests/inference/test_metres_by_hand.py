@@ -127,6 +127,8 @@ def test_refusals(tmp_path: Path):
             None, 1.0, [1.0], [1, 1, 1], [0, 1], [-1, 1], [float("nan"), 1], [[1, 1]], [{}], ["1", "1"], [10**400, 1],
         )),
         *((sound | {"camera": camera | {"center": center}}, "center|finite") for center in ([], [1], [0.5, 1e30])),
+        (sound | {"camera": camera | {"focal": [1200, 1200]}}, "focal .* divide pixels by the image's"),
+        (sound | {"camera": camera | {"center": [640, 360]}}, "center .* divide pixels by the image's"),
         (sound | {"camera": [1]}, "no object"),
         ("[" * 5000, "nested too deeply"),
     ]:  # fmt: skip

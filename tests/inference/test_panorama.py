@@ -12,7 +12,7 @@ from PIL import Image
 from cyclopean import synthetic
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
-from cyclopean.inference.panorama import ALIKE, alikeness, framed, refuse_flat, seam
+from cyclopean.inference.panorama_detection import LEAST_SIMILARITY, check_panorama, resolve_camera, seam, similarity
 from cyclopean.io.image import Photo, read_photo, resize
 from cyclopean.io.metadata import Gpano, read_gpano
 
@@ -63,10 +63,10 @@ def test_a_file_that_says_so_is_a_panorama_whatever_it_shows(tmp_path: Path, suf
     Image.effect_noise((128, 64), 90).convert("RGB").save(tmp_path / f"a{suffix}", **more)
     photo = read_photo(tmp_path / f"a{suffix}")
     assert isinstance(photo.camera, Equirectangular)
-    same, why = framed(photo)
+    same, why = resolve_camera(photo)
     assert same is photo
     assert "GPano" in str(why)
-    assert framed(photo, "pinhole")[0].camera is None
+    assert resolve_camera(photo, "pinhole")[0].camera is None
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -88,20 +88,20 @@ def test_a_panorama_that_is_written_says_so_and_others_do_not(tmp_path: Path, su
 
 def test_without_metadata_the_seam_decides() -> None:
     room = world()
-    photo, why = framed(Photo(room, name="room.png"))
+    photo, why = resolve_camera(Photo(room, name="room.png"))
     assert isinstance(photo.camera, Equirectangular)
     assert "goes on over its seam" in str(why)
     half = room[..., :32, 20:84]  # a cut of it, twice as wide as high too
-    assert framed(Photo(half)) == (Photo(half), None) or framed(Photo(half))[1] is None
-    assert framed(Photo(torch.full((1, 3, 64, 128), 0.9)))[1] is None  # plain borders say nothing
-    assert framed(Photo(room[..., 1:]))[1] is not None  # an odd width, rounded
+    assert resolve_camera(Photo(half)) == (Photo(half), None) or resolve_camera(Photo(half))[1] is None
+    assert resolve_camera(Photo(torch.full((1, 3, 64, 128), 0.9)))[1] is None  # plain borders say nothing
+    assert resolve_camera(Photo(room[..., 1:]))[1] is not None  # an odd width, rounded
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared pictures")
 def test_real_panoramas_and_real_photos_are_told_apart() -> None:
     around = [*DATA.glob("panos/*"), *DATA.glob("pano_top_bottom/*/*.png"), *DATA.glob("traced/indoor360*centre.png")]
     assert len(around) >= 15
-    assert all(framed(read_photo(path))[1] for path in around)
+    assert all(resolve_camera(read_photo(path))[1] for path in around)
     photos = [read_photo(path) for path in (*DATA.glob("photos/*.jpg"), *DATA.glob("middlebury_2005/*/view1.png"))]
     assert len(photos) >= 5
     for photo in photos:
@@ -116,17 +116,17 @@ def test_what_is_no_whole_panorama_is_refused_with_advice() -> None:
     with pytest.raises(
         InputError, match="a whole panorama is twice as wide as high; if it is a part of the sphere, pad"
     ):
-        framed(flat, "equirectangular")
+        resolve_camera(flat, "equirectangular")
     with pytest.raises(InputError, match="give --camera top-bottom"):
-        framed(Photo(torch.cat([room, room], -2)), "equirectangular")
+        resolve_camera(Photo(torch.cat([room, room], -2)), "equirectangular")
     with pytest.raises(InputError, match=r"says \(GPano\) that it is a part of a sphere; pad it"):
-        framed(Photo(room[..., :32, :], gpano=read_gpano(partial(128, 32))))
+        resolve_camera(Photo(room[..., :32, :], gpano=read_gpano(partial(128, 32))))
     with pytest.raises(InputError, match="a cylindrical panorama"):
-        framed(Photo(room, gpano=Gpano("cylindrical")))
+        resolve_camera(Photo(room, gpano=Gpano("cylindrical")))
     with pytest.raises(InputError, match="would be twice as wide"):
-        framed(Photo(room[..., :40, :], gpano=Gpano("equirectangular")))
+        resolve_camera(Photo(room[..., :40, :], gpano=Gpano("equirectangular")))
     with pytest.raises(InputError, match="fisheye"):
-        framed(flat, "fisheye")
+        resolve_camera(flat, "fisheye")
 
 
 def test_stereo_panoramas_are_recognised_and_the_first_is_used_when_asked() -> None:
@@ -134,14 +134,14 @@ def test_stereo_panoramas_are_recognised_and_the_first_is_used_when_asked() -> N
     other = room.roll(1, -1)
     for camera, two in (("top-bottom", torch.cat([room, other], -2)), ("side-by-side", torch.cat([room, other], -1))):
         with pytest.raises(InputError, match=f"two panoramas .{camera} stereo.; give --camera {camera}"):
-            framed(Photo(two))
-        photo, why = framed(Photo(two), camera)
+            resolve_camera(Photo(two))
+        photo, why = resolve_camera(Photo(two), camera)
         assert torch.equal(photo.image, room)
         assert isinstance(photo.camera, Equirectangular)
         assert "is used, as asked" in str(why)
-    assert framed(Photo(torch.cat([room, world(1)], -2)))[1] is None  # two rooms are no stereo
+    assert resolve_camera(Photo(torch.cat([room, world(1)], -2)))[1] is None  # two rooms are no stereo
     with pytest.raises(InputError, match="the left half of"):
-        framed(Photo(room), "side-by-side")
+        resolve_camera(Photo(room), "side-by-side")
 
 
 def stacked(first: torch.Tensor, second: torch.Tensor, squeezed: bool = False) -> dict[str, torch.Tensor]:
@@ -159,19 +159,21 @@ def test_panoramas_from_two_places_of_a_room_are_recognised(seed: int, squeezed:
         for camera, two in stacked(sample.target.image, source.image, squeezed).items():
             other = "equirectangular if it is one" if squeezed else "pinhole if it is an ordinary"
             with pytest.raises(InputError, match=f"{camera} stereo.; give --camera {camera} .* give --camera {other}"):
-                framed(Photo(two))
+                resolve_camera(Photo(two))
 
 
 def test_squeezed_panoramas_are_stretched_to_their_true_shape() -> None:
     room, *others = (view.image for view in views())
     for camera, two in stacked(room, others[0], squeezed=True).items():
-        photo, why = framed(Photo(two), camera)
+        photo, why = resolve_camera(Photo(two), camera)
         assert photo.size == (64, 128)
         assert isinstance(photo.camera, Equirectangular)
         assert "is used, as asked" in str(why)
         assert float((photo.image - room).abs().mean()) < 0.25 * float((photo.image.roll(32, -1) - room).abs().mean())
-        assert alikeness(photo.image, room) > 0.95
-        assert isinstance(framed(Photo(two), "equirectangular")[0].camera, Equirectangular)  # the user's word counts
+        assert similarity(photo.image, room) > 0.95
+        assert isinstance(
+            resolve_camera(Photo(two), "equirectangular")[0].camera, Equirectangular
+        )  # the user's word counts
 
 
 def views() -> tuple:
@@ -181,14 +183,14 @@ def views() -> tuple:
 
 def test_two_panoramas_of_one_place_are_alike_and_of_two_are_not() -> None:
     rooms = [synthetic.sample("room", seed, (64, 128), "sphere") for seed in range(6)]
-    same = [alikeness(room.target.image, source.image) for room in rooms for source in room.sources]
-    different = [alikeness(a.target.image, b.target.image) for a, b in combinations(rooms, 2)]
-    assert min(same) > ALIKE + 0.05
-    assert max(different) < ALIKE - 0.05
-    assert alikeness(torch.full((1, 3, 64, 128), 0.5), rooms[0].target.image) == 0
+    same = [similarity(room.target.image, source.image) for room in rooms for source in room.sources]
+    different = [similarity(a.target.image, b.target.image) for a, b in combinations(rooms, 2)]
+    assert min(same) > LEAST_SIMILARITY + 0.05
+    assert max(different) < LEAST_SIMILARITY - 0.05
+    assert similarity(torch.full((1, 3, 64, 128), 0.5), rooms[0].target.image) == 0
     for room in rooms:  # nor does one panorama look like two
         try:
-            framed(Photo(room.target.image))
+            resolve_camera(Photo(room.target.image))
         except InputError as error:
             pytest.fail(str(error))
 
@@ -203,8 +205,8 @@ def test_real_and_traced_stereo_panoramas_are_recognised(squeezed: bool) -> None
     for first, second in pairs:
         for camera, two in stacked(read_photo(first).image, read_photo(second).image, squeezed).items():
             with pytest.raises(InputError, match=f"{camera} stereo"):
-                framed(Photo(two))
-            assert framed(Photo(two), camera)[0].size == read_photo(first).size
+                resolve_camera(Photo(two))
+            assert resolve_camera(Photo(two), camera)[0].size == read_photo(first).size
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared pictures")
@@ -215,12 +217,12 @@ def test_ordinary_photos_are_no_stereo_panoramas() -> None:
         h, w = image.shape[-2:]
         for ratio in (1, 2, 4):
             wide = min(w, ratio * h)
-            assert framed(Photo(image[..., : wide // ratio, :wide]))[1] is None
+            assert resolve_camera(Photo(image[..., : wide // ratio, :wide]))[1] is None
 
 
 def test_what_is_not_taken_for_a_panorama_is_not_seen_through_a_cube() -> None:
     room = world()
-    refuse_flat(framed(Photo(room))[0])
+    check_panorama(resolve_camera(Photo(room))[0])
     ways = {
         (64, 125): "125x64 and not taken for a panorama.*resize it to 128x64",
         (32, 128): "pad it to the whole, black where nothing was seen; if it holds two panoramas, give --camera side",
@@ -228,8 +230,8 @@ def test_what_is_not_taken_for_a_panorama_is_not_seen_through_a_cube() -> None:
     }
     for (h, w), said in ways.items():
         with pytest.raises(InputError, match=said):
-            refuse_flat(framed(Photo(room[..., :h, :w]))[0])
+            check_panorama(resolve_camera(Photo(room[..., :h, :w]))[0])
     with pytest.raises(InputError, match="give --camera equirectangular; if it is an ordinary photo, leave out"):
-        refuse_flat(framed(Photo(torch.full((1, 3, 64, 128), 0.9)))[0])
+        check_panorama(resolve_camera(Photo(torch.full((1, 3, 64, 128), 0.9)))[0])
     with pytest.raises(InputError, match=r"pad it to the whole, .*; if it holds two panoramas"):
-        framed(Photo(room[..., :32, :]), "equirectangular")
+        resolve_camera(Photo(room[..., :32, :]), "equirectangular")

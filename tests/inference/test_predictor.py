@@ -11,7 +11,8 @@ from torch import Tensor, nn
 import cyclopean
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
-from cyclopean.inference.predictor import Predictor, assumed_camera, flip_averaged, load, weights_hash, working_size
+from cyclopean.inference.predictor import Predictor, assumed_camera, load, weights_hash, working_size
+from cyclopean.inference.wrappers import flip_averaged
 from cyclopean.io.image import Photo, resize
 from cyclopean.methods.base import Ambiguity, Method, Prediction
 from cyclopean.methods.monodepth import Monodepth
@@ -76,7 +77,7 @@ def test_an_unknown_camera_is_assumed_for_the_method_but_not_claimed() -> None:
 
 def test_flip_averaging_is_monodepths_postprocessing() -> None:
     plain = Predictor(Greenness(), (64, 104))
-    flipped = replace(plain, see=flip_averaged)
+    flipped = replace(plain, infer=flip_averaged)
     picture = photo(64, 104)
     first = plain(picture).inverse_depth
     mirror = plain(Photo(picture.image.flip(-1))).inverse_depth.flip(-1)
@@ -101,7 +102,7 @@ class Counts(Greenness):
 @pytest.mark.parametrize("ambiguity", ["metric", "scale"])
 def test_a_glance_gives_the_layout_and_its_unit_and_the_look_the_details(ambiguity: Ambiguity) -> None:
     method = Counts(ambiguity)
-    inverse = Predictor(method, (64, 128), glance=0.5)(photo(64, 128)).inverse_depth[0, 0]
+    inverse = Predictor(method, (64, 128), two_scale=0.5)(photo(64, 128)).inverse_depth[0, 0]
     assert [tuple(look.seen.shape[-2:]) for look in method.seen] == [(64, 128), (32, 64)]
     pairs = inverse.reshape(64, 64, 2).mean(-1)
     assert torch.allclose(pairs[:, 8:-8], 1000 / 2048 * torch.linspace(1, 2, 64)[8:-8].expand(64, -1), rtol=0.04)
@@ -115,7 +116,7 @@ def test_the_glance_is_made_of_the_photo_in_its_own_shape() -> None:
     method = Greenness()
     method.input_multiple = 32
     picture = photo(480, 640)
-    Predictor(method, (256, 352), glance=0.5)(picture)
+    Predictor(method, (256, 352), two_scale=0.5)(picture)
     large, small = (look.seen for look in method.seen)
     assert (large.shape[-2:], small.shape[-2:]) == ((256, 352), (128, 160))
     assert torch.equal(small, resize(picture.image, (128, 160)))
@@ -123,10 +124,10 @@ def test_the_glance_is_made_of_the_photo_in_its_own_shape() -> None:
 
 def test_a_glance_may_be_mirrored_too_and_is_no_part_of_the_uncertainty() -> None:
     method = Greenness()
-    predictor, picture = Predictor(method, (64, 104), glance=0.5), photo(64, 104)
-    replace(predictor, see=flip_averaged)(picture)
+    predictor, picture = Predictor(method, (64, 104), two_scale=0.5), photo(64, 104)
+    replace(predictor, infer=flip_averaged)(picture)
     assert [tuple(look.seen.shape[-2:]) for look in method.seen] == [(64, 104)] * 2 + [(32, 56)] * 2
-    alone = replace(predictor, glance=None).uncertainty(picture, 4)
+    alone = replace(predictor, two_scale=None).uncertainty(picture, 4)
     assert torch.equal(predictor.uncertainty(picture, 4), alone)
 
 
@@ -136,7 +137,7 @@ def test_the_faces_of_a_cube_are_seen_once() -> None:
     looks = []
     for glance in (None, 0.5):
         method = Greenness()
-        looks.append(Predictor(method, (64, 104), glance=glance)(Photo(image, Equirectangular())))
+        looks.append(Predictor(method, (64, 104), two_scale=glance)(Photo(image, Equirectangular())))
     assert torch.equal(looks[0].inverse_depth, looks[1].inverse_depth)
 
 
@@ -159,7 +160,7 @@ def test_uncertainty_is_the_deviation_over_looks() -> None:
 def test_flip_averaging_mirrors_the_camera() -> None:
     method = Greenness()
     camera = Pinhole(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.3, 0.6]]))
-    replace(Predictor(method, (64, 104)), see=flip_averaged)(photo(camera=camera))
+    replace(Predictor(method, (64, 104)), infer=flip_averaged)(photo(camera=camera))
     assert torch.allclose(method.seen[1].camera.center, torch.tensor([[0.7, 0.6]]))
 
 
@@ -207,10 +208,10 @@ def test_a_saved_model_predicts(folder: Path) -> None:
 
 
 def test_a_models_card_says_how_to_look(folder: Path, tmp_path: Path) -> None:
-    assert load(folder).glance is None
+    assert load(folder).two_scale is None
     checkpoint.save(tmp_path / "m", Monodepth(width=0.05), {"input_size": [128, 128], "glance": 0.5})
-    assert load(tmp_path / "m").glance == 0.5
-    assert load("general").glance == 0.5
+    assert load(tmp_path / "m").two_scale == 0.5
+    assert load("general").two_scale == 0.5
 
 
 def test_what_load_refuses(folder: Path, tmp_path: Path) -> None:
@@ -275,6 +276,6 @@ def test_two_views_are_for_models_of_two(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"100x60 and 100x80 pixels; left and right need one size"):
         two(photo(60), right=photo(80))
     with pytest.raises(InputError, match="no --flip-average"):
-        replace(two, see=flip_averaged)(photo(), right=photo())
+        replace(two, infer=flip_averaged)(photo(), right=photo())
     with pytest.raises(InputError, match="two pictures is not known"):
         two.uncertainty(photo(), 2)

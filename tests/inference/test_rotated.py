@@ -7,10 +7,11 @@ import torch
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
-from cyclopean.inference.panorama import enlarged, heading, looked_at_twice, seam_score
-from cyclopean.inference.predictor import Predictor, flip_averaged
+from cyclopean.inference.panorama import RotatedAverage, canonical_yaw, resize_sphere, seam_score
+from cyclopean.inference.predictor import Predictor
+from cyclopean.inference.wrappers import flip_averaged
 from cyclopean.io.image import Photo
-from cyclopean.methods.coordnet import Coordnet
+from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
 
 
 def picture(height: int = 48, harmonics: int = 6) -> torch.Tensor:
@@ -27,7 +28,7 @@ def picture(height: int = 48, harmonics: int = 6) -> torch.Tensor:
 def predictor(circular: bool = False) -> Predictor:
     """A network that never learned, so that every border and coordinate shows."""
     torch.manual_seed(3)
-    method = Coordnet(circular=circular).eval()
+    method = SphericalViewSynthesis(circular=circular).eval()
     for layer in method.network.modules():
         if isinstance(layer, torch.nn.Conv2d):
             layer.weight.data.mul_(1.5)
@@ -48,7 +49,7 @@ def test_the_seam_of_the_network_alone_is_open_and_of_two_looks_closed() -> None
     """A network whose answer depends on the column alone: from 1 at its left border to 2 at its right one."""
     ramp = torch.linspace(1, 2, 64).expand(1, 1, 32, 64)
     image = picture(32)
-    twice = looked_at_twice(lambda _: ramp, image, (32, 64))
+    twice = RotatedAverage(lambda *_: ramp, lambda _: (32, 64))(image).inverse_depth
     assert seam_score(ramp) == pytest.approx(63, rel=1e-3)
     inside = twice.diff(dim=-1).abs()
     assert float((twice[..., 0] - twice[..., -1]).abs().max()) <= float(inside.max())
@@ -59,10 +60,10 @@ def test_the_seam_of_the_network_alone_is_open_and_of_two_looks_closed() -> None
 
 def test_enlarging_goes_on_over_the_seam() -> None:
     values = torch.rand(1, 1, 8, 16)
-    large = enlarged(values, (32, 64))
+    large = resize_sphere(values, (32, 64))
     ends = values[..., [-1, 0]].mean(-1)
     assert torch.allclose((large[0, 0, 4:-4:4, 0] + large[0, 0, 4:-4:4, -1]) / 2, _between(ends), atol=0.2)
-    assert torch.allclose(enlarged(values.roll(3, -1), (32, 64)), large.roll(12, -1), atol=1e-5)
+    assert torch.allclose(resize_sphere(values.roll(3, -1), (32, 64)), large.roll(12, -1), atol=1e-5)
 
 
 def _between(column: torch.Tensor) -> torch.Tensor:
@@ -71,9 +72,9 @@ def _between(column: torch.Tensor) -> torch.Tensor:
 
 def test_the_heading_rolls_with_the_picture() -> None:
     image = picture()
-    start = heading(image)
-    assert [heading(image.roll(k, -1)) for k in (1, 30, 95)] == [(start + k) % 96 for k in (1, 30, 95)]
-    assert heading(torch.full((1, 3, 8, 16), 0.3)) in range(16)
+    start = canonical_yaw(image)
+    assert [canonical_yaw(image.roll(k, -1)) for k in (1, 30, 95)] == [(start + k) % 96 for k in (1, 30, 95)]
+    assert canonical_yaw(torch.full((1, 3, 8, 16), 0.3)) in range(16)
 
 
 def test_what_a_panorama_is_said_to_be() -> None:

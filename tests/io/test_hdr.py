@@ -59,12 +59,12 @@ def test_the_size_is_known_before_decoding(tmp_path: Path):
         read_photo(path, 0.0001)
 
 
-@pytest.mark.parametrize("kept", [12, 60, 200])
-def test_what_is_cut_short_is_refused(tmp_path: Path, kept: int):
-    path = saved(tmp_path / "light.hdr", light())
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match="damaged or cut short"):
-        read_photo(path)
+def test_what_is_cut_short_is_refused(tmp_path: Path):
+    for kept in (12, 60, 200):
+        path = saved(tmp_path / "light.hdr", light())
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(InputError, match="damaged or cut short"):
+            read_photo(path)
 
 
 def test_a_panorama_of_it_is_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

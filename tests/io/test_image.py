@@ -1,6 +1,7 @@
 """Photos as cameras and phones make them, and what is said when they are broken."""
 
 import io
+import itertools
 import math
 import struct
 import subprocess
@@ -17,7 +18,7 @@ from PIL import Image
 
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import colourise, from_numbers, value_range
-from cyclopean.io.image import Photo, read_photo, resize, resize_depth, write_photo
+from cyclopean.io.image import Photo, read_photo, resize, resize_depth, size_within, write_photo
 from profiles import swapped_profile
 
 # EXIF orientation -> how the upright picture was stored (numpy), written by hand from the EXIF table
@@ -44,38 +45,39 @@ def as_array(photo: Photo) -> np.ndarray:
     return photo.image[0].permute(1, 2, 0).numpy()
 
 
-@pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_every_orientation_is_turned_upright(tmp_path: Path, orientation: int, suffix: str) -> None:
-    exif = Image.Exif()
-    exif[274] = orientation
-    path = tmp_path / f"turned{suffix}"
-    options = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}.get(suffix, {})
-    Image.fromarray(np.ascontiguousarray(STORED[orientation](scene()))).save(path, exif=exif, **options)
-    photo = read_photo(path)
-    assert photo.size == (24, 40)
-    assert np.abs(as_array(photo) - scene() / 255).max() < (0.03 if suffix == ".jpg" else 1e-6)
+def test_every_orientation_is_turned_upright(tmp_path: Path) -> None:
+    for orientation, suffix in itertools.product(STORED, (".jpg", ".png", ".tif", ".webp")):
+        exif = Image.Exif()
+        exif[274] = orientation
+        path = tmp_path / f"turned{suffix}"
+        options = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}.get(suffix, {})
+        Image.fromarray(np.ascontiguousarray(STORED[orientation](scene()))).save(path, exif=exif, **options)
+        photo = read_photo(path)
+        assert photo.size == (24, 40), (orientation, suffix)
+        assert np.abs(as_array(photo) - scene() / 255).max() < (0.03 if suffix == ".jpg" else 1e-6), (
+            orientation,
+            suffix,
+        )
 
 
-@pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_every_orientation_with_16_bits(tmp_path: Path, orientation: int, suffix: str) -> None:
-    deep = scene(full=65535)
-    stored = np.ascontiguousarray(STORED[orientation](deep)[..., ::-1])
-    data = cv2.imencode(suffix, stored)[1].tobytes()
-    exif = Image.Exif()
-    exif[274] = orientation
-    path = tmp_path / f"deep{suffix}"
-    if suffix == ".png":
-        body = exif.tobytes().removeprefix(b"Exif\0\0")
-        crc = struct.pack(">I", zlib.crc32(b"eXIf" + body))
-        data = data[:33] + struct.pack(">I", len(body)) + b"eXIf" + body + crc + data[33:]
-    else:
-        data = with_tiff_orientation(data, orientation)
-    path.write_bytes(data)
-    photo = read_photo(path)
-    assert photo.bits == 16
-    assert np.abs(as_array(photo) - deep / 65535).max() < 1e-6
+def test_every_orientation_with_16_bits(tmp_path: Path) -> None:
+    for orientation, suffix in itertools.product(STORED, (".png", ".tif")):
+        deep = scene(full=65535)
+        stored = np.ascontiguousarray(STORED[orientation](deep)[..., ::-1])
+        data = cv2.imencode(suffix, stored)[1].tobytes()
+        exif = Image.Exif()
+        exif[274] = orientation
+        path = tmp_path / f"deep{suffix}"
+        if suffix == ".png":
+            body = exif.tobytes().removeprefix(b"Exif\0\0")
+            crc = struct.pack(">I", zlib.crc32(b"eXIf" + body))
+            data = data[:33] + struct.pack(">I", len(body)) + b"eXIf" + body + crc + data[33:]
+        else:
+            data = with_tiff_orientation(data, orientation)
+        path.write_bytes(data)
+        photo = read_photo(path)
+        assert photo.bits == 16, (orientation, suffix)
+        assert np.abs(as_array(photo) - deep / 65535).max() < 1e-6, (orientation, suffix)
 
 
 def with_tiff_orientation(data: bytes, orientation: int) -> bytes:
@@ -91,37 +93,37 @@ def with_tiff_orientation(data: bytes, orientation: int) -> bytes:
     return data[:4] + struct.pack("<I", len(data)) + data[8:] + body
 
 
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_heic_is_read_upright(tmp_path: Path, orientation: int) -> None:
-    pillow_heif.register_heif_opener()
-    exif = Image.Exif()
-    exif[274] = orientation
-    path = tmp_path / "phone.HEIC"
-    stored = np.ascontiguousarray(STORED[orientation](scene(48, 80)))
-    Image.fromarray(stored).save(path, format="HEIF", quality=95, exif=exif.tobytes())
-    photo = read_photo(path)
-    assert photo.size == (48, 80)
-    assert np.abs(as_array(photo) - scene(48, 80) / 255).mean() < 0.02
+def test_heic_is_read_upright(tmp_path: Path) -> None:
+    for orientation in (1, 3, 6, 8):
+        pillow_heif.register_heif_opener()
+        exif = Image.Exif()
+        exif[274] = orientation
+        path = tmp_path / "phone.HEIC"
+        stored = np.ascontiguousarray(STORED[orientation](scene(48, 80)))
+        Image.fromarray(stored).save(path, format="HEIF", quality=95, exif=exif.tobytes())
+        photo = read_photo(path)
+        assert photo.size == (48, 80), orientation
+        assert np.abs(as_array(photo) - scene(48, 80) / 255).mean() < 0.02, orientation
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "YCbCr"])
-def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    suffix = ".tif" if mode in ("CMYK", "YCbCr") else ".png"
-    grey = np.repeat(scene()[..., :1], 3, -1) / 255
-    if mode == "I;16":
-        picture = Image.fromarray(scene(full=65535)[..., 0].copy())
-    elif mode == "1":
-        picture = Image.fromarray(scene()[..., 0]).convert("1", dither=Image.Dither.NONE)
-        grey = (grey >= 0.5).astype(float)
-    elif mode in ("L", "LA"):
-        picture = Image.fromarray(scene()[..., 0].copy()).convert(mode)
-    else:
-        picture = Image.fromarray(scene()).convert(mode)
-    packed = {"compression": "jpeg", "quality": 98} if mode == "YCbCr" else {}  # as nearly all such files are
-    picture.save(tmp_path / f"m{suffix}", **packed)
-    expected = grey if mode in ("1", "L", "LA", "I;16") else scene() / 255
-    error = np.abs(as_array(read_photo(tmp_path / f"m{suffix}")) - expected).mean()
-    assert error < {"P": 0.06, "YCbCr": 0.01}.get(mode, 1 / 255)
+def test_every_mode_becomes_rgb(tmp_path: Path) -> None:
+    for mode in ("1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "YCbCr"):
+        suffix = ".tif" if mode in ("CMYK", "YCbCr") else ".png"
+        grey = np.repeat(scene()[..., :1], 3, -1) / 255
+        if mode == "I;16":
+            picture = Image.fromarray(scene(full=65535)[..., 0].copy())
+        elif mode == "1":
+            picture = Image.fromarray(scene()[..., 0]).convert("1", dither=Image.Dither.NONE)
+            grey = (grey >= 0.5).astype(float)
+        elif mode in ("L", "LA"):
+            picture = Image.fromarray(scene()[..., 0].copy()).convert(mode)
+        else:
+            picture = Image.fromarray(scene()).convert(mode)
+        packed = {"compression": "jpeg", "quality": 98} if mode == "YCbCr" else {}  # as nearly all such files are
+        picture.save(tmp_path / f"m{suffix}", **packed)
+        expected = grey if mode in ("1", "L", "LA", "I;16") else scene() / 255
+        error = np.abs(as_array(read_photo(tmp_path / f"m{suffix}")) - expected).mean()
+        assert error < {"P": 0.06, "YCbCr": 0.01}.get(mode, 1 / 255), mode
 
 
 def test_alpha_and_transparent_palette_lie_over_white(tmp_path: Path) -> None:
@@ -141,19 +143,19 @@ def test_alpha_and_transparent_palette_lie_over_white(tmp_path: Path) -> None:
         assert pixels[0, 15] == pytest.approx([1, 0.5, 0.5], abs=0.02)
 
 
-@pytest.mark.parametrize("deep", [False, True])
-def test_a_profile_is_converted_to_srgb(tmp_path: Path, deep: bool) -> None:
-    path = tmp_path / "wide.png"
-    Image.fromarray(scene()).save(path, icc_profile=swapped_profile())
-    if deep:
-        chunk_at = path.read_bytes().index(b"iCCP") - 4
-        size = struct.unpack(">I", path.read_bytes()[chunk_at : chunk_at + 4])[0]
-        chunk = path.read_bytes()[chunk_at : chunk_at + 12 + size]
-        data = cv2.imencode(".png", scene(full=65535)[..., ::-1].copy())[1].tobytes()
-        path.write_bytes(data[:33] + chunk + data[33:])
-    photo = read_photo(path)
-    assert photo.bits == (16 if deep else 8)
-    assert np.abs(as_array(photo)[..., [1, 0, 2]] - scene() / 255).max() < 0.02
+def test_a_profile_is_converted_to_srgb(tmp_path: Path) -> None:
+    for deep in (False, True):
+        path = tmp_path / "wide.png"
+        Image.fromarray(scene()).save(path, icc_profile=swapped_profile())
+        if deep:
+            chunk_at = path.read_bytes().index(b"iCCP") - 4
+            size = struct.unpack(">I", path.read_bytes()[chunk_at : chunk_at + 4])[0]
+            chunk = path.read_bytes()[chunk_at : chunk_at + 12 + size]
+            data = cv2.imencode(".png", scene(full=65535)[..., ::-1].copy())[1].tobytes()
+            path.write_bytes(data[:33] + chunk + data[33:])
+        photo = read_photo(path)
+        assert photo.bits == (16 if deep else 8), deep
+        assert np.abs(as_array(photo)[..., [1, 0, 2]] - scene() / 255).max() < 0.02, deep
 
 
 def test_cmyk_profile_and_jpeg(tmp_path: Path) -> None:
@@ -187,9 +189,9 @@ def test_focal_length_by_sensor_resolution_of_a_shrunk_photo(tmp_path: Path) -> 
     assert float(camera.focal[0, 0]) == pytest.approx(50 / 36, rel=1e-3)
 
 
-@pytest.mark.parametrize("tags", [{}, {0xA405: 0}, {0xA405: 1}, {0x920A: 50.0}, {0x920A: 0.0, 0xA20E: 0.0}])
-def test_no_focal_length_no_camera(tmp_path: Path, tags: dict[int, float]) -> None:
-    assert read_photo(with_exif(tmp_path / "a.jpg", tags)).camera is None
+def test_no_focal_length_no_camera(tmp_path: Path) -> None:
+    for tags in ({}, {0xA405: 0}, {0xA405: 1}, {0x920A: 50.0}, {0x920A: 0.0, 0xA20E: 0.0}):
+        assert read_photo(with_exif(tmp_path / "a.jpg", tags)).camera is None, tags
 
 
 def test_a_photo_on_its_side_has_its_camera_turned(tmp_path: Path) -> None:
@@ -221,11 +223,11 @@ def test_saving_keeps_exif_and_depth_of_colour(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jpg", "b.png", "c.png"]
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif", ".bmp", ".heic", ".gif", ".ppm"])
-def test_every_format_is_written(tmp_path: Path, suffix: str) -> None:
-    rgb = torch.from_numpy(scene(48, 64)).permute(2, 0, 1)[None] / 255
-    Photo(rgb).save(tmp_path / f"a{suffix}")
-    assert np.abs(as_array(read_photo(tmp_path / f"a{suffix}")) - scene(48, 64) / 255).mean() < 0.05
+def test_every_format_is_written(tmp_path: Path) -> None:
+    for suffix in (".jpg", ".webp", ".tif", ".bmp", ".heic", ".gif", ".ppm"):
+        rgb = torch.from_numpy(scene(48, 64)).permute(2, 0, 1)[None] / 255
+        Photo(rgb).save(tmp_path / f"a{suffix}")
+        assert np.abs(as_array(read_photo(tmp_path / f"a{suffix}")) - scene(48, 64) / 255).mean() < 0.05, suffix
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited as on Linux")
@@ -282,13 +284,12 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
     return made
 
 
-@pytest.mark.parametrize("name", ["text", "cut.jpg", "cut16", "empty", "header"])
-def test_broken_files_are_one_sentence(tmp_path: Path, name: str) -> None:
-    path, message = broken_files(tmp_path)[name]
-    with pytest.raises(InputError, match=message) as error:
-        read_photo(path)
-    assert "\n" not in str(error.value)
-    assert str(path) in str(error.value)
+def test_broken_files_are_one_sentence(tmp_path: Path) -> None:
+    for path, message in broken_files(tmp_path).values():
+        with pytest.raises(InputError, match=message) as error:
+            read_photo(path)
+        assert "\n" not in str(error.value)
+        assert str(path) in str(error.value)
 
 
 def test_missing_folder_small_and_float(tmp_path: Path) -> None:
@@ -323,6 +324,12 @@ def test_resize_averages_areas_and_keeps_ramps() -> None:
     assert torch.allclose(grown[..., 1:-1].diff(), grown.new_tensor(1 / 18))
     assert resize(image, (12, 20)) is image
     assert resize(image, (6, 40)).mean() == pytest.approx(float(image.mean()), abs=0.02)
+
+
+def test_sizes_within_a_number_of_pixels() -> None:
+    assert size_within((720, 1280), 100_000) == (237, 422)
+    assert size_within((40, 60), 100_000) == (40, 60)
+    assert size_within((1, 4000), 100, 2) == (2, 632)
 
 
 def test_resizing_depth_leaves_unknown_pixels_out() -> None:

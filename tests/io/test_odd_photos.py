@@ -19,7 +19,7 @@ from cyclopean import cli
 from cyclopean.defocus.lens import diagonal
 from cyclopean.defocus.subject import read_matte
 from cyclopean.errors import InputError
-from cyclopean.inference.panorama import framed, two_fisheyes
+from cyclopean.inference.panorama_detection import is_two_fisheyes, resolve_camera
 from cyclopean.inference.predictor import working_size
 from cyclopean.io import metadata
 from cyclopean.io.decoding import read_image
@@ -422,7 +422,7 @@ def test_an_ordinary_picture_of_two_to_one_is_no_panorama(tmp_path: Path) -> Non
     }.items():
         noisy = np.clip(values + rng.normal(0, 0.01, values.shape), 0, 1)
         Image.fromarray(stored(noisy, 8)).save(tmp_path / "a.png")
-        photo, why = framed(read_photo(tmp_path / "a.png"))
+        photo, why = resolve_camera(read_photo(tmp_path / "a.png"))
         assert (photo.camera, why) == (None, None), name
 
 
@@ -431,7 +431,7 @@ def test_a_guess_is_not_written_and_a_word_is(tmp_path: Path) -> None:
 
     room = Photo(synthetic.sample("room", 0, (64, 128), "sphere").target.image)
     for camera, said in (("auto", False), ("equirectangular", True)):
-        photo, why = framed(room, camera)
+        photo, why = resolve_camera(room, camera)
         assert why is not None
         for suffix in (".jpg", ".png", ".tif", ".webp"):
             photo.save(tmp_path / f"a{suffix}")
@@ -444,14 +444,14 @@ def test_two_fisheyes_are_said(tmp_path: Path) -> None:
     radius = np.hypot(x % 100 - 49.5, y - 49.5) / 50
     circles = np.where((radius < 0.97)[..., None], 0.2 + 0.6 * rng.random((100, 200, 3)), 0.01)
     Image.fromarray(stored(circles, 8)).save(tmp_path / "a.png")
-    photo, why = framed(read_photo(tmp_path / "a.png"))
+    photo, why = resolve_camera(read_photo(tmp_path / "a.png"))
     assert (photo.camera, why) == (None, None)
     assert "two fisheye circles" in photo.notes[0]
     image = photo.image
-    assert two_fisheyes(image.transpose(-1, -2))
-    assert not two_fisheyes(image[..., :100])
-    assert not two_fisheyes(image * 0)
-    assert not two_fisheyes(image + 0.3)
+    assert is_two_fisheyes(image.transpose(-1, -2))
+    assert not is_two_fisheyes(image[..., :100])
+    assert not is_two_fisheyes(image * 0)
+    assert not is_two_fisheyes(image + 0.3)
 
 
 def test_sizes_that_look_alike_are_told_apart(tmp_path: Path) -> None:

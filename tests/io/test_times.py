@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean.defocus.video import Key
+from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
-from cyclopean.inference.clip import LOOKS, survey
+from cyclopean.inference.clip import SAMPLED_FRAMES, measure_clip
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_writing import rewrite
 from filmed import blue_is_near, film, times_of, walking
@@ -139,7 +139,7 @@ def test_the_first_pass_looks_at_few_frames_of_them(tmp_path: Path) -> None:
 
     def see(method: object, view: object) -> torch.Tensor:
         looks.append(view)
-        return plain.see(method, view)  # type: ignore[arg-type]
+        return plain.infer(method, view)  # type: ignore[arg-type]
 
-    survey(tmp_path / "a.webm", (Key(0.0, (0.5, 0.5)),), replace(plain, see=see))
-    assert len(looks) == LOOKS
+    measure_clip(tmp_path / "a.webm", (Keyframe(0.0, (0.5, 0.5)),), replace(plain, infer=see))
+    assert len(looks) == SAMPLED_FRAMES

@@ -1,6 +1,7 @@
 """Any combination that a user can name runs: head x warp x error x mask x scales x smoothness x camera."""
 
 import itertools
+from dataclasses import asdict
 from typing import get_args
 
 import pytest
@@ -8,23 +9,20 @@ import torch
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, rigid, translation
-from cyclopean.methods import photometric
+from cyclopean.methods.heads import HEADS
+from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.methods.photometric import (
     ERRORS,
-    HEADS,
     MASKS,
     SCALES,
     SMOOTHS,
     WARPS,
-    Rules,
-    Source,
-    channels,
-    how,
-    rules_of,
-    said,
-    terms,
+    PhotometricLoss,
+    SourceView,
 )
 from cyclopean.sample import view
+from cyclopean.training import options
+from cyclopean.training.options import LossConfig
 
 SIZE = (24, 48)
 PINHOLE = Pinhole(torch.tensor([[0.8, 1.6]]), torch.tensor([[0.5, 0.5]]))
@@ -38,26 +36,31 @@ RIGS = {
 }
 
 
-def losses(rules: Rules, rig: str) -> dict[str, torch.Tensor]:
+def loss_of(config: LossConfig) -> PhotometricLoss:
+    return PhotometricLoss(config, lambda image: [image])
+
+
+def losses(config: LossConfig, rig: str) -> dict[str, torch.Tensor]:
     """Of random answers to a random picture; every answer gets a finite gradient."""
     generator = torch.Generator().manual_seed(0)
     camera, poses = RIGS[rig]
-    raws = [torch.randn(1, channels(rules), SIZE[0] >> s, SIZE[1] >> s, generator=generator) for s in range(4)]
+    loss = loss_of(config)
+    raws = [torch.randn(1, loss.channels, SIZE[0] >> s, SIZE[1] >> s, generator=generator) for s in range(4)]
     raws = [raw.requires_grad_() for raw in raws]
     pictures = [torch.rand(1, 3, *SIZE, generator=generator) for _ in range(1 + len(poses))]
-    sources = [Source(view(picture, camera, pose), pose) for picture, pose in zip(pictures[1:], poses, strict=True)]
-    found = terms(view(pictures[0], camera), said(raws, rules), sources, rules)
-    torch.stack(list(found.values())).sum().backward()
-    for raw in raws[:1] if rules.scales == "finest" else raws:
+    sources = [SourceView(view(image, camera, pose), pose) for image, pose in zip(pictures[1:], poses, strict=True)]
+    terms = loss(view(pictures[0], camera), loss.decode(raws), sources)
+    torch.stack(list(terms.values())).sum().backward()
+    for raw in raws[:1] if config.scales == "finest" else raws:
         assert raw.grad is not None
         assert raw.grad.isfinite().all()
-    return found
+    return terms
 
 
 def test_every_name_has_a_value_and_every_value_a_name():
-    kinds = {"HeadName": HEADS, "Warp": WARPS, "Error": ERRORS, "Scales": SCALES, "Smooth": SMOOTHS}
+    kinds = {"Head": HEADS, "Warp": WARPS, "Error": ERRORS, "Scales": SCALES, "Smooth": SMOOTHS}
     for kind, values in kinds.items():
-        assert set(get_args(getattr(photometric, kind))) == set(values), kind
+        assert set(get_args(getattr(options, f"{kind}Name"))) == set(values), kind
 
 
 @pytest.mark.parametrize("rig", RIGS)
@@ -69,30 +72,31 @@ def test_heads_warps_errors_and_masks(rig):
     for pair in itertools.combinations((heads, warps, errors, masks), 2):
         assert all(any({a, b} <= set(c) for c in chosen) for a, b in itertools.product(*pair))
     for head, warp, error, mask in chosen:
-        found = losses(Rules(head, warp, "zeros", error, mask, "finest"), rig)
+        found = losses(LossConfig(head, warp, "zeros", error, mask, "finest"), rig)
         assert all(value.isfinite() and value >= 0 for value in found.values()), (head, warp, error, mask)
 
 
 @pytest.mark.parametrize("rig", RIGS)
 def test_scales_borders_and_smoothness(rig):
     for scales, border, smooth in itertools.product(SCALES, ("zeros", "edge"), SMOOTHS):
-        found = losses(Rules(border=border, scales=scales, smooth=smooth), rig)
+        found = losses(LossConfig(border=border, scales=scales, smooth=smooth), rig)
         assert found["smoothness"] > 0
 
 
 def test_rules_survive_a_config_and_wrong_names_suggest_the_nearest():
-    rules = Rules("levels", mask="best+auto", features="own")
-    assert rules_of(rules.config()) == rules
-    assert rules.masks() == ("best", "auto")
+    rules = LossConfig("levels", mask="best+auto", features="own")
+    config = Monodepth2("compact", 0.1, rules=rules).config()
+    assert config["rules"] == asdict(rules)
+    assert Monodepth2(**config).config() == config
+    assert rules.masks == ("best", "auto")
     with pytest.raises(InputError, match="unknown mask 'insde': did you mean 'inside'"):
-        how(Rules(mask="best+insde"))
+        loss_of(LossConfig(mask="best+insde"))
     with pytest.raises(InputError, match="smoothness is -1"):
-        Rules(smoothness=-1.0)
+        LossConfig(smoothness=-1.0)
 
 
 def test_two_views_from_one_place_are_refused():
-    rules, still = Rules(), torch.eye(4)[None]
-    picture = view(torch.rand(1, 3, *SIZE), PINHOLE)
+    picture, loss = view(torch.rand(1, 3, *SIZE), PINHOLE), loss_of(LossConfig())
     raws = [torch.randn(1, 1, SIZE[0] >> s, SIZE[1] >> s) for s in range(4)]
     with pytest.raises(InputError, match="from one place"):
-        terms(picture, said(raws, rules), [Source(picture, still)], rules)
+        loss(picture, loss.decode(raws), [SourceView(picture, torch.eye(4)[None])])

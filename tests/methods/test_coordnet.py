@@ -10,7 +10,12 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, attention, pixel_grid, translation
 from cyclopean.geometry.spherical import disparity_per_inverse_depth
 from cyclopean.losses import ALPHA, dissimilarity, ssim, ssim_gaussian
-from cyclopean.methods.coordnet import Coordnet, attended, cartesian_smoothness, photometric
+from cyclopean.methods.spherical_view_synthesis import (
+    SphericalViewSynthesis,
+    attended,
+    cartesian_smoothness,
+    photometric,
+)
 from cyclopean.sample import Sample, view
 
 F64 = torch.float64
@@ -46,20 +51,20 @@ def room() -> Sample:
     return Sample(view(centre, SPHERE), sources, depth)
 
 
-def error(method: Coordnet, sample: Sample, weight: Tensor) -> float:
+def error(method: SphericalViewSynthesis, sample: Sample, weight: Tensor) -> float:
     """Mean |d - d*| / d*, weighted."""
     with torch.no_grad():
         depth = 1 / method.eval().predict(sample.target).inverse_depth
     return float((((depth - sample.depth).abs() / sample.depth) * weight).sum() / weight.sum())
 
 
-def attended_error(method: Coordnet, sample: Sample) -> float:
+def attended_error(method: SphericalViewSynthesis, sample: Sample) -> float:
     """`error` of the vertical rig's attention: that of the sphere."""
     rays = SPHERE.rays(pixel_grid(SIZE, torch.zeros(1)))
     return error(method, sample, attention(rays, torch.tensor([[0.0, 1.0, 0.0]])))
 
 
-def learn(method: Coordnet, sample: Sample, steps: int, rate: float = 1e-3) -> None:
+def learn(method: SphericalViewSynthesis, sample: Sample, steps: int, rate: float = 1e-3) -> None:
     optimizer = torch.optim.Adam(method.parameters(), rate)
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -75,7 +80,7 @@ def learn(method: Coordnet, sample: Sample, steps: int, rate: float = 1e-3) -> N
 def test_it_finds_metric_depth_from_one_room(room, rig, most):
     """Mean relative error over the sphere; 0.20 for the best constant. Measured 0.042, 0.067, 0.036 and 0.014."""
     torch.manual_seed(0)
-    method = Coordnet(rig)
+    method = SphericalViewSynthesis(rig)
     learn(method, room, 100, 4e-4)
     assert attended_error(method, room) < most
 
@@ -84,7 +89,7 @@ def test_it_finds_metric_depth_from_one_room(room, rig, most):
 def test_a_source_on_the_wrong_side_teaches_nothing(room):
     """Trap 1, the sign: told that the view from above is one from below, no depth explains it."""
     torch.manual_seed(0)
-    method = Coordnet("UD")
+    method = SphericalViewSynthesis("UD")
     up = room.sources[0]
     learn(method, replace(room, sources=(replace(up, from_target=up.from_target.inverse()),)), 40, 4e-4)
     assert attended_error(method, room) > 0.3
@@ -150,7 +155,7 @@ def test_smoothness_is_kinder_at_edges():
     )
 
 
-def told(method: Coordnet, depth: Tensor) -> Coordnet:
+def told(method: SphericalViewSynthesis, depth: Tensor) -> SphericalViewSynthesis:
     """A method whose network answers with that depth, negative: its sign does not matter."""
     method.network = torch.nn.Identity()
     method.network.forward = lambda image: -depth
@@ -163,7 +168,7 @@ def test_the_truth_costs_least(room, rig, options):
     """Less than depths off by a fifth, with every rig and warp. To first order walls a metre away seem elsewhere."""
     costs = []
     for factor in (0.8, 1.0, 1.25):
-        terms = told(Coordnet(rig, **options), room.depth * factor).losses(room)
+        terms = told(SphericalViewSynthesis(rig, **options), room.depth * factor).losses(room)
         costs.append(sum(float(v) for k, v in terms.items() if k != "smoothness"))
     assert costs[1] < (0.9 if "landing" in options else 0.6) * min(costs[0], costs[2])
 
@@ -172,16 +177,16 @@ def test_labels_are_not_read(room):
     """Trap 6: the release masks with true depth. Without any truth the self-supervised rigs lose nothing."""
     blind = replace(room, depth=torch.full_like(room.depth, torch.nan))
     for rig in ("UD", "LR", "TC"):
-        method = told(Coordnet(rig), room.depth)
+        method = told(SphericalViewSynthesis(rig), room.depth)
         assert method.losses(room) == method.losses(blind)
 
 
 def test_holes_are_not_compared(room):
     """Trap 6 again: a wall as near as can be covers little of the other view, and what it leaves empty is no error."""
-    method = told(Coordnet("LR"), room.depth)
+    method = told(SphericalViewSynthesis("LR"), room.depth)
     depth, source = room.depth * 0.3, room.sources[1]
-    landing = method._landing(depth, None, room.target, source)
-    made, true, mask, _ = method._warp(method, landing, depth, room.target, source)
+    landing = method.correspondence(depth, None, room.target, source)
+    made, true, mask, _ = method.synthesize(room.target, source, depth, landing, 0.1)
     hole = mask == 0
     assert 0.005 < hole.float().mean() < 0.5
     changed = torch.where(hole, torch.rand_like(true), true)
@@ -195,13 +200,13 @@ def test_what_a_view_calls_invalid_does_not_travel(room):
     masked = replace(room, target=replace(room.target, valid=seen))
     spoiled = torch.where(seen, room.target.image, torch.rand_like(room.target.image))
     spoiled = replace(masked, target=replace(masked.target, image=spoiled))
-    method = told(Coordnet("UD"), room.depth)
+    method = told(SphericalViewSynthesis("UD"), room.depth)
     assert method.losses(masked)["vertical"] == method.losses(spoiled)["vertical"]
 
 
 def test_ratio_weighs_the_two_views(room):
-    alone = {rig: told(Coordnet(rig), room.depth * 1.1).losses(room) for rig in ("UD", "LR")}
-    both = told(Coordnet("TC", ratio=0.2), room.depth * 1.1).losses(room)
+    alone = {rig: told(SphericalViewSynthesis(rig), room.depth * 1.1).losses(room) for rig in ("UD", "LR")}
+    both = told(SphericalViewSynthesis("TC", ratio=0.2), room.depth * 1.1).losses(room)
     torch.testing.assert_close(both["vertical"], 0.2 * alone["UD"]["vertical"])
     torch.testing.assert_close(both["horizontal"], 0.8 * alone["LR"]["horizontal"])
 
@@ -212,34 +217,34 @@ def test_supervision_counts_what_is_known_and_near(room):
     depth[..., 5:9, :20], depth[..., 5:9, 20:40], depth[..., 5:9, 40:] = torch.nan, torch.inf, 35.0
     wrong = room.depth * 1.1
     wrong[..., 5:9, :] += 9
-    method = told(Coordnet("SV"), wrong)
-    right = told(Coordnet("SV"), room.depth * 1.1)
+    method = told(SphericalViewSynthesis("SV"), wrong)
+    right = told(SphericalViewSynthesis("SV"), room.depth * 1.1)
     sample = replace(room, depth=depth)
     torch.testing.assert_close(method.losses(sample)["berhu"], right.losses(sample)["berhu"])
-    assert told(Coordnet("SV"), room.depth).losses(sample)["berhu"] < 1e-6
+    assert told(SphericalViewSynthesis("SV"), room.depth).losses(sample)["berhu"] < 1e-6
 
 
 @pytest.mark.parametrize(("rig", "kept"), [("UD", 1), ("LR", 0), ("TC", 1)])
 def test_a_rig_needs_its_sources(room, rig, kept):
     with pytest.raises(InputError, match=f"rig {rig} needs a source displaced"):
-        Coordnet(rig).losses(replace(room, sources=room.sources[kept : kept + 1]))
+        SphericalViewSynthesis(rig).losses(replace(room, sources=room.sources[kept : kept + 1]))
 
 
 def test_pinholes_are_refused(room):
     camera = Pinhole(torch.tensor([[1.0, 1.0]]), torch.tensor([[0.5, 0.5]]))
     with pytest.raises(InputError, match="learns from panoramas"):
-        Coordnet("SV").losses(replace(room, target=replace(room.target, camera=camera)))
+        SphericalViewSynthesis("SV").losses(replace(room, target=replace(room.target, camera=camera)))
 
 
 @pytest.mark.parametrize("wrong", [{"rig": "XY"}, {"warp": "fold"}, {"landing": "soft"}, {"ratio": 1.0}])
 def test_unknown_arguments_are_refused(wrong):
     with pytest.raises(InputError):
-        Coordnet(**wrong)
+        SphericalViewSynthesis(**wrong)
 
 
-def told_degrees(rig: str, predicts: str, sample: Sample, factor: float) -> Coordnet:
+def told_degrees(rig: str, predicts: str, sample: Sample, factor: float) -> SphericalViewSynthesis:
     """A method whose network answers with the true disparities of its rig to first order, of depth times `factor`."""
-    method = Coordnet(rig, predicts=predicts)
+    method = SphericalViewSynthesis(rig, predicts=predicts)
     rays = SPHERE.rays(pixel_grid(SIZE, torch.zeros(1)))
     offset = torch.tensor([[0.0, BASELINE, 0.0] if rig == "UD" else [-BASELINE, 0.0, 0.0]])
     degrees = disparity_per_inverse_depth(rays, offset) / (sample.depth * factor)
@@ -253,7 +258,7 @@ def told_degrees(rig: str, predicts: str, sample: Sample, factor: float) -> Coor
     ("rig", "predicts"), [("UD", "disparity"), ("UD", "magnitude"), ("LR", "disparity"), ("LR", "magnitude")]
 )
 def test_true_disparities_cost_least_and_are_the_depth(room, rig, predicts, monkeypatch):
-    monkeypatch.setattr("cyclopean.methods.coordnet.BASELINE", BASELINE)
+    monkeypatch.setattr("cyclopean.methods.spherical_view_synthesis.BASELINE", BASELINE)
     costs = []
     for factor in (0.8, 1.0, 1.25):
         method = told_degrees(rig, predicts, room, factor)
@@ -267,16 +272,16 @@ def test_true_disparities_cost_least_and_are_the_depth(room, rig, predicts, monk
 def test_disparities_know_one_rig_only(room):
     """Their signs hang on where the other camera stands: a picture that was turned, or another baseline, is refused."""
     with pytest.raises(InputError, match=r"0\.26 m to the right, and pictures not turned"):
-        Coordnet("LR", predicts="disparity").losses(room)
+        SphericalViewSynthesis("LR", predicts="disparity").losses(room)
     with pytest.raises(InputError, match="disparities with the rigs UD and LR only"):
-        Coordnet("TC", predicts="disparity")
+        SphericalViewSynthesis("TC", predicts="disparity")
     with pytest.raises(InputError, match="predicts depth"):
-        Coordnet("UD", network="mobile", predicts="disparity")
+        SphericalViewSynthesis("UD", network="mobile", predicts="disparity")
 
 
 def test_what_seems_behind_is_far(room):
     """Disparities with the wrong sign mean a negative depth: they are drawn at the farthest, 20 m."""
-    method = Coordnet("LR", predicts="disparity")
+    method = SphericalViewSynthesis("LR", predicts="disparity")
     answer = torch.ones(1, 2, *SIZE)
     method.network = torch.nn.Identity()
     method.network.forward = lambda image: answer

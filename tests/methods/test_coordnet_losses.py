@@ -10,7 +10,12 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, pixel_grid, reproject, reproject_first_order, translation
-from cyclopean.methods.coordnet import SHARPEST, Coordnet, cartesian_smoothness, photometric
+from cyclopean.methods.spherical_view_synthesis import (
+    SHARPEST,
+    SphericalViewSynthesis,
+    cartesian_smoothness,
+    photometric,
+)
 from cyclopean.networks.coordnet import START
 from cyclopean.sample import Sample, View, view
 from cyclopean.synthesis import pull, push
@@ -32,9 +37,9 @@ def panoramas() -> Sample:
     return Sample(target, tuple(sources), 0.7 + 3 * torch.rand(2, 1, *SIZE))
 
 
-def answering(depth: Tensor, rig: str, **options: object) -> Coordnet:
+def answering(depth: Tensor, rig: str, **options: object) -> SphericalViewSynthesis:
     """A method whose network answers with that depth."""
-    method = Coordnet(rig, **options)
+    method = SphericalViewSynthesis(rig, **options)
     method.network = torch.nn.Identity()
     method.network.forward = lambda image: depth
     return method
@@ -131,7 +136,7 @@ def test_to_first_order_near_things_land_elsewhere(panoramas):
     for factor in (1.0, 100 * BASELINE / 0.7):
         depth = panoramas.depth * factor
         methods = (answering(depth, "UD", landing=how) for how in ("exact", "first-order"))
-        exact, first = (method._landing(depth, None, panoramas.target, source).uv for method in methods)
+        exact, first = (method.correspondence(depth, None, panoramas.target, source).uv for method in methods)
         apart.append(float(((exact - first) * torch.tensor([W, H])).norm(dim=-1).max()))
     assert apart[0] > 0.1
     assert apart[1] < 1e-3
@@ -177,7 +182,7 @@ def test_true_depth_is_attended_too(panoramas):
 
 def test_a_saved_model_keeps_them(panoramas, tmp_path):
     """What is loaded loses what was saved."""
-    method = Coordnet("UD", sharpness=0.7, window=7, width=0.1)
+    method = SphericalViewSynthesis("UD", sharpness=0.7, window=7, width=0.1)
     checkpoint.save(tmp_path / "model", method, {})
     loaded, config = checkpoint.load(tmp_path / "model")
     assert loaded.config() == method.config() == config["arguments"]
@@ -188,7 +193,7 @@ def test_models_and_runs_from_before_there_was_a_window(panoramas):
     """Theirs is 5, and a run that goes on compares configs."""
     before = {"rig": "UD", "ratio": 0.6, "coordinates": True, "circular": False, "attention": True, "warp": "splat"}
     before |= {"landing": "exact", "sharpness": 0.1, "network": "coordnet", "width": 1.0, "predicts": "depth"}
-    assert Coordnet(**before).config() == before
+    assert SphericalViewSynthesis(**before).config() == before
     old, now = (answering(panoramas.depth, **before, **more).losses(panoramas) for more in ({}, {"window": 5}))
     assert old == now
 
@@ -213,7 +218,7 @@ def test_at_the_sharpest_the_first_guess_is_compared(panoramas):
 )
 def test_numbers_that_mean_nothing_are_refused(wrong, said):
     with pytest.raises(InputError, match=said):
-        Coordnet(**wrong)
+        SphericalViewSynthesis(**wrong)
 
 
 def test_a_window_larger_than_the_picture_is_refused(panoramas):

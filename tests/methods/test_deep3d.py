@@ -10,7 +10,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.losses import cumulative_smoothness, gradients
 from cyclopean.methods.base import level_right
-from cyclopean.methods.deep3d import Deep3d, carried_over, expected_smoothness, selected
+from cyclopean.methods.deep3d import Deep3d, expected_smoothness, left_disparity, selected
 from cyclopean.sample import Sample, view
 from cyclopean.synthesis import blend, select
 
@@ -141,10 +141,10 @@ def test_deep3ds_keeps_no_cumulative_sums():
     assert counts[1] <= 12
 
 
-def test_the_right_views_disparity_is_carried_over_to_the_left():
+def test_the_right_views_disparity_is_left_disparity_to_the_left():
     """A ramp: right d(x) = 0.1 + 0.2 x; the left view's solves d = 0.1 + 0.2 (x - d)."""
     x = (torch.arange(50) + 0.5) / 50
-    left = carried_over((0.1 + 0.2 * x).expand(1, 1, 4, 50))
+    left = left_disparity((0.1 + 0.2 * x).expand(1, 1, 4, 50))
     torch.testing.assert_close(left[0, 0, 0, 10:], ((0.1 + 0.2 * x) / 1.2)[10:], atol=1e-3, rtol=0)
 
 

@@ -13,10 +13,10 @@ from cyclopean.methods.garg import Garg
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.methods.naive import Naive
-from cyclopean.methods.photometric import Rules
 from cyclopean.methods.supervised import Supervised
-from cyclopean.methods.trinocular import Trinocular
+from cyclopean.methods.three_net import ThreeNet
 from cyclopean.sample import Sample, view
+from cyclopean.training.options import LossConfig
 
 SIZE, BASELINE = (64, 96), 0.5
 CAMERA = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
@@ -128,10 +128,10 @@ def test_deep3d_finds_the_right_views_disparity(pair, smoothness):
 
 FAMILY = {  # how it is made, steps, largest median and mean error
     "naive": (lambda rig: Naive("compact", 0.25, rig=rig), 40, 0.04, 0.12),
-    "garg": (lambda rig: Garg("compact", 0.25, rig), 60, 0.03, 0.12),
-    "no-lr": (lambda rig: Monodepth("compact", 0.25, rig, variant="no-lr"), 60, 0.06, 0.14),
-    "stereo": (lambda rig: Monodepth("compact", 0.25, rig, variant="stereo"), 110, 0.05, 0.2),
-    "trinocular": (lambda rig: Trinocular("compact", 0.25, rig), 50, 0.08, 0.14),
+    "garg": (lambda rig: Garg("compact", 0.25, rig=rig), 60, 0.03, 0.12),
+    "no-lr": (lambda rig: Monodepth("compact", 0.25, rig=rig, variant="no-lr"), 60, 0.06, 0.14),
+    "stereo": (lambda rig: Monodepth("compact", 0.25, rig=rig, variant="stereo"), 110, 0.05, 0.2),
+    "trinocular": (lambda rig: ThreeNet("compact", 0.25, rig=rig), 50, 0.08, 0.14),
     "learned mask": (lambda rig: one(rig, mask="learned", scales="finest", error="l1"), 60, 0.05, 0.12),
     "own features": (lambda rig: one(rig, features="own", scales="finest"), 60, 0.06, 0.14),
     "levels": (lambda rig: one(rig, head="levels", scales="finest"), 60, 0.05, 0.12),
@@ -139,7 +139,7 @@ FAMILY = {  # how it is made, steps, largest median and mean error
 
 
 def one(rig: tuple[float, float], **rules) -> Monodepth2:
-    return Monodepth2("compact", 0.25, rig, Rules(**rules))
+    return Monodepth2("compact", 0.25, rig=rig, rules=LossConfig(**rules))
 
 
 @pytest.mark.slow
@@ -174,10 +174,10 @@ def test_monodepth2_finds_metric_depth_from_one_pair():
 def test_garg_learns_in_stages(pair):
     """Each starts from the one before, and at once says what that one said, enlarged."""
     torch.manual_seed(0)
-    before = Garg("compact", 0.25, (0.8, BASELINE), stage=1)
+    before = Garg("compact", 0.25, rig=(0.8, BASELINE), stage=1)
     learn(before, pair, 40, 4e-3)
     for stage in (2, 3, 4):
-        method = Garg("compact", 0.25, (0.8, BASELINE), stage=stage)
+        method = Garg("compact", 0.25, rig=(0.8, BASELINE), stage=stage)
         method.load_state_dict(before.state_dict())
         with torch.no_grad():
             said, earlier = (m.eval().predict(pair.target).inverse_depth for m in (method, before))

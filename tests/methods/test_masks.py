@@ -6,127 +6,123 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclopean.geometry import Pinhole, reproject, translation
-from cyclopean.losses import appearance, photometric
+from cyclopean.geometry import Correspondence, Pinhole, reproject, translation
+from cyclopean.losses import absolute, appearance, photometric
+from cyclopean.methods.heads import DepthRangeHead, LevelsHead
+from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.methods.photometric import (
-    HEADS,
-    MASKS,
-    MONODEPTH2,
-    Levels,
-    Range,
-    Rules,
-    Said,
-    Side,
-    Source,
-    _evidence,
-    how,
-    inverse_depth_there,
-    regularised,
-    rig_unit,
-    terms,
+    DisparityPyramid,
+    PhotometricLoss,
+    SourceView,
+    automask,
+    explainability_regularization,
+    in_frame,
+    inverse_depth_in,
+    min_reprojection,
+    visibility,
 )
 from cyclopean.sample import view
 from cyclopean.synthesis import pull
+from cyclopean.training.options import MONODEPTH2, LossConfig
 
 H, W = 16, 40
 CAMERA = Pinhole(torch.tensor([[1.0, 2.5]]), torch.tensor([[0.5, 0.5]]))
 RIGHT = translation(torch.tensor([[-1.0, 0.0, 0.0]]))
-PLAIN = Rules()
 NEAR, FAR = 8 / W, 2 / W  # disparities of panel and wall: 8 and 2 pixels
 
 
-def nearness() -> Tensor:
+def disparity() -> Tensor:
     """A panel of columns 20 to 29 before a wall."""
-    found = torch.full((1, 1, H, W), FAR)
-    found[..., 20:30] = NEAR
-    return found
+    panel = torch.full((1, 1, H, W), FAR)
+    panel[..., 20:30] = NEAR
+    return panel
 
 
-def weights(mask: str, rules: Rules = PLAIN, images: tuple[Tensor, ...] = (), said: Tensor | None = None) -> Tensor:
-    left, *rights = images or (torch.rand(1, 3, H, W), torch.rand(1, 3, H, W))
-    everywhere = torch.ones(1, 1, H, W)
-    own = Side(CAMERA, left, everywhere, nearness() if said is None else said)
-    pairs = [(Side(CAMERA, right, everywhere), RIGHT) for right in rights]
-    return MASKS[mask](_evidence(own, pairs, torch.ones(1), how(rules)))
+def landing() -> Correspondence:
+    return reproject(disparity(), CAMERA, RIGHT, CAMERA)
 
 
-def test_inside_is_what_lands_in_the_other_picture():
+def seen(rho: Tensor) -> Tensor:
+    return visibility(rho, CAMERA, RIGHT, CAMERA, landing())
+
+
+def loss(config: LossConfig, images: tuple[Tensor, Tensor], mask: tuple[Tensor, ...] = (), d: Tensor | None = None):
+    """The losses of the panel before the wall, by one source on the right."""
+    predicted = DisparityPyramid((disparity() if d is None else d,), mask)
+    source = SourceView(view(images[1], CAMERA, RIGHT), RIGHT)
+    return PhotometricLoss(config, lambda image: [image])(view(images[0], CAMERA), predicted, [source])
+
+
+def test_in_frame_is_what_lands_in_the_other_picture():
     """The wall's first two columns land left of it; the panel's and the wall's others do not."""
-    assert weights("inside")[0, 0, 3].tolist() == [0.0] * 2 + [1.0] * (W - 2)
+    assert in_frame([landing()])[0, 0, 3].tolist() == [0.0] * 2 + [1.0] * (W - 2)
 
 
-def test_unoccluded_is_what_nothing_nearer_hides():
+def test_visible_is_what_nothing_nearer_hides():
     """The panel moves left by 8, the wall by 2: it lands on where wall columns 14 to 19 (and partly 13, 20) land."""
-    seen = weights("unoccluded")[0, 0, 3]
-    assert seen[20:30].min() == 1  # the panel itself
-    assert seen[15:19].max() == 0  # the wall to its left, hidden from the right eye
-    assert seen[30:].min() == 1  # the wall to its right, which only the left eye has hidden from it
-    assert seen[3:13].min() == 1
-    assert seen[:2].max() == 0  # outside
+    row = seen(disparity())[0, 0, 3]
+    assert row[20:30].min() == 1  # the panel itself
+    assert row[15:19].max() == 0  # the wall to its left, hidden from the right eye
+    assert row[30:].min() == 1  # the wall to its right, which only the left eye has hidden from it
+    assert row[3:13].min() == 1
+    assert row[:2].max() == 0  # outside
 
 
-def test_unoccluded_needs_no_pictures_and_gives_no_gradient():
-    said = nearness().requires_grad_()
-    assert not weights("unoccluded", said=said).requires_grad
-    first, second = (weights("unoccluded") for _ in range(2))
-    assert torch.equal(first, second)
+def test_visibility_gives_no_gradient():
+    assert not seen(disparity().requires_grad_()).requires_grad
+    assert torch.equal(seen(disparity()), seen(disparity()))
 
 
-def test_best_takes_each_pixel_from_one_source():
-    """Two sources, one of which is the truth: errors of the other do not count; each pixel counts once in the mean."""
+def test_min_reprojection_takes_each_pixel_from_one_source():
+    """Three sources, one of which is the truth: errors of the others do not count; a pixel counts once on average."""
     right = torch.rand(1, 3, H, W)
-    landing = reproject(nearness(), CAMERA, RIGHT, CAMERA)
-    left = pull(right, landing.uv, "zeros")
-    found = weights("best", images=(left, torch.rand(1, 3, H, W), right), rules=Rules(error="l1"))
-    assert found[:, 1, :, 3:].min() == 2
-    assert found[:, 0, :, 3:].max() == 0
-    assert (found.mean(1) == 1).all()
+    left = pull(right, landing().uv, "zeros")
+    sources = (torch.rand(1, 3, H, W), right, torch.rand(1, 3, H, W))
+    weights = min_reprojection(torch.cat([absolute(pull(x, landing().uv, "zeros"), left) for x in sources], 1))
+    assert weights[:, 1, :, 3:].min() == 3
+    assert weights[:, ::2, :, 3:].max() == 0
+    assert (weights.mean(1) == 1).all()
 
 
-def test_auto_leaves_out_what_looks_static():
-    """Two equal pictures say that nothing moved, whatever the motion; a tie, too, is no motion."""
-    picture = torch.rand(1, 3, H, W)
-    assert weights("auto", images=(picture, picture)).max() == 0
-    assert (
-        weights("auto", images=(torch.zeros(1, 3, H, W), torch.zeros(1, 3, H, W)), rules=Rules(error="l1")).max() == 0
-    )
+def test_automask_leaves_out_what_looks_static():
+    """Two equal pictures mean that nothing moved, whatever the motion; a tie, too, is no motion."""
+    for picture in (torch.rand(1, 3, H, W), torch.zeros(1, 3, H, W)):
+        warped, static = absolute(pull(picture, landing().uv, "zeros"), picture), absolute(picture, picture)
+        assert automask(warped, static).max() == 0
+        config = LossConfig(mask="auto", error="l1", scales="finest")
+        assert loss(config, (picture, picture))["appearance"] == 0
 
 
-def test_auto_masked_pixels_are_not_made_up_for():
+def test_masked_pixels_are_not_made_up_for():
     """Monodepth2 averages over all pixels: a picture that is static in half counts half."""
-    moving, rules = torch.rand(1, 3, H, W), replace(MONODEPTH2, mask="auto", head="disparity", scales="finest")
-    source = Source(view(torch.rand(1, 3, H, W), CAMERA, RIGHT), RIGHT)
-    said = Said((nearness(),))
-    found = terms(view(moving, CAMERA), said, [source], rules)["appearance"]
-    own = Side(CAMERA, moving, torch.ones(1, 1, H, W), nearness())
-    evidence = _evidence(own, [(Side(CAMERA, source.view.image, own.weight), RIGHT)], torch.ones(1), how(rules))
-    expected = torch.where(evidence.errors < photometric(source.view.image, moving), evidence.errors, 0).mean()
-    torch.testing.assert_close(found, expected)
-    assert 0.1 < MASKS["auto"](evidence).mean() < 0.9
+    left, right = torch.rand(1, 3, H, W), torch.rand(1, 3, H, W)
+    config = replace(MONODEPTH2, mask="auto", head="disparity", scales="finest")
+    errors, static = photometric(pull(right, landing().uv, "edge"), left), photometric(right, left)
+    expected = torch.where(errors < static, errors, 0).mean()
+    torch.testing.assert_close(loss(config, (left, right))["appearance"], expected)
+    assert 0.1 < automask(errors, static).mean() < 0.9
 
 
-def test_belief_weighs_errors_and_disbelief_costs():
-    """Zhou et al.: half belief halves the error, and -log(1/2) is what it costs."""
-    views = [view(torch.rand(1, 3, H, W), CAMERA), view(torch.rand(1, 3, H, W), CAMERA, RIGHT)]
-    rules, source = Rules(mask="learned", scales="finest"), Source(views[1], RIGHT)
-    beliefs = (torch.full((1, 1, H, W), belief) for belief in (1.0, 0.5))
-    full, half = (terms(views[0], Said((nearness(),), (belief,)), [source], rules) for belief in beliefs)
+def test_explainability_weighs_errors_and_disbelief_costs():
+    """Zhou et al.: half an explanation halves the error, and -log(1/2) is what it costs."""
+    images = torch.rand(1, 3, H, W), torch.rand(1, 3, H, W)
+    config = LossConfig(mask="learned", scales="finest")
+    full, half = (loss(config, images, (torch.full((1, 1, H, W), x),)) for x in (1.0, 0.5))
     torch.testing.assert_close(half["appearance"], full["appearance"] / 2)
     assert full["explained"] == 0
     assert half["explained"].item() == pytest.approx(0.2 * 0.6931, rel=1e-3)
-    assert regularised(torch.zeros(1, 1, 1, 1)).isfinite().all()
+    assert explainability_regularization(torch.zeros(1, 1, 1, 1)).isfinite().all()
 
 
-def test_what_is_not_nearest_has_no_gradient():
+def test_nearest_sampling_has_no_gradient():
     """Nearest against linear sampling: the same loss, but nothing to learn from."""
-    views = [view(torch.rand(1, 3, H, W), CAMERA), view(torch.rand(1, 3, H, W), CAMERA, RIGHT)]
+    images = torch.rand(1, 3, H, W), torch.rand(1, 3, H, W)
     slopes = {}
     for warp in ("nearest", "linear", "linearized"):
-        said = nearness().add(0.003).requires_grad_()
-        rules = Rules(warp=warp, scales="finest", smoothness=0.0)
-        terms(views[0], Said((said,)), [Source(views[1], RIGHT)], rules)["appearance"].backward()
-        assert said.grad is not None
-        slopes[warp] = said.grad.abs().max().item()
+        d = disparity().add(0.003).requires_grad_()
+        loss(LossConfig(warp=warp, scales="finest", smoothness=0.0), images, d=d)["appearance"].backward()
+        assert d.grad is not None
+        slopes[warp] = d.grad.abs().max().item()
     assert slopes["nearest"] == 0
     assert min(slopes["linear"], slopes["linearized"]) > 1e-4
 
@@ -134,8 +130,8 @@ def test_what_is_not_nearest_has_no_gradient():
 def test_inverse_depth_in_another_camera():
     """Straight ahead at depth 4, from 1 further back: 5."""
     back = translation(torch.tensor([[0.0, 0.0, 1.0]]))
-    found = inverse_depth_there(torch.full((1, 1, 3, 3), 0.25), CAMERA, back, CAMERA)
-    torch.testing.assert_close(found, torch.full((1, 1, 3, 3), 0.2))
+    rho = inverse_depth_in(torch.full((1, 1, 3, 3), 0.25), CAMERA, back, CAMERA)
+    torch.testing.assert_close(rho, torch.full((1, 1, 3, 3), 0.2))
 
 
 def test_the_error_of_whole_windows_has_the_papers_mean():
@@ -150,24 +146,24 @@ def test_levels_are_fal_nets(golden):
     """From d_min to d_max in equal proportions; with n/N, as one paper prints it, there would be one more."""
     truth = golden("falnet_levels")
     for n in (33, 49):
-        ours = Levels(2.0, 300.0, n).levels()
+        ours = LevelsHead(2.0, 300.0, n).levels()
         torch.testing.assert_close(torch.tensor(ours).double(), truth[f"N{n}_2_300"], rtol=1e-6, atol=0)
 
 
 def test_the_mean_over_levels_is_fal_nets(golden):
     truth = golden("falnet_synth")
-    head = Levels(float(truth["min_disp"]), float(truth["max_disp"]), truth["logits"].shape[1])
+    head = LevelsHead(float(truth["min_disp"]), float(truth["max_disp"]), truth["logits"].shape[1])
     torch.testing.assert_close(head(truth["logits"]), truth["disp"], atol=5e-6, rtol=1e-5)
 
 
 def test_range_is_monodepth2s(golden):
     truth = golden("md2_disp_to_depth")
-    head = Range(float(truth["min_depth"]), float(truth["max_depth"]))
+    head = DepthRangeHead(float(truth["min_depth"]), float(truth["max_depth"]))
     torch.testing.assert_close(head(truth["sigmoid"].logit()), truth["scaled_disp"], rtol=1e-5, atol=1e-6)
 
 
 def test_units_of_heads():
     """Disparity is focal length times baseline times inverse depth; Monodepth2's KITTI depth times 5.4 is in metres."""
-    assert rig_unit(HEADS["disparity"], (0.58, 0.54)) == pytest.approx(0.58 * 0.54)
-    assert rig_unit(HEADS["range"], (0.58, 0.54)) == pytest.approx(5.4)
-    assert rig_unit(HEADS["levels"], (0.58, 0.54)) == pytest.approx(0.58 * 0.54)
+    for head, unit in (("disparity", 0.58 * 0.54), ("range", 5.4), ("levels", 0.58 * 0.54)):
+        method = Monodepth2("compact", 0.1, rules=replace(MONODEPTH2, head=head))
+        assert method.unit((0.58, 0.54)) == pytest.approx(unit)

@@ -15,7 +15,6 @@ import pytest
 from safetensors.torch import save_file
 
 from cyclopean.cli import train
-from cyclopean.methods import photometric
 from cyclopean.methods.photometric import MASKS
 from cyclopean.networks.resnet import Encoder
 from cyclopean.training import checkpoint, options
@@ -26,13 +25,13 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "": (*(f"{what} --data PAIRS" for what in PAIRS), *(f"monodepth2 --swap 0 --data {x}" for x in ("SPHERE", "CLIP"))),
     "--network": get_args(options.Network),
     "--mask": ("none", *MASKS, "+".join(MASKS)),
-    "--error": get_args(photometric.Error),
-    "--head": get_args(photometric.HeadName),
-    "--warp": get_args(photometric.Warp),
-    "--scales": get_args(photometric.Scales),
-    "--smooth": get_args(photometric.Smooth),
+    "--error": get_args(options.ErrorName),
+    "--head": get_args(options.HeadName),
+    "--warp": get_args(options.WarpName),
+    "--scales": get_args(options.ScalesName),
+    "--smooth": get_args(options.SmoothName),
     "--features": ("none", "own", "RESNET"),
-    "--border": get_args(photometric.BorderName),
+    "--border": get_args(options.BorderName),
     "--schedule": ("halving", "cosine"),
 }
 SELECTING: dict[str, tuple[str, ...]] = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cyclopean.cli import main
-from cyclopean.recipes.garg import parts
 from cyclopean.training import checkpoint
 from cyclopean.training.options import Run
+from cyclopean.training.recipes import phases
 
 FAMILY = ("naive", "deep3d", "deep3ds", "garg", "monodepth", "trinocular", "monodepth2")
 SMALL = ["--width", "0.1", "--batch-size", "2", "--workers", "0", "--accelerator", "cpu", "--steps", "1"]
@@ -70,7 +70,7 @@ def test_garg_in_four_stages(pairs, tmp_path):
 
 def test_a_run_in_stages_goes_on_where_it_stopped(tmp_path):
     run = Run(tmp_path, steps=40, init="x")
-    fresh = parts(run, 1)
+    fresh = phases(run, 1)
     assert [(stage, part.init, part.steps, part.resume) for stage, part in fresh] == [
         (1, "x", 10, False),
         (2, str(tmp_path / "stage1" / "last"), 10, False),
@@ -80,9 +80,9 @@ def test_a_run_in_stages_goes_on_where_it_stopped(tmp_path):
     for stage in (1, 2):
         (tmp_path / f"stage{stage}").mkdir()
         (tmp_path / f"stage{stage}" / "resume.pt").touch()
-    later = parts(replace(run, resume=True), 1)
+    later = phases(replace(run, resume=True), 1)
     assert [(stage, part.resume) for stage, part in later] == [(2, True), (3, False), (4, False)]
-    assert parts(run, 4) == [(4, replace(run, steps=40))]
+    assert phases(run, 4) == [(4, replace(run, steps=40))]
 
 
 @pytest.mark.parametrize(

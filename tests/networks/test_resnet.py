@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.methods.photometric import Perceptual, features_of
+from cyclopean.methods.photometric import PerceptualFeatures
 from cyclopean.networks import NETWORKS, build
 from cyclopean.networks.resnet import Encoder, Shortcut, pretrained, start_from
 
@@ -113,12 +113,11 @@ def test_a_network_starts_from_them(checkpoints):
 
 
 def test_a_perceptual_network_is_read_when_it_is_needed(checkpoints, tmp_path):
-    features = features_of(str(checkpoints[18]), nn.Module())
+    features = PerceptualFeatures(checkpoints[18])
     assert [x.shape[-1] for x in features(torch.rand(1, 3, 32, 32))] == [16, 8]
-    absent = Perceptual(tmp_path / "gone")  # who only predicts needs no such file
+    absent = PerceptualFeatures(tmp_path / "gone")  # who only predicts needs no such file
     with pytest.raises(InputError, match="gone is missing"):
         absent(torch.rand(1, 3, 32, 32))
-    assert features_of("none", nn.Module()) is None
 
 
 def test_what_does_not_fit_is_refused(checkpoints, tmp_path):

@@ -7,12 +7,11 @@ import pytest
 import torch
 from PIL import Image
 from torch import Generator
-from torch.utils.data import Dataset
 
 import trees
 from cyclopean import augmentation
 from cyclopean.cli import main
-from cyclopean.data.base import Files
+from cyclopean.data.base import Files, Items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, map_tensors, view
@@ -22,23 +21,17 @@ from cyclopean.training.options import Augment, Run, Source
 from stereo_pairs import write_pairs
 
 
-class Stereo(Dataset[Sample]):
+class Stereo(Items):
     """Pairs whose colour says which item they are."""
 
     def __init__(self, n: int) -> None:
-        self.n = n
-
-    def __len__(self) -> int:
-        return self.n
+        self.items = range(n)
 
     def __getitem__(self, index: int) -> Sample:
         image = torch.full((1, 3, 32, 64), index / 1000)
         camera = Pinhole(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 0.5]]))
         source = view(image, camera, translation(torch.tensor([[-0.1, 0.0, 0.0]])))
         return Sample(view(image, camera), (source,), torch.ones(1, 1, 32, 64), name=(str(index),))
-
-    def far(self, _: int) -> float:
-        return 80.0
 
     def files(self, _: int) -> Files:
         return Files(())

@@ -75,7 +75,7 @@ def test_resuming_with_other_arguments_is_refused(tmp_path):
     train(run(tmp_path))
     with pytest.raises(InputError, match="was trained with seed 0, this command says seed 1; repeat the first"):
         train(run(tmp_path, resume=True, seed=1))
-    with pytest.raises(InputError, match="--average"):
+    with pytest.raises(InputError, match="--ema-decay"):
         train(run(tmp_path, resume=True, average=0.9))
 
 

@@ -59,7 +59,7 @@ def test_sizes_that_cannot_be_learned_are_refused_before_the_run(tmp_path):
             card={},
         )
 
-    with pytest.raises(InputError, match=r"of 8x8 pixels have no smaller size down to 0.5 of it.*leave --shrink out"):
+    with pytest.raises(InputError, match=r"8x8 pixels have no smaller size down to 0.5 of it.*leave --min-scale out"):
         go((8, 8))
     with pytest.raises(InputError, match="one picture of 8x8 pixels has nothing to be normalised over"):
         go((16, 16), batch_size=1)

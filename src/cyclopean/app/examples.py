@@ -26,7 +26,7 @@ class Example:
     @cached_property
     def thumbnail(self) -> bytes:
         """A small JPEG."""
-        from cyclopean.app.developing import jpeg
+        from cyclopean.app.service import jpeg
         from cyclopean.io.image import read_photo, resize
 
         photo = read_photo(self.path)

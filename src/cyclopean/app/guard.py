@@ -91,7 +91,7 @@ class Guard:
                 await Response(status_code=500)(scope, receive, with_headers)
 
     async def _admitted(self, scope: Any, receive: Receive) -> tuple[Any, Receive]:
-        """What the application gets to see of a request. Raises Refused."""
+        """Return what the application receives of a request. Raises Refused."""
         path = scope["path"]
         asked = next((value for name, value in scope["headers"] if name == b"host"), b"")
         if not answers_to(asked.decode("latin-1"), self.host, self.names):
@@ -177,13 +177,13 @@ def _plain(value: object) -> bool:
 
 
 def _of_a_proxy(header: bytes) -> bool:
-    """Whether a header claims what only the connection tells: anybody can send it. But for HTTPS, which is harmless."""
+    """Return whether a header claims what only the connection can tell; HTTPS is harmless."""
     named = header.startswith((b"x-forwarded", b"x-real", b"x-original", b"x-rewrite")) or header == b"forwarded"
     return named and header != b"x-forwarded-proto"
 
 
 async def _small_body(receive: Receive) -> bytes:
-    """What was sent, up to a little more than anything but an upload ever needs."""
+    """Return the body, up to a little more than anything but an upload ever needs."""
     body, more = b"", True
     while more and len(body) <= LONGEST_BODY:
         message = await receive()

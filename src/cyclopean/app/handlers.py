@@ -1,4 +1,4 @@
-"""What happens at each event of the page. Every function takes the visitor's session and returns what the stage shows.
+"""The handlers of the page's events. Every function takes the visitor's session and returns what the stage shows.
 
 A stage's value is a dict of plain values: addresses of pictures, the point, sentences. Errors become sentences in it;
 nothing that goes wrong in one step ends the session.
@@ -14,11 +14,11 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
-from cyclopean.app import developing
-from cyclopean.app.developing import Darkroom, Look, Shot
+from cyclopean.app import service
 from cyclopean.app.examples import Example
 from cyclopean.app.limits import within
 from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
+from cyclopean.app.service import FocusRequest, RefocusSettings, Service
 from cyclopean.app.session import NothingNew, Session, Store
 from cyclopean.errors import InputError, lacks_memory, sentence
 from cyclopean.inference.predictor import Predictor
@@ -26,32 +26,32 @@ from cyclopean.io.files import PHOTOS
 
 LOG = logging.getLogger("cyclopean.app")
 
-Stage = dict[str, Any]
+PageUpdate = dict[str, Any]
 CENTRE = (0.5, 0.5)
 START = "start"
 PATIENCE = 2.0  # seconds, in which a film that was stopped ends
 LONGEST_WAIT = 30.0  # seconds that a step waits for the one before it: its lane is everybody's
-FILMING = "This clip is being refocused; press Stop first."
+REFOCUSING = "This clip is being refocused; press Stop first."
 BUSY = "The step before is still at work; wait until it is done, then try again."
-UNCHANGED: Stage = {"unchanged": True}
+UNCHANGED: PageUpdate = {"unchanged": True}
 
 
 @dataclass(frozen=True)
-class Studio:
-    """What all visitors share: one network, the store of their sessions, the photos to try."""
+class AppState:
+    """The state that all visitors share: one network, the store of their sessions, the photos to try."""
 
     predictor: Predictor
     store: Store
     examples: list[Example]
 
     @property
-    def room(self) -> Darkroom:
-        """Where photos are worked on."""
-        return Darkroom(self.predictor, self.store.limits.megapixels)
+    def service(self) -> Service:
+        """The service that works on photos."""
+        return Service(self.predictor, self.store.limits.megapixels)
 
 
-def said(error: Exception, session: Session | None) -> str:
-    """The sentence of an error, with a capital and without paths of this machine.
+def error_sentence(error: Exception, session: Session | None) -> str:
+    """Return the sentence of an error, with a capital and without paths of this machine.
 
     What is not the visitor's fault also becomes a line of the log, without the token.
     """
@@ -67,22 +67,22 @@ def said(error: Exception, session: Session | None) -> str:
     return capital(text)
 
 
-def told(step: Callable[..., Stage]) -> Callable[..., Stage]:
-    """`step(studio, session, ...)` for a token, with its errors as sentences, one at a time for each session."""
+def handler(step: Callable[..., PageUpdate]) -> Callable[..., PageUpdate]:
+    """`step(state, session, ...)` for a token, with its errors as sentences, one at a time for each session."""
 
     @wraps(step)
-    def careful(studio: Studio, token: str | None, *rest: Any) -> Stage:
-        session = studio.store.get(token or "")
+    def careful(state: AppState, token: str | None, *rest: Any) -> PageUpdate:
+        session = state.store.get(token or "")
         if session is None:
             return {"error": capital(GONE)}
         if (why := _refused(session)) is not None:
             return {"error": why}
         try:
-            return step(studio, session, *rest)
+            return step(state, session, *rest)
         except NothingNew:
             return UNCHANGED
         except Exception as error:
-            return {"error": said(error, session)}
+            return {"error": error_sentence(error, session)}
         finally:
             session.handling = None
             session.lock.release()
@@ -95,113 +95,113 @@ def _refused(session: Session) -> str | None:
     """Take the session's lock when its other step is done. Else why not: a film would keep others waiting for long."""
     end = time.monotonic() + LONGEST_WAIT
     while not session.lock.acquire(timeout=PATIENCE):
-        if session.filming:
-            return FILMING
+        if session.refocusing:
+            return REFOCUSING
         if time.monotonic() > end:
             return BUSY
     return None
 
 
-def refuse_other_kinds(upload: Path, suffixes: tuple[str, ...]) -> None:
+def check_kind(upload: Path, suffixes: tuple[str, ...]) -> None:
     """Raise InputError for a clip among photos, and for a photo among clips: each tab opens its own kind only."""
     if upload.suffix.lower() not in suffixes:
         kind, tab = ("photo", "Photo") if upload.suffix.lower() in PHOTOS else ("clip", "Video")
         raise InputError(f"{upload.name} is a {kind} by its name; give it in the {tab} tab.")
 
 
-@told
-def develop(studio: Studio, session: Session) -> Stage:
-    """The uploaded photo, and its depth."""
+@handler
+def open_photo(state: AppState, session: Session) -> PageUpdate:
+    """Open the uploaded photo and predict its depth."""
     with session.opening() as upload:
-        refuse_other_kinds(upload, PHOTOS)
-        seconds = studio.store.limits.opening_seconds
-        preview = within(seconds, upload.name, partial(studio.room.opened, upload))
+        check_kind(upload, PHOTOS)
+        seconds = state.store.limits.opening_seconds
+        preview = within(seconds, upload.name, partial(state.service.opened, upload))
     session.preview = preview
-    session.shots.append((START, Shot(CENTRE, Look())))
+    session.history.append((START, FocusRequest(CENTRE, RefocusSettings())))
     h, w = preview.full
     return {
         "stage": "depth",
         "name": upload.name,
         "full": [w, h],
         "note": " ".join(preview.photo.notes),
-        "photo": session.show("photo", developing.jpeg(preview.photo.image)),
-        "depth": session.show("depth", developing.jpeg(developing.coloured(preview.depth))),
+        "photo": session.show("photo", service.jpeg(preview.photo.image)),
+        "depth": session.show("depth", service.jpeg(service.coloured(preview.depth))),
     }
 
 
-@told
-def take_example(studio: Studio, session: Session, number: int) -> Stage:
-    """One of the photos to try becomes the upload."""
-    if not 0 <= number < len(studio.examples):
+@handler
+def take_example(state: AppState, session: Session, number: int) -> PageUpdate:
+    """Make one of the photos to try the upload."""
+    if not 0 <= number < len(state.examples):
         raise InputError("there is no such example; choose one of those shown.")
-    source = studio.examples[number].path
-    studio.store.begin(session)
+    source = state.examples[number].path
+    state.store.begin(session)
     copy = session.room() / source.name
     shutil.copyfile(source, copy)
     session.receive(copy)
     return {}
 
 
-@told
-def focus(_: Studio, session: Session, at: tuple[float, float] | None, look: Look, why: str) -> Stage:
-    """The preview, sharp at a new point or with a new look. Changes of one control in a row are undone as one."""
+@handler
+def focus(_: AppState, session: Session, at: tuple[float, float] | None, look: RefocusSettings, why: str) -> PageUpdate:
+    """Refocus the preview at a new point or with new settings. Changes of one control in a row are undone as one."""
     if session.preview is None:
         raise InputError("there is no photo yet; choose one.")
-    shot = Shot(at or session.shots[-1][1].at, look)
-    picture = developing.jpeg(session.preview.focused(shot).image)
-    if session.shots and session.shots[-1][0] == why != "point":
-        session.shots[-1] = (why, shot)
+    shot = FocusRequest(at or session.history[-1][1].at, look)
+    picture = service.jpeg(session.preview.focused(shot).image)
+    if session.history and session.history[-1][0] == why != "point":
+        session.history[-1] = (why, shot)
     else:
-        session.shots.append((why, shot))
+        session.history.append((why, shot))
     return _in_focus(session, picture)
 
 
-@told
-def undo(_: Studio, session: Session) -> Stage:
-    """The shot before the last."""
+@handler
+def undo(_: AppState, session: Session) -> PageUpdate:
+    """Go back to the request before the last."""
     if session.preview is None:
         raise InputError("there is no photo yet; choose one.")
-    if len(session.shots) > 1:
-        session.shots.pop()
-    return _in_focus(session, developing.jpeg(session.preview.focused(session.shots[-1][1]).image))
+    if len(session.history) > 1:
+        session.history.pop()
+    return _in_focus(session, service.jpeg(session.preview.focused(session.history[-1][1]).image))
 
 
-def _in_focus(session: Session, picture: bytes) -> Stage:
-    if session.shots[-1][0] == START:
+def _in_focus(session: Session, picture: bytes) -> PageUpdate:
+    if session.history[-1][0] == START:
         return {"stage": "focus", "result": None, "point": None, "undo": False}
     address = session.show("result", picture)
-    return {"stage": "focus", "result": address, "point": list(session.shots[-1][1].at), "undo": True}
+    return {"stage": "focus", "result": address, "point": list(session.history[-1][1].at), "undo": True}
 
 
-@told
-def go(_: Studio, session: Session, step: str) -> Stage:
-    """Another step of the way."""
+@handler
+def go_to(_: AppState, session: Session, step: str) -> PageUpdate:
+    """Go to another step of the way."""
     if step == "choose":
         session.forget()
         return {"stage": "choose"}
     if session.preview is None:
         raise InputError("there is no photo yet; choose one.")
-    if step == "save" and session.shots[-1][0] == START:
+    if step == "save" and session.history[-1][0] == START:
         raise InputError("nothing is in focus yet; click what shall be sharp.")
     return {"stage": step} if step in ("depth", "focus", "save") else {}
 
 
-@told
-def save_depth(studio: Studio, session: Session) -> Stage:
-    """The depth as files."""
+@handler
+def save_depth(state: AppState, session: Session) -> PageUpdate:
+    """Write the depth as files."""
     upload, folder = _upload(session), session.folder / "out"
-    work = partial(developing.save_depth, studio.room, upload, folder, session.profile)
-    paths = within(studio.store.limits.saving_seconds, upload.name, work)
+    work = partial(service.save_depth, state.service, upload, folder, session.profile)
+    paths = within(state.store.limits.saving_seconds, upload.name, work)
     return {"files": session.keep(paths)}
 
 
-@told
-def save_photo(studio: Studio, session: Session, kept: str) -> Stage:
-    """The refocused photo as a file at full size, which the page fetches at once."""
-    upload, shot = _upload(session), session.shots[-1][1]
-    kept, folder = developing.kept_choice(kept), session.folder / "out"
-    work = partial(developing.save_refocused, studio.room, upload, shot, kept, folder)
-    files = session.keep(within(studio.store.limits.saving_seconds, upload.name, work))
+@handler
+def save_photo(state: AppState, session: Session, kept: str) -> PageUpdate:
+    """Write the refocused photo as a file at full size, which the page fetches at once."""
+    upload, shot = _upload(session), session.history[-1][1]
+    kept, folder = service.check_format(kept), session.folder / "out"
+    work = partial(service.save_refocused, state.service, upload, shot, kept, folder)
+    files = session.keep(within(state.store.limits.saving_seconds, upload.name, work))
     return {"files": files, "fetch": files[0]}
 
 

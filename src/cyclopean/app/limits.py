@@ -70,7 +70,7 @@ def within(seconds: float, name: str, work: Callable[[], T]) -> T:
 
 
 def shortcomings(folder: Path) -> list[str]:
-    """A sentence for everything that this machine has less of than the app needs; `folder` is where uploads go."""
+    """Return a sentence for each thing that this machine has too little of; `folder` is where uploads go."""
     found = []
     cores, memory, disk = os.cpu_count() or 1, _memory_gb(), shutil.disk_usage(folder).free / 1e9
     if cores < LEAST_CORES:
@@ -88,7 +88,7 @@ def shortcomings(folder: Path) -> list[str]:
 
 
 def _memory_gb() -> float | None:
-    """Of the machine, or of the container if that has less; None where neither can be asked."""
+    """Return the memory of the machine, or of the container if that has less; None where neither can be asked."""
     try:
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

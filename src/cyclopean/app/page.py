@@ -7,15 +7,15 @@ from typing import Any
 import gradio as gr
 
 from cyclopean.app import other_tabs, photo_tab
-from cyclopean.app.handlers import Stage, Studio
-from cyclopean.app.turns import LIGHT, PRIVATE, stage
+from cyclopean.app.handlers import AppState, PageUpdate
+from cyclopean.app.queue import LIGHT, PRIVATE, stage
 
 HERE = Path(__file__).parent
 TABS = ("photo", "video", "panorama")  # each with pictures of its own; metres are measured in the photo
 
 
-def build(studio: Studio, warnings: list[str], *, remote: bool) -> gr.Blocks:
-    """The page. `warnings` stand on top of it; `remote`: others than this computer can open it."""
+def build(state: AppState, warnings: list[str], *, remote: bool) -> gr.Blocks:
+    """Build the page. `warnings` stand on top of it; `remote`: others than this computer can open it."""
     with gr.Blocks(title="cyclopean", analytics_enabled=False) as page:
         sessions = {name: gr.Textbox(visible=False) for name in TABS}
         gr.HTML(_header(warnings), elem_classes="cy-head")
@@ -23,26 +23,26 @@ def build(studio: Studio, warnings: list[str], *, remote: bool) -> gr.Blocks:
             with gr.Tab("Photo"), gr.Row(elem_classes="cy-work"):
                 stages = {"photo": _stage("photo")}
                 with gr.Column(scale=3, min_width=260):
-                    panel = photo_tab.build(studio, sessions["photo"], stages["photo"])
+                    panel = photo_tab.build(state, sessions["photo"], stages["photo"])
             with gr.Tab("Video"), gr.Row(elem_classes="cy-work"):
                 stages["video"] = _stage("video")
                 with gr.Column(scale=3, min_width=260):
-                    other_tabs.build_video(studio, sessions["video"], stages["video"])
+                    other_tabs.build_video(state, sessions["video"], stages["video"])
             with gr.Tab("Panorama"), gr.Row(elem_classes="cy-work"):
                 stages["panorama"] = _stage("panorama")
                 with gr.Column(scale=3, min_width=260):
-                    other_tabs.build_panorama(studio, sessions["panorama"], stages["panorama"])
+                    other_tabs.build_panorama(state, sessions["panorama"], stages["panorama"])
             with gr.Tab("Metres") as metres, gr.Row(elem_classes="cy-work"):
                 stages["measure"] = _stage("measure")
                 with gr.Column(scale=3, min_width=260):
                     both = (stages["photo"], panel.parts)
-                    other_tabs.build_metres(studio, sessions["photo"], stages["measure"], both, metres)
+                    other_tabs.build_metres(state, sessions["photo"], stages["measure"], both, metres)
             with gr.Tab("Help"):
                 gr.Markdown((HERE / "help.md").read_text(), elem_classes="cy-text")
             with gr.Tab("About"):
                 gr.Markdown((HERE / "about.md").read_text(), elem_classes="cy-text")
-        page.load(_start(studio, remote), None, [*sessions.values(), *stages.values()], **PRIVATE)
-    page.queue(max_size=studio.store.limits.waiting, api_open=False, default_concurrency_limit=LIGHT)
+        page.load(_start(state, remote), None, [*sessions.values(), *stages.values()], **PRIVATE)
+    page.queue(max_size=state.store.limits.waiting, api_open=False, default_concurrency_limit=LIGHT)
     return page
 
 
@@ -51,16 +51,16 @@ def _stage(kind: str) -> gr.HTML:
         return stage(kind, (HERE / "stage.html").read_text(), (HERE / "stage.js").read_text())
 
 
-def _start(studio: Studio, remote: bool) -> Any:
-    """For each visitor: sessions of their own, and what their stages need to know."""
+def _start(state: AppState, remote: bool) -> Any:
+    """Return what opens sessions for a visitor, with what their stages need."""
 
-    def start() -> list[str | Stage]:
-        limits = studio.store.limits
+    def start() -> list[str | PageUpdate]:
+        limits = state.store.limits
         known = {"stage": "choose", "megabytes": limits.megabytes, "megapixels": limits.megapixels, "remote": remote}
-        tokens = [studio.store.open().token for _ in TABS]
+        tokens = [state.store.open().token for _ in TABS]
         photo, video, panorama = ({**known, "token": token} for token in tokens)
         first = {
-            "examples": [example.title for example in studio.examples],
+            "examples": [example.title for example in state.examples],
             "steps": photo_tab.STEPS,
             "all": tokens,
         }

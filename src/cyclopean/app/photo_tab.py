@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from cyclopean.app import handlers
-from cyclopean.app.developing import KEPT, Look
-from cyclopean.app.handlers import Stage, Studio
-from cyclopean.app.turns import ARRIVAL, LOOK, WORK, panel, undone
+from cyclopean.app.handlers import AppState, PageUpdate
+from cyclopean.app.queue import ARRIVAL, LOOK, WORK, panel, undone
+from cyclopean.app.service import FORMATS, RefocusSettings
 from cyclopean.defocus.filters import METHODS, THIN_LENS
 
 STEPS = {"choose": "Photo", "depth": "Depth", "focus": "Focus", "save": "Save"}
@@ -35,30 +35,30 @@ class Panel:
         return [self.depth, self.focus, self.save, self.undo]
 
 
-def shown(value: Stage) -> Outputs:
-    """A stage's value, and the panel that goes with it."""
+def shown(value: PageUpdate) -> Outputs:
+    """Return a stage's value, and the panel that goes with it."""
     undo = gr.update(interactive=value["undo"]) if "undo" in value else gr.skip()
     return value, *(panel(value, (step,)) for step in ("depth", "focus", "save")), undo
 
 
-def look(amount: float, shape: str, sharp: float, highlights: float, method: str) -> Look:
-    """The controls as a value."""
-    return Look(amount, SHAPES[shape], sharp, highlights, KINDS[method])
+def look(amount: float, shape: str, sharp: float, highlights: float, method: str) -> RefocusSettings:
+    """Return the settings of the controls."""
+    return RefocusSettings(amount, SHAPES[shape], sharp, highlights, KINDS[method])
 
 
-def settings(studio: Studio, token: str) -> list[Any]:
-    """The controls as the last shot has them; untouched without one."""
-    session = studio.store.get(token or "")
-    if session is None or not session.shots:
+def settings(state: AppState, token: str) -> list[Any]:
+    """Return the controls as in the last request; untouched without one."""
+    session = state.store.get(token or "")
+    if session is None or not session.history:
         return [gr.skip()] * 5
-    last = session.shots[-1][1].look
+    last = session.history[-1][1].settings
     shape = next(name for name, value in SHAPES.items() if value == last.shape)
     method = next(name for name, value in KINDS.items() if value == last.method)
     return [last.amount, shape, last.range, last.highlights, method]
 
 
 def controls() -> list[Any]:
-    """How to blur, in the order of `look`."""
+    """Build the controls of the blur, in the order of `look`."""
     return [
         gr.Slider(0, 4, 1, step=0.05, label="Amount of blur", elem_id="amount", buttons=[]),
         gr.Dropdown(list(SHAPES), value="Disc", label="Shape of the blur", elem_id="shape", filterable=False),
@@ -68,8 +68,8 @@ def controls() -> list[Any]:
     ]
 
 
-def build(studio: Studio, session: gr.Textbox, stage: gr.HTML) -> Panel:
-    """The panels beside `stage`, and what happens at each event."""
+def build(state: AppState, session: gr.Textbox, stage: gr.HTML) -> Panel:
+    """Build the panels beside `stage`, and bind the events."""
     with gr.Column(visible=False, elem_id="panel-depth") as depth:
         gr.Markdown("#### Depth\nHow far everything is, estimated from this one photo.")
         on = gr.Button("Next: focus", variant="primary", elem_id="next-focus")
@@ -84,45 +84,45 @@ def build(studio: Studio, session: gr.Textbox, stage: gr.HTML) -> Panel:
         on_to_save = gr.Button("Next: save", variant="primary", elem_id="next-save")
     with gr.Column(visible=False, elem_id="panel-save") as save:
         gr.Markdown("#### Save\nThe photo at its full size, with its own metadata and colour profile.")
-        kept = gr.Dropdown(list(KEPT), value="PNG", label="As", elem_id="kept", filterable=False)
+        kept = gr.Dropdown(list(FORMATS), value="PNG", label="As", elem_id="kept", filterable=False)
         keep_photo = gr.Button("Save the photo", variant="primary", elem_id="save-photo")
         back_to_focus = gr.Button("Back", elem_id="back-focus")
         start_again = gr.Button("Another photo", elem_id="another-end")
     beside = Panel(depth, focus, save, undo, knobs)
-    _listen(studio, session, stage, beside)
+    _listen(state, session, stage, beside)
     for button, step in (
         *((on, "focus"), (on_to_save, "save"), (back_to_photo, "choose"), (start_again, "choose")),
         *((back_to_depth, "depth"), (back_to_focus, "focus")),
     ):
-        undone(button.click(_going(studio, step), session, [stage, *beside.parts], **LOOK))
-    undone(keep_depth.click(lambda who: handlers.save_depth(studio, who), session, stage, **WORK))
-    undone(keep_photo.click(lambda who, name: handlers.save_photo(studio, who, name), [session, kept], stage, **WORK))
+        undone(button.click(_going(state, step), session, [stage, *beside.parts], **LOOK))
+    undone(keep_depth.click(lambda who: handlers.save_depth(state, who), session, stage, **WORK))
+    undone(keep_photo.click(lambda who, name: handlers.save_photo(state, who, name), [session, kept], stage, **WORK))
     return beside
 
 
-def _listen(studio: Studio, session: gr.Textbox, stage: gr.HTML, beside: Panel) -> None:
-    """What the stage and the controls say."""
+def _listen(state: AppState, session: gr.Textbox, stage: gr.HTML, beside: Panel) -> None:
+    """Return the values of the stage and the controls."""
 
     def arrived(who: str) -> Outputs:
-        return *shown(handlers.develop(studio, who)), *settings(studio, who)
+        return *shown(handlers.open_photo(state, who)), *settings(state, who)
 
     def example(who: str, event: gr.EventData) -> Outputs:
-        taken = handlers.take_example(studio, who, int(event.number))
-        return *shown(taken if "error" in taken else handlers.develop(studio, who)), *settings(studio, who)
+        taken = handlers.take_example(state, who, int(event.number))
+        return *shown(taken if "error" in taken else handlers.open_photo(state, who)), *settings(state, who)
 
     def pointed(  # noqa: PLR0917  (Gradio passes one argument for each control)
         who: str, amount: float, shape: str, sharp: float, highlights: float, method: str,
         event: gr.EventData,
     ) -> Outputs:  # fmt: skip
         at = (float(event.x), float(event.y))
-        return shown(handlers.focus(studio, who, at, look(amount, shape, sharp, highlights, method), "point"))
+        return shown(handlers.focus(state, who, at, look(amount, shape, sharp, highlights, method), "point"))
 
     def undo(who: str) -> Outputs:
-        value = handlers.undo(studio, who)
-        return *shown(value), *([gr.skip()] * 5 if "error" in value else settings(studio, who))
+        value = handlers.undo(state, who)
+        return *shown(value), *([gr.skip()] * 5 if "error" in value else settings(state, who))
 
     def going(who: str, event: gr.EventData) -> Outputs:
-        return shown(handlers.go(studio, who, str(event.step)))
+        return shown(handlers.go_to(state, who, str(event.step)))
 
     out = [stage, *beside.parts]
     undone(stage.arrived(arrived, session, [*out, *beside.controls], **ARRIVAL))
@@ -131,16 +131,16 @@ def _listen(studio: Studio, session: gr.Textbox, stage: gr.HTML, beside: Panel) 
     undone(stage.go(going, session, out, **LOOK))
     undone(beside.undo.click(undo, session, [*out, *beside.controls], **LOOK))
     for control in beside.controls:
-        change = _changing(studio, control.elem_id)
+        change = _changing(state, control.elem_id)
         undone(control.input(change, [session, *beside.controls], out, **LOOK))
 
 
-def _changing(studio: Studio, why: str) -> Callable[..., Outputs]:
+def _changing(state: AppState, why: str) -> Callable[..., Outputs]:
     def change(who: str, *values: Any) -> Outputs:
-        return shown(handlers.focus(studio, who, None, look(*values), why))
+        return shown(handlers.focus(state, who, None, look(*values), why))
 
     return change
 
 
-def _going(studio: Studio, step: str) -> Callable[[str], Outputs]:
-    return lambda who: shown(handlers.go(studio, who, step))
+def _going(state: AppState, step: str) -> Callable[[str], Outputs]:
+    return lambda who: shown(handlers.go_to(state, who, step))

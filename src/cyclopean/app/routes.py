@@ -20,7 +20,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
-from cyclopean.app import developing
+from cyclopean.app import service
 from cyclopean.app.examples import Example
 from cyclopean.app.session import Session, Store, safe_name
 from cyclopean.errors import InputError
@@ -39,7 +39,7 @@ NO_SPACE = "this computer has no space left for the file; free some space on its
 
 
 def add_routes(app: FastAPI, store: Store, examples: list[Example]) -> None:
-    """The addresses beside Gradio's own."""
+    """Add the addresses beside Gradio's own."""
     app.post("/upload/{token}")(_upload(store))
     app.post("/here/{token}")(_here(store))
     app.post("/leave/{token}")(_leave(store))
@@ -113,7 +113,7 @@ async def _received(store: Store, session: Session | None, request: Request, nam
 
 
 def _acceptable(name: str, kind: str) -> str:
-    """A safe name for a photo or a clip; one without a suffix gets that of its `kind`, as the browser tells it.
+    """Return a safe name for a photo or a clip; one without a suffix gets that of its `kind`, as the browser tells it.
 
     Raises Refused for other files: what they are is never guessed from what is in them.
     """
@@ -129,7 +129,7 @@ def _acceptable(name: str, kind: str) -> str:
 
 
 async def _written(path: Path, request: Request, most: float) -> int:
-    """How many bytes have arrived in `path`; it ends early when they are more than `most`.
+    """Return how many bytes have arrived in `path`; it ends early when they are more than `most`.
 
     Raises TimeoutError when nothing comes for long.
     """
@@ -144,7 +144,7 @@ async def _written(path: Path, request: Request, most: float) -> int:
 
 
 def _here(store: Store) -> Callable[..., Any]:
-    """The page is still open."""
+    """Note that the page is still open."""
 
     def here(token: str) -> Response:
         return Response(status_code=204 if store.see(token) else 410)
@@ -153,7 +153,7 @@ def _here(store: Store) -> Callable[..., Any]:
 
 
 def _leave(store: Store) -> Callable[..., Any]:
-    """The page has been closed: its pictures go at once, not when they have been idle for long."""
+    """Close the session of a page: its pictures go at once, not when they have been idle for long."""
 
     def leave(token: str) -> Response:
         store.close(store.see(token))
@@ -186,17 +186,17 @@ def _file(store: Store) -> Callable[..., Any]:
 
 
 def _glance(store: Store) -> Callable[..., Any]:
-    """A small preview of what a click would give, while the pointer rests; skipped while another one is made."""
+    """Return a small preview of what a click would give, while the pointer rests; skipped while another one is made."""
     busy = threading.Semaphore(1)
 
     def glance(token: str, x: float, y: float) -> Response:
         session = store.get(token)
         preview = session.preview if session else None
-        if session is None or preview is None or not session.shots or not busy.acquire(blocking=False):
+        if session is None or preview is None or not session.history or not busy.acquire(blocking=False):
             return Response(status_code=204)
         try:
-            shot = developing.Shot((x, y), session.shots[-1][1].look)
-            return Response(developing.jpeg(preview.small.focused(shot).image), media_type="image/jpeg")
+            shot = service.FocusRequest((x, y), session.history[-1][1].settings)
+            return Response(service.jpeg(preview.small.focused(shot).image), media_type="image/jpeg")
         except (InputError, IndexError):  # no point of the picture, or another photo has just come
             return Response(status_code=204)
         finally:
@@ -206,7 +206,7 @@ def _glance(store: Store) -> Callable[..., Any]:
 
 
 def _space(store: Store) -> Callable[..., Any]:
-    """The one-file viewer of a panorama, shown inside the page."""
+    """Return the one-file viewer of a panorama, shown inside the page."""
 
     def space(token: str) -> Response:
         session = store.get(token)

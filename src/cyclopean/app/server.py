@@ -74,23 +74,23 @@ def serve(address: Address, model: str, limits: Limits, *, browser: bool) -> Non
 
 
 def assembled(store: "Store", model: str, address: Address) -> "FastAPI":
-    """The whole application: Gradio's page, our own addresses, the guard around both."""
+    """Return the whole application: Gradio's page, our own addresses, the guard around both."""
     import gradio as gr
     from fastapi import FastAPI
 
     from cyclopean.app import examples, page, routes
-    from cyclopean.app.handlers import Studio
+    from cyclopean.app.handlers import AppState
     from cyclopean.inference.predictor import load
 
-    studio = Studio(load(model), store, examples.found())
-    blocks = page.build(studio, shortcomings(store.root), remote=address.host not in LOCAL)
+    state = AppState(load(model), store, examples.found())
+    blocks = page.build(state, shortcomings(store.root), remote=address.host not in LOCAL)
     blocks.state_session_capacity = store.limits.pages // 2  # it keeps 150 kB of each page, and needs none of it
     vars(gr.queueing)["traceback"] = _OneLine  # what a stranger's event makes Gradio stumble over fills no log
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    routes.add_routes(app, store, studio.examples)
+    routes.add_routes(app, store, state.examples)
 
     def events() -> int:
-        """How many kinds of events there are. On the way, Gradio forgets the oldest pages that it knows by name."""
+        """Return the number of kinds of events, and make Gradio forget the oldest pages that it knows by name."""
         names = blocks._queue.pending_event_ids_session
         while len(names) > NAMES:
             del names[next(iter(names))]
@@ -143,7 +143,7 @@ def patient_protocol() -> type[asyncio.Protocol]:
 
 @contextmanager
 def listening(address: Address) -> Iterator[socket.socket]:
-    """An open socket at the address, on the first free port when none is asked for."""
+    """Return an open socket at the address, on the first free port when none is asked for."""
     first = 7860 if address.port is None else address.port
     last = first + TRIES if address.port is None else first
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
@@ -169,7 +169,7 @@ def listening(address: Address) -> Iterator[socket.socket]:
 
 @contextmanager
 def cleaned(limits: Limits) -> Iterator["Store"]:
-    """A store that forgets what is idle as time goes by, and everything at the end, whatever happens.
+    """Open a store that forgets what is idle as time goes by, and everything at the end, whatever happens.
 
     Its folder is locked while this process lives; folders that killed ones left are removed, now and later.
     """

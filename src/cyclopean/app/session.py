@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cyclopean.app.developing import Preview, Shot
 from cyclopean.app.limits import Limits
+from cyclopean.app.service import FocusRequest, Preview
 from cyclopean.errors import InputError
 from cyclopean.inference.calibration import CameraProfile
 
@@ -31,13 +31,13 @@ class NothingNew(Exception):  # noqa: N818  (it is no error)
 
 @dataclass(eq=False)
 class Session:
-    """What one open page has: its upload, its previews, its way through them.
+    """The state of one open page: its upload, its previews, its way through them.
 
     `arrived` is a file that nobody has opened yet, `arriving` how many are on their way. `pictures` are JPEGs by name,
     `files` results by name: a visitor can ask for these names and no others. `points` are what a length is measured
-    between, `keys` what is sharp at which second of a clip, `end` its last frame's second once that was seen; `filming`
-    tells that a clip is at work, for minutes, and `stopped` asks it to end. `waiting` is whether it is queued for
-    that. `used` is when its visitor last did something, `seen` when the page last said that it is open; `handling`
+    between, `keys` what is sharp at which second of a clip, `end` its last frame's second once that was seen.
+    `refocusing`: a clip is at work, for minutes; `stopped`: it is to end; `waiting`: it is queued for that.
+    `used` is when its visitor last did something, `seen` when the page last said that it is open; `handling`
     names the file that is being opened.
     """
 
@@ -51,9 +51,9 @@ class Session:
     points: list[tuple[float, float]] = field(default_factory=list)
     keys: dict[float, tuple[float, float]] = field(default_factory=dict)
     end: float = math.inf
-    filming: bool = False
+    refocusing: bool = False
     stopped: bool = False
-    shots: list[tuple[str, Shot]] = field(default_factory=list)
+    history: list[tuple[str, FocusRequest]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     waiting: bool = False
@@ -84,12 +84,12 @@ class Session:
         return [{"name": path.name, "url": fresh(f"file/{self.token}/{path.name}")} for path in paths]
 
     def room(self) -> Path:
-        """A new folder for one upload: what is still being worked on is never written over."""
+        """Make a new folder for one upload: what is still being worked on is never written over."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix="in-", dir=self.folder))
 
     def receive(self, path: Path) -> None:
-        """A file in a `room` of its own has arrived; one before it that nobody opened is forgotten."""
+        """Take a file that has arrived in a `room` of its own; an earlier one that nobody opened is forgotten."""
         with self._door:
             earlier, self.arrived = self.arrived, path
         if earlier is not None:
@@ -103,7 +103,7 @@ class Session:
 
     @contextmanager
     def opening(self) -> Iterator[Path]:
-        """The file that has arrived. It becomes the upload if the block succeeds; else it goes, the earlier one stays.
+        """Yield the file that has arrived. It becomes the upload if the block succeeds, else it goes.
 
         Raises NothingNew when none has arrived since, InputError when none ever has.
         """
@@ -121,12 +121,12 @@ class Session:
         self.upload = path
 
     def forget(self) -> None:
-        """The upload and all that was made of it."""
+        """Forget the upload and all that was made of it."""
         made = [self.folder / "out", *([self.upload.parent] if self.upload else [])]
         self.upload = None
         self.preview = None
         self.profile = None  # relative depth has another scale in every photo
-        self.shots.clear()
+        self.history.clear()
         self.points.clear()
         self.keys.clear()
         self.end = math.inf
@@ -176,21 +176,21 @@ class Store:
         return min(session.used + 60 * limits.idle_minutes, session.seen + 60 * limits.gone_minutes)
 
     def get(self, token: str) -> Session | None:
-        """The session of a token, which counts as in use from now; None when there is none."""
+        """Return the session of a token, which counts as in use from now; None when there is none."""
         session = self._sessions.get(token)
         if session is not None:
             session.used = session.seen = time.monotonic()
         return session
 
     def see(self, token: str) -> Session | None:
-        """The session of a token, whose page is open; None when there is none."""
+        """Return the session of a token, whose page is open; None when there is none."""
         session = self._sessions.get(token)
         if session is not None:
             session.seen = time.monotonic()
         return session
 
     def others_wait(self, session: Session) -> bool:
-        """Whether another session's clip waits for its turn."""
+        """Return whether another session's clip waits for its turn."""
         return any(other.waiting and other is not session for other in list(self._sessions.values()))
 
     def close(self, session: Session | None) -> None:
@@ -217,7 +217,7 @@ def fresh(address: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A visitor's name for a file, as a name that is safe on any disk: no folders, no control or special characters."""
+    """Return a visitor's name for a file as one that is safe on any disk: no folders, control or special characters."""
     last = re.split(r"[\\/]", name)[-1]
     clean = re.sub(r"[^\w.() -]", "_", last).strip(". ")
     stem, suffix = Path(clean).stem.encode()[:LONGEST_NAME].decode(errors="ignore"), Path(clean).suffix[:8]

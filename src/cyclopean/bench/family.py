@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cyclopean import augmentation
 from cyclopean.evaluation.entries import Entry
-from cyclopean.inference import predictor
+from cyclopean.inference import wrappers
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
@@ -67,12 +67,12 @@ class Budget:
 
 def alone(method: Method, sample: Sample) -> Map:
     """Return inverse depth from the target only."""
-    return predictor.plain(method, sample.target)
+    return wrappers.plain(method, sample.target)
 
 
 def post_processed(method: Method, sample: Sample) -> Map:
     """Return inverse depth from the target and its mirror image (Monodepth's "pp")."""
-    return predictor.flip_averaged(method, sample.target)
+    return wrappers.flip_averaged(method, sample.target)
 
 
 def together(method: Method, sample: Sample) -> Map:

@@ -17,7 +17,7 @@ from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth, trai
 from cyclopean.geometry import attention, pixel_grid, reproject
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method, known_pose
-from cyclopean.methods.coordnet import BASELINE, COVERED, Coordnet, photometric
+from cyclopean.methods.spherical_view_synthesis import BASELINE, COVERED, SphericalViewSynthesis, photometric
 from cyclopean.metrics import solid_angle
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import splat
@@ -71,7 +71,7 @@ def near(method: Method) -> None:
     Ours, for all rows: the paper's 5 m is far from what small rooms are like, and a short training would be spent on
     the way, or diverge on it.
     """
-    assert isinstance(method, Coordnet)
+    assert isinstance(method, SphericalViewSynthesis)
     signed = method.config()["predicts"] == "disparity" and method.config()["rig"] == "LR"
     guess = START if method.config()["predicts"] == "depth" else math.degrees(BASELINE / START)
     head = method.network.head.conv  # type: ignore[union-attr]
@@ -82,7 +82,7 @@ def _row(title: str, rig: str, turned: bool = True, **options: object) -> Row:
     """Return a row whose panoramas are turned by any angle, but for methods that predict disparities."""
 
     def make(budget: Budget) -> Method:
-        return Coordnet(rig, network=budget.network, width=budget.width, **options)  # type: ignore[arg-type]
+        return SphericalViewSynthesis(rig, network=budget.network, width=budget.width, **options)  # type: ignore[arg-type]
 
     return Row(title, make, augmentation.rolled if turned else augmentation.Steps(()), start=near)
 

@@ -23,12 +23,12 @@ from cyclopean.methods.garg import Garg
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.methods.naive import Naive
-from cyclopean.methods.photometric import MONODEPTH2, Rules
 from cyclopean.methods.supervised import Supervised
-from cyclopean.methods.trinocular import Trinocular
+from cyclopean.methods.three_net import ThreeNet
 from cyclopean.metrics import align_median, boundary_f1, countable, d1, depth_errors, near_boundaries, to_depth
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
+from cyclopean.training.options import MONODEPTH2, LossConfig
 
 BASELINE, FIELD_OF_VIEW = 0.54, 70.0  # metres and degrees: one rig for all scenes, as in KITTI, so that depth is metric
 THEIR_BASELINE, THEIR_FIELD_OF_VIEW = 0.22, 48.7  # of the data from elsewhere: those of Cityscapes' camera
@@ -86,11 +86,11 @@ def _resnet50(b: Budget) -> Method:
     return Monodepth("resnet50-elu", b.width, rig=rig())
 
 
-def _monodepth(variant: str = "lr", rules: Rules = Rules()) -> Make:  # noqa: B008
+def _monodepth(variant: str = "lr", rules: LossConfig = LossConfig()) -> Make:  # noqa: B008
     return lambda b: Monodepth(b.network, b.width, rig=rig(), variant=variant, rules=rules)
 
 
-def _monodepth2(rules: Rules) -> Make:
+def _monodepth2(rules: LossConfig) -> Make:
     return lambda b: Monodepth2(b.network, b.width, rig=rig(), rules=rules)
 
 
@@ -113,14 +113,14 @@ ROWS = {
     "elsewhere-first-pp": _from_far(
         "Monodepth (LR), of landscapes, then streets + pp", _lr, predict=post_processed, trained_as="elsewhere-first"
     ),
-    "l1": _from_far("LR, L1 alone", _monodepth(rules=Rules(error="l1"))),
-    "l2": _from_far("LR, L2 alone", _monodepth(rules=Rules(error="l2"))),
-    "nearest": _from_far("LR, nearest pixels", _monodepth(rules=Rules(warp="nearest"))),
-    "features": _from_far("LR + feature loss (its own encoder)", _monodepth(rules=Rules(features="own"))),
-    "full-scales": _from_far("LR, all scales at full size", _monodepth(rules=Rules(scales="full"))),
-    "unoccluded": _from_far("LR + occlusion mask from the warp", _monodepth(rules=Rules(mask="unoccluded"))),
-    "learned-mask": _from_far("No LR + learned mask", _monodepth("no-lr", Rules(mask="learned"))),
-    "trinocular": _from_far("virtual trinocular", lambda b: Trinocular(b.network, b.width, rig=rig())),
+    "l1": _from_far("LR, L1 alone", _monodepth(rules=LossConfig(error="l1"))),
+    "l2": _from_far("LR, L2 alone", _monodepth(rules=LossConfig(error="l2"))),
+    "nearest": _from_far("LR, nearest pixels", _monodepth(rules=LossConfig(warp="nearest"))),
+    "features": _from_far("LR + feature loss (its own encoder)", _monodepth(rules=LossConfig(features="own"))),
+    "full-scales": _from_far("LR, all scales at full size", _monodepth(rules=LossConfig(scales="full"))),
+    "unoccluded": _from_far("LR + occlusion mask from the warp", _monodepth(rules=LossConfig(mask="unoccluded"))),
+    "learned-mask": _from_far("No LR + learned mask", _monodepth("no-lr", LossConfig(mask="learned"))),
+    "trinocular": _from_far("virtual trinocular", lambda b: ThreeNet(b.network, b.width, rig=rig())),
     "monodepth2": _from_far("Monodepth2 on pairs", _monodepth2(MONODEPTH2)),
     "either-view": _from_far(
         "Monodepth2, fed either view", _monodepth2(MONODEPTH2), augment=_changed(augmentation.swapped)

@@ -1,6 +1,6 @@
 """The command line: names to functions, errors to sentences and exit codes. Nothing heavy is imported before its use.
 
-Each command is one module beside this file with a function `run`; its parameters are the command's flags (tyro).
+Each command is one module beside this file: a frozen dataclass whose fields are its flags, and `run`, which takes it.
 """
 
 import importlib
@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+import cyclopean
 from cyclopean.errors import REMEDIES, sentence, unknown_name, why_unwritten
 from cyclopean.io.files import shown
 
@@ -40,7 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is escaped, not fatal
             stream.reconfigure(errors="backslashreplace")
-    _stop_like_ctrl_c()
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):  # of schedulers and containers, of closed terminals: clean up as on Ctrl-C
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it: so do we
+                signal.signal(number, signal.default_int_handler)
     try:
         code = _main(list(sys.argv[1:] if arguments is None else arguments))
     except SystemExit as end:  # after --help
@@ -60,10 +65,14 @@ def verbose() -> bool:
 def _main(arguments: list[str]) -> int:
     command, words = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     end = words.index("--") if "--" in words else len(words)
-    _log_details(any(word in VERBOSE for word in words[:end]))
+    log = logging.getLogger("cyclopean")
+    details = any(word in VERBOSE for word in words[:end])
+    log.setLevel(logging.DEBUG if details else logging.NOTSET)
+    if details and not log.handlers:
+        log.addHandler(logging.StreamHandler())  # tracebacks included
     try:
         if command in ("-h", "--help", "--version"):
-            print(_help() if command != "--version" else _version())
+            print(_help() if command != "--version" else f"cyclopean {cyclopean.__version__}")
             return 0
         if command not in COMMANDS:
             raise unknown_name("command", command, COMMANDS)
@@ -80,37 +89,12 @@ def _main(arguments: list[str]) -> int:
         return 2
 
 
-def _version() -> str:
-    from cyclopean import __version__
-
-    return f"cyclopean {__version__}"
-
-
 def _run(command: str, arguments: list[str]) -> int:
     return importlib.import_module(COMMANDS[command][0]).main(arguments)
 
 
-def _stop_like_ctrl_c() -> None:
-    """TERM, as schedulers and containers send it, and HUP, as a closed terminal does, end a command as Ctrl-C does:
-    everything that cleans up behind itself does so. A signal that is ignored (nohup) stays ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
-
-
-def _log_details(wanted: bool) -> None:
-    """Send the log of the package to the error stream, tracebacks included, if that is wanted."""
-    log = logging.getLogger("cyclopean")
-    log.setLevel(logging.DEBUG if wanted else logging.NOTSET)
-    if wanted and not log.handlers:
-        log.addHandler(logging.StreamHandler())
-
-
 def _unwritable(error: OSError) -> int:
-    """End after an output stream that takes no more; what Python would still write to it at its end goes nowhere."""
+    """Return the exit code after an output stream that takes no more; what Python still writes to it goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return CLOSED

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-import tyro
-
 from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
+from cyclopean.flags import Flag
 
 
 @dataclass(frozen=True)
@@ -18,17 +17,17 @@ class App:
     otherwise; there is no login, so open it only to people you trust.
     """
 
-    host: Annotated[str, tyro.conf.arg(metavar="NAME")] = "127.0.0.1"
+    host: Annotated[str, Flag("NAME")] = "127.0.0.1"
     """Who may open the page: 127.0.0.1, this computer; 0.0.0.0, everyone on the network."""
-    trusted_host: Annotated[str | None, tyro.conf.arg(metavar="NAMES")] = None
+    trusted_host: Annotated[str | None, Flag("NAMES")] = None
     """Further names under which browsers reach the app, with commas: a proxy's, or this computer's in your network."""
-    port: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    port: Annotated[int | None, Flag("N")] = None
     """Without it, the first free one from 7860."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
+    model: Annotated[str, Flag("NAME")] = "general"
     """A bundled model, a model's folder, or a Hub repository (owner/name)."""
-    max_megabytes: Annotated[float, tyro.conf.arg(metavar="N")] = 100.0
+    max_megabytes: Annotated[float, Flag("N")] = 100.0
     """Larger files are refused."""
-    max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 60.0
+    max_megapixels: Annotated[float, Flag("N")] = 60.0
     """Larger photos are refused before they are decoded."""
     no_browser: bool = False
     """Do not open a browser; print the page's address only."""

@@ -2,18 +2,18 @@
 
 import importlib
 
-from cyclopean.cli.examples import examples
+from cyclopean.cli.help import columns, examples
 from cyclopean.errors import InputError, unknown_name
 
-# name -> (module with a function `main(arguments)`, what it measures)
+# name -> (function of the words behind it, what it measures)
 BENCHES = {
-    "lens": ("cyclopean.cli.bench_lens", "refocusing beside photographs through a real lens"),
-    "sphere": ("cyclopean.cli.bench_sphere", "the supervisions of panoramas, trained alike and judged alike"),
+    "lens": ("cyclopean.cli.bench_lens:main", "refocusing beside photographs through a real lens"),
+    "sphere": ("cyclopean.cli.bench_family:sphere", "the supervisions of panoramas, trained alike and judged alike"),
     "robust": (
-        "cyclopean.cli.bench_robust",
+        "cyclopean.cli.bench_robust:main",
         "the whole path over any folder of pictures, with a reason for each that fails",
     ),
-    "stereo": ("cyclopean.cli.bench_stereo", "the methods of the stereo family, trained alike and judged alike"),
+    "stereo": ("cyclopean.cli.bench_family:stereo", "the methods of the stereo family, trained alike and judged alike"),
 }
 
 
@@ -26,17 +26,16 @@ def main(arguments: list[str]) -> int:
         return 0
     if arguments[0] not in BENCHES:
         raise unknown_name("bench", arguments[0], BENCHES)
-    return importlib.import_module(BENCHES[arguments[0]][0]).main(arguments[1:])
+    module, function = BENCHES[arguments[0]][0].split(":")
+    return getattr(importlib.import_module(module), function)(arguments[1:])
 
 
 def _help() -> str:
-    width = max(map(len, BENCHES))
-    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in BENCHES.items()]
     return "\n".join(
         [
             "usage: cyclopean bench NAME ...",
             "",
-            *lines,
+            *columns({name: text for name, (_, text) in BENCHES.items()}),
             "",
             examples("bench"),
             "",

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from cyclopean.cli.parsing import check_writable_file, parse
 from cyclopean.errors import InputError
+from cyclopean.flags import Flag
 from cyclopean.io.files import appearing
 
 
@@ -16,12 +15,12 @@ from cyclopean.io.files import appearing
 class BenchLens:
     """Compare ways to blur with the truth: PSNR, SSIM and what leaks at edges, on true and on predicted depth."""
 
-    folder: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")] = ()
+    folder: Annotated[tuple[str, ...], Flag("FOLDER", positional=True)] = ()
     """Shots: NAME.json with focal_mm, sensor_mm and shots of tag, focus_m, fstop; NAME_sharp.png,
     NAME_sharp_depth.npz (z in metres), NAME_TAG.png."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
+    model: Annotated[str, Flag("NAME")] = "general"
     """What predicts the depth: a bundled model, a model's folder, or a Hub repository; "none" leaves it out."""
-    json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    json: Annotated[str | None, Flag("FILE")] = None
     """Where to write all figures, shot by shot."""
 
 

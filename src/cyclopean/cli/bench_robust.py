@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress
 from cyclopean.errors import InputError
+from cyclopean.flags import Flag
 from cyclopean.io.files import appearing
 
 if TYPE_CHECKING:
-    from cyclopean.app.developing import Darkroom
+    from cyclopean.app.service import Service
 
 
 @dataclass(frozen=True)
@@ -24,15 +23,15 @@ class BenchRobust:
     One that is refused must be refused with a sentence; anything else is a failure, and the exit code is 1 then.
     """
 
-    folder: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER ...")] = ()
+    folder: Annotated[tuple[str, ...], Flag("FOLDER ...", positional=True)] = ()
     """Where pictures lie, at any depth; files without the suffix of a picture are left out."""
     every: bool = False
     """Try every file, whatever its suffix."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME")] = "general"
+    model: Annotated[str, Flag("NAME")] = "general"
     """A bundled model, a model's folder, or a Hub repository (owner/name)."""
-    json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    json: Annotated[str | None, Flag("FILE")] = None
     """Where to write what became of each file."""
-    max_megapixels: Annotated[float, tyro.conf.arg(metavar="N")] = 120.0
+    max_megapixels: Annotated[float, Flag("N")] = 120.0
     """Larger photos are refused before they are decoded."""
 
 
@@ -50,10 +49,10 @@ def run(given: BenchRobust) -> int:
     files = robust.pictures_below(given.folder, given.every)
     if given.json:
         check_writable_file(Path(given.json))
-    from cyclopean.app.developing import Darkroom
+    from cyclopean.app.service import Service
     from cyclopean.inference.predictor import load
 
-    room = Darkroom(load(given.model), given.max_megapixels)
+    room = Service(load(given.model), given.max_megapixels)
     whole_path = partial(_whole_path, room)
     outcomes = [robust.attempt(whole_path, files[index]) for index in with_progress(range(len(files)), "trying")]
     print(robust.report(outcomes))
@@ -64,15 +63,16 @@ def run(given: BenchRobust) -> int:
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
 
 
-def _whole_path(room: "Darkroom", path: Path, folder: Path) -> None:
+def _whole_path(room: "Service", path: Path, folder: Path) -> None:
     """Read, predict, save the depth, refocus, save; raise ValueError where what was written has another size."""
-    from cyclopean.app.developing import Look, Shot, save_depth, save_refocused
+    from cyclopean.app.service import FocusRequest, RefocusSettings, save_depth, save_refocused
     from cyclopean.io.depthmap import read_depth
     from cyclopean.io.image import read_photo
 
     size = room.read(path).size
     depth = read_depth(save_depth(room, path, folder)[1])
-    kept = read_photo(save_refocused(room, path, Shot((0.5, 0.5), Look()), "PNG", folder)[0], room.megapixels)
+    request = FocusRequest((0.5, 0.5), RefocusSettings())
+    kept = read_photo(save_refocused(room, path, request, "PNG", folder)[0], room.megapixels)
     for name, written in (("depth", depth.size), ("refocused picture", kept.size)):
         if written != size:
             raise ValueError(f"the {name} is {written[1]}x{written[0]}, the photo {size[1]}x{size[0]}")

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
 from cyclopean.cli.early import loading
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
 from cyclopean.errors import InputError
+from cyclopean.flags import Flag
 
 if TYPE_CHECKING:
-    from cyclopean.data.inspect import Seen
+    from cyclopean.data.inspect import Inspection
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,11 @@ class Check:
     Exit code 0: nothing found; 1: something is wrong, a sentence says what; 2: the data set cannot be opened.
     """
 
-    data: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="KIND:PATH ...")] = ()
+    data: Annotated[tuple[str, ...], Flag("KIND:PATH ...", positional=True)] = ()
     """Data sets as in docs/data.md: KIND:PATH, options behind it as in kitti_raw:PATH:split=FILE."""
-    items: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    items: Annotated[int, Flag("N")] = 100
     """Decode so many items of each, evenly spread, and look at their pixels. All files are looked for and opened."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: Annotated[Path | None, Flag("FILE")] = None
     """Where to write everything, item by item."""
 
 
@@ -37,32 +36,40 @@ def main(arguments: list[str]) -> int:
     return run(parse(Check, arguments, "cyclopean check"))
 
 
-def run(given: Check) -> int:
-    """Check each data set; the worst exit code counts."""
-    if not given.data:
+def run(options: Check) -> int:
+    """Check each data set: print its table, then a sentence for each problem. Return the worst exit code."""
+    if not options.data:
         raise InputError("no data was given; name it: cyclopean check KIND:PATH, such as folder:worlds/train.")
-    if given.items < 1:
-        raise InputError(f"--items is {given.items}; it needs a number of items above 0.")
-    if given.json:
-        check_writable_file(given.json)
-    codes, results = [0], []
-    for name in given.data:
+    if options.items < 1:
+        raise InputError(f"--items is {options.items}; it needs a number of items above 0.")
+    if options.json:
+        check_writable_file(options.json)
+    codes, inspections = [0], []
+    for name in options.data:
         try:
-            seen = _examine(name, given.items)
+            inspection = _inspect(name, options.items)
         except InputError as error:
             print(f"cyclopean check: {error}", file=sys.stderr)
             codes.append(2)
             continue
-        codes.append(_tell(seen))
-        results.append(seen)
-    if given.json:
+        inspections.append(inspection)
+        from cyclopean.data.diagnose import problems, rows
+
+        table, wrong = rows(inspection), problems(inspection)
+        width = max(len(title) for title, _ in table)
+        print(inspection.name, *(f"  {title:<{width}}  {text}" for title, text in table), sep="\n")
+        for problem in wrong:
+            print(f"WRONG: {problem.sentence}")
+        print("" if wrong else "Nothing wrong was found.\n")
+        codes.append(1 if wrong else 0)
+    if options.json:
         from cyclopean.data.diagnose import as_json
 
-        write_whole(given.json, json.dumps([as_json(seen) for seen in results], indent=1) + "\n")
+        write_whole(options.json, json.dumps([as_json(one) for one in inspections], indent=1) + "\n")
     return max(codes)
 
 
-def _examine(name: str, most: int) -> "Seen":
+def _inspect(name: str, most: int) -> "Inspection":
     from cyclopean.data import named, open_dataset
 
     named(name)
@@ -70,16 +77,3 @@ def _examine(name: str, most: int) -> "Seen":
     from cyclopean.data.inspect import examine
 
     return examine(name, open_dataset(name), most, lambda indices: with_progress(indices, name))
-
-
-def _tell(seen: "Seen") -> int:
-    """The table, then a sentence for each problem; 1 if there is one."""
-    from cyclopean.data.diagnose import problems, rows
-
-    table, found = rows(seen), problems(seen)
-    width = max(len(name) for name, _ in table)
-    print(f"{seen.name}", *(f"  {name:<{width}}  {text}" for name, text in table), sep="\n")
-    for problem in found:
-        print(f"WRONG: {problem.sentence}")
-    print("" if found else "Nothing wrong was found.\n")
-    return 1 if found else 0

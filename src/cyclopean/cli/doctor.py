@@ -1,6 +1,6 @@
 """`cyclopean doctor`: what is installed, which devices and extras work, and what to do about what does not.
 
-Looks at everything before it speaks of trouble: nothing here may stop at the first broken package.
+Everything is looked at before trouble is reported: nothing here may stop at the first broken package.
 """
 
 import importlib
@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from cyclopean.cli.examples import examples
+from cyclopean.cli.help import examples
 from cyclopean.errors import InputError
 
 HELP = """usage: cyclopean doctor
 
-Says what is installed, which devices, extras, models and file formats work, and what to do about what does not.
-Exit code 0: photos can be predicted and refocused. 1: they cannot, and the last line says why."""
+Show what is installed, which devices, extras, models and file formats work, and
+what to do about what does not.
+
+Exit code 0: photos can be predicted and refocused. 1: they cannot, and the last
+line says why."""
 
 # distribution -> module, where they differ by more than a dash
 MODULES = {
@@ -37,7 +40,9 @@ EXTRAS = {
     "samples": "sample photographs, and a stereo pair with its true depth",
     "matlab": "data sets in Matlab files: Make3D, NYU",
     "app": "the app in the browser",
-    "export": "models for other programs (ONNX)",
+    "raw": "raw photos, as cameras write them",
+    "matte": "a segmenter for `refocus --matte`",
+    "bench": "benches that train, with pictures of their runs",
     "dev": "tests, style and type checks of this project",
 }
 READS = {"h264": "H.264", "hevc": "H.265", "vp9": "VP9", "av1": "AV1", "prores": "ProRes", "mjpeg": "MJPEG"}
@@ -54,7 +59,7 @@ class Finding:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the report; 0 when the core works, 1 with a sentence otherwise."""
+    """Print the report; return 0 when the core works, else 1, with a sentence on the error stream."""
     if arguments and arguments[0] in ("-h", "--help"):
         print(HELP, examples("doctor"), sep="\n\n")
         return 0
@@ -75,7 +80,7 @@ def main(arguments: list[str]) -> int:
 
 
 def report() -> Iterator[tuple[str, Iterator[Finding]]]:
-    """Title and findings of each section; findings are looked for while they are printed."""
+    """Yield title and findings of each section; findings are made while they are printed."""
     yield "System", _system()
     yield "Packages", _packages()
     yield "Devices", _devices()
@@ -91,14 +96,14 @@ def _system() -> Iterator[Finding]:
 
 
 def requirements() -> dict[str, list[str]]:
-    """Distributions that the package needs: `""` for the core, otherwise by extra."""
-    found: dict[str, list[str]] = {"": []}
+    """Return the distributions that the package needs: `""` for the core, otherwise by extra."""
+    names: dict[str, list[str]] = {"": []}
     for line in metadata.requires("cyclopean") or []:
         name = re.match(r"[\w.-]+", line)
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", line)
         if name and name[0] != "cyclopean":
-            found.setdefault(extra[1] if extra else "", []).append(name[0])
-    return found
+            names.setdefault(extra[1] if extra else "", []).append(name[0])
+    return names
 
 
 def _packages() -> Iterator[Finding]:
@@ -112,7 +117,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def import_problem(distribution: str) -> str | None:
-    """Why the package cannot be used, or None. Only importing tells: a file may be there and its library not."""
+    """Return why the package cannot be used, or None. It is imported: a file may be there and its library not."""
     if _version(distribution) is None:
         return "not installed"
     try:
@@ -132,7 +137,7 @@ def _version(distribution: str) -> str | None:
 def _devices() -> Iterator[Finding]:
     try:
         import torch
-    except Exception:  # said above, among the packages
+    except Exception:  # reported among the packages
         yield Finding("cpu", "unknown without torch")
         return
     yield Finding("cpu", f"{torch.get_num_threads()} threads of {os.cpu_count()} (OMP_NUM_THREADS sets it)")
@@ -168,56 +173,42 @@ def _models() -> Iterator[Finding]:
         return
     names = checkpoint.bundled()
     if not names:
-        yield Finding(
-            "none",
-            "none found",
-            "no model came with this installation; reinstall: pip install --force-reinstall cyclopean.",
-        )
+        trouble = "no model came with this installation; reinstall: pip install --force-reinstall cyclopean."
+        yield Finding("none", "none found", trouble)
     for name in names:
-        yield _model(name)
-
-
-def _model(name: str) -> Finding:
-    from cyclopean.training import checkpoint
-
-    megabytes = (checkpoint.locate(name) / checkpoint.WEIGHTS).stat().st_size / 1e6
-    start = time.perf_counter()
-    try:
-        method, config = checkpoint.load(name)
-    except Exception as error:
-        return Finding(
-            name, f"does not load: {error}", f"the model {name!r} does not load ({error}); reinstall cyclopean."
-        )
-    seconds = time.perf_counter() - start
-    weights = sum(p.numel() for p in method.parameters()) / 1e6
-    licence = config.get("licence", "licence unknown")
-    return Finding(
-        name, f"{config['method']}, {weights:.1f} M weights, {megabytes:.1f} MB, {licence}, loads in {seconds:.1f} s"
-    )
+        start = time.perf_counter()
+        try:
+            method, config = checkpoint.load(name)
+        except Exception as error:
+            trouble = f"the model {name!r} does not load ({error}); reinstall cyclopean."
+            yield Finding(name, f"does not load: {error}", trouble)
+            continue
+        seconds = time.perf_counter() - start
+        weights = sum(p.numel() for p in method.parameters()) / 1e6
+        megabytes = (checkpoint.locate(name) / checkpoint.WEIGHTS).stat().st_size / 1e6
+        licence = config.get("licence", "licence unknown")
+        size = f"{weights:.1f} M weights, {megabytes:.1f} MB"
+        yield Finding(name, f"{config['method']}, {size}, {licence}, loads in {seconds:.1f} s")
 
 
 def _files() -> Iterator[Finding]:
-    yield Finding("video", _video())
-    yield Finding("HEIC", _heic())
+    try:
+        from av.codec import codecs_available
+
+        reads = [text for codec, text in READS.items() if codec in codecs_available]
+        writes = [text for codec, text in WRITES.items() if codec in codecs_available]
+        yield Finding("video", f"reads {', '.join(reads)}; writes {', '.join(writes)}")
+    except Exception:
+        yield Finding("video", "unknown without PyAV (av)")
+    try:
+        from pillow_heif import libheif_info
+
+        info = libheif_info()
+        works = bool(info.get("decoders", True))
+        text = f"reads (libheif {info['libheif']})" if works else "no decoder: convert photos to JPEG or PNG"
+        yield Finding("HEIC", text)
+    except Exception:
+        yield Finding("HEIC", "unknown without pillow-heif")
     free = shutil.disk_usage(".").free / 1e9
     writable = "writable" if os.access(".", os.W_OK) else "not writable: name another folder with --out"
     yield Finding("this folder", f"{Path.cwd()}: {free:.1f} GB free, {writable}")
-
-
-def _video() -> str:
-    try:
-        from av.codec import codecs_available
-    except Exception:
-        return "unknown without PyAV (av)"
-    reads = [text for codec, text in READS.items() if codec in codecs_available]
-    writes = [text for codec, text in WRITES.items() if codec in codecs_available]
-    return f"reads {', '.join(reads)}; writes {', '.join(writes)}"
-
-
-def _heic() -> str:
-    try:
-        from pillow_heif import libheif_info
-    except Exception:
-        return "unknown without pillow-heif"
-    works = bool(libheif_info().get("decoders", True))
-    return f"reads (libheif {libheif_info()['libheif']})" if works else "no decoder: convert photos to JPEG or PNG"

@@ -1,4 +1,4 @@
-"""What is wrong with names and files, found before anything heavy is loaded: a typing error costs no seconds."""
+"""Checks of names and files before anything heavy is loaded: a typing error costs no seconds."""
 
 import sys
 import warnings
@@ -36,20 +36,22 @@ def refuse_unknown_model(name: str) -> None:
 
 
 def says_metric(name: str) -> bool | None:
-    """Whether the depth of a bundled model or of a model's folder is in metres by its config; None if that says not."""
+    """Return whether the depth of a bundled model or a model's folder is in metres by its config, None if unknown."""
     places = (MODELS / name, Path(name).expanduser(), Path(name) / "best", Path(name) / "last")
     try:
         config = read_json(next(place for place in places if (place / CONFIG).is_file()) / CONFIG)
         if config["method"] in METHODS:
             return config["method"] in METRIC or config["arguments"].get("rig") is not None
     except (StopIteration, OSError, ValueError, LookupError, TypeError, AttributeError):
-        pass  # its reader says what is wrong
+        pass  # its reader reports what is wrong
     return None
 
 
 def header_size(photo: Path, most_megapixels: float) -> tuple[int, int] | None:
-    """(height, width) of a photo as it is seen, of kinds whose header tells it; None of others, of damaged ones, and
-    beyond the limit."""
+    """Return (height, width) of a photo as viewers turn it, out of its header.
+
+    None for kinds whose header does not have it, for damaged photos, and beyond the limit.
+    """
     from PIL import Image
 
     from cyclopean.io.metadata import orientation
@@ -61,13 +63,13 @@ def header_size(photo: Path, most_megapixels: float) -> tuple[int, int] | None:
                 width, height = picture.size
                 if width * height > most_megapixels * 1e6:
                     return None
-                turned = orientation(picture.getexif()) > 4
-    except Exception:  # whatever is wrong with it, its reader says
+                sideways = orientation(picture.getexif()) > 4
+    except Exception:  # whatever is wrong with it, its reader reports
         return None
-    return (width, height) if turned else (height, width)
+    return (width, height) if sideways else (height, width)
 
 
 def loading(command: str, what: str) -> None:
-    """Say on the error stream what takes the next seconds, where somebody watches; of `train` in its log, too."""
+    """Print what takes the next seconds on the error stream, where somebody watches; of `train` into logs, too."""
     if command == "train" or sys.stderr.isatty():
         print(f"cyclopean {command}: loading {shown(what)} ...", file=sys.stderr, flush=True)

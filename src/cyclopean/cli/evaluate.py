@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
 from cyclopean.cli import verbose
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.parsing import check_writable_file, named_look, parse, with_progress, write_whole
 from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
+from cyclopean.flags import Flag
 from cyclopean.io.files import shown
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class Evaluate:
     factor: float | None = None
     """What depth is multiplied with under the alignment "factor" (Monodepth2's stereo models: 5.4); without it, fitted
     on the set."""
-    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A.json B.json")] = None
+    compare: Annotated[tuple[Path, Path] | None, Flag("A.json B.json")] = None
     """Two files of --json: which images, distances and alignment explain their difference. Needs no --data."""
     alignment: str | None = None
     """With --compare: the alignment that orders the images."""
@@ -252,7 +251,7 @@ def _check_names(options: Evaluate, data: Sequence[str], protocols: Sequence[str
 def _open_models(names: Sequence[str], options: Evaluate) -> "list[Entry]":
     """Return the models; those that would share a name (runs/a/last, runs/b/last) keep their whole path."""
     from cyclopean.evaluation.entries import one_look, open_entry
-    from cyclopean.inference.predictor import flip_averaged, plain
+    from cyclopean.inference.wrappers import flip_averaged, plain
 
     see = flip_averaged if options.flip_average else plain
     look = named_look(options.look) if options.look else None

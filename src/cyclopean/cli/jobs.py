@@ -3,7 +3,8 @@
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ READ = (*PHOTOS, *RAWS, *CLIPS)
 
 @dataclass(frozen=True)
 class Job:
-    """One input, the folder for its results, and what their names begin with: the input's name up to its last dot."""
+    """An input, the folder for its results, and what their names begin with: the input's name up to its last dot."""
 
     source: Path
     folder: Path
@@ -105,9 +106,22 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
 
 
 def _where(path: Path) -> Path:
-    """The place of a file's name on the disk, whichever way leads to its folder. A link is a name of its own."""
+    """Return the place of a file's name on the disk, whichever way leads to its folder. Links stay."""
     return path.parent.resolve() / path.name
 
 
 def _place(job: Job) -> tuple[Path, str]:
     return job.folder.resolve(), job.stem.casefold()
+
+
+@contextmanager
+def frame_progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on the error stream while the frames of a video are worked on; yields what takes (done, all)."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(escape(shown(name)), total=None)
+        yield lambda done, count: progress.update(task, completed=done, total=count or None)

@@ -1,172 +1,207 @@
-"""What commands share: arguments to a frozen value, comma-separated lists, sizes, folders for results."""
+"""Words of the command line to options, and what commands share: lists, sizes, progress, folders for results.
 
-import dataclasses
+Options are a frozen dataclass or a function: its fields or arguments are the flags, those of nested dataclasses
+too, and what is written below each field is its help (`cyclopean.flags` has the notes on them).
+"""
+
+import difflib
+import inspect
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import tyro
-
-from cyclopean.cli.examples import examples
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.io.files import shown
+from cyclopean.flags import Flag
+from cyclopean.io.files import appearing, refuse_unwritable, shown
 
 T = TypeVar("T")
-CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+REQUIRED = inspect.Parameter.empty
+METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
-def parse(kind: type[T], arguments: Sequence[str], prog: str) -> T:
-    """A frozen dataclass whose fields are the flags (nested ones are flattened), filled from `arguments`.
+@dataclass(frozen=True)
+class Option:
+    """One flag of a command, or one word without a flag."""
 
-    Positional arguments may stand anywhere between the flags. Raises InputError, one sentence, for unknown flags,
-    missing values and values of the wrong type; `--help` prints and exits.
+    path: tuple[str, ...]
+    """Names of fields, from the outermost dataclass to this one."""
+    owner: Callable[..., Any]
+    """The dataclass or function that it is a field or an argument of."""
+    kind: Any
+    """Its type, without None."""
+    default: Any
+    flag: Flag
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that is taken; the one to show first."""
+        name = ("no-" if self.default is True else "") + self.path[-1].replace("_", "-")
+        return (self.flag.name or f"--{name}", *self.flag.aliases, *self.flag.hidden)
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """The type of each word that it takes: none for bool, two for tuple[float, float], else one."""
+        if self.kind is bool:
+            return ()
+        fixed = get_origin(self.kind) is tuple and Ellipsis not in get_args(self.kind)
+        return get_args(self.kind) if fixed else (self.kind,)
+
+    @property
+    def metavar(self) -> str:
+        """What --help calls its value."""
+        if self.flag.metavar or self.kind is bool:
+            return self.flag.metavar
+        if get_origin(self.kind) is Literal:
+            return "{" + ",".join(get_args(self.kind)) + "}"
+        return " ".join(METAVARS[kind] for kind in self.kinds)
+
+
+def parse(kind: Callable[..., T], words: Sequence[str], prog: str) -> T:
+    """Return `kind`, a frozen dataclass, filled from `words`; see `parse_arguments`."""
+    return kind(**parse_arguments(kind, words, prog))
+
+
+def parse_arguments(kind: Callable[..., Any], words: Sequence[str], prog: str) -> dict[str, Any]:
+    """Return the arguments for `kind`, a dataclass or a function, out of `words`.
+
+    Words without a flag may stand anywhere; of a flag given twice, the last counts. Raises InputError for unknown
+    flags, missing values and values of the wrong type; `--help` prints the page and exits.
     """
-    if asks_for_help(arguments):
-        show_help(kind, prog)
-    flags = flags_of(kind)
-    positional: list[str] = []
-    ordered: list[str] = []
-    todo = list(arguments)
-    while todo:
-        word = todo.pop(0)
+    if {"-h", "--help"} & set(words[: words.index("--")] if "--" in words else words):
+        from cyclopean.cli.help import page
+
+        print(page(kind, prog))
+        raise SystemExit(0)
+    options = options_of(kind)
+    flags = {name: option for option in options if not option.flag.positional for name in option.names}
+    values: dict[tuple[str, ...], Any] = {}
+    free: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
         if word == "--":
-            positional += todo
+            free += rest
             break
         if not word.startswith("-") or word == "-":
-            positional.append(word)
+            free.append(word)
             continue
         name, equals, value = word.partition("=")
-        if equals:
-            todo.insert(0, value)
         name = name.replace("_", "-")
         if name not in flags:
-            raise unknown_flag(name, flags)
-        values = _values(name, flags[name], todo)
-        todo = todo[len(values) :]
-        ordered += [name, *values]
-    _refuse_surplus(kind, positional, prog)
-    return tyro.cli(kind, args=[*_separated(positional), *ordered], prog=prog, config=CONFIG)
+            raise unknown_flag(name, flags, prog)
+        option = flags[name]
+        count = len(option.kinds)
+        if equals and not count:
+            raise InputError(f"{name} takes no value, {value!r} was given; leave it out.")
+        texts = [value, *rest[: count - 1]] if equals else rest[:count]
+        rest = rest[count - bool(equals) :]
+        if len(texts) < count or any(text.startswith("--") for text in texts[bool(equals) :]):
+            raise InputError(f"{name} needs {'a value' if count == 1 else f'{count} values'}; see --help.")
+        values[option.path] = _value(option, name, texts)
+
+    places = [option for option in options if option.flag.positional]
+    for place in places:
+        if Ellipsis in get_args(place.kind):
+            values[place.path] = tuple(_value(replace(place, kind=str), "a name", [text]) for text in free)
+            free = []
+        elif free:
+            values[place.path] = _value(place, place.metavar, [free.pop(0)])
+    if free:
+        takes = f"takes {len(places)} words without a flag" if places else "takes no word without a flag"
+        data = f", such as --data {free[0]}" if "--data" in flags else ""
+        command = prog.removeprefix("cyclopean ")
+        raise InputError(f"{command} {takes}, and {free[0]!r} is one; say what it is by a flag{data}; see --help.")
+    missing = [option.names[0] for option in options if option.default is REQUIRED and option.path not in values]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise InputError(f"{', '.join(missing)} {verb} missing; {prog} --help lists all flags.")
+    return _arguments(kind, None, values, ())
 
 
-def asks_for_help(arguments: Sequence[str]) -> bool:
-    """Return whether the words, up to a `--`, ask for help."""
-    words = list(arguments)
-    return bool({"-h", "--help"} & set(words[: words.index("--")] if "--" in words else words))
+def options_of(kind: Callable[..., Any], base: Any = None, path: tuple[str, ...] = ()) -> list[Option]:
+    """Return the options of a dataclass or function, those of nested dataclasses last. `base` has the defaults."""
+    own, nested = [], []
+    for name, hint, flag, default in _fields(kind, base):
+        if is_dataclass(hint):
+            nested += options_of(hint, None if default is REQUIRED else default, (*path, name))  # type: ignore[arg-type]
+        else:
+            own.append(Option((*path, name), kind, hint, default, flag))
+    return own + nested
 
 
-def show_help(kind: Any, prog: str) -> NoReturn:
-    """Print the flags of a dataclass or function and examples, without defaults that say nothing; then exit."""
-    _say_less(kind)
-    try:
-        tyro.cli(kind, args=["--help"], prog=prog, config=CONFIG)
-    except SystemExit as end:
-        if not end.code:
-            print(examples(prog.removeprefix("cyclopean ")))
-        raise
-    raise SystemExit(0)
+def unknown_flag(name: str, flags: Mapping[str, Option], prog: str) -> InputError:
+    """Return an InputError that names the flag which `name` abbreviates (--lr, --batch), or the nearest one."""
+    known = {flag.strip("-"): flags[flag].names[0] for flag in sorted(flags)}
+    short = name.strip("-")
+    likely = [word for word in known if len(short) > 1 and short == "".join(part[0] for part in word.split("-"))]
+    likely = likely or [word for word in known if len(short) > 1 and short in word.split("-")]
+    likely = likely if len(likely) == 1 else difflib.get_close_matches(short, known, n=1, cutoff=0.6)
+    if likely:
+        return InputError(f"unknown flag {name!r}: did you mean {known[likely[0]]!r}?")
+    return InputError(f"unknown flag {name!r}; {prog} --help lists all flags.")
 
 
-def _say_less(kind: Any) -> None:
-    """Let the help of every field leave out `None`, an empty default, and `{None}|` before its type."""
-
-    def hint(default: str) -> str:
-        return "" if default.strip("'") in ("None", "", "False") else f"(default: {default})"
-
-    for name, annotation in get_type_hints(kind, include_extras=True).items():
-        bare = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
-        if dataclasses.is_dataclass(bare):
-            _say_less(bare)
-        elif name != "return" and not any(_hinted(note) for note in getattr(annotation, "__metadata__", ())):
-            note = tyro.conf.arg(help_behavior_hint=hint)
-            option = next((o for o in get_args(bare) if o is not type(None)), None)
-            optional = get_origin(bare) in (Union, types.UnionType)
-            if optional and not hasattr(annotation, "__metadata__"):
-                words = [each.__name__.upper() for each in get_args(option) or (option,)]
-                word = " ".join({"STR": "TEXT"}.get(word, word) for word in words)
-                note = tyro.conf.arg(help_behavior_hint=hint, metavar=word)
-            kind.__annotations__[name] = Annotated[annotation, note]
-
-
-def _hinted(note: Any) -> bool:
-    return getattr(note, "help_behavior_hint", None) is not None
-
-
-def unknown_flag(name: str, flags: Iterable[str]) -> InputError:
-    """An InputError for a flag that is none of `flags`: the one it abbreviates (--lr, --batch), or the nearest."""
-    short, known = name.strip("-"), sorted(flags)
-    parts = {flag: flag.strip("-").split("-") for flag in known}
-    means = [flag for flag in known if len(short) > 1 and short == "".join(part[0] for part in parts[flag])]
-    means = means or [flag for flag in known if len(short) > 1 and short in parts[flag]]
-    if len(means) == 1:
-        return InputError(f"unknown flag {name!r}: did you mean {means[0]!r}?")
-    return unknown_name("flag", name, known)
-
-
-def _refuse_surplus(kind: Any, positional: list[str], prog: str) -> None:
-    """Raises InputError for words without a flag where the command takes fewer."""
+def _fields(kind: Callable[..., Any], base: Any) -> Iterator[tuple[str, Any, Flag, Any]]:
+    """Yield name, type without None, note and default of each field, the default out of `base` where there is one."""
     hints = get_type_hints(kind, include_extras=True)
-    places = [hint for hint in hints.values() if tyro.conf.Positional in getattr(hint, "__metadata__", ())]
-    bare = [get_args(hint)[0] for hint in places]
-    if any(Ellipsis in get_args(hint) for hint in bare) or len(positional) <= len(places):
-        return
-    word = positional[len(places)]
-    takes = f"takes {len(places)} words without a flag" if places else "takes no word without a flag"
-    data = f", such as --data {word}" if "data" in hints else ""
-    raise InputError(
-        f"{prog.removeprefix('cyclopean ')} {takes}, and {word!r} is one; say what it is by a flag{data}; see --help."
-    )
+    for name, parameter in inspect.signature(kind).parameters.items():
+        hint, *notes = get_args(hints[name]) if get_origin(hints[name]) is Annotated else (hints[name],)
+        if get_origin(hint) in (Union, types.UnionType):
+            hint = next(option for option in get_args(hint) if option is not type(None))
+        flag = next((note for note in notes if isinstance(note, Flag)), Flag())
+        yield name, hint, flag, parameter.default if base is None else getattr(base, name)
 
 
-def _separated(positional: list[str]) -> list[str]:
-    """Words that begin with a dash would be taken for flags."""
-    return [f"./{word}" if word.startswith("-") else word for word in positional]
+def _arguments(
+    kind: Callable[..., Any], base: Any, values: dict[tuple[str, ...], Any], path: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the arguments of `kind` that differ from `base` or from its own defaults, nested dataclasses made."""
+    arguments = {}
+    for name, hint, _, default in _fields(kind, base):
+        place = (*path, name)
+        if place in values:
+            arguments[name] = values[place]
+        elif is_dataclass(hint):
+            own = None if default is REQUIRED else default
+            inner = _arguments(hint, own, values, place)  # type: ignore[arg-type]
+            arguments[name] = hint(**inner) if own is None else replace(own, **inner)  # type: ignore[operator]
+    return arguments
 
 
-def flags_of(kind: Any) -> dict[str, Any]:
-    """Flag -> type, of a dataclass or function and the dataclasses in it; positional fields are left out."""
-    found: dict[str, Any] = {}
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        bare = get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
-        if dataclasses.is_dataclass(bare):
-            found |= flags_of(bare)
-        elif name != "return" and tyro.conf.Positional not in getattr(hint, "__metadata__", ()):
-            aliases = [
-                alias for note in getattr(hint, "__metadata__", ()) for alias in getattr(note, "aliases", None) or ()
-            ]
-            found |= dict.fromkeys(["--" + name.replace("_", "-"), *aliases], bare)
-    return found
+def _value(option: Option, name: str, texts: Sequence[str]) -> Any:
+    """Return what the words behind the flag `name` mean.
 
-
-def _values(name: str, hint: Any, words: Sequence[str]) -> list[str]:
-    """The values that flag takes from the next words, after checking that they are numbers where numbers are needed."""
-    wanted = _elements(hint)
-    values = list(words[: len(wanted)])
-    if len(values) < len(wanted) or any(value.startswith("--") for value in values):
-        raise InputError(f"{name} needs {'a value' if len(wanted) == 1 else f'{len(wanted)} values'}; see --help.")
-    for value, element in zip(values, wanted, strict=True):
-        if get_origin(element) is Literal and value not in get_args(element):
-            raise unknown_name(f"value of {name}", value, get_args(element))
+    Raises InputError for words of the wrong type, and for an empty word that is not the default: a variable of the
+    shell that is not set makes one.
+    """
+    if option.kind is bool:
+        return not option.default
+    if "" in texts and (option.flag.positional or option.default not in ("", ())):
+        raise InputError(f"{name} is empty (is a variable of the shell not set?); give a value, or leave it out.")
+    several = get_origin(option.kind) is tuple and Ellipsis in get_args(option.kind)
+    parts = [part for part in texts[0].split(option.flag.separator) if part] if several else texts
+    kinds = get_args(option.kind)[:1] * len(parts) if several else option.kinds
+    values = []
+    for kind, text in zip(kinds, parts, strict=True):
+        if get_origin(kind) is Literal:
+            if text not in get_args(kind):
+                raise unknown_name(f"value of {name}", text, get_args(kind))
+            values.append(text)
+            continue
         try:
-            if element in (int, float):
-                element(value)
+            values.append(kind(text))
         except ValueError:
-            number = "a whole number" if element is int else "a number"
-            raise InputError(f"{name} needs {number}, not {value!r}; see --help.") from None
-    return values
-
-
-def _elements(hint: Any) -> tuple[Any, ...]:
-    """The types of the words that a flag of this type takes: none for bool, two for tuple[float, float], else one."""
-    if get_origin(hint) in (Union, types.UnionType):
-        hint = next(option for option in get_args(hint) if option is not type(None))
-    if hint is bool:
-        return ()
-    return get_args(hint) if get_origin(hint) is tuple else (hint,)
+            needs = option.metavar if several else "a whole number" if kind is int else "a number"
+            raise InputError(f"{name} needs {needs}, not {texts[0] if several else text!r}; see --help.") from None
+    if option.flag.folder:
+        refuse_unwritable(Path(texts[0]))
+    return tuple(values) if get_origin(option.kind) is tuple else values[0]
 
 
 def comma_list(kind: str, text: str, known: Iterable[str]) -> list[str]:
-    """The names in `text` ("png16,npz"), each once, all of them known; the nearest one is suggested for others."""
+    """Return the names in `text` ("png16,npz"), each once. Raises InputError for a name that is not among `known`."""
     known = list(known)
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     for name in names:
@@ -176,7 +211,7 @@ def comma_list(kind: str, text: str, known: Iterable[str]) -> list[str]:
 
 
 def height_width(flag: str, text: str) -> tuple[int, int]:
-    """(height, width) from "256x512"."""
+    """Return (height, width) from "256x512"."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise InputError(f"{flag} {text} is no size; give height x width, such as {flag} 256x512.")
@@ -184,61 +219,55 @@ def height_width(flag: str, text: str) -> tuple[int, int]:
 
 
 def named_look(text: str) -> Literal["aspect", "trained"]:
-    """At which size a model is shown pictures, by name. Raises InputError for a name that none has."""
+    """Return at which size a model is shown pictures. Raises InputError for any other name."""
     if text not in ("aspect", "trained"):
         raise unknown_name("look", text, ("aspect", "trained"))
     return text  # type: ignore[return-value]
 
 
 def refuse_sphere_of_clip(clip: Path, camera: str, via_cube: bool = False) -> None:
-    """Raises InputError for a clip that is said to show panoramas."""
-    said = [f"--camera {camera}"] if camera not in ("auto", "pinhole") else []
-    said += ["--via-cube"] if via_cube else []
-    if said:
+    """Raise InputError for a clip with flags of panoramas."""
+    flags = [f"--camera {camera}"] if camera not in ("auto", "pinhole") else []
+    flags += ["--via-cube"] if via_cube else []
+    if flags:
         raise InputError(
-            f"{clip} is a video, whose frames are taken for ordinary pictures, and {' '.join(said)} is for panoramas; "
+            f"{clip} is a video, whose frames are taken for ordinary pictures, and {' '.join(flags)} is for panoramas; "
             "extract the frames as pictures and give those, or leave it out."
         )
 
 
 def result_folder(out: str | None, source: Path) -> Path:
-    """`out` if given, else the folder of `source`."""
+    """Return `out` if there is one, else the folder of `source`."""
     return Path(out) if out is not None else source.parent
 
 
 def check_writable(folders: Iterable[Path]) -> None:
-    """Raises InputError unless files can be written to every folder (which is made if missing), before any work."""
-    places = dict.fromkeys(folders)
-    if not places:
-        return
-    from cyclopean.io.files import appearing
-
-    for folder in places:
+    """Raise InputError unless files can be written to every folder, before any work. Missing folders are made."""
+    for folder in dict.fromkeys(folders):
         with appearing(folder):
             pass
 
 
 def check_writable_file(path: Path) -> None:
-    """Raises InputError unless a file can appear at `path`, before any work."""
+    """Raise InputError unless a file can appear at `path`, before any work."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file, such as {path / 'results'}.")
     check_writable([path.parent])
 
 
-def with_progress(indices: Sequence[int], title: str) -> Iterable[int]:
-    """`indices` with a progress bar where someone watches."""
+def with_progress(items: Iterable[T], title: str, total: int | None = None) -> Iterable[T]:
+    """Return `items` with a progress bar on the error stream, where someone watches; `total` where it has no length."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(indices, escape(shown(title)), console=console, transient=True, disable=not console.is_terminal)
+    hidden = not console.is_terminal
+    return track(items, escape(shown(title)), total, console=console, transient=True, disable=hidden)
 
 
 def write_whole(path: Path, content: str) -> None:
-    """`content` appears whole or not at all."""
-    from cyclopean.io.files import appearing
-
+    """Write `content` to `path` whole or not at all, and print where."""
     with appearing(path.parent) as folder:
         (folder / path.name).write_text(content)
     print(f"wrote {shown(path)}")

@@ -1,22 +1,14 @@
 """`cyclopean render-mesh`: panoramas of your own mesh with exact depth, rendered by Blender."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import tyro
-
-from cyclopean.cli.parsing import check_writable, height_width, parse
+from cyclopean.cli.parsing import check_writable, height_width, parse, with_progress
 from cyclopean.errors import InputError, unknown_name
-
-if TYPE_CHECKING:
-    from cyclopean.blender.rendering import RenderJob
-
-
-def _value(name: str, hint: str | None = None) -> Any:
-    """How --help calls a value, and what it says of its default."""
-    return tyro.conf.arg(metavar=name, help_behavior_hint=hint)
+from cyclopean.flags import Flag
 
 
 @dataclass(frozen=True)
@@ -28,87 +20,80 @@ class RenderMesh:
     OUT/contact.png shows some of what was made.
     """
 
-    scene: Annotated[Path | None, tyro.conf.Positional, _value("SCENE", "(required)")] = None
+    scene: Annotated[Path | None, Flag("SCENE", positional=True, default="(required)")] = None
     """A mesh: .glb, .gltf, .obj, .ply or .blend."""
-    out: Annotated[Path | None, tyro.conf.Positional, _value("OUT", "(required)")] = None
+    out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder to write."""
-    rig: Annotated[str, _value("NAME")] = "sphere"
+    rig: Annotated[str, Flag("NAME")] = "sphere"
     """sphere (panoramas: centre, up, right)."""
     count: int = 20
     """Number of places."""
     seed: int = 0
     """The same seed gives the same places and headings."""
-    size: Annotated[str, _value("HEIGHTxWIDTH")] = "256x512"
+    size: Annotated[str, Flag("HEIGHTxWIDTH")] = "256x512"
     """In pixels, twice as wide as high."""
     samples: int = 64
     """Rays a pixel: more is less noise and more time. Baked light needs few."""
-    light: Annotated[str, _value("NAME")] = "auto"
+    light: Annotated[str, Flag("NAME")] = "auto"
     """baked: surfaces shine in their own colours, as scans want; scene: the lights of the file; lamps: some of ours,
     which stand still. auto: scene if the file has lights, else baked if it has colours, else lamps."""
-    up: Annotated[str, _value("AXIS")] = "auto"
+    up: Annotated[str, Flag("AXIS")] = "auto"
     """The axis that points up in the file, y or z. auto: y, but z in .ply and .blend."""
-    unit: Annotated[float, _value("METRES")] = 1.0
+    unit: Annotated[float, Flag("METRES")] = 1.0
     """Metres in one unit of the file: 0.01 for centimetres."""
-    baseline: Annotated[float, _value("METRES")] = 0.26
+    baseline: Annotated[float, Flag("METRES")] = 0.26
     """From the centre up, and to the right."""
     threads: int = 0
     """Of the processor, for Blender; 0: all."""
-    blender: Annotated[str | None, _value("PATH")] = None
+    blender: Annotated[str | None, Flag("PATH")] = None
     """Blender itself, or a Python or virtual environment with bpy; else the variable CYCLOPEAN_BLENDER, else the
     PATH."""
 
 
 def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    run(parse(RenderMesh, arguments, "cyclopean render-mesh"))
-    return 0
-
-
-def run(given: RenderMesh) -> None:
-    """Render what was asked for, with progress, and write the contact sheet."""
-    if given.scene is None or given.out is None:
+    """Render what the flags say, with progress, and write the contact sheet; return 0."""
+    options = parse(RenderMesh, arguments, "cyclopean render-mesh")
+    if options.scene is None or options.out is None:
         raise InputError("it needs a mesh and a folder, such as: cyclopean render-mesh house.glb OUT --count 20")
-    order = _order(given, given.scene)
-    from cyclopean.blender.finding import find
+    from cyclopean.blender.rendering import AXES, LIGHTS, SUFFIXES, RenderJob, missing, write
 
-    blender = find(given.blender)
-    check_writable([given.out])
-    from rich.progress import track
-
-    from cyclopean.blender.rendering import missing, write
-    from cyclopean.cli.render import contact_sheet
-
-    start, todo = time.perf_counter(), len(missing(order, given.out))
-    for _ in track(write(order, given.out, blender), description="rendering", total=todo):
-        pass
-    took = f", {(time.perf_counter() - start) / todo:.1f} s each" if todo else ""
-    kept = f" ({order.count - todo} were there already)" if todo < order.count else ""
-    print(f"{todo} places rendered to {given.out}{kept}{took}; {contact_sheet(given.out)} shows some.")
-
-
-def _order(given: RenderMesh, scene: Path) -> "RenderJob":
-    """What was asked for, after checking all of it."""
-    from cyclopean.blender.rendering import AXES, LIGHTS, SUFFIXES, RenderJob
-
-    if given.rig != "sphere":
-        raise unknown_name("rig", given.rig, ["sphere"])
-    if scene.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{scene} is no mesh that can be read; give a file that ends in {', '.join(SUFFIXES)}.")
-    if not scene.is_file():
-        raise InputError(f"{scene} does not exist; give the file of a mesh.")
-    for kind, name, known in (("light", given.light, LIGHTS), ("axis", given.up, AXES)):
+    suffix = options.scene.suffix.lower()
+    if options.rig != "sphere":
+        raise unknown_name("rig", options.rig, ["sphere"])
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{options.scene} is no mesh that can be read; give a file that ends in {', '.join(SUFFIXES)}."
+        )
+    if not options.scene.is_file():
+        raise InputError(f"{options.scene} does not exist; give the file of a mesh.")
+    for kind, name, known in (("light", options.light, LIGHTS), ("axis", options.up, AXES)):
         if name not in known:
             raise unknown_name(kind, name, known)
-    if scene.suffix.lower() == ".blend" and given.up == "y":
+    if suffix == ".blend" and options.up == "y":
         raise InputError("--up y does not fit a .blend, where z is up; leave it out.")
-    if min(given.count, given.samples) < 1:
-        raise InputError(f"--count {given.count} --samples {given.samples} is too little; give at least 1 of each.")
-    if not 0 < given.unit < float("inf") or not 0 < given.baseline < float("inf"):
-        raise InputError(f"--unit {given.unit} --baseline {given.baseline}: both are lengths above 0, in metres.")
-    if given.threads < 0:
-        raise InputError(f"--threads {given.threads} is less than none; give 0 for all, or a number of threads.")
-    height, width = height_width("--size", given.size)
+    if min(options.count, options.samples) < 1:
+        raise InputError(f"--count {options.count} --samples {options.samples} is too little; give at least 1 of each.")
+    if not 0 < options.unit < math.inf or not 0 < options.baseline < math.inf:
+        raise InputError(f"--unit {options.unit} --baseline {options.baseline}: both are lengths above 0, in metres.")
+    if options.threads < 0:
+        raise InputError(f"--threads {options.threads} is less than none; give 0 for all, or a number of threads.")
+    height, width = height_width("--size", options.size)
     if width != 2 * height or height < 16:
-        raise InputError(f"--size {given.size} does not fit a panorama; give twice as wide as high, like 256x512.")
-    values = (given.count, given.seed, (height, width), given.samples, given.light, given.up, given.unit)
-    return RenderJob(scene, *values, given.baseline, given.threads)
+        raise InputError(f"--size {options.size} does not fit a panorama; give twice as wide as high, like 256x512.")
+    job = RenderJob(
+        options.scene, options.count, options.seed, (height, width), options.samples, options.light, options.up,
+        options.unit, options.baseline, options.threads,
+    )  # fmt: skip
+    from cyclopean.blender.finding import find
+
+    blender = find(options.blender)
+    check_writable([options.out])
+    from cyclopean.cli.render import contact_sheet
+
+    start, todo = time.perf_counter(), len(missing(job, options.out))
+    for _ in with_progress(write(job, options.out, blender), "rendering", todo):
+        pass
+    took = f", {(time.perf_counter() - start) / todo:.1f} s each" if todo else ""
+    kept = f" ({job.count - todo} were there already)" if todo < job.count else ""
+    print(f"{todo} places rendered to {options.out}{kept}{took}; {contact_sheet(options.out)} shows some.")
+    return 0

@@ -46,9 +46,9 @@ OPTION = re.compile(r":([a-z]+)=([^:]*(?::[\\/][^:]*)?)$")  # a value may be a p
 
 
 def open_dataset(name: str) -> "Items":
-    """The data set of `KIND:PATH`, `PATH` (a folder of worlds or pairs) or `KIND` (motorcycle), options behind it.
+    """Open the data set of `KIND:PATH`, `PATH` (a folder of worlds or pairs) or `KIND` (motorcycle), options behind it.
 
-    Raises InputError for an unknown kind or option, with the nearest suggested, and for what the data set refuses.
+    Raises InputError for an unknown kind or option, with the nearest suggested, and for a bad data set.
     """
     kind, path, options = named(name)
     module, attribute = DATASETS[kind].split(":")
@@ -67,10 +67,16 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
 
     Raises InputError for an unknown kind, a missing or needless path, and a path that does not exist.
     """
-    place, options = _options(name)
+    options: dict[str, str] = {}
+    place = name
+    while match := OPTION.search(place):
+        options = {match[1]: match[2]} | options
+        place = place[: match.start()]
     kind, colon, path = place.partition(":")
     if not colon and kind not in PATHLESS:
-        kind, path = "folder", _plain(place)
+        kind, path = "folder", place
+        if not Path(place).expanduser().exists() and "/" not in place:
+            raise _no_folder(place)
     if kind not in DATASETS:
         raise unknown_name("kind of data set", kind, DATASETS)
     if (kind in PATHLESS) == bool(path):
@@ -90,28 +96,15 @@ def same_data(one: str, other: str) -> bool:
     return (kind, options) == (other_kind, other_options) and next(places) == next(places)
 
 
-def _options(name: str) -> tuple[str, dict[str, str]]:
-    """`a:b:x=1:y=2` as `a:b` and {x: 1, y: 2}."""
-    options: dict[str, str] = {}
-    while match := OPTION.search(name):
-        options = {match[1]: match[2]} | options
-        name = name[: match.start()]
-    return name, options
-
-
-def _plain(place: str) -> str:
-    """`place` as a path, after making sure that it is not the name of a kind, right or misspelt."""
-    if Path(place).expanduser().exists() or "/" in place:
-        return place
+def _no_folder(place: str) -> InputError:
+    """Return the error for what is no folder: perhaps the name of a kind, right or misspelt."""
     if place in DATASETS:
-        raise InputError(f"{place} needs the folder of the data set; write {place}:PATH.")
+        return InputError(f"{place} needs the folder of the data set; write {place}:PATH.")
     near = difflib.get_close_matches(place, set(DATASETS) - {"folder"}, n=1, cutoff=0.8)
-    meant = f"did you mean {_as_written(near[0])!r}?" if near else "see docs/data.md for the kinds."
-    raise InputError(
+    hint = "see docs/data.md for the kinds."
+    if near:
+        hint = f"did you mean {near[0] if near[0] in PATHLESS else f'{near[0]}:PATH'!r}?"
+    return InputError(
         f"there is no folder {place!r}; check the path. Data of another kind is written KIND:PATH, such as "
-        f"kitti_raw:PATH; {meant}"
+        f"kitti_raw:PATH; {hint}"
     )
-
-
-def _as_written(kind: str) -> str:
-    return kind if kind in PATHLESS else f"{kind}:PATH"

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, in sentences: how they are made of the items concerned."""
+"""Turn the measures of a data set into advice: what is wrong, in sentences, and a table."""
 
 import math
 import statistics
@@ -7,9 +7,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cyclopean.data.inspect import FEWEST, STRAIGHT, Look, Pair, Seen, Sphere, SpherePair
+from cyclopean.data.inspect import BACKGROUND, FEWEST, STRAIGHT, Inspection, Measures, PanoramaMeasures
 
 NAMED = 3
+ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
+WORSE = 2.0  # a single pair among good ones must be off by so many times as much
+SWAPPED, SHIFTED = 0.5, 0.15  # share of points beyond infinity: left and right swapped, or pictures shifted
+LOWER = 0.3  # rank correlation of disparity with the row: from here on what stands lower is nearer: nothing is swapped
+SATURATED = 0.001  # share of a picture's pixels that may hold the largest count by chance
+FACTOR = 1.15  # between disparities as matched, or motion of points on a panorama, and as the truth has it
+CHECK = "check focal length, baseline and the unit of depth"
+UNITS = {"millimetres": 1000, "centimetres": 100}  # in a metre
+SEAM = 2.5  # how much larger than steps between columns mostly are the step over the seam may be
+BY_CHANCE = 0.01  # of the panoramas: so many may have a pillar just there
+ROLLED = 0.005  # of the width: a shift between picture and depth, or beside the way to a source
+CLIPPED = 0.01  # share of known depths that are exactly the largest: walls never lie on a sphere around the camera
+FLOOR = (0.4, 4.0)  # metres below the camera: between a low tripod and a high one, or somebody's head
+GLOW = 0.55  # median rank correlation of brightness and closeness: up to 0.35 in rooms with lamps of their own
+TELLING = 4  # panoramas: of fewer, or of one room, walls may happen to be bright where they are near
 
 
 @dataclass(frozen=True)
@@ -21,389 +36,263 @@ class Problem:
     names: tuple[str, ...]
 
 
-def of(kind: str, looks: Iterable[Look], test: Callable[[Look], bool], what: str, remedy: str) -> Problem | None:
-    """The problem that some of `looks` have by `test`, if any has it."""
-    looks = list(looks)
-    return some(kind, tuple(x.name for x in looks if test(x)), len(looks), what, remedy)
+Report = Callable[[str, list[Measures], Sequence[Any], str, str], None]
 
 
-def some(kind: str, names: tuple[str, ...], count: int, what: str, remedy: str) -> Problem | None:
-    """`3 of 7 WHAT (a, b, c); REMEDY.`, if there are names."""
-    if not names:
-        return None
-    return Problem(kind, f"{len(names)} of {count} {what} ({_listed(names)}); {remedy}.", names)
+def problems(inspection: Inspection) -> list[Problem]:
+    """Return everything wrong, worst first; an empty list is a clean bill."""
+    items = inspection.measured
+    result: list[Problem] = []
+
+    def report(kind: str, off: list[Measures], judged: Sequence[Any], what: str, remedy: str) -> None:
+        """Add `3 of 7 WHAT (a, b, c); REMEDY.`, if any item is off."""
+        if off:
+            names = tuple(item.name for item in off)
+            listed = ", ".join(name.rstrip(".") for name in names[:NAMED])
+            listed += f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            result.append(Problem(kind, f"{len(names)} of {len(judged)} {what} ({listed}); {remedy}.", names))
+
+    if inspection.damaged:  # one reason may hold for many items; each sentence has its remedy
+        reasons = tuple(dict.fromkeys(inspection.damaged))
+        shown = " ".join(reasons[:NAMED]) + (f" And {len(reasons) - NAMED} more." if len(reasons) > NAMED else "")
+        sentence = f"{len(inspection.damaged)} of {inspection.items} items cannot be read: {shown}"
+        result.append(Problem("damaged", sentence, inspection.damaged))
+    report("constant", [x for x in items if x.constant], items, "items show one colour only", "remove them")
+    remedy = "remove them, or brighten the recording"
+    report("dark", [x for x in items if x.dark], items, "items are nearly black", remedy)
+    _report_pairs(items, report)
+    _report_panoramas([(x, x.sphere) for x in items if x.sphere], report)
+    return result
 
 
-def spread(values: list[float], unit: str, digits: int = 2) -> str:
-    """Median, and from where to where."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f}) {unit}".rstrip()
+def _report_pairs(items: Sequence[Measures], report: Report) -> None:
+    """Report what is wrong with rectified pairs, and with true depth."""
+    pairs = [(x, x.pair) for x in items if x.pair]
+    matched = [(x, p) for x, p in pairs if p.matches >= FEWEST]
+    report(
+        "same", [x for x, p in pairs if p.same], items, "pairs are one picture twice", "copy the right pictures again"
+    )
+    off = [x for x, p in pairs if p.behind > SWAPPED and p.lower < LOWER]
+    what = "pairs have left and right swapped, points move the wrong way"
+    report("swapped", off, items, what, "swap the two pictures")
+    off = [x for x, p in pairs if p.behind > SHIFTED and not (p.behind > SWAPPED and p.lower < LOWER)]
+    what = "pairs have points beyond infinity: shifted sideways, as for a screen, rather than swapped"
+    report("shifted", off, items, what, "shift them back, or rectify them")
+
+    # All pairs count where the typical one is off; else only those far off, since one pair's matches may mislead.
+    limit = 1.0 if _median(p.rows / tolerance(x) for x, p in matched) > 1 else WORSE
+    apart = [(x, p) for x, p in matched if p.rows > limit * tolerance(x)]
+    if apart:
+        down = _median(p.down for _, p in apart)
+        what = (
+            f"pairs have rows that do not agree: {_median(p.rows for _, p in apart):.1f} px apart "
+            f"({tolerance(apart[0][0]):.1f} allowed), points of the target {abs(down):.1f} px "
+            f"{'lower' if down > 0 else 'higher'} (medians)"
+        )
+        report("rows", [x for x, _ in apart], matched, what, "rectify them")
+
+    off = [x for x in items if x.saturated > SATURATED]
+    what = (
+        f"items have depth of 65535, the largest count of a file, in {_median(x.saturated for x in off):.1%} of their "
+        "pixels (median): unknown, or farther than the file can hold; it does not count as truth"
+    )
+    report("saturated", off, items, what, "write 0 there (unknown), or all depth anew with more metres per count")
+
+    # How far a factor is from 1, either way: 1 at FACTOR, 2 at its square; of single pairs as with rows.
+    factors = [(x, p.factor) for x, p in pairs if not math.isnan(p.factor)]
+    distances = [(x, abs(math.log(f)) / math.log(FACTOR) if f > 0 else math.inf) for x, f in factors]
+    limit = 1.0 if _median(distance for _, distance in distances) > 1 else WORSE
+    off = [x for x, distance in distances if distance > limit]
+    what, remedy = "pairs have disparities that their true depth does not explain", CHECK
+    for unit, times in UNITS.items():
+        if 2 * len(off) > len(factors) and times / FACTOR < _median(factor for _, factor in factors) < times * FACTOR:
+            remedy = f"it is {times} times too large: in {unit}, it seems, and metres are needed"
+    report("calibration", off, items, what, remedy)
+
+    trends = [(x, p.trend) for x, p in pairs if not math.isnan(p.trend)]
+    power = _median(trend for _, trend in trends)  # of a set: a single pair may mislead
+    if abs(power) >= STRAIGHT:
+        off = [x for x, trend in trends if trend * power > 0 and abs(trend) >= STRAIGHT]
+        what, remedy = "shrinks towards the corners, where disparities do not: z divided by the ray's length", "give z"
+        if power > 0:
+            what = "grows towards the corners, where disparities do not: the distance along the ray, not z"
+            remedy = "divide it by the length of the ray (x / z, y / z, 1)"
+        report("distance", off, trends, f"pairs have depth that {what}", remedy)
+
+    unusual = [(x, p.unusual) for x, p in pairs if p.unusual]
+    if unusual:
+        what = f"pairs state {unusual[0][1]}"
+        report("unusual", [x for x, _ in unusual], pairs, what, "check the unit of the calibration")
+    what = f"items have no depth below {BACKGROUND:.0f} m, which is what renderers write for the background"
+    report(
+        "unit",
+        [x for x in items if x.blank and x.truth],
+        items,
+        what,
+        "check its unit; depth_scale is metres per count, not counts per metre",
+    )
+    off = [x for x in items if x.blank and not x.truth]
+    remedy = "check its unit and sign: what is 0, negative or NaN is unknown"
+    report("blank", off, items, "items have a depth file without any number above 0", remedy)
+    textured = [(x, p) for x, p in pairs if not x.constant]
+    off = [x for x, p in textured if p.matches < FEWEST]
+    if 2 * len(off) > len(textured):  # one or two happen; most of them are blank, blurred, or do not belong together
+        what = f"pairs have less than {FEWEST} points in common"
+        report("unmatched", off, textured, what, "see whether left and right show the same place, in focus")
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(name.rstrip(".") for name in names[:NAMED]) + more
+def _report_panoramas(around: list[tuple[Measures, PanoramaMeasures]], report: Report) -> None:
+    """Report what is wrong with panoramas."""
+    items = [x for x, _ in around]
+    sources = [(x, [p for p in s.pairs if p.matches >= FEWEST]) for x, s in around]
+    for vertical, what in (
+        (True, "show points moving up where the source should stand above: upper and lower picture are swapped"),
+        (False, "show points moving the wrong way for a source beside them: left and right are swapped"),
+    ):
+        off = [x for x, pairs in sources if any(p.vertical == vertical and p.behind > SWAPPED for p in pairs)]
+        report("swapped", off, items, f"panoramas {what}", "swap the two pictures")
 
-
-ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
-WORSE = 2.0  # a single pair among good ones must be off by so many times as much
-SWAPPED, SHIFTED = (
-    0.5,
-    0.15,
-)  # share of points beyond infinity: left and right are swapped; or the pictures were shifted
-LOWER = (
-    0.3  # rank correlation of disparity with the row: from here on what stands lower is nearer, so nothing is swapped
-)
-SATURATED = 0.001  # share of a picture's pixels that may hold the largest count by chance
-FACTOR = 1.15  # between disparities as matched and as the truth says
-
-
-def problems(seen: Seen) -> list[Problem]:
-    """Everything wrong, worst first; an empty list is a clean bill."""
-    looks = seen.looks
-    found = [
-        _damaged(seen),
-        of("constant", looks, lambda x: x.constant, "items show one colour only", "remove them"),
-        of("dark", looks, lambda x: x.dark, "items are nearly black", "remove them, or brighten the recording"),
-        of("same", looks, _pair(lambda p, _: p.same), "pairs are one picture twice", "copy the right pictures again"),
-        of(
-            "swapped",
-            looks,
-            _pair(lambda p, _: _is_swapped(p)),
-            "pairs have left and right swapped, points move the wrong way",
-            "swap the two pictures",
-        ),
-        of(
-            "shifted",
-            looks,
-            _pair(lambda p, _: p.behind > SHIFTED and not _is_swapped(p)),
-            "pairs have points beyond infinity: shifted sideways, as for a screen, rather than swapped",
-            "shift them back, or rectify them",
-        ),
-        _rows_apart(looks),
-        _saturated(looks),
-        _calibration(looks),
-        _trend(looks),
-        _unusual(looks),
-        of(
-            "blank",
-            looks,
-            lambda x: x.blank,
-            "items have a depth file without any number above 0",
-            "check its unit and sign: what is 0, negative or NaN is unknown",
-        ),
-        _unmatched(looks),
-        *panorama_problems(looks),
+    # Sources of which at least two do not fit their own poses, and do fit each other's.
+    exchanged = [x for x, pairs in sources if sum(p.off > _allowed(x) >= p.elsewhere for p in pairs) > 1]
+    what = "panoramas have sources that stand in each other's place, as up and right exchanged"
+    report("exchanged", exchanged, items, what, "give each picture the other's place")
+    off = [
+        x
+        for x, pairs in sources
+        if x not in exchanged and any(p.off > _allowed(x) and p.behind <= SWAPPED for p in pairs)
     ]
-    return [problem for problem in found if problem]
+    what = "panoramas have sources with points beside the way they should move: turned or rolled pictures"
+    report("rows", off, items, what, "turn them back")
+    off = [x for x, pairs in sources if any(p.factor <= 1 / FACTOR or p.factor >= FACTOR for p in pairs)]
+    factor = _median(p.factor for _, s in around for p in s.pairs if not math.isnan(p.factor))
+    what = f"panoramas move {factor:.3g} times as far as their true depth says"
+    report("calibration", off, items, what, "check the unit of depth and the baseline")
 
-
-def tolerance(look: Look) -> float:
-    """By how many pixels the rows of a rectified pair may differ."""
-    return max(ROWS_PX, ROWS * look.size[1])
-
-
-def _is_swapped(pair: Pair) -> bool:
-    return pair.behind > SWAPPED and pair.lower < LOWER
-
-
-def _pair(test: Callable[[Pair, Look], bool]) -> Callable[[Look], bool]:
-    return lambda look: look.pair is not None and test(look.pair, look)
-
-
-def _rows_apart(looks: tuple[Look, ...]) -> Problem | None:
-    """All pairs count where the typical one is off; else only those far off, since one pair's matches may mislead."""
-    judged = [x for x in looks if x.pair and x.pair.matches >= FEWEST]
-    if not judged:
-        return None
-    typical = statistics.median(x.pair.rows / tolerance(x) for x in judged if x.pair)
-    limit = 1.0 if typical > 1 else WORSE
-    off = [x for x in judged if x.pair and x.pair.rows > limit * tolerance(x)]
-    if not off:
-        return None
-    apart = statistics.median(x.pair.rows for x in off if x.pair)
-    down = statistics.median(x.pair.down for x in off if x.pair)
-    what = (
-        f"pairs have rows that do not agree: {apart:.1f} px apart ({tolerance(off[0]):.1f} allowed), points of the "
-        f"target {abs(down):.1f} px {'lower' if down > 0 else 'higher'} (medians)"
+    floor = _median(s.below for _, s in around if not math.isnan(s.below))  # of a set: one may be taken from a ladder
+    if not (math.isnan(floor) or FLOOR[0] <= floor <= FLOOR[1]):
+        off = [x for x, s in around if not math.isnan(s.below) and not FLOOR[0] <= s.below <= FLOOR[1]]
+        what = f"panoramas have their floor {floor:.3g} m below the camera (median)"
+        report("unit", off, items, what, f"{FLOOR[0]} to {FLOOR[1]} is usual: check the unit of depth")
+    off = [x for x, s in around if s.blank]
+    what, remedy = (
+        "panoramas have a depth file that knows hardly a pixel",
+        "check its unit, and which number means unknown",
     )
-    return some("rows", tuple(x.name for x in off), len(judged), what, "rectify them")
+    report("blank", off, items, what, remedy)
+    what = "panoramas have depth cut off: many pixels share exactly the largest value"
+    off = [x for x, s in around if s.clipped > CLIPPED]
+    report("clipped", off, items, what, "let those be unknown (NaN), or sky (inf)")
+    off = [x for x, s in around if s.seam > SEAM]
+    if len(off) > BY_CHANCE * len(items):
+        what = "panoramas do not close: their first and last columns do not fit"
+        report("seam", off, items, what, "give the full sphere, cut nowhere and resized as a whole")
+
+    # Single items may mislead: most of those that a shift stands out of must have one and the same.
+    rolls = [(x, s.roll) for x, s in around if not math.isnan(s.roll)]
+    far = [(x, roll / x.size[1]) for x, roll in rolls if abs(roll) > _allowed(x)]
+    if 2 * len(far) > len(rolls):
+        share = _median(roll for _, roll in far)
+        off = [x for x, roll in far if abs(roll - share) < ROLLED]
+        if 2 * len(off) > len(far):
+            side = "right" if share > 0 else "left"
+            what = f"panoramas have depth that lies {abs(share):.1%} of the width further {side} than their picture"
+            report("rolled", off, off, what, "roll one of them back")
+
+    lit = [(x, s.glow) for x, s in around if not math.isnan(s.glow)]
+    if len(lit) >= TELLING and _median(value for _, value in lit) >= GLOW:
+        off = [x for x, value in lit if value >= GLOW]
+        what = "panoramas are bright where they are near, as with a light at the camera: brightness gives depth away"
+        remedy = "expect models to learn that instead of geometry; judge them on data of other places, lit otherwise"
+        report("glow", off, lit, what, remedy)
 
 
-def _calibration(looks: tuple[Look, ...]) -> Problem | None:
-    """As with rows: beside a typical pair that is good, a single one counts only if it is far off."""
-    off = {x.name: _off(x.pair.factor) for x in looks if x.pair and not math.isnan(x.pair.factor)}
-    if not off:
-        return None
-    limit = 1.0 if statistics.median(off.values()) > 1 else WORSE
-    what = "pairs have disparities that their true depth does not explain"
-    remedy = "check focal length, baseline and the unit of depth"
-    return some("calibration", tuple(name for name, by in off.items() if by > limit), len(looks), what, remedy)
+def tolerance(item: Measures) -> float:
+    """Return by how many pixels the rows of a rectified pair may differ."""
+    return max(ROWS_PX, ROWS * item.size[1])
 
 
-def _off(factor: float) -> float:
-    """How far a factor is from 1, either way: 1 at `FACTOR`, 2 at its square."""
-    return abs(math.log(factor)) / math.log(FACTOR) if factor > 0 else math.inf
+def _allowed(item: Measures) -> float:
+    """Return by how many pixels a place on a panorama may be off."""
+    return max(1.5, ROLLED * item.size[1])
 
 
-def _saturated(looks: tuple[Look, ...]) -> Problem | None:
-    """Pixels of depth pictures that hold the largest count there is."""
-    off = [x for x in looks if x.saturated > SATURATED]
-    share = statistics.median(x.saturated for x in off) if off else 0
-    what = (
-        f"items have depth of 65535, the largest count of a file, in {share:.1%} of their pixels (median): unknown, "
-        "or farther than the file can say; they are judged without it"
-    )
-    remedy = "write 0 there (unknown), or all depth anew with more metres per count"
-    return some("saturated", tuple(x.name for x in off), len(looks), what, remedy)
+def _median(values: Iterable[float]) -> float:
+    """Return the median, NaN of none."""
+    listed = list(values)
+    return statistics.median(listed) if listed else math.nan
 
 
-def _damaged(seen: Seen) -> Problem | None:
-    """One reason may hold for many items; each sentence says what to do."""
-    reasons = tuple(dict.fromkeys(seen.damaged))
-    if not reasons:
-        return None
-    shown = " ".join(reasons[:NAMED]) + (f" And {len(reasons) - NAMED} more." if len(reasons) > NAMED else "")
-    sentence = f"{len(seen.damaged)} of {seen.items} items cannot be read: {shown}"
-    return Problem("damaged", sentence, seen.damaged)
+def rows(inspection: Inspection) -> list[tuple[str, str]]:
+    """Return the table: what, and how it is with this data set."""
+    items = inspection.measured
 
+    def share(count: int) -> str:
+        return f"{count / len(items):.1%}" if items else "-"
 
-def _trend(looks: tuple[Look, ...]) -> Problem | None:
-    """Of a set: a single pair may mislead."""
-    judged = [x for x in looks if x.pair and not math.isnan(x.pair.trend)]
-    if not judged:
-        return None
-    power = statistics.median(x.pair.trend for x in judged if x.pair)
-    if abs(power) < STRAIGHT:
-        return None
-    off = tuple(x.name for x in judged if x.pair and x.pair.trend * power > 0 and abs(x.pair.trend) >= STRAIGHT)
-    what, remedy = "shrinks towards the corners, where disparities do not: z divided by the ray's length", "give z"
-    if power > 0:
-        what = "grows towards the corners, where disparities do not: the distance along the ray, not z"
-        remedy = "divide it by the length of the ray (x / z, y / z, 1)"
-    return some("distance", off, len(judged), f"pairs have depth that {what}", remedy)
+    def spread(values: list[float], unit: str, digits: int = 2) -> str:
+        """Return median, and from where to where."""
+        low, middle, high = min(values), statistics.median(values), max(values)
+        return f"{middle:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f}) {unit}".rstrip()
 
-
-def _unusual(looks: tuple[Look, ...]) -> Problem | None:
-    pairs = [x for x in looks if x.pair]
-    off = [x for x in pairs if x.pair and x.pair.unusual]
-    if not off or not off[0].pair:
-        return None
-    what = f"pairs state {off[0].pair.unusual}"
-    return some("unusual", tuple(x.name for x in off), len(pairs), what, "check the unit of the calibration")
-
-
-def _unmatched(looks: tuple[Look, ...]) -> Problem | None:
-    """A pair or two without texture happens; most of them are blank, blurred, or do not belong together."""
-    pairs = [x for x in looks if x.pair and not x.constant]
-    few = tuple(x.name for x in pairs if x.pair and x.pair.matches < FEWEST)
-    if 2 * len(few) <= len(pairs):
-        return None
-    what = f"pairs have less than {FEWEST} points in common"
-    return some("unmatched", few, len(pairs), what, "see whether left and right show the same place, in focus")
-
-
-def rows(seen: Seen) -> list[tuple[str, str]]:
-    """The table: what, and how it is with this data set."""
-    looks = seen.looks
-    sizes = Counter(x.size for x in looks).most_common()
+    sizes = Counter(x.size for x in items).most_common()
     shown = ", ".join(f"{w}x{h} ({n})" for (h, w), n in sizes[:4]) + (", ..." if len(sizes) > 4 else "")
-    table = [
-        ("items", f"{seen.items}, {len(seen.damaged)} damaged, {len(looks)} looked at"),
-        ("size", shown or "-"),
-        ("constant, dark", f"{_share(looks, lambda x: x.constant)}, {_share(looks, lambda x: x.dark)}"),
-    ]
-    pairs = [x.pair for x in looks if x.pair]
+    pairs = [x.pair for x in items if x.pair]
     judged = [pair for pair in pairs if pair.matches >= FEWEST]
-    table.append(("pairs", f"{len(pairs)}, {len(judged)} judged" if pairs else "none rectified"))
+    table = [
+        ("items", f"{inspection.items}, {len(inspection.damaged)} damaged, {len(items)} looked at"),
+        ("size", shown or "-"),
+        ("constant, dark", f"{share(sum(x.constant for x in items))}, {share(sum(x.dark for x in items))}"),
+        ("pairs", f"{len(pairs)}, {len(judged)} judged" if pairs else "none rectified"),
+    ]
     if judged:
-        matches = statistics.median(p.matches for p in judged)
         table += [
-            ("matches", f"{matches:.0f} a pair (median)"),
+            ("matches", f"{statistics.median(p.matches for p in judged):.0f} a pair (median)"),
             ("across", spread([p.across for p in judged], "px; positive: as the poses say")),
             ("down", spread([p.down for p in judged], "px; 0: rows agree")),
-            ("rows off", spread([p.rows for p in judged], f"px; {tolerance(looks[0]):.1f} allowed")),
+            ("rows off", spread([p.rows for p in judged], f"px; {tolerance(items[0]):.1f} allowed")),
         ]
-    factors = [p.factor for p in judged if not math.isnan(p.factor)]
-    truths = [x.truth for x in looks if x.truth]
-    table.append(("truth", f"{len(truths)} of {len(looks)} items" if looks else "-"))
+    truths = [x.truth for x in items if x.truth]
+    table.append(("truth", f"{len(truths)} of {len(items)} items" if items else "-"))
     if truths:
-        share, near, middle, far = (statistics.median(values) for values in zip(*truths, strict=True))
-        table.append(("depth", f"{share:.1%} of the pixels; {near:.2f} to {far:.2f} m, {middle:.2f} in the middle"))
-        holes = [round((1 - x.truth[0]) * math.prod(x.size)) for x in looks if x.truth]
+        known, near, middle, far = (statistics.median(values) for values in zip(*truths, strict=True))
+        table.append(("depth", f"{known:.1%} of the pixels; {near:.2f} to {far:.2f} m, {middle:.2f} in the middle"))
+        holes = [round((1 - x.truth[0]) * math.prod(x.size)) for x in items if x.truth]
         table.append(("unknown", f"{sum(holes)} pixels in {sum(map(bool, holes))} items (0, negative or NaN)"))
-    if factors:
+    if factors := [p.factor for p in judged if not math.isnan(p.factor)]:
         table.append(("disparity / truth", spread(factors, "", 3)))
-    trends = [p.trend for p in judged if not math.isnan(p.trend)]
-    if trends:
+    if trends := [p.trend for p in judged if not math.isnan(p.trend)]:
         table.append(("to the corners", spread(trends, "as a power of the ray's length; 0: depth is z")))
-    return table + panorama_rows(looks)
 
-
-def _share(looks: tuple[Look, ...], test: Callable[[Look], bool]) -> str:
-    return f"{sum(map(test, looks)) / len(looks):.1%}" if looks else "-"
-
-
-def as_json(seen: Seen) -> dict[str, Any]:
-    """Everything, item by item; numbers that are not known are null."""
-    found = [asdict(problem) for problem in problems(seen)]
-    looks = [asdict(x) | {"constant": x.constant, "dark": x.dark} for x in seen.looks]
-    summary = {"data": seen.name, "items": seen.items, "damaged": list(seen.damaged)}
-    return _without_nan(summary | {"problems": found, "table": dict(rows(seen)), "looked_at": looks})
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-SEAM = 2.5  # how much larger than steps between columns mostly are the step over the seam may be
-BY_CHANCE = 0.01  # of the panoramas: so many may have a pillar just there
-ROLLED = 0.005  # of the width: a shift between picture and depth, or beside the way to a source
-CLIPPED = 0.01  # share of known depths that are exactly the largest: walls never lie on a sphere around the camera
-FLOOR = (0.4, 4.0)  # metres below the camera: between a low tripod and a high one, or somebody's head
-GLOW = 0.55  # median rank correlation of brightness and nearness: up to 0.35 in rooms with lamps of their own
-TELLING = 4  # panoramas: of fewer, or of one room, walls may happen to be bright where they are near
-SWAPPED_PAIRS, MOTION_FACTOR = 0.5, 1.15
-
-
-def panorama_problems(looks: Sequence[Look]) -> list[Problem | None]:
-    """Everything wrong with the panoramas among `looks`, None for what is right."""
-    around = [x for x in looks if x.sphere]
-    above = "panoramas show points moving up where the source should stand above: upper and lower picture are swapped"
-    beside = "panoramas show points moving the wrong way for a source beside them: left and right are swapped"
-    changed = "panoramas have sources that stand in each other's place, as up and right exchanged"
-    aside = "panoramas have sources with points beside the way they should move: turned or rolled pictures"
-    moved = f"panoramas move {_typical(around)} times as far as their true depth says"
-    blank = "panoramas have a depth file that knows hardly a pixel"
-    cut = "panoramas have depth cut off: many pixels share exactly the largest value"
-    return [
-        of("swapped", around, _sphere_pair(_goes_back, True), above, "swap the two pictures"),
-        of("swapped", around, _sphere_pair(_goes_back, False), beside, "swap the two pictures"),
-        of("exchanged", around, _exchanged, changed, "give each picture the other's place"),
-        of("rows", around, lambda x: _any_pair(_beside)(x) and not _exchanged(x), aside, "turn them back"),
-        of("calibration", around, _any_pair(_contradicts), moved, "check the unit of depth and the baseline"),
-        _unit(around),
-        of("blank", around, _sphere(lambda s, _: s.blank), blank, "check its unit, and which number means unknown"),
-        of("clipped", around, _sphere(_is_clipped), cut, "let those be unknown (NaN), or sky (inf)"),
-        _open(around),
-        _rolled(around),
-        _glowing(around),
-    ]
-
-
-def _open(around: Sequence[Look]) -> Problem | None:
-    found = of(
-        "seam",
-        around,
-        _sphere(lambda sphere, _: sphere.seam > SEAM),
-        "panoramas do not close: their first and last columns do not fit",
-        "give the full sphere, cut nowhere and resized as a whole",
-    )
-    return found if found and len(found.names) > BY_CHANCE * len(around) else None
-
-
-def _rolled(around: Sequence[Look]) -> Problem | None:
-    """Single items may mislead: most of those that tell must tell of one and the same shift."""
-    telling = [x for x in around if x.sphere and not math.isnan(x.sphere.roll)]
-    off = [x for x in telling if x.sphere and abs(x.sphere.roll) > _allowed(x)]
-    if not off or 2 * len(off) <= len(telling):
-        return None
-    columns = statistics.median(x.sphere.roll / x.size[1] for x in off if x.sphere)
-    alike = [x for x in off if x.sphere and abs(x.sphere.roll / x.size[1] - columns) < ROLLED]
-    if 2 * len(alike) <= len(off):
-        return None
-    what = (
-        f"panoramas have depth that lies {abs(columns):.1%} of the width further {'right' if columns > 0 else 'left'}"
-    )
-    return of("rolled", alike, lambda _: True, what + " than their picture", "roll one of them back")
-
-
-def _unit(around: Sequence[Look]) -> Problem | None:
-    """The floor of a set, not of an item: one panorama may be taken from a ladder."""
-    floors = [x.sphere.below for x in around if x.sphere and not math.isnan(x.sphere.below)]
-    if not floors or FLOOR[0] <= statistics.median(floors) <= FLOOR[1]:
-        return None
-    what = f"panoramas have their floor {statistics.median(floors):.3g} m below the camera (median)"
-    wrong = _sphere(lambda s, _: not math.isnan(s.below) and not FLOOR[0] <= s.below <= FLOOR[1])
-    return of("unit", around, wrong, what, f"{FLOOR[0]} to {FLOOR[1]} is usual: check the unit of depth")
-
-
-def _glowing(around: Sequence[Look]) -> Problem | None:
-    known = [x for x in around if x.sphere and not math.isnan(x.sphere.glow)]
-    if len(known) < TELLING or statistics.median(x.sphere.glow for x in known if x.sphere) < GLOW:
-        return None
-    what = "panoramas are bright where they are near, as with a light at the camera: brightness gives depth away"
-    remedy = "expect models to learn that instead of geometry; judge them on data of other places, lit otherwise"
-    return of("glow", known, _sphere(lambda s, _: s.glow >= GLOW), what, remedy)
-
-
-def panorama_rows(looks: Sequence[Look]) -> list[tuple[str, str]]:
-    """Rows of the table; none without panoramas."""
-    spheres = [x.sphere for x in looks if x.sphere]
-    if not spheres:
-        return []
-    pairs = [p for s in spheres for p in s.pairs]
-    judged = [p for p in pairs if p.matches >= FEWEST]
-    table = [("panoramas", f"{len(spheres)}, {len(pairs)} sources, {len(judged)} judged")]
-    if judged:
-        along, beside = (statistics.median(values) for values in ([p.along for p in judged], [p.off for p in judged]))
+    spheres = [x.sphere for x in items if x.sphere]
+    sources = [p for s in spheres for p in s.pairs]
+    moved = [p for p in sources if p.matches >= FEWEST]
+    if spheres:
+        table.append(("panoramas", f"{len(spheres)}, {len(sources)} sources, {len(moved)} judged"))
+    if moved:
+        along, beside = _median(p.along for p in moved), _median(p.off for p in moved)
         table.append(("along, beside", f"{along:+.2f}, {beside:.2f} px (medians)"))
-    table += [
-        (name, spread(values, unit))
-        for name, values, unit in (
-            ("motion / truth", [p.factor for p in judged if not math.isnan(p.factor)], ""),
-            ("seam", [s.seam for s in spheres if not math.isnan(s.seam)], f"of the larger steps; {SEAM} allowed"),
-            ("floor", [s.below for s in spheres if not math.isnan(s.below)], "m below the camera"),
-            ("light, nearness", [s.glow for s in spheres if not math.isnan(s.glow)], f"correlated; {GLOW} as a median"),
-        )
-        if values
-    ]
+    for name, numbers, unit in (
+        ("motion / truth", [p.factor for p in moved], ""),
+        ("seam", [s.seam for s in spheres], f"of the larger steps; {SEAM} allowed"),
+        ("floor", [s.below for s in spheres], "m below the camera"),
+        ("light, nearness", [s.glow for s in spheres], f"correlated; {GLOW} as a median"),
+    ):
+        if values := [number for number in numbers if not math.isnan(number)]:
+            table.append((name, spread(values, unit)))
     return table
 
 
-def _typical(around: Sequence[Look]) -> str:
-    factors = [p.factor for x in around if x.sphere for p in x.sphere.pairs if not math.isnan(p.factor)]
-    return f"{statistics.median(factors):.3g}" if factors else "?"
+def as_json(inspection: Inspection) -> dict[str, Any]:
+    """Return everything, item by item; numbers that are not known are null."""
 
+    def without_nan(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: without_nan(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [without_nan(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
 
-def _allowed(look: Look) -> float:
-    """Pixels by which a place may be off."""
-    return max(1.5, ROLLED * look.size[1])
-
-
-def _goes_back(pair: SpherePair, _: Look) -> bool:
-    return pair.behind > SWAPPED_PAIRS
-
-
-def _contradicts(pair: SpherePair, _: Look) -> bool:
-    return not math.isnan(pair.factor) and not 1 / MOTION_FACTOR < pair.factor < MOTION_FACTOR
-
-
-def _is_clipped(sphere: Sphere, _: Look) -> bool:
-    return sphere.clipped > CLIPPED
-
-
-def _beside(pair: SpherePair, look: Look) -> bool:
-    return pair.off > _allowed(look) and pair.behind <= SWAPPED_PAIRS
-
-
-def _exchanged(look: Look) -> bool:
-    """Whether at least two sources do not fit their own poses, and do fit each other's."""
-    pairs = look.sphere.pairs if look.sphere else ()
-    return sum(pair.off > _allowed(look) >= pair.elsewhere for pair in pairs if pair.matches >= FEWEST) > 1
-
-
-def _sphere_pair(test: Callable[[SpherePair, Look], bool], vertical: bool) -> Callable[[Look], bool]:
-    return _any_pair(lambda pair, look: pair.vertical == vertical and test(pair, look))
-
-
-def _any_pair(test: Callable[[SpherePair, Look], bool]) -> Callable[[Look], bool]:
-    return _sphere(lambda sphere, look: any(test(p, look) for p in sphere.pairs if p.matches >= FEWEST))
-
-
-def _sphere(test: Callable[[Sphere, Look], bool]) -> Callable[[Look], bool]:
-    return lambda look: look.sphere is not None and test(look.sphere, look)
+    items = [asdict(x) | {"constant": x.constant, "dark": x.dark} for x in inspection.measured]
+    summary = {"data": inspection.name, "items": inspection.items, "damaged": list(inspection.damaged)}
+    wrong = [asdict(problem) for problem in problems(inspection)]
+    return without_nan(summary | {"problems": wrong, "table": dict(rows(inspection)), "looked_at": items})

@@ -4,11 +4,11 @@ import difflib
 import logging
 import math
 import os
+import re
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,13 +25,18 @@ from cyclopean.io.files import PHOTOS, read_json, read_text, refuse_unreadable, 
 from cyclopean.io.limits import MOST_MEGAPIXELS
 
 LOG = logging.getLogger(__name__)
+Depth = Float[Tensor, "1 1 h w"]
+Size = tuple[int, int]  # height, width
+FULL = 65535  # the largest count of 16 bits
 RIGID = 0.02  # by which a rotation times its transpose may differ from 1: poses are written with few digits
+HARMLESS = 8  # bytes between the picture and its end that cameras leave there
+CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}  # by a PNG's type; decoders make three of a palette, four of grey, alpha
 NAMED = 3  # of many files left out, so many are named
 Numbers = TypeVar("Numbers", float, np.ndarray)
 
 
 def existing_folder(path: Path | str) -> Path:
-    """`path` as a folder that exists."""
+    """Return `path` as a folder. Raises InputError if it is none."""
     folder = Path(path).expanduser()
     if not folder.exists():
         raise InputError(f"{folder} does not exist; give the folder of a data set.")
@@ -41,12 +46,12 @@ def existing_folder(path: Path | str) -> Path:
 
 
 def pictures_among(paths: Iterable[Path], folder: Path) -> list[Path]:
-    """The pictures among `paths`, which lie in `folder`, sorted. Other files are counted and named in the log.
+    """Return the pictures among `paths`, which lie in `folder`, sorted. Other files are counted and named in the log.
 
-    Names that begin with a dot are hidden. Raises if no picture is there.
+    Names that begin with a dot are hidden. Raises InputError if no picture is there.
     """
     files = sorted(path for path in paths if not path.name.startswith(".") and not path.is_dir())
-    pictures = [path for path in files if path.suffix.lower() in PHOTOS]
+    pictures = only_pictures(files)
     others = [path.name for path in files if path.suffix.lower() not in PHOTOS]
     if not pictures:
         there = f" (of other kinds: {counted(others)})" if others else ""
@@ -56,14 +61,22 @@ def pictures_among(paths: Iterable[Path], folder: Path) -> list[Path]:
     return pictures
 
 
+def only_pictures(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths that have the suffix of a picture, sorted."""
+    return sorted(path for path in paths if path.suffix.lower() in PHOTOS)
+
+
 def counted(names: list[str]) -> str:
-    """`4: a.txt, b.dng, c.mov and 1 more`."""
+    """Return `4: a.txt, b.dng, c.mov and 1 more`."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{len(names)}: {', '.join(names[:NAMED])}{more}"
 
 
 def list_images(folder: Path) -> dict[str, Path]:
-    """The pictures of a folder by their names without suffix, sorted. Raises if there is none, or two of one name."""
+    """Return the pictures of a folder by their names without suffix, sorted.
+
+    Raises InputError if there is none, or two of one name.
+    """
     stems: dict[str, Path] = {}
     for path in pictures_among(folder.iterdir(), folder):
         if path.stem in stems:
@@ -72,22 +85,31 @@ def list_images(folder: Path) -> dict[str, Path]:
     return stems
 
 
-def check_fits(path: Path, size: tuple[int, int], picture: tuple[int, int]) -> None:
-    """Raises if the map at `path`, of `size` (height, width), has not the size of its picture."""
+def check_fits(path: Path, size: Size, picture: Size) -> None:
+    """Raise InputError if the map at `path`, of `size` (height, width), has not the size of its picture."""
     if size != picture:
         (h, w), (height, width) = size, picture
         raise InputError(f"{path} has {w}x{h} pixels and its picture {width}x{height}; they need one size.")
 
 
-def map_size(path: Path) -> tuple[int, int] | None:
-    """(height, width) of a picture, a .npy or a .npz (key `depth`) by its header; None for what is none of these."""
+def map_size(path: Path) -> Size | None:
+    """Return (height, width) of a picture, a .npy or a .npz (key `depth`) by its header; None for what is none."""
     if path.suffix.lower() in PHOTOS:
-        return image_size(path)
+        size, png = image_size(path), png_header(path)
+        if png and png[1] > 1:
+            raise _too_many_channels(path, png[1])
+        return size
     refuse_unreadable(path)
     if path.suffix.lower() not in (".npy", ".npz"):
         return None
     try:
-        shape = _array_header(path)
+        if path.suffix.lower() == ".npy":
+            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape  # raises if it is shorter
+        else:
+            with path.open("rb") as file, zipfile.ZipFile(file) as archive, archive.open("depth.npy") as array:
+                version = np.lib.format.read_magic(array)
+                v1, v2 = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
+                shape = (v1 if version == (1, 0) else v2)(array)[0]
     except Exception as error:  # numpy's headers are Python, zips have headers of their own
         raise _no_map(path, error) from error
     if len(shape) != 2 or math.prod(shape) > MOST_MEGAPIXELS * 1e6:
@@ -98,32 +120,54 @@ def map_size(path: Path) -> tuple[int, int] | None:
     return shape[0], shape[1]
 
 
-def _array_header(path: Path) -> tuple[int, ...]:
-    if path.suffix.lower() == ".npy":
-        return tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)  # refuses what is shorter than it says
-    with path.open("rb") as file, zipfile.ZipFile(file) as whole, whole.open("depth.npy") as array:
-        version = np.lib.format.read_magic(array)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return tuple(read(array)[0])
-
-
-def found(path: Path) -> Path:
-    """`path`, or the picture beside it of another suffix: people keep PNG releases as JPEG, and lists name either."""
+def picture_at(path: Path) -> Path:
+    """Return `path`, or the picture beside it of another suffix: people keep PNG releases as JPEG."""
     others = (path.with_suffix(suffix) for suffix in PHOTOS)
     return path if path.exists() else next((other for other in others if other.exists()), path)
 
 
-def choice(kind: str, given: str, known: Iterable[str]) -> str:
-    """`given` if it is one of `known`; the error suggests the nearest."""
+def choice(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return `name` if it is one of `known`. The InputError otherwise suggests the nearest."""
     names = list(known)
-    if given not in names:
-        raise unknown_name(kind, given, names)
-    return given
+    if name not in names:
+        raise unknown_name(kind, name, names)
+    return name
 
 
-def read_depth(path: Path) -> Float[Tensor, "1 1 h w"]:
-    """Numbers of a .npy, .npz (key `depth`), .exr or .pfm file, as they are."""
-    map_size(path)  # refuses what is missing, and what is too large for memory, by the header
+def read_list(path: Path | str) -> list[tuple[str, str]]:
+    """Return the lines of a split that hold something and are no comment, each with the place to name in an error."""
+    file = Path(path).expanduser()
+    lines = [(line.strip(), f"{file}, line {n}") for n, line in enumerate(read_text(file).splitlines(), 1)]
+    lines = [(line, place) for line, place in lines if line and not line.startswith("#")]
+    if not lines:
+        raise InputError(f"{file} is an empty list; it needs a line for each item.")
+    return lines
+
+
+def read_paths(path: Path | str) -> list[str]:
+    """Return the first path of each line: the left pictures of a list in Monodepth's format, relative to the data."""
+    return [line.split()[0] for line, _ in read_list(path)]
+
+
+def read_pairs(path: Path | str) -> list[tuple[str, str]]:
+    """Return the two paths of each line, a picture's and its depth's, relative to the data set."""
+    pairs = []
+    for line, place in read_list(path):
+        words = line.split()
+        if len(words) != 2:
+            raise InputError(
+                f"{place} is {shortened(repr(line))}; it needs two paths, of the picture and of its depth."
+            )
+        pairs.append((words[0], words[1]))
+    return pairs
+
+
+def read_depth(path: Path, size: Size | None = None) -> Depth:
+    """Return the numbers of a .npy, .npz (key `depth`), .exr or .pfm file, as they are.
+
+    Raises InputError for a damaged file, and for one that has not the `size` of its picture.
+    """
+    map_size(path)  # raises for what is missing, and by its header for what is too large for memory
     try:
         plane = np.asarray(READERS[path.suffix.lower()](path)[0])
     except InputError:
@@ -134,11 +178,11 @@ def read_depth(path: Path) -> Float[Tensor, "1 1 h w"]:
         raise InputError(
             f"{path} holds {plane.dtype} of shape {shortened(plane.shape)}; it needs numbers of shape (height, width)."
         )
-    return torch.from_numpy(plane.astype(np.float32))[None, None]
+    return _as_map(path, plane.astype(np.float32), size)
 
 
 def read_pose(path: Path, numbers: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "4 4"]:
-    """A pose of 3 or 4 rows of 4 as 4x4, after checking that it turns and moves only; `path` is for the error.
+    """Return a pose of 3 or 4 rows of 4 as 4x4. Raises InputError unless it is a rotation and a translation.
 
     Trackers write singular matrices, or numbers that are not finite, for frames that they lost.
     """
@@ -152,7 +196,7 @@ def read_pose(path: Path, numbers: Float[np.ndarray, "rows columns"]) -> Float[n
 
 
 def read_rows(path: Path, columns: int) -> Float[np.ndarray, "rows columns"]:
-    """Finite numbers in lines of `columns`, such as poses; what follows a # is a comment."""
+    """Return the finite numbers in lines of `columns`, such as poses; what follows a # is a comment."""
     lines = (line.partition("#")[0].split() for line in read_text(path).splitlines())
     try:
         rows = [[float(word) for word in line] for line in lines if line]
@@ -164,14 +208,14 @@ def read_rows(path: Path, columns: int) -> Float[np.ndarray, "rows columns"]:
 
 
 def finite(path: Path, what: str, numbers: Numbers) -> Numbers:
-    """`numbers` of a calibration file. Raises InputError, naming `what` they are, if one is NaN or infinite."""
+    """Return `numbers` of a calibration file. Raises InputError, naming `what` they are, if one is not finite."""
     if not np.isfinite(numbers).all():
         raise InputError(f"{path} has numbers that are not finite in {what}; mend it, or take it from the release.")
     return numbers
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object."""
+    """Return the JSON object in a file. Raises InputError for any other value."""
     value = read_json(path)
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}; it needs an object {{...}}, see docs/data.md.")
@@ -179,7 +223,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def refuse_unknown(values: dict[str, Any], known: Iterable[str], path: Path) -> None:
-    """Raises for a key of a JSON object that nobody reads: a misspelt one would be ignored in silence."""
+    """Raise InputError for a key of a JSON object that nobody reads: a misspelt one would be ignored in silence."""
     names = sorted(known)
     for key in values:
         if key not in names and not key.startswith("_"):
@@ -192,37 +236,38 @@ def refuse_unknown(values: dict[str, Any], known: Iterable[str], path: Path) -> 
 
 
 def read_positive(values: dict[str, Any], key: str, meaning: str, path: Path) -> float:
-    """The number above 0 that a JSON object of `path` has under `key`; `meaning` says what it is, and in which unit."""
+    """Return the number above 0 that a JSON object of `path` has under `key`; `meaning` is what it is, and its unit."""
     if not is_positive(values.get(key)):
-        said = f'has "{key}": {shortened(repr(values[key]), 60)}' if key in values else f'lacks "{key}"'
-        raise InputError(f"{path} {said}; it needs {meaning} above 0.")
+        value = f'has "{key}": {shortened(repr(values[key]), 60)}' if key in values else f'lacks "{key}"'
+        raise InputError(f"{path} {value}; it needs {meaning} above 0.")
     return float(values[key])
 
 
 def is_positive(value: object) -> bool:
-    """Whether a value of JSON is a finite number above 0."""
+    """Return whether a value of JSON is a finite number above 0."""
     return is_finite(value) and value > 0  # type: ignore[operator]
 
 
 def is_finite(value: object) -> bool:
-    """Whether a value of JSON is a number that a float holds; JSON also knows NaN, inf and integers without end."""
+    """Return whether a value of JSON is a number that a float holds; JSON has NaN, inf and integers without end too."""
     most = float(np.finfo(np.float32).max)
     return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
 
 
-def _no_map(path: Path, error: Exception) -> InputError:
-    needed = {".npy": "a .npy array", ".npz": "a .npz with the key 'depth'"}.get(path.suffix.lower(), "a float map")
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return InputError(f"{path} cannot be read as {needed} ({shortened(said, 100)}); write it again.")
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) as people see the picture (EXIF turns it), from the file's header only."""
+def image_size(path: Path) -> Size:
+    """Return (height, width) as people see the picture (EXIF turns it), from the file's header only."""
     return read_header(path).size
 
 
+def png_header(path: Path) -> tuple[int, int] | None:
+    """Return bits and channels of a PNG's pixels, by its header; None for another file."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    return (head[24], CHANNELS.get(head[25], 1)) if head.startswith(limits.PNG) and len(head) == 26 else None
+
+
 def read_views(paths: Sequence[Path]) -> list[Float[Tensor, "1 3 h w"]]:
-    """Pictures of one item. Raises if they differ in size, naming both."""
+    """Return the pictures of one item. Raises InputError if they differ in size, naming both."""
     images = [read_image(path) for path in paths]
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
@@ -230,10 +275,11 @@ def read_views(paths: Sequence[Path]) -> list[Float[Tensor, "1 3 h w"]]:
     return images
 
 
-def read_counts(path: Path, bits: int) -> Float[Tensor, "1 1 h w"]:
-    """A grey picture as its own numbers, unscaled: `bits` is 8 (0..255) or 16 (0..65535), whichever the format has.
+def read_counts(path: Path, bits: int, size: Size | None = None) -> Depth:
+    """Return a grey picture as its own numbers, unscaled: `bits` is 8 (0..255) or 16 (0..65535), as the format has it.
 
-    Raises InputError for another number of bits: what was saved anew with 8 has lost its unit.
+    Raises InputError for another number of bits, since what was saved anew with 8 has lost its unit, and for a picture
+    that has not the `size` of the one it belongs to.
     """
     pixels = _plane(path)
     if pixels.dtype != {8: np.uint8, 16: np.uint16}[bits]:
@@ -242,18 +288,18 @@ def read_counts(path: Path, bits: int) -> Float[Tensor, "1 1 h w"]:
             f"{path} has {kind} a pixel and its format {bits}: the numbers mean something else; give the file as it "
             "was released, or write it again from the original."
         )
-    return torch.from_numpy(pixels.astype(np.float32))[None, None]
+    return _as_map(path, pixels.astype(np.float32), size)
 
 
-def read_mask(path: Path) -> Float[Tensor, "1 1 h w"]:
-    """A grey picture of any bits in [0,1]: 0.5 and above is set."""
+def read_mask(path: Path, size: Size) -> Depth:
+    """Return a grey picture of any bits, of `size`, in [0,1]: 0.5 and above is set."""
     pixels = _plane(path)
     most = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
-    return torch.from_numpy(pixels.astype(np.float32) / np.float32(most))[None, None]
+    return _as_map(path, pixels.astype(np.float32) / np.float32(most), size)
 
 
 def check_one_size(paths: Sequence[Path]) -> None:
-    """Raises if pictures of one item differ in size by their headers, or cannot be opened."""
+    """Raise InputError if pictures of one item differ in size by their headers, or cannot be opened."""
     sizes = [image_size(path) for path in paths]
     for path, size in zip(paths, sizes, strict=True):
         if size != sizes[0]:
@@ -264,55 +310,59 @@ HARMLESS = 8  # bytes between the picture and its end that cameras leave there
 
 
 def check_whole(path: Path) -> None:
-    """Raises if a JPEG or PNG is cut short, mostly by its last bytes alone; other files pass."""
+    """Raise InputError if a JPEG or PNG is cut short, mostly by its last bytes alone; other files pass."""
     if path.suffix.lower() in PHOTOS:
         with path.open("rb") as file:
             limits.check_whole(path, file)
 
 
 def check_decoded(path: Path) -> None:
-    """Raises if a picture does not decode without complaint: damage in its middle is often shown as grey or stripes.
+    """Raise InputError if a picture does not decode without complaint: damage is often shown as grey or stripes.
 
-    What libjpeg says of damage it mends goes to the standard error stream of the process alone, so that is listened to.
+    What libjpeg reports of damage it mends goes to the standard error stream of the process alone, hence the detour.
     """
     if path.suffix.lower() not in PHOTOS:
         return
-    said: list[bytes] = []
-    with _overheard(said):
-        read_image(path)
-    for line in b"".join(said).decode(errors="replace").splitlines():
-        if line.startswith("Corrupt JPEG data") and not _is_harmless(line):
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as capture:
+        os.dup2(capture.fileno(), 2)
+        try:
+            read_image(path)
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        capture.seek(0)
+        lines = capture.read().decode(errors="replace").splitlines()
+    for line in lines:
+        # some cameras write `Corrupt JPEG data: 2 extraneous bytes before marker 0xd9`
+        few = re.fullmatch(r"Corrupt JPEG data: (\d+) extraneous .* 0xd9", line.strip())
+        if line.startswith("Corrupt JPEG data") and not (few and int(few[1]) <= HARMLESS):
             raise InputError(f"{path} is damaged in its middle ({line.strip()}); replace or remove it.")
 
 
-def _is_harmless(line: str) -> bool:
-    """`Corrupt JPEG data: 2 extraneous bytes before marker 0xd9`, which some cameras write."""
-    words = line.removeprefix("Corrupt JPEG data: ").split()
-    return words[1:2] == ["extraneous"] and words[-1:] == ["0xd9"] and words[0].isdigit() and int(words[0]) <= HARMLESS
+def _no_map(path: Path, error: Exception) -> InputError:
+    needed = {".npy": "a .npy array", ".npz": "a .npz with the key 'depth'"}.get(path.suffix.lower(), "a float map")
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return InputError(f"{path} cannot be read as {needed} ({shortened(reason, 100)}); write it again.")
 
 
-@contextmanager
-def _overheard(said: list[bytes]) -> Iterator[None]:
-    """What C libraries write to standard error meanwhile is added to `said` and not shown."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as heard:
-        os.dup2(heard.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            heard.seek(0)
-            said.append(heard.read())
+def _as_map(path: Path, plane: Float[np.ndarray, "h w"], size: Size | None) -> Depth:
+    if size is not None:
+        check_fits(path, (plane.shape[0], plane.shape[1]), size)
+    return torch.from_numpy(plane)[None, None]
 
 
 def _plane(path: Path) -> np.ndarray:
-    """The numbers of a grey picture, (height, width)."""
+    """Return the numbers of a grey picture, (height, width)."""
     pixels = read_stored(path)
     if pixels.ndim != 2:
-        raise InputError(f"{path} has {pixels.shape[-1]} channels; a map of this kind needs one.")
+        raise _too_many_channels(path, pixels.shape[-1])
     return pixels
+
+
+def _too_many_channels(path: Path, count: int) -> InputError:
+    return InputError(f"{path} has {count} channels; a map of this kind needs one.")
 
 
 def _two_sizes(path: Path, shape: Sequence[int], other: Path, other_shape: Sequence[int]) -> InputError:

@@ -1,24 +1,30 @@
 """Pictures in folders: what `cyclopean render` writes, and stereo pairs of your own. Formats in docs/data.md."""
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from cyclopean.data.base import Files, fitting, implausible, known_above_zero, size_of, unknown_depth
+from cyclopean.data.base import Files, Items, implausible, known_above_zero, size_of, unknown_depth
 from cyclopean.data.files import (
+    FULL,
+    Depth,
+    Size,
+    check_fits,
     counted,
     existing_folder,
     image_size,
     is_finite,
     is_positive,
     list_images,
+    png_header,
     read_counts,
     read_depth,
     read_mask,
@@ -31,7 +37,7 @@ from cyclopean.data.files import (
 from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, translation
 from cyclopean.io.files import shortened
-from cyclopean.sample import Sample, View, view
+from cyclopean.sample import Sample, view
 
 # Names of the two folders of a stereo set, in use by well-known data sets.
 PAIRS = (("left", "right"), ("image_l", "image_r"), ("image_02", "image_03"), ("image_2", "image_3"), ("im0", "im1"))
@@ -47,7 +53,7 @@ APART_PX = 0.5  # the same of principal points, in pixels
 FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0}
 
 
-class FolderDataset(Dataset[Sample]):
+class FolderDataset(Items):
     """Items of a folder on disc, each a `Sample` of batch 1.
 
     Two layouts: a folder with `dataset.json` (rendered worlds: stereo, clip or sphere), or a left and a right folder of
@@ -56,112 +62,123 @@ class FolderDataset(Dataset[Sample]):
 
     Items of an unfinished rendering, still without a camera file, are passed over. Raises `InputError` for an empty
     folder and a missing calibration at once; for an item without its partner, of two sizes, or with a damaged file when
-    it is read (`items.sound_part` leaves such items out by name).
+    it is read (`base.sound_part` leaves such items out by name).
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = existing_folder(path)
-        described = (self.path / "dataset.json").exists()
-        self.description = _described(self.path) if described else _stereo(self.path)
+        rendered = (self.path / "dataset.json").exists()
+        self.description = _described(self.path) if rendered else _stereo(self.path)
         self.views: list[str] = self.description["views"]
         self.target: str = self.description["target"]
-        files = {name: list_images(_subfolder(self.path, name)) for name in self.views}
-        self.stems = [s for s in files[self.target] if not described or (self.path / "camera" / f"{s}.json").exists()]
-        if not self.stems:
+        for name in self.views:
+            if not (self.path / name).is_dir():
+                raise InputError(f"{self.path} lacks the folder {name!r} that its dataset.json names.")
+        self._pictures = {name: list_images(self.path / name) for name in self.views}
+        targets = self._pictures[self.target]
+        self.items = [s for s in targets if not rendered or (self.path / "camera" / f"{s}.json").exists()]
+        if not self.items:
             raise InputError(
                 f"{self.path} holds no finished item (camera/*.json comes last); run cyclopean render again."
             )
-        self._pictures = files
-        self._tell_left_out()
-        self.calibration = None if described else _calibration(self.path, files[self.target][self.stems[0]])
-
-    def __len__(self) -> int:
-        return len(self.stems)
+        # files that belong to no item: misnamed truth would leave its item unlabelled in silence
+        lost = [f"{name}/{p.name}" for name in self.views for s, p in self._pictures[name].items() if s not in targets]
+        if (self.path / "depth").is_dir():
+            depths = sorted(p for p in (self.path / "depth").iterdir() if p.name[0] != ".")
+            lost += [f"depth/{p.name}" for p in depths if p.stem not in targets or p.suffix.lower() not in DEPTHS]
+            files = [p for p in depths if p.stem in targets and p.suffix.lower() in DEPTHS]
+            each = Counter(p.stem for p in files)
+            unread = [f"depth/{p.name}" for p in files if each[p.stem] > 1 and p != self._depth_file(p.stem)]
+            if unread:
+                LOG.warning("%s: left out, since their pictures have another depth file, which is read (first of %s): "
+                            "%s; remove one of them.", self.path, ", ".join(DEPTHS), counted(unread))  # fmt: skip
+        if lost:
+            LOG.warning("%s: left out, since no %s picture has their name, or they are no depth files: %s.",
+                        self.path, self.target, counted(lost))  # fmt: skip
+        self.calibration = None if rendered else _calibration(self.path, [targets[stem] for stem in self.items])
 
     def __getitem__(self, index: int) -> Sample:
-        stem = self.stems[index]
+        stem = self.items[index]
         names = [self.target, *(name for name in self.views if name != self.target)]
         images = dict(zip(names, read_views(self.files(index).pictures), strict=True))
         size = size_of(images[self.target])
-        (here, there), poses, family = self._cameras(stem, size)
-        target = _without_moving(view(images[self.target], here), self.path / "moving" / f"{stem}.png")
-        sources = tuple(view(images[name], there, poses(name)) for name in self.views if name != self.target)
-        name = f"{family}/{stem}" if family else stem
-        return Sample(target, sources, self._depth(stem, size), name=(name,))
+        here: Camera
+        there: Camera
+        if self.calibration is not None:
+            _check_shape(self.calibration, self._pictures[self.target][stem], size)
+            here, there, baseline = _rig(self.calibration, self.path / "calibration.json", size)
+            poses = dict.fromkeys(names, translation(torch.tensor([[-baseline, 0.0, 0.0]])))
+            name = stem
+        else:
+            path = self.path / "camera" / f"{stem}.json"
+            values = read_object(path)
+            here = there = _camera(values, path)
+            poses = {name: _pose(values, name, path) for name in names[1:]}
+            name = f"{values['family']}/{stem}" if values.get("family") else stem
+        target = view(images[self.target], here)
+        moving = self.path / "moving" / f"{stem}.png"
+        if moving.exists():  # 255 where an object moves
+            target = replace(target, valid=read_mask(moving, size) < 0.5)
+        sources = tuple(view(images[name], there, poses[name]) for name in self.views if name != self.target)
+        depth, filed = unknown_depth(size), self._depth_file(stem)
+        if filed is not None:
+            depth, saturated = self._read_depth(filed)
+            check_fits(filed, size_of(depth), size)
+            depth = torch.where(saturated, torch.nan, known_above_zero(depth))
+        return Sample(target, sources, depth, name=(name,))
 
     def far(self, index: int) -> float:
-        """The largest depth that counts when judging, metres: "far" of its JSON file, else by family, else 80."""
+        """Return "far" of the item's JSON file; else by family; else 80 metres."""
         values = self.description if self.calibration is None else self.calibration
         if is_positive(values.get("far")):
             return float(values["far"])
         if self.calibration is not None:
-            return 80.0
-        family = self._camera_file(self.stems[index]).get("family")
-        return FAR.get(str(family), 80.0)
+            return self.most_depth
+        family = read_object(self.path / "camera" / f"{self.items[index]}.json").get("family")
+        return FAR.get(str(family), self.most_depth)
 
     def files(self, index: int) -> Files:
-        """Target, then the other views; camera or calibration, and the depth if there is any."""
-        stem = self.stems[index]
-        names = [self.target, *(name for name in self.views if name != self.target)]
+        """Return target, then the other views; camera or calibration, and the depth if there is any."""
+        stem = self.items[index]
+        pictures = [self._pictures[self.target][stem]]
+        for name in self.views:
+            if name != self.target:  # one that is missing would be called like the target's
+                pictures.append(self._pictures[name].get(stem, self.path / name / pictures[0].name))
         camera = self.path / "calibration.json" if self.calibration else self.path / "camera" / f"{stem}.json"
         depth = self._depth_file(stem)
-        return Files(tuple(self._picture(name, stem) for name in names), (camera, *([depth] if depth else [])))
+        return Files(tuple(pictures), (camera, *([depth] if depth else [])))
 
-    def filed_depth(self, index: int) -> Float[Tensor, "1 1 h w"] | None:
-        """The target's depth as its file has it, None without a file."""
-        path = self._depth_file(self.stems[index])
-        return None if path is None else self._filed(path)
-
-    def _tell_left_out(self) -> None:
-        """Name the files that belong to no item: misnamed truth would leave its item unlabelled in silence."""
-        known = set(self._pictures[self.target])
-        lost = [
-            f"{name}/{p.name}" for name in self.views for stem, p in self._pictures[name].items() if stem not in known
-        ]
-        if (self.path / "depth").is_dir():
-            files = sorted(p for p in (self.path / "depth").iterdir() if p.name[0] != ".")
-            lost += [f"depth/{p.name}" for p in files if p.stem not in known or p.suffix.lower() not in DEPTHS]
-        if lost:
-            LOG.warning("%s: left out, since no %s picture has their name, or they are no depth files: %s.",
-                        self.path, self.target, counted(lost))  # fmt: skip
-
-    def _picture(self, name: str, stem: str) -> Path:
-        """The picture of a view; one that is missing would be called like the target's."""
-        return self._pictures[name].get(stem, self.path / name / self._pictures[self.target][stem].name)
-
-    def _cameras(self, stem: str, size: tuple[int, int]) -> tuple[tuple[Camera, Camera], Callable[[str], Tensor], str]:
-        """Of the target and of the sources; where a view stands; the family."""
+    def check(self, index: int) -> None:
+        """Raise InputError also for pictures of another shape than calibrated, and for depth pictures of few bits."""
+        super().check(index)
+        files = self.files(index)
         if self.calibration is not None:
-            left, right, baseline = _rig(self.calibration, self.path / "calibration.json", size)
-            return (left, right), lambda _: translation(torch.tensor([[-baseline, 0.0, 0.0]])), ""
-        path = self.path / "camera" / f"{stem}.json"
-        values = self._camera_file(stem)
-        camera = _camera(values, path)
-        return (camera, camera), lambda name: _pose(values, name, path), str(values.get("family", ""))
+            _check_shape(self.calibration, files.pictures[0], image_size(files.pictures[0]))
+        for depth in files.others[1:]:
+            if depth.suffix.lower() == ".png" and (header := png_header(depth)) and header[0] != 16:
+                self._read_depth(depth)
 
-    def _camera_file(self, stem: str) -> dict[str, Any]:
-        return read_object(self.path / "camera" / f"{stem}.json")
-
-    def _depth(self, stem: str, size: tuple[int, int]) -> Float[Tensor, "1 1 h w"]:
-        path = self._depth_file(stem)
-        if path is None:
-            return unknown_depth(size)
-        return known_above_zero(fitting(self._filed(path), size, path))
-
-    def _filed(self, path: Path) -> Float[Tensor, "1 1 h w"]:
-        return self._counts_to_metres(path) if path.suffix.lower() == ".png" else read_depth(path)
+    def filed_depth(self, index: int) -> Depth | None:
+        """Return the target's depth as its file has it, None without a file."""
+        path = self._depth_file(self.items[index])
+        return None if path is None else self._read_depth(path)[0]
 
     def _depth_file(self, stem: str) -> Path | None:
         paths = (self.path / "depth" / f"{stem}{suffix}" for low in DEPTHS for suffix in (low, low.upper()))
         return next((path for path in paths if path.exists()), None)
 
-    def _counts_to_metres(self, path: Path) -> Float[Tensor, "1 1 h w"]:
+    def _read_depth(self, path: Path) -> tuple[Depth, Bool[Tensor, "1 1 h w"]]:
+        """Return depth in metres, and where it is farther than the file can hold, or unknown: 65535 of a picture."""
+        if path.suffix.lower() != ".png":
+            depth = read_depth(path)
+            return depth, torch.zeros_like(depth, dtype=torch.bool)
         scale = (self.calibration or self.description).get("depth_scale", 0.0)
         if not is_positive(scale):
             raise InputError(
                 f'{path} is a depth picture without a unit; add "depth_scale" (metres per count) to calibration.json.'
             )
-        return read_counts(path, 16) * scale
+        counts = read_counts(path, 16)
+        return counts * scale, counts == FULL
 
 
 def _described(folder: Path) -> dict[str, Any]:
@@ -173,17 +190,17 @@ def _described(folder: Path) -> dict[str, Any]:
             "this version of cyclopean reads 'cyclopean-folder' version 1."
         )
     views, target = values.get("views"), values.get("target")
-    if not isinstance(views, list) or not all(map(_is_plain, views)) or target not in views:
+
+    def is_plain(name: object) -> bool:
+        """Return whether this is the name of a folder, with no way to another place."""
+        return isinstance(name, str) and len(name) < LONGEST and Path(name).name == name
+
+    if not isinstance(views, list) or not all(map(is_plain, views)) or target not in views:
         raise InputError(
             f'{path} names views {_short(views)} and target {_short(target)}; "views" must be a list of names with the '
             "target in it."
         )
     return values
-
-
-def _is_plain(name: object) -> bool:
-    """Whether this is the name of a folder, with no way to another place."""
-    return isinstance(name, str) and len(name) < LONGEST and Path(name).name == name
 
 
 def _stereo(folder: Path) -> dict[str, Any]:
@@ -199,34 +216,38 @@ def _stereo(folder: Path) -> dict[str, Any]:
     )
 
 
-def _subfolder(folder: Path, name: str) -> Path:
-    if not (folder / name).is_dir():
-        raise InputError(f"{folder} lacks the folder {name!r} that its dataset.json names.")
-    return folder / name
+def _calibration(folder: Path, pictures: list[Path]) -> dict[str, Any]:
+    """Return what a `calibration.json` states, checked against the first picture that has its shape.
 
-
-def _calibration(folder: Path, picture: Path) -> dict[str, Any]:
+    Single ones of another shape are damaged items.
+    """
     path = folder / "calibration.json"
-    height, width = image_size(picture)
-    if path.exists():
-        values = read_object(path)
-        refuse_unknown(values, KEYS, path)
-        for key, meaning in (("depth_scale", "metres per count"), ("far", "metres")):
-            if key in values:
-                read_positive(values, key, meaning, path)
-        camera, _, baseline = _rig(values, path, (height, width))
-        if unusual := implausible(camera, baseline, width):
-            LOG.warning("%s states %s; check its unit.", path, unusual)
-        return values
-    raise InputError(
-        f'{path} is missing; write {{"focal_px": F, "width": {width}, "baseline_m": B}} with your camera\'s '
-        f"focal length in pixels and baseline in metres, or, uncalibrated, "
-        f'{{"focal": [1, {width / height:.6g}], "baseline_m": 1}}.'
-    )
+    values = read_object(path) if path.exists() else {}
+    for picture in pictures:
+        with suppress(InputError):
+            height, width = image_size(picture)
+            _check_shape(values, picture, (height, width))
+            break
+    else:
+        height, width = image_size(pictures[0])
+    if not path.exists():
+        raise InputError(
+            f'{path} is missing; write {{"focal_px": F, "width": {width}, "baseline_m": B}} with your camera\'s '
+            f"focal length in pixels and baseline in metres, or, uncalibrated, "
+            f'{{"focal": [1, {width / height:.6g}], "baseline_m": 1}}.'
+        )
+    refuse_unknown(values, KEYS, path)
+    for key, meaning in (("depth_scale", "metres per count"), ("far", "metres")):
+        if key in values:
+            read_positive(values, key, meaning, path)
+    camera, _, baseline = _rig(values, path, (height, width))
+    if unusual := implausible(camera, baseline, width):
+        LOG.warning("%s states %s; check its unit.", path, unusual)
+    return values
 
 
-def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pinhole, Pinhole, float]:
-    """Left camera, right camera and baseline of a `calibration.json`, for pictures of `size` (height, width).
+def _rig(values: dict[str, Any], path: Path, size: Size) -> tuple[Pinhole, Pinhole, float]:
+    """Return left camera, right camera and baseline of a `calibration.json`, for pictures of `size` (height, width).
 
     Pixel coordinates count from the centre of the first pixel, of pictures of `width`: these may be smaller. Whatever
     is stated twice must agree.
@@ -236,7 +257,7 @@ def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pin
     stated = read_positive(values, "width", "a number of pixels", path) if "width" in values else float(width)
     if "height" in values:
         tall = read_positive(values, "height", "a number of pixels", path)
-        _agree(path, ("width / height", stated / tall), ("the pictures'", width / height), AGREE * width / height)
+        _check_agree(path, ("width / height", stated / tall), ("the pictures'", width / height), AGREE * width / height)
     in_px = {key: values[key] for key in ("focal_px", "center_px", "center_right_px", "doffs") if key in values}
     if in_px and "width" not in values:
         raise InputError(
@@ -246,20 +267,20 @@ def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pin
     shape = width / height
 
     def both(key: str, usual: list[float] | None, half: float) -> list[float] | None:
-        """`key` in image widths and heights, from itself or from its twin in pixels."""
-        found = None
+        """Return `key` in image widths and heights, from itself or from its twin in pixels."""
+        from_px = None
         if f"{key}_px" in values:
-            given = values[f"{key}_px"]
-            alike = [given, given] if key == "focal" and is_finite(given) else given
+            number = values[f"{key}_px"]
+            alike = [number, number] if key == "focal" and is_finite(number) else number
             meaning = "or one of them for both, in pixels" if key == "focal" else "pixels across and down"
             x, y = _two_numbers(alike, f"{key}_px", meaning, path)
-            found = [(x + half) / stated, (y + half) / stated * shape]
+            from_px = [(x + half) / stated, (y + half) / stated * shape]
         if key in values:
             u, v = _two_numbers(values[key], key, "in image widths and heights", path)
-            for a, b in zip(found or (u, v), (u, v), strict=True):
-                _agree(path, (key, b), (f"{key}_px", a), AGREE)
+            for a, b in zip(from_px or (u, v), (u, v), strict=True):
+                _check_agree(path, (key, b), (f"{key}_px", a), AGREE)
             return [u, v]
-        return found or usual
+        return from_px or usual
 
     focal = both("focal", None, 0.0)
     if focal is None:
@@ -274,14 +295,26 @@ def _rig(values: dict[str, Any], path: Path, size: tuple[int, int]) -> tuple[Pin
             raise InputError(f'{path} has "doffs": {_short(values["doffs"])}; it needs a number of pixels.')
         if right is not None:
             apart = (right[0] - center[0]) * stated
-            _agree(path, ("doffs", float(values["doffs"])), ("the principal points' distance", apart), APART_PX)
+            _check_agree(path, ("doffs", float(values["doffs"])), ("the principal points' distance", apart), APART_PX)
         right = right or [center[0] + values["doffs"] / stated, center[1]]
-    eyes = [Pinhole(_pair(focal, "focal", path), _pair(place, "center", path)) for place in (center, right or center)]
+    eyes = [_pinhole(focal, place, path) for place in (center, right or center)]
     return eyes[0], eyes[1], baseline
 
 
-def _agree(path: Path, one: tuple[str, float], other: tuple[str, float], most: float) -> None:
-    """Raises if two named numbers, which say one thing, differ by more than `most`."""
+def _check_shape(values: dict[str, Any], picture: Path, size: Size) -> None:
+    """Raise InputError, naming the picture, unless it has the shape that a `calibration.json` states, if it does."""
+    width, height = values.get("width"), values.get("height")
+    if is_positive(width) and is_positive(height):
+        shape = size[1] / size[0]
+        if abs(width / height - shape) > AGREE * shape:  # type: ignore[operator]
+            raise InputError(
+                f"{picture} has {size[1]}x{size[0]} pixels, another shape than the {width:g}x{height:g} of its "
+                "calibration.json; crop it, remove it, or mend the calibration."
+            )
+
+
+def _check_agree(path: Path, one: tuple[str, float], other: tuple[str, float], most: float) -> None:
+    """Raise InputError if two named numbers, which mean one thing, differ by more than `most`."""
     if abs(one[1] - other[1]) > most:
         raise InputError(
             f"{path} contradicts itself: {one[0]} is {one[1]:.6g} and {other[0]} {other[1]:.6g}; mend whichever is "
@@ -294,8 +327,16 @@ def _camera(values: dict[str, Any], path: Path) -> Camera:
     if kind == "equirectangular":
         return Equirectangular()
     if kind == "pinhole":
-        return Pinhole(_pair(values.get("focal"), "focal", path), _pair(values.get("center"), "center", path))
+        return _pinhole(values.get("focal"), values.get("center"), path)
     raise InputError(f"{path} has camera {_short(kind)}; it needs 'pinhole' or 'equirectangular'.")
+
+
+def _pinhole(focal: Any, center: Any, path: Path) -> Pinhole:
+    fu, fv = _two_numbers(focal, "focal", "in image widths and heights", path)
+    if min(fu, fv) <= 0:
+        raise InputError(f'{path} has "focal": {_short(focal)}; focal lengths are above 0.')
+    cu, cv = _two_numbers(center, "center", "in image widths and heights", path)
+    return Pinhole(torch.tensor([[fu, fv]], dtype=torch.float32), torch.tensor([[cu, cv]], dtype=torch.float32))
 
 
 def _pose(values: dict[str, Any], name: str, path: Path) -> Float[Tensor, "1 4 4"]:
@@ -309,13 +350,6 @@ def _pose(values: dict[str, Any], name: str, path: Path) -> Float[Tensor, "1 4 4
     return torch.tensor(read_pose(path, pose), dtype=torch.float32)[None]
 
 
-def _pair(value: Any, key: str, path: Path) -> Float[Tensor, "1 2"]:
-    u, v = _two_numbers(value, key, "in image widths and heights", path)
-    if key == "focal" and min(u, v) <= 0:
-        raise InputError(f'{path} has "focal": {_short(value)}; focal lengths are above 0.')
-    return torch.tensor([[u, v]], dtype=torch.float32)
-
-
 def _two_numbers(value: Any, key: str, meaning: str, path: Path) -> tuple[float, float]:
     if not (isinstance(value, list) and len(value) == 2 and all(is_finite(x) for x in value)):
         raise InputError(f'{path} has "{key}": {_short(value)}; it needs a list of two numbers, {meaning}.')
@@ -324,12 +358,3 @@ def _two_numbers(value: Any, key: str, meaning: str, path: Path) -> tuple[float,
 
 def _short(value: Any) -> str:
     return shortened(repr(value), 60)
-
-
-def _without_moving(target: View, path: Path) -> View:
-    """`target`, invalid where the mask of moving objects is set (255), if there is one."""
-    if not path.exists():
-        return target
-    size = (target.image.shape[-2], target.image.shape[-1])
-    still = fitting(read_mask(path), size, path) < 0.5
-    return View(target.image, target.seen, target.camera, target.from_target, target.window, still)

@@ -1,4 +1,8 @@
-"""What the KITTI releases share: calibration files, projections, and laser scans seen from a camera."""
+"""The KITTI releases: raw drives, annotated depth and its selection, 2015, object and odometry.
+
+All share calibration files of lines `name: numbers`, whose projections P = K [I | t] are of rectified cameras, and
+laser scans that are seen from a camera.
+"""
 
 import math
 import re
@@ -9,78 +13,80 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from cyclopean.data.base import (
-    DRIVE,
-    Depth,
     Files,
-    Frame,
-    Size,
+    Items,
     baseline_of,
     beside,
     depth_from_disparity,
-    fitting,
     known_above_zero,
+    nonempty,
     pinhole_px,
-    read_drives,
-    read_frames,
-    read_paths,
     rectified_pair,
     size_of,
     unknown_depth,
     unposed,
 )
 from cyclopean.data.files import (
+    Depth,
+    Size,
     choice,
     existing_folder,
     finite,
-    found,
+    only_pictures,
+    picture_at,
     read_counts,
-    read_image,
+    read_list,
+    read_paths,
     read_pose,
     read_rows,
     read_views,
 )
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
-from cyclopean.io.files import PHOTOS, read_text, refuse_unreadable
+from cyclopean.io.decoding import read_image
+from cyclopean.io.files import read_text, refuse_unreadable, shortened
 from cyclopean.sample import Sample, view
 
 Matrix = Float[np.ndarray, "3 4"]
-FAR = 80.0  # metres, of the Eigen tables
+Points = Float[np.ndarray, "n 3"]
+COUNTS = 256.0  # of 16-bit truth, per metre of depth and per pixel of disparity; 0 is unknown
 # sources -> (whether the other eye is one, which frames before and after are)
 SOURCES: dict[str, tuple[bool, tuple[int, ...]]] = {
     "stereo": (True, ()),
     "video": (False, (-1, 1)),
     "both": (True, (-1, 1)),
 }
+DRIVE = re.compile(r"\d{4}_\d{2}_\d{2}_drive_\d{4}")
+CAMERAS = {"l": "02", "r": "03"}  # the left and the right colour camera of a drive
+OTHER = {"02": "03", "03": "02"}
 
 
-def read_calibration(path: Path) -> dict[str, Float[np.ndarray, " n"]]:
+class Calibration:
     """The lines `name: numbers` of a KITTI calibration file; lines of other things (dates) are passed over."""
-    found = {}
-    for line in read_text(path).splitlines():
-        key, colon, words = line.partition(":")
-        try:
-            numbers = np.array(words.split(), np.float64)
-        except ValueError:
-            continue
-        if colon and len(numbers):
-            found[key.strip()] = numbers
-    return found
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.values: dict[str, Float[np.ndarray, " n"]] = {}
+        for line in read_text(path).splitlines():
+            key, colon, words = line.partition(":")
+            try:
+                numbers = np.array(words.split(), np.float64)
+            except ValueError:
+                continue
+            if colon and len(numbers):
+                self.values[key.strip()] = numbers
 
-def matrix(path: Path, calibration: dict[str, Float[np.ndarray, " n"]], key: str, columns: int = 4) -> np.ndarray:
-    """The matrix `key` of 3 rows and `columns`; `path` is for the error."""
-    if key not in calibration or len(calibration[key]) != 3 * columns:
-        raise InputError(f"{path} is damaged or lacks {key}; it comes with the release.")
-    return finite(path, key, calibration[key].reshape(3, columns))
+    def matrix(self, key: str, columns: int = 4) -> np.ndarray:
+        """Return the matrix `key` of 3 rows and `columns`. Raises InputError if the file lacks it."""
+        if key not in self.values or len(self.values[key]) != 3 * columns:
+            raise InputError(f"{self.path} is damaged or lacks {key}; it comes with the release.")
+        return finite(self.path, key, self.values[key].reshape(3, columns))
 
 
 def offset(left: Matrix, right: Matrix, path: Path) -> float:
-    """How far the camera of projection `right` stands to the right of that of `left`, metres; `path` is for the error.
+    """Return how far the camera of projection `right` stands to the right of that of `left`, metres.
 
     P = K [I | t]. The releases call their pairs rectified, and so does everybody's disparity truth: the millimetres
     that the second and third row of the last columns differ by are left out (at 5 m they move a row by 0.4 pixels).
@@ -91,16 +97,16 @@ def offset(left: Matrix, right: Matrix, path: Path) -> float:
 
 
 def rigid(rotation: Float[np.ndarray, "3 3"], move: Float[np.ndarray, "3 1"] | None = None) -> Float[np.ndarray, "4 4"]:
-    """A 4x4 matrix of a rotation and a translation."""
-    whole = np.eye(4)
-    whole[:3, :3] = rotation
+    """Return the 4x4 matrix of a rotation and a translation."""
+    motion = np.eye(4)
+    motion[:3, :3] = rotation
     if move is not None:
-        whole[:3, 3:] = move
-    return whole
+        motion[:3, 3:] = move
+    return motion
 
 
-def read_scan(path: Path) -> Float[np.ndarray, "n 3"]:
-    """Points of a laser scan, metres: x forward, y left, z up. The fourth number, reflectance, is dropped."""
+def read_scan(path: Path) -> Points:
+    """Return the points of a laser scan, metres: x forward, y left, z up. Reflectance, the fourth, is dropped."""
     refuse_unreadable(path)
     try:
         values = np.fromfile(path, np.float32)
@@ -111,10 +117,8 @@ def read_scan(path: Path) -> Float[np.ndarray, "n 3"]:
     return values.reshape(-1, 4)[:, :3].astype(np.float64)
 
 
-def camera_depth(
-    points: Float[np.ndarray, "n 3"], image_from_points: Matrix, size: tuple[int, int]
-) -> Float[np.ndarray, "h w"]:
-    """z of the camera, metres, of the nearest point in each pixel of a picture of `size`; NaN where there is none.
+def camera_depth(points: Points, image_from_points: Matrix, size: Size) -> Float[np.ndarray, "h w"]:
+    """Return z of the camera, metres, of the nearest point in each pixel of a picture of `size`; NaN where none is.
 
     Pixel coordinates count from the centre of the first pixel, so rounding gives the pixel.
     """
@@ -123,25 +127,23 @@ def camera_depth(
     return _nearest(x[front] / z[front], y[front] / z[front], z[front], size)
 
 
-def forward_depth(
-    points: Float[np.ndarray, "n 3"], image_from_points: Matrix, size: tuple[int, int]
-) -> Float[np.ndarray, "h w"]:
-    """The truth of the Eigen tables, as Monodepth and Monodepth2 export it: not the camera's z but the scanner's
-    forward axis, some 0.27 m more.
+def forward_depth(points: Points, image_from_points: Matrix, size: Size) -> Float[np.ndarray, "h w"]:
+    """Return the truth of the Eigen tables, as Monodepth and Monodepth2 export it: not the camera's z but the
+    scanner's forward axis, some 0.27 m more.
 
     Two more oddities belong to it. Only points ahead of the scanner count. And one is subtracted from the rounded pixel
     coordinates, as in the release's Matlab code, whose indices begin at 1: the map lies one pixel further up and left.
     (The export confuses now and then which points share a pixel; here the nearest of a pixel always wins.)
     """
-    ahead = points[:, 0] > 0
     x, y, z = image_from_points @ np.c_[points, np.ones(len(points))].T
-    kept = ahead & (z > 0)
+    kept = (points[:, 0] > 0) & (z > 0)
     return _nearest(np.rint(x[kept] / z[kept]) - 1, np.rint(y[kept] / z[kept]) - 1, points[kept, 0], size)
 
 
 def _nearest(
-    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], size: tuple[int, int]
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], size: Size
 ) -> Float[np.ndarray, "h w"]:
+    """Return the smallest of the values in each pixel, NaN where none is."""
     column, row = np.rint(x), np.rint(y)
     inside = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
     depth = np.full(size, math.inf, np.float32)
@@ -149,7 +151,60 @@ def _nearest(
     return np.where(np.isinf(depth), np.float32(math.nan), depth)
 
 
-OTHER = {"02": "03", "03": "02"}
+def read_annotated(path: Path, size: Size) -> Depth:
+    """Return annotated depth, metres, NaN where unknown."""
+    return known_above_zero(read_counts(path, 16, size) / COUNTS)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a KITTI drive: `2011_09_26/2011_09_26_drive_0001_sync`, its number, and the camera, 02 or 03."""
+
+    drive: str
+    number: int
+    camera: str
+
+    @property
+    def name(self) -> str:
+        """`2011_09_26/2011_09_26_drive_0001_sync/0000000005_02`."""
+        return f"{self.drive}/{self.number:010d}_{self.camera}"
+
+
+def read_frames(path: Path | str) -> list[Frame]:
+    """Return the frames of a KITTI split, in the order of its lines.
+
+    Two formats: Monodepth's, `DRIVE/image_02/data/NUMBER.jpg DRIVE/image_03/data/NUMBER.jpg` (the first is the target;
+    the suffix is not believed), and Monodepth2's, `DRIVE NUMBER l` or `r`.
+    """
+    frames = []
+    for line, place in read_list(path):
+        words = line.split()
+        parts = re.fullmatch(r"(.+)/image_(02|03)/data/(\d+)\.\w+", words[0])
+        if len(words) == 3 and words[1].isdigit() and words[2] in CAMERAS:
+            frames.append(Frame(words[0].rstrip("/"), int(words[1]), CAMERAS[words[2]]))
+        elif parts and len(words) <= 2:
+            frames.append(Frame(parts[1], int(parts[3]), parts[2]))
+        else:
+            raise InputError(
+                f"{place} is {shortened(repr(line))}; a KITTI split has lines 'DRIVE NUMBER l' or "
+                "'DRIVE/image_02/data/NUMBER.png DRIVE/image_03/data/NUMBER.png'."
+            )
+    return frames
+
+
+def read_drives(path: Path | str) -> set[str]:
+    """Return the drives, such as `2011_09_26_drive_0001`, that a text names anywhere."""
+    file = Path(path).expanduser()
+    drives = set(DRIVE.findall(read_text(file)))
+    if not drives:
+        raise InputError(f"{file} names no KITTI drive, such as 2011_09_26_drive_0001; give the list of a test set.")
+    return drives
+
+
+def numbers_with_steps(folder: Path, steps: tuple[int, ...]) -> list[int]:
+    """Return the numbers of the pictures in `folder` that have those `steps` before and after, sorted."""
+    numbers = {int(path.stem) for path in only_pictures(folder.iterdir()) if path.stem.isdigit()}
+    return sorted(n for n in numbers if all(n + step in numbers for step in steps))
 
 
 @dataclass(frozen=True)
@@ -160,66 +215,62 @@ class Drives:
     root: Path
 
     def frames(self, steps: tuple[int, ...]) -> Iterator[Frame]:
-        """Every frame of the left colour camera that has those `steps` before and after."""
+        """Yield every frame of the left colour camera that has those `steps` before and after."""
         for folder in sorted(self.root.glob("????_??_??/*_sync/image_02/data")):
-            numbers = {int(p.stem) for p in folder.iterdir() if p.suffix.lower() in PHOTOS and p.stem.isdigit()}
             drive = folder.parents[1].relative_to(self.root).as_posix()
-            yield from (Frame(drive, n, "02") for n in sorted(numbers) if all(n + step in numbers for step in steps))
+            yield from (Frame(drive, n, "02") for n in numbers_with_steps(folder, steps))
 
     def picture(self, frame: Frame, camera: str, step: int = 0) -> Path:
-        """The picture of `camera`, `step` frames later: a PNG, or its JPEG copy."""
-        return found(self.root / frame.drive / f"image_{camera}" / "data" / f"{frame.number + step:010d}.png")
+        """Return the picture of `camera`, `step` frames later: a PNG, or its JPEG copy."""
+        return picture_at(self.root / frame.drive / f"image_{camera}" / "data" / f"{frame.number + step:010d}.png")
 
     def scan(self, frame: Frame) -> Path:
-        """The laser scan of a frame; the release lacks a few."""
+        """Return the laser scan of a frame; the release lacks a few."""
         return self.root / frame.drive / "velodyne_points" / "data" / f"{frame.number:010d}.bin"
 
     def calibration(self, frame: Frame, name: str = "cam_to_cam") -> Path:
-        """A calibration file of the frame's day."""
+        """Return a calibration file of the frame's day."""
         return self.root / Path(frame.drive).parts[0] / f"calib_{name}.txt"
 
     def cameras(self, frame: Frame) -> tuple[Pinhole, Pinhole, float]:
-        """The frame's camera, the other eye's, and how far that stands to its right, metres.
+        """Return the frame's camera, the other eye's, and how far that stands to its right, metres.
 
         Relative to the calibrated size, so that shrunken copies of the pictures read alike.
         """
+        path = self.calibration(frame)
         here, size = self._projection(frame, frame.camera)
         there, other_size = self._projection(frame, OTHER[frame.camera])
-        path = self.calibration(frame)
-        cameras = pinhole_px(here, size, path), pinhole_px(there, other_size, path)
-        return *cameras, offset(here, there, path)
+        return pinhole_px(here, size, path), pinhole_px(there, other_size, path), offset(here, there, path)
 
     def image_from_velodyne(self, frame: Frame, size: Size) -> Matrix:
-        """P_rect @ R_rect_00 @ [R | T]: laser points to (x z, y z, z), pixels of the frame's picture at `size`, counted
-        from the centre of the first."""
+        """Return P_rect @ R_rect_00 @ [R | T]: laser points to (x z, y z, z), pixels of the frame's picture at `size`,
+        counted from the centre of the first."""
         projection, calibrated = self._projection(frame, frame.camera)
-        cameras, scanner = self.calibration(frame), self.calibration(frame, "velo_to_cam")
-        rectify = matrix(cameras, read_calibration(cameras), "R_rect_00", 3)
-        moved = read_calibration(scanner)
+        rectify = Calibration(self.calibration(frame)).matrix("R_rect_00", 3)
+        scanner = Calibration(self.calibration(frame, "velo_to_cam"))
         half = np.eye(3)
         half[:2, 2] = 0.5
         scale = np.diag([size[1] / calibrated[1], size[0] / calibrated[0], 1.0])
         resized = np.linalg.inv(half) @ scale @ half @ projection
-        return resized @ rigid(rectify) @ rigid(matrix(scanner, moved, "R", 3), matrix(scanner, moved, "T", 1))
+        return resized @ rigid(rectify) @ rigid(scanner.matrix("R", 3), scanner.matrix("T", 1))
 
     def _projection(self, frame: Frame, camera: str) -> tuple[Matrix, Size]:
-        """Projection of a rectified camera, and the size (height, width) of the pictures that it is for."""
-        path = self.calibration(frame)
-        calibration = read_calibration(path)
-        size = calibration.get(f"S_rect_{camera}", np.zeros(0))
+        """Return the projection of a rectified camera, and the size (height, width) of the pictures that it is for."""
+        calibration = Calibration(self.calibration(frame))
+        size = calibration.values.get(f"S_rect_{camera}", np.zeros(0))
         if len(size) != 2 or not 1 <= min(size) <= max(size) < np.inf:
-            raise InputError(f"{path} is damaged or lacks S_rect_{camera}; it comes with the release.")
-        return matrix(path, calibration, f"P_rect_{camera}"), (int(size[1]), int(size[0]))
+            raise InputError(f"{calibration.path} is damaged or lacks S_rect_{camera}; it comes with the release.")
+        return calibration.matrix(f"P_rect_{camera}"), (int(size[1]), int(size[0]))
 
 
-RAW_TRUTHS: dict[str, Callable[[Float[np.ndarray, "n 3"], Matrix, Size], Float[np.ndarray, "h w"]] | None] = {
+RAW_TRUTHS: dict[str, Callable[[Points, Matrix, Size], Float[np.ndarray, "h w"]] | None] = {
     "camera": camera_depth,
     "forward": forward_depth,
     "none": None,
 }
 
 
-class KittiRawDataset(Dataset[Sample]):
+class KittiRawDataset(Items):
     """Frames of the drives below `path` (see `Drives` for the tree).
 
     `split` is a list of frames in Monodepth's or Monodepth2's format (the Eigen split, Zhou's part of it, the KITTI
@@ -247,164 +298,109 @@ class KittiRawDataset(Dataset[Sample]):
         self.drives = Drives(existing_folder(path))
         self._truth = RAW_TRUTHS[choice("truth of KITTI raw", truth, RAW_TRUTHS)]
         self._stereo, self._steps = SOURCES[choice("sources of KITTI raw", sources, SOURCES)]
-        self.frames = read_frames(split) if split else list(self.drives.frames(self._steps))
+        frames = read_frames(split) if split else list(self.drives.frames(self._steps))
         if without:
             scenes = read_drives(without)
-            self.frames = [frame for frame in self.frames if scenes.isdisjoint(DRIVE.findall(frame.drive))]
-        if not self.frames:
-            raise InputError(
-                f"{path} holds no KITTI drive; it needs folders such as "
-                "2011_09_26/2011_09_26_drive_0001_sync/image_02/data."
-            )
-
-    def __len__(self) -> int:
-        return len(self.frames)
+            frames = [frame for frame in frames if scenes.isdisjoint(DRIVE.findall(frame.drive))]
+        needs = "folders such as 2011_09_26/2011_09_26_drive_0001_sync/image_02/data"
+        self.items = nonempty(frames, path, "KITTI drive", needs)
 
     def __getitem__(self, index: int) -> Sample:
-        frame = self.frames[index]
+        frame = self.items[index]
         target, *others = read_views(self.files(index).pictures)
         here, there, offset = self.drives.cameras(frame)
         sources = [beside(others[0], there, offset)] if self._stereo else []
         sources += [unposed(image, here) for image in others[len(sources) :]]
-        depth = self._depth(frame, size_of(target))
+        size, depth = size_of(target), unknown_depth(size_of(target))
+        if self._truth is not None and self.drives.scan(frame).exists():
+            points, image_from_points = (
+                read_scan(self.drives.scan(frame)),
+                self.drives.image_from_velodyne(frame, size),
+            )
+            depth = torch.from_numpy(self._truth(points, image_from_points, size))[None, None]
         return Sample(view(target, here), tuple(sources), depth, name=(frame.name,))
 
-    def far(self, _: int) -> float:
-        """The largest depth that counts, metres."""
-        return FAR
-
     def files(self, index: int) -> Files:
-        """Target, the other eye, frames before and after; calibration, and the scan if there is one."""
-        frame = self.frames[index]
+        """Return target, the other eye, frames before and after; calibration, and the scan if there is one."""
+        frame = self.items[index]
         eyes = [frame.camera, OTHER[frame.camera]] if self._stereo else [frame.camera]
         pictures = [self.drives.picture(frame, camera) for camera in eyes]
         pictures += [self.drives.picture(frame, frame.camera, step) for step in self._steps]
         others = [self.drives.calibration(frame)]
-        if self._measured(frame):
+        if self._truth is not None and self.drives.scan(frame).exists():
             others += [self.drives.calibration(frame, "velo_to_cam"), self.drives.scan(frame)]
         return Files(tuple(pictures), tuple(others))
 
-    def _measured(self, frame: Frame) -> bool:
-        return self._truth is not None and self.drives.scan(frame).exists()
 
-    def _depth(self, frame: Frame, size: Size) -> Depth:
-        if self._truth is None or not self._measured(frame):
-            return unknown_depth(size)
-        points = read_scan(self.drives.scan(frame))
-        return torch.from_numpy(self._truth(points, self.drives.image_from_velodyne(frame, size), size))[None, None]
+ANNOTATED = "proj_depth/groundtruth"
+ABOVE = ("*_sync", "*/*_sync", "*/*/*_sync")  # train/ or DATE/ above the drives, or data_depth_annotated/train/
 
 
-# Folders of the left and the right camera, and the names of their projections.
-EYES = (("image_2", "image_3", "P2", "P3"), ("image_0", "image_1", "P0", "P1"), ("image_l", "image_r", "P0", "P1"))
+class KittiImprovedDataset(Items):
+    """`{train,val}/DRIVE_sync/proj_depth/groundtruth/image_{02,03}/NUMBER.png`, z of that camera in metres * 256.
 
-
-@dataclass(frozen=True)
-class Drive:
-    """One sequence: its folder, folder names and projections of its eyes, and the file of its path."""
-
-    folder: Path
-    left: str
-    right: str
-    names: tuple[str, str]
-    poses: Path
-
-
-class KittiOdometryDataset(Dataset[Sample]):
-    """`sequences/NN/{image_2,image_3}/NNNNNN.png` (or the grey `image_0`, `image_1`), `sequences/NN/calib.txt`, and
-    `poses/NN.txt` where the release has them; or one such sequence, with `poses.txt` beside its `calib.txt`.
-
-    Calibration is the sequence's own. `sources`: `stereo`; `video`, the frames before and after with their true poses
-    (to be predicted where a sequence has none); or `both`, in this order. No depth.
+    The pictures and their calibration are those of KITTI raw, below `raw`; without it they are looked for below `path`,
+    where `DATE/DRIVE_sync/proj_depth` may lie as well. `split` is a list of frames in Monodepth's or Monodepth2's
+    format (the 652 of the improved Eigen split, say); without one, every annotated frame.
     """
 
-    def __init__(self, path: Path | str, sources: str = "stereo") -> None:
-        root = existing_folder(path)
-        self._stereo, self._steps = SOURCES[choice("sources of KITTI odometry", sources, SOURCES)]
-        folders = sorted(p.parent for p in root.glob("sequences/*/calib.txt")) or [root]
-        drives = (drive for folder in folders for drive in _drives(root, folder))
-        self.frames = [(drive, n) for drive in drives for n in _numbers(drive, self._steps)]
-        if not self.frames:
-            raise InputError(
-                f"{path} holds no KITTI sequence; it needs folders such as sequences/00 with image_2, image_3 and "
-                "calib.txt."
-            )
-
-    def __len__(self) -> int:
-        return len(self.frames)
+    def __init__(self, path: Path | str, raw: Path | str | None = None, split: Path | str | None = None) -> None:
+        self.root = existing_folder(path)
+        self.drives = Drives(existing_folder(raw) if raw else self.root)
+        self.truths: dict[Frame, Path] = {}
+        for truth in (p for above in ABOVE for p in sorted(self.root.glob(f"{above}/{ANNOTATED}/*/*.png"))):
+            drive = truth.parents[3].name  # begins with the date, which is the folder above it in the raw data
+            date = re.match(r"\d{4}_\d{2}_\d{2}", drive)
+            camera = truth.parent.name.removeprefix("image_")
+            self.truths[Frame(f"{date[0] if date else ''}/{drive}", int(truth.stem), camera)] = truth
+        self.items = read_frames(split) if split else list(self.truths)
+        needs = f"folders such as train/2011_09_26_drive_0001_sync/{ANNOTATED}/image_02"
+        nonempty(self.truths, path, "annotated depth", needs)
 
     def __getitem__(self, index: int) -> Sample:
-        drive, number = self.frames[index]
-        target, *others = read_views(self.files(index).pictures)
-        left, right = _projections(drive)
-        calibration = drive.folder / "calib.txt"
-        here, there = (pinhole_px(p, size_of(target), calibration) for p in (left, right))
-        sources = [beside(others[0], there, offset(left, right, calibration))] if self._stereo else []
-        for step, image in zip(self._steps, others[len(sources) :], strict=True):
-            pose = _motion(drive, number, step, left)
-            sources.append(unposed(image, here) if pose is None else view(image, here, pose))
-        name = f"{drive.folder.name}/{number:06d}"
-        return Sample(view(target, here), tuple(sources), unknown_depth(size_of(target)), name=(name,))
-
-    def far(self, _: int) -> float:
-        """The largest depth that counts, metres."""
-        return FAR
+        files, frame = self.files(index), self.items[index]
+        images = read_views(files.pictures)
+        here, there, offset = self.drives.cameras(frame)
+        depth = read_annotated(files.others[1], size_of(images[0]))
+        return rectified_pair(images, (here, there), offset, depth, frame.name)
 
     def files(self, index: int) -> Files:
-        """Left, right, frames before and after; calibration, and the path if there is one."""
-        drive, number = self.frames[index]
-        eyes = [(drive.left, 0), (drive.right, 0)] if self._stereo else [(drive.left, 0)]
-        wanted = [*eyes, *((drive.left, step) for step in self._steps)]
-        others = [drive.folder / "calib.txt", *([drive.poses] if drive.poses.exists() else [])]
-        paths = (found(drive.folder / eye / f"{number + step:06d}.png") for eye, step in wanted)
-        return Files(tuple(paths), tuple(others))
+        """Return target and the other eye; calibration, truth."""
+        frame = self.items[index]
+        eyes = tuple(self.drives.picture(frame, camera) for camera in (frame.camera, OTHER[frame.camera]))
+        missing = Path(frame.drive).name, ANNOTATED, f"image_{frame.camera}", f"{frame.number:010d}.png"
+        return Files(eyes, (self.drives.calibration(frame), self.truths.get(frame, self.root.joinpath(*missing))))
 
 
-def _drives(root: Path, folder: Path) -> Iterator[Drive]:
-    poses = folder / "poses.txt" if folder == root else root / "poses" / f"{folder.name}.txt"
-    for left, right, *names in EYES:
-        if (folder / left).is_dir():
-            yield Drive(folder, left, right, (names[0], names[1]), poses)
-            return
+class KittiSelectionDataset(Items):
+    """`val_selection_cropped/{image,groundtruth_depth,intrinsics}`: the release's own 1000 validation crops of 1216x352
+    pixels, each with its camera. No second view."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.root = existing_folder(path)
+        images = sorted((self.root / "image").glob("*.png"))
+        self.items = nonempty(images, path, "selection", "the folders image, groundtruth_depth, intrinsics")
+
+    def __getitem__(self, index: int) -> Sample:
+        files = self.files(index)
+        image = read_image(files.pictures[0])
+        size = size_of(image)
+        camera = pinhole_px(read_rows(files.others[0], 9)[0].reshape(3, 3), size, files.others[0])
+        depth = read_annotated(files.others[1], size)
+        return Sample(view(image, camera), (), depth, name=(self.items[index].stem,))
+
+    def files(self, index: int) -> Files:
+        """Return the picture; camera, truth."""
+        image = self.items[index]
+        camera = self.root / "intrinsics" / f"{image.stem}.txt"
+        truth = self.root / "groundtruth_depth" / image.name.replace("_sync_image_", "_sync_groundtruth_depth_")
+        return Files((image,), (camera, truth))
 
 
-def _numbers(drive: Drive, steps: tuple[int, ...]) -> list[int]:
-    """Numbers of the left pictures that have those `steps` before and after."""
-    paths = (drive.folder / drive.left).iterdir()
-    numbers = {int(p.stem) for p in paths if p.suffix.lower() in PHOTOS and p.stem.isdigit()}
-    return sorted(n for n in numbers if all(n + step in numbers for step in steps))
-
-
-def _projections(drive: Drive) -> tuple[Matrix, Matrix]:
-    """Projections of both eyes. Copies of the release without its names (`P0:`) list them from P0 on."""
-    path = drive.folder / "calib.txt"
-    calibration = read_calibration(path)
-    if not calibration:
-        calibration = {f"P{n}": row for n, row in enumerate(read_rows(path, 12))}
-    left, right = (matrix(path, calibration, name) for name in drive.names)
-    return left, right
-
-
-def _motion(drive: Drive, number: int, step: int, left: Matrix) -> Float[Tensor, "1 4 4"] | None:
-    """`source_from_target` for the left camera `step` frames later; None for a sequence without a path.
-
-    A line of the path is `first_from_now` of camera 0; the left colour camera stands K^-1 p beside it.
-    """
-    if not drive.poses.exists():
-        return None
-    rows = read_rows(drive.poses, 12)
-    if (last := max(number, number + step)) >= len(rows):
-        raise InputError(f"{drive.poses} has {len(rows)} poses and none of frame {last}; it needs all.")
-    first_from_now, first_from_then = (read_pose(drive.poses, rows[n].reshape(3, 4)) for n in (number, number + step))
-    left_from_0 = rigid(np.eye(3), np.linalg.solve(left[:, :3], left[:, 3:]))
-    pose = left_from_0 @ np.linalg.inv(first_from_then) @ first_from_now @ np.linalg.inv(left_from_0)
-    return torch.tensor(pose, dtype=torch.float32)[None]
-
-
-COUNTS_PER_PIXEL = 256.0  # per pixel of disparity; 0 is unknown
 DISPARITIES = {"noc": "disp_noc_0", "occ": "disp_occ_0"}
 
 
-class Kitti2015Dataset(Dataset[Sample]):
+class Kitti2015Dataset(Items):
     """`image_{2,3}/NNNNNN_10.png`, `disp_{noc,occ}_0/NNNNNN_10.png` (pixels * 256) and `calib_cam_to_cam/NNNNNN.txt` of
     the folder `training`, or of `path` itself.
 
@@ -417,48 +413,34 @@ class Kitti2015Dataset(Dataset[Sample]):
         root = existing_folder(path)
         self.folder = root / "training" if (root / "training").is_dir() else root
         self.truth = DISPARITIES[choice("truth of KITTI 2015", truth, DISPARITIES)]
-        listed = (
-            read_paths(split)
-            if split
-            else sorted(p for p in (self.folder / "image_2").glob("*_10.*") if p.suffix.lower() in PHOTOS)
-        )
-        self.stems = [Path(p).stem for p in listed]
-        if not self.stems:
-            raise InputError(f"{path} holds no KITTI 2015 pair; it needs training/image_2/000000_10.png and image_3.")
-
-    def __len__(self) -> int:
-        return len(self.stems)
+        listed = read_paths(split) if split else only_pictures((self.folder / "image_2").glob("*_10.*"))
+        stems = (Path(picture).stem for picture in listed)
+        self.items = nonempty(stems, path, "KITTI 2015 pair", "training/image_2/000000_10.png and image_3")
 
     def __getitem__(self, index: int) -> Sample:
         files = self.files(index)
-        images = read_views(files.pictures)
-        calibration = read_calibration(files.others[0])
-        left, right = (matrix(files.others[0], calibration, key) for key in ("P_rect_02", "P_rect_03"))
-        size, apart = size_of(images[0]), offset(left, right, files.others[0])
+        path = files.others[0]
+        images, calibration = read_views(files.pictures), Calibration(path)
+        left, right = calibration.matrix("P_rect_02"), calibration.matrix("P_rect_03")
+        size, apart = size_of(images[0]), offset(left, right, path)
         depth = unknown_depth(size)
         if len(files.others) > 1:
-            disparity = known_above_zero(
-                fitting(read_counts(files.others[1], 16), size, files.others[1]) / COUNTS_PER_PIXEL
-            )
+            disparity = known_above_zero(read_counts(files.others[1], 16, size) / COUNTS)
             depth = depth_from_disparity(disparity, float(left[0, 0]), apart, float(right[0, 2] - left[0, 2]))
-        cameras = [pinhole_px(np.asarray(p), size, files.others[0]) for p in (left, right)]
-        return rectified_pair(images, cameras, apart, depth, self.stems[index])
-
-    def far(self, _: int) -> float:
-        """The largest depth that counts, metres."""
-        return FAR
+        cameras = pinhole_px(left, size, path), pinhole_px(right, size, path)
+        return rectified_pair(images, cameras, apart, depth, self.items[index])
 
     def files(self, index: int) -> Files:
-        """Left, right; calibration, and the disparity unless this is the testing folder."""
-        stem = self.stems[index]
-        eyes = tuple(found(self.folder / name / f"{stem}.png") for name in ("image_2", "image_3"))
+        """Return left, right; calibration, and the disparity unless this is the testing folder."""
+        stem = self.items[index]
+        eyes = tuple(picture_at(self.folder / name / f"{stem}.png") for name in ("image_2", "image_3"))
         others = [self.folder / "calib_cam_to_cam" / f"{stem.split('_')[0]}.txt"]
         if (self.folder / self.truth).is_dir():
             others.append(self.folder / self.truth / f"{stem}.png")
         return Files(eyes, tuple(others))
 
 
-class KittiObjectDataset(Dataset[Sample]):
+class KittiObjectDataset(Items):
     """`image_2/NNNNNN.png`, `velodyne/NNNNNN.bin`, `calib/NNNNNN.txt` (Geiger et al. 2012).
 
     Depth is z of the left colour camera, metres, at the pixels that a laser point hits (the nearest, if several),
@@ -467,131 +449,104 @@ class KittiObjectDataset(Dataset[Sample]):
 
     def __init__(self, path: Path | str) -> None:
         self.folder = existing_folder(path)
-        self.stems = [p.stem for p in sorted((self.folder / "velodyne").glob("*.bin"))]
-        if not self.stems:
-            raise InputError(
-                f"{self.folder} holds no KITTI object frame; it needs the folders image_2, velodyne and calib."
-            )
-
-    def __len__(self) -> int:
-        return len(self.stems)
+        stems = (scan.stem for scan in sorted((self.folder / "velodyne").glob("*.bin")))
+        self.items = nonempty(stems, self.folder, "KITTI object frame", "the folders image_2, velodyne and calib")
 
     def __getitem__(self, index: int) -> Sample:
         files = self.files(index)
-        image = read_image(files.pictures[0])
-        projection, image_from_velodyne = _read_calibration(files.others[0])
+        image, calibration = read_image(files.pictures[0]), Calibration(files.others[0])
+        projection, move = calibration.matrix("P2"), calibration.matrix("Tr_velo_to_cam")
+        rectify = calibration.matrix("R0_rect", 3)
+        image_from_velodyne = projection @ rigid(rectify) @ rigid(move[:, :3], move[:, 3:])
         depth = camera_depth(read_scan(files.others[1]), image_from_velodyne, size_of(image))
         camera = pinhole_px(projection, size_of(image), files.others[0])
-        return Sample(view(image, camera), (), torch.from_numpy(depth)[None, None], name=(self.stems[index],))
-
-    def far(self, _: int) -> float:
-        """The largest depth that counts, metres."""
-        return FAR
+        return Sample(view(image, camera), (), torch.from_numpy(depth)[None, None], name=(self.items[index],))
 
     def files(self, index: int) -> Files:
-        """Picture; calibration, scan."""
-        stem = self.stems[index]
+        """Return the picture; calibration, scan."""
+        stem = self.items[index]
         image, scan = self.folder / "image_2" / f"{stem}.png", self.folder / "velodyne" / f"{stem}.bin"
         return Files((image,), (self.folder / "calib" / f"{stem}.txt", scan))
 
 
-def _read_calibration(path: Path) -> tuple[Matrix, Matrix]:
-    """P2, and P2 @ R0_rect @ Tr_velo_to_cam: laser points to (x z, y z, z) in pixels of the left colour picture."""
-    calibration = read_calibration(path)
-    projection, move = matrix(path, calibration, "P2"), matrix(path, calibration, "Tr_velo_to_cam")
-    rectify = matrix(path, calibration, "R0_rect", 3)
-    return projection, projection @ rigid(rectify) @ rigid(move[:, :3], move[:, 3:])
+# Folders of the left and the right camera, and the names of their projections.
+EYES = (("image_2", "image_3", "P2", "P3"), ("image_0", "image_1", "P0", "P1"), ("image_l", "image_r", "P0", "P1"))
 
 
-COUNTS_PER_METRE = 256.0  # per metre; 0 is unknown
-ANNOTATED = "proj_depth/groundtruth"
-ABOVE = ("*_sync", "*/*_sync", "*/*/*_sync")  # train/ or DATE/ above the drives, or data_depth_annotated/train/
+@dataclass(frozen=True)
+class Sequence:
+    """One drive of the odometry release: its folder, folder names and projections of its eyes, the file of its path."""
+
+    folder: Path
+    left: str
+    right: str
+    names: tuple[str, str]
+    poses: Path
+
+    def projections(self) -> tuple[Matrix, Matrix]:
+        """Return the projections of both eyes. Copies of the release without names (`P0:`) list them from P0 on."""
+        calibration = Calibration(self.folder / "calib.txt")
+        if not calibration.values:
+            calibration.values = {f"P{n}": row for n, row in enumerate(read_rows(calibration.path, 12))}
+        return calibration.matrix(self.names[0]), calibration.matrix(self.names[1])
+
+    def motion(self, number: int, step: int, left: Matrix) -> Float[torch.Tensor, "1 4 4"] | None:
+        """Return `source_from_target` for the left camera `step` frames later; None for a sequence without a path.
+
+        A line of the path is `first_from_now` of camera 0; the left colour camera stands K^-1 p beside it.
+        """
+        if not self.poses.exists():
+            return None
+        rows = read_rows(self.poses, 12)
+        if (last := max(number, number + step)) >= len(rows):
+            raise InputError(f"{self.poses} has {len(rows)} poses and none of frame {last}; it needs all.")
+        first_from_now, first_from_then = (
+            read_pose(self.poses, rows[n].reshape(3, 4)) for n in (number, number + step)
+        )
+        left_from_0 = rigid(np.eye(3), np.linalg.solve(left[:, :3], left[:, 3:]))
+        pose = left_from_0 @ np.linalg.inv(first_from_then) @ first_from_now @ np.linalg.inv(left_from_0)
+        return torch.tensor(pose, dtype=torch.float32)[None]
 
 
-class KittiImprovedDataset(Dataset[Sample]):
-    """`{train,val}/DRIVE_sync/proj_depth/groundtruth/image_{02,03}/NUMBER.png`, z of that camera in metres * 256.
+class KittiOdometryDataset(Items):
+    """`sequences/NN/{image_2,image_3}/NNNNNN.png` (or the grey `image_0`, `image_1`), `sequences/NN/calib.txt`, and
+    `poses/NN.txt` where the release has them; or one such sequence, with `poses.txt` beside its `calib.txt`.
 
-    The pictures and their calibration are those of KITTI raw, below `raw`; without it they are looked for below `path`,
-    where `DATE/DRIVE_sync/proj_depth` may lie as well. `split` is a list of frames in Monodepth's or Monodepth2's
-    format (the 652 of the improved Eigen split, say); without one, every annotated frame.
+    Calibration is the sequence's own. `sources`: `stereo`; `video`, the frames before and after with their true poses
+    (to be predicted where a sequence has none); or `both`, in this order. No depth.
     """
 
-    def __init__(self, path: Path | str, raw: Path | str | None = None, split: Path | str | None = None) -> None:
-        self.root = existing_folder(path)
-        self.drives = Drives(existing_folder(raw) if raw else self.root)
-        self.truths = {_frame(p): p for above in ABOVE for p in sorted(self.root.glob(f"{above}/{ANNOTATED}/*/*.png"))}
-        self.frames = read_frames(split) if split else list(self.truths)
-        if not self.truths:
-            raise InputError(
-                f"{path} holds no annotated depth; it needs folders such as "
-                f"train/2011_09_26_drive_0001_sync/{ANNOTATED}/image_02."
-            )
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, index: int) -> Sample:
-        frame = self.frames[index]
-        images = read_views(self.files(index).pictures)
-        here, there, offset = self.drives.cameras(frame)
-        depth = _read_depth(self._truth(frame), size_of(images[0]))
-        return rectified_pair(images, (here, there), offset, depth, frame.name)
-
-    def far(self, _: int) -> float:
-        """The largest depth that counts, metres."""
-        return FAR
-
-    def files(self, index: int) -> Files:
-        """Target and the other eye; calibration, truth."""
-        frame = self.frames[index]
-        eyes = tuple(self.drives.picture(frame, camera) for camera in (frame.camera, OTHER[frame.camera]))
-        return Files(eyes, (self.drives.calibration(frame), self._truth(frame)))
-
-    def _truth(self, frame: Frame) -> Path:
-        missing = Path(frame.drive).name, ANNOTATED, f"image_{frame.camera}", f"{frame.number:010d}.png"
-        return self.truths.get(frame, self.root.joinpath(*missing))
-
-
-class KittiSelectionDataset(Dataset[Sample]):
-    """`val_selection_cropped/{image,groundtruth_depth,intrinsics}`: the release's own 1000 validation crops of 1216x352
-    pixels, each with its camera. No second view."""
-
-    def __init__(self, path: Path | str) -> None:
-        self.root = existing_folder(path)
-        self.images = sorted((self.root / "image").glob("*.png"))
-        if not self.images:
-            raise InputError(f"{path} holds no selection; it needs the folders image, groundtruth_depth, intrinsics.")
-
-    def __len__(self) -> int:
-        return len(self.images)
+    def __init__(self, path: Path | str, sources: str = "stereo") -> None:
+        root = existing_folder(path)
+        self._stereo, self._steps = SOURCES[choice("sources of KITTI odometry", sources, SOURCES)]
+        frames = []
+        for folder in sorted(p.parent for p in root.glob("sequences/*/calib.txt")) or [root]:
+            poses = folder / "poses.txt" if folder == root else root / "poses" / f"{folder.name}.txt"
+            for left, right, *names in (eyes for eyes in EYES if (folder / eyes[0]).is_dir()):
+                drive = Sequence(folder, left, right, (names[0], names[1]), poses)
+                frames += [(drive, n) for n in numbers_with_steps(folder / left, self._steps)]
+                break
+        needs = "folders such as sequences/00 with image_2, image_3 and calib.txt"
+        self.items = nonempty(frames, path, "KITTI sequence", needs)
 
     def __getitem__(self, index: int) -> Sample:
-        files = self.files(index)
-        image = read_image(files.pictures[0])
-        matrix = read_rows(files.others[0], 9)[0].reshape(3, 3)
-        camera = pinhole_px(matrix.astype(np.float64), size_of(image), files.others[0])
-        depth = _read_depth(files.others[1], size_of(image))
-        return Sample(view(image, camera), (), depth, name=(self.images[index].stem,))
-
-    def far(self, _: int) -> float:
-        """The largest depth that counts, metres."""
-        return FAR
+        drive, number = self.items[index]
+        target, *others = read_views(self.files(index).pictures)
+        left, right = drive.projections()
+        calibration = drive.folder / "calib.txt"
+        here, there = (pinhole_px(p, size_of(target), calibration) for p in (left, right))
+        sources = [beside(others[0], there, offset(left, right, calibration))] if self._stereo else []
+        for step, image in zip(self._steps, others[len(sources) :], strict=True):
+            pose = drive.motion(number, step, left)
+            sources.append(unposed(image, here) if pose is None else view(image, here, pose))
+        name = f"{drive.folder.name}/{number:06d}"
+        return Sample(view(target, here), tuple(sources), unknown_depth(size_of(target)), name=(name,))
 
     def files(self, index: int) -> Files:
-        """Picture; camera, truth."""
-        image = self.images[index]
-        camera = self.root / "intrinsics" / f"{image.stem}.txt"
-        truth = self.root / "groundtruth_depth" / image.name.replace("_sync_image_", "_sync_groundtruth_depth_")
-        return Files((image,), (camera, truth))
-
-
-def _read_depth(path: Path, size: Size) -> Depth:
-    """Annotated depth, metres, NaN where unknown."""
-    return known_above_zero(fitting(read_counts(path, 16), size, path) / COUNTS_PER_METRE)
-
-
-def _frame(path: Path) -> Frame:
-    """The raw frame that an annotated depth picture belongs to; a drive's name begins with its date."""
-    drive = path.parents[3].name
-    date = re.match(r"\d{4}_\d{2}_\d{2}", drive)
-    return Frame(f"{date[0] if date else ''}/{drive}", int(path.stem), path.parent.name.removeprefix("image_"))
+        """Return left, right, frames before and after; calibration, and the path if there is one."""
+        drive, number = self.items[index]
+        eyes = [(drive.left, 0), (drive.right, 0)] if self._stereo else [(drive.left, 0)]
+        wanted = [*eyes, *((drive.left, step) for step in self._steps)]
+        paths = (picture_at(drive.folder / eye / f"{number + step:06d}.png") for eye, step in wanted)
+        others = [drive.folder / "calib.txt", *([drive.poses] if drive.poses.exists() else [])]
+        return Files(tuple(paths), tuple(others))

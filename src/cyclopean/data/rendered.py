@@ -1,4 +1,4 @@
-"""Rendered worlds as a data set, made on the fly: no files, item n is scene seed + n."""
+"""Rendered scenes: worlds made on the fly (no files, item n is scene seed + n), and folders of a path tracer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from cyclopean import synthetic
 from cyclopean.data import panoramas
-from cyclopean.data.base import Files, fitting, known_above_zero, rectified_pair, size_of
+from cyclopean.data.base import Files, Items, known_above_zero, nonempty, rectified_pair, size_of
 from cyclopean.data.files import existing_folder, read_depth, read_object, read_positive, read_views
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Pinhole
@@ -57,7 +57,7 @@ class WorldsDataset(Dataset[Sample]):
         return self.__getitems__([n])[0]
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Sample]:
-        """Several items, rendered together where `device` is a GPU (what PyTorch's loaders and `Subset` ask for)."""
+        """Return several items, together where `device` is a GPU (PyTorch's loaders and `Subset` call this)."""
         for n in numbers:
             if not 0 <= n < self.count:
                 raise IndexError(n)
@@ -68,14 +68,14 @@ class WorldsDataset(Dataset[Sample]):
 
 @cache
 def _pictures(folder: Path, device: torch.device | str) -> Tensor:
-    """Copied to a GPU once, not for every scene."""
+    """Return the pictures of a folder, copied to a GPU once, not for every scene."""
     return load_pictures(folder).to(device)
 
 
-FAR = {"indoor": 20.0, "street": 80.0}
+MOST_DEPTH = {"indoor": 20.0, "street": 80.0}
 
 
-class TracedDataset(Dataset[Sample]):
+class TracedDataset(Items):
     """Scenes `indoor_*`, `street_*` of a flat folder: `NAME_{left,right}.png`, `NAME_left_depth.npz`, `NAME.json`.
 
     The JSON gives the focal length in pixels and the baseline in metres; the depth of the left picture is z in metres,
@@ -84,73 +84,58 @@ class TracedDataset(Dataset[Sample]):
 
     def __init__(self, path: Path | str) -> None:
         folder = existing_folder(path)
-        self.scenes = sorted(p for kind in FAR for p in folder.glob(f"{kind}_*.json"))
-        if not self.scenes:
-            raise InputError(
-                f"{folder} holds no traced scene; it needs files such as street_000.json and street_000_left.png."
-            )
-
-    def __len__(self) -> int:
-        return len(self.scenes)
+        scenes = sorted(scene for kind in MOST_DEPTH for scene in folder.glob(f"{kind}_*.json"))
+        needs = "files such as street_000.json and street_000_left.png"
+        self.items = nonempty(scenes, folder, "traced scene", needs)
 
     def __getitem__(self, index: int) -> Sample:
-        scene, files = self.scenes[index].with_suffix(""), self.files(index)
-        values = read_object(self.scenes[index])
+        scene, files = self.items[index], self.files(index)
+        values = read_object(scene)
         left, right = read_views(files.pictures)
         height, width = size_of(left)
-        focal = read_positive(values, "focal", "a length in pixels", self.scenes[index])
-        baseline = read_positive(values, "baseline", "a length in metres", self.scenes[index])
+        focal = read_positive(values, "focal", "a length in pixels", scene)
+        baseline = read_positive(values, "baseline", "a length in metres", scene)
         camera = Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
-        depth = known_above_zero(fitting(read_depth(files.others[1]), (height, width), files.others[1]))
-        return rectified_pair((left, right), (camera, camera), baseline, depth, scene.name.replace("_", "/", 1))
+        depth = known_above_zero(read_depth(files.others[1], (height, width)))
+        return rectified_pair((left, right), (camera, camera), baseline, depth, scene.stem.replace("_", "/", 1))
 
     def far(self, index: int) -> float:
-        """The largest depth that counts, metres: 80 on streets, 20 in rooms."""
-        return FAR[self.scenes[index].name.split("_")[0]]
+        """Return 80 metres on streets, 20 in rooms."""
+        return MOST_DEPTH[self.items[index].name.split("_")[0]]
 
     def files(self, index: int) -> Files:
-        """Left, right; JSON, depth."""
-        scene = self.scenes[index].with_suffix("")
-        left, right, depth = (
-            scene.with_name(f"{scene.name}_{end}") for end in ("left.png", "right.png", "left_depth.npz")
-        )
-        return Files((left, right), (self.scenes[index], depth))
+        """Return left, right; JSON, depth."""
+        return _files(self.items[index], ("left", "right"))
 
 
-class Traced360Dataset(Dataset[Sample]):
+class Traced360Dataset(Items):
     """Scenes `indoor360_*` of a flat folder: `NAME_{centre,up,right}.png`, `NAME_centre_depth.npz`, `NAME.json`.
 
     The JSON gives the baseline in metres, from the centre up and to the right; the depth is the radius around the
     centre in metres. Names are `indoor360/000`.
     """
 
+    most_depth = panoramas.ROOM_FAR
+
     def __init__(self, path: Path | str) -> None:
         folder = existing_folder(path)
-        self.scenes = sorted(folder.glob("indoor360_*.json"))
-        if not self.scenes:
-            raise InputError(
-                f"{folder} holds no traced panorama; it needs files such as indoor360_000.json and "
-                "indoor360_000_centre.png."
-            )
-
-    def __len__(self) -> int:
-        return len(self.scenes)
+        needs = "files such as indoor360_000.json and indoor360_000_centre.png"
+        self.items = nonempty(sorted(folder.glob("indoor360_*.json")), folder, "traced panorama", needs)
 
     def __getitem__(self, index: int) -> Sample:
-        scene, files = self.scenes[index], self.files(index)
+        scene, files = self.items[index], self.files(index)
         centre, up, right = read_views(files.pictures)
-        panoramas.whole_sphere(centre, files.pictures[0])
+        target = panoramas.panorama(centre, files.pictures[0])
         baseline = read_positive(read_object(scene), "baseline", "a length in metres", scene)
-        depth = known_above_zero(fitting(read_depth(files.others[1]), size_of(centre), files.others[1]))
+        depth = known_above_zero(read_depth(files.others[1], size_of(centre)))
         sources = (panoramas.above(up, baseline), panoramas.beside(right, baseline))
-        return Sample(panoramas.centre(centre), sources, depth, name=(scene.stem.replace("_", "/", 1),))
-
-    def far(self, _: int) -> float:
-        """The largest depth that counts, metres."""
-        return panoramas.ROOM_FAR
+        return Sample(target, sources, depth, name=(scene.stem.replace("_", "/", 1),))
 
     def files(self, index: int) -> Files:
-        """Centre, up, right; JSON, depth."""
-        scene = self.scenes[index]
-        centre, up, right = (scene.with_name(f"{scene.stem}_{name}.png") for name in ("centre", "up", "right"))
-        return Files((centre, up, right), (scene, scene.with_name(f"{scene.stem}_centre_depth.npz")))
+        """Return centre, up, right; JSON, depth."""
+        return _files(self.items[index], ("centre", "up", "right"))
+
+
+def _files(scene: Path, views: tuple[str, ...]) -> Files:
+    pictures = tuple(scene.with_name(f"{scene.stem}_{name}.png") for name in views)
+    return Files(pictures, (scene, scene.with_name(f"{scene.stem}_{views[0]}_depth.npz")))

@@ -1,12 +1,10 @@
-"""Depth whose edges run where the photo's do: a guided filter with the colours as its guide.
+"""Depth whose edges run where the photo's do, by a guided filter with the colours as its guide, or where a matte's do.
 
 He, Sun and Tang, Guided Image Filtering (PAMI 2013), Eq. 19 to 21 (colour guide), in the fast form of He and Sun
 (2015): coefficients at a small size, applied at the full one.
 """
 
 import dataclasses
-import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,11 +17,14 @@ from cyclopean.defocus.lens import diagonal
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.image import size_within
 from cyclopean.io.sidecar import AnyCamera
 
 Plane = Float[np.ndarray, "h w"]
 Region = Float[np.ndarray, "_ _"]
 Guide = Float[np.ndarray, "h w 3"]
+SmallGuide = Float[np.ndarray, "_ _ 3"]
+Mask = Bool[np.ndarray, "h w"]
 
 WORK = 200_000  # pixels of the small size
 WINDOW = 0.012  # of the small diagonal: radius of the window
@@ -31,77 +32,119 @@ SMOOTH = 1e-3  # variance of a colour, in [0,1], below which it is no edge
 EDGE = 0.1  # of the whole range: from here on, and surely from its double, a change within a window is an edge
 FITTED, OWN = 6.0, 3.0  # how much the fit to the colours, and the depth itself, count for which side a pixel is on
 FEW = 0.003  # of a window: fewer pixels are no side
+MARGIN = 0.02  # of the diagonal: how far from a matte's edge depth may be wrong
+TRUST = 4  # power by which pixels far from the edge count more than those beside it
 
 
 def refined(depth: DepthMap, image: Float[Tensor, "1 3 h w"], camera: AnyCamera | None = None) -> DepthMap:
-    """`depth` with its edges drawn to those of `image` (RGB in [0,1], of the same size), and steep.
+    """Return `depth` with its edges drawn to those of `image` (RGB in [0,1], of the same size), and steep.
 
-    Of a panorama, which the photo's `camera` or that of `depth` tells, edges go on over the seam.
+    Of a panorama, which the photo's `camera` or that of `depth` tells, edges go on over the seam: it is refined twice,
+    half a turn apart, and of each result the half around its middle is used.
     """
     guide = np.ascontiguousarray(image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
-    panorama = isinstance(camera or depth.camera, Equirectangular)
-    step = _stepped_around if panorama else stepped
-    plane = step(fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]), guide)
-    values = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
-    return dataclasses.replace(depth, inverse_depth=torch.where(depth.valid, values, torch.nan))
+    filled = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    plane = stepped(filled, guide)
+    if isinstance(camera or depth.camera, Equirectangular):
+        half, quarter = guide.shape[1] // 2, guide.shape[1] // 4
+        ends = np.roll(stepped(np.roll(filled, half, 1), np.roll(guide, half, 1)), -half, 1)
+        plane[:, :quarter], plane[:, -quarter:] = ends[:, :quarter], ends[:, -quarter:]
+    return _with_values(depth, plane)
 
 
-def _stepped_around(plane: Region, guide: Guide) -> Plane:
-    """`stepped` of a panorama, done twice, half a turn apart: of each the half around its middle."""
-    half, quarter = guide.shape[1] // 2, guide.shape[1] // 4
-    there = stepped(np.roll(plane, half, 1), np.roll(guide, half, 1))
-    ends, result = np.roll(there, -half, 1), stepped(plane, guide)
-    result[:, :quarter], result[:, -quarter:] = ends[:, :quarter], ends[:, -quarter:]
-    return result
+def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
+    """Return `depth` with an edge where `matte` (1 on the subject, 0 around it, of the same size) has one.
+
+    Raises InputError for another size and for a matte that is all subject or all surroundings.
+    """
+    if tuple(matte.shape[-2:]) != depth.size:
+        (h, w), (height, width) = matte.shape[-2:], depth.size
+        raise InputError(f"the matte is {w}x{h} but the photo is {width}x{height}; give a matte of this photo.")
+    subject = matte[0, 0].cpu().numpy() >= 0.5
+    if subject.all() or not subject.any():
+        raise InputError("the matte has no edge, it is all one side; give white for the subject, black around it.")
+    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    reach = max(2, round(MARGIN * diagonal(plane.shape)))
+    return _with_values(depth, np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach)))
 
 
 def stepped(plane: Region, guide: Guide) -> Plane:
-    """`plane` with steps instead of ramps at its edges, where the guide's colours have theirs.
+    """Return `plane` with steps instead of ramps at its edges, where the guide's colours have theirs.
 
     Networks let depth run over some pixels from one side of an edge to the other: there a lens would find every depth
     between, a sharp rim among them. Each pixel takes the mean depth of the side it is on, which its fit to the colours
     and its own depth decide together.
     """
     small, colours, reach = _shrunk(plane, guide)
-    sides, size = _sides(small, reach), guide.shape[:2]
+    size = guide.shape[:2]
+    # Around each pixel: least and greatest depth, the mean of what is nearer and farther than the middle, and how
+    # surely that is an edge.
+    window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    low, high = cv2.erode(small, window), cv2.dilate(small, window)
+    whole = max(float(np.subtract(*np.percentile(small, (99, 1)))), 1e-3 * float(np.abs(small).max())) or 1.0
+    edge = np.clip((high - low) / np.float32(EDGE * whole) - 1, 0, 1)
+    high = high + np.float32(1e-3 * whole)  # where all is one depth, its pixels are on no side
+    place = (2 * small - low - high) / (high - low)
+    near, far = (_side_mean(small, np.maximum(p, 0) ** 2, reach) for p in (place, -place))
+
     own = _enlarged(plane, size)
-    middle, breadth = _enlarged((sides.low + sides.high) / 2, size), _enlarged(sides.high - sides.low, size)
+    middle, breadth = _enlarged((low + high) / 2, size), _enlarged(high - low, size)
     side = (FITTED * (_fitted(small, colours, reach, guide) - middle) + OWN * (own - middle)) / breadth
     side = _without_specks(np.clip(side + np.float32(0.5), 0, 1), small.shape, 2 * reach * reach)
-    far, step = _enlarged(sides.far, size), _enlarged(sides.near - sides.far, size)
-    return own + (far + side * step - own) * _enlarged(sides.edge, size)
+    background, step = _enlarged(far, size), _enlarged(near - far, size)
+    return own + (background + side * step - own) * _enlarged(edge, size)
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """Around each pixel: least and greatest depth, the mean of what is nearer and farther than the middle, and whether
-    that is an edge, 0 to 1."""
+def guided(plane: Region, guide: Guide) -> Plane:
+    """Return `plane` as a linear function of the guide's colours in every window, clipped to its own range around.
 
-    low: Plane
-    high: Plane
-    near: Plane
-    far: Plane
-    edge: Plane
+    A plane of another size is brought to the guide's.
+    """
+    return _fitted(*_shrunk(plane, guide), guide)
 
 
-def _sides(plane: Plane, reach: int) -> _Sides:
+def _with_values(depth: DepthMap, plane: Plane) -> DepthMap:
+    values = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
+    return dataclasses.replace(depth, inverse_depth=torch.where(depth.valid, values, torch.nan))
+
+
+def _shrunk(plane: Region, guide: Guide) -> tuple[Region, SmallGuide, int]:
+    """Return both at the small size, and the radius of the windows there."""
+    height, width = size_within((guide.shape[0], guide.shape[1]), WORK)
+    growing = plane.size < width * height
+    small = cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR if growing else cv2.INTER_AREA)
+    colours = cv2.resize(guide, (width, height), interpolation=cv2.INTER_AREA)
+    return small, colours, max(2, round(WINDOW * diagonal((width, height))))
+
+
+def _fitted(small: Region, colours: SmallGuide, reach: int, guide: Guide) -> Plane:
+    """Return the guided filter of the small plane at the guide's size.
+
+    Slopes and offset are those of the least squares in every window, averaged over the windows that a pixel is in.
+    """
+    mean, mean_guide = _box(small, reach), _box(colours, reach)
+    products = colours[..., :, None] * colours[..., None, :]
+    outer = _box(products.reshape(*small.shape, 9), reach).reshape(products.shape)
+    covariance = outer - mean_guide[..., :, None] * mean_guide[..., None, :] + SMOOTH * np.eye(3, dtype=np.float32)
+    with_plane = _box(colours * small[..., None], reach) - mean_guide * mean[..., None]
+    slopes = np.linalg.solve(covariance, with_plane[..., None])[..., 0].astype(np.float32)
+    offset = mean - (slopes * mean_guide).sum(-1)
+    slopes, offset = _box(slopes, reach), _box(offset, reach)
+    size = guide.shape[:2]
+    result = _enlarged(offset, size)
+    for channel in range(3):
+        result += _enlarged(slopes[..., channel], size) * guide[..., channel]
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    low, high = cv2.erode(plane, window), cv2.dilate(plane, window)
-    breadth = high - low
-    whole = max(float(np.subtract(*np.percentile(plane, (99, 1)))), 1e-3 * float(np.abs(plane).max())) or 1.0
-    high = high + np.float32(1e-3 * whole)  # where all is one depth, its pixels are on no side
-    place = (2 * plane - low - high) / (high - low)
-    near, far = (_mean(plane, np.maximum(p, 0) ** 2, reach) for p in (place, -place))
-    return _Sides(low, high, near, far, np.clip(breadth / np.float32(EDGE * whole) - 1, 0, 1))
+    return np.clip(result, _enlarged(cv2.erode(small, window), size), _enlarged(cv2.dilate(small, window), size))
 
 
-def _mean(plane: Plane, weight: Plane, reach: int) -> Plane:
-    """Weighted mean of every window; the pixel itself where nothing has weight."""
+def _side_mean(plane: Region, weight: Region, reach: int) -> Region:
+    """Return the weighted mean of every window; the pixel itself where nothing has weight."""
     return (_box(plane * weight, reach) + np.float32(FEW) * plane) / (_box(weight, reach) + np.float32(FEW))
 
 
 def _without_specks(side: Plane, size: tuple[int, int], least: int) -> Plane:
-    """`side` with pieces of fewer than `least` pixels, counted at `size`, given to what is around them."""
+    """Return `side` with pieces of fewer than `least` pixels, counted at `size`, given to what is around them."""
     here = cv2.resize(side, size[::-1], interpolation=cv2.INTER_AREA) > 0.5
     for value, mask in ((0.0, here), (1.0, ~here)):
         _, label, figures, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
@@ -112,86 +155,11 @@ def _without_specks(side: Plane, size: tuple[int, int], least: int) -> Plane:
     return side
 
 
-def guided(plane: Region, guide: Guide) -> Plane:
-    """`plane` as a linear function of the guide's colours in every window, clipped to its own range around.
-
-    A plane of another size is brought to the guide's.
-    """
-    return _fitted(*_shrunk(plane, guide), guide)
-
-
-def _shrunk(plane: Region, guide: Guide) -> tuple[Region, Float[np.ndarray, "_ _ 3"], int]:
-    """Both at the small size, and the radius of the windows there."""
-    h, w = guide.shape[:2]
-    shrink = max(1.0, math.sqrt(h * w / WORK))
-    size = (max(1, round(w / shrink)), max(1, round(h / shrink)))
-    growing = plane.size < size[0] * size[1]
-    small = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR if growing else cv2.INTER_AREA)
-    return small, cv2.resize(guide, size, interpolation=cv2.INTER_AREA), max(2, round(WINDOW * diagonal(size)))
-
-
-def _fitted(small: Region, colours: Float[np.ndarray, "_ _ 3"], reach: int, guide: Guide) -> Plane:
-    slopes, offset = _coefficients(small, colours, reach)
-    size = guide.shape[:2]
-    result = _enlarged(offset, size)
-    for channel in range(3):
-        result += _enlarged(slopes[..., channel], size) * guide[..., channel]
-    window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    return np.clip(result, _enlarged(cv2.erode(small, window), size), _enlarged(cv2.dilate(small, window), size))
-
-
-def _enlarged(plane: Region, size: tuple[int, ...]) -> Plane:
-    """At `size` (height, width)."""
-    return cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def _coefficients(plane: Plane, guide: Guide, reach: int) -> tuple[Float[np.ndarray, "h w 3"], Plane]:
-    """Slopes and offset of the least squares in every window, averaged over the windows that a pixel is in."""
-    mean, mean_guide = _box(plane, reach), _box(guide, reach)
-    products = guide[..., :, None] * guide[..., None, :]
-    outer = _box(products.reshape(*plane.shape, 9), reach).reshape(products.shape)
-    covariance = outer - mean_guide[..., :, None] * mean_guide[..., None, :] + SMOOTH * np.eye(3, dtype=np.float32)
-    with_plane = _box(guide * plane[..., None], reach) - mean_guide * mean[..., None]
-    slopes = np.linalg.solve(covariance, with_plane[..., None])[..., 0].astype(np.float32)
-    offset = mean - (slopes * mean_guide).sum(-1)
-    return _box(slopes, reach), _box(offset, reach)
-
-
-def _box(values: Float[np.ndarray, "h w *c"], reach: int) -> Float[np.ndarray, "h w *c"]:
-    """Mean of the windows; OpenCV's box takes any number of channels."""
-    return cv2.blur(values, (2 * reach + 1, 2 * reach + 1), borderType=cv2.BORDER_REFLECT)
-
-
-Mask = Bool[np.ndarray, "h w"]
-
-MARGIN = 0.02  # of the diagonal: how far from the mask's edge depth may be wrong
-TRUST = 4  # power by which pixels far from the edge count more than those beside it
-
-
-def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
-    """`depth` with an edge where `matte` (1 on the subject, 0 around it, of the same size) has one.
-
-    Raises InputError for another size and for a matte that is all subject or all surroundings.
-    """
-    if tuple(matte.shape[-2:]) != depth.size:
-        (h, w), (height, width) = matte.shape[-2:], depth.size
-        raise InputError(f"the matte is {w}x{h} but the photo is {width}x{height}; give a matte of this photo.")
-    subject = matte[0, 0].cpu().numpy() >= 0.5
-    if subject.all() or not subject.any():
-        raise InputError("the matte has no edge, it is all one side; give white for the subject, black around it.")
-    plane = edged(fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]), subject)
-    values = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
-    return dataclasses.replace(depth, inverse_depth=torch.where(depth.valid, values, torch.nan))
-
-
-def edged(plane: Plane, subject: Mask) -> Plane:
-    """`plane` with each side of the subject's outline settled by itself."""
-    reach = max(2, round(MARGIN * diagonal(plane.shape)))
-    return np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach))
-
-
 def _settled(plane: Plane, side: Mask, reach: int) -> Plane:
-    """Within `reach` pixels of the other side a mean of this side, which trusts what is farther from the edge."""
+    """Return `plane` on one side of an outline, settled within `reach` pixels of the other side.
+
+    There it is a mean of this side, which trusts what is farther from the edge.
+    """
     away = np.minimum(cv2.distanceTransform(side.view(np.uint8), cv2.DIST_L2, 5) / np.float32(reach), 1)
     weight = away**TRUST
     window = (4 * reach + 1, 4 * reach + 1)
@@ -199,3 +167,13 @@ def _settled(plane: Plane, side: Mask, reach: int) -> Plane:
     kept = np.clip(2 * away - 1, 0, 1)
     mean = np.where(count > 0, total / np.maximum(count, np.float32(1e-12)), plane)
     return (mean + (plane - mean) * kept).astype(np.float32)
+
+
+def _enlarged(plane: Region, size: tuple[int, ...]) -> Region:
+    """Return the plane at `size` (height, width)."""
+    return cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _box(values: Float[np.ndarray, "h w *c"], reach: int) -> Float[np.ndarray, "h w *c"]:
+    """Return the mean of the windows; OpenCV's box takes any number of channels."""
+    return cv2.blur(values, (2 * reach + 1, 2 * reach + 1), borderType=cv2.BORDER_REFLECT)

@@ -5,7 +5,7 @@ neighbouring layers, that is exact; at an edge a near blurred thing covers a par
 which goes on behind it, fills the rest. Nothing sharp is ever blurred into its surroundings.
 
 Radii are signed, positive nearer than the focus. Those up to `FINE` pixels are rendered at full size, wider ones at
-half, quarter, ... of it: no kernel is larger than 11x11. Whoever calls gives `margin` more pixels on every side.
+half, quarter, ... of it: no kernel is larger than 11x11. Surfaces have `margin` more pixels on every side.
 """
 
 import math
@@ -22,9 +22,7 @@ Plane = Float[np.ndarray, "h w"]
 Region = Float[np.ndarray, "_ _"]  # a plane that is cut out of, or resized from, another one
 Light = tuple[Plane, Plane, Plane]
 Box = tuple[slice, slice]
-Rungs = tuple[
-    float, float, float
-]  # signed radii: the next nearer level, the level, the next farther; ends are infinite
+Rungs = tuple[float, float, float]  # signed radii: the next nearer level, the level, the next farther; ends: infinite
 
 FINE = 5.0  # pixels: from 12x12 on OpenCV turns to Fourier transforms, several times slower
 SMALL = (0.0, 1.0, 1.5, 2.0)
@@ -38,14 +36,14 @@ LEAST = 1e-6  # of cover: less is nothing
 
 @dataclass(frozen=True)
 class Surface:
-    """Something seen: its light (three planes, multiplied by the weight), weight, and signed radius in pixels."""
+    """A surface: its light (three planes, multiplied by the weight), weight, and signed radius of blur in pixels."""
 
     light: Light
     weight: Plane
     radius: Plane
 
     def crop(self, edge: int) -> "Surface":
-        """Without `edge` pixels on every side."""
+        """Return the surface without `edge` pixels on every side."""
         red, green, blue, weight, radius = (_crop(p, edge) for p in (*self.light, self.weight, self.radius))
         return Surface((red, green, blue), weight, radius)
 
@@ -58,7 +56,7 @@ class Pile:
         self.open: Plane = np.ones(size, np.float32)
 
     def add(self, light: Sequence[Region], cover: Region, box: Box) -> None:
-        """Lay a layer behind those there, in `box` of the pile: as much of it as is still open."""
+        """Lay a layer behind the pile, in `box`: as much of it as is still open."""
         still = self.open[box]
         part = np.minimum(cover, still)
         still -= part
@@ -68,112 +66,130 @@ class Pile:
 
 
 def halvings(widest: float) -> int:
-    """How often the picture is halved when the widest radius has so many pixels."""
+    """Return how often the picture is halved when the widest radius has so many pixels."""
     return max(0, math.ceil(math.log2(widest / FINE) - 1e-6)) if widest > 0 else 0
 
 
 def margin(depth: int) -> int:
-    """Pixels around a region that have a part in it after `depth` halvings."""
+    """Return how many pixels around a region have a part in it after `depth` halvings."""
     return OUTER << depth
 
 
+def ladder(start: float) -> tuple[float, ...]:
+    """Return the radii from `start`, which is left out, up to `FINE` in even ratios, at least `STEPS` to the double."""
+    count = math.ceil(STEPS * math.log2(FINE / start) - 1e-6)
+    return tuple(start * (FINE / start) ** (k / count) for k in range(1, count + 1))
+
+
+def level_kernel(shape: Shape, level: float, scale: int) -> Kernel:
+    """Return the kernel of a signed radius at 1 / 2^`scale` of the size, as OpenCV wants it, which correlates.
+
+    A lens turns what is nearer than the focus upside down.
+    """
+    spare = HALVING * sum(4.0**-k for k in range(1, scale + 1))
+    blur = kernel(shape, abs(level), spare)
+    return blur if level > 0 else np.ascontiguousarray(blur[::-1, ::-1])
+
+
 def render(surfaces: Sequence[Surface], shape: Shape, depth: int) -> Pile:
-    """The surfaces through the lens: the region inside their `margin(depth)`, its sides multiples of 2^depth."""
-    fine = [s.crop(margin(depth) - OUTER) for s in surfaces]
-    pile = Pile(_inside(fine[0], OUTER))
-    ladder = (*SMALL, *_ladder(SMALL[-1]))
-    levels = [*reversed(ladder), *(-r for r in ladder[1:])]
+    """Return the surfaces through the lens: the region inside their `margin(depth)`, its sides multiples of 2^depth."""
+    fine = [surface.crop(margin(depth) - OUTER) for surface in surfaces]
+    pile = Pile(_size_inside(fine[0], OUTER))
+    radii = (*SMALL, *ladder(SMALL[-1]))
+    levels = [*reversed(radii), *(-r for r in radii[1:])]
     end = BEYOND if depth else math.inf
     _add_coarser(pile, surfaces, shape, 1, scale=0, depth=depth)
-    _add_layers(pile, fine, [end, *levels, -end], shape, scale=0, edge=OUTER)
+    _add_levels(pile, fine, [end, *levels, -end], shape, scale=0, edge=OUTER)
     _add_coarser(pile, surfaces, shape, -1, scale=0, depth=depth)
     return pile
 
 
-def _side(surfaces: Sequence[Surface], shape: Shape, sign: int, scale: int, depth: int) -> Pile:
-    """What is too wide for the finer scales, on one side of the focus, at 1 / 2^scale of the size."""
-    own = [s.crop(margin(depth - scale) - OUTER) for s in surfaces]
-    pile = Pile(_inside(own[0], OUTER - INNER))
-    end = BEYOND if scale < depth else math.inf
-    levels = [sign * r for r in (-math.inf, *_ladder(FINE / 2), end)][::-sign]
-    if sign > 0:
-        _add_coarser(pile, surfaces, shape, sign, scale=scale, depth=depth)
-    _add_layers(pile, own, levels, shape, scale=scale, edge=OUTER - INNER)
-    if sign < 0:
-        _add_coarser(pile, surfaces, shape, sign, scale=scale, depth=depth)
-    return pile
-
-
 def _add_coarser(pile: Pile, surfaces: Sequence[Surface], shape: Shape, sign: int, *, scale: int, depth: int) -> None:
-    """Lay what is blurred more than this scale can do behind the pile, rendered at half the size."""
+    """Lay what is blurred more than this scale can do, on one side of the focus, behind the pile.
+
+    It is rendered at 1 / 2^(scale + 1) of the size, and what is wider still, by the same function, at half of that.
+    """
     halves = [] if scale == depth else [half for half in (_halved(s, sign) for s in surfaces) if half is not None]
     if not halves:
         return
-    coarse = _side(halves, shape, sign, scale + 1, depth)
-    edge = INNER if scale else 2 * INNER
-    red, green, blue, free = (_crop(_doubled(plane), edge) for plane in (*coarse.light, coarse.open))
+    scale += 1
+    own = [half.crop(margin(depth - scale) - OUTER) for half in halves]
+    coarse = Pile(_size_inside(own[0], OUTER - INNER))
+    end = BEYOND if scale < depth else math.inf
+    levels = [sign * r for r in (-math.inf, *ladder(FINE / 2), end)][::-sign]
+    if sign > 0:
+        _add_coarser(coarse, halves, shape, sign, scale=scale, depth=depth)
+    _add_levels(coarse, own, levels, shape, scale=scale, edge=OUTER - INNER)
+    if sign < 0:
+        _add_coarser(coarse, halves, shape, sign, scale=scale, depth=depth)
+    edge = INNER if scale > 1 else 2 * INNER
+    red, green, blue, free = (
+        _crop(cv2.resize(plane, (plane.shape[1] * 2, plane.shape[0] * 2), interpolation=cv2.INTER_LINEAR), edge)
+        for plane in (*coarse.light, coarse.open)
+    )
     pile.add((red, green, blue), 1 - free, (slice(None), slice(None)))
 
 
-def _add_layers(
+def _halved(surface: Surface, sign: int) -> Surface | None:
+    """Return the part on one side of the focus that is wider than `FINE`, at half the size; None when there is none."""
+    least, most, _, _ = cv2.minMaxLoc(surface.radius)
+    if max(sign * least, sign * most) <= FINE:
+        return None
+    moment = surface.radius * np.abs(surface.radius)
+    moment -= np.float32(sign * FINE**2)
+    moment *= np.float32(sign / (BEYOND**2 - FINE**2))
+    part = np.clip(moment, 0, 1, out=moment)
+    weight = surface.weight * part
+    red, green, blue = (_half(plane * part) for plane in surface.light)
+    radius = _half(weight * surface.radius)
+    weight = _half(weight)
+    radius *= np.float32(0.5)
+    radius /= np.maximum(weight, LEAST)
+    return Surface((red, green, blue), weight, radius)
+
+
+def _half(plane: Region) -> Region:
+    return cv2.resize(plane, (plane.shape[1] // 2, plane.shape[0] // 2), interpolation=cv2.INTER_AREA)
+
+
+def _add_levels(
     pile: Pile, surfaces: Sequence[Surface], levels: Sequence[float], shape: Shape, *, scale: int, edge: int
 ) -> None:
     """Lay the levels between the two ends, nearest first, behind the pile; surfaces have `edge` more on every side."""
-    moments = [_moments(surface) for surface in surfaces]
-    size = (moments[0].shape[0], moments[0].shape[1])
-    ranges = [_range(moment) for moment in moments]
+    moments = []  # signed squared radius
+    for surface in surfaces:
+        moment = surface.radius * np.abs(surface.radius)
+        moment[surface.weight == 0] = NOWHERE
+        moments.append(moment)
+    ranges = [cv2.minMaxLoc(moment)[:2] for moment in moments]
     for rungs in zip(levels, levels[1:], levels[2:], strict=False):
-        blur = _kernel(shape, rungs[1], scale)
-        box = _box(moments, ranges, rungs, len(blur) // 2)
+        blur = level_kernel(shape, rungs[1], scale)
+        box = _touched(moments, ranges, rungs, len(blur) // 2)
         if box is None:
             continue
-        planes = _layer(surfaces, moments, rungs, box)
-        seen, place = _cut(box, size, edge)
+        total: list[Region] = []  # light and cover of what belongs to the level
+        for surface, moment in zip(surfaces, moments, strict=True):
+            part = _hat(moment[box], rungs)
+            planes = [plane[box] * part for plane in (*surface.light, surface.weight)]
+            total = [a + b for a, b in zip(total, planes, strict=True)] if total else planes
         if len(blur) > 1:
-            planes = [cv2.filter2D(plane, -1, blur, borderType=cv2.BORDER_CONSTANT) for plane in planes]
-        pile.add([plane[seen] for plane in planes[:3]], planes[3][seen], place)
+            total = [cv2.filter2D(plane, -1, blur, borderType=cv2.BORDER_CONSTANT) for plane in total]
+        inside, place = [], []  # the part of the box that lies `edge` inside: its place in the box, and in the pile
+        for side, length in zip(box, moments[0].shape, strict=True):
+            stop = max(min(side.stop, length - edge), edge)
+            start = min(max(side.start, edge), stop)
+            inside.append(slice(start - side.start, stop - side.start))
+            place.append(slice(start - edge, stop - edge))
+        red, green, blue, cover = (plane[inside[0], inside[1]] for plane in total)
+        pile.add((red, green, blue), cover, (place[0], place[1]))
 
 
-def _layer(surfaces: Sequence[Surface], moments: Sequence[Region], rungs: Rungs, box: Box) -> list[Region]:
-    """Light and cover of one level, in `box`: what of the surfaces belongs to it."""
-    total: list[Region] = []
-    for surface, moment in zip(surfaces, moments, strict=True):
-        part = _hat(moment[box], rungs)
-        planes = [plane[box] * part for plane in (*surface.light, surface.weight)]
-        total = [a + b for a, b in zip(total, planes, strict=True)] if total else planes
-    return total
+def _touched(moments: Sequence[Region], ranges: Sequence[Sequence[float]], rungs: Rungs, reach: int) -> Box | None:
+    """Return the rectangle that a level touches with a kernel of half width `reach`; None when nothing is on it.
 
-
-def _moments(surface: Surface) -> Plane:
-    """Signed squared radius, `NOWHERE` where nothing is."""
-    moment = surface.radius * np.abs(surface.radius)
-    moment[surface.weight == 0] = NOWHERE
-    return moment
-
-
-def _range(moment: Region) -> tuple[float, float]:
-    low, high, _, _ = cv2.minMaxLoc(moment)
-    return low, high
-
-
-def _hat(moment: Plane, rungs: Rungs) -> Plane:
-    """Part of each pixel that belongs to the middle rung, so that the second moment of its blur comes out right."""
-    upper, level, lower = (_moment(r) for r in rungs)
-    if math.isinf(upper):
-        part = (moment - np.float32(lower)) * np.float32(1 / (level - lower))
-        np.minimum(part, 1, out=part)
-    elif math.isinf(lower):
-        part = (np.float32(upper) - moment) * np.float32(1 / (upper - level))
-        np.minimum(part, 1, out=part)
-    else:
-        part = (moment - np.float32(lower)) * np.float32(1 / (level - lower))
-        np.minimum(part, (np.float32(upper) - moment) * np.float32(1 / (upper - level)), out=part)
-    return np.maximum(part, 0, out=part)
-
-
-def _box(moments: Sequence[Region], ranges: Sequence[tuple[float, float]], rungs: Rungs, reach: int) -> Box | None:
-    """The rectangle that the level touches with a kernel of half width `reach`; None when nothing is on it."""
-    low, high = (max(-NOWHERE / 2, min(NOWHERE / 2, _moment(r))) for r in (rungs[2], rungs[0]))
+    `ranges` are the least and the greatest of each of `moments`.
+    """
+    low, high = (max(-NOWHERE / 2, min(NOWHERE / 2, r * abs(r))) for r in (rungs[2], rungs[0]))
     h, w = moments[0].shape
     x0, y0, x1, y1 = w, h, 0, 0
     for moment, (least, most) in zip(moments, ranges, strict=True):
@@ -187,61 +203,21 @@ def _box(moments: Sequence[Region], ranges: Sequence[tuple[float, float]], rungs
     return slice(max(y0 - reach, 0), min(y1 + reach, h)), slice(max(x0 - reach, 0), min(x1 + reach, w))
 
 
-def _cut(box: Box, size: tuple[int, int], edge: int) -> tuple[Box, Box]:
-    """The part of `box` that lies `edge` inside `size`: within the box, and within the inside."""
-    seen, place = [], []
-    for side, length in zip(box, size, strict=True):
-        start, stop = max(side.start, edge), max(min(side.stop, length - edge), edge)
-        start = min(start, stop)
-        seen.append(slice(start - side.start, stop - side.start))
-        place.append(slice(start - edge, stop - edge))
-    return (seen[0], seen[1]), (place[0], place[1])
+def _hat(moment: Plane, rungs: Rungs) -> Plane:
+    """Return the part of each pixel that belongs to the middle rung, so that the second moment of its blur is right."""
+    upper, level, lower = (r * abs(r) for r in rungs)
+    if math.isinf(lower):
+        part = (np.float32(upper) - moment) * np.float32(1 / (upper - level))
+    else:
+        part = (moment - np.float32(lower)) * np.float32(1 / (level - lower))
+    if math.isinf(upper) or math.isinf(lower):
+        np.minimum(part, 1, out=part)
+    else:
+        np.minimum(part, (np.float32(upper) - moment) * np.float32(1 / (upper - level)), out=part)
+    return np.maximum(part, 0, out=part)
 
 
-def _kernel(shape: Shape, level: float, scale: int) -> Kernel:
-    """As OpenCV wants it, which correlates; a lens turns what is nearer than the focus upside down."""
-    spare = HALVING * sum(4.0**-k for k in range(1, scale + 1))
-    blur = kernel(shape, abs(level), spare)
-    return blur if level > 0 else np.ascontiguousarray(blur[::-1, ::-1])
-
-
-def _halved(surface: Surface, sign: int) -> Surface | None:
-    """The part on one side of the focus that is wider than `FINE`, at half the size; None when there is none."""
-    least, most = _range(surface.radius)
-    if max(sign * least, sign * most) <= FINE:
-        return None
-    moment = surface.radius * np.abs(surface.radius)
-    moment -= np.float32(sign * FINE**2)
-    moment *= np.float32(sign / (BEYOND**2 - FINE**2))
-    part = np.clip(moment, 0, 1, out=moment)
-    weight = surface.weight * part
-    red, green, blue = (_half(plane * part) for plane in surface.light)
-    total = _half(weight * surface.radius)
-    weight = _half(weight)
-    total *= np.float32(0.5)
-    total /= np.maximum(weight, LEAST)
-    return Surface((red, green, blue), weight, total)
-
-
-def _half(plane: Region) -> Region:
-    return cv2.resize(plane, (plane.shape[1] // 2, plane.shape[0] // 2), interpolation=cv2.INTER_AREA)
-
-
-def _doubled(plane: Region) -> Region:
-    return cv2.resize(plane, (plane.shape[1] * 2, plane.shape[0] * 2), interpolation=cv2.INTER_LINEAR)
-
-
-def _ladder(start: float) -> tuple[float, ...]:
-    """Radii from `start`, which is left out, up to `FINE` in even ratios, at least `STEPS` to the double."""
-    count = math.ceil(STEPS * math.log2(FINE / start) - 1e-6)
-    return tuple(start * (FINE / start) ** (k / count) for k in range(1, count + 1))
-
-
-def _moment(radius: float) -> float:
-    return radius * abs(radius)
-
-
-def _inside(surface: Surface, edge: int) -> tuple[int, int]:
+def _size_inside(surface: Surface, edge: int) -> tuple[int, int]:
     return surface.weight.shape[0] - 2 * edge, surface.weight.shape[1] - 2 * edge
 
 

@@ -1,7 +1,7 @@
 """Mattes: which pixels of a photo are its subject, from a picture or from a segmenter the user names.
 
 A segmenter is a model for semantic segmentation that transformers can load, in a folder or a Hub repository; the
-subject is what it takes the point in focus for. transformers is imported only when a segmenter is asked for.
+subject has the class of the point in focus. transformers is imported only for a segmenter.
 """
 
 import logging
@@ -26,7 +26,7 @@ from cyclopean.io.limits import MOST_MEGAPIXELS
 
 Matte = Float[Tensor, "1 1 h w"]
 Colour = Float[Tensor, "1 3 1 1"]
-Setting = tuple[Colour, Colour, tuple[int, int]]
+Preprocessing = tuple[Colour, Colour, tuple[int, int]]
 
 LOG = logging.getLogger(__name__)
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
@@ -36,7 +36,7 @@ SECONDS = 10.0  # for an answer of the Hub
 
 
 def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
-    """The matte in the picture `name`, or the one that the segmenter `name` finds around `pixel` (x, y)."""
+    """Return the matte in the picture `name`, or that of the segmenter `name` around `pixel` (x, y)."""
     refuse_no_matte(name)
     if os.path.isfile(name):
         return read_matte(Path(name))
@@ -46,9 +46,9 @@ def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
 
 
 def read_matte(path: Path) -> Matte:
-    """White is the subject; a picture with transparent parts (a cut-out) counts by its opacity.
+    """Read a matte: white is the subject; of a picture with transparent parts (a cut-out) its opacity is read.
 
-    What of the file is not used, such as all frames but the first, is told in the log.
+    The log names what of the file is not used, such as all frames but the first.
     """
     with enough_memory(str(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata do not matter here
@@ -62,38 +62,33 @@ def read_matte(path: Path) -> Matte:
 
 
 def segmented(name: str, photo: Photo, pixel: tuple[int, int]) -> Matte:
-    """How much each pixel belongs to what the segmenter takes `pixel` for, in the piece around it."""
+    """Return a soft mask of the connected component around `pixel` (x, y), for the class that the segmenter sees there.
+
+    One channel of logits alone is the subject's, and what is left is the rest.
+    """
     model, (mean, deviation, size) = _segmenter(name)
     small = resize(photo.image, size)
     with torch.inference_mode():
         logits = model((small - mean) / deviation).logits
-    part = resize(_parts(logits).float(), photo.size)
-    x, y = pixel
-    mine = part[:, int(part[0, :, y, x].argmax())][:, None].clone()
-    return mine * _piece(mine[0, 0].numpy() >= 0.5, pixel)
-
-
-def _parts(logits: Float[Tensor, "1 c _ _"]) -> Float[Tensor, "1 k _ _"]:
-    """Probabilities of the classes; one channel alone is that of the subject, and what is left is the rest."""
     if logits.shape[1] > 1:
-        return logits.softmax(1)
-    subject = logits.sigmoid()
-    return torch.cat([1 - subject, subject], 1)
-
-
-def _piece(mask: np.ndarray, pixel: tuple[int, int]) -> Matte:
-    """1 on the connected piece of `mask` around `pixel` and a little beyond, so that its soft edge stays."""
+        probabilities = logits.softmax(1)
+    else:
+        subject = logits.sigmoid()
+        probabilities = torch.cat([1 - subject, subject], 1)
+    part = resize(probabilities.float(), photo.size)
     x, y = pixel
+    soft = part[:, int(part[0, :, y, x].argmax())][:, None].clone()
+    mask = soft[0, 0].numpy() >= 0.5
     _, label = cv2.connectedComponents(mask.astype(np.uint8))
-    own = (label == label[y, x]).astype(np.uint8) if mask[y, x] else np.ones(mask.shape, np.uint8)
-    return torch.from_numpy(cv2.dilate(own, np.ones((9, 9), np.uint8)))[None, None].float()
+    component = (label == label[y, x]).astype(np.uint8) if mask[y, x] else np.ones(mask.shape, np.uint8)
+    around = cv2.dilate(component, np.ones((9, 9), np.uint8))  # so that its soft edge stays
+    return soft * torch.from_numpy(around)[None, None].float()
 
 
-def _segmenter(name: str) -> tuple[Any, Setting]:
-    """The model, and how its pictures are to be scaled. Raises InputError without transformers or such a model.
+def _segmenter(name: str) -> tuple[Any, Preprocessing]:
+    """Return the model, and mean, deviation and size of its input. Raises InputError without transformers or a model.
 
-    A repository that was fetched before is taken as it is; else the Hub is asked once, and only for `owner/name` where
-    nothing here is named `owner`.
+    A repository that was fetched before is taken as it is; else the Hub is queried once.
     """
     try:
         import huggingface_hub
@@ -123,7 +118,7 @@ def _segmenter(name: str) -> tuple[Any, Setting]:
             f"{shortened(name)} is no model for semantic segmentation that needs no code of its own "
             f"({shortened(first)}); {A_MATTE}."
         ) from None
-    return model.eval(), _setting(path)
+    return model.eval(), _preprocessing(path)
 
 
 def _ask_hub(name: str) -> None:
@@ -139,8 +134,8 @@ def _ask_hub(name: str) -> None:
         ) from None
 
 
-def _setting(folder: Path) -> Setting:
-    """Mean and deviation of the colours and (height, width), as the model's preprocessor or else ImageNet has them."""
+def _preprocessing(folder: Path) -> Preprocessing:
+    """Return mean and deviation of the colours and (height, width), of the model's preprocessor, else of ImageNet."""
     stored: Any = {}
     file = folder / "preprocessor_config.json"
     if file.is_file():

@@ -1,4 +1,4 @@
-"""When a clip shall be sharp where: keys in time, and how the focus goes from one to the next."""
+"""A clip that is refocused: keyframes of the focus, motion from frame to frame, and depth averaged along it."""
 
 import itertools
 import json
@@ -15,15 +15,38 @@ from cyclopean.defocus.lens import Point, focus_pixel
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import read_json, shortened
 
+Grey = UInt8[np.ndarray, "h w"]
+Plane = Float[np.ndarray, "h w"]
+Flow = Float[np.ndarray, "h w 2"]
+Mask = Bool[np.ndarray, "h w"]
+Spot = tuple[float, float]  # pixels (x, y) from the corner of the picture: centres of pixels are at halves
+
 WORDS = ("time", "point", "amount", "track")
 EXAMPLE = '[{"time": 0, "point": [0.3, 0.5]}, {"time": 2, "point": [0.7, 0.5], "amount": 2, "track": true}]'
 
+AGREE = 1.0  # pixels that there and back may differ by, and
+AGREE_PART = 0.05  # of the way that was gone
+ALIKE = 20  # steps of 255 that a point's brightness may change by
+FEW = 0.15  # of the picture that is sure: less is a new scene (fast drives keep 0.45, cuts 0.07)
+
+PART = 0.02  # of the diagonal: half the window around a tracked point
+NEAR = 0.1  # of the clip's range of inverse depth: pixels this near the point's are of its object
+FEWEST_PIXELS = 5  # sure pixels of the object
+RIM = np.ones((7, 7), np.uint8)
+
+SECONDS = 0.3  # of the mean
+UNLIKE = 0.1  # of the clip's range of inverse depth: so different values are no flicker but news
+FEWEST_SURE = 64  # sure pixels from which a scale can be told
+
+OPENCV: Any = cv2  # where its stubs, which change from release to release, know less than it can do
+
 
 @dataclass(frozen=True)
-class Key:
-    """At `time` seconds the clip is sharp at `point` (pixels, or fractions of width and height) with so much blur.
+class Keyframe:
+    """A keyframe of the focus: at `time` seconds the clip is sharp at `point` (pixels, or fractions of its sides).
 
-    `amount` None: that of the lens. `track`: from then on the point stays on its thing, else on its place.
+    `amount` of blur None: that of the lens. `track`: from then on the focus point tracks the object; otherwise it stays
+    fixed in the image.
     """
 
     time: float | int
@@ -32,8 +55,8 @@ class Key:
     track: bool = False
 
 
-def read_keys(path: Path) -> tuple[Key, ...]:
-    """The keys in a JSON file, a list such as `EXAMPLE`. Raises InputError, one sentence, for anything else."""
+def read_keyframes(path: Path) -> tuple[Keyframe, ...]:
+    """Read keyframes from a JSON file, a list such as `EXAMPLE`. Raises InputError, one sentence, for anything else."""
     content = read_json(path)
     if not isinstance(content, list) or not content:
         raise InputError(f"{path} holds no list of keys; write one such as {EXAMPLE}")
@@ -47,37 +70,8 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     return keys
 
 
-def _key(where: str, item: Any) -> Key:
-    if not isinstance(item, dict):
-        raise InputError(f"{where} is {_shown(item)}; write keys such as {EXAMPLE}")
-    for word in item:
-        if word not in WORDS:
-            raise unknown_name(f"word in {where}:", shortened(word), WORDS)
-    for word in ("time", "point"):
-        if word not in item:
-            raise InputError(f"{where} has no {word}; write keys such as {EXAMPLE}")
-    point, amount, track = item["point"], item.get("amount"), item.get("track", False)
-    if not (isinstance(point, list) and len(point) == 2 and all(map(_number, point))):
-        raise InputError(f"{where}: the point is {_shown(point)}; give two numbers, such as [0.3, 0.5].")
-    if not (_number(item["time"]) and item["time"] >= 0):
-        raise InputError(f"{where}: the time is {_shown(item['time'])}; give seconds from 0 up.")
-    if not (amount is None or (_number(amount) and amount >= 0)):
-        raise InputError(f"{where}: the amount is {_shown(amount)}; give a number from 0 up.")
-    if not isinstance(track, bool):
-        raise InputError(f"{where}: track is {_shown(track)}; give true or false.")
-    return Key(float(item["time"]), (point[0], point[1]), None if amount is None else float(amount), track)
-
-
-def _shown(value: Any) -> str:
-    return shortened(json.dumps(value))
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def check_keys(keys: tuple[Key, ...], size: tuple[int, int], seconds: float) -> None:
-    """Raises InputError for a key outside the picture of `size` (height, width) or after the clip's `seconds`."""
+def check_keyframes(keys: tuple[Keyframe, ...], size: tuple[int, int], seconds: float) -> None:
+    """Raise InputError for a keyframe outside the picture of `size` (height, width) or after the clip's `seconds`."""
     for number, key in enumerate(keys, 1):
         if key.time > seconds:
             raise InputError(
@@ -90,13 +84,13 @@ def check_keys(keys: tuple[Key, ...], size: tuple[int, int], seconds: float) -> 
 
 
 def eased(part: float) -> float:
-    """From 0 to 1, slow at both ends, as hands pull focus: 3 s² - 2 s³."""
+    """Return 3 s² - 2 s³ of `part`: from 0 to 1, slow at both ends, as hands pull focus."""
     part = min(max(part, 0.0), 1.0)
     return part * part * (3 - 2 * part)
 
 
-def between(keys: tuple[Key, ...], time: float) -> tuple[int, float]:
-    """The key before `time` (the first one's number before all) and how far the focus has gone to the next, eased."""
+def between(keys: tuple[Keyframe, ...], time: float) -> tuple[int, float]:
+    """Return the number of the last keyframe before `time` (or of the first) and the way to the next one, eased."""
     before = max((n for n, key in enumerate(keys) if key.time <= time), default=0)
     if before + 1 == len(keys):
         return before, 0.0
@@ -104,118 +98,79 @@ def between(keys: tuple[Key, ...], time: float) -> tuple[int, float]:
     return before, eased((time - start) / (end - start))
 
 
-Grey = UInt8[np.ndarray, "h w"]
-Plane = Float[np.ndarray, "h w"]
-Flow = Float[np.ndarray, "h w 2"]
-
-OPENCV: Any = cv2  # where its stubs, which change from release to release, know less than it can do
-
-AGREE = 1.0  # pixels that there and back may differ by, and
-AGREE_PART = 0.05  # of the way that was gone
-ALIKE = 20  # steps of 255 that a point's brightness may change by
-FEW = 0.15  # of the picture that is sure: less is a new scene (fast drives keep 0.45, cuts 0.07)
-
-
 @dataclass(frozen=True)
 class Motion:
-    """From the last frame to this one: `back` is how far, in pixels (x, y), each pixel of this frame was away in the
-    last one; `sure` says where that can be trusted; `cut`: a new scene begins with this frame."""
+    """Optical flow from the last frame to this one.
+
+    `back` is how far, in pixels (x, y), each pixel of this frame was away in the last one; `sure` is True where that
+    can be trusted; `cut`: a new scene begins with this frame.
+    """
 
     back: Flow
-    sure: Bool[np.ndarray, "h w"]
+    sure: Mask
     cut: bool
 
     @property
     def places(self) -> Flow:
-        """Where each pixel of this frame was, in indices (x, y) of the last frame."""
+        """Indices (x, y) in the last frame of each pixel of this frame."""
         return _places(self.back)
 
-    def brought(self, last: Plane) -> Plane:
-        """A plane of the last frame where its points are in this one."""
-        return _fetched(last, self.places)
+    def warp(self, last: Plane) -> Plane:
+        """Return a plane of the last frame, pulled to where its points are in this one."""
+        return _fetch(last, self.places)
 
 
 def motion(last: Grey, this: Grey) -> Motion:
-    """Optical flow by dense inverse search (Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016).
+    """Return optical flow by dense inverse search.
 
-    A pixel is sure where the flow back and the flow there cancel, which no pixel does that was hidden, and where its
-    brightness stayed.
+    Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016. A pixel is sure where the flow back and the
+    flow there cancel, which no pixel does that was hidden, and where its brightness stayed.
     """
     search = OPENCV.DISOpticalFlow_create(OPENCV.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     search.setFinestScale(0)  # at its own 2, and at 1, it is coarser than the picture, and points drift
     back, there = search.calc(this, last, None), search.calc(last, this, None)
     places = _places(back)
-    away = back + _fetched(there, places)
+    h, w = back.shape[:2]
+    away = back + _fetch(there, places)
     allowed = AGREE + AGREE_PART * np.hypot(back[..., 0], back[..., 1])
-    same = cv2.absdiff(_fetched(last, places), this) < ALIKE
-    sure = (np.hypot(away[..., 0], away[..., 1]) < allowed) & same & _inside(places)
+    same = cv2.absdiff(_fetch(last, places), this) < ALIKE
+    inside = np.all((places >= 0) & (places <= np.array([w - 1, h - 1], np.float32)), -1)
+    sure = (np.hypot(away[..., 0], away[..., 1]) < allowed) & same & inside
     return Motion(back, sure, bool(sure.mean() < FEW))
 
 
-def _fetched(last: np.ndarray, places: Flow) -> np.ndarray:
-    return np.asarray(OPENCV.remap(last, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
-
-def _places(back: Flow) -> Flow:
-    h, w = back.shape[:2]
-    y, x = np.mgrid[:h, :w].astype(np.float32)
-    return back + np.stack([x, y], -1)
-
-
-def _inside(places: Flow) -> Bool[np.ndarray, "h w"]:
-    h, w = places.shape[:2]
-    return np.all((places >= 0) & (places <= np.array([w - 1, h - 1], np.float32)), -1)
-
-
-Mask = Bool[np.ndarray, "h w"]
-Spot = tuple[float, float]  # pixels (x, y) from the corner of the picture: centres of pixels are at halves
-
-PART = 0.02  # of the diagonal: half the window
-NEAR = 0.1  # of the clip's range of inverse depth: pixels this near the point's are of its thing
-FEWEST_PIXELS = 5  # sure pixels of the thing
-RIM = np.ones((7, 7), np.uint8)
-
-
 def tracked(spot: Spot, moved: Motion, last: Plane, whole: float) -> Spot | None:
-    """Where `spot` of the frame before is in this one; None when it cannot be told: hidden, outside, or a new scene.
+    """Return where `spot` of the frame before is in this one; None if it is hidden, outside, or in another scene.
 
     `last` is the inverse depth of the frame before; `whole` is the clip's range of it. The flow is known at this
-    frame's pixels, backwards: those are asked that came from around the spot.
+    frame's pixels, backwards: the median counts of those that came from around the spot and are of its object. Those
+    away from its rim, where flow is that of both sides, are enough if there are a few.
     """
     h, w = last.shape
     reach = max(2.0, PART * float(np.hypot(h, w)))
     was = moved.places + np.float32(0.5)
     around: Mask = np.abs(was - np.array(spot, np.float32)).max(-1) <= reach
-    alike = np.abs(moved.brought(last) - value_at(last, spot)) <= NEAR * whole
-    chosen = _inner(alike & moved.sure, around)
+    alike = np.abs(moved.warp(last) - value_at(last, spot)) <= NEAR * whole
+    thing = alike & moved.sure
+    chosen = cv2.erode(thing.view(np.uint8), RIM).view(bool) & around
+    if np.count_nonzero(chosen) < FEWEST_PIXELS:
+        chosen = thing & around
     if moved.cut or np.count_nonzero(chosen) < FEWEST_PIXELS:
         return None
     x, y = (spot[axis] - float(np.median(moved.back[..., axis][chosen])) for axis in (0, 1))
     return (x, y) if 0 <= x < w and 0 <= y < h else None
 
 
-def _inner(thing: Mask, around: Mask) -> Mask:
-    """The pixels of a thing around the spot: those away from its rim, where flow is that of both sides, if there are
-    enough."""
-    core = cv2.erode(thing.view(np.uint8), RIM).view(bool) & around
-    return core if np.count_nonzero(core) >= FEWEST_PIXELS else thing & around
-
-
 def value_at(plane: Plane, spot: Spot) -> float:
-    """The median of the 3x3 pixels around a spot."""
+    """Return the median of the 3x3 pixels around a spot."""
     h, w = plane.shape
     x, y = min(max(int(spot[0]), 0), w - 1), min(max(int(spot[1]), 0), h - 1)
     return float(np.median(plane[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]))
 
 
-SECONDS = 0.3  # of the mean
-UNLIKE = 0.1  # of the clip's range of inverse depth: so different values are no flicker but news
-FEWEST_SURE = 64  # sure pixels from which a scale can be told
-
-
 @dataclass(frozen=True)
 class Moment:
-    """One frame of a clip, small: grey picture, inverse depth as predicted, inverse depth made steady, seconds."""
+    """One frame of a clip, small: grey picture, inverse depth as predicted, inverse depth averaged, seconds."""
 
     grey: Grey
     predicted: Plane
@@ -225,42 +180,36 @@ class Moment:
 
 
 def first(grey: Grey, predicted: Plane, seconds: float) -> Moment:
-    """The first moment of a clip: nothing is known before it."""
+    """Return the first moment of a clip, whose depth is the prediction."""
     return Moment(grey, predicted, predicted, seconds)
 
 
 def following(last: Moment, grey: Grey, predicted: Plane, seconds: float, *, mean: float, whole: float) -> Moment:
-    """The moment after `last`; `mean` seconds of the mean, 0 none; `whole` is the clip's range of inverse depth."""
+    """Return the moment after `last`, its depth an exponential mean over `mean` seconds along the motion (0: no mean).
+
+    The prediction is scaled to the depth before by the median ratio where the flow is sure, and counts alone where
+    both differ by much; `whole` is the clip's range of inverse depth.
+    """
     moved = motion(last.grey, grey)
     if moved.cut or mean == 0:
         return Moment(grey, predicted, predicted, seconds, moved)
     weight = -math.expm1(-(seconds - last.seconds) / mean)
-    depth = _joined(moved.brought(last.depth), predicted, moved, weight, whole)
-    return Moment(grey, predicted, depth, seconds, moved)
-
-
-def _joined(earlier: Plane, predicted: Plane, moved: Motion, weight: float, whole: float) -> Plane:
-    """The mean of what was, brought here, and what is predicted now; the latter where they differ by much."""
-    predicted = predicted * np.float32(_scale(earlier, predicted, moved) ** (1 - weight))
-    apart = np.minimum(np.abs(predicted - earlier) * np.float32(1 / (UNLIKE * whole)), 1) if whole > 0 else 0.0
-    kept = (1 - weight) * (1 - apart * apart) * moved.sure
-    return (predicted + (earlier - predicted) * kept).astype(np.float32)
-
-
-def _scale(earlier: Plane, predicted: Plane, moved: Motion) -> float:
-    """The factor between two maps of the same things: the median where the flow is sure."""
+    earlier = moved.warp(last.depth)
     good = moved.sure & (earlier > 0) & (predicted > 0)
-    if np.count_nonzero(good) < FEWEST_SURE:
-        return 1.0
-    return float(np.median(earlier[good] / predicted[good]))
+    scale = float(np.median(earlier[good] / predicted[good])) if np.count_nonzero(good) >= FEWEST_SURE else 1.0
+    scaled = predicted * np.float32(scale ** (1 - weight))
+    apart = np.minimum(np.abs(scaled - earlier) * np.float32(1 / (UNLIKE * whole)), 1) if whole > 0 else 0.0
+    kept = (1 - weight) * (1 - apart * apart) * moved.sure
+    depth = (scaled + (earlier - scaled) * kept).astype(np.float32)
+    return Moment(grey, predicted, depth, seconds, moved)
 
 
 @dataclass
 class Flicker:
-    """How much depth changes along the motion from frame to frame, as a part of the clip's range of inverse depth.
+    """The change of depth along the motion from frame to frame, as a part of the clip's range of inverse depth.
 
     The mean of |d_t - warp(d_{t-1})| over the pixels whose flow is sure, over all pairs of frames within a scene; of
-    the depth as predicted and as made steady, over the same pixels. What really comes nearer or goes counts as well.
+    the depth as predicted and as averaged, over the same pixels. What really comes nearer or goes counts as well.
     """
 
     whole: float
@@ -272,27 +221,61 @@ class Flicker:
         if this.motion is None or this.motion.cut or not this.motion.sure.any() or self.whole <= 0:
             return
         for k, (a, b) in enumerate(((last.predicted, this.predicted), (last.depth, this.depth))):
-            change = np.abs(b - this.motion.brought(a))[this.motion.sure]
+            change = np.abs(b - this.motion.warp(a))[this.motion.sure]
             self.totals[k] += float(change.mean()) / self.whole
         self.pairs += 1
 
     @property
     def before(self) -> float | None:
-        """Of the depth as predicted; None when there was no pair."""
+        """That of the depth as predicted; None when there was no pair."""
         return self.totals[0] / self.pairs if self.pairs else None
 
     @property
     def after(self) -> float | None:
-        """Of the depth made steady."""
+        """That of the averaged depth."""
         return self.totals[1] / self.pairs if self.pairs else None
 
 
-def small_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
-    """The size of about `pixels` in the shape of `size` (height, width); never larger than it."""
-    shrink = max(1.0, math.sqrt(size[0] * size[1] / pixels))
-    return max(1, round(size[0] / shrink)), max(1, round(size[1] / shrink))
-
-
 def grey_of(picture: Float[np.ndarray, "h w 3"]) -> Grey:
-    """Brightness of a picture in [0,1], in 255 steps."""
+    """Return the brightness of a picture in [0,1], in 255 steps."""
     return np.clip(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) * 255, 0, 255).round().astype(np.uint8)
+
+
+def _key(where: str, item: Any) -> Keyframe:
+    """Return one keyframe of a file; `where` names it in errors."""
+    if not isinstance(item, dict):
+        raise InputError(f"{where} is {_json(item)}; write keys such as {EXAMPLE}")
+    for word in item:
+        if word not in WORDS:
+            raise unknown_name(f"word in {where}:", shortened(word), WORDS)
+    for word in ("time", "point"):
+        if word not in item:
+            raise InputError(f"{where} has no {word}; write keys such as {EXAMPLE}")
+    time, point, amount, track = item["time"], item["point"], item.get("amount"), item.get("track", False)
+    if not (isinstance(point, list) and len(point) == 2 and all(map(_is_number, point))):
+        raise InputError(f"{where}: the point is {_json(point)}; give two numbers, such as [0.3, 0.5].")
+    if not (_is_number(time) and time >= 0):
+        raise InputError(f"{where}: the time is {_json(time)}; give seconds from 0 up.")
+    if not (amount is None or (_is_number(amount) and amount >= 0)):
+        raise InputError(f"{where}: the amount is {_json(amount)}; give a number from 0 up.")
+    if not isinstance(track, bool):
+        raise InputError(f"{where}: track is {_json(track)}; give true or false.")
+    return Keyframe(float(time), (point[0], point[1]), None if amount is None else float(amount), track)
+
+
+def _places(back: Flow) -> Flow:
+    h, w = back.shape[:2]
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    return back + np.stack([x, y], -1)
+
+
+def _fetch(last: np.ndarray, places: Flow) -> np.ndarray:
+    return np.asarray(OPENCV.remap(last, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _json(value: Any) -> str:
+    return shortened(json.dumps(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -13,7 +13,8 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference import predictor as inference
-from cyclopean.inference.predictor import Look, Predictor, See, plain
+from cyclopean.inference.predictor import Look, Predictor
+from cyclopean.inference.wrappers import Infer, plain
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo, resize
 from cyclopean.methods.base import Ambiguity
@@ -61,7 +62,7 @@ class Entry:
         return self.ordered(index, sample) if self.ordered else self.predict(sample)
 
 
-def open_entry(name: str, device: str = "cpu", see: See = plain, look: Look | None = None) -> Entry:
+def open_entry(name: str, device: str = "cpu", see: Infer = plain, look: Look | None = None) -> Entry:
     """Return a model by name, folder or Hub id; or a folder of depth files named as the pictures are.
 
     `see`: how the model predicts, such as flip-averaged. `look`: at which size pictures are shown; without it as the
@@ -71,7 +72,7 @@ def open_entry(name: str, device: str = "cpu", see: See = plain, look: Look | No
     if folder.is_dir() and not checkpoint.is_model(folder):
         return depth_files(folder)
     predictor = inference.load(name, device)
-    predictor = replace(predictor, see=see, look=look or predictor.look or "trained")
+    predictor = replace(predictor, infer=see, look=look or predictor.look or "trained")
     return predictor_entry(folder.resolve().name if folder.is_dir() else name, predictor)
 
 

@@ -220,7 +220,7 @@ def evaluate_variants(
             predictions: dict[str, list[EntryPrediction]] = {}
             for protocol in variants if any(len(truth.index) for truth in truths) else ():
                 if protocol.sees not in predictions:
-                    shown = seen(sample, protocol)
+                    shown = visible_part(sample, protocol)
                     predictions[protocol.sees] = [EntryPrediction(e, e.inverse_depth(index, shown)) for e in entries]
             judged = [
                 [
@@ -253,7 +253,7 @@ def judge(
     `factor`: what depth is multiplied with under the alignment "factor", which is left out without it. Raises
     `InputError` if the prediction is not finite where truth counts.
     """
-    prediction = EntryPrediction(entry, entry.predict(seen(sample, protocol)))
+    prediction = EntryPrediction(entry, entry.predict(visible_part(sample, protocol)))
     return judge_prediction(prediction, ground_truth(sample, far, protocol), factor)
 
 
@@ -293,7 +293,7 @@ def judge_prediction(prediction: EntryPrediction, truth: GroundTruth, factor: fl
     return results
 
 
-def seen(sample: Sample, protocol: Protocol) -> Sample:
+def visible_part(sample: Sample, protocol: Protocol) -> Sample:
     """Return what models are shown of a sample: all of it, or its middle rows, half as many as it is wide."""
     if protocol.sees == "picture":
         return sample
@@ -376,7 +376,7 @@ def fitted_factors(
             continue  # counted and named when the image is judged
         for entry in entries if len(truth.index) else ():
             try:
-                plane = EntryPrediction(entry, entry.inverse_depth(index, seen(sample, protocol))).plane(truth)
+                plane = EntryPrediction(entry, entry.inverse_depth(index, visible_part(sample, protocol))).plane(truth)
             except Exception:
                 continue  # likewise
             scale = median_scale(to_depth(plane.flatten()[truth.index].double()), truth.depth)

@@ -27,7 +27,7 @@ from cyclopean.geometry import Pinhole, reproject
 from cyclopean.io.files import shown
 from cyclopean.io.image import resize
 from cyclopean.losses import ssim_gaussian
-from cyclopean.methods.photometric import Evidence, Other, Side, unoccluded
+from cyclopean.methods.photometric import visibility
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
@@ -259,11 +259,10 @@ def _remade(inverse_depth: Map, sample: Sample, source: View) -> tuple[Rgb, Bool
     """Return the target as the source shows it, and where it does: inside its picture, hidden by nothing nearer."""
     pose: Any = source.from_target
     landing = reproject(inverse_depth, sample.target.camera, pose, source.camera)
-    own = Side(sample.target.camera, sample.target.image, torch.ones_like(inverse_depth))
-    other = Other(Side(source.camera, source.image, own.weight), pose, landing)
-    evidence = Evidence(own, inverse_depth, (other,), own.weight, lambda: own.weight)
     # What lies infinitely far hides nothing: a soft z-buffer of zeros has no front.
-    clear = unoccluded(evidence) > 0 if bool((inverse_depth > 0).any()) else landing.valid
+    clear = landing.valid
+    if bool((inverse_depth > 0).any()):
+        clear = visibility(inverse_depth, sample.target.camera, pose, source.camera, landing) > 0
     far = (inverse_depth <= 0) & landing.valid
     return pull(source.image, landing.uv, "edge"), clear | far
 

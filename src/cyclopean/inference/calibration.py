@@ -1,4 +1,4 @@
-"""Metres for depth that is known up to its scale: one length in one photo tells the scale, and a profile keeps it.
+"""Metric calibration: one length in one photo gives the scale of relative depth, and a profile keeps it.
 
 The scale holds for photos of the same camera by the same model; how well, depends on how steady the model is.
 """
@@ -35,7 +35,7 @@ Points = Float[Tensor, "n 3"]
 class CameraProfile:
     """`scale` metres for each unit of depth that `model` predicts of photos of `camera` (None: not known).
 
-    `how` says what it was measured by.
+    `how` names the measurement.
     """
 
     scale: float
@@ -48,7 +48,7 @@ class CameraProfile:
             raise InputError(f"the scale of a camera profile is {self.scale:g}; it must be above 0 and finite.")
 
     def applied(self, depth: DepthMap) -> DepthMap:
-        """`depth` in metres. Raises InputError for a map that has no scale to find, or that another model made."""
+        """Return `depth` in metres. Raises InputError for a map without a scale, or of another model."""
         _refuse_other_than_scale(depth)
         if self.model is not None and depth.model is not None and self.model.sha256 != depth.model.sha256:
             raise InputError(
@@ -62,7 +62,7 @@ class CameraProfile:
 def by_two_points(
     depth: DepthMap, camera: AnyCamera, points: tuple[tuple[int, int], tuple[int, int]], metres: float
 ) -> CameraProfile:
-    """The scale that puts two pixels (x, y) `metres` apart in space; `camera` is the photo's, or an assumed one."""
+    """Return the scale that puts two pixels (x, y) `metres` apart; `camera` is the photo's, or an assumed one."""
     _refuse_other_than_scale(depth)
     _refuse_no_length("the distance between the points", metres)
     first, second = (point_at(depth, camera, at) for at in points)
@@ -74,7 +74,7 @@ def by_two_points(
 
 
 def by_height(depth: DepthMap, camera: AnyCamera, metres: float) -> CameraProfile:
-    """The scale by how high above the ground the camera stood: the ground is the plane in the picture's lower half.
+    """Return the scale by the height of the camera above the ground, the plane in the picture's lower half.
 
     Of 400 planes through three of its points each, the one that most others lie on (Fischler and Bolles, 1981), then
     fitted to these. Raises InputError when there is no such plane.
@@ -92,7 +92,7 @@ def by_height(depth: DepthMap, camera: AnyCamera, metres: float) -> CameraProfil
 
 
 def point_at(depth: DepthMap, camera: AnyCamera, at: tuple[int, int]) -> Point:
-    """The point in space under a pixel (x, y), in the unit of `depth`; its depth is the median around it.
+    """Return the point in space under a pixel (x, y), in the unit of `depth`; its depth is the median around it.
 
     Raises InputError where nothing is known, or at infinity.
     """
@@ -109,7 +109,7 @@ def point_at(depth: DepthMap, camera: AnyCamera, at: tuple[int, int]) -> Point:
 
 
 def write_profile(path: Path, profile: CameraProfile) -> None:
-    """JSON that says what it is; appears whole or not at all."""
+    """Write a profile as JSON; the file appears whole or not at all."""
     content: dict[str, Any] = {"format": FORMAT, "version": 1, "metres_per_unit": profile.scale, "how": profile.how}
     model, camera = profile.model, profile.camera
     content["model"] = model and {"name": model.name, "sha256": model.sha256, "licence": model.licence}
@@ -120,7 +120,7 @@ def write_profile(path: Path, profile: CameraProfile) -> None:
 
 
 def read_profile(path: Path) -> CameraProfile:
-    """The profile in a file. Raises InputError for a file that is missing or is none."""
+    """Read the profile in a file. Raises InputError for a file that is missing or is none."""
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(
@@ -153,13 +153,13 @@ def _refuse_no_length(what: str, metres: float) -> None:
 
 
 def _rays(camera: AnyCamera, uv: Tensor, depth: DepthMap) -> Tensor:
-    """Rays that the map's own inverse multiplies: of unit length where it holds distances."""
+    """Return rays that the map's own inverse multiplies: of unit length where it holds distances."""
     rays = camera.rays(uv)
     return torch.nn.functional.normalize(rays, dim=-1) if depth.kind == "inverse_distance" else rays
 
 
 def _lower_half(depth: DepthMap, camera: AnyCamera) -> Points:
-    """Some points of the lower half of the picture, spread evenly."""
+    """Return some points of the lower half of the picture, spread evenly."""
     inverse = depth.inverse_depth[0, 0]
     rays = _rays(camera, pixel_grid(depth.size, inverse), depth)[0]
     rows = slice(depth.size[0] // 2, None)
@@ -171,7 +171,7 @@ def _lower_half(depth: DepthMap, camera: AnyCamera) -> Points:
 
 
 def _ground(points: Points) -> tuple[Point, float]:
-    """Normal (down) and height of the plane that most points lie on, of those that are about level."""
+    """Return normal (down) and height of the plane that most points lie on, of those that are about level."""
     generator = torch.Generator().manual_seed(0)
     three = points[torch.randint(len(points), (TRIES, 3), generator=generator)]
     normals = torch.linalg.cross(three[:, 1] - three[:, 0], three[:, 2] - three[:, 0])
@@ -188,7 +188,7 @@ def _ground(points: Points) -> tuple[Point, float]:
 
 
 def _fitted(points: Points) -> tuple[Point, float]:
-    """The plane of least squares of points."""
+    """Return the plane of least squares of points."""
     middle = points.mean(0)
     normal = torch.linalg.svd(points - middle, full_matrices=False).Vh[-1]
     normal = normal * normal[1].sign()

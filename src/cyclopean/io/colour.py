@@ -30,7 +30,7 @@ ALIKE = 0.002  # chromaticities that differ by less are the same
 
 @dataclass(frozen=True)
 class Coding:
-    """How numbers stand for light: `linear` turns them into light in multiples of white, of these chromaticities."""
+    """Relation of numbers and light: `linear` turns them into light in multiples of white, of these chromaticities."""
 
     linear: Curve
     chromaticities: Chromaticities = BT709

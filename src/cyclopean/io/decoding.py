@@ -88,7 +88,7 @@ def decode(path: Path, most_megapixels: float, kind: str = "photo") -> Decoded:
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of a picture declare: its upright size (height, width), EXIF's orientation, its format."""
+    """Declarations of a picture's first bytes: upright size (height, width), EXIF's orientation, Pillow's format."""
 
     size: tuple[int, int]
     orientation: int

@@ -151,6 +151,22 @@ _OUTSIDE = {
 }
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Raise InputError where `folder` is no folder and none can be made, or files in it cannot. Makes nothing."""
+    for place in (folder, *folder.parents):
+        try:
+            if place.is_dir():
+                if os.access(place, os.W_OK | os.X_OK):
+                    return
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if place.exists() or place.is_symlink():
+                kind = "a file" if place.exists() else "a link that leads nowhere"
+                subject = "it" if place == folder else shortened(place)
+                raise InputError(f"cannot write to {shortened(folder)}: {subject} is {kind}; give a folder.")
+        except OSError as error:
+            raise _cannot_write(folder, error) from None
+
+
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
     """Yield a private folder inside `folder` (made if missing); move its files to `folder` when the block ends well.
@@ -159,6 +175,7 @@ def appearing(folder: Path) -> Iterator[Path]:
     processes move one after the other, so that files that belong together stay together. Private folders that dead
     processes left are removed.
     """
+    refuse_unwritable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder, PRIVATE)
@@ -234,4 +251,10 @@ def _lock(number: int, *, wait: bool) -> bool:
 
 
 def _cannot_write(folder: Path, error: OSError) -> InputError:
+    if error.errno == errno.ENAMETOOLONG:
+        name = max(Path(error.filename or folder).parts, key=lambda part: len(os.fsencode(part)))
+        return InputError(
+            f"cannot write {shortened(name)!r}: its {len(os.fsencode(name))} bytes are too long a name for this disk; "
+            "give a shorter --out, or the input a shorter name."
+        )
     return InputError(f"cannot write to {folder} {why_unwritten(error, 'choose a folder that can be written to')}.")

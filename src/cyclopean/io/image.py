@@ -118,8 +118,8 @@ def write_photo(path: Path, photo: Photo) -> None:
     if suffix in (".heic", ".heif", ".hif"):
         register_heif()
     kind = Image.registered_extensions()[suffix]
-    spherical = isinstance(photo.camera, Equirectangular) and photo.gpano is not None
-    xmp = whole_sphere_xmp(photo.size) if spherical else b""
+    spherical = isinstance(photo.camera, Equirectangular)
+    xmp = whole_sphere_xmp(photo.size, photo.gpano.pose) if photo.gpano is not None and spherical else b""
     try:
         if photo.bits == 16 and kind in _DEEP:
             image, profile = to_profile_deep(photo.image, photo.profile)

@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,17 +142,20 @@ def _number(tags: Mapping[int, Any], tag: int) -> float:
 _NAME = re.compile(r"(?<!/)GPano:(\w{1,64})")
 _VALUE = re.compile(r"\s{0,9}(?:=\s{0,9}[\"']([^\"'<>]{0,256})[\"']|>([^<>]{0,256})<)")
 LARGEST_XMP = 64_000  # bytes of XMP that are looked at: Google's own have one or two thousand
+POSE = ("PoseHeadingDegrees", "PosePitchDegrees", "PoseRollDegrees")
 ORDINARY = ("rectilinear", "perspective", "none")  # projections of a photo from an ordinary lens
 
 
 @dataclass(frozen=True)
 class Gpano:
     """Google's metadata of a panorama: `projection` such as equirectangular or cylindrical; in pixels of the whole
-    sphere, `full` (height, width) and `window` (left, top, width, height), the part that is shown (None: not known)."""
+    sphere, `full` (height, width) and `window` (left, top, width, height), the part that is shown (None: not known).
+    `pose` are the camera's angles in degrees by their names, such as PosePitchDegrees."""
 
     projection: str
     full: tuple[int, int] | None = None
     window: tuple[int, int, int, int] | None = None
+    pose: tuple[tuple[str, float], ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -162,19 +165,27 @@ class Gpano:
         (height, width), (_, _, wide, tall) = self.full, self.window
         return (wide, tall) == (width, height)
 
+    @property
+    def tilt(self) -> float:
+        """Degrees by which the camera's vertical is off, by pitch and roll; 0 where they are not known."""
+        angles = dict(self.pose)
+        pitch, roll = (math.radians(angles.get(f"Pose{name}Degrees", 0.0)) for name in ("Pitch", "Roll"))
+        return math.degrees(math.acos(math.cos(pitch) * math.cos(roll)))
+
 
 _WHOLE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:GPano="http://ns.google.com/photos/1.0/panorama/" GPano:UsePanoramaViewer="True"
  GPano:ProjectionType="equirectangular" GPano:FullPanoWidthPixels="{width}" GPano:FullPanoHeightPixels="{height}"
  GPano:CroppedAreaImageWidthPixels="{width}" GPano:CroppedAreaImageHeightPixels="{height}"
- GPano:CroppedAreaLeftPixels="0" GPano:CroppedAreaTopPixels="0"/></rdf:RDF></x:xmpmeta>
+ GPano:CroppedAreaLeftPixels="0" GPano:CroppedAreaTopPixels="0"{pose}/></rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
 
 
-def whole_sphere_xmp(size: tuple[int, int]) -> bytes:
+def whole_sphere_xmp(size: tuple[int, int], pose: tuple[tuple[str, float], ...] = ()) -> bytes:
     """Return the XMP block by which viewers know a panorama of the whole sphere, of `size` (height, width)."""
-    return _WHOLE.format(height=size[0], width=size[1]).encode()
+    angles = "".join(f'\n GPano:{name}="{angle:g}"' for name, angle in pose)
+    return _WHOLE.format(height=size[0], width=size[1], pose=angles).encode()
 
 
 def xmp_options(xmp: bytes, kind: str) -> dict[str, Any]:
@@ -200,14 +211,15 @@ def read_gpano(xmp: bytes | str) -> Gpano | None:
     size = _numbers(values, "CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels")
     corner = _numbers(values, "CroppedAreaLeftPixels", "CroppedAreaTopPixels")
     window = None if size is None or corner is None else (corner[0], corner[1], size[0], size[1])
+    angles = ((name, _numbers(values, name, convert=float)) for name in POSE)
+    pose = tuple((name, float(angle[0])) for name, angle in angles if angle and abs(angle[0]) <= 360)
     good = full is not None and min(full) > 0 and window is not None and min(window[2:]) > 0
-    return Gpano(
-        values["ProjectionType"].lower(), (full[0], full[1]) if full and good else None, window if good else None
-    )
+    whole = (full[0], full[1]) if full and good else None
+    return Gpano(values["ProjectionType"].lower(), whole, window if good else None, pose)
 
 
-def _numbers(values: dict[str, str], *names: str) -> tuple[int, ...] | None:
+def _numbers(values: dict[str, str], *names: str, convert: Callable[[float], float] = round) -> tuple[Any, ...] | None:
     try:
-        return tuple(round(float(values[name])) for name in names)
+        return tuple(convert(float(values[name])) for name in names)
     except (KeyError, ValueError, OverflowError):
         return None

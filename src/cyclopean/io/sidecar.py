@@ -1,8 +1,10 @@
 """The JSON beside every file of depth: what the numbers are, of which picture, made by what. Same stem, .json."""
 
 import difflib
+import json
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -159,10 +161,43 @@ def outputs_named_in(folder: Path) -> set[str]:
             content = read_json(side)
         except InputError:  # somebody else's file, which is of no interest here
             continue
-        if isinstance(content, dict) and str(content.get("format", "")).startswith("cyclopean-"):
-            files = content.get("files")
-            names |= {str(name) for name in files} if isinstance(files, list) else set()
+        names |= _files_named_in(content)
     return names
+
+
+def foreign_files(folder: Path, names: Iterable[str], source: str) -> list[str]:
+    """Return those of `names` that exist in `folder` and are no results of ours for the picture `source`.
+
+    Results of ours are the sidecars among `names`, what these name, and folders whose files are all named in them.
+    """
+    existing = [name for name in names if os.path.lexists(folder / name)]
+    own: set[str] = set()
+    for name in existing:
+        if (folder / name).is_dir():
+            inner = outputs_named_in(folder / name)
+            if all(path.name in inner or path.suffix == ".json" for path in (folder / name).iterdir()):
+                own.add(name)
+        elif name.endswith(".json"):
+            try:
+                content = read_json(folder / name)
+            except InputError:  # another program's
+                continue
+            files = _files_named_in(content)
+            own |= {name, *files} if files and content.get("source") == source else set()
+    return [name for name in existing if name not in own]
+
+
+def keep_names(new: Path, folder: Path) -> None:
+    """Let sidecars in `new` name the files that remain in `folder` of the sidecars that they are going to replace."""
+    for side in new.glob("*.json"):
+        content = json.loads(side.read_text())
+        try:
+            earlier = _files_named_in(read_json(folder / side.name)) if (folder / side.name).is_file() else set()
+        except InputError:
+            continue
+        kept = sorted(name for name in earlier - _files_named_in(content) if (folder / name).is_file())
+        if kept:
+            side.write_text(json.dumps({**content, "earlier_files": kept}, indent=2) + "\n")
 
 
 def camera_to_json(camera: AnyCamera) -> dict[str, Any]:
@@ -207,6 +242,14 @@ def maker_from_json(content: Any) -> Maker | None:
     if not isinstance(content, dict) or not all(isinstance(content.get(word, ""), str) for word in words):
         raise ValueError(f"model {shortened(content, 40)} is no name, sha256 and licence")
     return Maker(content["name"], content["sha256"], content.get("licence", "unknown"))
+
+
+def _files_named_in(content: Any) -> set[str]:
+    """Return the names of the files that the content of a sidecar of ours lists; none of other content."""
+    if not isinstance(content, dict) or not str(content.get("format", "")).startswith("cyclopean-"):
+        return set()
+    lists = (content.get(key) for key in ("files", "earlier_files"))
+    return {str(name) for names in lists if isinstance(names, list) for name in names}
 
 
 def _number(value: Any) -> float:

@@ -37,8 +37,8 @@ NUMBERS = {2: "signed {bits}-bit integers", 3: "{bits}-bit floating-point number
 
 @dataclass(frozen=True)
 class Page:
-    """One picture of a file: where its directory is, the tags of it and of the file's first page, (width, height), and
-    what a user must know about the choice."""
+    """One picture of a file: the offset of its directory and its tags, the offset of the file's first directory,
+    (width, height), and notes for the user on the choice."""
 
     offset: int
     tags: Mapping[int, Any]
@@ -48,18 +48,18 @@ class Page:
 
     @property
     def raw(self) -> bool:
-        """Whether the pixels are those of a sensor, to be developed."""
+        """True if the pixels are those of a sensor, to be developed."""
         return number(self.tags, PHOTOMETRIC, GREY) in (CFA, LINEAR_RAW)
 
     @property
     def rgb(self) -> bool:
-        """Whether the pixels are colours that need no developing."""
+        """True if the pixels are colours that need no developing."""
         return number(self.tags, PHOTOMETRIC, GREY) in (RGB, YCBCR)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Grey or RGB in 8 or 16 bits, and how much is seen of it, (h, w, 1); None if all is."""
+    """Grey or RGB in 8 or 16 bits, and its opacity, (h, w, 1); None if all is."""
 
     colours: Pixels
     alpha: Opacity | None = None
@@ -118,7 +118,7 @@ def opened_at(data: bytes, offset: int) -> io.BytesIO:
 
 
 def beyond_pillow(page: Page) -> bool:
-    """Whether Pillow reads the page wrongly or roughly: 16 bits and more, signed, alpha, YCbCr in no JPEG."""
+    """Return whether Pillow reads the page wrongly or roughly: 16 bits and more, signed, alpha, YCbCr in no JPEG."""
     if max(numbers(page.tags, BITS) or (1,)) >= 16 or not {1, 4}.issuperset(numbers(page.tags, FORMAT)):
         return True
     photometric = number(page.tags, PHOTOMETRIC, GREY)
@@ -168,9 +168,9 @@ def read(path: Path, data: bytes, page: Page) -> Stored | Image.Image:
 
 
 def _pages(data: bytes) -> tuple[dict[int, Mapping[int, Any]], tuple[int, ...]]:
-    """The tags of every page with a size, by the offset of its directory, those of the chain first; and the chain."""
-    found: dict[int, Mapping[int, Any]] = {}
-    seen: set[int] = set()
+    """Return the tags of every page with a size, by the offset of its directory, the chain first; and the chain."""
+    pages: dict[int, Mapping[int, Any]] = {}
+    visited: set[int] = set()
     file = io.BytesIO(data)
     if len(data) < 16:
         return {}, ()
@@ -182,11 +182,11 @@ def _pages(data: bytes) -> tuple[dict[int, Mapping[int, Any]], tuple[int, ...]]:
         chain: list[int] = []
         for chained in (True, False):
             todo = todo if chained else inner
-            while todo and len(seen) < MOST_PAGES:
+            while todo and len(visited) < MOST_PAGES:
                 at = todo.pop(0)
-                if at in seen or not 0 < at < len(data):
+                if at in visited or not 0 < at < len(data):
                     continue
-                seen.add(at)
+                visited.add(at)
                 directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=data[:2])
                 directory._bigtiff = big  # Pillow misses it in big-endian files
                 try:
@@ -196,15 +196,15 @@ def _pages(data: bytes) -> tuple[dict[int, Mapping[int, Any]], tuple[int, ...]]:
                 except Exception:  # parsers raise whatever they like on foreign bytes
                     continue
                 if _area(tags) > 0:
-                    found[at] = tags
+                    pages[at] = tags
                     chain += [at] if chained else []
                 inner += numbers(tags, 330)
                 todo += [directory.next] if chained and directory.next else []
-    return found, tuple(chain)
+    return pages, tuple(chain)
 
 
 def _is_reduced(tags: Mapping[int, Any]) -> bool:
-    """Whether a page is a smaller copy of another, or a mask."""
+    """Return whether a page is a smaller copy of another, or a mask."""
     return bool(number(tags, 254, 0) & 5) or number(tags, 255, 1) == 2
 
 
@@ -240,7 +240,7 @@ def _refuse_unread(path: Path, page: Page) -> None:
 
 
 def _samples(path: Path, data: bytes, page: Page) -> Pixels:
-    """All samples as they are stored, (height, width, samples)."""
+    """Return all samples as they are stored, (height, width, samples)."""
     tags, (width, height) = page.tags, page.size
     count, deep = number(tags, SAMPLES, 1), max(numbers(tags, BITS)) == 16
     kind = np.dtype(f"{'<' if data[:2] == b'II' else '>'}u2" if deep else "u1")
@@ -259,22 +259,26 @@ def _samples(path: Path, data: bytes, page: Page) -> Pixels:
     inner = count // planes  # samples of one pixel that stand together
     parts = []
     for plane in range(planes):
-        mine = slice(plane * pieces, (plane + 1) * pieces)
+        own = slice(plane * pieces, (plane + 1) * pieces)
         try:
-            stored = _bytes_of(data, page, inner * kind.itemsize, (wide, tall), places[mine])
+            stored = _bytes_of(data, page, inner * kind.itemsize, (wide, tall), places[own])
         except Exception as error:  # decoders raise whatever they like on damaged files
             if lacks_memory(error):
                 raise
             raise _damaged(path, (str(error).strip() or type(error).__name__).splitlines()[0]) from None
         part = stored.view(kind).astype(kind.newbyteorder("=")).reshape(height, width, inner)
-        parts.append(_summed(part, wide) if number(tags, PREDICTOR, 1) == 2 else part)
+        if number(tags, PREDICTOR, 1) == 2:  # horizontal differences, which begin anew in each piece
+            for left in range(0, width, wide):
+                piece = part[:, left : left + wide]
+                np.cumsum(piece, 1, dtype=part.dtype, out=piece)
+        parts.append(part)
     return np.concatenate(parts, -1)
 
 
 def _bytes_of(
     data: bytes, page: Page, pixel: int, piece: tuple[int, int], places: Sequence[tuple[int, int]]
 ) -> UInt8[np.ndarray, "h _"]:
-    """The bytes of a plane with `pixel` bytes per pixel, decompressed as a grey picture of so many columns more."""
+    """Return the bytes of a plane with `pixel` bytes per pixel, decompressed as a grey picture so much wider."""
     tiled, (width, height) = TILE_WIDTH in page.tags, page.size
     packed = number(page.tags, COMPRESSION, 1)
     tags: dict[int, Sequence[int]] = {
@@ -293,7 +297,7 @@ def _bytes_of(
 
 
 def _directory(tags: Mapping[int, Sequence[int]], at: int) -> bytes:
-    """A little-endian directory of integers, to stand at the offset `at`."""
+    """Return a little-endian directory of integers, to stand at the offset `at`."""
     more = at + 2 + 12 * len(tags) + 4
     entries, beyond = b"", b""
     for tag, values in sorted(tags.items()):
@@ -302,14 +306,6 @@ def _directory(tags: Mapping[int, Sequence[int]], at: int) -> bytes:
         beyond += body if len(values) > 1 else b""
         entries += struct.pack("<HHI", tag, 4, len(values)) + place
     return struct.pack("<H", len(tags)) + entries + bytes(4) + beyond
-
-
-def _summed(samples: Pixels, wide: int) -> Pixels:
-    """Undo the predictor of horizontal differences, which begins anew in each piece `wide` pixels wide."""
-    for left in range(0, samples.shape[1], wide):
-        piece = samples[:, left : left + wide]
-        np.cumsum(piece, 1, dtype=samples.dtype, out=piece)
-    return samples
 
 
 def _damaged(path: Path, why: str) -> InputError:

@@ -43,7 +43,7 @@ ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders
 
 @dataclass(frozen=True)
 class Clip:
-    """A video by its header and first frame, or by its packets.
+    """Description of a video by its header and first frame, or by its packets.
 
     Frames per second; about how many frames and seconds (0: there are none); upright (height, width); a sentence for
     each thing about its pictures that no result keeps; seconds of a tick of its clock; width of an upright pixel over

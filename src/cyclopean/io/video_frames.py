@@ -33,7 +33,7 @@ class Orientation:
 
     @property
     def matrix(self) -> tuple[int, ...]:
-        """The nine numbers of a display matrix, as MP4 and FFmpeg have them."""
+        """Nine numbers of a display matrix, as MP4 and FFmpeg have them."""
         x, y = (-1 if reverse else 1 for reverse in (self.columns_reversed, self.rows_reversed))
         a, b, c, d = (0, y, x, 0) if self.transposed else (x, 0, 0, y)
         return a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30

@@ -122,10 +122,15 @@ def rewrite(
         packets = _film_packets(source, demuxed, copies, result, clock.origin)
         coded_frames = decoded(source, max_megapixels, packets, stream)
         coded_frames = progressive(with_report_of_damage(source, coded_frames), stream.time_base)
-        stills = _queued(clock, coded_frames, orientation.sides(size), waiting)
+
+        def stills() -> Iterator[Still]:
+            for index, frame in enumerate(coded_frames):
+                ticks = clock(frame)
+                waiting.append(ticks)  # until the new picture comes back
+                yield Still(upright(frame, orientation.sides(size)), index, clock.seconds(ticks), clock.time(ticks))
 
         def frames() -> Iterator[Any]:
-            for picture in change(stills):
+            for picture in change(stills()):
                 frame = coded(picture, orientation, tags)
                 frame.pts, frame.time_base = waiting.popleft() - round(clock.origin / clock.base), clock.base
                 yield frame
@@ -181,14 +186,6 @@ def _add_covers(result: Any, container: Any, tracks: CopiedTracks) -> list[Any]:
         packet.pts = packet.dts = 0
         packets.append(packet)
     return packets
-
-
-def _queued(clock: Clock, frames: Iterable[Any], size: Size, waiting: deque[int]) -> Iterator[Still]:
-    """Yield frames as stills; their ticks wait until their new pictures come back."""
-    for index, frame in enumerate(frames):
-        ticks = clock(frame)
-        waiting.append(ticks)
-        yield Still(upright(frame, size), index, clock.seconds(ticks), clock.time(ticks))
 
 
 def _film_packets(

@@ -1,8 +1,8 @@
-"""What every method is: predict(target, sources) for people, losses(sample) for training."""
+"""The base of all methods: predict(target, sources) for people, losses(sample) for training."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -30,6 +30,9 @@ class Prediction:
 class Method(nn.Module, ABC):
     """A way to learn depth. The loop calls the module itself, so that several processes reduce its gradients.
 
+    Its constructor hands its arguments to this one as JSON values (tuples may stand for lists), which keeps them for
+    the config of saved models.
+
     `ambiguity` says what `predict` leaves open: nothing (metric), a factor (scale), a factor and an offset of inverse
     depth (affine). `input_multiple`: image sizes must be multiples of it. `projection`: of the pictures it is for.
     `views`: how many pictures `predict` looks at; with 2, the one to the right of the target is its source.
@@ -42,65 +45,71 @@ class Method(nn.Module, ABC):
     views: int = 1
     rig: tuple[float, float] | None = None  # of a model for one rig: focal length in image widths, baseline in metres
 
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__()
+        self.arguments = {name: list(x) if isinstance(x, tuple) else x for name, x in arguments.items()}
+
     def unit(self, rig: Sequence[float]) -> float | None:  # noqa: ARG002
-        """Nearness / inverse depth (1/m) of a rig (focal length in image widths, baseline in metres), where what a
-        model without a rig predicts is such a nearness; None where no rig makes metres of it."""
+        """Return disparity / inverse depth (1/m) of a rig (focal length in image widths, baseline in metres).
+
+        None where what a model without a rig predicts is no such disparity, and no rig makes metres of it.
+        """
         return None
 
     @abstractmethod
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
-        """Inverse depth of `target`, at its size."""
+        """Return the inverse depth of `target`, at its size."""
 
     @abstractmethod
     def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
-        """Named, weighted scalars; their sum is the objective."""
+        """Return named, weighted scalars; their sum is the objective."""
 
-    @abstractmethod
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON values."""
+        """Return the constructor's arguments as JSON values."""
+        return dict(self.arguments)
 
     def forward(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
         return self.losses(sample)
 
 
 class Paired(Method):
-    """A method that learns nearness, such as a disparity, from pairs. A rig turns it into inverse depth in 1/m.
+    """A method that learns disparity from pairs. A rig turns it into inverse depth in 1/m.
 
-    Without a rig depth is known up to scale. With one it is metric, for scenes like those of its pairs, whatever the
-    focal length f of a picture: networks tell nearness by how large things are and where they stand in the picture,
-    both of which are proportional to f, and so is the disparity f * baseline / z of a point.
+    Without a `rig` (focal length in image widths, baseline in metres) depth is known up to scale. With one it is
+    metric, for scenes like those of its pairs, whatever the focal length f of a picture: networks judge disparity by
+    how large things are and where they stand in the picture, both of which are proportional to f, and so is the
+    disparity f * baseline / z of a point.
     """
 
-    def keep_rig(self, rig: Sequence[float] | None, unit: Callable[[Sequence[float]], float]) -> None:
-        """Note the rig, if there is one, and nearness / inverse depth as a function of a rig. For constructors."""
+    def __init__(self, *, rig: Sequence[float] | None, **arguments: Any) -> None:
+        super().__init__(**arguments, rig=None if rig is None else list(rig))
         if rig is not None and not (len(rig) == 2 and all(0 < x < math.inf for x in rig)):
             raise InputError(
                 f"the rig is {tuple(rig)}; it needs a focal length in image widths and a baseline in metres, above 0."
             )
         self.rig = None if rig is None else (float(rig[0]), float(rig[1]))
         self.ambiguity = "scale" if rig is None else "metric"
-        self._unit = unit
 
     def unit(self, rig: Sequence[float]) -> float:
-        return self._unit(rig)
+        return math.prod(rig)  # of disparities in image widths
 
-    def inverse_depth(self, nearness: Float[Tensor, "b 1 h w"], target: View) -> Float[Tensor, "b 1 h w"]:
-        """Of `target`, in 1/m if the rig is known; else as it is."""
+    def inverse_depth(self, disparity: Float[Tensor, "b 1 h w"], target: View) -> Float[Tensor, "b 1 h w"]:
+        """Return the inverse depth of `target` in 1/m if the rig is known, else `disparity` as it is."""
         if self.rig is None:
-            return nearness
-        inverse, camera = nearness / self.unit(self.rig), target.camera
+            return disparity
+        inverse, camera = disparity / self.unit(self.rig), target.camera
         if not isinstance(camera, Pinhole):
             return inverse
         return inverse * (self.rig[0] / camera.focal[:, 0])[:, None, None, None]
 
 
 def full_precision(like: Tensor) -> torch.autocast:
-    """A context without autocast on the device of `like`: geometry, warps and losses run in float32."""
+    """Switch autocast off on the device of `like`: geometry, warps and losses run in float32."""
     return torch.autocast(like.device.type, enabled=False)
 
 
 def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
-    """`source_from_target`, which the method `name` does not predict."""
+    """Return `source_from_target`, which the method `name` does not predict."""
     if source.from_target is None:
         raise InputError(
             f"{name} needs to know where each camera stood, which pictures alone, as frames of a video, do not tell; "
@@ -110,7 +119,7 @@ def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
 
 
 def source_on_the_right(name: str, sample: Sample) -> View:
-    """The one source of a stereo pair, after checking that it is what the method `name` was made for."""
+    """Return the one source of a stereo pair, after checking that it is what the method `name` was made for."""
     if len(sample.sources) != 1:
         raise InputError(
             f"{name} learns from stereo pairs, one source for each target, and was given {len(sample.sources)}; give a "
@@ -125,10 +134,11 @@ def source_on_the_right(name: str, sample: Sample) -> View:
 
 
 def level_right(name: str, sample: Sample) -> View:
-    """`source_on_the_right` with its principal point moved to where the target's is, so that what is infinitely far
-    stays in its place and a disparity is focal * baseline / z alone: for methods that know no cameras.
+    """Return `source_on_the_right` with its principal point moved to where the target's is.
 
-    Releases crop the right picture otherwise than the left one (`doffs` of Middlebury). Borders become invalid.
+    What is infinitely far then stays in its place and a disparity is focal * baseline / z alone, as methods without
+    cameras need it. Releases crop the right picture otherwise than the left one (`doffs` of Middlebury). Borders become
+    invalid.
     """
     right = source_on_the_right(name, sample)
     apart = right.camera.center - sample.target.camera.center  # type: ignore[attr-defined]
@@ -154,6 +164,6 @@ class Frozen(nn.Module):
             return self._held[0](*inputs)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "Frozen":
-        """What `to`, `float`, `cuda` ... call."""
+        """Move the module too when `to`, `float`, `cuda` ... are called."""
         self._held[0]._apply(fn, recurse)
         return super()._apply(fn, recurse)

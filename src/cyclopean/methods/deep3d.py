@@ -1,8 +1,8 @@
 """Deep3D: the right view selected out of shifted left ones (Xie, Girshick, Farhadi, ECCV 2016), and Deep3Ds."""
 
-import math
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -46,84 +46,67 @@ class Deep3d(Paired):
 
     name: ClassVar[str] = "deep3d"
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         network: str = "vgg",
         width: float = 1.0,
+        *,
         levels: int = 33,
         most: float = 0.3,
         smoothness: Literal["none", "each", "expected"] = "none",
         strength: float = 0.1,
         rig: Sequence[float] | None = None,
     ) -> None:
-        super().__init__()
         if levels < 2 or not 0 < most < 1:
             raise InputError(
                 f"deep3d has {levels} levels up to {most}; it needs at least 2, up to a share of the width."
             )
+        super().__init__(
+            network=network,
+            width=width,
+            levels=levels,
+            most=most,
+            smoothness=smoothness,
+            strength=strength,
+            rig=rig,
+        )
         self.network = build(network, width, levels + 1)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
-        self._arguments: dict[str, Any] = {
-            "network": network,
-            "width": width,
-            "levels": levels,
-            "most": most,
-            "smoothness": smoothness,
-            "strength": strength,
-            "rig": None if rig is None else list(rig),
-        }
-        self._smooth = SMOOTHNESS[smoothness]
-        self._strength = strength
-        self.keep_rig(rig, math.prod)
-
-    def config(self) -> dict[str, Any]:
-        return dict(self._arguments)
+        self.levels, self.most = [most * k / (levels - 1) for k in range(levels)], most
+        self.smooth, self.strength = SMOOTHNESS[smoothness], strength
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        right = self._expected(self._probabilities(target.seen)[0])
-        left = carried_over(right)
+        shown = self.probabilities(target.seen)[0][:, 1:]  # what is not null
+        mean = torch.einsum("bnhw,n->bhw", shown, shown.new_tensor(self.levels)) / shown.sum(1)
+        right = mean[:, None].clamp(min=FARTHEST * self.most)
+        left = left_disparity(right)
         return Prediction(self.inverse_depth(left, target), extras={"disparity_left": left, "disparity_right": right})
 
     def losses(self, sample: Sample) -> dict[str, Scalar]:
-        right = level_right("deep3d", sample)
-        probabilities = self._probabilities(sample.target.seen)
+        right = level_right(self.name, sample)
+        probabilities = self.probabilities(sample.target.seen)
         with full_precision(sample.depth):
             lefts, rights = pyramid(sample.target.image, SCALES), pyramid(right.image, SCALES)
             weights = pyramid(right.valid.to(right.image.dtype), SCALES)
-            terms = [self._terms(*scale) for scale in zip(probabilities, lefts, rights, weights, strict=True)]
-            return {name: torch.stack([t[name] for t in terms]).sum() for name in terms[0]}
+            losses: dict[str, list[Scalar]] = defaultdict(list)
+            for p, left, truth, weight in zip(probabilities, lefts, rights, weights, strict=True):
+                error = (selected(left, p, self.levels) - truth).abs()
+                losses["appearance"].append(weighted_mean(error, weight))
+                if self.smooth is not None:  # Deep3Ds
+                    uncertain = (p[:, 1:].amax(1, keepdim=True) - 1).square()
+                    losses["certainty"].append(CERTAIN * weighted_mean(uncertain, weight))
+                    losses["smoothness"].append(self.strength * self.smooth(p[:, 1:], weight))
+            return {name: torch.stack(values).sum() for name, values in losses.items()}
 
-    def _terms(self, chances: Probabilities, left: Tensor, right: Tensor, weight: Map) -> dict[str, Scalar]:
-        terms = {"appearance": weighted_mean((self.right_view(left, chances) - right).abs(), weight)}
-        if self._smooth is not None:
-            uncertain = (chances[:, 1:].amax(1, keepdim=True) - 1).square()
-            terms["certainty"] = CERTAIN * weighted_mean(uncertain, weight)
-            terms["smoothness"] = self._strength * self._smooth(chances[:, 1:], weight)
-        return terms
-
-    def right_view(self, left: Float[Tensor, "b 3 h w"], chances: Probabilities) -> Float[Tensor, "b 3 h w"]:
-        """The right view, out of the left one and the weights of null and shifts."""
-        return selected(left, chances, self._disparities())
-
-    def _disparities(self) -> list[float]:
-        n, most = self._arguments["levels"], self._arguments["most"]
-        return [most * k / (n - 1) for k in range(n)]
-
-    def _probabilities(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b n _ _"]]:
+    def probabilities(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b n _ _"]]:
+        """Return those of null and of each shift, for every pixel of the right view, at each scale."""
         return [raw.float().softmax(1) for raw in self.network(image)]
-
-    def _expected(self, chances: Probabilities) -> Map:
-        """The mean disparity of what is not null."""
-        shifts = chances.new_tensor(self._disparities())
-        shown = chances[:, 1:]
-        mean = torch.einsum("bnhw,n->bhw", shown, shifts) / shown.sum(1)
-        return mean[:, None].clamp(min=FARTHEST * self._arguments["most"])
 
 
 def selected(
-    left: Float[Tensor, "b 3 h w"], chances: Probabilities, disparities: Sequence[float]
+    left: Float[Tensor, "b 3 h w"], probabilities: Probabilities, disparities: Sequence[float]
 ) -> Float[Tensor, "b 3 h w"]:
-    """sum over k of chances[:, k + 1] * left(x + disparities[k]), edges repeated; chances[:, 0] is null, black."""
+    """Return sum over k of probabilities[:, k + 1] * left(x + disparities[k]), edges repeated; channel 0 is black."""
     grid = pixel_grid((left.shape[-2], left.shape[-1]), left)
 
     def layer(k: int) -> Tensor:
@@ -131,11 +114,11 @@ def selected(
             return torch.zeros_like(left)
         return pull(left, (grid + left.new_tensor([disparities[k - 1], 0.0])).expand(len(left), -1, -1, -1), "edge")
 
-    return select(layer, chances)
+    return select(layer, probabilities)
 
 
 def expected_smoothness(probabilities: Probabilities, weight: Map) -> Scalar:
-    """Reading B of Eq. 3: |d (sum of cs_i)| = |d sum of (n - k) w_k|, k from 0, along x and y."""
+    """Return reading B of Eq. 3: |d (sum of cs_i)| = |d sum of (n - k) w_k|, k from 0, along x and y."""
     n = probabilities.shape[1]
     counts = torch.arange(n, 0, -1, dtype=probabilities.dtype, device=probabilities.device)
     return gradients(torch.einsum("bnhw,n->bhw", probabilities, counts)[:, None], weight, 1)
@@ -144,8 +127,8 @@ def expected_smoothness(probabilities: Probabilities, weight: Map) -> Scalar:
 SMOOTHNESS = {"none": None, "each": cumulative_smoothness, "expected": expected_smoothness}
 
 
-def carried_over(right: Map) -> Map:
-    """The left view's disparity out of the right view's: d(x) = right(x - d(x)), found in a few steps."""
+def left_disparity(right: Map) -> Map:
+    """Return the left view's disparity of the right view's: d(x) = right(x - d(x)), in a few steps."""
     grid, left = pixel_grid((right.shape[-2], right.shape[-1]), right), right
     for _ in range(STEPS):
         uv = grid - F.pad(left[:, 0, :, :, None], (0, 1))

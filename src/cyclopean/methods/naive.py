@@ -1,8 +1,7 @@
 """The tutorial's first model: the right image straight out of the left one, with no disparity inside."""
 
-import math
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +16,10 @@ from cyclopean.networks import build
 from cyclopean.sample import Sample, View
 
 SCALES = 4
-LEVELS, MOST = 64, 0.3  # what disparities, shares of the width, are tried when reading out
+LEVELS, MAX_DISPARITY = 64, 0.3  # what disparities, shares of the width, are tried when reading out
 WINDOW = 7  # pixels along each side of what is compared then
+
+Image = Float[Tensor, "b 3 h w"]
 
 
 class Naive(Paired):
@@ -36,50 +37,41 @@ class Naive(Paired):
         self,
         network: str = "vgg",
         width: float = 1.0,
+        *,
         error: Literal["l1", "l2", "ssim", "ssim-reflected"] = "l1",
         sampling: Literal["linear", "nearest"] = "linear",
         rig: Sequence[float] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(network=network, width=width, error=error, sampling=sampling, rig=rig)
         self.network = build(network, width, 3)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
-        self._arguments: dict[str, Any] = {
-            "network": network,
-            "width": width,
-            "error": error,
-            "sampling": sampling,
-            "rig": None if rig is None else list(rig),
-        }
-        self.keep_rig(rig, math.prod)
-
-    def config(self) -> dict[str, Any]:
-        return dict(self._arguments)
+        self.error, self.fetch = ERRORS[error], WARPS[sampling]
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        right = self._painted(target.seen)[0]
-        disparity = matched(target.seen, right, WARPS[self._arguments["sampling"]])
+        right = self.right_views(target.seen)[0]
+        disparity = block_matching(target.seen, right, self.fetch)
         return Prediction(self.inverse_depth(disparity, target), extras={"right_view": right})
 
     def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
-        right = level_right("naive", sample)
-        painted = self._painted(sample.target.seen)
+        right = level_right(self.name, sample)
+        painted = self.right_views(sample.target.seen)
         with full_precision(sample.depth):
             truth, weights = pyramid(right.image, SCALES), pyramid(right.valid.to(right.image.dtype), SCALES)
-            error = ERRORS[self._arguments["error"]]
             scales = zip(painted, truth, weights, strict=True)
-            return {"appearance": torch.stack([weighted_mean(error(x, y), w) for x, y, w in scales]).sum()}
+            return {"appearance": torch.stack([weighted_mean(self.error(x, y), w) for x, y, w in scales]).sum()}
 
-    def _painted(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b 3 _ _"]]:
+    def right_views(self, image: Image) -> list[Float[Tensor, "b 3 _ _"]]:
+        """Paint the right view at each scale, finest first."""
         return [raw.float().sigmoid() for raw in self.network(image)]
 
 
 @torch.no_grad()
-def matched(left: Float[Tensor, "b 3 h w"], right: Float[Tensor, "b 3 h w"], fetch: Any) -> Float[Tensor, "b 1 h w"]:
-    """The left view's disparity for which a window of it looks most like right(x - d): winner takes all."""
+def block_matching(left: Image, right: Image, fetch: Callable[..., Tensor]) -> Float[Tensor, "b 1 h w"]:
+    """Return the left view's disparity for which a window of it looks most like right(x - d): winner takes all."""
     grid = pixel_grid((left.shape[-2], left.shape[-1]), left).expand(len(left), -1, -1, -1)
     least, best = torch.full_like(left[:, :1], torch.inf), torch.zeros_like(left[:, :1])
     for k in range(LEVELS):
-        disparity = MOST * (k + 0.5) / LEVELS
+        disparity = MAX_DISPARITY * (k + 0.5) / LEVELS
         shifted = fetch(right, grid - grid.new_tensor([disparity, 0.0]), "edge")
         cost = (shifted - left).abs().mean(1, keepdim=True)
         cost = F.avg_pool2d(F.pad(cost, (WINDOW // 2,) * 4, mode="replicate"), WINDOW, 1)

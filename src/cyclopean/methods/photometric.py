@@ -1,16 +1,20 @@
-"""Two maps of one view, each wrong at another border, made one."""
+"""The photometric loss of view synthesis (Monodepth's Eq. 1), put together from parts that a `LossConfig` names.
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+For each scale of a disparity pyramid the target is warped from its sources and compared with what it is. A method
+writes its own sum of such losses: one for each view whose disparity it predicts.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Camera, Correspondence, Pinhole, pixel_grid, reproject, rotate
@@ -26,533 +30,422 @@ from cyclopean.losses import (
     squared_smoothness,
     weighted_mean,
 )
+from cyclopean.methods.base import Paired
+from cyclopean.methods.heads import HEADS, Head
+from cyclopean.networks import build
 from cyclopean.networks.resnet import Encoder, pretrained
 from cyclopean.sample import View
 from cyclopean.synthesis import pull, pull_linearized, pull_nearest, push
+from cyclopean.training.options import LossConfig
+
+EXPLAIN = 0.2  # weight of the cross-entropy that keeps an explainability mask from vanishing (Zhou et al. 2017)
+FEATURES = 0.1  # weight of the difference of features (Zhan et al. 2018)
+SHARP = 40.0  # of the soft z-buffer: what is a tenth nearer weighs 50 times as much
+HIDDEN = 0.05  # a point this part farther than what is in front of it is behind it
 
 Map = Float[Tensor, "b 1 h w"]
-
-
-def postprocess(disparity: Map, flipped_back: Map) -> Map:
-    """Averages a disparity with the one of the flipped image, flipped back; each alone at the border it sees well.
-
-    `flipped_back` within 5 % of the left border, `disparity` within 5 % of the right one, ramps to 10 %. The columns
-    are those of the text and the release, not of the supplement's formula, whose weights sum to 1.5 at the borders.
-    """
-    j = torch.linspace(0, 1, disparity.shape[-1], dtype=disparity.dtype, device=disparity.device)
-    left, right = _ramp(j), _ramp(1 - j)
-    return right * disparity + left * flipped_back + (1 - left - right) * (disparity + flipped_back) / 2
-
-
-def _ramp(j: Float[Tensor, " w"]) -> Float[Tensor, " w"]:
-    return 1 - (20 * (j - 0.05)).clamp(0, 1)
-
-
-HeadName = Literal["disparity", "range", "levels"]
-Warp = Literal["linear", "linearized", "nearest"]
-BorderName = Literal["zeros", "edge"]
-Error = Literal["ssim", "ssim-reflected", "l1", "l2"]
-Scales = Literal["native", "full", "finest"]
-Smooth = Literal["edges", "proportional", "squared"]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How a view is rebuilt from others, and what the difference costs. The defaults are Monodepth's."""
-
-    head: HeadName = "disparity"
-    """Disparity up to 0.3 of the width (Monodepth), a range of depths (Monodepth2), or a mean over levels (FAL-Net)."""
-    warp: Warp = "linear"
-    """How colours are fetched: bilinear; Garg's linearisation; nearest, without a gradient, teaches nothing."""
-    border: BorderName = "zeros"
-    """What lies outside a picture: black, or its last pixel again. Panoramas wrap around."""
-    error: Error = "ssim"
-    """SSIM on whole windows and L1 (Monodepth), SSIM on reflected borders and L1 (Monodepth2), L1, or L2."""
-    mask: str = "none"
-    """What of the error counts, joined by +: inside, best (source), auto (nothing that looks static), unoccluded
-    (Schellevis), learned (Zhou), or none."""
-    scales: Scales = "native"
-    """Compared at each scale's own size, at full size, or only the finest scale."""
-    smooth: Smooth = "edges"
-    """Smooth but for edges (Monodepth), the same in proportion to the mean (Monodepth2), or squared (Garg)."""
-    smoothness: float = 0.1
-    """Weight of smoothness at the finest scale; halved from scale to scale."""
-    features: str = "none"
-    """Compare features too: own (the network's first ones), or a folder or file with a ResNet's weights."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.smoothness < math.inf:
-            raise InputError(f"smoothness is {self.smoothness}; it needs a weight of at least 0.")
-
-    def masks(self) -> tuple[str, ...]:
-        """The names in `mask`."""
-        return tuple(name for name in self.mask.split("+") if name not in ("", "none"))
-
-    def config(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
-
-
-MONODEPTH2 = Rules("range", "linear", "edge", "ssim-reflected", "best+auto", "full", "proportional", 1e-3)
-GARG = Rules("disparity", "linearized", "zeros", "l2", "none", "finest", "squared", 0.01)
-
-
-def rules_of(given: Rules | Mapping[str, Any]) -> Rules:
-    """Rules, or those of a saved config."""
-    return given if isinstance(given, Rules) else Rules(**given)
-
-
+PerItem = Float[Tensor, " b"]
+PerSource = Float[Tensor, "b s h w"]
+Pose = Float[Tensor, "b 4 4"]
+Scalar = Float[Tensor, ""]
+Losses = dict[str, Scalar]
 Features = Callable[[Float[Tensor, "b 3 h w"]], list[Tensor]]
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a network says of one view at each scale, finest first: nearness, and how far to believe it ([0,1])."""
+class DisparityPyramid:
+    """Disparity of one view at each scale, finest first; with it explainability in [0,1] where a mask is learned."""
 
-    nearness: tuple[Tensor, ...]
-    beliefs: tuple[Tensor, ...] = ()
+    disparities: tuple[Tensor, ...]
+    explainability: tuple[Tensor, ...] = ()
+
+    def __getitem__(self, items: slice) -> "DisparityPyramid":
+        """Return some items of the batch."""
+        return DisparityPyramid(tuple(x[items] for x in self.disparities), tuple(x[items] for x in self.explainability))
 
 
 @dataclass(frozen=True)
-class Side:
-    """One view at one scale. `nearness` is None for a view of which nothing is said."""
+class SourceView:
+    """A view that the target is warped from, its pose (`source_from_target`), and its disparities if predicted."""
+
+    view: View
+    pose: Pose
+    disparities: DisparityPyramid | None = None
+
+
+@dataclass(frozen=True)
+class ScaledView:
+    """One view at one scale; `disparity` is None where none is predicted."""
 
     camera: Camera
     image: Float[Tensor, "b c h w"]
     weight: Map
-    nearness: Map | None = None
-    belief: Map | None = None
+    disparity: Map | None = None
+    explainability: Map | None = None
 
 
-@dataclass(frozen=True)
-class Source:
-    """Another view: what is said of it if anything, and its pose from the view that is rebuilt."""
+class PhotometricLoss:
+    """What it costs to explain one view by others with the disparities predicted for it.
 
-    view: View
-    pose: Float[Tensor, "b 4 4"]
-    said: Said | None = None
+    `own_features` returns the first features of the method's network, which `LossConfig.features` may ask for.
+    Attributes: `head` and `channels`, how many outputs of a network the pyramid of one view takes. Raises `InputError`
+    for names that nothing has.
+    """
+
+    def __init__(self, config: LossConfig, own_features: Features) -> None:
+        self.head: Head = _named("head", HEADS, config.head)
+        self.warp: Callable[..., Tensor] = _named("warp", WARPS, config.warp)
+        self.error: Error = _named("error", ERRORS, config.error)
+        self.masks: list[Mask] = [_named("mask", MASKS, name) for name in config.masks]
+        self.scales: Callable[..., list[ScaledView]] = _named("scales", SCALES, config.scales)
+        self.smooth: Callable[..., Scalar] = _named("smooth", SMOOTHS, config.smooth)
+        self.border: Border = config.border
+        self.smoothness = config.smoothness
+        self.features: Features | None = None
+        if config.features != "none":
+            self.features = own_features if config.features == "own" else PerceptualFeatures(Path(config.features))
+        self.explained = "learned" in config.masks
+        self.channels = self.head.outputs + self.explained
+
+    def decode(self, raws: Sequence[Float[Tensor, "b c _ _"]]) -> DisparityPyramid:
+        """Return the pyramid that a network's raw outputs for one view stand for, finest first."""
+        n = self.head.outputs
+        disparities = tuple(self.head(raw[:, :n].float()) for raw in raws)
+        return DisparityPyramid(disparities, tuple(raw[:, n:].float().sigmoid() for raw in raws if self.explained))
+
+    def __call__(self, target: View, predicted: DisparityPyramid, sources: Sequence[SourceView]) -> Losses:
+        """Return the named, weighted losses of `target`, warped from `sources` by the disparities `predicted` for it.
+
+        Monodepth's Eq. 1 for one view: appearance, consistency with those sources whose disparities are predicted as
+        well, and smoothness. Scales are added up; at full size they are averaged (Monodepth2). Raises `InputError` for
+        a source at the target's place.
+        """
+        n = len(predicted.disparities)
+        poses = [source.pose for source in sources]
+        unit = self.head.unit(target.camera, baseline(poses[0]))[:, None, None, None]
+        targets = self.scales(target, predicted, n)
+        others = list(zip(*(self.scales(source.view, source.disparities, n) for source in sources), strict=True))
+        at_own_size = native_scales(target, predicted, n) if self.scales is full_scales else targets
+        losses: dict[str, list[Scalar]] = defaultdict(list)
+
+        for s, (view, sources_s, small) in enumerate(zip(targets, others, at_own_size, strict=True)):
+            errors, matches = self.reprojection_errors(view, sources_s, poses, unit, self.error)
+            losses["appearance"].append(weighted_mean(errors, view.weight))
+
+            if view.explainability is not None:
+                disbelief = explainability_regularization(view.explainability)
+                losses["explained"].append(EXPLAIN * weighted_mean(disbelief, view.weight))
+
+            # Left-right consistency: the disparity that the source has at the same place is the target's.
+            theirs = [
+                pull(source.disparity, match.uv, self._border(source))
+                for source, match in zip(sources_s, matches, strict=True)
+                if source.disparity is not None
+            ]
+            if theirs:
+                assert view.disparity is not None
+                difference = (torch.cat(theirs, 1) - view.disparity).abs()
+                losses["consistency"].append(weighted_mean(difference, view.weight))
+
+            losses["smoothness"].append(self.smooth(small.disparity, small.image, small.weight) / 2**s)
+
+        total = {name: torch.stack(values).sum() for name, values in losses.items()}
+        total["smoothness"] = self.smoothness * total["smoothness"]
+        if self.scales is full_scales:
+            total = {name: value / n for name, value in total.items()}
+        if self.features is not None:
+            costs = []
+            for view, with_features in self._feature_scales(targets[0], others[0], self.features):
+                errors, _ = self.reprojection_errors(view, with_features, poses, unit, absolute)
+                costs.append(weighted_mean(errors, view.weight))
+            total["features"] = FEATURES * torch.stack(costs).mean()
+        return total
+
+    def reprojection_errors(
+        self,
+        target: ScaledView,
+        sources: Sequence[ScaledView],
+        poses: Sequence[Pose],
+        unit: Float[Tensor, "b 1 1 1"],
+        error: "Error",
+    ) -> tuple[PerSource, list[Correspondence]]:
+        """Return what the target differs by from each source warped into it, masked, and where its pixels lie there.
+
+        `unit` is disparity / inverse depth.
+        """
+        assert target.disparity is not None
+        rho = target.disparity / unit
+        views = list(zip(sources, poses, strict=True))
+        matches = [reproject(rho, target.camera, pose, source.camera) for source, pose in views]
+        warped = (
+            self.warp(source.image, match.uv, self._border(source))
+            for source, match in zip(sources, matches, strict=True)
+        )
+        errors = torch.cat([error(image, target.image) for image in warped], 1)
+        inputs = MaskInputs(target, sources, poses, rho, matches, errors, error)
+        return reduce(torch.mul, (mask(inputs) for mask in self.masks), errors), matches
+
+    def _border(self, source: ScaledView) -> Border:
+        return "sphere" if source.camera.border == "sphere" else self.border
+
+    @staticmethod
+    def _feature_scales(
+        target: ScaledView, sources: Sequence[ScaledView], features: Features
+    ) -> Iterator[tuple[ScaledView, list[ScaledView]]]:
+        """Yield target and sources with features of length 1 instead of colours (Zhan et al. 2018, Eq. 6).
+
+        Features are data here: were they learned from this loss, they would all become equal.
+        """
+        with torch.no_grad():
+            pyramids = [features(view.image) for view in (target, *sources)]
+        for maps in zip(*pyramids, strict=True):
+            size = (maps[0].shape[-2], maps[0].shape[-1])
+            own, *others = (
+                ScaledView(view.camera, F.normalize(map_.float(), dim=1), resized(view.weight, size))
+                for view, map_ in zip((target, *sources), maps, strict=True)
+            )
+            disparity, explained = (
+                x if x is None else resized(x, size) for x in (target.disparity, target.explainability)
+            )
+            yield replace(own, disparity=disparity, explainability=explained), others
 
 
-def native(view: View, said: Said | None, scales: int) -> list[Side]:
-    """Each scale at its own size: pictures shrunk by area."""
-    images, weights = (pyramid(x, scales) for x in (view.image, view.valid.to(view.image.dtype)))
-    return [
-        Side(view.camera, image, weight, *_at(said, s))
-        for s, (image, weight) in enumerate(zip(images, weights, strict=True))
-    ]
+def add(*losses: Losses) -> Losses:
+    """Return losses of several views added up by name."""
+    names = dict.fromkeys(name for terms in losses for name in terms)
+    return {name: torch.stack([terms[name] for terms in losses if name in terms]).sum() for name in names}
 
 
-def full(view: View, said: Said | None, scales: int) -> list[Side]:
-    """Each scale at full size: what is said is enlarged (Monodepth2, sec. 3.2)."""
-    weight, size = view.valid.to(view.image.dtype), (view.image.shape[-2], view.image.shape[-1])
-    return [
-        Side(view.camera, view.image, weight, *(x if x is None else resized(x, size) for x in _at(said, s)))
-        for s in range(scales)
-    ]
-
-
-def finest(view: View, said: Said | None, scales: int) -> list[Side]:  # noqa: ARG001
-    """Only the finest scale."""
-    return native(view, said, 1)
-
-
-SCALES = {"native": native, "full": full, "finest": finest}
-
-
-def resized(x: Map, size: tuple[int, int]) -> Float[Tensor, "b 1 h2 w2"]:
-    """At another (height, width), smoothly."""
-    return x if x.shape[-2:] == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
-
-
-def baseline(pose: Float[Tensor, "b 4 4"]) -> Float[Tensor, " b"]:
-    """How far apart the cameras stand. Raises `InputError` if they do not."""
+def baseline(pose: Pose) -> PerItem:
+    """Return how far apart two cameras stand. Raises `InputError` if they do not."""
     length = pose[:, :3, 3].norm(dim=1)
     if not bool((length > 0).all()):
         raise InputError("two views were taken from one place, which shows no depth; leave such pairs out.")
     return length
 
 
-def _at(said: Said | None, scale: int) -> tuple[Tensor | None, Tensor | None]:
-    if said is None:
-        return None, None
-    return said.nearness[scale], said.beliefs[scale] if said.beliefs else None
+class PhotometricMethod(Paired):
+    """A method that predicts disparities of one or more views and learns them by a `PhotometricLoss`.
 
-
-def features_of(name: str, network: nn.Module, views: int = 1) -> Features | None:
-    """The function behind `Rules.features`: none, own, or a folder or file with a ResNet's weights.
-
-    A network that looks at two `views` at once is shown the same picture twice.
+    `maps`: of how many views (or in how many ways) disparities are predicted. `views`: how many pictures the network
+    reads. `rules` is what the loss is made of, also as JSON values; other `arguments` are kept for the config.
     """
-    if name == "none":
-        return None
-    return Own(network, views) if name == "own" else Perceptual(Path(name))
 
+    def __init__(
+        self,
+        network: str,
+        width: float,
+        rules: LossConfig | Mapping[str, Any],
+        *,
+        maps: int = 1,
+        views: int = 1,
+        **arguments: Any,
+    ) -> None:
+        config = rules if isinstance(rules, LossConfig) else LossConfig(**rules)
+        super().__init__(network=network, width=width, **arguments, rules=asdict(config))
+        self.maps, self.views = maps, views
+        self.loss = PhotometricLoss(config, self.own_features)
+        self.network = build(network, width, maps * self.loss.channels, 3 * views)
+        self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
 
-@dataclass(frozen=True)
-class Own:
-    """What the first layers of the method's network say of one picture."""
+    def unit(self, rig: Sequence[float]) -> float:
+        focal, length = rig
+        with torch.device("cpu"):  # also while a method is built without memory
+            camera = Pinhole(torch.tensor([[focal, focal]]), torch.tensor([[0.5, 0.5]]))
+            return self.loss.head.unit(camera, torch.tensor([length])).item()
 
-    network: nn.Module
-    views: int
+    def decode(self, raws: Sequence[Float[Tensor, "b c _ _"]]) -> list[DisparityPyramid]:
+        """Return the `maps` pyramids that the network's raw outputs hold, in the order of their channels."""
+        return [self.loss.decode(one) for one in zip(*(raw.chunk(self.maps, 1) for raw in raws), strict=True)]
 
-    def __call__(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+    def own_features(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        """Return the network's first features of one picture; a network that reads two is shown it twice."""
         return self.network.features(image.repeat(1, self.views, 1, 1))  # type: ignore[operator]
 
 
-@dataclass
-class Perceptual:
-    """A ResNet's features at 1/2 and 1/4. Its file is read when first needed: who only predicts does not need it."""
-
-    path: Path
-    held: list[Encoder] = field(default_factory=list)
-
-    def __call__(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        if not self.held:
-            self.held.append(pretrained(self.path).eval().requires_grad_(False))
-        return self.held[0].to(image.device)(image)[:2]
+# --- scales: a view and its disparities at the sizes at which they are compared ---
 
 
-PerItem = Float[Tensor, " b"]
+def native_scales(view: View, predicted: DisparityPyramid | None, n: int) -> list[ScaledView]:
+    """Return each scale at its own size: pictures shrunk by area."""
+    images, weights = (pyramid(x, n) for x in (view.image, view.valid.to(view.image.dtype)))
+    return [
+        ScaledView(view.camera, image, weight, *_at(predicted, s))
+        for s, (image, weight) in enumerate(zip(images, weights, strict=True))
+    ]
 
 
-@runtime_checkable  # so that annotations can be checked while tests run
-class Head(Protocol):
-    """What methods ask of a head."""
-
-    @property
-    def outputs(self) -> int:
-        """How many channels of the network it reads."""
-        ...
-
-    def __call__(self, raw: Float[Tensor, "b c h w"]) -> Map:
-        """Nearness, positive."""
-        ...
-
-    def unit(self, camera: Camera, baseline: PerItem) -> PerItem:
-        """Nearness / inverse depth."""
-        ...
+def full_scales(view: View, predicted: DisparityPyramid | None, n: int) -> list[ScaledView]:
+    """Return each scale at full size: disparities are enlarged (Monodepth2, sec. 3.2)."""
+    weight, size = view.valid.to(view.image.dtype), (view.image.shape[-2], view.image.shape[-1])
+    return [
+        ScaledView(view.camera, view.image, weight, *(x if x is None else resized(x, size) for x in _at(predicted, s)))
+        for s in range(n)
+    ]
 
 
-@dataclass(frozen=True)
-class Disparity:
-    """Up to `most` of the image width (Monodepth, sec. 4.1). On a sphere: what a point abeam at the horizon moves."""
+def finest_scale(view: View, predicted: DisparityPyramid | None, n: int) -> list[ScaledView]:  # noqa: ARG001
+    """Return only the finest scale."""
+    return native_scales(view, predicted, 1)
 
-    most: float = 0.3
-    outputs: int = 1
 
-    def __call__(self, raw: Float[Tensor, "b 1 h w"]) -> Map:
-        return self.most * raw.sigmoid()
+def resized(x: Map, size: tuple[int, int]) -> Float[Tensor, "b 1 h2 w2"]:
+    """Resize to (height, width), bilinearly."""
+    return x if x.shape[-2:] == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
 
-    def unit(self, camera: Camera, baseline: PerItem) -> PerItem:
-        return baseline * _widths(camera)
+
+def _at(predicted: DisparityPyramid | None, s: int) -> tuple[Tensor | None, Tensor | None]:
+    """Return disparity and explainability at scale `s`."""
+    if predicted is None:
+        return None, None
+    return predicted.disparities[s], predicted.explainability[s] if predicted.explainability else None
+
+
+# --- masks: weights of the errors of each source ---
+
+Error = Callable[[Tensor, Tensor], Map]
 
 
 @dataclass(frozen=True)
-class Range:
-    """Inverse depth between 1/farthest and 1/nearest, where the first baseline is 0.1 (Monodepth2).
+class MaskInputs:
+    """What masks are computed from, at one scale: the target, its sources, and the errors after warping."""
 
-    Its unit is no metre: with KITTI's baseline of 0.54 m, depth is 5.4 times what it says.
-    """
-
-    nearest: float = 0.1
-    farthest: float = 100.0
-    outputs: int = 1
-
-    def __call__(self, raw: Float[Tensor, "b 1 h w"]) -> Map:
-        low, high = 1 / self.farthest, 1 / self.nearest
-        return low + (high - low) * raw.sigmoid()
-
-    def unit(self, camera: Camera, baseline: PerItem) -> PerItem:  # noqa: ARG002
-        return 10 * baseline
-
-
-@dataclass(frozen=True)
-class Levels:
-    """The mean of N = `outputs` disparities in equal proportions, d_n = most (most/least)^(n/(N-1)-1) (FAL-Net).
-
-    A paper of that family prints n/N, which gives N + 1 levels.
-    """
-
-    least: float = 0.002
-    most: float = 0.3
-    outputs: int = 33
-
-    def levels(self) -> list[float]:
-        """Smallest first."""
-        n = self.outputs - 1
-        return [self.most * math.exp(math.log(self.most / self.least) * (k / n - 1)) for k in range(n + 1)]
-
-    def __call__(self, raw: Float[Tensor, "b n h w"]) -> Map:
-        return torch.einsum("bnhw,n->bhw", raw.softmax(1), raw.new_tensor(self.levels()))[:, None]
-
-    def unit(self, camera: Camera, baseline: PerItem) -> PerItem:
-        return baseline * _widths(camera)
-
-
-HEADS: dict[str, Head] = {"disparity": Disparity(), "range": Range(), "levels": Levels()}
-
-
-def rig_unit(head: Head, rig: Sequence[float]) -> float:
-    """Nearness / inverse depth of a rig (focal length in image widths, baseline in metres)."""
-    focal, baseline = rig
-    with torch.device("cpu"):  # also while a method is built without memory
-        camera = Pinhole(torch.tensor([[focal, focal]]), torch.tensor([[0.5, 0.5]]))
-        return head.unit(camera, torch.tensor([baseline])).item()
-
-
-def _widths(camera: Camera) -> PerItem | float:
-    """Image widths that a point moves which is a baseline away ahead (pinhole) or abeam (sphere)."""
-    return camera.focal[:, 0] if isinstance(camera, Pinhole) else 1 / (2 * math.pi)
-
-
-PerSource = Float[Tensor, "b s h w"]
-
-SHARP = 40.0  # of the soft z-buffer: what is a tenth nearer weighs 50 times as much
-HIDDEN = 0.05  # a point this part farther than what is in front of it is behind it
-
-
-@dataclass(frozen=True)
-class Other:
-    """A source, where the rebuilt view's pixels land in it, and the pose that took them there."""
-
-    side: Side
-    pose: Float[Tensor, "b 4 4"]
-    landing: Correspondence
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What masks judge by: errors after rebuilding and of sources as they are, inverse depth, where pixels land."""
-
-    own: Side
+    target: ScaledView
+    sources: Sequence[ScaledView]
+    poses: Sequence[Pose]
     inverse_depth: Map
-    others: tuple[Other, ...]
+    correspondences: Sequence[Correspondence]
     errors: PerSource
-    unmoved: Callable[[], PerSource]
+    error: Error
 
 
-Mask = Callable[[Evidence], PerSource]
+Mask = Callable[[MaskInputs], PerSource]
 
 
-def inside(evidence: Evidence) -> PerSource:
-    """What lands in front of the source and inside its picture."""
-    return torch.cat([other.landing.valid for other in evidence.others], 1).to(evidence.errors.dtype)
+def in_frame(correspondences: Sequence[Correspondence]) -> PerSource:
+    """Return 1 where a pixel lies in front of the source and inside its picture."""
+    return torch.cat([match.valid.to(match.uv.dtype) for match in correspondences], 1)
 
 
-def best(evidence: Evidence) -> PerSource:
-    """At each pixel only the source that rebuilds it best (Monodepth2, Eq. 4); n-fold, as sources are averaged."""
-    errors = evidence.errors.detach()
-    chosen = torch.zeros_like(errors).scatter_(1, errors.argmin(1, keepdim=True), 1.0)
-    return chosen * errors.shape[1]
+def min_reprojection(errors: PerSource) -> PerSource:
+    """Return 1 for the source of least error at each pixel (Monodepth2, Eq. 4); n-fold, as sources are averaged."""
+    best = errors.detach().argmin(1, keepdim=True)
+    return torch.zeros_like(errors).scatter_(1, best, 1.0) * errors.shape[1]
 
 
-def auto(evidence: Evidence) -> PerSource:
-    """Only pixels that rebuilding explains better than no motion at all does (Monodepth2, Eq. 5).
+def automask(errors: PerSource, static: PerSource) -> PerSource:
+    """Return 1 where the least error is below that without any motion, `static` (Monodepth2, Eq. 5).
 
     A tie is no motion; the release breaks ties by noise. The share of masked pixels is not made up for elsewhere.
     """
-    moved = evidence.errors.detach().amin(1, keepdim=True) < evidence.unmoved().amin(1, keepdim=True)
-    return moved.to(evidence.errors.dtype).expand_as(evidence.errors)
-
-
-def learned(evidence: Evidence) -> PerSource:
-    """The network's own belief (Zhou et al. 2017, Eq. 3); `regularised` keeps it from believing nothing.
-
-    One map for all sources, of the depth network; Zhou has one for each, of the pose network.
-    """
-    belief = evidence.own.belief
-    assert belief is not None
-    return belief.expand_as(evidence.errors)
-
-
-def unoccluded(evidence: Evidence) -> PerSource:
-    """What the source sees too, by predicted depth alone (Schellevis 2019): nothing nearer lands on the same place.
-
-    Pixels are splatted into the source with weights that grow with nearness, a soft z-buffer, which each then reads.
-    """
-    with torch.no_grad():
-        return torch.cat([_seen(evidence, other) for other in evidence.others], 1)
-
-
-MASKS: dict[str, Mask] = {
-    "inside": inside,
-    "best": best,
-    "auto": auto,
-    "learned": learned,
-    "unoccluded": unoccluded,
-}
-
-
-def regularised(belief: Map) -> Map:
-    """Cross-entropy of belief with 1 (Zhou et al. 2017, sec. 3.3)."""
-    return -belief.clamp(min=1e-6).log()
-
-
-def _seen(evidence: Evidence, other: Other) -> Map:
-    rho = inverse_depth_there(evidence.inverse_depth, evidence.own.camera, other.pose, other.side.camera)
-    rho = torch.where(other.landing.valid, rho, torch.zeros_like(rho))
-    nearest = rho.amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(rho.dtype).tiny)
-    weight = torch.where(other.landing.valid, (SHARP * (rho / nearest - 1)).exp(), torch.zeros_like(rho))
-    border: Border = "sphere" if other.side.camera.border == "sphere" else "zeros"
-    canvas = push(torch.cat([weight * rho, weight], 1), other.landing.uv, border)
-    front, covered = pull(canvas, other.landing.uv, border).split(1, 1)
-    visible = rho * covered > (1 - HIDDEN) * front
-    return (visible & other.landing.valid).to(rho.dtype)
-
-
-def inverse_depth_there(rho: Map, camera: Camera, other_from_own: Tensor, other: Camera) -> Map:
-    """Inverse depth, for the other camera, of this one's pixels."""
-    rays = camera.rays(pixel_grid((rho.shape[-2], rho.shape[-1]), rho))
-    points = rotate(other_from_own, rays) + rho.permute(0, 2, 3, 1) * other_from_own[:, None, None, :3, 3]
-    return rho / other.depth(points)
-
-
-Scalar = Float[Tensor, ""]
-Pair = tuple[Side, Float[Tensor, "b 4 4"]]  # a source at one scale, and its pose from the view that is rebuilt
-Terms = dict[str, Scalar]
-
-WARPS: dict[str, Callable[..., Tensor]] = {"linear": pull, "linearized": pull_linearized, "nearest": pull_nearest}
-ERRORS: dict[str, Callable[[Tensor, Tensor], Map]] = {
-    "ssim": appearance,
-    "ssim-reflected": photometric,
-    "l1": absolute,
-    "l2": squared,
-}
-SMOOTHS = {"edges": smoothness, "proportional": proportional_smoothness, "squared": squared_smoothness}
-EXPLAIN = 0.2  # weight of the cross-entropy that keeps a learned mask from believing nothing (Zhou et al. 2017)
-FEATURES = 0.1  # weight of the features' differences (Zhan et al. 2018)
-
-
-@dataclass(frozen=True)
-class How:
-    """The values that `Rules` name."""
-
-    head: Head
-    warp: Callable[..., Tensor]
-    border: Border
-    error: Callable[[Tensor, Tensor], Map]
-    masks: tuple[Mask, ...]
-    scales: Callable[..., list[Side]]
-    smooth: Callable[..., Scalar]
-    smoothness: float
-
-
-def how(rules: Rules) -> How:
-    """The values behind the names. Raises `InputError` for a name that none has."""
-
-    def named(kind: str, known: dict, name: str):
-        if name not in known:
-            raise unknown_name(kind, name, known)
-        return known[name]
-
-    return How(
-        named("head", HEADS, rules.head),
-        named("warp", WARPS, rules.warp),
-        rules.border,
-        named("error", ERRORS, rules.error),
-        tuple(named("mask", MASKS, name) for name in rules.masks()),
-        named("scales", SCALES, rules.scales),
-        named("smooth", SMOOTHS, rules.smooth),
-        rules.smoothness,
-    )
-
-
-def channels(rules: Rules) -> int:
-    """How many outputs of a network one view takes: its head's, and one for belief if a mask is learned."""
-    return how(rules).head.outputs + ("learned" in rules.masks())
-
-
-def said(raws: Sequence[Float[Tensor, "b c _ _"]], rules: Rules) -> Said:
-    """What one view's channels of the network's answers mean."""
-    head = how(rules).head
-    nearness = tuple(head(raw[:, : head.outputs].float()) for raw in raws)
-    learned = "learned" in rules.masks()
-    return Said(nearness, tuple(raw[:, head.outputs :].float().sigmoid() for raw in raws) if learned else ())
-
-
-def terms(own: View, said: Said, sources: Sequence[Source], rules: Rules, features: Features | None = None) -> Terms:
-    """Named, weighted losses of `own`, of which the network said `said`, rebuilt from `sources`.
-
-    Monodepth's Eq. 1 for one side: appearance, smoothness, and consistency with those sources of which something is
-    said as well. Scales are added up; at full size they are averaged, as in Monodepth2.
-    """
-    use, n = how(rules), len(said.nearness)
-    unit = use.head.unit(own.camera, baseline(sources[0].pose))
-    sides = use.scales(own, said, n)
-    others = zip(*(use.scales(source.view, source.said, n) for source in sources), strict=True)
-    pairs = [list(zip(views, (source.pose for source in sources), strict=True)) for views in others]
-    found = [_at_one_scale(side, pair, unit, use) for side, pair in zip(sides, pairs, strict=True)]
-    shown = sides if use.scales is native else native(own, said, len(sides))
-    total = summed(found) | {"smoothness": _smoothness(shown, use)}
-    if rules.scales == "full":
-        total = {name: value / n for name, value in total.items()}
-    if features is not None:
-        total["features"] = FEATURES * _features(sides[0], pairs[0], unit, use, features)
-    return total
-
-
-def summed(several: Sequence[Terms]) -> Terms:
-    """Terms of several views or scales added up by name."""
-    names = dict.fromkeys(name for terms in several for name in terms)
-    return {name: torch.stack([terms[name] for terms in several if name in terms]).sum() for name in names}
-
-
-def _at_one_scale(own: Side, pairs: Sequence[Pair], unit: PerItem, use: How) -> Terms:
-    assert own.nearness is not None
-    evidence = _evidence(own, pairs, unit, use)
-    counted = reduce(torch.mul, (mask(evidence) for mask in use.masks), evidence.errors)
-    found = {"appearance": weighted_mean(counted, own.weight)}
-    if own.belief is not None:
-        found["explained"] = EXPLAIN * weighted_mean(regularised(own.belief), own.weight)
-    known = [(other, other.side.nearness) for other in evidence.others if other.side.nearness is not None]
-    if known:
-        theirs = torch.cat([pull(x, other.landing.uv, _border(other, use)) for other, x in known], 1)
-        found["consistency"] = weighted_mean((theirs - own.nearness).abs(), own.weight)
-    return found
-
-
-def _evidence(own: Side, pairs: Sequence[Pair], unit: PerItem, use: How) -> Evidence:
-    """Where pixels land, and what the view rebuilt from there differs by."""
-    assert own.nearness is not None
-    rho = own.nearness / unit[:, None, None, None]
-    others = tuple(Other(side, pose, reproject(rho, own.camera, pose, side.camera)) for side, pose in pairs)
-    rebuilt = (use.warp(other.side.image, other.landing.uv, _border(other, use)) for other in others)
-    errors = torch.cat([use.error(image, own.image) for image in rebuilt], 1)
-    return Evidence(own, rho, others, errors, lambda: _unmoved(own, others, use))
+    moved = errors.detach().amin(1, keepdim=True) < static.amin(1, keepdim=True)
+    return moved.to(errors.dtype).expand_as(errors)
 
 
 @torch.no_grad()
-def _unmoved(own: Side, others: Sequence[Other], use: How) -> Float[Tensor, "b s h w"]:
-    return torch.cat([use.error(other.side.image, own.image) for other in others], 1)
+def static_errors(target: ScaledView, sources: Sequence[ScaledView], error: Error) -> PerSource:
+    """Return the errors of the sources as they are, not warped."""
+    return torch.cat([error(source.image, target.image) for source in sources], 1)
 
 
-def _border(other: Other, use: How) -> Border:
-    return "sphere" if other.side.camera.border == "sphere" else use.border
+@torch.no_grad()
+def visibility(inverse_depth: Map, camera: Camera, pose: Pose, source: Camera, correspondence: Correspondence) -> Map:
+    """Return 1 where nothing nearer lies at the same place of the source, by predicted depth alone (Schellevis 2019).
 
-
-def _smoothness(sides: Sequence[Side], use: How) -> Scalar:
-    """Of each scale at its own size, halved from one to the next."""
-    rough = [use.smooth(side.nearness, side.image, side.weight) / 2**s for s, side in enumerate(sides)]
-    return use.smoothness * torch.stack(rough).sum()
-
-
-def _features(own: Side, pairs: Sequence[Pair], unit: PerItem, use: How, features: Features) -> Scalar:
-    """Features warped instead of colours (Zhan et al. 2018, Eq. 6), each pixel's of length 1.
-
-    They are data here: were they learned from this loss, they would all become equal.
+    Pixels are splatted into the source with weights that grow with inverse depth, a soft z-buffer, which each then
+    reads.
     """
-    with torch.no_grad():
-        ours = features(own.image)
-        theirs = [features(side.image) for side, _ in pairs]
-    costs = []
-    for k, image in enumerate(ours):
-        size = (image.shape[-2], image.shape[-1])
-        seen = [(_seen_as(side, maps[k], size, None), pose) for (side, pose), maps in zip(pairs, theirs, strict=True)]
-        side = _seen_as(own, image, size, own.nearness)
-        costs.append(_at_one_scale(side, seen, unit, replace(use, error=absolute))["appearance"])
-    return torch.stack(costs).mean()
+    valid, uv = correspondence.valid, correspondence.uv
+    rho = torch.where(valid, inverse_depth_in(inverse_depth, camera, pose, source), torch.zeros_like(inverse_depth))
+    nearest = rho.amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(rho.dtype).tiny)
+    weight = torch.where(valid, (SHARP * (rho / nearest - 1)).exp(), torch.zeros_like(rho))
+    border: Border = "sphere" if source.border == "sphere" else "zeros"
+    front, coverage = pull(push(torch.cat([weight * rho, weight], 1), uv, border), uv, border).split(1, 1)
+    return ((rho * coverage > (1 - HIDDEN) * front) & valid).to(rho.dtype)
 
 
-def _seen_as(side: Side, features: Tensor, size: tuple[int, int], nearness: Map | None) -> Side:
-    small = (x if x is None else resized(x, size) for x in (nearness, side.belief))
-    return Side(side.camera, F.normalize(features.float(), dim=1), resized(side.weight, size), *small)
+def inverse_depth_in(inverse_depth: Map, camera: Camera, pose: Pose, source: Camera) -> Map:
+    """Return the inverse depth that this camera's pixels have for the source."""
+    rays = camera.rays(pixel_grid((inverse_depth.shape[-2], inverse_depth.shape[-1]), inverse_depth))
+    points = rotate(pose, rays) + inverse_depth.permute(0, 2, 3, 1) * pose[:, None, None, :3, 3]
+    return inverse_depth / source.depth(points)
+
+
+def explainability(predicted: Map | None, errors: PerSource) -> PerSource:
+    """Return the network's own mask (Zhou et al. 2017, Eq. 3), one for all sources.
+
+    It is of the depth network; Zhou has one for each source, of the pose network.
+    """
+    assert predicted is not None
+    return predicted.expand_as(errors)
+
+
+def explainability_regularization(predicted: Map) -> Map:
+    """Return the cross-entropy of an explainability mask with 1 (Zhou et al. 2017, sec. 3.3)."""
+    return -predicted.clamp(min=1e-6).log()
+
+
+# --- features: compared beside colours ---
+
+
+@dataclass
+class PerceptualFeatures:
+    """A ResNet's features at 1/2 and 1/4. Its file is read when first needed: predicting alone does not need it."""
+
+    path: Path
+    encoders: list[Encoder] = field(default_factory=list)
+
+    def __call__(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        if not self.encoders:
+            self.encoders.append(pretrained(self.path).eval().requires_grad_(False))
+        return self.encoders[0].to(image.device)(image)[:2]
+
+
+# --- two maps of one view made one ---
+
+
+def postprocess(disparity: Map, flipped_back: Map) -> Map:
+    """Average a disparity with that of the flipped image, flipped back; each alone at the border where it is better.
+
+    `flipped_back` within 5 % of the left border, `disparity` within 5 % of the right one, ramps to 10 %. The columns
+    are those of the text and the release, not of the supplement's formula, whose weights sum to 1.5 at the borders.
+    """
+    j = torch.linspace(0, 1, disparity.shape[-1], dtype=disparity.dtype, device=disparity.device)
+    left, right = (1 - (20 * (x - 0.05)).clamp(0, 1) for x in (j, 1 - j))
+    return right * disparity + left * flipped_back + (1 - left - right) * (disparity + flipped_back) / 2
+
+
+# --- names to values ---
+
+WARPS: dict[str, Callable[..., Tensor]] = {"linear": pull, "linearized": pull_linearized, "nearest": pull_nearest}
+ERRORS: dict[str, Error] = {"ssim": appearance, "ssim-reflected": photometric, "l1": absolute, "l2": squared}
+MASKS: dict[str, Mask] = {
+    "inside": lambda x: in_frame(x.correspondences),
+    "best": lambda x: min_reprojection(x.errors),
+    "auto": lambda x: automask(x.errors, static_errors(x.target, x.sources, x.error)),
+    "learned": lambda x: explainability(x.target.explainability, x.errors),
+    "unoccluded": lambda x: torch.cat(
+        [
+            visibility(x.inverse_depth, x.target.camera, pose, source.camera, match)
+            for source, pose, match in zip(x.sources, x.poses, x.correspondences, strict=True)
+        ],
+        1,
+    ),
+}
+SCALES: dict[str, Callable[..., list[ScaledView]]] = {
+    "native": native_scales,
+    "full": full_scales,
+    "finest": finest_scale,
+}
+SMOOTHS: dict[str, Callable[..., Scalar]] = {
+    "edges": smoothness,
+    "proportional": proportional_smoothness,
+    "squared": squared_smoothness,
+}
+
+
+def _named(kind: str, known: Mapping[str, Any], name: str) -> Any:
+    """Return the value of that name. Raises `InputError` with the nearest name if there is none."""
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return known[name]

@@ -105,7 +105,7 @@ def fit(  # noqa: PLR0912, PLR0915
                 parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
                 raise InputError(
                     f"the loss or its gradient is not finite ({parts}, gradient {norm}); lower --learning-rate, set "
-                    f"--clip, or look for broken items. {_last_checkpoint(run)}"
+                    f"--clip-grad-norm, or look for broken items. {_last_checkpoint(run)}"
                 )
             stepper.step()
             stepper.zero_grad()
@@ -180,6 +180,9 @@ def adabound(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimi
     return AdaBound(parameters, learning_rate, final_lr=FINAL, gamma=SPEED)
 
 
+SCHEDULES = {"halving": halving, "tenth": tenth, "cosine": cosine}
+
+
 # --- before the first step --------------------------------------------------------------------------------------------
 
 
@@ -214,7 +217,7 @@ def _check_first_batch(method: Method, data: TrainData, run: Run) -> torch.devic
     if data.shrink < 1 and least == (h, w):
         raise InputError(
             f"pictures of {h}x{w} pixels have no smaller size down to {data.shrink:g} of it whose sides are multiples "
-            f"of {m}; leave --shrink out, or give a smaller share or a larger --size."
+            f"of {m}; leave --min-scale out, or give a smaller share or a larger --size."
         )
     if (run.batch_size, *least) == (1, m, m) and any(isinstance(part, nn.BatchNorm2d) for part in method.modules()):
         raise InputError(

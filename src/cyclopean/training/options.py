@@ -1,23 +1,20 @@
-"""How a training runs: values that recipes take and the command line shows. No torch here."""
+"""Options of a training: values that recipes take and the command line shows. No torch here."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import tyro
-from tyro.constructors import PrimitiveConstructorSpec
+from typing import Annotated, Literal
 
 from cyclopean.choices import STATE
 from cyclopean.errors import InputError
+from cyclopean.flags import Flag
 
 
 @dataclass(frozen=True)
 class Run:
     """Where results go, for how long, on what."""
 
-    out: Path
+    out: Annotated[Path, Flag(folder=True)]
     """Folder of the run: models `last` and `best`, log.jsonl, tensorboard, the state to resume from."""
     steps: int = 20_000
     """Gradient steps in all."""
@@ -25,15 +22,15 @@ class Run:
     """Instead of --steps: how often all items are seen."""
     batch_size: int = 8
     """Items per step and process."""
-    learning_rate: Annotated[float, tyro.conf.arg(aliases=["--lr"])] = 1e-4
+    learning_rate: Annotated[float, Flag(aliases=("--lr",))] = 1e-4
     """Peak of the schedule."""
     seed: int = 0
     """Every draw is a function of it."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the network's convolutions; geometry and losses are float32 always."""
-    clip: float = 0.0
+    clip: Annotated[float, Flag(name="--clip-grad-norm", hidden=("--clip",))] = 0.0
     """Largest gradient norm; 0 does not clip."""
-    average: float = 0.0
+    average: Annotated[float, Flag(name="--ema-decay", hidden=("--average",))] = 0.0
     """Decay of the running mean of weights that is saved and judged (0.999, say); 0 saves the weights themselves."""
     workers: int = 1
     """Processes that read data beside each training process; 0 reads in turn."""
@@ -55,7 +52,7 @@ class Run:
     """A model whose weights to start from, with a fresh schedule."""
 
     def of(self, items: int) -> "Run":
-        """The run for so many items: its epochs as steps."""
+        """Return the run for so many items: its epochs as steps."""
         if self.epochs is None:
             return self
         steps = math.ceil(self.epochs * items / (self.batch_size * self.devices * self.nodes))
@@ -73,39 +70,21 @@ class Run:
         for name in ("steps", "batch_size", "devices", "nodes", "validate_every", "report_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it needs at least 1.")
-        for name in ("clip", "workers", "save_every"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it needs a number of at least 0.")
+        for name, value in (("clip-grad-norm", self.clip), ("workers", self.workers), ("save-every", self.save_every)):
+            if not 0 <= value < math.inf:
+                raise InputError(f"{name} is {value}; it needs a number of at least 0.")
         if self.epochs is not None and not 0 < self.epochs < math.inf:
             raise InputError(f"epochs is {self.epochs}; it needs a number above 0.")
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning-rate is {self.learning_rate}; it needs a number above 0.")
         if not 0 <= self.average < 1:
-            raise InputError(f"average is {self.average}; it needs a decay in [0, 1), 0.999 say.")
-
-
-def _listed(name: str, comma: str, read: Callable[[str], Any]) -> PrimitiveConstructorSpec[Any]:
-    """One word on the command line, with a separator in it, is a tuple."""
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=name,
-        instance_from_str=lambda words: tuple(_read(w, read, name) for w in words[0].split(comma) if w),
-        is_instance=lambda x: isinstance(x, tuple),
-        str_from_instance=lambda x: [comma.join(map(str, x))],
-    )
-
-
-def _read(word: str, read: Callable[[str], Any], name: str) -> Any:
-    try:
-        return read(word)
-    except ValueError as error:
-        raise ValueError(f"{word!r} is no part of {name}") from error
+            raise InputError(f"ema-decay is {self.average}; it needs a decay in [0, 1), 0.999 say.")
 
 
 Network = Literal["vgg", "compact", "mobile", "resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected"]
-Folders = Annotated[tuple[Path, ...], _listed("FOLDER[,FOLDER]", ",", Path)]
-Names = Annotated[tuple[str, ...], _listed("NAME[,NAME]", ",", str)]
-Size = Annotated[tuple[int, ...], _listed("HEIGHTxWIDTH", "x", int)]
+Folders = Annotated[tuple[Path, ...], Flag("FOLDER[,FOLDER]")]
+Names = Annotated[tuple[str, ...], Flag("NAME[,NAME]")]
+Size = Annotated[tuple[int, ...], Flag("HEIGHTxWIDTH", separator="x")]
 WIDEST = 8.0  # times as many channels as published
 LARGEST = 16  # megapixels of a picture: far beyond what networks of this kind are trained on
 
@@ -119,7 +98,7 @@ class Backbone:
     without (elu: 49.5 M parameters; projected: 58.5 M, as released)."""
     width: float = 1.0
     """Multiplies the network's channels."""
-    start: Path | None = None
+    start: Annotated[Path | None, Flag(name="--encoder-weights", hidden=("--start",))] = None
     """A ResNet's trained weights to start the encoder from: a safetensors file, or a folder of transformers."""
 
     def __post_init__(self) -> None:
@@ -180,11 +159,11 @@ class Augment:
     """Sensor noise in what is seen."""
     erase: float = 0.0
     """A patch of what is seen is painted over."""
-    smallest: float = 1.0
+    smallest: Annotated[float, Flag(name="--min-crop", hidden=("--smallest",))] = 1.0
     """Height of the smallest random part, as a share of the largest that fits; 1 takes the whole picture."""
-    stretch: float = 1.0
+    stretch: Annotated[float, Flag(name="--aspect-jitter", hidden=("--stretch",))] = 1.0
     """Largest change of a random part's aspect."""
-    shrink: float = 1.0
+    shrink: Annotated[float, Flag(name="--min-scale", hidden=("--shrink",))] = 1.0
     """Each batch is learned at a size drawn between this share of --size and all of it; 1 keeps one size."""
 
     def __post_init__(self) -> None:
@@ -193,7 +172,69 @@ class Augment:
                 raise InputError(f"{name} is {getattr(self, name)}; it needs a probability in [0, 1].")
         if not 0 < self.smallest <= 1 or not 1 <= self.stretch < math.inf:
             raise InputError(
-                f"smallest is {self.smallest} and stretch {self.stretch}; they need (0, 1] and at least 1."
+                f"min-crop is {self.smallest} and aspect-jitter {self.stretch}; they need (0, 1] and at least 1."
             )
         if not 0 < self.shrink <= 1:
-            raise InputError(f"shrink is {self.shrink}; it needs a share of the size in (0, 1].")
+            raise InputError(f"min-scale is {self.shrink}; it needs a share of the size in (0, 1].")
+
+
+HeadName = Literal["disparity", "range", "levels"]
+WarpName = Literal["linear", "linearized", "nearest"]
+BorderName = Literal["zeros", "edge"]
+ErrorName = Literal["ssim", "ssim-reflected", "l1", "l2"]
+ScalesName = Literal["native", "full", "finest"]
+SmoothName = Literal["edges", "proportional", "squared"]
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Names of the parts of a photometric loss (`methods.photometric`). The defaults are Monodepth's."""
+
+    head: HeadName = "disparity"
+    """Disparity up to 0.3 of the width (Monodepth), a range of depths (Monodepth2), or a mean over levels (FAL-Net)."""
+    warp: WarpName = "linear"
+    """How colours are fetched: bilinear; Garg's linearisation; nearest, without a gradient, teaches nothing."""
+    border: BorderName = "zeros"
+    """What lies outside a picture: black, or its last pixel again. Panoramas wrap around."""
+    error: ErrorName = "ssim"
+    """SSIM on whole windows and L1 (Monodepth), SSIM on reflected borders and L1 (Monodepth2), L1, or L2."""
+    mask: str = "none"
+    """What of the error counts, joined by +: inside, best (source), auto (nothing that looks static), unoccluded
+    (Schellevis), learned (Zhou), or none."""
+    scales: ScalesName = "native"
+    """Compared at each scale's own size, at full size, or only the finest scale."""
+    smooth: SmoothName = "edges"
+    """Smooth but for edges (Monodepth), the same in proportion to the mean (Monodepth2), or squared (Garg)."""
+    smoothness: float = 0.1
+    """Weight of smoothness at the finest scale; halved from scale to scale."""
+    features: str = "none"
+    """Compare features too: own (the network's first ones), or a folder or file with a ResNet's weights."""
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """The names in `mask`, in their order."""
+        return tuple(name for name in self.mask.split("+") if name not in ("", "none"))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothness < math.inf:
+            raise InputError(f"smoothness is {self.smoothness}; it needs a weight of at least 0.")
+
+
+MONODEPTH = LossConfig()
+MONODEPTH2 = LossConfig("range", "linear", "edge", "ssim-reflected", "best+auto", "full", "proportional", 1e-3)
+GARG = LossConfig("disparity", "linearized", "zeros", "l2", "none", "finest", "squared", 0.01)
+
+ScheduleName = Literal["halving", "tenth", "cosine"]
+Rig = tuple[float, float]  # focal length in image widths, baseline in metres
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How a method of pairs learns."""
+
+    schedule: ScheduleName = "halving"
+    """Of the learning rate: halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine after a short
+    rise."""
+    rig: Rig | None = None
+    """Focal length in image widths and baseline in metres, of pairs that are not calibrated. Calibrated pairs of one
+    rig tell it themselves. The model keeps it and tells metres; without one, depth up to scale."""

@@ -168,7 +168,7 @@ def read_state(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any
     if values["step"] < 0 or not values["seconds"] >= 0 or math.isnan(values["best"]):
         raise _changed(run, "its numbers cannot be")
     if (values["published"] is None) != (run.average == 0):
-        raise InputError(f"{run.out} was trained with another --average; repeat the first command.")
+        raise InputError(f"{run.out} was trained with another --ema-decay; repeat the first command.")
     then = values.get("facts", facts)  # older runs have kept none
     if not isinstance(then, dict):
         raise _changed(run, "its facts cannot be")

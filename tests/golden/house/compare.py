@@ -43,13 +43,18 @@ MODES = {
 }  # fmt: skip
 COMMANDS = ("predict", "refocus", "app", "evaluate", "check", "render", "render-mesh", "doctor", "bench stereo")
 NOISE = {"commit", "seconds", "images_per_second", "seconds_left", "when", "made", "command", "machine", "cyclopean"}
+FORMER = {  # names of flags -> those that they have now
+    "--lr": "--learning-rate", "--average": "--ema-decay", "--clip": "--clip-grad-norm", "--start": "--encoder-weights",
+    "--smallest": "--min-crop", "--stretch": "--aspect-jitter", "--shrink": "--min-scale", "--before": "--foreground",
+    "--behind": "--background", "--range": "--depth-of-field",
+}  # fmt: skip
 FIGURE = re.compile(r"^(?P<flag>--[\w-]+).*?(?:\(default: (?P<default>.*?)\))?$", re.S)
 
 
 def run(tree: Path, words: str, place: Path, *, may_fail: bool = False) -> str:
     """Run `cyclopean WORDS` of the code in `tree`, in the folder `place`; return what it printed."""
     environment = {
-        **os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1",
+        **os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1", "COLUMNS": "80", "NO_COLOR": "1",
     }  # fmt: skip
     command = [sys.executable, "-m", "cyclopean", *words.split()]
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
@@ -99,7 +104,7 @@ def flags(text: str) -> dict[str, str]:
     plain = re.sub(r"[│╭╮╰╯─]", " ", text)
     parts = re.split(r"\n\s+(?=--[a-z])", plain)[1:]
     found = (FIGURE.match(re.sub(r"\s+", " ", part).strip()) for part in parts)
-    return {match["flag"]: match["default"] or "" for match in found if match}
+    return {FORMER.get(match["flag"], match["flag"]): match["default"] or "" for match in found if match}
 
 
 def facts(folder: Path) -> dict[str, str]:

@@ -1,0 +1,183 @@
+"""The service behind the page, without any browser: previews of depth and focus, and results at full size."""
+
+import io
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from cyclopean import refocus
+from cyclopean.app.coordinates import fraction, pixel, shown_size
+from cyclopean.defocus.edges import refined
+from cyclopean.defocus.filters import THIN_LENS
+from cyclopean.defocus.focus import Focusable, wrap_panorama
+from cyclopean.defocus.lens import Lens, parse_shape
+from cyclopean.defocus.refocus import focusable
+from cyclopean.errors import InputError
+from cyclopean.inference.calibration import CameraProfile
+from cyclopean.inference.panorama_detection import resolve_camera, without_padding
+from cyclopean.inference.pipeline import (
+    DepthOptions,
+    PictureFormat,
+    RefocusOptions,
+    Target,
+    predict_photo,
+    refocus_photo,
+)
+from cyclopean.inference.predictor import Predictor
+from cyclopean.io.depthmap import DepthMap, colourise, value_range
+from cyclopean.io.image import Photo, read_photo, resize, resize_depth
+
+GLANCE = 120_000  # pixels of what is shown while the pointer rests
+QUALITY = 90
+
+Rgb = Float[Tensor, "1 3 h w"]
+Fraction = tuple[float, float]
+
+# what the page calls it -> suffix and bits (None: as the photo has them)
+FORMATS = {
+    "PNG": (".png", 8),
+    "Same as the photo": (None, None),
+    "PNG, 16 bits": (".png", 16),
+    "TIFF, 16 bits": (".tif", 16),
+}
+
+
+@dataclass(frozen=True)
+class RefocusSettings:
+    """Settings of the blur, from the page's controls."""
+
+    amount: float = 1.0
+    shape: str = "disc"
+    range: float = 0.0
+    highlights: float = 0.0
+    method: str = THIN_LENS
+
+    @property
+    def lens(self) -> Lens:
+        """The lens with these settings; raises InputError for those that no lens has."""
+        return Lens(self.amount, None, parse_shape(self.shape), self.range, highlights=self.highlights)
+
+    @property
+    def strength(self) -> float:
+        """The strength of the report's methods; the thin lens takes none."""
+        return 1.0 if self.method == THIN_LENS else self.amount
+
+
+@dataclass(frozen=True)
+class FocusRequest:
+    """A point to focus on, in fractions of width and height, and the settings of the blur."""
+
+    at: Fraction
+    settings: RefocusSettings
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A photo at the size of the screen with its depth, and how large the photo itself is."""
+
+    photo: Photo
+    depth: DepthMap
+    full: tuple[int, int]
+
+    @cached_property
+    def small(self) -> "Preview":
+        """The same, smaller still: quick enough to follow the pointer."""
+        size = shown_size(self.photo.size, GLANCE)
+        image = resize(self.photo.image, size)
+        return Preview(replace(self.photo, image=image), resize_depth(self.depth, size), self.full)
+
+    def focused(self, shot: FocusRequest) -> Photo:
+        """Return the preview focused as requested; a panorama over its seam, too."""
+        at = pixel(shot.at, self.photo.size)
+        return wrap_panorama(partial(self._once, shot.settings), self.photo, self.depth, at)
+
+    def _once(self, look: RefocusSettings, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
+        if look.method == THIN_LENS:
+            return self._ready(look.lens, photo, depth).at(at)
+        return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
+
+    def _ready(self, lens: Lens, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
+        """Return what does not depend on the focus, kept from the last time if the lens is the same.
+
+        `photo` is the preview's or, of a panorama, that one half a turn further.
+        """
+        kept, ahead = self._kept, photo is self.photo
+        if ahead not in kept or kept[ahead].lens != lens:
+            kept[ahead] = focusable(photo, depth, lens)
+        return kept[ahead]
+
+    @cached_property
+    def _kept(self) -> dict[bool, Focusable[Photo]]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Service:
+    """The predictor, and how large a photo may be."""
+
+    predictor: Predictor
+    megapixels: float = 60.0
+
+    def read(self, path: Path, camera: str = "auto") -> Photo:
+        """Read the photo at `path` with its camera, one of `CAMERAS`."""
+        return resolve_camera(read_photo(path, self.megapixels), camera)[0]
+
+    def opened(self, path: Path, camera: str = "auto") -> Preview:
+        """Return the photo at `path` and its depth, at the size of the screen. Raises as `read_photo` does."""
+        photo = self.read(path, camera)
+        size = shown_size(photo.size)
+        depth = resize_depth(without_padding(self.predictor(photo), photo), size)
+        small = replace(photo, image=resize(photo.image, size))
+        return Preview(small, refined(depth, small.image), photo.size)
+
+
+def jpeg(image: Rgb) -> bytes:
+    """Return `image` as a JPEG for the browser."""
+    array = image[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "JPEG", quality=QUALITY, subsampling=0)
+    return file.getvalue()
+
+
+def coloured(depth: DepthMap) -> Rgb:
+    """Return depth in false colours: bright is near."""
+    return colourise(depth.inverse_depth, *value_range(depth.inverse_depth))
+
+
+def save_depth(
+    service: Service, path: Path, folder: Path, profile: CameraProfile | None = None, camera: str = "auto"
+) -> list[Path]:
+    """Write what `cyclopean predict` writes for the photo at `path`, at its full size; in metres with a `profile`.
+
+    `camera` is one of `CAMERAS`.
+    """
+    options = DepthOptions(profile=profile, camera=camera, max_megapixels=service.megapixels)
+    target = Target(folder, path.stem, overwrite=True)
+    paths = predict_photo(path, target, lambda _: service.predictor, options).paths
+    return sorted(paths, key=lambda path: (".png", ".npy", ".json").index(path.suffix))
+
+
+def save_refocused(service: Service, path: Path, request: FocusRequest, name: str, folder: Path) -> list[Path]:
+    """Write what `cyclopean refocus` writes for the photo at `path`: the picture at full size, and its sidecar.
+
+    `name` is one of `FORMATS`.
+    """
+    suffix, bits = FORMATS[name]
+    settings = request.settings
+    options = RefocusOptions(
+        fraction(request.at), None, settings.lens, None, settings.method, settings.strength,
+        formats=(PictureFormat(suffix or path.suffix, bits),), max_megapixels=service.megapixels,
+    )  # fmt: skip
+    target = Target(folder, path.stem, overwrite=True)
+    return list(refocus_photo(path, target, lambda _: service.predictor, options, asdict(settings)).paths)
+
+
+def check_format(name: str) -> str:
+    """Return `name` if it is one of `FORMATS`."""
+    if name not in FORMATS:
+        raise InputError(f"{name!r} is no kind of file; choose one of {', '.join(FORMATS)}.")
+    return name

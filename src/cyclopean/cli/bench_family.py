@@ -1,0 +1,138 @@
+"""`cyclopean bench stereo` and `bench sphere`: methods of one family, trained alike and judged alike, as one page."""
+
+import os
+import platform
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopean.cli.parsing import check_writable, comma_list, parse, with_progress
+from cyclopean.errors import InputError
+from cyclopean.flags import Flag
+
+if TYPE_CHECKING:
+    from cyclopean.bench.family import Family
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is trained, and on what."""
+
+    rows: str = "all"
+    """Rows to train, comma-separated, or all."""
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """What to train on."""
+    workers: int = 2
+    """Processes that render the data, one scene at a time each."""
+    report: Annotated[Path | None, Flag(folder=True)] = None
+    """Train nothing: write the report of the rows that are done into this folder, while others may still be running."""
+    list: bool = False
+    """Say which rows there are, and stop."""
+
+
+@dataclass(frozen=True)
+class BenchStereo:
+    """Train and judge the methods of the stereo family alike: equal network, data, steps and seeds.
+
+    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and OUT/pictures.png after every
+    row.
+    """
+
+    out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
+    """Folder of the comparison."""
+    budget: Literal["tiny", "small", "middle", "full"] = "small"
+    """tiny: that everything runs; small: under an hour of 2 cores, one seed, no claim about the order; middle: a night,
+    three seeds; full: for a GPU."""
+    real: str = ""
+    """Photographs with truth to judge on as well: KIND:PATH, comma-separated, such as middlebury:FOLDER."""
+    work: Work = Work()
+
+
+@dataclass(frozen=True)
+class BenchSphere:
+    """Train and judge CoordNet under every supervision of the spherical paper: equal data, steps and seeds.
+
+    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and OUT/pictures.png after every
+    row.
+    """
+
+    out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
+    """Folder of the comparison."""
+    budget: Literal["tiny", "small", "middle", "full", "published"] = "small"
+    """tiny: that everything runs; small: 64x128 pixels, a narrow network, one seed, an hour or two of one core
+    without other work, no claim about close calls; middle: three seeds, for a GPU; full: the paper's size; published:
+    that, and its optimiser, rate, batch and 30 epochs for every row."""
+    real: str = ""
+    """Other panoramas to judge on: KIND:PATH, comma-separated, such as traced360:FOLDER (with truth) or
+    topbottom:FOLDER:baseline=0.2 (how well the upper view is remade)."""
+    work: Work = Work()
+
+
+def stereo(words: list[str]) -> int:
+    """Run `bench stereo`; return 0."""
+    options = parse(BenchStereo, words, "cyclopean bench stereo")
+    from cyclopean.bench.stereo import STEREO
+
+    return _compare(STEREO, options, words)
+
+
+def sphere(words: list[str]) -> int:
+    """Run `bench sphere`; return 0."""
+    options = parse(BenchSphere, words, "cyclopean bench sphere")
+    from cyclopean.bench.sphere import SPHERE
+
+    return _compare(SPHERE, options, words)
+
+
+def _compare(family: "Family", options: BenchStereo | BenchSphere, words: list[str]) -> int:
+    """Render, train and judge what is missing; write the report after every row; return 0.
+
+    With `--report`, train nothing and write the report alone.
+    """
+    work = options.work
+    if work.list:
+        print("\n".join(f"{name:<18} {row.title}" for name, row in family.rows.items()))
+        return 0
+    if options.out is None:
+        raise InputError(f"it needs a folder for its results, such as: cyclopean bench {family.name} OUT")
+    names = comma_list("row", work.rows, [*family.rows, "all"])
+    rows = tuple(family.rows) if "all" in names else tuple(names)
+    if work.workers < 1:
+        raise InputError(f"--workers {work.workers} is too little; give at least 1.")
+    import torch
+
+    from cyclopean.bench.comparison import Comparison
+    from cyclopean.bench.report import table, write_report
+    from cyclopean.data import open_dataset
+
+    real = [(name.partition(":")[0], name) for name in options.real.split(",") if name]
+    if len({kind for kind, _ in real}) < len(real):
+        raise InputError(f"--real {options.real} names two data sets of one kind; give one of each.")
+    sets = {kind: open_dataset(name) for kind, name in real}
+    if not work.report:
+        check_writable([options.out])
+    budget = family.budgets[options.budget]
+    comparison = Comparison(family, options.out, budget, rows, sets, work.accelerator, work.workers)
+
+    # The command that makes the results: as typed, less where a report alone was to go.
+    flags = [k for k, word in enumerate(words) if word == "--report"]
+    typed = [word for k, word in enumerate(words) if not {k, k - 1} & set(flags) and word[:9] != "--report="]
+    command = shlex.join(["cyclopean", "bench", family.name, *typed])
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    machine = f"{os.cpu_count()} cores{gpu}, {platform.system()}, torch {torch.__version__}"
+    if not work.report:
+        for _ in with_progress(comparison.data(), f"rendering {family.scenes}", comparison.missing()):
+            pass
+        todo = comparison.todo()
+        for k, (row, seed) in enumerate(todo):
+            print(f"[{k + 1}/{len(todo)}] {family.rows[row].title}, seed {seed}", flush=True)
+            result = comparison.do(row, seed)
+            print(f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True)
+            write_report(comparison, command, machine)
+    paths = write_report(comparison, command, machine, work.report)
+    print("\n" + table(family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
+    print("\n".join(map(str, paths)))
+    return 0

@@ -1,0 +1,465 @@
+"""From files to files: depth of photos and videos, and refocused photos and videos.
+
+The command line, the app and bulk workers call these functions. They take values, print nothing, and return the paths
+of what they wrote with notes for the user. Files appear all together or not at all.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cyclopean import __version__
+from cyclopean.choices import ARRAYS, CLOUDS
+from cyclopean.defocus.edges import matted, refined
+from cyclopean.defocus.filters import THIN_LENS
+from cyclopean.defocus.focus import fill_unknown, wrap_panorama
+from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
+from cyclopean.defocus.refocus import refocus, warn_of_distance
+from cyclopean.defocus.subject import matte_for
+from cyclopean.defocus.video import SECONDS, Keyframe
+from cyclopean.errors import InputError
+from cyclopean.geometry import Equirectangular
+from cyclopean.inference.calibration import CameraProfile
+from cyclopean.inference.clip import ClipReport, Progress, result_suffix, write_refocused
+from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera, without_padding
+from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
+from cyclopean.io.decoding import MOST_MEGAPIXELS
+from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
+from cyclopean.io.encoding import USUAL
+from cyclopean.io.files import appearing
+from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
+from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
+from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
+from cyclopean.io.video import describe, frames, stills
+from cyclopean.io.video_writing import left_out, write_timed
+from cyclopean.io.viewer import write_viewer
+from cyclopean.training.checkpoint import DEFAULT
+
+RANGE_FRAMES = 16  # frames of a video that fix one range of colours for all
+LARGEST_TILT = 10.0  # degrees, of a panorama
+LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more were not brought together
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where results go: their folder, what their names begin with, and whether they may replace other files.
+
+    Earlier results of ours for the same picture are always replaced. Where another file has the name of a result, the
+    results get the next free number: photo_2_disp.png.
+    """
+
+    folder: Path
+    stem: str
+    overwrite: bool = False
+
+    def free(self, source: Path, endings: Iterable[str]) -> tuple["Target", tuple[str, ...]]:
+        """Return where the results of `source` go that end in `endings`, and a note if they are numbered."""
+        if self.overwrite:
+            return self, ()
+        endings = tuple(endings)
+        taken: list[str] = []
+        for number in itertools.count(1):
+            stem = self.stem if number == 1 else f"{self.stem}_{number}"
+            foreign = foreign_files(self.folder, (stem + ending for ending in endings), source.name)
+            if not foreign:
+                break
+            taken = taken or foreign
+        if not taken:
+            return self, ()
+        note = (
+            f"{self.folder / taken[0]} is there already and is no earlier result for {source.name}: the results are "
+            f"{stem}_...; --overwrite replaces it."
+        )
+        return replace(self, stem=stem), (note,)
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files that were written, and notes for the user."""
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DepthOptions:
+    """What to write of a photo beside the array, its colours and its sidecar, and how the photo is read.
+
+    `save` are keys of `ARRAYS` and `CLOUDS`; `viewer` adds one HTML file; `uncertainty` is the number of draws (0:
+    none); `profile` puts depth in metres; `right` is the right picture of a stereo pair; `camera` is one of `CAMERAS`.
+    """
+
+    save: tuple[str, ...] = ()
+    viewer: bool = False
+    uncertainty: int = 0
+    profile: CameraProfile | None = None
+    right: Path | None = None
+    camera: str = "auto"
+    max_megapixels: float = MOST_MEGAPIXELS
+
+
+class Models:
+    """The models that photos need, each loaded once, when it is first needed.
+
+    `name` "auto" takes the bundled model for the photo's camera, or with `via_cube` the one for ordinary photos.
+    `configure` is applied to each predictor after loading.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: str = "cpu",
+        *,
+        via_cube: bool = False,
+        configure: Callable[[Predictor], Predictor] = lambda predictor: predictor,
+    ) -> None:
+        self.name, self.device, self.via_cube, self.configure = name, device, via_cube, configure
+        self._loaded: dict[str, Predictor] = {}
+
+    def check(self) -> None:
+        """Raise InputError for a model that cannot be used; without a name it depends on the photo."""
+        if self.name == "auto" and not self.via_cube:
+            return
+        if self.for_video().projection != "pinhole" and self.via_cube:
+            raise InputError(f"--via-cube is for models of ordinary photos, {self.name} is for panoramas.")
+
+    def for_photo(self, photo: Photo) -> Predictor:
+        """Return the predictor for a photo. Raises InputError for no panorama with `via_cube`."""
+        if self.via_cube:
+            check_panorama(photo)
+        return self.for_video() if self.via_cube or self.name != "auto" else self._load(fitting_model(photo))
+
+    def for_video(self) -> Predictor:
+        """Return the predictor for ordinary pictures."""
+        return self._load(DEFAULT if self.name == "auto" else self.name)
+
+    def _load(self, name: str) -> Predictor:
+        if name not in self._loaded:
+            self._loaded[name] = self.configure(load(name, self.device))
+        return self._loaded[name]
+
+
+def predict_photo(
+    source: Path, target: Target, choose: Callable[[Photo], Predictor], options: DepthOptions = DepthOptions()
+) -> Written:
+    """Write the depth of a photo: STEM_disp.npy, .png (colours), .json (sidecar), and what `options` add.
+
+    `choose` returns the predictor for the photo, such as `Models.for_photo`.
+    """
+    photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
+    notes = list(photo.notes)
+    if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
+        notes.append(
+            f"{photo.name} is tilted by {photo.gpano.tilt:.0f} degrees by its metadata (GPano pose), and models "
+            "learned from upright panoramas; level it with the camera's program for better depth."
+        )
+    predictor = choose(photo)
+    if reason:
+        name = predictor.model.name if predictor.model else predictor.method.name
+        how = ", seen through ten faces around" if predictor.projection == "pinhole" else ""
+        how += ", which learned from rooms; outdoors --via-cube is better" if name == "panorama" else ""
+        notes.append(f"{reason} Model: {name}{how}.")
+    endings = ["_disp.png", "_disp.json", *((ARRAYS | CLOUDS)[name] for name in ("npy", *options.save))]
+    endings += ["_disp16.json"] if "png16" in options.save else []
+    endings += ["_view.html"] if options.viewer else []
+    endings += ["_uncertainty.npy", "_uncertainty.png"] if options.uncertainty else []
+    target, numbered = target.free(source, endings)
+    notes += numbered
+    depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
+    depth = without_padding(options.profile.applied(depth) if options.profile else depth, photo)
+    disagreement = depth.notes.get("disagreement_after", 0.0)
+    if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
+        notes.append(
+            f"{photo.name}: neighbouring faces of the cube disagree by {disagreement:.2f} of the depth where both "
+            "look; do not trust this depth."
+        )
+    with appearing(target.folder) as folder:
+        stem = folder / target.stem
+        write_photo(_path(stem, "_disp.png"), colours(depth.inverse_depth))
+        others: list[Path] = []
+        if options.uncertainty:
+            scale = options.profile.scale if options.profile else 1
+            spread = predictor.uncertainty(photo, options.uncertainty) / scale
+            others += [_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png")]
+            np.save(others[0], spread[0, 0].numpy())
+            write_photo(others[1], colours(spread))
+        clouds = [name for name in options.save if name in CLOUDS]
+        camera = depth.camera or assumed_camera(photo.size)
+        if (clouds or options.viewer) and depth.camera is None:
+            notes.append(f"{photo.name} does not tell its focal length: 60 degrees of view are assumed.")
+        for name in clouds:
+            others.append(_path(stem, CLOUDS[name]))
+            if name == "ply":
+                write_ply(others[-1], point_cloud(without_flying_pixels(depth, camera), photo.image, camera))
+            else:
+                write_glb(others[-1], mesh(depth, camera), photo.image)
+        if options.viewer:
+            others.append(_path(stem, "_view.html"))
+            write_viewer(others[-1], depth, photo.image, camera, photo.name)
+        _write_arrays(stem, depth, ("npy", *options.save), photo, [path.name for path in others])
+        keep_names(folder, target.folder)
+        return Written(_moved(folder, target.folder), tuple(notes))
+
+
+def predict_clip(
+    source: Path,
+    target: Target,
+    predictor: Predictor,
+    save: Sequence[str] = (),
+    *,
+    max_megapixels: float = MOST_MEGAPIXELS,
+    progress: Progress | None = None,
+) -> Written:
+    """Write the depth of a video: STEM_disp.mp4 in one fixed range of colours, .json, and arrays of every frame.
+
+    Two passes: some frames fix the range, then every frame is written at its time. `save` are keys of `ARRAYS`; their
+    files go into the folder STEM_disp. `progress(done, all)` is called after every frame; `all` is 0 when not known.
+    """
+    clouds = [name for name in save if name in CLOUDS]
+    if clouds:
+        raise InputError(f"{source} is a video, which has no single point cloud; leave ply and glb out of --save.")
+    clip = describe(source, max_megapixels)
+    target, notes = target.free(source, ["_disp.mp4", "_disp.json", *(["_disp"] if save else [])])
+    ranges = [
+        value_range(predictor(Photo(image)).inverse_depth)
+        for image in frames(source, max(1, clip.count // RANGE_FRAMES), max_megapixels)
+    ]
+    if not ranges:
+        raise InputError(f"{source} has no frames; give a whole video.")
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    times: list[float] = []
+    with appearing(target.folder) as folder:
+        arrays = folder / f"{target.stem}_disp"
+
+        def coloured() -> Iterator[Any]:
+            for still in stills(source, max_megapixels=max_megapixels):
+                photo = Photo(still.image, name=f"{source.name}#{still.index}")
+                depth = predictor(photo)
+                if save:
+                    arrays.mkdir(exist_ok=True)
+                    _write_arrays(arrays / f"{still.index:06d}", depth, save, photo)
+                times.append(round(float(still.time), 6))
+                if progress is not None:
+                    progress(still.index + 1, clip.count)
+                yield colourise(depth.inverse_depth, low, high), still.time
+
+        video = folder / f"{target.stem}_disp.mp4"
+        write_timed(video, coloured(), clip.rate, clip.unit, clip.aspect)
+        content = {
+            "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
+            "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": (low, high),
+            "frames": len(times), "times": times, "source": source.name, "model": _model_json(predictor.model),
+            "files": [video.name],
+        }  # fmt: skip
+        video.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
+        keep_names(folder, target.folder)
+        return Written(_moved(folder, target.folder), notes)
+
+
+@dataclass(frozen=True)
+class RealLens:
+    """Numbers of a real lens; what is None comes from the photo's EXIF."""
+
+    f_number: float | None = None
+    focal_mm: float | None = None
+    sensor_mm: float | None = None
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """The suffix of a picture to write, and its bits per channel (None: as the photo has them)."""
+
+    suffix: str
+    bits: int | None = None
+
+
+@dataclass(frozen=True)
+class RefocusOptions:
+    """How to refocus a photo, and how the photo and its depth are read.
+
+    `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
+    predicted and of stretched depth to those of the photo. `matte` is a mask, a model's folder or a Hub repository.
+    `resize_depth` stretches a depth file of another size. `formats` are the pictures to write; the first also names the
+    sidecar.
+    """
+
+    at: Point | None = None
+    distance: float | None = None
+    lens: Lens = field(default_factory=Lens)
+    real_lens: RealLens | None = None
+    method: str = THIN_LENS
+    strength: float = 1.0
+    bins: str = "smooth"
+    profile: CameraProfile | None = None
+    refine: str = "auto"
+    matte: str | None = None
+    resize_depth: bool = False
+    formats: tuple[PictureFormat, ...] = (PictureFormat(".png"),)
+    camera: str = "auto"
+    max_megapixels: float = MOST_MEGAPIXELS
+
+
+def refocus_photo(
+    source: Path,
+    target: Target,
+    depth_from: Path | Callable[[Photo], Predictor],
+    options: RefocusOptions,
+    record: Mapping[str, object],
+) -> Written:
+    """Write a photo refocused: STEM_defocus in each format, and STEM_defocus.json.
+
+    `depth_from` is a depth file, or returns the predictor for the photo, such as `Models.for_photo`. `record` are the
+    settings that the sidecar keeps. What is wrong with the photo or the options raises InputError before depth is
+    predicted.
+    """
+    photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
+    notes = [*photo.notes, *([reason] if reason else [])]
+    if any(form.suffix.lower() not in USUAL for form in options.formats):
+        raise InputError(
+            f"{source.name}, a {photo.format}, cannot be saved as what its name says; leave --save same out, or rename "
+            f"it if its name is wrong ({', '.join(USUAL)})."
+        )
+    endings = [*(form.suffix for form in options.formats), ".json"]
+    target, numbered = target.free(source, (f"_defocus{suffix}" for suffix in endings))
+    notes += numbered
+    pixel = None if options.at is None else focus_pixel(options.at, photo.size)
+    lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
+    matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
+    if isinstance(depth_from, Path):
+        depth, remark = _depth_in_file(depth_from, photo, options)
+        notes += remark
+    else:
+        depth = without_padding(depth_from(photo)(photo), photo)
+    depth = options.profile.applied(depth) if options.profile else depth
+    soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
+    if options.refine == "on" or (options.refine == "auto" and soft):
+        depth = refined(depth, photo.image, photo.camera)
+    depth = depth if matte is None else matted(depth, matte)
+    if options.distance is not None and pixel is None:
+        warn_of_distance(depth, options.distance)
+    render = partial(
+        refocus, method=options.method, lens=lens, distance=options.distance, strength=options.strength,
+        bins=options.bins,
+    )  # fmt: skip
+    if isinstance(photo.camera, Equirectangular) and bool((black := padding(photo.image)).any()):
+        # Neither the black of padding nor what is beside it spreads over the border.
+        planes = [fill_unknown(plane, ~black[0, 0]) for plane in photo.image[0]]
+        result = wrap_panorama(render, replace(photo, image=torch.from_numpy(np.stack(planes))[None]), depth, pixel)
+        result = replace(result, image=torch.where(black, photo.image, result.image))
+    else:
+        result = wrap_panorama(render, photo, depth, pixel)
+    names = [f"{target.stem}_defocus{form.suffix}" for form in options.formats]
+    with appearing(target.folder) as folder:
+        for name, form in zip(names, options.formats, strict=True):
+            write_photo(folder / name, result if form.bits is None else replace(result, bits=form.bits))
+        content = {
+            "format": "cyclopean-refocus", "version": 1, "cyclopean": __version__, "source": source.name, "at": pixel,
+            **record, "model": _model_json(depth.model), "files": names,
+        }  # fmt: skip
+        side = (folder / names[0]).with_suffix(".json")
+        side.write_text(json.dumps(content, indent=2) + "\n")
+        keep_names(folder, target.folder)
+        return Written(tuple(target.folder / name for name in (*names, side.name)), tuple(notes))
+
+
+def refocus_clip(
+    source: Path,
+    target: Target,
+    keys: Sequence[Keyframe],
+    predictor: Predictor,
+    *,
+    lens: Lens,
+    record: Mapping[str, object],
+    smooth: float = SECONDS,
+    max_megapixels: float = MOST_MEGAPIXELS,
+    progress: Progress | None = None,
+) -> tuple[ClipReport, Written]:
+    """Write a video refocused: STEM_defocus, its suffix that of the video where H.264 is at home, and a sidecar.
+
+    `record` are the settings that the sidecar keeps.
+    """
+    suffix = result_suffix(source.suffix)
+    target, notes = target.free(source, (f"_defocus{suffix}", "_defocus.json"))
+    name = f"{target.stem}_defocus{suffix}"
+    with appearing(target.folder) as folder:
+        report = write_refocused(
+            source, folder / name, keys, predictor, lens,
+            smooth=smooth, max_megapixels=max_megapixels, progress=progress,
+        )  # fmt: skip
+        content = {
+            "format": "cyclopean-refocus-video", "version": 1, "cyclopean": __version__, "source": source.name,
+            "keys": [asdict(key) for key in keys], **record, "smooth": smooth, "model": _model_json(predictor.model),
+            **asdict(report), "files": [name],
+        }  # fmt: skip
+        (folder / name).with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
+        keep_names(folder, target.folder)
+    return report, Written((target.folder / name,), notes)
+
+
+def clip_notes(source: Path, result: Path | None = None, max_megapixels: float = MOST_MEGAPIXELS) -> tuple[str, ...]:
+    """Return what of a video is not used, and what of it `result` will not keep."""
+    notes = describe(source, max_megapixels).remarks
+    return (*notes, *(left_out(source, result, max_megapixels) if result else ()))
+
+
+def colours(values: Any) -> Photo:
+    """Return a map in false colours, bright = large, as a picture."""
+    return Photo(colourise(values, *value_range(values)))
+
+
+def _write_arrays(stem: Path, depth: DepthMap, save: Sequence[str], photo: Photo, others: Sequence[str] = ()) -> None:
+    """Write the arrays among `save`, and a sidecar that also names the colours and `others`."""
+    paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
+    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *others))
+
+
+def _path(stem: Path, ending: str) -> Path:
+    return stem.with_name(stem.name + ending)
+
+
+def _moved(bench: Path, folder: Path) -> tuple[Path, ...]:
+    """Return where the files of a private folder are going to be."""
+    return tuple(folder / name for name in sorted(path.name for path in bench.iterdir()))
+
+
+def _model_json(model: Maker | None) -> dict[str, str] | None:
+    return None if model is None else {"name": model.name, "sha256": model.sha256}
+
+
+def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:
+    """Return `lens` with the optics of a real one, as far as given, else by the photo's EXIF."""
+    if isinstance(photo.camera, Equirectangular):
+        raise InputError(f"{photo.name} is a panorama, which no lens of some focal length took; give --amount.")
+    h, w = photo.size
+    focal = None if photo.camera is None else float(photo.camera.focal[0, 0]) * w / max(h, w)
+    return replace(lens, optics=optics_of(photo.exif, focal, **asdict(numbers)))
+
+
+def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
+    """Read the depth of a photo; one of another size is stretched if its sidecar names the photo's, or on request.
+
+    Also returns a note if the sidecar names another picture.
+    """
+    size, sidecar = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
+    stretch = options.resize_depth or (sidecar is not None and sidecar.source_size == photo.size)
+    if size != photo.size and not stretch:
+        (h, w), (height, width) = size, photo.size
+        turned = is_turned(size, photo.size)
+        remedy = "is it turned by 90 degrees? Turn it as the photo is" if turned else ""
+        raise InputError(
+            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; "
+            f"{remedy or 'give the depth of this photo, or --resize-depth'}."
+        )
+    depth = read_depth(path, options.max_megapixels)
+    depth = depth if size == photo.size else resize_depth(depth, photo.size)
+    other = sidecar.source if sidecar is not None else None
+    if other is None or Path(other).stem == Path(photo.name).stem:
+        return depth, []
+    return depth, [f"by its sidecar {path} is the depth of {other}, not of {photo.name}; check that they fit."]

@@ -1,0 +1,60 @@
+"""3Net: virtual trinocular, every image is the middle of three (Poggi, Tosi, Mattoccia, 3DV 2018)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from cyclopean.geometry import invert
+from cyclopean.methods.base import Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.photometric import Losses, PhotometricMethod, SourceView, add, postprocess
+from cyclopean.sample import Sample, View
+from cyclopean.training.options import MONODEPTH, LossConfig
+
+
+class ThreeNet(PhotometricMethod):
+    """What is hidden on one side is visible on the other: two baselines, and no second pass over a mirror image.
+
+    A pair has no middle, so each image is it in turn (sec. 3.3): the left one learns what lies to its right, the right
+    one what lies to its left, each with Monodepth's loss for a pair. `predict` joins both maps of the middle view as
+    Monodepth's post-processing does, each alone at the border where it is better. One decoder serves both baselines;
+    the paper has two. Its maps: of the middle towards the right, of the right one; of the middle towards the left, of
+    the left one.
+    """
+
+    name: ClassVar[str] = "trinocular"
+
+    def __init__(
+        self,
+        network: str = "vgg",
+        width: float = 1.0,
+        *,
+        rig: Sequence[float] | None = None,
+        rules: LossConfig | Mapping[str, Any] = MONODEPTH,
+    ) -> None:
+        super().__init__(network, width, rules, maps=4, rig=rig)
+
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
+        rightwards, _, leftwards, _ = (one.disparities[0] for one in self.decode(self.network(target.seen)))
+        extras = {"towards_right": rightwards, "towards_left": leftwards}
+        return Prediction(self.inverse_depth(postprocess(rightwards, leftwards), target), extras=extras)
+
+    def losses(self, sample: Sample) -> Losses:
+        left, right = sample.target, source_on_the_right(self.name, sample)
+        predicted = self.decode(self.network(torch.cat([left.seen, right.seen])))
+        with full_precision(left.image):
+            to_right = known_pose(self.name, right)
+            to_left = invert(to_right)
+            n = len(sample)
+            # The left image as the middle, with the right one; the right image as the middle, with the left one.
+            middle, beyond = (one[:n] for one in predicted[:2])
+            rightwards = add(
+                self.loss(left, middle, [SourceView(right, to_right, beyond)]),
+                self.loss(right, beyond, [SourceView(left, to_left, middle)]),
+            )
+            middle, beyond = (one[n:] for one in predicted[2:])
+            leftwards = add(
+                self.loss(right, middle, [SourceView(left, to_left, beyond)]),
+                self.loss(left, beyond, [SourceView(right, to_right, middle)]),
+            )
+            return add(rightwards, leftwards)

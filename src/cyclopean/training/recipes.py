@@ -1,0 +1,407 @@
+"""How each method is trained: one function for each, whose arguments are the flags of `cyclopean train`.
+
+Nothing heavy is imported before one is called, so that help and wrong flags cost no seconds. The defaults are those of
+the papers; sizes and lengths stand in `methods.PUBLISHED`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopean.errors import InputError
+from cyclopean.flags import Flag
+from cyclopean.training.options import (
+    GARG,
+    MONODEPTH,
+    MONODEPTH2,
+    WIDEST,
+    Augment,
+    Backbone,
+    LossConfig,
+    Pairs,
+    Rig,
+    Run,
+    ScheduleName,
+    Source,
+)
+
+if TYPE_CHECKING:
+    from cyclopean.augmentation import Augmentation
+    from cyclopean.methods.base import Method
+
+STAGES = 4  # of Garg's training
+VGG, RESNET = Backbone(), Backbone("resnet18")
+HALVING, TENTH = Pairs(), Pairs("tenth")
+COLOUR = Augment(colour=0.5)  # Monodepth, sec. 4.1
+EITHER_VIEW = Augment(swap=0.5, mild=0.5)  # Monodepth2, sec. 4
+NOT_MIRRORED = Augment(flip=0.0)  # spherical view synthesis
+ROOMS = Augment(flip=0.5, jitter=0.7, blur=0.2, noise=0.3)
+STRONG = Augment(jitter=0.8, blur=0.2, noise=0.3, smallest=0.6, stretch=1.2)
+
+
+def naive(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    backbone: Backbone = VGG,
+    pairs: Pairs = HALVING,
+    error: Literal["l1", "l2", "ssim", "ssim-reflected"] = "l1",
+    sampling: Literal["linear", "nearest"] = "linear",
+) -> None:
+    """Paint the right view with no disparity inside; depth is read out by matching what was painted.
+
+    Args:
+        error: what the painted view differs by: L1, L2, or SSIM and L1 (on whole windows, or with reflected borders).
+        sampling: how shifted views are fetched when they are matched.
+    """
+    from cyclopean.methods.naive import Naive
+
+    def make(rig: Rig | None) -> Naive:
+        return Naive(backbone.network, backbone.width, error=error, sampling=sampling, rig=rig)
+
+    train_on_pairs("naive", make, run, source, augment=augment, pairs=pairs, start=backbone.start)
+
+
+def deep3d(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    backbone: Backbone = VGG,
+    pairs: Pairs = HALVING,
+    levels: int = 33,
+    most: float = 0.3,
+    smoothness: Literal["none", "each", "expected"] = "none",
+) -> None:
+    """Select the right view out of shifted left ones (Xie et al. 2016).
+
+    Args:
+        levels: how many shifts, from none to `most`; the papers do not say how many the comparison used.
+        most: the largest shift, a share of the picture's width.
+        smoothness: none is Deep3D; each (of the cumulative sums) or expected (disparity) are readings of Deep3Ds.
+    """
+    from cyclopean.methods.deep3d import Deep3d
+
+    def make(rig: Rig | None) -> Deep3d:
+        return Deep3d(backbone.network, backbone.width, levels=levels, most=most, smoothness=smoothness, rig=rig)
+
+    name = "deep3d" if smoothness == "none" else "deep3ds"
+    train_on_pairs(name, make, run, source, augment=augment, pairs=pairs, start=backbone.start)
+
+
+def deep3ds(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    backbone: Backbone = VGG,
+    pairs: Pairs = HALVING,
+    levels: int = 33,
+    most: float = 0.3,
+    smoothness: Literal["each", "expected"] = "each",
+) -> None:
+    """Train Deep3D so that probabilities gather in one shift and are smooth (Godard et al. 2017, supplement sec. 3).
+
+    Args:
+        levels: how many shifts, from none to `most`; the papers do not say how many the comparison used.
+        most: the largest shift, a share of the picture's width.
+        smoothness: of each cumulative sum, or of the expected disparity.
+    """
+    how: dict[str, Any] = {"levels": levels, "most": most, "smoothness": smoothness}
+    deep3d(run, source, augment=augment, backbone=backbone, pairs=pairs, **how)
+
+
+def garg(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    backbone: Backbone = VGG,
+    rules: LossConfig = GARG,
+    pairs: Pairs = HALVING,
+    stages: Literal["one", "four"] = "four",
+) -> None:
+    """Rebuild the left view through a linearised warp (Garg et al. 2016).
+
+    Args:
+        stages: four trains the coarsest scale first, in --out/stage1, and starts each finer one (stage2, stage3, then
+            --out itself) from it, a quarter of the steps each, as published; one trains all scales at once, as the
+            authors' later release does (with --error l1 --smooth edges --smoothness 0.05).
+    """
+    from cyclopean.methods.garg import Garg
+
+    for stage, part in phases(run, 1 if stages == "four" else STAGES):
+
+        def make(rig: Rig | None, stage: int = stage) -> Garg:
+            return Garg(backbone.network, backbone.width, rig=rig, stage=stage, rules=rules)
+
+        start = None if part.init else backbone.start
+        train_on_pairs("garg", make, part, source, augment=augment, pairs=pairs, start=start)
+
+
+def phases(run: Run, first: int) -> list[tuple[int, Run]]:
+    """Return (stage, its run) from stage `first` on: equal steps, each from the one before.
+
+    A run that is resumed leaves out the stages that are finished.
+    """
+    folders = {stage: run.out / f"stage{stage}" for stage in range(first, STAGES)} | {STAGES: run.out}
+    begun = [stage for stage, folder in folders.items() if (folder / "resume.pt").exists()]
+    parts, init = [], run.init
+    for stage, folder in folders.items():
+        epochs = None if run.epochs is None else run.epochs / len(folders)
+        part = replace(run, out=folder, steps=max(1, run.steps // len(folders)), epochs=epochs, init=init)
+        if not (run.resume and begun and stage < max(begun)):
+            parts.append((stage, replace(part, resume=run.resume and stage in begun)))
+        init = str(folder / "last")
+    return parts
+
+
+def monodepth(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    backbone: Backbone = VGG,
+    rules: LossConfig = MONODEPTH,
+    pairs: Pairs = HALVING,
+    factors: int = 1,
+    variant: Literal["lr", "no-lr", "stereo"] = "lr",
+) -> None:
+    """Learn depth from stereo pairs, without labels. The paper: --batch-size 8 --size 256x512, 50 epochs of KITTI.
+
+    Args:
+        factors: 1, as published, for pairs of one rig; 13, say, for pairs of many baselines or scenes of many sizes.
+        variant: lr predicts both views' depth from the left one; no-lr only the left one's; stereo reads both views.
+    """
+    from cyclopean.methods.monodepth import Monodepth
+
+    def make(rig: Rig | None) -> Monodepth:
+        known = pairs.rig if factors > 1 else rig  # with free factors there are no metres, whatever the data say
+        network, width = backbone.network, backbone.width
+        return Monodepth(network, width, rig=known, factors=factors, variant=variant, rules=rules)
+
+    train_on_pairs("monodepth", make, run, source, augment=augment, pairs=pairs, start=backbone.start)
+
+
+def trinocular(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    backbone: Backbone = VGG,
+    rules: LossConfig = MONODEPTH,
+    pairs: Pairs = HALVING,
+) -> None:
+    """Learn from stereo pairs what lies on either side of a view (Poggi et al. 2018); each step does twice the work."""
+    from cyclopean.methods.three_net import ThreeNet
+
+    def make(rig: Rig | None) -> ThreeNet:
+        return ThreeNet(backbone.network, backbone.width, rig=rig, rules=rules)
+
+    train_on_pairs("trinocular", make, run, source, augment=augment, pairs=pairs, start=backbone.start)
+
+
+def monodepth2(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = EITHER_VIEW,
+    backbone: Backbone = RESNET,
+    rules: LossConfig = MONODEPTH2,
+    pairs: Pairs = TENTH,
+) -> None:
+    """Learn one view's depth from others with known poses. The paper: --batch-size 12 --size 192x640, 20 epochs.
+
+    Every combination of --head, --warp, --border, --error, --mask, --scales, --smooth and --features is a method; the
+    defaults are the paper's. Sets of more than two views, and panoramas, need --swap 0.
+    """
+    from cyclopean.augmentation import mirrored
+    from cyclopean.methods.monodepth2 import Monodepth2
+
+    def make(rig: Rig | None) -> Monodepth2:
+        return Monodepth2(backbone.network, backbone.width, rig=rig, rules=rules)
+
+    start = backbone.start
+    train_on_pairs("monodepth2", make, run, source, augment=augment, pairs=pairs, mirror=mirrored, start=start)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The network, which is told where each pixel stands."""
+
+    coordinates: Annotated[
+        bool,
+        Flag(
+            help="Convolutions do not read where a pixel stands: an ablation of the paper.",
+            default="(default: they do)",
+        ),
+    ] = True
+    """Convolutions read where a pixel stands."""
+    circular: bool = False
+    """Convolutions go on across the seam (not in the paper)."""
+    width: float = 1.0
+    """Multiplies the network's channels."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width <= WIDEST:
+            raise InputError(f"width is {self.width}; it needs a number above 0, at most {WIDEST:g}.")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one view is made from another, and compared with the real one."""
+
+    attention: Annotated[
+        bool,
+        Flag(
+            help="All directions weigh the same: an ablation of the paper.",
+            default="(default: what is near epipoles and poles weighs less)",
+        ),
+    ] = True
+    """What is near epipoles and poles weighs less."""
+    warp: Literal["splat", "pull"] = "splat"
+    """The paper's splat, or inverse warping."""
+    landing: Literal["exact", "first-order"] = "exact"
+    """Exact, or the paper's first order, which is wrong for near things."""
+    sharpness: float = 0.1
+    """Of the splat, per metre, at most 1: pixels weigh exp(-sharpness * depth), so that near things hide what is behind
+    them. 0.1 as released, 0.05 as printed. Beyond some 7 / sharpness metres things weigh too little to be compared."""
+    window: int = 5
+    """Of SSIM, in pixels, odd."""
+
+
+SHAPE, COMPARISON = Shape(), Comparison()
+
+
+def coordnet(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = NOT_MIRRORED,
+    shape: Shape = SHAPE,
+    comparison: Comparison = COMPARISON,
+    rig: Literal["UD", "LR", "TC", "SV"] = "TC",
+    ratio: float = 0.6,
+    predicts: Literal["depth", "disparity", "magnitude"] = "depth",
+) -> None:
+    """Learn metric depth of panoramas from 360° rigs, without labels. The paper: --batch-size 16 --size 256x512.
+
+    Args:
+        rig: UD learns from the view above, LR from the one beside, TC from both; SV from true depth, to compare with.
+        ratio: of TC, how much of it comes from the view above; the paper's TC2 to TC8 are 0.2 to 0.8.
+        predicts: depth, or disparities (rigs UD and LR), or their magnitudes with the signs that the rig gives them;
+            pictures are not turned then, since signs hang on the direction of the baseline.
+    """
+    import torch
+
+    from cyclopean import augmentation
+    from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
+    from cyclopean.training import dataset
+    from cyclopean.training.loop import adabound, constant, fit
+
+    keep = dataset.target_only if rig == "SV" else None
+    data = dataset.train_data(source, augment, run, augmentation.mirrored, keep, worlds="sphere")
+    data = dataset.with_truth(data) if rig == "SV" else data
+    data = dataset.then(data, augmentation.rolled) if predicts == "depth" else data
+    torch.manual_seed(run.seed)
+    method = SphericalViewSynthesis(rig, ratio, predicts=predicts, **vars(shape), **vars(comparison))
+    card = dataset.card("coordnet", run, source, data)
+    run = run.of(len(data.training))  # type: ignore[arg-type]
+    fit(method, data, run, adabound, constant, card=card, pictures=dataset.pictures)
+
+
+def panorama(run: Run, source: Source, *, augment: Augment = ROOMS, ratio: float = 0.6) -> None:
+    """Learn metric depth of panoramas from the views above and beside, without labels, to be used on any panorama.
+
+    Args:
+        ratio: how much of it comes from the view above.
+    """
+    import torch
+
+    from cyclopean import augmentation
+    from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
+    from cyclopean.training import dataset
+    from cyclopean.training.loop import adamw, cosine, fit
+
+    data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="sphere")
+    data = dataset.then(data, augmentation.rolled)
+    torch.manual_seed(run.seed)
+    method = SphericalViewSynthesis("TC", ratio, circular=True, network="mobile")
+    card = dataset.card("panorama", run, source, data)
+    run = run.of(len(data.training))  # type: ignore[arg-type]
+    fit(method, data, run, adamw, cosine, card=card, pictures=dataset.pictures)
+
+
+def supervised(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = STRONG,
+    network: Literal["vgg", "compact", "mobile"] = "vgg",
+    width: float = 1.0,
+    schedule: ScheduleName = "cosine",
+) -> None:
+    """Learn inverse depth up to scale from true depth.
+
+    Args:
+        network: Monodepth's VGG (31.6 M parameters at width 1), or a lighter one.
+        width: multiplies the network's channels.
+        schedule: of the learning rate: halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine
+            after a short rise.
+    """
+    import torch
+
+    from cyclopean import augmentation
+    from cyclopean.methods.supervised import Supervised
+    from cyclopean.training import dataset
+    from cyclopean.training.loop import SCHEDULES, adamw, fit
+
+    data = dataset.train_data(source, augment, run, augmentation.mirrored, dataset.target_only)
+    data = dataset.with_truth(data)
+    torch.manual_seed(run.seed)
+    method = Supervised(network, width)
+    card = dataset.card("supervised", run, source, data)
+    run = run.of(len(data.training))  # type: ignore[arg-type]
+    fit(method, data, run, adamw, SCHEDULES[schedule], card=card, pictures=dataset.pictures)
+
+
+def train_on_pairs(
+    name: str,
+    make: "Callable[[Rig | None], Method]",
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment,
+    pairs: Pairs,
+    start: Path | None,
+    mirror: "Augmentation | None" = None,
+) -> None:
+    """Train what `make` makes of a rig (after the seed is set) with Adam.
+
+    The rig is the given one, else the one rig of the data if there is one; the model keeps it and is metric. `start`:
+    trained weights of the encoder, unless the run goes on or starts from a whole model. `mirror` is by default the one
+    that swaps left and right.
+    """
+    import torch
+
+    from cyclopean.augmentation import flipped
+    from cyclopean.networks.resnet import pretrained, start_from
+    from cyclopean.training import dataset
+    from cyclopean.training.loop import SCHEDULES, adam, fit
+
+    data = dataset.train_data(source, augment, run, mirror or flipped, rig=pairs.rig)
+    common, about = dataset.common_rig(data.training)
+    torch.manual_seed(run.seed)
+    method = make(pairs.rig or common)
+    if pairs.rig is None and method.rig == common:
+        data = replace(data, about=(*data.about, about))
+    if start is not None:
+        start_from(method.network, start)  # type: ignore[arg-type]
+    features = method.config().get("rules", {}).get("features", "none")
+    if features not in ("none", "own"):
+        pretrained(Path(features))  # raises InputError now for weights that are none
+    card = dataset.card(name, run, source, data)
+    run = run.of(len(data.training))  # type: ignore[arg-type]
+    fit(method, data, run, adam, SCHEDULES[pairs.schedule], card=card, pictures=dataset.pictures)
