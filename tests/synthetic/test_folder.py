@@ -84,13 +84,13 @@ def test_a_cut_run_goes_on_and_another_order_is_refused(tmp_path):
 def test_links_in_the_folder_are_replaced_and_not_followed(tmp_path):
     outside, out = tmp_path / "outside", tmp_path / "out"
     outside.write_text("mine")
-    names = ("left/000000.png", "right/000000.png", "depth/000000.npy", "camera/000000.part", "dataset.part")
-    for name in names:
+    files = ("left/000000.png", "right/000000.png", "depth/000000.npy", "camera/000000.json", "dataset.json")
+    for name in (*files[:3], *(f"{file}.part" for file in files)):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).symlink_to(outside)
     list(write(RenderJob(("table",), "stereo", 0, 1, SIZE), out))
     assert outside.read_text() == "mine"
-    assert not any(path.is_symlink() for path in out.rglob("*"))
+    assert not any(path.is_symlink() or path.suffix == ".part" for path in out.rglob("*"))
 
 
 def test_baseline_moves_the_right_camera(tmp_path):

@@ -15,7 +15,7 @@ from cyclopean.data.folder import FolderDataset
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.report import commit
 from cyclopean.inference import predictor
-from cyclopean.io.files import appearing
+from cyclopean.io.files import write_text
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob, missing, write
@@ -95,7 +95,8 @@ class Comparison:
         path = self.out / GUESSES
         if not path.exists() or path.read_text() == "[]":  # of a version that had none
             guesses = self.family.guesses(self.training_set())
-            _keep(path, [self._judged(guess.name, _guess(guess)) for guess in guesses])
+            judged = [self._judged(guess.name, _guess(guess)) for guess in guesses]
+            write_text(path, json.dumps(judged, indent=1))
         return json.loads(path.read_text())
 
     def closer(self, folder: Path) -> list[dict[str, Any]]:
@@ -109,7 +110,7 @@ class Comparison:
         known = json.loads(path.read_text()) if path.exists() else {}
         for key, predict in self._predictors(known):
             known[key] = mean_figures(predict, self.held_out(), self.family.closer)
-            _keep(path, known)
+            write_text(path, json.dumps(known, indent=1))
         named = {f"{r['row']}-{r['seed']}": r for r in self.results()}
         kept = ("row", "title", "seed", "seconds")
         trained = [{**{k: r[k] for k in kept}, "figures": known[key]} for key, r in named.items()]
@@ -146,7 +147,7 @@ class Comparison:
             "parameters": sum(p.numel() for p in method.parameters()),
         }
         folder.mkdir(parents=True, exist_ok=True)
-        _keep(folder / DONE, result)
+        write_text(folder / DONE, json.dumps(result, indent=1))
         return result
 
     def _judged(self, title: str, predict: Predict, multiple: int = 1) -> dict[str, Any]:
@@ -266,8 +267,3 @@ def _on_cpu(row: Row, method: Method) -> Predict:
 
 def _guess(guess: Entry) -> Predict:
     return lambda sample: guess.predict(sample).float()
-
-
-def _keep(path: Path, values: Any) -> None:
-    with appearing(path.parent) as folder:
-        (folder / path.name).write_text(json.dumps(values, indent=1))

@@ -108,9 +108,7 @@ def _take(order: RenderJob, out: Path, staging: Path, item: dict[str, object]) -
         "position": item["position"],
         "heading": item["heading"],
     }
-    part = out / "camera" / f"{stem}.part"
-    write_anew(part, json.dumps(text).encode())
-    part.replace(part.with_suffix(".json"))
+    write_anew(out / "camera" / f"{stem}.json", json.dumps(text).encode())
     assert isinstance(n, int)
     return n
 

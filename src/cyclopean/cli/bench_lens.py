@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopean.cli.parsing import check_writable_file, parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.io.files import appearing
+from cyclopean.io.files import write_text
 
 
 @dataclass(frozen=True)
@@ -52,5 +52,4 @@ def run(given: BenchLens) -> None:
         print("\n" + lens.report(title, shots, results[title]))
     if given.json:
         content = {title: lens.as_json(shots, rows) for title, rows in results.items()}
-        with appearing(Path(given.json).parent) as folder:
-            (folder / Path(given.json).name).write_text(json.dumps(content, indent=2) + "\n")
+        write_text(Path(given.json), json.dumps(content, indent=2) + "\n")

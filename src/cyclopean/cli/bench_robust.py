@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.io.files import appearing
+from cyclopean.io.files import write_text
 
 if TYPE_CHECKING:
     from cyclopean.app.service import Service
@@ -58,8 +58,7 @@ def run(given: BenchRobust) -> int:
     print(robust.report(outcomes))
     if given.json:
         content = [asdict(outcome) for outcome in outcomes]
-        with appearing(Path(given.json).parent) as folder:
-            (folder / Path(given.json).name).write_text(json.dumps(content, indent=2) + "\n")
+        write_text(Path(given.json), json.dumps(content, indent=2) + "\n")
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
 
 

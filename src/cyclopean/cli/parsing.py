@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
-from cyclopean.io.files import appearing, refuse_unwritable, shown
+from cyclopean.io.files import appearing, refuse_unwritable, shown, write_text
 
 T = TypeVar("T")
 REQUIRED = inspect.Parameter.empty
@@ -268,6 +268,5 @@ def with_progress(items: Iterable[T], title: str, total: int | None = None) -> I
 
 def write_whole(path: Path, content: str) -> None:
     """Write `content` to `path` whole or not at all, and print where."""
-    with appearing(path.parent) as folder:
-        (folder / path.name).write_text(content)
+    write_text(path, content)
     print(f"wrote {shown(path)}")

@@ -16,7 +16,7 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, pixel_grid
 from cyclopean.io.depthmap import DepthMap
-from cyclopean.io.files import appearing, read_json, shortened
+from cyclopean.io.files import read_json, shortened, write_text
 from cyclopean.io.sidecar import AnyCamera, Maker, camera_from_json, maker_from_json
 
 FORMAT = "cyclopean-profile"
@@ -115,8 +115,7 @@ def write_profile(path: Path, profile: CameraProfile) -> None:
     content["model"] = model and {"name": model.name, "sha256": model.sha256, "licence": model.licence}
     if isinstance(camera, Pinhole):
         content["camera"] = {"focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
-    with appearing(path.parent) as folder:
-        (folder / path.name).write_text(json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_profile(path: Path) -> CameraProfile:

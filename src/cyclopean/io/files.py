@@ -106,10 +106,27 @@ def read_json(path: Path) -> Any:
 
 
 def write_anew(path: Path, content: bytes) -> None:
-    """Write a new file in the place of what is there: a link is replaced, not followed."""
-    path.unlink(missing_ok=True)
-    with path.open("xb") as file:
-        file.write(content)
+    """Write a file by renaming, so that it is whole when it is there; a link in its place is replaced, not followed.
+
+    For the many files of a data set: the folder exists, and nobody else writes this file. Raises OSError.
+    """
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with part.open("xb") as file:
+            file.write(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all; its folder is made if missing.
+
+    Raises InputError where it cannot be written.
+    """
+    with appearing(path.parent) as folder:
+        (folder / path.name).write_text(text, encoding="utf-8")
 
 
 def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -109,9 +109,7 @@ def _describe(order: RenderJob, out: Path) -> None:
         "made_by": _made_by(order),
     }
     if not path.exists():
-        part = path.with_suffix(".part")
-        write_anew(part, json.dumps(text, indent=1).encode())
-        part.replace(path)
+        write_anew(path, json.dumps(text, indent=1).encode())
     elif _described(path) != text:
         raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
 
@@ -168,9 +166,7 @@ def _store(order: RenderJob, out: Path, n: int, made: Sample) -> None:
         _write_image(out / "moving" / f"{stem}.png", (~made.target.valid[0, 0]).numpy().astype(np.uint8) * 255)
     poses = {name: _pose(view) for name, view in zip(names[1:], made.sources, strict=True)}
     text = {**_camera(made.target.camera), "from_target": poses, "family": order.family(n), "seed": order.seed + n}
-    part = out / "camera" / f"{stem}.part"
-    write_anew(part, json.dumps(text).encode())
-    part.replace(part.with_suffix(".json"))
+    write_anew(out / "camera" / f"{stem}.json", json.dumps(text).encode())
 
 
 def _pose(source: View) -> list[list[float]]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from cyclopean.io.files import appearing
+from cyclopean.io.files import write_text
 from cyclopean.training.options import Run
 
 
@@ -131,5 +131,4 @@ def _drop_lines_after(path: Path, step: int) -> None:
 
     if path.exists():
         lines = path.read_text(errors="replace").splitlines()
-        with appearing(path.parent) as private:
-            (private / path.name).write_text("".join(f"{line}\n" for line in lines if step_of(line) <= step))
+        write_text(path, "".join(f"{line}\n" for line in lines if step_of(line) <= step))
