@@ -66,7 +66,7 @@ def test_traced_reads_pairs_and_passes_panoramas_over(tmp_path):
             data[1]
     whole = (tmp_path / "indoor_003_left_depth.npz").read_bytes()
     (tmp_path / "indoor_003_left_depth.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"indoor_003_left_depth\.npz cannot be read as"):
+    with pytest.raises(InputError, match=r"indoor_003_left_depth\.npz is damaged"):
         data[0]
 
 

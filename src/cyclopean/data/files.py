@@ -2,12 +2,10 @@
 
 import difflib
 import logging
-import math
 import os
 import re
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +18,7 @@ from torch import Tensor
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io import limits
 from cyclopean.io.decoding import read_header, read_image, read_stored
-from cyclopean.io.depth_formats import READERS
+from cyclopean.io.depth_formats import plane_header, read_plane
 from cyclopean.io.files import PHOTOS, read_json, read_text, refuse_unreadable, shortened
 from cyclopean.io.limits import MOST_MEGAPIXELS
 
@@ -93,31 +91,21 @@ def check_fits(path: Path, size: Size, picture: Size) -> None:
 
 
 def map_size(path: Path) -> Size | None:
-    """Return (height, width) of a picture, a .npy or a .npz (key `depth`) by its header; None for what is none."""
+    """Return (height, width) of a picture, a .npy or a .npz (key `depth`) by its header; None for what is none.
+
+    Raises InputError for a damaged file, and for one that is too large for memory.
+    """
     if path.suffix.lower() in PHOTOS:
         size, png = image_size(path), png_header(path)
         if png and png[1] > 1:
             raise _too_many_channels(path, png[1])
         return size
-    refuse_unreadable(path)
     if path.suffix.lower() not in (".npy", ".npz"):
+        refuse_unreadable(path)
         return None
-    try:
-        if path.suffix.lower() == ".npy":
-            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape  # raises if it is shorter
-        else:
-            with path.open("rb") as file, zipfile.ZipFile(file) as archive, archive.open("depth.npy") as array:
-                version = np.lib.format.read_magic(array)
-                v1, v2 = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
-                shape = (v1 if version == (1, 0) else v2)(array)[0]
-    except Exception as error:  # numpy's headers are Python, zips have headers of their own
-        raise _no_map(path, error) from error
-    if len(shape) != 2 or math.prod(shape) > MOST_MEGAPIXELS * 1e6:
-        raise InputError(
-            f"{path} holds an array of shape {shortened(shape)}; it needs numbers of shape (height, width), at most "
-            f"{MOST_MEGAPIXELS:g} million."
-        )
-    return shape[0], shape[1]
+    size, kind = plane_header(path, MOST_MEGAPIXELS)
+    _check_kind(path, kind)
+    return size
 
 
 def picture_at(path: Path) -> Path:
@@ -167,17 +155,8 @@ def read_depth(path: Path, size: Size | None = None) -> Depth:
 
     Raises InputError for a damaged file, and for one that has not the `size` of its picture.
     """
-    map_size(path)  # raises for what is missing, and by its header for what is too large for memory
-    try:
-        plane = np.asarray(READERS[path.suffix.lower()](path)[0])
-    except InputError:
-        raise
-    except Exception as error:  # decoders raise whatever they like on damaged files
-        raise _no_map(path, error) from error
-    if plane.ndim != 2 or plane.dtype.kind not in "fiu":
-        raise InputError(
-            f"{path} holds {plane.dtype} of shape {shortened(plane.shape)}; it needs numbers of shape (height, width)."
-        )
+    plane, kind = read_plane(path, MOST_MEGAPIXELS)
+    _check_kind(path, kind)
     return _as_map(path, plane.astype(np.float32), size)
 
 
@@ -341,10 +320,10 @@ def check_decoded(path: Path) -> None:
             raise InputError(f"{path} is damaged in its middle ({line.strip()}); replace or remove it.")
 
 
-def _no_map(path: Path, error: Exception) -> InputError:
-    needed = {".npy": "a .npy array", ".npz": "a .npz with the key 'depth'"}.get(path.suffix.lower(), "a float map")
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return InputError(f"{path} cannot be read as {needed} ({shortened(reason, 100)}); write it again.")
+def _check_kind(path: Path, kind: str | None) -> None:
+    """Raise InputError for an archive whose array has another name than `depth`: its numbers may mean another thing."""
+    if path.suffix.lower() == ".npz" and kind != "depth":
+        raise InputError(f"{path} has no array with the key 'depth'; write it again.")
 
 
 def _as_map(path: Path, plane: Float[np.ndarray, "h w"], size: Size | None) -> Depth:

@@ -18,7 +18,7 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.entries import DepthDataset, Entry, finder
 from cyclopean.evaluation.rig import rig_of
 from cyclopean.geometry import Pinhole
-from cyclopean.io.depth_formats import READERS
+from cyclopean.io.depth_formats import SUFFIXES, read_plane
 from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.methods.base import Ambiguity
 from cyclopean.metrics import CROPS
@@ -197,17 +197,19 @@ def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_
         return by_place(lambda index: np.asarray(maps[index]))
     if not path.is_dir():
         raise InputError(f"{path} does not exist; give a folder of depth files, or a .npy of all maps.")
-    files = [p for p in path.rglob("*") if p.suffix.lower() in READERS and not p.name.startswith(".")]
+    files = [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     if not files:
-        raise InputError(f"{path} holds no depth files; it needs {', '.join(READERS)}.")
+        raise InputError(f"{path} holds no depth files; it needs {', '.join(SUFFIXES)}.")
     if in_order:
         files.sort(key=lambda file: [natural(part) for part in file.relative_to(path).parts])
         _check_number(f"{path} holds {len(files)} files", len(files), len(data))
-        return by_place(lambda index: _read(files[index]))
-    find = finder(path, tuple(READERS))
-    return Entry(
-        name, ambiguity, lambda sample: inverse_depth(_read(find(sample.name[0])), sample), covers=meaning.covers
-    )
+        return by_place(lambda index: read_plane(files[index])[0])
+    find = finder(path, SUFFIXES)
+
+    def by_name(sample: Sample) -> Map:
+        return inverse_depth(read_plane(find(sample.name[0]))[0], sample)
+
+    return Entry(name, ambiguity, by_name, covers=meaning.covers)
 
 
 def natural(name: str) -> list[tuple[str, int]]:
@@ -221,7 +223,8 @@ def _stack(path: Path) -> NDArray:
     try:
         maps = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy's headers are Python and fail in many ways
-        raise InputError(f"{path} cannot be read as one array of numbers ({_first_line(error)}).") from None
+        reason = shortened((str(error).strip().splitlines() or [type(error).__name__])[0], 100)
+        raise InputError(f"{path} cannot be read as one array of numbers ({reason}).") from None
     if not isinstance(maps, np.ndarray):
         raise InputError(f"{path} is a .npz; give one .npy of all maps, or a folder of files.")
     if maps.ndim == 4 and 1 in (maps.shape[1], maps.shape[-1]):
@@ -236,22 +239,3 @@ def _stack(path: Path) -> NDArray:
 def _check_number(content: str, number: int, items: int) -> None:
     if number != items:
         raise InputError(f"{content} and the data {items} items; give one map for each item, in the same order.")
-
-
-def _read(path: Path) -> NDArray:
-    refuse_unreadable(path)
-    try:
-        array = np.squeeze(READERS[path.suffix.lower()](path)[0])
-    except InputError:
-        raise
-    except Exception as error:  # decoders raise whatever they like on damaged files
-        raise InputError(f"{path} cannot be read as a map ({_first_line(error)}); write it again.") from None
-    if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise InputError(
-            f"{path} holds {array.dtype} of shape {shortened(array.shape)}; a map is one plane of numbers."
-        )
-    return array
-
-
-def _first_line(error: Exception) -> str:
-    return shortened((str(error).strip().splitlines() or [type(error).__name__])[0], 100)

@@ -1,6 +1,6 @@
 """Planes of numbers in files: .npy, .npz, .exr, .pfm and 16-bit .png. The sidecar holds what they mean.
 
-`read_plane` and `plane_size` are the way in for every kind of file. The header of a file is read first, and what it
+`read_plane` and `plane_header` are the way in for every kind of file. The header of a file is read first, and what it
 announces is bounded before memory is taken for it.
 """
 
@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import refuse_unreadable, shortened
+from cyclopean.io.limits import MOST_MEGAPIXELS
 
 LOG = logging.getLogger(__name__)
 
@@ -28,8 +29,8 @@ Plane = Float[np.ndarray, "h w"]
 Reader = Callable[..., tuple[NDArray[Any], str | None]]
 
 KINDS = ("inverse_depth", "disparity", "inverse_distance", "depth", "distance")
+SUFFIXES = (".npy", ".npz", ".png", ".exr", ".pfm")
 STEPS = 65534  # 1 .. 65535 are values, 0 is unknown
-MOST_MEGAPIXELS = 120.0  # as of photos
 LAYERS = 4  # planes of that size in one EXR; many more of a smaller size
 DEPTH_NAMES = ("z", "depth", "zdepth", "depthz")  # of channels and layers, in lower case
 
@@ -44,24 +45,30 @@ def read_plane(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[ND
     another format, no single plane of numbers, or larger than `most_megapixels`.
     """
     _check_suffix(path)
-    array, kind = READERS[path.suffix.lower()](path, most_megapixels)
+    array, kind = _READERS[path.suffix.lower()](path, most_megapixels)
     size = plane_shape(str(path), array.shape)
     if array.dtype.kind not in "fiu":
         raise InputError(f"{path} holds {array.dtype}; a depth map is one plane (height, width) of numbers.")
     return array.reshape(size), kind
 
 
-def plane_size(path: Path) -> tuple[int, int]:
-    """Return (height, width) of the plane in a file from its header alone. Raises InputError as `read_plane` does."""
+def plane_header(path: Path, most_megapixels: float = math.inf) -> tuple[tuple[int, int], str | None]:
+    """Return (height, width) of the plane in a file, and the kind that an archive names, from its header alone.
+
+    Of an EXR only the numbers show the kind. Raises InputError as `read_plane` does.
+    """
     _check_suffix(path)
+    kind = None
     with _decoding(path):
         match path.suffix.lower():
             case ".npy":
                 with path.open("rb") as file:
-                    shape = _npy_header(file)[0]
+                    shape = _npy_shape(path, file, most_megapixels)
             case ".npz":
-                with zipfile.ZipFile(path) as box, box.open(_npz_member(path, box)[0]) as file:
-                    shape = _npy_header(file)[0]
+                with zipfile.ZipFile(path) as box:
+                    member, kind = _npz_member(path, box)
+                    with box.open(member) as file:
+                        shape = _npy_header(file)[0]
             case ".png":
                 shape = _png_size(path)
             case ".exr":
@@ -71,7 +78,9 @@ def plane_size(path: Path) -> tuple[int, int]:
             case _:
                 with path.open("rb") as file:
                     shape = _pfm_header(file.read(4096))[0][:2]
-    return plane_shape(str(path), shape)
+    size = plane_shape(str(path), shape)
+    _check_size(path, size, most_megapixels)
+    return size, kind
 
 
 def plane_shape(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -119,7 +128,7 @@ def write_plane(path: Path, plane: Plane, kind: str) -> dict[str, float]:
             path.write_bytes(data.tobytes())
             return {"scale": scale, "offset": low - scale, "unknown": 0.0}
         case _:
-            raise unknown_name("depth format", path.suffix, READERS)
+            raise unknown_name("depth format", path.suffix, SUFFIXES)
     return {}
 
 
@@ -145,12 +154,18 @@ def exr_planes(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> dict[str
 
 def _read_npy(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
     with _decoding(path), path.open("rb") as file:
-        shape, dtype = _npy_header(file)
-        _check_size(path, shape, most_megapixels)
-        if path.stat().st_size - file.tell() < math.prod(shape) * dtype.itemsize:
-            raise ValueError("it ends before its numbers do")
+        _npy_shape(path, file, most_megapixels)
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False), None
+
+
+def _npy_shape(path: Path, file: BinaryIO, most_megapixels: float) -> tuple[int, ...]:
+    """Return the shape that the header of an open .npy announces, after checking that all its numbers are there."""
+    shape, dtype = _npy_header(file)
+    _check_size(path, shape, most_megapixels)
+    if path.stat().st_size - file.tell() < math.prod(shape) * dtype.itemsize:
+        raise ValueError("it ends before its numbers do")
+    return shape
 
 
 def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -313,21 +328,15 @@ def _pfm_header(head: bytes) -> tuple[tuple[int, ...], float, int, int]:
     return ((height, width) if magic == b"Pf" else (height, width, 3)), scale, match.start(5), len(gap)
 
 
-READERS: dict[str, Reader] = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".png": _read_png,
-    ".exr": _read_exr,
-    ".pfm": _read_pfm,
-}
+_READERS: dict[str, Reader] = dict(zip(SUFFIXES, (_read_npy, _read_npz, _read_png, _read_exr, _read_pfm), strict=True))
 
 
 def _check_suffix(path: Path) -> None:
     if not os.path.exists(path):  # which takes any name, also one too long for the disk
         raise InputError(f"there is no depth file {shortened(path)}; check the path.")
     refuse_unreadable(path)
-    if path.suffix.lower() not in READERS:
-        raise InputError(f"{path} is no depth file: give {', '.join(READERS)} (a 16-bit .png needs its sidecar).")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path} is no depth file: give {', '.join(SUFFIXES)} (a 16-bit .png needs its sidecar).")
 
 
 def _check_size(path: Path, shape: tuple[int, ...], most_megapixels: float) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
-from cyclopean.io.depth_formats import MOST_MEGAPIXELS, plane_shape, plane_size, read_plane, write_plane
+from cyclopean.io.depth_formats import MOST_MEGAPIXELS, plane_header, plane_shape, read_plane, write_plane
 from cyclopean.io.files import appearing, shown
 from cyclopean.io.sidecar import (
     EXAMPLE,
@@ -212,7 +212,7 @@ def write_depth(
 
 def depth_size(path: str | Path) -> tuple[int, int]:
     """Return (height, width) of a depth file from its header alone. Raises InputError as `read_depth` does."""
-    return plane_size(Path(path))
+    return plane_header(Path(path))[0]
 
 
 def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> DepthMap:
