@@ -95,6 +95,8 @@ def test_a_file_of_it_comes_back(tmp_path: Path):
     assert (back.scale, back.how, back.model) == (2.5, profile.how, MODEL)
     assert isinstance(back.camera, Pinhole)
     assert torch.equal(back.camera.focal, CAMERA.focal)
+    write_profile(tmp_path / "around.json", replace(profile, camera=Equirectangular()))
+    assert isinstance(read_profile(tmp_path / "around.json").camera, Equirectangular)
 
 
 def test_refusals(tmp_path: Path):
@@ -119,6 +121,7 @@ def test_refusals(tmp_path: Path):
         ("[]", "is no camera profile"),
         ({"format": "x"}, "is no camera profile"),
         ({"format": "cyclopean-profile"}, "metres_per_unit"),
+        (sound | {"version": 2}, "has version 2 of its format"),
         (sound | {"metres_per_unit": 0}, "above 0"),
         (sound | {"metres_per_unit": float("inf")}, "above 0"),
         (sound | {"metres_per_unit": 10**400}, "above 0"),

@@ -5,7 +5,7 @@ The scale holds for photos of the same camera by the same model; how well, depen
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, pixel_grid
+from cyclopean.geometry import pixel_grid
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import read_json, shortened, write_text
-from cyclopean.io.sidecar import AnyCamera, Maker, camera_from_json, maker_from_json
+from cyclopean.io.sidecar import (
+    VERSION,
+    AnyCamera,
+    Maker,
+    camera_from_json,
+    camera_to_json,
+    check_version,
+    maker_from_json,
+)
 
 FORMAT = "cyclopean-profile"
 AROUND = 2  # pixels on each side whose depths are asked at a point
@@ -110,11 +118,15 @@ def point_at(depth: DepthMap, camera: AnyCamera, at: tuple[int, int]) -> Point:
 
 def write_profile(path: Path, profile: CameraProfile) -> None:
     """Write a profile as JSON; the file appears whole or not at all."""
-    content: dict[str, Any] = {"format": FORMAT, "version": 1, "metres_per_unit": profile.scale, "how": profile.how}
-    model, camera = profile.model, profile.camera
-    content["model"] = model and {"name": model.name, "sha256": model.sha256, "licence": model.licence}
-    if isinstance(camera, Pinhole):
-        content["camera"] = {"focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "metres_per_unit": profile.scale,
+        "how": profile.how,
+    }
+    content["model"] = profile.model and asdict(profile.model)
+    if profile.camera is not None:
+        content["camera"] = camera_to_json(profile.camera)
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
@@ -125,6 +137,7 @@ def read_profile(path: Path) -> CameraProfile:
         raise InputError(
             f"{path} is no camera profile; make one in the app's tab Metres (cyclopean app), or in Python."
         )
+    check_version(path, content)
     try:
         scale = content["metres_per_unit"]
         if isinstance(scale, bool) or not isinstance(scale, int | float):

@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError, why_unwritten
-from cyclopean.geometry import Camera, Pinhole
 from cyclopean.io.files import write_anew
+from cyclopean.io.sidecar import AnyCamera, camera_to_json
 from cyclopean.sample import Sample, View, map_tensors
 from cyclopean.synthetic.rigs import VIEWS, samples, together
 from cyclopean.synthetic.scene import Number
@@ -165,7 +165,9 @@ def _store(order: RenderJob, out: Path, n: int, made: Sample) -> None:
     if order.rig == "clip":
         _write_image(out / "moving" / f"{stem}.png", (~made.target.valid[0, 0]).numpy().astype(np.uint8) * 255)
     poses = {name: _pose(view) for name, view in zip(names[1:], made.sources, strict=True)}
-    text = {**_camera(made.target.camera), "from_target": poses, "family": order.family(n), "seed": order.seed + n}
+    camera = made.target.camera
+    assert isinstance(camera, AnyCamera)
+    text = {**camera_to_json(camera), "from_target": poses, "family": order.family(n), "seed": order.seed + n}
     write_anew(out / "camera" / f"{stem}.json", json.dumps(text).encode())
 
 
@@ -176,12 +178,6 @@ def _pose(source: View) -> list[list[float]]:
 
 def _write_image(path: Path, pixels: np.ndarray) -> None:
     write_anew(path, cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
-
-
-def _camera(camera: Camera) -> dict[str, object]:
-    if isinstance(camera, Pinhole):
-        return {"camera": "pinhole", "focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
-    return {"camera": "equirectangular"}
 
 
 def _bytes(image: Float[Tensor, "1 3 h w"]) -> np.ndarray:
