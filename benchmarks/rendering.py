@@ -14,10 +14,10 @@ FOLDER = 48
 
 def _case(family: str, rig: str, unit: str) -> Case:
     def prepare(device: str) -> Work:
-        from cyclopean import synthetic
+        from cyclopean.synthetic import rigs
 
         seeds = count(1000)
-        return lambda: synthetic.sample(family, next(seeds), SIZE, rig, device=device)
+        return lambda: rigs.sample(family, next(seeds), SIZE, rig, device=device)
 
     return Case(prepare, unit=unit, repeat=40)
 

@@ -16,12 +16,12 @@ def _step(name: str, arguments: dict[str, Any], size: tuple[int, int], batch: in
     def prepare(device: str) -> Work:
         import torch
 
-        from cyclopean import synthetic
         from cyclopean.methods import method_class
         from cyclopean.sample import collate
+        from cyclopean.synthetic import rigs
 
         torch.manual_seed(0)
-        sample = collate([synthetic.sample("street", seed, size) for seed in range(batch)]).to(device)
+        sample = collate([rigs.sample("street", seed, size) for seed in range(batch)]).to(device)
         layout = torch.channels_last if fast else torch.contiguous_format
         method = method_class(name)(**arguments).to(device=device, memory_format=layout)
         optimiser = torch.optim.Adam(method.parameters(), 1e-4)

@@ -9,12 +9,12 @@ def _case(name: str, width: float) -> Case:
     def prepare(device: str) -> Work:
         import torch
 
-        from cyclopean import synthetic
         from cyclopean.methods import method_class
         from cyclopean.sample import collate
+        from cyclopean.synthetic import rigs
 
         torch.manual_seed(0)
-        batch = collate([synthetic.sample("street", seed, SIZE) for seed in range(BATCH)]).to(device)
+        batch = collate([rigs.sample("street", seed, SIZE) for seed in range(BATCH)]).to(device)
         method = method_class(name)(width=width).to(device)
         optimiser = torch.optim.Adam(method.parameters(), 1e-4)
 

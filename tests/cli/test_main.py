@@ -187,13 +187,11 @@ def test_what_is_not_there_is_told_before_torch_is_loaded(tmp_path):
     assert "which is 40x128" in said.stderr
 
 
-def test_names_that_are_told_early_are_those_of_the_things_themselves():
-    from cyclopean import choices, methods, synthetic
+def test_methods_without_a_rig_are_metric_where_the_early_check_takes_them_to_be():
+    from cyclopean import methods
 
-    assert tuple(synthetic.FAMILIES) == choices.WORLDS
-    assert tuple(synthetic.RIGS) == choices.RIGS
     metric = {name for name in methods.METHODS if methods.method_class(name)().ambiguity == "metric"}
-    assert set(choices.METRIC) == metric
+    assert set(methods.METRIC) == metric
 
 
 @pytest.mark.alone

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclopean import cli, synthetic
+from cyclopean import cli
 from cyclopean.cli.parsing import height_width
 from cyclopean.errors import InputError
 from cyclopean.inference.calibration import CameraProfile, write_profile
@@ -21,6 +21,7 @@ from cyclopean.io.image import Photo, write_photo
 from cyclopean.io.video import describe
 from cyclopean.io.video_writing import write_video
 from cyclopean.methods.monodepth import Monodepth
+from cyclopean.synthetic import rigs
 from cyclopean.training import checkpoint
 
 COMMAND = Path(sys.executable).with_name("cyclopean")
@@ -146,7 +147,7 @@ def test_a_batch_through_a_cube_skips_what_is_no_panorama(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in").mkdir()
-    room = synthetic.sample("room", 0, (64, 128), "sphere").target.image
+    room = rigs.sample("room", 0, (64, 128), "sphere").target.image
     for name, (h, w) in {"whole": (64, 128), "narrow": (64, 125), "photo": (40, 60)}.items():
         write_photo(tmp_path / "in" / f"{name}.png", Photo(room[..., :h, :w]))
     code, out, err = here(capsys, "predict", tmp_path / "in", "--via-cube", "--model", model, "--out", tmp_path / "out")

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean import cli, synthetic
+from cyclopean import cli
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.predictor import load
 from cyclopean.io.image import Photo
+from cyclopean.synthetic import rigs
 from cyclopean.training import checkpoint
 
 pytestmark = pytest.mark.skipif("panorama" not in checkpoint.bundled(), reason="no panorama model is bundled")
@@ -18,7 +19,7 @@ SIZE = (128, 256)
 
 
 def room(seed: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
-    sample = synthetic.sample("room", seed, SIZE, "sphere")
+    sample = rigs.sample("room", seed, SIZE, "sphere")
     return sample.target.image, sample.depth
 
 

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean import synthetic
 from cyclopean.geometry import (
     FACES,
     Equirectangular,
@@ -23,6 +22,7 @@ from cyclopean.inference import cubemap
 from cyclopean.inference.cubemap import CubeFaces, blend_gradients
 from cyclopean.inference.panorama import resize_sphere, seam_score
 from cyclopean.sample import View
+from cyclopean.synthetic import rigs
 
 UNEVEN = torch.tensor([1.0, 0.4, 2.5, 1.6, 0.7, 3.0, 0.5, 1.3, 2.0, 0.8])
 SHIFTED = torch.tensor([0.02, -0.01, 0.03, 0.0, -0.02, 0.01, -0.01, 0.02, 0.0, 0.01])
@@ -68,7 +68,7 @@ def test_there_and_back_between_faces_and_sphere() -> None:
 
 def room(seed: int = 4) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"]]:
     """A rendered room whose "colours" are its inverse radius (made to lie in [0,1]), and that inverse radius."""
-    inverse = 1 / synthetic.sample("room", seed, (128, 256), "sphere").depth
+    inverse = 1 / rigs.sample("room", seed, (128, 256), "sphere").depth
     inverse = 0.9 * inverse / inverse.max()
     return inverse.expand(-1, 3, -1, -1), inverse
 

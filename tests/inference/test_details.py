@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from cyclopean import synthetic
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.panorama import DETAIL_DEVIATION, transfer_details
@@ -19,6 +18,7 @@ from cyclopean.io.image import Photo
 from cyclopean.methods.base import Method
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.sample import View
+from cyclopean.synthetic import rigs
 from cyclopean.training import checkpoint
 
 SIZE = (96, 192)
@@ -92,7 +92,7 @@ def test_the_panorama_model_sees_things_that_it_lost_alone() -> None:
     for detailed, predictor in ((True, both), (False, alone)):
         total = 0.0
         for seed in range(60, 63):
-            item = synthetic.sample("room", seed, (128, 256), "sphere")
+            item = rigs.sample("room", seed, (128, 256), "sphere")
             found = predictor(Photo(item.target.image, Equirectangular())).inverse_depth.log()
             steps = [x.diff(dim=-1)[..., 32:96, :].flatten() for x in (found, -item.depth.log())]
             total += float(torch.corrcoef(torch.stack(steps))[0, 1])
@@ -104,7 +104,7 @@ def test_what_saw_the_details_is_told() -> None:
     model = load("panorama")
     assert model.details is not None
     assert model.details.model is not None
-    photo = Photo(synthetic.sample("room", 61, (64, 128), "sphere").target.image, Equirectangular())
+    photo = Photo(rigs.sample("room", 61, (64, 128), "sphere").target.image, Equirectangular())
     plain = model(photo)
     assert plain.notes["details"] == f"by ten faces around: general {model.details.model.sha256[:12]}, Apache-2.0"
     assert "details" not in replace(model, details=None)(photo).notes
@@ -112,7 +112,7 @@ def test_what_saw_the_details_is_told() -> None:
 
 def test_flip_averaging_is_of_both_and_uncertainty_of_the_layout_alone() -> None:
     model = load("panorama")
-    photo = Photo(synthetic.sample("room", 61, (64, 128), "sphere").target.image, Equirectangular())
+    photo = Photo(rigs.sample("room", 61, (64, 128), "sphere").target.image, Equirectangular())
     asked: list[str] = []
 
     def see(method: Method, target: View) -> torch.Tensor:

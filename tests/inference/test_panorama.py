@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclopean import synthetic
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.panorama_detection import LEAST_SIMILARITY, check_panorama, resolve_camera, seam, similarity
 from cyclopean.io.image import Photo, read_photo, resize
 from cyclopean.io.metadata import Gpano, read_gpano
+from cyclopean.synthetic import rigs
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SIDES = {"top-bottom": -2, "side-by-side": -1}
@@ -24,7 +24,7 @@ WHOLE = 'GPano:ProjectionType="equirectangular"'
 @cache
 def world(seed: int = 0) -> torch.Tensor:
     """A rendered room, all around."""
-    return synthetic.sample("room", seed, (64, 128), "sphere").target.image
+    return rigs.sample("room", seed, (64, 128), "sphere").target.image
 
 
 def xmp(**numbers: int) -> bytes:
@@ -154,7 +154,7 @@ def stacked(first: torch.Tensor, second: torch.Tensor, squeezed: bool = False) -
 @pytest.mark.parametrize("squeezed", [False, True])
 @pytest.mark.parametrize("seed", [0, 1, 3])
 def test_panoramas_from_two_places_of_a_room_are_recognised(seed: int, squeezed: bool) -> None:
-    sample = synthetic.sample("room", seed, (64, 128), "sphere")
+    sample = rigs.sample("room", seed, (64, 128), "sphere")
     for source in sample.sources:
         for camera, two in stacked(sample.target.image, source.image, squeezed).items():
             other = "equirectangular if it is one" if squeezed else "pinhole if it is an ordinary"
@@ -177,12 +177,12 @@ def test_squeezed_panoramas_are_stretched_to_their_true_shape() -> None:
 
 
 def views() -> tuple:
-    sample = synthetic.sample("room", 0, (64, 128), "sphere")
+    sample = rigs.sample("room", 0, (64, 128), "sphere")
     return sample.target, *sample.sources
 
 
 def test_two_panoramas_of_one_place_are_alike_and_of_two_are_not() -> None:
-    rooms = [synthetic.sample("room", seed, (64, 128), "sphere") for seed in range(6)]
+    rooms = [rigs.sample("room", seed, (64, 128), "sphere") for seed in range(6)]
     same = [similarity(room.target.image, source.image) for room in rooms for source in room.sources]
     different = [similarity(a.target.image, b.target.image) for a, b in combinations(rooms, 2)]
     assert min(same) > LEAST_SIMILARITY + 0.05

@@ -427,9 +427,9 @@ def test_an_ordinary_picture_of_two_to_one_is_no_panorama(tmp_path: Path) -> Non
 
 
 def test_a_guess_is_not_written_and_a_word_is(tmp_path: Path) -> None:
-    from cyclopean import synthetic
+    from cyclopean.synthetic import rigs
 
-    room = Photo(synthetic.sample("room", 0, (64, 128), "sphere").target.image)
+    room = Photo(rigs.sample("room", 0, (64, 128), "sphere").target.image)
     for camera, said in (("auto", False), ("equirectangular", True)):
         photo, why = resolve_camera(room, camera)
         assert why is not None

@@ -1,6 +1,5 @@
 """Rendering stays on the device that it was given, and asks the host for little. No GPU is needed to see both."""
 
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from cyclopean import synthetic
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.geometry import Pinhole
 from cyclopean.methods.supervised import Supervised
-from cyclopean.synthetic import raycast, rigs, shading
+from cyclopean.synthetic import raycast, render, rigs, shading
 from cyclopean.synthetic.batch import batch_scenes
 from cyclopean.synthetic.scene import Atmosphere, Builder, Light, Material
 from cyclopean.training.dataset import Mapped, TrainData
@@ -20,7 +19,6 @@ from cyclopean.training.loader import Batches
 from cyclopean.training.options import Run
 from cyclopean.training.state import mean_losses
 
-render = import_module("cyclopean.synthetic.render")  # `synthetic.render` is the function
 SIZE = (32, 48)
 
 
@@ -36,9 +34,9 @@ def elsewhere():
 @pytest.mark.parametrize("family", list(synthetic.FAMILIES))
 def test_nothing_lands_on_the_default_device(family, rig, elsewhere):
     pictures = torch.full((2, 3, 16, 16), 0.5, device="cpu")
-    there = synthetic.sample(family, 5, SIZE, rig, pictures=pictures, device="cpu")
+    there = rigs.sample(family, 5, SIZE, rig, pictures=pictures, device="cpu")
     torch.set_default_device(None)
-    here = synthetic.sample(family, 5, SIZE, rig, pictures=pictures)
+    here = rigs.sample(family, 5, SIZE, rig, pictures=pictures)
     for one, other in zip((there.target, *there.sources), (here.target, *here.sources), strict=True):
         assert one.image.device.type == "cpu"
         assert torch.equal(one.image, other.image)
@@ -83,9 +81,9 @@ def test_scenes_rendered_together_are_those_rendered_alone(rig, photographs, req
     """Of all families, indoors and out, with suns and lamps, with and without sky; and each with its own camera."""
     pictures = torch.rand(3, 3, 32, 32) if photographs else None
     names = [(family, seed) for seed in (3, 8) for family in synthetic.FAMILIES]
-    alone = [synthetic.sample(*name, SIZE, rig, pictures=pictures) for name in names]
+    alone = [rigs.sample(*name, SIZE, rig, pictures=pictures) for name in names]
     request.getfixturevalue("as_on_a_gpu")
-    together = synthetic.samples(names, SIZE, rig, pictures=pictures)
+    together = rigs.samples(names, SIZE, rig, pictures=pictures)
     assert [made.name for made in together] == [made.name for made in alone]
     for one, other in zip(alone, together, strict=True):
         torch.testing.assert_close(views(one), views(other), rtol=0, atol=1e-5)
@@ -100,13 +98,13 @@ def test_scenes_rendered_together_are_those_rendered_alone(rig, photographs, req
 @pytest.mark.parametrize("together", [1, 3, 4])
 def test_a_list_is_rendered_in_parts(together, monkeypatch):
     names = [(synthetic.ALL[k % 4], k) for k in range(7)]
-    alone = [synthetic.sample(*name, SIZE) for name in names]
+    alone = [rigs.sample(*name, SIZE) for name in names]
     monkeypatch.setitem(rigs._TOGETHER, "cpu", together)
-    made = synthetic.samples(names, SIZE)
+    made = rigs.samples(names, SIZE)
     assert [one.name for one in made] == [one.name for one in alone]
     for one, other in zip(made, alone, strict=True):
         torch.testing.assert_close(views(one), views(other), rtol=0, atol=1e-5)
-    assert synthetic.samples([], SIZE) == []
+    assert rigs.samples([], SIZE) == []
 
 
 def test_a_point_at_the_origin_is_lit_by_no_lamp_of_another_scene():
@@ -161,7 +159,7 @@ def test_a_scene_without_light_or_sky_keeps_to_itself_beside_others(as_on_a_gpu)
     every = Pinhole(camera.focal.repeat(4, 1), camera.center.repeat(4, 1))
     together = render.render_batch(batch_scenes(scenes), every, poses.repeat(4, 1, 1, 1), SIZE)
     for k, scene in enumerate(scenes):
-        alone = synthetic.render(scene, camera, poses, SIZE)
+        alone = render.render(scene, camera, poses, SIZE)
         torch.testing.assert_close(together.light[2 * k : 2 * k + 2], alone.light, rtol=0, atol=1e-5)
         assert torch.equal(together.depth[2 * k : 2 * k + 2], alone.depth)
 
@@ -170,7 +168,7 @@ def test_work_asked_for_hardly_grows_with_the_number_of_scenes(as_on_a_gpu):
     counts = []
     for number in (4, 16):
         with Operations() as made:
-            synthetic.samples([(synthetic.ALL[k % 4], k % 4) for k in range(number)], SIZE)
+            rigs.samples([(synthetic.ALL[k % 4], k % 4) for k in range(number)], SIZE)
         counts.append(sum(name not in FREE for name in made.names))
     few, many = counts
     assert many < 1.3 * few
@@ -179,7 +177,7 @@ def test_work_asked_for_hardly_grows_with_the_number_of_scenes(as_on_a_gpu):
 
 def test_a_batch_waits_for_the_host_as_seldom_as_a_scene(as_on_a_gpu):
     with Operations() as made:
-        synthetic.samples([(synthetic.ALL[k % 4], k) for k in range(16)], SIZE)
+        rigs.samples([(synthetic.ALL[k % 4], k) for k in range(16)], SIZE)
     assert sum(name in WAITS for name in made.names) < 40
 
 
@@ -218,7 +216,7 @@ def test_work_asked_for_does_not_grow_with_the_number_of_primitives(monkeypatch)
         scene = builder.scene((Light((0.6, -0.8, 0.0), (2.0, 2.0, 2.0)),), Atmosphere(), "street", 0, 80)
         camera = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
         with Operations() as made:
-            synthetic.render(scene, camera, torch.eye(4).expand(2, 4, 4), SIZE)
+            render.render(scene, camera, torch.eye(4).expand(2, 4, 4), SIZE)
         asked.append(made.names)
     few, many = asked
     assert sorted(few) == sorted(many)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from cyclopean import synthetic
 from cyclopean.data.folder import FolderDataset
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
+from cyclopean.synthetic import folder, rigs
 from cyclopean.synthetic.folder import RenderJob, contact_sheet, load_pictures, missing, write
 
 SIZE = (32, 48)
@@ -35,7 +35,7 @@ def test_folder_reads_back(rig, size, tmp_path):
     order = RenderJob(("room", "street"), rig, 9, 2, size)
     assert list(write(order, tmp_path)) == [0, 1]
     for n, read in enumerate(FolderDataset(tmp_path)):
-        made = synthetic.sample(order.family(n), 9 + n, size, rig)
+        made = rigs.sample(order.family(n), 9 + n, size, rig)
         assert torch.equal(read.depth, made.depth)
         assert (read.target.image - made.target.image).abs().max() <= 0.5 / 255 + 1e-6
         assert torch.equal(read.target.valid, made.target.valid)
@@ -53,13 +53,13 @@ def test_batches_write_what_single_scenes_do(rig, tmp_path, monkeypatch):
     assert list(write(order, tmp_path / "alone")) == [0, 1, 2, 3, 4]
     list(write(RenderJob(("room", "street"), rig, 5, 1, SIZE), tmp_path / "together"))
     asked = []
-    monkeypatch.setattr(synthetic.folder, "together", lambda *_: 3)
+    monkeypatch.setattr(folder, "together", lambda *_: 3)
 
     def counted(scenes, *rest, **named):
         asked.append(len(scenes))
-        return synthetic.samples(scenes, *rest, **named)
+        return rigs.samples(scenes, *rest, **named)
 
-    monkeypatch.setattr(synthetic.folder, "samples", counted)
+    monkeypatch.setattr(folder, "samples", counted)
     assert list(write(order, tmp_path / "together")) == [1, 2, 3, 4]
     assert asked == [3, 1]
     for path in (tmp_path / "alone").rglob("*.*"):
@@ -166,7 +166,7 @@ def test_what_cannot_be_streamed_is_told(tmp_path):
 
 
 def test_contact_sheet_shows_pictures_above_their_depth():
-    made = [synthetic.sample("table", s, SIZE) for s in range(3)]
+    made = [rigs.sample("table", s, SIZE) for s in range(3)]
     sheet = contact_sheet(made, columns=2)
     assert sheet.shape == (2 * 64, 2 * 48, 3)
     first = (made[0].target.image[0].permute(1, 2, 0) * 255).round().byte().numpy()

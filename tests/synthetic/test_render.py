@@ -1,7 +1,6 @@
 """What is rendered is what the geometry says: exact depth on every camera, culling that changes nothing, shadows."""
 
 import math
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,11 +9,9 @@ import torch
 from cyclopean import synthetic
 from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid, reproject
 from cyclopean.synthesis import pull
-from cyclopean.synthetic import raycast
+from cyclopean.synthetic import raycast, render, rigs, scene_types
 from cyclopean.synthetic.scene import Atmosphere, Builder, Light, Material, turn
 
-# `synthetic.render` is the function; this is the module of that name.
-render = import_module("cyclopean.synthetic.render")
 SIZE = (48, 80)
 HERE = torch.eye(4)[None]
 EYES = HERE.clone()
@@ -38,7 +35,7 @@ def camera(size=SIZE, focal=0.8):
 
 
 def depth_of(scene):
-    return synthetic.render(scene, camera(), HERE, SIZE).depth[0, 0]
+    return render.render(scene, camera(), HERE, SIZE).depth[0, 0]
 
 
 def test_a_box_in_front_is_at_the_depth_of_its_face():
@@ -87,7 +84,7 @@ def test_hits_lie_on_the_surface_of_the_turned_shape(shape):
 
 
 def test_ground_plane_depth_and_sky():
-    depth = synthetic.render(lonely("plane", (0, 0, 0), (1, 1, 1)), camera(), EYES, SIZE).depth[0, 0]
+    depth = render.render(lonely("plane", (0, 0, 0), (1, 1, 1)), camera(), EYES, SIZE).depth[0, 0]
     v = (torch.arange(SIZE[0]) + 0.5) / SIZE[0]
     expected = 1.5 * camera().focal[0, 1] / (v - 0.5)
     torch.testing.assert_close(depth[25:, 7], expected[25:], rtol=1e-4, atol=0)
@@ -97,8 +94,8 @@ def test_ground_plane_depth_and_sky():
 @pytest.mark.parametrize("family", list(synthetic.FAMILIES))
 def test_culling_changes_nothing(family, monkeypatch):
     """Every primitive worked out for every block of rays gives the same picture."""
-    scene, stand = synthetic.scene(family, 11)
-    culled = synthetic.render(scene, camera(), stand.world_from_camera, SIZE)
+    scene, stand = scene_types.scene(family, 11)
+    culled = render.render(scene, camera(), stand.world_from_camera, SIZE)
     pairs = []
 
     def everywhere(scene, start, way, _reach):
@@ -107,7 +104,7 @@ def test_culling_changes_nothing(family, monkeypatch):
         return torch.ones(scene.number, len(scene.shape) // scene.number, blocks, dtype=torch.bool)
 
     monkeypatch.setattr(raycast, "_between", everywhere)
-    whole = synthetic.render(scene, camera(), stand.world_from_camera, SIZE)
+    whole = render.render(scene, camera(), stand.world_from_camera, SIZE)
     assert len(pairs) > 1  # for what is seen and for shadows
     assert torch.equal(culled.depth, whole.depth)
     torch.testing.assert_close(culled.light, whole.light)
@@ -117,7 +114,7 @@ def test_culling_changes_nothing(family, monkeypatch):
 def test_sizes_that_are_no_whole_number_of_tiles(size):
     x = torch.rand(2, 3, *size)
     assert torch.equal(render._untiled(render._tiled(x), (2, *size)), x)
-    depth = synthetic.render(lonely("plane", (0, 0, 0), (1, 1, 1)), camera(size), EYES, size).depth[0, 0]
+    depth = render.render(lonely("plane", (0, 0, 0), (1, 1, 1)), camera(size), EYES, size).depth[0, 0]
     v = (torch.arange(size[0]) + 0.5) / size[0] - 0.5
     expected = torch.where(v > 1e-6, 1.5 * camera(size).focal[0, 1] / v, torch.inf)
     torch.testing.assert_close(depth, expected[:, None].expand(size), rtol=1e-4, atol=0)
@@ -125,27 +122,27 @@ def test_sizes_that_are_no_whole_number_of_tiles(size):
 
 def test_portions_and_views_together_change_nothing(monkeypatch):
     """Points shaded few at a time, and each view for itself, look the same; a picture keeps its resolution."""
-    scene, stand = synthetic.scene("room", 15)
+    scene, stand = scene_types.scene("room", 15)
     poses = stand.world_from_camera.repeat(2, 1, 1)
     poses[1, 0, 3] += 0.1
     pictures = torch.rand(3, 3, 32, 32)
-    together = synthetic.render(scene, camera(), poses, SIZE, pictures)
-    shown = (together.light != synthetic.render(scene, camera(), poses, SIZE).light).any(1)
+    together = render.render(scene, camera(), poses, SIZE, pictures)
+    shown = (together.light != render.render(scene, camera(), poses, SIZE).light).any(1)
     assert shown.sum() > 500  # points in pictures: more than go into one portion
     monkeypatch.setitem(render._AT_ONCE, "cpu", 100)
     monkeypatch.setitem(raycast._AT_ONCE, "cpu", 1000)
     for k in range(2):
-        alone = synthetic.render(scene, camera(), poses[k : k + 1], SIZE, pictures)
+        alone = render.render(scene, camera(), poses[k : k + 1], SIZE, pictures)
         assert torch.equal(alone.depth, together.depth[k : k + 1])
         torch.testing.assert_close(alone.light, together.light[k : k + 1], rtol=1e-4, atol=1e-5)
 
 
 def test_quick_matrix_products_do_not_make_it_coarse():
     """Training lowers the precision of matrix products; geometry must not feel it."""
-    scene, stand = synthetic.scene("street", 4)
-    plain = synthetic.render(scene, camera(), stand.world_from_camera, SIZE)
+    scene, stand = scene_types.scene("street", 4)
+    plain = render.render(scene, camera(), stand.world_from_camera, SIZE)
     with torch.autocast("cpu", torch.bfloat16):
-        within = synthetic.render(scene, camera(), stand.world_from_camera, SIZE)
+        within = render.render(scene, camera(), stand.world_from_camera, SIZE)
     assert torch.equal(plain.light, within.light)
     assert torch.equal(plain.depth, within.depth)
 
@@ -163,7 +160,7 @@ def test_quick_matrix_products_do_not_make_it_coarse():
 )
 def test_true_depth_rebuilds_the_target_from_its_sources(family, seed, rig, size):
     """The other view fetched at the true landing looks like the target: pose, depth and camera agree."""
-    made = synthetic.sample(family, seed, size, rig)
+    made = rigs.sample(family, seed, size, rig)
     for source in made.sources:
         landing = reproject(1 / made.depth, made.target.camera, source.from_target, source.camera)
         use = (landing.valid & made.target.valid)[0, 0]
@@ -175,17 +172,17 @@ def test_true_depth_rebuilds_the_target_from_its_sources(family, seed, rig, size
 
 
 def test_moving_objects_are_marked_and_only_in_clips():
-    made = synthetic.sample("street", 5, SIZE, "clip")
-    scene, stand = synthetic.scene("street", 5)
-    moving = synthetic.render(scene, made.target.camera, stand.world_from_camera, SIZE).moving
+    made = rigs.sample("street", 5, SIZE, "clip")
+    scene, stand = scene_types.scene("street", 5)
+    moving = render.render(scene, made.target.camera, stand.world_from_camera, SIZE).moving
     assert 50 < int(moving.sum()) < 0.5 * moving.numel()
     assert torch.equal(moving, ~made.target.valid)
-    assert synthetic.sample("street", 5, SIZE).target.valid.all()
+    assert rigs.sample("street", 5, SIZE).target.valid.all()
 
 
 def test_what_moves_is_elsewhere_in_another_frame_and_the_rest_is_not():
-    scene, stand = synthetic.scene("street", 5)
-    now, later = (synthetic.render(scene.at(t), camera(), stand.world_from_camera, SIZE) for t in (0.0, 0.5))
+    scene, stand = scene_types.scene("street", 5)
+    now, later = (render.render(scene.at(t), camera(), stand.world_from_camera, SIZE) for t in (0.0, 0.5))
     still = ~(now.moving | later.moving)
     assert torch.equal(now.depth[still], later.depth[still])
     assert not torch.equal(now.depth[~still], later.depth[~still])
@@ -201,7 +198,7 @@ def test_moving_primitives_move_with_time():
 
 def test_sphere_depth_is_radial_and_wraps():
     scene = lonely("ellipsoid", (0, 0, -4), (1, 1, 1))  # straight behind: on the seam
-    depth = synthetic.render(scene, Equirectangular(), HERE, (64, 128)).depth[0, 0]
+    depth = render.render(scene, Equirectangular(), HERE, (64, 128)).depth[0, 0]
     assert depth[32, 0] == pytest.approx(3.0, abs=0.01)
     assert depth[32, -1] == pytest.approx(3.0, abs=0.01)
     assert torch.isinf(depth[32, 64])
@@ -217,7 +214,7 @@ def test_sphere_depth_is_radial_and_wraps():
 def test_shadow_falls_away_from_the_light(light):
     ground, post = ("plane", (0, 0, 0), (1, 1, 1), PLAIN), ("box", (0, -1, 6), (0.4, 1.0, 0.4), PLAIN)
     with_post, without = (
-        synthetic.render(built(*things, lights=(light,)), camera(), EYES, SIZE).light[0].mean(0)
+        render.render(built(*things, lights=(light,)), camera(), EYES, SIZE).light[0].mean(0)
         for things in ((ground, post), (ground,))
     )
     row = int((0.5 + 1.5 / 6 * float(camera().focal[0, 1])) * SIZE[0])
@@ -235,7 +232,7 @@ def test_what_stands_behind_a_lamp_casts_no_shadow():
     )
     row = int((0.5 + 1.5 / 6 * float(camera().focal[0, 1])) * SIZE[0])
     free, lit, dark = (
-        float(synthetic.render(built(*things, lights=(lamp,)), camera(), EYES, SIZE).light[0, :, row, 40].mean())
+        float(render.render(built(*things, lights=(lamp,)), camera(), EYES, SIZE).light[0, :, row, 40].mean())
         for things in ((ground,), (ground, above), (ground, below))
     )
     assert lit == pytest.approx(free, rel=1e-4)
@@ -246,7 +243,7 @@ def test_pictures_appear_on_surfaces():
     scene = built(("box", (0, 0, 3), (3, 3, 0.1), Material("picture", scale=0.5, grain=0.0)))
     red = torch.zeros(1, 3, 8, 8)
     red[:, 0] = 1
-    light = synthetic.render(scene, camera(), HERE, SIZE, red).light[0]
+    light = render.render(scene, camera(), HERE, SIZE, red).light[0]
     assert light[0].mean() > 10 * light[1].mean()
 
 
@@ -262,7 +259,7 @@ def test_foliage_has_holes_to_look_through():
 
 
 def test_scene_moves_to_a_device():
-    scene, _ = synthetic.scene("table", 1)
+    scene, _ = scene_types.scene("table", 1)
     there = scene.to("meta")
     assert {there.center.device.type, there.looks.device.type, there.shape.device.type} == {"meta"}
     assert (there.air, there.lights, there.seed) == (scene.air, scene.lights, 1)

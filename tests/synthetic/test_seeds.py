@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from random import Random
 
 import numpy as np
@@ -15,6 +16,7 @@ from cyclopean import synthetic
 from cyclopean.data.folder import FAR
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
+from cyclopean.synthetic import render, rigs, scene_types
 
 SIZE = (32, 48)
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -43,7 +45,7 @@ PINNED = {
 @pytest.mark.parametrize("family", list(synthetic.FAMILIES))
 def test_a_seed_lays_out_what_it_always_did(family):
     number, centers, seeds = LAID_OUT[family]
-    scenes = [synthetic.scene(family, seed)[0] for seed in range(30)]
+    scenes = [scene_types.scene(family, seed)[0] for seed in range(30)]
     found = torch.cat([scene.center for scene in scenes]).double()
     assert len(found) == number
     assert found.abs().mean(0).tolist() == pytest.approx(centers, rel=1e-4)
@@ -53,7 +55,7 @@ def test_a_seed_lays_out_what_it_always_did(family):
 @pytest.mark.parametrize("family", list(synthetic.FAMILIES))
 def test_a_seed_gives_what_it_always_gave(family):
     colours, depths, share = PINNED[family]
-    made = synthetic.sample(family, 1, (48, 64))
+    made = rigs.sample(family, 1, (48, 64))
     seen = made.depth[made.depth.isfinite()]
     assert made.target.image.mean((0, 2, 3)).tolist() == pytest.approx(colours, abs=0.002)
     assert seen.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist() == pytest.approx(depths, rel=0.01)
@@ -66,7 +68,7 @@ def test_pixels_are_what_the_first_renderer_made(family):
 
     99.9 % of the pixels are within 1/255, beside what rounding to 8 bits took away: the promise for other devices too.
     """
-    made = synthetic.sample(family, 2, (48, 80))
+    made = rigs.sample(family, 2, (48, 80))
     views = torch.cat([made.target.image, made.sources[0].image])
     was = torch.from_numpy(np.load(GOLDEN / "worlds.npz")[family]).float()
     off = (views * 255 - was).abs().amax(1) > 1.5
@@ -76,9 +78,9 @@ def test_pixels_are_what_the_first_renderer_made(family):
 @pytest.mark.parametrize("family", list(synthetic.FAMILIES))
 def test_twice_the_same_and_another_seed_another_scene(family):
     torch.manual_seed(1)
-    one = synthetic.sample(family, 3, SIZE)
+    one = rigs.sample(family, 3, SIZE)
     torch.manual_seed(2)
-    two, other = (synthetic.sample(family, seed, SIZE) for seed in (3, 4))
+    two, other = (rigs.sample(family, seed, SIZE) for seed in (3, 4))
     assert torch.equal(one.target.image, two.target.image)
     assert torch.equal(one.depth, two.depth)
     assert not torch.equal(one.target.image, other.target.image)
@@ -87,14 +89,15 @@ def test_twice_the_same_and_another_seed_another_scene(family):
 DIGEST = """
 import hashlib
 from cyclopean import synthetic
-scenes = [synthetic.scene(family, 7)[0] for family in synthetic.FAMILIES]
+from cyclopean.synthetic import scene_types
+scenes = [scene_types.scene(family, 7)[0] for family in synthetic.FAMILIES]
 print(hashlib.sha256(b"".join(s.center.numpy().tobytes() + s.looks.numpy().tobytes() for s in scenes)).hexdigest())
 """
 
 
 def test_layout_does_not_depend_on_the_process():
     """Python salts the hashes of texts and the order of sets anew in every process; scenes must not feel it."""
-    scenes = [synthetic.scene(family, 7)[0] for family in synthetic.FAMILIES]
+    scenes = [scene_types.scene(family, 7)[0] for family in synthetic.FAMILIES]
     here = hashlib.sha256(b"".join(s.center.numpy().tobytes() + s.looks.numpy().tobytes() for s in scenes)).hexdigest()
     salted = {**os.environ, "PYTHONHASHSEED": "123"}
     there = subprocess.run([sys.executable, "-c", DIGEST], env=salted, capture_output=True, text=True, check=True)
@@ -106,8 +109,8 @@ def test_nothing_is_built_around_a_camera():
     cleared = 0
     for family in synthetic.FAMILIES:
         for seed in range(25):
-            layout = synthetic.FAMILIES[family](Random(f"{family} {seed}"))
-            scene, stand = synthetic.scene(family, seed)
+            layout = resolve_name(synthetic.FAMILIES[family])(Random(f"{family} {seed}"))
+            scene, stand = scene_types.scene(family, seed)
             eye = stand.world_from_camera[0, :3, 3]
             unit = torch.einsum("nij,nj->ni", scene.inverse, eye - scene.center)
             assert not ((unit.abs().amax(1) < 1) & (scene.shape > 0)).any()
@@ -122,8 +125,8 @@ def depths():
     camera = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
     found = {}
     for family in synthetic.FAMILIES:
-        scenes = [synthetic.scene(family, seed) for seed in range(30, 36)]
-        found[family] = torch.cat([synthetic.render(s, camera, v.world_from_camera, (24, 36)).depth for s, v in scenes])
+        scenes = [scene_types.scene(family, seed) for seed in range(30, 36)]
+        found[family] = torch.cat([render.render(s, camera, v.world_from_camera, (24, 36)).depth for s, v in scenes])
     return found
 
 
@@ -153,12 +156,12 @@ def test_all_stands_for_the_families_that_figures_are_told_of():
 
 
 def test_readers_know_how_far_each_family_matters():
-    assert synthetic.scene("clutter", 1)[0].far == FAR["clutter"]
+    assert scene_types.scene("clutter", 1)[0].far == FAR["clutter"]
     assert FAR.keys() == synthetic.FAMILIES.keys()
 
 
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(InputError, match="street"):
-        synthetic.sample("stret", 0, SIZE)
+        rigs.sample("stret", 0, SIZE)
     with pytest.raises(InputError, match="sphere"):
-        synthetic.sample("street", 0, SIZE, "spheer")
+        rigs.sample("street", 0, SIZE, "spheer")

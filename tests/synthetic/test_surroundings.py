@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cyclopean import synthetic
+from cyclopean.synthetic import rigs
 from cyclopean.synthetic.scene_types import REACH, scene, surroundings
 
 SEEDS = range(40, 46)
@@ -11,7 +11,7 @@ SEEDS = range(40, 46)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_panorama_of_a_room_sees_walls_all_around_and_nothing_within_reach(seed: int):
-    depth = synthetic.sample("room", seed, (32, 64), "sphere").depth
+    depth = rigs.sample("room", seed, (32, 64), "sphere").depth
     assert torch.isfinite(depth).float().mean() > 0.99  # a window may show the sky; a missing wall would be a quarter
     assert depth.amin() > REACH
 

@@ -4,10 +4,9 @@ import sys
 import warnings
 from pathlib import Path
 
-from cyclopean.choices import METRIC
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import read_json, shortened, shown
-from cyclopean.methods import METHODS
+from cyclopean.methods import METHODS, METRIC
 
 MODELS = Path(__file__).parents[1] / "models"
 CONFIG = "config.json"

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopean.choices import ARRAYS, CAMERAS, CLOUDS
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.jobs import Job, frame_progress, jobs_for
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, named_look, parse, refuse_sphere_of_clip
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
+from cyclopean.inference import ARRAYS, CAMERAS, CLOUDS
 from cyclopean.io.files import CLIPS, refuse_unreadable, shown
 
 if TYPE_CHECKING:

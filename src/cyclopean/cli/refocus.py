@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopean.choices import CAMERAS, refuse_no_matte
 from cyclopean.cli.early import header_size, refuse_unknown_model, says_metric
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
+from cyclopean.defocus import refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
+from cyclopean.inference import CAMERAS
 from cyclopean.io.files import CLIPS, refuse_unreadable, shown
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from cyclopean.choices import RIGS, WORLDS
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse, with_progress
 from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.io.files import write_anew
+from cyclopean.synthetic import FAMILIES, RIGS, expanded
 
 MOST = 1_000_000  # scenes of a folder: names have six digits
 
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
     angle = options.field_of_view
     if angle is not None and not 0 < angle < 180:
         raise InputError(f"--field-of-view {angle} is no angle of view; give degrees between 0 and 180.")
-    worlds = comma_list("world", options.worlds, [*WORLDS, "all"])
+    worlds = comma_list("world", options.worlds, [*FAMILIES, "all"])
     height, width = height_width("--size", options.size)
     if min(height, width) < 16:
         raise InputError(f"--size {options.size} is too small; give at least 16 pixels each way, like 192x384.")
@@ -79,7 +79,6 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--size {options.size} does not fit a panorama; give twice as wide as high, like 256x512.")
     usable_device(options.device)
 
-    from cyclopean.synthetic import expanded
     from cyclopean.synthetic.folder import RenderJob, load_pictures, missing, write
 
     if options.pictures is not None:

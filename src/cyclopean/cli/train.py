@@ -1,15 +1,15 @@
 """`cyclopean train METHOD ...`: a recipe's arguments are the flags."""
 
-import importlib
 import os
+from pkgutil import resolve_name
 
-from cyclopean.choices import WORLDS
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.help import columns, examples
 from cyclopean.cli.parsing import parse_arguments
 from cyclopean.data import named
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.methods import PUBLISHED, RECIPES
+from cyclopean.synthetic import FAMILIES
 
 
 def main(arguments: list[str]) -> int:
@@ -30,16 +30,15 @@ def main(arguments: list[str]) -> int:
         if name not in PUBLISHED:
             raise InputError(f"no paper tells how {name} was trained; --published is for {', '.join(PUBLISHED)}.")
         flags = [*PUBLISHED[name].split(), *(flag for flag in flags if flag != "--published")]  # later flags count
-    module, attribute = RECIPES[name][0].split(":")
-    recipe = getattr(importlib.import_module(module), attribute)
+    recipe = resolve_name(RECIPES[name][0])
     options = parse_arguments(recipe, flags, f"cyclopean train {name}")
 
     source, run = options["source"], options["run"]
     for folder in (*source.data, *source.validation):
         named(str(folder))
     for world in source.world:
-        if world not in (*WORLDS, "all"):
-            raise unknown_name("world", world, [*WORLDS, "all"])
+        if world not in (*FAMILIES, "all"):
+            raise unknown_name("world", world, [*FAMILIES, "all"])
     run.refuse_taken()
     refuse_unknown_model(run.init or "none")
     if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cyclopean import synthetic
 from cyclopean.data import panoramas
 from cyclopean.data.base import Files, Items, known_above_zero, nonempty, rectified_pair, size_of
 from cyclopean.data.files import existing_folder, read_depth, read_object, read_positive, read_views
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Pinhole
 from cyclopean.sample import Sample
+from cyclopean.synthetic import FAMILIES, RIGS, rigs
 from cyclopean.synthetic.folder import load_pictures
 
 
@@ -41,10 +41,10 @@ class WorldsDataset(Dataset[Sample]):
 
     def __post_init__(self) -> None:
         for family in self.families:
-            if family not in synthetic.FAMILIES:
-                raise unknown_name("world", family, synthetic.FAMILIES)
-        if self.rig not in synthetic.RIGS:
-            raise unknown_name("rig", self.rig, synthetic.RIGS)
+            if family not in FAMILIES:
+                raise unknown_name("world", family, FAMILIES)
+        if self.rig not in RIGS:
+            raise unknown_name("rig", self.rig, RIGS)
         if self.count < 1:
             raise InputError(f"{self.count} scenes were asked for; at least 1 is needed.")
         if self.pictures is not None:
@@ -63,7 +63,7 @@ class WorldsDataset(Dataset[Sample]):
                 raise IndexError(n)
         pictures = None if self.pictures is None else _pictures(self.pictures, self.device)
         scenes = [(self.families[n % len(self.families)], self.seed + n) for n in numbers]
-        return synthetic.samples(scenes, self.size, self.rig, pictures=pictures, device=self.device)
+        return rigs.samples(scenes, self.size, self.rig, pictures=pictures, device=self.device)
 
 
 @cache

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.choices import A_MATTE, refuse_no_matte
+from cyclopean.defocus import A_MATTE, refuse_no_matte
 from cyclopean.errors import InputError, enough_memory
 from cyclopean.io.decoding import decode
 from cyclopean.io.files import read_json, shortened

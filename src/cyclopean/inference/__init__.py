@@ -1,1 +1,7 @@
 """From a photo, a clip or a panorama to its depth: predictors, their wrappers, metric calibration."""
+
+# Names that users type, checked before anything heavy is imported.
+CAMERAS = ("auto", "pinhole", "equirectangular", "top-bottom", "side-by-side")
+# Formats to save depth in, and what follows the stem of their files.
+ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
+CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.choices import CAMERAS
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular
+from cyclopean.inference import CAMERAS
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import Photo, resize
 from cyclopean.io.metadata import Gpano

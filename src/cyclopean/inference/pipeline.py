@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from cyclopean import __version__
-from cyclopean.choices import ARRAYS, CLOUDS
 from cyclopean.defocus.edges import matted, refined
 from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import fill_unknown, wrap_panorama
@@ -26,6 +25,7 @@ from cyclopean.defocus.subject import matte_for
 from cyclopean.defocus.video import SECONDS, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
+from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.inference.calibration import CameraProfile
 from cyclopean.inference.clip import ClipReport, Progress, result_suffix, write_refocused
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera, without_padding

@@ -7,6 +7,7 @@ import codecs
 import errno
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -32,6 +33,7 @@ CLIPS = (
     *(".wmv", ".asf", ".mpg", ".mpeg", ".ogv", ".mxf", ".vob", ".dv", ".mjpg", ".mjpeg", ".y4m"),
 )
 
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the Hugging Face Hub
 MOST_TEXT = 256_000_000  # bytes: more is no list, calibration or sidecar
 DEEPEST = 64  # levels of JSON: what is nested deeper was made to break its reader
 

@@ -1,6 +1,6 @@
 """One file per paper. Names to classes and to training in literal dicts; nothing is imported before it is needed."""
 
-import importlib
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from cyclopean.errors import unknown_name
@@ -18,7 +18,7 @@ METHODS = {
     "supervised": "cyclopean.methods.supervised:Supervised",
     "trinocular": "cyclopean.methods.three_net:ThreeNet",
 }
-
+METRIC = ("coordnet",)  # methods whose depth is always in metres; that of the others is where they keep a rig
 
 # What `cyclopean train` trains, and by which function; its arguments are the flags.
 RECIPES = {
@@ -49,5 +49,4 @@ def method_class(name: str) -> "type[Method]":
     """Return the method of that name. Raises `InputError` with the nearest name if there is none."""
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
-    module, attribute = METHODS[name].split(":")
-    return getattr(importlib.import_module(module), attribute)
+    return resolve_name(METHODS[name])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, pixel_grid
+from cyclopean.methods import METRIC
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
@@ -47,6 +48,8 @@ class Method(nn.Module, ABC):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__()
+        if self.name in METRIC:
+            self.ambiguity = "metric"
         self.arguments = {name: list(x) if isinstance(x, tuple) else x for name, x in arguments.items()}
 
     def unit(self, rig: Sequence[float]) -> float | None:  # noqa: ARG002

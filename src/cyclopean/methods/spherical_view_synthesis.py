@@ -22,7 +22,7 @@ from cyclopean.geometry import (
 )
 from cyclopean.geometry.spherical import disparity_per_inverse_depth, inverse_depth_from, moved
 from cyclopean.losses import ALPHA, berhu_beyond, dissimilarity, ssim
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision, known_pose
+from cyclopean.methods.base import Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet
 from cyclopean.networks.mobile import Panoramic
 from cyclopean.sample import Sample, View
@@ -102,7 +102,6 @@ class SphericalViewSynthesis(Method):
         }
         check(arguments)
         super().__init__(**arguments)
-        self.ambiguity: Ambiguity = "metric"
         self.network: Coordnet | Panoramic
         if network == "mobile":
             self.network = Panoramic(coordinates, circular)

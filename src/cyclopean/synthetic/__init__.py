@@ -1,11 +1,40 @@
-"""Procedural worlds: scenes from a seed, ray-cast through any camera, with exact depth."""
+"""Procedural worlds: scenes from a seed, ray-cast through any camera, with exact depth.
 
-from cyclopean.synthetic.render import render as render
-from cyclopean.synthetic.rigs import RIGS as RIGS
-from cyclopean.synthetic.rigs import VIEWS as VIEWS
-from cyclopean.synthetic.rigs import sample as sample
-from cyclopean.synthetic.rigs import samples as samples
-from cyclopean.synthetic.scene_types import ALL as ALL
-from cyclopean.synthetic.scene_types import FAMILIES as FAMILIES
-from cyclopean.synthetic.scene_types import expanded as expanded
-from cyclopean.synthetic.scene_types import scene as scene
+Names to functions stand here, so that a wrong name is an error before anything heavy is imported.
+"""
+
+from collections.abc import Iterable
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cyclopean.synthetic.rigs import sample as sample
+    from cyclopean.synthetic.rigs import samples as samples
+
+# How a family of scenes is laid out: a function of a random generator.
+FAMILIES = {
+    "street": "cyclopean.synthetic.outdoors:street",
+    "room": "cyclopean.synthetic.indoors:room",
+    "table": "cyclopean.synthetic.scene_types:closeup",
+    "landscape": "cyclopean.synthetic.outdoors:landscape",
+    "clutter": "cyclopean.synthetic.scene_types:clutter",
+}
+ALL = ("street", "room", "table", "landscape")  # what `all` stands for: figures are told of scenes of these, by seed
+
+# Where a rig takes its pictures: a function of the viewpoint and a random generator.
+RIGS = {
+    "stereo": "cyclopean.synthetic.rigs:stereo",
+    "clip": "cyclopean.synthetic.rigs:clip",
+    "sphere": "cyclopean.synthetic.rigs:sphere",
+}
+
+
+def expanded(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of families, each once, with what `all` stands for in its place."""
+    return tuple(dict.fromkeys(family for name in names for family in (ALL if name == "all" else (name,))))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("sample", "samples"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return resolve_name(f"cyclopean.synthetic.rigs:{name}")

@@ -1,10 +1,11 @@
 """Cameras on a bar, on the move, or on a tripod: scenes made into Samples."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
+from pkgutil import resolve_name
 from random import Random
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from cyclopean.errors import unknown_name
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
 from cyclopean.sample import Sample, map_tensors, view
+from cyclopean.synthetic import RIGS
 from cyclopean.synthetic.batch import batch_scenes
 from cyclopean.synthetic.render import Rendered, Sensor, develop, exposure, render_batch
 from cyclopean.synthetic.scene import Number, Scene, Triple, turn
@@ -114,7 +116,7 @@ def _stood(family: str, seed: int, rig: str, baseline: Number | None, field_of_v
         stand = replace(stand, field_of_view=field_of_view)
     rng = Random(f"rig {family} {seed}")
     field = None if rig == "sphere" else stand.field_of_view
-    return Stand(scene, RIGS[rig](stand, rng), field, sensor(rng), f"{family}-{seed:06d}")
+    return Stand(scene, resolve_name(RIGS[rig])(stand, rng), field, sensor(rng), f"{family}-{seed:06d}")
 
 
 def _photographed(
@@ -186,12 +188,12 @@ def _on_cpu(values: Sequence[Sequence[Number]] | np.ndarray) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device="cpu")
 
 
-def _stereo(stand: Viewpoint, _dice: Random) -> list[Shot]:
+def stereo(stand: Viewpoint, _rng: Random) -> list[Shot]:
     right = _moved(stand.world_from_camera, (stand.baseline, 0, 0))
     return [Shot("left", stand.world_from_camera), Shot("right", right)]
 
 
-def _clip(stand: Viewpoint, rng: Random) -> list[Shot]:
+def clip(stand: Viewpoint, rng: Random) -> list[Shot]:
     """Return frames before and after, of a camera that mostly goes forward and turns a little."""
     speed = stand.baseline * rng.uniform(0.5, 1.8)
     way = (rng.gauss(0, 0.25) * speed, rng.gauss(0, 0.08) * speed, speed if rng.random() < 0.85 else -speed)
@@ -205,7 +207,7 @@ def _clip(stand: Viewpoint, rng: Random) -> list[Shot]:
     ]
 
 
-def _sphere(stand: Viewpoint, _dice: Random) -> list[Shot]:
+def sphere(stand: Viewpoint, _rng: Random) -> list[Shot]:
     """Return upright panoramas: the camera's heading is kept, its pitch and roll are not."""
     centre = stand.world_from_camera.clone()
     heading = math.atan2(float(centre[0, 0, 2]), float(centre[0, 2, 2]))
@@ -225,6 +227,5 @@ def _moved(
     return world_from_camera @ step
 
 
-RIGS: dict[str, Callable[[Viewpoint, Random], list[Shot]]] = {"stereo": _stereo, "clip": _clip, "sphere": _sphere}
 PLACES = {"sphere": surroundings}  # where a rig stands, if not where the scene has its camera
 VIEWS = {"stereo": ("left", "right"), "clip": ("frame", "previous", "next"), "sphere": ("centre", "up", "right")}

@@ -1,8 +1,9 @@
 """What people photograph: a subject near, a background far."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from random import Random
 
 import numpy as np
@@ -11,11 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import unknown_name
+from cyclopean.synthetic import FAMILIES
 from cyclopean.synthetic.furniture import table, trinket
-from cyclopean.synthetic.indoors import furnish, room, shell
+from cyclopean.synthetic.indoors import furnish, shell
 from cyclopean.synthetic.materials import STUFF, cover
 from cyclopean.synthetic.objects import animal, person, plant, rock
-from cyclopean.synthetic.outdoors import daylight, grounds, landscape, street
+from cyclopean.synthetic.outdoors import daylight, grounds
 from cyclopean.synthetic.scene import Builder, Layout, Number, Scene, Triple, turn
 
 
@@ -144,25 +146,9 @@ def _panels(b: Builder, rng: Random, wide: Number) -> None:
         b.add("box", at, (w, h, 0.008), look, turn(rng.gauss(0, 0.1), rng.uniform(0, 0.15)))
 
 
-REACH, OPEN = (
-    0.4,
-    0.8,
-)  # metres around a panorama's tripod: nothing is nearer; where nothing is nearer, it is well placed
+# Metres around a panorama's tripod: nothing is nearer; where nothing is nearer, it is well placed.
+REACH, OPEN = 0.4, 0.8
 PLACES, WALL = 12, 0.6  # tried; metres between them and the walls
-
-FAMILIES: dict[str, Callable[[Random], Layout]] = {
-    "street": street,
-    "room": room,
-    "table": closeup,
-    "landscape": landscape,
-    "clutter": clutter,
-}
-ALL = ("street", "room", "table", "landscape")  # what `all` stands for: figures are told of scenes of these, by seed
-
-
-def expanded(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of families, each once, with what `all` stands for in its place."""
-    return tuple(dict.fromkeys(family for name in names for family in (ALL if name == "all" else (name,))))
 
 
 @dataclass(frozen=True)
@@ -194,7 +180,7 @@ def _laid_out(family: str, seed: int) -> tuple[Layout, Random]:
     if family not in FAMILIES:
         raise unknown_name("world", family, FAMILIES)
     rng = Random(f"{family} {seed}")
-    return FAMILIES[family](rng), rng
+    return resolve_name(FAMILIES[family])(rng), rng
 
 
 def _seen_from(

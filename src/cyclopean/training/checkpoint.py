@@ -12,10 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from cyclopean.choices import REPOSITORY
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Pinhole
-from cyclopean.io.files import appearing, read_json, refuse_unreadable, shortened
+from cyclopean.io.files import REPOSITORY, appearing, read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Method
 

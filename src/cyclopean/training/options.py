@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopean.choices import STATE
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
+
+STATE = "resume.pt"  # in the folder of a run: what it goes on from
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
-from cyclopean.choices import STATE
 from cyclopean.errors import InputError, why_unwritten
 from cyclopean.io.files import appearing, shortened
 from cyclopean.methods.base import Method
@@ -22,7 +21,7 @@ from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData, length, several
 from cyclopean.training.loader import derived_seed, one_batch
 from cyclopean.training.log import RunLog
-from cyclopean.training.options import Run
+from cyclopean.training.options import STATE, Run
 
 KEPT: dict[str, Any] = {  # what the state holds at least, and of which type; "published" is the running mean
     **{"step": int, "best": float, "seconds": float, "config": dict, "method": dict, "optimizer": dict},
