@@ -14,6 +14,7 @@ from cyclopean.bench import lens
 from cyclopean.bench.lens import read_shots, score
 from cyclopean.defocus import thinlens
 from cyclopean.errors import InputError
+from cyclopean.io.colour import srgb
 from cyclopean.io.image import Photo
 
 
@@ -24,7 +25,7 @@ def folder_of_shots(folder: Path) -> Path:
     metres = np.full((48, 64), 4.0, np.float16)
     metres[12:36, 20:44] = 1.0
     light = thinlens.linear(sharp.astype(np.float32).reshape(-1, 1) / 255).mean(keepdims=True)
-    truth = np.full_like(sharp, round(255 * float(thinlens.encoded(light)[0, 0])))
+    truth = np.full_like(sharp, round(255 * float(srgb(light)[0, 0])))
     truth[12:36, 20:44] = sharp[12:36, 20:44]
     Image.fromarray(sharp).save(folder / "a_sharp.png")
     Image.fromarray(truth).save(folder / "a_near.png")

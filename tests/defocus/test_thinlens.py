@@ -8,13 +8,14 @@ import pytest
 
 from cyclopean.defocus import layers, thinlens
 from cyclopean.defocus.lens import Lens, Shape, parse_shape
+from cyclopean.io.colour import srgb
 
 Plane = np.ndarray
 
 
 def picture(light: Plane) -> Plane:
     """A grey sRGB picture of linear light."""
-    return np.ascontiguousarray(np.repeat(thinlens.encoded(light.astype(np.float32))[..., None], 3, -1))
+    return np.ascontiguousarray(np.repeat(srgb(np.clip(light.astype(np.float32), 0, 1))[..., None], 3, -1))
 
 
 def through(light: Plane, radius: Plane, lens: Lens | None = None, workers: int = 1) -> Plane:

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int32, Integer, Num, UInt8
 from cyclopean.defocus import layers
 from cyclopean.defocus.layers import Surface
 from cyclopean.defocus.lens import Lens, Radius, Shape, diagonal
+from cyclopean.io.colour import Values, srgb
 
 Picture = Float[np.ndarray, "h w 3"]
 Plane = Float[np.ndarray, "h w"]
@@ -30,7 +31,6 @@ Light = tuple[Plane, Plane, Plane]
 Mask = Bool[np.ndarray, "h w"]
 Indices = Int32[np.ndarray, "h w"]
 Places = Integer[np.ndarray, " n"]  # flat indices
-Values = Float[np.ndarray, "*any"]
 Tile = tuple[slice, slice]
 AnyPlane = TypeVar("AnyPlane", bound=np.ndarray)
 
@@ -117,7 +117,7 @@ def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Pictur
 
             def work(tile: Tile) -> None:
                 for channel, plane in enumerate(light(tile, lens.shape)):
-                    result[tile][..., channel] = encoded(plane)
+                    result[tile][..., channel] = srgb(np.clip(plane, 0, 1))
 
             for _ in pool.map(work, _tiles(size)):
                 pass
@@ -142,22 +142,18 @@ def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Pictur
             for channel, plane in enumerate(planes):
                 total[tile][..., channel] += plane * window
     for tile in _tiles(size):
-        total[tile] = encoded(total[tile])
+        total[tile] = srgb(np.clip(total[tile], 0, 1))
     return total
 
 
-def linear(srgb: Values) -> Values:
-    """Return linear light of sRGB values (IEC 61966-2-1)."""
-    low = srgb * np.float32(1 / 12.92)
-    high = ((srgb + np.float32(0.055)) * np.float32(1 / 1.055)) ** np.float32(2.4)
-    return np.where(srgb <= np.float32(0.04045), low, high)
+def linear(values: Values) -> Values:
+    """Return linear light of sRGB values (IEC 61966-2-1).
 
-
-def encoded(light: Values) -> Values:
-    """Return sRGB values of linear light, clipped to [0,1]."""
-    light = np.clip(light, 0, 1)
-    high = light ** np.float32(1 / 2.4) * np.float32(1.055) - np.float32(0.055)
-    return np.where(light <= np.float32(0.0031308), light * np.float32(12.92), high)
+    `io.colour.srgb_linear` divides where this multiplies, so that most results differ in their last bit.
+    """
+    low = values * np.float32(1 / 12.92)
+    high = ((values + np.float32(0.055)) * np.float32(1 / 1.055)) ** np.float32(2.4)
+    return np.where(values <= np.float32(0.04045), low, high)
 
 
 def _clean(side: Mask, edge: Mask, radius: Plane) -> Mask:

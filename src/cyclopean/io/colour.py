@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 Colours = Float[np.ndarray, "h w 3"]
+Values = Float[np.ndarray, "*any"]
 Curve = Callable[[Colours], Colours]
 Chromaticities = tuple[float, float, float, float, float, float, float, float]  # x, y of white, red, green, blue
 
@@ -42,7 +43,7 @@ def adobe_rgb() -> Coding:
     return Coding(lambda values: np.maximum(values, 0) ** 2.19921875, ADOBE_RGB)
 
 
-def srgb(light: Colours) -> Colours:
+def srgb(light: Values) -> Values:
     """Return sRGB of linear light in [0,1] (IEC 61966-2-1)."""
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
 
