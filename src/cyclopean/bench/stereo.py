@@ -28,13 +28,12 @@ from cyclopean.methods.three_net import ThreeNet
 from cyclopean.metrics import align_median, boundary_f1, countable, d1, depth_errors, near_boundaries, to_depth
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
-from cyclopean.training.options import MONODEPTH2, LossConfig
+from cyclopean.training.options import MONODEPTH2, LossConfig, Rig
 
 BASELINE, FIELD_OF_VIEW = 0.54, 70.0  # metres and degrees: one rig for all scenes, as in KITTI, so that depth is metric
 THEIR_BASELINE, THEIR_FIELD_OF_VIEW = 0.22, 48.7  # of the data from elsewhere: those of Cityscapes' camera
 KITTI_WIDE = 1242  # pixels: D1-all counts 3 of them
 NEAR, NEAREST, FAR = 0.1, 0.05, 80.0  # metres: truth that counts, and what predictions are clipped to
-Rig = tuple[float, float]  # focal_u in image widths, baseline in metres
 Make = Callable[[Budget], Method]
 
 BUDGETS = {

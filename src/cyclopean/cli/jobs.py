@@ -3,8 +3,7 @@
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,7 +60,7 @@ RESULTS = ("_disp.png", "_disp.mp4", "_disp16.png", "_uncertainty.png")  # that 
 
 
 def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
-    """Photos and clips of a folder by their suffix, less what sidecars there name as results. The rest is counted."""
+    """Return a folder's photos and clips by suffix, less what sidecars there name as results. The rest is counted."""
     there = [path for path in sorted(folder.iterdir()) if path.name[0] != "." and not path.is_dir()]
     for path in there:
         if path.suffix.lower() in READ and not path.is_file():  # a pipe, or a link that leads nowhere
@@ -85,7 +84,7 @@ def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
 
 
 def _told_apart(jobs: list[Job]) -> list[Job]:
-    """Jobs with stems of their own. Case does not count: some file systems do not know it."""
+    """Return the jobs with stems of their own. Case does not count: some file systems do not know it."""
     for longer in (
         lambda job: f"{job.source.stem}_{job.source.suffix[1:].lower()}",
         lambda job: f"{job.source.absolute().parent.name}_{job.source.stem}_{job.source.suffix[1:].lower()}",
@@ -112,16 +111,3 @@ def _where(path: Path) -> Path:
 
 def _place(job: Job) -> tuple[Path, str]:
     return job.folder.resolve(), job.stem.casefold()
-
-
-@contextmanager
-def frame_progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on the error stream while the frames of a video are worked on; yields what takes (done, all)."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(escape(shown(name)), total=None)
-        yield lambda done, count: progress.update(task, completed=done, total=count or None)

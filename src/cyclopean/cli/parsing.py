@@ -8,7 +8,9 @@ import difflib
 import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass, replace
+from operator import length_hint
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -42,7 +44,7 @@ class Option:
 
     @property
     def kinds(self) -> tuple[Any, ...]:
-        """The type of each word that it takes: none for bool, two for tuple[float, float], else one."""
+        """Type of each word that it takes: none for bool, two for tuple[float, float], else one."""
         if self.kind is bool:
             return ()
         fixed = get_origin(self.kind) is tuple and Ellipsis not in get_args(self.kind)
@@ -50,7 +52,7 @@ class Option:
 
     @property
     def metavar(self) -> str:
-        """What --help calls its value."""
+        """Name of its value in --help."""
         if self.flag.metavar or self.kind is bool:
             return self.flag.metavar
         if get_origin(self.kind) is Literal:
@@ -255,15 +257,27 @@ def check_writable_file(path: Path) -> None:
     check_writable([path.parent])
 
 
-def with_progress(items: Iterable[T], title: str, total: int | None = None) -> Iterable[T]:
-    """Return `items` with a progress bar on the error stream, where someone watches; `total` where it has no length."""
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on the error stream, where someone watches; yield what takes (done, all), all 0 where not known."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import track
+    from rich.progress import Progress
 
     console = Console(stderr=True)
-    hidden = not console.is_terminal
-    return track(items, escape(shown(title)), total, console=console, transient=True, disable=hidden)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(escape(shown(title)), total=None)
+        yield lambda done, count: progress.update(task, completed=done, total=count or None)
+
+
+def with_progress(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items` beside a progress bar; `total` where they have no length."""
+    count = length_hint(items) if total is None else total
+    with progress_bar(title) as update:
+        update(0, count)
+        for done, item in enumerate(items, 1):
+            yield item
+            update(done, count)
 
 
 def write_whole(path: Path, content: str) -> None:

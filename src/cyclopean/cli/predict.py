@@ -2,14 +2,23 @@
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli.early import loading, refuse_unknown_model
-from cyclopean.cli.jobs import Job, frame_progress, jobs_for
-from cyclopean.cli.parsing import check_writable, comma_list, height_width, named_look, parse, refuse_sphere_of_clip
+from cyclopean.cli.jobs import Job, jobs_for
+from cyclopean.cli.parsing import (
+    check_writable,
+    comma_list,
+    height_width,
+    named_look,
+    parse,
+    progress_bar,
+    refuse_sphere_of_clip,
+    with_progress,
+)
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CAMERAS, CLOUDS
@@ -98,6 +107,7 @@ def run(options: Predict) -> int:
     count = len(jobs) + len(bad)
     if jobs:
         loading("predict", f"torch and the model {options.model}")
+        usable_device(options.device)
         from cyclopean.inference.calibration import read_profile
         from cyclopean.inference.pipeline import DepthOptions, Models
         from cyclopean.inference.wrappers import flip_averaged
@@ -111,11 +121,10 @@ def run(options: Predict) -> int:
             None if options.profile is None else read_profile(Path(options.profile)),
             None if options.right is None else Path(options.right), options.camera, options.max_megapixels,
         )  # fmt: skip
-        usable_device(options.device)
         check_writable(job.folder for job in jobs)
         models = Models(options.model, options.device, via_cube=options.via_cube, configure=configured)
         models.check()
-        for job in _with_progress(jobs):
+        for job in with_progress(jobs, "predicting") if len(jobs) > 1 else jobs:
             with contained(str(job.source), bad):
                 written += _predict(job, models, depth_options, options.overwrite)
     if count == 1:
@@ -144,7 +153,7 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", overwrite: boo
     most = options.max_megapixels
     _print_notes(clip_notes(job.source, max_megapixels=most))
     predictor = models.for_video()
-    with frame_progress(job.source.name) as progress:
+    with progress_bar(job.source.name) as progress:
         written = predict_clip(job.source, target, predictor, options.save, max_megapixels=most, progress=progress)
     _print_notes(written.notes)
     return written.paths
@@ -153,15 +162,3 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", overwrite: boo
 def _print_notes(notes: Sequence[str]) -> None:
     for note in notes:
         print(f"cyclopean predict: {shown(note)}", file=sys.stderr)
-
-
-def _with_progress(jobs: Sequence[Job]) -> Iterator[Job]:
-    """Yield the jobs one by one, with a bar on the error stream when there are many."""
-    if len(jobs) == 1:
-        yield from jobs
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    yield from track(jobs, "predicting", console=console, transient=True, disable=not console.is_terminal)

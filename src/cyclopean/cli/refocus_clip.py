@@ -4,8 +4,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from cyclopean.cli.jobs import frame_progress
-from cyclopean.cli.parsing import check_writable, refuse_sphere_of_clip, result_folder
+from cyclopean.cli.parsing import check_writable, progress_bar, refuse_sphere_of_clip, result_folder
 from cyclopean.cli.refocus import Refocus, lens_of, strength_of
 from cyclopean.errors import InputError
 from cyclopean.io.files import shown
@@ -34,7 +33,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     for note in clip_notes(source, result, most):
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
     predictor = load(DEFAULT if options.model == "auto" else options.model)
-    with frame_progress(source.name) as progress:
+    with progress_bar(source.name) as progress:
         report, written = refocus_clip(
             source, Target(folder, source.stem, options.overwrite), keys, predictor,
             lens=lens_of(options.blur), record=asdict(options.blur), smooth=smooth, max_megapixels=most,

@@ -26,7 +26,7 @@ from cyclopean.methods.base import Method
 from cyclopean.sample import Sample, View, calibrated_rig, pair_rig
 from cyclopean.synthetic import expanded
 from cyclopean.training.checkpoint import log_unusual_rig
-from cyclopean.training.options import Augment, Run, Source
+from cyclopean.training.options import Augment, Rig, Run, Source
 
 LOG = logging.getLogger(__name__)
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
@@ -37,7 +37,6 @@ IN_A_ROW = 10  # items that cannot be read: more are no accident
 CALIBRATIONS_READ = 12  # of more calibrations, so many are read, evenly spaced
 ALIKE = 0.01  # rigs that differ by less are one: KITTI's of five days differ by half of it
 TYPED = 0.05  # how far a rig may be off that was given by hand, of calibrated pairs
-Rig = tuple[float, float]  # focal length in image widths, baseline in metres
 Step = Callable[[Sample], Sample]
 
 
