@@ -62,11 +62,12 @@ def _here(group: str, name: str, device: str) -> Figure:
     before = _peak()
     for _ in range(2):
         work()
-    times = [_timed(work, device) for _ in range(case.repeat)]
+    times = [timed(work, device) for _ in range(case.repeat)]
     return Figure(statistics.median(times), min(times), max(times), _peak(), before, _device_peak(device))
 
 
-def _timed(work: Work, device: str) -> float:
+def timed(work: Work, device: str) -> float:
+    """Return the seconds of one call, with what the GPU does for it."""
     start = time.perf_counter()
     work()
     if device == "cuda":

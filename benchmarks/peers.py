@@ -9,13 +9,12 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
-Work = Callable[[], object]
+from benchmarks.measure import Work, timed
 
 
 @dataclass(frozen=True)
@@ -93,19 +92,9 @@ def here(pair: Pair, device: str) -> Beside:
     """In this process: one call of each to warm up, then in turn."""
     plain, ours = pair.plain(device), pair.ours(device)
     plain(), ours()
-    times = [(_timed(plain, device), _timed(ours, device)) for _ in range(pair.repeat)]
+    times = [(timed(plain, device), timed(ours, device)) for _ in range(pair.repeat)]
     first, second = zip(*times, strict=True)
     return Beside(statistics.median(first), statistics.median(second), statistics.median(a / b for a, b in times))
-
-
-def _timed(work: Work, device: str) -> float:
-    start = time.perf_counter()
-    work()
-    if device == "cuda":
-        import torch
-
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -7,14 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclopean import cli
-
-
-def here(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(word) for word in words])
-    said = capsys.readouterr()
-    return int(stop.value.code or 0), said.out, said.err
+from commands import here
 
 
 @pytest.fixture

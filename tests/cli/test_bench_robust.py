@@ -5,21 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from cyclopean.cli import bench_robust
 from cyclopean.cli.bench_robust import main
-from cyclopean.methods.monodepth import Monodepth
-from cyclopean.training import checkpoint
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("models") / "tiny"
-    torch.manual_seed(0)
-    checkpoint.save(path, Monodepth(width=0.05), {"input_size": [128, 128], "licence": "CC0-1.0"})
-    return str(path)
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """`cyclopean doctor`: a whole report from a shell, and each thing that can be broken."""
 
 import subprocess
-import sys
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 
+from commands import COMMAND
 from cyclopean.cli import doctor
 from cyclopean.training import checkpoint
-
-COMMAND = Path(sys.executable).with_name("cyclopean")
 
 
 @pytest.fixture

@@ -2,30 +2,19 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from commands import shell
 from cyclopean import cli, data
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.training import checkpoint
 from stereo_pairs import disparity, write_pairs
 
 H, W = 64, 96
-
-
-def cyclopean(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cyclopean", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +62,7 @@ def test_a_model_a_folder_of_files_and_guesses_in_one_table(world, model, tmp_pa
     for path in (world / "depth").glob("*.npy"):
         np.save(predictions / path.name, 5 / np.load(path))
     out, page, mean = tmp_path / "out.json", tmp_path / "out.md", tmp_path / "mean.npy"
-    done = cyclopean(
+    done = shell(
         "evaluate", "--data", world, "--model", f"{model},{predictions}", "--json", out, "--markdown", page,
         "--training-mean", world, "--save-mean", mean, "-v",
     )  # fmt: skip
@@ -305,7 +294,7 @@ def test_two_results_compared(world, maps, tmp_path, capsys):
     ],
 )
 def test_from_a_shell(arguments, code, words):
-    done = cyclopean("evaluate", *arguments)
+    done = shell("evaluate", *arguments)
     assert done.returncode == code
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -1,29 +1,18 @@
 """`cyclopean evaluate --protocol spherical` as a user types it: a folder of panoramas, a model, trivial rows."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from commands import shell
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
 from cyclopean.metrics import sphere_errors
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
-
-
-def cyclopean(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cyclopean", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +33,7 @@ def model(tmp_path_factory) -> Path:
 
 def test_a_panorama_model_beside_trivial_rows(rooms, model, tmp_path):
     out = tmp_path / "out.json"
-    done = cyclopean(
+    done = shell(
         "evaluate", "--protocol", "spherical", "--data", f"folder:{rooms / 'held-out'}", "--model", model,
         "--training-mean", rooms / "train", "--json", out, "-v",
     )  # fmt: skip
@@ -74,7 +63,7 @@ def test_a_model_of_ordinary_photos_sees_panoramas_too(rooms, tmp_path):
     folder = tmp_path / "plain"
     torch.manual_seed(0)
     checkpoint.save(folder, Monodepth(width=0.03), {"input_size": [64, 64], "licence": "Apache-2.0"})
-    done = cyclopean(
+    done = shell(
         "evaluate", "--protocol", "spherical", "--data", rooms / "held-out", "--model", folder, "--alone", "--limit", 1
     )
     assert done.returncode == 0, done.stderr
@@ -88,7 +77,7 @@ def test_runs_of_one_name_are_told_apart(rooms, tmp_path):
         method = SphericalViewSynthesis(width=0.125)
         checkpoint.save(tmp_path / run / "last", method, {"input_size": [32, 64], "licence": "Apache-2.0"})
     models = [str(tmp_path / run / "last") for run in ("a", "b")]
-    done = cyclopean(
+    done = shell(
         "evaluate", "--protocol", "spherical", "--data", rooms / "held-out", "--model", ",".join(models),
         "--alone", "--limit", 1,
     )  # fmt: skip

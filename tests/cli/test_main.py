@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from commands import COMMAND
 from cyclopean import __version__, cli
 from cyclopean.cli import COMMANDS
-
-COMMAND = Path(sys.executable).with_name("cyclopean")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

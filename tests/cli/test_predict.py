@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclopean import cli
+from commands import here, shell
 from cyclopean.cli.parsing import height_width
 from cyclopean.errors import InputError
 from cyclopean.inference.calibration import CameraProfile, write_profile
@@ -23,29 +23,6 @@ from cyclopean.io.video_writing import write_video
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.synthetic import rigs
 from cyclopean.training import checkpoint
-
-COMMAND = Path(sys.executable).with_name("cyclopean")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("models") / "tiny"
-    torch.manual_seed(0)
-    checkpoint.save(path, Monodepth(width=0.05), {"input_size": [128, 128], "licence": "CC0-1.0"})
-    return str(path)
-
-
-def shell(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    quick = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, check=False, env=quick)
-
-
-def here(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
-    """The same without a new process, which would import torch again: exit code, output, errors."""
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(word) for word in words])
-    said = capsys.readouterr()
-    return int(stop.value.code or 0), said.out, said.err
 
 
 def picture(path: Path, h: int = 40, w: int = 60) -> Path:

@@ -1,30 +1,14 @@
 """`cyclopean refocus` as people run it: from a shell, on good files and bad ones."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageCms
 
-from cyclopean import cli
-from cyclopean.methods.monodepth import Monodepth
-from cyclopean.training import checkpoint
-
-COMMAND = Path(sys.executable).with_name("cyclopean")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("models") / "tiny"
-    torch.manual_seed(0)
-    checkpoint.save(path, Monodepth(width=0.05), {"input_size": [128, 128], "licence": "CC0-1.0"})
-    return str(path)
+from commands import here, shell
 
 
 @pytest.fixture
@@ -39,18 +23,6 @@ def depth(tmp_path: Path) -> Path:
     """Near on the left, far on the right: the report's disparity, without a sidecar."""
     np.save(tmp_path / "depth.npy", np.linspace(1, 0, 60, dtype=np.float32)[None].repeat(40, 0))
     return tmp_path / "depth.npy"
-
-
-def shell(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    quick = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, check=False, env=quick)
-
-
-def here(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(word) for word in words])
-    said = capsys.readouterr()
-    return int(stop.value.code or 0), said.out, said.err
 
 
 def change(photo: Path, result: Path) -> np.ndarray:

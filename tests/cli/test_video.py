@@ -12,24 +12,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import torch
 
 from cyclopean import cli
 from cyclopean.defocus.video import read_keyframes
 from cyclopean.errors import InputError
 from cyclopean.io.files import CLIPS
 from cyclopean.io.video_writing import write_timed
-from cyclopean.methods.monodepth import Monodepth
-from cyclopean.training import checkpoint
 from filmed import encode, film, times_of, walking
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("models") / "tiny"
-    torch.manual_seed(0)
-    checkpoint.save(path, Monodepth(width=0.05), {"input_size": [128, 128], "licence": "CC0-1.0"})
-    return str(path)
 
 
 def here(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str]:

@@ -285,9 +285,6 @@ def check_one_size(paths: Sequence[Path]) -> None:
             raise _two_sizes(paths[0], sizes[0], path, size)
 
 
-HARMLESS = 8  # bytes between the picture and its end that cameras leave there
-
-
 def check_whole(path: Path) -> None:
     """Raise InputError if a JPEG or PNG is cut short, mostly by its last bytes alone; other files pass."""
     if path.suffix.lower() in PHOTOS:
