@@ -45,14 +45,14 @@ def main() -> None:
 
 
 def from_scikit_image(name: str) -> Path:
-    """A photograph inside the scikit-image package: no network needed."""
+    """Return a photograph inside the scikit-image package: no network needed."""
     from skimage import data
 
     return Path(data.__file__).with_name(name)
 
 
 def taken_along(photo: Path, out: Path) -> Path:
-    """A copy of the photo in `out`, beside which the results stand."""
+    """Copy the photo to `out`, where the results stand beside it; return the copy."""
     out.mkdir(parents=True, exist_ok=True)
     copy = out / photo.name
     if not copy.exists() or not photo.samefile(copy):

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def fill(encoder: nn.Module, content: bytes) -> None:
-    """Gives each convolution of `encoder`, in the order in which they run, the detector's weights."""
+    """Give each convolution of `encoder`, in the order in which they run, the detector's weights."""
     theirs = convolutions(content)
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):

@@ -55,7 +55,7 @@ def pull_linearized(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border
 def push(
     values: Float[Tensor, "b c h w"], uv: Uv, border: Border, size: tuple[int, int] | None = None
 ) -> Float[Tensor, "b c h2 w2"]:
-    """Splat: give each of my values to the four pixels around `uv` of the other image, the exact transpose of `pull`.
+    """Give each value to the four pixels around `uv` of the other image: the exact transpose of `pull`, splatting.
 
     `size` of the other image (height, width) defaults to the size of `values`.
     """
@@ -103,7 +103,7 @@ def splat_plain(
 
 
 def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
-    """Blend: softmax over the n logits of a pixel, then the weighted sum of n layers (Deep3D's selection).
+    """Return the sum of n layers, weighted by the softmax over the n logits of a pixel (Deep3D's selection).
 
     Layers are taken one by one and accumulated, never stacked.
     """

@@ -25,7 +25,7 @@ class Example:
 
     @cached_property
     def thumbnail(self) -> bytes:
-        """A small JPEG."""
+        """Small JPEG of the photo."""
         from cyclopean.app.service import jpeg
         from cyclopean.io.image import read_photo, resize
 
@@ -35,7 +35,7 @@ class Example:
 
 
 def found() -> list[Example]:
-    """Those that are here; none without scikit-image."""
+    """Return the examples that are here; none without scikit-image."""
     from importlib.util import find_spec
 
     spec = find_spec("skimage")

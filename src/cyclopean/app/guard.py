@@ -63,7 +63,7 @@ class Guard:
     )
 
     def __init__(self, app: Any, host: str, names: Iterable[str] = (), events: Callable[[], int] = lambda: 0) -> None:
-        """`host` is where the app listens, `names` further names for it; `events` counts the kinds of events."""
+        """Guard `app`: `host` is where it listens, `names` are further names, `events` counts the kinds of events."""
         self.app, self.host, self.events = app, host, events
         self.names = {name.lower() for name in names}
 
@@ -168,7 +168,7 @@ def plain_event(body: bytes, kinds: int) -> dict[str, Any] | None:
 
 
 def without_tokens(text: str) -> str:
-    """`text` for the log: nobody who reads it can open a visitor's pictures."""
+    """Return `text` for the log: nobody who reads it can open a visitor's pictures."""
     return re.sub(r"[\w-]{32}", "...", text)
 
 
@@ -193,7 +193,7 @@ async def _small_body(receive: Receive) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """`receive` as if nothing had been read yet."""
+    """Return `receive` as if nothing had been read yet."""
     first = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def once_more() -> dict[str, Any]:

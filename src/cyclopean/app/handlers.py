@@ -46,7 +46,7 @@ class AppState:
 
     @property
     def service(self) -> Service:
-        """The service that works on photos."""
+        """Service that works on photos."""
         return Service(self.predictor, self.store.limits.megapixels)
 
 
@@ -68,7 +68,7 @@ def error_sentence(error: Exception, session: Session | None) -> str:
 
 
 def handler(step: Callable[..., PageUpdate]) -> Callable[..., PageUpdate]:
-    """`step(state, session, ...)` for a token, with its errors as sentences, one at a time for each session."""
+    """Return `step(state, session, ...)` for a token, with its errors as sentences, one at a time for each session."""
 
     @wraps(step)
     def careful(state: AppState, token: str | None, *rest: Any) -> PageUpdate:

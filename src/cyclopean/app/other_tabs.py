@@ -13,7 +13,7 @@ from cyclopean.app.queue import ARRIVAL, ASIDE, FILM, LOOK, MOMENT, WORK, panel,
 
 
 def build_video(state: AppState, session: gr.Textbox, stage: gr.HTML) -> None:
-    """Points in time, one look, the clip refocused."""
+    """Build the tab of clips: points in time, one look, the clip refocused."""
     with gr.Column(visible=False, elem_id="panel-video") as beside:
         seconds = gr.Slider(0, 1, 0, step=0.1, label="Moment (s)", elem_id="moment", buttons=[])
         gr.Markdown("Click what shall be sharp. Points at several moments pull the focus from one to the next.")

@@ -70,7 +70,7 @@ def _start(state: AppState, remote: bool) -> Any:
 
 
 def theme() -> gr.themes.Base:
-    """Quiet, and with the fonts of the machine: nothing is fetched."""
+    """Return a quiet theme with the fonts of the machine: nothing is fetched."""
     return gr.themes.Base(
         primary_hue=gr.themes.colors.teal, neutral_hue=gr.themes.colors.stone,
         font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"],

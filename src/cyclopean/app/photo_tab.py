@@ -31,7 +31,7 @@ class Panel:
 
     @property
     def parts(self) -> list[Any]:
-        """In the order of `shown`."""
+        """Parts of the panel in the order of `shown`."""
         return [self.depth, self.focus, self.save, self.undo]
 
 

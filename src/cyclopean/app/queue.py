@@ -28,7 +28,7 @@ IDLE = """() => document.querySelectorAll('.cy-stage').forEach((stage) =>
 
 
 def undone(event: Any) -> None:
-    """When an event did not even begin (the queue is full), the page stops waiting; Gradio says why."""
+    """Let the page stop waiting when an event did not even begin (the queue is full); Gradio shows why."""
     event.failure(None, None, None, js=IDLE, **PRIVATE)
 
 

@@ -226,16 +226,16 @@ def _example(examples: list[Example]) -> Callable[..., Any]:
 
 
 def _too_large(name: str, size: int, most: float) -> str:
-    """With as many digits as it takes to see that the one is more than the other."""
+    """Return the sentence for an upload beyond the limit, with as many digits as it takes to see that it is."""
     shown = next(text for digits in range(7) if float(text := f"{size / 1e6:.{digits}f}") > most or digits == 6)
     return f"{safe_name(name)} is {shown} MB, the limit is {most:.6g} MB; give a smaller file."
 
 
 def capital(sentence: str) -> str:
-    """`sentence` with a capital, unless it begins with a file's name."""
+    """Return `sentence` with a capital, unless it begins with a file's name."""
     return sentence if "." in sentence.split(" ", maxsplit=1)[0] else sentence[0].upper() + sentence[1:]
 
 
 def leave_no_trace(folder: Path, sentence: str) -> str:
-    """`sentence` without where on this machine the files of a session's `folder` lie."""
+    """Return `sentence` without where on this machine the files of a session's `folder` lie."""
     return re.sub(rf"{re.escape(str(folder))}(?:[\\/][^\\/]+(?=[\\/]))?[\\/]?", "", sentence)

@@ -114,7 +114,7 @@ class _OneLine:
 
 
 def patient_protocol() -> type[asyncio.Protocol]:
-    """Uvicorn's way to speak HTTP, but a request that stays half for long loses its connection."""
+    """Return Uvicorn's HTTP protocol, but a request that stays half for long loses its connection."""
     import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -194,7 +194,7 @@ def cleaned(limits: Limits) -> Iterator["Store"]:
 
 
 def shown_host(host: str) -> str:
-    """As it stands in an address that a browser takes."""
+    """Return `host` as it stands in an address that a browser takes."""
     if host in ("0.0.0.0", "::"):
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

@@ -58,12 +58,12 @@ class RefocusSettings:
 
     @property
     def lens(self) -> Lens:
-        """The lens with these settings; raises InputError for those that no lens has."""
+        """Lens with these settings. Raises InputError for those that no lens has."""
         return Lens(self.amount, None, parse_shape(self.shape), self.range, highlights=self.highlights)
 
     @property
     def strength(self) -> float:
-        """The strength of the report's methods; the thin lens takes none."""
+        """Strength of the report's methods; the thin lens takes none."""
         return 1.0 if self.method == THIN_LENS else self.amount
 
 
@@ -85,7 +85,7 @@ class Preview:
 
     @cached_property
     def small(self) -> "Preview":
-        """The same, smaller still: quick enough to follow the pointer."""
+        """Same picture, smaller still: quick enough to follow the pointer."""
         size = shown_size(self.photo.size, GLANCE)
         image = resize(self.photo.image, size)
         return Preview(replace(self.photo, image=image), resize_depth(self.depth, size), self.full)

@@ -67,7 +67,7 @@ class Session:
 
     @property
     def holds(self) -> bool:
-        """Whether there is a file, or one is on its way; without any a session costs nothing."""
+        """Return whether there is a file, or one is on its way; without any a session costs nothing."""
         return bool(self.arriving or self.arrived or self.handling or self.upload)
 
     def show(self, kind: str, picture: bytes) -> str:
@@ -212,7 +212,7 @@ class Store:
 
 
 def fresh(address: str) -> str:
-    """`address` as no page has had it before: what lies there is new, and a page fetches only what is."""
+    """Return `address` as no page has had it before: what lies there is new, and a page fetches only what is."""
     return f"{address}?{secrets.token_hex(4)}"
 
 

@@ -253,7 +253,7 @@ def _number(seconds: float | None) -> float:
 
 
 def _time(session: Session, seconds: float) -> float:
-    """When the frame at a moment is, as keys go by: no key is after the last frame."""
+    """Return the time of the frame at a moment, as keys go by: no key is after the last frame."""
     return min(round(seconds, 3), session.end)
 
 

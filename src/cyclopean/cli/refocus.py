@@ -56,7 +56,7 @@ class Blur:
 
     @property
     def optical(self) -> bool:
-        """Whether any number of a real lens was given."""
+        """Return whether any number of a real lens was given."""
         return not self.f_number is self.focal_mm is self.sensor_mm is None
 
 
@@ -221,7 +221,7 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
 
 
 def _refuse_early(options: Refocus, source: Path) -> None:
-    """Refuse what the photo's header and the model's card tell already: a point outside, metres that nobody knows."""
+    """Raise InputError for a point outside the photo, by its header, and for metres that the model does not know."""
     from cyclopean.defocus.lens import focus_pixel
 
     size = None

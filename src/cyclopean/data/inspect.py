@@ -122,12 +122,12 @@ class Measures:
 
     @property
     def constant(self) -> bool:
-        """Whether a view shows one colour only."""
+        """Return whether a view shows one colour only."""
         return any(deviation < CONSTANT for _, deviation in self.light)
 
     @property
     def dark(self) -> bool:
-        """Whether a view is nearly black, and shows something all the same."""
+        """Return whether a view is nearly black, and shows something all the same."""
         return any(mean < DARK and deviation >= CONSTANT for mean, deviation in self.light)
 
 

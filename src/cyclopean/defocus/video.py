@@ -227,12 +227,12 @@ class Flicker:
 
     @property
     def before(self) -> float | None:
-        """That of the depth as predicted; None when there was no pair."""
+        """Flicker of the depth as predicted; None when there was no pair."""
         return self.totals[0] / self.pairs if self.pairs else None
 
     @property
     def after(self) -> float | None:
-        """That of the averaged depth."""
+        """Flicker of the averaged depth."""
         return self.totals[1] / self.pairs if self.pairs else None
 
 

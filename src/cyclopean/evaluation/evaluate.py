@@ -134,7 +134,7 @@ class GroundTruth:
 
     @cached_property
     def weights(self) -> Pixels | None:
-        """The solid angle of each counted pixel of a panorama (1 at the equator); None where pixels count alike.
+        """Solid angle of each counted pixel of a panorama (1 at the equator); None where pixels count alike.
 
         Raises `InputError` if a protocol of panoramas meets another picture.
         """
@@ -150,7 +150,7 @@ class GroundTruth:
 
     @cached_property
     def bins(self) -> Int[Tensor, " n"]:
-        """The number of the distance bin of each counted pixel, from 1; 0 and the last are outside all bins."""
+        """Number of the distance bin of each counted pixel, from 1; 0 and the last are outside all bins."""
         return torch.bucketize(self.depth, torch.tensor(self.protocol.bands, dtype=self.depth.dtype), right=True)
 
 

@@ -64,7 +64,7 @@ class ClipMeasures:
 
     @property
     def whole(self) -> float:
-        """The range of inverse depth of the clip."""
+        """Range of inverse depth of the clip."""
         return self.high - self.low
 
 

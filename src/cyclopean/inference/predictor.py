@@ -108,7 +108,7 @@ class Predictor:
 
     @property
     def scales(self) -> Scales:
-        """The method at one scale or two."""
+        """Method at one scale or two."""
         if self.two_scale is None:
             return OneScale(self.method, self.infer)
         small = (round(self.two_scale * self.input_size[0]), round(self.two_scale * self.input_size[1]))
@@ -117,14 +117,14 @@ class Predictor:
 
     @property
     def faces(self) -> CubeFaces:
-        """The method, which is for perspective pictures, on overlapping faces around: small ones, so at one scale."""
+        """Method, which is for perspective pictures, on overlapping faces around: small ones, so at one scale."""
         square = round(FACE_SHARE * self.input_size[0]), round(FACE_SHARE * self.input_size[1])
         side, _ = working_size((1, 1), square, self.method.input_multiple)
         return CubeFaces(partial(self.infer, self.method), side)
 
     @property
     def around(self) -> Callable[[Float[Tensor, "1 3 _ _"]], PanoramaDepth]:
-        """The wrapper for panoramas."""
+        """Wrapper for panoramas."""
         if self.projection == "pinhole":
             return self.faces
         multiple = max(self.method.input_multiple, 2)

@@ -159,7 +159,7 @@ class Gpano:
 
     @property
     def whole(self) -> bool:
-        """True if the picture shows the whole sphere, as far as its metadata says."""
+        """Return whether the picture shows the whole sphere, as far as its metadata says."""
         if self.full is None or self.window is None:
             return True
         (height, width), (_, _, wide, tall) = self.full, self.window

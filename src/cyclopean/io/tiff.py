@@ -48,12 +48,12 @@ class Page:
 
     @property
     def raw(self) -> bool:
-        """True if the pixels are those of a sensor, to be developed."""
+        """Return whether the pixels are those of a sensor, to be developed."""
         return number(self.tags, PHOTOMETRIC, GREY) in (CFA, LINEAR_RAW)
 
     @property
     def rgb(self) -> bool:
-        """True if the pixels are colours that need no developing."""
+        """Return whether the pixels are colours that need no developing."""
         return number(self.tags, PHOTOMETRIC, GREY) in (RGB, YCBCR)
 
 
@@ -68,7 +68,7 @@ class Stored:
 
 @contextmanager
 def unlimited() -> Iterator[None]:
-    """Pillow's own limit of pixels is lifted: ours is checked before decoding."""
+    """Lift Pillow's own limit of pixels: ours is checked before decoding."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield

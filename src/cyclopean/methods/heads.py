@@ -20,7 +20,7 @@ class Head(Protocol):
 
     @property
     def outputs(self) -> int:
-        """How many channels of the network it reads."""
+        """Number of channels of the network that it reads."""
         ...
 
     def __call__(self, raw: Float[Tensor, "b c h w"]) -> Map:

@@ -213,7 +213,7 @@ class LossConfig:
 
     @property
     def masks(self) -> tuple[str, ...]:
-        """The names in `mask`, in their order."""
+        """Names in `mask`, in their order."""
         return tuple(name for name in self.mask.split("+") if name not in ("", "none"))
 
     def __post_init__(self) -> None:
