@@ -3,6 +3,7 @@
 import shutil
 import socket
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -191,11 +192,11 @@ def test_pictures_and_files_are_given_to_their_own_page_only(client, store: Stor
         assert client.get("/" + mine.replace(session.token, "x" * 32)).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["..%2f..%2f..%2fetc%2fpasswd", "%2fetc%2fpasswd", "a.png", "..", "in-1%2fphoto.jpg"])
-@pytest.mark.parametrize("kind", ["file", "picture"])
-def test_names_that_the_session_did_not_make_lead_nowhere(client, session: Session, kind: str, name: str):
+def test_names_that_the_session_did_not_make_lead_nowhere(client, session: Session):
     (session.room() / "photo.jpg").write_bytes(b"mine")
-    assert client.get(f"/{kind}/{session.token}/{name}").status_code == 404
+    names = ("..%2f..%2f..%2fetc%2fpasswd", "%2fetc%2fpasswd", "a.png", "..", "in-1%2fphoto.jpg")
+    for kind, name in product(("file", "picture"), names):
+        assert client.get(f"/{kind}/{session.token}/{name}").status_code == 404, (kind, name)
 
 
 def test_addresses_of_nobody(client):
