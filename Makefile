@@ -5,11 +5,12 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 BIN := .venv/bin
 PHOTO ?= 
 
-.PHONY: help demo test quick lint bench browser clean
+.PHONY: help demo test slow lint bench browser clean
 
 help:
 	@echo 'make demo   depth and refocusing of a real photograph, into out/ (PHOTO=your.jpg for one of yours)'
-	@echo 'make test   all tests; make quick: without the slow ones; make lint: style, format, types and layers'
+	@echo 'make test   the tests, a few minutes; make slow: those that take long: trainings, many visitors, spoiled files'
+	@echo 'make lint   style, format, types and layers'
 	@echo 'make browser  finds or installs the browser that the tests of the app open; without one they are skipped'
 	@echo 'make bench  the speed and memory figures of the README'
 	@echo 'make clean  removes out/ and caches; PYTHON=python3.12 chooses another Python'
@@ -29,13 +30,19 @@ help:
 demo: .venv/.installed
 	@$(BIN)/python examples/demo.py --out out $(PHOTO)
 
-# One thread for each process: two of several threads each would wait for each other.
-test: .venv/.installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m 'not alone'
-	$(BIN)/pytest -m alone
+# One thread for each process: two of several threads each would wait for each other. Files start in order of their folders,
+# of which the first are the longest. What is compiled is kept: tests start many processes.
+test slow: export PYTHONDONTWRITEBYTECODE =
+TOGETHER = OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+ALONE = $(BIN)/pytest $$(grep -rl --include='*.py' 'mark\.alone' tests)
 
-quick: .venv/.installed
-	$(BIN)/pytest -m 'not slow'
+test: .venv/.installed
+	$(TOGETHER) -m 'not slow and not alone'
+	$(ALONE) -m 'alone and not slow'
+
+slow: .venv/.installed
+	$(TOGETHER) -m 'slow and not alone'
+	$(ALONE) -m 'alone and slow'
 
 lint: .venv/.installed
 	$(BIN)/ruff check

@@ -106,28 +106,27 @@ def test_only_the_last_pictures_are_kept(store: Store):
     assert one.pictures[addresses[-1].split("/")[-1]] == bytes([sessions.KEPT_PICTURES + 2])
 
 
-@pytest.mark.parametrize(
-    ("given", "safe"),
-    [
-        ("photo.jpg", "photo.jpg"),
-        ("../../etc/passwd", "passwd"),
-        ("C:\\Users\\me\\IMG 1.JPG", "IMG 1.JPG"),
-        ("<img src=x>.png", "_img src_x_.png"),
-        ("süß 夏.heic", "süß 夏.heic"),
-        (".bashrc", "bashrc"),
-        ("", "photo"),
-        ("..", "photo"),
-        ("a\0b\n.png", "a_b_.png"),
-        ("x" * 300 + ".jpeg", "x" * 100 + ".jpeg"),
-        ("\U00020000" * 300 + ".jpeg", "\U00020000" * 25 + ".jpeg"),
-        ("a." + "y" * 300, "a." + "y" * 7),
-        ("\U00020000" * 300 + "." + "\U00020000" * 300, "\U00020000" * 25 + "." + "\U00020000" * 7),
-        ("a\x1b[31m\u202egpj.png", "a__31m_gpj.png"),
-    ],
+NAMES = (  # as they come, and as they are kept
+    ("photo.jpg", "photo.jpg"),
+    ("../../etc/passwd", "passwd"),
+    ("C:\\Users\\me\\IMG 1.JPG", "IMG 1.JPG"),
+    ("<img src=x>.png", "_img src_x_.png"),
+    ("süß 夏.heic", "süß 夏.heic"),
+    (".bashrc", "bashrc"),
+    ("", "photo"),
+    ("..", "photo"),
+    ("a\0b\n.png", "a_b_.png"),
+    ("x" * 300 + ".jpeg", "x" * 100 + ".jpeg"),
+    ("\U00020000" * 300 + ".jpeg", "\U00020000" * 25 + ".jpeg"),
+    ("a." + "y" * 300, "a." + "y" * 7),
+    ("\U00020000" * 300 + "." + "\U00020000" * 300, "\U00020000" * 25 + "." + "\U00020000" * 7),
+    ("a\x1b[31m\u202egpj.png", "a__31m_gpj.png"),
 )
-def test_names_of_visitors_are_made_safe(given, safe):
-    assert safe_name(given) == safe
-    assert len(safe.encode()) <= 143
+
+
+def test_names_of_visitors_are_made_safe():
+    assert [safe_name(name) for name, _ in NAMES] == [safe for _, safe in NAMES]
+    assert all(len(safe.encode()) <= 143 for _, safe in NAMES)
 
 
 def test_a_machine_below_the_minimum_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -14,32 +14,32 @@ def test_the_example_is_read(tmp_path: Path) -> None:
     assert read_keyframes(tmp_path / "focus.json") == (Keyframe(0, (0.3, 0.5)), Keyframe(2, (0.7, 0.5), 2.0, True))
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("time 0", "is not readable JSON"),
-        ('{"time": 0, "point": [1, 2]}', "holds no list of keys"),
-        ("[]", "holds no list of keys"),
-        ("[3]", "key 1 is 3"),
-        ('[{"time": 0, "pont": [1, 2]}]', "did you mean 'point'"),
-        ('[{"point": [1, 2]}]', "key 1 has no time"),
-        ('[{"time": 1}]', "key 1 has no point"),
-        ('[{"time": 0, "point": [1]}]', r"the point is \[1\]; give two numbers"),
-        ('[{"time": 0, "point": ["left", 1]}]', "give two numbers"),
-        ('[{"time": -1, "point": [1, 2]}]', "the time is -1"),
-        ('[{"time": NaN, "point": [1, 2]}]', "the time is NaN"),
-        ('[{"time": 0, "point": [1, 2], "amount": "much"}]', 'the amount is "much"'),
-        ('[{"time": 0, "point": [1, 2], "track": 1}]', "track is 1; give true or false"),
-        ('[{"time": 2, "point": [1, 2]}, {"time": 1, "point": [1, 2]}]', "key 2: its time 1 does not come after 2"),
-        ('[{"time": 1, "point": [1, 2]}, {"time": 1, "point": [1, 2]}]', "does not come after 1"),
-    ],
+BAD_FILES = (
+    ("time 0", "is not readable JSON"),
+    ('{"time": 0, "point": [1, 2]}', "holds no list of keys"),
+    ("[]", "holds no list of keys"),
+    ("[3]", "key 1 is 3"),
+    ('[{"time": 0, "pont": [1, 2]}]', "did you mean 'point'"),
+    ('[{"point": [1, 2]}]', "key 1 has no time"),
+    ('[{"time": 1}]', "key 1 has no point"),
+    ('[{"time": 0, "point": [1]}]', r"the point is \[1\]; give two numbers"),
+    ('[{"time": 0, "point": ["left", 1]}]', "give two numbers"),
+    ('[{"time": -1, "point": [1, 2]}]', "the time is -1"),
+    ('[{"time": NaN, "point": [1, 2]}]', "the time is NaN"),
+    ('[{"time": 0, "point": [1, 2], "amount": "much"}]', 'the amount is "much"'),
+    ('[{"time": 0, "point": [1, 2], "track": 1}]', "track is 1; give true or false"),
+    ('[{"time": 2, "point": [1, 2]}, {"time": 1, "point": [1, 2]}]', "key 2: its time 1 does not come after 2"),
+    ('[{"time": 1, "point": [1, 2]}, {"time": 1, "point": [1, 2]}]', "does not come after 1"),
 )
-def test_bad_files_are_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
-    (tmp_path / "focus.json").write_text(text)
-    with pytest.raises(InputError, match=sentence) as error:
-        read_keyframes(tmp_path / "focus.json")
-    assert "\n" not in str(error.value)
-    assert "focus.json" in str(error.value)
+
+
+def test_bad_files_are_one_sentence(tmp_path: Path) -> None:
+    for text, sentence in BAD_FILES:
+        (tmp_path / "focus.json").write_text(text)
+        with pytest.raises(InputError, match=sentence) as error:
+            read_keyframes(tmp_path / "focus.json")
+        assert "\n" not in str(error.value), text
+        assert "focus.json" in str(error.value), text
 
 
 def test_missing_and_foreign_files(tmp_path: Path) -> None:

@@ -128,7 +128,14 @@ def words(row: tuple[str, ...], names: tuple[str, ...], places: dict[str, str]) 
     return [places.get(word, word) for word in said]
 
 
-@pytest.mark.parametrize("flags", [FLAGS, SELECTING, SPHERICAL], ids=["rebuilding", "selecting", "spherical"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param(FLAGS, id="rebuilding", marks=pytest.mark.slow),  # a hundred trainings
+        pytest.param(SELECTING, id="selecting", marks=pytest.mark.slow),
+        pytest.param(SPHERICAL, id="spherical"),
+    ],
+)
 def test_all_pairs_train_and_their_models_are_loaded(flags, places, tmp_path):
     """One step each; `training.fit` refuses losses and gradients that are not finite."""
     rows = all_pairs(flags)
