@@ -69,7 +69,7 @@ WORDS = {  # what is typed -> a part of what is said
     f"{TRAIN} --out results --init foreign": "not a model of cyclopean",
     # pairs
     "predict good.png --model two": "give the right one too: --right PHOTO",
-    "predict good.png --right other.png": "looks at one picture",
+    "predict good.png --right other.png": "takes one picture",
     "predict good.png --right nowhere.png --model two": "there is no file nowhere.png",
     "predict good.png --right text.png --model two": "text.png is no picture",
     "predict good.png --right wide.png --model two": "left and right need one size",

@@ -101,8 +101,8 @@ def test_a_pair_is_one_photo_and_its_right_one(tmp_path: Path, model: str, capsy
     code, said, err = here(capsys, "predict", left, "--right", right, "--model", two, "--out", tmp_path / "out")
     assert (code, len(said.splitlines())) == (0, 3), err
     for words, sentence in (
-        ((left, "--model", two), "looks at two pictures"),
-        ((left, "--right", right, "--model", model), "looks at one picture"),
+        ((left, "--model", two), "takes two pictures"),
+        ((left, "--right", right, "--model", model), "takes one picture"),
         ((left, right, "--right", right, "--model", two), "belongs to one photo"),
         ((left, "--right", tmp_path / "gone.png", "--model", two), "gone.png"),
     ):
