@@ -52,8 +52,8 @@ WORDS = {  # what is typed -> a part of what is said
     # places that cannot be written
     "predict good.png --out file/x": "cannot write to file/x",
     f"{FOCUS} --out file": "cannot write to file: it is a file; give a folder",
-    f"predict {LONG}": "kkk_disp.png': its 260 bytes are too long a name for this disk",
-    f"refocus {LONG} --at 0.5 0.5": "kkk_defocus.png': its 263 bytes are too long a name for this disk",
+    f"predict {LONG}": "kkk_disp.png': its 260 bytes are too long for this disk",
+    f"refocus {LONG} --at 0.5 0.5": "kkk_defocus.png': its 263 bytes are too long for this disk",
     f"{TRAIN} --out file/x": "cannot write to file/x",
     "render street file/x --count 1": "cannot write to file/x",
     "bench stereo file/x": "cannot write to file/x",
