@@ -82,7 +82,7 @@ WORDS = {  # what is typed -> a part of what is said
     "predict clip.mp4 --via-cube": "clip.mp4 is a video, whose frames are taken for ordinary pictures, and --via-cube",
     "refocus clip.mp4 --at 0.5 0.5 --camera equirectangular": "extract the frames",
     # panoramas that are none
-    "predict good.png --via-cube": "good.png is 64x48 and not taken for a panorama",
+    "predict good.png --via-cube": "good.png is 64x48 and not recognised as a panorama",
     "predict wide.png --via-cube": "leave out --via-cube",
     "predict wide.png --via-cube --camera pinhole": "leave out --via-cube",
     "predict wide.png --via-cube --camera equirectangular": "pad it to the whole",

@@ -153,7 +153,7 @@ def test_a_batch_through_a_cube_skips_what_is_no_panorama(
     assert code == 2
     assert out.startswith("1 done")
     assert names(tmp_path / "out") == {"whole_disp.npy", "whole_disp.png", "whole_disp.json"}
-    assert "skipped: narrow.png is 125x64 and not taken for a panorama" in err
+    assert "skipped: narrow.png is 125x64 and not recognised as a panorama" in err
     assert "resize it to 128x64" in err
     assert "skipped: photo.png is 60x40" in err
 

@@ -56,7 +56,7 @@ def test_a_panorama_from_the_command_line(tmp_path: Path, capsys: pytest.Capture
     Image.fromarray(picture).save(tmp_path / "a.png")
     words = ["refocus", str(tmp_path / "a.png"), "--at", "0.5", "0.5", "--out", str(tmp_path / "out")]
     assert exit_code([*words, "--camera", "equirectangular"]) == 0
-    assert "taken for a panorama, as requested" in capsys.readouterr().err
+    assert "treated as a panorama, as requested" in capsys.readouterr().err
     assert read_photo(tmp_path / "out" / "a_defocus.png").size == (64, 128)
     sidecar = (tmp_path / "out" / "a_defocus.json").read_text()
     assert '"name": "panorama"' in sidecar

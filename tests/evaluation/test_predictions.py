@@ -126,7 +126,7 @@ def test_several_files_for_one_picture_are_named(tmp_path, caplog):
     for i, depth in enumerate(TRUTHS):
         cv2.imwrite(str(tmp_path / f"{i:03d}.png"), (100 * depth).astype(np.uint16))
     assert errors(tmp_path, Meaning("depth")) == pytest.approx([0, 0, 0], abs=1e-6)
-    assert caplog.text.count("000.npy counts, not 000.png") == 1
+    assert caplog.text.count("000.npy is used, not 000.png") == 1
     assert "001.npy" not in caplog.text  # once is enough
 
 

@@ -224,7 +224,7 @@ def test_what_is_not_taken_for_a_panorama_is_not_seen_through_a_cube() -> None:
     room = world()
     check_panorama(resolve_camera(Photo(room))[0])
     ways = {
-        (64, 125): "125x64 and not taken for a panorama.*resize it to 128x64",
+        (64, 125): "125x64 and not recognised as a panorama.*resize it to 128x64",
         (32, 128): "pad it to the whole, black where nothing was seen; if it holds two panoramas, give --camera side",
         (64, 120): "if it is a part of the sphere, pad it.*resize it to 128x64.*leave out --via-cube",
     }

@@ -201,7 +201,7 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
 
 
 def latex(comparisons: Sequence[Comparison]) -> str:
-    """Return the same for a paper (needs booktabs); the sentences stand in comments."""
+    """Return the same for a paper (needs booktabs); the sentences are in comments."""
     pages = map(tables, comparisons)
     blocks = ("\n".join(f"% {s}" for s in about) + "\n" + "\n\n".join(t.latex() for t in p) for about, p in pages)
     return "\n\n".join(blocks) + "\n"

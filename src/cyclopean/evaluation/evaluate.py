@@ -53,8 +53,8 @@ Plane = Float[Tensor, "h w"]
 class DistanceBin:
     """Errors over the counted pixels of one image whose truth lies in [near, far).
 
-    `bias`: the mean of (depth - truth) / truth. `weight`: the pixels, or the sum of their solid angles. The fields
-    stand in the order of result files.
+    `bias`: the mean of (depth - truth) / truth. `weight`: the pixels, or the sum of their solid angles. The fields are
+    in the order of result files.
     """
 
     near: float

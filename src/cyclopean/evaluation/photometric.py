@@ -147,7 +147,9 @@ def judge(
             share = float(seen.float().mean())
             if share < LEAST_SHARE:
                 blind = min(visible, key=lambda row: float(visible[row].float().mean()))
-                raise InputError(f"{title}: {100 * share:.0f} % of the pixels are seen by every row, least by {blind}.")
+                raise InputError(
+                    f"{title}: {100 * share:.0f} % of the pixels are visible in every row, fewest in {blind}."
+                )
         except Exception as error:  # one odd file must not end the rest
             failed[title] = sentence(error, title)
             continue

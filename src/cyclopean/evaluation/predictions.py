@@ -131,7 +131,7 @@ class _Placement:
                 f"{self.name} has no number of at least 0 (infinitely far) for {sample.name[0]}; change its sign, or "
                 "--kind."
             )
-        if self.covers == "crop":  # which only the protocol knows
+        if self.covers == "crop":  # which depends on the protocol
             return plane
         size = (sample.depth.shape[-2], sample.depth.shape[-1])
         rows, columns = covered(self.covers, size)

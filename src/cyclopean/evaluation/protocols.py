@@ -32,11 +32,12 @@ class Protocol:
 
     Truth counts above `near` and inside `crop`. `far` None is the data set's own, image by image. `beyond`: truth at or
     beyond `far` is "left out"; "kept" as it is; or "clamped", near truth to `nearest` too (FAL-Net's evaluation).
-    Predictions are resized bilinearly to the truth, pixel centres at half integers, as what `resized` says, aligned,
-    then clipped to [nearest, far]. `disparity`: of the clipped depth, or as predicted (Monodepth's D1-all).
-    `side_by_side`: alignments shown for every model whatever its ambiguity; empty: those that make sense for it, and
-    "none". `bands`: edges of the distance bands, by true depth. `shown`: the figures of the table. `weights` "sphere":
-    of panoramas only, pixels weigh by their solid angle, deltas are those of points spread over the sphere.
+    Predictions are resized bilinearly to the truth, pixel centres at half integers, as depth or inverse depth
+    (`resized`), aligned, then clipped to [nearest, far]. `disparity`: of the clipped depth, or as predicted
+    (Monodepth's D1-all). `side_by_side`: alignments shown for every model whatever its ambiguity; empty: those that
+    make sense for it, and "none". `bands`: edges of the distance bands, by true depth. `shown`: the figures of the
+    table. `weights` "sphere": of panoramas only, pixels weigh by their solid angle, deltas are those of points spread
+    over the sphere.
 
     `sees` "middle 2:1": models take the middle rows of the picture, half as many as it is wide, and their maps are
     placed on the crop (Monodepth's Make3D). `rig` "KITTI by width": truth and predictions are both disparities of the

@@ -74,7 +74,7 @@ def latex(result: Result) -> str:
 
 
 def heading(result: Result) -> str:
-    """Return what was judged and how, in one sentence."""
+    """Return the data, the counts and the protocol in one sentence."""
     c, p = result.counts, result.protocol
     far = " or ".join(f"{f:g}" for f in result.far)
     clip = f"{p.clip:g} m" if p.clip else "far" if p.far is None else f"{far} m"
@@ -98,7 +98,7 @@ def notes(result: Result) -> list[str]:
         names = list(result.counts.failed)
         some = ", ".join(names[:NAMED]) + (" ..." if len(names) > NAMED else "")
         lines.append(
-            f"{_images(len(names))} left out of every row: {some}. The first says: {result.counts.failed[names[0]]}"
+            f"{_images(len(names))} left out of every row: {some}. The first error: {result.counts.failed[names[0]]}"
         )
     if not result.protocol.side_by_side:
         relative = {name for name, kind in result.ambiguities.items() if kind != "metric"}

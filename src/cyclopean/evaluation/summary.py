@@ -53,7 +53,7 @@ class Summary:
     """Means over the images of a group, with 95 % bootstrap intervals; `ratios` of AbsRel to each trivial entry's.
 
     `pooled`: the same figures over all pixels of the group at once, so that images with more known pixels weigh more:
-    the papers' tables are means over images. `edge_images`: how many images have boundaries to judge.
+    the papers' tables are means over images. `edge_images`: how many images have depth boundaries.
     """
 
     entry: str

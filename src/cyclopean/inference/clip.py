@@ -141,7 +141,7 @@ def check(source: Path, keys: Sequence[Keyframe], smooth: float, max_megapixels:
     if not (math.isfinite(smooth) and smooth >= 0):
         raise InputError(f"smoothing over {smooth:g} seconds means nothing; give 0 (none) or more.")
     if not keys:
-        raise InputError("nothing says where the clip shall be sharp; give a point, or keys.")
+        raise InputError("no point of focus is given; give a point, or keys.")
     header = describe(source, max_megapixels)
     check_keyframes(tuple(keys), header.size, header.seconds or math.inf)
 

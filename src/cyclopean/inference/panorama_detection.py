@@ -136,7 +136,7 @@ def resolve_camera(photo: Photo, camera: str = "auto") -> tuple[Photo, str | Non
         return (replace(photo, camera=None) if isinstance(photo.camera, Equirectangular) else photo), None
     if camera == "equirectangular":
         _check_shape(photo)
-        return _declared(photo), f"{photo.name} is taken for a panorama, as requested."
+        return _declared(photo), f"{photo.name} is treated as a panorama, as requested."
     return _detected(photo) if camera == "auto" else _first_half(photo, camera)
 
 
@@ -158,7 +158,7 @@ def _detected(photo: Photo) -> tuple[Photo, str | None]:
         return photo, None
     if is_panorama(photo.image) or (photo.format == "HDR" and seam(photo.image).closed):
         why = "it is twice as wide as high and continues over its seam (if not: --camera pinhole)"
-        return replace(photo, camera=Equirectangular()), f"{photo.name} is taken for a panorama: {why}."
+        return replace(photo, camera=Equirectangular()), f"{photo.name} is treated as a panorama: {why}."
     return photo, None
 
 
@@ -210,7 +210,7 @@ def _advice(size: tuple[int, int]) -> str:
 
 
 def check_panorama(photo: Photo) -> None:
-    """Raise InputError for a photo that is not taken for a panorama by a command that needs one."""
+    """Raise InputError for a photo that is not recognised as a panorama, where a command needs one."""
     if isinstance(photo.camera, Equirectangular):
         return
     h, w = photo.size
@@ -218,8 +218,8 @@ def check_panorama(photo: Photo) -> None:
     if _is_whole(photo.size):
         way = "if it is one all the same, give --camera equirectangular"
     raise InputError(
-        f"{photo.name} is {w}x{h} and not taken for a panorama, which --via-cube is for: twice as wide as high, and "
-        f"its right border continues at its left one; {way}; if it is an ordinary photo, leave out --via-cube."
+        f"{photo.name} is {w}x{h} and not recognised as a panorama, which --via-cube is for: twice as wide as high, "
+        f"and its right border continues at its left one; {way}; if it is an ordinary photo, leave out --via-cube."
     )
 
 

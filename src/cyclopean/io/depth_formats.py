@@ -256,7 +256,7 @@ def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
 
 
 def _is_depth(name: str) -> bool:
-    """Return whether a channel's name says depth: "Z", "depth", "ViewLayer.Depth.Z", "Depth.V", but not "Normal.Z"."""
+    """Return whether a channel's name means depth: "Z", "depth", "ViewLayer.Depth.Z", "Depth.V", but not "Normal.Z"."""
     *layers, last = name.lower().split(".")
     if last in DEPTH_NAMES[1:] or (not layers and last == "z"):
         return True

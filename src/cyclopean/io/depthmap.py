@@ -300,10 +300,10 @@ def _sidecar_for(path: Path, named: str | None, size: tuple[int, ...]) -> Sideca
     if sidecar is None:
         return Sidecar(named or "disparity")  # type: ignore[arg-type]
     if path.suffix.lower() == ".npz" and named and named != sidecar.kind:
-        raise InputError(f"{path} holds {named!r} but {side} says {sidecar.kind!r}; correct one of them.")
+        raise InputError(f"{path} holds {named!r} but {side} has {sidecar.kind!r}; correct one of them.")
     if sidecar.size and sidecar.size != size:
         ours, theirs = (f"{width}x{height}" for height, width in (size, sidecar.size))
-        raise InputError(f"{path} is {ours} but {side} says {theirs}; they do not belong together.")
+        raise InputError(f"{path} is {ours} but {side} has {theirs}; they do not belong together.")
     return sidecar
 
 

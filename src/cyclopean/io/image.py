@@ -74,9 +74,9 @@ class Photo:
 def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Photo:
     """Return the photo in the file at `path`: its main picture, the first frame if it has several.
 
-    EXIF orientation is applied, colours are brought to sRGB (by ICC profile, cICP, nclx, gAMA, or Exif's mark of Adobe
-    RGB), alpha is composited over white, high dynamic range is tone-mapped, and a camera's raw file is developed. The
-    content of the file counts, not its suffix. Raises InputError for files that are missing, not pictures, damaged,
+    EXIF orientation is applied, colours are converted to sRGB (by ICC profile, cICP, nclx, gAMA, or Exif's mark of
+    Adobe RGB), alpha is composited over white, high dynamic range is tone-mapped, and a camera's raw file is developed.
+    The content of the file counts, not its suffix. Raises InputError for files that are missing, not pictures, damaged,
     smaller than 16 pixels, or larger than the limit (checked before decoding). Metadata never raise: invalid ones are
     left out.
     """

@@ -299,7 +299,7 @@ def _bytes_of(
 
 
 def _directory(tags: Mapping[int, Sequence[int]], at: int) -> bytes:
-    """Return a little-endian directory of integers, to stand at the offset `at`."""
+    """Return a little-endian directory of integers, for the offset `at`."""
     more = at + 2 + 12 * len(tags) + 4
     entries, beyond = b"", b""
     for tag, values in sorted(tags.items()):
