@@ -52,8 +52,8 @@ WORDS = {  # what is typed -> a part of what is said
     # places that cannot be written
     "predict good.png --out file/x": "cannot write to file/x",
     f"{FOCUS} --out file": "cannot write to file: it is a file; give a folder",
-    f"predict {LONG}": "kkk_disp.png': its 260 bytes are too long a name for this disk",
-    f"refocus {LONG} --at 0.5 0.5": "kkk_defocus.png': its 263 bytes are too long a name for this disk",
+    f"predict {LONG}": "kkk_disp.png': its 260 bytes are too long for this disk",
+    f"refocus {LONG} --at 0.5 0.5": "kkk_defocus.png': its 263 bytes are too long for this disk",
     f"{TRAIN} --out file/x": "cannot write to file/x",
     "render street file/x --count 1": "cannot write to file/x",
     "bench stereo file/x": "cannot write to file/x",
@@ -69,7 +69,7 @@ WORDS = {  # what is typed -> a part of what is said
     f"{TRAIN} --out results --init foreign": "not a model of cyclopean",
     # pairs
     "predict good.png --model two": "give the right one too: --right PHOTO",
-    "predict good.png --right other.png": "looks at one picture",
+    "predict good.png --right other.png": "takes one picture",
     "predict good.png --right nowhere.png --model two": "there is no file nowhere.png",
     "predict good.png --right text.png --model two": "text.png is no picture",
     "predict good.png --right wide.png --model two": "left and right need one size",
@@ -82,7 +82,7 @@ WORDS = {  # what is typed -> a part of what is said
     "predict clip.mp4 --via-cube": "clip.mp4 is a video, whose frames are taken for ordinary pictures, and --via-cube",
     "refocus clip.mp4 --at 0.5 0.5 --camera equirectangular": "extract the frames",
     # panoramas that are none
-    "predict good.png --via-cube": "good.png is 64x48 and not taken for a panorama",
+    "predict good.png --via-cube": "good.png is 64x48 and not recognised as a panorama",
     "predict wide.png --via-cube": "leave out --via-cube",
     "predict wide.png --via-cube --camera pinhole": "leave out --via-cube",
     "predict wide.png --via-cube --camera equirectangular": "pad it to the whole",

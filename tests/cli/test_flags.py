@@ -175,8 +175,8 @@ def test_words_that_mean_nothing_are_one_sentence(tmp_path):
         "--out=": "--out is empty (is a variable of the shell not set?)",
         f"--out {tmp_path}/file": "it is a file; give a folder",
         f"--out {tmp_path}/file/x/y": "file is a file; give a folder",
-        f"--out {tmp_path}/lost": "it is a link that leads nowhere",
-        f"--out {'n' * 300}": "its 300 bytes are too long a name",
+        f"--out {tmp_path}/lost": "it is a broken link",
+        f"--out {'n' * 300}": "its 300 bytes are too long",
     }
     for words, sentence in cases.items():
         with pytest.raises(InputError) as caught:

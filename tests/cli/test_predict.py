@@ -79,8 +79,8 @@ def test_a_pair_is_one_photo_and_its_right_one(tmp_path: Path, model: str, capsy
     code, said, err = here(capsys, "predict", left, "--right", right, "--model", two, "--out", tmp_path / "out")
     assert (code, len(said.splitlines())) == (0, 3), err
     for words, sentence in (
-        ((left, "--model", two), "looks at two pictures"),
-        ((left, "--right", right, "--model", model), "looks at one picture"),
+        ((left, "--model", two), "takes two pictures"),
+        ((left, "--right", right, "--model", model), "takes one picture"),
         ((left, right, "--right", right, "--model", two), "belongs to one photo"),
         ((left, "--right", tmp_path / "gone.png", "--model", two), "gone.png"),
     ):
@@ -131,7 +131,7 @@ def test_a_batch_through_a_cube_skips_what_is_no_panorama(
     assert code == 2
     assert out.startswith("1 done")
     assert names(tmp_path / "out") == {"whole_disp.npy", "whole_disp.png", "whole_disp.json"}
-    assert "skipped: narrow.png is 125x64 and not taken for a panorama" in err
+    assert "skipped: narrow.png is 125x64 and not recognised as a panorama" in err
     assert "resize it to 128x64" in err
     assert "skipped: photo.png is 60x40" in err
 

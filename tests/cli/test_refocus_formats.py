@@ -140,4 +140,4 @@ def test_a_name_that_hides_its_format(tmp_path: Path, depth: Path, capsys: pytes
     with pytest.raises(SystemExit) as stop:
         cli.main(["refocus", str(source), "--at", "0.5", "0.5", "--depth", str(depth), "--save", "same"])
     assert stop.value.code == 2
-    assert "photo.img, a JPEG, cannot be saved as what its name says" in capsys.readouterr().err
+    assert "photo.img, a JPEG, cannot be saved in the format of its name" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_a_signal_to_the_whole_group_saves_too(name, pairs, tmp_path):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said.strip().splitlines()[-2:] == [
-        f"stopped after step {logged(tmp_path / 'run')} of 100000; saved. Go on: the same command with --resume",
+        f"stopped after step {logged(tmp_path / 'run')} of 100000; saved. To continue: the same command with --resume",
         "stopped.",
     ]
     assert torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["step"] == logged(tmp_path / "run")
@@ -176,7 +176,7 @@ def test_a_full_disk_is_one_sentence(pairs, tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=fill)
         assert done.returncode == 2
         assert "cannot write to" in done.stderr
-        assert "--resume, if an earlier checkpoint is there" in done.stderr
+        assert "--resume, if there is an earlier checkpoint" in done.stderr
         assert "raise the limit" in done.stderr
         assert "Traceback" not in done.stderr
         assert not (out / "resume.pt").exists()

@@ -145,7 +145,7 @@ def test_what_else_is_refused() -> None:
         refocus(photo, depth, (1, 1), bins="smoth")
     with pytest.raises(InputError, match="strength"):
         refocus(photo, depth, (1, 1), strength=-1.0)
-    with pytest.raises(InputError, match="nothing is known"):
+    with pytest.raises(InputError, match="no depth is known"):
         refocus(photo, from_numbers(torch.full((1, 1, 60, 80), torch.nan), "disparity"), (1, 1))
 
 

@@ -56,7 +56,7 @@ def test_a_panorama_from_the_command_line(tmp_path: Path, capsys: pytest.Capture
     Image.fromarray(picture).save(tmp_path / "a.png")
     words = ["refocus", str(tmp_path / "a.png"), "--at", "0.5", "0.5", "--out", str(tmp_path / "out")]
     assert exit_code([*words, "--camera", "equirectangular"]) == 0
-    assert "taken for a panorama, as asked" in capsys.readouterr().err
+    assert "treated as a panorama, as requested" in capsys.readouterr().err
     assert read_photo(tmp_path / "out" / "a_defocus.png").size == (64, 128)
     sidecar = (tmp_path / "out" / "a_defocus.json").read_text()
     assert '"name": "panorama"' in sidecar
@@ -64,5 +64,5 @@ def test_a_panorama_from_the_command_line(tmp_path: Path, capsys: pytest.Capture
     assert '"name": "general"' in (tmp_path / "out" / "a_defocus.json").read_text()
     before = np.asarray(Image.open(tmp_path / "out" / "a_defocus.png"))
     assert exit_code([*words, "--camera", "equirectangular", "--f-number", "2"]) == 2
-    assert "is a panorama, which no lens" in capsys.readouterr().err
+    assert "is a panorama, which has no focal length" in capsys.readouterr().err
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "a_defocus.png")), before)

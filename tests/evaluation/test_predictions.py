@@ -61,7 +61,7 @@ def test_maps_below_zero_are_named_and_left_out(tmp_path):
             entry = read_predictions(tmp_path, Meaning(kind), DATA, in_order)
             _, counts = evaluate([entry], DATA, range(3), PROTOCOL)
             assert list(counts.failed) == ["drive/001"], kind
-            words = "has no number from 0 (infinitely far) up for drive/001; change its sign"
+            words = "has no number of at least 0 (infinitely far) for drive/001; change its sign"
             assert words in counts.failed["drive/001"], kind
 
 
@@ -71,7 +71,7 @@ def test_a_file_is_never_taken_for_two_pictures(tmp_path):
     np.save(tmp_path / "005.npy", TRUTHS[0])
     _, counts = evaluate([read_predictions(tmp_path, Meaning("depth"), data)], data, range(2), PROTOCOL)
     assert counts.images == 1
-    assert "would do for day/one/005 and for day/two/005" in counts.failed["day/two/005"]
+    assert "matches both day/one/005 and day/two/005" in counts.failed["day/two/005"]
     for drive, depth in zip(("one", "two"), TRUTHS[:2], strict=True):
         np.save(tmp_path / f"day_{drive}_005.npy", depth)
     assert errors(tmp_path, Meaning("depth"), data) == pytest.approx([0, 0], abs=1e-6)
@@ -126,7 +126,7 @@ def test_several_files_for_one_picture_are_named(tmp_path, caplog):
     for i, depth in enumerate(TRUTHS):
         cv2.imwrite(str(tmp_path / f"{i:03d}.png"), (100 * depth).astype(np.uint16))
     assert errors(tmp_path, Meaning("depth")) == pytest.approx([0, 0, 0], abs=1e-6)
-    assert caplog.text.count("000.npy counts, not 000.png") == 1
+    assert caplog.text.count("000.npy is used, not 000.png") == 1
     assert "001.npy" not in caplog.text  # once is enough
 
 
@@ -192,7 +192,7 @@ def test_an_array_needs_to_know_the_place_of_an_item(tmp_path):
     np.save(tmp_path / "maps.npy", np.ones((3, H, W)))
     entry = read_predictions(tmp_path / "maps.npy", Meaning("depth"), DATA)
     assert torch.equal(entry.inverse_depth(1, DATA[1]), torch.ones(1, 1, H, W))
-    with pytest.raises(InputError, match="by their place only"):
+    with pytest.raises(InputError, match="by index only"):
         entry.predict(DATA[1])
 
 
@@ -224,7 +224,7 @@ def test_truth_outside_the_part_is_told(tmp_path):
     data = Items(item(depth, "a"))
     entry = read_predictions(tmp_path, Meaning("depth", covers="kitti_benchmark"), data)
     _, counts = evaluate([entry], data, [0], PROTOCOL)
-    assert "its maps cover kitti_benchmark alone, and truth outside counts too under worlds" in counts.failed["a"]
+    assert "its maps cover kitti_benchmark only, and worlds also counts truth outside" in counts.failed["a"]
     assert entry.covers == "kitti_benchmark"
 
 

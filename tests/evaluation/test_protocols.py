@@ -262,7 +262,7 @@ def test_kitti_2015_by_width():
         off = np.abs(truth_px - ours_px)[seen]
         expected = {**seven(gt, np.clip(ours, 1e-3, 80)), "d1": np.mean((off >= 3) & (off / truth_px[seen] >= 0.05))}
         assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-4), width
-    with pytest.raises(InputError, match=r"1226 pixels wide.*take the protocol kitti-2015"):
+    with pytest.raises(InputError, match=r"1226 pixels wide.*use the protocol kitti-2015"):
         judge(of(np.full((4, 1226), 9.0)), item(np.full((4, 1226), 9.0)), 80.0, protocol)
     with pytest.raises(InputError, match="no rectified pair"):
         judge(of(np.full((4, 1242), 9.0)), item(np.full((4, 1242), 9.0), paired=False), 80.0, protocol)

@@ -97,7 +97,7 @@ def test_one_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ([], "nothing says where"),
+        ([], "no point of focus"),
         ([Keyframe(0, (160, 5))], "key 1: the point 160 5 lies outside the picture, which is 160x96"),
         ([Keyframe(0, (0.5, 0.5)), Keyframe(9, (0.5, 0.5))], "key 2 is at 9 s, but the clip ends at 0.4 s"),
     ],

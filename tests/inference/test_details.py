@@ -171,7 +171,9 @@ def test_names_are_bundled_ones_or_paths_from_the_card(cards, tmp_path: Path, mo
         assert predictor.details.model is not None
         assert predictor.details.model.name == name
     missing = cards("panorama", details="../nobody")
-    with pytest.raises(InputError, match=r'"details" is "\.\./nobody"; it needs a model .*it is no bundled model'):
+    with pytest.raises(
+        InputError, match=r'"details" is "\.\./nobody"; it needs a model .*it is neither a bundled model'
+    ):
         load(missing)
 
 

@@ -90,7 +90,7 @@ def test_without_metadata_the_seam_decides() -> None:
     room = world()
     photo, why = resolve_camera(Photo(room, name="room.png"))
     assert isinstance(photo.camera, Equirectangular)
-    assert "goes on over its seam" in str(why)
+    assert "continues over its seam" in str(why)
     half = room[..., :32, 20:84]  # a cut of it, twice as wide as high too
     assert resolve_camera(Photo(half)) == (Photo(half), None) or resolve_camera(Photo(half))[1] is None
     assert resolve_camera(Photo(torch.full((1, 3, 64, 128), 0.9)))[1] is None  # plain borders say nothing
@@ -119,7 +119,7 @@ def test_what_is_no_whole_panorama_is_refused_with_advice() -> None:
         resolve_camera(flat, "equirectangular")
     with pytest.raises(InputError, match="give --camera top-bottom"):
         resolve_camera(Photo(torch.cat([room, room], -2)), "equirectangular")
-    with pytest.raises(InputError, match=r"says \(GPano\) that it is a part of a sphere; pad it"):
+    with pytest.raises(InputError, match=r"declares \(GPano\) that it is a part of a sphere; pad it"):
         resolve_camera(Photo(room[..., :32, :], gpano=read_gpano(partial(128, 32))))
     with pytest.raises(InputError, match="a cylindrical panorama"):
         resolve_camera(Photo(room, gpano=Gpano("cylindrical")))
@@ -138,7 +138,7 @@ def test_stereo_panoramas_are_recognised_and_the_first_is_used_when_asked() -> N
         photo, why = resolve_camera(Photo(two), camera)
         assert torch.equal(photo.image, room)
         assert isinstance(photo.camera, Equirectangular)
-        assert "is used, as asked" in str(why)
+        assert "is used, as requested" in str(why)
     assert resolve_camera(Photo(torch.cat([room, world(1)], -2)))[1] is None  # two rooms are no stereo
     with pytest.raises(InputError, match="the left half of"):
         resolve_camera(Photo(room), "side-by-side")
@@ -168,7 +168,7 @@ def test_squeezed_panoramas_are_stretched_to_their_true_shape() -> None:
         photo, why = resolve_camera(Photo(two), camera)
         assert photo.size == (64, 128)
         assert isinstance(photo.camera, Equirectangular)
-        assert "is used, as asked" in str(why)
+        assert "is used, as requested" in str(why)
         assert float((photo.image - room).abs().mean()) < 0.25 * float((photo.image.roll(32, -1) - room).abs().mean())
         assert similarity(photo.image, room) > 0.95
         assert isinstance(
@@ -224,7 +224,7 @@ def test_what_is_not_taken_for_a_panorama_is_not_seen_through_a_cube() -> None:
     room = world()
     check_panorama(resolve_camera(Photo(room))[0])
     ways = {
-        (64, 125): "125x64 and not taken for a panorama.*resize it to 128x64",
+        (64, 125): "125x64 and not recognised as a panorama.*resize it to 128x64",
         (32, 128): "pad it to the whole, black where nothing was seen; if it holds two panoramas, give --camera side",
         (64, 120): "if it is a part of the sphere, pad it.*resize it to 128x64.*leave out --via-cube",
     }

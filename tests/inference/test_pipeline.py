@@ -49,7 +49,7 @@ def test_a_file_that_is_not_ours_is_replaced_only_on_request(tmp_path: Path) -> 
     mine.write_bytes(b"mine")
     written = predicted(photo)
     assert {path.name for path in written.paths} == {"a_2_disp.png", "a_2_disp.npy", "a_2_disp.json"}
-    assert "a_disp.png is there already" in written.notes[0]
+    assert "a_disp.png exists" in written.notes[0]
     assert "--overwrite" in written.notes[0]
     assert predicted(photo).paths == written.paths, "those are ours now"
     assert mine.read_bytes() == b"mine"

@@ -269,9 +269,9 @@ def test_a_model_of_two_views_is_shown_both_and_says_the_left_ones_depth(tmp_pat
 
 def test_two_views_are_for_models_of_two(tmp_path: Path) -> None:
     two, one = load(two_eyed(tmp_path)), load()
-    with pytest.raises(InputError, match=r"looks at two pictures.*--right"):
+    with pytest.raises(InputError, match=r"takes two pictures.*--right"):
         two(photo())
-    with pytest.raises(InputError, match=r"'general' looks at one picture.*--variant stereo"):
+    with pytest.raises(InputError, match=r"'general' takes one picture.*--variant stereo"):
         one(photo(), right=photo())
     with pytest.raises(InputError, match=r"100x60 and 100x80 pixels; left and right need one size"):
         two(photo(60), right=photo(80))

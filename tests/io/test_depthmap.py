@@ -114,7 +114,7 @@ def test_numbers_that_are_negative_only_are_no_depth(tmp_path: Path) -> None:
     for suffix in (".npy", ".npz", ".exr", ".pfm"):
         write_depth([tmp_path / f"a{suffix}"], from_numbers(torch.from_numpy(numbers)[None, None], "disparity"))
         (tmp_path / "a.json").unlink()
-        with pytest.raises(InputError, match=r"negative numbers only, .* change its sign, or say in a\.json"):
+        with pytest.raises(InputError, match=r"negative numbers only, .* change its sign, or state in a\.json"):
             read_depth(tmp_path / f"a{suffix}")
     (tmp_path / "a.json").write_text('{"kind": "disparity", "ambiguity": "affine"}')
     assert read_depth(tmp_path / "a.npy").valid.all()
@@ -284,8 +284,8 @@ REFUSED = (
     ('{"kind": "depth", "camera": {"focal": [1200, 1200], "center": [0.5, 0.5]}}', r"focal \[1200.*divide pixels"),
     ('{"kind": "depth", "camera": {"focal": [1.2, 1.6], "center": [320, 240]}}', r"center \[320.*divide pixels"),
     ('{"kind": "depth", "unit": "m", "ambiguity": "scale"}', "contradicts itself"),
-    ('{"unit": "m"}', 'does not say the "kind"'),
-    ("[1]", 'does not say the "kind"'),
+    ('{"unit": "m"}', 'does not state the "kind"'),
+    ("[1]", 'does not state the "kind"'),
     ("{", "not readable JSON"),
     ('{"kind": "depth", "size": [9, 9]}', "3x2 but a.json says 9x9"),
     ('{"kind": "depth", "camera": {"camera": "fisheye"}}', "fisheye"),
@@ -604,7 +604,7 @@ def test_a_folder_in_the_place_of_a_result_leaves_nothing(tmp_path):
             for name in ("a.json", "b.npy", "c.png"):
                 (folder / name).write_text("new")
 
-    with pytest.raises(InputError, match="is a folder, and a result has its name"):
+    with pytest.raises(InputError, match="is a folder, and a result needs its name"):
         write()
     assert [p.name for p in tmp_path.iterdir()] == ["b.npy"]
 

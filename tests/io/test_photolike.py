@@ -90,7 +90,7 @@ def test_what_could_mean_two_things_is_refused_with_the_way_out():
         (np.ma.masked_less(FLOATS, 0.1), "x.filled(0)"),
         (tensor.to_sparse(), "x.to_dense()"),
         (tensor.to("meta"), "meta and holds no numbers"),
-        (Image.fromarray(BYTES).convert("HSV"), "mode HSV is not taken"),
+        (Image.fromarray(BYTES).convert("HSV"), "mode HSV is not supported"),
         (BYTES.astype(np.int64), "int64"),
         (FLOATS > 0.5, "bool"),
         (BYTES.astype(object), "object"),

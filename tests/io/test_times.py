@@ -78,7 +78,7 @@ def test_times_only_go_on(tmp_path: Path, told: list[int | None], ticks: list[in
 
 def test_what_the_result_cannot_hold_is_one_sentence(tmp_path: Path) -> None:
     film(tmp_path / "a.mkv", walking(5), ("libx264", "libopus"))
-    with pytest.raises(InputError, match=r"cannot be written again as \.webm .*codec"):
+    with pytest.raises(InputError, match=r"cannot be rewritten as \.webm .*codec"):
         rewrite(tmp_path / "a.mkv", tmp_path / "b.webm", same)  # WebM takes no H.264
 
 

@@ -274,7 +274,7 @@ def test_only_a_name_that_nothing_here_has_is_asked_of_the_hub(model, tmp_path, 
         checkpoint.load("hub:../x")
     assert asked == ["nobody/model", "runs/my_run"]
     for other in ("attacker/weights", "hub:attacker/weights", "//host/share", "x" * 300, "a\0b"):
-        with pytest.raises(InputError, match="no bundled model"):
+        with pytest.raises(InputError, match="neither a bundled model"):
             checkpoint.companion(model, other)
     assert len(asked) == 2
 

@@ -32,7 +32,7 @@ def test_help_says_what_each_flag_does(capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main(["train", "coordnet", "--help"])
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "--no-coordinates Convolutions do not read where a pixel stands" in said
+    assert "--no-coordinates Convolutions without pixel coordinates" in said
     assert "--no-attention All directions weigh the same" in said
     assert "default: True" not in said
     assert all(flag in said for flag in ("--sharpness FLOAT", "--window INT", "--width FLOAT"))

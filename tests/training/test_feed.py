@@ -76,8 +76,8 @@ def test_sets_of_any_size_hold_some_out_and_say_so(items, tmp_path):
         items(n)
         data = train_data(Source(data=(tmp_path,)), PLAIN, RUN, *STEREO)
         assert (names(data.training), names(data.validation)) == (learned, {"0"})
-        assert data.about[0].startswith(f"1 of {n} items is held out, to find the best model by.")
-        assert ("being the only one" in data.about[0]) is (n == 1)
+        assert data.about[0].startswith(f"1 of {n} items is held out to select the best model.")
+        assert ("since it is the only one" in data.about[0]) is (n == 1)
 
 
 def test_given_validation_is_used(items, tmp_path):
@@ -172,7 +172,7 @@ class Bare(Stereo):
 
 def test_truth_is_looked_for_all_over_the_set():
     assert dataset.with_truth(TrainData(Bare(100, 80))).training.first == 80
-    with pytest.raises(InputError, match="none of the 25 items looked at has true depth"):
+    with pytest.raises(InputError, match="none of the 25 items that were checked has true depth"):
         dataset.with_truth(TrainData(Bare(100, 100)))
     with pytest.raises(InputError, match="none of the 1 items"):
         dataset.with_truth(TrainData(Bare(1, 1)))
@@ -186,7 +186,7 @@ def test_supervision_without_any_truth_is_refused(monkeypatch, tmp_path, capsys,
             ["train", *method.split(), "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--accelerator", "cpu"]
         )
     assert stop.value.code == 2
-    assert "has true depth, which is what is learned from; give --data" in capsys.readouterr().err
+    assert "has true depth, which this method learns from; give --data" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -73,7 +73,7 @@ class StopAfter:
 
 def test_resuming_with_other_arguments_is_refused(tmp_path):
     train(run(tmp_path))
-    with pytest.raises(InputError, match="was trained with seed 0, this command says seed 1; repeat the first"):
+    with pytest.raises(InputError, match="was trained with seed 0, but this command has seed 1; repeat the first"):
         train(run(tmp_path, resume=True, seed=1))
     with pytest.raises(InputError, match="--ema-decay"):
         train(run(tmp_path, resume=True, average=0.9))
@@ -90,7 +90,7 @@ def test_resuming_with_other_arguments_is_refused(tmp_path):
 )
 def test_a_run_does_not_go_on_as_another(tmp_path, changes, then, now):
     train(run(tmp_path))
-    with pytest.raises(InputError, match=rf"was trained with {then}, this command says {now}; .*--init"):
+    with pytest.raises(InputError, match=rf"was trained with {then}, but this command has {now}; .*--init"):
         train(run(tmp_path, resume=True, **changes))
 
 
@@ -120,7 +120,7 @@ def test_only_what_differs_from_the_resumed_run_is_named(tmp_path):
         ({"method": type("Other", (Tiny,), {"name": "other"})}, "method tiny", "method other"),
     ]
     for changes, then, now in cases:
-        with pytest.raises(InputError, match=rf" was trained with {then}, this command says {now}; repeat"):
+        with pytest.raises(InputError, match=rf" was trained with {then}, but this command has {now}; repeat"):
             go(resume=True, **changes)
     go(resume=True)
 
@@ -133,10 +133,10 @@ def test_a_run_does_not_go_on_with_other_data_or_another_schedule(tmp_path):
     go(run(tmp_path))
     again = run(tmp_path, resume=True)
     cases: list[tuple[dict, str]] = [
-        ({"n": 4}, "number of items 5, this command says number of items 4;"),
-        ({"schedule": cosine}, "schedule halving, this command says schedule cosine;"),
-        ({"data": "a/triples"}, "data pairs, this command says data triples;"),
-        ({"size": 8}, "size 16,24, this command says size 8,24;"),
+        ({"n": 4}, "number of items 5, but this command has number of items 4;"),
+        ({"schedule": cosine}, "schedule halving, but this command has schedule cosine;"),
+        ({"data": "a/triples"}, "data pairs, but this command has data triples;"),
+        ({"size": 8}, "size 16,24, but this command has size 8,24;"),
     ]
     for changes, sentence in cases:
         with pytest.raises(InputError, match=sentence):
@@ -155,7 +155,7 @@ def test_a_run_does_not_go_on_with_another_augmentation(tmp_path):
     go(first)
     for flag, value in {"flip": 0.0, "colour": 0.5, "blur": 0.5, "smallest": 0.5, "stretch": 1.2}.items():
         old, changed = getattr(first, flag), replace(first, **{flag: value})
-        with pytest.raises(InputError, match=f"was trained with {flag} {old}, this command says {flag} {value};"):
+        with pytest.raises(InputError, match=f"was trained with {flag} {old}, but this command has {flag} {value};"):
             go(changed, resume=True)
     go(first, resume=True, steps=2)
     state = torch.load(tmp_path / "resume.pt", weights_only=True)
@@ -278,7 +278,7 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_checkpoint(tmp_path
 
 
 def test_a_loss_that_is_not_finite_at_once_promises_no_checkpoint(tmp_path):
-    with pytest.raises(InputError, match=r"not finite .*No checkpoint was written yet\.$"):
+    with pytest.raises(InputError, match=r"not finite .*No checkpoint has been written yet\.$"):
         train(run(tmp_path, learning_rate=1e30))
     assert not (tmp_path / "resume.pt").exists()
 

@@ -68,7 +68,7 @@ def test_a_rig_for_pairs_that_nobody_calibrated(pairs, tmp_path, capsys):
         assert checkpoint.load(tmp_path / head / "last")[0].rig == (0.6, 0.54)
     capsys.readouterr()
     assert run("train", "monodepth", "--data", pairs, "--out", tmp_path / "no", "--rig", "0.6", "0.54", *QUICK) == 2
-    assert "leave --rig out, or mend the calibration" in capsys.readouterr().err
+    assert "leave --rig out, or correct the calibration" in capsys.readouterr().err
 
 
 def test_a_rig_in_another_unit_is_noticed_wherever_it_stands(pairs, tmp_path, caplog):
@@ -120,10 +120,10 @@ def test_a_run_is_named_as_a_model(pairs, tmp_path, caplog):
     assert run("train", "monodepth", "--data", pairs, "--out", out, *QUICK) == 0
     predict = ("predict", pairs / "left" / "000.png", "--model", out, "--out", tmp_path / "maps")
     assert run(*predict) == 0
-    assert caplog.messages == [f"{out} is a training run; its model {out / 'best'} is taken."]
+    assert caplog.messages == [f"{out} is a training run; its model {out / 'best'} is used."]
     shutil.rmtree(out / "best")
     assert run(*predict) == 0
-    assert caplog.messages[-1] == f"{out} is a training run; its model {out / 'last'} is taken."
+    assert caplog.messages[-1] == f"{out} is a training run; its model {out / 'last'} is used."
     assert run("evaluate", "--data", pairs, "--model", out, "--alone") == 0
     assert run("train", "monodepth", "--data", pairs, "--out", tmp_path / "next", "--init", out, *QUICK) == 0
     assert run("train", "supervised", "--data", pairs, "--out", tmp_path / "twin", "--init", out, *QUICK) == 0

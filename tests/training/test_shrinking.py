@@ -39,7 +39,7 @@ def test_batches_shrink_together_by_the_step_alone(tmp_path):
     assert first + go("cut", steps=24, resume=True) == whole
     assert go("other", steps=24, seed=1) != whole
     assert set(go("one size", shrink=1.0)) == {(2, 1, 32, 48)}
-    with pytest.raises(InputError, match=r"shrink 0.5, this command says shrink 0.7;"):
+    with pytest.raises(InputError, match=r"shrink 0.5, but this command has shrink 0.7;"):
         go("cut", shrink=0.7, steps=25, resume=True)
 
 
@@ -61,7 +61,7 @@ def test_sizes_that_cannot_be_learned_are_refused_before_the_run(tmp_path):
 
     with pytest.raises(InputError, match=r"8x8 pixels have no smaller size down to 0.5 of it.*leave --min-scale out"):
         go((8, 8))
-    with pytest.raises(InputError, match="one picture of 8x8 pixels has nothing to be normalised over"):
+    with pytest.raises(InputError, match="one picture of 8x8 pixels is too little for batch normalisation"):
         go((16, 16), batch_size=1)
     assert not (tmp_path / "out").exists()
 
@@ -71,7 +71,7 @@ def test_a_run_of_before_there_was_shrinking_does_not_begin_to(tmp_path):
     state = torch.load(tmp_path / "resume.pt", weights_only=True)
     del state["facts"]["shrink"]
     torch.save(state, tmp_path / "resume.pt")
-    with pytest.raises(InputError, match=r"shrink 1.0, this command says shrink 0.5"):
+    with pytest.raises(InputError, match=r"shrink 1.0, but this command has shrink 0.5"):
         fit(
             Tiny(),
             TrainData(Pictures(5), shrink=0.5),

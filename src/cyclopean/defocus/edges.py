@@ -1,4 +1,4 @@
-"""Depth whose edges run where the photo's do, by a guided filter with the colours as its guide, or where a matte's do.
+"""Depth with edges aligned to those of the photo, by a guided filter on its colours, or to those of a matte.
 
 He, Sun and Tang, Guided Image Filtering (PAMI 2013), Eq. 19 to 21 (colour guide), in the fast form of He and Sun
 (2015): coefficients at a small size, applied at the full one.
@@ -29,18 +29,18 @@ Mask = Bool[np.ndarray, "h w"]
 WORK = 200_000  # pixels of the small size
 WINDOW = 0.012  # of the small diagonal: radius of the window
 SMOOTH = 1e-3  # variance of a colour, in [0,1], below which it is no edge
-EDGE = 0.1  # of the whole range: from here on, and surely from its double, a change within a window is an edge
-FITTED, OWN = 6.0, 3.0  # how much the fit to the colours, and the depth itself, count for which side a pixel is on
-FEW = 0.003  # of a window: fewer pixels are no side
+EDGE = 0.1  # of the whole range: a change in a window is an edge from here on, with certainty from twice as much
+FITTED, OWN = 6.0, 3.0  # weights of the fit to the colours, and of depth itself, in the decision on a pixel's side
+FEW = 0.003  # of a window: smaller pieces are not a side
 MARGIN = 0.02  # of the diagonal: how far from a matte's edge depth may be wrong
 TRUST = 4  # power by which pixels far from the edge count more than those beside it
 
 
 def refined(depth: DepthMap, image: Float[Tensor, "1 3 h w"], camera: AnyCamera | None = None) -> DepthMap:
-    """Return `depth` with its edges drawn to those of `image` (RGB in [0,1], of the same size), and steep.
+    """Return `depth` with steep edges, aligned to those of `image` (RGB in [0,1], of the same size).
 
-    Of a panorama, which the photo's `camera` or that of `depth` tells, edges go on over the seam: it is refined twice,
-    half a turn apart, and of each result the half around its middle is used.
+    In a panorama (by the photo's `camera` or that of `depth`), edges continue over the seam: it is refined twice, half
+    a turn apart, and the middle half of each result is used.
     """
     guide = np.ascontiguousarray(image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
     filled = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
@@ -62,7 +62,9 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
         raise InputError(f"the matte is {w}x{h} but the photo is {width}x{height}; give a matte of this photo.")
     subject = matte[0, 0].cpu().numpy() >= 0.5
     if subject.all() or not subject.any():
-        raise InputError("the matte has no edge, it is all one side; give white for the subject, black around it.")
+        raise InputError(
+            "the matte has no edge, since it is all one side; give white for the subject, black around it."
+        )
     plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
     reach = max(2, round(MARGIN * diagonal(plane.shape)))
     return _with_values(depth, np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach)))
@@ -71,19 +73,19 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
 def stepped(plane: Region, guide: Guide) -> Plane:
     """Return `plane` with steps instead of ramps at its edges, where the guide's colours have theirs.
 
-    Networks let depth run over some pixels from one side of an edge to the other: there a lens would find every depth
-    between, a sharp rim among them. Each pixel takes the mean depth of the side it is on, which its fit to the colours
-    and its own depth decide together.
+    Networks predict a ramp of some pixels from one side of an edge to the other: it contains every depth between, and a
+    lens would show a sharp rim in it. Each pixel takes the mean depth of its side, chosen by the fit to the colours and
+    by its own depth.
     """
     small, colours, reach = _shrunk(plane, guide)
     size = guide.shape[:2]
-    # Around each pixel: least and greatest depth, the mean of what is nearer and farther than the middle, and how
-    # surely that is an edge.
+    # Around each pixel: least and greatest depth, the means of the pixels nearer and farther than the middle, and how
+    # certainly that is an edge.
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     low, high = cv2.erode(small, window), cv2.dilate(small, window)
     whole = max(float(np.subtract(*np.percentile(small, (99, 1)))), 1e-3 * float(np.abs(small).max())) or 1.0
     edge = np.clip((high - low) / np.float32(EDGE * whole) - 1, 0, 1)
-    high = high + np.float32(1e-3 * whole)  # where all is one depth, its pixels are on no side
+    high = high + np.float32(1e-3 * whole)  # in a window of one depth, pixels are on no side
     place = (2 * small - low - high) / (high - low)
     near, far = (_side_mean(small, np.maximum(p, 0) ** 2, reach) for p in (place, -place))
 
@@ -98,7 +100,7 @@ def stepped(plane: Region, guide: Guide) -> Plane:
 def guided(plane: Region, guide: Guide) -> Plane:
     """Return `plane` as a linear function of the guide's colours in every window, clipped to its own range around.
 
-    A plane of another size is brought to the guide's.
+    A plane of another size is resized to the guide's.
     """
     return _fitted(*_shrunk(plane, guide), guide)
 
@@ -144,7 +146,7 @@ def _side_mean(plane: Region, weight: Region, reach: int) -> Region:
 
 
 def _without_specks(side: Plane, size: tuple[int, int], least: int) -> Plane:
-    """Return `side` with pieces of fewer than `least` pixels, counted at `size`, given to what is around them."""
+    """Return `side` with pieces of fewer than `least` pixels, counted at `size`, merged into their surroundings."""
     here = cv2.resize(side, size[::-1], interpolation=cv2.INTER_AREA) > 0.5
     for value, mask in ((0.0, here), (1.0, ~here)):
         _, label, figures, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
@@ -156,9 +158,8 @@ def _without_specks(side: Plane, size: tuple[int, int], least: int) -> Plane:
 
 
 def _settled(plane: Plane, side: Mask, reach: int) -> Plane:
-    """Return `plane` on one side of an outline, settled within `reach` pixels of the other side.
-
-    There it is a mean of this side, which trusts what is farther from the edge.
+    """Return `plane` on one side of an outline, smoothed within `reach` pixels of the other side. There it is a mean
+    over this side, with more weight farther from the edge.
     """
     away = np.minimum(cv2.distanceTransform(side.view(np.uint8), cv2.DIST_L2, 5) / np.float32(reach), 1)
     weight = away**TRUST

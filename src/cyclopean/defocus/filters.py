@@ -1,6 +1,6 @@
 """The four blurs of the report: whole picture in, whole picture out, strength as an odd width in pixels. No torch here.
 
-Their names, and how people may write them, stand here too, so that commands can check them early.
+Their names and aliases are here too, so that commands can check them early.
 """
 
 import math
@@ -46,19 +46,19 @@ def render(
 
 
 def kernels_for(size: tuple[int, int], strength: float) -> tuple[int, ...]:
-    """Return the report's kernels for a picture of `size` (height, width): odd, the same part of it as of its own."""
+    """Return the report's kernels for a picture of `size` (height, width): odd, in proportion to its diagonal."""
     scale = strength * diagonal(size) / REPORTED_DIAGONAL
     return tuple(2 * round((width * scale - 1) / 2) + 1 if width * scale > 1 else 1 for width in KERNELS)
 
 
 def canonical(method: str) -> str:
-    """Return the name of a method, or of two, as it stands in `METHODS`: the report writes avg_blur and median_blur."""
+    """Return the name of a method, or of two, as in `METHODS`: the report writes avg_blur and median_blur."""
     words = (kind.strip().lower().replace("_", "-").removesuffix("-blur") for kind in method.split("+"))
     return "+".join("average" if word in ("avg", "mean") else word for word in words)
 
 
 def check_choice(method: str, strength: float, bins: str) -> None:
-    """Raise InputError for unknown names and a strength that is no number from 0 up."""
+    """Raise InputError for unknown names and a strength that is not a number of at least 0."""
     kinds = canonical(method).split("+")
     for kind in kinds:
         if kind not in (THIN_LENS, *METHODS):
@@ -74,7 +74,7 @@ def check_choice(method: str, strength: float, bins: str) -> None:
 
 
 def gaussian(picture: Picture, width: int) -> Picture:
-    """Blur by a Gaussian; sigma follows from the width as OpenCV has it, 0.3 ((width - 1) / 2 - 1) + 0.8."""
+    """Blur by a Gaussian; sigma follows from the width as in OpenCV, 0.3 ((width - 1) / 2 - 1) + 0.8."""
     return cv2.GaussianBlur(picture, (width, width), 0)
 
 
@@ -113,7 +113,7 @@ BINS: dict[str, Bins] = {"smooth": smooth, "hard": hard}
 def _in_8_bits(picture: Picture, width: int, blur: Callable[[np.ndarray, int], np.ndarray]) -> Picture:
     """Blur at full size up to the report's widest kernel, beyond it on the picture shrunk by a whole factor.
 
-    The cost of these blurs grows with the square of the width; what shrinking loses, blurs this wide have removed.
+    The cost of these blurs grows with the square of the width; blurs this wide remove whatever shrinking loses.
     """
     factor, (h, w) = -(-width // REPORTED), picture.shape[:2]
     small = picture

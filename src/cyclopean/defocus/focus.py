@@ -1,4 +1,4 @@
-"""A photo behind a lens, to be focused again and again: what does not depend on the focus is computed once."""
+"""A photo and a lens, to be refocused repeatedly: everything that does not depend on the focus is computed once."""
 
 import dataclasses
 from collections.abc import Callable
@@ -35,7 +35,7 @@ Picture = TypeVar("Picture", bound=Pictured)
 
 @dataclasses.dataclass(frozen=True)
 class Focusable(Generic[Picture]):
-    """A photo and its depth behind a lens.
+    """A photo, its depth, and a lens.
 
     `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known. `whole` is the range of
     inverse depth that an amount refers to, None: this photo's own; frames of a clip share theirs.
@@ -93,7 +93,7 @@ def fill_unknown(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]
     if known.all():
         return plane
     if not known.any():
-        raise InputError("nothing is known of the depth: every value of the map is unknown; give another depth map.")
+        raise InputError("no depth is known: every value of the map is unknown; give another depth map.")
     unknown = (~known).astype(np.uint8)
     _, label = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     value = np.zeros(int(label.max()) + 1, np.float32)
@@ -106,10 +106,10 @@ Refocus = Callable[[Picture, DepthMap, Pixel | None], Picture]
 
 
 def wrap_panorama(refocus: Refocus[Picture], photo: Picture, depth: DepthMap, pixel: Pixel | None) -> Picture:
-    """Return `refocus(photo, depth, pixel)`; of a panorama, which its camera tells, blurred over the seam.
+    """Return `refocus(photo, depth, pixel)`; a panorama (by its camera) is blurred over the seam.
 
-    A panorama is refocused twice, half a turn apart; of each result the half around its middle is used, far from its
-    borders. `pixel` (x, y) is the point in focus; it is rolled with the picture and its depth.
+    A panorama is refocused twice, half a turn apart; the middle half of each result is used, far from its borders.
+    `pixel` (x, y) is the point in focus; it is rolled with the picture and its depth.
     """
     if not isinstance(getattr(photo, "camera", None), Equirectangular):
         return refocus(photo, depth, pixel)

@@ -1,11 +1,11 @@
-"""A lens in layers: pixels sorted by the radius of their blur, blurred layer by layer, laid together from near to far.
+"""Lens blur in layers: pixels are sorted by blur radius, blurred layer by layer, and composited from near to far.
 
-Layers are added until a pixel is covered, and what lies farther is cut off. Within one surface, which spreads over
-neighbouring layers, that is exact; at an edge a near blurred thing covers a part of the pixel and the far surface,
-which goes on behind it, fills the rest. Nothing sharp is ever blurred into its surroundings.
+Layers are added until a pixel is covered; farther ones are cut off. Within one surface, which spreads over neighbouring
+layers, that is exact; at an edge, a near blurred surface covers a part of the pixel, and the far surface, which
+continues behind it, fills the rest. Sharp pixels never blur into their surroundings.
 
 Radii are signed, positive nearer than the focus. Those up to `FINE` pixels are rendered at full size, wider ones at
-half, quarter, ... of it: no kernel is larger than 11x11. Surfaces have `margin` more pixels on every side.
+half, a quarter, ... of it: no kernel is larger than 11x11. Surfaces have `margin` more pixels on every side.
 """
 
 import math
@@ -24,14 +24,14 @@ Light = tuple[Plane, Plane, Plane]
 Box = tuple[slice, slice]
 Rungs = tuple[float, float, float]  # signed radii: the next nearer level, the level, the next farther; ends: infinite
 
-FINE = 5.0  # pixels: from 12x12 on OpenCV turns to Fourier transforms, several times slower
+FINE = 5.0  # pixels: from 12x12 on OpenCV uses Fourier transforms, several times slower
 SMALL = (0.0, 1.0, 1.5, 2.0)
 STEPS = 4  # layers per doubling of the radius beyond
-OUTER, INNER = 8, 2  # pixels around the region that a scale needs, and that it hands to the finer one
+OUTER, INNER = 8, 2  # pixels around the region that a scale needs, and that it returns to the finer one
 HALVING = 1.0  # variance in pixels² of the finer scale that shrinking to half and growing again adds
 BEYOND = FINE * 2 ** (1 / STEPS)  # the first level of the next scale
 NOWHERE = 1e30  # a squared radius that no level has
-LEAST = 1e-6  # of cover: less is nothing
+LEAST = 1e-6  # of cover: less counts as 0
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Surface:
 
 
 class Pile:
-    """Layers laid together, near before far: light, and the part of each pixel that is still open."""
+    """Composited layers, near before far: light, and the part of each pixel that is still uncovered."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.light: Light = (np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(size, np.float32))
         self.open: Plane = np.ones(size, np.float32)
 
     def add(self, light: Sequence[Region], cover: Region, box: Box) -> None:
-        """Lay a layer behind the pile, in `box`: as much of it as is still open."""
+        """Add a layer behind the others, in `box`, as far as pixels are still uncovered."""
         still = self.open[box]
         part = np.minimum(cover, still)
         still -= part
@@ -66,25 +66,25 @@ class Pile:
 
 
 def halvings(widest: float) -> int:
-    """Return how often the picture is halved when the widest radius has so many pixels."""
+    """Return how many times the picture is halved for a widest radius of `widest` pixels."""
     return max(0, math.ceil(math.log2(widest / FINE) - 1e-6)) if widest > 0 else 0
 
 
 def margin(depth: int) -> int:
-    """Return how many pixels around a region have a part in it after `depth` halvings."""
+    """Return how many pixels around a region contribute to it after `depth` halvings."""
     return OUTER << depth
 
 
 def ladder(start: float) -> tuple[float, ...]:
-    """Return the radii from `start`, which is left out, up to `FINE` in even ratios, at least `STEPS` to the double."""
+    """Return radii from `start` (excluded) to `FINE` in geometric progression, at least `STEPS` per doubling."""
     count = math.ceil(STEPS * math.log2(FINE / start) - 1e-6)
     return tuple(start * (FINE / start) ** (k / count) for k in range(1, count + 1))
 
 
 def level_kernel(shape: Shape, level: float, scale: int) -> Kernel:
-    """Return the kernel of a signed radius at 1 / 2^`scale` of the size, as OpenCV wants it, which correlates.
+    """Return the kernel of a signed radius at 1 / 2^`scale` of the size, for OpenCV, which correlates.
 
-    A lens turns what is nearer than the focus upside down.
+    The blur of points nearer than the focus is upside down.
     """
     spare = HALVING * sum(4.0**-k for k in range(1, scale + 1))
     blur = kernel(shape, abs(level), spare)
@@ -105,9 +105,9 @@ def render(surfaces: Sequence[Surface], shape: Shape, depth: int) -> Pile:
 
 
 def _add_coarser(pile: Pile, surfaces: Sequence[Surface], shape: Shape, sign: int, *, scale: int, depth: int) -> None:
-    """Lay what is blurred more than this scale can do, on one side of the focus, behind the pile.
+    """Add the pixels on one side of the focus whose blur is too wide for this scale behind the pile.
 
-    It is rendered at 1 / 2^(scale + 1) of the size, and what is wider still, by the same function, at half of that.
+    They are rendered at 1 / 2^(scale + 1) of the size, and still wider blur, by the same function, at half of that.
     """
     halves = [] if scale == depth else [half for half in (_halved(s, sign) for s in surfaces) if half is not None]
     if not halves:
@@ -155,7 +155,7 @@ def _half(plane: Region) -> Region:
 def _add_levels(
     pile: Pile, surfaces: Sequence[Surface], levels: Sequence[float], shape: Shape, *, scale: int, edge: int
 ) -> None:
-    """Lay the levels between the two ends, nearest first, behind the pile; surfaces have `edge` more on every side."""
+    """Add the levels between the two ends, nearest first, behind the pile; surfaces have `edge` more on every side."""
     moments = []  # signed squared radius
     for surface in surfaces:
         moment = surface.radius * np.abs(surface.radius)
@@ -167,7 +167,7 @@ def _add_levels(
         box = _touched(moments, ranges, rungs, len(blur) // 2)
         if box is None:
             continue
-        total: list[Region] = []  # light and cover of what belongs to the level
+        total: list[Region] = []  # light and cover of the pixels of the level
         for surface, moment in zip(surfaces, moments, strict=True):
             part = _hat(moment[box], rungs)
             planes = [plane[box] * part for plane in (*surface.light, surface.weight)]
@@ -185,7 +185,7 @@ def _add_levels(
 
 
 def _touched(moments: Sequence[Region], ranges: Sequence[Sequence[float]], rungs: Rungs, reach: int) -> Box | None:
-    """Return the rectangle that a level touches with a kernel of half width `reach`; None when nothing is on it.
+    """Return the rectangle that a level touches with a kernel of half width `reach`; None for an empty level.
 
     `ranges` are the least and the greatest of each of `moments`.
     """

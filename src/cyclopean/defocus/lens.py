@@ -22,7 +22,7 @@ SUPERSAMPLING = 12
 BISECTIONS = 10
 RING = 0.7  # the hole of a ring, as a part of its radius
 FEWEST_BLADES, MOST_BLADES = 3, 12  # of a polygon
-LONGEST = 6.0  # times its shorter side: a picture that is longer is measured as one of this shape and its pixels
+LONGEST = 6.0  # times its shorter side: a longer picture is measured as one of this shape with as many pixels
 PART = 0.012  # of the picture's diagonal: the radius that amount 1 gives a difference of the whole range of depth
 WIDEST = 0.1  # of the picture's diagonal: no blur is wider
 FULL_FRAME = 36.0  # mm
@@ -30,12 +30,12 @@ NORMAL = 50.0  # mm
 F_NUMBER, FOCAL_LENGTH = ExifTags.Base.FNumber, ExifTags.Base.FocalLength
 
 DISTANCE_ALONE = (
-    "a focus distance alone needs depth in metres, and this depth is only relative; give the point that is so far "
+    "a focus distance alone needs depth in metres, and this depth is only relative; give the point at that distance "
     "away, too."
 )
 F_NUMBER_ALONE = (
-    "an f-number needs depth in metres, and this depth is only relative; say how far the point is (--focus-distance), "
-    "or give an amount."
+    "an f-number needs depth in metres, and this depth is only relative; give the distance of the point "
+    "(--focus-distance), or give an amount."
 )
 
 
@@ -43,8 +43,8 @@ F_NUMBER_ALONE = (
 class Shape:
     """The outline of the aperture: `kind` disc, ring, polygon or cateye.
 
-    `blades` and `rotation` (degrees, clockwise in the picture) are a polygon's. `tilt` is a cat's eye's: how far the
-    centres of its two rims lie apart along x and y, in radii.
+    `blades` and `rotation` (degrees, clockwise in the picture) are a polygon's. `tilt` is a cat's eye's: the offset of
+    the centres of its two rims along x and y, in radii.
     """
 
     kind: str = "disc"
@@ -78,9 +78,9 @@ def parse_shape(text: str) -> Shape:
 def kernel(shape: Shape, radius: float, spare: float = 0.0) -> Kernel:
     """Return the blur of a point at `radius` pixels: odd, of sum 1, each pixel the part that the shape covers.
 
-    Pixels widen a shape and steps of resizing do too (by `spare`, a variance per axis in pixels²): the shape is drawn
-    smaller so that the second moment of the whole is that of the continuous shape at `radius`. So a radius of half a
-    pixel blurs by exactly that, where coverage alone would not blur at all.
+    Pixels widen a shape, and so do steps of resizing (by `spare`, a variance per axis in pixels²): the shape is drawn
+    smaller, so that the total second moment is that of the continuous shape at `radius`. Thus a radius of half a pixel
+    blurs by exactly that, while coverage alone would not blur at all.
     """
     if radius <= 0:
         return np.ones((1, 1), np.float32)
@@ -124,7 +124,7 @@ def _inside(shape: Shape, x: Grid, y: Grid) -> Bool[np.ndarray, "n n"]:
             step = 2 * math.pi / shape.blades
             angle = np.arctan2(y, x) + math.pi / 2 - math.radians(shape.rotation)
             return np.hypot(x, y) * np.cos(np.mod(angle, step) - step / 2) <= math.cos(step / 2)
-        case "cateye":  # off the axis the barrel cuts the aperture: the common part of two discs, moved apart evenly
+        case "cateye":  # off the axis the barrel cuts the aperture: the intersection of two discs, moved apart evenly
             tx, ty = shape.tilt[0] / 2, shape.tilt[1] / 2
             return ((x - tx) ** 2 + (y - ty) ** 2 <= 1) & ((x + tx) ** 2 + (y + ty) ** 2 <= 1)
         case _:
@@ -195,7 +195,7 @@ def optics_of(
                 tags[tag] = number
     aperture = f_number if f_number is not None else tags.get(F_NUMBER)
     if aperture is None:
-        raise InputError("this photo does not tell its f-number; give one, such as --f-number 1.8.")
+        raise InputError("this photo has no f-number in its metadata; give one, such as --f-number 1.8.")
     focal = focal_mm or tags.get(FOCAL_LENGTH)
     sensor = sensor_mm or (focal / longer if focal and longer else FULL_FRAME)
     return Optics(aperture, focal or (sensor * longer if longer else NORMAL), sensor)
@@ -207,8 +207,8 @@ class Lens:
 
     Amount 1 blurs a point as far from the focus as the whole range of inverse depth by 1.2 % of the picture's diagonal.
     `range` is the part of that range around the focus that stays sharp, `before` and `behind` are factors for what is
-    nearer and farther than the focus. Light that is as bright as the photo can show counts as 1 + `highlights` times as
-    bright where it is blurred.
+    nearer and farther than the focus. Where it is blurred, light at the photo's white counts as 1 + `highlights` times
+    as bright.
     """
 
     amount: float = 1.0
@@ -229,7 +229,7 @@ class Lens:
 
 
 def depth_range(inverse_depth: Plane) -> float:
-    """Return the range of inverse depth without the 1 % at either end: a few wild values must not rule."""
+    """Return the range of inverse depth without the 1 % at either end, so that a few outliers do not determine it."""
     some = inverse_depth.reshape(-1)[:: max(1, inverse_depth.size // 100_000)]
     low, high = np.percentile(some, (1, 99))
     return float(high - low) or float(inverse_depth.max() - inverse_depth.min())
@@ -261,13 +261,14 @@ def radius(lens: Lens, scale: float, focus: float, size: tuple[int, int], whole:
 def diagonal(size: tuple[int, ...]) -> float:
     """Return the diagonal of a picture of `size` (height, width) in pixels: blur, windows and rims are parts of it.
 
-    That of a very long one is bounded by its pixels, or a strip of 16x60000 would be blurred by thousands of pixels.
+    That of a very long one is bounded by its number of pixels; otherwise a strip of 16x60000 would be blurred by
+    thousands of pixels.
     """
     return min(math.hypot(*size), math.sqrt(math.prod(size) * (LONGEST + 1 / LONGEST)))
 
 
 def check_distance(distance: float | None) -> None:
-    """Raise InputError for a focus distance that is no number of metres above 0; None is no distance at all."""
+    """Raise InputError for a focus distance that is not a number of metres above 0; None is allowed."""
     if distance is not None and not (math.isfinite(distance) and distance > 0):
         raise InputError(f"the focus distance is {distance:g}; it must be above 0 metres.")
 
@@ -275,8 +276,8 @@ def check_distance(distance: float | None) -> None:
 def focus_pixel(at: Point, size: tuple[int, int]) -> tuple[int, int]:
     """Return the pixel (x, y) of `at` in a picture of `size` (height, width).
 
-    Both below 1 are fractions of width and height, else pixels. Raises InputError for a point outside, and for a
-    fraction beside a number of pixels.
+    If both numbers are below 1, they are fractions of width and height, else pixels. Raises InputError for a point
+    outside, and for a fraction mixed with pixels.
     """
     x, y = at
     h, w = size

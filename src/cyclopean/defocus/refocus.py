@@ -1,4 +1,4 @@
-"""Refocusing: a photo, its depth, a point that shall be sharp."""
+"""Refocusing: a photo, its depth, and a point to be sharp."""
 
 import dataclasses
 import logging
@@ -55,15 +55,15 @@ def refocus(
     strength: float = 1.0,
     bins: str = "smooth",
 ) -> Any:
-    """Return `photo` sharp at the point `at` = (x, y), or at `distance` metres, and ever more blurred away from it.
+    """Return `photo` sharp at the point `at` = (x, y), or at `distance` metres, with blur that grows away from it.
 
-    `photo` is a Photo, or whatever `as_photo` makes one of: a path, a Pillow picture, an array, a tensor.
-    `at` is in pixels, or in fractions of width and height when both are below 1. `method` is "thin-lens", which `lens`
-    describes, or one of the report's: gaussian, average, median, bilateral. Their `strength` 1 blurs the same part of
-    any picture as the MonoDepthDeFocus report does of its own; `bins` "smooth" blends neighbouring levels of blur,
-    "hard" takes one per pixel as the report. Two methods joined by + are for what is nearer and what is farther than
-    the focus. With both `at` and `distance`, the point is that far away, which gives relative depth its metres.
-    Raises InputError when sizes differ, `at` lies outside, a name is unknown or nothing is known of the depth.
+    `photo` is a Photo, or anything that `as_photo` converts: a path, a Pillow picture, an array, a tensor. `at` is in
+    pixels, or in fractions of width and height when both are below 1. `method` is "thin-lens", which `lens` describes,
+    or one of the report's: gaussian, average, median, bilateral. Their `strength` 1 blurs any picture in the same
+    proportion as the MonoDepthDeFocus report does; `bins` "smooth" blends neighbouring levels of blur, "hard" takes one
+    per pixel as in the report. Two methods joined by + are for what is nearer and what is farther than the focus. With
+    both `at` and `distance`, the point is at that distance, which converts relative depth to metres. Raises InputError
+    when sizes differ, `at` lies outside, a name is unknown, or no depth is known.
     """
     check_choice(method, strength, bins)
     method = canonical(method)
@@ -85,14 +85,14 @@ def refocus(
     nearer, farther = (*method.split("+"), *method.split("+"))[:2]
     if nearer == farther:
         return _render(ready, focus, method, strength, bins)
-    # One after the other: what is on the other side of the focus stays as it is.
+    # One after the other: each leaves the other side of the focus unchanged.
     behind = _render(_without_blur(ready, focus, farther, "before"), focus, farther, strength, bins)
     ready = _without_blur(dataclasses.replace(ready, photo=behind), focus, nearer, "behind")
     return _render(ready, focus, nearer, strength, bins)
 
 
 def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]:
-    """Return `photo` behind a thin lens, to be focused again and again, each time faster than by `refocus`."""
+    """Return `photo` with a thin lens, to be refocused repeatedly, each time faster than by `refocus`."""
     size = (photo.image.shape[-2], photo.image.shape[-1])
     if depth.size != size:
         turned = "is it turned by 90 degrees? Turn it as the photo is."
@@ -124,7 +124,7 @@ def _focus(
     check_distance(distance)
     if at is None:
         if distance is None:
-            raise InputError("nothing says where the photo shall be sharp; give a point, or a distance in metres.")
+            raise InputError("no point of focus is given; give a point, or a distance in metres.")
         if ready.unit is None:
             raise InputError(DISTANCE_ALONE)
         return ready.unit / distance, ready.unit
@@ -133,7 +133,9 @@ def _focus(
     if distance is None or ready.unit is not None:
         return focus, ready.unit
     if depth.ambiguity == "affine" or focus <= 0:
-        raise InputError("this depth has no zero: a distance gives it no metres; give --amount without a distance.")
+        raise InputError(
+            "this depth has an unknown offset, so a distance gives no metres; give --amount without a distance."
+        )
     return focus, focus * distance
 
 

@@ -29,10 +29,10 @@ Colour = Float[Tensor, "1 3 1 1"]
 Preprocessing = tuple[Colour, Colour, tuple[int, int]]
 
 LOG = logging.getLogger(__name__)
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for a model that has none of its own
 SIDE = 512  # pixels, likewise
-MOST = 4096  # pixels of a side that a model may ask for
-SECONDS = 10.0  # for an answer of the Hub
+MOST = 4096  # pixels of a side, at most, of a model's input
+SECONDS = 10.0  # timeout of a request to the Hub
 
 
 def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
@@ -41,30 +41,30 @@ def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
     if os.path.isfile(name):
         return read_matte(Path(name))
     if pixel is None:
-        raise InputError("a segmenter needs to know what the subject is; give a point (--at), or a matte as a picture.")
+        raise InputError("a segmenter needs a point on the subject; give one (--at), or a matte as a picture.")
     return segmented(name, photo, pixel)
 
 
 def read_matte(path: Path) -> Matte:
-    """Read a matte: white is the subject; of a picture with transparent parts (a cut-out) its opacity is read.
-
-    The log names what of the file is not used, such as all frames but the first.
+    """Read a matte: white is the subject; for a picture with transparent parts (a cut-out), its opacity is read. Parts
+    of the file that are not used, such as all frames but the first, are logged.
     """
     with enough_memory(str(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata do not matter here
-        decoded = decode(path, MOST_MEGAPIXELS, "matte")  # which says what is wrong with files that are none
+        decoded = decode(path, MOST_MEGAPIXELS, "matte")  # raises InputError for other files
         for note in decoded.notes:
             LOG.warning("%s", note)
         if decoded.alpha is not None and decoded.alpha.min() < 1:
             return decoded.alpha
         grey = decoded.image.mean(1, keepdim=True)
-        return grey / grey.max().clamp_min(1e-6) if decoded.format == "HDR" else grey  # whose white is no fixed number
+        return grey / grey.max().clamp_min(1e-6) if decoded.format == "HDR" else grey  # it has no fixed white
 
 
 def segmented(name: str, photo: Photo, pixel: tuple[int, int]) -> Matte:
-    """Return a soft mask of the connected component around `pixel` (x, y), for the class that the segmenter sees there.
+    """Return a soft mask of the connected component around `pixel` (x, y), for the class that the segmenter predicts
+    there.
 
-    One channel of logits alone is the subject's, and what is left is the rest.
+    A single channel of logits is the subject's; the background is the complement.
     """
     model, (mean, deviation, size) = _segmenter(name)
     small = resize(photo.image, size)
@@ -98,7 +98,9 @@ def _segmenter(name: str) -> tuple[Any, Preprocessing]:
             f"there is no picture {name}, and a segmenter needs transformers, which is not installed: "
             "pip install 'cyclopean[matte]', or give the matte as a picture."
         ) from None
-    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True  # else it asks the Hub for a list of agents, too
+    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = (
+        True  # otherwise it also requests a list of agents from the Hub
+    )
     huggingface_hub.logging.set_verbosity_error()
     path = Path(name)
     load = partial(AutoModelForSemanticSegmentation.from_pretrained, name, use_safetensors=True)
@@ -112,17 +114,17 @@ def _segmenter(name: str) -> tuple[Any, Preprocessing]:
             model = load(trust_remote_code=False)
     except InputError:
         raise
-    except Exception as error:  # transformers has no base class for what it raises of foreign folders
+    except Exception as error:  # transformers has no base class for its errors on foreign folders
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{shortened(name)} is no model for semantic segmentation that needs no code of its own "
+            f"{shortened(name)} is no model for semantic segmentation without code of its own "
             f"({shortened(first)}); {A_MATTE}."
         ) from None
     return model.eval(), _preprocessing(path)
 
 
 def _ask_hub(name: str) -> None:
-    """Raise InputError unless the Hub has the repository `name`; asked once, where a download would try for long."""
+    """Raise InputError unless the Hub has the repository `name`; one request, since a download would retry for long."""
     from huggingface_hub import HfApi
 
     try:
@@ -135,7 +137,7 @@ def _ask_hub(name: str) -> None:
 
 
 def _preprocessing(folder: Path) -> Preprocessing:
-    """Return mean and deviation of the colours and (height, width), of the model's preprocessor, else of ImageNet."""
+    """Return mean and deviation of the colours and (height, width), from the model's preprocessor, else of ImageNet."""
     stored: Any = {}
     file = folder / "preprocessor_config.json"
     if file.is_file():
@@ -154,7 +156,7 @@ def _preprocessing(folder: Path) -> Preprocessing:
         sound = False
     if not sound:
         raise InputError(
-            f"{file} does not say how pictures are scaled: image_mean and image_std are three numbers each, size is 1 "
-            f"to {MOST} pixels; correct or remove it."
+            f"{file} does not state how pictures are scaled: image_mean and image_std are three numbers each, size is "
+            f"1 to {MOST} pixels; correct or remove it."
         )
     return mean, deviation, (height, width)

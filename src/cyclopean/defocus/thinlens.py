@@ -1,12 +1,13 @@
-"""The thin lens: what it sees of a photo is the surface in front, with soft edges, and what goes on behind its edges.
+"""The thin lens: it sees the surface in front in a photo, with soft edges, and the surface behind, continued at edges.
 
-An edge is where the radius of blur jumps by more than a pixel between neighbours. A point behind a near thing, at a
-distance d from its edge, is seen by some part of the lens as long as d is at most that jump: so far the farther surface
-goes on behind, each pixel as the nearest one of it that is visible (its mirror image, which keeps more texture,
-measured worse on path-traced truth). Where a floor or wall runs into depth without a jump nothing is invented.
+An edge is where the radius of blur jumps by more than a pixel between neighbours. A point behind a near object, at a
+distance d from its edge, is visible from some part of the lens if d is at most that jump. The farther surface is
+continued behind the near one by that distance; each pixel takes the nearest visible one of that surface (a mirror image
+keeps more texture, but measured worse on path-traced truth). Where a floor or wall recedes without a jump, nothing is
+invented.
 
-The two pixels at an edge mix both sides (the photo is no point sample). Their mixture is undone: how much of the near
-side is in them, by where their colour lies between the clean colours at both sides.
+The two pixels at an edge mix both sides (a pixel is not a point sample). They are unmixed: the share of the near side
+follows from where their colour lies between the clean colours of both sides.
 """
 
 import math
@@ -35,21 +36,21 @@ Tile = tuple[slice, slice]
 AnyPlane = TypeVar("AnyPlane", bound=np.ndarray)
 
 JUMP = 1.0  # pixels of radius between neighbours
-CLEAR = 0.01  # squared distance of two colours, in linear light, from which on a mixture of them can be told
+CLEAR = 0.01  # squared distance of two colours, in linear light, from which on their mixture can be resolved
 BLOCK = 32  # pixels
 SLACK = 1.5  # pixels: edge pixels are two wide
 TILE = 256
-EYES = 6  # steps along the diagonal in which a cat's eye changes
+EYES = 6  # steps along the diagonal in which the cat's eye shape changes
 TILT = 1.1  # radii that its rims lie apart in the corners
 BRIGHT = 0.7  # linear light from which highlights begin
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A photo in linear light, ready to be focused: the surface in front, and where to find what is behind it.
+    """A photo in linear light, ready to be focused: the surface in front, and the pixels that continue behind it.
 
     `light` and `inverse_depth` are the front's. `cover` is its part of each pixel, 255 all of it. `behind` is 0 where
-    nothing is, else 1 + the index of the pixel that goes on there behind the front.
+    there is nothing, else 1 + the index of the pixel that is continued there behind the front.
     """
 
     light: Light
@@ -82,7 +83,7 @@ def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> Scene:
         behind = _background(radius, far, back)
         edge = (near | far) & (behind > 0)
         light, inverse_depth, cover = _unmixed(light, inverse_depth, near, edge, front=front, back=back)
-    # Least and greatest inverse depth of every block, of the front and of what is behind it
+    # Least and greatest inverse depth of every block, of the front and of the surface behind it
     rows, columns = np.arange(0, len(behind), BLOCK), np.arange(0, behind.shape[1], BLOCK)
     most = np.maximum.reduceat(np.maximum.reduceat(inverse_depth, rows, 0), columns, 1)
     least = np.minimum.reduceat(np.minimum.reduceat(inverse_depth, rows, 0), columns, 1)
@@ -128,7 +129,7 @@ def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Pictur
         tiles = [
             (slice(max(y - step, 0), min(y + step, h)), slice(max(x - step, 0), min(x + step, w))) for y, x in nodes
         ]
-        # The farther from the middle, the more the two rims of the aperture lie apart.
+        # The farther from the middle, the farther apart the two rims of the aperture.
         half = math.hypot(*size) / 2
         tilts = [(TILT * (x - w / 2) / half, TILT * (y - h / 2) / half) for y, x in nodes]
         shapes = [replace(lens.shape, tilt=tilt) for tilt in tilts]
@@ -157,13 +158,14 @@ def linear(values: Values) -> Values:
 
 
 def _clean(side: Mask, edge: Mask, radius: Plane) -> Mask:
-    """Return the pixels next to one side of the edges, which mix nothing; `radius` is the larger on that side."""
+    """Return the unmixed pixels next to one side of the edges; `radius` is the larger on that side."""
     beside = cv2.dilate(side.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return beside & ~edge & (radius - cv2.erode(radius, np.ones((5, 5), np.uint8)) > JUMP)
 
 
 def _background(radius: Plane, far: Mask, back: Mask) -> Indices:
-    """Return `Scene.behind`: for pixels that hide what the lens can see, the nearest clean one of the far side."""
+    """Return `Scene.behind`: for pixels that occlude points visible from the lens, the nearest clean pixel of the far
+    side."""
     behind = np.zeros(radius.shape, np.int32)
     if not back.any():
         return behind
@@ -186,8 +188,8 @@ def _unmixed(
 ) -> tuple[Light, Plane, UInt8[np.ndarray, "h w"]]:
     """Return light, inverse depth and cover of the near side alone, at the pixels of `edge`, which mix both sides.
 
-    `front` and `back` are the clean pixels of both sides. Where both look alike, a pixel is all or nothing near, as
-    its depth has it.
+    `front` and `back` are the clean pixels of both sides. Where their colours are alike, a pixel is entirely near or
+    far, by its depth.
     """
     fronts, backs = (cv2.boxFilter(mask.astype(np.float32), -1, (5, 5), normalize=False) for mask in (front, back))
     at = np.flatnonzero(edge & (fronts > 0) & (backs > 0))
@@ -199,7 +201,7 @@ def _unmixed(
     part = np.clip(((colours - beyond) * step).sum(0) / np.maximum(apart, np.float32(1e-9)), 0, 1)
     sure = np.minimum(apart / np.float32(CLEAR), 1)
     part = part * sure + near.reshape(-1)[at] * (1 - sure)
-    # what the far side does not explain is the near side's own texture
+    # light that the far side does not explain is the near side's own texture
     rest = (colours - (1 - part) * beyond) / np.maximum(part, np.float32(0.5))
     ahead = np.where(part > 0.5, np.maximum(rest, 0), ahead)
     red, green, blue = (_replaced(plane, at, values) for plane, values in zip(light, ahead, strict=True))
@@ -239,7 +241,7 @@ def _widest_into(tile: Tile, widest: Region) -> float:
 def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: float) -> list[Surface]:
     """Return the front and, where there is one, the back of the tile, with the pixels around it that `depth` needs.
 
-    Beyond its borders a picture goes on as it ends there.
+    Beyond its borders, a picture repeats its border pixels.
     """
     edge, multiple = layers.margin(depth), 1 << depth
     sides: list[slice] = []
@@ -258,7 +260,7 @@ def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: 
         red, green, blue, weight, blur = planes
         if highlights == 0:
             return Surface((red, green, blue), weight, blur)
-        # Light near the brightest that a photo can show was brighter in truth: more of it, where it is blurred.
+        # Light near a photo's white was brighter in the scene: it is amplified where it is blurred.
         brightest = np.maximum(np.maximum(red, green), blue)
         rise = np.clip((brightest - np.float32(BRIGHT)) * np.float32(1 / (1 - BRIGHT)), 0, 1)
         factor = 1 + np.float32(highlights) * rise * rise * np.clip(np.abs(blur) - 1, 0, 1)

@@ -1,4 +1,4 @@
-"""A clip that is refocused: keyframes of the focus, motion from frame to frame, and depth averaged along it."""
+"""Refocusing of clips: keyframes of the focus, motion from frame to frame, and depth averaged along it."""
 
 import itertools
 import json
@@ -24,10 +24,10 @@ Spot = tuple[float, float]  # pixels (x, y) from the corner of the picture: cent
 WORDS = ("time", "point", "amount", "track")
 EXAMPLE = '[{"time": 0, "point": [0.3, 0.5]}, {"time": 2, "point": [0.7, 0.5], "amount": 2, "track": true}]'
 
-AGREE = 1.0  # pixels that there and back may differ by, and
-AGREE_PART = 0.05  # of the way that was gone
-ALIKE = 20  # steps of 255 that a point's brightness may change by
-FEW = 0.15  # of the picture that is sure: less is a new scene (fast drives keep 0.45, cuts 0.07)
+AGREE = 1.0  # pixels by which forward and backward flow may differ, and
+AGREE_PART = 0.05  # of the length of the flow
+ALIKE = 20  # steps of 255 by which a point's brightness may change
+FEW = 0.15  # of the pixels that are sure: fewer mean a new scene (fast drives keep 0.45, cuts 0.07)
 
 PART = 0.02  # of the diagonal: half the window around a tracked point
 NEAR = 0.1  # of the clip's range of inverse depth: pixels this near the point's are of its object
@@ -35,10 +35,10 @@ FEWEST_PIXELS = 5  # sure pixels of the object
 RIM = np.ones((7, 7), np.uint8)
 
 SECONDS = 0.3  # of the mean
-UNLIKE = 0.1  # of the clip's range of inverse depth: so different values are no flicker but news
-FEWEST_SURE = 64  # sure pixels from which a scale can be told
+UNLIKE = 0.1  # of the clip's range of inverse depth: larger differences are changes, not flicker
+FEWEST_SURE = 64  # sure pixels from which a scale can be estimated
 
-OPENCV: Any = cv2  # where its stubs, which change from release to release, know less than it can do
+OPENCV: Any = cv2  # for functions that its stubs, which change from release to release, lack
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def read_keyframes(path: Path) -> tuple[Keyframe, ...]:
     for number, (earlier, later) in enumerate(itertools.pairwise(keys), 2):
         if later.time <= earlier.time:
             raise InputError(
-                f"{path}, key {number}: its time {later.time:g} does not come after {earlier.time:g}; "
-                "sort the keys by time, each at a time of its own."
+                f"{path}, key {number}: its time {later.time:g} is not after {earlier.time:g}; "
+                "sort the keys by time, with a different time for each."
             )
     return keys
 
@@ -90,7 +90,8 @@ def eased(part: float) -> float:
 
 
 def between(keys: tuple[Keyframe, ...], time: float) -> tuple[int, float]:
-    """Return the number of the last keyframe before `time` (or of the first) and the way to the next one, eased."""
+    """Return the number of the last keyframe before `time` (or of the first) and the eased fraction of the way to the
+    next one."""
     before = max((n for n, key in enumerate(keys) if key.time <= time), default=0)
     if before + 1 == len(keys):
         return before, 0.0
@@ -102,8 +103,8 @@ def between(keys: tuple[Keyframe, ...], time: float) -> tuple[int, float]:
 class Motion:
     """Optical flow from the last frame to this one.
 
-    `back` is how far, in pixels (x, y), each pixel of this frame was away in the last one; `sure` is True where that
-    can be trusted; `cut`: a new scene begins with this frame.
+    `back` is the displacement in pixels (x, y) from each pixel of this frame to its place in the last one; `sure` is
+    True where it is reliable; `cut`: a new scene begins with this frame.
     """
 
     back: Flow
@@ -116,18 +117,18 @@ class Motion:
         return _places(self.back)
 
     def warp(self, last: Plane) -> Plane:
-        """Return a plane of the last frame, pulled to where its points are in this one."""
+        """Return a plane of the last frame, warped to this one."""
         return _fetch(last, self.places)
 
 
 def motion(last: Grey, this: Grey) -> Motion:
     """Return optical flow by dense inverse search.
 
-    Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016. A pixel is sure where the flow back and the
-    flow there cancel, which no pixel does that was hidden, and where its brightness stayed.
+    Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016. A pixel is sure where backward and forward
+    flow cancel (they do not where it was occluded) and its brightness has not changed.
     """
     search = OPENCV.DISOpticalFlow_create(OPENCV.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    search.setFinestScale(0)  # at its own 2, and at 1, it is coarser than the picture, and points drift
+    search.setFinestScale(0)  # at its default of 2, and at 1, flow is coarser than the picture, and points drift
     back, there = search.calc(this, last, None), search.calc(last, this, None)
     places = _places(back)
     h, w = back.shape[:2]
@@ -140,11 +141,11 @@ def motion(last: Grey, this: Grey) -> Motion:
 
 
 def tracked(spot: Spot, moved: Motion, last: Plane, whole: float) -> Spot | None:
-    """Return where `spot` of the frame before is in this one; None if it is hidden, outside, or in another scene.
+    """Return the position of the last frame's `spot` in this one; None if it is occluded, outside, or in another scene.
 
     `last` is the inverse depth of the frame before; `whole` is the clip's range of it. The flow is known at this
-    frame's pixels, backwards: the median counts of those that came from around the spot and are of its object. Those
-    away from its rim, where flow is that of both sides, are enough if there are a few.
+    frame's pixels, backwards: the result is the median of those that came from around the spot and belong to its
+    object. Pixels away from the object's rim, where flow mixes both sides, are used alone if there are enough.
     """
     h, w = last.shape
     reach = max(2.0, PART * float(np.hypot(h, w)))
@@ -187,7 +188,7 @@ def first(grey: Grey, predicted: Plane, seconds: float) -> Moment:
 def following(last: Moment, grey: Grey, predicted: Plane, seconds: float, *, mean: float, whole: float) -> Moment:
     """Return the moment after `last`, its depth an exponential mean over `mean` seconds along the motion (0: no mean).
 
-    The prediction is scaled to the depth before by the median ratio where the flow is sure, and counts alone where
+    The prediction is scaled to the previous depth by the median ratio where the flow is sure, and replaces it where
     both differ by much; `whole` is the clip's range of inverse depth.
     """
     moved = motion(last.grey, grey)
@@ -209,7 +210,7 @@ class Flicker:
     """The change of depth along the motion from frame to frame, as a part of the clip's range of inverse depth.
 
     The mean of |d_t - warp(d_{t-1})| over the pixels whose flow is sure, over all pairs of frames within a scene; of
-    the depth as predicted and as averaged, over the same pixels. What really comes nearer or goes counts as well.
+    the depth as predicted and as averaged, over the same pixels. Real changes of distance count as well.
     """
 
     whole: float

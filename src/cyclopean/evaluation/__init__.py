@@ -1,1 +1,1 @@
-"""Judge depth against truth, beside trivial guesses, by a named protocol; without truth, by pictures."""
+"""Evaluate depth against ground truth by a named protocol, beside trivial guesses; without truth, by view synthesis."""

@@ -1,4 +1,4 @@
-"""Compare two results image by image: which images, distances and alignment explain the difference."""
+"""Compare two results image by image: which images, distances and alignments explain the difference."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -37,7 +37,8 @@ class ModelResult:
         return [a for a in USUAL if a in known]
 
     def fits(self, alignment: str) -> bool:
-        """Return whether the model's figures under it mean something; results of older versions do not tell."""
+        """Return whether the model's figures under `alignment` are meaningful; unknown for results of older
+        versions."""
         return alignment in FITTING[self.result.get("ambiguities", {}).get(self.model, "metric")]
 
     def images(self) -> list[str]:
@@ -50,11 +51,12 @@ class ModelResult:
         return int(self.result.get("per_image_pixels", {}).get(image, 0))
 
     def weight(self, image: str) -> float:
-        """Return what all counted pixels of the image weigh: their number, or the sum of their solid angles."""
+        """Return the weight of all counted pixels of the image: their number, or the sum of their solid angles."""
         return float(self.result.get("per_image_weights", {}).get(image, self.pixels(image)))
 
     def bands(self, image: str, alignment: str) -> list[tuple[float, float, float, float]]:
-        """Return (near, far, weight, AbsRel) of each band that the image has; results without weights have pixels."""
+        """Return (near, far, weight, AbsRel) of each band of the image; results without weights have numbers of
+        pixels."""
         stored = self.result.get("per_image_bands", {})
         rows = stored.get("images", {}).get(image, {}).get(self.model, {}).get(alignment, [])
         at = COLUMNS.index("weight") if "weight" in stored.get("columns", []) else COLUMNS.index("pixels")
@@ -65,7 +67,7 @@ class ModelResult:
 class Change:
     """AbsRel under one alignment, means over the shared images: `difference` = B - A, above 0 where A is better.
 
-    `explained`: the part of the difference that the next alignment takes away, and by what.
+    `explained`: the part of the difference that the next alignment removes; `by`: what it removes.
     """
 
     alignment: str
@@ -80,7 +82,8 @@ class Change:
 
 @dataclass(frozen=True)
 class ImageChange:
-    """One image: AbsRel of both, their difference under every shared alignment, and the scales that were missing."""
+    """One image: AbsRel of both, their difference under every shared alignment, and the scales by which both are
+    off."""
 
     image: str
     a: float
@@ -91,7 +94,7 @@ class ImageChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that separates two models on one data set.
+    """All differences between two models on one data set.
 
     `bands`: (near, far), share of pixels, part of each difference. The parts of a difference add up to the difference
     of the means over images. `images` are ordered by their difference under the alignment `main`.
@@ -119,9 +122,11 @@ def load(path: Path | str) -> dict[str, Any]:
         raise InputError(f"{path} is no result of cyclopean evaluate --json; give two of those.")
     results = content.get("results")
     if not isinstance(results, list) or not all(isinstance(r, dict) and r.keys() >= NEEDED for r in results):
-        raise InputError(f'{path} lacks some of {", ".join(sorted(NEEDED))} in its "results"; measure again.')
+        raise InputError(f'{path} lacks some of {", ".join(sorted(NEEDED))} in its "results"; evaluate again.')
     if not results and content.get("photometric"):
-        raise InputError(f"{path} was judged by pictures, without true depth; such results are not compared.")
+        raise InputError(
+            f"{path} was evaluated by view synthesis, without true depth; such results cannot be compared."
+        )
     return content
 
 
@@ -131,7 +136,7 @@ def compare(
     """Return one comparison for each data set, protocol and pair of models that both files have.
 
     `models`: the model of A and the one of B (one name: of both); none: all that both have, or the only one of each.
-    `alignment` orders the images; None: the first that both have and that fits what both leave open. Raises
+    `alignment` orders the images; None: the first that both have and that suits the ambiguity of both. Raises
     `InputError` if nothing is shared.
     """
     comparisons = []
@@ -196,7 +201,7 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
 
 
 def latex(comparisons: Sequence[Comparison]) -> str:
-    """Return the same for a paper (needs booktabs); the sentences stand in comments."""
+    """Return the same for a paper (needs booktabs); the sentences are in comments."""
     pages = map(tables, comparisons)
     blocks = ("\n".join(f"% {s}" for s in about) + "\n" + "\n\n".join(t.latex() for t in p) for about, p in pages)
     return "\n\n".join(blocks) + "\n"
@@ -212,7 +217,7 @@ def _compare_models(a: ModelResult, b: ModelResult, alignment: str | None, seed:
     if alignment is not None and alignment not in alignments:
         raise unknown_name("alignment (of those that both results have)", alignment, alignments)
     if not alignments:
-        raise InputError(f"{a.model} and {b.model} share no alignment; judge both by one of the named protocols.")
+        raise InputError(f"{a.model} and {b.model} share no alignment; evaluate both by one of the named protocols.")
     of_a, of_b = set(a.images()), set(b.images())
     images = [name for name in a.images() if name in of_b and a.pixels(name) == b.pixels(name)]
     if not images:
@@ -226,7 +231,9 @@ def _compare_models(a: ModelResult, b: ModelResult, alignment: str | None, seed:
         if only:
             remarks.append(f"{len(only)} only in {side.label}: {', '.join(sorted(only)[:5])}.")
     if other := len(of_a & of_b) - len(images):
-        remarks.append(f"{other} are left out here because another number of pixels counted: the truth differs.")
+        remarks.append(
+            f"{other} are left out here, since their numbers of counted pixels differ: the truth is not the same."
+        )
     rules = [side.result.get("hashes", {}).get("protocol") for side in (a, b)]
     if rules[0] != rules[1]:
         remarks.append(f"The rules of the protocol differ ({rules[0]} and {rules[1]}): two versions of the program.")
@@ -262,11 +269,11 @@ def _compare_models(a: ModelResult, b: ModelResult, alignment: str | None, seed:
 
 
 def _verdict(c: Comparison) -> list[str]:
-    """Return which is better, and what most of the difference is, as far as the images can tell."""
+    """Return which model is better, and what explains most of the difference, as far as the images show."""
     main = next(x for x in c.changes if x.alignment == c.main)
     low, high = main.interval
     if low <= 0 <= high or len(c.images) == 1:
-        return [f"Under {c.main!r} B - A is {main.difference:+.4f}: the images do not tell which is better."]
+        return [f"Under {c.main!r} B - A is {main.difference:+.4f}: the images do not show which is better."]
     sign = 1 if low > 0 else -1
     sentences = [f"Under {c.main!r} B - A is {main.difference:+.4f}: {'A' if low > 0 else 'B'} is better."]
     largest = max(c.changes[c.changes.index(main) :], key=lambda x: sign * x.explained)
@@ -300,7 +307,7 @@ def _bands(
 
 
 def _subject(result: dict[str, Any]) -> tuple[str, str, tuple[float, ...]]:
-    """Return what two results must share: data set (its last name), protocol and caps."""
+    """Return what two results must share: data set (the last part of its name), protocol and caps."""
     protocol = result["protocol"]
     caps = tuple(protocol["far"]) if len(PROTOCOLS.get(protocol["name"], ())) > 1 else ()
     return result["data"].split("/")[-1], protocol["name"], caps
@@ -322,6 +329,6 @@ def _pairs(a: list[str], b: list[str], names: Sequence[str]) -> list[tuple[str, 
     same = [(name, name) for name in a if name in b]
     if not same:
         raise InputError(
-            f"A has {', '.join(a) or 'no model'}, B {', '.join(b) or 'no model'}; say which with --model A,B."
+            f"A has {', '.join(a) or 'no model'}, B {', '.join(b) or 'no model'}; name them with --model A,B."
         )
     return same

@@ -1,4 +1,4 @@
-"""Entries of the table: models, and folders of depth files made elsewhere."""
+"""Entries of an evaluation: models, and folders of depth files made elsewhere."""
 
 import logging
 from collections.abc import Callable
@@ -43,10 +43,10 @@ class DepthDataset(Protocol):
 class Entry:
     """A row of the table: `predict` gives the inverse depth of a sample's target, of any size.
 
-    `ambiguity`: what the depth leaves open. `trivial`: a guess that the others are compared with. `ordered` replaces
-    `predict` for arrays that know items by number only. `covers`: the part of the picture that a map shows: "picture",
-    "crop" (of the protocol), "seen" (what the protocol shows to models), or a named part, already placed in the
-    picture. `by_pair`: the same entry in metres, by the focal length and baseline of each pair.
+    `ambiguity`: what the depth leaves undetermined. `trivial`: a guess that the others are compared with. `ordered`
+    replaces `predict` for arrays whose maps are found by index only. `covers`: the part of the picture that a map
+    shows: "picture", "crop" (of the protocol), "seen" (the part that models take under the protocol), or a named part,
+    already placed in the picture. `by_pair`: the same entry in metres, by the focal length and baseline of each pair.
     """
 
     name: str
@@ -65,8 +65,8 @@ class Entry:
 def open_entry(name: str, device: str = "cpu", see: Infer = plain, look: Look | None = None) -> Entry:
     """Return a model by name, folder or Hub id; or a folder of depth files named as the pictures are.
 
-    `see`: how the model predicts, such as flip-averaged. `look`: at which size pictures are shown; without it as the
-    model's config says, else as it was trained.
+    `see`: how the model predicts, such as flip-averaged. `look`: the size of the network's input; by default that of
+    the model's config, else as in training.
     """
     folder = Path(name)
     if folder.is_dir() and not checkpoint.is_model(folder):
@@ -77,7 +77,7 @@ def open_entry(name: str, device: str = "cpu", see: Infer = plain, look: Look | 
 
 
 def predictor_entry(title: str, predictor: Predictor) -> Entry:
-    """Return a model in memory as an entry of the name `title`; a model of two views is shown the right picture too."""
+    """Return a model in memory as an entry of the name `title`; a model of two views gets the right picture too."""
     method = predictor.method
 
     def predict(sample: Sample) -> Map:
@@ -88,16 +88,16 @@ def predictor_entry(title: str, predictor: Predictor) -> Entry:
             return predictor(photo).inverse_depth
         if len(sample.sources) != 1:
             raise InputError(
-                f"{sample.name[0]} is no stereo pair, and the model looks at two pictures; judge it on pairs."
+                f"{sample.name[0]} is no stereo pair, and the model takes two pictures; evaluate it on pairs."
             )
         return predictor(photo, Photo(sample.sources[0].image, name=sample.name[0])).inverse_depth
 
     def predict_by_pair(sample: Sample) -> Map:
-        """Return inverse depth in 1/m: a disparity that the model predicts is one of the pair's own rig."""
+        """Return inverse depth in 1/m: the disparity that the model predicts is taken as that of the pair's own rig."""
         pair = calibrated_rig(sample)
         if pair is None:
             raise InputError(
-                f"{sample.name[0]} is no rectified pair, whose rig would put disparity in metres; leave it out."
+                f"{sample.name[0]} is no rectified pair, so disparity cannot be converted to metres; leave it out."
             )
         unit = method.unit(pair)
         assert unit is not None
@@ -110,9 +110,9 @@ def predictor_entry(title: str, predictor: Predictor) -> Entry:
 
 
 def one_look(name: str, device: str = "cpu") -> Entry:
-    """Return the network of a model of panoramas alone, as papers judge theirs: one look, at the size of training.
+    """Return only the network of a model of panoramas, as evaluated in papers: one pass, at the size of training.
 
-    No second look half a turn apart, no details of another model. Raises `InputError` for a model of ordinary photos,
+    No second pass half a turn apart, no details of another model. Raises `InputError` for a model of ordinary photos,
     and where the picture is no panorama.
     """
     predictor = inference.load(name, device)
@@ -137,19 +137,19 @@ def in_metres(entry: Entry, data: DepthDataset) -> Entry:
         try:
             return entry if calibrated_rig(data[index]) is None else entry.by_pair
         except Exception:
-            continue  # counted and named when it is judged
+            continue  # counted and named when it is evaluated
     return entry
 
 
 def depth_files(folder: Path) -> Entry:
-    """Return depth maps that exist: for the picture `family/stem`, `family/stem.npy`, `stem.npy` or `stem_disp.npy`.
+    """Return existing depth maps: for the picture `family/stem`, `family/stem.npy`, `stem.npy` or `stem_disp.npy`.
 
-    Sidecars tell what the numbers are; without one a .npy holds disparity, larger = nearer, of unknown scale.
+    Sidecars give the meaning of the numbers; without one a .npy holds disparity, larger = nearer, of unknown scale.
     """
     first = next((p for p in sorted(folder.rglob("*")) if p.suffix in SUFFIXES), None)
     if first is None:
         raise InputError(
-            f"{folder} is neither a model (no {checkpoint.CONFIG}) nor does it hold depth files such as .npy."
+            f"{folder} is neither a model (no {checkpoint.CONFIG}) nor a folder of depth files such as .npy."
         )
     ambiguity, find = read_depth(first).ambiguity, finder(folder)
 
@@ -157,7 +157,9 @@ def depth_files(folder: Path) -> Entry:
         path = find(sample.name[0])
         depth = read_depth(path)
         if depth.ambiguity != ambiguity:
-            raise InputError(f"{path} is {depth.ambiguity} and {first} {ambiguity}; judge maps of one kind at a time.")
+            raise InputError(
+                f"{path} is {depth.ambiguity} and {first} {ambiguity}; evaluate maps of one kind at a time."
+            )
         camera = sample.target.camera
         if depth.kind == "inverse_distance" and isinstance(camera, Pinhole):
             return replace(depth, camera=camera).numbers("inverse_depth")
@@ -169,9 +171,9 @@ def depth_files(folder: Path) -> Entry:
 def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str], Path]:
     """Return a function from a picture's name `family/stem` to its depth file.
 
-    The file is `family/stem`, `family_stem`, `stem` or `stem_disp`, of any of `suffixes`; of several the first suffix
-    counts, and a warning names the others once. Frames of different drives may share a stem: it raises `InputError`
-    rather than take one file for two pictures.
+    The file is `family/stem`, `family_stem`, `stem` or `stem_disp`, of any of `suffixes`; if there are several, the
+    first suffix counts, and a warning names the others once. Frames of different drives may share a stem: it raises
+    `InputError` rather than take one file for two pictures.
     """
     owners: dict[Path, str] = {}
     warned = False
@@ -189,14 +191,14 @@ def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str]
         path = files[0]
         if owners.setdefault(path, name) != name:
             raise InputError(
-                f"{path} would do for {owners[path]} and for {name}; name files by the whole name, / as _."
+                f"{path} matches both {owners[path]} and {name}; name files by the whole name, with _ for /."
             )
-        # beside the depth that `predict` writes lies a coloured picture of it, which is no map
+        # `predict` writes a coloured picture beside the depth, which is no map
         others = [file.name for file in files[1:] if not file.name.endswith("_disp.png")]
         if others and not warned:
             warned = True
             LOG.warning(
-                "%s has several files for one picture: %s counts, not %s. Move what is not meant.",
+                "%s has several files for one picture: %s is used, not %s. Move the others away.",
                 *(folder, path.name, ", ".join(others)),
             )
         return path

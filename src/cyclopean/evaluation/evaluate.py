@@ -1,4 +1,4 @@
-"""Judge entries on data with true depth: one image, and every image of a data set that all entries can be judged on."""
+"""Evaluate entries on data with true depth: on one image, and on every image that all entries can be evaluated on."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ from cyclopean.sample import Sample
 
 FITTED_ON = 100  # images at most, evenly spaced
 FARTHEST = 1e6  # stands for infinity where depths are averaged
-DENSE = 0.5  # share of known pixels from which on neighbours show where boundaries are
+DENSE = 0.5  # least share of known pixels for figures at boundaries
 DECIMAL = frozenset(DecimalErrors.__dataclass_fields__)
 
 Map = Float[Tensor, "1 1 h w"]
@@ -53,8 +53,8 @@ Plane = Float[Tensor, "h w"]
 class DistanceBin:
     """Errors over the counted pixels of one image whose truth lies in [near, far).
 
-    `bias`: the mean of (depth - truth) / truth. `weight`: the pixels, or the sum of their solid angles. The fields
-    stand in the order of result files.
+    `bias`: the mean of (depth - truth) / truth. `weight`: the pixels, or the sum of their solid angles. The fields are
+    in the order of result files.
     """
 
     near: float
@@ -87,10 +87,10 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class Counts:
-    """Pixels of all images by what became of them, and the images left out, by name.
+    """Numbers of pixels of all images by category, and the images left out, by name.
 
-    `left_out`: no pixel counts; `failed`: why an item or its prediction could not be read or judged. An image that
-    fails for one entry is left out for all, so that rows are of equal images.
+    `left_out`: no pixel counts; `failed`: why an item or its prediction could not be read or evaluated. An image that
+    fails for one entry is left out for all, so that all rows have the same images.
     """
 
     images: int
@@ -105,12 +105,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Truth that counts in one image (batch 1) under one protocol: `index` into its pixels, and their `depth`.
+    """The counted truth of one image (batch 1) under one protocol: `index` into its pixels, and their `depth`.
 
-    `far`: where predictions are clipped. `depth` is float64, clamped if the protocol does so. `counts`: every pixel by
-    what became of it: counted (`pixels`), `unknown`, too `far` (or sky), too `near`, outside the crop (`cropped`).
-    Where the protocol has a rig of its own, the sample is as that rig sees it, and predicted inverse depth becomes
-    `slope` of it plus `offset`.
+    `far`: where predictions are clipped. `depth` is float64, clamped if the protocol does so. `counts`: numbers of
+    pixels by category: counted (`pixels`), `unknown`, too `far` (or sky), too `near`, outside the crop (`cropped`). If
+    the protocol has its own rig, the sample is converted to it, and predicted inverse depth is multiplied by `slope`
+    and shifted by `offset`.
     """
 
     sample: Sample
@@ -136,14 +136,14 @@ class GroundTruth:
     def weights(self) -> Pixels | None:
         """Solid angle of each counted pixel of a panorama (1 at the equator); None where pixels count alike.
 
-        Raises `InputError` if a protocol of panoramas meets another picture.
+        Raises `InputError` if the protocol is for panoramas and the picture is none.
         """
         if self.protocol.weights == "pixels":
             return None
         if not isinstance(self.sample.target.camera, Equirectangular):
             raise InputError(
                 f"{self.sample.name[0]} is no panorama, and the protocol {self.protocol.name} weighs pixels by their "
-                "solid angle; take another protocol, such as open-1."
+                "solid angle; use another protocol, such as open-1."
             )
         height, width = self.sample.depth.shape[-2:]
         return solid_angle(height)[self.index // width]
@@ -156,7 +156,7 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class EntryPrediction:
-    """An entry's inverse depth of one sample, of any size, and what was resized of it for protocols."""
+    """An entry's inverse depth of one sample, of any size, with a cache of its resized versions."""
 
     entry: Entry
     inverse_depth: Float[Tensor, "1 1 h w"]
@@ -165,8 +165,8 @@ class EntryPrediction:
     def plane(self, truth: GroundTruth) -> Plane:
         """Return the inverse depth at the truth's size: bilinear, pixel centres at half integers; NaN outside a crop.
 
-        Of inverse depth or of depth, as the protocol says: averaging disparities and averaging depths differ at every
-        edge, and papers that predict disparity resize disparity.
+        Inverse depth or depth is resized, by the protocol's rule: averaging disparities and averaging depths differ at
+        every edge, and papers that predict disparity resize disparity.
         """
         protocol, (height, width) = truth.protocol, truth.sample.depth.shape[-2:]
         cropped = self.entry.covers == "crop" or (self.entry.covers == "seen" and protocol.sees == "middle 2:1")
@@ -194,7 +194,7 @@ def evaluate(
     protocol: Protocol,
     factors: Mapping[str, float] | None = None,
 ) -> tuple[list[ImageResult], Counts]:
-    """Judge every entry on every item of `indices`; `factors` by an entry's name, for the alignment "factor"."""
+    """Evaluate every entry on every item of `indices`; `factors`, by entry, are for the alignment "factor"."""
     return evaluate_variants(entries, data, indices, (protocol,), factors)[0]
 
 
@@ -205,7 +205,7 @@ def evaluate_variants(
     variants: Sequence[Protocol],
     factors: Mapping[str, float] | None = None,
 ) -> list[tuple[list[ImageResult], Counts]]:
-    """Judge as `evaluate` does, once for each variant (such as a cap) of a protocol; each image is predicted once."""
+    """Evaluate once for each variant (such as a cap) of a protocol; each image is predicted once."""
     factors = factors or {}
     results: list[list[ImageResult]] = [[] for _ in variants]
     numbers = [dict.fromkeys(("images", "pixels", "unknown", "far", "near", "cropped"), 0) for _ in variants]
@@ -248,17 +248,17 @@ def evaluate_variants(
 def judge(
     entry: Entry, sample: Sample, far: float, protocol: Protocol, factor: float | None = None
 ) -> list[ImageResult]:
-    """Return the figures of one entry on one image (batch 1), in every alignment that protocol and ambiguity ask for.
+    """Return the figures of one entry on one image (batch 1), under every alignment of protocol and ambiguity.
 
-    `factor`: what depth is multiplied with under the alignment "factor", which is left out without it. Raises
-    `InputError` if the prediction is not finite where truth counts.
+    `factor` multiplies depth under the alignment "factor", which is left out without it. Raises `InputError` if the
+    prediction is not finite where truth counts.
     """
     prediction = EntryPrediction(entry, entry.predict(visible_part(sample, protocol)))
     return judge_prediction(prediction, ground_truth(sample, far, protocol), factor)
 
 
 def judge_prediction(prediction: EntryPrediction, truth: GroundTruth, factor: float | None = None) -> list[ImageResult]:
-    """Judge as `judge` does, by a prediction that is there already: resize, align, clip, measure."""
+    """Evaluate an existing prediction as `judge` does: resize, align, clip, measure."""
     entry, protocol, name = prediction.entry, truth.protocol, truth.sample.name[0]
     plane = prediction.plane(truth)
     inverse = plane.flatten()[truth.index].double()
@@ -266,9 +266,9 @@ def judge_prediction(prediction: EntryPrediction, truth: GroundTruth, factor: fl
         why = (
             ""
             if entry.covers in ("picture", "crop", "seen")
-            else f": its maps cover {entry.covers} alone, and truth outside counts too under {protocol.name}"
+            else f": its maps cover {entry.covers} only, and {protocol.name} also counts truth outside"
         )
-        raise InputError(f"{entry.name} predicts NaN or infinite inverse depth on {name}{why}; it cannot be judged.")
+        raise InputError(f"{entry.name} predicts NaN or infinite inverse depth on {name}{why}; it cannot be evaluated.")
     # the factor between the medians of depth and of truth, over the pixels that the protocol takes them of
     depth, true_depth = to_depth(inverse), truth.depth
     if protocol.medians == "whole, lower":
@@ -282,7 +282,7 @@ def judge_prediction(prediction: EntryPrediction, truth: GroundTruth, factor: fl
         align = aligner(inverse, truth, alignment, times)
         depth = align(inverse)
         clipped = depth.clamp(protocol.nearest, truth.far)
-        # Not 1 / depth: what lies behind infinity is a disparity too, a wrong one.
+        # Not 1 / depth: a negative disparity (beyond infinity) is an error too.
         disparity = 1 / depth if alignment.startswith("affine") else inverse / times
         figures = _depth_figures(clipped, truth) | _disparity_figures(disparity, clipped, truth)
         figures |= _edge_figures(align, plane, truth) | known_scale
@@ -294,7 +294,7 @@ def judge_prediction(prediction: EntryPrediction, truth: GroundTruth, factor: fl
 
 
 def visible_part(sample: Sample, protocol: Protocol) -> Sample:
-    """Return what models are shown of a sample: all of it, or its middle rows, half as many as it is wide."""
+    """Return the part of a sample that models take: all of it, or its middle rows, half as many as it is wide."""
     if protocol.sees == "picture":
         return sample
     height, width = sample.depth.shape[-2:]
@@ -303,7 +303,7 @@ def visible_part(sample: Sample, protocol: Protocol) -> Sample:
 
 
 def ground_truth(sample: Sample, far: float, protocol: Protocol) -> GroundTruth:
-    """Return what counts in a sample of batch 1; `far` is used where the protocol states none."""
+    """Return the counted truth of a sample of batch 1; `far` is used if the protocol states none."""
     slope, offset = 1.0, 0.0
     if protocol.rig == "KITTI by width":
         sample, slope, offset = by_width(sample)
@@ -328,9 +328,9 @@ def ground_truth(sample: Sample, far: float, protocol: Protocol) -> GroundTruth:
 
 
 def alignments(entry: Entry, protocol: Protocol, factor: float | None) -> tuple[Alignment, ...]:
-    """Return under which alignments an entry is judged: those that make sense for it, and none at all, at face value.
+    """Return the alignments of an entry: those that make sense for its ambiguity, and "none", at face value.
 
-    An alignment hides what it takes away; guesses, which know no metres, have nothing to hide.
+    An alignment hides the error that it removes; guesses, whose scale is arbitrary, need no figures without one.
     """
     fitting = FITTING[entry.ambiguity]
     wanted = protocol.side_by_side or tuple(a for a in USUAL if a in fitting or a == "none")
@@ -344,7 +344,7 @@ def aligner(
 ) -> Callable[[Pixels], Pixels]:
     """Return a function from inverse depth to depth: times `scale`, or by least squares of 1/depth, then by medians.
 
-    The fit is of the pixels of `truth`; the function may be used on others of the same image.
+    It is fitted on the pixels of `truth`; the function may be applied to others of the same image.
     """
     if alignment == "affine":
         fit = affine_fit(inverse_depth, truth.depth)
@@ -363,8 +363,8 @@ def fitted_factors(
 ) -> dict[str, float]:
     """Return for each entry the one factor of a whole set: the median over images of the medians' ratio.
 
-    Of at most 100 evenly spaced images. It is fitted on the set that is judged, as the median alignment is, with one
-    number instead of one for every image: what is worse than under "median" is scale that varies between images.
+    At most 100 evenly spaced images are used. It is fitted on the evaluated set, like the median alignment, but with
+    one number instead of one for each image: any error beyond that under "median" is scale that varies between images.
     """
     entries = list(entries)
     scales: dict[str, list[float]] = {}
@@ -373,7 +373,7 @@ def fitted_factors(
             sample = data[index]
             truth = ground_truth(sample, data.far(index), protocol)
         except Exception:
-            continue  # counted and named when the image is judged
+            continue  # counted and named when the image is evaluated
         for entry in entries if len(truth.index) else ():
             try:
                 plane = EntryPrediction(entry, entry.inverse_depth(index, visible_part(sample, protocol))).plane(truth)
@@ -418,7 +418,7 @@ def _depth_figures(clipped: Pixels, truth: GroundTruth) -> dict[str, float]:
 def _disparity_figures(inverse: Pixels, clipped: Pixels, truth: GroundTruth) -> dict[str, float]:
     """Return errors of disparity, W (focal baseline / z - shift) px; {} without a rectified source to the right.
 
-    `inverse` is the aligned inverse depth as predicted, `clipped` the depth that is judged.
+    `inverse` is the aligned inverse depth as predicted, `clipped` the depth that is evaluated.
     """
     rig = rig_of(truth.sample) if {"d1", "bad2", "epe"} & set(truth.protocol.shown) else None
     if rig is None:

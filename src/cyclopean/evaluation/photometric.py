@@ -1,8 +1,8 @@
-"""Judge depth without truth: how well the other view of a pair is remade from it, beside guesses.
+"""Evaluate depth without truth: how well the other view of a pair is synthesised with it, beside guesses.
 
 The source is warped into the target by the predicted depth and the pair's own geometry, and compared with the target
-where every row sees the source: PSNR, SSIM (Wang et al. 2004: Gaussian windows of 11, deviation 1.5) and L1, colours in
-[0,1]. What this shows and what it does not: docs/evaluation.md.
+where every row of the table sees the source: PSNR, SSIM (Wang et al. 2004: Gaussian windows of 11, deviation 1.5) and
+L1, colours in [0,1]. What this shows and what it does not: docs/evaluation.md.
 """
 
 import itertools
@@ -31,11 +31,17 @@ from cyclopean.methods.photometric import visibility
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
-TRUTH_SOUGHT_IN = 8  # items, evenly spread, that are read to see whether a set has truth
-WIDTHS = (192, 512)  # of the pictures on which the best factor is searched, and then refined
-MOVES = np.geomspace(0.001, 0.35, 24)  # median displacements that are tried, in image widths
-OFFSETS = (0.0, 0.005, 0.01, 0.02, 0.04)  # displacements of what is farthest that are tried, where an offset is open
-LEAST_SHARE = 0.1  # of the pixels must be seen by every row
+TRUTH_SOUGHT_IN = 8  # items, evenly spaced, that are read to check whether a set has truth
+WIDTHS = (192, 512)  # of the pictures, for the search of the best factor and for its refinement
+MOVES = np.geomspace(0.001, 0.35, 24)  # candidates for the median displacement, in image widths
+OFFSETS = (
+    0.0,
+    0.005,
+    0.01,
+    0.02,
+    0.04,
+)  # candidates for the displacement of the farthest point, if an offset is unknown
+LEAST_SHARE = 0.1  # of the pixels, at least, must be visible in every row
 WINDOW, DEVIATION = 11, 1.5  # of SSIM
 ALIGNED_BY = {"metric": "as it is", "scale": "best factor", "affine": "best factor and offset"}
 
@@ -63,7 +69,8 @@ class PhotometricRow:
 
 @dataclass(frozen=True)
 class PhotometricResult:
-    """One data set judged. `seen`: the share of pixels that every row sees; `failed`: why an image was left out."""
+    """The result on one data set. `seen`: the share of pixels that every row sees; `failed`: why an image was left
+    out."""
 
     data: str
     images: int
@@ -74,9 +81,9 @@ class PhotometricResult:
 
 
 def has_truth(data: DepthDataset, indices: Sequence[int]) -> bool:
-    """Return whether some of eight items, evenly spread, has a pixel of known depth.
+    """Return whether any of eight items, evenly spaced, has a pixel of known depth.
 
-    Items that cannot be read are passed over. Raises their `InputError` if none can be.
+    Unreadable items are skipped. Raises their `InputError` if none can be read.
     """
     problem, readable = None, False
     for index in evenly_spaced(indices, TRUTH_SOUGHT_IN):
@@ -101,9 +108,9 @@ def unmoved() -> Entry:
 def judge(
     entries: Sequence[Entry], name: str, data: DepthDataset, indices: Iterable[int], seed: int = 0
 ) -> PhotometricResult:
-    """Remake the target of every pair by every entry and compare.
+    """Synthesise the target of every pair with the depth of every entry, and compare.
 
-    An image that fails for one entry is left out for all. Raises `InputError` if nothing could be judged.
+    An image that fails for one entry is left out for all. Raises `InputError` if nothing could be evaluated.
     """
     if not entries:
         raise InputError(f"{name} has no true depth and --alone leaves the guesses out; name a model.")
@@ -121,8 +128,8 @@ def judge(
                 raise InputError(f"{title} has neither true depth nor a second view with a known pose.")
             camera, source = sample.target.camera, posed[0]
             if not (isinstance(camera, Pinhole) and isinstance(source.camera, Pinhole)):
-                raise InputError(f"{title} is a panorama; without true depth only ordinary pictures are judged.")
-            # where nobody calibrated, focal length and baseline are 1 (docs/data.md), and there are no metres
+                raise InputError(f"{title} is a panorama; without true depth only ordinary pictures can be evaluated.")
+            # without calibration, focal length and baseline are 1 (docs/data.md), and depth is not metric
             baseline = float(torch.linalg.vector_norm(source.from_target[0, :3, 3]))  # type: ignore[index]
             calibrated = not (baseline == 1 and float(camera.focal[0, 0]) == 1)
             pictures, visible = {}, {}
@@ -140,7 +147,9 @@ def judge(
             share = float(seen.float().mean())
             if share < LEAST_SHARE:
                 blind = min(visible, key=lambda row: float(visible[row].float().mean()))
-                raise InputError(f"{title}: {100 * share:.0f} % of the pixels are seen by every row, least by {blind}.")
+                raise InputError(
+                    f"{title}: {100 * share:.0f} % of the pixels are visible in every row, fewest in {blind}."
+                )
         except Exception as error:  # one odd file must not end the rest
             failed[title] = sentence(error, title)
             continue
@@ -149,16 +158,17 @@ def judge(
             images[row][title] = figures(picture, sample.target.image, seen)
     if not shares:
         why = next(iter(failed.values()), "it holds no item.")
-        raise InputError(f"{name} has no true depth, and no pair of it can be judged by its pictures: {why}")
+        raise InputError(f"{name} has no true depth, and no pair of it can be evaluated by view synthesis: {why}")
     rows = _rows(entries, images, aligned, seed)
     return PhotometricResult(name, len(shares), sum(shares) / len(shares), tuple(rows), seed, failed)
 
 
 def best_fit(inverse_depth: Map, sample: Sample, source: View, kind: str) -> Map:
-    """Return `inverse_depth` times the factor, for `affine` maps also plus the offset, that remakes the target best.
+    """Return `inverse_depth` times the factor, for `affine` maps also plus the offset, that best synthesises the
+    target.
 
-    Best is the least L1 over the whole picture, what lands outside taking the nearest colour, so that nothing is won by
-    looking away. Searched on small pictures over displacements of up to 0.35 image widths.
+    Best means the least L1 over the whole picture; pixels that project outside take the nearest border colour, so that
+    moving out of view gains nothing. Searched on small pictures over displacements of up to 0.35 image widths.
     """
     focal, pose = float(sample.target.camera.focal[0, 0]), source.from_target  # type: ignore[attr-defined]
     per_inverse_depth = focal * float(torch.linalg.vector_norm(pose[0, :3, 3]))  # type: ignore[index]
@@ -205,7 +215,7 @@ def figures(picture: Rgb, target: Rgb, seen: Bool[Tensor, "1 1 h w"]) -> dict[st
 
 
 def screen(result: PhotometricResult) -> str:
-    """Return what was judged, a verdict on each model and the table, at most 100 columns wide."""
+    """Return a heading, a verdict on each model and the table, at most 100 columns wide."""
     lines = [heading(result)]
     for row in result.rows:
         if not row.trivial:
@@ -215,22 +225,22 @@ def screen(result: PhotometricResult) -> str:
 
 
 def heading(result: PhotometricResult) -> str:
-    """Return what was judged and how, in one sentence."""
+    """Return the data, the method and the number of pairs in one sentence."""
     lost = f" {len(result.failed)} left out." if result.failed else ""
     pairs = f"{result.images} pair{'' if result.images == 1 else 's'}"
     return (
-        f"{result.data}: no true depth, so the pictures judge: {pairs}, the source warped into the target by each "
-        f"depth and compared on the {100 * result.seen:.0f} % of pixels that every row sees.{lost}"
+        f"{result.data}: no true depth, so view synthesis is measured: {pairs}, the source warped into the target by "
+        f"each depth and compared with it on the {100 * result.seen:.0f} % of pixels that every row sees.{lost}"
     )
 
 
 def markdown(result: PhotometricResult) -> str:
-    """Return the same for a page."""
+    """Return the result in Markdown."""
     return f"**{result.data}**\n\n{heading(result)}\n\n{table(result).markdown()}\n"
 
 
 def latex(result: PhotometricResult) -> str:
-    """Return the same for a paper (needs booktabs)."""
+    """Return the result in LaTeX (needs booktabs)."""
     return f"% {heading(result)}\n{table(result).latex()}\n"
 
 
@@ -256,10 +266,10 @@ def as_json(result: PhotometricResult) -> dict[str, Any]:
 
 
 def _remade(inverse_depth: Map, sample: Sample, source: View) -> tuple[Rgb, Bool[Tensor, "1 1 h w"]]:
-    """Return the target as the source shows it, and where it does: inside its picture, hidden by nothing nearer."""
+    """Return the source warped into the target, and a mask of pixels inside its picture and not occluded."""
     pose: Any = source.from_target
     landing = reproject(inverse_depth, sample.target.camera, pose, source.camera)
-    # What lies infinitely far hides nothing: a soft z-buffer of zeros has no front.
+    # Points at infinity occlude nothing: a soft z-buffer of zeros has no front.
     clear = landing.valid
     if bool((inverse_depth > 0).any()):
         clear = visibility(inverse_depth, sample.target.camera, pose, source.camera, landing) > 0
@@ -279,7 +289,7 @@ def _rows(
         ratios = {}
         for guess in entries:
             if guess.trivial:
-                other = errors[guess.name].clip(1e-9)  # a picture may be remade without any error
+                other = errors[guess.name].clip(1e-9)  # a picture may be synthesised without any error
                 low, high = interval((weights @ error) / (weights @ other))
                 ratios[guess.name] = (float(error.mean() / other.mean()), low, high)
         spread = interval(weights @ error)

@@ -37,16 +37,16 @@ LOG = logging.getLogger(__name__)
 UNITS = ("m", "relative")
 BENCHMARK = (352, 1216)  # height, width of KITTI's benchmark crop: the middle columns, down to the last row
 COVERS = ("picture", "crop", "kitti_benchmark", *CROPS)
-ALIKE = 0.02  # by how much the shapes (width / height) of a map and of what it covers may differ for one size of it
+ALIKE = 0.02  # tolerance between the aspect ratios of a map and of the part that it covers
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """The meaning of numbers: their kind (see `KINDS`), whether depth is in metres, how many counts make one unit.
+    """The meaning of numbers: their kind (see `KINDS`), whether depth is in metres, and how many counts make a unit.
 
-    A disparity becomes metres by the rig of the data, or by `baseline` in metres (with the camera's focal length, or
-    with `focal` in image widths where the predictions assume another camera, as Monodepth did on Make3D). `covers`: of
-    what a map is, the whole picture, the protocol's crop alone, or the named part of the picture (see `covered`).
+    Disparity is converted to metres by the rig of the data, or by `baseline` in metres (with the camera's focal length,
+    or with `focal` in image widths where the predictions assume another camera, as Monodepth did on Make3D). `covers`:
+    what a map shows, the whole picture, the protocol's crop alone, or the named part of the picture (see `covered`).
     """
 
     kind: str
@@ -117,9 +117,9 @@ def covered(covers: str, size: tuple[int, int]) -> tuple[slice, slice]:
 
 
 class _Placement:
-    """Puts maps where they belong in the picture; warns once if their shape is that of something else.
+    """A step that places maps in the picture; it warns once if their aspect ratio is that of another part.
 
-    Raises InputError for maps without a number from 0 (infinitely far) up: their sign or their kind is wrong.
+    Raises InputError for maps without a number of at least 0 (infinitely far): their sign or kind is wrong.
     """
 
     def __init__(self, name: str, covers: str) -> None:
@@ -128,10 +128,10 @@ class _Placement:
     def __call__(self, plane: Map, sample: Sample) -> Float[Tensor, "1 1 h2 w2"]:
         if not bool((plane >= 0).any()):
             raise InputError(
-                f"{self.name} has no number from 0 (infinitely far) up for {sample.name[0]}; change its sign, or what "
-                "--kind says."
+                f"{self.name} has no number of at least 0 (infinitely far) for {sample.name[0]}; change its sign, or "
+                "--kind."
             )
-        if self.covers == "crop":  # which only the protocol knows
+        if self.covers == "crop":  # which depends on the protocol
             return plane
         size = (sample.depth.shape[-2], sample.depth.shape[-1])
         rows, columns = covered(self.covers, size)
@@ -145,7 +145,7 @@ class _Placement:
             hint = f"they have the size of {fitting}: --covers {fitting}" if fitting else "name it with --covers"
             LOG.warning(
                 "%s: maps of %dx%d are stretched by %.3g across over %dx%d pixels. That is right for a network that "
-                "was shown stretched pictures; if they show a part of the picture, %s.",
+                "takes stretched pictures; if they show a part of the picture, %s.",
                 *(self.name, shape[1], shape[0], stretch, part[1], part[0], hint),
             )
         if part == size:
@@ -157,7 +157,7 @@ class _Placement:
 
 
 def _size_of(covers: str, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Return (height, width) of a named part of a picture of `size`; None where it is no part of that."""
+    """Return (height, width) of a named part of a picture of `size`; None if it is not a part of it."""
     try:
         rows, columns = covered(covers, size)
     except InputError:
@@ -166,10 +166,10 @@ def _size_of(covers: str, size: tuple[int, int]) -> tuple[int, int] | None:
 
 
 def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_order: bool = False) -> Entry:
-    """Return maps made elsewhere, to be judged on `data`: one .npy (items, height, width), or a folder of files.
+    """Return maps made elsewhere, to be evaluated on `data`: one .npy (items, height, width), or a folder of files.
 
-    An array, and with `in_order` the sorted files of a folder, belong to the items of `data` one after the other; else
-    files are named as the pictures are. Raises `InputError` if numbers of items differ.
+    An array, and with `in_order` the sorted files of a folder, belong to the items of `data` in order; otherwise files
+    are named as the pictures are. Raises `InputError` if numbers of items differ.
     """
     path = Path(path).expanduser()
     ambiguity: Ambiguity = "metric" if meaning.unit == "m" else "scale"
@@ -183,7 +183,7 @@ def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_
     def by_place(at: Callable[[int], NDArray]) -> Entry:
         def nameless(sample: Sample) -> Map:
             raise InputError(
-                f"{name} knows its maps by their place only; judge it on a whole data set, not {sample.name}."
+                f"{name} finds its maps by index only; evaluate it on a whole data set, not {sample.name}."
             )
 
         def ordered(index: int, sample: Sample) -> Map:
@@ -213,7 +213,7 @@ def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_
 
 
 def natural(name: str) -> list[tuple[str, int]]:
-    """Return a key for sorting by which numbers count as numbers: pred_6 before pred_10."""
+    """Return a sort key that compares numbers by value: pred_6 before pred_10."""
     return [(text, int(digits or -1)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
 
 

@@ -1,4 +1,4 @@
-"""Named, frozen ways to judge depth. A number means something only beside the name of its protocol.
+"""Named, frozen evaluation protocols. A figure is meaningful only with the name of its protocol.
 
 None of these values may change once released: a better rule gets a new name. Sources: Eigen et al. 2014, Garg et al.
 2016, Monodepth (CVPR 2017, sec. 4), Monodepth2 (ICCV 2019, sec. 4), Zioulis et al. 2019 (panoramas), Depth Anywhere
@@ -15,7 +15,7 @@ from cyclopean.errors import unknown_name
 Alignment = Literal["none", "factor", "median", "affine", "affine-median"]
 USUAL: tuple[Alignment, ...] = ("none", "factor", "median", "affine")
 ALIGNMENTS: tuple[Alignment, ...] = (*USUAL, "affine-median")
-# what a prediction leaves open -> the alignments under which it can be judged
+# ambiguity of a prediction -> the alignments under which it can be evaluated
 FITTING: dict[str, tuple[Alignment, ...]] = {
     "metric": ("none", "factor", "median", "affine", "affine-median"),
     "scale": ("factor", "median", "affine", "affine-median"),
@@ -28,21 +28,23 @@ RELEASED = ("abs_rel_released", "sq_rel_released", "rmse_released", "rmse_log_re
 
 @dataclass(frozen=True)
 class Protocol:
-    """A frozen way to judge. Figures are means over images; alignment is per image, over the pixels that count.
+    """A frozen evaluation protocol. Figures are means over images; alignment is per image, over the counted pixels.
 
-    Truth counts above `near` and inside `crop`. `far` None is the data set's own, image by image. What becomes of truth
-    at or beyond `far`: "left out"; "kept" as it is; or "clamped", near truth to `nearest` too (FAL-Net's evaluation).
-    Predictions are resized bilinearly to the truth, pixel centres at half integers, as what `resized` says, aligned,
-    then clipped to [nearest, far]. `disparity`: of the clipped depth, or as predicted (Monodepth's D1-all).
-    `side_by_side`: alignments shown for every model whatever it leaves open; empty: those that make sense for it, and
-    none. `bands`: edges of the distance bands, by true depth. `shown`: the figures of the table. `weights` "sphere": of
-    panoramas only, pixels weigh by their solid angle, deltas are those of points spread over the sphere.
+    Truth counts above `near` and inside `crop`. `far` None is the data set's own, image by image. `beyond`: truth at or
+    beyond `far` is "left out"; "kept" as it is; or "clamped", near truth to `nearest` too (FAL-Net's evaluation).
+    Predictions are resized bilinearly to the truth, pixel centres at half integers, as depth or inverse depth
+    (`resized`), aligned, then clipped to [nearest, far]. `disparity`: of the clipped depth, or as predicted
+    (Monodepth's D1-all). `side_by_side`: alignments shown for every model whatever its ambiguity; empty: those that
+    make sense for it, and "none". `bands`: edges of the distance bands, by true depth. `shown`: the figures of the
+    table. `weights` "sphere": of panoramas only, pixels weigh by their solid angle, deltas are those of points spread
+    over the sphere.
 
-    `sees` "middle 2:1": models see the middle rows of the picture, half as many as it is wide, and their maps are laid
-    onto the crop (Monodepth's Make3D). `rig` "KITTI by width": truth and predictions alike are disparities of the pair,
-    made metres by a focal length that goes by the picture's width, and 0.54 m (Monodepth's KITTI 2015). `medians`: of
-    the pixels that count, as numpy takes them ("counted"); of them, torch's lower one ("counted, lower"); that of all
-    known pixels, however far ("whole, lower"). `clip`: the largest depth of predictions, `far` without it.
+    `sees` "middle 2:1": models take the middle rows of the picture, half as many as it is wide, and their maps are
+    placed on the crop (Monodepth's Make3D). `rig` "KITTI by width": truth and predictions are both disparities of the
+    pair, converted to metres by a focal length that depends on the picture's width, and 0.54 m (Monodepth's KITTI
+    2015). `medians`: of the pixels that count, as numpy takes them ("counted"); of them, torch's lower one ("counted,
+    lower"); that of all known pixels, however far ("whole, lower"). `clip`: the largest depth of predictions, `far`
+    without it.
     """
 
     name: str = "open-1"
@@ -65,7 +67,13 @@ class Protocol:
     def fingerprint(self) -> str:
         """Return twelve hexadecimal digits that change whenever any rule does."""
         rules = asdict(self)
-        for young in ("weights", "sees", "rig", "medians", "clip"):  # younger than released hashes, which stay
+        for young in (
+            "weights",
+            "sees",
+            "rig",
+            "medians",
+            "clip",
+        ):  # added after hashes were released, which must not change
             if rules[young] == Protocol.__dataclass_fields__[young].default:
                 del rules[young]
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:12]
@@ -144,7 +152,7 @@ DEPTH_ANYWHERE = Protocol(
 )  # fmt: skip
 
 
-# name -> its variants (caps), each judged on the same predictions
+# name -> its variants (caps), each evaluated on the same predictions
 PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "open-1": (Protocol(),),
     "kitti-eigen-raw": (_eigen(80.0), _eigen(50.0)),

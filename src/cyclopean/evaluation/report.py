@@ -1,4 +1,4 @@
-"""Write results down: a first screen, all tables for a terminal, a page or a paper, and JSON."""
+"""Reports of results: a first screen, all tables for a terminal, in Markdown or LaTeX, and JSON."""
 
 import math
 import platform
@@ -42,20 +42,20 @@ LEGEND = {
 }
 COLUMNS = ["near", "far", "pixels", "abs_rel", "bias", "rmse", "delta1", "weight"]  # of a distance bin in the JSON
 KEYS = {"entry": "candidate", "bins": "bands"}  # fields of a summary whose key in result files is another word
-FAMILIES = 4  # more (KITTI's days) stand in the JSON only
+FAMILIES = 4  # more (KITTI's days) are in the JSON only
 NAMED = 5  # how many left-out images a sentence names
 
 WIDTH = 100  # columns of the first screen
 KNOWING = "leave-one-out mean"
 LONGEST = 28  # characters of a name
 MOSTLY = 0.99  # of the pixels clipped: the unit is wrong
-# figures beside the protocol's first, as many as fit; the most telling first
+# figures beside the protocol's first, as many as fit; the most informative first
 TELLING = ("rmse", "delta1", "epe", "d1", "edge_f1", "log10", "sq_rel", "rmse_log")
 Ratio = tuple[float, float, float]
 
 
 def text(result: Result) -> str:
-    """Return the tables for a terminal, with lines before them that tell what was counted."""
+    """Return the tables for a terminal, after lines on what was counted."""
     tables = [table.plain() for table in tables_of(result)]
     return "\n\n".join(["\n".join([heading(result), *notes(result)]) + "\n" + tables[0], *tables[1:]])
 
@@ -68,13 +68,13 @@ def markdown(result: Result) -> str:
 
 
 def latex(result: Result) -> str:
-    """Return the same for a paper (needs booktabs); what was counted stands in comments above."""
+    """Return the same for a paper (needs booktabs); what was counted is in comments above."""
     about = [f"% {line}" for line in (heading(result), *notes(result))]
     return "\n".join(about) + "\n" + "\n\n".join(table.latex() for table in tables_of(result)) + "\n"
 
 
 def heading(result: Result) -> str:
-    """Return what was judged and how, in one sentence."""
+    """Return the data, the counts and the protocol in one sentence."""
     c, p = result.counts, result.protocol
     far = " or ".join(f"{f:g}" for f in result.far)
     clip = f"{p.clip:g} m" if p.clip else "far" if p.far is None else f"{far} m"
@@ -92,13 +92,13 @@ def heading(result: Result) -> str:
 
 
 def notes(result: Result) -> list[str]:
-    """Return what the heading leaves out: what failed, the alignments, the hashes; nothing for a plain `open-1` run."""
+    """Return lines on failures, alignments and hashes, which the heading leaves out."""
     lines = []
     if result.counts.failed:
         names = list(result.counts.failed)
         some = ", ".join(names[:NAMED]) + (" ..." if len(names) > NAMED else "")
         lines.append(
-            f"{_images(len(names))} left out of every row: {some}. The first says: {result.counts.failed[names[0]]}"
+            f"{_images(len(names))} left out of every row: {some}. The first error: {result.counts.failed[names[0]]}"
         )
     if not result.protocol.side_by_side:
         relative = {name for name, kind in result.ambiguities.items() if kind != "metric"}
@@ -121,7 +121,7 @@ def notes(result: Result) -> list[str]:
     if "edge_f1" in result.protocol.shown:
         lines.append(f"Edges: {_images(edges)} with dense truth and boundaries in it.")
     if len(_shown_rows(result)) < len(result.rows):
-        lines.append("Rows of the groups stand in the JSON only.")
+        lines.append("Rows of the groups are in the JSON only.")
     lines.append(f"Hashes: protocol {result.protocol.fingerprint()}, data {result.data_hash()}.")
     return lines
 
@@ -129,7 +129,7 @@ def notes(result: Result) -> list[str]:
 def tables_of(result: Result) -> list[Table]:
     """Return the table of means over images and, where the protocol has distance bins, that of errors by distance."""
     first, *others = result.protocol.shown
-    pooled = bool(result.protocol.side_by_side)  # named protocols show AbsRel over all pixels at once too
+    pooled = bool(result.protocol.side_by_side)  # named protocols also show AbsRel over all pixels at once
     heads = ["group", "alignment", "model", TITLES[first], "95 %", *(["pooled"] if pooled else [])]
     heads += [*(TITLES[key] for key in others), "/ best trivial"]
     cells, rows = [], _shown_rows(result)
@@ -159,7 +159,7 @@ def tables_of(result: Result) -> list[Table]:
 
 
 def as_json(results: Sequence[Result], command: Sequence[str]) -> dict[str, Any]:
-    """Return everything that was measured, and what is needed to measure it again."""
+    """Return everything that was measured, and what is needed to reproduce it."""
     return {
         "format": "cyclopean-evaluation",
         "version": 1,
@@ -193,7 +193,7 @@ def commit() -> str | None:
 
 
 def screens(results: Sequence[Result]) -> list[str]:
-    """Return for each result what was judged, a verdict on each model, and a table of models and guesses.
+    """Return for each result a heading, a verdict on each model, and a table of models and guesses.
 
     They are at most 100 columns wide. Tables of one protocol have the same columns: those that fit in all of them.
     """
@@ -208,28 +208,28 @@ def screens(results: Sequence[Result]) -> list[str]:
 
 
 def legend(results: Sequence[Result]) -> str:
-    """Return what the words of the screens' tables mean, once for all of them."""
+    """Return a legend for the screens' tables, once for all of them."""
     rows = [row for result in results for row in _screen_rows(result)]
     words = "; ".join(f"{alignment}: {LEGEND[alignment]}" for alignment in dict.fromkeys(row.alignment for row in rows))
     text = f"Alignment {words}. In brackets: guesses that look at no picture"
     if any(row.entry == KNOWING for row in rows):
-        text += f" ({KNOWING}: of the set's other images, whose truth it knows; the best guess where there is no other)"
+        text += f" ({KNOWING}: of the set's other images; it uses their truth, so it is the best guess only if alone)"
     text += ". -v: every alignment, distance and group."
     return textwrap.fill(text, WIDTH)
 
 
 def verdict(name: str, title: str, best: tuple[str, Ratio] | None, images: int) -> str:
-    """Return one sentence: is `name` better than the best guess, whose error `title` has the ratio to its own?"""
+    """Return a sentence on whether `name` is better than the best guess, by their ratio of the error `title`."""
     name = shortened(name, LONGEST)
     if best is None:
         return f"{name}: there is no guess to compare it with."
     guess, (ratio, low, high) = best
     if images < 2:
-        how, judgement = "a single image", "tells little"
+        how, judgement = "a single image", "not significant"
     else:
         how = f"95 % {low:.2f}-{high:.2f}"
-        low, high = round(low, 2), round(high, 2)  # as they are shown: 1.00 is no better and no worse
-        judgement = "better than" if high < 1 else "worse than" if low > 1 else "not told apart from"
+        low, high = round(low, 2), round(high, 2)  # as displayed: 1.00 is neither better nor worse
+        judgement = "better than" if high < 1 else "worse than" if low > 1 else "not distinguishable from"
         judgement += " looking at no picture"
     return f"{name}: {title} {ratio:.2f} of that of the best guess ({guess}; {how}): {judgement}."
 
@@ -284,7 +284,7 @@ def _screen(result: Result, others: tuple[str, ...]) -> str:
 
 
 def _clipped_remark(result: Result, name: str) -> str | None:
-    """Return a remark on a model in metres whose every depth lies outside what the protocol keeps; else None."""
+    """Return a remark on a model in metres whose depth lies almost entirely outside the protocol's range; else None."""
     images = [one for one in result.images if one.entry == name and one.alignment == "none"]
     if not images or sum(one.clipped for one in images) < MOSTLY * sum(one.pixels for one in images):
         return None
@@ -293,15 +293,15 @@ def _clipped_remark(result: Result, name: str) -> str | None:
     wrong = f"{float(f'{max(median, 1 / median):.2g}'):g} times too {'far' if median < 1 else 'near'}"
     return (
         f"{shortened(name, LONGEST)}: its depth lies outside [{result.protocol.nearest:g} m, {result.far[-1]:g} m] and "
-        f"was clipped to it, by medians it is {wrong}: correct its unit (--per-unit, or the rig of the model)."
+        f"was clipped to it; by medians it is {wrong}: correct its unit (--per-unit, or the rig of the model)."
     )
 
 
 def _screen_rows(result: Result) -> list[Summary]:
     """Return the rows of the first screen, of all images together.
 
-    Every model under the first alignment that fits what it leaves open (the median for an unknown scale, as in the
-    papers; models in metres under the median too), and the guesses under the same.
+    Every model under the first alignment that suits its ambiguity (the median for an unknown scale, as in the papers;
+    models in metres under the median too), and the guesses under the same.
     """
     rows = [row for row in result.rows if row.group == "all"]
     have = {row.alignment for row in rows}
@@ -336,7 +336,8 @@ def _screen_table(result: Result, others: tuple[str, ...]) -> Table:
 def _best_guess(row: Summary) -> tuple[str, Ratio] | None:
     """Return the guess with the lowest AbsRel under the row's alignment, and the row's ratio to it.
 
-    The mean of the set's other images knows their truth, often of the same place: no guess unless there is no other.
+    The mean of the set's other images uses their truth, often of the same place, so it counts only if there is no
+    other.
     """
     guesses = {name: ratio for name, ratio in row.ratios.items() if name != KNOWING} or row.ratios
     return max(guesses.items(), key=lambda item: item[1], default=None)
@@ -349,7 +350,7 @@ def _shown_rows(result: Result) -> list[Summary]:
 
 
 def _breaks(rows: Sequence[Any], key: Callable[[Any], Any]) -> frozenset[int]:
-    """Return the rows whose key is another than that of the row before."""
+    """Return the rows whose key differs from that of the row before."""
     return frozenset(i for i in range(1, len(rows)) if key(rows[i]) != key(rows[i - 1]))
 
 

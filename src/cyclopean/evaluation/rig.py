@@ -1,4 +1,4 @@
-"""The rig of a rectified pair: what turns depth into disparity and back."""
+"""The rig of a rectified pair, which converts depth to disparity and back."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,7 +9,12 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, pair_rig
 
-FOCAL_BY_WIDTH = {1242: 721.5377, 1241: 718.856, 1238: 718.3351, 1224: 707.0493}  # px of KITTI 2015, as Monodepth's
+FOCAL_BY_WIDTH = {
+    1242: 721.5377,
+    1241: 718.856,
+    1238: 718.3351,
+    1224: 707.0493,
+}  # px of KITTI 2015, as in Monodepth's evaluation
 KITTI_BASELINE = 0.54  # metres, likewise
 
 
@@ -17,7 +22,7 @@ KITTI_BASELINE = 0.54  # metres, likewise
 class Rig:
     """Disparity, a fraction of the image width, is `factor` / depth - `shift`.
 
-    `factor` = focal (image widths) * baseline; `shift`: how far the other camera's centre lies further right.
+    `factor` = focal (image widths) * baseline; `shift`: how much further right the other camera's principal point is.
     """
 
     factor: float
@@ -34,11 +39,11 @@ def rig_of(sample: Sample) -> Rig | None:
 
 
 def by_width(sample: Sample) -> tuple[Sample, float, float]:
-    """Return the pair as Monodepth's evaluation of KITTI 2015 has it, and the `slope` and `offset` of inverse depth.
+    """Return the pair as in Monodepth's evaluation of KITTI 2015, and the `slope` and `offset` of inverse depth.
 
-    Its disparities are the same; depth is what a focal length by the picture's width and 0.54 m make of them. Its
-    inverse depth is `slope` times that of `sample` plus `offset`. Raises `InputError` for what is no rectified pair,
-    and for other widths.
+    Its disparities are the same; depth follows from them by 0.54 m and a focal length that depends on the picture's
+    width. Its inverse depth is `slope` times that of `sample` plus `offset`. Raises `InputError` for samples that are
+    not rectified pairs, and for other widths.
     """
     rig, (height, width) = rig_of(sample), sample.depth.shape[-2:]
     if rig is None or width not in FOCAL_BY_WIDTH:
@@ -46,7 +51,7 @@ def by_width(sample: Sample) -> tuple[Sample, float, float]:
         widths = ", ".join(map(str, FOCAL_BY_WIDTH))
         raise InputError(
             f"{sample.name[0]} is {what}, and the focal lengths by width are of KITTI 2015's pairs ({widths} pixels); "
-            "take the protocol kitti-2015."
+            "use the protocol kitti-2015."
         )
     focal, (source,) = FOCAL_BY_WIDTH[width], sample.sources
     factor = focal / width * KITTI_BASELINE

@@ -1,4 +1,4 @@
-"""Judge a whole data set: means over images with bootstrap intervals, pooled figures, ratios to the guesses."""
+"""Summaries of a data set: means over images with bootstrap intervals, pooled figures, ratios to the guesses."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -53,7 +53,7 @@ class Summary:
     """Means over the images of a group, with 95 % bootstrap intervals; `ratios` of AbsRel to each trivial entry's.
 
     `pooled`: the same figures over all pixels of the group at once, so that images with more known pixels weigh more:
-    the papers' tables are means over images. `edge_images`: how many images have boundaries to judge.
+    the papers' tables are means over images. `edge_images`: how many images have depth boundaries.
     """
 
     entry: str
@@ -75,10 +75,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Result:
-    """One data set judged: `data` names it, `seed` is the bootstrap's; `far`: the caps that were met.
+    """The result on one data set: `data` is its name, `seed` that of the bootstrap; `far`: the caps of its images.
 
     By entry: `factors` of the alignment "factor", and whether they were fitted on the set; `ambiguities`: what it
-    leaves open; `covers`: of which part of the picture its maps are.
+    leaves undetermined; `covers`: the part of the picture that its maps show.
     """
 
     data: str
@@ -94,7 +94,8 @@ class Result:
     covers: dict[str, str] = field(default_factory=dict)
 
     def data_hash(self) -> str:
-        """Return twelve hexadecimal digits of what was judged: the images in order, their pixels, what was left out."""
+        """Return twelve hexadecimal digits over what was evaluated: the images in order, their pixels, what was left
+        out."""
         pixels = {one.image: one.pixels for one in self.images}
         lines = [f"{name} {n}" for name, n in pixels.items()] + ["left out", *self.counts.left_out, *self.counts.failed]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
@@ -114,7 +115,7 @@ def judge_dataset(
     """Return one result for each variant of the protocols, from one prediction of each image.
 
     `factor` of the alignment "factor", of every model; without it, it is fitted for each model where a protocol shows
-    that alignment. `progress` wraps the indices. Raises `InputError` if nothing could be judged.
+    that alignment. `progress` wraps the indices. Raises `InputError` if nothing could be evaluated.
     """
     models = [entry for entry in entries if not entry.trivial]
     with_factor = [protocol for protocol in variants if "factor" in protocol.side_by_side]
@@ -149,7 +150,8 @@ def judge_dataset(
 def summarise(results: Sequence[ImageResult], entries: Sequence[Entry], seed: int = 0) -> list[Summary]:
     """Return means and bootstrap intervals over images, of all and by group (the part of an image's name before '/').
 
-    All rows of a group share their resamplings, so that ratios are of equal images. The group of all images is "all".
+    All rows of a group share their resamplings, so that ratios are of the same images. The group of all images is
+    "all".
     """
     names = list(dict.fromkeys(r.image for r in results))
     families = list(dict.fromkeys(family_of(n) for n in names if family_of(n)))
@@ -181,7 +183,7 @@ def resamplings(count: int, seed: int) -> Weights:
 
 
 def interval(values: Float[np.ndarray, " draws"]) -> tuple[float, float]:
-    """Return the middle 95 %; draws without a value (NaN) are passed over."""
+    """Return the middle 95 %; draws without a value (NaN) are ignored."""
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
 
@@ -192,10 +194,10 @@ def _nothing_judged(
     """Return an error with the first failure or, where all truth lies out of range, with the range that it has."""
     if failed:
         return InputError(
-            f"nothing of {name} could be judged; the first of {len(failed)}: {next(iter(failed.values()))}"
+            f"nothing of {name} could be evaluated; the first of {len(failed)}: {next(iter(failed.values()))}"
         )
     far = protocol.far or max(data.far(index) for index in indices)
-    within = f"{name} has no depth within ({protocol.near:g} m, {far:g} m) to judge by"
+    within = f"{name} has no depth within ({protocol.near:g} m, {far:g} m) to evaluate on"
     depths = torch.cat([data[index].depth.flatten() for index in evenly_spaced(indices, RANGE_OF)])
     depths = depths[depths.isfinite() & (depths > 0)]
     if not len(depths):
@@ -203,7 +205,7 @@ def _nothing_judged(
     least, most = depths.aminmax()
     return InputError(
         f"{within}: taken as metres, its depth is {float(least):.4g} to {float(most):.4g} m. Write it in metres "
-        "(millimetres divided by 1000), or take a protocol that counts such depth."
+        "(millimetres divided by 1000), or use a protocol that counts such depth."
     )
 
 
@@ -225,7 +227,8 @@ def _summary(
     pixels = np.array([image.weight for image in images], dtype=float)
     for key, values in columns.items():
         has = np.isfinite(values)
-        # A figure that only some images have (D1 of a mixed set) is no figure of the group; edges tell on how many.
+        # A figure that only some images have (D1 of a mixed set) is no figure of the group; for edges, `edge_images`
+        # counts them.
         if has.all() or key in EDGES:
             figures[key] = float(values[has].mean())
             intervals[key] = interval(_ratio(weights[:, has] @ values[has], weights[:, has].sum(1)))

@@ -12,9 +12,9 @@ _LATEX |= {"²": r"$^2$", "³": r"$^3$", "\\": r"\textbackslash{}", "±": r"$\pm
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as strings: the first `texts` columns are words and stand left, the rest are numbers and stand right.
+    """Cells as strings: the first `texts` columns are words, aligned left, the rest are numbers, aligned right.
 
-    `breaks`: rows before which a gap stands in a terminal, a rule in LaTeX.
+    `breaks`: rows with a gap before them in a terminal, a rule in LaTeX.
     """
 
     heads: tuple[str, ...]
@@ -47,7 +47,7 @@ class Table:
         return "\n".join(block)
 
     def folded(self, columns: int) -> "list[Table]":
-        """Return several tables that fit into so many columns of a terminal, each with the first column, shortened."""
+        """Return several tables of at most `columns` columns of a terminal, each with the first column, shortened."""
         names = tuple(shortened(row[0], columns // 2) for row in (self.heads, *self.rows))
         widths = [max(len(shown(name)) for name in names), *self.widths()[1:]]
         groups: list[list[int]] = [[]]
@@ -64,7 +64,7 @@ class Table:
         return tables
 
     def markdown(self) -> str:
-        """Return the table for a page."""
+        """Return the table in Markdown."""
         rule = ["---"] * self.texts + ["---:"] * (len(self.heads) - self.texts)
         rows = [tuple(cell.replace("|", r"\|") for cell in row) for row in self.rows]
         return "\n".join("| " + " | ".join(row) + " |" for row in [self.heads, rule, *rows])
@@ -83,5 +83,5 @@ class Table:
 
 
 def latex_text(text: str) -> str:
-    """Return `text` with LaTeX's own characters made harmless."""
+    """Return `text` with LaTeX's special characters escaped."""
     return "".join(_LATEX.get(character, character) for character in text)

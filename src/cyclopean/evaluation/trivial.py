@@ -1,4 +1,4 @@
-"""Guesses that look at no picture. What a model is worth shows beside them."""
+"""Guesses that look at no picture, as a reference for models."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -21,7 +21,7 @@ Cells = Float[Tensor, "1 1 gh gw"]
 
 
 def guesses() -> list[Entry]:
-    """Return inverse depth by the row only, v in [0,1] at pixel centres: constant, a ramp, level ground."""
+    """Return guesses of inverse depth by the row only, v in [0,1] at pixel centres: constant, a ramp, level ground."""
     formulas: dict[str, Callable[[Tensor], Tensor]] = {
         "constant": torch.ones_like,
         "ramp": lambda v: 0.05 + v,
@@ -42,7 +42,7 @@ def training_mean(mean: Map) -> Entry:
 
 
 def latitude_mean(mean: Map) -> Entry:
-    """Return the mean inverse depth of each row of a training set: the same whichever way a panorama is turned."""
+    """Return the mean inverse depth of each row of a training set: the same for any yaw of a panorama."""
     rows = mean.mean(-1, keepdim=True).expand_as(mean)
     return Entry("latitude mean", "metric", lambda _: rows, trivial=True)
 
@@ -50,9 +50,9 @@ def latitude_mean(mean: Map) -> Entry:
 def leave_one_out(data: DepthDataset, indices: Iterable[int]) -> Entry | None:
     """Return for each item the mean inverse depth of the others of its family (the name before '/'), in 1/m.
 
-    About the best that looking at no picture can give: it knows the very place. An item alone in its family gets the
-    mean of all others. None where at most one item has truth: there are no others. Items that cannot be read are
-    passed over; raises `InputError` if none can.
+    This is about the best possible guess without a picture, since it is from the same place. An item alone in its
+    family gets the mean of all others. None if at most one item has truth. Unreadable items are skipped; raises
+    `InputError` if none can be read.
     """
     own: dict[str, tuple[Cells, Cells]] = {}
     readable, problem = False, InputError("there is no item to take the mean of; give a data set with depth.")
@@ -94,8 +94,8 @@ def leave_one_out(data: DepthDataset, indices: Iterable[int]) -> Entry | None:
 def mean_inverse_depth(data: DepthDataset, size: tuple[int, int] = GRID) -> Map:
     """Return the mean true inverse depth of a data set in 1/m, sky as 0, on a grid of `size` (height, width).
 
-    Every picture is spread over the grid. Cells without truth take the mean of their row, rows without take
-    the nearest row's.
+    Every picture is resized to the grid. Cells without truth take the mean of their row, rows without truth that of the
+    nearest row.
     """
     total, count = torch.zeros(1, 1, *size), torch.zeros(1, 1, *size)
     for index in range(len(data)):
@@ -108,7 +108,7 @@ def save_mean(path: Path | str, mean: Map) -> None:
     """Store a mean map as .npy, to be read by `load_mean`. Raises `InputError` if `path` cannot be written."""
     path = Path(path)
     if path.suffix != ".npy":
-        raise InputError(f"a mean map is stored as .npy, {path.name} was given; change its suffix.")
+        raise InputError(f"a mean map is stored as .npy, not as {path.name}; change its suffix.")
     with appearing(path.parent) as folder:
         np.save(folder / path.name, mean[0, 0].numpy())
 

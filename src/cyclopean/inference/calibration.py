@@ -1,6 +1,7 @@
-"""Metric calibration: one length in one photo gives the scale of relative depth, and a profile keeps it.
+"""Metric calibration: one length in one photo gives the scale of relative depth, and a profile stores it.
 
-The scale holds for photos of the same camera by the same model; how well, depends on how steady the model is.
+The scale holds for photos of the same camera by the same model; how well depends on how consistent the model's scale
+is.
 """
 
 import json
@@ -28,9 +29,9 @@ from cyclopean.io.sidecar import (
 )
 
 FORMAT = "cyclopean-profile"
-AROUND = 2  # pixels on each side whose depths are asked at a point
-TRIES = 400  # planes that are tried for the ground
-TILT = math.cos(math.radians(35))  # the ground's normal is at most so far from the picture's vertical
+AROUND = 2  # pixels on each side of a point over which its depth is the median
+TRIES = 400  # candidate planes for the ground
+TILT = math.cos(math.radians(35))  # largest angle between the ground's normal and the picture's vertical
 THIN = 0.03  # of the camera's height: how far from the plane a point still belongs to the ground
 LEAST = 0.15  # of the lower half of the picture that must be ground
 SAMPLES = 4000
@@ -76,7 +77,7 @@ def by_two_points(
     first, second = (point_at(depth, camera, at) for at in points)
     apart = float(torch.linalg.vector_norm(first - second))
     if points[0] == points[1] or apart == 0:
-        raise InputError("both points are the same; click two that lie apart.")
+        raise InputError("both points are the same; click two different ones.")
     how = f"two points {metres:g} m apart"
     return CameraProfile(metres / apart, how, depth.model, depth.camera)
 
@@ -84,8 +85,8 @@ def by_two_points(
 def by_height(depth: DepthMap, camera: AnyCamera, metres: float) -> CameraProfile:
     """Return the scale by the height of the camera above the ground, the plane in the picture's lower half.
 
-    Of 400 planes through three of its points each, the one that most others lie on (Fischler and Bolles, 1981), then
-    fitted to these. Raises InputError when there is no such plane.
+    RANSAC (Fischler and Bolles, 1981) over 400 planes through three points each, then a least-squares fit to the
+    inliers. Raises InputError if there is no such plane.
     """
     _refuse_other_than_scale(depth)
     _refuse_no_length("the camera's height", metres)
@@ -93,7 +94,7 @@ def by_height(depth: DepthMap, camera: AnyCamera, metres: float) -> CameraProfil
     normal, height = _ground(points)
     near = (points @ normal - height).abs() < THIN * height
     if float(near.float().mean()) < LEAST:
-        raise InputError("no level ground is seen in the lower half of the photo; click two points instead.")
+        raise InputError("no level ground was found in the lower half of the photo; click two points instead.")
     _, height = _fitted(points[near])
     how = f"camera {metres:g} m above the ground"
     return CameraProfile(metres / height, how, depth.model, depth.camera)
@@ -102,14 +103,14 @@ def by_height(depth: DepthMap, camera: AnyCamera, metres: float) -> CameraProfil
 def point_at(depth: DepthMap, camera: AnyCamera, at: tuple[int, int]) -> Point:
     """Return the point in space under a pixel (x, y), in the unit of `depth`; its depth is the median around it.
 
-    Raises InputError where nothing is known, or at infinity.
+    Raises InputError where depth is unknown or infinite.
     """
     x, y = at
     plane = depth.inverse_depth[0, 0]
     some = plane[max(y - AROUND, 0) : y + AROUND + 1, max(x - AROUND, 0) : x + AROUND + 1]
     known = some[some.isfinite()]
     if known.numel() == 0 or float(known.median()) <= 0:
-        raise InputError("how far that point is, is not known; click another one.")
+        raise InputError("the depth of that point is not known; click another one.")
     h, w = depth.size
     uv = torch.tensor([[[[(x + 0.5) / w, (y + 0.5) / h]]]], dtype=plane.dtype)
     ray = _rays(camera, uv, depth)[0, 0, 0]
@@ -131,7 +132,7 @@ def write_profile(path: Path, profile: CameraProfile) -> None:
 
 
 def read_profile(path: Path) -> CameraProfile:
-    """Read the profile in a file. Raises InputError for a file that is missing or is none."""
+    """Read the profile in a file. Raises InputError for a file that is missing or not a profile."""
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(
@@ -155,7 +156,7 @@ def _refuse_other_than_scale(depth: DepthMap) -> None:
         raise InputError("this depth is in metres already; it needs no scale.")
     if depth.ambiguity == "affine":
         raise InputError(
-            "this depth is known up to a factor and an offset; one length does not tell both: use another model."
+            "this depth is known up to a factor and an offset; one length does not determine both: use another model."
         )
 
 
@@ -165,7 +166,7 @@ def _refuse_no_length(what: str, metres: float) -> None:
 
 
 def _rays(camera: AnyCamera, uv: Tensor, depth: DepthMap) -> Tensor:
-    """Return rays that the map's own inverse multiplies: of unit length where it holds distances."""
+    """Return rays scaled for the map's kind of depth: of unit length if it holds distances."""
     rays = camera.rays(uv)
     return torch.nn.functional.normalize(rays, dim=-1) if depth.kind == "inverse_distance" else rays
 
@@ -178,7 +179,7 @@ def _lower_half(depth: DepthMap, camera: AnyCamera) -> Points:
     known = (inverse[rows] > 0) & inverse[rows].isfinite()
     points = rays[rows][known] / inverse[rows][known][:, None]
     if len(points) < 100:
-        raise InputError("too little is known of the lower half of the photo; click two points instead.")
+        raise InputError("too little depth is known in the lower half of the photo; click two points instead.")
     return points[:: max(1, len(points) // SAMPLES)]
 
 
@@ -192,7 +193,7 @@ def _ground(points: Points) -> tuple[Point, float]:
     heights = (normals * three[:, 0]).sum(-1)
     level = (normals[:, 1] > TILT) & (heights > 0)
     if not bool(level.any()):
-        raise InputError("no level ground is seen in the lower half of the photo; click two points instead.")
+        raise InputError("no level ground was found in the lower half of the photo; click two points instead.")
     normals, heights = normals[level], heights[level]
     on = (points @ normals.T - heights).abs() < THIN * heights
     best = int(on.sum(0).argmax())
@@ -200,7 +201,7 @@ def _ground(points: Points) -> tuple[Point, float]:
 
 
 def _fitted(points: Points) -> tuple[Point, float]:
-    """Return the plane of least squares of points."""
+    """Return the least-squares plane of points."""
     middle = points.mean(0)
     normal = torch.linalg.svd(points - middle, full_matrices=False).Vh[-1]
     normal = normal * normal[1].sign()

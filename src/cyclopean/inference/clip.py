@@ -1,4 +1,4 @@
-"""Refocus a clip: steady depth of every frame, the focus pulled from key to key, sound and times unchanged.
+"""Refocus a clip: steady depth of every frame, the focus pulled between keyframes, sound and times unchanged.
 
 Two passes: some frames first, which fix one range of depth for the whole clip and where the focus has to arrive; then
 every frame, one at a time.
@@ -40,21 +40,21 @@ from cyclopean.io.video_writing import rewrite
 Plane = Float[np.ndarray, "h w"]
 Progress = Callable[[int, int], None]
 
-PIXELS = 100_000  # depth, motion and tracking work on about so many
+PIXELS = 100_000  # size at which depth, motion and tracking are computed
 H264_SUFFIXES = (
     ".mp4",
     ".m4v",
     ".mov",
     ".mkv",
-)  # of files that H.264 is at home in; others become the last
+)  # of files that usually hold H.264; other clips get the last
 SAMPLED_FRAMES = 16  # frames of the first pass
-INERTIA = 0.2  # seconds: the focus follows what is at its point as a hand would
-ARRIVAL = 0.5  # seconds in which the depth foreseen for a key gives way to the one found there
+INERTIA = 0.2  # seconds: how slowly the focus follows its point, as a hand would
+ARRIVAL = 0.5  # seconds in which the depth measured at a key replaces the one expected there
 
 
 @dataclass(frozen=True)
 class ClipMeasures:
-    """Measures of the first pass: frames, seconds, the range of inverse depth, and that at each key at its time."""
+    """Measures of the first pass: frames, seconds, the range of inverse depth, and inverse depth at each keyframe."""
 
     count: int
     seconds: float
@@ -95,9 +95,9 @@ def refocus_clip(
 ) -> ClipReport:
     """Write the video `source`, focused by `keys`, to `target`, which appears whole or not at all.
 
-    `lens` gives the amount that keys leave out, and all the rest. Depth is a mean of about `smooth` seconds along the
-    motion, 0: each frame's own. `progress(done, all)` is called after every frame. Raises InputError for a file that is
-    no whole video, for frames above the limit, and for keys outside the clip.
+    `lens` gives the amount for keys without one, and everything else. Depth is a mean of about `smooth` seconds along
+    the motion, 0: each frame's own. `progress(done, all)` is called after every frame. Raises InputError for a file
+    that is not a whole video, for frames above the limit, and for keys outside the clip.
     """
     check(source, keys, smooth, max_megapixels)  # before a folder is made
     with appearing(target.parent) as bench:
@@ -137,11 +137,11 @@ def result_suffix(suffix: str) -> str:
 
 
 def check(source: Path, keys: Sequence[Keyframe], smooth: float, max_megapixels: float = MEGAPIXELS) -> None:
-    """Raise InputError for what can be known to be wrong before any work."""
+    """Raise InputError for errors that can be found before any work."""
     if not (math.isfinite(smooth) and smooth >= 0):
         raise InputError(f"smoothing over {smooth:g} seconds means nothing; give 0 (none) or more.")
     if not keys:
-        raise InputError("nothing says where the clip shall be sharp; give a point, or keys.")
+        raise InputError("no point of focus is given; give a point, or keys.")
     header = describe(source, max_megapixels)
     check_keyframes(tuple(keys), header.size, header.seconds or math.inf)
 
@@ -234,7 +234,7 @@ class _Rendering:
 
 @dataclass
 class _FocusPull:
-    """The focus over time: on what is at the last key's point, on the way to the next key's."""
+    """The focus over time: on the last keyframe's point, moving to the next one's."""
 
     keys: tuple[Keyframe, ...]
     measures: ClipMeasures
@@ -243,7 +243,7 @@ class _FocusPull:
     number: int = -1
     spot: Spot | None = None  # in pixels of the small depth; None: lost, and the focus stays where it was
     value: float = 0.0
-    excess: float = 0.0  # of the depth foreseen over the one found at the key
+    excess: float = 0.0  # the inverse depth expected at the key minus the measured one
 
     def __call__(self, now: Moment, last: Moment | None, depth: Plane) -> tuple[float, float]:
         """Return the inverse depth in focus and the amount of blur at this moment; `depth` is at full size."""
@@ -281,5 +281,5 @@ class _FocusPull:
 
 
 def _enlarged(spot: Spot, here: tuple[int, ...], there: tuple[int, ...]) -> Spot:
-    """Return a spot of a picture of the size `here` (height, width) in one of the size `there`."""
+    """Scale a spot from a picture of size `here` (height, width) to one of size `there`."""
     return spot[0] * there[1] / here[1], spot[1] * there[0] / here[0]

@@ -1,9 +1,9 @@
 """A perspective network on a panorama: overlapping faces, scale/shift alignment, and gradient-domain blending.
 
-After the best scale and shift, two faces still differ smoothly (each bends the floor its own way), and plain blending
-shows where one takes over. The gradients of log depth are averaged instead, and the surface that has them is solved
-for, as panorama stitchers do with colours (Pérez et al., Poisson image editing, 2003). Over long distances it stays
-near the plain blend.
+After the best scale and shift, two faces still differ smoothly (each bends the floor in its own way), and plain
+blending makes the transitions visible. Instead, the gradients of log depth are averaged, and the surface with these
+gradients is solved for, as panorama stitchers do with colours (Pérez et al., Poisson image editing, 2003). At long
+range it stays near the plain blend.
 """
 
 from collections.abc import Callable
@@ -32,12 +32,12 @@ FIELD_OF_VIEW = 100.0  # degrees of a face: upright neighbours share 55, and the
 SAMPLED = (96, 192)  # directions at which faces are compared
 FAR = 0.12  # of the median inverse depth: what is farther is nearly sky
 FARTHEST = 0.03  # of that: sky is not farther
-HOLD = 3e-4  # of the blend beside slopes: it rules over distances of more than about 60 pixels, a third of the horizon
+HOLD = 3e-4  # weight of the plain blend beside gradients: it dominates beyond about 60 pixels, a third of the horizon
 STEPS, ENOUGH = 600, 1e-5  # of conjugate gradients: at most, and down to which relative residual
 PRIOR = 1.0  # of scale 1 and shift 0, beside the disagreement of faces
 ROUNDS = 12  # of re-weighting
 UNSURE = 0.1  # of a logarithm of ratios, besides their spread
-SMALLEST = 1e-3  # of the typical inverse depth: smaller ones (sky) say nothing of a ratio, smaller steps are none
+SMALLEST = 1e-3  # of the typical inverse depth: smaller ones (sky) give no ratio, smaller steps count as 0
 
 Image = Float[Tensor, "1 3 h w"]
 Infer = Callable[[View], Float[Tensor, "b 1 h w"]]
@@ -87,7 +87,7 @@ class _FaceGrid:
 
 
 def _face_grid(size: tuple[int, int], like: Tensor, field_of_view: float) -> _FaceGrid:
-    """Return where faces lie; a face counts most at its centre and nothing at its border, level at both."""
+    """Return where faces lie; the weight of a face is largest at its centre and 0 at its border, flat at both."""
     rays = Equirectangular().rays(pixel_grid(size, like))
     uv, seen, cosine = uv_on_faces(rays, field_of_view, ten_from_sphere(like))
     t = 2 * torch.minimum(uv, 1 - uv).amin(-1)
@@ -108,8 +108,8 @@ def _face_views(image: Image, side: int, field_of_view: float, size: tuple[int, 
 def _blend(faces: Float[Tensor, "f 1 side side"], coarse: _FaceGrid, full: _FaceGrid) -> Float[Tensor, "1 1 h w"]:
     """Return inverse distances on the sphere: faces blended in full detail, corrected by the coarse gradients.
 
-    Logarithms are of inverse distances plus `FAR` of their median: without it, sky in one face (0, whose logarithm has
-    no end) would draw all that another face has there away with it.
+    Logarithms are of inverse distances plus `FAR` of their median: without it, sky in one face (0, whose logarithm is
+    infinite) would override all that another face has there.
     """
     far = FAR * float(faces.abs().median())
     logs = [
@@ -166,12 +166,12 @@ def overlaps(
 def align(pairs: Overlaps, count: int, last: int | None = None) -> Alignment:
     """Return scales and shifts of `count` faces by least squares over all `pairs` together.
 
-    First scales alone, from medians of logarithms of ratios (exact for scales, blind to outliers); then both, from the
-    disagreement relative to the inverse depth there, re-weighted by 1 / |disagreement|, so that edges of things, which
-    faces place differently, count little. A weak prior for the first scales and for no shift settles what overlaps
-    leave open. The mean logarithm of the first scales is 0: a metric network stays metric as far as faces agree. The
-    `last` face is aligned to the others without influence on them in the first scales: up, as sky and bare ceilings
-    carry little signal.
+    First scales alone, from medians of logarithms of ratios (exact for scales, robust to outliers); then both, from the
+    disagreement relative to the inverse depth there, re-weighted by 1 / |disagreement|, so that object edges, which
+    differ between faces, count little. A weak prior for the first scales and for no shift determines what the overlaps
+    do not. The mean logarithm of the first scales is 0: a metric network stays metric as far as faces agree. The `last`
+    face (the one up, since sky and bare ceilings carry little signal) is aligned to the others without influence on
+    their first scales.
     """
     ones, zeros = torch.ones(count).double(), torch.zeros(count).double()
     first = _scales(pairs, count, last)

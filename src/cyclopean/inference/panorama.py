@@ -17,9 +17,9 @@ from cyclopean.io.image import resize
 from cyclopean.sample import View, view
 from cyclopean.synthesis import pull
 
-FAR = 0.05  # of the median inverse depth is added before logarithms, which have no end where there is sky
-LEAST = 0.03  # of that is left
-DETAIL_DEVIATION = 1 / 48  # of the width, 7.5 degrees of longitude: the Gaussian that parts details from layout
+FAR = 0.05  # of the median inverse depth, added before logarithms, which are infinite at sky
+LEAST = 0.03  # of that: the smallest inverse depth returned
+DETAIL_DEVIATION = 1 / 48  # of the width, 7.5 degrees of longitude: the Gaussian that separates details from layout
 
 Map = Float[Tensor, "1 1 h w"]
 Maps = Float[Tensor, "b 1 h w"]
@@ -62,7 +62,7 @@ class RotatedAverage:
 class DetailTransfer:
     """The layout (and the metres) of one panorama wrapper with the details of another.
 
-    A network that takes a panorama whole knows rooms, and one that takes large faces knows things. `source` names the
+    A network on the whole panorama is better at the layout of rooms, one on large faces at objects. `source` names the
     model of the details in the notes.
     """
 
@@ -78,11 +78,12 @@ class DetailTransfer:
 
 
 def canonical_yaw(image: Image) -> int:
-    """Return the column that a panorama itself defines as its first: rolling the picture rolls it along.
+    """Return the column that a panorama's content defines as its first: it rolls with the picture.
 
-    The phase of its brightness around the horizon (the first Fourier coefficient of the columns' means). A network
-    whose prediction depends on the yaw gives the same depth, rolled, for a rolled panorama, if it is given it from
-    here. Where the brightness has no first harmonic (such as a picture of one colour), any column may be named.
+    The phase of its brightness around the horizon (the first Fourier coefficient of the columns' means). If panoramas
+    are first rolled to this column, a rolled panorama gets the same depth, rolled, even from a network whose prediction
+    depends on the yaw. Where the brightness has no first harmonic (such as in a picture of one colour), any column may
+    be returned.
     """
     columns = image[0].double().mean((0, 1)).cpu()
     phase = float(torch.fft.fft(columns)[1].angle())
@@ -93,8 +94,8 @@ def canonical_yaw(image: Image) -> int:
 def resize_sphere(values: Map, size: tuple[int, int]) -> Resized:
     """Resize a panorama's values to `size`: bilinear over the seam and the poles, or means of areas.
 
-    Areas are averaged at half the size or less, of whole pixels: near the same size their centres would stand unevenly,
-    farthest apart over the seam.
+    Areas of whole pixels are averaged at half the size or less: nearer to the same size their centres would be unevenly
+    spaced, most of all over the seam.
     """
     if 2 * size[1] <= values.shape[-1]:
         return resize(values, size)
@@ -121,9 +122,9 @@ def transfer_details(layout: Map, details: Resized) -> Resized:
 def add_details(layout: Maps, details: Maps, deviation: float, around: bool) -> Maps:
     """Return inverse depth with the layout (and the unit) of one map and the details of another of its size.
 
-    Details are what a Gaussian of `deviation` pixels takes away, of logarithms: ratios of depths. With `around` the
-    left border goes on at the right one, as that of a panorama. (Miangoleh et al., CVPR 2021, merge a small and a large
-    scale by a network; this needs none.)
+    Details are logarithms minus their Gaussian blur of `deviation` pixels: ratios of depths. With `around` the left
+    border continues at the right one, as in a panorama. (Miangoleh et al., CVPR 2021, merge a small and a large scale
+    by a network; this needs none.)
     """
     far = _far(layout)
     change = _high_pass(details, deviation, around) - _high_pass(layout, deviation, around)
@@ -136,7 +137,7 @@ def _far(inverse: Maps) -> Float[Tensor, "b 1 1 1"]:
 
 
 def _high_pass(inverse: Maps, deviation: float, around: bool) -> Maps:
-    """Return what a Gaussian takes away from logarithms."""
+    """Return logarithms minus their Gaussian blur."""
     logs = (inverse.clamp_min(0) + _far(inverse)).log()
     reach = max(1, min(round(3 * deviation), *(side - 1 for side in logs.shape[-2:])))
     taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(logs) / deviation) ** 2)

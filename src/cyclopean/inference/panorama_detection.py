@@ -14,22 +14,22 @@ from cyclopean.io.image import Photo, resize
 from cyclopean.io.metadata import Gpano
 
 # Of 17 panoramas the step over the seam was at most 2.0 of the steps beside it, and their outer columns correlated by
-# 0.82 or more; of 102 cuts twice as wide as high out of photographs, at least 3.7, and 0.84 or less.
+# 0.82 or more; of 102 crops of photographs, twice as wide as high, at least 3.7, and 0.84 or less.
 LARGEST_STEP, LEAST_LIKENESS, PLAINEST = 2.8, 0.75, 0.02
-ANALYSED = (128, 256)  # the size at which borders are looked at
+ANALYSED = (128, 256)  # the size at which borders are analysed
 # A row at a pole is one point. Of 15 panoramas with a closed seam the deviation along the outer rows was at most 0.050,
 # and what changes along them in a sixteenth of the turn at most 0.28 of what changes in the middle.
 MOST_ALONG, MOST_TURNING = 0.06, 0.4
-# Things are seen all around: of 8 sectors, the one over the seam and most others hold an edge. Of 15 panoramas the
+# Objects are visible all around: of 8 sectors, the one over the seam and most others hold an edge. Of 15 panoramas the
 # weakest over the seam was 0.042, and 6 sectors were above that; a plain background before a studio's wall has 0.02.
 SECTORS, LEAST_EDGE, LEAST_SECTORS = 8, 0.03, 5
-DARK, LIT = 0.08, 0.7  # what a fisheye leaves is darker than this; so much of the rim of its circle is brighter
+DARK, LIT = 0.08, 0.7  # outside a fisheye's circle it is darker than this; this share of its rim is brighter
 # Of 39 pairs of panoramas from places 0.2 to 0.26 m apart, real, traced and rendered, `similarity` was at least 0.79;
 # of the halves of single ones, where both close as panoramas do, at most 0.41; of 325 pairs of different places, 0.65.
 LEAST_SIMILARITY = 0.72
-COMPARED = (16, 32)  # the size at which two panoramas are compared: what is near lies elsewhere in the other
+COMPARED = (16, 32)  # the size at which two panoramas are compared: near objects lie elsewhere in the other
 BLACK = 2 / 255  # and below, in all three colours: padding, also of a JPEG
-NEARLY = 0.15  # of the ratio of sides: so near to 2 it may be a whole panorama that was resized (16:9 is not)
+NEARLY = 0.15  # of the ratio of sides: this near to 2, it may be a whole panorama that was resized (16:9 is not)
 
 Image = Float[Tensor, "1 3 h w"]
 Half = Float[Tensor, "1 3 _ _"]
@@ -40,7 +40,7 @@ class Seam:
     """The meeting of a picture's last column and its first.
 
     `step` is the mean step between them as a multiple of the steps beside it, `likeness` the correlation of the two
-    columns, `spread` the deviation along them (a plain border says nothing).
+    columns, `spread` the deviation along them (a plain border is no evidence).
     """
 
     step: float
@@ -67,7 +67,8 @@ def seam(image: Image) -> Seam:
 def is_panorama(image: Image) -> bool:
     """Return whether a picture twice as wide as high shows the whole sphere, by strong evidence.
 
-    It goes on over its seam, its outer rows are each one point, and there are edges all around, also at the seam.
+    It continues over its seam, its outer rows each look like one point, and there are edges all around, also at the
+    seam.
     """
     if not seam(image).closed:
         return False
@@ -88,7 +89,7 @@ def is_panorama(image: Image) -> bool:
 def padding(image: Image) -> Bool[Tensor, "1 1 h w"]:
     """Return True for pixels of a panorama's black bands: whole rows at the poles, then whole columns around the back.
 
-    A part of a sphere is padded so to the whole. A band is at least a 64th of the height.
+    A partial sphere is padded to the whole in this way. A band is at least a 64th of the height.
     """
     dark = image.amax(1, keepdim=True) <= BLACK
     least = max(1, image.shape[-2] // 64)
@@ -125,8 +126,9 @@ def resolve_camera(photo: Photo, camera: str = "auto") -> tuple[Photo, str | Non
     """Return `photo` with the camera it has, and, if it is a panorama, a sentence with the reason.
 
     `camera` is one of `CAMERAS`; "auto" decides: by GPano metadata; else a picture twice as wide as high is a panorama
-    if it is `is_panorama` (one of light, .hdr, if only its seam is closed). What only looks like a panorama has no
-    `gpano`, so that no file will say it is one. Raises InputError for what cannot be used as asked, saying what to do.
+    if it is `is_panorama` (one of light, .hdr, if only its seam is closed). A picture that only looks like a panorama
+    gets no `gpano`, so that no file declares it one. Raises InputError, with advice, for a picture that does not fit
+    `camera`.
     """
     if camera not in CAMERAS:
         raise unknown_name("camera", camera, CAMERAS)
@@ -134,14 +136,14 @@ def resolve_camera(photo: Photo, camera: str = "auto") -> tuple[Photo, str | Non
         return (replace(photo, camera=None) if isinstance(photo.camera, Equirectangular) else photo), None
     if camera == "equirectangular":
         _check_shape(photo)
-        return _declared(photo), f"{photo.name} is taken for a panorama, as asked."
+        return _declared(photo), f"{photo.name} is treated as a panorama, as requested."
     return _detected(photo) if camera == "auto" else _first_half(photo, camera)
 
 
 def _detected(photo: Photo) -> tuple[Photo, str | None]:
     """Return `photo` with the camera that its metadata or its content show, and the reason if it is a panorama."""
     if isinstance(photo.camera, Equirectangular):
-        return photo, f"{photo.name} is a panorama: its file says so (GPano)."
+        return photo, f"{photo.name} is a panorama by its metadata (GPano)."
     if photo.camera is None:
         _check_stacked(photo)
     if photo.gpano is not None:
@@ -155,8 +157,8 @@ def _detected(photo: Photo) -> tuple[Photo, str | None]:
     if photo.camera is not None or not _is_whole(photo.size):
         return photo, None
     if is_panorama(photo.image) or (photo.format == "HDR" and seam(photo.image).closed):
-        why = "it is twice as wide as high and goes on over its seam (if not: --camera pinhole)"
-        return replace(photo, camera=Equirectangular()), f"{photo.name} is taken for a panorama: {why}."
+        why = "it is twice as wide as high and continues over its seam (if not: --camera pinhole)"
+        return replace(photo, camera=Equirectangular()), f"{photo.name} is treated as a panorama: {why}."
     return photo, None
 
 
@@ -167,7 +169,7 @@ def _first_half(photo: Photo, camera: str) -> tuple[Photo, str]:
     if _is_whole(photo.size) and _are_two(*halves):
         first = replace(photo, image=resize(halves[0], (photo.size[1] // 2, photo.size[1])))
     _check_shape(first, f"the {side} half of {photo.name}")
-    return _declared(first), f"the {side} panorama of {photo.name} is used, as asked; results have its size."
+    return _declared(first), f"the {side} panorama of {photo.name} is used, as requested; results have its size."
 
 
 def _halves(image: Image) -> dict[str, tuple[Half, Half]]:
@@ -179,7 +181,7 @@ def _halves(image: Image) -> dict[str, tuple[Half, Half]]:
 
 
 def _declared(photo: Photo) -> Photo:
-    """Return `photo` as the panorama that its user says it is; its results may be marked as one."""
+    """Return `photo` as a panorama declared by its user; its results may be marked as one."""
     pose = () if photo.gpano is None else photo.gpano.pose
     return replace(photo, camera=Equirectangular(), gpano=Gpano("equirectangular", pose=pose))
 
@@ -208,7 +210,7 @@ def _advice(size: tuple[int, int]) -> str:
 
 
 def check_panorama(photo: Photo) -> None:
-    """Raise InputError for what is not taken for a panorama, for a command that needs one."""
+    """Raise InputError for a photo that is not recognised as a panorama, where a command needs one."""
     if isinstance(photo.camera, Equirectangular):
         return
     h, w = photo.size
@@ -216,8 +218,8 @@ def check_panorama(photo: Photo) -> None:
     if _is_whole(photo.size):
         way = "if it is one all the same, give --camera equirectangular"
     raise InputError(
-        f"{photo.name} is {w}x{h} and not taken for a panorama, which --via-cube is for: twice as wide as high, and "
-        f"its right border goes on at its left one; {way}; if it is an ordinary photo, leave out --via-cube."
+        f"{photo.name} is {w}x{h} and not recognised as a panorama, which --via-cube is for: twice as wide as high, "
+        f"and its right border continues at its left one; {way}; if it is an ordinary photo, leave out --via-cube."
     )
 
 
@@ -239,7 +241,7 @@ def _stacked(size: tuple[int, int]) -> dict[str, bool]:
 
 
 def _are_two(first: Image, second: Image) -> bool:
-    """Return whether two halves are panoramas of one place: each goes on over its own seam, and both look alike."""
+    """Return whether two halves are panoramas of one place: each continues over its own seam, and both look alike."""
     return seam(first).closed and seam(second).closed and similarity(first, second) >= LEAST_SIMILARITY
 
 
@@ -259,9 +261,9 @@ def similarity(first: Image, second: Image) -> float:
 def _unusable_gpano(photo: Photo) -> InputError:
     assert photo.gpano is not None
     h, w = photo.size
-    what = f"{photo.name} is {w}x{h} and says (GPano) that it is"
+    what = f"{photo.name} is {w}x{h} and declares (GPano) that it is"
     if photo.gpano.projection != "equirectangular":
-        what += f" a {photo.gpano.projection} panorama, which is not known here; convert it to equirectangular"
+        what += f" a {photo.gpano.projection} panorama, which is not supported; convert it to equirectangular"
     elif photo.gpano.whole:
         what += " a whole sphere, which would be twice as wide as high; correct its metadata"
     else:

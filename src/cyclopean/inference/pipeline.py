@@ -44,7 +44,7 @@ from cyclopean.training.checkpoint import DEFAULT
 
 RANGE_FRAMES = 16  # frames of a video that fix one range of colours for all
 LARGEST_TILT = 10.0  # degrees, of a panorama
-LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more were not brought together
+LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Target:
     overwrite: bool = False
 
     def free(self, source: Path, endings: Iterable[str]) -> tuple["Target", tuple[str, ...]]:
-        """Return where the results of `source` go that end in `endings`, and a note if they are numbered."""
+        """Return the target of the results of `source` that end in `endings`, and a note if they are numbered."""
         if self.overwrite:
             return self, ()
         endings = tuple(endings)
@@ -74,7 +74,7 @@ class Target:
         if not taken:
             return self, ()
         note = (
-            f"{self.folder / taken[0]} is there already and is no earlier result for {source.name}: the results are "
+            f"{self.folder / taken[0]} exists and is no earlier result for {source.name}: the results are named "
             f"{stem}_...; --overwrite replaces it."
         )
         return replace(self, stem=stem), (note,)
@@ -131,7 +131,7 @@ class Models:
             raise InputError(f"--via-cube is for models of ordinary photos, {self.name} is for panoramas.")
 
     def for_photo(self, photo: Photo) -> Predictor:
-        """Return the predictor for a photo. Raises InputError for no panorama with `via_cube`."""
+        """Return the predictor for a photo. With `via_cube`, raises InputError for a photo that is no panorama."""
         if self.via_cube:
             check_panorama(photo)
         return self.for_video() if self.via_cube or self.name != "auto" else self._load(fitting_model(photo))
@@ -158,13 +158,13 @@ def predict_photo(
     if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
         notes.append(
             f"{photo.name} is tilted by {photo.gpano.tilt:.0f} degrees by its metadata (GPano pose), and models "
-            "learned from upright panoramas; level it with the camera's program for better depth."
+            "were trained on upright panoramas; level it with the camera's software for better depth."
         )
     predictor = choose(photo)
     if reason:
         name = predictor.model.name if predictor.model else predictor.method.name
-        how = ", seen through ten faces around" if predictor.projection == "pinhole" else ""
-        how += ", which learned from rooms; outdoors --via-cube is better" if name == "panorama" else ""
+        how = ", on ten faces around" if predictor.projection == "pinhole" else ""
+        how += ", which was trained on rooms; outdoors --via-cube is better" if name == "panorama" else ""
         notes.append(f"{reason} Model: {name}{how}.")
     endings = ["_disp.png", "_disp.json", *((ARRAYS | CLOUDS)[name] for name in ("npy", *options.save))]
     endings += ["_disp16.json"] if "png16" in options.save else []
@@ -177,8 +177,8 @@ def predict_photo(
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
         notes.append(
-            f"{photo.name}: neighbouring faces of the cube disagree by {disagreement:.2f} of the depth where both "
-            "look; do not trust this depth."
+            f"{photo.name}: neighbouring faces of the cube disagree by {disagreement:.2f} of the depth where they "
+            "overlap; do not trust this depth."
         )
     with appearing(target.folder) as folder:
         stem = folder / target.stem
@@ -193,7 +193,7 @@ def predict_photo(
         clouds = [name for name in options.save if name in CLOUDS]
         camera = depth.camera or assumed_camera(photo.size)
         if (clouds or options.viewer) and depth.camera is None:
-            notes.append(f"{photo.name} does not tell its focal length: 60 degrees of view are assumed.")
+            notes.append(f"{photo.name} has no focal length in its metadata: a field of view of 60 degrees is assumed.")
         for name in clouds:
             others.append(_path(stem, CLOUDS[name]))
             if name == "ply":
@@ -316,15 +316,14 @@ def refocus_photo(
     """Write a photo refocused: STEM_defocus in each format, and STEM_defocus.json.
 
     `depth_from` is a depth file, or returns the predictor for the photo, such as `Models.for_photo`. `record` are the
-    settings that the sidecar keeps. What is wrong with the photo or the options raises InputError before depth is
-    predicted.
+    settings that the sidecar keeps. Raises InputError for a wrong photo or wrong options before depth is predicted.
     """
     photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
     notes = [*photo.notes, *([reason] if reason else [])]
     if any(form.suffix.lower() not in USUAL for form in options.formats):
         raise InputError(
-            f"{source.name}, a {photo.format}, cannot be saved as what its name says; leave --save same out, or rename "
-            f"it if its name is wrong ({', '.join(USUAL)})."
+            f"{source.name}, a {photo.format}, cannot be saved in the format of its name; leave --save same out, or "
+            f"rename it if its name is wrong ({', '.join(USUAL)})."
         )
     endings = [*(form.suffix for form in options.formats), ".json"]
     target, numbered = target.free(source, (f"_defocus{suffix}" for suffix in endings))
@@ -404,7 +403,7 @@ def refocus_clip(
 
 
 def clip_notes(source: Path, result: Path | None = None, max_megapixels: float = MOST_MEGAPIXELS) -> tuple[str, ...]:
-    """Return what of a video is not used, and what of it `result` will not keep."""
+    """Return notes on what is not used of a video, and on what `result` will not keep."""
     notes = describe(source, max_megapixels).remarks
     return (*notes, *(left_out(source, result, max_megapixels) if result else ()))
 
@@ -425,7 +424,7 @@ def _path(stem: Path, ending: str) -> Path:
 
 
 def _moved(bench: Path, folder: Path) -> tuple[Path, ...]:
-    """Return where the files of a private folder are going to be."""
+    """Return the final paths of the files of a private folder."""
     return tuple(folder / name for name in sorted(path.name for path in bench.iterdir()))
 
 
@@ -436,7 +435,7 @@ def _model_json(model: Maker | None) -> dict[str, str] | None:
 def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:
     """Return `lens` with the optics of a real one, as far as given, else by the photo's EXIF."""
     if isinstance(photo.camera, Equirectangular):
-        raise InputError(f"{photo.name} is a panorama, which no lens of some focal length took; give --amount.")
+        raise InputError(f"{photo.name} is a panorama, which has no focal length; give --amount.")
     h, w = photo.size
     focal = None if photo.camera is None else float(photo.camera.focal[0, 0]) * w / max(h, w)
     return replace(lens, optics=optics_of(photo.exif, focal, **asdict(numbers)))
@@ -462,4 +461,4 @@ def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[D
     other = sidecar.source if sidecar is not None else None
     if other is None or Path(other).stem == Path(photo.name).stem:
         return depth, []
-    return depth, [f"by its sidecar {path} is the depth of {other}, not of {photo.name}; check that they fit."]
+    return depth, [f"by its sidecar, {path} is the depth of {other}, not of {photo.name}; check that they match."]

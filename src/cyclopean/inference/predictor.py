@@ -34,22 +34,22 @@ from cyclopean.methods.base import Method
 from cyclopean.sample import view
 from cyclopean.training import checkpoint
 
-FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a photo whose file does not tell its focal length
+FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a photo without a focal length in its file
 # The side of a face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
 # better than 288 and 320, for a model made for 256x352.
 FACE_SHARE = 0.75
 
 Projection = Literal["pinhole", "equirectangular"]
-Look = Literal["aspect", "trained"]  # the working size: of a photo's own shape, or the very size of training
+Look = Literal["aspect", "trained"]  # the working size: of a photo's own shape, or exactly the size of training
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Call it with a photo to get its depth.
+    """A model ready to use: call it with a photo to get its depth.
 
-    `input_size` (height, width) is the model's own: a photo is worked on with about as many pixels, in its own shape;
-    with the `look` "trained" at that very size, whatever its shape (as published evaluations do). `infer` runs the
-    method on a view: `plain`, or `flip_averaged`. `model` names in the result what made it. `projection` is that of the
+    `input_size` (height, width) is the model's own: a photo is resized to about as many pixels in its own shape; with
+    the `look` "trained" to exactly that size, whatever its shape (as in published evaluations). `infer` runs the method
+    on a view: `plain`, or `flip_averaged`. `model` is named in the result as its maker. `projection` is that of the
     pictures the method was made for. `two_scale` is the smaller size of `TwoScale`, as a share of the working size.
 
     A panorama (a photo whose camera is equirectangular) goes whole through a method for panoramas, by `RotatedAverage`,
@@ -74,7 +74,7 @@ class Predictor:
     def __call__(self, photo: PhotoLike, right: PhotoLike | None = None) -> DepthMap:
         """Return the photo's inverse depth at its own size, on the CPU. A model of two views takes `right` as well.
 
-        Both may be whatever `as_photo` makes a Photo of: a path, a Pillow picture, an array, a tensor.
+        Both may be anything that `as_photo` converts: a path, a Pillow picture, an array, a tensor.
         """
         photo, right = as_photo(photo), None if right is None else as_photo(right)
         if right is not None or self.method.views > 1:
@@ -83,8 +83,8 @@ class Predictor:
             return self._panorama(photo)
         if self.projection == "equirectangular":
             raise InputError(
-                f"the model {self._name!r} is for panoramas and {photo.name} is none; take another model, or say that "
-                "it is one (--camera equirectangular)."
+                f"the model {self._name!r} is for panoramas and {photo.name} is none; use another model, or declare "
+                "it as one (--camera equirectangular)."
             )
         size = working_size(self._shape(photo.size), self.input_size, self.method.input_multiple)
         rig = self.method.rig
@@ -138,10 +138,10 @@ class Predictor:
     def uncertainty(self, photo: PhotoLike, draws: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
         """Return the `ColourSpread` of inverse depth, in its unit, at the photo's size: of one scale, no details."""
         if self.method.views > 1:
-            raise InputError("the uncertainty of a model that looks at two pictures is not known; leave it out.")
+            raise InputError("the uncertainty of a model that takes two pictures is not known; leave it out.")
         photo = as_photo(photo)
         if isinstance(photo.camera, Equirectangular) and self.projection == "pinhole":
-            raise InputError(f"there is no uncertainty of {photo.name} by faces around; take a panorama model.")
+            raise InputError(f"there is no uncertainty of {photo.name} by faces around; use a panorama model.")
         return replace(self, infer=ColourSpread(draws, seed), two_scale=None, details=None)(photo).inverse_depth
 
     def _panorama(self, photo: Photo) -> DepthMap:
@@ -162,19 +162,18 @@ class Predictor:
         return next(self.method.parameters()).device
 
     def _shape(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the shape that a picture of `size` is worked on in."""
+        """Return the working size for a picture of `size`."""
         return self.input_size if self.look == "trained" else size
 
     def _check_pair(self, photo: Photo, right: Photo | None) -> None:
-        """Raise InputError for a right picture that the model does not take, a missing one, and one of another size."""
+        """Raise InputError for a right picture that is missing, of another size, or not taken by the model."""
         if right is None:
             raise InputError(
-                f"the model {self._name!r} looks at two pictures, left and right; give the right one too: "
-                "--right PHOTO."
+                f"the model {self._name!r} takes two pictures, left and right; give the right one too: --right PHOTO."
             )
         if self.method.views == 1:
             raise InputError(
-                f"the model {self._name!r} looks at one picture; leave {right.name or 'the right one'} out, or name a "
+                f"the model {self._name!r} takes one picture; leave {right.name or 'the right one'} out, or name a "
                 "model that was trained with --variant stereo."
             )
         if photo.size != right.size:
@@ -182,13 +181,13 @@ class Predictor:
             raise InputError(f"{photo.name} and {right.name} are {sizes} pixels; left and right need one size.")
         if isinstance(photo.camera, Equirectangular) or self.infer is not plain:
             raise InputError(
-                f"the model {self._name!r} looks at two ordinary photos: no panoramas, and no --flip-average."
+                f"the model {self._name!r} takes two ordinary photos: no panoramas, and no --flip-average."
             )
 
     def _depth_map(
         self, inverse: Float[Tensor, "1 1 h w"], camera: AnyCamera | None, notes: Mapping[str, float | str]
     ) -> DepthMap:
-        numbers = inverse.clone().float().cpu()  # a clone is no inference tensor: callers may go on with it
+        numbers = inverse.clone().float().cpu()  # a clone is no inference tensor: callers may compute with it
         ambiguity = self.method.ambiguity
         unit: Unit = "m" if ambiguity == "metric" else "relative"
         depth = from_numbers(numbers, "inverse_depth", unit, camera=camera, model=self.model, ambiguity=ambiguity)
@@ -208,7 +207,7 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
         raise wrong("projection", projection, 'to be "pinhole" or "equirectangular"')
     two_scale = card.get("glance")
     if two_scale is not None and not (isinstance(two_scale, float) and 0.125 <= two_scale < 1):
-        needed = "the share of the size at which pictures are looked at once more, such as 0.5, or to be left out"
+        needed = "the share of the size for a second, smaller scale, such as 0.5, or to be left out"
         raise wrong("glance", two_scale, needed)
     other = card.get("details")
     details = None if other is None else _details(name, other, projection, device)
@@ -260,7 +259,7 @@ def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> 
 
 
 def assumed_camera(size: tuple[int, int], focal: float | None = None) -> Pinhole:
-    """Return a camera for a picture of `size` (height, width) that names none.
+    """Return a camera for a picture of `size` (height, width) that has none.
 
     Its `focal` length is in image widths; without one it has 60 degrees along the longer side.
     """

@@ -17,7 +17,7 @@ from cyclopean.sample import Sample, View, view
 
 DETAIL_DEVIATION = (
     1 / 30
-)  # of the longer side: the Gaussian that parts the small scale's layout from the large one's details
+)  # of the longer side: the Gaussian that separates the small scale's layout from the large one's details
 
 Image = Float[Tensor, "1 3 _ _"]
 InverseDepth = Float[Tensor, "b 1 h w"]
@@ -31,7 +31,8 @@ def plain(method: Method, target: View) -> InverseDepth:
 
 
 def flip_averaged(method: Method, target: View) -> InverseDepth:
-    """Join the inverse depths of the view and of its mirror image as Monodepth does (each alone at one border)."""
+    """Fuse the inverse depths of the view and of its mirror image as Monodepth does (only one counts at each
+    border)."""
     return postprocess(plain(method, target), _mirrored(method, target))
 
 
@@ -55,7 +56,7 @@ class ColourSpread:
 
     def __post_init__(self) -> None:
         if self.draws < 2:
-            raise InputError(f"a spread over {self.draws} looks means nothing; give at least 2.")
+            raise InputError(f"a spread over {self.draws} draws means nothing; give at least 2.")
 
     def __call__(self, method: Method, target: View) -> InverseDepth:
         generator = torch.Generator().manual_seed(self.seed)

@@ -11,8 +11,8 @@ Values = Float[np.ndarray, "*any"]
 Curve = Callable[[Colours], Colours]
 Chromaticities = tuple[float, float, float, float, float, float, float, float]  # x, y of white, red, green, blue
 
-WHITE_NITS = 203.0  # what white paper has in a picture of high dynamic range (ITU-R BT.2408)
-KNEE = 0.9  # of white, linear: what is brighter is pressed together, white itself by 5/255
+WHITE_NITS = 203.0  # luminance of white paper in a picture of high dynamic range (ITU-R BT.2408)
+KNEE = 0.9  # of white, linear: brighter light is compressed, white itself by 5/255
 BT709: Chromaticities = (0.3127, 0.3290, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)
 ADOBE_RGB: Chromaticities = (0.3127, 0.3290, 0.640, 0.330, 0.210, 0.710, 0.150, 0.060)
 PRIMARIES: Mapping[int, Chromaticities] = {  # by their numbers in ITU-T H.273
@@ -31,7 +31,7 @@ ALIKE = 0.002  # chromaticities that differ by less are the same
 
 @dataclass(frozen=True)
 class Coding:
-    """Relation of numbers and light: `linear` turns them into light in multiples of white, of these chromaticities."""
+    """Relation of numbers and light: `linear` converts them to light in multiples of white, of these chromaticities."""
 
     linear: Curve
     chromaticities: Chromaticities = BT709
@@ -69,9 +69,9 @@ def hlg_linear(values: Colours) -> Colours:
 
 
 def by_numbers(primaries: int, transfer: int) -> Coding | None:
-    """Return the coding of ITU-T H.273's numbers; None if it is sRGB, as good as it, or not known.
+    """Return the coding of ITU-T H.273's numbers; None if it is sRGB, nearly so, or unknown.
 
-    The curves of television (1, 6, 14, 15) are shown as sRGB is.
+    The curves of television (1, 6, 14, 15) are treated as sRGB.
     """
     chromaticities = PRIMARIES.get(primaries, BT709)
     if transfer in (16, 18):
@@ -83,7 +83,7 @@ def by_numbers(primaries: int, transfer: int) -> Coding | None:
 
 
 def by_gamma(gamma: float, chromaticities: Chromaticities | None = None) -> Coding | None:
-    """Return the coding of light = value^gamma; None if it is as good as sRGB (2.2, whose difference nobody shows)."""
+    """Return the coding of light = value^gamma; None if it is nearly sRGB (2.2, which is displayed alike)."""
     known = chromaticities or BT709
     usual = abs(gamma / 2.2 - 1) < 0.05
     if usual and max(abs(a - b) for a, b in zip(known, BT709, strict=True)) < 0.01:
@@ -92,7 +92,8 @@ def by_gamma(gamma: float, chromaticities: Chromaticities | None = None) -> Codi
 
 
 def to_srgb(colours: Colours, coding: Coding) -> Colours:
-    """Return `colours` in sRGB. Of a high dynamic range white is at 203 nits, and brighter light is pressed below 1."""
+    """Return `colours` in sRGB. For high dynamic range, white is at 203 nits, and brighter light is compressed below
+    1."""
     light = coding.linear(colours.astype(np.float32)) @ _between(coding.chromaticities, BT709).T.astype(np.float32)
     if coding.high_dynamic_range:
         brightest = np.maximum(light.max(-1, keepdims=True), 1e-9)

@@ -1,4 +1,4 @@
-"""Picture files of every kind, decoded: upright, over white, in sRGB, with their metadata beside them."""
+"""Decoding of picture files of every kind: upright, over white, in sRGB, with their metadata."""
 
 import io
 import re
@@ -27,12 +27,12 @@ from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, read_whole, registe
 from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, to_tensor
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
-FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # of these, what OpenCV decodes
+FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # formats that OpenCV decodes
 EXIF_TAG, ORIENTATION = 0x8769, 0x0112
 PPM_WHITE = re.compile(rb"P[2356]" + 2 * rb"(?:\s|#[^\n]*\n)+\d+" + rb"(?:\s|#[^\n]*\n)+(\d{1,5})\s")
 MOST_PROFILE = 4_000_000  # bytes of ICC that are parsed
 
-# How raw files begin that are no TIFF: Canon (two), Fujifilm, Olympus (three), Panasonic, Sigma, Minolta.
+# First bytes of raw files that are not TIFF: Canon (two), Fujifilm, Olympus (three), Panasonic, Sigma, Minolta.
 RAW_MARKS = (
     *(b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM"),
     b"II\x1a\0\0\0HEAPCCDR",
@@ -44,10 +44,10 @@ CheckSize = Callable[[tuple[int, int]], None]
 
 @dataclass(frozen=True)
 class Decoded:
-    """Content of a file: the picture upright and in sRGB, and its metadata as they are.
+    """Content of a file: the picture upright and in sRGB, and its metadata unchanged.
 
-    `alpha` is the opacity in [0,1], upright, where the file has one. `encoder_options` save a picture like it; `notes`
-    are sentences for the user.
+    `alpha` is the opacity in [0,1], upright, where the file has one. `encoder_options` are Pillow's, to save a picture
+    like it; `notes` are sentences for the user.
     """
 
     image: Rgb
@@ -88,7 +88,8 @@ def decode(path: Path, most_megapixels: float, kind: str = "photo") -> Decoded:
 
 @dataclass(frozen=True)
 class Header:
-    """Declarations of a picture's first bytes: upright size (height, width), EXIF's orientation, Pillow's format."""
+    """The declared properties in a picture's first bytes: upright size (height, width), EXIF's orientation, Pillow's
+    format."""
 
     size: tuple[int, int]
     orientation: int
@@ -98,8 +99,8 @@ class Header:
 def read_header(path: Path, data: bytes | None = None) -> Header:
     """Return the header of the picture at `path`, whose bytes are `data` where they have been read already.
 
-    Of a file with several pages it is that of the page which `decode` takes. Raises InputError for what is no
-    picture, and outside the limits of a data set.
+    For a file with several pages it is that of the page that `decode` takes. Raises InputError for files that are not
+    pictures, or outside the limits of a data set.
     """
     refuse_unreadable(path)
     try:
@@ -123,8 +124,8 @@ def read_header(path: Path, data: bytes | None = None) -> Header:
 def read_image(path: Path) -> Rgb:
     """Return a picture of a data set as RGB in [0,1], 8 or 16 bit, upright.
 
-    OpenCV decodes what it can, several times as fast as `decode` and without colour profiles, the rest is decoded as
-    photos are. Raises InputError for what is cut short, damaged or outside the limits (`read_header`).
+    OpenCV decodes the formats it can, several times as fast as `decode` and without colour profiles; the rest is
+    decoded like photos. Raises InputError for files that are cut short, damaged or outside the limits (`read_header`).
     """
     data = read_whole(path)
     header = read_header(path, data)
@@ -133,7 +134,7 @@ def read_image(path: Path) -> Rgb:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = _by_opencv(path, data, header, flags)
     rgb = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1)).astype(np.float32))
-    declared = PPM_WHITE.match(data)  # OpenCV leaves the numbers as they are
+    declared = PPM_WHITE.match(data)  # OpenCV does not scale the numbers
     return rgb[None] / (int(declared[1]) if declared else np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
 
 
@@ -170,30 +171,30 @@ def _header_by_pillow(path: Path, file: io.BufferedReader | io.BytesIO, start: b
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         if not start.startswith(tiff.MARKS):
             raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
-        pages, kind = 2, "TIFF"  # some kinds are read without Pillow
-    if pages > 1:  # the first may be a thumbnail: which one is the photo is decided in one place
+        pages, kind = 2, "TIFF"  # some formats are read without Pillow
+    if pages > 1:  # the first may be a thumbnail: `tiff.main_page` chooses the photo
         height, width = _decode_quietly(path).shape[-2:]
         return Header((height, width), 1, kind)
-    turned = turn >= 5 and kind not in ("TIFF", "HEIF")  # which give their upright size themselves
+    turned = turn >= 5 and kind not in ("TIFF", "HEIF")  # whose size is upright already
     return Header((width, height) if turned else (height, width), turn, kind)
 
 
 def _orientation(picture: Image.Image, file: io.BufferedReader | io.BytesIO) -> int:
     """Return EXIF's orientation, 1 to 8; 1 where it is missing or nonsense."""
     if picture.format == "PNG" and not {"exif", "XML:com.adobe.xmp", "Raw profile type exif"} & set(picture.info):
-        # Pillow would decode the whole picture to see what stands behind it; most have nothing there.
+        # Pillow would decode the whole picture to find metadata after it; most files have none there.
         kinds = list(png.chunk_kinds(file))
         behind = kinds[kinds.index(b"IDAT") :] if b"IDAT" in kinds else []
         if not {b"eXIf", b"iTXt", b"zTXt", b"tEXt"} & set(behind):
             return 1
     try:
         return exif.orientation(picture.getexif())
-    except Exception:  # parsers raise whatever they like on tags of a wrong type
+    except Exception:  # parsers may raise anything on tags of a wrong type
         return 1
 
 
 def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
-    """Return the main picture of a TIFF; of a raw file that is one, the picture developed from it."""
+    """Return the main picture of a TIFF, developed if it is a raw file."""
     data = path.read_bytes()
     page = tiff.main_page(path, data)
     metadata = Image.Exif()
@@ -226,18 +227,19 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
 
 
 def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
-    """Return every other picture. PNG and HEIC of over 8 bits per channel are decoded by others: Pillow cuts them."""
+    """Return every other picture. PNG and HEIC of over 8 bits per channel are not decoded by Pillow, which truncates
+    them."""
     picture = _open(path)
     notes: tuple[str, ...] = ()
     if picture is None:
         data = path.read_bytes()
-        if data.startswith(png.SIGNATURE):  # whose metadata Pillow takes for damage
+        if data.startswith(png.SIGNATURE):  # some of whose metadata Pillow treats as damage
             picture = _open(io.BytesIO(png.without_metadata(data, (b"tRNS",)))) or _open(
                 io.BytesIO(png.without_metadata(data, ()))
             )
         if picture is None:
             raise _no_picture(path)
-        notes = (f"{path.name} has metadata that cannot be read; they are left out.",)
+        notes = (f"{path.name} has metadata that cannot be read and are left out.",)
     with picture:
         check(picture.size)
         notes += _frames(path, picture)
@@ -251,7 +253,7 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
         profile = b"" if coding else profile
         if not (coding or profile) and picture.mode == "RGB" and exif.is_adobe_rgb(metadata):
             coding = adobe_rgb()
-            notes += (f"{path.name} is in Adobe RGB; it is brought to sRGB, as the results are.",)
+            notes += (f"{path.name} is in Adobe RGB; it is converted to sRGB, and so are the results.",)
         stored = _channels(path, picture)
         if stored is None:
             (image, alpha), bits = _shallow(path, picture, profile), 8
@@ -271,16 +273,16 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
 
 
 def _open(file: Path | io.BytesIO) -> Image.Image | None:
-    """Return the picture with its header read and nothing decoded; None for what is no picture."""
+    """Return the picture with its header read and nothing decoded; None for files that are not pictures."""
     try:
         if isinstance(file, Path):
             with file.open("rb") as opened:
                 if opened.read(12)[4:8] == b"ftyp":
                     register_heif()
         Image.init()
-        with tiff.unlimited():  # our limit is checked next, with a way to override it
+        with tiff.unlimited():  # our own limit, which can be raised, is checked next
             return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
-    except Exception as error:  # header parsers raise whatever they like on foreign files
+    except Exception as error:  # header parsers may raise anything on foreign files
         if lacks_memory(error):
             raise
         return None
@@ -293,7 +295,7 @@ def _load(path: Path, picture: Image.Image) -> None:
     try:
         with tiff.unlimited():
             picture.load()
-    except Exception as error:  # decoders raise whatever they like on damaged files
+    except Exception as error:  # decoders may raise anything on damaged files
         if lacks_memory(error):
             raise
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -304,7 +306,7 @@ def _no_picture(path: Path) -> InputError:
     suffix = path.suffix.lower()
     if suffix in PHOTOS or suffix in RAWS:
         return InputError(
-            f"{path} is no picture that can be read, although its name ends as one; give a whole file, or export it "
+            f"{path} is no picture that can be read, despite its suffix; give a whole file, or export it "
             "as PNG, JPEG, TIFF, WebP, BMP or HEIC."
         )
     return InputError(f"{path} is no picture that can be read; give PNG, JPEG, TIFF, WebP, BMP or HEIC.")
@@ -316,7 +318,7 @@ def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
         count = int(getattr(picture, "n_frames", 1))
         if picture.format in ("MPO", "HEIF") and count > 1:  # smaller ones are previews, gain maps and depth
             at, size, sizes = picture.tell(), picture.size, []
-            with suppress(Exception):  # of the last, which Pillow does not always find, the size is not known
+            with suppress(Exception):  # the size of the last, which Pillow does not always find, is unknown
                 for n in range(count):
                     picture.seek(n)
                     sizes.append(picture.size)
@@ -339,7 +341,7 @@ def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
         array = array[..., None] if array.ndim == 2 else array
     elif picture.format == "PNG" and picture.mode != "P" and (stored := png.channels(path.read_bytes())) is not None:
         array = stored
-    elif picture.format == "PPM" and picture.mode == "I":  # which Pillow has scaled to 16 bits
+    elif picture.format == "PPM" and picture.mode == "I":  # already scaled to 16 bits by Pillow
         array = np.asarray(picture).astype(np.uint16)[..., None]
     else:
         return None
@@ -350,7 +352,7 @@ def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
 def _coding(path: Path, picture: Image.Image) -> Coding | None:
     """Return the coding of colours that a PNG (cICP, gAMA), HEIC or AVIF (nclx) names beside or instead of a profile.
 
-    None for sRGB. A profile counts more, but for a high dynamic range, which profiles seldom describe.
+    None for sRGB. A profile takes precedence, except for high dynamic range, which profiles seldom describe.
     """
     coding = None
     if picture.format == "PNG":
@@ -366,7 +368,7 @@ def _coding(path: Path, picture: Image.Image) -> Coding | None:
 
 
 def _shallow(path: Path, picture: Image.Image, profile: bytes) -> tuple[Rgb, Alpha | None]:
-    """Return 8 bits (grey also 16) over white, in sRGB, not turned; and how opaque they are."""
+    """Return 8 bits (grey also 16) over white, in sRGB, not rotated; and their opacity."""
     if picture.mode in ("I", "F"):
         raise InputError(f"{path} stores 32-bit numbers; save it with 8 or 16 bits per channel.")
     if picture.mode.startswith("I;16"):
@@ -385,7 +387,8 @@ def _shallow(path: Path, picture: Image.Image, profile: bytes) -> tuple[Rgb, Alp
 
 
 def _deep(stored: tiff.Stored, profile: bytes) -> tuple[Rgb, Alpha | None]:
-    """Return grey or RGB of 16 bits, which Pillow cuts, or of 8, over white, in sRGB, not turned; and their opacity."""
+    """Return grey or RGB of 16 bits (which Pillow truncates) or 8, over white, in sRGB, not rotated; and their
+    opacity."""
     white = 65535 if stored.colours.itemsize == 2 else 255
     image, alpha = to_tensor(np.ascontiguousarray(stored.colours), white), None
     if stored.alpha is not None:
@@ -401,13 +404,13 @@ _FLIPS = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
 
 
 def upright(image: Float[Tensor, "1 c h w"], orientation: int) -> Float[Tensor, "1 c _ _"]:
-    """Return a picture turned by EXIF's orientation, 1 to 8."""
+    """Return a picture made upright by EXIF's orientation, 1 to 8."""
     turned = image.transpose(-1, -2) if orientation in (5, 6, 7, 8) else image
     return turned.flip([axis + 2 for axis in _FLIPS.get(orientation, ())]).contiguous()
 
 
 def _binary(value: object) -> bytes:
-    """Return metadata as bytes, whatever the type they were stored as; nothing for what is no text and no bytes."""
+    """Return metadata as bytes, whatever type they were stored as; empty for values that are neither text nor bytes."""
     value = value[0] if isinstance(value, tuple) and len(value) == 1 else value
     value = value.encode("utf-8", "replace") if isinstance(value, str) else value
     return value if isinstance(value, bytes) and len(value) <= MOST_PROFILE else b""
@@ -421,13 +424,13 @@ def _is_raw(head: bytes) -> bool:
 def _develop(path: Path, check: CheckSize) -> UInt16[np.ndarray, "h w 3"]:
     """Return a raw file's picture in sRGB, upright. `check` is called with (width, height) before it is decoded.
 
-    Raises InputError without the extra, and for what LibRaw does not know.
+    Raises InputError without the extra `raw`, and for files that LibRaw does not support.
     """
     try:
         import rawpy
     except ImportError:
         raise InputError(
-            f"{path} is a camera's raw file, which needs one package more: pip install 'cyclopean[raw]'; or give the "
+            f"{path} is a camera's raw file, which needs another package: pip install 'cyclopean[raw]'; or give the "
             "JPEG or TIFF that was developed from it."
         ) from None
     try:

@@ -1,4 +1,4 @@
-"""Planes of numbers in files: .npy, .npz, .exr, .pfm and 16-bit .png. The sidecar holds what they mean.
+"""Planes of numbers in files: .npy, .npz, .exr, .pfm and 16-bit .png. The sidecar holds their meaning.
 
 `read_plane` and `plane_header` are the way in for every kind of file. The header of a file is read first, and what it
 announces is bounded before memory is taken for it.
@@ -39,7 +39,8 @@ _PFM = re.compile(rb"(P[fF])" + 3 * rb"(?:\s|#[^\n]*\n)+([^\s#]+)" + rb"(\s+(?:#
 
 
 def read_plane(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
-    """Return the plane (height, width) of numbers in a file, and the kind that the file itself names (None: no kind).
+    """Return the plane (height, width) of numbers in a file, and the kind that the file itself declares (None: no
+    kind).
 
     Leading and trailing axes of one element are dropped. Raises InputError for a file that is missing, damaged, of
     another format, no single plane of numbers, or larger than `most_megapixels`.
@@ -98,8 +99,8 @@ def plane_shape(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
 def write_plane(path: Path, plane: Plane, kind: str) -> dict[str, float]:
     """Write float32 numbers of `kind` in the format of `path`'s suffix.
 
-    Returns what its sidecar needs to decode them: scale, offset and unknown of a 16-bit PNG, nothing for the others.
-    Raises InputError for a suffix that no depth file has.
+    Returns the values that its sidecar needs to decode them: scale, offset and unknown of a 16-bit PNG, none for the
+    others. Raises InputError for a suffix of no depth format.
     """
     match path.suffix.lower():
         case ".npy":
@@ -107,7 +108,9 @@ def write_plane(path: Path, plane: Plane, kind: str) -> dict[str, float]:
         case ".npz":
             arrays: dict[str, Any] = {kind: plane}
             np.savez_compressed(path, **arrays)
-        case ".exr":  # one 32-bit channel: Z for depth, Y (shown as grey by viewers) for what grows with nearness
+        case (
+            ".exr"
+        ):  # one 32-bit channel: Z for depth, Y (shown as grey by viewers) for numbers that grow with nearness
             import OpenEXR
 
             header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
@@ -135,7 +138,8 @@ def write_plane(path: Path, plane: Plane, kind: str) -> dict[str, float]:
 def exr_planes(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> dict[str, NDArray[np.float32]]:
     """Return every channel of an EXR file by its name, at the size of the picture, NaN where a cropped file is empty.
 
-    A channel whose name an earlier part has too is named after its part. Raises InputError for a damaged file.
+    A channel with the same name as one of an earlier part is named after its part. Raises InputError for a damaged
+    file.
     """
     import OpenEXR
 
@@ -169,7 +173,7 @@ def _npy_shape(path: Path, file: BinaryIO, most_megapixels: float) -> tuple[int,
 
 
 def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return the shape and type that the header of a .npy announces. Raises ValueError if they are not of numbers.
+    """Return the shape and type that the header of a .npy declares. Raises ValueError if they are not of numbers.
 
     `file`, open for reading bytes, is left at the first number.
     """
@@ -179,7 +183,7 @@ def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
         shape, _, dtype = headers[version](file)
-    except Exception as error:  # numpy parses the header as Python, and Python's parser raises many kinds
+    except Exception as error:  # numpy parses the header as Python, and Python's parser raises many kinds of errors
         raise ValueError(f"its header cannot be read: {error}") from None
     if dtype.kind not in "biuf" or not all(0 <= side < 2**40 for side in shape):
         raise ValueError(f"it holds {dtype} of shape {shape}")
@@ -197,16 +201,16 @@ def _read_npz(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
 
 
 def _npz_member(path: Path, box: zipfile.ZipFile) -> tuple[str, str | None]:
-    """Return the name in the archive of the array that a kind names (else of the only array), and that kind."""
+    """Return the name of the array that is named after a kind (else of the only array), and that kind."""
     names = {info.filename.removesuffix(".npy"): info for info in box.infolist()}
     kinds = [name for name in names if name in KINDS]
     if len(kinds) != 1 and (kinds or len(names) != 1):
         held = shortened(", ".join(names) or "nothing")
         raise InputError(f"{path} holds {held}; exactly one array named {', '.join(KINDS)} is needed.")
     member = names[kinds[0]] if kinds else next(iter(names.values()))
-    # The others unpack all that a few bytes stand for before the first number can be read.
+    # The others decompress all data, however large, before the first number can be read.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError("its arrays are packed by a method that numpy does not write")
+        raise ValueError("its arrays are compressed by a method that numpy does not write")
     return member.filename, kinds[0] if kinds else None
 
 
@@ -218,7 +222,7 @@ def _read_png(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
         data = path.read_bytes()
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
-        raise InputError(f"{path} is damaged or no PNG; give a depth file that opens.")
+        raise InputError(f"{path} is damaged or not a PNG; give a depth file that can be opened.")
     if array.dtype != np.uint16 or array.ndim != 2:
         raise InputError(f"{path} is a picture, not depth: depth in PNG is grey with 16 bits; give the .npy beside it.")
     moving = data.find(b"acTL", 0, data.find(b"IDAT"))  # the chunk of animations, with their number of frames
@@ -239,7 +243,7 @@ def _png_size(path: Path) -> tuple[int, int]:
 def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
     """Return the channel named Z or depth as renderers name it ("ViewLayer.Depth.Z", "depth"), else the only one.
 
-    Renderers write depth as grey colour too: three equal channels, and opacity beside them, are depth as well.
+    Renderers also write depth as a grey picture: three equal channels, with or without opacity, are depth too.
     """
     import OpenEXR
 
@@ -267,7 +271,7 @@ def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
 
 
 def _is_depth(name: str) -> bool:
-    """Return whether a channel's name says depth: "Z", "depth", "ViewLayer.Depth.Z", "Depth.V", but not "Normal.Z"."""
+    """Return whether a channel's name means depth: "Z", "depth", "ViewLayer.Depth.Z", "Depth.V", but not "Normal.Z"."""
     *layers, last = name.lower().split(".")
     if last in DEPTH_NAMES[1:] or (not layers and last == "z"):
         return True
@@ -303,8 +307,9 @@ def _read_pfm(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
         _check_size(path, shape, most_megapixels)
         spare = path.stat().st_size - start - 4 * math.prod(shape)
         if spare < 1:
-            raise ValueError("it ends before its numbers do")
-        # One white space ends the header, or as many as the numbers leave: "\r\n", a blank before the line's end.
+            raise ValueError("it ends before its last number")
+        # One white-space character ends the header, or as many as come before the numbers: "\r\n", a blank before the
+        # line's end.
         file.seek(start + (spare if spare <= gap else 1))
         plane = np.frombuffer(file.read(4 * math.prod(shape)), "<f4" if scale < 0 else ">f4").reshape(shape)
     if plane.ndim == 3:
@@ -332,7 +337,7 @@ _READERS: dict[str, Reader] = dict(zip(SUFFIXES, (_read_npy, _read_npz, _read_pn
 
 
 def _check_suffix(path: Path) -> None:
-    if not os.path.exists(path):  # which takes any name, also one too long for the disk
+    if not os.path.exists(path):  # which accepts any name, even one too long for the disk
         raise InputError(f"there is no depth file {shortened(path)}; check the path.")
     refuse_unreadable(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -341,7 +346,7 @@ def _check_suffix(path: Path) -> None:
 
 def _check_size(path: Path, shape: tuple[int, ...], most_megapixels: float) -> None:
     if math.prod(shape) == 0:
-        raise InputError(f"{path} holds no numbers, its shape is {shape}; write the depth file again.")
+        raise InputError(f"{path} holds no numbers (its shape is {shape}); write the depth file again.")
     if not math.prod(shape) <= most_megapixels * 1e6:
         size = "x".join(map(str, shape[::-1]))
         raise InputError(
@@ -352,7 +357,7 @@ def _check_size(path: Path, shape: tuple[int, ...], most_megapixels: float) -> N
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises for a damaged file into an InputError."""
+    """Raise an InputError for any error of a decoder, as for a damaged file."""
     refuse_unreadable(path)
     try:
         yield

@@ -1,6 +1,6 @@
 """DepthMap: a map of depth with the meaning of its numbers, in memory and in files.
 
-In memory larger is always nearer. A file holds any kind, which its sidecar names. See docs/formats.md.
+In memory larger is always nearer. A file may hold any kind, which its sidecar names. See docs/formats.md.
 """
 
 import json
@@ -41,9 +41,9 @@ LOG = logging.getLogger(__name__)
 Held = Literal["inverse_depth", "disparity", "inverse_distance"]
 Map = Float[Tensor, "1 1 h w"]
 
-LARGEST = 1e12  # inverse depth, and depth, of a file: cubes of them and sums over a picture are still finite
-FARTHEST_MEDIAN = 500.0  # metres: a map whose median is farther has probably another unit
-NOTHING = 1e9  # what renderers write into an EXR where a ray meets nothing is this or more
+LARGEST = 1e12  # limit of inverse depth and depth in files: their cubes, and sums over a picture, are finite
+FARTHEST_MEDIAN = 500.0  # metres: a map with a farther median probably has another unit
+NOTHING = 1e9  # renderers write this or more into an EXR where a ray hits nothing
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class DepthMap:
     `inverse_depth`: larger = nearer, 0 = infinitely far, NaN where `valid` is False. `kind` names it: 1/depth, a
     rectified disparity (fraction of the image width) or 1/distance. `unit` is that of depth: "m", or "relative" when
     the scale is unknown; `ambiguity` names what is unknown: nothing (metric), a factor (scale), or a factor and an
-    offset of the inverse depth (affine). `camera` None: not known. `notes` are figures of how it was made.
+    offset of the inverse depth (affine). `camera` None: not known. `notes` are figures on how it was made.
     """
 
     inverse_depth: Map
@@ -72,7 +72,7 @@ class DepthMap:
             )
         if (self.unit == "m") != (self.ambiguity == "metric"):
             raise ValueError(
-                f"unit {self.unit!r} contradicts ambiguity {self.ambiguity!r}: metres are metric and only they"
+                f"unit {self.unit!r} contradicts ambiguity {self.ambiguity!r}: metres are metric, and only metres"
             )
 
     @property
@@ -102,25 +102,25 @@ class DepthMap:
     def numbers(self, kind: Kind | str) -> Map:
         """Return this map as numbers of `kind`, in `unit`; NaN where unknown, depth and distance `inf` at infinity.
 
-        A disparity counts as 1/depth up to its unknown factor. Raises InputError for what cannot be known: depth from
-        an affine map, disparity without a rig, distance without a camera; and for unknown kinds.
+        A disparity counts as 1/depth up to its unknown factor. Raises InputError for numbers that cannot be computed:
+        depth from an affine map, disparity without a rig, distance without a camera; and for unknown kinds.
         """
         check_meaning(kind, self.unit, self.ambiguity)
         if kind == self.kind:
             return self.inverse_depth
         if kind == "disparity":
             raise InputError(
-                "disparity needs the focal length and baseline of a stereo rig, this map has none; ask for depth."
+                "disparity needs the focal length and baseline of a stereo rig, and this map has none; use depth."
             )
         if self.ambiguity == "affine":
             raise InputError(
-                f"{kind} cannot be read off a map known only up to scale and shift; align it with true depth first."
+                f"{kind} cannot be computed from a map known only up to scale and shift; align it to true depth."
             )
         inverse, radial = self.inverse_depth, kind.endswith("distance")
         if radial != (self.kind == "inverse_distance"):
             if self.camera is None:
                 raise InputError(
-                    "depth and distance differ by the camera, and this map has none; give its camera in the sidecar."
+                    "converting depth and distance needs a camera, and this map has none; give it in the sidecar."
                 )
             length = torch.linalg.vector_norm(self.camera.rays(pixel_grid(self.size, inverse)), dim=-1)[:, None]
             inverse = inverse / length if radial else inverse * length
@@ -129,13 +129,15 @@ class DepthMap:
     def metres(self, kind: Literal["depth", "distance"] = "depth") -> Map:
         """Return depth (z for a pinhole) or distance in metres. Raises InputError for a map without metric scale."""
         if self.unit != "m":
-            raise InputError("a relative map has no metres; use a metric model, or align it with a known depth first.")
+            raise InputError(
+                "a relative map is not in metres; use a metric model, or align it with a known depth first."
+            )
         return self.numbers(kind)
 
     def save(self, path: str | Path) -> None:
-        """Write to `path`; its suffix names the format (.npy, .npz, .exr, .pfm, 16-bit .png). A sidecar goes along.
+        """Write to `path`, in the format of its suffix (.npy, .npz, .exr, .pfm, 16-bit .png), with a sidecar.
 
-        A 16-bit PNG shares its sidecar with no other file, since that holds the scale of its numbers.
+        A 16-bit PNG shares its sidecar with no other file, since it holds the scale of the numbers.
         """
         path = Path(path)
         earlier = read_sidecar(path)
@@ -165,7 +167,7 @@ def from_numbers(
     ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
     check_meaning(kind, unit, ambiguity)
     if isinstance(numbers, np.ndarray) and numbers.dtype.kind in "fiu":
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
+        with np.errstate(over="ignore"):  # overflows of float32 become infinite
             numbers = torch.from_numpy(np.array(numbers, np.float32))
     if not isinstance(numbers, Tensor) or numbers.is_complex() or numbers.dtype == torch.bool:
         what = f"{numbers.dtype}" if isinstance(numbers, Tensor | np.ndarray) else type(numbers).__name__
@@ -173,7 +175,7 @@ def from_numbers(
     numbers = numbers.reshape(1, 1, *plane_shape("the input", tuple(numbers.shape)))
     away = kind in ("depth", "distance")
     inverse = torch.where(numbers > 0, 1 / numbers, torch.nan) if away else numbers
-    valid = inverse.isfinite()  # also of depths above 0, the smallest of which have none
+    valid = inverse.isfinite()  # the inverse of the smallest depths above 0 overflows
     known = torch.where(valid, inverse, torch.nan)
     held: Any = {"depth": "inverse_depth", "distance": "inverse_distance"}.get(kind, kind)
     return DepthMap(known, held, "m" if unit == "m" else "relative", camera, valid, model, ambiguity)
@@ -188,7 +190,8 @@ def write_depth(
 ) -> list[Path]:
     """Write `depth` to every path (the suffix names the format) and one sidecar per stem; return all paths written.
 
-    `source` names the picture it belongs to; `also` names further files made from it, so that folder runs skip them.
+    `source` names the picture it belongs to; `also` names other files made from it, so that runs over the folder skip
+    them.
     """
     paths = list(paths)
     numbers = depth.inverse_depth[0, 0].to(torch.float32).cpu().numpy()
@@ -218,16 +221,16 @@ def depth_size(path: str | Path) -> tuple[int, int]:
 def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> DepthMap:
     """Return the depth map of a file and its sidecar; without one a file holds disparity (a PNG needs one).
 
-    An EXR channel that is named Z or depth is depth without a sidecar too. Inverse depths nearer to 0 than 1e-12 are
-    infinitely far, larger than 1e12 unknown: no arithmetic goes on well with them. Where a scale is all that is unknown
-    of a disparity or inverse depth, numbers below 0 are unknown, too. The log names such numbers, a map of one value,
-    and metres that are not plausible. Raises InputError for files that are no depth maps, or larger than
-    `most_megapixels`, for a sidecar that contradicts its file, and for missing files.
+    An EXR channel named Z or depth is depth even without a sidecar. Inverse depths below 1e-12 count as infinitely far,
+    above 1e12 as unknown, since arithmetic with them overflows. In a disparity or inverse depth with unknown scale
+    only, numbers below 0 are unknown too. Such numbers, a map of one value, and implausible metres are logged. Raises
+    InputError for files that are not depth maps, or larger than `most_megapixels`, for a sidecar that contradicts its
+    file, and for missing files.
     """
     path = Path(path)
     raw, named = read_plane(path, most_megapixels)
     sidecar = _sidecar_for(path, named, raw.shape)
-    with np.errstate(all="ignore"):  # what overflows is infinite, and counts as such below
+    with np.errstate(all="ignore"):  # overflows become infinite, and are treated so below
         array = raw.astype(np.float64)
         del raw
         unknown = array == sidecar.unknown
@@ -246,15 +249,15 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
     side = sidecar_path(path).name
     if sidecar.scale < 0 and not bool((inverse[valid] >= 0).any()):
         raise InputError(
-            f"{path} has no depth from 0 up: the scale in {side} is {sidecar.scale:g}; a scale below 0 turns numbers "
-            "above 0 into negative ones."
+            f"{path} has no depth of at least 0: the scale in {side} is {sidecar.scale:g}; a scale below 0 turns "
+            "numbers above 0 into negative ones."
         )
     if not bool(valid.any()):
-        raise InputError(f"{path} has no known depth: every value is NaN or means unknown.")
+        raise InputError(f"{path} has no known depth: every value is NaN or marked unknown.")
     if depth.ambiguity != "affine" and bool((inverse[valid] < 0).all()):
         raise InputError(
             f"{path} holds negative numbers only, and {depth.kind.replace('_', ' ')} counts from 0 (infinitely far) "
-            f"up; change its sign, or say in {side} beside it what its numbers are."
+            f"up; change its sign, or state in {side} beside it what its numbers are."
         )
     if depth.ambiguity != "affine" and bool((inverse[valid] > 0).any()):
         negative = valid & (inverse < 0)
@@ -293,14 +296,14 @@ def _sidecar_for(path: Path, named: str | None, size: tuple[int, ...]) -> Sideca
     sidecar = read_sidecar(path)
     side = sidecar_path(path).name
     if sidecar is None and path.suffix.lower() == ".png":
-        raise InputError(f"{path} does not say what its numbers mean: put {side} beside it, such as {EXAMPLE}")
+        raise InputError(f"{path} does not state what its numbers mean: put {side} beside it, such as {EXAMPLE}")
     if sidecar is None:
         return Sidecar(named or "disparity")  # type: ignore[arg-type]
     if path.suffix.lower() == ".npz" and named and named != sidecar.kind:
-        raise InputError(f"{path} holds {named!r} but {side} says {sidecar.kind!r}; correct one of them.")
+        raise InputError(f"{path} holds {named!r} but {side} has {sidecar.kind!r}; correct one of them.")
     if sidecar.size and sidecar.size != size:
         ours, theirs = (f"{width}x{height}" for height, width in (size, sidecar.size))
-        raise InputError(f"{path} is {ours} but {side} says {theirs}; they do not belong together.")
+        raise InputError(f"{path} is {ours} but {side} has {theirs}; they do not belong together.")
     return sidecar
 
 
@@ -314,7 +317,8 @@ def colourise(values: Float[Tensor, "1 1 h w"], low: float, high: float) -> Floa
 
 
 def value_range(values: Float[Tensor, "*shape"]) -> tuple[float, float]:
-    """Return the range to show: the 1st to the 99th percentile of the finite values; a few outliers must not rule."""
+    """Return the range to show: the 1st to the 99th percentile of the finite values, so that outliers do not determine
+    it."""
     finite = values[values.isfinite()]
     if finite.numel() == 0:
         return 0.0, 1.0

@@ -14,9 +14,9 @@ from PIL import ExifTags, Image, JpegImagePlugin, TiffImagePlugin
 Pixels = UInt16[np.ndarray, "h w 3"]
 
 HEIC_QUALITY = 90
-WEBP_LOSSLESS = b"VP8L"  # the name of the chunk its pixels are in
+WEBP_LOSSLESS = b"VP8L"  # name of the chunk with its pixels
 
-# By the suffix of a file: nearly without loss, and fast.
+# By the suffix of a file: nearly lossless, and fast.
 USUAL: dict[str, dict[str, Any]] = {
     ".png": {"compress_level": 4},
     ".apng": {"compress_level": 4},
@@ -28,10 +28,11 @@ USUAL: dict[str, dict[str, Any]] = {
 
 
 def encoder_options(picture: Image.Image, path: Path) -> dict[str, Any]:
-    """Return what to save with, beyond a format's usual settings, to be as good as `picture`, opened from `path`.
+    """Return Pillow's options to save at the quality of `picture`, opened from `path`, beyond a format's usual
+    settings.
 
-    JPEG: its own tables of quantisation and its sampling of colour. WebP: whether it was lossless; its quality, and
-    that of HEIC and AVIF, cannot be read from a file.
+    JPEG: its own quantisation tables and chroma subsampling. WebP: whether it was lossless; its quality, and that of
+    HEIC and AVIF, cannot be read from a file.
     """
     if picture.format in ("JPEG", "MPO"):
         tables = getattr(picture, "quantization", {})
@@ -63,7 +64,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def heic(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes:
-    """Return a HEIC of 10 bits per channel, the most that phones have."""
+    """Return a HEIC of 10 bits per channel, the most that phones use."""
     import pillow_heif
 
     file = io.BytesIO()
@@ -76,7 +77,7 @@ def heic(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes
 def tiff(pixels: Pixels | UInt8[np.ndarray, "h w 3"], exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes:
     """Return a TIFF of one deflated strip.
 
-    Pillow writes no 16-bit colour, and no camera's EXIF where it compresses; OpenCV writes no metadata.
+    Pillow writes no 16-bit colour, and no camera's EXIF in compressed files; OpenCV writes no metadata.
     """
     h, w, channels = pixels.shape
     data = zlib.compress(pixels.astype(f"<u{pixels.itemsize}").tobytes(), 4)

@@ -1,6 +1,6 @@
-"""Files: the suffixes that are read, text and JSON as other programs write them, safe names, results written whole.
+"""Files: the suffixes that are read, text and JSON from other programs, safe names, and atomic writing of results.
 
-Everything here is plain Python, so that commands can look at names and files before anything heavy is imported.
+Everything here is plain Python, so that commands can check names and files before heavy imports.
 """
 
 import codecs
@@ -19,7 +19,8 @@ from typing import Any
 
 from cyclopean.errors import InputError, why_unwritten
 
-# The suffixes of the whole project, lower case. What stands here is read, or refused with a sentence that says why.
+# The suffixes of the whole project, lower case. Files with these suffixes are read, or rejected with a sentence on the
+# reason.
 PHOTOS = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".heic", ".heif", ".hif", ".avif", ".hdr"),
@@ -53,7 +54,7 @@ def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:
         if not path.is_file():
             raise InputError(f"{path} is a pipe or a device, not a file; give a file.")
         size = path.stat().st_size
-    except OSError as error:  # a name that is too long for the disk, a folder that may not be entered
+    except OSError as error:  # a name too long for the disk, or a folder without permission
         raise InputError(f"{shortened(str(path))} cannot be opened ({error.strerror}); check the path.") from None
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or write it again.")
@@ -62,9 +63,9 @@ def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file, without its byte order mark; UTF-8 unless a mark says UTF-16 or UTF-32.
+    """Return the text of a file without its byte order mark: UTF-8, unless the mark is that of UTF-16 or UTF-32.
 
-    Raises InputError for files that are missing, empty, no regular files, or no text.
+    Raises InputError for files that are missing, empty, not regular files, or not text.
     """
     refuse_unreadable(path, MOST_TEXT)
     try:
@@ -79,9 +80,9 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds. Integers too large for 64 bits become floats, perhaps infinite.
+    """Return the content of a JSON file. Integers too large for 64 bits become floats, perhaps infinite.
 
-    Raises InputError as `read_text` does, for what is no JSON, and for nesting deeper than 64 levels.
+    Raises InputError as `read_text` does, for invalid JSON, and for nesting deeper than 64 levels.
     """
     text = read_text(path)
     try:
@@ -132,7 +133,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON. Raises InputError for a key that stands twice."""
+    """Return an object of JSON. Raises InputError for a repeated key."""
     content = dict(pairs)
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
@@ -142,26 +143,25 @@ def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def address(path: Path) -> str:
-    """Return `path` as an address for FFmpeg that is always a file, whatever colons its name holds."""
+    """Return `path` as an address that FFmpeg always takes as a file, even with colons in its name."""
     return f"file:{path.absolute()}"
 
 
 def shown(text: object) -> str:
-    """Return `text` for a terminal: control characters and bytes that are no characters are escaped.
-
-    Lines and tabs of a text stay; in a path they are part of a name, and are escaped too.
+    """Return `text` for a terminal: control characters and undecodable bytes are escaped. Line breaks and tabs of a
+    text stay; in a path they are part of a name, and are escaped too.
     """
     kept = "" if isinstance(text, Path) else "\n\t"
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def shortened(text: object, most: int = 200) -> str:
-    """Return `text`, its middle left out where it is longer than `most` characters: an error repeats no kilobytes."""
+    """Return `text` without its middle if it is longer than `most` characters, so that errors stay short."""
     words = str(text)
     return words if len(words) <= most else f"{words[: most // 2]} ... {words[-most // 2 :]}"
 
 
-PRIVATE = ".cyclopean-"  # how the names of private folders begin
+PRIVATE = ".cyclopean-"  # prefix of the names of private folders
 YOUNG = 60.0  # seconds
 
 _OUTSIDE = {
@@ -171,7 +171,8 @@ _OUTSIDE = {
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Raise InputError where `folder` is no folder and none can be made, or files in it cannot. Makes nothing."""
+    """Raise InputError if `folder` is not a folder and cannot be made, or files cannot be written in it. Makes
+    nothing."""
     for place in (folder, *folder.parents):
         try:
             if place.is_dir():
@@ -179,7 +180,7 @@ def refuse_unwritable(folder: Path) -> None:
                     return
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             if place.exists() or place.is_symlink():
-                kind = "a file" if place.exists() else "a link that leads nowhere"
+                kind = "a file" if place.exists() else "a broken link"
                 subject = "it" if place == folder else shortened(place)
                 raise InputError(f"cannot write to {shortened(folder)}: {subject} is {kind}; give a folder.")
         except OSError as error:
@@ -188,11 +189,11 @@ def refuse_unwritable(folder: Path) -> None:
 
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
-    """Yield a private folder inside `folder` (made if missing); move its files to `folder` when the block ends well.
+    """Yield a private folder inside `folder` (made if missing); move its files to `folder` when the block succeeds.
 
-    Raises InputError when `folder` cannot be written or the disk is full; then nothing of the block remains. Two
-    processes move one after the other, so that files that belong together stay together. Private folders that dead
-    processes left are removed.
+    Raises InputError when `folder` cannot be written or the disk is full; then nothing of the block remains. Processes
+    move files one after another, so that files of one result stay together. Private folders left by dead processes are
+    removed.
     """
     refuse_unwritable(folder)
     try:
@@ -206,14 +207,16 @@ def appearing(folder: Path) -> Iterator[Path]:
             files = sorted(path for path in private.rglob("*") if path.is_file())
             places = [folder / path.relative_to(private) for path in files]
             if taken := next((place for place in places if place.is_dir()), None):
-                raise InputError(f"{taken} is a folder, and a result has its name; rename it, or choose another --out.")
+                raise InputError(
+                    f"{taken} is a folder, and a result needs its name; rename it, or choose another --out."
+                )
             alone = folder.name.startswith(PRIVATE)  # a private folder is this process's own, and locked already
             with nullcontext() if alone else locked(folder):
                 for path, place in zip(files, places, strict=True):
                     place.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(place)
     except OSError as error:
-        if error.errno is not None and error.errno not in _OUTSIDE:  # numpy's own, of a full disk, has no number
+        if error.errno is not None and error.errno not in _OUTSIDE:  # numpy's error on a full disk has no number
             raise
         raise _cannot_write(folder, error) from None
 
@@ -233,10 +236,10 @@ def sweep(parent: Path, prefix: str) -> None:
     """Remove the private folders in `parent` whose processes are dead: their locks are free."""
     for folder in parent.glob(f"{prefix}*"):
         try:
-            if time.time() - folder.stat().st_mtime < YOUNG:  # perhaps made just now and not locked yet
+            if time.time() - folder.stat().st_mtime < YOUNG:  # perhaps just made and not locked yet
                 continue
             number = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
-        except OSError:  # gone, or somebody else's, or a system that opens no folders
+        except OSError:  # gone, or of another user, or on a system that opens no folders
             continue
         if _lock(number, wait=False):
             shutil.rmtree(folder, ignore_errors=True)
@@ -245,7 +248,8 @@ def sweep(parent: Path, prefix: str) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder`: one process at a time. Without effect where folders cannot be locked (Windows)."""
+    """Hold the lock of `folder`, which one process can hold at a time. No effect where folders cannot be locked
+    (Windows)."""
     try:
         number = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows opens no folders
@@ -273,7 +277,7 @@ def _cannot_write(folder: Path, error: OSError) -> InputError:
     if error.errno == errno.ENAMETOOLONG:
         name = max(Path(error.filename or folder).parts, key=lambda part: len(os.fsencode(part)))
         return InputError(
-            f"cannot write {shortened(name)!r}: its {len(os.fsencode(name))} bytes are too long a name for this disk; "
-            "give a shorter --out, or the input a shorter name."
+            f"cannot write {shortened(name)!r}: its {len(os.fsencode(name))} bytes are too long for this disk; "
+            "give a shorter --out, or shorten the name of the input."
         )
     return InputError(f"cannot write to {folder} {why_unwritten(error, 'choose a folder that can be written to')}.")

@@ -1,4 +1,4 @@
-"""Radiance's pictures of high dynamic range (.hdr): read upright, and brought to sRGB by a tone curve."""
+"""Radiance's pictures of high dynamic range (.hdr): read upright, and converted to sRGB by a tone curve."""
 
 import re
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from cyclopean.io.colour import srgb
 MARKS = (b"#?RADIANCE", b"#?RGBE")
 RESOLUTION = re.compile(rb"([-+][YX]) +(\d{1,9}) +([-+][YX]) +(\d{1,9})\s*")
 EMPTY_LINE = re.compile(rb"\n\r?\n")
-HEADER = 65_536  # bytes in which the line of the resolution stands
+HEADER = 65_536  # bytes that contain the line with the resolution
 USUAL = (b"-Y", b"+X")  # rows from the top, columns from the left
-GREY = 0.18  # of white: what a picture's logarithmic mean is exposed to
-BRIGHTEST = 0.99  # of the pixels are darker than what becomes white
+GREY = 0.18  # of white: exposure of a picture's logarithmic mean
+BRIGHTEST = 0.99  # share of pixels that are darker than white
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear red, green, blue (BT.709)
 
 Light = Float[np.ndarray, "h w 3"]
@@ -34,7 +34,7 @@ def read(path: Path) -> UInt16[np.ndarray, "h w 3"]:
 
     data = path.read_bytes()
     layout = _layout(path, data[:HEADER])
-    # The decoder is given a header with the one size that was checked, and lines as they are stored.
+    # The decoder gets a header with the size that was checked, and lines as they are stored.
     usual = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n" % layout.lines
     bgr = cv2.imdecode(np.frombuffer(usual + data[layout.end :], np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     if bgr is None or bgr.shape[:2] != layout.lines:
@@ -73,7 +73,7 @@ class Layout:
 
 
 def _layout(path: Path, data: bytes) -> Layout:
-    """Parse a header: lines of text of any kind, an empty one, the line of the resolution."""
+    """Parse a header: lines of text, an empty line, and the line with the resolution."""
     blank = EMPTY_LINE.search(data)
     end = data.find(b"\n", blank.end()) if blank else -1
     line = RESOLUTION.fullmatch(data[blank.end() : end]) if blank and end > 0 else None

@@ -1,6 +1,6 @@
-"""Photos in and out, as cameras and phones make them, and the one way to resize.
+"""Photos, read and written as cameras and phones make them, and resizing.
 
-Whatever the file is, a `Photo` is upright, opaque sRGB in [0,1]. Writing puts the picture's own EXIF back.
+A `Photo` from any file is upright, opaque sRGB in [0,1]. Writing restores the picture's own EXIF.
 """
 
 import io
@@ -34,12 +34,13 @@ from cyclopean.io.sidecar import AnyCamera
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture: `image` is upright sRGB in [0,1]; `camera` comes from its metadata (None: not in them).
+    """One picture: `image` is upright sRGB in [0,1]; `camera` comes from its metadata (None if they have none).
 
-    `gpano` is their panorama part; one of the whole sphere has an equirectangular camera. `name` and `format` (Pillow's
-    word, such as "JPEG") are those of its file, `bits` per channel is 8 or 16, `exif` the part of its metadata that is
-    worth keeping and `profile` its ICC profile, both ready to be written again; `encoder_options` save a picture like
-    its file. `notes` are sentences for its user: what of the file is not used, and what was done to it.
+    `gpano` is their panorama part; a picture of the whole sphere has an equirectangular camera. `name` and `format`
+    (Pillow's word, such as "JPEG") are those of its file, `bits` per channel is 8 or 16, `exif` the part of its
+    metadata that is worth keeping and `profile` its ICC profile, both ready to be written again; `encoder_options` are
+    Pillow's, to save a picture like its file. `notes` are sentences for its user on unused parts of the file and on
+    conversions.
     """
 
     image: Rgb
@@ -64,7 +65,7 @@ class Photo:
         return f"Photo({shown(self.name)}, {w}x{h}, {self.bits} bits, {camera})"
 
     def save(self, path: str | Path) -> None:
-        """Write to `path`; its suffix names the format. 16-bit photos stay so in .png and .tif."""
+        """Write to `path`, in the format of its suffix. 16-bit photos keep 16 bits in .png and .tif."""
         path = Path(path)
         with appearing(path.parent) as folder:
             write_photo(folder / path.name, self)
@@ -73,15 +74,15 @@ class Photo:
 def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Photo:
     """Return the photo in the file at `path`: its main picture, the first frame if it has several.
 
-    EXIF orientation is applied, colours are brought to sRGB (by ICC profile, cICP, nclx, gAMA, or Exif's mark of Adobe
-    RGB), alpha is laid over white, high dynamic range made viewable, a camera's raw file developed. What the file is
-    counts, not its suffix.
-    Raises InputError for files that are missing, no pictures, damaged, smaller than 16 pixels, or larger than the limit
-    (checked before decoding). Metadata never raise: what is wrong of them is left out.
+    EXIF orientation is applied, colours are converted to sRGB (by ICC profile, cICP, nclx, gAMA, or Exif's mark of
+    Adobe RGB), alpha is composited over white, high dynamic range is tone-mapped, and a camera's raw file is developed.
+    The content of the file counts, not its suffix. Raises InputError for files that are missing, not pictures, damaged,
+    smaller than 16 pixels, or larger than the limit (checked before decoding). Metadata never raise: invalid ones are
+    left out.
     """
     path = Path(path)
     with enough_memory(str(path)), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata in pictures that are fine
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata in good pictures
         decoded = decode(path, most_megapixels)
         kept, damaged, large = metadata.worth_keeping(decoded.exif)
         if metadata.is_adobe_rgb(decoded.exif) and kept and not decoded.profile:
@@ -95,7 +96,7 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
         focal = metadata.focal_in_pixels(decoded.exif, (w, h))
     gpano = read_gpano(decoded.xmp)
     camera: AnyCamera | None = None
-    if gpano is not None:  # a part of a sphere, and metadata that contradict the picture, make no camera
+    if gpano is not None:  # a partial sphere, or metadata that contradict the picture, give no camera
         if gpano.projection == "equirectangular" and gpano.whole and abs(w - 2 * h) <= 1:
             camera = Equirectangular()
     elif focal is not None and 1 < math.degrees(2 * math.atan(max(h, w) / 2 / focal)) < 150:  # as lenses have
@@ -107,10 +108,10 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
 
 
 def write_photo(path: Path, photo: Photo) -> None:
-    """Write in the format of `path`'s suffix, in the photo's colour profile and with its EXIF if it has a place; that
-    of a panorama says so (GPano), unless it was only taken for one.
+    """Write in the format of `path`'s suffix, in the photo's colour profile and with its EXIF if the format can hold
+    it; a panorama gets GPano metadata, unless it was only detected as one.
 
-    Raises InputError for a suffix that is not known, and for what its encoder cannot write.
+    Raises InputError for an unknown suffix, and for pictures that its encoder cannot write.
     """
     suffix = path.suffix.lower()
     if suffix not in USUAL:
@@ -144,7 +145,7 @@ def write_photo(path: Path, photo: Photo) -> None:
         alike = photo.encoder_options if kind == photo.format else {}
         picture.save(path, **{**USUAL[suffix], **alike, **options})
     except (OSError, ValueError, RuntimeError) as error:
-        if lacks_memory(error) or getattr(error, "errno", None):  # a full disk is no fault of the picture
+        if lacks_memory(error) or getattr(error, "errno", None):  # a full disk is not an error of the picture
             raise
         h, w = photo.size
         raise InputError(f"{path.name} cannot be written with {w}x{h} pixels ({error}); write a .png.") from None
@@ -163,7 +164,7 @@ def _whole_numbers(image: Rgb, white: int) -> np.ndarray:
 
 
 def resize(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
-    """Return `image` at `size` (height, width): averages areas to shrink, bilinear to grow; differentiable."""
+    """Return `image` at `size` (height, width): area average to shrink, bilinear to enlarge; differentiable."""
     before = (image.shape[-2], image.shape[-1])
     if before == size:
         return image
@@ -188,7 +189,7 @@ def jpeg(image: Rgb, widest: int) -> bytes:
 
 
 def resize_depth(depth: DepthMap, size: tuple[int, int]) -> DepthMap:
-    """Return `depth` at `size` (height, width). Unknown pixels take no part; a pixel is known if half its area is."""
+    """Return `depth` at `size` (height, width). Unknown pixels are ignored; a pixel is known if half its area is."""
     weight = resize(depth.valid.to(depth.inverse_depth.dtype), size)
     total = resize(torch.where(depth.valid, depth.inverse_depth, 0), size)
     valid = weight >= 0.5

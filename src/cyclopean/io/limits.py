@@ -22,7 +22,7 @@ def check_size(
     """Raise InputError unless `size` (height, width) is at most `most_megapixels` and at least 16 on each side."""
     height, width = size
     megapixels = width * height / 1e6
-    if not megapixels <= most_megapixels:  # a limit that is NaN allows nothing
+    if not megapixels <= most_megapixels:  # a limit of NaN allows nothing
         figure = next(t for n in (3, 6, 17) if (t := f"{megapixels:.{n}g}") != f"{most_megapixels:g}" or n == 17)
         raise InputError(f"{path} is {width}x{height} ({figure} megapixels), {limit} {most_megapixels:g}; {remedy}.")
     if min(size) < LEAST_SIDE:

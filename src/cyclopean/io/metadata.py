@@ -11,26 +11,27 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 FILM_DIAGONAL = math.hypot(36, 24)  # mm: a "35 mm equivalent" focal length has the same diagonal field of view on film
 KEPT_TAGS = (270, 271, 272, 306, 315, 33432)  # description, make, model, date, artist, copyright
-# Not true of another picture, or only where it stood: maker notes, interoperability, the size, in two words.
+# Valid only for the original picture or file: maker notes, interoperability, and the two tags of the size.
 LEFT_OUT = (0x927C, 0xA005)
 PARTS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 LARGEST_EXIF = 65_527  # bytes: what one segment of a JPEG holds, after its length and "Exif\0\0"
 
 
 def orientation(exif: Mapping[int, Any]) -> int:
-    """Return how the picture is to be turned, 1 to 8; 1 if that is missing or nonsense."""
+    """Return the EXIF orientation, 1 to 8; 1 if it is missing or invalid."""
     number = _number(exif, ExifTags.Base.Orientation)
     return int(number) if number in range(1, 9) else 1
 
 
 def worth_keeping(exif: Image.Exif, most: int = LARGEST_EXIF) -> tuple[bytes, tuple[str, ...], tuple[str, ...]]:
-    """Return who, when, how and where, ready to be written; the names of tags that are damaged; and of those left out
-    to need at most `most` bytes. What is true of the old file only (orientation, thumbnails, maker notes) is dropped.
+    """Return author, time, exposure and place as EXIF ready to be written; the names of damaged tags; and those of tags
+    left out to stay within `most` bytes. Tags that hold for the old file only (orientation, thumbnails, maker notes)
+    are dropped.
     """
     kept: list[tuple[int | None, int, Any, int]] = []
     damaged: list[str] = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of what is dropped here
+        warnings.simplefilter("ignore")  # Pillow warns of tags that are dropped here
         for part, tag, value in _tags(exif):
             size = len(_written([(part, tag, value, 0)]))
             if size:
@@ -47,7 +48,7 @@ def worth_keeping(exif: Image.Exif, most: int = LARGEST_EXIF) -> tuple[bytes, tu
 
 
 def fitting(data: bytes, most: int = LARGEST_EXIF) -> bytes:
-    """Return EXIF of at most `most` bytes: `data`, without its largest tags if it needs more, none if it is broken."""
+    """Return EXIF of at most `most` bytes: `data`, without its largest tags if it is larger, empty if it is broken."""
     exif = Image.Exif()
     try:
         exif.load(data)
@@ -57,7 +58,7 @@ def fitting(data: bytes, most: int = LARGEST_EXIF) -> bytes:
 
 
 def is_adobe_rgb(exif: Image.Exif) -> bool:
-    """Return whether a camera marks Adobe RGB as DCF 2.0 has it: no known colour space, interoperability R03."""
+    """Return whether a camera marks Adobe RGB by DCF 2.0: no known colour space, interoperability R03."""
     rule = str(_part(exif, ExifTags.IFD.Interop).get(1, "")).strip("\0 ")
     return _number(_part(exif, ExifTags.IFD.Exif), ExifTags.Base.ColorSpace) == 65535 and rule == "R03"
 
@@ -92,13 +93,15 @@ def _tags(exif: Image.Exif) -> Iterator[tuple[int | None, int, Any]]:
         except Exception:
             continue
     for part in PARTS:
-        own = range(0x829A, 0x10000) if part == ExifTags.IFD.Exif else range(0x20)  # others are of another directory
+        own = (
+            range(0x829A, 0x10000) if part == ExifTags.IFD.Exif else range(0x20)
+        )  # other tags belong to another directory
         tags = {tag: value for tag, value in _part(exif, part).items() if tag in own}
         yield from ((part, tag, value) for tag, value in tags.items() if tag not in (*LEFT_OUT, *PARTS))
 
 
 def _written(entries: list[tuple[int | None, int, Any, int]]) -> bytes:
-    """Return the bytes of these tags; none where one of them cannot be written and read again."""
+    """Return the bytes of these tags; none if one of them cannot be written and read again."""
     new, again = Image.Exif(), Image.Exif()
     parts: dict[int, dict[int, Any]] = {}
     for part, tag, value, _ in entries:
@@ -112,7 +115,7 @@ def _written(entries: list[tuple[int | None, int, Any, int]]) -> bytes:
         data = new.tobytes() if entries else b""
         again.load(data)
         read = [_part(again, part)[tag] if part else again[tag] for part, tag, *_ in entries]
-    except Exception:  # values of a wrong type: writers raise whatever they like
+    except Exception:  # writers may raise anything on values of a wrong type
         return b""
     return data if len(read) == len(entries) else b""
 
@@ -141,7 +144,7 @@ def _number(tags: Mapping[int, Any], tag: int) -> float:
 
 _NAME = re.compile(r"(?<!/)GPano:(\w{1,64})")
 _VALUE = re.compile(r"\s{0,9}(?:=\s{0,9}[\"']([^\"'<>]{0,256})[\"']|>([^<>]{0,256})<)")
-LARGEST_XMP = 64_000  # bytes of XMP that are looked at: Google's own have one or two thousand
+LARGEST_XMP = 64_000  # bytes of XMP that are parsed: Google's own have one or two thousand
 POSE = ("PoseHeadingDegrees", "PosePitchDegrees", "PoseRollDegrees")
 ORDINARY = ("rectilinear", "perspective", "none")  # projections of a photo from an ordinary lens
 
@@ -183,13 +186,13 @@ _WHOLE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def whole_sphere_xmp(size: tuple[int, int], pose: tuple[tuple[str, float], ...] = ()) -> bytes:
-    """Return the XMP block by which viewers know a panorama of the whole sphere, of `size` (height, width)."""
+    """Return the XMP block by which viewers recognise a panorama of the whole sphere, of `size` (height, width)."""
     angles = "".join(f'\n GPano:{name}="{angle:g}"' for name, angle in pose)
     return _WHOLE.format(height=size[0], width=size[1], pose=angles).encode()
 
 
 def xmp_options(xmp: bytes, kind: str) -> dict[str, Any]:
-    """Return Pillow's options to save an XMP block in a file of this kind, one that has a place for it."""
+    """Return Pillow's options to save an XMP block in a file of this kind; none for kinds without XMP."""
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
         chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())

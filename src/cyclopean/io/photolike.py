@@ -1,6 +1,6 @@
-"""Pictures as people have them in Python, as a `Photo`: a path, a Pillow picture, an array, a tensor.
+"""Conversion of Python's kinds of pictures to a `Photo`: a path, a Pillow picture, an array, a tensor.
 
-One rule for `load()(x)` and `refocus(x, ...)`. What could mean two things is an error that shows how to write which.
+The same rules hold for `load()(x)` and `refocus(x, ...)`. Ambiguous input is an error that shows the ways to write it.
 """
 
 import math
@@ -33,8 +33,8 @@ def as_photo(picture: object) -> Photo:
     """Return `picture`, anything that is `PhotoLike`, as a Photo.
 
     Paths and Pillow pictures are read as files are (orientation, colour profile, alpha over white). Arrays are RGB or
-    grey with channels last, tensors with channels first; alpha is laid over white. Whole numbers are uint8 or uint16,
-    floats lie in [0,1]. Raises InputError for everything else, and for numbers whose white is not clear.
+    grey with channels last, tensors with channels first; alpha is composited over white. Integers are uint8 or uint16,
+    floats lie in [0,1]. Raises InputError for everything else, and for numbers whose white is ambiguous.
     """
     if isinstance(picture, Photo):
         return picture
@@ -50,9 +50,11 @@ def as_photo(picture: object) -> Photo:
 
 
 def _from_pillow(picture: Image.Image) -> Photo:
-    """Return the photo in the file that Pillow writes without loss: one way from pixels and metadata to a Photo."""
+    """Return the photo of a Pillow picture, through a lossless file, so that metadata are read in one way."""
     if picture.mode in ("F", "I"):
-        raise InputError(f"a Pillow picture of mode {picture.mode} has no white; give an array of floats in [0,1].")
+        raise InputError(
+            f"a Pillow picture of mode {picture.mode} has no fixed white; give an array of floats in [0,1]."
+        )
     name = Path(str(getattr(picture, "filename", "") or "picture.png")).name
     _check_size(picture.height, picture.width, f"picture {picture.width}x{picture.height}")
     try:
@@ -64,13 +66,13 @@ def _from_pillow(picture: Image.Image) -> Photo:
     options: dict[str, Any] = {}
     if suffix == ".png":
         chunks, xmp = PngImagePlugin.PngInfo(), picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp")
-        if xmp:  # what marks a panorama
+        if xmp:  # marks a panorama
             chunks.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else xmp)
         options = {"compress_level": 1, "pnginfo": chunks}
     exif = picture.getexif()
     try:
         data = exif.tobytes()
-    except Exception:  # writers raise whatever they like on mistyped tags: keep the one that turns the picture upright
+    except Exception:  # writers may raise anything on mistyped tags: keep only the orientation
         upright = Image.Exif()
         upright[ExifTags.Base.Orientation] = exif.get(ExifTags.Base.Orientation, 1)
         data = upright.tobytes()
@@ -80,7 +82,7 @@ def _from_pillow(picture: Image.Image) -> Photo:
             picture.save(path, exif=data, **options)
         except Exception as error:
             raise InputError(
-                f"a Pillow picture of mode {picture.mode} is not taken ({error}); give picture.convert('RGB')."
+                f"a Pillow picture of mode {picture.mode} is not supported ({error}); give picture.convert('RGB')."
             ) from None
         return replace(read_photo(path), name=name, encoder_options={}, notes=())
 
@@ -121,7 +123,9 @@ def _from_array(array: NDArray[Any]) -> Photo:
         remedy = "give one picture at a time: x[0]" if array.ndim == 4 else remedy
         raise InputError(f"an array of shape {_shape(array)} is no picture; {remedy}.")
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    planes = np.require(native.transpose(2, 0, 1), requirements=["C", "W"])  # torch warns of what cannot be written
+    planes = np.require(
+        native.transpose(2, 0, 1), requirements=["C", "W"]
+    )  # torch warns of arrays that are not writable
     return _from_planes(torch.from_numpy(planes), array.dtype.name, name)
 
 

@@ -1,4 +1,4 @@
-"""PNG files beyond Pillow: 16 bits per channel, the coding of colours, and chunks one by one."""
+"""PNG features that Pillow lacks: 16 bits per channel, the coding of colours, and single chunks."""
 
 import os
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def _transparent_colour(data: bytes) -> UInt16[np.ndarray, " c"]:
 
 
 def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:
-    """Return the bytes of a PNG with its critical chunks and those `kept` only."""
+    """Return the bytes of a PNG with only its critical chunks and those in `kept`."""
     at, parts = 8, [data[:8]]
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")

@@ -1,4 +1,4 @@
-"""ICC profiles: colours to sRGB and back, in 8 bits by Little CMS and in more by a table of it."""
+"""ICC profiles: colours to sRGB and back, in 8 bits by Little CMS, in more by a lookup table made with it."""
 
 import io
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Rgb = Float[Tensor, "1 3 h w"]
 
 
 def to_tensor(array: np.ndarray, white: int) -> Float[Tensor, "1 c h w"]:
-    """Return an array (h, w) or (h, w, c) of whole numbers as a tensor, 1 where they are `white`."""
+    """Return an array (h, w) or (h, w, c) of integers as a tensor, scaled so that `white` is 1."""
     array = array[..., None] if array.ndim == 2 else array
     return torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)[None].contiguous() / white
 
@@ -76,7 +76,7 @@ def to_profile_deep(image: Rgb, profile: bytes) -> tuple[Rgb, bytes]:
 
 
 def by_table(image: Rgb, convert: Callable[[Image.Image], Image.Image]) -> Rgb:
-    """Convert colours through a table of 64³ (Little CMS by Pillow knows 8 bits only)."""
+    """Convert colours through a table of 64³ (Little CMS in Pillow supports 8 bits only)."""
     steps = np.linspace(0, 255, 64).round().astype(np.uint8)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     cube = Image.fromarray(np.stack([red, green, blue], -1).reshape(512, 512, 3))

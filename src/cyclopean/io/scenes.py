@@ -1,4 +1,4 @@
-"""A depth map and its photo in space: coloured points as PLY, a textured mesh as GLB."""
+"""A depth map and its photo in 3-D: coloured points as PLY, a textured mesh as GLB."""
 
 import io
 import math
@@ -17,9 +17,9 @@ from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import jpeg, resize_depth, size_within
 from cyclopean.io.sidecar import AnyCamera
 
-FARTHEST = 20.0  # times the median depth: sky and what is nearly infinite is left out
-GRAZING = 6.0  # degrees: where neighbours lie more nearly behind each other, they are of different things
-VERTICES = 500_000  # of a mesh, at most, about: more is slow to turn in every viewer
+FARTHEST = 20.0  # times the median depth: sky and farther points are left out
+GRAZING = 6.0  # degrees: neighbours seen at a more grazing angle belong to different objects
+VERTICES = 500_000  # of a mesh, at most, about: more is slow in every viewer
 WIDEST = 4096  # pixels of the texture
 
 Rgb = Float[Tensor, "1 3 h w"]
@@ -36,7 +36,7 @@ class PointCloud:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Points in the camera's frame, where each lies in the picture, and triangles, which face the camera."""
+    """Points in the camera's frame, their places in the picture, and triangles, which face the camera."""
 
     points: Float[Tensor, "n 3"]
     uv: Float[Tensor, "n 2"]
@@ -46,8 +46,8 @@ class Mesh:
 def unproject(depth: DepthMap, camera: AnyCamera) -> tuple[Float[Tensor, "1 h w 3"], Bool[Tensor, "h w"]]:
     """Return each pixel's point in the camera's frame, and whether it is known and at most 20 median depths away.
 
-    Points are in metres, or in median depths if the map is relative; the others may be anything, NaN too. Raises
-    InputError for an affine map, whose shape in space is unknown, and for a map without a finite depth.
+    Points are in metres, or in median depths if the map is relative; unknown and farther ones may be anything, even
+    NaN. Raises InputError for an affine map, whose shape in space is unknown, and for a map without a finite depth.
     """
     z = depth.numbers("distance" if depth.kind == "inverse_distance" else "depth")
     finite = z[z.isfinite()]
@@ -61,12 +61,12 @@ def unproject(depth: DepthMap, camera: AnyCamera) -> tuple[Float[Tensor, "1 h w 
     points = rays * (z[0, 0, ..., None] / unit)
     near = (z <= FARTHEST * median)[0, 0] & points[0].isfinite().all(-1)
     if not bool(near.any()):
-        raise InputError("its depths are too large or too small for points in space; give another depth map.")
+        raise InputError("its depths are too large or too small for points in 3-D; give another depth map.")
     return points, near
 
 
 def separated(points: Float[Tensor, "*n 3"], others: Float[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
-    """Return whether neighbouring points belong to different things: their join would be seen at less than 6 degrees.
+    """Return whether neighbouring points belong to different objects: a surface between them would be seen at under 6°.
 
     True also where a point is not known.
     """
@@ -79,7 +79,7 @@ def separated(points: Float[Tensor, "*n 3"], others: Float[Tensor, "*n 3"]) -> B
 def without_flying_pixels(depth: DepthMap, camera: AnyCamera) -> DepthMap:
     """Return `depth` without the pixels between near and far: separated from both neighbours along a row or a column.
 
-    Depth of networks is soft at edges: such pixels are on no thing. Neighbours are also those over the seam of an
+    Depth from networks is soft at edges: such pixels are on no object. Neighbours are also those over the seam of an
     equirectangular camera.
     """
     points, _ = unproject(depth, camera)
@@ -106,7 +106,7 @@ def point_cloud(depth: DepthMap, image: Rgb, camera: AnyCamera) -> PointCloud:
 def mesh(depth: DepthMap, camera: AnyCamera) -> Mesh:
     """Return the surface that the camera sees, in metres, or in median depths if the map is relative.
 
-    No triangle joins what is `separated`. A panorama's surface goes on over its seam; straight up and down it is
+    No triangle joins what is `separated`. A panorama's surface continues over its seam; straight up and down it is
     closed by a fan of triangles.
     """
     small = resize_depth(depth, size_within(depth.size, VERTICES, 2))
@@ -157,7 +157,7 @@ def write_glb(path: Path, mesh: Mesh, image: Rgb) -> None:
     visual = trimesh.visual.TextureVisuals(uv.cpu().numpy(), material=material)
     points = (mesh.points * mesh.points.new_tensor([1.0, -1.0, -1.0])).cpu().numpy()
 
-    def unlit(tree: dict[str, Any]) -> None:  # a photograph has its light in it already
+    def unlit(tree: dict[str, Any]) -> None:  # a photograph includes its lighting already
         tree["extensionsUsed"] = [*tree.get("extensionsUsed", []), "KHR_materials_unlit"]
         for surface in tree["materials"]:
             surface.setdefault("extensions", {})["KHR_materials_unlit"] = {}

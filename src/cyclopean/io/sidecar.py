@@ -1,4 +1,4 @@
-"""The JSON beside every file of depth: what the numbers are, of which picture, made by what. Same stem, .json."""
+"""The JSON beside every depth file: the meaning, the picture and the model of its numbers. Same stem, .json."""
 
 import difflib
 import json
@@ -21,7 +21,7 @@ Ambiguity = Literal["metric", "scale", "affine"]
 AnyCamera = Pinhole | Equirectangular
 
 VERSION = 1  # of the format
-KEYS = (  # of a sidecar, that change what its numbers mean; one that is misspelt must not be left out in silence
+KEYS = (  # of a sidecar, that change what its numbers mean; a misspelt one must not be ignored silently
     *("kind", "larger_is", "unit", "ambiguity", "camera", "scale", "offset", "unknown", "size", "source_size"),
 )
 METRES = {  # units that people write, in metres
@@ -32,7 +32,7 @@ METRES = {  # units that people write, in metres
     **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
     **dict.fromkeys(("in", "inch", "inches"), 0.0254),
 }
-LEAST_VIEW = 1.0  # degrees along the longer side: no photo has less
+LEAST_VIEW = 1.0  # degrees along the longer side: no photo has a smaller field of view
 FARTHEST_CENTER = 50.0  # image widths or heights: no crop's centre lies farther out
 EXAMPLE = '{"kind": "depth", "unit": "m", "scale": 0.001, "unknown": 0}'
 
@@ -48,7 +48,8 @@ class Maker:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """The meaning of a file of numbers: `value = offset + scale * number`; the number `unknown` marks no value."""
+    """The meaning of a file of numbers: `value = offset + scale * number`; the number `unknown` marks unknown
+    values."""
 
     kind: Kind
     unit: Unit = "relative"
@@ -66,7 +67,7 @@ class Sidecar:
 
 
 def sidecar_path(path: Path) -> Path:
-    """Return where the sidecar of the file at `path` lies."""
+    """Return the path of the sidecar of the file at `path`."""
     return path.with_name(path.stem + ".json")
 
 
@@ -77,7 +78,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
         return None
     content = read_json(side)
     if not isinstance(content, dict) or "kind" not in content:
-        raise InputError(f'{side} does not say the "kind" of {path.name}: write for example {EXAMPLE}, or remove it.')
+        raise InputError(f'{side} does not state the "kind" of {path.name}: write for example {EXAMPLE}, or remove it.')
     for key in content:
         near = [] if key in KEYS else difflib.get_close_matches(str(key).lower(), KEYS, n=1, cutoff=0.8)
         if near:
@@ -94,7 +95,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
         raise InputError(f"{side} contradicts itself: of {kind}, larger is {nearer}; correct one of them.")
     if (unit == "m") != (ambiguity == "metric"):
         raise InputError(
-            f"{side} contradicts itself: unit {unit!r} with ambiguity {ambiguity!r}; metres are metric and only they."
+            f"{side} contradicts itself: unit {unit!r} with ambiguity {ambiguity!r}; only metres are metric."
         )
     try:
         scale, offset = (_number(content.get(key, default)) for key, default in (("scale", 1), ("offset", 0)))
@@ -154,21 +155,21 @@ def check_version(path: Path, content: dict[str, Any]) -> None:
 
 
 def outputs_named_in(folder: Path) -> set[str]:
-    """Return the names of the files in `folder` that our sidecars list: a folder run must not read its own results."""
+    """Return the names of the files in `folder` that our sidecars list, so that folder runs do not read their own
+    results."""
     names: set[str] = set()
     for side in folder.glob("*.json"):
         try:
             content = read_json(side)
-        except InputError:  # somebody else's file, which is of no interest here
+        except InputError:  # another program's file
             continue
         names |= _files_named_in(content)
     return names
 
 
 def foreign_files(folder: Path, names: Iterable[str], source: str) -> list[str]:
-    """Return those of `names` that exist in `folder` and are no results of ours for the picture `source`.
-
-    Results of ours are the sidecars among `names`, what these name, and folders whose files are all named in them.
+    """Return those of `names` that exist in `folder` and are not our results for the picture `source`. Our results are
+    the sidecars among `names`, the files that these list, and folders whose files are all listed.
     """
     existing = [name for name in names if os.path.lexists(folder / name)]
     own: set[str] = set()
@@ -188,7 +189,7 @@ def foreign_files(folder: Path, names: Iterable[str], source: str) -> list[str]:
 
 
 def keep_names(new: Path, folder: Path) -> None:
-    """Let sidecars in `new` name the files that remain in `folder` of the sidecars that they are going to replace."""
+    """Add to sidecars in `new` the files that remain in `folder` from the sidecars that they will replace."""
     for side in new.glob("*.json"):
         content = json.loads(side.read_text())
         try:
@@ -201,7 +202,7 @@ def keep_names(new: Path, folder: Path) -> None:
 
 
 def camera_to_json(camera: AnyCamera) -> dict[str, Any]:
-    """Return a camera as every JSON file of ours holds it; focal lengths and centre in image widths and heights."""
+    """Return a camera as in all our JSON files; focal lengths and centre in image widths and heights."""
     if isinstance(camera, Equirectangular):
         return {"camera": "equirectangular"}
     return {"camera": "pinhole", "focal": camera.focal[0].tolist(), "center": camera.center[0].tolist()}
@@ -211,7 +212,7 @@ def camera_from_json(content: Any) -> AnyCamera | None:
     """Return the camera of a sidecar or a profile; None for None.
 
     Raises ValueError or KeyError for anything else: `focal` and `center` are two finite numbers each, `focal` above 0,
-    in image widths and heights. Numbers that only pixels could be are named.
+    in image widths and heights. The error names numbers that must be in pixels.
     """
     if content is None:
         return None

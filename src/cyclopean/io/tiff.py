@@ -1,7 +1,7 @@
-"""TIFF files: which of their pages is the picture, and the pixels of those that Pillow reads wrongly or not at all.
+"""TIFF files: the choice of the page, and the pixels of those that Pillow reads wrongly or not at all.
 
-Pillow cuts 16 bits to 8, OpenCV mixes planes up and inverts nothing; here both kinds are read by what the tags say
-(TIFF 6.0). Compressed strips and tiles are still decoded by libtiff: it is shown the bytes as a grey picture.
+Pillow truncates 16 bits to 8, OpenCV mixes up planes and inverts nothing; here both kinds are read by their tags (TIFF
+6.0). Compressed strips and tiles are still decoded by libtiff, which gets the bytes as a grey picture.
 """
 
 import io
@@ -24,8 +24,8 @@ Opacity = UInt8[np.ndarray, "h w 1"] | UInt16[np.ndarray, "h w 1"]
 Alpha = Literal["associated", "unassociated"]
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-MOST_PAGES = 10_000  # directories that are looked at
-MOST_SAMPLES = 8  # per pixel: more is no photo
+MOST_PAGES = 10_000  # directories that are read
+MOST_SAMPLES = 8  # per pixel: a photo has no more
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR = 256, 257, 258, 259, 262, 266, 277, 284
 PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, SUBSAMPLING, EXTRA, FORMAT = 317, 320, 322, 323, 530, 338, 339
 STRIPS, ROWS_PER_STRIP, STRIP_BYTES, TILES, TILE_BYTES, DNG = 273, 278, 279, 324, 325, 50706
@@ -59,7 +59,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Stored:
-    """Grey or RGB in 8 or 16 bits, and its opacity, (h, w, 1); None if all is."""
+    """Grey or RGB in 8 or 16 bits, and its opacity, (h, w, 1); None if all is opaque."""
 
     colours: Pixels
     alpha: Opacity | None = None
@@ -77,7 +77,7 @@ def unlimited() -> Iterator[None]:
 
 
 def main_page(path: Path, data: bytes) -> Page:
-    """Return the largest page that is no thumbnail and no mask, the first of several; `data` are the file's bytes."""
+    """Return the largest page that is neither thumbnail nor mask, the first of several; `data` are the file's bytes."""
     pages, chained = _pages(data)
     if not pages:
         raise InputError(f"{path} is damaged or cut short (no page of it can be read); give a whole file.")
@@ -101,7 +101,7 @@ def number(tags: Mapping[int, Any], tag: int, missing: int) -> int:
 
 
 def numbers(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
-    """Return the values of a tag as integers; none if they are no numbers."""
+    """Return the values of a tag as integers; none if they are not numbers."""
     value = tags.get(tag, ())
     try:
         return tuple(int(part) for part in (value if isinstance(value, tuple | bytes) else (value,)))
@@ -118,7 +118,8 @@ def opened_at(data: bytes, offset: int) -> io.BytesIO:
 
 
 def beyond_pillow(page: Page) -> bool:
-    """Return whether Pillow reads the page wrongly or roughly: 16 bits and more, signed, alpha, YCbCr in no JPEG."""
+    """Return whether Pillow reads the page wrongly or inexactly: 16 bits and more, signed, alpha, YCbCr outside
+    JPEG."""
     if max(numbers(page.tags, BITS) or (1,)) >= 16 or not {1, 4}.issuperset(numbers(page.tags, FORMAT)):
         return True
     photometric = number(page.tags, PHOTOMETRIC, GREY)
@@ -129,9 +130,9 @@ def beyond_pillow(page: Page) -> bool:
 
 
 def read(path: Path, data: bytes, page: Page) -> Stored | Image.Image:
-    """Return what the page stores, not yet turned: grey or RGB, or a picture in Pillow's CMYK, LAB or YCbCr of 8 bits.
+    """Return the page's pixels, not yet upright: grey or RGB, or a picture in Pillow's CMYK, LAB or YCbCr of 8 bits.
 
-    Raises InputError with the reason for what is not read.
+    Raises InputError with the reason for a page that is not supported.
     """
     _refuse_unread(path, page)
     tags = page.tags
@@ -140,7 +141,7 @@ def read(path: Path, data: bytes, page: Page) -> Stored | Image.Image:
     most, deep = (65535, True) if array.dtype == np.uint16 else (255, False)
     count = COLOURS[photometric]
     colours = array[..., :count]
-    extra = numbers(tags, EXTRA) or (2,) * (array.shape[-1] - count)  # without a word it is alpha, as others have it
+    extra = numbers(tags, EXTRA) or (2,) * (array.shape[-1] - count)  # undeclared, it is alpha, as in other readers
     where = next((n for n, kind in enumerate(extra) if kind in (1, 2) and count + n < array.shape[-1]), None)
     alpha = None if where is None else array[..., count + where : count + where + 1]
     if photometric == PALETTE:
@@ -175,7 +176,7 @@ def _pages(data: bytes) -> tuple[dict[int, Mapping[int, Any]], tuple[int, ...]]:
     if len(data) < 16:
         return {}, ()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of tags that are cut
+        warnings.simplefilter("ignore")  # Pillow warns of truncated tags
         order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
         todo = list(struct.unpack_from(f"{order}Q", data, 8) if big else struct.unpack_from(f"{order}I", data, 4))
         inner: list[int] = []
@@ -213,7 +214,7 @@ def _area(tags: Mapping[int, Any]) -> int:
 
 
 def _refuse_unread(path: Path, page: Page) -> None:
-    """Raise InputError with the true reason for a page that is not read here."""
+    """Raise InputError with the true reason for a page that is not supported here."""
     tags = page.tags
     if STRIPS not in tags and TILES not in tags:
         raise _damaged(path, "the places of its pixels are missing")
@@ -226,9 +227,9 @@ def _refuse_unread(path: Path, page: Page) -> None:
     elif set(bits) not in ({8}, {16}):
         why = f"stores {' and '.join(map(str, sorted(set(bits))))} bits per channel"
     elif photometric not in COLOURS:
-        why = f"stores colours of a kind (photometric interpretation {photometric}) that is not read"
+        why = f"stores colours of a kind (photometric interpretation {photometric}) that is not supported"
     elif packed not in BYTES:
-        why = f"is compressed in a way (number {packed}) that is not read"
+        why = f"is compressed in a way (number {packed}) that is not supported"
     elif not COLOURS[photometric] <= count <= MOST_SAMPLES:
         why = f"has {count} channels, which is no photo"
     elif photometric == PALETTE and (len(numbers(tags, COLOUR_MAP)) < 6 or len(numbers(tags, COLOUR_MAP)) % 3):
@@ -256,7 +257,7 @@ def _samples(path: Path, data: bytes, page: Page) -> Pixels:
     if min(len(starts), len(lengths)) < pieces * planes:
         raise _damaged(path, "some of its strips are missing")
     places = tuple(zip(starts, lengths, strict=False))
-    inner = count // planes  # samples of one pixel that stand together
+    inner = count // planes  # samples of one pixel that are stored together
     parts = []
     for plane in range(planes):
         own = slice(plane * pieces, (plane + 1) * pieces)
@@ -267,7 +268,7 @@ def _samples(path: Path, data: bytes, page: Page) -> Pixels:
                 raise
             raise _damaged(path, (str(error).strip() or type(error).__name__).splitlines()[0]) from None
         part = stored.view(kind).astype(kind.newbyteorder("=")).reshape(height, width, inner)
-        if number(tags, PREDICTOR, 1) == 2:  # horizontal differences, which begin anew in each piece
+        if number(tags, PREDICTOR, 1) == 2:  # horizontal differences, which restart in each piece
             for left in range(0, width, wide):
                 piece = part[:, left : left + wide]
                 np.cumsum(piece, 1, dtype=part.dtype, out=piece)
@@ -278,7 +279,8 @@ def _samples(path: Path, data: bytes, page: Page) -> Pixels:
 def _bytes_of(
     data: bytes, page: Page, pixel: int, piece: tuple[int, int], places: Sequence[tuple[int, int]]
 ) -> UInt8[np.ndarray, "h _"]:
-    """Return the bytes of a plane with `pixel` bytes per pixel, decompressed as a grey picture so much wider."""
+    """Return the bytes of a plane with `pixel` bytes per pixel, decompressed as a grey picture `pixel` times as
+    wide."""
     tiled, (width, height) = TILE_WIDTH in page.tags, page.size
     packed = number(page.tags, COMPRESSION, 1)
     tags: dict[int, Sequence[int]] = {
@@ -297,7 +299,7 @@ def _bytes_of(
 
 
 def _directory(tags: Mapping[int, Sequence[int]], at: int) -> bytes:
-    """Return a little-endian directory of integers, to stand at the offset `at`."""
+    """Return a little-endian directory of integers, for the offset `at`."""
     more = at + 2 + 12 * len(tags) + 4
     entries, beyond = b"", b""
     for tag, values in sorted(tags.items()):

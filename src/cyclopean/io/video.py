@@ -1,4 +1,4 @@
-"""Clips read: what their headers declare, and their frames at their times. Nothing is opened but the file itself."""
+"""Reading of clips: the properties in their headers, and their frames with times. Only the file itself is opened."""
 
 import logging
 import re
@@ -16,10 +16,10 @@ from cyclopean.io.limits import MOST_MEGAPIXELS as MEGAPIXELS
 from cyclopean.io.video_frames import Crop, Frame, Size, cropped, progressive, remarks, size_of, upright
 
 LOG = logging.getLogger(__name__)
-MOST_BOXES = 10_000  # of an MP4 that are looked through
-PATIENCE = 60.0  # seconds in which a file has to open, to say what it is, and to give each packet
-FASTEST = 240  # frames a second that are believed without counting
-STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock means nothing before the first packet
+MOST_BOXES = 10_000  # of an MP4 that are searched
+PATIENCE = 60.0  # seconds, at most, to open a file, to describe it, and to get each packet
+FASTEST = 240  # frames per second that are accepted without counting
+STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock is arbitrary before the first packet
 
 # FFmpeg's names of the containers that are opened. None of them makes FFmpeg open another file or a host: playlists,
 # lists of files, numbered pictures, descriptions of streams and devices are not among them, whatever a file is called.
@@ -46,8 +46,8 @@ class Clip:
     """Description of a video by its header and first frame, or by its packets.
 
     Frames per second; about how many frames and seconds (0: there are none); upright (height, width); a sentence for
-    each thing about its pictures that no result keeps; seconds of a tick of its clock; width of an upright pixel over
-    its height.
+    each property of its pictures that results do not keep; seconds of a tick of its clock; width of an upright pixel
+    over its height.
     """
 
     rate: Fraction
@@ -63,7 +63,7 @@ class Clip:
 class Still:
     """One frame: upright, in [0,1]; its place in the clip and its seconds since the first one.
 
-    `time` is when it is shown, in seconds of the clip's own clock, on which its sound is too.
+    `time` is when it is shown, in seconds of the clip's own clock, which its sound shares.
     """
 
     image: Frame
@@ -73,11 +73,11 @@ class Still:
 
 
 def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = PATIENCE) -> Clip:
-    """Return what the header and the first frame of a clip declare; count frames, undecoded, where that is doubtful.
+    """Return the properties in a clip's header and first frame; count frames, undecoded, if these are doubtful.
 
-    Files that were written as they were filmed, such as a browser's WebM, have no length in their header. Raises
-    InputError for files that are missing, damaged, no clip of a kind that is read, too large for the limit, or not
-    counted within `patience` seconds.
+    Files that were written while filming, such as a browser's WebM, have no length in their header. Raises InputError
+    for files that are missing, damaged, not a supported clip, too large for the limit, or not counted within `patience`
+    seconds.
     """
     end = time.monotonic() + patience
     with opened(path, max_megapixels) as (container, stream):
@@ -101,7 +101,7 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
         ticks = [packet.pts for packet in _in_time(path, container.demux(stream), end) if packet.size]
         times = [float(tick * stream.time_base) for tick in ticks if tick is not None]
     count, span = len(ticks), max(times, default=0.0) - min(times, default=0.0)
-    if len(times) < max(2, count) or span == 0:  # times that are missing, or all the same, are no length
+    if len(times) < max(2, count) or span == 0:  # missing or equal times give no length
         return replace(clip, count=count, seconds=float(count / clip.rate))
     rate = (count - 1) / span
     if abs(rate / clip.rate - 1) >= 0.05:  # the header's was a guess
@@ -122,7 +122,7 @@ def stills(
 ) -> Iterator[Still]:
     """Yield the frames of a clip, all at the size of the first, or those for whose (index, seconds) `wanted` is true.
 
-    Where all are taken, the log reports how many were damaged.
+    If all are taken, the number of damaged frames is logged.
     """
     with opened(path, max_megapixels) as (container, stream):
         clock = Clock(container, stream)
@@ -140,7 +140,7 @@ def stills(
 def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any, Any]]:
     """Open the clip at `path` and yield FFmpeg's container and the stream of its film.
 
-    Every clip is opened here. Raises InputError for what is no clip, and for frames above the limit.
+    Every clip is opened here. Raises InputError for files that are not clips, and for frames above the limit.
     """
     import av
 
@@ -166,14 +166,14 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
             raise InputError(f"{path} has no picture track; give a video.")
         stream = films[0]
         if stream.codec_context is None:
-            raise InputError(f"{path} is coded in a way that is not known here; convert it to MP4 (H.264).")
+            raise InputError(f"{path} is coded in a way that is not supported here; convert it to MP4 (H.264).")
         h, w = stream.codec_context.height, stream.codec_context.width
         if h * w > pixels:
             raise InputError(
                 f"{path} is {w}x{h} pixels ({h * w / 1e6:.1f} megapixels), the limit is {max_megapixels:g}; "
                 "shrink it, or raise the limit with --max-megapixels."
             )
-        if container.format.name.startswith("mov"):  # whose index names the place of each frame
+        if container.format.name.startswith("mov"):  # whose index has the place of each frame
             places, size = [entry.pos + entry.size for entry in stream.index_entries], path.stat().st_size
             if count := sum(place > size for place in places):
                 raise InputError(
@@ -186,7 +186,7 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
 
 
 def _lacks_index(path: Path) -> bool:
-    """Return whether a file is made of boxes as MP4 and MOV are and has none with an index."""
+    """Return whether a file is made of boxes, like MP4 and MOV, and has none with an index."""
     kinds: list[bytes] = []
     with path.open("rb") as file:
         while len(head := file.read(16)) >= 8 and len(kinds) < MOST_BOXES:
@@ -200,7 +200,7 @@ def _lacks_index(path: Path) -> bool:
 
 
 def is_cover(stream: Any) -> bool:
-    """Return whether a stream of pictures is a cover or a thumbnail, no film."""
+    """Return whether a stream of pictures is a cover or a thumbnail, not a film."""
     from av.stream import Disposition
 
     return bool(
@@ -224,7 +224,7 @@ def _films(container: Any) -> list[Any]:
 def decoded(path: Path, max_megapixels: float, packets: Iterable[Any], stream: Any) -> Iterator[Any]:
     """Yield the frames in `packets` of `stream`, without the margins that its container crops.
 
-    Raises InputError for what is damaged, and for frames that grow beyond the limit.
+    Raises InputError for damaged packets, and for frames that grow beyond the limit.
     """
     frames, crop = _frames(path, max_megapixels, packets, stream), _crop_of(stream)
     yield from frames if crop is None else cropped(frames, crop, stream.time_base)
@@ -248,12 +248,12 @@ def _frames(path: Path, max_megapixels: float, packets: Iterable[Any], stream: A
 def _crop_of(stream: Any) -> Crop | None:
     """Return the margins (left, right, top, bottom) that MP4's `clap` and Matroska's `PixelCrop...` hide, if any.
 
-    PyAV hands them out in its description of a file only.
+    PyAV has them only in its description of a file.
     """
     import av.logging
 
     level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)  # below it the description is empty
+    av.logging.set_level(av.logging.INFO)  # at lower levels the description is empty
     try:
         text = stream.container.dumps_format()
     finally:
@@ -283,7 +283,7 @@ def _readable(path: Path, max_megapixels: float) -> Iterator[None]:
 
     try:
         yield
-    except av.error.ArgumentError:  # what a decoder raises that would need more pixels than it may have
+    except av.error.ArgumentError:  # raised by a decoder that would exceed the limit of pixels
         raise InputError(
             f"{path} is damaged, or holds frames above the limit of {max_megapixels:g} megapixels; give a whole file, "
             "or raise the limit with --max-megapixels."
@@ -295,15 +295,15 @@ def _readable(path: Path, max_megapixels: float) -> Iterator[None]:
 def _in_time(path: Path, packets: Iterable[Any], end: float) -> Iterator[Any]:
     for packet in packets:
         if time.monotonic() > end:
-            raise InputError(f"{path} was not looked through in time; convert it to MP4 (H.264).")
+            raise InputError(f"{path} could not be searched in time; convert it to MP4 (H.264).")
         yield packet
 
 
 class Clock:
     """Times at which frames are shown, in ticks of the stream's time base, each later than the one before.
 
-    They follow from number and frame rate where the file gives no times, or times that go back. AVI has none but the
-    order of its packets, which is not that of its frames when the codec reorders them.
+    They follow from index and frame rate if the file has no times, or times that go back. AVI has only the order of its
+    packets, which is not that of its frames when the codec reorders them.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
@@ -318,7 +318,7 @@ class Clock:
         ticks = None if self.numbered else frame.pts
         if self.start is None:
             self.start = self.last = ticks or 0
-        elif ticks == self.last:  # half a frame on, so that the next one's own time can still be kept
+        elif ticks == self.last:  # half a frame later, so that the next one can keep its own time
             self.last += max(1, self.step // 2)
         else:
             self.last = self.last + self.step if ticks is None or ticks < self.last else ticks
@@ -334,6 +334,6 @@ class Clock:
 
 
 def origin_of(container: Any) -> Fraction:
-    """Return where the clock of a container begins, in seconds."""
+    """Return the start of a container's clock, in seconds."""
     started = container.format.name in STARTS_ANYWHERE and container.start_time
     return Fraction(container.start_time, 1_000_000) if started else Fraction(0)

@@ -1,4 +1,4 @@
-"""Frames of clips: upright, cropped and in sRGB for the screen; and pictures back in the place of frames."""
+"""Frames of clips: upright, cropped and in sRGB; and pictures converted back to frames."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ Crop = tuple[int, int, int, int]  # pixels at the left, right, top and bottom
 
 # Numbers of colours in ITU-T H.273, which FFmpeg uses too.
 RGB, BT709, UNKNOWN, SRGB = 0, 1, 2, 13
-MATRICES = {1, 4, 5, 6, 7, 9}  # between YUV and RGB that swscale knows
+MATRICES = {1, 4, 5, 6, 7, 9}  # between YUV and RGB that swscale supports
 HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
-LIMITED, FULL = 1, 2  # ranges of YUV; 0: not told, which is limited
+LIMITED, FULL = 1, 2  # ranges of YUV; 0: undeclared, which means limited
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Orientation:
 
     @property
     def matrix(self) -> tuple[int, ...]:
-        """Nine numbers of a display matrix, as MP4 and FFmpeg have them."""
+        """Nine numbers of a display matrix, as in MP4 and FFmpeg."""
         x, y = (-1 if reverse else 1 for reverse in (self.columns_reversed, self.rows_reversed))
         a, b, c, d = (0, y, x, 0) if self.transposed else (x, 0, 0, y)
         return a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30
@@ -54,10 +54,10 @@ class Orientation:
 
 
 def orientation_of(frame: Any) -> Orientation:
-    """Return how a frame is turned and mirrored: the one of the eight ways nearest to its display matrix."""
+    """Return the orientation of a frame: the one of the eight nearest to its display matrix."""
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV gives none of them when one is of a kind it does not know, such as EXIF
+    except ValueError:  # PyAV gives none of them if one is of an unknown kind, such as EXIF
         turned = ((False, False, False), (True, True, False), (False, True, True), (True, False, True))
         return Orientation(*turned[round(frame.rotation / 90) % 4])  # quarter turns counter-clockwise
     if data is None:
@@ -103,7 +103,7 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 @dataclass(frozen=True)
 class Tags:
-    """Colour tags of a file by the numbers of ITU-T H.273: those its pixels are written by."""
+    """Colour tags of a file, by the numbers of ITU-T H.273, for which its pixels are written."""
 
     colorspace: int = UNKNOWN
     color_range: int = 0
@@ -114,7 +114,7 @@ class Tags:
 def tags_like(frame: Any) -> Tags:
     """Return the tags for pictures in the place of `frame`: its own, where 8-bit YUV can have them.
 
-    RGB becomes YUV of BT.709, and so does a matrix that cannot be computed; high dynamic range has become sRGB.
+    RGB becomes YUV of BT.709, and so does YUV of an unsupported matrix; high dynamic range has become sRGB.
     """
     if frame.color_trc in HIGH_DYNAMIC_RANGE:
         return Tags(BT709, LIMITED, BT709, SRGB)
@@ -144,7 +144,7 @@ def coded(picture: Frame, orientation: Orientation, tags: Tags) -> Any:
 def progressive(frames: Iterable[Any], unit: Fraction) -> Iterator[Any]:
     """Yield as many frames, at the same times in ticks of `unit`: interlaced ones as whole pictures (BWDIF).
 
-    From the first interlaced frame on each comes one later, since its neighbours are looked at.
+    From the first interlaced frame on, frames are delayed by one, since the filter uses their neighbours.
     """
     graph, kind = None, None
     for frame in frames:
@@ -205,21 +205,21 @@ def _filtered(graph: Any, frame: Any, unit: Fraction) -> Iterator[Any]:
 
 
 def remarks(frame: Any, size: Size) -> Iterator[str]:
-    """Yield a sentence for each thing about a clip's pictures that is not kept, by its first frame."""
+    """Yield a sentence for each property of a clip's pictures that is not kept, by its first frame."""
     height, width = size
     if round(frame.rotation) % 90:
-        yield f"it is to be shown turned by {frame.rotation:.0f} degrees; only quarter turns are kept."
+        yield f"it is rotated by {frame.rotation:.0f} degrees for display; only quarter turns are kept."
     if has_alpha(frame):
         yield "it has transparent pixels, which are laid over white."
     if frame.color_trc in HIGH_DYNAMIC_RANGE:
         name = HIGH_DYNAMIC_RANGE[frame.color_trc]
-        yield f"it has a high dynamic range ({name}), which is brought to that of ordinary screens (white at 203 nits)."
+        yield f"it has a high dynamic range ({name}), converted to that of ordinary screens (white at 203 nits)."
     elif max((component.bits for component in frame.format.components), default=8) > 8:
-        yield f"it has more than 8 bits a colour ({frame.format.name}); videos are written with 8."
+        yield f"it has more than 8 bits per colour ({frame.format.name}); videos are written with 8."
     if frame.interlaced_frame:
         yield "it is interlaced; its frames are made whole (progressive), as many as before."
     if not (frame.format.is_rgb or frame.colorspace in MATRICES | {RGB, UNKNOWN}):
-        yield f"its colours are coded in a way that is not known (matrix {frame.colorspace}); they may be off."
+        yield f"its colours are coded in an unknown way (matrix {frame.colorspace}); they may be off."
     if height % 2 or width % 2:
         yield (
             f"it is {width}x{height} pixels, and videos are written with even sizes: its last row or column is "

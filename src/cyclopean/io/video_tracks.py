@@ -1,4 +1,4 @@
-"""Tracks of a clip beside its film, and which of them another container takes: known before any frame is made."""
+"""Tracks of a clip beside its film, and which of them another container accepts, found before any frame is made."""
 
 import io
 from collections import Counter
@@ -12,11 +12,11 @@ from cyclopean.errors import InputError
 from cyclopean.io.video import is_cover, opened
 
 MP4 = (".mp4", ".m4v")
-TECHNICAL = (  # metadata of the old file itself, and about how its pixels were coded
+TECHNICAL = (  # metadata of the old file itself, and of the coding of its pixels
     *("encoder", "major_brand", "minor_version", "compatible_brands", "duration", "rotate", "alpha_mode", "vendor_id"),
     *("bps", "number_of_frames", "number_of_bytes"),
 )
-ITUNES = {  # what MP4 keeps beside a cover; FFmpeg writes either covers or free words
+ITUNES = {  # keys that MP4 keeps beside a cover; FFmpeg writes either covers or free keys
     *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping"),
     *("lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "location", "creation_time"),
 }
@@ -28,7 +28,7 @@ NAMES = {
     "data": "data",
     "attachment": "an attached file",
 }
-FIRST_PACKETS = 2000  # in which every track has had one
+FIRST_PACKETS = 2000  # within which every track has one
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CopiedTracks:
 
 
 def copied_tracks(source: Path, target: Path, max_megapixels: float) -> CopiedTracks:
-    """Return which tracks of the clip `source` the file `target`, by its suffix, can hold: each is tried."""
+    """Return the tracks of the clip `source` that the file `target`, by its suffix, can hold; each is tried."""
     copied: list[int] = []
     covers: list[tuple[int, bytes]] = []
     lost: Counter[str] = Counter()
@@ -71,7 +71,7 @@ def copied_tracks(source: Path, target: Path, max_megapixels: float) -> CopiedTr
 
 
 def _made_anew(stream: Any, film: Any) -> bool:
-    """Return whether the container writes a track like this by itself: of chapters, and of the time code."""
+    """Return whether the container makes a track like this itself: chapters and time code."""
     from av.stream import Discard
 
     timecode = stream.type == "data" and "timecode" in film.metadata and "timecode" in stream.metadata
@@ -84,7 +84,7 @@ def _first_packets(container: Any, streams: Iterable[Any]) -> dict[int, Any]:
 
     wanted = {stream.index: stream for stream in streams}
     packets: dict[int, Any] = {}
-    with suppress(av.error.FFmpegError):  # what is damaged is found and named where the film itself is read
+    with suppress(av.error.FFmpegError):  # damage is reported when the film itself is read
         for number, packet in enumerate(container.demux(list(wanted.values())) if wanted else ()):
             if packet.size:
                 packets.setdefault(packet.stream.index, packet)
@@ -99,14 +99,14 @@ def _accepts(target: Path, stream: Any, packet: Any) -> bool:
 
     try:
         memory: Any = io.BytesIO()
-        memory.name = target.name  # by which FFmpeg knows the container
+        memory.name = target.name  # from which FFmpeg infers the container
         with create(target, {}, memory) as trial:
             copy = add_copy(trial, stream)
             trial.start_encoding()
             if packet is not None:
                 packet.stream = copy
                 trial.mux(packet)
-    except (av.error.FFmpegError, ValueError, AttributeError):  # what PyAV raises for codecs without a name
+    except (av.error.FFmpegError, ValueError, AttributeError):  # raised by PyAV for codecs without a name
         return False
     return True
 
@@ -123,16 +123,16 @@ def _codec(stream: Any) -> str:
     known = stream.codec_context.name if stream.codec_context is not None else None
     try:
         tag = "" if known else stream.codec_tag.strip("\x00 ")
-    except (AttributeError, ValueError):  # PyAV asks the codec for it, which is missing
+    except (AttributeError, ValueError):  # PyAV gets it from the codec, which is missing
         tag = ""
-    return known or tag or "of a kind that is not known"
+    return known or tag or "of an unknown kind"
 
 
 def create(target: Path, options: dict[str, str], place: Any = None) -> Any:
     """Return FFmpeg's container for a new file like `target`, written there or to the file object `place`."""
     import av
 
-    kind = "mp4" if target.suffix.lower() in MP4 else None  # what FFmpeg takes .m4v for holds no covers
+    kind = "mp4" if target.suffix.lower() in MP4 else None  # FFmpeg's own container for .m4v holds no covers
     return av.open(str(target.absolute()) if place is None else place, "w", format=kind, options=options)
 
 
@@ -145,7 +145,7 @@ def add_copy(result: Any, stream: Any) -> Any:
 
 
 def portable_metadata(metadata: dict[str, str]) -> dict[str, str]:
-    """Return the metadata of a file that hold for another file too."""
+    """Return the metadata of a file that are also valid for another file."""
     return {k: v for k, v in metadata.items() if k.lower() not in TECHNICAL and not k.lower().startswith("_statistics")}
 
 
@@ -159,4 +159,4 @@ def writable(source: Path, target: Path, *kinds: type[Exception]) -> Iterator[No
         yield
     except caught as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{source} cannot be written again as {target.suffix} ({why}); convert it to MP4.") from None
+        raise InputError(f"{source} cannot be rewritten as {target.suffix} ({why}); convert it to MP4.") from None

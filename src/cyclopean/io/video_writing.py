@@ -1,4 +1,4 @@
-"""Clips written: pictures at their times, and a clip with other pictures and everything else as it was."""
+"""Writing of clips: pictures with times, and a clip with other pictures and everything else unchanged."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -72,7 +72,7 @@ def write_timed(
 
 
 def left_out(source: Path, target: Path, max_megapixels: float = MEGAPIXELS) -> tuple[str, ...]:
-    """Return a sentence for each thing beside the pictures that `rewrite` of the same arguments would not keep."""
+    """Return a sentence for each part other than pictures that `rewrite` with the same arguments would not keep."""
     return copied_tracks(source, target, max_megapixels).remarks
 
 
@@ -85,10 +85,10 @@ def rewrite(
     """Write the clip `source` with other pictures, as H.264 in `target`, and return how many frames it has.
 
     `change` takes the frames and yields a picture of the same size for each, in order. Sound, subtitles, chapters,
-    covers and other tracks are copied as far as `target` can hold them (`left_out` says what is not); times,
+    covers and other tracks are copied as far as `target` can hold them (`left_out` returns the rest); times,
     orientation, shape of pixels, colour tags and metadata stay. Odd last rows and columns are repeated. Writes to
-    `target` itself: give a path inside `files.appearing`. Raises InputError if `source` is damaged, or `target` of
-    a kind that holds no H.264.
+    `target` itself: give a path inside `files.appearing`. Raises InputError if `source` is damaged, or `target` is of a
+    kind that holds no H.264.
     """
 
     tracks = copied_tracks(source, target, max_megapixels)
@@ -103,7 +103,7 @@ def rewrite(
         orientation, tags, size = Orientation(), Tags(), (stream.codec_context.height, stream.codec_context.width)
         if first is not None:
             orientation, tags, size = orientation_of(first), tags_like(first), (first.height, first.width)
-        with writable(source, target, ValueError):  # PyAV's error where a container does not take a codec
+        with writable(source, target, ValueError):  # PyAV's error if a container does not accept a codec
             aspect = stream.sample_aspect_ratio or Fraction(1)
             film = _add_film(
                 result, stream.average_rate or Fraction(25), stream.time_base, size, tags=tags, aspect=aspect
@@ -126,7 +126,7 @@ def rewrite(
         def stills() -> Iterator[Still]:
             for index, frame in enumerate(coded_frames):
                 ticks = clock(frame)
-                waiting.append(ticks)  # until the new picture comes back
+                waiting.append(ticks)  # until the new picture arrives
                 yield Still(upright(frame, orientation.sides(size)), index, clock.seconds(ticks), clock.time(ticks))
 
         def frames() -> Iterator[Any]:
@@ -139,7 +139,7 @@ def rewrite(
 
 
 def _encode(frames: Iterable[Any], film: Any, container: Any, step: int) -> int:
-    """Write frames and return how many; the last one stays for the shortest time between two, at most `step` ticks."""
+    """Write frames and return how many; the last one lasts the shortest time between two, at most `step` ticks."""
     count, last = 0, None
     for frame in chain(frames, [None]):
         if frame is not None:
@@ -152,7 +152,7 @@ def _encode(frames: Iterable[Any], film: Any, container: Any, step: int) -> int:
 
 
 def _add_film(container: Any, rate: Fraction, unit: Fraction, size: Size, *, tags: Tags, aspect: Fraction) -> Any:
-    """Add a track of H.264 for pictures of `size` (height, width) as they are coded."""
+    """Add an H.264 track for pictures of `size` (height, width) as they are coded."""
     film = container.add_stream("libx264", rate=rate, options=dict(QUALITY))
     film.height, film.width, film.pix_fmt = size[0] + size[0] % 2, size[1] + size[1] % 2, "yuv420p"
     film.time_base = film.codec_context.time_base = unit
@@ -172,7 +172,8 @@ def _options(target: Path, tracks: CopiedTracks) -> dict[str, str]:
 
 
 def _add_covers(result: Any, container: Any, tracks: CopiedTracks) -> list[Any]:
-    """Add tracks for covers, or attach them where that is the way, and return the packets still to be written."""
+    """Add tracks for covers, or attach them if the container requires it, and return the packets still to be
+    written."""
     import av
 
     packets = []
@@ -200,7 +201,7 @@ def _film_packets(
         elif packet.size:
             shift = round(origin / packet.time_base)
             ticks = packet.pts if packet.dts is None else packet.dts
-            earliest = last.get(packet.stream.index, -(2**62)) + 1  # times that go back end the work of containers
+            earliest = last.get(packet.stream.index, -(2**62)) + 1  # containers fail on times that go back
             packet.dts = max(earliest, earliest if ticks is None else ticks - shift)
             packet.pts = packet.dts if packet.pts is None else max(packet.pts - shift, packet.dts)
             last[packet.stream.index] = packet.dts

@@ -1,4 +1,4 @@
-"""One file per paper. Names to classes and to training in literal dicts; nothing is imported before it is needed."""
+"""Methods, one file per paper. Dicts map names to classes and recipes; nothing is imported before it is needed."""
 
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
@@ -20,24 +20,24 @@ METHODS = {
 }
 METRIC = ("coordnet",)  # methods whose depth is always in metres; that of the others is where they keep a rig
 
-# What `cyclopean train` trains, and by which function; its arguments are the flags.
+# The methods of `cyclopean train`: the recipe, whose arguments are the flags, and a line of help.
 RECIPES = {
-    "naive": ("cyclopean.training.recipes:naive", "stereo pairs; paints the right view, no disparity inside"),
+    "naive": ("cyclopean.training.recipes:naive", "stereo pairs; outputs the right view, without disparity"),
     "deep3d": ("cyclopean.training.recipes:deep3d", "stereo pairs; selects among shifted views (Xie et al. 2016)"),
-    "deep3ds": ("cyclopean.training.recipes:deep3ds", "the same, smooth (Godard et al. 2017, supplement)"),
+    "deep3ds": ("cyclopean.training.recipes:deep3ds", "the same with smoothness (Godard et al. 2017, supplement)"),
     "garg": ("cyclopean.training.recipes:garg", "stereo pairs; a linearised warp, coarse to fine (Garg et al. 2016)"),
     "monodepth": ("cyclopean.training.recipes:monodepth", "stereo pairs, no depth labels (Godard et al. 2017)"),
-    "trinocular": ("cyclopean.training.recipes:trinocular", "stereo pairs as two of three (Poggi et al. 2018)"),
+    "trinocular": ("cyclopean.training.recipes:trinocular", "stereo pairs as two views of three (Poggi et al. 2018)"),
     "monodepth2": ("cyclopean.training.recipes:monodepth2", "pairs and other posed views (Godard et al. 2019)"),
     "coordnet": ("cyclopean.training.recipes:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
     "panorama": ("cyclopean.training.recipes:panorama", "panoramas with views above and beside; the bundled model"),
-    "supervised": ("cyclopean.training.recipes:supervised", "true depth of worlds, the directly supervised twin"),
+    "supervised": ("cyclopean.training.recipes:supervised", "worlds with true depth: direct supervision"),
 }
 
-# What papers say, as flags: `--published` stands for them. The optimiser and the augmentations are the recipes' own.
+# The papers' settings as flags, set by `--published`. Optimisers and augmentations are in the recipes.
 _MONODEPTH = "--size 256x512 --batch-size 8 --epochs 50 --learning-rate 1e-4 --schedule halving"
 PUBLISHED = {
-    "deep3d": _MONODEPTH,  # as Monodepth's comparison has it
+    "deep3d": _MONODEPTH,  # as in Monodepth's comparison
     "deep3ds": _MONODEPTH,
     "monodepth": _MONODEPTH,
     "monodepth2": "--size 192x640 --batch-size 12 --epochs 20 --learning-rate 1e-4 --schedule tenth",

@@ -1,4 +1,4 @@
-"""The base of all methods: predict(target, sources) for people, losses(sample) for training."""
+"""The base of all methods: predict(target, sources) for inference, losses(sample) for training."""
 
 import math
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ Ambiguity = Literal["metric", "scale", "affine"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Inverse depth of the target, what is uncertain about it, and whatever else a method can show."""
+    """Inverse depth of the target, its uncertainty, and any further outputs of a method."""
 
     inverse_depth: Float[Tensor, "b 1 h w"]
     uncertainty: Float[Tensor, "b 1 h w"] | None = None
@@ -29,14 +29,14 @@ class Prediction:
 
 
 class Method(nn.Module, ABC):
-    """A way to learn depth. The loop calls the module itself, so that several processes reduce its gradients.
+    """A way to learn depth. The training loop calls the module, so that data-parallel training reduces its gradients.
 
-    Its constructor hands its arguments to this one as JSON values (tuples may stand for lists), which keeps them for
-    the config of saved models.
+    A subclass passes its constructor's arguments to this constructor as JSON values (tuples may stand for lists); they
+    are kept for the config of saved models.
 
-    `ambiguity` says what `predict` leaves open: nothing (metric), a factor (scale), a factor and an offset of inverse
-    depth (affine). `input_multiple`: image sizes must be multiples of it. `projection`: of the pictures it is for.
-    `views`: how many pictures `predict` looks at; with 2, the one to the right of the target is its source.
+    `ambiguity` is what `predict` leaves undetermined: nothing (metric), a factor (scale), a factor and an offset of
+    inverse depth (affine). `input_multiple`: image sizes must be multiples of it. `projection`: that of the pictures it
+    takes. `views`: how many pictures `predict` takes; with 2, the source is to the right of the target.
     """
 
     name: ClassVar[str]
@@ -55,7 +55,7 @@ class Method(nn.Module, ABC):
     def unit(self, rig: Sequence[float]) -> float | None:  # noqa: ARG002
         """Return disparity / inverse depth (1/m) of a rig (focal length in image widths, baseline in metres).
 
-        None where what a model without a rig predicts is no such disparity, and no rig makes metres of it.
+        None if a model without a rig does not predict disparity, so that no rig can make its depth metric.
         """
         return None
 
@@ -79,9 +79,9 @@ class Paired(Method):
     """A method that learns disparity from pairs. A rig turns it into inverse depth in 1/m.
 
     Without a `rig` (focal length in image widths, baseline in metres) depth is known up to scale. With one it is
-    metric, for scenes like those of its pairs, whatever the focal length f of a picture: networks judge disparity by
-    how large things are and where they stand in the picture, both of which are proportional to f, and so is the
-    disparity f * baseline / z of a point.
+    metric, for scenes like those of its pairs, whatever the focal length f of a picture: networks infer disparity from
+    the size of objects and their place in the picture, both of which are proportional to f, and so is the disparity f *
+    baseline / z of a point.
     """
 
     def __init__(self, *, rig: Sequence[float] | None, **arguments: Any) -> None:
@@ -115,17 +115,17 @@ def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
     """Return `source_from_target`, which the method `name` does not predict."""
     if source.from_target is None:
         raise InputError(
-            f"{name} needs to know where each camera stood, which pictures alone, as frames of a video, do not tell; "
+            f"{name} needs the pose of each camera, which pictures alone, such as frames of a video, do not contain; "
             "give calibrated stereo pairs, or a data set that has poses (docs/data.md)."
         )
     return source.from_target
 
 
 def source_on_the_right(name: str, sample: Sample) -> View:
-    """Return the one source of a stereo pair, after checking that it is what the method `name` was made for."""
+    """Return the one source of a stereo pair; raise `InputError` unless it is a pinhole camera right of the target."""
     if len(sample.sources) != 1:
         raise InputError(
-            f"{name} learns from stereo pairs, one source for each target, and was given {len(sample.sources)}; give a "
+            f"{name} learns from stereo pairs with one source, and the sample has {len(sample.sources)}; give a "
             "stereo folder, or sources=stereo."
         )
     right = sample.sources[0]
@@ -139,9 +139,8 @@ def source_on_the_right(name: str, sample: Sample) -> View:
 def level_right(name: str, sample: Sample) -> View:
     """Return `source_on_the_right` with its principal point moved to where the target's is.
 
-    What is infinitely far then stays in its place and a disparity is focal * baseline / z alone, as methods without
-    cameras need it. Releases crop the right picture otherwise than the left one (`doffs` of Middlebury). Borders become
-    invalid.
+    Points at infinity then have disparity 0, and disparity is focal * baseline / z, as methods without cameras need.
+    Some data sets crop the right picture differently from the left one (`doffs` of Middlebury). Borders become invalid.
     """
     right = source_on_the_right(name, sample)
     apart = right.camera.center - sample.target.camera.center  # type: ignore[attr-defined]

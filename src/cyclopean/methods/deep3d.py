@@ -1,4 +1,4 @@
-"""Deep3D: the right view selected out of shifted left ones (Xie, Girshick, Farhadi, ECCV 2016), and Deep3Ds."""
+"""Deep3D: the right view selected from shifted left ones (Xie, Girshick, Farhadi, ECCV 2016), and Deep3Ds."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ from cyclopean.synthesis import pull, select
 
 SCALES = 4
 CERTAIN = 0.02  # Deep3Ds' weight of C_max (Monodepth, supplement sec. 3)
-FARTHEST = 1e-3  # of the largest disparity: a pixel certain of the first level is far, not infinitely far
-STEPS = 4  # of the way from the right view's disparity to the left view's
+FARTHEST = 1e-3  # of the largest disparity: a pixel with probability 1 at the first level is far, not at infinity
+STEPS = 4  # fixed-point steps from the right view's disparity to the left view's
 
 Map = Float[Tensor, "b 1 h w"]
 Probabilities = Float[Tensor, "b n h w"]
@@ -28,20 +28,20 @@ Scalar = Float[Tensor, ""]
 
 
 class Deep3d(Paired):
-    """For every pixel of the right view, a distribution over shifts of the left one (Deep3D, sec. 3).
+    """A distribution over shifts of the left view, for every pixel of the right one (Deep3D, sec. 3).
 
     right(x) = sum over k of w_k(x) left(x + d_k): `levels` disparities d_k from 0 to `most` of the width, and before
-    them a null channel, whose weight is spent on black (as in the release, where it is softmaxed and multiplies
+    them a null channel, whose weight goes to black (as in the release, where it enters the softmax and multiplies
     nothing). The image loss is the mean absolute error of all four scales.
 
-    `smoothness` makes it Deep3Ds (Monodepth, supplement Eq. 1 to 3): probability gathers in one shift, and cumulative
-    sums are smooth. "each" reads Eq. 3 as the sum of |d cs_i| over i, the earth mover's distance between neighbours;
-    "expected" as |d (sum of cs_i)|, the gradient of the expected disparity, which is never larger. `strength` is the
-    smoothness's weight.
+    `smoothness` makes it Deep3Ds (Monodepth, supplement Eq. 1 to 3): probability concentrates in one shift, and
+    cumulative sums are smooth. With "each", Eq. 3 is the sum of |d cs_i| over i, the earth mover's distance between
+    neighbours; with "expected", it is |d (sum of cs_i)|, the gradient of the expected disparity, which is never larger.
+    `strength` is the smoothness's weight.
 
-    Traps. The weights stand in the *right* view, so their mean disparity is the right view's too: `predict` carries it
-    over to the left view. n - sum of cs_i is the index counted from 0 (the supplement's example counts from 1). The
-    release shifts by -15 to 16 pixels, for films; x - s there is x + d here.
+    Pitfalls. The weights belong to pixels of the *right* view, and so does their mean disparity: `predict` transfers it
+    to the left view. n - sum of cs_i is the index counted from 0 (the supplement's example counts from 1). The release
+    shifts by -15 to 16 pixels, for films; x - s there is x + d here.
     """
 
     name: ClassVar[str] = "deep3d"
@@ -59,7 +59,7 @@ class Deep3d(Paired):
     ) -> None:
         if levels < 2 or not 0 < most < 1:
             raise InputError(
-                f"deep3d has {levels} levels up to {most}; it needs at least 2, up to a share of the width."
+                f"deep3d has {levels} levels up to {most}; it needs at least 2, up to a share of the width below 1."
             )
         super().__init__(
             network=network,
@@ -76,7 +76,7 @@ class Deep3d(Paired):
         self.smooth, self.strength = SMOOTHNESS[smoothness], strength
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        shown = self.probabilities(target.seen)[0][:, 1:]  # what is not null
+        shown = self.probabilities(target.seen)[0][:, 1:]  # without the null channel
         mean = torch.einsum("bnhw,n->bhw", shown, shown.new_tensor(self.levels)) / shown.sum(1)
         right = mean[:, None].clamp(min=FARTHEST * self.most)
         left = left_disparity(right)
@@ -99,7 +99,8 @@ class Deep3d(Paired):
             return {name: torch.stack(values).sum() for name, values in losses.items()}
 
     def probabilities(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b n _ _"]]:
-        """Return those of null and of each shift, for every pixel of the right view, at each scale."""
+        """Return the probabilities of the null channel and of each shift, for each pixel of the right view, at each
+        scale."""
         return [raw.float().softmax(1) for raw in self.network(image)]
 
 
@@ -118,7 +119,7 @@ def selected(
 
 
 def expected_smoothness(probabilities: Probabilities, weight: Map) -> Scalar:
-    """Return reading B of Eq. 3: |d (sum of cs_i)| = |d sum of (n - k) w_k|, k from 0, along x and y."""
+    """Return Eq. 3 as read by "expected": |d (sum of cs_i)| = |d sum of (n - k) w_k|, k from 0, along x and y."""
     n = probabilities.shape[1]
     counts = torch.arange(n, 0, -1, dtype=probabilities.dtype, device=probabilities.device)
     return gradients(torch.einsum("bnhw,n->bhw", probabilities, counts)[:, None], weight, 1)
@@ -128,7 +129,7 @@ SMOOTHNESS = {"none": None, "each": cumulative_smoothness, "expected": expected_
 
 
 def left_disparity(right: Map) -> Map:
-    """Return the left view's disparity of the right view's: d(x) = right(x - d(x)), in a few steps."""
+    """Convert the right view's disparity to the left view's: d(x) = right(x - d(x)), by fixed-point iteration."""
     grid, left = pixel_grid((right.shape[-2], right.shape[-1]), right), right
     for _ in range(STEPS):
         uv = grid - F.pad(left[:, 0, :, :, None], (0, 1))

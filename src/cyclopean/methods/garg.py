@@ -16,21 +16,22 @@ from cyclopean.sample import Sample, View
 from cyclopean.training.options import GARG, LossConfig
 
 SCALES = 4
-SILENT = 1e-6  # how loud a finer scale's correction is before it learned anything
+SILENT = 1e-6  # factor of a finer scale's correction before training
 
 
 class Garg(PhotometricMethod):
-    """The left image warped from the right one; each scale corrects the coarser one's map, enlarged.
+    """The left image warped from the right one; each scale adds a correction to the upsampled map of the coarser one.
 
     The loss is the squared difference of colours and 0.01 times the squared gradient of disparity in pixels (Eq. 2 to
-    5). The warp is expanded about the present estimate (Taylor), so that its derivative is the image gradient fetched
-    there; `rules` may name the bilinear one instead.
+    5). The warp is linearised about the current estimate (first-order Taylor expansion), so that its derivative is the
+    image gradient sampled there; `rules` may name the bilinear warp instead.
 
-    `stage` is how many scales are trained, coarsest first: 1, 2, 3 in turn, each starting with the weights of the
-    one before (`fit` with `init`) and, as corrections start silent, with its map enlarged; 4 is the last, or, from the
-    start, the end-to-end variant. What a stage does not use is frozen.
+    `stage` is the number of scales that are trained, coarsest first. Stages 1 to 4 follow each other, each from the
+    weights of the one before (`fit` with `init`) and, since corrections start near 0, from its upsampled map. Stage 4
+    from random weights is the end-to-end variant. Parameters that a stage does not use are frozen.
 
-    Traps. Smoothness is in pixels of the scale trained, not in widths. What lands outside is compared with black.
+    Pitfalls. Smoothness is in pixels of the trained scale, not in image widths. Pixels that project outside the source
+    are compared with black.
     """
 
     name: ClassVar[str] = "garg"
@@ -49,9 +50,9 @@ class Garg(PhotometricMethod):
         super().__init__(network, width, rules, rig=rig, stage=stage)
         self.loudness = nn.Parameter(torch.full((SCALES - 1,), SILENT))
         self.stage = stage
-        if stage < SCALES:  # what the stage does not use gets no gradient, and several processes need one of each
+        if stage < SCALES:  # unused parameters get no gradient, which data-parallel training does not allow
             side = self.input_multiple
-            self.eval()  # one black picture is nothing to normalise over
+            self.eval()  # one black picture has no statistics for batch normalisation
             answer = self.disparities(torch.zeros(1, 3, side, side)).disparities
             sum(x.sum() for x in answer).backward()  # type: ignore[union-attr]
             self.train()
@@ -72,7 +73,8 @@ class Garg(PhotometricMethod):
             return self.loss(left, predicted, [SourceView(source, known_pose(self.name, right))])
 
     def disparities(self, image: Float[Tensor, "b 3 h w"]) -> DisparityPyramid:
-        """Return those of the scales that this stage trains: each adds its correction to the coarser one, enlarged."""
+        """Return disparities of the scales that this stage trains; each adds a correction to the upsampled coarser
+        one."""
         *corrections, coarsest = (raw.float() for raw in self.network(image))
         totals = [coarsest]
         for s in reversed(range(SCALES - self.stage, SCALES - 1)):
@@ -82,7 +84,7 @@ class Garg(PhotometricMethod):
 
 
 def halved(view: View, times: int) -> View:
-    """Shrink a view to half its size so many times, by area."""
+    """Halve the size of a view `times` times, by area averaging."""
     if not times:
         return view
     image, seen, valid = (F.avg_pool2d(x, 2**times) for x in (view.image, view.seen, view.valid.to(view.image.dtype)))

@@ -16,7 +16,7 @@ PerItem = Float[Tensor, " b"]
 
 @runtime_checkable  # so that annotations can be checked while tests run
 class Head(Protocol):
-    """What a head is for the loss."""
+    """A conversion of a network's raw outputs for one view to disparity."""
 
     @property
     def outputs(self) -> int:
@@ -34,7 +34,7 @@ class Head(Protocol):
 
 @dataclass(frozen=True)
 class DisparityHead:
-    """Up to `max_disparity` of the image width (Monodepth, sec. 4.1). On a sphere: of a point abeam at the horizon."""
+    """Disparity up to `max_disparity` of the image width (Monodepth, sec. 4.1); on a sphere, of a point abeam."""
 
     max_disparity: float = 0.3
     outputs: int = 1
@@ -50,7 +50,7 @@ class DisparityHead:
 class DepthRangeHead:
     """Inverse depth between 1/max_depth and 1/min_depth, where the first baseline is 0.1 (Monodepth2).
 
-    Its unit is no metre: with KITTI's baseline of 0.54 m, depth is 5.4 times this one.
+    Depth is not in metres: with KITTI's baseline of 0.54 m, metric depth is 5.4 times as large.
     """
 
     min_depth: float = 0.1
@@ -67,7 +67,7 @@ class DepthRangeHead:
 
 @dataclass(frozen=True)
 class LevelsHead:
-    """The mean of N = `outputs` disparities in equal proportions, d_n = max (max/min)^(n/(N-1)-1) (FAL-Net).
+    """The mean of N = `outputs` disparities in geometric progression, d_n = max (max/min)^(n/(N-1)-1) (FAL-Net).
 
     A paper of that family prints n/N, which gives N + 1 levels.
     """
@@ -89,7 +89,7 @@ class LevelsHead:
 
 
 def _widths(camera: Camera) -> PerItem | float:
-    """Return how many image widths a point moves that is a baseline away ahead (pinhole) or abeam (sphere)."""
+    """Return the disparity in image widths of a point one baseline away, ahead (pinhole) or abeam (sphere)."""
     return camera.focal[:, 0] if isinstance(camera, Pinhole) else 1 / (2 * math.pi)
 
 

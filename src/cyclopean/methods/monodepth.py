@@ -17,25 +17,26 @@ from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 from cyclopean.training.options import MONODEPTH, LossConfig
 
-# Rows of the paper's Table 1: of how many views disparities are predicted, and how many the network reads.
+# Rows of the paper's Table 1: the number of views whose disparities are predicted, and of views the network takes.
 VARIANTS = {"lr": (2, 1), "no-lr": (1, 1), "stereo": (2, 2)}
-SEARCHED = 2  # the scale whose images find a common factor: a quarter
+SEARCHED = 2  # the scale (a quarter) at which the common factor is searched
 MOST_FACTOR = 12.0  # and its inverse: the largest and smallest factor tried
 
 
 class Monodepth(PhotometricMethod):
-    """From the left image, the disparities of both; each image is warped from the other and compared.
+    """Disparities of both images from the left one; each image is warped from the other and compared.
 
     Samples need one pinhole source to the right of the target (t = (-baseline, 0, 0)). Disparities are fractions of the
     image width, d = focal_u * baseline * rho. A model for one rig stores `rig` = (focal_u in image widths, baseline in
     metres) and is metric; without it depth is known up to scale.
 
-    `variant`: "lr"; "no-lr" predicts and compares only the left image (sec. 3.2, Fig. 3); "stereo" reads both images,
-    when it predicts too (sec. 4.3). `rules` are the paper's by default.
+    `variant`: "lr"; "no-lr" predicts and compares only the left image (sec. 3.2, Fig. 3); "stereo" takes both images,
+    at inference too (sec. 4.3). `rules` are the paper's by default.
 
-    Ours, not the paper's: pairs of many rigs and scenes of many sizes, whose disparities no one picture shows. With
-    `factors` > 1 each pair's disparities are multiplied by the common factor, of so many between 1/12 and 12 and then
-    as many around the best, that explains its left image best; the network is left to learn their proportions.
+    Not in the paper: `factors` > 1 is for pairs of many rigs and scenes of many sizes, where one picture does not
+    determine the absolute disparity. Each pair's disparities are multiplied by the common factor that explains its left
+    image best: the best of `factors` factors between 1/12 and 12, then of as many around it. The network learns
+    relative disparity only.
     """
 
     name: ClassVar[str] = "monodepth"
@@ -53,7 +54,7 @@ class Monodepth(PhotometricMethod):
         if factors > 1 and rig is not None:
             raise InputError("monodepth for one rig learns metric depth and has no free factor; drop rig or factors.")
         if factors < 1 or factors == 2:
-            raise InputError(f"monodepth is to try {factors} factors; give 1 (none is tried) or at least 3, 13 say.")
+            raise InputError(f"monodepth has {factors} factors to try; give 1 (no search) or at least 3, such as 13.")
         if variant not in VARIANTS:
             raise unknown_name("variant", variant, VARIANTS)
         maps, views = VARIANTS[variant]
@@ -81,20 +82,20 @@ class Monodepth(PhotometricMethod):
             )
 
     def disparities(self, target: View, sources: tuple[View, ...]) -> list[DisparityPyramid]:
-        """Return those of the left view, and of the right one but for "no-lr"."""
+        """Return the disparities of the left view and, except for "no-lr", of the right one."""
         if self.views == 1:
             return self.decode(self.network(target.seen))
         if len(sources) != 1:
-            raise InputError("this model looks at two pictures, left and right; give it both, or another model.")
+            raise InputError("this model takes two pictures, left and right; give both, or use another model.")
         return self.decode(self.network(torch.cat([target.seen, sources[0].seen], 1)))
 
 
 def best_multiples(
     both: list[DisparityPyramid], left: View, right: View, unit: Float[Tensor, " b"], n: int
 ) -> list[DisparityPyramid]:
-    """Return disparities times each pair's factor that explains its left image best: a coarse search, a finer one.
+    """Return disparities times the factor that explains each pair's left image best, by a coarse and a fine search.
 
-    `unit` is disparity / inverse depth. What lies outside the right image counts as a mean error of 1/2.
+    `unit` is disparity / inverse depth. Pixels that project outside the right image count as an error of 1/2.
     """
     with torch.no_grad():
         rho = both[0].disparities[SEARCHED] / unit[:, None, None, None]

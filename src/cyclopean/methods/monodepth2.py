@@ -13,13 +13,14 @@ from cyclopean.training.options import MONODEPTH2, LossConfig
 class Monodepth2(PhotometricMethod):
     """Depth of the target only, warped from any number of sources with known poses, through any camera.
 
-    Each pixel is taken from its best source (Eq. 4) unless it looks static (Eq. 5); all scales are enlarged to full
+    Each pixel is taken from its best source (Eq. 4) unless it looks static (Eq. 5); all scales are upsampled to full
     size before they are compared (sec. 3.2); smoothness is of inverse depth divided by its mean (Eq. 3). With other
-    `rules` it is any other method that predicts one view: No-LR, explainability masks, occlusion masks, features.
+    `rules` it is another method that predicts one view: No-LR, explainability masks, occlusion masks, features.
 
-    Depth is in units in which the first source stands 0.1 away: a KITTI pair's metres are 5.4 times as many. A model
-    for one `rig` (focal length in image widths, baseline in metres) is metric. The release samples with align_corners
-    of old torch, and masks ties by noise; here pixel centres are at half integers, and a tie counts as static.
+    The unit of depth is ten times the baseline of the first source: for KITTI, depth in metres is 5.4 times as large. A
+    model for one `rig` (focal length in image widths, baseline in metres) is metric. The release samples with the
+    align_corners default of old torch, and breaks ties by noise; here pixel centres are at half integers, and a tie
+    counts as static.
     """
 
     name: ClassVar[str] = "monodepth2"
@@ -41,7 +42,9 @@ class Monodepth2(PhotometricMethod):
 
     def losses(self, sample: Sample) -> Losses:
         if not sample.sources:
-            raise InputError("monodepth2 rebuilds a view from others and was given none; use pairs or clips.")
+            raise InputError(
+                "monodepth2 reconstructs a view from other views, and the sample has none; use pairs or clips."
+            )
         (predicted,) = self.decode(self.network(sample.target.seen))
         with full_precision(sample.depth):
             sources = [SourceView(view, known_pose(self.name, view)) for view in sample.sources]

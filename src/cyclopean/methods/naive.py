@@ -1,4 +1,4 @@
-"""The tutorial's first model: the right image straight out of the left one, with no disparity inside."""
+"""The tutorial's naive model: a network that outputs the right image from the left one, without disparity."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
@@ -16,19 +16,19 @@ from cyclopean.networks import build
 from cyclopean.sample import Sample, View
 
 SCALES = 4
-LEVELS, MAX_DISPARITY = 64, 0.3  # what disparities, shares of the width, are tried when reading out
-WINDOW = 7  # pixels along each side of what is compared then
+LEVELS, MAX_DISPARITY = 64, 0.3  # of block matching: how many disparities, up to which share of the width
+WINDOW = 7  # pixels along each side of a window of block matching
 
 Image = Float[Tensor, "b 3 h w"]
 
 
 class Naive(Paired):
-    """A network that paints the right view (CVPR tutorial on self-supervised depth: "Let's design a (naive) model").
+    """A network that outputs the right view (CVPR tutorial on self-supervised depth: "Let's design a (naive) model").
 
-    It works, and its depth perception is latent: nothing in it is a disparity. So that it can be compared at all,
-    `predict` reads one out from outside: the painted right view is matched with the left one, window by window, over
-    64 disparities. `error` is what teaches it; `sampling`, nearest or linear, is how shifted views are fetched for the
-    matching: the model itself samples nothing.
+    Its knowledge of depth is latent: it has no disparity anywhere. So that it can be evaluated, `predict` recovers
+    disparity by block matching: the output right view is matched with the left one, window by window, over 64
+    disparities. `error` is the training loss; `sampling`, nearest or linear, is the interpolation of shifted views in
+    that matching, since the model itself does not warp.
     """
 
     name: ClassVar[str] = "naive"
@@ -61,13 +61,13 @@ class Naive(Paired):
             return {"appearance": torch.stack([weighted_mean(self.error(x, y), w) for x, y, w in scales]).sum()}
 
     def right_views(self, image: Image) -> list[Float[Tensor, "b 3 _ _"]]:
-        """Paint the right view at each scale, finest first."""
+        """Return the predicted right view at each scale, finest first."""
         return [raw.float().sigmoid() for raw in self.network(image)]
 
 
 @torch.no_grad()
 def block_matching(left: Image, right: Image, fetch: Callable[..., Tensor]) -> Float[Tensor, "b 1 h w"]:
-    """Return the left view's disparity for which a window of it looks most like right(x - d): winner takes all."""
+    """Return the left view's disparity by block matching: the d for which right(x - d) is most like the left window."""
     grid = pixel_grid((left.shape[-2], left.shape[-1]), left).expand(len(left), -1, -1, -1)
     least, best = torch.full_like(left[:, :1], torch.inf), torch.zeros_like(left[:, :1])
     for k in range(LEVELS):

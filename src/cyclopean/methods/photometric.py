@@ -1,7 +1,7 @@
 """The photometric loss of view synthesis (Monodepth's Eq. 1), put together from parts that a `LossConfig` names.
 
-For each scale of a disparity pyramid the target is warped from its sources and compared with what it is. A method
-writes its own sum of such losses: one for each view whose disparity it predicts.
+At each scale of a disparity pyramid, the sources are warped into the target view and compared with the target. A method
+adds up such losses, one for each view whose disparity it predicts.
 """
 
 from collections import defaultdict
@@ -40,8 +40,8 @@ from cyclopean.training.options import LossConfig
 
 EXPLAIN = 0.2  # weight of the cross-entropy that keeps an explainability mask from vanishing (Zhou et al. 2017)
 FEATURES = 0.1  # weight of the difference of features (Zhan et al. 2018)
-SHARP = 40.0  # of the soft z-buffer: what is a tenth nearer weighs 50 times as much
-HIDDEN = 0.05  # a point this part farther than what is in front of it is behind it
+SHARP = 40.0  # of the soft z-buffer: a point a tenth nearer weighs 50 times as much
+HIDDEN = 0.05  # a point is occluded if its inverse depth is smaller by this share than that of the front
 
 Map = Float[Tensor, "b 1 h w"]
 PerItem = Float[Tensor, " b"]
@@ -86,11 +86,10 @@ class ScaledView:
 
 
 class PhotometricLoss:
-    """What it costs to explain one view by others with the disparities predicted for it.
+    """The loss of reconstructing one view from others by the disparities predicted for it.
 
-    `own_features` returns the first features of the method's network, which `LossConfig.features` may ask for.
-    Attributes: `head` and `channels`, how many outputs of a network the pyramid of one view takes. Raises `InputError`
-    for names that nothing has.
+    `own_features` returns the first features of the method's network, for `LossConfig.features` "own". Attributes:
+    `head`, and `channels`, the number of network outputs per scale for one view. Raises `InputError` for unknown names.
     """
 
     def __init__(self, config: LossConfig, own_features: Features) -> None:
@@ -109,7 +108,7 @@ class PhotometricLoss:
         self.channels = self.head.outputs + self.explained
 
     def decode(self, raws: Sequence[Float[Tensor, "b c _ _"]]) -> DisparityPyramid:
-        """Return the pyramid that a network's raw outputs for one view stand for, finest first."""
+        """Convert a network's raw outputs for one view to its disparity pyramid, finest first."""
         n = self.head.outputs
         disparities = tuple(self.head(raw[:, :n].float()) for raw in raws)
         return DisparityPyramid(disparities, tuple(raw[:, n:].float().sigmoid() for raw in raws if self.explained))
@@ -137,7 +136,7 @@ class PhotometricLoss:
                 disbelief = explainability_regularization(view.explainability)
                 losses["explained"].append(EXPLAIN * weighted_mean(disbelief, view.weight))
 
-            # Left-right consistency: the disparity that the source has at the same place is the target's.
+            # Left-right consistency: the source's disparity at the corresponding pixel equals the target's.
             theirs = [
                 pull(source.disparity, match.uv, self._border(source))
                 for source, match in zip(sources_s, matches, strict=True)
@@ -170,7 +169,7 @@ class PhotometricLoss:
         unit: Float[Tensor, "b 1 1 1"],
         error: Error,
     ) -> tuple[PerSource, list[Correspondence]]:
-        """Return what the target differs by from each source warped into it, masked, and where its pixels lie there.
+        """Return the masked error between the target and each warped source, and the correspondences in the sources.
 
         `unit` is disparity / inverse depth.
         """
@@ -195,7 +194,7 @@ class PhotometricLoss:
     ) -> Iterator[tuple[ScaledView, list[ScaledView]]]:
         """Yield target and sources with features of length 1 instead of colours (Zhan et al. 2018, Eq. 6).
 
-        Features are data here: were they learned from this loss, they would all become equal.
+        Features are constants here: a loss that trained them would make them all equal.
         """
         with torch.no_grad():
             pyramids = [features(view.image) for view in (target, *sources)]
@@ -218,18 +217,19 @@ def add(*losses: Losses) -> Losses:
 
 
 def baseline(pose: Pose) -> PerItem:
-    """Return how far apart two cameras stand. Raises `InputError` if they do not."""
+    """Return the distance between two cameras. Raises `InputError` if it is 0."""
     length = pose[:, :3, 3].norm(dim=1)
     if not bool((length > 0).all()):
-        raise InputError("two views were taken from one place, which shows no depth; leave such pairs out.")
+        raise InputError("two views were taken from one place, which gives no depth; leave such pairs out.")
     return length
 
 
 class PhotometricMethod(Paired):
     """A method that predicts disparities of one or more views and learns them by a `PhotometricLoss`.
 
-    `maps`: of how many views (or in how many ways) disparities are predicted. `views`: how many pictures the network
-    reads. `rules` is what the loss is made of, also as JSON values; other `arguments` are kept for the config.
+    `maps`: the number of predicted disparity pyramids, one for each view (or baseline). `views`: the number of pictures
+    that the network takes. `rules` configures the loss, and may be JSON values; other `arguments` are kept for the
+    config.
     """
 
     def __init__(
@@ -251,16 +251,16 @@ class PhotometricMethod(Paired):
 
     def unit(self, rig: Sequence[float]) -> float:
         focal, length = rig
-        with torch.device("cpu"):  # also while a method is built without memory
+        with torch.device("cpu"):  # even while a method is built on the meta device
             camera = Pinhole(torch.tensor([[focal, focal]]), torch.tensor([[0.5, 0.5]]))
             return self.loss.head.unit(camera, torch.tensor([length])).item()
 
     def decode(self, raws: Sequence[Float[Tensor, "b c _ _"]]) -> list[DisparityPyramid]:
-        """Return the `maps` pyramids that the network's raw outputs hold, in the order of their channels."""
+        """Split the network's raw outputs into `maps` pyramids, in the order of their channels."""
         return [self.loss.decode(one) for one in zip(*(raw.chunk(self.maps, 1) for raw in raws), strict=True)]
 
     def own_features(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """Return the network's first features of one picture; a network that reads two is shown it twice."""
+        """Return the network's first features of one picture; a network of two pictures gets it twice."""
         return self.network.features(image.repeat(1, self.views, 1, 1))  # type: ignore[operator]
 
 
@@ -277,7 +277,7 @@ def native_scales(view: View, predicted: DisparityPyramid | None, n: int) -> lis
 
 
 def full_scales(view: View, predicted: DisparityPyramid | None, n: int) -> list[ScaledView]:
-    """Return each scale at full size: disparities are enlarged (Monodepth2, sec. 3.2)."""
+    """Return each scale at full size: disparities are upsampled (Monodepth2, sec. 3.2)."""
     weight, size = view.valid.to(view.image.dtype), (view.image.shape[-2], view.image.shape[-1])
     return [
         ScaledView(view.camera, view.image, weight, *(x if x is None else resized(x, size) for x in _at(predicted, s)))
@@ -327,15 +327,16 @@ def in_frame(correspondences: Sequence[Correspondence]) -> PerSource:
 
 
 def min_reprojection(errors: PerSource) -> PerSource:
-    """Return 1 for the source of least error at each pixel (Monodepth2, Eq. 4); n-fold, as sources are averaged."""
+    """Select the source of least error at each pixel (Monodepth2, Eq. 4), with weight n, since n sources are
+    averaged."""
     best = errors.detach().argmin(1, keepdim=True)
     return torch.zeros_like(errors).scatter_(1, best, 1.0) * errors.shape[1]
 
 
 def automask(errors: PerSource, static: PerSource) -> PerSource:
-    """Return 1 where the least error is below that without any motion, `static` (Monodepth2, Eq. 5).
+    """Return 1 where the least error is below that of the unwarped sources, `static` (Monodepth2, Eq. 5).
 
-    A tie is no motion; the release breaks ties by noise. The share of masked pixels is not made up for elsewhere.
+    A tie counts as static; the release breaks ties by noise. Weights are not rescaled for the share of masked pixels.
     """
     moved = errors.detach().amin(1, keepdim=True) < static.amin(1, keepdim=True)
     return moved.to(errors.dtype).expand_as(errors)
@@ -349,10 +350,10 @@ def static_errors(target: ScaledView, sources: Sequence[ScaledView], error: Erro
 
 @torch.no_grad()
 def visibility(inverse_depth: Map, camera: Camera, pose: Pose, source: Camera, correspondence: Correspondence) -> Map:
-    """Return 1 where nothing nearer lies at the same place of the source, by predicted depth alone (Schellevis 2019).
+    """Return 1 where no nearer point projects to the same place of the source, by predicted depth (Schellevis 2019).
 
-    Pixels are splatted into the source with weights that grow with inverse depth, a soft z-buffer, which each then
-    reads.
+    Pixels are splatted into the source with weights that grow with inverse depth (a soft z-buffer), which is then
+    sampled for each pixel.
     """
     valid, uv = correspondence.valid, correspondence.uv
     rho = torch.where(valid, inverse_depth_in(inverse_depth, camera, pose, source), torch.zeros_like(inverse_depth))
@@ -364,7 +365,7 @@ def visibility(inverse_depth: Map, camera: Camera, pose: Pose, source: Camera, c
 
 
 def inverse_depth_in(inverse_depth: Map, camera: Camera, pose: Pose, source: Camera) -> Map:
-    """Return the inverse depth that this camera's pixels have for the source."""
+    """Return the inverse depth, in the source camera, of this camera's pixels."""
     rays = camera.rays(pixel_grid((inverse_depth.shape[-2], inverse_depth.shape[-1]), inverse_depth))
     points = rotate(pose, rays) + inverse_depth.permute(0, 2, 3, 1) * pose[:, None, None, :3, 3]
     return inverse_depth / source.depth(points)
@@ -373,7 +374,7 @@ def inverse_depth_in(inverse_depth: Map, camera: Camera, pose: Pose, source: Cam
 def explainability(predicted: Map | None, errors: PerSource) -> PerSource:
     """Return the network's own mask (Zhou et al. 2017, Eq. 3), one for all sources.
 
-    It is of the depth network; Zhou has one for each source, of the pose network.
+    The depth network predicts it here; in the paper, the pose network predicts one for each source.
     """
     assert predicted is not None
     return predicted.expand_as(errors)
@@ -389,7 +390,7 @@ def explainability_regularization(predicted: Map) -> Map:
 
 @dataclass
 class PerceptualFeatures:
-    """A ResNet's features at 1/2 and 1/4. Its file is read when first needed: predicting alone does not need it."""
+    """A ResNet's features at 1/2 and 1/4. The file is read on first use, since prediction does not need it."""
 
     path: Path
     encoders: list[Encoder] = field(default_factory=list)
@@ -400,14 +401,15 @@ class PerceptualFeatures:
         return self.encoders[0].to(image.device)(image)[:2]
 
 
-# --- two maps of one view made one ---
+# --- fusion of two maps of one view ---
 
 
 def postprocess(disparity: Map, flipped_back: Map) -> Map:
-    """Average a disparity with that of the flipped image, flipped back; each alone at the border where it is better.
+    """Average a disparity with that of the flipped image, flipped back; use only the better one at each border.
 
-    `flipped_back` within 5 % of the left border, `disparity` within 5 % of the right one, ramps to 10 %. The columns
-    are those of the text and the release, not of the supplement's formula, whose weights sum to 1.5 at the borders.
+    Only `flipped_back` counts within 5 % of the left border, only `disparity` within 5 % of the right one, with ramps
+    to 10 %. This follows the text and the release, not the supplement's formula, whose weights sum to 1.5 at the
+    borders.
     """
     j = torch.linspace(0, 1, disparity.shape[-1], dtype=disparity.dtype, device=disparity.device)
     left, right = (1 - (20 * (x - 0.05)).clamp(0, 1) for x in (j, 1 - j))

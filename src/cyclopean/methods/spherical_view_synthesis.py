@@ -30,13 +30,13 @@ from cyclopean.synthesis import pull, splat
 
 RECONSTRUCTION, SMOOTHNESS = 0.95, 0.05  # Eq. 4
 WINDOW = 5  # of SSIM (sec. 4)
-COVERED = 1e-3  # of weight that fell on a pixel: below, it is a hole
-SHARPEST = 1.0  # per metre: what is 7 m away just counts as covering; the first guess is 5 m
-NEAREST, FARTHEST = 0.05, 20.0  # metres: depths below are not told apart; truths beyond do not count (sec. 4)
-BASELINE = 0.26  # metres, of the paper's rigs; methods that predict disparities know no other
+COVERED = 1e-3  # of splatted weight: a pixel with less is a hole
+SHARPEST = 1.0  # per metre: a point 7 m away just reaches COVERED; untrained networks predict 5 m
+NEAREST, FARTHEST = 0.05, 20.0  # metres: smaller predictions are clamped; larger true depths are ignored (sec. 4)
+BASELINE = 0.26  # metres, of the paper's rigs; models that predict disparities support no other
 RIGS = ("UD", "LR", "TC", "SV")
-OFFSETS = {"UD": (0.0, 1.0, 0.0), "LR": (-1.0, 0.0, 0.0)}  # of points of the target in a source above, on the right
-UP, RIGHT = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)  # directions of baselines; a sign does not matter to attention
+OFFSETS = {"UD": (0.0, 1.0, 0.0), "LR": (-1.0, 0.0, 0.0)}  # of the target's points in a source above, or to the right
+UP, RIGHT = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)  # directions of baselines; attention ignores their sign
 
 Map = Float[Tensor, "b 1 h w"]
 Degrees = Float[Tensor, "b 2 h w"]
@@ -44,27 +44,27 @@ Weight = Float[Tensor, "#b 1 h w"]
 Image = Float[Tensor, "b 3 h w"]
 Direction = Float[Tensor, "#b 3"]
 Scalar = Float[Tensor, ""]
-Synthesized = tuple[Image, Image, Map, Direction]  # made, true, where to compare (0 or 1), the baseline there
+Synthesized = tuple[Image, Image, Map, Direction]  # synthesised, real, mask (0 or 1), direction of the baseline
 
 
 class SphericalViewSynthesis(Method):
-    """Metric depth of a panorama. The network is shown one view; the others are made from it and compared.
+    """Metric depth of a panorama. The network takes one view; the others are synthesised from it and compared.
 
-    Rigs: UD learns from the source above (or below) the target, LR from the one beside it, TC from both, `ratio` of it
-    from the vertical one (the paper's TC6 is 0.6); SV from true depth, to compare with. Samples may hold more sources
-    than the rig needs. `sharpness` per metre of the soft z-buffer, whose weights are exp(-sharpness * depth): 2 / 20 as
-    released, the paper prints 1 / 20. `window`: of SSIM, in pixels. `warp` pull is inverse warping, with which the
-    paper's LR did not converge. `landing` first-order is the paper's displacement; exact holds for near things too.
-    `coordinates`, `attention`: without them, the paper's ablations. `network`: the paper's, or `mobile`, which may
-    start from a detector of things; `width` multiplies the channels of the paper's.
+    Rigs: UD learns from the source above (or below) the target, LR from the one beside it, TC from both, the vertical
+    one with the share `ratio` (the paper's TC6 is 0.6); SV from true depth, for comparison. Samples may hold more
+    sources than the rig needs. `sharpness`, per metre, of the soft z-buffer, whose weights are exp(-sharpness * depth):
+    2 / 20 in the release, 1 / 20 in the paper. `window`: of SSIM, in pixels. `warp` "pull" is inverse warping, with
+    which the paper's LR did not converge. `landing` "first-order" is the paper's displacement; "exact" also holds for
+    near points. `coordinates`, `attention`: False for the paper's ablations. `network`: the paper's, or `mobile`, which
+    may start from an object detector; `width` multiplies the channels of the paper's.
 
-    `predicts` depth, or (rigs UD and LR) disparities in degrees, which move pixels as they are; depth then follows from
-    the known rig, of 0.26 m and never turned. With LR that is two maps whose signs change over the picture: the paper
-    (sec. 3.3) says that CNNs cannot regress those. `magnitude`: their signs are given by the rig, which it says does
-    not converge either. With UD both are the same.
+    `predicts`: depth, or (rigs UD and LR) disparities in degrees, by which pixels move directly; depth then follows
+    from the known rig, 0.26 m without rotation. With LR these are two maps whose signs change over the picture, which
+    CNNs cannot regress according to the paper (sec. 3.3). With "magnitude" the rig gives the signs, which does not
+    converge either according to the paper. With UD both are the same.
 
-    Nothing of the self-supervised rigs reads true depth: the release masks with it and computes the splat's own mask in
-    vain, so that holes would be compared as black. The mask here is what the splat covered.
+    The self-supervised rigs never use true depth. The release masks with it and leaves the splat's own mask unused;
+    without true depth it would compare holes as black. The mask here is the area that the splat covers.
     """
 
     name: ClassVar[str] = "coordnet"
@@ -107,7 +107,7 @@ class SphericalViewSynthesis(Method):
             self.network = Panoramic(coordinates, circular)
         else:
             self.network = Coordnet(coordinates, circular, width, 2 if predicts != "depth" and rig == "LR" else 1)
-            if predicts == "disparity" and rig == "LR":  # signs change over the picture: none comes first
+            if predicts == "disparity" and rig == "LR":  # signs change over the picture, so no bias
                 nn.init.zeros_(self.network.head.conv.bias)  # type: ignore[arg-type]
         self.input_multiple = self.network.multiple
         self.rig_name, self.predicts = rig, predicts
@@ -116,7 +116,7 @@ class SphericalViewSynthesis(Method):
         self.synthesize, self.reproject = WARPS[warp], LANDINGS[landing]
 
     def config(self) -> dict[str, Any]:
-        """Return the arguments, without a `window` of 5: configs from before there was a choice stay equal."""
+        """Return the arguments, without a `window` of 5, so that configs older than this option stay equal."""
         return {name: value for name, value in self.arguments.items() if (name, value) != ("window", WINDOW)}
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
@@ -125,20 +125,20 @@ class SphericalViewSynthesis(Method):
     def losses(self, sample: Sample) -> dict[str, Scalar]:
         target, (vertical, horizontal) = sample.target, self.shares
         if not all(isinstance(v.camera, Equirectangular) for v in (target, *sample.sources)):
-            raise InputError("coordnet learns from panoramas; render with --rig sphere, or take a stereo method.")
+            raise InputError("coordnet learns from panoramas; render with --rig sphere, or choose a stereo method.")
         depth, degrees = self.depth(target)
         with full_precision(depth):
             rays = target.camera.rays(pixel_grid((depth.shape[-2], depth.shape[-1]), depth))
             up, right = depth.new_tensor([UP]), depth.new_tensor([RIGHT])
 
             def weight(baseline: Direction) -> Weight:
-                """Return Eq. 5, or ones for the ablation without."""
+                """Return the attention of Eq. 5, or ones for the ablation without it."""
                 shares = attention(rays, baseline)
                 return shares if self.attended else torch.ones_like(shares)
 
             losses = {}
-            if self.rig_name == "SV":  # BerHu with a fifth of the batch's largest error that counts, attended
-                known = (sample.depth <= FARTHEST) & target.valid  # the release counts all pixels for the largest
+            if self.rig_name == "SV":  # BerHu, its threshold a fifth of the batch's largest valid error
+                known = (sample.depth <= FARTHEST) & target.valid  # in the release, the largest error of all pixels
                 error = torch.where(known, depth - sample.depth, torch.zeros_like(depth))
                 threshold = 0.2 * error.detach().abs().amax().view(1, 1, 1, 1)
                 losses["berhu"] = RECONSTRUCTION * attended(berhu_beyond(error, threshold), known.float(), weight(up))
@@ -149,17 +149,18 @@ class SphericalViewSynthesis(Method):
                     made, true, mask, baseline = self.synthesize(target, source, depth, match, self.sharpness)
                     error = photometric(made, true, mask, weight(baseline), self.window)
                     losses[name] = RECONSTRUCTION * share * error
-            # Eq. 7, weighed by what attention leaves: of the vertical rig if it takes part
+            # Eq. 7, weighted by 1 - attention, of the vertical rig if it is used
             points = rays * depth[:, 0, ..., None]
             left = 1 - attention(rays, right if horizontal and not vertical else up)
             losses["smoothness"] = SMOOTHNESS * cartesian_smoothness(points, target.image, left, target.valid)
         return losses
 
     def depth(self, view: View) -> tuple[Map, Degrees | None]:
-        """Return depth, and for rigs that predict disparities these, in degrees along longitude (not UD) and down.
+        """Return depth and, for models that predict them, disparities in degrees: along longitude (0 for UD) and down.
 
-        Depth is the network's output without its sign, as released, or that of the nearest disparity, within (NEAREST,
-        FARTHEST): what seems behind is as far as can be. Magnitudes take the signs that the rig gives.
+        Depth is the absolute value of the network's output, as in the release; or, clamped to [NEAREST, FARTHEST], the
+        depth whose disparity is closest to the prediction, FARTHEST where that would be negative. Magnitudes get the
+        signs of the rig.
         """
         raw = self.network(view.seen).float()
         if self.predicts == "depth":
@@ -184,9 +185,9 @@ class SphericalViewSynthesis(Method):
         )
 
     def correspondence(self, depth: Map, degrees: Degrees | None, target: View, source: View) -> Correspondence:
-        """Return where the target's pixels lie in the source, by depth, or as far away as `degrees` if predicted.
+        """Return the correspondences of the target's pixels in the source, by depth, or by `degrees` if not None.
 
-        Raises `InputError` for sources whose disparities these are not.
+        Raises `InputError` for a source at another baseline than `degrees` are for.
         """
         pose = known_pose(self.name, source)
         if degrees is None:
@@ -195,13 +196,13 @@ class SphericalViewSynthesis(Method):
         if not torch.allclose(pose, expected.expand_as(pose), atol=1e-3):
             raise InputError(
                 f"coordnet that predicts {self.predicts} with rig {self.rig_name} needs every source at {BASELINE} m "
-                f"{'above' if self.rig_name == 'UD' else 'to the right'}, and pictures not turned."
+                f"{'above' if self.rig_name == 'UD' else 'to the right'}, and pictures that are not rotated."
             )
         return moved(degrees)
 
 
 def check(arguments: dict[str, Any]) -> None:
-    """Raise `InputError` for names and numbers that there are not, and for what does not go together."""
+    """Raise `InputError` for unknown names, numbers out of range, and arguments that contradict each other."""
     choices = {
         "rig": RIGS,
         "warp": WARPS,
@@ -227,17 +228,17 @@ def check(arguments: dict[str, Any]) -> None:
         raise InputError(f"ratio is {ratio}; it needs a share between 0 and 1. For one source take rig UD or LR.")
     if predicts != "depth" and rig not in OFFSETS:
         raise InputError(
-            f"coordnet with rig {rig} was asked to predict {predicts}; it predicts disparities with the rigs "
+            f"coordnet with rig {rig} cannot predict {predicts}; it predicts disparities with the rigs "
             f"{' and '.join(OFFSETS)} only."
         )
     if arguments["network"] == "mobile" and (width != 1 or predicts != "depth"):
-        raise InputError("the network mobile has one width and predicts depth; take the network coordnet.")
+        raise InputError("the network mobile has one width and predicts depth; use the network coordnet.")
 
 
 def splat_target(target: View, source: View, depth: Map, match: Correspondence, sharpness: float) -> Synthesized:
-    """Make the source from the target by depth-image-based rendering; compare where something fell.
+    """Synthesise the source from the target by depth-image-based rendering; the mask is where it is covered.
 
-    The paper's M_t = W < epsilon marks the empty pixels, and what multiplies losses is its opposite.
+    The paper's M_t = W < epsilon marks the empty pixels; losses are multiplied by its complement.
     """
     weight = torch.exp(-sharpness * depth) * (target.valid & match.valid)
     made, coverage = splat(target.image, match.uv, weight, source.camera.border)
@@ -246,7 +247,7 @@ def splat_target(target: View, source: View, depth: Map, match: Correspondence, 
 
 
 def pull_source(target: View, source: View, depth: Map, match: Correspondence, sharpness: float) -> Synthesized:  # noqa: ARG001
-    """Make the target from the source by inverse warping, to which nothing is hidden."""
+    """Synthesise the target from the source by inverse warping, which ignores occlusion."""
     pose = known_pose("coordnet", source)
     made = pull(torch.cat([source.image, source.valid.float()], 1), match.uv, source.camera.border)
     mask = match.valid & target.valid & (made[:, 3:].detach() > 0.999)
@@ -259,13 +260,15 @@ LANDINGS: dict[str, Callable[..., Correspondence]] = {"exact": reproject, "first
 
 
 def photometric(made: Image, true: Image, mask: Map, weight: Weight, window: int = WINDOW) -> Scalar:
-    """Return Eq. 5 and 6: 0.85 dissimilarity + 0.15 |difference| of masked images, summed over colours, attended.
+    """Return Eq. 5 and 6: 0.85 dissimilarity + 0.15 |difference| of masked images, summed over colours, weighted.
 
-    SSIM's windows (odd, in pixels) go on over the seam and the poles; the release's box leaves a border with a penalty
+    SSIM's windows (odd, in pixels) wrap over the seam and the poles; the release's box leaves a border with a penalty
     of 1/2. Raises InputError for a picture lower than half a window.
     """
     if window // 2 > made.shape[-2]:
-        raise InputError(f"SSIM's window is {window} pixels, too large for pictures {made.shape[-2]} high; take less.")
+        raise InputError(
+            f"SSIM's window is {window} pixels, too large for pictures {made.shape[-2]} high; use a smaller one."
+        )
     x, y = made * mask, true * mask
     likeness = ssim(around(x, window // 2), around(y, window // 2), window)
     return attended(ALPHA * dissimilarity(likeness) + (1 - ALPHA) * (x - y).abs(), mask, weight)
@@ -274,7 +277,8 @@ def photometric(made: Image, true: Image, mask: Map, weight: Weight, window: int
 def attended(error: Float[Tensor, "b c h w"], mask: Map, weight: Weight) -> Scalar:
     """Return Eq. 6: each item's sum of weight * error over channels and valid pixels, by their number; mean over items.
 
-    Not by the sum of weights: a rig with less attention learns more slowly. 0 for an item with nothing valid.
+    It is not divided by the sum of weights, so a rig with less attention learns more slowly. 0 for an item without
+    valid pixels.
     """
     count = mask.sum((1, 2, 3))
     return ((error * weight * mask).sum((1, 2, 3)) / count.clamp_min(1)).mean()
@@ -283,13 +287,14 @@ def attended(error: Float[Tensor, "b c h w"], mask: Map, weight: Weight) -> Scal
 def cartesian_smoothness(
     points: Float[Tensor, "b h w 3"], image: Image, weight: Weight, valid: Bool[Tensor, "b 1 h w"]
 ) -> Scalar:
-    """Return Eq. 7: how far neighbouring `points` are apart, less where colours change.
+    """Return Eq. 7: the distance between neighbouring `points`, weighted less where colours change.
 
-    |dx| + |dy| + |dz| along each axis, both together by the root of the sum of their squares; weighed, by how many
-    pixels of the batch are valid.
+    It is |dx| + |dy| + |dz| along each axis, and the root of the sum of squares of both; the weighted sum is divided by
+    the number of valid pixels of the batch.
 
-    Traps: the paper prints exp(+|dI|), which would ask for smoothness *at* edges: it is exp(-|dI|). "Central"
-    differences are forward ones; to the right they go over the seam (ours), below the last row there is nothing.
+    Pitfalls: the paper prints exp(+|dI|), which would enforce smoothness *at* edges: it is exp(-|dI|). "Central"
+    differences are forward ones; to the right they wrap over the seam (not in the paper), downwards they are 0 in the
+    last row.
     """
     du, dv = _forward(points.movedim(-1, 1))
     apart = torch.linalg.vector_norm(torch.stack([du.abs().sum(1), dv.abs().sum(1)]), dim=0)[:, None]
@@ -299,5 +304,5 @@ def cartesian_smoothness(
 
 
 def _forward(values: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]]:
-    """Return differences to the right, over the seam, and down, 0 in the last row."""
+    """Return forward differences: to the right, wrapping over the seam, and down, 0 in the last row."""
     return values.roll(-1, -1) - values, F.pad(values.diff(dim=2), (0, 0, 0, 1))

@@ -1,4 +1,4 @@
-"""The directly supervised twin: the same network, taught inverse depth by the true depth of worlds."""
+"""Direct supervision, for comparison: the same network, trained on the true depth of rendered worlds."""
 
 from typing import ClassVar
 
@@ -13,9 +13,9 @@ from cyclopean.networks import build
 from cyclopean.sample import Sample, View
 
 STEPS = 4  # dyadic steps at which gradients are matched
-SKY = 0.02  # inverse depths well below 2 % of the image's median are told apart from the sky no longer
+SKY = 0.02  # inverse depths well below 2 % of the image's median are not distinguished from sky
 FLOOR = 0.15  # of the median: depths beyond some seven times the median's weigh less in the relative term
-SHARE = 0.85  # of a common factor that the log term forgives; 1 would let the scale drift
+SHARE = 0.85  # of a common factor that the log term ignores; 1 would let the scale drift
 
 Map = Float[Tensor, "b 1 h w"]
 Scalar = Float[Tensor, ""]
@@ -27,9 +27,8 @@ class Supervised(Method):
     Truth is divided by its image's median over what is not sky, so that a table top and a valley weigh alike. Four
     terms at four scales: scale-invariant log error (Eigen et al. 2014); relative error of depth, and BerHu of inverse
     depth (Laina et al. 2016), both after the best common factor; matched gradients of the log error (Li and Snavely
-    2018).
-    The relative term tells apart what the log term does not: a near thing taken for the sky is a large error of depth,
-    the sky taken for a near thing is not.
+    2018). The relative term distinguishes what the log term does not: a near object predicted as sky is a large error
+    of depth, sky predicted as near is not.
     """
 
     name: ClassVar[str] = "supervised"
@@ -50,7 +49,7 @@ class Supervised(Method):
             losses: dict[str, Scalar] = {}
             for s, prediction in enumerate(predictions):
                 weight, ground_s = F.avg_pool2d(known, 2**s), F.avg_pool2d(ground, 2**s)
-                # The mean of what is known under each coarse pixel, 0 where nothing is.
+                # The mean of the known values under each coarse pixel, 0 where none is known.
                 share = torch.where(weight > 0, weight, torch.ones_like(weight))
                 truth_s = F.avg_pool2d(truth * known, 2**s) / share
 
@@ -73,7 +72,7 @@ class Supervised(Method):
 
 
 def normalized_truth(depth: Map, valid: Bool[Tensor, "b 1 h w"]) -> tuple[Map, Map, Map]:
-    """Return true inverse depth in units of its image's median, 1 where it is known, 1 where it is known and no sky.
+    """Return true inverse depth in units of its image's median, the mask of known pixels, and that without sky.
 
     An image that is all sky or all unknown keeps its unit.
     """

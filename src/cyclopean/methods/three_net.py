@@ -1,4 +1,4 @@
-"""3Net: virtual trinocular, every image is the middle of three (Poggi, Tosi, Mattoccia, 3DV 2018)."""
+"""3Net: virtual trinocular stereo, each image is the centre of three (Poggi, Tosi, Mattoccia, 3DV 2018)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -13,13 +13,13 @@ from cyclopean.training.options import MONODEPTH, LossConfig
 
 
 class ThreeNet(PhotometricMethod):
-    """What is hidden on one side is visible on the other: two baselines, and no second pass over a mirror image.
+    """Disparities of a centre view over two baselines: a point occluded on one side is visible on the other.
 
-    A pair has no middle, so each image is it in turn (sec. 3.3): the left one learns what lies to its right, the right
-    one what lies to its left, each with Monodepth's loss for a pair. `predict` joins both maps of the middle view as
-    Monodepth's post-processing does, each alone at the border where it is better. One decoder serves both baselines;
-    the paper has two. Its maps: of the middle towards the right, of the right one; of the middle towards the left, of
-    the left one.
+    A pair has no centre view, so each image is the centre in turn (sec. 3.3): the left one with the view to its right,
+    the right one with the view to its left, each with Monodepth's loss for a pair. `predict` joins both maps of the
+    centre view as Monodepth's post-processing does, without a second pass over a mirror image; only the better map is
+    used at each border. One decoder serves both baselines; the paper has two. Its maps in order: centre over the right
+    baseline, right view; centre over the left baseline, left view.
     """
 
     name: ClassVar[str] = "trinocular"
@@ -46,7 +46,7 @@ class ThreeNet(PhotometricMethod):
             to_right = known_pose(self.name, right)
             to_left = invert(to_right)
             n = len(sample)
-            # The left image as the middle, with the right one; the right image as the middle, with the left one.
+            # The left image as the centre, with the right one; the right image as the centre, with the left one.
             middle, beyond = (one[:n] for one in predicted[:2])
             rightwards = add(
                 self.loss(left, middle, [SourceView(right, to_right, beyond)]),

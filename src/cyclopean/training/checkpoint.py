@@ -25,8 +25,8 @@ FIRST_IS_DISPARITY = {"monodepth", "monodepth2", "supervised", "trinocular"}  # 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FLOATING = ("F64", "F32", "F16", "BF16")  # names of types in headers of safetensors files
 USUAL_SIZE = 192, 640  # of pictures, where a config has none
-LARGEST_WEIGHT = 1e12  # what is larger makes activations of float32 infinite within a few layers
-HUB = "hub:"  # before a name that is to be looked for on the Hugging Face Hub alone
+LARGEST_WEIGHT = 1e12  # larger ones overflow float32 activations within a few layers
+HUB = "hub:"  # prefix of a name to be looked up on the Hugging Face Hub only
 
 
 def save(folder: Path | str, method: Method, card: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
@@ -60,13 +60,13 @@ def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
             hollow = build()  # without memory, until its weights are known to fit
     except MemoryError:
         raise
-    except Exception as error:  # whatever a constructor makes of foreign arguments
+    except Exception as error:  # constructors may raise anything for foreign arguments
         raise _wrong_argument(folder, config) from error
     _check_header(hollow, folder)
     method = build()
     _fill(method, folder)
     if method.rig is not None:
-        size: Any = config.get("input_size")  # what may be wrong with it is a matter of whoever reads it
+        size: Any = config.get("input_size")  # checked by its reader
         valid = isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)
         log_unusual_rig(f'{folder / CONFIG}: "rig"', method.rig, (size[0], size[1]) if valid else USUAL_SIZE)
     return method.eval(), config
@@ -75,7 +75,7 @@ def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
 def log_unusual_rig(source: str, rig: tuple[float, float], size: tuple[int, int]) -> None:
     """Warn of a rig (focal length in image widths, baseline in metres) whose numbers look like those of another unit.
 
-    `source` gives it, for pictures of `size` (height, width). The rule is that of a data set's calibration.
+    `source` names its place; its pictures have `size` (height, width). The rule is that for calibrations of data sets.
     """
     from cyclopean.data.base import implausible
 
@@ -91,9 +91,10 @@ def card(name: Path | str) -> dict[str, Any]:
 
 
 def companion(name: Path | str, other: str) -> Path:
-    """Return the folder of the model that the card of `name` names: bundled, or by its path from the card's own.
+    """Return the folder of the model `other` in the card of `name`: a bundled one, or a path relative to the card.
 
-    Never the Hub: a folder of a stranger must not reach for the network. Raises `InputError` if it is neither.
+    It is never fetched from the Hub: a downloaded folder must not trigger network access. Raises `InputError` for
+    others.
     """
     if other in bundled():
         return BUNDLED / other
@@ -104,20 +105,20 @@ def companion(name: Path | str, other: str) -> Path:
     except (OSError, ValueError):  # a name that no file can have
         pass
     raise InputError(
-        f"it is no bundled model ({', '.join(bundled())}) and no model's folder by its path from {folder}; correct it."
+        f"it is neither a bundled model ({', '.join(bundled())}) nor a path from {folder} to a model; correct it."
     )
 
 
 def is_model(folder: Path) -> bool:
-    """Return whether `folder` is a model's, or that of a run, which holds models."""
+    """Return whether `folder` holds a model, or is that of a run, which holds several."""
     return (folder / CONFIG).is_file() or _of_run(folder) is not None
 
 
 def locate(name: Path | str) -> Path:
-    """Return the folder of a model; of a run its `best`, else its `last`, which the log names.
+    """Return the folder of a model; for a run, that of its `best`, else `last` model, with a warning.
 
-    A folder here that has the name of a bundled model counts only if it holds a model. Raises `InputError` naming the
-    bundled models if there is none.
+    A local folder with the name of a bundled model counts only if it holds a model. Raises `InputError` with the names
+    of the bundled models if there is none.
     """
     path, text = Path(name), str(name)
     if text.startswith(HUB):
@@ -144,7 +145,7 @@ def locate(name: Path | str) -> Path:
 
 
 def trained_on(name: Path | str) -> list[str]:
-    """Return the names of the data sets in the card of a model that it was trained on; none where it has none."""
+    """Return the names of the data sets that a model was trained on, from its card; empty if it lists none."""
     training = _config(locate(name)).get("training")
     data = training.get("data") if isinstance(training, dict) else None
     return [item for item in data if isinstance(item, str)] if isinstance(data, list) else []
@@ -158,7 +159,7 @@ def bundled() -> list[str]:
 def initialise(method: Method, name: Path | str) -> None:
     """Fill `method` with the weights of a saved model of the same architecture.
 
-    A model of several maps, such as Monodepth's of both views, gives its first to one of fewer with the same network.
+    A method with fewer maps and the same network takes the first maps of a model with more, such as Monodepth's.
     """
     folder, config = locate(name), method.config()
     stored = _config(folder) if (folder / CONFIG).exists() else {}  # weights alone will do
@@ -180,7 +181,8 @@ def initialise(method: Method, name: Path | str) -> None:
 
 
 def wrong_value(folder: Path, key: str, value: Any, needed: str) -> InputError:
-    """Return an `InputError` for a value of a model's config (None: it is missing), which names file, key and need."""
+    """Return an `InputError` for a value (None: missing) of a model's config, naming the file, the key and what it
+    needs."""
     state = "is missing" if value is None else f"is {shortened(json.dumps(value, default=str))}"
     return InputError(f'{folder / CONFIG}: "{key}" {state}; it needs {needed}.')
 
@@ -193,7 +195,7 @@ def _of_run(folder: Path) -> Path | None:
 
 @cache  # once for each
 def _log_choice(model: Path) -> None:
-    LOG.warning("%s is a training run; its model %s is taken.", model.parent, model)
+    LOG.warning("%s is a training run; its model %s is used.", model.parent, model)
 
 
 def _download(name: str) -> Path:
@@ -202,7 +204,7 @@ def _download(name: str) -> Path:
         raise InputError(f"{shortened(name)!r} is no Hub repository; they are named owner/name.")
     from huggingface_hub import constants, snapshot_download
 
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # else it asks the Hub for a list of agents beside every fetch
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # otherwise each download also requests a list of agents
     try:
         return Path(snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG]))
     except Exception as error:  # of HTTP, TLS, proxies and disks, by several libraries

@@ -1,4 +1,4 @@
-"""What a run learns from: data sets, held-out items, augmentation, and the rig that all pairs share."""
+"""Training data of a run: data sets, held-out items, augmentation, and the rig that all pairs share."""
 
 import logging
 import math
@@ -42,11 +42,11 @@ Step = Callable[[Sample], Sample]
 
 @dataclass(frozen=True)
 class TrainData:
-    """What a run learns from, and how: `training` items are changed by `augment` and collated to batches.
+    """Training data of a run: `training` items are changed by `augment` and collated into batches.
 
-    `validation` items choose the best model; without them there is no `best`. `shrink`: the smallest size of a batch
-    as a share of its own (`augmentation.shrunk`). `about`: sentences for people. `flags`: values of the augmentation
-    by their flags' names, which a run that is resumed must repeat.
+    `validation` items choose the best model; without them there is no `best`. `shrink`: the smallest size of a batch as
+    a share of its own (`augmentation.shrunk`). `about`: sentences for the user. `flags`: values of the augmentation by
+    their flags' names, which must be the same when the run is resumed.
     """
 
     training: Dataset[Sample]
@@ -59,7 +59,7 @@ class TrainData:
 
 @dataclass(frozen=True)
 class Mapped(Dataset[Sample]):
-    """A data set whose samples go through some steps."""
+    """A data set whose samples pass through a sequence of steps."""
 
     data: Dataset[Sample]
     steps: tuple[Step, ...] = ()
@@ -80,7 +80,7 @@ class Mapped(Dataset[Sample]):
 class Readable(Dataset[Sample]):
     """A data set without the items that cannot be read, such as one whose size contradicts its calibration.
 
-    The log names each once; the next item stands in for it, so that numbers and seeds of the others stay. Raises
+    Each is logged once; the next item replaces it, so that indices and seeds of the others do not change. Raises
     `InputError` if many items in a row cannot be read.
     """
 
@@ -107,7 +107,7 @@ class Readable(Dataset[Sample]):
 
 
 def several(data: Dataset[Sample], indices: list[int]) -> list[Sample]:
-    """Return items of a data set, read at once if it can: worlds on a GPU are rendered together."""
+    """Return items of a data set, read in one call if it supports that: worlds on a GPU are rendered together."""
     together = getattr(data, "__getitems__", None)
     return [data[index] for index in indices] if together is None else together(indices)
 
@@ -130,20 +130,20 @@ def train_data(
     """Return the training items of `source`, their augmentation, and held-out items at the same size.
 
     `mirror` is the reflection that suits the rig, `keep` drops what a method does not need, `worlds` is the rig that
-    worlds are rendered with. `rig` was given by hand for pairs that nobody calibrated.
+    worlds are rendered with. `rig` is the rig given by hand for uncalibrated pairs.
     """
 
     everything = _joined(source.data) if source.data else _worlds(source, worlds, run)
     n, about = length(everything), tuple[str, ...]()
     if not n:
-        raise InputError("there is nothing to learn from: the data set is empty.")
+        raise InputError("there is nothing to train on: the data set is empty.")
     if source.validation:
         training, validation = everything, _joined(source.validation)
     else:
         held = held_out(n)
-        only = " It is learned from as well, being the only one." if n == 1 else ""
+        only = " It is also trained on, since it is the only one." if n == 1 else ""
         verb = "is" if len(held) == 1 else "are"
-        about = (f"{len(held)} of {n} items {verb} held out, to find the best model by.{only}",)
+        about = (f"{len(held)} of {n} items {verb} held out to select the best model.{only}",)
         training = Subset(everything, sorted(set(range(n)) - set(held)) or held)
         validation = Subset(everything, held)
     if source.data:
@@ -163,7 +163,7 @@ def train_data(
 
 
 def held_out(n: int) -> list[int]:
-    """Return which of `n` items validate: every 50th, at most 64; of few items five or a tenth, at least one."""
+    """Return the indices of the held-out items: every 50th, at most 64; of few items five or a tenth, at least one."""
     if n > FEW * EVERY:
         return list(range(0, n, EVERY))[:MOST]
     count = min(n, max(1, min(FEW, n // 10)))
@@ -179,8 +179,8 @@ def with_truth(data: TrainData) -> TrainData:
     indices = range(0, n, math.ceil(n / ITEMS_READ))
     if not any(bool(data.training[index].depth.isfinite().any()) for index in indices):
         raise InputError(
-            f"none of the {len(indices)} items looked at has true depth, which is what is learned from; give --data "
-            "with depth (docs/data.md), or a method that learns from pairs, as monodepth does."
+            f"none of the {len(indices)} items that were checked has true depth, which this method learns from; give "
+            "--data with depth (docs/data.md), or use a method that learns from pairs, such as monodepth."
         )
     return data
 
@@ -229,9 +229,9 @@ def card(recipe: str, run: Run, source: Source, data: TrainData) -> dict[str, An
 
 @dataclass(frozen=True)
 class Given:
-    """A step that gives pairs that nobody calibrated the rig that was given by hand.
+    """A step that sets the rig of uncalibrated pairs to the one given by hand.
 
-    Raises `InputError` for what is no rectified pair, and for pairs whose calibration is another rig.
+    Raises `InputError` for samples that are not rectified pairs, and for pairs calibrated with another rig.
     """
 
     rig: Rig
@@ -244,8 +244,8 @@ class Given:
         if known is not None:
             if not _alike([known, self.rig], TYPED):
                 raise InputError(
-                    f"{name} has {_words(known)} by its calibration, --rig says {_words(self.rig)}; leave "
-                    "--rig out, or mend the calibration."
+                    f"{name} has {_words(known)} in its calibration, but --rig gives {_words(self.rig)}; leave "
+                    "--rig out, or correct the calibration."
                 )
             return sample
         focal, baseline = self.rig
@@ -257,8 +257,8 @@ class Given:
 def common_rig(data: Dataset[Sample]) -> tuple[Rig | None, str]:
     """Return the one rig of all pairs of `data`, if there is one, and a sentence about it.
 
-    One item of every calibration file is read, of more than `CALIBRATIONS_READ` files of that many. Those that are
-    rendered while training are of many rigs.
+    One item for each calibration file is read, for at most `CALIBRATIONS_READ` files. Pairs that are rendered while
+    training have many rigs.
     """
     first: dict[Hashable, int] = {}
     for index in range(length(data)):
@@ -270,19 +270,22 @@ def common_rig(data: Dataset[Sample]) -> tuple[Rig | None, str]:
     chosen = sorted({indices[round(k)] for k in np.linspace(0, len(indices) - 1, min(len(indices), CALIBRATIONS_READ))})
     rigs = [rig for rig in (calibrated_rig(data[index]) for index in chosen) if rig is not None]
     if not rigs or len(rigs) < len(chosen):
-        return None, "not all of the data are calibrated pairs: depth is learned up to scale (--rig F B tells the rig)."
+        return (
+            None,
+            "not all of the data are calibrated pairs: depth is learned up to scale (give the rig with --rig F B).",
+        )
     if not _alike(rigs, ALIKE):
         (f0, b0), (f1, b1) = np.min(rigs, 0), np.max(rigs, 0)
         return None, (
             f"the data are of several rigs (focal lengths {f0:.3g} to {f1:.3g} image widths, baselines {b0:.3g} to "
-            f"{b1:.3g} m): depth is learned up to scale; evaluate makes metres of it by the rig of each pair it judges."
+            f"{b1:.3g} m): depth is learned up to scale; evaluate converts it to metres by the rig of each pair."
         )
     focal, baseline = (float(f"{x:.6g}") for x in np.median(rigs, 0))
     return (focal, baseline), f"the data are of one rig ({_words((focal, baseline))}): depth is learned in metres."
 
 
 def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
-    """Return folders, or data sets by name (`KIND:PATH`), as one, without damaged items, which the log names."""
+    """Return folders, or data sets by name (`KIND:PATH`), as one, without damaged items, which are logged."""
     return ConcatDataset([sound_part(open_dataset(str(folder))) for folder in folders])
 
 
@@ -297,7 +300,7 @@ def _check_turned(asked: tuple[int, int], own: tuple[int, int]) -> None:
     if aspect * shape < 0 and min(abs(aspect), abs(shape)) > TURNED:
         raise InputError(
             f"--size {asked[0]}x{asked[1]} is HEIGHTxWIDTH, and the pictures are {own[0]}x{own[1]} (height x width): "
-            f"it would turn them round; --size {asked[1]}x{asked[0]} was perhaps meant."
+            f"it would swap their sides; --size {asked[1]}x{asked[0]} was perhaps meant."
         )
 
 
@@ -319,7 +322,7 @@ def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tup
 
 
 def _origin(data: Dataset[Sample], index: int) -> tuple[Dataset[Sample], int]:
-    """Return the data set below all wrappers that item `index` comes from, and its number there."""
+    """Return the innermost data set that item `index` comes from, and its index there."""
     if isinstance(data, Mapped | Readable):
         return _origin(data.data, index)
     if isinstance(data, Subset):

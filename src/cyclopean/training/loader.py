@@ -26,9 +26,10 @@ def derived_seed(*parts: int | str) -> int:
 
 
 class Stream(Sampler[Draws]):
-    """One endless shuffled stream of items, dealt to the processes in batches.
+    """One endless shuffled stream of items, distributed to the processes in batches.
 
-    An item's seed depends on its position in the stream only: two processes with a batch of 4 see what one with 8 sees.
+    An item's seed depends only on its position in the stream: two processes with batches of 4 get the same items as one
+    with batches of 8.
     """
 
     def __init__(self, length: int, run: Run, rank: int, processes: int, start: int = 0) -> None:
@@ -51,7 +52,7 @@ class Stream(Sampler[Draws]):
             yield step, draws
 
     def epochs_ended(self, step: int) -> int:
-        """Return how often the last item of the training set is in the batch of `step`."""
+        """Return how many epochs end within the batch of `step`."""
         each = self.run.batch_size * self.processes
         return (step + 1) * each // self.length - step * each // self.length
 
@@ -61,7 +62,7 @@ class Batches(Dataset[Any]):
     """Batches of `data`: items are read, augmented, collated, and shrunk together to the size of their step.
 
     That size is a function of the step, so that all processes share it; `multiple` divides its sides. An `InputError`
-    is returned as a value: loaders garble what workers raise.
+    is returned as a value, since data loaders garble the exceptions of workers.
     """
 
     data: TrainData
@@ -87,8 +88,8 @@ class Batches(Dataset[Any]):
 def loader(batches: Batches, stream: Stream, workers: int, lie: torch.device, device: torch.device) -> DataLoader[Any]:
     """Return a loader of batches for `device`.
 
-    Samples that `lie` on a GPU are made in this process, and are not copied through the host: a GPU cannot be used in a
-    process that was forked after its start.
+    If `lie`, the device of the samples, is a GPU, they are made in this process and not copied through the host: a GPU
+    cannot be used in a process that was forked after the GPU was initialised.
     """
     on_host = lie.type == "cpu"
     workers = workers if on_host else 0
@@ -112,7 +113,7 @@ def one_batch(samples: list[Sample]) -> Sample:
     return collate(samples)
 
 
-def _identity(batch: Any) -> Any:  # a function of a module, which processes can be started with
+def _identity(batch: Any) -> Any:  # at module level, so that it can be sent to other processes
     return batch
 
 

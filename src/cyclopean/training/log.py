@@ -16,7 +16,7 @@ from cyclopean.training.options import Run
 
 
 class RunLog:
-    """A log of the steps after `start`; on other processes than the first it does nothing.
+    """A log of the steps after `start`, active only on the first process.
 
     Lines of log.jsonl later than `start` or half-written (of a run that was killed) are dropped.
     """
@@ -67,7 +67,9 @@ class RunLog:
         self._bar.update(self._task, completed=self.at)
         if self.at % self.run.report_every == 0 or self.at == self.run.steps:
             self._report(norm, rate)
-        elif self._steps == 1 and self.at == self._first + 1:  # a sign of life; the log keeps its rhythm
+        elif (
+            self._steps == 1 and self.at == self._first + 1
+        ):  # shows early that training works; later lines keep their schedule
             self._line(f"step {self.at}/{self.run.steps} loss {sum(value.item() for value in losses.values()):.4f}")
 
     def validation(self, step: int, total: float, losses: dict[str, float]) -> None:

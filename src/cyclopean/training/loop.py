@@ -1,7 +1,7 @@
-"""The training loop, in the open. It never looks inside a sample or a method: `method(sample)` gives named losses.
+"""The training loop. It depends on no details of samples and methods: `method(sample)` returns named losses.
 
-Every draw is a function of the seed and of a position (of an item in the stream, of a step), so nothing but tensors and
-the step is saved, and a killed run resumes bit-equal on a CPU with the same number of threads.
+Every random draw is a function of the seed and of a position (of an item in the stream, of a step), so nothing but
+tensors and the step is saved, and a killed run resumes bit-equal on a CPU with the same number of threads.
 """
 
 import copy
@@ -34,7 +34,7 @@ from cyclopean.training.state import STATE, State, read_state, resume_facts
 Schedule = Callable[[int, int], float]  # (step, steps) -> factor of the learning rate
 MakeOptimizer = Callable[[Iterable[nn.Parameter], float], Optimizer]
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
-FINAL, SPEED = 1e-3, 2e-3  # AdaBound's rate in the end, and how fast it gets there
+FINAL, SPEED = 1e-3, 2e-3  # AdaBound's final rate, and how fast the bounds approach it
 
 
 def fit(  # noqa: PLR0912, PLR0915
@@ -50,10 +50,10 @@ def fit(  # noqa: PLR0912, PLR0915
 ) -> Method:
     """Train `method` and return it, or the running mean of its weights, in eval mode.
 
-    `card` goes into the config of the saved models. `each_epoch` callables run each time the training set has been seen
-    once more; the state of those that have a `state_dict` is saved. Raises `InputError` for data that cannot be used,
-    an `out` that holds another run, a loss that is not finite. Ctrl-C, SIGTERM and SIGHUP save, are reported and raise
-    `KeyboardInterrupt`.
+    `card` goes into the config of the saved models. `each_epoch` callables run after each pass over the training set;
+    the state of those with a `state_dict` is saved. Raises `InputError` for data that cannot be used, an `out` that
+    holds another run, and a loss that is not finite. On Ctrl-C, SIGTERM and SIGHUP the run is saved, which is logged,
+    and `KeyboardInterrupt` is raised.
     """
     fabric = _fabric(run)
     lie = _check_first_batch(method, data, run)
@@ -127,10 +127,13 @@ def fit(  # noqa: PLR0912, PLR0915
             if fabric.is_global_zero and (stopping or last or state.seconds_since_save() >= run.save_every):
                 state.save(card)
             if stopping:
-                log.say(f"stopped after step {state.step} of {run.steps}; saved. Go on: the same command with --resume")
-                fabric.barrier()  # a process that ends has the others killed, perhaps before they have saved
+                log.say(
+                    f"stopped after step {state.step} of {run.steps}; saved. "
+                    "To continue: the same command with --resume"
+                )
+                fabric.barrier()  # launchers kill the others when one process ends, perhaps before they have saved
                 raise KeyboardInterrupt
-    fabric.barrier()  # the last checkpoint is there, for whichever process goes on with it
+    fabric.barrier()  # the last checkpoint exists before any process continues from it
     return ema_model.eval()
 
 
@@ -187,24 +190,24 @@ SCHEDULES = {"halving": halving, "tenth": tenth, "cosine": cosine}
 
 
 def _fabric(run: Run) -> Fabric:
-    """Return what `run` computes on; no other process is started yet.
+    """Return the Fabric for the devices of `run`; no other process is started yet.
 
-    Raises `InputError` for devices that are not there.
+    Raises `InputError` for devices that do not exist.
     """
     strategy = "ddp" if run.devices * run.nodes > 1 else "auto"
     try:
         return Fabric(accelerator=run.accelerator, devices=run.devices, num_nodes=run.nodes, strategy=strategy)
-    except (RuntimeError, ValueError) as error:  # an accelerator that is not there, more devices than there are
+    except (RuntimeError, ValueError) as error:  # a missing accelerator, or more devices than exist
         raise InputError(f"cannot use {run.devices} {run.accelerator} devices: {error}") from error
 
 
 def _check_first_batch(method: Method, data: TrainData, run: Run) -> torch.device:
-    """Try the losses at the largest and the smallest size, and return the device that samples lie on.
+    """Try the losses at the largest and the smallest size, and return the device of the samples.
 
-    Raises `InputError` for what cannot be learned from, before anything is written.
+    Raises `InputError` for data that cannot be trained on, before anything is written.
     """
     if not length(data.training):
-        raise InputError("there is nothing to learn from: the data set is empty.")
+        raise InputError("there is nothing to train on: the data set is empty.")
     m = method.input_multiple
     sample = Batches(TrainData(data.training, data.augment), run.seed, m)[0, [(0, 0)]]
     if isinstance(sample, InputError):
@@ -221,8 +224,8 @@ def _check_first_batch(method: Method, data: TrainData, run: Run) -> torch.devic
         )
     if (run.batch_size, *least) == (1, m, m) and any(isinstance(part, nn.BatchNorm2d) for part in method.modules()):
         raise InputError(
-            f"one picture of {least[0]}x{least[1]} pixels has nothing to be normalised over; give --batch-size 2 or "
-            "larger pictures."
+            f"one picture of {least[0]}x{least[1]} pixels is too little for batch normalisation; give --batch-size 2 "
+            "or larger pictures."
         )
     with torch.no_grad():
         for size in dict.fromkeys(((h, w), least)):
@@ -231,17 +234,17 @@ def _check_first_batch(method: Method, data: TrainData, run: Run) -> torch.devic
 
 
 def _remarks(run: Run, state: State, device: torch.device) -> Iterator[str]:
-    """Yield sentences about a run that is slower than need be, or has nothing left to do."""
+    """Yield sentences about a run that is slower than necessary, or already complete."""
     intel_like = device.type == "cpu" and platform.machine() in ("x86_64", "AMD64")
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    if run.precision == "bfloat16" and intel_like and not native:  # put together from others: 30 times slower
+    if run.precision == "bfloat16" and intel_like and not native:  # emulated: 30 times slower
         yield "this processor has no bfloat16 instructions: --precision float32 is many times faster here"
     if state.step >= run.steps:
-        yield f"this run has done its {run.steps} steps; for more: --init {run.out / 'last'} and another --out"
+        yield f"this run has completed its {run.steps} steps; for more: --init {run.out / 'last'} and another --out"
 
 
 def _last_checkpoint(run: Run) -> str:
-    return "The last checkpoint is good." if (run.out / STATE).exists() else "No checkpoint was written yet."
+    return "The last checkpoint is good." if (run.out / STATE).exists() else "No checkpoint has been written yet."
 
 
 # --- several processes, and signals -----------------------------------------------------------------------------------
@@ -263,7 +266,7 @@ def _rank_zero_errors(fabric: Fabric) -> Iterator[None]:
 
 @contextmanager
 def _killed_worker_errors(run: Run) -> Iterator[None]:
-    """Raise an `InputError` for a process that reads data and was killed, such as for want of memory."""
+    """Raise an `InputError` for a process that reads data and was killed, such as for lack of memory."""
     try:
         yield
     except RuntimeError as error:  # torch raises it wherever this process is at that moment
@@ -271,7 +274,7 @@ def _killed_worker_errors(run: Run) -> Iterator[None]:
             raise
         raise InputError(
             f"a process that reads data was killed ({str(error).splitlines()[0].rstrip('. ')}), often because memory "
-            f"ran out; give less --workers, or a smaller --size or --batch-size. {_last_checkpoint(run)}"
+            f"ran out; give fewer --workers, or a smaller --size or --batch-size. {_last_checkpoint(run)}"
         ) from error
 
 
@@ -284,7 +287,8 @@ def _any_rank(fabric: Fabric, flag: bool) -> bool:
 
 
 def _all_ranks_read(fabric: Fabric, batch: Sample | InputError) -> Sample:
-    """Return `batch` if every process has one; else all raise the `InputError` of one, which they would wait for."""
+    """Return `batch` if every process has one; else raise one process's `InputError` on all, so that none waits for
+    it."""
     error = batch if isinstance(batch, InputError) else None
     if _any_rank(fabric, error is not None):
         messages = [str(error) if error else None]
@@ -304,7 +308,7 @@ class _Stop:
 def _stop_signals() -> Iterator[_Stop]:
     """Let Ctrl-C, SIGTERM and SIGHUP stop the run after the step at hand; a second one stops at once.
 
-    One that is ignored stays so (nohup). What is written to a terminal that was closed goes nowhere.
+    Ignored signals stay ignored (nohup). Output to a closed terminal is discarded.
     """
     stop, terminals = _Stop(), [fd for fd in (1, 2) if os.isatty(fd)]
 

@@ -1,4 +1,4 @@
-"""Options of a training: values that recipes take and the command line shows. No torch here."""
+"""Options of training: values that recipes take and the command line offers. No torch here."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,28 +13,29 @@ STATE = "resume.pt"  # in the folder of a run: what it goes on from
 
 @dataclass(frozen=True)
 class Run:
-    """Where results go, for how long, on what."""
+    """Output folder, length and devices of a run."""
 
     out: Annotated[Path, Flag(folder=True)]
     """Folder of the run: models `last` and `best`, log.jsonl, tensorboard, the state to resume from."""
     steps: int = 20_000
     """Gradient steps in all."""
     epochs: float | None = None
-    """Instead of --steps: how often all items are seen."""
+    """Passes over all items, instead of --steps."""
     batch_size: int = 8
     """Items per step and process."""
     learning_rate: Annotated[float, Flag(aliases=("--lr",))] = 1e-4
     """Peak of the schedule."""
     seed: int = 0
-    """Every draw is a function of it."""
+    """Seed of all random draws."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the network's convolutions; geometry and losses are float32 always."""
+    """Precision of the network's convolutions; geometry and losses are always float32."""
     clip: Annotated[float, Flag(name="--clip-grad-norm", hidden=("--clip",))] = 0.0
     """Largest gradient norm; 0 does not clip."""
     average: Annotated[float, Flag(name="--ema-decay", hidden=("--average",))] = 0.0
-    """Decay of the running mean of weights that is saved and judged (0.999, say); 0 saves the weights themselves."""
+    """Decay of the running mean of weights that is saved and validated (such as 0.999); 0 saves the weights
+    themselves."""
     workers: int = 1
-    """Processes that read data beside each training process; 0 reads in turn."""
+    """Processes that load data for each training process; 0 loads in the training process."""
     devices: int = 1
     """Processes (one per GPU) on this machine."""
     nodes: int = 1
@@ -44,26 +45,26 @@ class Run:
     save_every: float = 300.0
     """Seconds between checkpoints."""
     validate_every: int = 500
-    """Steps between looks at the validation set; the best model is kept."""
+    """Steps between validations; the best model is kept."""
     report_every: int = 50
     """Steps between lines in the log."""
     resume: bool = False
-    """Go on where the run in `out` stopped."""
+    """Continue the run in `out` from where it stopped."""
     init: str | None = None
-    """A model whose weights to start from, with a fresh schedule."""
+    """A model whose weights to start from, with a new schedule."""
 
     def of(self, items: int) -> "Run":
-        """Return the run for so many items: its epochs as steps."""
+        """Return the run for a data set of `items` items: its epochs as steps."""
         if self.epochs is None:
             return self
         steps = math.ceil(self.epochs * items / (self.batch_size * self.devices * self.nodes))
         return replace(self, steps=steps, epochs=None)
 
     def refuse_taken(self) -> None:
-        """Raise InputError if `out` holds a run and this one does not go on with it, or holds none to go on with."""
+        """Raise InputError if `out` holds a run and this one does not resume it, or holds none to resume."""
         held = (self.out / STATE).exists()
         if held and not self.resume:
-            raise InputError(f"{self.out} already holds a run; add --resume to go on with it, or give another --out.")
+            raise InputError(f"{self.out} already holds a run; add --resume to continue it, or give another --out.")
         if self.resume and not held:
             raise InputError(f"{self.out} holds no run to resume; leave --resume out to start one.")
 
@@ -79,7 +80,7 @@ class Run:
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning-rate is {self.learning_rate}; it needs a number above 0.")
         if not 0 <= self.average < 1:
-            raise InputError(f"ema-decay is {self.average}; it needs a decay in [0, 1), 0.999 say.")
+            raise InputError(f"ema-decay is {self.average}; it needs a decay in [0, 1), such as 0.999.")
 
 
 Network = Literal["vgg", "compact", "mobile", "resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected"]
@@ -100,7 +101,7 @@ class Backbone:
     width: float = 1.0
     """Multiplies the network's channels."""
     start: Annotated[Path | None, Flag(name="--encoder-weights", hidden=("--start",))] = None
-    """A ResNet's trained weights to start the encoder from: a safetensors file, or a folder of transformers."""
+    """Pretrained weights of a ResNet to start the encoder from: a safetensors file, or a transformers folder."""
 
     def __post_init__(self) -> None:
         if not 0 < self.width <= WIDEST:
@@ -117,14 +118,14 @@ class Source:
     """Worlds to render while training (all: street, room, table, landscape; clutter); on a CPU run `cyclopean
     render` first."""
     items: int = 20_000
-    """How many scenes, when rendering while training; families take turns."""
+    """Number of scenes to render while training; families alternate."""
     pictures: Path | None = None
     """A folder of photographs for the walls and things of worlds."""
     validation: Folders = ()
-    """Folders to judge by; without them every 50th item of the data is held out, at most 64 (of few items five, or a
+    """Validation folders; without them every 50th item of the data is held out, at most 64 (of few items five, or a
     tenth)."""
     size: Size = ()
-    """Pictures are resized to this (192x384); without it they stay as they are."""
+    """Size that pictures are resized to, such as 192x384; without it they keep theirs."""
 
     def __post_init__(self) -> None:
         if bool(self.data) == bool(self.world):
@@ -136,36 +137,36 @@ class Source:
         if math.prod(self.size) > LARGEST * 1e6:
             raise InputError(
                 f"size is {'x'.join(map(str, self.size))}, {math.prod(self.size) / 1e6:g} megapixels a picture; "
-                f"training takes at most {LARGEST}: give a smaller --size, 192x384 say."
+                f"training takes at most {LARGEST}: give a smaller --size, such as 192x384."
             )
 
 
 @dataclass(frozen=True)
 class Augment:
-    """How pictures are changed while training; every number but the last three is a probability."""
+    """Augmentation of the pictures; every number but the last three is a probability."""
 
     flip: float = 0.5
     """Mirrored; stereo pairs swap left and right so that the source stays on the right."""
     swap: float = 0.0
-    """The other picture of a pair is the one whose depth is told (monodepth2: it knows no left and right)."""
+    """Depth is predicted for the other picture of a pair (monodepth2: left and right do not matter)."""
     colour: float = 0.0
-    """Monodepth's gamma, brightness and channels, of what is seen and of what is compared."""
+    """Monodepth's gamma, brightness and channels, of the network's input and of the pictures compared."""
     jitter: float = 0.0
-    """Strong colour changes of what is seen only: balance, gamma, contrast, saturation, grey."""
+    """Strong colour changes of the network's input only: balance, gamma, contrast, saturation, grey."""
     mild: float = 0.0
-    """Monodepth2's brightness, contrast, saturation and hue, of what is seen only."""
+    """Monodepth2's brightness, contrast, saturation and hue, of the network's input only."""
     blur: float = 0.0
-    """Gaussian blur of what is seen."""
+    """Gaussian blur of the network's input."""
     noise: float = 0.0
-    """Sensor noise in what is seen."""
+    """Sensor noise in the network's input."""
     erase: float = 0.0
-    """A patch of what is seen is painted over."""
+    """A patch of the network's input is painted over."""
     smallest: Annotated[float, Flag(name="--min-crop", hidden=("--smallest",))] = 1.0
-    """Height of the smallest random part, as a share of the largest that fits; 1 takes the whole picture."""
+    """Height of the smallest random crop, as a share of the largest that fits; 1 takes the whole picture."""
     stretch: Annotated[float, Flag(name="--aspect-jitter", hidden=("--stretch",))] = 1.0
-    """Largest change of a random part's aspect."""
+    """Largest change of a random crop's aspect ratio."""
     shrink: Annotated[float, Flag(name="--min-scale", hidden=("--shrink",))] = 1.0
-    """Each batch is learned at a size drawn between this share of --size and all of it; 1 keeps one size."""
+    """Each batch has a random size between this share of --size and all of it; 1 keeps one size."""
 
     def __post_init__(self) -> None:
         for name in ("flip", "swap", "colour", "jitter", "mild", "blur", "noise", "erase"):
@@ -194,18 +195,18 @@ class LossConfig:
     head: HeadName = "disparity"
     """Disparity up to 0.3 of the width (Monodepth), a range of depths (Monodepth2), or a mean over levels (FAL-Net)."""
     warp: WarpName = "linear"
-    """How colours are fetched: bilinear; Garg's linearisation; nearest, without a gradient, teaches nothing."""
+    """How colours are sampled: bilinear; Garg's linearisation; or nearest, which has no gradient and learns nothing."""
     border: BorderName = "zeros"
-    """What lies outside a picture: black, or its last pixel again. Panoramas wrap around."""
+    """Values outside a picture: black, or the nearest border pixel. Panoramas wrap around."""
     error: ErrorName = "ssim"
     """SSIM on whole windows and L1 (Monodepth), SSIM on reflected borders and L1 (Monodepth2), L1, or L2."""
     mask: str = "none"
-    """What of the error counts, joined by +: inside, best (source), auto (nothing that looks static), unoccluded
-    (Schellevis), learned (Zhou), or none."""
+    """Masks of the error, joined by +: inside, best (source), auto (without static pixels), unoccluded (Schellevis),
+    learned (Zhou), or none."""
     scales: ScalesName = "native"
-    """Compared at each scale's own size, at full size, or only the finest scale."""
+    """Compare at each scale's own size, at full size, or only the finest scale."""
     smooth: SmoothName = "edges"
-    """Smooth but for edges (Monodepth), the same in proportion to the mean (Monodepth2), or squared (Garg)."""
+    """Smooth except at edges (Monodepth), the same divided by the mean (Monodepth2), or squared (Garg)."""
     smoothness: float = 0.1
     """Weight of smoothness at the finest scale; halved from scale to scale."""
     features: str = "none"
@@ -231,11 +232,10 @@ Rig = tuple[float, float]  # focal length in image widths, baseline in metres
 
 @dataclass(frozen=True)
 class Pairs:
-    """How a method of pairs learns."""
+    """Training of a method for stereo pairs."""
 
     schedule: ScheduleName = "halving"
-    """Of the learning rate: halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine after a short
-    rise."""
+    """Learning rate: halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine after a short rise."""
     rig: Rig | None = None
-    """Focal length in image widths and baseline in metres, of pairs that are not calibrated. Calibrated pairs of one
-    rig tell it themselves. The model keeps it and tells metres; without one, depth up to scale."""
+    """Focal length in image widths and baseline in metres, of pairs that are not calibrated; calibrated pairs of
+    one rig need none. A model with a rig predicts metres; without one, depth up to scale."""

@@ -1,7 +1,7 @@
-"""How each method is trained: one function for each, whose arguments are the flags of `cyclopean train`.
+"""Training recipes: one function for each method, whose arguments are the flags of `cyclopean train`.
 
-Nothing heavy is imported before one is called, so that help and wrong flags cost no seconds. The defaults are those of
-the papers; sizes and lengths stand in `methods.PUBLISHED`.
+Nothing heavy is imported before one is called, so that help and errors of flags are quick. The defaults are those of
+the papers; sizes and numbers of epochs are in `methods.PUBLISHED`.
 """
 
 from collections.abc import Callable
@@ -50,11 +50,12 @@ def naive(
     error: Literal["l1", "l2", "ssim", "ssim-reflected"] = "l1",
     sampling: Literal["linear", "nearest"] = "linear",
 ) -> None:
-    """Paint the right view with no disparity inside; depth is read out by matching what was painted.
+    """Output the right view without disparity; depth is recovered by matching it with the left view.
 
     Args:
-        error: what the painted view differs by: L1, L2, or SSIM and L1 (on whole windows, or with reflected borders).
-        sampling: how shifted views are fetched when they are matched.
+        error: difference of the output and the right view: L1, L2, or SSIM and L1 (on whole windows, or with reflected
+            borders).
+        sampling: how shifted views are sampled for the matching.
     """
     from cyclopean.methods.naive import Naive
 
@@ -75,12 +76,12 @@ def deep3d(
     most: float = 0.3,
     smoothness: Literal["none", "each", "expected"] = "none",
 ) -> None:
-    """Select the right view out of shifted left ones (Xie et al. 2016).
+    """Select the right view from shifted left ones (Xie et al. 2016).
 
     Args:
-        levels: how many shifts, from none to `most`; the papers do not say how many the comparison used.
+        levels: number of shifts, from 0 to `most`; the papers do not state how many the comparison used.
         most: the largest shift, a share of the picture's width.
-        smoothness: none is Deep3D; each (of the cumulative sums) or expected (disparity) are readings of Deep3Ds.
+        smoothness: none is Deep3D; each (cumulative sum) and expected (disparity) are two readings of Deep3Ds.
     """
     from cyclopean.methods.deep3d import Deep3d
 
@@ -102,10 +103,11 @@ def deep3ds(
     most: float = 0.3,
     smoothness: Literal["each", "expected"] = "each",
 ) -> None:
-    """Train Deep3D so that probabilities gather in one shift and are smooth (Godard et al. 2017, supplement sec. 3).
+    """Train Deep3D so that probabilities concentrate in one shift and are smooth (Godard et al. 2017, supplement sec.
+    3).
 
     Args:
-        levels: how many shifts, from none to `most`; the papers do not say how many the comparison used.
+        levels: number of shifts, from 0 to `most`; the papers do not state how many the comparison used.
         most: the largest shift, a share of the picture's width.
         smoothness: of each cumulative sum, or of the expected disparity.
     """
@@ -123,7 +125,7 @@ def garg(
     pairs: Pairs = HALVING,
     stages: Literal["one", "four"] = "four",
 ) -> None:
-    """Rebuild the left view through a linearised warp (Garg et al. 2016).
+    """Reconstruct the left view through a linearised warp (Garg et al. 2016).
 
     Args:
         stages: four trains the coarsest scale first, in --out/stage1, and starts each finer one (stage2, stage3, then
@@ -144,7 +146,7 @@ def garg(
 def phases(run: Run, first: int) -> list[tuple[int, Run]]:
     """Return (stage, its run) from stage `first` on: equal steps, each from the one before.
 
-    A run that is resumed leaves out the stages that are finished.
+    A resumed run leaves out finished stages.
     """
     folders = {stage: run.out / f"stage{stage}" for stage in range(first, STAGES)} | {STAGES: run.out}
     begun = [stage for stage, folder in folders.items() if (folder / "resume.pt").exists()]
@@ -178,7 +180,7 @@ def monodepth(
     from cyclopean.methods.monodepth import Monodepth
 
     def make(rig: Rig | None) -> Monodepth:
-        known = pairs.rig if factors > 1 else rig  # with free factors there are no metres, whatever the data say
+        known = pairs.rig if factors > 1 else rig  # with free factors depth is not metric, whatever the data
         network, width = backbone.network, backbone.width
         return Monodepth(network, width, rig=known, factors=factors, variant=variant, rules=rules)
 
@@ -194,7 +196,8 @@ def trinocular(
     rules: LossConfig = MONODEPTH,
     pairs: Pairs = HALVING,
 ) -> None:
-    """Learn from stereo pairs what lies on either side of a view (Poggi et al. 2018); each step does twice the work."""
+    """Learn depth from stereo pairs, over baselines to both sides (Poggi et al. 2018); each step costs twice as
+    much."""
     from cyclopean.methods.three_net import ThreeNet
 
     def make(rig: Rig | None) -> ThreeNet:
@@ -229,18 +232,18 @@ def monodepth2(
 
 @dataclass(frozen=True)
 class Shape:
-    """The network, which is told where each pixel stands."""
+    """The network of spherical view synthesis."""
 
     coordinates: Annotated[
         bool,
         Flag(
-            help="Convolutions do not read where a pixel stands: an ablation of the paper.",
-            default="(default: they do)",
+            help="Convolutions without pixel coordinates: an ablation of the paper.",
+            default="(default: with coordinates)",
         ),
     ] = True
-    """Convolutions read where a pixel stands."""
+    """Convolutions take pixel coordinates too."""
     circular: bool = False
-    """Convolutions go on across the seam (not in the paper)."""
+    """Convolutions wrap across the seam (not in the paper)."""
     width: float = 1.0
     """Multiplies the network's channels."""
 
@@ -251,25 +254,26 @@ class Shape:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How one view is made from another, and compared with the real one."""
+    """Synthesis of one view from another, and its comparison with the real one."""
 
     attention: Annotated[
         bool,
         Flag(
             help="All directions weigh the same: an ablation of the paper.",
-            default="(default: what is near epipoles and poles weighs less)",
+            default="(default: pixels near epipoles and poles weigh less)",
         ),
     ] = True
-    """What is near epipoles and poles weighs less."""
+    """Pixels near epipoles and poles weigh less."""
     warp: Literal["splat", "pull"] = "splat"
     """The paper's splat, or inverse warping."""
     landing: Literal["exact", "first-order"] = "exact"
-    """Exact, or the paper's first order, which is wrong for near things."""
+    """Exact, or the paper's first order, which is wrong at close range."""
     sharpness: float = 0.1
-    """Of the splat, per metre, at most 1: pixels weigh exp(-sharpness * depth), so that near things hide what is behind
-    them. 0.1 as released, 0.05 as printed. Beyond some 7 / sharpness metres things weigh too little to be compared."""
+    """Sharpness of the splat, per metre, at most 1: pixels weigh exp(-sharpness * depth), so that near surfaces hide
+    far ones. 0.1 in the release, 0.05 in the paper. Pixels beyond about 7 / sharpness metres weigh too little to be
+    compared."""
     window: int = 5
-    """Of SSIM, in pixels, odd."""
+    """Side of SSIM's window, an odd number of pixels."""
 
 
 SHAPE, COMPARISON = Shape(), Comparison()
@@ -289,10 +293,10 @@ def coordnet(
     """Learn metric depth of panoramas from 360° rigs, without labels. The paper: --batch-size 16 --size 256x512.
 
     Args:
-        rig: UD learns from the view above, LR from the one beside, TC from both; SV from true depth, to compare with.
-        ratio: of TC, how much of it comes from the view above; the paper's TC2 to TC8 are 0.2 to 0.8.
+        rig: UD learns from the view above, LR from the one beside, TC from both; SV from true depth, for comparison.
+        ratio: share of the view above in TC; the paper's TC2 to TC8 are 0.2 to 0.8.
         predicts: depth, or disparities (rigs UD and LR), or their magnitudes with the signs that the rig gives them;
-            pictures are not turned then, since signs hang on the direction of the baseline.
+            pictures are then not rotated, since signs depend on the direction of the baseline.
     """
     import torch
 
@@ -316,7 +320,7 @@ def panorama(run: Run, source: Source, *, augment: Augment = ROOMS, ratio: float
     """Learn metric depth of panoramas from the views above and beside, without labels, to be used on any panorama.
 
     Args:
-        ratio: how much of it comes from the view above.
+        ratio: share of the view above; the rest is the view beside.
     """
     import torch
 
@@ -348,8 +352,8 @@ def supervised(
     Args:
         network: Monodepth's VGG (31.6 M parameters at width 1), or a lighter one.
         width: multiplies the network's channels.
-        schedule: of the learning rate: halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine
-            after a short rise.
+        schedule: learning rate, halved at 3/5 and 4/5 of the steps, a tenth from 3/4, or a half cosine after a short
+            rise.
     """
     import torch
 
@@ -378,11 +382,11 @@ def train_on_pairs(
     start: Path | None,
     mirror: "Augmentation | None" = None,
 ) -> None:
-    """Train what `make` makes of a rig (after the seed is set) with Adam.
+    """Train the method that `make` returns for a rig, with Adam. The seed is set before `make` is called.
 
-    The rig is the given one, else the one rig of the data if there is one; the model keeps it and is metric. `start`:
-    trained weights of the encoder, unless the run goes on or starts from a whole model. `mirror` is by default the one
-    that swaps left and right.
+    The rig is the given one, else the common rig of the data; a model with a rig stores it and is metric. `start`:
+    pretrained weights of the encoder, not used if the run is resumed or starts from a whole model. `mirror` is by
+    default the one that swaps left and right.
     """
     import torch
 
@@ -401,7 +405,7 @@ def train_on_pairs(
         start_from(method.network, start)  # type: ignore[arg-type]
     features = method.config().get("rules", {}).get("features", "none")
     if features not in ("none", "own"):
-        pretrained(Path(features))  # raises InputError now for weights that are none
+        pretrained(Path(features))  # raises InputError early for invalid weights
     card = dataset.card(name, run, source, data)
     run = run.of(len(data.training))  # type: ignore[arg-type]
     fit(method, data, run, adam, SCHEDULES[pairs.schedule], card=card, pictures=dataset.pictures)

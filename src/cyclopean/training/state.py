@@ -1,4 +1,4 @@
-"""Everything that a step changes, and how it is kept on disc."""
+"""Everything that a step changes, and its file."""
 
 import math
 import time
@@ -23,7 +23,7 @@ from cyclopean.training.loader import derived_seed, one_batch
 from cyclopean.training.log import RunLog
 from cyclopean.training.options import STATE, Run
 
-KEPT: dict[str, Any] = {  # what the state holds at least, and of which type; "published" is the running mean
+KEPT: dict[str, Any] = {  # keys that a saved state must have, and types; "published" is the running mean
     **{"step": int, "best": float, "seconds": float, "config": dict, "method": dict, "optimizer": dict},
     **{"seed": object, "published": dict | None, "each_epoch": list},
 }
@@ -31,7 +31,7 @@ KEPT: dict[str, Any] = {  # what the state holds at least, and of which type; "p
 
 @dataclass
 class State:
-    """Everything that a step changes. `facts` must be as they were when the run goes on."""
+    """Everything that a step changes. `facts` must be the same when the run is resumed."""
 
     run: Run
     method: Method
@@ -50,7 +50,7 @@ class State:
 
     @torch.no_grad()
     def advance(self, epochs_ended: int) -> None:
-        """Count a step, and let the running mean of the weights follow (faster at first)."""
+        """Count a step, and update the running mean of the weights (faster at first)."""
         self.step += 1
         if self.ema_model is not self.method:
             decay = min(self.run.average, self.step / (10 + self.step))
@@ -91,7 +91,7 @@ class State:
         self._saved = time.monotonic()
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Go back to where a run was saved, by the `values` of `read_state`.
+        """Restore a saved run from the `values` of `read_state`.
 
         Raises `InputError` for values that do not fit this run.
         """
@@ -103,7 +103,7 @@ class State:
             for call, state in zip(self.each_epoch, values["each_epoch"], strict=True):
                 if state is not None:
                     call.load_state_dict(state)  # type: ignore[attr-defined]
-        except Exception as error:  # torch and optimizers have no base class for what does not fit
+        except Exception as error:  # torch and optimizers have no common error for values that do not fit
             raise _changed(self.run, f"{type(error).__name__}: {error}") from error
         self.step, self.best, self.seconds = values["step"], values["best"], values["seconds"]
 
@@ -134,10 +134,10 @@ def mean_losses(method: Method, data: Dataset[Sample], run: Run) -> dict[str, fl
 
 
 def resume_facts(run: Run, data: TrainData, schedule: str, card: dict[str, Any]) -> dict[str, Any]:
-    """Return whatever must be as it was when a run goes on, by the flags' names. Folders may have moved."""
+    """Return the values that must be the same when a run is resumed, by the flags' names. Folders may have moved."""
     trained = card.get("training", {})
     return {
-        "steps": None if schedule == "constant" else run.steps,  # only a schedule knows how many are to come
+        "steps": None if schedule == "constant" else run.steps,  # only a schedule depends on the total
         "schedule": schedule,
         "batch-size of all devices": run.batch_size * run.devices * run.nodes,
         "learning-rate": run.learning_rate,
@@ -153,7 +153,7 @@ def resume_facts(run: Run, data: TrainData, schedule: str, card: dict[str, Any])
 
 
 def read_state(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return what the run in `out` saved last. Raises `InputError` if it is none that this command can go on with."""
+    """Return the last saved state of the run in `out`. Raises `InputError` if this command cannot resume it."""
     run.refuse_taken()
     path = run.out / STATE
     try:
@@ -161,19 +161,19 @@ def read_state(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any
     except Exception as error:  # whatever a damaged file makes the unpickler raise
         raise InputError(f"{path} is damaged; start again from {run.out / 'last'} with --init.") from error
     if not isinstance(values, dict) or not values.keys() >= KEPT.keys():
-        raise _changed(run, "it lacks what a run keeps")
+        raise _changed(run, "it lacks some of its values")
     if wrong := [key for key, kind in KEPT.items() if not isinstance(values[key], kind)]:
-        raise _changed(run, f"its {', '.join(wrong)} cannot be")
+        raise _changed(run, f"its {', '.join(wrong)} cannot be right")
     if values["step"] < 0 or not values["seconds"] >= 0 or math.isnan(values["best"]):
-        raise _changed(run, "its numbers cannot be")
+        raise _changed(run, "its numbers cannot be right")
     if (values["published"] is None) != (run.average == 0):
         raise InputError(f"{run.out} was trained with another --ema-decay; repeat the first command.")
-    then = values.get("facts", facts)  # older runs have kept none
+    then = values.get("facts", facts)  # older runs have none
     if not isinstance(then, dict):
-        raise _changed(run, "its facts cannot be")
-    then = {"shrink": 1.0, **then}  # runs of before there was any
+        raise _changed(run, "its facts cannot be right")
+    then = {"shrink": 1.0, **then}  # runs older than this flag
     config, now = _leaves(values["config"]), _leaves({"method": method.name, **method.config()})
-    if config.get("method") != method.name:  # its arguments are others anyway
+    if config.get("method") != method.name:  # its arguments differ anyway
         config, now = {"method": config.get("method")}, {"method": method.name}
     pairs = [(name, config.get(name), now.get(name)) for name in {**config, **now}]
     pairs += [("seed", values["seed"], run.seed)]
@@ -182,8 +182,8 @@ def read_state(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any
         before = ", ".join(f"{name} {_shown(old)}" for name, old, _ in changed)
         after = ", ".join(f"{name} {_shown(new)}" for name, _, new in changed)
         raise InputError(
-            f"{run.out} was trained with {before}, this command says {after}; repeat the first command with --resume, "
-            f"or start anew from {run.out / 'last'} with --init and another --out."
+            f"{run.out} was trained with {before}, but this command has {after}; repeat the first command with "
+            f"--resume, or start anew from {run.out / 'last'} with --init and another --out."
         )
     return values
 
@@ -209,13 +209,11 @@ def _changed(run: Run, why: str) -> InputError:
 
 @contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """Raise an `InputError` for what cannot be written to `folder`, on a full disk say."""
+    """Raise an `InputError` for files that cannot be written to `folder`, such as on a full disk."""
     try:
         yield
     except (InputError, OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
         remedy = "make room if the disk is full, or raise the limit of a file's size (ulimit -f)"
         own = f"cannot write to {folder} {why_unwritten(error, remedy)}."
         why = str(error) if isinstance(error, InputError) else own
-        raise InputError(
-            f"{why} Then give the same command with --resume, if an earlier checkpoint is there."
-        ) from error
+        raise InputError(f"{why} Then repeat the command with --resume, if there is an earlier checkpoint.") from error

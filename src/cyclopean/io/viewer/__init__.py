@@ -53,6 +53,6 @@ def write_viewer(path: Path, depth: DepthMap, image: Float[Tensor, "1 3 h w"], c
         "texture": "data:image/jpeg;base64," + base64.b64encode(jpeg(image, WIDEST)).decode("ascii"),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
-    # In one pass, so that no content is taken for a mark.
+    # In one pass, so that no content is mistaken for a placeholder.
     page = re.sub(r"\{\{(title|scene|texture)\}\}", lambda mark: contents[mark[1]], template)
     path.write_text(page, encoding="utf-8")
