@@ -455,7 +455,7 @@ def _make_splits(folder: Path) -> None:
 
 def _read_splits(folder: Path) -> None:
     from cyclopean.data.files import read_pairs, read_paths
-    from cyclopean.data.kitti import read_frames
+    from cyclopean.data.kitti_files import read_frames
 
     for read in (read_frames, read_paths, read_pairs):
         read(_only(folder))

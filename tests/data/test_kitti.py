@@ -15,10 +15,8 @@ from cyclopean.data.kitti import (
     KittiOdometryDataset,
     KittiRawDataset,
     KittiSelectionDataset,
-    camera_depth,
-    forward_depth,
-    read_frames,
 )
+from cyclopean.data.kitti_files import camera_depth, forward_depth, read_frames
 from cyclopean.errors import InputError
 
 H, W = trees.KITTI_SIZE

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from cyclopean.data.indoor import SevenScenesDataset
-from cyclopean.data.kitti import KittiObjectDataset, camera_depth
+from cyclopean.data.kitti import KittiObjectDataset
+from cyclopean.data.kitti_files import camera_depth
 from cyclopean.data.rendered import TracedDataset
 from cyclopean.data.stereo import MiddleburyDataset, MotorcycleDataset
 from cyclopean.errors import InputError

@@ -224,9 +224,9 @@ def textured(sample: Sample) -> Sample:
         (lambda p: Source(data=(p,), size=(20_000, 20_000)), r"20000x20000, 400 megapixels .* at most 16: .*--size"),
         (lambda p: Source(world=("street",), size=(4_001, 4_000)), "4001x4000, 16.004 megapixels"),
         (lambda p: Augment(noise=1.5), "noise is 1.5; it needs a probability"),
-        (lambda p: Augment(smallest=0.0), "smallest is 0.0"),
-        (lambda p: Augment(shrink=1.5), r"shrink is 1.5; it needs a share of the size in \(0, 1\]"),
-        (lambda p: Augment(stretch=0.5), "stretch 0.5"),
+        (lambda p: Augment(smallest=0.0), "min-crop is 0.0"),
+        (lambda p: Augment(shrink=1.5), r"min-scale is 1.5; it needs a share of the size in \(0, 1\]"),
+        (lambda p: Augment(stretch=0.5), "aspect-jitter 0.5"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, sentence, tmp_path):
