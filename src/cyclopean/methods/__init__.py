@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from cyclopean.methods.base import Method
 
 METHODS = {
+    "aquanet": "cyclopean.methods.aquanet:Aquanet",
     "coordnet": "cyclopean.methods.spherical_view_synthesis:SphericalViewSynthesis",
     "deep3d": "cyclopean.methods.deep3d:Deep3d",
+    "falnet": "cyclopean.methods.aquanet:Falnet",
     "garg": "cyclopean.methods.garg:Garg",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",
     "monodepth2": "cyclopean.methods.monodepth2:Monodepth2",

@@ -159,6 +159,11 @@ class Frozen(nn.Module):
         super().__init__()
         self._held = (module.eval().requires_grad_(False),)  # in a tuple, so that it is no submodule
 
+    @property
+    def module(self) -> nn.Module:
+        """The module that is frozen."""
+        return self._held[0]
+
     def forward(self, *inputs: Any) -> Any:
         with torch.no_grad():
             return self._held[0](*inputs)
