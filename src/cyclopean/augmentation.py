@@ -148,6 +148,29 @@ class Zoom:
         return resize(crop(sample, (top, left, rows, columns)), self.size)
 
 
+@dataclass(frozen=True)
+class ZoomedPatch:
+    """A random part of `size` (height, width) of the pictures resized by a factor in [`least`, `most`].
+
+    The factor is at least what makes the part fit; `zoom` is multiplied by it, `frames` stay whole (AQUANet, FAL-Net).
+    """
+
+    size: tuple[int, int]
+    least: float
+    most: float
+
+    def __call__(self, sample: Sample, generator: Generator) -> Sample:
+        h, w = sample.depth.shape[-2:]
+        fits = max(self.size[0] / h, self.size[1] / w)
+        factor = max(fits, uniform(generator, max(self.least, min(fits, self.most)), self.most))
+        rows, columns = max(self.size[0], round(h * factor)), max(self.size[1], round(w * factor))
+        top = round(uniform(generator, 0.0, 1.0) * (rows - self.size[0]))
+        left = round(uniform(generator, 0.0, 1.0) * (columns - self.size[1]))
+        part = crop(resize(sample, (rows, columns)), (top, left, *self.size))
+        before = sample.depth.new_ones(len(sample)) if sample.zoom is None else sample.zoom
+        return replace(part, zoom=before * factor)
+
+
 def shrunk(sample: Sample, smallest: float, multiple: int, generator: Generator) -> Sample:
     """Resize the whole batch to one size between `smallest` times its own and its own, whose sides `multiple` divides.
 

@@ -2,13 +2,17 @@
 
 import math
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from analytic import F64, RIGS, photograph, psnr
+from cyclopean.augmentation import ZoomedPatch
+from cyclopean.cli import main
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, invert, reproject, translation
 from cyclopean.losses import curvature_smoothness
@@ -26,8 +30,11 @@ from cyclopean.methods.aquanet import (
     told,
     zoomed,
 )
+from cyclopean.networks.falnet import centred
+from cyclopean.networks.vgg import Vgg19
 from cyclopean.sample import Sample, view
 from cyclopean.synthesis import sweep, swept_coverage
+from cyclopean.training import checkpoint
 from cyclopean.training.options import VolumeConfig
 
 NO_MASK = {"levels": 5, "mask": "none"}
@@ -298,7 +305,7 @@ def test_features_are_compared_where_the_weight_is_one() -> None:
     nothing = aquanet.reconstruction(made, real, weight, lambda x: [features(x)])
     assert nothing["photometric"] == nothing["perceptual"] == 0
     everything = aquanet.reconstruction(made, real, weight + 1, lambda x: [features(x)])
-    expectation = 0.01 * (features(made) - features(real)).square().mean()
+    expectation = 0.01 * (features(centred(made)) - features(centred(real))).square().mean()
     torch.testing.assert_close(everything["perceptual"], expectation)
     torch.testing.assert_close(everything["photometric"], (made - real).abs().mean())
 
@@ -317,3 +324,77 @@ def test_the_second_stage_of_fal_net() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in second.parameters())
     assert second.state_dict().keys() == first.state_dict().keys()
     assert asdict(second.rules)["levels"] == 7
+
+
+def test_patches_of_zoomed_pictures() -> None:
+    whole = clip(1, (40, 60))
+    generator = torch.Generator().manual_seed(0)
+    zooms = []
+    for _ in range(20):
+        part = ZoomedPatch((32, 48), 0.5, 1.5)(whole, generator)
+        assert part.target.image.shape[-2:] == part.depth.shape[-2:] == (32, 48)
+        (zoom,) = part.zoom.tolist()
+        extent = part.target.window[:, 2:] - part.target.window[:, :2]
+        torch.testing.assert_close(extent, torch.tensor([[48 / round(60 * zoom), 32 / round(40 * zoom)]]))
+        camera = part.target.camera
+        torch.testing.assert_close(camera.focal * extent, whole.target.camera.focal)  # type: ignore[attr-defined]
+        zooms.append(zoom)
+    assert 0.8 <= min(zooms) < 0.9
+    assert 1.3 < max(zooms) <= 1.5
+    assert ZoomedPatch((40, 60), 1.0, 1.0)(whole, generator).zoom == 1
+
+
+# --- training ---
+
+SMALL = ("--width", "0.06", "--batch-size", "2", "--workers", "0", "--accelerator", "cpu", "--size", "32x64")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    run("render", "street", str(folder), "--rig", "clip", "--count", "5", "--size", "48x96", "--workers", "1")
+    return folder
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(list(words))
+    return int(stop.value.code or 0)
+
+
+def test_two_stages_from_the_command_line_and_again_after_a_stop(clips, tmp_path) -> None:
+    out = tmp_path / "run"
+    flags = ("train", "aquanet", "--data", str(clips), "--out", str(out), *SMALL, "--steps", "8", "--levels", "9")
+    assert run(*flags) == 0
+    models = [checkpoint.load(folder / "last")[0] for folder in (out / "stage1", out)]
+    assert [(m.config()["rules"]["mask"], m.config()["rules"]["boost"]) for m in models] == [
+        ("none", 0),
+        ("spimo", 0.1),
+    ]
+    assert '"boost"' in (out / "log.jsonl").read_text()
+    straight = (out / "last" / "model.safetensors").read_bytes()
+
+    for file in ("resume.pt", "log.jsonl"):
+        (out / file).unlink()  # as if it was stopped before the second stage
+    assert run(*flags, "--resume") == 0
+    assert (out / "last" / "model.safetensors").read_bytes() == straight
+
+    assert run("predict", str(clips / "frame" / "000000.png"), "--model", str(out), "--out", str(tmp_path / "p")) == 0
+    assert run("evaluate", "--model", str(out), "--data", str(clips)) == 0
+    again = ("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "second"), *SMALL, "--steps", "1")
+    assert run(*again, "--levels", "9", "--first", str(out / "stage1")) == 0
+    assert run(*again, "--first", "general") == 2
+
+
+def test_fal_net_and_features_from_the_command_line(tmp_path) -> None:
+    pairs, weights = tmp_path / "pairs", tmp_path / "vgg19.safetensors"
+    run("render", "street", str(pairs), "--count", "4", "--size", "32x64", "--workers", "1")
+    flags = ("train", "falnet", "--data", str(pairs), "--out", str(tmp_path / "run"), *SMALL, "--steps", "4")
+    assert run(*flags, "--vgg19-weights", str(weights)) == 2
+    save_file(Vgg19().state_dict(), weights)
+    assert run(*flags, "--levels", "9", "--vgg19-weights", str(weights)) == 0
+    models = [checkpoint.load(tmp_path / "run" / name)[0] for name in ("stage1/last", "last")]
+    assert [m.config()["stage"] for m in models] == [1, 2]
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    assert '"mirror"' in log
+    assert '"perceptual"' in log

@@ -3,7 +3,7 @@
 import importlib
 import os
 
-from cyclopean.choices import WORLDS
+from cyclopean.choices import STATE, WORLDS
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.help import columns, examples
 from cyclopean.cli.parsing import parse_arguments
@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> int:
     for world in source.world:
         if world not in (*WORLDS, "all"):
             raise unknown_name("world", world, [*WORLDS, "all"])
-    run.refuse_taken()
+    if not (run.resume and any(run.out.glob(f"stage*/{STATE}"))):  # of a run in stages that was stopped before the last
+        run.refuse_taken()
     refuse_unknown_model(run.init or "none")
     if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
         loading("train", ", ".join(["PyTorch", *map(str, source.data), *source.world]))

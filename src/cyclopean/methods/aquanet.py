@@ -21,7 +21,7 @@ from cyclopean.geometry import Pinhole, invert, pixel_grid, reproject, reproject
 from cyclopean.geometry.cameras import Uv
 from cyclopean.losses import absolute, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
-from cyclopean.networks.falnet import AquaNet, FalNet, positions, resized
+from cyclopean.networks.falnet import AquaNet, FalNet, centred, positions, resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import level, pull, sweep, swept_coverage
 from cyclopean.training.options import FalnetConfig, VolumeConfig
@@ -72,8 +72,9 @@ class Aquanet(Method):
         """Return the losses of Eq. 10: views made from the target beside the real ones, smoothness, boosting."""
         if not sample.sources:
             raise InputError("aquanet makes other views from one and was given none; use clips or pairs.")
-        if self.pose is not None and any(source.from_target is None for source in sample.sources):
-            sample = self.pose(sample)
+        known = [source.from_target is not None for source in sample.sources]
+        if self.pose is not None and not all(known):
+            sample = self.pose(sample)  # whose translations suit `zoom` already
         target, sources, rules = sample.target, sample.sources, self.rules
         logits, exponents = volume(self.network, target.seen, *told(target))
         with full_precision(sample.depth):
@@ -85,8 +86,10 @@ class Aquanet(Method):
                 static = [here * self.static(view) for here, view in zip(static, (target, *sources), strict=True)]
 
             terms = []
-            for source, source_static in zip(sources, static[1:], strict=True):
-                pose = zoomed(known_pose(self.name, source), sample.zoom, rules.translation)
+            for source, source_static, measured in zip(sources, static[1:], known, strict=True):
+                pose = known_pose(self.name, source)
+                if measured:
+                    pose = zoomed(pose, sample.zoom, rules.translation)
                 if rules.warp == "forward":
                     there = self.landing(exponents, source, invert(pose), target)
                     made, made_static = sweep(torch.cat([target.image, static[0]], 1), logits, there).split((3, 1), 1)
@@ -312,7 +315,7 @@ def reconstruction(made: Image, real: Image, weight: Map, features: Features | N
     losses = {"photometric": (weight * absolute(made, real)).mean()}
     if features is not None:
         mixed = weight * real + (1 - weight) * made
-        pairs = zip(features(made), features(mixed), strict=True)
+        pairs = zip(features(centred(made)), features(centred(mixed)), strict=True)
         losses["perceptual"] = PERCEPTUAL * torch.stack([squared(x, y).mean() for x, y in pairs]).sum()
     return losses
 

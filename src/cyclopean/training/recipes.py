@@ -4,11 +4,12 @@ Nothing heavy is imported before one is called, so that help and wrong flags cos
 the papers; sizes and lengths stand in `methods.PUBLISHED`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cyclopean.choices import STATE
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
 from cyclopean.training.options import (
@@ -18,12 +19,14 @@ from cyclopean.training.options import (
     WIDEST,
     Augment,
     Backbone,
+    FalnetConfig,
     LossConfig,
     Pairs,
     Rig,
     Run,
     ScheduleName,
     Source,
+    VolumeConfig,
 )
 
 if TYPE_CHECKING:
@@ -141,17 +144,17 @@ def garg(
         train_on_pairs("garg", make, part, source, augment=augment, pairs=pairs, start=start)
 
 
-def phases(run: Run, first: int) -> list[tuple[int, Run]]:
-    """Return (stage, its run) from stage `first` on: equal steps, each from the one before.
+def phases(run: Run, first: int, last: int = STAGES, shares: Sequence[float] | None = None) -> list[tuple[int, Run]]:
+    """Return (stage, its run) from stage `first` to `last`: each from the one before, equal steps or these `shares`.
 
     A run that is resumed leaves out the stages that are finished.
     """
-    folders = {stage: run.out / f"stage{stage}" for stage in range(first, STAGES)} | {STAGES: run.out}
-    begun = [stage for stage, folder in folders.items() if (folder / "resume.pt").exists()]
+    folders = {stage: run.out / f"stage{stage}" for stage in range(first, last)} | {last: run.out}
+    begun = [stage for stage, folder in folders.items() if (folder / STATE).exists()]
     parts, init = [], run.init
-    for stage, folder in folders.items():
-        epochs = None if run.epochs is None else run.epochs / len(folders)
-        part = replace(run, out=folder, steps=max(1, run.steps // len(folders)), epochs=epochs, init=init)
+    for (stage, folder), share in zip(folders.items(), shares or [1 / len(folders)] * len(folders), strict=True):
+        epochs = None if run.epochs is None else run.epochs * share
+        part = replace(run, out=folder, steps=max(1, int(run.steps * share + 1e-6)), epochs=epochs, init=init)
         if not (run.resume and begun and stage < max(begun)):
             parts.append((stage, replace(part, resume=run.resume and stage in begun)))
         init = str(folder / "last")
@@ -225,6 +228,109 @@ def monodepth2(
 
     start = backbone.start
     train_on_pairs("monodepth2", make, run, source, augment=augment, pairs=pairs, mirror=mirrored, start=start)
+
+
+def falnet(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    pairs: Pairs = HALVING,
+    rules: FalnetConfig = FalnetConfig(),  # noqa: B008
+    width: float = 1.0,
+    features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
+    stages: Literal["one", "two"] = "two",
+) -> None:
+    """Make the right view by rendering through disparities that are hypothesised (Gonzalez Bello and Kim 2020).
+
+    Args:
+        width: multiplies the network's channels.
+        features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
+            cyclopean, and without them only colours are compared.
+        stages: two goes on from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
+            half the rate.
+    """
+    from cyclopean.methods.aquanet import Falnet
+    from cyclopean.methods.base import Frozen
+    from cyclopean.networks.vgg import vgg19_features
+    from cyclopean.training import checkpoint
+
+    vgg19 = None if features is None else vgg19_features(features)
+    both = stages == "two"
+    for stage, part in phases(run, 1, 2, (50 / 70, 20 / 70)) if both else [(1, run)]:
+
+        def make(rig: Rig | None, stage: int = stage) -> Falnet:
+            method = Falnet(width, rig=rig, stage=stage, rules=rules)
+            method.features = vgg19
+            if stage == 2:
+                first = checkpoint.load(run.out / "stage1" / "last")[0]
+                method.first = Frozen(first.network)  # type: ignore[arg-type]
+            return method
+
+        slower = replace(part, learning_rate=run.learning_rate / stage)
+        train_on_pairs("falnet", make, slower, source, augment=augment, pairs=pairs, start=None)
+
+
+def aquanet(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    rules: VolumeConfig = VolumeConfig(),  # noqa: B008
+    width: float = 1.0,
+    zoom: tuple[float, float] = (0.5, 1.5),
+    features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
+    first: str | None = None,
+    stages: Literal["one", "two"] = "two",
+) -> None:
+    """Learn one frame's depth from those before and after, whose poses are known (Gonzalez Bello et al. 2022).
+
+    Args:
+        width: multiplies the network's channels.
+        zoom: pictures are resized by a factor between these two, and a random part of --size is learned from.
+        features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
+            cyclopean, and without them only colours are compared.
+        first: a model of the first stage, for masks of what moves: only the second stage is trained.
+        stages: one learns without masks of what moves; two then learns anew, with the first (in --out/stage1) to tell
+            what moves, half of the steps each.
+    """
+    import torch
+
+    from cyclopean import augmentation
+    from cyclopean.augmentation import Steps, ZoomedPatch
+    from cyclopean.geometry import size_of
+    from cyclopean.methods.aquanet import Aquanet, PreviousEpoch
+    from cyclopean.networks.vgg import vgg19_features
+    from cyclopean.training import checkpoint, dataset
+    from cyclopean.training.loop import adam, fit, halving_late
+
+    if not 0 < zoom[0] <= zoom[1]:
+        raise InputError(f"zoom is {zoom[0]:g} to {zoom[1]:g}; it needs two factors above 0, the smaller one first.")
+    if first is not None and stages == "one":
+        raise InputError("--first is for the second stage, and --stages one trains the first; leave one of them out.")
+    data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="clip")
+    assert isinstance(data.augment, Steps)
+    shape = source.size or size_of(data.training[0].depth)
+    patch = ZoomedPatch((shape[0], shape[1]), *zoom)
+    flags = {**data.flags, "smallest zoom": zoom[0], "largest zoom": zoom[1]}
+    data = replace(data, augment=Steps((patch, *data.augment.steps[1:])), flags=flags)
+    vgg19 = None if features is None else vgg19_features(features)
+    parts = phases(run, 1, 2) if first is None and stages == "two" else [(1 if first is None else 2, run)]
+    for stage, part in parts:
+        torch.manual_seed(run.seed)
+        masks = rules if stage == 2 or rules.mask == "auto" else replace(rules, mask="none")
+        method = Aquanet(width, rules=masks if stage == 2 else replace(masks, boost=0.0))
+        method.features = vgg19
+        if stage == 2:
+            teacher = checkpoint.load(first or run.out / "stage1" / "last")[0]
+            if not isinstance(teacher, Aquanet):
+                raise InputError(f"{first} is a model of {teacher.name}; --first needs one of aquanet.")
+            method.first = teacher.frozen()
+        each_epoch = (PreviousEpoch(method),) if method.rules.boost else ()
+        fresh = replace(part, init=run.init)  # the second stage starts from scratch, unless told otherwise
+        card = dataset.card("aquanet", fresh, source, data)
+        fresh = fresh.of(len(data.training))  # type: ignore[arg-type]
+        fit(method, data, fresh, adam, halving_late, card=card, pictures=dataset.pictures, each_epoch=each_epoch)
 
 
 @dataclass(frozen=True)
