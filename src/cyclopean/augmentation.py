@@ -152,7 +152,8 @@ class Zoom:
 class ZoomedPatch:
     """A random part of `size` (height, width) of the pictures resized by a factor in [`least`, `most`].
 
-    The factor is at least what makes the part fit; `zoom` is multiplied by it, `frames` stay whole (AQUANet, FAL-Net).
+    The factor is at least what makes the part fit. `zoom` is how much larger things are than in whole pictures resized
+    to `size`; `frames` stay whole (AQUANet, sec. 3.3).
     """
 
     size: tuple[int, int]
@@ -167,8 +168,8 @@ class ZoomedPatch:
         top = round(uniform(generator, 0.0, 1.0) * (rows - self.size[0]))
         left = round(uniform(generator, 0.0, 1.0) * (columns - self.size[1]))
         part = crop(resize(sample, (rows, columns)), (top, left, *self.size))
-        before = sample.depth.new_ones(len(sample)) if sample.zoom is None else sample.zoom
-        return replace(part, zoom=before * factor)
+        zoom = math.sqrt(rows * columns / (self.size[0] * self.size[1]))
+        return replace(part, zoom=sample.depth.new_full((len(sample),), zoom))
 
 
 def shrunk(sample: Sample, smallest: float, multiple: int, generator: Generator) -> Sample:
