@@ -18,17 +18,9 @@ from cyclopean.data.video import VideoDataset, small_size
 from cyclopean.errors import InputError
 from cyclopean.io.video import stills
 from cyclopean.synthetic.folder import RenderJob, write
-from filmed import encode, film, walking
+from filmed import encode, film, walk, walking
 
 COUNT = 20
-
-
-def walk(count: int = COUNT, h: int = 96, w: int = 160, seed: int = 0) -> list[np.ndarray]:
-    return [bytes_of(picture) for picture in walking(count, h, w, seed=seed)]
-
-
-def bytes_of(picture: torch.Tensor) -> np.ndarray:
-    return (picture[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
 
 
 def numbers_of(data, index: int, frames: list) -> list[int]:
@@ -53,7 +45,7 @@ def written(path: Path, pictures: list[np.ndarray], times: list[int], rate: int 
 
 
 def test_items_are_the_frames_before_and_after_in_every_kind_of_file(tmp_path):
-    pictures = walk()
+    pictures = walk(COUNT)
     encode(tmp_path / "short.mp4", pictures, g="5", bf="2")  # several keyframes, frames out of order
     encode(tmp_path / "open.mkv", pictures, g="6", bf="3", **{"x264-params": "open-gop=1"})
     encode(tmp_path / "late.mp4", pictures, start=1000)
@@ -100,14 +92,14 @@ def across_cuts(data: VideoDataset) -> list[int]:
 
 
 def test_pauses_are_not_crossed(tmp_path):
-    written(tmp_path / "paused.mp4", walk(), [*range(10), *range(100, 110)])
+    written(tmp_path / "paused.mp4", walk(COUNT), [*range(10), *range(100, 110)])
     data = VideoDataset(tmp_path / "paused.mp4", 1)
     assert data.items == [*range(1, 9), *range(11, 19)]
 
 
 def test_folders_of_numbered_frames(tmp_path):
     for name, numbers in {"a/f_{:04d}.png": [1, 2, 3, 4, 7, 8, 9], "b/{:03d}0_left.png": [0, 1, 2]}.items():
-        for number, picture in zip(numbers, walk(), strict=False):
+        for number, picture in zip(numbers, walk(COUNT), strict=False):
             path = tmp_path / name.format(number)
             path.parent.mkdir(exist_ok=True)
             cv2.imwrite(str(path), picture[..., ::-1])

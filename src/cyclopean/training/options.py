@@ -224,6 +224,7 @@ MONODEPTH = LossConfig()
 MONODEPTH2 = LossConfig("range", "linear", "edge", "ssim-reflected", "best+auto", "full", "proportional", 1e-3)
 GARG = LossConfig("disparity", "linearized", "zeros", "l2", "none", "finest", "squared", 0.01)
 
+PoseName = Literal["auto", "none", "resnet", "cnn"]
 ScheduleName = Literal["halving", "tenth", "cosine"]
 Rig = tuple[float, float]  # focal length in image widths, baseline in metres
 

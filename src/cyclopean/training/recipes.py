@@ -20,6 +20,7 @@ from cyclopean.training.options import (
     Backbone,
     LossConfig,
     Pairs,
+    PoseName,
     Rig,
     Run,
     ScheduleName,
@@ -211,20 +212,44 @@ def monodepth2(
     backbone: Backbone = RESNET,
     rules: LossConfig = MONODEPTH2,
     pairs: Pairs = TENTH,
+    pose: PoseName = "auto",
 ) -> None:
-    """Learn one view's depth from others with known poses. The paper: --batch-size 12 --size 192x640, 20 epochs.
+    """Learn one view's depth from others: pairs, posed views, or video. The paper: --batch-size 12 --size 192x640.
 
     Every combination of --head, --warp, --border, --error, --mask, --scales, --smooth and --features is a method; the
-    defaults are the paper's. Sets of more than two views, and panoramas, need --swap 0.
+    defaults are the paper's. Sets of more than two posed views, and panoramas, need --swap 0. Zhou et al. (2017) is
+    video with --pose cnn --mask learned.
+
+    Args:
+        pose: of frames of a video, predicted by a network that is trained along: resnet (Monodepth2's), cnn (Zhou's),
+            none for data with known poses; auto is resnet where the data do not know them. --swap does nothing then.
     """
     from cyclopean.augmentation import mirrored
     from cyclopean.methods.monodepth2 import Monodepth2
 
     def make(rig: Rig | None) -> Monodepth2:
+        if pose in ("resnet", "cnn"):
+            raise InputError(
+                f"--pose {pose} predicts motion, and these data know where each camera stood; leave it out. Rendered "
+                "clips withhold their poses as clip:FOLDER."
+            )
         return Monodepth2(backbone.network, backbone.width, rig=rig, rules=rules)
 
-    start = backbone.start
-    train_on_pairs("monodepth2", make, run, source, augment=augment, pairs=pairs, mirror=mirrored, start=start)
+    def of_video() -> Monodepth2:
+        predicted = "resnet" if pose == "auto" else pose
+        return Monodepth2(backbone.network, backbone.width, rules=rules, pose=predicted)
+
+    train_on_pairs(
+        "monodepth2",
+        make,
+        run,
+        source,
+        augment=augment,
+        pairs=pairs,
+        mirror=mirrored,
+        start=backbone.start,
+        of_video=of_video,
+    )
 
 
 @dataclass(frozen=True)
@@ -377,12 +402,13 @@ def train_on_pairs(
     pairs: Pairs,
     start: Path | None,
     mirror: "Augmentation | None" = None,
+    of_video: "Callable[[], Method] | None" = None,
 ) -> None:
     """Train what `make` makes of a rig (after the seed is set) with Adam.
 
     The rig is the given one, else the one rig of the data if there is one; the model keeps it and is metric. `start`:
     trained weights of the encoder, unless the run goes on or starts from a whole model. `mirror` is by default the one
-    that swaps left and right.
+    that swaps left and right. `of_video` makes the method of data whose poses are unknown.
     """
     import torch
 
@@ -392,9 +418,14 @@ def train_on_pairs(
     from cyclopean.training.loop import SCHEDULES, adam, fit
 
     data = dataset.train_data(source, augment, run, mirror or flipped, rig=pairs.rig)
-    common, about = dataset.common_rig(data.training)
-    torch.manual_seed(run.seed)
-    method = make(pairs.rig or common)
+    if of_video is not None and dataset.has_unknown_poses(data):
+        common, about = None, "the motion between frames is predicted: depth is learned up to scale."
+        torch.manual_seed(run.seed)
+        method = of_video()
+    else:
+        common, about = dataset.common_rig(data.training)
+        torch.manual_seed(run.seed)
+        method = make(pairs.rig or common)
     if pairs.rig is None and method.rig == common:
         data = replace(data, about=(*data.about, about))
     if start is not None:
