@@ -275,7 +275,7 @@ def test_a_source_without_a_pose_asks_the_step_that_predicts_them_once() -> None
         calls.append(given)
         return sample
 
-    method.pose = pose
+    method.pose = pose  # type: ignore[assignment]
     assert method(bare)["photometric"] == method(sample)["photometric"]
     assert calls == [bare]
 
@@ -412,6 +412,40 @@ def test_two_stages_from_the_command_line_and_again_after_a_stop(clips, tmp_path
     again = ("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "second"), *SMALL, "--steps", "1")
     assert run(*again, "--levels", "9", "--first", str(out / "stage1")) == 0
     assert run(*again, "--first", "general") == 2
+
+
+def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path) -> None:
+    out = tmp_path / "run"
+    flags = ("train", "aquanet", "--data", f"clip:{clips}", "--out", str(out), *SMALL, "--epochs", "3", "--levels", "9")
+    assert run(*flags) == 0
+    start, first, second = (checkpoint.load(out / name / "last")[0] for name in ("stage0", "stage1", "."))
+    assert first.config()["pose"] == second.config()["pose"] == "cnn"
+    torch.manual_seed(0)
+    fresh = Aquanet(0.06, rules=start.config()["rules"], pose="cnn").state_dict()
+    moved = {name for name, value in start.state_dict().items() if not torch.equal(value, fresh[name])}
+    assert moved
+    assert all(name.startswith("pose.") for name in moved)
+    assert '"kick-start"' in (out / "stage0" / "log.jsonl").read_text()
+    assert '"kick-start"' not in (out / "stage1" / "log.jsonl").read_text()
+    assert run("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "x"), *SMALL, "--pose", "cnn") == 2
+
+
+def test_the_kick_start_teaches_the_pose_network_alone() -> None:
+    torch.manual_seed(0)
+    method, sample = Aquanet(0.05, rules=NO_MASK, pose="cnn"), clip()
+    bare = tuple(replace(source, from_target=None) for source in sample.sources)
+    frames = torch.stack([v.image for v in (sample.target, *sample.sources)], 1)
+    video = replace(sample, sources=bare, frames=frames, zoom=torch.ones(2))
+    method.kick_start = True
+    terms = method(video)
+    assert set(terms) == {"kick-start"}
+    terms["kick-start"].backward()
+    assert all(p.grad is None for p in method.network.parameters())
+    assert sum(float(p.grad.abs().sum()) for p in method.pose.parameters() if p.grad is not None) > 0  # type: ignore
+    method.kick_start = False
+    method.zero_grad()
+    sum(method(video).values()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
 
 
 def test_fal_net_and_features_from_the_command_line(tmp_path) -> None:

@@ -30,9 +30,15 @@ RECIPES = {
     "garg": ("cyclopean.training.recipes:garg", "stereo pairs; a linearised warp, coarse to fine (Garg et al. 2016)"),
     "monodepth": ("cyclopean.training.recipes:monodepth", "stereo pairs, no depth labels (Godard et al. 2017)"),
     "trinocular": ("cyclopean.training.recipes:trinocular", "stereo pairs as two of three (Poggi et al. 2018)"),
-    "monodepth2": ("cyclopean.training.recipes:monodepth2", "pairs and other posed views (Godard et al. 2019)"),
-    "falnet": ("cyclopean.training.recipes:falnet", "pairs; the right view through levels (Gonzalez Bello, Kim 2020)"),
-    "aquanet": ("cyclopean.training.recipes:aquanet", "video; free views, masks of what moves (the same, Moon 2022)"),
+    "monodepth2": ("cyclopean.training.recipes:monodepth2", "pairs, posed views, or video (Godard et al. 2019)"),
+    "falnet": (
+        "cyclopean.training.volume_recipes:falnet",
+        "pairs; the right view through levels (Gonzalez Bello, Kim 2020)",
+    ),
+    "aquanet": (
+        "cyclopean.training.volume_recipes:aquanet",
+        "video; free views, masks of what moves (the same, Moon 2022)",
+    ),
     "coordnet": ("cyclopean.training.recipes:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
     "panorama": ("cyclopean.training.recipes:panorama", "panoramas with views above and beside; the bundled model"),
     "supervised": ("cyclopean.training.recipes:supervised", "true depth of worlds, the directly supervised twin"),

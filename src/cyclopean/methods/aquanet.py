@@ -21,6 +21,7 @@ from cyclopean.geometry import Pinhole, invert, pixel_grid, reproject, reproject
 from cyclopean.geometry.cameras import Uv
 from cyclopean.losses import absolute, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
+from cyclopean.methods.pose import PowerOfZoom, PredictedPose, pose_network
 from cyclopean.networks.falnet import AquaNet, FalNet, centred, positions, resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import level, pull, sweep, swept_coverage
@@ -30,6 +31,7 @@ SPREAD = math.log(2)  # exponents lie in [1/2, 2]
 SHIFTS = ((0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.0, -0.25))  # of positions (u, v), Eq. 6
 SHARE = 2 / 3  # of the picture's size, at which positions are shifted (the release)
 PERCEPTUAL = 0.01  # weight of differences of features, Eq. 11
+POWERS: dict[str, PowerOfZoom] = {"direct": 1, "invariant": 0, "inverse": -1}  # of `zoom`, by which they are divided
 BORDER = 0.2  # of the columns: FAL-Net leaves them out on the side that the other camera does not see
 
 Image = Float[Tensor, "b 3 h w"]
@@ -40,13 +42,15 @@ Features = Callable[[Image], list[Tensor]]
 
 
 class Aquanet(Method):
-    """One picture's inverse depth, learned from the frames before and after it, whose poses are known.
+    """One picture's inverse depth, learned from the frames before and after it.
 
     `rules` is what the loss is made of (`VolumeConfig`), also as JSON values. The first stage learns without masks. The
-    second (`mask` spimo, `boost`) needs `first`, the model of the first one, and learns from scratch. Three parts are
-    no parameters of this model and no part of its config; who trains it sets them: `first`; `features`, which a
-    perceptual loss compares (None: there is no such loss); `pose`, a step that gives a sample without poses those of a
-    pose network. Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
+    second (`mask` spimo, `boost`) needs `first`, the model of the first one, and learns from scratch. `pose` predicts
+    the motion between frames of a video, whose poses are None: "resnet" or "cnn"; "none" needs known poses.
+    Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
+
+    Three things are no part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
+    (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that it is told.
 
     The exponent of Eq. 4 is exp(ln 2 tanh z), z a map of the network that begins at 0; the paper states none.
     """
@@ -55,14 +59,23 @@ class Aquanet(Method):
     ambiguity = "scale"
     input_multiple = 32
 
-    def __init__(self, width: float = 1.0, *, rules: VolumeConfig | Mapping[str, Any] = VolumeConfig()) -> None:  # noqa: B008
-        super().__init__(width=width, rules=rules if isinstance(rules, Mapping) else asdict(rules))
+    def __init__(
+        self,
+        width: float = 1.0,
+        *,
+        rules: VolumeConfig | Mapping[str, Any] = VolumeConfig(),  # noqa: B008
+        pose: str = "none",
+    ) -> None:
+        predicted: dict[str, Any] = {} if pose == "none" else {"pose": pose}
+        super().__init__(width=width, rules=rules if isinstance(rules, Mapping) else asdict(rules), **predicted)
         self.rules = VolumeConfig(**rules) if isinstance(rules, Mapping) else rules
         self.network = AquaNet(self.rules.levels, width, adaptive=self.rules.spacing == "adaptive")
         self.first: Frozen | None = None
         self.teacher: Frozen | None = None  # of the boosting loss: what the network was an epoch before
         self.features: Features | None = None
-        self.pose: Callable[[Sample], Sample] | None = None
+        power = POWERS[self.rules.translation]
+        self.pose = None if pose == "none" else PredictedPose(pose_network(pose, width), power)
+        self.kick_start = False
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         logits, exponents = volume(self.network, target.seen, *told(target))
@@ -75,6 +88,9 @@ class Aquanet(Method):
         known = [source.from_target is not None for source in sample.sources]
         if self.pose is not None and not all(known):
             sample = self.pose(sample)  # whose translations suit `zoom` already
+        if self.kick_start:
+            with full_precision(sample.depth):
+                return {"kick-start": kick_start(sample, self.rules)}
         target, sources, rules = sample.target, sample.sources, self.rules
         logits, exponents = volume(self.network, target.seen, *told(target))
         with full_precision(sample.depth):
@@ -303,8 +319,22 @@ def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, trans
     """
     if zoom is None or translation == "invariant":
         return pose
-    factor = (1 / zoom if translation == "direct" else zoom)[:, None]
+    factor = (1 / zoom ** POWERS[translation])[:, None]
     return torch.cat([pose[:, :, :3], torch.cat([pose[:, :3, 3] * factor, pose[:, 3:, 3]], 1)[..., None]], 2)
+
+
+def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
+    """Return |warped - target| of sources warped by a depth that only knows the row: far above the middle of the full
+    frame, nearer and nearer below. The pose network learns from it before there is any depth (the draft; the paper's
+    text lets inverse depth grow from the first row on)."""
+    target = sample.target
+    v = told(target)[0][:, 1:]
+    ground = rules.least + (rules.most - rules.least) * v.clamp(min=0, max=1)
+    errors = []
+    for source in sample.sources:
+        match = reproject(ground, target.camera, known_pose("aquanet", source), source.camera)
+        errors.append((match.valid * absolute(pull(source.image, match.uv, "edge"), target.image)).mean())
+    return torch.stack(errors).mean()
 
 
 def reconstruction(made: Image, real: Image, weight: Map, features: Features | None) -> Losses:

@@ -113,7 +113,8 @@ def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
     if source.from_target is None:
         raise InputError(
             f"{name} needs to know where each camera stood, which pictures alone, as frames of a video, do not tell; "
-            "give calibrated stereo pairs, or a data set that has poses (docs/data.md)."
+            "give calibrated stereo pairs, a data set that has poses (docs/data.md), or a model that predicts them "
+            "(monodepth2 --pose resnet)."
         )
     return source.from_target
 

@@ -290,6 +290,7 @@ class FalnetConfig:
             raise InputError(f"smoothness is {self.smoothness}; it needs a weight of at least 0.")
 
 
+PoseName = Literal["auto", "none", "resnet", "cnn"]
 ScheduleName = Literal["halving", "tenth", "cosine"]
 Rig = tuple[float, float]  # focal length in image widths, baseline in metres
 

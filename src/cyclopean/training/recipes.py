@@ -19,14 +19,13 @@ from cyclopean.training.options import (
     WIDEST,
     Augment,
     Backbone,
-    FalnetConfig,
     LossConfig,
     Pairs,
+    PoseName,
     Rig,
     Run,
     ScheduleName,
     Source,
-    VolumeConfig,
 )
 
 if TYPE_CHECKING:
@@ -214,123 +213,44 @@ def monodepth2(
     backbone: Backbone = RESNET,
     rules: LossConfig = MONODEPTH2,
     pairs: Pairs = TENTH,
+    pose: PoseName = "auto",
 ) -> None:
-    """Learn one view's depth from others with known poses. The paper: --batch-size 12 --size 192x640, 20 epochs.
+    """Learn one view's depth from others: pairs, posed views, or video. The paper: --batch-size 12 --size 192x640.
 
     Every combination of --head, --warp, --border, --error, --mask, --scales, --smooth and --features is a method; the
-    defaults are the paper's. Sets of more than two views, and panoramas, need --swap 0.
+    defaults are the paper's. Sets of more than two posed views, and panoramas, need --swap 0. Zhou et al. (2017) is
+    video with --pose cnn --mask learned.
+
+    Args:
+        pose: of frames of a video, predicted by a network that is trained along: resnet (Monodepth2's), cnn (Zhou's),
+            none for data with known poses; auto is resnet where the data do not know them. --swap does nothing then.
     """
     from cyclopean.augmentation import mirrored
     from cyclopean.methods.monodepth2 import Monodepth2
 
     def make(rig: Rig | None) -> Monodepth2:
+        if pose in ("resnet", "cnn"):
+            raise InputError(
+                f"--pose {pose} predicts motion, and these data know where each camera stood; leave it out. Rendered "
+                "clips withhold their poses as clip:FOLDER."
+            )
         return Monodepth2(backbone.network, backbone.width, rig=rig, rules=rules)
 
-    start = backbone.start
-    train_on_pairs("monodepth2", make, run, source, augment=augment, pairs=pairs, mirror=mirrored, start=start)
+    def of_video() -> Monodepth2:
+        predicted = "resnet" if pose == "auto" else pose
+        return Monodepth2(backbone.network, backbone.width, rules=rules, pose=predicted)
 
-
-def falnet(
-    run: Run,
-    source: Source,
-    *,
-    augment: Augment = COLOUR,
-    pairs: Pairs = HALVING,
-    rules: FalnetConfig = FalnetConfig(),  # noqa: B008
-    width: float = 1.0,
-    features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
-    stages: Literal["one", "two"] = "two",
-) -> None:
-    """Make the right view by rendering through disparities that are hypothesised (Gonzalez Bello and Kim 2020).
-
-    Args:
-        width: multiplies the network's channels.
-        features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
-            cyclopean, and without them only colours are compared.
-        stages: two goes on from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
-            half the rate.
-    """
-    from cyclopean.methods.aquanet import Falnet
-    from cyclopean.methods.base import Frozen
-    from cyclopean.networks.vgg import vgg19_features
-    from cyclopean.training import checkpoint
-
-    vgg19 = None if features is None else vgg19_features(features)
-    both = stages == "two"
-    for stage, part in phases(run, 1, 2, (50 / 70, 20 / 70)) if both else [(1, run)]:
-
-        def make(rig: Rig | None, stage: int = stage) -> Falnet:
-            method = Falnet(width, rig=rig, stage=stage, rules=rules)
-            method.features = vgg19
-            if stage == 2:
-                first = checkpoint.load(run.out / "stage1" / "last")[0]
-                method.first = Frozen(first.network)  # type: ignore[arg-type]
-            return method
-
-        slower = replace(part, learning_rate=run.learning_rate / stage)
-        train_on_pairs("falnet", make, slower, source, augment=augment, pairs=pairs, start=None)
-
-
-def aquanet(
-    run: Run,
-    source: Source,
-    *,
-    augment: Augment = COLOUR,
-    rules: VolumeConfig = VolumeConfig(),  # noqa: B008
-    width: float = 1.0,
-    zoom: tuple[float, float] = (0.5, 1.5),
-    features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
-    first: str | None = None,
-    stages: Literal["one", "two"] = "two",
-) -> None:
-    """Learn one frame's depth from those before and after, whose poses are known (Gonzalez Bello et al. 2022).
-
-    Args:
-        width: multiplies the network's channels.
-        zoom: pictures are resized by a factor between these two, and a random part of --size is learned from.
-        features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
-            cyclopean, and without them only colours are compared.
-        first: a model of the first stage, for masks of what moves: only the second stage is trained.
-        stages: one learns without masks of what moves; two then learns anew, with the first (in --out/stage1) to tell
-            what moves, half of the steps each.
-    """
-    import torch
-
-    from cyclopean import augmentation
-    from cyclopean.augmentation import Steps, ZoomedPatch
-    from cyclopean.geometry import size_of
-    from cyclopean.methods.aquanet import Aquanet, PreviousEpoch
-    from cyclopean.networks.vgg import vgg19_features
-    from cyclopean.training import checkpoint, dataset
-    from cyclopean.training.loop import adam, fit, halving_late
-
-    if not 0 < zoom[0] <= zoom[1]:
-        raise InputError(f"zoom is {zoom[0]:g} to {zoom[1]:g}; it needs two factors above 0, the smaller one first.")
-    if first is not None and stages == "one":
-        raise InputError("--first is for the second stage, and --stages one trains the first; leave one of them out.")
-    data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="clip")
-    assert isinstance(data.augment, Steps)
-    shape = source.size or size_of(data.training[0].depth)
-    patch = ZoomedPatch((shape[0], shape[1]), *zoom)
-    flags = {**data.flags, "smallest zoom": zoom[0], "largest zoom": zoom[1]}
-    data = replace(data, augment=Steps((patch, *data.augment.steps[1:])), flags=flags)
-    vgg19 = None if features is None else vgg19_features(features)
-    parts = phases(run, 1, 2) if first is None and stages == "two" else [(1 if first is None else 2, run)]
-    for stage, part in parts:
-        torch.manual_seed(run.seed)
-        masks = rules if stage == 2 or rules.mask == "auto" else replace(rules, mask="none")
-        method = Aquanet(width, rules=masks if stage == 2 else replace(masks, boost=0.0))
-        method.features = vgg19
-        if stage == 2:
-            teacher = checkpoint.load(first or run.out / "stage1" / "last")[0]
-            if not isinstance(teacher, Aquanet):
-                raise InputError(f"{first} is a model of {teacher.name}; --first needs one of aquanet.")
-            method.first = teacher.frozen()
-        each_epoch = (PreviousEpoch(method),) if method.rules.boost else ()
-        fresh = replace(part, init=run.init)  # the second stage starts from scratch, unless told otherwise
-        card = dataset.card("aquanet", fresh, source, data)
-        fresh = fresh.of(len(data.training))  # type: ignore[arg-type]
-        fit(method, data, fresh, adam, halving_late, card=card, pictures=dataset.pictures, each_epoch=each_epoch)
+    train_on_pairs(
+        "monodepth2",
+        make,
+        run,
+        source,
+        augment=augment,
+        pairs=pairs,
+        mirror=mirrored,
+        start=backbone.start,
+        of_video=of_video,
+    )
 
 
 @dataclass(frozen=True)
@@ -483,12 +403,13 @@ def train_on_pairs(
     pairs: Pairs,
     start: Path | None,
     mirror: "Augmentation | None" = None,
+    of_video: "Callable[[], Method] | None" = None,
 ) -> None:
     """Train what `make` makes of a rig (after the seed is set) with Adam.
 
     The rig is the given one, else the one rig of the data if there is one; the model keeps it and is metric. `start`:
     trained weights of the encoder, unless the run goes on or starts from a whole model. `mirror` is by default the one
-    that swaps left and right.
+    that swaps left and right. `of_video` makes the method of data whose poses are unknown.
     """
     import torch
 
@@ -498,9 +419,14 @@ def train_on_pairs(
     from cyclopean.training.loop import SCHEDULES, adam, fit
 
     data = dataset.train_data(source, augment, run, mirror or flipped, rig=pairs.rig)
-    common, about = dataset.common_rig(data.training)
-    torch.manual_seed(run.seed)
-    method = make(pairs.rig or common)
+    if of_video is not None and dataset.has_unknown_poses(data):
+        common, about = None, "the motion between frames is predicted: depth is learned up to scale."
+        torch.manual_seed(run.seed)
+        method = of_video()
+    else:
+        common, about = dataset.common_rig(data.training)
+        torch.manual_seed(run.seed)
+        method = make(pairs.rig or common)
     if pairs.rig is None and method.rig == common:
         data = replace(data, about=(*data.about, about))
     if start is not None:
