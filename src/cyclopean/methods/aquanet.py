@@ -124,7 +124,7 @@ class Aquanet(Method):
 
             if rules.boost and self.training and self.teacher is not None:  # Eq. 12
                 better = boosted(self.teacher, target.image, *told(target))
-                off = (1 - static[0]) * (inverse_depth - better).abs()
+                off = target.valid * (1 - static[0]) * (inverse_depth - better).abs()
                 losses["boost"] = rules.boost * off.mean() / better.max()
             return losses
 
