@@ -36,6 +36,11 @@ def walking(count: int, h: int = 96, w: int = 160, step: float = 2.0, seed: int 
         yield torch.from_numpy(np.stack([grey, grey, blue]))[None]
 
 
+def walk(count: int, seed: int = 0) -> list[np.ndarray]:
+    """The pictures of `walking` as bytes, for `encode`."""
+    return [(x[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8) for x in walking(count, seed=seed)]
+
+
 def blue_is_near(noise: float = 0.0) -> Predictor:
     """A predictor that reads inverse depth off the blue channel; `noise` is how much its scale breathes."""
     calls = iter(range(10**6))

@@ -276,3 +276,44 @@ def test_views_share_no_memory_with_the_original(pinhole):
     augmentation.erased(pinhole, Generator().manual_seed(0)).target.seen.zero_()
     assert torch.equal(pinhole.target.seen, before)
     assert isinstance(pinhole.target, View)
+
+
+def test_zoom_and_frames_follow_pictures_of_unknown_pose(pinhole):
+    assert augmentation.with_frames(pinhole, (32, 56)).frames is None  # poses are known
+    unposed = replace(pinhole, sources=tuple(replace(s, from_target=None) for s in pinhole.sources))
+    framed = augmentation.with_frames(unposed, (32, 56))
+    h, w = pinhole.depth.shape[-2:]
+    assert framed.frames.shape == (1, 2, 3, 32, 56)
+    torch.testing.assert_close(framed.zoom, torch.full((1,), h / 32, dtype=framed.zoom.dtype))
+    whole = augmentation.resize(framed, (32, 56))
+    torch.testing.assert_close(whole.zoom, torch.ones_like(whole.zoom))
+    torch.testing.assert_close(whole.target.image, framed.frames[:, 0])
+
+    part = augmentation.crop(framed, (h // 4, w // 4, h // 2, w // 2))
+    torch.testing.assert_close(part.zoom, framed.zoom)
+    assert part.frames is framed.frames
+    enlarged = augmentation.resize(part, (32, 56))  # half of the picture at the size of the frames: twice as large
+    torch.testing.assert_close(enlarged.zoom, torch.full_like(enlarged.zoom, 2.0))
+    torch.testing.assert_close(enlarged.target.window, framed.depth.new_tensor([[0.25, 0.25, 0.75, 0.75]]))
+    # geometry's own pixels: the same ray has the same colour, in the part as in the whole
+    torch.testing.assert_close(part.target.camera.focal, 2 * framed.target.camera.focal)
+
+    generators = (Generator().manual_seed(3) for _ in range(2))
+    zoom = augmentation.Zoom((32, 56), 0.5, 1.2)
+    one, two = (zoom(s, g) for s, g in zip((augmentation.mirror_sample(framed), framed), generators, strict=True))
+    torch.testing.assert_close(one.zoom, two.zoom)  # mirroring changes no size
+    torch.testing.assert_close(one.frames, two.frames.flip(-1))
+
+
+def test_crops_enlarged_and_moved_less_fit_as_the_whole_does(pinhole):
+    """Direct: what is enlarged z times and taken for z times nearer, with translations z times shorter, still fits."""
+    framed = augmentation.with_frames(
+        replace(pinhole, sources=tuple(replace(s, from_target=None) for s in pinhole.sources)), (64, 112)
+    )
+    h, w = pinhole.depth.shape[-2:]
+    part = augmentation.resize(augmentation.crop(framed, (h // 4, w // 4, h // 2, w // 2)), (64, 112))
+    z = part.zoom[:, None, None, None]
+    pose = pinhole.sources[0].from_target.clone()
+    pose[:, :3, 3] /= part.zoom[:, None]
+    posed = replace(part, sources=(replace(part.sources[0], from_target=pose),))
+    assert rebuilt_error(posed, z / posed.depth) < 5e-3

@@ -93,7 +93,10 @@ def swap_stereo(sample: Sample) -> Sample:
 
 
 def crop(sample: Sample, box: Box) -> Sample:
-    """Crop every view to one box (top, left, height, width in pixels); cameras and windows follow. Pinholes only."""
+    """Crop every view to one box (top, left, height, width in pixels); cameras and windows follow. Pinholes only.
+
+    `frames` stay whole: how the camera moved is seen best in all of the picture.
+    """
     h, w = sample.depth.shape[-2:]
     top, left, height, width = box
     if not (top >= 0 and left >= 0 and 0 < height <= h - top and 0 < width <= w - left):
@@ -109,13 +112,31 @@ def crop(sample: Sample, box: Box) -> Sample:
 def resize(sample: Sample, size: tuple[int, int]) -> Sample:
     """Resize every view and the truth to (height, width): colours by area, truth and validity by nearest pixel.
 
-    No camera changes, cameras know no resolution.
+    No camera changes, cameras know no resolution; `zoom`, where there is one, is multiplied by how much larger things
+    become (the geometric mean of both directions).
     """
-    if tuple(sample.depth.shape[-2:]) == size:
+    h, w = sample.depth.shape[-2:]
+    if (h, w) == size:
         return sample
     views = [_resized(v, size) for v in (sample.target, *sample.sources)]
     depth = F.interpolate(sample.depth, size, mode="nearest-exact")
-    return replace(sample, target=views[0], sources=tuple(views[1:]), depth=depth)
+    zoom = None if sample.zoom is None else sample.zoom * math.sqrt(size[0] * size[1] / (h * w))
+    return replace(sample, target=views[0], sources=tuple(views[1:]), depth=depth, zoom=zoom)
+
+
+def with_frames(sample: Sample, size: tuple[int, int]) -> Sample:
+    """Return `sample` with its pictures at `size` as `frames` for a pose network, if the pose of a source is unknown.
+
+    `zoom` is then how much larger things are in the pictures than in the frames: 1 once the whole pictures are resized
+    to `size`. Precondition: nothing is cropped yet.
+    """
+    if all(v.from_target is not None for v in sample.sources):
+        return sample
+    h, w = sample.depth.shape[-2:]
+    frames = torch.stack([resize_image(v.image, size) for v in (sample.target, *sample.sources)], 1)
+    return replace(
+        sample, frames=frames, zoom=sample.depth.new_full((len(sample),), math.sqrt(h * w / math.prod(size)))
+    )
 
 
 @dataclass(frozen=True)
@@ -147,6 +168,30 @@ class Zoom:
         top = round(uniform(generator, 0.0, 1.0) * (h - rows))
         left = round(uniform(generator, 0.0, 1.0) * (w - columns))
         return resize(crop(sample, (top, left, rows, columns)), self.size)
+
+
+@dataclass(frozen=True)
+class ZoomedPatch:
+    """A random part of `size` (height, width) of the pictures resized by a factor in [`least`, `most`].
+
+    The factor is at least what makes the part fit. `zoom` is how much larger things are than in whole pictures resized
+    to `size`; `frames` stay whole (AQUANet, sec. 3.3).
+    """
+
+    size: tuple[int, int]
+    least: float
+    most: float
+
+    def __call__(self, sample: Sample, generator: Generator) -> Sample:
+        h, w = sample.depth.shape[-2:]
+        fits = max(self.size[0] / h, self.size[1] / w)
+        factor = max(fits, uniform(generator, max(self.least, min(fits, self.most)), self.most))
+        rows, columns = max(self.size[0], round(h * factor)), max(self.size[1], round(w * factor))
+        top = round(uniform(generator, 0.0, 1.0) * (rows - self.size[0]))
+        left = round(uniform(generator, 0.0, 1.0) * (columns - self.size[1]))
+        part = crop(resize(sample, (rows, columns)), (top, left, *self.size))
+        zoom = math.sqrt(rows * columns / (self.size[0] * self.size[1]))
+        return replace(part, zoom=sample.depth.new_full((len(sample),), zoom))
 
 
 def shrunk(sample: Sample, smallest: float, multiple: int, generator: Generator) -> Sample:

@@ -1,6 +1,6 @@
 """Per-pixel maps and one weighted mean. Everything here expects float32 (or float64) and stays in it."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -132,6 +132,27 @@ def squared_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Wei
     across = torch.minimum(weight[..., 1:], weight[..., :-1])
     down = torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
     return weighted_mean(pixels.diff(dim=3).square(), across) + weighted_mean(pixels.diff(dim=2).square(), down)
+
+
+def curvature_smoothness(
+    values: Map,
+    image: Float[Tensor, "b 3 h w"],
+    sharpness: float = 2.0,
+    padding: Literal["replicate", "constant"] = "replicate",
+) -> Scalar:
+    """Return |d values| on both sides of each pixel, less where grey bends: exp(-sharpness |d² grey|), along both axes.
+
+    FAL-Net's smoothness. `padding` constant is its release's: zeros outside, which pull values down at the borders.
+    """
+    grey = (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    total = values.new_zeros(())
+    for dim, pad in ((3, (1, 1, 0, 0)), (2, (0, 0, 1, 1))):
+        steps, bends = (F.pad(x, pad, mode=padding).diff(dim=dim) for x in (values, grey))
+        n = values.shape[dim]
+        slope = steps.narrow(dim, 0, n).abs() + steps.narrow(dim, 1, n).abs()
+        bend = (bends.narrow(dim, 1, n) - bends.narrow(dim, 0, n)).abs()
+        total = total + (slope * (-sharpness * bend).exp()).mean()
+    return total
 
 
 def gradients(values: Map, weight: Weight, scales: int) -> Scalar:

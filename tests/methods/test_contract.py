@@ -14,8 +14,10 @@ from cyclopean.sample import Sample, view
 from cyclopean.training import checkpoint
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "aquanet": {"width": 0.05, "rules": {"levels": 5, "mask": "none"}},
     "coordnet": {"rig": "TC"},
     "deep3d": {"network": "vgg", "width": 0.05, "levels": 5, "smoothness": "each"},
+    "falnet": {"width": 0.05, "rules": {"levels": 5}},
     "garg": {"network": "compact", "width": 0.1},
     "monodepth": {"network": "vgg", "width": 0.05, "factors": 3},
     "monodepth2": {"network": "resnet18", "width": 0.1},
@@ -85,7 +87,7 @@ def test_losses_are_float32_under_bfloat16(name, stereo):
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         terms = method(stereo)
     handle.remove()
-    heads = answers[0] if isinstance(answers[0], list) else answers
+    heads = answers[0] if isinstance(answers[0], list | tuple) else answers
     assert {a.dtype for a in heads} == {torch.bfloat16}
     method.network.register_forward_hook(lambda module, inputs, outputs: answers[0])
     with torch.no_grad():

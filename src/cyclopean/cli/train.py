@@ -10,6 +10,7 @@ from cyclopean.data import named
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.methods import PUBLISHED, RECIPES
 from cyclopean.synthetic import FAMILIES
+from cyclopean.training.options import STATE
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +40,8 @@ def main(arguments: list[str]) -> int:
     for world in source.world:
         if world not in (*FAMILIES, "all"):
             raise unknown_name("world", world, [*FAMILIES, "all"])
-    run.refuse_taken()
+    if not (run.resume and any(run.out.glob(f"stage*/{STATE}"))):  # of a run in stages that was stopped before the last
+        run.refuse_taken()
     refuse_unknown_model(run.init or "none")
     if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
         loading("train", ", ".join(["PyTorch", *map(str, source.data), *source.world]))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.io.files import CLIPS
 
 if TYPE_CHECKING:
     from cyclopean.data.base import Items
@@ -17,6 +18,7 @@ DATASETS = {
     "3d60": "cyclopean.data.panoramas:ThreeD60Dataset",
     "camvid": "cyclopean.data.base:PicturesDataset",
     "cityscapes": "cyclopean.data.stereo:CityscapesDataset",
+    "clip": "cyclopean.data.video:clip",
     "eth3d": "cyclopean.data.stereo:Eth3dDataset",
     "folder": "cyclopean.data.folder:FolderDataset",
     "kitti_2015": "cyclopean.data.kitti:Kitti2015Dataset",
@@ -46,7 +48,9 @@ OPTION = re.compile(r":([a-z]+)=([^:]*(?::[\\/][^:]*)?)$")  # a value may be a p
 
 
 def open_dataset(name: str) -> "Items":
-    """Open the data set of `KIND:PATH`, `PATH` (a folder of worlds or pairs) or `KIND` (motorcycle), options behind it.
+    """Open the data set of `KIND:PATH`, `PATH` (a folder of worlds or pairs, or a film) or `KIND` (motorcycle).
+
+    Options stand behind it.
 
     Raises InputError for an unknown kind or option, with the nearest suggested, and for a bad data set.
     """
@@ -74,15 +78,16 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
         place = place[: match.start()]
     kind, colon, path = place.partition(":")
     if not colon and kind not in PATHLESS:
-        kind, path = "folder", place
-        if not Path(place).expanduser().exists() and "/" not in place:
+        kind, path = "clip" if place.lower().endswith(CLIPS) else "folder", place
+        if kind == "folder" and not Path(place).expanduser().exists() and "/" not in place:
             raise _no_folder(place)
     if kind not in DATASETS:
         raise unknown_name("kind of data set", kind, DATASETS)
     if (kind in PATHLESS) == bool(path):
         raise InputError(f"{name!r} does not fit; motorcycle takes no path, every other kind needs one: {kind}:PATH.")
     if path and not Path(path).expanduser().exists():
-        raise InputError(f"{path} does not exist; give the folder of a data set.")
+        needed = "file" if path.lower().endswith(CLIPS) else "folder of a data set"
+        raise InputError(f"{path} does not exist; give the {needed}.")
     return kind, path, options
 
 

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from cyclopean.methods.base import Method
 
 METHODS = {
+    "aquanet": "cyclopean.methods.aquanet:Aquanet",
     "coordnet": "cyclopean.methods.spherical_view_synthesis:SphericalViewSynthesis",
     "deep3d": "cyclopean.methods.deep3d:Deep3d",
+    "falnet": "cyclopean.methods.aquanet:Falnet",
     "garg": "cyclopean.methods.garg:Garg",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",
     "monodepth2": "cyclopean.methods.monodepth2:Monodepth2",
@@ -28,7 +30,15 @@ RECIPES = {
     "garg": ("cyclopean.training.recipes:garg", "stereo pairs; a linearised warp, coarse to fine (Garg et al. 2016)"),
     "monodepth": ("cyclopean.training.recipes:monodepth", "stereo pairs, no depth labels (Godard et al. 2017)"),
     "trinocular": ("cyclopean.training.recipes:trinocular", "stereo pairs as two views of three (Poggi et al. 2018)"),
-    "monodepth2": ("cyclopean.training.recipes:monodepth2", "pairs and other posed views (Godard et al. 2019)"),
+    "monodepth2": ("cyclopean.training.recipes:monodepth2", "pairs, posed views, or video (Godard et al. 2019)"),
+    "falnet": (
+        "cyclopean.training.volume_recipes:falnet",
+        "pairs; the right view through levels (Gonzalez Bello, Kim 2020)",
+    ),
+    "aquanet": (
+        "cyclopean.training.volume_recipes:aquanet",
+        "video; free views, masks of what moves (the same, Moon 2022)",
+    ),
     "coordnet": ("cyclopean.training.recipes:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
     "panorama": ("cyclopean.training.recipes:panorama", "panoramas with views above and beside; the bundled model"),
     "supervised": ("cyclopean.training.recipes:supervised", "worlds with true depth: direct supervision"),
@@ -41,6 +51,8 @@ PUBLISHED = {
     "deep3ds": _MONODEPTH,
     "monodepth": _MONODEPTH,
     "monodepth2": "--size 192x640 --batch-size 12 --epochs 20 --learning-rate 1e-4 --schedule tenth",
+    "falnet": "--size 192x640 --batch-size 4 --epochs 70 --learning-rate 1e-4",
+    "aquanet": "--size 192x640 --batch-size 8 --epochs 220 --learning-rate 1e-4",
     "coordnet": "--size 256x512 --batch-size 16 --epochs 30 --learning-rate 1e-4",
 }
 

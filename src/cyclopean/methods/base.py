@@ -116,7 +116,8 @@ def known_pose(name: str, source: View) -> Float[Tensor, "b 4 4"]:
     if source.from_target is None:
         raise InputError(
             f"{name} needs the pose of each camera, which pictures alone, such as frames of a video, do not contain; "
-            "give calibrated stereo pairs, or a data set that has poses (docs/data.md)."
+            "give calibrated stereo pairs, a data set that has poses (docs/data.md), or a model that predicts them "
+            "(monodepth2 --pose resnet)."
         )
     return source.from_target
 
@@ -160,6 +161,11 @@ class Frozen(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self._held = (module.eval().requires_grad_(False),)  # in a tuple, so that it is no submodule
+
+    @property
+    def module(self) -> nn.Module:
+        """The module that is frozen."""
+        return self._held[0]
 
     def forward(self, *inputs: Any) -> Any:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Monodepth2 on views whose poses are known, stereo pairs above all (Godard, Mac Aodha, Firman, Brostow, ICCV 2019)."""
+"""Monodepth2 on stereo pairs, other posed views, and video (Godard, Mac Aodha, Firman, Brostow, ICCV 2019)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -6,21 +6,26 @@ from typing import Any, ClassVar
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import Losses, PhotometricMethod, SourceView
+from cyclopean.methods.pose import FIRST, PredictedPose, pose_network, translation_unit
 from cyclopean.sample import Sample, View
 from cyclopean.training.options import MONODEPTH2, LossConfig
 
 
 class Monodepth2(PhotometricMethod):
-    """Depth of the target only, warped from any number of sources with known poses, through any camera.
+    """Depth of the target only, warped from any number of sources, through any camera.
 
     Each pixel is taken from its best source (Eq. 4) unless it looks static (Eq. 5); all scales are upsampled to full
     size before they are compared (sec. 3.2); smoothness is of inverse depth divided by its mean (Eq. 3). With other
     `rules` it is another method that predicts one view: No-LR, explainability masks, occlusion masks, features.
 
-    The unit of depth is ten times the baseline of the first source: for KITTI, depth in metres is 5.4 times as large. A
-    model for one `rig` (focal length in image widths, baseline in metres) is metric. The release samples with the
-    align_corners default of old torch, and breaks ties by noise; here pixel centres are at half integers, and a tie
-    counts as static.
+    `pose` predicts the motion between frames of a video, whose poses are None: "resnet" is Monodepth2's network, "cnn"
+    that of Zhou et al. (CVPR 2017), whose method is `rules` with the mask "learned"; "none" needs known poses. It is
+    for training: `predict` needs no pose.
+
+    Depth is in units in which the first source of known pose stands 0.1 away: a KITTI pair's metres are 5.4 times as
+    many. Of videos alone it is known up to a factor. A model for one `rig` (focal length in image widths, baseline in
+    metres) is metric. The release samples with the align_corners default of old torch, and breaks ties by noise; here
+    pixel centres are at half integers, and a tie counts as static.
     """
 
     name: ClassVar[str] = "monodepth2"
@@ -32,8 +37,11 @@ class Monodepth2(PhotometricMethod):
         *,
         rig: Sequence[float] | None = None,
         rules: LossConfig | Mapping[str, Any] = MONODEPTH2,
+        pose: str = "none",
     ) -> None:
-        super().__init__(network, width, rules, rig=rig)
+        predicted: dict[str, Any] = {} if pose == "none" else {"pose": pose}
+        super().__init__(network, width, rules, rig=rig, **predicted)
+        self.pose = None if pose == "none" else PredictedPose(pose_network(pose, width))
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         (predicted,) = self.decode(self.network(target.seen))
@@ -46,6 +54,10 @@ class Monodepth2(PhotometricMethod):
                 "monodepth2 reconstructs a view from other views, and the sample has none; use pairs or clips."
             )
         (predicted,) = self.decode(self.network(sample.target.seen))
+        length = None
+        if self.pose is not None and any(source.from_target is None for source in sample.sources):
+            length = FIRST * translation_unit(sample)
+            sample = self.pose(sample)
         with full_precision(sample.depth):
             sources = [SourceView(view, known_pose(self.name, view)) for view in sample.sources]
-            return self.loss(sample.target, predicted, sources)
+            return self.loss(sample.target, predicted, sources, length)

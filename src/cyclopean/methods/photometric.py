@@ -113,16 +113,23 @@ class PhotometricLoss:
         disparities = tuple(self.head(raw[:, :n].float()) for raw in raws)
         return DisparityPyramid(disparities, tuple(raw[:, n:].float().sigmoid() for raw in raws if self.explained))
 
-    def __call__(self, target: View, predicted: DisparityPyramid, sources: Sequence[SourceView]) -> Losses:
+    def __call__(
+        self,
+        target: View,
+        predicted: DisparityPyramid,
+        sources: Sequence[SourceView],
+        length: PerItem | None = None,
+    ) -> Losses:
         """Return the named, weighted losses of `target`, warped from `sources` by the disparities `predicted` for it.
 
         Monodepth's Eq. 1 for one view: appearance, consistency with those sources whose disparities are predicted as
-        well, and smoothness. Scales are added up; at full size they are averaged (Monodepth2). Raises `InputError` for
-        a source at the target's place.
+        well, and smoothness. Scales are added up; at full size they are averaged (Monodepth2). `length` is the baseline
+        that heads count in, by default that of the first source: then `InputError` for a source at the target's place.
         """
         n = len(predicted.disparities)
         poses = [source.pose for source in sources]
-        unit = self.head.unit(target.camera, baseline(poses[0]))[:, None, None, None]
+        length = baseline(poses[0]) if length is None else length
+        unit = self.head.unit(target.camera, length)[:, None, None, None]
         targets = self.scales(target, predicted, n)
         others = list(zip(*(self.scales(source.view, source.disparities, n) for source in sources), strict=True))
         at_own_size = native_scales(target, predicted, n) if self.scales is full_scales else targets

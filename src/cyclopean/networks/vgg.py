@@ -1,11 +1,17 @@
-"""Monodepth's VGG-style encoder-decoder (Godard et al. 2017, supplement table 1)."""
+"""Monodepth's VGG-style encoder-decoder (Godard et al. 2017, supplement table 1), and VGG19's first features."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from cyclopean.errors import InputError
 
 KERNELS = (7, 5, 3, 3, 3, 3, 3)
 ENCODER = (32, 64, 128, 256, 512, 512, 512)  # channels at 1/2, 1/4, ... 1/128
@@ -96,3 +102,45 @@ def initialise(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+class Vgg19(nn.Module):
+    """The features of VGG19 after each of its first three halvings (Simonyan and Zisserman 2015), for comparing."""
+
+    BLOCKS: ClassVar = ((64, 64), (128, 128), (256, 256, 256, 256))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, here = nn.Sequential(), 3
+        for block in self.BLOCKS:
+            for there in block:
+                self.features.extend([nn.Conv2d(here, there, 3, padding=1), nn.ReLU()])
+                here = there
+            self.features.append(nn.MaxPool2d(2))
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        """Return features at 1/2, 1/4 and 1/8."""
+        x, found = image, []
+        for layer in self.features:
+            x = layer(x)
+            if isinstance(layer, nn.MaxPool2d):
+                found.append(x)
+        return found
+
+
+def vgg19_features(path: Path) -> Callable[[Tensor], list[Tensor]]:
+    """Return the features of a trained `Vgg19`, on whichever device a picture lies; its weights never change.
+
+    A safetensors file names them as torchvision does (features.0.weight). Raises `InputError` if it lacks one of them.
+    """
+    try:
+        tensors = load_file(path)
+    except (FileNotFoundError, SafetensorError, OSError):
+        raise InputError(f"{path} is missing or no safetensors file; give VGG19's weights.") from None
+    network = Vgg19()
+    for name, own in network.state_dict().items():
+        if name not in tensors or tensors[name].shape != own.shape:
+            raise InputError(f"{path} is no VGG19: {name} is missing or has another shape; give VGG19's weights.")
+    network.load_state_dict({name: tensors[name] for name in network.state_dict()})
+    network.eval().requires_grad_(False)
+    return lambda image: network.to(image.device)(image)

@@ -149,9 +149,13 @@ def train_data(
     if source.data:
         training, validation = Readable(training), Readable(validation)
     steps: tuple[Step, ...] = (*((Given(rig),) if rig else ()), *((keep,) if keep else ()))
-    training = Mapped(training, steps)
-    own = size_of(training[0].depth)
+    first = training[0]
+    if any(source.from_target is None for source in first.sources):  # there are no two pictures to swap
+        augment = replace(augment, swap=0.0)
+    own = size_of(first.depth)
     shape = (source.size[0], source.size[1]) if source.size else own
+    steps = (*steps, partial(augmentation.with_frames, size=shape))  # before anything is cropped
+    training = Mapped(training, steps)
     _check_turned(shape, own)
     if rig is not None:
         log_unusual_rig("--rig", rig, own)
@@ -188,6 +192,11 @@ def with_truth(data: TrainData) -> TrainData:
 def then(data: TrainData, step: Augmentation) -> TrainData:
     """Return `data` with one more augmentation after its own."""
     return replace(data, augment=step if data.augment is None else Steps((data.augment, step)))
+
+
+def has_unknown_poses(data: TrainData) -> bool:
+    """Return whether the poses of sources are to be predicted, by the first item."""
+    return any(source.from_target is None for source in data.training[0].sources)
 
 
 def target_only(sample: Sample) -> Sample:

@@ -145,6 +145,11 @@ def halving(step: int, steps: int) -> float:
     return 0.5 ** ((step >= 0.6 * steps) + (step >= 0.8 * steps))
 
 
+def halving_late(step: int, steps: int) -> float:
+    """Return 1, a half, a quarter, an eighth from 60, 80 and 100 of 110 parts of the steps (AQUANet)."""
+    return 0.5 ** sum(step >= steps * part / 110 for part in (60, 80, 100))
+
+
 def tenth(step: int, steps: int) -> float:
     """Return 1, a tenth from 3/4 of the steps (Monodepth2, sec. 4: from the 15th of 20 epochs)."""
     return 0.1 if step >= 0.75 * steps else 1.0

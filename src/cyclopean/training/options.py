@@ -226,6 +226,73 @@ MONODEPTH = LossConfig()
 MONODEPTH2 = LossConfig("range", "linear", "edge", "ssim-reflected", "best+auto", "full", "proportional", 1e-3)
 GARG = LossConfig("disparity", "linearized", "zeros", "l2", "none", "finest", "squared", 0.01)
 
+
+@dataclass(frozen=True)
+class VolumeConfig:
+    """What AQUANet renders other views through, and what its loss is made of."""
+
+    levels: int = 33
+    """How many inverse depths are hypothesised for each pixel."""
+    least: float = 0.005
+    """The smallest of them, in 1/m if poses are in metres."""
+    most: float = 0.3
+    """The largest; what is nearer than 1/most cannot be told."""
+    spacing: Literal["adaptive", "exponential", "linear"] = "adaptive"
+    """Of the levels: by a map of exponents that is learned, in equal proportions, or in equal steps."""
+    planes: Literal["target", "source"] = "target"
+    """Levels are planes before the view whose depth is predicted, or before the one that is made (the paper)."""
+    warp: Literal["forward", "backward"] = "forward"
+    """Sources are made from the target through its levels, or the target is fetched from its sources (DIRNet-BW)."""
+    translation: Literal["direct", "invariant", "inverse"] = "direct"
+    """Of a picture resized by s: divided by s (so inverse depth is proportional to s), left alone, or times s."""
+    mask: Literal["none", "auto", "spimo"] = "spimo"
+    """What does not count: nothing, what looks better if nothing moved (Monodepth2), or in the second stage what
+    moves by itself, as predictions with shifted positions tell."""
+    threshold: float = 0.03
+    """A pixel moves by itself if its depths vary by more, as a share of their squared mean."""
+    passes: int = 4
+    """How often depth is predicted for a mask: 3 shifts positions sideways, 4 up as well."""
+    boost: float = 0.1
+    """Weight of the boosting loss of the second stage, from predictions at three sizes an epoch before."""
+    smoothness: float = 0.1
+    """Weight of smoothness."""
+
+    def __post_init__(self) -> None:
+        if self.levels < 2 or not 0 < self.least < self.most < math.inf:
+            raise InputError(
+                f"levels are {self.levels} from {self.least} to {self.most}; they need at least 2, and "
+                "0 < least < most."
+            )
+        if self.passes not in (3, 4):
+            raise InputError(f"passes is {self.passes}; it needs 3 or 4.")
+        if not (self.threshold > 0 and min(self.boost, self.smoothness) >= 0):
+            raise InputError("threshold needs a number above 0; boost and smoothness need weights of at least 0.")
+
+
+@dataclass(frozen=True)
+class FalnetConfig:
+    """FAL-Net's levels and losses."""
+
+    levels: int = 49
+    """How many disparities are hypothesised for each pixel."""
+    least: float = 2 / 1242
+    """The smallest of them, a share of the picture's width (2 px of KITTI)."""
+    most: float = 300 / 1242
+    """The largest (300 px of KITTI)."""
+    smoothness: float = 0.2 * 2 / 512
+    """Weight of smoothness in pixels in the first stage; doubled in the second."""
+
+    def __post_init__(self) -> None:
+        if self.levels < 2 or not 0 < self.least < self.most <= 1:
+            raise InputError(
+                f"levels are {self.levels} from {self.least} to {self.most}; they need at least 2, and "
+                "0 < least < most <= 1."
+            )
+        if not 0 <= self.smoothness < math.inf:
+            raise InputError(f"smoothness is {self.smoothness}; it needs a weight of at least 0.")
+
+
+PoseName = Literal["auto", "none", "resnet", "cnn"]
 ScheduleName = Literal["halving", "tenth", "cosine"]
 Rig = tuple[float, float]  # focal length in image widths, baseline in metres
 

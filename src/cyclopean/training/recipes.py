@@ -4,7 +4,7 @@ Nothing heavy is imported before one is called, so that help and errors of flags
 the papers; sizes and numbers of epochs are in `methods.PUBLISHED`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,11 +15,13 @@ from cyclopean.training.options import (
     GARG,
     MONODEPTH,
     MONODEPTH2,
+    STATE,
     WIDEST,
     Augment,
     Backbone,
     LossConfig,
     Pairs,
+    PoseName,
     Rig,
     Run,
     ScheduleName,
@@ -143,17 +145,17 @@ def garg(
         train_on_pairs("garg", make, part, source, augment=augment, pairs=pairs, start=start)
 
 
-def phases(run: Run, first: int) -> list[tuple[int, Run]]:
-    """Return (stage, its run) from stage `first` on: equal steps, each from the one before.
+def phases(run: Run, first: int, last: int = STAGES, shares: Sequence[float] | None = None) -> list[tuple[int, Run]]:
+    """Return (stage, its run) from stage `first` to `last`: each from the one before, equal steps or these `shares`.
 
     A resumed run leaves out finished stages.
     """
-    folders = {stage: run.out / f"stage{stage}" for stage in range(first, STAGES)} | {STAGES: run.out}
-    begun = [stage for stage, folder in folders.items() if (folder / "resume.pt").exists()]
+    folders = {stage: run.out / f"stage{stage}" for stage in range(first, last)} | {last: run.out}
+    begun = [stage for stage, folder in folders.items() if (folder / STATE).exists()]
     parts, init = [], run.init
-    for stage, folder in folders.items():
-        epochs = None if run.epochs is None else run.epochs / len(folders)
-        part = replace(run, out=folder, steps=max(1, run.steps // len(folders)), epochs=epochs, init=init)
+    for (stage, folder), share in zip(folders.items(), shares or [1 / len(folders)] * len(folders), strict=True):
+        epochs = None if run.epochs is None else run.epochs * share
+        part = replace(run, out=folder, steps=max(1, int(run.steps * share + 1e-6)), epochs=epochs, init=init)
         if not (run.resume and begun and stage < max(begun)):
             parts.append((stage, replace(part, resume=run.resume and stage in begun)))
         init = str(folder / "last")
@@ -214,20 +216,44 @@ def monodepth2(
     backbone: Backbone = RESNET,
     rules: LossConfig = MONODEPTH2,
     pairs: Pairs = TENTH,
+    pose: PoseName = "auto",
 ) -> None:
-    """Learn one view's depth from others with known poses. The paper: --batch-size 12 --size 192x640, 20 epochs.
+    """Learn one view's depth from others: pairs, posed views, or video. The paper: --batch-size 12 --size 192x640.
 
     Every combination of --head, --warp, --border, --error, --mask, --scales, --smooth and --features is a method; the
-    defaults are the paper's. Sets of more than two views, and panoramas, need --swap 0.
+    defaults are the paper's. Sets of more than two posed views, and panoramas, need --swap 0. Zhou et al. (2017) is
+    video with --pose cnn --mask learned.
+
+    Args:
+        pose: of frames of a video, predicted by a network that is trained along: resnet (Monodepth2's), cnn (Zhou's),
+            none for data with known poses; auto is resnet where the data do not know them. --swap does nothing then.
     """
     from cyclopean.augmentation import mirrored
     from cyclopean.methods.monodepth2 import Monodepth2
 
     def make(rig: Rig | None) -> Monodepth2:
+        if pose in ("resnet", "cnn"):
+            raise InputError(
+                f"--pose {pose} predicts motion, and these data know where each camera stood; leave it out. Rendered "
+                "clips withhold their poses as clip:FOLDER."
+            )
         return Monodepth2(backbone.network, backbone.width, rig=rig, rules=rules)
 
-    start = backbone.start
-    train_on_pairs("monodepth2", make, run, source, augment=augment, pairs=pairs, mirror=mirrored, start=start)
+    def of_video() -> Monodepth2:
+        predicted = "resnet" if pose == "auto" else pose
+        return Monodepth2(backbone.network, backbone.width, rules=rules, pose=predicted)
+
+    train_on_pairs(
+        "monodepth2",
+        make,
+        run,
+        source,
+        augment=augment,
+        pairs=pairs,
+        mirror=mirrored,
+        start=backbone.start,
+        of_video=of_video,
+    )
 
 
 @dataclass(frozen=True)
@@ -381,12 +407,14 @@ def train_on_pairs(
     pairs: Pairs,
     start: Path | None,
     mirror: "Augmentation | None" = None,
+    of_video: "Callable[[], Method] | None" = None,
 ) -> None:
     """Train the method that `make` returns for a rig, with Adam. The seed is set before `make` is called.
 
     The rig is the given one, else the common rig of the data; a model with a rig stores it and is metric. `start`:
     pretrained weights of the encoder, not used if the run is resumed or starts from a whole model. `mirror` is by
-    default the one that swaps left and right.
+    default the one that swaps left and right. `of_video` makes the method for data without
+    poses.
     """
     import torch
 
@@ -396,9 +424,14 @@ def train_on_pairs(
     from cyclopean.training.loop import SCHEDULES, adam, fit
 
     data = dataset.train_data(source, augment, run, mirror or flipped, rig=pairs.rig)
-    common, about = dataset.common_rig(data.training)
-    torch.manual_seed(run.seed)
-    method = make(pairs.rig or common)
+    if of_video is not None and dataset.has_unknown_poses(data):
+        common, about = None, "the motion between frames is predicted: depth is learned up to scale."
+        torch.manual_seed(run.seed)
+        method = of_video()
+    else:
+        common, about = dataset.common_rig(data.training)
+        torch.manual_seed(run.seed)
+        method = make(pairs.rig or common)
     if pairs.rig is None and method.rig == common:
         data = replace(data, about=(*data.about, about))
     if start is not None:

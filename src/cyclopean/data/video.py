@@ -1,0 +1,262 @@
+"""Clips: films as they are, folders of numbered frames, and rendered clips, as triplets whose poses are unknown."""
+
+import logging
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from cyclopean.augmentation import with_frames
+from cyclopean.data.base import Files, Image, Items, size_of, unknown_depth, unposed
+from cyclopean.data.files import Depth, Size, image_size, pictures_among, read_object, read_views
+from cyclopean.data.folder import FolderDataset
+from cyclopean.defocus.video import grey_of, motion
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole
+from cyclopean.io.files import shortened
+from cyclopean.io.metadata import FILM_DIAGONAL
+from cyclopean.io.sidecar import camera_from_json
+from cyclopean.io.video import describe, opened
+from cyclopean.io.video_seeking import frames_at, index_of
+from cyclopean.sample import Sample, view
+
+LOG = logging.getLogger(__name__)
+FIELD_OF_VIEW = 60.0  # degrees along the longer side, where nothing tells it
+FRAME_PIXELS, FRAME_MULTIPLE = 192 * 640, 32  # of the small frames for pose networks
+PAUSE = 3.0  # times the usual time between frames: a longer one is a gap, over which no triplet goes
+COMPARED = 256  # pixels of the longer side at which scenes are compared
+LOOKED_AT = 8  # triplets, evenly spaced, that show whether a clip moves
+STILL = 1.0  # steps of 255 by which frames differ on average, at most, when nothing moves
+WRITTEN_FOCAL = re.compile(r"focal.?length.*35.?mm", re.IGNORECASE)  # iPhones: in millimetres of a 35 mm film
+STEP = "1"
+
+
+def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "") -> Items:
+    """Return the triplets of a clip at `path`: a film, a folder of numbered frames, or a rendered folder of rig clip.
+
+    `step`: how many frames the one before and the one after are away from the target. `fov`: field of view in degrees
+    along the longer side; `camera`: a JSON file with a camera, such as a camera profile or a sidecar. Without them a
+    film's metadata are asked for a focal length, and else 60 degrees are assumed, which the log says.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir() and (place / "dataset.json").exists():
+        if step != STEP or fov or camera:
+            raise InputError(f"{place} was rendered and knows its step and camera; leave step, fov and camera out.")
+        return RenderedClipDataset(place)
+    try:
+        gap, degrees = int(step), float(fov) if fov else None
+    except ValueError:
+        raise InputError(
+            f"step={step} fov={fov} are no numbers; give frames and degrees, such as step=2:fov=60."
+        ) from None
+    if gap < 1:
+        raise InputError(f"step is {gap}; it needs a number of frames of at least 1.")
+    if degrees is not None and not 1 <= degrees < 180:
+        raise InputError(f"fov is {degrees:g}; it needs degrees along the longer side, from 1 to below 180.")
+    known = _camera_in(Path(camera).expanduser()) if camera else None
+    return (FramesDataset if place.is_dir() else VideoDataset)(place, gap, degrees, known)
+
+
+class VideoDataset(Items):
+    """Triplets of a film: target, the frame `step` before, the frame `step` after; both poses are to be predicted.
+
+    Frames are decoded when they are needed, from the last keyframe before them: nothing is unpacked. They are upright
+    and numbered in the order in which they are shown, whatever the times between them; no triplet goes over a pause of
+    the film. One that goes over a cut raises `InputError` when it is read, and a training leaves it out.
+    """
+
+    def __init__(self, path: Path, step: int = 1, fov: float | None = None, camera: Pinhole | None = None) -> None:
+        self.path, self.step = path, step
+        described = describe(path)
+        self.size, self.index = described.size, index_of(path)
+        self.camera = camera or _camera(path, self.size, fov or _written_angle(path), float(described.aspect))
+        seconds = np.array(self.index.seconds)
+        _check_enough(path, len(seconds), step)
+        usual = float(np.median(np.diff(seconds)))
+        paused = np.concatenate([[0], np.cumsum(np.diff(seconds) > PAUSE * usual)])
+        whole = paused[2 * step :] == paused[: -2 * step]
+        self.items: list[int] = [int(n) + step for n in np.flatnonzero(whole)]
+        if not self.items:
+            raise InputError(f"{path} has no {2 * step + 1} frames without a pause between them; give a smaller step.")
+        _check_moves(self)
+
+    def __getitem__(self, index: int) -> Sample:
+        number = self.items[index]
+        images = frames_at(self.path, self.index, (number, number - self.step, number + self.step), self.size)
+        return triplet(images, self.camera, f"{self.path.stem}/{number:06d}")
+
+    def files(self, index: int) -> Files:  # noqa: ARG002
+        """Return the film, which is no picture."""
+        return Files((), (self.path,))
+
+    def check(self, index: int) -> None:
+        """Do nothing: the film was looked through when it was opened."""
+
+
+class FramesDataset(Items):
+    """Triplets of numbered pictures below a folder, such as `walk/frame_0001.png`, in the order of their numbers.
+
+    Names that are alike but for the last number in them are one sequence, in each folder of its own. The usual distance
+    of numbers is one step; no triplet goes over a gap, nor, when it is read, over a cut.
+    """
+
+    def __init__(self, path: Path, step: int = 1, fov: float | None = None, camera: Pinhole | None = None) -> None:
+        self.path = path
+        sequences: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
+        for picture in pictures_among(path.rglob("*"), path):
+            if numbered := re.fullmatch(r"(.*?)(\d+)(\D*)", picture.stem):
+                sequences[picture.parent, numbered[1] + numbered[3]][int(numbered[2])] = picture
+        _check_enough(path, max(map(len, sequences.values()), default=0), step)
+        self.items: list[tuple[Path, ...]] = []
+        for pictures in sequences.values():
+            distances = Counter(np.diff(sorted(pictures)).tolist())
+            unit = distances.most_common(1)[0][0] if distances else 1
+            reach = step * unit
+            for n in sorted(pictures):
+                if pictures.keys() >= set(range(n - reach, n + reach + 1, unit)):
+                    self.items.append((pictures[n], pictures[n - reach], pictures[n + reach]))
+        if not self.items:
+            raise InputError(
+                f"{path} has no frame with one {step} before and one {step} after it; give a smaller step, or number "
+                "the frames in a row."
+            )
+        size = image_size(self.items[0][0])
+        self.camera = camera or _camera(path, size, fov)
+        _check_moves(self)
+
+    def __getitem__(self, index: int) -> Sample:
+        paths = self.items[index]
+        name = paths[0].relative_to(self.path).with_suffix("").as_posix()
+        return triplet(read_views(paths), self.camera, name)
+
+    def files(self, index: int) -> Files:
+        return Files(self.items[index])
+
+
+class RenderedClipDataset(Items):
+    """What `cyclopean render --rig clip` wrote, with the true poses withheld; depth and moving things are as there."""
+
+    def __init__(self, path: Path) -> None:
+        self.rendered = FolderDataset(path)
+        self.items = self.rendered.items
+        if self.rendered.description.get("rig") != "clip":
+            raise InputError(f"{path} was not rendered with --rig clip; take it as folder:{path}.")
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.rendered[index]
+        sources = tuple(replace(source, from_target=None) for source in sample.sources)
+        return with_frames(replace(sample, sources=sources), small_size(size_of(sample.depth)))
+
+    def files(self, index: int) -> Files:
+        return self.rendered.files(index)
+
+    def check(self, index: int) -> None:
+        self.rendered.check(index)
+
+    def far(self, index: int) -> float:
+        return self.rendered.far(index)
+
+    def filed_depth(self, index: int) -> Depth | None:
+        return self.rendered.filed_depth(index)
+
+
+def triplet(images: Sequence[Image], camera: Pinhole, name: str) -> Sample:
+    """Return target, the frame before and the frame after as a sample whose poses are unknown.
+
+    Raises `InputError` if a new scene begins between them.
+    """
+    target, before, after = images
+    if cut_between(before, target) or cut_between(target, after):
+        raise InputError(f"{name} lies at a cut: the frames before and after it are not of one scene.")
+    sources = (unposed(before, camera), unposed(after, camera))
+    size = size_of(target)
+    return with_frames(Sample(view(target, camera), sources, unknown_depth(size), name=(name,)), small_size(size))
+
+
+def cut_between(earlier: Image, later: Image) -> bool:
+    """Return whether a new scene begins: optical flow there and back agrees almost nowhere."""
+    return motion(_small(earlier), _small(later)).cut
+
+
+def small_size(size: Size) -> Size:
+    """Return the (height, width) of whole frames for a pose network: at most those of 192x640 pixels, of whole 32s."""
+    scale = min(1.0, math.sqrt(FRAME_PIXELS / (size[0] * size[1])))
+    height, width = (max(FRAME_MULTIPLE, round(scale * n / FRAME_MULTIPLE) * FRAME_MULTIPLE) for n in size)
+    return height, width
+
+
+def pinhole_of_angle(degrees: float, size: Size, aspect: float = 1.0) -> Pinhole:
+    """Return the camera of a field of view along the longer side of pictures of `size` (height, width).
+
+    `aspect`: width of a pixel over its height.
+    """
+    height, width = size[0], size[1] * aspect
+    focal = max(height, width) / 2 / math.tan(math.radians(degrees) / 2)
+    return Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
+
+
+def _small(image: Image) -> np.ndarray:
+    h, w = size_of(image)
+    scale = min(1.0, COMPARED / max(h, w))
+    size = (max(16, round(w * scale)), max(16, round(h * scale)))
+    return grey_of(cv2.resize(image[0].permute(1, 2, 0).numpy(), size, interpolation=cv2.INTER_AREA))
+
+
+def _camera(path: Path, size: Size, degrees: float | None, aspect: float = 1.0) -> Pinhole:
+    if degrees is None:
+        LOG.warning("%s does not tell its focal length: %g degrees along its longer side are assumed; if you know "
+                    "better, give fov=DEGREES or camera=FILE.", path, FIELD_OF_VIEW)  # fmt: skip
+    return pinhole_of_angle(degrees or FIELD_OF_VIEW, size, aspect)
+
+
+def _camera_in(path: Path) -> Pinhole:
+    content = read_object(path)
+    try:
+        camera = camera_from_json(content["camera"] if isinstance(content.get("camera"), dict) else content)
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path} has no camera that can be understood ({shortened(error)}).") from None
+    if not isinstance(camera, Pinhole):
+        raise InputError(f"{path} has no pinhole camera; give a camera profile, or fov=DEGREES.")
+    return camera
+
+
+def _written_angle(path: Path) -> float | None:
+    """Return the field of view along the longer side by a film's metadata, degrees; None where they have none."""
+    with opened(path) as (container, stream):
+        texts = [text for key, text in {**container.metadata, **stream.metadata}.items() if WRITTEN_FOCAL.search(key)]
+        h, w = stream.codec_context.height, stream.codec_context.width
+    for text in texts:
+        number = re.match(r"\s*(\d+(?:\.\d+)?)", text)
+        if number and 5 <= float(number[1]) <= 2000:
+            side = FILM_DIAGONAL * max(h, w) / math.hypot(h, w)
+            return math.degrees(2 * math.atan(side / 2 / float(number[1])))
+    return None
+
+
+def _check_enough(path: Path, count: int, step: int) -> None:
+    if count < 2 * step + 1:
+        frames = "1 frame" if count == 1 else f"{count} frames"
+        raise InputError(
+            f"{path} has {frames} in a row, and a target needs one {step} before and one {step} after it, "
+            f"{2 * step + 1} in all; give a longer clip{' or a smaller step' if step > 1 else ''}."
+        )
+
+
+def _check_moves(data: VideoDataset | FramesDataset) -> None:
+    """Raise InputError if nothing moves in any of a few triplets, evenly spaced."""
+    n = len(data)
+    for index in sorted({round(k) for k in np.linspace(0, n - 1, min(n, LOOKED_AT))}):
+        try:
+            sample = data[index]
+        except InputError:  # at a cut something moves; what is damaged is left out later
+            return
+        target, *others = (_small(v.image).astype(np.int16) for v in (sample.target, *sample.sources))
+        if any(float(np.abs(other - target).mean()) > STILL for other in others):
+            return
+    raise InputError(f"nothing moves in {data.path}: depth is learned from motion; give a clip of a moving camera.")

@@ -1,0 +1,406 @@
+"""AQUANet, depth from video (Gonzalez Bello, Moon, Kim 2022), and FAL-Net, its stereo ancestor (NeurIPS 2020).
+
+Both predict logits of N hypothesised inverse depths for every pixel of one picture, and make other views by volume
+rendering through them. AQUANet masks what moves by itself: depth that it predicts by where things stand in the picture
+changes when the positions that it is told are shifted.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, invert, pixel_grid, reproject, reproject_shell, size_of
+from cyclopean.geometry.cameras import Uv
+from cyclopean.losses import absolute, curvature_smoothness, squared
+from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
+from cyclopean.methods.pose import PowerOfZoom, PredictedPose, pose_network
+from cyclopean.networks.falnet import AquaNet, FalNet, centred, positions, resized
+from cyclopean.sample import Sample, View
+from cyclopean.synthesis import level, pull, sweep, swept_coverage
+from cyclopean.training.options import FalnetConfig, VolumeConfig
+
+SPREAD = math.log(2)  # exponents lie in [1/2, 2]
+SHIFTS = ((0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.0, -0.25))  # of positions (u, v), Eq. 6
+SHARE = 2 / 3  # of the picture's size, at which positions are shifted (the release)
+PERCEPTUAL = 0.01  # weight of differences of features, Eq. 11
+POWERS: dict[str, PowerOfZoom] = {"direct": 1, "invariant": 0, "inverse": -1}  # of `zoom`, by which they are divided
+BORDER = 0.2  # of the columns: FAL-Net leaves them out on the side that the other camera does not see
+
+Image = Float[Tensor, "b 3 h w"]
+Map = Float[Tensor, "b 1 h w"]
+Losses = dict[str, Float[Tensor, ""]]
+DepthNetwork = Callable[[Image, Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]], Map]  # picture, positions, focal
+Features = Callable[[Image], list[Tensor]]
+
+
+class Aquanet(Method):
+    """One picture's inverse depth, learned from the frames before and after it.
+
+    `rules` is what the loss is made of (`VolumeConfig`), also as JSON values. The first stage learns without masks. The
+    second (`mask` spimo, `boost`) needs `first`, the model of the first one, and learns from scratch. `pose` predicts
+    the motion between frames of a video, whose poses are None: "resnet" or "cnn"; "none" needs known poses.
+    Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
+
+    Three things are no part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
+    (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that it is told.
+
+    The exponent of Eq. 4 is exp(ln 2 tanh z), z a map of the network that begins at 0; the paper states none.
+    """
+
+    name: ClassVar[str] = "aquanet"
+    ambiguity = "scale"
+    input_multiple = 32
+
+    def __init__(
+        self,
+        width: float = 1.0,
+        *,
+        rules: VolumeConfig | Mapping[str, Any] = VolumeConfig(),  # noqa: B008
+        pose: str = "none",
+    ) -> None:
+        predicted: dict[str, Any] = {} if pose == "none" else {"pose": pose}
+        super().__init__(width=width, rules=rules if isinstance(rules, Mapping) else asdict(rules), **predicted)
+        self.rules = VolumeConfig(**rules) if isinstance(rules, Mapping) else rules
+        self.network = AquaNet(self.rules.levels, width, adaptive=self.rules.spacing == "adaptive")
+        self.first: Frozen | None = None
+        self.teacher: Frozen | None = None  # of the boosting loss: what the network was an epoch before
+        self.features: Features | None = None
+        power = POWERS[self.rules.translation]
+        self.pose = None if pose == "none" else PredictedPose(pose_network(pose, width), power)
+        self.kick_start = False
+
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
+        logits, exponents = volume(self.network, target.seen, *told(target))
+        return Prediction(expected(self.rules, logits, exponents), extras={"exponents": exponents})
+
+    def losses(self, sample: Sample) -> Losses:
+        """Return the losses of Eq. 10: views made from the target beside the real ones, smoothness, boosting."""
+        if not sample.sources:
+            raise InputError("aquanet makes other views from one and was given none; use clips or pairs.")
+        known = [source.from_target is not None for source in sample.sources]
+        if self.pose is not None and not all(known):
+            sample = self.pose(sample)  # whose translations suit `zoom` already
+        if self.kick_start:
+            with full_precision(sample.depth):
+                return {"kick-start": kick_start(sample, self.rules)}
+        target, sources, rules = sample.target, sample.sources, self.rules
+        logits, exponents = volume(self.network, target.seen, *told(target))
+        with full_precision(sample.depth):
+            inverse_depth = expected(self.rules, logits, exponents)
+
+            # 1 where nothing moves by itself: Eq. 7, of the target and of each source.
+            static = [view.valid.to(logits.dtype) for view in (target, *sources)]
+            if rules.mask == "spimo":
+                static = [here * self.static(view) for here, view in zip(static, (target, *sources), strict=True)]
+
+            terms = []
+            for source, source_static, measured in zip(sources, static[1:], known, strict=True):
+                pose = known_pose(self.name, source)
+                if measured:
+                    pose = zoomed(pose, sample.zoom, rules.translation)
+                if rules.warp == "forward":
+                    there = self.landing(exponents, source, invert(pose), target)
+                    made, made_static = sweep(torch.cat([target.image, static[0]], 1), logits, there).split((3, 1), 1)
+                    weight = swept_coverage(logits, there) * source_static * made_static.detach()
+                    real, still = source.image, target.image
+                else:  # DIRNet-BW: the target from its source, by its inverse depth
+                    match = reproject(inverse_depth, target.camera, pose, source.camera)
+                    made = pull(source.image, match.uv, "edge")
+                    weight = match.valid * static[0] * pull(source_static, match.uv.detach(), "zeros")
+                    real, still = target.image, source.image
+                if rules.mask == "auto":
+                    weight = weight * (absolute(made, real) < absolute(still, real)).detach()
+                terms.append(reconstruction(made, real, weight, self.features))
+            losses = {name: torch.stack([term[name] for term in terms]).mean() for name in terms[0]}
+            losses["smoothness"] = rules.smoothness * curvature_smoothness(inverse_depth, target.image)
+
+            if rules.boost and self.training and self.teacher is not None:  # Eq. 12
+                better = boosted(self.teacher, target.image, *told(target))
+                off = target.valid * (1 - static[0]) * (inverse_depth - better).abs()
+                losses["boost"] = rules.boost * off.mean() / better.max()
+            return losses
+
+    def landing(
+        self, exponents: Map, source: View, target_from_source: Float[Tensor, "b 4 4"], target: View
+    ) -> Callable[[int], Uv]:
+        """Return where the pixels of `source` land in `target` if level k is true; outside if it is out of sight.
+
+        The levels are planes before the target, whose depth is predicted, or (`planes` source, Eq. 1) before the source
+        that is made: the two differ by how far the camera went forward. Exponents are read at the pixels that are made.
+        """
+        land = reproject_shell if self.rules.planes == "target" else reproject
+
+        def there(k: int) -> Uv:
+            match = land(level_map(self.rules, k, exponents), source.camera, target_from_source, target.camera)
+            return torch.where(match.valid[:, 0, ..., None], match.uv, -1.0)
+
+        return there
+
+    def static(self, view: View) -> Map:
+        """Return the mask of `view`: 0 where the first stage's depth depends on where it is told that things stand."""
+        if self.first is None:
+            raise InputError("masks of moving things come from a model of the first stage, and none was given.")
+        spread = dispersion(self.first, view.image, *told(view), passes=self.rules.passes)
+        return (spread < self.rules.threshold).to(spread.dtype)
+
+    def frozen(self) -> Frozen:
+        """Return a copy of the network as it is now, which makes inverse depth of picture, positions and focal."""
+        return Frozen(InverseDepth(copy.deepcopy(self.network), self.rules))
+
+
+class InverseDepth(nn.Module):
+    """An `AquaNet` and its levels: inverse depth of a picture, of where its pixels stand, and of its focal lengths."""
+
+    def __init__(self, network: AquaNet, rules: VolumeConfig) -> None:
+        super().__init__()
+        self.network, self.rules = network, rules
+
+    def forward(self, image: Image, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
+        return expected(self.rules, *volume(self.network, image, where, focal))
+
+
+class PreviousEpoch:
+    """Gives an `Aquanet` a teacher at the end of every epoch: what its network is then (Eq. 12). Its state is kept."""
+
+    def __init__(self, method: Aquanet) -> None:
+        self.method = method
+
+    def __call__(self, method: Method) -> None:
+        assert method is self.method
+        self.method.teacher = self.method.frozen()
+
+    def state_dict(self) -> dict[str, Any]:
+        teacher = self.method.teacher
+        return {} if teacher is None else teacher.module.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state:
+            self.method.teacher = self.method.frozen()
+            self.method.teacher.module.load_state_dict(state)
+
+
+class Falnet(Paired):
+    """FAL-Net B: disparity from pairs by levels that stand still, in two stages.
+
+    The second (`stage` 2) goes on from the first with masks of what both cameras see, and learns what only the
+    left one sees from `first`, the model of the first stage, which is shown the picture mirrored. Disparities are in
+    image widths (the release: pixels), and the release's shift of d (W - 1) / W pixels is d here. `features` as in
+    `Aquanet`.
+    """
+
+    name: ClassVar[str] = "falnet"
+    input_multiple = 32
+
+    def __init__(
+        self,
+        width: float = 1.0,
+        *,
+        rig: Sequence[float] | None = None,
+        stage: int = 1,
+        rules: FalnetConfig | Mapping[str, Any] = FalnetConfig(),  # noqa: B008
+    ) -> None:
+        super().__init__(
+            rig=rig, width=width, stage=stage, rules=rules if isinstance(rules, Mapping) else asdict(rules)
+        )
+        self.rules = FalnetConfig(**rules) if isinstance(rules, Mapping) else rules
+        self.stage = stage
+        self.network = FalNet(self.rules.levels, width)
+        self.first: Frozen | None = None
+        self.features: Features | None = None
+
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
+        disparity = self.disparity(self.network(target.seen, self.side(target.seen)).float())
+        return Prediction(self.inverse_depth(disparity, target))
+
+    def losses(self, sample: Sample) -> Losses:
+        target, right, rules = sample.target, level_right(self.name, sample), self.rules
+        w = target.image.shape[-1]
+        logits = self.network(target.seen, self.side(target.seen)).float()
+        with full_precision(sample.depth):
+            disparity, there, back = self.disparity(logits), self.moved(logits, 1), self.moved(logits, -1)
+            weight, losses = right.valid.to(logits.dtype), Losses()
+
+            if self.stage == 2:
+                if self.first is None:
+                    raise InputError("the second stage of falnet needs a model of the first one, and none was given.")
+                mirrored, of_right = (
+                    self.first(image.flip(-1), self.side(image)).float().flip(-1)
+                    for image in (target.image, right.image)
+                )
+                # What each view shows that the other one sees too, as either view's volume has it.
+                with torch.no_grad():
+                    warped = (
+                        torch.cat([pull(x[:, k : k + 1], uv(k), "zeros") for k in range(rules.levels)], 1)
+                        for x, uv in ((logits, there), (of_right, back))
+                    )
+                    of_left, of_right_there = warped
+                    left_seen = swept_coverage(of_left, back) * swept_coverage(of_right, back)
+                    right_seen = swept_coverage(logits, there) * swept_coverage(of_right_there, there)
+                    left_seen[..., : int(BORDER * w)] = 1
+                    right_seen[..., w - int(BORDER * w) :] = 1
+                weight = weight * right_seen
+                taught = self.disparity(mirrored)
+                losses["mirror"] = ((1 - left_seen) * (disparity - taught).abs()).mean() / taught.max()
+
+            made = sweep(target.image, logits, there)
+            losses |= reconstruction(made, right.image, weight, self.features)
+            inner = slice(int(BORDER * w), None)
+            bends = curvature_smoothness(disparity[..., inner] * w, target.image[..., inner])
+            losses["smoothness"] = self.stage * rules.smoothness * bends
+            return losses
+
+    def side(self, image: Image) -> Float[Tensor, "b 1"]:
+        """Return the constant that the network reads: the largest disparity in hundreds of pixels."""
+        return image.new_full((len(image), 1), self.rules.most * image.shape[-1] / 100)
+
+    def disparity(self, logits: Float[Tensor, "b n h w"]) -> Map:
+        """Return the mean disparity in image widths (Eq. 3 of AQUANet)."""
+        n, least, most = self.rules.levels, self.rules.least, self.rules.most
+        one = logits.new_ones(1, 1, 1, 1)
+        return sum(w * level(k, n, least, most, one) for k, w in enumerate(logits.softmax(1).split(1, 1)))
+
+    def moved(self, like: Tensor, sign: int) -> Callable[[int], Uv]:
+        """Return where the pixels of the other view lie if disparity k is true: right (`sign` 1) or left one."""
+        n, least, most = self.rules.levels, self.rules.least, self.rules.most
+        grid, one = pixel_grid(size_of(like), like), like.new_ones(1, 1, 1, 1)
+
+        def there(k: int) -> Uv:
+            shift = sign * level(k, n, least, most, one).view(())
+            return torch.stack([grid[..., 0] + shift, grid[..., 1]], -1).expand(len(like), -1, -1, -1)
+
+        return there
+
+
+# --- parts that have an equation ---
+
+
+def told(view: View) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]]:
+    """Return what the network is told of `view`: where its pixels stand in the full frame, and |f| in 2000 pixels."""
+    if not isinstance(view.camera, Pinhole):
+        raise InputError("aquanet needs pinhole cameras; panoramas need another method.")
+    h, w = size_of(view.image)
+    return positions(view.window, (h, w)), view.camera.focal.abs() * view.image.new_tensor([w, h]) / 2000
+
+
+def volume(
+    network: AquaNet, image: Image, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]
+) -> tuple[Float[Tensor, "b n h w"], Map]:
+    """Return the logits of each level, farthest first, and the exponents of the levels' spacing (Eq. 4)."""
+    logits, raw = network(image, where, focal)
+    logits = logits.float()
+    return logits, torch.ones_like(logits[:, :1]) if raw is None else (SPREAD * raw.float().tanh()).exp()
+
+
+def level_map(rules: VolumeConfig, k: int, exponents: Map) -> Map:
+    """Return inverse depth k of pixels with these `exponents` (Eq. 4); in equal steps if the spacing is linear."""
+    if rules.spacing == "linear":
+        return torch.full_like(exponents, rules.least + (rules.most - rules.least) * k / (rules.levels - 1))
+    return level(k, rules.levels, rules.least, rules.most, exponents)
+
+
+def expected(rules: VolumeConfig, logits: Float[Tensor, "b n h w"], exponents: Map) -> Map:
+    """Return the mean of the levels, weighted by the softmax of their logits (Eq. 5)."""
+    weights = logits.softmax(1).split(1, 1)
+    return sum(w * level_map(rules, k, exponents) for k, w in enumerate(weights))
+
+
+def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, translation: str) -> Float[Tensor, "b 4 4"]:
+    """Return a pose whose translation t suits pictures resized by `zoom`: t / zoom (direct), t, or t * zoom (inverse).
+
+    Sec. 3.3: with the first, a picture twice as large has things half as far, which is what it looks like.
+    """
+    if zoom is None or translation == "invariant":
+        return pose
+    factor = (1 / zoom ** POWERS[translation])[:, None]
+    return torch.cat([pose[:, :, :3], torch.cat([pose[:, :3, 3] * factor, pose[:, 3:, 3]], 1)[..., None]], 2)
+
+
+def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
+    """Return |warped - target| of sources warped by a depth that only knows the row: far above the middle of the full
+    frame, nearer and nearer below. The pose network learns from it before there is any depth (the draft; the paper's
+    text lets inverse depth grow from the first row on)."""
+    target = sample.target
+    v = told(target)[0][:, 1:]
+    ground = rules.least + (rules.most - rules.least) * v.clamp(min=0, max=1)
+    errors = []
+    for source in sample.sources:
+        match = reproject(ground, target.camera, known_pose("aquanet", source), source.camera)
+        errors.append((match.valid * absolute(pull(source.image, match.uv, "edge"), target.image)).mean())
+    return torch.stack(errors).mean()
+
+
+def reconstruction(made: Image, real: Image, weight: Map, features: Features | None) -> Losses:
+    """Return Eq. 11: |made - real| under `weight`, and of features, compared with `real` where the weight is 1.
+
+    Means over all pixels. The network that makes features sees the same picture where the weight is 0.
+    """
+    losses = {"photometric": (weight * absolute(made, real)).mean()}
+    if features is not None:
+        mixed = weight * real + (1 - weight) * made
+        pairs = zip(features(centred(made)), features(centred(mixed)), strict=True)
+        losses["perceptual"] = PERCEPTUAL * torch.stack([squared(x, y).mean() for x, y in pairs]).sum()
+    return losses
+
+
+@torch.no_grad()
+def dispersion(
+    network: DepthNetwork,
+    image: Image,
+    where: Float[Tensor, "b 2 h w"],
+    focal: Float[Tensor, "b 2"],
+    *,
+    passes: int = 4,
+) -> Map:
+    """Return var / mean² of the depths that `network` predicts when positions are shifted (Eq. 6 and 7; unbiased).
+
+    As released, pictures are two thirds as large. With four passes the last one shifts positions up, which changes the
+    depth of everything: its inverse depth is brought to the mean and deviation of the others' mean.
+    """
+    size = size_of(image)
+    small = (int(size[0] * SHARE), int(size[1] * SHARE))
+    image, where = F.interpolate(image, small, mode="bilinear", align_corners=True), resized(where, small)
+    inverse = [network(image, where + where.new_tensor(s)[:, None, None], focal * SHARE) for s in SHIFTS[:passes]]
+    if passes == len(SHIFTS):
+        common, up = torch.stack(inverse[:-1]).mean(0), inverse[-1]
+        means, deviations = ([f(x, (1, 2, 3), keepdim=True) for x in (common, up)] for f in (torch.mean, torch.std))
+        inverse[-1] = (up - means[1]) / deviations[1] * deviations[0] + means[0]
+    return relative_variance(F.interpolate(torch.cat(inverse, 1), size, mode="nearest"))
+
+
+def relative_variance(inverse_depths: Float[Tensor, "b n h w"]) -> Map:
+    """Return the unbiased variance of n depths over the square of their mean (Eq. 7)."""
+    depths = 1 / inverse_depths
+    return depths.var(1, keepdim=True) / depths.mean(1, keepdim=True).square()
+
+
+@torch.no_grad()
+def boosted(network: DepthNetwork, image: Image, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
+    """Return inverse depth put together from three sizes of the picture: near things from the small one (Eq. 8).
+
+    Inverse depth is proportional to size. Misprints of the paper: the third picture is larger, and so are its positions
+    (5/4, not 4/5); the weights of Eq. 8 sum to 1 only if D̄² is subtracted in the denominator too.
+    """
+    size, estimates = size_of(image), [network(image, where, focal)]
+    for factor in (3 / 4, 5 / 4):
+        other = (round(size[0] * factor), round(size[1] * factor))
+        picture = F.interpolate(image, other, mode="bilinear", align_corners=True)
+        estimate = network(picture, resized(where, other), focal * factor)
+        estimates.append(resized(estimate, size) / factor)
+    total = torch.stack(estimates).sum(0)
+    near = total / total.amax((1, 2, 3), keepdim=True)  # D̄, Eq. 9
+    weights = boost_weights(near)
+    return torch.stack([w * x for w, x in zip(weights, estimates, strict=True)]).sum(0)
+
+
+def boost_weights(near: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the weights of the whole, the smaller and the larger picture where inverse depth is `near` (0 to 1)."""
+    norm = 2 + near - near.square()
+    return 1 / norm, near / norm, (1 - near.square()) / norm

@@ -1,0 +1,126 @@
+"""How AQUANet and FAL-Net are trained, which make views through levels: recipes as in `training.recipes`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopean.errors import InputError
+from cyclopean.flags import Flag
+from cyclopean.training.options import Augment, FalnetConfig, Pairs, PoseName, Rig, Run, Source, VolumeConfig
+from cyclopean.training.recipes import COLOUR, HALVING, phases, train_on_pairs
+
+AQUANET, KICK_START = 110, 5  # epochs of each stage of AQUANet, and of its pose network before
+
+
+def falnet(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    pairs: Pairs = HALVING,
+    rules: FalnetConfig = FalnetConfig(),  # noqa: B008
+    width: float = 1.0,
+    features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
+    stages: Literal["one", "two"] = "two",
+) -> None:
+    """Make the right view by rendering through disparities that are hypothesised (Gonzalez Bello and Kim 2020).
+
+    Args:
+        width: multiplies the network's channels.
+        features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
+            cyclopean, and without them only colours are compared.
+        stages: two goes on from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
+            half the rate.
+    """
+    from cyclopean.methods.aquanet import Falnet
+    from cyclopean.methods.base import Frozen
+    from cyclopean.networks.vgg import vgg19_features
+    from cyclopean.training import checkpoint
+
+    vgg19 = None if features is None else vgg19_features(features)
+    both = stages == "two"
+    for stage, part in phases(run, 1, 2, (50 / 70, 20 / 70)) if both else [(1, run)]:
+
+        def make(rig: Rig | None, stage: int = stage) -> Falnet:
+            method = Falnet(width, rig=rig, stage=stage, rules=rules)
+            method.features = vgg19
+            if stage == 2:
+                first = checkpoint.load(run.out / "stage1" / "last")[0]
+                method.first = Frozen(first.network)  # type: ignore[arg-type]
+            return method
+
+        slower = replace(part, learning_rate=run.learning_rate / stage)
+        train_on_pairs("falnet", make, slower, source, augment=augment, pairs=pairs, start=None)
+
+
+def aquanet(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = COLOUR,
+    rules: VolumeConfig = VolumeConfig(),  # noqa: B008
+    width: float = 1.0,
+    pose: PoseName = "auto",
+    zoom: tuple[float, float] = (0.5, 1.5),
+    features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
+    first: str | None = None,
+    stages: Literal["one", "two"] = "two",
+) -> None:
+    """Learn one frame's depth from those before and after, posed or not (Gonzalez Bello et al. 2022).
+
+    Args:
+        width: multiplies the network's channels.
+        pose: of frames of a video, predicted by a network that is trained along, and alone at first (in --out/stage0):
+            resnet (Monodepth2's), cnn (Zhou's), none for data with known poses; auto is cnn where they are unknown.
+        zoom: pictures are resized by a factor between these two, and a random part of --size is learned from.
+        features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
+            cyclopean, and without them only colours are compared.
+        first: a model of the first stage, for masks of what moves: only the second stage is trained.
+        stages: one learns without masks of what moves; two then learns anew, with the first (in --out/stage1) to tell
+            what moves, half of the steps each.
+    """
+    import torch
+
+    from cyclopean import augmentation
+    from cyclopean.augmentation import Steps, ZoomedPatch
+    from cyclopean.geometry import size_of
+    from cyclopean.methods.aquanet import Aquanet, PreviousEpoch
+    from cyclopean.networks.vgg import vgg19_features
+    from cyclopean.training import checkpoint, dataset
+    from cyclopean.training.loop import adam, fit, halving_late
+
+    if not 0 < zoom[0] <= zoom[1]:
+        raise InputError(f"zoom is {zoom[0]:g} to {zoom[1]:g}; it needs two factors above 0, the smaller one first.")
+    if first is not None and stages == "one":
+        raise InputError("--first is for the second stage, and --stages one trains the first; leave one of them out.")
+    data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="clip")
+    assert isinstance(data.augment, Steps)
+    shape = source.size or size_of(data.training[0].depth)
+    patch = ZoomedPatch((shape[0], shape[1]), *zoom)
+    flags = {**data.flags, "smallest zoom": zoom[0], "largest zoom": zoom[1]}
+    data = replace(data, augment=Steps((patch, *data.augment.steps[1:])), flags=flags)
+    vgg19 = None if features is None else vgg19_features(features)
+    unknown = dataset.has_unknown_poses(data)
+    if not unknown and pose in ("resnet", "cnn"):
+        raise InputError(f"--pose {pose} predicts motion, and these data know where each camera stood; leave it out.")
+    network = ("cnn" if pose == "auto" else pose) if unknown else "none"
+    begin, end = 0 if network != "none" else 1, 1 if stages == "one" else 2
+    lengths = [KICK_START if stage == 0 else AQUANET for stage in range(begin, end + 1)]
+    shares = [length / sum(lengths) for length in lengths]
+    for stage, part in [(2, run)] if first is not None else phases(run, begin, end, shares):
+        torch.manual_seed(run.seed)
+        masks = rules if stage == 2 or rules.mask == "auto" else replace(rules, mask="none")
+        method = Aquanet(width, rules=masks if stage == 2 else replace(masks, boost=0.0), pose=network)
+        method.kick_start = stage == 0
+        method.features = vgg19
+        if stage == 2:
+            teacher = checkpoint.load(first or run.out / "stage1" / "last")[0]
+            if not isinstance(teacher, Aquanet):
+                raise InputError(f"{first} is a model of {teacher.name}; --first needs one of aquanet.")
+            method.first = teacher.frozen()
+        each_epoch = (PreviousEpoch(method),) if method.rules.boost else ()
+        scratch = run.init if begin == 1 or first is not None else str(run.out / "stage0" / "last")
+        fresh = replace(part, init=scratch) if stage == 2 else part  # not from the first stage
+        card = dataset.card("aquanet", fresh, source, data)
+        fresh = fresh.of(len(data.training))  # type: ignore[arg-type]
+        fit(method, data, fresh, adam, halving_late, card=card, pictures=dataset.pictures, each_epoch=each_epoch)

@@ -1,0 +1,494 @@
+"""AQUANet and FAL-Net: equations beside the releases and plain loops, views made of analytic worlds, learning."""
+
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from analytic import F64, RIGS, photograph, psnr
+from cyclopean.augmentation import ZoomedPatch
+from cyclopean.cli import main
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, axis_angle, invert, reproject, translation
+from cyclopean.losses import curvature_smoothness
+from cyclopean.methods import aquanet
+from cyclopean.methods.aquanet import (
+    Aquanet,
+    Falnet,
+    PreviousEpoch,
+    boost_weights,
+    boosted,
+    dispersion,
+    expected,
+    level_map,
+    relative_variance,
+    told,
+    zoomed,
+)
+from cyclopean.networks.falnet import centred
+from cyclopean.networks.vgg import Vgg19
+from cyclopean.sample import Sample, view
+from cyclopean.synthesis import sweep, swept_coverage
+from cyclopean.training import checkpoint
+from cyclopean.training.options import VolumeConfig
+from methods.test_learning import CAMERA, SIZE, errors, learn, texture
+
+NO_MASK = {"levels": 5, "mask": "none"}
+
+
+def small(**rules) -> Aquanet:
+    return Aquanet(0.05, rules={"levels": 5, **rules})
+
+
+def clip(b: int = 2, size: tuple[int, int] = (64, 96), zoom: Tensor | None = None) -> Sample:
+    """Noise, with sources behind and ahead."""
+    camera = Pinhole(torch.tensor([[0.8, 1.2]]).expand(b, 2), torch.tensor([[0.5, 0.5]]).expand(b, 2))
+    poses = [translation(torch.tensor([[0.02, 0.0, z]]).expand(b, 3)) for z in (0.8, -0.8)]
+    images = torch.rand(3, b, 3, *size)
+    sources = tuple(view(image, camera, pose) for image, pose in zip(images[1:], poses, strict=True))
+    return Sample(view(images[0], camera), sources, torch.ones(b, 1, *size), zoom=zoom)
+
+
+# --- equations ---
+
+
+def test_masks_beside_the_release(golden) -> None:
+    truth = golden("aqua_spimo")
+
+    def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
+        near = torch.sigmoid(20 * (image.mean(1, keepdim=True) - 0.6))
+        return 0.05 + 0.1 * image[:, :1] + 0.12 * near * (where.sum(1, keepdim=True) + 2)
+
+    torch.testing.assert_close(relative_variance(truth["disp_volume"]), truth["dispersion"], rtol=1e-5, atol=0)
+    for passes in (3, 4):
+        for name in ("curr", "prev", "next"):
+            spread = dispersion(network, truth[name], truth["grid"], torch.ones(2, 2, dtype=F64), passes=passes)
+            static = truth[f"mask_{name}_{passes}"]
+            assert ((spread < 0.03) == (static > 0)).all(), (name, passes)
+            assert 0.05 < static.mean() < 1
+
+
+def test_the_mask_is_equation_7_in_a_plain_loop() -> None:
+    inverse = 0.02 + 0.2 * torch.rand(2, 4, 3, 5, dtype=F64)
+    ours = relative_variance(inverse)
+    for b in range(2):
+        for y in range(3):
+            for x in range(5):
+                depths = [1 / float(inverse[b, i, y, x]) for i in range(4)]
+                mean = sum(depths) / 4
+                value = sum((d - mean) ** 2 for d in depths) / (mean**2 * 3)
+                assert float(ours[b, 0, y, x]) == pytest.approx(value, rel=1e-12)
+
+
+def test_weights_of_boosting_sum_to_one(golden) -> None:
+    truth = golden("boost_weights")
+    weights = boost_weights(truth["dbar"])
+    torch.testing.assert_close(1 / weights[0], truth["code_norm"])
+    torch.testing.assert_close(sum(weights), truth["code_sum"])
+    assert float(truth["printed_sum"][-1]) == 0.5  # the misprint
+
+
+def test_boosting_of_a_map_that_scales_with_the_picture_is_that_map() -> None:
+    where = torch.stack(torch.meshgrid(torch.linspace(-1, 1, 40), torch.linspace(-1, 1, 64), indexing="ij"))[None]
+    sizes = []
+
+    def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
+        assert image.shape[-2:] == where.shape[-2:]
+        sizes.append((image.shape[-2], round(float(focal[0, 0]), 6)))
+        return image.shape[-1] / 64 * (0.1 + 0.05 * where[:, :1])
+
+    whole = 0.1 + 0.05 * where[:, :1]
+    result = boosted(network, torch.rand(1, 3, 40, 64), where, torch.tensor([[0.4, 0.4]]))
+    torch.testing.assert_close(result, whole, rtol=1e-4, atol=0)
+    assert sizes == [(40, 0.4), (30, 0.3), (50, 0.5)]
+
+
+def test_the_mean_of_levels_and_its_gradient() -> None:
+    rules = VolumeConfig(levels=6, mask="none")
+    logits, exponents = torch.randn(1, 6, 2, 3, dtype=F64), 0.5 + torch.rand(1, 1, 2, 3, dtype=F64)
+    ours = expected(rules, logits, exponents)
+    weights = logits.softmax(1)
+    for y in range(2):
+        for x in range(3):
+            beta = float(exponents[0, 0, y, x])
+            d = [0.3 * math.exp(math.log(60) * ((n / 5) ** beta - 1)) for n in range(6)]
+            assert float(ours[0, 0, y, x]) == pytest.approx(
+                float((weights[0, :, y, x] * torch.tensor(d)).sum()), rel=1e-6
+            )
+    leaves = (logits.requires_grad_(), exponents.requires_grad_())
+    assert torch.autograd.gradcheck(lambda a, b: expected(rules, a, b), leaves)
+    one = torch.ones(1, 1, 1, 1)
+    linear = [float(level_map(replace(rules, spacing="linear"), k, one)) for k in range(6)]
+    assert linear == pytest.approx(np.linspace(0.005, 0.3, 6))
+
+
+def test_training_begins_at_levels_in_equal_proportions() -> None:
+    method = small(mask="none")
+    _, exponents = aquanet.volume(method.network, torch.rand(1, 3, 64, 96), *told(clip(1).target))
+    assert (exponents == 1).all()
+
+
+def test_smoothness_beside_a_plain_loop() -> None:
+    d, image = torch.rand(1, 1, 4, 5, dtype=F64), torch.rand(1, 3, 4, 5, dtype=F64)
+    g = (image * torch.tensor([0.299, 0.587, 0.114], dtype=F64)[:, None, None]).sum(1)[0]
+    for padding in ("constant", "replicate"):
+        total = 0.0
+
+        def at(x: Tensor, i: int, j: int, padding: str = padding) -> float:
+            h, w = x.shape
+            inside = 0 <= i < h and 0 <= j < w
+            return (
+                0.0 if padding == "constant" and not inside else float(x[min(max(i, 0), h - 1), min(max(j, 0), w - 1)])
+            )
+
+        for i in range(4):
+            for j in range(5):
+                for di, dj in ((0, 1), (1, 0)):
+                    here, before, after = ((i + k * di, j + k * dj) for k in (0, -1, 1))
+                    slope = sum(abs(at(d[0, 0], *here) - at(d[0, 0], *there)) for there in (before, after))
+                    bend = abs(2 * at(g, *here) - at(g, *before) - at(g, *after))
+                    total += slope * math.exp(-2 * bend) / 20
+        assert float(curvature_smoothness(d, image, padding=padding)) == pytest.approx(total, rel=1e-12)  # type: ignore
+
+
+def test_translations_by_the_picture_s_size() -> None:
+    pose = translation(torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]))
+    zoom = torch.tensor([2.0, 0.5])
+    for how, factor in (("direct", 1 / zoom), ("invariant", torch.ones(2)), ("inverse", zoom)):
+        torch.testing.assert_close(zoomed(pose, zoom, how), translation(pose[:, :3, 3] * factor[:, None]))
+    assert zoomed(pose, None, "direct") is pose
+
+
+# --- views that are made ---
+
+
+@pytest.mark.parametrize("planes", ["target", "source"])
+@pytest.mark.parametrize("name", ["forward", "posed"])
+def test_true_levels_make_the_other_view(name: str, planes: str) -> None:
+    """Of a camera that goes forward; of the paper's planes before the source if logits are its view's."""
+    rig = RIGS[name]
+    pair = photograph(rig)
+    rules = VolumeConfig(levels=96, least=0.6 * float(pair.rho_target.min()), most=1.5 * float(pair.rho_target.max()))
+    method = Aquanet(0.05, rules=replace(rules, planes=planes, mask="none"))  # type: ignore[arg-type]
+    target, source = view(pair.target, rig.target), view(pair.source, rig.source, rig.source_from_target)
+    back = invert(rig.source_from_target)
+    ones = torch.ones_like(pair.rho_target)
+    levels = torch.cat([level_map(rules, k, ones) for k in range(96)], 1)
+    if planes == "target":
+        rho = pair.rho_target
+    else:  # what the source has at the place of each pixel of the target
+        match = reproject(pair.rho_target, rig.target, rig.source_from_target, rig.source)
+        rho = aquanet.pull(pair.rho_source, match.uv, "edge")
+    step = float((levels[0, 1, 0, 0] / levels[0, 0, 0, 0]).log())
+    logits = 12 - 12 * ((rho / levels).log() / step).square().clamp(max=4)
+    there = method.landing(ones, source, back, target)
+    made = sweep(pair.target, logits, there)
+    inner = reproject(pair.rho_source, rig.source, back, rig.target).valid & (swept_coverage(logits, there) > 0.9)
+    assert psnr(made, pair.source, inner) > 36
+    wrong = Aquanet(0.05, rules=replace(rules, planes="source" if planes == "target" else "target", mask="none"))
+    other = sweep(pair.target, logits, wrong.landing(ones, source, back, target))
+    assert psnr(other, pair.source, inner) < psnr(made, pair.source, inner) - 6
+
+
+def test_what_is_behind_the_camera_is_outside() -> None:
+    sample = clip(1)
+    method = small(mask="none", least=1.0, most=100.0)
+    back = invert(translation(torch.tensor([[0.0, 0.0, -3.0]])))
+    there = method.landing(torch.ones(1, 1, 64, 96), sample.sources[0], invert(back), sample.target)
+    assert (there(4) == -1).all()
+
+
+def test_fal_nets_occlusion_masks_beside_the_release(golden) -> None:
+    truth = golden("falnet_synth")
+    image, logits, levels = truth["image_left"], truth["logits"], truth["levels"]
+    h, w = image.shape[-2:]
+    grid = aquanet.pixel_grid((h, w), image)
+
+    def uv(sign: int):
+        return lambda k: (grid + image.new_tensor([sign * float(levels[k]) * (w - 1) / w**2, 0.0])).expand(
+            len(image), -1, -1, -1
+        )
+
+    warped = torch.cat([aquanet.pull(logits[:, k : k + 1], uv(1)(k), "zeros") for k in range(len(levels))], 1)
+    of_left = truth["maskL_left_content_visible_in_right"]
+    torch.testing.assert_close(swept_coverage(warped, uv(-1)), of_left, atol=5e-6, rtol=0)
+
+
+def test_the_free_view_of_the_release_whose_flows_are_added(golden) -> None:
+    """The draft adds a flow of rotation, at depth 1, to one of translation; ours composes them. The rest is alike."""
+    truth = golden("aqua_freeview_as_released")
+    image, logits, camera = truth["image"], truth["logits"], truth["K"]
+    b, _, h, w = image.shape
+    pixels = aquanet.pixel_grid((h, w), image)[0].flatten(0, 1).T * torch.tensor([[w], [h]], dtype=F64) - 0.5
+    rays = torch.linalg.inv(camera) @ torch.cat([pixels, torch.ones_like(pixels[:1])])
+    offset, angles = truth["pose_t_then_euler"].split(3, 1)
+    turn = torch.eye(3, dtype=F64).expand(b, 3, 3)
+    for axis in range(3):
+        turn = turn @ axis_angle(angles * torch.eye(3, dtype=F64)[axis])
+
+    def flow(points: Tensor) -> Tensor:
+        projected = camera @ points
+        return projected[:, :2] / projected[:, 2:].clamp(min=1e-3) - pixels
+
+    def there(k: int) -> Tensor:
+        place = pixels + flow(turn @ rays) + flow(rays / truth["levels"][k] + offset[..., None])
+        return ((place + 0.5) / torch.tensor([[w], [h]], dtype=F64)).unflatten(2, (h, w)).permute(0, 2, 3, 1)
+
+    carried = sweep(torch.cat([image, truth["static_mask"]], 1), logits, there)
+    for ours, name in (
+        (carried[:, :3], "synth"), (carried[:, 3:], "static_mask_projected"), (swept_coverage(logits, there), "maskR"),
+    ):  # fmt: skip
+        torch.testing.assert_close(ours, truth[name], atol=5e-6, rtol=0)
+
+
+# --- losses ---
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"warp": "backward"}, {"mask": "auto"}, {"spacing": "linear"}, {"spacing": "exponential"}, {"planes": "source"}],
+)
+def test_every_choice_reaches_every_parameter(rules) -> None:
+    method = small(**{"mask": "none", **rules})
+    terms = method(clip())
+    assert set(terms) == {"photometric", "smoothness"}
+    sum(terms.values()).backward()
+    for name, parameter in method.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_a_source_without_a_pose_asks_the_step_that_predicts_them_once() -> None:
+    method, sample = small(mask="none"), clip()
+    bare = replace(sample, sources=tuple(replace(source, from_target=None) for source in sample.sources))
+    with pytest.raises(InputError, match="where each camera stood"):
+        method(bare)
+    calls = []
+
+    def pose(given: Sample) -> Sample:
+        calls.append(given)
+        return sample
+
+    method.pose = pose  # type: ignore[assignment]
+    assert method(bare)["photometric"] == method(sample)["photometric"]
+    assert calls == [bare]
+
+
+def test_zoom_divides_translations() -> None:
+    method, sample = small(mask="none"), clip()
+    scaled = tuple(
+        replace(source, from_target=zoomed(source.from_target, torch.full((2,), 2.0), "inverse"))
+        for source in sample.sources
+    )
+    twice = replace(sample, sources=scaled, zoom=torch.full((2,), 2.0))
+    torch.testing.assert_close(method(twice)["photometric"], method(sample)["photometric"])
+
+
+def test_the_second_stage_masks_what_the_first_finds_moving() -> None:
+    """A first stage that tells depth by position on the left half only."""
+
+    class First(nn.Module):
+        def forward(self, image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
+            left = (torch.arange(image.shape[-1]) < image.shape[-1] // 2).to(image)
+            return 0.1 + 0.09 * left * where[:, :1].clamp(-1, 1)
+
+    method, sample = small(boost=0.1), clip()
+    with pytest.raises(InputError, match="first stage"):
+        method(sample)
+    method.first = aquanet.Frozen(First())
+    static = method.static(sample.target)
+    assert set(static.unique().tolist()) == {0.0, 1.0}
+    assert static[..., 50:].all()
+    assert static[..., :44].mean() < 0.2
+    masked, without = method(sample)["photometric"], small(mask="none")
+    without.load_state_dict(method.state_dict())
+    assert masked < 0.7 * without(sample)["photometric"]
+
+    teacher = PreviousEpoch(method)
+    assert teacher.state_dict() == {}
+    assert "boost" not in method(sample)
+    teacher(method)
+    terms = method(sample)
+    assert terms["boost"] > 0
+    terms["boost"].backward()
+    assert method.network.unet.logits.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in method.teacher.module.parameters())
+    assert "boost" not in method.eval()(sample)
+    again = small(boost=0.1)
+    PreviousEpoch(again).load_state_dict(teacher.state_dict())
+    assert again.state_dict().keys() == method.state_dict().keys() == small(mask="none").state_dict().keys()
+    image, inputs = sample.target.image, told(sample.target)
+    torch.testing.assert_close(again.teacher(image, *inputs), method.teacher(image, *inputs))
+
+
+def test_features_are_compared_where_the_weight_is_one() -> None:
+    made, real, weight = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
+    features = nn.Conv2d(3, 4, 3, padding=1)
+    nothing = aquanet.reconstruction(made, real, weight, lambda x: [features(x)])
+    assert nothing["photometric"] == nothing["perceptual"] == 0
+    everything = aquanet.reconstruction(made, real, weight + 1, lambda x: [features(x)])
+    expectation = 0.01 * (features(centred(made)) - features(centred(real))).square().mean()
+    torch.testing.assert_close(everything["perceptual"], expectation)
+    torch.testing.assert_close(everything["photometric"], (made - real).abs().mean())
+
+
+def test_the_second_stage_of_fal_net() -> None:
+    camera = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
+    right = view(torch.rand(1, 3, 64, 96), camera, translation(torch.tensor([[-0.5, 0.0, 0.0]])))
+    sample = Sample(view(torch.rand(1, 3, 64, 96), camera), (right,), torch.ones(1, 1, 64, 96))
+    first, second = Falnet(0.05, rules={"levels": 7}), Falnet(0.05, stage=2, rules={"levels": 7})
+    with pytest.raises(InputError, match="second stage of falnet"):
+        second(sample)
+    second.first = aquanet.Frozen(first.network)
+    terms = second(sample)
+    assert set(terms) == {"photometric", "smoothness", "mirror"}
+    sum(terms.values()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in second.parameters())
+    assert second.state_dict().keys() == first.state_dict().keys()
+    assert asdict(second.rules)["levels"] == 7
+
+
+def test_patches_of_zoomed_pictures() -> None:
+    whole = clip(1, (40, 60))
+    generator = torch.Generator().manual_seed(0)
+    zooms = []
+    for _ in range(20):
+        part = ZoomedPatch((32, 48), 0.5, 1.5)(whole, generator)
+        assert part.target.image.shape[-2:] == part.depth.shape[-2:] == (32, 48)
+        (zoom,) = part.zoom.tolist()
+        extent = part.target.window[:, 2:] - part.target.window[:, :2]
+        assert float(extent.prod() ** -0.5) == pytest.approx(zoom, rel=1e-5)  # 1 is the whole picture at this size
+        camera = part.target.camera
+        torch.testing.assert_close(camera.focal * extent, whole.target.camera.focal)  # type: ignore[attr-defined]
+        zooms.append(zoom)
+    assert 1 <= min(zooms) < 1.1
+    assert 1.65 < max(zooms) <= 1.5 / 0.8 + 0.02
+    assert ZoomedPatch((40, 60), 1.0, 1.0)(whole, generator).zoom == 1
+
+
+# --- training ---
+
+SMALL = ("--width", "0.06", "--batch-size", "2", "--workers", "0", "--accelerator", "cpu", "--size", "32x64")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    run("render", "street", str(folder), "--rig", "clip", "--count", "5", "--size", "48x96", "--workers", "1")
+    return folder
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(list(words))
+    return int(stop.value.code or 0)
+
+
+def test_two_stages_from_the_command_line_and_again_after_a_stop(clips, tmp_path) -> None:
+    out = tmp_path / "run"
+    flags = ("train", "aquanet", "--data", str(clips), "--out", str(out), *SMALL, "--steps", "8", "--levels", "9")
+    assert run(*flags) == 0
+    models = [checkpoint.load(folder / "last")[0] for folder in (out / "stage1", out)]
+    assert [(m.config()["rules"]["mask"], m.config()["rules"]["boost"]) for m in models] == [
+        ("none", 0),
+        ("spimo", 0.1),
+    ]
+    assert '"boost"' in (out / "log.jsonl").read_text()
+    straight = (out / "last" / "model.safetensors").read_bytes()
+
+    for file in ("resume.pt", "log.jsonl"):
+        (out / file).unlink()  # as if it was stopped before the second stage
+    assert run(*flags, "--resume") == 0
+    assert (out / "last" / "model.safetensors").read_bytes() == straight
+
+    assert run("predict", str(clips / "frame" / "000000.png"), "--model", str(out), "--out", str(tmp_path / "p")) == 0
+    assert run("evaluate", "--model", str(out), "--data", str(clips)) == 0
+    again = ("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "second"), *SMALL, "--steps", "1")
+    assert run(*again, "--levels", "9", "--first", str(out / "stage1")) == 0
+    assert run(*again, "--first", "general") == 2
+
+
+def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path) -> None:
+    out = tmp_path / "run"
+    flags = ("train", "aquanet", "--data", f"clip:{clips}", "--out", str(out), *SMALL, "--epochs", "3", "--levels", "9")
+    assert run(*flags) == 0
+    start, first, second = (checkpoint.load(out / name / "last")[0] for name in ("stage0", "stage1", "."))
+    assert first.config()["pose"] == second.config()["pose"] == "cnn"
+    torch.manual_seed(0)
+    fresh = Aquanet(0.06, rules=start.config()["rules"], pose="cnn").state_dict()
+    moved = {name for name, value in start.state_dict().items() if not torch.equal(value, fresh[name])}
+    assert moved
+    assert all(name.startswith("pose.") for name in moved)
+    assert '"kick-start"' in (out / "stage0" / "log.jsonl").read_text()
+    assert '"kick-start"' not in (out / "stage1" / "log.jsonl").read_text()
+    assert run("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "x"), *SMALL, "--pose", "cnn") == 2
+
+
+def test_the_kick_start_teaches_the_pose_network_alone() -> None:
+    torch.manual_seed(0)
+    method, sample = Aquanet(0.05, rules=NO_MASK, pose="cnn"), clip()
+    bare = tuple(replace(source, from_target=None) for source in sample.sources)
+    frames = torch.stack([v.image for v in (sample.target, *sample.sources)], 1)
+    video = replace(sample, sources=bare, frames=frames, zoom=torch.ones(2))
+    method.kick_start = True
+    terms = method(video)
+    assert set(terms) == {"kick-start"}
+    terms["kick-start"].backward()
+    assert all(p.grad is None for p in method.network.parameters())
+    assert sum(float(p.grad.abs().sum()) for p in method.pose.parameters() if p.grad is not None) > 0  # type: ignore
+    method.kick_start = False
+    method.zero_grad()
+    sum(method(video).values()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
+
+
+def test_fal_net_and_features_from_the_command_line(tmp_path) -> None:
+    pairs, weights = tmp_path / "pairs", tmp_path / "vgg19.safetensors"
+    run("render", "street", str(pairs), "--count", "4", "--size", "32x64", "--workers", "1")
+    flags = ("train", "falnet", "--data", str(pairs), "--out", str(tmp_path / "run"), *SMALL, "--steps", "4")
+    assert run(*flags, "--vgg19-weights", str(weights)) == 2
+    save_file(Vgg19().state_dict(), weights)
+    assert run(*flags, "--levels", "9", "--vgg19-weights", str(weights)) == 0
+    models = [checkpoint.load(tmp_path / "run" / name)[0] for name in ("stage1/last", "last")]
+    assert [m.config()["stage"] for m in models] == [1, 2]
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    assert '"mirror"' in log
+    assert '"perceptual"' in log
+
+
+# --- learning ---
+
+
+def photographed(position: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
+    """Picture and depth from `position`: a panel z = 3 + 0.3 y before the wall z = 6, as in test_learning."""
+    rays = CAMERA.rays(aquanet.pixel_grid(SIZE, torch.zeros(1)))
+    origin, normal = torch.tensor(position), torch.tensor([0.0, -0.3, 1.0])
+    panel = (3 - (origin * normal).sum()) / (rays * normal).sum(-1)
+    x, y, _ = (origin + panel[..., None] * rays).unbind(-1)
+    depth = torch.where((x.abs() < 1) & (y.abs() < 0.7), panel, (6 - origin[2]) / rays[..., 2])
+    return texture(origin + depth[..., None] * rays), depth[:, None]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("planes", "median", "mean"), [("target", 0.02, 0.05), ("source", 0.06, 0.1)])
+def test_aquanet_finds_metric_depth_from_one_clip(planes: str, median: float, mean: float) -> None:
+    """Of a camera that mostly goes forward; poses are known. The paper's planes (source) are a little off."""
+    torch.manual_seed(0)
+    image, depth = photographed((0.0, 0.0, 0.0))
+    places = ((-0.25, 0.02, -0.4), (0.25, -0.02, 0.4))
+    sources = tuple(view(photographed(p)[0], CAMERA, translation(-torch.tensor([p]))) for p in places)
+    rules = {"levels": 17, "least": 0.1, "most": 0.6, "mask": "none", "smoothness": 0.01, "planes": planes}
+    method = Aquanet(0.125, rules=rules)
+    sample = Sample(view(image, CAMERA), sources, depth)
+    before = errors(method, sample, slice(None))
+    method.train()
+    learn(method, sample, 70, 3e-3)
+    error = errors(method, sample, slice(None))
+    assert error.median() < median
+    assert error.mean() < mean < 0.5 * before.mean()
