@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, invert, mirror, rigid
+from cyclopean.losses import gaussian_taps
 from cyclopean.sample import Sample, View
 
 Augmentation = Callable[[Sample, Generator], Sample]
@@ -329,8 +330,16 @@ def mild_colour(sample: Sample, generator: Generator) -> Sample:
 
 def blurred(sample: Sample, generator: Generator) -> Sample:
     """Blur the input by a Gaussian of up to 1.5 pixels, as if out of focus or enlarged."""
-    kernel = _gaussian(uniform(generator, 0.3, 1.5))
-    return _seen(sample, lambda image: _blur(image, kernel.to(image)))
+    deviation = uniform(generator, 0.3, 1.5)
+    reach = max(1, round(3 * deviation))
+    kernel = gaussian_taps(reach, deviation, torch.zeros(())).expand(3, 1, 1, -1)
+
+    def change(image: Image) -> Image:
+        taps = kernel.to(image)
+        across = F.conv2d(F.pad(image, (reach, reach, 0, 0), mode="replicate"), taps, groups=3)
+        return F.conv2d(F.pad(across, (0, 0, reach, reach), mode="replicate"), taps.transpose(2, 3), groups=3)
+
+    return _seen(sample, change)
 
 
 def noisy(sample: Sample, generator: Generator) -> Sample:
@@ -367,16 +376,3 @@ def _seen(sample: Sample, change: Callable[[Image], Image]) -> Sample:
 
 def _every_view(sample: Sample, change: Callable[[View], View]) -> Sample:
     return replace(sample, target=change(sample.target), sources=tuple(map(change, sample.sources)))
-
-
-def _gaussian(deviation: float) -> Float[Tensor, " k"]:
-    reach = max(1, round(3 * deviation))
-    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation) ** 2)
-    return taps / taps.sum()
-
-
-def _blur(image: Image, kernel: Float[Tensor, " k"]) -> Image:
-    reach = len(kernel) // 2
-    taps = kernel.expand(3, 1, 1, -1)
-    across = F.conv2d(F.pad(image, (reach, reach, 0, 0), mode="replicate"), taps, groups=3)
-    return F.conv2d(F.pad(across, (0, 0, reach, reach), mode="replicate"), taps.transpose(2, 3), groups=3)

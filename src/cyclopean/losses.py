@@ -43,12 +43,17 @@ def ssim_gaussian(x: Map, y: Map, window: int, deviation: float) -> Map:
 
     With 7 and 1.5 the default of the spherical view synthesis release, whose paper says a box of 5.
     """
-    taps = torch.arange(window, dtype=x.dtype, device=x.device) - window // 2
-    taps = (-0.5 * (taps / deviation).square()).exp()
-    taps = (taps / taps.sum()).expand(5 * x.shape[1], 1, 1, -1)
+    taps = gaussian_taps(window // 2, deviation, x).expand(5 * x.shape[1], 1, 1, -1)
     across = F.conv2d(_moments(x, y), taps, padding=(0, window // 2), groups=len(taps))
     means = F.conv2d(across, taps.transpose(2, 3), padding=(window // 2, 0), groups=len(taps))
     return _likeness(means, x.shape[1])
+
+
+def gaussian_taps(reach: int, deviation: float, like: Tensor) -> Float[Tensor, " k"]:
+    """Return the weights of a Gaussian at -reach ... reach pixels, which sum to 1."""
+    taps = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
+    taps = (-0.5 * (taps / deviation).square()).exp()
+    return taps / taps.sum()
 
 
 def _moments(x: Map, y: Map) -> Float[Tensor, "b _ h w"]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cyclopean import kernels
 from cyclopean.errors import InputError
-from cyclopean.geometry.cameras import Border, Uv
+from cyclopean.geometry.cameras import Border, Uv, size_of
 from cyclopean.geometry.spherical import around, even
 
 Image = Float[Tensor, "b c h w"]
@@ -34,7 +34,8 @@ def pull_nearest(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -
 
 def _fetch(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border, how: str) -> Float[Tensor, "b c h2 w2"]:
     if border == "sphere":
-        image, uv = around(image, 1), _uv_around(uv, (image.shape[-2], image.shape[-1]))
+        extent = uv.new_tensor(size_of(image)[::-1])
+        image, uv = around(image, 1), (_fold(uv) * extent + 1) / (extent + 2)
     padding = "border" if border == "edge" else "zeros"
     return F.grid_sample(image, 2 * uv - 1, mode=how, padding_mode=padding, align_corners=False)
 
@@ -58,7 +59,7 @@ def push(
 
     `size` of the other image (height, width) defaults to the size of `values`.
     """
-    h, w = size or (values.shape[-2], values.shape[-1])
+    h, w = size or size_of(values)
     b, c = values.shape[:2]
     margin = 1 if border == "sphere" else 0
     x, y = _pixels(uv, (h, w), border)
@@ -219,12 +220,6 @@ def _fold(uv: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
     past = v > 1
     u = (uv[..., 0] + 0.5 * past).remainder(1)
     return torch.stack([u, torch.where(past, 2 - v, v)], -1)
-
-
-def _uv_around(uv: Float[Tensor, "b h w 2"], size: tuple[int, int]) -> Float[Tensor, "b h w 2"]:
-    h, w = size
-    extent = uv.new_tensor([w, h])
-    return (_fold(uv) * extent + 1) / (extent + 2)
 
 
 def _around_transposed(canvas: Float[Tensor, "b c h2 w2"]) -> Image:

@@ -115,7 +115,7 @@ def test_an_item_that_contradicts_the_rest_is_left_out_by_name(tmp_path, caplog)
             main(["train", "monodepth", "--data", str(folder), *held, "--out", str(out), *flags.split()])
         assert stop.value.code == 0
         assert caplog.text.count("left out") == (2 if held else 1)  # of each set
-        assert "calibration.json contradicts itself: width / height is 2" in caplog.text
+        assert "another shape than the 240x120 of its calibration.json" in caplog.text
         assert f"{n:03d}.png" in caplog.text
 
 

@@ -22,6 +22,7 @@ from cyclopean.geometry.cameras import (
     axis_angle,
     pixel_grid,
     rotate,
+    size_of,
 )
 
 
@@ -32,8 +33,7 @@ def reproject_first_order(
 
     Off by pixels for things nearer than some four baselines (docs/geometry.md). `uv` may pass the seam and the poles.
     """
-    size = (inverse_depth.shape[-2], inverse_depth.shape[-1])
-    rays = rotate(other_from_this, camera.rays(pixel_grid(size, inverse_depth)))
+    rays = rotate(other_from_this, camera.rays(pixel_grid(size_of(inverse_depth), inverse_depth)))
     offset = other_from_this[:, None, None, :3, 3] * inverse_depth[:, 0, ..., None]
     uv = other.project(rays) + displacement(rays, offset)
     return Correspondence(uv, torch.ones_like(inverse_depth, dtype=torch.bool))
@@ -89,8 +89,7 @@ TURN = (360.0, 180.0)  # degrees of a panorama's width and height
 
 def moved(degrees: Degrees) -> Correspondence:
     """Return where pixels land that move by `degrees`; `uv` may pass the seam and the poles."""
-    size = (degrees.shape[-2], degrees.shape[-1])
-    uv = pixel_grid(size, degrees) + degrees.movedim(1, -1) / degrees.new_tensor(TURN)
+    uv = pixel_grid(size_of(degrees), degrees) + degrees.movedim(1, -1) / degrees.new_tensor(TURN)
     return Correspondence(uv, torch.ones_like(degrees[:, :1], dtype=torch.bool))
 
 

@@ -50,6 +50,7 @@ Pose = Float[Tensor, "b 4 4"]
 Scalar = Float[Tensor, ""]
 Losses = dict[str, Scalar]
 Features = Callable[[Float[Tensor, "b 3 h w"]], list[Tensor]]
+Error = Callable[[Tensor, Tensor], Map]
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class PhotometricLoss:
         sources: Sequence[ScaledView],
         poses: Sequence[Pose],
         unit: Float[Tensor, "b 1 1 1"],
-        error: "Error",
+        error: Error,
     ) -> tuple[PerSource, list[Correspondence]]:
         """Return what the target differs by from each source warped into it, masked, and where its pixels lie there.
 
@@ -309,8 +310,6 @@ def _at(predicted: DisparityPyramid | None, s: int) -> tuple[Tensor | None, Tens
 
 
 # --- masks: weights of the errors of each source ---
-
-Error = Callable[[Tensor, Tensor], Map]
 
 
 @dataclass(frozen=True)
