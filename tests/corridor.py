@@ -56,4 +56,4 @@ def photograph(time: float, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 def drive(path: Path, count: int, size: tuple[int, int]) -> None:
     """Write the drive as a film of 25 frames a second."""
     pictures = [photograph(time, size)[0][0].permute(1, 2, 0).clamp(0, 1).mul(255).round() for time in range(count)]
-    encode(path, [picture.byte().numpy() for picture in pictures], g="10")
+    encode(path, [picture.byte().numpy() for picture in pictures], pix_fmt="yuv444p", g="10")
