@@ -57,7 +57,7 @@ def test_a_pixel_comes_back_from_its_point_at_any_depth(camera, uv, exponent):
 @often
 @given(tensors(1, 3, low=-6, high=6), tensors(1, 3, low=-100, high=100))
 def test_a_pose_and_its_inverse_cancel(vector, offset):
-    pose = rigid(axis_angle(vector), offset)
+    pose = rigid(axis_angle(vector), offset)  # whose rotation is orthogonal to 1e-11, times offsets of 100
     for product in (pose @ invert(pose), invert(pose) @ pose):
-        torch.testing.assert_close(product, torch.eye(4, dtype=pose.dtype)[None], rtol=0, atol=1e-10)
-    torch.testing.assert_close(invert(invert(pose)), pose, rtol=0, atol=1e-10)
+        torch.testing.assert_close(product, torch.eye(4, dtype=pose.dtype)[None], rtol=0, atol=1e-8)
+    torch.testing.assert_close(invert(invert(pose)), pose, rtol=0, atol=1e-8)

@@ -35,7 +35,7 @@ def test_help_says_what_each_flag_does(capsys):
     assert "--no-coordinates Convolutions without pixel coordinates" in said
     assert "--no-attention All directions weigh the same" in said
     assert "default: True" not in said
-    assert all(flag in said for flag in ("--sharpness FLOAT", "--window INT", "--width FLOAT"))
+    assert all(flag in said for flag in ("--sharpness X", "--window N", "--width X"))
 
 
 @pytest.mark.slow
