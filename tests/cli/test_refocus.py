@@ -162,7 +162,7 @@ BAD_WORDS = (
     (("{photo}",), "no point was given"),
     (("{photo}", "--at", "5", "5", "--strength", "2"), "--strength is for the report's methods"),
     (("{photo}", "--at", "5", "5", "--f-number", "2", "--amount", "2"), "give one of them"),
-    (("{photo}", "--at", "5", "5", "--focal-mm", "50"), "does not tell its f-number"),
+    (("{photo}", "--at", "5", "5", "--focal-mm", "50"), "has no f-number in its metadata"),
     (("{photo}", "--at", "5", "5", "--f-number", "2", "--depth", "{depth}"), "this depth is only relative"),
     (("{photo}", "--focus-distance", "2", "--depth", "{depth}"), "needs depth in metres"),
     (("{photo}", "--focus-distance", "-2", "--depth", "{depth}"), "must be above 0 metres"),

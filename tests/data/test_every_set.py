@@ -55,7 +55,7 @@ TREES = {
     "stereo_photos": (trees.stereo_photos, ""),
     **panorama_trees.TREES,
 }
-OPENED_ELSEWHERE = {"folder", "motorcycle", "traced", "kitti_object"}  # by the tests of their own
+OPENED_ELSEWHERE = {"clip", "folder", "motorcycle", "traced", "kitti_object"}  # by the tests of their own
 
 
 @pytest.fixture(scope="module")

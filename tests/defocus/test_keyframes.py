@@ -28,8 +28,8 @@ BAD_FILES = (
     ('[{"time": NaN, "point": [1, 2]}]', "the time is NaN"),
     ('[{"time": 0, "point": [1, 2], "amount": "much"}]', 'the amount is "much"'),
     ('[{"time": 0, "point": [1, 2], "track": 1}]', "track is 1; give true or false"),
-    ('[{"time": 2, "point": [1, 2]}, {"time": 1, "point": [1, 2]}]', "key 2: its time 1 does not come after 2"),
-    ('[{"time": 1, "point": [1, 2]}, {"time": 1, "point": [1, 2]}]', "does not come after 1"),
+    ('[{"time": 2, "point": [1, 2]}, {"time": 1, "point": [1, 2]}]', "key 2: its time 1 is not after 2"),
+    ('[{"time": 1, "point": [1, 2]}, {"time": 1, "point": [1, 2]}]', "is not after 1"),
 )
 
 

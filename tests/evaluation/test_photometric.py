@@ -103,7 +103,7 @@ def test_what_cannot_be_judged_is_named_and_left_out_for_all(tmp_path):
     assert (remade.images, list(remade.failed)) == (2, ["001"])
     assert "holes" in remade.failed["001"]
     everywhere = Entry("far off", "metric", lambda _: TRUTH * 100)
-    with pytest.raises(InputError, match="least by far off"):
+    with pytest.raises(InputError, match="fewest in far off"):
         judge([everywhere, unmoved()], "some", Some(), range(3))
     samples[0] = replace(samples[0], sources=())
     samples[1] = replace(samples[1], target=replace(samples[1].target, camera=Equirectangular()))

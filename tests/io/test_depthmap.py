@@ -72,7 +72,7 @@ def test_disparity_is_depth_up_to_scale() -> None:
 
 def test_what_cannot_be_known_is_refused() -> None:
     relative, affine = from_numbers(depths(), "depth"), from_numbers(depths(), "inverse_depth", ambiguity="affine")
-    with pytest.raises(InputError, match="no metres"):
+    with pytest.raises(InputError, match="not in metres"):
         relative.metres()
     with pytest.raises(InputError, match="scale and shift"):
         affine.numbers("depth")
@@ -287,7 +287,7 @@ REFUSED = (
     ('{"unit": "m"}', 'does not state the "kind"'),
     ("[1]", 'does not state the "kind"'),
     ("{", "not readable JSON"),
-    ('{"kind": "depth", "size": [9, 9]}', "3x2 but a.json says 9x9"),
+    ('{"kind": "depth", "size": [9, 9]}', "3x2 but a.json has 9x9"),
     ('{"kind": "depth", "camera": {"camera": "fisheye"}}', "fisheye"),
     ('{"kind": "depth", "model": {"nam": 1}}', "cannot be understood"),
     ('{"kind": ["depth"]}', "unknown kind"),
@@ -332,7 +332,7 @@ def test_kinds_are_not_mixed(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", depth=np.ones((2, 3)))
     assert read_depth(tmp_path / "a.npz").kind == "inverse_depth"
     (tmp_path / "a.json").write_text('{"kind": "disparity"}')
-    with pytest.raises(InputError, match=r"holds 'depth' but a\.json says 'disparity'"):
+    with pytest.raises(InputError, match=r"holds 'depth' but a\.json has 'disparity'"):
         read_depth(tmp_path / "a.npz")
 
 

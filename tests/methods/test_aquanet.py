@@ -267,7 +267,7 @@ def test_every_choice_reaches_every_parameter(rules) -> None:
 def test_a_source_without_a_pose_asks_the_step_that_predicts_them_once() -> None:
     method, sample = small(mask="none"), clip()
     bare = replace(sample, sources=tuple(replace(source, from_target=None) for source in sample.sources))
-    with pytest.raises(InputError, match="where each camera stood"):
+    with pytest.raises(InputError, match="needs the pose of each camera"):
         method(bare)
     calls = []
 

@@ -271,7 +271,7 @@ def test_true_disparities_cost_least_and_are_the_depth(room, rig, predicts, monk
 
 def test_disparities_know_one_rig_only(room):
     """Their signs hang on where the other camera stands: a picture that was turned, or another baseline, is refused."""
-    with pytest.raises(InputError, match=r"0\.26 m to the right, and pictures not turned"):
+    with pytest.raises(InputError, match=r"0\.26 m to the right, and pictures that are not rotated"):
         SphericalViewSynthesis("LR", predicts="disparity").losses(room)
     with pytest.raises(InputError, match="disparities with the rigs UD and LR only"):
         SphericalViewSynthesis("TC", predicts="disparity")
