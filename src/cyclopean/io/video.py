@@ -188,12 +188,13 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
 def _lacks_index(path: Path) -> bool:
     """Return whether a file is made of boxes, like MP4 and MOV, and has none with an index."""
     kinds: list[bytes] = []
+    end = path.stat().st_size
     with path.open("rb") as file:
         while len(head := file.read(16)) >= 8 and len(kinds) < MOST_BOXES:
             at, size = file.tell() - len(head), int.from_bytes(head[:4], "big")
             kinds.append(head[4:8])
             size = int.from_bytes(head[8:], "big") if size == 1 else size
-            if size < 8:  # to the end of the file, or nonsense
+            if size < 8 or at + size > end:  # to the end of the file, or nonsense
                 break
             file.seek(at + size)
     return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and b"mdat" in kinds and b"moov" not in kinds
