@@ -94,6 +94,10 @@ def test_frames_that_are_missing_or_damaged_are_counted(tmp_path: Path, caplog: 
     (tmp_path / "unfinished.mp4").write_bytes(data[: mdat + 200])
     with pytest.raises(InputError, match=r"unfinished\.mp4 has lost its index \(moov\).*give a whole file"):
         describe(tmp_path / "unfinished.mp4")
+    # a box of an impossible length is the last one
+    (tmp_path / "huge.mp4").write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x01mdat" + b"\xff" * 72)
+    with pytest.raises(InputError, match=r"huge\.mp4 has lost its index"):
+        describe(tmp_path / "huge.mp4")
 
     with av.open(str(tmp_path / "a.mp4")) as source:
         stream = source.streams.video[0]
