@@ -108,6 +108,25 @@ def test_boosting_of_a_map_that_scales_with_the_picture_is_that_map() -> None:
     assert sizes == [(40, 0.4), (30, 0.3), (50, 0.5)]
 
 
+def test_boosting_weighs_sizes_by_how_near_things_are() -> None:
+    """Eq. 8 and 9 in plain numbers: three sizes that differ, two columns, the right one nearer."""
+    columns = {1.0: (0.1, 0.4), 0.75: (0.2, 0.5), 1.25: (0.3, 0.2)}  # share of the size -> inverse depth of each half
+
+    def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
+        factor = image.shape[-1] / 64
+        halves = torch.tensor(columns[factor]) * factor
+        return halves.repeat_interleave(image.shape[-1] // 2).expand(1, 1, image.shape[-2], -1)
+
+    where = torch.zeros(1, 2, 40, 64)
+    result = boosted(network, torch.rand(1, 3, 40, 64), where, torch.tensor([[0.4, 0.4]]))
+    totals = [sum(values) for values in zip(*columns.values(), strict=True)]
+    for half, column in ((0, 2), (1, 61)):
+        near = totals[half] / max(totals)
+        whole, smaller, larger = (columns[factor][half] for factor in (1.0, 0.75, 1.25))
+        wanted = (whole + near * smaller + (1 - near**2) * larger) / (2 + near - near**2)
+        assert float(result[0, 0, 20, column]) == pytest.approx(wanted, rel=1e-5)
+
+
 def test_the_mean_of_levels_and_its_gradient() -> None:
     rules = VolumeConfig(levels=6, mask="none")
     logits, exponents = torch.randn(1, 6, 2, 3, dtype=F64), 0.5 + torch.rand(1, 1, 2, 3, dtype=F64)

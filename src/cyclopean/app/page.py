@@ -18,7 +18,9 @@ def build(state: AppState, warnings: list[str], *, remote: bool) -> gr.Blocks:
     """Build the page. `warnings` stand on top of it; `remote`: others than this computer can open it."""
     with gr.Blocks(title="cyclopean", analytics_enabled=False) as page:
         sessions = {name: gr.Textbox(visible=False) for name in TABS}
-        gr.HTML(_header(warnings), elem_classes="cy-head")
+        notes = "".join(f'<p class="cy-warn">{html.escape(text)}</p>' for text in warnings)
+        about = "<h1>cyclopean</h1><p>Drop a photo, click to set the focus, save the result.</p>"
+        gr.HTML(about + notes, elem_classes="cy-head")
         with gr.Tabs():
             with gr.Tab("Photo"), gr.Row(elem_classes="cy-work"):
                 stages = {"photo": _stage("photo")}
@@ -79,8 +81,3 @@ def theme() -> gr.themes.Base:
 
 def style() -> str:
     return (HERE / "style.css").read_text()
-
-
-def _header(warnings: list[str]) -> str:
-    notes = "".join(f'<p class="cy-warn">{html.escape(text)}</p>' for text in warnings)
-    return f"<h1>cyclopean</h1><p>Drop a photo, click what shall be sharp, keep the result.</p>{notes}"
