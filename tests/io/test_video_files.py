@@ -78,7 +78,7 @@ def test_bad_videos_are_one_sentence(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
     for name, message in [
         ("gone.mp4", "there is no file"),
-        ("text.mp4", "no video that can be read"),
+        ("text.mp4", "not a video that can be read"),
         ("empty.mp4", "is empty"),
         ("cut.mp4", "lost its index"),
         ("sound.mov", "no picture track"),

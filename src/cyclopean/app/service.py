@@ -179,5 +179,5 @@ def save_refocused(service: Service, path: Path, request: FocusRequest, name: st
 def check_format(name: str) -> str:
     """Return `name` if it is one of `FORMATS`."""
     if name not in FORMATS:
-        raise InputError(f"{name!r} is no kind of file; choose one of {', '.join(FORMATS)}.")
+        raise InputError(f"{name!r} is not a kind of file; choose one of {', '.join(FORMATS)}.")
     return name

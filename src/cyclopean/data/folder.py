@@ -93,7 +93,7 @@ class FolderDataset(Items):
                 LOG.warning("%s: left out, since their pictures have another depth file, which is read (first of %s): "
                             "%s; remove one of them.", self.path, ", ".join(DEPTHS), counted(unread))  # fmt: skip
         if lost:
-            LOG.warning("%s: left out, since no %s picture has their name, or they are no depth files: %s.",
+            LOG.warning("%s: left out, since no %s picture has their name, or they are not depth files: %s.",
                         self.path, self.target, counted(lost))  # fmt: skip
         self.calibration = None if rendered else _calibration(self.path, [targets[stem] for stem in self.items])
 

@@ -387,7 +387,7 @@ def glow(light: Plane, depth: Plane) -> float:
     """Return Spearman's correlation of brightness and closeness around the horizon, NaN without enough known depth.
 
     A light at the camera falls on what is near by the square of the distance: brightness then gives depth away.
-    Averages of `PATCHES` rows of patches, since texture is no matter of it; a remainder at the lower and right edge is
+    Averages of `PATCHES` rows of patches (texture does not matter here); a remainder at the lower and right edge is
     left out.
     """
     side = max(1, len(light) // PATCHES)

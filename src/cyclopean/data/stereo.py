@@ -260,7 +260,7 @@ class CityscapesDataset(Items):
             parts = Path(picture).parts
             if len(parts) < 3:
                 raise InputError(
-                    f"{shortened(repr(picture))} is no Cityscapes picture; lists need "
+                    f"{shortened(repr(picture))} is not a Cityscapes picture; lists need "
                     "leftImg8bit/PART/CITY/NAME_leftImg8bit.png."
                 )
             items.append((parts[-3], parts[-2], Path(picture).stem.removesuffix("_leftImg8bit")))

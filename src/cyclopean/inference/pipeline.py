@@ -74,7 +74,7 @@ class Target:
         if not taken:
             return self, ()
         note = (
-            f"{self.folder / taken[0]} exists and is no earlier result for {source.name}: the results are named "
+            f"{self.folder / taken[0]} exists and is not an earlier result for {source.name}: the results are named "
             f"{stem}_...; --overwrite replaces it."
         )
         return replace(self, stem=stem), (note,)
@@ -131,7 +131,7 @@ class Models:
             raise InputError(f"--via-cube is for models of ordinary photos, {self.name} is for panoramas.")
 
     def for_photo(self, photo: Photo) -> Predictor:
-        """Return the predictor for a photo. With `via_cube`, raises InputError for a photo that is no panorama."""
+        """Return the predictor for a photo. With `via_cube`, raises InputError for a photo that is not a panorama."""
         if self.via_cube:
             check_panorama(photo)
         return self.for_video() if self.via_cube or self.name != "auto" else self._load(fitting_model(photo))

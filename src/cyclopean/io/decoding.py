@@ -306,10 +306,10 @@ def _no_picture(path: Path) -> InputError:
     suffix = path.suffix.lower()
     if suffix in PHOTOS or suffix in RAWS:
         return InputError(
-            f"{path} is no picture that can be read, despite its suffix; give a whole file, or export it "
+            f"{path} is not a picture that can be read, despite its suffix; give a whole file, or export it "
             "as PNG, JPEG, TIFF, WebP, BMP or HEIC."
         )
-    return InputError(f"{path} is no picture that can be read; give PNG, JPEG, TIFF, WebP, BMP or HEIC.")
+    return InputError(f"{path} is not a picture that can be read; give PNG, JPEG, TIFF, WebP, BMP or HEIC.")
 
 
 def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:

@@ -159,7 +159,9 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                 f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
                 "found; give a whole file."
             ) from None
-        raise InputError(f"{path} is no video that can be read; give MP4, MOV, MKV, AVI, WebM or the like.") from None
+        raise InputError(
+            f"{path} is not a video that can be read; give MP4, MOV, MKV, AVI, WebM or the like."
+        ) from None
     with container:
         films = _films(container)
         if not films:

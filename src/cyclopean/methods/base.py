@@ -160,7 +160,7 @@ class Frozen(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self._held = (module.eval().requires_grad_(False),)  # in a tuple, so that it is no submodule
+        self._held = (module.eval().requires_grad_(False),)  # in a tuple, so that it is not a submodule
 
     @property
     def module(self) -> nn.Module:
