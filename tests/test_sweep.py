@@ -5,8 +5,17 @@ import torch
 from torch import Tensor
 
 from analytic import F64, RIGS, photograph, psnr
-from cyclopean.geometry import Equirectangular, Pinhole, invert, pixel_grid, reproject, reproject_shell, translation
-from cyclopean.synthesis import level, sweep, swept_coverage
+from cyclopean.geometry import (
+    Equirectangular,
+    Pinhole,
+    invert,
+    level,
+    pixel_grid,
+    reproject,
+    reproject_shell,
+    translation,
+)
+from cyclopean.synthesis import sweep, swept_coverage
 from methods.test_deep3d import Live
 
 

@@ -14,6 +14,10 @@ from cyclopean.geometry.cameras import rigid as rigid
 from cyclopean.geometry.cameras import rotate as rotate
 from cyclopean.geometry.cameras import size_of as size_of
 from cyclopean.geometry.cameras import translation as translation
+from cyclopean.geometry.levels import Levels as Levels
+from cyclopean.geometry.levels import Pencil as Pencil
+from cyclopean.geometry.levels import level as level
+from cyclopean.geometry.levels import surfaces as surfaces
 from cyclopean.geometry.spherical import FACES as FACES
 from cyclopean.geometry.spherical import around as around
 from cyclopean.geometry.spherical import attention as attention
