@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.data.base import Files, Items, implausible, known_above_zero, size_of, unknown_depth
+from cyclopean.data.base import Files, Items, implausible, known_above_zero, unknown_depth
 from cyclopean.data.files import (
     FULL,
     Depth,
@@ -35,7 +35,7 @@ from cyclopean.data.files import (
     refuse_unknown,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import Camera, Equirectangular, Pinhole, translation
+from cyclopean.geometry import Camera, Equirectangular, Pinhole, size_of, translation
 from cyclopean.io.files import shortened
 from cyclopean.sample import Sample, view
 

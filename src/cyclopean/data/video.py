@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from cyclopean.augmentation import with_frames
-from cyclopean.data.base import Files, Image, Items, size_of, unknown_depth, unposed
+from cyclopean.data.base import Files, Image, Items, unknown_depth, unposed
 from cyclopean.data.files import Depth, Size, image_size, pictures_among, read_object, read_views
 from cyclopean.data.folder import FolderDataset
 from cyclopean.defocus.video import grey_of, motion
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.files import shortened
 from cyclopean.io.metadata import FILM_DIAGONAL
 from cyclopean.io.sidecar import camera_from_json

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError, enough_memory, lacks_memory, unknown_name
-from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.io import encoding, metadata
 from cyclopean.io.decoding import decode
 from cyclopean.io.depthmap import DepthMap
@@ -57,7 +57,7 @@ class Photo:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return self.image.shape[-2], self.image.shape[-1]
+        return size_of(self.image)
 
     def __repr__(self) -> str:
         h, w = self.size
@@ -165,7 +165,7 @@ def _whole_numbers(image: Rgb, white: int) -> np.ndarray:
 
 def resize(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
     """Return `image` at `size` (height, width): area average to shrink, bilinear to enlarge; differentiable."""
-    before = (image.shape[-2], image.shape[-1])
+    before = size_of(image)
     if before == size:
         return image
     if size[0] <= before[0] and size[1] <= before[1]:
