@@ -17,7 +17,7 @@ from cyclopean.defocus.focus import Focusable, wrap_panorama
 from cyclopean.defocus.lens import Lens, parse_shape
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
-from cyclopean.inference.calibration import CameraProfile
+from cyclopean.inference.metric_calibration import CameraProfile
 from cyclopean.inference.panorama_detection import resolve_camera, without_padding
 from cyclopean.inference.pipeline import (
     DepthOptions,

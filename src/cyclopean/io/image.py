@@ -21,13 +21,13 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, enough_memory, lacks_memory, unknown_name
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
-from cyclopean.io import encoding, metadata
+from cyclopean.io import metadata, photo_encoders
 from cyclopean.io.decoding import decode
 from cyclopean.io.depthmap import DepthMap
-from cyclopean.io.encoding import USUAL
 from cyclopean.io.files import appearing, shown
 from cyclopean.io.limits import MOST_MEGAPIXELS, register_heif
 from cyclopean.io.metadata import Gpano, read_gpano, whole_sphere_xmp, xmp_options
+from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.profiles import Rgb, to_profile, to_profile_deep
 from cyclopean.io.sidecar import AnyCamera
 
@@ -138,7 +138,7 @@ def write_photo(path: Path, photo: Photo) -> None:
                 options |= xmp_options(xmp, kind)
         if kind == "TIFF":
             exif, profile = options.get("exif", b""), options.get("icc_profile", b"")
-            path.write_bytes(encoding.tiff(np.array(picture), exif, profile, xmp))
+            path.write_bytes(photo_encoders.tiff(np.array(picture), exif, profile, xmp))
             return
         if suffix == ".pgm":
             picture = picture.convert("L")  # the format has no colours
@@ -152,9 +152,9 @@ def write_photo(path: Path, photo: Photo) -> None:
 
 
 _DEEP: dict[str, Callable[[np.ndarray, bytes, bytes, bytes], bytes]] = {
-    "PNG": encoding.png,
-    "TIFF": encoding.tiff,
-    "HEIF": encoding.heic,
+    "PNG": photo_encoders.png,
+    "TIFF": photo_encoders.tiff,
+    "HEIF": photo_encoders.heic,
 }
 _WITH_METADATA = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "HEIF", "AVIF")
 
