@@ -103,6 +103,10 @@ def test_clips_without_their_end_are_refused(tmp_path: Path) -> None:
         (tmp_path / f"cut_{name}").write_bytes(data[: int(len(data) * 0.7)])
         with pytest.raises(InputError, match=rf"cut_{name} is damaged or cut short \("):
             list(frames(tmp_path / f"cut_{name}"))
+    data = (tmp_path / "a.mp4").read_bytes()  # in the head of a fragment, which says where frames are
+    (tmp_path / "cut.mp4").write_bytes(data[: data.rindex(b"moof") + 40])
+    with pytest.raises(InputError, match="bytes are missing"):
+        list(frames(tmp_path / "cut.mp4"))
     data = (tmp_path / "a.avi").read_bytes()
     for size in (b"\0\0\0\0", b"\xff\xff\xff\xff"):
         (tmp_path / "live.avi").write_bytes(data[:4] + size + data[8:])
