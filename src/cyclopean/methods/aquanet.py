@@ -25,13 +25,14 @@ from cyclopean.methods.pose import PowerOfZoom, PredictedPose, pose_network
 from cyclopean.networks.falnet import AquaNet, FalNet, centred, positions, resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import level, pull, sweep, swept_coverage
-from cyclopean.training.options import FalnetConfig, VolumeConfig
+from cyclopean.training.options import Boosting, FalnetConfig, VolumeConfig
 
 SPREAD = math.log(2)  # exponents lie in [1/2, 2]
 SHIFTS = ((0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.0, -0.25))  # of positions (u, v), Eq. 6
 SHARE = 2 / 3  # of the picture's size, at which positions are shifted (the release)
 PERCEPTUAL = 0.01  # weight of differences of features, Eq. 11
 POWERS: dict[str, PowerOfZoom] = {"direct": 1, "invariant": 0, "inverse": -1}  # of `zoom`, by which they are divided
+TOP = -0.25  # of positions v in [-1, 1]: above it the draft takes everything for static (`ignore_top`)
 BORDER = 0.2  # of the columns: FAL-Net leaves them out on the side that the other camera does not see
 
 Image = Float[Tensor, "b 3 h w"]
@@ -123,7 +124,8 @@ class Aquanet(Method):
             losses["smoothness"] = rules.smoothness * curvature_smoothness(inverse_depth, target.image)
 
             if rules.boost and self.training and self.teacher is not None:  # Eq. 12
-                better = boosted(self.teacher, target.image, *told(target))
+                power = POWERS[rules.translation]
+                better = boosted(self.teacher, target.image, *told(target), power=power, boosting=rules.boosting)
                 off = target.valid * (1 - static[0]) * (inverse_depth - better).abs()
                 losses["boost"] = rules.boost * off.mean() / better.max()
             return losses
@@ -148,8 +150,12 @@ class Aquanet(Method):
         """Return the mask of `view`: 0 where the first stage's depth depends on where it is told that things stand."""
         if self.first is None:
             raise InputError("masks of moving things come from a model of the first stage, and none was given.")
-        spread = dispersion(self.first, view.image, *told(view), passes=self.rules.passes)
-        return (spread < self.rules.threshold).to(spread.dtype)
+        where, focal = told(view)
+        rules, extra = self.rules, self.rules.boosting if self.rules.full else None
+        power = POWERS[rules.translation]
+        spread = dispersion(self.first, view.image, where, focal, passes=rules.passes, boosting=extra, power=power)
+        sky = where[:, 1:] < TOP if rules.ignore_top else False
+        return ((spread < rules.threshold) | sky).to(spread.dtype)
 
     def frozen(self) -> Frozen:
         """Return a copy of the network as it is now, which makes inverse depth of picture, positions and focal."""
@@ -358,11 +364,15 @@ def dispersion(
     focal: Float[Tensor, "b 2"],
     *,
     passes: int = 4,
+    boosting: Boosting | None = None,
+    power: PowerOfZoom = 1,
 ) -> Map:
     """Return var / mean² of the depths that `network` predicts when positions are shifted (Eq. 6 and 7; unbiased).
 
     As released, pictures are two thirds as large. With four passes the last one shifts positions up, which changes the
-    depth of everything: its inverse depth is brought to the mean and deviation of the others' mean.
+    depth of everything: its inverse depth is brought to the mean and deviation of the others' mean. With a rule of
+    `boosting`, the network's `boosted` depth is one more of them (AQUANet(full), sec. 4.2): the paper does not tell of
+    which network, and only this one's has the unit of the others.
     """
     size = size_of(image)
     small = (int(size[0] * SHARE), int(size[1] * SHARE))
@@ -372,6 +382,8 @@ def dispersion(
         common, up = torch.stack(inverse[:-1]).mean(0), inverse[-1]
         means, deviations = ([f(x, (1, 2, 3), keepdim=True) for x in (common, up)] for f in (torch.mean, torch.std))
         inverse[-1] = (up - means[1]) / deviations[1] * deviations[0] + means[0]
+    if boosting is not None:
+        inverse.append(boosted(network, image, where, focal * SHARE, power=power, boosting=boosting))
     return relative_variance(F.interpolate(torch.cat(inverse, 1), size, mode="nearest"))
 
 
@@ -382,22 +394,38 @@ def relative_variance(inverse_depths: Float[Tensor, "b n h w"]) -> Map:
 
 
 @torch.no_grad()
-def boosted(network: DepthNetwork, image: Image, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
+def boosted(
+    network: DepthNetwork,
+    image: Image,
+    where: Float[Tensor, "b 2 h w"],
+    focal: Float[Tensor, "b 2"],
+    *,
+    power: PowerOfZoom = 1,
+    boosting: Boosting = "paper",
+) -> Map:
     """Return inverse depth put together from three sizes of the picture: near things from the small one (Eq. 8).
 
-    Inverse depth is proportional to size. Misprints of the paper: the third picture is larger, and so are its positions
-    (5/4, not 4/5); the weights of Eq. 8 sum to 1 only if D̄² is subtracted in the denominator too.
+    Inverse depth grows with the `power` 1 of size: what is resized is divided by the factor. Misprints of the paper:
+    the third picture is larger, and so are its positions (5/4, not 4/5); the weights of Eq. 8 sum to 1 only if D̄² is
+    subtracted in the denominator too. `boosting` paper has D̄ of Eq. 9, the sum of all three over its maximum. In the
+    draft D̄ is the whole picture's estimate over its maximum, 1 from 0.99 on, and both other passes see the picture
+    mirrored and are resized by nearest pixels.
     """
-    size, estimates = size_of(image), [network(image, where, focal)]
+    size, whole = size_of(image), network(image, where, focal)
+    if boosting == "draft":
+        image, where = image.flip(-1), where.flip(-1) * where.new_tensor([-1.0, 1.0])[:, None, None]
+    estimates = [whole]
     for factor in (3 / 4, 5 / 4):
         other = (round(size[0] * factor), round(size[1] * factor))
         picture = F.interpolate(image, other, mode="bilinear", align_corners=True)
-        estimate = network(picture, resized(where, other), focal * factor)
-        estimates.append(resized(estimate, size) / factor)
-    total = torch.stack(estimates).sum(0)
-    near = total / total.amax((1, 2, 3), keepdim=True)  # D̄, Eq. 9
-    weights = boost_weights(near)
-    return torch.stack([w * x for w, x in zip(weights, estimates, strict=True)]).sum(0)
+        estimate = network(picture, resized(where, other), focal * factor) / factor**power
+        back = resized(estimate, size) if boosting == "paper" else F.interpolate(estimate.flip(-1), size)
+        estimates.append(back)
+
+    total = torch.stack(estimates).sum(0) if boosting == "paper" else whole
+    near = total / total.amax((1, 2, 3), keepdim=True)  # D̄
+    near = torch.where(near > 0.99, 1.0, near) if boosting == "draft" else near
+    return torch.stack([w * x for w, x in zip(boost_weights(near), estimates, strict=True)]).sum(0)
 
 
 def boost_weights(near: Tensor) -> tuple[Tensor, Tensor, Tensor]:

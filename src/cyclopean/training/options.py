@@ -227,6 +227,9 @@ MONODEPTH2 = LossConfig("range", "linear", "edge", "ssim-reflected", "best+auto"
 GARG = LossConfig("disparity", "linearized", "zeros", "l2", "none", "finest", "squared", 0.01)
 
 
+Boosting = Literal["paper", "draft"]
+
+
 @dataclass(frozen=True)
 class VolumeConfig:
     """What AQUANet renders other views through, and what its loss is made of."""
@@ -254,6 +257,13 @@ class VolumeConfig:
     """How often depth is predicted for a mask: 3 shifts positions sideways, 4 up as well."""
     boost: float = 0.1
     """Weight of the boosting loss of the second stage, from predictions at three sizes an epoch before."""
+    boosting: Boosting = "paper"
+    """What tells which size counts: all three estimates (paper, Eq. 9), or the whole picture's, the other two of the
+    picture mirrored (draft)."""
+    full: bool = False
+    """The boosted depth is one more of those whose variation masks what moves (the paper's AQUANet(full))."""
+    ignore_top: bool = False
+    """What stands in the upper three eighths of the whole picture never counts as moving (the draft)."""
     smoothness: float = 0.1
     """Weight of smoothness."""
 
