@@ -179,7 +179,7 @@ def test_the_boosted_depth_enters_the_mask_and_the_top_is_static() -> None:
 
     method, target = small(threshold=1e-9, full=True, ignore_top=True), clip().target
     method.first = method.frozen()
-    static, v = method.static(target), told(target)[0][:, 1:]
+    static, v = method.static(target, *told(target)), told(target)[0][:, 1:]
     assert (static[v < -0.25] == 1).all()
     assert static[v >= -0.25].mean() < 0.2
 
@@ -378,7 +378,7 @@ def test_the_second_stage_masks_what_the_first_finds_moving() -> None:
     with pytest.raises(InputError, match="first stage"):
         method(sample)
     method.first = aquanet.Frozen(First())
-    static = method.static(sample.target)
+    static = method.static(sample.target, *told(sample.target))
     assert set(static.unique().tolist()) == {0.0, 1.0}
     assert static[..., 50:].all()
     assert static[..., :44].mean() < 0.2

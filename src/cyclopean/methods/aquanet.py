@@ -21,11 +21,11 @@ from cyclopean.geometry import Pinhole, invert, pixel_grid, reproject, reproject
 from cyclopean.geometry.cameras import Uv
 from cyclopean.losses import absolute, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
-from cyclopean.methods.pose import PowerOfZoom, PredictedPose, pose_network
+from cyclopean.methods.pose import PowerOfZoom, predicted_pose
 from cyclopean.networks.falnet import AquaNet, FalNet, centred, positions, resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import level, pull, sweep, swept_coverage
-from cyclopean.training.options import Boosting, FalnetConfig, VolumeConfig
+from cyclopean.training.options import Boosting, FalnetConfig, Intrinsics, VolumeConfig
 
 SPREAD = math.log(2)  # exponents lie in [1/2, 2]
 SHIFTS = ((0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.0, -0.25))  # of positions (u, v), Eq. 6
@@ -47,8 +47,9 @@ class Aquanet(Method):
 
     `rules` is what the loss is made of (`VolumeConfig`), also as JSON values. The first stage learns without masks. The
     second (`mask` spimo, `boost`) needs `first`, the model of the first one, and learns from scratch. `pose` predicts
-    the motion between frames of a video, whose poses are None: "resnet" or "cnn"; "none" needs known poses.
-    Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
+    the motion between frames of a video, whose poses are None (`methods.pose.POSES`); "none" needs known poses. With
+    `intrinsics` "learned" it predicts their camera too; the network is told the focal lengths that the data give, as it
+    is when it predicts. Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
 
     Three things are no part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
     (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that it is told.
@@ -66,8 +67,10 @@ class Aquanet(Method):
         *,
         rules: VolumeConfig | Mapping[str, Any] = VolumeConfig(),  # noqa: B008
         pose: str = "none",
+        intrinsics: Intrinsics = "known",
     ) -> None:
         predicted: dict[str, Any] = {} if pose == "none" else {"pose": pose}
+        predicted |= {} if intrinsics == "known" else {"intrinsics": intrinsics}
         super().__init__(width=width, rules=rules if isinstance(rules, Mapping) else asdict(rules), **predicted)
         self.rules = VolumeConfig(**rules) if isinstance(rules, Mapping) else rules
         self.network = AquaNet(self.rules.levels, width, adaptive=self.rules.spacing == "adaptive")
@@ -75,7 +78,7 @@ class Aquanet(Method):
         self.teacher: Frozen | None = None  # of the boosting loss: what the network was an epoch before
         self.features: Features | None = None
         power = POWERS[self.rules.translation]
-        self.pose = None if pose == "none" else PredictedPose(pose_network(pose, width), power)
+        self.pose = None if pose == "none" else predicted_pose(pose, width, power, intrinsics)
         self.kick_start = False
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
@@ -87,20 +90,24 @@ class Aquanet(Method):
         if not sample.sources:
             raise InputError("aquanet makes other views from one and was given none; use clips or pairs.")
         known = [source.from_target is not None for source in sample.sources]
+        given = [told(view) for view in (sample.target, *sample.sources)]  # before a camera is predicted
         if self.pose is not None and not all(known):
             sample = self.pose(sample)  # whose translations suit `zoom` already
         if self.kick_start:
             with full_precision(sample.depth):
                 return {"kick-start": kick_start(sample, self.rules)}
         target, sources, rules = sample.target, sample.sources, self.rules
-        logits, exponents = volume(self.network, target.seen, *told(target))
+        logits, exponents = volume(self.network, target.seen, *given[0])
         with full_precision(sample.depth):
             inverse_depth = expected(self.rules, logits, exponents)
 
             # 1 where nothing moves by itself: Eq. 7, of the target and of each source.
             static = [view.valid.to(logits.dtype) for view in (target, *sources)]
             if rules.mask == "spimo":
-                static = [here * self.static(view) for here, view in zip(static, (target, *sources), strict=True)]
+                views = (target, *sources)
+                static = [
+                    here * self.static(view, *what) for here, view, what in zip(static, views, given, strict=True)
+                ]
 
             terms = []
             for source, source_static, measured in zip(sources, static[1:], known, strict=True):
@@ -125,7 +132,7 @@ class Aquanet(Method):
 
             if rules.boost and self.training and self.teacher is not None:  # Eq. 12
                 power = POWERS[rules.translation]
-                better = boosted(self.teacher, target.image, *told(target), power=power, boosting=rules.boosting)
+                better = boosted(self.teacher, target.image, *given[0], power=power, boosting=rules.boosting)
                 off = target.valid * (1 - static[0]) * (inverse_depth - better).abs()
                 losses["boost"] = rules.boost * off.mean() / better.max()
             return losses
@@ -146,11 +153,13 @@ class Aquanet(Method):
 
         return there
 
-    def static(self, view: View) -> Map:
-        """Return the mask of `view`: 0 where the first stage's depth depends on where it is told that things stand."""
+    def static(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
+        """Return the mask of `view`: 0 where the first stage's depth depends on `where` it is told that things stand.
+
+        `where` and `focal`: what the network is `told` of the view.
+        """
         if self.first is None:
             raise InputError("masks of moving things come from a model of the first stage, and none was given.")
-        where, focal = told(view)
         rules, extra = self.rules, self.rules.boosting if self.rules.full else None
         power = POWERS[rules.translation]
         spread = dispersion(self.first, view.image, where, focal, passes=rules.passes, boosting=extra, power=power)

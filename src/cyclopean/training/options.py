@@ -302,7 +302,8 @@ class FalnetConfig:
             raise InputError(f"smoothness is {self.smoothness}; it needs a weight of at least 0.")
 
 
-PoseName = Literal["auto", "none", "resnet", "cnn"]
+PoseName = Literal["auto", "none", "resnet", "cnn", "posenet", "posenet-dr"]
+Intrinsics = Literal["known", "learned"]
 ScheduleName = Literal["halving", "tenth", "cosine"]
 Rig = tuple[float, float]  # focal length in image widths, baseline in metres
 
