@@ -21,7 +21,6 @@ from cyclopean.methods.aquanet import (
     Aquanet,
     Falnet,
     PreviousEpoch,
-    boost_weights,
     boosted,
     dispersion,
     expected,
@@ -30,6 +29,7 @@ from cyclopean.methods.aquanet import (
     told,
     zoomed,
 )
+from cyclopean.methods.boosting import boost_weights
 from cyclopean.networks.falnet import centred, resized
 from cyclopean.networks.vgg import Vgg19
 from cyclopean.sample import Sample, view
@@ -327,7 +327,16 @@ def test_the_free_view_of_the_release_whose_flows_are_added(golden) -> None:
 
 @pytest.mark.parametrize(
     "rules",
-    [{"warp": "backward"}, {"mask": "auto"}, {"spacing": "linear"}, {"spacing": "exponential"}, {"planes": "source"}],
+    [
+        *(
+            {"warp": "backward"},
+            {"mask": "auto"},
+            {"spacing": "linear"},
+            {"spacing": "exponential"},
+            {"planes": "source"},
+        ),
+        *({"network": "plade"}, {"network": "dirnet", "warp": "backward"}),
+    ],
 )
 def test_every_choice_reaches_every_parameter(rules) -> None:
     method = small(**{"mask": "none", **rules})
@@ -338,6 +347,26 @@ def test_every_choice_reaches_every_parameter(rules) -> None:
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
+
+
+def test_the_papers_other_networks() -> None:
+    """vPLADE-Net's levels stand still, whatever the spacing; DIRNet-BW has none, and learns by masks and boosting."""
+    plade, sample = small(network="plade", mask="none"), clip()
+    prediction = plade.predict(sample.target)
+    assert (prediction.extras["exponents"] == 1).all()
+    logits, _ = aquanet.volume(plade.network, sample.target.seen, *told(sample.target))
+    wanted = expected(VolumeConfig(levels=5, spacing="exponential"), logits, torch.ones_like(logits[:, :1]))
+    torch.testing.assert_close(prediction.inverse_depth, wanted)
+    dirnet = small(network="dirnet", warp="backward", threshold=1e-12)
+    inverse = dirnet.predict(sample.target).inverse_depth
+    assert inverse.shape == (2, 1, 64, 96)
+    assert 0.005 < inverse.min() < inverse.max() < 0.3
+    dirnet.first = dirnet.teacher = dirnet.frozen()
+    terms = dirnet(sample)
+    assert terms["photometric"] < 0.1
+    assert terms["boost"] > 0
+    with pytest.raises(InputError, match="--warp backward"):
+        small(network="dirnet")
 
 
 def test_a_source_without_a_pose_asks_the_step_that_predicts_them_once() -> None:

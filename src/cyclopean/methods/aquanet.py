@@ -21,8 +21,9 @@ from cyclopean.geometry import Pinhole, invert, pixel_grid, reproject, reproject
 from cyclopean.geometry.cameras import Uv
 from cyclopean.losses import absolute, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
+from cyclopean.methods.boosting import DepthNetwork, boosted
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
-from cyclopean.networks.falnet import AquaNet, FalNet, centred, positions, resized
+from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, centred, positions, resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import level, pull, sweep, swept_coverage
 from cyclopean.training.options import Boosting, FalnetConfig, Intrinsics, VolumeConfig
@@ -38,7 +39,6 @@ BORDER = 0.2  # of the columns: FAL-Net leaves them out on the side that the oth
 Image = Float[Tensor, "b 3 h w"]
 Map = Float[Tensor, "b 1 h w"]
 Losses = dict[str, Float[Tensor, ""]]
-DepthNetwork = Callable[[Image, Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]], Map]  # picture, positions, focal
 Features = Callable[[Image], list[Tensor]]
 
 
@@ -59,7 +59,7 @@ class Aquanet(Method):
 
     name: ClassVar[str] = "aquanet"
     ambiguity = "scale"
-    input_multiple = 32
+    input_multiple = 1
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Aquanet(Method):
         predicted |= {} if intrinsics == "known" else {"intrinsics": intrinsics}
         super().__init__(width=width, rules=rules if isinstance(rules, Mapping) else asdict(rules), **predicted)
         self.rules = VolumeConfig(**rules) if isinstance(rules, Mapping) else rules
-        self.network = AquaNet(self.rules.levels, width, adaptive=self.rules.spacing == "adaptive")
+        self.network = level_network(self.rules, width)
         self.first: Frozen | None = None
         self.teacher: Frozen | None = None  # of the boosting loss: what the network was an epoch before
         self.features: Features | None = None
-        power = POWERS[self.rules.translation]
+        power = self.size_power = POWERS[self.rules.translation]
         self.pose = None if pose == "none" else predicted_pose(pose, width, power, intrinsics)
         self.kick_start = False
 
@@ -131,8 +131,8 @@ class Aquanet(Method):
             losses["smoothness"] = rules.smoothness * curvature_smoothness(inverse_depth, target.image)
 
             if rules.boost and self.training and self.teacher is not None:  # Eq. 12
-                power = POWERS[rules.translation]
-                better = boosted(self.teacher, target.image, *given[0], power=power, boosting=rules.boosting)
+                how: dict[str, Any] = {"power": self.size_power, "boosting": rules.boosting}
+                better = boosted(self.teacher, target.image, *given[0], **how)
                 off = target.valid * (1 - static[0]) * (inverse_depth - better).abs()
                 losses["boost"] = rules.boost * off.mean() / better.max()
             return losses
@@ -161,8 +161,9 @@ class Aquanet(Method):
         if self.first is None:
             raise InputError("masks of moving things come from a model of the first stage, and none was given.")
         rules, extra = self.rules, self.rules.boosting if self.rules.full else None
-        power = POWERS[rules.translation]
-        spread = dispersion(self.first, view.image, where, focal, passes=rules.passes, boosting=extra, power=power)
+        spread = dispersion(
+            self.first, view.image, where, focal, passes=rules.passes, boosting=extra, power=self.size_power
+        )
         sky = where[:, 1:] < TOP if rules.ignore_top else False
         return ((spread < rules.threshold) | sky).to(spread.dtype)
 
@@ -172,9 +173,9 @@ class Aquanet(Method):
 
 
 class InverseDepth(nn.Module):
-    """An `AquaNet` and its levels: inverse depth of a picture, of where its pixels stand, and of its focal lengths."""
+    """A network and its levels: inverse depth of a picture, of where its pixels stand, and of its focal lengths."""
 
-    def __init__(self, network: AquaNet, rules: VolumeConfig) -> None:
+    def __init__(self, network: nn.Module, rules: VolumeConfig) -> None:
         super().__init__()
         self.network, self.rules = network, rules
 
@@ -212,7 +213,7 @@ class Falnet(Paired):
     """
 
     name: ClassVar[str] = "falnet"
-    input_multiple = 32
+    input_multiple = 1
 
     def __init__(
         self,
@@ -305,11 +306,26 @@ def told(view: View) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]]:
     return positions(view.window, (h, w)), view.camera.focal.abs() * view.image.new_tensor([w, h]) / 2000
 
 
+def level_network(rules: VolumeConfig, width: float) -> nn.Module:
+    """Return a new network of picture, positions and focal lengths: logits of levels, of one level for DIRNet-BW.
+
+    The paper's vPLADE-Net reads the focal lengths where PLADE-Net reads its range of disparities, which a video lacks.
+    """
+    match rules.network:
+        case "plade":
+            return PladeNet(rules.levels, width)
+        case "dirnet":
+            return AquaNet(1, width, adaptive=False)
+        case _:
+            return AquaNet(rules.levels, width, adaptive=rules.spacing == "adaptive")
+
+
 def volume(
-    network: AquaNet, image: Image, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]
+    network: nn.Module, image: Image, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]
 ) -> tuple[Float[Tensor, "b n h w"], Map]:
     """Return the logits of each level, farthest first, and the exponents of the levels' spacing (Eq. 4)."""
-    logits, raw = network(image, where, focal)
+    made = network(image, where, focal)
+    logits, raw = made if isinstance(made, tuple) else (made, None)
     logits = logits.float()
     return logits, torch.ones_like(logits[:, :1]) if raw is None else (SPREAD * raw.float().tanh()).exp()
 
@@ -322,7 +338,9 @@ def level_map(rules: VolumeConfig, k: int, exponents: Map) -> Map:
 
 
 def expected(rules: VolumeConfig, logits: Float[Tensor, "b n h w"], exponents: Map) -> Map:
-    """Return the mean of the levels, weighted by the softmax of their logits (Eq. 5)."""
+    """Return the mean of the levels, weighted by the softmax of their logits (Eq. 5); without levels, a sigmoid."""
+    if rules.network == "dirnet":
+        return rules.least + (rules.most - rules.least) * logits.sigmoid()
     weights = logits.softmax(1).split(1, 1)
     return sum(w * level_map(rules, k, exponents) for k, w in enumerate(weights))
 
@@ -374,7 +392,7 @@ def dispersion(
     *,
     passes: int = 4,
     boosting: Boosting | None = None,
-    power: PowerOfZoom = 1,
+    power: int = 1,
 ) -> Map:
     """Return var / mean² of the depths that `network` predicts when positions are shifted (Eq. 6 and 7; unbiased).
 
@@ -400,44 +418,3 @@ def relative_variance(inverse_depths: Float[Tensor, "b n h w"]) -> Map:
     """Return the unbiased variance of n depths over the square of their mean (Eq. 7)."""
     depths = 1 / inverse_depths
     return depths.var(1, keepdim=True) / depths.mean(1, keepdim=True).square()
-
-
-@torch.no_grad()
-def boosted(
-    network: DepthNetwork,
-    image: Image,
-    where: Float[Tensor, "b 2 h w"],
-    focal: Float[Tensor, "b 2"],
-    *,
-    power: PowerOfZoom = 1,
-    boosting: Boosting = "paper",
-) -> Map:
-    """Return inverse depth put together from three sizes of the picture: near things from the small one (Eq. 8).
-
-    Inverse depth grows with the `power` 1 of size: what is resized is divided by the factor. Misprints of the paper:
-    the third picture is larger, and so are its positions (5/4, not 4/5); the weights of Eq. 8 sum to 1 only if D̄² is
-    subtracted in the denominator too. `boosting` paper has D̄ of Eq. 9, the sum of all three over its maximum. In the
-    draft D̄ is the whole picture's estimate over its maximum, 1 from 0.99 on, and both other passes see the picture
-    mirrored and are resized by nearest pixels.
-    """
-    size, whole = size_of(image), network(image, where, focal)
-    if boosting == "draft":
-        image, where = image.flip(-1), where.flip(-1) * where.new_tensor([-1.0, 1.0])[:, None, None]
-    estimates = [whole]
-    for factor in (3 / 4, 5 / 4):
-        other = (round(size[0] * factor), round(size[1] * factor))
-        picture = F.interpolate(image, other, mode="bilinear", align_corners=True)
-        estimate = network(picture, resized(where, other), focal * factor) / factor**power
-        back = resized(estimate, size) if boosting == "paper" else F.interpolate(estimate.flip(-1), size)
-        estimates.append(back)
-
-    total = torch.stack(estimates).sum(0) if boosting == "paper" else whole
-    near = total / total.amax((1, 2, 3), keepdim=True)  # D̄
-    near = torch.where(near > 0.99, 1.0, near) if boosting == "draft" else near
-    return torch.stack([w * x for w, x in zip(boost_weights(near), estimates, strict=True)]).sum(0)
-
-
-def boost_weights(near: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the weights of the whole, the smaller and the larger picture where inverse depth is `near` (0 to 1)."""
-    norm = 2 + near - near.square()
-    return 1 / norm, near / norm, (1 - near.square()) / norm

@@ -234,6 +234,9 @@ Boosting = Literal["paper", "draft"]
 class VolumeConfig:
     """What AQUANet renders other views through, and what its loss is made of."""
 
+    network: Literal["aquanet", "plade", "dirnet"] = "aquanet"
+    """AQUANet's; PLADE-Net's, whose levels are in equal proportions (vPLADE-Net, with 49 --levels); or without levels,
+    which needs --warp backward (DIRNet-BW)."""
     levels: int = 33
     """How many inverse depths are hypothesised for each pixel."""
     least: float = 0.005
@@ -273,6 +276,8 @@ class VolumeConfig:
                 f"levels are {self.levels} from {self.least} to {self.most}; they need at least 2, and "
                 "0 < least < most."
             )
+        if self.network == "dirnet" and self.warp == "forward":
+            raise InputError("network dirnet has no levels to make views through; give --warp backward.")
         if self.passes not in (3, 4):
             raise InputError(f"passes is {self.passes}; it needs 3 or 4.")
         if not (self.threshold > 0 and min(self.boost, self.smoothness) >= 0):
