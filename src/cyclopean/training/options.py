@@ -151,6 +151,10 @@ class Augment:
     """Depth is predicted for the other picture of a pair (monodepth2: left and right do not matter)."""
     colour: float = 0.0
     """Monodepth's gamma, brightness and channels, of the network's input and of the pictures compared."""
+    separate: float = 0.0
+    """FAL-Net's and AQUANet's: the same three, each changed by itself in half of the pictures that are changed."""
+    reverse: float = 0.0
+    """Time runs backwards: of a video, what was taken after the target counts as taken before it."""
     jitter: float = 0.0
     """Strong colour changes of the network's input only: balance, gamma, contrast, saturation, grey."""
     mild: float = 0.0
@@ -169,7 +173,7 @@ class Augment:
     """Each batch has a random size between this share of --size and all of it; 1 keeps one size."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "swap", "colour", "jitter", "mild", "blur", "noise", "erase"):
+        for name in ("flip", "swap", "colour", "separate", "reverse", "jitter", "mild", "blur", "noise", "erase"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it needs a probability in [0, 1].")
         if not 0 < self.smallest <= 1 or not 1 <= self.stretch < math.inf:

@@ -17,8 +17,10 @@ from cyclopean.training.options import (
     Source,
     VolumeConfig,
 )
-from cyclopean.training.recipes import CALIBRATED, COLOUR, HALVING, phases, train_on_pairs
+from cyclopean.training.recipes import CALIBRATED, HALVING, phases, train_on_pairs
 
+FAMILY = Augment(separate=1.0)  # FAL-Net and AQUANet
+VIDEO = Augment(separate=1.0, reverse=0.5)
 AQUANET, KICK_START = 110, 5  # epochs of each stage of AQUANet, and of its pose network before
 
 
@@ -26,7 +28,7 @@ def falnet(
     run: Run,
     source: Source,
     *,
-    augment: Augment = COLOUR,
+    augment: Augment = FAMILY,
     pairs: Pairs = HALVING,
     rules: FalnetConfig = FalnetConfig(),  # noqa: B008
     width: float = 1.0,
@@ -67,7 +69,7 @@ def aquanet(
     run: Run,
     source: Source,
     *,
-    augment: Augment = COLOUR,
+    augment: Augment = VIDEO,
     rules: VolumeConfig = VolumeConfig(),  # noqa: B008
     width: float = 1.0,
     pose: PoseName = "auto",
