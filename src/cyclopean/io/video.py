@@ -1,6 +1,7 @@
 """Reading of clips: the properties in their headers, and their frames with times. Only the file itself is opened."""
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cyclopean.errors import InputError
 from cyclopean.io.files import address, refuse_unreadable
@@ -19,6 +20,7 @@ LOG = logging.getLogger(__name__)
 MOST_BOXES = 10_000  # of an MP4 that are searched
 PATIENCE = 60.0  # seconds, at most, to open a file, to describe it, and to get each packet
 FASTEST = 240  # frames per second that are accepted without counting
+STREAMED = 0xFFFFFFF0  # bytes that a RIFF says it has when its writer could not know
 STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock is arbitrary before the first packet
 
 # FFmpeg's names of the containers that are opened. None of them makes FFmpeg open another file or a host: playlists,
@@ -159,7 +161,9 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                 f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
                 "found; give a whole file."
             ) from None
-        raise InputError(f"{path} is no video that can be read; give MP4, MOV, MKV, AVI, WebM or the like.") from None
+        raise InputError(
+            f"{path} is not a video that can be read; give MP4, MOV, MKV, AVI, WebM or the like."
+        ) from None
     with container:
         films = _films(container)
         if not films:
@@ -180,24 +184,67 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                     f"{path} is damaged or cut short ({len(places) - count} of its {len(places)} frames are in the "
                     "file); give a whole file."
                 )
+        if lost := _missing(path):
+            raise InputError(f"{path} is damaged or cut short (its last {lost} bytes are missing); give a whole file.")
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(pixels)}
         yield container, stream
 
 
+def _parts(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Yield (kind, bytes beyond the end of the file) of the boxes of an MP4 or MOV, or of the chunks of an AVI.
+
+    It ends at a size of 0 or below 8, which is to the end of the file, unknown, or nonsense.
+    """
+    end, order = path.stat().st_size, "big"
+    with path.open("rb") as file:
+        for _ in range(MOST_BOXES):
+            if len(head := file.read(16)) < 8:
+                return
+            at, kind, size = file.tell() - len(head), head[4:8], head[:4]
+            if head[:4] == b"RIFF":
+                order, kind, size = "little", b"RIFF", head[4:8]
+            length = int.from_bytes(size, order)  # type: ignore[arg-type]
+            if kind == b"RIFF":
+                length = 0 if length >= STREAMED else 8 + length
+            elif length == 1:
+                length = int.from_bytes(head[8:], "big")
+            yield kind, max(at + length - end, 0)
+            if length < 8 or at + length >= end:
+                return
+            file.seek(at + length)
+
+
 def _lacks_index(path: Path) -> bool:
     """Return whether a file is made of boxes, like MP4 and MOV, and has none with an index."""
-    kinds: list[bytes] = []
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        while len(head := file.read(16)) >= 8 and len(kinds) < MOST_BOXES:
-            at, size = file.tell() - len(head), int.from_bytes(head[:4], "big")
-            kinds.append(head[4:8])
-            size = int.from_bytes(head[8:], "big") if size == 1 else size
-            if size < 8 or at + size > end:  # to the end of the file, or nonsense
-                break
-            file.seek(at + size)
+    kinds = [kind for kind, _ in _parts(path)]
     return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and b"mdat" in kinds and b"moov" not in kinds
+
+
+def _missing(path: Path) -> int:
+    """Return how many bytes at its end an AVI, Matroska, WebM or MP4 in fragments lacks by what it says of its parts.
+
+    Their frames before the end can be decoded, so nothing else tells that they were cut.
+    """
+    with path.open("rb") as file:
+        if file.read(4) == b"\x1aE\xdf\xa3":  # EBML
+            file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
+            if file.read(4) != b"\x18S\x80g":  # its only segment
+                return 0
+            size = _ebml_size(file)
+            return 0 if size is None else max(file.tell() + size - path.stat().st_size, 0)
+    parts = list(_parts(path))
+    kinds = {kind for kind, _ in parts}
+    return max((beyond for kind, beyond in parts if kind == b"RIFF" or b"moof" in kinds), default=0)
+
+
+def _ebml_size(file: BinaryIO) -> int | None:
+    """Read a size of 1 to 8 bytes, whose first bit that is set marks their number; None: it is unknown."""
+    first = (file.read(1) or b"\0")[0]
+    more = 8 - first.bit_length()
+    bits = 7 * (more + 1)
+    value = int.from_bytes(bytes([first]) + file.read(more)) & ((1 << bits) - 1)
+    return None if first == 0 or value == (1 << bits) - 1 else value
 
 
 def is_cover(stream: Any) -> bool:

@@ -51,7 +51,7 @@ class Aquanet(Method):
     `intrinsics` "learned" it predicts their camera too; the network is told the focal lengths that the data give, as it
     is when it predicts. Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
 
-    Three things are no part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
+    Three things are not part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
     (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that it is told.
 
     The exponent of Eq. 4 is exp(ln 2 tanh z), z a map of the network that begins at 0; the paper states none.
