@@ -1,8 +1,8 @@
 """Images in, tensors out. Networks know neither cameras nor losses.
 
 A dense network maps an image `b 3 h w` (or two, `b 6 h w`) to four raw head outputs (before any bounding), finest
-first: `b outputs h/2^s w/2^s`. A panoramic network maps panoramas `b 3 h w`, twice as wide as high, to one map `b 1 h
-w`: depth as its paper has it. Sizes must be multiples of its `multiple`.
+first: `b outputs h/2^s w/2^s`. A student maps panoramas `b 3 h w`, twice as wide as high, to one map `b 1 h w`. Sizes
+must be multiples of its `multiple`.
 """
 
 from pkgutil import resolve_name
@@ -23,9 +23,12 @@ NETWORKS = {
     "resnet50-elu-projected": "cyclopean.networks.resnet_elu:projected",
 }
 
-PANORAMIC = {
+# Networks for panoramas, which a method takes for depth, as their papers do, or for disparity.
+STUDENTS = {
     "coordnet": "cyclopean.networks.coordnet:plain",
     "mobile": "cyclopean.networks.mobile:panoramic",
+    "bifuse++": "cyclopean.networks.bifuse:bifuse34",
+    "hohonet": "cyclopean.networks.hohonet:hohonet50",
     "unifuse": "cyclopean.networks.unifuse:unifuse18",
     "unifuse34": "cyclopean.networks.unifuse:unifuse34",
     "unifuse50": "cyclopean.networks.unifuse:unifuse50",
@@ -46,7 +49,7 @@ class Dense(Protocol):
         ...
 
 
-class Panoramic(Protocol):
+class Student(Protocol):
     """A network for panoramas, as methods need it."""
 
     multiple: int
@@ -66,8 +69,8 @@ def build(network: str, width: float, outputs: int, inputs: int = 3) -> nn.Modul
     return resolve_name(NETWORKS[network])(width, outputs, inputs)
 
 
-def build_panoramic(network: str, width: float = 1.0) -> nn.Module:
-    """Return the network for panoramas of that name, a `Panoramic`: its channels multiplied by `width`."""
-    if network not in PANORAMIC:
-        raise unknown_name("network", network, PANORAMIC)
-    return resolve_name(PANORAMIC[network])(width)
+def build_student(network: str, width: float = 1.0) -> nn.Module:
+    """Return the network for panoramas of that name, a `Student`: its channels multiplied by `width`."""
+    if network not in STUDENTS:
+        raise unknown_name("student", network, STUDENTS)
+    return resolve_name(STUDENTS[network])(width)

@@ -103,19 +103,41 @@ class Shortcut(nn.Conv2d):
         return super().forward(x[:, :, :: self.step, :: self.step])
 
 
-class Encoder(nn.Module):
-    """Features at 1/2, 1/4, 1/8, 1/16 and 1/32, with `channels` each."""
+class Circular(nn.Conv2d):
+    """A convolution that goes on across the seam of a panorama, and sees zeros above and below."""
 
-    def __init__(self, depth: int, width: float = 1.0, inputs: int = 3) -> None:
+    def __init__(
+        self, into: int, out: int, kernel: int, stride: int = 1, padding: int = 0, *, bias: bool = True
+    ) -> None:
+        super().__init__(into, out, kernel, stride, (padding, 0), bias=bias)
+        self.margin = padding
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        return super().forward(wrapped(x, self.margin))
+
+
+def wrapped(x: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b c h w2"]:
+    """Return `x` with `margin` more columns at both sides, of the other side."""
+    return F.pad(x, (margin, margin, 0, 0), mode="circular") if margin else x
+
+
+class Encoder(nn.Module):
+    """Features at 1/2, 1/4, 1/8, 1/16 and 1/32, with `channels` each; `circular` ones wrap over a panorama's seam."""
+
+    def __init__(self, depth: int, width: float = 1.0, inputs: int = 3, *, circular: bool = False) -> None:
         super().__init__()
+        conv = Circular if circular else nn.Conv2d
+        self.circular = circular
         c = [max(1, round(width * n)) for n in CHANNELS]
         grown = 4 if depth >= 50 else 1
         self.channels = [c[0], *(grown * n for n in c)]
-        self.conv1 = nn.Conv2d(inputs, c[0], 7, 2, 3, bias=False)
+        self.conv1 = conv(inputs, c[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(c[0])
         before = c[0]
         for k, (n, blocks) in enumerate(zip(c, BLOCKS[depth], strict=True)):
-            made = [Block(before if j == 0 else grown * n, n, grown, 2 if k and j == 0 else 1) for j in range(blocks)]
+            made = [
+                Block(before if j == 0 else grown * n, n, grown, 2 if k and j == 0 else 1, conv) for j in range(blocks)
+            ]
             self.add_module(f"layer{k + 1}", nn.Sequential(*made))
             before = grown * n
         for layer in self.modules():
@@ -125,7 +147,8 @@ class Encoder(nn.Module):
     def first(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         """Return features at 1/2 and at 1/4."""
         half = F.relu(self.bn1(self.conv1((image - 0.45) / 0.225)))
-        return [half, self.get_submodule("layer1")(F.max_pool2d(half, 3, 2, 1))]
+        pooled = F.max_pool2d(wrapped(half, 1), 3, 2, (1, 0)) if self.circular else F.max_pool2d(half, 3, 2, 1)
+        return [half, self.get_submodule("layer1")(pooled)]
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         found = self.first(image)
@@ -137,13 +160,15 @@ class Encoder(nn.Module):
 class Block(nn.Module):
     """Two 3x3 convolutions, or (`grown` 4) 1x1, 3x3 with the stride and 1x1, around which the input passes."""
 
-    def __init__(self, into: int, inner: int, grown: int, stride: int) -> None:
+    def __init__(
+        self, into: int, inner: int, grown: int, stride: int, conv: Callable[..., nn.Conv2d] = nn.Conv2d
+    ) -> None:
         super().__init__()
         kernels = ((3, stride), (3, 1)) if grown == 1 else ((1, 1), (3, stride), (1, 1))
         self.count, out = len(kernels), grown * inner
         for k, (kernel, step) in enumerate(kernels, 1):
             more = out if k == self.count else inner
-            setattr(self, f"conv{k}", nn.Conv2d(into if k == 1 else inner, more, kernel, step, kernel // 2, bias=False))
+            setattr(self, f"conv{k}", conv(into if k == 1 else inner, more, kernel, step, kernel // 2, bias=False))
             setattr(self, f"bn{k}", nn.BatchNorm2d(more))
         changes = stride != 1 or into != out
         around = (Shortcut(into, out, stride), nn.BatchNorm2d(out))
