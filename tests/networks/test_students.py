@@ -1,13 +1,17 @@
 """Networks for panoramas: their published sizes, any size of picture, what wraps, and that every weight learns."""
 
+import math
+
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.networks import STUDENTS, bifuse, build_student, hohonet
+from cyclopean.geometry import Equirectangular, pixel_grid
+from cyclopean.networks import STUDENTS, bifuse, build_student, egformer, hohonet
 from cyclopean.networks.bifuse import Bifuse
+from cyclopean.networks.egformer import Geometric, Tangent, column_bias, row_bias, tangent_points
 from cyclopean.networks.hohonet import Hohonet, Squeeze, cosines
 from cyclopean.networks.resnet import Circular, Encoder, start_from
 
@@ -18,8 +22,9 @@ PUBLISHED = {  # parameters
     "unifuse50": 131_301_617,
     "bifuse++": 52_487_905,
     "hohonet": 49_466_433,
+    "egformer": 15_388_711,
 }
-NARROW = {"hohonet": 0.125, "egformer": 0.5}
+NARROW = {"hohonet": 0.125}
 
 
 def narrow(name: str) -> nn.Module:
@@ -46,7 +51,10 @@ def test_any_size_and_every_weight_learns(name):
     assert [k for k, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
-@pytest.mark.parametrize("name", [name for name in STUDENTS if name not in ("unifuse34", "unifuse50")])
+@pytest.mark.parametrize(
+    "name",
+    ["bifuse++", "coordnet", "hohonet", "mobile", "unifuse", pytest.param("egformer", marks=pytest.mark.slow)],
+)
 def test_the_papers_size(name):
     """As published: 512x1024, all channels."""
     with torch.no_grad():
@@ -171,3 +179,112 @@ def test_wider_is_linear_and_wraps():
     x = torch.tensor([0.0, 1.0, 2.0, 1.0]).view(1, 1, 1, 4)
     assert hohonet.wider(x, 2).flatten().tolist() == [0.25, 0.25, 0.75, 1.25, 1.75, 1.75, 1.25, 0.75]
     assert hohonet.wider(x, 1) is x
+
+
+# --- EGformer ---
+
+F64 = torch.float64
+
+
+def test_egformer_turns_with_the_panorama(monkeypatch):
+    """Attention, tangent planes, convolutions and resizing wrap: turned by the coarsest pixel, its map is turned."""
+    torch.manual_seed(0)
+    network = build_student("egformer", 0.25).double().eval()
+    for part in network.modules():
+        if isinstance(part, Tangent):  # whose offsets would all be 0 at the start
+            nn.init.normal_(part.offsets.weight, std=0.5)
+    image = torch.rand(1, 3, 64, 128, dtype=F64)
+    with torch.no_grad():
+        straight = network(image).roll(32, -1)
+        torch.testing.assert_close(network(image.roll(32, -1)), straight, rtol=0, atol=1e-9)
+        assert straight.std() > 1e-3
+        monkeypatch.setattr(egformer, "wrapped", lambda x, margin: nn.functional.pad(x, (margin, margin, 0, 0)))
+        assert (network(image.roll(32, -1)) - network(image).roll(32, -1)).abs().max() > 1e-5
+
+
+def test_geometric_bias_is_the_distance_on_the_sphere():
+    """Chords between the directions of pixels, by an independent way: their difference, signed, the short way round."""
+    like = torch.zeros(1, dtype=F64)
+    rays = Equirectangular().rays(pixel_grid((8, 16), like))[0]
+    rows, columns = row_bias((8, 16), like), column_bias(8, like)
+    assert rows.shape == (8, 1, 16, 16)
+    torch.testing.assert_close(rows[:, 0].abs(), (rays[:, :, None] - rays[:, None]).norm(dim=-1))
+    torch.testing.assert_close(columns[0].abs(), (rays[:, 0][:, None] - rays[:, 0][None]).norm(dim=-1))
+    assert rows[3, 0, 4, 6] > 0  # to the right
+    assert rows[3, 0, 15, 0] > 0  # over the seam
+    assert rows[3, 0, 0, 15] < 0
+    assert columns[0, 1, 3] > 0  # below
+    assert columns[0, 3, 1] < 0
+
+
+def test_scores_and_shares_of_attention():
+    """A plain loop over rows: rows of attention of length one, 1 - cos, shares of each row, at least a half."""
+    torch.manual_seed(0)
+    block = Geometric(4, 2, upright=False).double()
+    x = torch.rand(2, 3, 6, 4, dtype=F64)
+    x[:, 1] *= 0.05  # a weak row
+    with torch.no_grad():
+        block.qkv.weight.mul_(3)
+        attended, share = block.attend(x)
+        q, k, v = block.qkv(x).chunk(3, -1)
+        local = block.near(nn.functional.pad(hohonet.wrapped(v.permute(0, 3, 1, 2), 1), (0, 0, 1, 1)))
+        bias = row_bias((3, 6), x)
+        expected, strength = torch.zeros_like(x), torch.zeros(2, 3, dtype=F64)
+        for b in range(2):
+            for row in range(3):
+                for head in (0, 1):
+                    part = slice(2 * head, 2 * head + 2)
+                    a = q[b, row, :, part] @ k[b, row, :, part].T / 2**0.5 + 0.1 * bias[row, 0]
+                    score = 1 - (math.pi / 2 * a / a.square().sum(1, keepdim=True).sqrt()).cos()
+                    expected[b, row, :, part] = score @ v[b, row, :, part]
+                    strength[b, row] += a.abs().mean() / 2
+        expected = block.out(expected + local.permute(0, 2, 3, 1))
+    torch.testing.assert_close(attended, expected)
+    torch.testing.assert_close(share[..., 0, 0], (strength / strength.amax(1, keepdim=True)).clamp_min(0.5))
+    assert share.amax() == 1
+    assert (share[:, 1] < 0.8).all()
+    upright = Geometric(4, 2, upright=True).double()
+    upright.load_state_dict(block.state_dict())
+    assert upright.attend(x)[1].shape == (2, 1, 6, 1)
+    assert not torch.allclose(upright.attend(x)[0], attended)
+
+
+def test_a_picture_is_judged_by_itself():
+    torch.manual_seed(0)
+    network = build_student("egformer", 0.25).eval()
+    image = torch.rand(2, 3, 64, 128)
+    with torch.no_grad():
+        both, alone = network(torch.cat([image[:1], 5 * image[1:]])), network(image[:1])
+    torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_tangent_points_stand_on_a_tangent_plane():
+    """On the equator they are the pixels around; at a pole they lie around it; each is one pixel away."""
+    like = torch.zeros(1, dtype=F64)
+    size = (64, 128)
+    points = tangent_points(size, like)[0, 0]
+    assert points.shape == (64, 128, 9, 2)
+    centre = pixel_grid(size, like)[0]
+    torch.testing.assert_close(points[:, :, 4], centre)
+    pixels = (points - centre[:, :, None]) * torch.tensor([128.0, 64.0], dtype=F64)
+    expected = torch.tensor([[x, y] for y in (-1.0, 0.0, 1.0) for x in (-1.0, 0.0, 1.0)], dtype=F64)
+    assert (pixels[32, 5] - expected).abs().max() < 0.05
+    rays, there = Equirectangular().rays(points[None, :, 0])[0], Equirectangular().rays(centre[None, :, :1])[0]
+    apart = torch.acos((rays * there).sum(-1).clamp(-1, 1)) * 128 / (2 * math.pi)
+    torch.testing.assert_close(apart[:, [1, 3, 5, 7]], torch.ones(64, 4, dtype=F64), rtol=0, atol=1e-3)
+    assert pixels[0, 5, 3, 0] < -20  # beside the pole a pixel is wide
+
+
+def test_values_are_read_where_the_offsets_say():
+    """Equal weights, an offset of two columns to the right for all nine points, and the identity around it."""
+    torch.manual_seed(0)
+    block = Tangent(4, 2).double()
+    with torch.no_grad():
+        for layer in (block.value, block.out):
+            layer.weight.copy_(torch.eye(4))
+            layer.bias.zero_()
+        block.weights.weight.zero_()
+        block.weights.bias.copy_(torch.tensor([0.0, 0, 0, 0, 50, 0, 0, 0, 0] * 2))
+        block.offsets.bias.copy_(torch.tensor([2.0, 0.0]).repeat(18))
+        x = torch.rand(1, 8, 16, 4, dtype=F64)
+        torch.testing.assert_close(block.attend(x), x.roll(-2, 2))

@@ -28,6 +28,7 @@ STUDENTS = {
     "coordnet": "cyclopean.networks.coordnet:plain",
     "mobile": "cyclopean.networks.mobile:panoramic",
     "bifuse++": "cyclopean.networks.bifuse:bifuse34",
+    "egformer": "cyclopean.networks.egformer:Egformer",
     "hohonet": "cyclopean.networks.hohonet:hohonet50",
     "unifuse": "cyclopean.networks.unifuse:unifuse18",
     "unifuse34": "cyclopean.networks.unifuse:unifuse34",
