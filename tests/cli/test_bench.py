@@ -46,7 +46,7 @@ def test_bad_words(shots: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ((), "no bench was named"),
         (("lenz",), "did you mean 'lens'"),
         (("lens",), "takes one folder"),
-        (("lens", "{gone}"), "is no folder"),
+        (("lens", "{gone}"), "is not a folder"),
         (("lens", "{shots}", "--model", "generall"), "unknown model"),
         (("sphere",), "it needs a folder for its results"),
         (("sphere", "{gone}", "--rows", "tc66"), "did you mean 'tc6'"),

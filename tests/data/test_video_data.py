@@ -164,12 +164,12 @@ def test_sentences(tmp_path):
         "{}/still.mp4": "nothing moves",
         "clip:{}/good.mp4:step=3": "7 in all.* smaller step",
         "clip:{}/good.mp4:step=0": "at least 1",
-        "clip:{}/good.mp4:step=many": "no numbers",
+        "clip:{}/good.mp4:step=many": "are not numbers",
         "clip:{}/good.mp4:fov=200": "below 180",
         "clip:{}/good.mp4:steps=2": "did you mean 'step'",
         "clip:{}/good.mp4:camera={}/sphere.json": "pinhole",
         "clip:{}/empty": "holds no picture",
-        "clip:{}/text.mp4": "no video",
+        "clip:{}/text.mp4": "is not a video",
         "{}/missing.mp4": "does not exist; give the file",
     }.items():
         with pytest.raises(InputError, match=sentence):

@@ -17,7 +17,7 @@ from cyclopean.defocus.focus import Focusable, wrap_panorama
 from cyclopean.defocus.lens import Lens, parse_shape
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
-from cyclopean.inference.calibration import CameraProfile
+from cyclopean.inference.metric_calibration import CameraProfile
 from cyclopean.inference.panorama_detection import resolve_camera, without_padding
 from cyclopean.inference.pipeline import (
     DepthOptions,
@@ -179,5 +179,5 @@ def save_refocused(service: Service, path: Path, request: FocusRequest, name: st
 def check_format(name: str) -> str:
     """Return `name` if it is one of `FORMATS`."""
     if name not in FORMATS:
-        raise InputError(f"{name!r} is no kind of file; choose one of {', '.join(FORMATS)}.")
+        raise InputError(f"{name!r} is not a kind of file; choose one of {', '.join(FORMATS)}.")
     return name

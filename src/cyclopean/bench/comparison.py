@@ -286,7 +286,7 @@ def resized_for(method: Method, sample: Sample) -> Sample:
 def mean_figures(
     predict: Predict, data: Samples, figures: Callable[[Map, Sample], dict[str, float]]
 ) -> dict[str, float]:
-    """Return means over items; a figure that an item does not have is no part of its mean."""
+    """Return means over items; a figure that an item does not have is not a part of its mean."""
     values: dict[str, list[float]] = {}
     for index in range(len(data)):
         sample = data[index]

@@ -115,7 +115,7 @@ def run(options: Evaluate) -> int:
     """
     for path in filter(None, (options.json, options.markdown, options.latex, options.save_mean)):
         if not path.parent.is_dir():
-            raise InputError(f"{path.parent} is no folder; make it first, or give another place for {path.name}.")
+            raise InputError(f"{path.parent} is not a folder; make it first, or give another place for {path.name}.")
         check_writable_file(path)
     if options.compare is not None:
         return _compare(options.compare, options)

@@ -216,7 +216,7 @@ def height_width(flag: str, text: str) -> tuple[int, int]:
     """Return (height, width) from "256x512"."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise InputError(f"{flag} {text} is no size; give height x width, such as {flag} 256x512.")
+        raise InputError(f"{flag} {text} is not a size; give height x width, such as {flag} 256x512.")
     return int(parts[0]), int(parts[1])
 
 

@@ -108,7 +108,7 @@ def run(options: Predict) -> int:
     if jobs:
         loading("predict", f"torch and the model {options.model}")
         usable_device(options.device)
-        from cyclopean.inference.calibration import read_profile
+        from cyclopean.inference.metric_calibration import read_profile
         from cyclopean.inference.pipeline import DepthOptions, Models
         from cyclopean.inference.wrappers import flip_averaged
 

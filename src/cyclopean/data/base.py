@@ -27,7 +27,7 @@ from cyclopean.data.files import (
     pictures_among,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, translation
+from cyclopean.geometry import Pinhole, size_of, translation
 from cyclopean.io.decoding import read_image
 from cyclopean.sample import Sample, View, view
 
@@ -172,11 +172,6 @@ def uncalibrated(size: Size) -> Pinhole:
     With a baseline of 1 a disparity is then an inverse depth in units of its own, and depth is known up to scale.
     """
     return Pinhole(torch.tensor([[1.0, size[1] / size[0]]]), torch.tensor([[0.5, 0.5]]))
-
-
-def size_of(image: Float[Tensor, "1 channels h w"]) -> Size:
-    """Return (height, width)."""
-    return image.shape[-2], image.shape[-1]
 
 
 def unknown_depth(size: Size) -> Depth:

@@ -22,7 +22,6 @@ from cyclopean.data.base import (
     nonempty,
     pinhole_px,
     rectified_pair,
-    size_of,
     unknown_depth,
     unposed,
 )
@@ -56,7 +55,7 @@ from cyclopean.data.kitti_files import (
     rigid,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.decoding import read_image
 from cyclopean.sample import Sample, view
 

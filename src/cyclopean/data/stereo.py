@@ -17,7 +17,6 @@ from cyclopean.data.base import (
     nonempty,
     pinhole_px,
     rectified_pair,
-    size_of,
     uncalibrated,
     unknown_depth,
 )
@@ -35,6 +34,7 @@ from cyclopean.data.files import (
     read_views,
 )
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.io.decoding import read_image
 from cyclopean.io.files import read_text, shortened
 from cyclopean.sample import Sample
@@ -260,7 +260,7 @@ class CityscapesDataset(Items):
             parts = Path(picture).parts
             if len(parts) < 3:
                 raise InputError(
-                    f"{shortened(repr(picture))} is no Cityscapes picture; lists need "
+                    f"{shortened(repr(picture))} is not a Cityscapes picture; lists need "
                     "leftImg8bit/PART/CITY/NAME_leftImg8bit.png."
                 )
             items.append((parts[-3], parts[-2], Path(picture).stem.removesuffix("_leftImg8bit")))

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from cyclopean.augmentation import with_frames
-from cyclopean.data.base import Files, Image, Items, size_of, unknown_depth, unposed
+from cyclopean.data.base import Files, Image, Items, unknown_depth, unposed
 from cyclopean.data.files import Depth, Size, image_size, pictures_among, read_object, read_views
 from cyclopean.data.folder import FolderDataset
 from cyclopean.defocus.video import grey_of, motion
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.files import shortened
 from cyclopean.io.metadata import FILM_DIAGONAL
 from cyclopean.io.sidecar import camera_from_json
@@ -53,7 +53,7 @@ def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "") ->
         gap, degrees = int(step), float(fov) if fov else None
     except ValueError:
         raise InputError(
-            f"step={step} fov={fov} are no numbers; give frames and degrees, such as step=2:fov=60."
+            f"step={step} fov={fov} are not numbers; give frames and degrees, such as step=2:fov=60."
         ) from None
     if gap < 1:
         raise InputError(f"step is {gap}; it needs a number of frames of at least 1.")
@@ -92,7 +92,7 @@ class VideoDataset(Items):
         return triplet(images, self.camera, f"{self.path.stem}/{number:06d}")
 
     def files(self, index: int) -> Files:  # noqa: ARG002
-        """Return the film, which is no picture."""
+        """Return the film, which is not a picture."""
         return Files((), (self.path,))
 
     def check(self, index: int) -> None:

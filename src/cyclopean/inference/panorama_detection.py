@@ -40,7 +40,7 @@ class Seam:
     """The meeting of a picture's last column and its first.
 
     `step` is the mean step between them as a multiple of the steps beside it, `likeness` the correlation of the two
-    columns, `spread` the deviation along them (a plain border is no evidence).
+    columns, `spread` the deviation along them (a plain border is not evidence).
     """
 
     step: float

@@ -187,7 +187,7 @@ class Predictor:
     def _depth_map(
         self, inverse: Float[Tensor, "1 1 h w"], camera: AnyCamera | None, notes: Mapping[str, float | str]
     ) -> DepthMap:
-        numbers = inverse.clone().float().cpu()  # a clone is no inference tensor: callers may compute with it
+        numbers = inverse.clone().float().cpu()  # a clone is not an inference tensor: callers may compute with it
         ambiguity = self.method.ambiguity
         unit: Unit = "m" if ambiguity == "metric" else "relative"
         depth = from_numbers(numbers, "inverse_depth", unit, camera=camera, model=self.model, ambiguity=ambiguity)

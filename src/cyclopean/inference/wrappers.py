@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cyclopean.augmentation import monodepth_colour
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.inference.panorama import add_details
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method
@@ -97,8 +98,8 @@ class TwoScale:
 
     def __call__(self, target: View, image: Image) -> InverseDepth:
         """Return the inverse depth of `target`; the small scale is resized from the full picture `image`."""
-        size = (target.seen.shape[-2], target.seen.shape[-1])
-        small = resize(image.to(target.seen.device), self.small_size((image.shape[-2], image.shape[-1])))
+        size = size_of(target.seen)
+        small = resize(image.to(target.seen.device), self.small_size(size_of(image)))
         details = self.infer(self.method, target)
         layout = resize(self.infer(self.method, view(small, target.camera)), size)
         return add_details(layout, details, DETAIL_DEVIATION * max(size), around=False)

@@ -49,7 +49,7 @@ class Aquanet(Method):
     the motion between frames of a video, whose poses are None: "resnet" or "cnn"; "none" needs known poses.
     Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
 
-    Three things are no part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
+    Three things are not part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
     (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that it is told.
 
     The exponent of Eq. 4 is exp(ln 2 tanh z), z a map of the network that begins at 0; the paper states none.

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, pixel_grid
+from cyclopean.geometry import Pinhole, pixel_grid, size_of
 from cyclopean.methods import METRIC
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
@@ -147,7 +147,7 @@ def level_right(name: str, sample: Sample) -> View:
     apart = right.camera.center - sample.target.camera.center  # type: ignore[attr-defined]
     if not bool((apart != 0).any()):
         return right
-    uv = pixel_grid((right.image.shape[-2], right.image.shape[-1]), right.image) + apart[:, None, None, :]
+    uv = pixel_grid(size_of(right.image), right.image) + apart[:, None, None, :]
     valid = pull(right.valid.to(right.image.dtype), uv, "zeros") > 1 - 1e-3
     camera = Pinhole(right.camera.focal, sample.target.camera.center)  # type: ignore[attr-defined]
     return View(
@@ -160,7 +160,7 @@ class Frozen(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self._held = (module.eval().requires_grad_(False),)  # in a tuple, so that it is no submodule
+        self._held = (module.eval().requires_grad_(False),)  # in a tuple, so that it is not a submodule
 
     @property
     def module(self) -> nn.Module:

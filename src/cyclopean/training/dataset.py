@@ -33,7 +33,7 @@ EVERY, MOST = 50, 64  # of the items, those held out when no validation set is g
 FEW = 5  # of fewer than some hundred items so many are held out, or a tenth, at least one
 TURNED = math.log(1.2)  # pictures whose sides differ by less have no shape to turn round
 ITEMS_READ = 32  # of the items, at most so many are read to see whether there is true depth
-IN_A_ROW = 10  # items that cannot be read: more are no accident
+IN_A_ROW = 10  # items that cannot be read: more are not chance
 CALIBRATIONS_READ = 12  # of more calibrations, so many are read, evenly spaced
 ALIKE = 0.01  # rigs that differ by less are one: KITTI's of five days differ by half of it
 TYPED = 0.05  # how far a rig may be off that was given by hand, of calibrated pairs
@@ -249,7 +249,7 @@ class Given:
         name = sample.name[0] if sample.name else "an item"
         known = calibrated_rig(sample)
         if known is None and pair_rig(sample) is None:
-            raise InputError(f"{name} is no rectified pair, which --rig is for; leave --rig out.")
+            raise InputError(f"{name} is not a rectified pair, which --rig is for; leave --rig out.")
         if known is not None:
             if not _alike([known, self.rig], TYPED):
                 raise InputError(

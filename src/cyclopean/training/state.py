@@ -202,8 +202,8 @@ def _shown(value: Any) -> str:
 
 def _changed(run: Run, why: str) -> InputError:
     return InputError(
-        f"{run.out / STATE} was changed, or is no run of cyclopean ({shortened(' '.join(why.split()))}); start again "
-        f"from {run.out / 'last'} with --init."
+        f"{run.out / STATE} was changed, or is not a run of cyclopean ({shortened(' '.join(why.split()))}); start "
+        f"again from {run.out / 'last'} with --init."
     )
 
 
