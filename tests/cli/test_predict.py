@@ -15,7 +15,7 @@ from PIL import Image
 from commands import here, shell
 from cyclopean.cli.parsing import height_width
 from cyclopean.errors import InputError
-from cyclopean.inference.calibration import CameraProfile, write_profile
+from cyclopean.inference.metric_calibration import CameraProfile, write_profile
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo, write_photo
 from cyclopean.io.video import describe

@@ -10,7 +10,7 @@ import torch
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid
-from cyclopean.inference.calibration import (
+from cyclopean.inference.metric_calibration import (
     CameraProfile,
     by_height,
     by_two_points,

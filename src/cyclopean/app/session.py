@@ -15,7 +15,7 @@ from pathlib import Path
 from cyclopean.app.limits import Limits
 from cyclopean.app.service import FocusRequest, Preview
 from cyclopean.errors import InputError
-from cyclopean.inference.calibration import CameraProfile
+from cyclopean.inference.metric_calibration import CameraProfile
 
 PREFIX = "cyclopean-app-"
 STAGES = 3  # sessions that one page opens

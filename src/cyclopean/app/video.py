@@ -17,6 +17,7 @@ from cyclopean.app.routes import GONE, capital
 from cyclopean.app.service import RefocusSettings
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.io.files import CLIPS
 from cyclopean.io.image import resize
 
@@ -240,7 +241,7 @@ def _still(state: AppState, session: Session, clip: Path, seconds: float) -> Pag
         return frame
 
     image = within(state.store.limits.opening_seconds, clip.name, found).image
-    image = resize(image, shown_size((image.shape[-2], image.shape[-1])))
+    image = resize(image, shown_size(size_of(image)))
     at = session.keys.get(_time(session, seconds))
     return {"photo": session.show("frame", service.jpeg(image)), "point": list(at) if at else None}
 

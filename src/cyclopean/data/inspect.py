@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.data.base import Items, implausible, size_of, sound
+from cyclopean.data.base import Items, implausible, sound
 from cyclopean.data.files import FULL, Depth, Size, check_decoded, read_counts
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.sample import Sample, View, is_rectified
 
 Image = Float[Tensor, "1 3 h w"]

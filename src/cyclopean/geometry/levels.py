@@ -98,7 +98,8 @@ def surfaces(
     """Return where the pixels of `camera`, of `size`, land in `other` if they see the surface of inverse depth k.
 
     The surface is a plane or a sphere of constant inverse depth of the `other` view (`reproject_shell`), or of `this`
-    one (`reproject`). What is out of sight is at (-1, -1). Two pinholes give a `Pencil`.
+    one (`reproject`). What is out of sight is at (-1, -1). Two pinholes give a `Pencil`. On a panorama, whose border is
+    `sphere`, every place shows something: levels must be farther than the cameras are from each other.
     """
     if not (isinstance(camera, Pinhole) and isinstance(other, Pinhole)):
         land = reproject_shell if of == "other" else reproject
