@@ -51,7 +51,7 @@ def lines(parts: dict[str, Tensor], of: str, spacing: str = "adaptive", margin: 
 def answers(verb, parts: dict[str, Tensor], pencil: Pencil) -> list[Tensor]:
     """The picture and every gradient, for random gradients of the picture."""
     made = verb(parts["image"], parts["logits"], pencil)
-    given = torch.rand(made.shape, dtype=made.dtype, generator=torch.Generator().manual_seed(1)) - 0.5
+    given = (torch.rand(made.shape, dtype=made.dtype, generator=torch.Generator().manual_seed(1)) - 0.5).to(made)
     wanted = [t for t in parts.values() if t.requires_grad]
     return [made, *torch.autograd.grad(made, wanted, given, allow_unused=True, retain_graph=True)]
 
