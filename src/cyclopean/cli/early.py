@@ -2,9 +2,11 @@
 
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.inference import NEEDS_TRANSFORMERS
 from cyclopean.io.files import read_json, shortened, shown
 from cyclopean.methods import METHODS, METRIC
 
@@ -13,7 +15,8 @@ CONFIG = "config.json"
 
 
 def refuse_unknown_model(name: str) -> None:
-    """Raise InputError for a name that is certainly no model: neither bundled nor a folder, and no Hub repository.
+    """Raise InputError for a name that is certainly no model: neither bundled nor a folder, and no Hub repository; and
+    for the folder of a model that needs transformers where this is not installed.
 
     "auto" and "none" are words of commands. What `checkpoint.locate` alone can decide passes.
     """
@@ -21,6 +24,10 @@ def refuse_unknown_model(name: str) -> None:
     if name in ("auto", "none", *bundled) or ":" in name:
         return
     try:
+        if (Path(name) / CONFIG).is_file() and find_spec("transformers") is None:
+            config = read_json(Path(name) / CONFIG)
+            if isinstance(config, dict) and "model_type" in config and "method" not in config:
+                raise InputError(f"the depth model {shortened(name)} {NEEDS_TRANSFORMERS}.")
         if Path(name).expanduser().exists():
             return
     except OSError:

@@ -113,7 +113,7 @@ def run(options: Predict) -> int:
         from cyclopean.inference.wrappers import flip_averaged
 
         def configured(predictor: "Predictor") -> "Predictor":
-            predictor = replace(predictor, look=look, input_size=size or predictor.input_size)
+            predictor = predictor.resized(look, size)
             return replace(predictor, infer=flip_averaged) if options.flip_average else predictor
 
         depth_options = DepthOptions(

@@ -429,7 +429,7 @@ def _moved(bench: Path, folder: Path) -> tuple[Path, ...]:
 
 
 def _model_json(model: Maker | None) -> dict[str, str] | None:
-    return None if model is None else {"name": model.name, "sha256": model.sha256}
+    return None if model is None else asdict(model)
 
 
 def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:

@@ -11,7 +11,7 @@ from cyclopean.augmentation import monodepth_colour
 from cyclopean.errors import InputError
 from cyclopean.inference.panorama import add_details
 from cyclopean.io.image import resize
-from cyclopean.methods.base import Method
+from cyclopean.methods.base import Method, Prediction
 from cyclopean.methods.photometric import postprocess
 from cyclopean.sample import Sample, View, view
 
@@ -41,6 +41,25 @@ def _mirrored(method: Method, target: View) -> InverseDepth:
     image, seen, valid = (x.flip(-1) for x in (target.image, target.seen, target.valid))
     mirror = replace(target, image=image, seen=seen, valid=valid, camera=target.camera.mirrored())
     return plain(method, mirror).flip(-1)
+
+
+class FocalRecorder(Method):
+    """A method whose predicted focal lengths, in image widths, are kept: `infer` returns inverse depth alone."""
+
+    name = "focal recorder"
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method, self.ambiguity, self.input_multiple = method, method.ambiguity, method.input_multiple
+        self.focals: list[float] = []
+
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
+        prediction = self.method.predict(target, sources)
+        self.focals += prediction.extras["focal"].tolist()
+        return prediction
+
+    def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+        return self.method.losses(sample)
 
 
 @dataclass(frozen=True)
