@@ -68,6 +68,9 @@ class Predict:
     `evaluate` does."""
     size: Annotated[str | None, Flag("HxW")] = None
     """About how many pixels the model works on, such as 256x512; without it, the size it was trained at."""
+    steady: bool = True
+    """Write every frame of a video as predicted: without it, the scale (and the shift, where a model leaves that
+    unknown) of each frame's depth is aligned to the frames before."""
     device: Annotated[str, Flag("NAME")] = "cpu"
     """cpu, cuda, cuda:1, mps."""
     overwrite: bool = False
@@ -126,7 +129,7 @@ def run(options: Predict) -> int:
         models.check()
         for job in with_progress(jobs, "predicting") if len(jobs) > 1 else jobs:
             with contained(str(job.source), bad):
-                written += _predict(job, models, depth_options, options.overwrite)
+                written += _predict(job, models, depth_options, overwrite=options.overwrite, steady=options.steady)
     if count == 1:
         for path in written:
             print(shown(path))
@@ -138,7 +141,7 @@ def run(options: Predict) -> int:
     return 2 if bad else 0
 
 
-def _predict(job: Job, models: "Models", options: "DepthOptions", overwrite: bool) -> tuple[Path, ...]:
+def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: bool, steady: bool) -> tuple[Path, ...]:
     """Write the files of one input, print notes about it, and return their paths."""
     from cyclopean.inference.pipeline import Target, clip_notes, predict_clip, predict_photo
 
@@ -154,7 +157,9 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", overwrite: boo
     _print_notes(clip_notes(job.source, max_megapixels=most))
     predictor = models.for_video()
     with progress_bar(job.source.name) as progress:
-        written = predict_clip(job.source, target, predictor, options.save, max_megapixels=most, progress=progress)
+        written = predict_clip(
+            job.source, target, predictor, options.save, steady=steady, max_megapixels=most, progress=progress
+        )
     _print_notes(written.notes)
     return written.paths
 

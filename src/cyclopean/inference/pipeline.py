@@ -16,33 +16,35 @@ import numpy as np
 import torch
 
 from cyclopean import __version__
+from cyclopean.defocus.consistency import Consistency
 from cyclopean.defocus.edges import matted, refined
 from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.refocus import refocus, warn_of_distance
 from cyclopean.defocus.subject import matte_for
-from cyclopean.defocus.video import SECONDS, Keyframe
+from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.inference.calibration import CameraProfile
-from cyclopean.inference.clip import ClipReport, Progress, result_suffix, write_refocused
+from cyclopean.inference.clip import PIXELS, ClipReport, Progress, result_suffix, small_grey, write_refocused
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera, without_padding
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
 from cyclopean.io.encoding import USUAL
 from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
+from cyclopean.io.image import Photo, read_photo, resize_depth, size_within, write_photo
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
-from cyclopean.io.video import describe, frames, stills
+from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_writing import left_out, write_timed
 from cyclopean.io.viewer import write_viewer
 from cyclopean.training.checkpoint import DEFAULT
 
 RANGE_FRAMES = 16  # frames of a video that fix one range of colours for all
+VISIBLE_FLICKER = 0.01  # of the range of a clip's depth
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned
 
@@ -214,6 +216,7 @@ def predict_clip(
     predictor: Predictor,
     save: Sequence[str] = (),
     *,
+    steady: bool = True,
     max_megapixels: float = MOST_MEGAPIXELS,
     progress: Progress | None = None,
 ) -> Written:
@@ -221,6 +224,7 @@ def predict_clip(
 
     Two passes: some frames fix the range, then every frame is written at its time. `save` are keys of `ARRAYS`; their
     files go into the folder STEM_disp. `progress(done, all)` is called after every frame; `all` is 0 when not known.
+    Each frame's scale (and shift) is aligned to the frames before (`Consistency`), unless `steady` is False.
     """
     clouds = [name for name in save if name in CLOUDS]
     if clouds:
@@ -235,6 +239,7 @@ def predict_clip(
         raise InputError(f"{source} has no frames; give a whole video.")
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     times: list[float] = []
+    consistency, flicker = Consistency(predictor.method.ambiguity, high - low), Flicker(high - low)
     with appearing(target.folder) as folder:
         arrays = folder / f"{target.stem}_disp"
 
@@ -242,6 +247,8 @@ def predict_clip(
             for still in stills(source, max_megapixels=max_megapixels):
                 photo = Photo(still.image, name=f"{source.name}#{still.index}")
                 depth = predictor(photo)
+                if steady:
+                    depth = _aligned(depth, still, consistency, flicker)
                 if save:
                     arrays.mkdir(exist_ok=True)
                     _write_arrays(arrays / f"{still.index:06d}", depth, save, photo)
@@ -256,11 +263,30 @@ def predict_clip(
             "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
             "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": (low, high),
             "frames": len(times), "times": times, "source": source.name, "model": _model_json(predictor.model),
-            "files": [video.name],
+            "flicker_before": flicker.before, "flicker_after": flicker.after, "files": [video.name],
         }  # fmt: skip
         video.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)
+        if flicker.before is not None and flicker.after is not None and flicker.before > VISIBLE_FLICKER:
+            notes = (*notes, flicker_note(flicker.before, flicker.after))
         return Written(_moved(folder, target.folder), notes)
+
+
+def _aligned(depth: DepthMap, still: Still, consistency: Consistency, flicker: Flicker) -> DepthMap:
+    """Return the depth of a frame, its scale and shift aligned to the frames before, and count its flicker."""
+    small = resize_depth(depth, size_within(depth.size, PIXELS))
+    plane, last = fill_unknown(small.inverse_depth[0, 0], small.valid[0, 0]), consistency.last
+    now = consistency.add(small_grey(still.image, small.size), plane, still.seconds)
+    if last is not None:
+        flicker.add(last, now)
+    scale, shift = consistency.alignment.scale, consistency.alignment.shift
+    notes = {**depth.notes, "steady_scale": round(scale, 6), "steady_shift": round(shift, 6)}
+    return replace(depth, inverse_depth=depth.inverse_depth * scale + shift, notes=notes)
+
+
+def flicker_note(before: float, after: float) -> str:
+    """Return a sentence on the flicker of a clip's depth."""
+    return f"flicker of the depth: {100 * before:.2f} % of its range as predicted, {100 * after:.2f} % made steady"
 
 
 @dataclass(frozen=True)
