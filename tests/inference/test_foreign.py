@@ -391,3 +391,58 @@ def test_sizes_are_the_models_own(folders, tmp_path, capsys):
         assert command(["predict", photo, "--model", model, "--out", str(tmp_path), *flags]) == 2
         assert "by a rule of its own" in capsys.readouterr().err
     assert checkpoint.trained_on(folders / "relative") == []
+
+
+def test_what_affine_depth_cannot_give_is_said_with_the_way_out(folders, tmp_path, capsys):
+    photo, model = str(folders / "photos" / "wide.png"), str(folders / "relative")
+    words = ["--model", model, "--out", str(tmp_path)]
+    assert command(["predict", photo, *words, "--save", "ply,glb", "--view", "html"]) == 0
+    said = capsys.readouterr().err
+    assert "scale and shift" in said
+    assert "--known" in said
+    assert all((tmp_path / f"wide_{end}").stat().st_size > 1000 for end in ("disp.ply", "disp.glb", "view.html"))
+    side = json.loads((tmp_path / "wide_disp.json").read_text())
+    assert side["ambiguity"] == "affine"  # the arrays are as predicted
+    raw = np.load(tmp_path / "wide_disp.npy")
+    near, far = (np.unravel_index(pick(raw[5:-5, 5:-5]), raw[5:-5, 5:-5].shape) for pick in (np.argmax, np.argmin))
+    known = [str(x) for (row, column), metres in ((near, 1), (far, 5)) for x in (column + 5, row + 5, metres)]
+    assert command(["predict", photo, *words, "--save", "ply", "--known", *known]) == 0
+    assert "guess" not in capsys.readouterr().err
+    side = json.loads((tmp_path / "wide_disp.json").read_text())
+    assert (side["unit"], side["ambiguity"]) == ("m", "metric")
+    assert 1 / np.load(tmp_path / "wide_disp.npy").min() > 3
+    point = ["refocus", photo, "--at", "0.5", "0.5", *words]
+    assert command(point) == 0
+    capsys.readouterr()
+    for flags in (["--f-number", "2"], ["--focus-distance", "2"]):
+        assert command([*point, *flags]) == 2
+        assert "--known" in capsys.readouterr().err
+        assert command([*point, *flags, "--known", *known]) == 0
+    assert command(["predict", photo, *words, "--known", *known, "--profile", photo]) == 2
+    assert "give one of them" in capsys.readouterr().err
+    assert command(["predict", str(folders / "photos"), *words, "--known", *known]) == 2
+
+
+def test_evaluate_and_the_bench_of_lenses_take_them(folders, tmp_path, capsys):
+    """On rendered worlds with true depth; affine models are aligned by scale and shift, and by nothing less."""
+    world, lenses = tmp_path / "worlds", tmp_path / "lenses"
+    assert command(["render", "room", str(world), "--count", "1", "--size", "64x96"]) == 0
+    capsys.readouterr()
+    names = ",".join(str(folders / name) for name in ("relative", "metric"))
+    assert command(["evaluate", "--data", str(world), "--model", names]) == 0
+    rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert [name for kind, name in (row for row in rows if len(row) == 2) if kind == "affine"][:2] == [
+        "relative",
+        "metric",
+    ]
+    assert ["none", "metric"] in rows
+    assert ["median", "metric"] in rows
+    assert ["median", "relative"] not in rows
+    lenses.mkdir()
+    shutil.copy(folders / "photos" / "small.png", lenses / "a_sharp.png")
+    shutil.copy(folders / "photos" / "small.png", lenses / "a_near.png")
+    np.savez(lenses / "a_sharp_depth.npz", depth=np.full(SHAPES["small"], 2.0) + np.arange(SHAPES["small"][1]) / 20)
+    shots = {"kind": "lens", "focal_mm": 50, "sensor_mm": 36, "shots": [{"tag": "near", "focus_m": 2, "fstop": 2}]}
+    (lenses / "a.json").write_text(json.dumps(shots))
+    assert command(["bench", "lens", str(lenses), "--model", str(folders / "relative")]) == 0
+    assert "scale and offset fitted to the truth" in capsys.readouterr().out

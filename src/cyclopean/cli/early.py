@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.inference import NEEDS_TRANSFORMERS
-from cyclopean.io.files import read_json, shortened, shown
+from cyclopean.io.files import read_json, refuse_unreadable, shortened, shown
 from cyclopean.methods import METHODS, METRIC
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -39,6 +39,14 @@ def refuse_unknown_model(name: str) -> None:
         others = sorted(path.parent.name for path in folder.glob("*/config.json"))
         beside = f"{folder} holds {shortened(', '.join(others))}." if others else "give a folder that training wrote."
         raise InputError(f"there is no model folder {shortened(name)!r}; {beside}")
+
+
+def refuse_metres(profile: str | None, known: tuple[float, ...] | None) -> None:
+    """Raise InputError for a camera profile that cannot be read, and for two sources of metres at once."""
+    if profile is not None and known is not None:
+        raise InputError("--known and --profile both put depth in metres; give one of them.")
+    if profile is not None:
+        refuse_unreadable(Path(profile))
 
 
 def says_metric(name: str) -> bool | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.early import loading, refuse_metres, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
 from cyclopean.cli.parsing import (
     check_writable,
@@ -22,7 +22,7 @@ from cyclopean.cli.parsing import (
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CAMERAS, CLOUDS
-from cyclopean.io.files import CLIPS, refuse_unreadable, shown
+from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
     from cyclopean.inference.pipeline import DepthOptions, Models
@@ -60,6 +60,9 @@ class Predict:
     """The right picture of a stereo pair, for a model that looks at two (trained with --variant stereo)."""
     profile: Annotated[str | None, Flag("FILE")] = None
     """A camera profile (cyclopean app, tab Metres), which puts depth of photos of that camera in metres."""
+    known: Annotated[tuple[float, float, float, float, float, float] | None, Flag("X Y M X Y M")] = None
+    """Two points of one photo and how far each is from the camera, in metres: puts depth in metres where a model leaves
+    scale and shift unknown. Points as for `refocus --at`."""
     uncertainty: Annotated[int, Flag("N")] = 0
     """Look N times with other colours, half of them at the mirror image, and write how far the answers differ:
     photo_uncertainty.npy (standard deviation of inverse depth) and photo_uncertainty.png (bright = unsure)."""
@@ -101,9 +104,10 @@ def run(options: Predict) -> int:
     refuse_unknown_model(options.model)
     if options.uncertainty < 0 or options.uncertainty == 1:
         raise InputError(f"--uncertainty {options.uncertainty} means nothing; give at least 2 looks.")
-    if options.profile is not None:
-        refuse_unreadable(Path(options.profile))
+    refuse_metres(options.profile, options.known)
     jobs, bad = jobs_for(options.photos, options.out)
+    if options.known is not None and (len(jobs) != 1 or options.uncertainty):
+        raise InputError("--known gives scale and shift of the depth of one photo; give one, and no --uncertainty.")
     if options.right is not None and len(jobs) != 1:
         raise InputError(f"--right {options.right} belongs to one photo, the left of its pair; {len(jobs)} were given.")
     written: list[Path] = []
@@ -111,7 +115,7 @@ def run(options: Predict) -> int:
     if jobs:
         loading("predict", f"torch and the model {options.model}")
         usable_device(options.device)
-        from cyclopean.inference.calibration import read_profile
+        from cyclopean.inference.calibration import metres_from
         from cyclopean.inference.pipeline import DepthOptions, Models
         from cyclopean.inference.wrappers import flip_averaged
 
@@ -121,7 +125,7 @@ def run(options: Predict) -> int:
 
         depth_options = DepthOptions(
             saved, bool(views), options.uncertainty,
-            None if options.profile is None else read_profile(Path(options.profile)),
+            metres_from(None if options.profile is None else Path(options.profile), options.known),
             None if options.right is None else Path(options.right), options.camera, options.max_megapixels,
         )  # fmt: skip
         check_writable(job.folder for job in jobs)
@@ -151,7 +155,8 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: 
         _print_notes(written.notes)
         return written.paths
     if options.uncertainty or options.viewer or options.profile or options.right:
-        raise InputError(f"{job.source} is a video; --uncertainty, --view, --profile and --right are for photos.")
+        flags = "--uncertainty, --view, --profile, --known and --right"
+        raise InputError(f"{job.source} is a video; {flags} are for photos.")
     refuse_sphere_of_clip(job.source, options.camera, models.via_cube)
     most = options.max_megapixels
     _print_notes(clip_notes(job.source, max_megapixels=most))

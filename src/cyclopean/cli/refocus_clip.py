@@ -58,6 +58,7 @@ def _refuse_photos_only(options: Refocus, source: Path) -> None:
     unfit = {
         "--depth": options.depth is not None,
         "--profile": options.profile is not None,
+        "--known": options.known is not None,
         "--focus-distance": options.focus_distance is not None,
         "--matte": options.matte is not None,
         "--save": options.save != "png",

@@ -27,7 +27,7 @@ from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.inference.calibration import CameraProfile
+from cyclopean.inference.calibration import FARTHEST, CameraProfile, TwoDistances, shift_assumed
 from cyclopean.inference.clip import PIXELS, ClipReport, Progress, result_suffix, small_grey, write_refocused
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera, without_padding
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
@@ -95,13 +95,14 @@ class DepthOptions:
     """What to write of a photo beside the array, its colours and its sidecar, and how the photo is read.
 
     `save` are keys of `ARRAYS` and `CLOUDS`; `viewer` adds one HTML file; `uncertainty` is the number of draws (0:
-    none); `profile` puts depth in metres; `right` is the right picture of a stereo pair; `camera` is one of `CAMERAS`.
+    none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
+    pair; `camera` is one of `CAMERAS`.
     """
 
     save: tuple[str, ...] = ()
     viewer: bool = False
     uncertainty: int = 0
-    profile: CameraProfile | None = None
+    profile: CameraProfile | TwoDistances | None = None
     right: Path | None = None
     camera: str = "auto"
     max_megapixels: float = MOST_MEGAPIXELS
@@ -187,7 +188,7 @@ def predict_photo(
         write_photo(_path(stem, "_disp.png"), colours(depth.inverse_depth))
         others: list[Path] = []
         if options.uncertainty:
-            scale = options.profile.scale if options.profile else 1
+            scale = options.profile.scale if isinstance(options.profile, CameraProfile) else 1
             spread = predictor.uncertainty(photo, options.uncertainty) / scale
             others += [_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png")]
             np.save(others[0], spread[0, 0].numpy())
@@ -196,15 +197,23 @@ def predict_photo(
         camera = depth.camera or assumed_camera(photo.size)
         if (clouds or options.viewer) and depth.camera is None:
             notes.append(f"{photo.name} has no focal length in its metadata: a field of view of 60 degrees is assumed.")
+        solid = depth
+        if (clouds or options.viewer) and depth.ambiguity == "affine":
+            solid = shift_assumed(depth)
+            notes.append(
+                f"{photo.name}: this model leaves scale and shift of its depth unknown, so the shapes in 3-D are a "
+                f"guess: what is farthest is taken as {FARTHEST:g} times as far as what is nearest. Two known "
+                "distances make them right (--known), and so does a metric model."
+            )
         for name in clouds:
             others.append(_path(stem, CLOUDS[name]))
             if name == "ply":
-                write_ply(others[-1], point_cloud(without_flying_pixels(depth, camera), photo.image, camera))
+                write_ply(others[-1], point_cloud(without_flying_pixels(solid, camera), photo.image, camera))
             else:
-                write_glb(others[-1], mesh(depth, camera), photo.image)
+                write_glb(others[-1], mesh(solid, camera), photo.image)
         if options.viewer:
             others.append(_path(stem, "_view.html"))
-            write_viewer(others[-1], depth, photo.image, camera, photo.name)
+            write_viewer(others[-1], solid, photo.image, camera, photo.name)
         _write_arrays(stem, depth, ("npy", *options.save), photo, [path.name for path in others])
         keep_names(folder, target.folder)
         return Written(_moved(folder, target.folder), tuple(notes))
@@ -323,7 +332,7 @@ class RefocusOptions:
     method: str = THIN_LENS
     strength: float = 1.0
     bins: str = "smooth"
-    profile: CameraProfile | None = None
+    profile: CameraProfile | TwoDistances | None = None
     refine: str = "auto"
     matte: str | None = None
     resize_depth: bool = False

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, usable_device
 from cyclopean.geometry import Equirectangular, Pinhole
-from cyclopean.inference.cubemap import CubeFaces
+from cyclopean.inference.cubemap import AFFINE_PRIOR, PRIOR, CubeFaces
 from cyclopean.inference.foreign import log_licence, open_foreign
 from cyclopean.inference.panorama import (
     DetailTransfer,
@@ -125,7 +125,8 @@ class Predictor:
         share = 1.0 if self.look == "own" else FACE_SHARE
         square = round(share * self.input_size[0]), round(share * self.input_size[1])
         side, _ = working_size((1, 1), square, self.method.input_multiple)
-        return CubeFaces(partial(self.infer, self.method), side)
+        prior = AFFINE_PRIOR if self.method.ambiguity == "affine" else PRIOR
+        return CubeFaces(partial(self.infer, self.method), side, prior=prior)
 
     @property
     def around(self) -> Callable[[Float[Tensor, "1 3 _ _"]], PanoramaDepth]:
