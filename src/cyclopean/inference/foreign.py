@@ -189,7 +189,7 @@ def open_foreign(folder: Path) -> Opened:
         raise
     except Exception as error:  # the library has no base class for its errors on foreign folders
         why = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{folder} is no {model_type} that can be loaded ({shortened(why)}).") from error
+        raise InputError(f"{folder} cannot be loaded as a {model_type} ({shortened(why)}).") from error
     return Opened(
         Foreign(model.eval(), processing, _output(model_type, model.config)).eval(),
         processing.own_size or USUAL_SIZE, licence_of(folder),
@@ -306,7 +306,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
             refuse_unreadable(path)
             tensors |= load_file(path)
         except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-            raise InputError(f"{path} is damaged or no safetensors file; copy the model folder again.") from error
+            raise InputError(f"{path} is damaged or not a safetensors file; copy the model folder again.") from error
     if wrong := next((name for name, x in tensors.items() if x.is_floating_point() and not x.isfinite().all()), None):
         raise InputError(f"{folder} holds numbers that are not finite in {wrong}; give another model.")
     return tensors
@@ -333,7 +333,7 @@ def _processing(folder: Path, model_type: str, config: Any) -> Processing:
         raise InputError(f"{folder} has no {PREPROCESSOR}, which states how pictures are shown to it; add it.")
     content = read_json(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path} is no object; copy the model folder again.")
+        raise InputError(f"{path} is not an object; copy the model folder again.")
     content = {key: value for key, value in content.items() if not OF_HOSTS.search(str(key))}
     name = PROCESSORS[model_type]
     if name is None:
