@@ -48,8 +48,8 @@ class Predict:
     view: Annotated[str, Flag("html")] = ""
     """html: also photo_view.html, one file to look around in with any browser, without a network."""
     model: Annotated[str, Flag("NAME")] = "auto"
-    """A bundled model, a model's folder, or a Hub repository (owner/name). auto: general; for panoramas,
-    panorama."""
+    """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
+    (docs/models.md). auto: general; for panoramas, panorama."""
     camera: Annotated[str, Flag("NAME")] = "auto"
     """What took the photos: pinhole, equirectangular (a whole panorama), top-bottom or side-by-side (two panoramas in
     one picture; the first is used). auto: panoramas are told by their metadata, or by their shape and seam."""

@@ -110,8 +110,8 @@ class Refocus:
     save: Annotated[str, Flag("NAMES")] = "png"
     """png16 (16 bits), tiff (16 bits), same (format and bits of the photo, and no .png then), comma-separated."""
     model: Annotated[str, Flag("NAME")] = "auto"
-    """A bundled model, a model's folder, or a Hub repository (owner/name). auto: general; for panoramas,
-    panorama."""
+    """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
+    (docs/models.md). auto: general; for panoramas, panorama."""
     camera: Annotated[str, Flag("NAME")] = "auto"
     """What took the photo, as for `predict`: pinhole, equirectangular, top-bottom, side-by-side. Of a panorama, blur
     goes on over the seam."""
