@@ -160,6 +160,7 @@ def train_data(
     if rig is not None:
         log_unusual_rig("--rig", rig, own)
     resized: tuple[Step, ...] = (*steps, partial(augmentation.resize, size=shape)) if source.size else steps
+    resized = (*resized, augmentation.nearest_each_way)
     flags = {name: value for name, value in vars(augment).items() if name != "shrink"}
     return TrainData(
         training, Steps(_steps(augment, mirror, shape)), Mapped(validation, resized), augment.shrink, about, flags
