@@ -214,6 +214,20 @@ def pictures(method: Method, sample: Sample) -> dict[str, Tensor]:
     return {"seen": sample.target.seen[0], "inverse depth": grey[0].expand(3, -1, -1)}
 
 
+def log_learned_camera(method: Method, data: TrainData) -> None:
+    """Log the mean camera of held-out items, whole pictures, that a method with a `pose` step predicts."""
+    items = data.training if data.validation is None else data.validation
+    count = min(length(items), ITEMS_READ)
+    device = next(method.parameters()).device
+    with torch.no_grad():
+        cameras = [method.eval().pose(items[index].to(device)).target.camera for index in range(count)]  # type: ignore
+    focal = torch.cat([camera.focal for camera in cameras]).mean(0).tolist()
+    LOG.warning(
+        "by what was learned of %d items, the camera sees %.1f degrees across: its focal lengths are %.3f image widths "
+        "and %.3f heights.", count, 2 * math.degrees(math.atan(0.5 / focal[0])), *focal,
+    )  # fmt: skip
+
+
 def renderer(run: Run) -> torch.device:
     """Return the device that worlds are rendered on: the GPU that this process will train on, else the CPU."""
     if run.accelerator in ("auto", "cuda") and torch.cuda.is_available():
