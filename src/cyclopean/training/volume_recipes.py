@@ -149,7 +149,15 @@ def aquanet(
         fresh = replace(part, init=scratch) if stage == 2 else part  # not from the first stage
         card = dataset.card("aquanet", fresh, source, data)
         fresh = fresh.of(len(data.training))  # type: ignore[arg-type]
-        optimizer = partial(adam, beta1=beta1)
-        fit(method, data, fresh, optimizer, halving_late, card=card, pictures=dataset.pictures, each_epoch=each_epoch)
+        fit(
+            method,
+            data,
+            fresh,
+            partial(adam, beta1=beta1),
+            halving_late,
+            card=card,
+            pictures=dataset.pictures,
+            each_epoch=each_epoch,
+        )
     if intrinsics == "learned":
         dataset.log_learned_camera(method, data)
