@@ -85,12 +85,12 @@ def predictor_entry(title: str, predictor: Predictor) -> Entry:
         known = camera if isinstance(camera, Pinhole | Equirectangular) else None
         photo = Photo(sample.target.image, known, sample.name[0])
         if method.views == 1:
-            return predictor(photo).inverse_depth
+            return predictor.everywhere(photo).inverse_depth
         if len(sample.sources) != 1:
             raise InputError(
                 f"{sample.name[0]} is not a stereo pair, and the model takes two pictures; evaluate it on pairs."
             )
-        return predictor(photo, Photo(sample.sources[0].image, name=sample.name[0])).inverse_depth
+        return predictor.everywhere(photo, Photo(sample.sources[0].image, name=sample.name[0])).inverse_depth
 
     def predict_by_pair(sample: Sample) -> Map:
         """Return inverse depth in 1/m: the disparity that the model predicts is taken as that of the pair's own rig."""

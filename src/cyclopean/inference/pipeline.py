@@ -28,7 +28,7 @@ from cyclopean.geometry import Equirectangular
 from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.inference.clip import ClipReport, Progress, result_suffix, write_refocused
 from cyclopean.inference.metric_calibration import CameraProfile
-from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera, without_padding
+from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
@@ -173,7 +173,7 @@ def predict_photo(
     target, numbered = target.free(source, endings)
     notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth = without_padding(options.profile.applied(depth) if options.profile else depth, photo)
+    depth = options.profile.applied(depth) if options.profile else depth
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
         notes.append(
@@ -335,7 +335,7 @@ def refocus_photo(
         depth, remark = _depth_in_file(depth_from, photo, options)
         notes += remark
     else:
-        depth = without_padding(depth_from(photo)(photo), photo)
+        depth = depth_from(photo)(photo)
     depth = options.profile.applied(depth) if options.profile else depth
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):

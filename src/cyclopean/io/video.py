@@ -161,6 +161,7 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                 f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
                 "found; give a whole file."
             ) from None
+        _refuse_cut(path)
         raise InputError(
             f"{path} is not a video that can be read; give MP4, MOV, MKV, AVI, WebM or the like."
         ) from None
@@ -184,8 +185,7 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                     f"{path} is damaged or cut short ({len(places) - count} of its {len(places)} frames are in the "
                     "file); give a whole file."
                 )
-        if lost := _missing(path):
-            raise InputError(f"{path} is damaged or cut short (its last {lost} bytes are missing); give a whole file.")
+        _refuse_cut(path)
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(pixels)}
         yield container, stream
@@ -206,7 +206,7 @@ def _parts(path: Path) -> Iterator[tuple[bytes, int]]:
                 order, kind, size = "little", b"RIFF", head[4:8]
             length = int.from_bytes(size, order)  # type: ignore[arg-type]
             if kind == b"RIFF":
-                length = 0 if length >= STREAMED else 8 + length
+                length = 8 + length if 0 < length < STREAMED else 0
             elif length == 1:
                 length = int.from_bytes(head[8:], "big")
             yield kind, max(at + length - end, 0)
@@ -221,21 +221,23 @@ def _lacks_index(path: Path) -> bool:
     return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and b"mdat" in kinds and b"moov" not in kinds
 
 
-def _missing(path: Path) -> int:
-    """Return how many bytes at its end an AVI, Matroska, WebM or MP4 in fragments lacks by what it says of its parts.
+def _refuse_cut(path: Path) -> None:
+    """Raise InputError for an AVI, Matroska, WebM or MP4 in fragments whose parts go on beyond the end of the file.
 
-    Their frames before the end can be decoded, so nothing else tells that they were cut.
+    Their frames before it can be decoded, so nothing else tells that they were cut.
     """
+    lost, kinds = 0, set()
     with path.open("rb") as file:
         if file.read(4) == b"\x1aE\xdf\xa3":  # EBML
             file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
-            if file.read(4) != b"\x18S\x80g":  # its only segment
-                return 0
-            size = _ebml_size(file)
-            return 0 if size is None else max(file.tell() + size - path.stat().st_size, 0)
-    parts = list(_parts(path))
-    kinds = {kind for kind, _ in parts}
-    return max((beyond for kind, beyond in parts if kind == b"RIFF" or b"moof" in kinds), default=0)
+            if file.read(4) == b"\x18S\x80g" and (size := _ebml_size(file)) is not None:  # its only segment
+                lost = file.tell() + size - path.stat().st_size
+    for kind, beyond in _parts(path):
+        kinds.add(kind)
+        if b"RIFF" in kinds or b"moof" in kinds:
+            lost = max(lost, beyond)
+    if lost > 0:
+        raise InputError(f"{path} is damaged or cut short (its last {lost} bytes are missing); give a whole file.")
 
 
 def _ebml_size(file: BinaryIO) -> int | None:
