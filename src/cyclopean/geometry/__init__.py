@@ -5,6 +5,7 @@ from cyclopean.geometry.cameras import Correspondence as Correspondence
 from cyclopean.geometry.cameras import Equirectangular as Equirectangular
 from cyclopean.geometry.cameras import Pinhole as Pinhole
 from cyclopean.geometry.cameras import axis_angle as axis_angle
+from cyclopean.geometry.cameras import euler as euler
 from cyclopean.geometry.cameras import invert as invert
 from cyclopean.geometry.cameras import mirror as mirror
 from cyclopean.geometry.cameras import pixel_grid as pixel_grid

@@ -189,7 +189,8 @@ class Predictor:
             raise InputError(f"{photo.name} and {right.name} are {sizes} pixels; left and right need one size.")
         if isinstance(photo.camera, Equirectangular) or self.infer is not plain:
             raise InputError(
-                f"the model {self._name!r} takes two ordinary photos: no panoramas, and no --flip-average."
+                f"the model {self._name!r} takes two ordinary photos: no panoramas, and no --flip-average or "
+                "--post-process."
             )
 
     def _depth_map(

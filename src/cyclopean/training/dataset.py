@@ -314,12 +314,14 @@ def _check_turned(asked: tuple[int, int], own: tuple[int, int]) -> None:
 
 
 def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tuple[Augmentation, ...]:
-    """Return the augmentations in this order: crop and size, mirror, colours, then the sensor's faults."""
+    """Return the augmentations in this order: crop and size, frames, mirror, colours, then the sensor's faults."""
     zoomed = augment.smallest < 1 or augment.stretch > 1
     chances = (
         (augment.swap, augmentation.swapped),
+        (augment.reverse, augmentation.reversed_time),
         (augment.flip, mirror),
         (augment.colour, augmentation.monodepth_colour),
+        (augment.separate, augmentation.separate_colour),
         (augment.jitter, augmentation.strong_colour),
         (augment.mild, augmentation.mild_colour),
         (augment.blur, augmentation.blurred),
@@ -327,7 +329,8 @@ def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tup
         (augment.erase, augmentation.erased),
     )
     shape = Zoom(size, augment.smallest, augment.stretch) if zoomed else Resize(size)
-    return (shape, *(Sometimes(chance, step) for chance, step in chances if chance > 0))
+    often = tuple(Sometimes(chance, step) for chance, step in chances if chance > 0)
+    return (shape, augmentation.one_each_way, *often)
 
 
 def _origin(data: Dataset[Sample], index: int) -> tuple[Dataset[Sample], int]:
