@@ -88,7 +88,7 @@ def on_cpu(step: Step, levels: Levels, margin: float, *batches: Tensor) -> None:
     real = torch.empty((), dtype=batches[0].dtype).numpy().dtype.type
     channels = () if step == "cover" else (batches[0].shape[1],)
     values, shares = tables(levels, bent=batches[4].numel() > 0)
-    loop = getattr(sweeping_loops, step)(*channels, real)
+    loop = getattr(sweeping_loops, step)(*channels)
     each_item(loop, (values.astype(real), shares.astype(real), real(margin)), *batches)
 
 

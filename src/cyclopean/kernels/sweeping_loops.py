@@ -12,6 +12,8 @@ from functools import cache
 from typing import no_type_check
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from cyclopean.kernels.splatting_loops import Loop, compiled, inlined
 
@@ -19,12 +21,26 @@ BLOCK = 128  # pixels: what is known of them stays in the first cache
 F32 = np.float32
 
 
-@inlined
-@no_type_check
-def _exp(x):
-    """Return e^x to float32 in vector instructions, which a call of the library's function would prevent.
+def _exp(x: float) -> float:
+    """Return e^x inside loops: of float32 in vector instructions, which a call of the library would prevent."""
+    return math.exp(x)
 
-    2^n times a polynomial of the rest, with ln 2 in two parts (Cephes, Moshier 1992). Below -87 it is e^-87.
+
+@overload(_exp, inline="always")
+@no_type_check
+def _exp_of(x):
+    return _fast_exp if x == types.float32 else _library_exp
+
+
+@no_type_check
+def _library_exp(x):
+    return math.exp(x)
+
+
+@no_type_check
+def _fast_exp(x):
+    """Return 2^n times a polynomial of the rest, with ln 2 in two parts (Cephes, Moshier 1992). Of x up to 88; below
+    -87 it is e^-87.
     """
     x = max(x, F32(-87))
     n = math.floor(x * F32(1.4426950408889634) + F32(0.5))
@@ -39,62 +55,56 @@ def _exp(x):
     return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(F32)
 
 
-@cache
+@inlined
 @no_type_check
-def locating(real):
-    """Return the loop that finds where a block of pixels lands at level k, for float32 or float64."""
-    exp = _exp if real is F32 else math.exp
+def _locate(k, block, size, levels, lines, around):  # noqa: PLR0917
+    """Fill what is `around` the pixels from `block` on: `first`, the index of the upper left of four pixels;
+    `columns` (a0, a1, their derivatives by x), how much the left and the right two have; `rows` (b0, b1, ...),
+    likewise; `places` (u, v, 1 / z); `depths` (rho, its derivative by the exponent).
+
+    A pixel's share falls from 1 to 0 over one pixel's width, so that it is right also for the four at the border
+    that are kept inside. Out of sight shares and places are 0.
+    """
+    first, columns, rows, places, depths = around
+    values, shares, margin = levels
+    real = values.dtype.type
     zero, half, one = real(0), real(0.5), real(1)
-
-    @inlined
-    def locate(k, block, size, levels, lines, around):  # noqa: PLR0917
-        """Fill what is `around` the pixels from `block` on: `first`, the index of the upper left of four pixels;
-        `columns` (a0, a1, their derivatives by x), how much the left and the right two have; `rows` (b0, b1, ...),
-        likewise; `places` (u, v, 1 / z); `depths` (rho, its derivative by the exponent).
-
-        A pixel's share falls from 1 to 0 over one pixel's width, so that it is right also for the four at the border
-        that are kept inside. Out of sight shares and places are 0.
-        """
-        first, columns, rows, places, depths = around
-        values, shares, margin = levels
-        start, slope, exponents = lines
-        (h, w), m = size, min(BLOCK, start.shape[1] - block)
-        depths[0], depths[1] = values[k], zero
-        if len(exponents) > 0 and k > 0:
-            for j in range(m):
-                power = exp(exponents[block + j] * shares[k + 1])
-                depths[0, j] = values[-1] * exp(shares[0] * (power - one))
-                depths[1, j] = depths[0, j] * shares[0] * power * shares[k + 1]
+    start, slope, exponents = lines
+    (h, w), m = size, min(BLOCK, start.shape[1] - block)
+    depths[0], depths[1] = values[k], zero
+    if len(exponents) > 0 and k > 0:
         for j in range(m):
-            p, rho = block + j, depths[0, j]
-            per = one / (start[2, p] + rho * slope[2, p])
-            u, v = (start[0, p] + rho * slope[0, p]) * per, (start[1, p] + rho * slope[1, p]) * per
-            x, y = u * real(w) - half, v * real(h) - half
-            seen = (start[3, p] + rho * slope[3, p] > 0) & (u >= -margin) & (u <= one + margin)
-            seen = seen & (v >= -margin) & (v <= one + margin) & (x > -1) & (x < w) & (y > -1) & (y < h)
-            x, y = x if seen else zero, y if seen else zero
-            left = min(max(np.int32(math.floor(x)), np.int32(0)), np.int32(w - 2))
-            top = min(max(np.int32(math.floor(y)), np.int32(0)), np.int32(h - 2))
-            first[j] = top * np.int32(w) + left
-            x, y, in_sight = x - real(left), y - real(top), one if seen else zero
-            columns[0, j] = max(one - abs(x), zero) * in_sight
-            columns[1, j] = max(one - abs(x - one), zero) * in_sight
-            columns[2, j] = one if x < 0 else (-one if x < 1 else zero)
-            columns[3, j] = zero if x < 0 else (one if x < 1 else -one)
-            rows[0, j] = max(one - abs(y), zero) * in_sight
-            rows[1, j] = max(one - abs(y - one), zero) * in_sight
-            rows[2, j] = one if y < 0 else (-one if y < 1 else zero)
-            rows[3, j] = zero if y < 0 else (one if y < 1 else -one)
-            places[0, j], places[1, j] = u if seen else zero, v if seen else zero
-            places[2, j] = per if seen else zero
-
-    return locate, exp
+            power = _exp(exponents[block + j] * shares[k + 1])
+            depths[0, j] = values[-1] * _exp(shares[0] * (power - one))
+            depths[1, j] = depths[0, j] * shares[0] * power * shares[k + 1]
+    for j in range(m):
+        p, rho = block + j, depths[0, j]
+        per = one / (start[2, p] + rho * slope[2, p])
+        u, v = (start[0, p] + rho * slope[0, p]) * per, (start[1, p] + rho * slope[1, p]) * per
+        x, y = u * real(w) - half, v * real(h) - half
+        seen = (start[3, p] + rho * slope[3, p] > 0) & (u >= -margin) & (u <= one + margin)
+        seen = seen & (v >= -margin) & (v <= one + margin) & (x > -1) & (x < w) & (y > -1) & (y < h)
+        x, y = x if seen else zero, y if seen else zero
+        left = min(max(np.int32(math.floor(x)), np.int32(0)), np.int32(w - 2))
+        top = min(max(np.int32(math.floor(y)), np.int32(0)), np.int32(h - 2))
+        first[j] = top * np.int32(w) + left
+        x, y, in_sight = x - real(left), y - real(top), one if seen else zero
+        columns[0, j] = max(one - abs(x), zero) * in_sight
+        columns[1, j] = max(one - abs(x - one), zero) * in_sight
+        columns[2, j] = one if x < 0 else (-one if x < 1 else zero)
+        columns[3, j] = zero if x < 0 else (one if x < 1 else -one)
+        rows[0, j] = max(one - abs(y), zero) * in_sight
+        rows[1, j] = max(one - abs(y - one), zero) * in_sight
+        rows[2, j] = one if y < 0 else (-one if y < 1 else zero)
+        rows[3, j] = zero if y < 0 else (one if y < 1 else -one)
+        places[0, j], places[1, j] = u if seen else zero, v if seen else zero
+        places[2, j] = per if seen else zero
 
 
 @inlined
 @no_type_check
 def _around(real):
-    """Return room for what `locate` finds."""
+    """Return room for what `_locate` finds."""
     four, three, two = np.empty((4, BLOCK), real), np.empty((3, BLOCK), real), np.empty((2, BLOCK), real)
     return np.empty(BLOCK, np.int32), four, np.empty((4, BLOCK), real), three, two
 
@@ -120,14 +130,14 @@ def _side_by_side(image, colours):
 
 @cache
 @no_type_check
-def render(channels: int, real) -> Loop:
+def render(channels: int) -> Loop:
     """Return the forward loop for that many channels (a constant to the compiler, which then unrolls over them)."""
     c = channels
-    locate, exp = locating(real)
 
     def loop(values, shares, margin, image, logits, start, slope, exponents, made, norm):  # noqa: PLR0917
         """Fill made (c h2 w2) and norm (h2 w2), the logarithm of the sum of exponentials of the logits of a pixel."""
         _, h, w = image.shape
+        real = image.dtype.type
         colours = np.empty((h * w, c), image.dtype)
         _side_by_side(image, colours)
         planes = logits.reshape(-1, h * w)
@@ -140,7 +150,7 @@ def render(channels: int, real) -> Loop:
             logit, colour = np.empty(BLOCK, real), np.empty((c, BLOCK), real)
             most, weights, total = np.full(BLOCK, real(-np.inf)), np.zeros(BLOCK, real), np.zeros((c, BLOCK), real)
             for k in range(len(planes)):
-                locate(k, block, (h, w), levels, lines, around)
+                _locate(k, block, (h, w), levels, lines, around)
                 for j in range(m):
                     n00, n01, n10, n11 = _corners(first[j], w)
                     s00, s01 = columns[0, j] * rows[0, j], columns[1, j] * rows[0, j]
@@ -151,7 +161,7 @@ def render(channels: int, real) -> Loop:
                         colour[q, j] += s10 * colours[n10, q] + s11 * colours[n11, q]
                 for j in range(m):
                     more = max(most[j], logit[j])
-                    less, weight = exp(most[j] - more), exp(logit[j] - more)
+                    less, weight = _exp(most[j] - more), _exp(logit[j] - more)
                     most[j], weights[j] = more, weights[j] * less + weight
                     for q in range(c):
                         total[q, j] = total[q, j] * less + weight * colour[q, j]
@@ -165,10 +175,9 @@ def render(channels: int, real) -> Loop:
 
 @cache
 @no_type_check
-def differentiate(channels: int, real) -> Loop:  # noqa: PLR0915
+def differentiate(channels: int) -> Loop:  # noqa: PLR0915
     """Return the backward loop for that many channels."""
     c = channels
-    locate, exp = locating(real)
 
     def loop(  # noqa: PLR0912, PLR0915, PLR0917
         values, shares, margin, image, logits, start, slope, exponents, made, norm,
@@ -176,6 +185,7 @@ def differentiate(channels: int, real) -> Loop:  # noqa: PLR0915
     ):  # fmt: skip
         """Fill the gradients of the inputs from that of made; those of image and exponents unless they are empty."""
         _, h, w = image.shape
+        real = image.dtype.type
         colours = np.empty((h * w, c), image.dtype)
         _side_by_side(image, colours)
         wanted = len(d_image) > 0
@@ -197,7 +207,7 @@ def differentiate(channels: int, real) -> Loop:  # noqa: PLR0915
                 for q in range(c):
                     mean[j] += d_made[q, block + j] * made[q, block + j]
             for k in range(len(planes)):
-                locate(k, block, (h, w), levels, lines, around)
+                _locate(k, block, (h, w), levels, lines, around)
                 for j in range(m):
                     n00, n01, n10, n11 = _corners(first[j], w)
                     ls[0, j], ls[1, j], ls[2, j], ls[3, j] = (
@@ -218,7 +228,7 @@ def differentiate(channels: int, real) -> Loop:  # noqa: PLR0915
                     a0, a1, b0, b1 = columns[0, j], columns[1, j], rows[0, j], rows[1, j]
                     logit = b0 * (a0 * ls[0, j] + a1 * ls[1, j]) + b1 * (a0 * ls[2, j] + a1 * ls[3, j])
                     worth = b0 * (a0 * vs[0, j] + a1 * vs[1, j]) + b1 * (a0 * vs[2, j] + a1 * vs[3, j])
-                    p[j] = exp(logit - norm[block + j])
+                    p[j] = _exp(logit - norm[block + j])
                     rise[j] = p[j] * (worth - mean[j])
                     v00, v01 = rise[j] * ls[0, j] + p[j] * vs[0, j], rise[j] * ls[1, j] + p[j] * vs[1, j]
                     v10, v11 = rise[j] * ls[2, j] + p[j] * vs[2, j], rise[j] * ls[3, j] + p[j] * vs[3, j]
@@ -266,13 +276,13 @@ def differentiate(channels: int, real) -> Loop:  # noqa: PLR0915
 
 @cache
 @no_type_check
-def cover(real) -> Loop:
+def cover() -> Loop:
     """Return the loop of `swept_coverage`."""
-    locate, exp = locating(real)
 
     def loop(values, shares, margin, logits, norm, start, slope, exponents, coverage):  # noqa: PLR0917
         """Fill coverage (h2 w2): how much the view with these logits (n h w) and their norm (h w) sees."""
         _, h, w = logits.shape
+        real = logits.dtype.type
         planes, norm, coverage = logits.reshape(-1, h * w), norm.reshape(-1), coverage.reshape(-1)
         levels, lines = (values, shares, margin), (start.reshape(4, -1), slope.reshape(4, -1), exponents.reshape(-1))
         around = _around(real)
@@ -281,14 +291,14 @@ def cover(real) -> Loop:
             m = min(BLOCK, len(coverage) - block)
             ls, total = np.empty((4, BLOCK), real), np.zeros(BLOCK, real)
             for k in range(len(planes)):
-                locate(k, block, (h, w), levels, lines, around)
+                _locate(k, block, (h, w), levels, lines, around)
                 for j in range(m):
                     n00, n01, n10, n11 = _corners(first[j], w)
                     ls[0, j], ls[1, j] = planes[k, n00] - norm[n00], planes[k, n01] - norm[n01]
                     ls[2, j], ls[3, j] = planes[k, n10] - norm[n10], planes[k, n11] - norm[n11]
                 for j in range(m):
-                    upper = columns[0, j] * exp(ls[0, j]) + columns[1, j] * exp(ls[1, j])
-                    lower = columns[0, j] * exp(ls[2, j]) + columns[1, j] * exp(ls[3, j])
+                    upper = columns[0, j] * _exp(ls[0, j]) + columns[1, j] * _exp(ls[1, j])
+                    lower = columns[0, j] * _exp(ls[2, j]) + columns[1, j] * _exp(ls[3, j])
                     total[j] += rows[0, j] * upper + rows[1, j] * lower
             for j in range(m):
                 coverage[block + j] = min(total[j], real(1))
