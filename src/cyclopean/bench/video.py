@@ -303,7 +303,8 @@ def _about(b: Budget) -> str:
         f"{b.held_out} held-out clips, truth within (0.1 m, 80 m), depth aligned by the median and clipped to [1 m, "
         "80 m], means over images (and standard deviation over seeds). Still and moving: AbsRel there, by the true "
         "masks. Holes: share of what moves whose depth is more than twice the truth or less than half of it. What "
-        "moves is told to no row but the one with true masks. Best / last: the lowest AbsRel along the run over that at its end."
+        "moves is told to no row but the one with true masks. Best / last: the lowest AbsRel along the run over that "
+        "at its end."
     )
 
 
