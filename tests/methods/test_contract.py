@@ -23,6 +23,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "monodepth2": {"network": "resnet18", "width": 0.1},
     "naive": {"network": "compact", "width": 0.1},
     "supervised": {"network": "vgg", "width": 0.05},
+    "supervised_sphere": {"network": "unifuse", "width": 0.25},
     "trinocular": {"network": "compact", "width": 0.1},
 }
 
@@ -41,7 +42,7 @@ def panoramas() -> Sample:
 
 @pytest.fixture
 def stereo(request) -> Sample:
-    if request.node.callspec.params.get("name") == "coordnet":
+    if request.node.callspec.params.get("name") in ("coordnet", "supervised_sphere"):
         return panoramas()
     camera = Pinhole(torch.tensor([[0.8, 1.2]]).expand(2, 2), torch.tensor([[0.5, 0.5]]).expand(2, 2))
     pose = translation(torch.tensor([[-0.2, 0.0, 0.0]]).expand(2, 3))
