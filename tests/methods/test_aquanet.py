@@ -85,7 +85,9 @@ def test_the_boosted_depth_enters_the_mask_and_the_top_is_static() -> None:
 
     def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
         sizes.append(image.shape[-1])
-        return 0.1 + 0.2 * image[:, :1] * where[:, :1].sigmoid() + 0.001 * image.shape[-1]
+        return (
+            0.1 + 0.2 * image[:, :1] * where[:, :1].sigmoid() + 0.001 * image.shape[-1] + 0.1 * focal[:, :1, None, None]
+        )
 
     volumes = []
 

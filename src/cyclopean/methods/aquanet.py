@@ -167,6 +167,13 @@ class Aquanet(Method):
         sky = where[:, 1:] < TOP if rules.ignore_top else False
         return ((spread < rules.threshold) | sky).to(spread.dtype)
 
+    def begin_with_pose(self) -> None:
+        """Kick-start from now on: the pose network learns alone, by a depth and a camera that are told."""
+        self.kick_start = True
+        self.network.requires_grad_(False)  # several processes wait for the gradients of all that is trained
+        if self.pose is not None and self.pose.lens is not None:
+            self.pose.lens.requires_grad_(False)  # it would bend the camera to suit that depth
+
     def frozen(self) -> Frozen:
         """Return a copy of the network as it is now, which makes inverse depth of picture, positions and focal."""
         return Frozen(InverseDepth(copy.deepcopy(self.network), self.rules))
