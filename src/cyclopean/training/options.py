@@ -84,6 +84,8 @@ class Run:
 
 
 Network = Literal["vgg", "compact", "mobile", "resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected"]
+StudentName = Literal["unifuse", "unifuse34", "unifuse50", "bifuse++", "hohonet", "egformer", "mobile", "coordnet"]
+SphereLoss = Literal["auto", "berhu", "reverse-huber", "l1", "ssi"]
 Folders = Annotated[tuple[Path, ...], Flag("FOLDER[,FOLDER]")]
 Names = Annotated[tuple[str, ...], Flag("NAME[,NAME]")]
 Size = Annotated[tuple[int, ...], Flag("HEIGHTxWIDTH", separator="x")]
