@@ -192,6 +192,10 @@ def test_traps_of_the_draft() -> None:
     assert (whole[32:].diff() > 0).all()
     assert float(whole[-1]) == pytest.approx(rules.most)
     torch.testing.assert_close(part, whole[32:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aquanet, "reproject", lambda depth, *rest: seen.append(depth) or reproject(depth, *rest))
+        aquanet.kick_start(clip(1), replace(rules, ground="paper"))
+    torch.testing.assert_close(seen[-1][0, 0, :, 0], torch.linspace(rules.least, rules.most, 64))
 
     # A grey of the family's mean colour, which the release takes for what is outside, is compared like any other.
     grey = view(torch.tensor(MEAN)[None, :, None, None].expand(1, 3, 64, 96), camera)

@@ -364,12 +364,13 @@ def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, trans
 
 
 def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
-    """Return |warped - target| of sources warped by a depth that only knows the row: far above the middle of the full
-    frame, nearer and nearer below. The pose network learns from it before there is any depth (the draft; the paper's
-    text lets inverse depth grow from the first row on)."""
+    """Return |warped - target| of sources warped by a depth that only knows the row of the full frame: far above the
+    middle, nearer and nearer below (draft), or from the first row on (paper). The pose network learns from it before
+    there is any depth."""
     target = sample.target
     v = told(target)[0][:, 1:]
-    ground = rules.least + (rules.most - rules.least) * v.clamp(min=0, max=1)
+    rise = v if rules.ground == "draft" else (v + 1) / 2
+    ground = rules.least + (rules.most - rules.least) * rise.clamp(min=0, max=1)
     errors = []
     for source in sample.sources:
         match = reproject(ground, target.camera, known_pose("aquanet", source), source.camera)
