@@ -257,6 +257,16 @@ def test_scores_and_shares_of_attention():
     assert not torch.allclose(upright.attend(x)[0], attended)
 
 
+def test_weak_rows_keep_what_they_were(monkeypatch):
+    block = Geometric(4, 1, upright=False)
+    for parameter in block.perceptron.parameters():
+        nn.init.zeros_(parameter)
+    x, attended, share = torch.rand(1, 2, 6, 4), torch.rand(1, 2, 6, 4), torch.tensor([0.5, 1.0]).view(1, 2, 1, 1)
+    monkeypatch.setattr(Geometric, "attend", lambda self, tokens: (attended, share))
+    torch.testing.assert_close(block(x)[:, 0], 0.5 * (x + attended)[:, 0])
+    torch.testing.assert_close(block(x)[:, 1], attended[:, 1])
+
+
 def test_a_picture_is_judged_by_itself():
     torch.manual_seed(0)
     network = build_student("egformer", 0.25).eval()
