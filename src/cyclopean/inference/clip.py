@@ -13,12 +13,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from cyclopean.defocus.consistency import Consistency
 from cyclopean.defocus.edges import guided
 from cyclopean.defocus.focus import Focusable, fill_unknown
 from cyclopean.defocus.lens import Lens, focus_pixel
 from cyclopean.defocus.video import (
     SECONDS,
     Flicker,
+    Grey,
     Keyframe,
     Moment,
     Spot,
@@ -31,6 +33,7 @@ from cyclopean.defocus.video import (
     value_at,
 )
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import appearing
 from cyclopean.io.image import Photo, resize, size_within
@@ -169,18 +172,21 @@ def measure_clip(
             aims.append(value_at(guided(depth, picture), (x + 0.5, y + 0.5)))
     if not samples:
         raise InputError(f"{source} has no frames; give a whole video.")
-    check_keyframes(
-        keys[: len(keys) - len(waiting) + 1], (still.image.shape[-2], still.image.shape[-1]), float(last[1])
-    )
+    check_keyframes(keys[: len(keys) - len(waiting) + 1], size_of(still.image), float(last[1]))
     low, high = np.percentile(np.concatenate([s.reshape(-1) for s in samples]), (1, 99))
     return ClipMeasures(int(last[0]), float(last[1]), float(low), float(high), tuple(aims))
 
 
 def _small_depth(image: Frame, predictor: Predictor) -> Plane:
     """Return the inverse depth of a frame, small."""
-    small = resize(image, size_within((image.shape[-2], image.shape[-1]), PIXELS))
+    small = resize(image, size_within(size_of(image), PIXELS))
     depth = predictor(Photo(small))
     return fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
+
+
+def small_grey(image: Frame, size: tuple[int, int]) -> Grey:
+    """Return the brightness of a frame at `size` (height, width)."""
+    return grey_of(cv2.resize(_array(image), size[::-1], interpolation=cv2.INTER_AREA))
 
 
 def _array(image: Frame) -> Float[np.ndarray, "h w 3"]:
@@ -202,6 +208,7 @@ class _Rendering:
 
     def __post_init__(self) -> None:
         self.flicker = Flicker(self.measures.whole)
+        self.consistency = Consistency(self.predictor.method.ambiguity, self.measures.whole)
         self.pull = _FocusPull(self.keys, self.measures, self.lens.amount, self.lost)
 
     def pictures(self, clip: Iterator[Still]) -> Iterator[Frame]:
@@ -215,10 +222,13 @@ class _Rendering:
 
     def _moment(self, still: Still, last: Moment | None) -> Moment:
         depth = _small_depth(still.image, self.predictor)
-        grey = grey_of(cv2.resize(_array(still.image), depth.shape[::-1], interpolation=cv2.INTER_AREA))
+        grey = small_grey(still.image, (depth.shape[0], depth.shape[1]))
+        steady = self.smooth > 0 and self.predictor.method.ambiguity == "affine"  # `following` fits a scale alone
+        aligned = self.consistency.add(grey, depth, still.seconds).depth if steady else depth
         if last is None:
             return first(grey, depth, still.seconds)
-        now = following(last, grey, depth, still.seconds, mean=self.smooth, whole=self.measures.whole)
+        now = following(last, grey, aligned, still.seconds, mean=self.smooth, whole=self.measures.whole)
+        now = replace(now, predicted=depth)
         self.flicker.add(last, now)
         if now.motion is not None and now.motion.cut:
             self.cuts.append(still.seconds)
