@@ -23,6 +23,7 @@ def channels(data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
         return None
     array = array[..., None] if array.ndim == 2 else array
     array = array[..., [2, 1, 0, 3][: array.shape[-1]]] if array.shape[-1] >= 3 else array
+    array = array[..., 2:] if data[25] == 4 else array  # grey with alpha, which OpenCV decodes as colours
     key = _transparent_colour(data)
     if key.size != array.shape[-1]:
         return array
