@@ -174,7 +174,10 @@ def predict_photo(
     target, numbered = target.free(source, endings)
     notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth = options.profile.applied(depth) if options.profile else depth
+    if options.profile is not None:
+        misfit = options.profile.misfit(depth)
+        notes += [f"{photo.name}: {misfit}; its metres are likely wrong."] if misfit else []
+        depth = options.profile.applied(depth)
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
         notes.append(
@@ -337,7 +340,10 @@ def refocus_photo(
         notes += remark
     else:
         depth = depth_from(photo)(photo)
-    depth = options.profile.applied(depth) if options.profile else depth
+    if options.profile is not None:
+        misfit = options.profile.misfit(depth)
+        notes += [f"{photo.name}: {misfit}; its metres are likely wrong."] if misfit else []
+        depth = options.profile.applied(depth)
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
