@@ -58,6 +58,7 @@ WORDS = {  # what is typed -> a part of what is said
     "render street file/x --count 1": "cannot write to file/x",
     "bench stereo file/x": "cannot write to file/x",
     "bench sphere file/x": "cannot write to file/x",
+    "bench video file/x": "cannot write to file/x",
     # models
     "predict good.png --model foreign": "not a model of cyclopean",
     "predict good.png --model corrupt": "damaged or no safetensors file",
@@ -115,6 +116,7 @@ WORDS = {  # what is typed -> a part of what is said
     "bench robst": "did you mean 'robust'",
     "bench stereo results --rows monodpeth": "monodpeth",
     "bench sphere results --budget smal": "did you mean 'small'",
+    "bench video results --rows spimmo": "did you mean 'spimo'",
     # numbers that mean nothing
     "predict good.png --size 0x0": "--size 0x0",
     "predict good.png --size 100000x100000": "1e+04 megapixels",

@@ -51,6 +51,7 @@ EXAMPLES = {
     "bench": ("cyclopean bench stereo bench", "cyclopean bench robust photos", "cyclopean bench lens shots"),
     "bench stereo": ("cyclopean bench stereo bench --list", "cyclopean bench stereo bench"),
     "bench sphere": ("cyclopean bench sphere bench --list", "cyclopean bench sphere bench"),
+    "bench video": ("cyclopean bench video bench --list", "cyclopean bench video bench"),
     "bench robust": ("cyclopean bench robust photos",),
     "bench lens": ("cyclopean bench lens shots",),
     "doctor": ("cyclopean doctor",),

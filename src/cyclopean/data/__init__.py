@@ -18,6 +18,7 @@ DATASETS = {
     "3d60": "cyclopean.data.panoramas:ThreeD60Dataset",
     "camvid": "cyclopean.data.base:PicturesDataset",
     "cityscapes": "cyclopean.data.stereo:CityscapesDataset",
+    "cityscapes_sequence": "cyclopean.data.stereo:CityscapesSequenceDataset",
     "clip": "cyclopean.data.video:clip",
     "eth3d": "cyclopean.data.stereo:Eth3dDataset",
     "folder": "cyclopean.data.folder:FolderDataset",

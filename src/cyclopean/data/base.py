@@ -242,6 +242,14 @@ def unposed(image: Image, camera: Pinhole) -> View:
     return replace(view(image, camera), from_target=None)
 
 
+def steps_around(step: int, reach: int) -> tuple[int, ...]:
+    """Return how far the sources of a video are from the target: `reach` before it, nearest first, then as many after.
+
+    The nearest is `step` frames away, the next one twice as far. Poses that are predicted need this order.
+    """
+    return (*range(-step, -step * reach - 1, -step), *range(step, step * reach + 1, step))
+
+
 CAMVID = "701_StillsRaw_full"  # of the release; its labels lie in other folders
 
 

@@ -122,6 +122,13 @@ def choice(kind: str, name: str, known: Iterable[str]) -> str:
     return name
 
 
+def whole_number(option: str, text: str | int) -> int:
+    """Return the number of at least 1 that an option is given. Raises InputError for anything else."""
+    if not str(text).isdecimal() or int(text) < 1:
+        raise InputError(f"{option} is {text}; it needs a whole number of at least 1.")
+    return int(text)
+
+
 def read_list(path: Path | str) -> list[tuple[str, str]]:
     """Return the lines of a split that hold something other than a comment, each with the place to name in an error."""
     file = Path(path).expanduser()

@@ -50,7 +50,10 @@ KEYS = (  # of a calibration.json
 AGREE = 0.01  # by how much two statements of one thing may differ: a share, or of the image
 LONGEST = 100  # characters of a folder's name
 APART_PX = 0.5  # the same of principal points, in pixels
-FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0}
+FAR = {
+    **{"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0},
+    **{"traffic": 80.0, "crowd": 20.0, "flight": 80.0},
+}
 
 
 class FolderDataset(Items):

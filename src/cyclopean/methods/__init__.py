@@ -18,9 +18,11 @@ METHODS = {
     "monodepth2": "cyclopean.methods.monodepth2:Monodepth2",
     "naive": "cyclopean.methods.naive:Naive",
     "supervised": "cyclopean.methods.supervised:Supervised",
+    "supervised_sphere": "cyclopean.methods.supervised_sphere:SupervisedSphere",
     "trinocular": "cyclopean.methods.three_net:ThreeNet",
 }
-METRIC = ("coordnet",)  # methods whose depth is always in metres; that of the others is where they keep a rig
+METRIC = ("coordnet",)  # methods whose depth is always in metres; that of the others is where they keep a rig, or
+METRIC_LOSSES = ("berhu", "reverse-huber", "l1")  # where their `loss` is one of these
 
 # The methods of `cyclopean train`: the recipe, whose arguments are the flags, and a line of help.
 RECIPES = {
@@ -42,6 +44,10 @@ RECIPES = {
     "coordnet": ("cyclopean.training.recipes:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
     "panorama": ("cyclopean.training.recipes:panorama", "panoramas with views above and beside; the bundled model"),
     "supervised": ("cyclopean.training.recipes:supervised", "worlds with true depth: direct supervision"),
+    "supervised-sphere": (
+        "cyclopean.training.recipes:supervised_sphere",
+        "panoramas with true depth; UniFuse, BiFuse++, HoHoNet, EGformer",
+    ),
 }
 
 # The papers' settings as flags, set by `--published`. Optimisers and augmentations are in the recipes.
@@ -54,6 +60,7 @@ PUBLISHED = {
     "falnet": "--size 192x640 --batch-size 4 --epochs 70 --learning-rate 1e-4",
     "aquanet": "--size 192x640 --batch-size 8 --epochs 220 --learning-rate 1e-4",
     "coordnet": "--size 256x512 --batch-size 16 --epochs 30 --learning-rate 1e-4",
+    "supervised-sphere": "--network unifuse --size 512x1024 --batch-size 6 --epochs 100 --learning-rate 1e-4",
 }
 
 
