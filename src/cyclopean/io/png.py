@@ -43,6 +43,21 @@ def _transparent_colour(data: bytes) -> UInt16[np.ndarray, " c"]:
     return np.zeros(0, np.uint16)
 
 
+def white(data: bytes, largest: int) -> int | None:
+    """Return the number of white of a PNG of 16 bits whose pixels were not scaled to them, None if they were.
+
+    `sBIT` states how many bits its camera had; writers have to scale, and some do not: `largest` is its largest number.
+    """
+    at = len(SIGNATURE)
+    while at + 12 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
+        length = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"sBIT" and 0 < length <= 4:
+            most = 2 ** max(data[at + 8 : at + 8 + length]) - 1
+            return most if largest <= most and 255 < most < 65535 else None
+        at += 12 + length
+    return None
+
+
 def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:
     """Return the bytes of a PNG with only its critical chunks and those in `kept`."""
     at, parts = 8, [data[:8]]
