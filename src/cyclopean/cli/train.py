@@ -34,8 +34,10 @@ def main(arguments: list[str]) -> int:
     recipe = resolve_name(RECIPES[name][0])
     options = parse_arguments(recipe, flags, f"cyclopean train {name}")
 
-    source, run = options["source"], options["run"]
-    for folder in (*source.data, *source.validation):
+    streams, run = options.get("streams"), options["run"]
+    source = options["source"] if streams is None else streams.source
+    unlabelled = () if streams is None else streams.unlabelled
+    for folder in (*source.data, *source.validation, *unlabelled):
         named(str(folder))
     for world in source.world:
         if world not in (*FAMILIES, "all"):
@@ -43,8 +45,10 @@ def main(arguments: list[str]) -> int:
     if not (run.resume and any(run.out.glob(f"stage*/{STATE}"))):  # of a run in stages that was stopped before the last
         run.refuse_taken()
     refuse_unknown_model(run.init or "none")
+    if "teaching" in options:
+        refuse_unknown_model(options["teaching"].teacher)
     if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
-        loading("train", ", ".join(["PyTorch", *map(str, source.data), *source.world]))
+        loading("train", ", ".join(["PyTorch", *map(str, (*source.data, *unlabelled)), *source.world]))
     recipe(**options)
     return 0
 

@@ -17,9 +17,12 @@ from cyclopean.geometry.cameras import translation as translation
 from cyclopean.geometry.spherical import FACES as FACES
 from cyclopean.geometry.spherical import around as around
 from cyclopean.geometry.spherical import attention as attention
+from cyclopean.geometry.spherical import euler as euler
 from cyclopean.geometry.spherical import face_camera as face_camera
 from cyclopean.geometry.spherical import face_from_sphere as face_from_sphere
+from cyclopean.geometry.spherical import inverse_distance_to_z as inverse_distance_to_z
 from cyclopean.geometry.spherical import reproject_first_order as reproject_first_order
 from cyclopean.geometry.spherical import ten_from_sphere as ten_from_sphere
 from cyclopean.geometry.spherical import uv_on_faces as uv_on_faces
 from cyclopean.geometry.spherical import uv_on_sphere as uv_on_sphere
+from cyclopean.geometry.spherical import uv_rotated as uv_rotated

@@ -166,3 +166,24 @@ def uv_on_faces(
 
 def _turned(points: Float[Tensor, "1 h w 3"], rotations: Rotations) -> Float[Tensor, "f h w 3"]:
     return torch.einsum("fij,hwj->fhwi", rotations, points[0])
+
+
+def euler(angles: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
+    """Return the rotations R_x R_y R_z by angles about x, y and z in radians (Depth Anywhere's augmentation)."""
+    about_x, about_y, about_z = (axis_angle(one) for one in torch.diag_embed(angles).unbind(1))
+    return about_x @ about_y @ about_z
+
+
+def uv_rotated(rotation: Float[Tensor, "b 3 3"], size: tuple[int, int]) -> Uv:
+    """Return where the pixels of a panorama turned by `rotation` lie in the panorama as it was: out(d) = in(R^T d).
+
+    What was seen along d is afterwards seen along R d. The trap: R for its transpose turns the other way.
+    """
+    rays = Equirectangular().rays(pixel_grid(size, rotation))
+    return Equirectangular().project(_turned(rays, rotation.transpose(1, 2)))
+
+
+def inverse_distance_to_z(side: int, field_of_view: float, like: Tensor) -> Float[Tensor, "1 1 side side"]:
+    """Return what turns an inverse distance on a face into an inverse depth along its axis: sqrt(1 + x² + y²)."""
+    rays = face_camera(field_of_view, like).rays(pixel_grid((side, side), like))
+    return rays.norm(dim=-1)[:, None]

@@ -12,6 +12,7 @@ METHODS = {
     "aquanet": "cyclopean.methods.aquanet:Aquanet",
     "coordnet": "cyclopean.methods.spherical_view_synthesis:SphericalViewSynthesis",
     "deep3d": "cyclopean.methods.deep3d:Deep3d",
+    "depth_anywhere": "cyclopean.methods.depth_anywhere:DepthAnywhere",
     "falnet": "cyclopean.methods.aquanet:Falnet",
     "garg": "cyclopean.methods.garg:Garg",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",
@@ -41,6 +42,10 @@ RECIPES = {
     ),
     "coordnet": ("cyclopean.training.recipes:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
     "panorama": ("cyclopean.training.recipes:panorama", "panoramas with views above and beside; the bundled model"),
+    "distil": (
+        "cyclopean.training.distil_recipes:distil",
+        "panoramas, some labelled, many not: a perspective model teaches (Wang, Liu 2024)",
+    ),
     "supervised": ("cyclopean.training.recipes:supervised", "worlds with true depth: direct supervision"),
 }
 

@@ -22,6 +22,11 @@ NETWORKS = {
     "resnet50-elu-projected": "cyclopean.networks.resnet_elu:projected",
 }
 
+# Networks for panoramas: an image `b 3 h w` in [0,1] to one map `b 1 h w`, which a method takes for disparity or depth.
+STUDENTS = {
+    "mobile": "cyclopean.networks.mobile:Panoramic",
+}
+
 
 class Dense(Protocol):
     """A network, as methods need it."""
@@ -46,3 +51,11 @@ def build(network: str, width: float, outputs: int, inputs: int = 3) -> nn.Modul
         raise unknown_name("network", network, NETWORKS)
     module, name = NETWORKS[network].split(":")
     return getattr(importlib.import_module(module), name)(width, outputs, inputs)
+
+
+def build_student(network: str) -> nn.Module:
+    """Return the network for panoramas of that name. Sizes must be multiples of its `multiple`."""
+    if network not in STUDENTS:
+        raise unknown_name("student", network, STUDENTS)
+    module, name = STUDENTS[network].split(":")
+    return getattr(importlib.import_module(module), name)()
