@@ -4,6 +4,7 @@ Geometry changes pictures, cameras, poses, windows and truth together; colour ch
 what losses compare with too.
 """
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -45,6 +46,11 @@ class Sometimes:
 
     def __call__(self, sample: Sample, generator: Generator) -> Sample:
         return self.step(sample, generator) if uniform(generator, 0.0, 1.0) < self.probability else sample
+
+
+def derived_seed(*parts: int | str) -> int:
+    """Return a seed made of names and numbers, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()) >> 1
 
 
 def uniform(generator: Generator, low: float, high: float) -> float:

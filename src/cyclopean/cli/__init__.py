@@ -24,6 +24,7 @@ COMMANDS = {
     "refocus": ("cyclopean.cli.refocus", "blur a photo by its depth, sharp where you point"),
     "app": ("cyclopean.cli.app", "refocus photos in the browser"),
     "train": ("cyclopean.cli.train", "train a model on rendered worlds or on your own stereo folder"),
+    "label": ("cyclopean.cli.label", "label panoramas by a model for ordinary photos, to be learned from"),
     "evaluate": ("cyclopean.cli.evaluate", "measure a model against true depth, beside trivial guesses"),
     "check": ("cyclopean.cli.check", "look for what is wrong with a data set, before any training"),
     "render": ("cyclopean.cli.render", "render procedural worlds with exact depth to a folder"),

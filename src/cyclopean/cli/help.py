@@ -33,6 +33,15 @@ EXAMPLES = {
         "cyclopean train monodepth --network compact --data worlds/train --out runs/mine --resume",
         "cyclopean train supervised --network compact --data worlds/train --out runs/twin --size 192x384 --steps 5000",
     ),
+    "train distil": (
+        "cyclopean train distil --labelled rooms --unlabelled panoramas --out runs/student",
+        "cyclopean train distil --labelled rooms --unlabelled panoramas --labels labels --out runs/student",
+    ),
+    "train finetune": ("cyclopean train finetune --init runs/student --data rooms --epochs 1 --out runs/metres",),
+    "label": (
+        "cyclopean label panoramas --out labels",
+        "cyclopean label panoramas --out labels --masks masks --workers 8",
+    ),
     "evaluate": (
         "cyclopean evaluate --data motorcycle",
         "cyclopean evaluate --data traced:DIR --model runs/mine/best,general --protocol worlds",

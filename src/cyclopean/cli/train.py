@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.help import columns, examples
 from cyclopean.cli.parsing import parse_arguments
-from cyclopean.data import named
+from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.methods import PUBLISHED, RECIPES
 from cyclopean.synthetic import FAMILIES
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     source = options["source"] if streams is None else streams.source
     unlabelled = () if streams is None else streams.unlabelled
     for folder in (*source.data, *source.validation, *unlabelled):
-        named(str(folder))
+        named(named_panoramas(str(folder)) if folder in unlabelled else str(folder))
     for world in source.world:
         if world not in (*FAMILIES, "all"):
             raise unknown_name("world", world, [*FAMILIES, "all"])

@@ -91,6 +91,13 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
     return kind, path, options
 
 
+def named_panoramas(name: str) -> str:
+    """Return the full name of a data set of panoramas: of a plain folder, `panoramas:FOLDER`, unless it is one that
+    `cyclopean render` wrote."""
+    rendered = (Path(name).expanduser() / "dataset.json").exists()
+    return f"panoramas:{name}" if Path(name).expanduser().is_dir() and not rendered else name
+
+
 def same_data(one: str, other: str) -> bool:
     """Return whether two names of data sets mean the same items: one kind, one place and the same options."""
     try:

@@ -22,6 +22,7 @@ from cyclopean.geometry.spherical import face_camera as face_camera
 from cyclopean.geometry.spherical import face_from_sphere as face_from_sphere
 from cyclopean.geometry.spherical import inverse_distance_to_z as inverse_distance_to_z
 from cyclopean.geometry.spherical import reproject_first_order as reproject_first_order
+from cyclopean.geometry.spherical import tangents_from_sphere as tangents_from_sphere
 from cyclopean.geometry.spherical import ten_from_sphere as ten_from_sphere
 from cyclopean.geometry.spherical import uv_on_faces as uv_on_faces
 from cyclopean.geometry.spherical import uv_on_sphere as uv_on_sphere

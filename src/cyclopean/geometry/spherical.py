@@ -4,6 +4,7 @@ Zioulis et al., Spherical View Synthesis for Self-Supervised 360 Depth Estimatio
 border and the top (phi = longitude + pi, theta = pi/2 - latitude), its y points up, ours down.
 """
 
+import itertools
 import math
 
 import torch
@@ -137,6 +138,20 @@ def ten_from_sphere(like: Tensor) -> Float[Tensor, "10 3 3"]:
     cube = face_from_sphere(like)
     turn = axis_angle(like.new_tensor([[0, math.pi / 4, 0]]))[0]
     return torch.cat([cube, cube[:4] @ turn.T])
+
+
+def tangents_from_sphere(like: Tensor) -> Float[Tensor, "20 3 3"]:
+    """Return the rotations into the frames of 20 tangent planes, at the centres of an icosahedron's faces.
+
+    Their x axes are level. Their corners lie 37.4 degrees off the axis, so 75 degrees of view cover the sphere.
+    """
+    golden = (1 + math.sqrt(5)) / 2
+    axes = list(itertools.product((-golden, golden), repeat=3))
+    for a, b in itertools.product((-1.0, 1.0), (-(golden**2), golden**2)):
+        axes += [(0.0, a, b), (a, b, 0.0), (b, 0.0, a)]
+    z = F.normalize(like.new_tensor(axes), dim=-1)
+    x = F.normalize(torch.linalg.cross(like.new_tensor([[0.0, 1.0, 0.0]]).expand_as(z), z), dim=-1)
+    return torch.stack([x, torch.linalg.cross(z, x), z], 1)
 
 
 def face_camera(field_of_view: float, like: Tensor) -> Pinhole:

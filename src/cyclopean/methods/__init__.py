@@ -46,6 +46,7 @@ RECIPES = {
         "cyclopean.training.distil_recipes:distil",
         "panoramas, some labelled, many not: a perspective model teaches (Wang, Liu 2024)",
     ),
+    "finetune": ("cyclopean.training.distil_recipes:finetune", "a distilled model on panoramas with depth: metres"),
     "supervised": ("cyclopean.training.recipes:supervised", "worlds with true depth: direct supervision"),
 }
 
@@ -59,6 +60,7 @@ PUBLISHED = {
     "falnet": "--size 192x640 --batch-size 4 --epochs 70 --learning-rate 1e-4",
     "aquanet": "--size 192x640 --batch-size 8 --epochs 220 --learning-rate 1e-4",
     "coordnet": "--size 256x512 --batch-size 16 --epochs 30 --learning-rate 1e-4",
+    "finetune": "--size 512x1024 --epochs 1 --learning-rate 1e-4",
 }
 
 

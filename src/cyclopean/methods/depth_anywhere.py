@@ -22,6 +22,7 @@ from cyclopean.geometry import (
     face_camera,
     face_from_sphere,
     inverse_distance_to_z,
+    tangents_from_sphere,
     uv_on_sphere,
 )
 from cyclopean.losses import affine_invariant_error, berhu_beyond, min_max, weighted_mean
@@ -30,7 +31,7 @@ from cyclopean.networks import build_student
 from cyclopean.sample import Sample, View, view
 from cyclopean.synthesis import pull
 
-CUBE = 90.0  # degrees of a face
+CUBE, TANGENT = 90.0, 80.0  # degrees of view of a face of a cube, and of a tangent plane (at least 75 of 20)
 FAR = 10.0  # metres: larger true depths are ignored
 NEAREST, FARTHEST = 0.1, 100.0  # metres, between which metric depth that comes from disparity is kept
 BERHU = 0.2  # of the batch's largest error, where BerHu becomes quadratic
@@ -49,6 +50,7 @@ class FaceLabels:
     rotations: Float[Tensor, "b n 3 3"]
     inverse_depth: Float[Tensor, "b n side side"]
     valid: Bool[Tensor, "b n side side"]
+    field_of_view: float = CUBE
 
 
 @runtime_checkable  # so that annotations can be checked while tests run
@@ -135,8 +137,8 @@ class DepthAnywhere(Method):
                 "panoramas without true depth need a teacher, which labels them; give one (cyclopean train distil)."
             )
         labels = self.teacher(panoramas, names)
-        side = labels.inverse_depth.shape[-1]
-        mine = on_faces(disparity, labels.rotations, side) * inverse_distance_to_z(side, CUBE, disparity)
+        side, angle = labels.inverse_depth.shape[-1], labels.field_of_view
+        mine = on_faces(disparity, labels.rotations, side, angle) * inverse_distance_to_z(side, angle, disparity)
         theirs = labels.inverse_depth.flatten(0, 1)[:, None]
         counted = ((theirs > 0) & labels.valid.flatten(0, 1)[:, None]).to(mine.dtype)  # the trap: `> 0 & mask`
         return affine_invariant_error(mine, theirs, counted)
@@ -154,6 +156,28 @@ class DepthAnywhere(Method):
             return 1 / output.clamp_min(NEAREST)
         return (self.scale * output + self.shift).clamp(1 / FARTHEST, 1 / NEAREST)
 
+    def metric(self, far: float) -> "DepthAnywhere":
+        """Return a method with this one's network that predicts metric depth; of disparity, `fit_metres` makes it."""
+        predicts = "depth" if self.predicts == "depth" else "metric-disparity"
+        method = DepthAnywhere(str(self.arguments["network"]), predicts=predicts, far=far)
+        method.load_state_dict(self.state_dict(), strict=False)
+        return method
+
+    @torch.no_grad()
+    def fit_metres(self, samples: Sequence[Sample]) -> None:
+        """Set scale and shift to the least squares of all items' true inverse depth; nothing where depth is metric."""
+        if self.predicts != "metric-disparity":
+            return
+        outputs, goals = [], []
+        for sample in samples:
+            counted = sample.target.valid & (sample.depth > 0) & (sample.depth <= self.far)
+            outputs.append(self.eval().network(sample.target.seen).float()[counted])
+            goals.append(1 / sample.depth[counted])
+        x, y = torch.cat(outputs).double(), torch.cat(goals).double()
+        slope = ((x - x.mean()) * (y - y.mean())).mean() / (x - x.mean()).square().mean()
+        self.scale.fill_(float(slope))
+        self.shift.fill_(float(y.mean() - slope * x.mean()))
+
     def _unlabelled(self, sample: Sample, chosen: Bool[Tensor, " b"]) -> tuple[View, list[str]]:
         """Return the panoramas that are not labelled and their names. The teacher looks at what losses compare with."""
         names = [name for name, one in zip(sample.name, chosen.tolist(), strict=True) if one] if sample.name else []
@@ -163,40 +187,57 @@ class DepthAnywhere(Method):
 
 
 class Online(nn.Module):
-    """A teacher that looks at six faces of `side` pixels, turned by up to `degrees` about each axis, anew each time.
+    """A teacher that looks at faces of `side` pixels, turned by up to `degrees` about each axis, anew each time.
 
-    `infer` (such as `Frozen`) returns the inverse depth of a batch of perspective views at their size. One rotation for
-    the whole batch, as in the paper; it is that of the faces, so that pictures are sampled once.
+    `infer` (such as `Frozen`) returns the inverse depth of a batch of perspective views at their size; `planes` is a
+    name of `PLANES`. One rotation for the whole batch, as in the paper; it is that of the faces, so that pictures are
+    sampled once.
     """
 
-    def __init__(self, infer: nn.Module, side: int = 256, degrees: float = 45.0) -> None:
+    def __init__(self, infer: nn.Module, side: int = 256, degrees: float = 45.0, planes: str = "cube") -> None:
         super().__init__()
-        self.infer, self.side, self.degrees = infer, side, degrees
+        self.infer, self.side, self.degrees, self.planes = infer, side, degrees, planes
 
     def forward(self, panoramas: View, names: Sequence[str]) -> FaceLabels:  # noqa: ARG002
-        angles = math.radians(self.degrees) * (2 * torch.rand(1, 3) - 1)
-        faces = face_from_sphere(panoramas.image) @ euler(angles.to(panoramas.image))
-        return label_faces(self.infer, panoramas, faces.expand(len(panoramas.image), -1, -1, -1), self.side)
+        faces, field_of_view = turned_faces(self.planes, self.degrees, panoramas.image)
+        faces = faces.expand(len(panoramas.image), -1, -1, -1)
+        return label_faces(self.infer, panoramas, faces, self.side, field_of_view)
+
+
+PLANES = {"cube": (face_from_sphere, CUBE), "tangent": (tangents_from_sphere, TANGENT)}
+
+
+def turned_faces(
+    planes: str, degrees: float, like: Tensor, generator: torch.Generator | None = None
+) -> tuple[Float[Tensor, "n 3 3"], float]:
+    """Return the faces of a panorama turned by R_x R_y R_z, each angle evenly within `degrees`, and their view."""
+    faces, field_of_view = PLANES[planes]
+    angles = math.radians(degrees) * (2 * torch.rand(1, 3, generator=generator) - 1)
+    return faces(like) @ euler(angles.to(like)), field_of_view
 
 
 @torch.no_grad()
 def label_faces(
-    infer: Callable[[View], Map], panoramas: View, rotations: Float[Tensor, "b n 3 3"], side: int
+    infer: Callable[[View], Map],
+    panoramas: View,
+    rotations: Float[Tensor, "b n 3 3"],
+    side: int,
+    field_of_view: float = CUBE,
 ) -> FaceLabels:
     """Return what a perspective network says of faces of panoramas; a pixel is valid if all four around it are."""
     b, n = rotations.shape[:2]
-    pictures = on_faces(panoramas.image, rotations, side).clamp(0, 1)
-    camera = face_camera(CUBE, pictures)
+    pictures = on_faces(panoramas.image, rotations, side, field_of_view).clamp(0, 1)
+    camera = face_camera(field_of_view, pictures)
     views = view(pictures, Pinhole(camera.focal.expand(b * n, 2), camera.center.expand(b * n, 2)))
     inverse = infer(views).float()
-    valid = on_faces(panoramas.valid.to(inverse.dtype), rotations, side) > 1 - 1e-3
+    valid = on_faces(panoramas.valid.to(inverse.dtype), rotations, side, field_of_view) > 1 - 1e-3
     labels = min_max(inverse, valid.to(inverse.dtype))
-    return FaceLabels(rotations, labels.view(b, n, side, side), valid.view(b, n, side, side))
+    return FaceLabels(rotations, labels.view(b, n, side, side), valid.view(b, n, side, side), field_of_view)
 
 
 def on_faces(
-    values: Float[Tensor, "b c h w"], rotations: Float[Tensor, "b n 3 3"], side: int
+    values: Float[Tensor, "b c h w"], rotations: Float[Tensor, "b n 3 3"], side: int, field_of_view: float = CUBE
 ) -> Float[Tensor, "faces c side side"]:
     """Return panoramas sampled bilinearly on their faces: those of the first one, then those of the second ..."""
-    uv = uv_on_sphere(side, CUBE, rotations.flatten(0, 1))
+    uv = uv_on_sphere(side, field_of_view, rotations.flatten(0, 1))
     return pull(values.repeat_interleave(rotations.shape[1], 0), uv, "sphere")

@@ -17,12 +17,12 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from cyclopean import augmentation
 from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
-from cyclopean.data import open_dataset
+from cyclopean.data import named_panoramas, open_dataset
 from cyclopean.data.base import Items, sound_part
-from cyclopean.data.files import picture_at, read_mask
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of, translation
+from cyclopean.inference.labels import Masked
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample, View, calibrated_rig, collate, pair_rig
 from cyclopean.synthetic import expanded
@@ -124,26 +124,13 @@ class Joined:
 
 def unlabelled(folders: tuple[Path, ...], masks: Path | None) -> Dataset[Sample]:
     """Return panoramas alone: no sources, all-NaN depth whatever their files have; valid where a mask says so too."""
-    return Mapped(Readable(_joined(folders)), (target_only, without_truth, *((Masked(masks),) if masks else ())))
+    named = tuple(Path(named_panoramas(str(folder))) for folder in folders)
+    return Mapped(Readable(_joined(named)), (target_only, without_truth, *((Masked(masks),) if masks else ())))
 
 
 def without_truth(sample: Sample) -> Sample:
     """Return a sample whose true depth is unknown."""
     return replace(sample, depth=torch.full_like(sample.depth, torch.nan))
-
-
-@dataclass(frozen=True)
-class Masked:
-    """A step: what the mask of a sample's name in `folder` leaves out is not valid; a sample without one stays."""
-
-    folder: Path
-
-    def __call__(self, sample: Sample) -> Sample:
-        path = picture_at(self.folder / f"{sample.name[0]}.png")
-        if not path.exists():
-            return sample
-        mask = read_mask(path, size_of(sample.depth)) >= 0.5
-        return replace(sample, target=replace(sample.target, valid=sample.target.valid & mask))
 
 
 def several(data: Dataset[Sample], indices: list[int]) -> list[Sample]:

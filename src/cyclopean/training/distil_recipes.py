@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.training.options import Augment, Run, Streams, StudentName
+from cyclopean.training.options import Augment, Run, Source, Streams, StudentName
 
 if TYPE_CHECKING:
     from cyclopean.training.dataset import TrainData
 
+FITTED_ON = 16  # items, by which disparity is first put in 1/m
 TURNED = Augment(flip=0.5, mild=1.0)  # UniFuse's: panoramas are rolled too
 
 
@@ -23,6 +24,8 @@ class Teaching:
     repository."""
     labels: Annotated[Path | None, Flag("FOLDER")] = None
     """Labels that `cyclopean label` wrote for the unlabelled panoramas, instead of a teacher."""
+    planes: Literal["cube", "tangent"] = "cube"
+    """The six faces of a cube, or 20 tangent planes, three times the work."""
     rotate: float = 45.0
     """The cube of faces is turned by up to so many degrees about each axis, anew in every step; 0 never turns it."""
     side: int = 256
@@ -79,6 +82,40 @@ def distil(
         )
     run = run.of(len(data.training))  # type: ignore[arg-type]
     fit(method, data, run, adam, constant, card=card, pictures=dataset.pictures)
+
+
+def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float = 10.0) -> None:
+    """Go on training a distilled model (--init MODEL) on panoramas with true depth, so that it tells metres.
+
+    The network's disparity is put in 1/m by one scale and one shift, which are fitted to some of the data first and
+    then learned along, with BerHu on depth. The paper: --epochs 1 of Stanford2D3D.
+
+    Args:
+        far: metres; larger true depths are ignored.
+    """
+    import torch
+
+    from cyclopean import augmentation
+    from cyclopean.methods.depth_anywhere import DepthAnywhere
+    from cyclopean.training import checkpoint, dataset
+    from cyclopean.training.loop import adam, constant, fit
+
+    if run.init is None:
+        raise InputError("fine-tuning starts from a distilled model; give --init MODEL (cyclopean train distil).")
+    student, before = checkpoint.load(run.init)
+    if not isinstance(student, DepthAnywhere):
+        raise InputError(f"{run.init} is a model of {student.name}; --init needs one of cyclopean train distil.")
+    data = dataset.train_data(source, augment, run, augmentation.mirrored, dataset.target_only)
+    data = dataset.then(dataset.with_truth(data), augmentation.rolled)
+    torch.manual_seed(run.seed)
+    method = student.metric(far)
+    card = dataset.card("finetune", run, source, data)
+    taught = before.get("training", {})
+    card["training"] |= {k: v for k, v in taught.items() if k.startswith(("teacher", "unlabelled"))}
+    run = run.of(len(data.training))  # type: ignore[arg-type]
+    if not run.resume:
+        method.fit_metres(dataset.several(data.training, list(range(min(FITTED_ON, dataset.length(data.training))))))
+    fit(method, data, replace(run, init=None), adam, constant, card=card, pictures=dataset.pictures)
 
 
 def labelled_and_unlabelled(run: Run, streams: Streams, augment: Augment, rolls: bool) -> "TrainData":
