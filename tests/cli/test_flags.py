@@ -28,6 +28,8 @@ KINDS = {
     "predict": "cyclopean.cli.predict:Predict",
     "refocus": "cyclopean.cli.refocus:Refocus",
     "app": "cyclopean.cli.app:App",
+    "label": "cyclopean.cli.label:Label",
+    "mask": "cyclopean.cli.mask:Mask",
     "evaluate": "cyclopean.cli.evaluate:Evaluate",
     "check": "cyclopean.cli.check:Check",
     "render": "cyclopean.cli.render:Render",

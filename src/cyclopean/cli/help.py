@@ -42,6 +42,10 @@ EXAMPLES = {
         "cyclopean label panoramas --out labels",
         "cyclopean label panoramas --out labels --masks masks --workers 8",
     ),
+    "mask": (
+        "cyclopean mask panoramas --out masks",
+        "cyclopean mask panoramas --out masks --prompts sky,watermark --segmenter clipseg",
+    ),
     "evaluate": (
         "cyclopean evaluate --data motorcycle",
         "cyclopean evaluate --data traced:DIR --model runs/mine/best,general --protocol worlds",

@@ -5,23 +5,29 @@ missing, and an input that was begun twice is written twice alike.
 """
 
 import concurrent.futures
+import json
 import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from cyclopean.data import open_dataset
+from cyclopean.data.panoramas import PanoramaPicturesDataset, PanoramasWithDepth
 from cyclopean.errors import InputError, sentence
+from cyclopean.io.files import read_json, write_anew
 
 STORE = 200_000_000  # bytes of a local cluster's shared memory: only numbers of inputs go through it
 RESTARTS = 3  # of processes that were killed, often for lack of memory
 Done = tuple[int, str | None]  # the number of an input; None, or a sentence on what is wrong with it
 
 
+@runtime_checkable  # so that annotations can be checked while tests run
 class Work(Protocol):
     """What is done to inputs, which have numbers: values that can be hashed and sent to other processes."""
 
@@ -46,6 +52,34 @@ def run(work: Work, numbers: Sequence[int], workers: int = 1, cluster: str | Non
             yield _done(work, number)
     else:
         yield from _in_processes(work, numbers, workers)
+
+
+def begin(path: Path, about: dict[str, Any]) -> None:
+    """Write what all results of a folder have in common to `path`, beside them.
+
+    Raises InputError for a folder whose results were made otherwise.
+    """
+    if not path.exists():
+        write_anew(path, (json.dumps(about, indent=1) + "\n").encode())
+    elif (there := read_json(path)) != json.loads(json.dumps(about)):
+        differ = [k for k in about if not isinstance(there, dict) or there.get(k) != about[k]]
+        raise InputError(
+            f"{path.parent} holds results that were made otherwise ({', '.join(differ)}, see {path.name}); give "
+            "another --out, or the first command again."
+        )
+
+
+def unfinished(data: str, out: Path, suffix: str) -> list[int]:
+    """Return the numbers of the items of a data set of panoramas whose result OUT/NAME is not there, or perhaps not."""
+    items = open_dataset(data)
+
+    def known_name(number: int) -> str | None:
+        """Return the name that the item's sample will have, where it is known before its picture is decoded."""
+        if isinstance(items, PanoramaPicturesDataset):
+            return items.items[number].relative_to(items.root).with_suffix("").as_posix()
+        return items.items[number].name if isinstance(items, PanoramasWithDepth) else None
+
+    return [n for n in range(len(items)) if not (out / f"{known_name(n)}{suffix}").exists()]
 
 
 def _in_processes(work: Work, numbers: Sequence[int], workers: int) -> Iterator[Done]:
@@ -83,7 +117,8 @@ def _on_cluster(work: Work, numbers: Sequence[int], workers: int, cluster: str) 
         ) from None
     if not ray.is_initialized():
         _join(ray, cluster, workers)
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     rows = ray.data.from_items([{"number": number} for number in numbers], override_num_blocks=len(numbers))
     pool = ray.data.ActorPoolStrategy(size=workers)

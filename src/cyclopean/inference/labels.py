@@ -1,7 +1,6 @@
 """Labels of panoramas by a perspective model, face by face: on the fly for training, or as files for many trainings."""
 
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,10 +13,9 @@ from torch import Generator, Tensor, nn
 
 from cyclopean.augmentation import derived_seed
 from cyclopean.data import open_dataset
-from cyclopean.data.base import Items
 from cyclopean.data.files import picture_at, read_mask
-from cyclopean.data.panoramas import PanoramaPicturesDataset, PanoramasWithDepth
 from cyclopean.errors import InputError, usable_device
+from cyclopean.inference import bulk
 from cyclopean.inference.predictor import Predictor, load, working_size
 from cyclopean.io.files import read_json, write_anew
 from cyclopean.io.image import resize
@@ -96,18 +94,8 @@ class Labelling:
         """
         teacher = load(self.model)
         FaceModel(teacher)
-        path, about = self.out / ABOUT, self.about(teacher)
-        if path.exists():
-            if (there := read_json(path)) != about:
-                differ = [k for k in about if not isinstance(there, dict) or there.get(k) != about[k]]
-                raise InputError(
-                    f"{self.out} holds labels that were made otherwise ({', '.join(differ)} differ, see {ABOUT}); give "
-                    "another --out, or the first command again."
-                )
-        else:
-            write_anew(path, (json.dumps(about, indent=1) + "\n").encode())
-        data = open_dataset(self.data)
-        return [n for n in range(len(data)) if not (self.out / f"{known_name(data, n)}.npz").exists()]
+        bulk.begin(self.out / ABOUT, self.about(teacher))
+        return bulk.unfinished(self.data, self.out, ".npz")
 
     def load(self) -> Callable[[int], None]:
         """Return what labels the panorama of a number."""
@@ -141,13 +129,6 @@ class Labelling:
             write_anew(path, file.getvalue())
 
         return label
-
-
-def known_name(items: Items, number: int) -> str | None:
-    """Return the name that an item's sample will have, where it is known before pictures are decoded."""
-    if isinstance(items, PanoramaPicturesDataset):
-        return items.items[number].relative_to(items.root).with_suffix("").as_posix()
-    return items.items[number].name if isinstance(items, PanoramasWithDepth) else None
 
 
 class LabelFiles:
