@@ -60,11 +60,11 @@ class Comparison:
         b, order, data = self.budget, self.family.order, self.out / "data"
         orders = {
             data / "train": order(b, TRAINING_SEED, b.scenes),
-            data / "held-out": order(b, HELD_OUT_SEED, b.held_out),
+            data / "held-out": (self.family.held_out or order)(b, HELD_OUT_SEED, b.held_out),
         }
         rows = [self.family.rows[name] for name in self.rows]
         rows += [self.family.rows[row.begun_as] for row in rows if row.begun_as]
-        if self.family.elsewhere and any(row.learns_from == "elsewhere" for row in rows):
+        if self.family.elsewhere and any(row.learns_from == "elsewhere" or row.joins for row in rows):
             orders[data / "elsewhere"] = self.family.elsewhere(b, ELSEWHERE_SEED, b.scenes)
         return orders
 
@@ -182,7 +182,10 @@ class Comparison:
         if how.first_guess == "row":
             row.start(method)
         if row.begun_as:
-            method.load_state_dict(checkpoint.load(self.folder(row.begun_as, seed) / "last")[0].state_dict())
+            row.begin(method, checkpoint.load(self.folder(row.begun_as, seed) / "last")[0], self.training_set(row))
+        augment = row.augment
+        if row.joins:
+            augment = augmentation.Steps((row.augment, row.joins(method, self.out / "data")))
         run = Run(
             folder,
             steps=b.steps,
@@ -197,7 +200,7 @@ class Comparison:
             report_every=max(1, b.steps // 10),
             resume=(folder / "resume.pt").exists(),
         )
-        feed = TrainData(self.training_set(row), row.augment)
+        feed = TrainData(self.training_set(row), augment)
         card = {"input_size": list(b.size), "licence": "Apache-2.0", "training": {"comparison": row.title}}
         return fit(method, feed, run, how.optimizer, how.schedule, card=card, each_epoch=(course,))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -80,6 +81,11 @@ def together(method: Method, sample: Sample) -> Map:
     return method.predict(sample.target, sample.sources).inverse_depth
 
 
+def same_weights(method: Method, before: Method, data: Samples) -> None:  # noqa: ARG001
+    """Start from all weights of the row before."""
+    method.load_state_dict(before.state_dict())
+
+
 def as_made(method: Method) -> None:
     """Leave a new method as it is."""
 
@@ -89,9 +95,11 @@ class Row:
     """One line of the table: a method, the augmentation of its items, and how it predicts.
 
     `start` changes a new method before its first step. `trained_as` names the row whose training this one shares, and
-    differs from in `predict` only. `begun_as` names the row whose trained weights this one starts from; `learns_from`
-    tells whether it is trained on the family's own scenes, or on those from elsewhere. `how` and `learning_rate`: as
-    the budget says unless told otherwise.
+    differs from in `predict` only. `begun_as` names the row whose trained
+    weights this one starts from, by `begin(method, that one, data)`; `learns_from` tells whether it is trained on the
+    family's own scenes, or on those from elsewhere. `joins` prepares a method for a second stream, and returns the
+    augmentation that joins its items, which lie elsewhere in the folder of the data. `how` and `learning_rate`: as the
+    budget says unless told otherwise.
     """
 
     title: str
@@ -101,9 +109,11 @@ class Row:
     start: Callable[[Method], None] = as_made
     trained_as: str | None = None
     begun_as: str | None = None
+    begin: Callable[[Method, Method, Samples], None] = same_weights
     learns_from: Literal["own", "elsewhere"] = "own"
     how: str | None = None
     learning_rate: float | None = None
+    joins: Callable[[Method, Path], augmentation.Augmentation] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,7 @@ class Family:
     `headline`. `guesses` look at no picture, only at the training set. Other data is judged at about the pixels of
     `judged_at`, or of the budget's size. `claims` are looked at by the figures `claimed`. `closer(inverse depth, item)`
     tells why: further figures of held-out scenes, of the truth too. `elsewhere` are other worlds, that some rows learn
-    from, ordered as by `order`.
+    from, ordered as by `order`. `held_out` orders the scenes that rows are judged on, where they are of other kinds.
     """
 
     name: str
@@ -148,3 +158,4 @@ class Family:
     closer_columns: Mapping[str, str] = field(default_factory=dict)
     about_closer: str = ""
     elsewhere: Callable[[Budget, int, int], RenderJob] | None = None
+    held_out: Callable[[Budget, int, int], RenderJob] | None = None

@@ -64,6 +64,7 @@ EXAMPLES = {
     "bench": ("cyclopean bench stereo bench", "cyclopean bench robust photos", "cyclopean bench lens shots"),
     "bench stereo": ("cyclopean bench stereo bench --list", "cyclopean bench stereo bench"),
     "bench sphere": ("cyclopean bench sphere bench --list", "cyclopean bench sphere bench"),
+    "bench distil": ("cyclopean bench distil bench --list", "cyclopean bench distil bench"),
     "bench robust": ("cyclopean bench robust photos",),
     "bench lens": ("cyclopean bench lens shots",),
     "doctor": ("cyclopean doctor",),

@@ -60,6 +60,7 @@ def begin(path: Path, about: dict[str, Any]) -> None:
     Raises InputError for a folder whose results were made otherwise.
     """
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_anew(path, (json.dumps(about, indent=1) + "\n").encode())
     elif (there := read_json(path)) != json.loads(json.dumps(about)):
         differ = [k for k in about if not isinstance(there, dict) or there.get(k) != about[k]]
