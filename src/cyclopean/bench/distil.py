@@ -206,9 +206,9 @@ def _about(b: Budget) -> str:
     return (
         f"{b.scenes} labelled rooms, {b.scenes} unlabelled streets, landscapes and rooms ({FINER} times as fine), "
         f"which `{TEACHER}` labelled on faces, {TURNS} random rotations each; panoramas of {height}x{width} pixels, "
-        f"network {b.network}; {b.steps} steps of {b.batch_size} labelled items and as many unlabelled (twice, four times in "
-        f"rows 1:2, 1:4), Adam with a cosine, {b.learning_rate:g}. {b.held_out} held-out panoramas, a third rooms, the "
-        "rest outside; protocol `depth-anywhere` (affine, then median; truth to 10 m, outside to "
+        f"network {b.network}; {b.steps} steps of {b.batch_size} labelled items and as many unlabelled (twice, four "
+        f"times in rows 1:2, 1:4), Adam with a cosine, {b.learning_rate:g}. {b.held_out} held-out panoramas, a third "
+        "rooms, the rest outside; protocol `depth-anywhere` (affine, then median; truth to 10 m, outside to "
         f"{FAR_OUTSIDE:g} m), means over images (and standard deviation over seeds). Cube step: steps of the error of "
         "log depth across borders of an unturned cube over those elsewhere. Minutes of the first row that needs labels "
         "include making them."
