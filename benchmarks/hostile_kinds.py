@@ -357,7 +357,7 @@ def _pixels(size: tuple[int, int]) -> int:
 
 def _make_profiles(folder: Path) -> None:
     from cyclopean.geometry import Pinhole
-    from cyclopean.inference.calibration import CameraProfile, write_profile
+    from cyclopean.inference.metric_calibration import CameraProfile, write_profile
     from cyclopean.io.sidecar import Maker
 
     camera = Pinhole(torch.tensor([[1.0, 1.3]]), torch.tensor([[0.5, 0.5]]))
@@ -366,7 +366,7 @@ def _make_profiles(folder: Path) -> None:
 
 def _read_profiles(folder: Path) -> None:
     from cyclopean.geometry import Pinhole
-    from cyclopean.inference.calibration import read_profile
+    from cyclopean.inference.metric_calibration import read_profile
 
     profile = read_profile(_only(folder))
     assert profile.applied(_depth()).metres().isfinite().all(), "metres that are not finite"

@@ -204,6 +204,7 @@ def test_a_zoom_is_a_crop_of_the_size_asked_for(pinhole):
 
 COLOURS = [
     augmentation.monodepth_colour,
+    augmentation.separate_colour,
     augmentation.strong_colour,
     augmentation.blurred,
     augmentation.noisy,
@@ -224,10 +225,66 @@ def test_colours_stay_in_range_and_are_functions_of_their_generator(step, pinhol
     torch.testing.assert_close(one.depth, pinhole.depth)
 
 
+COMPARED = (augmentation.monodepth_colour, augmentation.separate_colour)
+
+
+def test_gamma_brightness_and_channels_are_drawn_apart(pinhole):
+    """Each alone in an eighth of the draws; ranges are the family's."""
+    kinds = {"none": 0, "gamma": 0, "brightness": 0, "channels": 0, "several": 0}
+    image = torch.full_like(pinhole.target.image, 0.25)
+    image[..., 1] = 0.0625
+    plain = replace(pinhole, target=replace(pinhole.target, image=image, seen=image))
+    for seed in range(400):
+        x = augmentation.separate_colour(plain, Generator().manual_seed(seed)).target.image[0, :, 0, :2]
+        power = float((x[0, 0] / x[0, 1]).log() / math.log(4))
+        gains = x[:, 0] / 0.25**power
+        coloured = float(gains.max() / gains.min()) > 1 + 1e-5
+        dimmed = not coloured and abs(float(gains[0]) - 1) > 1e-4
+        curved = abs(power - 1) > 1e-4
+        assert 0.79 < power < 1.21
+        assert 0.39 < float(gains.min()) <= float(gains.max()) < 2.41
+        changes = [name for name, is_ in (("gamma", curved), ("brightness", dimmed), ("channels", coloured)) if is_]
+        kinds["several" if len(changes) > 1 else changes[0] if changes else "none"] += 1
+    assert 25 < kinds["none"] < 75
+    assert 25 < kinds["gamma"] < 75
+    assert 25 < kinds["brightness"] < 75
+
+
+def film(b: int = 2, known: int = 0) -> Sample:
+    """Frames that are their number: target 0, before -1 and -2, after 1 and 2; `known` sources of known pose first."""
+    camera = RIGS["forward"].target
+    pictures = {n: torch.full((1, 3, 4, 6), 0.5 + n / 10, dtype=torch.float64) for n in (0, -1, -2, 1, 2, 3)}
+    posed = [view(pictures[3], camera, RIGS["forward"].source_from_target)] * known
+    unposed = [replace(view(pictures[n], camera), from_target=None) for n in (-1, -2, 1, 2)]
+    frames = torch.stack([pictures[n] for n in (0, *[3] * known, -1, -2, 1, 2)], 1)
+    depth = torch.ones(1, 1, 4, 6, dtype=torch.float64)
+    return Sample(view(pictures[0], camera), (*posed, *unposed), depth, frames)
+
+
+def numbers(sample: Sample) -> list[int]:
+    """Numbers of the sources; the frames for pose networks follow."""
+    found = [round(10 * (float(source.image[0, 0, 0, 0]) - 0.5)) for source in sample.sources]
+    assert [round(10 * (float(x) - 0.5)) for x in sample.frames[0, :, 0, 0, 0]] == [0, *found]
+    return found
+
+
+def test_one_frame_before_and_one_after_are_drawn_and_time_runs_backwards():
+    drawn = {tuple(numbers(augmentation.one_each_way(film(), Generator().manual_seed(n)))) for n in range(40)}
+    assert drawn == {(-1, 1), (-1, 2), (-2, 1), (-2, 2)}
+    generator = Generator().manual_seed(0)
+    both = augmentation.one_each_way(film(known=1), generator)
+    assert numbers(both)[0] == 3
+    assert numbers(augmentation.reversed_time(both, generator)) == [3, numbers(both)[2], numbers(both)[1]]
+    assert numbers(augmentation.reversed_time(film(), generator)) == [1, 2, -1, -2]
+    before = generator.get_state()
+    assert augmentation.one_each_way(both, generator) is both  # nothing is drawn where there is no choice
+    assert torch.equal(generator.get_state(), before)
+
+
 def test_only_monodepths_colours_change_what_is_compared(pinhole):
     for step in COLOURS:
         changed = step(pinhole, Generator().manual_seed(0))
-        assert torch.equal(changed.target.image, pinhole.target.image) == (step is not augmentation.monodepth_colour)
+        assert torch.equal(changed.target.image, pinhole.target.image) == (step not in COMPARED)
 
 
 def test_monodepths_colours_are_gamma_then_brightness_then_channels():

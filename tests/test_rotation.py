@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from cyclopean.augmentation import roll_sample, rotate_sample
 from cyclopean.errors import InputError
 from cyclopean.geometry import (
+    CUBE,
     FACES,
     Equirectangular,
     Pinhole,
     axis_angle,
     euler,
     face_from_sphere,
-    inverse_distance_to_z,
     pixel_grid,
     reproject,
     translation,
@@ -164,7 +164,7 @@ def test_disparity_on_faces(name, golden):
     order = [FACES.index(face) for face in RELEASED]
     torch.testing.assert_close(released[order], arrays["pred_cube_disp"][:, 0], rtol=1e-4, atol=0)
     ours = pull(disparity.expand(6, -1, -1, -1), uv_on_sphere(8, 90.0, cube @ rotation), "sphere")
-    ours = (ours * inverse_distance_to_z(8, 90.0, ours))[order]
+    ours = (ours / CUBE.cosine(8, ours))[order]
     ratio = ours / arrays["pred_cube_disp"]
     assert (ratio - 1).abs().median() < 0.1
     assert float(ratio.log().mean().abs()) < 0.03

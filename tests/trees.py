@@ -126,6 +126,16 @@ def cityscapes(root: Path) -> Path:
     return root
 
 
+def cityscapes_sequence(root: Path, size: tuple[int, int] = (64, 128)) -> Path:
+    """A clip of 30 frames around an annotated one, and a second one of the same drive right after it."""
+    cityscapes(root)
+    camera = root / "camera" / "train" / "aachen" / "aachen_000000_000019_camera.json"
+    text(camera.with_name("aachen_000000_000049_camera.json"), camera.read_text())
+    for n in range(60):
+        picture(root / f"leftImg8bit_sequence/train/aachen/aachen_000000_{n:06d}_leftImg8bit.png", size, n)
+    return root
+
+
 def make3d(root: Path) -> Path:
     from scipy.io import savemat
 

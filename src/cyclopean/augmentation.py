@@ -6,7 +6,7 @@ what losses compare with too.
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -224,6 +224,40 @@ def _as_wide(size: tuple[int, int], rows: int, multiple: int) -> int:
     return max(1, round(rows * size[1] / size[0] / multiple)) * multiple
 
 
+def one_each_way(sample: Sample, generator: Generator) -> Sample:
+    """Draw one of the frames before the target and one of those after it: AQUANet's random skip of frames.
+
+    Of sources whose poses are to be predicted the first half was taken before the target (`methods.pose`). With one on
+    each side, or none, nothing is drawn.
+    """
+    unposed = _unposed(sample)
+    half = len(unposed) // 2
+    if half < 2:
+        return sample
+    drawn = [sides[int(torch.randint(half, (), generator=generator))] for sides in (unposed[:half], unposed[half:])]
+    posed = [n for n in range(len(sample.sources)) if n not in unposed]
+    return _with_sources(sample, [*posed, *drawn])
+
+
+def reversed_time(sample: Sample, _: Generator) -> Sample:
+    """Swap what was taken before the target and what was taken after it, as if the film ran backwards."""
+    unposed = _unposed(sample)
+    half, order = len(unposed) // 2, list(range(len(sample.sources)))
+    for n, other in zip(unposed, (*unposed[half:], *unposed[:half]), strict=True):
+        order[n] = other
+    return _with_sources(sample, order)
+
+
+def _unposed(sample: Sample) -> list[int]:
+    return [n for n, source in enumerate(sample.sources) if source.from_target is None]
+
+
+def _with_sources(sample: Sample, order: Sequence[int]) -> Sample:
+    """Return `sample` with these of its sources, in this order; so are the frames for pose networks."""
+    frames = None if sample.frames is None else sample.frames[:, [0, *(n + 1 for n in order)]]
+    return replace(sample, sources=tuple(sample.sources[n] for n in order), frames=frames)
+
+
 def flipped(sample: Sample, _: Generator) -> Sample:
     """Apply `flip_stereo` as a step."""
     return flip_stereo(sample)
@@ -340,6 +374,23 @@ def monodepth_colour(sample: Sample, generator: Generator) -> Sample:
 
     def change(image: Image) -> Image:
         return (image**gamma * (brightness * channels.to(image)[:, None, None])).clamp(0, 1)
+
+    return _every_view(sample, lambda v: replace(v, image=change(v.image), seen=change(v.seen)))
+
+
+def separate_colour(sample: Sample, generator: Generator) -> Sample:
+    """Change gamma, brightness and channels as `monodepth_colour` does, each with a probability of a half by itself.
+
+    FAL-Net's and AQUANet's. The draft of AQUANet dims channels only (0.8 to 1); the others of the family go up to 1.2.
+    """
+    gamma, brightness = uniform(generator, 0.8, 1.2), uniform(generator, 0.5, 2.0)
+    channels = 0.8 + 0.4 * torch.rand(3, generator=generator)
+    chosen = torch.rand(3, generator=generator) < 0.5
+    power = gamma if chosen[0] else 1.0
+    gain = (brightness if chosen[1] else 1.0) * (channels if chosen[2] else torch.ones(3))
+
+    def change(image: Image) -> Image:
+        return (image**power * gain.to(image)[:, None, None]).clamp(0, 1)
 
     return _every_view(sample, lambda v: replace(v, image=change(v.image), seen=change(v.seen)))
 

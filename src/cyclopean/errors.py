@@ -101,7 +101,7 @@ def sentence(error: Exception, name: str) -> str:
 def contained(name: str, bad: list[str]) -> Iterator[None]:
     """Add the sentence of any exception of one input to `bad`, so that the rest of a batch goes on.
 
-    Ctrl-C and a closed pipe are no faults of an input and go through.
+    Ctrl-C and a closed pipe are not faults of an input and go through.
     """
     try:
         yield

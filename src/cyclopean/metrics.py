@@ -79,6 +79,40 @@ def decimal_errors(depth: Pixels, truth: Pixels) -> DecimalErrors:
     )
 
 
+@dataclass(frozen=True)
+class MaskErrors:
+    """How well a mask finds what moves, of one image: shares of pixels in [0,1], NaN of no pixels.
+
+    `precision`: of what is masked, what moves; `recall`: of what moves, what is masked; `iou`: of what is masked or
+    moves, what is both; `dropped`: of what stands still, what is masked.
+    """
+
+    precision: Figure
+    recall: Figure
+    iou: Figure
+    dropped: Figure
+
+
+def mask_errors(masked: Bool[Tensor, " n"], moves: Bool[Tensor, " n"]) -> MaskErrors:
+    """Return the figures of `MaskErrors`."""
+    both = (masked & moves).sum()
+    return MaskErrors(
+        precision=both / masked.sum(),
+        recall=both / moves.sum(),
+        iou=both / (masked | moves).sum(),
+        dropped=(masked & ~moves).sum() / (~moves).sum(),
+    )
+
+
+def holes(depth: Pixels, truth: Pixels) -> Figure:
+    """Return the fraction of pixels whose depth is more than twice the truth or less than half of it.
+
+    Of what moves: the holes of depth learned from video (AQUANet, Fig. 6). Precondition: truth above 0.
+    """
+    _some(truth)
+    return ((depth > 2 * truth) | (depth < truth / 2)).to(truth.dtype).mean()
+
+
 def d1(disparity_px: Pixels, truth_px: Pixels) -> Figure:
     """Return the fraction of pixels that are off by at least 3 px and at least 5 % of the truth (KITTI 2015's D1-all).
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from cyclopean import kernels
 from cyclopean.errors import InputError
 from cyclopean.geometry.cameras import Border, Uv, size_of
+from cyclopean.geometry.cubemap import Faces, face_weight, uv_on_faces
 from cyclopean.geometry.spherical import around, even
 
 Image = Float[Tensor, "b c h w"]
@@ -38,6 +39,45 @@ def _fetch(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border, how: st
         image, uv = around(image, 1), (_fold(uv) * extent + 1) / (extent + 2)
     padding = "border" if border == "edge" else "zeros"
     return F.grid_sample(image, 2 * uv - 1, mode=how, padding_mode=padding, align_corners=False)
+
+
+def faces_from_sphere(panorama: Image, faces: Faces, side: int) -> Float[Tensor, "bf c side side"]:
+    """Pull the faces of panoramas, bilinearly: all of the first panorama, then all of the second (b * f pictures)."""
+    uv = faces.uv_on_sphere(side, size_of(panorama), _exact(panorama)).flatten(0, 1)
+    stacked = pull(panorama, uv.expand(len(panorama), -1, -1, -1), "sphere")
+    return stacked.unflatten(2, (len(faces), side)).transpose(1, 2).flatten(0, 1)
+
+
+def sphere_from_faces(
+    pictures: Float[Tensor, "bf c side side"], faces: Faces, size: tuple[int, int]
+) -> Float[Tensor, "b c h w"]:
+    """Pull panoramas from faces (the transposed order of `faces_from_sphere`): each pixel from the face whose axis is
+    nearest, bilinearly inside it, without blending."""
+    side = pictures.shape[-1]
+    stacked = pictures.unflatten(0, (-1, len(faces))).transpose(1, 2).flatten(2, 3)
+    face, uv = faces.nearest(size, side, _exact(pictures))
+    uv = torch.stack([uv[..., 0], (uv[..., 1] + face) / len(faces)], -1)
+    return pull(stacked, uv[None].expand(len(stacked), -1, -1, -1), "edge")
+
+
+def blend_faces(
+    pictures: Float[Tensor, "bf c side side"], faces: Faces, size: tuple[int, int]
+) -> Float[Tensor, "b c h w"]:
+    """Pull panoramas from overlapping faces, such as tangent images: the mean of all that see a pixel, weighted by how
+    far from their borders it is."""
+    like = _exact(pictures)
+    uv, seen, _ = uv_on_faces(faces.sphere_rays(size, like), faces.field_of_view, faces.face_from_sphere(like))
+    weight = face_weight(uv, seen)
+    weight = weight / weight.sum(0)
+    total = pictures.new_zeros(())
+    for k, many in enumerate(pictures.unflatten(0, (-1, len(faces))).unbind(1)):
+        total = total + weight[k] * pull(many, uv[k : k + 1].expand(len(many), -1, -1, -1), "edge")
+    return total
+
+
+def _exact(values: Tensor) -> Tensor:
+    """Return an empty tensor on the same device in which places are computed: float32, or float64 like `values`."""
+    return values.new_empty(0, dtype=torch.promote_types(values.dtype, torch.float32))
 
 
 def pull_linearized(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:

@@ -143,7 +143,7 @@ def test_camera_and_paste(visitor: Visitor, photo: Path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("text.jpg", "no picture that can be read"),
+        ("text.jpg", "not a picture that can be read"),
         ("cut.jpg", "damaged or cut short"),
         ("empty.png", "0 bytes"),
         ("huge.png", "the limit is 4"),
@@ -361,7 +361,7 @@ def detail(picture: np.ndarray, at: tuple[float, float]) -> float:
 
 
 def as_text(path: Path, photo: Path) -> None:
-    path.write_text("this is no picture, whatever its name says")
+    path.write_text("this is not a picture, whatever its name says")
 
 
 def cut(path: Path, photo: Path) -> None:

@@ -39,5 +39,5 @@ def test_borders_and_beyond_belong_to_the_last_pixels():
 
 
 def test_no_point_is_refused():
-    with pytest.raises(InputError, match="no point"):
+    with pytest.raises(InputError, match="not a point"):
         pixel((float("nan"), 0.5), (10, 20))

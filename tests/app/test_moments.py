@@ -164,7 +164,7 @@ def test_lists_of_other_files_are_no_clips_whatever_they_are_called(state: AppSt
         (tmp_path / name).write_text(text)
         brought(session, tmp_path / name)
         began = time.monotonic()
-        assert "no video that can be read" in video.open_clip(state, session.token)["error"], name
+        assert "not a video that can be read" in video.open_clip(state, session.token)["error"], name
         assert time.monotonic() - began < 5
     assert session.pictures == {}
 

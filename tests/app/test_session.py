@@ -9,7 +9,7 @@ from cyclopean.app import session as sessions
 from cyclopean.app.limits import Limits, shortcomings
 from cyclopean.app.session import STAGES, Session, Store, safe_name
 from cyclopean.errors import InputError
-from cyclopean.inference.calibration import CameraProfile
+from cyclopean.inference.metric_calibration import CameraProfile
 
 
 @pytest.fixture

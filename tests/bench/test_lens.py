@@ -100,5 +100,5 @@ def test_folders_that_are_refused(tmp_path: Path, name: str, content: bytes | No
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(InputError, match=sentence):
         read_shots(tmp_path)
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         read_shots(tmp_path / "gone")

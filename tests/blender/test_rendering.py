@@ -131,7 +131,7 @@ def test_blender_is_looked_for_where_the_user_says(tmp_path, monkeypatch, stand_
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match=r"no Blender was found\. Install"):
         find()
-    with pytest.raises(InputError, match="nowhere is no program"):
+    with pytest.raises(InputError, match="nowhere is not a program"):
         find(tmp_path / "nowhere")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find() == stand_in
@@ -147,14 +147,14 @@ def test_blender_is_looked_for_where_the_user_says(tmp_path, monkeypatch, stand_
     ("words", "sentence"),
     [
         ([], "it needs a mesh and a folder"),
-        (["house.stl", "out"], "house.stl is no mesh that can be read; give a file that ends in .glb"),
+        (["house.stl", "out"], "house.stl is not a mesh that can be read; give a file that ends in .glb"),
         (["nowhere.glb", "out"], "nowhere.glb does not exist"),
         (["house.glb", "out", "--rig", "spere"], "did you mean 'sphere'"),
         (["house.glb", "out", "--size", "256x500"], "does not fit a panorama"),
         (["house.glb", "out", "--light", "bakd"], "did you mean 'baked'"),
         (["house.glb", "out", "--unit", "0"], "both are lengths above 0"),
         (["house.glb", "out", "--count", "0"], "is too little"),
-        (["house.glb", "out", "--blender", "nowhere"], "nowhere is no program that could be run as Blender"),
+        (["house.glb", "out", "--blender", "nowhere"], "nowhere is not a program that could be run as Blender"),
     ],
 )
 def test_bad_orders_are_one_sentence_and_write_nothing(words, sentence, tmp_path, monkeypatch, capsys):

@@ -46,7 +46,7 @@ def test_bad_words(shots: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ((), "no bench was named"),
         (("lenz",), "did you mean 'lens'"),
         (("lens",), "takes one folder"),
-        (("lens", "{gone}"), "is no folder"),
+        (("lens", "{gone}"), "is not a folder"),
         (("lens", "{shots}", "--model", "generall"), "unknown model"),
         (("sphere",), "it needs a folder for its results"),
         (("sphere", "{gone}", "--rows", "tc66"), "did you mean 'tc6'"),
@@ -59,7 +59,7 @@ def test_bad_words(shots: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_rows_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    for bench, row in (("stereo", "lr-pp"), ("sphere", "lr-no-attention")):
+    for bench, row in (("stereo", "lr-pp"), ("sphere", "lr-no-attention"), ("video", "first-static")):
         code, out, err = here(capsys, "bench", bench, "--list")
         assert code == 0, err
         assert f"\n{row} " in f"\n{out}"

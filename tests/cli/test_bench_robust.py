@@ -37,7 +37,7 @@ def test_counts_and_reasons(folder: Path, model: str, capsys: pytest.CaptureFixt
     assert states["a.jpg"] == states["b.PNG"] == states["c.gif"] == ("done", "")
     assert states["cut.jpg"][0] == "refused"
     assert "cut short" in states["cut.jpg"][1]
-    assert "no picture" in states["text.png"][1]
+    assert "not a picture" in states["text.png"][1]
     assert "notes.txt" not in states
     assert sorted(p.name for p in folder.iterdir()) == ["a.jpg", "below", "c.gif", "cut.jpg", "notes.txt", "text.png"]
 
@@ -60,7 +60,7 @@ def test_bad_input(tmp_path: Path):
 
     with pytest.raises(InputError, match="no folder was given"):
         main([])
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         main([str(tmp_path / "nowhere")])
     with pytest.raises(InputError, match="holds no pictures"):
         main([str(tmp_path)])

@@ -317,7 +317,7 @@ BAD_INPUT = [
     (["--data", "{world}", "--model", "{empty}"], "neither a model"),
     (["--data", "{empty}", "--model", "none"], "is empty"),
     (["--data", "{world}", "--model", "none", "--limit", "0"], "above 0"),
-    (["--data", "{world}", "--model", "none", "--json", "{empty}/no/x.json"], "is no folder"),
+    (["--data", "{world}", "--model", "none", "--json", "{empty}/no/x.json"], "is not a folder"),
     (["--data", "{world}", "--model", "none", "--save-mean", "{empty}/m.npy"], "--training-mean"),
     (["--data", "{world}", "--model", ","], "names nothing"),
     (["--data", "{unlabelled}", "--model", "none", "--alone"], "no true depth and --alone"),
@@ -331,7 +331,7 @@ BAD_INPUT = [
     (["--data", "{world}", "--kind", "depth"], "--predictions"),
     (["--data", "{world}", "--factor", "0"], "above 0"),
     (["--data", "{world}", "--alone", "--training-mean", "x.npy"], "--alone"),
-    (["--compare", "{world}/dataset.json", "{world}/dataset.json"], "no result"),
+    (["--compare", "{world}/dataset.json", "{world}/dataset.json"], "is not a result"),
     (["--compare", "{world}/dataset.json"], "2 values"),
     (["--compare", "a.json", "b.json", "--data", "{world}"], "leave --data"),
 ]

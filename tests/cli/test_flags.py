@@ -37,6 +37,7 @@ KINDS = {
     "bench stereo": "cyclopean.cli.bench_family:BenchStereo",
     "bench sphere": "cyclopean.cli.bench_family:BenchSphere",
     "bench distil": "cyclopean.cli.bench_family:BenchDistil",
+    "bench video": "cyclopean.cli.bench_family:BenchVideo",
     "bench robust": "cyclopean.cli.bench_robust:BenchRobust",
     "bench lens": "cyclopean.cli.bench_lens:BenchLens",
     **{f"train {name}": place for name, (place, _) in RECIPES.items()},

@@ -15,7 +15,7 @@ from PIL import Image
 from commands import here, shell
 from cyclopean.cli.parsing import height_width
 from cyclopean.errors import InputError
-from cyclopean.inference.calibration import CameraProfile, write_profile
+from cyclopean.inference.metric_calibration import CameraProfile, write_profile
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo, write_photo
 from cyclopean.io.video import describe
@@ -67,7 +67,7 @@ def test_uncertainty_lies_beside_the_depth(tmp_path: Path, model: str, capsys: p
     assert spread.min() >= 0
     assert spread.max() > 0
     assert more < set(json.loads((tmp_path / "a_disp.json").read_text())["files"])
-    code, _, _ = here(capsys, *words)  # its own results are no photos
+    code, _, _ = here(capsys, *words)  # its own results are not photos
     assert code == 0
     assert names(tmp_path) == {"a.png", "a_disp.npy", "a_disp.png", "a_disp.json"} | more
     assert np.array_equal(np.load(tmp_path / "a_uncertainty.npy"), spread)
@@ -109,7 +109,7 @@ def test_a_batch_with_bad_files_goes_on(tmp_path: Path, model: str) -> None:
     sentences = [line for line in done.stderr.splitlines() if line.startswith("cyclopean predict: skipped: ")]
     assert len(sentences) == 6
     for name, words in {
-        "text.png": "no picture",
+        "text.png": "is not a picture",
         "cut.jpg": "cut short",
         "nothing.png": "empty (0 bytes)",
         "dot.png": "1x1",
@@ -165,7 +165,7 @@ def test_help_and_bad_flags_from_a_shell() -> None:
         ((), "no photo was given"),
         (("a.png", "--out"), "--out needs a value"),
         (("a.png", "--max-megapixels", "many"), "--max-megapixels needs a number, not 'many'"),
-        (("a.png", "--size", "256"), "--size 256 is no size"),
+        (("a.png", "--size", "256"), "--size 256 is not a size"),
         (("a.png", "--uncertainty", "1"), "--uncertainty 1 means nothing; give at least 2 looks"),
         (("a.png", "--save", "png61"), "unknown format 'png61': did you mean 'png16'"),
         (("a.png", "-x"), "unknown flag '-x'"),
@@ -194,7 +194,7 @@ def test_bad_models_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ((photo, "--model", "generall"), "unknown model 'generall'"),
         ((photo, "--model", corrupt), "corrupt"),
         ((photo, "--model", foreign), "foreign"),
-        ((photo, "--model", tmp_path / "empty"), "is no model"),
+        ((photo, "--model", tmp_path / "empty"), "is not a model"),
         ((photo, "--model", model, "--device", "abacus"), "'abacus' cannot be used"),
         ((photo, "--model", model, "--out", tmp_path / "file" / "out"), "cannot write to"),
         ((tmp_path / "empty", "--model", model), "holds no photos or videos"),
@@ -284,7 +284,7 @@ def test_a_video_has_one_range_and_arrays_on_request(
     assert high >= np.quantile(every, 0.98)
     assert read_depth(arrays[0]).size == (48, 64)
     before = names(tmp_path)
-    assert here(capsys, "predict", tmp_path, "--model", model)[0] == 0  # the depth video is no input
+    assert here(capsys, "predict", tmp_path, "--model", model)[0] == 0  # the depth video is not an input
     assert names(tmp_path) == before
     code, _, err = here(capsys, "predict", tmp_path / "clip.mp4", "--model", model, "--save", "ply")
     assert code == 2

@@ -138,7 +138,7 @@ def test_bad_photos(tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[s
     Image.new("1", (20000, 20000)).save(tmp_path / "huge.png")
     before = {p.name for p in tmp_path.iterdir()}
     for name, words in {
-        "text.png": "no picture",
+        "text.png": "is not a picture",
         "cut.jpg": "cut short",
         "nothing.png": "empty (0 bytes)",
         "dot.png": "1x1",
@@ -182,7 +182,7 @@ BAD_WORDS = (
     (("{photo}", "--at", "5", "5", "--method", "median", "--strength", "-1"), "must be 0 or more"),
     (("{photo}", "--at", "5", "5", "--depht", "x"), "did you mean '--depth'"),
     (("{photo}", "--at", "5", "5", "--depth", "gone.npy"), "there is no depth file gone.npy"),
-    (("{photo}", "--at", "5", "5", "--depth", "{photo}"), "is no depth file"),
+    (("{photo}", "--at", "5", "5", "--depth", "{photo}"), "is not a depth file"),
     (("{photo}", "--at", "5", "5", "--model", "generall"), "unknown model 'generall'"),
     (("{photo}", "--at", "5", "5", "--profile", "{depth}"), "holds no text"),
     (("{photo}", "--at", "5", "5", "--depth", "{depth}", "--out", "{photo}/out"), "cannot write to"),
@@ -288,7 +288,7 @@ def test_a_bad_profile_is_refused_before_anything_is_predicted(
     loaded: list[str] = []
     monkeypatch.setattr(pipeline, "load", lambda name, _device: loaded.append(name))
     profile = photo.with_name("profile.json")
-    for content, sentence in (("{}", "is no camera profile"), ("{", "not readable JSON")):
+    for content, sentence in (("{}", "is not a camera profile"), ("{", "not readable JSON")):
         profile.write_text(content)
         code, _, err = here(capsys, "refocus", photo, "--at", "5", "5", "--profile", profile)
         assert (code, sentence in err, loaded) == (2, True, []), err

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from cyclopean import cli
-from cyclopean.io import encoding
+from cyclopean.io import photo_encoders
 from cyclopean.io.image import read_photo
 from profiles import swapped_profile
 
@@ -53,13 +53,13 @@ FILES: dict[str, tuple[Callable[[Path], None], int, float]] = {
     "fine.jpeg": (by_pillow(quality=98, subsampling=0), 8, 1.0),
     "UPPER.JPG": (by_pillow(quality=90, subsampling=1), 8, 2.0),
     "shallow.png": (by_pillow(), 8, 0.6),
-    "deep.png": (in_depth(encoding.png), 16, 0.6),
+    "deep.png": (in_depth(photo_encoders.png), 16, 0.6),
     "shallow.tif": (by_pillow(), 8, 0.6),
-    "deep.tiff": (in_depth(encoding.tiff), 16, 0.6),
+    "deep.tiff": (in_depth(photo_encoders.tiff), 16, 0.6),
     "lossy.webp": (by_pillow(quality=80), 8, 2.0),
     "lossless.webp": (by_pillow(lossless=True), 8, 0.6),
     "phone.heic": (by_pillow(quality=90), 8, 1.5),
-    "deep.heic": (in_depth(encoding.heic), 16, 1.0),
+    "deep.heic": (in_depth(photo_encoders.heic), 16, 1.0),
     "photo.avif": (by_pillow(quality=90), 8, 1.5),
 }
 

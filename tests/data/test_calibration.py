@@ -240,7 +240,7 @@ def test_poses_that_are_none_are_refused(tmp_path):
     trees.seven_scenes(tmp_path / "7")
     for line in ("0 0 0 0 0 0 0 0 0 0 0 0", "2 0 0 0 0 2 0 0 0 0 2 0", "1 0 0 0 0 1 0 0 0 0 -1 0"):
         trees.text(tmp_path / "poses" / "00.txt", f"{line}\n" * 4)
-        with pytest.raises(InputError, match=r"00\.txt has a pose that is no rotation and translation"):
+        with pytest.raises(InputError, match=r"00\.txt has a pose that is not a rotation and translation"):
             open_dataset(f"kitti_odometry:{tmp_path}:sources=video")[0]
         for path in (tmp_path / "7" / "seq-01").glob("*.pose.txt"):
             path.write_text("".join(f"{row}\n" for row in (line[:7], line[8:15], line[16:], "0 0 0 1")))

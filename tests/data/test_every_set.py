@@ -41,6 +41,7 @@ def eth3d(root: Path) -> Path:
 TREES = {
     "camvid": (trees.camvid, ""),
     "cityscapes": (trees.cityscapes, ":part=train"),
+    "cityscapes_sequence": (trees.cityscapes_sequence, ":step=2:reach=2"),
     "eth3d": (eth3d, ":truth=all"),
     "kitti_2015": (trees.kitti_2015, ":truth=occ"),
     "kitti_improved": (trees.kitti_improved, ""),

@@ -107,6 +107,24 @@ def test_raw_gives_videos_without_poses(tmp_path):
     assert [s.from_target is None for s in both.sources] == [False, True, True]
 
 
+def test_raw_gives_videos_of_both_eyes_and_of_more_frames(tmp_path):
+    trees.kitti_raw(tmp_path, (1, 2, 3, 4, 5))
+    (only,) = KittiRawDataset(tmp_path, sources="video", reach="2")
+    pictures = [KittiRawDataset(tmp_path)[n].target.image for n in range(5)]
+    for source, number in zip(only.sources, (1, 0, 3, 4), strict=True):  # nearest first on each side
+        assert torch.equal(source.image, pictures[number])
+    left, right = KittiRawDataset(tmp_path, sources="video", reach=2, eyes="both")
+    assert [only.name, left.name, right.name][1:] == [only.name, (f"{trees.DRIVE}/0000000003_03",)]
+    assert not torch.equal(left.target.image, right.target.image)
+    split = trees.text(tmp_path / "split.txt", f"{trees.DRIVE} 3 r\n")
+    names = [sample.name[0][-2:] for sample in KittiRawDataset(tmp_path, split, sources="video", eyes="both")]
+    assert names == ["03", "02"]
+    assert len(KittiRawDataset(tmp_path, split, sources="video")) == 1
+    for options, sentence in (({"eyes": "boht"}, "did you mean 'both'"), ({"reach": "0"}, "reach is 0")):
+        with pytest.raises(InputError, match=sentence):
+            KittiRawDataset(tmp_path, sources="video", **options)
+
+
 def test_raw_names_what_is_wrong(tmp_path):
     with pytest.raises(InputError, match="holds no KITTI drive"):
         KittiRawDataset(tmp_path)

@@ -9,7 +9,7 @@ import torch
 import trees
 from cyclopean.data.base import PicturesDataset
 from cyclopean.data.indoor import Make3dDataset, scattered
-from cyclopean.data.stereo import CityscapesDataset, StereoPhotosDataset
+from cyclopean.data.stereo import CityscapesDataset, CityscapesSequenceDataset, StereoPhotosDataset
 from cyclopean.errors import InputError
 from cyclopean.metrics import make3d_crop
 
@@ -45,6 +45,34 @@ def test_cityscapes_without_truth_and_with_a_list(tmp_path):
     path.write_text(json.dumps({"intrinsic": {"fx": 2262.5}}))
     with pytest.raises(InputError, match=r"_camera\.json lacks fx, fy"):
         CityscapesDataset(tmp_path)[0]
+
+
+def test_cityscapes_clips_skip_every_other_frame_and_stay_in_their_30(tmp_path):
+    data = CityscapesSequenceDataset(trees.cityscapes_sequence(tmp_path), part="train")
+    assert len(data) == 2 * 26
+    numbers = [[int(path.stem.split("_")[2]) for path in data.files(n).pictures] for n in range(len(data))]
+    assert numbers[0] == [2, 0, 4]
+    assert numbers[25] == [27, 25, 29]
+    assert numbers[26] == [32, 30, 34]  # none goes from one clip into the next
+    sample, still = data[0], CityscapesDataset(tmp_path)[0]
+    assert sample.name == ("aachen/aachen_000000_000002",)
+    assert sample.target.image.shape == (1, 3, 51, 128)
+    for seen in (sample.target, *sample.sources):
+        assert torch.equal(seen.camera.focal, still.target.camera.focal)
+        assert torch.equal(seen.camera.center, still.target.camera.center)
+        assert torch.equal(seen.window, still.target.window)
+    assert [source.from_target for source in sample.sources] == [None, None]
+    wide = CityscapesSequenceDataset(tmp_path, step="1", reach="2")
+    assert [int(p.stem.split("_")[2]) for p in wide.files(0).pictures] == [2, 1, 0, 3, 4]
+    (tmp_path / "leftImg8bit_sequence/train/aachen/aachen_000000_000010_leftImg8bit.png").unlink()
+    assert len(CityscapesSequenceDataset(tmp_path)) == 2 * 26 - 3  # not a target, and no neighbour of two
+    for options, sentence in (
+        ({"step": "0"}, "step is 0"),
+        ({"reach": "x"}, "reach is x"),
+        ({"part": "val"}, "holds no"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            CityscapesSequenceDataset(tmp_path, **options)
 
 
 def test_make3d_counts_every_reading_once(tmp_path):

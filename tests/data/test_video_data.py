@@ -78,6 +78,24 @@ def test_items_are_the_frames_before_and_after_in_every_kind_of_file(tmp_path):
     assert named(f"{tmp_path}/late.mp4:step=3") == ("clip", f"{tmp_path}/late.mp4", {"step": "3"})
 
 
+def test_more_frames_on_each_side(tmp_path):
+    pictures = walk(COUNT)
+    encode(tmp_path / "film.mp4", pictures)
+    (tmp_path / "frames").mkdir()
+    for n, picture in enumerate(pictures):
+        cv2.imwrite(str(tmp_path / "frames" / f"{n:03d}.png"), picture[..., ::-1])
+    for place in ("film.mp4", "frames"):
+        data = open_dataset(f"clip:{tmp_path}/{place}:step=2:reach=3")
+        frames = [torch.from_numpy(p).permute(2, 0, 1)[None] / 255 for p in pictures]
+        assert len(data) == COUNT - 12
+        assert numbers_of(data, 1, frames) == [7, 5, 3, 1, 9, 11, 13]
+        assert data[0].frames.shape[1] == 7
+    encode(tmp_path / "two.mp4", walk(10) + walk(10, seed=7))
+    assert across_cuts(VideoDataset(tmp_path / "two.mp4", 1, reach=2)) == [6, 7, 8, 9]
+    with pytest.raises(InputError, match="reach is 0"):
+        open_dataset(f"clip:{tmp_path}/film.mp4:reach=0")
+
+
 def test_cuts_are_not_crossed(tmp_path):
     encode(tmp_path / "two.mp4", walk(10) + walk(10, seed=7))
     assert across_cuts(VideoDataset(tmp_path / "two.mp4", 1)) == [8, 9]  # targets 9 and 10
@@ -164,12 +182,12 @@ def test_sentences(tmp_path):
         "{}/still.mp4": "nothing moves",
         "clip:{}/good.mp4:step=3": "7 in all.* smaller step",
         "clip:{}/good.mp4:step=0": "at least 1",
-        "clip:{}/good.mp4:step=many": "no numbers",
+        "clip:{}/good.mp4:step=many": "are not numbers",
         "clip:{}/good.mp4:fov=200": "below 180",
         "clip:{}/good.mp4:steps=2": "did you mean 'step'",
         "clip:{}/good.mp4:camera={}/sphere.json": "pinhole",
         "clip:{}/empty": "holds no picture",
-        "clip:{}/text.mp4": "no video",
+        "clip:{}/text.mp4": "is not a video",
         "{}/missing.mp4": "does not exist; give the file",
     }.items():
         with pytest.raises(InputError, match=sentence):

@@ -51,7 +51,7 @@ def test_ramps_become_steps_where_the_photo_has_its_edge() -> None:
     assert np.abs(found - right)[inside].mean() < 0.65 * np.abs(before - right)[inside].mean()
     between = [((d > 0.3) & (d < 0.7)).sum() for d in (soft, before, found)]
     assert between[2] < 0.25 * between[1] < 0.25 * between[0] * 1.5
-    assert found[75:86, 123:134].min() > 0.7  # the highlight is no hole
+    assert found[75:86, 123:134].min() > 0.7  # the highlight is not a hole
     assert np.abs(found - right)[:40, 20:-20].max() < 0.02
 
 

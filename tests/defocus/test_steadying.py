@@ -89,7 +89,7 @@ def test_nothing_is_carried_over_a_cut() -> None:
     for last, this in pairwise(moments):
         flicker.add(last, this)
     assert flicker.pairs == 4
-    assert flicker.before < 1e-4  # the step at the cut is no flicker
+    assert flicker.before < 1e-4  # the step at the cut is not a flicker
 
 
 def test_a_point_stays_on_its_thing() -> None:

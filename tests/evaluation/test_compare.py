@@ -109,7 +109,7 @@ def test_one_bad_image_comes_first():
     assert found.images[0].image == "07"
     assert found.images[0].differences["median"] > 0.1
     assert all(abs(other.differences["median"]) < 1e-9 for other in found.images[1:])
-    assert any("do not show" in s for s in tables(found)[0])  # one image of twelve is no evidence
+    assert any("do not show" in s for s in tables(found)[0])  # one image of twelve is not evidence
 
 
 def test_only_equal_images_are_compared():
@@ -147,8 +147,8 @@ def test_what_cannot_be_compared_is_told_in_words(tmp_path):
     bare = '{"format": "cyclopean-evaluation"'
     for content, words in [
         ("{", "is not readable JSON"),
-        ('{"format": "x"}', "is no result"),
-        ("[]", "is no result"),
+        ('{"format": "x"}', "is not a result"),
+        ("[]", "is not a result"),
         (bare + "}", 'lacks some of data, per_image, protocol, rows in its "results"'),
         (bare + ', "results": [{"data": "x"}]}', "lacks some of"),
         (bare + ', "results": [3]}', "lacks some of"),

@@ -60,7 +60,7 @@ def test_figures_are_those_of_the_sphere(protocol):
 
 
 def test_a_picture_that_is_no_panorama_is_refused():
-    with pytest.raises(InputError, match="is no panorama"):
+    with pytest.raises(InputError, match="is not a panorama"):
         judge(wrong(1.0), item(np.full(SIZE, 3.0)), 80.0, WIDE)
 
 
@@ -157,5 +157,5 @@ def test_one_look_is_the_network_alone():
     assert (once.name, once.ambiguity) == ("panorama, one look", "metric")
     with pytest.raises(InputError, match="for ordinary photos"):
         one_look("general")
-    with pytest.raises(InputError, match="no panorama"):
+    with pytest.raises(InputError, match="not a panorama"):
         once.predict(item(np.ones((8, 16))))

@@ -10,7 +10,7 @@ import torch
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid
-from cyclopean.inference.calibration import (
+from cyclopean.inference.metric_calibration import (
     CameraProfile,
     by_height,
     by_two_points,
@@ -118,8 +118,8 @@ def test_refusals(tmp_path: Path):
     camera = {"focal": [1.0, 1.5], "center": [0.5, 0.5]}
     for content, sentence in [
         ("{", "not readable JSON"),
-        ("[]", "is no camera profile"),
-        ({"format": "x"}, "is no camera profile"),
+        ("[]", "is not a camera profile"),
+        ({"format": "x"}, "is not a camera profile"),
         ({"format": "cyclopean-profile"}, "metres_per_unit"),
         (sound | {"version": 2}, "has version 2 of its format"),
         (sound | {"metres_per_unit": 0}, "above 0"),
@@ -132,7 +132,7 @@ def test_refusals(tmp_path: Path):
         *((sound | {"camera": camera | {"center": center}}, "center|finite") for center in ([], [1], [0.5, 1e30])),
         (sound | {"camera": camera | {"focal": [1200, 1200]}}, "focal .* divide pixels by the image's"),
         (sound | {"camera": camera | {"center": [640, 360]}}, "center .* divide pixels by the image's"),
-        (sound | {"camera": [1]}, "no object"),
+        (sound | {"camera": [1]}, "is not an object"),
         ("[" * 5000, "nested too deeply"),
     ]:  # fmt: skip
         (tmp_path / "bad.json").write_text(content if isinstance(content, str) else json.dumps(content))

@@ -139,7 +139,7 @@ def test_stereo_panoramas_are_recognised_and_the_first_is_used_when_asked() -> N
         assert torch.equal(photo.image, room)
         assert isinstance(photo.camera, Equirectangular)
         assert "is used, as requested" in str(why)
-    assert resolve_camera(Photo(torch.cat([room, world(1)], -2)))[1] is None  # two rooms are no stereo
+    assert resolve_camera(Photo(torch.cat([room, world(1)], -2)))[1] is None  # two rooms are not stereo
     with pytest.raises(InputError, match="the left half of"):
         resolve_camera(Photo(room), "side-by-side")
 

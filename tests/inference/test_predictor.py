@@ -137,7 +137,7 @@ def test_the_faces_of_a_cube_are_seen_once() -> None:
     looks = []
     for glance in (None, 0.5):
         method = Greenness()
-        looks.append(Predictor(method, (64, 104), two_scale=glance)(Photo(image, Equirectangular())))
+        looks.append(Predictor(method, (64, 104), two_scale=glance).everywhere(Photo(image, Equirectangular())))
     assert torch.equal(looks[0].inverse_depth, looks[1].inverse_depth)
 
 

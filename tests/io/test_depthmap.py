@@ -292,10 +292,10 @@ REFUSED = (
     ('{"kind": "depth", "model": {"nam": 1}}', "cannot be understood"),
     ('{"kind": ["depth"]}', "unknown kind"),
     ('{"kind": "depth", "size": [1]}', "size"),
-    ('{"kind": "depth", "size": [Infinity, 1]}', "no finite number"),
+    ('{"kind": "depth", "size": [Infinity, 1]}', "is not a finite number"),
     ('{"kind": "depth", "size": {"0": 2}}', "size"),
     ('{"kind": "depth", "scale": 0}', "scale of 0"),
-    ('{"kind": "depth", "scale": 1' + "0" * 400 + "}", "no finite number"),
+    ('{"kind": "depth", "scale": 1' + "0" * 400 + "}", "is not a finite number"),
     ('{"kind": "depth", "unknown": []}', "cannot be understood"),
     ('{"kind": "depth", "files": 5}', '"files" is a list'),
     ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": null, "center": [0.5, 0.5]}}', "focal None"),
@@ -303,7 +303,7 @@ REFUSED = (
     ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [-1, 1], "center": [0.5, 0.5]}}', "above 0"),
     ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [NaN, 1], "center": [0.5, 0.5]}}', "finite"),
     ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [1, 1], "center": [0.5]}}', "center"),
-    ('{"kind": "depth", "camera": [1]}', "no object"),
+    ('{"kind": "depth", "camera": [1]}', "is not an object"),
     ('{"kind": "' + 9999 * "x" + '"}', r"unknown kind .{,500}$"),
     ("[" * 5000, "nested too deeply"),
 )
@@ -359,7 +359,7 @@ def test_other_files_that_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             read_depth(tmp_path / name)
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(InputError, match=r"no depth file: give \.npy"):
+    with pytest.raises(InputError, match=r"is not a depth file: give \.npy"):
         read_depth(tmp_path / "a.txt")
     with pytest.raises(InputError, match=r"unknown depth format '\.np'"):
         from_numbers(depths(), "depth").save(tmp_path / "a.np")

@@ -270,11 +270,11 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
     Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(whole, "JPEG")
     png16 = cv2.imencode(".png", rng.integers(0, 65535, (64, 64, 3)).astype(np.uint16))[1].tobytes()
     contents = {
-        "text": (b"this is a note, not a picture\n" * 20, "is no picture"),
+        "text": (b"this is a note, not a picture\n" * 20, "is not a picture"),
         "cut.jpg": (whole.getvalue()[:1500], "damaged or cut short"),
         "cut16": (png16[: len(png16) // 2], "damaged or cut short"),
         "empty": (b"", r"empty \(0 bytes\)"),
-        "header": (whole.getvalue()[:12], "is no picture"),
+        "header": (whole.getvalue()[:12], "is not a picture"),
     }
     made = {}
     for name, (data, message) in contents.items():

@@ -23,10 +23,10 @@ from cyclopean.inference.panorama_detection import is_two_fisheyes, resolve_came
 from cyclopean.inference.predictor import working_size
 from cyclopean.io import metadata
 from cyclopean.io.decoding import read_image
-from cyclopean.io.encoding import USUAL
 from cyclopean.io.files import PHOTOS
 from cyclopean.io.image import Photo, read_photo, write_photo
 from cyclopean.io.metadata import read_gpano
+from cyclopean.io.photo_encoders import USUAL
 from scenes import SCENE, H, U, W, as_array, stored
 
 

@@ -39,9 +39,9 @@ def test_nothing_opens_another_file(tmp_path: Path) -> None:
         for suffix in (".mp4", ".m3u8", ".ts", ".avi"):
             path = tmp_path / f"{name}{suffix}"
             path.write_text(text)
-            with pytest.raises(InputError, match="no video that can be read"):
+            with pytest.raises(InputError, match="not a video that can be read"):
                 describe(path)
-            with pytest.raises(InputError, match="no video that can be read"):
+            with pytest.raises(InputError, match="not a video that can be read"):
                 next(frames(path))
     for name in ("private%d.mp4", "concat:private.mp4", "http:/127.0.0.1/private.mp4"):
         with pytest.raises(InputError, match="there is no file"):

@@ -102,10 +102,10 @@ def test_what_could_mean_two_things_is_refused_with_the_way_out():
         (np.zeros((8, 8, 3)), "at least 16"),
         (Image.new("F", (64, 48)), "mode F"),
         (Image.new("L", (6, 4)), "at least 16"),
-        ([1, 2, 3], "list is no picture"),
-        (None, "NoneType is no picture"),
-        (b"photo.png", "bytes is no picture"),
-        (depth, "DepthMap is no picture"),
+        ([1, 2, 3], "list is not a picture"),
+        (None, "NoneType is not a picture"),
+        (b"photo.png", "bytes is not a picture"),
+        (depth, "DepthMap is not a picture"),
         ("nowhere.png", "there is no file nowhere.png"),
     ]:
         with pytest.raises(cyclopean.InputError, match=re.escape(words)):

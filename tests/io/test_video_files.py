@@ -78,13 +78,43 @@ def test_bad_videos_are_one_sentence(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
     for name, message in [
         ("gone.mp4", "there is no file"),
-        ("text.mp4", "no video that can be read"),
+        ("text.mp4", "not a video that can be read"),
         ("empty.mp4", "is empty"),
         ("cut.mp4", "lost its index"),
         ("sound.mov", "no picture track"),
     ]:
         with pytest.raises(InputError, match=message):
             list(frames(tmp_path / name))
+
+
+def test_clips_without_their_end_are_refused(tmp_path: Path) -> None:
+    """AVI, Matroska and MP4 in fragments have no index in front. Sizes that are not filled in are accepted."""
+    fragments = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "200000"}
+    for name in ("a.avi", "a.mkv", "a.mp4"):
+        with av.open(str(tmp_path / name), "w", options=fragments if name == "a.mp4" else {}) as target:
+            track = target.add_stream("mpeg4", rate=25)
+            track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+            for seed in range(24):
+                noise = np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8)
+                target.mux(track.encode(av.VideoFrame.from_ndarray(noise)))
+            target.mux(track.encode())
+        data = (tmp_path / name).read_bytes()
+        assert len(list(frames(tmp_path / name))) == 24, name
+        (tmp_path / f"cut_{name}").write_bytes(data[: int(len(data) * 0.7)])
+        with pytest.raises(InputError, match=rf"cut_{name} is damaged or cut short \("):
+            list(frames(tmp_path / f"cut_{name}"))
+    data = (tmp_path / "a.mp4").read_bytes()  # in the head of a fragment, which says where frames are
+    (tmp_path / "cut.mp4").write_bytes(data[: data.rindex(b"moof") + 40])
+    with pytest.raises(InputError, match="bytes are missing"):
+        list(frames(tmp_path / "cut.mp4"))
+    data = (tmp_path / "a.avi").read_bytes()
+    for size in (b"\0\0\0\0", b"\xff\xff\xff\xff"):
+        (tmp_path / "live.avi").write_bytes(data[:4] + size + data[8:])
+        assert len(list(frames(tmp_path / "live.avi"))) == 24, size
+    data = (tmp_path / "a.mkv").read_bytes()
+    at = data.index(b"\x18S\x80g") + 4
+    (tmp_path / "live.mkv").write_bytes(data[:at] + b"\x01" + b"\xff" * 7 + data[at + 8 : int(len(data) * 0.7)])
+    assert 0 < len(list(frames(tmp_path / "live.mkv"))) < 24
 
 
 def test_frames_that_are_missing_or_damaged_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -53,7 +53,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_no_content_is_taken_for_a_mark_and_all_numbers_are_finite(tmp_path: Path) -> None:
-    """Of a title that is a mark, one that is no text, and of depths at the ends of float32."""
+    """Of a title that is a mark, one that is not text, and of depths at the ends of float32."""
     camera = Pinhole(torch.tensor([[1.0, 1.5]]), torch.tensor([[0.5, 0.5]]))
     image = torch.rand(1, 3, 2, 4)
     for title, seen in (

@@ -21,7 +21,6 @@ from cyclopean.methods.aquanet import (
     Aquanet,
     Falnet,
     PreviousEpoch,
-    boost_weights,
     boosted,
     dispersion,
     expected,
@@ -30,7 +29,8 @@ from cyclopean.methods.aquanet import (
     told,
     zoomed,
 )
-from cyclopean.networks.falnet import centred
+from cyclopean.methods.boosting import boost_weights
+from cyclopean.networks.falnet import centred, resized
 from cyclopean.networks.vgg import Vgg19
 from cyclopean.sample import Sample, view
 from cyclopean.synthesis import sweep, swept_coverage
@@ -125,6 +125,63 @@ def test_boosting_weighs_sizes_by_how_near_things_are() -> None:
         whole, smaller, larger = (columns[factor][half] for factor in (1.0, 0.75, 1.25))
         wanted = (whole + near * smaller + (1 - near**2) * larger) / (2 + near - near**2)
         assert float(result[0, 0, 20, column]) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_boosting_of_the_draft_and_of_networks_that_do_not_scale() -> None:
+    """The draft's weights in plain numbers; passes of other sizes see a mirrored picture and mirrored positions."""
+    where = torch.stack(torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 40), indexing="xy"))[None]
+    seen = []
+
+    def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
+        seen.append((float(image[0, 0, 0, 0]), float(where[0, 0, 0, 0]), float(where[0, 1, 0, 0])))
+        return {64: 0.1, 48: 0.2, 80: 0.4}[image.shape[-1]] + 0.2 * (where[:, :1] > 0)
+
+    image = torch.linspace(0, 1, 64).expand(1, 3, 40, 64)
+    result = boosted(network, image, where, torch.ones(1, 2), power=0, boosting="draft")
+    assert seen == [(0, -1, -1), (1, -1, -1), (1, -1, -1)]
+    for column, (whole, smaller, larger) in ((5, (0.1, 0.4, 0.6)), (60, (0.3, 0.2, 0.4))):  # flipped back
+        near = whole / 0.3
+        wanted = (whole + near * smaller + (1 - near**2) * larger) / (2 + near - near**2)
+        assert float(result[0, 0, 20, column]) == pytest.approx(wanted, rel=1e-5)
+    constant = {power: boosted(lambda i, w, f: i[:, :1] * 0 + 0.2, image, where, torch.ones(1, 2), power=power)
+                for power in (-1, 0, 1)}  # fmt: skip
+    assert float(constant[0].mean()) == pytest.approx(0.2)
+    assert float(constant[1].mean()) > 0.2
+    assert float(constant[-1].mean()) != pytest.approx(0.2)
+
+
+def test_the_boosted_depth_enters_the_mask_and_the_top_is_static() -> None:
+    """AQUANet(full): one more depth in Eq. 6, of the same network at the same size."""
+    image, where, focal = torch.rand(2, 3, 30, 48), torch.rand(2, 2, 30, 48), torch.ones(2, 2)
+    sizes = []
+
+    def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
+        sizes.append(image.shape[-1])
+        return 0.1 + 0.2 * image[:, :1] * where[:, :1].sigmoid() + 0.001 * image.shape[-1]
+
+    volumes = []
+
+    def spread(inverse: Tensor) -> Tensor:
+        volumes.append(inverse)
+        return relative_variance(inverse)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aquanet, "relative_variance", spread)
+        plain = dispersion(network, image, where, focal)
+        full = dispersion(network, image, where, focal, boosting="paper")
+    assert [v.shape[1] for v in volumes] == [4, 5]
+    torch.testing.assert_close(volumes[1][:, :4], volumes[0])
+    assert sizes[4:] == [32] * 5 + [24, 40]  # two thirds; three quarters and five quarters of it
+    shrunk = torch.nn.functional.interpolate(image, (20, 32), mode="bilinear", align_corners=True)
+    better = boosted(network, shrunk, resized(where, (20, 32)), focal * 2 / 3)
+    torch.testing.assert_close(volumes[1][:, 4:], torch.nn.functional.interpolate(better, (30, 48), mode="nearest"))
+    assert not torch.equal(plain, full)
+
+    method, target = small(threshold=1e-9, full=True, ignore_top=True), clip().target
+    method.first = method.frozen()
+    static, v = method.static(target, *told(target)), told(target)[0][:, 1:]
+    assert (static[v < -0.25] == 1).all()
+    assert static[v >= -0.25].mean() < 0.2
 
 
 def test_the_mean_of_levels_and_its_gradient() -> None:
@@ -270,7 +327,16 @@ def test_the_free_view_of_the_release_whose_flows_are_added(golden) -> None:
 
 @pytest.mark.parametrize(
     "rules",
-    [{"warp": "backward"}, {"mask": "auto"}, {"spacing": "linear"}, {"spacing": "exponential"}, {"planes": "source"}],
+    [
+        *(
+            {"warp": "backward"},
+            {"mask": "auto"},
+            {"spacing": "linear"},
+            {"spacing": "exponential"},
+            {"planes": "source"},
+        ),
+        *({"network": "plade"}, {"network": "dirnet", "warp": "backward"}),
+    ],
 )
 def test_every_choice_reaches_every_parameter(rules) -> None:
     method = small(**{"mask": "none", **rules})
@@ -281,6 +347,26 @@ def test_every_choice_reaches_every_parameter(rules) -> None:
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
+
+
+def test_the_papers_other_networks() -> None:
+    """vPLADE-Net's levels stand still, whatever the spacing; DIRNet-BW has none, and learns by masks and boosting."""
+    plade, sample = small(network="plade", mask="none"), clip()
+    prediction = plade.predict(sample.target)
+    assert (prediction.extras["exponents"] == 1).all()
+    logits, _ = aquanet.volume(plade.network, sample.target.seen, *told(sample.target))
+    wanted = expected(VolumeConfig(levels=5, spacing="exponential"), logits, torch.ones_like(logits[:, :1]))
+    torch.testing.assert_close(prediction.inverse_depth, wanted)
+    dirnet = small(network="dirnet", warp="backward", threshold=1e-12)
+    inverse = dirnet.predict(sample.target).inverse_depth
+    assert inverse.shape == (2, 1, 64, 96)
+    assert 0.005 < inverse.min() < inverse.max() < 0.3
+    dirnet.first = dirnet.teacher = dirnet.frozen()
+    terms = dirnet(sample)
+    assert terms["photometric"] < 0.1
+    assert terms["boost"] > 0
+    with pytest.raises(InputError, match="--warp backward"):
+        small(network="dirnet")
 
 
 def test_a_source_without_a_pose_asks_the_step_that_predicts_them_once() -> None:
@@ -321,7 +407,7 @@ def test_the_second_stage_masks_what_the_first_finds_moving() -> None:
     with pytest.raises(InputError, match="first stage"):
         method(sample)
     method.first = aquanet.Frozen(First())
-    static = method.static(sample.target)
+    static = method.static(sample.target, *told(sample.target))
     assert set(static.unique().tolist()) == {0.0, 1.0}
     assert static[..., 50:].all()
     assert static[..., :44].mean() < 0.2

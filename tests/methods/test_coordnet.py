@@ -182,7 +182,7 @@ def test_labels_are_not_read(room):
 
 
 def test_holes_are_not_compared(room):
-    """Trap 6 again: a wall as near as can be covers little of the other view, and what it leaves empty is no error."""
+    """Trap 6 again: a wall as near as can be covers little of the other view; what it leaves empty is not an error."""
     method = told(SphericalViewSynthesis("LR"), room.depth)
     depth, source = room.depth * 0.3, room.sources[1]
     landing = method.correspondence(depth, None, room.target, source)

@@ -9,11 +9,11 @@ from torch import nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import (
+    CUBE,
     Equirectangular,
     Pinhole,
     euler,
     face_from_sphere,
-    inverse_distance_to_z,
     pixel_grid,
     rotate,
 )
@@ -123,7 +123,7 @@ class Perfect:
         pose = rigid(faces.transpose(1, 2), torch.zeros_like(faces[:, 0]))
         rays = rotate(pose, camera.rays(pixel_grid((self.side, self.side), faces)))
         unit = rays / rays.norm(dim=-1, keepdim=True)
-        z = nearness(self.planes, unit) * inverse_distance_to_z(self.side, 90.0, unit)[:, 0]
+        z = nearness(self.planes, unit) / CUBE.cosine(self.side, unit)[:, 0]
         factor, shift = (torch.arange(1, 7).to(z) ** p for p in (1, 0.5))
         labels = z * factor[:, None, None] + shift[:, None, None]
         b = len(panoramas.image)
@@ -169,7 +169,7 @@ def test_a_wall_on_a_face_is_a_plane():
 
     faces = face_from_sphere(d)[None]
     distance = on_faces(nearness(WALL, d)[:, None], faces, side)[:1]
-    plane = (distance * inverse_distance_to_z(side, 90.0, distance))[0, 0]
+    plane = (distance / CUBE.cosine(side, distance))[0, 0]
     assert plane.diff(dim=0).diff(dim=0).abs().max() < 1e-3
     assert distance[0, 0].diff(dim=0).diff(dim=0).abs().max() > 4e-4
     assert (plane - plane[:, :1]).abs().max() < 1e-3  # it leans only up and down

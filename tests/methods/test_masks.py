@@ -85,7 +85,7 @@ def test_min_reprojection_takes_each_pixel_from_one_source():
 
 
 def test_automask_leaves_out_what_looks_static():
-    """Two equal pictures mean that nothing moved, whatever the motion; a tie, too, is no motion."""
+    """Two equal pictures mean that nothing moved, whatever the motion; a tie, too, is not a motion."""
     for picture in (torch.rand(1, 3, H, W), torch.zeros(1, 3, H, W)):
         warped, static = absolute(pull(picture, landing().uv, "zeros"), picture), absolute(picture, picture)
         assert automask(warped, static).max() == 0

@@ -1,18 +1,20 @@
 """Poses that are predicted: order and sign in a world with a closed form, the unit, gradients, what is kept."""
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from analytic import F64, WIDE, render, slanted_plane
-from cyclopean.augmentation import mirror_sample, with_frames
+from cyclopean.augmentation import crop, mirror_sample, with_frames
 from cyclopean.errors import InputError
-from cyclopean.geometry import axis_angle, invert, mirror, reproject, rigid, translation
+from cyclopean.geometry import Pinhole, axis_angle, invert, mirror, reproject, rigid, translation
 from cyclopean.methods.monodepth2 import Monodepth2
-from cyclopean.methods.pose import PredictedPose, pose_network
+from cyclopean.methods.pose import POSES, PredictedPose, euler_last, predicted_pose
 from cyclopean.networks.pose import PoseCnn
 from cyclopean.sample import Sample, collate, map_tensors, view
 from cyclopean.synthesis import pull
@@ -73,6 +75,68 @@ def test_translation_is_divided_by_zoom_and_its_powers_are_named():
             torch.testing.assert_close(pose, pose_of(motion * torch.tensor([1, 1, 1, factor, factor, factor])))
 
 
+def test_aquanets_numbers_are_a_translation_and_euler_angles(golden):
+    """R = R_x R_y R_z by numpy; the release's kick-start loss from them; and the inverse is no negation."""
+    truth = golden("aqua_pose_loss")
+    motions = truth["pose"]
+    for motion in motions.flatten(0, 1):
+        x, y, z = (float(a) for a in motion[3:])
+        about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
+        about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+        about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
+        pose = euler_last(motion[None].double())[0]
+        np.testing.assert_allclose(pose[:3, :3], about_x @ about_y @ about_z, atol=1e-12)
+        np.testing.assert_allclose(pose[:3, 3], motion[:3], atol=1e-12)
+        assert float((invert(pose[None]) - euler_last(-motion[None].double())).abs().max()) > 1e-3
+
+    # Sum over sources of the mean of |warped - target| inside the source. The release samples between the centres of
+    # the outermost pixels (x + 1/2 is ours), and outside means outside of those.
+    h, w = truth["depth"].shape[-2:]
+    matrix = truth["K"].double()
+    size = torch.tensor([[w, h]], dtype=F64)
+    camera = Pinhole(matrix[:, [0, 1], [0, 1]] / size, (matrix[:, :2, 2] + 0.5) / size)
+    total = 0.0
+    for motion, source in zip(motions.unbind(1), (truth["ref0"], truth["ref1"]), strict=True):
+        match = reproject(1 / truth["depth"].double()[:, None], camera, euler_last(motion.double()), camera)
+        places = match.uv * size[0] - 0.5
+        inside = ((places >= 0) & (places <= size[0] - 1)).all(-1)[:, None] & match.valid
+        made = pull(source.double(), match.uv, "zeros")
+        total += float((inside * (made - truth["target"]).abs()).mean())
+    assert total == pytest.approx(float(truth["pose_loss"]), rel=1e-5)
+
+
+def test_intrinsics_that_are_learned():
+    """They begin at those of the data; one camera is that of whole frames, whatever part of them is looked at."""
+    torch.manual_seed(0)
+    sample = map_tensors(lambda x: x.float() if x.is_floating_point() else x, driven()[0])
+    sample = with_frames(sample, (64, 96))
+    for name in POSES:
+        step = predicted_pose(name, 0.1, intrinsics="learned")
+        posed = step(sample)
+        torch.testing.assert_close(posed.target.camera.focal, sample.target.camera.focal)
+        torch.testing.assert_close(posed.target.camera.center, sample.target.camera.center)
+        torch.testing.assert_close(posed.sources[0].from_target, predicted(step, sample).sources[0].from_target)
+        step.lens.bias.data = torch.tensor([math.log(2), math.log(3), 0.5, -0.5])
+        part = step(crop(sample, (16, 40, 48, 80)))
+        whole = step(sample).target.camera
+        torch.testing.assert_close(whole.focal, sample.target.camera.focal * torch.tensor([2.0, 3.0]))
+        torch.testing.assert_close(whole.center, sample.target.camera.center + torch.tensor([0.05, -0.05]))
+        window = part.target.window
+        for view_ in (part.target, *part.sources):
+            torch.testing.assert_close(view_.camera.focal, whole.cropped(window).focal)
+            torch.testing.assert_close(view_.camera.center, whole.cropped(window).center)
+        (part.target.camera.focal.sum() + part.sources[1].camera.center.sum()).backward()
+        assert step.lens.weight.grad.abs().sum() > 0
+    beside = replace(sample.sources[0], from_target=torch.eye(4)[None])
+    with pytest.raises(InputError, match="know where a camera stood"):
+        step(replace(sample, sources=(beside, sample.sources[1])))
+
+
+def predicted(step: PredictedPose, sample: Sample) -> Sample:
+    """What the same network says without its lens."""
+    return PredictedPose(step.network, step.power, step.rule)(sample)
+
+
 def test_known_poses_stay_and_set_the_unit():
     sample, _ = driven()
     beside = view(sample.target.image, WIDE, translation(torch.tensor([[-0.54, 0.0, 0.0]], dtype=F64)))
@@ -100,7 +164,7 @@ def test_mirrored_motions_are_those_of_mirrored_frames():
     sample = map_tensors(lambda x: x.float() if x.is_floating_point() else x, driven()[0])
     framed = with_frames(sample, (32, 64))
     torch.testing.assert_close(mirror_sample(framed).frames, with_frames(mirror_sample(sample), (32, 64)).frames)
-    network = pose_network("cnn", 0.1)
+    network = predicted_pose("cnn", 0.1).network
 
     class Both(nn.Module):  # a network that is the same in a mirror
         def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -130,8 +194,8 @@ def test_the_pose_network_is_learned_stored_and_not_needed_to_predict(tmp_path):
     sample = Sample(target, tuple(replace(s, from_target=None) for s in sources), torch.full((2, 1, 64, 96), torch.nan))
     sample = with_frames(sample, (64, 96))
     assert sample.frames.shape == (2, 3, 3, 64, 96)
-    for pose in ("resnet", "cnn"):
-        method = Monodepth2("resnet18", 0.1, pose=pose)
+    for pose in POSES:
+        method = Monodepth2("resnet18", 0.1, pose=pose, intrinsics="learned")
         sum(method(sample).values()).backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
         assert any(p.grad.abs().sum() > 0 for p in method.pose.parameters())

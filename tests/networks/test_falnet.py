@@ -37,6 +37,7 @@ def test_as_many_parameters_as_published() -> None:
     assert count(PladeNet()) == 14_767_050
     assert count(AquaNet(adaptive=False)) == 14_546_232
     assert count(AquaNet()) == 14_546_232 + 1_153
+    assert count(AquaNet(1, adaptive=False)) == 14_543_928 - 128 * 30 * 9  # DIRNet-BW, whose release has a head unused
     assert count(AquaNet(width=0.25)) < 14_546_232 / 12
 
 

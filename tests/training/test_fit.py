@@ -206,7 +206,7 @@ def test_a_state_of_another_program_or_a_changed_one_is_one_sentence(tmp_path):
         {**sound, "each_epoch": [{"a": 1}]},
     ):
         torch.save(values, tmp_path / "resume.pt")
-        with pytest.raises(InputError, match=r"(was changed, or is no run|was trained with|is damaged)"):
+        with pytest.raises(InputError, match=r"(was changed, or is not a run|was trained with|is damaged)"):
             train(run(tmp_path, steps=2, resume=True))
     torch.save(sound, tmp_path / "resume.pt")
     train(run(tmp_path, steps=2, resume=True))
@@ -469,7 +469,7 @@ def test_weights_that_are_none_are_refused(tmp_path):
         "conv.weight as I8; weights are floating-point": lambda x: (100 * x).to(torch.int8),
         "conv.weight as I64; weights are floating-point": lambda x: x.long(),
         "conv.weight as BOOL; weights are floating-point": lambda x: x > 0,
-        r"numbers above 1e\+12 in conv.weight, which are no weights": lambda x: 1e20 * x,
+        r"numbers above 1e\+12 in conv.weight, which are not weights": lambda x: 1e20 * x,
         "numbers that are not finite": lambda x: x / 0,
     }
     for sentence, change in cases.items():

@@ -10,7 +10,7 @@ from cyclopean.app.routes import VIEWER
 from cyclopean.app.session import Session, fresh
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
-from cyclopean.inference.calibration import CameraProfile, by_height, by_two_points, point_at, write_profile
+from cyclopean.inference.metric_calibration import CameraProfile, by_height, by_two_points, point_at, write_profile
 from cyclopean.inference.predictor import assumed_camera
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import PHOTOS

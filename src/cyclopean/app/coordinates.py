@@ -18,7 +18,7 @@ def pixel(at: tuple[float, float], size: tuple[int, int]) -> tuple[int, int]:
 
     `at` is in fractions of width and height of the shown picture, from its top-left corner: the browser measures it
     on the element, so neither zoom nor the size of the preview matter. The last row and column are reached at 1.
-    Raises InputError for what is no point.
+    Raises InputError for what is not a point.
     """
     x, y = fraction(at)
     h, w = size
@@ -28,9 +28,9 @@ def pixel(at: tuple[float, float], size: tuple[int, int]) -> tuple[int, int]:
 def fraction(at: tuple[float, float]) -> tuple[float, float]:
     """Return the point `at` moved into the picture: both fractions from 0 to below 1.
 
-    Raises InputError for what is no point.
+    Raises InputError for what is not a point.
     """
     if not all(map(math.isfinite, at)):
-        raise InputError("that is no point of the picture; click inside it.")
+        raise InputError("that is not a point of the picture; click inside it.")
     x, y = (min(max(part, 0.0), math.nextafter(1.0, 0.0)) for part in at)
     return x, y

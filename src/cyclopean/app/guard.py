@@ -18,7 +18,7 @@ LOG = logging.getLogger("cyclopean.app")
 
 JOIN, UPLOAD = "/gradio_api/queue/join", "/upload/"
 LOCAL = ("127.0.0.1", "localhost", "::1")
-LONGEST_BODY = 64_000  # bytes of whatever is no upload
+LONGEST_BODY = 64_000  # bytes of whatever is not an upload
 SLOWEST_BODY = 20.0  # seconds in which that must arrive
 WAYS = ("GET", "HEAD", "POST")
 UNKNOWN_NAME = "This app does not answer to that name; whoever runs it can add it: cyclopean app --trusted-host NAME\n"
@@ -26,7 +26,7 @@ UNKNOWN_NAME = "This app does not answer to that name; whoever runs it can add i
 Receive = Callable[[], Awaitable[Any]]
 
 
-class Refused(Exception):  # noqa: N818  (it is no error)
+class Refused(Exception):  # noqa: N818  (it is not an error)
     """A request that goes no further: the status of the answer, and what it says."""
 
     def __init__(self, status: int, text: str = "") -> None:

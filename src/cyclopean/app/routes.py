@@ -124,7 +124,7 @@ def _acceptable(name: str, kind: str) -> str:
     if suffix in RAWS:
         raise Refused(415, f"{safe} is a camera's raw file; develop it first, and give JPEG or TIFF.")
     if suffix not in (*PHOTOS, *CLIPS):
-        raise Refused(415, f"{safe} is no photo and no clip by its name; give JPEG, PNG, TIFF, HEIC, MP4 or MOV.")
+        raise Refused(415, f"{safe} is neither a photo nor a clip by its name; give JPEG, PNG, TIFF, HEIC, MP4 or MOV.")
     return safe
 
 

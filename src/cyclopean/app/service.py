@@ -17,8 +17,8 @@ from cyclopean.defocus.focus import Focusable, wrap_panorama
 from cyclopean.defocus.lens import Lens, parse_shape
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
-from cyclopean.inference.calibration import CameraProfile
-from cyclopean.inference.panorama_detection import resolve_camera, without_padding
+from cyclopean.inference.metric_calibration import CameraProfile
+from cyclopean.inference.panorama_detection import resolve_camera
 from cyclopean.inference.pipeline import (
     DepthOptions,
     PictureFormat,
@@ -130,7 +130,7 @@ class Service:
         """Return the photo at `path` and its depth, at the size of the screen. Raises as `read_photo` does."""
         photo = self.read(path, camera)
         size = shown_size(photo.size)
-        depth = resize_depth(without_padding(self.predictor(photo), photo), size)
+        depth = resize_depth(self.predictor(photo), size)
         small = replace(photo, image=resize(photo.image, size))
         return Preview(small, refined(depth, small.image), photo.size)
 
@@ -179,5 +179,5 @@ def save_refocused(service: Service, path: Path, request: FocusRequest, name: st
 def check_format(name: str) -> str:
     """Return `name` if it is one of `FORMATS`."""
     if name not in FORMATS:
-        raise InputError(f"{name!r} is no kind of file; choose one of {', '.join(FORMATS)}.")
+        raise InputError(f"{name!r} is not a kind of file; choose one of {', '.join(FORMATS)}.")
     return name

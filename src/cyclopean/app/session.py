@@ -15,7 +15,7 @@ from pathlib import Path
 from cyclopean.app.limits import Limits
 from cyclopean.app.service import FocusRequest, Preview
 from cyclopean.errors import InputError
-from cyclopean.inference.calibration import CameraProfile
+from cyclopean.inference.metric_calibration import CameraProfile
 
 PREFIX = "cyclopean-app-"
 STAGES = 3  # sessions that one page opens
@@ -25,7 +25,7 @@ UNSEEN = 120.0  # seconds that a session lasts whose page nobody seems to look a
 FULL = "the app is serving as many people as it can; close a page that is not in use. A place may be free in {}."
 
 
-class NothingNew(Exception):  # noqa: N818  (it is no error)
+class NothingNew(Exception):  # noqa: N818  (it is not an error)
     """Two files came in a row, and the event of the first has already opened the second."""
 
 

@@ -17,6 +17,7 @@ from cyclopean.app.routes import GONE, capital
 from cyclopean.app.service import RefocusSettings
 from cyclopean.app.session import Session
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.io.files import CLIPS
 from cyclopean.io.image import resize
 
@@ -44,7 +45,7 @@ class Progress:
     moved: float = field(default_factory=time.monotonic)
 
 
-class Stopped(Exception):  # noqa: N818  (it is no error: somebody asked for it)
+class Stopped(Exception):  # noqa: N818  (it is not an error: somebody asked for it)
     """Raised inside the work when its visitor has asked it to stop."""
 
 
@@ -116,7 +117,7 @@ def key(_: AppState, session: Session, at: tuple[float, float], seconds: float) 
     """Set the point in focus at a moment."""
     _clip(session)
     if not all(map(math.isfinite, at)):
-        raise InputError("that is no point of the picture; click inside it.")
+        raise InputError("that is not a point of the picture; click inside it.")
     moment = _time(session, _number(seconds))
     if moment not in session.keys and len(session.keys) >= MOST_KEYS:
         raise InputError(f"there are {MOST_KEYS} points already, the most that a clip takes; clear them.")
@@ -240,7 +241,7 @@ def _still(state: AppState, session: Session, clip: Path, seconds: float) -> Pag
         return frame
 
     image = within(state.store.limits.opening_seconds, clip.name, found).image
-    image = resize(image, shown_size((image.shape[-2], image.shape[-1])))
+    image = resize(image, shown_size(size_of(image)))
     at = session.keys.get(_time(session, seconds))
     return {"photo": session.show("frame", service.jpeg(image)), "point": list(at) if at else None}
 
@@ -248,7 +249,7 @@ def _still(state: AppState, session: Session, clip: Path, seconds: float) -> Pag
 def _number(seconds: float | None) -> float:
     """Return a moment that a page sent, checked."""
     if seconds is None or not math.isfinite(seconds):
-        raise InputError("that is no moment of the clip; give seconds.")
+        raise InputError("that is not a moment of the clip; give seconds.")
     return float(seconds)
 
 

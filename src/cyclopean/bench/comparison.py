@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from cyclopean.training.loop import fit
 from cyclopean.training.options import Run
 
 TRAINING_SEED, HELD_OUT_SEED, ELSEWHERE_SEED = 20_000_000, 30_000_000, 40_000_000
-DONE, GUESSES, CLOSER = "result.json", "guesses.json", "closer.json"
+DONE, GUESSES, CLOSER, MASKS = "result.json", "guesses.json", "closer.json", "masks.json"
 
 Predict = Callable[[Sample], Map]  # inverse depth in 1/m
 
@@ -34,7 +35,7 @@ Predict = Callable[[Sample], Map]  # inverse depth in 1/m
 class Comparison:
     """Rows by name, at one budget, in one folder: data/ (rendered once), runs/ROW-SEED/ (models), DONE in each.
 
-    What a row starts from (`begun_as`) is trained before it, whether or not it is among the rows.
+    What a row starts from (`begun_as`) or is taught by is trained before it, whether or not it is among the rows.
 
     `real`: other data by name, judged as the family says.
     """
@@ -64,7 +65,7 @@ class Comparison:
         }
         rows = [self.family.rows[name] for name in self.rows]
         rows += [self.family.rows[row.begun_as] for row in rows if row.begun_as]
-        if self.family.elsewhere and any(row.learns_from == "elsewhere" or row.joins for row in rows):
+        if self.family.elsewhere and any(row.learns_from == "elsewhere" or row.prepare for row in rows):
             orders[data / "elsewhere"] = self.family.elsewhere(b, ELSEWHERE_SEED, b.scenes)
         return orders
 
@@ -117,14 +118,46 @@ class Comparison:
         others = [key for key in known if key.startswith("(")]
         return [*trained, *({"row": key, "title": key[1:-1], "figures": known[key]} for key in others)]
 
+    def masks(self, folder: Path) -> list[dict[str, Any]]:
+        """Return how well each mask finds what moves, of rows that are done, and a mask of everything.
+
+        It is kept in `folder` one by one, in the form of `results`.
+        """
+        if self.family.mask_figures is None:
+            return []
+        path = folder / MASKS
+        known = json.loads(path.read_text()) if path.exists() else {}
+        done = {(r["row"], r["seed"]): r["seconds"] for r in self.results()}
+        asked = {
+            f"{name}-{seed}": (mask, seed)
+            for name, mask in self.family.masks.items()
+            for seed in range(self.budget.seeds)
+            if (mask.row, seed) in done
+        }
+        for key, (mask, seed) in asked.items():
+            if key not in known:
+                static = partial(mask.static, self.trained(mask.row, seed))
+                figures = mean_figures(static, self.held_out(), self.family.mask_figures)
+                known[key] = {"row": mask.title, "title": mask.title, "seed": seed, "figures": figures}
+                write_text(path, json.dumps(known, indent=1))
+        if "(everything)" not in known:
+            figures = mean_figures(lambda s: torch.zeros_like(s.depth), self.held_out(), self.family.mask_figures)
+            known["(everything)"] = {"row": "(everything)", "title": "everything", "seed": 0, "figures": figures}
+            write_text(path, json.dumps(known, indent=1))
+        rows = [known[key] | {"seconds": done[mask.row, seed]} for key, (mask, seed) in asked.items()]
+        return [*rows, known["(everything)"]]
+
+    def trained(self, name: str, seed: int) -> Method:
+        """Return the trained method of a row that is done."""
+        row = self.family.rows[name]
+        return checkpoint.load(self.folder(row.trained_as or name, seed) / "last")[0]
+
     def _predictors(self, known: Collection[str]) -> Iterator[tuple[str, Predict]]:
         """Yield how each row, guess and the truth predict, but for those known."""
         for result in self.results():
             key = f"{result['row']}-{result['seed']}"
             if key not in known:
-                row = self.family.rows[result["row"]]
-                method, _ = checkpoint.load(self.folder(row.trained_as or result["row"], result["seed"]) / "last")
-                yield key, _on_cpu(row, method)
+                yield key, _on_cpu(self.family.rows[result["row"]], self.trained(result["row"], result["seed"]))
         if "(truth)" not in known:
             for guess in self.family.guesses(self.training_set()):
                 yield f"({guess.name})", _guess(guess)
@@ -133,8 +166,9 @@ class Comparison:
     def do(self, name: str, seed: int) -> dict[str, Any]:
         """Train (or go on training) one row, judge it, keep and return the result."""
         row, folder = self.family.rows[name], self.folder(name, seed)
-        if row.begun_as and not (self.folder(row.begun_as, seed) / DONE).exists():
-            self.do(row.begun_as, seed)
+        for before in (row.begun_as, row.taught_by):
+            if before and not (self.folder(before, seed) / DONE).exists():
+                self.do(before, seed)
         held_out, start = self.held_out(), time.monotonic()
         course = Course(lambda method: mean_figures(_on_cpu(row, method), held_out, self.family.figures))
         method = self._trained(row, self.folder(row.trained_as or name, seed), seed, course)
@@ -182,10 +216,12 @@ class Comparison:
         if how.first_guess == "row":
             row.start(method)
         if row.begun_as:
-            row.begin(method, checkpoint.load(self.folder(row.begun_as, seed) / "last")[0], self.training_set(row))
+            method.load_state_dict(self.trained(row.begun_as, seed).state_dict())
+        if row.taught_by:
+            row.teach(method, self.trained(row.taught_by, seed))
         augment = row.augment
-        if row.joins:
-            augment = augmentation.Steps((row.augment, row.joins(method, self.out / "data")))
+        if row.prepare:
+            augment = augmentation.Steps((row.augment, row.prepare(method, self.out / "data")))
         run = Run(
             folder,
             steps=b.steps,
@@ -202,7 +238,8 @@ class Comparison:
         )
         feed = TrainData(self.training_set(row), augment)
         card = {"input_size": list(b.size), "licence": "Apache-2.0", "training": {"comparison": row.title}}
-        return fit(method, feed, run, how.optimizer, how.schedule, card=card, each_epoch=(course,))
+        after: list[Callable[[Method], None]] = [course, *row.each_epoch(method)]
+        return fit(method, feed, run, how.optimizer, how.schedule, card=card, each_epoch=after)
 
 
 class Course:
@@ -252,7 +289,7 @@ def resized_for(method: Method, sample: Sample) -> Sample:
 def mean_figures(
     predict: Predict, data: Samples, figures: Callable[[Map, Sample], dict[str, float]]
 ) -> dict[str, float]:
-    """Return means over items; a figure that an item does not have is no part of its mean."""
+    """Return means over items; a figure that an item does not have is not a part of its mean."""
     values: dict[str, list[float]] = {}
     for index in range(len(data)):
         sample = data[index]

@@ -18,6 +18,7 @@ from torch import Tensor
 from cyclopean import augmentation
 from cyclopean.augmentation import Resize, Steps
 from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples
+from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
@@ -38,6 +39,7 @@ TEACHER = "general"
 OUTSIDE = ("street", "landscape")
 FAR_OUTSIDE = 80.0  # metres: the protocol's 10 m would count little but the ground
 FINER = 2  # times the students' size, of panoramas that are labelled: the teacher sees more of them
+FITTED_ON = 16  # rooms, by which disparity is put in metres before it is fine-tuned
 TURNS = 8  # rotations of each panorama, of which a step takes one
 PROTOCOL = named_protocol("depth-anywhere")[0]
 
@@ -84,20 +86,25 @@ def _row(title: str, student: str | None = None, streams: Mapping[str, Any] | No
     def make(budget: Budget) -> Method:
         return DepthAnywhere(student or budget.network, **options)
 
-    joins = None if streams is None else partial(_streams, **streams)
-    return Row(title, make, _target_rolled, joins=joins)
+    prepare = None if streams is None else partial(_streams, **streams)
+    return Row(title, make, _target_rolled, prepare=prepare)
 
 
 def _target_rolled(sample: Sample, generator: torch.Generator) -> Sample:
     return augmentation.rolled(dataset.target_only(sample), generator)
 
 
-def _metres(method: Method, before: Method, data: Samples) -> None:
-    """Start from a distilled network, whose disparity is put in metres by some of the data."""
-    assert isinstance(method, DepthAnywhere)
-    assert isinstance(before, DepthAnywhere)
+def _network(method: Method, before: Method) -> None:
+    """Start from the network of a distilled model."""
     method.load_state_dict(before.state_dict(), strict=False)
-    method.fit_metres([data[n] for n in range(min(16, len(data)))])
+
+
+def _metres(method: Method, data: Path) -> augmentation.Augmentation:
+    """Put the disparity of a distilled network in metres by some of the data."""
+    assert isinstance(method, DepthAnywhere)
+    rooms = FolderDataset(data / "train")
+    method.fit_metres([rooms[n] for n in range(min(FITTED_ON, len(rooms)))])
+    return Steps(())
 
 
 ROWS = {  # the most telling first: a run may be cut
@@ -113,8 +120,9 @@ ROWS = {  # the most telling first: a run may be cut
     "metric-pseudo": _row("BerHu + pseudo labels", predicts="depth", streams={}),
     "fine-tuned": replace(
         _row("+ pseudo labels, then fine-tuned in metres", predicts="metric-disparity"),
-        begun_as="pseudo",
-        begin=_metres,
+        taught_by="pseudo",
+        teach=_network,
+        prepare=_metres,
     ),
 }
 

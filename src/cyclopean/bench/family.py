@@ -1,6 +1,6 @@
 """Families of methods that are compared: their rows, budgets, worlds, figures and claims."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -51,7 +51,8 @@ OPTIMISATIONS = {
 class Budget:
     """The amount of work of a comparison.
 
-    `size`: (height, width); `width` multiplies the network's channels; `how` is a name of `OPTIMISATIONS`.
+    `size`: (height, width); `width` multiplies the network's channels; `how` is a name of `OPTIMISATIONS`; `levels` is
+    how many inverse depths are hypothesised, by methods that do.
     """
 
     size: tuple[int, int]
@@ -64,6 +65,7 @@ class Budget:
     batch_size: int = 8
     learning_rate: float = 3e-4
     how: str = "ours"
+    levels: int = 33
 
 
 def alone(method: Method, sample: Sample) -> Map:
@@ -81,13 +83,17 @@ def together(method: Method, sample: Sample) -> Map:
     return method.predict(sample.target, sample.sources).inverse_depth
 
 
-def same_weights(method: Method, before: Method, data: Samples) -> None:  # noqa: ARG001
-    """Start from all weights of the row before."""
-    method.load_state_dict(before.state_dict())
-
-
 def as_made(method: Method) -> None:
     """Leave a new method as it is."""
+
+
+def untaught(method: Method, teacher: Method) -> None:
+    """Leave a method as it is, whatever the teacher."""
+
+
+def nothing_more(method: Method) -> Sequence[Callable[[Method], None]]:  # noqa: ARG001
+    """Return nothing to do after an epoch."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -95,11 +101,11 @@ class Row:
     """One line of the table: a method, the augmentation of its items, and how it predicts.
 
     `start` changes a new method before its first step. `trained_as` names the row whose training this one shares, and
-    differs from in `predict` only. `begun_as` names the row whose trained
-    weights this one starts from, by `begin(method, that one, data)`; `learns_from` tells whether it is trained on the
-    family's own scenes, or on those from elsewhere. `joins` prepares a method for a second stream, and returns the
-    augmentation that joins its items, which lie elsewhere in the folder of the data. `how` and `learning_rate`: as the
-    budget says unless told otherwise.
+    differs from in `predict` only. `begun_as` names the row whose trained weights this one starts from; `learns_from`
+    tells whether it is trained on the family's own scenes, or on those from elsewhere. `taught_by` names the row whose
+    trained model `teach` gives to a new method before its first step; `each_epoch` returns what is done after each pass
+    over the training set. `prepare` gives a method what it needs besides from the folder of the data, such as a second
+    stream, and returns one more augmentation. `how` and `learning_rate`: as the budget says unless told otherwise.
     """
 
     title: str
@@ -109,11 +115,13 @@ class Row:
     start: Callable[[Method], None] = as_made
     trained_as: str | None = None
     begun_as: str | None = None
-    begin: Callable[[Method, Method, Samples], None] = same_weights
     learns_from: Literal["own", "elsewhere"] = "own"
+    taught_by: str | None = None
+    teach: Callable[[Method, Method], None] = untaught
+    each_epoch: Callable[[Method], Sequence[Callable[[Method], None]]] = nothing_more
     how: str | None = None
     learning_rate: float | None = None
-    joins: Callable[[Method, Path], augmentation.Augmentation] | None = None
+    prepare: Callable[[Method, Path], augmentation.Augmentation] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,18 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """A way to find what moves by itself: `static` returns 1 where a sample's target seems to stand still, else 0.
+
+    At the sample's size. It asks the trained method of `row`.
+    """
+
+    title: str
+    row: str
+    static: Predict
+
+
+@dataclass(frozen=True)
 class Family:
     """Methods that can be compared: their rows and budgets, the worlds they learn from, and how they are judged.
 
@@ -137,6 +157,8 @@ class Family:
     `judged_at`, or of the budget's size. `claims` are looked at by the figures `claimed`. `closer(inverse depth, item)`
     tells why: further figures of held-out scenes, of the truth too. `elsewhere` are other worlds, that some rows learn
     from, ordered as by `order`. `held_out` orders the scenes that rows are judged on, where they are of other kinds.
+    `masks` are judged by `mask_figures(where it stands still, item)` on held-out scenes, beside those that mask
+    everything, and pictured.
     """
 
     name: str
@@ -159,3 +181,7 @@ class Family:
     about_closer: str = ""
     elsewhere: Callable[[Budget, int, int], RenderJob] | None = None
     held_out: Callable[[Budget, int, int], RenderJob] | None = None
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    mask_figures: Callable[[Map, Sample], dict[str, float]] | None = None
+    mask_columns: Mapping[str, str] = field(default_factory=dict)
+    about_masks: str = ""

@@ -89,7 +89,7 @@ def read_shots(folder: Path) -> list[Shot]:
     The JSON gives focal_mm, sensor_mm, and for each of its shots tag, focus_m and fstop; depth is z in metres.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; give one with NAME.json, NAME_sharp.png, NAME_sharp_depth.npz.")
+        raise InputError(f"{folder} is not a folder; give one with NAME.json, NAME_sharp.png, NAME_sharp_depth.npz.")
     shots = [shot for path in sorted(folder.glob("*.json")) for shot in _shots(path)]
     if not shots:
         raise InputError(f'{folder} has no shots: no .json in it says "kind": "lens".')

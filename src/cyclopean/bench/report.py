@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from cyclopean.bench.family import Budget, Family, Samples
 from cyclopean.errors import InputError
 from cyclopean.evaluation.tables import Table
 from cyclopean.io.files import appearing
-from cyclopean.training import checkpoint
+from cyclopean.sample import Sample
 
 LONGEST_COURSE = 12  # points along a run that stand in a table; more are a curve's matter
 SHOWN = 4  # items of a sheet of pictures
@@ -26,30 +26,44 @@ Result = dict[str, Any]
 def write_report(comparison: Comparison, command: str, machine: str, folder: Path | None = None) -> list[Path]:
     """Write what is done into `folder`, or beside the runs; return the paths.
 
-    comparison.md, comparison.json, course.png, and pictures.png (pictures-NAME.png of other data).
+    comparison.md, comparison.json, course.png, pictures.png (pictures-NAME.png of other data), and masks.png of a
+    family that has masks.
     """
     family, results, out = comparison.family, comparison.results(), folder or comparison.out
     if not results:
         raise InputError(f"{comparison.out} holds no result yet; train a row first.")
     out.mkdir(parents=True, exist_ok=True)
-    rows, closer = [*results, *comparison.guesses()], comparison.closer(out)
+    rows, closer, masks = [*results, *comparison.guesses()], comparison.closer(out), comparison.masks(out)
     sheets: dict[str, Samples] = {"pictures.png": comparison.held_out()} | {
         f"pictures-{name}.png": Sized(data, comparison.budget.size, MULTIPLE) for name, data in comparison.real.items()
     }
     content = {
         **{"format": "cyclopean-comparison-of-methods", "version": 1, "family": family.name},
         **{"command": command, "machine": machine, "results": rows, "closer": closer},
+        **({"masks": masks} if masks else {}),
     }
     with appearing(out) as unfinished:
-        (unfinished / "comparison.md").write_text(page(family, rows, closer, command, machine))
+        text = page(family, rows, closer=closer, masks=masks, command=command, machine=machine)
+        (unfinished / "comparison.md").write_text(text)
         (unfinished / "comparison.json").write_text(json.dumps(content, indent=1) + "\n")
         _draw_course(family, results, unfinished / "course.png")
         for name, data in sheets.items():
             _draw_pictures(comparison, data, unfinished / name)
-    return [out / name for name in ("comparison.md", "comparison.json", "course.png", *sheets)]
+        if masks:
+            _draw_masks(comparison, unfinished / "masks.png")
+    drawn = (*sheets, *(["masks.png"] if masks else []))
+    return [out / name for name in ("comparison.md", "comparison.json", "course.png", *drawn)]
 
 
-def page(family: Family, results: Sequence[Result], closer: Sequence[Result], command: str, machine: str) -> str:
+def page(
+    family: Family,
+    results: Sequence[Result],
+    *,
+    closer: Sequence[Result],
+    masks: Sequence[Result],
+    command: str,
+    machine: str,
+) -> str:
     """Return the tables in Markdown, with what is needed to make them again."""
     budget = Budget(**results[0]["budget"] | {"size": tuple(results[0]["budget"]["size"])})
     commits = sorted({str(r["commit"]) for r in results})
@@ -58,7 +72,8 @@ def page(family: Family, results: Sequence[Result], closer: Sequence[Result], co
         ("Other data, shown at the size of training.", real_table(family, results)),
         (f"Along the runs, held-out {family.scenes}; the best in bold.", course_table(family, results)),
         ("Pairs of rows, the one said to be better first.", claim_table(family, results)),
-        (family.about_closer, closer_table(family, closer)),
+        (family.about_closer, _plain_table(family.closer_columns, closer)),
+        (family.about_masks, _plain_table(family.mask_columns, masks)),
     ):
         parts += [title, part.markdown()] if part else []
     return "\n\n".join([*parts, f"    {command}", f"Commit {', '.join(commits)}; {machine}.\n"])
@@ -138,13 +153,13 @@ def claim_table(family: Family, results: Sequence[Result]) -> Table | None:
     return Table(heads, tuple(lines), 2) if lines else None
 
 
-def closer_table(family: Family, closer: Sequence[Result]) -> Table | None:
-    """Return the table of what the family looks at more closely; None where it does not."""
+def _plain_table(columns: Mapping[str, str], results: Sequence[Result]) -> Table | None:
+    """Return a table of the figures named by `columns`; None without results."""
 
     def cells(rows: Sequence[Result]) -> list[str]:
-        return [_over_seeds([r["figures"].get(key) for r in rows]) for key in family.closer_columns]
+        return [_over_seeds([r["figures"].get(key) for r in rows]) for key in columns]
 
-    return _table_of_rows(list(family.closer_columns.values()), closer, cells) if closer else None
+    return _table_of_rows(list(columns.values()), results, cells) if results else None
 
 
 def _table_of_rows(
@@ -208,24 +223,47 @@ def _draw_course(family: Family, results: Sequence[Result], path: Path) -> None:
 @torch.no_grad()
 def _draw_pictures(comparison: Comparison, data: Samples, path: Path) -> None:
     """Draw items, their true inverse depth if known, and that of every row (first seed): brighter is nearer."""
-    from matplotlib.figure import Figure
-
     samples = [data[i] for i in range(min(SHOWN, len(data)))]
-    lines: dict[str, list[np.ndarray]] = {
-        "picture": [s.target.image[0].permute(1, 2, 0).numpy() for s in samples],
-    }
+    lines = {"picture": [s.target.image[0].permute(1, 2, 0).numpy() for s in samples]}
     if not all(bool(s.depth.isnan().all()) for s in samples):
         lines["truth"] = [(1 / s.depth)[0, 0].nan_to_num().numpy() for s in samples]
     for name in dict.fromkeys(r["row"] for r in comparison.results()):
-        row = comparison.family.rows[name]
-        method, _ = checkpoint.load(comparison.folder(row.trained_as or name, 0) / "last")
+        row, method = comparison.family.rows[name], comparison.trained(name, 0)
         lines[row.title] = [row.predict(method, resized_for(method, s))[0, 0].numpy() for s in samples]
-    h, w = samples[0].depth.shape[-2:]
-    figure = Figure(figsize=(2.2 * len(samples), (2.2 * h / w + 0.2) * len(lines)), layout="constrained")
-    grid = figure.subplots(len(lines), len(samples), squeeze=False)
+    _draw_sheet(lines, path)
+
+
+def _draw_masks(comparison: Comparison, path: Path) -> None:
+    """Draw items, in red what moves in them, and what each mask finds (first seed)."""
+    samples = [comparison.held_out()[i] for i in range(min(SHOWN, len(comparison.held_out())))]
+
+    def painted(sample: Sample, static: np.ndarray) -> np.ndarray:
+        grey = sample.target.image[0].mean(0).numpy()[..., None] * (0.5, 0.5, 0.5)
+        return np.where(static[..., None] > 0.5, grey, grey + np.array([0.5, 0.0, 0.0]))
+
+    lines = {
+        "picture": [s.target.image[0].permute(1, 2, 0).numpy() for s in samples],
+        "what moves": [painted(s, s.target.valid[0, 0].numpy()) for s in samples],
+    }
+    done = {r["row"] for r in comparison.results() if r["seed"] == 0}
+    for mask in comparison.family.masks.values():
+        if mask.row in done:
+            method = comparison.trained(mask.row, 0)
+            lines[mask.title] = [painted(s, mask.static(method, s)[0, 0].numpy()) for s in samples]
+    _draw_sheet(lines, path)
+
+
+def _draw_sheet(lines: Mapping[str, Sequence[np.ndarray]], path: Path) -> None:
+    """Draw a line of pictures (h w 3 in [0,1], or h w from 0 up) under each title; what is NaN is blank."""
+    from matplotlib.figure import Figure
+
+    shapes = next(iter(lines.values()))
+    h, w = shapes[0].shape[:2]
+    figure = Figure(figsize=(2.2 * len(shapes), (2.2 * h / w + 0.2) * len(lines)), layout="constrained")
+    grid = figure.subplots(len(lines), len(shapes), squeeze=False)
     for axes_row, (title, images) in zip(grid, lines.items(), strict=True):
         for axes, image in zip(axes_row, images, strict=True):
-            top = np.percentile(image, 99) or 1.0
+            top = np.nanpercentile(image, 99) or 1.0
             axes.imshow(image, **({} if image.ndim == 3 else {"cmap": "inferno", "vmin": 0, "vmax": top}))
             axes.set_axis_off()
         axes_row[0].set_title(title, fontsize=7, loc="left", pad=2)

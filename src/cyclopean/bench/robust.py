@@ -30,7 +30,7 @@ def pictures_below(folders: Iterable[Path | str], every: bool = False) -> list[P
     files: list[Path] = []
     for folder in places:
         if not folder.is_dir():
-            raise InputError(f"{folder} is no folder; give one that holds pictures.")
+            raise InputError(f"{folder} is not a folder; give one that holds pictures.")
         below = sorted(p for p in folder.rglob("*") if p.is_file() and p.name[0] != ".")
         files += [p for p in below if every or p.suffix.lower() in PHOTOS]
     if not files:

@@ -14,7 +14,7 @@ from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import named_protocol
 from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth, training_mean
-from cyclopean.geometry import attention, pixel_grid, reproject
+from cyclopean.geometry import attention, pixel_grid, reproject, size_of
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method, known_pose
 from cyclopean.methods.spherical_view_synthesis import BASELINE, COVERED, SphericalViewSynthesis, photometric
@@ -170,7 +170,7 @@ def remade(rho: Map, sample: Sample) -> dict[str, float]:
     this picture best, for rigs whose baseline is doubtful and depths known up to scale.
     """
     source = sample.sources[0]
-    rho = resize(rho, (sample.depth.shape[-2], sample.depth.shape[-1]))
+    rho = resize(rho, size_of(sample.depth))
     area, errors = solid_angle(rho.shape[-2]), []
     for factor in FACTORS:
         made, covered = remake(rho * factor, sample.target, source)
@@ -191,7 +191,7 @@ def remake(rho: Map, target: View, source: View) -> tuple[Float[Tensor, "1 3 h w
 
 def closer(rho: Map, sample: Sample) -> dict[str, float]:
     """Return errors by latitude, bias by distance, losses, the seam: see `ABOUT_CLOSER`. `rho` in 1/m."""
-    rho = resize(rho, (sample.depth.shape[-2], sample.depth.shape[-1]))
+    rho = resize(rho, size_of(sample.depth))
     counted = sample.depth.isfinite() & (sample.depth > 0) & (sample.depth <= FARTHEST)
     truth = torch.where(counted, sample.depth, torch.ones_like(sample.depth))
     error = 1 / (rho.clamp_min(1 / FARTHEST) * truth) - 1
@@ -229,7 +229,7 @@ def _losses(rho: Map, sample: Sample) -> dict[str, float]:
     for source in sample.sources:
         pose = known_pose("remaking", source)[:, :3, 3]
         made, covered = remake(rho, sample.target, source)
-        rays = source.camera.rays(pixel_grid((rho.shape[-2], rho.shape[-1]), rho))
+        rays = source.camera.rays(pixel_grid(size_of(rho), rho))
         name = "above" if bool((pose[:, 1].abs() > pose[:, 0].abs()).all()) else "beside"
         losses[name] = float(photometric(made, source.image, covered.float(), attention(rays, pose)))
     return losses

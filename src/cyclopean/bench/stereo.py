@@ -16,6 +16,7 @@ from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.rig import rig_of
 from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
+from cyclopean.geometry import size_of
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method
 from cyclopean.methods.deep3d import Deep3d
@@ -167,7 +168,7 @@ def figures(rho: Float[Tensor, "1 1 h2 w2"], sample: Sample) -> dict[str, float]
     is a pair, at the width of KITTI's pictures. Raises InputError where the prediction is not finite.
     """
     depth, pair = sample.depth, rig_of(sample)
-    rho = resize(rho, (depth.shape[-2], depth.shape[-1]))
+    rho = resize(rho, size_of(depth))
     counts = countable(depth, NEAR, FAR)
     if not bool(rho[counts].isfinite().all()):
         raise InputError("a prediction is NaN or infinite; the run cannot be judged.")

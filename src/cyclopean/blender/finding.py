@@ -51,7 +51,7 @@ def find(given: Path | str | None = None) -> Blender:
     if not program.is_file():
         program = Path(shutil.which(str(named)) or program)
     if not (program.is_file() and os.access(program, os.X_OK)):
-        raise InputError(f"{named} is no program that could be run as Blender. {ADVICE}")
+        raise InputError(f"{named} is not a program that could be run as Blender. {ADVICE}")
     return Blender(program.absolute(), "python" in program.name.lower())
 
 

@@ -15,6 +15,10 @@ BENCHES = {
         "the whole path over any folder of pictures, with a reason for each that fails",
     ),
     "stereo": ("cyclopean.cli.bench_family:stereo", "the methods of the stereo family, trained alike and judged alike"),
+    "video": (
+        "cyclopean.cli.bench_family:video",
+        "methods that learn from clips, among things that move by themselves",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""`cyclopean bench stereo`, `sphere` and `distil`: methods of one family, trained and judged alike, as one page."""
+"""`cyclopean bench stereo`, `sphere`, `video`, `distil`: methods of a family, trained and judged alike, as one page."""
 
 import os
 import platform
@@ -72,6 +72,25 @@ class BenchSphere:
 
 
 @dataclass(frozen=True)
+class BenchVideo:
+    """Train and judge AQUANet's ablations, Monodepth2 and FAL-Net on clips among things that move.
+
+    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs), OUT/pictures.png and
+    OUT/masks.png (what moves, and what each mask finds) after every row.
+    """
+
+    out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
+    """Folder of the comparison."""
+    budget: Literal["tiny", "small", "middle", "full"] = "small"
+    """tiny: that everything runs; small: 96x288 pixels, narrow networks, one seed, two to three hours of 2 cores
+    without other work, no claim about close calls; middle: three seeds, a night or two; full: for a GPU."""
+    real: str = ""
+    """Other pictures with truth to judge on as well: KIND:PATH, comma-separated."""
+    work: Work = Work()
+
+
+@dataclass(frozen=True)
 class BenchDistil:
     """Train and judge Depth Anywhere's students and its ablations: equal data, steps and seeds.
 
@@ -83,8 +102,8 @@ class BenchDistil:
     out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder of the comparison."""
     budget: Literal["tiny", "small", "middle", "full"] = "small"
-    """tiny: that everything runs; small: 64x128 pixels, one seed, two hours or so of one core, no claim about close
-    calls; middle: three seeds, for a GPU; full: the paper's size."""
+    """tiny: that everything runs; small: 64x128 pixels, one seed, no claim about close calls; middle: three seeds, for
+    a GPU; full: the paper's size."""
     real: str = ""
     """Other panoramas with truth to judge on, zero-shot: KIND:PATH, comma-separated, such as traced360:FOLDER."""
     work: Work = Work()
@@ -106,6 +125,14 @@ def sphere(words: list[str]) -> int:
     return _compare(SPHERE, options, words)
 
 
+def video(words: list[str]) -> int:
+    """Run `bench video`; return 0."""
+    options = parse(BenchVideo, words, "cyclopean bench video")
+    from cyclopean.bench.video import VIDEO
+
+    return _compare(VIDEO, options, words)
+
+
 def distil(words: list[str]) -> int:
     """Run `bench distil`; return 0."""
     options = parse(BenchDistil, words, "cyclopean bench distil")
@@ -114,7 +141,7 @@ def distil(words: list[str]) -> int:
     return _compare(DISTIL, options, words)
 
 
-def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchDistil, words: list[str]) -> int:
+def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo | BenchDistil, words: list[str]) -> int:
     """Render, train and judge what is missing; write the report after every row; return 0.
 
     With `--report`, train nothing and write the report alone.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli import verbose
 from cyclopean.cli.early import loading, refuse_unknown_model
-from cyclopean.cli.parsing import check_writable_file, named_look, parse, with_progress, write_whole
+from cyclopean.cli.parsing import check_writable_file, named_look, named_post_process, parse, with_progress, write_whole
 from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
 from cyclopean.flags import Flag
@@ -76,6 +76,9 @@ class Evaluate:
     """With --compare: the alignment that orders the images."""
     flip_average: bool = False
     """Average with the mirrored picture, as `predict --flip-average` does (Monodepth's post-processing)."""
+    post_process: Annotated[str, Flag("NAME")] = ""
+    """Join several looks, as `predict --post-process` does: monodepth, falnet, aquanet, aquanet-draft (the "PP" and "P"
+    of tables)."""
     look: str = ""
     """trained: pictures are shown to models at the very size they were trained at, as papers do; aspect: in their own
     shape, with about as many pixels, as `predict` does. Without it, as a model's config.json says, else trained."""
@@ -115,7 +118,7 @@ def run(options: Evaluate) -> int:
     """
     for path in filter(None, (options.json, options.markdown, options.latex, options.save_mean)):
         if not path.parent.is_dir():
-            raise InputError(f"{path.parent} is no folder; make it first, or give another place for {path.name}.")
+            raise InputError(f"{path.parent} is not a folder; make it first, or give another place for {path.name}.")
         check_writable_file(path)
     if options.compare is not None:
         return _compare(options.compare, options)
@@ -224,8 +227,9 @@ def _check(options: Evaluate) -> None:
         raise InputError(f"--factor is {options.factor:g}; it needs a number above 0.")
     if options.alone and options.training_mean is not None:
         raise InputError("--alone leaves the guesses out and --training-mean asks for one; give one of them.")
-    if options.one_look and options.flip_average:
-        raise InputError("--one-look looks once and --flip-average twice; give one of them.")
+    if named_post_process(options.post_process, options.flip_average) and options.one_look:
+        flag = "--post-process several times" if options.post_process else "--flip-average twice"
+        raise InputError(f"--one-look looks once and {flag}; give one of them.")
     if given.predictions and not given.kind:
         raise InputError("--predictions needs --kind: disparity, disparity_px, inverse_depth or depth.")
     if not given.predictions and given != Elsewhere():
@@ -251,9 +255,10 @@ def _check_names(options: Evaluate, data: Sequence[str], protocols: Sequence[str
 def _open_models(names: Sequence[str], options: Evaluate) -> "list[Entry]":
     """Return the models; those that would share a name (runs/a/last, runs/b/last) keep their whole path."""
     from cyclopean.evaluation.entries import one_look, open_entry
-    from cyclopean.inference.wrappers import flip_averaged, plain
+    from cyclopean.inference.wrappers import POST_PROCESSES, plain
 
-    see = flip_averaged if options.flip_average else plain
+    post_process = named_post_process(options.post_process, options.flip_average)
+    see = POST_PROCESSES[post_process] if post_process else plain
     look = named_look(options.look) if options.look else None
     entries = {
         name: one_look(name, options.device) if options.one_look else open_entry(name, options.device, see, look)

@@ -65,6 +65,7 @@ EXAMPLES = {
     "bench stereo": ("cyclopean bench stereo bench --list", "cyclopean bench stereo bench"),
     "bench sphere": ("cyclopean bench sphere bench --list", "cyclopean bench sphere bench"),
     "bench distil": ("cyclopean bench distil bench --list", "cyclopean bench distil bench"),
+    "bench video": ("cyclopean bench video bench --list", "cyclopean bench video bench"),
     "bench robust": ("cyclopean bench robust photos",),
     "bench lens": ("cyclopean bench lens shots",),
     "doctor": ("cyclopean doctor",),

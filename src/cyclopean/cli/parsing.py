@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
+from cyclopean.inference import POST_PROCESSES
 from cyclopean.io.files import appearing, refuse_unwritable, shown, write_text
 
 T = TypeVar("T")
@@ -216,8 +217,20 @@ def height_width(flag: str, text: str) -> tuple[int, int]:
     """Return (height, width) from "256x512"."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise InputError(f"{flag} {text} is no size; give height x width, such as {flag} 256x512.")
+        raise InputError(f"{flag} {text} is not a size; give height x width, such as {flag} 256x512.")
     return int(parts[0]), int(parts[1])
+
+
+def named_post_process(name: str, flip_average: bool) -> str:
+    """Return the name of how several looks are joined, "" for one look; `flip_average` is Monodepth's.
+
+    Raises InputError for an unknown name, and if both are given.
+    """
+    if name and name not in POST_PROCESSES:
+        raise unknown_name("post-process", name, POST_PROCESSES)
+    if name and flip_average:
+        raise InputError("--flip-average is --post-process monodepth; give one of them.")
+    return name or ("monodepth" if flip_average else "")
 
 
 def named_look(text: str) -> Literal["aspect", "trained"]:

@@ -14,6 +14,7 @@ from cyclopean.cli.parsing import (
     comma_list,
     height_width,
     named_look,
+    named_post_process,
     parse,
     progress_bar,
     refuse_sphere_of_clip,
@@ -56,6 +57,10 @@ class Predict:
     """See panoramas through ten overlapping faces, with a model for ordinary photos; other photos are refused."""
     flip_average: bool = False
     """Look at the mirror image too and join both (Monodepth's post-processing): better borders, twice the time."""
+    post_process: Annotated[str, Flag("NAME")] = ""
+    """Join several looks, as the paper of that name does: monodepth (--flip-average), falnet (with a smaller, mirrored
+    one, for what is near), aquanet (three sizes, for methods that find details in large pictures), aquanet-draft (its
+    release: two of the three mirrored)."""
     right: Annotated[str | None, Flag("PHOTO")] = None
     """The right picture of a stereo pair, for a model that looks at two (trained with --variant stereo)."""
     profile: Annotated[str | None, Flag("FILE")] = None
@@ -93,6 +98,7 @@ def run(options: Predict) -> int:
         )
     if not options.photos:
         raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
+    post_process = named_post_process(options.post_process, options.flip_average)
     if options.camera not in CAMERAS:
         raise unknown_name("camera", options.camera, CAMERAS)
     refuse_unknown_model(options.model)
@@ -108,13 +114,13 @@ def run(options: Predict) -> int:
     if jobs:
         loading("predict", f"torch and the model {options.model}")
         usable_device(options.device)
-        from cyclopean.inference.calibration import read_profile
+        from cyclopean.inference.metric_calibration import read_profile
         from cyclopean.inference.pipeline import DepthOptions, Models
-        from cyclopean.inference.wrappers import flip_averaged
+        from cyclopean.inference.wrappers import POST_PROCESSES
 
         def configured(predictor: "Predictor") -> "Predictor":
             predictor = replace(predictor, look=look, input_size=size or predictor.input_size)
-            return replace(predictor, infer=flip_averaged) if options.flip_average else predictor
+            return replace(predictor, infer=POST_PROCESSES[post_process]) if post_process else predictor
 
         depth_options = DepthOptions(
             saved, bool(views), options.uncertainty,

@@ -140,7 +140,7 @@ def run(options: Refocus) -> None:
             raise InputError(f"--{name} is for clips, and {source} is none ({', '.join(CLIPS)}); leave it out.")
     _refuse_early(options, source)
     folder = result_folder(options.out, source)
-    from cyclopean.inference.calibration import read_profile
+    from cyclopean.inference.metric_calibration import read_profile
     from cyclopean.inference.pipeline import Models, PictureFormat, RealLens, RefocusOptions, Target, refocus_photo
 
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}

@@ -23,7 +23,8 @@ class Render:
     """
 
     worlds: Annotated[str, Flag("WORLD[,WORLD]", positional=True, default="(required)")] = ""
-    """all (street, room, table, landscape), clutter; or some of them, comma-separated."""
+    """all (street, room, table, landscape), clutter; or some of them, comma-separated. With moving things, for clips:
+    traffic, crowd, flight."""
     out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder to write."""
     rig: Annotated[str, Flag("NAME")] = "stereo"
@@ -65,7 +66,7 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--baseline {options.baseline} is not a length; give metres above 0.")
     angle = options.field_of_view
     if angle is not None and not 0 < angle < 180:
-        raise InputError(f"--field-of-view {angle} is no angle of view; give degrees between 0 and 180.")
+        raise InputError(f"--field-of-view {angle} is not an angle of view; give degrees between 0 and 180.")
     worlds = comma_list("world", options.worlds, [*FAMILIES, "all"])
     height, width = height_width("--size", options.size)
     if min(height, width) < 16:

@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
         raise unknown_name("rig", options.rig, ["sphere"])
     if suffix not in SUFFIXES:
         raise InputError(
-            f"{options.scene} is no mesh that can be read; give a file that ends in {', '.join(SUFFIXES)}."
+            f"{options.scene} is not a mesh that can be read; give a file that ends in {', '.join(SUFFIXES)}."
         )
     if not options.scene.is_file():
         raise InputError(f"{options.scene} does not exist; give the file of a mesh.")

@@ -18,6 +18,7 @@ DATASETS = {
     "3d60": "cyclopean.data.panoramas:ThreeD60Dataset",
     "camvid": "cyclopean.data.base:PicturesDataset",
     "cityscapes": "cyclopean.data.stereo:CityscapesDataset",
+    "cityscapes_sequence": "cyclopean.data.stereo:CityscapesSequenceDataset",
     "clip": "cyclopean.data.video:clip",
     "eth3d": "cyclopean.data.stereo:Eth3dDataset",
     "folder": "cyclopean.data.folder:FolderDataset",
@@ -109,7 +110,7 @@ def same_data(one: str, other: str) -> bool:
 
 
 def _no_folder(place: str) -> InputError:
-    """Return the error for what is no folder: perhaps the name of a kind, right or misspelt."""
+    """Return the error for what is not a folder: perhaps the name of a kind, right or misspelt."""
     if place in DATASETS:
         return InputError(f"{place} needs the folder of the data set; write {place}:PATH.")
     near = difflib.get_close_matches(place, set(DATASETS) - {"folder"}, n=1, cutoff=0.8)

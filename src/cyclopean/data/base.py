@@ -27,7 +27,7 @@ from cyclopean.data.files import (
     pictures_among,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, translation
+from cyclopean.geometry import Pinhole, size_of, translation
 from cyclopean.io.decoding import read_image
 from cyclopean.sample import Sample, View, view
 
@@ -174,11 +174,6 @@ def uncalibrated(size: Size) -> Pinhole:
     return Pinhole(torch.tensor([[1.0, size[1] / size[0]]]), torch.tensor([[0.5, 0.5]]))
 
 
-def size_of(image: Float[Tensor, "1 channels h w"]) -> Size:
-    """Return (height, width)."""
-    return image.shape[-2], image.shape[-1]
-
-
 def unknown_depth(size: Size) -> Depth:
     """Return the truth of an item without labels."""
     return torch.full((1, 1, *size), math.nan)
@@ -245,6 +240,14 @@ def rectified_pair(
 def unposed(image: Image, camera: Pinhole) -> View:
     """Return a source of a video whose pose is to be predicted."""
     return replace(view(image, camera), from_target=None)
+
+
+def steps_around(step: int, reach: int) -> tuple[int, ...]:
+    """Return how far the sources of a video are from the target: `reach` before it, nearest first, then as many after.
+
+    The nearest is `step` frames away, the next one twice as far. Poses that are predicted need this order.
+    """
+    return (*range(-step, -step * reach - 1, -step), *range(step, step * reach + 1, step))
 
 
 CAMVID = "701_StillsRaw_full"  # of the release; its labels lie in other folders

@@ -55,7 +55,7 @@ def pictures_among(paths: Iterable[Path], folder: Path) -> list[Path]:
         there = f" (of other kinds: {counted(others)})" if others else ""
         raise InputError(f"{folder} holds no picture{there}; it needs at least one of {', '.join(PHOTOS)}.")
     if others:
-        LOG.warning("%s: left out, since they are no pictures: %s.", folder, counted(others))
+        LOG.warning("%s: left out, since they are not pictures: %s.", folder, counted(others))
     return pictures
 
 
@@ -122,8 +122,15 @@ def choice(kind: str, name: str, known: Iterable[str]) -> str:
     return name
 
 
+def whole_number(option: str, text: str | int) -> int:
+    """Return the number of at least 1 that an option is given. Raises InputError for anything else."""
+    if not str(text).isdecimal() or int(text) < 1:
+        raise InputError(f"{option} is {text}; it needs a whole number of at least 1.")
+    return int(text)
+
+
 def read_list(path: Path | str) -> list[tuple[str, str]]:
-    """Return the lines of a split that hold something and are no comment, each with the place to name in an error."""
+    """Return the lines of a split that hold something other than a comment, each with the place to name in an error."""
     file = Path(path).expanduser()
     lines = [(line.strip(), f"{file}, line {n}") for n, line in enumerate(read_text(file).splitlines(), 1)]
     lines = [(line, place) for line, place in lines if line and not line.startswith("#")]
@@ -170,7 +177,7 @@ def read_pose(path: Path, numbers: Float[np.ndarray, "rows columns"]) -> Float[n
     turn = pose[:3, :3]
     upright = np.abs(turn @ turn.T - np.eye(3)).max() < RIGID and np.linalg.det(turn) > 0
     if not upright or np.abs(pose[3] - (0, 0, 0, 1)).max() > RIGID:
-        raise InputError(f"{path} has a pose that is no rotation and translation; mend it, or leave its frames out.")
+        raise InputError(f"{path} has a pose that is not a rotation and translation; mend it, or leave its frames out.")
     return pose
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.data.base import Files, Items, implausible, known_above_zero, size_of, unknown_depth
+from cyclopean.data.base import Files, Items, implausible, known_above_zero, unknown_depth
 from cyclopean.data.files import (
     FULL,
     Depth,
@@ -35,7 +35,7 @@ from cyclopean.data.files import (
     refuse_unknown,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import Camera, Equirectangular, Pinhole, translation
+from cyclopean.geometry import Camera, Equirectangular, Pinhole, size_of, translation
 from cyclopean.io.files import shortened
 from cyclopean.sample import Sample, view
 
@@ -50,7 +50,10 @@ KEYS = (  # of a calibration.json
 AGREE = 0.01  # by how much two statements of one thing may differ: a share, or of the image
 LONGEST = 100  # characters of a folder's name
 APART_PX = 0.5  # the same of principal points, in pixels
-FAR = {"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0}
+FAR = {
+    **{"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0},
+    **{"traffic": 80.0, "crowd": 20.0, "flight": 80.0},
+}
 
 
 class FolderDataset(Items):
@@ -93,7 +96,7 @@ class FolderDataset(Items):
                 LOG.warning("%s: left out, since their pictures have another depth file, which is read (first of %s): "
                             "%s; remove one of them.", self.path, ", ".join(DEPTHS), counted(unread))  # fmt: skip
         if lost:
-            LOG.warning("%s: left out, since no %s picture has their name, or they are no depth files: %s.",
+            LOG.warning("%s: left out, since no %s picture has their name, or they are not depth files: %s.",
                         self.path, self.target, counted(lost))  # fmt: skip
         self.calibration = None if rendered else _calibration(self.path, [targets[stem] for stem in self.items])
 

@@ -15,7 +15,6 @@ from cyclopean.data.base import (
     known_above_zero,
     nonempty,
     pinhole_px,
-    size_of,
     uncalibrated,
 )
 from cyclopean.data.files import (
@@ -31,7 +30,7 @@ from cyclopean.data.files import (
     read_views,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.decoding import read_image
 from cyclopean.io.files import refuse_unreadable
 from cyclopean.sample import Sample, view

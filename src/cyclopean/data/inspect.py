@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.data.base import Items, implausible, size_of, sound
+from cyclopean.data.base import Items, implausible, sound
 from cyclopean.data.files import FULL, Depth, Size, check_decoded, read_counts
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.sample import Sample, View, is_rectified
 
 Image = Float[Tensor, "1 3 h w"]
@@ -387,7 +387,7 @@ def glow(light: Plane, depth: Plane) -> float:
     """Return Spearman's correlation of brightness and closeness around the horizon, NaN without enough known depth.
 
     A light at the camera falls on what is near by the square of the distance: brightness then gives depth away.
-    Averages of `PATCHES` rows of patches, since texture is no matter of it; a remainder at the lower and right edge is
+    Averages of `PATCHES` rows of patches (texture does not matter here); a remainder at the lower and right edge is
     left out.
     """
     side = max(1, len(light) // PATCHES)

@@ -6,7 +6,7 @@ laser scans that are seen from a camera.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from cyclopean.data.base import (
     nonempty,
     pinhole_px,
     rectified_pair,
-    size_of,
+    steps_around,
     unknown_depth,
     unposed,
 )
@@ -37,10 +37,12 @@ from cyclopean.data.files import (
     read_pose,
     read_rows,
     read_views,
+    whole_number,
 )
 from cyclopean.data.kitti_files import (
     COUNTS,
     DRIVE,
+    EYES,
     OTHER,
     SOURCES,
     Calibration,
@@ -56,7 +58,7 @@ from cyclopean.data.kitti_files import (
     rigid,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.decoding import read_image
 from cyclopean.sample import Sample, view
 
@@ -71,11 +73,11 @@ class Drives:
 
     root: Path
 
-    def frames(self, steps: tuple[int, ...]) -> Iterator[Frame]:
-        """Yield every frame of the left colour camera that has those `steps` before and after."""
-        for folder in sorted(self.root.glob("????_??_??/*_sync/image_02/data")):
+    def frames(self, steps: tuple[int, ...], camera: str = "02") -> Iterator[Frame]:
+        """Yield every frame of a colour camera that has those `steps` before and after."""
+        for folder in sorted(self.root.glob(f"????_??_??/*_sync/image_{camera}/data")):
             drive = folder.parents[1].relative_to(self.root).as_posix()
-            yield from (Frame(drive, n, "02") for n in numbers_with_steps(folder, steps))
+            yield from (Frame(drive, n, camera) for n in numbers_with_steps(folder, steps))
 
     def picture(self, frame: Frame, camera: str, step: int = 0) -> Path:
         """Return the picture of `camera`, `step` frames later: a PNG, or its JPEG copy."""
@@ -141,7 +143,9 @@ class KittiRawDataset(Items):
     `truth`: `camera` (z of the target's camera, metres), `forward` (the export behind the Eigen tables, see
     `kitti.forward_depth`) or `none` (scans are not opened: for training). NaN where no laser point falls; a frame
     without a scan has no truth, as in four frames of the release. `sources`: `stereo`; `video`, the frames before and
-    after, their poses to be predicted; or `both`, in this order.
+    after, their poses to be predicted; or `both`, in this order. `reach`: how many frames before, and how many after.
+    `eyes`: whose frames are targets: `left`, `right`, or `both`, one after the other; of a split, those that it names,
+    and with `both` the other eye's as well.
     """
 
     def __init__(
@@ -151,11 +155,21 @@ class KittiRawDataset(Items):
         truth: str = "camera",
         sources: str = "stereo",
         without: Path | str | None = None,
+        *,
+        reach: str | int = 1,
+        eyes: str = "left",
     ) -> None:
         self.drives = Drives(existing_folder(path))
         self._truth = RAW_TRUTHS[choice("truth of KITTI raw", truth, RAW_TRUTHS)]
-        self._stereo, self._steps = SOURCES[choice("sources of KITTI raw", sources, SOURCES)]
-        frames = read_frames(split) if split else list(self.drives.frames(self._steps))
+        self._stereo, steps = SOURCES[choice("sources of KITTI raw", sources, SOURCES)]
+        self._steps = steps_around(1, whole_number("reach", reach)) if steps else ()
+        cameras = EYES[choice("eyes of KITTI raw", eyes, EYES)]
+        if split:
+            frames = read_frames(split)
+            if eyes == "both":
+                frames = [replace(f, camera=camera) for f in frames for camera in (f.camera, OTHER[f.camera])]
+        else:
+            frames = [frame for camera in cameras for frame in self.drives.frames(self._steps, camera)]
         if without:
             scenes = read_drives(without)
             frames = [frame for frame in frames if scenes.isdisjoint(DRIVE.findall(frame.drive))]
@@ -327,7 +341,7 @@ class KittiObjectDataset(Items):
 
 
 # Folders of the left and the right camera, and the names of their projections.
-EYES = (("image_2", "image_3", "P2", "P3"), ("image_0", "image_1", "P0", "P1"), ("image_l", "image_r", "P0", "P1"))
+PAIRS = (("image_2", "image_3", "P2", "P3"), ("image_0", "image_1", "P0", "P1"), ("image_l", "image_r", "P0", "P1"))
 
 
 @dataclass(frozen=True)
@@ -379,7 +393,7 @@ class KittiOdometryDataset(Items):
         frames = []
         for folder in sorted(p.parent for p in root.glob("sequences/*/calib.txt")) or [root]:
             poses = folder / "poses.txt" if folder == root else root / "poses" / f"{folder.name}.txt"
-            for left, right, *names in (eyes for eyes in EYES if (folder / eyes[0]).is_dir()):
+            for left, right, *names in (pair for pair in PAIRS if (folder / pair[0]).is_dir()):
                 drive = Sequence(folder, left, right, (names[0], names[1]), poses)
                 frames += [(drive, n) for n in numbers_with_steps(folder / left, self._steps)]
                 break

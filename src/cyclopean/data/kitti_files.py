@@ -33,6 +33,7 @@ SOURCES: dict[str, tuple[bool, tuple[int, ...]]] = {
     "video": (False, (-1, 1)),
     "both": (True, (-1, 1)),
 }
+EYES = {"left": ("02",), "right": ("03",), "both": ("02", "03")}  # of raw drives: the cameras of targets
 DRIVE = re.compile(r"\d{4}_\d{2}_\d{2}_drive_\d{4}")
 CAMERAS = {"l": "02", "r": "03"}  # the left and the right colour camera of a drive
 OTHER = {"02": "03", "03": "02"}

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.data.base import Files, Items, nonempty, size_of, unknown_depth
+from cyclopean.data.base import Files, Items, nonempty, unknown_depth
 from cyclopean.data.files import (
     FULL,
     Depth,
@@ -31,7 +31,7 @@ from cyclopean.data.files import (
     refuse_unknown,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, translation
+from cyclopean.geometry import Equirectangular, size_of, translation
 from cyclopean.io.decoding import read_image
 from cyclopean.io.files import shortened
 from cyclopean.sample import Sample, View, view

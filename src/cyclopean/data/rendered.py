@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cyclopean.data import panoramas
-from cyclopean.data.base import Files, Items, known_above_zero, nonempty, rectified_pair, size_of
+from cyclopean.data.base import Files, Items, known_above_zero, nonempty, rectified_pair
 from cyclopean.data.files import existing_folder, read_depth, read_object, read_positive, read_views
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.sample import Sample
 from cyclopean.synthetic import FAMILIES, RIGS, rigs
 from cyclopean.synthetic.folder import load_pictures

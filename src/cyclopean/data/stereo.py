@@ -1,4 +1,4 @@
-"""Stereo pairs: photographs as people keep them, Middlebury, ETH3D, Cityscapes and scikit-image's motorcycle."""
+"""Stereo pairs: photographs as people keep them, Middlebury, ETH3D, Cityscapes (and its clips), the motorcycle."""
 
 import re
 from pathlib import Path
@@ -17,9 +17,10 @@ from cyclopean.data.base import (
     nonempty,
     pinhole_px,
     rectified_pair,
-    size_of,
+    steps_around,
     uncalibrated,
     unknown_depth,
+    unposed,
 )
 from cyclopean.data.files import (
     choice,
@@ -33,11 +34,13 @@ from cyclopean.data.files import (
     read_object,
     read_paths,
     read_views,
+    whole_number,
 )
 from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.decoding import read_image
 from cyclopean.io.files import read_text, shortened
-from cyclopean.sample import Sample
+from cyclopean.sample import Sample, view
 
 LEFT = re.compile(r"(.*[-_. ])?left", re.IGNORECASE)
 BOTH = re.compile(r"(.*[-_. ])?(left[-_]right|sbs)", re.IGNORECASE)
@@ -239,6 +242,7 @@ class Eth3dDataset(Items):
 
 
 KEPT = 4, 5  # Monodepth: the top 80 % of the rows, without the car's own bonnet
+SNIPPET = 19, 10  # frames of a clip before and after the one that is annotated
 CALIBRATED = 1024, 2048  # height, width that the camera files are for
 COUNTS = 256.0  # per pixel of disparity, after taking one away; 0 is unknown
 
@@ -260,7 +264,7 @@ class CityscapesDataset(Items):
             parts = Path(picture).parts
             if len(parts) < 3:
                 raise InputError(
-                    f"{shortened(repr(picture))} is no Cityscapes picture; lists need "
+                    f"{shortened(repr(picture))} is not a Cityscapes picture; lists need "
                     "leftImg8bit/PART/CITY/NAME_leftImg8bit.png."
                 )
             items.append((parts[-3], parts[-2], Path(picture).stem.removesuffix("_leftImg8bit")))
@@ -269,20 +273,13 @@ class CityscapesDataset(Items):
 
     def __getitem__(self, index: int) -> Sample:
         files = self.files(index)
-        images, path = read_views(files.pictures), files.others[0]
+        images = read_views(files.pictures)
         size = height, width = size_of(images[0])
-        values = read_object(path)
-        try:
-            fx, fy, u0, v0 = (float(values["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0"))
-            baseline = float(values["extrinsic"]["baseline"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"{path} lacks fx, fy, u0, v0 or the baseline; it comes with the release.") from error
-        baseline_of(baseline, path)
+        camera, focal, baseline = _cityscapes_camera(files.others[0])
         depth = unknown_depth(size)
         if len(files.others) > 1:
             disparity = (read_counts(files.others[1], 16, size) - 1) / COUNTS
-            depth = depth_from_disparity(disparity, fx * width / CALIBRATED[1], baseline)
-        camera = pinhole_px(intrinsics(fx, fy, u0, v0), CALIBRATED, path)
+            depth = depth_from_disparity(disparity, focal * width / CALIBRATED[1], baseline)
         sample = rectified_pair(images, (camera, camera), baseline, depth, "/".join(self.items[index][1:]))
         return crop(sample, (0, 0, height * KEPT[0] // KEPT[1], width))
 
@@ -294,6 +291,62 @@ class CityscapesDataset(Items):
         disparity = self.root / "disparity" / part / city / f"{name}_disparity.png"
         others = (camera, disparity) if disparity.exists() else (camera,)
         return Files(tuple(picture_at(self.root / eye) for eye in eyes), others)
+
+
+class CityscapesSequenceDataset(Items):
+    """`leftImg8bit_sequence/{train,val,test}/CITY/CITY_DRIVE_FRAME_leftImg8bit.png`, 30 frames around each annotated
+    one (19 before it, 10 after it), and `camera` as in `CityscapesDataset`: the annotated frame's is that of all 30.
+
+    Every frame is a target that has the frames `step` before and after it among the 30, and with a `reach` of 2 those
+    twice as far as well, and so on; their poses are to be predicted. Step 2 skips every other frame (AQUANet). The top
+    four fifths of the rows are kept. No depth.
+    """
+
+    def __init__(self, path: Path | str, part: str = "*", step: str | int = 2, reach: str | int = 1) -> None:
+        self.root = existing_folder(path)
+        self._steps = steps_around(whole_number("step", step), whole_number("reach", reach))
+        items = []
+        for camera in sorted((self.root / "camera").glob(f"{part}/*/*_camera.json")):
+            folder = self.root / "leftImg8bit_sequence" / camera.parents[1].name / camera.parent.name
+            drive, _, number = camera.stem.removesuffix("_camera").rpartition("_")
+            if not number.isdecimal():
+                raise InputError(f"{camera} is no camera of Cityscapes; it needs names such as {drive}_000019_camera.")
+            around = range(int(number) - SNIPPET[0], int(number) + SNIPPET[1] + 1)
+            pictures = {n: folder / f"{drive}_{n:06d}_leftImg8bit.png" for n in around}
+            there = {n for n, picture in pictures.items() if picture_at(picture).exists()}
+            items += [
+                (camera, tuple(pictures[n + away] for away in (0, *self._steps)))
+                for n in around
+                if there >= {n + away for away in (0, *self._steps)}
+            ]
+        needs = "the folders leftImg8bit_sequence and camera, such as leftImg8bit_sequence/train/aachen"
+        self.items = nonempty(items, path, "Cityscapes sequence", needs)
+
+    def __getitem__(self, index: int) -> Sample:
+        path, pictures = self.items[index]
+        target, *others = read_views(self.files(index).pictures)
+        height, width = size_of(target)
+        camera, _, _ = _cityscapes_camera(path)
+        name = f"{pictures[0].parent.name}/{pictures[0].stem.removesuffix('_leftImg8bit')}"
+        sources = tuple(unposed(image, camera) for image in others)
+        sample = Sample(view(target, camera), sources, unknown_depth((height, width)), name=(name,))
+        return crop(sample, (0, 0, height * KEPT[0] // KEPT[1], width))
+
+    def files(self, index: int) -> Files:
+        """Return target, frames before and after; camera."""
+        camera, pictures = self.items[index]
+        return Files(tuple(map(picture_at, pictures)), (camera,))
+
+
+def _cityscapes_camera(path: Path) -> tuple[Pinhole, float, float]:
+    """Return the camera of a file of Cityscapes, its focal length in pixels of full size, and the baseline, metres."""
+    values = read_object(path)
+    try:
+        fx, fy, u0, v0 = (float(values["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0"))
+        baseline = float(values["extrinsic"]["baseline"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path} lacks fx, fy, u0, v0 or the baseline; it comes with the release.") from error
+    return pinhole_px(intrinsics(fx, fy, u0, v0), CALIBRATED, path), fx, baseline_of(baseline, path)
 
 
 # Of scikit-image's documentation: pixels of the quarter-size pictures, metres.

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,12 @@ import numpy as np
 import torch
 
 from cyclopean.augmentation import with_frames
-from cyclopean.data.base import Files, Image, Items, size_of, unknown_depth, unposed
-from cyclopean.data.files import Depth, Size, image_size, pictures_among, read_object, read_views
+from cyclopean.data.base import Files, Image, Items, steps_around, unknown_depth, unposed
+from cyclopean.data.files import Depth, Size, image_size, pictures_among, read_object, read_views, whole_number
 from cyclopean.data.folder import FolderDataset
 from cyclopean.defocus.video import grey_of, motion
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.files import shortened
 from cyclopean.io.metadata import FILM_DIAGONAL
 from cyclopean.io.sidecar import camera_from_json
@@ -34,33 +35,37 @@ COMPARED = 256  # pixels of the longer side at which scenes are compared
 LOOKED_AT = 8  # triplets, evenly spaced, that show whether a clip moves
 STILL = 1.0  # steps of 255 by which frames differ on average, at most, when nothing moves
 WRITTEN_FOCAL = re.compile(r"focal.?length.*35.?mm", re.IGNORECASE)  # iPhones: in millimetres of a 35 mm film
-STEP = "1"
+STEP = REACH = "1"
 
 
-def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "") -> Items:
+def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "", reach: str = REACH) -> Items:
     """Return the triplets of a clip at `path`: a film, a folder of numbered frames, or a rendered folder of rig clip.
 
-    `step`: how many frames the one before and the one after are away from the target. `fov`: field of view in degrees
+    `step`: how many frames the one before and the one after are away from the target. `reach`: how many there are on
+    each side, the next one twice as far, and so on; training draws one of each side. `fov`: field of view in degrees
     along the longer side; `camera`: a JSON file with a camera, such as a camera profile or a sidecar. Without them a
     film's metadata are asked for a focal length, and else 60 degrees are assumed, which the log says.
     """
     place = Path(path).expanduser()
     if place.is_dir() and (place / "dataset.json").exists():
-        if step != STEP or fov or camera:
-            raise InputError(f"{place} was rendered and knows its step and camera; leave step, fov and camera out.")
+        if (step, reach) != (STEP, REACH) or fov or camera:
+            raise InputError(
+                f"{place} was rendered and knows its step and camera; leave step, reach, fov and camera out."
+            )
         return RenderedClipDataset(place)
     try:
         gap, degrees = int(step), float(fov) if fov else None
     except ValueError:
         raise InputError(
-            f"step={step} fov={fov} are no numbers; give frames and degrees, such as step=2:fov=60."
+            f"step={step} fov={fov} are not numbers; give frames and degrees, such as step=2:fov=60."
         ) from None
     if gap < 1:
         raise InputError(f"step is {gap}; it needs a number of frames of at least 1.")
     if degrees is not None and not 1 <= degrees < 180:
         raise InputError(f"fov is {degrees:g}; it needs degrees along the longer side, from 1 to below 180.")
     known = _camera_in(Path(camera).expanduser()) if camera else None
-    return (FramesDataset if place.is_dir() else VideoDataset)(place, gap, degrees, known)
+    far = whole_number("reach", reach)
+    return (FramesDataset if place.is_dir() else VideoDataset)(place, gap, degrees, known, far)
 
 
 class VideoDataset(Items):
@@ -71,28 +76,37 @@ class VideoDataset(Items):
     the film. One that goes over a cut raises `InputError` when it is read, and a training leaves it out.
     """
 
-    def __init__(self, path: Path, step: int = 1, fov: float | None = None, camera: Pinhole | None = None) -> None:
-        self.path, self.step = path, step
+    def __init__(
+        self,
+        path: Path,
+        step: int = 1,
+        fov: float | None = None,
+        camera: Pinhole | None = None,
+        reach: int = 1,
+    ) -> None:
+        self.path, self.step, self.steps = path, step, steps_around(step, reach)
         described = describe(path)
         self.size, self.index = described.size, index_of(path)
         self.camera = camera or _camera(path, self.size, fov or _written_angle(path), float(described.aspect))
         seconds = np.array(self.index.seconds)
-        _check_enough(path, len(seconds), step)
+        far = max(self.steps)
+        _check_enough(path, len(seconds), far)
         usual = float(np.median(np.diff(seconds)))
         paused = np.concatenate([[0], np.cumsum(np.diff(seconds) > PAUSE * usual)])
-        whole = paused[2 * step :] == paused[: -2 * step]
-        self.items: list[int] = [int(n) + step for n in np.flatnonzero(whole)]
+        whole = paused[2 * far :] == paused[: -2 * far]
+        self.items: list[int] = [int(n) + far for n in np.flatnonzero(whole)]
         if not self.items:
-            raise InputError(f"{path} has no {2 * step + 1} frames without a pause between them; give a smaller step.")
+            raise InputError(f"{path} has no {2 * far + 1} frames without a pause between them; give a smaller step.")
         _check_moves(self)
 
     def __getitem__(self, index: int) -> Sample:
         number = self.items[index]
-        images = frames_at(self.path, self.index, (number, number - self.step, number + self.step), self.size)
+        wanted = (number, *(number + step for step in self.steps))
+        images = frames_at(self.path, self.index, wanted, self.size)
         return triplet(images, self.camera, f"{self.path.stem}/{number:06d}")
 
     def files(self, index: int) -> Files:  # noqa: ARG002
-        """Return the film, which is no picture."""
+        """Return the film, which is not a picture."""
         return Files((), (self.path,))
 
     def check(self, index: int) -> None:
@@ -106,25 +120,33 @@ class FramesDataset(Items):
     of numbers is one step; no triplet goes over a gap, nor, when it is read, over a cut.
     """
 
-    def __init__(self, path: Path, step: int = 1, fov: float | None = None, camera: Pinhole | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        step: int = 1,
+        fov: float | None = None,
+        camera: Pinhole | None = None,
+        reach: int = 1,
+    ) -> None:
         self.path = path
         sequences: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
         for picture in pictures_among(path.rglob("*"), path):
             if numbered := re.fullmatch(r"(.*?)(\d+)(\D*)", picture.stem):
                 sequences[picture.parent, numbered[1] + numbered[3]][int(numbered[2])] = picture
-        _check_enough(path, max(map(len, sequences.values()), default=0), step)
+        steps = steps_around(step, reach)
+        _check_enough(path, max(map(len, sequences.values()), default=0), max(steps))
         self.items: list[tuple[Path, ...]] = []
         for pictures in sequences.values():
             distances = Counter(np.diff(sorted(pictures)).tolist())
             unit = distances.most_common(1)[0][0] if distances else 1
-            reach = step * unit
+            far = max(steps) * unit
             for n in sorted(pictures):
-                if pictures.keys() >= set(range(n - reach, n + reach + 1, unit)):
-                    self.items.append((pictures[n], pictures[n - reach], pictures[n + reach]))
+                if pictures.keys() >= set(range(n - far, n + far + 1, unit)):
+                    self.items.append((pictures[n], *(pictures[n + unit * away] for away in steps)))
         if not self.items:
             raise InputError(
-                f"{path} has no frame with one {step} before and one {step} after it; give a smaller step, or number "
-                "the frames in a row."
+                f"{path} has no frame with one {max(steps)} before and one {max(steps)} after it; give a smaller step, "
+                "or number the frames in a row."
             )
         size = image_size(self.items[0][0])
         self.camera = camera or _camera(path, size, fov)
@@ -167,14 +189,16 @@ class RenderedClipDataset(Items):
 
 
 def triplet(images: Sequence[Image], camera: Pinhole, name: str) -> Sample:
-    """Return target, the frame before and the frame after as a sample whose poses are unknown.
+    """Return target, frames before and as many after (nearest first) as a sample whose poses are unknown.
 
     Raises `InputError` if a new scene begins between them.
     """
-    target, before, after = images
-    if cut_between(before, target) or cut_between(target, after):
+    target, *others = images
+    half = len(others) // 2
+    shots = (*others[:half][::-1], target, *others[half:])  # in the order of time
+    if any(cut_between(earlier, later) for earlier, later in pairwise(shots)):
         raise InputError(f"{name} lies at a cut: the frames before and after it are not of one scene.")
-    sources = (unposed(before, camera), unposed(after, camera))
+    sources = tuple(unposed(image, camera) for image in others)
     size = size_of(target)
     return with_frames(Sample(view(target, camera), sources, unknown_depth(size), name=(name,)), small_size(size))
 

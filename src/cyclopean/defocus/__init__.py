@@ -10,8 +10,8 @@ A_MATTE = "give a mask, a model's folder, or a Hub repository (owner/name)"
 
 
 def refuse_no_matte(name: str) -> None:
-    """Raise InputError for what is no file, no model's folder, and no repository: what stands here is not looked for
-    on the Hub."""
+    """Raise InputError for what is neither a file, a model's folder, nor a repository: what stands here is not
+    looked for on the Hub."""
     if os.path.isdir(name):
         if not os.path.isfile(os.path.join(name, "config.json")):
             raise InputError(f"the folder {shortened(name)} holds no model (no config.json); {A_MATTE}.")

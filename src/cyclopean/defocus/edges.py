@@ -28,7 +28,7 @@ Mask = Bool[np.ndarray, "h w"]
 
 WORK = 200_000  # pixels of the small size
 WINDOW = 0.012  # of the small diagonal: radius of the window
-SMOOTH = 1e-3  # variance of a colour, in [0,1], below which it is no edge
+SMOOTH = 1e-3  # variance of a colour, in [0,1], below which it is not an edge
 EDGE = 0.1  # of the whole range: a change in a window is an edge from here on, with certainty from twice as much
 FITTED, OWN = 6.0, 3.0  # weights of the fit to the colours, and of depth itself, in the decision on a pixel's side
 FEW = 0.003  # of a window: smaller pieces are not a side

@@ -91,7 +91,7 @@ def level_kernel(shape: Shape, level: float, scale: int) -> Kernel:
     return blur if level > 0 else np.ascontiguousarray(blur[::-1, ::-1])
 
 
-def render(surfaces: Sequence[Surface], shape: Shape, depth: int) -> Pile:
+def composite(surfaces: Sequence[Surface], shape: Shape, depth: int) -> Pile:
     """Return the surfaces through the lens: the region inside their `margin(depth)`, its sides multiples of 2^depth."""
     fine = [surface.crop(margin(depth) - OUTER) for surface in surfaces]
     pile = Pile(_size_inside(fine[0], OUTER))

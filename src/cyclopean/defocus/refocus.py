@@ -12,6 +12,7 @@ from cyclopean.defocus.filters import THIN_LENS, canonical, check_choice
 from cyclopean.defocus.focus import Focusable, Picture, Pictured, fill_unknown
 from cyclopean.defocus.lens import DISTANCE_ALONE, Lens, Point, check_distance, focus_pixel
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.io.depthmap import DepthMap, is_turned
 from cyclopean.io.files import shortened
 from cyclopean.io.image import Photo
@@ -93,7 +94,7 @@ def refocus(
 
 def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]:
     """Return `photo` with a thin lens, to be refocused repeatedly, each time faster than by `refocus`."""
-    size = (photo.image.shape[-2], photo.image.shape[-1])
+    size = size_of(photo.image)
     if depth.size != size:
         turned = "is it turned by 90 degrees? Turn it as the photo is."
         raise InputError(

@@ -117,7 +117,7 @@ def _segmenter(name: str) -> tuple[Any, Preprocessing]:
     except Exception as error:  # transformers has no base class for its errors on foreign folders
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{shortened(name)} is no model for semantic segmentation without code of its own "
+            f"{shortened(name)} is not a model for semantic segmentation without code of its own "
             f"({shortened(first)}); {A_MATTE}."
         ) from None
     return model.eval(), _preprocessing(path)

@@ -107,7 +107,7 @@ def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Pictur
     def light(tile: Tile, shape: Shape) -> list[Region]:
         depth = layers.halvings(_widest_into(tile, widest))
         surfaces = _surfaces(scene, radius, tile, depth, lens.highlights)
-        pile = layers.render(surfaces, shape, depth)
+        pile = layers.composite(surfaces, shape, depth)
         inside = tuple(slice(0, side.stop - side.start) for side in tile)
         cover = np.maximum(1 - pile.open[inside], np.float32(layers.LEAST))
         return [plane[inside] / cover for plane in pile.light]

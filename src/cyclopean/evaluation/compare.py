@@ -119,7 +119,7 @@ def load(path: Path | str) -> dict[str, Any]:
     path = Path(path).expanduser()
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != "cyclopean-evaluation":
-        raise InputError(f"{path} is no result of cyclopean evaluate --json; give two of those.")
+        raise InputError(f"{path} is not a result of cyclopean evaluate --json; give two of those.")
     results = content.get("results")
     if not isinstance(results, list) or not all(isinstance(r, dict) and r.keys() >= NEEDED for r in results):
         raise InputError(f'{path} lacks some of {", ".join(sorted(NEEDED))} in its "results"; evaluate again.')

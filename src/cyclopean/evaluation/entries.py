@@ -85,19 +85,19 @@ def predictor_entry(title: str, predictor: Predictor) -> Entry:
         known = camera if isinstance(camera, Pinhole | Equirectangular) else None
         photo = Photo(sample.target.image, known, sample.name[0])
         if method.views == 1:
-            return predictor(photo).inverse_depth
+            return predictor.everywhere(photo).inverse_depth
         if len(sample.sources) != 1:
             raise InputError(
-                f"{sample.name[0]} is no stereo pair, and the model takes two pictures; evaluate it on pairs."
+                f"{sample.name[0]} is not a stereo pair, and the model takes two pictures; evaluate it on pairs."
             )
-        return predictor(photo, Photo(sample.sources[0].image, name=sample.name[0])).inverse_depth
+        return predictor.everywhere(photo, Photo(sample.sources[0].image, name=sample.name[0])).inverse_depth
 
     def predict_by_pair(sample: Sample) -> Map:
         """Return inverse depth in 1/m: the disparity that the model predicts is taken as that of the pair's own rig."""
         pair = calibrated_rig(sample)
         if pair is None:
             raise InputError(
-                f"{sample.name[0]} is no rectified pair, so disparity cannot be converted to metres; leave it out."
+                f"{sample.name[0]} is not a rectified pair, so disparity cannot be converted to metres; leave it out."
             )
         unit = method.unit(pair)
         assert unit is not None
@@ -113,7 +113,7 @@ def one_look(name: str, device: str = "cpu") -> Entry:
     """Return only the network of a model of panoramas, as evaluated in papers: one pass, at the size of training.
 
     No second pass half a turn apart, no details of another model. Raises `InputError` for a model of ordinary photos,
-    and where the picture is no panorama.
+    and where the picture is not a panorama.
     """
     predictor = inference.load(name, device)
     if predictor.projection != "equirectangular":
@@ -122,7 +122,7 @@ def one_look(name: str, device: str = "cpu") -> Entry:
     @torch.no_grad()
     def predict(sample: Sample) -> Map:
         if not isinstance(sample.target.camera, Equirectangular):
-            raise InputError(f"{sample.name[0]} is no panorama, and the model {name!r} is for panoramas.")
+            raise InputError(f"{sample.name[0]} is not a panorama, and the model {name!r} is for panoramas.")
         target = view(resize(sample.target.image, predictor.input_size).to(device), Equirectangular())
         return plain(predictor.method, target).cpu()
 
@@ -193,7 +193,7 @@ def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str]
             raise InputError(
                 f"{path} matches both {owners[path]} and {name}; name files by the whole name, with _ for /."
             )
-        # `predict` writes a coloured picture beside the depth, which is no map
+        # `predict` writes a coloured picture beside the depth, which is not a map
         others = [file.name for file in files[1:] if not file.name.endswith("_disp.png")]
         if others and not warned:
             warned = True

@@ -142,8 +142,8 @@ class GroundTruth:
             return None
         if not isinstance(self.sample.target.camera, Equirectangular):
             raise InputError(
-                f"{self.sample.name[0]} is no panorama, and the protocol {self.protocol.name} weighs pixels by their "
-                "solid angle; use another protocol, such as open-1."
+                f"{self.sample.name[0]} is not a panorama, and the protocol {self.protocol.name} weighs pixels by "
+                "their solid angle; use another protocol, such as open-1."
             )
         height, width = self.sample.depth.shape[-2:]
         return solid_angle(height)[self.index // width]

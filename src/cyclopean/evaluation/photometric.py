@@ -23,7 +23,7 @@ from cyclopean.evaluation.evaluate import evenly_spaced
 from cyclopean.evaluation.report import KEYS, LONGEST, WIDTH, verdict
 from cyclopean.evaluation.summary import interval, resamplings
 from cyclopean.evaluation.tables import Table
-from cyclopean.geometry import Pinhole, reproject
+from cyclopean.geometry import Pinhole, reproject, size_of
 from cyclopean.io.files import shown
 from cyclopean.io.image import resize
 from cyclopean.losses import ssim_gaussian
@@ -134,7 +134,7 @@ def judge(
             calibrated = not (baseline == 1 and float(camera.focal[0, 0]) == 1)
             pictures, visible = {}, {}
             for entry in entries:
-                size = (sample.depth.shape[-2], sample.depth.shape[-1])
+                size = size_of(sample.depth)
                 rho = resize(entry.inverse_depth(index, sample).to(torch.float32), size)
                 if not bool(rho.isfinite().all()):
                     raise InputError(f"{title}: {entry.name} has no depth at some pixels; it needs all of them.")

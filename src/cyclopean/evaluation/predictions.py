@@ -17,7 +17,7 @@ from torch import Tensor
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.entries import DepthDataset, Entry, finder
 from cyclopean.evaluation.rig import rig_of
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.depth_formats import SUFFIXES, read_plane
 from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.methods.base import Ambiguity
@@ -133,10 +133,10 @@ class _Placement:
             )
         if self.covers == "crop":  # which depends on the protocol
             return plane
-        size = (sample.depth.shape[-2], sample.depth.shape[-1])
+        size = size_of(sample.depth)
         rows, columns = covered(self.covers, size)
         part = rows.stop - rows.start, columns.stop - columns.start
-        shape = (plane.shape[-2], plane.shape[-1])
+        shape = size_of(plane)
         stretch = (part[1] / part[0]) / (shape[1] / shape[0])
         if not self.warned and abs(stretch - 1) > ALIKE:
             self.warned = True

@@ -227,13 +227,13 @@ def _summary(
     pixels = np.array([image.weight for image in images], dtype=float)
     for key, values in columns.items():
         has = np.isfinite(values)
-        # A figure that only some images have (D1 of a mixed set) is no figure of the group; for edges, `edge_images`
+        # A figure that only some images have (D1 of a mixed set) is not a figure of the group; for edges, `edge_images`
         # counts them.
         if has.all() or key in EDGES:
             figures[key] = float(values[has].mean())
             intervals[key] = interval(_ratio(weights[:, has] @ values[has], weights[:, has].sum(1)))
         # Exact, since a mean and its number of pixels give the sum. Of panoramas by solid angle, and their deltas
-        # approximately: points of the spiral are about as many as the angle is large. The released forms are no means.
+        # approximately: points of the spiral are about as many as the angle is large. The released forms are not means.
         if has.all() and key not in NOT_POOLED and pixels.sum():
             power = 2 if key in SQUARED else 1
             pooled[key] = float(((pixels * values**power).sum() / pixels.sum()) ** (1 / power))

@@ -168,6 +168,13 @@ def axis_angle(vector: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
     return torch.linalg.matrix_exp(skew)
 
 
+def euler(angles: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
+    """Return the rotation R_x R_y R_z of angles about x, y and z in radians: about z first (AQUANet's draft, and
+    Depth Anywhere's augmentation)."""
+    about_x, about_y, about_z = (axis_angle(part) for part in torch.diag_embed(angles).unbind(-2))
+    return about_x @ about_y @ about_z
+
+
 def invert(b_from_a: Pose) -> Pose:
     """Return `a_from_b`: transposed rotation, exactly (no general inverse)."""
     back = b_from_a[:, :3, :3].transpose(1, 2)

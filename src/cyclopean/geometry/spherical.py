@@ -4,24 +4,22 @@ Zioulis et al., Spherical View Synthesis for Self-Supervised 360 Depth Estimatio
 border and the top (phi = longitude + pi, theta = pi/2 - latitude), its y points up, ours down.
 """
 
-import itertools
 import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry.cameras import (
     Correspondence,
     Equirectangular,
-    Pinhole,
     Points,
     Pose,
     Uv,
-    axis_angle,
     pixel_grid,
+    rigid,
     rotate,
     size_of,
 )
@@ -112,93 +110,11 @@ def inverse_depth_from(degrees: Degrees, rays: Rays, offset: Float[Tensor, "#b 3
     return (weight * unit * degrees).sum(1, keepdim=True) / (weight * unit.square()).sum(1, keepdim=True)
 
 
-Rotations = Float[Tensor, "f 3 3"]
-
-FACES = ("front", "right", "back", "left", "up", "down")
-# face_from_sphere: rows are the face's x (right), y (down) and z (forward) in the frame of the panorama. The lower edge
-# of "up" and the upper edge of "down" meet "front".
-_AXES = (
-    ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    ((0, 0, -1), (0, 1, 0), (1, 0, 0)),
-    ((-1, 0, 0), (0, 1, 0), (0, 0, -1)),
-    ((0, 0, 1), (0, 1, 0), (-1, 0, 0)),
-    ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
-    ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
-)
-
-
-def face_from_sphere(like: Tensor) -> Float[Tensor, "6 3 3"]:
-    """Return the rotations into the frames of the faces, in the order of `FACES`."""
-    return torch.tensor(_AXES, dtype=like.dtype, device=like.device)
-
-
-def ten_from_sphere(like: Tensor) -> Float[Tensor, "10 3 3"]:
-    """Return the rotations of `FACES`, then of four upright faces, each an eighth of a turn to the right of one of the
-    first four: near the horizon, what lies at the border of a face lies near the middle of another."""
-    cube = face_from_sphere(like)
-    turn = axis_angle(like.new_tensor([[0, math.pi / 4, 0]]))[0]
-    return torch.cat([cube, cube[:4] @ turn.T])
-
-
-def tangents_from_sphere(like: Tensor) -> Float[Tensor, "20 3 3"]:
-    """Return the rotations into the frames of 20 tangent planes, at the centres of an icosahedron's faces.
-
-    Their x axes are level. Their corners lie 37.4 degrees off the axis, so 75 degrees of view cover the sphere.
-    """
-    golden = (1 + math.sqrt(5)) / 2
-    axes = list(itertools.product((-golden, golden), repeat=3))
-    for a, b in itertools.product((-1.0, 1.0), (-(golden**2), golden**2)):
-        axes += [(0.0, a, b), (a, b, 0.0), (b, 0.0, a)]
-    z = F.normalize(like.new_tensor(axes), dim=-1)
-    x = F.normalize(torch.linalg.cross(like.new_tensor([[0.0, 1.0, 0.0]]).expand_as(z), z), dim=-1)
-    return torch.stack([x, torch.linalg.cross(z, x), z], 1)
-
-
-def face_camera(field_of_view: float, like: Tensor) -> Pinhole:
-    """Return the camera of every face: square, `field_of_view` degrees wide; 90 is the cube itself, more overlaps."""
-    focal = 0.5 / math.tan(math.radians(field_of_view / 2))
-    return Pinhole(like.new_tensor([[focal, focal]]), like.new_tensor([[0.5, 0.5]]))
-
-
-def uv_on_sphere(side: int, field_of_view: float, faces: Rotations) -> Float[Tensor, "f side side 2"]:
-    """Return where the pixels of `faces` (rotations from the panorama's frame) of `side` pixels lie in the panorama."""
-    rays = face_camera(field_of_view, faces).rays(pixel_grid((side, side), faces))
-    return Equirectangular().project(_turned(rays, faces.transpose(1, 2)))
-
-
-def uv_on_faces(
-    rays: Float[Tensor, "1 h w 3"], field_of_view: float, faces: Rotations
-) -> tuple[Float[Tensor, "f h w 2"], Bool[Tensor, "f h w"], Float[Tensor, "f h w"]]:
-    """Return for unit `rays` of the panorama uv in each of `faces`, whether the face sees them, and the cosine of the
-    angle off its axis, which is z per radius. Where it does not see them, uv is its centre."""
-    points = _turned(rays, faces)
-    camera = face_camera(field_of_view, rays)
-    ahead = camera.sees(points)
-    uv = camera.project(torch.where(ahead[..., None], points, points.new_tensor([0.0, 0.0, 1.0])))
-    seen = ahead & (uv >= 0).all(-1) & (uv <= 1).all(-1)
-    return torch.where(seen[..., None], uv, 0.5), seen, points[..., 2]
-
-
-def _turned(points: Float[Tensor, "1 h w 3"], rotations: Rotations) -> Float[Tensor, "f h w 3"]:
-    return torch.einsum("fij,hwj->fhwi", rotations, points[0])
-
-
-def euler(angles: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
-    """Return the rotations R_x R_y R_z by angles about x, y and z in radians (Depth Anywhere's augmentation)."""
-    about_x, about_y, about_z = (axis_angle(one) for one in torch.diag_embed(angles).unbind(1))
-    return about_x @ about_y @ about_z
-
-
 def uv_rotated(rotation: Float[Tensor, "b 3 3"], size: tuple[int, int]) -> Uv:
     """Return where the pixels of a panorama turned by `rotation` lie in the panorama as it was: out(d) = in(R^T d).
 
     What was seen along d is afterwards seen along R d. The trap: R for its transpose turns the other way.
     """
     rays = Equirectangular().rays(pixel_grid(size, rotation))
-    return Equirectangular().project(_turned(rays, rotation.transpose(1, 2)))
-
-
-def inverse_distance_to_z(side: int, field_of_view: float, like: Tensor) -> Float[Tensor, "1 1 side side"]:
-    """Return what turns an inverse distance on a face into an inverse depth along its axis: sqrt(1 + x² + y²)."""
-    rays = face_camera(field_of_view, like).rays(pixel_grid((side, side), like))
-    return rays.norm(dim=-1)[:, None]
+    still = torch.zeros_like(rotation[:, 0])
+    return Equirectangular().project(rotate(rigid(rotation.transpose(1, 2), still), rays))

@@ -5,3 +5,5 @@ CAMERAS = ("auto", "pinhole", "equirectangular", "top-bottom", "side-by-side")
 # Formats to save depth in, and what follows the stem of their files.
 ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
 CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}
+# What is done after one look at a picture, or beside it: `wrappers.POST_PROCESSES`.
+POST_PROCESSES = ("monodepth", "falnet", "aquanet", "aquanet-draft")

@@ -31,6 +31,7 @@ from cyclopean.defocus.video import (
     value_at,
 )
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import appearing
 from cyclopean.io.image import Photo, resize, size_within
@@ -169,16 +170,14 @@ def measure_clip(
             aims.append(value_at(guided(depth, picture), (x + 0.5, y + 0.5)))
     if not samples:
         raise InputError(f"{source} has no frames; give a whole video.")
-    check_keyframes(
-        keys[: len(keys) - len(waiting) + 1], (still.image.shape[-2], still.image.shape[-1]), float(last[1])
-    )
+    check_keyframes(keys[: len(keys) - len(waiting) + 1], size_of(still.image), float(last[1]))
     low, high = np.percentile(np.concatenate([s.reshape(-1) for s in samples]), (1, 99))
     return ClipMeasures(int(last[0]), float(last[1]), float(low), float(high), tuple(aims))
 
 
 def _small_depth(image: Frame, predictor: Predictor) -> Plane:
     """Return the inverse depth of a frame, small."""
-    small = resize(image, size_within((image.shape[-2], image.shape[-1]), PIXELS))
+    small = resize(image, size_within(size_of(image), PIXELS))
     depth = predictor(Photo(small))
     return fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
 

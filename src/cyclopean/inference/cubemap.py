@@ -18,6 +18,7 @@ from cyclopean.geometry import (
     Equirectangular,
     Pinhole,
     face_camera,
+    face_weight,
     pixel_grid,
     ten_from_sphere,
     uv_on_faces,
@@ -87,12 +88,10 @@ class _FaceGrid:
 
 
 def _face_grid(size: tuple[int, int], like: Tensor, field_of_view: float) -> _FaceGrid:
-    """Return where faces lie; the weight of a face is largest at its centre and 0 at its border, flat at both."""
+    """Return where faces lie, and how much each counts there."""
     rays = Equirectangular().rays(pixel_grid(size, like))
     uv, seen, cosine = uv_on_faces(rays, field_of_view, ten_from_sphere(like))
-    t = 2 * torch.minimum(uv, 1 - uv).amin(-1)
-    weight = seen * (t.square() * (3 - 2 * t)).clamp_min(1e-6)
-    return _FaceGrid(uv, cosine, weight, rays[0, :, 0, [0, 2]].norm(dim=-1))
+    return _FaceGrid(uv, cosine, face_weight(uv, seen), rays[0, :, 0, [0, 2]].norm(dim=-1))
 
 
 def _face_views(image: Image, side: int, field_of_view: float, size: tuple[int, int]) -> View:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.geometry import Equirectangular, pixel_grid
+from cyclopean.geometry import Equirectangular, pixel_grid, size_of
 from cyclopean.io.image import resize
 from cyclopean.sample import View, view
 from cyclopean.synthesis import pull
@@ -49,7 +49,7 @@ class RotatedAverage:
 
     def __call__(self, image: Image) -> PanoramaDepth:
         """Return the inverse depth of a panorama at the working size."""
-        size = self.working_size((image.shape[-2], image.shape[-1]))
+        size = self.working_size(size_of(image))
         small, half = resize(image, size), size[1] // 2
         u = pixel_grid(size, small)[..., 0][:, None]
         weight = (math.pi * (u - 0.5)).cos().square()
@@ -115,7 +115,7 @@ def seam_score(values: Map) -> float:
 
 def transfer_details(layout: Map, details: Resized) -> Resized:
     """Return inverse distances with the layout (and the metres) of one map and the details of another, at its size."""
-    whole = resize_sphere(layout, (details.shape[-2], details.shape[-1]))
+    whole = resize_sphere(layout, size_of(details))
     return add_details(whole, details, DETAIL_DEVIATION * details.shape[-1], around=True)
 
 

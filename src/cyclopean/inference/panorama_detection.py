@@ -40,7 +40,7 @@ class Seam:
     """The meeting of a picture's last column and its first.
 
     `step` is the mean step between them as a multiple of the steps beside it, `likeness` the correlation of the two
-    columns, `spread` the deviation along them (a plain border is no evidence).
+    columns, `spread` the deviation along them (a plain border is not evidence).
     """
 
     step: float
@@ -100,8 +100,6 @@ def padding(image: Image) -> Bool[Tensor, "1 1 h w"]:
 
 def without_padding(depth: DepthMap, photo: Photo) -> DepthMap:
     """Return `depth` unknown in the black bands of a panorama, where networks invent depth."""
-    if not isinstance(photo.camera, Equirectangular):
-        return depth
     valid = depth.valid & ~padding(photo.image)
     return replace(depth, inverse_depth=torch.where(valid, depth.inverse_depth, torch.nan), valid=valid)
 

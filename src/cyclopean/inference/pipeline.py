@@ -26,15 +26,15 @@ from cyclopean.defocus.video import SECONDS, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.inference.calibration import CameraProfile
 from cyclopean.inference.clip import ClipReport, Progress, result_suffix, write_refocused
-from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera, without_padding
+from cyclopean.inference.metric_calibration import CameraProfile
+from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
-from cyclopean.io.encoding import USUAL
 from cyclopean.io.files import appearing
 from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
+from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
 from cyclopean.io.video import describe, frames, stills
@@ -74,7 +74,7 @@ class Target:
         if not taken:
             return self, ()
         note = (
-            f"{self.folder / taken[0]} exists and is no earlier result for {source.name}: the results are named "
+            f"{self.folder / taken[0]} exists and is not an earlier result for {source.name}: the results are named "
             f"{stem}_...; --overwrite replaces it."
         )
         return replace(self, stem=stem), (note,)
@@ -131,7 +131,7 @@ class Models:
             raise InputError(f"--via-cube is for models of ordinary photos, {self.name} is for panoramas.")
 
     def for_photo(self, photo: Photo) -> Predictor:
-        """Return the predictor for a photo. With `via_cube`, raises InputError for a photo that is no panorama."""
+        """Return the predictor for a photo. With `via_cube`, raises InputError for a photo that is not a panorama."""
         if self.via_cube:
             check_panorama(photo)
         return self.for_video() if self.via_cube or self.name != "auto" else self._load(fitting_model(photo))
@@ -173,7 +173,7 @@ def predict_photo(
     target, numbered = target.free(source, endings)
     notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth = without_padding(options.profile.applied(depth) if options.profile else depth, photo)
+    depth = options.profile.applied(depth) if options.profile else depth
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
         notes.append(
@@ -335,7 +335,7 @@ def refocus_photo(
         depth, remark = _depth_in_file(depth_from, photo, options)
         notes += remark
     else:
-        depth = without_padding(depth_from(photo)(photo), photo)
+        depth = depth_from(photo)(photo)
     depth = options.profile.applied(depth) if options.profile else depth
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):

@@ -24,6 +24,7 @@ from cyclopean.inference.panorama import (
     resize_sphere,
     seam_score,
 )
+from cyclopean.inference.panorama_detection import without_padding
 from cyclopean.inference.wrappers import ColourSpread, Infer, OneScale, Scales, TwoScale, plain
 from cyclopean.io.depthmap import DepthMap, from_numbers
 from cyclopean.io.files import shown
@@ -74,8 +75,15 @@ class Predictor:
     def __call__(self, photo: PhotoLike, right: PhotoLike | None = None) -> DepthMap:
         """Return the photo's inverse depth at its own size, on the CPU. A model of two views takes `right` as well.
 
-        Both may be anything that `as_photo` converts: a path, a Pillow picture, an array, a tensor.
+        Both may be anything that `as_photo` converts: a path, a Pillow picture, an array, a tensor. Depth is unknown in
+        the black bands of a panorama that is padded to the whole sphere.
         """
+        photo = as_photo(photo)
+        depth = self.everywhere(photo, right)
+        return without_padding(depth, photo) if isinstance(photo.camera, Equirectangular) else depth
+
+    def everywhere(self, photo: PhotoLike, right: PhotoLike | None = None) -> DepthMap:
+        """Return what `__call__` does, in the black bands of panoramas too: in an evaluation the truth has the gaps."""
         photo, right = as_photo(photo), None if right is None else as_photo(right)
         if right is not None or self.method.views > 1:
             self._check_pair(photo, right)
@@ -181,13 +189,14 @@ class Predictor:
             raise InputError(f"{photo.name} and {right.name} are {sizes} pixels; left and right need one size.")
         if isinstance(photo.camera, Equirectangular) or self.infer is not plain:
             raise InputError(
-                f"the model {self._name!r} takes two ordinary photos: no panoramas, and no --flip-average."
+                f"the model {self._name!r} takes two ordinary photos: no panoramas, and no --flip-average or "
+                "--post-process."
             )
 
     def _depth_map(
         self, inverse: Float[Tensor, "1 1 h w"], camera: AnyCamera | None, notes: Mapping[str, float | str]
     ) -> DepthMap:
-        numbers = inverse.clone().float().cpu()  # a clone is no inference tensor: callers may compute with it
+        numbers = inverse.clone().float().cpu()  # a clone is not an inference tensor: callers may compute with it
         ambiguity = self.method.ambiguity
         unit: Unit = "m" if ambiguity == "metric" else "relative"
         depth = from_numbers(numbers, "inverse_depth", unit, camera=camera, model=self.model, ambiguity=ambiguity)

@@ -1,20 +1,26 @@
-"""Ways to run a method on a view: once, flip-averaged, at two scales, and many times in other colours."""
+"""Ways to run a method on a view: once, flip-averaged, at two or three scales, and many times in other colours."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean import augmentation
 from cyclopean.augmentation import monodepth_colour
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.inference.panorama import add_details
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method
+from cyclopean.methods.boosting import FACTORS, fuse_near, fuse_sizes
 from cyclopean.methods.photometric import postprocess
 from cyclopean.sample import Sample, View, view
 
+SMALL = 2 / 3  # of the picture's size, FAL-Net's second look
 DETAIL_DEVIATION = (
     1 / 30
 )  # of the longer side: the Gaussian that separates the small scale's layout from the large one's details
@@ -36,11 +42,52 @@ def flip_averaged(method: Method, target: View) -> InverseDepth:
     return postprocess(plain(method, target), _mirrored(method, target))
 
 
+def boosted(method: Method, target: View) -> InverseDepth:
+    """Fuse the inverse depths of three sizes of the view as AQUANet does (Eq. 8 and 9)."""
+    whole, size = plain(method, target), (target.seen.shape[-2], target.seen.shape[-1])
+    others = [resize(_at_size(plain, method, target, factor), size) for factor in FACTORS]
+    return fuse_sizes([whole, *others], "paper")
+
+
+def boosted_draft(method: Method, target: View) -> InverseDepth:
+    """Fuse three sizes of the view as AQUANet's draft does, for rows "(P)": the other two are mirrored."""
+    whole, size = plain(method, target), (target.seen.shape[-2], target.seen.shape[-1])
+    others = [F.interpolate(_at_size(_mirrored, method, target, factor), size) for factor in FACTORS]
+    return fuse_sizes([whole, *others], "draft")
+
+
+def small_where_near(method: Method, target: View) -> InverseDepth:
+    """Fuse the inverse depth of the view and of its mirror image at two thirds of the size as FAL-Net does."""
+    whole, size = plain(method, target), (target.seen.shape[-2], target.seen.shape[-1])
+    return fuse_near(whole, F.interpolate(_at_size(_mirrored, method, target, SMALL), size))
+
+
+# name -> how a view is predicted, by the papers' names for what they do after (or beside) one look
+POST_PROCESSES: dict[str, Infer] = {
+    "monodepth": flip_averaged,
+    "falnet": small_where_near,
+    "aquanet": boosted,
+    "aquanet-draft": boosted_draft,
+}
+
+
+def _at_size(infer: Infer, method: Method, target: View, factor: float) -> InverseDepth:
+    """Return the inverse depth of the view `factor` times as large, in the unit of the view's own."""
+    h, w = target.seen.shape[-2:]
+    multiple = method.input_multiple
+    size = (max(1, round(h * factor / multiple)) * multiple, max(1, round(w * factor / multiple)) * multiple)
+    other = augmentation.resize(_alone(target), size).target
+    return infer(method, other) / math.sqrt(size[0] * size[1] / (h * w)) ** method.size_power
+
+
 def _mirrored(method: Method, target: View) -> InverseDepth:
     """Return the inverse depth of the mirror image, mirrored back."""
-    image, seen, valid = (x.flip(-1) for x in (target.image, target.seen, target.valid))
-    mirror = replace(target, image=image, seen=seen, valid=valid, camera=target.camera.mirrored())
-    return plain(method, mirror).flip(-1)
+    return plain(method, augmentation.mirror_sample(_alone(target)).target).flip(-1)
+
+
+def _alone(target: View) -> Sample:
+    """Return a view as a sample without sources or truth."""
+    return Sample(target, (), torch.full_like(target.seen[:, :1], torch.nan))
 
 
 @dataclass(frozen=True)
@@ -62,7 +109,7 @@ class ColourSpread:
         generator = torch.Generator().manual_seed(self.seed)
         mean = squares = torch.zeros_like(target.seen[:, :1])
         for n in range(self.draws):
-            coloured = monodepth_colour(Sample(target, (), torch.full_like(mean, torch.nan)), generator).target
+            coloured = monodepth_colour(_alone(target), generator).target
             inverse = _mirrored(method, coloured) if n % 2 else plain(method, coloured)
             difference = inverse - mean
             mean = mean + difference / (n + 1)
@@ -97,8 +144,8 @@ class TwoScale:
 
     def __call__(self, target: View, image: Image) -> InverseDepth:
         """Return the inverse depth of `target`; the small scale is resized from the full picture `image`."""
-        size = (target.seen.shape[-2], target.seen.shape[-1])
-        small = resize(image.to(target.seen.device), self.small_size((image.shape[-2], image.shape[-1])))
+        size = size_of(target.seen)
+        small = resize(image.to(target.seen.device), self.small_size(size_of(image)))
         details = self.infer(self.method, target)
         layout = resize(self.infer(self.method, view(small, target.camera)), size)
         return add_details(layout, details, DETAIL_DEVIATION * max(size), around=False)

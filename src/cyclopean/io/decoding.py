@@ -21,9 +21,9 @@ from cyclopean.errors import InputError, enough_memory, lacks_memory
 from cyclopean.io import hdr, png, tiff
 from cyclopean.io import metadata as exif
 from cyclopean.io.colour import Coding, adobe_rgb, by_numbers, to_srgb
-from cyclopean.io.encoding import encoder_options
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, read_whole, register_heif
+from cyclopean.io.photo_encoders import encoder_options
 from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, to_tensor
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
@@ -306,10 +306,10 @@ def _no_picture(path: Path) -> InputError:
     suffix = path.suffix.lower()
     if suffix in PHOTOS or suffix in RAWS:
         return InputError(
-            f"{path} is no picture that can be read, despite its suffix; give a whole file, or export it "
+            f"{path} is not a picture that can be read, despite its suffix; give a whole file, or export it "
             "as PNG, JPEG, TIFF, WebP, BMP or HEIC."
         )
-    return InputError(f"{path} is no picture that can be read; give PNG, JPEG, TIFF, WebP, BMP or HEIC.")
+    return InputError(f"{path} is not a picture that can be read; give PNG, JPEG, TIFF, WebP, BMP or HEIC.")
 
 
 def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:

@@ -341,7 +341,7 @@ def _check_suffix(path: Path) -> None:
         raise InputError(f"there is no depth file {shortened(path)}; check the path.")
     refuse_unreadable(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is no depth file: give {', '.join(SUFFIXES)} (a 16-bit .png needs its sidecar).")
+        raise InputError(f"{path} is not a depth file: give {', '.join(SUFFIXES)} (a 16-bit .png needs its sidecar).")
 
 
 def _check_size(path: Path, shape: tuple[int, ...], most_megapixels: float) -> None:

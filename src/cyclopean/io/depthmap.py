@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import pixel_grid
+from cyclopean.geometry import pixel_grid, size_of
 from cyclopean.io.depth_formats import MOST_MEGAPIXELS, plane_header, plane_shape, read_plane, write_plane
 from cyclopean.io.files import appearing, shown
 from cyclopean.io.sidecar import (
@@ -78,7 +78,7 @@ class DepthMap:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return self.inverse_depth.shape[-2], self.inverse_depth.shape[-1]
+        return size_of(self.inverse_depth)
 
     def __repr__(self) -> str:
         h, w = self.size

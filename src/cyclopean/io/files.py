@@ -35,7 +35,7 @@ CLIPS = (
 )
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the Hugging Face Hub
-MOST_TEXT = 256_000_000  # bytes: more is no list, calibration or sidecar
+MOST_TEXT = 256_000_000  # bytes: more is not a list, calibration or sidecar
 DEEPEST = 64  # levels of JSON: what is nested deeper was made to break its reader
 
 _MARKS = (

@@ -20,14 +20,14 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError, enough_memory, lacks_memory, unknown_name
-from cyclopean.geometry import Equirectangular, Pinhole
-from cyclopean.io import encoding, metadata
+from cyclopean.geometry import Equirectangular, Pinhole, size_of
+from cyclopean.io import metadata, photo_encoders
 from cyclopean.io.decoding import decode
 from cyclopean.io.depthmap import DepthMap
-from cyclopean.io.encoding import USUAL
 from cyclopean.io.files import appearing, shown
 from cyclopean.io.limits import MOST_MEGAPIXELS, register_heif
 from cyclopean.io.metadata import Gpano, read_gpano, whole_sphere_xmp, xmp_options
+from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.profiles import Rgb, to_profile, to_profile_deep
 from cyclopean.io.sidecar import AnyCamera
 
@@ -57,7 +57,7 @@ class Photo:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return self.image.shape[-2], self.image.shape[-1]
+        return size_of(self.image)
 
     def __repr__(self) -> str:
         h, w = self.size
@@ -138,7 +138,7 @@ def write_photo(path: Path, photo: Photo) -> None:
                 options |= xmp_options(xmp, kind)
         if kind == "TIFF":
             exif, profile = options.get("exif", b""), options.get("icc_profile", b"")
-            path.write_bytes(encoding.tiff(np.array(picture), exif, profile, xmp))
+            path.write_bytes(photo_encoders.tiff(np.array(picture), exif, profile, xmp))
             return
         if suffix == ".pgm":
             picture = picture.convert("L")  # the format has no colours
@@ -152,9 +152,9 @@ def write_photo(path: Path, photo: Photo) -> None:
 
 
 _DEEP: dict[str, Callable[[np.ndarray, bytes, bytes, bytes], bytes]] = {
-    "PNG": encoding.png,
-    "TIFF": encoding.tiff,
-    "HEIF": encoding.heic,
+    "PNG": photo_encoders.png,
+    "TIFF": photo_encoders.tiff,
+    "HEIF": photo_encoders.heic,
 }
 _WITH_METADATA = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "HEIF", "AVIF")
 
@@ -165,7 +165,7 @@ def _whole_numbers(image: Rgb, white: int) -> np.ndarray:
 
 def resize(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
     """Return `image` at `size` (height, width): area average to shrink, bilinear to enlarge; differentiable."""
-    before = (image.shape[-2], image.shape[-1])
+    before = size_of(image)
     if before == size:
         return image
     if size[0] <= before[0] and size[1] <= before[1]:

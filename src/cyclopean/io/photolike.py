@@ -45,7 +45,7 @@ def as_photo(picture: object) -> Photo:
     if isinstance(picture, Tensor):
         return _from_tensor(picture)
     if isinstance(picture, DepthMap) or not hasattr(picture, "__array__"):
-        raise InputError(f"a {type(picture).__name__} is no picture; {WANTED}.")
+        raise InputError(f"a {type(picture).__name__} is not a picture; {WANTED}.")
     return _from_array(np.asanyarray(picture))
 
 
@@ -101,7 +101,7 @@ def _from_tensor(tensor: Tensor) -> Photo:
         last = planes.ndim == 3 and planes.shape[-1] in (1, 3, 4)
         remedy = "channels come first in tensors: x.permute(2, 0, 1)" if last else "it needs (3, height, width)"
         remedy = "give one picture at a time: x[0]" if tensor.ndim == 4 and len(tensor) != 1 else remedy
-        raise InputError(f"a tensor of shape {_shape(tensor)} is no picture; {remedy}.")
+        raise InputError(f"a tensor of shape {_shape(tensor)} is not a picture; {remedy}.")
     return _from_planes(planes, str(tensor.dtype).removeprefix("torch."), f"tensor {_shape(tensor)}")
 
 
@@ -121,7 +121,7 @@ def _from_array(array: NDArray[Any]) -> Photo:
         first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
         remedy = "channels come last in arrays: x.transpose(1, 2, 0)" if first else "it needs (height, width, 3)"
         remedy = "give one picture at a time: x[0]" if array.ndim == 4 else remedy
-        raise InputError(f"an array of shape {_shape(array)} is no picture; {remedy}.")
+        raise InputError(f"an array of shape {_shape(array)} is not a picture; {remedy}.")
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     planes = np.require(
         native.transpose(2, 0, 1), requirements=["C", "W"]

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, pixel_grid
+from cyclopean.geometry import Equirectangular, pixel_grid, size_of
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import jpeg, resize_depth, size_within
 from cyclopean.io.sidecar import AnyCamera
@@ -97,7 +97,7 @@ def point_cloud(depth: DepthMap, image: Rgb, camera: AnyCamera) -> PointCloud:
 
     `camera` is the photo's, or an assumed one. Raises InputError for an affine map: its shape in space is unknown.
     """
-    if depth.size != (image.shape[-2], image.shape[-1]):
+    if depth.size != size_of(image):
         raise InputError(f"the depth map is {depth.size} but the photo {tuple(image.shape[-2:])}; they need one size.")
     points, near = unproject(depth, camera)
     return PointCloud(points[0][near], image[0].permute(1, 2, 0)[near])

@@ -217,7 +217,7 @@ def camera_from_json(content: Any) -> AnyCamera | None:
     if content is None:
         return None
     if not isinstance(content, dict):
-        raise ValueError(f"camera {shortened(content, 40)} is no object")
+        raise ValueError(f"camera {shortened(content, 40)} is not an object")
     name = content.get("camera", "pinhole")
     if name == "equirectangular":
         return Equirectangular()
@@ -241,7 +241,7 @@ def maker_from_json(content: Any) -> Maker | None:
         return None
     words = ("name", "sha256", "licence")
     if not isinstance(content, dict) or not all(isinstance(content.get(word, ""), str) for word in words):
-        raise ValueError(f"model {shortened(content, 40)} is no name, sha256 and licence")
+        raise ValueError(f"model {shortened(content, 40)} does not hold name, sha256 and licence")
     return Maker(content["name"], content["sha256"], content.get("licence", "unknown"))
 
 
@@ -255,7 +255,7 @@ def _files_named_in(content: Any) -> set[str]:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{shortened(value, 40)} is no finite number")
+        raise ValueError(f"{shortened(value, 40)} is not a finite number")
     return float(value)
 
 

@@ -231,7 +231,7 @@ def _refuse_unread(path: Path, page: Page) -> None:
     elif packed not in BYTES:
         why = f"is compressed in a way (number {packed}) that is not supported"
     elif not COLOURS[photometric] <= count <= MOST_SAMPLES:
-        why = f"has {count} channels, which is no photo"
+        why = f"has {count} channels, which is not a photo"
     elif photometric == PALETTE and (len(numbers(tags, COLOUR_MAP)) < 6 or len(numbers(tags, COLOUR_MAP)) % 3):
         why = "has lost its table of colours"
     elif photometric == YCBCR and (numbers(tags, SUBSAMPLING) or (2, 2)) != (1, 1):

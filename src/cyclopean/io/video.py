@@ -1,6 +1,7 @@
 """Reading of clips: the properties in their headers, and their frames with times. Only the file itself is opened."""
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cyclopean.errors import InputError
 from cyclopean.io.files import address, refuse_unreadable
@@ -19,6 +20,7 @@ LOG = logging.getLogger(__name__)
 MOST_BOXES = 10_000  # of an MP4 that are searched
 PATIENCE = 60.0  # seconds, at most, to open a file, to describe it, and to get each packet
 FASTEST = 240  # frames per second that are accepted without counting
+STREAMED = 0xFFFFFFF0  # bytes that a RIFF says it has when its writer could not know
 STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock is arbitrary before the first packet
 
 # FFmpeg's names of the containers that are opened. None of them makes FFmpeg open another file or a host: playlists,
@@ -159,7 +161,10 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                 f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
                 "found; give a whole file."
             ) from None
-        raise InputError(f"{path} is no video that can be read; give MP4, MOV, MKV, AVI, WebM or the like.") from None
+        _refuse_cut(path)
+        raise InputError(
+            f"{path} is not a video that can be read; give MP4, MOV, MKV, AVI, WebM or the like."
+        ) from None
     with container:
         films = _films(container)
         if not films:
@@ -180,24 +185,68 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
                     f"{path} is damaged or cut short ({len(places) - count} of its {len(places)} frames are in the "
                     "file); give a whole file."
                 )
+        _refuse_cut(path)
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(pixels)}
         yield container, stream
 
 
+def _parts(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Yield (kind, bytes beyond the end of the file) of the boxes of an MP4 or MOV, or of the chunks of an AVI.
+
+    It ends at a size of 0 or below 8, which is to the end of the file, unknown, or nonsense.
+    """
+    end, order = path.stat().st_size, "big"
+    with path.open("rb") as file:
+        for _ in range(MOST_BOXES):
+            if len(head := file.read(16)) < 8:
+                return
+            at, kind, size = file.tell() - len(head), head[4:8], head[:4]
+            if head[:4] == b"RIFF":
+                order, kind, size = "little", b"RIFF", head[4:8]
+            length = int.from_bytes(size, order)  # type: ignore[arg-type]
+            if kind == b"RIFF":
+                length = 8 + length if 0 < length < STREAMED else 0
+            elif length == 1:
+                length = int.from_bytes(head[8:], "big")
+            yield kind, max(at + length - end, 0)
+            if length < 8 or at + length >= end:
+                return
+            file.seek(at + length)
+
+
 def _lacks_index(path: Path) -> bool:
     """Return whether a file is made of boxes, like MP4 and MOV, and has none with an index."""
-    kinds: list[bytes] = []
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        while len(head := file.read(16)) >= 8 and len(kinds) < MOST_BOXES:
-            at, size = file.tell() - len(head), int.from_bytes(head[:4], "big")
-            kinds.append(head[4:8])
-            size = int.from_bytes(head[8:], "big") if size == 1 else size
-            if size < 8 or at + size > end:  # to the end of the file, or nonsense
-                break
-            file.seek(at + size)
+    kinds = [kind for kind, _ in _parts(path)]
     return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and b"mdat" in kinds and b"moov" not in kinds
+
+
+def _refuse_cut(path: Path) -> None:
+    """Raise InputError for an AVI, Matroska, WebM or MP4 in fragments whose parts go on beyond the end of the file.
+
+    Their frames before it can be decoded, so nothing else tells that they were cut.
+    """
+    lost, kinds = 0, set()
+    with path.open("rb") as file:
+        if file.read(4) == b"\x1aE\xdf\xa3":  # EBML
+            file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
+            if file.read(4) == b"\x18S\x80g" and (size := _ebml_size(file)) is not None:  # its only segment
+                lost = file.tell() + size - path.stat().st_size
+    for kind, beyond in _parts(path):
+        kinds.add(kind)
+        if b"RIFF" in kinds or b"moof" in kinds:
+            lost = max(lost, beyond)
+    if lost > 0:
+        raise InputError(f"{path} is damaged or cut short (its last {lost} bytes are missing); give a whole file.")
+
+
+def _ebml_size(file: BinaryIO) -> int | None:
+    """Read a size of 1 to 8 bytes, whose first bit that is set marks their number; None: it is unknown."""
+    first = (file.read(1) or b"\0")[0]
+    more = 8 - first.bit_length()
+    bits = 7 * (more + 1)
+    value = int.from_bytes(bytes([first]) + file.read(more)) & ((1 << bits) - 1)
+    return None if first == 0 or value == (1 << bits) - 1 else value
 
 
 def is_cover(stream: Any) -> bool:

@@ -21,23 +21,24 @@ from cyclopean.geometry import Pinhole, invert, pixel_grid, reproject, reproject
 from cyclopean.geometry.cameras import Uv
 from cyclopean.losses import absolute, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
-from cyclopean.methods.pose import PowerOfZoom, PredictedPose, pose_network
-from cyclopean.networks.falnet import AquaNet, FalNet, centred, positions, resized
+from cyclopean.methods.boosting import DepthNetwork, boosted
+from cyclopean.methods.pose import PowerOfZoom, predicted_pose
+from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, centred, positions, resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import level, pull, sweep, swept_coverage
-from cyclopean.training.options import FalnetConfig, VolumeConfig
+from cyclopean.training.options import Boosting, FalnetConfig, Intrinsics, VolumeConfig
 
 SPREAD = math.log(2)  # exponents lie in [1/2, 2]
 SHIFTS = ((0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.0, -0.25))  # of positions (u, v), Eq. 6
 SHARE = 2 / 3  # of the picture's size, at which positions are shifted (the release)
 PERCEPTUAL = 0.01  # weight of differences of features, Eq. 11
 POWERS: dict[str, PowerOfZoom] = {"direct": 1, "invariant": 0, "inverse": -1}  # of `zoom`, by which they are divided
+TOP = -0.25  # of positions v in [-1, 1]: above it the draft takes everything for static (`ignore_top`)
 BORDER = 0.2  # of the columns: FAL-Net leaves them out on the side that the other camera does not see
 
 Image = Float[Tensor, "b 3 h w"]
 Map = Float[Tensor, "b 1 h w"]
 Losses = dict[str, Float[Tensor, ""]]
-DepthNetwork = Callable[[Image, Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]], Map]  # picture, positions, focal
 Features = Callable[[Image], list[Tensor]]
 
 
@@ -46,10 +47,11 @@ class Aquanet(Method):
 
     `rules` is what the loss is made of (`VolumeConfig`), also as JSON values. The first stage learns without masks. The
     second (`mask` spimo, `boost`) needs `first`, the model of the first one, and learns from scratch. `pose` predicts
-    the motion between frames of a video, whose poses are None: "resnet" or "cnn"; "none" needs known poses.
-    Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
+    the motion between frames of a video, whose poses are None (`methods.pose.POSES`); "none" needs known poses. With
+    `intrinsics` "learned" it predicts their camera too; the network is told the focal lengths that the data give, as it
+    is when it predicts. Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
 
-    Three things are no part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
+    Three things are not part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
     (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that it is told.
 
     The exponent of Eq. 4 is exp(ln 2 tanh z), z a map of the network that begins at 0; the paper states none.
@@ -57,7 +59,7 @@ class Aquanet(Method):
 
     name: ClassVar[str] = "aquanet"
     ambiguity = "scale"
-    input_multiple = 32
+    input_multiple = 1
 
     def __init__(
         self,
@@ -65,16 +67,18 @@ class Aquanet(Method):
         *,
         rules: VolumeConfig | Mapping[str, Any] = VolumeConfig(),  # noqa: B008
         pose: str = "none",
+        intrinsics: Intrinsics = "known",
     ) -> None:
         predicted: dict[str, Any] = {} if pose == "none" else {"pose": pose}
+        predicted |= {} if intrinsics == "known" else {"intrinsics": intrinsics}
         super().__init__(width=width, rules=rules if isinstance(rules, Mapping) else asdict(rules), **predicted)
         self.rules = VolumeConfig(**rules) if isinstance(rules, Mapping) else rules
-        self.network = AquaNet(self.rules.levels, width, adaptive=self.rules.spacing == "adaptive")
+        self.network = level_network(self.rules, width)
         self.first: Frozen | None = None
         self.teacher: Frozen | None = None  # of the boosting loss: what the network was an epoch before
         self.features: Features | None = None
-        power = POWERS[self.rules.translation]
-        self.pose = None if pose == "none" else PredictedPose(pose_network(pose, width), power)
+        power = self.size_power = POWERS[self.rules.translation]
+        self.pose = None if pose == "none" else predicted_pose(pose, width, power, intrinsics)
         self.kick_start = False
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
@@ -86,20 +90,24 @@ class Aquanet(Method):
         if not sample.sources:
             raise InputError("aquanet makes other views from one and was given none; use clips or pairs.")
         known = [source.from_target is not None for source in sample.sources]
+        given = [told(view) for view in (sample.target, *sample.sources)]  # before a camera is predicted
         if self.pose is not None and not all(known):
             sample = self.pose(sample)  # whose translations suit `zoom` already
         if self.kick_start:
             with full_precision(sample.depth):
                 return {"kick-start": kick_start(sample, self.rules)}
         target, sources, rules = sample.target, sample.sources, self.rules
-        logits, exponents = volume(self.network, target.seen, *told(target))
+        logits, exponents = volume(self.network, target.seen, *given[0])
         with full_precision(sample.depth):
             inverse_depth = expected(self.rules, logits, exponents)
 
             # 1 where nothing moves by itself: Eq. 7, of the target and of each source.
             static = [view.valid.to(logits.dtype) for view in (target, *sources)]
             if rules.mask == "spimo":
-                static = [here * self.static(view) for here, view in zip(static, (target, *sources), strict=True)]
+                views = (target, *sources)
+                static = [
+                    here * self.static(view, *what) for here, view, what in zip(static, views, given, strict=True)
+                ]
 
             terms = []
             for source, source_static, measured in zip(sources, static[1:], known, strict=True):
@@ -123,7 +131,8 @@ class Aquanet(Method):
             losses["smoothness"] = rules.smoothness * curvature_smoothness(inverse_depth, target.image)
 
             if rules.boost and self.training and self.teacher is not None:  # Eq. 12
-                better = boosted(self.teacher, target.image, *told(target))
+                how: dict[str, Any] = {"power": self.size_power, "boosting": rules.boosting}
+                better = boosted(self.teacher, target.image, *given[0], **how)
                 off = target.valid * (1 - static[0]) * (inverse_depth - better).abs()
                 losses["boost"] = rules.boost * off.mean() / better.max()
             return losses
@@ -144,12 +153,19 @@ class Aquanet(Method):
 
         return there
 
-    def static(self, view: View) -> Map:
-        """Return the mask of `view`: 0 where the first stage's depth depends on where it is told that things stand."""
+    def static(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
+        """Return the mask of `view`: 0 where the first stage's depth depends on `where` it is told that things stand.
+
+        `where` and `focal`: what the network is `told` of the view.
+        """
         if self.first is None:
             raise InputError("masks of moving things come from a model of the first stage, and none was given.")
-        spread = dispersion(self.first, view.image, *told(view), passes=self.rules.passes)
-        return (spread < self.rules.threshold).to(spread.dtype)
+        rules, extra = self.rules, self.rules.boosting if self.rules.full else None
+        spread = dispersion(
+            self.first, view.image, where, focal, passes=rules.passes, boosting=extra, power=self.size_power
+        )
+        sky = where[:, 1:] < TOP if rules.ignore_top else False
+        return ((spread < rules.threshold) | sky).to(spread.dtype)
 
     def frozen(self) -> Frozen:
         """Return a copy of the network as it is now, which makes inverse depth of picture, positions and focal."""
@@ -157,9 +173,9 @@ class Aquanet(Method):
 
 
 class InverseDepth(nn.Module):
-    """An `AquaNet` and its levels: inverse depth of a picture, of where its pixels stand, and of its focal lengths."""
+    """A network and its levels: inverse depth of a picture, of where its pixels stand, and of its focal lengths."""
 
-    def __init__(self, network: AquaNet, rules: VolumeConfig) -> None:
+    def __init__(self, network: nn.Module, rules: VolumeConfig) -> None:
         super().__init__()
         self.network, self.rules = network, rules
 
@@ -197,7 +213,7 @@ class Falnet(Paired):
     """
 
     name: ClassVar[str] = "falnet"
-    input_multiple = 32
+    input_multiple = 1
 
     def __init__(
         self,
@@ -290,11 +306,26 @@ def told(view: View) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]]:
     return positions(view.window, (h, w)), view.camera.focal.abs() * view.image.new_tensor([w, h]) / 2000
 
 
+def level_network(rules: VolumeConfig, width: float) -> nn.Module:
+    """Return a new network of picture, positions and focal lengths: logits of levels, of one level for DIRNet-BW.
+
+    The paper's vPLADE-Net reads the focal lengths where PLADE-Net reads its range of disparities, which a video lacks.
+    """
+    match rules.network:
+        case "plade":
+            return PladeNet(rules.levels, width)
+        case "dirnet":
+            return AquaNet(1, width, adaptive=False)
+        case _:
+            return AquaNet(rules.levels, width, adaptive=rules.spacing == "adaptive")
+
+
 def volume(
-    network: AquaNet, image: Image, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]
+    network: nn.Module, image: Image, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]
 ) -> tuple[Float[Tensor, "b n h w"], Map]:
     """Return the logits of each level, farthest first, and the exponents of the levels' spacing (Eq. 4)."""
-    logits, raw = network(image, where, focal)
+    made = network(image, where, focal)
+    logits, raw = made if isinstance(made, tuple) else (made, None)
     logits = logits.float()
     return logits, torch.ones_like(logits[:, :1]) if raw is None else (SPREAD * raw.float().tanh()).exp()
 
@@ -307,7 +338,9 @@ def level_map(rules: VolumeConfig, k: int, exponents: Map) -> Map:
 
 
 def expected(rules: VolumeConfig, logits: Float[Tensor, "b n h w"], exponents: Map) -> Map:
-    """Return the mean of the levels, weighted by the softmax of their logits (Eq. 5)."""
+    """Return the mean of the levels, weighted by the softmax of their logits (Eq. 5); without levels, a sigmoid."""
+    if rules.network == "dirnet":
+        return rules.least + (rules.most - rules.least) * logits.sigmoid()
     weights = logits.softmax(1).split(1, 1)
     return sum(w * level_map(rules, k, exponents) for k, w in enumerate(weights))
 
@@ -358,11 +391,15 @@ def dispersion(
     focal: Float[Tensor, "b 2"],
     *,
     passes: int = 4,
+    boosting: Boosting | None = None,
+    power: int = 1,
 ) -> Map:
     """Return var / mean² of the depths that `network` predicts when positions are shifted (Eq. 6 and 7; unbiased).
 
     As released, pictures are two thirds as large. With four passes the last one shifts positions up, which changes the
-    depth of everything: its inverse depth is brought to the mean and deviation of the others' mean.
+    depth of everything: its inverse depth is brought to the mean and deviation of the others' mean. With a rule of
+    `boosting`, the network's `boosted` depth is one more of them (AQUANet(full), sec. 4.2): the paper does not tell of
+    which network, and only this one's has the unit of the others.
     """
     size = size_of(image)
     small = (int(size[0] * SHARE), int(size[1] * SHARE))
@@ -372,6 +409,8 @@ def dispersion(
         common, up = torch.stack(inverse[:-1]).mean(0), inverse[-1]
         means, deviations = ([f(x, (1, 2, 3), keepdim=True) for x in (common, up)] for f in (torch.mean, torch.std))
         inverse[-1] = (up - means[1]) / deviations[1] * deviations[0] + means[0]
+    if boosting is not None:
+        inverse.append(boosted(network, image, where, focal * SHARE, power=power, boosting=boosting))
     return relative_variance(F.interpolate(torch.cat(inverse, 1), size, mode="nearest"))
 
 
@@ -379,28 +418,3 @@ def relative_variance(inverse_depths: Float[Tensor, "b n h w"]) -> Map:
     """Return the unbiased variance of n depths over the square of their mean (Eq. 7)."""
     depths = 1 / inverse_depths
     return depths.var(1, keepdim=True) / depths.mean(1, keepdim=True).square()
-
-
-@torch.no_grad()
-def boosted(network: DepthNetwork, image: Image, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
-    """Return inverse depth put together from three sizes of the picture: near things from the small one (Eq. 8).
-
-    Inverse depth is proportional to size. Misprints of the paper: the third picture is larger, and so are its positions
-    (5/4, not 4/5); the weights of Eq. 8 sum to 1 only if D̄² is subtracted in the denominator too.
-    """
-    size, estimates = size_of(image), [network(image, where, focal)]
-    for factor in (3 / 4, 5 / 4):
-        other = (round(size[0] * factor), round(size[1] * factor))
-        picture = F.interpolate(image, other, mode="bilinear", align_corners=True)
-        estimate = network(picture, resized(where, other), focal * factor)
-        estimates.append(resized(estimate, size) / factor)
-    total = torch.stack(estimates).sum(0)
-    near = total / total.amax((1, 2, 3), keepdim=True)  # D̄, Eq. 9
-    weights = boost_weights(near)
-    return torch.stack([w * x for w, x in zip(weights, estimates, strict=True)]).sum(0)
-
-
-def boost_weights(near: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the weights of the whole, the smaller and the larger picture where inverse depth is `near` (0 to 1)."""
-    norm = 2 + near - near.square()
-    return 1 / norm, near / norm, (1 - near.square()) / norm

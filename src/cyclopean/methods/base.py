@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, pixel_grid
+from cyclopean.geometry import Pinhole, pixel_grid, size_of
 from cyclopean.methods import METRIC
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
@@ -36,7 +36,8 @@ class Method(nn.Module, ABC):
 
     `ambiguity` is what `predict` leaves undetermined: nothing (metric), a factor (scale), a factor and an offset of
     inverse depth (affine). `input_multiple`: image sizes must be multiples of it. `projection`: that of the pictures it
-    takes. `views`: how many pictures `predict` takes; with 2, the source is to the right of the target.
+    takes. `views`: how many pictures `predict` takes; with 2, the source is to the right of the target. `size_power`:
+    inverse depth of a picture that is resized grows with this power of the factor.
     """
 
     name: ClassVar[str]
@@ -44,6 +45,7 @@ class Method(nn.Module, ABC):
     ambiguity: Ambiguity
     input_multiple: int
     views: int = 1
+    size_power: int = 0
     rig: tuple[float, float] | None = None  # of a model for one rig: focal length in image widths, baseline in metres
 
     def __init__(self, **arguments: Any) -> None:
@@ -147,7 +149,7 @@ def level_right(name: str, sample: Sample) -> View:
     apart = right.camera.center - sample.target.camera.center  # type: ignore[attr-defined]
     if not bool((apart != 0).any()):
         return right
-    uv = pixel_grid((right.image.shape[-2], right.image.shape[-1]), right.image) + apart[:, None, None, :]
+    uv = pixel_grid(size_of(right.image), right.image) + apart[:, None, None, :]
     valid = pull(right.valid.to(right.image.dtype), uv, "zeros") > 1 - 1e-3
     camera = Pinhole(right.camera.focal, sample.target.camera.center)  # type: ignore[attr-defined]
     return View(
@@ -160,7 +162,7 @@ class Frozen(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self._held = (module.eval().requires_grad_(False),)  # in a tuple, so that it is no submodule
+        self._held = (module.eval().requires_grad_(False),)  # in a tuple, so that it is not a submodule
 
     @property
     def module(self) -> nn.Module:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import pixel_grid
+from cyclopean.geometry import pixel_grid, size_of
 from cyclopean.losses import cumulative_smoothness, gradients, pyramid, weighted_mean
 from cyclopean.methods.base import Paired, Prediction, full_precision, level_right
 from cyclopean.networks import build
@@ -108,7 +108,7 @@ def selected(
     left: Float[Tensor, "b 3 h w"], probabilities: Probabilities, disparities: Sequence[float]
 ) -> Float[Tensor, "b 3 h w"]:
     """Return sum over k of probabilities[:, k + 1] * left(x + disparities[k]), edges repeated; channel 0 is black."""
-    grid = pixel_grid((left.shape[-2], left.shape[-1]), left)
+    grid = pixel_grid(size_of(left), left)
 
     def layer(k: int) -> Tensor:
         if k == 0:
@@ -130,7 +130,7 @@ SMOOTHNESS = {"none": None, "each": cumulative_smoothness, "expected": expected_
 
 def left_disparity(right: Map) -> Map:
     """Convert the right view's disparity to the left view's: d(x) = right(x - d(x)), by fixed-point iteration."""
-    grid, left = pixel_grid((right.shape[-2], right.shape[-1]), right), right
+    grid, left = pixel_grid(size_of(right), right), right
     for _ in range(STEPS):
         uv = grid - F.pad(left[:, 0, :, :, None], (0, 1))
         left = pull(right, uv, "edge")

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import (
+    CUBE,
     Equirectangular,
+    Faces,
     Pinhole,
     euler,
     face_camera,
-    face_from_sphere,
-    inverse_distance_to_z,
-    tangents_from_sphere,
+    tangents,
     uv_on_sphere,
 )
 from cyclopean.losses import affine_invariant_error, berhu_beyond, min_max, weighted_mean
@@ -31,7 +31,8 @@ from cyclopean.networks import build_student
 from cyclopean.sample import Sample, View, view
 from cyclopean.synthesis import pull
 
-CUBE, TANGENT = 90.0, 80.0  # degrees of view of a face of a cube, and of a tangent plane (at least 75 of 20)
+ANGLE = CUBE.field_of_view
+TANGENT = 18, 80.0  # images and degrees of view, of tangent planes
 FAR = 10.0  # metres: larger true depths are ignored
 NEAREST, FARTHEST = 0.1, 100.0  # metres, between which metric depth that comes from disparity is kept
 BERHU = 0.2  # of the batch's largest error, where BerHu becomes quadratic
@@ -50,7 +51,7 @@ class FaceLabels:
     rotations: Float[Tensor, "b n 3 3"]
     inverse_depth: Float[Tensor, "b n side side"]
     valid: Bool[Tensor, "b n side side"]
-    field_of_view: float = CUBE
+    field_of_view: float = ANGLE
 
 
 @runtime_checkable  # so that annotations can be checked while tests run
@@ -138,7 +139,7 @@ class DepthAnywhere(Method):
             )
         labels = self.teacher(panoramas, names)
         side, angle = labels.inverse_depth.shape[-1], labels.field_of_view
-        mine = on_faces(disparity, labels.rotations, side, angle) * inverse_distance_to_z(side, angle, disparity)
+        mine = on_faces(disparity, labels.rotations, side, angle) / Faces(field_of_view=angle).cosine(side, disparity)
         theirs = labels.inverse_depth.flatten(0, 1)[:, None]
         counted = ((theirs > 0) & labels.valid.flatten(0, 1)[:, None]).to(mine.dtype)  # the trap: `> 0 & mask`
         return affine_invariant_error(mine, theirs, counted)
@@ -204,16 +205,16 @@ class Online(nn.Module):
         return label_faces(self.infer, panoramas, faces, self.side, field_of_view)
 
 
-PLANES = {"cube": (face_from_sphere, CUBE), "tangent": (tangents_from_sphere, TANGENT)}
+PLANES: dict[str, Callable[[], Faces]] = {"cube": lambda: CUBE, "tangent": lambda: tangents(*TANGENT)}
 
 
 def turned_faces(
     planes: str, degrees: float, like: Tensor, generator: torch.Generator | None = None
 ) -> tuple[Float[Tensor, "n 3 3"], float]:
     """Return the faces of a panorama turned by R_x R_y R_z, each angle evenly within `degrees`, and their view."""
-    faces, field_of_view = PLANES[planes]
+    faces = PLANES[planes]()
     angles = math.radians(degrees) * (2 * torch.rand(1, 3, generator=generator) - 1)
-    return faces(like) @ euler(angles.to(like)), field_of_view
+    return faces.face_from_sphere(like) @ euler(angles.to(like)), faces.field_of_view
 
 
 @torch.no_grad()
@@ -222,7 +223,7 @@ def label_faces(
     panoramas: View,
     rotations: Float[Tensor, "b n 3 3"],
     side: int,
-    field_of_view: float = CUBE,
+    field_of_view: float = ANGLE,
 ) -> FaceLabels:
     """Return what a perspective network says of faces of panoramas; a pixel is valid if all four around it are."""
     b, n = rotations.shape[:2]
@@ -236,7 +237,7 @@ def label_faces(
 
 
 def on_faces(
-    values: Float[Tensor, "b c h w"], rotations: Float[Tensor, "b n 3 3"], side: int, field_of_view: float = CUBE
+    values: Float[Tensor, "b c h w"], rotations: Float[Tensor, "b n 3 3"], side: int, field_of_view: float = ANGLE
 ) -> Float[Tensor, "faces c side side"]:
     """Return panoramas sampled bilinearly on their faces: those of the first one, then those of the second ..."""
     uv = uv_on_sphere(side, field_of_view, rotations.flatten(0, 1))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.methods.base import Prediction, full_precision, known_pose, source_on_the_right
 from cyclopean.methods.photometric import DisparityPyramid, Losses, PhotometricMethod, SourceView, resized
 from cyclopean.sample import Sample, View
@@ -61,7 +62,7 @@ class Garg(PhotometricMethod):
                 parameter.grad = None
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        size = (target.seen.shape[-2], target.seen.shape[-1])
+        size = size_of(target.seen)
         disparity = resized(self.disparities(target.seen).disparities[0], size)
         return Prediction(self.inverse_depth(disparity, target))
 

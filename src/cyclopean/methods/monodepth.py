@@ -67,6 +67,10 @@ class Monodepth(PhotometricMethod):
         return Prediction(self.inverse_depth(finest[0], target), extras=extras)
 
     def losses(self, sample: Sample) -> Losses:
+        """Return Eq. 1 of every scale: α_ap (C_ap^l + C_ap^r) + α_ds (C_ds^l + C_ds^r) + α_lr (C_lr^l + C_lr^r).
+
+        Appearance, smoothness and consistency of one view are the terms of `PhotometricLoss` (methods.photometric).
+        """
         left, right = sample.target, source_on_the_right(self.name, sample)
         both = self.disparities(left, sample.sources)
         with full_precision(left.image):
@@ -76,7 +80,7 @@ class Monodepth(PhotometricMethod):
             if self.maps == 1:
                 return self.loss(left, both[0], [SourceView(right, pose)])
             d_left, d_right = both
-            return add(  # Eq. 1
+            return add(
                 self.loss(left, d_left, [SourceView(right, pose, d_right)]),
                 self.loss(right, d_right, [SourceView(left, invert(pose), d_left)]),
             )

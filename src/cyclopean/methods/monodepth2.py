@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from cyclopean.errors import InputError
 from cyclopean.methods.base import Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import Losses, PhotometricMethod, SourceView
-from cyclopean.methods.pose import FIRST, PredictedPose, pose_network, translation_unit
+from cyclopean.methods.pose import FIRST, predicted_pose, translation_unit
 from cyclopean.sample import Sample, View
-from cyclopean.training.options import MONODEPTH2, LossConfig
+from cyclopean.training.options import MONODEPTH2, Intrinsics, LossConfig
 
 
 class Monodepth2(PhotometricMethod):
@@ -19,8 +19,9 @@ class Monodepth2(PhotometricMethod):
     `rules` it is another method that predicts one view: No-LR, explainability masks, occlusion masks, features.
 
     `pose` predicts the motion between frames of a video, whose poses are None: "resnet" is Monodepth2's network, "cnn"
-    that of Zhou et al. (CVPR 2017), whose method is `rules` with the mask "learned"; "none" needs known poses. It is
-    for training: `predict` needs no pose.
+    that of Zhou et al. (CVPR 2017), whose method is `rules` with the mask "learned", "posenet" and "posenet-dr" are
+    AQUANet's; "none" needs known poses. It is for training: `predict` needs no pose. With `intrinsics` "learned" it
+    predicts their camera too (Gordon et al. 2019).
 
     Depth is in units in which the first source of known pose stands 0.1 away: a KITTI pair's metres are 5.4 times as
     many. Of videos alone it is known up to a factor. A model for one `rig` (focal length in image widths, baseline in
@@ -38,10 +39,12 @@ class Monodepth2(PhotometricMethod):
         rig: Sequence[float] | None = None,
         rules: LossConfig | Mapping[str, Any] = MONODEPTH2,
         pose: str = "none",
+        intrinsics: Intrinsics = "known",
     ) -> None:
         predicted: dict[str, Any] = {} if pose == "none" else {"pose": pose}
+        predicted |= {} if intrinsics == "known" else {"intrinsics": intrinsics}
         super().__init__(network, width, rules, rig=rig, **predicted)
-        self.pose = None if pose == "none" else PredictedPose(pose_network(pose, width))
+        self.pose = None if pose == "none" else predicted_pose(pose, width, intrinsics=intrinsics)
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         (predicted,) = self.decode(self.network(target.seen))

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.geometry import Camera, Correspondence, Pinhole, pixel_grid, reproject, rotate
+from cyclopean.geometry import Camera, Correspondence, Pinhole, pixel_grid, reproject, rotate, size_of
 from cyclopean.geometry.cameras import Border
 from cyclopean.losses import (
     absolute,
@@ -285,7 +285,7 @@ def native_scales(view: View, predicted: DisparityPyramid | None, n: int) -> lis
 
 def full_scales(view: View, predicted: DisparityPyramid | None, n: int) -> list[ScaledView]:
     """Return each scale at full size: disparities are upsampled (Monodepth2, sec. 3.2)."""
-    weight, size = view.valid.to(view.image.dtype), (view.image.shape[-2], view.image.shape[-1])
+    weight, size = view.valid.to(view.image.dtype), size_of(view.image)
     return [
         ScaledView(view.camera, view.image, weight, *(x if x is None else resized(x, size) for x in _at(predicted, s)))
         for s in range(n)
@@ -373,7 +373,7 @@ def visibility(inverse_depth: Map, camera: Camera, pose: Pose, source: Camera, c
 
 def inverse_depth_in(inverse_depth: Map, camera: Camera, pose: Pose, source: Camera) -> Map:
     """Return the inverse depth, in the source camera, of this camera's pixels."""
-    rays = camera.rays(pixel_grid((inverse_depth.shape[-2], inverse_depth.shape[-1]), inverse_depth))
+    rays = camera.rays(pixel_grid(size_of(inverse_depth), inverse_depth))
     points = rotate(pose, rays) + inverse_depth.permute(0, 2, 3, 1) * pose[:, None, None, :3, 3]
     return inverse_depth / source.depth(points)
 

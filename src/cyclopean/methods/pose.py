@@ -1,5 +1,6 @@
-"""Poses that nobody measured: a step Sample -> Sample that predicts them from whole frames, with its network."""
+"""Poses that nobody measured, and cameras: a step Sample -> Sample that predicts them from whole frames."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -8,13 +9,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.geometry import axis_angle, invert, rigid
+from cyclopean.geometry import Pinhole, axis_angle, euler, invert, rigid
 from cyclopean.methods.base import full_precision
-from cyclopean.networks.pose import PoseCnn, PoseResnet
+from cyclopean.networks.pose import PoseCnn, PoseNet, PoseNetDr, PoseResnet
 from cyclopean.sample import Sample, View
+from cyclopean.training.options import Intrinsics
 
-POSES = {"resnet": PoseResnet, "cnn": PoseCnn}
+Pose = Float[Tensor, "b 4 4"]
+Motion = Float[Tensor, "b 6"]
+Rule = Callable[[Motion], Pose]
 PowerOfZoom = Literal[-1, 0, 1]
+MIDDLE = 0.1  # of the picture, by which a predicted centre moves for each unit that the network tells
 FIRST = 0.1  # how far away a source of known pose stands, in the unit of predicted translations (Monodepth2)
 
 
@@ -28,11 +33,27 @@ class PredictedPose(nn.Module):
     A translation is divided by `zoom` to the `power` 1: what is enlarged looks nearer by that factor (a network sees
     no resolution), and all lengths with it. 0 and -1 are the ablations of papers. Translations are in the unit of the
     depth; where the pose of another source is known, that source stands 0.1 away in it.
+
+    `rule` makes a pose of six numbers. With `intrinsics` "learned" the camera is predicted too, from the same features
+    (Gordon et al., ICCV 2019, sec. 3.3): both focal lengths as factors of those of the sample, the principal point as a
+    shift, all none at the beginning. One camera is that of the whole frames of an item, mean of what its pairs of
+    frames tell. Rotations show it; a camera that only goes straight ahead does not tell how wide it looks.
     """
 
-    def __init__(self, network: nn.Module, power: PowerOfZoom = 1) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        power: PowerOfZoom = 1,
+        rule: Rule | None = None,
+        intrinsics: Intrinsics = "known",
+    ) -> None:
         super().__init__()
-        self.network, self.power = network, power
+        self.network, self.power, self.rule = network, power, rule or axis_angle_first
+        self.lens: nn.Linear | None = None
+        if intrinsics == "learned":
+            self.lens = nn.Linear(network.channels, 4)  # type: ignore[arg-type]
+            nn.init.zeros_(self.lens.weight)
+            nn.init.zeros_(self.lens.bias)
 
     def forward(self, sample: Sample) -> Sample:
         """Return `sample` with every pose. Raises `InputError` if a pose is missing and there are no `frames`."""
@@ -46,23 +67,71 @@ class PredictedPose(nn.Module):
         pairs = [(others[n], target) if n in before else (target, others[n]) for n in unposed]
         first, second = (torch.cat(frames) for frames in zip(*pairs, strict=True))
 
-        motions = self.network(first, second).float().unflatten(0, (len(unposed), -1))
+        if self.lens is None:
+            motions = self.network(first, second).float().unflatten(0, (len(unposed), -1))
+        else:
+            features = self.network.features(first, second)  # type: ignore[operator]
+            motions = self.network.motion(features).float().unflatten(0, (len(unposed), -1))  # type: ignore[operator]
+            told = self.lens(features.mean((2, 3))).float().unflatten(0, (len(unposed), -1)).mean(0)
+            sample = with_lens(sample, told[:, :2].exp(), MIDDLE * told[:, 2:])
         length = translation_unit(sample)
         if sample.zoom is not None:
             length = length / sample.zoom**self.power
         sources = list(sample.sources)
         with full_precision(sample.depth):
             for n, motion in zip(unposed, motions, strict=True):
-                pose = rigid(axis_angle(motion[:, :3]), motion[:, 3:] * length[:, None])
+                pose = self.rule(motion)
+                pose = rigid(pose[:, :3, :3], pose[:, :3, 3] * length[:, None])
                 sources[n] = replace(sources[n], from_target=invert(pose) if n in before else pose)
         return replace(sample, sources=tuple(sources))
 
 
-def pose_network(name: str, width: float = 1.0) -> nn.Module:
-    """Return a new pose network. Raises `InputError` with the nearest name for one that nothing has."""
+def axis_angle_first(motion: Motion) -> Pose:
+    """Return the pose of an axis-angle vector and a translation (Monodepth2)."""
+    return rigid(axis_angle(motion[:, :3]), motion[:, 3:])
+
+
+def euler_last(motion: Motion) -> Pose:
+    """Return the pose of a translation and of Euler angles, whose rotation is R_x R_y R_z (AQUANet's draft)."""
+    return rigid(euler(motion[:, 3:]), motion[:, :3])
+
+
+def with_lens(sample: Sample, factor: Float[Tensor, "b 2"], shift: Float[Tensor, "b 2"]) -> Sample:
+    """Return `sample` seen by another camera: focal lengths times `factor`, centres moved by `shift` of whole frames.
+
+    Raises `InputError` for cameras that are no pinholes, and for samples with a source of known pose: a calibrated rig.
+    """
+
+    def seen(view: View) -> View:
+        if not isinstance(view.camera, Pinhole):
+            raise InputError("only the intrinsics of pinhole cameras are learned; leave --intrinsics out.")
+        extent = view.window[:, 2:] - view.window[:, :2]
+        return replace(view, camera=Pinhole(view.camera.focal * factor, view.camera.center + shift / extent))
+
+    if any(source.from_target is not None for source in sample.sources):
+        raise InputError(
+            "intrinsics are learned from clips, and these data know where a camera stood; leave --intrinsics out."
+        )
+    return replace(sample, target=seen(sample.target), sources=tuple(map(seen, sample.sources)))
+
+
+# name -> the network, and what its numbers mean
+POSES: dict[str, tuple[Callable[[float], nn.Module], Rule]] = {
+    "resnet": (PoseResnet, axis_angle_first),
+    "cnn": (PoseCnn, axis_angle_first),
+    "posenet": (PoseNet, euler_last),
+    "posenet-dr": (PoseNetDr, euler_last),
+}
+
+
+def predicted_pose(
+    name: str, width: float = 1.0, power: PowerOfZoom = 1, intrinsics: Intrinsics = "known"
+) -> PredictedPose:
+    """Return the step with a new network. Raises `InputError` with the nearest name for one that nothing has."""
     if name not in POSES:
         raise unknown_name("pose network", name, POSES)
-    return POSES[name](width)
+    network, rule = POSES[name]
+    return PredictedPose(network(width), power, rule, intrinsics)
 
 
 def translation_unit(sample: Sample) -> Float[Tensor, " b"]:

@@ -18,6 +18,7 @@ from cyclopean.geometry import (
     pixel_grid,
     reproject,
     reproject_first_order,
+    size_of,
     translation,
 )
 from cyclopean.geometry.spherical import disparity_per_inverse_depth, inverse_depth_from, moved
@@ -128,7 +129,7 @@ class SphericalViewSynthesis(Method):
             raise InputError("coordnet learns from panoramas; render with --rig sphere, or choose a stereo method.")
         depth, degrees = self.depth(target)
         with full_precision(depth):
-            rays = target.camera.rays(pixel_grid((depth.shape[-2], depth.shape[-1]), depth))
+            rays = target.camera.rays(pixel_grid(size_of(depth), depth))
             up, right = depth.new_tensor([UP]), depth.new_tensor([RIGHT])
 
             def weight(baseline: Direction) -> Weight:
@@ -166,7 +167,7 @@ class SphericalViewSynthesis(Method):
         if self.predicts == "depth":
             return raw.abs().clamp_min(NEAREST), None
         degrees = raw if raw.shape[1] == 2 else torch.cat([torch.zeros_like(raw), raw], 1)
-        rays = view.camera.rays(pixel_grid((degrees.shape[-2], degrees.shape[-1]), degrees))
+        rays = view.camera.rays(pixel_grid(size_of(degrees), degrees))
         offset = degrees.new_tensor([OFFSETS[self.rig_name]]) * BASELINE
         if self.predicts == "magnitude":
             degrees = degrees.abs() * disparity_per_inverse_depth(rays, offset).sign()

@@ -1,10 +1,11 @@
 """Images in, tensors out. Networks know neither cameras nor losses.
 
 A dense network maps an image `b 3 h w` (or two, `b 6 h w`) to four raw head outputs (before any bounding), finest
-first: `b outputs h/2^s w/2^s`. Sizes must be multiples of its `multiple`.
+first: `b outputs h/2^s w/2^s`. A student maps panoramas `b 3 h w`, twice as wide as high, to one map `b 1 h w`. Sizes
+must be multiples of its `multiple`.
 """
 
-import importlib
+from pkgutil import resolve_name
 from typing import Protocol
 
 from jaxtyping import Float
@@ -22,9 +23,16 @@ NETWORKS = {
     "resnet50-elu-projected": "cyclopean.networks.resnet_elu:projected",
 }
 
-# Networks for panoramas: an image `b 3 h w` in [0,1] to one map `b 1 h w`, which a method takes for disparity or depth.
+# Networks for panoramas, which a method takes for depth, as their papers do, or for disparity.
 STUDENTS = {
-    "mobile": "cyclopean.networks.mobile:Panoramic",
+    "coordnet": "cyclopean.networks.coordnet:plain",
+    "mobile": "cyclopean.networks.mobile:panoramic",
+    "bifuse++": "cyclopean.networks.bifuse:bifuse34",
+    "egformer": "cyclopean.networks.egformer:Egformer",
+    "hohonet": "cyclopean.networks.hohonet:hohonet50",
+    "unifuse": "cyclopean.networks.unifuse:unifuse18",
+    "unifuse34": "cyclopean.networks.unifuse:unifuse34",
+    "unifuse50": "cyclopean.networks.unifuse:unifuse50",
 }
 
 
@@ -42,6 +50,16 @@ class Dense(Protocol):
         ...
 
 
+class Student(Protocol):
+    """A network for panoramas, as methods need it."""
+
+    multiple: int
+
+    def __call__(self, image: Float[Tensor, "b 3 h w"], /) -> Float[Tensor, "b 1 h w"]:
+        """Return one map of the size of the panoramas."""
+        ...
+
+
 def build(network: str, width: float, outputs: int, inputs: int = 3) -> nn.Module:
     """Return the network of that name, a `Dense`: its channels multiplied by `width`, `outputs` channels in each head.
 
@@ -49,13 +67,11 @@ def build(network: str, width: float, outputs: int, inputs: int = 3) -> nn.Modul
     """
     if network not in NETWORKS:
         raise unknown_name("network", network, NETWORKS)
-    module, name = NETWORKS[network].split(":")
-    return getattr(importlib.import_module(module), name)(width, outputs, inputs)
+    return resolve_name(NETWORKS[network])(width, outputs, inputs)
 
 
-def build_student(network: str) -> nn.Module:
-    """Return the network for panoramas of that name. Sizes must be multiples of its `multiple`."""
+def build_student(network: str, width: float = 1.0) -> nn.Module:
+    """Return the network for panoramas of that name, a `Student`: its channels multiplied by `width`."""
     if network not in STUDENTS:
         raise unknown_name("student", network, STUDENTS)
-    module, name = STUDENTS[network].split(":")
-    return getattr(importlib.import_module(module), name)()
+    return resolve_name(STUDENTS[network])(width)

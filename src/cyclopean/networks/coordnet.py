@@ -52,6 +52,10 @@ class Coordnet(nn.Module):
         return self.head(x)
 
 
+def plain(width: float = 1.0) -> Coordnet:
+    return Coordnet(width=width)
+
+
 def coordinates(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h w"]:
     """Return the row, then the column of every pixel, from -1 at the first to 1 at the last."""
     b, _, h, w = like.shape

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cyclopean.geometry import size_of
+
 Extra = Callable[[int, tuple[int, int]], list[Tensor]]
 
 MEAN = (0.411, 0.432, 0.45)  # of the family's pictures; they are not divided by a deviation
@@ -138,7 +140,7 @@ class LogitUnet(nn.Module):
         stages = [self.first(image)]
         for stage, shrink in enumerate(self.down):
             x = stages[-1]
-            stages.append(shrink(torch.cat([x, *extra(stage, (x.shape[-2], x.shape[-1]))], 1)))
+            stages.append(shrink(torch.cat([x, *extra(stage, size_of(x))], 1)))
         x = stages[-1]
         for k, (grow, skip) in enumerate(zip(self.up, stages[-2::-1], strict=True)):
             enlarged = F.interpolate(x, skip.shape[-2:], mode="nearest")

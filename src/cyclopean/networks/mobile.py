@@ -70,15 +70,16 @@ class Panoramic(nn.Module):
 
     `coordinates`: a fourth channel says how far down a pixel is, since what is straight below is floor. `circular`: the
     network is shown `margin` more columns at both sides, of the other side, so that it sees over the seam. Its head
-    tells the logarithm of depth, beside a first guess of 2.5 m. Sizes must be multiples of 32.
+    tells the logarithm of depth, beside a first guess of 2.5 m. Sizes must be multiples of 32. `width` multiplies the
+    channels.
     """
 
     multiple: ClassVar[int] = Mobile.multiple
     margin: ClassVar[int] = 32
 
-    def __init__(self, coordinates: bool = True, circular: bool = True) -> None:
+    def __init__(self, coordinates: bool = True, circular: bool = True, width: float = 1.0) -> None:
         super().__init__()
-        self.dense = Mobile(1.0, outputs=1, inputs=4 if coordinates else 3, scales=1)
+        self.dense = Mobile(width, outputs=1, inputs=4 if coordinates else 3, scales=1)
         self.coordinates, self.circular = coordinates, circular
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
@@ -87,6 +88,10 @@ class Panoramic(nn.Module):
             return START * self.dense(x)[0].exp()
         m = self.margin
         return START * self.dense(F.pad(x, (m, m, 0, 0), mode="circular"))[0][..., m:-m].exp()
+
+
+def panoramic(width: float = 1.0) -> Panoramic:
+    return Panoramic(width=width)
 
 
 class Encoder(nn.Module):

@@ -4,6 +4,7 @@ Layers have torchvision's names, so that its weights, timm's and (renamed) those
 """
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -33,10 +34,7 @@ class Resnet(nn.Module):
     def __init__(self, depth: int, width: float = 1.0, outputs: int = 1, inputs: int = 3) -> None:
         super().__init__()
         self.encoder = Encoder(depth, width, inputs)
-        up = [max(1, round(width * c)) for c in DECODER]
-        below, skips = [*up[1:], self.encoder.channels[-1]], [0, *self.encoder.channels[:-1]]
-        self.grow = nn.ModuleList(Reflected(a, b) for a, b in zip(below, up, strict=True))
-        self.merge = nn.ModuleList(Reflected(a + b, a) for a, b in zip(up, skips, strict=True))
+        up, self.grow, self.merge = decoder(self.encoder.channels, width, Reflected)
         self.heads = nn.ModuleList(Reflected(c, outputs) for c in up[:HEADS])
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
@@ -44,13 +42,8 @@ class Resnet(nn.Module):
         return self.encoder.first(image)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        *skips, x = self.encoder(image)
-        raws = []
-        for s in reversed(range(len(DECODER))):
-            x = F.interpolate(F.elu(self.grow[s](x)), scale_factor=2, mode="nearest")
-            x = F.elu(self.merge[s](torch.cat([x, skips[s - 1]], 1) if s else x))
-            raws += [self.heads[s](x)] if s < HEADS else []
-        return raws[::-1]
+        decoded = decode(self.grow, self.merge, self.encoder(image))
+        return [head(x) for head, x in zip(self.heads, decoded, strict=False)]
 
 
 def resnet18(width: float = 1.0, outputs: int = 1, inputs: int = 3) -> Resnet:
@@ -71,6 +64,30 @@ class Reflected(nn.Conv2d):
         return super().forward(F.pad(x, (1, 1, 1, 1), "reflect" if min(x.shape[-2:]) > 1 else "replicate"))
 
 
+def decoder(
+    channels: Sequence[int], width: float, layer: Callable[[int, int], nn.Module]
+) -> tuple[list[int], nn.ModuleList, nn.ModuleList]:
+    """Return the channels of Monodepth2's decoder, finest first, and its convolutions before and after each upsampling.
+
+    `channels` are those of the encoder, `layer` makes a 3x3 convolution.
+    """
+    up = [max(1, round(width * c)) for c in DECODER]
+    below, skips = [*up[1:], channels[-1]], [0, *channels[:-1]]
+    grow = nn.ModuleList(layer(a, b) for a, b in zip(below, up, strict=True))
+    return up, grow, nn.ModuleList(layer(a + b, a) for a, b in zip(up, skips, strict=True))
+
+
+def decode(grow: nn.ModuleList, merge: nn.ModuleList, features: Sequence[Tensor]) -> list[Tensor]:
+    """Return the decoder's features at 1, 1/2, 1/4, 1/8 and 1/16, from the encoder's at 1/2 to 1/32."""
+    *skips, x = features
+    decoded = []
+    for s in reversed(range(len(grow))):
+        x = F.interpolate(F.elu(grow[s](x)), scale_factor=2, mode="nearest")
+        x = F.elu(merge[s](torch.cat([x, skips[s - 1]], 1) if s else x))
+        decoded.append(x)
+    return decoded[::-1]
+
+
 class Shortcut(nn.Conv2d):
     """A 1x1 convolution of every `step`-th pixel.
 
@@ -86,19 +103,41 @@ class Shortcut(nn.Conv2d):
         return super().forward(x[:, :, :: self.step, :: self.step])
 
 
-class Encoder(nn.Module):
-    """Features at 1/2, 1/4, 1/8, 1/16 and 1/32, with `channels` each."""
+class Circular(nn.Conv2d):
+    """A convolution that goes on across the seam of a panorama, and sees zeros above and below."""
 
-    def __init__(self, depth: int, width: float = 1.0, inputs: int = 3) -> None:
+    def __init__(
+        self, into: int, out: int, kernel: int, stride: int = 1, padding: int = 0, *, bias: bool = True
+    ) -> None:
+        super().__init__(into, out, kernel, stride, (padding, 0), bias=bias)
+        self.margin = padding
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        return super().forward(wrapped(x, self.margin))
+
+
+def wrapped(x: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b c h w2"]:
+    """Return `x` with `margin` more columns at both sides, of the other side."""
+    return F.pad(x, (margin, margin, 0, 0), mode="circular") if margin else x
+
+
+class Encoder(nn.Module):
+    """Features at 1/2, 1/4, 1/8, 1/16 and 1/32, with `channels` each; `circular` ones wrap over a panorama's seam."""
+
+    def __init__(self, depth: int, width: float = 1.0, inputs: int = 3, *, circular: bool = False) -> None:
         super().__init__()
+        conv = Circular if circular else nn.Conv2d
+        self.circular = circular
         c = [max(1, round(width * n)) for n in CHANNELS]
         grown = 4 if depth >= 50 else 1
         self.channels = [c[0], *(grown * n for n in c)]
-        self.conv1 = nn.Conv2d(inputs, c[0], 7, 2, 3, bias=False)
+        self.conv1 = conv(inputs, c[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(c[0])
         before = c[0]
         for k, (n, blocks) in enumerate(zip(c, BLOCKS[depth], strict=True)):
-            made = [Block(before if j == 0 else grown * n, n, grown, 2 if k and j == 0 else 1) for j in range(blocks)]
+            made = [
+                Block(before if j == 0 else grown * n, n, grown, 2 if k and j == 0 else 1, conv) for j in range(blocks)
+            ]
             self.add_module(f"layer{k + 1}", nn.Sequential(*made))
             before = grown * n
         for layer in self.modules():
@@ -108,7 +147,8 @@ class Encoder(nn.Module):
     def first(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         """Return features at 1/2 and at 1/4."""
         half = F.relu(self.bn1(self.conv1((image - 0.45) / 0.225)))
-        return [half, self.get_submodule("layer1")(F.max_pool2d(half, 3, 2, 1))]
+        pooled = F.max_pool2d(wrapped(half, 1), 3, 2, (1, 0)) if self.circular else F.max_pool2d(half, 3, 2, 1)
+        return [half, self.get_submodule("layer1")(pooled)]
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         found = self.first(image)
@@ -120,13 +160,15 @@ class Encoder(nn.Module):
 class Block(nn.Module):
     """Two 3x3 convolutions, or (`grown` 4) 1x1, 3x3 with the stride and 1x1, around which the input passes."""
 
-    def __init__(self, into: int, inner: int, grown: int, stride: int) -> None:
+    def __init__(
+        self, into: int, inner: int, grown: int, stride: int, conv: Callable[..., nn.Conv2d] = nn.Conv2d
+    ) -> None:
         super().__init__()
         kernels = ((3, stride), (3, 1)) if grown == 1 else ((1, 1), (3, stride), (1, 1))
         self.count, out = len(kernels), grown * inner
         for k, (kernel, step) in enumerate(kernels, 1):
             more = out if k == self.count else inner
-            setattr(self, f"conv{k}", nn.Conv2d(into if k == 1 else inner, more, kernel, step, kernel // 2, bias=False))
+            setattr(self, f"conv{k}", conv(into if k == 1 else inner, more, kernel, step, kernel // 2, bias=False))
             setattr(self, f"bn{k}", nn.BatchNorm2d(more))
         changes = stride != 1 or into != out
         around = (Shortcut(into, out, stride), nn.BatchNorm2d(out))
@@ -174,16 +216,19 @@ def pretrained(path: Path) -> Encoder:
 
 
 def start_from(network: nn.Module, path: Path) -> None:
-    """Give a `Resnet` the encoder of a trained one; two pictures at once get half of its first filters each."""
+    """Give every ResNet encoder of a network a trained one's weights; of two pictures at once each gets half of its
+    first filters."""
     trained = pretrained(path).state_dict()
-    encoder = getattr(network, "encoder", None)
-    if not isinstance(encoder, Encoder):
+    encoders = [part for part in network.modules() if isinstance(part, Encoder)]
+    if not encoders:
         raise InputError(f"only a ResNet can start from {path}; choose --network resnet18 or resnet50.")
-    times = encoder.conv1.in_channels // 3
-    trained["conv1.weight"] = trained["conv1.weight"].repeat(1, times, 1, 1) / times
-    if {k: v.shape for k, v in trained.items()} != {k: v.shape for k, v in encoder.state_dict().items()}:
-        raise InputError(f"{path} holds a ResNet of another size; choose --network and --width alike.")
-    encoder.load_state_dict(trained)
+    for encoder in encoders:
+        times = encoder.conv1.in_channels // 3
+        first = trained["conv1.weight"].repeat(1, times, 1, 1) / times
+        tensors = {**trained, "conv1.weight": first}
+        if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in encoder.state_dict().items()}:
+            raise InputError(f"{path} holds a ResNet of another size; choose --network and --width alike.")
+        encoder.load_state_dict(tensors)
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -140,7 +140,7 @@ def vgg19_features(path: Path) -> Callable[[Tensor], list[Tensor]]:
     network = Vgg19()
     for name, own in network.state_dict().items():
         if name not in tensors or tensors[name].shape != own.shape:
-            raise InputError(f"{path} is no VGG19: {name} is missing or has another shape; give VGG19's weights.")
+            raise InputError(f"{path} is not a VGG19: {name} is missing or has another shape; give VGG19's weights.")
     network.load_state_dict({name: tensors[name] for name in network.state_dict()})
     network.eval().requires_grad_(False)
     return lambda image: network.to(image.device)(image)

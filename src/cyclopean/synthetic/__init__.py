@@ -18,6 +18,9 @@ FAMILIES = {
     "table": "cyclopean.synthetic.scene_types:closeup",
     "landscape": "cyclopean.synthetic.outdoors:landscape",
     "clutter": "cyclopean.synthetic.scene_types:clutter",
+    "traffic": "cyclopean.synthetic.movers:traffic",
+    "crowd": "cyclopean.synthetic.movers:crowd",
+    "flight": "cyclopean.synthetic.movers:flight",
 }
 ALL = ("street", "room", "table", "landscape")  # what `all` stands for: figures are told of scenes of these, by seed
 

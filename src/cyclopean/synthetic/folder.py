@@ -80,7 +80,7 @@ def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
     damaged, has less than 16 pixels on a side or more than 120 million.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; name one that holds photographs to put on surfaces.")
+        raise InputError(f"{folder} is not a folder; name one that holds photographs to put on surfaces.")
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
     if not paths:
         raise InputError(f"{folder} holds no picture (png or jpg) to put on surfaces; name a folder that does.")

@@ -49,20 +49,30 @@ def street(rng: Random) -> Layout:
     lights, air = daylight(rng)
     b = Builder()
     half, walk = rng.uniform(2.8, 8), rng.uniform(1.2, 4)
+    built_up(b, rng, half, walk)
+    _traffic(b, rng, half)
+    road_end(b, rng)
+    x = rng.uniform(-half - walk, half + walk) * 0.8
+    y = -rng.choice([rng.uniform(1.1, 2.2), rng.uniform(0.5, 4)])
+    yaw = rng.gauss(0, 0.15) if rng.random() < 0.7 else rng.uniform(-1.2, 1.2)
+    return Layout(b, lights, air, (x, y, 0), yaw, rng.gauss(-0.02, 0.08), rng.uniform(0.3, 0.7), 80, road=half)
+
+
+def built_up(b: Builder, rng: Random, half: Number, walk: Number) -> None:
+    """Add a road of half width `half` along z; on both sides pavements, buildings, parked cars, what stands there."""
     b.add("plane", (0, 0, 0), (1, 1, 1), ground(rng, "road"))
     road = Road(half, walk, rng.uniform(0.06, 0.18), rng.random())
     for side in (-1, 1):
         _pavement(b, rng, side, road)
         _row(b, rng, side, road)
         _roadside(b, rng, side, road)
-    _traffic(b, rng, half)
+
+
+def road_end(b: Builder, rng: Random) -> None:
+    """Add a building where a road ends, or none."""
     if rng.random() < 0.4:
         wide = rng.uniform(10, 40)
         building(b.place(rng.uniform(-10, 10), 0, rng.uniform(45, 110)), rng, wide, 10, rng.uniform(6, 25))
-    x = rng.uniform(-half - walk, half + walk) * 0.8
-    y = -rng.choice([rng.uniform(1.1, 2.2), rng.uniform(0.5, 4)])
-    yaw = rng.gauss(0, 0.15) if rng.random() < 0.7 else rng.uniform(-1.2, 1.2)
-    return Layout(b, lights, air, (x, y, 0), yaw, rng.gauss(-0.02, 0.08), rng.uniform(0.3, 0.7), 80)
 
 
 def _pavement(b: Builder, rng: Random, side: int, road: Road) -> None:

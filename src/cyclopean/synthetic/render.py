@@ -202,7 +202,7 @@ def _portions(order: Int[Tensor, " n"], ends: list[int]) -> Iterator[tuple[Int[T
 
 
 def _tiled(x: Shaped[Tensor, "v c h w"]) -> Shaped[Tensor, "p c m"]:
-    """Return pixels by tiles; where a picture is no whole number of them its last rows and columns are repeated."""
+    """Return pixels by tiles; where a picture is not a whole number of them its last rows and columns are repeated."""
     h, w = x.shape[-2:]
     x = F.pad(x, (0, -w % TILE, 0, -h % TILE), mode="replicate")
     x = x.unflatten(3, (-1, TILE)).unflatten(2, (-1, TILE))  # v c th TILE tw TILE

@@ -19,12 +19,11 @@ from cyclopean.sample import Sample, map_tensors, view
 from cyclopean.synthetic import RIGS
 from cyclopean.synthetic.batch import batch_scenes
 from cyclopean.synthetic.render import Rendered, Sensor, develop, exposure, render_batch
-from cyclopean.synthetic.scene import Number, Scene, Triple, turn
+from cyclopean.synthetic.scene import FRAME_TIME, Number, Scene, Triple, turn
 from cyclopean.synthetic.scene_types import Viewpoint, surroundings
 from cyclopean.synthetic.scene_types import scene as family_scene
 
 SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
-FRAME_TIME = 0.1  # seconds between frames of a clip
 # Scenes rendered together: a CPU is busy with one, whose parts fit its cache; elsewhere as many as have so many points.
 _TOGETHER = {"cpu": 1}
 _POINTS_TOGETHER = 1 << 22
@@ -194,7 +193,13 @@ def stereo(stand: Viewpoint, _rng: Random) -> list[Shot]:
 
 
 def clip(stand: Viewpoint, rng: Random) -> list[Shot]:
-    """Return frames before and after, of a camera that mostly goes forward and turns a little."""
+    """Return frames before and after: as the scene has them, else those of a camera that mostly goes forward."""
+    if stand.before is not None and stand.after is not None:
+        return [
+            Shot("frame", stand.world_from_camera),
+            Shot("previous", stand.before, -FRAME_TIME),
+            Shot("next", stand.after, FRAME_TIME),
+        ]
     speed = stand.baseline * rng.uniform(0.5, 1.8)
     way = (rng.gauss(0, 0.25) * speed, rng.gauss(0, 0.08) * speed, speed if rng.random() < 0.85 else -speed)
     spin = _on_cpu(turn(rng.gauss(0, 0.02), rng.gauss(0, 0.008), rng.gauss(0, 0.005)))

@@ -17,6 +17,7 @@ from cyclopean.sample import map_tensors
 Number = float | int  # checkers of types at run time tell them apart, people need not
 Triple = tuple[Number, Number, Number]
 
+FRAME_TIME = 0.1  # seconds between frames of a clip
 SHAPES = ("plane", "box", "ellipsoid", "cylinder", "cone")
 # The textures, in textures.py; scenes hold their place in this list.
 KINDS = (
@@ -219,7 +220,11 @@ def _looks(m: Material) -> tuple[Number, ...]:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a family decides: what stands where, the light, and where the camera looks from (metres, radians)."""
+    """What a family decides: what stands where, the light, and where the camera looks from (metres, radians).
+
+    `steps`: how far the camera is in the frames before and after, and how it is turned (yaw, pitch, roll) beside what
+    it is here; without them a rig decides.
+    """
 
     builder: Builder
     lights: tuple[Light, ...]
@@ -230,3 +235,5 @@ class Layout:
     baseline: Number
     far: Number
     floor: tuple[Number, Number] = (0.0, 0.0)  # half its extents along x and z where walls bound it, else 0
+    road: Number = 0.0  # half the width of one along z, where there is one
+    steps: tuple[tuple[Triple, Triple], ...] = ()

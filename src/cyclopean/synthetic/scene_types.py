@@ -153,11 +153,16 @@ PLACES, WALL = 12, 0.6  # tried; metres between them and the walls
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """Where the camera stands and looks, its horizontal field of view in degrees, a stereo baseline that suits."""
+    """Where the camera stands and looks, its horizontal field of view in degrees, a stereo baseline that suits.
+
+    `before` and `after`: its poses in the frames around this one, where the scene decides how it moves.
+    """
 
     world_from_camera: Float[Tensor, "1 4 4"]
     field_of_view: Number
     baseline: Number
+    before: Float[Tensor, "1 4 4"] | None = None
+    after: Float[Tensor, "1 4 4"] | None = None
 
 
 def scene(family: str, seed: int) -> tuple[Scene, Viewpoint]:
@@ -188,11 +193,14 @@ def _seen_from(
 ) -> tuple[Scene, Viewpoint]:
     """Return everything but what stands within `clearance` metres of the camera, and the camera."""
     built = layout.builder.clear_of(position, clearance)
-    roll = rng.gauss(0, 0.02)
-    pose = np.eye(4)
-    pose[:3, :3] = turn(layout.yaw, layout.pitch, roll)
-    pose[:3, 3] = position
-    view = Viewpoint(torch.tensor(pose[None], dtype=torch.float32, device="cpu"), rng.uniform(40, 100), layout.baseline)
+    looking = np.array([layout.yaw, layout.pitch, rng.gauss(0, 0.02)])
+    poses = []
+    for offset, turned in (((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), *layout.steps):
+        pose = np.eye(4)
+        pose[:3, :3] = turn(*(looking + turned))
+        pose[:3, 3] = np.array(position) + offset
+        poses.append(torch.tensor(pose[None], dtype=torch.float32, device="cpu"))
+    view = Viewpoint(poses[0], rng.uniform(40, 100), layout.baseline, *poses[1:])
     return built.scene(layout.lights, layout.air, *name, layout.far), view
 
 

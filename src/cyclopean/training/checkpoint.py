@@ -48,7 +48,7 @@ def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
     """Return the method (eval mode, float32, CPU) and the config of a folder, a bundled model, or a Hub repository.
 
     A folder comes first. The Hub is used only for "hub:owner/name", and for "owner/name" when nothing here is named
-    `owner`. Raises `InputError` for what is no model, or a damaged one.
+    `owner`. Raises `InputError` for what is not a model, or a damaged one.
     """
     folder = locate(name)
     config = _config(folder)
@@ -201,7 +201,7 @@ def _log_choice(model: Path) -> None:
 def _download(name: str) -> Path:
     """Return the folder that a Hub repository's model is fetched to."""
     if not REPOSITORY.fullmatch(name):
-        raise InputError(f"{shortened(name)!r} is no Hub repository; they are named owner/name.")
+        raise InputError(f"{shortened(name)!r} is not a Hub repository; they are named owner/name.")
     from huggingface_hub import constants, snapshot_download
 
     constants.HF_HUB_DISABLE_TELEMETRY = True  # otherwise each download also requests a list of agents
@@ -217,7 +217,7 @@ def _download(name: str) -> Path:
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.exists():
-        raise InputError(f"{folder} is no model: it has no {CONFIG}; give a folder written by training.")
+        raise InputError(f"{folder} is not a model: it has no {CONFIG}; give a folder written by training.")
     config = read_json(path)
     valid = isinstance(config, dict) and isinstance(config.get("method"), str)
     if not valid or not isinstance(config.get("arguments"), dict):
@@ -247,7 +247,7 @@ def _check_header(method: Method, folder: Path) -> None:
     """Raise `InputError` unless the header of the weights in `folder` lists the tensors of `method`."""
     path = folder / WEIGHTS
     if not path.exists():
-        raise InputError(f"{folder} is no model: it has no {WEIGHTS}; give a folder written by training.")
+        raise InputError(f"{folder} is not a model: it has no {WEIGHTS}; give a folder written by training.")
     try:
         refuse_unreadable(path)
         with safe_open(path, "pt") as file:
@@ -280,7 +280,7 @@ def _fill(method: Method, folder: Path) -> None:
         )
     if large := next((name for name, tensor in tensors.items() if bool((tensor.abs() > LARGEST_WEIGHT).any())), None):
         raise InputError(
-            f"{folder / WEIGHTS} holds numbers above {LARGEST_WEIGHT:g} in {large}, which are no weights; give another "
-            "model."
+            f"{folder / WEIGHTS} holds numbers above {LARGEST_WEIGHT:g} in {large}, which are not weights; give "
+            "another model."
         )
     method.load_state_dict(tensors)

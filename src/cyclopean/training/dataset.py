@@ -34,7 +34,7 @@ EVERY, MOST = 50, 64  # of the items, those held out when no validation set is g
 FEW = 5  # of fewer than some hundred items so many are held out, or a tenth, at least one
 TURNED = math.log(1.2)  # pictures whose sides differ by less have no shape to turn round
 ITEMS_READ = 32  # of the items, at most so many are read to see whether there is true depth
-IN_A_ROW = 10  # items that cannot be read: more are no accident
+IN_A_ROW = 10  # items that cannot be read: more are not chance
 CALIBRATIONS_READ = 12  # of more calibrations, so many are read, evenly spaced
 ALIKE = 0.01  # rigs that differ by less are one: KITTI's of five days differ by half of it
 TYPED = 0.05  # how far a rig may be off that was given by hand, of calibrated pairs
@@ -276,7 +276,7 @@ class Given:
         name = sample.name[0] if sample.name else "an item"
         known = calibrated_rig(sample)
         if known is None and pair_rig(sample) is None:
-            raise InputError(f"{name} is no rectified pair, which --rig is for; leave --rig out.")
+            raise InputError(f"{name} is not a rectified pair, which --rig is for; leave --rig out.")
         if known is not None:
             if not _alike([known, self.rig], TYPED):
                 raise InputError(
@@ -341,12 +341,14 @@ def _check_turned(asked: tuple[int, int], own: tuple[int, int]) -> None:
 
 
 def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tuple[Augmentation, ...]:
-    """Return the augmentations in this order: crop and size, mirror, colours, then the sensor's faults."""
+    """Return the augmentations in this order: crop and size, frames, mirror, colours, then the sensor's faults."""
     zoomed = augment.smallest < 1 or augment.stretch > 1
     chances = (
         (augment.swap, augmentation.swapped),
+        (augment.reverse, augmentation.reversed_time),
         (augment.flip, mirror),
         (augment.colour, augmentation.monodepth_colour),
+        (augment.separate, augmentation.separate_colour),
         (augment.jitter, augmentation.strong_colour),
         (augment.mild, augmentation.mild_colour),
         (augment.blur, augmentation.blurred),
@@ -354,7 +356,8 @@ def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tup
         (augment.erase, augmentation.erased),
     )
     shape = Zoom(size, augment.smallest, augment.stretch) if zoomed else Resize(size)
-    return (shape, *(Sometimes(chance, step) for chance, step in chances if chance > 0))
+    often = tuple(Sometimes(chance, step) for chance, step in chances if chance > 0)
+    return (shape, augmentation.one_each_way, *often)
 
 
 def _origin(data: Dataset[Sample], index: int) -> tuple[Dataset[Sample], int]:

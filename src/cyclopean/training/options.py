@@ -115,8 +115,8 @@ class Source:
     data: Folders = ()
     """Folders written by `cyclopean render` or of your own stereo pairs, or data sets as KIND:PATH (docs/data.md)."""
     world: Names = ()
-    """Worlds to render while training (all: street, room, table, landscape; clutter); on a CPU run `cyclopean
-    render` first."""
+    """Worlds to render while training (all: street, room, table, landscape; clutter; traffic, crowd, flight); on a CPU
+    run `cyclopean render` first."""
     items: int = 20_000
     """Number of scenes to render while training; families alternate."""
     pictures: Path | None = None
@@ -141,7 +141,7 @@ class Source:
             )
 
 
-StudentName = Literal["mobile"]
+StudentName = Literal["mobile", "unifuse", "unifuse34", "unifuse50", "bifuse++", "hohonet", "egformer", "coordnet"]
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,10 @@ class Augment:
     """Depth is predicted for the other picture of a pair (monodepth2: left and right do not matter)."""
     colour: float = 0.0
     """Monodepth's gamma, brightness and channels, of the network's input and of the pictures compared."""
+    separate: float = 0.0
+    """FAL-Net's and AQUANet's: the same three, each changed by itself in half of the pictures that are changed."""
+    reverse: float = 0.0
+    """Time runs backwards: of a video, what was taken after the target counts as taken before it."""
     jitter: float = 0.0
     """Strong colour changes of the network's input only: balance, gamma, contrast, saturation, grey."""
     mild: float = 0.0
@@ -207,7 +211,7 @@ class Augment:
     """Each batch has a random size between this share of --size and all of it; 1 keeps one size."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "swap", "colour", "jitter", "mild", "blur", "noise", "erase"):
+        for name in ("flip", "swap", "colour", "separate", "reverse", "jitter", "mild", "blur", "noise", "erase"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it needs a probability in [0, 1].")
         if not 0 < self.smallest <= 1 or not 1 <= self.stretch < math.inf:
@@ -265,10 +269,16 @@ MONODEPTH2 = LossConfig("range", "linear", "edge", "ssim-reflected", "best+auto"
 GARG = LossConfig("disparity", "linearized", "zeros", "l2", "none", "finest", "squared", 0.01)
 
 
+Boosting = Literal["paper", "draft"]
+
+
 @dataclass(frozen=True)
 class VolumeConfig:
     """What AQUANet renders other views through, and what its loss is made of."""
 
+    network: Literal["aquanet", "plade", "dirnet"] = "aquanet"
+    """AQUANet's; PLADE-Net's, whose levels are in equal proportions (vPLADE-Net, with 49 --levels); or without levels,
+    which needs --warp backward (DIRNet-BW)."""
     levels: int = 33
     """How many inverse depths are hypothesised for each pixel."""
     least: float = 0.005
@@ -292,6 +302,13 @@ class VolumeConfig:
     """How often depth is predicted for a mask: 3 shifts positions sideways, 4 up as well."""
     boost: float = 0.1
     """Weight of the boosting loss of the second stage, from predictions at three sizes an epoch before."""
+    boosting: Boosting = "paper"
+    """What tells which size counts: all three estimates (paper, Eq. 9), or the whole picture's, the other two of the
+    picture mirrored (draft)."""
+    full: bool = False
+    """The boosted depth is one more of those whose variation masks what moves (the paper's AQUANet(full))."""
+    ignore_top: bool = False
+    """What stands in the upper three eighths of the whole picture never counts as moving (the draft)."""
     smoothness: float = 0.1
     """Weight of smoothness."""
 
@@ -301,6 +318,8 @@ class VolumeConfig:
                 f"levels are {self.levels} from {self.least} to {self.most}; they need at least 2, and "
                 "0 < least < most."
             )
+        if self.network == "dirnet" and self.warp == "forward":
+            raise InputError("network dirnet has no levels to make views through; give --warp backward.")
         if self.passes not in (3, 4):
             raise InputError(f"passes is {self.passes}; it needs 3 or 4.")
         if not (self.threshold > 0 and min(self.boost, self.smoothness) >= 0):
@@ -330,7 +349,8 @@ class FalnetConfig:
             raise InputError(f"smoothness is {self.smoothness}; it needs a weight of at least 0.")
 
 
-PoseName = Literal["auto", "none", "resnet", "cnn"]
+PoseName = Literal["auto", "none", "resnet", "cnn", "posenet", "posenet-dr"]
+Intrinsics = Literal["known", "learned"]
 ScheduleName = Literal["halving", "tenth", "cosine"]
 Rig = tuple[float, float]  # focal length in image widths, baseline in metres
 

@@ -19,6 +19,7 @@ from cyclopean.training.options import (
     WIDEST,
     Augment,
     Backbone,
+    Intrinsics,
     LossConfig,
     Pairs,
     PoseName,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cyclopean.methods.base import Method
 
 STAGES = 4  # of Garg's training
+CALIBRATED = "--intrinsics learned is for clips that nobody calibrated, and these data have poses; leave it out."
 VGG, RESNET = Backbone(), Backbone("resnet18")
 HALVING, TENTH = Pairs(), Pairs("tenth")
 COLOUR = Augment(colour=0.5)  # Monodepth, sec. 4.1
@@ -217,6 +219,7 @@ def monodepth2(
     rules: LossConfig = MONODEPTH2,
     pairs: Pairs = TENTH,
     pose: PoseName = "auto",
+    intrinsics: Intrinsics = "known",
 ) -> None:
     """Learn one view's depth from others: pairs, posed views, or video. The paper: --batch-size 12 --size 192x640.
 
@@ -226,22 +229,27 @@ def monodepth2(
 
     Args:
         pose: of frames of a video, predicted by a network that is trained along: resnet (Monodepth2's), cnn (Zhou's),
-            none for data with known poses; auto is resnet where the data do not know them. --swap does nothing then.
+            posenet and posenet-dr (AQUANet's), none for data with known poses; auto is resnet where they are unknown.
+            --swap does nothing then.
+        intrinsics: learned: the same network predicts the camera of a video as well (Gordon et al. 2019), from what the
+            data say or, where they do not, from 60 degrees on.
     """
     from cyclopean.augmentation import mirrored
     from cyclopean.methods.monodepth2 import Monodepth2
 
     def make(rig: Rig | None) -> Monodepth2:
-        if pose in ("resnet", "cnn"):
+        if pose not in ("auto", "none"):
             raise InputError(
                 f"--pose {pose} predicts motion, and these data know where each camera stood; leave it out. Rendered "
                 "clips withhold their poses as clip:FOLDER."
             )
+        if intrinsics == "learned":
+            raise InputError(CALIBRATED)
         return Monodepth2(backbone.network, backbone.width, rig=rig, rules=rules)
 
     def of_video() -> Monodepth2:
         predicted = "resnet" if pose == "auto" else pose
-        return Monodepth2(backbone.network, backbone.width, rules=rules, pose=predicted)
+        return Monodepth2(backbone.network, backbone.width, rules=rules, pose=predicted, intrinsics=intrinsics)
 
     train_on_pairs(
         "monodepth2",

@@ -172,7 +172,7 @@ def read_state(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any
     then = values.get("facts", facts)  # older runs have none
     if not isinstance(then, dict):
         raise _changed(run, "its facts cannot be right")
-    then = {"shrink": 1.0, **then}  # runs older than this flag
+    then = {"shrink": 1.0, "separate": 0.0, "reverse": 0.0, **then}  # runs older than these flags
     config, now = _leaves(values["config"]), _leaves({"method": method.name, **method.config()})
     if config.get("method") != method.name:  # its arguments differ anyway
         config, now = {"method": config.get("method")}, {"method": method.name}
@@ -203,8 +203,8 @@ def _shown(value: Any) -> str:
 
 def _changed(run: Run, why: str) -> InputError:
     return InputError(
-        f"{run.out / STATE} was changed, or is no run of cyclopean ({shortened(' '.join(why.split()))}); start again "
-        f"from {run.out / 'last'} with --init."
+        f"{run.out / STATE} was changed, or is not a run of cyclopean ({shortened(' '.join(why.split()))}); start "
+        f"again from {run.out / 'last'} with --init."
     )
 
 

@@ -6,9 +6,21 @@ from typing import Annotated, Literal
 
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.training.options import Augment, FalnetConfig, Pairs, PoseName, Rig, Run, Source, VolumeConfig
-from cyclopean.training.recipes import COLOUR, HALVING, phases, train_on_pairs
+from cyclopean.training.options import (
+    Augment,
+    FalnetConfig,
+    Intrinsics,
+    Pairs,
+    PoseName,
+    Rig,
+    Run,
+    Source,
+    VolumeConfig,
+)
+from cyclopean.training.recipes import CALIBRATED, HALVING, phases, train_on_pairs
 
+FAMILY = Augment(separate=1.0)  # FAL-Net and AQUANet
+VIDEO = Augment(separate=1.0, reverse=0.5)
 AQUANET, KICK_START = 110, 5  # epochs of each stage of AQUANet, and of its pose network before
 
 
@@ -16,7 +28,7 @@ def falnet(
     run: Run,
     source: Source,
     *,
-    augment: Augment = COLOUR,
+    augment: Augment = FAMILY,
     pairs: Pairs = HALVING,
     rules: FalnetConfig = FalnetConfig(),  # noqa: B008
     width: float = 1.0,
@@ -57,10 +69,11 @@ def aquanet(
     run: Run,
     source: Source,
     *,
-    augment: Augment = COLOUR,
+    augment: Augment = VIDEO,
     rules: VolumeConfig = VolumeConfig(),  # noqa: B008
     width: float = 1.0,
     pose: PoseName = "auto",
+    intrinsics: Intrinsics = "known",
     zoom: tuple[float, float] = (0.5, 1.5),
     features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
     first: str | None = None,
@@ -71,7 +84,10 @@ def aquanet(
     Args:
         width: multiplies the network's channels.
         pose: of frames of a video, predicted by a network that is trained along, and alone at first (in --out/stage0):
-            resnet (Monodepth2's), cnn (Zhou's), none for data with known poses; auto is cnn where they are unknown.
+            resnet (Monodepth2's), cnn (Zhou's), posenet and posenet-dr (AQUANet's), none for data with known poses;
+            auto is cnn where they are unknown.
+        intrinsics: learned: the same network predicts the camera as well (Gordon et al. 2019), from what the data say
+            or, where they do not, from 60 degrees on.
         zoom: pictures are resized by a factor between these two, and a random part of --size is learned from.
         features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
             cyclopean, and without them only colours are compared.
@@ -101,8 +117,10 @@ def aquanet(
     data = replace(data, augment=Steps((patch, *data.augment.steps[1:])), flags=flags)
     vgg19 = None if features is None else vgg19_features(features)
     unknown = dataset.has_unknown_poses(data)
-    if not unknown and pose in ("resnet", "cnn"):
+    if not unknown and pose not in ("auto", "none"):
         raise InputError(f"--pose {pose} predicts motion, and these data know where each camera stood; leave it out.")
+    if intrinsics == "learned" and (not unknown or pose == "none"):
+        raise InputError(CALIBRATED)
     network = ("cnn" if pose == "auto" else pose) if unknown else "none"
     begin, end = 0 if network != "none" else 1, 1 if stages == "one" else 2
     lengths = [KICK_START if stage == 0 else AQUANET for stage in range(begin, end + 1)]
@@ -110,7 +128,9 @@ def aquanet(
     for stage, part in [(2, run)] if first is not None else phases(run, begin, end, shares):
         torch.manual_seed(run.seed)
         masks = rules if stage == 2 or rules.mask == "auto" else replace(rules, mask="none")
-        method = Aquanet(width, rules=masks if stage == 2 else replace(masks, boost=0.0), pose=network)
+        method = Aquanet(
+            width, rules=masks if stage == 2 else replace(masks, boost=0.0), pose=network, intrinsics=intrinsics
+        )
         method.kick_start = stage == 0
         method.features = vgg19
         if stage == 2:

@@ -136,13 +136,13 @@ def read_profile(path: Path) -> CameraProfile:
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(
-            f"{path} is no camera profile; make one in the app's tab Metres (cyclopean app), or in Python."
+            f"{path} is not a camera profile; make one in the app's tab Metres (cyclopean app), or in Python."
         )
     check_version(path, content)
     try:
         scale = content["metres_per_unit"]
         if isinstance(scale, bool) or not isinstance(scale, int | float):
-            raise ValueError(f"metres_per_unit {shortened(scale, 40)} is no number")
+            raise ValueError(f"metres_per_unit {shortened(scale, 40)} is not a number")
         model, camera = maker_from_json(content.get("model")), camera_from_json(content.get("camera"))
         return CameraProfile(float(scale), str(content.get("how", "")), model, camera)
     except InputError as error:
