@@ -40,6 +40,7 @@ OUTSIDE = ("street", "landscape")
 FAR_OUTSIDE = 80.0  # metres: the protocol's 10 m would count little but the ground
 FINER = 2  # times the students' size, of panoramas that are labelled: the teacher sees more of them
 FITTED_ON = 16  # rooms, by which disparity is put in metres before it is fine-tuned
+ROUNDING = 1e-5  # of a logarithm: smaller steps of an error are none
 TURNS = 8  # rotations of each panorama, of which a step takes one
 PROTOCOL = named_protocol("depth-anywhere")[0]
 
@@ -167,7 +168,7 @@ def cube_step(rho: Map, sample: Sample) -> dict[str, float]:
         for border in (True, False):
             steps[border].append(size[both & (across == border)])
     at, off = torch.cat(steps[True]), torch.cat(steps[False])
-    return {"cube_step": float(at.mean() / off.mean())} if len(at) and len(off) and float(off.mean()) > 1e-9 else {}
+    return {"cube_step": float(at.mean() / off.mean())} if len(at) and len(off) and float(off.mean()) > ROUNDING else {}
 
 
 def _neighbours(x: Tensor, axis: int, how: Any) -> Tensor:
