@@ -12,6 +12,7 @@ METHODS = {
     "aquanet": "cyclopean.methods.aquanet:Aquanet",
     "coordnet": "cyclopean.methods.spherical_view_synthesis:SphericalViewSynthesis",
     "deep3d": "cyclopean.methods.deep3d:Deep3d",
+    "depth_anywhere": "cyclopean.methods.depth_anywhere:DepthAnywhere",
     "falnet": "cyclopean.methods.aquanet:Falnet",
     "garg": "cyclopean.methods.garg:Garg",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",
@@ -43,6 +44,11 @@ RECIPES = {
     ),
     "coordnet": ("cyclopean.training.recipes:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
     "panorama": ("cyclopean.training.recipes:panorama", "panoramas with views above and beside; the bundled model"),
+    "distil": (
+        "cyclopean.training.distil_recipes:distil",
+        "panoramas, some labelled, many not: a perspective model teaches (Wang, Liu 2024)",
+    ),
+    "finetune": ("cyclopean.training.distil_recipes:finetune", "a distilled model on panoramas with depth: metres"),
     "supervised": ("cyclopean.training.recipes:supervised", "worlds with true depth: direct supervision"),
     "supervised-sphere": (
         "cyclopean.training.recipes:supervised_sphere",
@@ -61,6 +67,7 @@ PUBLISHED = {
     "aquanet": "--size 192x640 --batch-size 8 --epochs 220 --learning-rate 1e-4",
     "coordnet": "--size 256x512 --batch-size 16 --epochs 30 --learning-rate 1e-4",
     "supervised-sphere": "--network unifuse --size 512x1024 --batch-size 6 --epochs 100 --learning-rate 1e-4",
+    "finetune": "--size 512x1024 --epochs 1 --learning-rate 1e-4",
 }
 
 
