@@ -2,10 +2,12 @@
 
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.io.files import read_json, shortened, shown
+from cyclopean.inference import NEEDS_TRANSFORMERS
+from cyclopean.io.files import read_json, refuse_unreadable, shortened, shown
 from cyclopean.methods import METHODS, METRIC, METRIC_LOSSES
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -13,7 +15,8 @@ CONFIG = "config.json"
 
 
 def refuse_unknown_model(name: str) -> None:
-    """Raise InputError for a name that is certainly no model: neither bundled nor a folder, and no Hub repository.
+    """Raise InputError for a name that is certainly no model: neither bundled nor a folder, and no Hub repository; and
+    for the folder of a model that needs transformers where this is not installed.
 
     "auto" and "none" are words of commands. What `checkpoint.locate` alone can decide passes.
     """
@@ -21,6 +24,10 @@ def refuse_unknown_model(name: str) -> None:
     if name in ("auto", "none", *bundled) or ":" in name:
         return
     try:
+        if (Path(name) / CONFIG).is_file() and find_spec("transformers") is None:
+            config = read_json(Path(name) / CONFIG)
+            if isinstance(config, dict) and "model_type" in config and "method" not in config:
+                raise InputError(f"the depth model {shortened(name)} {NEEDS_TRANSFORMERS}.")
         if Path(name).expanduser().exists():
             return
     except OSError:
@@ -32,6 +39,14 @@ def refuse_unknown_model(name: str) -> None:
         others = sorted(path.parent.name for path in folder.glob("*/config.json"))
         beside = f"{folder} holds {shortened(', '.join(others))}." if others else "give a folder that training wrote."
         raise InputError(f"there is no model folder {shortened(name)!r}; {beside}")
+
+
+def refuse_metres(profile: str | None, known: tuple[float, ...] | None) -> None:
+    """Raise InputError for a camera profile that cannot be read, and for two sources of metres at once."""
+    if profile is not None and known is not None:
+        raise InputError("--known and --profile both put depth in metres; give one of them.")
+    if profile is not None:
+        refuse_unreadable(Path(profile))
 
 
 def says_metric(name: str) -> bool | None:

@@ -173,9 +173,9 @@ def constant(step: int, steps: int) -> float:  # noqa: ARG001
     return 1.0
 
 
-def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
-    """Return Adam with its usual constants."""
-    return torch.optim.Adam(parameters, lr=learning_rate)
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float, beta1: float = 0.9) -> Optimizer:
+    """Return Adam with its usual constants; `beta1` is 0.5 in the code of FAL-Net's family."""
+    return torch.optim.Adam(parameters, lr=learning_rate, betas=(beta1, 0.999))
 
 
 def adamw(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:

@@ -502,3 +502,5 @@ def train_on_pairs(
     card = dataset.card(name, run, source, data)
     run = run.of(len(data.training))  # type: ignore[arg-type]
     fit(method, data, run, adam, SCHEDULES[pairs.schedule], card=card, pictures=dataset.pictures)
+    if method.config().get("intrinsics") == "learned":
+        dataset.log_learned_camera(method, data)
