@@ -65,11 +65,11 @@ class Comparison:
         b, order, data = self.budget, self.family.order, self.out / "data"
         orders = {
             data / "train": order(b, TRAINING_SEED, b.scenes),
-            data / "held-out": order(b, HELD_OUT_SEED, b.held_out),
+            data / "held-out": (self.family.held_out or order)(b, HELD_OUT_SEED, b.held_out),
         }
         rows = [self.family.rows[name] for name in self.rows]
         rows += [self.family.rows[row.begun_as] for row in rows if row.begun_as]
-        if self.family.elsewhere and any(row.learns_from == "elsewhere" for row in rows):
+        if self.family.elsewhere and any(row.learns_from == "elsewhere" or row.prepare for row in rows):
             orders[data / "elsewhere"] = self.family.elsewhere(b, ELSEWHERE_SEED, b.scenes)
         return orders
 
@@ -223,6 +223,9 @@ class Comparison:
             method.load_state_dict(self.trained(row.begun_as, seed).state_dict())
         if row.taught_by:
             row.teach(method, self.trained(row.taught_by, seed))
+        augment = row.augment
+        if row.prepare:
+            augment = augmentation.Steps((row.augment, row.prepare(method, self.out / "data")))
         run = Run(
             folder,
             steps=b.steps,
@@ -237,7 +240,7 @@ class Comparison:
             report_every=max(1, b.steps // 10),
             resume=(folder / "resume.pt").exists(),
         )
-        feed = TrainData(self.training_set(row), row.augment)
+        feed = TrainData(self.training_set(row), augment)
         card = {"input_size": list(b.size), "licence": "Apache-2.0", "training": {"comparison": row.title}}
         after: list[Callable[[Method], None]] = [course, *row.each_epoch(method)]
         return fit(method, feed, run, how.optimizer, how.schedule, card=card, each_epoch=after)
