@@ -36,8 +36,8 @@ Make = Callable[[Budget], Method]
 
 BUDGETS = {
     "tiny": Budget((48, 96), 4, 2, 2, 1, "compact", 0.125, 2, levels=5),  # for tests: that everything runs
-    "small": Budget((48, 144), 400, 40, 3000, 1, "compact", 0.25, 2, 5e-4, levels=17),
-    "middle": Budget((48, 144), 1000, 80, 6000, 3, "compact", 0.25, 2, 5e-4, levels=17),
+    "small": Budget((48, 144), 400, 40, 4000, 1, "compact", 0.25, 2, 5e-4, levels=17),
+    "middle": Budget((48, 144), 1000, 80, 8000, 3, "compact", 0.25, 2, 5e-4, levels=17),
     "full": Budget((288, 960), 6000, 200, 20_000, 1, "resnet18", 1.0, 8, 1e-4),
 }
 
