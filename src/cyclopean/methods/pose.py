@@ -36,8 +36,9 @@ class PredictedPose(nn.Module):
 
     `rule` makes a pose of six numbers. With `intrinsics` "learned" the camera is predicted too, from the same features
     (Gordon et al., ICCV 2019, sec. 3.3): both focal lengths as factors of those of the sample, from 1/2 to 2, the
-    principal point as a shift by a tenth of the picture at most, all none at the beginning. One camera is that of the whole frames of an item, mean of what its pairs of
-    frames tell. Rotations show it; a camera that only goes straight ahead does not tell how wide it looks.
+    principal point as a shift by a tenth of the picture at most, all none at the beginning. One camera is that of the
+    whole frames of an item, mean of what its pairs of frames tell. Rotations show it; a camera that only goes straight
+    ahead does not tell how wide it looks.
     """
 
     def __init__(
