@@ -21,7 +21,7 @@ from cyclopean.methods.aquanet import (
     boosted,
     dispersion,
     expected,
-    level_map,
+    levels_of,
     relative_variance,
     told,
     zoomed,
@@ -129,7 +129,7 @@ def test_the_mean_of_levels_and_its_gradient() -> None:
     leaves = (logits.requires_grad_(), exponents.requires_grad_())
     assert torch.autograd.gradcheck(lambda a, b: expected(rules, a, b), leaves)
     one = torch.ones(1, 1, 1, 1)
-    linear = [float(level_map(replace(rules, spacing="linear"), k, one)) for k in range(6)]
+    linear = levels_of(replace(rules, spacing="linear"), one).values
     assert linear == pytest.approx(np.linspace(0.005, 0.3, 6))
 
 
@@ -247,7 +247,7 @@ def test_true_levels_make_the_other_view(name: str, planes: str) -> None:
     target, source = view(pair.target, rig.target), view(pair.source, rig.source, rig.source_from_target)
     back = invert(rig.source_from_target)
     ones = torch.ones_like(pair.rho_target)
-    levels = torch.cat([level_map(rules, k, ones) for k in range(96)], 1)
+    levels = torch.cat([levels_of(rules, ones).map(k, ones) for k in range(96)], 1)
     if planes == "target":
         rho = pair.rho_target
     else:  # what the source has at the place of each pixel of the target
