@@ -247,17 +247,8 @@ def monodepth2(
         predicted = "resnet" if pose == "auto" else pose
         return Monodepth2(backbone.network, backbone.width, rules=rules, pose=predicted, intrinsics=intrinsics)
 
-    train_on_pairs(
-        "monodepth2",
-        make,
-        run,
-        source,
-        augment=augment,
-        pairs=pairs,
-        mirror=mirrored,
-        start=backbone.start,
-        of_video=of_video,
-    )
+    how: dict[str, Any] = {"augment": augment, "pairs": pairs, "mirror": mirrored, "of_video": of_video}
+    train_on_pairs("monodepth2", make, run, source, start=backbone.start, **how)
 
 
 def supervised(
