@@ -236,3 +236,30 @@ def test_what_a_container_crops_is_not_shown(tmp_path: Path) -> None:
         rewrite(path, tmp_path / "b.mp4", same)
         assert describe(tmp_path / "b.mp4").size == describe(path).size, case
         assert len(list(frames(tmp_path / "b.mp4"))) == 4, case
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    return (8 + len(body)).to_bytes(4, "big") + name + body
+
+
+def test_films_all_around_and_for_two_eyes_are_said(tmp_path: Path) -> None:
+    """Spherical Video V2: boxes in the description of the film's frames, which nothing else tells."""
+    encode(tmp_path / "flat.mp4", [np.full((128, 256, 3), 128, np.uint8)] * 2)
+    assert describe(tmp_path / "flat.mp4").remarks == ()
+    flat = (tmp_path / "flat.mp4").read_bytes()
+    for eyes, packed in ((0, False), (1, True), (2, True)):
+        projection = box(b"prhd", bytes(16)) + box(b"equi", bytes(20))
+        more = box(b"st3d", bytes(4) + bytes([eyes]))
+        more += box(b"sv3d", box(b"svhd", bytes(4) + b"camera\0") + box(b"proj", projection))
+        data = bytearray(flat)
+        start = data.index(b"avc1", data.index(b"stsd")) - 4
+        end = start + int.from_bytes(data[start : start + 4], "big")
+        for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+            at = start if name == b"avc1" else data.index(name, data.index(b"moov")) - 4
+            data[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") + len(more)).to_bytes(4, "big")
+        data[end:end] = more
+        (tmp_path / "around.mp4").write_bytes(data)
+        remarks = describe(tmp_path / "around.mp4").remarks
+        assert "marked as a film all around (equirectangular)" in remarks[0]
+        assert len(remarks) == 1 + packed
+        assert not packed or "two eyes" in remarks[1]

@@ -1,5 +1,6 @@
 """Frames of clips: upright, cropped and in sRGB; and pictures converted back to frames."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +21,11 @@ Crop = tuple[int, int, int, int]  # pixels at the left, right, top and bottom
 RGB, BT709, UNKNOWN, SRGB = 0, 1, 2, 13
 MATRICES = {1, 4, 5, 6, 7, 9}  # between YUV and RGB that swscale supports
 HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
+PROJECTIONS = {  # FFmpeg's numbers of those of a sphere
+    **{0: "equirectangular", 1: "cube map", 2: "part of an equirectangular one", 3: "half of a sphere"},
+    **{5: "fisheye"},
+}
+PACKED = {1, 2, 4, 5, 6, 7}  # FFmpeg's numbers of two views in one frame: side by side, above each other, interleaved
 LIMITED, FULL = 1, 2  # ranges of YUV; 0: undeclared, which means limited
 
 
@@ -204,9 +210,27 @@ def _filtered(graph: Any, frame: Any, unit: Fraction) -> Iterator[Any]:
         yield ready
 
 
+def _views(frame: Any) -> Iterator[str]:
+    """Yield a sentence for a frame that is marked as a sphere, and for one that holds two views."""
+    try:
+        marks = {data.type.name: bytes(data) for data in frame.side_data}
+    except ValueError:  # PyAV gives none of them if one is of an unknown kind
+        return
+    way = "extract its frames and give those (docs/panoramas.md)"
+    number = int.from_bytes(marks.get("SPHERICAL", b"\xff")[:4], sys.byteorder)
+    if number in PROJECTIONS:
+        yield (
+            f"it is marked as a film all around ({PROJECTIONS[number]}), but its frames are taken for ordinary "
+            f"pictures, and results are not marked: {way}."
+        )
+    if int.from_bytes(marks.get("STEREO3D", b"")[:4], sys.byteorder) in PACKED:
+        yield f"each of its frames holds the views of two eyes, but is taken for one picture: {way}."
+
+
 def remarks(frame: Any, size: Size) -> Iterator[str]:
     """Yield a sentence for each property of a clip's pictures that is not kept, by its first frame."""
     height, width = size
+    yield from _views(frame)
     if round(frame.rotation) % 90:
         yield f"it is rotated by {frame.rotation:.0f} degrees for display; only quarter turns are kept."
     if has_alpha(frame):

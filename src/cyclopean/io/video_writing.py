@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cyclopean.io.video import MEGAPIXELS, Still, decoded, opened, with_report_of_damage
+from cyclopean.io.video import MEGAPIXELS, Still, decoded, opened, report_of_end, with_report_of_damage
 from cyclopean.io.video_clock import Clock, Timeline
 from cyclopean.io.video_frames import (
     Frame,
@@ -129,6 +129,7 @@ def rewrite(
                 ticks = clock(frame)
                 waiting.append(ticks)  # until the new picture arrives
                 yield Still(upright(frame, orientation.sides(size)), index, clock.seconds(ticks), clock.time(ticks))
+            report_of_end(source, clock)
 
         def frames() -> Iterator[Any]:
             for picture in change(stills()):
