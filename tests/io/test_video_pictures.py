@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_frames import Orientation
-from cyclopean.io.video_writing import rewrite, write_timed
+from cyclopean.io.video_writing import rewrite, write_timed, write_video
 from filmed import encode, growing
 
 RED, GREEN, BLUE, GREY = (200, 40, 40), (30, 160, 50), (40, 50, 190), (90, 90, 90)
@@ -99,6 +100,30 @@ def test_tags_agree_with_pixels(tmp_path: Path) -> None:
             luma = [kr * r + (1 - kr - kb) * g + kb * b for r, g, b in (RED, GREEN, BLUE, GREY)]
             told = luma if frame.color_range == 2 else [16 + v * 219 / 255 for v in luma]
             assert y == pytest.approx(told, abs=3), (codec, pix_fmt)
+
+
+def test_untagged_films_are_of_bt709_from_hd_on(tmp_path: Path) -> None:
+    """As players take them; results, and films made anew, are tagged, so that no player has to guess."""
+    for (height, width), matrix in (((576, 720), 5), ((720, 1280), 1), ((544, 1280), 1)):
+        chart = np.kron(quarters()[::24, ::32], np.ones((height // 2, width // 2, 1), np.uint8))
+        encode(tmp_path / "a.mp4", [chart] * 2, tags={"colorspace": matrix})
+        with av.open(str(tmp_path / "a.mp4")) as tagged, av.open(str(tmp_path / "b.avi"), "w") as plain:
+            copy = plain.add_stream("rawvideo", rate=25)
+            copy.height, copy.width, copy.pix_fmt = height, width, "yuv420p"
+            for frame in tagged.decode(video=0):
+                frame.colorspace = 2
+                plain.mux(copy.encode(frame))
+        wanted = [RED, GREEN, BLUE, GREY]
+        assert near(corners(next(frames(tmp_path / "b.avi"))), wanted), matrix
+        rewrite(tmp_path / "b.avi", tmp_path / "c.mkv", same)
+        assert near(corners(next(frames(tmp_path / "c.mkv"))), wanted), matrix
+        with av.open(str(tmp_path / "c.mkv")) as container:
+            assert next(container.decode(video=0)).colorspace == (1 if matrix == 1 else 2)
+        picture = torch.from_numpy(chart).permute(2, 0, 1)[None] / 255
+        write_video(tmp_path / "d.mp4", [picture], Fraction(25))
+        assert near(corners(next(frames(tmp_path / "d.mp4"))), wanted), matrix
+        with av.open(str(tmp_path / "d.mp4")) as container:
+            assert next(container.decode(video=0)).colorspace == 1
 
 
 def test_transparent_pixels_are_over_white(tmp_path: Path) -> None:

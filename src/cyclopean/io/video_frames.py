@@ -85,7 +85,10 @@ def upright(frame: Any, size: Size) -> Frame:
     deep = frame.color_trc in HIGH_DYNAMIC_RANGE
     kind = {(False, False): "rgb24", (False, True): "rgb48le", (True, False): "rgba", (True, True): "rgba64le"}
     height, width = orientation.sides(size)
-    array = frame.reformat(width=width, height=height, format=kind[has_alpha(frame), deep]).to_ndarray()
+    matrix = BT709 if _untagged_hd(frame) else None
+    array = frame.reformat(
+        width=width, height=height, format=kind[has_alpha(frame), deep], src_colorspace=matrix
+    ).to_ndarray()
     if array.shape[2] == 3 and not deep:
         return _tensor(orientation.upright(array)).permute(2, 0, 1)[None].contiguous() / 255
     values = array.astype(np.float32) / (65535 if deep else 255)
@@ -96,6 +99,12 @@ def upright(frame: Any, size: Size) -> Frame:
     if alpha.size:
         colours = colours * alpha + (1 - alpha)
     return _tensor(orientation.upright(colours)).permute(2, 0, 1)[None].contiguous()
+
+
+def _untagged_hd(frame: Any) -> bool:
+    """Return whether a frame is of YUV without a matrix, and so large that players take it for BT.709, not BT.601."""
+    yuv = not (frame.format.is_rgb or frame.format.name == "pal8")
+    return yuv and frame.colorspace == UNKNOWN and (frame.width >= 1280 or frame.height > 576)
 
 
 def has_alpha(frame: Any) -> bool:
@@ -117,18 +126,22 @@ class Tags:
     color_trc: int = UNKNOWN
 
 
+OF_PICTURES = Tags(BT709, LIMITED, BT709, SRGB)
+
+
 def tags_like(frame: Any) -> Tags:
     """Return the tags for pictures in the place of `frame`: its own, where 8-bit YUV can have them.
 
     RGB becomes YUV of BT.709, and so does YUV of an unsupported matrix; high dynamic range has become sRGB.
     """
     if frame.color_trc in HIGH_DYNAMIC_RANGE:
-        return Tags(BT709, LIMITED, BT709, SRGB)
+        return OF_PICTURES
     matrix, scale = frame.colorspace, frame.color_range
     if frame.format.is_rgb or frame.format.name == "pal8" or matrix not in MATRICES | {UNKNOWN}:
         matrix, scale = BT709, LIMITED
     elif frame.format.name.startswith("yuvj"):
         scale = FULL
+    matrix = BT709 if _untagged_hd(frame) else matrix
     return Tags(matrix, scale, frame.color_primaries, frame.color_trc)
 
 
