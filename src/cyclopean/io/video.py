@@ -11,11 +11,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from jaxtyping import UInt8
+
 from cyclopean.errors import InputError
 from cyclopean.io.files import address, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS as MEGAPIXELS
 from cyclopean.io.video_clock import Clock, Timeline
-from cyclopean.io.video_frames import Crop, Frame, Size, cropped, progressive, remarks, size_of, upright
+from cyclopean.io.video_frames import Crop, Frame, Size, cropped, orientation_of, progressive, remarks, size_of, upright
+
+Grey = UInt8[np.ndarray, "h w"]
 
 LOG = logging.getLogger(__name__)
 MOST_BOXES = 10_000  # of an MP4 that are searched
@@ -144,6 +149,20 @@ def stills(
                 yield Still(upright(frame, size), index, clock.seconds(ticks), clock.time(ticks))
         if wanted is None:
             report_of_end(path, clock)
+
+
+def greys(path: Path, longest: int, max_megapixels: float = MEGAPIXELS) -> Iterator[Grey]:
+    """Yield the brightness of each frame of a clip, upright, in 255 steps, its longer side at most `longest` pixels."""
+    with opened(path, max_megapixels) as (container, stream):
+        size: Size | None = None
+        for frame in progressive(decoded(path, max_megapixels, container.demux(stream), stream), stream.time_base):
+            orientation = orientation_of(frame)
+            if size is None:
+                h, w = frame.height, frame.width * float(stream.sample_aspect_ratio or 1)
+                scale = min(1.0, longest / max(h, w))
+                size = max(16, round(h * scale)), max(16, round(w * scale))
+            small = frame.reformat(width=size[1], height=size[0], format="gray", interpolation="AREA")
+            yield np.ascontiguousarray(orientation.upright(small.to_ndarray()))
 
 
 @contextmanager
