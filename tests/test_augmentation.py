@@ -276,6 +276,8 @@ def test_one_frame_before_and_one_after_are_drawn_and_time_runs_backwards():
     assert numbers(both)[0] == 3
     assert numbers(augmentation.reversed_time(both, generator)) == [3, numbers(both)[2], numbers(both)[1]]
     assert numbers(augmentation.reversed_time(film(), generator)) == [1, 2, -1, -2]
+    assert numbers(augmentation.nearest_each_way(film(known=1))) == [3, -1, 1]
+    assert augmentation.nearest_each_way(both) is both
     before = generator.get_state()
     assert augmentation.one_each_way(both, generator) is both  # nothing is drawn where there is no choice
     assert torch.equal(generator.get_state(), before)

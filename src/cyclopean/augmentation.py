@@ -230,13 +230,24 @@ def one_each_way(sample: Sample, generator: Generator) -> Sample:
     Of sources whose poses are to be predicted the first half was taken before the target (`methods.pose`). With one on
     each side, or none, nothing is drawn.
     """
-    unposed = _unposed(sample)
-    half = len(unposed) // 2
+    half = len(_unposed(sample)) // 2
     if half < 2:
         return sample
-    drawn = [sides[int(torch.randint(half, (), generator=generator))] for sides in (unposed[:half], unposed[half:])]
+    before, after = (int(torch.randint(half, (), generator=generator)) for _ in range(2))
+    return _each_way(sample, before, after)
+
+
+def nearest_each_way(sample: Sample) -> Sample:
+    """Keep the nearest frame before the target and the nearest after it, where there are more: for validation."""
+    return _each_way(sample, 0, 0) if len(_unposed(sample)) > 3 else sample
+
+
+def _each_way(sample: Sample, before: int, after: int) -> Sample:
+    """Keep one source of each half of those without a pose, and all that have one."""
+    unposed = _unposed(sample)
+    half = len(unposed) // 2
     posed = [n for n in range(len(sample.sources)) if n not in unposed]
-    return _with_sources(sample, [*posed, *drawn])
+    return _with_sources(sample, [*posed, unposed[:half][before], unposed[half:][after]])
 
 
 def reversed_time(sample: Sample, _: Generator) -> Sample:

@@ -224,6 +224,18 @@ def min_max(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor, "
     return torch.where(usable, values - least, 0) / torch.where(extent > 0, extent, torch.ones_like(extent))
 
 
+def affine_residual(values: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], weight: Weight) -> Map:
+    """Return s d + t - target of each item, with the s and t of the weighted least squares (Ranftl et al. 2020, Eq. 4).
+
+    A map of one value (or one pixel) gets s = 0.
+    """
+    mean, goal = item_mean(values, weight), item_mean(target, weight)
+    apart = torch.where(weight > 0, values - mean, torch.zeros_like(values))
+    variance, covariance = item_mean(apart.square(), weight), item_mean(apart * (target - goal), weight)
+    scale = covariance / torch.where(variance > 0, variance, torch.ones_like(variance))
+    return scale * apart + goal - target
+
+
 def scale_invariant_log(log_error: Float[Tensor, "b 1 h w"], weight: Weight, ground: Weight, share: float) -> Scalar:
     """Return the mean |e - share * mean(e over `ground`)| of each item's log error (share 1: blind to scale).
 

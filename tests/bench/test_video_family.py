@@ -113,6 +113,8 @@ def test_a_cut_row_of_the_second_stage_goes_on_where_it_stopped(clips, tmp_path)
     resumed, uncut = (with_first(clips, tmp_path / x, VIDEO, "boost", steps=6).do("boost", 0) for x in ("cut", "uncut"))
     assert resumed["figures"] == uncut["figures"]
     assert resumed["course"] == uncut["course"]
+    lines = (tmp_path / "uncut" / "runs" / "boost-0" / "log.jsonl").read_text()
+    assert '"boost"' in lines  # from the second epoch on
 
 
 def test_report(clips, tmp_path):

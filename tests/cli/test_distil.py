@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import foreign_models
 from commands import here
 from cyclopean.data import open_dataset
 from cyclopean.errors import InputError
@@ -92,6 +93,16 @@ def test_labels_are_made_once_and_turned_at_random(worlds, tmp_path, capsys):
     assert labels.inverse_depth.shape == (1, 6, 16, 16)
     with pytest.raises(InputError, match="there are no labels"):
         files_of(data[0].target, ("c/000009",))
+
+
+def test_a_model_of_transformers_may_teach(worlds, tmp_path, capsys):
+    """As its own rules resize faces; its licence goes into the labels."""
+    teacher = foreign_models.save("relative", tmp_path / "teacher")
+    out = tmp_path / "labels"
+    code, _, error = here(capsys, "label", worlds / "damaged", "--out", out, "--model", teacher, "--side", "16")
+    assert (code, "broken.png" in error) == (2, True), error
+    assert float(np.load(out / "whole.npz")["inverse_depth"].std()) > 0
+    assert json.loads((out / "labels.json").read_text())["teacher_licence"] == "apache-2.0"
 
 
 def test_masks_mirror_the_tree_and_are_read(worlds, tmp_path, capsys):

@@ -1,12 +1,15 @@
-"""The code blocks of docs/geometry.md, run in order as one program."""
+"""The code blocks of pages on geometry, those of each run in order as one program."""
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "geometry.md"
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_code_blocks_of_the_page_run():
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) >= 5
-    exec(compile("\n".join(blocks), str(PAGE), "exec"), {})
+@pytest.mark.parametrize(("page", "least"), [("geometry.md", 5), ("students.md", 1)])
+def test_code_blocks_of_the_page_run(page, least):
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    assert len(blocks) >= least
+    exec(compile("\n".join(blocks), page, "exec"), {})

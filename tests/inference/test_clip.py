@@ -1,10 +1,13 @@
 """A clip refocused: what is sharp when, steady depth, constant memory, nothing half written."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torch import Tensor
 
@@ -12,7 +15,9 @@ from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference.clip import ClipReport, refocus_clip, result_suffix
+from cyclopean.inference.pipeline import Target, predict_clip
 from cyclopean.io.video import frames
+from cyclopean.sample import View
 from filmed import SIDE, blue_is_near, film, sound_of, times_of, walking
 
 LENS = Lens(amount=2.0)
@@ -75,6 +80,41 @@ def test_breathing_depth_is_made_steady(tmp_path: Path) -> None:
     assert report.flicker_after < 0.35 * report.flicker_before
     alone = made(tmp_path, [Keyframe(0, (20, 48))], noise=0.1, smooth=0.0)
     assert alone.flicker_after == alone.flicker_before
+
+
+def test_scale_and_shift_of_any_model_are_made_steady(tmp_path: Path) -> None:
+    """Files of frames, in colours and as arrays, and refocused frames: of a model whose scale and shift jump."""
+    film(tmp_path / "clip.mp4", walking(12))
+    draws = np.random.default_rng(2).uniform(-1, 1, (1000, 2))
+    calls = iter(draws)
+
+    def see(_method: object, view: View) -> Tensor:
+        scale, shift = next(calls)
+        return ((view.seen[:, 2:3] > 0.5) * 0.5 + 0.25) * (1 + 0.3 * scale) + 0.2 * shift
+
+    steady = replace(blue_is_near(), infer=see)
+    steady.method.ambiguity = "affine"
+    spans, cards = {}, {}
+    for name in ("steady", "raw"):
+        calls = iter(draws)
+        target = Target(tmp_path / name, "clip")
+        predict_clip(tmp_path / "clip.mp4", target, steady, ["npy"], steady=name == "steady")
+        frames = [np.load(path) for path in sorted((tmp_path / name / "clip_disp").glob("*_disp.npy"))]
+        assert len(frames) == 12
+        spans[name] = [np.std([np.median(f[:10]) for f in frames]), np.std([f.max() - f.min() for f in frames])]
+        cards[name] = json.loads((tmp_path / name / "clip_disp.json").read_text())
+    assert spans["raw"][0] > 0.05
+    assert spans["raw"][1] > 0.05
+    assert spans["steady"][0] < 0.005
+    assert spans["steady"][1] < 0.02
+    assert cards["steady"]["flicker_before"] > 10 * cards["steady"]["flicker_after"] > 0
+    assert cards["raw"]["flicker_before"] is None
+    side = json.loads((tmp_path / "steady" / "clip_disp" / "000005_disp.json").read_text())
+    raw, aligned = (np.load(tmp_path / name / "clip_disp" / "000005_disp.npy") for name in ("raw", "steady"))
+    notes = side["notes"]
+    assert aligned == pytest.approx(notes["steady_scale"] * raw + notes["steady_shift"], abs=1e-4)
+    report = refocus_clip(tmp_path / "clip.mp4", tmp_path / "out.mp4", [Keyframe(0, (20, 48))], steady)
+    assert report.flicker_before > 5 * report.flicker_after  # type: ignore[operator]
 
 
 def test_new_scenes_and_lost_points_are_told(tmp_path: Path) -> None:

@@ -100,6 +100,19 @@ def test_a_known_world_comes_back_up_to_one_scale(shift: Tensor) -> None:
     assert seam_score(found) == pytest.approx(seam_score(truth), abs=0.3)
 
 
+def test_faces_of_a_model_whose_shift_means_nothing_agree_too() -> None:
+    """Large shifts of each face, which a prior for no shift would keep in part."""
+    image, truth = room()
+    errors = []
+    for prior in (cubemap.PRIOR, cubemap.AFFINE_PRIOR):
+        merged = CubeFaces(truthful(UNEVEN, 4 * SHIFTED), 96, prior=prior)(image)
+        found = resize_sphere(merged.inverse_depth, (128, 256))
+        ratio = found / truth
+        errors.append(float((ratio / ratio.median() - 1).abs().mean()))
+    assert errors[1] < 0.02
+    assert errors[1] < 0.5 * errors[0]
+
+
 def test_sky_in_some_faces_does_not_draw_the_rest_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two faces and the one between call the upper half of the room sky, and their neighbours do not; below all are
     right."""

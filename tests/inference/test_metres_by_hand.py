@@ -11,11 +11,14 @@ import torch
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid
 from cyclopean.inference.metric_calibration import (
+    FARTHEST,
     CameraProfile,
+    TwoDistances,
     by_height,
     by_two_points,
     point_at,
     read_profile,
+    shift_assumed,
     write_profile,
 )
 from cyclopean.io.depthmap import DepthMap, from_numbers
@@ -140,3 +143,44 @@ def test_refusals(tmp_path: Path):
             read_profile(tmp_path / "bad.json")
     (tmp_path / "marked.json").write_text(json.dumps(sound | {"camera": camera}), encoding="utf-16")
     assert read_profile(tmp_path / "marked.json").scale == 2
+
+
+def test_two_known_distances_give_scale_and_shift() -> None:
+    """Of an affine map; distances are from the camera, so a point at the border counts by its own ray."""
+    truth = ground(1.6).inverse_depth / UNIT  # in 1/m
+    affine = from_numbers(3 * truth - 0.4, "inverse_depth", camera=CAMERA, model=MODEL, ambiguity="affine")
+    rays = CAMERA.rays(pixel_grid(SIZE, truth))[0]
+    points = ((10, 75), (100, 50))
+    metres = tuple(float(rays[y, x].norm() / truth[0, 0, y, x]) for x, y in points)
+    for order in (slice(None), slice(None, None, -1)):
+        known = TwoDistances(points[order], metres[order])
+        depth = known.applied(affine)
+        assert (depth.unit, depth.ambiguity) == ("m", "metric")
+        assert depth.camera is CAMERA
+        assert torch.allclose(depth.inverse_depth, truth, atol=2e-3)  # medians around points
+        assert float(depth.inverse_depth.min()) == 0  # nothing lies behind infinity
+    by_fractions = TwoDistances(((10.5 / 120, 75.5 / 80), (100.5 / 120, 50.5 / 80)), metres).applied(affine)
+    assert torch.equal(by_fractions.inverse_depth, TwoDistances(points, metres).applied(affine).inverse_depth)
+    up_to_scale = from_numbers(2 * truth, "inverse_depth", camera=CAMERA)
+    assert torch.allclose(TwoDistances(points, metres).applied(up_to_scale).inverse_depth, truth, atol=2e-3)
+    for changed, distances, sentence in (
+        (affine, metres[::-1], "do not give"),
+        (affine, (metres[0], metres[0]), "do not give"),
+        (replace(affine, unit="m", ambiguity="metric"), metres, "in metres already"),
+        (affine, (0.0, 3.0), "above 0 metres"),
+        (affine, (math.nan, 3.0), "above 0 metres"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            TwoDistances(points, distances).applied(changed)
+    with pytest.raises(InputError, match="outside"):
+        TwoDistances(((10, 75), (500, 50)), metres).applied(affine)
+
+
+def test_an_assumed_shift_keeps_the_order_and_says_ten_times() -> None:
+    truth = ground(1.6).inverse_depth
+    affine = from_numbers(5 - 0 * truth + truth, "inverse_depth", ambiguity="affine")
+    assumed = shift_assumed(affine)
+    assert (assumed.unit, assumed.ambiguity) == ("relative", "scale")
+    low, high = assumed.inverse_depth.flatten().quantile(torch.tensor([0.01, 0.99]))
+    assert float(high / low) == pytest.approx(FARTHEST, rel=0.02)
+    assert torch.equal(assumed.inverse_depth.flatten().argsort(stable=True), truth.flatten().argsort(stable=True))

@@ -2,17 +2,14 @@
 
 import math
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from analytic import F64, RIGS, photograph, psnr
-from cyclopean.augmentation import ZoomedPatch
-from cyclopean.cli import main
+from cyclopean.augmentation import ZoomedPatch, crop
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, axis_angle, invert, reproject, translation
 from cyclopean.losses import curvature_smoothness
@@ -29,14 +26,10 @@ from cyclopean.methods.aquanet import (
     told,
     zoomed,
 )
-from cyclopean.methods.boosting import boost_weights
-from cyclopean.networks.falnet import centred, resized
-from cyclopean.networks.vgg import Vgg19
+from cyclopean.networks.falnet import MEAN, centred, resized
 from cyclopean.sample import Sample, view
 from cyclopean.synthesis import sweep, swept_coverage
-from cyclopean.training import checkpoint
 from cyclopean.training.options import VolumeConfig
-from methods.test_learning import CAMERA, SIZE, errors, learn, texture
 
 NO_MASK = {"levels": 5, "mask": "none"}
 
@@ -83,71 +76,6 @@ def test_the_mask_is_equation_7_in_a_plain_loop() -> None:
                 mean = sum(depths) / 4
                 value = sum((d - mean) ** 2 for d in depths) / (mean**2 * 3)
                 assert float(ours[b, 0, y, x]) == pytest.approx(value, rel=1e-12)
-
-
-def test_weights_of_boosting_sum_to_one(golden) -> None:
-    truth = golden("boost_weights")
-    weights = boost_weights(truth["dbar"])
-    torch.testing.assert_close(1 / weights[0], truth["code_norm"])
-    torch.testing.assert_close(sum(weights), truth["code_sum"])
-    assert float(truth["printed_sum"][-1]) == 0.5  # the misprint
-
-
-def test_boosting_of_a_map_that_scales_with_the_picture_is_that_map() -> None:
-    where = torch.stack(torch.meshgrid(torch.linspace(-1, 1, 40), torch.linspace(-1, 1, 64), indexing="ij"))[None]
-    sizes = []
-
-    def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
-        assert image.shape[-2:] == where.shape[-2:]
-        sizes.append((image.shape[-2], round(float(focal[0, 0]), 6)))
-        return image.shape[-1] / 64 * (0.1 + 0.05 * where[:, :1])
-
-    whole = 0.1 + 0.05 * where[:, :1]
-    result = boosted(network, torch.rand(1, 3, 40, 64), where, torch.tensor([[0.4, 0.4]]))
-    torch.testing.assert_close(result, whole, rtol=1e-4, atol=0)
-    assert sizes == [(40, 0.4), (30, 0.3), (50, 0.5)]
-
-
-def test_boosting_weighs_sizes_by_how_near_things_are() -> None:
-    """Eq. 8 and 9 in plain numbers: three sizes that differ, two columns, the right one nearer."""
-    columns = {1.0: (0.1, 0.4), 0.75: (0.2, 0.5), 1.25: (0.3, 0.2)}  # share of the size -> inverse depth of each half
-
-    def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
-        factor = image.shape[-1] / 64
-        halves = torch.tensor(columns[factor]) * factor
-        return halves.repeat_interleave(image.shape[-1] // 2).expand(1, 1, image.shape[-2], -1)
-
-    where = torch.zeros(1, 2, 40, 64)
-    result = boosted(network, torch.rand(1, 3, 40, 64), where, torch.tensor([[0.4, 0.4]]))
-    totals = [sum(values) for values in zip(*columns.values(), strict=True)]
-    for half, column in ((0, 2), (1, 61)):
-        near = totals[half] / max(totals)
-        whole, smaller, larger = (columns[factor][half] for factor in (1.0, 0.75, 1.25))
-        wanted = (whole + near * smaller + (1 - near**2) * larger) / (2 + near - near**2)
-        assert float(result[0, 0, 20, column]) == pytest.approx(wanted, rel=1e-5)
-
-
-def test_boosting_of_the_draft_and_of_networks_that_do_not_scale() -> None:
-    """The draft's weights in plain numbers; passes of other sizes see a mirrored picture and mirrored positions."""
-    where = torch.stack(torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 40), indexing="xy"))[None]
-    seen = []
-
-    def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
-        seen.append((float(image[0, 0, 0, 0]), float(where[0, 0, 0, 0]), float(where[0, 1, 0, 0])))
-        return {64: 0.1, 48: 0.2, 80: 0.4}[image.shape[-1]] + 0.2 * (where[:, :1] > 0)
-
-    image = torch.linspace(0, 1, 64).expand(1, 3, 40, 64)
-    result = boosted(network, image, where, torch.ones(1, 2), power=0, boosting="draft")
-    assert seen == [(0, -1, -1), (1, -1, -1), (1, -1, -1)]
-    for column, (whole, smaller, larger) in ((5, (0.1, 0.4, 0.6)), (60, (0.3, 0.2, 0.4))):  # flipped back
-        near = whole / 0.3
-        wanted = (whole + near * smaller + (1 - near**2) * larger) / (2 + near - near**2)
-        assert float(result[0, 0, 20, column]) == pytest.approx(wanted, rel=1e-5)
-    constant = {power: boosted(lambda i, w, f: i[:, :1] * 0 + 0.2, image, where, torch.ones(1, 2), power=power)
-                for power in (-1, 0, 1)}  # fmt: skip
-    assert float(constant[0].mean()) == pytest.approx(0.2)
-    assert float(constant[1].mean()) > 0.2
-    assert float(constant[-1].mean()) != pytest.approx(0.2)
 
 
 def test_the_boosted_depth_enters_the_mask_and_the_top_is_static() -> None:
@@ -238,6 +166,65 @@ def test_translations_by_the_picture_s_size() -> None:
     for how, factor in (("direct", 1 / zoom), ("invariant", torch.ones(2)), ("inverse", zoom)):
         torch.testing.assert_close(zoomed(pose, zoom, how), translation(pose[:, :3, 3] * factor[:, None]))
     assert zoomed(pose, None, "direct") is pose
+
+
+def test_traps_of_the_draft() -> None:
+    """Focal lengths of the camera, the kick-start's ground by the row of the full frame, outside by place not colour,
+    exponents of the pixel that is made, mirrored principal points."""
+    camera = Pinhole(torch.tensor([[0.58, -1.9]]), torch.tensor([[0.49, 0.46]]))
+    target = view(torch.rand(1, 3, 64, 96), camera)
+    focal = told(target)[1]
+    torch.testing.assert_close(focal, torch.tensor([[0.58 * 96, 1.9 * 64]]) / 2000)
+    mirrored = camera.mirrored().center[0, 0] * 96 - 0.5
+    assert float(mirrored) == pytest.approx(96 - 1 - (0.49 * 96 - 0.5), abs=1e-4)  # W - 1 - c_x, in pixels
+
+    # The kick-start: nothing nearer than `least` above the middle of the full frame, `most` at its last row.
+    rules, seen = VolumeConfig(levels=5, mask="none"), []
+    lower = crop(clip(1), (32, 0, 32, 96))
+    for sample in (clip(1), lower):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aquanet, "reproject", lambda depth, *rest: seen.append(depth) or reproject(depth, *rest))
+            aquanet.kick_start(sample, rules)
+    whole, part = seen[0][0, 0, :, 0], seen[2][0, 0, :, 0]
+    assert (whole[:32] == rules.least).all()
+    assert (whole[32:].diff() > 0).all()
+    assert float(whole[-1]) == pytest.approx(rules.most)
+    torch.testing.assert_close(part, whole[32:])
+
+    # A grey of the family's mean colour, which the release takes for what is outside, is compared like any other.
+    grey = view(torch.tensor(MEAN)[None, :, None, None].expand(1, 3, 64, 96), camera)
+    still = Sample(grey, (replace(target, image=torch.zeros(1, 3, 64, 96)),), torch.ones(1, 1, 64, 96))
+    assert small(mask="none")(still)["photometric"].item() == pytest.approx(sum(MEAN) / 3, rel=1e-3)
+
+    # Exponents are read, un-warped, where the new view's pixel stands.
+    exponents = 0.5 + torch.rand(1, 1, 64, 96)
+    sample = clip(1)
+    method, source = small(mask="none", planes="source"), sample.sources[0]
+    there = method.landing(exponents, source, invert(source.from_target), sample.target)(2)
+    for row, column in ((20, 40), (40, 50)):
+        depth = 0.3 * math.exp(math.log(60) * (0.5 ** float(exponents[0, 0, row, column]) - 1))
+        one = reproject(torch.full((1, 1, 64, 96), depth), source.camera, invert(source.from_target), source.camera)
+        torch.testing.assert_close(there[0, row, column], one.uv[0, row, column])
+
+
+def test_weights_have_no_gradient() -> None:
+    """What is covered, and the target's mask in the new view, weigh the loss and are not learned by it."""
+    method, sample = small(), clip(1)
+    method.first = method.frozen()
+    weights = []
+
+    def reconstruction(made: Tensor, real: Tensor, weight: Tensor, features: object) -> dict[str, Tensor]:
+        weights.append(weight)
+        return {"photometric": (weight * (made - real)).abs().mean()}
+
+    for warp in ("forward", "backward"):
+        method = small(warp=warp)
+        method.first = method.frozen()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aquanet, "reconstruction", reconstruction)
+            method(sample)
+    assert len(weights) == 4
+    assert not any(weight.requires_grad for weight in weights)
 
 
 # --- views that are made ---
@@ -475,125 +462,3 @@ def test_patches_of_zoomed_pictures() -> None:
     assert 1 <= min(zooms) < 1.1
     assert 1.65 < max(zooms) <= 1.5 / 0.8 + 0.02
     assert ZoomedPatch((40, 60), 1.0, 1.0)(whole, generator).zoom == 1
-
-
-# --- training ---
-
-SMALL = ("--width", "0.06", "--batch-size", "2", "--workers", "0", "--accelerator", "cpu", "--size", "32x64")
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("clips")
-    run("render", "street", str(folder), "--rig", "clip", "--count", "5", "--size", "48x96", "--workers", "1")
-    return folder
-
-
-def run(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(list(words))
-    return int(stop.value.code or 0)
-
-
-def test_two_stages_from_the_command_line_and_again_after_a_stop(clips, tmp_path) -> None:
-    out = tmp_path / "run"
-    flags = ("train", "aquanet", "--data", str(clips), "--out", str(out), *SMALL, "--steps", "8", "--levels", "9")
-    assert run(*flags) == 0
-    models = [checkpoint.load(folder / "last")[0] for folder in (out / "stage1", out)]
-    assert [(m.config()["rules"]["mask"], m.config()["rules"]["boost"]) for m in models] == [
-        ("none", 0),
-        ("spimo", 0.1),
-    ]
-    assert '"boost"' in (out / "log.jsonl").read_text()
-    straight = (out / "last" / "model.safetensors").read_bytes()
-
-    for file in ("resume.pt", "log.jsonl"):
-        (out / file).unlink()  # as if it was stopped before the second stage
-    assert run(*flags, "--resume") == 0
-    assert (out / "last" / "model.safetensors").read_bytes() == straight
-
-    assert run("predict", str(clips / "frame" / "000000.png"), "--model", str(out), "--out", str(tmp_path / "p")) == 0
-    assert run("evaluate", "--model", str(out), "--data", str(clips)) == 0
-    again = ("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "second"), *SMALL, "--steps", "1")
-    assert run(*again, "--levels", "9", "--first", str(out / "stage1")) == 0
-    assert run(*again, "--first", "general") == 2
-
-
-def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path) -> None:
-    out = tmp_path / "run"
-    flags = ("train", "aquanet", "--data", f"clip:{clips}", "--out", str(out), *SMALL, "--epochs", "3", "--levels", "9")
-    assert run(*flags) == 0
-    start, first, second = (checkpoint.load(out / name / "last")[0] for name in ("stage0", "stage1", "."))
-    assert first.config()["pose"] == second.config()["pose"] == "cnn"
-    torch.manual_seed(0)
-    fresh = Aquanet(0.06, rules=start.config()["rules"], pose="cnn").state_dict()
-    moved = {name for name, value in start.state_dict().items() if not torch.equal(value, fresh[name])}
-    assert moved
-    assert all(name.startswith("pose.") for name in moved)
-    assert '"kick-start"' in (out / "stage0" / "log.jsonl").read_text()
-    assert '"kick-start"' not in (out / "stage1" / "log.jsonl").read_text()
-    assert run("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "x"), *SMALL, "--pose", "cnn") == 2
-
-
-def test_the_kick_start_teaches_the_pose_network_alone() -> None:
-    torch.manual_seed(0)
-    method, sample = Aquanet(0.05, rules=NO_MASK, pose="cnn"), clip()
-    bare = tuple(replace(source, from_target=None) for source in sample.sources)
-    frames = torch.stack([v.image for v in (sample.target, *sample.sources)], 1)
-    video = replace(sample, sources=bare, frames=frames, zoom=torch.ones(2))
-    method.kick_start = True
-    terms = method(video)
-    assert set(terms) == {"kick-start"}
-    terms["kick-start"].backward()
-    assert all(p.grad is None for p in method.network.parameters())
-    assert sum(float(p.grad.abs().sum()) for p in method.pose.parameters() if p.grad is not None) > 0  # type: ignore
-    method.kick_start = False
-    method.zero_grad()
-    sum(method(video).values()).backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
-
-
-def test_fal_net_and_features_from_the_command_line(tmp_path) -> None:
-    pairs, weights = tmp_path / "pairs", tmp_path / "vgg19.safetensors"
-    run("render", "street", str(pairs), "--count", "4", "--size", "32x64", "--workers", "1")
-    flags = ("train", "falnet", "--data", str(pairs), "--out", str(tmp_path / "run"), *SMALL, "--steps", "4")
-    assert run(*flags, "--vgg19-weights", str(weights)) == 2
-    save_file(Vgg19().state_dict(), weights)
-    assert run(*flags, "--levels", "9", "--vgg19-weights", str(weights)) == 0
-    models = [checkpoint.load(tmp_path / "run" / name)[0] for name in ("stage1/last", "last")]
-    assert [m.config()["stage"] for m in models] == [1, 2]
-    log = (tmp_path / "run" / "log.jsonl").read_text()
-    assert '"mirror"' in log
-    assert '"perceptual"' in log
-
-
-# --- learning ---
-
-
-def photographed(position: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
-    """Picture and depth from `position`: a panel z = 3 + 0.3 y before the wall z = 6, as in test_learning."""
-    rays = CAMERA.rays(aquanet.pixel_grid(SIZE, torch.zeros(1)))
-    origin, normal = torch.tensor(position), torch.tensor([0.0, -0.3, 1.0])
-    panel = (3 - (origin * normal).sum()) / (rays * normal).sum(-1)
-    x, y, _ = (origin + panel[..., None] * rays).unbind(-1)
-    depth = torch.where((x.abs() < 1) & (y.abs() < 0.7), panel, (6 - origin[2]) / rays[..., 2])
-    return texture(origin + depth[..., None] * rays), depth[:, None]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("planes", "median", "mean"), [("target", 0.02, 0.05), ("source", 0.06, 0.1)])
-def test_aquanet_finds_metric_depth_from_one_clip(planes: str, median: float, mean: float) -> None:
-    """Of a camera that mostly goes forward; poses are known. The paper's planes (source) are a little off."""
-    torch.manual_seed(0)
-    image, depth = photographed((0.0, 0.0, 0.0))
-    places = ((-0.25, 0.02, -0.4), (0.25, -0.02, 0.4))
-    sources = tuple(view(photographed(p)[0], CAMERA, translation(-torch.tensor([p]))) for p in places)
-    rules = {"levels": 17, "least": 0.1, "most": 0.6, "mask": "none", "smoothness": 0.01, "planes": planes}
-    method = Aquanet(0.125, rules=rules)
-    sample = Sample(view(image, CAMERA), sources, depth)
-    before = errors(method, sample, slice(None))
-    method.train()
-    learn(method, sample, 70, 3e-3)
-    error = errors(method, sample, slice(None))
-    assert error.median() < median
-    assert error.mean() < mean < 0.5 * before.mean()

@@ -24,6 +24,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "monodepth2": {"network": "resnet18", "width": 0.1},
     "naive": {"network": "compact", "width": 0.1},
     "supervised": {"network": "vgg", "width": 0.05},
+    "supervised_sphere": {"network": "unifuse", "width": 0.25},
     "trinocular": {"network": "compact", "width": 0.1},
 }
 
@@ -42,7 +43,7 @@ def panoramas() -> Sample:
 
 @pytest.fixture
 def stereo(request) -> Sample:
-    if request.node.callspec.params.get("name") in ("coordnet", "depth_anywhere"):
+    if request.node.callspec.params.get("name") in ("coordnet", "depth_anywhere", "supervised_sphere"):
         return panoramas()
     camera = Pinhole(torch.tensor([[0.8, 1.2]]).expand(2, 2), torch.tensor([[0.5, 0.5]]).expand(2, 2))
     pose = translation(torch.tensor([[-0.2, 0.0, 0.0]]).expand(2, 3))
@@ -242,7 +243,9 @@ def test_weights_of_other_types_are_read_or_refused(model):
 def test_only_a_name_that_nothing_here_has_is_asked_of_the_hub(model, tmp_path, monkeypatch):
     asked = []
 
-    def fetched(name: str, allow_patterns: list[str]) -> str:
+    def fetched(name: str, allow_patterns: list[str], local_files_only: bool = False) -> str:
+        if local_files_only:
+            raise OSError("it was never fetched")
         asked.append(name)
         raise ReadError("broken pipe")  # of a library that has no base class in common with others
 
@@ -250,6 +253,7 @@ def test_only_a_name_that_nothing_here_has_is_asked_of_the_hub(model, tmp_path, 
         pass
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     (tmp_path / "a").mkdir()
@@ -285,13 +289,17 @@ def test_only_a_name_that_nothing_here_has_is_asked_of_the_hub(model, tmp_path, 
 def test_a_hub_model_is_fetched_by_its_name_and_nothing_but_the_model(model, monkeypatch):
     asked = []
 
-    def fetched(name: str, allow_patterns: list[str]) -> str:
+    def fetched(name: str, allow_patterns: list[str], local_files_only: bool = False) -> str:
+        if local_files_only:
+            raise OSError("it was never fetched")
         asked.append((name, allow_patterns))
         return str(model)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: asked.append("is it there?"))
     method, _ = checkpoint.load("somebody/depth")
-    assert asked == [("somebody/depth", ["model.safetensors", "config.json"])]
+    files = ["model.safetensors", "model-*-of-*.safetensors", "config.json", "preprocessor_config.json", "README.md"]
+    assert asked == ["is it there?", ("somebody/depth", files)]  # nothing that can be run
     own = checkpoint.load(model)[0].state_dict()
     assert all(torch.equal(value, own[name]) for name, value in method.state_dict().items())
 

@@ -51,6 +51,14 @@ def test_any_size_and_every_weight_learns(name):
     assert [k for k, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
+def test_any_device():
+    """Without numbers: a table of geometry that is made elsewhere than on the picture's device would be refused."""
+    for name in STUDENTS:
+        with torch.device("meta"):
+            network = build_student(name)
+        assert network(torch.rand(2, 3, 512, 1024, device="meta")).shape == (2, 1, 512, 1024)
+
+
 @pytest.mark.parametrize(
     "name",
     ["bifuse++", "coordnet", "hohonet", "mobile", "unifuse", pytest.param("egformer", marks=pytest.mark.slow)],

@@ -75,6 +75,9 @@ def test_true_depth_and_poses_make_the_still_part_of_the_other_frames():
     for family in FAMILIES:
         for seed in range(6):
             made = rigs.sample(family, seed, (96, 160), "clip", field_of_view=70.0)
+            stand = scene_types.scene(family, seed)[1]
+            for source, pose in zip(made.sources, (stand.before, stand.after), strict=True):
+                torch.testing.assert_close(pose @ source.from_target, stand.world_from_camera, atol=1e-4, rtol=0)
             rho = torch.where(made.depth.isfinite(), 1 / made.depth, torch.zeros_like(made.depth))
             for source in made.sources:
                 match = reproject(rho, made.target.camera, source.from_target, source.camera)

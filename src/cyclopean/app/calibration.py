@@ -3,19 +3,29 @@
 from functools import partial
 
 from cyclopean.app import service
-from cyclopean.app.coordinates import pixel
+from cyclopean.app.coordinates import fraction, pixel
 from cyclopean.app.handlers import AppState, PageUpdate, check_kind, handler
 from cyclopean.app.limits import within
 from cyclopean.app.routes import VIEWER
 from cyclopean.app.session import Session, fresh
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
-from cyclopean.inference.metric_calibration import CameraProfile, by_height, by_two_points, point_at, write_profile
+from cyclopean.inference.metric_calibration import (
+    CameraProfile,
+    TwoDistances,
+    by_height,
+    by_two_points,
+    point_at,
+    shift_assumed,
+    write_profile,
+)
 from cyclopean.inference.predictor import assumed_camera
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import PHOTOS
 from cyclopean.io.image import Photo
 from cyclopean.io.sidecar import AnyCamera
+
+GUESS = "This model leaves scale and shift of its depth unknown, so shapes in space are a guess."
 
 
 @handler
@@ -26,19 +36,24 @@ def open_panorama(state: AppState, session: Session) -> PageUpdate:
     with session.opening() as upload:
         check_kind(upload, PHOTOS)
         seconds = state.store.limits.opening_seconds
-        preview = within(seconds, upload.name, partial(state.service.opened, upload, "equirectangular"))
+        preview = within(seconds, upload.name, partial(state.service(session.chosen).opened, upload, "equirectangular"))
     session.preview = preview
     viewer = session.folder / "out" / VIEWER
     viewer.parent.mkdir(exist_ok=True)
-    write_viewer(viewer, preview.depth, preview.photo.image, Equirectangular(), upload.name)
+    write_viewer(viewer, solid(preview.depth), preview.photo.image, Equirectangular(), upload.name)
     session.keep([viewer])
     return {
         "stage": "depth", "name": upload.name, "full": [preview.full[1], preview.full[0]],
-        "note": " ".join(preview.photo.notes),
+        "note": " ".join([*preview.photo.notes, *([GUESS] if preview.depth.ambiguity == "affine" else [])]),
         "photo": session.show("photo", service.jpeg(preview.photo.image)),
         "depth": session.show("depth", service.jpeg(service.coloured(preview.depth))),
         "space": fresh(f"space/{session.token}"),
     }  # fmt: skip
+
+
+def solid(depth: DepthMap) -> DepthMap:
+    """Return depth that has a shape in space: of an affine map, a guess."""
+    return shift_assumed(depth) if depth.ambiguity == "affine" else depth
 
 
 @handler
@@ -50,11 +65,11 @@ def save_panorama(state: AppState, session: Session) -> PageUpdate:
     if session.upload is None or session.preview is None:
         raise InputError("there is no panorama yet; choose one.")
     folder, upload, preview = session.folder / "out", session.upload, session.preview
-    work = partial(service.save_depth, state.service, upload, folder, camera="equirectangular")
+    work = partial(service.save_depth, state.service(session.model), upload, folder, camera="equirectangular")
     paths = within(state.store.limits.saving_seconds, upload.name, work)
     with appearing(folder) as bench:
-        solid = without_flying_pixels(preview.depth, Equirectangular())
-        cloud = point_cloud(solid, preview.photo.image, Equirectangular())
+        cleaned = without_flying_pixels(solid(preview.depth), Equirectangular())
+        cloud = point_cloud(cleaned, preview.photo.image, Equirectangular())
         write_ply(bench / f"{upload.stem}_disp.ply", cloud)
     return {"files": session.keep([*paths, folder / f"{upload.stem}_disp.ply"])}
 
@@ -101,6 +116,20 @@ def set_height(_: AppState, session: Session, metres: float | None) -> PageUpdat
     """Set the scale by the camera's height above the ground."""
     photo, given = _measured(session), _length(metres)
     return _kept(session, by_height(_depth(session), _camera(photo), given))
+
+
+@handler
+def set_distances(_: AppState, session: Session, first: float | None, second: float | None) -> PageUpdate:
+    """Set scale and shift of the photo's depth by how far away the two points are."""
+    metres = (_length(first), _length(second))
+    _measured(session)
+    if len(session.points) != 2:
+        raise InputError("two points are needed; click the first one, then the second, at another distance.")
+    known = TwoDistances((fraction(session.points[0]), fraction(session.points[1])), metres)
+    known.applied(_depth(session))
+    session.profile = known
+    note = "Click anywhere to read distances; depth of this photo that you save in the first tab is now in metres."
+    return {"note": note}
 
 
 def _kept(session: Session, profile: CameraProfile) -> PageUpdate:

@@ -8,8 +8,8 @@ import errno
 import logging
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -38,16 +38,24 @@ UNCHANGED: PageUpdate = {"unchanged": True}
 
 @dataclass(frozen=True)
 class AppState:
-    """The state that all visitors share: one network, the store of their sessions, the photos to try."""
+    """The state that all visitors share: the networks, the store of their sessions, the photos to try.
+
+    `models` names those that visitors may choose among, and loads each when it is first needed; without any, or until
+    one is chosen, it is `predictor`.
+    """
 
     predictor: Predictor
     store: Store
     examples: list[Example]
+    models: Mapping[str, Callable[[], Predictor]] = field(default_factory=dict)
 
-    @property
-    def service(self) -> Service:
-        """Service that works on photos."""
-        return Service(self.predictor, self.store.limits.megapixels)
+    def predictor_named(self, name: str | None) -> Predictor:
+        """Return the model that a visitor has chosen."""
+        return self.predictor if name is None or name not in self.models else self.models[name]()
+
+    def service(self, name: str | None) -> Service:
+        """Return the service that works on photos, with the model of that name."""
+        return Service(self.predictor_named(name), self.store.limits.megapixels)
 
 
 def error_sentence(error: Exception, session: Session | None) -> str:
@@ -115,7 +123,7 @@ def open_photo(state: AppState, session: Session) -> PageUpdate:
     with session.opening() as upload:
         check_kind(upload, PHOTOS)
         seconds = state.store.limits.opening_seconds
-        preview = within(seconds, upload.name, partial(state.service.opened, upload))
+        preview = within(seconds, upload.name, partial(state.service(session.chosen).opened, upload))
     session.preview = preview
     session.history.append((START, FocusRequest(CENTRE, RefocusSettings())))
     h, w = preview.full
@@ -127,6 +135,14 @@ def open_photo(state: AppState, session: Session) -> PageUpdate:
         "photo": session.show("photo", service.jpeg(preview.photo.image)),
         "depth": session.show("depth", service.jpeg(service.coloured(preview.depth))),
     }
+
+
+def choose_model(state: AppState, tokens: Sequence[str | None], name: str) -> None:
+    """Choose the model of what a visitor opens next, in every tab; names that are not offered change nothing."""
+    for token in tokens:
+        session = state.store.get(token or "")
+        if session is not None and name in state.models:
+            session.chosen = name
 
 
 @handler
@@ -190,7 +206,7 @@ def go_to(_: AppState, session: Session, step: str) -> PageUpdate:
 def save_depth(state: AppState, session: Session) -> PageUpdate:
     """Write the depth as files."""
     upload, folder = _upload(session), session.folder / "out"
-    work = partial(service.save_depth, state.service, upload, folder, session.profile)
+    work = partial(service.save_depth, state.service(session.model), upload, folder, session.profile)
     paths = within(state.store.limits.saving_seconds, upload.name, work)
     return {"files": session.keep(paths)}
 
@@ -200,7 +216,7 @@ def save_photo(state: AppState, session: Session, kept: str) -> PageUpdate:
     """Write the refocused photo as a file at full size, which the page fetches at once."""
     upload, shot = _upload(session), session.history[-1][1]
     kept, folder = service.check_format(kept), session.folder / "out"
-    work = partial(service.save_refocused, state.service, upload, shot, kept, folder)
+    work = partial(service.save_refocused, state.service(session.model), upload, shot, kept, folder)
     files = session.keep(within(state.store.limits.saving_seconds, upload.name, work))
     return {"files": files, "fetch": files[0]}
 

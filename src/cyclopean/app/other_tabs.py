@@ -78,6 +78,10 @@ def build_metres(
         gr.Markdown("#### Or by the camera's height\nFor photos that show level ground in their lower half.")
         height = gr.Number(1.6, label="Height above the ground (m)", elem_id="height", minimum=0)
         by_camera = gr.Button("Use this height", elem_id="use-height")
+        gr.Markdown("#### Or by two distances\nFor models that leave more unknown than a scale. Click two points.")
+        first = gr.Number(1.0, label="From the camera to the first (m)", elem_id="first-distance", minimum=0)
+        second = gr.Number(3.0, label="From the camera to the second (m)", elem_id="second-distance", minimum=0)
+        by_distances = gr.Button("Use these distances", elem_id="use-distances")
 
     def measured(who: str, event: gr.EventData) -> PageUpdate:
         points = [(float(x), float(y)) for x, y in list(event.points)[-2:]]
@@ -93,6 +97,8 @@ def build_metres(
     undone(stage.arrived(arrived, session, [stage, photo[0], *photo[1]], **ARRIVAL))
     undone(stage.measured(measured, session, stage, **ASIDE))
     undone(by_points.click(lambda who, m: calibration.set_distance(state, who, m), [session, distance], stage, **LOOK))
+    apart = [session, first, second]
+    undone(by_distances.click(lambda who, a, b: calibration.set_distances(state, who, a, b), apart, stage, **LOOK))
     undone(by_camera.click(lambda who, m: calibration.set_height(state, who, m), [session, height], stage, **LOOK))
 
 

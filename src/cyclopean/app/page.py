@@ -1,14 +1,15 @@
 """What Gradio shows: tabs, each with a stage and a panel beside it."""
 
 import html
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from cyclopean.app import other_tabs, photo_tab
+from cyclopean.app import handlers, other_tabs, photo_tab
 from cyclopean.app.handlers import AppState, PageUpdate
-from cyclopean.app.queue import LIGHT, PRIVATE, stage
+from cyclopean.app.queue import ASIDE, LIGHT, PRIVATE, stage
 
 HERE = Path(__file__).parent
 TABS = ("photo", "video", "panorama")  # each with pictures of its own; metres are measured in the photo
@@ -21,6 +22,13 @@ def build(state: AppState, warnings: list[str], *, remote: bool) -> gr.Blocks:
         notes = "".join(f'<p class="cy-warn">{html.escape(text)}</p>' for text in warnings)
         about = "<h1>cyclopean</h1><p>Drop a photo, click to set the focus, save the result.</p>"
         gr.HTML(about + notes, elem_classes="cy-head")
+        if len(state.models) > 1:
+            names = list(state.models)
+            about_models = "Model, for what you open next"
+            choice = gr.Dropdown(names, value=names[0], label=about_models, elem_id="model", filterable=False)
+            choose = partial(handlers.choose_model, state)
+            tokens = [sessions[name] for name in TABS]
+            choice.input(lambda *values: choose(values[:-1], values[-1]), [*tokens, choice], None, **ASIDE)
         with gr.Tabs():
             with gr.Tab("Photo"), gr.Row(elem_classes="cy-work"):
                 stages = {"photo": _stage("photo")}

@@ -11,6 +11,7 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +82,13 @@ def assembled(store: "Store", model: str, address: Address) -> "FastAPI":
     from cyclopean.app import examples, page, routes
     from cyclopean.app.handlers import AppState
     from cyclopean.inference.predictor import load
+    from cyclopean.training.checkpoint import DEFAULT, bundled
 
-    state = AppState(load(model), store, examples.found())
+    # The models on the command line, then the bundled ones, which are loaded when somebody chooses them.
+    given = [name.strip() for name in model.split(",") if name.strip()] or [DEFAULT]
+    offered = {name: cache(partial(load, name)) for name in dict.fromkeys([*given, *bundled()])}
+    first, *_ = (offered[name]() for name in given)
+    state = AppState(first, store, examples.found(), {} if given == [DEFAULT] else offered)
     blocks = page.build(state, shortcomings(store.root), remote=address.host not in LOCAL)
     blocks.state_session_capacity = store.limits.pages // 2  # it keeps 150 kB of each page, and needs none of it
     vars(gr.queueing)["traceback"] = _OneLine  # what a stranger's event makes Gradio stumble over fills no log

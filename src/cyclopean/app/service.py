@@ -17,7 +17,7 @@ from cyclopean.defocus.focus import Focusable, wrap_panorama
 from cyclopean.defocus.lens import Lens, parse_shape
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
-from cyclopean.inference.metric_calibration import CameraProfile
+from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
 from cyclopean.inference.pipeline import (
     DepthOptions,
@@ -149,7 +149,11 @@ def coloured(depth: DepthMap) -> Rgb:
 
 
 def save_depth(
-    service: Service, path: Path, folder: Path, profile: CameraProfile | None = None, camera: str = "auto"
+    service: Service,
+    path: Path,
+    folder: Path,
+    profile: CameraProfile | TwoDistances | None = None,
+    camera: str = "auto",
 ) -> list[Path]:
     """Write what `cyclopean predict` writes for the photo at `path`, at its full size; in metres with a `profile`.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from cyclopean.app.limits import Limits
 from cyclopean.app.service import FocusRequest, Preview
 from cyclopean.errors import InputError
-from cyclopean.inference.metric_calibration import CameraProfile
+from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 
 PREFIX = "cyclopean-app-"
 STAGES = 3  # sessions that one page opens
@@ -37,6 +37,7 @@ class Session:
     `files` results by name: a visitor can ask for these names and no others. `points` are what a length is measured
     between, `keys` what is sharp at which second of a clip, `end` its last frame's second once that was seen.
     `refocusing`: a clip is at work, for minutes; `stopped`: it is to end; `waiting`: it is queued for that.
+    `chosen` names the model for what is opened next, `model` that of the upload; None: the app's first one.
     `used` is when its visitor last did something, `seen` when the page last said that it is open; `handling`
     names the file that is being opened.
     """
@@ -47,7 +48,9 @@ class Session:
     arrived: Path | None = None
     upload: Path | None = None
     preview: Preview | None = None
-    profile: CameraProfile | None = None
+    profile: CameraProfile | TwoDistances | None = None
+    chosen: str | None = None
+    model: str | None = None
     points: list[tuple[float, float]] = field(default_factory=list)
     keys: dict[float, tuple[float, float]] = field(default_factory=dict)
     end: float = math.inf
@@ -118,7 +121,7 @@ class Session:
             shutil.rmtree(path.parent, ignore_errors=True)
             raise
         self.forget()
-        self.upload = path
+        self.upload, self.model = path, self.chosen
 
     def forget(self) -> None:
         """Forget the upload and all that was made of it."""

@@ -213,7 +213,8 @@ def _refocus(
     size = describe(source).size
     keys = [Keyframe(time, pixel(at, size), None, follow) for time, at in sorted(session.keys.items())]
     report, written = refocus_clip(
-        source, Target(session.folder / "out", source.stem, overwrite=True), keys, state.predictor,
+        source, Target(session.folder / "out", source.stem, overwrite=True), keys,
+        state.predictor_named(session.model),
         lens=look.lens, record=asdict(look), max_megapixels=MEGAPIXELS, progress=progress,
     )  # fmt: skip
     file = session.keep([written.paths[0]])[0]

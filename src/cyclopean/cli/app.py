@@ -23,8 +23,9 @@ class App:
     """Further names under which browsers reach the app, with commas: a proxy's, or this computer's in your network."""
     port: Annotated[int | None, Flag("N")] = None
     """Without it, the first free one from 7860."""
-    model: Annotated[str, Flag("NAME")] = "general"
-    """A bundled model, a model's folder, or a Hub repository (owner/name)."""
+    model: Annotated[str, Flag("NAMES")] = "general"
+    """A bundled model, a model's folder, or a Hub repository (owner/name), also of transformers. Of several, with
+    commas, or of one that is not bundled, the page offers a choice, the bundled ones beside them."""
     max_megabytes: Annotated[float, Flag("N")] = 100.0
     """Larger files are refused."""
     max_megapixels: Annotated[float, Flag("N")] = 60.0
@@ -42,7 +43,8 @@ def run(given: App) -> None:
     """Serve until Ctrl-C."""
     from importlib.util import find_spec
 
-    refuse_unknown_model(given.model)
+    for name in given.model.split(","):
+        refuse_unknown_model(name.strip() or given.model)
     if find_spec("gradio") is None:
         raise InputError("the app needs Gradio, which is not installed; run: pip install 'cyclopean[app]'")
     from cyclopean.app.limits import Limits

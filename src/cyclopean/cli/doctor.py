@@ -42,6 +42,7 @@ EXTRAS = {
     "app": "the app in the browser",
     "raw": "raw photos, as cameras write them",
     "matte": "a segmenter for `refocus --matte`",
+    "foreign": "depth models of others, from the Hub or a folder (docs/models.md)",
     "bench": "benches that train, with pictures of their runs",
     "dev": "tests, style and type checks of this project",
 }
@@ -189,6 +190,28 @@ def _models() -> Iterator[Finding]:
         licence = config.get("licence", "licence unknown")
         size = f"{weights:.1f} M weights, {megabytes:.1f} MB"
         yield Finding(name, f"{config['method']}, {size}, {licence}, loads in {seconds:.1f} s")
+    yield from _fetched()
+
+
+def _fetched() -> Iterator[Finding]:
+    """Yield the depth models of others that were fetched from the Hub, with the licence of their weights."""
+    try:
+        from huggingface_hub import constants, scan_cache_dir
+
+        from cyclopean.inference.foreign import PROCESSORS, licence_of
+        from cyclopean.io.files import read_json
+        from cyclopean.training import checkpoint
+
+        for repository in sorted(
+            scan_cache_dir(constants.HF_HUB_CACHE).repos, key=lambda repository: repository.repo_id
+        ):
+            folder = max(repository.revisions, key=lambda revision: revision.last_modified).snapshot_path
+            kind = read_json(folder / checkpoint.CONFIG)["model_type"] if checkpoint.is_foreign(folder) else None
+            if kind in PROCESSORS:
+                size = f"{repository.size_on_disk / 1e6:.0f} MB"
+                yield Finding(repository.repo_id, f"{kind}, {size}, {licence_of(folder)}, fetched from the Hub")
+    except Exception:  # no cache, or one that something else has damaged
+        return
 
 
 def _files() -> Iterator[Finding]:

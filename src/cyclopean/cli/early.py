@@ -2,18 +2,21 @@
 
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.io.files import read_json, shortened, shown
-from cyclopean.methods import METHODS, METRIC
+from cyclopean.inference import NEEDS_TRANSFORMERS
+from cyclopean.io.files import read_json, refuse_unreadable, shortened, shown
+from cyclopean.methods import METHODS, METRIC, METRIC_LOSSES
 
 MODELS = Path(__file__).parents[1] / "models"
 CONFIG = "config.json"
 
 
 def refuse_unknown_model(name: str) -> None:
-    """Raise InputError for a name that is certainly no model: neither bundled nor a folder, and no Hub repository.
+    """Raise InputError for a name that is certainly no model: neither bundled nor a folder, and no Hub repository; and
+    for the folder of a model that needs transformers where this is not installed.
 
     "auto" and "none" are words of commands. What `checkpoint.locate` alone can decide passes.
     """
@@ -21,6 +24,10 @@ def refuse_unknown_model(name: str) -> None:
     if name in ("auto", "none", *bundled) or ":" in name:
         return
     try:
+        if (Path(name) / CONFIG).is_file() and find_spec("transformers") is None:
+            config = read_json(Path(name) / CONFIG)
+            if isinstance(config, dict) and "model_type" in config and "method" not in config:
+                raise InputError(f"the depth model {shortened(name)} {NEEDS_TRANSFORMERS}.")
         if Path(name).expanduser().exists():
             return
     except OSError:
@@ -34,13 +41,23 @@ def refuse_unknown_model(name: str) -> None:
         raise InputError(f"there is no model folder {shortened(name)!r}; {beside}")
 
 
+def refuse_metres(profile: str | None, known: tuple[float, ...] | None) -> None:
+    """Raise InputError for a camera profile that cannot be read, and for two sources of metres at once."""
+    if profile is not None and known is not None:
+        raise InputError("--known and --profile both put depth in metres; give one of them.")
+    if profile is not None:
+        refuse_unreadable(Path(profile))
+
+
 def says_metric(name: str) -> bool | None:
     """Return whether the depth of a bundled model or a model's folder is in metres by its config, None if unknown."""
     places = (MODELS / name, Path(name).expanduser(), Path(name) / "best", Path(name) / "last")
     try:
         config = read_json(next(place for place in places if (place / CONFIG).is_file()) / CONFIG)
         if config["method"] in METHODS:
-            return config["method"] in METRIC or config["arguments"].get("rig") is not None
+            arguments = config["arguments"]
+            rigged = arguments.get("rig") is not None or arguments.get("loss") in METRIC_LOSSES
+            return config["method"] in METRIC or rigged
     except (StopIteration, OSError, ValueError, LookupError, TypeError, AttributeError):
         pass  # its reader reports what is wrong
     return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.early import loading, refuse_metres, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
 from cyclopean.cli.parsing import (
     check_writable,
@@ -23,7 +23,7 @@ from cyclopean.cli.parsing import (
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CAMERAS, CLOUDS
-from cyclopean.io.files import CLIPS, refuse_unreadable, shown
+from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
     from cyclopean.inference.pipeline import DepthOptions, Models
@@ -48,8 +48,8 @@ class Predict:
     view: Annotated[str, Flag("html")] = ""
     """html: also photo_view.html, one file to look around in with any browser, without a network."""
     model: Annotated[str, Flag("NAME")] = "auto"
-    """A bundled model, a model's folder, or a Hub repository (owner/name). auto: general; for panoramas,
-    panorama."""
+    """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
+    (docs/models.md). auto: general; for panoramas, panorama."""
     camera: Annotated[str, Flag("NAME")] = "auto"
     """What took the photos: pinhole, equirectangular (a whole panorama), top-bottom or side-by-side (two panoramas in
     one picture; the first is used). auto: panoramas are told by their metadata, or by their shape and seam."""
@@ -65,6 +65,9 @@ class Predict:
     """The right picture of a stereo pair, for a model that looks at two (trained with --variant stereo)."""
     profile: Annotated[str | None, Flag("FILE")] = None
     """A camera profile (cyclopean app, tab Metres), which puts depth of photos of that camera in metres."""
+    known: Annotated[tuple[float, float, float, float, float, float] | None, Flag("X Y M X Y M")] = None
+    """Two points of one photo and how far each is from the camera, in metres: puts depth in metres where a model leaves
+    scale and shift unknown. Points as for `refocus --at`."""
     uncertainty: Annotated[int, Flag("N")] = 0
     """Look N times with other colours, half of them at the mirror image, and write how far the answers differ:
     photo_uncertainty.npy (standard deviation of inverse depth) and photo_uncertainty.png (bright = unsure)."""
@@ -73,6 +76,9 @@ class Predict:
     `evaluate` does."""
     size: Annotated[str | None, Flag("HxW")] = None
     """About how many pixels the model works on, such as 256x512; without it, the size it was trained at."""
+    steady: bool = True
+    """Write every frame of a video as predicted: without it, the scale (and the shift, where a model leaves that
+    unknown) of each frame's depth is aligned to the frames before."""
     device: Annotated[str, Flag("NAME")] = "cpu"
     """cpu, cuda, cuda:1, mps."""
     overwrite: bool = False
@@ -104,9 +110,10 @@ def run(options: Predict) -> int:
     refuse_unknown_model(options.model)
     if options.uncertainty < 0 or options.uncertainty == 1:
         raise InputError(f"--uncertainty {options.uncertainty} means nothing; give at least 2 looks.")
-    if options.profile is not None:
-        refuse_unreadable(Path(options.profile))
+    refuse_metres(options.profile, options.known)
     jobs, bad = jobs_for(options.photos, options.out)
+    if options.known is not None and (len(jobs) != 1 or options.uncertainty):
+        raise InputError("--known gives scale and shift of the depth of one photo; give one, and no --uncertainty.")
     if options.right is not None and len(jobs) != 1:
         raise InputError(f"--right {options.right} belongs to one photo, the left of its pair; {len(jobs)} were given.")
     written: list[Path] = []
@@ -114,17 +121,17 @@ def run(options: Predict) -> int:
     if jobs:
         loading("predict", f"torch and the model {options.model}")
         usable_device(options.device)
-        from cyclopean.inference.metric_calibration import read_profile
+        from cyclopean.inference.metric_calibration import metres_from
         from cyclopean.inference.pipeline import DepthOptions, Models
         from cyclopean.inference.wrappers import POST_PROCESSES
 
         def configured(predictor: "Predictor") -> "Predictor":
-            predictor = replace(predictor, look=look, input_size=size or predictor.input_size)
+            predictor = predictor.resized(look, size)
             return replace(predictor, infer=POST_PROCESSES[post_process]) if post_process else predictor
 
         depth_options = DepthOptions(
             saved, bool(views), options.uncertainty,
-            None if options.profile is None else read_profile(Path(options.profile)),
+            metres_from(None if options.profile is None else Path(options.profile), options.known),
             None if options.right is None else Path(options.right), options.camera, options.max_megapixels,
         )  # fmt: skip
         check_writable(job.folder for job in jobs)
@@ -132,7 +139,7 @@ def run(options: Predict) -> int:
         models.check()
         for job in with_progress(jobs, "predicting") if len(jobs) > 1 else jobs:
             with contained(str(job.source), bad):
-                written += _predict(job, models, depth_options, options.overwrite)
+                written += _predict(job, models, depth_options, overwrite=options.overwrite, steady=options.steady)
     if count == 1:
         for path in written:
             print(shown(path))
@@ -144,7 +151,7 @@ def run(options: Predict) -> int:
     return 2 if bad else 0
 
 
-def _predict(job: Job, models: "Models", options: "DepthOptions", overwrite: bool) -> tuple[Path, ...]:
+def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: bool, steady: bool) -> tuple[Path, ...]:
     """Write the files of one input, print notes about it, and return their paths."""
     from cyclopean.inference.pipeline import Target, clip_notes, predict_clip, predict_photo
 
@@ -154,13 +161,16 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", overwrite: boo
         _print_notes(written.notes)
         return written.paths
     if options.uncertainty or options.viewer or options.profile or options.right:
-        raise InputError(f"{job.source} is a video; --uncertainty, --view, --profile and --right are for photos.")
+        flags = "--uncertainty, --view, --profile, --known and --right"
+        raise InputError(f"{job.source} is a video; {flags} are for photos.")
     refuse_sphere_of_clip(job.source, options.camera, models.via_cube)
     most = options.max_megapixels
     _print_notes(clip_notes(job.source, max_megapixels=most))
     predictor = models.for_video()
     with progress_bar(job.source.name) as progress:
-        written = predict_clip(job.source, target, predictor, options.save, max_megapixels=most, progress=progress)
+        written = predict_clip(
+            job.source, target, predictor, options.save, steady=steady, max_megapixels=most, progress=progress
+        )
     _print_notes(written.notes)
     return written.paths
 

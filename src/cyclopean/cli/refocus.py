@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopean.cli.early import header_size, refuse_unknown_model, says_metric
+from cyclopean.cli.early import header_size, refuse_metres, refuse_unknown_model, says_metric
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.defocus import refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
@@ -22,6 +22,10 @@ SAVE = ("png", "same", "png16", "tiff")
 REFINE = ("auto", "on", "off")
 BESIDE = "beside"  # as --depth
 DEPTHS = (".npy", ".npz", ".exr", ".pfm")
+UNKNOWN_SHIFT = (
+    "this model leaves scale and shift of its depth unknown, so a distance and an f-number mean nothing; give how far "
+    "away two points are (--known X Y M X Y M), or give --amount alone."
+)
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class Refocus:
     the photo, as `predict` writes it. Without it, depth is predicted."""
     profile: Annotated[str | None, Flag("FILE")] = None
     """A camera profile (cyclopean app, tab Metres), which puts depth in metres: --focus-distance means it then."""
+    known: Annotated[tuple[float, float, float, float, float, float] | None, Flag("X Y M X Y M")] = None
+    """Two points and how far each is from the camera, in metres, as for `predict`: --focus-distance means it then."""
     resize_depth: bool = False
     """Stretch a depth file of another size onto the photo."""
     refine: Annotated[str, Flag("auto|on|off")] = "auto"
@@ -104,8 +110,8 @@ class Refocus:
     save: Annotated[str, Flag("NAMES")] = "png"
     """png16 (16 bits), tiff (16 bits), same (format and bits of the photo, and no .png then), comma-separated."""
     model: Annotated[str, Flag("NAME")] = "auto"
-    """A bundled model, a model's folder, or a Hub repository (owner/name). auto: general; for panoramas,
-    panorama."""
+    """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
+    (docs/models.md). auto: general; for panoramas, panorama."""
     camera: Annotated[str, Flag("NAME")] = "auto"
     """What took the photo, as for `predict`: pinhole, equirectangular, top-bottom, side-by-side. Of a panorama, blur
     goes on over the seam."""
@@ -140,7 +146,7 @@ def run(options: Refocus) -> None:
             raise InputError(f"--{name} is for clips, and {source} is none ({', '.join(CLIPS)}); leave it out.")
     _refuse_early(options, source)
     folder = result_folder(options.out, source)
-    from cyclopean.inference.metric_calibration import read_profile
+    from cyclopean.inference.metric_calibration import metres_from
     from cyclopean.inference.pipeline import Models, PictureFormat, RealLens, RefocusOptions, Target, refocus_photo
 
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
@@ -149,7 +155,7 @@ def run(options: Refocus) -> None:
         options.at, options.focus_distance, lens,
         RealLens(blur.f_number, blur.focal_mm, blur.sensor_mm) if blur.optical else None,
         blur.method, strength_of(blur), blur.bins,
-        None if options.profile is None else read_profile(Path(options.profile)),
+        metres_from(None if options.profile is None else Path(options.profile), options.known),
         options.refine, options.matte, options.resize_depth,
         tuple(PictureFormat(suffix, 16 if suffix in deep else None) for suffix in suffixes),
         options.camera, options.max_megapixels,
@@ -159,6 +165,9 @@ def run(options: Refocus) -> None:
 
     def choose(photo: "Photo") -> "Predictor":
         predictor = models.for_photo(photo)
+        measures = options.focus_distance is not None or options.blur.f_number is not None
+        if predictor.method.ambiguity == "affine" and measures and options.known is None:
+            raise InputError(UNKNOWN_SHIFT)
         if predictor.method.ambiguity != "metric":
             _refuse_relative(options)
         return predictor
@@ -205,7 +214,8 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
         raise InputError("--amount and --f-number both say how much to blur; give one of them.")
     if options.refine not in REFINE:
         raise unknown_name("--refine", options.refine, REFINE)
-    for path in (options.photo[0], options.profile, options.motion.keys):
+    refuse_metres(options.profile, options.known)
+    for path in (options.photo[0], options.motion.keys):
         if path is not None:
             refuse_unreadable(Path(path))
     if options.matte is not None:
@@ -244,7 +254,7 @@ def _without_metres(options: Refocus) -> str:
     """Return what is wrong with the options where depth is only relative; "" if they need no metres, or have them."""
     from cyclopean.defocus.lens import DISTANCE_ALONE, F_NUMBER_ALONE
 
-    if options.profile is not None:
+    if options.profile is not None or options.known is not None:
         return ""
     if options.focus_distance is not None:
         return DISTANCE_ALONE if options.at is None else ""

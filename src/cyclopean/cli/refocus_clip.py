@@ -16,7 +16,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     folder = result_folder(options.out, source)
     from cyclopean.defocus.video import SECONDS, Keyframe, read_keyframes
     from cyclopean.inference.clip import check, result_suffix
-    from cyclopean.inference.pipeline import Target, clip_notes, refocus_clip
+    from cyclopean.inference.pipeline import Target, clip_notes, flicker_note, refocus_clip
     from cyclopean.inference.predictor import load
     from cyclopean.training.checkpoint import DEFAULT
 
@@ -44,7 +44,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     print(written.paths[0])
     before, after = report.flicker_before, report.flicker_after
     if before is not None and after is not None:
-        print(f"flicker of the depth: {100 * before:.2f} % of its range as predicted, {100 * after:.2f} % made steady")
+        print(flicker_note(before, after))
     if report.cuts:
         print(f"new scenes at {_times(report.cuts)}")
     if report.lost:
@@ -58,6 +58,7 @@ def _refuse_photos_only(options: Refocus, source: Path) -> None:
     unfit = {
         "--depth": options.depth is not None,
         "--profile": options.profile is not None,
+        "--known": options.known is not None,
         "--focus-distance": options.focus_distance is not None,
         "--matte": options.matte is not None,
         "--save": options.save != "png",

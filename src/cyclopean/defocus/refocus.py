@@ -135,7 +135,8 @@ def _focus(
         return focus, ready.unit
     if depth.ambiguity == "affine" or focus <= 0:
         raise InputError(
-            "this depth has an unknown offset, so a distance gives no metres; give --amount without a distance."
+            "this depth has an unknown offset, so one distance gives no metres; give how far away two points are "
+            "(--known), or give --amount without a distance."
         )
     return focus, focus * distance
 

@@ -72,7 +72,7 @@ def open_entry(name: str, device: str = "cpu", see: Infer = plain, look: Look | 
     if folder.is_dir() and not checkpoint.is_model(folder):
         return depth_files(folder)
     predictor = inference.load(name, device)
-    predictor = replace(predictor, infer=see, look=look or predictor.look or "trained")
+    predictor = replace(predictor.resized(look or predictor.look or "trained"), infer=see)
     return predictor_entry(folder.resolve().name if folder.is_dir() else name, predictor)
 
 

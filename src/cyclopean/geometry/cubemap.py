@@ -69,8 +69,10 @@ def uv_on_faces(
 
 
 def _turned(points: Float[Tensor, "1 h w 3"], rotations: Rotations) -> Float[Tensor, "f h w 3"]:
-    with torch.autocast(points.device.type, enabled=False):  # which would round directions to 8 bits
-        return torch.einsum("fij,hwj->fhwi", rotations, points[0])
+    # no matrix product, which autocast would round to 8 bits
+    x, y, z = points[0, ..., None].unbind(-2)
+    right, down, ahead = rotations[:, None, None].unbind(-1)
+    return x * right + y * down + z * ahead
 
 
 # --- conventions of papers, and tangent images ------------------------------------------------------------------------

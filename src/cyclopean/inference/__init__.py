@@ -2,6 +2,7 @@
 
 # Names that users type, checked before anything heavy is imported.
 CAMERAS = ("auto", "pinhole", "equirectangular", "top-bottom", "side-by-side")
+NEEDS_TRANSFORMERS = "needs transformers, which is not installed: pip install 'cyclopean[foreign]'"
 # Formats to save depth in, and what follows the stem of their files.
 ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
 CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}

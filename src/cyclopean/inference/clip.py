@@ -13,12 +13,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from cyclopean.defocus.consistency import Consistency
 from cyclopean.defocus.edges import guided
 from cyclopean.defocus.focus import Focusable, fill_unknown
 from cyclopean.defocus.lens import Lens, focus_pixel
 from cyclopean.defocus.video import (
     SECONDS,
     Flicker,
+    Grey,
     Keyframe,
     Moment,
     Spot,
@@ -182,6 +184,11 @@ def _small_depth(image: Frame, predictor: Predictor) -> Plane:
     return fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
 
 
+def small_grey(image: Frame, size: tuple[int, int]) -> Grey:
+    """Return the brightness of a frame at `size` (height, width)."""
+    return grey_of(cv2.resize(_array(image), size[::-1], interpolation=cv2.INTER_AREA))
+
+
 def _array(image: Frame) -> Float[np.ndarray, "h w 3"]:
     return np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
 
@@ -201,6 +208,7 @@ class _Rendering:
 
     def __post_init__(self) -> None:
         self.flicker = Flicker(self.measures.whole)
+        self.consistency = Consistency(self.predictor.method.ambiguity, self.measures.whole)
         self.pull = _FocusPull(self.keys, self.measures, self.lens.amount, self.lost)
 
     def pictures(self, clip: Iterator[Still]) -> Iterator[Frame]:
@@ -214,10 +222,13 @@ class _Rendering:
 
     def _moment(self, still: Still, last: Moment | None) -> Moment:
         depth = _small_depth(still.image, self.predictor)
-        grey = grey_of(cv2.resize(_array(still.image), depth.shape[::-1], interpolation=cv2.INTER_AREA))
+        grey = small_grey(still.image, (depth.shape[0], depth.shape[1]))
+        steady = self.smooth > 0 and self.predictor.method.ambiguity == "affine"  # `following` fits a scale alone
+        aligned = self.consistency.add(grey, depth, still.seconds).depth if steady else depth
         if last is None:
             return first(grey, depth, still.seconds)
-        now = following(last, grey, depth, still.seconds, mean=self.smooth, whole=self.measures.whole)
+        now = following(last, grey, aligned, still.seconds, mean=self.smooth, whole=self.measures.whole)
+        now = replace(now, predicted=depth)
         self.flicker.add(last, now)
         if now.motion is not None and now.motion.cut:
             self.cuts.append(still.seconds)

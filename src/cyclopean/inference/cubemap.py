@@ -35,7 +35,8 @@ FAR = 0.12  # of the median inverse depth: what is farther is nearly sky
 FARTHEST = 0.03  # of that: sky is not farther
 HOLD = 3e-4  # weight of the plain blend beside gradients: it dominates beyond about 60 pixels, a third of the horizon
 STEPS, ENOUGH = 600, 1e-5  # of conjugate gradients: at most, and down to which relative residual
-PRIOR = 1.0  # of scale 1 and shift 0, beside the disagreement of faces
+PRIOR = 1.0  # of scale 1 and shift 0, beside the disagreement of faces; and of models whose shift means nothing:
+AFFINE_PRIOR = 0.01
 ROUNDS = 12  # of re-weighting
 UNSURE = 0.1  # of a logarithm of ratios, besides their spread
 SMALLEST = 1e-3  # of the typical inverse depth: smaller ones (sky) give no ratio, smaller steps count as 0
@@ -48,11 +49,15 @@ Planes = Float[Tensor, "f h w"]
 
 @dataclass(frozen=True)
 class CubeFaces:
-    """The inverse distance of a panorama from ten perspective faces of `side` pixels, in one batch through `infer`."""
+    """The inverse distance of a panorama from ten perspective faces of `side` pixels, in one batch through `infer`.
+
+    `prior` is the weight of each face's own scale and shift: `AFFINE_PRIOR` for a model that leaves both unknown.
+    """
 
     infer: Infer
     side: int
     field_of_view: float = FIELD_OF_VIEW
+    prior: float = PRIOR
 
     def __call__(self, image: Image) -> PanoramaDepth:
         """Return the inverse depth of a panorama with the detail of its faces.
@@ -68,7 +73,7 @@ class CubeFaces:
         values = pull(faces, coarse.uv, "edge")[:, 0]
         values, seen, cosine = (x.flatten(1).cpu() for x in (values, coarse.weight > 0, coarse.cosine))
         pairs = overlaps(values, seen, cosine, coarse.level.cpu().repeat_interleave(SAMPLED[1]))
-        alignment = align(pairs, len(faces), FACES.index("up"))
+        alignment = align(pairs, len(faces), FACES.index("up"), self.prior)
         scale, shift = (x.to(faces).view(-1, 1, 1, 1) for x in (alignment.scale, alignment.shift))
         inverse = _blend(scale * faces + shift, coarse, _face_grid(size, faces, self.field_of_view))
         disagreement = {"before": alignment.before, "after": alignment.after}
@@ -162,7 +167,7 @@ def overlaps(
     return Overlaps(faces, inverse.double(), cosines.double(), areas.double())
 
 
-def align(pairs: Overlaps, count: int, last: int | None = None) -> Alignment:
+def align(pairs: Overlaps, count: int, last: int | None = None, prior: float = PRIOR) -> Alignment:
     """Return scales and shifts of `count` faces by least squares over all `pairs` together.
 
     First scales alone, from medians of logarithms of ratios (exact for scales, robust to outliers); then both, from the
@@ -174,7 +179,7 @@ def align(pairs: Overlaps, count: int, last: int | None = None) -> Alignment:
     """
     ones, zeros = torch.ones(count).double(), torch.zeros(count).double()
     first = _scales(pairs, count, last)
-    scale, shift = _refined(pairs, first)
+    scale, shift = _refined(pairs, first, prior)
     return Alignment(scale, shift, disagreement(pairs, ones, zeros), disagreement(pairs, scale, shift))
 
 
@@ -219,7 +224,9 @@ def _scales(pairs: Overlaps, count: int, last: int | None) -> Float[Tensor, " f"
     return scales.exp()
 
 
-def _refined(pairs: Overlaps, first: Float[Tensor, " f"]) -> tuple[Float[Tensor, " f"], Float[Tensor, " f"]]:
+def _refined(
+    pairs: Overlaps, first: Float[Tensor, " f"], prior: float
+) -> tuple[Float[Tensor, " f"], Float[Tensor, " f"]]:
     """Return scales and shifts: a factor on each first scale, and a multiple of the typical inverse depth."""
     count, n = len(first), pairs.values.shape[1]
     start = pairs.radial(first, torch.zeros_like(first))
@@ -230,13 +237,12 @@ def _refined(pairs: Overlaps, first: Float[Tensor, " f"]) -> tuple[Float[Tensor,
     for side, sign in ((0, 1.0), (1, -1.0)):
         rows[at, pairs.faces[side]] = sign * start[side] / there
         rows[at, count + pairs.faces[side]] = sign * pairs.cosines[side] * typical / there
-    prior = torch.eye(2 * count).double()
     expected = torch.cat([torch.ones(count), torch.zeros(count)]).double()
     share, solution = pairs.area / pairs.area.sum(), expected
     for _ in range(ROUNDS):
         weight = share / (rows @ solution).abs().clamp_min(SMALLEST * 10)
-        normal = rows.T @ (rows * weight[:, None]) + PRIOR * prior
-        solution = torch.linalg.solve(normal, PRIOR * expected)
+        normal = rows.T @ (rows * weight[:, None]) + prior * torch.eye(2 * count).double()
+        solution = torch.linalg.solve(normal, prior * expected)
     return first * solution[:count], typical * solution[count:]
 
 

@@ -14,9 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.defocus.lens import Point, focus_pixel
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
-from cyclopean.io.depthmap import DepthMap
+from cyclopean.inference.predictor import assumed_camera
+from cyclopean.io.depthmap import DepthMap, value_range
 from cyclopean.io.files import read_json, shortened, write_text
 from cyclopean.io.sidecar import (
     VERSION,
@@ -35,8 +37,10 @@ TILT = math.cos(math.radians(35))  # largest angle between the ground's normal a
 THIN = 0.03  # of the camera's height: how far from the plane a point still belongs to the ground
 LEAST = 0.15  # of the lower half of the picture that must be ground
 SAMPLES = 4000
+APART = 1.1  # times the nearer of two known distances: the farther one, at least
+FARTHEST = 10.0  # times the nearest depth, where a model leaves it unknown
 
-Point = Float[Tensor, "3"]
+Point3 = Float[Tensor, "3"]
 Points = Float[Tensor, "n 3"]
 
 
@@ -66,6 +70,64 @@ class CameraProfile:
             )
         inverse = depth.inverse_depth / self.scale
         return replace(depth, inverse_depth=inverse, unit="m", ambiguity="metric", camera=depth.camera or self.camera)
+
+
+@dataclass(frozen=True)
+class TwoDistances:
+    """How far two points of one photo are from the camera, in metres: scale and shift of its inverse depth.
+
+    `points` are in pixels, or fractions of width and height. It holds for that photo alone: a model that leaves the
+    shift unknown leaves another one unknown in the next photo.
+    """
+
+    points: tuple[Point, Point]
+    metres: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        for distance in self.metres:
+            _refuse_no_length("the distance of a known point", distance)
+
+    def applied(self, depth: DepthMap) -> DepthMap:
+        """Return `depth` in metres; what would lie behind infinity is infinitely far away.
+
+        Raises InputError for a map in metres, points outside it or of unknown depth, and for two points of which the
+        map has the farther one nearer.
+        """
+        if depth.ambiguity == "metric":
+            raise InputError("this depth is in metres already; leave the known distances out.")
+        camera = depth.camera or assumed_camera(depth.size)
+        numbers, wanted = [], []
+        for point, distance in zip(self.points, self.metres, strict=True):
+            x, y = focus_pixel(point, depth.size)
+            ray, value = _ray_and_inverse(depth, camera, (x, y))
+            numbers.append(value)
+            wanted.append(float(torch.linalg.vector_norm(ray)) / distance)
+        scale = (wanted[1] - wanted[0]) / (numbers[1] - numbers[0]) if numbers[0] != numbers[1] else 0.0
+        if not scale > 0 or max(self.metres) < APART * min(self.metres):
+            raise InputError(
+                f"points at {self.metres[0]:g} and {self.metres[1]:g} m do not give scale and shift, by the depth that "
+                "the model has there; give two at clearly different distances, on things whose depth looks right."
+            )
+        inverse = (depth.inverse_depth * scale + (wanted[0] - scale * numbers[0])).clamp_min(0)
+        return replace(depth, inverse_depth=inverse, unit="m", ambiguity="metric", camera=camera)
+
+
+def metres_from(profile: Path | None, known: tuple[float, ...] | None) -> CameraProfile | TwoDistances | None:
+    """Return what puts depth in metres: the profile in a file, or `known` of two points (x, y, metres of each)."""
+    if known is not None:
+        x, y, near, u, v, far = known
+        return TwoDistances(((x, y), (u, v)), (near, far))
+    return None if profile is None else read_profile(profile)
+
+
+def shift_assumed(depth: DepthMap) -> DepthMap:
+    """Return an affine map as one up to scale: the farthest of it is taken as `FARTHEST` times as far as the nearest.
+
+    Nearest and farthest are the 99th and the first percentile. Shapes in space are guesses then; order and edges hold.
+    """
+    low, high = value_range(depth.inverse_depth)
+    inverse = depth.inverse_depth - low + (high - low) / (FARTHEST - 1)
+    return replace(depth, inverse_depth=inverse.clamp_min(0), ambiguity="scale")
 
 
 def by_two_points(
@@ -100,21 +162,15 @@ def by_height(depth: DepthMap, camera: AnyCamera, metres: float) -> CameraProfil
     return CameraProfile(metres / height, how, depth.model, depth.camera)
 
 
-def point_at(depth: DepthMap, camera: AnyCamera, at: tuple[int, int]) -> Point:
+def point_at(depth: DepthMap, camera: AnyCamera, at: tuple[int, int]) -> Point3:
     """Return the point in space under a pixel (x, y), in the unit of `depth`; its depth is the median around it.
 
     Raises InputError where depth is unknown or infinite.
     """
-    x, y = at
-    plane = depth.inverse_depth[0, 0]
-    some = plane[max(y - AROUND, 0) : y + AROUND + 1, max(x - AROUND, 0) : x + AROUND + 1]
-    known = some[some.isfinite()]
-    if known.numel() == 0 or float(known.median()) <= 0:
+    ray, inverse = _ray_and_inverse(depth, camera, at)
+    if inverse <= 0:
         raise InputError("the depth of that point is not known; click another one.")
-    h, w = depth.size
-    uv = torch.tensor([[[[(x + 0.5) / w, (y + 0.5) / h]]]], dtype=plane.dtype)
-    ray = _rays(camera, uv, depth)[0, 0, 0]
-    return ray / known.median()
+    return ray / inverse
 
 
 def write_profile(path: Path, profile: CameraProfile) -> None:
@@ -156,13 +212,27 @@ def _refuse_other_than_scale(depth: DepthMap) -> None:
         raise InputError("this depth is in metres already; it needs no scale.")
     if depth.ambiguity == "affine":
         raise InputError(
-            "this depth is known up to a factor and an offset; one length does not determine both: use another model."
+            "this depth is known up to a factor and an offset, and one length does not determine both; give how far "
+            "away two points are (--known), or use another model."
         )
 
 
 def _refuse_no_length(what: str, metres: float) -> None:
     if not (math.isfinite(metres) and metres > 0):
         raise InputError(f"{what} is {metres:g}; give a length above 0 metres.")
+
+
+def _ray_and_inverse(depth: DepthMap, camera: AnyCamera, at: tuple[int, int]) -> tuple[Point3, float]:
+    """Return the ray through a pixel (x, y), and the median inverse depth around it."""
+    x, y = at
+    plane = depth.inverse_depth[0, 0]
+    some = plane[max(y - AROUND, 0) : y + AROUND + 1, max(x - AROUND, 0) : x + AROUND + 1]
+    known = some[some.isfinite()]
+    if known.numel() == 0:
+        raise InputError("the depth of that point is not known; click another one.")
+    h, w = depth.size
+    uv = torch.tensor([[[[(x + 0.5) / w, (y + 0.5) / h]]]], dtype=plane.dtype)
+    return _rays(camera, uv, depth)[0, 0, 0], float(known.median())
 
 
 def _rays(camera: AnyCamera, uv: Tensor, depth: DepthMap) -> Tensor:
@@ -183,7 +253,7 @@ def _lower_half(depth: DepthMap, camera: AnyCamera) -> Points:
     return points[:: max(1, len(points) // SAMPLES)]
 
 
-def _ground(points: Points) -> tuple[Point, float]:
+def _ground(points: Points) -> tuple[Point3, float]:
     """Return normal (down) and height of the plane that most points lie on, of those that are about level."""
     generator = torch.Generator().manual_seed(0)
     three = points[torch.randint(len(points), (TRIES, 3), generator=generator)]
@@ -200,7 +270,7 @@ def _ground(points: Points) -> tuple[Point, float]:
     return normals[best], float(heights[best])
 
 
-def _fitted(points: Points) -> tuple[Point, float]:
+def _fitted(points: Points) -> tuple[Point3, float]:
     """Return the least-squares plane of points."""
     middle = points.mean(0)
     normal = torch.linalg.svd(points - middle, full_matrices=False).Vh[-1]

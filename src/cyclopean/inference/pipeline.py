@@ -16,33 +16,35 @@ import numpy as np
 import torch
 
 from cyclopean import __version__
+from cyclopean.defocus.consistency import Consistency
 from cyclopean.defocus.edges import matted, refined
 from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.refocus import refocus, warn_of_distance
 from cyclopean.defocus.subject import matte_for
-from cyclopean.defocus.video import SECONDS, Keyframe
+from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.inference.clip import ClipReport, Progress, result_suffix, write_refocused
-from cyclopean.inference.metric_calibration import CameraProfile
+from cyclopean.inference.clip import PIXELS, ClipReport, Progress, result_suffix, small_grey, write_refocused
+from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, TwoDistances, shift_assumed
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
 from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
+from cyclopean.io.image import Photo, read_photo, resize_depth, size_within, write_photo
 from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
-from cyclopean.io.video import describe, frames, stills
+from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_writing import left_out, write_timed
 from cyclopean.io.viewer import write_viewer
 from cyclopean.training.checkpoint import DEFAULT
 
 RANGE_FRAMES = 16  # frames of a video that fix one range of colours for all
+VISIBLE_FLICKER = 0.01  # of the range of a clip's depth
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned
 
@@ -93,13 +95,14 @@ class DepthOptions:
     """What to write of a photo beside the array, its colours and its sidecar, and how the photo is read.
 
     `save` are keys of `ARRAYS` and `CLOUDS`; `viewer` adds one HTML file; `uncertainty` is the number of draws (0:
-    none); `profile` puts depth in metres; `right` is the right picture of a stereo pair; `camera` is one of `CAMERAS`.
+    none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
+    pair; `camera` is one of `CAMERAS`.
     """
 
     save: tuple[str, ...] = ()
     viewer: bool = False
     uncertainty: int = 0
-    profile: CameraProfile | None = None
+    profile: CameraProfile | TwoDistances | None = None
     right: Path | None = None
     camera: str = "auto"
     max_megapixels: float = MOST_MEGAPIXELS
@@ -185,7 +188,7 @@ def predict_photo(
         write_photo(_path(stem, "_disp.png"), colours(depth.inverse_depth))
         others: list[Path] = []
         if options.uncertainty:
-            scale = options.profile.scale if options.profile else 1
+            scale = options.profile.scale if isinstance(options.profile, CameraProfile) else 1
             spread = predictor.uncertainty(photo, options.uncertainty) / scale
             others += [_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png")]
             np.save(others[0], spread[0, 0].numpy())
@@ -194,15 +197,23 @@ def predict_photo(
         camera = depth.camera or assumed_camera(photo.size)
         if (clouds or options.viewer) and depth.camera is None:
             notes.append(f"{photo.name} has no focal length in its metadata: a field of view of 60 degrees is assumed.")
+        solid = depth
+        if (clouds or options.viewer) and depth.ambiguity == "affine":
+            solid = shift_assumed(depth)
+            notes.append(
+                f"{photo.name}: this model leaves scale and shift of its depth unknown, so the shapes in 3-D are a "
+                f"guess: what is farthest is taken as {FARTHEST:g} times as far as what is nearest. Two known "
+                "distances make them right (--known), and so does a metric model."
+            )
         for name in clouds:
             others.append(_path(stem, CLOUDS[name]))
             if name == "ply":
-                write_ply(others[-1], point_cloud(without_flying_pixels(depth, camera), photo.image, camera))
+                write_ply(others[-1], point_cloud(without_flying_pixels(solid, camera), photo.image, camera))
             else:
-                write_glb(others[-1], mesh(depth, camera), photo.image)
+                write_glb(others[-1], mesh(solid, camera), photo.image)
         if options.viewer:
             others.append(_path(stem, "_view.html"))
-            write_viewer(others[-1], depth, photo.image, camera, photo.name)
+            write_viewer(others[-1], solid, photo.image, camera, photo.name)
         _write_arrays(stem, depth, ("npy", *options.save), photo, [path.name for path in others])
         keep_names(folder, target.folder)
         return Written(_moved(folder, target.folder), tuple(notes))
@@ -214,6 +225,7 @@ def predict_clip(
     predictor: Predictor,
     save: Sequence[str] = (),
     *,
+    steady: bool = True,
     max_megapixels: float = MOST_MEGAPIXELS,
     progress: Progress | None = None,
 ) -> Written:
@@ -221,6 +233,7 @@ def predict_clip(
 
     Two passes: some frames fix the range, then every frame is written at its time. `save` are keys of `ARRAYS`; their
     files go into the folder STEM_disp. `progress(done, all)` is called after every frame; `all` is 0 when not known.
+    Each frame's scale (and shift) is aligned to the frames before (`Consistency`), unless `steady` is False.
     """
     clouds = [name for name in save if name in CLOUDS]
     if clouds:
@@ -235,6 +248,7 @@ def predict_clip(
         raise InputError(f"{source} has no frames; give a whole video.")
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     times: list[float] = []
+    consistency, flicker = Consistency(predictor.method.ambiguity, high - low), Flicker(high - low)
     with appearing(target.folder) as folder:
         arrays = folder / f"{target.stem}_disp"
 
@@ -242,6 +256,8 @@ def predict_clip(
             for still in stills(source, max_megapixels=max_megapixels):
                 photo = Photo(still.image, name=f"{source.name}#{still.index}")
                 depth = predictor(photo)
+                if steady:
+                    depth = _aligned(depth, still, consistency, flicker)
                 if save:
                     arrays.mkdir(exist_ok=True)
                     _write_arrays(arrays / f"{still.index:06d}", depth, save, photo)
@@ -256,11 +272,30 @@ def predict_clip(
             "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
             "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": (low, high),
             "frames": len(times), "times": times, "source": source.name, "model": _model_json(predictor.model),
-            "files": [video.name],
+            "flicker_before": flicker.before, "flicker_after": flicker.after, "files": [video.name],
         }  # fmt: skip
         video.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)
+        if flicker.before is not None and flicker.after is not None and flicker.before > VISIBLE_FLICKER:
+            notes = (*notes, flicker_note(flicker.before, flicker.after))
         return Written(_moved(folder, target.folder), notes)
+
+
+def _aligned(depth: DepthMap, still: Still, consistency: Consistency, flicker: Flicker) -> DepthMap:
+    """Return the depth of a frame, its scale and shift aligned to the frames before, and count its flicker."""
+    small = resize_depth(depth, size_within(depth.size, PIXELS))
+    plane, last = fill_unknown(small.inverse_depth[0, 0], small.valid[0, 0]), consistency.last
+    now = consistency.add(small_grey(still.image, small.size), plane, still.seconds)
+    if last is not None:
+        flicker.add(last, now)
+    scale, shift = consistency.alignment.scale, consistency.alignment.shift
+    notes = {**depth.notes, "steady_scale": round(scale, 6), "steady_shift": round(shift, 6)}
+    return replace(depth, inverse_depth=depth.inverse_depth * scale + shift, notes=notes)
+
+
+def flicker_note(before: float, after: float) -> str:
+    """Return a sentence on the flicker of a clip's depth."""
+    return f"flicker of the depth: {100 * before:.2f} % of its range as predicted, {100 * after:.2f} % made steady"
 
 
 @dataclass(frozen=True)
@@ -297,7 +332,7 @@ class RefocusOptions:
     method: str = THIN_LENS
     strength: float = 1.0
     bins: str = "smooth"
-    profile: CameraProfile | None = None
+    profile: CameraProfile | TwoDistances | None = None
     refine: str = "auto"
     matte: str | None = None
     resize_depth: bool = False
@@ -429,7 +464,7 @@ def _moved(bench: Path, folder: Path) -> tuple[Path, ...]:
 
 
 def _model_json(model: Maker | None) -> dict[str, str] | None:
-    return None if model is None else {"name": model.name, "sha256": model.sha256}
+    return None if model is None else asdict(model)
 
 
 def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, usable_device
 from cyclopean.geometry import Equirectangular, Pinhole
-from cyclopean.inference.cubemap import CubeFaces
+from cyclopean.inference.cubemap import AFFINE_PRIOR, PRIOR, CubeFaces
+from cyclopean.inference.foreign import log_licence, open_foreign
 from cyclopean.inference.panorama import (
     DetailTransfer,
     PanoramaDepth,
@@ -25,7 +26,7 @@ from cyclopean.inference.panorama import (
     seam_score,
 )
 from cyclopean.inference.panorama_detection import without_padding
-from cyclopean.inference.wrappers import ColourSpread, Infer, OneScale, Scales, TwoScale, plain
+from cyclopean.inference.wrappers import ColourSpread, FocalRecorder, Infer, OneScale, Scales, TwoScale, plain
 from cyclopean.io.depthmap import DepthMap, from_numbers
 from cyclopean.io.files import shown
 from cyclopean.io.image import Photo, resize
@@ -41,7 +42,8 @@ FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a photo without a foca
 FACE_SHARE = 0.75
 
 Projection = Literal["pinhole", "equirectangular"]
-Look = Literal["aspect", "trained"]  # the working size: of a photo's own shape, or exactly the size of training
+# The working size: of a photo's own shape, exactly the size of training, or by a rule of the method's own.
+Look = Literal["aspect", "trained", "own"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Predictor:
     """A model ready to use: call it with a photo to get its depth.
 
     `input_size` (height, width) is the model's own: a photo is resized to about as many pixels in its own shape; with
-    the `look` "trained" to exactly that size, whatever its shape (as in published evaluations). `infer` runs the method
+    the `look` "trained" to exactly that size, whatever its shape (as in published evaluations); with "own" the method
+    gets the photo as it is and resizes it itself. `infer` runs the method
     on a view: `plain`, or `flip_averaged`. `model` is named in the result as its maker. `projection` is that of the
     pictures the method was made for. `two_scale` is the smaller size of `TwoScale`, as a share of the working size.
 
@@ -94,8 +97,10 @@ class Predictor:
                 f"the model {self._name!r} is for panoramas and {photo.name} is none; use another model, or declare "
                 "it as one (--camera equirectangular)."
             )
-        size = working_size(self._shape(photo.size), self.input_size, self.method.input_multiple)
+        size = self._working_size(photo.size, self.input_size)
         rig = self.method.rig
+        if self.method.finds_focal and photo.camera is None:
+            return self._with_focal_found(photo)
         camera = photo.camera or assumed_camera(photo.size, None if rig is None else rig[0])
         there = Pinhole(camera.focal.to(self._device), camera.center.to(self._device))
         target, *others = (view(resize(p.image.to(self._device), size), there) for p in (photo, right) if p is not None)
@@ -120,15 +125,16 @@ class Predictor:
         if self.two_scale is None:
             return OneScale(self.method, self.infer)
         small = (round(self.two_scale * self.input_size[0]), round(self.two_scale * self.input_size[1]))
-        multiple = self.method.input_multiple
-        return TwoScale(self.method, self.infer, lambda size: working_size(self._shape(size), small, multiple))
+        return TwoScale(self.method, self.infer, lambda size: self._working_size(size, small))
 
     @property
     def faces(self) -> CubeFaces:
         """Method, which is for perspective pictures, on overlapping faces around: small ones, so at one scale."""
-        square = round(FACE_SHARE * self.input_size[0]), round(FACE_SHARE * self.input_size[1])
+        share = 1.0 if self.look == "own" else FACE_SHARE
+        square = round(share * self.input_size[0]), round(share * self.input_size[1])
         side, _ = working_size((1, 1), square, self.method.input_multiple)
-        return CubeFaces(partial(self.infer, self.method), side)
+        prior = AFFINE_PRIOR if self.method.ambiguity == "affine" else PRIOR
+        return CubeFaces(partial(self.infer, self.method), side, prior=prior)
 
     @property
     def around(self) -> Callable[[Float[Tensor, "1 3 _ _"]], PanoramaDepth]:
@@ -169,9 +175,28 @@ class Predictor:
     def _device(self) -> torch.device:
         return next(self.method.parameters()).device
 
-    def _shape(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the working size for a picture of `size`."""
-        return self.input_size if self.look == "trained" else size
+    def resized(self, look: Look | None, size: tuple[int, int] | None = None) -> "Predictor":
+        """Return this predictor with another working size. Raises InputError for a method with a rule of its own."""
+        if self.look != "own":
+            return replace(self, look=look or self.look, input_size=size or self.input_size)
+        if look == "trained" or size is not None:
+            raise InputError(f"the model {self._name!r} resizes pictures by a rule of its own; leave the size out.")
+        return self
+
+    def _working_size(self, size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
+        """Return the working size for a picture of `size`, about as many pixels as `own`."""
+        if self.look == "own":
+            return size
+        return working_size(self.input_size if self.look == "trained" else size, own, self.method.input_multiple)
+
+    def _with_focal_found(self, photo: Photo) -> DepthMap:
+        """Return the depth of a photo without a camera, by the focal length that the method predicts of it."""
+        recorder = FocalRecorder(self.method)
+        unknown = assumed_camera(photo.size, math.nan)
+        depth = replace(self, method=recorder)(replace(photo, camera=unknown))
+        focal = sum(recorder.focals) / len(recorder.focals)  # one of the photo, another of its mirror image
+        notes = {**depth.notes, "focal": round(focal, 6), "focal_is": "predicted by the model"}
+        return replace(depth, camera=assumed_camera(photo.size, focal), notes=notes)
 
     def _check_pair(self, photo: Photo, right: Photo | None) -> None:
         """Raise InputError for a right picture that is missing, of another size, or not taken by the model."""
@@ -204,8 +229,16 @@ class Predictor:
 
 
 def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predictor:
-    """Return the predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`)."""
+    """Return the predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`).
+
+    A folder or a repository may also hold a depth model of `transformers` (`inference.foreign`).
+    """
     folder = checkpoint.locate(name)
+    if checkpoint.is_foreign(folder):
+        opened = open_foreign(folder)
+        log_licence(str(name), opened.licence)
+        maker = Maker(str(name), weights_hash(opened.method), opened.licence)
+        return Predictor(opened.method.to(usable_device(device)), opened.input_size, maker, look="own")
     method, card = checkpoint.load(folder)
     wrong = partial(checkpoint.wrong_value, folder)
     size = card.get("input_size")
@@ -221,8 +254,8 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
     other = card.get("details")
     details = None if other is None else _details(name, other, projection, device)
     look = card.get("look")
-    if look not in (None, *get_args(Look)):
-        raise wrong("look", look, f"to be {' or '.join(map(repr, get_args(Look)))}, or left out")
+    if look not in (None, "aspect", "trained"):
+        raise wrong("look", look, "to be 'aspect' or 'trained', or left out")
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
     return Predictor(
         method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look

@@ -15,7 +15,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
 from cyclopean.inference.panorama import add_details
 from cyclopean.io.image import resize
-from cyclopean.methods.base import Method
+from cyclopean.methods.base import Method, Prediction
 from cyclopean.methods.boosting import FACTORS, fuse_near, fuse_sizes
 from cyclopean.methods.photometric import postprocess
 from cyclopean.sample import Sample, View, view
@@ -88,6 +88,25 @@ def _mirrored(method: Method, target: View) -> InverseDepth:
 def _alone(target: View) -> Sample:
     """Return a view as a sample without sources or truth."""
     return Sample(target, (), torch.full_like(target.seen[:, :1], torch.nan))
+
+
+class FocalRecorder(Method):
+    """A method whose predicted focal lengths, in image widths, are kept: `infer` returns inverse depth alone."""
+
+    name = "focal recorder"
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method, self.ambiguity, self.input_multiple = method, method.ambiguity, method.input_multiple
+        self.focals: list[float] = []
+
+    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
+        prediction = self.method.predict(target, sources)
+        self.focals += prediction.extras["focal"].tolist()
+        return prediction
+
+    def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+        return self.method.losses(sample)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,11 @@ METHODS = {
     "monodepth2": "cyclopean.methods.monodepth2:Monodepth2",
     "naive": "cyclopean.methods.naive:Naive",
     "supervised": "cyclopean.methods.supervised:Supervised",
+    "supervised_sphere": "cyclopean.methods.supervised_sphere:SupervisedSphere",
     "trinocular": "cyclopean.methods.three_net:ThreeNet",
 }
-METRIC = ("coordnet",)  # methods whose depth is always in metres; that of the others is where they keep a rig
+METRIC = ("coordnet",)  # methods whose depth is always in metres; that of the others is where they keep a rig, or
+METRIC_LOSSES = ("berhu", "reverse-huber", "l1")  # where their `loss` is one of these
 
 # The methods of `cyclopean train`: the recipe, whose arguments are the flags, and a line of help.
 RECIPES = {
@@ -48,6 +50,10 @@ RECIPES = {
     ),
     "finetune": ("cyclopean.training.distil_recipes:finetune", "a distilled model on panoramas with depth: metres"),
     "supervised": ("cyclopean.training.recipes:supervised", "worlds with true depth: direct supervision"),
+    "supervised-sphere": (
+        "cyclopean.training.recipes:supervised_sphere",
+        "panoramas with true depth; UniFuse, BiFuse++, HoHoNet, EGformer",
+    ),
 }
 
 # The papers' settings as flags, set by `--published`. Optimisers and augmentations are in the recipes.
@@ -61,6 +67,7 @@ PUBLISHED = {
     "aquanet": "--size 192x640 --batch-size 8 --epochs 220 --learning-rate 1e-4",
     "coordnet": "--size 256x512 --batch-size 16 --epochs 30 --learning-rate 1e-4",
     "finetune": "--size 512x1024 --epochs 1 --learning-rate 1e-4",
+    "supervised-sphere": "--network unifuse --size 512x1024 --batch-size 6 --epochs 100 --learning-rate 1e-4",
 }
 
 

@@ -37,7 +37,8 @@ class Method(nn.Module, ABC):
     `ambiguity` is what `predict` leaves undetermined: nothing (metric), a factor (scale), a factor and an offset of
     inverse depth (affine). `input_multiple`: image sizes must be multiples of it. `projection`: that of the pictures it
     takes. `views`: how many pictures `predict` takes; with 2, the source is to the right of the target. `size_power`:
-    inverse depth of a picture that is resized grows with this power of the factor.
+    inverse depth of a picture that is resized grows with this power of the factor. `finds_focal`: of a view whose focal
+    length is not known (NaN) it predicts that too, `extras["focal"]`, in image widths.
     """
 
     name: ClassVar[str]
@@ -46,6 +47,7 @@ class Method(nn.Module, ABC):
     input_multiple: int
     views: int = 1
     size_power: int = 0
+    finds_focal: bool = False
     rig: tuple[float, float] | None = None  # of a model for one rig: focal length in image widths, baseline in metres
 
     def __init__(self, **arguments: Any) -> None:

@@ -221,7 +221,7 @@ def start_from(network: nn.Module, path: Path) -> None:
     trained = pretrained(path).state_dict()
     encoders = [part for part in network.modules() if isinstance(part, Encoder)]
     if not encoders:
-        raise InputError(f"only a ResNet can start from {path}; choose --network resnet18 or resnet50.")
+        raise InputError(f"only a ResNet can start from {path}; choose a network with one, as resnet18 or unifuse.")
     for encoder in encoders:
         times = encoder.conv1.in_channels // 3
         first = trained["conv1.weight"].repeat(1, times, 1, 1) / times

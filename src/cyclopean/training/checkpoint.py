@@ -23,10 +23,13 @@ BUNDLED = Path(__file__).parents[1] / "models"
 DEFAULT = "general"
 FIRST_IS_DISPARITY = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+SHARDS = "model-*-of-*.safetensors"  # of large models of others
+PREPROCESSOR, README = "preprocessor_config.json", "README.md"  # of models of others, whose card has their licence
 FLOATING = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # names of types in headers of safetensors files
 USUAL_SIZE = 192, 640  # of pictures, where a config has none
 LARGEST_WEIGHT = 1e12  # larger ones overflow float32 activations within a few layers
 HUB = "hub:"  # prefix of a name to be looked up on the Hugging Face Hub only
+SECONDS = 10.0  # timeout of the first request to the Hub
 
 
 def save(folder: Path | str, method: Method, card: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
@@ -144,9 +147,27 @@ def locate(name: Path | str) -> Path:
     raise unknown_name("model", text, bundled())
 
 
+def is_foreign(folder: Path) -> bool:
+    """Return whether `folder` holds a model of `transformers`, not one of this house."""
+    if not (folder / CONFIG).is_file():
+        return False
+    config = read_json(folder / CONFIG)
+    return isinstance(config, dict) and "model_type" in config and "method" not in config
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """Return the files of a model's weights: one, or all of its shards; none where any is missing."""
+    if (folder / WEIGHTS).exists():
+        return [folder / WEIGHTS]
+    shards = sorted(folder.glob(SHARDS))
+    whole = bool(shards) and shards[-1].stem.endswith(f"-of-{len(shards):05d}")
+    return shards if whole else []
+
+
 def trained_on(name: Path | str) -> list[str]:
     """Return the names of the data sets that a model was trained on, from its card; empty if it lists none."""
-    training = _config(locate(name)).get("training")
+    folder = locate(name)
+    training = None if is_foreign(folder) else _config(folder).get("training")
     data = training.get("data") if isinstance(training, dict) else None
     return [item for item in data if isinstance(item, str)] if isinstance(data, list) else []
 
@@ -199,14 +220,26 @@ def _log_choice(model: Path) -> None:
 
 
 def _download(name: str) -> Path:
-    """Return the folder that a Hub repository's model is fetched to."""
+    """Return the folder that a Hub repository's model is fetched to.
+
+    One that was fetched before is taken as it is. Else the Hub is asked once before the download, which would retry for
+    long without a network.
+    """
     if not REPOSITORY.fullmatch(name):
         raise InputError(f"{shortened(name)!r} is not a Hub repository; they are named owner/name.")
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import HfApi, constants, snapshot_download
 
     constants.HF_HUB_DISABLE_TELEMETRY = True  # otherwise each download also requests a list of agents
+    fetch = partial(snapshot_download, name, allow_patterns=[WEIGHTS, SHARDS, CONFIG, PREPROCESSOR, README])
     try:
-        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG]))
+        try:
+            folder = Path(fetch(local_files_only=True))
+        except (OSError, ValueError):  # not here
+            folder = None
+        if folder is not None and (folder / CONFIG).is_file() and weights_files(folder):
+            return folder
+        HfApi().model_info(name, timeout=SECONDS)
+        return Path(fetch())
     except Exception as error:  # of HTTP, TLS, proxies and disks, by several libraries
         raise InputError(
             f"there is no model folder {name!r}, and no Hub repository of that name could be fetched "

@@ -187,6 +187,7 @@ def train_data(
     if rig is not None:
         log_unusual_rig("--rig", rig, own)
     resized: tuple[Step, ...] = (*steps, partial(augmentation.resize, size=shape)) if source.size else steps
+    resized = (*resized, augmentation.nearest_each_way)
     flags = {name: value for name, value in vars(augment).items() if name != "shrink"}
     return TrainData(
         training, Steps(_steps(augment, mirror, shape)), Mapped(validation, resized), augment.shrink, about, flags
@@ -238,6 +239,20 @@ def pictures(method: Method, sample: Sample) -> dict[str, Tensor]:
     low, high = rho.amin(), rho.amax()
     grey = (rho - low) / torch.where(high > low, high - low, torch.ones_like(high))
     return {"seen": sample.target.seen[0], "inverse depth": grey[0].expand(3, -1, -1)}
+
+
+def log_learned_camera(method: Method, data: TrainData) -> None:
+    """Log the mean camera of held-out items, whole pictures, that a method with a `pose` step predicts."""
+    items = data.training if data.validation is None else data.validation
+    count = min(length(items), ITEMS_READ)
+    device = next(method.parameters()).device
+    with torch.no_grad():
+        cameras = [method.eval().pose(items[index].to(device)).target.camera for index in range(count)]  # type: ignore
+    focal = torch.cat([camera.focal for camera in cameras]).mean(0).tolist()
+    LOG.warning(
+        "by what was learned of %d items, the camera sees %.1f degrees across: its focal lengths are %.3f image widths "
+        "and %.3f heights.", count, 2 * math.degrees(math.atan(0.5 / focal[0])), *focal,
+    )  # fmt: skip
 
 
 def renderer(run: Run) -> torch.device:

@@ -163,19 +163,29 @@ def cosine(step: int, steps: int) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(1, steps - rise))
 
 
+def polynomial(step: int, steps: int) -> float:
+    """Return a factor that falls to 0 as (1 - step / steps)^0.9 (HoHoNet)."""
+    return (1 - step / steps) ** 0.9
+
+
 def constant(step: int, steps: int) -> float:  # noqa: ARG001
     """Return 1."""
     return 1.0
 
 
-def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
-    """Return Adam with its usual constants."""
-    return torch.optim.Adam(parameters, lr=learning_rate)
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float, beta1: float = 0.9) -> Optimizer:
+    """Return Adam with its usual constants; `beta1` is 0.5 in the code of FAL-Net's family."""
+    return torch.optim.Adam(parameters, lr=learning_rate, betas=(beta1, 0.999))
 
 
 def adamw(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
     """Return Adam with a decoupled weight decay of 0.01."""
     return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
+
+
+def adamw_brief(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
+    """Return `adamw` with a brief memory of gradients: its first constant is 0.5 (EGformer)."""
+    return torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.5, 0.999), weight_decay=0.01)
 
 
 def adabound(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:

@@ -84,6 +84,8 @@ class Run:
 
 
 Network = Literal["vgg", "compact", "mobile", "resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected"]
+StudentName = Literal["unifuse", "unifuse34", "unifuse50", "bifuse++", "hohonet", "egformer", "mobile", "coordnet"]
+SphereLoss = Literal["auto", "berhu", "reverse-huber", "l1", "ssi"]
 Folders = Annotated[tuple[Path, ...], Flag("FOLDER[,FOLDER]")]
 Names = Annotated[tuple[str, ...], Flag("NAME[,NAME]")]
 Size = Annotated[tuple[int, ...], Flag("HEIGHTxWIDTH", separator="x")]
@@ -139,9 +141,6 @@ class Source:
                 f"size is {'x'.join(map(str, self.size))}, {math.prod(self.size) / 1e6:g} megapixels a picture; "
                 f"training takes at most {LARGEST}: give a smaller --size, such as 192x384."
             )
-
-
-StudentName = Literal["mobile", "unifuse", "unifuse34", "unifuse50", "bifuse++", "hohonet", "egformer", "coordnet"]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ from cyclopean.training.options import (
     Run,
     ScheduleName,
     Source,
+    SphereLoss,
+    StudentName,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ COLOUR = Augment(colour=0.5)  # Monodepth, sec. 4.1
 EITHER_VIEW = Augment(swap=0.5, mild=0.5)  # Monodepth2, sec. 4
 NOT_MIRRORED = Augment(flip=0.0)  # spherical view synthesis
 ROOMS = Augment(flip=0.5, jitter=0.7, blur=0.2, noise=0.3)
+ROLLED = Augment(flip=0.5, mild=0.5)  # UniFuse
 STRONG = Augment(jitter=0.8, blur=0.2, noise=0.3, smallest=0.6, stretch=1.2)
 
 
@@ -405,6 +408,55 @@ def supervised(
     fit(method, data, run, adamw, SCHEDULES[schedule], card=card, pictures=dataset.pictures)
 
 
+def supervised_sphere(
+    run: Run,
+    source: Source,
+    *,
+    augment: Augment = ROLLED,
+    network: StudentName = "unifuse",
+    width: float = 1.0,
+    start: Annotated[Path | None, Flag(name="--encoder-weights", hidden=("--start",))] = None,
+    loss: SphereLoss = "auto",
+    far: float = 10.0,
+) -> None:
+    """Learn depth of panoramas from true depth, as the papers of these networks do; panoramas are also rolled.
+
+    Args:
+        network: UniFuse (with ResNet18, 34 or 50), BiFuse++, HoHoNet, EGformer; or the bundled panorama model's, or
+            spherical view synthesis's. Each has its paper's optimiser and schedule.
+        width: multiplies the network's channels.
+        start: pretrained weights of a ResNet to start the encoders from: a safetensors file, or a transformers folder.
+        loss: auto is the paper's: berhu of metres (UniFuse), reverse-huber (BiFuse++), l1 (HoHoNet), or ssi, of inverse
+            depth up to scale and shift (EGformer).
+        far: metres; larger true depths are ignored.
+    """
+    import torch
+
+    from cyclopean import augmentation
+    from cyclopean.methods.supervised_sphere import SupervisedSphere
+    from cyclopean.networks.resnet import start_from
+    from cyclopean.training import dataset
+    from cyclopean.training.loop import adam, adamw, adamw_brief, constant, fit, polynomial
+
+    if not 0 < width <= WIDEST:
+        raise InputError(f"width is {width}; it needs a number above 0, at most {WIDEST:g}.")
+    own, optimizer, schedule = {
+        "bifuse++": ("reverse-huber", adam, constant),
+        "hohonet": ("l1", adam, polynomial),
+        "egformer": ("ssi", adamw_brief, constant),
+        "mobile": ("berhu", adamw, constant),
+    }.get(network, ("berhu", adam, constant))
+    data = dataset.train_data(source, augment, run, augmentation.mirrored, dataset.target_only, worlds="sphere")
+    data = dataset.then(dataset.with_truth(data), augmentation.rolled)
+    torch.manual_seed(run.seed)
+    method = SupervisedSphere(network, width, loss=own if loss == "auto" else loss, far=far)
+    if start is not None:
+        start_from(method.network, start)
+    card = dataset.card("supervised-sphere", run, source, data)
+    run = run.of(len(data.training))  # type: ignore[arg-type]
+    fit(method, data, run, optimizer, schedule, card=card, pictures=dataset.pictures)
+
+
 def train_on_pairs(
     name: str,
     make: "Callable[[Rig | None], Method]",
@@ -450,3 +502,5 @@ def train_on_pairs(
     card = dataset.card(name, run, source, data)
     run = run.of(len(data.training))  # type: ignore[arg-type]
     fit(method, data, run, adam, SCHEDULES[pairs.schedule], card=card, pictures=dataset.pictures)
+    if method.config().get("intrinsics") == "learned":
+        dataset.log_learned_camera(method, data)

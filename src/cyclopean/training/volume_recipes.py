@@ -1,6 +1,7 @@
 """How AQUANet and FAL-Net are trained, which make views through levels: recipes as in `training.recipes`."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -77,6 +78,7 @@ def aquanet(
     zoom: tuple[float, float] = (0.5, 1.5),
     features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
     first: str | None = None,
+    beta1: float = 0.9,
     stages: Literal["one", "two"] = "two",
 ) -> None:
     """Learn one frame's depth from those before and after, posed or not (Gonzalez Bello et al. 2022).
@@ -92,6 +94,7 @@ def aquanet(
         features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
             cyclopean, and without them only colours are compared.
         first: a model of the first stage, for masks of what moves: only the second stage is trained.
+        beta1: Adam's first constant; 0.9 in the paper ("default"), 0.5 in the code of its authors.
         stages: one learns without masks of what moves; two then learns anew, with the first (in --out/stage1) to tell
             what moves, half of the steps each.
     """
@@ -107,6 +110,8 @@ def aquanet(
 
     if not 0 < zoom[0] <= zoom[1]:
         raise InputError(f"zoom is {zoom[0]:g} to {zoom[1]:g}; it needs two factors above 0, the smaller one first.")
+    if not 0 <= beta1 < 1:
+        raise InputError(f"beta1 is {beta1:g}; it needs a number in [0, 1), such as 0.9.")
     if first is not None and stages == "one":
         raise InputError("--first is for the second stage, and --stages one trains the first; leave one of them out.")
     data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="clip")
@@ -132,6 +137,7 @@ def aquanet(
             width, rules=masks if stage == 2 else replace(masks, boost=0.0), pose=network, intrinsics=intrinsics
         )
         method.kick_start = stage == 0
+        method.network.requires_grad_(stage > 0)  # several processes wait for the gradients of all that is trained
         method.features = vgg19
         if stage == 2:
             teacher = checkpoint.load(first or run.out / "stage1" / "last")[0]
@@ -143,4 +149,15 @@ def aquanet(
         fresh = replace(part, init=scratch) if stage == 2 else part  # not from the first stage
         card = dataset.card("aquanet", fresh, source, data)
         fresh = fresh.of(len(data.training))  # type: ignore[arg-type]
-        fit(method, data, fresh, adam, halving_late, card=card, pictures=dataset.pictures, each_epoch=each_epoch)
+        fit(
+            method,
+            data,
+            fresh,
+            partial(adam, beta1=beta1),
+            halving_late,
+            card=card,
+            pictures=dataset.pictures,
+            each_epoch=each_epoch,
+        )
+    if intrinsics == "learned":
+        dataset.log_learned_camera(method, data)

@@ -1,0 +1,112 @@
+"""AQUANet learns of one analytic scene where its camera went, and how inverse depth depends on the size of pictures."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from cyclopean.augmentation import ZoomedPatch, with_frames
+from cyclopean.geometry import invert, pixel_grid, translation
+from cyclopean.methods.aquanet import Aquanet
+from cyclopean.sample import Sample, collate, view
+from methods.test_learning import CAMERA, SIZE, errors, learn, texture
+
+RULES = {"levels": 13, "least": 0.08, "most": 0.7, "mask": "none", "smoothness": 0.01}
+
+
+def photographed(position: tuple[float, float, float], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Picture and depth from `position`: a panel z = 3 + 0.3 y before the wall z = 6, as in test_learning."""
+    rays = CAMERA.rays(pixel_grid(size, torch.zeros(1)))
+    origin, normal = torch.tensor(position), torch.tensor([0.0, -0.3, 1.0])
+    panel = (3 - (origin * normal).sum()) / (rays * normal).sum(-1)
+    x, y, _ = (origin + panel[..., None] * rays).unbind(-1)
+    depth = torch.where((x.abs() < 1) & (y.abs() < 0.7), panel, (6 - origin[2]) / rays[..., 2])
+    return texture(origin + depth[..., None] * rays), depth[:, None]
+
+
+def filmed(places: list[tuple[float, float, float]], size: tuple[int, int]) -> Sample:
+    image, depth = photographed((0.0, 0.0, 0.0), size)
+    sources = tuple(view(photographed(p, size)[0], CAMERA, translation(-torch.tensor([p]))) for p in places)
+    return Sample(view(image, CAMERA), sources, depth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pose", ["posenet-dr"])
+def test_where_the_camera_went_is_learned_with_depth(pose: str) -> None:
+    """Direction and ratio of both translations; how long they are nobody can know. After a kick-start, as published."""
+    torch.manual_seed(0)
+    places = [(-0.15, 0.05, -0.25), (0.3, 0.1, 0.4)]  # the second more than half as far again
+    true = filmed(places, (64, 96))
+    bare = tuple(replace(source, from_target=None) for source in true.sources)
+    sample = with_frames(replace(true, sources=bare), (64, 96))
+    method = Aquanet(0.125, rules=RULES, pose=pose)
+    for kick_start, steps, rate in ((True, 40, 1e-3), (False, 160, 2e-3)):
+        method.kick_start = kick_start
+        optimizer = torch.optim.Adam(method.parameters(), rate)
+        for _ in range(steps):
+            sum(method.train()(sample).values()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    with torch.no_grad():
+        posed = method.eval().pose(sample)
+        inverse = method.predict(sample.target).inverse_depth
+    moves = [source.from_target[0, :3, 3] for source in posed.sources]
+    truths = [source.from_target[0, :3, 3] for source in true.sources]
+    cosines = [float(torch.cosine_similarity(a, b, 0)) for a, b in zip(moves, truths, strict=True)]
+    ratio = float(moves[1].norm() / moves[0].norm()) / float(truths[1].norm() / truths[0].norm())
+    depth = inverse.median() * true.depth.median() / inverse
+    print(cosines, ratio, float(((depth - true.depth).abs() / true.depth).median()))
+    assert min(cosines) > 0.9
+    assert 0.8 < ratio < 1.25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("translation_", "power"), [("direct", 1), ("invariant", 0), ("inverse", -1)])
+def test_inverse_depth_grows_with_this_power_of_the_pictures_size(translation_: str, power: int) -> None:
+    torch.manual_seed(0)
+    whole = filmed([(-0.2, 0.0, -0.2), (0.2, 0.0, 0.2)], (96, 144))
+    method = Aquanet(0.125, rules={**RULES, "translation": translation_})
+    optimizer = torch.optim.Adam(method.parameters(), 3e-3)
+    generator = Generator().manual_seed(0)
+    patch = ZoomedPatch((64, 96), 0.67, 1.35)
+    for _ in range(150):
+        batch = collate([patch(whole, generator) for _ in range(2)])
+        sum(method.train()(batch).values()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    logs = []
+    for seed in range(24):
+        part = patch(whole, Generator().manual_seed(1000 + seed))
+        with torch.no_grad():
+            inverse = method.eval().predict(part.target).inverse_depth
+        logs.append((float(part.zoom.log()), float((inverse * part.depth).log().median())))
+    x, y = torch.tensor(logs).T
+    slope = float(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum())
+    print(translation_, slope, float(y.mean()))
+    assert slope == pytest.approx(power, abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("planes", "median", "mean"), [("target", 0.02, 0.05), ("source", 0.06, 0.1)])
+def test_aquanet_finds_metric_depth_from_one_clip(planes: str, median: float, mean: float) -> None:
+    """Of a camera that mostly goes forward; poses are known. The paper's planes (source) are a little off."""
+    torch.manual_seed(0)
+    image, depth = photographed((0.0, 0.0, 0.0), SIZE)
+    places = ((-0.25, 0.02, -0.4), (0.25, -0.02, 0.4))
+    sources = tuple(view(photographed(p, SIZE)[0], CAMERA, translation(-torch.tensor([p]))) for p in places)
+    rules = {"levels": 17, "least": 0.1, "most": 0.6, "mask": "none", "smoothness": 0.01, "planes": planes}
+    method = Aquanet(0.125, rules=rules)
+    sample = Sample(view(image, CAMERA), sources, depth)
+    before = errors(method, sample, slice(None))
+    method.train()
+    learn(method, sample, 70, 3e-3)
+    error = errors(method, sample, slice(None))
+    assert error.median() < median
+    assert error.mean() < mean < 0.5 * before.mean()
+
+
+def test_moves_and_their_inverses_of_this_scene() -> None:
+    """What the learning tests take for true is: the sources see what the poses say."""
+    sample = filmed([(0.1, 0.0, 0.2)], (8, 12))
+    torch.testing.assert_close(invert(sample.sources[0].from_target)[0, :3, 3], torch.tensor([0.1, 0.0, 0.2]))
