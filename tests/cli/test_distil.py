@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from cyclopean.inference.predictor import load
 from cyclopean.io.image import Photo
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
+from slow_work import Slow
 
 SIZE = (32, 64)
 
@@ -190,25 +190,6 @@ def test_wrong_streams_are_refused_at_once(worlds, tmp_path, capsys):
         assert time.monotonic() - began < 5
 
 
-@dataclass(frozen=True)
-class Slow:
-    """Work that takes a while, fails at one number, and says who does it."""
-
-    out: str
-
-    def load(self):
-        Path(self.out, f"pid-{os.getpid()}").touch()
-
-        def do(number: int) -> None:
-            path = Path(self.out, f"{number:03d}.txt")
-            time.sleep(0.15)
-            if number == 5:
-                raise InputError("number five is damaged.")
-            path.write_text(str(number))
-
-        return do
-
-
 def kill_one(out: Path) -> None:
     """Kill a worker as soon as two numbers are done."""
     while len(list(out.glob("*.txt"))) < 2:
@@ -234,9 +215,11 @@ def test_a_killed_process_loses_nothing(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray warns of its own future
-def test_a_killed_worker_of_ray_loses_nothing(tmp_path):
+def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
+    places = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(places))  # where its workers find the work
     try:
         killed(tmp_path, "auto")
     finally:
