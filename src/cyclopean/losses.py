@@ -191,6 +191,18 @@ def item_mean(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor,
     return used.sum((1, 2, 3), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
 
 
+def affine_residual(values: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], weight: Weight) -> Map:
+    """Return s d + t - target of each item, with the s and t of the weighted least squares (Ranftl et al. 2020, Eq. 4).
+
+    A map of one value (or one pixel) gets s = 0.
+    """
+    mean, goal = item_mean(values, weight), item_mean(target, weight)
+    apart = torch.where(weight > 0, values - mean, torch.zeros_like(values))
+    variance, covariance = item_mean(apart.square(), weight), item_mean(apart * (target - goal), weight)
+    scale = covariance / torch.where(variance > 0, variance, torch.ones_like(variance))
+    return scale * apart + goal - target
+
+
 def affine_invariant(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor, "b 1 h w"]:
     """Return (d - t) / s of each item: t its median, s its mean |d - t|, both where `weight` is above 0; 0 elsewhere.
 
@@ -222,18 +234,6 @@ def min_max(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor, "
     extent = most - least
     usable = counted & (extent > 0)
     return torch.where(usable, values - least, 0) / torch.where(extent > 0, extent, torch.ones_like(extent))
-
-
-def affine_residual(values: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], weight: Weight) -> Map:
-    """Return s d + t - target of each item, with the s and t of the weighted least squares (Ranftl et al. 2020, Eq. 4).
-
-    A map of one value (or one pixel) gets s = 0.
-    """
-    mean, goal = item_mean(values, weight), item_mean(target, weight)
-    apart = torch.where(weight > 0, values - mean, torch.zeros_like(values))
-    variance, covariance = item_mean(apart.square(), weight), item_mean(apart * (target - goal), weight)
-    scale = covariance / torch.where(variance > 0, variance, torch.ones_like(variance))
-    return scale * apart + goal - target
 
 
 def scale_invariant_log(log_error: Float[Tensor, "b 1 h w"], weight: Weight, ground: Weight, share: float) -> Scalar:

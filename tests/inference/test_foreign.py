@@ -312,6 +312,20 @@ def test_a_stranger_can_run_nothing_and_reach_nothing(folders, tmp_path, monkeyp
     assert load(whole_number).method.model.config.max_depth == 1
 
 
+def test_weights_that_nothing_uses_may_be_left_out(folders, tmp_path):
+    """As in Intel's DPT; the same weights have the same hash in every run. Sizes may be one number, as they were."""
+    folder = shutil.copytree(folders / "midas", tmp_path / "midas")
+    tensors = load_file(folder / "model.safetensors")
+    kept = {name: x for name, x in tensors.items() if "fusion_stage.layers.0.residual_layer1" not in name}
+    assert len(kept) < len(tensors)
+    save_file(kept, folder / "model.safetensors")
+    (folder / "preprocessor_config.json").write_text(json.dumps({**MODELS["midas"][2], "size": 64}))
+    photo = read_photo(folders / "photos" / "tall.png")
+    first, second = load(folder), load(folder)
+    assert torch.equal(first(photo).inverse_depth, load(folders / "midas")(photo).inverse_depth)
+    assert first.model.sha256 == second.model.sha256
+
+
 def test_shards_of_large_models_are_one_model(folders, tmp_path):
     model = network("relative")
     model.save_pretrained(tmp_path, max_shard_size="60KB")

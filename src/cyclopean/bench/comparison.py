@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +46,11 @@ class Comparison:
     real: Mapping[str, Samples] = field(default_factory=dict)
     accelerator: str = "auto"
     workers: int = 2
+
+    @property
+    def device(self) -> torch.device:
+        """What trained methods are judged on: the GPU that they were trained on, else the CPU."""
+        return torch.device("cuda" if self.accelerator in ("auto", "cuda") and torch.cuda.is_available() else "cpu")
 
     def data(self) -> Iterator[int]:
         """Render what is missing of the training and the held-out scenes; yield as items land."""
@@ -136,8 +140,8 @@ class Comparison:
         }
         for key, (mask, seed) in asked.items():
             if key not in known:
-                static = partial(mask.static, self.trained(mask.row, seed))
-                figures = mean_figures(static, self.held_out(), self.family.mask_figures)
+                method = self.trained(mask.row, seed).to(self.device)
+                figures = mean_figures(mask.of(method), self.held_out(), self.family.mask_figures)
                 known[key] = {"row": mask.title, "title": mask.title, "seed": seed, "figures": figures}
                 write_text(path, json.dumps(known, indent=1))
         if "(everything)" not in known:
@@ -209,7 +213,7 @@ class Comparison:
 
     def _trained(self, row: Row, folder: Path, seed: int, course: "Course") -> Method:
         if (folder / DONE).exists():
-            return checkpoint.load(folder / "last")[0]
+            return checkpoint.load(folder / "last")[0].to(self.device)
         b, how = self.budget, OPTIMISATIONS[row.how or self.budget.how]
         torch.manual_seed(seed)
         method = row.make(b)

@@ -42,7 +42,7 @@ FAR_OUTSIDE = 80.0  # metres: the protocol's 10 m would count little but the gro
 FINER = 2  # times the students' size, of panoramas that are labelled: the teacher sees more of them
 FITTED_ON = 16  # rooms, by which disparity is put in metres before it is fine-tuned
 ROUNDING = 1e-5  # of a logarithm: smaller steps of an error are none
-TURNS = 8  # rotations of each panorama, of which a step takes one
+TURNS = 4  # rotations of each panorama, of which a step takes one
 PROTOCOL = named_protocol("depth-anywhere")[0]
 
 BUDGETS: Mapping[str, Budget] = {

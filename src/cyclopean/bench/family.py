@@ -145,6 +145,11 @@ class Mask:
     row: str
     static: Predict
 
+    def of(self, method: Method) -> Callable[[Sample], Map]:
+        """Return how a method, wherever it is, masks a sample; on the CPU."""
+        device = next(method.parameters()).device
+        return lambda sample: self.static(method, sample.to(device)).cpu()
+
 
 @dataclass(frozen=True)
 class Family:

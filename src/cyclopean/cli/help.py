@@ -51,7 +51,15 @@ EXAMPLES = {
         "cyclopean evaluate --data traced:DIR --model runs/mine/best,general --protocol worlds",
         "cyclopean evaluate --data DIR --predictions maps --kind depth --json result.json",
     ),
-    "check": ("cyclopean check worlds/train", "cyclopean check kitti_raw:DIR:split=eigen_test.txt --items 50"),
+    "adapt": (
+        "cyclopean adapt walk.mp4 --out my-model",
+        "cyclopean adapt clip:walk.mp4:step=2:fov=70 --out my-model --minutes 10",
+    ),
+    "check": (
+        "cyclopean check walk.mp4",
+        "cyclopean check worlds/train",
+        "cyclopean check kitti_raw:DIR:split=eigen_test.txt --items 50",
+    ),
     "render": (
         "cyclopean render street worlds/train --count 100",
         "cyclopean render street,room worlds/train --count 1000 --size 192x384",

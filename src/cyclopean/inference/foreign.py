@@ -41,13 +41,15 @@ MOST_PIXELS = 1 << 20  # shown to a class without a size of its own, whose memor
 LONGEST = 4.0  # sides of a picture as a model sees it: processors scale by one side, and the other one has to fit too
 SIDES = 16, 4096  # pixels: the smallest and the largest side of a model's input
 DEEPEST = 128  # layers of a network
+MOST_ABSENT = 1.1  # times the weights in the files: those of a network
+UNUSED = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")  # of DPT: nothing comes before; Intel left it out
 NEAREST = 1e-3  # metres: resized depth may overshoot zero
 CLIPPED = 1e-4, 1e4  # inverse depths of Depth Pro, in 1/m
 FIELDS_OF_VIEW = 1.0, 170.0  # degrees: what Depth Pro predicts is clipped to it
 ZOE_PADDING = 3.0  # times the square root of half a side: reflected around the picture (ZoeDepth, `padding_factor`)
 NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial|research|amlr", re.IGNORECASE)
 OF_HOSTS = re.compile(
-    r"implementation|auto_map|quantization|kernel|fusion_config|transformers_weights|adapter|name_or_path"
+    r"implementation|auto_map|quantization|kernel_config|use_kernels|fusion_config|transformers_weights|adapter|name_or_path"
 )
 
 Output = Literal["inverse depth", "depth", "canonical inverse depth"]
@@ -253,12 +255,16 @@ def _network(folder: Path, model_type: str, class_name: str, content: Mapping[st
     model_class = getattr(transformers, class_name)
     with torch.device("meta"):
         hollow = model_class(config)  # without memory, until there are weights for it
-    if sum(x.numel() for x in hollow.parameters()) > 1.01 * sum(x.numel() for x in tensors.values()):
+    if sum(x.numel() for x in hollow.parameters()) > MOST_ABSENT * sum(x.numel() for x in tensors.values()):
         raise InputError(f"{folder} has fewer weights than its {CONFIG} states; copy the model folder again.")
     model, report = model_class.from_pretrained(
         None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
     )
-    lacking = sorted(map(str, {*report["missing_keys"], *report["mismatched_keys"]}))
+    absent = set(map(str, {*report["missing_keys"], *report["mismatched_keys"]}))
+    lacking = sorted(name for name in absent if not UNUSED.search(name))
+    with torch.no_grad():
+        for name in absent - set(lacking):
+            model.get_parameter(name).zero_()  # drawn at random, which would give each run another hash
     if lacking:
         raise InputError(
             f"{folder} lacks weights that its {CONFIG} states ({shortened(', '.join(lacking), 80)}); copy the model "

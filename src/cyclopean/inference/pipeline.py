@@ -33,7 +33,7 @@ from cyclopean.inference.panorama_detection import check_panorama, padding, reso
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
-from cyclopean.io.files import appearing
+from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, resize_depth, size_within, write_photo
 from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
@@ -176,7 +176,8 @@ def predict_photo(
     target, numbered = target.free(source, endings)
     notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth = options.profile.applied(depth) if options.profile else depth
+    depth, doubts = _in_metres(depth, options.profile, photo)
+    notes += doubts
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
         notes.append(
@@ -188,8 +189,9 @@ def predict_photo(
         write_photo(_path(stem, "_disp.png"), colours(depth.inverse_depth))
         others: list[Path] = []
         if options.uncertainty:
-            scale = options.profile.scale if isinstance(options.profile, CameraProfile) else 1
-            spread = predictor.uncertainty(photo, options.uncertainty) / scale
+            spread = predictor.uncertainty(photo, options.uncertainty) / (
+                options.profile.scale if isinstance(options.profile, CameraProfile) else 1
+            )
             others += [_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png")]
             np.save(others[0], spread[0, 0].numpy())
             write_photo(others[1], colours(spread))
@@ -214,7 +216,9 @@ def predict_photo(
         if options.viewer:
             others.append(_path(stem, "_view.html"))
             write_viewer(others[-1], solid, photo.image, camera, photo.name)
-        _write_arrays(stem, depth, ("npy", *options.save), photo, [path.name for path in others])
+        _write_arrays(
+            stem, depth, ("npy", *options.save), photo, [path.name for path in others], source_hash=file_hash(source)
+        )
         keep_names(folder, target.folder)
         return Written(_moved(folder, target.folder), tuple(notes))
 
@@ -367,11 +371,12 @@ def refocus_photo(
     lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
     matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
     if isinstance(depth_from, Path):
-        depth, remark = _depth_in_file(depth_from, photo, options)
+        depth, remark = _depth_in_file(depth_from, source, photo, options)
         notes += remark
     else:
         depth = depth_from(photo)(photo)
-    depth = options.profile.applied(depth) if options.profile else depth
+    depth, doubts = _in_metres(depth, options.profile, photo)
+    notes += doubts
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
@@ -448,14 +453,32 @@ def colours(values: Any) -> Photo:
     return Photo(colourise(values, *value_range(values)))
 
 
-def _write_arrays(stem: Path, depth: DepthMap, save: Sequence[str], photo: Photo, others: Sequence[str] = ()) -> None:
+def _write_arrays(
+    stem: Path,
+    depth: DepthMap,
+    save: Sequence[str],
+    photo: Photo,
+    others: Sequence[str] = (),
+    *,
+    source_hash: str | None = None,
+) -> None:
     """Write the arrays among `save`, and a sidecar that also names the colours and `others`."""
     paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
-    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *others))
+    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *others), source_hash=source_hash)
 
 
 def _path(stem: Path, ending: str) -> Path:
     return stem.with_name(stem.name + ending)
+
+
+def _in_metres(
+    depth: DepthMap, profile: CameraProfile | TwoDistances | None, photo: Photo
+) -> tuple[DepthMap, list[str]]:
+    """Return depth in metres by `profile`, if there is one, and a note if it is another camera's."""
+    if profile is None:
+        return depth, []
+    misfit = profile.misfit(depth) if isinstance(profile, CameraProfile) else ""
+    return profile.applied(depth), [f"{photo.name}: {misfit}; its metres are likely wrong."] if misfit else []
 
 
 def _moved(bench: Path, folder: Path) -> tuple[Path, ...]:
@@ -476,10 +499,11 @@ def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:
     return replace(lens, optics=optics_of(photo.exif, focal, **asdict(numbers)))
 
 
-def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
-    """Read the depth of a photo; one of another size is stretched if its sidecar names the photo's, or on request.
+def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
+    """Read the depth of the photo at `source`; one of another size is stretched if its sidecar names the photo's, or on
+    request.
 
-    Also returns a note if the sidecar names another picture.
+    Also returns a note if the sidecar names another picture, or the photo as it was before it was changed.
     """
     size, sidecar = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
     stretch = options.resize_depth or (sidecar is not None and sidecar.source_size == photo.size)
@@ -494,6 +518,12 @@ def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[D
     depth = read_depth(path, options.max_megapixels)
     depth = depth if size == photo.size else resize_depth(depth, photo.size)
     other = sidecar.source if sidecar is not None else None
+    before = sidecar.source_hash if sidecar is not None and other == photo.name else None
+    if before is not None and before != file_hash(source):
+        return depth, [
+            f"{photo.name} was changed since {path} was made from it (its sidecar has the hash of another file); "
+            "predict again if the picture itself was changed."
+        ]
     if other is None or Path(other).stem == Path(photo.name).stem:
         return depth, []
     return depth, [f"by its sidecar, {path} is the depth of {other}, not of {photo.name}; check that they match."]

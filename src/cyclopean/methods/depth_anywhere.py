@@ -77,6 +77,7 @@ class DepthAnywhere(Method):
 
     name: ClassVar[str] = "depth_anywhere"
     projection: ClassVar[Literal["pinhole", "equirectangular"]] = "equirectangular"
+    ambiguity = "affine"
 
     def __init__(
         self,
@@ -98,7 +99,6 @@ class DepthAnywhere(Method):
         self.network = build_student(network)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
         self.predicts, self.gt_weight, self.pseudo_weight, self.far = predicts, gt_weight, pseudo_weight, far
-        self.ambiguity = "affine" if predicts == "disparity" else "metric"
         if predicts == "metric-disparity":
             self.scale, self.shift = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(()))
         self.teacher: Teacher | None = None

@@ -304,6 +304,9 @@ class VolumeConfig:
     boosting: Boosting = "paper"
     """What tells which size counts: all three estimates (paper, Eq. 9), or the whole picture's, the other two of the
     picture mirrored (draft)."""
+    ground: Literal["draft", "paper"] = "draft"
+    """What depth the kick-start is told: far above the middle of the whole picture and nearer below (draft), or nearer
+    from the first row on (paper)."""
     full: bool = False
     """The boosted depth is one more of those whose variation masks what moves (the paper's AQUANet(full))."""
     ignore_top: bool = False

@@ -49,6 +49,10 @@ class State:
     def seconds_since_save(self) -> float:
         return time.monotonic() - self._saved
 
+    def elapsed(self) -> float:
+        """Return the seconds of training so far, over all resumes."""
+        return self.seconds + time.monotonic() - self._since
+
     @torch.no_grad()
     def advance(self, epochs_ended: int) -> None:
         """Count a step, and update the running mean of the weights (faster at first)."""
