@@ -131,6 +131,7 @@ def test_the_kick_start_teaches_the_pose_network_alone() -> None:
     frames = torch.stack([v.image for v in (sample.target, *sample.sources)], 1)
     video = replace(sample, sources=bare, frames=frames, zoom=torch.ones(2))
     method.begin_with_pose()
+    assert not any(parameter.requires_grad for parameter in method.network.parameters())  # or processes wait for them
     terms = method(video)
     assert set(terms) == {"kick-start"}
     terms["kick-start"].backward()
