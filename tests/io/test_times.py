@@ -56,7 +56,7 @@ class Shown:
     """As much of a decoded frame as the clock reads."""
 
     def __init__(self, pts: int | None) -> None:
-        self.pts = pts
+        self.pts, self.duration = pts, 0
 
 
 @pytest.mark.parametrize(
