@@ -90,7 +90,7 @@ class CameraProfile:
         first, second = (float(camera.focal[0].min()) for camera in (ours, theirs))  # in lengths of the longer side
         if max(first / second, second / first) <= ONE_CAMERA:
             return ""
-        film = [_on_film(camera) for camera in (ours, theirs)]
+        film = [FILM_DIAGONAL / math.hypot(*(1 / camera.focal[0]).tolist()) for camera in (ours, theirs)]
         return (
             f"the camera profile was made at a focal length of {film[0]:.0f} mm (35 mm equivalent), and this photo was "
             f"taken at {film[1]:.0f} mm"
@@ -230,12 +230,6 @@ def read_profile(path: Path) -> CameraProfile:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be understood ({shortened(error)}); make the profile again.") from None
-
-
-def _on_film(camera: Pinhole) -> float:
-    """Return the focal length in mm on 35 mm film, by the diagonal, of a camera with square pixels."""
-    longer, other = camera.focal[0].min(), camera.focal[0].max()
-    return FILM_DIAGONAL * float(longer / torch.hypot(torch.ones(()), longer / other))
 
 
 def _refuse_other_than_scale(depth: DepthMap) -> None:
