@@ -47,6 +47,7 @@ def test_claims_name_rows():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # labels are most of it
 def test_every_row_trains_and_stands_in_the_report(tmp_path):
     comparison = Comparison(DISTIL, tmp_path, TINY, tuple(ROWS), accelerator="cpu", workers=1)
     for _ in comparison.data():

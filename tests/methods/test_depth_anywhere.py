@@ -21,6 +21,7 @@ from cyclopean.geometry.cameras import rigid
 from cyclopean.losses import affine_invariant, affine_invariant_error, berhu_beyond, min_max
 from cyclopean.methods.base import Frozen
 from cyclopean.methods.depth_anywhere import DepthAnywhere, FaceLabels, Online, label_faces
+from cyclopean.networks import STUDENTS
 from cyclopean.sample import Sample, View, collate, view
 
 F64, F32 = torch.float64, torch.float32
@@ -383,3 +384,22 @@ def test_a_teacher_is_no_part_of_the_student():
     assert math.isclose(float(half.inverse_depth.max()), 1.0)
     method.to("meta")
     assert teacher.weight.is_meta
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", STUDENTS)
+def test_every_student_learns_from_both_streams(network):
+    """Finite losses, and a gradient for every parameter, whatever its output's sign and range."""
+    torch.manual_seed(0)
+    method = DepthAnywhere(network)
+    method.teacher = Online(Bright(), 16)
+    size = (128, 256)
+    both = collate([replace(unlabelled(size), depth=1 + torch.rand(1, 1, *size)), unlabelled(size)])
+    losses = method(both)
+    assert set(losses) == {"labelled", "pseudo"}
+    sum(losses.values()).backward()
+    for name, parameter in method.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    with torch.no_grad():
+        assert method.eval().predict(both.target).inverse_depth.amin() >= 0
