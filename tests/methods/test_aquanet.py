@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from analytic import F64, RIGS, photograph, psnr
+from cyclopean import kernels
 from cyclopean.augmentation import ZoomedPatch, crop
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, axis_angle, invert, reproject, translation
+from cyclopean.geometry import Levels, Pencil, Pinhole, axis_angle, invert, reproject, translation
 from cyclopean.losses import curvature_smoothness
 from cyclopean.methods import aquanet
 from cyclopean.methods.aquanet import (
@@ -21,7 +22,7 @@ from cyclopean.methods.aquanet import (
     boosted,
     dispersion,
     expected,
-    level_map,
+    levels_of,
     relative_variance,
     told,
     zoomed,
@@ -85,7 +86,9 @@ def test_the_boosted_depth_enters_the_mask_and_the_top_is_static() -> None:
 
     def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
         sizes.append(image.shape[-1])
-        return 0.1 + 0.2 * image[:, :1] * where[:, :1].sigmoid() + 0.001 * image.shape[-1]
+        return (
+            0.1 + 0.2 * image[:, :1] * where[:, :1].sigmoid() + 0.001 * image.shape[-1] + 0.1 * focal[:, :1, None, None]
+        )
 
     volumes = []
 
@@ -127,7 +130,7 @@ def test_the_mean_of_levels_and_its_gradient() -> None:
     leaves = (logits.requires_grad_(), exponents.requires_grad_())
     assert torch.autograd.gradcheck(lambda a, b: expected(rules, a, b), leaves)
     one = torch.ones(1, 1, 1, 1)
-    linear = [float(level_map(replace(rules, spacing="linear"), k, one)) for k in range(6)]
+    linear = levels_of(replace(rules, spacing="linear"), one).values
     assert linear == pytest.approx(np.linspace(0.005, 0.3, 6))
 
 
@@ -190,6 +193,10 @@ def test_traps_of_the_draft() -> None:
     assert (whole[32:].diff() > 0).all()
     assert float(whole[-1]) == pytest.approx(rules.most)
     torch.testing.assert_close(part, whole[32:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aquanet, "reproject", lambda depth, *rest: seen.append(depth) or reproject(depth, *rest))
+        aquanet.kick_start(clip(1), replace(rules, ground="paper"))
+    torch.testing.assert_close(seen[-1][0, 0, :, 0], torch.linspace(rules.least, rules.most, 64))
 
     # A grey of the family's mean colour, which the release takes for what is outside, is compared like any other.
     grey = view(torch.tensor(MEAN)[None, :, None, None].expand(1, 3, 64, 96), camera)
@@ -241,7 +248,7 @@ def test_true_levels_make_the_other_view(name: str, planes: str) -> None:
     target, source = view(pair.target, rig.target), view(pair.source, rig.source, rig.source_from_target)
     back = invert(rig.source_from_target)
     ones = torch.ones_like(pair.rho_target)
-    levels = torch.cat([level_map(rules, k, ones) for k in range(96)], 1)
+    levels = torch.cat([levels_of(rules, ones).map(k, ones) for k in range(96)], 1)
     if planes == "target":
         rho = pair.rho_target
     else:  # what the source has at the place of each pixel of the target
@@ -302,11 +309,22 @@ def test_the_free_view_of_the_release_whose_flows_are_added(golden) -> None:
         place = pixels + flow(turn @ rays) + flow(rays / truth["levels"][k] + offset[..., None])
         return ((place + 0.5) / torch.tensor([[w], [h]], dtype=F64)).unflatten(2, (h, w)).permute(0, 2, 3, 1)
 
-    carried = sweep(torch.cat([image, truth["static_mask"]], 1), logits, there)
-    for ours, name in (
-        (carried[:, :3], "synth"), (carried[:, 3:], "static_mask_projected"), (swept_coverage(logits, there), "maskR"),
-    ):  # fmt: skip
-        torch.testing.assert_close(ours, truth[name], atol=5e-6, rtol=0)
+    # The same places as lines: start + rho * slope is z * (place + 1/2, 1) in uv, for the fused pass.
+    flat, extent = torch.ones_like(pixels[:1]).expand(b, 1, -1), torch.tensor([w, h, 1, 1], dtype=F64)[:, None]
+    added = torch.cat([flow(turn @ rays) + 0.5, flat], 1)
+    ends = []
+    for points in (camera @ rays.expand(b, 3, -1), camera @ offset[..., None].expand(b, 3, h * w)):
+        x, y, z = (torch.cat([points[:, :2], 0 * flat], 1) + points[:, 2:] * added).split(1, 1)
+        ends.append((torch.cat([x, y, z, z], 1) / extent).unflatten(2, (h, w)))
+    lines = Pencil(Levels(tuple(truth["levels"].tolist())), *ends, margin=math.inf)
+    mixture = torch.cat([image, truth["static_mask"]], 1)
+    assert kernels.fused_sweep(lines, "zeros", mixture, logits) is not None
+    for places in (there, lines):
+        carried, seen = sweep(mixture, logits, places), swept_coverage(logits, places)
+        for ours, name in (
+            (carried[:, :3], "synth"), (carried[:, 3:], "static_mask_projected"), (seen, "maskR"),
+        ):  # fmt: skip
+            torch.testing.assert_close(ours, truth[name], atol=5e-6, rtol=0)
 
 
 # --- losses ---

@@ -25,6 +25,8 @@ COMMANDS = {
     "app": ("cyclopean.cli.app", "refocus photos in the browser"),
     "train": ("cyclopean.cli.train", "train a model on rendered worlds or on your own stereo folder"),
     "adapt": ("cyclopean.cli.adapt", "go on learning from one clip of yours, without labels"),
+    "label": ("cyclopean.cli.label", "label panoramas by a model for ordinary photos, to be learned from"),
+    "mask": ("cyclopean.cli.mask", "mask sky and what else of panoramas is no part of the scene"),
     "evaluate": ("cyclopean.cli.evaluate", "measure a model against true depth, beside trivial guesses"),
     "check": ("cyclopean.cli.check", "look for what is wrong with a data set or a clip, before any training"),
     "render": ("cyclopean.cli.render", "render procedural worlds with exact depth to a folder"),

@@ -33,6 +33,19 @@ EXAMPLES = {
         "cyclopean train monodepth --network compact --data worlds/train --out runs/mine --resume",
         "cyclopean train supervised --network compact --data worlds/train --out runs/twin --size 192x384 --steps 5000",
     ),
+    "train distil": (
+        "cyclopean train distil --labelled rooms --unlabelled panoramas --out runs/student",
+        "cyclopean train distil --labelled rooms --unlabelled panoramas --labels labels --out runs/student",
+    ),
+    "train finetune": ("cyclopean train finetune --init runs/student --data rooms --epochs 1 --out runs/metres",),
+    "label": (
+        "cyclopean label panoramas --out labels",
+        "cyclopean label panoramas --out labels --masks masks --workers 8",
+    ),
+    "mask": (
+        "cyclopean mask panoramas --out masks",
+        "cyclopean mask panoramas --out masks --prompts sky,watermark --segmenter clipseg",
+    ),
     "evaluate": (
         "cyclopean evaluate --data motorcycle",
         "cyclopean evaluate --data traced:DIR --model runs/mine/best,general --protocol worlds",
@@ -59,6 +72,7 @@ EXAMPLES = {
     "bench": ("cyclopean bench stereo bench", "cyclopean bench robust photos", "cyclopean bench lens shots"),
     "bench stereo": ("cyclopean bench stereo bench --list", "cyclopean bench stereo bench"),
     "bench sphere": ("cyclopean bench sphere bench --list", "cyclopean bench sphere bench"),
+    "bench distil": ("cyclopean bench distil bench --list", "cyclopean bench distil bench"),
     "bench video": ("cyclopean bench video bench --list", "cyclopean bench video bench"),
     "bench robust": ("cyclopean bench robust photos",),
     "bench lens": ("cyclopean bench lens shots",),

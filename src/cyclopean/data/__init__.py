@@ -105,6 +105,13 @@ def is_clip(name: str) -> bool:
     return not rig and any(re.search(r"\d\D*$", Path(entry).stem) and entry.lower().endswith(PHOTOS) for entry in there)
 
 
+def named_panoramas(name: str) -> str:
+    """Return the full name of a data set of panoramas: of a plain folder, `panoramas:FOLDER`, unless it is one that
+    `cyclopean render` wrote."""
+    rendered = (Path(name).expanduser() / "dataset.json").exists()
+    return f"panoramas:{name}" if Path(name).expanduser().is_dir() and not rendered else name
+
+
 def same_data(one: str, other: str) -> bool:
     """Return whether two names of data sets mean the same items: one kind, one place and the same options."""
     try:

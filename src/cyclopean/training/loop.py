@@ -19,14 +19,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cyclopean.augmentation import resize, smallest_size
+from cyclopean.augmentation import derived_seed, resize, smallest_size
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData, length
-from cyclopean.training.loader import STOPS, Batches, Stream, derived_seed, loader
+from cyclopean.training.loader import STOPS, Batches, Stream, loader
 from cyclopean.training.log import RunLog
 from cyclopean.training.options import Run
 from cyclopean.training.state import STATE, State, read_state, resume_facts
