@@ -25,7 +25,7 @@ CLIPS = {
     "movers": [Film("street", 9005, "still", count=20, moving=0.07)],
     "ahead": [Film(*STREET, "ahead", count=24)],
     "aside": [Film(*SHELF, "aside", count=20)],
-    "walk": [Film(*ROOM, count=30)],
+    "walk": [Film(*ROOM, count=40)],
     "jump": [Film("table", 9004, count=20, jump=2.0)],
     "cut": [Film(*ROOM, "aside", count=19), Film(*SHELF, "aside", count=19)],
 }

@@ -74,6 +74,10 @@ def test_poses_and_points_of_triplets_are_true(shelf):
     assert sample.target.image.shape[-2:] == sample.depth.shape[-2:] == SIZE
     assert 30 < int((~sample.depth.isnan()).sum()) <= len(triplets[0].places)
     images = [view.image for view in (data[5].target, *data[5].sources)]
+    near = VideoDataset(path, 4, SHELF.field_of_view)[9]  # of the same target
+    uneven = posed("uneven", [images[0], images[1], near.sources[1].image], SIZE, data.camera)
+    assert uneven is not None
+    assert float(uneven.poses[0, :3, 3].norm()) == pytest.approx(2, rel=0.25)
     assert posed("still", [images[0]] * 3, SIZE, data.camera) is None
     assert posed("mixed", [images[0], images[1], images[1].flip(-1)], SIZE, data.camera) is None
 
@@ -204,7 +208,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_resume_goes_on(tmp_path, shelf, start,
 
 def test_odd_input_works_or_is_one_sentence(tmp_path, shelf, start, capsys):
     folder = tmp_path / "frames"
-    write_folder(folder, Film("clutter", 9003, "aside", count=24, size=(145, 191)))
+    write_folder(folder, Film("clutter", 9003, "aside", count=40, size=(191, 255)))
     cv2.imwrite(str(folder / "0011.png"), np.zeros((50, 60, 3), np.uint8))  # of another size
     (folder / "0016.png").write_bytes((folder / "0016.png").read_bytes()[:400])  # cut short
     whole = shelf[0].read_bytes()

@@ -9,7 +9,7 @@ from cyclopean.data.inspect_clip import MOVERS, ROLLED, ClipInspection
 
 TEACHING = 0.2  # share of the places measured that must show parallax
 FEWEST_POINTS = 60  # to follow in a frame
-WORSE, OFF = 1.15, 1.2  # how much worse a stated focal length explains the points, and by what factor it is off
+WORSE, OFF = 1.1, 1.2  # how much worse a stated focal length explains the points, and by what factor it is off
 MANY_MOVERS = 0.3  # share of the points, median
 OFTEN = 0.05  # share of the frames that are exposed otherwise than the one before
 BLURRED = 0.3  # share of the frames
