@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.measure import Work, timed
 
@@ -30,11 +31,14 @@ class Pair:
     """Whether to measure memory too (on a GPU, or on the CPU of a Linux machine)."""
     devices: tuple[str, ...] = ("cpu", "cuda")
     """Where it says something."""
+    of: Literal["median", "best"] = "median"
+    """Which of the times of each is given; the best is what other programs of the machine disturbed least."""
 
 
 @dataclass(frozen=True)
 class Beside:
-    """Medians of the time of one call in seconds, and the median of the ratios of calls that followed each other.
+    """Medians of the time of one call in seconds, and the median of the ratios of calls that followed each other; or
+    the best time of each, and their ratio.
 
     `memory`: MB that a call of the plain one and of ours takes beyond what lay there before.
     """
@@ -94,6 +98,8 @@ def here(pair: Pair, device: str) -> Beside:
     plain(), ours()
     times = [(timed(plain, device), timed(ours, device)) for _ in range(pair.repeat)]
     first, second = zip(*times, strict=True)
+    if pair.of == "best":
+        return Beside(min(first), min(second), min(first) / min(second))
     return Beside(statistics.median(first), statistics.median(second), statistics.median(a / b for a, b in times))
 
 

@@ -1,12 +1,27 @@
 """Volume rendering through levels of inverse depth: against the releases, on analytic worlds, by its gradients."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from analytic import F64, RIGS, photograph, psnr
-from cyclopean.geometry import Equirectangular, Pinhole, invert, pixel_grid, reproject, reproject_shell, translation
-from cyclopean.synthesis import level, sweep, swept_coverage
+from cyclopean.geometry import (
+    Equirectangular,
+    Levels,
+    Pencil,
+    Pinhole,
+    invert,
+    level,
+    pixel_grid,
+    reproject,
+    reproject_shell,
+    surfaces,
+    translation,
+)
+from cyclopean.kernels import fused_sweep
+from cyclopean.synthesis import sweep, swept_coverage
 from methods.test_deep3d import Live
 
 
@@ -35,28 +50,36 @@ def test_the_right_view_of_fal_net(golden) -> None:
     image, logits = truth["image_left"], truth["logits"]
     size = (image.shape[-2], image.shape[-1])
     pixels = truth["levels"] * (size[1] - 1) / size[1]  # the release's shift; ours is the level itself
-    there = shifted(size, pixels, image)
-    torch.testing.assert_close(sweep(image, logits, there), truth["right_view"], atol=5e-6, rtol=0)
+    grid = pixel_grid(size, image).expand(len(image), -1, -1, -1).permute(0, 3, 1, 2)
+    start, along = torch.cat([grid, torch.ones_like(grid)], 1), image.new_tensor([1.0, 0, 0, 0])[:, None, None]
+    levels = Levels(tuple((pixels / size[1]).tolist()))
+    fused = Pencil(levels, start, along.expand_as(start), margin=math.inf)
     of_right = truth["maskR_right_content_visible_in_left"]
-    torch.testing.assert_close(swept_coverage(logits, there), of_right, atol=5e-6, rtol=0)
+    for there in (shifted(size, pixels, image), fused):
+        torch.testing.assert_close(sweep(image, logits, there), truth["right_view"], atol=5e-6, rtol=0)
+        torch.testing.assert_close(swept_coverage(logits, there), of_right, atol=5e-6, rtol=0)
+    assert fused_sweep(fused, "zeros", image, logits) is not None
     disparity = (logits.softmax(1) * truth["levels"][:, None, None]).sum(1, keepdim=True)
     torch.testing.assert_close(disparity, truth["disp"], atol=5e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["rectified", "forward", "posed", "turned"])
+@pytest.mark.parametrize("name", ["rectified", "forward", "posed", "up", "turned"])
 def test_true_logits_make_the_other_view_of_an_analytic_world(name: str) -> None:
+    """By the same call for pinholes, in the fused pass, and for panoramas, in torch."""
     rig = RIGS[name]
     pair = photograph(rig)
     rho, n = pair.rho_target, 96
     least, most = 0.6 * float(rho.min()), 1.5 * float(rho.max())
-    levels = torch.cat([level(k, n, least, most) for k in range(n)], 1).to(F64)
-    step = float((levels[0, 1] / levels[0, 0]).log())
-    logits = 12 - 12 * ((rho / levels).log() / step).square().clamp(max=4)  # peaks at the truth
+    levels = Levels.proportional(n, least, most)
+    values = rho.new_tensor(levels.values)[None, :, None, None]
+    step = float((values[0, 1] / values[0, 0]).log())
+    logits = 12 - 12 * ((rho / values).log() / step).square().clamp(max=4)  # peaks at the truth
     target_from_source = invert(rig.source_from_target)
-
-    def there(k: int) -> Tensor:
-        here = levels[:, k : k + 1].expand(-1, -1, *rig.size)
-        return reproject_shell(here, rig.source, target_from_source, rig.target).uv
+    there = surfaces(levels, rig.size, rig.source, target_from_source, rig.target)
+    for k in (0, n // 2):
+        match = reproject_shell(torch.full_like(rho, levels.values[k]), rig.source, target_from_source, rig.target)
+        uv = torch.where(match.valid[:, 0, ..., None], match.uv, -1.0)
+        torch.testing.assert_close(there(k), uv, rtol=1e-9, atol=1e-9)
 
     border = "sphere" if isinstance(rig.target, Equirectangular) else "zeros"
     made = sweep(pair.target, logits, there, border)

@@ -1,6 +1,5 @@
 """Five verbs that make one view out of another. Every method is a few lines of them."""
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ from cyclopean import kernels
 from cyclopean.errors import InputError
 from cyclopean.geometry.cameras import Border, Uv, size_of
 from cyclopean.geometry.cubemap import Faces, face_weight, uv_on_faces
+from cyclopean.geometry.levels import Levels
 from cyclopean.geometry.spherical import around, even
 
 Image = Float[Tensor, "b c h w"]
@@ -189,20 +189,6 @@ class _Select(torch.autograd.Function):
         return result, None
 
 
-def level(
-    k: int, count: int, least: float, most: float, exponent: Float[Tensor, "b 1 h w"] | float = 1.0
-) -> Float[Tensor, "#b 1 #h #w"]:
-    """Return hypothesis k of `count` inverse depths from `least` (k = 0) to `most`, in equal proportions.
-
-    most * exp(ln(most / least) * ((k / (count - 1)) ** exponent - 1)): FAL-Net's levels for exponent 1, AQUANet's Eq. 4
-    with a map of exponents, read at the pixels of the view that is made (below 1: more levels near `most`). Traps: the
-    papers print k / count, which gives count + 1 levels; 0 ** exponent has no gradient, and none is taken.
-    """
-    share = exponent if isinstance(exponent, Tensor) else torch.full((1, 1, 1, 1), float(exponent))
-    share = (k / (count - 1)) ** share if k else torch.zeros_like(share)
-    return most * (math.log(most / least) * (share - 1)).exp()
-
-
 def sweep(
     image: Image, logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
 ) -> Float[Tensor, "b c h2 w2"]:
@@ -212,7 +198,19 @@ def sweep(
     AQUANet's free view (Eq. 1 and 2): *Deep3D whose weights move*. Softmax comes after the warp, so that near things
     win by larger logits; outside the image a logit is 0, not minus infinity, so that weights always sum to 1. Carry
     masks through the same volume as further channels of `image`. Gradients reach image, logits and what `uv` is made
-    of. Colours of one hypothesis at a time are kept: each is made once more for its gradient.
+    of. Through a `Pencil` (two pinholes, shifts along rows) it runs in one fused pass over the pixels, on a CPU with
+    numba and on a GPU with Triton; `sweep_plain` is the same in torch.
+    """
+    fused = kernels.fused_sweep(uv, border, image, logits)
+    return sweep_plain(image, logits, uv, border) if fused is None else fused.render(image, logits)
+
+
+def sweep_plain(
+    image: Image, logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
+) -> Float[Tensor, "b c h2 w2"]:
+    """Sweep one hypothesis after the other: the reference, and for places that the fused loops do not know.
+
+    Colours of one hypothesis at a time are kept: each is made once more for its gradient.
     """
     n = logits.shape[1]
 
@@ -235,10 +233,59 @@ def swept_coverage(
     logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
 ) -> Float[Tensor, "b 1 h2 w2"]:
     """Return how much of each pixel of the new view the view with `logits` sees: sum over k of pull(softmax_k), at
-    most 1, without gradient. FAL-Net's occlusion map; AQUANet's O_1."""
-    probabilities = logits.softmax(1)
-    seen = [pull(probabilities[:, k : k + 1], uv(k), border) for k in range(logits.shape[1])]
-    return torch.stack(seen).sum(0).clamp(max=1)
+    most 1, without gradient. FAL-Net's occlusion map; AQUANet's O_1. It is fused where `sweep` is."""
+    norm, fused = log_sum_exp(logits), kernels.fused_sweep(uv, border, logits)
+    if fused is not None:
+        return fused.coverage(logits, norm)
+    seen = pull((logits[:, :1] - norm[:, None]).exp(), uv(0), border)
+    for k in range(1, logits.shape[1]):
+        seen += pull((logits[:, k : k + 1] - norm[:, None]).exp(), uv(k), border)
+    return seen.clamp(max=1)
+
+
+def expected_level(logits: Float[Tensor, "b n h w"], levels: Levels) -> Float[Tensor, "b 1 h w"]:
+    """Return the mean of the levels of each pixel, weighted by the softmax of their logits (AQUANet, Eq. 5).
+
+    Gradients reach logits and exponents; nothing of n planes is made but the gradient of the logits.
+    """
+    return _ExpectedLevel.apply(logits, levels.exponents, levels)
+
+
+class _ExpectedLevel(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, logits: Tensor, exponents: Tensor | None, levels: Levels) -> Tensor:
+        norm = log_sum_exp(logits)
+        mean = torch.zeros_like(logits[:, :1])
+        for k, plane in enumerate(logits.split(1, 1)):
+            mean += (plane - norm[:, None]).exp_() * levels.map(k, logits)
+        context.save_for_backward(logits, exponents, norm, mean)
+        context.values = levels.values
+        return mean
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        logits, exponents, norm, mean = context.saved_tensors
+        d_logits, d_exponents = torch.empty_like(logits), None
+        if exponents is not None:
+            exponents, d_exponents = exponents.detach().requires_grad_(), torch.zeros_like(exponents)
+        for k, plane in enumerate(logits.split(1, 1)):
+            weight = (plane - norm[:, None]).exp_() * gradient
+            with torch.enable_grad():
+                rho = Levels(context.values, exponents).map(k, logits)
+            d_logits[:, k : k + 1] = weight * (rho.detach() - mean)
+            if k and exponents is not None:  # the least level is the same for all exponents
+                d_exponents += torch.autograd.grad(rho, exponents, weight)[0]
+        return d_logits, d_exponents, None
+
+
+def log_sum_exp(logits: Float[Tensor, "b n h w"]) -> Float[Tensor, "b h w"]:
+    """Return the logarithm of the sum of exponentials over n, without another n planes."""
+    most = logits.amax(1)
+    total = torch.zeros_like(most)
+    for plane in logits.unbind(1):
+        total += (plane - most).exp_()
+    return total.log_().add_(most)
 
 
 def _again(make: Callable[[int], Tensor], k: int) -> Tensor:
@@ -258,7 +305,7 @@ def _fold(uv: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
     """Return `uv` on the sphere, brought into [0,1]²: past a pole v turns back and u goes half a turn on."""
     v = uv[..., 1].remainder(2)
     past = v > 1
-    u = (uv[..., 0] + 0.5 * past).remainder(1)
+    u = (uv[..., 0] + 0.5 * past.to(uv)).remainder(1)
     return torch.stack([u, torch.where(past, 2 - v, v)], -1)
 
 

@@ -50,7 +50,7 @@ def comparison(clips, *rows: str, **changes) -> Comparison:
     return Comparison(VIDEO, clips, replace(TINY, **changes), rows, accelerator="cpu")
 
 
-QUICK = ("first-static", "spimo", "boost", "backward", "monodepth2", "falnet")
+QUICK = ("first-static", "spimo", "full", "dirnet", "vplade", "monodepth2", "falnet")
 EVERY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ROWS]
 
 

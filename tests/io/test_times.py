@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -14,6 +15,8 @@ from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference.clip import SAMPLED_FRAMES, measure_clip
 from cyclopean.io.video import Still, describe, frames, stills
+from cyclopean.io.video_clock import Clock, Timeline
+from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.io.video_writing import rewrite
 from filmed import blue_is_near, film, times_of, walking
 
@@ -67,7 +70,7 @@ class Shown:
     ],
 )
 def test_times_only_go_on(tmp_path: Path, told: list[int | None], ticks: list[int]) -> None:
-    from cyclopean.io.video import Clock, opened
+    from cyclopean.io.video import opened
 
     brighter(tmp_path / "a.mkv", 3, "libx264")
     with opened(tmp_path / "a.mkv") as (container, stream):
@@ -143,3 +146,62 @@ def test_the_first_pass_looks_at_few_frames_of_them(tmp_path: Path) -> None:
 
     measure_clip(tmp_path / "a.webm", (Keyframe(0.0, (0.5, 0.5)),), replace(plain, infer=see))
     assert len(looks) == SAMPLED_FRAMES
+
+
+def test_recordings_joined_one_behind_the_other_go_on(tmp_path: Path) -> None:
+    """Their clock starts again in each part; pictures and sound go on, in step, and single frames are found."""
+    for name, codecs, steady in (
+        ("a.mts", ("libx264", "ac3"), False),
+        ("a.ts", ("mpeg2video", "mp2"), True),
+        ("a.mpg", ("mpeg2video", "mp2"), True),
+    ):
+        path, new, parts, count = tmp_path / name, tmp_path / f"{name}.mkv", [], 60
+        for part in range(3):
+            film(path, walking(count, seed=2 * part, step=0.5), codecs, steady=steady)
+            parts.append(path.read_bytes())
+        path.write_bytes(b"".join(parts))
+        assert rewrite(path, new, same) == 3 * count, name
+        clip = describe(path)
+        assert (clip.count, clip.seconds) == (3 * count, pytest.approx(6, abs=0.1)), name
+        pictures = np.array(times_of(new))
+        steps = np.diff(pictures)
+        assert 0.03 < steps.min() <= steps.max() < 0.1, name  # a part begins where the longer track before it ended
+        with av.open(str(new)) as container:
+            sound = container.streams.audio[0]
+            heard = np.array([float(p.pts * p.time_base) for p in container.demux(sound) if p.size])
+        assert np.diff(heard).min() > 0.015, name  # nothing is crushed
+        each = len(heard) // 3
+        for part in range(1, 3):
+            lag = [heard[p * each + 30] - pictures[p * count] for p in (0, part)]
+            assert lag[1] == pytest.approx(lag[0], abs=0.002), (name, part)
+        index = index_of(path)
+        assert index.seconds == pytest.approx(list(pictures - pictures[0]), abs=2e-3)
+        (image,) = frames_at(path, index, [2 * count + 7], clip.size)
+        assert torch.equal(image, list(frames(path))[2 * count + 7]), name
+
+
+def test_a_clock_that_jumps_ahead_goes_on_too(tmp_path: Path) -> None:
+    """Packets of the part before may come after the first of the next; small steps back and pauses are no jumps."""
+    told = [
+        (0, 0),
+        (1, 10),
+        (0, 40),
+        (1, 35),
+        (0, 9000),
+        (1, 8990),
+        (1, 60),
+        (0, 9040),
+        (1, 9030),
+        (0, 9030),
+        (0, 9700),
+    ]
+    container = SimpleNamespace(format=SimpleNamespace(name="mpegts"))
+    packets = [
+        SimpleNamespace(
+            stream=SimpleNamespace(index=track), dts=time, pts=time + 3, duration=40, size=1, time_base=Fraction(1, 100)
+        )
+        for track, time in told
+    ]
+    shown = [packet.dts for packet in Timeline(container).shifted(packets)]
+    assert shown == [0, 10, 40, 35, 80, 70, 60, 120, 110, 110, 780]
+    assert all(packet.pts == packet.dts + 3 for packet in packets)

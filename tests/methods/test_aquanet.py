@@ -21,7 +21,7 @@ from cyclopean.methods.aquanet import (
     boosted,
     dispersion,
     expected,
-    level_map,
+    levels_of,
     relative_variance,
     told,
     zoomed,
@@ -85,7 +85,9 @@ def test_the_boosted_depth_enters_the_mask_and_the_top_is_static() -> None:
 
     def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
         sizes.append(image.shape[-1])
-        return 0.1 + 0.2 * image[:, :1] * where[:, :1].sigmoid() + 0.001 * image.shape[-1]
+        return (
+            0.1 + 0.2 * image[:, :1] * where[:, :1].sigmoid() + 0.001 * image.shape[-1] + 0.1 * focal[:, :1, None, None]
+        )
 
     volumes = []
 
@@ -127,7 +129,7 @@ def test_the_mean_of_levels_and_its_gradient() -> None:
     leaves = (logits.requires_grad_(), exponents.requires_grad_())
     assert torch.autograd.gradcheck(lambda a, b: expected(rules, a, b), leaves)
     one = torch.ones(1, 1, 1, 1)
-    linear = [float(level_map(replace(rules, spacing="linear"), k, one)) for k in range(6)]
+    linear = levels_of(replace(rules, spacing="linear"), one).values
     assert linear == pytest.approx(np.linspace(0.005, 0.3, 6))
 
 
@@ -190,6 +192,10 @@ def test_traps_of_the_draft() -> None:
     assert (whole[32:].diff() > 0).all()
     assert float(whole[-1]) == pytest.approx(rules.most)
     torch.testing.assert_close(part, whole[32:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aquanet, "reproject", lambda depth, *rest: seen.append(depth) or reproject(depth, *rest))
+        aquanet.kick_start(clip(1), replace(rules, ground="paper"))
+    torch.testing.assert_close(seen[-1][0, 0, :, 0], torch.linspace(rules.least, rules.most, 64))
 
     # A grey of the family's mean colour, which the release takes for what is outside, is compared like any other.
     grey = view(torch.tensor(MEAN)[None, :, None, None].expand(1, 3, 64, 96), camera)
@@ -241,7 +247,7 @@ def test_true_levels_make_the_other_view(name: str, planes: str) -> None:
     target, source = view(pair.target, rig.target), view(pair.source, rig.source, rig.source_from_target)
     back = invert(rig.source_from_target)
     ones = torch.ones_like(pair.rho_target)
-    levels = torch.cat([level_map(rules, k, ones) for k in range(96)], 1)
+    levels = torch.cat([levels_of(rules, ones).map(k, ones) for k in range(96)], 1)
     if planes == "target":
         rho = pair.rho_target
     else:  # what the source has at the place of each pixel of the target

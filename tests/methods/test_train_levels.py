@@ -124,14 +124,14 @@ def test_the_kick_start_teaches_the_pose_network_alone() -> None:
     bare = tuple(replace(source, from_target=None) for source in sample.sources)
     frames = torch.stack([v.image for v in (sample.target, *sample.sources)], 1)
     video = replace(sample, sources=bare, frames=frames, zoom=torch.ones(2))
-    method.kick_start = True
+    method.begin_with_pose()
     terms = method(video)
     assert set(terms) == {"kick-start"}
     terms["kick-start"].backward()
     assert all(p.grad is None for p in method.network.parameters())
     assert sum(float(p.grad.abs().sum()) for p in method.pose.parameters() if p.grad is not None) > 0  # type: ignore
     method.kick_start = False
-    method.zero_grad()
+    method.requires_grad_(True).zero_grad()
     sum(method(video).values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
 

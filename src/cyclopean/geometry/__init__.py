@@ -27,6 +27,11 @@ from cyclopean.geometry.cubemap import tangents as tangents
 from cyclopean.geometry.cubemap import ten_from_sphere as ten_from_sphere
 from cyclopean.geometry.cubemap import uv_on_faces as uv_on_faces
 from cyclopean.geometry.cubemap import uv_on_sphere as uv_on_sphere
+from cyclopean.geometry.levels import Levels as Levels
+from cyclopean.geometry.levels import Pencil as Pencil
+from cyclopean.geometry.levels import level as level
+from cyclopean.geometry.levels import surfaces as surfaces
 from cyclopean.geometry.spherical import around as around
 from cyclopean.geometry.spherical import attention as attention
 from cyclopean.geometry.spherical import reproject_first_order as reproject_first_order
+from cyclopean.geometry.spherical import uv_rotated as uv_rotated

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from cyclopean.defocus.lens import Point, focus_pixel
 from cyclopean.errors import InputError
-from cyclopean.geometry import pixel_grid
+from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid
 from cyclopean.inference.predictor import assumed_camera
 from cyclopean.io.depthmap import DepthMap, value_range
 from cyclopean.io.files import read_json, shortened, write_text
+from cyclopean.io.metadata import FILM_DIAGONAL
 from cyclopean.io.sidecar import (
     VERSION,
     AnyCamera,
@@ -37,8 +38,14 @@ TILT = math.cos(math.radians(35))  # largest angle between the ground's normal a
 THIN = 0.03  # of the camera's height: how far from the plane a point still belongs to the ground
 LEAST = 0.15  # of the lower half of the picture that must be ground
 SAMPLES = 4000
-APART = 1.1  # times the nearer of two known distances: the farther one, at least
+ONE_CAMERA = 1.15  # ratio of focal lengths of what still counts as one camera
 FARTHEST = 10.0  # times the nearest depth, where a model leaves it unknown
+GUESS = (  # of points and meshes by `shift_assumed`
+    "this model leaves scale and shift of its depth unknown, so the shapes in 3-D are a guess: what is farthest is "
+    f"taken as {FARTHEST:g} times as far as what is nearest. Two known distances make them right (--known), and so "
+    "does a metric model."
+)
+APART = 1.1  # times the nearer of two known distances: the farther one, at least
 
 Point3 = Float[Tensor, "3"]
 Points = Float[Tensor, "n 3"]
@@ -70,6 +77,29 @@ class CameraProfile:
             )
         inverse = depth.inverse_depth / self.scale
         return replace(depth, inverse_depth=inverse, unit="m", ambiguity="metric", camera=depth.camera or self.camera)
+
+    def misfit(self, depth: DepthMap) -> str:
+        """Return what differs between the profile's camera and that of `depth`; "" if they are alike or not known.
+
+        The scale is for one focal length: two that differ by more than 15 % are not one camera's. Smaller differences
+        are those of rounded EXIF, and of a "35 mm equivalent" that counts the diagonal of a picture cut to 16:9.
+        """
+        ours, theirs = self.camera, depth.camera
+        if ours is None or theirs is None:
+            return ""
+        if not (isinstance(ours, Pinhole) and isinstance(theirs, Pinhole)):
+            names = ["a panorama" if isinstance(c, Equirectangular) else "an ordinary photo" for c in (ours, theirs)]
+            return (
+                "" if names[0] == names[1] else f"the camera profile was made with {names[0]}, and this is {names[1]}"
+            )
+        first, second = (float(camera.focal[0].min()) for camera in (ours, theirs))  # in lengths of the longer side
+        if max(first / second, second / first) <= ONE_CAMERA:
+            return ""
+        film = [_on_film(camera) for camera in (ours, theirs)]
+        return (
+            f"the camera profile was made at a focal length of {film[0]:.0f} mm (35 mm equivalent), and this photo was "
+            f"taken at {film[1]:.0f} mm"
+        )
 
 
 @dataclass(frozen=True)
@@ -118,6 +148,15 @@ def metres_from(profile: Path | None, known: tuple[float, ...] | None) -> Camera
         x, y, near, u, v, far = known
         return TwoDistances(((x, y), (u, v)), (near, far))
     return None if profile is None else read_profile(profile)
+
+
+def in_metres(depth: DepthMap, profile: CameraProfile | TwoDistances | None, name: str) -> tuple[DepthMap, list[str]]:
+    """Return the depth of the photo `name` in metres by `profile`, if there is one, and a note if it is another
+    camera's."""
+    if profile is None:
+        return depth, []
+    misfit = profile.misfit(depth) if isinstance(profile, CameraProfile) else ""
+    return profile.applied(depth), [f"{name}: {misfit}; its metres are likely wrong."] if misfit else []
 
 
 def shift_assumed(depth: DepthMap) -> DepthMap:
@@ -205,6 +244,12 @@ def read_profile(path: Path) -> CameraProfile:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be understood ({shortened(error)}); make the profile again.") from None
+
+
+def _on_film(camera: Pinhole) -> float:
+    """Return the focal length in mm on 35 mm film, by the diagonal, of a camera with square pixels."""
+    longer, other = camera.focal[0].min(), camera.focal[0].max()
+    return FILM_DIAGONAL * float(longer / torch.hypot(torch.ones(()), longer / other))
 
 
 def _refuse_other_than_scale(depth: DepthMap) -> None:

@@ -27,18 +27,18 @@ from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.inference.clip import PIXELS, ClipReport, Progress, result_suffix, small_grey, write_refocused
-from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, TwoDistances, shift_assumed
+from cyclopean.inference.clip import ClipReport, Progress, aligned, flicker_note, result_suffix, write_refocused
+from cyclopean.inference.metric_calibration import GUESS, CameraProfile, TwoDistances, in_metres, shift_assumed
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
-from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, read_photo, resize_depth, size_within, write_photo
+from cyclopean.io.files import appearing, file_hash
+from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
 from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
-from cyclopean.io.video import Still, describe, frames, stills
+from cyclopean.io.video import describe, frames, stills
 from cyclopean.io.video_writing import left_out, write_timed
 from cyclopean.io.viewer import write_viewer
 from cyclopean.training.checkpoint import DEFAULT
@@ -176,7 +176,8 @@ def predict_photo(
     target, numbered = target.free(source, endings)
     notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth = options.profile.applied(depth) if options.profile else depth
+    depth, doubts = in_metres(depth, options.profile, photo.name)
+    notes += doubts
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
         notes.append(
@@ -188,8 +189,8 @@ def predict_photo(
         write_photo(_path(stem, "_disp.png"), colours(depth.inverse_depth))
         others: list[Path] = []
         if options.uncertainty:
-            scale = options.profile.scale if isinstance(options.profile, CameraProfile) else 1
-            spread = predictor.uncertainty(photo, options.uncertainty) / scale
+            unit = options.profile.scale if isinstance(options.profile, CameraProfile) else 1
+            spread = predictor.uncertainty(photo, options.uncertainty) / unit
             others += [_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png")]
             np.save(others[0], spread[0, 0].numpy())
             write_photo(others[1], colours(spread))
@@ -197,14 +198,9 @@ def predict_photo(
         camera = depth.camera or assumed_camera(photo.size)
         if (clouds or options.viewer) and depth.camera is None:
             notes.append(f"{photo.name} has no focal length in its metadata: a field of view of 60 degrees is assumed.")
-        solid = depth
-        if (clouds or options.viewer) and depth.ambiguity == "affine":
-            solid = shift_assumed(depth)
-            notes.append(
-                f"{photo.name}: this model leaves scale and shift of its depth unknown, so the shapes in 3-D are a "
-                f"guess: what is farthest is taken as {FARTHEST:g} times as far as what is nearest. Two known "
-                "distances make them right (--known), and so does a metric model."
-            )
+        solid = shift_assumed(depth) if depth.ambiguity == "affine" else depth
+        if solid is not depth and (clouds or options.viewer):
+            notes.append(f"{photo.name}: {GUESS}")
         for name in clouds:
             others.append(_path(stem, CLOUDS[name]))
             if name == "ply":
@@ -214,7 +210,9 @@ def predict_photo(
         if options.viewer:
             others.append(_path(stem, "_view.html"))
             write_viewer(others[-1], solid, photo.image, camera, photo.name)
-        _write_arrays(stem, depth, ("npy", *options.save), photo, [path.name for path in others])
+        _write_arrays(
+            stem, depth, ("npy", *options.save), photo, [path.name for path in others], source_hash=file_hash(source)
+        )
         keep_names(folder, target.folder)
         return Written(_moved(folder, target.folder), tuple(notes))
 
@@ -257,7 +255,7 @@ def predict_clip(
                 photo = Photo(still.image, name=f"{source.name}#{still.index}")
                 depth = predictor(photo)
                 if steady:
-                    depth = _aligned(depth, still, consistency, flicker)
+                    depth = aligned(depth, still, consistency, flicker)
                 if save:
                     arrays.mkdir(exist_ok=True)
                     _write_arrays(arrays / f"{still.index:06d}", depth, save, photo)
@@ -279,23 +277,6 @@ def predict_clip(
         if flicker.before is not None and flicker.after is not None and flicker.before > VISIBLE_FLICKER:
             notes = (*notes, flicker_note(flicker.before, flicker.after))
         return Written(_moved(folder, target.folder), notes)
-
-
-def _aligned(depth: DepthMap, still: Still, consistency: Consistency, flicker: Flicker) -> DepthMap:
-    """Return the depth of a frame, its scale and shift aligned to the frames before, and count its flicker."""
-    small = resize_depth(depth, size_within(depth.size, PIXELS))
-    plane, last = fill_unknown(small.inverse_depth[0, 0], small.valid[0, 0]), consistency.last
-    now = consistency.add(small_grey(still.image, small.size), plane, still.seconds)
-    if last is not None:
-        flicker.add(last, now)
-    scale, shift = consistency.alignment.scale, consistency.alignment.shift
-    notes = {**depth.notes, "steady_scale": round(scale, 6), "steady_shift": round(shift, 6)}
-    return replace(depth, inverse_depth=depth.inverse_depth * scale + shift, notes=notes)
-
-
-def flicker_note(before: float, after: float) -> str:
-    """Return a sentence on the flicker of a clip's depth."""
-    return f"flicker of the depth: {100 * before:.2f} % of its range as predicted, {100 * after:.2f} % made steady"
 
 
 @dataclass(frozen=True)
@@ -367,11 +348,12 @@ def refocus_photo(
     lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
     matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
     if isinstance(depth_from, Path):
-        depth, remark = _depth_in_file(depth_from, photo, options)
+        depth, remark = _depth_in_file(depth_from, source, photo, options)
         notes += remark
     else:
         depth = depth_from(photo)(photo)
-    depth = options.profile.applied(depth) if options.profile else depth
+    depth, doubts = in_metres(depth, options.profile, photo.name)
+    notes += doubts
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
@@ -448,10 +430,18 @@ def colours(values: Any) -> Photo:
     return Photo(colourise(values, *value_range(values)))
 
 
-def _write_arrays(stem: Path, depth: DepthMap, save: Sequence[str], photo: Photo, others: Sequence[str] = ()) -> None:
+def _write_arrays(
+    stem: Path,
+    depth: DepthMap,
+    save: Sequence[str],
+    photo: Photo,
+    others: Sequence[str] = (),
+    *,
+    source_hash: str | None = None,
+) -> None:
     """Write the arrays among `save`, and a sidecar that also names the colours and `others`."""
     paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
-    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *others))
+    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *others), source_hash=source_hash)
 
 
 def _path(stem: Path, ending: str) -> Path:
@@ -476,10 +466,11 @@ def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:
     return replace(lens, optics=optics_of(photo.exif, focal, **asdict(numbers)))
 
 
-def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
-    """Read the depth of a photo; one of another size is stretched if its sidecar names the photo's, or on request.
+def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
+    """Read the depth of the photo at `source`; one of another size is stretched if its sidecar names the photo's, or on
+    request.
 
-    Also returns a note if the sidecar names another picture.
+    Also returns a note if the sidecar names another picture, or the photo as it was before it was changed.
     """
     size, sidecar = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
     stretch = options.resize_depth or (sidecar is not None and sidecar.source_size == photo.size)
@@ -494,6 +485,12 @@ def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[D
     depth = read_depth(path, options.max_megapixels)
     depth = depth if size == photo.size else resize_depth(depth, photo.size)
     other = sidecar.source if sidecar is not None else None
+    before = sidecar.source_hash if sidecar is not None and other == photo.name else None
+    if before is not None and before != file_hash(source):
+        return depth, [
+            f"{photo.name} was changed since {path} was made from it (its sidecar has the hash of another file); "
+            "predict again if the picture itself was changed."
+        ]
     if other is None or Path(other).stem == Path(photo.name).stem:
         return depth, []
     return depth, [f"by its sidecar, {path} is the depth of {other}, not of {photo.name}; check that they match."]

@@ -5,6 +5,7 @@ Everything here is plain Python, so that commands can check names and files befo
 
 import codecs
 import errno
+import hashlib
 import json
 import os
 import re
@@ -106,6 +107,12 @@ def read_json(path: Path) -> Any:
         boxes = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
         level = [inner for box in boxes for inner in box if isinstance(inner, dict | list)]
     return value
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_anew(path: Path, content: bytes) -> None:

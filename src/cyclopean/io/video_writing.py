@@ -7,7 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cyclopean.io.video import MEGAPIXELS, Clock, Still, decoded, opened, with_report_of_damage
+from cyclopean.io.video import MEGAPIXELS, Still, decoded, opened, with_report_of_damage
+from cyclopean.io.video_clock import Clock, Timeline
 from cyclopean.io.video_frames import (
     Frame,
     Orientation,
@@ -118,7 +119,7 @@ def rewrite(
             result.mux(covers)
         waiting: deque[int] = deque()
         clock = Clock(container, stream)
-        demuxed = container.demux(stream, *(container.streams[index] for index in copies))
+        demuxed = Timeline(container).packets(stream, *(container.streams[index] for index in copies))
         packets = _film_packets(source, demuxed, copies, result, clock.origin)
         coded_frames = decoded(source, max_megapixels, packets, stream)
         coded_frames = progressive(with_report_of_damage(source, coded_frames), stream.time_base)

@@ -3,10 +3,13 @@
 from torch import Tensor
 from torch.autograd import Function
 
+from cyclopean.geometry.levels import Pencil
 from cyclopean.kernels.splatting import Splat as Splat
 from cyclopean.kernels.splatting import fits as fits
 from cyclopean.kernels.splatting_gpu import SplatOnGpu as SplatOnGpu
 from cyclopean.kernels.splatting_gpu import fits_gpu as fits_gpu
+from cyclopean.kernels.sweeping import FusedSweep as FusedSweep
+from cyclopean.kernels.sweeping import on_cpu
 
 
 def fused_splat(image: Tensor, uv: Tensor, weight: Tensor) -> type[Function] | None:
@@ -14,3 +17,17 @@ def fused_splat(image: Tensor, uv: Tensor, weight: Tensor) -> type[Function] | N
     if fits(image, uv, weight):
         return Splat
     return SplatOnGpu if fits_gpu(image, uv, weight) else None
+
+
+def fused_sweep(uv: object, border: str, *tensors: Tensor) -> FusedSweep | None:
+    """Return the fused loops that can sweep these `tensors` through `uv`; None where only torch can.
+
+    They know a `Pencil`, the border `zeros`, and images of two pixels and more each way.
+    """
+    if not isinstance(uv, Pencil) or border != "zeros" or any(min(t.shape[-2:]) < 2 for t in tensors):
+        return None
+    exponents = uv.levels.exponents
+    tensors = (*tensors, uv.start, uv.slope, *(() if exponents is None else (exponents,)))
+    if fits(*tensors):
+        return FusedSweep(on_cpu, uv)
+    return None

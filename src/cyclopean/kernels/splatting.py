@@ -21,10 +21,9 @@ def _numba() -> bool:
     return True
 
 
-def fits(image: Tensor, uv: Tensor, weight: Tensor) -> bool:
+def fits(*tensors: Tensor) -> bool:
     """Return whether the loops can take these: on the CPU, all float32 or all float64, and numba is installed."""
-    tensors = (image, uv, weight)
-    same = len({t.dtype for t in tensors}) == 1 and image.dtype in (torch.float32, torch.float64)
+    same = len({t.dtype for t in tensors}) == 1 and tensors[0].dtype in (torch.float32, torch.float64)
     return same and all(t.device.type == "cpu" for t in tensors) and _numba()
 
 
@@ -41,7 +40,7 @@ class Splat(torch.autograd.Function):
         picture, coverage = torch.empty_like(image), torch.empty_like(weight)
         from cyclopean.kernels.splatting_loops import scattering
 
-        _each_item(scattering(image.shape[1]), BORDERS.index(border), image, uv, weight, picture, coverage)
+        each_item(scattering(image.shape[1]), (BORDERS.index(border),), image, uv, weight, picture, coverage)
         context.save_for_backward(image, uv, weight, picture, coverage)
         context.border = BORDERS.index(border)
         return picture, coverage
@@ -53,13 +52,15 @@ class Splat(torch.autograd.Function):
 
         saved = context.saved_tensors
         results = [torch.empty_like(t) for t in saved[:3]]
-        _each_item(gathering(saved[0].shape[1]), context.border, *saved, *(g.contiguous() for g in gradients), *results)
+        slopes = [g.contiguous() for g in gradients]
+        each_item(gathering(saved[0].shape[1]), (context.border,), *saved, *slopes, *results)
         return (*results, None)
 
 
-def _each_item(loop: Callable[..., None], border: int, *batches: Tensor) -> None:
+def each_item(loop: Callable[..., None], shared: tuple[Any, ...], *batches: Tensor) -> None:
+    """Call `loop(*shared, *(one item of each batch))` for every item, on as many threads as torch has."""
     arrays = [batch.detach().numpy() for batch in batches]
-    items = [(border, *(array[n] for array in arrays)) for n in range(len(batches[0]))]
+    items = [(*shared, *(array[n] for array in arrays)) for n in range(len(batches[0]))]
     threads = min(torch.get_num_threads(), len(items))
     if threads <= 1:
         for item in items:

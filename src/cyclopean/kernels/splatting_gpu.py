@@ -11,11 +11,11 @@ from cyclopean.kernels.splatting import BORDERS
 BLOCK = 256  # pixels of one program
 
 
-def fits_gpu(image: Tensor, uv: Tensor, weight: Tensor) -> bool:
+def fits_gpu(*tensors: Tensor) -> bool:
     """Return whether the kernels can take these: on one GPU, all float32 or all float64, and Triton runs there."""
-    tensors = (image, uv, weight)
-    same = len({(t.dtype, t.device) for t in tensors}) == 1 and image.dtype in (torch.float32, torch.float64)
-    return same and image.device.type == "cuda" and _runs(image.device)
+    (first, *_) = tensors
+    same = len({(t.dtype, t.device) for t in tensors}) == 1 and first.dtype in (torch.float32, torch.float64)
+    return same and first.device.type == "cuda" and _runs(first.device)
 
 
 @cache

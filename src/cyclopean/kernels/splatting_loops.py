@@ -55,7 +55,7 @@ def _index(i, j, h, w, border):
 
 @inlined
 @no_type_check
-def _corners(i, j, h, w, border):
+def corners(i, j, h, w, border):
     """Return where the four pixels from row i, column j on are kept."""
     if 0 <= i < h - 1 and 0 <= j < w - 1:
         n = np.uintp(i * w + j)
@@ -86,7 +86,7 @@ def scattering(channels: int) -> Loop:
                     continue
                 j0, i0 = math.floor(x), math.floor(y)
                 fx, fy = real(x - j0), real(y - i0)
-                n00, n01, n10, n11 = _corners(i0, j0, h, w, border)
+                n00, n01, n10, n11 = corners(i0, j0, h, w, border)
                 low, high = weight[0, i, j] * fy, weight[0, i, j] * (real(1) - fy)
                 s01, s11 = high * fx, low * fx
                 s00, s10 = high - s01, low - s11
@@ -108,7 +108,7 @@ def scattering(channels: int) -> Loop:
                 for k in range(c):
                     picture[k, i, j] = canvas[i * w + j, k] * per
 
-    return _compiled(scatter)
+    return compiled(scatter)
 
 
 @cache
@@ -143,7 +143,7 @@ def gathering(channels: int) -> Loop:
                     continue
                 j0, i0 = math.floor(x), math.floor(y)
                 fx, fy = real(x - j0), real(y - i0)
-                n00, n01, n10, n11 = _corners(i0, j0, h, w, border)
+                n00, n01, n10, n11 = corners(i0, j0, h, w, border)
                 low, high = fy, real(1) - fy
                 s01, s11 = high * fx, low * fx
                 s00, s10 = high - s01, low - s11
@@ -163,10 +163,11 @@ def gathering(channels: int) -> Loop:
                 d_uv[i, j, 0] = heavy * right * real(along * w)
                 d_uv[i, j, 1] = heavy * under * real(down * h)
 
-    return _compiled(gather)
+    return compiled(gather)
 
 
-def _compiled(loop: Loop) -> Loop:
+def compiled(loop: Loop) -> Loop:
+    """Return `loop` compiled, and kept on the disk for the next process where a folder can be written to."""
     try:
         return numba.njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")(loop)
     except RuntimeError:  # no folder can be written to: compile in every process

@@ -9,7 +9,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, invert, pixel_grid, reproject, reproject_shell, size_of
+from cyclopean.geometry import Levels, Pencil, Pinhole, invert, pixel_grid, reproject, size_of, surfaces
 from cyclopean.geometry.cameras import Uv
 from cyclopean.losses import absolute, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
@@ -25,7 +25,7 @@ from cyclopean.methods.boosting import DepthNetwork, boosted
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
 from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, centred, positions, resized
 from cyclopean.sample import Sample, View
-from cyclopean.synthesis import level, pull, sweep, swept_coverage
+from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
 from cyclopean.training.options import Boosting, FalnetConfig, Intrinsics, VolumeConfig
 
 SPREAD = math.log(2)  # exponents lie in [1/2, 2]
@@ -145,13 +145,9 @@ class Aquanet(Method):
         The levels are planes before the target, whose depth is predicted, or (`planes` source, Eq. 1) before the source
         that is made: the two differ by how far the camera went forward. Exponents are read at the pixels that are made.
         """
-        land = reproject_shell if self.rules.planes == "target" else reproject
-
-        def there(k: int) -> Uv:
-            match = land(level_map(self.rules, k, exponents), source.camera, target_from_source, target.camera)
-            return torch.where(match.valid[:, 0, ..., None], match.uv, -1.0)
-
-        return there
+        of: Literal["other", "this"] = "other" if self.rules.planes == "target" else "this"
+        levels = levels_of(self.rules, exponents)
+        return surfaces(levels, size_of(exponents), source.camera, target_from_source, target.camera, of=of)
 
     def static(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
         """Return the mask of `view`: 0 where the first stage's depth depends on `where` it is told that things stand.
@@ -166,6 +162,13 @@ class Aquanet(Method):
         )
         sky = where[:, 1:] < TOP if rules.ignore_top else False
         return ((spread < rules.threshold) | sky).to(spread.dtype)
+
+    def begin_with_pose(self) -> None:
+        """Kick-start from now on: the pose network learns alone, by a depth and a camera that are told."""
+        self.kick_start = True
+        self.network.requires_grad_(False)  # several processes wait for the gradients of all that is trained
+        if self.pose is not None and self.pose.lens is not None:
+            self.pose.lens.requires_grad_(False)  # it would bend the camera to suit that depth
 
     def frozen(self) -> Frozen:
         """Return a copy of the network as it is now, which makes inverse depth of picture, positions and focal."""
@@ -279,20 +282,17 @@ class Falnet(Paired):
 
     def disparity(self, logits: Float[Tensor, "b n h w"]) -> Map:
         """Return the mean disparity in image widths (Eq. 3 of AQUANet)."""
-        n, least, most = self.rules.levels, self.rules.least, self.rules.most
-        one = logits.new_ones(1, 1, 1, 1)
-        return sum(w * level(k, n, least, most, one) for k, w in enumerate(logits.softmax(1).split(1, 1)))
+        return expected_level(logits, self.levels())
 
     def moved(self, like: Tensor, sign: int) -> Callable[[int], Uv]:
         """Return where the pixels of the other view lie if disparity k is true: right (`sign` 1) or left one."""
-        n, least, most = self.rules.levels, self.rules.least, self.rules.most
-        grid, one = pixel_grid(size_of(like), like), like.new_ones(1, 1, 1, 1)
+        u, v = pixel_grid(size_of(like), like).expand(len(like), -1, -1, -1).unbind(-1)
+        one, none = torch.ones_like(u), torch.zeros_like(u)
+        start, slope = torch.stack([u, v, one, one], 1), torch.stack([sign * one, none, none, none], 1)
+        return Pencil(self.levels(), start, slope, margin=math.inf)
 
-        def there(k: int) -> Uv:
-            shift = sign * level(k, n, least, most, one).view(())
-            return torch.stack([grid[..., 0] + shift, grid[..., 1]], -1).expand(len(like), -1, -1, -1)
-
-        return there
+    def levels(self) -> Levels:
+        return Levels.proportional(self.rules.levels, self.rules.least, self.rules.most)
 
 
 # --- parts that have an equation ---
@@ -330,19 +330,20 @@ def volume(
     return logits, torch.ones_like(logits[:, :1]) if raw is None else (SPREAD * raw.float().tanh()).exp()
 
 
-def level_map(rules: VolumeConfig, k: int, exponents: Map) -> Map:
-    """Return inverse depth k of pixels with these `exponents` (Eq. 4); in equal steps if the spacing is linear."""
+def levels_of(rules: VolumeConfig, exponents: Map) -> Levels:
+    """Return the inverse depths that pixels with these `exponents` may have (Eq. 4); in equal steps if the spacing is
+    linear."""
+    n, least, most = rules.levels, rules.least, rules.most
     if rules.spacing == "linear":
-        return torch.full_like(exponents, rules.least + (rules.most - rules.least) * k / (rules.levels - 1))
-    return level(k, rules.levels, rules.least, rules.most, exponents)
+        return Levels(tuple(least + (most - least) * k / (n - 1) for k in range(n)))
+    return Levels.proportional(n, least, most, exponents if rules.spacing == "adaptive" else None)
 
 
 def expected(rules: VolumeConfig, logits: Float[Tensor, "b n h w"], exponents: Map) -> Map:
     """Return the mean of the levels, weighted by the softmax of their logits (Eq. 5); without levels, a sigmoid."""
     if rules.network == "dirnet":
         return rules.least + (rules.most - rules.least) * logits.sigmoid()
-    weights = logits.softmax(1).split(1, 1)
-    return sum(w * level_map(rules, k, exponents) for k, w in enumerate(weights))
+    return expected_level(logits, levels_of(rules, exponents))
 
 
 def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, translation: str) -> Float[Tensor, "b 4 4"]:
@@ -357,12 +358,13 @@ def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, trans
 
 
 def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
-    """Return |warped - target| of sources warped by a depth that only knows the row: far above the middle of the full
-    frame, nearer and nearer below. The pose network learns from it before there is any depth (the draft; the paper's
-    text lets inverse depth grow from the first row on)."""
+    """Return |warped - target| of sources warped by a depth that only knows the row of the full frame: far above the
+    middle, nearer and nearer below (draft), or from the first row on (paper). The pose network learns from it before
+    there is any depth."""
     target = sample.target
     v = told(target)[0][:, 1:]
-    ground = rules.least + (rules.most - rules.least) * v.clamp(min=0, max=1)
+    rise = v if rules.ground == "draft" else (v + 1) / 2
+    ground = rules.least + (rules.most - rules.least) * rise.clamp(min=0, max=1)
     errors = []
     for source in sample.sources:
         match = reproject(ground, target.camera, known_pose("aquanet", source), source.camera)
