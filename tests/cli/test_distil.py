@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import foreign_models
 from commands import here
 from cyclopean.data import open_dataset
 from cyclopean.errors import InputError
@@ -23,6 +23,7 @@ from cyclopean.inference.predictor import load
 from cyclopean.io.image import Photo
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
+from slow_work import Slow
 
 SIZE = (32, 64)
 
@@ -92,6 +93,16 @@ def test_labels_are_made_once_and_turned_at_random(worlds, tmp_path, capsys):
     assert labels.inverse_depth.shape == (1, 6, 16, 16)
     with pytest.raises(InputError, match="there are no labels"):
         files_of(data[0].target, ("c/000009",))
+
+
+def test_a_model_of_transformers_may_teach(worlds, tmp_path, capsys):
+    """As its own rules resize faces; its licence goes into the labels."""
+    teacher = foreign_models.save("relative", tmp_path / "teacher")
+    out = tmp_path / "labels"
+    code, _, error = here(capsys, "label", worlds / "damaged", "--out", out, "--model", teacher, "--side", "16")
+    assert (code, "broken.png" in error) == (2, True), error
+    assert float(np.load(out / "whole.npz")["inverse_depth"].std()) > 0
+    assert json.loads((out / "labels.json").read_text())["teacher_licence"] == "apache-2.0"
 
 
 def test_masks_mirror_the_tree_and_are_read(worlds, tmp_path, capsys):
@@ -179,25 +190,6 @@ def test_wrong_streams_are_refused_at_once(worlds, tmp_path, capsys):
         assert time.monotonic() - began < 5
 
 
-@dataclass(frozen=True)
-class Slow:
-    """Work that takes a while, fails at one number, and says who does it."""
-
-    out: str
-
-    def load(self):
-        Path(self.out, f"pid-{os.getpid()}").touch()
-
-        def do(number: int) -> None:
-            path = Path(self.out, f"{number:03d}.txt")
-            time.sleep(0.15)
-            if number == 5:
-                raise InputError("number five is damaged.")
-            path.write_text(str(number))
-
-        return do
-
-
 def kill_one(out: Path) -> None:
     """Kill a worker as soon as two numbers are done."""
     while len(list(out.glob("*.txt"))) < 2:
@@ -223,9 +215,11 @@ def test_a_killed_process_loses_nothing(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray warns of its own future
-def test_a_killed_worker_of_ray_loses_nothing(tmp_path):
+def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
+    places = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(places))  # where its workers find the work
     try:
         killed(tmp_path, "auto")
     finally:

@@ -341,8 +341,9 @@ def test_a_camera_profile_of_another_lens_is_noted(tmp_path: Path, model: str, c
                 tmp_path / "out",
             )
             code, _, told = here(capsys, *words)
-            noted = "made at a focal length of 24 mm (35 mm equivalent), and this photo was taken at 77 mm" in told
-            assert (code, noted) == (0, name == "tele"), (name, told)
+            assert (code, "focal length of" in told) == (0, name == "tele"), (name, told)
+            words = "made at a focal length of 24 mm (35 mm equivalent), and this photo was taken at 77 mm"
+            assert name != "tele" or words in told, told
     write_profile(profile, CameraProfile(2.5, "by hand", None, Equirectangular()))
     _, _, told = here(
         capsys, "predict", tmp_path / "wide.jpg", "--model", model, "--profile", profile, "--out", tmp_path

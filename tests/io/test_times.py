@@ -205,3 +205,27 @@ def test_a_clock_that_jumps_ahead_goes_on_too(tmp_path: Path) -> None:
     shown = [packet.dts for packet in Timeline(container).shifted(packets)]
     assert shown == [0, 10, 40, 35, 80, 70, 60, 120, 110, 110, 780]
     assert all(packet.pts == packet.dts + 3 for packet in packets)
+
+
+def test_a_film_that_ends_before_its_header_says_is_noted(tmp_path: Path, caplog) -> None:
+    """As of a full card, where a container has no sizes that tell. A last frame may last."""
+    film(tmp_path / "whole.flv", walking(60), ("flv1", "libmp3lame"), steady=True)
+    data = (tmp_path / "whole.flv").read_bytes()
+    (tmp_path / "cut.flv").write_bytes(data[: len(data) * 6 // 10])
+    film(tmp_path / "whole.mp4", walking(6))
+    with av.open(str(tmp_path / "slides.mp4"), "w") as container:
+        track = container.add_stream("libx264", rate=25)
+        track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
+        for seconds in (0, 2, 7):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 30 * seconds, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = 25 * seconds, Fraction(1, 25)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    for name in ("whole.flv", "cut.flv", "whole.mp4", "slides.mp4"):
+        for work in (lambda path: list(stills(path)), lambda path: rewrite(path, path.with_suffix(".mkv"), same)):
+            caplog.clear()
+            work(tmp_path / name)
+            assert ("s before its header says" in caplog.text) == (name == "cut.flv"), (name, caplog.text)
+    caplog.clear()
+    list(stills(tmp_path / "whole.flv", lambda index, _: index < 5))
+    assert not caplog.text

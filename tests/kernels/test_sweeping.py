@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from cyclopean import kernels
-from cyclopean.geometry import Levels, Pencil, Pinhole, axis_angle, pixel_grid, rigid, surfaces
+from cyclopean.geometry import (
+    Levels,
+    Pencil,
+    Pinhole,
+    axis_angle,
+    pixel_grid,
+    reproject,
+    reproject_shell,
+    rigid,
+    surfaces,
+)
 from cyclopean.kernels import splatting
 from cyclopean.synthesis import sweep, sweep_plain, swept_coverage
 from methods.test_deep3d import Live
@@ -51,7 +61,7 @@ def lines(parts: dict[str, Tensor], of: str, spacing: str = "adaptive", margin: 
 def answers(verb, parts: dict[str, Tensor], pencil: Pencil) -> list[Tensor]:
     """The picture and every gradient, for random gradients of the picture."""
     made = verb(parts["image"], parts["logits"], pencil)
-    given = torch.rand(made.shape, dtype=made.dtype, generator=torch.Generator().manual_seed(1)) - 0.5
+    given = (torch.rand(made.shape, dtype=made.dtype, generator=torch.Generator().manual_seed(1)) - 0.5).to(made)
     wanted = [t for t in parts.values() if t.requires_grad]
     return [made, *torch.autograd.grad(made, wanted, given, allow_unused=True, retain_graph=True)]
 
@@ -90,6 +100,28 @@ def test_a_new_view_of_another_size_in_float32_and_an_image_of_data() -> None:
     pencil = lines(parts, "other")
     beside_each_other(parts, pencil, rtol=1e-4, atol=1e-4)
     assert sweep(parts["image"], parts["logits"], pencil).shape == (2, 4, 9, 21)
+
+
+@pytest.mark.parametrize("of", ["other", "this"])
+def test_lines_are_where_reproject_lands(of: str) -> None:
+    """Also behind the camera, beyond the plane, and looking back at it from there."""
+    land = reproject_shell if of == "other" else reproject
+    kinds = set()
+    for turn, offset in POSES.values():
+        parts = scene()
+        with torch.no_grad():
+            parts["turn"] += torch.tensor([turn], dtype=F64)
+            parts["offset"] += torch.tensor([offset], dtype=F64)
+        pencil, pose = lines(parts, of), rigid(axis_angle(parts["turn"]), parts["offset"])
+        camera = Pinhole(parts["focal"], torch.full_like(parts["focal"], 0.45))
+        other = Pinhole(parts["focal"].flip(0) * 1.1, torch.full_like(parts["focal"], 0.5))
+        for k in range(N):
+            match = land(pencil.levels.map(k, pose), camera, pose, other)
+            uv = torch.where(match.valid[:, 0, ..., None], match.uv, -1.0)
+            torch.testing.assert_close(pencil(k), uv, rtol=1e-9, atol=1e-9)
+            kinds |= {(bool(ahead), bool(seen)) for ahead in (pencil.start[0, 3] > 0).unique() for seen in
+                      match.valid[0, 0][(pencil.start[0, 3] > 0) == ahead].unique()}  # fmt: skip
+    assert len(kinds) == 4
 
 
 @pytest.mark.parametrize("of", ["other", "this"])

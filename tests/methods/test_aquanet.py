@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from analytic import F64, RIGS, photograph, psnr
+from cyclopean import kernels
 from cyclopean.augmentation import ZoomedPatch, crop
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, axis_angle, invert, reproject, translation
+from cyclopean.geometry import Levels, Pencil, Pinhole, axis_angle, invert, reproject, translation
 from cyclopean.losses import curvature_smoothness
 from cyclopean.methods import aquanet
 from cyclopean.methods.aquanet import (
@@ -308,11 +309,22 @@ def test_the_free_view_of_the_release_whose_flows_are_added(golden) -> None:
         place = pixels + flow(turn @ rays) + flow(rays / truth["levels"][k] + offset[..., None])
         return ((place + 0.5) / torch.tensor([[w], [h]], dtype=F64)).unflatten(2, (h, w)).permute(0, 2, 3, 1)
 
-    carried = sweep(torch.cat([image, truth["static_mask"]], 1), logits, there)
-    for ours, name in (
-        (carried[:, :3], "synth"), (carried[:, 3:], "static_mask_projected"), (swept_coverage(logits, there), "maskR"),
-    ):  # fmt: skip
-        torch.testing.assert_close(ours, truth[name], atol=5e-6, rtol=0)
+    # The same places as lines: start + rho * slope is z * (place + 1/2, 1) in uv, for the fused pass.
+    flat, extent = torch.ones_like(pixels[:1]).expand(b, 1, -1), torch.tensor([w, h, 1, 1], dtype=F64)[:, None]
+    added = torch.cat([flow(turn @ rays) + 0.5, flat], 1)
+    ends = []
+    for points in (camera @ rays.expand(b, 3, -1), camera @ offset[..., None].expand(b, 3, h * w)):
+        x, y, z = (torch.cat([points[:, :2], 0 * flat], 1) + points[:, 2:] * added).split(1, 1)
+        ends.append((torch.cat([x, y, z, z], 1) / extent).unflatten(2, (h, w)))
+    lines = Pencil(Levels(tuple(truth["levels"].tolist())), *ends, margin=math.inf)
+    mixture = torch.cat([image, truth["static_mask"]], 1)
+    assert kernels.fused_sweep(lines, "zeros", mixture, logits) is not None
+    for places in (there, lines):
+        carried, seen = sweep(mixture, logits, places), swept_coverage(logits, places)
+        for ours, name in (
+            (carried[:, :3], "synth"), (carried[:, 3:], "static_mask_projected"), (seen, "maskR"),
+        ):  # fmt: skip
+            torch.testing.assert_close(ours, truth[name], atol=5e-6, rtol=0)
 
 
 # --- losses ---

@@ -206,7 +206,7 @@ def test_a_foreign_config_is_refused(model):
 def test_damaged_weights_are_refused(model):
     whole = (model / "model.safetensors").read_bytes()
     for content in (b"", b"garbage", whole[: len(whole) // 2]):
-        with pytest.raises(InputError, match="damaged or no safetensors file"):
+        with pytest.raises(InputError, match=r"damaged or no safetensors file|is empty \(0 bytes\)"):
             checkpoint.load(broken(model, "model.safetensors", content))
     (model / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"has no model\.safetensors"):

@@ -220,12 +220,14 @@ def test_odd_input_works_or_is_one_sentence(tmp_path, shelf, start, capsys):
         )
     ):
         ended, said, err = here(
-            capsys, "adapt", name, "--out", tmp_path / f"out{number}", "--model", start, "--steps", "2"
+            capsys, "adapt", name, "--out", tmp_path / f"out{number}", "--model", start, "--minutes", "0.01"
         )
         assert ended == code, (name, said, err)
         assert sentence in said + err
         assert (tmp_path / f"out{number}" / "model.safetensors").exists() == (code == 0)
         assert code == 0 or len(err.strip().splitlines()) == 1, err
+    log = (tmp_path / "out0" / "run" / "log.jsonl").read_text().splitlines()
+    assert len(log) >= 1, "it ended by the clock, and not without a step"
     assert len(open_dataset(f"clip:{folder}")) > 10
     for words in (["--minutes", "0"], ["--steps", "-1"]):
         assert here(capsys, "adapt", folder, "--out", tmp_path / "x", *words)[0] == 2

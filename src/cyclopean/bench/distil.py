@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cyclopean import augmentation
 from cyclopean.augmentation import Resize, Steps
-from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples
+from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples, alone
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
@@ -31,6 +31,7 @@ from cyclopean.inference.masks import Masking
 from cyclopean.inference.panorama import resize_sphere
 from cyclopean.methods.base import Method
 from cyclopean.methods.depth_anywhere import DepthAnywhere
+from cyclopean.metrics import affine_fit
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training import dataset
@@ -41,7 +42,7 @@ FAR_OUTSIDE = 80.0  # metres: the protocol's 10 m would count little but the gro
 FINER = 2  # times the students' size, of panoramas that are labelled: the teacher sees more of them
 FITTED_ON = 16  # rooms, by which disparity is put in metres before it is fine-tuned
 ROUNDING = 1e-5  # of a logarithm: smaller steps of an error are none
-TURNS = 8  # rotations of each panorama, of which a step takes one
+TURNS = 4  # rotations of each panorama, of which a step takes one
 PROTOCOL = named_protocol("depth-anywhere")[0]
 
 BUDGETS: Mapping[str, Budget] = {
@@ -88,7 +89,14 @@ def _row(title: str, student: str | None = None, streams: Mapping[str, Any] | No
         return DepthAnywhere(student or budget.network, **options)
 
     prepare = None if streams is None else partial(_streams, **streams)
-    return Row(title, make, _target_rolled, prepare=prepare)
+    affine = options.get("predicts", "disparity") == "disparity"
+    return Row(title, make, _target_rolled, from_least if affine else alone, prepare=prepare)
+
+
+def from_least(method: Method, sample: Sample) -> Map:
+    """Return disparity from 0 at what is farthest: its shift is unknown, and pictures are drawn from 0."""
+    disparity = alone(method, sample)
+    return disparity - disparity.amin()
 
 
 def _target_rolled(sample: Sample, generator: torch.Generator) -> Sample:
@@ -152,12 +160,17 @@ def figures(rho: Map, sample: Sample) -> dict[str, float]:
 def cube_step(rho: Map, sample: Sample) -> dict[str, float]:
     """Return how much larger steps of log depth's error are across borders of the unturned cube's faces than elsewhere.
 
-    1 where the borders are not seen; nothing without two neighbours whose truth is known.
+    After scale and shift of inverse depth by least squares. 1 where the borders are not seen; nothing without two
+    neighbours whose truth is known.
     """
     truth = sample.depth
     rho = resize_sphere(rho, (truth.shape[-2], truth.shape[-1]))
-    known = truth.isfinite() & (truth > 0) & sample.target.valid & (rho > 0)
-    error = torch.where(known, (rho * torch.where(known, truth, 1)).clamp_min(1e-6).log(), 0)
+    known = truth.isfinite() & (truth > 0) & sample.target.valid
+    if not bool(known.any()):
+        return {}
+    middle, slope, level = affine_fit(rho[known].double(), truth[known].double())
+    aligned = (slope * (rho - middle) + level).clamp_min(1 / FAR_OUTSIDE)
+    error = torch.where(known, (aligned * torch.where(known, truth, 1)).log(), 0)
     rays = Equirectangular().rays(pixel_grid((truth.shape[-2], truth.shape[-1]), rho))
     face = torch.einsum("fj,bhwj->bfhw", face_from_sphere(rho)[:, 2], rays).argmax(1, keepdim=True)
     steps: dict[bool, list[Tensor]] = {True: [], False: []}

@@ -83,8 +83,8 @@ class BenchVideo:
     out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder of the comparison."""
     budget: Literal["tiny", "small", "middle", "full"] = "small"
-    """tiny: that everything runs; small: 96x288 pixels, narrow networks, one seed, two to three hours of 2 cores
-    without other work, no claim about close calls; middle: three seeds, a night or two; full: for a GPU."""
+    """tiny: that everything runs; small: 48x144 pixels, narrow networks, one seed, two to three hours of 2 cores
+    without other work, no claim about the order; middle: three seeds, a night or two; full: for a GPU."""
     real: str = ""
     """Other pictures with truth to judge on as well: KIND:PATH, comma-separated."""
     work: Work = Work()

@@ -56,7 +56,7 @@ def clip_problems(inspection: ClipInspection) -> list[Problem]:
         kind = max(KINDS, key=inspection.share)
         what, why = KINDS[kind]
         report(kind, f"{what} in {inspection.share(kind):.0%} of the places measured, and {why}; {ADVICE}")
-    if zooms_elsewhere(inspection) and not wrong_focal(inspection):
+    if teaches(inspection) and inspection.share("zoom") > MOVERS and not wrong_focal(inspection):
         report("zoom", f"the lens zooms in {inspection.share('zoom'):.0%} of the places measured, and one focal length "
                "is assumed; cut those parts out")  # fmt: skip
     focal = inspection.focal
@@ -75,11 +75,6 @@ def clip_problems(inspection: ClipInspection) -> list[Problem]:
     if inspection.odd:
         report("size", f"pictures change their size {inspection.odd} times within a sequence; bring them to one size")
     return result
-
-
-def zooms_elsewhere(inspection: ClipInspection) -> bool:
-    """Return whether the lens zooms in a part of a clip that teaches depth elsewhere."""
-    return teaches(inspection) and inspection.share("zoom") > MOVERS
 
 
 def wrong_focal(inspection: ClipInspection) -> bool:

@@ -47,23 +47,19 @@ class Tracker:
         self.reach = reach
         self._last: Grey | None = None
         self._paths = np.zeros((0, 1, 2), np.float32)  # newest first; NaN before a point was found
-        self.kept = 1.0
-        self.steps = np.zeros((0, 2), np.float32)
 
     def restart(self) -> None:
         """Forget everything, as at a cut."""
         self._last, self._paths = None, np.zeros((0, 1, 2), np.float32)
 
     def add(self, frame: Grey) -> None:
-        """Follow all points into `frame`; `kept` is the share that was found again there."""
+        """Follow all points into `frame`, and find new ones where many were lost."""
         plane = _normalised(frame)
         paths = self._paths
-        self.kept = 1.0
         if self._last is not None and len(paths):
             here = np.ascontiguousarray(paths[:, 0])
             found = _followed(self._last, plane, here)
             good = np.isfinite(found[:, 0])
-            self.kept = float(good.mean())
             paths = np.concatenate([found[good, None], paths[good, : self.reach]], 1)
         height, width = plane.shape
         apart = max(4.0, math.sqrt(height * width / FEATURES) * 0.6)

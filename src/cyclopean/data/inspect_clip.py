@@ -118,12 +118,11 @@ def examine_clip(
     `progress(done, all)` is called after every frame. Raises InputError for what is no clip, and for one frame.
     """
     fov, camera_file = options.get("fov", ""), options.get("camera", "")
+    size, camera, source = camera_of(path, fov, camera_file)
     if path.is_dir():
         sequences = numbered_sequences(path)
-        size, camera, source = camera_of(path, fov, camera_file)
         frames, count, gaps = _pictures(sequences), sum(map(len, sequences)), 1.0
     else:
-        size, camera, source = camera_of(path, fov, camera_file)
         times = np.diff(index_of(path).seconds)
         count, gaps = len(times) + 1, float(times.max() / max(1e-9, float(np.median(times)))) if len(times) else 1.0
         frames = ((grey, 0) for grey in greys(path, LONGEST))
@@ -132,11 +131,13 @@ def examine_clip(
     apart = max(1, count // PROBES)
     bursts = count > CONTINUOUS  # of a long clip points are followed through parts of it
     last: Grey | None = None
+    shape = tuple[int, ...]()  # of the first frame; pictures of other sizes are not measured
     number, group, odd = -1, 0, 0
     cuts, jumps, sharpness, features = list[int](), list[int](), list[float](), list[int]()
     for number, (grey, sequence) in enumerate(frames):
         progress(number + 1, count)
         sharpness.append(_sharpness(grey))
+        shape = shape or grey.shape
         if last is not None and (grey.shape != last.shape or sequence != group):
             odd += grey.shape != last.shape
             tracker.restart()
@@ -153,13 +154,13 @@ def examine_clip(
             tracker.restart()
         if place <= max(STEPS):
             tracker.add(grey)
-        if place == max(STEPS) and (bursts or number % apart == 0):
+        if place == max(STEPS) and (bursts or number % apart == 0) and grey.shape == shape:
             features.append(len(tracker.matches(0).later))
             probes.append({step: tracker.matches(step) for step in STEPS})
-    if number < 1 or last is None:
+    if number < 1:
         raise InputError(f"{path} has {number + 1} frame{'' if number == 0 else 's'}, and motion needs at least two.")
 
-    eye = _Eye(camera, last.shape)
+    eye = _Eye(camera, shape)
     tried = [step for step in STEPS if step <= max(1, number // SHORTEST)]  # a step costs frames at both ends
     usual = {step: _usual_parallax(probes, step, eye) for step in tried}
     step = suitable_step(usual)
@@ -216,14 +217,15 @@ def pair_measures(step: int, matches: Matches, eye: _Eye) -> PairMeasures:
     zoomed, turned = turn(a, b, eye.focal, zoom=True), turn(a, b, eye.focal, zoom=False)
     view = two_view(a, b, eye.focal)
     least = max(PARALLAX_PX, PARALLAX * eye.longest)
-    parallax = _upper(zoomed.left, view)
+    explained = view.inliers if view is not None and view.inliers.any() else np.ones(len(a), bool)
+    parallax = float(np.quantile(zoomed.left[explained], 0.75))
     if view is None or _before_the_camera(view, a, b, eye.focal) < BEFORE:
         least = math.inf  # noise has any sign
-    # One motion of the camera explains a still picture before which little moves: then that moves by itself.
+    # What moves before a camera that stands or turns is not parallax: it moves by itself.
     if flow < MOVED and float(np.median(turned.left)) < MOVED:
         kind, moving = "still", float((turned.left > APART).mean())
     elif parallax > least:
-        kind, moving = "parallax", 1 - float(view.inliers.mean()) if view else 0.0
+        kind, moving = "parallax", 1 - float(explained.mean())
     else:
         zooms = abs(zoomed.zoom) > ZOOMED and float(np.median(zoomed.left)) < 0.5 * float(np.median(turned.left))
         kind, moving = "zoom" if zooms else "turn", float((zoomed.left > APART).mean())
@@ -288,12 +290,6 @@ def _usual_parallax(probes: Sequence[Probe], step: int, eye: _Eye) -> float:
         pair = pair_measures(step, matches, eye) if enough else None
         values.append(pair.parallax / eye.longest if pair is not None and pair.kind == "parallax" else 0.0)
     return float(np.mean(values)) if values else 0.0
-
-
-def _upper(left: np.ndarray, view: TwoView | None) -> float:
-    """Return the 75th percentile over the points that the camera's motion explains."""
-    left = left[view.inliers] if view is not None and view.inliers.any() else left
-    return float(np.quantile(left, 0.75))
 
 
 def _pictures(sequences: Sequence[Sequence[Path]]) -> Iterator[tuple[Grey, int]]:

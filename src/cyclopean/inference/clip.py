@@ -35,9 +35,8 @@ from cyclopean.defocus.video import (
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
 from cyclopean.inference.predictor import Predictor
-from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, resize, resize_depth, size_within
+from cyclopean.io.image import Photo, resize, size_within
 from cyclopean.io.video import MEGAPIXELS, Frame, Still, describe, stills
 from cyclopean.io.video_writing import rewrite
 
@@ -133,23 +132,6 @@ def write_refocused(
         count, measures.seconds, (measures.low, measures.high), tuple(rendering.cuts), tuple(rendering.lost),
         flicker.before, flicker.after,
     )  # fmt: skip
-
-
-def aligned(depth: DepthMap, still: Still, consistency: Consistency, flicker: Flicker) -> DepthMap:
-    """Return the depth of a frame, its scale and shift aligned to the frames before, and count its flicker."""
-    small = resize_depth(depth, size_within(depth.size, PIXELS))
-    plane, last = fill_unknown(small.inverse_depth[0, 0], small.valid[0, 0]), consistency.last
-    now = consistency.add(small_grey(still.image, small.size), plane, still.seconds)
-    if last is not None:
-        flicker.add(last, now)
-    scale, shift = consistency.alignment.scale, consistency.alignment.shift
-    notes = {**depth.notes, "steady_scale": round(scale, 6), "steady_shift": round(shift, 6)}
-    return replace(depth, inverse_depth=depth.inverse_depth * scale + shift, notes=notes)
-
-
-def flicker_note(before: float, after: float) -> str:
-    """Return a sentence on the flicker of a clip's depth."""
-    return f"flicker of the depth: {100 * before:.2f} % of its range as predicted, {100 * after:.2f} % made steady"
 
 
 def result_suffix(suffix: str) -> str:

@@ -320,8 +320,8 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
         )
     tensors: dict[str, Tensor] = {}
     for path in files:
+        refuse_unreadable(path)
         try:
-            refuse_unreadable(path)
             tensors |= load_file(path)
         except (SafetensorError, OSError, RuntimeError, ValueError) as error:
             raise InputError(f"{path} is damaged or not a safetensors file; copy the model folder again.") from error

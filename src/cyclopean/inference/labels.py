@@ -28,6 +28,8 @@ FORMAT, ABOUT = "cyclopean-face-labels", "labels.json"
 class FaceModel(nn.Module):
     """A perspective model on square faces: each is resized to the model's own size, and its answer back.
 
+    Models of `transformers` resize by their own rules.
+
     Raises `InputError` for a model of panoramas or of pairs.
     """
 
@@ -39,12 +41,14 @@ class FaceModel(nn.Module):
                 "photos, such as general."
             )
         self.method, self.infer = predictor.method, predictor.infer
-        self.size = working_size((1, 1), predictor.input_size, predictor.method.input_multiple)
+        own = working_size((1, 1), predictor.input_size, predictor.method.input_multiple)
+        self.size = None if predictor.look == "own" else own
 
     def forward(self, faces: View) -> Float[Tensor, "b 1 side side"]:
         """Return inverse depth along each face's axis, at the faces' size."""
-        small = view(resize(faces.image, self.size), faces.camera)
-        return resize(self.infer(self.method, small), (faces.image.shape[-2], faces.image.shape[-1]))
+        size = (faces.image.shape[-2], faces.image.shape[-1])
+        small = view(resize(faces.image, self.size or size), faces.camera)
+        return resize(self.infer(self.method, small), size)
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,8 @@ THIN = 0.03  # of the camera's height: how far from the plane a point still belo
 LEAST = 0.15  # of the lower half of the picture that must be ground
 SAMPLES = 4000
 ONE_CAMERA = 1.15  # ratio of focal lengths of what still counts as one camera
-FARTHEST = 10.0  # times the nearest depth, where a model leaves it unknown
-GUESS = (  # of points and meshes by `shift_assumed`
-    "this model leaves scale and shift of its depth unknown, so the shapes in 3-D are a guess: what is farthest is "
-    f"taken as {FARTHEST:g} times as far as what is nearest. Two known distances make them right (--known), and so "
-    "does a metric model."
-)
 APART = 1.1  # times the nearer of two known distances: the farther one, at least
+FARTHEST = 10.0  # times the nearest depth, where a model leaves it unknown
 
 Point3 = Float[Tensor, "3"]
 Points = Float[Tensor, "n 3"]
@@ -95,7 +90,7 @@ class CameraProfile:
         first, second = (float(camera.focal[0].min()) for camera in (ours, theirs))  # in lengths of the longer side
         if max(first / second, second / first) <= ONE_CAMERA:
             return ""
-        film = [_on_film(camera) for camera in (ours, theirs)]
+        film = [FILM_DIAGONAL / math.hypot(*(1 / camera.focal[0]).tolist()) for camera in (ours, theirs)]
         return (
             f"the camera profile was made at a focal length of {film[0]:.0f} mm (35 mm equivalent), and this photo was "
             f"taken at {film[1]:.0f} mm"
@@ -148,15 +143,6 @@ def metres_from(profile: Path | None, known: tuple[float, ...] | None) -> Camera
         x, y, near, u, v, far = known
         return TwoDistances(((x, y), (u, v)), (near, far))
     return None if profile is None else read_profile(profile)
-
-
-def in_metres(depth: DepthMap, profile: CameraProfile | TwoDistances | None, name: str) -> tuple[DepthMap, list[str]]:
-    """Return the depth of the photo `name` in metres by `profile`, if there is one, and a note if it is another
-    camera's."""
-    if profile is None:
-        return depth, []
-    misfit = profile.misfit(depth) if isinstance(profile, CameraProfile) else ""
-    return profile.applied(depth), [f"{name}: {misfit}; its metres are likely wrong."] if misfit else []
 
 
 def shift_assumed(depth: DepthMap) -> DepthMap:
@@ -244,12 +230,6 @@ def read_profile(path: Path) -> CameraProfile:
         raise InputError(f"{path}: {error}") from None
     except (ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be understood ({shortened(error)}); make the profile again.") from None
-
-
-def _on_film(camera: Pinhole) -> float:
-    """Return the focal length in mm on 35 mm film, by the diagonal, of a camera with square pixels."""
-    longer, other = camera.focal[0].min(), camera.focal[0].max()
-    return FILM_DIAGONAL * float(longer / torch.hypot(torch.ones(()), longer / other))
 
 
 def _refuse_other_than_scale(depth: DepthMap) -> None:

@@ -36,6 +36,7 @@ CLIPS = (
 )
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the Hugging Face Hub
+POINTER = b"version https://git-lfs.github.com/spec/"  # with which a file begins that Git keeps elsewhere
 MOST_TEXT = 256_000_000  # bytes: more is not a list, calibration or sidecar
 DEEPEST = 64  # levels of JSON: what is nested deeper was made to break its reader
 
@@ -55,10 +56,14 @@ def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:
         if not path.is_file():
             raise InputError(f"{path} is a pipe or a device, not a file; give a file.")
         size = path.stat().st_size
+        with path.open("rb") as file:
+            pointer = size < 1024 and file.read(len(POINTER)) == POINTER
     except OSError as error:  # a name too long for the disk, or a folder without permission
         raise InputError(f"{shortened(str(path))} cannot be opened ({error.strerror}); check the path.") from None
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or write it again.")
+    if pointer:
+        raise InputError(f"{path} is only a pointer of Git LFS to a file that was not fetched; run: git lfs pull.")
     if size > most_bytes:
         raise InputError(f"{path} has {size / 1e6:.0f} MB, too much for its kind; check that it is the right file.")
 

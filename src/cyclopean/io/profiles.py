@@ -102,9 +102,9 @@ def _curve(tag: bytes) -> Float32[np.ndarray, " 65536"]:
         case [power]:
             pass
         case [power, slope, shift]:
-            limit = -shift / slope
+            pass
         case [power, slope, shift, above]:
-            limit, below = -shift / slope, above
+            pass
         case [power, slope, shift, linear, limit]:
             pass
         case [power, slope, shift, linear, limit, above, below]:

@@ -26,6 +26,7 @@ LOG = logging.getLogger(__name__)
 MOST_BOXES = 10_000  # of an MP4 that are searched
 PATIENCE = 60.0  # seconds, at most, to open a file, to describe it, and to get each packet
 FASTEST = 240  # frames per second that are accepted without counting
+EARLY = 0.5  # seconds before the end in its header at which a film may end
 STREAMED = 0xFFFFFFF0  # bytes that a RIFF says it has when its writer could not know
 MOST_SEARCHED = 4e9  # bytes of an MPEG transport stream whose frames are counted
 
@@ -146,6 +147,8 @@ def stills(
             size = size or size_of(frame)
             if wanted is None or wanted(index, clock.seconds(ticks)):
                 yield Still(upright(frame, size), index, clock.seconds(ticks), clock.time(ticks))
+        if wanted is None:
+            report_of_end(path, clock)
 
 
 def greys(path: Path, longest: int, max_megapixels: float = MEGAPIXELS) -> Iterator[Grey]:
@@ -349,6 +352,14 @@ def with_report_of_damage(path: Path, frames: Iterable[Any]) -> Iterator[Any]:
         yield frame
     if damaged:
         LOG.warning("%s: of its %d frames, damaged and mended by guesses: %d.", path.name, count, damaged)
+
+
+def report_of_end(path: Path, clock: Clock) -> None:
+    """Log a film that ended before its header says, after its last frame."""
+    if (lost := clock.missing()) > EARLY:
+        LOG.warning(
+            "%s: its pictures end %.1f s before its header says; it was cut, or its sound is longer.", path.name, lost
+        )
 
 
 @contextmanager

@@ -72,6 +72,12 @@ class Clock:
         self.origin = origin_of(container)
         self.start: int | None = None
         self.last = 0
+        self.end = Fraction(0)  # seconds of the last frame's end, of the same clock
+        own = stream.duration * self.base if stream.duration else Fraction(container.duration or 0, 1_000_000)
+        began = (
+            (stream.start_time or 0) * self.base if stream.duration else Fraction(container.start_time or 0, 1_000_000)
+        )
+        self.told = 0 if container.format.name in STARTS_ANYWHERE else own and own + began  # 0: its end is not stated
 
     def __call__(self, frame: Any) -> int:
         ticks = None if self.numbered else frame.pts
@@ -81,7 +87,12 @@ class Clock:
             self.last += max(1, self.step // 2)
         else:
             self.last = self.last + self.step if ticks is None or ticks < self.last else ticks
+        self.end = (self.last + max(self.step, frame.duration or 0)) * self.base
         return self.last
+
+    def missing(self) -> float:
+        """Return by how many seconds the film ends before its header says, after its last frame; 0 if it does not."""
+        return max(0.0, float(self.told - self.end)) if self.told else 0.0
 
     def seconds(self, ticks: int) -> float:
         """Return the seconds since the first frame."""

@@ -1,5 +1,6 @@
 """Fused loops for what torch can only do by way of index tensors. Each has a readable twin, its reference in tests."""
 
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
@@ -10,6 +11,7 @@ from cyclopean.kernels.splatting_gpu import SplatOnGpu as SplatOnGpu
 from cyclopean.kernels.splatting_gpu import fits_gpu as fits_gpu
 from cyclopean.kernels.sweeping import FusedSweep as FusedSweep
 from cyclopean.kernels.sweeping import on_cpu
+from cyclopean.kernels.sweeping_gpu import on_gpu
 
 
 def fused_splat(image: Tensor, uv: Tensor, weight: Tensor) -> type[Function] | None:
@@ -22,7 +24,8 @@ def fused_splat(image: Tensor, uv: Tensor, weight: Tensor) -> type[Function] | N
 def fused_sweep(uv: object, border: str, *tensors: Tensor) -> FusedSweep | None:
     """Return the fused loops that can sweep these `tensors` through `uv`; None where only torch can.
 
-    They know a `Pencil`, the border `zeros`, and images of two pixels and more each way.
+    They know a `Pencil`, the border `zeros`, and images of two pixels and more each way. On a GPU
+    their sums have no fixed order: under `torch.use_deterministic_algorithms(True)` torch sweeps.
     """
     if not isinstance(uv, Pencil) or border != "zeros" or any(min(t.shape[-2:]) < 2 for t in tensors):
         return None
@@ -30,4 +33,5 @@ def fused_sweep(uv: object, border: str, *tensors: Tensor) -> FusedSweep | None:
     tensors = (*tensors, uv.start, uv.slope, *(() if exponents is None else (exponents,)))
     if fits(*tensors):
         return FusedSweep(on_cpu, uv)
-    return None
+    on_one_gpu = not torch.are_deterministic_algorithms_enabled() and fits_gpu(*tensors)
+    return FusedSweep(on_gpu, uv) if on_one_gpu else None

@@ -47,8 +47,14 @@ RECIPES = {
         "cyclopean.training.volume_recipes:aquanet",
         "video; free views, masks of what moves (the same, Moon 2022)",
     ),
-    "coordnet": ("cyclopean.training.recipes:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
-    "panorama": ("cyclopean.training.recipes:panorama", "panoramas with views above and beside; the bundled model"),
+    "coordnet": (
+        "cyclopean.training.sphere_recipes:coordnet",
+        "panoramas above or beside each other (Zioulis et al. 2019)",
+    ),
+    "panorama": (
+        "cyclopean.training.sphere_recipes:panorama",
+        "panoramas with views above and beside; the bundled model",
+    ),
     "distil": (
         "cyclopean.training.distil_recipes:distil",
         "panoramas, some labelled, many not: a perspective model teaches (Wang, Liu 2024)",
@@ -56,7 +62,7 @@ RECIPES = {
     "finetune": ("cyclopean.training.distil_recipes:finetune", "a distilled model on panoramas with depth: metres"),
     "supervised": ("cyclopean.training.recipes:supervised", "worlds with true depth: direct supervision"),
     "supervised-sphere": (
-        "cyclopean.training.recipes:supervised_sphere",
+        "cyclopean.training.sphere_recipes:supervised_sphere",
         "panoramas with true depth; UniFuse, BiFuse++, HoHoNet, EGformer",
     ),
 }

@@ -20,6 +20,7 @@ from cyclopean.augmentation import Sometimes, Steps
 from cyclopean.data import is_clip, open_dataset
 from cyclopean.data.base import size_of
 from cyclopean.data.diagnose_clip import teaches, verdict, wrong_focal
+from cyclopean.data.files import whole_number
 from cyclopean.data.inspect_clip import ClipInspection, examine_clip
 from cyclopean.data.posed_clip import Clip, PosedClip, posed_triplets
 from cyclopean.data.video import RenderedClipDataset, camera_of
@@ -95,12 +96,13 @@ def adapt(
             keep(**facts, gained=False, why=verdict(inspection))
             return Outcome(False, {}, {})
         angle = _angle(inspection, say)
-        plan = Plan(clip, model, int(options.get("step", inspection.step)), angle, steps)
+        plan = Plan(clip, model, whole_number("step", options.get("step", str(inspection.step))), angle, steps)
     plan = plan or Plan(clip, model, 1, 0.0, steps)
 
-    data: Any = open_dataset(clip if not is_clip(clip) else f"clip:{path}:step={plan.step}:fov={plan.angle:.3f}")
-    camera = _camera(data, path, plan.angle, options)
-    size = working_size(_size(data), card_size(card), start.input_multiple)
+    name = f"clip:{path}:step={plan.step}:fov={plan.angle:.3f}" if is_clip(clip) else clip
+    data: Any = open_dataset(name)
+    own, camera = _pictures(data, path, plan.angle, options)
+    size = working_size(own, (card["input_size"][0], card["input_size"][1]), start.input_multiple)
     chosen = [round(n) for n in np.linspace(0, len(data) - 1, min(MOST, len(data)))]
     with bar("measuring how the camera moved") as update:
         triplets = posed_triplets(data, chosen, size, camera, update)
@@ -185,12 +187,6 @@ def _plain(card: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in card.items() if key not in ("method", "arguments")}
 
 
-def card_size(card: dict[str, Any]) -> tuple[int, int]:
-    """Return the (height, width) that a model was made for."""
-    height, width = card["input_size"]
-    return int(height), int(width)
-
-
 def _angle(inspection: ClipInspection, say: Say) -> float:
     """Return the field of view to learn with: the stated one, or, where none is, what parallax tells."""
     focal = inspection.focal
@@ -207,19 +203,14 @@ def _angle(inspection: ClipInspection, say: Say) -> float:
     return inspection.angle
 
 
-def _camera(data: Clip, path: Path, angle: float, options: dict[str, str]) -> Pinhole:
-    """Return the camera of the clip's upright pictures."""
+def _pictures(data: Clip, path: Path, angle: float, options: dict[str, str]) -> tuple[tuple[int, int], Pinhole]:
+    """Return size (height, width) and camera of the clip's upright pictures."""
     if isinstance(data, RenderedClipDataset):
-        camera = data[0].target.camera
-        assert isinstance(camera, Pinhole)
-        return camera
-    if options.get("camera"):
-        return camera_of(path, "", options["camera"])[1]
-    return camera_of(path, f"{angle:.3f}")[1]
-
-
-def _size(data: Clip) -> tuple[int, int]:
-    return size_of(data[0].depth)
+        target = data[0].target
+        assert isinstance(target.camera, Pinhole)
+        return size_of(target.image), target.camera
+    size, camera, _ = camera_of(path, f"{angle:.3f}", options.get("camera", ""))
+    return size, camera
 
 
 def _fitting_steps(method: Adaptation, training: PosedClip, validation: PosedClip, seconds: float) -> int:

@@ -45,6 +45,7 @@ def distil(
     teaching: Teaching = Teaching(),
     augment: Augment = TURNED,
     student: StudentName = "mobile",
+    start: Annotated[Path | None, Flag(name="--encoder-weights")] = None,
     loss: Literal["affine", "berhu"] = "affine",
     gt_weight: float = 0.5,
     pseudo_weight: float = 0.5,
@@ -55,6 +56,8 @@ def distil(
 
     Args:
         student: the network.
+        start: pretrained weights of a ResNet to start the student's encoders from: a safetensors file, or a
+            transformers folder.
         loss: affine learns disparity up to scale and shift; berhu learns metres.
         gt_weight: weight of the loss of labelled panoramas.
         pseudo_weight: weight of the loss of unlabelled panoramas.
@@ -65,13 +68,16 @@ def distil(
     from cyclopean.inference import labels, predictor
     from cyclopean.methods.base import Frozen
     from cyclopean.methods.depth_anywhere import DepthAnywhere, Online
+    from cyclopean.networks.resnet import start_from
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adam, constant, fit
+    from cyclopean.training.loop import adam, adamw, constant, fit
 
     data = labelled_and_unlabelled(run, streams, augment, rolls=teaching.labels is None)
     torch.manual_seed(run.seed)
     predicts = "disparity" if loss == "affine" else "depth"
     method = DepthAnywhere(student, predicts=predicts, gt_weight=gt_weight, pseudo_weight=pseudo_weight, far=far)
+    if start is not None:
+        start_from(method.network, start)
     card = dataset.card("distil", run, streams.source, data)
     if streams.unlabelled:
         teacher = predictor.load(teaching.teacher)
@@ -81,7 +87,7 @@ def distil(
             data, flags={**data.flags, "teacher": teaching.teacher, "rotate": teaching.rotate, "side": teaching.side}
         )
     run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adam, constant, card=card, pictures=dataset.pictures)
+    fit(method, data, run, adamw if student == "egformer" else adam, constant, card=card, pictures=dataset.pictures)
 
 
 def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float = 10.0) -> None:
