@@ -3,6 +3,7 @@
 import argparse
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.measure import Case, Figure, cases, circumstances, measure
@@ -31,11 +32,19 @@ def main() -> int:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--inputs", type=int, default=10_000, help="of hostile, which runs by its name alone")
     parser.add_argument("--seed", type=int, default=0, help="of hostile")
+    parser.add_argument("--minutes", type=float, default=20, help="a clip, of adapt, which runs by its name alone")
+    parser.add_argument("--steps", type=int, default=0, help="a clip, of adapt, instead of minutes")
+    parser.add_argument("--out", type=Path, default=Path("out/adapt"), help="folder of adapt, which goes on there")
     chosen = parser.parse_args()
     if chosen.groups == ["hostile"]:
         from benchmarks import hostile
 
         return hostile.main(chosen.inputs, chosen.seed)
+    if chosen.groups == ["adapt"]:
+        from benchmarks import adapt
+
+        print(f"- command: python -m benchmarks {' '.join(sys.argv[1:])}", *circumstances("cpu"), sep="\n")
+        return adapt.main(chosen.minutes, chosen.out, chosen.steps)
     unknown = set(chosen.groups) - set(GROUPS | BESIDE)
     if unknown:
         parser.error(f"unknown group {', '.join(sorted(unknown))}; choose from {', '.join(GROUPS | BESIDE)}")

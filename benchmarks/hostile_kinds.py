@@ -342,12 +342,28 @@ def _make_models(folder: Path) -> None:
         checkpoint.save(_in(folder, name).parent, method_class("monodepth")(network, 0.05), card, torch.float16)
 
 
+def _make_foreign(folder: Path) -> None:
+    from foreign_models import save
+
+    for name in ("relative", "glpn", "zoe", "pro"):
+        save(name, folder)
+
+
 def _read_models(folder: Path) -> None:
     from cyclopean.inference.predictor import load
 
     predictor = load(folder)
     assert _pixels(predictor.input_size) > 0
     if _pixels(predictor.input_size) <= 64 * 64:
+        assert not bool(predictor(_photo()).inverse_depth.isinf().any()), "infinitely near"
+
+
+def _read_foreign(folder: Path) -> None:
+    from cyclopean.inference.predictor import load
+
+    predictor = load(folder)
+    assert _pixels(predictor.input_size) > 0
+    if max(predictor.input_size) <= 128 or predictor.method.processing.own_size is None:
         assert not bool(predictor(_photo()).inverse_depth.isinf().any()), "infinitely near"
 
 
@@ -553,10 +569,11 @@ def _read_mattes(folder: Path) -> None:
 
 
 KINDS = {
-    "photo": Kind(20, _make_photos, _read_photos),
+    "photo": Kind(16, _make_photos, _read_photos),
     "depth": Kind(18, _make_depths, _read_depths),
     "refocusing": Kind(4, _make_refocusing, _read_refocusing),
     "model": Kind(6, _make_models, _read_models),
+    "foreign model": Kind(4, _make_foreign, _read_foreign),
     "profile": Kind(8, _make_profiles, _read_profiles),
     "keys": Kind(6, _make_keys, _read_keys),
     "clip": Kind(8, _make_clips, _read_clips),

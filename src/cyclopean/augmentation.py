@@ -4,6 +4,7 @@ Geometry changes pictures, cameras, poses, windows and truth together; colour ch
 what losses compare with too.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +15,10 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, invert, mirror, rigid
+from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, invert, mirror, rigid, uv_rotated
 from cyclopean.losses import gaussian_taps
 from cyclopean.sample import Sample, View
+from cyclopean.synthesis import pull, pull_nearest
 
 Augmentation = Callable[[Sample, Generator], Sample]
 Image = Float[Tensor, "b 3 h w"]
@@ -44,6 +46,11 @@ class Sometimes:
 
     def __call__(self, sample: Sample, generator: Generator) -> Sample:
         return self.step(sample, generator) if uniform(generator, 0.0, 1.0) < self.probability else sample
+
+
+def derived_seed(*parts: int | str) -> int:
+    """Return a seed made of names and numbers, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()) >> 1
 
 
 def uniform(generator: Generator, low: float, high: float) -> float:
@@ -293,6 +300,31 @@ def rolled(sample: Sample, generator: Generator) -> Sample:
     """Apply `roll_sample` with a random number of columns."""
     width = sample.depth.shape[-1]
     return roll_sample(sample, int(torch.randint(width, (), generator=generator)))
+
+
+def rotate_sample(sample: Sample, rotation: Float[Tensor, "b 3 3"]) -> Sample:
+    """Rotate panoramas about any axis, all views alike; poses turn with them: out(d) = in(R^T d).
+
+    Colours are sampled bilinearly, true depth (the radius, which no rotation changes) at the nearest pixel; what is
+    valid all around a pixel is valid there. No rotation at all changes nothing, to the last bit.
+    """
+    if torch.equal(rotation, torch.eye(3).to(rotation).expand_as(rotation)):
+        return sample
+    if not all(isinstance(v.camera, Equirectangular) for v in (sample.target, *sample.sources)):
+        raise InputError("only panoramas can be rotated; take panoramas, or a method for ordinary pictures.")
+    uv = uv_rotated(rotation, (sample.depth.shape[-2], sample.depth.shape[-1]))
+    turn = rigid(rotation, torch.zeros_like(rotation[:, 0]))
+
+    def turned(v: View) -> View:
+        image = pull(v.image, uv, "sphere")
+        seen = image if v.seen is v.image else pull(v.seen, uv, "sphere")
+        pose = None if v.from_target is None else turn @ v.from_target @ invert(turn)
+        valid = pull(v.valid.to(image.dtype), uv, "sphere") > 1 - 1e-3
+        return replace(v, image=image, seen=seen, from_target=pose, valid=valid)
+
+    views = [turned(v) for v in (sample.target, *sample.sources)]
+    depth = pull_nearest(sample.depth, uv, "sphere")
+    return replace(sample, target=views[0], sources=tuple(views[1:]), depth=depth)
 
 
 def _mirrored(v: View) -> View:

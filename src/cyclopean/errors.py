@@ -99,7 +99,7 @@ def sentence(error: Exception, name: str) -> str:
 
 @contextmanager
 def contained(name: str, bad: list[str]) -> Iterator[None]:
-    """Add the sentence of any exception of one input to `bad`, so that the rest of a batch goes on.
+    """Add the sentence of any exception of one input, which names it, to `bad`, so that the rest of a batch goes on.
 
     Ctrl-C and a closed pipe are not faults of an input and go through.
     """
@@ -108,7 +108,8 @@ def contained(name: str, bad: list[str]) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except Exception as error:
-        bad.append(sentence(error, name))
+        text = sentence(error, name)
+        bad.append(text if name.rpartition("/")[2] in text else f"{name}: {text}")
 
 
 def usable_device(name: str) -> "torch.device":

@@ -12,6 +12,7 @@ Weight = Float[Tensor, "b 1 h w"]
 Scalar = Float[Tensor, ""]
 
 C1, C2 = 0.01**2, 0.03**2  # SSIM's constants for images in [0,1]
+FLAT = 1e-6  # of the largest value: a mean distance from the median below it is rounding
 ALPHA = 0.85  # share of SSIM in the photometric error
 
 
@@ -200,6 +201,39 @@ def affine_residual(values: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1
     variance, covariance = item_mean(apart.square(), weight), item_mean(apart * (target - goal), weight)
     scale = covariance / torch.where(variance > 0, variance, torch.ones_like(variance))
     return scale * apart + goal - target
+
+
+def affine_invariant(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor, "b 1 h w"]:
+    """Return (d - t) / s of each item: t its median, s its mean |d - t|, both where `weight` is above 0; 0 elsewhere.
+
+    The median is torch's: of an even number the lower of the middle two. An item without weight, or that is flat but
+    for rounding, is 0, with gradient 0 (Ranftl et al. 2020, Eq. 5; Depth Anywhere, sec. 3).
+    """
+    counted = weight > 0
+    values = torch.where(counted, values, torch.zeros_like(values))
+    empty = ~counted.any(3, keepdim=True).any(2, keepdim=True)
+    median = torch.where(counted | empty, values, torch.nan).flatten(1).nanmedian(1).values[:, None, None, None]
+    spread = item_mean((values - median).abs(), counted.to(values.dtype))
+    varies = spread > FLAT * values.detach().abs().amax((1, 2, 3), keepdim=True)
+    return torch.where(counted & varies, values - median, 0) / torch.where(varies, spread, torch.ones_like(spread))
+
+
+def affine_invariant_error(
+    values: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], weight: Weight
+) -> Scalar:
+    """Return the mean |difference| of both maps' `affine_invariant` over all pixels of the batch that count."""
+    counted = (weight > 0).to(values.dtype)
+    return weighted_mean((affine_invariant(values, weight) - affine_invariant(target, weight)).abs(), counted)
+
+
+def min_max(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor, "b 1 h w"]:
+    """Return each item's values from 0, its least where `weight` is above 0, to 1, its greatest there; 0 elsewhere."""
+    counted = weight > 0
+    least = torch.where(counted, values, torch.inf).amin((1, 2, 3), keepdim=True)
+    most = torch.where(counted, values, -torch.inf).amax((1, 2, 3), keepdim=True)
+    extent = most - least
+    usable = counted & (extent > 0)
+    return torch.where(usable, values - least, 0) / torch.where(extent > 0, extent, torch.ones_like(extent))
 
 
 def scale_invariant_log(log_error: Float[Tensor, "b 1 h w"], weight: Weight, ground: Weight, share: float) -> Scalar:

@@ -305,7 +305,7 @@ def _fold(uv: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
     """Return `uv` on the sphere, brought into [0,1]²: past a pole v turns back and u goes half a turn on."""
     v = uv[..., 1].remainder(2)
     past = v > 1
-    u = (uv[..., 0] + 0.5 * past).remainder(1)
+    u = (uv[..., 0] + 0.5 * past.to(uv)).remainder(1)
     return torch.stack([u, torch.where(past, 2 - v, v)], -1)
 
 

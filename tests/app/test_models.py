@@ -92,9 +92,10 @@ for models in ({}, {"first": None, "second": None}):
 """
 
 
-def test_the_page_offers_the_models_beside_the_bundled_ones(state: AppState, monkeypatch) -> None:
+def test_the_page_offers_the_models_beside_the_bundled_ones(state: AppState, monkeypatch, tmp_path) -> None:
     done = subprocess.run([sys.executable, "-c", PAGE], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["[]", "['first', 'second']"], done.stderr
+    (tmp_path / "mine").mkdir()
     loads, built = [], []
 
     def build(state: AppState, *_: object, **__: object) -> None:
@@ -103,7 +104,11 @@ def test_the_page_offers_the_models_beside_the_bundled_ones(state: AppState, mon
 
     monkeypatch.setattr("cyclopean.inference.predictor.load", lambda name: loads.append(name) or blue_is_near())
     monkeypatch.setattr(page, "build", build)
-    for names, models, first in (("general", [], 1), ("a,general", ["a", "general", "panorama"], 2)):
+    for names, models, first in (
+        ("general", [], 1),
+        ("a,general", ["a", "general", "panorama"], 2),
+        (f"{tmp_path}/mine", ["mine", "general", "panorama"], 1),
+    ):
         loads.clear()
         with pytest.raises(KeyError):
             server.assembled(state.store, names, server.Address())

@@ -53,7 +53,7 @@ def test_nobody_waits_for_a_film(state: AppState, monkeypatch: pytest.MonkeyPatc
             time.sleep(0.01)
             progress(1, 2)
 
-    monkeypatch.setattr("cyclopean.inference.pipeline.refocus_clip", endless)
+    monkeypatch.setattr("cyclopean.inference.clip_pipeline.refocus_clip", endless)
     monkeypatch.setattr(handlers, "PATIENCE", 0.2)
     session = state.store.open()
     path = session.room() / "walk.mp4"
@@ -78,7 +78,7 @@ def test_a_clip_gives_way_when_it_took_long_and_another_one_waits(
             time.sleep(0.01)
             progress(count, 2)
 
-    monkeypatch.setattr("cyclopean.inference.pipeline.refocus_clip", endless)
+    monkeypatch.setattr("cyclopean.inference.clip_pipeline.refocus_clip", endless)
     state = replace(state, store=Store(Limits(film_minutes=0.0), tmp_path))
     first, second = state.store.open(), state.store.open()
     path = first.room() / "walk.mp4"

@@ -73,6 +73,7 @@ TAKEN = (
 )
 NOT_TAKEN = (
     *[(f"a{suffix}", "video/mp4") for suffix in (".m3u8", ".M3U", ".txt", ".ffconcat", ".sdp", ".mpd", ".svg", ".NEF")],
+    *[("noname", "application/json"), ("noname", "application/octet-stream")],
     *[("a.mp4.m3u8", ""), ("a.mp4\0.m3u8", ""), ("a.mp4/x", ""), ("x", "text/html")],
     ("a", "application/vnd.apple.mpegurl"),
 )
@@ -91,6 +92,7 @@ def test_only_photos_and_clips_by_their_names_are_taken(client, session: Session
         answer = client.post(f"/upload/{session.token}", params={"name": name}, content=b"x", headers=headers)
         assert answer.status_code == 415, name
         assert "give" in answer.json()["error"]
+        assert name != "noname" or "oname is neither" in answer.json()["error"], "no suffix that the name has not"
         assert left_in(session) == kept
 
 

@@ -32,7 +32,6 @@ from cyclopean.methods.base import Prediction
 from cyclopean.metrics import holes, mask_errors
 from cyclopean.sample import Sample
 from cyclopean.synthetic import rigs
-from cyclopean.training import checkpoint
 from cyclopean.training.options import VolumeConfig
 
 TINY = BUDGETS["tiny"]
@@ -50,7 +49,7 @@ def comparison(clips, *rows: str, **changes) -> Comparison:
     return Comparison(VIDEO, clips, replace(TINY, **changes), rows, accelerator="cpu")
 
 
-QUICK = ("first-static", "spimo", "boost", "backward", "monodepth2", "falnet")
+QUICK = ("first-static", "spimo", "full", "dirnet", "vplade", "monodepth2", "falnet")
 EVERY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ROWS]
 
 
@@ -288,10 +287,10 @@ def test_fewer_holes_are_ahead():
     assert said[5:] == ("0.100 / 0.200", "0.900 / 0.800", "2 of 5")
 
 
-def test_models_are_those_of_the_paper(clips):
-    """What each row is made with, so that no two rows are the same."""
-    configs = {name: json.dumps([row.make(TINY).config(), str(row.predict)]) for name, row in ROWS.items()}
-    told = {name: config + str(ROWS[name].augment) for name, config in configs.items()}
-    told = {name: config + str(ROWS[name].taught_by) for name, config in told.items()}
-    assert len(set(told.values())) == len(told)
-    assert checkpoint.is_model(clips / "runs" / "first-0" / "last")
+def test_no_two_rows_are_the_same():
+    """By method, augmentation, prediction and teacher."""
+    told = [
+        (json.dumps(row.make(TINY).config()), str(row.augment), str(row.predict), row.taught_by, row.begun_as)
+        for row in ROWS.values()
+    ]
+    assert len(set(told)) == len(ROWS)

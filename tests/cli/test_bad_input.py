@@ -24,6 +24,12 @@ WORDS = {  # what is typed -> a part of what is said
     # files that are none, or not what they are taken for
     "predict": "no photo was given",
     "predict nowhere.png": "there is no file nowhere.png",
+    "predict pointer.jpg": "pointer of Git LFS to a file that was not fetched; run: git lfs pull.",
+    "predict pointer.mp4": "pointer.mp4 is only a pointer of Git LFS",
+    "refocus good.png --at 0.5 0.5 --depth pointer.npy": "pointer.npy is only a pointer of Git LFS",
+    "predict good.png --model pointing": "model.safetensors is only a pointer of Git LFS",
+    f"{FOCUS} --matte pointer.jpg": "pointer.jpg is only a pointer of Git LFS",
+    f"{FOCUS} --matte dark.png": "its numbers go from 0 to 0.196, where white is 1",
     "predict empty": "holds no photos",
     "predict text.png": "text.png is not a picture",
     "predict zero.png": "zero.png",
@@ -60,11 +66,11 @@ WORDS = {  # what is typed -> a part of what is said
     "bench sphere file/x": "cannot write to file/x",
     "bench video file/x": "cannot write to file/x",
     # models
-    "predict good.png --model foreign": "not a model of cyclopean",
+    "predict good.png --model foreign": "has no model.safetensors",
     "predict good.png --model corrupt": "damaged or no safetensors file",
-    "refocus good.png --at 0.5 0.5 --model foreign": "not a model of cyclopean",
+    "refocus good.png --at 0.5 0.5 --model foreign": "has no model.safetensors",
     "refocus good.png --at 0.5 0.5 --model corrupt": "damaged or no safetensors file",
-    "evaluate --data motorcycle --model foreign": "not a model of cyclopean",
+    "evaluate --data motorcycle --model foreign": "has no model.safetensors",
     "evaluate --data motorcycle --model corrupt": "damaged or no safetensors file",
     "predict good.png --model empty": "has no config.json",
     f"{TRAIN} --out results --init foreign": "not a model of cyclopean",
@@ -169,6 +175,7 @@ def pictures(root: Path, random: np.random.Generator) -> None:
     head = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
     parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
     (root / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    Image.fromarray(np.linspace(0, 50, 48, dtype=np.uint8)[:, None].repeat(64, 1)).save(root / "dark.png")
     (root / "cut.jpg").write_bytes((root / "good.jpg").read_bytes()[:700])
     write_video(root / "clip.mp4", [torch.rand(1, 3, 48, 64) for _ in range(6)], Fraction(5))
     (root / "cut.mp4").write_bytes((root / "clip.mp4").read_bytes()[:1000])
@@ -200,6 +207,9 @@ def models(root: Path) -> None:
         (root / name / "config.json").write_text(json.dumps(content))
     (root / "corrupt" / "model.safetensors").write_bytes(b"xx")
     (root / "empty").mkdir()
+    checkpoint.save(root / "pointing", Monodepth(width=0.05), card)
+    for name in ("pointer.jpg", "pointer.mp4", "pointer.npy", "pointing/model.safetensors"):
+        (root / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 7012345\n")
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,11 @@ def test_any_exception_becomes_one_sentence() -> None:
         assert len(bad) == 1
         assert words in bad[0], bad[0]
         assert "\n" not in bad[0]
+    for words, told in (("x.jpg is empty", "x.jpg is empty"), ("cannot write to out", "in/x.jpg: cannot write to out")):
+        bad = []
+        with contained("in/x.jpg", bad):
+            raise InputError(words)
+        assert bad == [told]  # which names its input
     for error in (KeyboardInterrupt(), BrokenPipeError()):  # no faults of an input
         with pytest.raises(type(error)), contained("x", bad):
             raise error
@@ -79,6 +84,23 @@ def test_one_input_fails_as_nobody_foresaw_and_the_rest_goes_on(
     code, _, err = here(capsys, "predict", tmp_path / "b.png", "-v", "--model", model)
     assert code == 2
     assert "Traceback" in err
+
+
+def test_results_whose_sidecars_are_gone_are_not_taken_for_inputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    for name in "ab":
+        picture(tmp_path / f"{name}.jpg")
+    assert here(capsys, "predict", tmp_path, "--model", model)[0] == 0
+    for side in tmp_path.glob("*.json"):
+        side.unlink()
+    for given in ([tmp_path], sorted(tmp_path.glob("*.*g"))):
+        code, out, err = here(capsys, "predict", *given, "--model", model)
+        assert (code, out.split(",")[0]) == (0, "2 done"), err
+        assert "left alone, as results whose sidecar (.json) is gone: " in err
+        assert "a_disp.png, " in err
+    assert {"a_2_disp.npy", "b_2_disp.npy"} <= names(tmp_path)
+    assert not [name for name in names(tmp_path) if "_disp_disp" in name]
 
 
 def test_inputs_that_share_a_name_are_told_apart(

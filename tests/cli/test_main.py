@@ -1,5 +1,6 @@
 """The command itself, from a shell as a user would: help, version, unknown names, start-up."""
 
+import json
 import os
 import pty
 import resource
@@ -186,11 +187,18 @@ def test_what_is_not_there_is_told_before_torch_is_loaded(tmp_path):
     assert "which is 40x128" in said.stderr
 
 
-def test_methods_without_a_rig_are_metric_where_the_early_check_takes_them_to_be():
+def test_methods_are_metric_where_the_early_check_takes_them_to_be(tmp_path):
     from cyclopean import methods
+    from cyclopean.cli.early import says_metric
 
-    metric = {name for name in methods.METHODS if methods.method_class(name)().ambiguity == "metric"}
-    assert set(methods.METRIC) == metric
+    others = [("supervised_sphere", {"loss": "ssi"}), ("depth_anywhere", {"predicts": "depth"})]
+    metric = 0
+    for name, arguments in [*((name, {}) for name in methods.METHODS), *others]:
+        method = methods.method_class(name)(**arguments)
+        (tmp_path / "config.json").write_text(json.dumps({"method": name, "arguments": method.arguments | arguments}))
+        assert says_metric(str(tmp_path)) == (method.ambiguity == "metric"), (name, arguments)
+        metric += method.ambiguity == "metric"
+    assert metric == 3
 
 
 @pytest.mark.alone

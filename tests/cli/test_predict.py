@@ -15,9 +15,10 @@ from PIL import Image
 from commands import here, shell
 from cyclopean.cli.parsing import height_width
 from cyclopean.errors import InputError
+from cyclopean.geometry import Equirectangular
 from cyclopean.inference.metric_calibration import CameraProfile, write_profile
 from cyclopean.io.depthmap import read_depth
-from cyclopean.io.image import Photo, write_photo
+from cyclopean.io.image import Photo, read_photo, write_photo
 from cyclopean.io.video import describe
 from cyclopean.io.video_writing import write_video
 from cyclopean.methods.monodepth import Monodepth
@@ -307,6 +308,47 @@ def test_sizes() -> None:
     for text in ("256", "0x4", "axb", "1x2x3", "-1x5"):
         with pytest.raises(InputError):
             height_width("--size", text)
+
+
+def test_a_camera_profile_of_another_lens_is_noted(tmp_path: Path, model: str, capsys) -> None:
+    """Focal lengths within 15 % are one camera's, as of a picture cut to 16:9 whose EXIF counts the diagonal."""
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    for name, rows, film in (
+        ("wide", 120, 24),
+        ("zoomed", 120, 27),
+        ("cut", 90, 24),
+        ("tele", 120, 77),
+        ("none", 120, 0),
+    ):
+        exif = Image.Exif()
+        exif[0x8769] = {0xA405: film}
+        Image.fromarray(noise[:rows]).save(tmp_path / f"{name}.jpg", exif=exif)
+    turned = Image.Exif()
+    turned[0x8769], turned[0x0112] = {0xA405: 24}, 6
+    Image.fromarray(noise).save(tmp_path / "turned.jpg", exif=turned)
+    profile = tmp_path / "mine.json"
+    write_profile(profile, CameraProfile(2.5, "by hand", None, read_photo(tmp_path / "wide.jpg").camera))
+    for name in ("wide", "zoomed", "cut", "turned", "none", "tele"):
+        for command in (["predict"], ["refocus", "--at", "0.5", "0.5"]):
+            words = (
+                *command,
+                tmp_path / f"{name}.jpg",
+                "--model",
+                model,
+                "--profile",
+                profile,
+                "--out",
+                tmp_path / "out",
+            )
+            code, _, told = here(capsys, *words)
+            assert (code, "focal length of" in told) == (0, name == "tele"), (name, told)
+            words = "made at a focal length of 24 mm (35 mm equivalent), and this photo was taken at 77 mm"
+            assert name != "tele" or words in told, told
+    write_profile(profile, CameraProfile(2.5, "by hand", None, Equirectangular()))
+    _, _, told = here(
+        capsys, "predict", tmp_path / "wide.jpg", "--model", model, "--profile", profile, "--out", tmp_path
+    )
+    assert "made with a panorama, and this is an ordinary photo" in told
 
 
 def test_a_camera_profile_gives_metres(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:

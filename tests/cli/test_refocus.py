@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from commands import here, shell
 
@@ -62,6 +62,28 @@ def test_a_map_that_is_turned_or_in_another_unit_is_named(
         assert code == 0, told
         assert len(caplog.messages) == len(remarks), caplog.text
         assert all(words in caplog.text for words in remarks), caplog.text
+
+
+def test_depth_of_the_photo_before_it_was_changed_is_noted(photo: Path, model: str, capsys) -> None:
+    code, _, told = here(capsys, "predict", photo, "--model", model)
+    assert code == 0, told
+    depth, side = photo.with_name("photo_disp.npy"), photo.with_name("photo_disp.json")
+    words = ("--at", "2", "20", "--out", photo.parent / "out", "--depth")
+    for given in ("beside", depth):
+        code, _, told = here(capsys, "refocus", photo, *words, given)
+        assert (code, told) == (0, ""), given
+    with Image.open(photo) as picture:
+        ImageOps.mirror(picture).save(photo)
+    for given in ("beside", depth):
+        code, _, told = here(capsys, "refocus", photo, *words, given)
+        assert (code, "photo.jpg was changed since" in told) == (0, True), told
+    content = json.loads(side.read_text())
+    for changes in ({"source_sha256": None}, {"source": "photo.heic"}):  # of an earlier version; exported since
+        side.write_text(json.dumps(content | changes))
+        assert here(capsys, "refocus", photo, *words, depth)[2] == ""
+    side.write_text(json.dumps(content | {"source_sha256": 3}))
+    code, _, told = here(capsys, "refocus", photo, *words, depth)
+    assert (code, '"source_sha256" is a text' in told) == (2, True), told
 
 
 def test_without_a_depth_file_it_is_predicted(photo: Path, model: str) -> None:

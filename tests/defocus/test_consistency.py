@@ -65,6 +65,13 @@ def test_breathing_frames_agree_however_the_camera_moves(ambiguity) -> None:
         assert max(wrong) < 0.06, (speed, noise, moving, max(wrong))
 
 
+def test_a_keyframe_holds_what_neighbours_alone_would_lose() -> None:
+    """Of a camera that stands still: neither noise nor the way back to the model's own scale moves it."""
+    for noise in (0.0, 0.02):
+        wrong, _ = errors("affine", 0.0, noise, frames=60)
+        assert max(wrong) < 0.006 + 1.2 * noise
+
+
 def test_drift_is_bounded() -> None:
     """Over 150 frames, which pass many keyframes, scale neither fades nor grows; noise does not bias it."""
     wrong, _ = errors("affine", 3.0, 0.03, frames=150)

@@ -31,6 +31,27 @@ def test_white_is_the_subject(tmp_path: Path) -> None:
     assert float(matte.sum()) == pytest.approx(400)
 
 
+def test_masks_of_two_dark_numbers_are_black_and_white(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As of 0 and 1, or of one class in the colours of Pascal VOC; grey that is dark is none."""
+    inside = np.zeros((40, 60), np.uint8)
+    inside[10:30, 20:40] = 1
+    Image.fromarray(inside).save(tmp_path / "ones.png")
+    classes = Image.fromarray(inside, "P")
+    classes.putpalette([0, 0, 0, 128, 0, 0] + [0] * 762)
+    classes.save(tmp_path / "voc.png")
+    for name in ("ones.png", "voc.png"):
+        caplog.clear()
+        assert np.array_equal(read_matte(tmp_path / name)[0, 0].numpy(), inside), name
+        assert "are taken as black and white" in caplog.text
+    caplog.clear()
+    grey = inside * 100
+    grey[0] = 30
+    for values in (grey, inside * 255, inside * 200):
+        Image.fromarray(values).save(tmp_path / "grey.png")
+        assert read_matte(tmp_path / "grey.png")[0, 0].numpy() == pytest.approx(values / 255)
+    assert not caplog.text
+
+
 def test_a_cut_out_counts_by_its_opacity(tmp_path: Path) -> None:
     cut = np.full((40, 60, 4), 255, np.uint8)
     cut[:, 30:, 3] = 0

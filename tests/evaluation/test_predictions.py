@@ -63,6 +63,9 @@ def test_maps_below_zero_are_named_and_left_out(tmp_path):
             assert list(counts.failed) == ["drive/001"], kind
             words = "has no number of at least 0 (infinitely far) for drive/001; change its sign"
             assert words in counts.failed["drive/001"], kind
+    np.save(tmp_path / "drive" / "001.npy", np.full_like(TRUTHS[1], np.nan))
+    _, counts = evaluate([read_predictions(tmp_path, Meaning("depth"), DATA)], DATA, range(3), PROTOCOL)
+    assert "drive/001 is NaN everywhere" in counts.failed["drive/001"]
 
 
 def test_a_file_is_never_taken_for_two_pictures(tmp_path):

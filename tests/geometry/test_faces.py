@@ -130,6 +130,15 @@ def test_conventions_differ_by_what_they_say():
     assert (pictures[0] - pictures[2]).abs().max() > 0.1
 
 
+def test_the_poles_are_finite():
+    """Trap 9: asin of a rotated unit vector that is rounded above 1 is NaN; the middle of odd faces is a pole."""
+    for faces in (*CONVENTIONS.values(), tangents(18, 80.0)):
+        for side in (3, 7, 31, 255):
+            like = torch.zeros(1)
+            assert faces.uv_on_sphere(side, (256, 512), like).isfinite().all()
+            assert faces.nearest((64, 128), side, like)[1].isfinite().all()
+
+
 def test_half_precision_is_sampled_at_exact_places():
     panorama = torch.rand(1, 2, 32, 64)
     whole = faces_from_sphere(panorama, CUBE, 16)

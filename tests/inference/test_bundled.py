@@ -67,3 +67,21 @@ def test_a_panorama_in_and_all_files_out(tmp_path: Path, more: tuple[str, ...], 
     assert error(torch.ones_like(inverse), depth) > 1.3 * error(inverse, depth)  # it does look
     if more:
         assert card["notes"]["disagreement_after"] < 0.8 * card["notes"]["disagreement_before"]
+
+
+def test_numbers_are_the_same_whatever_torchs_default_type_is() -> None:
+    """The model of panoramas takes details from that of photos, so it goes through faces around, too."""
+    photo, around = Photo(torch.rand(1, 3, 96, 128)), Photo(torch.rand(1, 3, *SIZE), Equirectangular())
+    for kind, name, picture in (
+        (torch.float64, "general", photo),
+        (torch.bfloat16, "general", photo),
+        (torch.float64, "panorama", around),
+    ):
+        expected = load(name)(picture).inverse_depth
+        torch.set_default_dtype(kind)
+        try:
+            depth = load(name)(picture).inverse_depth
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert depth.dtype == torch.float32
+        assert torch.allclose(depth, expected, rtol=1e-4), (kind, name)

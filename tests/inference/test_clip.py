@@ -15,7 +15,8 @@ from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference.clip import ClipReport, refocus_clip, result_suffix
-from cyclopean.inference.pipeline import Target, predict_clip
+from cyclopean.inference.clip_pipeline import predict_clip
+from cyclopean.inference.pipeline import Target
 from cyclopean.io.video import frames
 from cyclopean.sample import View
 from filmed import SIDE, blue_is_near, film, sound_of, times_of, walking

@@ -296,6 +296,8 @@ def test_a_stranger_can_run_nothing_and_reach_nothing(folders, tmp_path, monkeyp
         spoiled({}, []): "is not an object",
         spoiled({}, {**shown, "size": {"height": 10**6, "width": 64}}): "needs 16 to 4096 pixels",
         spoiled({}, {**shown, "ensure_multiple_of": 10**6}): "multiples of 1 to 4096",
+        spoiled({}, {**shown, "image_mean": [0.5] * 5}): "cannot be loaded",
+        spoiled({}, {**shown, "image_std": [0.0] * 3}): "finite|cannot be loaded",
         spoiled({}, weights={k: v for k, v in tensors.items() if k != some}): "lacks weights|fewer weights",
         spoiled({}, weights={**tensors, some: torch.full_like(tensors[some], torch.nan)}): "not finite",
     }
@@ -308,8 +310,26 @@ def test_a_stranger_can_run_nothing_and_reach_nothing(folders, tmp_path, monkeyp
     with pytest.raises(InputError, match="damaged"):
         load(max(tmp_path.iterdir(), key=lambda path: int(path.name)))
     assert not reached
+    unfit = load(folders / "relative")
+    unfit.method.model.neck.convs = unfit.method.model.neck.convs[:2]
+    with pytest.raises(InputError, match="does not run"):
+        unfit(photo)
     whole_number = spoiled({"max_depth": 1.0})  # the library takes 1 only
     assert load(whole_number).method.model.config.max_depth == 1
+
+
+def test_weights_that_nothing_uses_may_be_left_out(folders, tmp_path):
+    """As in Intel's DPT; the same weights have the same hash in every run. Sizes may be one number, as they were."""
+    folder = shutil.copytree(folders / "midas", tmp_path / "midas")
+    tensors = load_file(folder / "model.safetensors")
+    kept = {name: x for name, x in tensors.items() if "fusion_stage.layers.0.residual_layer1" not in name}
+    assert len(kept) < len(tensors)
+    save_file(kept, folder / "model.safetensors")
+    (folder / "preprocessor_config.json").write_text(json.dumps({**MODELS["midas"][2], "size": 64}))
+    photo = read_photo(folders / "photos" / "tall.png")
+    first, second = load(folder), load(folder)
+    assert torch.equal(first(photo).inverse_depth, load(folders / "midas")(photo).inverse_depth)
+    assert first.model.sha256 == second.model.sha256
 
 
 def test_shards_of_large_models_are_one_model(folders, tmp_path):
@@ -383,6 +403,16 @@ def test_offline_a_repository_is_one_sentence_at_once_and_one_that_is_here_is_us
     assert finding.name == "somebody/depth"
     assert finding.text.startswith("depth_anything, ")
     assert "apache-2.0" in finding.text
+
+
+def test_every_size_of_photo_is_taken(folders):
+    """The smallest that are read, and very long ones, either way."""
+    for name in MODELS:
+        predictor = load(folders / name)
+        for size in ((16, 16), (16, 200), (200, 16), (31, 33)):
+            depth = predictor(Photo(torch.rand(1, 3, *size)))
+            assert depth.size == size, name
+            assert bool(depth.valid.all()), name
 
 
 def test_sizes_are_the_models_own(folders, tmp_path, capsys):

@@ -173,6 +173,73 @@ def test_a_transparent_colour_of_a_png_of_16_bits_is_white_and_no_subject(tmp_pa
         assert (read_matte(path)[0, 0].numpy() == opaque).all(), channels
 
 
+def test_numbers_of_fewer_bits_in_files_of_sixteen(tmp_path: Path) -> None:
+    """White is what a tag states; numbers that were scaled as PNG wants it, and unmarked ones, are read as they are."""
+    deep, twelve = stored(SCENE, 16), np.round(SCENE * 4095).astype(np.uint16)
+
+    def tif(values: np.ndarray, tag: int, most: int, kind: str = "rgb") -> Path:
+        tags = [(tag, 3, values.shape[-1], (most,) * values.shape[-1], True)]
+        path = tmp_path / f"{tag}_{most}_{kind}_{values.max()}.tif"
+        tifffile.imwrite(path, values.squeeze(), photometric=kind, metadata=None, extratags=tags)
+        return path
+
+    for path in (
+        tif(twelve, 281, 4095),
+        tif(twelve, 341, 4095),
+        png12(tmp_path, twelve, 12),
+        png12(tmp_path, deep, 12),
+    ):
+        photo = read_photo(path)
+        assert (photo.bits, photo.notes) == (16, ()), path
+        assert np.abs(as_array(photo) - SCENE).max() < 1 / 4095, path
+        if path.suffix == ".png":
+            assert np.abs(read_image(path)[0].permute(1, 2, 0).numpy() - SCENE).max() < 1 / 4095
+    grey = 4095 - twelve[..., :1]
+    assert np.abs(as_array(read_photo(tif(grey, 281, 4095, "miniswhite"))) - SCENE[..., :1]).max() < 1 / 4095
+    for path in (
+        tif(twelve, 281, 3000),
+        tif(twelve, 281, 65535),
+        png12(tmp_path, twelve, 16),
+        png12(tmp_path, twelve, 8),
+    ):
+        photo = read_photo(path)
+        assert np.abs(as_array(photo) - SCENE / 16).max() < 1e-3, path
+        assert "no number above 4095" in photo.notes[0], path
+    assert read_photo(tif(deep, 281, 4095)).notes == ()  # a tag that the numbers contradict
+
+
+def png12(folder: Path, values: np.ndarray, bits: int) -> Path:
+    data = cv2.imencode(".png", values[..., ::-1].copy())[1].tobytes()
+    chunk = b"sBIT" + bytes([bits] * 3)
+    path = folder / f"{bits}_{values.max()}.png"
+    path.write_bytes(data[:33] + struct.pack(">I", 3) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:])
+    return path
+
+
+def test_an_alpha_that_hides_everything_is_ignored(tmp_path: Path) -> None:
+    """As of bitmaps from clipboards, which leave it 0. One pixel that is seen makes it an alpha again."""
+    eight, deep = stored(SCENE, 8), stored(SCENE, 16)
+    for seen in (0, 1):
+        alpha = np.zeros((H, W, 1), np.uint8)
+        alpha[0, 0] = 255 * seen
+        rows = np.concatenate([eight[..., ::-1], alpha], -1)[::-1].tobytes()
+        head = struct.pack("<IiiHHIIiiII", 124, W, H, 1, 32, 3, len(rows), 2835, 2835, 0, 0)
+        head += struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(64)
+        (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 138 + len(rows), 0, 0, 138) + head + rows)
+        Image.fromarray(np.concatenate([eight, alpha], -1)).save(tmp_path / "a.png")
+        rgba = np.concatenate([deep, alpha.astype(np.uint16) * 257], -1)
+        (tmp_path / "b.png").write_bytes(cv2.imencode(".png", rgba[..., [2, 1, 0, 3]])[1].tobytes())
+        tifffile.imwrite(tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=["unassalpha"], metadata=None)
+        for name in ("a.bmp", "a.png", "b.png", "a.tif"):
+            photo = read_photo(tmp_path / name)
+            if seen:
+                assert photo.notes == (), name
+                assert as_array(photo)[1:].min() == 1, name
+            else:
+                assert "is fully transparent" in photo.notes[0], name
+                assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, name
+
+
 LIGHT = np.where(SCENE <= 0.04045, SCENE / 12.92, ((SCENE + 0.055) / 1.055) ** 2.4)
 TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # ITU-R BT.2087
 TO_P3 = np.array([[0.8225, 0.1775, 0.0], [0.0332, 0.9668, 0.0], [0.0171, 0.0724, 0.9105]])

@@ -59,8 +59,11 @@ def test_every_way_to_hold_a_picture_gives_the_same_photo(tmp_path):
 
 def test_pillow_pictures_are_read_as_their_files_are(tmp_path):
     clear = np.concatenate([BYTES, np.zeros_like(BYTES[..., :1])], -1)
-    for picture in (clear, Image.fromarray(clear), torch.from_numpy(clear).permute(2, 0, 1)):
-        assert bool((cyclopean.as_photo(picture).image == 1).all())  # alpha lies over white
+    for seen, white in ((0, False), (255, True)):  # alpha lies over white, unless it hides everything
+        clear[0, 0, 3] = seen
+        for picture in (clear, Image.fromarray(clear), torch.from_numpy(clear).permute(2, 0, 1)):
+            image = cyclopean.as_photo(picture).image
+            assert bool((image[..., 1:, :] == 1).all()) == white
     exif = Image.Exif()
     exif[274] = 6
     Image.fromarray(BYTES).save(tmp_path / "turned.jpg", exif=exif)

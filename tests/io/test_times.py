@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -14,6 +15,8 @@ from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference.clip import SAMPLED_FRAMES, measure_clip
 from cyclopean.io.video import Still, describe, frames, stills
+from cyclopean.io.video_clock import Clock, Timeline
+from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.io.video_writing import rewrite
 from filmed import blue_is_near, film, times_of, walking
 
@@ -53,7 +56,7 @@ class Shown:
     """As much of a decoded frame as the clock reads."""
 
     def __init__(self, pts: int | None) -> None:
-        self.pts = pts
+        self.pts, self.duration = pts, 0
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,7 @@ class Shown:
     ],
 )
 def test_times_only_go_on(tmp_path: Path, told: list[int | None], ticks: list[int]) -> None:
-    from cyclopean.io.video import Clock, opened
+    from cyclopean.io.video import opened
 
     brighter(tmp_path / "a.mkv", 3, "libx264")
     with opened(tmp_path / "a.mkv") as (container, stream):
@@ -143,3 +146,86 @@ def test_the_first_pass_looks_at_few_frames_of_them(tmp_path: Path) -> None:
 
     measure_clip(tmp_path / "a.webm", (Keyframe(0.0, (0.5, 0.5)),), replace(plain, infer=see))
     assert len(looks) == SAMPLED_FRAMES
+
+
+def test_recordings_joined_one_behind_the_other_go_on(tmp_path: Path) -> None:
+    """Their clock starts again in each part; pictures and sound go on, in step, and single frames are found."""
+    for name, codecs, steady in (
+        ("a.mts", ("libx264", "ac3"), False),
+        ("a.ts", ("mpeg2video", "mp2"), True),
+        ("a.mpg", ("mpeg2video", "mp2"), True),
+    ):
+        path, new, parts, count = tmp_path / name, tmp_path / f"{name}.mkv", [], 60
+        for part in range(3):
+            film(path, walking(count, seed=2 * part, step=0.5), codecs, steady=steady)
+            parts.append(path.read_bytes())
+        path.write_bytes(b"".join(parts))
+        assert rewrite(path, new, same) == 3 * count, name
+        clip = describe(path)
+        assert (clip.count, clip.seconds) == (3 * count, pytest.approx(6, abs=0.1)), name
+        pictures = np.array(times_of(new))
+        steps = np.diff(pictures)
+        assert 0.03 < steps.min() <= steps.max() < 0.1, name  # a part begins where the longer track before it ended
+        with av.open(str(new)) as container:
+            sound = container.streams.audio[0]
+            heard = np.array([float(p.pts * p.time_base) for p in container.demux(sound) if p.size])
+        assert np.diff(heard).min() > 0.015, name  # nothing is crushed
+        each = len(heard) // 3
+        for part in range(1, 3):
+            lag = [heard[p * each + 30] - pictures[p * count] for p in (0, part)]
+            assert lag[1] == pytest.approx(lag[0], abs=0.002), (name, part)
+        index = index_of(path)
+        assert index.seconds == pytest.approx(list(pictures - pictures[0]), abs=2e-3)
+        (image,) = frames_at(path, index, [2 * count + 7], clip.size)
+        assert torch.equal(image, list(frames(path))[2 * count + 7]), name
+
+
+def test_a_clock_that_jumps_ahead_goes_on_too(tmp_path: Path) -> None:
+    """Packets of the part before may come after the first of the next; small steps back and pauses are no jumps."""
+    told = [
+        (0, 0),
+        (1, 10),
+        (0, 40),
+        (1, 35),
+        (0, 9000),
+        (1, 8990),
+        (1, 60),
+        (0, 9040),
+        (1, 9030),
+        (0, 9030),
+        (0, 9700),
+    ]
+    container = SimpleNamespace(format=SimpleNamespace(name="mpegts"))
+    packets = [
+        SimpleNamespace(
+            stream=SimpleNamespace(index=track), dts=time, pts=time + 3, duration=40, size=1, time_base=Fraction(1, 100)
+        )
+        for track, time in told
+    ]
+    shown = [packet.dts for packet in Timeline(container).shifted(packets)]
+    assert shown == [0, 10, 40, 35, 80, 70, 60, 120, 110, 110, 780]
+    assert all(packet.pts == packet.dts + 3 for packet in packets)
+
+
+def test_a_film_that_ends_before_its_header_says_is_noted(tmp_path: Path, caplog) -> None:
+    """As of a full card, where a container has no sizes that tell. A last frame may last."""
+    film(tmp_path / "whole.flv", walking(60), ("flv1", "libmp3lame"), steady=True)
+    data = (tmp_path / "whole.flv").read_bytes()
+    (tmp_path / "cut.flv").write_bytes(data[: len(data) * 6 // 10])
+    film(tmp_path / "whole.mp4", walking(6))
+    with av.open(str(tmp_path / "slides.mp4"), "w") as container:
+        track = container.add_stream("libx264", rate=25)
+        track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
+        for seconds in (0, 2, 7):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 30 * seconds, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = 25 * seconds, Fraction(1, 25)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    for name in ("whole.flv", "cut.flv", "whole.mp4", "slides.mp4"):
+        for work in (lambda path: list(stills(path)), lambda path: rewrite(path, path.with_suffix(".mkv"), same)):
+            caplog.clear()
+            work(tmp_path / name)
+            assert ("s before its header says" in caplog.text) == (name == "cut.flv"), (name, caplog.text)
+    caplog.clear()
+    list(stills(tmp_path / "whole.flv", lambda index, _: index < 5))
+    assert not caplog.text

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_frames import Orientation
-from cyclopean.io.video_writing import rewrite, write_timed
+from cyclopean.io.video_writing import rewrite, write_timed, write_video
 from filmed import encode, growing
 
 RED, GREEN, BLUE, GREY = (200, 40, 40), (30, 160, 50), (40, 50, 190), (90, 90, 90)
@@ -99,6 +100,30 @@ def test_tags_agree_with_pixels(tmp_path: Path) -> None:
             luma = [kr * r + (1 - kr - kb) * g + kb * b for r, g, b in (RED, GREEN, BLUE, GREY)]
             told = luma if frame.color_range == 2 else [16 + v * 219 / 255 for v in luma]
             assert y == pytest.approx(told, abs=3), (codec, pix_fmt)
+
+
+def test_untagged_films_are_of_bt709_from_hd_on(tmp_path: Path) -> None:
+    """As players take them; results, and films made anew, are tagged, so that no player has to guess."""
+    for (height, width), matrix in (((576, 720), 5), ((720, 1280), 1), ((544, 1280), 1)):
+        chart = np.kron(quarters()[::24, ::32], np.ones((height // 2, width // 2, 1), np.uint8))
+        encode(tmp_path / "a.mp4", [chart] * 2, tags={"colorspace": matrix})
+        with av.open(str(tmp_path / "a.mp4")) as tagged, av.open(str(tmp_path / "b.avi"), "w") as plain:
+            copy = plain.add_stream("rawvideo", rate=25)
+            copy.height, copy.width, copy.pix_fmt = height, width, "yuv420p"
+            for frame in tagged.decode(video=0):
+                frame.colorspace = 2
+                plain.mux(copy.encode(frame))
+        wanted = [RED, GREEN, BLUE, GREY]
+        assert near(corners(next(frames(tmp_path / "b.avi"))), wanted), matrix
+        rewrite(tmp_path / "b.avi", tmp_path / "c.mkv", same)
+        assert near(corners(next(frames(tmp_path / "c.mkv"))), wanted), matrix
+        with av.open(str(tmp_path / "c.mkv")) as container:
+            assert next(container.decode(video=0)).colorspace == (1 if matrix == 1 else 2)
+        picture = torch.from_numpy(chart).permute(2, 0, 1)[None] / 255
+        write_video(tmp_path / "d.mp4", [picture], Fraction(25))
+        assert near(corners(next(frames(tmp_path / "d.mp4"))), wanted), matrix
+        with av.open(str(tmp_path / "d.mp4")) as container:
+            assert next(container.decode(video=0)).colorspace == 1
 
 
 def test_transparent_pixels_are_over_white(tmp_path: Path) -> None:
@@ -236,3 +261,30 @@ def test_what_a_container_crops_is_not_shown(tmp_path: Path) -> None:
         rewrite(path, tmp_path / "b.mp4", same)
         assert describe(tmp_path / "b.mp4").size == describe(path).size, case
         assert len(list(frames(tmp_path / "b.mp4"))) == 4, case
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    return (8 + len(body)).to_bytes(4, "big") + name + body
+
+
+def test_films_all_around_and_for_two_eyes_are_said(tmp_path: Path) -> None:
+    """Spherical Video V2: boxes in the description of the film's frames, which nothing else tells."""
+    encode(tmp_path / "flat.mp4", [np.full((128, 256, 3), 128, np.uint8)] * 2)
+    assert describe(tmp_path / "flat.mp4").remarks == ()
+    flat = (tmp_path / "flat.mp4").read_bytes()
+    for eyes, packed in ((0, False), (1, True), (2, True)):
+        projection = box(b"prhd", bytes(16)) + box(b"equi", bytes(20))
+        more = box(b"st3d", bytes(4) + bytes([eyes]))
+        more += box(b"sv3d", box(b"svhd", bytes(4) + b"camera\0") + box(b"proj", projection))
+        data = bytearray(flat)
+        start = data.index(b"avc1", data.index(b"stsd")) - 4
+        end = start + int.from_bytes(data[start : start + 4], "big")
+        for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+            at = start if name == b"avc1" else data.index(name, data.index(b"moov")) - 4
+            data[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") + len(more)).to_bytes(4, "big")
+        data[end:end] = more
+        (tmp_path / "around.mp4").write_bytes(data)
+        remarks = describe(tmp_path / "around.mp4").remarks
+        assert "marked as a film all around (equirectangular)" in remarks[0]
+        assert len(remarks) == 1 + packed
+        assert not packed or "two eyes" in remarks[1]

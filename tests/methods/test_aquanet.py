@@ -86,7 +86,9 @@ def test_the_boosted_depth_enters_the_mask_and_the_top_is_static() -> None:
 
     def network(image: Tensor, where: Tensor, focal: Tensor) -> Tensor:
         sizes.append(image.shape[-1])
-        return 0.1 + 0.2 * image[:, :1] * where[:, :1].sigmoid() + 0.001 * image.shape[-1]
+        return (
+            0.1 + 0.2 * image[:, :1] * where[:, :1].sigmoid() + 0.001 * image.shape[-1] + 0.1 * focal[:, :1, None, None]
+        )
 
     volumes = []
 
@@ -191,6 +193,10 @@ def test_traps_of_the_draft() -> None:
     assert (whole[32:].diff() > 0).all()
     assert float(whole[-1]) == pytest.approx(rules.most)
     torch.testing.assert_close(part, whole[32:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aquanet, "reproject", lambda depth, *rest: seen.append(depth) or reproject(depth, *rest))
+        aquanet.kick_start(clip(1), replace(rules, ground="paper"))
+    torch.testing.assert_close(seen[-1][0, 0, :, 0], torch.linspace(rules.least, rules.most, 64))
 
     # A grey of the family's mean colour, which the release takes for what is outside, is compared like any other.
     grey = view(torch.tensor(MEAN)[None, :, None, None].expand(1, 3, 64, 96), camera)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cyclopean import cli
+from cyclopean.cli.early import says_metric
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid
 from cyclopean.inference.panorama import seam_score
@@ -16,11 +18,13 @@ from cyclopean.inference.predictor import Predictor
 from cyclopean.io.image import Photo
 from cyclopean.losses import affine_residual
 from cyclopean.methods.supervised_sphere import SupervisedSphere
+from cyclopean.networks import STUDENTS
 from cyclopean.networks.resnet import Encoder
 from cyclopean.sample import Sample, view
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
 from cyclopean.training.loop import adamw_brief, polynomial
+from cyclopean.training.options import StudentName
 
 SIZE = (64, 128)
 
@@ -120,6 +124,10 @@ def test_predictions_have_the_unit_of_the_loss():
     assert (relative.predict(seen).inverse_depth > 0).all()
 
 
+def test_every_student_can_be_named():
+    assert set(get_args(StudentName)) == set(STUDENTS)
+
+
 def test_mistakes_are_refused():
     with pytest.raises(InputError, match=r"unknown loss 'berhuu'.*berhu"):
         SupervisedSphere("mobile", loss="berhuu")
@@ -185,6 +193,7 @@ def test_it_trains_from_a_shell(rooms, tmp_path):
         assert config["arguments"] == {"network": network, "width": 0.25, "loss": loss, "far": 10.0}
         loaded, _ = checkpoint.load(out / "last")
         assert loaded.ambiguity == ("affine" if loss == "ssi" else "metric")
+        assert says_metric(str(out / "last")) is (loss != "ssi")
     trained, _ = checkpoint.load(tmp_path / "unifuse" / "last")
     for encoder in (trained.network.encoder, trained.network.cube_encoder):
         torch.testing.assert_close(encoder.conv1.weight, tensors["conv1.weight"], rtol=0, atol=1e-6)
@@ -222,4 +231,4 @@ def test_each_student_learns_a_room(network, loss):
             rho = affine_residual(rho, truth, torch.ones_like(rho)) + truth
         error = ((1 / rho - target.depth).abs() / target.depth).mean()
     print(network, loss, float(error))
-    assert error < 0.08
+    assert error < 0.1  # a constant has 0.25

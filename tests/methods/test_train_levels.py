@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -51,7 +52,12 @@ def test_two_stages_from_the_command_line_and_again_after_a_stop(clips, tmp_path
     assert (out / "last" / "model.safetensors").read_bytes() == straight
 
     assert run("predict", str(clips / "frame" / "000000.png"), "--model", str(out), "--out", str(tmp_path / "p")) == 0
-    assert run("evaluate", "--model", str(out), "--data", str(clips)) == 0
+    again = ("predict", str(clips / "frame" / "000000.png"), "--model", str(out), "--out", str(tmp_path / "boosted"))
+    assert run(*again, "--post-process", "aquanet", "--size", "40x75") == 0  # any size
+    maps = [np.load(tmp_path / name / "000000_disp.npy") for name in ("p", "boosted")]
+    assert maps[0].shape == maps[1].shape == (48, 96)
+    assert not np.allclose(*maps, rtol=1e-3)
+    assert run("evaluate", "--model", str(out), "--data", str(clips), "--post-process", "falnet") == 0
     again = ("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "second"), *SMALL, "--steps", "1")
     assert run(*again, "--levels", "9", "--first", str(out / "stage1")) == 0
     assert run(*again, "--first", "general") == 2
@@ -124,14 +130,15 @@ def test_the_kick_start_teaches_the_pose_network_alone() -> None:
     bare = tuple(replace(source, from_target=None) for source in sample.sources)
     frames = torch.stack([v.image for v in (sample.target, *sample.sources)], 1)
     video = replace(sample, sources=bare, frames=frames, zoom=torch.ones(2))
-    method.kick_start = True
+    method.begin_with_pose()
+    assert not any(parameter.requires_grad for parameter in method.network.parameters())  # or processes wait for them
     terms = method(video)
     assert set(terms) == {"kick-start"}
     terms["kick-start"].backward()
     assert all(p.grad is None for p in method.network.parameters())
     assert sum(float(p.grad.abs().sum()) for p in method.pose.parameters() if p.grad is not None) > 0  # type: ignore
     method.kick_start = False
-    method.zero_grad()
+    method.requires_grad_(True).zero_grad()
     sum(method(video).values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
 

@@ -53,7 +53,7 @@ def test_any_size_and_every_weight_learns(name):
 
 def test_any_device():
     """Without numbers: a table of geometry that is made elsewhere than on the picture's device would be refused."""
-    for name in STUDENTS:
+    for name in ("bifuse++", "coordnet", "egformer", "hohonet", "mobile", "unifuse"):
         with torch.device("meta"):
             network = build_student(name)
         assert network(torch.rand(2, 3, 512, 1024, device="meta")).shape == (2, 1, 512, 1024)
@@ -255,6 +255,16 @@ def test_scores_and_shares_of_attention():
     upright.load_state_dict(block.state_dict())
     assert upright.attend(x)[1].shape == (2, 1, 6, 1)
     assert not torch.allclose(upright.attend(x)[0], attended)
+
+
+def test_weak_rows_keep_what_they_were(monkeypatch):
+    block = Geometric(4, 1, upright=False)
+    for parameter in block.perceptron.parameters():
+        nn.init.zeros_(parameter)
+    x, attended, share = torch.rand(1, 2, 6, 4), torch.rand(1, 2, 6, 4), torch.tensor([0.5, 1.0]).view(1, 2, 1, 1)
+    monkeypatch.setattr(Geometric, "attend", lambda self, tokens: (attended, share))
+    torch.testing.assert_close(block(x)[:, 0], 0.5 * (x + attended)[:, 0])
+    torch.testing.assert_close(block(x)[:, 1], attended[:, 1])
 
 
 def test_a_picture_is_judged_by_itself():

@@ -100,7 +100,7 @@ def test_cameras_move_as_they_are_carried():
         spins = [s.after[0, :3, :3].T @ s.before[0, :3, :3] for s in stands]
         turned[family] = float(torch.stack([(3 - spin.trace()).clamp(min=0).sqrt() for spin in spins]).median())
         if family == "traffic":
-            assert (forward > 0.97 * speeds).all()
+            assert (forward > 0.85 * speeds).all()
         elif family == "crowd":
             assert 2 < (speeds < 0.2).sum() < 15
             assert speeds.max() < 2

@@ -119,7 +119,8 @@ def _acceptable(name: str, kind: str) -> str:
     """
     safe = safe_name(name)
     if not Path(safe).suffix:
-        safe += mimetypes.guess_extension(kind.split(";", maxsplit=1)[0].strip()) or ""
+        guess = mimetypes.guess_extension(kind.split(";", maxsplit=1)[0].strip())
+        safe += guess if guess in (*PHOTOS, *CLIPS) else ""
     suffix = Path(safe).suffix.lower()
     if suffix in RAWS:
         raise Refused(415, f"{safe} is a camera's raw file; develop it first, and give JPEG or TIFF.")

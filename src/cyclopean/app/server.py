@@ -86,8 +86,8 @@ def assembled(store: "Store", model: str, address: Address) -> "FastAPI":
 
     # The models on the command line, then the bundled ones, which are loaded when somebody chooses them.
     given = [name.strip() for name in model.split(",") if name.strip()] or [DEFAULT]
-    offered = {name: cache(partial(load, name)) for name in dict.fromkeys([*given, *bundled()])}
-    first, *_ = (offered[name]() for name in given)
+    offered = {_title(name): cache(partial(load, name)) for name in dict.fromkeys([*given, *bundled()])}
+    first, *_ = (offered[_title(name)]() for name in given)
     state = AppState(first, store, examples.found(), {} if given == [DEFAULT] else offered)
     blocks = page.build(state, shortcomings(store.root), remote=address.host not in LOCAL)
     blocks.state_session_capacity = store.limits.pages // 2  # it keeps 150 kB of each page, and needs none of it
@@ -107,6 +107,11 @@ def assembled(store: "Store", model: str, address: Address) -> "FastAPI":
         app, blocks, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False,
         enable_monitoring=False, mcp_server=False, theme=page.theme(), css=page.style(),
     )  # fmt: skip
+
+
+def _title(name: str) -> str:
+    """Return what the page calls a model: visitors see no paths of this machine."""
+    return Path(name).name if Path(name).is_dir() else name
 
 
 class _OneLine:

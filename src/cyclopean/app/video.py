@@ -204,7 +204,8 @@ def _refocus(
     state: AppState, session: Session, look: RefocusSettings, follow: bool, progress: Callable[[int, int], None]
 ) -> PageUpdate:
     from cyclopean.defocus.video import Keyframe
-    from cyclopean.inference.pipeline import Target, refocus_clip
+    from cyclopean.inference.clip_pipeline import refocus_clip
+    from cyclopean.inference.pipeline import Target
     from cyclopean.io.video import describe
 
     source = _clip(session)

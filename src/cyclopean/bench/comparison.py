@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +47,11 @@ class Comparison:
     accelerator: str = "auto"
     workers: int = 2
 
+    @property
+    def device(self) -> torch.device:
+        """What trained methods are judged on: the GPU that they were trained on, else the CPU."""
+        return torch.device("cuda" if self.accelerator in ("auto", "cuda") and torch.cuda.is_available() else "cpu")
+
     def data(self) -> Iterator[int]:
         """Render what is missing of the training and the held-out scenes; yield as items land."""
         for folder, order in self._orders().items():
@@ -61,11 +65,11 @@ class Comparison:
         b, order, data = self.budget, self.family.order, self.out / "data"
         orders = {
             data / "train": order(b, TRAINING_SEED, b.scenes),
-            data / "held-out": order(b, HELD_OUT_SEED, b.held_out),
+            data / "held-out": (self.family.held_out or order)(b, HELD_OUT_SEED, b.held_out),
         }
         rows = [self.family.rows[name] for name in self.rows]
         rows += [self.family.rows[row.begun_as] for row in rows if row.begun_as]
-        if self.family.elsewhere and any(row.learns_from == "elsewhere" for row in rows):
+        if self.family.elsewhere and any(row.learns_from == "elsewhere" or row.prepare for row in rows):
             orders[data / "elsewhere"] = self.family.elsewhere(b, ELSEWHERE_SEED, b.scenes)
         return orders
 
@@ -136,8 +140,8 @@ class Comparison:
         }
         for key, (mask, seed) in asked.items():
             if key not in known:
-                static = partial(mask.static, self.trained(mask.row, seed))
-                figures = mean_figures(static, self.held_out(), self.family.mask_figures)
+                method = self.trained(mask.row, seed).to(self.device)
+                figures = mean_figures(mask.of(method), self.held_out(), self.family.mask_figures)
                 known[key] = {"row": mask.title, "title": mask.title, "seed": seed, "figures": figures}
                 write_text(path, json.dumps(known, indent=1))
         if "(everything)" not in known:
@@ -209,7 +213,7 @@ class Comparison:
 
     def _trained(self, row: Row, folder: Path, seed: int, course: "Course") -> Method:
         if (folder / DONE).exists():
-            return checkpoint.load(folder / "last")[0]
+            return checkpoint.load(folder / "last")[0].to(self.device)
         b, how = self.budget, OPTIMISATIONS[row.how or self.budget.how]
         torch.manual_seed(seed)
         method = row.make(b)
@@ -219,6 +223,9 @@ class Comparison:
             method.load_state_dict(self.trained(row.begun_as, seed).state_dict())
         if row.taught_by:
             row.teach(method, self.trained(row.taught_by, seed))
+        augment = row.augment
+        if row.prepare:
+            augment = augmentation.Steps((row.augment, row.prepare(method, self.out / "data")))
         run = Run(
             folder,
             steps=b.steps,
@@ -233,7 +240,7 @@ class Comparison:
             report_every=max(1, b.steps // 10),
             resume=(folder / "resume.pt").exists(),
         )
-        feed = TrainData(self.training_set(row), row.augment)
+        feed = TrainData(self.training_set(row), augment)
         card = {"input_size": list(b.size), "licence": "Apache-2.0", "training": {"comparison": row.title}}
         after: list[Callable[[Method], None]] = [course, *row.each_epoch(method)]
         return fit(method, feed, run, how.optimizer, how.schedule, card=card, each_epoch=after)

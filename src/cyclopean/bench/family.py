@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -103,7 +104,8 @@ class Row:
     differs from in `predict` only. `begun_as` names the row whose trained weights this one starts from; `learns_from`
     tells whether it is trained on the family's own scenes, or on those from elsewhere. `taught_by` names the row whose
     trained model `teach` gives to a new method before its first step; `each_epoch` returns what is done after each pass
-    over the training set. `how` and `learning_rate`: as the budget says unless told otherwise.
+    over the training set. `prepare` gives a method what it needs besides from the folder of the data, such as a second
+    stream, and returns one more augmentation. `how` and `learning_rate`: as the budget says unless told otherwise.
     """
 
     title: str
@@ -119,6 +121,7 @@ class Row:
     each_epoch: Callable[[Method], Sequence[Callable[[Method], None]]] = nothing_more
     how: str | None = None
     learning_rate: float | None = None
+    prepare: Callable[[Method, Path], augmentation.Augmentation] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,11 @@ class Mask:
     row: str
     static: Predict
 
+    def of(self, method: Method) -> Callable[[Sample], Map]:
+        """Return how a method, wherever it is, masks a sample; on the CPU."""
+        device = next(method.parameters()).device
+        return lambda sample: self.static(method, sample.to(device)).cpu()
+
 
 @dataclass(frozen=True)
 class Family:
@@ -153,8 +161,9 @@ class Family:
     `headline`. `guesses` look at no picture, only at the training set. Other data is judged at about the pixels of
     `judged_at`, or of the budget's size. `claims` are looked at by the figures `claimed`. `closer(inverse depth, item)`
     tells why: further figures of held-out scenes, of the truth too. `elsewhere` are other worlds, that some rows learn
-    from, ordered as by `order`. `masks` are judged by `mask_figures(where it stands still, item)` on held-out scenes,
-    beside those that mask everything, and pictured.
+    from, ordered as by `order`. `held_out` orders the scenes that rows are judged on, where they are of other kinds.
+    `masks` are judged by `mask_figures(where it stands still, item)` on held-out scenes, beside those that mask
+    everything, and pictured.
     """
 
     name: str
@@ -176,6 +185,7 @@ class Family:
     closer_columns: Mapping[str, str] = field(default_factory=dict)
     about_closer: str = ""
     elsewhere: Callable[[Budget, int, int], RenderJob] | None = None
+    held_out: Callable[[Budget, int, int], RenderJob] | None = None
     masks: Mapping[str, Mask] = field(default_factory=dict)
     mask_figures: Callable[[Map, Sample], dict[str, float]] | None = None
     mask_columns: Mapping[str, str] = field(default_factory=dict)

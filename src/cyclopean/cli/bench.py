@@ -7,6 +7,7 @@ from cyclopean.errors import InputError, unknown_name
 
 # name -> (function of the words behind it, what it measures)
 BENCHES = {
+    "distil": ("cyclopean.cli.bench_family:distil", "panorama networks taught by a perspective one, and ablations"),
     "lens": ("cyclopean.cli.bench_lens:main", "refocusing beside photographs through a real lens"),
     "sphere": ("cyclopean.cli.bench_family:sphere", "the supervisions of panoramas, trained alike and judged alike"),
     "robust": (

@@ -1,4 +1,4 @@
-"""`cyclopean bench stereo`, `sphere` and `video`: methods of one family, trained and judged alike, as one page."""
+"""`cyclopean bench stereo`, `sphere`, `video`, `distil`: methods of a family, trained and judged alike, as one page."""
 
 import os
 import platform
@@ -83,10 +83,29 @@ class BenchVideo:
     out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder of the comparison."""
     budget: Literal["tiny", "small", "middle", "full"] = "small"
-    """tiny: that everything runs; small: 96x288 pixels, narrow networks, one seed, two to three hours of 2 cores
-    without other work, no claim about close calls; middle: three seeds, a night or two; full: for a GPU."""
+    """tiny: that everything runs; small: 48x144 pixels, narrow networks, one seed, two to three hours of 2 cores
+    without other work, no claim about the order; middle: three seeds, a night or two; full: for a GPU."""
     real: str = ""
     """Other pictures with truth to judge on as well: KIND:PATH, comma-separated."""
+    work: Work = Work()
+
+
+@dataclass(frozen=True)
+class BenchDistil:
+    """Train and judge Depth Anywhere's students and its ablations: equal data, steps and seeds.
+
+    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and OUT/pictures.png after every
+    row.
+    """
+
+    out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
+    """Folder of the comparison."""
+    budget: Literal["tiny", "small", "middle", "full"] = "small"
+    """tiny: that everything runs; small: 64x128 pixels, one seed, no claim about close calls; middle: three seeds, for
+    a GPU; full: the paper's size."""
+    real: str = ""
+    """Other panoramas with truth to judge on, zero-shot: KIND:PATH, comma-separated, such as traced360:FOLDER."""
     work: Work = Work()
 
 
@@ -114,7 +133,15 @@ def video(words: list[str]) -> int:
     return _compare(VIDEO, options, words)
 
 
-def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo, words: list[str]) -> int:
+def distil(words: list[str]) -> int:
+    """Run `bench distil`; return 0."""
+    options = parse(BenchDistil, words, "cyclopean bench distil")
+    from cyclopean.bench.distil import DISTIL
+
+    return _compare(DISTIL, options, words)
+
+
+def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo | BenchDistil, words: list[str]) -> int:
     """Render, train and judge what is missing; write the report after every row; return 0.
 
     With `--report`, train nothing and write the report alone.

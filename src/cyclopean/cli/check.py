@@ -1,18 +1,20 @@
-"""`cyclopean check`: what is wrong with a data set, before any training."""
+"""`cyclopean check`: what is wrong with a data set or a clip, before any training."""
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopean.cli.early import loading
-from cyclopean.cli.parsing import check_writable_file, parse, with_progress, write_whole
+from cyclopean.cli.parsing import check_writable_file, parse, progress_bar, with_progress, write_whole
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
 
 if TYPE_CHECKING:
-    from cyclopean.data.inspect import Inspection
+    from cyclopean.data.diagnose import Problem
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,16 @@ class Check:
     and right, rows that do not agree, calibration that the true depth contradicts, distances taken for z; of panoramas
     also a wrong unit, depth cut off, a seam that does not close, and light that gives depth away.
 
+    Of a clip (a film, or a folder of numbered frames): whether it can teach depth, by how its camera moves, and with
+    which step; cuts, jumps of the exposure, blur, zoom, what moves by itself, and a focal length that parallax
+    contradicts.
+
     Exit code 0: nothing found; 1: something is wrong, a sentence says what; 2: the data set cannot be opened.
     """
 
-    data: Annotated[tuple[str, ...], Flag("KIND:PATH ...", positional=True)] = ()
-    """Data sets as in docs/data.md: KIND:PATH, options behind it as in kitti_raw:PATH:split=FILE."""
+    data: Annotated[tuple[str, ...], Flag("CLIP|KIND:PATH ...", positional=True)] = ()
+    """Clips, and data sets as in docs/data.md: KIND:PATH, options behind it as in kitti_raw:PATH:split=FILE or
+    clip:walk.mp4:fov=70."""
     items: Annotated[int, Flag("N")] = 100
     """Decode so many items of each, evenly spread, and look at their pixels. All files are looked for and opened."""
     json: Annotated[Path | None, Flag("FILE")] = None
@@ -44,36 +51,53 @@ def run(options: Check) -> int:
         raise InputError(f"--items is {options.items}; it needs a number of items above 0.")
     if options.json:
         check_writable_file(options.json)
-    codes, inspections = [0], []
+    codes, reports = [0], list[Report]()
     for name in options.data:
         try:
-            inspection = _inspect(name, options.items)
+            report = _examined(name, options.items)
         except InputError as error:
             print(f"cyclopean check: {error}", file=sys.stderr)
             codes.append(2)
             continue
-        inspections.append(inspection)
-        from cyclopean.data.diagnose import problems, rows
-
-        table, wrong = rows(inspection), problems(inspection)
-        width = max(len(title) for title, _ in table)
-        print(inspection.name, *(f"  {title:<{width}}  {text}" for title, text in table), sep="\n")
-        for problem in wrong:
+        reports.append(report)
+        width = max(len(title) for title, _ in report.table)
+        print(name, *(f"  {title:<{width}}  {text}" for title, text in report.table), sep="\n")
+        if report.verdict:
+            print(report.verdict)
+        for problem in report.problems:
             print(f"WRONG: {problem.sentence}")
-        print("" if wrong else "Nothing wrong was found.\n")
-        codes.append(1 if wrong else 0)
+        print("" if report.problems else "Nothing wrong was found.\n")
+        codes.append(1 if report.problems else 0)
     if options.json:
-        from cyclopean.data.diagnose import as_json
-
-        write_whole(options.json, json.dumps([as_json(one) for one in inspections], indent=1) + "\n")
+        write_whole(options.json, json.dumps([report.content() for report in reports], indent=1) + "\n")
     return max(codes)
 
 
-def _inspect(name: str, most: int) -> "Inspection":
-    from cyclopean.data import named, open_dataset
+@dataclass(frozen=True)
+class Report:
+    """What is printed of a data set or a clip, and a function for everything else that is known of it."""
 
-    named(name)
+    table: list[tuple[str, str]]
+    problems: "list[Problem]"
+    content: Callable[[], dict[str, Any]]
+    verdict: str = ""
+
+
+def _examined(name: str, most: int) -> Report:
+    from cyclopean.data import is_clip, named, open_dataset
+
+    _, path, options = named(name)
     loading("check", name)
+    if is_clip(name):
+        from cyclopean.data.diagnose_clip import clip_json, clip_problems, clip_rows, verdict
+        from cyclopean.data.inspect_clip import examine_clip
+
+        with progress_bar(name) as update:
+            clip = examine_clip(name, Path(path).expanduser(), options, update)
+        return Report(clip_rows(clip), clip_problems(clip), partial(clip_json, clip), verdict(clip))
+
+    from cyclopean.data.diagnose import as_json, problems, rows
     from cyclopean.data.inspect import examine
 
-    return examine(name, open_dataset(name), most, lambda indices: with_progress(indices, name))
+    inspection = examine(name, open_dataset(name), most, lambda indices: with_progress(indices, name))
+    return Report(rows(inspection), problems(inspection), partial(as_json, inspection))

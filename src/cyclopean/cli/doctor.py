@@ -43,6 +43,7 @@ EXTRAS = {
     "raw": "raw photos, as cameras write them",
     "matte": "a segmenter for `refocus --matte`",
     "foreign": "depth models of others, from the Hub or a folder (docs/models.md)",
+    "cluster": "labels and masks of panoramas by a Ray cluster",
     "bench": "benches that train, with pictures of their runs",
     "dev": "tests, style and type checks of this project",
 }

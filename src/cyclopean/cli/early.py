@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.inference import NEEDS_TRANSFORMERS
 from cyclopean.io.files import read_json, refuse_unreadable, shortened, shown
-from cyclopean.methods import METHODS, METRIC, METRIC_LOSSES
+from cyclopean.methods import METHODS, is_metric
 
 MODELS = Path(__file__).parents[1] / "models"
 CONFIG = "config.json"
@@ -55,9 +55,7 @@ def says_metric(name: str) -> bool | None:
     try:
         config = read_json(next(place for place in places if (place / CONFIG).is_file()) / CONFIG)
         if config["method"] in METHODS:
-            arguments = config["arguments"]
-            rigged = arguments.get("rig") is not None or arguments.get("loss") in METRIC_LOSSES
-            return config["method"] in METRIC or rigged
+            return is_metric(config["method"], config["arguments"])
     except (StopIteration, OSError, ValueError, LookupError, TypeError, AttributeError):
         pass  # its reader reports what is wrong
     return None

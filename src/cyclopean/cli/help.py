@@ -33,12 +33,33 @@ EXAMPLES = {
         "cyclopean train monodepth --network compact --data worlds/train --out runs/mine --resume",
         "cyclopean train supervised --network compact --data worlds/train --out runs/twin --size 192x384 --steps 5000",
     ),
+    "train distil": (
+        "cyclopean train distil --labelled rooms --unlabelled panoramas --out runs/student",
+        "cyclopean train distil --labelled rooms --unlabelled panoramas --labels labels --out runs/student",
+    ),
+    "train finetune": ("cyclopean train finetune --init runs/student --data rooms --epochs 1 --out runs/metres",),
+    "label": (
+        "cyclopean label panoramas --out labels",
+        "cyclopean label panoramas --out labels --masks masks --workers 8",
+    ),
+    "mask": (
+        "cyclopean mask panoramas --out masks",
+        "cyclopean mask panoramas --out masks --prompts sky,watermark --segmenter clipseg",
+    ),
     "evaluate": (
         "cyclopean evaluate --data motorcycle",
         "cyclopean evaluate --data traced:DIR --model runs/mine/best,general --protocol worlds",
         "cyclopean evaluate --data DIR --predictions maps --kind depth --json result.json",
     ),
-    "check": ("cyclopean check worlds/train", "cyclopean check kitti_raw:DIR:split=eigen_test.txt --items 50"),
+    "adapt": (
+        "cyclopean adapt walk.mp4 --out my-model",
+        "cyclopean adapt clip:walk.mp4:step=2:fov=70 --out my-model --minutes 10",
+    ),
+    "check": (
+        "cyclopean check walk.mp4",
+        "cyclopean check worlds/train",
+        "cyclopean check kitti_raw:DIR:split=eigen_test.txt --items 50",
+    ),
     "render": (
         "cyclopean render street worlds/train --count 100",
         "cyclopean render street,room worlds/train --count 1000 --size 192x384",
@@ -51,6 +72,7 @@ EXAMPLES = {
     "bench": ("cyclopean bench stereo bench", "cyclopean bench robust photos", "cyclopean bench lens shots"),
     "bench stereo": ("cyclopean bench stereo bench --list", "cyclopean bench stereo bench"),
     "bench sphere": ("cyclopean bench sphere bench --list", "cyclopean bench sphere bench"),
+    "bench distil": ("cyclopean bench distil bench --list", "cyclopean bench distil bench"),
     "bench video": ("cyclopean bench video bench --list", "cyclopean bench video bench"),
     "bench robust": ("cyclopean bench robust photos",),
     "bench lens": ("cyclopean bench lens shots",),

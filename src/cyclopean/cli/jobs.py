@@ -40,7 +40,7 @@ def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str
                 refuse_unreadable(path)
                 sources.append(path)
     inputs: dict[Path, Path] = {}
-    for source in sources:
+    for source in _without_results(sources):
         inputs.setdefault(_where(source), source)
     jobs = _told_apart(
         [Job(source, Path(out) if out is not None else source.parent, source.stem) for source in inputs.values()]
@@ -54,6 +54,23 @@ def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str
         else:
             bad.append(f"the result of {job.source} would overwrite {taken}, an input; give an --out folder.")
     return good, bad
+
+
+def _without_results(sources: list[Path]) -> list[Path]:
+    """Return `sources` without pictures that are results of another, whose sidecar is gone: their array is there."""
+    stems = {(source.parent, source.stem) for source in sources}
+    results = [
+        source
+        for source in sources
+        for ending in RESULTS
+        if source.name.endswith(ending)
+        and (source.parent, stem := source.name.removesuffix(ending)) in stems
+        and source.with_name(f"{stem}_disp.npy").is_file()
+    ]
+    if results:
+        names = ", ".join(shown(result) for result in results[:3]) + (", ..." if len(results) > 3 else "")
+        print(f"left alone, as results whose sidecar (.json) is gone: {names}", file=sys.stderr)
+    return [source for source in sources if source not in results]
 
 
 RESULTS = ("_disp.png", "_disp.mp4", "_disp16.png", "_uncertainty.png")  # that are pictures or clips themselves

@@ -153,7 +153,8 @@ def run(options: Predict) -> int:
 
 def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: bool, steady: bool) -> tuple[Path, ...]:
     """Write the files of one input, print notes about it, and return their paths."""
-    from cyclopean.inference.pipeline import Target, clip_notes, predict_clip, predict_photo
+    from cyclopean.inference.clip_pipeline import clip_notes, predict_clip
+    from cyclopean.inference.pipeline import Target, predict_photo
 
     target = Target(job.folder, job.stem, overwrite)
     if job.source.suffix.lower() not in CLIPS:

@@ -16,7 +16,8 @@ def run_clip(options: Refocus, source: Path) -> None:
     folder = result_folder(options.out, source)
     from cyclopean.defocus.video import SECONDS, Keyframe, read_keyframes
     from cyclopean.inference.clip import check, result_suffix
-    from cyclopean.inference.pipeline import Target, clip_notes, flicker_note, refocus_clip
+    from cyclopean.inference.clip_pipeline import clip_notes, flicker_note, refocus_clip
+    from cyclopean.inference.pipeline import Target
     from cyclopean.inference.predictor import load
     from cyclopean.training.checkpoint import DEFAULT
 

@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 from cyclopean.cli.early import loading, refuse_unknown_model
 from cyclopean.cli.help import columns, examples
 from cyclopean.cli.parsing import parse_arguments
-from cyclopean.data import named
+from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.methods import PUBLISHED, RECIPES
 from cyclopean.synthetic import FAMILIES
@@ -34,17 +34,21 @@ def main(arguments: list[str]) -> int:
     recipe = resolve_name(RECIPES[name][0])
     options = parse_arguments(recipe, flags, f"cyclopean train {name}")
 
-    source, run = options["source"], options["run"]
-    for folder in (*source.data, *source.validation):
-        named(str(folder))
+    streams, run = options.get("streams"), options["run"]
+    source = options["source"] if streams is None else streams.source
+    unlabelled = () if streams is None else streams.unlabelled
+    for folder in (*source.data, *source.validation, *unlabelled):
+        named(named_panoramas(str(folder)) if folder in unlabelled else str(folder))
     for world in source.world:
         if world not in (*FAMILIES, "all"):
             raise unknown_name("world", world, [*FAMILIES, "all"])
     if not (run.resume and any(run.out.glob(f"stage*/{STATE}"))):  # of a run in stages that was stopped before the last
         run.refuse_taken()
     refuse_unknown_model(run.init or "none")
+    if "teaching" in options:
+        refuse_unknown_model(options["teaching"].teacher)
     if all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK")):  # as launchers count
-        loading("train", ", ".join(["PyTorch", *map(str, source.data), *source.world]))
+        loading("train", ", ".join(["PyTorch", *map(str, (*source.data, *unlabelled)), *source.world]))
     recipe(**options)
     return 0
 

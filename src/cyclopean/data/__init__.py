@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.io.files import CLIPS
+from cyclopean.io.files import CLIPS, PHOTOS
 
 if TYPE_CHECKING:
     from cyclopean.data.base import Items
@@ -90,6 +90,26 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
         needed = "file" if path.lower().endswith(CLIPS) else "folder of a data set"
         raise InputError(f"{path} does not exist; give the {needed}.")
     return kind, path, options
+
+
+def is_clip(name: str) -> bool:
+    """Return whether a name means a film, or a folder of numbered frames and nothing else, as `named` takes it."""
+    kind, path, _ = named(name)
+    place = Path(path).expanduser()
+    if kind == "clip":
+        return not (place / "dataset.json").exists()
+    if kind != "folder" or name.startswith("folder:") or not place.is_dir():
+        return False
+    there = [entry.name for entry in place.iterdir()]
+    rig = any(entry in there for entry in ("dataset.json", "calibration.json", "left", "right"))
+    return not rig and any(re.search(r"\d\D*$", Path(entry).stem) and entry.lower().endswith(PHOTOS) for entry in there)
+
+
+def named_panoramas(name: str) -> str:
+    """Return the full name of a data set of panoramas: of a plain folder, `panoramas:FOLDER`, unless it is one that
+    `cyclopean render` wrote."""
+    rendered = (Path(name).expanduser() / "dataset.json").exists()
+    return f"panoramas:{name}" if Path(name).expanduser().is_dir() and not rendered else name
 
 
 def same_data(one: str, other: str) -> bool:

@@ -4,10 +4,11 @@ import logging
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -36,6 +37,7 @@ LOOKED_AT = 8  # triplets, evenly spaced, that show whether a clip moves
 STILL = 1.0  # steps of 255 by which frames differ on average, at most, when nothing moves
 WRITTEN_FOCAL = re.compile(r"focal.?length.*35.?mm", re.IGNORECASE)  # iPhones: in millimetres of a 35 mm film
 STEP = REACH = "1"
+CameraSource = Literal["given", "metadata", "assumed"]  # who knows a clip's focal length
 
 
 def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "", reach: str = REACH) -> Items:
@@ -61,8 +63,7 @@ def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "", re
         ) from None
     if gap < 1:
         raise InputError(f"step is {gap}; it needs a number of frames of at least 1.")
-    if degrees is not None and not 1 <= degrees < 180:
-        raise InputError(f"fov is {degrees:g}; it needs degrees along the longer side, from 1 to below 180.")
+    _degrees(fov)
     known = _camera_in(Path(camera).expanduser()) if camera else None
     far = whole_number("reach", reach)
     return (FramesDataset if place.is_dir() else VideoDataset)(place, gap, degrees, known, far)
@@ -105,6 +106,19 @@ class VideoDataset(Items):
         images = frames_at(self.path, self.index, wanted, self.size)
         return triplet(images, self.camera, f"{self.path.stem}/{number:06d}")
 
+    def frames_around(self, targets: Sequence[int], size: Size) -> Iterator[tuple[int, list[Image] | None]]:
+        """Yield frames (by number) with target, the one before and the one after, at `size`; None for those that cannot
+        be decoded. All are decoded in one go."""
+        reach = (0, -self.step, self.step)
+        numbers = sorted({target + k for target in targets for k in reach})
+        try:
+            frames = dict(zip(numbers, frames_at(self.path, self.index, numbers, size), strict=True))
+        except InputError as error:
+            LOG.warning("%s", error)
+            frames = {}
+        for target in targets:
+            yield target, [frames[target + k] for k in reach] if frames else None
+
     def files(self, index: int) -> Files:  # noqa: ARG002
         """Return the film, which is not a picture."""
         return Files((), (self.path,))
@@ -129,10 +143,7 @@ class FramesDataset(Items):
         reach: int = 1,
     ) -> None:
         self.path = path
-        sequences: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
-        for picture in pictures_among(path.rglob("*"), path):
-            if numbered := re.fullmatch(r"(.*?)(\d+)(\D*)", picture.stem):
-                sequences[picture.parent, numbered[1] + numbered[3]][int(numbered[2])] = picture
+        sequences = _numbered(path)
         steps = steps_around(step, reach)
         _check_enough(path, max(map(len, sequences.values()), default=0), max(steps))
         self.items: list[tuple[Path, ...]] = []
@@ -159,6 +170,23 @@ class FramesDataset(Items):
 
     def files(self, index: int) -> Files:
         return Files(self.items[index])
+
+
+def numbered_sequences(path: Path) -> list[list[Path]]:
+    """Return the sequences of numbered pictures below a folder, each in the order of its numbers."""
+    sequences = [[pictures[n] for n in sorted(pictures)] for pictures in _numbered(path).values()]
+    if not sequences:
+        raise InputError(f"{path} has no numbered pictures, such as frame_0001.png; give a film, or number the frames.")
+    return sequences
+
+
+def _numbered(path: Path) -> dict[tuple[Path, str], dict[int, Path]]:
+    """Return pictures by (folder, name without its last number) and that number."""
+    sequences: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
+    for picture in pictures_among(path.rglob("*"), path):
+        if numbered := re.fullmatch(r"(.*?)(\d+)(\D*)", picture.stem):
+            sequences[picture.parent, numbered[1] + numbered[3]][int(numbered[2])] = picture
+    return sequences
 
 
 class RenderedClipDataset(Items):
@@ -223,6 +251,36 @@ def pinhole_of_angle(degrees: float, size: Size, aspect: float = 1.0) -> Pinhole
     height, width = size[0], size[1] * aspect
     focal = max(height, width) / 2 / math.tan(math.radians(degrees) / 2)
     return Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
+
+
+def camera_of(path: Path, fov: str = "", camera: str = "") -> tuple[Size, Pinhole, CameraSource]:
+    """Return upright (height, width) of a film, or of the first of numbered pictures, its camera, and who knows it.
+
+    `fov` and `camera` are those of `clip`. Raises InputError for values that mean nothing.
+    """
+    degrees = _degrees(fov)
+    if path.is_dir():
+        size, aspect, written = image_size(numbered_sequences(path)[0][0]), 1.0, None
+    else:
+        described = describe(path)
+        size, aspect, written = described.size, float(described.aspect), _written_angle(path)
+    if camera:
+        return size, _camera_in(Path(camera).expanduser()), "given"
+    if degrees is not None:
+        return size, pinhole_of_angle(degrees, size, aspect), "given"
+    known = pinhole_of_angle(written or FIELD_OF_VIEW, size, aspect)
+    return size, known, "assumed" if written is None else "metadata"
+
+
+def _degrees(fov: str) -> float | None:
+    """Return a field of view in degrees; None for none."""
+    try:
+        degrees = float(fov) if fov else None
+    except ValueError:
+        raise InputError(f"fov={fov} is no number; give degrees along the longer side, such as fov=60.") from None
+    if degrees is not None and not 1 <= degrees < 180:
+        raise InputError(f"fov is {degrees:g}; it needs degrees along the longer side, from 1 to below 180.")
+    return degrees
 
 
 def _small(image: Image) -> np.ndarray:

@@ -63,7 +63,9 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
     subject = matte[0, 0].cpu().numpy() >= 0.5
     if subject.all() or not subject.any():
         raise InputError(
-            "the matte has no edge, since it is all one side; give white for the subject, black around it."
+            "the matte has no edge, since it is all one side (its numbers go from "
+            f"{float(matte.min()):.3g} to {float(matte.max()):.3g}, where white is 1, and 0.5 divides the sides); "
+            "give white for the subject, black around it."
         )
     plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
     reach = max(2, round(MARGIN * diagonal(plane.shape)))

@@ -46,8 +46,10 @@ def matte_for(name: str, photo: Photo, pixel: tuple[int, int] | None) -> Matte:
 
 
 def read_matte(path: Path) -> Matte:
-    """Read a matte: white is the subject; for a picture with transparent parts (a cut-out), its opacity is read. Parts
-    of the file that are not used, such as all frames but the first, are logged.
+    """Read a matte: white is the subject; for a picture with transparent parts (a cut-out), its opacity is read.
+
+    Of black and one dark number the dark one is the subject, as in masks of 0 and 1. That, and parts of the file that
+    are not used, such as all frames but the first, are logged.
     """
     with enough_memory(str(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata do not matter here
@@ -57,6 +59,10 @@ def read_matte(path: Path) -> Matte:
         if decoded.alpha is not None and decoded.alpha.min() < 1:
             return decoded.alpha
         grey = decoded.image.mean(1, keepdim=True)
+        most = float(grey.max())
+        if 0 < most < 0.5 and bool(((grey == 0) | (grey == most)).all()):  # as of masks of 0 and 1, and of labels
+            LOG.warning("%s: its two numbers, 0 and %.3g of white, are taken as black and white.", path.name, most)
+            return (grey > 0).float()
         return grey / grey.max().clamp_min(1e-6) if decoded.format == "HDR" else grey  # it has no fixed white
 
 

@@ -71,8 +71,10 @@ class Meaning:
         """Return numbers of any size as inverse depth of that size; NaN where a depth is not above 0.
 
         Disparities become fractions of their own width before anything is resized: pixels of a small map are not pixels
-        of the picture.
+        of the picture. Raises InputError for numbers that are all NaN.
         """
+        if bool(numbers.isnan().all()):
+            raise InputError(f"the prediction for {sample.name[0]} is NaN everywhere; write it again.")
         numbers = numbers / self.per_unit
         if self.kind == "depth":
             return torch.where(numbers > 0, 1 / torch.where(numbers > 0, numbers, 1), torch.nan)

@@ -34,3 +34,4 @@ from cyclopean.geometry.levels import surfaces as surfaces
 from cyclopean.geometry.spherical import around as around
 from cyclopean.geometry.spherical import attention as attention
 from cyclopean.geometry.spherical import reproject_first_order as reproject_first_order
+from cyclopean.geometry.spherical import uv_rotated as uv_rotated

@@ -169,7 +169,8 @@ def axis_angle(vector: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
 
 
 def euler(angles: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
-    """Return the rotation R_x R_y R_z of angles about x, y and z in radians: about z first (AQUANet's draft)."""
+    """Return the rotation R_x R_y R_z of angles about x, y and z in radians: about z first (AQUANet's draft, and
+    Depth Anywhere's augmentation)."""
     about_x, about_y, about_z = (axis_angle(part) for part in torch.diag_embed(angles).unbind(-2))
     return about_x @ about_y @ about_z
 

@@ -87,7 +87,7 @@ class Faces:
 
     `rotations` are face_from_sphere (rows: x, y, z of the face in the panorama's frame), `field_of_view` is in degrees.
     Samples at "centers" stand half a pixel inside the border; at "corners" the first and the last stand on it (so
-    neighbouring faces share a row, and both the first and the last column of a panorama are the seam).
+    neighbouring faces share a row, and both the first and the last column of a panorama are the seam): two or more.
     """
 
     rotations: tuple[tuple[tuple[float | int, ...], ...], ...] = _AXES

@@ -19,6 +19,7 @@ from cyclopean.geometry.cameras import (
     Pose,
     Uv,
     pixel_grid,
+    rigid,
     rotate,
     size_of,
 )
@@ -107,3 +108,13 @@ def inverse_depth_from(degrees: Degrees, rays: Rays, offset: Float[Tensor, "#b 3
     level = torch.hypot(rays[..., 0], rays[..., 2])
     weight = torch.stack([level.square(), torch.ones_like(level)], 1)
     return (weight * unit * degrees).sum(1, keepdim=True) / (weight * unit.square()).sum(1, keepdim=True)
+
+
+def uv_rotated(rotation: Float[Tensor, "b 3 3"], size: tuple[int, int]) -> Uv:
+    """Return where the pixels of a panorama turned by `rotation` lie in the panorama as it was: out(d) = in(R^T d).
+
+    What was seen along d is afterwards seen along R d. The trap: R for its transpose turns the other way.
+    """
+    rays = Equirectangular().rays(pixel_grid(size, rotation))
+    still = torch.zeros_like(rotation[:, 0])
+    return Equirectangular().project(rotate(rigid(rotation.transpose(1, 2), still), rays))

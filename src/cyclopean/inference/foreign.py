@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cyclopean.errors import InputError, unknown_name
+from cyclopean.errors import InputError, lacks_memory, unknown_name
 from cyclopean.geometry import Pinhole
 from cyclopean.inference import NEEDS_TRANSFORMERS
 from cyclopean.io.files import read_json, read_text, refuse_unreadable, shortened
@@ -40,14 +40,17 @@ USUAL_SIZE = 480, 640  # of pictures, for classes that have no size of their own
 MOST_PIXELS = 1 << 20  # shown to a class without a size of its own, whose memory grows with the picture
 LONGEST = 4.0  # sides of a picture as a model sees it: processors scale by one side, and the other one has to fit too
 SIDES = 16, 4096  # pixels: the smallest and the largest side of a model's input
+PROBE = 64, 96  # pixels of a picture that is prepared when a model is loaded: what its settings break is seen then
 DEEPEST = 128  # layers of a network
+MOST_ABSENT = 1.1  # times the weights in the files: those of a network
+UNUSED = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")  # of DPT: nothing comes before; Intel left it out
 NEAREST = 1e-3  # metres: resized depth may overshoot zero
 CLIPPED = 1e-4, 1e4  # inverse depths of Depth Pro, in 1/m
 FIELDS_OF_VIEW = 1.0, 170.0  # degrees: what Depth Pro predicts is clipped to it
 ZOE_PADDING = 3.0  # times the square root of half a side: reflected around the picture (ZoeDepth, `padding_factor`)
 NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial|research|amlr", re.IGNORECASE)
 OF_HOSTS = re.compile(
-    r"implementation|auto_map|quantization|kernel|fusion_config|transformers_weights|adapter|name_or_path"
+    r"implementation|auto_map|quantization|kernel_config|use_kernels|fusion_config|transformers_weights|adapter|name_or_path"
 )
 
 Output = Literal["inverse depth", "depth", "canonical inverse depth"]
@@ -82,17 +85,19 @@ class Prepared:
 @dataclass(frozen=True)
 class Processing:
     """How a class is shown a picture, and its way back: `mode` resizes the output. `own_size` (height, width) is that
-    of its input; None: it takes pictures of any size."""
+    of its input; None: it takes pictures of any size, with sides of at least `least` pixels."""
 
     prepare: Callable[[Picture], Prepared]
     mode: Literal["bicubic", "bilinear"]
     own_size: Size | None
+    least: int = 1
 
     def shown_size(self, size: Size) -> Size:
         """Return the size at which a picture of `size` (height, width) is given to `prepare`: its own, unless it is
-        longer than four times its shorter side or, for a class without a size of its own, larger than a megapixel."""
-        height, width = (min(side, round(LONGEST * min(size))) for side in size)
-        return (height, width) if self.own_size else size_within((height, width), MOST_PIXELS)
+        longer than four times its shorter side or, for a class without a size of its own, too small or larger than a
+        megapixel."""
+        height, width = (max(self.least, min(side, round(LONGEST * min(size)))) for side in size)
+        return (height, width) if self.own_size else size_within((height, width), MOST_PIXELS, self.least)
 
     def restored(self, raw: Float[Tensor, "1 1 _ _"], prepared: Prepared, size: Size) -> Float[Tensor, "1 1 _ _"]:
         """Return the network's output for the picture alone, without padding, at `size` (height, width)."""
@@ -130,7 +135,13 @@ class Foreign(Method):
             small = resize(image[None], self.processing.shown_size(size))[0]
             picture = small.clamp(0, 1).mul(255).round().byte().cpu().numpy()
             prepared = self.processing.prepare(picture)
-            output = self.model(pixel_values=prepared.pixels.to(target.seen))
+            try:
+                output = self.model(pixel_values=prepared.pixels.to(target.seen))
+            except Exception as error:
+                if lacks_memory(error):
+                    raise
+                why = shortened(" ".join(str(error).split()))
+                raise InputError(f"this depth model does not run ({why}); its files do not fit each other.") from error
             raw = self.processing.restored(output.predicted_depth[:, None].float(), prepared, size)
             focal = camera_focal
             if self.output == "inverse depth":
@@ -185,6 +196,9 @@ def open_foreign(folder: Path) -> Opened:
         with _closed_library():
             model = _network(folder, model_type, classes[model_type], content)
             processing = _processing(folder, model_type, model.config)
+            probe = processing.prepare(np.full((3, *PROBE), 128, np.uint8)).pixels
+            if probe.shape[:2] != (1, 3) or not bool(probe.isfinite().all()):
+                raise InputError(f"{folder / PREPROCESSOR} does not give three finite colours; copy it again.")
     except (InputError, MemoryError):
         raise
     except Exception as error:  # the library has no base class for its errors on foreign folders
@@ -253,12 +267,16 @@ def _network(folder: Path, model_type: str, class_name: str, content: Mapping[st
     model_class = getattr(transformers, class_name)
     with torch.device("meta"):
         hollow = model_class(config)  # without memory, until there are weights for it
-    if sum(x.numel() for x in hollow.parameters()) > 1.01 * sum(x.numel() for x in tensors.values()):
+    if sum(x.numel() for x in hollow.parameters()) > MOST_ABSENT * sum(x.numel() for x in tensors.values()):
         raise InputError(f"{folder} has fewer weights than its {CONFIG} states; copy the model folder again.")
     model, report = model_class.from_pretrained(
         None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
     )
-    lacking = sorted(map(str, {*report["missing_keys"], *report["mismatched_keys"]}))
+    absent = set(map(str, {*report["missing_keys"], *report["mismatched_keys"]}))
+    lacking = sorted(name for name in absent if not UNUSED.search(name))
+    with torch.no_grad():
+        for name in absent - set(lacking):
+            model.get_parameter(name).zero_()  # drawn at random, which would give each run another hash
     if lacking:
         raise InputError(
             f"{folder} lacks weights that its {CONFIG} states ({shortened(', '.join(lacking), 80)}); copy the model "
@@ -302,8 +320,8 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
         )
     tensors: dict[str, Tensor] = {}
     for path in files:
+        refuse_unreadable(path)
         try:
-            refuse_unreadable(path)
             tensors |= load_file(path)
         except (SafetensorError, OSError, RuntimeError, ValueError) as error:
             raise InputError(f"{path} is damaged or not a safetensors file; copy the model folder again.") from error
@@ -350,7 +368,7 @@ def _processing(folder: Path, model_type: str, config: Any) -> Processing:
     processor = getattr(transformers, name).from_dict(content)
     if model_type == "glpn":
         _check_sides(path, (processor.size_divisor,))
-        return Processing(partial(_by_processor, processor, 1), "bicubic", None)
+        return Processing(partial(_by_processor, processor, 1), "bicubic", None, processor.size_divisor)
     resizes = bool(processor.do_resize)
     size = (processor.size.height, processor.size.width)
     divisor = processor.size_divisor if processor.do_pad and model_type != "zoedepth" else 1

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from cyclopean.defocus.lens import Point, focus_pixel
 from cyclopean.errors import InputError
-from cyclopean.geometry import pixel_grid
+from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid
 from cyclopean.inference.predictor import assumed_camera
 from cyclopean.io.depthmap import DepthMap, value_range
 from cyclopean.io.files import read_json, shortened, write_text
+from cyclopean.io.metadata import FILM_DIAGONAL
 from cyclopean.io.sidecar import (
     VERSION,
     AnyCamera,
@@ -37,6 +38,7 @@ TILT = math.cos(math.radians(35))  # largest angle between the ground's normal a
 THIN = 0.03  # of the camera's height: how far from the plane a point still belongs to the ground
 LEAST = 0.15  # of the lower half of the picture that must be ground
 SAMPLES = 4000
+ONE_CAMERA = 1.15  # ratio of focal lengths of what still counts as one camera
 APART = 1.1  # times the nearer of two known distances: the farther one, at least
 FARTHEST = 10.0  # times the nearest depth, where a model leaves it unknown
 
@@ -70,6 +72,29 @@ class CameraProfile:
             )
         inverse = depth.inverse_depth / self.scale
         return replace(depth, inverse_depth=inverse, unit="m", ambiguity="metric", camera=depth.camera or self.camera)
+
+    def misfit(self, depth: DepthMap) -> str:
+        """Return what differs between the profile's camera and that of `depth`; "" if they are alike or not known.
+
+        The scale is for one focal length: two that differ by more than 15 % are not one camera's. Smaller differences
+        are those of rounded EXIF, and of a "35 mm equivalent" that counts the diagonal of a picture cut to 16:9.
+        """
+        ours, theirs = self.camera, depth.camera
+        if ours is None or theirs is None:
+            return ""
+        if not (isinstance(ours, Pinhole) and isinstance(theirs, Pinhole)):
+            names = ["a panorama" if isinstance(c, Equirectangular) else "an ordinary photo" for c in (ours, theirs)]
+            return (
+                "" if names[0] == names[1] else f"the camera profile was made with {names[0]}, and this is {names[1]}"
+            )
+        first, second = (float(camera.focal[0].min()) for camera in (ours, theirs))  # in lengths of the longer side
+        if max(first / second, second / first) <= ONE_CAMERA:
+            return ""
+        film = [FILM_DIAGONAL / math.hypot(*(1 / camera.focal[0]).tolist()) for camera in (ours, theirs)]
+        return (
+            f"the camera profile was made at a focal length of {film[0]:.0f} mm (35 mm equivalent), and this photo was "
+            f"taken at {film[1]:.0f} mm"
+        )
 
 
 @dataclass(frozen=True)

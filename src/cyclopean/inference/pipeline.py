@@ -1,4 +1,4 @@
-"""From files to files: depth of photos and videos, and refocused photos and videos.
+"""From files to files: depth of photos, and refocused photos (videos: `clip_pipeline`).
 
 The command line, the app and bulk workers call these functions. They take values, print nothing, and return the paths
 of what they wrote with notes for the user. Files appear all together or not at all.
@@ -6,7 +6,7 @@ of what they wrote with notes for the user. Files appear all together or not at 
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,35 +16,28 @@ import numpy as np
 import torch
 
 from cyclopean import __version__
-from cyclopean.defocus.consistency import Consistency
 from cyclopean.defocus.edges import matted, refined
 from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.refocus import refocus, warn_of_distance
 from cyclopean.defocus.subject import matte_for
-from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.inference.clip import PIXELS, ClipReport, Progress, result_suffix, small_grey, write_refocused
 from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, TwoDistances, shift_assumed
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
 from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
-from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, read_photo, resize_depth, size_within, write_photo
+from cyclopean.io.files import appearing, file_hash
+from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
 from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
-from cyclopean.io.video import Still, describe, frames, stills
-from cyclopean.io.video_writing import left_out, write_timed
 from cyclopean.io.viewer import write_viewer
 from cyclopean.training.checkpoint import DEFAULT
 
-RANGE_FRAMES = 16  # frames of a video that fix one range of colours for all
-VISIBLE_FLICKER = 0.01  # of the range of a clip's depth
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned
 
@@ -176,7 +169,8 @@ def predict_photo(
     target, numbered = target.free(source, endings)
     notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth = options.profile.applied(depth) if options.profile else depth
+    depth, doubts = _in_metres(depth, options.profile, photo)
+    notes += doubts
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
         notes.append(
@@ -188,8 +182,9 @@ def predict_photo(
         write_photo(_path(stem, "_disp.png"), colours(depth.inverse_depth))
         others: list[Path] = []
         if options.uncertainty:
-            scale = options.profile.scale if isinstance(options.profile, CameraProfile) else 1
-            spread = predictor.uncertainty(photo, options.uncertainty) / scale
+            spread = predictor.uncertainty(photo, options.uncertainty) / (
+                options.profile.scale if isinstance(options.profile, CameraProfile) else 1
+            )
             others += [_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png")]
             np.save(others[0], spread[0, 0].numpy())
             write_photo(others[1], colours(spread))
@@ -214,88 +209,11 @@ def predict_photo(
         if options.viewer:
             others.append(_path(stem, "_view.html"))
             write_viewer(others[-1], solid, photo.image, camera, photo.name)
-        _write_arrays(stem, depth, ("npy", *options.save), photo, [path.name for path in others])
+        write_arrays(
+            stem, depth, ("npy", *options.save), photo, [path.name for path in others], source_hash=file_hash(source)
+        )
         keep_names(folder, target.folder)
-        return Written(_moved(folder, target.folder), tuple(notes))
-
-
-def predict_clip(
-    source: Path,
-    target: Target,
-    predictor: Predictor,
-    save: Sequence[str] = (),
-    *,
-    steady: bool = True,
-    max_megapixels: float = MOST_MEGAPIXELS,
-    progress: Progress | None = None,
-) -> Written:
-    """Write the depth of a video: STEM_disp.mp4 in one fixed range of colours, .json, and arrays of every frame.
-
-    Two passes: some frames fix the range, then every frame is written at its time. `save` are keys of `ARRAYS`; their
-    files go into the folder STEM_disp. `progress(done, all)` is called after every frame; `all` is 0 when not known.
-    Each frame's scale (and shift) is aligned to the frames before (`Consistency`), unless `steady` is False.
-    """
-    clouds = [name for name in save if name in CLOUDS]
-    if clouds:
-        raise InputError(f"{source} is a video, which has no single point cloud; leave ply and glb out of --save.")
-    clip = describe(source, max_megapixels)
-    target, notes = target.free(source, ["_disp.mp4", "_disp.json", *(["_disp"] if save else [])])
-    ranges = [
-        value_range(predictor(Photo(image)).inverse_depth)
-        for image in frames(source, max(1, clip.count // RANGE_FRAMES), max_megapixels)
-    ]
-    if not ranges:
-        raise InputError(f"{source} has no frames; give a whole video.")
-    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-    times: list[float] = []
-    consistency, flicker = Consistency(predictor.method.ambiguity, high - low), Flicker(high - low)
-    with appearing(target.folder) as folder:
-        arrays = folder / f"{target.stem}_disp"
-
-        def coloured() -> Iterator[Any]:
-            for still in stills(source, max_megapixels=max_megapixels):
-                photo = Photo(still.image, name=f"{source.name}#{still.index}")
-                depth = predictor(photo)
-                if steady:
-                    depth = _aligned(depth, still, consistency, flicker)
-                if save:
-                    arrays.mkdir(exist_ok=True)
-                    _write_arrays(arrays / f"{still.index:06d}", depth, save, photo)
-                times.append(round(float(still.time), 6))
-                if progress is not None:
-                    progress(still.index + 1, clip.count)
-                yield colourise(depth.inverse_depth, low, high), still.time
-
-        video = folder / f"{target.stem}_disp.mp4"
-        write_timed(video, coloured(), clip.rate, clip.unit, clip.aspect)
-        content = {
-            "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
-            "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": (low, high),
-            "frames": len(times), "times": times, "source": source.name, "model": _model_json(predictor.model),
-            "flicker_before": flicker.before, "flicker_after": flicker.after, "files": [video.name],
-        }  # fmt: skip
-        video.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
-        keep_names(folder, target.folder)
-        if flicker.before is not None and flicker.after is not None and flicker.before > VISIBLE_FLICKER:
-            notes = (*notes, flicker_note(flicker.before, flicker.after))
-        return Written(_moved(folder, target.folder), notes)
-
-
-def _aligned(depth: DepthMap, still: Still, consistency: Consistency, flicker: Flicker) -> DepthMap:
-    """Return the depth of a frame, its scale and shift aligned to the frames before, and count its flicker."""
-    small = resize_depth(depth, size_within(depth.size, PIXELS))
-    plane, last = fill_unknown(small.inverse_depth[0, 0], small.valid[0, 0]), consistency.last
-    now = consistency.add(small_grey(still.image, small.size), plane, still.seconds)
-    if last is not None:
-        flicker.add(last, now)
-    scale, shift = consistency.alignment.scale, consistency.alignment.shift
-    notes = {**depth.notes, "steady_scale": round(scale, 6), "steady_shift": round(shift, 6)}
-    return replace(depth, inverse_depth=depth.inverse_depth * scale + shift, notes=notes)
-
-
-def flicker_note(before: float, after: float) -> str:
-    """Return a sentence on the flicker of a clip's depth."""
-    return f"flicker of the depth: {100 * before:.2f} % of its range as predicted, {100 * after:.2f} % made steady"
+        return Written(moved(folder, target.folder), tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -367,11 +285,12 @@ def refocus_photo(
     lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
     matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
     if isinstance(depth_from, Path):
-        depth, remark = _depth_in_file(depth_from, photo, options)
+        depth, remark = _depth_in_file(depth_from, source, photo, options)
         notes += remark
     else:
         depth = depth_from(photo)(photo)
-    depth = options.profile.applied(depth) if options.profile else depth
+    depth, doubts = _in_metres(depth, options.profile, photo)
+    notes += doubts
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
@@ -395,7 +314,7 @@ def refocus_photo(
             write_photo(folder / name, result if form.bits is None else replace(result, bits=form.bits))
         content = {
             "format": "cyclopean-refocus", "version": 1, "cyclopean": __version__, "source": source.name, "at": pixel,
-            **record, "model": _model_json(depth.model), "files": names,
+            **record, "model": model_json(depth.model), "files": names,
         }  # fmt: skip
         side = (folder / names[0]).with_suffix(".json")
         side.write_text(json.dumps(content, indent=2) + "\n")
@@ -403,67 +322,45 @@ def refocus_photo(
         return Written(tuple(target.folder / name for name in (*names, side.name)), tuple(notes))
 
 
-def refocus_clip(
-    source: Path,
-    target: Target,
-    keys: Sequence[Keyframe],
-    predictor: Predictor,
-    *,
-    lens: Lens,
-    record: Mapping[str, object],
-    smooth: float = SECONDS,
-    max_megapixels: float = MOST_MEGAPIXELS,
-    progress: Progress | None = None,
-) -> tuple[ClipReport, Written]:
-    """Write a video refocused: STEM_defocus, its suffix that of the video where H.264 is at home, and a sidecar.
-
-    `record` are the settings that the sidecar keeps.
-    """
-    suffix = result_suffix(source.suffix)
-    target, notes = target.free(source, (f"_defocus{suffix}", "_defocus.json"))
-    name = f"{target.stem}_defocus{suffix}"
-    with appearing(target.folder) as folder:
-        report = write_refocused(
-            source, folder / name, keys, predictor, lens,
-            smooth=smooth, max_megapixels=max_megapixels, progress=progress,
-        )  # fmt: skip
-        content = {
-            "format": "cyclopean-refocus-video", "version": 1, "cyclopean": __version__, "source": source.name,
-            "keys": [asdict(key) for key in keys], **record, "smooth": smooth, "model": _model_json(predictor.model),
-            **asdict(report), "files": [name],
-        }  # fmt: skip
-        (folder / name).with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
-        keep_names(folder, target.folder)
-    return report, Written((target.folder / name,), notes)
-
-
-def clip_notes(source: Path, result: Path | None = None, max_megapixels: float = MOST_MEGAPIXELS) -> tuple[str, ...]:
-    """Return notes on what is not used of a video, and on what `result` will not keep."""
-    notes = describe(source, max_megapixels).remarks
-    return (*notes, *(left_out(source, result, max_megapixels) if result else ()))
-
-
 def colours(values: Any) -> Photo:
     """Return a map in false colours, bright = large, as a picture."""
     return Photo(colourise(values, *value_range(values)))
 
 
-def _write_arrays(stem: Path, depth: DepthMap, save: Sequence[str], photo: Photo, others: Sequence[str] = ()) -> None:
+def write_arrays(
+    stem: Path,
+    depth: DepthMap,
+    save: Sequence[str],
+    photo: Photo,
+    others: Sequence[str] = (),
+    *,
+    source_hash: str | None = None,
+) -> None:
     """Write the arrays among `save`, and a sidecar that also names the colours and `others`."""
     paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
-    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *others))
+    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *others), source_hash=source_hash)
 
 
 def _path(stem: Path, ending: str) -> Path:
     return stem.with_name(stem.name + ending)
 
 
-def _moved(bench: Path, folder: Path) -> tuple[Path, ...]:
+def _in_metres(
+    depth: DepthMap, profile: CameraProfile | TwoDistances | None, photo: Photo
+) -> tuple[DepthMap, list[str]]:
+    """Return depth in metres by `profile`, if there is one, and a note if it is another camera's."""
+    if profile is None:
+        return depth, []
+    misfit = profile.misfit(depth) if isinstance(profile, CameraProfile) else ""
+    return profile.applied(depth), [f"{photo.name}: {misfit}; its metres are likely wrong."] if misfit else []
+
+
+def moved(bench: Path, folder: Path) -> tuple[Path, ...]:
     """Return the final paths of the files of a private folder."""
     return tuple(folder / name for name in sorted(path.name for path in bench.iterdir()))
 
 
-def _model_json(model: Maker | None) -> dict[str, str] | None:
+def model_json(model: Maker | None) -> dict[str, str] | None:
     return None if model is None else asdict(model)
 
 
@@ -476,10 +373,11 @@ def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:
     return replace(lens, optics=optics_of(photo.exif, focal, **asdict(numbers)))
 
 
-def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
-    """Read the depth of a photo; one of another size is stretched if its sidecar names the photo's, or on request.
+def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
+    """Read the depth of the photo at `source`; one of another size is stretched if its sidecar names the photo's, or on
+    request.
 
-    Also returns a note if the sidecar names another picture.
+    Also returns a note if the sidecar names another picture, or the photo as it was before it was changed.
     """
     size, sidecar = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
     stretch = options.resize_depth or (sidecar is not None and sidecar.source_size == photo.size)
@@ -494,6 +392,12 @@ def _depth_in_file(path: Path, photo: Photo, options: RefocusOptions) -> tuple[D
     depth = read_depth(path, options.max_megapixels)
     depth = depth if size == photo.size else resize_depth(depth, photo.size)
     other = sidecar.source if sidecar is not None else None
+    before = sidecar.source_hash if sidecar is not None and other == photo.name else None
+    if before is not None and before != file_hash(source):
+        return depth, [
+            f"{photo.name} was changed since {path} was made from it (its sidecar has the hash of another file); "
+            "predict again if the picture itself was changed."
+        ]
     if other is None or Path(other).stem == Path(photo.name).stem:
         return depth, []
     return depth, [f"by its sidecar, {path} is the depth of {other}, not of {photo.name}; check that they match."]

@@ -48,7 +48,7 @@ def srgb(light: Values) -> Values:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
 
 
-def srgb_linear(values: Colours) -> Colours:
+def srgb_linear(values: Values) -> Values:
     """Return linear light of sRGB in [0,1]."""
     return np.where(values <= 0.04045, values / 12.92, ((np.maximum(values, 0) + 0.055) / 1.055) ** 2.4)
 

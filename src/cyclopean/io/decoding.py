@@ -30,6 +30,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JP
 FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # formats that OpenCV decodes
 EXIF_TAG, ORIENTATION = 0x8769, 0x0112
 PPM_WHITE = re.compile(rb"P[2356]" + 2 * rb"(?:\s|#[^\n]*\n)+\d+" + rb"(?:\s|#[^\n]*\n)+(\d{1,5})\s")
+DARKEST = 4096  # of 65535: a picture without larger numbers was probably of 12 bits or fewer
 MOST_PROFILE = 4_000_000  # bytes of ICC that are parsed
 
 # First bytes of raw files that are not TIFF: Canon (two), Fujifilm, Olympus (three), Panasonic, Sigma, Minolta.
@@ -39,6 +40,7 @@ RAW_MARKS = (
 )
 
 Alpha = Float[Tensor, "1 1 h w"]
+Pixels = tuple[Rgb, Alpha | None, tuple[str, ...]]
 CheckSize = Callable[[tuple[int, int]], None]
 
 
@@ -135,7 +137,10 @@ def read_image(path: Path) -> Rgb:
     pixels = _by_opencv(path, data, header, flags)
     rgb = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1)).astype(np.float32))
     declared = PPM_WHITE.match(data)  # OpenCV does not scale the numbers
-    return rgb[None] / (int(declared[1]) if declared else np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+    white = int(declared[1]) if declared else np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    if header.format == "PNG" and pixels.dtype == np.uint16:
+        white = png.white(data, int(pixels.max())) or white
+    return rgb[None] / white
 
 
 def read_stored(path: Path) -> np.ndarray:
@@ -212,17 +217,17 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
     if picture is not None:
         with picture:
             _load(path, picture)
-            image, alpha = _shallow(path, picture, profile)
+            image, alpha, notes = _shallow(path, picture, profile)
         turn = 1 if page.tags.get(ORIENTATION) in range(1, 9) else turn  # Pillow has turned it
     else:
         stored = tiff.read(path, data, page)
         if isinstance(stored, Image.Image):
-            image, alpha = _shallow(path, stored, profile)
+            image, alpha, notes = _shallow(path, stored, profile)
         else:
-            (image, alpha), bits = _deep(stored, profile), 8 * stored.colours.itemsize
+            (image, alpha, notes), bits = _deep(path, stored, profile), 8 * stored.colours.itemsize
     return Decoded(
         upright(image, turn), bits, "TIFF", None if alpha is None else upright(alpha, turn), metadata, profile, xmp,
-        notes=page.notes,
+        notes=page.notes + notes,
     )  # fmt: skip
 
 
@@ -256,9 +261,10 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
             notes += (f"{path.name} is in Adobe RGB; it is converted to sRGB, and so are the results.",)
         stored = _channels(path, picture)
         if stored is None:
-            (image, alpha), bits = _shallow(path, picture, profile), 8
+            (image, alpha, more), bits = _shallow(path, picture, profile), 8
         else:
-            (image, alpha), bits = _deep(stored, profile), 16
+            (image, alpha, more), bits = _deep(path, stored, profile), 16
+        notes += more
         if coding:
             light = to_srgb(image[0].permute(1, 2, 0).numpy(), coding)
             image = torch.from_numpy(light).permute(2, 0, 1)[None].contiguous()
@@ -334,19 +340,24 @@ def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
 
     None for 8 bits, and for a file that only Pillow can read.
     """
+    white = None
     if picture.format == "HEIF" and picture.info.get("bit_depth", 8) > 8:
         import pillow_heif
 
         array = np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False))
         array = array[..., None] if array.ndim == 2 else array
-    elif picture.format == "PNG" and picture.mode != "P" and (stored := png.channels(path.read_bytes())) is not None:
-        array = stored
+    elif (
+        picture.format == "PNG"
+        and picture.mode != "P"
+        and (stored := png.channels(data := path.read_bytes())) is not None
+    ):
+        array, white = stored, png.white(data, int(stored[..., : stored.shape[-1] // 3 * 2 + 1].max()))
     elif picture.format == "PPM" and picture.mode == "I":  # already scaled to 16 bits by Pillow
         array = np.asarray(picture).astype(np.uint16)[..., None]
     else:
         return None
     alpha = array[..., -1:] if array.shape[-1] in (2, 4) else None
-    return tiff.Stored(array[..., : array.shape[-1] // 3 * 2 + 1], alpha)
+    return tiff.Stored(array[..., : array.shape[-1] // 3 * 2 + 1], alpha, white=white)
 
 
 def _coding(path: Path, picture: Image.Image) -> Coding | None:
@@ -367,36 +378,55 @@ def _coding(path: Path, picture: Image.Image) -> Coding | None:
     return None if coding and picture.info.get("icc_profile") and not coding.high_dynamic_range else coding
 
 
-def _shallow(path: Path, picture: Image.Image, profile: bytes) -> tuple[Rgb, Alpha | None]:
-    """Return 8 bits (grey also 16) over white, in sRGB, not rotated; and their opacity."""
+def _shallow(path: Path, picture: Image.Image, profile: bytes) -> Pixels:
+    """Return 8 bits (grey also 16) over white, in sRGB, not rotated; their opacity; and notes."""
     if picture.mode in ("I", "F"):
         raise InputError(f"{path} stores 32-bit numbers; save it with 8 or 16 bits per channel.")
     if picture.mode.startswith("I;16"):
-        return to_tensor(np.repeat(np.asarray(picture).astype(np.uint16)[..., None], 3, -1), 65535), None
+        return to_tensor(np.repeat(np.asarray(picture).astype(np.uint16)[..., None], 3, -1), 65535), None, ()
     if picture.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return to_tensor(np.array(ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")), 255), None
+        return to_tensor(np.array(ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")), 255), None, ()
     alpha = None
+    notes: tuple[str, ...] = ()
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         alpha = to_tensor(np.array(picture.getchannel("A")), 255)
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+        if bool((alpha == 0).all()):
+            alpha, notes = None, (_of_empty_alpha(path),)
+        else:
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        picture = picture.convert("RGB")
     elif picture.mode not in ("RGB", "L", "CMYK"):
         picture = picture.convert("RGB")
-    return to_tensor(np.array(from_profile(picture, profile)), 255), alpha
+    return to_tensor(np.array(from_profile(picture, profile)), 255), alpha, notes
 
 
-def _deep(stored: tiff.Stored, profile: bytes) -> tuple[Rgb, Alpha | None]:
-    """Return grey or RGB of 16 bits (which Pillow truncates) or 8, over white, in sRGB, not rotated; and their
-    opacity."""
+def _of_empty_alpha(path: Path) -> str:
+    return f"{path.name} is fully transparent, as clipboards write pictures by mistake; its transparency is ignored."
+
+
+def _deep(path: Path, stored: tiff.Stored, profile: bytes) -> Pixels:
+    """Return grey or RGB of 16 bits (which Pillow truncates) or 8, over white, in sRGB, not rotated; their opacity; and
+    notes."""
     white = 65535 if stored.colours.itemsize == 2 else 255
-    image, alpha = to_tensor(np.ascontiguousarray(stored.colours), white), None
-    if stored.alpha is not None:
+    image, alpha = to_tensor(np.ascontiguousarray(stored.colours), stored.white or white), None
+    notes: tuple[str, ...] = ()
+    largest = int(stored.colours.max())
+    if white == 65535 and stored.white is None and 0 < largest < DARKEST:
+        notes += (
+            f"{path.name} has 16 bits, but no number above {largest}, as where 10 or 12 bits were stored without "
+            "scaling them; it is read as it is, nearly black. Scale its numbers to 65535, or state their white (TIFF: "
+            "MaxSampleValue, PNG: sBIT).",
+        )
+    if stored.alpha is not None and not stored.alpha.any():
+        notes += (_of_empty_alpha(path),)
+    elif stored.alpha is not None:
         alpha = to_tensor(np.ascontiguousarray(stored.alpha), white)
         image = (image if stored.kind == "associated" else image * alpha) + (1 - alpha)
         image = image.clamp(max=1)
     image = from_profile_deep(image, profile)
-    return image if image.shape[1] == 3 else image.expand(-1, 3, -1, -1).contiguous(), alpha
+    return image if image.shape[1] == 3 else image.expand(-1, 3, -1, -1).contiguous(), alpha, notes
 
 
 # Axes that EXIF's orientation reverses, after rows and columns are exchanged from 5 on.

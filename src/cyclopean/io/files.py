@@ -5,6 +5,7 @@ Everything here is plain Python, so that commands can check names and files befo
 
 import codecs
 import errno
+import hashlib
 import json
 import os
 import re
@@ -35,6 +36,7 @@ CLIPS = (
 )
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the Hugging Face Hub
+POINTER = b"version https://git-lfs.github.com/spec/"  # with which a file begins that Git keeps elsewhere
 MOST_TEXT = 256_000_000  # bytes: more is not a list, calibration or sidecar
 DEEPEST = 64  # levels of JSON: what is nested deeper was made to break its reader
 
@@ -54,10 +56,14 @@ def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:
         if not path.is_file():
             raise InputError(f"{path} is a pipe or a device, not a file; give a file.")
         size = path.stat().st_size
+        with path.open("rb") as file:
+            pointer = size < 1024 and file.read(len(POINTER)) == POINTER
     except OSError as error:  # a name too long for the disk, or a folder without permission
         raise InputError(f"{shortened(str(path))} cannot be opened ({error.strerror}); check the path.") from None
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or write it again.")
+    if pointer:
+        raise InputError(f"{path} is only a pointer of Git LFS to a file that was not fetched; run: git lfs pull.")
     if size > most_bytes:
         raise InputError(f"{path} has {size / 1e6:.0f} MB, too much for its kind; check that it is the right file.")
 
@@ -106,6 +112,12 @@ def read_json(path: Path) -> Any:
         boxes = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
         level = [inner for box in boxes for inner in box if isinstance(inner, dict | list)]
     return value
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_anew(path: Path, content: bytes) -> None:

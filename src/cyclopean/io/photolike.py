@@ -153,9 +153,10 @@ def _from_planes(planes: Tensor, dtype: str, name: str) -> Photo:
             remedy = "undo its normalisation: (x + 1) / 2 for -1 to 1, x * std + mean for that of ImageNet"
         raise InputError(f"the {name} holds {problem}; {remedy}.")
     image = image.clamp(0, 1)
-    if len(planes) == 4:
+    if len(planes) == 4 and bool(image[:, 3:].any()):
         image = image[:, :3] * image[:, 3:] + (1 - image[:, 3:])
-    return Photo(image.expand(1, 3, -1, -1).contiguous(), bits=8 if dtype == "uint8" else 16)
+    image = image[:, :3].expand(1, 3, -1, -1)  # an alpha that hides everything is a mistake, as in files
+    return Photo(image.contiguous(), bits=8 if dtype == "uint8" else 16)
 
 
 def _check_size(height: int, width: int, name: str) -> None:

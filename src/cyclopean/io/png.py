@@ -23,6 +23,7 @@ def channels(data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
         return None
     array = array[..., None] if array.ndim == 2 else array
     array = array[..., [2, 1, 0, 3][: array.shape[-1]]] if array.shape[-1] >= 3 else array
+    array = array[..., 2:] if data[25] == 4 else array  # grey with alpha, which OpenCV decodes as colours
     key = _transparent_colour(data)
     if key.size != array.shape[-1]:
         return array
@@ -40,6 +41,21 @@ def _transparent_colour(data: bytes) -> UInt16[np.ndarray, " c"]:
             return np.frombuffer(body[: len(body) // 2 * 2], ">u2").astype(np.uint16)
         at = end
     return np.zeros(0, np.uint16)
+
+
+def white(data: bytes, largest: int) -> int | None:
+    """Return the number of white of a PNG of 16 bits whose pixels were not scaled to them, None if they were.
+
+    `sBIT` states how many bits its camera had; writers have to scale, and some do not: `largest` is its largest number.
+    """
+    at = len(SIGNATURE)
+    while at + 12 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
+        length = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"sBIT" and 0 < length <= 4:
+            most = 2 ** max(data[at + 8 : at + 8 + length]) - 1
+            return most if largest <= most and 255 < most < 65535 else None
+        at += 12 + length
+    return None
 
 
 def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:

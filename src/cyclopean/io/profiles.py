@@ -1,19 +1,29 @@
-"""ICC profiles: colours to sRGB and back, in 8 bits by Little CMS, in more by a lookup table made with it."""
+"""ICC profiles: colours to sRGB and back.
+
+Little CMS in Pillow supports 8 bits only. More bits are converted here, by a profile's curves and matrix, or for
+profiles of another kind through a lookup table made with it.
+"""
 
 import io
+import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from PIL import Image, ImageCms
 from torch import Tensor
 
 from cyclopean.errors import lacks_memory
+from cyclopean.io.colour import srgb, srgb_linear
 
 Rgb = Float[Tensor, "1 3 h w"]
+
+SAMPLES = 65536  # of a curve: one for each number of 16 bits
+ALIKE = 2  # steps of 8 bits: profiles that change no colour by more are sRGB, whatever their name
 
 
 def to_tensor(array: np.ndarray, white: int) -> Float[Tensor, "1 c h w"]:
@@ -22,14 +32,116 @@ def to_tensor(array: np.ndarray, white: int) -> Float[Tensor, "1 c h w"]:
     return torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)[None].contiguous() / white
 
 
+@dataclass(frozen=True)
+class Shaper:
+    """A profile of one curve for each channel, numbers to linear light, and the matrix of light to linear sRGB."""
+
+    curves: Float32[np.ndarray, "c 65536"]
+    matrix: Float32[np.ndarray, "3 c"]
+
+    def linear(self, numbers: Float[np.ndarray, "c h w"]) -> Float[np.ndarray, "3 h w"]:
+        """Return linear sRGB of numbers in [0,1]."""
+        places = np.round(numbers * (SAMPLES - 1)).astype(np.uint16)
+        light = np.stack([curve[channel] for curve, channel in zip(self.curves, places, strict=True)])
+        return np.tensordot(self.matrix, light, 1)
+
+    def numbers(self, linear: Float[np.ndarray, "3 h w"]) -> Float[np.ndarray, "3 h w"]:
+        """Return numbers in [0,1] of linear sRGB, by a profile of three channels."""
+        light = np.tensordot(np.linalg.inv(self.matrix), linear, 1)
+        even = np.linspace(0, 1, SAMPLES)
+        rising = np.maximum.accumulate(self.curves, 1)
+        return np.stack([np.interp(*pair, even) for pair in zip(light, rising, strict=True)]).astype(np.float32)
+
+
+def shaper(profile: bytes) -> Shaper | None:
+    """Return the curves and the matrix of a grey or RGB profile (ICC.1:2022, 8.3); None for another kind, or a broken
+    one."""
+    try:
+        tags = _tags(profile)
+        if any(name[:3] in (b"A2B", b"D2B") for name in tags) or profile[20:24] != b"XYZ ":
+            return None
+        if profile[16:20] == b"GRAY":
+            return Shaper(_curve(tags[b"kTRC"])[None], np.ones((3, 1), np.float32))
+        if profile[16:20] != b"RGB ":
+            return None
+        usual = _colorants(_tags(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()))
+        curves = np.stack([_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")])
+        matrix = np.linalg.inv(usual) @ _colorants(tags)
+        return Shaper(curves, matrix.astype(np.float32)) if np.linalg.cond(matrix) < 1e6 else None
+    except (struct.error, KeyError, ValueError, ArithmeticError, np.linalg.LinAlgError):  # any bytes
+        return None
+
+
+def _tags(profile: bytes) -> dict[bytes, bytes]:
+    count = min(struct.unpack_from(">I", profile, 128)[0], 200)
+    entries = (struct.unpack_from(">4sII", profile, 132 + 12 * n) for n in range(count))
+    return {name: profile[at : at + size] for name, at, size in entries}
+
+
+def _colorants(tags: dict[bytes, bytes]) -> Float[np.ndarray, "3 3"]:
+    """Return the matrix from linear colours to CIE XYZ under D50."""
+    columns = [struct.unpack_from(">3i", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    return np.array(columns).T / 65536
+
+
+def _curve(tag: bytes) -> Float32[np.ndarray, " 65536"]:
+    """Return the samples of a curve (ICC.1:2022, 10.6 and 10.18), in [0,1]. Raises ValueError for other tags."""
+    x = np.linspace(0, 1, SAMPLES)
+    if tag[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", tag, 8)
+        table = np.frombuffer(tag, ">u2", count, 12)
+        if count < 2:
+            return (x ** (table[0] / 256) if count else x).astype(np.float32)
+        return np.interp(x, np.linspace(0, 1, count), table / 65535).astype(np.float32)
+    if tag[:4] != b"para":
+        raise ValueError("not a curve")
+    (kind,) = struct.unpack_from(">H", tag, 8)
+    count = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}[kind]
+    power, slope, shift, linear, limit, above, below = 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    match [value / 65536 for value in struct.unpack_from(f">{count}i", tag, 12)]:
+        case [power]:
+            pass
+        case [power, slope, shift]:
+            pass
+        case [power, slope, shift, above]:
+            pass
+        case [power, slope, shift, linear, limit]:
+            pass
+        case [power, slope, shift, linear, limit, above, below]:
+            pass
+    curve = np.maximum(slope * x + shift, 0) ** power + above
+    return np.clip(np.where(x >= limit, curve, linear * x + below), 0, 1).astype(np.float32)
+
+
+def _cube(side: int) -> Image.Image:
+    """Return a picture of side³ colours, red the fastest, in steps that are as even as 8 bits allow."""
+    steps = np.linspace(0, 255, side).round().astype(np.uint8)
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+    return Image.fromarray(np.stack([red, green, blue], -1).reshape(-1, side, 3))
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    """Return whether an RGB profile changes no colour visibly; names do not tell, as in "Linear sRGB"."""
+    cube = _cube(18)
+    changed = ImageCms.profileToProfile(cube, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    return changed is not None and int(np.abs(np.array(changed, int) - np.array(cube, int)).max()) <= ALIKE
+
+
 def from_profile(picture: Image.Image, profile: bytes) -> Image.Image:
     """Return an RGB, L or CMYK picture in sRGB by its profile; one that is broken or for another mode is ignored."""
     if not profile:
         return picture.convert("RGB")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source) and picture.mode == "RGB":
+        space = source.profile.xcolor_space.strip()
+        if space == "RGB" and picture.mode == "RGB" and _is_srgb(source):
             return picture
+        if space == "GRAY" and picture.mode == "RGB" and not np.ptp(np.array(picture), -1).any():
+            picture = picture.getchannel(0)  # grey that was stored or decoded as colours
+        exact = shaper(profile) if space == "GRAY" and picture.mode == "L" else None
+        if exact is not None:
+            table = np.round(255 * srgb(exact.curves[0][:: SAMPLES // 255]))
+            return picture.point(table.astype(int).tolist()).convert("RGB")
         converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         return converted if converted is not None else picture.convert("RGB")
     except Exception as error:  # names and colour spaces of profiles may be any bytes
@@ -38,13 +150,22 @@ def from_profile(picture: Image.Image, profile: bytes) -> Image.Image:
         return picture.convert("RGB")
 
 
-def from_profile_deep(image: Float[Tensor, "1 c h w"], profile: bytes) -> Float[Tensor, "1 c h w"]:
+def from_profile_deep(image: Float[Tensor, "1 _ h w"], profile: bytes) -> Float[Tensor, "1 _ h w"]:
     """Do as `from_profile` for grey or RGB in [0,1] of more than 8 bits."""
     if not profile:
         return image
+    if profile[16:20] == b"GRAY" and bool((image[:, :1] == image).all()):
+        image = image[:, :1]  # grey that was stored or decoded as colours
+    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    sample = _cube(18) if image.shape[1] == 3 else ramp
+    if from_profile(sample, profile) == sample.convert("RGB"):
+        return image  # sRGB, or a profile that is broken or for another mode
+    exact = shaper(profile)
+    if exact is not None:
+        light = np.clip(exact.linear(image[0].numpy()), 0, 1)
+        return torch.from_numpy(srgb(light).astype(np.float32))[None]
     if image.shape[1] == 3:
         return by_table(image, lambda cube: from_profile(cube, profile))
-    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     table = np.array(from_profile(ramp, profile), np.float32)[0].mean(-1) / 255
     return torch.from_numpy(np.interp(image.numpy(), np.linspace(0, 1, 256), table).astype(np.float32))
 
@@ -58,7 +179,7 @@ def to_profile(picture: Image.Image, profile: bytes) -> tuple[Image.Image, dict[
         target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if target.profile.xcolor_space.strip() != "RGB":
             return picture, {}
-        if "sRGB" in ImageCms.getProfileDescription(target):
+        if _is_srgb(target):
             return picture, {"icc_profile": profile}
         converted = ImageCms.profileToProfile(picture, ImageCms.createProfile("sRGB"), target, outputMode="RGB")
     except Exception as error:  # names and colour spaces of profiles may be any bytes
@@ -70,15 +191,20 @@ def to_profile(picture: Image.Image, profile: bytes) -> tuple[Image.Image, dict[
 
 def to_profile_deep(image: Rgb, profile: bytes) -> tuple[Rgb, bytes]:
     """Return an sRGB picture of more than 8 bits in the colours of `profile`, and the profile to write with it."""
-    if not profile or "icc_profile" not in to_profile(Image.new("RGB", (1, 1)), profile)[1]:
+    sample = _cube(18)
+    converted, options = to_profile(sample, profile)
+    if "icc_profile" not in options:
         return image, b""
+    if converted == sample:
+        return image, profile
+    exact = shaper(profile)
+    if exact is not None:
+        light = srgb_linear(image[0].clamp(0, 1).cpu().numpy())
+        return torch.from_numpy(exact.numbers(light))[None], profile
     return by_table(image, lambda cube: to_profile(cube, profile)[0]), profile
 
 
 def by_table(image: Rgb, convert: Callable[[Image.Image], Image.Image]) -> Rgb:
-    """Convert colours through a table of 64³ (Little CMS in Pillow supports 8 bits only)."""
-    steps = np.linspace(0, 255, 64).round().astype(np.uint8)
-    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
-    cube = Image.fromarray(np.stack([red, green, blue], -1).reshape(512, 512, 3))
-    table = to_tensor(np.array(convert(cube)), 255).reshape(1, 3, 64, 64, 64)
+    """Convert colours through a table of 64³."""
+    table = to_tensor(np.array(convert(_cube(64))), 255).reshape(1, 3, 64, 64, 64)
     return F.grid_sample(table, image.permute(0, 2, 3, 1)[:, None] * 2 - 1, align_corners=True)[:, :, 0]

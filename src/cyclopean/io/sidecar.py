@@ -48,8 +48,10 @@ class Maker:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """The meaning of a file of numbers: `value = offset + scale * number`; the number `unknown` marks unknown
-    values."""
+    """The meaning of a file of numbers: `value = offset + scale * number`; the number `unknown` marks unknown values.
+
+    `source` names the picture they were made from, `source_hash` is the SHA-256 of its file.
+    """
 
     kind: Kind
     unit: Unit = "relative"
@@ -64,6 +66,7 @@ class Sidecar:
     unknown: float | None = None
     files: tuple[str, ...] = ()
     notes: dict[str, float | str] = field(default_factory=dict)
+    source_hash: str | None = None
 
 
 def sidecar_path(path: Path) -> Path:
@@ -102,13 +105,16 @@ def read_sidecar(path: Path) -> Sidecar | None:
         if scale == 0:
             raise ValueError("a scale of 0 leaves no numbers")
         files, notes, source = content.get("files", []), content.get("notes", {}), content.get("source")
+        digest = content.get("source_sha256")
         if not isinstance(files, list) or not isinstance(notes, dict) or not isinstance(source, str | None):
             raise ValueError('"files" is a list, "notes" an object, "source" a name')
+        if not isinstance(digest, str | None):
+            raise ValueError('"source_sha256" is a text')
         unknown = content.get("unknown")
         return Sidecar(
             kind, unit, ambiguity, camera_from_json(content.get("camera")), maker_from_json(content.get("model")),
             source, _size(content.get("source_size")), _size(content.get("size")),
-            scale, offset, None if unknown is None else float(unknown), tuple(map(str, files)), notes,
+            scale, offset, None if unknown is None else float(unknown), tuple(map(str, files)), notes, digest,
         )  # fmt: skip
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{side} cannot be understood ({shortened(error)}); correct or remove it.") from None
@@ -124,6 +130,7 @@ def sidecar_to_json(sidecar: Sidecar) -> dict[str, Any]:
     content: dict[str, Any] = {"format": "cyclopean-depth", "version": VERSION, "cyclopean": __version__}
     content |= {"kind": sidecar.kind, "larger_is": "nearer", "unit": sidecar.unit, "ambiguity": sidecar.ambiguity}
     content |= {"size": sidecar.size, "source": sidecar.source, "source_size": sidecar.source_size}
+    content |= {"source_sha256": sidecar.source_hash} if sidecar.source_hash else {}
     content |= {"camera": camera, "model": sidecar.model and asdict(sidecar.model)}
     if sidecar.unknown is not None:
         content |= {"scale": sidecar.scale, "offset": sidecar.offset, "unknown": sidecar.unknown}

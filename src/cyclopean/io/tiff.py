@@ -32,6 +32,8 @@ STRIPS, ROWS_PER_STRIP, STRIP_BYTES, TILES, TILE_BYTES, DNG = 273, 278, 279, 324
 WHITE_IS_ZERO, GREY, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB, CFA, LINEAR_RAW = 0, 1, 2, 3, 5, 6, 8, 9, 32803, 34892
 COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, CIELAB: 3, ICCLAB: 3}  # samples of each
 BYTES = (1, 5, 8, 32773, 32946, 34925, 50000)  # compressions of bytes: none, LZW, Deflate, PackBits, LZMA, Zstandard
+LARGEST, LARGEST_SIGNED = 281, 341  # numbers in the picture: MaxSampleValue, SMaxSampleValue
+WHITES = tuple(2**bits - 1 for bits in range(9, 16))  # of pictures of so many bits; other numbers are statistics
 NUMBERS = {2: "signed {bits}-bit integers", 3: "{bits}-bit floating-point numbers", 5: "complex numbers"}
 
 
@@ -59,11 +61,15 @@ class Page:
 
 @dataclass(frozen=True)
 class Stored:
-    """Grey or RGB in 8 or 16 bits, and its opacity, (h, w, 1); None if all is opaque."""
+    """Grey or RGB in 8 or 16 bits, and its opacity, (h, w, 1); None if all is opaque.
+
+    `white` is the number of white where it is less than these bits could hold, as of 12 bits in 16; else None.
+    """
 
     colours: Pixels
     alpha: Opacity | None = None
     kind: Alpha = "unassociated"
+    white: int | None = None
 
 
 @contextmanager
@@ -148,10 +154,13 @@ def read(path: Path, data: bytes, page: Page) -> Stored | Image.Image:
         table = np.array(numbers(tags, COLOUR_MAP), np.uint16).reshape(3, -1).T
         colours = table[np.minimum(colours[..., 0], len(table) - 1)]
         alpha = alpha * np.uint16(257) if alpha is not None and not deep else alpha
+    declared = max(numbers(tags, LARGEST) or numbers(tags, LARGEST_SIGNED) or (most,))
+    used = deep and photometric != PALETTE and declared in WHITES and int(colours.max()) <= declared
     if photometric == WHITE_IS_ZERO:
-        colours = most - colours
+        colours = (declared if used else most) - colours
     if photometric in (GREY, WHITE_IS_ZERO, RGB, PALETTE):
-        return Stored(colours, alpha, "unassociated" if where is None or extra[where] == 2 else "associated")
+        kind: Alpha = "unassociated" if where is None or extra[where] == 2 else "associated"
+        return Stored(colours, alpha, kind, declared if used else None)
     if photometric == ICCLAB and deep:
         colours = colours / np.float32(256) - (0, 128, 128)
     elif photometric == ICCLAB:

@@ -11,17 +11,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from jaxtyping import UInt8
+
 from cyclopean.errors import InputError
 from cyclopean.io.files import address, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS as MEGAPIXELS
-from cyclopean.io.video_frames import Crop, Frame, Size, cropped, progressive, remarks, size_of, upright
+from cyclopean.io.video_clock import Clock, Timeline
+from cyclopean.io.video_frames import Crop, Frame, Size, cropped, orientation_of, progressive, remarks, size_of, upright
+
+Grey = UInt8[np.ndarray, "h w"]
 
 LOG = logging.getLogger(__name__)
 MOST_BOXES = 10_000  # of an MP4 that are searched
 PATIENCE = 60.0  # seconds, at most, to open a file, to describe it, and to get each packet
 FASTEST = 240  # frames per second that are accepted without counting
+EARLY = 0.5  # seconds before the end in its header at which a film may end
 STREAMED = 0xFFFFFFF0  # bytes that a RIFF says it has when its writer could not know
-STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock is arbitrary before the first packet
+MOST_SEARCHED = 4e9  # bytes of an MPEG transport stream whose frames are counted
 
 # FFmpeg's names of the containers that are opened. None of them makes FFmpeg open another file or a host: playlists,
 # lists of files, numbered pictures, descriptions of streams and devices are not among them, whatever a file is called.
@@ -86,9 +93,12 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
         rate = stream.average_rate or Fraction(25)
         seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
         packets = _in_time(path, container.demux(stream), end)
+        sought = container.format.name == "mpeg" or (
+            container.format.name == "mpegts" and path.stat().st_size < MOST_SEARCHED
+        )  # their length is a guess by the last time, and wrong in joined recordings
         first = next(decoded(path, max_megapixels, packets, stream), None)
         clip = Clip(rate, stream.frames or round(seconds * rate), seconds, unit=stream.time_base)
-        doubtful = not seconds or container.format.name == "mpeg" or not (stream.frames or rate <= FASTEST)
+        doubtful = not seconds or sought or not (stream.frames or rate <= FASTEST)
         if first is not None:
             size = size_of(first)
             aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -100,7 +110,8 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
     if not doubtful:
         return clip
     with opened(path, max_megapixels) as (container, stream), _readable(path, max_megapixels):
-        ticks = [packet.pts for packet in _in_time(path, container.demux(stream), end) if packet.size]
+        packets = _in_time(path, Timeline(container).packets(stream), end)
+        ticks = [packet.pts for packet in packets if packet.size]
         times = [float(tick * stream.time_base) for tick in ticks if tick is not None]
     count, span = len(ticks), max(times, default=0.0) - min(times, default=0.0)
     if len(times) < max(2, count) or span == 0:  # missing or equal times give no length
@@ -128,7 +139,7 @@ def stills(
     """
     with opened(path, max_megapixels) as (container, stream):
         clock = Clock(container, stream)
-        coded = decoded(path, max_megapixels, container.demux(stream), stream)
+        coded = decoded(path, max_megapixels, Timeline(container).packets(stream), stream)
         coded = with_report_of_damage(path, coded) if wanted is None else coded
         size: Size | None = None
         for index, frame in enumerate(progressive(coded, stream.time_base)):
@@ -136,6 +147,22 @@ def stills(
             size = size or size_of(frame)
             if wanted is None or wanted(index, clock.seconds(ticks)):
                 yield Still(upright(frame, size), index, clock.seconds(ticks), clock.time(ticks))
+        if wanted is None:
+            report_of_end(path, clock)
+
+
+def greys(path: Path, longest: int, max_megapixels: float = MEGAPIXELS) -> Iterator[Grey]:
+    """Yield the brightness of each frame of a clip, upright, in 255 steps, its longer side at most `longest` pixels."""
+    with opened(path, max_megapixels) as (container, stream):
+        size: Size | None = None
+        for frame in progressive(decoded(path, max_megapixels, container.demux(stream), stream), stream.time_base):
+            orientation = orientation_of(frame)
+            if size is None:
+                h, w = frame.height, frame.width * float(stream.sample_aspect_ratio or 1)
+                scale = min(1.0, longest / max(h, w))
+                size = max(16, round(h * scale)), max(16, round(w * scale))
+            small = frame.reformat(width=size[1], height=size[0], format="gray", interpolation="AREA")
+            yield np.ascontiguousarray(orientation.upright(small.to_ndarray()))
 
 
 @contextmanager
@@ -327,6 +354,14 @@ def with_report_of_damage(path: Path, frames: Iterable[Any]) -> Iterator[Any]:
         LOG.warning("%s: of its %d frames, damaged and mended by guesses: %d.", path.name, count, damaged)
 
 
+def report_of_end(path: Path, clock: Clock) -> None:
+    """Log a film that ended before its header says, after its last frame."""
+    if (lost := clock.missing()) > EARLY:
+        LOG.warning(
+            "%s: its pictures end %.1f s before its header says; it was cut, or its sound is longer.", path.name, lost
+        )
+
+
 @contextmanager
 def _readable(path: Path, max_megapixels: float) -> Iterator[None]:
     import av
@@ -347,43 +382,3 @@ def _in_time(path: Path, packets: Iterable[Any], end: float) -> Iterator[Any]:
         if time.monotonic() > end:
             raise InputError(f"{path} could not be searched in time; convert it to MP4 (H.264).")
         yield packet
-
-
-class Clock:
-    """Times at which frames are shown, in ticks of the stream's time base, each later than the one before.
-
-    They follow from index and frame rate if the file has no times, or times that go back. AVI has only the order of its
-    packets, which is not that of its frames when the codec reorders them.
-    """
-
-    def __init__(self, container: Any, stream: Any) -> None:
-        self.base = stream.time_base
-        self.step = max(1, round(1 / (stream.average_rate or Fraction(25)) / self.base))
-        self.numbered = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
-        self.origin = origin_of(container)
-        self.start: int | None = None
-        self.last = 0
-
-    def __call__(self, frame: Any) -> int:
-        ticks = None if self.numbered else frame.pts
-        if self.start is None:
-            self.start = self.last = ticks or 0
-        elif ticks == self.last:  # half a frame later, so that the next one can keep its own time
-            self.last += max(1, self.step // 2)
-        else:
-            self.last = self.last + self.step if ticks is None or ticks < self.last else ticks
-        return self.last
-
-    def seconds(self, ticks: int) -> float:
-        """Return the seconds since the first frame."""
-        return float((ticks - (self.start or 0)) * self.base)
-
-    def time(self, ticks: int) -> Fraction:
-        """Return the seconds since the beginning of the clip, which may be before its first frame."""
-        return ticks * self.base - self.origin
-
-
-def origin_of(container: Any) -> Fraction:
-    """Return the start of a container's clock, in seconds."""
-    started = container.format.name in STARTS_ANYWHERE and container.start_time
-    return Fraction(container.start_time, 1_000_000) if started else Fraction(0)

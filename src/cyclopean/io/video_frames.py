@@ -1,5 +1,6 @@
 """Frames of clips: upright, cropped and in sRGB; and pictures converted back to frames."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +21,11 @@ Crop = tuple[int, int, int, int]  # pixels at the left, right, top and bottom
 RGB, BT709, UNKNOWN, SRGB = 0, 1, 2, 13
 MATRICES = {1, 4, 5, 6, 7, 9}  # between YUV and RGB that swscale supports
 HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
+PROJECTIONS = {  # FFmpeg's numbers of those of a sphere
+    **{0: "equirectangular", 1: "cube map", 2: "part of an equirectangular one", 3: "half of a sphere"},
+    **{5: "fisheye"},
+}
+PACKED = {1, 2, 4, 5, 6, 7}  # FFmpeg's numbers of two views in one frame: side by side, above each other, interleaved
 LIMITED, FULL = 1, 2  # ranges of YUV; 0: undeclared, which means limited
 
 
@@ -79,7 +85,10 @@ def upright(frame: Any, size: Size) -> Frame:
     deep = frame.color_trc in HIGH_DYNAMIC_RANGE
     kind = {(False, False): "rgb24", (False, True): "rgb48le", (True, False): "rgba", (True, True): "rgba64le"}
     height, width = orientation.sides(size)
-    array = frame.reformat(width=width, height=height, format=kind[has_alpha(frame), deep]).to_ndarray()
+    matrix = BT709 if _untagged_hd(frame) else None
+    array = frame.reformat(
+        width=width, height=height, format=kind[has_alpha(frame), deep], src_colorspace=matrix
+    ).to_ndarray()
     if array.shape[2] == 3 and not deep:
         return _tensor(orientation.upright(array)).permute(2, 0, 1)[None].contiguous() / 255
     values = array.astype(np.float32) / (65535 if deep else 255)
@@ -90,6 +99,12 @@ def upright(frame: Any, size: Size) -> Frame:
     if alpha.size:
         colours = colours * alpha + (1 - alpha)
     return _tensor(orientation.upright(colours)).permute(2, 0, 1)[None].contiguous()
+
+
+def _untagged_hd(frame: Any) -> bool:
+    """Return whether a frame is of YUV without a matrix, and so large that players take it for BT.709, not BT.601."""
+    yuv = not (frame.format.is_rgb or frame.format.name == "pal8")
+    return yuv and frame.colorspace == UNKNOWN and (frame.width >= 1280 or frame.height > 576)
 
 
 def has_alpha(frame: Any) -> bool:
@@ -111,18 +126,22 @@ class Tags:
     color_trc: int = UNKNOWN
 
 
+OF_PICTURES = Tags(BT709, LIMITED, BT709, SRGB)
+
+
 def tags_like(frame: Any) -> Tags:
     """Return the tags for pictures in the place of `frame`: its own, where 8-bit YUV can have them.
 
     RGB becomes YUV of BT.709, and so does YUV of an unsupported matrix; high dynamic range has become sRGB.
     """
     if frame.color_trc in HIGH_DYNAMIC_RANGE:
-        return Tags(BT709, LIMITED, BT709, SRGB)
+        return OF_PICTURES
     matrix, scale = frame.colorspace, frame.color_range
     if frame.format.is_rgb or frame.format.name == "pal8" or matrix not in MATRICES | {UNKNOWN}:
         matrix, scale = BT709, LIMITED
     elif frame.format.name.startswith("yuvj"):
         scale = FULL
+    matrix = BT709 if _untagged_hd(frame) else matrix
     return Tags(matrix, scale, frame.color_primaries, frame.color_trc)
 
 
@@ -204,9 +223,27 @@ def _filtered(graph: Any, frame: Any, unit: Fraction) -> Iterator[Any]:
         yield ready
 
 
+def _views(frame: Any) -> Iterator[str]:
+    """Yield a sentence for a frame that is marked as a sphere, and for one that holds two views."""
+    try:
+        marks = {data.type.name: bytes(data) for data in frame.side_data}
+    except ValueError:  # PyAV gives none of them if one is of an unknown kind
+        return
+    way = "extract its frames and give those (docs/panoramas.md)"
+    number = int.from_bytes(marks.get("SPHERICAL", b"\xff")[:4], sys.byteorder)
+    if number in PROJECTIONS:
+        yield (
+            f"it is marked as a film all around ({PROJECTIONS[number]}), but its frames are taken for ordinary "
+            f"pictures, and results are not marked: {way}."
+        )
+    if int.from_bytes(marks.get("STEREO3D", b"")[:4], sys.byteorder) in PACKED:
+        yield f"each of its frames holds the views of two eyes, but is taken for one picture: {way}."
+
+
 def remarks(frame: Any, size: Size) -> Iterator[str]:
     """Yield a sentence for each property of a clip's pictures that is not kept, by its first frame."""
     height, width = size
+    yield from _views(frame)
     if round(frame.rotation) % 90:
         yield f"it is rotated by {frame.rotation:.0f} degrees for display; only quarter turns are kept."
     if has_alpha(frame):

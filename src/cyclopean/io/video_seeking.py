@@ -9,6 +9,7 @@ from pathlib import Path
 from cyclopean.errors import InputError
 from cyclopean.io.limits import MOST_MEGAPIXELS
 from cyclopean.io.video import PATIENCE, decoded, opened
+from cyclopean.io.video_clock import Timeline
 from cyclopean.io.video_frames import Frame, Size, progressive, upright
 
 
@@ -38,7 +39,8 @@ def index_of(path: Path, patience: float = PATIENCE) -> Index:
     with opened(path) as (container, stream):
         ticks, keys, count = list[int](), list[tuple[int, int]](), 0
         numbered = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
-        for packet in container.demux(stream):
+        timeline = Timeline(container)
+        for packet in timeline.packets(stream):
             if time.monotonic() > end:
                 raise InputError(f"{path} was not looked through in time; convert it to MP4 (H.264).")
             if not packet.size or packet.is_discard:
@@ -53,7 +55,10 @@ def index_of(path: Path, patience: float = PATIENCE) -> Index:
     if len(set(ticks)) < count or not keys:
         return Index(tuple(float(n / rate) for n in range(count)), (), ())
     ticks.sort()
-    return Index(tuple(float((tick - ticks[0]) * base) for tick in ticks), tuple(ticks), tuple(sorted(keys)))
+    seconds = tuple(float((tick - ticks[0]) * base) for tick in ticks)
+    if timeline.joins:  # the file's own times, by which it is sought, occur twice
+        return Index(seconds, (), ())
+    return Index(seconds, tuple(ticks), tuple(sorted(keys)))
 
 
 def frames_at(

@@ -7,8 +7,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cyclopean.io.video import MEGAPIXELS, Clock, Still, decoded, opened, with_report_of_damage
+from cyclopean.io.video import MEGAPIXELS, Still, decoded, opened, report_of_end, with_report_of_damage
+from cyclopean.io.video_clock import Clock, Timeline
 from cyclopean.io.video_frames import (
+    OF_PICTURES,
     Frame,
     Orientation,
     Size,
@@ -60,11 +62,11 @@ def write_timed(
         if first is None:
             return 0
         size = first[0].shape[-2], first[0].shape[-1]
-        film = _add_film(container, rate, unit, size, tags=Tags(), aspect=aspect)
+        film = _add_film(container, rate, unit, size, tags=OF_PICTURES, aspect=aspect)
 
         def frames() -> Iterator[Any]:
             for picture, seconds in chain([first], timed):
-                frame = coded(picture, Orientation(), Tags())
+                frame = coded(picture, Orientation(), OF_PICTURES)
                 frame.pts, frame.time_base = round(seconds / unit), unit
                 yield frame
 
@@ -118,7 +120,7 @@ def rewrite(
             result.mux(covers)
         waiting: deque[int] = deque()
         clock = Clock(container, stream)
-        demuxed = container.demux(stream, *(container.streams[index] for index in copies))
+        demuxed = Timeline(container).packets(stream, *(container.streams[index] for index in copies))
         packets = _film_packets(source, demuxed, copies, result, clock.origin)
         coded_frames = decoded(source, max_megapixels, packets, stream)
         coded_frames = progressive(with_report_of_damage(source, coded_frames), stream.time_base)
@@ -128,6 +130,7 @@ def rewrite(
                 ticks = clock(frame)
                 waiting.append(ticks)  # until the new picture arrives
                 yield Still(upright(frame, orientation.sides(size)), index, clock.seconds(ticks), clock.time(ticks))
+            report_of_end(source, clock)
 
         def frames() -> Iterator[Any]:
             for picture in change(stills()):

@@ -1,7 +1,8 @@
 """Methods, one file per paper. Dicts map names to classes and recipes; nothing is imported before it is needed."""
 
+from collections.abc import Mapping
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyclopean.errors import unknown_name
 
@@ -12,6 +13,7 @@ METHODS = {
     "aquanet": "cyclopean.methods.aquanet:Aquanet",
     "coordnet": "cyclopean.methods.spherical_view_synthesis:SphericalViewSynthesis",
     "deep3d": "cyclopean.methods.deep3d:Deep3d",
+    "depth_anywhere": "cyclopean.methods.depth_anywhere:DepthAnywhere",
     "falnet": "cyclopean.methods.aquanet:Falnet",
     "garg": "cyclopean.methods.garg:Garg",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",
@@ -21,8 +23,12 @@ METHODS = {
     "supervised_sphere": "cyclopean.methods.supervised_sphere:SupervisedSphere",
     "trinocular": "cyclopean.methods.three_net:ThreeNet",
 }
-METRIC = ("coordnet",)  # methods whose depth is always in metres; that of the others is where they keep a rig, or
-METRIC_LOSSES = ("berhu", "reverse-huber", "l1")  # where their `loss` is one of these
+
+# Methods that learn metres, or numbers up to scale and shift, by an argument: its values that mean metres.
+METRIC = {
+    "depth_anywhere": ("predicts", ("depth", "metric-disparity")),
+    "supervised_sphere": ("loss", ("berhu", "reverse-huber", "l1")),
+}
 
 # The methods of `cyclopean train`: the recipe, whose arguments are the flags, and a line of help.
 RECIPES = {
@@ -41,11 +47,22 @@ RECIPES = {
         "cyclopean.training.volume_recipes:aquanet",
         "video; free views, masks of what moves (the same, Moon 2022)",
     ),
-    "coordnet": ("cyclopean.training.recipes:coordnet", "panoramas above or beside each other (Zioulis et al. 2019)"),
-    "panorama": ("cyclopean.training.recipes:panorama", "panoramas with views above and beside; the bundled model"),
+    "coordnet": (
+        "cyclopean.training.sphere_recipes:coordnet",
+        "panoramas above or beside each other (Zioulis et al. 2019)",
+    ),
+    "panorama": (
+        "cyclopean.training.sphere_recipes:panorama",
+        "panoramas with views above and beside; the bundled model",
+    ),
+    "distil": (
+        "cyclopean.training.distil_recipes:distil",
+        "panoramas, some labelled, many not: a perspective model teaches (Wang, Liu 2024)",
+    ),
+    "finetune": ("cyclopean.training.distil_recipes:finetune", "a distilled model on panoramas with depth: metres"),
     "supervised": ("cyclopean.training.recipes:supervised", "worlds with true depth: direct supervision"),
     "supervised-sphere": (
-        "cyclopean.training.recipes:supervised_sphere",
+        "cyclopean.training.sphere_recipes:supervised_sphere",
         "panoramas with true depth; UniFuse, BiFuse++, HoHoNet, EGformer",
     ),
 }
@@ -61,7 +78,14 @@ PUBLISHED = {
     "aquanet": "--size 192x640 --batch-size 8 --epochs 220 --learning-rate 1e-4",
     "coordnet": "--size 256x512 --batch-size 16 --epochs 30 --learning-rate 1e-4",
     "supervised-sphere": "--network unifuse --size 512x1024 --batch-size 6 --epochs 100 --learning-rate 1e-4",
+    "finetune": "--size 512x1024 --epochs 1 --learning-rate 1e-4",
 }
+
+
+def is_metric(method: str, arguments: Mapping[str, Any]) -> bool:
+    """Return whether depth of a method made with `arguments` is in metres: that of panoramas is, of pairs by a rig."""
+    argument, values = METRIC.get(method, ("", ()))
+    return method == "coordnet" or arguments.get("rig") is not None or arguments.get(argument) in values
 
 
 def method_class(name: str) -> "type[Method]":

@@ -163,6 +163,13 @@ class Aquanet(Method):
         sky = where[:, 1:] < TOP if rules.ignore_top else False
         return ((spread < rules.threshold) | sky).to(spread.dtype)
 
+    def begin_with_pose(self) -> None:
+        """Kick-start from now on: the pose network learns alone, by a depth and a camera that are told."""
+        self.kick_start = True
+        self.network.requires_grad_(False)  # several processes wait for the gradients of all that is trained
+        if self.pose is not None and self.pose.lens is not None:
+            self.pose.lens.requires_grad_(False)  # it would bend the camera to suit that depth
+
     def frozen(self) -> Frozen:
         """Return a copy of the network as it is now, which makes inverse depth of picture, positions and focal."""
         return Frozen(InverseDepth(copy.deepcopy(self.network), self.rules))
@@ -351,12 +358,13 @@ def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, trans
 
 
 def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
-    """Return |warped - target| of sources warped by a depth that only knows the row: far above the middle of the full
-    frame, nearer and nearer below. The pose network learns from it before there is any depth (the draft; the paper's
-    text lets inverse depth grow from the first row on)."""
+    """Return |warped - target| of sources warped by a depth that only knows the row of the full frame: far above the
+    middle, nearer and nearer below (draft), or from the first row on (paper). The pose network learns from it before
+    there is any depth."""
     target = sample.target
     v = told(target)[0][:, 1:]
-    ground = rules.least + (rules.most - rules.least) * v.clamp(min=0, max=1)
+    rise = v if rules.ground == "draft" else (v + 1) / 2
+    ground = rules.least + (rules.most - rules.least) * rise.clamp(min=0, max=1)
     errors = []
     for source in sample.sources:
         match = reproject(ground, target.camera, known_pose("aquanet", source), source.camera)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, pixel_grid, size_of
-from cyclopean.methods import METRIC
+from cyclopean.methods import is_metric
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
@@ -52,9 +52,9 @@ class Method(nn.Module, ABC):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__()
-        if self.name in METRIC:
-            self.ambiguity = "metric"
         self.arguments = {name: list(x) if isinstance(x, tuple) else x for name, x in arguments.items()}
+        if is_metric(self.name, self.arguments):
+            self.ambiguity = "metric"
 
     def unit(self, rig: Sequence[float]) -> float | None:  # noqa: ARG002
         """Return disparity / inverse depth (1/m) of a rig (focal length in image widths, baseline in metres).
@@ -88,6 +88,8 @@ class Paired(Method):
     baseline / z of a point.
     """
 
+    ambiguity = "scale"
+
     def __init__(self, *, rig: Sequence[float] | None, **arguments: Any) -> None:
         super().__init__(**arguments, rig=None if rig is None else list(rig))
         if rig is not None and not (len(rig) == 2 and all(0 < x < math.inf for x in rig)):
@@ -95,7 +97,6 @@ class Paired(Method):
                 f"the rig is {tuple(rig)}; it needs a focal length in image widths and a baseline in metres, above 0."
             )
         self.rig = None if rig is None else (float(rig[0]), float(rig[1]))
-        self.ambiguity = "scale" if rig is None else "metric"
 
     def unit(self, rig: Sequence[float]) -> float:
         return math.prod(rig)  # of disparities in image widths

@@ -19,7 +19,7 @@ Pose = Float[Tensor, "b 4 4"]
 Motion = Float[Tensor, "b 6"]
 Rule = Callable[[Motion], Pose]
 PowerOfZoom = Literal[-1, 0, 1]
-MIDDLE = 0.1  # of the picture, by which a predicted centre moves for each unit that the network tells
+FOCAL, MIDDLE = 2.0, 0.1  # how far a predicted camera may be from the data's: by a factor, by a share of the picture
 FIRST = 0.1  # how far away a source of known pose stands, in the unit of predicted translations (Monodepth2)
 
 
@@ -35,9 +35,10 @@ class PredictedPose(nn.Module):
     depth; where the pose of another source is known, that source stands 0.1 away in it.
 
     `rule` makes a pose of six numbers. With `intrinsics` "learned" the camera is predicted too, from the same features
-    (Gordon et al., ICCV 2019, sec. 3.3): both focal lengths as factors of those of the sample, the principal point as a
-    shift, all none at the beginning. One camera is that of the whole frames of an item, mean of what its pairs of
-    frames tell. Rotations show it; a camera that only goes straight ahead does not tell how wide it looks.
+    (Gordon et al., ICCV 2019, sec. 3.3): both focal lengths as factors of those of the sample, from 1/2 to 2, the
+    principal point as a shift by a tenth of the picture at most, all none at the beginning. One camera is that of the
+    whole frames of an item, mean of what its pairs of frames tell. Rotations show it; a camera that only goes straight
+    ahead does not tell how wide it looks.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class PredictedPose(nn.Module):
             features = self.network.features(first, second)  # type: ignore[operator]
             motions = self.network.motion(features).float().unflatten(0, (len(unposed), -1))  # type: ignore[operator]
             told = self.lens(features.mean((2, 3))).float().unflatten(0, (len(unposed), -1)).mean(0)
-            sample = with_lens(sample, told[:, :2].exp(), MIDDLE * told[:, 2:])
+            bounded = told.tanh()  # an unbounded camera can look past all pictures, where nothing is compared
+            sample = with_lens(sample, FOCAL ** bounded[:, :2], MIDDLE * bounded[:, 2:])
         length = translation_unit(sample)
         if sample.zoom is not None:
             length = length / sample.zoom**self.power

@@ -11,8 +11,7 @@ from torch import Tensor
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular
 from cyclopean.losses import affine_residual, berhu, berhu_beyond, gradients, item_mean, weighted_mean
-from cyclopean.methods import METRIC_LOSSES
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision
+from cyclopean.methods.base import Method, Prediction, full_precision
 from cyclopean.networks import build_student
 from cyclopean.sample import Sample, View
 
@@ -34,6 +33,7 @@ class SupervisedSphere(Method):
 
     name: ClassVar[str] = "supervised_sphere"
     projection: ClassVar[Literal["pinhole", "equirectangular"]] = "equirectangular"
+    ambiguity = "affine"
 
     def __init__(self, network: str = "unifuse", width: float = 1.0, *, loss: str = "berhu", far: float = 10.0) -> None:
         super().__init__(network=network, width=width, loss=loss, far=far)
@@ -44,7 +44,6 @@ class SupervisedSphere(Method):
         self.network = build_student(network, width)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
         self.loss_name, self.far = loss, far
-        self.ambiguity: Ambiguity = "metric" if loss in METRIC_LOSSES else "affine"
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         output = self.network(target.seen).float()

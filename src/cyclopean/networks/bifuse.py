@@ -11,6 +11,8 @@ from cyclopean.geometry.cubemap import BIFUSE
 from cyclopean.networks.resnet import Encoder
 from cyclopean.synthesis import faces_from_sphere, sphere_from_faces
 
+START = 2.5  # metres, the first guess everywhere (ours)
+
 Features = Float[Tensor, "b c h w"]
 OnFaces = Float[Tensor, "bf c side side"]
 
@@ -36,6 +38,8 @@ class Bifuse(nn.Module):
         sizes = ((c4, c3), (2 * c3, c2), (2 * c2, c1), (2 * c1, finest))
         self.up = nn.ModuleList(Shuffle(into, out) for into, out in sizes)
         self.head = nn.Conv2d(finest, 1, 1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.constant_(self.head.bias, START)  # type: ignore[arg-type]
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
         faces = faces_from_sphere(image, BIFUSE, image.shape[-2] // 2)

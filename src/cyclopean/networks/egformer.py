@@ -46,7 +46,11 @@ class Egformer(nn.Module):
         each = max(4, 4 * round(EMBEDDED * width / 4))
         c = [each * heads for heads in HEADS]
         self.embed = Circular(3, c[0], 4, 2, 1)
-        self.stages = nn.ModuleList(_stage(k, n) for k, n in enumerate(c))
+        self.stages = nn.ModuleList()
+        for k, (n, heads) in enumerate(zip(c, HEADS, strict=True)):
+            rows, columns = Geometric(n, heads, upright=False), Geometric(n, heads, upright=True)
+            blocks = (Tangent(n, heads), rows, Tangent(n, heads), columns) if k in TANGENT else (rows, columns)
+            self.stages.append(nn.Sequential(*blocks))
         self.shrink = nn.ModuleList(Circular(c[k], c[k + 1], 3, 2, 1) for k in range(4))
         self.grow = nn.ModuleList(Circular(c[4 + k], c[3 - k], 3, 1, 1) for k in range(4))
         self.head = Circular(c[8], 1, 3, 1, 1)
@@ -174,15 +178,6 @@ def tangent_points(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 1 h 
 def twice(x: Features) -> Float[Tensor, "b c h2 w2"]:
     """Return twice the size, bilinear and over the seam."""
     return F.interpolate(wrapped(x, 1), scale_factor=2, mode="bilinear", align_corners=False)[..., 2:-2]
-
-
-def _stage(k: int, channels: int) -> nn.Sequential:
-    """Return two blocks: along rows, along columns; in the outer stages a tangent one is before each."""
-    blocks: list[nn.Module] = []
-    for upright in (False, True):
-        blocks += [Tangent(channels, HEADS[k])] if k in TANGENT else []
-        blocks.append(Geometric(channels, HEADS[k], upright))
-    return nn.Sequential(*blocks)
 
 
 def _through(stage: nn.Module, x: Features) -> Features:

@@ -39,7 +39,7 @@ def traffic(rng: Random) -> Layout:
     built_up(b, rng, half, rng.uniform(1.2, 4))
     road_end(b, rng)
     middle, speed = (half - 2.1) / 2, rng.uniform(4, 14)  # of a lane, beside parked cars
-    position = (middle + rng.gauss(0, 0.2), -rng.uniform(1.3, 1.8), 0.0)
+    position = (middle + rng.gauss(0, 0.3), -rng.uniform(1.1, 2.2), 0.0)
     steps = _steps(rng, (0.0, 0.0, speed), drift=(0.006, 0.0), shake=(0.003, 0.004))
     b = _cleared(b, position, steps, 1.0)
 
@@ -56,7 +56,7 @@ def traffic(rng: Random) -> Layout:
         (_walker if walks else car)(b, rng)
 
     _join(b, rng, (speed, 0.0), lane, driver, reach=(1.9, 4.5))
-    yaw, pitch = rng.gauss(0, 0.04), rng.gauss(-0.03, 0.02)
+    yaw, pitch = rng.gauss(0, 0.15), rng.gauss(-0.03, 0.06)
     return Layout(b, lights, air, position, yaw, pitch, 0.54, 80, road=half, steps=steps)
 
 

@@ -66,7 +66,7 @@ def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
     except Exception as error:  # constructors may raise anything for foreign arguments
         raise _wrong_argument(folder, config) from error
     _check_header(hollow, folder)
-    method = build()
+    method = build().float()  # whatever torch's default is
     _fill(method, folder)
     if method.rig is not None:
         size: Any = config.get("input_size")  # checked by its reader
@@ -281,13 +281,13 @@ def _check_header(method: Method, folder: Path) -> None:
     path = folder / WEIGHTS
     if not path.exists():
         raise InputError(f"{folder} is not a model: it has no {WEIGHTS}; give a folder written by training.")
+    refuse_unreadable(path)
     try:
-        refuse_unreadable(path)
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
             types = {name: str(part.get_dtype()) for name, part in slices.items()}
-    except (SafetensorError, OSError, InputError) as error:
+    except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or no safetensors file; copy the model folder again.") from error
     if {name: tuple(tensor.shape) for name, tensor in method.state_dict().items()} != shapes:
         raise InputError(

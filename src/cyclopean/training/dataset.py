@@ -17,13 +17,14 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from cyclopean import augmentation
 from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
-from cyclopean.data import open_dataset
+from cyclopean.data import named_panoramas, open_dataset
 from cyclopean.data.base import Items, sound_part
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of, translation
+from cyclopean.inference.labels import Masked
 from cyclopean.methods.base import Method
-from cyclopean.sample import Sample, View, calibrated_rig, pair_rig
+from cyclopean.sample import Sample, View, calibrated_rig, collate, pair_rig
 from cyclopean.synthetic import expanded
 from cyclopean.training.checkpoint import log_unusual_rig
 from cyclopean.training.options import Augment, Rig, Run, Source
@@ -54,7 +55,7 @@ class TrainData:
     validation: Dataset[Sample] | None = None
     shrink: float = 1.0
     about: tuple[str, ...] = ()
-    flags: Mapping[str, float] = field(default_factory=dict)
+    flags: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,32 @@ class Readable(Dataset[Sample]):
                     files = items.files(place).pictures if isinstance(items, Items) else ()
                     LOG.warning("%s is left out: %s", files[0] if files else f"item {candidate}", error)
         raise InputError(f"none of {len(tried)} items in a row can be read; the first: {errors[0]}")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """An augmentation that joins `count` items of another data set to a sample, drawn at random, augmented by `augment`
+    each: one Sample of batch 1 + `count`."""
+
+    data: Dataset[Sample]
+    count: int
+    augment: Augmentation
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        indices = torch.randint(length(self.data), (self.count,), generator=generator).tolist()
+        others = [self.augment(other, generator) for other in several(self.data, indices)]
+        return collate([sample, *others])
+
+
+def unlabelled(folders: tuple[Path, ...], masks: Path | None) -> Dataset[Sample]:
+    """Return panoramas alone: no sources, all-NaN depth whatever their files have; valid where a mask says so too."""
+    named = tuple(Path(named_panoramas(str(folder))) for folder in folders)
+    return Mapped(Readable(_joined(named)), (target_only, without_truth, *((Masked(masks),) if masks else ())))
+
+
+def without_truth(sample: Sample) -> Sample:
+    """Return a sample whose true depth is unknown."""
+    return replace(sample, depth=torch.full_like(sample.depth, torch.nan))
 
 
 def several(data: Dataset[Sample], indices: list[int]) -> list[Sample]:

@@ -1,6 +1,5 @@
 """The stream of batches: which items are in a step, with which seeds, and the processes that read them."""
 
-import hashlib
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import torch
 from torch import Generator
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cyclopean.augmentation import shrunk
+from cyclopean.augmentation import derived_seed, shrunk
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample, collate
 from cyclopean.training.dataset import TrainData, several
@@ -18,11 +17,6 @@ from cyclopean.training.options import Run
 
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 Draws = tuple[int, list[tuple[int, int]]]  # a step, and (index, seed) of each of its items
-
-
-def derived_seed(*parts: int | str) -> int:
-    """Return a seed made of names and numbers, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()) >> 1
 
 
 class Stream(Sampler[Draws]):

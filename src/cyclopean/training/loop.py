@@ -19,14 +19,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cyclopean.augmentation import resize, smallest_size
+from cyclopean.augmentation import derived_seed, resize, smallest_size
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData, length
-from cyclopean.training.loader import STOPS, Batches, Stream, derived_seed, loader
+from cyclopean.training.loader import STOPS, Batches, Stream, loader
 from cyclopean.training.log import RunLog
 from cyclopean.training.options import Run
 from cyclopean.training.state import STATE, State, read_state, resume_facts
@@ -47,11 +47,13 @@ def fit(  # noqa: PLR0912, PLR0915
     card: dict[str, Any],
     pictures: Pictures | None = None,
     each_epoch: Sequence[Callable[[Method], None]] = (),
+    seconds: float | None = None,
 ) -> Method:
     """Train `method` and return it, or the running mean of its weights, in eval mode.
 
     `card` goes into the config of the saved models. `each_epoch` callables run after each pass over the training set;
-    the state of those with a `state_dict` is saved. Raises `InputError` for data that cannot be used, an `out` that
+    the state of those with a `state_dict` is saved. After `seconds` of training, over all resumes, the run ends even if
+    steps are left. Raises `InputError` for data that cannot be used, an `out` that
     holds another run, and a loss that is not finite. On Ctrl-C, SIGTERM and SIGHUP the run is saved, which is logged,
     and `KeyboardInterrupt` is raised.
     """
@@ -117,7 +119,7 @@ def fit(  # noqa: PLR0912, PLR0915
                 len(sample) * fabric.world_size,
             )
 
-            last = state.step == run.steps
+            last = state.step == run.steps or (seconds is not None and state.elapsed() > seconds)
             if fabric.is_global_zero and (state.step % run.validate_every == 0 or last):
                 if data.validation is not None:
                     state.validate(data.validation, card, log)
@@ -133,6 +135,8 @@ def fit(  # noqa: PLR0912, PLR0915
                 )
                 fabric.barrier()  # launchers kill the others when one process ends, perhaps before they have saved
                 raise KeyboardInterrupt
+            if last:
+                break
     fabric.barrier()  # the last checkpoint exists before any process continues from it
     return ema_model.eval()
 

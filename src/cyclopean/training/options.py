@@ -144,6 +144,41 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Streams:
+    """Two streams of panoramas: with true depth, and without."""
+
+    labelled: Folders
+    """Panoramas with true depth, as for --data: folders of `cyclopean render --rig sphere`, or data sets as KIND:PATH
+    (docs/data.md)."""
+    unlabelled: Folders = ()
+    """Panoramas to be labelled by the teacher, mostly panoramas:FOLDER; true depth that they have is not used. Without
+    any, only the labelled ones are learned from."""
+    ratio: int = 1
+    """Unlabelled panoramas for each labelled one; --batch-size counts the labelled ones."""
+    masks: Annotated[Path | None, Flag("FOLDER")] = None
+    """Masks of the unlabelled panoramas (cyclopean mask): grey pictures under the same names, white where the panorama
+    counts."""
+    validation: Folders = ()
+    """Validation folders, labelled; without them some of the labelled items are held out."""
+    size: Size = ()
+    """Size that panoramas are resized to, such as 256x512; without it, that of the labelled ones."""
+
+    def __post_init__(self) -> None:
+        if not self.labelled:
+            raise InputError("distilling needs some panoramas with true depth: give --labelled FOLDER.")
+        if not 1 <= self.ratio <= 64:
+            raise InputError(f"ratio is {self.ratio}; it needs 1 to 64 unlabelled panoramas for each labelled one.")
+        if self.masks is not None and not self.masks.is_dir():
+            raise InputError(f"there is no folder {self.masks}; cyclopean mask makes one.")
+        _ = self.source  # checks the size
+
+    @property
+    def source(self) -> Source:
+        """The labelled stream, as other methods know it."""
+        return Source(self.labelled, validation=self.validation, size=self.size)
+
+
+@dataclass(frozen=True)
 class Augment:
     """Augmentation of the pictures; every number but the last three is a probability."""
 
@@ -269,6 +304,9 @@ class VolumeConfig:
     boosting: Boosting = "paper"
     """What tells which size counts: all three estimates (paper, Eq. 9), or the whole picture's, the other two of the
     picture mirrored (draft)."""
+    ground: Literal["draft", "paper"] = "draft"
+    """What depth the kick-start is told: far above the middle of the whole picture and nearer below (draft), or nearer
+    from the first row on (paper)."""
     full: bool = False
     """The boosted depth is one more of those whose variation masks what moves (the paper's AQUANet(full))."""
     ignore_top: bool = False

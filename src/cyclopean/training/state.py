@@ -13,13 +13,14 @@ from safetensors import SafetensorError
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
+from cyclopean.augmentation import derived_seed
 from cyclopean.errors import InputError, why_unwritten
 from cyclopean.io.files import appearing, shortened
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData, length, several
-from cyclopean.training.loader import derived_seed, one_batch
+from cyclopean.training.loader import one_batch
 from cyclopean.training.log import RunLog
 from cyclopean.training.options import STATE, Run
 
@@ -47,6 +48,10 @@ class State:
 
     def seconds_since_save(self) -> float:
         return time.monotonic() - self._saved
+
+    def elapsed(self) -> float:
+        """Return the seconds of training so far, over all resumes."""
+        return self.seconds + time.monotonic() - self._since
 
     @torch.no_grad()
     def advance(self, epochs_ended: int) -> None:

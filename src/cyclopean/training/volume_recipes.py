@@ -136,8 +136,8 @@ def aquanet(
         method = Aquanet(
             width, rules=masks if stage == 2 else replace(masks, boost=0.0), pose=network, intrinsics=intrinsics
         )
-        method.kick_start = stage == 0
-        method.network.requires_grad_(stage > 0)  # several processes wait for the gradients of all that is trained
+        if stage == 0:
+            method.begin_with_pose()
         method.features = vgg19
         if stage == 2:
             teacher = checkpoint.load(first or run.out / "stage1" / "last")[0]

@@ -1,0 +1,147 @@
+"""From files to files: depth of videos, and refocused videos. As `pipeline`, which does so for photos."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from cyclopean import __version__
+from cyclopean.defocus.consistency import Consistency
+from cyclopean.defocus.focus import fill_unknown
+from cyclopean.defocus.lens import Lens
+from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
+from cyclopean.errors import InputError
+from cyclopean.inference import CLOUDS
+from cyclopean.inference.clip import PIXELS, ClipReport, Progress, result_suffix, small_grey, write_refocused
+from cyclopean.inference.pipeline import Target, Written, model_json, moved, write_arrays
+from cyclopean.inference.predictor import Predictor
+from cyclopean.io.decoding import MOST_MEGAPIXELS
+from cyclopean.io.depthmap import DepthMap, colourise, value_range
+from cyclopean.io.files import appearing
+from cyclopean.io.image import Photo, resize_depth, size_within
+from cyclopean.io.sidecar import keep_names
+from cyclopean.io.video import Still, describe, frames, stills
+from cyclopean.io.video_writing import left_out, write_timed
+
+RANGE_FRAMES = 16  # frames of a video that fix one range of colours for all
+VISIBLE_FLICKER = 0.01  # of the range of a clip's depth
+
+
+def predict_clip(
+    source: Path,
+    target: Target,
+    predictor: Predictor,
+    save: Sequence[str] = (),
+    *,
+    steady: bool = True,
+    max_megapixels: float = MOST_MEGAPIXELS,
+    progress: Progress | None = None,
+) -> Written:
+    """Write the depth of a video: STEM_disp.mp4 in one fixed range of colours, .json, and arrays of every frame.
+
+    Two passes: some frames fix the range, then every frame is written at its time. `save` are keys of `ARRAYS`; their
+    files go into the folder STEM_disp. `progress(done, all)` is called after every frame; `all` is 0 when not known.
+    Each frame's scale (and shift) is aligned to the frames before (`Consistency`), unless `steady` is False.
+    """
+    clouds = [name for name in save if name in CLOUDS]
+    if clouds:
+        raise InputError(f"{source} is a video, which has no single point cloud; leave ply and glb out of --save.")
+    clip = describe(source, max_megapixels)
+    target, notes = target.free(source, ["_disp.mp4", "_disp.json", *(["_disp"] if save else [])])
+    ranges = [
+        value_range(predictor(Photo(image)).inverse_depth)
+        for image in frames(source, max(1, clip.count // RANGE_FRAMES), max_megapixels)
+    ]
+    if not ranges:
+        raise InputError(f"{source} has no frames; give a whole video.")
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    times: list[float] = []
+    consistency, flicker = Consistency(predictor.method.ambiguity, high - low), Flicker(high - low)
+    with appearing(target.folder) as folder:
+        arrays = folder / f"{target.stem}_disp"
+
+        def coloured() -> Iterator[Any]:
+            for still in stills(source, max_megapixels=max_megapixels):
+                photo = Photo(still.image, name=f"{source.name}#{still.index}")
+                depth = predictor(photo)
+                if steady:
+                    depth = _aligned(depth, still, consistency, flicker)
+                if save:
+                    arrays.mkdir(exist_ok=True)
+                    write_arrays(arrays / f"{still.index:06d}", depth, save, photo)
+                times.append(round(float(still.time), 6))
+                if progress is not None:
+                    progress(still.index + 1, clip.count)
+                yield colourise(depth.inverse_depth, low, high), still.time
+
+        video = folder / f"{target.stem}_disp.mp4"
+        write_timed(video, coloured(), clip.rate, clip.unit, clip.aspect)
+        content = {
+            "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
+            "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": (low, high),
+            "frames": len(times), "times": times, "source": source.name, "model": model_json(predictor.model),
+            "flicker_before": flicker.before, "flicker_after": flicker.after, "files": [video.name],
+        }  # fmt: skip
+        video.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
+        keep_names(folder, target.folder)
+        if flicker.before is not None and flicker.after is not None and flicker.before > VISIBLE_FLICKER:
+            notes = (*notes, flicker_note(flicker.before, flicker.after))
+        return Written(moved(folder, target.folder), notes)
+
+
+def _aligned(depth: DepthMap, still: Still, consistency: Consistency, flicker: Flicker) -> DepthMap:
+    """Return the depth of a frame, its scale and shift aligned to the frames before, and count its flicker."""
+    small = resize_depth(depth, size_within(depth.size, PIXELS))
+    plane, last = fill_unknown(small.inverse_depth[0, 0], small.valid[0, 0]), consistency.last
+    now = consistency.add(small_grey(still.image, small.size), plane, still.seconds)
+    if last is not None:
+        flicker.add(last, now)
+    scale, shift = consistency.alignment.scale, consistency.alignment.shift
+    notes = {**depth.notes, "steady_scale": round(scale, 6), "steady_shift": round(shift, 6)}
+    return replace(depth, inverse_depth=depth.inverse_depth * scale + shift, notes=notes)
+
+
+def flicker_note(before: float, after: float) -> str:
+    """Return a sentence on the flicker of a clip's depth."""
+    return f"flicker of the depth: {100 * before:.2f} % of its range as predicted, {100 * after:.2f} % made steady"
+
+
+def refocus_clip(
+    source: Path,
+    target: Target,
+    keys: Sequence[Keyframe],
+    predictor: Predictor,
+    *,
+    lens: Lens,
+    record: Mapping[str, object],
+    smooth: float = SECONDS,
+    max_megapixels: float = MOST_MEGAPIXELS,
+    progress: Progress | None = None,
+) -> tuple[ClipReport, Written]:
+    """Write a video refocused: STEM_defocus, its suffix that of the video where H.264 is at home, and a sidecar.
+
+    `record` are the settings that the sidecar keeps.
+    """
+    suffix = result_suffix(source.suffix)
+    target, notes = target.free(source, (f"_defocus{suffix}", "_defocus.json"))
+    name = f"{target.stem}_defocus{suffix}"
+    with appearing(target.folder) as folder:
+        report = write_refocused(
+            source, folder / name, keys, predictor, lens,
+            smooth=smooth, max_megapixels=max_megapixels, progress=progress,
+        )  # fmt: skip
+        content = {
+            "format": "cyclopean-refocus-video", "version": 1, "cyclopean": __version__, "source": source.name,
+            "keys": [asdict(key) for key in keys], **record, "smooth": smooth, "model": model_json(predictor.model),
+            **asdict(report), "files": [name],
+        }  # fmt: skip
+        (folder / name).with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
+        keep_names(folder, target.folder)
+    return report, Written((target.folder / name,), notes)
+
+
+def clip_notes(source: Path, result: Path | None = None, max_megapixels: float = MOST_MEGAPIXELS) -> tuple[str, ...]:
+    """Return notes on what is not used of a video, and on what `result` will not keep."""
+    notes = describe(source, max_megapixels).remarks
+    return (*notes, *(left_out(source, result, max_megapixels) if result else ()))

@@ -1,0 +1,109 @@
+"""The clock of a clip: times that only go on, whatever its packets and frames carry."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+STARTS_ANYWHERE = ("mpegts", "mpeg")  # containers whose clock is arbitrary before the first packet, and may jump
+BACK = Fraction(1, 10)  # seconds by which a track may go back by mistake
+AHEAD = 10  # seconds without any packet: a jump of the clock
+
+
+class Timeline:
+    """One timeline for a file whose clock jumps, as where recordings were joined one behind the other.
+
+    A part that follows begins where the one before ended, and its tracks keep their times to each other.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+        self.jumps = container.format.name in STARTS_ANYWHERE
+        self.shifts = [Fraction(0)]  # seconds, of each part
+
+    @property
+    def joins(self) -> int:
+        """Number of jumps so far."""
+        return len(self.shifts) - 1
+
+    def packets(self, *streams: Any) -> Iterator[Any]:
+        """Yield the packets of `streams`, their times shifted."""
+        if not self.jumps:
+            yield from self.container.demux(*streams)
+            return
+        wanted = {stream.index for stream in streams}
+        for packet in self.shifted(self.container.demux()):  # of all tracks, so that all see the same ends
+            if packet.stream.index in wanted:
+                yield packet
+
+    def shifted(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """Yield the packets of all tracks, their times shifted."""
+        latest: dict[int, Fraction] = {}  # time of each track's last packet
+        shift, end = Fraction(0), None  # seconds; where the last packet of all ends
+        for packet in packets:
+            if packet.dts is not None and packet.size:
+                time, track = packet.dts * packet.time_base, packet.stream.index
+                end = time if end is None else end
+                earliest = latest.get(track, end - AHEAD) - BACK
+                # Tracks are not cut at the same place: some packets of the last part come after the first of the next.
+                misfits = [(time + s < earliest, abs(time + s - end), s) for s in self.shifts[-2:]]
+                shift = min(misfits)[2]
+                if not earliest <= time + shift <= end + AHEAD:
+                    shift = end - time
+                    self.shifts.append(shift)
+                latest[track] = time + shift
+                end = max(end, latest[track] + (packet.duration or 0) * packet.time_base)
+                packet.dts += round(shift / packet.time_base)
+            if packet.pts is not None and packet.size:
+                packet.pts += round(shift / packet.time_base)
+            yield packet
+
+
+class Clock:
+    """Times at which frames are shown, in ticks of the stream's time base, each later than the one before.
+
+    They follow from index and frame rate if the file has no times, or times that go back. AVI has only the order of its
+    packets, which is not that of its frames when the codec reorders them.
+    """
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self.base = stream.time_base
+        self.step = max(1, round(1 / (stream.average_rate or Fraction(25)) / self.base))
+        self.numbered = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+        self.origin = origin_of(container)
+        self.start: int | None = None
+        self.last = 0
+        self.end = Fraction(0)  # seconds of the last frame's end, of the same clock
+        own = stream.duration * self.base if stream.duration else Fraction(container.duration or 0, 1_000_000)
+        began = (
+            (stream.start_time or 0) * self.base if stream.duration else Fraction(container.start_time or 0, 1_000_000)
+        )
+        self.told = 0 if container.format.name in STARTS_ANYWHERE else own and own + began  # 0: its end is not stated
+
+    def __call__(self, frame: Any) -> int:
+        ticks = None if self.numbered else frame.pts
+        if self.start is None:
+            self.start = self.last = ticks or 0
+        elif ticks == self.last:  # half a frame later, so that the next one can keep its own time
+            self.last += max(1, self.step // 2)
+        else:
+            self.last = self.last + self.step if ticks is None or ticks < self.last else ticks
+        self.end = (self.last + max(self.step, frame.duration or 0)) * self.base
+        return self.last
+
+    def missing(self) -> float:
+        """Return by how many seconds the film ends before its header says, after its last frame; 0 if it does not."""
+        return max(0.0, float(self.told - self.end)) if self.told else 0.0
+
+    def seconds(self, ticks: int) -> float:
+        """Return the seconds since the first frame."""
+        return float((ticks - (self.start or 0)) * self.base)
+
+    def time(self, ticks: int) -> Fraction:
+        """Return the seconds since the beginning of the clip, which may be before its first frame."""
+        return ticks * self.base - self.origin
+
+
+def origin_of(container: Any) -> Fraction:
+    """Return the start of a container's clock, in seconds."""
+    started = container.format.name in STARTS_ANYWHERE and container.start_time
+    return Fraction(container.start_time, 1_000_000) if started else Fraction(0)

@@ -1,0 +1,25 @@
+"""Work for several processes, which import it: it takes a while, fails at one number, and says who does it."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyclopean.errors import InputError
+
+
+@dataclass(frozen=True)
+class Slow:
+    out: str
+
+    def load(self):
+        Path(self.out, f"pid-{os.getpid()}").touch()
+
+        def do(number: int) -> None:
+            path = Path(self.out, f"{number:03d}.txt")
+            time.sleep(0.15)
+            if number == 5:
+                raise InputError("number five is damaged.")
+            path.write_text(str(number))
+
+        return do
