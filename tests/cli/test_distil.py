@@ -23,6 +23,7 @@ from cyclopean.inference.predictor import load
 from cyclopean.io.image import Photo
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
+from cyclopean.training.state import STATE
 from slow_work import Slow
 
 SIZE = (32, 64)
@@ -138,7 +139,12 @@ def test_both_streams_resume_to_the_bit(worlds, tmp_path, capsys):
     assert here(capsys, "mask", worlds / "pictures", "--out", masks)[0] == 0
     streams = ("--labelled", worlds / "rooms", "--unlabelled", worlds / "pictures", "--side", "16")
     runs = {}
-    for name, flags in {"line": ("--ratio", "2", "--masks", masks), "files": ("--labels", labels)}.items():
+    variants = {
+        "line": ("--ratio", "2", "--masks", masks),
+        "files": ("--labels", labels),
+        "tangent": ("--planes", "tangent"),
+    }
+    for name, flags in variants.items():
         whole = train(capsys, "distil", *streams, *flags, "--out", tmp_path / name, "--steps", "4")
         again = tmp_path / f"{name}-again"
         train(capsys, "distil", *streams, *flags, "--out", again, "--steps", "2")
@@ -146,6 +152,14 @@ def test_both_streams_resume_to_the_bit(worlds, tmp_path, capsys):
         assert all(torch.equal(whole[k], resumed[k]) for k in whole)
         runs[name] = whole
     assert any(not torch.equal(runs["line"][k], runs["files"][k]) for k in runs["line"])
+    facts = torch.load(tmp_path / "files" / STATE, weights_only=True)["facts"]
+    assert facts["turns"] == 2
+    assert "rotate" not in facts
+    assert torch.load(tmp_path / "tangent" / STATE, weights_only=True)["facts"]["planes"] == "tangent"
+    (labels / "labels.json").unlink()  # the files are what teaches: without them there is no second run
+    words = ("train", "distil", *streams, "--labels", labels, "--out", tmp_path / "none", "--steps", "1")
+    code, _, error = here(capsys, *words, "--batch-size", "2", "--workers", "0", "--accelerator", "cpu")
+    assert (code, "labels.json" in error) == (2, True)
     words = ("train", "distil", *streams, "--ratio", "1", "--out", tmp_path / "line-again", "--steps", "6", "--resume")
     code, _, error = here(capsys, *words, "--batch-size", "2", "--workers", "0", "--accelerator", "cpu")
     assert (code, "ratio" in error) == (2, True)  # another ratio would be another run

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -128,7 +129,7 @@ def test_the_command_recognises_clips(tmp_path, capsys):
     assert (code, err) == (1, "")
     assert "cannot teach" in out
     assert "WRONG: the camera turns in its place" in out
-    assert "This clip can teach depth: 1" in out
+    assert "This clip can teach depth" in out
     assert [one["teaches"] for one in json.loads((tmp_path / "all.json").read_text())] == [False, True]
 
 
@@ -162,8 +163,8 @@ def test_two_views_tell_motion_and_depth():
     assert (shift > 0).all()
     start = cv2.Rodrigues(np.array([0.01, 0.0, 0.0]))[0] @ rotation
     np.testing.assert_allclose(refined(a, b, 500.0, start, way).rotation, rotation, atol=1e-4)
-    behind, _ = triangulated(view, b_noisy, a)  # the other way round, points lie behind
-    assert (behind[20:] < 0).mean() > 0.5
+    behind, _ = triangulated(replace(view, direction=-view.direction), a, b)  # the other way, points lie behind
+    np.testing.assert_allclose(behind, -there)
     assert two_view(a[:8], b[:8], 500.0) is None
 
 

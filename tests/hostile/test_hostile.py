@@ -6,9 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[2]))
-
 from benchmarks.hostile import GOOD, READ, outcomes
 from benchmarks.hostile_kinds import KINDS
 

@@ -27,6 +27,7 @@ from cyclopean.methods.aquanet import (
     told,
     zoomed,
 )
+from cyclopean.methods.base import known_pose
 from cyclopean.networks.falnet import MEAN, centred, resized
 from cyclopean.sample import Sample, view
 from cyclopean.synthesis import sweep, swept_coverage
@@ -197,6 +198,17 @@ def test_traps_of_the_draft() -> None:
         patch.setattr(aquanet, "reproject", lambda depth, *rest: seen.append(depth) or reproject(depth, *rest))
         aquanet.kick_start(clip(1), replace(rules, ground="paper"))
     torch.testing.assert_close(seen[-1][0, 0, :, 0], torch.linspace(rules.least, rules.most, 64))
+    # In a picture twice as large the told ground is as near as things that are pushed by t / zoom must be.
+    plain = clip(1)
+    twice = replace(plain, zoom=torch.full((1,), 2.0))
+    for how, factor in (("direct", 0.5), ("invariant", 1.0), ("inverse", 2.0)):
+        poses = [zoomed(known_pose("", source), twice.zoom, how) for source in plain.sources]
+        assert factor == float(poses[0][0, :3, 3].norm() / known_pose("", plain.sources[0])[0, :3, 3].norm())
+        moved = tuple(replace(s, from_target=pose) for s, pose in zip(plain.sources, poses, strict=True))
+        told_rules = replace(rules, translation=how)
+        torch.testing.assert_close(
+            aquanet.kick_start(replace(twice, sources=moved), told_rules), aquanet.kick_start(plain, told_rules)
+        )
 
     # A grey of the family's mean colour, which the release takes for what is outside, is compared like any other.
     grey = view(torch.tensor(MEAN)[None, :, None, None].expand(1, 3, 64, 96), camera)

@@ -20,7 +20,7 @@ from cyclopean.geometry import (
 from cyclopean.geometry.cameras import rigid
 from cyclopean.losses import affine_invariant, affine_invariant_error, berhu_beyond, min_max
 from cyclopean.methods.base import Frozen
-from cyclopean.methods.depth_anywhere import DepthAnywhere, FaceLabels, Online, label_faces
+from cyclopean.methods.depth_anywhere import DepthAnywhere, FaceLabels, Online, label_faces, on_faces
 from cyclopean.networks import STUDENTS
 from cyclopean.sample import Sample, View, collate, view
 
@@ -221,6 +221,11 @@ def test_masks_count():
     assert loss(torch.where(valid, inverse, 0.7), valid) == right
     assert loss(inverse, valid & (inverse > 0)) == right
     assert abs(loss(inverse, torch.ones_like(valid)) - right) > 1e-3
+    # A mask of the panoramas themselves counts too, whatever files of labels say.
+    half = torch.arange(64)[None, None, None, :].expand(1, 1, 32, 64) < 32
+    sample = replace(sample, target=replace(sample.target, valid=half))
+    hidden = ~(on_faces(half.to(F32), faces, inverse.shape[-1]) > 1 - 1e-3).view_as(valid)
+    assert loss(torch.where(hidden, 0.7, inverse), valid) == loss(inverse, valid)
 
 
 def test_masks_turn_with_the_pictures():

@@ -61,7 +61,7 @@ BAD_INPUT = (
     (["street", "OUT", "--baseline", "-1"], "above 0"),
     (["street", "OUT", "--field-of-view", "180"], "between 0 and 180"),
     (["street", "OUT", "--device", "cuda:99"], "'cuda:99' cannot be used here"),
-    (["street", "OUT", "--pictures", "nowhere"], "no folder"),
+    (["street", "OUT", "--pictures", "nowhere"], "is not a folder"),
     (["street", "/proc/none/out"], "cannot"),
 )
 

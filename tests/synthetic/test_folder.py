@@ -159,7 +159,7 @@ def test_what_cannot_be_streamed_is_told(tmp_path):
         WorldsDataset(("street",), "stereo", 0, SIZE, 0)
     with pytest.raises(InputError, match="holds no picture"):
         WorldsDataset(("street",), "stereo", 0, SIZE, 1, tmp_path)
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         WorldsDataset(("street",), "stereo", 0, SIZE, 1, tmp_path / "none")
     with pytest.raises(IndexError):
         WorldsDataset(("street",), "stereo", 0, SIZE, 1)[1]

@@ -176,6 +176,8 @@ def test_truth_is_looked_for_all_over_the_set():
         dataset.with_truth(TrainData(Bare(100, 100)))
     with pytest.raises(InputError, match="none of the 1 items"):
         dataset.with_truth(TrainData(Bare(1, 1)))
+    labelled = dataset.labelled_only(TrainData(Bare(12, 8))).training
+    assert [int(labelled[index].name[0]) for index in (3, 7, 9)] == [8, 8, 9]
 
 
 @pytest.mark.parametrize("method", ["supervised", "coordnet --rig SV"])

@@ -188,7 +188,7 @@ ROWS = {  # the most telling first: a run may be cut
         predict=where_static,
         trained_as="first",
     ),
-    "oracle": _first("true masks of what moves", _aquanet(mask="none", boost=0.0), augment=TOLD),
+    "oracle": _first("true masks of what moves, of targets", _aquanet(mask="none", boost=0.0), augment=TOLD),
     "auto": _first("AQUANet with Monodepth2's masks", _aquanet(mask="auto", boost=0.0)),
     "dirnet": _second("DIRNet-BW: inverse warping, SPIMO", _aquanet(network="dirnet", warp="backward", boost=0.0)),
     "vplade": _second("vPLADE-Net: fixed levels, SPIMO", _aquanet(49 / 33, network="plade", boost=0.0)),

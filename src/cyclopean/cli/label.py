@@ -30,7 +30,7 @@ class Label:
     masks: Annotated[Path | None, Flag("FOLDER")] = None
     """Masks of the panoramas (cyclopean mask), white where they count."""
     planes: Literal["cube", "tangent"] = "cube"
-    """The six faces of a cube, or 20 tangent planes."""
+    """The six faces of a cube, or 18 tangent planes."""
     turns: int = 4
     """How many random rotations of each panorama; training takes one at random."""
     rotate: float = 45.0

@@ -365,6 +365,8 @@ def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
     v = told(target)[0][:, 1:]
     rise = v if rules.ground == "draft" else (v + 1) / 2
     ground = rules.least + (rules.most - rules.least) * rise.clamp(min=0, max=1)
+    if sample.zoom is not None:  # by which translations are divided
+        ground = ground * sample.zoom[:, None, None, None] ** POWERS[rules.translation]
     errors = []
     for source in sample.sources:
         match = reproject(ground, target.camera, known_pose("aquanet", source), source.camera)

@@ -141,7 +141,8 @@ class DepthAnywhere(Method):
         side, angle = labels.inverse_depth.shape[-1], labels.field_of_view
         mine = on_faces(disparity, labels.rotations, side, angle) / Faces(field_of_view=angle).cosine(side, disparity)
         theirs = labels.inverse_depth.flatten(0, 1)[:, None]
-        counted = ((theirs > 0) & labels.valid.flatten(0, 1)[:, None]).to(mine.dtype)  # the trap: `> 0 & mask`
+        valid = on_faces(panoramas.valid.to(mine.dtype), labels.rotations, side, angle) > 1 - 1e-3
+        counted = ((theirs > 0) & labels.valid.flatten(0, 1)[:, None] & valid).to(mine.dtype)  # trap: `> 0 & mask`
         return affine_invariant_error(mine, theirs, counted)
 
     def inverse_depth(self, output: Map) -> Map:

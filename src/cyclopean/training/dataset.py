@@ -217,6 +217,17 @@ def with_truth(data: TrainData) -> TrainData:
     return data
 
 
+def labelled_only(data: TrainData) -> TrainData:
+    """Return `data` without the items that have no true depth at all, which are named: others replace them."""
+    return replace(data, training=Readable(Mapped(data.training, (_labelled,))))
+
+
+def _labelled(sample: Sample) -> Sample:
+    if not bool(sample.depth.isfinite().any()):
+        raise InputError("it has no true depth; give it one, or take it out.")
+    return sample
+
+
 def then(data: TrainData, step: Augmentation) -> TrainData:
     """Return `data` with one more augmentation after its own."""
     return replace(data, augment=step if data.augment is None else Steps((data.augment, step)))

@@ -1,6 +1,6 @@
 """How a panorama network is distilled from a perspective one (Depth Anywhere): recipes as in `training.recipes`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -25,7 +25,7 @@ class Teaching:
     labels: Annotated[Path | None, Flag("FOLDER")] = None
     """Labels that `cyclopean label` wrote for the unlabelled panoramas, instead of a teacher."""
     planes: Literal["cube", "tangent"] = "cube"
-    """The six faces of a cube, or 20 tangent planes, three times the work."""
+    """The six faces of a cube, or 18 tangent planes, three times the work."""
     rotate: float = 45.0
     """The cube of faces is turned by up to so many degrees about each axis, anew in every step; 0 never turns it."""
     side: int = 256
@@ -80,18 +80,23 @@ def distil(
         start_from(method.network, start)
     card = dataset.card("distil", run, streams.source, data)
     if streams.unlabelled:
-        teacher = predictor.load(teaching.teacher)
-        method.teacher = Online(Frozen(labels.FaceModel(teacher)), teaching.side, teaching.rotate)
-        card["training"] |= {"unlabelled": [str(p) for p in streams.unlabelled], **labels.described(teacher)}
-        data = replace(
-            data, flags={**data.flags, "teacher": teaching.teacher, "rotate": teaching.rotate, "side": teaching.side}
-        )
+        if teaching.labels is None:
+            teacher = predictor.load(teaching.teacher)
+            infer = Frozen(labels.FaceModel(teacher))
+            method.teacher = Online(infer, teaching.side, teaching.rotate, teaching.planes)
+            taught, about = asdict(teaching), labels.described(teacher)
+        else:
+            method.teacher = files = labels.LabelFiles(teaching.labels)
+            taught = files.about
+            about = {name: value for name, value in taught.items() if name.startswith("teacher")}
+        card["training"] |= {"unlabelled": [str(p) for p in streams.unlabelled], **about}
+        data = replace(data, flags={**data.flags, **taught})
     run = run.of(len(data.training))  # type: ignore[arg-type]
     fit(method, data, run, adamw if student == "egformer" else adam, constant, card=card, pictures=dataset.pictures)
 
 
 def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float = 10.0) -> None:
-    """Go on training a distilled model (--init MODEL) on panoramas with true depth, so that it tells metres.
+    """Go on training a distilled model (--init MODEL) on panoramas with true depth, so that it predicts metres.
 
     The network's disparity is put in 1/m by one scale and one shift, which are fitted to some of the data first and
     then learned along, with BerHu on depth. The paper: --epochs 1 of Stanford2D3D.
@@ -102,9 +107,10 @@ def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float 
     import torch
 
     from cyclopean import augmentation
+    from cyclopean.geometry import size_of
     from cyclopean.methods.depth_anywhere import DepthAnywhere
     from cyclopean.training import checkpoint, dataset
-    from cyclopean.training.loop import adam, constant, fit
+    from cyclopean.training.loop import adam, adamw, constant, fit
 
     if run.init is None:
         raise InputError("fine-tuning starts from a distilled model; give --init MODEL (cyclopean train distil).")
@@ -112,7 +118,7 @@ def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float 
     if not isinstance(student, DepthAnywhere):
         raise InputError(f"{run.init} is a model of {student.name}; --init needs one of cyclopean train distil.")
     data = dataset.train_data(source, augment, run, augmentation.mirrored, dataset.target_only)
-    data = dataset.then(dataset.with_truth(data), augmentation.rolled)
+    data = dataset.then(dataset.labelled_only(dataset.with_truth(data)), augmentation.rolled)
     torch.manual_seed(run.seed)
     method = student.metric(far)
     card = dataset.card("finetune", run, source, data)
@@ -120,8 +126,13 @@ def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float 
     card["training"] |= {k: v for k, v in taught.items() if k.startswith(("teacher", "unlabelled"))}
     run = run.of(len(data.training))  # type: ignore[arg-type]
     if not run.resume:
-        method.fit_metres(dataset.several(data.training, list(range(min(FITTED_ON, dataset.length(data.training))))))
-    fit(method, data, replace(run, init=None), adam, constant, card=card, pictures=dataset.pictures)
+        height, width = source.size or size_of(data.training[0].depth)
+        multiple = method.input_multiple
+        size = (max(height // multiple, 1) * multiple, max(width // multiple, 1) * multiple)  # `fit` checks --size
+        items = dataset.several(data.training, list(range(min(FITTED_ON, dataset.length(data.training)))))
+        method.fit_metres([augmentation.resize(item, size) for item in items])
+    optimizer = adamw if student.arguments["network"] == "egformer" else adam
+    fit(method, data, replace(run, init=None), optimizer, constant, card=card, pictures=dataset.pictures)
 
 
 def labelled_and_unlabelled(run: Run, streams: Streams, augment: Augment, rolls: bool) -> "TrainData":
@@ -134,8 +145,7 @@ def labelled_and_unlabelled(run: Run, streams: Streams, augment: Augment, rolls:
     from cyclopean.training import dataset
 
     data = dataset.train_data(streams.source, augment, run, augmentation.mirrored, dataset.target_only)
-    data = dataset.with_truth(data)
-    data = dataset.then(data, augmentation.rolled)
+    data = dataset.then(dataset.labelled_only(dataset.with_truth(data)), augmentation.rolled)
     if not streams.unlabelled:
         return data
     size = streams.size or data.training[0].depth.shape[-2:]
@@ -143,5 +153,11 @@ def labelled_and_unlabelled(run: Run, streams: Streams, augment: Augment, rolls:
     others = dataset.unlabelled(streams.unlabelled, streams.masks)
     # labels in files are of the pictures as they are, not rolled
     join = dataset.Joined(others, streams.ratio, Steps((fitted, augmentation.rolled) if rolls else (fitted,)))
-    flags = {**data.flags, "ratio": streams.ratio, "number of unlabelled items": dataset.length(others)}
+    flags = {
+        **data.flags,
+        "unlabelled": ", ".join(path.name for path in streams.unlabelled),
+        "masks": "" if streams.masks is None else streams.masks.name,
+        "ratio": streams.ratio,
+        "number of unlabelled items": dataset.length(others),
+    }
     return replace(dataset.then(data, join), flags=flags)

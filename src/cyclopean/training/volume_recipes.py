@@ -118,7 +118,10 @@ def aquanet(
     assert isinstance(data.augment, Steps)
     shape = source.size or size_of(data.training[0].depth)
     patch = ZoomedPatch((shape[0], shape[1]), *zoom)
-    flags = {**data.flags, "smallest zoom": zoom[0], "largest zoom": zoom[1]}
+    flags = {
+        **data.flags, "smallest zoom": zoom[0], "largest zoom": zoom[1], "beta1": beta1,
+        "first": Path(first or "").name, "vgg19-weights": "" if features is None else features.name,
+    }  # fmt: skip
     data = replace(data, augment=Steps((patch, *data.augment.steps[1:])), flags=flags)
     vgg19 = None if features is None else vgg19_features(features)
     unknown = dataset.has_unknown_poses(data)
