@@ -1,4 +1,4 @@
-"""Five verbs that make one view out of another. Every method is a few lines of them."""
+"""Making one view out of another: five verbs, of which every method is a few lines, sweeps, and cube faces."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Train and judge one row after the other; what is done is kept, so a run that was cut goes on where it stopped."""
+"""Train and judge one row after the other; finished steps are kept, so an interrupted run resumes."""
 
 import json
 import time

@@ -88,7 +88,7 @@ def as_made(method: Method) -> None:
 
 
 def untaught(method: Method, teacher: Method) -> None:
-    """Leave a method as it is, whatever the teacher."""
+    """Ignore the teacher."""
 
 
 def nothing_more(method: Method) -> Sequence[Callable[[Method], None]]:  # noqa: ARG001

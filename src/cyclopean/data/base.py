@@ -191,15 +191,15 @@ def depth_from_disparity(disparity: Depth, focal_px: float, baseline: float, shi
 
 
 def known_above_zero(values: Depth) -> Depth:
-    """Return `values` with NaN where they are 0 or below. The one rule of all truth, in files of any kind: what is not
-    above 0 is unknown, as NaN is, and +inf is infinitely far."""
+    """Return `values` with NaN where they are 0 or below. In every file of true depth, values of 0 or below and NaN
+    are unknown, and +inf is infinitely far."""
     return torch.where(values > 0, values, math.nan)
 
 
 def baseline_of(offset: float, path: Path) -> float:
     """Return `offset`, metres between two cameras. Raises InputError, naming `path`, unless it is finite and not 0."""
     if not math.isfinite(offset) or offset == 0:
-        raise InputError(f"{path} has two cameras {offset:g} m apart; a pair needs a baseline, mend the calibration.")
+        raise InputError(f"{path} has two cameras {offset:g} m apart; correct the baseline.")
     return offset
 
 

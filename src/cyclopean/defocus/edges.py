@@ -63,8 +63,8 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
     subject = matte[0, 0].cpu().numpy() >= 0.5
     if subject.all() or not subject.any():
         raise InputError(
-            "the matte has no edge, since it is all one side (its numbers go from "
-            f"{float(matte.min()):.3g} to {float(matte.max()):.3g}, where white is 1, and 0.5 divides the sides); "
+            "the matte has no edge: all its values are on one side of 0.5 (they go from "
+            f"{float(matte.min()):.3g} to {float(matte.max()):.3g}, where white is 1); "
             "give white for the subject, black around it."
         )
     plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])

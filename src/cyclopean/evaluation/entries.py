@@ -110,7 +110,7 @@ def predictor_entry(title: str, predictor: Predictor) -> Entry:
 
 
 def one_look(name: str, device: str = "cpu") -> Entry:
-    """Return only the network of a model of panoramas, as evaluated in papers: one pass, at the size of training.
+    """Return a panorama model run in a single pass at its training size, as papers report it.
 
     No second pass half a turn apart, no details of another model. Raises `InputError` for a model of ordinary photos,
     and where the picture is not a panorama.

@@ -1,4 +1,4 @@
-"""Guesses that look at no picture, as a reference for models."""
+"""Baselines that ignore the picture, as a reference for models."""
 
 from collections.abc import Callable, Iterable
 from functools import partial

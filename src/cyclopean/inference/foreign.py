@@ -141,7 +141,9 @@ class Foreign(Method):
                 if lacks_memory(error):
                     raise
                 why = shortened(" ".join(str(error).split()))
-                raise InputError(f"this depth model does not run ({why}); its files do not fit each other.") from error
+                raise InputError(
+                    f"this depth model does not run ({why}); its configuration and weights do not match."
+                ) from error
             raw = self.processing.restored(output.predicted_depth[:, None].float(), prepared, size)
             focal = camera_focal
             if self.output == "inverse depth":

@@ -102,7 +102,7 @@ class Labelling:
         return bulk.unfinished(self.data, self.out, ".npz")
 
     def load(self) -> Callable[[int], None]:
-        """Return what labels the panorama of a number."""
+        """Return a function that labels the panorama at an index."""
         data, infer = open_dataset(self.data), FaceModel(load(self.model, self.device))
         device = usable_device(self.device)
         masked = None if self.masks is None else Masked(self.masks)

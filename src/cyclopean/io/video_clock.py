@@ -1,4 +1,4 @@
-"""The clock of a clip: times that only go on, whatever its packets and frames carry."""
+"""Monotonic timestamps for a clip, whatever its packets and frames carry."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction

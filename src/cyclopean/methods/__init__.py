@@ -1,4 +1,4 @@
-"""Methods, one file per paper. Dicts map names to classes and recipes; nothing is imported before it is needed."""
+"""Methods, one file per paper or idea. Dicts map names to classes and recipes; modules are imported when needed."""
 
 from collections.abc import Mapping
 from pkgutil import resolve_name

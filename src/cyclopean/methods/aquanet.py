@@ -150,7 +150,7 @@ class Aquanet(Method):
         return surfaces(levels, size_of(exponents), source.camera, target_from_source, target.camera, of=of)
 
     def static(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
-        """Return the mask of `view`: 0 where the first stage's depth depends on `where` it is told that things stand.
+        """Return the mask of `view`: 0 where the first stage's depth changes when positions are shifted (Eq. 7).
 
         `where` and `focal`: what the network is `told` of the view.
         """
@@ -299,7 +299,7 @@ class Falnet(Paired):
 
 
 def told(view: View) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]]:
-    """Return what the network is told of `view`: where its pixels stand in the full frame, and |f| in 2000 pixels."""
+    """Return the network's other inputs: positions of pixels in the full frame, and |f| in units of 2000 pixels."""
     if not isinstance(view.camera, Pinhole):
         raise InputError("aquanet needs pinhole cameras; panoramas need another method.")
     h, w = size_of(view.image)

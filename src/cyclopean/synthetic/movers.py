@@ -1,8 +1,8 @@
 """A camera that moves among things that move: on a road, on foot indoors, and in the air.
 
-What goes with the camera at its own speed stays where it is in the picture, as if it were infinitely far: depth that is
-learned from video must not fall for it. So every clip has some of what goes with the camera, faster, towards it and
-across, and things of the same kinds that stand still.
+An object that moves with the camera stays put in the picture, as if it were infinitely far: depth that is learned from
+video must not fall for it. So every clip has some objects that move with the camera, faster, towards it and across, and
+objects of the same kinds that stand still.
 """
 
 import math

@@ -37,7 +37,7 @@ def power(x: Float[Tensor, "*n"], exponent: Number) -> Float[Tensor, "*n"]:
 
 
 def of(values: Float[Tensor, " k *c"], index: Tensor) -> Float[Tensor, "c2 n"]:
-    """Return rows of a table, as columns: what belongs to each of n points."""
+    """Gather one row of a table for each of n points, as columns."""
     return torch.index_select(values.flatten(1).T.contiguous(), 1, index)
 
 

@@ -302,8 +302,8 @@ class VolumeConfig:
     boost: float = 0.1
     """Weight of the boosting loss of the second stage, from predictions at three sizes an epoch before."""
     boosting: Boosting = "paper"
-    """What tells which size counts: all three estimates (paper, Eq. 9), or the whole picture's, the other two of the
-    picture mirrored (draft)."""
+    """Which estimates set the weights when three sizes are fused: all three (paper, Eq. 9), or the whole picture's, the
+    other two being of the picture mirrored (draft)."""
     ground: Literal["draft", "paper"] = "draft"
     """What depth the kick-start is told: far above the middle of the whole picture and nearer below (draft), or nearer
     from the first row on (paper)."""
