@@ -29,7 +29,7 @@ WORDS = {  # what is typed -> a part of what is said
     "refocus good.png --at 0.5 0.5 --depth pointer.npy": "pointer.npy is only a pointer of Git LFS",
     "predict good.png --model pointing": "model.safetensors is only a pointer of Git LFS",
     f"{FOCUS} --matte pointer.jpg": "pointer.jpg is only a pointer of Git LFS",
-    f"{FOCUS} --matte dark.png": "its numbers go from 0 to 0.196, where white is 1",
+    f"{FOCUS} --matte dark.png": "they go from 0 to 0.196, where white is 1",
     "predict empty": "holds no photos",
     "predict text.png": "text.png is not a picture",
     "predict zero.png": "zero.png",
