@@ -85,5 +85,5 @@ def absrel(model: str, clip: Path, truth: np.ndarray, frames: list[int]) -> floa
         known = np.isfinite(z) & (z > NEAR) & (z < FAR)
         depth = 1 / np.maximum(predictor(Photo(still.image)).inverse_depth[0, 0].numpy(), 1e-6)
         depth = np.clip(depth * np.median(z[known]) / np.median(depth[known]), 0.05, FAR)
-        errors.append(float((np.abs(depth - z) / z)[known].mean()))
+        errors.append(float((np.abs(depth[known] - z[known]) / z[known]).mean()))
     return float(np.mean(errors))
