@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 
@@ -122,8 +122,8 @@ def _on_cluster(work: Work, numbers: Sequence[int], workers: int, cluster: str) 
         logging.getLogger(name).setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     rows = ray.data.from_items([{"number": number} for number in numbers], override_num_blocks=len(numbers))
-    pool = ray.data.ActorPoolStrategy(size=workers)
-    for row in rows.map(_Actor, fn_constructor_args=(work,), compute=pool, num_cpus=1).iter_rows():
+    pool, actor = ray.data.ActorPoolStrategy(size=workers), cast(Any, _Actor)  # Ray's stubs know functions only
+    for row in rows.map(actor, fn_constructor_args=(work,), compute=pool, num_cpus=1).iter_rows():
         yield int(row["number"]), row["error"] or None
 
 
