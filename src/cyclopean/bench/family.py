@@ -18,6 +18,16 @@ from cyclopean.training.loop import MakeOptimizer, Schedule, adabound, adam, con
 
 Map = Float[Tensor, "1 1 h w"]
 Predict = Callable[[Method, Sample], Map]
+# The figures of depth in most papers, and how a table names them (`Family.columns`).
+DEPTH_FIGURES = {
+    "abs_rel": "AbsRel",
+    "sq_rel": "SqRel",
+    "rmse": "RMSE",
+    "rmse_log": "RMSElog",
+    "delta1": "δ1",
+    "delta2": "δ2",
+    "delta3": "δ3",
+}
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cyclopean import augmentation
-from cyclopean.bench.family import OPTIMISATIONS, Budget, Claim, Family, Map, Row, Samples
+from cyclopean.bench.family import DEPTH_FIGURES, OPTIMISATIONS, Budget, Claim, Family, Map, Row, Samples
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import named_protocol
@@ -281,13 +281,7 @@ SPHERE = Family(
     order=_order,
     figures=figures,
     columns={
-        "abs_rel": "AbsRel",
-        "sq_rel": "SqRel",
-        "rmse": "RMSE",
-        "rmse_log": "RMSElog",
-        "delta1": "δ1",
-        "delta2": "δ2",
-        "delta3": "δ3",
+        **DEPTH_FIGURES,
         "abs_rel_released": "AbsRel as released",
         "abs_rel_median": "AbsRel, median-aligned",
     },

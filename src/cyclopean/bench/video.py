@@ -9,7 +9,7 @@ import torch
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps, ZoomedPatch
 from cyclopean.bench.comparison import sized
-from cyclopean.bench.family import Budget, Claim, Family, Map, Mask, Row, Samples, alone
+from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, Mask, Row, Samples, alone
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
@@ -316,13 +316,7 @@ VIDEO = Family(
     order=_order,
     figures=figures,
     columns={
-        "abs_rel": "AbsRel",
-        "sq_rel": "SqRel",
-        "rmse": "RMSE",
-        "rmse_log": "RMSElog",
-        "delta1": "δ1",
-        "delta2": "δ2",
-        "delta3": "δ3",
+        **DEPTH_FIGURES,
         "static": "AbsRel, still",
         "movers": "AbsRel, moving",
         "holes": "holes",
