@@ -64,7 +64,7 @@ def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "", re
     if gap < 1:
         raise InputError(f"step is {gap}; it needs a number of frames of at least 1.")
     _degrees(fov)
-    known = _camera_in(Path(camera).expanduser()) if camera else None
+    known = camera_in(Path(camera).expanduser()) if camera else None
     far = whole_number("reach", reach)
     return (FramesDataset if place.is_dir() else VideoDataset)(place, gap, degrees, known, far)
 
@@ -265,7 +265,7 @@ def camera_of(path: Path, fov: str = "", camera: str = "") -> tuple[Size, Pinhol
         described = describe(path)
         size, aspect, written = described.size, float(described.aspect), _written_angle(path)
     if camera:
-        return size, _camera_in(Path(camera).expanduser()), "given"
+        return size, camera_in(Path(camera).expanduser()), "given"
     if degrees is not None:
         return size, pinhole_of_angle(degrees, size, aspect), "given"
     known = pinhole_of_angle(written or FIELD_OF_VIEW, size, aspect)
@@ -297,14 +297,15 @@ def _camera(path: Path, size: Size, degrees: float | None, aspect: float = 1.0) 
     return pinhole_of_angle(degrees or FIELD_OF_VIEW, size, aspect)
 
 
-def _camera_in(path: Path) -> Pinhole:
+def camera_in(path: Path) -> Pinhole:
+    """Return the pinhole camera of a JSON file: a camera profile, a sidecar, or a camera alone."""
     content = read_object(path)
     try:
         camera = camera_from_json(content["camera"] if isinstance(content.get("camera"), dict) else content)
     except (ValueError, KeyError) as error:
         raise InputError(f"{path} has no camera that can be understood ({shortened(error)}).") from None
     if not isinstance(camera, Pinhole):
-        raise InputError(f"{path} has no pinhole camera; give a camera profile, or fov=DEGREES.")
+        raise InputError(f"{path} has no pinhole camera; give a camera profile, or the field of view in degrees.")
     return camera
 
 

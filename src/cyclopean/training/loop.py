@@ -141,6 +141,11 @@ def fit(  # noqa: PLR0912, PLR0915
     return ema_model.eval()
 
 
+def training_device(run: Run) -> torch.device:
+    """Return the device that `fit` trains on in this process. Raises `InputError` for devices that do not exist."""
+    return _fabric(run).device
+
+
 # --- schedules and optimisers -----------------------------------------------------------------------------------------
 
 

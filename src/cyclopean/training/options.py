@@ -57,7 +57,8 @@ class Run:
         """Return the run for a data set of `items` items: its epochs as steps."""
         if self.epochs is None:
             return self
-        steps = math.ceil(self.epochs * items / (self.batch_size * self.devices * self.nodes))
+        batches = self.epochs * items / (self.batch_size * self.devices * self.nodes)
+        steps = max(1, math.ceil(batches - 1e-6))  # the share of a stage may be a last bit above a whole number
         return replace(self, steps=steps, epochs=None)
 
     def refuse_taken(self) -> None:
