@@ -88,10 +88,10 @@ class VideoDataset(Items):
         self.path, self.step, self.steps = path, step, steps_around(step, reach)
         described = describe(path)
         self.size, self.index = described.size, index_of(path)
-        self.camera = camera or _camera(path, self.size, fov or _written_angle(path), float(described.aspect))
         seconds = np.array(self.index.seconds)
         far = max(self.steps)
         _check_enough(path, len(seconds), far)
+        self.camera = camera or _camera(path, self.size, fov or _written_angle(path), float(described.aspect))
         usual = float(np.median(np.diff(seconds)))
         paused = np.concatenate([[0], np.cumsum(np.diff(seconds) > PAUSE * usual)])
         whole = paused[2 * far :] == paused[: -2 * far]
@@ -293,7 +293,7 @@ def _small(image: Image) -> np.ndarray:
 def _camera(path: Path, size: Size, degrees: float | None, aspect: float = 1.0) -> Pinhole:
     if degrees is None:
         LOG.warning("%s does not tell its focal length: %g degrees along its longer side are assumed; if you know "
-                    "better, give fov=DEGREES or camera=FILE.", path, FIELD_OF_VIEW)  # fmt: skip
+                    "better, give clip:%s:fov=DEGREES, or :camera=FILE.", path, FIELD_OF_VIEW, path)  # fmt: skip
     return pinhole_of_angle(degrees or FIELD_OF_VIEW, size, aspect)
 
 
@@ -326,8 +326,8 @@ def _check_enough(path: Path, count: int, step: int) -> None:
     if count < 2 * step + 1:
         frames = "1 frame" if count == 1 else f"{count} frames"
         raise InputError(
-            f"{path} has {frames} in a row, and a target needs one {step} before and one {step} after it, "
-            f"{2 * step + 1} in all; give a longer clip{' or a smaller step' if step > 1 else ''}."
+            f"{path} has {frames} in a row, and depth is learned from a frame, the one {step} before it and the one "
+            f"{step} after it, {2 * step + 1} in all; give a longer clip{' or a smaller step' if step > 1 else ''}."
         )
 
 

@@ -244,7 +244,8 @@ class LossConfig:
     """SSIM on whole windows and L1 (Monodepth), SSIM on reflected borders and L1 (Monodepth2), L1, or L2."""
     mask: str = "none"
     """Masks of the error, joined by +: inside, best (source), auto (without static pixels), unoccluded (Schellevis),
-    learned (Zhou), or none."""
+    explained (Zhou: by the pose network cnn, one for each source), learned (the depth network's, one for all), or
+    none."""
     scales: ScalesName = "native"
     """Compare at each scale's own size, at full size, or only the finest scale."""
     smooth: SmoothName = "edges"

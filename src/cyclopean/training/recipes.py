@@ -222,7 +222,7 @@ def monodepth2(
 
     Every combination of --head, --warp, --border, --error, --mask, --scales, --smooth and --features is a method; the
     defaults are the paper's. Sets of more than two posed views, and panoramas, need --swap 0. Zhou et al. (2017) is
-    video with --pose cnn --mask learned.
+    video with --pose cnn --mask explained.
 
     Args:
         pose: of frames of a video, predicted by a network that is trained along: resnet (Monodepth2's), cnn (Zhou's),
