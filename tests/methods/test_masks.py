@@ -133,6 +133,9 @@ def test_each_source_has_its_own_explanation():
         assert both["explained"] == 0
         assert one["appearance"] + other["appearance"] == pytest.approx(1.25 * both["appearance"], rel=1e-5)
         assert one["appearance"] != pytest.approx(other["appearance"], rel=1e-3)
+        alone = SourceView(sources[0], poses[0], explainability=tuple(torch.ones_like(raw) for raw in raws))
+        first = made(target, made.decode(raws), [alone])["appearance"].item()
+        assert appearance(1, 0)["appearance"] == pytest.approx(first / 2, rel=1e-5)
         count = {"native": 4, "full": 1, "finest": 1}[scales]
         assert one["explained"] == pytest.approx(count * 0.2 * math.log(4) / 2, rel=1e-4)
 

@@ -18,11 +18,13 @@ from cyclopean.data import open_dataset
 from cyclopean.data.posed_clip import PosedClip, posed, posed_triplets, split
 from cyclopean.data.video import FramesDataset, VideoDataset
 from cyclopean.io.files import read_json
+from cyclopean.io.video import stills
 from cyclopean.methods.adaptation import Adaptation, unit_of
 from cyclopean.methods.supervised import Supervised
 from cyclopean.sample import collate
 from cyclopean.training import adaptation, checkpoint
 from cyclopean.training.state import State
+from filmed import film
 
 SIZE = (96, 128)
 SHELF = Film("clutter", 9003, "aside", count=34)
@@ -263,6 +265,27 @@ def test_odd_input_works_or_is_one_sentence(tmp_path, shelf, start, capsys):
     for words in (["--minutes", "0"], ["--steps", "-1"]):
         assert here(capsys, "adapt", folder, "--out", tmp_path / "x", *words)[0] == 2
     assert here(capsys, "adapt")[0] == 2
+
+
+@pytest.mark.slow
+def test_films_of_phones_and_films_with_cuts(tmp_path, shelf, start, capsys):
+    """Upright by a display matrix, frames at uneven times, with sound; and two scenes in one film."""
+    pictures = [still.image for still in stills(shelf[0])]
+    film(tmp_path / "phone.mp4", (picture.rot90(-1, (2, 3)) for picture in pictures), rotation=90, uneven=400)
+    film(tmp_path / "cut.mp4", iter([*pictures[:17], *(picture.flip(-1) for picture in pictures[17:])]))
+    for name in ("phone", "cut"):
+        out = tmp_path / name
+        words = ("adapt", tmp_path / f"{name}.mp4", "--out", out, "--model", start, "--steps", "3")
+        code, said, err = here(capsys, *words)
+        assert code == 0, said + err
+        assert "the file does not tell" in said or "focal length is not known" in said
+        assert (out / "model.safetensors").exists()
+    assert adapted(tmp_path / "phone")["triplets"] >= 6
+    code, _, err = here(
+        capsys, "adapt", tmp_path / "phone.mp4", "--out", tmp_path / "phone", "--model", start, "--resume"
+    )
+    assert code == 0
+    assert "--model of adapt" in err
 
 
 @pytest.mark.slow

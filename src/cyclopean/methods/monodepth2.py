@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
 from cyclopean.methods.base import Prediction, full_precision, known_pose
@@ -60,7 +62,8 @@ class Monodepth2(PhotometricMethod):
                 "monodepth2 reconstructs a view from other views, and the sample has none; use pairs or clips."
             )
         (predicted,) = self.decode(self.network(sample.target.seen))
-        length, masks = None, [()] * len(sample.sources)
+        length = None
+        masks: list[tuple[Tensor, ...]] = [()] * len(sample.sources)
         if self.pose is not None and any(source.from_target is None for source in sample.sources):
             if self.pose.explain is not None:
                 masks = self.pose.explainability(sample, [size_of(map_) for map_ in predicted.disparities])

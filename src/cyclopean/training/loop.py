@@ -264,7 +264,10 @@ def _remarks(run: Run, state: State, device: torch.device) -> Iterator[str]:
     if run.precision == "bfloat16" and intel_like and not native:  # emulated: 30 times slower
         yield "this processor has no bfloat16 instructions: --precision float32 is many times faster here"
     if state.step >= run.steps:
-        yield f"this run has completed its {run.steps} steps; for more: --init {run.out / 'last'} and another --out"
+        yield (
+            f"this run has completed its {run.steps} steps; for more, start from {run.out / 'last'} (--init of train, "
+            "--model of adapt) with another --out"
+        )
 
 
 def _last_checkpoint(run: Run) -> str:

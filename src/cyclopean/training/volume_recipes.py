@@ -177,12 +177,12 @@ def _zoomed_patches(data: "TrainData", source: Source, zoom: tuple[float, float]
 
     What a run was begun with, and must be resumed with, includes the factors and the weights that make `features`.
     """
-    from cyclopean.augmentation import Steps, ZoomedPatch
+    from cyclopean.augmentation import Augmentation, Steps, ZoomedPatch
     from cyclopean.geometry import size_of
 
     assert isinstance(data.augment, Steps)
     height, width = source.size or size_of(data.training[0].depth)
-    steps = (ZoomedPatch((height, width), *zoom), *data.augment.steps[1:])
+    steps: tuple[Augmentation, ...] = (ZoomedPatch((height, width), *zoom), *data.augment.steps[1:])
     weights = "" if features is None else features.name
-    facts = {"smallest zoom": zoom[0], "largest zoom": zoom[1], "vgg19-weights": weights}
+    facts: dict[str, float | str] = {"smallest zoom": zoom[0], "largest zoom": zoom[1], "vgg19-weights": weights}
     return replace(data, augment=Steps(steps), flags={**data.flags, **facts})
