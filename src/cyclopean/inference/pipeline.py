@@ -24,11 +24,11 @@ from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.refocus import refocus, warn_of_distance
 from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular
+from cyclopean.geometry import Equirectangular, assumed_camera
 from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, TwoDistances, shift_assumed
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
-from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
+from cyclopean.inference.predictor import Predictor, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
 from cyclopean.io.files import appearing, file_hash
