@@ -59,6 +59,9 @@ def test_two_stages_from_the_command_line_and_again_after_a_stop(clips, tmp_path
     maps = [np.load(tmp_path / name / "000000_disp.npy") for name in ("p", "boosted")]
     assert maps[0].shape == maps[1].shape == (48, 96)
     assert not np.allclose(*maps, rtol=1e-3)
+    told = ("predict", str(clips / "frame" / "000000.png"), "--model", str(out), "--out", str(tmp_path / "told"))
+    assert run(*told, "--field-of-view", "20") == 0  # the network is told the focal length
+    assert not np.allclose(np.load(tmp_path / "told" / "000000_disp.npy"), maps[0], rtol=1e-3)
     assert run("evaluate", "--model", str(out), "--data", str(clips), "--post-process", "falnet") == 0
     again = ("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "second"), *SMALL, "--steps", "1")
     assert run(*again, "--levels", "9", "--first", str(out / "stage1")) == 0
