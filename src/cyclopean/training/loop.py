@@ -143,6 +143,11 @@ def fit(  # noqa: PLR0912, PLR0915
     return ema_model.eval()
 
 
+def training_device(run: Run) -> torch.device:
+    """Return the device that `fit` trains on in this process. Raises `InputError` for devices that do not exist."""
+    return _fabric(run).device
+
+
 # --- schedules and optimisers -----------------------------------------------------------------------------------------
 
 
@@ -261,7 +266,10 @@ def _remarks(run: Run, state: State, device: torch.device) -> Iterator[str]:
     if run.precision == "bfloat16" and intel_like and not native:  # emulated: 30 times slower
         yield "this processor has no bfloat16 instructions: --precision float32 is many times faster here"
     if state.step >= run.steps:
-        yield f"this run has completed its {run.steps} steps; for more: --init {run.out / 'last'} and another --out"
+        yield (
+            f"this run has completed its {run.steps} steps; for more, start from {run.out / 'last'} (--init of train, "
+            "--model of adapt) with another --out"
+        )
 
 
 def _last_checkpoint(run: Run) -> str:
