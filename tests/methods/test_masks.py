@@ -7,20 +7,17 @@ import torch
 from torch import Tensor
 
 from cyclopean.geometry import Correspondence, Pinhole, reproject, translation
-from cyclopean.losses import absolute, appearance, photometric
+from cyclopean.losses import absolute, appearance, automask, photometric
 from cyclopean.methods.heads import DepthRangeHead, LevelsHead
-from cyclopean.methods.monodepth2 import Monodepth2
-from cyclopean.methods.photometric import (
-    DisparityPyramid,
-    PhotometricLoss,
-    SourceView,
-    automask,
+from cyclopean.methods.masks import (
     explainability_regularization,
     in_frame,
     inverse_depth_in,
     min_reprojection,
     visibility,
 )
+from cyclopean.methods.monodepth2 import Monodepth2
+from cyclopean.methods.photometric import DisparityPyramid, PhotometricLoss, SourceView
 from cyclopean.sample import view
 from cyclopean.synthesis import pull
 from cyclopean.training.options import MONODEPTH2, LossConfig

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, plane, positions, resized
+from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, plane, positions, resize_corners
 
 
 def formula_weights(parameters: list[nn.Parameter], names: np.ndarray) -> None:
@@ -48,7 +48,7 @@ def test_backbones_beside_their_releases(golden) -> None:
     image, grid, focal = (truth[name].float() for name in ("input", "grid", "focal_fx_fy_over_2000"))
     with torch.no_grad():
         code = network.encoding(grid)
-        logits, _ = network.unet(image, lambda _, size: [resized(code, size), plane(focal[None], size)])
+        logits, _ = network.unet(image, lambda _, size: [resize_corners(code, size), plane(focal[None], size)])
     torch.testing.assert_close(logits[..., ::4, ::4], truth["logits_stride4"].float(), atol=1e-4, rtol=1e-4)
     truth = golden("falnet_backbone")
     fal = FalNet()

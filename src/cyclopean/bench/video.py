@@ -15,8 +15,8 @@ from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
 from cyclopean.geometry import reproject, size_of
 from cyclopean.io.image import resize
-from cyclopean.losses import absolute
-from cyclopean.methods.aquanet import Aquanet, Falnet, PreviousEpoch, dispersion, told, zoomed
+from cyclopean.losses import absolute, automask
+from cyclopean.methods.aquanet import Aquanet, Falnet, PreviousEpoch, spimo, told, zoomed
 from cyclopean.methods.base import Frozen, Method, known_pose
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.metrics import align_median, countable, depth_errors, holes, mask_errors, to_depth
@@ -87,7 +87,7 @@ def at_patch_size(method: Method, sample: Sample) -> Map:
 
 
 @torch.no_grad()
-def spimo(
+def static_by_spimo(
     method: Method,
     sample: Sample,
     *,
@@ -97,15 +97,14 @@ def spimo(
 ) -> Map:
     """Return 1 where the depth of a first stage does not depend on where it is told that things stand (Eq. 7)."""
     assert isinstance(method, Aquanet)
-    spread = dispersion(
-        method.frozen(), sample.target.image, *told(sample.target), passes=passes, boosting=boosting,
-        power=method.size_power,
+    return spimo(
+        method.frozen(), sample.target.image, *told(sample.target), threshold=threshold, passes=passes,
+        boosting=boosting, power=method.size_power,
     )  # fmt: skip
-    return (spread < threshold).float()
 
 
 @torch.no_grad()
-def automask(method: Method, sample: Sample) -> Map:
+def static_by_automask(method: Method, sample: Sample) -> Map:
     """Return 1 where a source warped to the target is more like it than every source as it is (Monodepth2, Eq. 5)."""
     size = size_of(sample.depth)
     if isinstance(method, Monodepth2):
@@ -123,18 +122,18 @@ def automask(method: Method, sample: Sample) -> Map:
         sample = replace(sample, sources=sources)
     target = sample.target
     rho = method.predict(target).inverse_depth
-    warped, still = [], []
+    warped, static = [], []
     for source in sample.sources:
         match = reproject(rho, target.camera, known_pose(method.name, source), source.camera)
         warped.append(error(pull(source.image, match.uv, "edge"), target.image))
-        still.append(error(source.image, target.image))
-    moved = torch.cat(warped, 1).amin(1, keepdim=True) < torch.cat(still, 1).amin(1, keepdim=True)
-    return torch.nn.functional.interpolate(moved.float(), size, mode="nearest-exact")
+        static.append(error(source.image, target.image))
+    mask = automask(torch.cat(warped, 1), torch.cat(static, 1))[:, :1]
+    return torch.nn.functional.interpolate(mask, size, mode="nearest-exact")
 
 
 def where_static(method: Method, sample: Sample) -> Map:
     """Return inverse depth where the method's own masks leave it, NaN elsewhere."""
-    return torch.where(spimo(method, sample) > 0, alone(method, sample), torch.nan)
+    return torch.where(static_by_spimo(method, sample) > 0, alone(method, sample), torch.nan)
 
 
 # --- rows ---
@@ -237,14 +236,14 @@ MASKS = {
         f"spimo-{threshold:g}": Mask(
             f"SPIMO, {threshold:g}{' (the paper)' if threshold == THRESHOLDS[1] else ''}",
             "first",
-            partial(spimo, threshold=threshold),
+            partial(static_by_spimo, threshold=threshold),
         )
         for threshold in THRESHOLDS
     },
-    "spimo-3": Mask("SPIMO, 0.03, three passes", "first", partial(spimo, passes=3)),
-    "spimo-full": Mask("SPIMO, 0.03, with boosted depth (full)", "first", partial(spimo, boosting="paper")),
-    "auto": Mask("auto-mask of AQUANet", "auto", automask),
-    "auto-monodepth2": Mask("auto-mask of Monodepth2", "monodepth2", automask),
+    "spimo-3": Mask("SPIMO, 0.03, three passes", "first", partial(static_by_spimo, passes=3)),
+    "spimo-full": Mask("SPIMO, 0.03, with boosted depth (full)", "first", partial(static_by_spimo, boosting="paper")),
+    "auto": Mask("auto-mask of AQUANet", "auto", static_by_automask),
+    "auto-monodepth2": Mask("auto-mask of Monodepth2", "monodepth2", static_by_automask),
 }
 
 

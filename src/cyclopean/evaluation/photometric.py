@@ -27,7 +27,7 @@ from cyclopean.geometry import Pinhole, reproject, size_of
 from cyclopean.io.files import shown
 from cyclopean.io.image import resize
 from cyclopean.losses import ssim_gaussian
-from cyclopean.methods.photometric import visibility
+from cyclopean.methods.masks import visibility
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 

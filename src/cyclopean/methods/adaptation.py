@@ -12,6 +12,7 @@ from torch import Tensor
 from cyclopean.geometry import reproject, size_of
 from cyclopean.losses import photometric, proportional_smoothness, weighted_mean
 from cyclopean.methods.base import Frozen, Method, Prediction, full_precision, known_pose
+from cyclopean.methods.photometric import resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
@@ -79,7 +80,7 @@ class Adaptation(Method):
 
     def _losses(self, sample: Sample, seen: Map, before: Map) -> dict[str, Scalar]:
         size = size_of(sample.depth)
-        inverse, start = (_positive(_resized(x.float(), size)) for x in (seen, before))
+        inverse, start = (_positive(resized(x.float(), size)) for x in (seen, before))
         known = ~sample.depth.isnan()
         rho = inverse * unit_of(inverse.detach(), sample.depth, known)
 
@@ -110,10 +111,6 @@ def unit_of(inverse: Map, depth: Map, known: Bool[Tensor, "b 1 h w"]) -> Float[T
 def _positive(inverse: Map) -> Map:
     """Return inverse depth without values near 0, by its picture's median."""
     return inverse + LEAST * inverse.detach().flatten(1).median(1).values[:, None, None, None]
-
-
-def _resized(x: Map, size: tuple[int, int]) -> Float[Tensor, "b 1 h2 w2"]:
-    return x if size_of(x) == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
 def _shrunk(target: View, share: float, multiple: int) -> View:

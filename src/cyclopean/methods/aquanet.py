@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from cyclopean.errors import InputError
 from cyclopean.geometry import Levels, Pencil, Pinhole, invert, pixel_grid, reproject, size_of, surfaces
 from cyclopean.geometry.cameras import Uv
-from cyclopean.losses import absolute, curvature_smoothness, squared
+from cyclopean.losses import absolute, automask, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
-from cyclopean.methods.boosting import DepthNetwork, boosted
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
-from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, centred, positions, resized
+from cyclopean.methods.post_processing import DepthNetwork, boosted
+from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, centred, positions, resize_corners
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
 from cyclopean.training.options import Boosting, FalnetConfig, Intrinsics, VolumeConfig
@@ -125,7 +125,7 @@ class Aquanet(Method):
                     weight = match.valid * static[0] * pull(source_static, match.uv.detach(), "zeros")
                     real, still = target.image, source.image
                 if rules.mask == "auto":
-                    weight = weight * (absolute(made, real) < absolute(still, real)).detach()
+                    weight = weight * automask(absolute(made, real), absolute(still, real))
                 terms.append(reconstruction(made, real, weight, self.features))
             losses = {name: torch.stack([term[name] for term in terms]).mean() for name in terms[0]}
             losses["smoothness"] = rules.smoothness * curvature_smoothness(inverse_depth, target.image)
@@ -156,12 +156,12 @@ class Aquanet(Method):
         """
         if self.first is None:
             raise InputError("masks of moving things come from a model of the first stage, and none was given.")
-        rules, extra = self.rules, self.rules.boosting if self.rules.full else None
-        spread = dispersion(
-            self.first, view.image, where, focal, passes=rules.passes, boosting=extra, power=self.size_power
-        )
-        sky = where[:, 1:] < TOP if rules.ignore_top else False
-        return ((spread < rules.threshold) | sky).to(spread.dtype)
+        rules, boosting = self.rules, self.rules.boosting if self.rules.full else None
+        mask = spimo(
+            self.first, view.image, where, focal, threshold=rules.threshold, passes=rules.passes, boosting=boosting,
+            power=self.size_power,
+        )  # fmt: skip
+        return torch.where(where[:, 1:] < TOP, 1.0, mask) if rules.ignore_top else mask
 
     def begin_with_pose(self) -> None:
         """Kick-start from now on: the pose network learns alone, by a depth and a camera that are told."""
@@ -387,6 +387,22 @@ def reconstruction(made: Image, real: Image, weight: Map, features: Features | N
     return losses
 
 
+def spimo(
+    network: DepthNetwork,
+    image: Image,
+    where: Float[Tensor, "b 2 h w"],
+    focal: Float[Tensor, "b 2"],
+    *,
+    threshold: float,
+    passes: int = 4,
+    boosting: Boosting | None = None,
+    power: int = 1,
+) -> Map:
+    """Return 1 where the `dispersion` of depth stays below `threshold`: what does not move by itself (Eq. 7)."""
+    spread = dispersion(network, image, where, focal, passes=passes, boosting=boosting, power=power)
+    return (spread < threshold).to(spread.dtype)
+
+
 @torch.no_grad()
 def dispersion(
     network: DepthNetwork,
@@ -407,7 +423,7 @@ def dispersion(
     """
     size = size_of(image)
     small = (int(size[0] * SHARE), int(size[1] * SHARE))
-    image, where = F.interpolate(image, small, mode="bilinear", align_corners=True), resized(where, small)
+    image, where = F.interpolate(image, small, mode="bilinear", align_corners=True), resize_corners(where, small)
     inverse = [network(image, where + where.new_tensor(s)[:, None, None], focal * SHARE) for s in SHIFTS[:passes]]
     if passes == len(SHIFTS):
         common, up = torch.stack(inverse[:-1]).mean(0), inverse[-1]

@@ -68,10 +68,10 @@ class PladeNet(nn.Module):
         code, picture = self.encoding(positions), centred(image)
 
         def extra(stage: int, size: tuple[int, int]) -> list[Tensor]:
-            more = (
-                [plane(constants, size)] if stage == 0 else [self.halved(resized(picture, size))] if stage == 1 else []
-            )
-            return [resized(code, size), *more]
+            codes = [resize_corners(code, size)]
+            if stage == 0:
+                return [*codes, plane(constants, size)]
+            return [*codes, self.halved(resize_corners(picture, size))] if stage == 1 else codes
 
         return self.mix(self.unet(picture, extra)[0])
 
@@ -102,7 +102,7 @@ class AquaNet(nn.Module):
     ) -> tuple[Float[Tensor, "b n h w"], Float[Tensor, "b 1 h w"] | None]:
         """Return the logits of each level, farthest first, and what the exponents are made of (None: all are 1)."""
         code = self.encoding(positions)
-        logits, features = self.unet(centred(image), lambda _, size: [resized(code, size), plane(focal, size)])
+        logits, features = self.unet(centred(image), lambda _, size: [resize_corners(code, size), plane(focal, size)])
         return logits, None if self.exponents is None else self.exponents(features)
 
 
@@ -198,7 +198,7 @@ def plane(constants: Float[Tensor, "b k"], size: tuple[int, int]) -> Float[Tenso
     return constants[:, :, None, None].expand(-1, -1, *size)
 
 
-def resized(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
+def resize_corners(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
     """Return maps at another size, corner pixels on corner pixels, as the family resizes encodings."""
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 
