@@ -296,10 +296,10 @@ def _training_means(options: Evaluate, variants: Sequence[Protocol]) -> "list[En
 def _note_trained_on(models: Sequence[str], data: Sequence[str]) -> None:
     """Print a note for each model that is judged on what it was trained on."""
     from cyclopean.data import same_data
-    from cyclopean.training import checkpoint
+    from cyclopean.training.models import is_model, trained_on
 
     for model in models:
-        learned = checkpoint.trained_on(model) if checkpoint.is_model(Path(model)) else []
+        learned = trained_on(model) if is_model(Path(model)) else []
         known = [name for name in data if any(same_data(name, one) for one in learned)]
         if known:
             print(

@@ -224,6 +224,17 @@ def implausible(camera: Pinhole, baseline: float, width: int) -> str:
     return ""
 
 
+def log_unusual_rig(source: str, rig: tuple[float, float], size: tuple[int, int]) -> None:
+    """Warn of a rig (focal length in image widths, baseline in metres) whose numbers look like those of another unit.
+
+    `source` names its place; its pictures have `size` (height, width). The rule is that for calibrations of data sets.
+    """
+    (focal, baseline), (height, width) = rig, size
+    camera = Pinhole(torch.tensor([[focal, focal * width / height]]), torch.tensor([[0.5, 0.5]]))
+    if unusual := implausible(camera, baseline, width):
+        LOG.warning("%s states %s; check its unit.", source, unusual)
+
+
 def beside(image: Image, camera: Pinhole, offset: float) -> View:
     """Return a source of a rectified pair, whose camera stands `offset` to the target's right (negative: left)."""
     return view(image, camera, translation(torch.tensor([[-offset, 0.0, 0.0]])))

@@ -36,7 +36,7 @@ from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
 from cyclopean.io.viewer import write_viewer
-from cyclopean.training.checkpoint import DEFAULT
+from cyclopean.training.models import DEFAULT
 
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned

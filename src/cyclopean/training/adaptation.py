@@ -31,7 +31,7 @@ from cyclopean.io.files import read_json, write_text
 from cyclopean.methods.adaptation import Adaptation
 from cyclopean.methods.base import Method
 from cyclopean.sample import collate
-from cyclopean.training import checkpoint
+from cyclopean.training import checkpoint, models
 from cyclopean.training.dataset import TrainData
 from cyclopean.training.loop import adam, cosine, fit
 from cyclopean.training.options import STATE, Run
@@ -160,7 +160,7 @@ def _finish(
     """Write the model of the run that explains held-out frames best, else the start, and return which."""
     candidates = []
     for folder in (run.out / "best", run.out / "last"):
-        if (folder / checkpoint.WEIGHTS).exists():
+        if (folder / models.WEIGHTS).exists():
             checkpoint.initialise(method.model, folder)
             candidates.append((mean_losses(method, validation, run), folder))
     after, folder = min(candidates, key=lambda one: sum(one[0].values()), default=(before, run.out))

@@ -18,7 +18,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from cyclopean import augmentation
 from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
 from cyclopean.data import named_panoramas, open_dataset
-from cyclopean.data.base import Items, sound_part
+from cyclopean.data.base import Items, log_unusual_rig, sound_part
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of, translation
@@ -26,7 +26,6 @@ from cyclopean.inference.labels import Masked
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample, View, calibrated_rig, collate, pair_rig
 from cyclopean.synthetic import expanded
-from cyclopean.training.checkpoint import log_unusual_rig
 from cyclopean.training.options import Augment, Rig, Run, Source
 
 LOG = logging.getLogger(__name__)
