@@ -15,9 +15,10 @@ from cyclopean.data.base import Files, Items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, map_tensors, view
-from cyclopean.training import dataset
+from cyclopean.training import dataset, wrappers
 from cyclopean.training.dataset import TrainData, train_data
 from cyclopean.training.options import Augment, Run, Source
+from cyclopean.training.train import model_card
 from stereo_pairs import write_pairs
 
 
@@ -128,10 +129,10 @@ def test_many_items_in_a_row_that_cannot_be_read_are_an_error():
 
     data = Lost(30)
     data.lost = 9
-    assert [dataset.Readable(data)[index].name for index in (5, 21, 29)] == [("5",), ("0",), ("0",)]
+    assert [wrappers.Readable(data)[index].name for index in (5, 21, 29)] == [("5",), ("0",), ("0",)]
     data.lost = 10
     with pytest.raises(InputError, match="none of 10 items in a row can be read; the first: item 20 is gone"):
-        dataset.Readable(data)[20]
+        wrappers.Readable(data)[20]
 
 
 def test_all_items_get_the_size_asked_for(items, tmp_path):
@@ -147,7 +148,7 @@ def test_shrinking_reaches_the_run_and_the_card(items, tmp_path):
     for augment, share in ((Augment(shrink=0.6), 0.6), (PLAIN, 1.0)):
         data = train_data(source, augment, RUN, *STEREO)
         assert data.shrink == share
-        assert dataset.card("monodepth", RUN, source, data)["training"].get("shrink", 1.0) == share
+        assert model_card("monodepth", RUN, source, data)["training"].get("shrink", 1.0) == share
 
 
 def test_supervision_reads_no_sources(items, tmp_path):

@@ -35,6 +35,7 @@ from cyclopean.metrics import affine_fit
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training import dataset
+from cyclopean.training.wrappers import Joined
 
 TEACHER = "general"
 OUTSIDE = ("street", "landscape")
@@ -79,7 +80,7 @@ def _streams(
                 raise InputError(error)
     method.teacher = LabelFiles(labels)
     fitted = Resize(size or (height // FINER, width // FINER))
-    return dataset.Joined(dataset.unlabelled((Path(elsewhere),), masks), ratio, Steps((fitted,)))
+    return Joined(dataset.unlabelled((Path(elsewhere),), masks), ratio, Steps((fitted,)))
 
 
 def _row(title: str, student: str | None = None, streams: Mapping[str, Any] | None = None, **options: Any) -> Row:

@@ -25,11 +25,12 @@ from cyclopean.geometry import size_of
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
-from cyclopean.training.dataset import TrainData, length
+from cyclopean.training.dataset import TrainData
 from cyclopean.training.loader import STOPS, Batches, Stream, loader
 from cyclopean.training.log import RunLog
 from cyclopean.training.options import Run
 from cyclopean.training.state import STATE, State, read_state, resume_facts
+from cyclopean.training.wrappers import length
 
 Schedule = Callable[[int, int], float]  # (step, steps) -> factor of the learning rate
 MakeOptimizer = Callable[[Iterable[nn.Parameter], float], Optimizer]

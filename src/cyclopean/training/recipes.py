@@ -273,15 +273,14 @@ def supervised(
     from cyclopean import augmentation
     from cyclopean.methods.supervised import Supervised
     from cyclopean.training import dataset
-    from cyclopean.training.loop import SCHEDULES, adamw, fit
+    from cyclopean.training.loop import SCHEDULES, adamw
+    from cyclopean.training.train import train
 
     data = dataset.train_data(source, augment, run, augmentation.mirrored, dataset.target_only)
     data = dataset.with_truth(data)
     torch.manual_seed(run.seed)
     method = Supervised(network, width)
-    card = dataset.card("supervised", run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adamw, SCHEDULES[schedule], card=card, pictures=dataset.pictures)
+    train("supervised", method, data, run, source, optimizer=adamw, schedule=SCHEDULES[schedule])
 
 
 def train_on_pairs(
@@ -308,7 +307,9 @@ def train_on_pairs(
     from cyclopean.augmentation import flipped
     from cyclopean.networks.resnet import pretrained, start_from
     from cyclopean.training import dataset
-    from cyclopean.training.loop import SCHEDULES, adam, fit
+    from cyclopean.training.loop import SCHEDULES, adam
+    from cyclopean.training.rig import common_rig
+    from cyclopean.training.train import train
 
     data = dataset.train_data(source, augment, run, mirror or flipped, rig=pairs.rig)
     if of_video is not None and dataset.has_unknown_poses(data):
@@ -316,7 +317,7 @@ def train_on_pairs(
         torch.manual_seed(run.seed)
         method = of_video()
     else:
-        common, about = dataset.common_rig(data.training)
+        common, about = common_rig(data.training)
         torch.manual_seed(run.seed)
         method = make(pairs.rig or common)
     if pairs.rig is None and method.rig == common:
@@ -326,8 +327,4 @@ def train_on_pairs(
     features = method.config().get("rules", {}).get("features", "none")
     if features not in ("none", "own"):
         pretrained(Path(features))  # raises InputError early for invalid weights
-    card = dataset.card(name, run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adam, SCHEDULES[pairs.schedule], card=card, pictures=dataset.pictures)
-    if method.config().get("intrinsics") == "learned":
-        dataset.log_learned_camera(method, data)
+    train(name, method, data, run, source, optimizer=adam, schedule=SCHEDULES[pairs.schedule])

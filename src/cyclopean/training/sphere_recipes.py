@@ -86,7 +86,8 @@ def coordnet(
     from cyclopean import augmentation
     from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adabound, constant, fit
+    from cyclopean.training.loop import adabound, constant
+    from cyclopean.training.train import train
 
     keep = dataset.target_only if rig == "SV" else None
     data = dataset.train_data(source, augment, run, augmentation.mirrored, keep, worlds="sphere")
@@ -94,9 +95,7 @@ def coordnet(
     data = dataset.then(data, augmentation.rolled) if predicts == "depth" else data
     torch.manual_seed(run.seed)
     method = SphericalViewSynthesis(rig, ratio, predicts=predicts, **vars(shape), **vars(comparison))
-    card = dataset.card("coordnet", run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adabound, constant, card=card, pictures=dataset.pictures)
+    train("coordnet", method, data, run, source, optimizer=adabound, schedule=constant)
 
 
 def panorama(run: Run, source: Source, *, augment: Augment = ROOMS, ratio: float = 0.6) -> None:
@@ -110,15 +109,14 @@ def panorama(run: Run, source: Source, *, augment: Augment = ROOMS, ratio: float
     from cyclopean import augmentation
     from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adamw, cosine, fit
+    from cyclopean.training.loop import adamw, cosine
+    from cyclopean.training.train import train
 
     data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="sphere")
     data = dataset.then(data, augmentation.rolled)
     torch.manual_seed(run.seed)
     method = SphericalViewSynthesis("TC", ratio, circular=True, network="mobile")
-    card = dataset.card("panorama", run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adamw, cosine, card=card, pictures=dataset.pictures)
+    train("panorama", method, data, run, source, optimizer=adamw, schedule=cosine)
 
 
 def supervised_sphere(
@@ -149,7 +147,8 @@ def supervised_sphere(
     from cyclopean.methods.supervised_sphere import SupervisedSphere
     from cyclopean.networks.resnet import start_from
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adam, adamw, adamw_brief, constant, fit, polynomial
+    from cyclopean.training.loop import adam, adamw, adamw_brief, constant, polynomial
+    from cyclopean.training.train import train
 
     if not 0 < width <= WIDEST:
         raise InputError(f"width is {width}; it needs a number above 0, at most {WIDEST:g}.")
@@ -165,6 +164,4 @@ def supervised_sphere(
     method = SupervisedSphere(network, width, loss=own if loss == "auto" else loss, far=far)
     if start is not None:
         start_from(method.network, start)
-    card = dataset.card("supervised-sphere", run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, optimizer, schedule, card=card, pictures=dataset.pictures)
+    train("supervised-sphere", method, data, run, source, optimizer=optimizer, schedule=schedule)

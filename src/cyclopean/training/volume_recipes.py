@@ -106,7 +106,8 @@ def aquanet(
     from cyclopean.methods.aquanet import Aquanet, PreviousEpoch
     from cyclopean.networks.vgg import vgg19_features
     from cyclopean.training import checkpoint, dataset
-    from cyclopean.training.loop import adam, fit, halving_late
+    from cyclopean.training.loop import adam, halving_late
+    from cyclopean.training.train import train
 
     if not 0 < zoom[0] <= zoom[1]:
         raise InputError(f"zoom is {zoom[0]:g} to {zoom[1]:g}; it needs two factors above 0, the smaller one first.")
@@ -150,17 +151,13 @@ def aquanet(
         each_epoch = (PreviousEpoch(method),) if method.rules.boost else ()
         scratch = run.init if begin == 1 or first is not None else str(run.out / "stage0" / "last")
         fresh = replace(part, init=scratch) if stage == 2 else part  # not from the first stage
-        card = dataset.card("aquanet", fresh, source, data)
-        fresh = fresh.of(len(data.training))  # type: ignore[arg-type]
-        fit(
+        train(
+            "aquanet",
             method,
             data,
             fresh,
-            partial(adam, beta1=beta1),
-            halving_late,
-            card=card,
-            pictures=dataset.pictures,
+            source,
+            optimizer=partial(adam, beta1=beta1),
+            schedule=halving_late,
             each_epoch=each_epoch,
         )
-    if intrinsics == "learned":
-        dataset.log_learned_camera(method, data)
