@@ -79,7 +79,7 @@ def dissimilarity(likeness: Map) -> Map:
     return ((1 - likeness) / 2).clamp(0, 1)
 
 
-def photometric(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+def photometric_error(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
     """Return 0.85 dissimilarity + 0.15 |x - y| per pixel, mean over channels (Monodepth2's `pe`)."""
     mixed = ALPHA * dissimilarity(ssim_reflected(x, y)) + (1 - ALPHA) * (x - y).abs()
     return mixed.mean(1, keepdim=True)

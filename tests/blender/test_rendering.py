@@ -10,7 +10,7 @@ import torch
 
 import panorama_trees
 from cyclopean.blender.finding import VARIABLE, Blender, find, version
-from cyclopean.blender.rendering import SCRIPT, RenderJob, missing, write
+from cyclopean.blender.rendering import SCRIPT, MeshRenderJob, missing, write
 from cyclopean.cli import _main as cyclopean
 from cyclopean.data import open_dataset
 from cyclopean.errors import InputError
@@ -62,8 +62,8 @@ def stand_in(tmp_path) -> Blender:
     return find(program)
 
 
-def order(seed: int = 0, count: int = 2, **more) -> RenderJob:
-    return RenderJob(Path("house.glb"), count, seed, panorama_trees.SIZE, 4, **more)
+def order(seed: int = 0, count: int = 2, **more) -> MeshRenderJob:
+    return MeshRenderJob(Path("house.glb"), count, seed, panorama_trees.SIZE, 4, **more)
 
 
 def fits(sample: Sample) -> bool:
@@ -249,7 +249,7 @@ def truth(camera: dict, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 def test_blender_renders_a_room_as_it_is(blender, suffix, up, tmp_path):
     """Radius to a millimetre; colours of the walls where they belong, so nothing is mirrored or upside down."""
     size = (64, 128)
-    request = RenderJob(write_room(tmp_path / f"room.{suffix}"), 2, 5, size, 4, up=up, threads=1)
+    request = MeshRenderJob(write_room(tmp_path / f"room.{suffix}"), 2, 5, size, 4, up=up, threads=1)
     assert sorted(write(request, tmp_path / "out", blender)) == [0, 1]
     data = open_dataset(f"folder:{tmp_path / 'out'}")
     for n in range(2):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cyclopean.geometry import Correspondence, Pinhole, reproject, translation
-from cyclopean.losses import absolute, appearance, automask, photometric
+from cyclopean.losses import absolute, appearance, automask, photometric_error
 from cyclopean.methods.heads import DepthRangeHead, LevelsHead
 from cyclopean.methods.masks import (
     explainability_regularization,
@@ -94,7 +94,7 @@ def test_masked_pixels_are_not_made_up_for():
     """Monodepth2 averages over all pixels: a picture that is static in half counts half."""
     left, right = torch.rand(1, 3, H, W), torch.rand(1, 3, H, W)
     config = replace(MONODEPTH2, mask="auto", head="disparity", scales="finest")
-    errors, static = photometric(pull(right, landing().uv, "edge"), left), photometric(right, left)
+    errors, static = photometric_error(pull(right, landing().uv, "edge"), left), photometric_error(right, left)
     expected = torch.where(errors < static, errors, 0).mean()
     torch.testing.assert_close(loss(config, (left, right))["appearance"], expected)
     assert 0.1 < automask(errors, static).mean() < 0.9

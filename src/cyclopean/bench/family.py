@@ -145,7 +145,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Mask:
+class MaskRow:
     """A way to find what moves by itself: `static` returns 1 where a sample's target seems to stand still, else 0.
 
     At the sample's size. It asks the trained method of `row`.
@@ -196,7 +196,7 @@ class Family:
     about_closer: str = ""
     elsewhere: Callable[[Budget, int, int], RenderJob] | None = None
     held_out: Callable[[Budget, int, int], RenderJob] | None = None
-    masks: Mapping[str, Mask] = field(default_factory=dict)
+    masks: Mapping[str, MaskRow] = field(default_factory=dict)
     mask_figures: Callable[[Map, Sample], dict[str, float]] | None = None
     mask_columns: Mapping[str, str] = field(default_factory=dict)
     about_masks: str = ""

@@ -17,7 +17,7 @@ from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth, trai
 from cyclopean.geometry import attention, pixel_grid, reproject, size_of
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method, known_pose
-from cyclopean.methods.spherical_view_synthesis import BASELINE, COVERED, SphericalViewSynthesis, photometric
+from cyclopean.methods.spherical_view_synthesis import BASELINE, COVERED, SphericalViewSynthesis, synthesis_loss
 from cyclopean.metrics import solid_angle
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import splat
@@ -231,7 +231,7 @@ def _losses(rho: Map, sample: Sample) -> dict[str, float]:
         made, covered = remake(rho, sample.target, source)
         rays = source.camera.rays(pixel_grid(size_of(rho), rho))
         name = "above" if bool((pose[:, 1].abs() > pose[:, 0].abs()).all()) else "beside"
-        losses[name] = float(photometric(made, source.image, covered.float(), attention(rays, pose)))
+        losses[name] = float(synthesis_loss(made, source.image, covered.float(), attention(rays, pose)))
     return losses
 
 

@@ -9,7 +9,7 @@ import torch
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps, ZoomedPatch
 from cyclopean.bench.comparison import sized
-from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, Mask, Row, Samples, alone
+from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, MaskRow, Row, Samples, alone
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
@@ -233,17 +233,19 @@ CLAIMS = (  # AbsRel of AQUANet's tables 1 and 2
 
 MASKS = {
     **{
-        f"spimo-{threshold:g}": Mask(
+        f"spimo-{threshold:g}": MaskRow(
             f"SPIMO, {threshold:g}{' (the paper)' if threshold == THRESHOLDS[1] else ''}",
             "first",
             partial(static_by_spimo, threshold=threshold),
         )
         for threshold in THRESHOLDS
     },
-    "spimo-3": Mask("SPIMO, 0.03, three passes", "first", partial(static_by_spimo, passes=3)),
-    "spimo-full": Mask("SPIMO, 0.03, with boosted depth (full)", "first", partial(static_by_spimo, boosting="paper")),
-    "auto": Mask("auto-mask of AQUANet", "auto", static_by_automask),
-    "auto-monodepth2": Mask("auto-mask of Monodepth2", "monodepth2", static_by_automask),
+    "spimo-3": MaskRow("SPIMO, 0.03, three passes", "first", partial(static_by_spimo, passes=3)),
+    "spimo-full": MaskRow(
+        "SPIMO, 0.03, with boosted depth (full)", "first", partial(static_by_spimo, boosting="paper")
+    ),
+    "auto": MaskRow("auto-mask of AQUANet", "auto", static_by_automask),
+    "auto-monodepth2": MaskRow("auto-mask of Monodepth2", "monodepth2", static_by_automask),
 }
 
 

@@ -24,7 +24,7 @@ NOTHING = 1e9  # what Blender writes where a ray meets nothing is more
 
 
 @dataclass(frozen=True)
-class RenderJob:
+class MeshRenderJob:
     """What to render of `mesh`: `count` places of one `seed`, at `size` (height, width), `samples` rays a pixel.
 
     `light`: baked (surfaces shine in their own colours: scans), scene (lights of the file), lamps (ours, standing
@@ -44,12 +44,12 @@ class RenderJob:
     threads: int = 0
 
 
-def missing(order: RenderJob, out: Path) -> list[int]:
+def missing(order: MeshRenderJob, out: Path) -> list[int]:
     """Return the numbers of the items that `out` does not hold yet."""
     return [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
 
 
-def write(order: RenderJob, out: Path, blender: Blender) -> Iterator[int]:
+def write(order: MeshRenderJob, out: Path, blender: Blender) -> Iterator[int]:
     """Render into `out`, yielding the number of each item as it lands; those already there are kept.
 
     Each item's camera file comes last, by renaming, so that an item with one is whole. Raises InputError if `out` holds
@@ -75,7 +75,7 @@ def write(order: RenderJob, out: Path, blender: Blender) -> Iterator[int]:
     (out / "blender.log").unlink()
 
 
-def _describe(order: RenderJob, out: Path) -> None:
+def _describe(order: MeshRenderJob, out: Path) -> None:
     """Make the folders and `dataset.json`, after checking that no other data set is there."""
     for name in (*VIEWS, "depth", "camera"):
         (out / name).mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _describe(order: RenderJob, out: Path) -> None:
     write_anew(path, json.dumps(text, indent=1).encode())
 
 
-def _take(order: RenderJob, out: Path, staging: Path, item: dict[str, object]) -> int:
+def _take(order: MeshRenderJob, out: Path, staging: Path, item: dict[str, object]) -> int:
     """Move what was rendered of one item to where it belongs, the camera last."""
     n = item["number"]
     stem, baseline = f"{n:06d}", order.baseline

@@ -50,7 +50,7 @@ ANGLES = tuple(map(float, range(28, 118, 8)))  # fields of view that are tried, 
 
 
 @dataclass(frozen=True)
-class PairMeasures:
+class FramePairMeasures:
     """Motion between two frames `step` apart, in pixels of the small frames.
 
     `flow`: median displacement; `parallax`: 75th percentile of what neither a turn nor a zoom explains, over the points
@@ -100,7 +100,7 @@ class ClipInspection:
     features: float
     step: int
     usual: dict[int, float]
-    pairs: tuple[PairMeasures, ...]
+    pairs: tuple[FramePairMeasures, ...]
     source: CameraSource
     angle: float
     focal: FocalMeasure | None
@@ -207,7 +207,7 @@ class _Eye:
         return math.degrees(2 * math.atan(self.longest / 2 / self.focal))
 
 
-def pair_measures(step: int, matches: Matches, eye: _Eye) -> PairMeasures:
+def pair_measures(step: int, matches: Matches, eye: _Eye) -> FramePairMeasures:
     """Return what moved between two frames.
 
     What a turn or a zoom explains is no parallax; what one motion of the camera does not explain moves by itself.
@@ -229,7 +229,7 @@ def pair_measures(step: int, matches: Matches, eye: _Eye) -> PairMeasures:
     else:
         zooms = abs(zoomed.zoom) > ZOOMED and float(np.median(zoomed.left)) < 0.5 * float(np.median(turned.left))
         kind, moving = "zoom" if zooms else "turn", float((zoomed.left > APART).mean())
-    return PairMeasures(step, len(a), flow, parallax, zoomed.zoom, float(zoomed.angles[2]), moving, kind)
+    return FramePairMeasures(step, len(a), flow, parallax, zoomed.zoom, float(zoomed.angles[2]), moving, kind)
 
 
 def suitable_step(usual: dict[int, float]) -> int:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.geometry import reproject, size_of
-from cyclopean.losses import photometric, proportional_smoothness, weighted_mean
+from cyclopean.losses import photometric_error, proportional_smoothness, weighted_mean
 from cyclopean.methods.base import Frozen, Method, Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import resized
 from cyclopean.sample import Sample, View
@@ -86,9 +86,11 @@ class Adaptation(Method):
 
         target, sources = sample.target, sample.sources
         matches = [reproject(rho, target.camera, known_pose(self.name, s), s.camera) for s in sources]
-        errors = [photometric(s.image, target.image) for s in sources]  # as if nothing moved: those have no gradient
+        errors = [
+            photometric_error(s.image, target.image) for s in sources
+        ]  # as if nothing moved: those have no gradient
         for source, match in zip(sources, matches, strict=True):
-            error = photometric(pull(source.image, match.uv, "edge"), target.image)
+            error = photometric_error(pull(source.image, match.uv, "edge"), target.image)
             errors.append(torch.where(match.valid, error, torch.full_like(error, torch.inf)))
         least = torch.cat(errors, 1).amin(1, keepdim=True)
 

@@ -23,7 +23,7 @@ from cyclopean.losses import absolute, automask, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
 from cyclopean.methods.post_processing import DepthNetwork, boosted
-from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, centred, positions, resize_corners
+from cyclopean.networks.falnet import AquanetUnet, FalnetUnet, PladeUnet, centred, positions, resize_corners
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
 from cyclopean.training.options import Boosting, FalnetConfig, Intrinsics, VolumeConfig
@@ -231,7 +231,7 @@ class Falnet(Paired):
         )
         self.rules = FalnetConfig(**rules) if isinstance(rules, Mapping) else rules
         self.stage = stage
-        self.network = FalNet(self.rules.levels, width)
+        self.network = FalnetUnet(self.rules.levels, width)
         self.first: Frozen | None = None
         self.features: Features | None = None
 
@@ -313,11 +313,11 @@ def level_network(rules: VolumeConfig, width: float) -> nn.Module:
     """
     match rules.network:
         case "plade":
-            return PladeNet(rules.levels, width)
+            return PladeUnet(rules.levels, width)
         case "dirnet":
-            return AquaNet(1, width, adaptive=False)
+            return AquanetUnet(1, width, adaptive=False)
         case _:
-            return AquaNet(rules.levels, width, adaptive=rules.spacing == "adaptive")
+            return AquanetUnet(rules.levels, width, adaptive=rules.spacing == "adaptive")
 
 
 def volume(

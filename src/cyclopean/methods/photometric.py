@@ -22,7 +22,7 @@ from cyclopean.geometry.cameras import Border
 from cyclopean.losses import (
     absolute,
     appearance,
-    photometric,
+    photometric_error,
     proportional_smoothness,
     pyramid,
     smoothness,
@@ -322,7 +322,7 @@ class PerceptualFeatures:
 # --- names to values ---
 
 WARPS: dict[str, Callable[..., Tensor]] = {"linear": pull, "linearized": pull_linearized, "nearest": pull_nearest}
-ERRORS: dict[str, Error] = {"ssim": appearance, "ssim-reflected": photometric, "l1": absolute, "l2": squared}
+ERRORS: dict[str, Error] = {"ssim": appearance, "ssim-reflected": photometric_error, "l1": absolute, "l2": squared}
 SCALES: dict[str, Callable[..., list[ScaledView]]] = {
     "native": native_scales,
     "full": full_scales,

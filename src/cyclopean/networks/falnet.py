@@ -18,7 +18,7 @@ Extra = Callable[[int, tuple[int, int]], list[Tensor]]
 MEAN = (0.411, 0.432, 0.45)  # of the family's pictures; they are not divided by a deviation
 
 
-class FalNet(nn.Module):
+class FalnetUnet(nn.Module):
     """FAL-Net B: 16,932,402 parameters with 49 levels (16,917,250 with 33); image and constant in, logits out.
 
     `forward(image, constants)`: `image` b 3 h w in [0, 1]; `constants` b 1, read at half size as a plane (the release:
@@ -41,7 +41,7 @@ class FalNet(nn.Module):
         return self.mix(self.unet(centred(image), lambda stage, size: [] if stage else [plane(constants, size)])[0])
 
 
-class PladeNet(nn.Module):
+class PladeUnet(nn.Module):
     """PLADE-Net with its neural positional encoding: 14,767,050 parameters with 49 levels.
 
     `forward(image, positions, constants)`: `positions` b 2 h w as `positions` makes them; `constants` b 2, read at the
@@ -76,7 +76,7 @@ class PladeNet(nn.Module):
         return self.mix(self.unet(picture, extra)[0])
 
 
-class AquaNet(nn.Module):
+class AquanetUnet(nn.Module):
     """AQUANet: 14,546,232 parameters with 33 levels, and 1,153 for the map of exponents if it is `adaptive`.
 
     `forward(image, positions, focal)`: `positions` b 2 h w as `positions` makes them; `focal` b 2, the absolute focal

@@ -14,7 +14,7 @@ ROLLED = Augment(flip=0.5, mild=0.5)  # UniFuse
 
 
 @dataclass(frozen=True)
-class Shape:
+class CoordnetShape:
     """The network of spherical view synthesis."""
 
     coordinates: Annotated[
@@ -36,7 +36,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Synthesis:
     """Synthesis of one view from another, and its comparison with the real one."""
 
     attention: Annotated[
@@ -59,7 +59,7 @@ class Comparison:
     """Side of SSIM's window, an odd number of pixels."""
 
 
-SHAPE, COMPARISON = Shape(), Comparison()
+SHAPE, SYNTHESIS = CoordnetShape(), Synthesis()
 
 
 def coordnet(
@@ -67,8 +67,8 @@ def coordnet(
     source: Source,
     *,
     augment: Augment = NOT_MIRRORED,
-    shape: Shape = SHAPE,
-    comparison: Comparison = COMPARISON,
+    shape: CoordnetShape = SHAPE,
+    synthesis: Synthesis = SYNTHESIS,
     rig: Literal["UD", "LR", "TC", "SV"] = "TC",
     ratio: float = 0.6,
     predicts: Literal["depth", "disparity", "magnitude"] = "depth",
@@ -94,7 +94,7 @@ def coordnet(
     data = dataset.with_truth(data) if rig == "SV" else data
     data = dataset.then(data, augmentation.rolled) if predicts == "depth" else data
     torch.manual_seed(run.seed)
-    method = SphericalViewSynthesis(rig, ratio, predicts=predicts, **vars(shape), **vars(comparison))
+    method = SphericalViewSynthesis(rig, ratio, predicts=predicts, **vars(shape), **vars(synthesis))
     train("coordnet", method, data, run, source, optimizer=adabound, schedule=constant)
 
 
