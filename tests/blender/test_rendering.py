@@ -10,11 +10,12 @@ import torch
 
 import panorama_trees
 from cyclopean.blender.finding import VARIABLE, Blender, find, version
-from cyclopean.blender.rendering import SCRIPT, MeshRenderJob, missing, write
+from cyclopean.blender.rendering import SCRIPT, MeshRenderJob, write
 from cyclopean.cli import _main as cyclopean
 from cyclopean.data import open_dataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, reproject
+from cyclopean.io.rendered_folder import missing
 from cyclopean.sample import Sample
 from cyclopean.synthesis import pull
 
@@ -103,7 +104,7 @@ def test_a_cut_run_goes_on_where_it_stopped(stand_in, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(InputError, match="stopped before it was done"):
         list(write(order(15, 3), out, stand_in))
-    assert missing(order(15, 3), out) == [2]
+    assert missing(out, 3) == [2]
     assert not list(out.glob(".rendering-*"))
     kept = (out / "centre" / "000000.png").stat().st_mtime_ns
     assert list(write(order(15, 3), out, stand_in)) == [2]

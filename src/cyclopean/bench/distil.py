@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cyclopean import augmentation
 from cyclopean.augmentation import Resize, Steps
-from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples, alone
+from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples, alone, panoramas_of_rooms
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
@@ -211,10 +211,6 @@ def _guesses(data: Samples) -> list[Entry]:
     ]
 
 
-def _order(budget: Budget, seed: int, count: int) -> RenderJob:
-    return RenderJob(("room",), "sphere", seed, count, budget.size)
-
-
 def _held_out(budget: Budget, seed: int, count: int) -> RenderJob:
     return RenderJob(("room", *OUTSIDE), "sphere", seed, count, budget.size)
 
@@ -243,7 +239,7 @@ DISTIL = Family(
     scenes="panoramas",
     rows=ROWS,
     budgets=BUDGETS,
-    order=_order,
+    order=panoramas_of_rooms,
     held_out=_held_out,
     figures=figures,
     columns={

@@ -93,6 +93,11 @@ def together(method: Method, sample: Sample) -> Map:
     return method.predict(sample.target, sample.sources).inverse_depth
 
 
+def panoramas_of_rooms(budget: Budget, seed: int, count: int) -> RenderJob:
+    """Return the order of rooms, seen all around."""
+    return RenderJob(("room",), "sphere", seed, count, budget.size)
+
+
 def as_made(method: Method) -> None:
     """Leave a new method as it is."""
 

@@ -9,7 +9,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cyclopean import augmentation
-from cyclopean.bench.family import DEPTH_FIGURES, OPTIMISATIONS, Budget, Claim, Family, Map, Row, Samples
+from cyclopean.bench.family import (
+    DEPTH_FIGURES,
+    OPTIMISATIONS,
+    Budget,
+    Claim,
+    Family,
+    Map,
+    Row,
+    Samples,
+    panoramas_of_rooms,
+)
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import named_protocol
@@ -21,7 +31,6 @@ from cyclopean.methods.spherical_view_synthesis import BASELINE, COVERED, Spheri
 from cyclopean.metrics import solid_angle
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import splat
-from cyclopean.synthetic.folder import RenderJob
 
 PROTOCOL = named_protocol("spherical")[0]
 START = 2.0  # metres, the first guess everywhere: rooms are a few metres wide
@@ -144,10 +153,6 @@ CLAIMS = (  # AbsRel and δ1 of the paper's tables 1, 3 and 4
     Claim("ours: exact displacement helps LR", "", "lr", "lr-first-order"),
     Claim("ours: turning pictures with their poses helps LR", "", "lr", "lr-not-turned"),
 )
-
-
-def _order(budget: Budget, seed: int, count: int) -> RenderJob:
-    return RenderJob(("room",), "sphere", seed, count, budget.size)
 
 
 def figures(rho: Map, sample: Sample) -> dict[str, float]:
@@ -278,7 +283,7 @@ SPHERE = Family(
     scenes="rooms",
     rows=ROWS,
     budgets=BUDGETS,
-    order=_order,
+    order=panoramas_of_rooms,
     figures=figures,
     columns={
         **DEPTH_FIGURES,

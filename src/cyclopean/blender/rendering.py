@@ -12,6 +12,7 @@ from cyclopean.blender.finding import Blender, run
 from cyclopean.errors import InputError
 from cyclopean.io.depth_formats import exr_planes
 from cyclopean.io.files import write_anew
+from cyclopean.io.rendered_folder import describe, missing
 
 SCRIPT = Path(__file__).with_name("inside.py")
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".blend")
@@ -44,19 +45,17 @@ class MeshRenderJob:
     threads: int = 0
 
 
-def missing(order: MeshRenderJob, out: Path) -> list[int]:
-    """Return the numbers of the items that `out` does not hold yet."""
-    return [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
-
-
 def write(order: MeshRenderJob, out: Path, blender: Blender) -> Iterator[int]:
     """Render into `out`, yielding the number of each item as it lands; those already there are kept.
 
     Each item's camera file comes last, by renaming, so that an item with one is whole. Raises InputError if `out` holds
     another data set, and with Blender's reason where it cannot use the mesh or finds no room for the rig.
     """
-    todo = missing(order, out)
-    _describe(order, out)
+    todo = missing(out, order.count)
+    for name in (*VIEWS, "depth", "camera"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    made_by = {k: v for k, v in asdict(order).items() if k not in ("count", "threads")} | {"mesh": order.mesh.name}
+    describe(out, "sphere", VIEWS, made_by, far=FAR)
     if not todo:
         return
     with tempfile.TemporaryDirectory(dir=out, prefix=".rendering-") as staging:
@@ -73,21 +72,6 @@ def write(order: MeshRenderJob, out: Path, blender: Blender) -> Iterator[int]:
         if not done:
             raise InputError(f"Blender stopped before it was done; what it said is in {out / 'blender.log'}.")
     (out / "blender.log").unlink()
-
-
-def _describe(order: MeshRenderJob, out: Path) -> None:
-    """Make the folders and `dataset.json`, after checking that no other data set is there."""
-    for name in (*VIEWS, "depth", "camera"):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    made_by = {k: v for k, v in asdict(order).items() if k not in ("count", "threads")} | {"mesh": order.mesh.name}
-    text = {
-        **{"format": "cyclopean-folder", "version": 1, "rig": "sphere", "views": list(VIEWS), "target": VIEWS[0]},
-        **{"unit": "m", "far": FAR, "made_by": json.loads(json.dumps(made_by))},
-    }
-    path = out / "dataset.json"
-    if path.exists() and json.loads(path.read_text()) != text:
-        raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
-    write_anew(path, json.dumps(text, indent=1).encode())
 
 
 def _take(order: MeshRenderJob, out: Path, staging: Path, item: dict[str, object]) -> int:

@@ -80,7 +80,8 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--size {options.size} does not fit a panorama; give twice as wide as high, like 256x512.")
     usable_device(options.device)
 
-    from cyclopean.synthetic.folder import RenderJob, load_pictures, missing, write
+    from cyclopean.io.rendered_folder import missing
+    from cyclopean.synthetic.folder import RenderJob, load_pictures, write
 
     if options.pictures is not None:
         load_pictures(options.pictures)  # raises for a folder without any
@@ -89,7 +90,7 @@ def main(arguments: list[str]) -> int:
         options.pictures, angle,
     )  # fmt: skip
     check_writable([options.out])
-    start, todo = time.perf_counter(), len(missing(job, options.out))
+    start, todo = time.perf_counter(), len(missing(options.out, job.count))
     for _ in with_progress(write(job, options.out, options.workers, options.device), "rendering", todo):
         pass
     rate = f", {todo / (time.perf_counter() - start):.1f} a second" if todo else ""

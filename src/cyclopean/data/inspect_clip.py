@@ -19,6 +19,7 @@ from cyclopean.defocus.video import motion
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.io.decoding import read_image
+from cyclopean.io.image import grey_within
 from cyclopean.io.video import greys
 from cyclopean.io.video_seeking import index_of
 
@@ -304,11 +305,7 @@ def _pictures(sequences: Sequence[Sequence[Path]]) -> Iterator[tuple[Grey, int]]
                 damaged.append(error)
                 LOG.warning("left out: %s", error)
                 continue
-            h, w = image.shape[-2:]
-            scale = min(1.0, LONGEST / max(h, w))
-            size = max(16, round(w * scale)), max(16, round(h * scale))
-            small = cv2.resize(image[0].permute(1, 2, 0).numpy(), size, interpolation=cv2.INTER_AREA)
-            yield np.clip(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * 255, 0, 255).round().astype(np.uint8), number
+            yield grey_within(image, LONGEST), number
     if len(damaged) == sum(map(len, sequences)):
         raise damaged[0]
 
