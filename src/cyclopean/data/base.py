@@ -3,7 +3,7 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -126,15 +126,6 @@ def sound_part(data: Items) -> Dataset[Sample]:
     more = f" And {len(bad) - NAMED} more; cyclopean check names them all." if len(bad) > NAMED else ""
     LOG.warning("%d of %d items are left out: %s%s", len(bad), len(data), " ".join(bad[:NAMED]), more)
     return Subset(data, good)
-
-
-def read_each(data: Items, indices: Iterable[int]) -> Iterator[tuple[int, Sample | InputError]]:
-    """Yield items one by one; a damaged one as its error, and the rest follows."""
-    for index in indices:
-        try:
-            yield index, data[index]
-        except InputError as error:
-            yield index, error
 
 
 # Pairs that people and cars carry: 20 px of disparity are between 3 cm and 1 km away, at a baseline of 0.5 mm to 5 m.
