@@ -357,7 +357,9 @@ def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> Sp
     error = ours - real
     parts = (error.abs() / real, error.square() / real, error.square(), (ours.log() - real.log()).square())
     row = counts.nonzero()[:, 0]
-    area, released = (weight.to(real)[row] for weight in (solid_angle(height), _released_weight(height)))
+    # |sin theta| as released: of the upper border of each row, so 0 in the first.
+    borders = torch.sin(torch.arange(height, dtype=torch.float64) / height * math.pi)
+    area, released = (weight.to(real)[row] for weight in (solid_angle(height), borders))
     names = ("abs_rel", "sq_rel", "rmse", "rmse_log")
     found = {}
     for ending, weight, total in (("", area, area.sum()), ("_released", released, len(real))):
@@ -373,11 +375,6 @@ def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> Sp
 def solid_angle(height: int) -> Float[Tensor, " h"]:
     """Return the solid angle of a pixel in each row of a panorama, of the equator's: the cosine of its latitude."""
     return torch.sin((torch.arange(height, dtype=torch.float64) + 0.5) / height * math.pi)
-
-
-def _released_weight(height: int) -> Float[Tensor, " h"]:
-    """Return |sin theta| as released: of the upper border of each row, so 0 in the first."""
-    return torch.sin(torch.arange(height, dtype=torch.float64) / height * math.pi)
 
 
 @cache

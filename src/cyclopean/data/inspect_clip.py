@@ -137,7 +137,8 @@ def examine_clip(
     cuts, jumps, sharpness, features = list[int](), list[int](), list[float](), list[int]()
     for number, (grey, sequence) in enumerate(frames):
         progress(number + 1, count)
-        sharpness.append(_sharpness(grey))
+        fine = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.8), cv2.CV_32F)  # the finest details beside all
+        sharpness.append(float(fine.std() / max(1.0, float(grey.std()))))
         shape = shape or grey.shape
         if last is not None and (grey.shape != last.shape or sequence != group):
             odd += grey.shape != last.shape
@@ -323,12 +324,6 @@ def _unlike(before: Float[np.ndarray, "32 32"], after: Float[np.ndarray, "32 32"
     if min(before.std(), after.std()) < 1:
         return bool(abs(before.mean() - after.mean()) > 10)
     return bool(np.corrcoef(before.ravel(), after.ravel())[0, 1] < CORRELATED)
-
-
-def _sharpness(grey: Grey) -> float:
-    """Return the strength of the finest details beside that of all."""
-    fine = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.8), cv2.CV_32F)
-    return float(fine.std() / max(1.0, float(grey.std())))
 
 
 def _blurred(sharpness: Sequence[float]) -> tuple[int, ...]:

@@ -80,7 +80,9 @@ class Adaptation(Method):
 
     def _losses(self, sample: Sample, seen: Map, before: Map) -> dict[str, Scalar]:
         size = size_of(sample.depth)
-        inverse, start = (_positive(resized(x.float(), size)) for x in (seen, before))
+        inverse, start = (resized(x.float(), size) for x in (seen, before))
+        medians = (x.detach().flatten(1).median(1).values[:, None, None, None] for x in (inverse, start))
+        inverse, start = (x + LEAST * median for x, median in zip((inverse, start), medians, strict=True))
         known = ~sample.depth.isnan()
         rho = inverse * unit_of(inverse.detach(), sample.depth, known)
 
@@ -108,11 +110,6 @@ def unit_of(inverse: Map, depth: Map, known: Bool[Tensor, "b 1 h w"]) -> Float[T
     """Return the median ratio of true to predicted inverse depth at the known points of each picture."""
     ratios = torch.where(known, -(inverse * depth).log(), torch.nan).flatten(1)
     return ratios.nanmedian(1).values.exp()[:, None, None, None]
-
-
-def _positive(inverse: Map) -> Map:
-    """Return inverse depth without values near 0, by its picture's median."""
-    return inverse + LEAST * inverse.detach().flatten(1).median(1).values[:, None, None, None]
 
 
 def _shrunk(target: View, share: float, multiple: int) -> View:

@@ -74,7 +74,13 @@ def train_data(
     worlds are rendered with. `rig` is the rig given by hand for uncalibrated pairs.
     """
 
-    everything = _joined(source.data) if source.data else _worlds(source, worlds, run)
+    everything: Dataset[Sample]
+    if source.data:
+        everything = _joined(source.data)
+    else:
+        h, w = source.size or (192, 384)
+        families = expanded(source.world)
+        everything = WorldsDataset(families, worlds, run.seed, (h, w), source.items, source.pictures, renderer(run))
     n, about = length(everything), tuple[str, ...]()
     if not n:
         raise InputError("there is nothing to train on: the data set is empty.")
@@ -167,11 +173,6 @@ def renderer(run: Run) -> torch.device:
 def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
     """Return folders, or data sets by name (`KIND:PATH`), as one, without damaged items, which are logged."""
     return ConcatDataset([sound_part(open_dataset(str(folder))) for folder in folders])
-
-
-def _worlds(source: Source, rig: str, run: Run) -> Dataset[Sample]:
-    h, w = source.size or (192, 384)
-    return WorldsDataset(expanded(source.world), rig, run.seed, (h, w), source.items, source.pictures, renderer(run))
 
 
 def _check_turned(asked: tuple[int, int], own: tuple[int, int]) -> None:
