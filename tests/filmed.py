@@ -61,13 +61,14 @@ def film(
     uneven: int = 0,
     colours: dict[str, int] | None = None,
     steady: bool = False,
+    tags: dict[str, str] | None = None,
 ) -> None:
     """A real file with sound: 30 frames a second, every third one `uneven` / 30000 s late, shown turned.
 
-    `steady`: for codecs and containers that have one tick a frame.
+    `steady`: for codecs and containers that have one tick a frame. `tags`: metadata of an MP4 or MOV.
     """
-    with av.open(str(path), "w") as container:
-        container.metadata["title"] = "a walk"
+    with av.open(str(path), "w", options={"movflags": "use_metadata_tags"} if tags else {}) as container:
+        container.metadata.update({"title": "a walk", **(tags or {})})
         track = container.add_stream(codecs[0], rate=Fraction(30), options={"crf": "8"} if "264" in codecs[0] else {})
         sound = container.add_stream(codecs[1], rate=48000, layout="stereo")
         track.pix_fmt, track.time_base = "yuv420p", Fraction(1, 30) if steady else Fraction(1, 30000)

@@ -13,8 +13,10 @@ from safetensors.torch import save_file
 
 import trees
 from cyclopean.cli import main
-from cyclopean.methods.aquanet import Aquanet
+from cyclopean.io.files import read_json
+from cyclopean.methods.aquanet import Aquanet, Falnet
 from cyclopean.networks.vgg import Vgg19
+from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
 from methods.test_aquanet import NO_MASK, clip
 
@@ -67,6 +69,8 @@ def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path) -> Non
     out = tmp_path / "run"
     flags = ("train", "aquanet", "--data", f"clip:{clips}", "--out", str(out), *SMALL, "--epochs", "3", "--levels", "9")
     assert run(*flags) == 0
+    steps = [read_json(out / name / "last" / "config.json")["training"]["step"] for name in ("stage0", "stage1", ".")]
+    assert steps == [1, 3, 3]  # 3 epochs of 4 items in batches of 2 are 6 steps; those of the pose network come on top
     start, first, second = (checkpoint.load(out / name / "last")[0] for name in ("stage0", "stage1", "."))
     assert first.config()["pose"] == second.config()["pose"] == "cnn"
     torch.manual_seed(0)
@@ -143,7 +147,18 @@ def test_the_kick_start_teaches_the_pose_network_alone() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
 
 
-def test_fal_net_and_features_from_the_command_line(tmp_path) -> None:
+def test_fal_net_and_features_from_the_command_line(tmp_path, capsys, monkeypatch) -> None:
+    """It learns from parts of zoomed pictures; with other weights, or another zoom, its run does not go on."""
+    learned_from: list[tuple[float, float]] = []
+    losses = Falnet.losses
+
+    def recorded(method: Falnet, sample: Sample) -> dict[str, torch.Tensor]:
+        if method.training:
+            extent = sample.target.window[:, 2:] - sample.target.window[:, :2]
+            learned_from.extend((float(one[0]), float(zoom)) for one, zoom in zip(extent, sample.zoom, strict=True))
+        return losses(method, sample)
+
+    monkeypatch.setattr(Falnet, "losses", recorded)
     pairs, weights = tmp_path / "pairs", tmp_path / "vgg19.safetensors"
     run("render", "street", str(pairs), "--count", "4", "--size", "32x64", "--workers", "1")
     flags = ("train", "falnet", "--data", str(pairs), "--out", str(tmp_path / "run"), *SMALL, "--steps", "4")
@@ -155,3 +170,19 @@ def test_fal_net_and_features_from_the_command_line(tmp_path) -> None:
     log = (tmp_path / "run" / "log.jsonl").read_text()
     assert '"mirror"' in log
     assert '"perceptual"' in log
+    assert len(learned_from) == 6
+    for width, zoom in learned_from:
+        assert 1 <= zoom <= 1.5
+        assert width == pytest.approx(1 / zoom, rel=0.02)  # pictures are no larger than parts here
+    assert len({round(zoom, 3) for _, zoom in learned_from}) > 3
+    others = tmp_path / "others.safetensors"
+    others.write_bytes(weights.read_bytes())
+    for words, sentence in (
+        ((), "vgg19-weights vgg19.safetensors, but this command has vgg19-weights"),
+        (("--vgg19-weights", str(others)), "this command has vgg19-weights others.safetensors"),
+        (("--vgg19-weights", str(weights), "--zoom", "1", "1.5"), "smallest zoom 0.75, but this command has smallest"),
+    ):
+        capsys.readouterr()
+        assert run(*flags, "--levels", "9", "--resume", *words) == 2
+        assert sentence in capsys.readouterr().err
+    assert run(*flags, "--levels", "9", "--zoom", "2", "1") == 2

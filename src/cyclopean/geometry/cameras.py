@@ -17,6 +17,7 @@ Seen = Bool[Tensor, "b h w"]
 # A pinhole sees points whose z is more than this part of their sideways distance (up to 89.94 degrees off axis): it
 # keeps uv finite.
 STEEPEST = 1e-3
+FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a picture whose camera is not known
 
 
 @runtime_checkable  # so that annotations can be checked while tests run
@@ -88,6 +89,26 @@ class Pinhole:
         """Return the camera of the part (u0, v0, u1, v1) of its image."""
         corner, extent = window[:, :2], window[:, 2:] - window[:, :2]
         return Pinhole(self.focal / extent, (self.center - corner) / extent)
+
+
+def pinhole_of_angle(degrees: float, size: tuple[int, int], aspect: float = 1.0) -> Pinhole:
+    """Return the camera of a field of view along the longer side of pictures of `size` (height, width).
+
+    `aspect`: width of a pixel over its height.
+    """
+    height, width = size[0], size[1] * aspect
+    focal = max(height, width) / 2 / math.tan(math.radians(degrees) / 2)
+    return Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
+
+
+def assumed_camera(size: tuple[int, int], focal: float | None = None) -> Pinhole:
+    """Return a camera for a picture of `size` (height, width) that has none.
+
+    Its `focal` length is in image widths; without one it has 60 degrees along the longer side.
+    """
+    if focal is None:
+        return pinhole_of_angle(FIELD_OF_VIEW, size)
+    return Pinhole(torch.tensor([[focal, focal * size[1] / size[0]]]), torch.tensor([[0.5, 0.5]]))
 
 
 @dataclass(frozen=True)

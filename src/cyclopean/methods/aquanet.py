@@ -82,8 +82,13 @@ class Aquanet(Method):
         self.kick_start = False
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
+        """Return inverse depth and, with a model of the first stage (`first`), its standard deviation as that model's
+        depth varies when positions are shifted (Eq. 7, to first order)."""
         logits, exponents = volume(self.network, target.seen, *told(target))
-        return Prediction(expected(self.rules, logits, exponents), extras={"exponents": exponents})
+        inverse_depth, uncertainty = expected(self.rules, logits, exponents), None
+        if self.first is not None:
+            uncertainty = inverse_depth * self.spread(target, *told(target)).sqrt()
+        return Prediction(inverse_depth, uncertainty, extras={"exponents": exponents})
 
     def losses(self, sample: Sample) -> Losses:
         """Return the losses of Eq. 10: views made from the target beside the real ones, smoothness, boosting."""
@@ -154,14 +159,17 @@ class Aquanet(Method):
 
         `where` and `focal`: what the network is `told` of the view.
         """
+        mask = spimo(self.spread(view, where, focal), self.rules.threshold)
+        return torch.where(where[:, 1:] < TOP, 1.0, mask) if self.rules.ignore_top else mask
+
+    def spread(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
+        """Return the first stage's `dispersion`: how far its depth of `view` depends on where things are said to be."""
         if self.first is None:
             raise InputError("masks of moving things come from a model of the first stage, and none was given.")
-        rules, boosting = self.rules, self.rules.boosting if self.rules.full else None
-        mask = spimo(
-            self.first, view.image, where, focal, threshold=rules.threshold, passes=rules.passes, boosting=boosting,
-            power=self.size_power,
-        )  # fmt: skip
-        return torch.where(where[:, 1:] < TOP, 1.0, mask) if rules.ignore_top else mask
+        rules, extra = self.rules, self.rules.boosting if self.rules.full else None
+        return dispersion(
+            self.first, view.image, where, focal, passes=rules.passes, boosting=extra, power=self.size_power
+        )
 
     def begin_with_pose(self) -> None:
         """Kick-start from now on: the pose network learns alone, by a depth and a camera that are told."""
@@ -387,19 +395,8 @@ def reconstruction(made: Image, real: Image, weight: Map, features: Features | N
     return losses
 
 
-def spimo(
-    network: DepthNetwork,
-    image: Image,
-    where: Float[Tensor, "b 2 h w"],
-    focal: Float[Tensor, "b 2"],
-    *,
-    threshold: float,
-    passes: int = 4,
-    boosting: Boosting | None = None,
-    power: int = 1,
-) -> Map:
+def spimo(spread: Map, threshold: float) -> Map:
     """Return 1 where the `dispersion` of depth stays below `threshold`: what does not move by itself (Eq. 7)."""
-    spread = dispersion(network, image, where, focal, passes=passes, boosting=boosting, power=power)
     return (spread < threshold).to(spread.dtype)
 
 

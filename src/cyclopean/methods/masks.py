@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Correspondence, pixel_grid, rotate, size_of
 from cyclopean.geometry.cameras import Border
 from cyclopean.losses import automask
@@ -90,15 +91,27 @@ def inverse_depth_in(inverse_depth: Map, camera: Camera, pose: Pose, source: Cam
 
 
 def explainability(predicted: Map | None, errors: PerSource) -> PerSource:
-    """Return the network's own mask (Zhou et al. 2017, Eq. 3), one for all sources.
+    """Return the depth network's own mask, one for all sources.
 
-    The depth network predicts it here; in the paper, the pose network predicts one for each source.
+    The mask "explained" is that of Zhou et al. (2017, Eq. 3): the pose network predicts one for each source.
     """
     assert predicted is not None
     return predicted.expand_as(errors)
 
 
-def explainability_regularization(predicted: Map) -> Map:
+def explained(predicted: Sequence[Map | None]) -> PerSource:
+    """Return the pose network's mask for each source (Zhou et al. 2017, Eq. 3). Raises `InputError` where it predicts
+    none."""
+    masks = [mask for mask in predicted if mask is not None]
+    if len(masks) < len(predicted):
+        raise InputError(
+            "the mask explained is predicted with the motion, by the pose network of Zhou et al.; give monodepth2, "
+            "--pose cnn and data without poses, or the mask learned, which is the depth network's."
+        )
+    return torch.cat(masks, 1)
+
+
+def explainability_regularization(predicted: PerSource) -> PerSource:
     """Return the cross-entropy of an explainability mask with 1 (Zhou et al. 2017, sec. 3.3)."""
     return -predicted.clamp(min=1e-6).log()
 
@@ -108,6 +121,7 @@ MASKS: dict[str, Mask] = {
     "best": lambda x: min_reprojection(x.errors),
     "auto": lambda x: automask(x.errors, static_errors(x.target, x.sources, x.error)),
     "learned": lambda x: explainability(x.target.explainability, x.errors),
+    "explained": lambda x: explained([source.explainability for source in x.sources]),
     "unoccluded": lambda x: torch.cat(
         [
             visibility(x.inverse_depth, x.target.camera, pose, source.camera, match)

@@ -72,11 +72,13 @@ class DisparityPyramid:
 
 @dataclass(frozen=True)
 class SourceView:
-    """A view that the target is warped from, its pose (`source_from_target`), and its disparities if predicted."""
+    """A view that the target is warped from, its pose (`source_from_target`), and, if predicted, its disparities and
+    how far each pixel of the target is explained by it, at each scale."""
 
     view: View
     pose: Pose
     disparities: DisparityPyramid | None = None
+    explainability: tuple[Tensor, ...] = ()
 
 
 class PhotometricLoss:
@@ -87,6 +89,7 @@ class PhotometricLoss:
     """
 
     def __init__(self, config: LossConfig, own_features: Features) -> None:
+        self.config = config
         self.head: Head = _named("head", HEADS, config.head)
         self.warp: Callable[..., Tensor] = _named("warp", WARPS, config.warp)
         self.error: Error = _named("error", ERRORS, config.error)
@@ -125,7 +128,7 @@ class PhotometricLoss:
         length = baseline(poses[0]) if length is None else length
         unit = self.head.unit(target.camera, length)[:, None, None, None]
         targets = self.scales(target, predicted, n)
-        others = list(zip(*(self.scales(source.view, source.disparities, n) for source in sources), strict=True))
+        others = list(zip(*(self._source_scales(source, n) for source in sources), strict=True))
         at_own_size = native_scales(target, predicted, n) if self.scales is full_scales else targets
         losses: dict[str, list[Scalar]] = defaultdict(list)
 
@@ -133,8 +136,9 @@ class PhotometricLoss:
             errors, matches = self.reprojection_errors(view, sources_s, poses, unit, self.error)
             losses["appearance"].append(weighted_mean(errors, view.weight))
 
-            if view.explainability is not None:
-                disbelief = explainability_regularization(view.explainability)
+            masks = [x.explainability for x in (view, *sources_s) if x.explainability is not None]
+            if masks:
+                disbelief = explainability_regularization(torch.cat(masks, 1))
                 losses["explained"].append(EXPLAIN * weighted_mean(disbelief, view.weight))
 
             # Left-right consistency: the source's disparity at the corresponding pixel equals the target's.
@@ -186,6 +190,14 @@ class PhotometricLoss:
         inputs = MaskInputs(target, sources, poses, rho, matches, errors, error)
         return reduce(torch.mul, (mask(inputs) for mask in self.masks), errors), matches
 
+    def _source_scales(self, source: SourceView, n: int) -> list[ScaledView]:
+        """Return a source at each scale, with its explainability there."""
+        views = self.scales(source.view, source.disparities, n)
+        if not source.explainability:
+            return views
+        masks = zip(views, source.explainability, strict=False)
+        return [replace(view, explainability=resized(mask, size_of(view.image))) for view, mask in masks]
+
     def _border(self, source: ScaledView) -> Border:
         return "sphere" if source.camera.border == "sphere" else self.border
 
@@ -202,13 +214,15 @@ class PhotometricLoss:
         for maps in zip(*pyramids, strict=True):
             size = size_of(maps[0])
             own, *others = (
-                ScaledView(view.camera, F.normalize(map_.float(), dim=1), resized(view.weight, size))
+                ScaledView(
+                    view.camera,
+                    F.normalize(map_.float(), dim=1),
+                    resized(view.weight, size),
+                    *(x if x is None else resized(x, size) for x in (view.disparity, view.explainability)),
+                )
                 for view, map_ in zip((target, *sources), maps, strict=True)
             )
-            disparity, explained = (
-                x if x is None else resized(x, size) for x in (target.disparity, target.explainability)
-            )
-            yield replace(own, disparity=disparity, explainability=explained), others
+            yield own, others
 
 
 def add(*losses: Losses) -> Losses:
