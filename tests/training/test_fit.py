@@ -17,7 +17,8 @@ from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData, train_data
 from cyclopean.training.loader import Batches, Stream, loader
-from cyclopean.training.loop import constant, cosine, fit, halving, tenth
+from cyclopean.training.loop import fit
+from cyclopean.training.optimisation import constant, cosine, halving, tenth
 from cyclopean.training.options import Augment, Run, Source
 
 PARTS = Path(__file__).parent / "training_parts.py"

@@ -14,7 +14,7 @@ from cyclopean.inference import wrappers
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
-from cyclopean.training.loop import MakeOptimizer, Schedule, adabound, adam, constant, cosine
+from cyclopean.training.optimisation import MakeOptimizer, Schedule, adabound, adam, constant, cosine
 
 Map = Float[Tensor, "1 1 h w"]
 Predict = Callable[[Method, Sample], Map]

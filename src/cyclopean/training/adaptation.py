@@ -33,7 +33,8 @@ from cyclopean.methods.base import Method
 from cyclopean.sample import collate
 from cyclopean.training import checkpoint, models
 from cyclopean.training.dataset import TrainData
-from cyclopean.training.loop import adam, cosine, fit, training_device
+from cyclopean.training.loop import fit, training_device
+from cyclopean.training.optimisation import adam, cosine
 from cyclopean.training.options import STATE, Run
 from cyclopean.training.state import mean_losses
 

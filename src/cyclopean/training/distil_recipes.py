@@ -69,7 +69,7 @@ def distil(
     from cyclopean.methods.base import Frozen
     from cyclopean.methods.depth_anywhere import DepthAnywhere, Online
     from cyclopean.networks.resnet import start_from
-    from cyclopean.training.loop import adam, adamw, constant
+    from cyclopean.training.optimisation import adam, adamw, constant
     from cyclopean.training.train import train
 
     data = labelled_and_unlabelled(run, streams, augment, rolls=teaching.labels is None)
@@ -110,7 +110,7 @@ def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float 
     from cyclopean.geometry import size_of
     from cyclopean.methods.depth_anywhere import DepthAnywhere
     from cyclopean.training import checkpoint, dataset
-    from cyclopean.training.loop import adam, adamw, constant
+    from cyclopean.training.optimisation import adam, adamw, constant
     from cyclopean.training.train import train
     from cyclopean.training.wrappers import length, several
 

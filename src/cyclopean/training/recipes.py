@@ -274,7 +274,7 @@ def supervised(
     from cyclopean import augmentation
     from cyclopean.methods.supervised import Supervised
     from cyclopean.training import dataset
-    from cyclopean.training.loop import SCHEDULES, adamw
+    from cyclopean.training.optimisation import SCHEDULES, adamw
     from cyclopean.training.train import train
 
     data = dataset.train_data(source, augment, run, augmentation.mirrored, dataset.target_only)
@@ -309,7 +309,7 @@ def train_on_pairs(
     from cyclopean.augmentation import flipped
     from cyclopean.networks.resnet import pretrained, start_from
     from cyclopean.training import dataset
-    from cyclopean.training.loop import SCHEDULES, adam
+    from cyclopean.training.optimisation import SCHEDULES, adam
     from cyclopean.training.rig import common_rig
     from cyclopean.training.train import train
 

@@ -86,7 +86,7 @@ def coordnet(
     from cyclopean import augmentation
     from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adabound, constant
+    from cyclopean.training.optimisation import adabound, constant
     from cyclopean.training.train import train
 
     keep = dataset.target_only if rig == "SV" else None
@@ -109,7 +109,7 @@ def panorama(run: Run, source: Source, *, augment: Augment = ROOMS, ratio: float
     from cyclopean import augmentation
     from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adamw, cosine
+    from cyclopean.training.optimisation import adamw, cosine
     from cyclopean.training.train import train
 
     data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="sphere")
@@ -147,7 +147,7 @@ def supervised_sphere(
     from cyclopean.methods.supervised_sphere import SupervisedSphere
     from cyclopean.networks.resnet import start_from
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adam, adamw, adamw_brief, constant, polynomial
+    from cyclopean.training.optimisation import adam, adamw, adamw_brief, constant, polynomial
     from cyclopean.training.train import train
 
     if not 0 < width <= WIDEST:

@@ -112,7 +112,7 @@ def aquanet(
     from cyclopean.methods.aquanet import Aquanet, PreviousEpoch
     from cyclopean.networks.vgg import vgg19_features
     from cyclopean.training import checkpoint, dataset
-    from cyclopean.training.loop import adam, halving_late
+    from cyclopean.training.optimisation import adam, halving_late
     from cyclopean.training.train import train
 
     _check_zoom(zoom)
