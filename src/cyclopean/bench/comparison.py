@@ -233,7 +233,7 @@ class Comparison:
             batch_size=b.batch_size,
             learning_rate=row.learning_rate or b.learning_rate,
             seed=seed,
-            clip=how.clip,
+            clip_grad_norm=how.clip,
             workers=0,
             accelerator=self.accelerator,  # type: ignore[arg-type]
             save_every=60.0,

@@ -126,7 +126,7 @@ def adapt(
     if plan.steps == 0:
         plan = replace(plan, steps=_fitting_steps(method, training, validation, left))
     run = Run(
-        out / RUN, plan.steps, batch_size=BATCH, learning_rate=RATE, clip=CLIPPED, workers=0,
+        out / RUN, plan.steps, batch_size=BATCH, learning_rate=RATE, clip_grad_norm=CLIPPED, workers=0,
         validate_every=max(1, plan.steps // VALIDATIONS), resume=resume and (out / RUN / STATE).exists(),
         save_every=60.0, report_every=max(1, plan.steps // 50),
     )  # fmt: skip

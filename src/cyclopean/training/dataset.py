@@ -27,6 +27,7 @@ from cyclopean.training.wrappers import Mapped, Readable, Step, length
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
 FEW = 5  # of fewer than some hundred items so many are held out, or a tenth, at least one
 TURNED = math.log(1.2)  # pictures whose sides differ by less have no shape to turn round
+SAVED_AS = {"min_crop": "smallest", "aspect_jitter": "stretch"}  # names in the state of runs
 ITEMS_READ = 32  # of the items, at most so many are read to see whether there is true depth
 
 
@@ -108,9 +109,9 @@ def train_data(
         log_unusual_rig("--rig", rig, own)
     resized: tuple[Step, ...] = (*steps, partial(augmentation.resize, size=shape)) if source.size else steps
     resized = (*resized, augmentation.nearest_each_way)
-    flags = {name: value for name, value in vars(augment).items() if name != "shrink"}
+    flags = {SAVED_AS.get(name, name): value for name, value in vars(augment).items() if name != "min_scale"}
     return TrainData(
-        training, Steps(_steps(augment, mirror, shape)), Mapped(validation, resized), augment.shrink, about, flags
+        training, Steps(_steps(augment, mirror, shape)), Mapped(validation, resized), augment.min_scale, about, flags
     )
 
 
@@ -187,7 +188,7 @@ def _check_turned(asked: tuple[int, int], own: tuple[int, int]) -> None:
 
 def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tuple[Augmentation, ...]:
     """Return the augmentations in this order: crop and size, frames, mirror, colours, then the sensor's faults."""
-    zoomed = augment.smallest < 1 or augment.stretch > 1
+    zoomed = augment.min_crop < 1 or augment.aspect_jitter > 1
     chances = (
         (augment.swap, augmentation.swapped),
         (augment.reverse, augmentation.reversed_time),
@@ -200,6 +201,6 @@ def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tup
         (augment.noise, augmentation.noisy),
         (augment.erase, augmentation.erased),
     )
-    shape = Zoom(size, augment.smallest, augment.stretch) if zoomed else Resize(size)
+    shape = Zoom(size, augment.min_crop, augment.aspect_jitter) if zoomed else Resize(size)
     often = tuple(Sometimes(chance, step) for chance, step in chances if chance > 0)
     return (shape, augmentation.one_each_way, *often)

@@ -45,7 +45,7 @@ def distil(
     teaching: Teaching = Teaching(),
     augment: Augment = TURNED,
     student: StudentName = "mobile",
-    start: Annotated[Path | None, Flag(name="--encoder-weights")] = None,
+    encoder_weights: Path | None = None,
     loss: Literal["affine", "berhu"] = "affine",
     gt_weight: float = 0.5,
     pseudo_weight: float = 0.5,
@@ -56,7 +56,7 @@ def distil(
 
     Args:
         student: the network.
-        start: pretrained weights of a ResNet to start the student's encoders from: a safetensors file, or a
+        encoder_weights: pretrained weights of a ResNet to start the student's encoders from: a safetensors file, or a
             transformers folder.
         loss: affine learns disparity up to scale and shift; berhu learns metres.
         gt_weight: weight of the loss of labelled panoramas.
@@ -76,8 +76,8 @@ def distil(
     torch.manual_seed(run.seed)
     predicts = "disparity" if loss == "affine" else "depth"
     method = DepthAnywhere(student, predicts=predicts, gt_weight=gt_weight, pseudo_weight=pseudo_weight, far=far)
-    if start is not None:
-        start_from(method.network, start)
+    if encoder_weights is not None:
+        start_from(method.network, encoder_weights)
     facts: dict[str, Any] = {}
     if streams.unlabelled:
         if teaching.labels is None:

@@ -72,7 +72,7 @@ def fit(  # noqa: PLR0912, PLR0915
         fabric.launch()  # the other processes run the whole command again
 
     method.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ema_model = copy.deepcopy(method).requires_grad_(False).eval() if run.average else method
+    ema_model = copy.deepcopy(method).requires_grad_(False).eval() if run.ema_decay else method
     optimiser = optimizer(method.parameters(), run.learning_rate)
     state = State(run, method, ema_model, optimiser, tuple(each_epoch), facts)
     if saved is not None:
@@ -100,9 +100,9 @@ def fit(  # noqa: PLR0912, PLR0915
             with torch.autocast(fabric.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
                 losses = wrapped(sample)
             fabric.backward(torch.stack(list(losses.values())).sum())
-            norm = float(
-                fabric.clip_gradients(wrapped, stepper, max_norm=run.clip or math.inf, error_if_nonfinite=False)  # type: ignore[arg-type]
-            )  # before clipping; equal on every process
+            # The norm before clipping, equal on every process.
+            most = run.clip_grad_norm or math.inf
+            norm = float(fabric.clip_gradients(wrapped, stepper, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
             if not math.isfinite(norm):
                 parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
                 raise InputError(

@@ -126,7 +126,7 @@ def supervised_sphere(
     augment: Augment = ROLLED,
     network: StudentName = "unifuse",
     width: float = 1.0,
-    start: Annotated[Path | None, Flag(name="--encoder-weights", hidden=("--start",))] = None,
+    encoder_weights: Annotated[Path | None, Flag(hidden=("--start",))] = None,
     loss: SphereLoss = "auto",
     far: float = 10.0,
 ) -> None:
@@ -136,7 +136,8 @@ def supervised_sphere(
         network: UniFuse (with ResNet18, 34 or 50), BiFuse++, HoHoNet, EGformer; or the bundled panorama model's, or
             spherical view synthesis's. Each has its paper's optimiser and schedule.
         width: multiplies the network's channels.
-        start: pretrained weights of a ResNet to start the encoders from: a safetensors file, or a transformers folder.
+        encoder_weights: pretrained weights of a ResNet to start the encoders from: a safetensors file, or a
+            transformers folder.
         loss: auto is the paper's: berhu of metres (UniFuse), reverse-huber (BiFuse++), l1 (HoHoNet), or ssi, of inverse
             depth up to scale and shift (EGformer).
         far: metres; larger true depths are ignored.
@@ -162,6 +163,6 @@ def supervised_sphere(
     data = dataset.then(dataset.with_truth(data), augmentation.rolled)
     torch.manual_seed(run.seed)
     method = SupervisedSphere(network, width, loss=own if loss == "auto" else loss, far=far)
-    if start is not None:
-        start_from(method.network, start)
+    if encoder_weights is not None:
+        start_from(method.network, encoder_weights)
     train("supervised-sphere", method, data, run, source, optimizer=optimizer, schedule=schedule)

@@ -51,9 +51,9 @@ def model_card(recipe: str, run: Run, source: Source, data: TrainData) -> dict[s
         "data": [str(p) for p in source.data] or list(source.world),
         "items": length(data.training),
         **({"shrink": data.shrink} if data.shrink < 1 else {}),
-        **{
-            name: getattr(run, name) for name in ("batch_size", "learning_rate", "seed", "precision", "average", "init")
-        },
+        **{name: getattr(run, name) for name in ("batch_size", "learning_rate", "seed", "precision")},
+        "average": run.ema_decay,
+        "init": run.init,
         "torch": torch.__version__,
     }
     shape = source.size or size_of(data.training[0].depth)
