@@ -12,8 +12,9 @@ from cyclopean.data.folder import FolderDataset
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
+from cyclopean.io.rendered_folder import missing
 from cyclopean.synthetic import folder, rigs
-from cyclopean.synthetic.folder import RenderJob, contact_sheet, load_pictures, missing, write
+from cyclopean.synthetic.folder import RenderJob, contact_sheet, load_pictures, write
 
 SIZE = (32, 48)
 
@@ -71,7 +72,7 @@ def test_a_cut_run_goes_on_and_another_order_is_refused(tmp_path):
     order = RenderJob(("table",), "stereo", 0, 3, SIZE)
     assert len(list(write(order, tmp_path))) == 3
     (tmp_path / "camera" / "000001.json").unlink()
-    assert missing(order, tmp_path) == [1]
+    assert missing(tmp_path, order.count) == [1]
     assert list(write(order, tmp_path)) == [1]
     assert list(write(RenderJob(("table",), "stereo", 0, 3, SIZE), tmp_path)) == []
     for other in (

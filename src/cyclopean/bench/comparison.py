@@ -16,9 +16,10 @@ from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.report import commit
 from cyclopean.inference import predictor
 from cyclopean.io.files import write_text
+from cyclopean.io.rendered_folder import missing
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
-from cyclopean.synthetic.folder import RenderJob, missing, write
+from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
 from cyclopean.training.loop import fit
@@ -59,7 +60,7 @@ class Comparison:
 
     def missing(self) -> int:
         """Return how many scenes are not rendered yet."""
-        return sum(len(missing(order, folder)) for folder, order in self._orders().items())
+        return sum(len(missing(folder, order.count)) for folder, order in self._orders().items())
 
     def _orders(self) -> dict[Path, RenderJob]:
         b, order, data = self.budget, self.family.order, self.out / "data"
@@ -232,7 +233,7 @@ class Comparison:
             batch_size=b.batch_size,
             learning_rate=row.learning_rate or b.learning_rate,
             seed=seed,
-            clip=how.clip,
+            clip_grad_norm=how.clip,
             workers=0,
             accelerator=self.accelerator,  # type: ignore[arg-type]
             save_every=60.0,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cyclopean import augmentation
 from cyclopean.augmentation import Resize, Steps
-from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples, alone
+from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples, alone, panoramas_of_rooms
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
@@ -35,6 +35,7 @@ from cyclopean.metrics import affine_fit
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training import dataset
+from cyclopean.training.wrappers import Joined
 
 TEACHER = "general"
 OUTSIDE = ("street", "landscape")
@@ -79,7 +80,7 @@ def _streams(
                 raise InputError(error)
     method.teacher = LabelFiles(labels)
     fitted = Resize(size or (height // FINER, width // FINER))
-    return dataset.Joined(dataset.unlabelled((Path(elsewhere),), masks), ratio, Steps((fitted,)))
+    return Joined(dataset.unlabelled((Path(elsewhere),), masks), ratio, Steps((fitted,)))
 
 
 def _row(title: str, student: str | None = None, streams: Mapping[str, Any] | None = None, **options: Any) -> Row:
@@ -210,10 +211,6 @@ def _guesses(data: Samples) -> list[Entry]:
     ]
 
 
-def _order(budget: Budget, seed: int, count: int) -> RenderJob:
-    return RenderJob(("room",), "sphere", seed, count, budget.size)
-
-
 def _held_out(budget: Budget, seed: int, count: int) -> RenderJob:
     return RenderJob(("room", *OUTSIDE), "sphere", seed, count, budget.size)
 
@@ -242,7 +239,7 @@ DISTIL = Family(
     scenes="panoramas",
     rows=ROWS,
     budgets=BUDGETS,
-    order=_order,
+    order=panoramas_of_rooms,
     held_out=_held_out,
     figures=figures,
     columns={

@@ -14,7 +14,7 @@ from cyclopean.inference import wrappers
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
-from cyclopean.training.loop import MakeOptimizer, Schedule, adabound, adam, constant, cosine
+from cyclopean.training.optimisation import MakeOptimizer, Schedule, adabound, adam, constant, cosine
 
 Map = Float[Tensor, "1 1 h w"]
 Predict = Callable[[Method, Sample], Map]
@@ -93,6 +93,11 @@ def together(method: Method, sample: Sample) -> Map:
     return method.predict(sample.target, sample.sources).inverse_depth
 
 
+def panoramas_of_rooms(budget: Budget, seed: int, count: int) -> RenderJob:
+    """Return the order of rooms, seen all around."""
+    return RenderJob(("room",), "sphere", seed, count, budget.size)
+
+
 def as_made(method: Method) -> None:
     """Leave a new method as it is."""
 
@@ -145,7 +150,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Mask:
+class MaskRow:
     """A way to find what moves by itself: `static` returns 1 where a sample's target seems to stand still, else 0.
 
     At the sample's size. It asks the trained method of `row`.
@@ -196,7 +201,7 @@ class Family:
     about_closer: str = ""
     elsewhere: Callable[[Budget, int, int], RenderJob] | None = None
     held_out: Callable[[Budget, int, int], RenderJob] | None = None
-    masks: Mapping[str, Mask] = field(default_factory=dict)
+    masks: Mapping[str, MaskRow] = field(default_factory=dict)
     mask_figures: Callable[[Map, Sample], dict[str, float]] | None = None
     mask_columns: Mapping[str, str] = field(default_factory=dict)
     about_masks: str = ""

@@ -9,14 +9,14 @@ import torch
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps, ZoomedPatch
 from cyclopean.bench.comparison import sized
-from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, Mask, Row, Samples, alone
+from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, MaskRow, Row, Samples, alone
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
 from cyclopean.geometry import reproject, size_of
 from cyclopean.io.image import resize
-from cyclopean.losses import absolute
-from cyclopean.methods.aquanet import Aquanet, Falnet, PreviousEpoch, dispersion, told, zoomed
+from cyclopean.losses import absolute, automask
+from cyclopean.methods.aquanet import Aquanet, Falnet, PreviousEpoch, dispersion, spimo, told, zoomed
 from cyclopean.methods.base import Frozen, Method, known_pose
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.metrics import align_median, countable, depth_errors, holes, mask_errors, to_depth
@@ -90,7 +90,7 @@ def at_patch_size(method: Method, sample: Sample) -> Map:
 
 
 @torch.no_grad()
-def spimo(
+def static_by_spimo(
     method: Method,
     sample: Sample,
     *,
@@ -104,11 +104,11 @@ def spimo(
         method.frozen(), sample.target.image, *told(sample.target), passes=passes, boosting=boosting,
         power=method.size_power,
     )  # fmt: skip
-    return (spread < threshold).float()
+    return spimo(spread, threshold)
 
 
 @torch.no_grad()
-def automask(method: Method, sample: Sample) -> Map:
+def static_by_automask(method: Method, sample: Sample) -> Map:
     """Return 1 where a source warped to the target is more like it than every source as it is (Monodepth2, Eq. 5)."""
     size = size_of(sample.depth)
     if isinstance(method, Monodepth2):
@@ -126,18 +126,18 @@ def automask(method: Method, sample: Sample) -> Map:
         sample = replace(sample, sources=sources)
     target = sample.target
     rho = method.predict(target).inverse_depth
-    warped, still = [], []
+    warped, static = [], []
     for source in sample.sources:
         match = reproject(rho, target.camera, known_pose(method.name, source), source.camera)
         warped.append(error(pull(source.image, match.uv, "edge"), target.image))
-        still.append(error(source.image, target.image))
-    moved = torch.cat(warped, 1).amin(1, keepdim=True) < torch.cat(still, 1).amin(1, keepdim=True)
-    return torch.nn.functional.interpolate(moved.float(), size, mode="nearest-exact")
+        static.append(error(source.image, target.image))
+    mask = automask(torch.cat(warped, 1), torch.cat(static, 1))[:, :1]
+    return torch.nn.functional.interpolate(mask, size, mode="nearest-exact")
 
 
 def where_static(method: Method, sample: Sample) -> Map:
     """Return inverse depth where the method's own masks leave it, NaN elsewhere."""
-    return torch.where(spimo(method, sample) > 0, alone(method, sample), torch.nan)
+    return torch.where(static_by_spimo(method, sample) > 0, alone(method, sample), torch.nan)
 
 
 # --- rows ---
@@ -237,17 +237,19 @@ CLAIMS = (  # AbsRel of AQUANet's tables 1 and 2
 
 MASKS = {
     **{
-        f"spimo-{threshold:g}": Mask(
+        f"spimo-{threshold:g}": MaskRow(
             f"SPIMO, {threshold:g}{' (the paper)' if threshold == THRESHOLDS[1] else ''}",
             "first",
-            partial(spimo, threshold=threshold),
+            partial(static_by_spimo, threshold=threshold),
         )
         for threshold in THRESHOLDS
     },
-    "spimo-3": Mask("SPIMO, 0.03, three passes", "first", partial(spimo, passes=3)),
-    "spimo-full": Mask("SPIMO, 0.03, with boosted depth (full)", "first", partial(spimo, boosting="paper")),
-    "auto": Mask("auto-mask of AQUANet", "auto", automask),
-    "auto-monodepth2": Mask("auto-mask of Monodepth2", "monodepth2", automask),
+    "spimo-3": MaskRow("SPIMO, 0.03, three passes", "first", partial(static_by_spimo, passes=3)),
+    "spimo-full": MaskRow(
+        "SPIMO, 0.03, with boosted depth (full)", "first", partial(static_by_spimo, boosting="paper")
+    ),
+    "auto": MaskRow("auto-mask of AQUANet", "auto", static_by_automask),
+    "auto-monodepth2": MaskRow("auto-mask of Monodepth2", "monodepth2", static_by_automask),
 }
 
 

@@ -21,7 +21,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     from cyclopean.inference.clip_pipeline import clip_notes, flicker_note, refocus_clip
     from cyclopean.inference.pipeline import Target
     from cyclopean.inference.predictor import load
-    from cyclopean.training.checkpoint import DEFAULT
+    from cyclopean.training.models import DEFAULT
 
     if options.motion.keys is not None:
         keys = read_keyframes(Path(options.motion.keys))

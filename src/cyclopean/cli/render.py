@@ -84,7 +84,8 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"--supersample is {options.supersample}; give an odd number: 1, 3 or 5.")
     usable_device(options.device)
 
-    from cyclopean.synthetic.folder import RenderJob, load_pictures, missing, write
+    from cyclopean.io.rendered_folder import missing
+    from cyclopean.synthetic.folder import RenderJob, load_pictures, write
 
     if options.pictures is not None:
         load_pictures(options.pictures)  # raises for a folder without any
@@ -93,7 +94,7 @@ def main(arguments: list[str]) -> int:
         options.pictures, angle, options.supersample,
     )  # fmt: skip
     check_writable([options.out])
-    start, todo = time.perf_counter(), len(missing(job, options.out))
+    start, todo = time.perf_counter(), len(missing(options.out, job.count))
     for _ in with_progress(write(job, options.out, options.workers, options.device), "rendering", todo):
         pass
     rate = f", {todo / (time.perf_counter() - start):.1f} a second" if todo else ""

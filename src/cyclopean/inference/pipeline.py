@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from cyclopean import __version__
-from cyclopean.data.video import camera_in, pinhole_of_angle
+from cyclopean.data.video import camera_in
 from cyclopean.defocus.edges import matted, refined
 from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import fill_unknown, wrap_panorama
@@ -24,7 +24,7 @@ from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.refocus import refocus, warn_of_distance
 from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, assumed_camera
+from cyclopean.geometry import Equirectangular, assumed_camera, pinhole_of_angle
 from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, TwoDistances, shift_assumed
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
@@ -37,7 +37,7 @@ from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
 from cyclopean.io.viewer import write_viewer
-from cyclopean.training.checkpoint import DEFAULT
+from cyclopean.training.models import DEFAULT
 
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned

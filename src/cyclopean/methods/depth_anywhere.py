@@ -7,7 +7,7 @@ time and the student cannot learn them.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -115,7 +115,11 @@ class DepthAnywhere(Method):
                 valid = sample.target.valid[labelled]
                 losses["labelled"] = self.gt_weight * self.true_loss(output[labelled], sample.depth[labelled], valid)
             if not bool(labelled.all()):
-                pseudo = self.pseudo_loss(self.inverse_depth(output)[~labelled], *self._unlabelled(sample, ~labelled))
+                # The teacher sees what losses compare with.
+                image = sample.target.image[~labelled]
+                panoramas = replace(view(image, Equirectangular()), valid=sample.target.valid[~labelled])
+                names = [name for name, known in zip(sample.name, labelled.tolist(), strict=False) if not known]
+                pseudo = self.pseudo_loss(self.inverse_depth(output)[~labelled], panoramas, names)
                 losses["pseudo"] = self.pseudo_weight * pseudo
         return losses
 
@@ -179,13 +183,6 @@ class DepthAnywhere(Method):
         slope = ((x - x.mean()) * (y - y.mean())).mean() / (x - x.mean()).square().mean()
         self.scale.fill_(float(slope))
         self.shift.fill_(float(y.mean() - slope * x.mean()))
-
-    def _unlabelled(self, sample: Sample, chosen: Bool[Tensor, " b"]) -> tuple[View, list[str]]:
-        """Return the panoramas that are not labelled and their names. The teacher looks at what losses compare with."""
-        names = [name for name, one in zip(sample.name, chosen.tolist(), strict=True) if one] if sample.name else []
-        image, valid = sample.target.image[chosen], sample.target.valid[chosen]
-        plain = view(image, Equirectangular())
-        return View(image, image, plain.camera, plain.from_target, plain.window, valid), names
 
 
 class Online(nn.Module):
