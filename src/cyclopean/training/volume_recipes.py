@@ -181,6 +181,8 @@ def _zoomed_patches(data: "TrainData", source: Source, zoom: tuple[float, float]
     from cyclopean.geometry import size_of
 
     assert isinstance(data.augment, Steps)
+    if data.flags["smallest"] != 1 or data.flags["stretch"] != 1:
+        raise InputError("--min-crop and --aspect-jitter are for methods without --zoom, which draws the parts here.")
     height, width = source.size or size_of(data.training[0].depth)
     steps: tuple[Augmentation, ...] = (ZoomedPatch((height, width), *zoom), *data.augment.steps[1:])
     weights = "" if features is None else features.name
