@@ -171,6 +171,8 @@ def _zoomed_patches(
     from cyclopean.geometry import size_of
 
     assert isinstance(data.augment, Steps)
+    if data.flags["smallest"] != 1 or data.flags["stretch"] != 1:
+        raise InputError("--min-crop and --aspect-jitter are for methods without --zoom, which draws the parts here.")
     height, width = source.size or size_of(data.training[0].depth)
     steps: tuple[Augmentation, ...] = (ZoomedPatch((height, width), *zoom), *data.augment.steps[1:])
     weights = "" if vgg19_weights is None else vgg19_weights.name
