@@ -215,7 +215,7 @@ def killed(out: Path, cluster: str | None) -> None:
     """Twelve numbers by two workers of which one is killed: all are done but the damaged one, which is named."""
     with ThreadPoolExecutor(1) as thread:
         killing = thread.submit(kill_one, out)
-        done = dict(bulk.run(Slow(str(out)), list(range(12)), 2, cluster))
+        done = {one: error for one, error, _ in bulk.run(Slow(str(out)), iter(range(12)), 2, cluster)}
         killing.result()
     assert done == {n: "number five is damaged." if n == 5 else None for n in range(12)}
     assert {path.read_text() for path in out.glob("*.txt")} == {str(n) for n in range(12) if n != 5}
