@@ -64,6 +64,8 @@ class Predicting:
         what = asdict(self)
         del what["device"], what["again"], what["options"]["max_megapixels"]
         what["profile"] = None if self.profile is None else file_hash(self.profile)
+        if isinstance(self.options.known, Path):
+            what["options"]["known"] = file_hash(self.options.known)
         settings = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:12]
         return replace(self.options, profile=metres_from(self.profile, None), settings=settings)
 
@@ -91,7 +93,7 @@ def predict_input(
         return predict_photo(one.source, one.target, models.for_photo, options)
     refuse_for_clip(one.source, models, options)
     return predict_clip(
-        one.source, one.target, models.for_video(), options.save, steady=steady,
+        one.source, one.target, models.for_video(), options.save, steady=steady, known=options.known,
         max_megapixels=options.max_megapixels, progress=progress, settings=options.settings,
     )  # fmt: skip
 
