@@ -39,6 +39,7 @@ class RenderJob:
     baseline: Number | None = None
     pictures: Path | str | None = None
     field_of_view: Number | None = None
+    supersample: int = 1
 
     def family(self, n: int) -> str:
         return self.families[n % len(self.families)]
@@ -57,7 +58,8 @@ def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") ->
             (out / name).mkdir(parents=True, exist_ok=True)
         _describe(order, out)
         todo = missing(order, out)
-        many = together(order.size, order.rig, torch.device(device))
+        size = (order.supersample * order.size[0], order.supersample * order.size[1])
+        many = together(size, order.rig, torch.device(device))
         parts = [todo[first : first + many] for first in range(0, len(todo), many)]
         write_items = partial(_write_items, order, out, device)
         if workers <= 1:
@@ -131,7 +133,11 @@ def _made_by(order: RenderJob) -> dict[str, object]:
         "size": list(order.size),
         "pictures": order.pictures is not None,
     }
-    overridden = {"baseline": order.baseline, "field_of_view": order.field_of_view}
+    overridden = {
+        "baseline": order.baseline,
+        "field_of_view": order.field_of_view,
+        "supersample": order.supersample if order.supersample > 1 else None,
+    }
     return made_by | {name: value for name, value in overridden.items() if value is not None}
 
 
@@ -144,6 +150,7 @@ def _write_items(order: RenderJob, out: Path, device: str, numbers: Sequence[int
         pictures=pictures,
         baseline=order.baseline,
         field_of_view=order.field_of_view,
+        supersample=order.supersample,
         device=device,
     )
     try:
