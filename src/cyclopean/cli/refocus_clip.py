@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cyclopean.cli.early import known_camera
-from cyclopean.cli.parsing import check_writable, progress_bar, refuse_sphere_of_clip, result_folder
+from cyclopean.cli.parsing import check_writable, progress_bar, result_folder
 from cyclopean.cli.refocus import Refocus, lens_of, strength_of
 from cyclopean.errors import InputError
+from cyclopean.inference import refuse_sphere_of_clip
 from cyclopean.io.files import shown
 
 

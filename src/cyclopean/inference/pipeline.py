@@ -37,7 +37,7 @@ from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
 from cyclopean.io.viewer import write_viewer
-from cyclopean.training.models import DEFAULT
+from cyclopean.training.models import DEFAULT, bundled
 
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned
@@ -91,7 +91,8 @@ class DepthOptions:
     `save` are keys of `ARRAYS` and `CLOUDS`; `viewer` adds one HTML file; `uncertainty` is the number of draws (0:
     none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
     pair; `camera` is one of `CAMERAS`; `known` tells the focal length of ordinary photos, as a file with a camera or a
-    field of view in degrees along the longer side, whatever their metadata say.
+    field of view in degrees along the longer side, whatever their metadata say. `settings` is a hash of whatever
+    changes results, for the sidecar.
     """
 
     save: tuple[str, ...] = ()
@@ -102,6 +103,7 @@ class DepthOptions:
     camera: str = "auto"
     known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
+    settings: str = ""
 
 
 class Models:
@@ -138,6 +140,14 @@ class Models:
     def for_video(self) -> Predictor:
         """Return the predictor for ordinary pictures."""
         return self._load(DEFAULT if self.name == "auto" else self.name)
+
+    def has_made(self, maker: Mapping[str, object]) -> bool:
+        """Return whether the model that a sidecar names is one of these, by its weights."""
+        name = str(maker.get("name")) if self.name == "auto" else self.name
+        if self.name == "auto" and name not in bundled():
+            return False
+        model = self._load(name).model
+        return model is not None and model.sha256 == maker.get("sha256")
 
     def _load(self, name: str) -> Predictor:
         if name not in self._loaded:
@@ -213,8 +223,9 @@ def predict_photo(
             others.append(_path(stem, "_view.html"))
             write_viewer(others[-1], solid, photo.image, camera, photo.name)
         write_arrays(
-            stem, depth, ("npy", *options.save), photo, [path.name for path in others], source_hash=file_hash(source)
-        )
+            stem, depth, ("npy", *options.save), photo, [path.name for path in others],
+            source_hash=file_hash(source), settings=options.settings,
+        )  # fmt: skip
         keep_names(folder, target.folder)
         return Written(moved(folder, target.folder), tuple(notes))
 
@@ -349,10 +360,12 @@ def write_arrays(
     others: Sequence[str] = (),
     *,
     source_hash: str | None = None,
+    settings: str = "",
 ) -> None:
-    """Write the arrays among `save`, and a sidecar that also names the colours and `others`."""
+    """Write the arrays among `save`, and a sidecar that also names the colours, `others` and the `settings`."""
     paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
-    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *others), source_hash=source_hash)
+    also = (f"{stem.name}_disp.png", *others)
+    write_depth(paths, depth, photo.name, photo.size, also, source_hash=source_hash, settings=settings)
 
 
 def _path(stem: Path, ending: str) -> Path:

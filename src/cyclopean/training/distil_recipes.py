@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.training.options import Augment, Run, Source, Streams, StudentName
+from cyclopean.training.options import WIDEST, Augment, Run, Source, Streams, StudentName
 
 if TYPE_CHECKING:
     from cyclopean.training.dataset import TrainData
@@ -45,6 +45,7 @@ def distil(
     teaching: Teaching = Teaching(),
     augment: Augment = TURNED,
     student: StudentName = "mobile",
+    width: float = 1.0,
     encoder_weights: Path | None = None,
     loss: Literal["affine", "berhu"] = "affine",
     gt_weight: float = 0.5,
@@ -56,6 +57,7 @@ def distil(
 
     Args:
         student: the network.
+        width: multiplies the network's channels.
         encoder_weights: pretrained weights of a ResNet to start the student's encoders from: a safetensors file, or a
             transformers folder.
         loss: affine learns disparity up to scale and shift; berhu learns metres.
@@ -72,10 +74,14 @@ def distil(
     from cyclopean.training.optimisation import adam, adamw, constant
     from cyclopean.training.train import train
 
+    if not 0 < width <= WIDEST:
+        raise InputError(f"width is {width}; it needs a number above 0, at most {WIDEST:g}.")
     data = labelled_and_unlabelled(run, streams, augment, rolls=teaching.labels is None)
     torch.manual_seed(run.seed)
     predicts = "disparity" if loss == "affine" else "depth"
-    method = DepthAnywhere(student, predicts=predicts, gt_weight=gt_weight, pseudo_weight=pseudo_weight, far=far)
+    method = DepthAnywhere(
+        student, width=width, predicts=predicts, gt_weight=gt_weight, pseudo_weight=pseudo_weight, far=far
+    )
     if encoder_weights is not None:
         start_from(method.network, encoder_weights)
     facts: dict[str, Any] = {}

@@ -152,8 +152,8 @@ class Streams:
     """Panoramas with true depth, as for --data: folders of `cyclopean render --rig sphere`, or data sets as KIND:PATH
     (docs/data.md)."""
     unlabelled: Folders = ()
-    """Panoramas to be labelled by the teacher, mostly panoramas:FOLDER; true depth that they have is not used. Without
-    any, only the labelled ones are learned from."""
+    """Panoramas to be labelled by the teacher: folders of pictures, films of a 360-degree camera, or data sets; true
+    depth that they have is not used. Without any, only the labelled ones are learned from."""
     ratio: int = 1
     """Unlabelled panoramas for each labelled one; --batch-size counts the labelled ones."""
     masks: Annotated[Path | None, Flag("FOLDER")] = None
