@@ -64,6 +64,10 @@ def _refuse_photos_only(options: Refocus, source: Path, camera: str) -> None:
         "--profile": options.profile is not None,
         "--known": options.known is not None,
         "--focus-distance": options.focus_distance is not None,
+        "--focus-range": options.focus_range is not None,
+        "--nearest": options.nearest is not None,
+        "--farthest": options.farthest is not None,
+        "--view": bool(options.view),
         "--matte": options.matte is not None,
         "--save": options.save != "png",
         "--method": blur.method != "thin-lens",
@@ -71,7 +75,9 @@ def _refuse_photos_only(options: Refocus, source: Path, camera: str) -> None:
     }
     for flag, is_given in unfit.items():
         if is_given:
-            raise InputError(f"{source} is a clip, and {flag} is for photos; leave it out.")
+            raise InputError(
+                f"{source} is a clip, and {flag} is for photos; leave it out, or take one frame (--frame SECONDS)."
+            )
     if options.motion.keys is not None and (options.at is not None or options.motion.track):
         raise InputError("--keys and --at both say where the clip shall be sharp; give one of them.")
 
