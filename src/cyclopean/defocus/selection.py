@@ -1,0 +1,115 @@
+"""From a rough mask of the subject to its soft matte, and from that to a depth in which the subject is one surface.
+
+A rough mask comes from a network (`inference.selection`), or from GrabCut (Rother, Kolmogorov and Blake 2004) on
+colours and depth, which needs no network.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cyclopean.defocus.edges import guided, matted
+from cyclopean.defocus.focus import Sharp, fill_unknown
+from cyclopean.defocus.lens import depth_range, diagonal
+from cyclopean.io.depthmap import DepthMap
+
+Plane = Float[np.ndarray, "h w"]
+Region = Float[np.ndarray, "_ _"]
+Guide = Float[np.ndarray, "h w 3"]
+Mask = Bool[np.ndarray, "h w"]
+Matte = Float[Tensor, "1 1 h w"]
+Pixel = tuple[int, int]  # x, y
+
+NEAR, FAR = 0.08, 0.4  # of the range of depth: likely the subject's, and surely not
+TOUCHED = 0.01  # of the diagonal: what is so near to a click is on the subject
+ROUNDS = 3
+UNSURE = 0.03  # of the diagonal: how far a rough mask's outline may be off
+CONTRAST = 2.0  # of the matte about its middle: a guided filter's ramps are too wide
+SPECK = 0.005  # of the subject: a hole that is smaller is closed
+SMOOTH = 0.03  # of the diagonal: radius within which the depth of a subject is averaged
+OUTLIER = 4.0  # mean absolute deviations
+INNER = 2.0, 98.0  # percentiles of a subject's depth that are sharp
+
+
+def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mask:
+    """Return the mask of the thing at `points` by GrabCut, in the colours' size, which the depth has as well.
+
+    Its three channels are lightness, chroma along its main axis, and depth. The first guess is what is connected to the
+    points at their depth.
+    """
+    lab = cv2.cvtColor(guide, cv2.COLOR_RGB2Lab)
+    chroma = lab[..., 1:].reshape(-1, 2)
+    axis = np.linalg.svd(chroma - chroma.mean(0), full_matrices=False)[2][0]
+    low, whole = np.percentile(inverse_depth, 1), depth_range(inverse_depth) or 1.0
+    relative = (inverse_depth - low) / whole
+    channels = [lab[..., 0] * 2.55, 128 + lab[..., 1:] @ axis, relative * 255]
+    picture = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
+    away = np.min([np.abs(relative - relative[y, x]) for x, y in points], 0)
+    state = np.where(away < FAR, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
+    state[connected(away < NEAR, points)] = cv2.GC_PR_FGD
+    for point in points:
+        cv2.circle(state, point, max(1, round(TOUCHED * diagonal(away.shape))), int(cv2.GC_FGD), -1)
+    cv2.setRNGSeed(0)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    if (state != cv2.GC_FGD).any() and np.isin(state, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
+        cv2.grabCut(picture, state, (0, 0, 0, 0), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    return connected(np.isin(state, (cv2.GC_FGD, cv2.GC_PR_FGD)), points)
+
+
+def connected(mask: Mask, points: Sequence[Pixel]) -> Mask:
+    """Return the parts of a mask that the points (x, y) are in; the mask where none is."""
+    _, label = cv2.connectedComponents(mask.astype(np.uint8))
+    numbers = {int(label[y, x]) for x, y in points} - {0}
+    return np.isin(label, list(numbers)) if numbers else mask
+
+
+def soft_matte(rough: Region, guide: Guide) -> Plane:
+    """Return the matte of a rough mask (any size, 0 to 1) along the edges of the photo `guide`, at its size.
+
+    The outline moves by at most `UNSURE`; holes smaller than `SPECK` of the subject are closed.
+    """
+    size = guide.shape[:2]
+    soft = np.clip((guided(rough.astype(np.float32), guide) - 0.5) * CONTRAST + 0.5, 0, 1)
+    reach = max(1, round(UNSURE * diagonal(rough.shape)))
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    sure = (rough >= 0.5).astype(np.uint8)
+    inside, outside = (
+        cv2.resize(cv2.erode(side, window), size[::-1], interpolation=cv2.INTER_LINEAR) > 0 for side in (sure, 1 - sure)
+    )
+    soft[inside & ~outside] = 1
+    soft[outside & ~inside] = 0
+    _, label, figures, _ = cv2.connectedComponentsWithStats((soft < 0.5).astype(np.uint8))
+    few = figures[:, cv2.CC_STAT_AREA] < SPECK * (soft >= 0.5).sum()
+    few[0] = False  # the subject itself
+    soft[few[label]] = 1
+    return soft
+
+
+def coherent(depth: DepthMap, matte: Matte) -> tuple[DepthMap, Sharp]:
+    """Return `depth` in which the subject of `matte` is one surface, and the depths that make all of it sharp.
+
+    Inside, outliers are cut off and what is left is smoothed, so no step is left there; its border is the matte's. The
+    rest keeps its depth but beside the border, as by `edges.matted`. Raises InputError as that does.
+    """
+    edged = matted(depth, matte)
+    subject = matte[0, 0].cpu().numpy() >= 0.5
+    plane = fill_unknown(edged.inverse_depth[0, 0], edged.valid[0, 0])
+    values = plane[subject]
+    middle = np.median(values)
+    spread = OUTLIER * float(np.abs(values - middle).mean())
+    inside = np.clip(plane, middle - spread, middle + spread)
+    reach = 2 * max(2, round(SMOOTH * diagonal(plane.shape))) + 1
+    weight = subject.astype(np.float32)
+    for _ in range(2):  # two boxes: no steps and no kinks
+        total, count = (cv2.blur(x, (reach, reach), borderType=cv2.BORDER_CONSTANT) for x in (inside * weight, weight))
+        inside = np.where(subject, total / np.maximum(count, np.float32(1e-6)), 0)
+    far, near = (float(x) for x in np.percentile(inside[subject], INNER))
+    surface = np.where(subject, np.clip(inside, far, near), plane).astype(np.float32)
+    whole = torch.from_numpy(surface)[None, None].to(depth.inverse_depth.dtype)
+    known = depth.valid | torch.from_numpy(subject)[None, None]
+    return dataclasses.replace(depth, inverse_depth=torch.where(known, whole, torch.nan), valid=known), Sharp(far, near)
