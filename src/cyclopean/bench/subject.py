@@ -19,7 +19,7 @@ from cyclopean.data.folder import FolderDataset
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.focus import Sharp
 from cyclopean.defocus.lens import amount_scale, depth_range
-from cyclopean.defocus.selection import coherent
+from cyclopean.defocus.selection import coherent, grabcut
 from cyclopean.evaluation.tables import Table
 from cyclopean.inference.predictor import Predictor, load
 from cyclopean.inference.selection import SEEN, Backbone, Selector
@@ -36,7 +36,7 @@ TRAINED, JUDGED = 71_000_000, 60_000_000  # first seeds: no model of ours has se
 LEAST = 0.02  # of a picture: smaller objects are not clicked
 PHOTO = 866, 1155  # the size of a photo of 1 megapixel, for which sharpness is counted
 SHARP = 0.5  # pixels of radius
-ROWS = ("depth range", "GrabCut", "network")
+ROWS = ("depth range", "GrabCut", "outline", "network")
 
 Mask = Bool[np.ndarray, "h w"]
 Plane = Float[np.ndarray, "h w"]
@@ -44,10 +44,10 @@ Plane = Float[np.ndarray, "h w"]
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is rendered, trained and judged: scenes a family, steps, pictures and clicks a family."""
+    """How much: scenes a family and steps to train (0: no network), pictures and clicks a family to judge."""
 
     scenes: int = 150
-    steps: int = 160
+    steps: int = 0
     pictures: int = 70
     clicks: int = 200
     seed: int = 0
@@ -65,23 +65,28 @@ class Click:
 
 def rendered(out: Path, budget: Budget) -> Iterator[str]:
     """Render what is missing, yielding what was rendered: OUT/train and OUT/judged, a folder for each family."""
-    for family in (*FAMILIES, *MORE):
+    for family in (*FAMILIES, *MORE) if budget.steps else ():
         yield from (family for _ in write(_job(family, TRAINED, budget.scenes), out / "train" / family))
     for family in FAMILIES:
         yield from (family for _ in write(_job(family, JUDGED, budget.pictures), out / "judged" / family))
+
+
+def total(budget: Budget) -> int:
+    """Return how many scenes a budget has."""
+    return len(FAMILIES) * budget.pictures + bool(budget.steps) * len((*FAMILIES, *MORE)) * budget.scenes
 
 
 def _job(family: str, seed: int, count: int) -> RenderJob:
     return RenderJob((family,), "stereo", seed, count, SEEN)
 
 
-def trained(out: Path, budget: Budget, left_out: str, backbone: Backbone) -> Clicked:
+def trained(out: Path, budget: Budget, left_out: str, predictor: Predictor) -> Clicked:
     """Return the network trained on all families but one (none: "")."""
     items: list[Item] = []
     for family in (*FAMILIES, *MORE):
         if family != left_out:
             cache = out / "features" / f"{family}.safetensors"
-            items += read_items(out / "train" / family, budget.scenes, backbone, cache)
+            items += read_items(out / "train" / family, budget.scenes, predictor, cache)
     name = f"without-{left_out}" if left_out else "all"
     return train(items, budget.steps if left_out else 2 * budget.steps, budget.seed, out / "models" / name)
 
@@ -135,9 +140,10 @@ def results(out: Path, budget: Budget) -> Iterator[dict[str, dict[str, list[list
     """
     predictor = load()
     path = out / "subject.json"
-    figures = json.loads(path.read_text()) if path.exists() else {row: {} for row in ROWS}
+    figures = json.loads(path.read_text()) if path.exists() else {}
+    rows = ROWS if budget.steps else ROWS[:3]
     for family in FAMILIES:
-        missing = [row for row in ROWS if family not in figures[row]]
+        missing = [row for row in rows if family not in figures.setdefault(row, {})]
         if missing:
             made = judged(out, budget, family, missing, predictor)
             for row in missing:
@@ -151,7 +157,7 @@ def judged(
 ) -> dict[str, list[list[float]]]:
     """Return IoU and sharp share of each click on a family, for each row; its network is trained if needed."""
     backbone = Backbone(cast(Mobile, predictor.method.network))
-    own = (backbone, trained(out, budget, family, backbone)) if "network" in rows else None
+    own = (backbone, trained(out, budget, family, predictor)) if "network" in rows else None
     made: dict[str, list[list[float]]] = {row: [] for row in rows}
     kept: dict[str, Selector | None] = {}
     photo = None
@@ -160,7 +166,8 @@ def judged(
             photo = click.photo
             kept = {
                 "depth range": None,
-                "GrabCut": Selector(photo, click.depth),
+                "GrabCut": Selector(photo, click.depth, outline=grabcut),
+                "outline": Selector(photo, click.depth),
                 "network": Selector(photo, click.depth, own),
             }
         for row in rows:
@@ -187,7 +194,7 @@ def ship(out: Path, budget: Budget, folder: Path) -> None:
     from cyclopean.io.files import appearing
 
     predictor = load()
-    network = trained(out, budget, "", Backbone(cast(Mobile, predictor.method.network)))
+    network = trained(out, budget, "", predictor)
     assert predictor.model is not None
     card = {
         "what": "the mask of the thing at a point, from features of the bundled model for photos",

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -17,9 +18,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cyclopean.data.folder import FolderDataset
+from cyclopean.defocus.edges import refined
+from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.selection import Backbone
 from cyclopean.io.files import appearing
+from cyclopean.io.image import Photo
 from cyclopean.networks.clicked import Clicked
+from cyclopean.networks.mobile import Mobile
 
 PICTURES, CLICKS = 4, 8  # of a step
 RATE = 2e-3
@@ -41,19 +46,21 @@ class Item:
     objects: Objects
 
 
-def read_items(folder: Path, count: int, backbone: Backbone, cache: Path) -> list[Item]:
-    """Return the first `count` items of a rendered folder; features are read from `cache` if it has them."""
+def read_items(folder: Path, count: int, predictor: Predictor, cache: Path) -> list[Item]:
+    """Return the first `count` items of a rendered folder, with predicted depth; `cache` keeps them."""
     data = FolderDataset(folder)
     objects = [data.objects(n)[0, 0].numpy().astype(np.uint16) for n in range(count)]
     if not cache.exists():
-        seen = [backbone.seen(data[n].target.image) for n in range(count)]
-        names = {f"{n}.{k}": x.half() for n, (features, evidence) in enumerate(seen)
-                 for k, x in enumerate((*features, evidence))}  # fmt: skip
+        backbone, parts = Backbone(cast(Mobile, predictor.method.network)), {}
+        for n in range(count):
+            photo = Photo(data[n].target.image)
+            features, evidence = backbone.seen(photo, refined(predictor(photo), photo.image))
+            parts |= {f"{n}.{k}": x.half().contiguous() for k, x in enumerate((*features, evidence))}
         with appearing(cache.parent) as private:
-            save_file({name: x.contiguous() for name, x in names.items()}, private / cache.name)
+            save_file(parts, private / cache.name)
     stored = load_file(cache)
-    parts = [tuple(stored[f"{n}.{k}"] for k in range(6)) for n in range(count)]
-    return [Item(part[:5], part[5], shown) for part, shown in zip(parts, objects, strict=True)]
+    seen = [tuple(stored[f"{n}.{k}"] for k in range(6)) for n in range(count)]
+    return [Item(part[:5], part[5], shown) for part, shown in zip(seen, objects, strict=True)]
 
 
 def inner_point(mask: Mask, rng: random.Random) -> tuple[int, int]:

@@ -11,7 +11,8 @@ from cyclopean.flags import Flag
 
 @dataclass(frozen=True)
 class BenchSubject:
-    """Judge the mask of the thing at a click: by depth alone, by GrabCut on colours and depth, by our network.
+    """Judge the mask of the thing at a click: by depth alone, by GrabCut on colours and depth, and with --steps by a
+    network.
 
     Tables, clutter, streets and rooms are left out of training one after the other, and judged; depth is predicted by
     the bundled model. OUT keeps scenes, features, networks and figures: the same command goes on where it was cut.
@@ -21,8 +22,8 @@ class BenchSubject:
     """Folder for everything."""
     scenes: int = 150
     """Rendered scenes of each family to train on."""
-    steps: int = 160
-    """Of training, 32 clicks each; twice as many for the network of all families."""
+    steps: int = 0
+    """Of training, 32 clicks each, for the row of a network; twice as many for that of all families. 0: no network."""
     pictures: int = 70
     """Rendered scenes of each family to judge on."""
     clicks: int = 200
@@ -38,15 +39,16 @@ def main(arguments: list[str]) -> int:
     options = parse(BenchSubject, arguments, "cyclopean bench subject")
     if options.out is None:
         raise InputError("it needs a folder, such as: cyclopean bench subject OUT")
-    for name in ("scenes", "steps", "pictures", "clicks"):
+    for name in ("scenes", "pictures", "clicks"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name} is {getattr(options, name)}; give at least 1.")
+    if options.steps < 0 or (options.ship is not None and not options.steps):
+        raise InputError(f"--steps is {options.steps}; give at least 1 to train a network, 0 to train none.")
     check_writable([options.out, *([options.ship] if options.ship else [])])
     from cyclopean.bench import subject
 
     budget = subject.Budget(options.scenes, options.steps, options.pictures, options.clicks, options.seed)
-    total = (len(subject.FAMILIES) + len(subject.MORE)) * budget.scenes + len(subject.FAMILIES) * budget.pictures
-    for _ in with_progress(subject.rendered(options.out, budget), "rendering", total):
+    for _ in with_progress(subject.rendered(options.out, budget), "rendering", subject.total(budget)):
         pass
     if options.ship is not None:
         subject.ship(options.out, budget, options.ship)

@@ -5,21 +5,20 @@ matte = select([(0.4, 0.6)])           # 1 1 h w, 1 on the subject; None where t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
 
 from cyclopean.defocus.focus import fill_unknown
 from cyclopean.defocus.lens import Point, focus_pixel
-from cyclopean.defocus.selection import connected, grabcut, soft_matte
+from cyclopean.defocus.selection import connected, outlined, soft_matte
 from cyclopean.errors import InputError
 from cyclopean.inference.predictor import load, weights_hash, working_size
 from cyclopean.io.depthmap import DepthMap
@@ -29,9 +28,11 @@ from cyclopean.networks.mobile import Mobile
 from cyclopean.training.checkpoint import BUNDLED, DEFAULT, WEIGHTS
 
 FOLDER, CARD = BUNDLED / "subject", "card.json"
+SMALL = 80, 112  # of the pictures in which a thing is outlined without a network
 SEEN = 160, 224  # (height, width) of the pictures that the network was trained on
 THING = 0.3  # probability at the point, below which there is no thing there
 
+Outline = Callable[[Any, Any, Sequence[tuple[int, int]]], Any]
 Matte = Float[Tensor, "1 1 h w"]
 Region = Float[np.ndarray, "_ _"]
 
@@ -42,28 +43,19 @@ class Backbone:
 
     network: Mobile
 
-    def features(self, image: Float[Tensor, "1 3 h w"]) -> list[Tensor]:
-        """Return features of encoder and decoder, joined, coarse to fine. Sides are multiples of 32."""
+    def seen(self, photo: Photo, depth: DepthMap) -> tuple[list[Tensor], Float[Tensor, "1 4 _ _"]]:
+        """Return features of a photo, encoder and decoder joined, coarse to fine, and the evidence beside them.
+
+        The evidence, at the size of the finest, are the colours, and inverse depth as a share of its range.
+        """
+        image = resize(photo.image, working_size(photo.size, SEEN, Mobile.multiple))
         with torch.inference_mode():
-            return [torch.cat(pair, 1) for pair in zip(*self.network.pyramids(image), strict=True)]
-
-    def seen(self, image: Float[Tensor, "1 3 h w"]) -> tuple[list[Tensor], Float[Tensor, "1 4 _ _"]]:
-        """Return features and `evidence` of a picture by its depth at this size: as in training."""
-        with torch.inference_mode():
-            encoded, decoded = self.network.pyramids(image)
-            features = [torch.cat(pair, 1) for pair in zip(encoded, decoded, strict=True)]
-            inverse = F.softplus(self.network.finish(image, decoded)[0])
-            height, width = features[-1].shape[-2:]
-            return features, evidence(image, inverse, (height, width))
-
-
-def evidence(
-    image: Float[Tensor, "1 3 h w"], inverse_depth: Float[Tensor, "1 1 h2 w2"], size: tuple[int, int]
-) -> Float[Tensor, "1 4 _ _"]:
-    """Return colours, and inverse depth as a share of its range, at `size`."""
-    image, inverse_depth = resize(image, size), resize(inverse_depth, size)
-    low, high = np.percentile(inverse_depth.numpy(), (1, 99))
-    return torch.cat([image, (inverse_depth - float(low)) / max(float(high - low), 1e-9)], 1)
+            features = [torch.cat(pair, 1) for pair in zip(*self.network.pyramids(image), strict=True)]
+        height, width = features[-1].shape[-2:]
+        plane = torch.from_numpy(fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]))[None, None]
+        image, inverse = resize(image, (height, width)), resize(plane, (height, width))
+        low, high = np.percentile(inverse.numpy(), (1, 99))
+        return features, torch.cat([image, (inverse - float(low)) / max(float(high - low), 1e-9)], 1)
 
 
 @cache
@@ -85,11 +77,18 @@ def bundled_networks() -> tuple[Backbone, Clicked] | None:
 class Selector:
     """Finds the thing at points of one photo; what does not depend on the points is computed once.
 
-    Without networks, and with `networks` None, by GrabCut on colours and depth.
+    Without `networks`, by `outline`: a function of small colours, inverse depth and points, such as `outlined`.
     """
 
-    def __init__(self, photo: Photo, depth: DepthMap, networks: tuple[Backbone, Clicked] | None = None) -> None:
-        self.photo, self.depth, self.networks = photo, depth, networks
+    def __init__(
+        self,
+        photo: Photo,
+        depth: DepthMap,
+        networks: tuple[Backbone, Clicked] | None = None,
+        *,
+        outline: Outline = outlined,
+    ) -> None:
+        self.photo, self.depth, self.networks, self.outline = photo, depth, networks, outline
 
     def __call__(self, points: Sequence[Point], without: Sequence[Point] = ()) -> Matte | None:
         """Return the soft matte of the thing at `points` but not at `without` (pixels, or fractions).
@@ -107,7 +106,12 @@ class Selector:
     def rough(self, pixels: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]] = ()) -> Region | None:
         """Return the probability of the thing at pixels (x, y) of the photo, at a small size; None: no thing."""
         if self.networks is None:
-            inside = grabcut(self._small[0], self._small[1], self._there(pixels))
+            colours, inverse_depth = self._small
+            (h, w), (height, width) = inverse_depth.shape, self.photo.size
+            there = [[(x * w // width, y * h // height) for x, y in some] for some in (pixels, others)]
+            inside = self.outline(colours, inverse_depth, there[0])
+            for pixel in there[1]:
+                inside = inside & ~self.outline(colours, inverse_depth, [pixel])
             return inside.astype(np.float32)
         with torch.inference_mode():
             logits = self._logits(pixels)
@@ -131,16 +135,9 @@ class Selector:
     def _embeddings(self) -> tuple[Tensor, Tensor]:
         assert self.networks is not None
         backbone, network = self.networks
-        image = resize(self.photo.image, working_size(self.photo.size, SEEN, Mobile.multiple))
-        features = backbone.features(image)
-        height, width = features[-1].shape[-2:]
+        features, evidence = backbone.seen(self.photo, self.depth)
         with torch.inference_mode():
-            return network.embed(features, evidence(image, self._filled, (height, width)))
-
-    @cached_property
-    def _filled(self) -> Float[Tensor, "1 1 h w"]:
-        plane = fill_unknown(self.depth.inverse_depth[0, 0], self.depth.valid[0, 0])
-        return torch.from_numpy(plane)[None, None]
+            return network.embed(features, evidence)
 
     @cached_property
     def _guide(self) -> Float[np.ndarray, "h w 3"]:
@@ -148,10 +145,7 @@ class Selector:
 
     @cached_property
     def _small(self) -> tuple[Float[np.ndarray, "_ _ 3"], Region]:
-        size = working_size(self.photo.size, SEEN, 1)
-        image, plane = resize(self.photo.image, size), resize(self._filled, size)
-        return np.ascontiguousarray(image[0].permute(1, 2, 0).numpy()), plane[0, 0].numpy()
-
-    def _there(self, pixels: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        (h, w), (height, width) = self._small[1].shape, self.photo.size
-        return [(x * w // width, y * h // height) for x, y in pixels]
+        size = working_size(self.photo.size, SMALL, 1)
+        plane = fill_unknown(self.depth.inverse_depth[0, 0], self.depth.valid[0, 0])
+        image, inverse = resize(self.photo.image, size), resize(torch.from_numpy(plane)[None, None], size)
+        return np.ascontiguousarray(image[0].permute(1, 2, 0).numpy()), inverse[0, 0].numpy()

@@ -50,7 +50,9 @@ class Clicked(nn.Module):
         self.coarse = nn.Conv2d(24, 1, 1)
         self.detail = nn.Sequential(nn.Conv2d(24 + 2 * half + PLACE, 24, 1), nn.ReLU(), nn.Conv2d(24, 1, 1))
 
-    def embed(self, features: Sequence[Map], evidence: Float[Tensor, "b 4 h2 w2"]) -> tuple[Map, Map]:
+    def embed(
+        self, features: Sequence[Float[Tensor, "b _ _ _"]], evidence: Float[Tensor, "b 4 h w"]
+    ) -> tuple[Float[Tensor, "b _ _ _"], Float[Tensor, "b _ _ _"]]:
         """Return embeddings at 1/4 and 1/2. `features` are coarse to fine; `evidence` (colours in [0,1], inverse depth
         as a share of its range) has the size of the finest.
         """
@@ -63,7 +65,9 @@ class Clicked(nn.Module):
             joined.append(torch.cat([x, seen], 1))
         return joined[-2], joined[-1]
 
-    def forward(self, quarter: Map, half: Map, points: Float[Tensor, "b k 2"]) -> Float[Tensor, "b 1 h2 w2"]:
+    def forward(
+        self, quarter: Float[Tensor, "b _ _ _"], half: Float[Tensor, "b _ h w"], points: Float[Tensor, "b k 2"]
+    ) -> Float[Tensor, "b 1 h w"]:
         """Return logits of one mask for each item, of the thing on which its k `points` (uv) lie."""
         there = _at(quarter, points)
         near = torch.cat([quarter, (quarter - there[..., None, None]).abs(), _place(quarter, there, points)], 1)
@@ -80,7 +84,7 @@ def _at(embedding: Map, points: Float[Tensor, "b k 2"]) -> Float[Tensor, "b c"]:
     return F.grid_sample(embedding, 2 * points[:, None] - 1, align_corners=False, padding_mode="border").mean((2, 3))
 
 
-def _place(embedding: Map, there: Float[Tensor, "b c"], points: Float[Tensor, "b k 2"]) -> Map:
+def _place(embedding: Map, there: Float[Tensor, "b c"], points: Float[Tensor, "b k 2"]) -> Float[Tensor, "b _ h w"]:
     """Return where each pixel is beside the nearest point, and how its depth and colours (the last channels) differ."""
     h, w = embedding.shape[-2:]
     v, u = ((torch.arange(n, device=points.device, dtype=points.dtype) + 0.5) / n for n in (h, w))

@@ -63,13 +63,7 @@ class Mobile(nn.Module):
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Return raw head outputs at full, half, quarter and eighth size, as many as there are heads."""
-        return self.finish(image, self.pyramids(image)[1])
-
-    def finish(
-        self, image: Float[Tensor, "b c h w"], decoded: list[Float[Tensor, "b _ _ _"]]
-    ) -> list[Float[Tensor, "b _ _ _"]]:
-        """Return what `forward` does, from the features of the decoder."""
-        _, _, eighth, quarter, half = decoded
+        _, _, eighth, quarter, half = self.pyramids(image)[1]
         grown = F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
         full = F.relu(self.finest(torch.cat([grown, 2 * image - 1], 1)))
         return [head(f) for head, f in zip(self.heads, (full, half, quarter, eighth), strict=False)]
