@@ -60,19 +60,34 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
 
     Raises InputError for another size and for a matte that is all subject or all surroundings.
     """
-    if tuple(matte.shape[-2:]) != depth.size:
-        (h, w), (height, width) = matte.shape[-2:], depth.size
+    subject = subject_in(matte, depth.size)
+    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    return _with_values(depth, bordered(plane, subject, border_reach(depth.size)))
+
+
+def subject_in(matte: Float[Tensor, "1 1 h w"], size: tuple[int, int]) -> Mask:
+    """Return where a matte of a photo of `size` is subject. Raises InputError as `matted` does."""
+    if tuple(matte.shape[-2:]) != size:
+        (h, w), (height, width) = matte.shape[-2:], size
         raise InputError(f"the matte is {w}x{h} but the photo is {width}x{height}; give a matte of this photo.")
-    subject = matte[0, 0].cpu().numpy() >= 0.5
+    subject: Mask = matte[0, 0].cpu().numpy() >= 0.5
     if subject.all() or not subject.any():
         raise InputError(
             "the matte has no edge: all its values are on one side of 0.5 (they go from "
             f"{float(matte.min()):.3g} to {float(matte.max()):.3g}, where white is 1); "
             "give white for the subject, black around it."
         )
-    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
-    reach = max(2, round(MARGIN * diagonal(plane.shape)))
-    return _with_values(depth, np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach)))
+    return subject
+
+
+def border_reach(size: tuple[int, int]) -> int:
+    """Return how many pixels from a matte's edge depth may be wrong."""
+    return max(2, round(MARGIN * diagonal(size)))
+
+
+def bordered(plane: Plane, subject: Mask, reach: int) -> Plane:
+    """Return `plane` with an edge where `subject` has one; what is farther than `reach` pixels from it is kept."""
+    return np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach))
 
 
 def stepped(plane: Region, guide: Guide) -> Plane:

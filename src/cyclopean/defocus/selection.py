@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.defocus.edges import guided, matted
+from cyclopean.defocus.edges import border_reach, bordered, guided, subject_in
 from cyclopean.defocus.focus import Sharp, fill_unknown
 from cyclopean.defocus.lens import depth_range, diagonal
 from cyclopean.io.depthmap import DepthMap
@@ -154,20 +154,26 @@ def coherent(depth: DepthMap, matte: Matte) -> tuple[DepthMap, Sharp]:
     Inside, outliers are cut off and what is left is smoothed, so no step is left there; its border is the matte's. The
     rest keeps its depth but beside the border, as by `edges.matted`. Raises InputError as that does.
     """
-    edged = matted(depth, matte)
-    subject = matte[0, 0].cpu().numpy() >= 0.5
-    plane = fill_unknown(edged.inverse_depth[0, 0], edged.valid[0, 0])
-    values = plane[subject]
-    middle = np.median(values)
-    spread = OUTLIER * float(np.abs(values - middle).mean())
-    inside = np.clip(plane, middle - spread, middle + spread)
-    reach = 2 * max(2, round(SMOOTH * diagonal(plane.shape))) + 1
-    weight = subject.astype(np.float32)
+    subject = subject_in(matte, depth.size)
+    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]).copy()
+    margin, smooth = border_reach(plane.shape), max(2, round(SMOOTH * diagonal(plane.shape)))
+    box = tuple(  # all that changes, and what that depends on
+        slice(max(int(at.min()) - 4 * margin - smooth, 0), int(at.max()) + 4 * margin + smooth + 1)
+        for at in (np.flatnonzero(subject.any(axis)) for axis in (1, 0))
+    )
+    there, part = subject[box], plane[box]
+    edged = bordered(part, there, margin)
+    middle = np.median(edged[there])
+    spread = OUTLIER * float(np.abs(edged[there] - middle).mean())
+    inside, weight = np.clip(edged, middle - spread, middle + spread), there.astype(np.float32)
     for _ in range(2):  # two boxes: no steps and no kinks
-        total, count = (cv2.blur(x, (reach, reach), borderType=cv2.BORDER_CONSTANT) for x in (inside * weight, weight))
-        inside = np.where(subject, total / np.maximum(count, np.float32(1e-6)), 0)
-    far, near = (float(x) for x in np.percentile(inside[subject], INNER))
-    surface = np.where(subject, np.clip(inside, far, near), plane).astype(np.float32)
-    whole = torch.from_numpy(surface)[None, None].to(depth.inverse_depth.dtype)
+        total, count = (
+            cv2.blur(x, (2 * smooth + 1, 2 * smooth + 1), borderType=cv2.BORDER_CONSTANT)
+            for x in (inside * weight, weight)
+        )
+        inside = np.where(there, total / np.maximum(count, np.float32(1e-6)), 0)
+    far, near = (float(x) for x in np.percentile(inside[there], INNER))
+    part[...] = np.where(there, np.clip(inside, far, near), edged)
+    whole = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
     known = depth.valid | torch.from_numpy(subject)[None, None]
     return dataclasses.replace(depth, inverse_depth=torch.where(known, whole, torch.nan), valid=known), Sharp(far, near)
