@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cyclopean import __version__
 from cyclopean.data.video import camera_in
@@ -23,6 +24,7 @@ from cyclopean.defocus.focus import Sharp, fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import FOCUS_RANGE_ALONE, Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.live import write_page
 from cyclopean.defocus.refocus import refocus, warn_of_distance
+from cyclopean.defocus.selection import coherent
 from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, assumed_camera, pinhole_of_angle
@@ -30,6 +32,7 @@ from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, DistanceRange, Metres, shift_assumed
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
 from cyclopean.inference.predictor import Predictor, fitting_model, load
+from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
 from cyclopean.io.files import appearing, file_hash
@@ -256,10 +259,11 @@ class RefocusOptions:
 
     `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
     predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's
-    folder or a Hub repository. `resize_depth` stretches a depth file of another size. `formats` are the pictures to
-    write; the first also names the sidecar. `focus_range` (nearest, farthest) in metres is what shall be sharp, instead
-    of `at` and `distance`. `viewer` adds one HTML file. `frame`: the source is a clip, and the photo its frame after
-    that many seconds.
+    folder or a Hub repository; without one, with `subject`, it is the thing at `at`. A thin lens shows the subject
+    sharp as a whole, but with `point_only` what is as far away as the point. `resize_depth` stretches a depth file of
+    another size. `formats` are the pictures to write; the first also names the sidecar. `focus_range` (nearest,
+    farthest) in metres is what shall be sharp, instead of `at` and `distance`. `viewer` adds one HTML file. `frame`:
+    the source is a clip, and the photo its frame after that many seconds.
     """
 
     at: Point | None = None
@@ -272,6 +276,8 @@ class RefocusOptions:
     profile: Metres | None = None
     refine: str = "auto"
     matte: str | None = None
+    subject: bool = True
+    point_only: bool = False
     resize_depth: bool = False
     formats: tuple[PictureFormat, ...] = (PictureFormat(".png"),)
     camera: str = "auto"
@@ -321,8 +327,8 @@ def refocus_photo(
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
-    depth = depth if matte is None else matted(depth, matte)
-    distance, sharp = options.distance, None
+    depth, sharp = _of_subject(photo, depth, matte, pixel, options)
+    distance = options.distance
     if options.focus_range is not None:
         if depth.unit != "m":
             raise InputError(FOCUS_RANGE_ALONE)
@@ -356,6 +362,20 @@ def refocus_photo(
         side.write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)
         return Written(tuple(target.folder / name for name in (*names, *pages, side.name)), tuple(notes))
+
+
+def _of_subject(
+    photo: Photo, depth: DepthMap, matte: Tensor | None, pixel: tuple[int, int] | None, options: RefocusOptions
+) -> tuple[DepthMap, Sharp | None]:
+    """Return depth in which the subject (`matte`, or what is at `pixel`) is one surface, and what of it is sharp."""
+    thin, flat = options.method == THIN_LENS, not isinstance(photo.camera, Equirectangular)
+    by_itself = options.subject and options.focus_range is None and thin and flat
+    if matte is None and by_itself and pixel is not None:
+        matte = Selector(photo, depth, bundled_networks())([pixel])
+    if matte is None or not thin:
+        return (depth if matte is None else matted(depth, matte)), None
+    depth, sharp = coherent(depth, matte)
+    return depth, None if options.point_only or pixel is None else sharp
 
 
 def _taken(photo: Photo, options: DepthOptions | RefocusOptions) -> tuple[Photo, str | None]:
