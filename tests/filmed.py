@@ -1,5 +1,6 @@
 """Small clips with known depth and sound, for the tests of videos."""
 
+import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -150,6 +151,16 @@ def _hum(container: object, sound: object, index: int) -> None:
     frame = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None], format="s16", layout="stereo")
     frame.sample_rate, frame.pts, frame.time_base = 48000, index * 1600, Fraction(1, 48000)
     container.mux(sound.encode(frame))  # type: ignore[attr-defined]
+
+
+def trim(source: Path, target: Path, start: float, seconds: float) -> None:
+    """Copy an MP4 whose edit lists show only `seconds` from `start` on, as phones trim films; the rest stays in it."""
+    data, at, units = bytearray(source.read_bytes()), 0, [30000, 48000]  # of the film and of the sound
+    for unit in units:
+        at = data.index(b"elst", at + 1) + 12
+        first = int.from_bytes(data[at + 4 : at + 8], "big")
+        data[at : at + 8] = struct.pack(">II", round(1000 * seconds), first + round(start * unit))
+    target.write_bytes(data)
 
 
 def sound_of(path: Path) -> list[tuple[float, bytes]]:

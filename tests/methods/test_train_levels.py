@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 
 import trees
 from cyclopean.cli import main
-from cyclopean.io.files import read_json
 from cyclopean.methods.aquanet import Aquanet, Falnet
 from cyclopean.networks.vgg import Vgg19
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
+from cyclopean.training.options import Run
 from methods.test_aquanet import NO_MASK, clip
 
 SMALL = ("--width", "0.06", "--batch-size", "2", "--workers", "0", "--accelerator", "cpu", "--size", "32x64")
@@ -59,6 +59,9 @@ def test_two_stages_from_the_command_line_and_again_after_a_stop(clips, tmp_path
     maps = [np.load(tmp_path / name / "000000_disp.npy") for name in ("p", "boosted")]
     assert maps[0].shape == maps[1].shape == (48, 96)
     assert not np.allclose(*maps, rtol=1e-3)
+    told = ("predict", str(clips / "frame" / "000000.png"), "--model", str(out), "--out", str(tmp_path / "told"))
+    assert run(*told, "--field-of-view", "20") == 0  # the network is told the focal length
+    assert not np.allclose(np.load(tmp_path / "told" / "000000_disp.npy"), maps[0], rtol=1e-3)
     assert run("evaluate", "--model", str(out), "--data", str(clips), "--post-process", "falnet") == 0
     again = ("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "second"), *SMALL, "--steps", "1")
     assert run(*again, "--levels", "9", "--first", str(out / "stage1")) == 0
@@ -69,8 +72,6 @@ def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path) -> Non
     out = tmp_path / "run"
     flags = ("train", "aquanet", "--data", f"clip:{clips}", "--out", str(out), *SMALL, "--epochs", "3", "--levels", "9")
     assert run(*flags) == 0
-    steps = [read_json(out / name / "last" / "config.json")["training"]["step"] for name in ("stage0", "stage1", ".")]
-    assert steps == [1, 3, 3]  # 3 epochs of 4 items in batches of 2 are 6 steps; those of the pose network come on top
     start, first, second = (checkpoint.load(out / name / "last")[0] for name in ("stage0", "stage1", "."))
     assert first.config()["pose"] == second.config()["pose"] == "cnn"
     torch.manual_seed(0)
@@ -81,6 +82,29 @@ def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path) -> Non
     assert '"kick-start"' in (out / "stage0" / "log.jsonl").read_text()
     assert '"kick-start"' not in (out / "stage1" / "log.jsonl").read_text()
     assert run("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "x"), *SMALL, "--pose", "cnn") == 2
+
+
+def test_epochs_of_the_pose_network_alone_come_on_top(clips, tmp_path, monkeypatch) -> None:
+    """4 items in batches of 2: 110 epochs are 220 steps, and 5 are 10."""
+    taken: list[int] = []
+
+    def untrained(method: Aquanet, _data: object, part: Run, *_: object, card: dict, **__: object) -> None:
+        taken.append(part.steps)
+        checkpoint.save(part.out / "last", method, card)
+
+    monkeypatch.setattr("cyclopean.training.loop.fit", untrained)
+    for number, (data, words, steps) in enumerate(
+        (
+            (f"clip:{clips}", (), [10, 220, 220]),
+            (f"clip:{clips}", ("--stages", "one", "--epochs", "110"), [10, 220]),
+            (f"clip:{clips}", ("--steps", "225", "--epochs", "1"), [1, 1, 1]),
+            (str(clips), (), [220, 220]),
+        )
+    ):
+        taken.clear()
+        flags = ("--published", "--data", data, "--out", str(tmp_path / str(number)), *SMALL, "--levels", "5")
+        assert run("train", "aquanet", *flags, *words) == 0
+        assert taken == steps, words
 
 
 def test_sets_of_several_cities_are_mixed_and_a_run_goes_on(tmp_path, caplog) -> None:
