@@ -84,7 +84,9 @@ def _take(order: MeshRenderJob, out: Path, staging: Path, item: dict[str, object
         (staging / f"{stem}_{name}.png").replace(out / name / f"{stem}.png")
     exr = staging / f"{stem}_depth.exr"
     array = staging / f"{stem}_depth.npy"
-    np.save(array, _radius(exr))
+    planes = exr_planes(exr)
+    depth = planes[next(name for name in planes if name.split(".")[-2:] in (["Depth", "Z"], ["Depth", "V"]))]
+    np.save(array, np.where(depth > NOTHING, np.inf, depth).astype(np.float32))  # metres, inf where nothing was met
     array.replace(out / "depth" / f"{stem}.npy")
     exr.unlink()
     text = {
@@ -97,13 +99,6 @@ def _take(order: MeshRenderJob, out: Path, staging: Path, item: dict[str, object
     write_anew(out / "camera" / f"{stem}.json", json.dumps(text).encode())
     assert isinstance(n, int)
     return n
-
-
-def _radius(path: Path) -> np.ndarray:
-    """Return the depth pass of a rendering, metres, inf where nothing was met."""
-    planes = exr_planes(path)
-    name = next(name for name in planes if name.split(".")[-2:] in (["Depth", "Z"], ["Depth", "V"]))
-    return np.where(planes[name] > NOTHING, np.inf, planes[name]).astype(np.float32)
 
 
 def _moved(axis: int, metres: float) -> list[list[float]]:

@@ -90,7 +90,11 @@ class Predictor:
         if right is not None or self.method.views > 1:
             self._check_pair(photo, right)
         if isinstance(photo.camera, Equirectangular):
-            return self._panorama(photo)
+            yaw = canonical_yaw(photo.image)  # the result does not depend on where the picture is cut
+            with torch.inference_mode():
+                depth = self.around(photo.image.to(self._device).roll(-yaw, -1))
+                inverse = resize_sphere(depth.inverse_depth, photo.size).roll(yaw, -1)
+            return self._depth_map(inverse, photo.camera, {**depth.notes, "seam": round(seam_score(inverse), 3)})
         if self.projection == "equirectangular":
             raise InputError(
                 f"the model {self._name!r} is for panoramas and {photo.name} is none; use another model, or declare "
@@ -156,15 +160,6 @@ class Predictor:
         if isinstance(photo.camera, Equirectangular) and self.projection == "pinhole":
             raise InputError(f"there is no uncertainty of {photo.name} by faces around; use a panorama model.")
         return replace(self, infer=ColourSpread(draws, seed), two_scale=None, details=None)(photo).inverse_depth
-
-    def _panorama(self, photo: Photo) -> DepthMap:
-        """Return the inverse radius of a panorama, inferred from its canonical yaw."""
-        yaw = canonical_yaw(photo.image)
-        image = photo.image.to(self._device).roll(-yaw, -1)
-        with torch.inference_mode():
-            depth = self.around(image)
-            inverse = resize_sphere(depth.inverse_depth, photo.size).roll(yaw, -1)
-        return self._depth_map(inverse, photo.camera, {**depth.notes, "seam": round(seam_score(inverse), 3)})
 
     @property
     def _name(self) -> str:
