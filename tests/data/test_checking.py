@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import OpenEXR
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from cyclopean.data.folder import FolderDataset
 from cyclopean.data.inspect import Inspection, Measures, PairMeasures, examine, match, measure
 from cyclopean.data.kitti import KittiRawDataset
 from cyclopean.data.stereo import MiddleburyDataset
+from cyclopean.io.depth_formats import write_plane
 from cyclopean.sample import is_rectified
 
 GOOD = PairMeasures(200, 6.0, 0.0, 0.1, 0.0, 0.8, 1.0, False)
@@ -272,3 +274,44 @@ def test_the_truth_is_summed_up(tmp_path):
     assert near == pytest.approx(depth[-1, 0])
     assert far == pytest.approx(depth[2, 0])
     assert math.isfinite(far)
+
+
+def test_what_renderers_write_for_sky_is_infinitely_far(tmp_path):
+    """Every number that means nothing was hit is `inf`, so nothing learns it as ground; `check` counts it apart."""
+    pairs.write_pairs(tmp_path, 1)
+    (tmp_path / "depth").mkdir()
+    plain = np.repeat(pairs.W * 0.1 / pairs.disparity()[:, None], pairs.W, 1).astype(np.float32)
+
+    def write(suffix: str, sky: float, kind: type = np.float32) -> None:
+        depth = plain.copy()
+        depth[:24] = sky
+        path = tmp_path / "depth" / f"000{suffix}"
+        for old in path.parent.iterdir():
+            old.unlink()
+        if suffix == ".exr":
+            header = {"compression": OpenEXR.ZIPS_COMPRESSION, "type": OpenEXR.scanlineimage}
+            OpenEXR.File(header, {"ViewLayer.Depth.Z": depth.astype(kind)}).write(str(path))
+        elif suffix == ".npz":
+            np.savez(path, depth=depth.astype(kind))
+        else:
+            write_plane(path, depth, "depth") if suffix == ".pfm" else np.save(path, depth.astype(kind))
+
+    for suffix, sky, kind in [
+        *((".npy", np.inf, np.float32), (".npy", 1e10, np.float32), (".npz", 1e30, np.float32)),
+        *((".exr", 1e10, np.float32), (".exr", 3.4e38, np.float32), (".pfm", 65504, np.float32)),
+        *((".pfm", 1e9, np.float32), (".npy", np.inf, np.float16), (".exr", 65504, np.float16)),
+    ]:
+        write(suffix, sky, kind)
+        (item,) = examine("pairs", FolderDataset(tmp_path), 1).measured
+        sample = FolderDataset(tmp_path)[0]
+        expected = torch.from_numpy(plain.astype(kind).astype(np.float32))
+        expected[:24] = torch.inf
+        assert torch.equal(sample.depth[0, 0], expected), (suffix, sky, kind)
+        assert item.sky == pytest.approx(24 / pairs.H)
+    table = dict(rows(examine("pairs", FolderDataset(tmp_path), 1)))
+    assert table["sky"] == "infinitely far in 1 of 1 items: 20.0% of their pixels (median)"
+    assert "2.00 to 5.98 m" in table["depth"]
+    far = plain.copy()  # a mountain in millimetres: 65504 is a number among others there
+    far[0, :2] = 65504, 65505
+    np.save(tmp_path / "depth" / "000.npy", far)
+    assert FolderDataset(tmp_path)[0].depth[0, 0, 0, 0] == 65504

@@ -18,6 +18,7 @@ import torch
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.io.depth_formats import write_plane
 from cyclopean.io.depthmap import depth_size, from_numbers, read_depth, write_depth
 from cyclopean.io.files import appearing
 from cyclopean.io.sidecar import Maker, outputs_named_in, read_sidecar
@@ -531,6 +532,26 @@ def test_numbers_at_the_ends_of_float32_are_infinitely_far_or_unknown(tmp_path: 
         np.save(tmp_path / "a.npy", values)
         (tmp_path / "a.json").write_text(json.dumps({"kind": kind}))
         assert same(read_depth(tmp_path / "a.npy").inverse_depth[0, 0, 0], torch.tensor(inverse, dtype=torch.float32))
+
+
+def test_sky_is_found_before_its_scale_in_every_format(tmp_path: Path) -> None:
+    """Millimetres of a renderer: 1e10 becomes 1e7 m by the scale, and is infinitely far all the same."""
+    import OpenEXR
+
+    for sky in (1e9, 1e10, 1e30, 65504.0):
+        values = np.array([[1500.0, sky]], np.float32)
+        np.save(tmp_path / "a.npy", values)
+        write_plane(tmp_path / "a.pfm", values, "depth")
+        header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+        OpenEXR.File(header, {"Z": values}).write(str(tmp_path / "a.exr"))
+        for suffix, kind in product((".npy", ".pfm", ".exr"), ("depth", "distance")):
+            (tmp_path / "a.json").write_text(json.dumps({"kind": kind, "unit": "m", "scale": 0.001}))
+            assert read_depth(tmp_path / f"a{suffix}").numbers(kind).flatten().tolist() == [1.5, torch.inf]
+    (tmp_path / "a.json").write_text(json.dumps({"kind": "depth", "unknown": 65504}))
+    assert read_depth(tmp_path / "a.npy").numbers("depth").isnan().flatten().tolist() == [False, True]
+    np.save(tmp_path / "a.npy", values.astype(np.uint16))  # a count, of millimetres
+    (tmp_path / "a.json").write_text(json.dumps({"kind": "depth", "unit": "m", "scale": 0.001}))
+    assert read_depth(tmp_path / "a.npy").metres()[0, 0, 0, 1] == pytest.approx(65.504)
 
 
 def test_text_of_other_programs_is_read_in_a_sidecar(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cyclopean.blender.finding import Blender, run
 from cyclopean.errors import InputError
-from cyclopean.io.depth_formats import exr_planes
+from cyclopean.io.depth_formats import exr_planes, sky_at_infinity
 from cyclopean.io.files import reserved, write_anew
 from cyclopean.io.rendered_folder import describe, missing
 
@@ -21,7 +21,6 @@ AXES = ("auto", "y", "z")
 VIEWS = ("centre", "up", "right")
 BASELINE = 0.26  # metres, as the spherical view synthesis paper rendered Matterport3D and Stanford2D3D
 FAR = 20.0  # metres: truth beyond does not count, as there
-NOTHING = 1e9  # what Blender writes where a ray meets nothing is more
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _take(order: MeshRenderJob, out: Path, staging: Path, item: dict[str, object
     array = staging / f"{stem}_depth.npy"
     planes = exr_planes(exr)
     depth = planes[next(name for name in planes if name.split(".")[-2:] in (["Depth", "Z"], ["Depth", "V"]))]
-    np.save(array, np.where(depth > NOTHING, np.inf, depth).astype(np.float32))  # metres, inf where nothing was met
+    np.save(array, sky_at_infinity(depth).astype(np.float32))  # metres, inf where nothing was met
     array.replace(out / "depth" / f"{stem}.npy")
     exr.unlink()
     text = {

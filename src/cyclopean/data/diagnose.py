@@ -256,6 +256,9 @@ def rows(inspection: Inspection) -> list[tuple[str, str]]:
     if truths:
         known, near, middle, far = (statistics.median(values) for values in zip(*truths, strict=True))
         table.append(("depth", f"{known:.1%} of the pixels; {near:.2f} to {far:.2f} m, {middle:.2f} in the middle"))
+        if skies := [x.sky for x in items if x.sky]:
+            pixels = f"{statistics.median(skies):.1%} of their pixels (median)"
+            table.append(("sky", f"infinitely far in {len(skies)} of {len(items)} items: {pixels}"))
         holes = [round((1 - x.truth[0]) * math.prod(x.size)) for x in items if x.truth]
         table.append(("unknown", f"{sum(holes)} pixels in {sum(map(bool, holes))} items (0, negative or NaN)"))
     if factors := [p.factor for p in judged if not math.isnan(p.factor)]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io import limits
 from cyclopean.io.decoding import read_header, read_image, read_stored
-from cyclopean.io.depth_formats import plane_header, read_plane
+from cyclopean.io.depth_formats import plane_header, read_plane, sky_at_infinity
 from cyclopean.io.files import CLIPS, PHOTOS, read_json, read_text, refuse_unreadable, shortened
 from cyclopean.io.limits import MOST_MEGAPIXELS
 
@@ -159,6 +159,14 @@ def read_pairs(path: Path | str) -> list[tuple[str, str]]:
 
 
 def read_depth(path: Path, size: Size | None = None) -> Depth:
+    """Return the depth of a .npy, .npz (key `depth`), .exr or .pfm file as it is, `inf` where a renderer met nothing.
+
+    Raises InputError as `read_numbers` does.
+    """
+    return torch.from_numpy(sky_at_infinity(read_numbers(path, size).numpy()))
+
+
+def read_numbers(path: Path, size: Size | None = None) -> Depth:
     """Return the numbers of a .npy, .npz (key `depth`), .exr or .pfm file, as they are.
 
     Raises InputError for a damaged file, and for one that has not the `size` of its picture.

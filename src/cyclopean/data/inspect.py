@@ -109,7 +109,8 @@ class PanoramaMeasures:
 class Measures:
     """One item: size (height, width), mean and deviation of luma of each view, its pair, the truth as (share of pixels
     known, nearest, median, farthest finite depth), what is measured of a panorama besides, whether there is a depth
-    file of which no number is above 0, and the share of pixels whose depth is the largest count of a 16-bit file."""
+    file of which no number is above 0, and the shares of pixels whose depth is the largest count of a 16-bit file, and
+    that are infinitely far."""
 
     name: str
     size: Size
@@ -119,6 +120,7 @@ class Measures:
     sphere: PanoramaMeasures | None = None
     blank: bool = False
     saturated: float = 0.0
+    sky: float = 0.0
 
     @property
     def constant(self) -> bool:
@@ -195,7 +197,8 @@ def measure(sample: Sample, filed: Depth | None = None) -> Measures:
         share = len(known) / sample.depth.numel()
         truth = share, float(finite.min()), float(finite.median()), float(finite.max())
     name = sample.name[0] if sample.name else ""
-    return Measures(name, size_of(sample.depth), light, pair, truth, panorama, blank)
+    sky = float(sample.depth.isposinf().float().mean())
+    return Measures(name, size_of(sample.depth), light, pair, truth, panorama, blank, sky=sky)
 
 
 def grey(image: Image) -> Float[np.ndarray, "h w"]:

@@ -30,7 +30,7 @@ from cyclopean.data.files import (
     picture_at,
     pictures_among,
     read_counts,
-    read_depth,
+    read_numbers,
     read_object,
     read_paths,
     read_views,
@@ -125,7 +125,7 @@ def read_calibrated(scene: Path, truths: Path | None = None, truth: str = "all")
     depth = unknown_depth(size)
     if len(files.others) > 1:
         choice("truth of this data set", truth, TRUTHS)
-        disparity = read_depth(files.others[1], size)
+        disparity = read_numbers(files.others[1], size)
         if truth == "noc":
             visible = read_counts(files.others[1].with_name("mask0nocc.png"), 8, size) == VISIBLE
             disparity = disparity.where(visible, disparity.new_tensor(float("inf")))

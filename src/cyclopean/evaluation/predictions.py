@@ -18,7 +18,7 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.entries import DepthDataset, Entry, finder
 from cyclopean.evaluation.rig import rig_of
 from cyclopean.geometry import Pinhole, size_of
-from cyclopean.io.depth_formats import SUFFIXES, read_plane
+from cyclopean.io.depth_formats import SUFFIXES, read_plane, sky_at_infinity
 from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.methods.base import Ambiguity
 from cyclopean.metrics import CROPS
@@ -179,6 +179,7 @@ def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_
     place = _Placement(name, meaning.covers)
 
     def inverse_depth(array: NDArray, sample: Sample) -> Map:
+        array = sky_at_infinity(array) if meaning.kind == "depth" else array
         numbers = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))[None, None]
         return place(meaning.inverse_depth(numbers, sample), sample)
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.data.files import read_depth
+from cyclopean.data.files import read_numbers
 from cyclopean.errors import InputError, sentence
 from cyclopean.evaluation.entries import DepthDataset, Entry, Map
 from cyclopean.io.files import appearing
@@ -115,7 +115,7 @@ def save_mean(path: Path | str, mean: Map) -> None:
 
 def load_mean(path: Path | str) -> Map:
     """Read a mean map stored by `save_mean`."""
-    mean = read_depth(Path(path))
+    mean = read_numbers(Path(path))
     if not bool((mean.isfinite() & (mean >= 0)).all()):
         raise InputError(f"{path} holds negative or unknown values; a mean inverse depth has none.")
     return mean

@@ -30,6 +30,8 @@ Reader = Callable[..., tuple[NDArray[Any], str | None]]
 
 KINDS = ("inverse_depth", "disparity", "inverse_distance", "depth", "distance")
 SUFFIXES = (".npy", ".npz", ".png", ".exr", ".pfm")
+NOTHING = 1e9  # from here on depth is what a renderer writes where a ray hits nothing: 1e10, 1e30, the largest float
+HALF = 65504.0  # the largest half float, what becomes of such a number in 16 bits
 STEPS = 65534  # 1 .. 65535 are values, 0 is unknown
 LAYERS = 4  # planes of that size in one EXR; many more of a smaller size
 DEPTH_NAMES = ("z", "depth", "zdepth", "depthz")  # of channels and layers, in lower case
@@ -51,6 +53,19 @@ def read_plane(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[ND
     if array.dtype.kind not in "fiu":
         raise InputError(f"{path} holds {array.dtype}; a depth map is one plane (height, width) of numbers.")
     return array.reshape(size), kind
+
+
+def sky_at_infinity(depth: NDArray[Any]) -> NDArray[Any]:
+    """Return depth or distance, as a file holds it and in its unit, `inf` where a renderer marks that nothing is there.
+
+    Such are numbers of 1e9 and more, and 65504, the largest half float, where it is the largest of the others.
+    """
+    if depth.dtype.kind != "f":  # counts
+        return depth
+    nothing = depth >= NOTHING
+    if not (~nothing & (depth > HALF)).any():
+        nothing |= depth == HALF
+    return np.where(nothing, np.inf, depth)
 
 
 def plane_header(path: Path, most_megapixels: float = math.inf) -> tuple[tuple[int, int], str | None]:

@@ -20,7 +20,14 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid, size_of
-from cyclopean.io.depth_formats import MOST_MEGAPIXELS, plane_header, plane_shape, read_plane, write_plane
+from cyclopean.io.depth_formats import (
+    MOST_MEGAPIXELS,
+    plane_header,
+    plane_shape,
+    read_plane,
+    sky_at_infinity,
+    write_plane,
+)
 from cyclopean.io.files import appearing, shown
 from cyclopean.io.sidecar import (
     EXAMPLE,
@@ -43,7 +50,6 @@ Map = Float[Tensor, "1 1 h w"]
 
 LARGEST = 1e12  # limit of inverse depth and depth in files: their cubes, and sums over a picture, are finite
 FARTHEST_MEDIAN = 500.0  # metres: a map with a farther median probably has another unit
-NOTHING = 1e9  # renderers write this or more into an EXR where a ray hits nothing
 
 
 @dataclass(frozen=True)
@@ -235,7 +241,8 @@ def depth_size(path: str | Path) -> tuple[int, int]:
 def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> DepthMap:
     """Return the depth map of a file and its sidecar; without one a file holds disparity (a PNG needs one).
 
-    An EXR channel named Z or depth is depth even without a sidecar. Inverse depths below 1e-12 count as infinitely far,
+    An EXR channel named Z or depth is depth even without a sidecar. Depth of 1e9 and more, before its scale, and what
+    `sky_at_infinity` names besides, is infinitely far. Inverse depths below 1e-12 count as infinitely far,
     above 1e12 as unknown, since arithmetic with them overflows. In a disparity or inverse depth with unknown scale
     only, numbers below 0 are unknown too. Such numbers, a map of one value, and implausible metres are logged. Raises
     InputError for files that are not depth maps, or larger than `most_megapixels`, for a sidecar that contradicts its
@@ -245,15 +252,13 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
     raw, named = read_plane(path, most_megapixels)
     sidecar = _sidecar_for(path, named, raw.shape)
     with np.errstate(all="ignore"):  # overflows become infinite, and are treated so below
-        array = raw.astype(np.float64)
+        unknown = raw == sidecar.unknown
+        array = (sky_at_infinity(raw) if sidecar.kind in ("depth", "distance") else raw).astype(np.float64)
         del raw
-        unknown = array == sidecar.unknown
         array *= sidecar.scale
         array += sidecar.offset
         array[unknown] = np.nan
         numbers = torch.from_numpy(array.astype(np.float32))[None, None]
-    if path.suffix.lower() == ".exr" and sidecar.kind in ("depth", "distance"):
-        numbers[numbers >= NOTHING] = torch.inf
     depth = from_numbers(
         numbers, sidecar.kind, sidecar.unit,
         camera=sidecar.camera, model=sidecar.model, ambiguity=sidecar.ambiguity,
