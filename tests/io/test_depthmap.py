@@ -85,6 +85,21 @@ def test_what_cannot_be_known_is_refused() -> None:
         from_numbers(depths(), "depth", "m", ambiguity="scale")
 
 
+def test_affine_depth_is_refused_with_its_remedy(tmp_path: Path) -> None:
+    """1 / depth of numbers with an unknown offset means nothing; the remedy named orders near and far."""
+    values = np.array([[0.0, 0.25, 1.0]], np.float32)  # 0: the nearest
+    np.save(tmp_path / "a.npy", values)
+    for kind in ("depth", "distance"):
+        with pytest.raises(InputError, match=f"1 - x .* 'inverse_{kind}', 'affine'") as caught:
+            from_numbers(values, kind, ambiguity="affine")
+        (tmp_path / "a.json").write_text(json.dumps({"kind": kind, "ambiguity": "affine"}))
+        with pytest.raises(InputError, match=r"a\.json: " + re.escape(str(caught.value))):
+            read_depth(tmp_path / "a.npy")
+        remedy = str(caught.value).partition("in a sidecar ")[2].removesuffix(").")
+        (tmp_path / "a.json").write_text("{" + remedy + "}")
+        assert read_depth(tmp_path / "a.npy").inverse_depth.flatten().tolist() == [1.0, 0.75, 0.0]
+
+
 def test_numbers_of_other_shapes_kinds_and_units(tmp_path: Path) -> None:
     """One plane, as a tensor or an array, is taken; anything else raises at once, not when it is saved."""
     plane = depths()[0, 0]
@@ -140,6 +155,7 @@ def test_depth_that_is_probably_misread_is_remarked(tmp_path: Path, caplog: pyte
         (holes, metres, "", 51),
         (0 * slope, None, "all of its numbers are the same", 54),
         (0 * slope + 2, metres, "all of its numbers are the same", 54),
+        (np.where(holes < 0, 0, 2), metres, "3 of 54 numbers are unknown and the others are the same", 51),
         (1000 * slope, metres, 'farther away than 2962 m. If its numbers are millimetres, write "scale": 0.001', 54),
         (1000 * slope, millimetres, "", 54),
         (1000 * slope, {"kind": "depth"}, "", 54),

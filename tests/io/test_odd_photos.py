@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 import torch
@@ -347,6 +348,19 @@ def test_more_frames_than_one_are_said(tmp_path: Path) -> None:
         assert np.abs(as_array(photo) - SCENE).mean() < 0.03, name
         frames[0].save(tmp_path / name)
         assert read_photo(tmp_path / name).notes == ()
+
+
+def test_the_picture_that_is_used_of_a_burst_is_named(tmp_path: Path) -> None:
+    """HEIC names one of its pictures as the main one, which need not be the first."""
+    colours = ("red", "green", "blue")
+    for main, words in enumerate(("the first is used", "number 2, its main one, is used", "number 3, its main one")):
+        burst = pillow_heif.HeifFile()
+        for colour in colours:
+            burst.add_from_pillow(Image.new("RGB", (96, 64), colour))
+        burst.save(tmp_path / "burst.heic", quality=90, primary_index=main)
+        photo = read_photo(tmp_path / "burst.heic")
+        assert f"burst.heic has 3 frames; {words}" in photo.notes[0]
+        assert int(photo.image.mean((0, 2, 3)).argmax()) == main
 
 
 def test_notes_reach_the_error_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -321,7 +321,7 @@ def _no_picture(path: Path) -> InputError:
 def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
     """Return a sentence on a file with more pictures than the one that is used."""
     try:
-        count = int(getattr(picture, "n_frames", 1))
+        count, used = int(getattr(picture, "n_frames", 1)), 0
         if picture.format in ("MPO", "HEIF") and count > 1:  # smaller ones are previews, gain maps and depth
             at, size, sizes = picture.tell(), picture.size, []
             with suppress(Exception):  # the size of the last, which Pillow does not always find, is unknown
@@ -330,9 +330,11 @@ def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
                     sizes.append(picture.size)
             picture.seek(at)
             count -= len(sizes) - sizes.count(size)
+            used = sizes[:at].count(size)  # before the one that the file names as its main one
     except Exception:  # what follows the first may be damaged
         return ()
-    return (f"{path.name} has {count} frames; the first is used.",) if count > 1 else ()
+    which = f"number {used + 1}, its main one," if used else "the first"
+    return (f"{path.name} has {count} frames; {which} is used.",) if count > 1 else ()
 
 
 def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:

@@ -37,6 +37,7 @@ from cyclopean.io.sidecar import (
     Maker,
     Sidecar,
     Unit,
+    check_kind,
     check_meaning,
     read_sidecar,
     sidecar_path,
@@ -111,7 +112,7 @@ class DepthMap:
         A disparity counts as 1/depth up to its unknown factor. Raises InputError for numbers that cannot be computed:
         depth from an affine map, disparity without a rig, distance without a camera; and for unknown kinds.
         """
-        check_meaning(kind, self.unit, self.ambiguity)
+        check_kind(kind)
         if kind == self.kind:
             return self.inverse_depth
         if kind == "disparity":
@@ -178,7 +179,7 @@ def from_numbers(
     """Return a DepthMap from numbers of any kind: a tensor or an array `h w`, also with leading axes of one element.
 
     Depth and distance are known above 0 and at `inf`, the others when finite. Raises InputError for unknown kinds and
-    units, and for anything but one plane of real numbers.
+    units, for depth or distance that is affine, and for anything but one plane of real numbers.
     """
     ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
     check_meaning(kind, unit, ambiguity)
@@ -288,11 +289,15 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
             )  # fmt: skip
     known = inverse[valid]
     if known.numel() > 1 and bool((known == known[0]).all()):
-        LOG.warning(
-            "%s: all of its numbers are the same, so nothing is nearer than the rest, and a refocused photo would be "
-            "equally sharp everywhere.",
-            path.name,
+        holes = valid.numel() - known.numel()
+        all_of_them = (
+            f"{holes} of {valid.numel()} numbers are unknown and the others" if holes else "all of its numbers"
         )
+        LOG.warning(
+            "%s: %s are the same, so nothing is nearer than the rest, and a refocused photo would be equally sharp "
+            "everywhere.",
+            path.name, all_of_them,
+        )  # fmt: skip
     away = 1 / known[known > 0]
     if depth.unit == "m" and away.numel() and (typical := float(away.median())) > FARTHEST_MEDIAN:
         LOG.warning(

@@ -141,10 +141,18 @@ def sidecar_to_json(sidecar: Sidecar) -> dict[str, Any]:
     return content | {"files": sidecar.files}
 
 
-def check_meaning(kind: Any, unit: Any, ambiguity: Any) -> None:
-    """Raise InputError unless each is a `Kind`, a `Unit` and an `Ambiguity`; for other units it names the scale."""
+def check_kind(kind: Any) -> None:
+    """Raise InputError unless this is a `Kind`."""
     if kind not in get_args(Kind):
         raise unknown_name("kind", shortened(kind), get_args(Kind))
+
+
+def check_meaning(kind: Any, unit: Any, ambiguity: Any) -> None:
+    """Raise InputError unless each is a `Kind`, a `Unit` and an `Ambiguity`; for other units it names the scale.
+
+    Depth and distance are not affine: 1 / depth of a map with an unknown offset means nothing.
+    """
+    check_kind(kind)
     if unit not in get_args(Unit):
         metres = METRES.get(unit.strip().lower()) if isinstance(unit, str) else None
         if metres is None:
@@ -153,6 +161,12 @@ def check_meaning(kind: Any, unit: Any, ambiguity: Any) -> None:
         raise InputError(f"unknown unit {unit!r}: write 'm'{scale}.")
     if ambiguity not in get_args(Ambiguity):
         raise unknown_name("ambiguity", shortened(ambiguity), get_args(Ambiguity))
+    if ambiguity == "affine" and kind in ("depth", "distance"):
+        raise InputError(
+            f"{kind} that is known only up to a factor and an offset (affine) has no inverse: align it with true "
+            f"{kind}, or take 1 - x of its numbers x from 0 (nearest) to 1 as 'inverse_{kind}', 'affine' (in a sidecar "
+            f'"kind": "inverse_{kind}", "ambiguity": "affine", "scale": -1, "offset": 1).'
+        )
 
 
 def check_version(path: Path, content: dict[str, Any]) -> None:
