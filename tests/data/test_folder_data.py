@@ -375,6 +375,39 @@ def test_a_second_depth_file_of_a_picture_is_told(tmp_path, caplog):
     assert "1: depth/000.png; remove one of them" in message
 
 
+def test_names_of_folders_may_have_capitals_and_others_are_named(tmp_path, caplog):
+    """Truth in a folder `Depth` is read, and one in a folder of another name is not passed over in silence."""
+    own = stereo_pairs.write_pairs(tmp_path / "own", count=2)
+    stereo_pairs.write_depth(own, count=2)
+    plain = FolderDataset(own)[1]
+    (own / "depth" / "001.npy").rename(own / "depth" / "001.Npy")
+    for name in ("left", "right", "depth", "calibration.json"):
+        (own / name).rename(own / name.capitalize())
+        assert torch.equal(FolderDataset(own)[1].depth, plain.depth), name
+        assert torch.equal(FolderDataset(own)[1].sources[0].image, plain.sources[0].image), name
+        assert FolderDataset(own).files(1).others[0].is_file()
+    worlds = rendered(tmp_path / "worlds")
+    (worlds / "moving").mkdir()
+    (worlds / "ids").mkdir()
+    cv2.imwrite(str(worlds / "moving" / "000001.png"), np.full((18, 30), 255, np.uint8))
+    cv2.imwrite(str(worlds / "ids" / "000001.png"), np.full((18, 30), 7, np.uint16))
+    for name in ("left", "right", "depth", "camera", "ids", "moving", "dataset.json"):
+        (worlds / name).rename(worlds / name.upper())
+        data = FolderDataset(worlds)
+        sample = data[1]
+        assert (data.items[1], sample.name, data.far(1)) == ("000001", ("street/000001",), 80), name
+        assert sample.depth[0, 0, 3, 3] == 3, name
+        assert not sample.target.valid.any(), name
+        assert data.objects(1).unique().tolist() == [7], name
+    assert not caplog.messages
+    (own / "depths").mkdir()
+    (own / "depth").mkdir()  # beside Depth, which it hides
+    (own / ".cache").mkdir()
+    assert FolderDataset(own)[1].depth.isnan().all()
+    (message,) = caplog.messages
+    assert message.endswith("of folders only left, right, depth, ids, moving are read: 2: Depth, depths.")
+
+
 def test_single_items_of_another_shape_or_with_coloured_depth_are_left_out_by_name(tmp_path):
     folder = stereo_pairs.write_pairs(tmp_path, count=5)
     stereo_pairs.write_depth(folder, count=2)  # of the items 000 and 001

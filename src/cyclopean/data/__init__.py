@@ -102,9 +102,9 @@ def is_clip(name: str) -> bool:
         return not (place / "dataset.json").exists()
     if kind != "folder" or name.startswith("folder:") or not place.is_dir():
         return False
-    there = [entry.name for entry in place.iterdir()]
+    there = [entry.name.lower() for entry in place.iterdir()]
     rig = any(entry in there for entry in ("dataset.json", "calibration.json", "left", "right"))
-    return not rig and any(re.search(r"\d\D*$", Path(entry).stem) and entry.lower().endswith(PHOTOS) for entry in there)
+    return not rig and any(re.search(r"\d\D*$", Path(entry).stem) and entry.endswith(PHOTOS) for entry in there)
 
 
 def named_panoramas(name: str) -> str:

@@ -44,6 +44,13 @@ def existing_folder(path: Path | str) -> Path:
     return folder
 
 
+def entry(folder: Path, name: str) -> Path:
+    """Return the path of `name` in a folder, also if it is there in other letters (`Depth` for `depth`) alone."""
+    if (folder / name).exists():
+        return folder / name
+    return min((path for path in folder.iterdir() if path.name.lower() == name.lower()), default=folder / name)
+
+
 def pictures_among(paths: Iterable[Path], folder: Path) -> list[Path]:
     """Return the pictures among `paths`, which lie in `folder`, sorted. Other files are counted and named in the log.
 

@@ -1,7 +1,6 @@
 """Pictures in folders: what `cyclopean render` writes, and stereo pairs of your own. Formats in docs/data.md."""
 
 import logging
-from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from cyclopean.data.files import (
     Size,
     check_fits,
     counted,
+    entry,
     existing_folder,
     image_size,
     is_finite,
@@ -42,6 +42,7 @@ from cyclopean.sample import Sample, view
 # Names of the two folders of a stereo set, in use by well-known data sets.
 PAIRS = (("left", "right"), ("image_l", "image_r"), ("image_02", "image_03"), ("image_2", "image_3"), ("im0", "im1"))
 DEPTHS = (".npy", ".npz", ".exr", ".pfm", ".png")
+BESIDE = ("depth", "ids", "moving")  # folders that an item may have besides its views
 LOG = logging.getLogger(__name__)
 KEYS = (  # of a calibration.json
     *("baseline_m", "focal_px", "width", "height", "center_px", "center_right_px", "doffs", "focal", "center"),
@@ -60,8 +61,9 @@ class FolderDataset(Items):
     """Items of a folder on disc, each a `Sample` of batch 1.
 
     Two layouts: a folder with `dataset.json` (rendered worlds: stereo, clip or sphere), or a left and a right folder of
-    rectified pictures with one `calibration.json`. Depth is in metres, NaN where unknown (everywhere, without depth
-    files) and inf for sky; the target is invalid where it shows a moving object. Names are `family/stem` for worlds.
+    rectified pictures with one `calibration.json`. All these names may be in capitals. Depth is in metres, NaN where
+    unknown (everywhere, without depth files) and inf for sky; the target is invalid where it shows a moving object.
+    Names are `family/stem` for worlds.
 
     Items of an unfinished rendering, still without a camera file, are passed over. Raises `InputError` for an empty
     folder and a missing calibration at once; for an item without its partner, of two sizes, or with a damaged file when
@@ -70,34 +72,43 @@ class FolderDataset(Items):
 
     def __init__(self, path: Path | str) -> None:
         self.path = existing_folder(path)
-        rendered = (self.path / "dataset.json").exists()
+        rendered = entry(self.path, "dataset.json").exists()
         self.description = _described(self.path) if rendered else _stereo(self.path)
         self.views: list[str] = self.description["views"]
         self.target: str = self.description["target"]
+        folders = (*self.views, *BESIDE, *(["camera"] if rendered else []))
+        self._places = {name: entry(self.path, name) for name in (*folders, "calibration.json")}
         for name in self.views:
-            if not (self.path / name).is_dir():
+            if not self._places[name].is_dir():
                 raise InputError(f"{self.path} lacks the folder {name!r} that its dataset.json names.")
-        self._pictures = {name: list_images(self.path / name) for name in self.views}
+        self._pictures = {name: list_images(self._places[name]) for name in self.views}
         targets = self._pictures[self.target]
-        self.items = [s for s in targets if not rendered or (self.path / "camera" / f"{s}.json").exists()]
+        self.items = [s for s in targets if not rendered or (self._places["camera"] / f"{s}.json").exists()]
         if not self.items:
             raise InputError(
                 f"{self.path} holds no finished item (camera/*.json comes last); run cyclopean render again."
             )
         # files that belong to no item: misnamed truth would leave its item unlabelled in silence
-        lost = [f"{name}/{p.name}" for name in self.views for s, p in self._pictures[name].items() if s not in targets]
-        if (self.path / "depth").is_dir():
-            depths = sorted(p for p in (self.path / "depth").iterdir() if p.name[0] != ".")
-            lost += [f"depth/{p.name}" for p in depths if p.stem not in targets or p.suffix.lower() not in DEPTHS]
+        lost = [p for name in self.views for s, p in self._pictures[name].items() if s not in targets]
+        self._depths: dict[str, Path] = {}
+        unread = []
+        if self._places["depth"].is_dir():
+            depths = sorted(p for p in self._places["depth"].iterdir() if p.name[0] != ".")
+            lost += [p for p in depths if p.stem not in targets or p.suffix.lower() not in DEPTHS]
             files = [p for p in depths if p.stem in targets and p.suffix.lower() in DEPTHS]
-            each = Counter(p.stem for p in files)
-            unread = [f"depth/{p.name}" for p in files if each[p.stem] > 1 and p != self._depth_file(p.stem)]
-            if unread:
-                LOG.warning("%s: left out, since their pictures have another depth file, which is read (first of %s): "
-                            "%s; remove one of them.", self.path, ", ".join(DEPTHS), counted(unread))  # fmt: skip
-        if lost:
-            LOG.warning("%s: left out, since no %s picture has their name, or they are not depth files: %s.",
-                        self.path, self.target, counted(lost))  # fmt: skip
+            for file in sorted(files, key=lambda p: DEPTHS.index(p.suffix.lower())):
+                if self._depths.setdefault(file.stem, file) != file:
+                    unread.append(file)
+        others = sorted(p for p in self.path.iterdir() if p.is_dir() and p not in self._places.values())
+        first = f"their pictures have another depth file, which is read (first of {', '.join(DEPTHS)})"
+        for why, paths, remedy in (
+            (first, unread, "; remove one of them"),
+            (f"no {self.target} picture has their name, or they are not depth files", lost, ""),
+            (f"of folders only {', '.join(folders)} are read", [p for p in others if p.name[0] != "."], ""),
+        ):
+            if paths:
+                names = [path.relative_to(self.path).as_posix() for path in paths]
+                LOG.warning("%s: left out, since %s: %s%s.", self.path, why, counted(names), remedy)
         self.calibration = None if rendered else _calibration(self.path, [targets[stem] for stem in self.items])
 
     def __getitem__(self, index: int) -> Sample:
@@ -109,21 +120,21 @@ class FolderDataset(Items):
         there: Camera
         if self.calibration is not None:
             _check_shape(self.calibration, self._pictures[self.target][stem], size)
-            here, there, baseline = _rig(self.calibration, self.path / "calibration.json", size)
+            here, there, baseline = _rig(self.calibration, self._places["calibration.json"], size)
             poses = dict.fromkeys(names, translation(torch.tensor([[-baseline, 0.0, 0.0]])))
             name = stem
         else:
-            path = self.path / "camera" / f"{stem}.json"
+            path = self._places["camera"] / f"{stem}.json"
             values = read_object(path)
             here = there = _camera(values, path)
             poses = {name: _pose(values, name, path) for name in names[1:]}
             name = f"{values['family']}/{stem}" if values.get("family") else stem
         target = view(images[self.target], here)
-        moving = self.path / "moving" / f"{stem}.png"
+        moving = self._places["moving"] / f"{stem}.png"
         if moving.exists():  # 255 where an object moves
             target = replace(target, valid=read_mask(moving, size) < 0.5)
         sources = tuple(view(images[name], there, poses[name]) for name in self.views if name != self.target)
-        depth, filed = unknown_depth(size), self._depth_file(stem)
+        depth, filed = unknown_depth(size), self._depths.get(stem)
         if filed is not None:
             depth, saturated = self._read_depth(filed)
             check_fits(filed, size_of(depth), size)
@@ -137,7 +148,7 @@ class FolderDataset(Items):
             return float(values["far"])
         if self.calibration is not None:
             return self.most_depth
-        family = read_object(self.path / "camera" / f"{self.items[index]}.json").get("family")
+        family = read_object(self._places["camera"] / f"{self.items[index]}.json").get("family")
         return FAR.get(str(family), self.most_depth)
 
     def files(self, index: int) -> Files:
@@ -146,9 +157,9 @@ class FolderDataset(Items):
         pictures = [self._pictures[self.target][stem]]
         for name in self.views:
             if name != self.target:  # one that is missing would be called like the target's
-                pictures.append(self._pictures[name].get(stem, self.path / name / pictures[0].name))
-        camera = self.path / "calibration.json" if self.calibration else self.path / "camera" / f"{stem}.json"
-        depth = self._depth_file(stem)
+                pictures.append(self._pictures[name].get(stem, self._places[name] / pictures[0].name))
+        camera = self._places["calibration.json"] if self.calibration else self._places["camera"] / f"{stem}.json"
+        depth = self._depths.get(stem)
         return Files(tuple(pictures), (camera, *([depth] if depth else [])))
 
     def check(self, index: int) -> None:
@@ -163,19 +174,15 @@ class FolderDataset(Items):
 
     def objects(self, index: int) -> Int[Tensor, "1 1 h w"]:
         """Return the number of the object that each pixel of the target shows; 0 for ground, walls and sky."""
-        path = self.path / "ids" / f"{self.items[index]}.png"
+        path = self._places["ids"] / f"{self.items[index]}.png"
         if not path.exists():
             raise InputError(f"there is no {path}, which says what each pixel shows; render the folder again.")
         return read_counts(path, 16).to(torch.int32)
 
     def filed_depth(self, index: int) -> Depth | None:
         """Return the target's depth as its file has it, None without a file."""
-        path = self._depth_file(self.items[index])
+        path = self._depths.get(self.items[index])
         return None if path is None else self._read_depth(path)[0]
-
-    def _depth_file(self, stem: str) -> Path | None:
-        paths = (self.path / "depth" / f"{stem}{suffix}" for low in DEPTHS for suffix in (low, low.upper()))
-        return next((path for path in paths if path.exists()), None)
 
     def _read_depth(self, path: Path) -> tuple[Depth, Bool[Tensor, "1 1 h w"]]:
         """Return depth in metres, and where it is farther than the file can hold, or unknown: 65535 of a picture."""
@@ -192,7 +199,7 @@ class FolderDataset(Items):
 
 
 def _described(folder: Path) -> dict[str, Any]:
-    path = folder / "dataset.json"
+    path = entry(folder, "dataset.json")
     values = read_object(path)
     if values.get("format") != "cyclopean-folder" or values.get("version") != 1:
         raise InputError(
@@ -215,7 +222,7 @@ def _described(folder: Path) -> dict[str, Any]:
 
 def _stereo(folder: Path) -> dict[str, Any]:
     for left, right in PAIRS:
-        if (folder / left).is_dir() and (folder / right).is_dir():
+        if entry(folder, left).is_dir() and entry(folder, right).is_dir():
             return {"views": [left, right], "target": left}
     if not any(folder.iterdir()):
         raise InputError(
@@ -231,7 +238,7 @@ def _calibration(folder: Path, pictures: list[Path]) -> dict[str, Any]:
 
     Single ones of another shape are damaged items.
     """
-    path = folder / "calibration.json"
+    path = entry(folder, "calibration.json")
     values = read_object(path) if path.exists() else {}
     for picture in pictures:
         with suppress(InputError):

@@ -17,6 +17,7 @@ from cyclopean.data.files import (
     Depth,
     check_fits,
     choice,
+    entry,
     existing_folder,
     list_images,
     only_pictures,
@@ -299,14 +300,14 @@ class TopBottomDataset(Items):
 
     def __init__(self, path: Path | str, baseline: str = "") -> None:
         folder = existing_folder(path)
-        pair = next((pair for pair in PAIRS if all((folder / name).is_dir() for name in pair)), None)
+        pair = next((pair for pair in PAIRS if all(entry(folder, name).is_dir() for name in pair)), None)
         if pair is None:
             known = ", ".join(f"{top} and {bottom}" for top, bottom in PAIRS)
             raise InputError(f"{folder} holds no top-bottom pairs; it needs two folders, named {known}.")
-        self.top = folder / pair[0]
-        self.tops, self.bottoms = (list_images(folder / name) for name in pair)
+        self.top = entry(folder, pair[0])
+        self.tops, self.bottoms = (list_images(entry(folder, name)) for name in pair)
         self.items = sorted(self.bottoms)
-        calibration = folder / "calibration.json"
+        calibration = entry(folder, "calibration.json")
         values = read_object(calibration) if calibration.exists() else {}
         refuse_unknown(values, ("baseline_m",), calibration)
         value = baseline or values.get("baseline_m", "")
