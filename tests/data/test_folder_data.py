@@ -400,6 +400,11 @@ def test_names_of_folders_may_have_capitals_and_others_are_named(tmp_path, caplo
         assert not sample.target.valid.any(), name
         assert data.objects(1).unique().tolist() == [7], name
     assert not caplog.messages
+    for path in [*(worlds / "MOVING").iterdir(), *(worlds / "IDS").iterdir()]:
+        path.rename(path.with_suffix(".bmp"))
+    assert FolderDataset(worlds)[1].target.valid.all()
+    assert "or they are not .png: 2: IDS/000001.bmp, MOVING/000001.bmp." in caplog.messages[0]
+    caplog.clear()
     (own / "depths").mkdir()
     (own / "depth").mkdir()  # beside Depth, which it hides
     (own / ".cache").mkdir()

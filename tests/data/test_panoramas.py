@@ -54,6 +54,9 @@ def test_traced360_reads_both_sources_where_they_stand(tmp_path):
 def test_topbottom_has_the_lower_camera_as_target(tmp_path):
     trees.top_bottom(tmp_path, LARGE)
     sample = open_dataset(f"topbottom:{tmp_path}:baseline=0.26")[0]
+    for folder in [path for path in tmp_path.iterdir() if path.is_dir()]:
+        folder.rename(folder.with_name(folder.name.upper()))
+    assert torch.equal(open_dataset(f"topbottom:{tmp_path}:baseline=0.26")[0].target.image, sample.target.image)
     assert isinstance(sample.target.camera, Equirectangular)
     assert sample.sources[0].from_target[0, :3, 3].tolist() == pytest.approx([0, 0.26, 0])
     assert sample.depth.isnan().all()

@@ -52,6 +52,15 @@ def test_any_kind_of_number_in_npy_files(tmp_path):
     assert not wrong
 
 
+def test_sky_of_a_renderer_is_infinitely_far(tmp_path):
+    depth = 1000 * np.minimum(TRUTHS[0], 60)  # millimetres
+    for sky in (65504, 1e10, np.inf):
+        depth[0] = sky
+        np.save(tmp_path / "000.npy", depth.astype(np.float32))
+        rho = read_predictions(tmp_path, Meaning("depth", per_unit=1000.0), DATA).predict(DATA[0])
+        assert (rho[0, 0] == 0).sum(1).tolist() == [W] + [0] * (len(depth) - 1), sky
+
+
 def test_maps_below_zero_are_named_and_left_out(tmp_path):
     (tmp_path / "drive").mkdir()
     for i, depth in enumerate(TRUTHS):

@@ -301,6 +301,7 @@ REFUSED = (
     ('{"kind": "depth", "camera": {"focal": [1200, 1200], "center": [0.5, 0.5]}}', r"focal \[1200.*divide pixels"),
     ('{"kind": "depth", "camera": {"focal": [1.2, 1.6], "center": [320, 240]}}', r"center \[320.*divide pixels"),
     ('{"kind": "depth", "unit": "m", "ambiguity": "scale"}', "contradicts itself"),
+    ('{"kind": "disparity", "unit": "m"}', "a fraction of the width, and not in metres"),
     ('{"unit": "m"}', 'does not state the "kind"'),
     ("[1]", 'does not state the "kind"'),
     ("{", "not readable JSON"),
@@ -343,6 +344,18 @@ def test_other_keys_in_a_sidecar_are_left_alone(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones((2, 3)))
     (tmp_path / "a.json").write_text('{"kind": "depth", "unit": "m", "fps": 30, "device": "x", "file": "a.npy"}')
     assert read_depth(tmp_path / "a.npy").unit == "m"
+
+
+def test_a_sidecar_of_another_name_is_not_passed_over(tmp_path: Path) -> None:
+    """Depth would be read as disparity, near for far."""
+    np.save(tmp_path / "a.npy", np.ones((2, 3)))
+    for name in ("a.npy.json", "a.JSON"):
+        (tmp_path / name).write_text('{"kind": "depth"}')
+        with pytest.raises(InputError, match=rf"{name} beside it is not read; rename it to a\.json\."):
+            read_depth(tmp_path / "a.npy")
+        (tmp_path / name).rename(tmp_path / "a.json")
+        assert read_depth(tmp_path / "a.npy").kind == "inverse_depth"
+        (tmp_path / "a.json").unlink()
 
 
 def test_kinds_are_not_mixed(tmp_path: Path) -> None:

@@ -99,11 +99,14 @@ class FolderDataset(Items):
             for file in sorted(files, key=lambda p: DEPTHS.index(p.suffix.lower())):
                 if self._depths.setdefault(file.stem, file) != file:
                     unread.append(file)
+        masks = [p for name in ("ids", "moving") for p in sorted(self._places[name].glob("[!.]*"))]
+        masks = [p for p in masks if p.stem not in targets or p.suffix != ".png"]
         others = sorted(p for p in self.path.iterdir() if p.is_dir() and p not in self._places.values())
         first = f"their pictures have another depth file, which is read (first of {', '.join(DEPTHS)})"
         for why, paths, remedy in (
             (first, unread, "; remove one of them"),
             (f"no {self.target} picture has their name, or they are not depth files", lost, ""),
+            (f"no {self.target} picture has their name, or they are not .png", masks, ""),
             (f"of folders only {', '.join(folders)} are read", [p for p in others if p.name[0] != "."], ""),
         ):
             if paths:

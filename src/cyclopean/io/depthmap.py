@@ -319,6 +319,9 @@ def _sidecar_for(path: Path, named: str | None, size: tuple[int, ...]) -> Sideca
     """
     sidecar = read_sidecar(path)
     side = sidecar_path(path).name
+    likely = (path.with_name(name) for name in (f"{path.name}.json", f"{path.stem}.JSON", f"{path.stem}.Json"))
+    if sidecar is None and (other := next((name for name in likely if name.exists()), None)):
+        raise InputError(f"{path} has no sidecar {side}, and {other.name} beside it is not read; rename it to {side}.")
     if sidecar is None and path.suffix.lower() == ".png":
         raise InputError(f"{path} does not state what its numbers mean: put {side} beside it, such as {EXAMPLE}")
     if sidecar is None:
