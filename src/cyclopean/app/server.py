@@ -82,7 +82,7 @@ def assembled(store: "Store", model: str, address: Address) -> "FastAPI":
     from cyclopean.app import examples, page, routes
     from cyclopean.app.handlers import AppState
     from cyclopean.inference.predictor import load
-    from cyclopean.training.checkpoint import DEFAULT, bundled
+    from cyclopean.training.models import DEFAULT, bundled
 
     # The models on the command line, then the bundled ones, which are loaded when somebody chooses them.
     given = [name.strip() for name in model.split(",") if name.strip()] or [DEFAULT]

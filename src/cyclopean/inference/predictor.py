@@ -34,7 +34,7 @@ from cyclopean.io.photolike import PhotoLike, as_photo
 from cyclopean.io.sidecar import AnyCamera, Maker, Unit
 from cyclopean.methods.base import Method
 from cyclopean.sample import view
-from cyclopean.training import checkpoint
+from cyclopean.training import checkpoint, models
 
 # The side of a face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
 # better than 288 and 320, for a model made for 256x352.
@@ -227,19 +227,19 @@ class Predictor:
         return replace(depth, notes=notes)
 
 
-def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predictor:
+def load(name: str | Path = models.DEFAULT, device: str = "cpu") -> Predictor:
     """Return the predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`).
 
     A folder or a repository may also hold a depth model of `transformers` (`inference.foreign`).
     """
-    folder = checkpoint.locate(name)
-    if checkpoint.is_foreign(folder):
+    folder = models.locate(name)
+    if models.is_foreign(folder):
         opened = open_foreign(folder)
         log_licence(str(name), opened.licence)
         maker = Maker(str(name), weights_hash(opened.method), opened.licence)
         return Predictor(opened.method.to(usable_device(device)), opened.input_size, maker, look="own")
     method, card = checkpoint.load(folder)
-    wrong = partial(checkpoint.wrong_value, folder)
+    wrong = partial(models.wrong_value, folder)
     size = card.get("input_size")
     if not (isinstance(size, list) and len(size) == 2 and all(type(n) is int and 8 <= n <= 8192 for n in size)):
         raise wrong("input_size", size, "[height, width], 8 to 8192 pixels each")
@@ -263,12 +263,12 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
 
 def _details(name: str | Path, other: Any, projection: Projection, device: str) -> Predictor:
     """Return the predictor `other` that the config of `name` takes details from. A chain of configs is not followed."""
-    wrong = partial(checkpoint.wrong_value, checkpoint.locate(name))
+    wrong = partial(models.wrong_value, models.locate(name))
     if not isinstance(other, str) or not other:
         raise wrong("details", other, "a model's name")
     try:
-        where = checkpoint.companion(name, other)
-        chained = checkpoint.card(where).get("details") is not None
+        where = models.companion(name, other)
+        chained = models.card(where).get("details") is not None
         predictor = load(where, device) if projection == "equirectangular" and not chained else None
     except InputError as error:
         raise wrong("details", other, f"a model that can be loaded ({str(error).rstrip('.')})") from error
@@ -280,7 +280,7 @@ def _details(name: str | Path, other: Any, projection: Projection, device: str) 
 def fitting_model(photo: Photo) -> str:
     """Return the name of the bundled model for the camera that took the photo."""
     around = isinstance(photo.camera, Equirectangular)
-    return "panorama" if around and "panorama" in checkpoint.bundled() else checkpoint.DEFAULT
+    return "panorama" if around and "panorama" in models.bundled() else models.DEFAULT
 
 
 def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> tuple[int, int]:

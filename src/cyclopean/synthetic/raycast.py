@@ -123,7 +123,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class RayPairs:
     """Primitives (`n`) and blocks of rays that may meet, all of one shape."""
 
     shape: int
@@ -245,7 +245,7 @@ def _between(scene: SceneBatch, start: Bound, way: Bound, reach: float) -> Bool[
 
 def _pairs(
     scene: SceneBatch, rows: Bool[Tensor, "b n p"], leafy: Bool[Tensor, " r"], block_size: int
-) -> Iterator[Pairs]:
+) -> Iterator[RayPairs]:
     """Return the pairs that are True in `rows` in portions of one shape, leafy ones last."""
     _, per_scene, blocks = rows.shape
     group = scene.shape + len(SHAPES) * leafy
@@ -259,7 +259,7 @@ def _pairs(
     for code, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
         for k in range(first, end, size):
             part = slice(k, min(k + size, end))
-            yield Pairs(code % len(SHAPES), code >= len(SHAPES), n[part], block[part])
+            yield RayPairs(code % len(SHAPES), code >= len(SHAPES), n[part], block[part])
 
 
 def _leaf(
