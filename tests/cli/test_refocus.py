@@ -246,7 +246,7 @@ def test_distances_make_relative_depth_mean_something(
         assert code == 0, told
         return change(photo, photo.with_name("photo_defocus.png")), told
 
-    real = ("--at", "1", "20", "--f-number", "1.4", "--focal-mm", "100")
+    real = ("--at", "1", "20", "--f-number", "1.4", "--focal-mm", "100", "--no-subject")
     assumed, told = refocused(*real)
     assert "nearest is taken as 1 m away, what is farthest as infinitely far" in told
     given, told = refocused(*real, "--nearest", "1")
