@@ -1,4 +1,4 @@
-"""The handlers of the page's events. Every function takes the visitor's session and returns what the stage shows.
+"""The steps of a page. Every function takes the visitor's session and returns what the stage shows.
 
 A stage's value is a dict of plain values: addresses of pictures, the point, sentences. Errors become sentences in it;
 nothing that goes wrong in one step ends the session.
@@ -9,18 +9,21 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 from cyclopean.app import service
+from cyclopean.app.coordinates import fraction
 from cyclopean.app.examples import Example
 from cyclopean.app.limits import within
+from cyclopean.app.mending import MOST, Stroke
 from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
 from cyclopean.app.service import FocusRequest, RefocusSettings, Service
 from cyclopean.app.session import NothingNew, Session, Store
 from cyclopean.errors import InputError, lacks_memory, sentence
+from cyclopean.inference.pipeline import PictureFormat
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import PHOTOS
 
@@ -79,14 +82,14 @@ def handler(step: Callable[..., PageUpdate]) -> Callable[..., PageUpdate]:
     """Return `step(state, session, ...)` for a token, with its errors as sentences, one at a time for each session."""
 
     @wraps(step)
-    def careful(state: AppState, token: str | None, *rest: Any) -> PageUpdate:
+    def careful(state: AppState, token: str | None, *rest: Any, **values: Any) -> PageUpdate:
         session = state.store.get(token or "")
         if session is None:
             return {"error": capital(GONE)}
         if (why := _refused(session)) is not None:
             return {"error": why}
         try:
-            return step(state, session, *rest)
+            return step(state, session, *rest, **values)
         except NothingNew:
             return UNCHANGED
         except Exception as error:
@@ -132,6 +135,7 @@ def open_photo(state: AppState, session: Session) -> PageUpdate:
         "name": upload.name,
         "full": [w, h],
         "note": " ".join(preview.photo.notes),
+        "look": asdict(session.history[-1][1].settings),
         "photo": session.show("photo", service.jpeg(preview.photo.image)),
         "depth": session.show("depth", service.jpeg(service.coloured(preview.depth))),
     }
@@ -163,7 +167,8 @@ def focus(_: AppState, session: Session, at: tuple[float, float] | None, look: R
     """Refocus the preview at a new point or with new settings. Changes of one control in a row are undone as one."""
     if session.preview is None:
         raise InputError("there is no photo yet; choose one.")
-    shot = FocusRequest(at or session.history[-1][1].at, look)
+    last = session.history[-1][1]
+    shot = FocusRequest(at or last.at, look, last.strokes)
     picture = service.jpeg(session.preview.focused(shot).image)
     if session.history and session.history[-1][0] == why != "point":
         session.history[-1] = (why, shot)
@@ -173,20 +178,50 @@ def focus(_: AppState, session: Session, at: tuple[float, float] | None, look: R
 
 
 @handler
+def mend(
+    _: AppState, session: Session, kind: str, points: list[tuple[float, float]], radius: float, look: RefocusSettings
+) -> PageUpdate:
+    """Mend the depth by one stroke of a brush; what was in focus is focused again."""
+    if session.preview is None:
+        raise InputError("there is no photo yet; choose one.")
+    why, last = session.history[-1]
+    if why == START:
+        raise InputError("nothing is in focus yet; click what shall be sharp, then paint.")
+    if len(last.strokes) >= MOST:
+        raise InputError(f"there are {MOST} strokes already, the most that a photo takes; undo some.")
+    stroke = Stroke(kind, tuple(fraction(at) for at in points), radius, last.at)
+    shot = FocusRequest(last.at, look, (*last.strokes, stroke))
+    picture = service.jpeg(session.preview.focused(shot).image)
+    session.history.append(("mend", shot))
+    return _in_focus(session, picture) | _depth_shown(session)
+
+
+@handler
 def undo(_: AppState, session: Session) -> PageUpdate:
     """Go back to the request before the last."""
     if session.preview is None:
         raise InputError("there is no photo yet; choose one.")
+    before = session.history[-1][1].strokes
     if len(session.history) > 1:
         session.history.pop()
-    return _in_focus(session, service.jpeg(session.preview.focused(session.history[-1][1]).image))
+    now = session.history[-1][1]
+    update = _in_focus(session, service.jpeg(session.preview.focused(now).image))
+    return update if now.strokes == before else update | _depth_shown(session)
+
+
+def _depth_shown(session: Session) -> PageUpdate:
+    """Return the depth in false colours, as it is mended now."""
+    assert session.preview is not None
+    depth = session.preview.mended(session.history[-1][1].strokes)
+    return {"depth": session.show("depth", service.jpeg(service.coloured(depth)))}
 
 
 def _in_focus(session: Session, picture: bytes) -> PageUpdate:
-    if session.history[-1][0] == START:
-        return {"stage": "focus", "result": None, "point": None, "undo": False}
-    address = session.show("result", picture)
-    return {"stage": "focus", "result": address, "point": list(session.history[-1][1].at), "undo": True}
+    why, shot = session.history[-1]
+    shown: PageUpdate = {"stage": "focus", "look": asdict(shot.settings)}
+    if why == START:
+        return {**shown, "result": None, "point": None, "undo": False}
+    return {**shown, "result": session.show("result", picture), "point": list(shot.at), "undo": True}
 
 
 @handler
@@ -206,7 +241,8 @@ def go_to(_: AppState, session: Session, step: str) -> PageUpdate:
 def save_depth(state: AppState, session: Session) -> PageUpdate:
     """Write the depth as files."""
     upload, folder = _upload(session), session.folder / "out"
-    work = partial(service.save_depth, state.service(session.model), upload, folder, session.profile)
+    model, strokes = state.service(session.model), session.history[-1][1].strokes
+    work = partial(service.save_depth, model, upload, folder, session.profile, strokes=strokes)
     paths = within(state.store.limits.saving_seconds, upload.name, work)
     return {"files": session.keep(paths)}
 
@@ -214,11 +250,28 @@ def save_depth(state: AppState, session: Session) -> PageUpdate:
 @handler
 def save_photo(state: AppState, session: Session, kept: str) -> PageUpdate:
     """Write the refocused photo as a file at full size, which the page fetches at once."""
-    upload, shot = _upload(session), session.history[-1][1]
-    kept, folder = service.check_format(kept), session.folder / "out"
-    work = partial(service.save_refocused, state.service(session.model), upload, shot, kept, folder)
-    files = session.keep(within(state.store.limits.saving_seconds, upload.name, work))
+    upload = _upload(session)
+    files = session.keep(_refocused(state, session, service.picture_format(kept, upload), session.folder / "out"))
     return {"files": files, "fetch": files[0]}
+
+
+@handler
+def full(state: AppState, session: Session, view: str) -> PageUpdate:
+    """Return the photo ("photo") or the refocused one ("result") at full size, to be looked at closely."""
+    upload, folder = _upload(session), session.folder / "full"
+    if view == "photo":
+        work = partial(service.save_upright, state.service(session.model), upload, folder)
+        path = within(state.store.limits.opening_seconds, upload.name, work)
+    else:
+        path = _refocused(state, session, service.picture_format("JPEG", upload), folder)[0]
+    path = path.replace(folder / f"full-{view}.jpg")  # beside results of the same name that were saved before
+    return {"sharp": {view: session.keep([path])[0]["url"]}}
+
+
+def _refocused(state: AppState, session: Session, form: PictureFormat, folder: Path) -> list[Path]:
+    upload, shot = _upload(session), session.history[-1][1]
+    work = partial(service.save_refocused, state.service(session.model), upload, shot, form, folder)
+    return within(state.store.limits.saving_seconds, upload.name, work)
 
 
 def _upload(session: Session) -> Path:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cyclopean import refocus
 from cyclopean.app.coordinates import fraction, pixel, shown_size
+from cyclopean.app.mending import Stroke, mended
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import Focusable, wrap_panorama
@@ -41,6 +42,7 @@ Fraction = tuple[float, float]
 FORMATS = {
     "PNG": (".png", 8),
     "Same as the photo": (None, None),
+    "JPEG": (".jpg", 8),
     "PNG, 16 bits": (".png", 16),
     "TIFF, 16 bits": (".tif", 16),
 }
@@ -69,10 +71,11 @@ class RefocusSettings:
 
 @dataclass(frozen=True)
 class FocusRequest:
-    """A point to focus on, in fractions of width and height, and the settings of the blur."""
+    """A point to focus on, in fractions of width and height, the settings of the blur, and how the depth is mended."""
 
     at: Fraction
     settings: RefocusSettings
+    strokes: tuple[Stroke, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,25 +96,38 @@ class Preview:
     def focused(self, shot: FocusRequest) -> Photo:
         """Return the preview focused as requested; a panorama over its seam, too."""
         at = pixel(shot.at, self.photo.size)
-        return wrap_panorama(partial(self._once, shot.settings), self.photo, self.depth, at)
+        return wrap_panorama(partial(self._once, shot), self.photo, self.mended(shot.strokes), at)
 
-    def _once(self, look: RefocusSettings, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
+    def mended(self, strokes: tuple[Stroke, ...]) -> DepthMap:
+        """Return the depth with strokes on it, kept from the last time if they are the same."""
+        kept = self._kept_depth
+        if strokes not in kept:
+            kept.clear()
+            kept[strokes] = mended(self.depth, strokes)
+        return kept[strokes]
+
+    def _once(self, shot: FocusRequest, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
+        look = shot.settings
         if look.method == THIN_LENS:
-            return self._ready(look.lens, photo, depth).at(at)
+            return self._ready(shot, photo, depth).at(at)
         return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
 
-    def _ready(self, lens: Lens, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
-        """Return what does not depend on the focus, kept from the last time if the lens is the same.
+    def _ready(self, shot: FocusRequest, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
+        """Return what does not depend on the focus, kept from the last time if lens and strokes are the same.
 
         `photo` is the preview's or, of a panorama, that one half a turn further.
         """
         kept, ahead = self._kept, photo is self.photo
-        if ahead not in kept or kept[ahead].lens != lens:
-            kept[ahead] = focusable(photo, depth, lens)
-        return kept[ahead]
+        if ahead not in kept or (kept[ahead][0], kept[ahead][1].lens) != (shot.strokes, shot.settings.lens):
+            kept[ahead] = shot.strokes, focusable(photo, depth, shot.settings.lens)
+        return kept[ahead][1]
 
     @cached_property
-    def _kept(self) -> dict[bool, Focusable[Photo]]:
+    def _kept(self) -> dict[bool, tuple[tuple[Stroke, ...], Focusable[Photo]]]:
+        return {}
+
+    @cached_property
+    def _kept_depth(self) -> dict[tuple[Stroke, ...], DepthMap]:
         return {}
 
 
@@ -153,35 +169,46 @@ def save_depth(
     path: Path,
     folder: Path,
     profile: CameraProfile | TwoDistances | None = None,
+    *,
     camera: str = "auto",
+    strokes: tuple[Stroke, ...] = (),
 ) -> list[Path]:
     """Write what `cyclopean predict` writes for the photo at `path`, at its full size; in metres with a `profile`.
 
-    `camera` is one of `CAMERAS`.
+    `camera` is one of `CAMERAS`; `strokes` mend the depth.
     """
-    options = DepthOptions(profile=profile, camera=camera, max_megapixels=service.megapixels)
+    mend = partial(mended, strokes=strokes)
+    options = DepthOptions(profile=profile, camera=camera, max_megapixels=service.megapixels, mend=mend)
     target = Target(folder, path.stem, overwrite=True)
     paths = predict_photo(path, target, lambda _: service.predictor, options).paths
     return sorted(paths, key=lambda path: (".png", ".npy", ".json").index(path.suffix))
 
 
-def save_refocused(service: Service, path: Path, request: FocusRequest, name: str, folder: Path) -> list[Path]:
-    """Write what `cyclopean refocus` writes for the photo at `path`: the picture at full size, and its sidecar.
-
-    `name` is one of `FORMATS`.
-    """
-    suffix, bits = FORMATS[name]
+def save_refocused(
+    service: Service, path: Path, request: FocusRequest, form: PictureFormat, folder: Path
+) -> list[Path]:
+    """Write what `cyclopean refocus` writes for the photo at `path`: the picture at full size, and its sidecar."""
     settings = request.settings
     options = RefocusOptions(
-        fraction(request.at), None, settings.lens, None, settings.method, settings.strength,
-        formats=(PictureFormat(suffix or path.suffix, bits),), max_megapixels=service.megapixels,
+        fraction(request.at), None, settings.lens, None, settings.method, settings.strength, formats=(form,),
+        max_megapixels=service.megapixels, mend=partial(mended, strokes=request.strokes),
     )  # fmt: skip
     target = Target(folder, path.stem, overwrite=True)
-    return list(refocus_photo(path, target, lambda _: service.predictor, options, asdict(settings)).paths)
+    record = asdict(settings) | ({"strokes": [asdict(stroke) for stroke in request.strokes]} if request.strokes else {})
+    return list(refocus_photo(path, target, lambda _: service.predictor, options, record).paths)
 
 
-def check_format(name: str) -> str:
-    """Return `name` if it is one of `FORMATS`."""
+def save_upright(service: Service, path: Path, folder: Path) -> Path:
+    """Write the photo at `path` as browsers take it: upright, a JPEG at full size."""
+    folder.mkdir(exist_ok=True)
+    there = folder / f"{path.stem}.jpg"
+    there.write_bytes(jpeg(service.read(path).image))
+    return there
+
+
+def picture_format(name: str, photo: Path) -> PictureFormat:
+    """Return the format that the page calls `name`, one of `FORMATS`, for the photo at a path."""
     if name not in FORMATS:
         raise InputError(f"{name!r} is not a kind of file; choose one of {', '.join(FORMATS)}.")
-    return name
+    suffix, bits = FORMATS[name]
+    return PictureFormat(suffix or photo.suffix, bits)

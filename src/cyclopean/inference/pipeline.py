@@ -89,7 +89,7 @@ class DepthOptions:
 
     `save` are keys of `ARRAYS` and `CLOUDS`; `viewer` adds one HTML file; `uncertainty` is the number of draws (0:
     none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
-    pair; `camera` is one of `CAMERAS`.
+    pair; `camera` is one of `CAMERAS`; `mend` corrects the predicted depth.
     """
 
     save: tuple[str, ...] = ()
@@ -99,6 +99,7 @@ class DepthOptions:
     right: Path | None = None
     camera: str = "auto"
     max_megapixels: float = MOST_MEGAPIXELS
+    mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
 
 
 class Models:
@@ -169,7 +170,7 @@ def predict_photo(
     target, numbered = target.free(source, endings)
     notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth, doubts = _in_metres(depth, options.profile, photo)
+    depth, doubts = _in_metres(options.mend(depth), options.profile, photo)
     notes += doubts
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
@@ -240,7 +241,7 @@ class RefocusOptions:
     `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
     predicted and of stretched depth to those of the photo. `matte` is a mask, a model's folder or a Hub repository.
     `resize_depth` stretches a depth file of another size. `formats` are the pictures to write; the first also names the
-    sidecar.
+    sidecar. `mend` corrects the depth, refined and with its matte.
     """
 
     at: Point | None = None
@@ -257,6 +258,7 @@ class RefocusOptions:
     formats: tuple[PictureFormat, ...] = (PictureFormat(".png"),)
     camera: str = "auto"
     max_megapixels: float = MOST_MEGAPIXELS
+    mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
 
 
 def refocus_photo(
@@ -294,7 +296,7 @@ def refocus_photo(
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
-    depth = depth if matte is None else matted(depth, matte)
+    depth = options.mend(depth if matte is None else matted(depth, matte))
     if options.distance is not None and pixel is None:
         warn_of_distance(depth, options.distance)
     render = partial(

@@ -1,0 +1,65 @@
+// The controls of the blur, and named settings of them.
+const SLIDERS = {
+  amount: ['Amount of blur', 4, 0.05, 1], range: ['Depth of field', 0.5, 0.01, 0], highlights: ['Glow of highlights', 4, 0.1, 0],
+}
+const CHOICES = {
+  shape: ['Shape of the blur', { Disc: 'disc', Ring: 'ring', Hexagon: 'polygon:6', Octagon: 'polygon:8', "Cat's eye": 'cateye' }],
+  method: ['Method', { 'Thin lens': 'thin-lens', Gaussian: 'gaussian', Average: 'average', Median: 'median', Bilateral: 'bilateral' }],
+}
+export const PRESETS = {
+  Natural: { amount: 1, range: 0, highlights: 0, shape: 'disc' },
+  Portrait: { amount: 1.6, range: 0.12, highlights: 0.5, shape: 'disc' },
+  'Close-up': { amount: 2.6, range: 0.04, highlights: 0.5, shape: 'polygon:8' },
+  Lights: { amount: 2.2, range: 0.08, highlights: 3, shape: 'disc' },
+  Vintage: { amount: 1.8, range: 0.05, highlights: 1.5, shape: 'cateye' },
+}
+
+// Controls inside `place`; `changed(name)` hears of every change. Clips go through the thin lens: they have no `method`.
+export class Looks {
+  #parts = {}
+
+  constructor(place, prefix, changed) {
+    const presets = document.createElement('div')
+    presets.className = 'presets'; presets.setAttribute('role', 'group'); presets.setAttribute('aria-label', 'Presets')
+    presets.append(...Object.entries(PRESETS).map(([name, values]) => {
+      const button = document.createElement('button')
+      button.type = 'button'; button.textContent = name
+      button.onclick = () => { this.value = { ...this.value, ...values }; changed('preset') }
+      return button
+    }))
+    const parts = Object.keys(SLIDERS).map((name) => this.#slider(name, prefix, changed))
+    const choices = Object.keys(CHOICES).map((name) => this.#choice(name, prefix, changed))
+    choices[1].hidden = prefix !== ''
+    place.append(presets, ...parts.slice(0, 2), choices[0], parts[2], choices[1])
+  }
+
+  get value() { return Object.fromEntries(Object.entries(this.#parts).map(([name, part]) => [name, part.get()])) }
+  set value(look) { for (const [name, part] of Object.entries(this.#parts)) if (look[name] !== undefined) part.set(look[name]) }
+
+  #slider(name, prefix, changed) {
+    const [title, most, step, value] = SLIDERS[name], row = document.createElement('div'), label = document.createElement('label')
+    const number = document.createElement('input'), slide = document.createElement('input')
+    row.className = 'slider'; row.id = prefix + name
+    number.type = 'number'; slide.type = 'range'
+    number.id = `${prefix}${name}-number`; label.htmlFor = number.id; label.textContent = title
+    slide.setAttribute('aria-label', title)
+    for (const input of [number, slide]) { input.min = 0; input.max = most; input.step = step; input.value = value }
+    number.step = 'any'
+    const set = (exact) => { slide.value = exact; number.value = Number(Number(exact).toFixed(3)) }
+    slide.oninput = () => { set(slide.value); changed(name) }
+    number.onchange = () => { set(Math.min(most, Math.max(0, Number(number.value) || 0))); changed(name) }
+    this.#parts[name] = { get: () => Number(number.value), set }
+    row.append(label, number, slide)
+    return row
+  }
+
+  #choice(name, prefix, changed) {
+    const [title, values] = CHOICES[name], label = document.createElement('label'), select = document.createElement('select')
+    select.id = prefix + name
+    select.append(...Object.entries(values).map(([text, value]) => new Option(text, value)))
+    select.onchange = () => changed(name)
+    label.append(title + ' ', select)
+    this.#parts[name] = { get: () => select.value, set: (value) => { select.value = value } }
+    return label
+  }
+}

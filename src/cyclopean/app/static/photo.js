@@ -1,0 +1,144 @@
+// The first tab: choose a photo, look at its depth, say what shall be sharp, save.
+import { card, step, Turns } from './server.js'
+import { Looks } from './controls.js'
+import { Stage, typing } from './stage.js'
+
+const STEPS = { choose: 'Photo', depth: 'Depth', focus: 'Focus', save: 'Save' }
+const BRUSHES = {
+  add: 'What you paint gets the depth of the point in focus.', remove: 'What you paint gets the depth of what surrounds it.',
+  nearer: 'What you paint comes nearer.', farther: 'What you paint goes farther away.',
+  same: 'Begin where the depth is right: all that you paint gets the depth of that place.',
+}
+const find = (id) => document.getElementById(id)
+
+export class PhotoTab {
+  turns = new Turns()
+  #asked = 0
+  #resting = 0
+
+  constructor() {
+    this.stage = new Stage('photo', this)
+    this.stage.examples(card.examples)
+    this.looks = new Looks(document.querySelector('.looks[data-for=photo]'), '', (name) => this.#focus(null, name))
+    for (const [button, name] of Object.entries({
+      'next-focus': 'focus', 'next-save': 'save', another: 'choose', 'another-end': 'choose', 'back-depth': 'depth', 'back-focus': 'focus',
+    })) find(button).onclick = () => this.go(name)
+    find('undo').onclick = () => this.turns.add(null, () => this.#do('undo'))
+    find('save-depth').onclick = () => this.#save('save_depth', {}, 'Writing the depth')
+    find('save-photo').onclick = () => this.#save('save_photo', { kept: find('kept').value }, 'Making the photo at its full size')
+    this.#brushes()
+    addEventListener('keydown', (event) => this.#keys(event))
+    this.#panel()
+  }
+
+  arrived() { this.turns.add('open', () => this.#do('open')) }
+  example(number) { this.turns.add('open', () => this.#do('example', { number })) }
+  point(at) { this.hover(null); this.#focus(at, 'point') }
+  go(name) { this.turns.add('go', () => this.#do('go', { step: name })) }
+
+  // Another tab has opened or changed this photo.
+  hear(value) {
+    this.stage.hear(value)
+    this.stage.sheet.unpaint()
+    if (value.look) this.looks.value = value.look
+    if ('undo' in value) find('undo').disabled = !value.undo
+    if (value.full) {
+      find('kept').value = /\.jpe?g$/i.test(value.name) ? 'Same as the photo' : 'PNG'
+      find('undo').disabled = true
+      this.#choose(null)
+    }
+    if ('taken' in value) find('taken').textContent = value.taken
+    this.#panel()
+  }
+
+  async #do(name, values) { this.hear(await step('photo', name, values, (value) => this.stage.hear(value))) }
+
+  #focus(at, why) {
+    if (!this.stage.state.photo) return
+    this.stage.busy('Focusing')
+    this.turns.add('focus ' + why, () => this.#do('focus', { at, look: this.looks.value, why }))
+  }
+
+  #save(name, values, what) {
+    this.stage.busy(what)
+    this.turns.add(name, () => this.#do(name, values))
+  }
+
+  #panel() {
+    const { state } = this.stage, now = state.photo ? state.stage : 'choose'
+    for (const name of ['depth', 'focus', 'save']) find('panel-' + name).hidden = name !== now
+    if (now !== 'focus' && this.stage.brush) this.#choose(null)
+    const bar = this.stage.find('steps'), order = Object.keys(STEPS)
+    bar.hidden = false
+    bar.replaceChildren(...order.map((name, number) => {
+      const item = document.createElement('li'), button = document.createElement('button'), count = document.createElement('b')
+      button.type = 'button'; count.textContent = number + 1; count.setAttribute('aria-hidden', 'true')
+      button.append(count, STEPS[name])
+      if (name === now) button.setAttribute('aria-current', 'step')
+      if (number < order.indexOf(now)) button.className = 'done'
+      button.disabled = !state.photo
+      button.onclick = () => this.go(name)
+      item.append(button)
+      return item
+    }))
+  }
+
+  // ---- brushes
+  #brushes() {
+    for (const button of document.querySelectorAll('[data-brush]'))
+      button.onclick = () => this.#choose(this.stage.brush?.kind === button.dataset.brush ? null : button.dataset.brush)
+    find('brush-size').querySelector('input').oninput = (event) => {
+      if (this.stage.brush) this.stage.brush.radius = Number(event.target.value) / 100
+    }
+  }
+
+  #choose(kind) {
+    const size = find('brush-size')
+    this.stage.brush = kind && { kind, radius: Number(size.querySelector('input').value) / 100 }
+    for (const button of document.querySelectorAll('[data-brush]'))
+      button.setAttribute('aria-pressed', String(button.dataset.brush === kind))
+    size.hidden = find('brush-hint').hidden = !kind
+    find('brush-hint').textContent = kind ? BRUSHES[kind] : ''
+    this.hover(null)
+    this.stage.draw()
+  }
+
+  stroke(points) {
+    const { kind, radius } = this.stage.brush
+    this.stage.busy('Mending')
+    this.turns.add(null, () => this.#do('mend', { kind, points, radius, look: this.looks.value }))
+  }
+
+  // ---- keys of the whole tab
+  #keys(event) {
+    if (!this.stage.visible) return
+    if ((event.ctrlKey || event.metaKey) && event.key === 'z' && !event.shiftKey && !event.target.closest('input[type=number]')) {
+      if (!find('undo').disabled) find('undo').click()
+      event.preventDefault()
+    } else if (event.key === 'Escape' && this.stage.brush && !typing(event)) this.#choose(null)
+  }
+
+  // ---- what a click would give, while the pointer rests
+  hover(at) {
+    const mine = ++this.#asked, image = this.stage.find('glance'), { state } = this.stage
+    clearTimeout(this.#resting)
+    if (!at || this.stage.sheet.zoomed || !['photo', 'result'].includes(state.view)) { image.hidden = true; return }
+    this.#resting = setTimeout(async () => {
+      const answer = await fetch(`glance/${card.tokens.photo}?x=${at[0]}&y=${at[1]}`)
+      if (mine !== this.#asked || answer.status !== 200) return
+      const old = image.src
+      image.src = URL.createObjectURL(await answer.blob())
+      if (old.startsWith('blob:')) URL.revokeObjectURL(old)
+      if (mine === this.#asked) image.hidden = false
+    }, 90)
+  }
+
+  // ---- at full size, when the picture on the screen has fewer pixels than the screen
+  zoomed() {
+    const { state, sheet } = this.stage, view = state.view === 'photo' ? 'photo' : 'result'
+    if (!state.full || state.sharp?.[view] || state.view === 'depth' || !state[view]) return
+    if (sheet.scale * Math.sqrt(state.full[0] * state.full[1] / 750_000) < 1.3) return
+    this.stage.busy('Making it at full size')
+    this.turns.add('full', () => this.#do('full', { view }))
+  }
+}
