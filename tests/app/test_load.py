@@ -73,7 +73,7 @@ def test_twenty_people_for_a_minute_lose_nothing(browser: Any, server: Server, c
     people = [browser.new_context() for _ in range(PEOPLE)]
     pages = [one.new_page() for one in people]
     for page in pages:
-        page.goto(server.address, wait_until="commit")
+        page.goto(server.address + "&preview=server", wait_until="commit")
     for page in pages:
         page.wait_for_selector("#stage-photo .limit:has-text('MB')", timeout=3 * PATIENCE)
     start = time.monotonic()

@@ -220,7 +220,8 @@ class Client:
 class Visitor:
     """One person with the page open."""
 
-    def __init__(self, browser: Any, server: Server, **window: Any) -> None:
+    def __init__(self, browser: Any, server: Server, preview: str = "server", **window: Any) -> None:
+        """Open the page. Only with another `preview` than the server's the browser refocuses by itself."""
         self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | window))
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE)
@@ -228,7 +229,8 @@ class Visitor:
         self.wrong: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.goto(server.address)
+        self.page.on("console", lambda said: said.type == "error" and self.wrong.append(said.text))
+        self.page.goto(f"{server.address}{'&' if server.key else '/?'}preview={preview}")
         self.page.wait_for_selector("#stage-photo .limit:has-text('MB')")
 
     def part(self, selector: str, stage: str = "photo") -> Any:

@@ -23,6 +23,7 @@ from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
 from cyclopean.app.service import FocusRequest, RefocusSettings, Service
 from cyclopean.app.session import NothingNew, Session, Store
 from cyclopean.errors import InputError, lacks_memory, sentence
+from cyclopean.geometry import Equirectangular
 from cyclopean.inference.pipeline import PictureFormat
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import PHOTOS
@@ -136,6 +137,8 @@ def open_photo(state: AppState, session: Session) -> PageUpdate:
         "full": [w, h],
         "note": " ".join(preview.photo.notes),
         "look": asdict(session.history[-1][1].settings),
+        "taken": service.taken(preview.photo),
+        **_live(session),
         "photo": session.show("photo", service.jpeg(preview.photo.image)),
         "depth": session.show("depth", service.jpeg(service.coloured(preview.depth))),
     }
@@ -163,13 +166,24 @@ def take_example(state: AppState, session: Session, number: int) -> PageUpdate:
 
 
 @handler
-def focus(_: AppState, session: Session, at: tuple[float, float] | None, look: RefocusSettings, why: str) -> PageUpdate:
-    """Refocus the preview at a new point or with new settings. Changes of one control in a row are undone as one."""
+def focus(
+    _: AppState,
+    session: Session,
+    at: tuple[float, float] | None,
+    look: RefocusSettings,
+    why: str,
+    *,
+    render: bool = True,
+) -> PageUpdate:
+    """Refocus the preview at a new point or with new settings. Changes of one control in a row are undone as one.
+
+    Without `render`, here and in other steps, the page has made the picture by itself.
+    """
     if session.preview is None:
         raise InputError("there is no photo yet; choose one.")
     last = session.history[-1][1]
     shot = FocusRequest(at or last.at, look, last.strokes)
-    picture = service.jpeg(session.preview.focused(shot).image)
+    picture = _rendered(session.preview, shot) if render else None
     if session.history and session.history[-1][0] == why != "point":
         session.history[-1] = (why, shot)
     else:
@@ -179,7 +193,14 @@ def focus(_: AppState, session: Session, at: tuple[float, float] | None, look: R
 
 @handler
 def mend(
-    _: AppState, session: Session, kind: str, points: list[tuple[float, float]], radius: float, look: RefocusSettings
+    _: AppState,
+    session: Session,
+    kind: str,
+    points: list[tuple[float, float]],
+    radius: float,
+    look: RefocusSettings,
+    *,
+    render: bool = True,
 ) -> PageUpdate:
     """Mend the depth by one stroke of a brush; what was in focus is focused again."""
     if session.preview is None:
@@ -191,13 +212,13 @@ def mend(
         raise InputError(f"there are {MOST} strokes already, the most that a photo takes; undo some.")
     stroke = Stroke(kind, tuple(fraction(at) for at in points), radius, last.at)
     shot = FocusRequest(last.at, look, (*last.strokes, stroke))
-    picture = service.jpeg(session.preview.focused(shot).image)
+    picture = _rendered(session.preview, shot) if render else None
     session.history.append(("mend", shot))
     return _in_focus(session, picture) | _depth_shown(session)
 
 
 @handler
-def undo(_: AppState, session: Session) -> PageUpdate:
+def undo(_: AppState, session: Session, *, render: bool = True) -> PageUpdate:
     """Go back to the request before the last."""
     if session.preview is None:
         raise InputError("there is no photo yet; choose one.")
@@ -205,7 +226,7 @@ def undo(_: AppState, session: Session) -> PageUpdate:
     if len(session.history) > 1:
         session.history.pop()
     now = session.history[-1][1]
-    update = _in_focus(session, service.jpeg(session.preview.focused(now).image))
+    update = _in_focus(session, _rendered(session.preview, now) if render else None)
     return update if now.strokes == before else update | _depth_shown(session)
 
 
@@ -213,15 +234,29 @@ def _depth_shown(session: Session) -> PageUpdate:
     """Return the depth in false colours, as it is mended now."""
     assert session.preview is not None
     depth = session.preview.mended(session.history[-1][1].strokes)
-    return {"depth": session.show("depth", service.jpeg(service.coloured(depth)))}
+    return {"depth": session.show("depth", service.jpeg(service.coloured(depth))), **_live(session)}
 
 
-def _in_focus(session: Session, picture: bytes) -> PageUpdate:
+def _live(session: Session) -> PageUpdate:
+    """Return what a page needs to refocus by itself; nothing of a panorama, which goes on over its seam."""
+    assert session.preview is not None
+    if isinstance(session.preview.photo.camera, Equirectangular):
+        return {}
+    file, whole = service.live_depth(session.preview.mended(session.history[-1][1].strokes))
+    return {"live": {"depth": session.show("plane", file, ".png"), "whole": whole}}
+
+
+def _rendered(preview: service.Preview, shot: FocusRequest) -> bytes:
+    return service.jpeg(preview.focused(shot).image)
+
+
+def _in_focus(session: Session, picture: bytes | None) -> PageUpdate:
     why, shot = session.history[-1]
     shown: PageUpdate = {"stage": "focus", "look": asdict(shot.settings)}
     if why == START:
         return {**shown, "result": None, "point": None, "undo": False}
-    return {**shown, "result": session.show("result", picture), "point": list(shot.at), "undo": True}
+    result = "live" if picture is None else session.show("result", picture)
+    return {**shown, "result": result, "point": list(shot.at), "undo": True}
 
 
 @handler

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cyclopean.app.handlers import AppState
 
 PAGE = Path(__file__).parent / "static"
+LIVE = Path(__file__).parents[1] / "defocus" / "live" / "live.js"  # refocuses in the browser
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 NO_STORE = {"Cache-Control": "no-store"}
 VIEWER = "space.html"
@@ -57,7 +58,7 @@ def routes(
     """Return all addresses. `network` does the steps once it is loaded; `card` is what a page must know first."""
     at_work = Jobs(store.limits.waiting)
     return [
-        Route("/", _page("index.html")),
+        Route("/", _page(PAGE / "index.html")),
         Route("/static/{name}", _static()),
         Route("/start", _start(store, card), methods=["POST"]),
         Route("/upload/{token}", _upload(store), methods=["POST"]),
@@ -73,15 +74,15 @@ def routes(
     ]
 
 
-def _page(name: str) -> Callable[[Request], Response]:
+def _page(path: Path) -> Callable[[Request], Response]:
     """Return what gives one file of the page, read once."""
-    content, kind = (PAGE / name).read_bytes(), KINDS[Path(name).suffix]
+    content, kind = path.read_bytes(), KINDS[path.suffix]
     return lambda _: Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
 
 
 def _static() -> Callable[[Request], Response]:
     """Return what gives the files of the page by name; their names are known now, and no others are looked for."""
-    files = {path.name: _page(path.name) for path in PAGE.iterdir() if path.suffix in KINDS}
+    files = {path.name: _page(path) for path in (*PAGE.iterdir(), LIVE) if path.suffix in KINDS}
 
     def static(request: Request) -> Response:
         page = files.get(request.path_params["name"])

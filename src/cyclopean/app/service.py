@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
+import cv2
+import numpy as np
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -14,8 +16,8 @@ from cyclopean.app.coordinates import fraction, pixel, shown_size
 from cyclopean.app.mending import Stroke, mended
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.filters import THIN_LENS
-from cyclopean.defocus.focus import Focusable, wrap_panorama
-from cyclopean.defocus.lens import Lens, parse_shape
+from cyclopean.defocus.focus import Focusable, fill_unknown, wrap_panorama
+from cyclopean.defocus.lens import Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
@@ -32,6 +34,7 @@ from cyclopean.inference.predictor import Predictor
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth
 
+LIVE = 400_000  # pixels of the depth that a browser refocuses by
 GLANCE = 120_000  # pixels of what is shown while the pointer rests
 QUALITY = 90
 
@@ -157,6 +160,28 @@ def jpeg(image: Rgb) -> bytes:
     file = io.BytesIO()
     Image.fromarray(array).save(file, "JPEG", quality=QUALITY, subsampling=0)
     return file.getvalue()
+
+
+def live_depth(depth: DepthMap) -> tuple[bytes, float]:
+    """Return depth as a file for `live.js`, a grey PNG of 16 bits, and the range that amounts refer to as a part of
+    its range.
+    """
+    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    h, w = shown_size(depth.size, LIVE)
+    small = cv2.resize(plane, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
+    low, span = float(small.min()), float(small.max() - small.min()) or 1.0
+    numbers = np.rint((small - low) / span * 65535).astype(np.uint16)
+    _, file = cv2.imencode(".png", numbers, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    return file.tobytes(), depth_range(plane) / span
+
+
+def taken(photo: Photo) -> str:
+    """Return with which lens a photo was taken, as far as its metadata tell."""
+    try:
+        lens = optics_of(photo.exif, None)
+    except InputError:
+        return ""
+    return f"Taken at f/{lens.f_number:.3g}."
 
 
 def coloured(depth: DepthMap) -> Rgb:

@@ -95,6 +95,10 @@ def points(most: int) -> Kind:
     return kind
 
 
+def on_unless_off(value: Any) -> bool:
+    return True if value is None else switch(value)
+
+
 def unless_missing(kind: Kind) -> Kind:
     return lambda value: None if value is None else kind(value)
 
@@ -152,11 +156,21 @@ STEPS = {
     # a photo
     "open": Step("heavy", {}, handlers.open_photo),
     "example": Step("heavy", {"number": whole}, _example),
-    "focus": Step("light", {"at": unless_missing(point), "look": look, "why": word}, handlers.focus),
-    "mend": Step(
-        "light", {"kind": one_of(*KINDS), "points": points(MOST_POINTS), "radius": number, "look": look}, handlers.mend
+    "focus": Step(
+        "light", {"at": unless_missing(point), "look": look, "why": word, "render": on_unless_off}, handlers.focus
     ),
-    "undo": Step("light", {}, handlers.undo),
+    "mend": Step(
+        "light",
+        {
+            "kind": one_of(*KINDS),
+            "points": points(MOST_POINTS),
+            "radius": number,
+            "look": look,
+            "render": on_unless_off,
+        },
+        handlers.mend,
+    ),
+    "undo": Step("light", {"render": on_unless_off}, handlers.undo),
     "go": Step("light", {"step": one_of("choose", "depth", "focus", "save")}, handlers.go_to),
     "save_depth": Step("heavy", {}, handlers.save_depth),
     "save_photo": Step("heavy", {"kept": word}, handlers.save_photo),

@@ -3,6 +3,13 @@ import { card, step } from './server.js'
 import { PhotoTab } from './photo.js'
 import { MeasureTab, PanoramaTab, VideoTab } from './others.js'
 
+// The key has done its work: it is in a cookie now, and need not stand in the address.
+const address = new URL(location)
+if (address.searchParams.has('key')) {
+  address.searchParams.delete('key')
+  history.replaceState(null, '', address)
+}
+
 const warnings = document.getElementById('warnings')
 const warn = (text) => {
   const line = document.createElement('p')

@@ -1,6 +1,7 @@
 // The first tab: choose a photo, look at its depth, say what shall be sharp, save.
 import { card, step, Turns } from './server.js'
 import { Looks } from './controls.js'
+import { Preview, wanted } from './preview.js'
 import { Stage, typing } from './stage.js'
 
 const STEPS = { choose: 'Photo', depth: 'Depth', focus: 'Focus', save: 'Save' }
@@ -19,11 +20,12 @@ export class PhotoTab {
   constructor() {
     this.stage = new Stage('photo', this)
     this.stage.examples(card.examples)
+    if (wanted) this.stage.preview = new Preview(this.stage.find('live'), () => this.#focus(null, 'point'))
     this.looks = new Looks(document.querySelector('.looks[data-for=photo]'), '', (name) => this.#focus(null, name))
     for (const [button, name] of Object.entries({
       'next-focus': 'focus', 'next-save': 'save', another: 'choose', 'another-end': 'choose', 'back-depth': 'depth', 'back-focus': 'focus',
     })) find(button).onclick = () => this.go(name)
-    find('undo').onclick = () => this.turns.add(null, () => this.#do('undo'))
+    find('undo').onclick = () => this.turns.add(null, () => this.#do('undo', { render: !this.live }))
     find('save-depth').onclick = () => this.#save('save_depth', {}, 'Writing the depth')
     find('save-photo').onclick = () => this.#save('save_photo', { kept: find('kept').value }, 'Making the photo at its full size')
     this.#brushes()
@@ -33,30 +35,56 @@ export class PhotoTab {
 
   arrived() { this.turns.add('open', () => this.#do('open')) }
   example(number) { this.turns.add('open', () => this.#do('example', { number })) }
-  point(at) { this.hover(null); this.#focus(at, 'point') }
+  point(at) { this.#focus(at, 'point'); this.hover(null) }
   go(name) { this.turns.add('go', () => this.#do('go', { step: name })) }
 
   // Another tab has opened or changed this photo.
   hear(value) {
+    if (value.full) this.stage.preview?.close()
     this.stage.hear(value)
     this.stage.sheet.unpaint()
     if (value.look) this.looks.value = value.look
     if ('undo' in value) find('undo').disabled = !value.undo
     if (value.full) {
       find('kept').value = /\.jpe?g$/i.test(value.name) ? 'Same as the photo' : 'PNG'
+      find('taken').textContent = value.taken || ''
       find('undo').disabled = true
       this.#choose(null)
     }
-    if ('taken' in value) find('taken').textContent = value.taken
+    if (value.live) this.#live(value)
+    else if (value.look) this.draw()
+    if (this.stage.sheet.zoomed) this.zoomed()
     this.#panel()
+  }
+
+  // ---- refocused here
+  // Whether the graphics card makes the previews: it has the photo, and knows lenses, not the other filters.
+  get live() { return !!this.stage.preview?.ready && this.looks.value.method === 'thin-lens' }
+
+  async #live(value) {
+    const { preview } = this.stage
+    if (value.full) await preview?.open(value.photo, value.live)
+    else await preview?.mend(value.live)
+    this.draw()
+  }
+
+  draw(at = this.stage.state.point) {
+    if (this.live && at) this.stage.preview.draw(at, this.looks.value)
+    this.stage.draw()
   }
 
   async #do(name, values) { this.hear(await step('photo', name, values, (value) => this.stage.hear(value))) }
 
   #focus(at, why) {
-    if (!this.stage.state.photo) return
-    this.stage.busy('Focusing')
-    this.turns.add('focus ' + why, () => this.#do('focus', { at, look: this.looks.value, why }))
+    const { state } = this.stage
+    if (!state.photo) return
+    if (this.live && (at || state.point)) {
+      state.result ||= 'live'
+      if (at) state.view = 'result'
+      delete state.sharp?.result
+      this.draw()
+    } else this.stage.busy('Focusing')
+    this.turns.add('focus ' + why, () => this.#do('focus', { at, look: this.looks.value, why, render: !this.live }))
   }
 
   #save(name, values, what) {
@@ -106,7 +134,7 @@ export class PhotoTab {
   stroke(points) {
     const { kind, radius } = this.stage.brush
     this.stage.busy('Mending')
-    this.turns.add(null, () => this.#do('mend', { kind, points, radius, look: this.looks.value }))
+    this.turns.add(null, () => this.#do('mend', { kind, points, radius, look: this.looks.value, render: !this.live }))
   }
 
   // ---- keys of the whole tab
@@ -122,6 +150,11 @@ export class PhotoTab {
   hover(at) {
     const mine = ++this.#asked, image = this.stage.find('glance'), { state } = this.stage
     clearTimeout(this.#resting)
+    if (this.live) {
+      const shown = !!at && !this.stage.sheet.zoomed && ['photo', 'result'].includes(state.view) && state.stage === 'focus'
+      if (shown || state.hovering) { state.hovering = shown; this.draw(shown ? at : state.point) }
+      return
+    }
     if (!at || this.stage.sheet.zoomed || !['photo', 'result'].includes(state.view)) { image.hidden = true; return }
     this.#resting = setTimeout(async () => {
       const answer = await fetch(`glance/${card.tokens.photo}?x=${at[0]}&y=${at[1]}`)

@@ -4,7 +4,7 @@ import { card, upload } from './server.js'
 import { Sheet } from './sheet.js'
 
 const TEMPLATE = document.querySelector('#stage')
-const OF_A_PICTURE = ['result', 'point', 'points', 'film', 'space', 'note', 'sharp']
+const OF_A_PICTURE = ['result', 'point', 'points', 'film', 'space', 'note', 'sharp', 'hovering']
 
 export class Stage {
   constructor(kind, tab) {
@@ -153,7 +153,10 @@ export class Stage {
     }))
     this.show('frame', this.flat); this.show('zoom', this.flat); this.show('film', state.view === 'film'); this.show('space', state.view === 'space')
     const compare = state.view === 'compare', before = state.before && state.result
-    const address = (view) => (this.sheet.zoomed && state.sharp?.[view]) || state[view]
+    const sharp = (view) => this.sheet.zoomed && state.sharp?.[view]
+    const address = (view) => sharp(view) || (state[view] === 'live' ? state.photo : state[view])
+    const live = this.tab.live && this.flat && !sharp('result') && (state.hovering || (state.result && ['result', 'compare'].includes(state.view)))
+    this.show('live', live)
     if (this.flat) {
       set(this.find('under'), compare ? address('result') : address(state.view))
       set(this.find('over'), compare || before ? address('photo') : '')
@@ -221,7 +224,7 @@ export class Stage {
     } else {
       state.point = at
       if (state.result) state.view = 'result'
-      if (this.kind !== 'video') this.busy('Focusing')
+      if (this.kind !== 'video' && !this.tab.live) this.busy('Focusing')
     }
     this.draw()
     this.tab.point(at, state.points)
