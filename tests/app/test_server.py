@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -252,6 +253,62 @@ def test_what_is_missing_at_start_is_one_sentence(flags: list[str], said: str, c
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
+
+
+def test_a_machine_below_the_minimum_is_refused_with_a_way_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    pytest.importorskip("starlette", reason="the app needs the extra 'app'")
+    from cyclopean.cli import main
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    with pytest.raises(SystemExit) as end:
+        main(["app", "--no-browser", "--port", "0"])
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert "1 processor core, the app wants 2" in told
+    assert "--anyway" in told
+
+
+QUICK = """
+import sys, tempfile
+from concurrent.futures import Future
+from pathlib import Path
+from starlette.testclient import TestClient
+from cyclopean.app import server
+from cyclopean.app.limits import Limits
+store = server.Store(Limits(), Path(tempfile.gettempdir()))
+app = server.assembled(store, Future(), server.models_offered("general"), [], remote=False)
+with TestClient(app) as browser:
+    token = browser.post("/start").json()["tokens"]["photo"]
+    answers = browser.get("/").status_code, browser.get("/static/main.js").status_code
+    waits = browser.post(f"/step/{token}/open", json={}).json()
+    taken = browser.post(f"/upload/{token}?name=a.png", content=b"x").status_code
+print(*answers, waits["busy"], taken, "torch" in sys.modules, "cv2" in sys.modules)
+"""
+
+
+def test_the_page_and_uploads_need_no_network_yet():
+    """So that they are there at once: libraries that take seconds are loaded while somebody chooses a photo."""
+    pytest.importorskip("starlette", reason="the app needs the extra 'app'")
+    done = subprocess.run([sys.executable, "-c", QUICK], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "200 200 Loading the network 200 False False", done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_the_page_is_usable_within_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    times = []
+    for _ in range(3):
+        begin = time.monotonic()
+        running = started([sys.executable, "-m", "cyclopean", "app", "--no-browser", "--port", "0"], tmp_path)
+        assert all(ask(running, f"/{path}").status == 200 for path in ("", "static/main.js", "static/style.css"))
+        assert Client(running).tokens
+        times.append(time.monotonic() - begin)
+        running.end()
+    with capsys.disabled():
+        print(f"\nfrom the command to a usable page: {min(times):.2f} s, the best of three")
+    assert min(times) < 2.5
 
 
 def test_the_end_leaves_no_files(small: Server, photo: Path):

@@ -137,7 +137,7 @@ def open_photo(state: AppState, session: Session) -> PageUpdate:
         "full": [w, h],
         "note": " ".join(preview.photo.notes),
         "look": asdict(session.history[-1][1].settings),
-        "taken": service.taken(preview.photo),
+        "lens": service.lens_of(preview.photo),
         **_live(session),
         "photo": session.show("photo", service.jpeg(preview.photo.image)),
         "depth": session.show("depth", service.jpeg(service.coloured(preview.depth))),

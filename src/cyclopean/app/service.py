@@ -17,9 +17,10 @@ from cyclopean.app.mending import Stroke, mended
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import Focusable, fill_unknown, wrap_panorama
-from cyclopean.defocus.lens import Lens, depth_range, optics_of, parse_shape
+from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
 from cyclopean.inference.pipeline import (
@@ -175,13 +176,18 @@ def live_depth(depth: DepthMap) -> tuple[bytes, float]:
     return file.tobytes(), depth_range(plane) / span
 
 
-def taken(photo: Photo) -> str:
-    """Return with which lens a photo was taken, as far as its metadata tell."""
+def lens_of(photo: Photo) -> dict[str, float | None]:
+    """Return the f-number with which a photo was taken, and its focal length as that of a full-frame camera, in mm;
+    None and 50 where its metadata do not tell.
+    """
+    h, w = photo.size
+    camera = photo.camera
+    lengths = float(camera.focal[0, 0]) * w / max(h, w) if isinstance(camera, Pinhole) else NORMAL / FULL_FRAME
     try:
-        lens = optics_of(photo.exif, None)
+        f_number = optics_of(photo.exif, None).f_number
     except InputError:
-        return ""
-    return f"Taken at f/{lens.f_number:.3g}."
+        f_number = None
+    return {"f_number": f_number, "focal": lengths * FULL_FRAME}
 
 
 def coloured(depth: DepthMap) -> Rgb:

@@ -63,3 +63,43 @@ export class Looks {
     return label
   }
 }
+
+const PART = 0.012  // of the diagonal, as in lens.py: the radius that amount 1 gives a difference of the whole range of depth
+
+// The f-number of a full-frame lens that blurs as an amount does, if the picture goes from the nearest to the farthest.
+export class Aperture {
+  #lens = { f_number: null, focal: 50 }
+  #full = [3, 2]
+
+  constructor(looks, changed) {
+    this.looks = looks
+    const find = (id) => document.getElementById(id)
+    this.number = find('aperture'); this.ends = [find('nearest'), find('farthest')]; this.taken = find('taken')
+    this.number.onchange = () => {
+      if (Number(this.number.value) > 0) looks.value = { ...looks.value, amount: Math.min(4, this.#one() / Number(this.number.value)) }
+      changed('amount')
+    }
+    for (const end of this.ends) end.onchange = () => this.follow()
+  }
+
+  open(lens, full) {
+    this.#lens = lens; this.#full = full
+    this.taken.textContent = (lens.f_number ? `Taken at f/${Number(lens.f_number.toFixed(1))}. ` : '') +
+      `A lens of ${Math.round(lens.focal)} mm on a full-frame camera.`
+    this.follow()
+  }
+
+  distances([nearest, farthest]) {
+    [this.ends[0].value, this.ends[1].value] = [nearest, farthest].map((end) => Number(end.toPrecision(3)))
+    this.follow()
+  }
+
+  follow() { const { amount } = this.looks.value; this.number.value = amount > 0 ? Number((this.#one() / amount).toPrecision(2)) : '' }
+
+  // The f-number of amount 1: a radius of blur of f^2 / N (1/nearest - 1/farthest) / 2, over that of the whole range.
+  #one() {
+    const [nearest, farthest] = this.ends.map((end) => Math.max(0.01, Number(end.value) || 1))
+    const { focal } = this.#lens, [w, h] = this.#full
+    return focal * focal / 1000 / 36 * Math.abs(1 / nearest - 1 / farthest) * Math.max(w, h) / 2 / (PART * Math.hypot(w, h))
+  }
+}

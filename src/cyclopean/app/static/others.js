@@ -87,6 +87,7 @@ export class MeasureTab extends Tab {
   point(_, points) { this.ask('measure', { points }) }
 
   hear(value) {
+    if (value.distances) this.photo.aperture.distances(value.distances)
     if (value.full && value.look) this.photo.hear({ ...value, stage: 'depth' })
     super.hear(value.full && value.look ? { ...value, stage: 'measure' } : value)
   }

@@ -1,6 +1,6 @@
 // The first tab: choose a photo, look at its depth, say what shall be sharp, save.
 import { card, step, Turns } from './server.js'
-import { Looks } from './controls.js'
+import { Aperture, Looks } from './controls.js'
 import { Preview, wanted } from './preview.js'
 import { Stage, typing } from './stage.js'
 
@@ -22,6 +22,7 @@ export class PhotoTab {
     this.stage.examples(card.examples)
     if (wanted) this.stage.preview = new Preview(this.stage.find('live'), () => this.#focus(null, 'point'))
     this.looks = new Looks(document.querySelector('.looks[data-for=photo]'), '', (name) => this.#focus(null, name))
+    this.aperture = new Aperture(this.looks, (name) => this.#focus(null, name))
     for (const [button, name] of Object.entries({
       'next-focus': 'focus', 'next-save': 'save', another: 'choose', 'another-end': 'choose', 'back-depth': 'depth', 'back-focus': 'focus',
     })) find(button).onclick = () => this.go(name)
@@ -43,11 +44,11 @@ export class PhotoTab {
     if (value.full) this.stage.preview?.close()
     this.stage.hear(value)
     this.stage.sheet.unpaint()
-    if (value.look) this.looks.value = value.look
+    if (value.look) { this.looks.value = value.look; this.aperture.follow() }
     if ('undo' in value) find('undo').disabled = !value.undo
     if (value.full) {
       find('kept').value = /\.jpe?g$/i.test(value.name) ? 'Same as the photo' : 'PNG'
-      find('taken').textContent = value.taken || ''
+      this.aperture.open(value.lens, value.full)
       find('undo').disabled = true
       this.#choose(null)
     }
@@ -77,6 +78,7 @@ export class PhotoTab {
 
   #focus(at, why) {
     const { state } = this.stage
+    this.aperture.follow()
     if (!state.photo) return
     if (this.live && (at || state.point)) {
       state.result ||= 'live'

@@ -71,7 +71,9 @@ export class Turns {
 
   async #go() {
     this.#busy = true
-    while (this.#waiting.length) await this.#waiting.shift().run()
+    while (this.#waiting.length) {
+      try { await this.#waiting.shift().run() } catch (error) { console.error(error) }
+    }
     this.#busy = false
   }
 }
