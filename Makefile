@@ -5,12 +5,13 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 BIN := .venv/bin
 PHOTO ?= 
 
-.PHONY: help demo test slow lint bench browser clean
+.PHONY: help demo test slow lint docs bench browser clean
 
 help:
 	@echo 'make demo   depth and refocusing of a real photograph, into out/ (PHOTO=your.jpg for one of yours)'
 	@echo 'make test   the tests, a few minutes; make slow: those that take long: trainings, many visitors, spoiled files'
 	@echo 'make lint   style, format, types and layers'
+	@echo 'make docs   the documentation as a site, into docs/_build; warnings are errors'
 	@echo 'make browser  finds or installs the browser that the tests of the app open; without one they are skipped'
 	@echo 'make bench  the speed and memory figures of the README'
 	@echo 'make clean  removes out/ and caches; PYTHON=python3.12 chooses another Python'
@@ -50,6 +51,9 @@ lint: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/.installed
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
+
 browser: .venv/.installed
 	@.ci/browser
 
@@ -57,5 +61,5 @@ bench: .venv/.installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf out docs/_build docs/commands.md .pytest_cache .mypy_cache .ruff_cache
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,6 @@
 """Small clips with known depth and sound, for the tests of videos."""
 
+import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -61,13 +62,14 @@ def film(
     uneven: int = 0,
     colours: dict[str, int] | None = None,
     steady: bool = False,
+    tags: dict[str, str] | None = None,
 ) -> None:
     """A real file with sound: 30 frames a second, every third one `uneven` / 30000 s late, shown turned.
 
-    `steady`: for codecs and containers that have one tick a frame.
+    `steady`: for codecs and containers that have one tick a frame. `tags`: metadata of an MP4 or MOV.
     """
-    with av.open(str(path), "w") as container:
-        container.metadata["title"] = "a walk"
+    with av.open(str(path), "w", options={"movflags": "use_metadata_tags"} if tags else {}) as container:
+        container.metadata.update({"title": "a walk", **(tags or {})})
         track = container.add_stream(codecs[0], rate=Fraction(30), options={"crf": "8"} if "264" in codecs[0] else {})
         sound = container.add_stream(codecs[1], rate=48000, layout="stereo")
         track.pix_fmt, track.time_base = "yuv420p", Fraction(1, 30) if steady else Fraction(1, 30000)
@@ -149,6 +151,16 @@ def _hum(container: object, sound: object, index: int) -> None:
     frame = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None], format="s16", layout="stereo")
     frame.sample_rate, frame.pts, frame.time_base = 48000, index * 1600, Fraction(1, 48000)
     container.mux(sound.encode(frame))  # type: ignore[attr-defined]
+
+
+def trim(source: Path, target: Path, start: float, seconds: float) -> None:
+    """Copy an MP4 whose edit lists show only `seconds` from `start` on, as phones trim films; the rest stays in it."""
+    data, at, units = bytearray(source.read_bytes()), 0, [30000, 48000]  # of the film and of the sound
+    for unit in units:
+        at = data.index(b"elst", at + 1) + 12
+        first = int.from_bytes(data[at + 4 : at + 8], "big")
+        data[at : at + 8] = struct.pack(">II", round(1000 * seconds), first + round(start * unit))
+    target.write_bytes(data)
 
 
 def sound_of(path: Path) -> list[tuple[float, bytes]]:

@@ -53,6 +53,29 @@ def test_depth_is_shown_at_the_times_of_the_source(
     assert times_of(tmp_path / "camcorder_disp.mp4")[0] < 0.1
 
 
+def test_a_camera_that_means_nothing_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film(tmp_path / "a.mp4", walking(3))
+    (tmp_path / "bad.json").write_text("[1, 2]")
+    (tmp_path / "around.json").write_text('{"camera": {"camera": "equirectangular"}}')
+    (tmp_path / "good.json").write_text('{"camera": {"focal": [0.7, 1.2], "center": [0.5, 0.5]}}')
+    for words, sentence in (
+        (("--field-of-view", "0"), "--field-of-view is 0"),
+        (("--field-of-view", "180"), "--field-of-view is 180"),
+        (("--field-of-view", "nan"), "--field-of-view is nan"),
+        (("--camera", tmp_path / "none.json"), "there is no file"),
+        (("--camera", "pinhol"), "pinhole"),
+        (("--camera", tmp_path / "good.json", "--field-of-view", "60"), "give one of them"),
+        (("--camera", tmp_path / "bad.json"), "bad.json"),
+        (("--camera", tmp_path / "around.json"), "no pinhole camera"),
+    ):
+        for command in (("predict",), ("refocus", "--at", "0.5", "0.5")):
+            code, err = here(capsys, command[0], tmp_path / "a.mp4", *command[1:], *words)
+            assert code == 2
+            assert sentence in err
+            assert len(err.splitlines()) == 1
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json"] * 3 + [".mp4"]
+
+
 def test_every_kind_of_clip_is_one(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     """By its suffix, in a folder and by name, whatever its letters' case."""
     (tmp_path / "in").mkdir()

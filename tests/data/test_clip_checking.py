@@ -109,7 +109,9 @@ def test_every_kind_of_file_or_one_sentence(tmp_path):
     assert examine_clip("t", tmp_path / "turned.mp4", {}).size == (160, 96)
     encode(tmp_path / "one.mp4", walk(1))
     encode(tmp_path / "two.mp4", walk(2))
-    assert not teaches(examine_clip("two", tmp_path / "two.mp4", {}))
+    two = examine_clip("two", tmp_path / "two.mp4", {})
+    assert not teaches(two)
+    assert "its 2 frames do not suffice" in clip_problems(two)[0].sentence
     (tmp_path / "short.mp4").write_bytes((tmp_path / "deep.mp4").read_bytes()[:3000])
     for name in ("one.mp4", "short.mp4"):
         with pytest.raises(InputError):

@@ -173,11 +173,14 @@ def test_sentences(tmp_path):
         encode(tmp_path / f"{count}.mp4", walk(count))
     encode(tmp_path / "still.mp4", walk(1) * 9)
     encode(tmp_path / "good.mp4", walk(5))
+    (tmp_path / "12:30.mp4").write_bytes((tmp_path / "good.mp4").read_bytes())
+    assert len(open_dataset(f"{tmp_path}/12:30.mp4")) == len(open_dataset(f"clip:{tmp_path}/12:30.mp4:step=1")) == 3
+    (tmp_path / "anim.gif").write_bytes(b"GIF89a")
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no film at all")
     (tmp_path / "sphere.json").write_text('{"camera": "equirectangular"}')
     for name, sentence in {
-        "clip:{}/1.mp4": "1 frame in a row, and a target needs",
+        "clip:{}/1.mp4": "1 frame in a row, and depth is learned from a frame, the one 1 before",
         "clip:{}/2.mp4": "2 frames in a row",
         "{}/still.mp4": "nothing moves",
         "clip:{}/good.mp4:step=3": "7 in all.* smaller step",
@@ -189,6 +192,8 @@ def test_sentences(tmp_path):
         "clip:{}/empty": "holds no picture",
         "clip:{}/text.mp4": "is not a video",
         "{}/missing.mp4": "does not exist; give the file",
+        "{}/anim.gif": "is a file; give a film",
+        "{}/1:30.mp4": "unknown kind of data set",
     }.items():
         with pytest.raises(InputError, match=sentence):
             open_dataset(name.replace("{}", str(tmp_path)))

@@ -40,8 +40,10 @@ FINGERPRINTS = {
     "kitti-2015-by-width 80.0": "3d00d939f894",
     "make3d-c1-middle 70.0": "d6e3774e1aa5",
     "spherical-released 20.0": "abf01885322d",
-    "depth-anywhere 10.0": "a1cd598f198f",
-    "depth-anywhere-area 10.0": "fc163e9894dd",
+    "depth-anywhere 10.0": "af7ee12ea4ef",
+    "depth-anywhere-area 10.0": "c52d1af27930",
+    "depth-anywhere-guarded 10.0": "26723ec5181e",
+    "depth-anywhere-guarded-area 10.0": "3c035cbccae2",
 }
 
 
@@ -315,12 +317,14 @@ def test_models_see_the_middle_of_make3d_and_it_is_laid_onto_the_crop():
     assert judge(filed, sample, 70.0, middle)[0].figures["abs_rel"] == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["depth-anywhere", "depth-anywhere-area"])
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name.startswith("depth-anywhere")])
 def test_depth_anywheres_two_alignments(name):
-    """Least squares of disparity, inverted, negative ones to 0 and all to at most 10 m; then by torch's medians."""
+    """Least squares of disparity, inverted, negative ones to 0 (guarded: to 10 m) and all to at most 10 m; then by
+    torch's medians; then both within 0.1 m and 10 m."""
     rng = np.random.default_rng(6)
     depth = rng.uniform(0.5, 14, (64, 128))
     depth[10], depth[:, 3] = np.nan, 9.9
+    depth[20:22, :8] = 0.06  # counts as 0.1 m, but only once predictions are aligned
     disparity = 3 / depth + rng.normal(0, 0.4, depth.shape) + 1
     disparity[:, 3] = -4  # below 0 after the fit
     model = Entry("d", "affine", lambda _: torch.from_numpy(np.nan_to_num(disparity, nan=1.0))[None, None])
@@ -328,10 +332,13 @@ def test_depth_anywheres_two_alignments(name):
     counts = (depth[rows] > 0) & (depth[rows] < 10)
     gt, x = depth[rows][counts].astype(np.float32).astype(np.float64), disparity[rows][counts]
     a, b = np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1), 1 / gt, rcond=None)[0]
+    behind = a * x + b <= 0
+    assert behind.sum() > 20
     ours = np.clip(1 / (a * x + b), 0, 10)
-    assert (ours == 0).sum() > 20
+    ours[behind] = 10 if "guarded" in name else 0
     low = (len(gt) - 1) // 2
     ours = np.clip(ours * np.sort(gt)[low] / np.sort(ours)[low], 0.1, 10)
+    gt = np.clip(gt, 0.1, 10)
     expected = seven(gt, ours)
     del expected["rmse_log"]
     expected |= {
@@ -343,4 +350,5 @@ def test_depth_anywheres_two_alignments(name):
     found = {m.alignment: m.figures for m in judge(model, item(depth, paired=False), 80.0, protocol)}
     assert {key: found["affine-median"][key] for key in expected} == pytest.approx(expected, rel=1e-4)
     assert set(found) == {"none", "median", "affine", "affine-median"}
-    assert found["affine"]["abs_rel"] < found["affine-median"]["abs_rel"]  # floored at 10 m, not thrown to 0.1 m
+    if "guarded" not in name:
+        assert found["affine"]["abs_rel"] < found["affine-median"]["abs_rel"]  # floored at 10 m, not thrown to 0.1 m

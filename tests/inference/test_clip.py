@@ -14,9 +14,11 @@ from torch import Tensor
 from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole
 from cyclopean.inference.clip import ClipReport, refocus_clip, result_suffix
 from cyclopean.inference.clip_pipeline import predict_clip
-from cyclopean.inference.pipeline import Target
+from cyclopean.inference.pipeline import DepthOptions, Target, predict_photo
+from cyclopean.io.image import Photo, write_photo
 from cyclopean.io.video import frames
 from cyclopean.sample import View
 from filmed import SIDE, blue_is_near, film, sound_of, times_of, walking
@@ -81,6 +83,54 @@ def test_breathing_depth_is_made_steady(tmp_path: Path) -> None:
     assert report.flicker_after < 0.35 * report.flicker_before
     alone = made(tmp_path, [Keyframe(0, (20, 48))], noise=0.1, smooth=0.0)
     assert alone.flicker_after == alone.flicker_before
+
+
+def test_what_the_clip_s_camera_is_reaches_the_model(tmp_path: Path) -> None:
+    """By a file, degrees along the longer side, or metadata, in this order; else 60 degrees are assumed."""
+    plain, phone, upright = (tmp_path / name for name in ("plain.mp4", "phone.mov", "upright.mp4"))
+    film(plain, walking(3))
+    film(upright, walking(3), rotation=90)
+    tag = {"com.apple.quicktime.camera.focal_length.35mm_equivalent": "26"}
+    film(phone, walking(3), tags=tag)
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps({"camera": {"focal": [0.7, 1.2], "center": [0.4, 0.5]}}))
+    seen: list[tuple[float, float]] = []
+
+    def see(_method: object, view: View) -> Tensor:
+        assert isinstance(view.camera, Pinhole)
+        seen.append((float(view.camera.focal[0, 0]), float(view.camera.focal[0, 1])))
+        return 0.25 + 0.5 * (view.seen[:, 2:3] > 0.5)
+
+    predictor = replace(blue_is_near(), infer=see)
+    (height, width), wide = (96, 160), 0.5 / np.tan(np.radians(30))
+    of_phone = 26 / np.hypot(36, 24) * np.hypot(height, width) / width
+    cases = (
+        (plain, None, wide, None),
+        (plain, 90.0, 0.5, 0.5),
+        (plain, profile, 0.7, 0.7),
+        (upright, 90.0, 0.5 * width / height, 0.5 * width / height),
+        (phone, None, of_phone, of_phone),
+        (phone, 90.0, 0.5, 0.5),
+    )
+    for number, (clip, known, focal, told) in enumerate(cases):
+        seen.clear()
+        predict_clip(clip, Target(tmp_path / f"p{number}", "x"), predictor, known=known)
+        card = json.loads((tmp_path / f"p{number}" / "x_disp.json").read_text())
+        assert (card["camera"] or {"focal": [None]})["focal"][0] == (
+            told if told is None else pytest.approx(told, rel=1e-3)
+        )
+        refocus_clip(clip, tmp_path / "out.mp4", [Keyframe(0, (0.5, 0.5))], predictor, LENS, known=known)
+        assert len(seen) == 4 * 3
+        assert [u for u, _ in seen] == pytest.approx([focal] * len(seen), rel=1e-3), (clip, known)
+    assert seen[0][1] == pytest.approx(0.5 * width / height)  # square pixels
+    photo = tmp_path / "photo.png"
+    write_photo(photo, Photo(next(walking(1))))
+    for known, focal in ((None, wide), (90.0, 0.5), (profile, 0.7)):
+        seen.clear()
+        predict_photo(
+            photo, Target(tmp_path / "photo", "x", overwrite=True), lambda _: predictor, DepthOptions(known=known)
+        )
+        assert seen[0][0] == pytest.approx(focal, rel=1e-4)
 
 
 def test_scale_and_shift_of_any_model_are_made_steady(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 import cyclopean
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, Pinhole
-from cyclopean.inference.predictor import Predictor, assumed_camera, load, weights_hash, working_size
+from cyclopean.geometry import Equirectangular, Pinhole, assumed_camera
+from cyclopean.inference.predictor import Predictor, load, weights_hash, working_size
 from cyclopean.inference.wrappers import flip_averaged
 from cyclopean.io.image import Photo, resize
 from cyclopean.methods.base import Ambiguity, Method, Prediction

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -165,8 +166,9 @@ def test_cmyk_profile_and_jpeg(tmp_path: Path) -> None:
     assert red[1:].max() < 0.25
 
 
-def with_exif(path: Path, tags: dict[int, float], size=(40, 24)) -> Path:
+def with_exif(path: Path, tags: dict[int, float], size=(40, 24), orientation: int = 1) -> Path:
     exif = Image.Exif()
+    exif[274] = orientation
     exif[0x8769] = tags
     Image.new("RGB", size, "grey").save(path, exif=exif)
     return path
@@ -187,6 +189,33 @@ def test_focal_length_by_sensor_resolution_of_a_shrunk_photo(tmp_path: Path) -> 
     camera = read_photo(with_exif(tmp_path / "a.jpg", tags, (600, 400))).camera
     assert camera is not None
     assert float(camera.focal[0, 0]) == pytest.approx(50 / 36, rel=1e-3)
+
+
+def test_a_crop_keeps_the_focal_length_and_a_resized_photo_the_field_of_view(tmp_path: Path) -> None:
+    """Taken with 4000x3000 pixels, 24 mm of film: 2774 pixels of focal length. What was cropped is said."""
+    whole = 24 / math.hypot(36, 24) * 5000
+    for size, turned, focal, said in (
+        ((4000, 3000), 1, whole, False),
+        ((400, 300), 1, whole / 10, False),
+        ((403, 302), 1, whole * 403 / 4000, False),  # rounded
+        ((4000, 3000), 6, whole, False),  # on its side: 3000x4000 upright
+        ((300, 400), 1, whole / 10, False),  # turned by a program that left the tags
+        ((4000, 2250), 1, whole, True),
+        ((1500, 1500), 1, whole, True),
+        ((2250, 3000), 1, whole, True),  # upright, out of a landscape: all of its rows
+        ((3000, 2250), 6, whole * 0.75, False),  # of a camera on its side it is the whole
+        ((6000, 1000), 1, whole * 1.5, True),  # enlarged, too
+    ):
+        for tags in ({0xA405: 24}, {0x920A: 5.0, 0xA20E: whole / 5 * 10, 0xA210: 3}):
+            path = with_exif(tmp_path / "a.jpg", {**tags, 0xA002: 4000, 0xA003: 3000}, size, turned)
+            photo = read_photo(path)
+            assert photo.camera is not None
+            pixels = float(photo.camera.focal[0, 0]) * photo.size[1]
+            assert pixels == pytest.approx(focal, rel=2e-3), (size, turned, tags)
+            assert any("taken for a crop" in note for note in photo.notes) == said, (size, turned, photo.notes)
+    angle = math.degrees(2 * math.atan(750 / whole))
+    (note,) = read_photo(with_exif(tmp_path / "a.jpg", {0xA405: 24, 0xA002: 4000, 0xA003: 3000}, (1500, 1500))).notes
+    assert f"{angle:.0f} degrees along its longer side" in note
 
 
 def test_no_focal_length_no_camera(tmp_path: Path) -> None:
@@ -356,3 +385,33 @@ def test_colours_of_nothing_special() -> None:
     low, high = value_range(torch.cat([torch.linspace(0, 1, 1000), torch.tensor([1e9, torch.inf])]))
     assert 0 < low < 0.02
     assert 0.98 < high < 1
+
+
+def test_the_resolution_of_a_file_is_kept(tmp_path: Path) -> None:
+    """In every kind of file that has a place for it, of 8 and of 16 bits; across and down change when it is turned."""
+    from cyclopean.io.photo_encoders import tiff
+
+    def stated(path: Path) -> tuple[float, float]:
+        with Image.open(path) as picture:
+            return picture.info["dpi"]
+
+    pixels = scene()
+    for name in ("a.jpg", "a.png", "a.tif", "a.bmp"):
+        Image.fromarray(pixels).save(tmp_path / name, dpi=(300, 300))
+        photo = read_photo(tmp_path / name)
+        for result in ("b.jpg", "b.png", "b.tif", "b.bmp"):
+            photo.save(tmp_path / result)
+            assert stated(tmp_path / result) == pytest.approx((300, 300), abs=0.1), (name, result)
+        for result in ("c.png", "c.tif"):
+            replace(photo, bits=16).save(tmp_path / result)
+            assert read_photo(tmp_path / result).encoder_options["dpi"] == pytest.approx((300, 300), abs=0.1)
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif, dpi=(300, 150))
+    read_photo(tmp_path / "turned.jpg").save(tmp_path / "upright.jpg")
+    assert stated(tmp_path / "upright.jpg") == (150, 300)
+    (tmp_path / "deep.tif").write_bytes(tiff(pixels.astype(np.uint16) * 257, b"", b"", dpi=(240.0, 240.0)))
+    read_photo(tmp_path / "deep.tif").save(tmp_path / "d.tif")
+    assert read_photo(tmp_path / "d.tif").encoder_options["dpi"] == (240, 240)
+    Image.fromarray(pixels).save(tmp_path / "unknown.png")
+    assert "dpi" not in read_photo(tmp_path / "unknown.png").encoder_options

@@ -10,7 +10,7 @@ import torch
 from cyclopean.errors import InputError
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_writing import rewrite
-from filmed import film, sound_of, times_of, walking
+from filmed import film, sound_of, times_of, trim, walking
 
 BT709 = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
 
@@ -91,3 +91,26 @@ def test_a_clip_cut_short_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match=r"lost its index"):
         rewrite(tmp_path / "cut.mp4", tmp_path / "b.mp4", same)
+
+
+def test_what_an_edit_list_cuts_out_stays_out(tmp_path: Path) -> None:
+    """As of a film that was trimmed on a phone: 40 frames are in it, 16 of them are shown, with the sound of those."""
+    whole, trimmed, result = (tmp_path / f"{name}.mp4" for name in ("whole", "trimmed", "result"))
+    film(whole, walking(40, step=1))
+    trim(whole, trimmed, start=0.5, seconds=16 / 30)
+    clip, every = describe(trimmed), list(stills(whole))
+    assert (clip.count, round(clip.seconds, 2)) == (16, 0.53)
+    assert [round(30 * still.seconds) for still in stills(trimmed)] == list(range(16))
+    assert all(torch.equal(a.image, b.image) for a, b in zip(stills(trimmed), every[15:31], strict=True))
+    assert rewrite(trimmed, result, same) == 16
+    assert times_of(result) == pytest.approx([n / 30 for n in range(16)], abs=1e-3)
+    (first, *_), everything = sound_of(result), [data for _, data in sound_of(whole)]
+    kept = [data for _, data in sound_of(result)]
+    place = everything.index(kept[0])
+    assert kept == everything[place : place + len(kept)]
+    with av.open(str(result)) as container:
+        heard = [float(frame.time) for frame in container.decode(audio=0)]
+    assert 0.5 < len(kept) * 1024 / 48000 < 0.6
+    assert -0.05 <= first[0] < 0  # what a decoder needs to begin
+    assert -0.01 < heard[0] < 0.03
+    assert heard[-1] < 16 / 30

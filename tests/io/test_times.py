@@ -18,7 +18,7 @@ from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_clock import Clock, Timeline
 from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.io.video_writing import rewrite
-from filmed import blue_is_near, film, times_of, walking
+from filmed import blue_is_near, encode, film, times_of, walk, walking
 
 
 def same(clip: Iterator[Still]) -> Iterator[torch.Tensor]:
@@ -229,3 +229,22 @@ def test_a_film_that_ends_before_its_header_says_is_noted(tmp_path: Path, caplog
     caplog.clear()
     list(stills(tmp_path / "whole.flv", lambda index, _: index < 5))
     assert not caplog.text
+
+
+def test_a_clock_that_starts_late_is_no_cut(tmp_path: Path, caplog) -> None:
+    """As of cameras that count the time of the day; Matroska states then when it ends, others how long it is."""
+    pictures = walk(50)
+    for name in ("late.mkv", "late.mp4", "late.ts", "late.flv", "soon.mkv"):
+        start = 20 if name == "soon.mkv" else 3600 * 25
+        encode(tmp_path / name, pictures, start=start, codec="flv1" if name == "late.flv" else "libx264")
+        for work in (lambda path: list(stills(path)), lambda path: rewrite(path, tmp_path / "b.mkv", same)):
+            work(tmp_path / name)
+            assert "before its header says" not in caplog.text, name
+        clip = describe(tmp_path / name)
+        assert (clip.count, round(clip.seconds, 1)) == (50, pytest.approx(2.0, abs=0.11)), name
+    data = (tmp_path / "late.mkv").read_bytes()
+    at = data.index(b"\x18S\x80g") + 4  # a size that is not known, so that the end alone tells
+    (tmp_path / "cut.mkv").write_bytes(data[:at] + b"\x01" + b"\xff" * 7 + data[at + 8 : len(data) // 2])
+    there = list(stills(tmp_path / "cut.mkv"))
+    (message,) = caplog.messages
+    assert f"end {(50 - len(there)) / 25:.1f} s before its header says" in message

@@ -11,6 +11,7 @@ import torch
 
 from cyclopean.errors import InputError
 from cyclopean.io.video import describe, frames, stills
+from cyclopean.io.video_seeking import index_of
 from cyclopean.io.video_writing import rewrite, write_video
 
 
@@ -87,8 +88,8 @@ def test_bad_videos_are_one_sentence(tmp_path: Path) -> None:
             list(frames(tmp_path / name))
 
 
-def test_clips_without_their_end_are_refused(tmp_path: Path) -> None:
-    """AVI, Matroska and MP4 in fragments have no index in front. Sizes that are not filled in are accepted."""
+def test_clips_without_their_end_are_used_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """AVI, Matroska and MP4 in fragments have no index in front. Sizes that are not filled in tell nothing."""
     fragments = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "200000"}
     for name in ("a.avi", "a.mkv", "a.mp4"):
         with av.open(str(tmp_path / name), "w", options=fragments if name == "a.mp4" else {}) as target:
@@ -101,12 +102,24 @@ def test_clips_without_their_end_are_refused(tmp_path: Path) -> None:
         data = (tmp_path / name).read_bytes()
         assert len(list(frames(tmp_path / name))) == 24, name
         (tmp_path / f"cut_{name}").write_bytes(data[: int(len(data) * 0.7)])
-        with pytest.raises(InputError, match=rf"cut_{name} is damaged or cut short \("):
-            list(frames(tmp_path / f"cut_{name}"))
+        clip, whole = describe(tmp_path / f"cut_{name}"), list(frames(tmp_path / name))
+        lost = len(data) - int(len(data) * 0.7)
+        assert clip.remarks[0].startswith(f"cut_{name}: it was cut short (its last "), name
+        assert name == "a.mp4" or f" {lost} bytes are missing)" in clip.remarks[0], name
+        assert not any("cut short" in remark for remark in describe(tmp_path / name).remarks), name
+        there = list(frames(tmp_path / f"cut_{name}"))
+        assert 9 < len(there) == clip.count == round(25 * clip.seconds) < 19, name
+        assert all(torch.equal(a, b) for a, b in zip(there, whole, strict=False)), name  # none is mended
+        assert rewrite(tmp_path / f"cut_{name}", tmp_path / "b.mkv", lambda it: (s.image for s in it)) == len(there)
+        caplog.clear()
+        assert len(index_of(tmp_path / f"cut_{name}")) == len(there), name
+        assert clip.remarks[0] in caplog.messages, name
     data = (tmp_path / "a.mp4").read_bytes()  # in the head of a fragment, which says where frames are
-    (tmp_path / "cut.mp4").write_bytes(data[: data.rindex(b"moof") + 40])
-    with pytest.raises(InputError, match="bytes are missing"):
-        list(frames(tmp_path / "cut.mp4"))
+    at = data.rindex(b"moof")
+    for end in range(at + 8, at + int.from_bytes(data[at - 4 : at], "big") - 4, 20):
+        (tmp_path / "cut.mp4").write_bytes(data[:end])
+        assert len(list(frames(tmp_path / "cut.mp4"))) == describe(tmp_path / "cut.mp4").count > 15, end
+        assert "bytes are missing" in describe(tmp_path / "cut.mp4").remarks[0]
     data = (tmp_path / "a.avi").read_bytes()
     for size in (b"\0\0\0\0", b"\xff\xff\xff\xff"):
         (tmp_path / "live.avi").write_bytes(data[:4] + size + data[8:])
@@ -141,9 +154,12 @@ def test_frames_that_are_missing_or_damaged_are_counted(tmp_path: Path, caplog: 
         ends = sorted(entry.pos + entry.size for entry in whole.streams.video[0].index_entries)
     data = (tmp_path / "fast.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: ends[8]])
-    for read in (describe, lambda path: list(frames(path)), lambda path: rewrite(path, tmp_path / "b.mp4", iter)):
-        with pytest.raises(InputError, match=r"damaged or cut short .9 of its 24 frames are in the file.; give a"):
-            read(tmp_path / "cut.mp4")
+    clip = describe(tmp_path / "cut.mp4")
+    assert "9 of its 24 frames are in the file); what is there is used" in clip.remarks[0]
+    assert clip.count == len(list(frames(tmp_path / "cut.mp4"))) == 9
+    (tmp_path / "head.mp4").write_bytes(data[: ends[0] - 1])
+    with pytest.raises(InputError, match=r"damaged or cut short .none of its 24 frames is in the file.; give a whole"):
+        describe(tmp_path / "head.mp4")
 
     lost = bytearray(data)
     middle = (ends[8] + ends[9]) // 2

@@ -428,6 +428,20 @@ def test_the_second_stage_masks_what_the_first_finds_moving() -> None:
     assert set(static.unique().tolist()) == {0.0, 1.0}
     assert static[..., 50:].all()
     assert static[..., :44].mean() < 0.2
+    with torch.no_grad():
+        unsure = method.predict(sample.target)
+    relative = unsure.uncertainty / unsure.inverse_depth
+    assert relative[..., 50:].max() < 0.01
+    torch.testing.assert_close((relative.square() < 0.03).float(), static)
+    depths = [1 / (0.1 + 0.09 * max(-1, min(1, u))) for u in (-0.8, -0.3, -1.3)]  # of a column 0.2 from the left
+    sideways = small(boost=0.1, passes=3)
+    sideways.first = method.first
+    with torch.no_grad():
+        three = sideways.predict(sample.target)
+    expected = np.std(depths, ddof=1) / np.mean(depths)
+    column = (three.uncertainty / three.inverse_depth)[0, 0, :, round(0.1 * 95)]
+    assert column.mean() == pytest.approx(expected, rel=0.05)
+    assert small(mask="none").predict(sample.target).uncertainty is None
     masked, without = method(sample)["photometric"], small(mask="none")
     without.load_state_dict(method.state_dict())
     assert masked < 0.7 * without(sample)["photometric"]

@@ -1,5 +1,6 @@
 """What each mask lets through, on two panels with a closed form: a near one hides part of the wall behind it."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -112,6 +113,31 @@ def test_explainability_weighs_errors_and_disbelief_costs():
     assert full["explained"] == 0
     assert half["explained"].item() == pytest.approx(0.2 * 0.6931, rel=1e-3)
     assert explainability_regularization(torch.zeros(1, 1, 1, 1)).isfinite().all()
+
+
+def test_each_source_has_its_own_explanation():
+    """Zhou et al., Eq. 3: the errors of a source weigh as much as its mask tells, at each scale."""
+    images = [torch.rand(1, 3, H, W) for _ in range(3)]
+    target, *sources = (view(image, CAMERA) for image in images)
+    poses = [translation(torch.tensor([[x, 0.0, 0.0]])) for x in (-1.0, 1.0)]
+    for scales in ("native", "full", "finest"):
+        made = PhotometricLoss(LossConfig(error="l1", mask="explained", scales=scales, smoothness=0.0), lambda _: [])
+        raws = [torch.full((1, 1, H >> s, W >> s), -3.0) for s in range(4)]
+
+        def appearance(first: float, second: float, made=made, raws=raws) -> dict[str, float]:
+            masks = [tuple(torch.full_like(raw, x) for raw in raws) for x in (first, second)]
+            views = [SourceView(*of, explainability=mask) for *of, mask in zip(sources, poses, masks, strict=True)]
+            return {name: value.item() for name, value in made(target, made.decode(raws), views).items()}
+
+        both, one, other = appearance(1, 1), appearance(1, 0.25), appearance(0.25, 1)
+        assert both["explained"] == 0
+        assert one["appearance"] + other["appearance"] == pytest.approx(1.25 * both["appearance"], rel=1e-5)
+        assert one["appearance"] != pytest.approx(other["appearance"], rel=1e-3)
+        alone = SourceView(sources[0], poses[0], explainability=tuple(torch.ones_like(raw) for raw in raws))
+        first = made(target, made.decode(raws), [alone])["appearance"].item()
+        assert appearance(1, 0)["appearance"] == pytest.approx(first / 2, rel=1e-5)
+        count = {"native": 4, "full": 1, "finest": 1}[scales]
+        assert one["explained"] == pytest.approx(count * 0.2 * math.log(4) / 2, rel=1e-4)
 
 
 def test_nearest_sampling_has_no_gradient():

@@ -19,6 +19,7 @@ from cyclopean.networks.pose import PoseCnn
 from cyclopean.sample import Sample, collate, map_tensors, view
 from cyclopean.synthesis import pull
 from cyclopean.training import checkpoint
+from cyclopean.training.options import LossConfig
 
 # Motions (axis-angle, translation) from the frame before to the target's, and from that to the frame after.
 TO_TARGET = torch.tensor([[0.02, -0.04, 0.01, 0.1, 0.05, -0.7]], dtype=F64)
@@ -103,6 +104,43 @@ def test_aquanets_numbers_are_a_translation_and_euler_angles(golden):
         made = pull(source.double(), match.uv, "zeros")
         total += float((inside * (made - truth["target"]).abs()).mean())
     assert total == pytest.approx(float(truth["pose_loss"]), rel=1e-5)
+
+
+def test_explainability_is_the_pose_network_s_one_for_each_source():
+    """At the place of a crop in whole frames, each by its own source after the target, with a gradient to all."""
+    torch.manual_seed(0)
+    sample = map_tensors(lambda x: x.float() if x.is_floating_point() else x, driven()[0])
+    sample = with_frames(sample, (64, 96))
+    step = predicted_pose("cnn", 0.2, masks=4)
+    sizes = [(64, 96), (32, 48), (16, 24), (8, 12)]
+    with torch.no_grad():
+        whole = step.explainability(sample, sizes)
+        assert [[mask.shape[-2:] for mask in masks] for masks in whole] == [[torch.Size(size) for size in sizes]] * 2
+        for n, masks in enumerate(whole):
+            alone = step.explain(step.network.fifth(sample.frames[:, 0], sample.frames[:, 1 + n]))
+            for mask, expected in zip(masks, alone, strict=True):
+                torch.testing.assert_close(mask, expected, atol=1e-5, rtol=0)
+        swapped = replace(sample, frames=sample.frames[:, [0, 2, 1]], sources=sample.sources[::-1])
+        for one, other in zip(step.explainability(swapped, sizes), whole[::-1], strict=True):
+            torch.testing.assert_close(one, other)
+        h, w = sample.depth.shape[-2:]
+        part = crop(sample, (h // 2, w // 4, h // 2, w // 2))
+        for mask, mask_whole in zip(step.explainability(part, [(32, 48)])[0], whole[0], strict=False):
+            torch.testing.assert_close(mask, mask_whole[..., 32:, 24:72], atol=1e-5, rtol=0)
+
+    for scales in ("finest", "native", "full"):
+        rules = LossConfig("range", error="l1", mask="inside+explained", scales=scales)
+        method = Monodepth2("compact", 0.2, rules=rules, pose="cnn")
+        terms = method(sample)
+        assert terms["explained"] > 0
+        torch.stack(list(terms.values())).sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in method.pose.parameters())
+        assert all(p.grad.abs().sum() > 0 for p in method.pose.explain.masks.parameters())
+    assert method.predict(sample.target).extras == {}
+    with pytest.raises(InputError, match="--pose cnn"):
+        Monodepth2("compact", 0.2, rules=rules, pose="posenet")
+    with pytest.raises(InputError, match="without frames"):
+        method(replace(sample, frames=None))
 
 
 def test_intrinsics_that_are_learned():

@@ -13,9 +13,11 @@ from safetensors.torch import save_file
 
 import trees
 from cyclopean.cli import main
-from cyclopean.methods.aquanet import Aquanet
+from cyclopean.methods.aquanet import Aquanet, Falnet
 from cyclopean.networks.vgg import Vgg19
+from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
+from cyclopean.training.options import Run
 from methods.test_aquanet import NO_MASK, clip
 
 SMALL = ("--width", "0.06", "--batch-size", "2", "--workers", "0", "--accelerator", "cpu", "--size", "32x64")
@@ -57,6 +59,9 @@ def test_two_stages_from_the_command_line_and_again_after_a_stop(clips, tmp_path
     maps = [np.load(tmp_path / name / "000000_disp.npy") for name in ("p", "boosted")]
     assert maps[0].shape == maps[1].shape == (48, 96)
     assert not np.allclose(*maps, rtol=1e-3)
+    told = ("predict", str(clips / "frame" / "000000.png"), "--model", str(out), "--out", str(tmp_path / "told"))
+    assert run(*told, "--field-of-view", "20") == 0  # the network is told the focal length
+    assert not np.allclose(np.load(tmp_path / "told" / "000000_disp.npy"), maps[0], rtol=1e-3)
     assert run("evaluate", "--model", str(out), "--data", str(clips), "--post-process", "falnet") == 0
     again = ("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "second"), *SMALL, "--steps", "1")
     assert run(*again, "--levels", "9", "--first", str(out / "stage1")) == 0
@@ -77,6 +82,29 @@ def test_poses_of_a_video_are_learned_alone_before_depth(clips, tmp_path) -> Non
     assert '"kick-start"' in (out / "stage0" / "log.jsonl").read_text()
     assert '"kick-start"' not in (out / "stage1" / "log.jsonl").read_text()
     assert run("train", "aquanet", "--data", str(clips), "--out", str(tmp_path / "x"), *SMALL, "--pose", "cnn") == 2
+
+
+def test_epochs_of_the_pose_network_alone_come_on_top(clips, tmp_path, monkeypatch) -> None:
+    """4 items in batches of 2: 110 epochs are 220 steps, and 5 are 10."""
+    taken: list[int] = []
+
+    def untrained(method: Aquanet, _data: object, part: Run, *_: object, card: dict, **__: object) -> None:
+        taken.append(part.steps)
+        checkpoint.save(part.out / "last", method, card)
+
+    monkeypatch.setattr("cyclopean.training.loop.fit", untrained)
+    for number, (data, words, steps) in enumerate(
+        (
+            (f"clip:{clips}", (), [10, 220, 220]),
+            (f"clip:{clips}", ("--stages", "one", "--epochs", "110"), [10, 220]),
+            (f"clip:{clips}", ("--steps", "225", "--epochs", "1"), [1, 1, 1]),
+            (str(clips), (), [220, 220]),
+        )
+    ):
+        taken.clear()
+        flags = ("--published", "--data", data, "--out", str(tmp_path / str(number)), *SMALL, "--levels", "5")
+        assert run("train", "aquanet", *flags, *words) == 0
+        assert taken == steps, words
 
 
 def test_sets_of_several_cities_are_mixed_and_a_run_goes_on(tmp_path, caplog) -> None:
@@ -143,7 +171,18 @@ def test_the_kick_start_teaches_the_pose_network_alone() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
 
 
-def test_fal_net_and_features_from_the_command_line(tmp_path) -> None:
+def test_fal_net_and_features_from_the_command_line(tmp_path, capsys, monkeypatch) -> None:
+    """It learns from parts of zoomed pictures; with other weights, or another zoom, its run does not go on."""
+    learned_from: list[tuple[float, float]] = []
+    losses = Falnet.losses
+
+    def recorded(method: Falnet, sample: Sample) -> dict[str, torch.Tensor]:
+        if method.training:
+            extent = sample.target.window[:, 2:] - sample.target.window[:, :2]
+            learned_from.extend((float(one[0]), float(zoom)) for one, zoom in zip(extent, sample.zoom, strict=True))
+        return losses(method, sample)
+
+    monkeypatch.setattr(Falnet, "losses", recorded)
     pairs, weights = tmp_path / "pairs", tmp_path / "vgg19.safetensors"
     run("render", "street", str(pairs), "--count", "4", "--size", "32x64", "--workers", "1")
     flags = ("train", "falnet", "--data", str(pairs), "--out", str(tmp_path / "run"), *SMALL, "--steps", "4")
@@ -155,3 +194,19 @@ def test_fal_net_and_features_from_the_command_line(tmp_path) -> None:
     log = (tmp_path / "run" / "log.jsonl").read_text()
     assert '"mirror"' in log
     assert '"perceptual"' in log
+    assert len(learned_from) == 6
+    for width, zoom in learned_from:
+        assert 1 <= zoom <= 1.5
+        assert width == pytest.approx(1 / zoom, rel=0.02)  # pictures are no larger than parts here
+    assert len({round(zoom, 3) for _, zoom in learned_from}) > 3
+    others = tmp_path / "others.safetensors"
+    others.write_bytes(weights.read_bytes())
+    for words, sentence in (
+        ((), "vgg19-weights vgg19.safetensors, but this command has vgg19-weights"),
+        (("--vgg19-weights", str(others)), "this command has vgg19-weights others.safetensors"),
+        (("--vgg19-weights", str(weights), "--zoom", "1", "1.5"), "smallest zoom 0.75, but this command has smallest"),
+    ):
+        capsys.readouterr()
+        assert run(*flags, "--levels", "9", "--resume", *words) == 2
+        assert sentence in capsys.readouterr().err
+    assert run(*flags, "--levels", "9", "--zoom", "2", "1") == 2

@@ -15,14 +15,16 @@ from safetensors.torch import load_file
 
 from commands import here
 from cyclopean.data import open_dataset
-from cyclopean.data.posed_clip import PosedClip, posed, posed_triplets
-from cyclopean.data.video import VideoDataset
+from cyclopean.data.posed_clip import PosedClip, posed, posed_triplets, split
+from cyclopean.data.video import FramesDataset, VideoDataset
 from cyclopean.io.files import read_json
+from cyclopean.io.video import stills
 from cyclopean.methods.adaptation import Adaptation, unit_of
 from cyclopean.methods.supervised import Supervised
 from cyclopean.sample import collate
 from cyclopean.training import adaptation, checkpoint
 from cyclopean.training.state import State
+from filmed import film
 
 SIZE = (96, 128)
 SHELF = Film("clutter", 9003, "aside", count=34)
@@ -59,7 +61,7 @@ def adapted(folder: Path) -> dict:
 def test_poses_and_points_of_triplets_are_true(shelf):
     path, truth = shelf
     data = VideoDataset(path, 8, SHELF.field_of_view)
-    triplets = posed_triplets(data, range(len(data)), SIZE, data.camera, lambda *_: None)
+    triplets = list(posed_triplets(data, range(len(data)), SIZE, data.camera, lambda *_: None).values())
     assert len(triplets) > 0.8 * len(data)
     for triplet in triplets[::4]:
         depth = truth[int(triplet.name.rpartition("/")[2])]
@@ -82,10 +84,37 @@ def test_poses_and_points_of_triplets_are_true(shelf):
     assert posed("mixed", [images[0], images[1], images[1].flip(-1)], SIZE, data.camera) is None
 
 
+def test_held_out_frames_are_learned_from_in_no_role(shelf, tmp_path):
+    for n in range(1, 90):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((16, 16, 3), 2 * n, np.uint8))
+    for data, step in ((VideoDataset(shelf[0], 3, 65.0), 3), (FramesDataset(tmp_path, 2, 65.0), 2)):
+
+        def numbers(index: int, data=data) -> tuple[int, ...]:
+            item = data.items[index]
+            return tuple(int(p.stem) for p in item) if isinstance(item, tuple) else (item, item - 3, item + 3)
+
+        for indices in (range(len(data)), range(0, len(data), 2), [*range(9), *range(12, len(data))]):
+            taught, held = split(data, list(indices))
+            judged = {numbers(index)[0] for index in held}
+            seen = {number for index in taught for number in numbers(index)}
+            assert not judged & seen
+            assert not {*taught, *held} - {*indices}
+            assert len(held) == pytest.approx(len(indices) / 6, abs=1)
+            left_out = {*indices} - {*taught, *held}
+            assert len(left_out) <= 2 * len(judged)
+            between = set(range(min(judged), max(judged) + 1)) if len(indices) < 72 else judged
+            assert all({*numbers(index)} & between for index in left_out), step  # nothing else is left out
+    assert len(split(FramesDataset(tmp_path, 1, 65.0), range(87))[1]) == 14
+    stretches = np.diff(split(FramesDataset(tmp_path, 1, 65.0), range(87))[1])
+    assert sum(stretches > 1) == 1  # two stretches, of neighbours
+    assert split(VideoDataset(shelf[0], 3, 65.0), [5]) == ([], [5])
+
+
 def test_the_losses_know_depth_and_no_unit(shelf):
     path, truth = shelf
     data = VideoDataset(path, 8, SHELF.field_of_view)
-    posed_clip = PosedClip(posed_triplets(data, [4, 10], SIZE, data.camera, lambda *_: None), data.camera)
+    triplets = posed_triplets(data, [4, 10], SIZE, data.camera, lambda *_: None)
+    posed_clip = PosedClip(list(triplets.values()), data.camera)
     sample = collate([posed_clip[n] for n in range(2)])
     frames = [int(name.rpartition("/")[2]) for name in sample.name]
     depth = torch.from_numpy(np.stack([cv2.resize(truth[n], SIZE[::-1], interpolation=cv2.INTER_AREA) for n in frames]))
@@ -236,6 +265,27 @@ def test_odd_input_works_or_is_one_sentence(tmp_path, shelf, start, capsys):
     for words in (["--minutes", "0"], ["--steps", "-1"]):
         assert here(capsys, "adapt", folder, "--out", tmp_path / "x", *words)[0] == 2
     assert here(capsys, "adapt")[0] == 2
+
+
+@pytest.mark.slow
+def test_films_of_phones_and_films_with_cuts(tmp_path, shelf, start, capsys):
+    """Upright by a display matrix, frames at uneven times, with sound; and two scenes in one film."""
+    pictures = [still.image for still in stills(shelf[0])]
+    film(tmp_path / "phone.mp4", (picture.rot90(-1, (2, 3)) for picture in pictures), rotation=90, uneven=400)
+    film(tmp_path / "cut.mp4", iter([*pictures[:17], *(picture.flip(-1) for picture in pictures[17:])]))
+    for name in ("phone", "cut"):
+        out = tmp_path / name
+        words = ("adapt", tmp_path / f"{name}.mp4", "--out", out, "--model", start, "--steps", "3")
+        code, said, err = here(capsys, *words)
+        assert code == 0, said + err
+        assert "the file does not tell" in said or "focal length is not known" in said
+        assert (out / "model.safetensors").exists()
+    assert adapted(tmp_path / "phone")["triplets"] >= 6
+    code, _, err = here(
+        capsys, "adapt", tmp_path / "phone.mp4", "--out", tmp_path / "phone", "--model", start, "--resume"
+    )
+    assert code == 0
+    assert "--model of adapt" in err
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from cyclopean.app.limits import within
 from cyclopean.app.routes import VIEWER
 from cyclopean.app.session import Session, fresh
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular
+from cyclopean.geometry import Equirectangular, assumed_camera
 from cyclopean.inference.metric_calibration import (
     CameraProfile,
     TwoDistances,
@@ -19,7 +19,6 @@ from cyclopean.inference.metric_calibration import (
     shift_assumed,
     write_profile,
 )
-from cyclopean.inference.predictor import assumed_camera
 from cyclopean.io.depthmap import DepthMap, value_range
 from cyclopean.io.files import PHOTOS
 from cyclopean.io.image import Photo

@@ -81,7 +81,7 @@ def _check_clip(path: Path) -> tuple["Clip", list[str]]:
         try:
             for packet in container.demux(stream):
                 count += packet.size > 0
-                if packet.pts is not None:
+                if packet.pts is not None and not packet.is_discard:
                     moment = float(packet.pts * stream.time_base)
                     first, last = min(first, moment), max(last, moment)
                 seconds = max(last - first, 0.0)

@@ -11,7 +11,7 @@ import numpy as np
 from cyclopean.blender.finding import Blender, run
 from cyclopean.errors import InputError
 from cyclopean.io.depth_formats import exr_planes
-from cyclopean.io.files import write_anew
+from cyclopean.io.files import reserved, write_anew
 
 SCRIPT = Path(__file__).with_name("inside.py")
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".blend")
@@ -53,26 +53,28 @@ def write(order: RenderJob, out: Path, blender: Blender) -> Iterator[int]:
     """Render into `out`, yielding the number of each item as it lands; those already there are kept.
 
     Each item's camera file comes last, by renaming, so that an item with one is whole. Raises InputError if `out` holds
-    another data set, and with Blender's reason where it cannot use the mesh or finds no room for the rig.
+    another data set or another process renders into it, and with Blender's reason where it cannot use the mesh or finds
+    no room for the rig.
     """
-    todo = missing(order, out)
-    _describe(order, out)
-    if not todo:
-        return
-    with tempfile.TemporaryDirectory(dir=out, prefix=".rendering-") as staging:
-        message = Path(staging) / "order.json"
-        where = {"mesh": str(order.mesh.absolute()), "staging": staging, "items": todo}
-        message.write_text(json.dumps(asdict(order) | where))
-        done = False
-        for kind, text in run(blender, SCRIPT, message, out / "blender.log"):
-            if kind == "refused":
-                raise InputError(text)
-            done = done or kind == "done"
-            if kind == "item":
-                yield _take(order, out, Path(staging), json.loads(text))
-        if not done:
-            raise InputError(f"Blender stopped before it was done; what it said is in {out / 'blender.log'}.")
-    (out / "blender.log").unlink()
+    with reserved(out):
+        todo = missing(order, out)
+        _describe(order, out)
+        if not todo:
+            return
+        with tempfile.TemporaryDirectory(dir=out, prefix=".rendering-") as staging:
+            message = Path(staging) / "order.json"
+            where = {"mesh": str(order.mesh.absolute()), "staging": staging, "items": todo}
+            message.write_text(json.dumps(asdict(order) | where))
+            done = False
+            for kind, text in run(blender, SCRIPT, message, out / "blender.log"):
+                if kind == "refused":
+                    raise InputError(text)
+                done = done or kind == "done"
+                if kind == "item":
+                    yield _take(order, out, Path(staging), json.loads(text))
+            if not done:
+                raise InputError(f"Blender stopped before it was done; what it said is in {out / 'blender.log'}.")
+        (out / "blender.log").unlink()
 
 
 def _describe(order: RenderJob, out: Path) -> None:

@@ -10,7 +10,7 @@ from cyclopean.cli.parsing import parse, progress_bar
 from cyclopean.data import named
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.io.files import shown
+from cyclopean.io.files import reserved, shown
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,21 @@ def run(options: Adapt) -> int:
     if kind != "clip":
         raise InputError(f"{shown(options.clip)} is no clip; give a film, or a folder of numbered frames.")
     refuse_unknown_model(options.model)
-    taken = [name for name in ("config.json", "run") if (options.out / name).exists()]
-    if taken and not options.resume:
-        raise InputError(f"{options.out} holds a model or a run ({', '.join(taken)}); go on with it by --resume, or "
-                         "give another --out.")  # fmt: skip
-    if options.resume and not (options.out / "run").exists():
-        raise InputError(f"{options.out} holds no run to go on with; leave --resume out.")
-    loading("adapt", f"PyTorch, {options.clip}")
-    from cyclopean.training.adaptation import adapt
+    with reserved(options.out):
+        taken = [name for name in ("config.json", "run") if (options.out / name).exists()]
+        if taken and not options.resume:
+            raise InputError(
+                f"{options.out} holds a model or a run ({', '.join(taken)}); go on with it by --resume, or give "
+                "another --out."
+            )
+        if options.resume and not (options.out / "run").exists():
+            raise InputError(f"{options.out} holds no run to go on with; leave --resume out.")
+        loading("adapt", f"PyTorch, {options.clip}")
+        from cyclopean.training.adaptation import adapt
 
-    adapt(
-        clip, Path(path).expanduser(), choices, options.model, options.out,
-        minutes=options.minutes, steps=options.steps, resume=options.resume, say=print, bar=progress_bar,
-    )  # fmt: skip
+        adapt(
+            clip, Path(path).expanduser(), choices, options.model, options.out,
+            minutes=options.minutes, steps=options.steps, resume=options.resume, say=print, bar=progress_bar,
+        )  # fmt: skip
     print(f"wrote {shown(options.out)}; use it: cyclopean predict PHOTO --model {shown(options.out)}")
     return 0

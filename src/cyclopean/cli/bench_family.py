@@ -3,6 +3,7 @@
 import os
 import platform
 import shlex
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopean.cli.parsing import check_writable, comma_list, parse, with_progress
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
+from cyclopean.io.files import reserved
 
 if TYPE_CHECKING:
     from cyclopean.bench.family import Family
@@ -177,16 +179,19 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo |
     command = shlex.join(["cyclopean", "bench", family.name, *typed])
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     machine = f"{os.cpu_count()} cores{gpu}, {platform.system()}, torch {torch.__version__}"
-    if not work.report:
-        for _ in with_progress(comparison.data(), f"rendering {family.scenes}", comparison.missing()):
-            pass
-        todo = comparison.todo()
-        for k, (row, seed) in enumerate(todo):
-            print(f"[{k + 1}/{len(todo)}] {family.rows[row].title}, seed {seed}", flush=True)
-            result = comparison.do(row, seed)
-            print(f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True)
-            write_report(comparison, command, machine)
-    paths = write_report(comparison, command, machine, work.report)
+    with nullcontext() if work.report else reserved(options.out):
+        if not work.report:
+            for _ in with_progress(comparison.data(), f"rendering {family.scenes}", comparison.missing()):
+                pass
+            todo = comparison.todo()
+            for k, (row, seed) in enumerate(todo):
+                print(f"[{k + 1}/{len(todo)}] {family.rows[row].title}, seed {seed}", flush=True)
+                result = comparison.do(row, seed)
+                print(
+                    f"    AbsRel {result['figures']['abs_rel']:.3f} in {result['seconds'] / 60:.1f} minutes", flush=True
+                )
+                write_report(comparison, command, machine)
+        paths = write_report(comparison, command, machine, work.report)
     print("\n" + table(family, [*comparison.results(), *comparison.guesses()]).plain() + "\n")
     print("\n".join(map(str, paths)))
     return 0

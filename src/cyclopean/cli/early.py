@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.inference import NEEDS_TRANSFORMERS
+from cyclopean.inference import CAMERAS, NEEDS_TRANSFORMERS
 from cyclopean.io.files import read_json, refuse_unreadable, shortened, shown
 from cyclopean.methods import METHODS, is_metric
 
@@ -47,6 +47,23 @@ def refuse_metres(profile: str | None, known: tuple[float, ...] | None) -> None:
         raise InputError("--known and --profile both put depth in metres; give one of them.")
     if profile is not None:
         refuse_unreadable(Path(profile))
+
+
+def known_camera(camera: str, field_of_view: float | None) -> tuple[str, Path | float | None]:
+    """Return which kind of camera is meant ("auto" for a file), and what is known of its focal length: a file, degrees
+    along the longer side, or None. Raises InputError for a name that is none, and for values that mean nothing."""
+    if field_of_view is not None and not 1 <= field_of_view < 180:
+        raise InputError(
+            f"--field-of-view is {field_of_view:g}; it needs degrees along the longer side, 1 to below 180."
+        )
+    if not camera.endswith(".json"):
+        if camera not in CAMERAS:
+            raise unknown_name("camera", camera, CAMERAS)
+        return camera, field_of_view
+    if field_of_view is not None:
+        raise InputError("--camera FILE and --field-of-view both tell the focal length; give one of them.")
+    refuse_unreadable(Path(camera))
+    return "auto", Path(camera)
 
 
 def says_metric(name: str) -> bool | None:

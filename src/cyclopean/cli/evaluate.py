@@ -62,7 +62,8 @@ class Evaluate:
     protocol: str = "open-1"
     """How to judge, comma-separated: open-1, kitti-eigen-raw, kitti-eigen-crop, kitti-eigen-uncropped,
     kitti-eigen-improved, kitti-eigen-clamped, kitti-2015, kitti-2015-by-width, make3d-c1, make3d-c1-middle, middlebury,
-    nyu, worlds; of panoramas spherical, spherical-released, depth-anywhere, depth-anywhere-area."""
+    nyu, worlds; of panoramas spherical, spherical-released, depth-anywhere, depth-anywhere-area,
+    depth-anywhere-guarded, depth-anywhere-guarded-area."""
     model: str = ""
     """Model name, model folder, folder of depth files, or Hub id, comma-separated; none for the guesses alone. Without
     it, general, or what --predictions names. With --compare: the model of A and the one of B."""

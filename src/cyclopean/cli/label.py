@@ -10,7 +10,7 @@ from cyclopean.cli.parsing import check_writable, parse, with_progress
 from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, usable_device
 from cyclopean.flags import Flag
-from cyclopean.io.files import shown
+from cyclopean.io.files import reserved, shown
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,11 @@ def run(options: Label) -> int:
         name, options.model, options.out, options.planes, options.turns, options.rotate, options.side, options.masks,
         options.seed, options.device,
     )  # fmt: skip
-    todo = work.begin()
     bad: list[str] = []
-    for _, error in with_progress(bulk.run(work, todo, options.workers, options.cluster), "labelling", len(todo)):
-        bad += [error] if error else []
+    with reserved(options.out):
+        todo = work.begin()
+        for _, error in with_progress(bulk.run(work, todo, options.workers, options.cluster), "labelling", len(todo)):
+            bad += [error] if error else []
     print(f"{len(todo) - len(bad)} labelled, labels in {shown(options.out)}; {len(bad)} left out.")
     for sentence in bad:
         print(f"cyclopean label: left out: {shown(sentence)}", file=sys.stderr)

@@ -10,7 +10,7 @@ from cyclopean.cli.parsing import check_writable, parse, with_progress
 from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, usable_device
 from cyclopean.flags import Flag
-from cyclopean.io.files import shown
+from cyclopean.io.files import reserved, shown
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,11 @@ def run(options: Mask) -> int:
     prompts = tuple(prompt.strip() for prompt in options.prompts)
     work = Masking(name, options.out, prompts, options.segmenter, options.threshold, options.model, options.device)
     check_writable([options.out])
-    todo = work.begin()
     bad: list[str] = []
-    for _, error in with_progress(bulk.run(work, todo, options.workers, options.cluster), "masking", len(todo)):
-        bad += [error] if error else []
+    with reserved(options.out):
+        todo = work.begin()
+        for _, error in with_progress(bulk.run(work, todo, options.workers, options.cluster), "masking", len(todo)):
+            bad += [error] if error else []
     print(f"{len(todo) - len(bad)} masked, masks in {shown(options.out)}; {len(bad)} left out.")
     for sentence in bad:
         print(f"cyclopean mask: left out: {shown(sentence)}", file=sys.stderr)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopean.cli.early import loading, refuse_metres, refuse_unknown_model
+from cyclopean.cli.early import known_camera, loading, refuse_metres, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
 from cyclopean.cli.parsing import (
     check_writable,
@@ -20,9 +20,9 @@ from cyclopean.cli.parsing import (
     refuse_sphere_of_clip,
     with_progress,
 )
-from cyclopean.errors import InputError, contained, unknown_name, usable_device
+from cyclopean.errors import InputError, contained, usable_device
 from cyclopean.flags import Flag
-from cyclopean.inference import ARRAYS, CAMERAS, CLOUDS
+from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
@@ -50,9 +50,12 @@ class Predict:
     model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
     (docs/models.md). auto: general; for panoramas, panorama."""
-    camera: Annotated[str, Flag("NAME")] = "auto"
+    camera: Annotated[str, Flag("NAME|FILE")] = "auto"
     """What took the photos: pinhole, equirectangular (a whole panorama), top-bottom or side-by-side (two panoramas in
-    one picture; the first is used). auto: panoramas are told by their metadata, or by their shape and seam."""
+    one picture; the first is used). auto: panoramas are told by their metadata, or by their shape and seam. Or a JSON
+    file with the camera of ordinary ones: a camera profile, a sidecar."""
+    field_of_view: Annotated[float | None, Flag("DEGREES")] = None
+    """Along the longer side, of photos and clips whose files do not tell their focal length, or not the right one."""
     via_cube: bool = False
     """See panoramas through ten overlapping faces, with a model for ordinary photos; other photos are refused."""
     flip_average: bool = False
@@ -105,8 +108,7 @@ def run(options: Predict) -> int:
     if not options.photos:
         raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
     post_process = named_post_process(options.post_process, options.flip_average)
-    if options.camera not in CAMERAS:
-        raise unknown_name("camera", options.camera, CAMERAS)
+    camera, known = known_camera(options.camera, options.field_of_view)
     refuse_unknown_model(options.model)
     if options.uncertainty < 0 or options.uncertainty == 1:
         raise InputError(f"--uncertainty {options.uncertainty} means nothing; give at least 2 looks.")
@@ -132,7 +134,7 @@ def run(options: Predict) -> int:
         depth_options = DepthOptions(
             saved, bool(views), options.uncertainty,
             metres_from(None if options.profile is None else Path(options.profile), options.known),
-            None if options.right is None else Path(options.right), options.camera, options.max_megapixels,
+            None if options.right is None else Path(options.right), camera, known, options.max_megapixels,
         )  # fmt: skip
         check_writable(job.folder for job in jobs)
         models = Models(options.model, options.device, via_cube=options.via_cube, configure=configured)
@@ -170,8 +172,9 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: 
     predictor = models.for_video()
     with progress_bar(job.source.name) as progress:
         written = predict_clip(
-            job.source, target, predictor, options.save, steady=steady, max_megapixels=most, progress=progress
-        )
+            job.source, target, predictor, options.save,
+            steady=steady, known=options.known, max_megapixels=most, progress=progress,
+        )  # fmt: skip
     _print_notes(written.notes)
     return written.paths
 

@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopean.cli.early import header_size, refuse_metres, refuse_unknown_model, says_metric
+from cyclopean.cli.early import header_size, known_camera, refuse_metres, refuse_unknown_model, says_metric
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.defocus import refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
-from cyclopean.inference import CAMERAS
 from cyclopean.io.files import CLIPS, refuse_unreadable, shown
 
 if TYPE_CHECKING:
@@ -112,9 +111,11 @@ class Refocus:
     model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
     (docs/models.md). auto: general; for panoramas, panorama."""
-    camera: Annotated[str, Flag("NAME")] = "auto"
-    """What took the photo, as for `predict`: pinhole, equirectangular, top-bottom, side-by-side. Of a panorama, blur
-    goes on over the seam."""
+    camera: Annotated[str, Flag("NAME|FILE")] = "auto"
+    """What took the photo, as for `predict`: pinhole, equirectangular, top-bottom, side-by-side, or a JSON file with an
+    ordinary camera. Of a panorama, blur goes on over the seam."""
+    field_of_view: Annotated[float | None, Flag("DEGREES")] = None
+    """Along the longer side, of a photo or a clip whose file does not tell its focal length, or not the right one."""
     overwrite: bool = False
     """Replace any file that has the name of a result. Without it only earlier results for the same input are replaced;
     where there is another file, results get the next free number."""
@@ -158,7 +159,7 @@ def run(options: Refocus) -> None:
         metres_from(None if options.profile is None else Path(options.profile), options.known),
         options.refine, options.matte, options.resize_depth,
         tuple(PictureFormat(suffix, 16 if suffix in deep else None) for suffix in suffixes),
-        options.camera, options.max_megapixels,
+        *known_camera(options.camera, options.field_of_view), options.max_megapixels,
     )  # fmt: skip
     check_writable([folder])
     models = Models(options.model)
@@ -224,8 +225,7 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
         _beside(Path(options.photo[0]))
     elif options.depth is not None and not Path(options.depth).exists():
         raise InputError(f"there is no depth file {options.depth}; check the path.")
-    if options.camera not in CAMERAS:
-        raise unknown_name("camera", options.camera, CAMERAS)
+    known_camera(options.camera, options.field_of_view)
     refuse_unknown_model(options.model)
     return Path(options.photo[0]), comma_list("--save", options.save, SAVE) or ["png"]
 

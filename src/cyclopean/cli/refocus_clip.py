@@ -4,6 +4,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from cyclopean.cli.early import known_camera
 from cyclopean.cli.parsing import check_writable, progress_bar, refuse_sphere_of_clip, result_folder
 from cyclopean.cli.refocus import Refocus, lens_of, strength_of
 from cyclopean.errors import InputError
@@ -12,7 +13,8 @@ from cyclopean.io.files import shown
 
 def run_clip(options: Refocus, source: Path) -> None:
     """Refocus one clip; print where it is and how much its depth flickers."""
-    _refuse_photos_only(options, source)
+    camera, known = known_camera(options.camera, options.field_of_view)
+    _refuse_photos_only(options, source, camera)
     folder = result_folder(options.out, source)
     from cyclopean.defocus.video import SECONDS, Keyframe, read_keyframes
     from cyclopean.inference.clip import check, result_suffix
@@ -37,7 +39,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     with progress_bar(source.name) as progress:
         report, written = refocus_clip(
             source, Target(folder, source.stem, options.overwrite), keys, predictor,
-            lens=lens_of(options.blur), record=asdict(options.blur), smooth=smooth, max_megapixels=most,
+            lens=lens_of(options.blur), record=asdict(options.blur), smooth=smooth, known=known, max_megapixels=most,
             progress=progress,
         )  # fmt: skip
     for note in written.notes:
@@ -52,10 +54,10 @@ def run_clip(options: Refocus, source: Path) -> None:
         print(f"the tracked point was lost at {_times(report.lost)}; the focus stayed where it was")
 
 
-def _refuse_photos_only(options: Refocus, source: Path) -> None:
+def _refuse_photos_only(options: Refocus, source: Path, camera: str) -> None:
     blur = options.blur
     strength_of(blur)
-    refuse_sphere_of_clip(source, options.camera)
+    refuse_sphere_of_clip(source, camera)
     unfit = {
         "--depth": options.depth is not None,
         "--profile": options.profile is not None,

@@ -78,6 +78,8 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
         options = {match[1]: match[2]} | options
         place = place[: match.start()]
     kind, colon, path = place.partition(":")
+    if colon and kind not in DATASETS and Path(place).expanduser().exists():  # such as 12:30.mp4
+        kind, colon, path = place, "", ""
     if not colon and kind not in PATHLESS:
         kind, path = "clip" if place.lower().endswith(CLIPS) else "folder", place
         if kind == "folder" and not Path(place).expanduser().exists() and "/" not in place:

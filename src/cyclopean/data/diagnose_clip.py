@@ -13,6 +13,7 @@ WORSE, OFF = 1.1, 1.2  # how much worse a stated focal length explains the point
 MANY_MOVERS = 0.3  # share of the points, median
 OFTEN = 0.05  # share of the frames that are exposed otherwise than the one before
 BLURRED = 0.3  # share of the frames
+LEAST = 3  # frames: one, the one before it and the one after it
 PAUSED = 3.0  # times the usual time between frames
 KINDS = {
     "still": ("the camera stands still", "a still camera shows no depth"),
@@ -44,7 +45,7 @@ def clip_problems(inspection: ClipInspection) -> list[Problem]:
         result.append(Problem(kind, f"{sentence}.", (inspection.name,)))
 
     n, pairs = inspection.frames, inspection.pairs
-    if not pairs:
+    if not pairs or n < LEAST:
         report("short", f"its {n} frames do not suffice to see how the camera moves; give a longer clip")
     elif inspection.features < FEWEST_POINTS:
         report(

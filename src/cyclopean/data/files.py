@@ -19,7 +19,7 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.io import limits
 from cyclopean.io.decoding import read_header, read_image, read_stored
 from cyclopean.io.depth_formats import plane_header, read_plane
-from cyclopean.io.files import PHOTOS, read_json, read_text, refuse_unreadable, shortened
+from cyclopean.io.files import CLIPS, PHOTOS, read_json, read_text, refuse_unreadable, shortened
 from cyclopean.io.limits import MOST_MEGAPIXELS
 
 LOG = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ def existing_folder(path: Path | str) -> Path:
     if not folder.exists():
         raise InputError(f"{folder} does not exist; give the folder of a data set.")
     if not folder.is_dir():
-        raise InputError(f"{folder} is a file; give the folder of a data set.")
+        films = ", ".join(CLIPS[:4])
+        raise InputError(f"{folder} is a file; give a film ({films} or the like), or the folder of a data set.")
     return folder
 
 

@@ -1,7 +1,7 @@
 """The triplets of a clip with poses, and inverse depth at some points, by geometry from the pictures alone."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -28,6 +28,8 @@ AGREEING = 0.6  # share of points that one motion of the camera explains
 BEFORE = 0.85  # share of points in front of the camera
 SHIFTED = 1.0  # pixels of parallax from which a point's depth is known
 TOGETHER = 8  # targets whose frames are decoded in one go
+HELD_OUT = 6  # of so many triplets one is held out
+STRETCH, STRETCHES = 36, 6  # triplets for each stretch that is held out, and how many stretches at most
 Clip = VideoDataset | FramesDataset | RenderedClipDataset
 Numbers = Float[np.ndarray, " n"]
 
@@ -67,17 +69,40 @@ class PosedClip(Dataset[Sample]):
 
 def posed_triplets(
     clip: Clip, indices: Sequence[int], size: Size, camera: Pinhole, progress: Callable[[int, int], None]
-) -> list[Triplet]:
-    """Return those triplets of a clip that tell the motion of the camera, at `size` (height, width).
+) -> dict[int, Triplet]:
+    """Return those triplets of a clip that tell the motion of the camera by index, at `size` (height, width).
 
     Triplets without parallax, across a cut, or that cannot be read, are left out.
     """
-    triplets = []
-    for number, (name, images) in enumerate(_read(clip, indices, size), 1):
+    triplets = {}
+    for number, (index, (name, images)) in enumerate(zip(indices, _read(clip, indices, size), strict=True), 1):
         progress(number, len(indices))
         if images is not None and (triplet := posed(name, images, size, camera)) is not None:
-            triplets.append(triplet)
+            triplets[index] = triplet
     return triplets
+
+
+def split(clip: Clip, indices: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Split triplets of a clip, by index and in order, into those that are learned from and those that are held out.
+
+    A sixth is held out, in stretches of neighbours, since those are nearly alike. Whatever has a frame between the
+    first and the last target of a stretch, as its target or as a source, is in neither part.
+    """
+    held, hidden = list[int](), set[Hashable]()
+    for part in np.array_split(list(indices), min(STRETCHES, max(1, len(indices) // STRETCH))):
+        length = max(1, round(len(part) / HELD_OUT))
+        first = (len(part) - length) // 2
+        stretch = part[first : first + length].tolist()
+        held += stretch
+        hidden |= {_frames(clip, index)[0] for index in range(stretch[0], stretch[-1] + 1)}
+    return [index for index in indices if hidden.isdisjoint(_frames(clip, index))], held
+
+
+def _frames(clip: Clip, index: int) -> tuple[Hashable, ...]:
+    """Return what tells the target of a triplet and its sources from other frames of the clip."""
+    if isinstance(clip, VideoDataset):
+        return tuple(clip.items[index] + away for away in (0, -clip.step, clip.step))
+    return clip.files(index).pictures
 
 
 def posed(name: str, images: Sequence[Image], size: Size, camera: Pinhole) -> Triplet | None:

@@ -64,7 +64,7 @@ def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "", re
     if gap < 1:
         raise InputError(f"step is {gap}; it needs a number of frames of at least 1.")
     _degrees(fov)
-    known = _camera_in(Path(camera).expanduser()) if camera else None
+    known = camera_in(Path(camera).expanduser()) if camera else None
     far = whole_number("reach", reach)
     return (FramesDataset if place.is_dir() else VideoDataset)(place, gap, degrees, known, far)
 
@@ -88,10 +88,10 @@ class VideoDataset(Items):
         self.path, self.step, self.steps = path, step, steps_around(step, reach)
         described = describe(path)
         self.size, self.index = described.size, index_of(path)
-        self.camera = camera or _camera(path, self.size, fov or _written_angle(path), float(described.aspect))
         seconds = np.array(self.index.seconds)
         far = max(self.steps)
         _check_enough(path, len(seconds), far)
+        self.camera = camera or _camera(path, self.size, fov or _written_angle(path), float(described.aspect))
         usual = float(np.median(np.diff(seconds)))
         paused = np.concatenate([[0], np.cumsum(np.diff(seconds) > PAUSE * usual)])
         whole = paused[2 * far :] == paused[: -2 * far]
@@ -265,7 +265,7 @@ def camera_of(path: Path, fov: str = "", camera: str = "") -> tuple[Size, Pinhol
         described = describe(path)
         size, aspect, written = described.size, float(described.aspect), _written_angle(path)
     if camera:
-        return size, _camera_in(Path(camera).expanduser()), "given"
+        return size, camera_in(Path(camera).expanduser()), "given"
     if degrees is not None:
         return size, pinhole_of_angle(degrees, size, aspect), "given"
     known = pinhole_of_angle(written or FIELD_OF_VIEW, size, aspect)
@@ -293,18 +293,19 @@ def _small(image: Image) -> np.ndarray:
 def _camera(path: Path, size: Size, degrees: float | None, aspect: float = 1.0) -> Pinhole:
     if degrees is None:
         LOG.warning("%s does not tell its focal length: %g degrees along its longer side are assumed; if you know "
-                    "better, give fov=DEGREES or camera=FILE.", path, FIELD_OF_VIEW)  # fmt: skip
+                    "better, give clip:%s:fov=DEGREES, or :camera=FILE.", path, FIELD_OF_VIEW, path)  # fmt: skip
     return pinhole_of_angle(degrees or FIELD_OF_VIEW, size, aspect)
 
 
-def _camera_in(path: Path) -> Pinhole:
+def camera_in(path: Path) -> Pinhole:
+    """Return the pinhole camera of a JSON file: a camera profile, a sidecar, or a camera alone."""
     content = read_object(path)
     try:
         camera = camera_from_json(content["camera"] if isinstance(content.get("camera"), dict) else content)
     except (ValueError, KeyError) as error:
         raise InputError(f"{path} has no camera that can be understood ({shortened(error)}).") from None
     if not isinstance(camera, Pinhole):
-        raise InputError(f"{path} has no pinhole camera; give a camera profile, or fov=DEGREES.")
+        raise InputError(f"{path} has no pinhole camera; give a camera profile, or the field of view in degrees.")
     return camera
 
 
@@ -325,8 +326,8 @@ def _check_enough(path: Path, count: int, step: int) -> None:
     if count < 2 * step + 1:
         frames = "1 frame" if count == 1 else f"{count} frames"
         raise InputError(
-            f"{path} has {frames} in a row, and a target needs one {step} before and one {step} after it, "
-            f"{2 * step + 1} in all; give a longer clip{' or a smaller step' if step > 1 else ''}."
+            f"{path} has {frames} in a row, and depth is learned from a frame, the one {step} before it and the one "
+            f"{step} after it, {2 * step + 1} in all; give a longer clip{' or a smaller step' if step > 1 else ''}."
         )
 
 

@@ -12,7 +12,7 @@ from cyclopean.defocus.filters import THIN_LENS, canonical, check_choice
 from cyclopean.defocus.focus import Focusable, Picture, Pictured, fill_unknown
 from cyclopean.defocus.lens import DISTANCE_ALONE, Lens, Point, check_distance, focus_pixel
 from cyclopean.errors import InputError
-from cyclopean.geometry import size_of
+from cyclopean.geometry import assumed_camera, size_of
 from cyclopean.io.depthmap import DepthMap, is_turned
 from cyclopean.io.files import shortened
 from cyclopean.io.image import Photo
@@ -93,7 +93,11 @@ def refocus(
 
 
 def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]:
-    """Return `photo` with a thin lens, to be refocused repeatedly, each time faster than by `refocus`."""
+    """Return `photo` with a thin lens, to be refocused repeatedly, each time faster than by `refocus`.
+
+    A lens blurs by depth: of a map of distances it is computed by the camera of the map, of the photo, or an assumed
+    one.
+    """
     size = size_of(photo.image)
     if depth.size != size:
         turned = "is it turned by 90 degrees? Turn it as the photo is."
@@ -101,6 +105,13 @@ def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]
             f"the depth map is {depth.size[1]}x{depth.size[0]} but the photo is {size[1]}x{size[0]}; "
             + (turned if is_turned(depth.size, size) else "give the depth of this photo, or resize it.")
         )
+    camera = depth.camera or getattr(photo, "camera", None)
+    if depth.kind == "inverse_distance" and camera is None:
+        LOG.warning(
+            "the depth holds distances along the rays, and neither its sidecar nor the photo names a camera: 60 "
+            "degrees along the longer side are assumed. State the camera in the sidecar (docs/formats.md)."
+        )
+    depth = depth.seen_by(camera or assumed_camera(size))
     plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
     return Focusable(photo, plane, lens, 1.0 if depth.unit == "m" else None)
 

@@ -91,6 +91,7 @@ def segmented(name: str, photo: Photo, pixel: tuple[int, int]) -> Matte:
     return soft * torch.from_numpy(around)[None, None].float()
 
 
+@torch.random.fork_rng(devices=[])  # transformers draws weights, too
 def _segmenter(name: str) -> tuple[Any, Preprocessing]:
     """Return the model, and mean, deviation and size of its input. Raises InputError without transformers or a model.
 

@@ -1,7 +1,7 @@
 """Evaluate entries on data with true depth: on one image, and on every image that all entries can be evaluated on."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -276,6 +276,9 @@ def judge_prediction(prediction: EntryPrediction, truth: GroundTruth, factor: fl
         depth, true_depth = to_depth(plane.flatten()[known].double()), every[known].double()
     scale = median_scale(depth, true_depth, _centre(protocol))
     known_scale = {"scale": float(scale)} if bool(scale.isfinite()) else {}
+    judged = truth  # by which errors are measured; predictions are aligned to the truth as it is
+    if protocol.near_truth == "clamped":
+        judged = replace(truth, depth=truth.depth.clamp(min=protocol.nearest))
     results = []
     for alignment in alignments(entry, protocol, factor):
         times = {"none": 1.0, "factor": factor, "median": known_scale.get("scale")}.get(alignment) or 1.0
@@ -284,9 +287,9 @@ def judge_prediction(prediction: EntryPrediction, truth: GroundTruth, factor: fl
         clipped = depth.clamp(protocol.nearest, truth.far)
         # Not 1 / depth: a negative disparity (beyond infinity) is an error too.
         disparity = 1 / depth if alignment.startswith("affine") else inverse / times
-        figures = _depth_figures(clipped, truth) | _disparity_figures(disparity, clipped, truth)
-        figures |= _edge_figures(align, plane, truth) | known_scale
-        bins = () if entry.trivial else _distance_bins(clipped, truth)
+        figures = _depth_figures(clipped, judged) | _disparity_figures(disparity, clipped, judged)
+        figures |= _edge_figures(align, plane, judged) | known_scale
+        bins = () if entry.trivial else _distance_bins(clipped, judged)
         weight = float(len(inverse) if truth.weights is None else truth.weights.sum())
         changed = int((clipped != depth).sum())
         results.append(ImageResult(entry.name, alignment, name, figures, len(inverse), bins, weight, changed))
@@ -351,10 +354,10 @@ def aligner(
         return lambda rho: affine_depth(rho, fit, truth.far)
     if alignment == "affine-median":
         fit = affine_fit(inverse_depth, truth.depth)
-        fitted = released_affine_depth(inverse_depth, fit, truth.far)
-        times = median_scale(fitted, truth.depth, _centre(truth.protocol))
+        to = released_affine_depth if truth.protocol.beyond_infinity == "nearest" else affine_depth
+        times = median_scale(to(inverse_depth, fit, truth.far), truth.depth, _centre(truth.protocol))
         times = times if bool(times.isfinite()) else torch.ones_like(times)
-        return lambda rho: released_affine_depth(rho, fit, truth.far) * times
+        return lambda rho: to(rho, fit, truth.far) * times
     return lambda rho: to_depth(rho) * scale
 
 

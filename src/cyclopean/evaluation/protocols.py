@@ -32,6 +32,7 @@ class Protocol:
 
     Truth counts above `near` and inside `crop`. `far` None is the data set's own, image by image. `beyond`: truth at or
     beyond `far` is "left out"; "kept" as it is; or "clamped", near truth to `nearest` too (FAL-Net's evaluation).
+    `near_truth` "clamped": truth below `nearest` is raised to it once predictions are aligned (Depth Anywhere's).
     Predictions are resized bilinearly to the truth, pixel centres at half integers, as depth or inverse depth
     (`resized`), aligned, then clipped to [nearest, far]. `disparity`: of the clipped depth, or as predicted
     (Monodepth's D1-all). `side_by_side`: alignments shown for every model whatever its ambiguity; empty: those that
@@ -44,7 +45,8 @@ class Protocol:
     pair, converted to metres by a focal length that depends on the picture's width, and 0.54 m (Monodepth's KITTI
     2015). `medians`: of the pixels that count, as numpy takes them ("counted"); of them, torch's lower one ("counted,
     lower"); that of all known pixels, however far ("whole, lower"). `clip`: the largest depth of predictions, `far`
-    without it.
+    without it. `beyond_infinity`: what the alignment "affine-median" makes of what least squares put below zero inverse
+    depth: the "nearest" (as Depth Anywhere released it) or the "farthest".
     """
 
     name: str = "open-1"
@@ -63,17 +65,14 @@ class Protocol:
     rig: Literal["data", "KITTI by width"] = "data"
     medians: Literal["counted", "counted, lower", "whole, lower"] = "counted"
     clip: float | None = None
+    near_truth: Literal["as it is", "clamped"] = "as it is"
+    beyond_infinity: Literal["nearest", "farthest"] = "nearest"
 
     def fingerprint(self) -> str:
         """Return twelve hexadecimal digits that change whenever any rule does."""
         rules = asdict(self)
-        for young in (
-            "weights",
-            "sees",
-            "rig",
-            "medians",
-            "clip",
-        ):  # added after hashes were released, which must not change
+        # added after hashes were released, which must not change
+        for young in ("weights", "sees", "rig", "medians", "clip", "near_truth", "beyond_infinity"):
             if rules[young] == Protocol.__dataclass_fields__[young].default:
                 del rules[young]
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:12]
@@ -147,9 +146,12 @@ SPHERICAL_RELEASED = replace(
 
 DEPTH_ANYWHERE = Protocol(
     "depth-anywhere", 0.0, 10.0, nearest=0.1, side_by_side=("affine-median", "affine", "median", "none"),
-    bands=(0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0), medians="counted, lower",
+    bands=(0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0), medians="counted, lower", near_truth="clamped",
     shown=("abs_rel", "mae", "sq_rel", "rmse", "rmse_log10_1p", "log10", "delta1", "delta2", "delta3"),
 )  # fmt: skip
+
+# Least squares of disparity may end below zero, which the release then takes for what is nearest; here it is far away.
+GUARDED = replace(DEPTH_ANYWHERE, name="depth-anywhere-guarded", beyond_infinity="farthest")
 
 
 # name -> its variants (caps), each evaluated on the same predictions
@@ -174,6 +176,8 @@ PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
     "spherical-released": (SPHERICAL_RELEASED,),
     "depth-anywhere": (DEPTH_ANYWHERE,),
     "depth-anywhere-area": (replace(DEPTH_ANYWHERE, name="depth-anywhere-area", crop="area"),),
+    "depth-anywhere-guarded": (GUARDED,),
+    "depth-anywhere-guarded-area": (replace(GUARDED, name="depth-anywhere-guarded-area", crop="area"),),
 }
 
 

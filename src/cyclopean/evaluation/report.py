@@ -32,13 +32,14 @@ ALIGNMENT_NOTES = {
     "factor": "factor: one number for the whole set",
     "median": "median: one factor for each image",
     "affine": "affine: least squares of 1/depth for each image",
-    "affine-median": "affine-median: the same as released by Depth Anywhere, then one factor for each image",
+    "affine-median": "affine-median: least squares of 1/depth, then one factor, for each image",
 }
 LEGEND = {
     "none": "as predicted",
     "factor": "one factor for the set",
     "median": "one factor for each image (medians)",
     "affine": "factor and offset of 1/depth for each image",
+    "affine-median": "factor and offset of 1/depth, then one factor, for each image",
 }
 COLUMNS = ["near", "far", "pixels", "abs_rel", "bias", "rmse", "delta1", "weight"]  # of a distance bin in the JSON
 KEYS = {"entry": "candidate", "bins": "bands"}  # fields of a summary whose key in result files is another word
@@ -79,6 +80,7 @@ def heading(result: Result) -> str:
     far = " or ".join(f"{f:g}" for f in result.far)
     clip = f"{p.clip:g} m" if p.clip else "far" if p.far is None else f"{far} m"
     beyond = {"left out": "", "kept": "; farther truth is kept", "clamped": "; truth is clamped like predictions"}
+    near = "; nearer truth is raised to that" if p.near_truth == "clamped" else ""
     left = f"; {_images(len(c.left_out))} left out, without a pixel that counts" if c.left_out else ""
     within = f"({p.near:g} m, {far} m)" if p.beyond == "left out" else f"({p.near:g} m, inf)"
     outside = f"{c.cropped} outside the crop, " if p.crop else ""
@@ -86,7 +88,7 @@ def heading(result: Result) -> str:
     return (
         f"{result.data}: {_images(c.images)}, {c.pixels} pixels with truth in {within}; not counted: {outside}"
         f"{c.unknown} unknown, {c.far} farther or sky, {c.near} nearer{left}. Protocol {p.name}: predictions clipped "
-        f"to [{p.nearest:g} m, {clip}]{beyond[p.beyond]}, {crop}, figures per image, "
+        f"to [{p.nearest:g} m, {clip}]{beyond[p.beyond]}{near}, {crop}, figures per image, "
         "then the mean; intervals from resampled images."
     )
 

@@ -4,6 +4,7 @@ from cyclopean.geometry.cameras import Camera as Camera
 from cyclopean.geometry.cameras import Correspondence as Correspondence
 from cyclopean.geometry.cameras import Equirectangular as Equirectangular
 from cyclopean.geometry.cameras import Pinhole as Pinhole
+from cyclopean.geometry.cameras import assumed_camera as assumed_camera
 from cyclopean.geometry.cameras import axis_angle as axis_angle
 from cyclopean.geometry.cameras import euler as euler
 from cyclopean.geometry.cameras import invert as invert

@@ -17,6 +17,7 @@ Seen = Bool[Tensor, "b h w"]
 # A pinhole sees points whose z is more than this part of their sideways distance (up to 89.94 degrees off axis): it
 # keeps uv finite.
 STEEPEST = 1e-3
+FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a picture whose camera is not known
 
 
 @runtime_checkable  # so that annotations can be checked while tests run
@@ -88,6 +89,18 @@ class Pinhole:
         """Return the camera of the part (u0, v0, u1, v1) of its image."""
         corner, extent = window[:, :2], window[:, 2:] - window[:, :2]
         return Pinhole(self.focal / extent, (self.center - corner) / extent)
+
+
+def assumed_camera(size: tuple[int, int], focal: float | None = None) -> Pinhole:
+    """Return a camera for a picture of `size` (height, width) that has none.
+
+    Its `focal` length is in image widths; without one it has 60 degrees along the longer side.
+    """
+    h, w = size
+    if focal is None:
+        pixels = max(size) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
+        return Pinhole(torch.tensor([[pixels / w, pixels / h]]), torch.tensor([[0.5, 0.5]]))
+    return Pinhole(torch.tensor([[focal, focal * w / h]]), torch.tensor([[0.5, 0.5]]))
 
 
 @dataclass(frozen=True)

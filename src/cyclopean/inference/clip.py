@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from cyclopean.data.video import camera_of
 from cyclopean.defocus.consistency import Consistency
 from cyclopean.defocus.edges import guided
 from cyclopean.defocus.focus import Focusable, fill_unknown
@@ -33,7 +34,7 @@ from cyclopean.defocus.video import (
     value_at,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import size_of
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import appearing
 from cyclopean.io.image import Photo, resize, size_within
@@ -93,20 +94,21 @@ def refocus_clip(
     lens: Lens | None = None,
     *,
     smooth: float = SECONDS,
+    known: Path | float | None = None,
     max_megapixels: float = MEGAPIXELS,
     progress: Progress | None = None,
 ) -> ClipReport:
     """Write the video `source`, focused by `keys`, to `target`, which appears whole or not at all.
 
     `lens` gives the amount for keys without one, and everything else. Depth is a mean of about `smooth` seconds along
-    the motion, 0: each frame's own. `progress(done, all)` is called after every frame. Raises InputError for a file
-    that is not a whole video, for frames above the limit, and for keys outside the clip.
+    the motion, 0: each frame's own. `known` as for `film_camera`. `progress(done, all)` is called after every frame.
+    Raises InputError for a file that is not a whole video, for frames above the limit, and for keys outside the clip.
     """
     check(source, keys, smooth, max_megapixels)  # before a folder is made
     with appearing(target.parent) as bench:
         return write_refocused(
             source, bench / target.name, keys, predictor, lens,
-            smooth=smooth, max_megapixels=max_megapixels, progress=progress,
+            smooth=smooth, known=known, max_megapixels=max_megapixels, progress=progress,
         )  # fmt: skip
 
 
@@ -118,14 +120,18 @@ def write_refocused(
     lens: Lens | None = None,
     *,
     smooth: float = SECONDS,
+    known: Path | float | None = None,
     max_megapixels: float = MEGAPIXELS,
     progress: Progress | None = None,
 ) -> ClipReport:
     """Do as `refocus_clip`, but write to `target` itself: a path inside `appearing`."""
     keys = tuple(keys)
     check(source, keys, smooth, max_megapixels)
-    measures = measure_clip(source, keys, predictor, max_megapixels)
-    rendering = _Rendering(keys, predictor, lens or Lens(), smooth, measures, progress or (lambda _done, _all: None))
+    camera = film_camera(source, known)
+    measures = measure_clip(source, keys, predictor, camera, max_megapixels)
+    rendering = _Rendering(
+        keys, predictor, camera, lens or Lens(), smooth, measures, progress or (lambda _done, _all: None)
+    )
     count = rewrite(source, target, rendering.pictures, max_megapixels)
     flicker = rendering.flicker
     return ClipReport(
@@ -149,8 +155,24 @@ def check(source: Path, keys: Sequence[Keyframe], smooth: float, max_megapixels:
     check_keyframes(tuple(keys), header.size, header.seconds or math.inf)
 
 
+def film_camera(source: Path, known: Path | float | None = None) -> Pinhole | None:
+    """Return the camera of a film; None if nobody tells its focal length.
+
+    `known` is a file with it (a camera profile, a sidecar) or a field of view in degrees along the longer side; without
+    it the film's metadata tell, as in a training on clips (`data.video.clip`).
+    """
+    camera = camera_of(
+        source, f"{known:.6g}" if isinstance(known, float) else "", str(known) if isinstance(known, Path) else ""
+    )
+    return None if camera[2] == "assumed" else camera[1]
+
+
 def measure_clip(
-    source: Path, keys: tuple[Keyframe, ...], predictor: Predictor, max_megapixels: float = MEGAPIXELS
+    source: Path,
+    keys: tuple[Keyframe, ...],
+    predictor: Predictor,
+    camera: Pinhole | None = None,
+    max_megapixels: float = MEGAPIXELS,
 ) -> ClipMeasures:
     """Measure the clip in a first pass: every so many frames, and the first at or after each key's time."""
     every = max(1, describe(source, max_megapixels).count // SAMPLED_FRAMES)
@@ -163,7 +185,7 @@ def measure_clip(
     samples: list[Plane] = []
     aims: list[float] = []
     for still in stills(source, wanted, max_megapixels):
-        depth = _small_depth(still.image, predictor)
+        depth = _small_depth(still.image, predictor, camera)
         if still.index % every == 0:
             samples.append(depth[::4, ::4])
         while waiting and still.seconds >= waiting[0].time:
@@ -177,10 +199,10 @@ def measure_clip(
     return ClipMeasures(int(last[0]), float(last[1]), float(low), float(high), tuple(aims))
 
 
-def _small_depth(image: Frame, predictor: Predictor) -> Plane:
+def _small_depth(image: Frame, predictor: Predictor, camera: Pinhole | None) -> Plane:
     """Return the inverse depth of a frame, small."""
     small = resize(image, size_within(size_of(image), PIXELS))
-    depth = predictor(Photo(small))
+    depth = predictor(Photo(small, camera))
     return fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
 
 
@@ -199,6 +221,7 @@ class _Rendering:
 
     keys: tuple[Keyframe, ...]
     predictor: Predictor
+    camera: Pinhole | None
     lens: Lens
     smooth: float
     measures: ClipMeasures
@@ -221,7 +244,7 @@ class _Rendering:
             self.progress(still.index + 1, self.measures.count)
 
     def _moment(self, still: Still, last: Moment | None) -> Moment:
-        depth = _small_depth(still.image, self.predictor)
+        depth = _small_depth(still.image, self.predictor, self.camera)
         grey = small_grey(still.image, (depth.shape[0], depth.shape[1]))
         steady = self.smooth > 0 and self.predictor.method.ambiguity == "affine"  # `following` fits a scale alone
         aligned = self.consistency.add(grey, depth, still.seconds).depth if steady else depth

@@ -13,14 +13,22 @@ from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference import CLOUDS
-from cyclopean.inference.clip import PIXELS, ClipReport, Progress, result_suffix, small_grey, write_refocused
+from cyclopean.inference.clip import (
+    PIXELS,
+    ClipReport,
+    Progress,
+    film_camera,
+    result_suffix,
+    small_grey,
+    write_refocused,
+)
 from cyclopean.inference.pipeline import Target, Written, model_json, moved, write_arrays
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.files import appearing
 from cyclopean.io.image import Photo, resize_depth, size_within
-from cyclopean.io.sidecar import keep_names
+from cyclopean.io.sidecar import camera_to_json, keep_names
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_writing import left_out, write_timed
 
@@ -35,6 +43,7 @@ def predict_clip(
     save: Sequence[str] = (),
     *,
     steady: bool = True,
+    known: Path | float | None = None,
     max_megapixels: float = MOST_MEGAPIXELS,
     progress: Progress | None = None,
 ) -> Written:
@@ -42,15 +51,16 @@ def predict_clip(
 
     Two passes: some frames fix the range, then every frame is written at its time. `save` are keys of `ARRAYS`; their
     files go into the folder STEM_disp. `progress(done, all)` is called after every frame; `all` is 0 when not known.
-    Each frame's scale (and shift) is aligned to the frames before (`Consistency`), unless `steady` is False.
+    Each frame's scale (and shift) is aligned to the frames before (`Consistency`), unless `steady` is False. `known` as
+    for `film_camera`.
     """
     clouds = [name for name in save if name in CLOUDS]
     if clouds:
         raise InputError(f"{source} is a video, which has no single point cloud; leave ply and glb out of --save.")
-    clip = describe(source, max_megapixels)
+    clip, camera = describe(source, max_megapixels), film_camera(source, known)
     target, notes = target.free(source, ["_disp.mp4", "_disp.json", *(["_disp"] if save else [])])
     ranges = [
-        value_range(predictor(Photo(image)).inverse_depth)
+        value_range(predictor(Photo(image, camera)).inverse_depth)
         for image in frames(source, max(1, clip.count // RANGE_FRAMES), max_megapixels)
     ]
     if not ranges:
@@ -63,7 +73,7 @@ def predict_clip(
 
         def coloured() -> Iterator[Any]:
             for still in stills(source, max_megapixels=max_megapixels):
-                photo = Photo(still.image, name=f"{source.name}#{still.index}")
+                photo = Photo(still.image, camera, name=f"{source.name}#{still.index}")
                 depth = predictor(photo)
                 if steady:
                     depth = _aligned(depth, still, consistency, flicker)
@@ -80,6 +90,7 @@ def predict_clip(
         content = {
             "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
             "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": (low, high),
+            "camera": None if camera is None else camera_to_json(camera),
             "frames": len(times), "times": times, "source": source.name, "model": model_json(predictor.model),
             "flicker_before": flicker.before, "flicker_after": flicker.after, "files": [video.name],
         }  # fmt: skip
@@ -116,12 +127,13 @@ def refocus_clip(
     lens: Lens,
     record: Mapping[str, object],
     smooth: float = SECONDS,
+    known: Path | float | None = None,
     max_megapixels: float = MOST_MEGAPIXELS,
     progress: Progress | None = None,
 ) -> tuple[ClipReport, Written]:
     """Write a video refocused: STEM_defocus, its suffix that of the video where H.264 is at home, and a sidecar.
 
-    `record` are the settings that the sidecar keeps.
+    `record` are the settings that the sidecar keeps; `known` as for `film_camera`.
     """
     suffix = result_suffix(source.suffix)
     target, notes = target.free(source, (f"_defocus{suffix}", "_defocus.json"))
@@ -129,7 +141,7 @@ def refocus_clip(
     with appearing(target.folder) as folder:
         report = write_refocused(
             source, folder / name, keys, predictor, lens,
-            smooth=smooth, max_megapixels=max_megapixels, progress=progress,
+            smooth=smooth, known=known, max_megapixels=max_megapixels, progress=progress,
         )  # fmt: skip
         content = {
             "format": "cyclopean-refocus-video", "version": 1, "cyclopean": __version__, "source": source.name,

@@ -271,9 +271,10 @@ def _network(folder: Path, model_type: str, class_name: str, content: Mapping[st
         hollow = model_class(config)  # without memory, until there are weights for it
     if sum(x.numel() for x in hollow.parameters()) > MOST_ABSENT * sum(x.numel() for x in tensors.values()):
         raise InputError(f"{folder} has fewer weights than its {CONFIG} states; copy the model folder again.")
-    model, report = model_class.from_pretrained(
-        None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
-    )
+    with torch.random.fork_rng(devices=[]):  # it draws weights, too
+        model, report = model_class.from_pretrained(
+            None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
+        )
     absent = set(map(str, {*report["missing_keys"], *report["mismatched_keys"]}))
     lacking = sorted(name for name in absent if not UNUSED.search(name))
     with torch.no_grad():

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from cyclopean.defocus.lens import Point, focus_pixel
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid
-from cyclopean.inference.predictor import assumed_camera
+from cyclopean.geometry import Equirectangular, Pinhole, assumed_camera, pixel_grid
 from cyclopean.io.depthmap import DepthMap, value_range
 from cyclopean.io.files import read_json, shortened, write_text
 from cyclopean.io.metadata import FILM_DIAGONAL

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from cyclopean import __version__
+from cyclopean.data.video import camera_in, pinhole_of_angle
 from cyclopean.defocus.edges import matted, refined
 from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import fill_unknown, wrap_panorama
@@ -23,11 +24,11 @@ from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.refocus import refocus, warn_of_distance
 from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular
+from cyclopean.geometry import Equirectangular, assumed_camera
 from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, TwoDistances, shift_assumed
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
-from cyclopean.inference.predictor import Predictor, assumed_camera, fitting_model, load
+from cyclopean.inference.predictor import Predictor, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
 from cyclopean.io.files import appearing, file_hash
@@ -89,7 +90,8 @@ class DepthOptions:
 
     `save` are keys of `ARRAYS` and `CLOUDS`; `viewer` adds one HTML file; `uncertainty` is the number of draws (0:
     none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
-    pair; `camera` is one of `CAMERAS`; `mend` corrects the predicted depth.
+    pair; `camera` is one of `CAMERAS`; `known` tells the focal length of ordinary photos, as a file with a camera or a
+    field of view in degrees along the longer side, whatever their metadata say; `mend` corrects the predicted depth.
     """
 
     save: tuple[str, ...] = ()
@@ -98,6 +100,7 @@ class DepthOptions:
     profile: CameraProfile | TwoDistances | None = None
     right: Path | None = None
     camera: str = "auto"
+    known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
     mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
 
@@ -150,7 +153,7 @@ def predict_photo(
 
     `choose` returns the predictor for the photo, such as `Models.for_photo`.
     """
-    photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
+    photo, reason = _taken(source, options)
     notes = list(photo.notes)
     if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
         notes.append(
@@ -238,10 +241,10 @@ class PictureFormat:
 class RefocusOptions:
     """How to refocus a photo, and how the photo and its depth are read.
 
-    `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
-    predicted and of stretched depth to those of the photo. `matte` is a mask, a model's folder or a Hub repository.
-    `resize_depth` stretches a depth file of another size. `formats` are the pictures to write; the first also names the
-    sidecar. `mend` corrects the depth, refined and with its matte.
+        `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
+    predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's
+    folder or a Hub repository. `resize_depth` stretches a depth file of another size. `formats` are the pictures to
+    write; the first also names the sidecar. `mend` corrects the depth, refined and with its matte.
     """
 
     at: Point | None = None
@@ -257,6 +260,7 @@ class RefocusOptions:
     resize_depth: bool = False
     formats: tuple[PictureFormat, ...] = (PictureFormat(".png"),)
     camera: str = "auto"
+    known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
     mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
 
@@ -273,7 +277,7 @@ def refocus_photo(
     `depth_from` is a depth file, or returns the predictor for the photo, such as `Models.for_photo`. `record` are the
     settings that the sidecar keeps. Raises InputError for a wrong photo or wrong options before depth is predicted.
     """
-    photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
+    photo, reason = _taken(source, options)
     notes = [*photo.notes, *([reason] if reason else [])]
     if any(form.suffix.lower() not in USUAL for form in options.formats):
         raise InputError(
@@ -322,6 +326,16 @@ def refocus_photo(
         side.write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)
         return Written(tuple(target.folder / name for name in (*names, side.name)), tuple(notes))
+
+
+def _taken(source: Path, options: DepthOptions | RefocusOptions) -> tuple[Photo, str | None]:
+    """Read a photo with its camera, and the reason if it is a panorama (`resolve_camera`)."""
+    photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
+    if options.known is None or isinstance(photo.camera, Equirectangular):
+        return photo, reason
+    known = options.known
+    camera = camera_in(known) if isinstance(known, Path) else pinhole_of_angle(known, photo.size)
+    return replace(photo, camera=camera), reason
 
 
 def colours(values: Any) -> Photo:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError, usable_device
-from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole, assumed_camera
 from cyclopean.inference.cubemap import AFFINE_PRIOR, PRIOR, CubeFaces
 from cyclopean.inference.foreign import log_licence, open_foreign
 from cyclopean.inference.panorama import (
@@ -36,7 +36,6 @@ from cyclopean.methods.base import Method
 from cyclopean.sample import view
 from cyclopean.training import checkpoint
 
-FIELD_OF_VIEW = 60.0  # degrees along the longer side, of a photo without a focal length in its file
 # The side of a face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
 # better than 288 and 320, for a model made for 256x352.
 FACE_SHARE = 0.75
@@ -298,18 +297,6 @@ def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> 
 
     height, width = min(choices, key=misfit)
     return height, width
-
-
-def assumed_camera(size: tuple[int, int], focal: float | None = None) -> Pinhole:
-    """Return a camera for a picture of `size` (height, width) that has none.
-
-    Its `focal` length is in image widths; without one it has 60 degrees along the longer side.
-    """
-    h, w = size
-    if focal is None:
-        pixels = max(size) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
-        return Pinhole(torch.tensor([[pixels / w, pixels / h]]), torch.tensor([[0.5, 0.5]]))
-    return Pinhole(torch.tensor([[focal, focal * w / h]]), torch.tensor([[0.5, 0.5]]))
 
 
 def weights_hash(method: Method) -> str:

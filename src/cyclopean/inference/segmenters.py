@@ -36,7 +36,8 @@ def open_segmenter(names: Sequence[str], device: torch.device) -> Segmenter:
             kind = transformers.AutoConfig.from_pretrained(name).model_type
             made = KINDS.get(kind)
             if made:
-                model = getattr(transformers, made).from_pretrained(name).eval().to(device)
+                with torch.random.fork_rng(devices=[]):  # it draws weights, too
+                    model = getattr(transformers, made).from_pretrained(name).eval().to(device)
                 words = None if kind == "sam" else transformers.AutoTokenizer.from_pretrained(name)
                 models[kind] = model, words
         except (OSError, ValueError) as error:

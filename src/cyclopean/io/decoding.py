@@ -227,7 +227,7 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
             (image, alpha, notes), bits = _deep(path, stored, profile), 8 * stored.colours.itemsize
     return Decoded(
         upright(image, turn), bits, "TIFF", None if alpha is None else upright(alpha, turn), metadata, profile, xmp,
-        notes=page.notes + notes,
+        exif.dots_per_inch({}, metadata), page.notes + notes,
     )  # fmt: skip
 
 
@@ -274,7 +274,7 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
         name = {"MPO": "JPEG", "DIB": "BMP"}.get(picture.format or "PNG", picture.format or "PNG")
         return Decoded(
             upright(image, turn), bits, name, None if alpha is None else upright(alpha, turn), metadata, profile, xmp,
-            encoder_options(picture, path), notes,
+            encoder_options(picture, path) | exif.dots_per_inch(picture.info, metadata), notes,
         )  # fmt: skip
 
 

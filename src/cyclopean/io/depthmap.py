@@ -134,6 +134,16 @@ class DepthMap:
             )
         return self.numbers(kind)
 
+    def seen_by(self, camera: AnyCamera) -> "DepthMap":
+        """Return a map of distances along the rays of `camera` as one of depth (z for a pinhole), others as they are.
+
+        An affine map of distances stays as it is, too: its shift would be another one in every pixel.
+        """
+        if self.kind != "inverse_distance" or self.ambiguity == "affine":
+            return self
+        inverse = replace(self, camera=camera).numbers("inverse_depth")
+        return replace(self, inverse_depth=inverse, kind="inverse_depth", camera=camera)
+
     def save(self, path: str | Path) -> None:
         """Write to `path`, in the format of its suffix (.npy, .npz, .exr, .pfm, 16-bit .png), with a sidecar.
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,7 @@ def shortened(text: object, most: int = 200) -> str:
 
 PRIVATE = ".cyclopean-"  # prefix of the names of private folders
 YOUNG = 60.0  # seconds
+LOCK = ".cyclopean.lock"  # the file by which one process keeps a folder
 
 _OUTSIDE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
@@ -272,6 +273,52 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(number)
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[None]:
+    """Keep `folder` (made if missing) for this process, which writes there for long.
+
+    Raises InputError, before anything in it is touched, while another process has it. The lock is the system's, so it
+    ends with its process, however that ends. No effect where files cannot be locked (Windows, some disks of networks).
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = _locked_file(folder / LOCK)
+    except BlockingIOError:
+        raise InputError(
+            f"another cyclopean command is writing to {folder}; wait until it has ended, or give another folder."
+        ) from None
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / LOCK).unlink()
+            if made:
+                folder.rmdir()  # only if nothing was written
+        os.close(number)
+
+
+def _locked_file(path: Path) -> int:
+    """Return a locked file at `path`, open; raise BlockingIOError if another process holds its lock."""
+    while True:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        try:
+            import fcntl
+
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(number)
+            raise
+        except (ImportError, OSError):
+            return number
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(number), path.lstat()):
+                return number
+        os.close(number)  # whoever held the lock has just ended, and removed the file
 
 
 def _lock(number: int, *, wait: bool) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -39,8 +40,8 @@ class Photo:
     `gpano` is their panorama part; a picture of the whole sphere has an equirectangular camera. `name` and `format`
     (Pillow's word, such as "JPEG") are those of its file, `bits` per channel is 8 or 16, `exif` the part of its
     metadata that is worth keeping and `profile` its ICC profile, both ready to be written again; `encoder_options` are
-    Pillow's, to save a picture like its file. `notes` are sentences for its user on unused parts of the file and on
-    conversions.
+    Pillow's, to save a picture like its file, and its resolution (`dpi`). `notes` are sentences for its user on unused
+    parts of the file and on conversions.
     """
 
     image: Rgb
@@ -63,6 +64,12 @@ class Photo:
         h, w = self.size
         camera = "no camera known" if self.camera is None else type(self.camera).__name__
         return f"Photo({shown(self.name)}, {w}x{h}, {self.bits} bits, {camera})"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the pixels: uint8, `h w 3`, RGB. Raises ValueError for `copy=False`: a photo holds floats."""
+        if copy is False:
+            raise ValueError("the pixels of a Photo are computed from its floats, so they cannot be had without a copy")
+        return _whole_numbers(self.image, 255).astype(np.uint8).astype(dtype or np.uint8, copy=False)
 
     def save(self, path: str | Path) -> None:
         """Write to `path`, in the format of its suffix. 16-bit photos keep 16 bits in .png and .tif."""
@@ -94,6 +101,7 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
                 notes.append(f"{path.name}: EXIF that is {why} is left out of what is written ({few}).")
         h, w = decoded.image.shape[-2:]
         focal = metadata.focal_in_pixels(decoded.exif, (w, h))
+        before = metadata.size_before_crop(decoded.exif, (w, h))
     gpano = read_gpano(decoded.xmp)
     camera: AnyCamera | None = None
     if gpano is not None:  # a partial sphere, or metadata that contradict the picture, give no camera
@@ -101,6 +109,13 @@ def read_photo(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> Ph
             camera = Equirectangular()
     elif focal is not None and 1 < math.degrees(2 * math.atan(max(h, w) / 2 / focal)) < 150:  # as lenses have
         camera = Pinhole(torch.tensor([[focal / w, focal / h]]), torch.tensor([[0.5, 0.5]]))
+        if before is not None:
+            angle = math.degrees(2 * math.atan(max(h, w) / 2 / focal))
+            notes.append(
+                f"{path.name}: it was {before[0]}x{before[1]} pixels when it was taken and is {w}x{h} now, another "
+                f"shape, so it is taken for a crop from about the middle, not resized: {angle:.0f} degrees along its "
+                "longer side."
+            )
     return Photo(
         decoded.image, camera, path.name, decoded.format, decoded.bits, kept, decoded.profile, gpano,
         decoded.encoder_options, tuple(notes),
@@ -121,11 +136,13 @@ def write_photo(path: Path, photo: Photo) -> None:
     kind = Image.registered_extensions()[suffix]
     spherical = isinstance(photo.camera, Equirectangular)
     xmp = whole_sphere_xmp(photo.size, photo.gpano.pose) if photo.gpano is not None and spherical else b""
+    own = dict(photo.encoder_options)
+    dpi = own.pop("dpi", None)
     try:
         if photo.bits == 16 and kind in _DEEP:
             image, profile = to_profile_deep(photo.image, photo.profile)
             exif = metadata.fitting(photo.exif, sys.maxsize)
-            path.write_bytes(_DEEP[kind](_whole_numbers(image, 65535).astype(np.uint16), exif, profile, xmp))
+            path.write_bytes(_DEEP[kind](_whole_numbers(image, 65535).astype(np.uint16), exif, profile, xmp, dpi))
             return
         picture = Image.fromarray(_whole_numbers(photo.image, 255).astype(np.uint8))
         options: dict[str, Any] = {}
@@ -138,11 +155,12 @@ def write_photo(path: Path, photo: Photo) -> None:
                 options |= xmp_options(xmp, kind)
         if kind == "TIFF":
             exif, profile = options.get("exif", b""), options.get("icc_profile", b"")
-            path.write_bytes(photo_encoders.tiff(np.array(picture), exif, profile, xmp))
+            path.write_bytes(photo_encoders.tiff(np.array(picture), exif, profile, xmp, dpi))
             return
         if suffix == ".pgm":
             picture = picture.convert("L")  # the format has no colours
-        alike = photo.encoder_options if kind == photo.format else {}
+        alike = own if kind == photo.format else {}
+        options |= {"dpi": dpi} if dpi else {}
         picture.save(path, **{**USUAL[suffix], **alike, **options})
     except (OSError, ValueError, RuntimeError) as error:
         if lacks_memory(error) or getattr(error, "errno", None):  # a full disk is not an error of the picture
@@ -151,7 +169,7 @@ def write_photo(path: Path, photo: Photo) -> None:
         raise InputError(f"{path.name} cannot be written with {w}x{h} pixels ({error}); write a .png.") from None
 
 
-_DEEP: dict[str, Callable[[np.ndarray, bytes, bytes, bytes], bytes]] = {
+_DEEP: dict[str, Callable[[np.ndarray, bytes, bytes, bytes, tuple[float, float] | None], bytes]] = {
     "PNG": photo_encoders.png,
     "TIFF": photo_encoders.tiff,
     "HEIF": photo_encoders.heic,

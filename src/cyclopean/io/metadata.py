@@ -10,6 +10,7 @@ from typing import Any
 from PIL import ExifTags, Image, PngImagePlugin
 
 FILM_DIAGONAL = math.hypot(36, 24)  # mm: a "35 mm equivalent" focal length has the same diagonal field of view on film
+SAME_SHAPE = 0.01  # by which sides that were rounded, and borders that developing keeps, change the shape of a picture
 KEPT_TAGS = (270, 271, 272, 306, 315, 33432)  # description, make, model, date, artist, copyright
 # Valid only for the original picture or file: maker notes, interoperability, and the two tags of the size.
 LEFT_OUT = (0x927C, 0xA005)
@@ -72,16 +73,57 @@ def as_srgb(data: bytes) -> bytes:
 
 
 def focal_in_pixels(exif: Image.Exif, size: tuple[int, int]) -> float | None:
-    """Return the focal length by the 35 mm equivalent, else by the sensor's resolution; None if EXIF has neither."""
-    tags = _part(exif, ExifTags.IFD.Exif)
+    """Return the focal length by the 35 mm equivalent, else by the sensor's resolution; None if EXIF has neither.
+
+    In pixels of the picture as it is, of `size` (width, height): it grows and shrinks with the picture when that is
+    resized, and stays when it is cropped (`size_before_crop`).
+    """
+    tags, taken, before = _part(exif, ExifTags.IFD.Exif), _taken_size(exif), size_before_crop(exif, size)
+    scale = 1.0 if taken is None else max(size) / max(taken)
+    if before is not None:  # larger than the whole picture was only if it was enlarged as well
+        scale = max(1.0, min(max(size[0] / w, size[1] / h) for w, h in (before, before[::-1])))
     film = _number(tags, ExifTags.Base.FocalLengthIn35mmFilm)
     if film > 0:
-        return film / FILM_DIAGONAL * math.hypot(*size)
+        return film / FILM_DIAGONAL * math.hypot(*(taken or size)) * scale
     per_unit = _number(tags, ExifTags.Base.FocalPlaneXResolution)
     unit = {2: 25.4, 3: 10.0, 4: 1.0}.get(int(_number(tags, ExifTags.Base.FocalPlaneResolutionUnit) or 2), 25.4)  # mm
-    taken = max(_number(tags, ExifTags.Base.ExifImageWidth), _number(tags, ExifTags.Base.ExifImageHeight))
-    focal = _number(tags, ExifTags.Base.FocalLength) * per_unit / unit * (max(size) / taken if taken > 0 else 1)
+    focal = _number(tags, ExifTags.Base.FocalLength) * per_unit / unit * scale
     return focal if 0 < focal < math.inf else None
+
+
+def size_before_crop(exif: Image.Exif, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the (width, height) that EXIF states of a picture which has another shape now; None for one that has not,
+    or if EXIF does not state both.
+
+    Programs that turn pictures leave these tags as they were, so the sides may be exchanged. A crop that keeps the
+    shape cannot be told from a resized picture, and is taken for one.
+    """
+    taken = _taken_size(exif)
+    if taken is None:
+        return None
+    upright = taken[::-1] if orientation(exif) in range(5, 9) else taken
+    alike, turned = (abs(size[0] * h / (size[1] * w) - 1) <= SAME_SHAPE for w, h in (upright, upright[::-1]))
+    one_side_kept = size[0] == upright[0] or size[1] == upright[1]
+    return None if alike or (turned and not one_side_kept) else taken
+
+
+def dots_per_inch(info: Mapping[Any, Any], exif: Image.Exif) -> dict[str, tuple[float, float]]:
+    """Return {"dpi": (x, y)} of the upright picture by its `info` (as Pillow reads it), else by EXIF; {} if neither
+    states it."""
+    unit = {2: 1.0, 3: 2.54}.get(int(_number(exif, ExifTags.Base.ResolutionUnit) or 2), 0.0)
+    stated = info.get("dpi") or [unit * _number(exif, tag) for tag in (282, 283)]
+    try:
+        x, y = (float(value) for value in stated)
+    except Exception:  # values may be of any type
+        return {}
+    x, y = (y, x) if orientation(exif) >= 5 else (x, y)
+    return {"dpi": (x, y)} if 1 <= min(x, y) <= max(x, y) < 65_536 else {}  # what a JPEG can state
+
+
+def _taken_size(exif: Image.Exif) -> tuple[int, int] | None:
+    tags = _part(exif, ExifTags.IFD.Exif)
+    width, height = (int(_number(tags, tag)) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight))
+    return (width, height) if min(width, height) > 0 else None
 
 
 def _tags(exif: Image.Exif) -> Iterator[tuple[int | None, int, Any]]:

@@ -12,6 +12,7 @@ from jaxtyping import UInt8, UInt16
 from PIL import ExifTags, Image, JpegImagePlugin, TiffImagePlugin
 
 Pixels = UInt16[np.ndarray, "h w 3"]
+Dpi = tuple[float, float] | None  # pixels per inch, across and down
 
 HEIC_QUALITY = 90
 WEBP_LOSSLESS = b"VP8L"  # name of the chunk with its pixels
@@ -44,8 +45,8 @@ def encoder_options(picture: Image.Image, path: Path) -> dict[str, Any]:
     return {}
 
 
-def png(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes:
-    """Return OpenCV's PNG with iCCP, eXIf and iTXt chunks after its header (8 bytes signature + 25 bytes IHDR).
+def png(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"", dpi: Dpi = None) -> bytes:
+    """Return OpenCV's PNG with pHYs, iCCP, eXIf and iTXt chunks after its header (8 bytes signature + 25 bytes IHDR).
 
     OpenCV's own writer of metadata stores XMP as tEXt, where readers of XMP do not look for it.
     """
@@ -53,7 +54,8 @@ def png(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes:
     if not good:
         raise RuntimeError("OpenCV could not encode a 16-bit PNG")
     data = code.tobytes()
-    chunks = _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(profile)) if profile else b""
+    chunks = _chunk(b"pHYs", struct.pack(">IIB", *(round(each / 0.0254) for each in dpi), 1)) if dpi else b""
+    chunks += _chunk(b"iCCP", b"ICC\0\0" + zlib.compress(profile)) if profile else b""
     chunks += _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")) if exif else b""
     chunks += _chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp) if xmp else b""
     return data[:33] + chunks + data[33:]
@@ -63,8 +65,8 @@ def _chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def heic(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes:
-    """Return a HEIC of 10 bits per channel, the most that phones use."""
+def heic(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"", dpi: Dpi = None) -> bytes:  # noqa: ARG001
+    """Return a HEIC of 10 bits per channel, the most that phones use. It has no place for `dpi`."""
     import pillow_heif
 
     file = io.BytesIO()
@@ -74,7 +76,9 @@ def heic(pixels: Pixels, exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes
     return file.getvalue()
 
 
-def tiff(pixels: Pixels | UInt8[np.ndarray, "h w 3"], exif: bytes, profile: bytes, xmp: bytes = b"") -> bytes:
+def tiff(
+    pixels: Pixels | UInt8[np.ndarray, "h w 3"], exif: bytes, profile: bytes, xmp: bytes = b"", dpi: Dpi = None
+) -> bytes:
     """Return a TIFF of one deflated strip.
 
     Pillow writes no 16-bit colour, and no camera's EXIF in compressed files; OpenCV writes no metadata.
@@ -89,6 +93,7 @@ def tiff(pixels: Pixels | UInt8[np.ndarray, "h w 3"], exif: bytes, profile: byte
         256: w, 257: h, 258: (8 * pixels.itemsize,) * channels, 259: 8, 262: 2, 273: (0,), 277: channels, 278: h,
         279: (len(data),),
     }  # fmt: skip
+    tags |= {282: dpi[0], 283: dpi[1], 296: 2} if dpi else {}
     for tag, value in {**dict(content), **tags, 284: 1}.items():
         if tag not in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             directory[tag] = value

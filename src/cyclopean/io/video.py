@@ -1,11 +1,12 @@
 """Reading of clips: the properties in their headers, and their frames with times. Only the file itself is opened."""
 
+import io
 import logging
 import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,13 +18,13 @@ from jaxtyping import UInt8
 from cyclopean.errors import InputError
 from cyclopean.io.files import address, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS as MEGAPIXELS
-from cyclopean.io.video_clock import Clock, Timeline
+from cyclopean.io.video_clock import Clock, Timeline, stated_span
 from cyclopean.io.video_frames import Crop, Frame, Size, cropped, orientation_of, progressive, remarks, size_of, upright
 
 Grey = UInt8[np.ndarray, "h w"]
 
 LOG = logging.getLogger(__name__)
-MOST_BOXES = 10_000  # of an MP4 that are searched
+MOST_BOXES = 200_000  # of an MP4 that are searched
 PATIENCE = 60.0  # seconds, at most, to open a file, to describe it, and to get each packet
 FASTEST = 240  # frames per second that are accepted without counting
 EARLY = 0.5  # seconds before the end in its header at which a film may end
@@ -91,14 +92,17 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
     end = time.monotonic() + patience
     with opened(path, max_megapixels) as (container, stream):
         rate = stream.average_rate or Fraction(25)
-        seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
-        packets = _in_time(path, container.demux(stream), end)
+        start, stop = stated_span(container, stream)
+        seconds = float(stop - start)
+        packets = _in_time(path, Timeline(container).packets(stream), end)
         sought = container.format.name == "mpeg" or (
             container.format.name == "mpegts" and path.stat().st_size < MOST_SEARCHED
         )  # their length is a guess by the last time, and wrong in joined recordings
         first = next(decoded(path, max_megapixels, packets, stream), None)
-        clip = Clip(rate, stream.frames or round(seconds * rate), seconds, unit=stream.time_base)
-        doubtful = not seconds or sought or not (stream.frames or rate <= FASTEST)
+        cut_out = sum(entry.is_discard for entry in stream.index_entries)  # by the edit list of an MP4
+        clip = Clip(rate, max(0, stream.frames - cut_out) or round(seconds * rate), seconds, unit=stream.time_base)
+        cut = cut_short(path, stream)
+        doubtful = not seconds or sought or cut or not (stream.frames or rate <= FASTEST)
         if first is not None:
             size = size_of(first)
             aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -106,12 +110,17 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
             if (films := len(_films(container))) > 1:
                 notes.insert(0, f"of its {films} films the one of {first.width}x{first.height} pixels is read.")
             aspect = aspect if size == (first.height, first.width) else 1 / aspect
-            clip = replace(clip, size=size, remarks=tuple(f"{path.name}: {note}" for note in notes), aspect=aspect)
+            clip = replace(
+                clip,
+                size=size,
+                aspect=aspect,
+                remarks=(*([cut] if cut else []), *(f"{path.name}: {note}" for note in notes)),
+            )
     if not doubtful:
         return clip
     with opened(path, max_megapixels) as (container, stream), _readable(path, max_megapixels):
         packets = _in_time(path, Timeline(container).packets(stream), end)
-        ticks = [packet.pts for packet in packets if packet.size]
+        ticks = [packet.pts for packet in packets if packet.size and not packet.is_discard]
         times = [float(tick * stream.time_base) for tick in ticks if tick is not None]
     count, span = len(ticks), max(times, default=0.0) - min(times, default=0.0)
     if len(times) < max(2, count) or span == 0:  # missing or equal times give no length
@@ -155,7 +164,9 @@ def greys(path: Path, longest: int, max_megapixels: float = MEGAPIXELS) -> Itera
     """Yield the brightness of each frame of a clip, upright, in 255 steps, its longer side at most `longest` pixels."""
     with opened(path, max_megapixels) as (container, stream):
         size: Size | None = None
-        for frame in progressive(decoded(path, max_megapixels, container.demux(stream), stream), stream.time_base):
+        for frame in progressive(
+            decoded(path, max_megapixels, Timeline(container).packets(stream), stream), stream.time_base
+        ):
             orientation = orientation_of(frame)
             if size is None:
                 h, w = frame.height, frame.width * float(stream.sample_aspect_ratio or 1)
@@ -180,46 +191,63 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
         "protocol_whitelist": "file",
         "max_pixels": str(pixels),  # of the decoders: before they take memory
     }
-    try:
-        container = av.open(address(path), options=options, metadata_errors="replace", timeout=PATIENCE)
-    except (av.error.FFmpegError, OSError, ValueError):
-        if _lacks_index(path):
-            raise InputError(
-                f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
-                "found; give a whole file."
-            ) from None
-        _refuse_cut(path)
-        raise InputError(
-            f"{path} is not a video that can be read; give MP4, MOV, MKV, AVI, WebM or the like."
-        ) from None
-    with container:
-        films = _films(container)
-        if not films:
-            raise InputError(f"{path} has no picture track; give a video.")
-        stream = films[0]
-        if stream.codec_context is None:
-            raise InputError(f"{path} is coded in a way that is not supported here; convert it to MP4 (H.264).")
-        h, w = stream.codec_context.height, stream.codec_context.width
-        if h * w > pixels:
-            raise InputError(
-                f"{path} is {w}x{h} pixels ({h * w / 1e6:.1f} megapixels), the limit is {max_megapixels:g}; "
-                "shrink it, or raise the limit with --max-megapixels."
-            )
-        if container.format.name.startswith("mov"):  # whose index has the place of each frame
-            places, size = [entry.pos + entry.size for entry in stream.index_entries], path.stat().st_size
-            if count := sum(place > size for place in places):
+    halved = next((start for kind, start, beyond in _parts(path) if kind == b"moof" and beyond), None)
+    with nullcontext(address(path)) if halved is None else Beginning(path, halved) as file:
+        try:
+            container = av.open(file, options=options, metadata_errors="replace", timeout=PATIENCE)
+        except (av.error.FFmpegError, OSError, ValueError):
+            if _lacks_index(path):
                 raise InputError(
-                    f"{path} is damaged or cut short ({len(places) - count} of its {len(places)} frames are in the "
-                    "file); give a whole file."
+                    f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
+                    "found; give a whole file."
+                ) from None
+            if lost := _lost_bytes(path):
+                raise InputError(
+                    f"{path} is damaged or cut short (its last {lost} bytes are missing); give a whole file."
+                ) from None
+            raise InputError(
+                f"{path} is not a video that can be read; give MP4, MOV, MKV, AVI, WebM or the like."
+            ) from None
+        with container:
+            films = _films(container)
+            if not films:
+                raise InputError(f"{path} has no picture track; give a video.")
+            stream = films[0]
+            if stream.codec_context is None:
+                raise InputError(f"{path} is coded in a way that is not supported here; convert it to MP4 (H.264).")
+            h, w = stream.codec_context.height, stream.codec_context.width
+            if h * w > pixels:
+                raise InputError(
+                    f"{path} is {w}x{h} pixels ({h * w / 1e6:.1f} megapixels), the limit is {max_megapixels:g}; "
+                    "shrink it, or raise the limit with --max-megapixels."
                 )
-        _refuse_cut(path)
-        stream.thread_type = "AUTO"
-        stream.codec_context.options = {"max_pixels": str(pixels)}
-        yield container, stream
+            if (places := _ends(stream)) and min(places) > path.stat().st_size:
+                raise InputError(
+                    f"{path} is damaged or cut short (none of its {len(places)} frames is in the file); give a whole "
+                    "file."
+                )
+            stream.thread_type = "AUTO"
+            stream.codec_context.options = {"max_pixels": str(pixels)}
+            yield container, stream
 
 
-def _parts(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Yield (kind, bytes beyond the end of the file) of the boxes of an MP4 or MOV, or of the chunks of an AVI.
+class Beginning(io.FileIO):
+    """The first `size` bytes of a file: FFmpeg gives up where the head of a fragment was cut, before whole ones."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        super().__init__(path)
+        self.size = size
+
+    def read(self, count: int | None = -1, /) -> bytes | None:  # type: ignore[override]
+        left = max(0, self.size - self.tell())
+        return super().read(left if count is None or count < 0 else min(count, left))
+
+    def seek(self, place: int, whence: int = 0, /) -> int:
+        return super().seek(self.size + place) if whence == os.SEEK_END else super().seek(place, whence)
+
+
+def _parts(path: Path) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (kind, start, bytes beyond the end of the file) of the boxes of an MP4 or MOV, or of the chunks of an AVI.
 
     It ends at a size of 0 or below 8, which is to the end of the file, unknown, or nonsense.
     """
@@ -236,7 +264,7 @@ def _parts(path: Path) -> Iterator[tuple[bytes, int]]:
                 length = 8 + length if 0 < length < STREAMED else 0
             elif length == 1:
                 length = int.from_bytes(head[8:], "big")
-            yield kind, max(at + length - end, 0)
+            yield kind, at, max(at + length - end, 0)
             if length < 8 or at + length >= end:
                 return
             file.seek(at + length)
@@ -244,14 +272,14 @@ def _parts(path: Path) -> Iterator[tuple[bytes, int]]:
 
 def _lacks_index(path: Path) -> bool:
     """Return whether a file is made of boxes, like MP4 and MOV, and has none with an index."""
-    kinds = [kind for kind, _ in _parts(path)]
+    kinds = [kind for kind, *_ in _parts(path)]
     return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and b"mdat" in kinds and b"moov" not in kinds
 
 
-def _refuse_cut(path: Path) -> None:
-    """Raise InputError for an AVI, Matroska, WebM or MP4 in fragments whose parts go on beyond the end of the file.
+def _lost_bytes(path: Path) -> int:
+    """Return by how many bytes the parts of an MP4, MOV, AVI, Matroska or WebM go on beyond the end of the file.
 
-    Their frames before it can be decoded, so nothing else tells that they were cut.
+    The frames before it can be decoded, and nothing else may tell that the file was cut.
     """
     lost, kinds = 0, set()
     with path.open("rb") as file:
@@ -259,12 +287,27 @@ def _refuse_cut(path: Path) -> None:
             file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
             if file.read(4) == b"\x18S\x80g" and (size := _ebml_size(file)) is not None:  # its only segment
                 lost = file.tell() + size - path.stat().st_size
-    for kind, beyond in _parts(path):
+    for kind, _, beyond in _parts(path):
         kinds.add(kind)
-        if b"RIFF" in kinds or b"moof" in kinds:
+        if kinds & {b"RIFF", b"moof", b"moov"}:
             lost = max(lost, beyond)
-    if lost > 0:
-        raise InputError(f"{path} is damaged or cut short (its last {lost} bytes are missing); give a whole file.")
+    return max(lost, 0)
+
+
+def _ends(stream: Any) -> list[int]:
+    """Return where in the file each frame of a film ends; none where its container has no index of all frames."""
+    if not stream.container.format.name.startswith("mov") or not stream.frames:
+        return []
+    return [entry.pos + entry.size for entry in stream.index_entries]
+
+
+def cut_short(path: Path, stream: Any) -> str | None:
+    """Return a sentence on what is missing of a clip whose header says more than the file holds; None if nothing is."""
+    lost, places = _lost_bytes(path), _ends(stream)
+    there = sum(place <= path.stat().st_size for place in places)
+    missing = [f"its last {lost} bytes are missing"] if lost else []
+    missing += [f"{there} of its {len(places)} frames are in the file"] if there < len(places) else []
+    return f"{path.name}: it was cut short ({', '.join(missing)}); what is there is used." if missing else None
 
 
 def _ebml_size(file: BinaryIO) -> int | None:

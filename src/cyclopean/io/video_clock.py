@@ -26,9 +26,9 @@ class Timeline:
         return len(self.shifts) - 1
 
     def packets(self, *streams: Any) -> Iterator[Any]:
-        """Yield the packets of `streams`, their times shifted."""
-        if not self.jumps:
-            yield from self.container.demux(*streams)
+        """Yield the packets of `streams`, their times shifted; not one that the end of a cut file halved."""
+        if not self.jumps:  # in these containers nothing else marks a packet as corrupt
+            yield from (packet for packet in self.container.demux(*streams) if not packet.is_corrupt)
             return
         wanted = {stream.index for stream in streams}
         for packet in self.shifted(self.container.demux()):  # of all tracks, so that all see the same ends
@@ -73,11 +73,7 @@ class Clock:
         self.start: int | None = None
         self.last = 0
         self.end = Fraction(0)  # seconds of the last frame's end, of the same clock
-        own = stream.duration * self.base if stream.duration else Fraction(container.duration or 0, 1_000_000)
-        began = (
-            (stream.start_time or 0) * self.base if stream.duration else Fraction(container.start_time or 0, 1_000_000)
-        )
-        self.told = 0 if container.format.name in STARTS_ANYWHERE else own and own + began  # 0: its end is not stated
+        self.told = 0 if container.format.name in STARTS_ANYWHERE else stated_span(container, stream)[1]
 
     def __call__(self, frame: Any) -> int:
         ticks = None if self.numbered else frame.pts
@@ -101,6 +97,19 @@ class Clock:
     def time(self, ticks: int) -> Fraction:
         """Return the seconds since the beginning of the clip, which may be before its first frame."""
         return ticks * self.base - self.origin
+
+
+def stated_span(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
+    """Return when a film starts and ends by its header, in seconds of the clip's own clock; twice the start if the
+    header states no length.
+
+    Matroska's length is often the time of the end, however late the clock starts: what can be it is taken for it.
+    """
+    if stream.duration:
+        start = (stream.start_time or 0) * stream.time_base
+        return start, start + stream.duration * stream.time_base
+    start, length = (Fraction(n or 0, 1_000_000) for n in (container.start_time, container.duration))
+    return start, length if container.format.name.startswith("matroska") and length > start else start + length
 
 
 def origin_of(container: Any) -> Fraction:

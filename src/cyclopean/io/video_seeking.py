@@ -1,5 +1,6 @@
 """Single frames of a clip, wherever they are: the times of all by their packets, and a few decoded from a keyframe."""
 
+import logging
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -8,9 +9,11 @@ from pathlib import Path
 
 from cyclopean.errors import InputError
 from cyclopean.io.limits import MOST_MEGAPIXELS
-from cyclopean.io.video import PATIENCE, decoded, opened
+from cyclopean.io.video import PATIENCE, cut_short, decoded, opened
 from cyclopean.io.video_clock import Timeline
 from cyclopean.io.video_frames import Frame, Size, progressive, upright
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Index:
 
 
 def index_of(path: Path, patience: float = PATIENCE) -> Index:
-    """Return the index of a clip. Nothing is decoded: its packets are looked through within `patience` seconds.
+    """Return the index of a clip. Nothing is decoded: its packets are looked through within `patience` seconds. What is
+    missing of a clip that was cut short is logged.
 
     Raises InputError for files that are missing, damaged, or no clip.
     """
@@ -52,6 +56,8 @@ def index_of(path: Path, patience: float = PATIENCE) -> Index:
             if packet.is_keyframe:
                 keys.append((packet.pts, packet.pts if packet.dts is None else min(packet.pts, packet.dts)))
         base, rate = stream.time_base, stream.average_rate or 25
+        if cut := cut_short(path, stream):
+            LOG.warning("%s", cut)
     if len(set(ticks)) < count or not keys:
         return Index(tuple(float(n / rate) for n in range(count)), (), ())
     ticks.sort()
@@ -77,7 +83,7 @@ def frames_at(
         with opened(path, max_megapixels) as (container, stream):
             if start > 0:
                 container.seek(index.keys[start][1], stream=stream, backward=True)
-            coded = decoded(path, max_megapixels, container.demux(stream), stream)
+            coded = decoded(path, max_megapixels, Timeline(container).packets(stream), stream)
             for count, frame in enumerate(progressive(coded, stream.time_base)):
                 key = frame.pts if index.ticks else count
                 if key is None or (start > 0 and count == 0 and key > min(wanted)):

@@ -32,6 +32,7 @@ from cyclopean.io.video_tracks import (
     writable,
 )
 
+RUN_UP = Fraction(1, 20)  # seconds before its start that a decoder of sound needs, and an edit list hides
 # mbtree: with it x264 gives other bytes, and other pictures, from run to run (seen with the build in PyAV 18)
 QUALITY = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
 
@@ -95,7 +96,7 @@ def rewrite(
 
     tracks = copied_tracks(source, target, max_megapixels)
     with opened(source, max_megapixels) as (container, stream):
-        first = next(decoded(source, max_megapixels, container.demux(stream), stream), None)
+        first = next(decoded(source, max_megapixels, Timeline(container).packets(stream), stream), None)
     with (
         writable(source, target),
         opened(source, max_megapixels) as (container, stream),
@@ -195,13 +196,13 @@ def _add_covers(result: Any, container: Any, tracks: CopiedTracks) -> list[Any]:
 def _film_packets(
     source: Path, packets: Iterable[Any], copies: dict[int, Any], result: Any, origin: Fraction
 ) -> Iterator[Any]:
-    """Yield the packets of the film; mux those of other tracks straight into `result`."""
+    """Yield the packets of the film; mux those of other tracks straight into `result`, less what the file cuts out."""
     last: dict[int, int] = {}
     for packet in packets:
         copy = copies.get(packet.stream.index)
         if copy is None:
             yield packet
-        elif packet.size:
+        elif packet.size and not (packet.is_discard and not -RUN_UP <= (packet.pts or 0) * packet.time_base < 0):
             shift = round(origin / packet.time_base)
             ticks = packet.pts if packet.dts is None else packet.dts
             earliest = last.get(packet.stream.index, -(2**62)) + 1  # containers fail on times that go back

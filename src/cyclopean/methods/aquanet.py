@@ -82,8 +82,13 @@ class Aquanet(Method):
         self.kick_start = False
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
+        """Return inverse depth and, with a model of the first stage (`first`), its standard deviation as that model's
+        depth varies when positions are shifted (Eq. 7, to first order)."""
         logits, exponents = volume(self.network, target.seen, *told(target))
-        return Prediction(expected(self.rules, logits, exponents), extras={"exponents": exponents})
+        inverse_depth, uncertainty = expected(self.rules, logits, exponents), None
+        if self.first is not None:
+            uncertainty = inverse_depth * self.spread(target, *told(target)).sqrt()
+        return Prediction(inverse_depth, uncertainty, extras={"exponents": exponents})
 
     def losses(self, sample: Sample) -> Losses:
         """Return the losses of Eq. 10: views made from the target beside the real ones, smoothness, boosting."""
@@ -154,14 +159,18 @@ class Aquanet(Method):
 
         `where` and `focal`: what the network is `told` of the view.
         """
+        spread = self.spread(view, where, focal)
+        sky = where[:, 1:] < TOP if self.rules.ignore_top else False
+        return ((spread < self.rules.threshold) | sky).to(spread.dtype)
+
+    def spread(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
+        """Return the first stage's `dispersion`: how far its depth of `view` depends on where things are said to be."""
         if self.first is None:
             raise InputError("masks of moving things come from a model of the first stage, and none was given.")
         rules, extra = self.rules, self.rules.boosting if self.rules.full else None
-        spread = dispersion(
+        return dispersion(
             self.first, view.image, where, focal, passes=rules.passes, boosting=extra, power=self.size_power
         )
-        sky = where[:, 1:] < TOP if rules.ignore_top else False
-        return ((spread < rules.threshold) | sky).to(spread.dtype)
 
     def begin_with_pose(self) -> None:
         """Kick-start from now on: the pose network learns alone, by a depth and a camera that are told."""

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.methods.base import Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import Losses, PhotometricMethod, SourceView
 from cyclopean.methods.pose import FIRST, predicted_pose, translation_unit
@@ -19,7 +22,7 @@ class Monodepth2(PhotometricMethod):
     `rules` it is another method that predicts one view: No-LR, explainability masks, occlusion masks, features.
 
     `pose` predicts the motion between frames of a video, whose poses are None: "resnet" is Monodepth2's network, "cnn"
-    that of Zhou et al. (CVPR 2017), whose method is `rules` with the mask "learned", "posenet" and "posenet-dr" are
+    that of Zhou et al. (CVPR 2017), whose method is `rules` with the mask "explained", "posenet" and "posenet-dr" are
     AQUANet's; "none" needs known poses. It is for training: `predict` needs no pose. With `intrinsics` "learned" it
     predicts their camera too (Gordon et al. 2019).
 
@@ -44,7 +47,9 @@ class Monodepth2(PhotometricMethod):
         predicted: dict[str, Any] = {} if pose == "none" else {"pose": pose}
         predicted |= {} if intrinsics == "known" else {"intrinsics": intrinsics}
         super().__init__(network, width, rules, rig=rig, **predicted)
-        self.pose = None if pose == "none" else predicted_pose(pose, width, intrinsics=intrinsics)
+        config = self.loss.config
+        masks = 0 if "explained" not in config.masks else 1 if config.scales == "finest" else 4
+        self.pose = None if pose == "none" else predicted_pose(pose, width, intrinsics=intrinsics, masks=masks)
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         (predicted,) = self.decode(self.network(target.seen))
@@ -58,9 +63,15 @@ class Monodepth2(PhotometricMethod):
             )
         (predicted,) = self.decode(self.network(sample.target.seen))
         length = None
+        masks: list[tuple[Tensor, ...]] = [()] * len(sample.sources)
         if self.pose is not None and any(source.from_target is None for source in sample.sources):
+            if self.pose.explain is not None:
+                masks = self.pose.explainability(sample, [size_of(map_) for map_ in predicted.disparities])
             length = FIRST * translation_unit(sample)
             sample = self.pose(sample)
         with full_precision(sample.depth):
-            sources = [SourceView(view, known_pose(self.name, view)) for view in sample.sources]
+            sources = [
+                SourceView(view, known_pose(self.name, view), explainability=mask)
+                for view, mask in zip(sample.sources, masks, strict=True)
+            ]
             return self.loss(sample.target, predicted, sources, length)

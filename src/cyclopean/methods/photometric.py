@@ -67,11 +67,13 @@ class DisparityPyramid:
 
 @dataclass(frozen=True)
 class SourceView:
-    """A view that the target is warped from, its pose (`source_from_target`), and its disparities if predicted."""
+    """A view that the target is warped from, its pose (`source_from_target`), and, if predicted, its disparities and
+    how far each pixel of the target is explained by it, at each scale."""
 
     view: View
     pose: Pose
     disparities: DisparityPyramid | None = None
+    explainability: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class PhotometricLoss:
     """
 
     def __init__(self, config: LossConfig, own_features: Features) -> None:
+        self.config = config
         self.head: Head = _named("head", HEADS, config.head)
         self.warp: Callable[..., Tensor] = _named("warp", WARPS, config.warp)
         self.error: Error = _named("error", ERRORS, config.error)
@@ -131,7 +134,7 @@ class PhotometricLoss:
         length = baseline(poses[0]) if length is None else length
         unit = self.head.unit(target.camera, length)[:, None, None, None]
         targets = self.scales(target, predicted, n)
-        others = list(zip(*(self.scales(source.view, source.disparities, n) for source in sources), strict=True))
+        others = list(zip(*(self._source_scales(source, n) for source in sources), strict=True))
         at_own_size = native_scales(target, predicted, n) if self.scales is full_scales else targets
         losses: dict[str, list[Scalar]] = defaultdict(list)
 
@@ -139,8 +142,9 @@ class PhotometricLoss:
             errors, matches = self.reprojection_errors(view, sources_s, poses, unit, self.error)
             losses["appearance"].append(weighted_mean(errors, view.weight))
 
-            if view.explainability is not None:
-                disbelief = explainability_regularization(view.explainability)
+            masks = [x.explainability for x in (view, *sources_s) if x.explainability is not None]
+            if masks:
+                disbelief = explainability_regularization(torch.cat(masks, 1))
                 losses["explained"].append(EXPLAIN * weighted_mean(disbelief, view.weight))
 
             # Left-right consistency: the source's disparity at the corresponding pixel equals the target's.
@@ -192,6 +196,14 @@ class PhotometricLoss:
         inputs = MaskInputs(target, sources, poses, rho, matches, errors, error)
         return reduce(torch.mul, (mask(inputs) for mask in self.masks), errors), matches
 
+    def _source_scales(self, source: SourceView, n: int) -> list[ScaledView]:
+        """Return a source at each scale, with its explainability there."""
+        views = self.scales(source.view, source.disparities, n)
+        if not source.explainability:
+            return views
+        masks = zip(views, source.explainability, strict=False)
+        return [replace(view, explainability=resized(mask, size_of(view.image))) for view, mask in masks]
+
     def _border(self, source: ScaledView) -> Border:
         return "sphere" if source.camera.border == "sphere" else self.border
 
@@ -208,13 +220,15 @@ class PhotometricLoss:
         for maps in zip(*pyramids, strict=True):
             size = (maps[0].shape[-2], maps[0].shape[-1])
             own, *others = (
-                ScaledView(view.camera, F.normalize(map_.float(), dim=1), resized(view.weight, size))
+                ScaledView(
+                    view.camera,
+                    F.normalize(map_.float(), dim=1),
+                    resized(view.weight, size),
+                    *(x if x is None else resized(x, size) for x in (view.disparity, view.explainability)),
+                )
                 for view, map_ in zip((target, *sources), maps, strict=True)
             )
-            disparity, explained = (
-                x if x is None else resized(x, size) for x in (target.disparity, target.explainability)
-            )
-            yield replace(own, disparity=disparity, explainability=explained), others
+            yield own, others
 
 
 def add(*losses: Losses) -> Losses:
@@ -379,15 +393,27 @@ def inverse_depth_in(inverse_depth: Map, camera: Camera, pose: Pose, source: Cam
 
 
 def explainability(predicted: Map | None, errors: PerSource) -> PerSource:
-    """Return the network's own mask (Zhou et al. 2017, Eq. 3), one for all sources.
+    """Return the depth network's own mask, one for all sources.
 
-    The depth network predicts it here; in the paper, the pose network predicts one for each source.
+    The mask "explained" is that of Zhou et al. (2017, Eq. 3): the pose network predicts one for each source.
     """
     assert predicted is not None
     return predicted.expand_as(errors)
 
 
-def explainability_regularization(predicted: Map) -> Map:
+def explained(predicted: Sequence[Map | None]) -> PerSource:
+    """Return the pose network's mask for each source (Zhou et al. 2017, Eq. 3). Raises `InputError` where it predicts
+    none."""
+    masks = [mask for mask in predicted if mask is not None]
+    if len(masks) < len(predicted):
+        raise InputError(
+            "the mask explained is predicted with the motion, by the pose network of Zhou et al.; give monodepth2, "
+            "--pose cnn and data without poses, or the mask learned, which is the depth network's."
+        )
+    return torch.cat(masks, 1)
+
+
+def explainability_regularization(predicted: PerSource) -> PerSource:
     """Return the cross-entropy of an explainability mask with 1 (Zhou et al. 2017, sec. 3.3)."""
     return -predicted.clamp(min=1e-6).log()
 
@@ -432,6 +458,7 @@ MASKS: dict[str, Mask] = {
     "best": lambda x: min_reprojection(x.errors),
     "auto": lambda x: automask(x.errors, static_errors(x.target, x.sources, x.error)),
     "learned": lambda x: explainability(x.target.explainability, x.errors),
+    "explained": lambda x: explained([source.explainability for source in x.sources]),
     "unoccluded": lambda x: torch.cat(
         [
             visibility(x.inverse_depth, x.target.camera, pose, source.camera, match)

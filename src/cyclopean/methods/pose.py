@@ -1,6 +1,6 @@
 """Poses that nobody measured, and cameras: a step Sample -> Sample that predicts them from whole frames."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -9,12 +9,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.geometry import Pinhole, axis_angle, euler, invert, rigid
+from cyclopean.geometry import Pinhole, axis_angle, euler, invert, pixel_grid, rigid
 from cyclopean.methods.base import full_precision
-from cyclopean.networks.pose import PoseCnn, PoseNet, PoseNetDr, PoseResnet
+from cyclopean.networks.pose import ExplainabilityDecoder, PoseCnn, PoseNet, PoseNetDr, PoseResnet
 from cyclopean.sample import Sample, View
+from cyclopean.synthesis import pull
 from cyclopean.training.options import Intrinsics
 
+Map = Float[Tensor, "b 1 h w"]
 Pose = Float[Tensor, "b 4 4"]
 Motion = Float[Tensor, "b 6"]
 Rule = Callable[[Motion], Pose]
@@ -39,6 +41,8 @@ class PredictedPose(nn.Module):
     principal point as a shift by a tenth of the picture at most, all none at the beginning. One camera is that of the
     whole frames of an item, mean of what its pairs of frames tell. Rotations show it; a camera that only goes straight
     ahead does not tell how wide it looks.
+
+    `explain` reads masks off the features of a `PoseCnn` (Zhou et al. 2017).
     """
 
     def __init__(
@@ -47,8 +51,10 @@ class PredictedPose(nn.Module):
         power: PowerOfZoom = 1,
         rule: Rule | None = None,
         intrinsics: Intrinsics = "known",
+        explain: ExplainabilityDecoder | None = None,
     ) -> None:
         super().__init__()
+        self.explain = explain
         self.network, self.power, self.rule = network, power, rule or axis_angle_first
         self.lens: nn.Linear | None = None
         if intrinsics == "learned":
@@ -86,6 +92,26 @@ class PredictedPose(nn.Module):
                 pose = rigid(pose[:, :3, :3], pose[:, :3, 3] * length[:, None])
                 sources[n] = replace(sources[n], from_target=invert(pose) if n in before else pose)
         return replace(sample, sources=tuple(sources))
+
+    def explainability(self, sample: Sample, sizes: Sequence[tuple[int, int]]) -> list[tuple[Map, ...]]:
+        """Return how far each pixel of the target is explained by each source, in [0, 1], at `sizes` (height, width).
+
+        One mask for each source (Zhou et al. 2017, Eq. 3). Unlike the paper's, the network sees one source at a time,
+        after the target. Masks are those of whole frames, of which the target's window is taken.
+        """
+        assert isinstance(self.network, PoseCnn)
+        assert self.explain is not None
+        if sample.frames is None:
+            raise InputError("explainability cannot be predicted without frames; give the Sample `frames`.")
+        target, *others = sample.frames.unbind(1)
+        count = len(others)
+        whole = self.explain(self.network.fifth(target.repeat(count, 1, 1, 1), torch.cat(others)))
+        corner, extent = sample.target.window[:, None, None, :2], sample.target.window[:, None, None, 2:]
+        parts = []
+        for mask, size in zip(whole, sizes, strict=False):
+            uv = corner + (extent - corner) * pixel_grid(size, sample.depth)
+            parts.append(pull(mask.float(), uv.repeat(count, 1, 1, 1), "edge").chunk(count))
+        return list(zip(*parts, strict=True))
 
 
 def axis_angle_first(motion: Motion) -> Pose:
@@ -127,13 +153,19 @@ POSES: dict[str, tuple[Callable[[float], nn.Module], Rule]] = {
 
 
 def predicted_pose(
-    name: str, width: float = 1.0, power: PowerOfZoom = 1, intrinsics: Intrinsics = "known"
+    name: str, width: float = 1.0, power: PowerOfZoom = 1, intrinsics: Intrinsics = "known", masks: int = 0
 ) -> PredictedPose:
-    """Return the step with a new network. Raises `InputError` with the nearest name for one that nothing has."""
+    """Return the step with a new network, which predicts explainability at so many sizes (`masks`), if at any.
+
+    Raises `InputError` with the nearest name for one that nothing has, and for masks of another network than "cnn".
+    """
     if name not in POSES:
         raise unknown_name("pose network", name, POSES)
+    if masks and name != "cnn":
+        raise InputError(f"the mask explained is read off the pose network cnn, and {name} was given; give --pose cnn.")
     network, rule = POSES[name]
-    return PredictedPose(network(width), power, rule, intrinsics)
+    explain = ExplainabilityDecoder(width, masks) if masks else None
+    return PredictedPose(network(width), power, rule, intrinsics, explain)
 
 
 def translation_unit(sample: Sample) -> Float[Tensor, " b"]:

@@ -73,12 +73,44 @@ class PoseCnn(nn.Module):
         """Return what is seen of both frames, in the order in which they are given."""
         return self.body(torch.cat([first, second], 1))
 
+    def fifth(self, first: Frame, second: Frame) -> Features:
+        """Return the features of the fifth convolution, at 1/32, which an `ExplainabilityDecoder` reads."""
+        return self.body[:10](torch.cat([first, second], 1))
+
     def motion(self, features: Features) -> Float[Tensor, "b 6"]:
         """Return the motion from the first frame to the second."""
         return SCALE * self.head(features).mean((2, 3))
 
     def forward(self, first: Frame, second: Frame) -> Float[Tensor, "b 6"]:
         return self.motion(self.features(first, second))
+
+
+class ExplainabilityDecoder(nn.Module):
+    """Five transposed convolutions from the fifth features of a `PoseCnn` to masks (Zhou et al. 2017, sec. 3.5).
+
+    Masks are given at `scales` sizes, from that of the frames down to an eighth at most. One channel and a sigmoid,
+    which is the softmax over two channels of the paper.
+    """
+
+    def __init__(self, width: float = 1.0, scales: int = 4) -> None:
+        super().__init__()
+        channels = [max(1, round(width * n)) for n in (256, 256, 128, 64, 32, 16)]
+        kernels = (3, 3, 3, 5, 7)
+        self.up, self.masks = nn.ModuleList(), nn.ModuleList()
+        for stage, (here, there, kernel) in enumerate(zip(channels, channels[1:], kernels, strict=False)):
+            self.up.append(nn.ConvTranspose2d(here, there, kernel, 2, kernel // 2, output_padding=1))
+            if stage >= len(kernels) - scales:
+                self.masks.append(nn.Conv2d(there, 1, kernel, padding=kernel // 2))
+
+    def forward(self, features: Features) -> list[Float[Tensor, "b 1 _ _"]]:
+        """Return masks in [0, 1], finest first."""
+        masks, x = [], features
+        without = len(self.up) - len(self.masks)
+        for stage, up in enumerate(self.up):
+            x = F.relu(up(x))
+            if stage >= without:
+                masks.append(self.masks[stage - without](x).sigmoid())
+        return masks[::-1]
 
 
 class PoseNet(nn.Module):

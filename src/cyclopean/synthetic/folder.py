@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError, why_unwritten
-from cyclopean.io.files import write_anew
+from cyclopean.io.files import reserved, write_anew
 from cyclopean.io.sidecar import AnyCamera, camera_to_json
 from cyclopean.sample import Sample, View, map_tensors
 from cyclopean.synthetic.rigs import VIEWS, samples, together
@@ -49,22 +49,24 @@ def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") ->
 
     Each item's camera file is written last, so an item with one is whole. Several `workers` are processes that import
     the calling script: it needs an `if __name__ == "__main__":`. They share the `device`; on a GPU each renders several
-    scenes together. Raises InputError if `out` holds another data set.
+    scenes together. Raises InputError if `out` holds another data set, or another
+    process renders into it.
     """
-    for name in (*VIEWS[order.rig], "depth", "camera", *(["moving"] if order.rig == "clip" else [])):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    _describe(order, out)
-    todo = missing(order, out)
-    many = together(order.size, order.rig, torch.device(device))
-    parts = [todo[first : first + many] for first in range(0, len(todo), many)]
-    write_items = partial(_write_items, order, out, device)
-    if workers <= 1:
-        for part in parts:
-            yield from write_items(part)
-        return
-    with get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for written in pool.imap_unordered(write_items, parts):
-            yield from written
+    with reserved(out):
+        for name in (*VIEWS[order.rig], "depth", "camera", *(["moving"] if order.rig == "clip" else [])):
+            (out / name).mkdir(parents=True, exist_ok=True)
+        _describe(order, out)
+        todo = missing(order, out)
+        many = together(order.size, order.rig, torch.device(device))
+        parts = [todo[first : first + many] for first in range(0, len(todo), many)]
+        write_items = partial(_write_items, order, out, device)
+        if workers <= 1:
+            for part in parts:
+                yield from write_items(part)
+            return
+        with get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for written in pool.imap_unordered(write_items, parts):
+                yield from written
 
 
 def missing(order: RenderJob, out: Path) -> list[int]:

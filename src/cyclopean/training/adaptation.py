@@ -22,7 +22,7 @@ from cyclopean.data.base import size_of
 from cyclopean.data.diagnose_clip import teaches, verdict, wrong_focal
 from cyclopean.data.files import whole_number
 from cyclopean.data.inspect_clip import ClipInspection, examine_clip
-from cyclopean.data.posed_clip import Clip, PosedClip, posed_triplets
+from cyclopean.data.posed_clip import Clip, PosedClip, posed_triplets, split
 from cyclopean.data.video import RenderedClipDataset, camera_of
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
@@ -33,13 +33,12 @@ from cyclopean.methods.base import Method
 from cyclopean.sample import collate
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
-from cyclopean.training.loop import adam, cosine, fit
+from cyclopean.training.loop import adam, cosine, fit, training_device
 from cyclopean.training.options import STATE, Run
 from cyclopean.training.state import mean_losses
 
 RUN, PLAN = "run", "plan.json"  # inside the folder of the model: the run, and what it was begun with
 MOST, FEWEST = 240, 12  # triplets
-HELD_OUT = 6  # of so many triplets one is held out
 VALIDATIONS = 12  # during a run
 BATCH, RATE, CLIPPED = 2, 1e-4, 1.0
 TIMED = 3  # steps that tell how many fit into the minutes
@@ -107,18 +106,22 @@ def adapt(
     with bar("measuring how the camera moved") as update:
         triplets = posed_triplets(data, chosen, size, camera, update)
     say(f"the camera's motion is known at {len(triplets)} of {len(chosen)} frames, {plan.step} apart.")
-    if len(triplets) < FEWEST:
+    taught, held = split(data, list(triplets)) if triplets else ([], [])
+    if len(triplets) < FEWEST or len(taught) < FEWEST // 2:
         why = f"the camera's motion is known at {len(triplets)} frames, and {FEWEST} are needed"
+        if len(triplets) >= FEWEST:
+            why = (
+                f"{len(taught)} frames are left beside those held out, and {FEWEST // 2} are needed; give a longer clip"
+            )
         say(f"{why}: the start is kept.")
         keep(**facts, gained=False, why=why)
         return Outcome(False, {}, {})
 
-    held = triplets[HELD_OUT // 2 :: HELD_OUT]
-    taught = [triplet for n, triplet in enumerate(triplets) if n % HELD_OUT != HELD_OUT // 2]
-    training, validation = PosedClip(taught, camera), PosedClip(held, camera)
+    training, validation = (PosedClip([triplets[n] for n in part], camera) for part in (taught, held))
     method = Adaptation(start, card.get("glance"))
     augment = Steps((Sometimes(0.5, augmentation.mirrored), Sometimes(0.5, augmentation.mild_colour)))
     left = 60 * minutes - (time.monotonic() - begun)
+    method.to(training_device(Run(out / RUN)))  # before steps are timed
     if plan.steps == 0:
         plan = replace(plan, steps=_fitting_steps(method, training, validation, left))
     run = Run(
@@ -130,7 +133,7 @@ def adapt(
     write_text(run.out / PLAN, json.dumps(vars(plan), indent=1) + "\n")
     before = mean_losses(method, validation, run)
     facts |= {
-        "triplets": len(taught), "held_out": [triplet.name for triplet in held], "frames_apart": plan.step,
+        "triplets": len(taught), "held_out": [triplets[n].name for n in held], "frames_apart": plan.step,
         "field_of_view": round(plan.angle, 1), "batch_size": BATCH, "learning_rate": RATE, "steps": plan.steps,
     }  # fmt: skip
     try:
@@ -217,12 +220,14 @@ def _fitting_steps(method: Adaptation, training: PosedClip, validation: PosedCli
     """Return how many steps fit into `seconds`, by the time that a few take; their changes are undone."""
     weights = {name: value.clone() for name, value in method.state_dict().items()}
     optimiser = adam(method.parameters(), RATE)
-    sample = collate([training[n % len(training)] for n in range(BATCH)])
+    device = next(method.parameters()).device
     times = []
     for _ in range(TIMED):
         begun = time.monotonic()
+        sample = collate([training[n % len(training)] for n in range(BATCH)]).to(device)
         torch.stack(list(method(sample).values())).sum().backward()
         optimiser.step()
+        next(method.parameters()).sum().item()  # waits for a GPU
         optimiser.zero_grad()
         times.append(time.monotonic() - begun)
     method.load_state_dict(weights)

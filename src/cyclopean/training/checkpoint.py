@@ -66,7 +66,8 @@ def load(name: Path | str = DEFAULT) -> tuple[Method, dict[str, Any]]:
     except Exception as error:  # constructors may raise anything for foreign arguments
         raise _wrong_argument(folder, config) from error
     _check_header(hollow, folder)
-    method = build().float()  # whatever torch's default is
+    with torch.random.fork_rng(devices=[]):  # the weights of others do not cost the caller's random numbers
+        method = build().float()  # whatever torch's default is
     _fill(method, folder)
     if method.rig is not None:
         size: Any = config.get("input_size")  # checked by its reader

@@ -10,7 +10,7 @@ import os
 import platform
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from cyclopean.augmentation import derived_seed, resize, smallest_size
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
+from cyclopean.io.files import reserved
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
@@ -53,9 +54,9 @@ def fit(  # noqa: PLR0912, PLR0915
 
     `card` goes into the config of the saved models. `each_epoch` callables run after each pass over the training set;
     the state of those with a `state_dict` is saved. After `seconds` of training, over all resumes, the run ends even if
-    steps are left. Raises `InputError` for data that cannot be used, an `out` that
-    holds another run, and a loss that is not finite. On Ctrl-C, SIGTERM and SIGHUP the run is saved, which is logged,
-    and `KeyboardInterrupt` is raised.
+    steps are left. Raises `InputError` for data that cannot be used, an `out` that holds another run or is being
+    written by one, and a loss that is not finite. On Ctrl-C, SIGTERM and SIGHUP the run is saved, which is logged, and
+    `KeyboardInterrupt` is raised.
     """
     fabric = _fabric(run)
     lie = _check_first_batch(method, data, run)
@@ -85,6 +86,7 @@ def fit(  # noqa: PLR0912, PLR0915
     with (
         _rank_zero_errors(fabric),
         _killed_worker_errors(run),
+        _reserved_by_rank_zero(fabric, run),
         RunLog(run, state.step, fabric.is_global_zero) as log,
         _stop_signals() as stop,
     ):
@@ -139,6 +141,11 @@ def fit(  # noqa: PLR0912, PLR0915
                 break
     fabric.barrier()  # the last checkpoint exists before any process continues from it
     return ema_model.eval()
+
+
+def training_device(run: Run) -> torch.device:
+    """Return the device that `fit` trains on in this process. Raises `InputError` for devices that do not exist."""
+    return _fabric(run).device
 
 
 # --- schedules and optimisers -----------------------------------------------------------------------------------------
@@ -259,7 +266,10 @@ def _remarks(run: Run, state: State, device: torch.device) -> Iterator[str]:
     if run.precision == "bfloat16" and intel_like and not native:  # emulated: 30 times slower
         yield "this processor has no bfloat16 instructions: --precision float32 is many times faster here"
     if state.step >= run.steps:
-        yield f"this run has completed its {run.steps} steps; for more: --init {run.out / 'last'} and another --out"
+        yield (
+            f"this run has completed its {run.steps} steps; for more, start from {run.out / 'last'} (--init of train, "
+            "--model of adapt) with another --out"
+        )
 
 
 def _last_checkpoint(run: Run) -> str:
@@ -281,6 +291,23 @@ def _rank_zero_errors(fabric: Fabric) -> Iterator[None]:
         if fabric.is_global_zero:
             raise
         raise SystemExit(0) from error
+
+
+@contextmanager
+def _reserved_by_rank_zero(fabric: Fabric, run: Run) -> Iterator[None]:
+    """Keep the run's folder for it until it ends. Raises `InputError` on all processes if another run has the folder,
+    or has filled it since this one looked."""
+    with ExitStack() as held:
+        why = ""
+        if fabric.is_global_zero:
+            try:
+                held.enter_context(reserved(run.out))
+                run.refuse_taken()
+            except InputError as error:
+                why = str(error)
+        if _any_rank(fabric, bool(why)):
+            raise InputError(why)
+        yield
 
 
 @contextmanager

@@ -57,7 +57,8 @@ class Run:
         """Return the run for a data set of `items` items: its epochs as steps."""
         if self.epochs is None:
             return self
-        steps = math.ceil(self.epochs * items / (self.batch_size * self.devices * self.nodes))
+        batches = self.epochs * items / (self.batch_size * self.devices * self.nodes)
+        steps = max(1, math.ceil(batches - 1e-6))  # the share of a stage may be a last bit above a whole number
         return replace(self, steps=steps, epochs=None)
 
     def refuse_taken(self) -> None:
@@ -243,7 +244,8 @@ class LossConfig:
     """SSIM on whole windows and L1 (Monodepth), SSIM on reflected borders and L1 (Monodepth2), L1, or L2."""
     mask: str = "none"
     """Masks of the error, joined by +: inside, best (source), auto (without static pixels), unoccluded (Schellevis),
-    learned (Zhou), or none."""
+    explained (Zhou: by the pose network cnn, one for each source), learned (the depth network's, one for all), or
+    none."""
     scales: ScalesName = "native"
     """Compare at each scale's own size, at full size, or only the finest scale."""
     smooth: SmoothName = "edges"

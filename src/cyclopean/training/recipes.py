@@ -30,6 +30,7 @@ from cyclopean.training.options import (
 if TYPE_CHECKING:
     from cyclopean.augmentation import Augmentation
     from cyclopean.methods.base import Method
+    from cyclopean.training.dataset import TrainData
 
 STAGES = 4  # of Garg's training
 CALIBRATED = "--intrinsics learned is for clips that nobody calibrated, and these data have poses; leave it out."
@@ -221,7 +222,7 @@ def monodepth2(
 
     Every combination of --head, --warp, --border, --error, --mask, --scales, --smooth and --features is a method; the
     defaults are the paper's. Sets of more than two posed views, and panoramas, need --swap 0. Zhou et al. (2017) is
-    video with --pose cnn --mask learned.
+    video with --pose cnn --mask explained.
 
     Args:
         pose: of frames of a video, predicted by a network that is trained along: resnet (Monodepth2's), cnn (Zhou's),
@@ -295,13 +296,14 @@ def train_on_pairs(
     start: Path | None,
     mirror: "Augmentation | None" = None,
     of_video: "Callable[[], Method] | None" = None,
+    prepare: "Callable[[TrainData], TrainData] | None" = None,
 ) -> None:
     """Train the method that `make` returns for a rig, with Adam. The seed is set before `make` is called.
 
     The rig is the given one, else the common rig of the data; a model with a rig stores it and is metric. `start`:
     pretrained weights of the encoder, not used if the run is resumed or starts from a whole model. `mirror` is by
     default the one that swaps left and right. `of_video` makes the method for data without
-    poses.
+    poses. `prepare` changes the data before.
     """
     import torch
 
@@ -311,6 +313,7 @@ def train_on_pairs(
     from cyclopean.training.loop import SCHEDULES, adam, fit
 
     data = dataset.train_data(source, augment, run, mirror or flipped, rig=pairs.rig)
+    data = data if prepare is None else prepare(data)
     if of_video is not None and dataset.has_unknown_poses(data):
         common, about = None, "the motion between frames is predicted: depth is learned up to scale."
         torch.manual_seed(run.seed)

@@ -176,7 +176,8 @@ def read_state(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any
     then = values.get("facts", facts)  # older runs have none
     if not isinstance(then, dict):
         raise _changed(run, "its facts cannot be right")
-    then = {"shrink": 1.0, "separate": 0.0, "reverse": 0.0, **then}  # runs older than these flags
+    older = {"shrink": 1.0, "separate": 0.0, "reverse": 0.0, "smallest zoom": "none"}  # runs older than these flags
+    then = {**older, **then}
     config, now = _leaves(values["config"]), _leaves({"method": method.name, **method.config()})
     if config.get("method") != method.name:  # its arguments differ anyway
         config, now = {"method": config.get("method")}, {"method": method.name}

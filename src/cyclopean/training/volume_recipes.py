@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -20,6 +20,9 @@ from cyclopean.training.options import (
 )
 from cyclopean.training.recipes import CALIBRATED, HALVING, phases, train_on_pairs
 
+if TYPE_CHECKING:
+    from cyclopean.training.dataset import TrainData
+
 FAMILY = Augment(separate=1.0)  # FAL-Net and AQUANet
 VIDEO = Augment(separate=1.0, reverse=0.5)
 AQUANET, KICK_START = 110, 5  # epochs of each stage of AQUANet, and of its pose network before
@@ -33,6 +36,7 @@ def falnet(
     pairs: Pairs = HALVING,
     rules: FalnetConfig = FalnetConfig(),  # noqa: B008
     width: float = 1.0,
+    zoom: tuple[float, float] = (0.75, 1.5),
     features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
     stages: Literal["one", "two"] = "two",
 ) -> None:
@@ -40,6 +44,7 @@ def falnet(
 
     Args:
         width: multiplies the network's channels.
+        zoom: pictures are resized by a factor between these two, and a random part of --size is learned from.
         features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
             cyclopean, and without them only colours are compared.
         stages: two goes on from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
@@ -50,6 +55,7 @@ def falnet(
     from cyclopean.networks.vgg import vgg19_features
     from cyclopean.training import checkpoint
 
+    _check_zoom(zoom)
     vgg19 = None if features is None else vgg19_features(features)
     both = stages == "two"
     for stage, part in phases(run, 1, 2, (50 / 70, 20 / 70)) if both else [(1, run)]:
@@ -63,7 +69,8 @@ def falnet(
             return method
 
         slower = replace(part, learning_rate=run.learning_rate / stage)
-        train_on_pairs("falnet", make, slower, source, augment=augment, pairs=pairs, start=None)
+        prepare = partial(_zoomed_patches, source=source, zoom=zoom, features=features)
+        train_on_pairs("falnet", make, slower, source, augment=augment, pairs=pairs, start=None, prepare=prepare)
 
 
 def aquanet(
@@ -96,33 +103,25 @@ def aquanet(
         first: a model of the first stage, for masks of what moves: only the second stage is trained.
         beta1: Adam's first constant; 0.9 in the paper ("default"), 0.5 in the code of its authors.
         stages: one learns without masks of what moves; two then learns anew, with the first (in --out/stage1) to tell
-            what moves, half of the steps each.
+            what moves, half of the steps each. --epochs are those of the stages; of a video those of the pose network
+            alone come on top (5 for 110).
     """
     import torch
 
     from cyclopean import augmentation
-    from cyclopean.augmentation import Steps, ZoomedPatch
-    from cyclopean.geometry import size_of
     from cyclopean.methods.aquanet import Aquanet, PreviousEpoch
     from cyclopean.networks.vgg import vgg19_features
     from cyclopean.training import checkpoint, dataset
     from cyclopean.training.loop import adam, fit, halving_late
 
-    if not 0 < zoom[0] <= zoom[1]:
-        raise InputError(f"zoom is {zoom[0]:g} to {zoom[1]:g}; it needs two factors above 0, the smaller one first.")
+    _check_zoom(zoom)
     if not 0 <= beta1 < 1:
         raise InputError(f"beta1 is {beta1:g}; it needs a number in [0, 1), such as 0.9.")
     if first is not None and stages == "one":
         raise InputError("--first is for the second stage, and --stages one trains the first; leave one of them out.")
     data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="clip")
-    assert isinstance(data.augment, Steps)
-    shape = source.size or size_of(data.training[0].depth)
-    patch = ZoomedPatch((shape[0], shape[1]), *zoom)
-    flags = {
-        **data.flags, "smallest zoom": zoom[0], "largest zoom": zoom[1], "beta1": beta1,
-        "first": Path(first or "").name, "vgg19-weights": "" if features is None else features.name,
-    }  # fmt: skip
-    data = replace(data, augment=Steps((patch, *data.augment.steps[1:])), flags=flags)
+    data = _zoomed_patches(data, source, zoom, features)
+    data = replace(data, flags={**data.flags, "beta1": beta1, "first": Path(first or "").name})
     vgg19 = None if features is None else vgg19_features(features)
     unknown = dataset.has_unknown_poses(data)
     if not unknown and pose not in ("auto", "none"):
@@ -132,6 +131,8 @@ def aquanet(
     network = ("cnn" if pose == "auto" else pose) if unknown else "none"
     begin, end = 0 if network != "none" else 1, 1 if stages == "one" else 2
     lengths = [KICK_START if stage == 0 else AQUANET for stage in range(begin, end + 1)]
+    if first is None and begin == 0 and run.epochs is not None:  # those of the kick-start are not among the paper's 220
+        run = replace(run, epochs=run.epochs * (1 + KICK_START / (AQUANET * end)))
     shares = [length / sum(lengths) for length in lengths]
     for stage, part in [(2, run)] if first is not None else phases(run, begin, end, shares):
         torch.manual_seed(run.seed)
@@ -164,3 +165,24 @@ def aquanet(
         )
     if intrinsics == "learned":
         dataset.log_learned_camera(method, data)
+
+
+def _check_zoom(zoom: tuple[float, float]) -> None:
+    if not 0 < zoom[0] <= zoom[1]:
+        raise InputError(f"zoom is {zoom[0]:g} to {zoom[1]:g}; it needs two factors above 0, the smaller one first.")
+
+
+def _zoomed_patches(data: "TrainData", source: Source, zoom: tuple[float, float], features: Path | None) -> "TrainData":
+    """Return `data` whose pictures are resized by a random factor, of which a random part of --size is learned from.
+
+    What a run was begun with, and must be resumed with, includes the factors and the weights that make `features`.
+    """
+    from cyclopean.augmentation import Augmentation, Steps, ZoomedPatch
+    from cyclopean.geometry import size_of
+
+    assert isinstance(data.augment, Steps)
+    height, width = source.size or size_of(data.training[0].depth)
+    steps: tuple[Augmentation, ...] = (ZoomedPatch((height, width), *zoom), *data.augment.steps[1:])
+    weights = "" if features is None else features.name
+    facts: dict[str, float | str] = {"smallest zoom": zoom[0], "largest zoom": zoom[1], "vgg19-weights": weights}
+    return replace(data, augment=Steps(steps), flags={**data.flags, **facts})

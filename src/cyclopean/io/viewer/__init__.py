@@ -30,7 +30,7 @@ def write_viewer(path: Path, depth: DepthMap, image: Float[Tensor, "1 3 h w"], c
 
     The page holds inverse depths in units of 1 / median depth, as 16-bit numbers that times `scale` are their values.
     """
-    small = resize_depth(depth, size_within(depth.size, VERTICES, 2))
+    small = resize_depth(depth, size_within(depth.size, VERTICES, 2)).seen_by(camera)
     rho = small.inverse_depth[0, 0]
     known = small.valid[0, 0] & rho.isfinite()
     positive = rho[known & (rho > 0)]
