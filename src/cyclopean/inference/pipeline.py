@@ -241,7 +241,7 @@ class PictureFormat:
 class RefocusOptions:
     """How to refocus a photo, and how the photo and its depth are read.
 
-        `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
+    `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
     predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's
     folder or a Hub repository. `resize_depth` stretches a depth file of another size. `formats` are the pictures to
     write; the first also names the sidecar. `mend` corrects the depth, refined and with its matte.
