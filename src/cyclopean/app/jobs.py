@@ -33,6 +33,8 @@ LANES = {
     "aside": 16,  # what costs nothing waits for nobody
 }
 
+APART = ("film", "aside")  # lanes whose steps wait for none of their session, and none for them
+
 
 class Crowded(Exception):  # noqa: N818  (it is not an error)
     """The queue is full."""
@@ -40,8 +42,9 @@ class Crowded(Exception):  # noqa: N818  (it is not an error)
 
 @dataclass(eq=False)
 class Job:
-    """One step: whether it has `begun`, how far it is (`update`), and its `end`."""
+    """One step: its lane, whether it has `begun`, how far it is (`update`), and its `end`."""
 
+    lane: str
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     begun: bool = False
     update: Update = field(default_factory=dict)
@@ -77,11 +80,17 @@ class Jobs:
         self._queue = {job for job in self._queue if not job.begun}
         if len(jobs) >= OF_ONE or len(self._queue) >= self._waiting:
             raise Crowded
-        job = Job()
+        job, before = Job(lane), [] if lane in APART else [one.end for one in jobs.values() if one.lane not in APART]
         jobs[job.name] = job
         self._queue.add(job)
-        job.end = asyncio.create_task(anyio.to_thread.run_sync(job.run, work, limiter=self._lanes[lane]))
+        job.end = asyncio.create_task(self._turn(job, work, [end for end in before if end is not None]))
         return job
+
+    async def _turn(self, job: Job, work: Work, before: "list[asyncio.Task[Update]]") -> Update:
+        """Run a job after those of its session that came before: none keeps a lane busy while it waits for another."""
+        if before:
+            await asyncio.wait(before)
+        return await anyio.to_thread.run_sync(job.run, work, limiter=self._lanes[job.lane])
 
     async def told(self, jobs: dict[str, Job], job: Job) -> Update:
         """Return the end of a job, which is then forgotten, or after a while how far it is, with its name as `job`."""
