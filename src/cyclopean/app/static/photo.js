@@ -52,6 +52,10 @@ export class PhotoTab {
       find('undo').disabled = true
       this.#choose(null)
     }
+    if (value.point) {
+      const [x, y] = value.point.map((part) => Math.round(100 * part))
+      this.stage.find('said').textContent = `Sharp at ${x} % from the left, ${y} % from the top.`
+    }
     if (value.live) this.#live(value)
     else if (value.look) this.draw()
     if (this.stage.sheet.zoomed) this.zoomed()
@@ -153,6 +157,7 @@ export class PhotoTab {
     const mine = ++this.#asked, image = this.stage.find('glance'), { state } = this.stage
     clearTimeout(this.#resting)
     if (this.live) {
+      if (at && this.#near(at)) at = null  // what was clicked stays, until the pointer goes elsewhere
       const shown = !!at && !this.stage.sheet.zoomed && ['photo', 'result'].includes(state.view) && state.stage === 'focus'
       if (shown || state.hovering) { state.hovering = shown; this.draw(shown ? at : state.point) }
       return
@@ -166,6 +171,11 @@ export class PhotoTab {
       if (old.startsWith('blob:')) URL.revokeObjectURL(old)
       if (mine === this.#asked) image.hidden = false
     }, 90)
+  }
+
+  #near(at) {
+    const { state, sheet } = this.stage
+    return state.result && Math.hypot(...at.map((part, axis) => (part - state.point[axis]) * sheet.size[axis])) < 60
   }
 
   // ---- at full size, when the picture on the screen has fewer pixels than the screen
