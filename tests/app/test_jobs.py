@@ -31,6 +31,10 @@ def test_one_session_waits_for_itself_and_keeps_nobody_else_waiting():
             assert await queue.told(other, job) == {"in": lane}
         film = queue.start(mine, "film", lambda: {"a": "film"})
         assert await queue.told(mine, film) == {"a": "film"}, "nor does a film wait"
+        third = dict[str, Job]()
+        queue.start(third, "film", lambda: {"done": stop.wait(20)})
+        step = queue.start(third, "light", lambda: {"while": "filming"})
+        assert await queue.told(third, step) == {"while": "filming"}, "nor anything for a film"
         assert time.monotonic() - begin < 15
         assert (await queue.told(mine, slow))["job"] == slow.name
         assert await queue.told(mine, later[0]) == {**steps.QUEUED, "job": later[0].name}

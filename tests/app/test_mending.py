@@ -113,8 +113,10 @@ def test_a_mended_photo_is_saved_as_it_is_shown_and_undone_stroke_by_stroke(stat
         handlers.save_depth(state, session.token)
         saved.append(np.load(session.files["half_disp.npy"])[48, int(view[0] * 128)])
         update = handlers.undo(state, session.token)
-    sharp, told, near, blurred, untold, far = saved
+        saved.append("depth" in update)
+    sharp, told, near, stroke, blurred, untold, far, point = saved
     assert (told, untold) == (True, False)
+    assert (stroke, point) == (True, False), "another depth is shown when a stroke goes"
     assert near > 1.5 * far
     with Image.open(session.upload) as photo:
         before = np.asarray(photo, float)

@@ -5,6 +5,7 @@ import http.client
 import io
 import threading
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,18 +32,18 @@ def proxied(server: Server) -> Iterator[Server]:
             length = int(self.headers.get("content-length", 0))
             inside = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
             headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
-            inside.request(self.command, self.path.removeprefix(PATH), self.rfile.read(length), headers)
-            with inside.getresponse() as answer:
-                content = answer.read()
-                self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in ("content-length", "connection", "transfer-encoding"):
-                        self.send_header(name, value)
-                if answer.status not in (204, 304):
-                    self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-            inside.close()
+            with closing(inside), suppress(OSError):  # who leaves does not wait for the answer
+                inside.request(self.command, self.path.removeprefix(PATH), self.rfile.read(length), headers)
+                with inside.getresponse() as answer:
+                    content = answer.read()
+                    self.send_response(answer.status)
+                    for name, value in answer.getheaders():
+                        if name.lower() not in ("content-length", "connection", "transfer-encoding"):
+                            self.send_header(name, value)
+                    if answer.status not in (204, 304):
+                        self.send_header("content-length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
 
         do_GET = do_POST = forward  # noqa: N815
 
