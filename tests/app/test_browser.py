@@ -220,12 +220,15 @@ def test_a_clip_is_refocused_from_one_point_to_another(visitor: Visitor, tmp_pat
     first = visitor.see("frame", "video")
     visitor.click((0.2, 0.5), "video")
     visitor.part("note", "video").get_by_text("Sharp points at 0.0 s").wait_for()
-    moment = visitor.page.locator("#moment input[type=number]")
+    moment, old = (
+        visitor.page.locator("#moment input[type=number]"),
+        visitor.part("under", "video").get_attribute("src"),
+    )
     moment.fill("0.2")
     moment.press("Enter")
     visitor.page.wait_for_function(
         "(old) => document.querySelector('#stage-video .under').getAttribute('src') !== old",
-        arg=visitor.part("under", "video").get_attribute("src"),
+        arg=old,
     )
     assert np.abs(visitor.see("frame", "video") - first).mean() > 2, "another moment"
     visitor.click((0.8, 0.2), "video")
