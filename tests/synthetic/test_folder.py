@@ -34,8 +34,11 @@ def photographs(tmp_path):
 def test_folder_reads_back(rig, size, tmp_path):
     order = RenderJob(("room", "street"), rig, 9, 2, size)
     assert list(write(order, tmp_path)) == [0, 1]
-    for n, read in enumerate(FolderDataset(tmp_path)):
-        made = rigs.sample(order.family(n), 9 + n, size, rig)
+    items = FolderDataset(tmp_path)
+    for n, read in enumerate(items):
+        made, objects = rigs.identified([(order.family(n), 9 + n)], size, rig)[0]
+        assert torch.equal(items.objects(n), objects)
+        assert cv2.imread(str(tmp_path / "ids" / f"{n:06d}.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
         assert torch.equal(read.depth, made.depth)
         assert (read.target.image - made.target.image).abs().max() <= 0.5 / 255 + 1e-6
         assert torch.equal(read.target.valid, made.target.valid)
@@ -44,6 +47,13 @@ def test_folder_reads_back(rig, size, tmp_path):
         for a, b in zip(read.sources, made.sources, strict=True):
             assert (a.image - b.image).abs().max() <= 0.5 / 255 + 1e-6
             torch.testing.assert_close(a.from_target, b.from_target)
+
+
+def test_a_folder_without_identities_says_what_to_do(tmp_path):
+    list(write(RenderJob(("room",), "stereo", 9, 1, SIZE), tmp_path))
+    (tmp_path / "ids" / "000000.png").unlink()
+    with pytest.raises(InputError, match="render the folder again"):
+        FolderDataset(tmp_path).objects(0)
 
 
 @pytest.mark.parametrize("rig", ["stereo", "clip"])
@@ -57,9 +67,9 @@ def test_batches_write_what_single_scenes_do(rig, tmp_path, monkeypatch):
 
     def counted(scenes, *rest, **named):
         asked.append(len(scenes))
-        return rigs.samples(scenes, *rest, **named)
+        return rigs.identified(scenes, *rest, **named)
 
-    monkeypatch.setattr(folder, "samples", counted)
+    monkeypatch.setattr(folder, "identified", counted)
     assert list(write(order, tmp_path / "together")) == [1, 2, 3, 4]
     assert asked == [3, 1]
     for path in (tmp_path / "alone").rglob("*.*"):

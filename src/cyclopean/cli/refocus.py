@@ -44,8 +44,8 @@ class Blur:
     """The sensor's longer side; without it, the photo's EXIF, else 36."""
     shape: Annotated[str, Flag("SHAPE")] = "disc"
     """disc, ring, cateye, or polygon:BLADES[:DEGREES] such as polygon:6:15."""
-    range: Annotated[float, Flag("R", name="--depth-of-field", hidden=("--range",))] = 0.0
-    """The part of the depth range around the focus that stays sharp, 0 to 1."""
+    range: Annotated[float | None, Flag("R", name="--depth-of-field", hidden=("--range",))] = None
+    """The part of the depth range around the focus that stays sharp, 0 to 1; without it, all of the subject does."""
     before: Annotated[float, Flag("X", name="--foreground", hidden=("--before",))] = 1.0
     """Factor for what is nearer than the focus."""
     behind: Annotated[float, Flag("X", name="--background", hidden=("--behind",))] = 1.0
@@ -102,8 +102,10 @@ class Refocus:
     refine: Annotated[str, Flag("auto|on|off")] = "auto"
     """Draw edges of the depth to those of the photo, as steps; auto: of predicted or stretched depth."""
     matte: Annotated[str | None, Flag("MASK|MODEL")] = None
-    """A picture, white on the subject, whose edge the depth takes over; or a segmenter (a model's folder or a Hub
+    """The subject, instead of what is found at --at: a picture, white on it; or a segmenter (a model's folder or a Hub
     repository, needs transformers) that finds what is at --at."""
+    subject: bool = True
+    """Sharp is what is as far away as the point, not the thing at the point as a whole."""
     out: Annotated[str | None, Flag("DIR", folder=True)] = None
     """Folder for the result; without it, beside the photo."""
     save: Annotated[str, Flag("NAMES")] = "png"
@@ -157,7 +159,7 @@ def run(options: Refocus) -> None:
         RealLens(blur.f_number, blur.focal_mm, blur.sensor_mm) if blur.optical else None,
         blur.method, strength_of(blur), blur.bins,
         metres_from(None if options.profile is None else Path(options.profile), options.known),
-        options.refine, options.matte, options.resize_depth,
+        options.refine, options.matte, options.subject, blur.range is not None, options.resize_depth,
         tuple(PictureFormat(suffix, 16 if suffix in deep else None) for suffix in suffixes),
         *known_camera(options.camera, options.field_of_view), options.max_megapixels,
     )  # fmt: skip
@@ -176,7 +178,7 @@ def run(options: Refocus) -> None:
     depth = None if options.depth is None else _beside(source) if options.depth == BESIDE else Path(options.depth)
     record = {
         "focus_distance": options.focus_distance, **asdict(blur), "depth": options.depth, "refine": options.refine,
-        "matte": options.matte,
+        "matte": options.matte, "subject": options.subject,
     }  # fmt: skip
     written = refocus_photo(
         source, Target(folder, source.stem, options.overwrite), depth or choose, refocus_options, record
@@ -197,7 +199,9 @@ def strength_of(blur: Blur) -> float:
 def lens_of(blur: Blur) -> "Lens":
     from cyclopean.defocus.lens import Lens, parse_shape
 
-    return Lens(blur.amount, None, parse_shape(blur.shape), blur.range, blur.before, blur.behind, blur.highlights)
+    return Lens(
+        blur.amount, None, parse_shape(blur.shape), blur.range or 0.0, blur.before, blur.behind, blur.highlights
+    )
 
 
 def _check_words(options: Refocus) -> tuple[Path, list[str]]:

@@ -22,6 +22,7 @@ from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.refocus import refocus, warn_of_distance
+from cyclopean.defocus.selection import coherent
 from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, assumed_camera
@@ -29,6 +30,7 @@ from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, TwoDistances, shift_assumed
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
 from cyclopean.inference.predictor import Predictor, fitting_model, load
+from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
 from cyclopean.io.files import appearing, file_hash
@@ -243,8 +245,10 @@ class RefocusOptions:
 
     `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
     predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's
-    folder or a Hub repository. `resize_depth` stretches a depth file of another size. `formats` are the pictures to
-    write; the first also names the sidecar. `mend` corrects the depth, refined and with its matte.
+    folder or a Hub repository; without one, with `subject`, it is the thing at `at`. A thin lens shows the subject
+    sharp as a whole, but with `point_only` what is as far away as the point. `resize_depth` stretches a depth file of
+    another size. `formats` are the pictures to write; the first also names the sidecar. `mend` corrects the depth,
+    refined and with its subject.
     """
 
     at: Point | None = None
@@ -257,6 +261,8 @@ class RefocusOptions:
     profile: CameraProfile | TwoDistances | None = None
     refine: str = "auto"
     matte: str | None = None
+    subject: bool = True
+    point_only: bool = False
     resize_depth: bool = False
     formats: tuple[PictureFormat, ...] = (PictureFormat(".png"),)
     camera: str = "auto"
@@ -300,12 +306,22 @@ def refocus_photo(
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
-    depth = options.mend(depth if matte is None else matted(depth, matte))
+    thin = options.method == THIN_LENS
+    flat = not isinstance(photo.camera, Equirectangular)
+    if matte is None and options.subject and thin and flat and pixel is not None:
+        matte = Selector(photo, depth, bundled_networks())([pixel])
+    sharp = None
+    if matte is not None and thin:
+        depth, sharp = coherent(depth, matte)
+        sharp = None if options.point_only or pixel is None else sharp
+    elif matte is not None:
+        depth = matted(depth, matte)
+    depth = options.mend(depth)
     if options.distance is not None and pixel is None:
         warn_of_distance(depth, options.distance)
     render = partial(
-        refocus, method=options.method, lens=lens, distance=options.distance, strength=options.strength,
-        bins=options.bins,
+        refocus, method=options.method, lens=lens, distance=options.distance, sharp=sharp,
+        strength=options.strength, bins=options.bins,
     )  # fmt: skip
     if isinstance(photo.camera, Equirectangular) and bool((black := padding(photo.image)).any()):
         # Neither the black of padding nor what is beside it spreads over the border.

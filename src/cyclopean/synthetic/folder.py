@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from cyclopean.errors import InputError, why_unwritten
 from cyclopean.io.files import reserved, write_anew
 from cyclopean.io.sidecar import AnyCamera, camera_to_json
 from cyclopean.sample import Sample, View, map_tensors
-from cyclopean.synthetic.rigs import VIEWS, samples, together
+from cyclopean.synthetic.rigs import VIEWS, identified, together
 from cyclopean.synthetic.scene import Number
 
 LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
@@ -53,7 +53,7 @@ def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") ->
     process renders into it.
     """
     with reserved(out):
-        for name in (*VIEWS[order.rig], "depth", "camera", *(["moving"] if order.rig == "clip" else [])):
+        for name in (*VIEWS[order.rig], "depth", "ids", "camera", *(["moving"] if order.rig == "clip" else [])):
             (out / name).mkdir(parents=True, exist_ok=True)
         _describe(order, out)
         todo = missing(order, out)
@@ -137,7 +137,7 @@ def _made_by(order: RenderJob) -> dict[str, object]:
 
 def _write_items(order: RenderJob, out: Path, device: str, numbers: Sequence[int]) -> Sequence[int]:
     pictures = None if order.pictures is None else load_pictures(Path(order.pictures))
-    made = samples(
+    made = identified(
         [(order.family(n), order.seed + n) for n in numbers],
         order.size,
         order.rig,
@@ -147,8 +147,8 @@ def _write_items(order: RenderJob, out: Path, device: str, numbers: Sequence[int
         device=device,
     )
     try:
-        for n, item in zip(numbers, made, strict=True):
-            _store(order, out, n, map_tensors(Tensor.cpu, item))
+        for n, (item, objects) in zip(numbers, made, strict=True):
+            _store(order, out, n, map_tensors(Tensor.cpu, item), objects.cpu())
     except OSError as error:
         raise InputError(
             f"cannot write to {out} {why_unwritten(error, 'mend that')}, then go on with the same command."
@@ -156,7 +156,7 @@ def _write_items(order: RenderJob, out: Path, device: str, numbers: Sequence[int
     return numbers
 
 
-def _store(order: RenderJob, out: Path, n: int, made: Sample) -> None:
+def _store(order: RenderJob, out: Path, n: int, made: Sample, objects: Int[Tensor, "1 1 h w"]) -> None:
     """Write one item, its camera file last."""
     stem, names = f"{n:06d}", VIEWS[order.rig]
     for name, view in zip(names, (made.target, *made.sources), strict=True):
@@ -164,6 +164,7 @@ def _store(order: RenderJob, out: Path, n: int, made: Sample) -> None:
     array = io.BytesIO()
     np.save(array, made.depth[0, 0].numpy())
     write_anew(out / "depth" / f"{stem}.npy", array.getvalue())
+    _write_image(out / "ids" / f"{stem}.png", objects[0, 0].numpy().astype(np.uint16))
     if order.rig == "clip":
         _write_image(out / "moving" / f"{stem}.png", (~made.target.valid[0, 0]).numpy().astype(np.uint8) * 255)
     poses = {name: _pose(view) for name, view in zip(names[1:], made.sources, strict=True)}

@@ -10,7 +10,7 @@ from random import Random
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cyclopean.errors import unknown_name
@@ -22,6 +22,8 @@ from cyclopean.synthetic.render import Rendered, Sensor, develop, exposure, rend
 from cyclopean.synthetic.scene import FRAME_TIME, Number, Scene, Triple, turn
 from cyclopean.synthetic.scene_types import Viewpoint, surroundings
 from cyclopean.synthetic.scene_types import scene as family_scene
+
+Identified = tuple[Sample, Int[Tensor, "1 1 h w"]]
 
 SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
 # Scenes rendered together: a CPU is busy with one, whose parts fit its cache; elsewhere as many as have so many points.
@@ -81,6 +83,25 @@ def samples(
     """Return what `sample` gives for each (family, seed). On a GPU many are rendered together, with far fewer
     operations; those share their memory, so keep a clone where you keep few of many.
     """
+    return [
+        sample
+        for sample, _ in identified(
+            scenes, size, rig, pictures=pictures, baseline=baseline, field_of_view=field_of_view, device=device
+        )
+    ]
+
+
+def identified(
+    scenes: Sequence[tuple[str, int]],
+    size: tuple[int, int],
+    rig: str = "stereo",
+    *,
+    pictures: Float[Tensor, "k 3 s s"] | None = None,
+    baseline: Number | None = None,
+    field_of_view: Number | None = None,
+    device: torch.device | str = "cpu",
+) -> list[Identified]:
+    """Return what `samples` does, each with the numbers of the objects in its target (0: ground, walls, sky)."""
     if rig not in RIGS:
         raise unknown_name("rig", rig, RIGS)
     there = torch.device(device)
@@ -120,9 +141,9 @@ def _stood(family: str, seed: int, rig: str, baseline: Number | None, field_of_v
 
 def _photographed(
     stands: Sequence[Stand], size: tuple[int, int], pictures: Float[Tensor, "k 3 s s"] | None, device: torch.device
-) -> list[Sample]:
-    """Return photographs of rigs of one kind: all views of a rig exposed alike; where things may move between them,
-    what moves is not valid.
+) -> list[Identified]:
+    """Return photographs of rigs of one kind, and the objects in each target: all views of a rig exposed alike; where
+    things may move between them, what moves is not valid.
     """
     camera = map_tensors(lambda x: x.to(device), _camera(stands, size))
     taken = _taken(stands, camera, size, pictures, device)
@@ -136,7 +157,7 @@ def _photographed(
         views = [replace(v, valid=~picture.moving) for v, picture in zip(views, taken, strict=True)]
     together = Sample(views[0], tuple(views[1:]), taken[0].depth)
     return [
-        replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(stand.name,))
+        (replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(stand.name,)), taken[0].objects[n : n + 1])
         for n, stand in enumerate(stands)
     ]
 

@@ -121,7 +121,7 @@ def _row(b: Builder, rng: Random, wide: Number, deep: Number) -> None:
         elif kind == "stick":
             look = cover(rng, "plain wood stripes", 0.2)
             lean = turn(rng.uniform(0, 6), 0, rng.gauss(0, 0.35))
-            place.add("cylinder", (0, -size * 0.7, 0), (0.012, size * 0.7, 0.012), look, lean)
+            place.thing().add("cylinder", (0, -size * 0.7, 0), (0.012, size * 0.7, 0.012), look, lean)
         x += size * rng.uniform(0.4, 0.9)
 
 
@@ -133,7 +133,7 @@ def _standing(b: Builder, rng: Random, size: Number) -> None:
         face = cover(rng, "plain poster picture stripes noise", size)
         flat = rng.random() < 0.4
         half = (high * 0.7, high, thick) if flat else (thick, high, high * 0.6)
-        b.add("box", (x, -high, 0), half, face, turn(rng.gauss(0, 0.35)))
+        b.thing().add("box", (x, -high, 0), half, face, turn(rng.gauss(0, 0.35)))
         x += 2 * half[0]
 
 
