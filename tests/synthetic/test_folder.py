@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from cyclopean.data.folder import FolderDataset
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
+from cyclopean.io.rendered_folder import missing
 from cyclopean.synthetic import folder, rigs
-from cyclopean.synthetic.folder import RenderJob, contact_sheet, load_pictures, missing, write
+from cyclopean.synthetic.folder import RenderJob, contact_sheet, load_pictures, write
 
 SIZE = (32, 48)
 
@@ -80,7 +82,7 @@ def test_a_cut_run_goes_on_and_another_order_is_refused(tmp_path):
     order = RenderJob(("table",), "stereo", 0, 3, SIZE)
     assert len(list(write(order, tmp_path))) == 3
     (tmp_path / "camera" / "000001.json").unlink()
-    assert missing(order, tmp_path) == [1]
+    assert missing(tmp_path, order.count) == [1]
     assert list(write(order, tmp_path)) == [1]
     assert list(write(RenderJob(("table",), "stereo", 0, 3, SIZE), tmp_path)) == []
     for other in (
@@ -192,3 +194,17 @@ def _nearest(depth):
 
 def _farthest(depth):
     return np.unravel_index(int(depth.argmax()), depth.shape)
+
+
+def test_supersampled_pixels_are_means_of_rays_and_the_depth_of_the_middle_one():
+    """A picture of three rays a side has the depth of its finer twin, and flickers less between two close views."""
+    coarse, fine, twin = (
+        rigs.sample("traffic", 5, size, "clip", field_of_view=70.0, supersample=rays)
+        for size, rays in (((24, 72), 3), ((72, 216), 1), ((24, 72), 1))
+    )
+    assert torch.equal(coarse.depth, fine.depth[..., 1::3, 1::3])
+    assert torch.equal(coarse.target.valid, fine.target.valid[..., 1::3, 1::3])
+    mean = F.avg_pool2d(fine.target.image, 3)
+    assert (coarse.target.image - mean).abs().mean() < 0.7 * (twin.target.image - mean).abs().mean()
+    with pytest.raises(InputError, match="odd number"):
+        rigs.sample("traffic", 5, (24, 72), "clip", supersample=2)

@@ -3,6 +3,7 @@
 One family at a time is left out of training; depth is predicted by the bundled model, as for a photo.
 """
 
+import dataclasses
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -85,10 +86,11 @@ def trained(out: Path, budget: Budget, left_out: str, predictor: Predictor) -> C
     items: list[Item] = []
     for family in (*FAMILIES, *MORE):
         if family != left_out:
-            cache = out / "features" / f"{family}.safetensors"
+            cache = out / "features" / f"{family}-{budget.scenes}.safetensors"
             items += read_items(out / "train" / family, budget.scenes, predictor, cache)
-    name = f"without-{left_out}" if left_out else "all"
-    return train(items, budget.steps if left_out else 2 * budget.steps, budget.seed, out / "models" / name)
+    steps = budget.steps if left_out else 2 * budget.steps
+    name = f"{f'without-{left_out}' if left_out else 'all'}-{budget.scenes}-{steps}-{budget.seed}"
+    return train(items, steps, budget.seed, out / "models" / name)
 
 
 def clicks(folder: Path, count: int, predictor: Predictor, seed: int) -> Iterator[Click]:
@@ -136,10 +138,10 @@ def is_sharp(inverse_depth: Plane, focus: Sharp, whole: float) -> Mask:
 def results(out: Path, budget: Budget) -> Iterator[dict[str, dict[str, list[list[float]]]]]:
     """Yield all figures after each row and family: row -> family -> IoU and sharp share of each click.
 
-    They are kept in OUT/subject.json: rows that are there already are not judged again.
+    They are kept in OUT, in a file for each budget: rows that are there already are not judged again.
     """
     predictor = load()
-    path = out / "subject.json"
+    path = out / f"{'-'.join(str(number) for number in dataclasses.astuple(budget))}.json"
     figures = json.loads(path.read_text()) if path.exists() else {}
     rows = ROWS if budget.steps else ROWS[:3]
     for family in FAMILIES:

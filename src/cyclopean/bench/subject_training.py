@@ -51,7 +51,8 @@ def read_items(folder: Path, count: int, predictor: Predictor, cache: Path) -> l
     data = FolderDataset(folder)
     objects = [data.objects(n)[0, 0].numpy().astype(np.uint16) for n in range(count)]
     if not cache.exists():
-        backbone, parts = Backbone(cast(Mobile, predictor.method.network)), {}
+        backbone = Backbone(cast(Mobile, predictor.method.network))
+        parts: dict[str, Tensor] = {}
         for n in range(count):
             photo = Photo(data[n].target.image)
             features, evidence = backbone.seen(photo, refined(predictor(photo), photo.image))

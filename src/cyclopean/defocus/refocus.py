@@ -85,7 +85,7 @@ def refocus(
         raise InputError(f"the point is {shortened(at, 40)!r}; give two numbers (x, y), such as (0.4, 0.6).")
     photo = photo if isinstance(photo, Pictured) else as_photo(photo)
     ready = focusable(photo, depth, lens or Lens())
-    focus, unit = _focus(ready, depth, point, distance)
+    focus, unit = focus_of(ready, depth, point, distance)
     ready = dataclasses.replace(ready, unit=unit)
     if sharp is not None and ready.span > 0:
         focus, part = sharp.middle, min(1.0, (sharp.near - sharp.far) / ready.span)
@@ -136,7 +136,7 @@ def warn_of_distance(depth: DepthMap, distance: float) -> None:
     )  # fmt: skip
 
 
-def _focus(
+def focus_of(
     ready: Focusable[Picture], depth: DepthMap, at: Point | None, distance: float | None
 ) -> tuple[float, float | None]:
     """Return the inverse depth in focus, and the unit: the map's number for 1/m, None when that is unknown."""

@@ -25,7 +25,7 @@ from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import Photo, resize
 from cyclopean.networks.clicked import Clicked
 from cyclopean.networks.mobile import Mobile
-from cyclopean.training.checkpoint import BUNDLED, DEFAULT, WEIGHTS
+from cyclopean.training.models import BUNDLED, DEFAULT, WEIGHTS
 
 FOLDER, CARD = BUNDLED / "subject", "card.json"
 SMALL = 80, 112  # of the pictures in which a thing is outlined without a network
@@ -119,10 +119,10 @@ class Selector:
                 logits = torch.minimum(logits, logits - self._logits([pixel]))
             probability = logits.sigmoid()[0, 0].numpy()
         h, w = probability.shape
-        there = [(x * w // self.photo.size[1], y * h // self.photo.size[0]) for x, y in pixels]
-        if max(float(probability[y, x]) for x, y in there) < THING:
+        clicked = [(x * w // self.photo.size[1], y * h // self.photo.size[0]) for x, y in pixels]
+        if max(float(probability[y, x]) for x, y in clicked) < THING:
             return None
-        return np.where(connected(probability >= THING, there), probability, 0)
+        return np.where(connected(probability >= THING, clicked), probability, 0)
 
     def _logits(self, pixels: Sequence[tuple[int, int]]) -> Float[Tensor, "1 1 _ _"]:
         assert self.networks is not None

@@ -194,6 +194,13 @@ class Builder:
             numbers=self.numbers,
         )
 
+    def worn(self, grain: Number, contrast: Number) -> "Builder":
+        """Return the same with surfaces as weather and use leave them: at least so much fine and coarse texture."""
+        materials = [
+            replace(m, grain=max(grain, 2 * m.grain), contrast=max(contrast, m.contrast)) for m in self.materials
+        ]
+        return replace(self, materials=materials)
+
     def room_around(self, point: Triple) -> float:
         """Return the distance of `point` from the nearest bounded primitive's box (metres; 0 inside, inf with none)."""
         return float(self._gaps(point).min(initial=math.inf))
@@ -252,7 +259,7 @@ class Layout:
     """What a family decides: what stands where, the light, and where the camera looks from (metres, radians).
 
     `steps`: how far the camera is in the frames before and after, and how it is turned (yaw, pitch, roll) beside what
-    it is here; without them a rig decides.
+    it is here; without them a rig decides. `interval`: seconds from one frame to the next.
     """
 
     builder: Builder
@@ -266,3 +273,4 @@ class Layout:
     floor: tuple[Number, Number] = (0.0, 0.0)  # half its extents along x and z where walls bound it, else 0
     road: Number = 0.0  # half the width of one along z, where there is one
     steps: tuple[tuple[Triple, Triple], ...] = ()
+    interval: Number = FRAME_TIME
