@@ -331,7 +331,6 @@ def refocus_photo(
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
     depth, sharp = _of_subject(photo, depth, matte, pixel, options)
-    depth = options.mend(depth)
     distance = options.distance
     if options.focus_range is not None:
         if depth.unit != "m":
@@ -371,15 +370,17 @@ def refocus_photo(
 def _of_subject(
     photo: Photo, depth: DepthMap, matte: Tensor | None, pixel: tuple[int, int] | None, options: RefocusOptions
 ) -> tuple[DepthMap, Sharp | None]:
-    """Return depth in which the subject (`matte`, or what is at `pixel`) is one surface, and what of it is sharp."""
+    """Return depth in which the subject (`matte`, or what is at `pixel`) is one surface, mended, and what of it is
+    sharp.
+    """
     thin, flat = options.method == THIN_LENS, not isinstance(photo.camera, Equirectangular)
     by_itself = options.subject and options.focus_range is None and thin and flat
     if matte is None and by_itself and pixel is not None:
         matte = Selector(photo, depth, bundled_networks())([pixel])
     if matte is None or not thin:
-        return (depth if matte is None else matted(depth, matte)), None
+        return options.mend(depth if matte is None else matted(depth, matte)), None
     depth, sharp = coherent(depth, matte)
-    return depth, None if options.point_only or pixel is None else sharp
+    return options.mend(depth), None if options.point_only or pixel is None else sharp
 
 
 def _taken(photo: Photo, options: DepthOptions | RefocusOptions) -> tuple[Photo, str | None]:
