@@ -1,6 +1,7 @@
 """Work for several processes, which import it: it takes a while, fails at one number, and says who does it."""
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,5 +22,22 @@ class Slow:
             if number == 5:
                 raise InputError("number five is damaged.")
             path.write_text(str(number))
+
+        return do
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """Some numbers kill the process that works on them."""
+
+    out: str
+    deadly: tuple[int, ...]
+
+    def load(self):
+        def do(number: int) -> None:
+            time.sleep(0.05)
+            if number in self.deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
+            Path(self.out, f"{number:03d}.txt").write_text(str(number))
 
         return do

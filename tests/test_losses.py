@@ -7,7 +7,7 @@ from cyclopean.losses import (
     edge_aware,
     gradients,
     item_mean,
-    photometric,
+    photometric_error,
     proportional_smoothness,
     pyramid,
     scale_invariant_log,
@@ -80,8 +80,8 @@ def test_the_pyramid_is_by_area(golden):
 def test_photometric_is_085_dssim_plus_015_l1():
     x, y = torch.rand(2, 3, 8, 9), torch.rand(2, 3, 8, 9)
     expected = 0.85 * dissimilarity(ssim_reflected(x, y)).mean(1) + 0.15 * (x - y).abs().mean(1)
-    torch.testing.assert_close(photometric(x, y)[:, 0], expected)
-    assert photometric(x, x).abs().max() < 1e-5
+    torch.testing.assert_close(photometric_error(x, y)[:, 0], expected)
+    assert photometric_error(x, x).abs().max() < 1e-5
 
 
 def test_weighted_mean_ignores_what_has_no_weight_even_nan():

@@ -90,23 +90,27 @@ def test_median_alignment_survives_infinite_depths():
     assert metrics.align_median(torch.full((5,), torch.inf), truth).isinf().all()
 
 
+def affine(inverse_depth, truth, far):
+    return metrics.affine_depth(inverse_depth, metrics.affine_fit(inverse_depth, truth), far)
+
+
 def test_affine_alignment_is_numpys_least_squares():
     depth, truth = random_depths()
     prediction = 3 / depth.numpy() - 0.4
     a, b = np.linalg.lstsq(np.stack([prediction, np.ones_like(prediction)], 1), 1 / truth.numpy(), rcond=None)[0]
     expected = 1 / np.maximum(a * prediction + b, 1 / 80)
-    assert np.allclose(metrics.align_affine(torch.from_numpy(prediction), truth, far=80.0), expected, rtol=1e-9)
+    assert np.allclose(affine(torch.from_numpy(prediction), truth, 80.0), expected, rtol=1e-9)
 
 
 def test_affine_alignment_recovers_the_truth_and_floors_at_far():
     _, truth = random_depths()
-    assert torch.allclose(metrics.align_affine(5 / truth + 2, truth, far=80.0), truth)
-    assert metrics.align_affine(5 / truth + 2, truth, far=20.0).max() == pytest.approx(20)
+    assert torch.allclose(affine(5 / truth + 2, truth, 80.0), truth)
+    assert affine(5 / truth + 2, truth, 20.0).max() == pytest.approx(20)
 
 
 def test_a_constant_becomes_the_harmonic_mean():
     _, truth = random_depths()
-    aligned = metrics.align_affine(torch.ones_like(truth), truth, far=80.0)
+    aligned = affine(torch.ones_like(truth), truth, 80.0)
     assert torch.allclose(aligned, torch.full_like(truth, float(1 / (1 / truth).mean())))
 
 

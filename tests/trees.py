@@ -1,12 +1,15 @@
 """Small trees in the true layout of each release, written as the release writes them."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
+from cyclopean.data.base import Items
+from cyclopean.errors import InputError
 from cyclopean.geometry import reproject
 from cyclopean.sample import Sample
 
@@ -254,3 +257,12 @@ def shift_px(sample: Sample) -> torch.Tensor:
     u = reproject(rho, sample.target.camera, source.from_target, source.camera).uv[..., 0]
     width = sample.depth.shape[-1]
     return torch.where(known[:, 0], torch.arange(width) + 0.5 - u * width, torch.nan)[0]
+
+
+def read_each(data: Items, indices: Iterable[int]) -> Iterator[tuple[int, Sample | InputError]]:
+    """Yield items one by one; a damaged one as its error, and the rest follows."""
+    for index in indices:
+        try:
+            yield index, data[index]
+        except InputError as error:
+            yield index, error

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, invert, mirror, rigid, uv_rotated
+from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, invert, mirror, rigid, size_of, uv_rotated
 from cyclopean.losses import gaussian_taps
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull, pull_nearest
@@ -292,7 +292,7 @@ def roll_sample(sample: Sample, columns: int) -> Sample:
     angle = 2 * math.pi * columns / sample.depth.shape[-1]
     spin = axis_angle(sample.depth.new_tensor([[0.0, angle, 0.0]]).expand(len(sample), 3))
     turn = rigid(spin, torch.zeros_like(spin[:, 0]))
-    views = [_rolled(v, columns, turn) for v in (sample.target, *sample.sources)]
+    views = [_turned(v, turn, lambda x: x.roll(columns, -1)) for v in (sample.target, *sample.sources)]
     return replace(sample, target=views[0], sources=tuple(views[1:]), depth=sample.depth.roll(columns, -1))
 
 
@@ -310,21 +310,22 @@ def rotate_sample(sample: Sample, rotation: Float[Tensor, "b 3 3"]) -> Sample:
     """
     if torch.equal(rotation, torch.eye(3).to(rotation).expand_as(rotation)):
         return sample
-    if not all(isinstance(v.camera, Equirectangular) for v in (sample.target, *sample.sources)):
-        raise InputError("only panoramas can be rotated; take panoramas, or a method for ordinary pictures.")
-    uv = uv_rotated(rotation, (sample.depth.shape[-2], sample.depth.shape[-1]))
+    uv = uv_rotated(rotation, size_of(sample.depth))
     turn = rigid(rotation, torch.zeros_like(rotation[:, 0]))
-
-    def turned(v: View) -> View:
-        image = pull(v.image, uv, "sphere")
-        seen = image if v.seen is v.image else pull(v.seen, uv, "sphere")
-        pose = None if v.from_target is None else turn @ v.from_target @ invert(turn)
-        valid = pull(v.valid.to(image.dtype), uv, "sphere") > 1 - 1e-3
-        return replace(v, image=image, seen=seen, from_target=pose, valid=valid)
-
-    views = [turned(v) for v in (sample.target, *sample.sources)]
+    views = [_turned(v, turn, lambda x: pull(x, uv, "sphere")) for v in (sample.target, *sample.sources)]
     depth = pull_nearest(sample.depth, uv, "sphere")
     return replace(sample, target=views[0], sources=tuple(views[1:]), depth=depth)
+
+
+def _turned(v: View, turn: Float[Tensor, "b 4 4"], moved: Callable[[Tensor], Tensor]) -> View:
+    """Return a panorama rotated by `turn`, which `moved` does to its pixels."""
+    if not isinstance(v.camera, Equirectangular):
+        raise InputError("only panoramas can be rotated; take panoramas, or a method for ordinary pictures.")
+    image = moved(v.image)
+    seen = image if v.seen is v.image else moved(v.seen)
+    pose = None if v.from_target is None else turn @ v.from_target @ invert(turn)
+    valid = moved(v.valid.to(image.dtype)) > 1 - 1e-3
+    return replace(v, image=image, seen=seen, from_target=pose, valid=valid)
 
 
 def _mirrored(v: View) -> View:
@@ -337,15 +338,6 @@ def _mirrored(v: View) -> View:
         window=torch.stack([1 - u1, v0, 1 - u0, v1], -1),
         valid=v.valid.flip(-1),
     )
-
-
-def _rolled(v: View, columns: int, turn: Float[Tensor, "b 4 4"]) -> View:
-    if not isinstance(v.camera, Equirectangular):
-        raise InputError("only panoramas can be rolled; take panoramas, or a method for ordinary pictures.")
-    image = v.image.roll(columns, -1)
-    seen = image if v.seen is v.image else v.seen.roll(columns, -1)
-    pose = None if v.from_target is None else turn @ v.from_target @ invert(turn)
-    return replace(v, image=image, seen=seen, from_target=pose, valid=v.valid.roll(columns, -1))
 
 
 def _cropped(v: View, box: Box, part: Float[Tensor, "b 4"]) -> View:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 Map = Float[Tensor, "b c h w"]
 Weight = Float[Tensor, "b 1 h w"]
+PerSource = Float[Tensor, "b s h w"]
 Scalar = Float[Tensor, ""]
 
 C1, C2 = 0.01**2, 0.03**2  # SSIM's constants for images in [0,1]
@@ -78,7 +79,7 @@ def dissimilarity(likeness: Map) -> Map:
     return ((1 - likeness) / 2).clamp(0, 1)
 
 
-def photometric(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+def photometric_error(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
     """Return 0.85 dissimilarity + 0.15 |x - y| per pixel, mean over channels (Monodepth2's `pe`)."""
     mixed = ALPHA * dissimilarity(ssim_reflected(x, y)) + (1 - ALPHA) * (x - y).abs()
     return mixed.mean(1, keepdim=True)
@@ -103,6 +104,16 @@ def absolute(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
 def squared(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
     """Return (x - y)², mean over channels."""
     return (x - y).square().mean(1, keepdim=True)
+
+
+def automask(errors: PerSource, static: PerSource) -> PerSource:
+    """Return 1 where the least error is below that of the unwarped sources, `static` (Monodepth2, Eq. 5).
+
+    A tie counts as static; the release breaks ties by noise. Weights are not rescaled for the share of masked pixels,
+    and the mask, the same for all sources, has no gradient.
+    """
+    moved = errors.detach().amin(1, keepdim=True) < static.detach().amin(1, keepdim=True)
+    return moved.to(errors.dtype).expand_as(errors)
 
 
 def edge_aware(

@@ -233,18 +233,12 @@ def median_scale(depth: Pixels, truth: Pixels, centre: Callable[[Pixels], Figure
     return torch.where(ours.isfinite(), centre(truth) / ours, torch.nan)
 
 
-def align_affine(inverse_depth: Pixels, truth: Pixels, far: float) -> Pixels:
-    """Return depth 1 / (a * inverse_depth + b), with a and b the least squares of 1/truth, floored at 1/far.
-
-    For predictions that know neither scale nor shift (Ranftl et al. 2020, Eq. 3). A constant prediction gets a = 0. The
-    sign of a is free: an inverted prediction is not punished here, only by the other alignments. The floor matters:
-    without it inverse depths below 0 turn into the nearest depths (a trap of Depth Anywhere's evaluation).
-    """
-    return affine_depth(inverse_depth, affine_fit(inverse_depth, truth), far)
-
-
 def affine_fit(inverse_depth: Pixels, truth: Pixels) -> tuple[Figure, Figure, Figure]:
-    """Return (x0, a, y0) with 1/truth about a * (inverse_depth - x0) + y0 by least squares."""
+    """Return (x0, a, y0) with 1/truth about a * (inverse_depth - x0) + y0 by least squares (Ranftl et al. 2020, Eq. 3).
+
+    A constant prediction gets a = 0. The sign of a is free: an inverted prediction is not punished here, only by the
+    other alignments.
+    """
     _some(truth)
     goal = 1 / truth
     x0, y0 = inverse_depth.mean(), goal.mean()
@@ -255,7 +249,11 @@ def affine_fit(inverse_depth: Pixels, truth: Pixels) -> tuple[Figure, Figure, Fi
 
 
 def affine_depth(inverse_depth: Pixels, fit: tuple[Figure, Figure, Figure], far: float) -> Pixels:
-    """Return depth by a fit of `affine_fit`, at most `far`."""
+    """Return depth 1 / (a * inverse_depth + b) by a fit of `affine_fit`, at most `far`.
+
+    The floor matters: without it inverse depths below 0 turn into the nearest depths (a trap of Depth Anywhere's
+    evaluation).
+    """
     x0, slope, y0 = fit
     return 1 / (slope * (inverse_depth - x0) + y0).clamp(min=1 / far)
 
@@ -359,7 +357,9 @@ def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> Sp
     error = ours - real
     parts = (error.abs() / real, error.square() / real, error.square(), (ours.log() - real.log()).square())
     row = counts.nonzero()[:, 0]
-    area, released = (weight.to(real)[row] for weight in (solid_angle(height), _released_weight(height)))
+    # |sin theta| as released: of the upper border of each row, so 0 in the first.
+    borders = torch.sin(torch.arange(height, dtype=torch.float64) / height * math.pi)
+    area, released = (weight.to(real)[row] for weight in (solid_angle(height), borders))
     names = ("abs_rel", "sq_rel", "rmse", "rmse_log")
     found = {}
     for ending, weight, total in (("", area, area.sum()), ("_released", released, len(real))):
@@ -375,11 +375,6 @@ def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> Sp
 def solid_angle(height: int) -> Float[Tensor, " h"]:
     """Return the solid angle of a pixel in each row of a panorama, of the equator's: the cosine of its latitude."""
     return torch.sin((torch.arange(height, dtype=torch.float64) + 0.5) / height * math.pi)
-
-
-def _released_weight(height: int) -> Float[Tensor, " h"]:
-    """Return |sin theta| as released: of the upper border of each row, so 0 in the first."""
-    return torch.sin(torch.arange(height, dtype=torch.float64) / height * math.pi)
 
 
 @cache

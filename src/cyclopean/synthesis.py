@@ -102,7 +102,9 @@ def push(
     h, w = size or size_of(values)
     b, c = values.shape[:2]
     margin = 1 if border == "sphere" else 0
-    x, y = _pixels(uv, (h, w), border)
+    x, y = ((_fold(uv) if border == "sphere" else uv) * uv.new_tensor([w, h]) - 0.5).unbind(-1)
+    if border == "edge":
+        x, y = x.clamp(0, w - 1), y.clamp(0, h - 1)
     canvas = values.new_zeros(b, c, (h + 2 * margin) * (w + 2 * margin))
     top, left = y.detach().floor(), x.detach().floor()
     for row, across in ((top, top + 1 - y), (top + 1, y - top)):
@@ -291,14 +293,6 @@ def log_sum_exp(logits: Float[Tensor, "b n h w"]) -> Float[Tensor, "b h w"]:
 def _again(make: Callable[[int], Tensor], k: int) -> Tensor:
     """Return `make(k)`, which is made once more for the gradient: nothing that it is made of is kept."""
     return torch.utils.checkpoint.checkpoint(make, k, use_reentrant=False)
-
-
-def _pixels(uv: Uv, size: tuple[int, int], border: Border) -> tuple[Tensor, Tensor]:
-    h, w = size
-    if border == "sphere":
-        uv = _fold(uv)
-    x, y = uv[..., 0] * w - 0.5, uv[..., 1] * h - 0.5
-    return (x.clamp(0, w - 1), y.clamp(0, h - 1)) if border == "edge" else (x, y)
 
 
 def _fold(uv: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:

@@ -16,12 +16,12 @@ from cyclopean.bench.video import (
     PATCHES,
     ROWS,
     VIDEO,
-    automask,
     blind,
     figures,
     mask_figures,
     patch_size,
-    spimo,
+    static_by_automask,
+    static_by_spimo,
     unposed,
     where_static,
 )
@@ -211,12 +211,12 @@ def test_automasks_keep_what_warps_and_drop_what_stays():
     for made in clips:
         method = Told(0.125, rules=VolumeConfig(levels=3, boost=0.0))
         method.truth = 1.5 / made.depth.clamp(max=1e4)
-        static = automask(method, made) > 0
+        static = static_by_automask(method, made) > 0
         textured = (made.sources[1].image - made.target.image).abs().mean(1, keepdim=True) > 0.05
         kept.append(static[textured & made.target.valid].float().mean())
         dropped.append(1 - static[~made.target.valid].float().mean())
         method.truth = 1 / 1.5 / made.depth.clamp(max=1e4)
-        others.append((automask(method, made) > 0)[textured & made.target.valid].float().mean())
+        others.append((static_by_automask(method, made) > 0)[textured & made.target.valid].float().mean())
     assert min(kept) > 0.65
     assert sum(dropped) > 1.0
     assert sum(others) < sum(kept)
@@ -232,11 +232,11 @@ def test_masks_say_zero_where_depth_depends_on_positions(clip):
             return torch.where(left, 0.1 + 0.04 * where[:, :1], torch.full_like(where[:, :1], 0.1))
 
     method.frozen = Half
-    static = spimo(method, clip, passes=3)
+    static = static_by_spimo(method, clip, passes=3)
     assert static.shape == clip.depth.shape
     assert not static[..., :40].any()
     assert static[..., 56:].all()
-    everywhere = spimo(method, clip, passes=3, threshold=10.0)
+    everywhere = static_by_spimo(method, clip, passes=3, threshold=10.0)
     assert everywhere.all()
 
 
@@ -244,7 +244,7 @@ def test_where_static_leaves_out_what_the_mask_drops(clip):
     torch.manual_seed(0)
     method = Aquanet(0.125, rules=VolumeConfig(levels=3, boost=0.0))
     left = where_static(method, clip)
-    assert torch.equal(left.isnan(), spimo(method, clip) == 0)
+    assert torch.equal(left.isnan(), static_by_spimo(method, clip) == 0)
 
 
 def test_what_moves_is_not_told_and_patches_fit(clip):

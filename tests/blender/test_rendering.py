@@ -10,11 +10,12 @@ import torch
 
 import panorama_trees
 from cyclopean.blender.finding import VARIABLE, Blender, find, version
-from cyclopean.blender.rendering import SCRIPT, RenderJob, missing, write
+from cyclopean.blender.rendering import SCRIPT, MeshRenderJob, write
 from cyclopean.cli import _main as cyclopean
 from cyclopean.data import open_dataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, reproject
+from cyclopean.io.rendered_folder import missing
 from cyclopean.sample import Sample
 from cyclopean.synthesis import pull
 
@@ -62,8 +63,8 @@ def stand_in(tmp_path) -> Blender:
     return find(program)
 
 
-def order(seed: int = 0, count: int = 2, **more) -> RenderJob:
-    return RenderJob(Path("house.glb"), count, seed, panorama_trees.SIZE, 4, **more)
+def order(seed: int = 0, count: int = 2, **more) -> MeshRenderJob:
+    return MeshRenderJob(Path("house.glb"), count, seed, panorama_trees.SIZE, 4, **more)
 
 
 def fits(sample: Sample) -> bool:
@@ -103,7 +104,7 @@ def test_a_cut_run_goes_on_where_it_stopped(stand_in, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(InputError, match="stopped before it was done"):
         list(write(order(15, 3), out, stand_in))
-    assert missing(order(15, 3), out) == [2]
+    assert missing(out, 3) == [2]
     assert not list(out.glob(".rendering-*"))
     kept = (out / "centre" / "000000.png").stat().st_mtime_ns
     assert list(write(order(15, 3), out, stand_in)) == [2]
@@ -249,7 +250,7 @@ def truth(camera: dict, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 def test_blender_renders_a_room_as_it_is(blender, suffix, up, tmp_path):
     """Radius to a millimetre; colours of the walls where they belong, so nothing is mirrored or upside down."""
     size = (64, 128)
-    request = RenderJob(write_room(tmp_path / f"room.{suffix}"), 2, 5, size, 4, up=up, threads=1)
+    request = MeshRenderJob(write_room(tmp_path / f"room.{suffix}"), 2, 5, size, 4, up=up, threads=1)
     assert sorted(write(request, tmp_path / "out", blender)) == [0, 1]
     data = open_dataset(f"folder:{tmp_path / 'out'}")
     for n in range(2):

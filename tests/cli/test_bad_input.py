@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from clips import write_video
 from cyclopean.cli import main
-from cyclopean.io.video_writing import write_video
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.training import checkpoint
 

@@ -90,3 +90,23 @@ def test_sphere_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "holds no result yet" in err
     assert not (tmp_path / "nothing").exists()
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_subject_renders_trains_judges_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("bench", "subject", tmp_path, "--pictures", "2", "--clicks", "2", "--scenes", "1", "--steps", "1")
+    code, out, err = here(capsys, *words)
+    assert code == 0, err
+    rows = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("| ") and "---" not in line]
+    assert rows == ["mask by", "depth range", "GrabCut", "outline", "network"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    assert here(capsys, *words)[1] == out
+    code, _, err = here(capsys, *words, "--ship", tmp_path / "ship")
+    assert code == 0, err
+    card = json.loads((tmp_path / "ship" / "card.json").read_text())
+    assert card["features"]["model"] == "general"
+    assert (tmp_path / "ship" / "model.safetensors").stat().st_size < 8_000_000
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    code, _, err = here(capsys, *words[:-1], "0", "--ship", tmp_path / "ship")
+    assert code == 2
+    assert "--steps is 0" in err

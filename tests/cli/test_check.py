@@ -70,3 +70,17 @@ def test_bad_input_is_one_sentence(capsys, arguments, words):
     assert code == 2
     assert words in err
     assert len(err.splitlines()) == 1
+
+
+def test_how_much_there_is_of_several_sets(tmp_path, capsys):
+    """The amounts of labelled and of unlabelled data in one table, as papers have it."""
+    labelled, alone = pairs.write_pairs(tmp_path / "labelled"), tmp_path / "alone"
+    alone.mkdir()
+    for k in range(4):
+        cv2.imwrite(str(alone / f"{k}.png"), np.random.default_rng(k).integers(0, 255, (32, 64, 3), np.uint8))
+    _, out, _ = run(capsys, labelled, f"pictures:{alone}")
+    heads, _, first, second = [line.split() for line in out.splitlines() if line][-4:]
+    assert heads == ["data", "items", "truth", "size"]
+    assert first[:2] == [str(labelled), "3,"]
+    assert " ".join(second) == f"pictures:{alone} 4, 0 damaged, 4 looked at 0 of 4 items 64x32 (4)"
+    assert "data" not in run(capsys, labelled)[1].split()

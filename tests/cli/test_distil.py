@@ -24,6 +24,7 @@ from cyclopean.io.image import Photo
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
 from cyclopean.training.state import STATE
+from filmed import film
 from slow_work import Slow
 
 SIZE = (32, 64)
@@ -187,6 +188,25 @@ def test_both_streams_resume_to_the_bit(worlds, tmp_path, capsys):
     assert (code, "supervised" in error) == (2, True)
 
 
+@pytest.mark.slow
+def test_a_model_of_transformers_teaches_while_training_from_a_film(worlds, tmp_path, capsys):
+    """Its name and licence go into the card; the unlabelled panoramas are frames of a film; a narrow student."""
+    teacher = foreign_models.save("relative", tmp_path / "teacher")
+    film(tmp_path / "walk.mp4", (torch.rand(1, 3, *SIZE) for _ in range(40)))
+    words = ("--labelled", worlds / "rooms", "--unlabelled", tmp_path / "walk.mp4", "--side", "16", "--width", "0.25")
+    taught = train(capsys, "distil", *words, "--teacher", teacher, "--out", tmp_path / "run", "--steps", "1")
+    config = json.loads((tmp_path / "run" / "last" / "config.json").read_text())
+    assert config["training"]["teacher"] == str(teacher)
+    assert config["training"]["teacher_licence"] == "apache-2.0"
+    assert config["arguments"]["width"] == 0.25
+    other = train(capsys, "distil", *words, "--teacher", "general", "--out", tmp_path / "other", "--steps", "1")
+    assert any(not torch.equal(taught[k], other[k]) for k in taught)
+    labels = ("label", tmp_path / "walk.mp4", "--out", tmp_path / "labels", "--side", "16", "--model", teacher)
+    assert here(capsys, *labels)[0] == 0
+    assert sorted(path.name for path in (tmp_path / "labels" / "walk").iterdir()) == ["000000.npz", "000030.npz"]
+    assert "0 labelled" in here(capsys, *labels)[1]
+
+
 def test_wrong_streams_are_refused_at_once(worlds, tmp_path, capsys):
     start = ("train", "distil", "--labelled", worlds / "rooms", "--out", tmp_path / "run")
     for words, why in (
@@ -215,7 +235,7 @@ def killed(out: Path, cluster: str | None) -> None:
     """Twelve numbers by two workers of which one is killed: all are done but the damaged one, which is named."""
     with ThreadPoolExecutor(1) as thread:
         killing = thread.submit(kill_one, out)
-        done = dict(bulk.run(Slow(str(out)), list(range(12)), 2, cluster))
+        done = {one: error for one, error, _ in bulk.run(Slow(str(out)), iter(range(12)), 2, cluster)}
         killing.result()
     assert done == {n: "number five is damaged." if n == 5 else None for n in range(12)}
     assert {path.read_text() for path in out.glob("*.txt")} == {str(n) for n in range(12) if n != 5}

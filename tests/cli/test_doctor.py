@@ -7,7 +7,7 @@ import pytest
 
 from commands import COMMAND
 from cyclopean.cli import doctor
-from cyclopean.training import checkpoint
+from cyclopean.training import models
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_report_from_a_shell(tmp_path):
     assert said.stderr == ""
     for name in ("torch", "numpy", "pillow", "av"):
         assert metadata.version(name) in said.stdout
-    for word in ("python", "cpu", "cuda", "mps", "train", "samples", "video", "HEIC", *checkpoint.bundled()):
+    for word in ("python", "cpu", "cuda", "mps", "train", "samples", "video", "HEIC", *models.bundled()):
         assert f"  {word} " in said.stdout
     assert str(tmp_path) in said.stdout
     assert "GB free, writable" in said.stdout
@@ -59,7 +59,7 @@ def test_a_missing_extra_is_no_trouble_and_says_how(monkeypatch):
 
 
 def test_no_model_at_all(monkeypatch, tmp_path, capsys, no_files):
-    monkeypatch.setattr(checkpoint, "BUNDLED", tmp_path)
+    monkeypatch.setattr(models, "BUNDLED", tmp_path)
     monkeypatch.setattr(doctor, "_packages", lambda: iter(()))
     assert doctor.main([]) == 1
     assert "no model came with this installation" in capsys.readouterr().err
@@ -68,9 +68,9 @@ def test_no_model_at_all(monkeypatch, tmp_path, capsys, no_files):
 def test_a_corrupt_model(monkeypatch, tmp_path, capsys, no_files):
     folder = tmp_path / "broken"
     folder.mkdir()
-    (folder / checkpoint.CONFIG).write_text("{}")
-    (folder / checkpoint.WEIGHTS).write_bytes(b"not weights")
-    monkeypatch.setattr(checkpoint, "BUNDLED", tmp_path)
+    (folder / models.CONFIG).write_text("{}")
+    (folder / models.WEIGHTS).write_bytes(b"not weights")
+    monkeypatch.setattr(models, "BUNDLED", tmp_path)
     monkeypatch.setattr(doctor, "_packages", lambda: iter(()))
     assert doctor.main([]) == 1
     assert "the model 'broken' does not load" in capsys.readouterr().err

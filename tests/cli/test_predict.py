@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from clips import write_video
 from commands import here, shell
 from cyclopean.cli.parsing import height_width
 from cyclopean.errors import InputError
@@ -20,7 +21,6 @@ from cyclopean.inference.metric_calibration import CameraProfile, write_profile
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo, read_photo, write_photo
 from cyclopean.io.video import describe
-from cyclopean.io.video_writing import write_video
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.synthetic import rigs
 from cyclopean.training import checkpoint

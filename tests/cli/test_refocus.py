@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from commands import here, shell
+from filmed import encode, walk
 
 
 @pytest.fixture
@@ -185,7 +186,20 @@ BAD_WORDS = (
     (("{photo}", "--at", "5", "5", "--strength", "2"), "--strength is for the report's methods"),
     (("{photo}", "--at", "5", "5", "--f-number", "2", "--amount", "2"), "give one of them"),
     (("{photo}", "--at", "5", "5", "--focal-mm", "50"), "has no f-number in its metadata"),
-    (("{photo}", "--at", "5", "5", "--f-number", "2", "--depth", "{depth}"), "this depth is only relative"),
+    (("{photo}", "--focus-range", "1", "2", "--depth", "{depth}"), "a focus range is in metres"),
+    (("{photo}", "--focus-range", "1", "2", "--model", "general"), "a focus range is in metres"),
+    (("{photo}", "--focus-range", "2", "1", "--nearest", "1"), "give the nearer distance first"),
+    (("{photo}", "--focus-range", "1", "2", "--at", "5", "5"), "both say what is sharp"),
+    (("{photo}", "--focus-range", "1", "2", "--method", "median"), "is for the thin lens, not for median"),
+    (("{photo}", "--at", "5", "5", "--view", "html", "--method", "median"), "is for the thin lens, not for median"),
+    (("{photo}", "--at", "5", "5", "--view", "htm"), "did you mean 'html'"),
+    (("{photo}", "--at", "5", "5", "--nearest", "-1", "--depth", "{depth}"), "give a length above 0 metres"),
+    (
+        ("{photo}", "--at", "5", "5", "--nearest", "2", "--farthest", "1", "--depth", "{depth}"),
+        "clearly larger, or inf",
+    ),
+    (("{photo}", "--at", "5", "5", "--nearest", "1", "--profile", "{depth}"), "give one kind of them"),
+    (("{photo}", "--at", "5", "5", "--frame", "1"), "--frame is 1; it takes 0 seconds or more, of a clip"),
     (("{photo}", "--focus-distance", "2", "--depth", "{depth}"), "needs depth in metres"),
     (("{photo}", "--focus-distance", "-2", "--depth", "{depth}"), "must be above 0 metres"),
     (("{photo}", "--at", "5", "5", "--shape", "polygn"), "did you mean 'polygon"),
@@ -220,6 +234,78 @@ def test_bad_words(photo: Path, depth: Path, capsys: pytest.CaptureFixture[str])
         if (code, out) != (2, "") or sentence not in err or err.count("\n") != 1 or left != {"photo.jpg", "depth.npy"}:
             wrong.append((words, code, out, err, left))
     assert not wrong
+
+
+def test_distances_make_relative_depth_mean_something(
+    photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The left is nearest, the right farthest. An f-number says what it assumes; given distances blur accordingly."""
+
+    def refocused(*words: str) -> tuple[np.ndarray, str]:
+        code, _, told = here(capsys, "refocus", photo, "--depth", depth, *words)
+        assert code == 0, told
+        return change(photo, photo.with_name("photo_defocus.png")), told
+
+    real = ("--at", "1", "20", "--f-number", "1.4", "--focal-mm", "100")
+    assumed, told = refocused(*real)
+    assert "nearest is taken as 1 m away, what is farthest as infinitely far" in told
+    given, told = refocused(*real, "--nearest", "1")
+    assert told == ""
+    assert (given == assumed).all()  # that is the assumption
+    assert given[40:].mean() > 10
+    shallow, _ = refocused(*real, "--nearest", "1", "--farthest", "1.11")
+    far, _ = refocused(*real, "--nearest", "20")
+    assert max(shallow[40:].mean(), far[40:].mean()) < 0.7 * given[40:].mean()
+    # EXIF says how far away the point is: 20 m, so what is nearest is 20 m away
+    with Image.open(photo) as picture:
+        content = picture.getexif()
+        content.get_ifd(0x8769)[0x9206] = 20.0
+        picture.save(photo, exif=content, quality="keep")
+    by_exif, told = refocused(*real)
+    assert "which puts the point 20 m away, as its metadata say" in told
+    assert np.abs(by_exif - far).max() < 0.5
+    # what lies between two distances is sharp, at 1/metres from 1 to 0 over 60 columns
+    sharp, told = refocused("--focus-range", "1", "2", "--nearest", "1", "--amount", "20")
+    assert told == ""
+    assert sharp[2:26].max() < 1
+    assert sharp[45:58].min() > 10
+    beyond, _ = refocused("--focus-range", "4", "inf", "--nearest", "1", "--amount", "20")
+    assert beyond[50:58].max() < 1
+    assert beyond[2:20].min() > 10
+
+
+def test_a_page_lies_beside_the_picture(photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("refocus", photo, "--at", "2", "20", "--depth", depth, "--view", "html")
+    code, out, told = here(capsys, *words)
+    assert (code, told) == (0, "")
+    page = photo.with_name("photo_defocus.html")
+    assert out == f"{photo.with_name('photo_defocus.png')}\n{page}\n"
+    assert "photo.jpg: choose what is sharp" in page.read_text()
+    assert page.stat().st_size < 200_000
+    card = json.loads(photo.with_name("photo_defocus.json").read_text())
+    assert card["files"] == ["photo_defocus.png", "photo_defocus.html"]
+    page.write_text("of somebody else")
+    photo.with_name("photo_defocus.json").unlink()
+    code, _, told = here(capsys, *words)
+    assert (code, page.read_text()) == (0, "of somebody else")
+    assert photo.with_name("photo_2_defocus.html").is_file()
+
+
+def test_a_frame_of_a_clip_is_a_photo(tmp_path: Path, depth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = tmp_path / "walk.mkv"
+    encode(clip, walk(10))
+    np.save(depth, np.linspace(1, 0, 160, dtype=np.float32)[None].repeat(96, 0))
+    pictures = []
+    for seconds in ("0", "0.2", "99"):
+        words = ("--at", "2", "20", "--frame", seconds, "--depth", depth, "--amount", "0", "--view", "html")
+        code, _, told = here(capsys, "refocus", clip, *words)
+        assert code == 0, told
+        assert "is taken as a photo" in told
+        assert (tmp_path / f"walk_{float(seconds):g}s_defocus.html").is_file()
+        with Image.open(tmp_path / f"walk_{float(seconds):g}s_defocus.png") as picture:
+            pictures.append(np.asarray(picture, float))
+    for one, other in ((0, 1), (1, 2)):  # the square moves
+        assert np.abs(pictures[one] - pictures[other]).max() > 30
 
 
 def test_the_colour_picture_is_no_depth(photo: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:

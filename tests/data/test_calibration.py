@@ -11,11 +11,11 @@ import torch
 import stereo_pairs as pairs
 import trees
 from cyclopean.data import open_dataset
-from cyclopean.data.base import read_each
 from cyclopean.data.diagnose import problems, rows
 from cyclopean.data.folder import FolderDataset
 from cyclopean.data.inspect import examine
 from cyclopean.errors import InputError
+from trees import read_each
 
 
 def kinds(folder: Path) -> list[str]:

@@ -9,9 +9,10 @@ import pytest
 import panorama_trees
 import trees
 from cyclopean.data import DATASETS, open_dataset
-from cyclopean.data.base import Items, read_each, sound
+from cyclopean.data.base import Items, sound
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
+from trees import read_each
 
 
 def raw_with_scans(root: Path) -> Path:

@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 
 import stereo_pairs
-from cyclopean.data.base import read_each, sound, sound_part
+from cyclopean.data.base import sound, sound_part
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.io import decoding
 from cyclopean.sample import collate
+from trees import read_each
 
 H, W = 18, 30
 

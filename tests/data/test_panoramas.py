@@ -7,13 +7,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import panorama_trees as trees
-from cyclopean.data import open_dataset
+from cyclopean.data import named_panoramas, open_dataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, reproject
 from cyclopean.sample import Sample
 from cyclopean.synthesis import pull
+from filmed import film
 
 LARGE = (128, 256)  # enough to tell one place from another
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -248,3 +250,33 @@ def test_real_top_bottom_pairs_show_points_lower_from_above():
         across, down = np.median(match(sample.target.image, sample.sources[0].image)[1], 0)
         assert abs(across) < 1.5
         assert down < -5
+
+
+def test_a_film_is_panoramas(tmp_path):
+    """One frame a second, or as often as told, by its times; named and masked by its numbers."""
+    path = tmp_path / "walk.mp4"
+    film(path, (torch.full((1, 3, 32, 64), 0.2 + 0.008 * k) for k in range(65)))  # 30 a second
+    data = open_dataset(f"panoramas:{path}")
+    assert [s.name[0] for s in (data[k] for k in range(len(data)))] == ["walk/000000", "walk/000030", "walk/000060"]
+    shades_seen = [float(data[k].target.image.mean()) for k in range(3)]
+    assert shades_seen == pytest.approx([0.2, 0.44, 0.68], abs=0.02)
+    assert bool(data[0].depth.isnan().all())
+    assert isinstance(data[0].target.camera, Equirectangular)
+    assert len(open_dataset(f"panoramas:{path}:every=0.5")) == 5
+    mask = np.full((32, 64), 255, np.uint8)
+    mask[:10] = 0
+    (tmp_path / "masks" / "walk").mkdir(parents=True)
+    Image.fromarray(mask).save(tmp_path / "masks" / "walk" / "000030.png")
+    masked = open_dataset(f"panoramas:{path}:masks={tmp_path / 'masks'}")
+    assert bool(masked[0].target.valid.all())
+    assert float(masked[1].target.valid.float().mean()) == pytest.approx(22 / 32)
+    for options in ("every=0", "every=x"):
+        with pytest.raises(InputError, match="seconds above 0"):
+            open_dataset(f"panoramas:{path}:{options}")
+    with pytest.raises(InputError, match="not a film"):
+        open_dataset(f"panoramas:{tmp_path}:every=2")
+    assert named_panoramas(str(path)) == f"panoramas:{path}"
+    wide = tmp_path / "wide.mp4"
+    film(wide, (torch.rand(1, 3, 32, 96) for _ in range(3)))
+    with pytest.raises(InputError, match="twice as wide"):
+        open_dataset(f"panoramas:{wide}")[0]

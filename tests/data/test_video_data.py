@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from cyclopean.data import named, open_dataset
-from cyclopean.data.base import read_each, sound
+from cyclopean.data.base import sound
 from cyclopean.data.video import VideoDataset, small_size
 from cyclopean.errors import InputError
 from cyclopean.io.video import stills
 from cyclopean.synthetic.folder import RenderJob, write
 from filmed import encode, film, walk, walking
+from trees import read_each
 
 COUNT = 20
 

@@ -5,7 +5,8 @@ import pytest
 
 from cyclopean.defocus.consistency import LEAK, ScaleShift, fit
 from cyclopean.defocus.consistency import Consistency as Aligner
-from cyclopean.defocus.video import Flicker, grey_of
+from cyclopean.defocus.video import Flicker
+from cyclopean.io.image import grey_of
 from filmed import texture
 
 FRAMES, RATE = 24, 30.0

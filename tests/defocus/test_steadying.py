@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cyclopean.defocus.video import Flicker, Moment, first, following, grey_of, motion, tracked
+from cyclopean.defocus.video import Flicker, Moment, first, following, motion, tracked
+from cyclopean.io.image import grey_of
 from filmed import SIDE, texture, walking
 
 STEP = 1 / 30

@@ -5,10 +5,13 @@ import math
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from cyclopean.defocus import layers, thinlens
+from cyclopean.defocus.focus import Focusable
 from cyclopean.defocus.lens import Lens, Shape, parse_shape
 from cyclopean.io.colour import srgb
+from cyclopean.io.image import Photo
 
 Plane = np.ndarray
 
@@ -107,6 +110,18 @@ def test_a_far_wall_behind_a_sharp_thing_is_blurred_as_if_it_went_on() -> None:
     light[:, 60:], radius[:, 60:] = 0.05, 0
     blurred = through(light, radius)[40]
     assert np.abs(blurred[:59] - 0.5).max() < 0.01
+
+
+def test_an_edge_between_two_sharp_things_stays() -> None:
+    """Near and far lie within what is sharp: nothing of the far one shows through the near one, and none is blurred."""
+    near = np.zeros((80, 120), bool)
+    near[20:60, 30:80] = True
+    image = np.where(near, texture(80, 120, 1), 0.5 * texture(80, 120, 2)).astype(np.float32)
+    photo = Photo(torch.from_numpy(image)[None, None].repeat(1, 3, 1, 1))
+    for lens, focus in ((Lens(8.0, range=1.0), 0.5), (Lens(8.0, before=0.0), 0.0)):
+        seen = Focusable(photo, np.where(near, 1.0, 0.0).astype(np.float32), lens).focused(focus).image[0, 0].numpy()
+        assert np.abs(seen - image)[near].max() < 0.1
+        assert np.abs(seen - image).mean() < 0.002
 
 
 def test_no_bands_on_a_slope() -> None:

@@ -12,9 +12,9 @@ from cyclopean.geometry import Equirectangular
 from cyclopean.inference.predictor import load
 from cyclopean.io.image import Photo
 from cyclopean.synthetic import rigs
-from cyclopean.training import checkpoint
+from cyclopean.training import models
 
-pytestmark = pytest.mark.skipif("panorama" not in checkpoint.bundled(), reason="no panorama model is bundled")
+pytestmark = pytest.mark.skipif("panorama" not in models.bundled(), reason="no panorama model is bundled")
 SIZE = (128, 256)
 
 

@@ -19,7 +19,7 @@ from cyclopean.methods.base import Method
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.sample import View
 from cyclopean.synthetic import rigs
-from cyclopean.training import checkpoint
+from cyclopean.training import checkpoint, models
 
 SIZE = (96, 192)
 
@@ -130,7 +130,7 @@ def cards(tmp_path: Path):
 
     def copy(name: str, **words: object) -> Path:
         folder = tmp_path / f"{name} {words}"
-        shutil.copytree(checkpoint.BUNDLED / name, folder)
+        shutil.copytree(models.BUNDLED / name, folder)
         card = json.loads((folder / "config.json").read_text())
         kept = {k: v for k, v in {**card, **words}.items() if v is not None}
         (folder / "config.json").write_text(json.dumps(kept))
@@ -163,7 +163,7 @@ def test_a_second_panorama_model_or_one_of_two_views_tells_no_details(cards, tmp
 def test_names_are_bundled_ones_or_paths_from_the_card(cards, tmp_path: Path, monkeypatch) -> None:
     """Whatever the current folder holds."""
     mine = cards("panorama", details="../mine")
-    shutil.copytree(checkpoint.BUNDLED / "general", mine.parent / "mine")
+    shutil.copytree(models.BUNDLED / "general", mine.parent / "mine")
     (tmp_path / "here" / "general").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     for predictor, name in ((load(mine), "../mine"), (load("panorama"), "general")):

@@ -27,7 +27,7 @@ from cyclopean.inference.predictor import load
 from cyclopean.inference.wrappers import flip_averaged
 from cyclopean.io.image import Photo, read_photo
 from cyclopean.methods.base import Frozen
-from cyclopean.training import checkpoint
+from cyclopean.training import models
 from foreign_models import MODELS, network, save
 
 KINDS = {
@@ -420,7 +420,7 @@ def test_sizes_are_the_models_own(folders, tmp_path, capsys):
     for flags in (["--look", "trained"], ["--size", "64x64"]):
         assert command(["predict", photo, "--model", model, "--out", str(tmp_path), *flags]) == 2
         assert "by a rule of its own" in capsys.readouterr().err
-    assert checkpoint.trained_on(folders / "relative") == []
+    assert models.trained_on(folders / "relative") == []
 
 
 def test_what_affine_depth_cannot_give_is_said_with_the_way_out(folders, tmp_path, capsys):

@@ -9,7 +9,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.inference.wrappers import POST_PROCESSES
 from cyclopean.methods.base import Method, Prediction
-from cyclopean.methods.boosting import fuse_near, fuse_sizes
+from cyclopean.methods.post_processing import fuse_near, fuse_sizes
 from cyclopean.sample import View, view
 
 FIRST = {96: 0.1, 64: 0.2, 72: 0.3, 120: 0.4}  # width of the picture -> inverse depth of its left half

@@ -16,7 +16,7 @@ from cyclopean.inference.wrappers import flip_averaged
 from cyclopean.io.image import Photo, resize
 from cyclopean.methods.base import Ambiguity, Method, Prediction
 from cyclopean.methods.monodepth import Monodepth
-from cyclopean.methods.photometric import postprocess
+from cyclopean.methods.post_processing import fuse_flipped
 from cyclopean.sample import Sample, View, view
 from cyclopean.training import checkpoint
 
@@ -82,7 +82,7 @@ def test_flip_averaging_is_monodepths_postprocessing() -> None:
     first = plain(picture).inverse_depth
     mirror = plain(Photo(picture.image.flip(-1))).inverse_depth.flip(-1)
     assert float((first - mirror).abs().max()) > 0.05
-    assert torch.allclose(flipped(picture).inverse_depth, postprocess(first, mirror), atol=1e-6)
+    assert torch.allclose(flipped(picture).inverse_depth, fuse_flipped(first, mirror), atol=1e-6)
 
 
 class Counts(Greenness):

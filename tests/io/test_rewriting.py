@@ -68,7 +68,7 @@ def test_the_pictures_are_those_that_were_given(tmp_path: Path) -> None:
 def test_a_clip_without_sound(tmp_path: Path) -> None:
     from fractions import Fraction
 
-    from cyclopean.io.video_writing import write_video
+    from clips import write_video
 
     write_video(tmp_path / "a.mp4", walking(5), Fraction(25))
     assert rewrite(tmp_path / "a.mp4", tmp_path / "b.mp4", same) == 5

@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from clips import write_video
 from cyclopean.data import open_dataset
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.files import read_json
 from cyclopean.io.image import read_photo, write_photo
 from cyclopean.io.video import describe, frames
-from cyclopean.io.video_writing import write_video
 
 
 def test_json_that_says_a_thing_twice_is_refused(tmp_path: Path) -> None:

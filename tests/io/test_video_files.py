@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from clips import write_video
 from cyclopean.errors import InputError
 from cyclopean.io.video import describe, frames, stills
 from cyclopean.io.video_seeking import index_of
-from cyclopean.io.video_writing import rewrite, write_video
+from cyclopean.io.video_writing import rewrite
 
 
 def moving(count: int, h: int = 48, w: int = 64):

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from clips import write_video
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_frames import Orientation
-from cyclopean.io.video_writing import rewrite, write_timed, write_video
+from cyclopean.io.video_writing import rewrite, write_timed
 from filmed import encode, growing
 
 RED, GREEN, BLUE, GREY = (200, 40, 40), (30, 160, 50), (40, 50, 190), (90, 90, 90)

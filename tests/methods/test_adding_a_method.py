@@ -11,7 +11,9 @@ import pytest
 
 import cyclopean
 from cyclopean import cli
-from cyclopean.methods import METHODS
+from cyclopean.methods import METHODS, RECIPES
+from cyclopean.methods.photometric import ERRORS
+from cyclopean.networks import NETWORKS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding_a_method.md").read_text()
 FILES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", PAGE, re.DOTALL))
@@ -20,11 +22,13 @@ FILES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", PAGE, re.DOTALL))
 def test_the_page_adds_a_method(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    before = dict(METHODS)
+    before, tables = dict(METHODS), (METHODS, RECIPES, NETWORKS, ERRORS)
+    as_they_were = [dict(table) for table in tables]
     (shell,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     with pytest.raises(SystemExit, match="0"):
         cli.main(shlex.split(shell)[1:])
-    assert list(FILES) == ["plain", "register", "train_plain", "use_plain"]
+    steps = ["plain", "register", "train_plain", "recipe", "command", "tiny", "robust", "use_plain"]
+    assert list(FILES) == steps
     for name, content in FILES.items():
         (tmp_path / f"{name}.py").write_text(content)
     try:
@@ -35,9 +39,13 @@ def test_the_page_adds_a_method(tmp_path, monkeypatch, capsys):
         assert depth.size == (64, 128)
         assert (np.asarray(depth) > 0).all()
         assert re.search(r"DepthMap\(128x64, .* by runs/plain/last\)", capsys.readouterr().out)
+        trained = cyclopean.load("runs/command/last").method
+        assert trained.config() == {"network": "tiny", "width": 0.25, "smooth": 0.1}
         method = cyclopean.load("runs/plain/last").method
         assert method.config() == {"network": "compact", "width": 0.25, "smooth": 0.05}
     finally:
-        METHODS.pop("plain", None)
+        for table, was in zip(tables, as_they_were, strict=True):
+            table.clear()
+            table.update(was)
         for name in FILES:
             sys.modules.pop(name, None)

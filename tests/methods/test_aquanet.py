@@ -28,7 +28,7 @@ from cyclopean.methods.aquanet import (
     zoomed,
 )
 from cyclopean.methods.base import known_pose
-from cyclopean.networks.falnet import MEAN, centred, resized
+from cyclopean.networks.falnet import MEAN, centred, resize_corners
 from cyclopean.sample import Sample, view
 from cyclopean.synthesis import sweep, swept_coverage
 from cyclopean.training.options import VolumeConfig
@@ -105,7 +105,7 @@ def test_the_boosted_depth_enters_the_mask_and_the_top_is_static() -> None:
     torch.testing.assert_close(volumes[1][:, :4], volumes[0])
     assert sizes[4:] == [32] * 5 + [24, 40]  # two thirds; three quarters and five quarters of it
     shrunk = torch.nn.functional.interpolate(image, (20, 32), mode="bilinear", align_corners=True)
-    better = boosted(network, shrunk, resized(where, (20, 32)), focal * 2 / 3)
+    better = boosted(network, shrunk, resize_corners(where, (20, 32)), focal * 2 / 3)
     torch.testing.assert_close(volumes[1][:, 4:], torch.nn.functional.interpolate(better, (30, 48), mode="nearest"))
     assert not torch.equal(plain, full)
 

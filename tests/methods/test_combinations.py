@@ -10,16 +10,9 @@ import torch
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, rigid, translation
 from cyclopean.methods.heads import HEADS
+from cyclopean.methods.masks import MASKS
 from cyclopean.methods.monodepth2 import Monodepth2
-from cyclopean.methods.photometric import (
-    ERRORS,
-    MASKS,
-    SCALES,
-    SMOOTHS,
-    WARPS,
-    PhotometricLoss,
-    SourceView,
-)
+from cyclopean.methods.photometric import ERRORS, SCALES, SMOOTHS, WARPS, PhotometricLoss, SourceView
 from cyclopean.sample import view
 from cyclopean.training import options
 from cyclopean.training.options import LossConfig

@@ -11,7 +11,7 @@ from cyclopean.geometry import Equirectangular, Pinhole, translation
 from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Frozen, Method
 from cyclopean.sample import Sample, view
-from cyclopean.training import checkpoint
+from cyclopean.training import checkpoint, models
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "aquanet": {"width": 0.05, "rules": {"levels": 5, "mask": "none"}},
@@ -282,7 +282,7 @@ def test_only_a_name_that_nothing_here_has_is_asked_of_the_hub(model, tmp_path, 
     assert asked == ["nobody/model", "runs/my_run"]
     for other in ("attacker/weights", "hub:attacker/weights", "//host/share", "x" * 300, "a\0b"):
         with pytest.raises(InputError, match="neither a bundled model"):
-            checkpoint.companion(model, other)
+            models.companion(model, other)
     assert len(asked) == 2
 
 

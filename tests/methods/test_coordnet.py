@@ -14,7 +14,7 @@ from cyclopean.methods.spherical_view_synthesis import (
     SphericalViewSynthesis,
     attended,
     cartesian_smoothness,
-    photometric,
+    synthesis_loss,
 )
 from cyclopean.sample import Sample, view
 
@@ -124,10 +124,10 @@ def test_photometric_loss_closes_the_seam():
     """Everything turned by some columns, it is the same; the release's windows see zeros at the seam."""
     made, true = torch.rand(2, 2, 3, 16, 32, dtype=F64)
     mask, weight = (torch.rand(2, 1, 16, 32, dtype=F64) > 0.2).double(), torch.rand(2, 1, 16, 32, dtype=F64)
-    straight = photometric(made, true, mask, weight)
-    torch.testing.assert_close(photometric(*(t.roll(5, -1) for t in (made, true, mask, weight))), straight)
-    assert photometric(true, true, mask, weight) < 1e-12
-    assert photometric(made, true, torch.zeros_like(mask), weight) == 0
+    straight = synthesis_loss(made, true, mask, weight)
+    torch.testing.assert_close(synthesis_loss(*(t.roll(5, -1) for t in (made, true, mask, weight))), straight)
+    assert synthesis_loss(true, true, mask, weight) < 1e-12
+    assert synthesis_loss(made, true, torch.zeros_like(mask), weight) == 0
 
 
 def test_smoothness_against_a_loop():
@@ -191,7 +191,7 @@ def test_holes_are_not_compared(room):
     assert 0.005 < hole.float().mean() < 0.5
     changed = torch.where(hole, torch.rand_like(true), true)
     weight = torch.ones_like(mask)
-    torch.testing.assert_close(photometric(made, changed, mask, weight), photometric(made, true, mask, weight))
+    torch.testing.assert_close(synthesis_loss(made, changed, mask, weight), synthesis_loss(made, true, mask, weight))
 
 
 def test_what_a_view_calls_invalid_does_not_travel(room):

@@ -14,7 +14,7 @@ from cyclopean.methods.spherical_view_synthesis import (
     SHARPEST,
     SphericalViewSynthesis,
     cartesian_smoothness,
-    photometric,
+    synthesis_loss,
 )
 from cyclopean.networks.coordnet import START
 from cyclopean.sample import Sample, View, view
@@ -88,7 +88,7 @@ def looped(made: Tensor, true: Tensor, mask: Tensor, weight: Tensor, window: int
 def test_photometric_against_a_loop():
     made, true = torch.rand(2, 2, 3, *SIZE, dtype=torch.float64)
     mask, weight = (torch.rand(2, 1, *SIZE) > 0.2).double(), torch.rand(2, 1, *SIZE, dtype=torch.float64)
-    assert photometric(made, true, mask, weight).item() == pytest.approx(looped(made, true, mask, weight), rel=1e-9)
+    assert synthesis_loss(made, true, mask, weight).item() == pytest.approx(looped(made, true, mask, weight), rel=1e-9)
 
 
 def splatted(sample: Sample, source: View, rig: str, sharpness: float, *, window: int = 5, land=reproject) -> float:

@@ -8,20 +8,17 @@ import torch
 from torch import Tensor
 
 from cyclopean.geometry import Correspondence, Pinhole, reproject, translation
-from cyclopean.losses import absolute, appearance, photometric
+from cyclopean.losses import absolute, appearance, automask, photometric_error
 from cyclopean.methods.heads import DepthRangeHead, LevelsHead
-from cyclopean.methods.monodepth2 import Monodepth2
-from cyclopean.methods.photometric import (
-    DisparityPyramid,
-    PhotometricLoss,
-    SourceView,
-    automask,
+from cyclopean.methods.masks import (
     explainability_regularization,
     in_frame,
     inverse_depth_in,
     min_reprojection,
     visibility,
 )
+from cyclopean.methods.monodepth2 import Monodepth2
+from cyclopean.methods.photometric import DisparityPyramid, PhotometricLoss, SourceView
 from cyclopean.sample import view
 from cyclopean.synthesis import pull
 from cyclopean.training.options import MONODEPTH2, LossConfig
@@ -98,7 +95,7 @@ def test_masked_pixels_are_not_made_up_for():
     """Monodepth2 averages over all pixels: a picture that is static in half counts half."""
     left, right = torch.rand(1, 3, H, W), torch.rand(1, 3, H, W)
     config = replace(MONODEPTH2, mask="auto", head="disparity", scales="finest")
-    errors, static = photometric(pull(right, landing().uv, "edge"), left), photometric(right, left)
+    errors, static = photometric_error(pull(right, landing().uv, "edge"), left), photometric_error(right, left)
     expected = torch.where(errors < static, errors, 0).mean()
     torch.testing.assert_close(loss(config, (left, right))["appearance"], expected)
     assert 0.1 < automask(errors, static).mean() < 0.9

@@ -9,7 +9,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.losses import edge_aware, pyramid
 from cyclopean.methods.monodepth import Monodepth
-from cyclopean.methods.photometric import postprocess
+from cyclopean.methods.post_processing import fuse_flipped
 from cyclopean.sample import Sample, view
 
 
@@ -107,7 +107,7 @@ def test_a_stored_rig_makes_it_metric():
 
 def test_postprocessing_is_the_releases(golden):
     truth = golden("md_postprocess")
-    ours = postprocess(truth["l_disp"][:, None], truth["flipped_back_disp"][:, None])
+    ours = fuse_flipped(truth["l_disp"][:, None], truth["flipped_back_disp"][:, None])
     torch.testing.assert_close(ours[:, 0], truth["out"], atol=1e-12, rtol=0)
 
 
@@ -115,9 +115,9 @@ def test_postprocessing_weights_are_the_texts_and_sum_to_one(golden):
     """The supplement prints a formula whose weights sum to 1.5 at the borders; text and release agree on these."""
     truth = golden("pp_weights")
     one, none = torch.ones(1, 1, 1, 41).double(), torch.zeros(1, 1, 1, 41).double()
-    torch.testing.assert_close(postprocess(one, none).flatten(), truth["code_weight_dl"], atol=1e-12, rtol=0)
-    torch.testing.assert_close(postprocess(none, one).flatten(), truth["code_weight_dflip"], atol=1e-12, rtol=0)
-    torch.testing.assert_close(postprocess(one, one), one)
+    torch.testing.assert_close(fuse_flipped(one, none).flatten(), truth["code_weight_dl"], atol=1e-12, rtol=0)
+    torch.testing.assert_close(fuse_flipped(none, one).flatten(), truth["code_weight_dflip"], atol=1e-12, rtol=0)
+    torch.testing.assert_close(fuse_flipped(one, one), one)
     assert np.isclose(truth["printed_sum"].max(), 1.5)
 
 

@@ -15,7 +15,7 @@ import pytest
 from safetensors.torch import save_file
 
 from cyclopean.cli import train
-from cyclopean.methods.photometric import MASKS
+from cyclopean.methods.masks import MASKS
 from cyclopean.networks.resnet import Encoder
 from cyclopean.training import checkpoint, options
 

@@ -23,7 +23,7 @@ from cyclopean.networks.resnet import Encoder
 from cyclopean.sample import Sample, view
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
-from cyclopean.training.loop import adamw_brief, polynomial
+from cyclopean.training.optimisation import adamw_brief, polynomial
 from cyclopean.training.options import StudentName
 
 SIZE = (64, 128)

@@ -8,7 +8,7 @@ import torch
 from cyclopean import cli
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
-from cyclopean.training.loop import FINAL, SPEED, adabound, constant
+from cyclopean.training.optimisation import FINAL, SPEED, adabound, constant
 
 
 def test_adabound_of_the_paper(golden):

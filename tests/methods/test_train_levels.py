@@ -209,4 +209,5 @@ def test_fal_net_and_features_from_the_command_line(tmp_path, capsys, monkeypatc
         capsys.readouterr()
         assert run(*flags, "--levels", "9", "--resume", *words) == 2
         assert sentence in capsys.readouterr().err
-    assert run(*flags, "--levels", "9", "--zoom", "2", "1") == 2
+    for words in (("--zoom", "2", "1"), ("--min-crop", "0.5"), ("--aspect-jitter", "1.5")):
+        assert run("train", "falnet", "--data", str(pairs), "--out", str(tmp_path / "none"), *SMALL, *words) == 2

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, plane, positions, resized
+from cyclopean.networks.falnet import AquanetUnet, FalnetUnet, PladeUnet, plane, positions, resize_corners
 
 
 def formula_weights(parameters: list[nn.Parameter], names: np.ndarray) -> None:
@@ -32,26 +32,28 @@ def in_order(unet: nn.Module) -> list[nn.Parameter]:
 
 def test_as_many_parameters_as_published() -> None:
     unused = 96 * 48 * 9 + 48 + 48 * 9  # FAL-Net's release builds a head that it never reads
-    assert count(FalNet()) == 16_974_354 - unused
-    assert count(FalNet(33)) == 16_959_202 - unused
-    assert count(PladeNet()) == 14_767_050
-    assert count(AquaNet(adaptive=False)) == 14_546_232
-    assert count(AquaNet()) == 14_546_232 + 1_153
-    assert count(AquaNet(1, adaptive=False)) == 14_543_928 - 128 * 30 * 9  # DIRNet-BW, whose release has a head unused
-    assert count(AquaNet(width=0.25)) < 14_546_232 / 12
+    assert count(FalnetUnet()) == 16_974_354 - unused
+    assert count(FalnetUnet(33)) == 16_959_202 - unused
+    assert count(PladeUnet()) == 14_767_050
+    assert count(AquanetUnet(adaptive=False)) == 14_546_232
+    assert count(AquanetUnet()) == 14_546_232 + 1_153
+    assert (
+        count(AquanetUnet(1, adaptive=False)) == 14_543_928 - 128 * 30 * 9
+    )  # DIRNet-BW, whose release has a head unused
+    assert count(AquanetUnet(width=0.25)) < 14_546_232 / 12
 
 
 def test_backbones_beside_their_releases(golden) -> None:
     truth = golden("aqua_backbone")
-    network = AquaNet(adaptive=False)
+    network = AquanetUnet(adaptive=False)
     formula_weights([*network.encoding.parameters(), *in_order(network.unet)], truth["param_names"])
     image, grid, focal = (truth[name].float() for name in ("input", "grid", "focal_fx_fy_over_2000"))
     with torch.no_grad():
         code = network.encoding(grid)
-        logits, _ = network.unet(image, lambda _, size: [resized(code, size), plane(focal[None], size)])
+        logits, _ = network.unet(image, lambda _, size: [resize_corners(code, size), plane(focal[None], size)])
     torch.testing.assert_close(logits[..., ::4, ::4], truth["logits_stride4"].float(), atol=1e-4, rtol=1e-4)
     truth = golden("falnet_backbone")
-    fal = FalNet()
+    fal = FalnetUnet()
     formula_weights(in_order(fal.unet), truth["param_names"][:-3])  # the last three are of the unused head
     with torch.no_grad():
         constant = torch.tensor([[float(truth["max_disp_channel"])]])
@@ -65,9 +67,9 @@ def test_any_size_and_every_parameter_learns(size: tuple[int, int]) -> None:
     image, window = torch.rand(2, 3, *size), torch.tensor([[0.0, 0, 1, 1], [0.25, 0.5, 0.75, 1]])
     where = positions(window, size)
     for network, arguments in (
-        (FalNet(5, 0.125), (torch.ones(2, 1),)),
-        (PladeNet(5, 0.125), (where, torch.ones(2, 2))),
-        (AquaNet(5, 0.125), (where, torch.ones(2, 2))),
+        (FalnetUnet(5, 0.125), (torch.ones(2, 1),)),
+        (PladeUnet(5, 0.125), (where, torch.ones(2, 2))),
+        (AquanetUnet(5, 0.125), (where, torch.ones(2, 2))),
     ):
         out = network(image, *arguments)
         maps = out if isinstance(out, tuple) else (out,)

@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from cyclopean.data.folder import FolderDataset
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid
+from cyclopean.io.rendered_folder import missing
 from cyclopean.synthetic import folder, rigs
-from cyclopean.synthetic.folder import RenderJob, contact_sheet, load_pictures, missing, write
+from cyclopean.synthetic.folder import RenderJob, contact_sheet, load_pictures, write
 
 SIZE = (32, 48)
 
@@ -34,8 +36,11 @@ def photographs(tmp_path):
 def test_folder_reads_back(rig, size, tmp_path):
     order = RenderJob(("room", "street"), rig, 9, 2, size)
     assert list(write(order, tmp_path)) == [0, 1]
-    for n, read in enumerate(FolderDataset(tmp_path)):
-        made = rigs.sample(order.family(n), 9 + n, size, rig)
+    items = FolderDataset(tmp_path)
+    for n, read in enumerate(items):
+        made, objects = rigs.identified([(order.family(n), 9 + n)], size, rig)[0]
+        assert torch.equal(items.objects(n), objects)
+        assert cv2.imread(str(tmp_path / "ids" / f"{n:06d}.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
         assert torch.equal(read.depth, made.depth)
         assert (read.target.image - made.target.image).abs().max() <= 0.5 / 255 + 1e-6
         assert torch.equal(read.target.valid, made.target.valid)
@@ -44,6 +49,13 @@ def test_folder_reads_back(rig, size, tmp_path):
         for a, b in zip(read.sources, made.sources, strict=True):
             assert (a.image - b.image).abs().max() <= 0.5 / 255 + 1e-6
             torch.testing.assert_close(a.from_target, b.from_target)
+
+
+def test_a_folder_without_identities_says_what_to_do(tmp_path):
+    list(write(RenderJob(("room",), "stereo", 9, 1, SIZE), tmp_path))
+    (tmp_path / "ids" / "000000.png").unlink()
+    with pytest.raises(InputError, match="render the folder again"):
+        FolderDataset(tmp_path).objects(0)
 
 
 @pytest.mark.parametrize("rig", ["stereo", "clip"])
@@ -57,9 +69,9 @@ def test_batches_write_what_single_scenes_do(rig, tmp_path, monkeypatch):
 
     def counted(scenes, *rest, **named):
         asked.append(len(scenes))
-        return rigs.samples(scenes, *rest, **named)
+        return rigs.identified(scenes, *rest, **named)
 
-    monkeypatch.setattr(folder, "samples", counted)
+    monkeypatch.setattr(folder, "identified", counted)
     assert list(write(order, tmp_path / "together")) == [1, 2, 3, 4]
     assert asked == [3, 1]
     for path in (tmp_path / "alone").rglob("*.*"):
@@ -70,7 +82,7 @@ def test_a_cut_run_goes_on_and_another_order_is_refused(tmp_path):
     order = RenderJob(("table",), "stereo", 0, 3, SIZE)
     assert len(list(write(order, tmp_path))) == 3
     (tmp_path / "camera" / "000001.json").unlink()
-    assert missing(order, tmp_path) == [1]
+    assert missing(tmp_path, order.count) == [1]
     assert list(write(order, tmp_path)) == [1]
     assert list(write(RenderJob(("table",), "stereo", 0, 3, SIZE), tmp_path)) == []
     for other in (
@@ -182,3 +194,17 @@ def _nearest(depth):
 
 def _farthest(depth):
     return np.unravel_index(int(depth.argmax()), depth.shape)
+
+
+def test_supersampled_pixels_are_means_of_rays_and_the_depth_of_the_middle_one():
+    """A picture of three rays a side has the depth of its finer twin, and flickers less between two close views."""
+    coarse, fine, twin = (
+        rigs.sample("traffic", 5, size, "clip", field_of_view=70.0, supersample=rays)
+        for size, rays in (((24, 72), 3), ((72, 216), 1), ((24, 72), 1))
+    )
+    assert torch.equal(coarse.depth, fine.depth[..., 1::3, 1::3])
+    assert torch.equal(coarse.target.valid, fine.target.valid[..., 1::3, 1::3])
+    mean = F.avg_pool2d(fine.target.image, 3)
+    assert (coarse.target.image - mean).abs().mean() < 0.7 * (twin.target.image - mean).abs().mean()
+    with pytest.raises(InputError, match="odd number"):
+        rigs.sample("traffic", 5, (24, 72), "clip", supersample=2)

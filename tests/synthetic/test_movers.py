@@ -5,14 +5,13 @@ import torch
 from cyclopean.geometry import pixel_grid, reproject
 from cyclopean.synthesis import pull
 from cyclopean.synthetic import rigs, scene_types
-from cyclopean.synthetic.scene import FRAME_TIME
 
 FAMILIES = ("traffic", "crowd", "flight")
 
 
 def camera_velocity(stand):
     """In m/s, of the frames around this one."""
-    return (stand.after[0, :3, 3] - stand.before[0, :3, 3]) / (2 * FRAME_TIME)
+    return (stand.after[0, :3, 3] - stand.before[0, :3, 3]) / (2 * stand.interval)
 
 
 def test_every_motion_is_often_there_with_twins_that_stand():
@@ -54,7 +53,7 @@ def test_what_goes_with_the_camera_stays_where_it_is():
             flat[1] = 0
             same = (scene.velocity.norm(dim=1) > 0) & ((scene.velocity - flat).norm(dim=1) < 0.3)
             staying += bool(same.any())
-            for pose, time in ((stand.before, -FRAME_TIME), (stand.after, FRAME_TIME)):
+            for pose, time in ((stand.before, -stand.interval), (stand.after, stand.interval)):
                 offset = scene.at(time).center[same] - pose[0, :3, 3] - scene.center[same]
                 offset = offset + stand.world_from_camera[0, :3, 3]
                 assert (offset[:, [0, 2]].abs() < 0.1).all(), (family, seed)

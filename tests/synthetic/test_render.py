@@ -1,6 +1,7 @@
 """What is rendered is what the geometry says: exact depth on every camera, culling that changes nothing, shadows."""
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from cyclopean import synthetic
 from cyclopean.geometry import Equirectangular, Pinhole, pixel_grid, reproject
 from cyclopean.synthesis import pull
 from cyclopean.synthetic import raycast, render, rigs, scene_types
+from cyclopean.synthetic.furniture import TRINKETS, shelf
+from cyclopean.synthetic.objects import car, person
 from cyclopean.synthetic.scene import Atmosphere, Builder, Light, Material, turn
 
 SIZE = (48, 80)
@@ -263,3 +266,46 @@ def test_scene_moves_to_a_device():
     there = scene.to("meta")
     assert {there.center.device.type, there.looks.device.type, there.shape.device.type} == {"meta"}
     assert (there.air, there.lights, there.seed) == (scene.air, scene.lights, 1)
+
+
+def test_every_pixel_knows_its_object():
+    """A ball before a box before the sky, on the ground; what is at the camera goes, and numbers stay as they were."""
+    builder = Builder()
+    builder.add("plane", (0, 0, 0), (1, 1, 1), Material())
+    for thing, shape, z in (
+        (builder.thing(), "box", 0.0),
+        (builder.thing(), "box", 6.0),
+        (builder.thing(), "ellipsoid", 3.0),
+    ):
+        thing.place(0.4 if shape == "box" else 0, 0, z).add(shape, (0, -0.5, 0), (0.6, 0.5, 0.5), Material())
+    builder = builder.clear_of((0, -0.5, 0), 0.1)
+    scene = builder.scene((), Atmosphere(), "room", 0, 20)
+    camera = Pinhole(torch.tensor([[0.5, 0.75]]), torch.tensor([[0.5, 0.5]]))
+    pose = torch.eye(4)[None]
+    pose[0, 1, 3] = -0.8
+    seen = render.render(scene, camera, pose, (48, 72))
+    shown = seen.objects[0, 0]
+    assert shown.unique().tolist() == [0, 2, 3]
+    assert (seen.depth[0, 0][shown == 3] < 3.1).all()
+    assert (seen.depth[0, 0][shown == 2] > 5.4).all()
+    assert (shown[seen.depth[0, 0].isinf()] == 0).all()
+    assert shown[:, 39:].eq(2).any()
+    assert not shown[:, :20].eq(2).any()
+
+
+def test_things_are_whole_and_what_lies_loose_is_not():
+    for make, least, most in (
+        (car, 1, 1),
+        (person, 1, 1),
+        (shelf, 1, 1),
+        (TRINKETS["vase"], 1, 1),
+        (TRINKETS["fruit"], 2, 5),
+    ):
+        numbers = set()
+        for seed in range(8):
+            builder = Builder()
+            rest = (0.3, Material()) if make in TRINKETS.values() else ()
+            make(builder, Random(seed), *rest)
+            assert min(builder.objects) == 1, make
+            numbers.add(max(builder.objects))
+        assert least <= max(numbers) <= most, make

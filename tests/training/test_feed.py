@@ -15,9 +15,10 @@ from cyclopean.data.base import Files, Items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, map_tensors, view
-from cyclopean.training import dataset
+from cyclopean.training import dataset, wrappers
 from cyclopean.training.dataset import TrainData, train_data
 from cyclopean.training.options import Augment, Run, Source
+from cyclopean.training.train import model_card
 from stereo_pairs import write_pairs
 
 
@@ -128,15 +129,15 @@ def test_many_items_in_a_row_that_cannot_be_read_are_an_error():
 
     data = Lost(30)
     data.lost = 9
-    assert [dataset.Readable(data)[index].name for index in (5, 21, 29)] == [("5",), ("0",), ("0",)]
+    assert [wrappers.Readable(data)[index].name for index in (5, 21, 29)] == [("5",), ("0",), ("0",)]
     data.lost = 10
     with pytest.raises(InputError, match="none of 10 items in a row can be read; the first: item 20 is gone"):
-        dataset.Readable(data)[20]
+        wrappers.Readable(data)[20]
 
 
 def test_all_items_get_the_size_asked_for(items, tmp_path):
     items(60)
-    data = train_data(Source(data=(tmp_path,), size=(16, 48)), Augment(smallest=0.5), RUN, *STEREO)
+    data = train_data(Source(data=(tmp_path,), size=(16, 48)), Augment(min_crop=0.5), RUN, *STEREO)
     changed = data.augment(data.training[0], Generator().manual_seed(0))
     assert changed.depth.shape[-2:] == data.validation[0].depth.shape[-2:] == (16, 48)
 
@@ -144,10 +145,10 @@ def test_all_items_get_the_size_asked_for(items, tmp_path):
 def test_shrinking_reaches_the_run_and_the_card(items, tmp_path):
     items(60)
     source = Source(data=(tmp_path,), size=(16, 48))
-    for augment, share in ((Augment(shrink=0.6), 0.6), (PLAIN, 1.0)):
+    for augment, share in ((Augment(min_scale=0.6), 0.6), (PLAIN, 1.0)):
         data = train_data(source, augment, RUN, *STEREO)
         assert data.shrink == share
-        assert dataset.card("monodepth", RUN, source, data)["training"].get("shrink", 1.0) == share
+        assert model_card("monodepth", RUN, source, data)["training"].get("shrink", 1.0) == share
 
 
 def test_supervision_reads_no_sources(items, tmp_path):
@@ -226,9 +227,9 @@ def textured(sample: Sample) -> Sample:
         (lambda p: Source(data=(p,), size=(20_000, 20_000)), r"20000x20000, 400 megapixels .* at most 16: .*--size"),
         (lambda p: Source(world=("street",), size=(4_001, 4_000)), "4001x4000, 16.004 megapixels"),
         (lambda p: Augment(noise=1.5), "noise is 1.5; it needs a probability"),
-        (lambda p: Augment(smallest=0.0), "min-crop is 0.0"),
-        (lambda p: Augment(shrink=1.5), r"min-scale is 1.5; it needs a share of the size in \(0, 1\]"),
-        (lambda p: Augment(stretch=0.5), "aspect-jitter 0.5"),
+        (lambda p: Augment(min_crop=0.0), "min-crop is 0.0"),
+        (lambda p: Augment(min_scale=1.5), r"min-scale is 1.5; it needs a share of the size in \(0, 1\]"),
+        (lambda p: Augment(aspect_jitter=0.5), "aspect-jitter 0.5"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, sentence, tmp_path):
@@ -266,7 +267,7 @@ def test_worlds_are_rendered_where_they_are_learned_from(monkeypatch):
 
 def test_every_change_of_a_picture_works_where_the_picture_lies():
     """On torch's device without memory, which refuses to meet tensors of another: nothing is left on the CPU."""
-    every = Augment(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, smallest=0.5, stretch=1.2)
+    every = Augment(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, min_crop=0.5, aspect_jitter=1.2)
     data = train_data(Source(world=("street",), items=4, size=(32, 64)), every, RUN, *STEREO)
     there = data.augment(data.training[0].to("meta"), Generator().manual_seed(0))
     found: list[str] = []

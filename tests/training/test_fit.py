@@ -15,9 +15,10 @@ from cyclopean.augmentation import mirrored
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
-from cyclopean.training.dataset import TrainData, train_data
+from cyclopean.training.dataset import SAVED_AS, TrainData, train_data
 from cyclopean.training.loader import Batches, Stream, loader
-from cyclopean.training.loop import constant, cosine, fit, halving, tenth
+from cyclopean.training.loop import fit
+from cyclopean.training.optimisation import constant, cosine, halving, tenth
 from cyclopean.training.options import Augment, Run, Source
 
 PARTS = Path(__file__).parent / "training_parts.py"
@@ -45,7 +46,7 @@ def test_it_learns_and_leaves_a_model_a_log_and_a_state(tmp_path):
 
 def test_a_stopped_run_goes_on_bit_equal(tmp_path):
     """With the running mean, momentum, and a stop in the middle of an epoch and of a report."""
-    settings = {"average": 0.9, "report_every": 4}
+    settings = {"ema_decay": 0.9, "report_every": 4}
     train(run(tmp_path / "whole", steps=7, **settings))
     stopped = run(tmp_path / "parts", steps=7, **settings)
     with pytest.raises(KeyboardInterrupt):
@@ -76,7 +77,7 @@ def test_resuming_with_other_arguments_is_refused(tmp_path):
     with pytest.raises(InputError, match="was trained with seed 0, but this command has seed 1; repeat the first"):
         train(run(tmp_path, resume=True, seed=1))
     with pytest.raises(InputError, match="--ema-decay"):
-        train(run(tmp_path, resume=True, average=0.9))
+        train(run(tmp_path, resume=True, ema_decay=0.9))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_resuming_with_other_arguments_is_refused(tmp_path):
     [
         ({"steps": 8}, "steps 6", "steps 8"),
         ({"batch_size": 4}, "batch-size of all devices 2", "batch-size of all devices 4"),
-        ({"learning_rate": 0.2, "clip": 1.0}, "learning-rate 0.1, clip 0.0", "learning-rate 0.2, clip 1.0"),
+        ({"learning_rate": 0.2, "clip_grad_norm": 1.0}, "learning-rate 0.1, clip 0.0", "learning-rate 0.2, clip 1.0"),
         ({"precision": "bfloat16"}, "precision float32", "precision bfloat16"),
     ],
 )
@@ -153,8 +154,8 @@ def test_a_run_does_not_go_on_with_another_augmentation(tmp_path):
 
     where, first = run(tmp_path, steps=1), Augment(flip=0.5)
     go(first)
-    for flag, value in {"flip": 0.0, "colour": 0.5, "blur": 0.5, "smallest": 0.5, "stretch": 1.2}.items():
-        old, changed = getattr(first, flag), replace(first, **{flag: value})
+    for name, value in {"flip": 0.0, "colour": 0.5, "blur": 0.5, "min_crop": 0.5, "aspect_jitter": 1.2}.items():
+        old, changed, flag = getattr(first, name), replace(first, **{name: value}), SAVED_AS.get(name, name)
         with pytest.raises(InputError, match=f"was trained with {flag} {old}, but this command has {flag} {value};"):
             go(changed, resume=True)
     go(first, resume=True, steps=2)
@@ -227,7 +228,7 @@ def test_the_running_mean_is_saved_and_the_weights_go_on(tmp_path):
     torch.manual_seed(0)
     start = Tiny().conv.bias.detach().clone()
     stepped = train(run(tmp_path / "plain", steps=1)).conv.bias
-    train(run(tmp_path / "mean", steps=1, average=0.999))
+    train(run(tmp_path / "mean", steps=1, ema_decay=0.999))
     expected = start / 11 + stepped * 10 / 11
     torch.testing.assert_close(weights(tmp_path / "mean")["conv.bias"], expected)
 

@@ -7,7 +7,8 @@ from training_parts import Pictures, Tiny, run, sgd, train
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample
 from cyclopean.training.dataset import TrainData
-from cyclopean.training.loop import constant, fit, halving
+from cyclopean.training.loop import fit
+from cyclopean.training.optimisation import constant, halving
 
 
 def test_batches_shrink_together_by_the_step_alone(tmp_path):

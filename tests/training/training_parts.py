@@ -18,7 +18,8 @@ from cyclopean.geometry import Pinhole
 from cyclopean.methods.base import Method, Prediction, full_precision
 from cyclopean.sample import Sample, View, view
 from cyclopean.training.dataset import TrainData
-from cyclopean.training.loop import fit, halving
+from cyclopean.training.loop import fit
+from cyclopean.training.optimisation import halving
 from cyclopean.training.options import Run
 
 

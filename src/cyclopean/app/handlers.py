@@ -188,7 +188,8 @@ def focus(
         session.history[-1] = (why, shot)
     else:
         session.history.append((why, shot))
-    return _in_focus(session, picture)
+    another = (at or last.at, look.subject) != (last.at, last.settings.subject) or why == "point"
+    return _in_focus(session, picture) | (_live(session) if another and not render else {})
 
 
 @handler
@@ -227,23 +228,26 @@ def undo(_: AppState, session: Session, *, render: bool = True) -> PageUpdate:
         session.history.pop()
     now = session.history[-1][1]
     update = _in_focus(session, _rendered(session.preview, now) if render else None)
-    return update if now.strokes == before else update | _depth_shown(session)
+    if now.strokes != before:
+        return update | _depth_shown(session)
+    return update if render else update | _live(session)
 
 
 def _depth_shown(session: Session) -> PageUpdate:
     """Return the depth in false colours, as it is mended now."""
     assert session.preview is not None
-    depth = session.preview.mended(session.history[-1][1].strokes)
+    depth, _ = session.preview.scene(session.history[-1][1])
     return {"depth": session.show("depth", service.jpeg(service.coloured(depth))), **_live(session)}
 
 
 def _live(session: Session) -> PageUpdate:
     """Return what a page needs to refocus by itself; nothing of a panorama, which goes on over its seam."""
-    assert session.preview is not None
-    if isinstance(session.preview.photo.camera, Equirectangular):
+    preview, (why, shot) = session.preview, session.history[-1]
+    assert preview is not None
+    if isinstance(preview.photo.camera, Equirectangular):
         return {}
-    file, whole = service.live_depth(session.preview.mended(session.history[-1][1].strokes))
-    return {"live": {"depth": session.show("plane", file, ".png"), "whole": whole}}
+    file, told = service.live_scene(*((preview.depth,) if why == START else preview.scene(shot)))
+    return {"live": {"depth": session.show("plane", file, ".png"), **told}}
 
 
 def _rendered(preview: service.Preview, shot: FocusRequest) -> bytes:

@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -297,7 +298,7 @@ def _glance(store: Store) -> Callable[..., Any]:
 
             at = float(request.query_params["x"]), float(request.query_params["y"])
             last = session.history[-1][1]
-            shot = service.FocusRequest(at, last.settings, last.strokes)
+            shot = service.FocusRequest(at, replace(last.settings, subject=False), last.strokes)
             return Response(service.jpeg(preview.small.focused(shot).image), media_type="image/jpeg")
         except (ValueError, LookupError):  # no point of the picture, or another photo has just come
             return Response(status_code=204)

@@ -16,11 +16,12 @@ from cyclopean.app.coordinates import fraction, pixel, shown_size
 from cyclopean.app.mending import Stroke, mended
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.filters import THIN_LENS
-from cyclopean.defocus.focus import Focusable, fill_unknown, wrap_panorama
+from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.refocus import focusable
+from cyclopean.defocus.selection import coherent
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
 from cyclopean.inference.pipeline import (
@@ -32,6 +33,7 @@ from cyclopean.inference.pipeline import (
     refocus_photo,
 )
 from cyclopean.inference.predictor import Predictor
+from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth
 
@@ -61,6 +63,8 @@ class RefocusSettings:
     range: float = 0.0
     highlights: float = 0.0
     method: str = THIN_LENS
+    subject: bool = True
+    """Whether the thing at the point is sharp as a whole, unless a `range` says what is."""
 
     @property
     def lens(self) -> Lens:
@@ -99,39 +103,58 @@ class Preview:
 
     def focused(self, shot: FocusRequest) -> Photo:
         """Return the preview focused as requested; a panorama over its seam, too."""
-        at = pixel(shot.at, self.photo.size)
-        return wrap_panorama(partial(self._once, shot), self.photo, self.mended(shot.strokes), at)
+        depth, sharp = self.scene(shot)
+        return wrap_panorama(partial(self._once, shot, sharp), self.photo, depth, pixel(shot.at, self.photo.size))
 
-    def mended(self, strokes: tuple[Stroke, ...]) -> DepthMap:
-        """Return the depth with strokes on it, kept from the last time if they are the same."""
-        kept = self._kept_depth
-        if strokes not in kept:
-            kept.clear()
-            kept[strokes] = mended(self.depth, strokes)
-        return kept[strokes]
+    def scene(self, shot: FocusRequest) -> tuple[DepthMap, Sharp | None]:
+        """Return the depth with the subject as one surface and strokes on it, and the depths that show all of the
+        subject sharp; None: what is sharp is as far away as the point.
 
-    def _once(self, shot: FocusRequest, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
+        Kept from the last time if neither the subject nor the strokes have changed.
+        """
         look = shot.settings
-        if look.method == THIN_LENS:
-            return self._ready(shot, photo, depth).at(at)
-        return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
+        selects = look.subject and look.method == THIN_LENS and not isinstance(self.photo.camera, Equirectangular)
+        kept, key = self._kept_scene, (pixel(shot.at, self.photo.size) if selects else None, shot.strokes)
+        if key not in kept:
+            matte = None if key[0] is None else self._selector([key[0]])
+            depth, sharp = (self.depth, None) if matte is None else coherent(self.depth, matte)
+            kept.clear()
+            kept[key] = mended(depth, shot.strokes), sharp
+        depth, sharp = kept[key]
+        return depth, None if look.range > 0 else sharp
 
-    def _ready(self, shot: FocusRequest, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
-        """Return what does not depend on the focus, kept from the last time if lens and strokes are the same.
+    def _once(
+        self, shot: FocusRequest, sharp: Sharp | None, photo: Photo, depth: DepthMap, at: tuple[int, int]
+    ) -> Photo:
+        look = shot.settings
+        if look.method != THIN_LENS:
+            return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
+        ready = self._ready(look.lens, photo, depth)
+        if sharp is None or not ready.span:
+            return ready.at(at)
+        part = min(1.0, (sharp.near - sharp.far) / ready.span)
+        return self._ready(replace(look.lens, range=part), photo, depth).focused(sharp.middle)
+
+    def _ready(self, lens: Lens, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
+        """Return what does not depend on the focus, kept from the last time if lens and depth are the same.
 
         `photo` is the preview's or, of a panorama, that one half a turn further.
         """
         kept, ahead = self._kept, photo is self.photo
-        if ahead not in kept or (kept[ahead][0], kept[ahead][1].lens) != (shot.strokes, shot.settings.lens):
-            kept[ahead] = shot.strokes, focusable(photo, depth, shot.settings.lens)
-        return kept[ahead][1]
+        if ahead not in kept or kept[ahead][0] != lens or (ahead and kept[ahead][1] is not depth):
+            kept[ahead] = lens, depth, focusable(photo, depth, lens)
+        return kept[ahead][2]
 
     @cached_property
-    def _kept(self) -> dict[bool, tuple[tuple[Stroke, ...], Focusable[Photo]]]:
+    def _selector(self) -> Selector:
+        return Selector(self.photo, self.depth, bundled_networks())
+
+    @cached_property
+    def _kept(self) -> dict[bool, tuple[Lens, DepthMap, Focusable[Photo]]]:
         return {}
 
     @cached_property
-    def _kept_depth(self) -> dict[tuple[Stroke, ...], DepthMap]:
+    def _kept_scene(self) -> dict[tuple[tuple[int, int] | None, tuple[Stroke, ...]], tuple[DepthMap, Sharp | None]]:
         return {}
 
 
@@ -163,9 +186,11 @@ def jpeg(image: Rgb) -> bytes:
     return file.getvalue()
 
 
-def live_depth(depth: DepthMap) -> tuple[bytes, float]:
-    """Return depth as a file for `live.js`, a grey PNG of 16 bits, and the range that amounts refer to as a part of
-    its range.
+def live_scene(depth: DepthMap, sharp: Sharp | None = None) -> tuple[bytes, dict[str, float]]:
+    """Return depth as a file for `live.js`, a grey PNG of 16 bits, and what the page must know about it.
+
+    That is the range that amounts refer to, as a part of the file's range, and of a subject its focus in that range
+    and, as a part of what amounts refer to, the range that is sharp.
     """
     plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
     h, w = shown_size(depth.size, LIVE)
@@ -173,7 +198,11 @@ def live_depth(depth: DepthMap) -> tuple[bytes, float]:
     low, span = float(small.min()), float(small.max() - small.min()) or 1.0
     numbers = np.rint((small - low) / span * 65535).astype(np.uint16)
     _, file = cv2.imencode(".png", numbers, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    return file.tobytes(), depth_range(plane) / span
+    whole = depth_range(plane)
+    told = {"whole": whole / span}
+    if sharp is not None and whole > 0:
+        told |= {"focus": (sharp.middle - low) / span, "range": min(1.0, (sharp.near - sharp.far) / whole)}
+    return file.tobytes(), told
 
 
 def lens_of(photo: Photo) -> dict[str, float | None]:
@@ -222,6 +251,7 @@ def save_refocused(
     settings = request.settings
     options = RefocusOptions(
         fraction(request.at), None, settings.lens, None, settings.method, settings.strength, formats=(form,),
+        subject=settings.subject, point_only=settings.range > 0,
         max_megapixels=service.megapixels, mend=partial(mended, strokes=request.strokes),
     )  # fmt: skip
     target = Target(folder, path.stem, overwrite=True)

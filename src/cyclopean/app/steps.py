@@ -148,7 +148,7 @@ def _stop(state: AppState, who: str) -> PageUpdate:
 
 LOOK: dict[str, Kind] = {
     "amount": number, "shape": one_of(*SHAPES), "range": number, "highlights": number,
-    "method": one_of(THIN_LENS, *METHODS),
+    "method": one_of(THIN_LENS, *METHODS), "subject": on_unless_off,
 }  # fmt: skip
 
 STEPS = {

@@ -16,9 +16,10 @@ from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.report import commit
 from cyclopean.inference import predictor
 from cyclopean.io.files import write_text
+from cyclopean.io.rendered_folder import missing
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
-from cyclopean.synthetic.folder import RenderJob, missing, write
+from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
 from cyclopean.training.loop import fit
@@ -59,7 +60,7 @@ class Comparison:
 
     def missing(self) -> int:
         """Return how many scenes are not rendered yet."""
-        return sum(len(missing(order, folder)) for folder, order in self._orders().items())
+        return sum(len(missing(folder, order.count)) for folder, order in self._orders().items())
 
     def _orders(self) -> dict[Path, RenderJob]:
         b, order, data = self.budget, self.family.order, self.out / "data"
@@ -111,10 +112,16 @@ class Comparison:
         """
         if self.family.closer is None:
             return []
-        path = folder / CLOSER
+        path, metres = folder / CLOSER, self.family.in_metres
         known = json.loads(path.read_text()) if path.exists() else {}
-        for key, predict in self._predictors(known):
+        for key, predict, metric in self._predictors(known):
             known[key] = mean_figures(predict, self.held_out(), self.family.closer)
+            if metric and metres is not None:
+                known[key] |= mean_figures(predict, self.held_out(), metres)
+                for name, data in self.real.items():
+                    sized = Sized(data, self.family.judged_at or self.budget.size, 1)
+                    figures = mean_figures(self._at_training_size(predict), sized, metres)
+                    known[key] |= {f"{name} {figure}": value for figure, value in figures.items()}
             write_text(path, json.dumps(known, indent=1))
         named = {f"{r['row']}-{r['seed']}": r for r in self.results()}
         kept = ("row", "title", "seed", "seconds")
@@ -156,16 +163,16 @@ class Comparison:
         row = self.family.rows[name]
         return checkpoint.load(self.folder(row.trained_as or name, seed) / "last")[0]
 
-    def _predictors(self, known: Collection[str]) -> Iterator[tuple[str, Predict]]:
-        """Yield how each row, guess and the truth predict, but for those known."""
+    def _predictors(self, known: Collection[str]) -> Iterator[tuple[str, Predict, bool]]:
+        """Yield how each row, guess and the truth predict, and whether in metres, but for those known."""
         for result in self.results():
-            key = f"{result['row']}-{result['seed']}"
+            key, row = f"{result['row']}-{result['seed']}", self.family.rows[result["row"]]
             if key not in known:
-                yield key, _on_cpu(self.family.rows[result["row"]], self.trained(result["row"], result["seed"]))
+                yield key, _on_cpu(row, self.trained(result["row"], result["seed"])), row.metric
         if "(truth)" not in known:
             for guess in self.family.guesses(self.training_set()):
-                yield f"({guess.name})", _guess(guess)
-            yield "(truth)", lambda sample: 1 / sample.depth
+                yield f"({guess.name})", _guess(guess), guess.ambiguity == "metric"
+            yield "(truth)", lambda sample: 1 / sample.depth, False
 
     def do(self, name: str, seed: int) -> dict[str, Any]:
         """Train (or go on training) one row, judge it, keep and return the result."""
@@ -191,11 +198,7 @@ class Comparison:
     def _judged(self, title: str, predict: Predict, multiple: int = 1) -> dict[str, Any]:
         """Return a result's figures, and what made them."""
         size, figures = self.budget.size, self.family.figures
-
-        def at_training_size(sample: Sample) -> Map:
-            """Return the prediction at the very size of training, whatever the shape, as published evaluations do."""
-            return predict(augmentation.resize(sample, size))
-
+        at_training_size = self._at_training_size(predict)
         return {
             "row": title,
             "title": title,
@@ -210,6 +213,10 @@ class Comparison:
             "commit": commit(),
             "torch": torch.__version__,
         }
+
+    def _at_training_size(self, predict: Predict) -> Predict:
+        """Return what predicts at the very size of training, whatever the shape, as published evaluations do."""
+        return lambda sample: predict(augmentation.resize(sample, self.budget.size))
 
     def _trained(self, row: Row, folder: Path, seed: int, course: "Course") -> Method:
         if (folder / DONE).exists():
@@ -232,7 +239,7 @@ class Comparison:
             batch_size=b.batch_size,
             learning_rate=row.learning_rate or b.learning_rate,
             seed=seed,
-            clip=how.clip,
+            clip_grad_norm=how.clip,
             workers=0,
             accelerator=self.accelerator,  # type: ignore[arg-type]
             save_every=60.0,

@@ -17,12 +17,13 @@ from torch import Tensor
 
 from cyclopean import augmentation
 from cyclopean.augmentation import Resize, Steps
-from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples, alone
+from cyclopean.bench.distil_pictures import SHEETS
+from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples, alone, panoramas_of_rooms
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
-from cyclopean.evaluation.protocols import named_protocol
+from cyclopean.evaluation.protocols import Alignment, Protocol, named_protocol
 from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth
 from cyclopean.geometry import Equirectangular, face_from_sphere, pixel_grid
 from cyclopean.inference import bulk, predictor
@@ -35,6 +36,7 @@ from cyclopean.metrics import affine_fit
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training import dataset
+from cyclopean.training.wrappers import Joined
 
 TEACHER = "general"
 OUTSIDE = ("street", "landscape")
@@ -43,7 +45,9 @@ FINER = 2  # times the students' size, of panoramas that are labelled: the teach
 FITTED_ON = 16  # rooms, by which disparity is put in metres before it is fine-tuned
 ROUNDING = 1e-5  # of a logarithm: smaller steps of an error are none
 TURNS = 4  # rotations of each panorama, of which a step takes one
+PUBLISHED_HEIGHT, NARROW = 256, 0.25  # of smaller panoramas, published students have a quarter of their channels
 PROTOCOL = named_protocol("depth-anywhere")[0]
+GUARDED = named_protocol("depth-anywhere-guarded")[0]
 
 BUDGETS: Mapping[str, Budget] = {
     "tiny": Budget((32, 64), 6, 3, 4, 1, "mobile", batch_size=2),
@@ -57,6 +61,7 @@ def _streams(
     method: Method,
     data: Path,
     *,
+    teacher: str = TEACHER,
     ratio: int = 1,
     planes: str = "cube",
     degrees: float = 45.0,
@@ -72,25 +77,29 @@ def _streams(
     labels = data / "labels" / name
     turns = TURNS if degrees else 1
     work = [Masking(elsewhere, masks)] if masks else []
-    work += [Labelling(elsewhere, TEACHER, labels, planes, turns, degrees, height // FINER, masks)]  # type: ignore[list-item]
+    work += [Labelling(elsewhere, teacher, labels, planes, turns, degrees, height // FINER, masks)]  # type: ignore[list-item]
     for one in work:
-        for _, error in bulk.run(one, one.begin()):
+        for _, error, _ in bulk.run(one, one.begin()):
             if error:
                 raise InputError(error)
     method.teacher = LabelFiles(labels)
     fitted = Resize(size or (height // FINER, width // FINER))
-    return dataset.Joined(dataset.unlabelled((Path(elsewhere),), masks), ratio, Steps((fitted,)))
+    return Joined(dataset.unlabelled((Path(elsewhere),), masks), ratio, Steps((fitted,)))
 
 
 def _row(title: str, student: str | None = None, streams: Mapping[str, Any] | None = None, **options: Any) -> Row:
-    """Return a row; `streams` are arguments of the second stream, None for labelled panoramas alone."""
+    """Return a row; `streams` are arguments of the second stream, None for labelled panoramas alone. A `student` of the
+    papers is trained by its name only, narrow where panoramas are small."""
 
     def make(budget: Budget) -> Method:
-        return DepthAnywhere(student or budget.network, **options)
+        if student is None:
+            return DepthAnywhere(budget.network, **options)
+        return DepthAnywhere(student, width=1.0 if budget.size[0] >= PUBLISHED_HEIGHT else NARROW, **options)
 
     prepare = None if streams is None else partial(_streams, **streams)
-    affine = options.get("predicts", "disparity") == "disparity"
-    return Row(title, make, _target_rolled, from_least if affine else alone, prepare=prepare)
+    metric = options.get("predicts", "disparity") != "disparity"
+    predict = alone if metric else from_least
+    return Row(title, make, _target_rolled, predict, prepare=prepare, metric=metric, by_name=student is not None)
 
 
 def from_least(method: Method, sample: Sample) -> Map:
@@ -116,7 +125,7 @@ def _metres(method: Method, data: Path) -> augmentation.Augmentation:
     return Steps(())
 
 
-ROWS = {  # the most telling first: a run may be cut
+ROWS: dict[str, Row] = {  # the most telling first: a run may be cut
     "alone": _row("labelled alone"),
     "pseudo": _row("+ pseudo labels, 1:1", streams={}),
     "still": _row("+ pseudo labels, the cube not turned", streams={"degrees": 0.0}),
@@ -134,6 +143,14 @@ ROWS = {  # the most telling first: a run may be cut
         prepare=_metres,
     ),
 }
+PUBLISHED = {"unifuse": "UniFuse", "bifuse++": "BiFuse++", "hohonet": "HoHoNet", "egformer": "EGformer"}
+for _name, _title in PUBLISHED.items():
+    ROWS |= {
+        _name: _row(f"{_title}, labelled alone", _name),
+        f"{_name}-pseudo": _row(f"{_title} + pseudo labels", _name, {}),
+        f"{_name}-metric": _row(f"{_title}, labelled alone, BerHu", _name, predicts="depth"),
+        f"{_name}-metric-pseudo": _row(f"{_title}, BerHu + pseudo labels", _name, {}, predicts="depth"),
+    }
 
 CLAIMS = (  # the source at hand has captions, and no figures of any table
     Claim("pseudo labels help, most of all where nothing is labelled", "no figures", "pseudo", "alone"),
@@ -144,17 +161,32 @@ CLAIMS = (  # the source at hand has captions, and no figures of any table
     Claim("1:4 about as good as 1:1 (either way)", "no figures", "pseudo-4", "pseudo"),
     Claim("a cube as good as tangent planes (either way)", "no figures", "pseudo", "tangent"),
     Claim("ours: true depth helps the labels", "", "pseudo", "unlabelled"),
+    *(Claim(f"any student: {title}", "no figures", f"{name}-pseudo", name) for name, title in PUBLISHED.items()),
 )
 
 
 def figures(rho: Map, sample: Sample) -> dict[str, float]:
     """Return the protocol's figures of one panorama, under names that tell rooms from outside, and the cube's step."""
+    return _figures(rho, sample, PROTOCOL, "affine-median") | cube_step(rho, sample)
+
+
+def guarded(rho: Map, sample: Sample) -> dict[str, float]:
+    """Return the same with what the alignment puts beyond infinity taken as far, not near."""
+    return _figures(rho, sample, GUARDED, "affine-median")
+
+
+def in_metres(rho: Map, sample: Sample) -> dict[str, float]:
+    """Return figures of depth in metres as predicted, under names of their own."""
+    return {f"metres_{key}": value for key, value in _figures(rho, sample, PROTOCOL, "none").items()}
+
+
+def _figures(rho: Map, sample: Sample, protocol: Protocol, alignment: Alignment) -> dict[str, float]:
     outside = sample.name[0].partition("/")[0] in OUTSIDE
-    protocol = replace(PROTOCOL, far=FAR_OUTSIDE) if outside else PROTOCOL
+    protocol = replace(protocol, far=FAR_OUTSIDE) if outside else protocol
     measured = judge(Entry("row", "affine", lambda _: rho), sample, protocol.far or 0.0, protocol)
-    by = next(m.figures for m in measured if m.alignment == "affine-median")
-    kept = {key: by[key] for key in ("abs_rel", "delta1", "delta2", "delta3", "mae", "rmse", "rmse_log10_1p")}
-    return {**({f"{key}_outside": value for key, value in kept.items()} if outside else kept), **cube_step(rho, sample)}
+    by = next(m.figures for m in measured if m.alignment == alignment)
+    kept = ("abs_rel", "delta1", "delta2", "delta3", "mae", "rmse", "rmse_log10_1p")
+    return {f"{key}_outside" if outside else key: by[key] for key in kept}
 
 
 def cube_step(rho: Map, sample: Sample) -> dict[str, float]:
@@ -193,25 +225,21 @@ def _pairs(known: Bool[Tensor, "1 1 h w"], axis: int) -> Tensor:
     return _neighbours(known, axis, torch.logical_and)
 
 
-def _guesses(data: Samples) -> list[Entry]:
+def _guesses(data: Samples, name: str = TEACHER) -> list[Entry]:
     """Return guesses that look at no picture, and the teacher by itself: ten faces that are aligned and blended."""
     mean = mean_inverse_depth(data)  # type: ignore[arg-type]
     one = mean.mean().float().view(1, 1, 1, 1).expand_as(mean)
-    teacher = predictor.load(TEACHER)
+    teacher = predictor.load(name)
 
     def by_faces(sample: Sample) -> Map:
         with torch.inference_mode():
             return teacher.faces(sample.target.image).inverse_depth.clone()
 
     return [
-        Entry(f"the teacher, {TEACHER}, by faces", "scale", by_faces),
+        Entry(f"the teacher, {Path(name).name}, by faces", "scale", by_faces),
         latitude_mean(mean),
         Entry("training constant", "metric", lambda _: one, trivial=True),
     ]
-
-
-def _order(budget: Budget, seed: int, count: int) -> RenderJob:
-    return RenderJob(("room",), "sphere", seed, count, budget.size)
 
 
 def _held_out(budget: Budget, seed: int, count: int) -> RenderJob:
@@ -223,26 +251,31 @@ def _elsewhere(budget: Budget, seed: int, count: int) -> RenderJob:
     return RenderJob((*OUTSIDE, "room"), "sphere", seed, count, (FINER * height, FINER * width))
 
 
-def _about(b: Budget) -> str:
+def _about(b: Budget, teacher: str = TEACHER) -> str:
     height, width = b.size
     return (
         f"{b.scenes} labelled rooms, {b.scenes} unlabelled streets, landscapes and rooms ({FINER} times as fine), "
-        f"which `{TEACHER}` labelled on faces, {TURNS} random rotations each; panoramas of {height}x{width} pixels, "
-        f"network {b.network}; {b.steps} steps of {b.batch_size} labelled items and as many unlabelled (twice, four "
-        f"times in rows 1:2, 1:4), Adam with a cosine, {b.learning_rate:g}. {b.held_out} held-out panoramas, a third "
-        "rooms, the rest outside; protocol `depth-anywhere` (affine, then median; truth to 10 m, outside to "
+        f"which `{Path(teacher).name}` labelled on faces, {TURNS} random rotations each; panoramas of {height}x{width} "
+        f"pixels, network {b.network}; {b.steps} steps of {b.batch_size} labelled items and as many unlabelled (twice, "
+        f"four times in rows 1:2, 1:4), Adam with a cosine, {b.learning_rate:g}. {b.held_out} held-out panoramas, a "
+        "third rooms, the rest outside; protocol `depth-anywhere` (affine, then median; truth to 10 m, outside to "
         f"{FAR_OUTSIDE:g} m), means over images (and standard deviation over seeds). Cube step: steps of the error of "
         "log depth across borders of an unturned cube over those elsewhere. Minutes of the first row that needs labels "
-        "include making them."
+        f"include making them. Published students below {PUBLISHED_HEIGHT} rows: {NARROW:g} of their channels."
     )
 
+
+ABOUT_CLOSER = (
+    "A closer look. Guarded: protocol `depth-anywhere-guarded`, where what least squares put beyond infinity is far, "
+    "not near. In metres: as predicted, without alignment, of rows that predict metres; RMSElog is of log10(1 + depth)."
+)
 
 DISTIL = Family(
     name="distil",
     scenes="panoramas",
     rows=ROWS,
     budgets=BUDGETS,
-    order=_order,
+    order=panoramas_of_rooms,
     held_out=_held_out,
     figures=figures,
     columns={
@@ -262,4 +295,34 @@ DISTIL = Family(
     claims=CLAIMS,
     claimed=("abs_rel", "abs_rel_outside", "delta1_outside", "cube_step"),
     elsewhere=_elsewhere,
+    closer=guarded,
+    closer_columns={
+        "abs_rel": "AbsRel guarded, rooms",
+        "abs_rel_outside": "AbsRel guarded, outside",
+        "delta1_outside": "δ1 guarded, outside",
+    },
+    about_closer=ABOUT_CLOSER,
+    in_metres=in_metres,
+    metre_columns={
+        "metres_abs_rel": "in metres: AbsRel, rooms",
+        "metres_mae": "MAE",
+        "metres_rmse": "RMSE",
+        "metres_rmse_log10_1p": "RMSElog",
+        "metres_delta1": "δ1",
+        "metres_delta2": "δ2",
+        "metres_delta3": "δ3",
+        "metres_abs_rel_outside": "in metres: AbsRel, outside",
+    },
+    real_metre_columns={"metres_abs_rel": "in metres: AbsRel", "metres_rmse": "RMSE", "metres_delta1": "δ1"},
+    sheets=SHEETS,
 )
+
+
+def taught_by(teacher: str) -> Family:
+    """Return the family with another teacher in the place of `general`: any model for ordinary photos."""
+    rows = {
+        name: row if row.prepare in (None, _metres) else replace(row, prepare=partial(row.prepare, teacher=teacher))  # type: ignore[call-arg]
+        for name, row in ROWS.items()
+    }
+    guesses, about = partial(_guesses, name=teacher), partial(_about, teacher=teacher)
+    return replace(DISTIL, rows=rows, guesses=guesses, about=about)

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,9 +15,13 @@ from cyclopean.inference import wrappers
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
-from cyclopean.training.loop import MakeOptimizer, Schedule, adabound, adam, constant, cosine
+from cyclopean.training.optimisation import MakeOptimizer, Schedule, adabound, adam, constant, cosine
+
+if TYPE_CHECKING:
+    from cyclopean.bench.comparison import Comparison
 
 Map = Float[Tensor, "1 1 h w"]
+Lines = Mapping[str, Sequence[np.ndarray]]  # of a sheet: pictures h w 3 in [0,1], or h w from 0 up
 Predict = Callable[[Method, Sample], Map]
 # The figures of depth in most papers, and how a table names them (`Family.columns`).
 DEPTH_FIGURES = {
@@ -93,6 +98,11 @@ def together(method: Method, sample: Sample) -> Map:
     return method.predict(sample.target, sample.sources).inverse_depth
 
 
+def panoramas_of_rooms(budget: Budget, seed: int, count: int) -> RenderJob:
+    """Return the order of rooms, seen all around."""
+    return RenderJob(("room",), "sphere", seed, count, budget.size)
+
+
 def as_made(method: Method) -> None:
     """Leave a new method as it is."""
 
@@ -116,6 +126,7 @@ class Row:
     trained model `teach` gives to a new method before its first step; `each_epoch` returns what is done after each pass
     over the training set. `prepare` gives a method what it needs besides from the folder of the data, such as a second
     stream, and returns one more augmentation. `how` and `learning_rate`: as the budget says unless told otherwise.
+    `metric`: predictions are in 1/m as they are. `by_name`: not among "all" rows, since it takes much longer.
     """
 
     title: str
@@ -132,6 +143,8 @@ class Row:
     how: str | None = None
     learning_rate: float | None = None
     prepare: Callable[[Method, Path], augmentation.Augmentation] | None = None
+    metric: bool = False
+    by_name: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +158,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Mask:
+class MaskRow:
     """A way to find what moves by itself: `static` returns 1 where a sample's target seems to stand still, else 0.
 
     At the sample's size. It asks the trained method of `row`.
@@ -173,7 +186,9 @@ class Family:
     tells why: further figures of held-out scenes, of the truth too. `elsewhere` are other worlds, that some rows learn
     from, ordered as by `order`. `held_out` orders the scenes that rows are judged on, where they are of other kinds.
     `masks` are judged by `mask_figures(where it stands still, item)` on held-out scenes, beside those that mask
-    everything, and pictured.
+    everything, and pictured. `in_metres` are figures of held-out scenes and of other data that only metric rows have.
+    `sheets` are further pictures by the names of their files: lines of pictures by their titles, none where a row that
+    they need is not done.
     """
 
     name: str
@@ -196,7 +211,15 @@ class Family:
     about_closer: str = ""
     elsewhere: Callable[[Budget, int, int], RenderJob] | None = None
     held_out: Callable[[Budget, int, int], RenderJob] | None = None
-    masks: Mapping[str, Mask] = field(default_factory=dict)
+    masks: Mapping[str, MaskRow] = field(default_factory=dict)
     mask_figures: Callable[[Map, Sample], dict[str, float]] | None = None
     mask_columns: Mapping[str, str] = field(default_factory=dict)
     about_masks: str = ""
+    in_metres: Callable[[Map, Sample], dict[str, float]] | None = None
+    metre_columns: Mapping[str, str] = field(default_factory=dict)
+    real_metre_columns: Mapping[str, str] = field(default_factory=dict)
+    sheets: Mapping[str, "Callable[[Comparison], Lines]"] = field(default_factory=dict)
+
+    def of_all(self) -> tuple[str, ...]:
+        """Return the rows that are trained where none is named."""
+        return tuple(name for name, row in self.rows.items() if not row.by_name)

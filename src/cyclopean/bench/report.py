@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ Result = dict[str, Any]
 def write_report(comparison: Comparison, command: str, machine: str, folder: Path | None = None) -> list[Path]:
     """Write what is done into `folder`, or beside the runs; return the paths.
 
-    comparison.md, comparison.json, course.png, pictures.png (pictures-NAME.png of other data), and masks.png of a
-    family that has masks.
+    comparison.md, comparison.json, course.png, pictures.png (pictures-NAME.png of other data), masks.png of a family
+    that has masks, and the family's own sheets.
     """
     family, results, out = comparison.family, comparison.results(), folder or comparison.out
     if not results:
@@ -43,7 +43,7 @@ def write_report(comparison: Comparison, command: str, machine: str, folder: Pat
         **({"masks": masks} if masks else {}),
     }
     with appearing(out) as unfinished:
-        text = page(family, rows, closer=closer, masks=masks, command=command, machine=machine)
+        text = page(family, rows, closer=closer, masks=masks, command=command, machine=machine, real=comparison.real)
         (unfinished / "comparison.md").write_text(text)
         (unfinished / "comparison.json").write_text(json.dumps(content, indent=1) + "\n")
         _draw_course(family, results, unfinished / "course.png")
@@ -51,7 +51,10 @@ def write_report(comparison: Comparison, command: str, machine: str, folder: Pat
             _draw_pictures(comparison, data, unfinished / name)
         if masks:
             _draw_masks(comparison, unfinished / "masks.png")
-    drawn = (*sheets, *(["masks.png"] if masks else []))
+        own = {name: lines for name, make in family.sheets.items() if (lines := make(comparison))}
+        for name, lines in own.items():
+            _draw_sheet(lines, unfinished / name)
+    drawn = (*sheets, *(["masks.png"] if masks else []), *own)
     return [out / name for name in ("comparison.md", "comparison.json", "course.png", *drawn)]
 
 
@@ -63,16 +66,21 @@ def page(
     masks: Sequence[Result],
     command: str,
     machine: str,
+    real: Collection[str] = (),
 ) -> str:
-    """Return the tables in Markdown, with what is needed to make them again."""
+    """Return the tables in Markdown, with what is needed to make them again. `real` are the names of other data."""
     budget = Budget(**results[0]["budget"] | {"size": tuple(results[0]["budget"]["size"])})
     commits = sorted({str(r["commit"]) for r in results})
     parts = [family.about(budget), table(family, results).markdown()]
+    looked_at = {**family.closer_columns, **family.metre_columns}
+    looked_at |= {
+        f"{name} {key}": f"{name}, {title}" for name in real for key, title in family.real_metre_columns.items()
+    }
     for title, part in (
         ("Other data, shown at the size of training.", real_table(family, results)),
         (f"Along the runs, held-out {family.scenes}; the best in bold.", course_table(family, results)),
         ("Pairs of rows, the one said to be better first.", claim_table(family, results)),
-        (family.about_closer, _plain_table(family.closer_columns, closer)),
+        (family.about_closer, _plain_table(looked_at, closer)),
         (family.about_masks, _plain_table(family.mask_columns, masks)),
     ):
         parts += [title, part.markdown()] if part else []

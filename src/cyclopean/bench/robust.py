@@ -15,7 +15,7 @@ STATES = ("done", "refused", "failed")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileOutcome:
     """One file: `done`, `refused` or `failed`, why, and how long it took."""
 
     file: str
@@ -38,7 +38,7 @@ def pictures_below(folders: Iterable[Path | str], every: bool = False) -> list[P
     return files
 
 
-def attempt(whole_path: Callable[[Path, Path], None], file: Path) -> Outcome:
+def attempt(whole_path: Callable[[Path, Path], None], file: Path) -> FileOutcome:
     """Return what becomes of `file` on `whole_path(file, folder)`; results go to a folder that is removed again."""
     start = time.perf_counter()
     state, reason = "done", ""
@@ -49,10 +49,10 @@ def attempt(whole_path: Callable[[Path, Path], None], file: Path) -> Outcome:
         state, reason = "refused", str(error).replace(str(file), file.name)
     except Exception as error:  # whatever it is, it must not end the count
         state, reason = "failed", f"{type(error).__name__}: {error}"
-    return Outcome(str(file), state, reason, time.perf_counter() - start)
+    return FileOutcome(str(file), state, reason, time.perf_counter() - start)
 
 
-def report(outcomes: Sequence[Outcome]) -> str:
+def report(outcomes: Sequence[FileOutcome]) -> str:
     """Return the counts as a table, then each file that was not done and why."""
     counts, total = Counter(outcome.state for outcome in outcomes), len(outcomes)
     rows = tuple((state, str(counts[state]), f"{100 * counts[state] / total:.1f} %") for state in STATES)

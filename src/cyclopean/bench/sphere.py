@@ -9,7 +9,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cyclopean import augmentation
-from cyclopean.bench.family import DEPTH_FIGURES, OPTIMISATIONS, Budget, Claim, Family, Map, Row, Samples
+from cyclopean.bench.family import (
+    DEPTH_FIGURES,
+    OPTIMISATIONS,
+    Budget,
+    Claim,
+    Family,
+    Map,
+    Row,
+    Samples,
+    panoramas_of_rooms,
+)
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import named_protocol
@@ -17,11 +27,10 @@ from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth, trai
 from cyclopean.geometry import attention, pixel_grid, reproject, size_of
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method, known_pose
-from cyclopean.methods.spherical_view_synthesis import BASELINE, COVERED, SphericalViewSynthesis, photometric
+from cyclopean.methods.spherical_view_synthesis import BASELINE, COVERED, SphericalViewSynthesis, synthesis_loss
 from cyclopean.metrics import solid_angle
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import splat
-from cyclopean.synthetic.folder import RenderJob
 
 PROTOCOL = named_protocol("spherical")[0]
 START = 2.0  # metres, the first guess everywhere: rooms are a few metres wide
@@ -146,10 +155,6 @@ CLAIMS = (  # AbsRel and δ1 of the paper's tables 1, 3 and 4
 )
 
 
-def _order(budget: Budget, seed: int, count: int) -> RenderJob:
-    return RenderJob(("room",), "sphere", seed, count, budget.size)
-
-
 def figures(rho: Map, sample: Sample) -> dict[str, float]:
     """Return the errors of one panorama by the protocol `spherical`; without truth, how well it explains its source.
 
@@ -231,7 +236,7 @@ def _losses(rho: Map, sample: Sample) -> dict[str, float]:
         made, covered = remake(rho, sample.target, source)
         rays = source.camera.rays(pixel_grid(size_of(rho), rho))
         name = "above" if bool((pose[:, 1].abs() > pose[:, 0].abs()).all()) else "beside"
-        losses[name] = float(photometric(made, source.image, covered.float(), attention(rays, pose)))
+        losses[name] = float(synthesis_loss(made, source.image, covered.float(), attention(rays, pose)))
     return losses
 
 
@@ -278,7 +283,7 @@ SPHERE = Family(
     scenes="rooms",
     rows=ROWS,
     budgets=BUDGETS,
-    order=_order,
+    order=panoramas_of_rooms,
     figures=figures,
     columns={
         **DEPTH_FIGURES,

@@ -74,10 +74,6 @@ def _lr(b: Budget) -> Method:
     return Monodepth(b.network, b.width, rig=rig())
 
 
-def _naive(b: Budget) -> Method:
-    return Naive(b.network, b.width, rig=rig())
-
-
 def _deep3d(smoothness: Literal["none", "each"]) -> Make:
     return lambda b: Deep3d(b.network, b.width, smoothness=smoothness, rig=rig())
 
@@ -98,7 +94,7 @@ _from_far = partial(Row, augment=EYES_SWAPPED, start=far)
 
 ROWS = {
     # without maps of disparity at their ends, these start as they are
-    "naive": Row("naive (no disparity inside)", _naive, EYES_SWAPPED),
+    "naive": Row("naive (no disparity inside)", lambda b: Naive(b.network, b.width, rig=rig()), EYES_SWAPPED),
     "deep3d": Row("Deep3D", _deep3d("none"), EYES_SWAPPED),
     "deep3ds": Row("Deep3Ds", _deep3d("each"), EYES_SWAPPED),
     "garg": _from_far("Garg, end to end", lambda b: Garg(b.network, b.width, rig=rig())),

@@ -9,35 +9,38 @@ import torch
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps, ZoomedPatch
 from cyclopean.bench.comparison import sized
-from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, Mask, Row, Samples, alone
+from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, MaskRow, Row, Samples, alone
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
 from cyclopean.geometry import reproject, size_of
 from cyclopean.io.image import resize
-from cyclopean.losses import absolute
-from cyclopean.methods.aquanet import Aquanet, Falnet, PreviousEpoch, dispersion, told, zoomed
+from cyclopean.losses import absolute, automask
+from cyclopean.methods.aquanet import Aquanet, Falnet, PreviousEpoch, dispersion, spimo, told, zoomed
 from cyclopean.methods.base import Frozen, Method, known_pose
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.metrics import align_median, countable, depth_errors, holes, mask_errors, to_depth
 from cyclopean.sample import Sample
 from cyclopean.synthesis import pull
 from cyclopean.synthetic.folder import RenderJob
+from cyclopean.synthetic.movers import INTERVAL
 from cyclopean.training.options import MONODEPTH2, Boosting, FalnetConfig, LossConfig, VolumeConfig
 
 FIELD_OF_VIEW, BASELINE = 70.0, 0.54  # degrees and metres: one camera for all clips, and the pairs of FAL-Net
 PATCH = 2 / 3  # of the pictures' sides: what is learned from at a time
 ZOOM = (0.5, 1.5)  # pictures are resized by a factor between these, if the patch fits
-MOST = 0.5  # 1/m, the nearest level: 2 m, or 3 m in pictures enlarged by 1.5
-NEAR, NEAREST, FAR = 0.1, 1.0, 80.0  # metres: truth that counts from, and what predictions are clipped to
+MOST = 0.3  # 1/m, the nearest level: 3.3 m, or 5 m in pictures enlarged by 1.5
+NEAR, FAR = 0.1, 25.0  # metres: truth that counts; what is farther shifts by less than half a pixel
+NEAREST, FARTHEST = 1.0, 80.0  # metres: what predictions are clipped to
+SUPERSAMPLE = 3  # without it texture flickers from frame to frame, and blurred mixtures of levels beat true depth
 LEAST = 50  # pixels that move, or it is not told how they are judged
 THRESHOLDS = (0.01, 0.03, 0.1)  # of SPIMO; the paper's is the second
 Make = Callable[[Budget], Method]
 
 BUDGETS = {
     "tiny": Budget((48, 96), 4, 2, 2, 1, "compact", 0.125, 2, levels=5),  # for tests: that everything runs
-    "small": Budget((48, 144), 400, 40, 4000, 1, "compact", 0.25, 2, 5e-4, levels=17),
-    "middle": Budget((48, 144), 1000, 80, 8000, 3, "compact", 0.25, 2, 5e-4, levels=17),
+    "small": Budget((48, 144), 400, 40, 2400, 1, "compact", 0.25, 4, 3e-4, levels=17),
+    "middle": Budget((48, 144), 1000, 80, 12_000, 3, "compact", 0.25, 4, 3e-4, levels=17),
     "full": Budget((288, 960), 6000, 200, 20_000, 1, "resnet18", 1.0, 8, 1e-4),
 }
 
@@ -87,7 +90,7 @@ def at_patch_size(method: Method, sample: Sample) -> Map:
 
 
 @torch.no_grad()
-def spimo(
+def static_by_spimo(
     method: Method,
     sample: Sample,
     *,
@@ -101,11 +104,11 @@ def spimo(
         method.frozen(), sample.target.image, *told(sample.target), passes=passes, boosting=boosting,
         power=method.size_power,
     )  # fmt: skip
-    return (spread < threshold).float()
+    return spimo(spread, threshold)
 
 
 @torch.no_grad()
-def automask(method: Method, sample: Sample) -> Map:
+def static_by_automask(method: Method, sample: Sample) -> Map:
     """Return 1 where a source warped to the target is more like it than every source as it is (Monodepth2, Eq. 5)."""
     size = size_of(sample.depth)
     if isinstance(method, Monodepth2):
@@ -123,18 +126,18 @@ def automask(method: Method, sample: Sample) -> Map:
         sample = replace(sample, sources=sources)
     target = sample.target
     rho = method.predict(target).inverse_depth
-    warped, still = [], []
+    warped, static = [], []
     for source in sample.sources:
         match = reproject(rho, target.camera, known_pose(method.name, source), source.camera)
         warped.append(error(pull(source.image, match.uv, "edge"), target.image))
-        still.append(error(source.image, target.image))
-    moved = torch.cat(warped, 1).amin(1, keepdim=True) < torch.cat(still, 1).amin(1, keepdim=True)
-    return torch.nn.functional.interpolate(moved.float(), size, mode="nearest-exact")
+        static.append(error(source.image, target.image))
+    mask = automask(torch.cat(warped, 1), torch.cat(static, 1))[:, :1]
+    return torch.nn.functional.interpolate(mask, size, mode="nearest-exact")
 
 
 def where_static(method: Method, sample: Sample) -> Map:
     """Return inverse depth where the method's own masks leave it, NaN elsewhere."""
-    return torch.where(spimo(method, sample) > 0, alone(method, sample), torch.nan)
+    return torch.where(static_by_spimo(method, sample) > 0, alone(method, sample), torch.nan)
 
 
 # --- rows ---
@@ -234,26 +237,32 @@ CLAIMS = (  # AbsRel of AQUANet's tables 1 and 2
 
 MASKS = {
     **{
-        f"spimo-{threshold:g}": Mask(
+        f"spimo-{threshold:g}": MaskRow(
             f"SPIMO, {threshold:g}{' (the paper)' if threshold == THRESHOLDS[1] else ''}",
             "first",
-            partial(spimo, threshold=threshold),
+            partial(static_by_spimo, threshold=threshold),
         )
         for threshold in THRESHOLDS
     },
-    "spimo-3": Mask("SPIMO, 0.03, three passes", "first", partial(spimo, passes=3)),
-    "spimo-full": Mask("SPIMO, 0.03, with boosted depth (full)", "first", partial(spimo, boosting="paper")),
-    "auto": Mask("auto-mask of AQUANet", "auto", automask),
-    "auto-monodepth2": Mask("auto-mask of Monodepth2", "monodepth2", automask),
+    "spimo-3": MaskRow("SPIMO, 0.03, three passes", "first", partial(static_by_spimo, passes=3)),
+    "spimo-full": MaskRow(
+        "SPIMO, 0.03, with boosted depth (full)", "first", partial(static_by_spimo, boosting="paper")
+    ),
+    "auto": MaskRow("auto-mask of AQUANet", "auto", static_by_automask),
+    "auto-monodepth2": MaskRow("auto-mask of Monodepth2", "monodepth2", static_by_automask),
 }
 
 
 def _order(budget: Budget, seed: int, count: int) -> RenderJob:
-    return RenderJob(("traffic",), "clip", seed, count, budget.size, field_of_view=FIELD_OF_VIEW)
+    return RenderJob(
+        ("traffic",), "clip", seed, count, budget.size, field_of_view=FIELD_OF_VIEW, supersample=SUPERSAMPLE
+    )
 
 
 def _pairs(budget: Budget, seed: int, count: int) -> RenderJob:
-    return RenderJob(("traffic",), "stereo", seed, count, budget.size, baseline=BASELINE, field_of_view=FIELD_OF_VIEW)
+    return RenderJob(
+        ("traffic",), "stereo", seed, count, budget.size, BASELINE, field_of_view=FIELD_OF_VIEW, supersample=SUPERSAMPLE
+    )
 
 
 def figures(rho: Map, sample: Sample) -> dict[str, float]:
@@ -268,7 +277,7 @@ def figures(rho: Map, sample: Sample) -> dict[str, float]:
     if not (bool(counts.any()) and bool(rho[counts].isfinite().all())):
         raise InputError("a prediction is NaN or infinite; the run cannot be judged.")
     truth, moves = depth.double()[counts], ~sample.target.valid[counts]
-    ours = align_median(to_depth(rho.double()[counts]), truth).clamp(NEAREST, FAR)
+    ours = align_median(to_depth(rho.double()[counts]), truth).clamp(NEAREST, FARTHEST)
     relative = (ours - truth).abs() / truth
     errors = {name: float(value) for name, value in asdict(depth_errors(ours, truth)).items()}
     if int(moves.sum()) >= LEAST:
@@ -295,16 +304,17 @@ def _guesses(data: Samples) -> list[Entry]:
 def _about(b: Budget) -> str:
     height, width = patch_size(b.size)
     return (
-        f"{b.scenes} clips of traffic, three frames of {b.size[0]}x{b.size[1]} pixels 0.1 s apart, one camera; "
-        f"{b.steps} steps of {b.batch_size} clips in each stage, patches of {height}x{width} of pictures resized by "
-        f"{max(ZOOM[0], PATCH):.2g} to {ZOOM[1]:g}; AQUANet and FAL-Net at width {b.width:g}, {b.levels} levels, poses "
-        f"known; Monodepth2 and Zhou et al. with the network `{b.network}` and predicted poses, on whole pictures of "
+        f"{b.scenes} clips of traffic, three frames of {b.size[0]}x{b.size[1]} pixels {INTERVAL:g} s apart, one "
+        f"camera; {b.steps} steps of {b.batch_size} clips in each stage, patches of {height}x{width} of pictures "
+        f"resized by {max(ZOOM[0], PATCH):.2g} to {ZOOM[1]:g}; AQUANet and FAL-Net at width {b.width:g}, {b.levels} "
+        f"levels, poses known; Monodepth2 and Zhou et al. with the network `{b.network}` and predicted poses, on "
+        "whole pictures of "
         "the size of a patch. All but AQUANet with patches are judged at that size, these at full size. "
-        f"{b.held_out} held-out clips, truth within (0.1 m, 80 m), depth aligned by the median and clipped to [1 m, "
-        "80 m], means over images (and standard deviation over seeds). Still and moving: AbsRel there, by the true "
-        "masks. Holes: share of what moves whose depth is more than twice the truth or less than half of it. What "
-        "moves is told to no row but the one with true masks. Best / last: the lowest AbsRel along the run over that "
-        "at its end."
+        f"{b.held_out} held-out clips, truth within (0.1 m, {FAR:g} m), depth aligned by the median and "
+        f"clipped to [1 m, 80 m], means over images (and standard deviation over seeds). Still and moving: AbsRel "
+        "there, by the true masks. Holes: share of what moves whose depth is more than twice the truth or less than "
+        "half of it. What moves is told to no row but the one with true masks. Best / last: the lowest AbsRel along "
+        "the run over that at its end."
     )
 
 

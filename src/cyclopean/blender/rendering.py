@@ -12,6 +12,7 @@ from cyclopean.blender.finding import Blender, run
 from cyclopean.errors import InputError
 from cyclopean.io.depth_formats import exr_planes
 from cyclopean.io.files import reserved, write_anew
+from cyclopean.io.rendered_folder import describe, missing
 
 SCRIPT = Path(__file__).with_name("inside.py")
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".blend")
@@ -24,7 +25,7 @@ NOTHING = 1e9  # what Blender writes where a ray meets nothing is more
 
 
 @dataclass(frozen=True)
-class RenderJob:
+class MeshRenderJob:
     """What to render of `mesh`: `count` places of one `seed`, at `size` (height, width), `samples` rays a pixel.
 
     `light`: baked (surfaces shine in their own colours: scans), scene (lights of the file), lamps (ours, standing
@@ -44,12 +45,7 @@ class RenderJob:
     threads: int = 0
 
 
-def missing(order: RenderJob, out: Path) -> list[int]:
-    """Return the numbers of the items that `out` does not hold yet."""
-    return [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
-
-
-def write(order: RenderJob, out: Path, blender: Blender) -> Iterator[int]:
+def write(order: MeshRenderJob, out: Path, blender: Blender) -> Iterator[int]:
     """Render into `out`, yielding the number of each item as it lands; those already there are kept.
 
     Each item's camera file comes last, by renaming, so that an item with one is whole. Raises InputError if `out` holds
@@ -57,8 +53,11 @@ def write(order: RenderJob, out: Path, blender: Blender) -> Iterator[int]:
     no room for the rig.
     """
     with reserved(out):
-        todo = missing(order, out)
-        _describe(order, out)
+        todo = missing(out, order.count)
+        for name in (*VIEWS, "depth", "camera"):
+            (out / name).mkdir(parents=True, exist_ok=True)
+        made_by = {k: v for k, v in asdict(order).items() if k not in ("count", "threads")} | {"mesh": order.mesh.name}
+        describe(out, "sphere", VIEWS, made_by, far=FAR)
         if not todo:
             return
         with tempfile.TemporaryDirectory(dir=out, prefix=".rendering-") as staging:
@@ -77,22 +76,7 @@ def write(order: RenderJob, out: Path, blender: Blender) -> Iterator[int]:
         (out / "blender.log").unlink()
 
 
-def _describe(order: RenderJob, out: Path) -> None:
-    """Make the folders and `dataset.json`, after checking that no other data set is there."""
-    for name in (*VIEWS, "depth", "camera"):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    made_by = {k: v for k, v in asdict(order).items() if k not in ("count", "threads")} | {"mesh": order.mesh.name}
-    text = {
-        **{"format": "cyclopean-folder", "version": 1, "rig": "sphere", "views": list(VIEWS), "target": VIEWS[0]},
-        **{"unit": "m", "far": FAR, "made_by": json.loads(json.dumps(made_by))},
-    }
-    path = out / "dataset.json"
-    if path.exists() and json.loads(path.read_text()) != text:
-        raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
-    write_anew(path, json.dumps(text, indent=1).encode())
-
-
-def _take(order: RenderJob, out: Path, staging: Path, item: dict[str, object]) -> int:
+def _take(order: MeshRenderJob, out: Path, staging: Path, item: dict[str, object]) -> int:
     """Move what was rendered of one item to where it belongs, the camera last."""
     n = item["number"]
     stem, baseline = f"{n:06d}", order.baseline
@@ -100,7 +84,9 @@ def _take(order: RenderJob, out: Path, staging: Path, item: dict[str, object]) -
         (staging / f"{stem}_{name}.png").replace(out / name / f"{stem}.png")
     exr = staging / f"{stem}_depth.exr"
     array = staging / f"{stem}_depth.npy"
-    np.save(array, _radius(exr))
+    planes = exr_planes(exr)
+    depth = planes[next(name for name in planes if name.split(".")[-2:] in (["Depth", "Z"], ["Depth", "V"]))]
+    np.save(array, np.where(depth > NOTHING, np.inf, depth).astype(np.float32))  # metres, inf where nothing was met
     array.replace(out / "depth" / f"{stem}.npy")
     exr.unlink()
     text = {
@@ -113,13 +99,6 @@ def _take(order: RenderJob, out: Path, staging: Path, item: dict[str, object]) -
     write_anew(out / "camera" / f"{stem}.json", json.dumps(text).encode())
     assert isinstance(n, int)
     return n
-
-
-def _radius(path: Path) -> np.ndarray:
-    """Return the depth pass of a rendering, metres, inf where nothing was met."""
-    planes = exr_planes(path)
-    name = next(name for name in planes if name.split(".")[-2:] in (["Depth", "Z"], ["Depth", "V"]))
-    return np.where(planes[name] > NOTHING, np.inf, planes[name]).astype(np.float32)
 
 
 def _moved(axis: int, metres: float) -> list[list[float]]:

@@ -79,7 +79,8 @@ def _main(arguments: list[str]) -> int:
             return 0
         if command not in COMMANDS:
             raise unknown_name("command", command, COMMANDS)
-        return _run(command, [word for k, word in enumerate(words) if k >= end or word not in VERBOSE])
+        arguments = [word for k, word in enumerate(words) if k >= end or word not in VERBOSE]
+        return importlib.import_module(COMMANDS[command][0]).main(arguments)
     except BrokenPipeError as error:
         return _unwritable(error)
     except KeyboardInterrupt:
@@ -90,10 +91,6 @@ def _main(arguments: list[str]) -> int:
             return _unwritable(error)
         print(f"cyclopean {shown(command)}: {shown(sentence(error, 'what was asked for'))}", file=sys.stderr)
         return 2
-
-
-def _run(command: str, arguments: list[str]) -> int:
-    return importlib.import_module(COMMANDS[command][0]).main(arguments)
 
 
 def _unwritable(error: OSError) -> int:

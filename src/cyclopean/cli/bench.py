@@ -15,6 +15,7 @@ BENCHES = {
         "the whole path over any folder of pictures, with a reason for each that fails",
     ),
     "stereo": ("cyclopean.cli.bench_family:stereo", "the methods of the stereo family, trained alike and judged alike"),
+    "subject": ("cyclopean.cli.bench_subject:main", "the mask of what was clicked, and what of it stays sharp"),
     "video": (
         "cyclopean.cli.bench_family:video",
         "methods that learn from clips, among things that move by themselves",

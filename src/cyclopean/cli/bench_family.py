@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.parsing import check_writable, comma_list, parse, with_progress
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -22,7 +23,7 @@ class Work:
     """What is trained, and on what."""
 
     rows: str = "all"
-    """Rows to train, comma-separated, or all."""
+    """Rows to train, comma-separated, or all (those that --list marks with * by their names only)."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """What to train on."""
     workers: int = 2
@@ -97,8 +98,8 @@ class BenchDistil:
     """Train and judge Depth Anywhere's students and its ablations: equal data, steps and seeds.
 
     OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
-    OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and OUT/pictures.png after every
-    row.
+    OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and, after every row, pictures:
+    OUT/pictures.png, errors.png, clouds.png (points seen from above), labels.png (with and without turning), masks.png.
     """
 
     out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
@@ -108,6 +109,9 @@ class BenchDistil:
     a GPU; full: the paper's size."""
     real: str = ""
     """Other panoramas with truth to judge on, zero-shot: KIND:PATH, comma-separated, such as traced360:FOLDER."""
+    teacher: Annotated[str, Flag("NAME")] = "general"
+    """The model that labels the unlabelled: bundled, a folder, or a Hub repository, also of transformers. Another one
+    needs another OUT."""
     work: Work = Work()
 
 
@@ -138,9 +142,10 @@ def video(words: list[str]) -> int:
 def distil(words: list[str]) -> int:
     """Run `bench distil`; return 0."""
     options = parse(BenchDistil, words, "cyclopean bench distil")
-    from cyclopean.bench.distil import DISTIL
+    refuse_unknown_model(options.teacher)
+    from cyclopean.bench.distil import taught_by
 
-    return _compare(DISTIL, options, words)
+    return _compare(taught_by(options.teacher), options, words)
 
 
 def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo | BenchDistil, words: list[str]) -> int:
@@ -150,12 +155,13 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo |
     """
     work = options.work
     if work.list:
-        print("\n".join(f"{name:<18} {row.title}" for name, row in family.rows.items()))
+        print("\n".join(f"{name:<18} {'* ' * row.by_name}{row.title}" for name, row in family.rows.items()))
         return 0
     if options.out is None:
         raise InputError(f"it needs a folder for its results, such as: cyclopean bench {family.name} OUT")
     names = comma_list("row", work.rows, [*family.rows, "all"])
-    rows = tuple(family.rows) if "all" in names else tuple(names)
+    every = tuple(family.rows) if work.report else family.of_all()  # a report is of whatever is done
+    rows = tuple(dict.fromkeys(row for name in names for row in (every if name == "all" else (name,))))
     if work.workers < 1:
         raise InputError(f"--workers {work.workers} is too little; give at least 1.")
     import torch

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopean.cli.early import loading
 from cyclopean.cli.parsing import check_writable_file, parse, progress_bar, with_progress, write_whole
 from cyclopean.errors import InputError
+from cyclopean.evaluation.tables import Table
 from cyclopean.flags import Flag
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class Check:
     Of a clip (a film, or a folder of numbered frames): whether it can teach depth, by how its camera moves, and with
     which step; cuts, jumps of the exposure, blur, zoom, what moves by itself, and a focal length that parallax
     contradicts.
+
+    Of several data sets, a last table says how much there is of each, and of how much the depth is known.
 
     Exit code 0: nothing found; 1: something is wrong, a sentence says what; 2: the data set cannot be opened.
     """
@@ -68,6 +71,11 @@ def run(options: Check) -> int:
             print(f"WRONG: {problem.sentence}")
         print("" if report.problems else "Nothing wrong was found.\n")
         codes.append(1 if report.problems else 0)
+    counted = [(report.name, dict(report.table)) for report in reports if not report.verdict]
+    if len(counted) > 1:
+        heads = ("data", "items", "truth", "size")
+        lines = tuple((name, *(facts.get(head, "-") for head in heads[1:])) for name, facts in counted)
+        print(Table(heads, lines, 4).plain() + "\n")
     if options.json:
         write_whole(options.json, json.dumps([report.content() for report in reports], indent=1) + "\n")
     return max(codes)
@@ -77,6 +85,7 @@ def run(options: Check) -> int:
 class Report:
     """What is printed of a data set or a clip, and a function for everything else that is known of it."""
 
+    name: str
     table: list[tuple[str, str]]
     problems: "list[Problem]"
     content: Callable[[], dict[str, Any]]
@@ -94,10 +103,10 @@ def _examined(name: str, most: int) -> Report:
 
         with progress_bar(name) as update:
             clip = examine_clip(name, Path(path).expanduser(), options, update)
-        return Report(clip_rows(clip), clip_problems(clip), partial(clip_json, clip), verdict(clip))
+        return Report(name, clip_rows(clip), clip_problems(clip), partial(clip_json, clip), verdict(clip))
 
     from cyclopean.data.diagnose import as_json, problems, rows
     from cyclopean.data.inspect import examine
 
     inspection = examine(name, open_dataset(name), most, lambda indices: with_progress(indices, name))
-    return Report(rows(inspection), problems(inspection), partial(as_json, inspection))
+    return Report(name, rows(inspection), problems(inspection), partial(as_json, inspection))

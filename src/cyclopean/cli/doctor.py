@@ -169,11 +169,11 @@ def _extras() -> Iterator[Finding]:
 
 def _models() -> Iterator[Finding]:
     try:
-        from cyclopean.training import checkpoint
+        from cyclopean.training import checkpoint, models
     except Exception as error:
         yield Finding("none", f"cannot be read: {error}", "models cannot be read; see the packages above.")
         return
-    names = checkpoint.bundled()
+    names = models.bundled()
     if not names:
         trouble = "no model came with this installation; reinstall: pip install --force-reinstall cyclopean."
         yield Finding("none", "none found", trouble)
@@ -187,7 +187,7 @@ def _models() -> Iterator[Finding]:
             continue
         seconds = time.perf_counter() - start
         weights = sum(p.numel() for p in method.parameters()) / 1e6
-        megabytes = (checkpoint.locate(name) / checkpoint.WEIGHTS).stat().st_size / 1e6
+        megabytes = (models.locate(name) / models.WEIGHTS).stat().st_size / 1e6
         licence = config.get("licence", "licence unknown")
         size = f"{weights:.1f} M weights, {megabytes:.1f} MB"
         yield Finding(name, f"{config['method']}, {size}, {licence}, loads in {seconds:.1f} s")
@@ -201,13 +201,13 @@ def _fetched() -> Iterator[Finding]:
 
         from cyclopean.inference.foreign import PROCESSORS, licence_of
         from cyclopean.io.files import read_json
-        from cyclopean.training import checkpoint
+        from cyclopean.training import models
 
         for repository in sorted(
             scan_cache_dir(constants.HF_HUB_CACHE).repos, key=lambda repository: repository.repo_id
         ):
             folder = max(repository.revisions, key=lambda revision: revision.last_modified).snapshot_path
-            kind = read_json(folder / checkpoint.CONFIG)["model_type"] if checkpoint.is_foreign(folder) else None
+            kind = read_json(folder / models.CONFIG)["model_type"] if models.is_foreign(folder) else None
             if kind in PROCESSORS:
                 size = f"{repository.size_on_disk / 1e6:.0f} MB"
                 yield Finding(repository.repo_id, f"{kind}, {size}, {licence_of(folder)}, fetched from the Hub")

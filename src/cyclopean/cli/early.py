@@ -9,31 +9,26 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.inference import CAMERAS, NEEDS_TRANSFORMERS
 from cyclopean.io.files import read_json, refuse_unreadable, shortened, shown
 from cyclopean.methods import METHODS, is_metric
-
-MODELS = Path(__file__).parents[1] / "models"
-CONFIG = "config.json"
+from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign
 
 
 def refuse_unknown_model(name: str) -> None:
     """Raise InputError for a name that is certainly no model: neither bundled nor a folder, and no Hub repository; and
     for the folder of a model that needs transformers where this is not installed.
 
-    "auto" and "none" are words of commands. What `checkpoint.locate` alone can decide passes.
+    "auto" and "none" are words of commands. What `models.locate` alone can decide passes.
     """
-    bundled = sorted(path.parent.name for path in MODELS.glob("*/config.json"))
-    if name in ("auto", "none", *bundled) or ":" in name:
+    if name in ("auto", "none", *bundled()) or ":" in name:
         return
     try:
-        if (Path(name) / CONFIG).is_file() and find_spec("transformers") is None:
-            config = read_json(Path(name) / CONFIG)
-            if isinstance(config, dict) and "model_type" in config and "method" not in config:
-                raise InputError(f"the depth model {shortened(name)} {NEEDS_TRANSFORMERS}.")
+        if find_spec("transformers") is None and is_foreign(Path(name)):
+            raise InputError(f"the depth model {shortened(name)} {NEEDS_TRANSFORMERS}.")
         if Path(name).expanduser().exists():
             return
     except OSError:
         raise InputError(f"there is no model folder {shortened(name)!r}; no folder can have that name.") from None
     if "/" not in name and "\\" not in name:
-        raise unknown_name("model", name, bundled)
+        raise unknown_name("model", name, bundled())
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         folder = Path(name).parent
         others = sorted(path.parent.name for path in folder.glob("*/config.json"))
@@ -68,7 +63,7 @@ def known_camera(camera: str, field_of_view: float | None) -> tuple[str, Path | 
 
 def says_metric(name: str) -> bool | None:
     """Return whether the depth of a bundled model or a model's folder is in metres by its config, None if unknown."""
-    places = (MODELS / name, Path(name).expanduser(), Path(name) / "best", Path(name) / "last")
+    places = (BUNDLED / name, Path(name).expanduser(), Path(name) / "best", Path(name) / "last")
     try:
         config = read_json(next(place for place in places if (place / CONFIG).is_file()) / CONFIG)
         if config["method"] in METHODS:

@@ -18,8 +18,8 @@ from cyclopean.io.files import shown
 
 if TYPE_CHECKING:
     from cyclopean.evaluation.entries import DepthDataset, Entry
-    from cyclopean.evaluation.photometric import PhotometricResult
     from cyclopean.evaluation.summary import Result
+    from cyclopean.evaluation.view_synthesis import ViewSynthesisResult
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def run(options: Evaluate) -> int:
     loading("evaluate", ", ".join([*model_names, *data_names]))
     usable_device(options.device)
     from cyclopean.data import open_dataset
-    from cyclopean.evaluation import photometric, trivial
+    from cyclopean.evaluation import trivial, view_synthesis
     from cyclopean.evaluation.entries import in_metres
     from cyclopean.evaluation.summary import judge_dataset
 
@@ -142,7 +142,7 @@ def run(options: Evaluate) -> int:
     guesses = [] if options.alone else [*trivial.guesses(), *_training_means(options, variants)]
     _note_trained_on(model_names, data_names)
     results: list[Result] = []
-    by_pictures: list[photometric.PhotometricResult] = []
+    by_pictures: list[view_synthesis.ViewSynthesisResult] = []
     for name, data in sets.items():
         indices = range(min(len(data), options.limit or len(data)))
         entries = [in_metres(model, data) for model in models]
@@ -151,7 +151,7 @@ def run(options: Evaluate) -> int:
             note = "metres are by the focal length and baseline of each pair"
             print(f"{shown(', '.join(by_pair))} knows no rig: {note} of {shown(name)}.", file=sys.stderr)
         progress = partial(with_progress, title=name)
-        if photometric.has_truth(data, indices):
+        if view_synthesis.has_truth(data, indices):
             rows = list(guesses)
             if not options.alone and len(indices) > 1:
                 mean = trivial.leave_one_out(data, with_progress(indices, f"{name}: mean"))
@@ -161,9 +161,9 @@ def run(options: Evaluate) -> int:
                 name, data, indices, rows, variants, factor=options.factor, seed=options.seed, progress=progress
             )
         else:
-            rows = [] if options.alone else [photometric.unmoved()]
+            rows = [] if options.alone else [view_synthesis.unmoved()]
             rows += [*guesses, *entries, *_predictions(options, data)]
-            by_pictures.append(photometric.judge(rows, name, data, progress(indices), options.seed))
+            by_pictures.append(view_synthesis.judge(rows, name, data, progress(indices), options.seed))
     _report(results, by_pictures, options)
     failed: dict[str, str] = {}
     for one in (*(result.counts.failed for result in results), *(one.failed for one in by_pictures)):
@@ -175,21 +175,21 @@ def run(options: Evaluate) -> int:
     return 2 if failed else 0
 
 
-def _report(results: "list[Result]", by_pictures: "list[PhotometricResult]", options: Evaluate) -> None:
-    from cyclopean.evaluation import photometric, report
+def _report(results: "list[Result]", by_pictures: "list[ViewSynthesisResult]", options: Evaluate) -> None:
+    from cyclopean.evaluation import report, view_synthesis
 
     screens = [*report.screens(results), *([report.legend(results)] if results else [])]
-    print(shown("\n\n".join([*screens, *map(photometric.screen, by_pictures)])))
+    print(shown("\n\n".join([*screens, *map(view_synthesis.screen, by_pictures)])))
     if verbose() and results:
         print(shown("\n" + "\n\n".join(map(report.text, results))))
     if options.markdown:
-        pages = [*map(report.markdown, results), *map(photometric.markdown, by_pictures)]
+        pages = [*map(report.markdown, results), *map(view_synthesis.markdown, by_pictures)]
         write_whole(options.markdown, "\n".join(pages))
     if options.latex:
-        write_whole(options.latex, "\n".join([*map(report.latex, results), *map(photometric.latex, by_pictures)]))
+        write_whole(options.latex, "\n".join([*map(report.latex, results), *map(view_synthesis.latex, by_pictures)]))
     if options.json:
         content = report.as_json(results, ["cyclopean", "evaluate", *sys.argv[2:]])
-        content |= {"photometric": list(map(photometric.as_json, by_pictures))}
+        content |= {"photometric": list(map(view_synthesis.as_json, by_pictures))}
         write_whole(options.json, json.dumps(content, indent=1) + "\n")
 
 
@@ -297,10 +297,10 @@ def _training_means(options: Evaluate, variants: Sequence[Protocol]) -> "list[En
 def _note_trained_on(models: Sequence[str], data: Sequence[str]) -> None:
     """Print a note for each model that is judged on what it was trained on."""
     from cyclopean.data import same_data
-    from cyclopean.training import checkpoint
+    from cyclopean.training.models import is_model, trained_on
 
     for model in models:
-        learned = checkpoint.trained_on(model) if checkpoint.is_model(Path(model)) else []
+        learned = trained_on(model) if is_model(Path(model)) else []
         known = [name for name in data if any(same_data(name, one) for one in learned)]
         if known:
             print(

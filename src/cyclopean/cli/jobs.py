@@ -1,13 +1,14 @@
 """What a command is asked to do, input by input: folders opened up, and a name for the results of each."""
 
 import itertools
+import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cyclopean.errors import contained
+from cyclopean.errors import InputError, contained
 from cyclopean.io.files import CLIPS, PHOTOS, RAWS, refuse_unreadable, shown
 
 READ = (*PHOTOS, *RAWS, *CLIPS)
@@ -56,6 +57,58 @@ def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str
     return good, bad
 
 
+def count_in(folder: Path) -> Counter[str]:
+    """Return how many photos and clips of each suffix, as written, a folder has. The rest is counted on the screen.
+
+    Raises InputError for a folder without any.
+    """
+    with os.scandir(folder) as entries:
+        names = (entry.name for entry in entries if entry.name[0] != "." and not _is_folder(entry))
+        suffixes = Counter(os.path.splitext(name)[1] for name in names)
+    wanted = Counter({suffix: count for suffix, count in suffixes.items() if suffix.lower() in READ})
+    if not wanted:
+        raise InputError(f"{folder} holds no photos or videos; name a folder that does.")
+    others: Counter[str] = Counter()
+    for suffix in suffixes - wanted:
+        others[suffix.lower() or "no suffix"] += suffixes[suffix]
+    _name_left_alone(folder, others)
+    return wanted
+
+
+def jobs_in(folder: Path, out: Path, suffixes: Sequence[str]) -> Iterator[Job]:
+    """Yield a job for each photo and clip of a folder of any size, as `jobs_for` does, but in the order of the disk and
+    without keeping their names. `suffixes` are those that the folder has; results go to another folder.
+
+    Names are told apart within the folder; case counts in them.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            stem, suffix = os.path.splitext(entry.name)
+            if entry.name[0] == "." or suffix not in suffixes or _is_folder(entry) or _is_result(folder, stem, suffix):
+                continue
+            meets = any(os.path.lexists(folder / f"{stem}{other}") for other in suffixes if other != suffix)
+            yield Job(folder / entry.name, out, f"{stem}_{suffix[1:].lower()}" if meets else stem)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
+
+
+def _is_result(folder: Path, stem: str, suffix: str) -> bool:
+    """Return whether a sidecar beside a file names it as a result: its own, or that of the depth it came with."""
+    sides = [f"{stem}.json"]
+    sides += [
+        f"{stem.removesuffix(ending)}_disp.json"
+        for ending in {Path(result).stem for result in RESULTS}
+        if stem.endswith(ending)
+    ]
+    if not any(os.path.lexists(folder / side) for side in sides):
+        return False
+    from cyclopean.io.sidecar import outputs_named_by
+
+    return any(f"{stem}{suffix}" in outputs_named_by(folder / side) for side in sides)
+
+
 def _without_results(sources: list[Path]) -> list[Path]:
     """Return `sources` without pictures that are results of another, whose sidecar is gone: their array is there."""
     stems = {(source.parent, source.stem) for source in sources}
@@ -94,10 +147,15 @@ def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
     others = Counter(path.suffix.lower() or "no suffix" for path in files if path.suffix.lower() not in READ)
     if not wanted:
         bad.append(f"{folder} holds no photos or videos; name a folder that does.")
-    elif others:
+    else:
+        _name_left_alone(folder, others)
+    return wanted
+
+
+def _name_left_alone(folder: Path, others: Counter[str]) -> None:
+    if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
         print(f"left alone in {shown(folder)}, no photos or videos by their suffix: {shown(kinds)}", file=sys.stderr)
-    return wanted
 
 
 def _told_apart(jobs: list[Job]) -> list[Job]:

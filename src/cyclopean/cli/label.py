@@ -22,7 +22,7 @@ class Label:
     """
 
     panoramas: Annotated[str, Flag("PANORAMAS", positional=True, default="(required)")] = ""
-    """A folder of panoramas, or a data set as KIND:PATH (docs/data.md)."""
+    """A folder of panoramas, a film of a 360-degree camera, or a data set as KIND:PATH (docs/data.md)."""
     out: Annotated[Path | None, Flag("LABELS", folder=True, default="(required)")] = None
     """Folder of the labels."""
     model: Annotated[str, Flag("NAME")] = "general"
@@ -79,7 +79,9 @@ def run(options: Label) -> int:
     bad: list[str] = []
     with reserved(options.out):
         todo = work.begin()
-        for _, error in with_progress(bulk.run(work, todo, options.workers, options.cluster), "labelling", len(todo)):
+        for _, error, _ in with_progress(
+            bulk.run(work, todo, options.workers, options.cluster), "labelling", len(todo)
+        ):
             bad += [error] if error else []
     print(f"{len(todo) - len(bad)} labelled, labels in {shown(options.out)}; {len(bad)} left out.")
     for sentence in bad:

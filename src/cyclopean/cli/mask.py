@@ -22,7 +22,7 @@ class Mask:
     """
 
     panoramas: Annotated[str, Flag("PANORAMAS", positional=True, default="(required)")] = ""
-    """A folder of panoramas, or a data set as KIND:PATH (docs/data.md)."""
+    """A folder of panoramas, a film of a 360-degree camera, or a data set as KIND:PATH (docs/data.md)."""
     out: Annotated[Path | None, Flag("MASKS", folder=True, default="(required)")] = None
     """Folder of the masks."""
     prompts: Annotated[tuple[str, ...], Flag("WORD[,WORD]")] = ("sky",)
@@ -70,7 +70,7 @@ def run(options: Mask) -> int:
     bad: list[str] = []
     with reserved(options.out):
         todo = work.begin()
-        for _, error in with_progress(bulk.run(work, todo, options.workers, options.cluster), "masking", len(todo)):
+        for _, error, _ in with_progress(bulk.run(work, todo, options.workers, options.cluster), "masking", len(todo)):
             bad += [error] if error else []
     print(f"{len(todo) - len(bad)} masked, masks in {shown(options.out)}; {len(bad)} left out.")
     for sentence in bad:

@@ -240,17 +240,6 @@ def named_look(text: str) -> Literal["aspect", "trained"]:
     return text  # type: ignore[return-value]
 
 
-def refuse_sphere_of_clip(clip: Path, camera: str, via_cube: bool = False) -> None:
-    """Raise InputError for a clip with flags of panoramas."""
-    flags = [f"--camera {camera}"] if camera not in ("auto", "pinhole") else []
-    flags += ["--via-cube"] if via_cube else []
-    if flags:
-        raise InputError(
-            f"{clip} is a video, whose frames are taken for ordinary pictures, and {' '.join(flags)} is for panoramas; "
-            "extract the frames as pictures and give those, or leave it out."
-        )
-
-
 def result_folder(out: str | None, source: Path) -> Path:
     """Return `out` if there is one, else the folder of `source`."""
     return Path(out) if out is not None else source.parent

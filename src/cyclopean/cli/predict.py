@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli.early import known_camera, loading, refuse_metres, refuse_unknown_model
-from cyclopean.cli.jobs import Job, jobs_for
+from cyclopean.cli.jobs import Job, count_in, jobs_for, jobs_in
 from cyclopean.cli.parsing import (
     check_writable,
     comma_list,
@@ -17,7 +17,6 @@ from cyclopean.cli.parsing import (
     named_post_process,
     parse,
     progress_bar,
-    refuse_sphere_of_clip,
     with_progress,
 )
 from cyclopean.errors import InputError, contained, usable_device
@@ -26,8 +25,8 @@ from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
+    from cyclopean.inference.folder_pipeline import Predicting
     from cyclopean.inference.pipeline import DepthOptions, Models
-    from cyclopean.inference.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,12 @@ class Predict:
     unknown) of each frame's depth is aligned to the frames before."""
     device: Annotated[str, Flag("NAME")] = "cpu"
     """cpu, cuda, cuda:1, mps."""
+    workers: int = 1
+    """Processes of this machine, or of the cluster, for one folder of any size and with --out: what an earlier run made
+    of the same files, by the same model and flags, is left as it is."""
+    cluster: Annotated[str | None, Flag("auto|ADDRESS")] = None
+    """The same on a Ray cluster that shares these folders: auto (the one that this machine belongs to, or this machine
+    alone), or its address."""
     overwrite: bool = False
     """Replace any file that has the name of a result. Without it only earlier results for the same input are replaced;
     where there is another file, results get the next free number."""
@@ -97,22 +102,9 @@ def main(arguments: list[str]) -> int:
 
 def run(options: Predict) -> int:
     """Predict every input; return 0 when all went well, 2 when one was bad."""
-    views = comma_list("view", options.view, ["html"])
-    saved = tuple(comma_list("format", options.save, [*ARRAYS, *CLOUDS]))
-    look, size = named_look(options.look), height_width("--size", options.size) if options.size else None
-    if size and not math.prod(size) <= options.max_megapixels * 1e6:
-        raise InputError(
-            f"--size {options.size} is {math.prod(size) / 1e6:.3g} megapixels, the limit is "
-            f"{options.max_megapixels:g}; give a smaller one, or raise the limit with --max-megapixels."
-        )
-    if not options.photos:
-        raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
-    post_process = named_post_process(options.post_process, options.flip_average)
-    camera, known = known_camera(options.camera, options.field_of_view)
-    refuse_unknown_model(options.model)
-    if options.uncertainty < 0 or options.uncertainty == 1:
-        raise InputError(f"--uncertainty {options.uncertainty} means nothing; give at least 2 looks.")
-    refuse_metres(options.profile, options.known)
+    saved, post_process = _checked_names(options)
+    if options.workers != 1 or options.cluster is not None:
+        return _predict_folder(options, saved, post_process)
     jobs, bad = jobs_for(options.photos, options.out)
     if options.known is not None and (len(jobs) != 1 or options.uncertainty):
         raise InputError("--known gives scale and shift of the depth of one photo; give one, and no --uncertainty.")
@@ -124,20 +116,13 @@ def run(options: Predict) -> int:
         loading("predict", f"torch and the model {options.model}")
         usable_device(options.device)
         from cyclopean.inference.metric_calibration import metres_from
-        from cyclopean.inference.pipeline import DepthOptions, Models
-        from cyclopean.inference.wrappers import POST_PROCESSES
 
-        def configured(predictor: "Predictor") -> "Predictor":
-            predictor = predictor.resized(look, size)
-            return replace(predictor, infer=POST_PROCESSES[post_process]) if post_process else predictor
-
-        depth_options = DepthOptions(
-            saved, bool(views), options.uncertainty,
-            metres_from(None if options.profile is None else Path(options.profile), options.known),
-            None if options.right is None else Path(options.right), camera, known, options.max_megapixels,
-        )  # fmt: skip
+        work = _work(options, saved, post_process)
+        depth_options = work.fitted_options()
+        if options.known is not None:
+            depth_options = replace(depth_options, profile=metres_from(None, options.known), settings="")
         check_writable(job.folder for job in jobs)
-        models = Models(options.model, options.device, via_cube=options.via_cube, configure=configured)
+        models = work.models()
         models.check()
         for job in with_progress(jobs, "predicting") if len(jobs) > 1 else jobs:
             with contained(str(job.source), bad):
@@ -153,30 +138,103 @@ def run(options: Predict) -> int:
     return 2 if bad else 0
 
 
+def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
+    """Return the formats to save and the way to join looks. Raises InputError for any flag that means nothing."""
+    comma_list("view", options.view, ["html"])
+    saved = tuple(comma_list("format", options.save, [*ARRAYS, *CLOUDS]))
+    named_look(options.look)
+    size = height_width("--size", options.size) if options.size else None
+    if size and not math.prod(size) <= options.max_megapixels * 1e6:
+        raise InputError(
+            f"--size {options.size} is {math.prod(size) / 1e6:.3g} megapixels, the limit is "
+            f"{options.max_megapixels:g}; give a smaller one, or raise the limit with --max-megapixels."
+        )
+    if not options.photos:
+        raise InputError("no photo was given; name photos, folders or videos: cyclopean predict photo.jpg")
+    post_process = named_post_process(options.post_process, options.flip_average)
+    known_camera(options.camera, options.field_of_view)
+    refuse_unknown_model(options.model)
+    if options.uncertainty < 0 or options.uncertainty == 1:
+        raise InputError(f"--uncertainty {options.uncertainty} means nothing; give at least 2 looks.")
+    refuse_metres(options.profile, options.known)
+    return saved, post_process
+
+
+def _work(options: Predict, saved: tuple[str, ...], post_process: str) -> "Predicting":
+    """Return what is done to each input: the names of formats and of the way to join looks are checked."""
+    from cyclopean.inference.folder_pipeline import Predicting
+    from cyclopean.inference.pipeline import DepthOptions
+
+    camera, known = known_camera(options.camera, options.field_of_view)
+    return Predicting(
+        options.model,
+        DepthOptions(
+            saved, bool(options.view), options.uncertainty, None,
+            None if options.right is None else Path(options.right), camera, known, options.max_megapixels,
+        ),
+        options.device, options.via_cube, post_process, named_look(options.look),
+        height_width("--size", options.size) if options.size else None,
+        None if options.profile is None else Path(options.profile), options.steady, options.overwrite,
+    )  # fmt: skip
+
+
 def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: bool, steady: bool) -> tuple[Path, ...]:
     """Write the files of one input, print notes about it, and return their paths."""
-    from cyclopean.inference.clip_pipeline import clip_notes, predict_clip
-    from cyclopean.inference.pipeline import Target, predict_photo
+    from cyclopean.inference.clip_pipeline import clip_notes
+    from cyclopean.inference.folder_pipeline import Input, predict_input, refuse_for_clip
+    from cyclopean.inference.pipeline import Target
 
-    target = Target(job.folder, job.stem, overwrite)
+    one = Input(job.source, Target(job.folder, job.stem, overwrite))
     if job.source.suffix.lower() not in CLIPS:
-        written = predict_photo(job.source, target, models.for_photo, options)
-        _print_notes(written.notes)
-        return written.paths
-    if options.uncertainty or options.viewer or options.profile or options.right:
-        flags = "--uncertainty, --view, --profile, --known and --right"
-        raise InputError(f"{job.source} is a video; {flags} are for photos.")
-    refuse_sphere_of_clip(job.source, options.camera, models.via_cube)
-    most = options.max_megapixels
-    _print_notes(clip_notes(job.source, max_megapixels=most))
-    predictor = models.for_video()
-    with progress_bar(job.source.name) as progress:
-        written = predict_clip(
-            job.source, target, predictor, options.save,
-            steady=steady, known=options.known, max_megapixels=most, progress=progress,
-        )  # fmt: skip
+        written = predict_input(one, models, options, steady=steady)
+    else:
+        refuse_for_clip(job.source, models, options)
+        _print_notes(clip_notes(job.source, max_megapixels=options.max_megapixels))
+        with progress_bar(job.source.name) as progress:
+            written = predict_input(one, models, options, steady=steady, progress=progress)
     _print_notes(written.notes)
     return written.paths
+
+
+def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str) -> int:
+    """Predict a folder of any size by several processes, but for what is done; return 0 when all went well, else 2."""
+    folder, out = Path(options.photos[0]), Path(options.out or "")
+    if len(options.photos) != 1 or not folder.is_dir() or options.out is None or out.resolve() == folder.resolve():
+        raise InputError(
+            "--workers and --cluster are for one folder whose results go to another: "
+            "cyclopean predict FOLDER --out RESULTS --workers 4"
+        )
+    if options.workers < 1 or options.known is not None or options.right is not None:
+        raise InputError(
+            f"--workers {options.workers}: give at least 1, and neither --known nor --right, which are of one photo."
+        )
+    suffixes = count_in(folder)
+    loading("predict", f"torch and the model {options.model}")
+    usable_device(options.device)
+    from cyclopean.inference import bulk
+    from cyclopean.inference.folder_pipeline import Input
+    from cyclopean.inference.pipeline import Target
+
+    check_writable([out])
+    work = _work(options, saved, post_process)
+    work.models().check()
+    inputs = (
+        Input(job.source, Target(job.folder, job.stem, options.overwrite))
+        for job in jobs_in(folder, out, tuple(suffixes))
+    )
+    counts = {"done": 0, "there": 0, "bad": 0}
+    for one, error, written in with_progress(
+        bulk.run(work, inputs, options.workers, options.cluster), "predicting", suffixes.total()
+    ):
+        counts["bad" if error else "there" if written is None else "done"] += 1
+        if error:
+            named = error if one.source.name in error else f"{one}: {error}"
+            print(f"cyclopean predict: skipped: {shown(named)}", file=sys.stderr)
+        elif written is not None:
+            _print_notes(written.notes)
+    there = f" and {counts['there']} before" if counts["there"] else ""
+    print(f"{counts['done']} done{there}, results in {shown(out)}; {counts['bad']} skipped.")
+    return 2 if counts["bad"] else 0
 
 
 def _print_notes(notes: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """`cyclopean refocus`: blur a photo or a clip by its depth, sharp where you point."""
 
+import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +23,8 @@ REFINE = ("auto", "on", "off")
 BESIDE = "beside"  # as --depth
 DEPTHS = (".npy", ".npz", ".exr", ".pfm")
 UNKNOWN_SHIFT = (
-    "this model leaves scale and shift of its depth unknown, so a distance and an f-number mean nothing; give how far "
-    "away two points are (--known X Y M X Y M), or give --amount alone."
+    "this model leaves scale and shift of its depth unknown, so a distance means nothing; give how far "
+    "away two points are (--known X Y M X Y M), or what is nearest and farthest (--nearest, --farthest)."
 )
 
 
@@ -37,15 +38,16 @@ class Blur:
     amount: Annotated[float, Flag("A")] = 1.0
     """How much, whatever the photo's size: 0 none, 2 twice as wide."""
     f_number: Annotated[float | None, Flag("N")] = None
-    """Blur as a real lens does, instead of --amount; needs depth in metres, or --focus-distance with --at."""
+    """Blur as a real lens does, instead of --amount. With relative depth it needs to know distances:
+    --focus-distance with --at, --known, or --nearest and --farthest."""
     focal_mm: Annotated[float | None, Flag("F")] = None
     """Its focal length; without it, the photo's EXIF, else 50."""
     sensor_mm: Annotated[float | None, Flag("S")] = None
     """The sensor's longer side; without it, the photo's EXIF, else 36."""
     shape: Annotated[str, Flag("SHAPE")] = "disc"
     """disc, ring, cateye, or polygon:BLADES[:DEGREES] such as polygon:6:15."""
-    range: Annotated[float, Flag("R", name="--depth-of-field", hidden=("--range",))] = 0.0
-    """The part of the depth range around the focus that stays sharp, 0 to 1."""
+    range: Annotated[float | None, Flag("R", name="--depth-of-field", hidden=("--range",))] = None
+    """The part of the depth range around the focus that stays sharp, 0 to 1; without it, all of the subject does."""
     before: Annotated[float, Flag("X", name="--foreground", hidden=("--before",))] = 1.0
     """Factor for what is nearer than the focus."""
     behind: Annotated[float, Flag("X", name="--background", hidden=("--behind",))] = 1.0
@@ -73,6 +75,8 @@ class Motion:
     """With --at: the point stays on what it is on in the first frame, instead of on its place in the picture."""
     smooth: Annotated[float | None, Flag("S")] = None
     """Seconds over which a clip's depth is made steady, 0: not at all; without it, 0.3."""
+    frame: Annotated[float | None, Flag("S")] = None
+    """The frame after this many seconds alone, as a photo: everything that photos can have is possible then."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class Refocus:
     """The point that shall be sharp: pixels from the top left, or fractions of width and height (both below 1)."""
     focus_distance: Annotated[float | None, Flag("M")] = None
     """The distance that shall be sharp, in metres; with --at, how far away that point is."""
+    focus_range: Annotated[tuple[float, float] | None, Flag("NEAR FAR")] = None
+    """What lies between these distances shall be sharp, in metres, instead of a point; needs depth in metres."""
     depth: Annotated[str | None, Flag("FILE")] = None
     """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; beside: photo_disp.npy beside
     the photo, as `predict` writes it. Without it, depth is predicted."""
@@ -97,17 +103,25 @@ class Refocus:
     """A camera profile (cyclopean app, tab Metres), which puts depth in metres: --focus-distance means it then."""
     known: Annotated[tuple[float, float, float, float, float, float] | None, Flag("X Y M X Y M")] = None
     """Two points and how far each is from the camera, in metres, as for `predict`: --focus-distance means it then."""
+    nearest: Annotated[float | None, Flag("M")] = None
+    """How far away what is nearest in the photo is, in metres; without it 1. Puts relative depth in metres."""
+    farthest: Annotated[float | None, Flag("M")] = None
+    """How far away what is farthest is, in metres; without it infinitely far. Puts relative depth in metres."""
     resize_depth: bool = False
     """Stretch a depth file of another size onto the photo."""
     refine: Annotated[str, Flag("auto|on|off")] = "auto"
     """Draw edges of the depth to those of the photo, as steps; auto: of predicted or stretched depth."""
     matte: Annotated[str | None, Flag("MASK|MODEL")] = None
-    """A picture, white on the subject, whose edge the depth takes over; or a segmenter (a model's folder or a Hub
+    """The subject, instead of what is found at --at: a picture, white on it; or a segmenter (a model's folder or a Hub
     repository, needs transformers) that finds what is at --at."""
+    subject: bool = True
+    """Sharp is what is as far away as the point, not the thing at the point as a whole."""
     out: Annotated[str | None, Flag("DIR", folder=True)] = None
     """Folder for the result; without it, beside the photo."""
     save: Annotated[str, Flag("NAMES")] = "png"
     """png16 (16 bits), tiff (16 bits), same (format and bits of the photo, and no .png then), comma-separated."""
+    view: Annotated[str, Flag("html")] = ""
+    """html: also photo_defocus.html, one file in which anybody refocuses the photo by a click, without a network."""
     model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
     (docs/models.md). auto: general; for panoramas, panorama."""
@@ -131,6 +145,7 @@ def main(arguments: list[str]) -> int:
 def run(options: Refocus) -> None:
     """Refocus one photo or clip and print where the result is."""
     source, saved = _check_words(options)
+    views = comma_list("view", options.view, ["html"])
     from cyclopean.defocus.filters import check_choice
     from cyclopean.defocus.lens import check_distance
 
@@ -138,13 +153,17 @@ def run(options: Refocus) -> None:
     check_choice(blur.method, strength_of(blur), blur.bins)
     check_distance(options.focus_distance)
     lens = lens_of(blur)
-    if source.suffix.lower() in CLIPS:
+    is_clip, frame = source.suffix.lower() in CLIPS, options.motion.frame
+    if is_clip and frame is None:
         from cyclopean.cli.refocus_clip import run_clip
 
         return run_clip(options, source)
     for name, value in asdict(options.motion).items():
-        if value:
-            raise InputError(f"--{name} is for clips, and {source} is none ({', '.join(CLIPS)}); leave it out.")
+        if value not in (None, False) and name != "frame":
+            why = "--frame takes one picture of it" if is_clip else f"{source} is none ({', '.join(CLIPS)})"
+            raise InputError(f"--{name} is for clips, and {why}; leave it out.")
+    if frame is not None and not (is_clip and math.isfinite(frame) and frame >= 0):
+        raise InputError(f"--frame is {frame:g}; it takes 0 seconds or more, of a clip ({', '.join(CLIPS)}).")
     _refuse_early(options, source)
     folder = result_folder(options.out, source)
     from cyclopean.inference.metric_calibration import metres_from
@@ -156,18 +175,21 @@ def run(options: Refocus) -> None:
         options.at, options.focus_distance, lens,
         RealLens(blur.f_number, blur.focal_mm, blur.sensor_mm) if blur.optical else None,
         blur.method, strength_of(blur), blur.bins,
-        metres_from(None if options.profile is None else Path(options.profile), options.known),
-        options.refine, options.matte, options.resize_depth,
+        metres_from(
+            None if options.profile is None else Path(options.profile), options.known,
+            (options.nearest, options.farthest),
+        ),
+        options.refine, options.matte, options.subject, blur.range is not None, options.resize_depth,
         tuple(PictureFormat(suffix, 16 if suffix in deep else None) for suffix in suffixes),
         *known_camera(options.camera, options.field_of_view), options.max_megapixels,
+        options.focus_range, "html" in views, frame,
     )  # fmt: skip
     check_writable([folder])
     models = Models(options.model)
 
     def choose(photo: "Photo") -> "Predictor":
         predictor = models.for_photo(photo)
-        measures = options.focus_distance is not None or options.blur.f_number is not None
-        if predictor.method.ambiguity == "affine" and measures and options.known is None:
+        if predictor.method.ambiguity == "affine" and options.focus_distance is not None and not _gives_metres(options):
             raise InputError(UNKNOWN_SHIFT)
         if predictor.method.ambiguity != "metric":
             _refuse_relative(options)
@@ -175,12 +197,12 @@ def run(options: Refocus) -> None:
 
     depth = None if options.depth is None else _beside(source) if options.depth == BESIDE else Path(options.depth)
     record = {
-        "focus_distance": options.focus_distance, **asdict(blur), "depth": options.depth, "refine": options.refine,
-        "matte": options.matte,
+        "focus_distance": options.focus_distance, "focus_range": options.focus_range, **asdict(blur),
+        "nearest": options.nearest, "farthest": options.farthest, "depth": options.depth, "refine": options.refine,
+        "matte": options.matte, "subject": options.subject,
     }  # fmt: skip
-    written = refocus_photo(
-        source, Target(folder, source.stem, options.overwrite), depth or choose, refocus_options, record
-    )
+    stem = source.stem if frame is None else f"{source.stem}_{frame:g}s"
+    written = refocus_photo(source, Target(folder, stem, options.overwrite), depth or choose, refocus_options, record)
     for note in written.notes:
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
     for path in written.paths[:-1]:  # the last one is the sidecar
@@ -197,7 +219,9 @@ def strength_of(blur: Blur) -> float:
 def lens_of(blur: Blur) -> "Lens":
     from cyclopean.defocus.lens import Lens, parse_shape
 
-    return Lens(blur.amount, None, parse_shape(blur.shape), blur.range, blur.before, blur.behind, blur.highlights)
+    return Lens(
+        blur.amount, None, parse_shape(blur.shape), blur.range or 0.0, blur.before, blur.behind, blur.highlights
+    )
 
 
 def _check_words(options: Refocus) -> tuple[Path, list[str]]:
@@ -209,10 +233,10 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
         raise InputError(f"{' '.join(numbers)} looks like a point; write it as --at {' '.join(numbers)}.")
     if len(options.photo) > 1:
         raise InputError(f"refocus takes one photo, {len(options.photo)} were given: {', '.join(options.photo)}.")
-    if options.at is None and options.focus_distance is None and options.motion.keys is None:
+    places = (options.at, options.focus_distance, options.motion.keys, options.focus_range)
+    if all(place is None for place in places):
         raise InputError("no point was given; say where the photo shall be sharp, such as --at 0.5 0.5")
-    if options.blur.optical and options.blur.amount != 1:
-        raise InputError("--amount and --f-number both say how much to blur; give one of them.")
+    _refuse_clashes(options)
     if options.refine not in REFINE:
         raise unknown_name("--refine", options.refine, REFINE)
     refuse_metres(options.profile, options.known)
@@ -252,13 +276,37 @@ def _refuse_relative(options: Refocus) -> None:
 
 def _without_metres(options: Refocus) -> str:
     """Return what is wrong with the options where depth is only relative; "" if they need no metres, or have them."""
-    from cyclopean.defocus.lens import DISTANCE_ALONE, F_NUMBER_ALONE
+    from cyclopean.defocus.lens import DISTANCE_ALONE, FOCUS_RANGE_ALONE
 
-    if options.profile is not None or options.known is not None:
+    if _gives_metres(options):
         return ""
-    if options.focus_distance is not None:
-        return DISTANCE_ALONE if options.at is None else ""
-    return "" if options.blur.f_number is None else F_NUMBER_ALONE
+    if options.focus_range is not None:
+        return FOCUS_RANGE_ALONE
+    return DISTANCE_ALONE if options.focus_distance is not None and options.at is None else ""
+
+
+def _gives_metres(options: Refocus) -> bool:
+    return not options.profile is options.known is options.nearest is options.farthest is None
+
+
+def _refuse_clashes(options: Refocus) -> None:
+    """Raise InputError for words that contradict each other."""
+    blur, span = options.blur, options.focus_range
+    if blur.optical and blur.amount != 1:
+        raise InputError("--amount and --f-number both say how much to blur; give one of them.")
+    if (options.nearest, options.farthest) != (None, None) and (options.profile or options.known):
+        raise InputError("--nearest, --farthest, --known and --profile all put depth in metres; give one kind of them.")
+    for flag, given in (("--view html", options.view), ("--focus-range", span)):
+        if given and blur.method != "thin-lens":
+            raise InputError(f"{flag} is for the thin lens, not for {blur.method}; leave one of them out.")
+    if span is None:
+        return
+    if not 0 < span[0] < span[1]:
+        raise InputError(f"the focus range is {span[0]:g} to {span[1]:g} m; give the nearer distance first, above 0.")
+    others = {"--at": options.at, "--focus-distance": options.focus_distance, "--depth-of-field": blur.range}
+    for flag, value in others.items():
+        if value:
+            raise InputError(f"--focus-range and {flag} both say what is sharp; give one of them.")
 
 
 def _beside(photo: Path) -> Path:

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cyclopean.cli.early import known_camera
-from cyclopean.cli.parsing import check_writable, progress_bar, refuse_sphere_of_clip, result_folder
+from cyclopean.cli.parsing import check_writable, progress_bar, result_folder
 from cyclopean.cli.refocus import Refocus, lens_of, strength_of
 from cyclopean.errors import InputError
+from cyclopean.inference import refuse_sphere_of_clip
 from cyclopean.io.files import shown
 
 
@@ -21,7 +22,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     from cyclopean.inference.clip_pipeline import clip_notes, flicker_note, refocus_clip
     from cyclopean.inference.pipeline import Target
     from cyclopean.inference.predictor import load
-    from cyclopean.training.checkpoint import DEFAULT
+    from cyclopean.training.models import DEFAULT
 
     if options.motion.keys is not None:
         keys = read_keyframes(Path(options.motion.keys))
@@ -63,6 +64,10 @@ def _refuse_photos_only(options: Refocus, source: Path, camera: str) -> None:
         "--profile": options.profile is not None,
         "--known": options.known is not None,
         "--focus-distance": options.focus_distance is not None,
+        "--focus-range": options.focus_range is not None,
+        "--nearest": options.nearest is not None,
+        "--farthest": options.farthest is not None,
+        "--view": bool(options.view),
         "--matte": options.matte is not None,
         "--save": options.save != "png",
         "--method": blur.method != "thin-lens",
@@ -70,7 +75,9 @@ def _refuse_photos_only(options: Refocus, source: Path, camera: str) -> None:
     }
     for flag, is_given in unfit.items():
         if is_given:
-            raise InputError(f"{source} is a clip, and {flag} is for photos; leave it out.")
+            raise InputError(
+                f"{source} is a clip, and {flag} is for photos; leave it out, or take one frame (--frame SECONDS)."
+            )
     if options.motion.keys is not None and (options.at is not None or options.motion.track):
         raise InputError("--keys and --at both say where the clip shall be sharp; give one of them.")
 

@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
     options = parse(RenderMesh, arguments, "cyclopean render-mesh")
     if options.scene is None or options.out is None:
         raise InputError("it needs a mesh and a folder, such as: cyclopean render-mesh house.glb OUT --count 20")
-    from cyclopean.blender.rendering import AXES, LIGHTS, SUFFIXES, RenderJob, missing, write
+    from cyclopean.blender.rendering import AXES, LIGHTS, SUFFIXES, MeshRenderJob, write
+    from cyclopean.io.rendered_folder import missing
 
     suffix = options.scene.suffix.lower()
     if options.rig != "sphere":
@@ -80,7 +81,7 @@ def main(arguments: list[str]) -> int:
     height, width = height_width("--size", options.size)
     if width != 2 * height or height < 16:
         raise InputError(f"--size {options.size} does not fit a panorama; give twice as wide as high, like 256x512.")
-    job = RenderJob(
+    job = MeshRenderJob(
         options.scene, options.count, options.seed, (height, width), options.samples, options.light, options.up,
         options.unit, options.baseline, options.threads,
     )  # fmt: skip
@@ -90,7 +91,7 @@ def main(arguments: list[str]) -> int:
     check_writable([options.out])
     from cyclopean.cli.render import contact_sheet
 
-    start, todo = time.perf_counter(), len(missing(job, options.out))
+    start, todo = time.perf_counter(), len(missing(options.out, job.count))
     for _ in with_progress(write(job, options.out, blender), "rendering", todo):
         pass
     took = f", {(time.perf_counter() - start) / todo:.1f} s each" if todo else ""

@@ -34,7 +34,7 @@ DATASETS = {
     "motorcycle": "cyclopean.data.stereo:MotorcycleDataset",
     "nyu": "cyclopean.data.indoor:NyuDataset",
     "pano3d": "cyclopean.data.panoramas:pano3d",
-    "panoramas": "cyclopean.data.panoramas:PanoramaPicturesDataset",
+    "panoramas": "cyclopean.data.panoramas:panoramas",
     "pictures": "cyclopean.data.base:PicturesDataset",
     "seven_scenes": "cyclopean.data.indoor:SevenScenesDataset",
     "stanford2d3d": "cyclopean.data.panoramas:stanford2d3d",
@@ -108,10 +108,11 @@ def is_clip(name: str) -> bool:
 
 
 def named_panoramas(name: str) -> str:
-    """Return the full name of a data set of panoramas: of a plain folder, `panoramas:FOLDER`, unless it is one that
-    `cyclopean render` wrote."""
-    rendered = (Path(name).expanduser() / "dataset.json").exists()
-    return f"panoramas:{name}" if Path(name).expanduser().is_dir() and not rendered else name
+    """Return the full name of a data set of panoramas: of a plain folder or a film, `panoramas:PATH`, unless it is a
+    folder that `cyclopean render` wrote."""
+    place = Path(name).expanduser()
+    plain = place.is_dir() and not (place / "dataset.json").exists()
+    return f"panoramas:{name}" if plain or (place.is_file() and name.lower().endswith(CLIPS)) else name
 
 
 def same_data(one: str, other: str) -> bool:

@@ -3,7 +3,7 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,15 +128,6 @@ def sound_part(data: Items) -> Dataset[Sample]:
     return Subset(data, good)
 
 
-def read_each(data: Items, indices: Iterable[int]) -> Iterator[tuple[int, Sample | InputError]]:
-    """Yield items one by one; a damaged one as its error, and the rest follows."""
-    for index in indices:
-        try:
-            yield index, data[index]
-        except InputError as error:
-            yield index, error
-
-
 # Pairs that people and cars carry: 20 px of disparity are between 3 cm and 1 km away, at a baseline of 0.5 mm to 5 m.
 USUAL_PX, NEAREST, FARTHEST, SHORTEST, LONGEST = 20.0, 0.03, 1000.0, 0.0005, 5.0
 EDGE = 0.02  # of the picture: where no principal point lies, unless a small part was cut out
@@ -222,6 +213,17 @@ def implausible(camera: Pinhole, baseline: float, width: int) -> str:
     if not all(EDGE <= place <= 1 - EDGE for place in (across, down)):
         return f"a principal point at the edge of the picture or outside, {across:.3g} widths and {down:.3g} heights"
     return ""
+
+
+def log_unusual_rig(source: str, rig: tuple[float, float], size: tuple[int, int]) -> None:
+    """Warn of a rig (focal length in image widths, baseline in metres) whose numbers look like those of another unit.
+
+    `source` names its place; its pictures have `size` (height, width). The rule is that for calibrations of data sets.
+    """
+    (focal, baseline), (height, width) = rig, size
+    camera = Pinhole(torch.tensor([[focal, focal * width / height]]), torch.tensor([[0.5, 0.5]]))
+    if unusual := implausible(camera, baseline, width):
+        LOG.warning("%s states %s; check its unit.", source, unusual)
 
 
 def beside(image: Image, camera: Pinhole, offset: float) -> View:

@@ -150,7 +150,7 @@ def refined(a: Points, b: Points, focal: float, rotation: Matrix, direction: Vec
     error = focal * sampson(rotation, direction, a, b)
     for _ in range(ROUNDS):
         weight = 1 / (1 + (error / INLIER) ** 2) ** 2  # of Geman and McClure: what is far off does not count
-        basis = _tangents(direction)
+        basis = np.linalg.svd(direction[None])[2][1:].T  # two unit vectors across the direction
         rows = []
         for k in range(5):
             change = np.zeros(5)
@@ -170,7 +170,8 @@ def refined(a: Points, b: Points, focal: float, rotation: Matrix, direction: Vec
 
 def sampson(rotation: Matrix, direction: Vector, a: Points, b: Points) -> Numbers:
     """Return the signed distance of each pair of rays from the epipolar geometry, to first order (Sampson)."""
-    essential = _cross(direction) @ rotation
+    x, y, z = direction
+    essential = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ rotation
     first, second = _homogeneous(a), _homogeneous(b)
     there, here = first @ essential.T, second @ essential
     norm = np.sqrt(there[:, 0] ** 2 + there[:, 1] ** 2 + here[:, 0] ** 2 + here[:, 1] ** 2)
@@ -237,15 +238,6 @@ def _changed(rotation: Matrix, direction: Vector, basis: Tangents, change: Numbe
     """Return a motion turned by three angles, its direction moved along two tangents."""
     moved = direction + basis @ change[3:]
     return cv2.Rodrigues(change[:3])[0] @ rotation, moved / np.linalg.norm(moved)
-
-
-def _tangents(direction: Vector) -> Tangents:
-    """Return two unit vectors across a direction, `3 2`."""
-    return np.linalg.svd(direction[None])[2][1:].T
-
-
-def _cross(v: Vector) -> Matrix:
-    return np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
 
 
 def _homogeneous(points: Points) -> Float[np.ndarray, "n 3"]:

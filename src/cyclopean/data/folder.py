@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cyclopean.data.base import Files, Items, implausible, known_above_zero, unknown_depth
@@ -160,6 +160,13 @@ class FolderDataset(Items):
         for depth in files.others[1:]:
             if depth.suffix.lower() == ".png" and (header := png_header(depth)) and header[0] != 16:
                 self._read_depth(depth)
+
+    def objects(self, index: int) -> Int[Tensor, "1 1 h w"]:
+        """Return the number of the object that each pixel of the target shows; 0 for ground, walls and sky."""
+        path = self.path / "ids" / f"{self.items[index]}.png"
+        if not path.exists():
+            raise InputError(f"there is no {path}, which says what each pixel shows; render the folder again.")
+        return read_counts(path, 16).to(torch.int32)
 
     def filed_depth(self, index: int) -> Depth | None:
         """Return the target's depth as its file has it, None without a file."""

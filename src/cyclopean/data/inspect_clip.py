@@ -19,6 +19,7 @@ from cyclopean.defocus.video import motion
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.io.decoding import read_image
+from cyclopean.io.image import grey_within
 from cyclopean.io.video import greys
 from cyclopean.io.video_seeking import index_of
 
@@ -50,7 +51,7 @@ ANGLES = tuple(map(float, range(28, 118, 8)))  # fields of view that are tried, 
 
 
 @dataclass(frozen=True)
-class PairMeasures:
+class FramePairMeasures:
     """Motion between two frames `step` apart, in pixels of the small frames.
 
     `flow`: median displacement; `parallax`: 75th percentile of what neither a turn nor a zoom explains, over the points
@@ -100,7 +101,7 @@ class ClipInspection:
     features: float
     step: int
     usual: dict[int, float]
-    pairs: tuple[PairMeasures, ...]
+    pairs: tuple[FramePairMeasures, ...]
     source: CameraSource
     angle: float
     focal: FocalMeasure | None
@@ -136,7 +137,8 @@ def examine_clip(
     cuts, jumps, sharpness, features = list[int](), list[int](), list[float](), list[int]()
     for number, (grey, sequence) in enumerate(frames):
         progress(number + 1, count)
-        sharpness.append(_sharpness(grey))
+        fine = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.8), cv2.CV_32F)  # the finest details beside all
+        sharpness.append(float(fine.std() / max(1.0, float(grey.std()))))
         shape = shape or grey.shape
         if last is not None and (grey.shape != last.shape or sequence != group):
             odd += grey.shape != last.shape
@@ -207,7 +209,7 @@ class _Eye:
         return math.degrees(2 * math.atan(self.longest / 2 / self.focal))
 
 
-def pair_measures(step: int, matches: Matches, eye: _Eye) -> PairMeasures:
+def pair_measures(step: int, matches: Matches, eye: _Eye) -> FramePairMeasures:
     """Return what moved between two frames.
 
     What a turn or a zoom explains is no parallax; what one motion of the camera does not explain moves by itself.
@@ -229,7 +231,7 @@ def pair_measures(step: int, matches: Matches, eye: _Eye) -> PairMeasures:
     else:
         zooms = abs(zoomed.zoom) > ZOOMED and float(np.median(zoomed.left)) < 0.5 * float(np.median(turned.left))
         kind, moving = "zoom" if zooms else "turn", float((zoomed.left > APART).mean())
-    return PairMeasures(step, len(a), flow, parallax, zoomed.zoom, float(zoomed.angles[2]), moving, kind)
+    return FramePairMeasures(step, len(a), flow, parallax, zoomed.zoom, float(zoomed.angles[2]), moving, kind)
 
 
 def suitable_step(usual: dict[int, float]) -> int:
@@ -304,11 +306,7 @@ def _pictures(sequences: Sequence[Sequence[Path]]) -> Iterator[tuple[Grey, int]]
                 damaged.append(error)
                 LOG.warning("left out: %s", error)
                 continue
-            h, w = image.shape[-2:]
-            scale = min(1.0, LONGEST / max(h, w))
-            size = max(16, round(w * scale)), max(16, round(h * scale))
-            small = cv2.resize(image[0].permute(1, 2, 0).numpy(), size, interpolation=cv2.INTER_AREA)
-            yield np.clip(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * 255, 0, 255).round().astype(np.uint8), number
+            yield grey_within(image, LONGEST), number
     if len(damaged) == sum(map(len, sequences)):
         raise damaged[0]
 
@@ -326,12 +324,6 @@ def _unlike(before: Float[np.ndarray, "32 32"], after: Float[np.ndarray, "32 32"
     if min(before.std(), after.std()) < 1:
         return bool(abs(before.mean() - after.mean()) > 10)
     return bool(np.corrcoef(before.ravel(), after.ravel())[0, 1] < CORRELATED)
-
-
-def _sharpness(grey: Grey) -> float:
-    """Return the strength of the finest details beside that of all."""
-    fine = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.8), cv2.CV_32F)
-    return float(fine.std() / max(1.0, float(grey.std())))
 
 
 def _blurred(sharpness: Sequence[float]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -34,6 +35,8 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, size_of, translation
 from cyclopean.io.decoding import read_image
 from cyclopean.io.files import shortened
+from cyclopean.io.video import describe
+from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.sample import Sample, View, view
 
 ROOM_FAR = 20.0  # metres: what lies further counts as unknown in rooms (spherical view synthesis, section 4.1)
@@ -60,6 +63,59 @@ def above(image: Image, baseline: float) -> View:
 def beside(image: Image, baseline: float) -> View:
     """Return a source that stands `baseline` to the target's right: a point straight ahead lies further left in it."""
     return view(image, Equirectangular(), translation(torch.tensor([[-baseline, 0.0, 0.0]])))
+
+
+def panoramas(path: Path | str, masks: str = "", every: str = "") -> Items:
+    """Open a folder of panoramas (`PanoramaPicturesDataset`), or a film of them (`PanoramaFilmDataset`), of which one
+    frame in `every` seconds counts (1 without it)."""
+    if not Path(path).expanduser().is_file():
+        if every:
+            raise InputError(f"{path} is not a film, and every={every} is for films; leave it out.")
+        return PanoramaPicturesDataset(path, masks)
+    return PanoramaFilmDataset(path, masks, every or "1")
+
+
+class PanoramaFilmDataset(Items):
+    """Frames of a film, each a full sphere, one in `every` seconds. Names are FILM/NUMBER, numbers those of the film.
+
+    Frames are decoded when they are needed, from the last keyframe before them: nothing is unpacked. `masks` is a
+    folder with FILM/NUMBER.png, as of `PanoramaPicturesDataset`.
+    """
+
+    most_depth = ROOM_FAR
+
+    def __init__(self, path: Path | str, masks: str = "", every: str = "1") -> None:
+        self.path = Path(path).expanduser()
+        self.masks = existing_folder(masks) if masks else None
+        try:
+            seconds = float(every)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            raise InputError(f"every={shortened(every)} is no time between frames; give seconds above 0, such as 0.5.")
+        self.size, self.index = describe(self.path).size, index_of(self.path)
+        times = np.array(self.index.seconds)
+        steps = seconds * np.arange(int(times[-1] / seconds) + 1) - 1e-6  # the clocks of films are counted in ticks
+        self.items: list[int] = sorted(set(np.searchsorted(times, steps).tolist()))
+
+    def name(self, index: int) -> str:
+        """Return the name of item `index`."""
+        return f"{self.path.stem}/{self.items[index]:06d}"
+
+    def __getitem__(self, index: int) -> Sample:
+        (image,) = frames_at(self.path, self.index, (self.items[index],), self.size)
+        target, name = panorama(image, self.path), self.name(index)
+        mask = None if self.masks is None else self.masks / f"{name}.png"
+        if mask is not None and mask.exists():
+            target = replace(target, valid=read_mask(mask, self.size) >= 0.5)
+        return Sample(target, (), unknown_depth(self.size), name=(name,))
+
+    def files(self, index: int) -> Files:  # noqa: ARG002
+        """Return the film, which is not a picture."""
+        return Files((), (self.path,))
+
+    def check(self, index: int) -> None:
+        """Do nothing: the film was looked through when it was opened."""
 
 
 class PanoramaPicturesDataset(Items):

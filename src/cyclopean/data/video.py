@@ -10,18 +10,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
-import torch
 
 from cyclopean.augmentation import with_frames
 from cyclopean.data.base import Files, Image, Items, steps_around, unknown_depth, unposed
 from cyclopean.data.files import Depth, Size, image_size, pictures_among, read_object, read_views, whole_number
 from cyclopean.data.folder import FolderDataset
-from cyclopean.defocus.video import grey_of, motion
+from cyclopean.defocus.video import motion
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, size_of
+from cyclopean.geometry import Pinhole, pinhole_of_angle, size_of
+from cyclopean.geometry.cameras import FIELD_OF_VIEW
 from cyclopean.io.files import shortened
+from cyclopean.io.image import grey_within
 from cyclopean.io.metadata import FILM_DIAGONAL
 from cyclopean.io.sidecar import camera_from_json
 from cyclopean.io.video import describe, opened
@@ -29,7 +29,6 @@ from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.sample import Sample, view
 
 LOG = logging.getLogger(__name__)
-FIELD_OF_VIEW = 60.0  # degrees along the longer side, where nothing tells it
 FRAME_PIXELS, FRAME_MULTIPLE = 192 * 640, 32  # of the small frames for pose networks
 PAUSE = 3.0  # times the usual time between frames: a longer one is a gap, over which no triplet goes
 COMPARED = 256  # pixels of the longer side at which scenes are compared
@@ -233,7 +232,7 @@ def triplet(images: Sequence[Image], camera: Pinhole, name: str) -> Sample:
 
 def cut_between(earlier: Image, later: Image) -> bool:
     """Return whether a new scene begins: optical flow there and back agrees almost nowhere."""
-    return motion(_small(earlier), _small(later)).cut
+    return motion(grey_within(earlier, COMPARED), grey_within(later, COMPARED)).cut
 
 
 def small_size(size: Size) -> Size:
@@ -241,16 +240,6 @@ def small_size(size: Size) -> Size:
     scale = min(1.0, math.sqrt(FRAME_PIXELS / (size[0] * size[1])))
     height, width = (max(FRAME_MULTIPLE, round(scale * n / FRAME_MULTIPLE) * FRAME_MULTIPLE) for n in size)
     return height, width
-
-
-def pinhole_of_angle(degrees: float, size: Size, aspect: float = 1.0) -> Pinhole:
-    """Return the camera of a field of view along the longer side of pictures of `size` (height, width).
-
-    `aspect`: width of a pixel over its height.
-    """
-    height, width = size[0], size[1] * aspect
-    focal = max(height, width) / 2 / math.tan(math.radians(degrees) / 2)
-    return Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
 
 
 def camera_of(path: Path, fov: str = "", camera: str = "") -> tuple[Size, Pinhole, CameraSource]:
@@ -281,13 +270,6 @@ def _degrees(fov: str) -> float | None:
     if degrees is not None and not 1 <= degrees < 180:
         raise InputError(f"fov is {degrees:g}; it needs degrees along the longer side, from 1 to below 180.")
     return degrees
-
-
-def _small(image: Image) -> np.ndarray:
-    h, w = size_of(image)
-    scale = min(1.0, COMPARED / max(h, w))
-    size = (max(16, round(w * scale)), max(16, round(h * scale)))
-    return grey_of(cv2.resize(image[0].permute(1, 2, 0).numpy(), size, interpolation=cv2.INTER_AREA))
 
 
 def _camera(path: Path, size: Size, degrees: float | None, aspect: float = 1.0) -> Pinhole:
@@ -339,7 +321,7 @@ def _check_moves(data: VideoDataset | FramesDataset) -> None:
             sample = data[index]
         except InputError:  # at a cut something moves; what is damaged is left out later
             return
-        target, *others = (_small(v.image).astype(np.int16) for v in (sample.target, *sample.sources))
+        target, *others = (grey_within(v.image, COMPARED).astype(np.int16) for v in (sample.target, *sample.sources))
         if any(float(np.abs(other - target).mean()) > STILL for other in others):
             return
     raise InputError(f"nothing moves in {data.path}: depth is learned from motion; give a clip of a moving camera.")

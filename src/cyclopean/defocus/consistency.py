@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from cyclopean.defocus.video import FEWEST_SURE, Grey, Moment, Motion, Plane, motion
+from cyclopean.defocus.video import FEWEST_SURE, Grey, Moment, Plane, motion
 from cyclopean.io.sidecar import Ambiguity
 
 STILL = 1.0  # pixel: less motion is none. Pixels that stand still are fitted alone where there are enough of them,
@@ -63,7 +63,9 @@ class Consistency:
             return self.last
         from_key = moved if self.key is self.last else motion(self.key.grey, grey)
         pairs = [(m, earlier) for m, earlier in ((moved, self.last), (from_key, self.key)) if not m.cut]
-        chosen = [_fitted_pixels(m) for m, _ in pairs]
+        # The sure pixels that stand still, or all sure ones if those are few.
+        still = [m.sure & (np.hypot(m.back[..., 0], m.back[..., 1]) < STILL) for m, _ in pairs]
+        chosen = [mask if mask.mean() >= ENOUGH else m.sure for mask, (m, _) in zip(still, pairs, strict=True)]
         x = np.concatenate([predicted[mask] for mask in chosen])
         y = np.concatenate([m.warp(earlier.depth)[mask] for (m, earlier), mask in zip(pairs, chosen, strict=True)])
         if len(x) >= FEWEST_SURE:
@@ -108,9 +110,3 @@ def fit(x: Values, y: Values, ambiguity: Ambiguity, flat: float) -> ScaleShift:
         scale = min(max(math.sqrt(spread_y / spread_x), 1 / LARGEST), LARGEST)
         result = ScaleShift(scale, middle_y - scale * middle_x)
     return result
-
-
-def _fitted_pixels(moved: Motion) -> Bool[np.ndarray, "h w"]:
-    """Return the sure pixels that stand still, or all sure ones if those are few."""
-    still: Bool[np.ndarray, "h w"] = moved.sure & (np.hypot(moved.back[..., 0], moved.back[..., 1]) < STILL)
-    return still if still.mean() >= ENOUGH else moved.sure

@@ -26,6 +26,8 @@ Guide = Float[np.ndarray, "h w 3"]
 SmallGuide = Float[np.ndarray, "_ _ 3"]
 Mask = Bool[np.ndarray, "h w"]
 
+FLAT = 0.08  # of white, sRGB: smaller changes within 5x5 pixels are noise, not the edge of a thing
+STEP = 0.04  # of the whole range, between neighbours
 WORK = 200_000  # pixels of the small size
 WINDOW = 0.012  # of the small diagonal: radius of the window
 SMOOTH = 1e-3  # variance of a colour, in [0,1], below which it is not an edge
@@ -44,10 +46,11 @@ def refined(depth: DepthMap, image: Float[Tensor, "1 3 h w"], camera: AnyCamera 
     """
     guide = np.ascontiguousarray(image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
     filled = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
-    plane = stepped(filled, guide)
+    plane = confirmed(stepped(filled, guide), guide)
     if isinstance(camera or depth.camera, Equirectangular):
         half, quarter = guide.shape[1] // 2, guide.shape[1] // 4
-        ends = np.roll(stepped(np.roll(filled, half, 1), np.roll(guide, half, 1)), -half, 1)
+        turned = np.roll(guide, half, 1)
+        ends = np.roll(confirmed(stepped(np.roll(filled, half, 1), turned), turned), -half, 1)
         plane[:, :quarter], plane[:, -quarter:] = ends[:, :quarter], ends[:, -quarter:]
     return _with_values(depth, plane)
 
@@ -57,19 +60,34 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
 
     Raises InputError for another size and for a matte that is all subject or all surroundings.
     """
-    if tuple(matte.shape[-2:]) != depth.size:
-        (h, w), (height, width) = matte.shape[-2:], depth.size
+    subject = subject_in(matte, depth.size)
+    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    return _with_values(depth, bordered(plane, subject, border_reach(depth.size)))
+
+
+def subject_in(matte: Float[Tensor, "1 1 h w"], size: tuple[int, int]) -> Mask:
+    """Return where a matte of a photo of `size` is subject. Raises InputError as `matted` does."""
+    if tuple(matte.shape[-2:]) != size:
+        (h, w), (height, width) = matte.shape[-2:], size
         raise InputError(f"the matte is {w}x{h} but the photo is {width}x{height}; give a matte of this photo.")
-    subject = matte[0, 0].cpu().numpy() >= 0.5
+    subject: Mask = matte[0, 0].cpu().numpy() >= 0.5
     if subject.all() or not subject.any():
         raise InputError(
             "the matte has no edge: all its values are on one side of 0.5 (they go from "
             f"{float(matte.min()):.3g} to {float(matte.max()):.3g}, where white is 1); "
             "give white for the subject, black around it."
         )
-    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
-    reach = max(2, round(MARGIN * diagonal(plane.shape)))
-    return _with_values(depth, np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach)))
+    return subject
+
+
+def border_reach(size: tuple[int, int]) -> int:
+    """Return how many pixels from a matte's edge depth may be wrong."""
+    return max(2, round(MARGIN * diagonal(size)))
+
+
+def bordered(plane: Plane, subject: Mask, reach: int) -> Plane:
+    """Return `plane` with an edge where `subject` has one; what is farther than `reach` pixels from it is kept."""
+    return np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach))
 
 
 def stepped(plane: Region, guide: Guide) -> Plane:
@@ -97,6 +115,32 @@ def stepped(plane: Region, guide: Guide) -> Plane:
     side = _without_specks(np.clip(side + np.float32(0.5), 0, 1), small.shape, 2 * reach * reach)
     background, step = _enlarged(far, size), _enlarged(near - far, size)
     return own + (background + side * step - own) * _enlarged(edge, size)
+
+
+def confirmed(plane: Plane, guide: Guide) -> Plane:
+    """Return `plane` with ramps instead of those steps where the photo has no edge: false steps inside a thing.
+
+    Far specks and cracks in what is near are closed; the rest becomes the guided filter, a mean where colours are
+    alike. What the photo shows as an edge is not touched.
+    """
+    whole = float(np.subtract(*np.percentile(plane, (99, 1)))) or 1.0
+    around, window = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
+    flat = (cv2.dilate(guide, window) - cv2.erode(guide, window)).max(-1) <= FLAT
+    false = flat & (cv2.dilate(plane, around) - cv2.erode(plane, around) > STEP * whole)
+    reach = max(3, round(WINDOW * diagonal(plane.shape)))
+    _, label, figures, _ = cv2.connectedComponentsWithStats(false.astype(np.uint8))
+    long = figures[:, cv2.CC_STAT_AREA] >= reach  # shorter ones are gaps in an edge that the photo does have
+    long[0] = False
+    false = long[label]
+    if not false.any():
+        return plane
+    away = cv2.distanceTransform((~false).astype(np.uint8), cv2.DIST_L2, 5)
+    share = np.clip(3 - away / np.float32(reach), 0, 1) * flat
+    closed = cv2.morphologyEx(
+        plane, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    )
+    closed = plane + (closed - plane) * share
+    return closed + (guided(guided(closed, guide), guide) - closed) * share
 
 
 def guided(plane: Region, guide: Guide) -> Plane:

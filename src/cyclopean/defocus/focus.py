@@ -62,13 +62,14 @@ class Focusable(Generic[Picture]):
         optics, scale = self.lens.optics, self._scale
         if optics is not None and self.unit is not None:
             scale *= optics.magnification(focus / self.unit)
-        radius = lenses.radius(self.lens, scale, focus, self.size, self._span)
+        radius = lenses.radius(self.lens, scale, focus, self.size, self.span)
         result = thinlens.render(self._scene, radius, self.lens, torch.get_num_threads())
         image = torch.from_numpy(result).permute(2, 0, 1)[None].contiguous()
         return dataclasses.replace(self.photo, image=image)  # type: ignore[type-var]
 
     @cached_property
-    def _span(self) -> float:
+    def span(self) -> float:
+        """The range of inverse depth that amounts and ranges are parts of."""
         return lenses.depth_range(self.inverse_depth) if self.whole is None else self.whole
 
     @cached_property
@@ -76,7 +77,7 @@ class Focusable(Generic[Picture]):
         """Return the radius of blur in pixels per inverse depth, with the focus far away."""
         optics = self.lens.optics
         if optics is None:
-            return lenses.amount_scale(self.lens.amount, self.size, self._span)
+            return lenses.amount_scale(self.lens.amount, self.size, self.span)
         if self.unit is None:
             raise InputError(F_NUMBER_ALONE)
         return optics.scale(self.size) / self.unit
@@ -99,6 +100,18 @@ def fill_unknown(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]
     value = np.zeros(int(label.max()) + 1, np.float32)
     value[label[known]] = plane[known]
     return value[label]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sharp:
+    """What is sharp: inverse depths from `far` to `near`."""
+
+    far: float
+    near: float
+
+    @property
+    def middle(self) -> float:
+        return (self.far + self.near) / 2
 
 
 Pixel = tuple[int, int]

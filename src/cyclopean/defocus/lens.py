@@ -37,6 +37,10 @@ F_NUMBER_ALONE = (
     "an f-number needs depth in metres, and this depth is only relative; give the distance of the point "
     "(--focus-distance), or give an amount."
 )
+FOCUS_RANGE_ALONE = (
+    "a focus range is in metres, and this depth is only relative; give how far away what is nearest and farthest is "
+    "(--nearest, --farthest), or how far two points are (--known)."
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 
 from cyclopean.defocus import filters
 from cyclopean.defocus.filters import THIN_LENS, canonical, check_choice
-from cyclopean.defocus.focus import Focusable, Picture, Pictured, fill_unknown
+from cyclopean.defocus.focus import Focusable, Picture, Pictured, Sharp, fill_unknown
 from cyclopean.defocus.lens import DISTANCE_ALONE, Lens, Point, check_distance, focus_pixel
 from cyclopean.errors import InputError
 from cyclopean.geometry import assumed_camera, size_of
@@ -30,6 +30,7 @@ def refocus(
     method: str = ...,
     lens: Lens | None = ...,
     distance: float | None = ...,
+    sharp: Sharp | None = ...,
     strength: float = ...,
     bins: str = ...,
 ) -> Photo: ...
@@ -42,6 +43,7 @@ def refocus(
     method: str = ...,
     lens: Lens | None = ...,
     distance: float | None = ...,
+    sharp: Sharp | None = ...,
     strength: float = ...,
     bins: str = ...,
 ) -> Picture: ...
@@ -53,6 +55,7 @@ def refocus(
     method: str = THIN_LENS,
     lens: Lens | None = None,
     distance: float | None = None,
+    sharp: Sharp | None = None,
     strength: float = 1.0,
     bins: str = "smooth",
 ) -> Any:
@@ -63,7 +66,8 @@ def refocus(
     or one of the report's: gaussian, average, median, bilateral. Their `strength` 1 blurs any picture in the same
     proportion as the MonoDepthDeFocus report does; `bins` "smooth" blends neighbouring levels of blur, "hard" takes one
     per pixel as in the report. Two methods joined by + are for what is nearer and what is farther than the focus. With
-    both `at` and `distance`, the point is at that distance, which converts relative depth to metres. Raises InputError
+    both `at` and `distance`, the point is at that distance, which converts relative depth to metres. `sharp` are the
+    inverse depths that a thin lens shows sharp, instead of that at the point (`selection.coherent`). Raises InputError
     when sizes differ, `at` lies outside, a name is unknown, or no depth is known.
     """
     check_choice(method, strength, bins)
@@ -81,8 +85,11 @@ def refocus(
         raise InputError(f"the point is {shortened(at, 40)!r}; give two numbers (x, y), such as (0.4, 0.6).")
     photo = photo if isinstance(photo, Pictured) else as_photo(photo)
     ready = focusable(photo, depth, lens or Lens())
-    focus, unit = _focus(ready, depth, point, distance)
+    focus, unit = focus_of(ready, depth, point, distance)
     ready = dataclasses.replace(ready, unit=unit)
+    if sharp is not None and ready.span > 0:
+        focus, part = sharp.middle, min(1.0, (sharp.near - sharp.far) / ready.span)
+        ready = dataclasses.replace(ready, lens=dataclasses.replace(ready.lens, range=part))
     nearer, farther = (*method.split("+"), *method.split("+"))[:2]
     if nearer == farther:
         return _render(ready, focus, method, strength, bins)
@@ -129,7 +136,7 @@ def warn_of_distance(depth: DepthMap, distance: float) -> None:
     )  # fmt: skip
 
 
-def _focus(
+def focus_of(
     ready: Focusable[Picture], depth: DepthMap, at: Point | None, distance: float | None
 ) -> tuple[float, float | None]:
     """Return the inverse depth in focus, and the unit: the map's number for 1/m, None when that is unknown."""

@@ -266,8 +266,8 @@ def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: 
         factor = 1 + np.float32(highlights) * rise * rise * np.clip(np.abs(blur) - 1, 0, 1)
         return Surface((red * factor, green * factor, blue * factor), weight, blur)
 
-    cover = scene.cover[inside] * np.float32(1 / 255)
-    surfaces = [surface(*(plane[inside] * cover for plane in scene.light), cover, radius(scene.inverse_depth[inside]))]
+    cover, nearest = scene.cover[inside] * np.float32(1 / 255), radius(scene.inverse_depth[inside])
+    surfaces = [surface(*(plane[inside] * cover for plane in scene.light), cover, nearest)]
     behind = scene.behind[inside]
     places = np.flatnonzero(behind)
     if len(places):
@@ -276,5 +276,9 @@ def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: 
             _replaced(np.zeros(cover.shape, np.float32), places, plane.reshape(-1)[sources])
             for plane in (*scene.light, scene.inverse_depth)
         ]
-        surfaces.append(surface(*planes[:3], (behind > 0).astype(np.float32), radius(planes[3])))
+        blur = radius(planes[3])
+        # Where both are blurred alike, as within a range that is sharp, the front hides as much as it covers.
+        apart = np.clip(2 * (nearest - blur), 0, 1)
+        weight = np.where(behind > 0, 1 - cover * (1 - apart), 0).astype(np.float32)
+        surfaces.append(surface(*(plane * weight for plane in planes[:3]), weight, blur))
     return surfaces

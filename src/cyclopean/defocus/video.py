@@ -237,11 +237,6 @@ class Flicker:
         return self.totals[1] / self.pairs if self.pairs else None
 
 
-def grey_of(picture: Float[np.ndarray, "h w 3"]) -> Grey:
-    """Return the brightness of a picture in [0,1], in 255 steps."""
-    return np.clip(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) * 255, 0, 255).round().astype(np.uint8)
-
-
 def _key(where: str, item: Any) -> Keyframe:
     """Return one keyframe of a file; `where` names it in errors."""
     if not isinstance(item, dict):

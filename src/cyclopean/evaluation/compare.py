@@ -93,7 +93,7 @@ class ImageChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """All differences between two models on one data set.
 
     `bands`: (near, far), share of pixels, part of each difference. The parts of a difference add up to the difference
@@ -132,7 +132,7 @@ def load(path: Path | str) -> dict[str, Any]:
 
 def compare(
     a: dict[str, Any], b: dict[str, Any], models: Sequence[str] = (), alignment: str | None = None, seed: int = 0
-) -> list[Comparison]:
+) -> list[ModelComparison]:
     """Return one comparison for each data set, protocol and pair of models that both files have.
 
     `models`: the model of A and the one of B (one name: of both); none: all that both have, or the only one of each.
@@ -153,7 +153,7 @@ def compare(
     return comparisons
 
 
-def tables(comparison: Comparison) -> tuple[list[str], list[Table]]:
+def tables(comparison: ModelComparison) -> tuple[list[str], list[Table]]:
     """Return sentences and tables of a comparison."""
     c = comparison
     signed = "{:+.4f}".format
@@ -184,7 +184,7 @@ def tables(comparison: Comparison) -> tuple[list[str], list[Table]]:
     return [f"{c.data}, protocol {c.protocol}: A is {c.a}, B is {c.b}.", *c.remarks, *_verdict(c)], parts
 
 
-def text(comparisons: Sequence[Comparison]) -> str:
+def text(comparisons: Sequence[ModelComparison]) -> str:
     """Return sentences and tables for a terminal; tables that are too wide are folded."""
     pages = map(tables, comparisons)
     return "\n\n".join(
@@ -193,26 +193,26 @@ def text(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def markdown(comparisons: Sequence[Comparison]) -> str:
+def markdown(comparisons: Sequence[ModelComparison]) -> str:
     """Return the same for a page."""
     pages = map(tables, comparisons)
     blocks = ("\n".join(f"- {s}" for s in about) + "\n\n" + "\n\n".join(t.markdown() for t in p) for about, p in pages)
     return "\n\n".join(blocks) + "\n"
 
 
-def latex(comparisons: Sequence[Comparison]) -> str:
+def latex(comparisons: Sequence[ModelComparison]) -> str:
     """Return the same for a paper (needs booktabs); the sentences are in comments."""
     pages = map(tables, comparisons)
     blocks = ("\n".join(f"% {s}" for s in about) + "\n" + "\n\n".join(t.latex() for t in p) for about, p in pages)
     return "\n\n".join(blocks) + "\n"
 
 
-def as_json(comparisons: Sequence[Comparison]) -> dict[str, Any]:
+def as_json(comparisons: Sequence[ModelComparison]) -> dict[str, Any]:
     """Return everything, every image."""
     return {"format": "cyclopean-comparison", "version": 1, "comparisons": [asdict(c) for c in comparisons]}
 
 
-def _compare_models(a: ModelResult, b: ModelResult, alignment: str | None, seed: int) -> Comparison:
+def _compare_models(a: ModelResult, b: ModelResult, alignment: str | None, seed: int) -> ModelComparison:
     alignments = [x for x in a.alignments() if x in b.alignments()]
     if alignment is not None and alignment not in alignments:
         raise unknown_name("alignment (of those that both results have)", alignment, alignments)
@@ -262,13 +262,13 @@ def _compare_models(a: ModelResult, b: ModelResult, alignment: str | None, seed:
         )
         for image in (images[i] for i in order)
     ]  # fmt: skip
-    return Comparison(
+    return ModelComparison(
         a.result["data"], a.result["protocol"]["name"], a.model, b.model, main, tuple(remarks), tuple(changes),
         _bands(a, b, images, alignments), tuple(by_image),
     )  # fmt: skip
 
 
-def _verdict(c: Comparison) -> list[str]:
+def _verdict(c: ModelComparison) -> list[str]:
     """Return which model is better, and what explains most of the difference, as far as the images show."""
     main = next(x for x in c.changes if x.alignment == c.main)
     low, high = main.interval

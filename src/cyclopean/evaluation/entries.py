@@ -19,7 +19,7 @@ from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo, resize
 from cyclopean.methods.base import Ambiguity
 from cyclopean.sample import Sample, calibrated_rig, view
-from cyclopean.training import checkpoint
+from cyclopean.training import models
 
 LOG = logging.getLogger(__name__)
 SUFFIXES = (".npy", ".npz", ".exr", ".pfm")
@@ -69,7 +69,7 @@ def open_entry(name: str, device: str = "cpu", see: Infer = plain, look: Look | 
     the model's config, else as in training.
     """
     folder = Path(name)
-    if folder.is_dir() and not checkpoint.is_model(folder):
+    if folder.is_dir() and not models.is_model(folder):
         return depth_files(folder)
     predictor = inference.load(name, device)
     predictor = replace(predictor.resized(look or predictor.look or "trained"), infer=see)
@@ -148,9 +148,7 @@ def depth_files(folder: Path) -> Entry:
     """
     first = next((p for p in sorted(folder.rglob("*")) if p.suffix in SUFFIXES), None)
     if first is None:
-        raise InputError(
-            f"{folder} is neither a model (no {checkpoint.CONFIG}) nor a folder of depth files such as .npy."
-        )
+        raise InputError(f"{folder} is neither a model (no {models.CONFIG}) nor a folder of depth files such as .npy.")
     ambiguity, find = read_depth(first).ambiguity, finder(folder)
 
     def predict(sample: Sample) -> Map:

@@ -9,6 +9,7 @@ from cyclopean.geometry.cameras import axis_angle as axis_angle
 from cyclopean.geometry.cameras import euler as euler
 from cyclopean.geometry.cameras import invert as invert
 from cyclopean.geometry.cameras import mirror as mirror
+from cyclopean.geometry.cameras import pinhole_of_angle as pinhole_of_angle
 from cyclopean.geometry.cameras import pixel_grid as pixel_grid
 from cyclopean.geometry.cameras import reproject as reproject
 from cyclopean.geometry.cameras import reproject_shell as reproject_shell

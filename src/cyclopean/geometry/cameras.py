@@ -91,16 +91,24 @@ class Pinhole:
         return Pinhole(self.focal / extent, (self.center - corner) / extent)
 
 
+def pinhole_of_angle(degrees: float, size: tuple[int, int], aspect: float = 1.0) -> Pinhole:
+    """Return the camera of a field of view along the longer side of pictures of `size` (height, width).
+
+    `aspect`: width of a pixel over its height.
+    """
+    height, width = size[0], size[1] * aspect
+    focal = max(height, width) / 2 / math.tan(math.radians(degrees) / 2)
+    return Pinhole(torch.tensor([[focal / width, focal / height]]), torch.tensor([[0.5, 0.5]]))
+
+
 def assumed_camera(size: tuple[int, int], focal: float | None = None) -> Pinhole:
     """Return a camera for a picture of `size` (height, width) that has none.
 
     Its `focal` length is in image widths; without one it has 60 degrees along the longer side.
     """
-    h, w = size
     if focal is None:
-        pixels = max(size) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
-        return Pinhole(torch.tensor([[pixels / w, pixels / h]]), torch.tensor([[0.5, 0.5]]))
-    return Pinhole(torch.tensor([[focal, focal * w / h]]), torch.tensor([[0.5, 0.5]]))
+        return pinhole_of_angle(FIELD_OF_VIEW, size)
+    return Pinhole(torch.tensor([[focal, focal * size[1] / size[0]]]), torch.tensor([[0.5, 0.5]]))
 
 
 @dataclass(frozen=True)

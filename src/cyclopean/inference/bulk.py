@@ -1,57 +1,71 @@
 """The same work on very many inputs: in this process, in several, or on a cluster by Ray Data.
 
 Nothing is kept but files, which appear by renaming: a run that was cut goes on with the inputs whose results are
-missing, and an input that was begun twice is written twice alike.
+missing, and an input that was begun twice is written twice alike. Inputs are taken one by one, as processes are free,
+so that memory does not grow with their number.
 """
 
 import concurrent.futures
+import itertools
 import json
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+import pickle
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 
 from cyclopean.data import open_dataset
-from cyclopean.data.panoramas import PanoramaPicturesDataset, PanoramasWithDepth
+from cyclopean.data.panoramas import PanoramaFilmDataset, PanoramaPicturesDataset, PanoramasWithDepth
 from cyclopean.errors import InputError, sentence
 from cyclopean.io.files import read_json, write_anew
 
-STORE = 200_000_000  # bytes of a local cluster's shared memory: only numbers of inputs go through it
-RESTARTS = 3  # of processes that were killed, often for lack of memory
-Done = tuple[int, str | None]  # the number of an input; None, or a sentence on what is wrong with it
+STORE = 200_000_000  # bytes of a local cluster's shared memory: only names of inputs go through it
+AHEAD = 2  # inputs of each process that wait or are worked on
+RESTARTS = 3  # in a row without an input done between: processes are killed, often for lack of memory
+PART = 4096  # inputs that Ray Data plans at once
+
+
+class Done(NamedTuple):
+    """An input that was worked on; None, or a sentence on what is wrong with it; what the work returned."""
+
+    input: Any
+    error: str | None
+    result: Any = None
 
 
 @runtime_checkable  # so that annotations can be checked while tests run
 class Work(Protocol):
-    """What is done to inputs, which have numbers: values that can be hashed and sent to other processes."""
+    """What is done to inputs, such as numbers or paths: values that can be hashed and sent to other processes."""
 
     def __hash__(self) -> int: ...
 
-    def load(self) -> Callable[[int], None]:
+    def load(self) -> Callable[[Any], Any]:
         """Load what every input needs, such as a model, and return what does the work on one."""
         ...
 
 
-def run(work: Work, numbers: Sequence[int], workers: int = 1, cluster: str | None = None) -> Iterator[Done]:
-    """Do the work on the inputs of these `numbers`; yield each when it is done, in any order.
+def run(work: Work, inputs: Iterable[Hashable], workers: int = 1, cluster: str | None = None) -> Iterator[Done]:
+    """Do the work on `inputs`; yield each when it is done, in any order.
 
     An input that fails is yielded with its reason, and the rest goes on. `workers` are processes of this machine, or
     of the `cluster`: "auto" (the one that this machine belongs to, else this machine) or its address. A process that is
-    killed is replaced and its input done again; raises `InputError` if that happens again and again.
+    killed is replaced and what was begun is done again, an input at a time, to see which one kills; raises `InputError`
+    if processes die without any input done.
     """
     if cluster is not None:
-        yield from _on_cluster(work, numbers, workers, cluster)
-    elif workers == 1 or len(numbers) <= 1:
-        for number in numbers:
-            yield _done(work, number)
+        yield from _on_cluster(work, inputs, workers, cluster)
+    elif workers == 1:
+        for one in inputs:
+            yield _done(work, one)
     else:
-        yield from _in_processes(work, numbers, workers)
+        yield from _in_processes(work, inputs, workers)
 
 
 def begin(path: Path, about: dict[str, Any]) -> None:
@@ -78,35 +92,61 @@ def unfinished(data: str, out: Path, suffix: str) -> list[int]:
         """Return the name that the item's sample will have, where it is known before its picture is decoded."""
         if isinstance(items, PanoramaPicturesDataset):
             return items.items[number].relative_to(items.root).with_suffix("").as_posix()
+        if isinstance(items, PanoramaFilmDataset):
+            return items.name(number)
         return items.items[number].name if isinstance(items, PanoramasWithDepth) else None
 
     return [n for n in range(len(items)) if not (out / f"{known_name(n)}{suffix}").exists()]
 
 
-def _in_processes(work: Work, numbers: Sequence[int], workers: int) -> Iterator[Done]:
-    left = dict.fromkeys(numbers)
+def _in_processes(work: Work, inputs: Iterable[Hashable], workers: int) -> Iterator[Done]:
+    waiting, ready = iter(inputs), deque[Hashable]()
+    begun: dict[concurrent.futures.Future[Done], Hashable] = {}
+    kills: dict[Hashable, int] = {}  # inputs not yet done, and how often a process was killed that may have had them
+    in_a_row = 0
+    pool = _pool(workers)
+    try:
+        while True:
+            at_once = 1 if kills else AHEAD * workers
+            ready.extend(itertools.islice(waiting, max(0, at_once - len(ready) - len(begun))))
+            try:
+                while ready and len(begun) < at_once:
+                    begun[pool.submit(_done, work, ready[0])] = ready[0]
+                    ready.popleft()
+                if not begun:
+                    return
+                finished, _ = concurrent.futures.wait(begun, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in finished:
+                    done = future.result()
+                    kills.pop(begun.pop(future), None)
+                    in_a_row = 0
+                    yield done
+            except BrokenProcessPool:
+                pool.shutdown(wait=False, cancel_futures=True)
+                pool, in_a_row, suspects = _pool(workers), in_a_row + 1, list(begun.values())
+                begun.clear()
+                if in_a_row == RESTARTS:
+                    raise InputError(
+                        f"processes were killed {RESTARTS} times in a row, often because memory ran out; repeat the "
+                        "command with fewer --workers: it goes on where it stopped."
+                    ) from None
+                for one in suspects:
+                    kills[one] = kills.get(one, 0) + 1
+                if len(suspects) == 1 and kills[suspects[0]] > 1:
+                    del kills[suspects[0]]
+                    yield Done(suspects[0], f"{_name(suspects[0])}: the process that was at it was killed, twice.")
+                else:
+                    ready.extendleft(reversed(suspects))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    for _ in range(RESTARTS):
-        pool = concurrent.futures.ProcessPoolExecutor(
-            min(workers, len(left)), context, initializer=torch.set_num_threads, initargs=(1,)
-        )
-        try:
-            for future in concurrent.futures.as_completed([pool.submit(_done, work, number) for number in left]):
-                result = future.result()
-                del left[result[0]]
-                yield result
-            return
-        except BrokenProcessPool:
-            continue
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    raise InputError(
-        f"processes were killed {RESTARTS} times, often because memory ran out, and {len(left)} inputs are left; "
-        "repeat the command with fewer --workers: it goes on where it stopped."
-    )
+    return concurrent.futures.ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,))
 
 
-def _on_cluster(work: Work, numbers: Sequence[int], workers: int, cluster: str) -> Iterator[Done]:
+def _on_cluster(work: Work, inputs: Iterable[Hashable], workers: int, cluster: str) -> Iterator[Done]:
     """Let actors that hold the model take one input after the other; Ray replaces those that are killed."""
     try:
         import ray
@@ -121,10 +161,12 @@ def _on_cluster(work: Work, numbers: Sequence[int], workers: int, cluster: str) 
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    rows = ray.data.from_items([{"number": number} for number in numbers], override_num_blocks=len(numbers))
     pool, actor = ray.data.ActorPoolStrategy(size=workers), cast(Any, _Actor)  # Ray's stubs know functions only
-    for row in rows.map(actor, fn_constructor_args=(work,), compute=pool, num_cpus=1).iter_rows():
-        yield int(row["number"]), row["error"] or None
+    left = iter(inputs)
+    while part := [{"input": pickle.dumps(one)} for one in itertools.islice(left, PART)]:
+        rows = ray.data.from_items(part, override_num_blocks=len(part))
+        for row in rows.map(actor, fn_constructor_args=(work,), compute=pool, num_cpus=1).iter_rows():
+            yield pickle.loads(row["done"])
 
 
 def _join(ray: Any, cluster: str, workers: int) -> None:
@@ -151,18 +193,21 @@ class _Actor:
         self.work = work
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        number, error = _done(self.work, int(row["number"]))
-        return {"number": number, "error": error or ""}
+        return {"done": pickle.dumps(_done(self.work, pickle.loads(row["input"])))}
 
 
 @cache  # once in each process
-def _loaded(work: Work) -> Callable[[int], None]:
+def _loaded(work: Work) -> Callable[[Any], Any]:
     return work.load()
 
 
-def _done(work: Work, number: int) -> Done:
+def _done(work: Work, one: Hashable) -> Done:
     try:
-        _loaded(work)(number)
+        return Done(one, None, _loaded(work)(one))
     except Exception as error:
-        return number, sentence(error, f"item {number}")
-    return number, None
+        return Done(one, sentence(error, _name(one)))
+
+
+def _name(one: Hashable) -> str:
+    """Return how sentences name an input."""
+    return f"item {one}" if isinstance(one, int) else str(one)

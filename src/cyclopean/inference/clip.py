@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 
@@ -21,7 +20,6 @@ from cyclopean.defocus.lens import Lens, focus_pixel
 from cyclopean.defocus.video import (
     SECONDS,
     Flicker,
-    Grey,
     Keyframe,
     Moment,
     Spot,
@@ -29,7 +27,6 @@ from cyclopean.defocus.video import (
     check_keyframes,
     first,
     following,
-    grey_of,
     tracked,
     value_at,
 )
@@ -37,7 +34,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, resize, size_within
+from cyclopean.io.image import Photo, resize, size_within, small_grey
 from cyclopean.io.video import MEGAPIXELS, Frame, Still, describe, stills
 from cyclopean.io.video_writing import rewrite
 
@@ -204,11 +201,6 @@ def _small_depth(image: Frame, predictor: Predictor, camera: Pinhole | None) -> 
     small = resize(image, size_within(size_of(image), PIXELS))
     depth = predictor(Photo(small, camera))
     return fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
-
-
-def small_grey(image: Frame, size: tuple[int, int]) -> Grey:
-    """Return the brightness of a frame at `size` (height, width)."""
-    return grey_of(cv2.resize(_array(image), size[::-1], interpolation=cv2.INTER_AREA))
 
 
 def _array(image: Frame) -> Float[np.ndarray, "h w 3"]:

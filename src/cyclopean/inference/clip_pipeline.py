@@ -13,21 +13,13 @@ from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference import CLOUDS
-from cyclopean.inference.clip import (
-    PIXELS,
-    ClipReport,
-    Progress,
-    film_camera,
-    result_suffix,
-    small_grey,
-    write_refocused,
-)
+from cyclopean.inference.clip import PIXELS, ClipReport, Progress, film_camera, result_suffix, write_refocused
 from cyclopean.inference.pipeline import Target, Written, model_json, moved, write_arrays
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
-from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo, resize_depth, size_within
+from cyclopean.io.files import appearing, file_hash
+from cyclopean.io.image import Photo, resize_depth, size_within, small_grey
 from cyclopean.io.sidecar import camera_to_json, keep_names
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_writing import left_out, write_timed
@@ -46,13 +38,14 @@ def predict_clip(
     known: Path | float | None = None,
     max_megapixels: float = MOST_MEGAPIXELS,
     progress: Progress | None = None,
+    settings: str = "",
 ) -> Written:
     """Write the depth of a video: STEM_disp.mp4 in one fixed range of colours, .json, and arrays of every frame.
 
     Two passes: some frames fix the range, then every frame is written at its time. `save` are keys of `ARRAYS`; their
     files go into the folder STEM_disp. `progress(done, all)` is called after every frame; `all` is 0 when not known.
     Each frame's scale (and shift) is aligned to the frames before (`Consistency`), unless `steady` is False. `known` as
-    for `film_camera`.
+    for `film_camera`. `settings` is a hash of how it is made, for the sidecar.
     """
     clouds = [name for name in save if name in CLOUDS]
     if clouds:
@@ -91,7 +84,8 @@ def predict_clip(
             "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
             "larger_is": "nearer", "ambiguity": predictor.method.ambiguity, "shown_range": (low, high),
             "camera": None if camera is None else camera_to_json(camera),
-            "frames": len(times), "times": times, "source": source.name, "model": model_json(predictor.model),
+            "frames": len(times), "times": times, "source": source.name, "source_sha256": file_hash(source),
+            **({"settings": settings} if settings else {}), "model": model_json(predictor.model),
             "flicker_before": flicker.before, "flicker_after": flicker.after, "files": [video.name],
         }  # fmt: skip
         video.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")

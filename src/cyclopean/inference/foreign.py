@@ -33,7 +33,7 @@ from cyclopean.io.files import read_json, read_text, refuse_unreadable, shortene
 from cyclopean.io.image import resize, size_within
 from cyclopean.methods.base import Ambiguity, Method, Prediction
 from cyclopean.sample import Sample, View
-from cyclopean.training.checkpoint import CONFIG, PREPROCESSOR, README, WEIGHTS, weights_files
+from cyclopean.training.models import CONFIG, PREPROCESSOR, README, WEIGHTS, weights_files
 
 LOG = logging.getLogger(__name__)
 USUAL_SIZE = 480, 640  # of pictures, for classes that have no size of their own

@@ -39,6 +39,7 @@ LEAST = 0.15  # of the lower half of the picture that must be ground
 SAMPLES = 4000
 ONE_CAMERA = 1.15  # ratio of focal lengths of what still counts as one camera
 APART = 1.1  # times the nearer of two known distances: the farther one, at least
+NEAREST = 1.0  # metres, where nothing is known
 FARTHEST = 10.0  # times the nearest depth, where a model leaves it unknown
 
 Point3 = Float[Tensor, "3"]
@@ -136,8 +137,52 @@ class TwoDistances:
         return replace(depth, inverse_depth=inverse, unit="m", ambiguity="metric", camera=camera)
 
 
-def metres_from(profile: Path | None, known: tuple[float, ...] | None) -> CameraProfile | TwoDistances | None:
-    """Return what puts depth in metres: the profile in a file, or `known` of two points (x, y, metres of each)."""
+@dataclass(frozen=True)
+class DistanceRange:
+    """How far what is nearest and what is farthest in one photo is from the camera, in metres; `farthest` may be inf.
+
+    Nearest and farthest are the 99th and the first percentile of the inverse depth, so that a few outliers do not
+    determine them.
+    """
+
+    nearest: float = NEAREST
+    farthest: float = math.inf
+
+    def __post_init__(self) -> None:
+        _refuse_no_length("the nearest distance", self.nearest)
+        if not self.farthest >= APART * self.nearest:
+            raise InputError(
+                f"the farthest distance is {self.farthest:g} m and the nearest {self.nearest:g} m; give a farthest one "
+                "that is clearly larger, or inf."
+            )
+
+    def applied(self, depth: DepthMap) -> DepthMap:
+        """Return `depth` in metres: scale and shift of its inverse depth follow from both distances.
+
+        Raises InputError for a map in metres, and for one of a single depth.
+        """
+        if depth.ambiguity == "metric":
+            raise InputError("this depth is in metres already; leave --nearest and --farthest out.")
+        far, near = value_range(depth.inverse_depth)
+        if not near > far:
+            raise InputError("this depth is the same everywhere, so no range of distances fits it; give another depth.")
+        scale = (1 / self.nearest - 1 / self.farthest) / (near - far)
+        inverse = ((depth.inverse_depth - far) * scale + 1 / self.farthest).clamp_min(0)
+        return replace(depth, inverse_depth=inverse, unit="m", ambiguity="metric")
+
+
+Metres = CameraProfile | TwoDistances | DistanceRange
+
+
+def metres_from(
+    profile: Path | None, known: tuple[float, ...] | None, between: tuple[float | None, float | None] = (None, None)
+) -> Metres | None:
+    """Return what puts depth in metres: the profile in a file, `known` of two points (x, y, metres of each), or the
+    nearest and the farthest distance, of which one may be None."""
+    if any(distance is not None for distance in between):
+        nearest, farthest = between
+        far = math.inf if farthest is None else farthest
+        return DistanceRange(min(NEAREST, far / FARTHEST) if nearest is None else nearest, far)
     if known is not None:
         x, y, near, u, v, far = known
         return TwoDistances(((x, y), (u, v)), (near, far))

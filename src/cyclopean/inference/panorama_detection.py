@@ -135,7 +135,14 @@ def resolve_camera(photo: Photo, camera: str = "auto") -> tuple[Photo, str | Non
     if camera == "equirectangular":
         _check_shape(photo)
         return _declared(photo), f"{photo.name} is treated as a panorama, as requested."
-    return _detected(photo) if camera == "auto" else _first_half(photo, camera)
+    if camera == "auto":
+        return _detected(photo)
+    halves = _halves(photo.image)[camera]
+    first, side = replace(photo, image=halves[0]), {"top-bottom": "upper", "side-by-side": "left"}[camera]
+    if _is_whole(photo.size) and _are_two(*halves):  # squeezed ones are stretched to the size of the frame
+        first = replace(photo, image=resize(halves[0], (photo.size[1] // 2, photo.size[1])))
+    _check_shape(first, f"the {side} half of {photo.name}")
+    return _declared(first), f"the {side} panorama of {photo.name} is used, as requested; results have its size."
 
 
 def _detected(photo: Photo) -> tuple[Photo, str | None]:
@@ -158,16 +165,6 @@ def _detected(photo: Photo) -> tuple[Photo, str | None]:
         why = "it is twice as wide as high and continues over its seam (if not: --camera pinhole)"
         return replace(photo, camera=Equirectangular()), f"{photo.name} is treated as a panorama: {why}."
     return photo, None
-
-
-def _first_half(photo: Photo, camera: str) -> tuple[Photo, str]:
-    """Return the upper or the left panorama of two; squeezed ones are stretched to the size of the frame."""
-    halves = _halves(photo.image)[camera]
-    first, side = replace(photo, image=halves[0]), {"top-bottom": "upper", "side-by-side": "left"}[camera]
-    if _is_whole(photo.size) and _are_two(*halves):
-        first = replace(photo, image=resize(halves[0], (photo.size[1] // 2, photo.size[1])))
-    _check_shape(first, f"the {side} half of {photo.name}")
-    return _declared(first), f"the {side} panorama of {photo.name} is used, as requested; results have its size."
 
 
 def _halves(image: Image) -> dict[str, tuple[Half, Half]]:

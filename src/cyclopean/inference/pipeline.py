@@ -14,30 +14,36 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cyclopean import __version__
-from cyclopean.data.video import camera_in, pinhole_of_angle
+from cyclopean.data.video import camera_in
 from cyclopean.defocus.edges import matted, refined
 from cyclopean.defocus.filters import THIN_LENS
-from cyclopean.defocus.focus import fill_unknown, wrap_panorama
-from cyclopean.defocus.lens import Lens, Point, focus_pixel, optics_of
+from cyclopean.defocus.focus import Sharp, fill_unknown, wrap_panorama
+from cyclopean.defocus.lens import FOCUS_RANGE_ALONE, Lens, Point, focus_pixel, optics_of
+from cyclopean.defocus.live import write_page
 from cyclopean.defocus.refocus import refocus, warn_of_distance
+from cyclopean.defocus.selection import coherent
 from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, assumed_camera
+from cyclopean.geometry import Equirectangular, assumed_camera, pinhole_of_angle
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, TwoDistances, shift_assumed
+from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, DistanceRange, Metres, shift_assumed
 from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
 from cyclopean.inference.predictor import Predictor, fitting_model, load
+from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
+from cyclopean.io.metadata import subject_distance
 from cyclopean.io.photo_encoders import USUAL
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
+from cyclopean.io.video import still_at
 from cyclopean.io.viewer import write_viewer
-from cyclopean.training.checkpoint import DEFAULT
+from cyclopean.training.models import DEFAULT, bundled
 
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned
@@ -91,17 +97,19 @@ class DepthOptions:
     `save` are keys of `ARRAYS` and `CLOUDS`; `viewer` adds one HTML file; `uncertainty` is the number of draws (0:
     none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
     pair; `camera` is one of `CAMERAS`; `known` tells the focal length of ordinary photos, as a file with a camera or a
-    field of view in degrees along the longer side, whatever their metadata say; `mend` corrects the predicted depth.
+    field of view in degrees along the longer side, whatever their metadata say. `settings` is a hash of whatever
+    changes results, for the sidecar. `mend` corrects the predicted depth.
     """
 
     save: tuple[str, ...] = ()
     viewer: bool = False
     uncertainty: int = 0
-    profile: CameraProfile | TwoDistances | None = None
+    profile: Metres | None = None
     right: Path | None = None
     camera: str = "auto"
     known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
+    settings: str = ""
     mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
 
 
@@ -140,6 +148,14 @@ class Models:
         """Return the predictor for ordinary pictures."""
         return self._load(DEFAULT if self.name == "auto" else self.name)
 
+    def has_made(self, maker: Mapping[str, object]) -> bool:
+        """Return whether the model that a sidecar names is one of these, by its weights."""
+        name = str(maker.get("name")) if self.name == "auto" else self.name
+        if self.name == "auto" and name not in bundled():
+            return False
+        model = self._load(name).model
+        return model is not None and model.sha256 == maker.get("sha256")
+
     def _load(self, name: str) -> Predictor:
         if name not in self._loaded:
             self._loaded[name] = self.configure(load(name, self.device))
@@ -153,7 +169,7 @@ def predict_photo(
 
     `choose` returns the predictor for the photo, such as `Models.for_photo`.
     """
-    photo, reason = _taken(source, options)
+    photo, reason = _taken(read_photo(source, options.max_megapixels), options)
     notes = list(photo.notes)
     if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
         notes.append(
@@ -214,8 +230,9 @@ def predict_photo(
             others.append(_path(stem, "_view.html"))
             write_viewer(others[-1], solid, photo.image, camera, photo.name)
         write_arrays(
-            stem, depth, ("npy", *options.save), photo, [path.name for path in others], source_hash=file_hash(source)
-        )
+            stem, depth, ("npy", *options.save), photo, [path.name for path in others],
+            source_hash=file_hash(source), settings=options.settings,
+        )  # fmt: skip
         keep_names(folder, target.folder)
         return Written(moved(folder, target.folder), tuple(notes))
 
@@ -243,8 +260,12 @@ class RefocusOptions:
 
     `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
     predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's
-    folder or a Hub repository. `resize_depth` stretches a depth file of another size. `formats` are the pictures to
-    write; the first also names the sidecar. `mend` corrects the depth, refined and with its matte.
+    folder or a Hub repository; without one, with `subject`, it is the thing at `at`. A thin lens shows the subject
+    sharp as a whole, but with `point_only` what is as far away as the point. `resize_depth` stretches a depth file of
+    another size. `formats` are the pictures to write; the first also names the sidecar. `focus_range` (nearest,
+    farthest) in metres is what shall be sharp, instead of `at` and `distance`. `viewer` adds one HTML file. `frame`:
+    the source is a clip, and the photo its frame after that many seconds. `mend` corrects the depth, refined and with
+    its subject.
     """
 
     at: Point | None = None
@@ -254,14 +275,19 @@ class RefocusOptions:
     method: str = THIN_LENS
     strength: float = 1.0
     bins: str = "smooth"
-    profile: CameraProfile | TwoDistances | None = None
+    profile: Metres | None = None
     refine: str = "auto"
     matte: str | None = None
+    subject: bool = True
+    point_only: bool = False
     resize_depth: bool = False
     formats: tuple[PictureFormat, ...] = (PictureFormat(".png"),)
     camera: str = "auto"
     known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
+    focus_range: tuple[float, float] | None = None
+    viewer: bool = False
+    frame: float | None = None
     mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
 
 
@@ -272,19 +298,19 @@ def refocus_photo(
     options: RefocusOptions,
     record: Mapping[str, object],
 ) -> Written:
-    """Write a photo refocused: STEM_defocus in each format, and STEM_defocus.json.
+    """Write a photo refocused: STEM_defocus in each format, and STEM_defocus.json; with a viewer STEM_defocus.html.
 
     `depth_from` is a depth file, or returns the predictor for the photo, such as `Models.for_photo`. `record` are the
     settings that the sidecar keeps. Raises InputError for a wrong photo or wrong options before depth is predicted.
     """
-    photo, reason = _taken(source, options)
+    photo, reason = _taken(_photo_of(source, options), options)
     notes = [*photo.notes, *([reason] if reason else [])]
     if any(form.suffix.lower() not in USUAL for form in options.formats):
         raise InputError(
             f"{source.name}, a {photo.format}, cannot be saved in the format of its name; leave --save same out, or "
             f"rename it if its name is wrong ({', '.join(USUAL)})."
         )
-    endings = [*(form.suffix for form in options.formats), ".json"]
+    endings = [*(form.suffix for form in options.formats), *([".html"] if options.viewer else []), ".json"]
     target, numbered = target.free(source, (f"_defocus{suffix}" for suffix in endings))
     notes += numbered
     pixel = None if options.at is None else focus_pixel(options.at, photo.size)
@@ -295,17 +321,27 @@ def refocus_photo(
         notes += remark
     else:
         depth = depth_from(photo)(photo)
-    depth, doubts = _in_metres(depth, options.profile, photo)
+    profile = options.profile
+    if profile is None and depth.unit != "m" and lens.optics is not None and options.distance is None:
+        profile, assumption = _assumed(photo, depth, pixel)
+        notes.append(assumption)
+    depth, doubts = _in_metres(depth, profile, photo)
     notes += doubts
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
-    depth = options.mend(depth if matte is None else matted(depth, matte))
-    if options.distance is not None and pixel is None:
-        warn_of_distance(depth, options.distance)
+    depth, sharp = _of_subject(photo, depth, matte, pixel, options)
+    distance = options.distance
+    if options.focus_range is not None:
+        if depth.unit != "m":
+            raise InputError(FOCUS_RANGE_ALONE)
+        sharp = Sharp(1 / options.focus_range[1], 1 / options.focus_range[0])
+        distance = 1 / sharp.middle
+    if distance is not None and pixel is None:
+        warn_of_distance(depth, distance)
     render = partial(
-        refocus, method=options.method, lens=lens, distance=options.distance, strength=options.strength,
-        bins=options.bins,
+        refocus, method=options.method, lens=lens, distance=distance, sharp=sharp,
+        strength=options.strength, bins=options.bins,
     )  # fmt: skip
     if isinstance(photo.camera, Equirectangular) and bool((black := padding(photo.image)).any()):
         # Neither the black of padding nor what is beside it spreads over the border.
@@ -315,22 +351,41 @@ def refocus_photo(
     else:
         result = wrap_panorama(render, photo, depth, pixel)
     names = [f"{target.stem}_defocus{form.suffix}" for form in options.formats]
+    pages = [f"{target.stem}_defocus.html"] if options.viewer else []
     with appearing(target.folder) as folder:
         for name, form in zip(names, options.formats, strict=True):
             write_photo(folder / name, result if form.bits is None else replace(result, bits=form.bits))
+        for name in pages:
+            write_page(folder / name, photo, depth, lens, at=pixel, distance=distance, sharp=sharp)
         content = {
             "format": "cyclopean-refocus", "version": 1, "cyclopean": __version__, "source": source.name, "at": pixel,
-            **record, "model": model_json(depth.model), "files": names,
+            **record, "model": model_json(depth.model), "files": [*names, *pages],
         }  # fmt: skip
         side = (folder / names[0]).with_suffix(".json")
         side.write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)
-        return Written(tuple(target.folder / name for name in (*names, side.name)), tuple(notes))
+        return Written(tuple(target.folder / name for name in (*names, *pages, side.name)), tuple(notes))
 
 
-def _taken(source: Path, options: DepthOptions | RefocusOptions) -> tuple[Photo, str | None]:
-    """Read a photo with its camera, and the reason if it is a panorama (`resolve_camera`)."""
-    photo, reason = resolve_camera(read_photo(source, options.max_megapixels), options.camera)
+def _of_subject(
+    photo: Photo, depth: DepthMap, matte: Tensor | None, pixel: tuple[int, int] | None, options: RefocusOptions
+) -> tuple[DepthMap, Sharp | None]:
+    """Return depth in which the subject (`matte`, or what is at `pixel`) is one surface, mended, and what of it is
+    sharp.
+    """
+    thin, flat = options.method == THIN_LENS, not isinstance(photo.camera, Equirectangular)
+    by_itself = options.subject and options.focus_range is None and thin and flat
+    if matte is None and by_itself and pixel is not None:
+        matte = Selector(photo, depth, bundled_networks())([pixel])
+    if matte is None or not thin:
+        return options.mend(depth if matte is None else matted(depth, matte)), None
+    depth, sharp = coherent(depth, matte)
+    return options.mend(depth), None if options.point_only or pixel is None else sharp
+
+
+def _taken(photo: Photo, options: DepthOptions | RefocusOptions) -> tuple[Photo, str | None]:
+    """Return a photo with its camera, and the reason if it is a panorama (`resolve_camera`)."""
+    photo, reason = resolve_camera(photo, options.camera)
     if options.known is None or isinstance(photo.camera, Equirectangular):
         return photo, reason
     known = options.known
@@ -351,19 +406,19 @@ def write_arrays(
     others: Sequence[str] = (),
     *,
     source_hash: str | None = None,
+    settings: str = "",
 ) -> None:
-    """Write the arrays among `save`, and a sidecar that also names the colours and `others`."""
+    """Write the arrays among `save`, and a sidecar that also names the colours, `others` and the `settings`."""
     paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
-    write_depth(paths, depth, photo.name, photo.size, (f"{stem.name}_disp.png", *others), source_hash=source_hash)
+    also = (f"{stem.name}_disp.png", *others)
+    write_depth(paths, depth, photo.name, photo.size, also, source_hash=source_hash, settings=settings)
 
 
 def _path(stem: Path, ending: str) -> Path:
     return stem.with_name(stem.name + ending)
 
 
-def _in_metres(
-    depth: DepthMap, profile: CameraProfile | TwoDistances | None, photo: Photo
-) -> tuple[DepthMap, list[str]]:
+def _in_metres(depth: DepthMap, profile: Metres | None, photo: Photo) -> tuple[DepthMap, list[str]]:
     """Return depth in metres by `profile`, if there is one, and a note if it is another camera's."""
     if profile is None:
         return depth, []
@@ -387,6 +442,29 @@ def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:
     h, w = photo.size
     focal = None if photo.camera is None else float(photo.camera.focal[0, 0]) * w / max(h, w)
     return replace(lens, optics=optics_of(photo.exif, focal, **asdict(numbers)))
+
+
+def _photo_of(source: Path, options: RefocusOptions) -> Photo:
+    """Return the photo in a file, or the frame of a clip."""
+    if options.frame is None:
+        return read_photo(source, options.max_megapixels)
+    still = still_at(source, options.frame, options.max_megapixels)
+    note = f"{source.name}: the frame at {still.seconds:.2f} s is taken as a photo."
+    return Photo(still.image, name=source.name, notes=(note,))
+
+
+def _assumed(photo: Photo, depth: DepthMap, pixel: tuple[int, int] | None) -> tuple[DistanceRange, str]:
+    """Return the distances that a photo is taken to span where a lens needs metres and nothing gives them; a note."""
+    far, near = value_range(depth.inverse_depth)
+    subject, known = subject_distance(photo.exif), DistanceRange()
+    if subject is not None and pixel is not None and near > far:
+        part = (float(depth.inverse_depth[0, 0, pixel[1], pixel[0]]) - far) / (near - far)
+        known = DistanceRange(subject * min(max(part, 1 / FARTHEST), 1.0))
+    by = "" if known == DistanceRange() else f", which puts the point {subject:g} m away, as its metadata say"
+    return known, (
+        f"{photo.name}: depth is relative, and an f-number needs metres. What is nearest is taken as "
+        f"{known.nearest:.3g} m away, what is farthest as infinitely far{by}; --nearest and --farthest say it better."
+    )
 
 
 def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:

@@ -34,7 +34,7 @@ from cyclopean.io.photolike import PhotoLike, as_photo
 from cyclopean.io.sidecar import AnyCamera, Maker, Unit
 from cyclopean.methods.base import Method
 from cyclopean.sample import view
-from cyclopean.training import checkpoint
+from cyclopean.training import checkpoint, models
 
 # The side of a face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
 # better than 288 and 320, for a model made for 256x352.
@@ -90,7 +90,11 @@ class Predictor:
         if right is not None or self.method.views > 1:
             self._check_pair(photo, right)
         if isinstance(photo.camera, Equirectangular):
-            return self._panorama(photo)
+            yaw = canonical_yaw(photo.image)  # the result does not depend on where the picture is cut
+            with torch.inference_mode():
+                depth = self.around(photo.image.to(self._device).roll(-yaw, -1))
+                inverse = resize_sphere(depth.inverse_depth, photo.size).roll(yaw, -1)
+            return self._depth_map(inverse, photo.camera, {**depth.notes, "seam": round(seam_score(inverse), 3)})
         if self.projection == "equirectangular":
             raise InputError(
                 f"the model {self._name!r} is for panoramas and {photo.name} is none; use another model, or declare "
@@ -157,15 +161,6 @@ class Predictor:
             raise InputError(f"there is no uncertainty of {photo.name} by faces around; use a panorama model.")
         return replace(self, infer=ColourSpread(draws, seed), two_scale=None, details=None)(photo).inverse_depth
 
-    def _panorama(self, photo: Photo) -> DepthMap:
-        """Return the inverse radius of a panorama, inferred from its canonical yaw."""
-        yaw = canonical_yaw(photo.image)
-        image = photo.image.to(self._device).roll(-yaw, -1)
-        with torch.inference_mode():
-            depth = self.around(image)
-            inverse = resize_sphere(depth.inverse_depth, photo.size).roll(yaw, -1)
-        return self._depth_map(inverse, photo.camera, {**depth.notes, "seam": round(seam_score(inverse), 3)})
-
     @property
     def _name(self) -> str:
         return self.model.name if self.model else self.method.name
@@ -227,19 +222,19 @@ class Predictor:
         return replace(depth, notes=notes)
 
 
-def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predictor:
+def load(name: str | Path = models.DEFAULT, device: str = "cpu") -> Predictor:
     """Return the predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`).
 
     A folder or a repository may also hold a depth model of `transformers` (`inference.foreign`).
     """
-    folder = checkpoint.locate(name)
-    if checkpoint.is_foreign(folder):
+    folder = models.locate(name)
+    if models.is_foreign(folder):
         opened = open_foreign(folder)
         log_licence(str(name), opened.licence)
         maker = Maker(str(name), weights_hash(opened.method), opened.licence)
         return Predictor(opened.method.to(usable_device(device)), opened.input_size, maker, look="own")
     method, card = checkpoint.load(folder)
-    wrong = partial(checkpoint.wrong_value, folder)
+    wrong = partial(models.wrong_value, folder)
     size = card.get("input_size")
     if not (isinstance(size, list) and len(size) == 2 and all(type(n) is int and 8 <= n <= 8192 for n in size)):
         raise wrong("input_size", size, "[height, width], 8 to 8192 pixels each")
@@ -263,12 +258,12 @@ def load(name: str | Path = checkpoint.DEFAULT, device: str = "cpu") -> Predicto
 
 def _details(name: str | Path, other: Any, projection: Projection, device: str) -> Predictor:
     """Return the predictor `other` that the config of `name` takes details from. A chain of configs is not followed."""
-    wrong = partial(checkpoint.wrong_value, checkpoint.locate(name))
+    wrong = partial(models.wrong_value, models.locate(name))
     if not isinstance(other, str) or not other:
         raise wrong("details", other, "a model's name")
     try:
-        where = checkpoint.companion(name, other)
-        chained = checkpoint.card(where).get("details") is not None
+        where = models.companion(name, other)
+        chained = models.card(where).get("details") is not None
         predictor = load(where, device) if projection == "equirectangular" and not chained else None
     except InputError as error:
         raise wrong("details", other, f"a model that can be loaded ({str(error).rstrip('.')})") from error
@@ -280,7 +275,7 @@ def _details(name: str | Path, other: Any, projection: Projection, device: str) 
 def fitting_model(photo: Photo) -> str:
     """Return the name of the bundled model for the camera that took the photo."""
     around = isinstance(photo.camera, Equirectangular)
-    return "panorama" if around and "panorama" in checkpoint.bundled() else checkpoint.DEFAULT
+    return "panorama" if around and "panorama" in models.bundled() else models.DEFAULT
 
 
 def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> tuple[int, int]:

@@ -41,7 +41,8 @@ def open_segmenter(names: Sequence[str], device: torch.device) -> Segmenter:
                 words = None if kind == "sam" else transformers.AutoTokenizer.from_pretrained(name)
                 models[kind] = model, words
         except (OSError, ValueError) as error:
-            raise InputError(f"{name} cannot be loaded as a segmenter ({_first_line(error)}).") from error
+            reason = str(error).strip().split("\n", maxsplit=1)[0][:200]
+            raise InputError(f"{name} cannot be loaded as a segmenter ({reason}).") from error
         if not made:
             raise InputError(f"{name} is a model of {kind}; a segmenter is one of {', '.join(KINDS)}.")
     if set(models) == {"clipseg"}:
@@ -105,7 +106,3 @@ def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:
 def _normalised(image: Tensor) -> Tensor:
     mean, deviation = (image.new_tensor(x)[:, None, None] for x in (MEAN, DEVIATION))
     return (image - mean) / deviation
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0][:200]

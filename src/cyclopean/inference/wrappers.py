@@ -16,8 +16,7 @@ from cyclopean.geometry import size_of
 from cyclopean.inference.panorama import add_details
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method, Prediction
-from cyclopean.methods.boosting import FACTORS, fuse_near, fuse_sizes
-from cyclopean.methods.photometric import postprocess
+from cyclopean.methods.post_processing import FACTORS, fuse_flipped, fuse_near, fuse_sizes
 from cyclopean.sample import Sample, View, view
 
 SMALL = 2 / 3  # of the picture's size, FAL-Net's second look
@@ -39,26 +38,26 @@ def plain(method: Method, target: View) -> InverseDepth:
 def flip_averaged(method: Method, target: View) -> InverseDepth:
     """Fuse the inverse depths of the view and of its mirror image as Monodepth does (only one counts at each
     border)."""
-    return postprocess(plain(method, target), _mirrored(method, target))
+    return fuse_flipped(plain(method, target), _mirrored(method, target))
 
 
-def boosted(method: Method, target: View) -> InverseDepth:
+def three_sizes(method: Method, target: View) -> InverseDepth:
     """Fuse the inverse depths of three sizes of the view as AQUANet does (Eq. 8 and 9)."""
-    whole, size = plain(method, target), (target.seen.shape[-2], target.seen.shape[-1])
+    whole, size = plain(method, target), size_of(target.seen)
     others = [resize(_at_size(plain, method, target, factor), size) for factor in FACTORS]
     return fuse_sizes([whole, *others], "paper")
 
 
-def boosted_draft(method: Method, target: View) -> InverseDepth:
+def three_sizes_mirrored(method: Method, target: View) -> InverseDepth:
     """Fuse three sizes of the view as AQUANet's draft does, for rows "(P)": the other two are mirrored."""
-    whole, size = plain(method, target), (target.seen.shape[-2], target.seen.shape[-1])
+    whole, size = plain(method, target), size_of(target.seen)
     others = [F.interpolate(_at_size(_mirrored, method, target, factor), size) for factor in FACTORS]
     return fuse_sizes([whole, *others], "draft")
 
 
 def small_where_near(method: Method, target: View) -> InverseDepth:
     """Fuse the inverse depth of the view and of its mirror image at two thirds of the size as FAL-Net does."""
-    whole, size = plain(method, target), (target.seen.shape[-2], target.seen.shape[-1])
+    whole, size = plain(method, target), size_of(target.seen)
     return fuse_near(whole, F.interpolate(_at_size(_mirrored, method, target, SMALL), size))
 
 
@@ -66,8 +65,8 @@ def small_where_near(method: Method, target: View) -> InverseDepth:
 POST_PROCESSES: dict[str, Infer] = {
     "monodepth": flip_averaged,
     "falnet": small_where_near,
-    "aquanet": boosted,
-    "aquanet-draft": boosted_draft,
+    "aquanet": three_sizes,
+    "aquanet-draft": three_sizes_mirrored,
 }
 
 

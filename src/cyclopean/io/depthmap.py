@@ -199,11 +199,12 @@ def write_depth(
     also: tuple[str, ...] = (),
     *,
     source_hash: str | None = None,
+    settings: str = "",
 ) -> list[Path]:
     """Write `depth` to every path (the suffix names the format) and one sidecar per stem; return all paths written.
 
     `source` names the picture it belongs to, `source_hash` is the SHA-256 of its file; `also` names other files made
-    from it, so that runs over the folder skip them.
+    from it, so that runs over the folder skip them; `settings` is a hash of how it was made.
     """
     paths = list(paths)
     numbers = depth.inverse_depth[0, 0].to(torch.float32).cpu().numpy()
@@ -218,6 +219,7 @@ def write_depth(
         sidecar = Sidecar(
             depth.kind, depth.unit, depth.ambiguity, depth.camera, depth.model, source, source_size, depth.size,
             **coding, files=(*(path.name for path in own), *also), notes=dict(depth.notes), source_hash=source_hash,
+            settings=settings,
         )  # fmt: skip
         side = stem.with_name(stem.name + ".json")
         side.write_text(json.dumps(sidecar_to_json(sidecar), indent=2) + "\n")

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -195,6 +196,24 @@ def size_within(size: tuple[int, int], pixels: int, least: int = 1) -> tuple[int
     """Return the (height, width) of about `pixels` in the shape of `size`; never larger, no side below `least`."""
     shrink = max(1.0, math.sqrt(size[0] * size[1] / pixels))
     return max(least, round(size[0] / shrink)), max(least, round(size[1] / shrink))
+
+
+def grey_of(picture: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """Return the brightness of a picture in [0,1], in 255 steps."""
+    return np.clip(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) * 255, 0, 255).round().astype(np.uint8)
+
+
+def small_grey(image: Float[Tensor, "1 3 h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+    """Return `grey_of` an image at `size` (height, width)."""
+    picture = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
+    return grey_of(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA))
+
+
+def grey_within(image: Float[Tensor, "1 3 h w"], longest: int) -> UInt8[np.ndarray, "h w"]:
+    """Return `grey_of` an image whose longer side is at most `longest` pixels, no side below 16."""
+    scale = min(1.0, longest / max(image.shape[-2:]))
+    height, width = (max(16, round(side * scale)) for side in image.shape[-2:])
+    return small_grey(image, (height, width))
 
 
 def jpeg(image: Rgb, widest: int) -> bytes:

@@ -15,6 +15,7 @@ KEPT_TAGS = (270, 271, 272, 306, 315, 33432)  # description, make, model, date, 
 # Valid only for the original picture or file: maker notes, interoperability, and the two tags of the size.
 LEFT_OUT = (0x927C, 0xA005)
 PARTS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+INFINITELY_FAR = 10_000.0  # metres; EXIF writes 2^32 - 1 for infinity
 LARGEST_EXIF = 65_527  # bytes: what one segment of a JPEG holds, after its length and "Exif\0\0"
 
 
@@ -124,6 +125,15 @@ def _taken_size(exif: Image.Exif) -> tuple[int, int] | None:
     tags = _part(exif, ExifTags.IFD.Exif)
     width, height = (int(_number(tags, tag)) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight))
     return (width, height) if min(width, height) > 0 else None
+
+
+def subject_distance(exif: bytes) -> float | None:
+    """Return the distance in metres that the camera was focused at; None if EXIF has none, or says infinity."""
+    content = Image.Exif()
+    if exif:
+        content.load(exif)
+    metres = _number(_part(content, ExifTags.IFD.Exif), ExifTags.Base.SubjectDistance)
+    return metres if 0 < metres < INFINITELY_FAR else None
 
 
 def _tags(exif: Image.Exif) -> Iterator[tuple[int | None, int, Any]]:

@@ -50,7 +50,8 @@ class Maker:
 class Sidecar:
     """The meaning of a file of numbers: `value = offset + scale * number`; the number `unknown` marks unknown values.
 
-    `source` names the picture they were made from, `source_hash` is the SHA-256 of its file.
+    `source` names the picture they were made from, `source_hash` is the SHA-256 of its file, `settings` a hash of what
+    else changes them.
     """
 
     kind: Kind
@@ -67,6 +68,7 @@ class Sidecar:
     files: tuple[str, ...] = ()
     notes: dict[str, float | str] = field(default_factory=dict)
     source_hash: str | None = None
+    settings: str = ""
 
 
 def sidecar_path(path: Path) -> Path:
@@ -131,6 +133,7 @@ def sidecar_to_json(sidecar: Sidecar) -> dict[str, Any]:
     content |= {"kind": sidecar.kind, "larger_is": "nearer", "unit": sidecar.unit, "ambiguity": sidecar.ambiguity}
     content |= {"size": sidecar.size, "source": sidecar.source, "source_size": sidecar.source_size}
     content |= {"source_sha256": sidecar.source_hash} if sidecar.source_hash else {}
+    content |= {"settings": sidecar.settings} if sidecar.settings else {}
     content |= {"camera": camera, "model": sidecar.model and asdict(sidecar.model)}
     if sidecar.unknown is not None:
         content |= {"scale": sidecar.scale, "offset": sidecar.offset, "unknown": sidecar.unknown}
@@ -166,12 +169,16 @@ def outputs_named_in(folder: Path) -> set[str]:
     results."""
     names: set[str] = set()
     for side in folder.glob("*.json"):
-        try:
-            content = read_json(side)
-        except InputError:  # another program's file
-            continue
-        names |= _files_named_in(content)
+        names |= outputs_named_by(side)
     return names
+
+
+def outputs_named_by(side: Path) -> set[str]:
+    """Return the names of the files that one sidecar of ours lists; none of a file of another program, or without."""
+    try:
+        return _files_named_in(read_json(side))
+    except InputError:
+        return set()
 
 
 def foreign_files(folder: Path, names: Iterable[str], source: str) -> list[str]:

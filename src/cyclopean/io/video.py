@@ -160,6 +160,24 @@ def stills(
             report_of_end(path, clock)
 
 
+def still_at(path: Path, seconds: float, max_megapixels: float = MEGAPIXELS) -> Still:
+    """Return the frame of a clip that is shown at `seconds` after its first one; at moments after the end the last.
+
+    Raises InputError for a clip without frames.
+    """
+    times = [0.0]
+
+    def wanted(_: int, time: float) -> bool:
+        times.append(time)
+        return time >= seconds
+
+    frame = next(stills(path, wanted, max_megapixels), None)
+    frame = frame or next(stills(path, lambda _, time: time >= max(times), max_megapixels), None)
+    if frame is None:
+        raise InputError(f"{path} has no frames; give a whole video.")
+    return frame
+
+
 def greys(path: Path, longest: int, max_megapixels: float = MEGAPIXELS) -> Iterator[Grey]:
     """Yield the brightness of each frame of a clip, upright, in 255 steps, its longer side at most `longest` pixels."""
     with opened(path, max_megapixels) as (container, stream):

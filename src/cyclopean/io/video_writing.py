@@ -37,12 +37,6 @@ RUN_UP = Fraction(1, 20)  # seconds before its start that a decoder of sound nee
 QUALITY = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
 
 
-def write_video(path: Path, pictures: Iterable[Frame], rate: Fraction) -> int:
-    """Encode `pictures` at a steady `rate` as H.264 and return how many there were; see `write_timed`."""
-    timed = ((picture, index / rate) for index, picture in enumerate(pictures))
-    return write_timed(path, timed, rate, 1 / Fraction(rate))
-
-
 def write_timed(
     path: Path,
     timed: Iterable[tuple[Frame, Fraction]],

@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.geometry import reproject, size_of
-from cyclopean.losses import photometric, proportional_smoothness, weighted_mean
+from cyclopean.losses import photometric_error, proportional_smoothness, weighted_mean
 from cyclopean.methods.base import Frozen, Method, Prediction, full_precision, known_pose
+from cyclopean.methods.photometric import resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
@@ -79,15 +80,19 @@ class Adaptation(Method):
 
     def _losses(self, sample: Sample, seen: Map, before: Map) -> dict[str, Scalar]:
         size = size_of(sample.depth)
-        inverse, start = (_positive(_resized(x.float(), size)) for x in (seen, before))
+        inverse, start = (resized(x.float(), size) for x in (seen, before))
+        medians = (x.detach().flatten(1).median(1).values[:, None, None, None] for x in (inverse, start))
+        inverse, start = (x + LEAST * median for x, median in zip((inverse, start), medians, strict=True))
         known = ~sample.depth.isnan()
         rho = inverse * unit_of(inverse.detach(), sample.depth, known)
 
         target, sources = sample.target, sample.sources
         matches = [reproject(rho, target.camera, known_pose(self.name, s), s.camera) for s in sources]
-        errors = [photometric(s.image, target.image) for s in sources]  # as if nothing moved: those have no gradient
+        errors = [
+            photometric_error(s.image, target.image) for s in sources
+        ]  # as if nothing moved: those have no gradient
         for source, match in zip(sources, matches, strict=True):
-            error = photometric(pull(source.image, match.uv, "edge"), target.image)
+            error = photometric_error(pull(source.image, match.uv, "edge"), target.image)
             errors.append(torch.where(match.valid, error, torch.full_like(error, torch.inf)))
         least = torch.cat(errors, 1).amin(1, keepdim=True)
 
@@ -105,15 +110,6 @@ def unit_of(inverse: Map, depth: Map, known: Bool[Tensor, "b 1 h w"]) -> Float[T
     """Return the median ratio of true to predicted inverse depth at the known points of each picture."""
     ratios = torch.where(known, -(inverse * depth).log(), torch.nan).flatten(1)
     return ratios.nanmedian(1).values.exp()[:, None, None, None]
-
-
-def _positive(inverse: Map) -> Map:
-    """Return inverse depth without values near 0, by its picture's median."""
-    return inverse + LEAST * inverse.detach().flatten(1).median(1).values[:, None, None, None]
-
-
-def _resized(x: Map, size: tuple[int, int]) -> Float[Tensor, "b 1 h2 w2"]:
-    return x if size_of(x) == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
 def _shrunk(target: View, share: float, multiple: int) -> View:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from cyclopean.errors import InputError
 from cyclopean.geometry import Levels, Pencil, Pinhole, invert, pixel_grid, reproject, size_of, surfaces
 from cyclopean.geometry.cameras import Uv
-from cyclopean.losses import absolute, curvature_smoothness, squared
+from cyclopean.losses import absolute, automask, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
-from cyclopean.methods.boosting import DepthNetwork, boosted
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
-from cyclopean.networks.falnet import AquaNet, FalNet, PladeNet, centred, positions, resized
+from cyclopean.methods.post_processing import DepthNetwork, boosted
+from cyclopean.networks.falnet import AquanetUnet, FalnetUnet, PladeUnet, centred, positions, resize_corners
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
 from cyclopean.training.options import Boosting, FalnetConfig, Intrinsics, VolumeConfig
@@ -130,7 +130,7 @@ class Aquanet(Method):
                     weight = match.valid * static[0] * pull(source_static, match.uv.detach(), "zeros")
                     real, still = target.image, source.image
                 if rules.mask == "auto":
-                    weight = weight * (absolute(made, real) < absolute(still, real)).detach()
+                    weight = weight * automask(absolute(made, real), absolute(still, real))
                 terms.append(reconstruction(made, real, weight, self.features))
             losses = {name: torch.stack([term[name] for term in terms]).mean() for name in terms[0]}
             losses["smoothness"] = rules.smoothness * curvature_smoothness(inverse_depth, target.image)
@@ -159,9 +159,8 @@ class Aquanet(Method):
 
         `where` and `focal`: what the network is `told` of the view.
         """
-        spread = self.spread(view, where, focal)
-        sky = where[:, 1:] < TOP if self.rules.ignore_top else False
-        return ((spread < self.rules.threshold) | sky).to(spread.dtype)
+        mask = spimo(self.spread(view, where, focal), self.rules.threshold)
+        return torch.where(where[:, 1:] < TOP, 1.0, mask) if self.rules.ignore_top else mask
 
     def spread(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
         """Return the first stage's `dispersion`: how far its depth of `view` depends on where things are said to be."""
@@ -240,7 +239,7 @@ class Falnet(Paired):
         )
         self.rules = FalnetConfig(**rules) if isinstance(rules, Mapping) else rules
         self.stage = stage
-        self.network = FalNet(self.rules.levels, width)
+        self.network = FalnetUnet(self.rules.levels, width)
         self.first: Frozen | None = None
         self.features: Features | None = None
 
@@ -322,11 +321,11 @@ def level_network(rules: VolumeConfig, width: float) -> nn.Module:
     """
     match rules.network:
         case "plade":
-            return PladeNet(rules.levels, width)
+            return PladeUnet(rules.levels, width)
         case "dirnet":
-            return AquaNet(1, width, adaptive=False)
+            return AquanetUnet(1, width, adaptive=False)
         case _:
-            return AquaNet(rules.levels, width, adaptive=rules.spacing == "adaptive")
+            return AquanetUnet(rules.levels, width, adaptive=rules.spacing == "adaptive")
 
 
 def volume(
@@ -396,6 +395,11 @@ def reconstruction(made: Image, real: Image, weight: Map, features: Features | N
     return losses
 
 
+def spimo(spread: Map, threshold: float) -> Map:
+    """Return 1 where the `dispersion` of depth stays below `threshold`: what does not move by itself (Eq. 7)."""
+    return (spread < threshold).to(spread.dtype)
+
+
 @torch.no_grad()
 def dispersion(
     network: DepthNetwork,
@@ -416,7 +420,7 @@ def dispersion(
     """
     size = size_of(image)
     small = (int(size[0] * SHARE), int(size[1] * SHARE))
-    image, where = F.interpolate(image, small, mode="bilinear", align_corners=True), resized(where, small)
+    image, where = F.interpolate(image, small, mode="bilinear", align_corners=True), resize_corners(where, small)
     inverse = [network(image, where + where.new_tensor(s)[:, None, None], focal * SHARE) for s in SHIFTS[:passes]]
     if passes == len(SHIFTS):
         common, up = torch.stack(inverse[:-1]).mean(0), inverse[-1]

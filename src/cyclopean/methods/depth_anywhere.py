@@ -7,7 +7,7 @@ time and the student cannot learn them.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -66,11 +66,11 @@ class Teacher(Protocol):
 class DepthAnywhere(Method):
     """A student for panoramas: disparity up to scale and shift, or metric depth.
 
-    `network` is a name of `networks.STUDENTS`. `predicts`: "disparity" learns from 1/depth by the affine-invariant L1
-    (the paper's lower tables), "depth" from metres by BerHu (its upper tables), and "metric-disparity" is the first
-    fine-tuned to the second: the network's output is put in 1/m by a scale and a shift that are learned too.
-    `gt_weight` and `pseudo_weight` multiply the losses of the two streams (the trap: in the release they arrive
-    elsewhere, and stay 0.5). `far`: larger true depths are ignored.
+    `network` is a name of `networks.STUDENTS`; `width` multiplies its channels. `predicts`: "disparity" learns from
+    1/depth by the affine-invariant L1 (the paper's lower tables), "depth" from metres by BerHu (its upper tables), and
+    "metric-disparity" is the first fine-tuned to the second: the network's output is put in 1/m by a scale and a shift
+    that are learned too. `gt_weight` and `pseudo_weight` multiply the losses of the two streams (the trap: in the
+    release they arrive elsewhere, and stay 0.5). `far`: larger true depths are ignored.
 
     Items whose depth is all NaN are the unlabelled ones: for them it needs a `teacher`, which is not part of the model.
     """
@@ -83,12 +83,15 @@ class DepthAnywhere(Method):
         self,
         network: str = "mobile",
         *,
+        width: float = 1.0,
         predicts: str = "disparity",
         gt_weight: float = 0.5,
         pseudo_weight: float = 0.5,
         far: float = FAR,
     ) -> None:
-        super().__init__(network=network, predicts=predicts, gt_weight=gt_weight, pseudo_weight=pseudo_weight, far=far)
+        super().__init__(
+            network=network, width=width, predicts=predicts, gt_weight=gt_weight, pseudo_weight=pseudo_weight, far=far
+        )
         if predicts not in PREDICTS:
             raise InputError(f"depth_anywhere cannot predict {predicts!r}; it takes {', '.join(PREDICTS)}.")
         if not (min(gt_weight, pseudo_weight) >= 0 and 0 < gt_weight + pseudo_weight < math.inf and 0 < far < math.inf):
@@ -96,7 +99,7 @@ class DepthAnywhere(Method):
                 f"weights of losses are {gt_weight} and {pseudo_weight}, far is {far}; weights need at least 0, one of "
                 "them more, and far needs metres above 0."
             )
-        self.network = build_student(network)
+        self.network = build_student(network, width)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
         self.predicts, self.gt_weight, self.pseudo_weight, self.far = predicts, gt_weight, pseudo_weight, far
         if predicts == "metric-disparity":
@@ -115,7 +118,11 @@ class DepthAnywhere(Method):
                 valid = sample.target.valid[labelled]
                 losses["labelled"] = self.gt_weight * self.true_loss(output[labelled], sample.depth[labelled], valid)
             if not bool(labelled.all()):
-                pseudo = self.pseudo_loss(self.inverse_depth(output)[~labelled], *self._unlabelled(sample, ~labelled))
+                # The teacher sees what losses compare with.
+                image = sample.target.image[~labelled]
+                panoramas = replace(view(image, Equirectangular()), valid=sample.target.valid[~labelled])
+                names = [name for name, known in zip(sample.name, labelled.tolist(), strict=False) if not known]
+                pseudo = self.pseudo_loss(self.inverse_depth(output)[~labelled], panoramas, names)
                 losses["pseudo"] = self.pseudo_weight * pseudo
         return losses
 
@@ -161,7 +168,8 @@ class DepthAnywhere(Method):
     def metric(self, far: float) -> "DepthAnywhere":
         """Return a method with this one's network that predicts metric depth; of disparity, `fit_metres` makes it."""
         predicts = "depth" if self.predicts == "depth" else "metric-disparity"
-        method = DepthAnywhere(str(self.arguments["network"]), predicts=predicts, far=far)
+        network, width = str(self.arguments["network"]), float(str(self.arguments.get("width", 1.0)))
+        method = DepthAnywhere(network, width=width, predicts=predicts, far=far)
         method.load_state_dict(self.state_dict(), strict=False)
         return method
 
@@ -179,13 +187,6 @@ class DepthAnywhere(Method):
         slope = ((x - x.mean()) * (y - y.mean())).mean() / (x - x.mean()).square().mean()
         self.scale.fill_(float(slope))
         self.shift.fill_(float(y.mean() - slope * x.mean()))
-
-    def _unlabelled(self, sample: Sample, chosen: Bool[Tensor, " b"]) -> tuple[View, list[str]]:
-        """Return the panoramas that are not labelled and their names. The teacher looks at what losses compare with."""
-        names = [name for name, one in zip(sample.name, chosen.tolist(), strict=True) if one] if sample.name else []
-        image, valid = sample.target.image[chosen], sample.target.valid[chosen]
-        plain = view(image, Equirectangular())
-        return View(image, image, plain.camera, plain.from_target, plain.window, valid), names
 
 
 class Online(nn.Module):

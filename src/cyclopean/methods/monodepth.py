@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import invert, reproject
-from cyclopean.losses import item_mean, photometric, pyramid
+from cyclopean.losses import item_mean, photometric_error, pyramid
 from cyclopean.methods.base import Prediction, full_precision, known_pose, source_on_the_right
 from cyclopean.methods.photometric import DisparityPyramid, Losses, PhotometricMethod, SourceView, add, baseline
 from cyclopean.sample import Sample, View
@@ -113,7 +113,7 @@ def best_multiples(
             errors = []
             for one in tried:
                 match = reproject(rho * one[:, None, None, None], left.camera, pose, right.camera)
-                error = photometric(pull(source, match.uv, "edge"), target)
+                error = photometric_error(pull(source, match.uv, "edge"), target)
                 error = torch.where(match.valid, error, torch.full_like(error, 0.5))
                 errors.append(item_mean(error, weight).flatten())
             factor = tried.gather(0, torch.stack(errors).argmin(0)[None])[0]

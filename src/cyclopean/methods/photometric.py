@@ -17,12 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.geometry import Camera, Correspondence, Pinhole, pixel_grid, reproject, rotate, size_of
+from cyclopean.geometry import Correspondence, Pinhole, reproject, size_of
 from cyclopean.geometry.cameras import Border
 from cyclopean.losses import (
     absolute,
     appearance,
-    photometric,
+    photometric_error,
     proportional_smoothness,
     pyramid,
     smoothness,
@@ -32,25 +32,30 @@ from cyclopean.losses import (
 )
 from cyclopean.methods.base import Paired
 from cyclopean.methods.heads import HEADS, Head
+from cyclopean.methods.masks import (
+    MASKS,
+    Error,
+    Map,
+    Mask,
+    MaskInputs,
+    PerSource,
+    Pose,
+    ScaledView,
+    explainability_regularization,
+)
 from cyclopean.networks import build
 from cyclopean.networks.resnet import Encoder, pretrained
 from cyclopean.sample import View
-from cyclopean.synthesis import pull, pull_linearized, pull_nearest, push
+from cyclopean.synthesis import pull, pull_linearized, pull_nearest
 from cyclopean.training.options import LossConfig
 
 EXPLAIN = 0.2  # weight of the cross-entropy that keeps an explainability mask from vanishing (Zhou et al. 2017)
 FEATURES = 0.1  # weight of the difference of features (Zhan et al. 2018)
-SHARP = 40.0  # of the soft z-buffer: a point a tenth nearer weighs 50 times as much
-HIDDEN = 0.05  # a point is occluded if its inverse depth is smaller by this share than that of the front
 
-Map = Float[Tensor, "b 1 h w"]
 PerItem = Float[Tensor, " b"]
-PerSource = Float[Tensor, "b s h w"]
-Pose = Float[Tensor, "b 4 4"]
 Scalar = Float[Tensor, ""]
 Losses = dict[str, Scalar]
 Features = Callable[[Float[Tensor, "b 3 h w"]], list[Tensor]]
-Error = Callable[[Tensor, Tensor], Map]
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,6 @@ class SourceView:
     pose: Pose
     disparities: DisparityPyramid | None = None
     explainability: tuple[Tensor, ...] = ()
-
-
-@dataclass(frozen=True)
-class ScaledView:
-    """One view at one scale; `disparity` is None where none is predicted."""
-
-    camera: Camera
-    image: Float[Tensor, "b c h w"]
-    weight: Map
-    disparity: Map | None = None
-    explainability: Map | None = None
 
 
 class PhotometricLoss:
@@ -218,7 +212,7 @@ class PhotometricLoss:
         with torch.no_grad():
             pyramids = [features(view.image) for view in (target, *sources)]
         for maps in zip(*pyramids, strict=True):
-            size = (maps[0].shape[-2], maps[0].shape[-1])
+            size = size_of(maps[0])
             own, *others = (
                 ScaledView(
                     view.camera,
@@ -323,101 +317,6 @@ def _at(predicted: DisparityPyramid | None, s: int) -> tuple[Tensor | None, Tens
     return predicted.disparities[s], predicted.explainability[s] if predicted.explainability else None
 
 
-# --- masks: weights of the errors of each source ---
-
-
-@dataclass(frozen=True)
-class MaskInputs:
-    """What masks are computed from, at one scale: the target, its sources, and the errors after warping."""
-
-    target: ScaledView
-    sources: Sequence[ScaledView]
-    poses: Sequence[Pose]
-    inverse_depth: Map
-    correspondences: Sequence[Correspondence]
-    errors: PerSource
-    error: Error
-
-
-Mask = Callable[[MaskInputs], PerSource]
-
-
-def in_frame(correspondences: Sequence[Correspondence]) -> PerSource:
-    """Return 1 where a pixel lies in front of the source and inside its picture."""
-    return torch.cat([match.valid.to(match.uv.dtype) for match in correspondences], 1)
-
-
-def min_reprojection(errors: PerSource) -> PerSource:
-    """Select the source of least error at each pixel (Monodepth2, Eq. 4), with weight n, since n sources are
-    averaged."""
-    best = errors.detach().argmin(1, keepdim=True)
-    return torch.zeros_like(errors).scatter_(1, best, 1.0) * errors.shape[1]
-
-
-def automask(errors: PerSource, static: PerSource) -> PerSource:
-    """Return 1 where the least error is below that of the unwarped sources, `static` (Monodepth2, Eq. 5).
-
-    A tie counts as static; the release breaks ties by noise. Weights are not rescaled for the share of masked pixels.
-    """
-    moved = errors.detach().amin(1, keepdim=True) < static.amin(1, keepdim=True)
-    return moved.to(errors.dtype).expand_as(errors)
-
-
-@torch.no_grad()
-def static_errors(target: ScaledView, sources: Sequence[ScaledView], error: Error) -> PerSource:
-    """Return the errors of the sources as they are, not warped."""
-    return torch.cat([error(source.image, target.image) for source in sources], 1)
-
-
-@torch.no_grad()
-def visibility(inverse_depth: Map, camera: Camera, pose: Pose, source: Camera, correspondence: Correspondence) -> Map:
-    """Return 1 where no nearer point projects to the same place of the source, by predicted depth (Schellevis 2019).
-
-    Pixels are splatted into the source with weights that grow with inverse depth (a soft z-buffer), which is then
-    sampled for each pixel.
-    """
-    valid, uv = correspondence.valid, correspondence.uv
-    rho = torch.where(valid, inverse_depth_in(inverse_depth, camera, pose, source), torch.zeros_like(inverse_depth))
-    nearest = rho.amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(rho.dtype).tiny)
-    weight = torch.where(valid, (SHARP * (rho / nearest - 1)).exp(), torch.zeros_like(rho))
-    border: Border = "sphere" if source.border == "sphere" else "zeros"
-    front, coverage = pull(push(torch.cat([weight * rho, weight], 1), uv, border), uv, border).split(1, 1)
-    return ((rho * coverage > (1 - HIDDEN) * front) & valid).to(rho.dtype)
-
-
-def inverse_depth_in(inverse_depth: Map, camera: Camera, pose: Pose, source: Camera) -> Map:
-    """Return the inverse depth, in the source camera, of this camera's pixels."""
-    rays = camera.rays(pixel_grid(size_of(inverse_depth), inverse_depth))
-    points = rotate(pose, rays) + inverse_depth.permute(0, 2, 3, 1) * pose[:, None, None, :3, 3]
-    return inverse_depth / source.depth(points)
-
-
-def explainability(predicted: Map | None, errors: PerSource) -> PerSource:
-    """Return the depth network's own mask, one for all sources.
-
-    The mask "explained" is that of Zhou et al. (2017, Eq. 3): the pose network predicts one for each source.
-    """
-    assert predicted is not None
-    return predicted.expand_as(errors)
-
-
-def explained(predicted: Sequence[Map | None]) -> PerSource:
-    """Return the pose network's mask for each source (Zhou et al. 2017, Eq. 3). Raises `InputError` where it predicts
-    none."""
-    masks = [mask for mask in predicted if mask is not None]
-    if len(masks) < len(predicted):
-        raise InputError(
-            "the mask explained is predicted with the motion, by the pose network of Zhou et al.; give monodepth2, "
-            "--pose cnn and data without poses, or the mask learned, which is the depth network's."
-        )
-    return torch.cat(masks, 1)
-
-
-def explainability_regularization(predicted: PerSource) -> PerSource:
-    """Return the cross-entropy of an explainability mask with 1 (Zhou et al. 2017, sec. 3.3)."""
-    return -predicted.clamp(min=1e-6).log()
-
-
 # --- features: compared beside colours ---
 
 
@@ -434,39 +333,10 @@ class PerceptualFeatures:
         return self.encoders[0].to(image.device)(image)[:2]
 
 
-# --- fusion of two maps of one view ---
-
-
-def postprocess(disparity: Map, flipped_back: Map) -> Map:
-    """Average a disparity with that of the flipped image, flipped back; use only the better one at each border.
-
-    Only `flipped_back` counts within 5 % of the left border, only `disparity` within 5 % of the right one, with ramps
-    to 10 %. This follows the text and the release, not the supplement's formula, whose weights sum to 1.5 at the
-    borders.
-    """
-    j = torch.linspace(0, 1, disparity.shape[-1], dtype=disparity.dtype, device=disparity.device)
-    left, right = (1 - (20 * (x - 0.05)).clamp(0, 1) for x in (j, 1 - j))
-    return right * disparity + left * flipped_back + (1 - left - right) * (disparity + flipped_back) / 2
-
-
 # --- names to values ---
 
 WARPS: dict[str, Callable[..., Tensor]] = {"linear": pull, "linearized": pull_linearized, "nearest": pull_nearest}
-ERRORS: dict[str, Error] = {"ssim": appearance, "ssim-reflected": photometric, "l1": absolute, "l2": squared}
-MASKS: dict[str, Mask] = {
-    "inside": lambda x: in_frame(x.correspondences),
-    "best": lambda x: min_reprojection(x.errors),
-    "auto": lambda x: automask(x.errors, static_errors(x.target, x.sources, x.error)),
-    "learned": lambda x: explainability(x.target.explainability, x.errors),
-    "explained": lambda x: explained([source.explainability for source in x.sources]),
-    "unoccluded": lambda x: torch.cat(
-        [
-            visibility(x.inverse_depth, x.target.camera, pose, source.camera, match)
-            for source, pose, match in zip(x.sources, x.poses, x.correspondences, strict=True)
-        ],
-        1,
-    ),
-}
+ERRORS: dict[str, Error] = {"ssim": appearance, "ssim-reflected": photometric_error, "l1": absolute, "l2": squared}
 SCALES: dict[str, Callable[..., list[ScaledView]]] = {
     "native": native_scales,
     "full": full_scales,

@@ -148,7 +148,7 @@ class SphericalViewSynthesis(Method):
                     source = self.source(sample, upright)
                     match = self.correspondence(depth, degrees, target, source)
                     made, true, mask, baseline = self.synthesize(target, source, depth, match, self.sharpness)
-                    error = photometric(made, true, mask, weight(baseline), self.window)
+                    error = synthesis_loss(made, true, mask, weight(baseline), self.window)
                     losses[name] = RECONSTRUCTION * share * error
             # Eq. 7, weighted by 1 - attention, of the vertical rig if it is used
             points = rays * depth[:, 0, ..., None]
@@ -260,7 +260,7 @@ WARPS: dict[str, Callable[..., Synthesized]] = {"splat": splat_target, "pull": p
 LANDINGS: dict[str, Callable[..., Correspondence]] = {"exact": reproject, "first-order": reproject_first_order}
 
 
-def photometric(made: Image, true: Image, mask: Map, weight: Weight, window: int = WINDOW) -> Scalar:
+def synthesis_loss(made: Image, true: Image, mask: Map, weight: Weight, window: int = WINDOW) -> Scalar:
     """Return Eq. 5 and 6: 0.85 dissimilarity + 0.15 |difference| of masked images, summed over colours, weighted.
 
     SSIM's windows (odd, in pixels) wrap over the seam and the poles; the release's box leaves a border with a penalty

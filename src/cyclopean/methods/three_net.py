@@ -7,7 +7,8 @@ import torch
 
 from cyclopean.geometry import invert
 from cyclopean.methods.base import Prediction, full_precision, known_pose, source_on_the_right
-from cyclopean.methods.photometric import Losses, PhotometricMethod, SourceView, add, postprocess
+from cyclopean.methods.photometric import Losses, PhotometricMethod, SourceView, add
+from cyclopean.methods.post_processing import fuse_flipped
 from cyclopean.sample import Sample, View
 from cyclopean.training.options import MONODEPTH, LossConfig
 
@@ -37,7 +38,7 @@ class ThreeNet(PhotometricMethod):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         rightwards, _, leftwards, _ = (one.disparities[0] for one in self.decode(self.network(target.seen)))
         extras = {"towards_right": rightwards, "towards_left": leftwards}
-        return Prediction(self.inverse_depth(postprocess(rightwards, leftwards), target), extras=extras)
+        return Prediction(self.inverse_depth(fuse_flipped(rightwards, leftwards), target), extras=extras)
 
     def losses(self, sample: Sample) -> Losses:
         left, right = sample.target, source_on_the_right(self.name, sample)

@@ -18,7 +18,7 @@ Extra = Callable[[int, tuple[int, int]], list[Tensor]]
 MEAN = (0.411, 0.432, 0.45)  # of the family's pictures; they are not divided by a deviation
 
 
-class FalNet(nn.Module):
+class FalnetUnet(nn.Module):
     """FAL-Net B: 16,932,402 parameters with 49 levels (16,917,250 with 33); image and constant in, logits out.
 
     `forward(image, constants)`: `image` b 3 h w in [0, 1]; `constants` b 1, read at half size as a plane (the release:
@@ -41,7 +41,7 @@ class FalNet(nn.Module):
         return self.mix(self.unet(centred(image), lambda stage, size: [] if stage else [plane(constants, size)])[0])
 
 
-class PladeNet(nn.Module):
+class PladeUnet(nn.Module):
     """PLADE-Net with its neural positional encoding: 14,767,050 parameters with 49 levels.
 
     `forward(image, positions, constants)`: `positions` b 2 h w as `positions` makes them; `constants` b 2, read at the
@@ -68,15 +68,15 @@ class PladeNet(nn.Module):
         code, picture = self.encoding(positions), centred(image)
 
         def extra(stage: int, size: tuple[int, int]) -> list[Tensor]:
-            more = (
-                [plane(constants, size)] if stage == 0 else [self.halved(resized(picture, size))] if stage == 1 else []
-            )
-            return [resized(code, size), *more]
+            codes = [resize_corners(code, size)]
+            if stage == 0:
+                return [*codes, plane(constants, size)]
+            return [*codes, self.halved(resize_corners(picture, size))] if stage == 1 else codes
 
         return self.mix(self.unet(picture, extra)[0])
 
 
-class AquaNet(nn.Module):
+class AquanetUnet(nn.Module):
     """AQUANet: 14,546,232 parameters with 33 levels, and 1,153 for the map of exponents if it is `adaptive`.
 
     `forward(image, positions, focal)`: `positions` b 2 h w as `positions` makes them; `focal` b 2, the absolute focal
@@ -102,7 +102,7 @@ class AquaNet(nn.Module):
     ) -> tuple[Float[Tensor, "b n h w"], Float[Tensor, "b 1 h w"] | None]:
         """Return the logits of each level, farthest first, and what the exponents are made of (None: all are 1)."""
         code = self.encoding(positions)
-        logits, features = self.unet(centred(image), lambda _, size: [resized(code, size), plane(focal, size)])
+        logits, features = self.unet(centred(image), lambda _, size: [resize_corners(code, size), plane(focal, size)])
         return logits, None if self.exponents is None else self.exponents(features)
 
 
@@ -198,7 +198,7 @@ def plane(constants: Float[Tensor, "b k"], size: tuple[int, int]) -> Float[Tenso
     return constants[:, :, None, None].expand(-1, -1, *size)
 
 
-def resized(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
+def resize_corners(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
     """Return maps at another size, corner pixels on corner pixels, as the family resizes encodings."""
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 

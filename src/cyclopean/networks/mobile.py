@@ -51,17 +51,21 @@ class Mobile(nn.Module):
         """Return the features of the encoder's first stages, at 1/2 and 1/4."""
         return self.encoder(2 * image - 1)[:2]
 
+    def pyramids(
+        self, image: Float[Tensor, "b c h w"]
+    ) -> tuple[list[Float[Tensor, "b _ _ _"]], list[Float[Tensor, "b _ _ _"]]]:
+        """Return the features of the encoder and those of the decoder, coarse to fine: 1/32, 1/16, 1/8, 1/4, 1/2."""
+        features = self.encoder(2 * image - 1)[::-1]
+        outputs = [self.bottom(features[0])]
+        for merge, refine, skip in zip(self.up, self.refine, features[1:], strict=True):
+            outputs.append(refine(merge(outputs[-1], skip)))
+        return features, outputs
+
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Return raw head outputs at full, half, quarter and eighth size, as many as there are heads."""
-        image = 2 * image - 1
-        features = self.encoder(image)
-        x, outputs = self.bottom(features[-1]), []
-        for merge, refine, skip in zip(self.up, self.refine, features[-2::-1], strict=True):
-            x = refine(merge(x, skip))
-            outputs.append(x)
-        _, eighth, quarter, half = outputs
+        _, _, eighth, quarter, half = self.pyramids(image)[1]
         grown = F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
-        full = F.relu(self.finest(torch.cat([grown, image], 1)))
+        full = F.relu(self.finest(torch.cat([grown, 2 * image - 1], 1)))
         return [head(f) for head, f in zip(self.heads, (full, half, quarter, eighth), strict=False)]
 
 

@@ -54,7 +54,8 @@ class Atmospheres:
 class SceneBatch:
     """`number` scenes with equally many rows of primitives (r in all), whose fields are those of `Scene`.
 
-    `moving` are those with a velocity. Lights and atmospheres have a column per scene: take points' own by `own`.
+    `moving` are those with a velocity. `objects` are the numbers of the objects that rows are parts of. Lights and
+    atmospheres have a column per scene: take points' own by `own`.
     """
 
     number: int
@@ -65,6 +66,7 @@ class SceneBatch:
     looks: Float[Tensor, "r 8"]
     colours: Float[Tensor, "r 9"]
     moving: Bool[Tensor, " r"]
+    objects: Int[Tensor, " r"]
     suns: tuple[Lights, ...]
     lamps: tuple[Lights, ...]
     air: Atmospheres
@@ -87,6 +89,7 @@ def batch_scenes(scenes: Sequence[Scene]) -> SceneBatch:
         table([s.looks for s in scenes]),
         table([s.colours for s in scenes]),
         table([s.velocity for s in scenes]).norm(dim=1) > 0,
+        table([s.objects for s in scenes]),
         _lights([[light for light in s.lights if light.reach == math.inf] for s in scenes], _NO_SUN, like),
         _lights([[light for light in s.lights if light.reach < math.inf] for s in scenes], _NO_LAMP, like),
         _atmospheres([s.air for s in scenes], like),

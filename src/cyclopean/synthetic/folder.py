@@ -13,15 +13,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError, why_unwritten
 from cyclopean.io.files import reserved, write_anew
+from cyclopean.io.rendered_folder import describe, missing
 from cyclopean.io.sidecar import AnyCamera, camera_to_json
 from cyclopean.sample import Sample, View, map_tensors
-from cyclopean.synthetic.rigs import VIEWS, samples, together
+from cyclopean.synthetic.rigs import VIEWS, identified, together
 from cyclopean.synthetic.scene import Number
 
 LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
@@ -39,6 +40,7 @@ class RenderJob:
     baseline: Number | None = None
     pictures: Path | str | None = None
     field_of_view: Number | None = None
+    supersample: int = 1
 
     def family(self, n: int) -> str:
         return self.families[n % len(self.families)]
@@ -53,11 +55,12 @@ def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") ->
     process renders into it.
     """
     with reserved(out):
-        for name in (*VIEWS[order.rig], "depth", "camera", *(["moving"] if order.rig == "clip" else [])):
+        for name in (*VIEWS[order.rig], "depth", "ids", "camera", *(["moving"] if order.rig == "clip" else [])):
             (out / name).mkdir(parents=True, exist_ok=True)
-        _describe(order, out)
-        todo = missing(order, out)
-        many = together(order.size, order.rig, torch.device(device))
+        describe(out, order.rig, VIEWS[order.rig], _made_by(order))
+        todo = missing(out, order.count)
+        size = (order.supersample * order.size[0], order.supersample * order.size[1])
+        many = together(size, order.rig, torch.device(device))
         parts = [todo[first : first + many] for first in range(0, len(todo), many)]
         write_items = partial(_write_items, order, out, device)
         if workers <= 1:
@@ -67,11 +70,6 @@ def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") ->
         with get_context("spawn").Pool(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for written in pool.imap_unordered(write_items, parts):
                 yield from written
-
-
-def missing(order: RenderJob, out: Path) -> list[int]:
-    """Return the numbers of the items that `out` does not hold yet."""
-    return [n for n in range(order.count) if not (out / "camera" / f"{n:06d}.json").exists()]
 
 
 @cache
@@ -98,31 +96,6 @@ def contact_sheet(samples: Sequence[Sample], columns: int = 4) -> np.ndarray:
     return np.vstack([np.hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)])
 
 
-def _describe(order: RenderJob, out: Path) -> None:
-    path = out / "dataset.json"
-    names = VIEWS[order.rig]
-    text = {
-        "format": "cyclopean-folder",
-        "version": 1,
-        "rig": order.rig,
-        "views": list(names),
-        "target": names[0],
-        "unit": "m",
-        "made_by": _made_by(order),
-    }
-    if not path.exists():
-        write_anew(path, json.dumps(text, indent=1).encode())
-    elif _described(path) != text:
-        raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")
-
-
-def _described(path: Path) -> object:
-    try:
-        return json.loads(path.read_text())
-    except ValueError:
-        raise InputError(f"{path} cannot be read as JSON; remove it, or render into a new folder.") from None
-
-
 def _made_by(order: RenderJob) -> dict[str, object]:
     """Return what the items of one data set have in common."""
     made_by: dict[str, object] = {
@@ -131,24 +104,29 @@ def _made_by(order: RenderJob) -> dict[str, object]:
         "size": list(order.size),
         "pictures": order.pictures is not None,
     }
-    overridden = {"baseline": order.baseline, "field_of_view": order.field_of_view}
+    overridden = {
+        "baseline": order.baseline,
+        "field_of_view": order.field_of_view,
+        "supersample": order.supersample if order.supersample > 1 else None,
+    }
     return made_by | {name: value for name, value in overridden.items() if value is not None}
 
 
 def _write_items(order: RenderJob, out: Path, device: str, numbers: Sequence[int]) -> Sequence[int]:
     pictures = None if order.pictures is None else load_pictures(Path(order.pictures))
-    made = samples(
+    made = identified(
         [(order.family(n), order.seed + n) for n in numbers],
         order.size,
         order.rig,
         pictures=pictures,
         baseline=order.baseline,
         field_of_view=order.field_of_view,
+        supersample=order.supersample,
         device=device,
     )
     try:
-        for n, item in zip(numbers, made, strict=True):
-            _store(order, out, n, map_tensors(Tensor.cpu, item))
+        for n, (item, objects) in zip(numbers, made, strict=True):
+            _store(order, out, n, map_tensors(Tensor.cpu, item), objects.cpu())
     except OSError as error:
         raise InputError(
             f"cannot write to {out} {why_unwritten(error, 'mend that')}, then go on with the same command."
@@ -156,7 +134,7 @@ def _write_items(order: RenderJob, out: Path, device: str, numbers: Sequence[int
     return numbers
 
 
-def _store(order: RenderJob, out: Path, n: int, made: Sample) -> None:
+def _store(order: RenderJob, out: Path, n: int, made: Sample, objects: Int[Tensor, "1 1 h w"]) -> None:
     """Write one item, its camera file last."""
     stem, names = f"{n:06d}", VIEWS[order.rig]
     for name, view in zip(names, (made.target, *made.sources), strict=True):
@@ -164,6 +142,7 @@ def _store(order: RenderJob, out: Path, n: int, made: Sample) -> None:
     array = io.BytesIO()
     np.save(array, made.depth[0, 0].numpy())
     write_anew(out / "depth" / f"{stem}.npy", array.getvalue())
+    _write_image(out / "ids" / f"{stem}.png", objects[0, 0].numpy().astype(np.uint16))
     if order.rig == "clip":
         _write_image(out / "moving" / f"{stem}.png", (~made.target.valid[0, 0]).numpy().astype(np.uint8) * 255)
     poses = {name: _pose(view) for name, view in zip(names[1:], made.sources, strict=True)}

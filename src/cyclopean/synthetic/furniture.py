@@ -5,9 +5,10 @@ from random import Random
 
 from cyclopean.synthetic.materials import STUFF, cover, hsv, paint
 from cyclopean.synthetic.objects import animal, plant
-from cyclopean.synthetic.scene import Builder, Material, Number, turn
+from cyclopean.synthetic.scene import Builder, Material, Number, one_object, turn
 
 
+@one_object
 def table(b: Builder, rng: Random, width: Number, depth: Number, height: Number) -> None:
     wood = cover(rng, "wood wood plain noise tiles", 0.6, gloss=rng.uniform(0, 0.25))
     thick = rng.uniform(0.015, 0.04)
@@ -19,6 +20,7 @@ def table(b: Builder, rng: Random, width: Number, depth: Number, height: Number)
             b.add(shape, (x * (width / 2 - 0.06), y, z * (depth / 2 - 0.06)), (r, height / 2 - thick, r), wood)
 
 
+@one_object
 def chair(b: Builder, rng: Random) -> None:
     wood = cover(rng, "wood plain noise stripes", 0.4)
     seat = cover(rng, STUFF, 0.4)
@@ -30,6 +32,7 @@ def chair(b: Builder, rng: Random) -> None:
             b.add("box", (x, -y / 2 - (0.25 if z < 0 else 0), z), (0.02, y / 2 + (0.25 if z < 0 else 0), 0.02), wood)
 
 
+@one_object
 def sofa(b: Builder, rng: Random) -> None:
     cloth = cover(rng, "noise plain stripes checker poster", 0.6)
     w = rng.uniform(0.45, 1.2)
@@ -41,6 +44,7 @@ def sofa(b: Builder, rng: Random) -> None:
         b.add("ellipsoid", (x * w * 0.6, -0.58, -0.12), (0.2, 0.18, 0.09), pillow, turn(rng.gauss(0, 0.3), 0.3))
 
 
+@one_object
 def bed(b: Builder, rng: Random) -> None:
     frame, cloth = cover(rng, "wood plain", 0.6), cover(rng, "noise plain stripes checker", 0.8)
     w = rng.uniform(0.45, 0.95)
@@ -52,6 +56,7 @@ def bed(b: Builder, rng: Random) -> None:
         b.add("ellipsoid", (x * w, -0.6, -0.72), (w * 0.42, 0.09, 0.2), pillow)
 
 
+@one_object
 def shelf(b: Builder, rng: Random) -> None:
     """Add a case with boards and books on them, facing z."""
     wood = cover(rng, "wood plain noise", 0.7)
@@ -78,6 +83,7 @@ def _books(b: Builder, rng: Random, reach: Number, tall: Number) -> None:
         x += 2 * thick if rng.random() < 0.85 else 0.25
 
 
+@one_object
 def cabinet(b: Builder, rng: Random) -> None:
     w, h, d = rng.uniform(0.25, 0.9), rng.uniform(0.4, 2.1), rng.uniform(0.2, 0.35)
     look = cover(rng, "wood wood plain noise", 0.6, gloss=rng.uniform(0, 0.2))
@@ -89,6 +95,7 @@ def cabinet(b: Builder, rng: Random) -> None:
         b.add("ellipsoid", (0, -y - 0.1, d + 0.02), (0.02, 0.02, 0.02), knob)
 
 
+@one_object
 def lamp(b: Builder, rng: Random, height: Number) -> None:
     metal = cover(rng, "plain", 0.3, gloss=0.4)
     shade = Material("noise", *(hsv(0.1, rng.uniform(0, 0.5), 0.95),) * 3, 3, 0.2, 0.1, glow=rng.uniform(0, 2))
@@ -108,6 +115,7 @@ def trinket(b: Builder, rng: Random, size: Number) -> None:
     TRINKETS[rng.choice(list(TRINKETS))](b, rng, size, look)
 
 
+@one_object
 def _bottle(b: Builder, rng: Random, size: Number, look: Material) -> None:
     r = size * rng.uniform(0.13, 0.2)
     b.add("cylinder", (0, -size * 0.33, 0), (r, size * 0.33, r), look)
@@ -117,6 +125,7 @@ def _bottle(b: Builder, rng: Random, size: Number, look: Material) -> None:
     b.add("cylinder", (0, -size * 0.35, 0), (r * 1.02, size * 0.15, r * 1.02), label)
 
 
+@one_object
 def _mug(b: Builder, _dice: Random, size: Number, look: Material) -> None:
     b.add("cylinder", (0, -size * 0.3, 0), (size * 0.25, size * 0.3, size * 0.25), look)
     b.add("ellipsoid", (size * 0.28, -size * 0.32, 0), (size * 0.1, size * 0.18, size * 0.04), look)
@@ -128,9 +137,10 @@ def _fruit(b: Builder, rng: Random, size: Number, _look: Material) -> None:
         colour = hsv(rng.choice([0.0, 0.08, 0.13, 0.3]), 0.8, rng.uniform(0.4, 0.95))
         skin = cover(rng, "noise gravel plain", size, colour, 0.1)
         at = (rng.gauss(0, size * 0.3), -r * 0.9, rng.gauss(0, size * 0.3))
-        b.add("ellipsoid", at, (r, r * rng.uniform(0.8, 1.1), r), skin)
+        b.thing().add("ellipsoid", at, (r, r * rng.uniform(0.8, 1.1), r), skin)
 
 
+@one_object
 def _pile(b: Builder, rng: Random, size: Number, _look: Material) -> None:
     """Add books lying on each other."""
     y = 0.0
@@ -142,11 +152,13 @@ def _pile(b: Builder, rng: Random, size: Number, _look: Material) -> None:
         y += 2 * t
 
 
+@one_object
 def _box(b: Builder, rng: Random, size: Number, look: Material) -> None:
     half = (size * rng.uniform(0.15, 0.5), size * rng.uniform(0.15, 0.5), size * rng.uniform(0.15, 0.5))
     b.add("box", (0, -half[1], 0), half, look, turn(rng.uniform(0, 3)))
 
 
+@one_object
 def _vase(b: Builder, rng: Random, size: Number, look: Material) -> None:
     b.add("ellipsoid", (0, -size * 0.32, 0), (size * 0.25, size * 0.33, size * 0.25), look)
     b.add("cylinder", (0, -size * 0.65, 0), (size * 0.1, size * 0.12, size * 0.1), look)
@@ -154,6 +166,7 @@ def _vase(b: Builder, rng: Random, size: Number, look: Material) -> None:
         plant(b.place(0, -size * 0.4, 0), rng, size * 0.9)
 
 
+@one_object
 def _toy(b: Builder, rng: Random, size: Number, look: Material) -> None:
     """Add a body, a head and two arms."""
     b.add("ellipsoid", (0, -size * 0.32, 0), (size * 0.26, size * 0.33, size * 0.22), look)
@@ -163,10 +176,12 @@ def _toy(b: Builder, rng: Random, size: Number, look: Material) -> None:
         b.add("cylinder", (x * size * 0.3, -size * 0.4, 0), arm, look, turn(0, 0, x * 0.5))
 
 
+@one_object
 def _ball(b: Builder, _dice: Random, size: Number, look: Material) -> None:
     b.add("ellipsoid", (0, -size * 0.3, 0), (size * 0.3, size * 0.3, size * 0.3), look)
 
 
+@one_object
 def _tower(b: Builder, rng: Random, size: Number, _look: Material) -> None:
     """Add blocks on each other."""
     y = 0.0

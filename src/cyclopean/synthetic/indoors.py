@@ -42,7 +42,10 @@ def shell(b: Builder, rng: Random, size: Triple) -> tuple[tuple[Light, ...], Atm
         look = wall if rng.random() < 0.8 else cover(rng, "plain noise brick wood picture", 1.5)
         face = b.place(0, 0, 0, angle).place(0, 0, distance)  # its z looks out of the room
         face.add("box", (0, -h / 2, 0.1), (width / 2 + 0.2, h / 2, 0.1), look)
-        _dress_wall(face, rng, width, h)
+        face.add("box", (0, -0.05, -0.01), (width / 2, 0.05, 0.015), cover(rng, "plain wood", 1))  # a skirting board
+        for _ in range(rng.choice([0, 1, 1, 2, 3])):
+            x, kind = rng.uniform(-width, width) * 0.4, rng.choice(["picture", "picture", "door", "window", "curtain"])
+            HANGINGS[kind](face, rng, Spot(x, rng.uniform(0.2, 0.6), h))
     lamps = _lamps(rng, size)
     white = rng.uniform(0.6, 1.0)
     return lamps, Atmosphere((white,) * 3, (white,) * 3, rng.uniform(0.2, 0.7), (0.5, 0.45, 0.4), 0, 0, 0)
@@ -68,14 +71,6 @@ class Spot:
     x: Number
     size: Number
     height: Number
-
-
-def _dress_wall(face: Builder, rng: Random, width: Number, height: Number) -> None:
-    skirting = cover(rng, "plain wood", 1)
-    face.add("box", (0, -0.05, -0.01), (width / 2, 0.05, 0.015), skirting)
-    for _ in range(rng.choice([0, 1, 1, 2, 3])):
-        x, kind = rng.uniform(-width, width) * 0.4, rng.choice(["picture", "picture", "door", "window", "curtain"])
-        HANGINGS[kind](face, rng, Spot(x, rng.uniform(0.2, 0.6), height))
 
 
 def _picture(face: Builder, rng: Random, at: Spot) -> None:

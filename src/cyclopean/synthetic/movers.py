@@ -26,6 +26,9 @@ MOTIONS = {
     "still": (0.0, 0.0, 0.0),
 }
 PACE = 1.0  # m/s, of people where the camera stands
+# Seconds between frames of `traffic`: things shift by as many pixels in small pictures as in large ones taken faster.
+INTERVAL = 0.25
+WORN = 1.2  # grain and contrast, at least, of its surfaces: roads and walls of one colour tell a camera nothing
 TRIES = 12  # places tried for a thing; it is left out if something stands at each of them
 Steps = tuple[tuple[Triple, Triple], ...]
 Place = Callable[[Random, str], tuple[Number, Number]]  # of a thing by its motion: x and z in metres
@@ -40,7 +43,7 @@ def traffic(rng: Random) -> Layout:
     road_end(b, rng)
     middle, speed = (half - 2.1) / 2, rng.uniform(4, 14)  # of a lane, beside parked cars
     position = (middle + rng.gauss(0, 0.3), -rng.uniform(1.1, 2.2), 0.0)
-    steps = _steps(rng, (0.0, 0.0, speed), drift=(0.006, 0.0), shake=(0.003, 0.004))
+    steps = _steps(rng, (0.0, 0.0, speed), drift=(0.006, 0.0), shake=(0.003, 0.004), interval=INTERVAL)
     b = _cleared(b, position, steps, 1.0)
 
     def lane(rng: Random, motion: str) -> tuple[Number, Number]:
@@ -57,7 +60,8 @@ def traffic(rng: Random) -> Layout:
 
     _join(b, rng, (speed, 0.0), lane, driver, reach=(1.9, 4.5))
     yaw, pitch = rng.gauss(0, 0.15), rng.gauss(-0.03, 0.06)
-    return Layout(b, lights, air, position, yaw, pitch, 0.54, 80, road=half, steps=steps)
+    b = b.worn(WORN, WORN)
+    return Layout(b, lights, air, position, yaw, pitch, 0.54, 80, road=half, steps=steps, interval=INTERVAL)
 
 
 def crowd(rng: Random) -> Layout:
@@ -148,16 +152,22 @@ def _pet(b: Builder, rng: Random) -> None:
     animal(b, rng, rng.uniform(0.4, 1.2))
 
 
-def _steps(rng: Random, velocity: Triple, drift: tuple[Number, Number], shake: tuple[Number, Number]) -> Steps:
+def _steps(
+    rng: Random,
+    velocity: Triple,
+    drift: tuple[Number, Number],
+    shake: tuple[Number, Number],
+    interval: Number = FRAME_TIME,
+) -> Steps:
     """Return where a camera is a frame before and after, and how it is turned there (yaw, pitch, roll in radians).
 
-    It goes at `velocity` (m/s) and turns steadily: `drift` are deviations of yaw and of pitch per frame. `shake`: of
-    each frame's own offset, in metres, and turn, in radians.
+    Frames are `interval` seconds apart. It goes at `velocity` (m/s) and turns steadily: `drift` are deviations of yaw
+    and of pitch per frame. `shake`: of each frame's own offset, in metres, and turn, in radians.
     """
     turning = (rng.gauss(0, drift[0]), rng.gauss(0, drift[1] / 2), 0.0)
     steps = []
     for k in (-1, 1):
-        offset = [k * FRAME_TIME * v + rng.gauss(0, shake[0]) for v in velocity]
+        offset = [k * interval * v + rng.gauss(0, shake[0]) for v in velocity]
         turned = [k * a + rng.gauss(0, shake[1]) for a in turning]
         steps.append(((offset[0], offset[1], offset[2]), (turned[0], turned[1], turned[2])))
     return tuple(steps)

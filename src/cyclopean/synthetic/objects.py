@@ -1,12 +1,16 @@
-"""Things made of primitives, each at its own origin on the ground (y = 0, up is negative y), sizes in metres."""
+"""Things made of primitives, each at its own origin on the ground (y = 0, up is negative y), sizes in metres.
+
+`one_object` gives all primitives of a thing one identity; without it they belong to the ground.
+"""
 
 import math
 from random import Random
 
 from cyclopean.synthetic.materials import ANY, cover, foliage, hsv, near, paint
-from cyclopean.synthetic.scene import Builder, Material, Number, Triple, turn
+from cyclopean.synthetic.scene import Builder, Material, Number, Triple, one_object, turn
 
 
+@one_object
 def tree(b: Builder, rng: Random, height: Number) -> None:
     bark = cover(rng, "wood noise gravel", 0.5, hsv(0.08, rng.uniform(0.1, 0.5), rng.uniform(0.15, 0.5)))
     thick = height * rng.uniform(0.015, 0.04)
@@ -28,6 +32,7 @@ def tree(b: Builder, rng: Random, height: Number) -> None:
         b.add("cylinder", (0, -height * 0.6, 0), (thick * 0.4, crown * 0.4, thick * 0.4), bark, tilt)
 
 
+@one_object
 def bush(b: Builder, rng: Random, size: Number) -> None:
     green = foliage(rng, size)
     for _ in range(rng.randint(1, 4)):
@@ -35,6 +40,7 @@ def bush(b: Builder, rng: Random, size: Number) -> None:
         b.add("ellipsoid", (rng.gauss(0, size * 0.3), -r * 0.7, rng.gauss(0, size * 0.3)), (r, r * 0.9, r), green)
 
 
+@one_object
 def plant(b: Builder, rng: Random, height: Number) -> None:
     """Add leaves in a pot."""
     pot = cover(rng, "plain noise stripes tiles", height)
@@ -48,6 +54,7 @@ def plant(b: Builder, rng: Random, height: Number) -> None:
         b.add("ellipsoid", at, half, green, turn(rng.uniform(0, 6), rng.uniform(-1, 1)))
 
 
+@one_object
 def rock(b: Builder, rng: Random, size: Number) -> None:
     grey = cover(rng, "gravel noise", size, hsv(0.08, rng.uniform(0, 0.25), rng.uniform(0.2, 0.7)))
     for _ in range(rng.randint(1, 3)):
@@ -57,6 +64,7 @@ def rock(b: Builder, rng: Random, size: Number) -> None:
         b.add(shape, (rng.gauss(0, size * 0.3), -half[1] * 0.6, rng.gauss(0, size * 0.3)), half, grey, tilt)
 
 
+@one_object
 def car(b: Builder, rng: Random) -> None:
     """Add a car, van or lorry along z."""
     a = paint(rng, 0.4)
@@ -92,6 +100,7 @@ def _wheels(b: Builder, size: Triple, lamp: Material) -> None:
             b.add("box", (x * width * 0.75, -0.3 - tall * 0.7, z * length), (0.16, 0.08, 0.03), lamp)
 
 
+@one_object
 def person(b: Builder, rng: Random, height: Number = 1.75) -> None:
     """Add a person, standing, facing z."""
     s = height / 1.75
@@ -115,6 +124,7 @@ def person(b: Builder, rng: Random, height: Number = 1.75) -> None:
         b.add("ellipsoid", (side * 0.29 * s * wide, -0.84 * s, 0), (0.045 * s, 0.08 * s, 0.05 * s), skin)
 
 
+@one_object
 def animal(b: Builder, rng: Random, size: Number) -> None:
     """Add an animal: four legs, two ears, facing z."""
     fur = cover(rng, "noise noise stripes gravel", size, hsv(0.08, rng.uniform(0, 0.6), rng.uniform(0.1, 0.9)))
@@ -127,6 +137,7 @@ def animal(b: Builder, rng: Random, size: Number) -> None:
             b.add("cylinder", (x * size * 0.12, -size * 0.22, z * size * 0.32), leg, fur)
 
 
+@one_object
 def building(b: Builder, rng: Random, width: Number, depth: Number, height: Number) -> None:
     """Add a building centred on its footprint; facade towards every side."""
     wall = cover(rng, "windows windows windows windows brick noise " + ANY, 2, paint(rng, 0.25))
@@ -154,6 +165,7 @@ def building(b: Builder, rng: Random, width: Number, depth: Number, height: Numb
 POLES = {"lamp": (4, 9), "sign": (2, 3), "light": (2.8, 4), "bollard": (0.6, 1.1), "board": (2, 5)}
 
 
+@one_object
 def pole(b: Builder, rng: Random) -> None:
     """Add a lamp post, a sign, a traffic light, a bollard or a board."""
     metal = cover(rng, "plain noise", 1, hsv(0.6, 0.1, rng.uniform(0.1, 0.7)), 0.2)
@@ -180,6 +192,7 @@ def _sign(b: Builder, rng: Random, height: Number) -> None:
         b.add("box", (0, -height, -0.06), (0.35, 0.35, 0.02), face)
 
 
+@one_object
 def fence(b: Builder, rng: Random, length: Number) -> None:
     """Add a fence along z, from 0 to `length`."""
     tall = rng.uniform(0.6, 1.9)

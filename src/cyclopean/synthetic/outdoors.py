@@ -50,7 +50,12 @@ def street(rng: Random) -> Layout:
     b = Builder()
     half, walk = rng.uniform(2.8, 8), rng.uniform(1.2, 4)
     built_up(b, rng, half, walk)
-    _traffic(b, rng, half)
+    for _ in range(rng.randint(0, 4)):
+        x, z, way = rng.uniform(-half * 0.6, half * 0.6), rng.uniform(6, 60), rng.choice([-1, 1])
+        car(b.place(x, 0, z, 0 if way > 0 else math.pi, (0, 0, way * rng.uniform(3, 12))), rng)
+    for _ in range(rng.choice([0, 0, 1, 2])):
+        x, z = rng.uniform(-half, half), rng.uniform(2.5, 20)
+        person(b.place(x, 0, z, rng.uniform(0, 6), (rng.gauss(0, 1), 0, 0)), rng)
     road_end(b, rng)
     x = rng.uniform(-half - walk, half + walk) * 0.8
     y = -rng.choice([rng.uniform(1.1, 2.2), rng.uniform(0.5, 4)])
@@ -63,7 +68,9 @@ def built_up(b: Builder, rng: Random, half: Number, walk: Number) -> None:
     b.add("plane", (0, 0, 0), (1, 1, 1), ground(rng, "road"))
     road = Road(half, walk, rng.uniform(0.06, 0.18), rng.random())
     for side in (-1, 1):
-        _pavement(b, rng, side, road)
+        look = ground(rng, rng.choice(["paving", "paving", "grass", "earth"]))
+        wide = (road.walk + 20, road.curb / 2, 110)
+        b.add("box", (side * (road.half + road.walk + 20), -road.curb / 2, 60), wide, look)
         _row(b, rng, side, road)
         _roadside(b, rng, side, road)
 
@@ -73,12 +80,6 @@ def road_end(b: Builder, rng: Random) -> None:
     if rng.random() < 0.4:
         wide = rng.uniform(10, 40)
         building(b.place(rng.uniform(-10, 10), 0, rng.uniform(45, 110)), rng, wide, 10, rng.uniform(6, 25))
-
-
-def _pavement(b: Builder, rng: Random, side: int, road: Road) -> None:
-    look = ground(rng, rng.choice(["paving", "paving", "grass", "earth"]))
-    half = (road.walk + 20, road.curb / 2, 110)
-    b.add("box", (side * (road.half + road.walk + 20), -road.curb / 2, 60), half, look)
 
 
 def _row(b: Builder, rng: Random, side: int, road: Road) -> None:
@@ -123,16 +124,6 @@ def _roadside(b: Builder, rng: Random, side: int, road: Road) -> None:
         for _ in range(rng.randint(1, 6)):
             car(b.place(side * (half - 1.1), 0, z, rng.choice([0, math.pi]) + rng.gauss(0, 0.03)), rng)
             z += rng.uniform(5, 14)
-
-
-def _traffic(b: Builder, rng: Random, half: Number) -> None:
-    """Add cars driving and people crossing a road of half width `half`."""
-    for _ in range(rng.randint(0, 4)):
-        x, z, way = rng.uniform(-half * 0.6, half * 0.6), rng.uniform(6, 60), rng.choice([-1, 1])
-        car(b.place(x, 0, z, 0 if way > 0 else math.pi, (0, 0, way * rng.uniform(3, 12))), rng)
-    for _ in range(rng.choice([0, 0, 1, 2])):
-        x, z = rng.uniform(-half, half), rng.uniform(2.5, 20)
-        person(b.place(x, 0, z, rng.uniform(0, 6), (rng.gauss(0, 1), 0, 0)), rng)
 
 
 def landscape(rng: Random) -> Layout:

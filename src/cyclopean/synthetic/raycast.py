@@ -123,7 +123,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class RayPairs:
     """Primitives (`n`) and blocks of rays that may meet, all of one shape."""
 
     shape: int
@@ -245,7 +245,7 @@ def _between(scene: SceneBatch, start: Bound, way: Bound, reach: float) -> Bool[
 
 def _pairs(
     scene: SceneBatch, rows: Bool[Tensor, "b n p"], leafy: Bool[Tensor, " r"], block_size: int
-) -> Iterator[Pairs]:
+) -> Iterator[RayPairs]:
     """Return the pairs that are True in `rows` in portions of one shape, leafy ones last."""
     _, per_scene, blocks = rows.shape
     group = scene.shape + len(SHAPES) * leafy
@@ -259,7 +259,7 @@ def _pairs(
     for code, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
         for k in range(first, end, size):
             part = slice(k, min(k + size, end))
-            yield Pairs(code % len(SHAPES), code >= len(SHAPES), n[part], block[part])
+            yield RayPairs(code % len(SHAPES), code >= len(SHAPES), n[part], block[part])
 
 
 def _leaf(
@@ -275,13 +275,9 @@ def _leaf(
     for t in meetings:
         i, j = (t < torch.minimum(known, leaf)).nonzero().unbind(1)
         unit = o[i, :, 0] + t[i, j, None] * d[i, :, j]
-        leaf[i, j] = torch.where(_solid(scene, n[i], unit.T), t[i, j], leaf[i, j])
+        looks = scene.looks[n[i]]
+        seed, at = looks[:, 7].to(torch.int32), unit.T * (scene.half[n[i]].T * looks[:, 1])
+        noise = 0.65 * value_noise(at, seed) + 0.35 * value_noise(at * 2.7, seed + 7)
+        solid = noise > 0.25 + 0.5 * looks[:, 6]  # above the share of holes
+        leaf[i, j] = torch.where(solid, t[i, j], leaf[i, j])
     return leaf
-
-
-def _solid(scene: SceneBatch, n: Int[Tensor, " k"], unit: Float[Tensor, "3 k"]) -> Bool[Tensor, " k"]:
-    """Return whether foliage n has a leaf at points of the unit shape: noise above the share of holes."""
-    seed = scene.looks[n, 7].to(torch.int32)
-    at = unit * (scene.half[n].T * scene.looks[n, 1])
-    leaf = 0.65 * value_noise(at, seed) + 0.35 * value_noise(at * 2.7, seed + 7)
-    return leaf > 0.25 + 0.5 * scene.looks[n, 6]

@@ -111,11 +111,13 @@ _AT_ONCE_ELSEWHERE = 1 << 23
 
 @dataclass(frozen=True)
 class Rendered:
-    """Views: linear light (unbounded above), depth as the camera defines it (inf: sky), moving objects."""
+    """Views: linear light (unbounded above), depth as the camera defines it (inf: sky), what moves, and the number of
+    the object that a pixel shows (0: ground, walls, sky)."""
 
     light: Float[Tensor, "v 3 h w"]
     depth: Float[Tensor, "v 1 h w"]
     moving: Bool[Tensor, "v 1 h w"]
+    objects: Int[Tensor, "v 1 h w"]
 
 
 def render(
@@ -163,12 +165,12 @@ def render_batch(
     for pixel, _ in _portions(order[ends[-1] :], []):
         world = None if b == 1 else pixel // (each * v)
         light.index_copy_(1, pixel, cloudy_sky(scene, unit(rays.index_select(1, pixel)), world))
-    moves = F.pad(scene.moving, (0, 1))[hits.index.long()]
+    primitive = hits.index.long()
     picture = (len(origin), *size)
     return Rendered(
         _untiled(light.unflatten(1, hits.t.shape).transpose(0, 1), picture),
         _untiled(hits.t[:, None], picture),
-        _untiled(moves[:, None], picture),
+        *(_untiled(F.pad(x, (0, 1))[primitive][:, None], picture) for x in (scene.moving, scene.objects)),
     )
 
 

@@ -10,10 +10,11 @@ from random import Random
 
 import numpy as np
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from cyclopean.errors import unknown_name
+from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
 from cyclopean.sample import Sample, map_tensors, view
 from cyclopean.synthetic import RIGS
@@ -22,6 +23,8 @@ from cyclopean.synthetic.render import Rendered, Sensor, develop, exposure, rend
 from cyclopean.synthetic.scene import FRAME_TIME, Number, Scene, Triple, turn
 from cyclopean.synthetic.scene_types import Viewpoint, surroundings
 from cyclopean.synthetic.scene_types import scene as family_scene
+
+Identified = tuple[Sample, Int[Tensor, "1 1 h w"]]
 
 SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
 # Scenes rendered together: a CPU is busy with one, whose parts fit its cache; elsewhere as many as have so many points.
@@ -47,6 +50,7 @@ def sample(
     pictures: Float[Tensor, "k 3 s s"] | None = None,
     baseline: Number | None = None,
     field_of_view: Number | None = None,
+    supersample: int = 1,
     device: torch.device | str = "cpu",
 ) -> Sample:
     """Return scene `seed` of `family` as a rig sees it at `size` (height, width), with exact depth of the target in
@@ -54,7 +58,8 @@ def sample(
 
     Rigs: `stereo` (left, right), `clip` (frame, previous, next; moving objects invalid), `sphere` (centre, up, right).
     `baseline` in metres and `field_of_view` in degrees (horizontal) override the scene's; `pictures` are photographs
-    for walls and things. The layout is made on the CPU; pictures are rendered on `device` and stay there. Raises
+    for walls and things. A pixel's colour is the mean of `supersample` squared rays, an odd number to a side, its depth
+    that of the middle one. The layout is made on the CPU; pictures are rendered on `device` and stay there. Raises
     InputError for an unknown family or rig.
     """
     return samples(
@@ -64,6 +69,7 @@ def sample(
         pictures=pictures,
         baseline=baseline,
         field_of_view=field_of_view,
+        supersample=supersample,
         device=device,
     )[0]
 
@@ -76,19 +82,49 @@ def samples(
     pictures: Float[Tensor, "k 3 s s"] | None = None,
     baseline: Number | None = None,
     field_of_view: Number | None = None,
+    supersample: int = 1,
     device: torch.device | str = "cpu",
 ) -> list[Sample]:
     """Return what `sample` gives for each (family, seed). On a GPU many are rendered together, with far fewer
     operations; those share their memory, so keep a clone where you keep few of many.
     """
+    return [
+        sample
+        for sample, _ in identified(
+            scenes,
+            size,
+            rig,
+            pictures=pictures,
+            baseline=baseline,
+            field_of_view=field_of_view,
+            supersample=supersample,
+            device=device,
+        )
+    ]
+
+
+def identified(
+    scenes: Sequence[tuple[str, int]],
+    size: tuple[int, int],
+    rig: str = "stereo",
+    *,
+    pictures: Float[Tensor, "k 3 s s"] | None = None,
+    baseline: Number | None = None,
+    field_of_view: Number | None = None,
+    supersample: int = 1,
+    device: torch.device | str = "cpu",
+) -> list[Identified]:
+    """Return what `samples` does, each with the numbers of the objects in its target (0: ground, walls, sky)."""
     if rig not in RIGS:
         raise unknown_name("rig", rig, RIGS)
+    if supersample < 1 or supersample % 2 == 0:
+        raise InputError(f"supersample is {supersample}; it needs an odd number of rays along a pixel's side: 1, 3, 5.")
     there = torch.device(device)
     photographs = None if pictures is None else pictures.to(there)
     stands = [_stood(family, seed, rig, baseline, field_of_view) for family, seed in scenes]
-    many = together(size, rig, there)
+    many = together((supersample * size[0], supersample * size[1]), rig, there)
     parts = (stands[first : first + many] for first in range(0, len(stands), many))
-    return [made for part in parts for made in _photographed(part, size, photographs, there)]
+    return [made for part in parts for made in _photographed(part, size, supersample, photographs, there)]
 
 
 def together(size: tuple[int, int], rig: str, device: torch.device) -> int:
@@ -119,13 +155,26 @@ def _stood(family: str, seed: int, rig: str, baseline: Number | None, field_of_v
 
 
 def _photographed(
-    stands: Sequence[Stand], size: tuple[int, int], pictures: Float[Tensor, "k 3 s s"] | None, device: torch.device
-) -> list[Sample]:
-    """Return photographs of rigs of one kind: all views of a rig exposed alike; where things may move between them,
-    what moves is not valid.
+    stands: Sequence[Stand],
+    size: tuple[int, int],
+    supersample: int,
+    pictures: Float[Tensor, "k 3 s s"] | None,
+    device: torch.device,
+) -> list[Identified]:
+    """Return photographs of rigs of one kind, and the objects in each target: all views of a rig exposed alike; where
+    things may move between them, what moves is not valid.
     """
     camera = map_tensors(lambda x: x.to(device), _camera(stands, size))
-    taken = _taken(stands, camera, size, pictures, device)
+    taken = _taken(stands, camera, (supersample * size[0], supersample * size[1]), pictures, device)
+    if supersample > 1:
+        middle = (..., slice(supersample // 2, None, supersample), slice(supersample // 2, None, supersample))
+        taken = [
+            Rendered(
+                F.avg_pool2d(picture.light, supersample),
+                *(plane[middle] for plane in (picture.depth, picture.moving, picture.objects)),
+            )
+            for picture in taken
+        ]
     sensors = [stand.sensor for stand in stands]
     gain = exposure(taken[0].light, sensors)
     images = [develop(picture.light, gain, sensors, k) for k, picture in enumerate(taken)]
@@ -136,7 +185,7 @@ def _photographed(
         views = [replace(v, valid=~picture.moving) for v, picture in zip(views, taken, strict=True)]
     together = Sample(views[0], tuple(views[1:]), taken[0].depth)
     return [
-        replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(stand.name,))
+        (replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(stand.name,)), taken[0].objects[n : n + 1])
         for n, stand in enumerate(stands)
     ]
 
@@ -197,8 +246,8 @@ def clip(stand: Viewpoint, rng: Random) -> list[Shot]:
     if stand.before is not None and stand.after is not None:
         return [
             Shot("frame", stand.world_from_camera),
-            Shot("previous", stand.before, -FRAME_TIME),
-            Shot("next", stand.after, FRAME_TIME),
+            Shot("previous", stand.before, -stand.interval),
+            Shot("next", stand.after, stand.interval),
         ]
     speed = stand.baseline * rng.uniform(0.5, 1.8)
     way = (rng.gauss(0, 0.25) * speed, rng.gauss(0, 0.08) * speed, speed if rng.random() < 0.85 else -speed)

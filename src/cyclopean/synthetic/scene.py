@@ -4,9 +4,11 @@ Frame of the world: x right, y down, z forward, ground at y = 0, metres.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import wraps
+from itertools import count
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from cyclopean.sample import map_tensors
 
 Number = float | int  # checkers of types at run time tell them apart, people need not
 Triple = tuple[Number, Number, Number]
+P = ParamSpec("P")
 
 FRAME_TIME = 0.1  # seconds between frames of a clip
 SHAPES = ("plane", "box", "ellipsoid", "cylinder", "cone")
@@ -80,8 +83,9 @@ class Atmosphere:
 class Scene:
     """Primitives as arrays, sorted by shape: `inverse` maps world offsets to the unit shape, `half` are half extents.
 
-    `velocity` in metres per second; `looks` and `colours` are each primitive's material; `far` is the depth in metres
-    beyond which nothing in a scene of this kind is of interest.
+    `velocity` in metres per second; `looks` and `colours` are each primitive's material; `objects` is the number of the
+    object that it is a part of, 0 for ground, walls and what hangs on them; `far` is the depth in metres beyond which
+    nothing in a scene of this kind is of interest.
     """
 
     shape: Tensor
@@ -91,6 +95,7 @@ class Scene:
     velocity: Tensor
     looks: Tensor
     colours: Tensor
+    objects: Tensor
     lights: tuple[Light, ...]
     air: Atmosphere
     family: str
@@ -123,7 +128,10 @@ def turn(yaw: Number = 0.0, pitch: Number = 0.0, roll: Number = 0.0) -> np.ndarr
 
 @dataclass
 class Builder:
-    """Collects primitives; `place` shifts and turns what is added inside it (objects are built at their own origin)."""
+    """Collects primitives; `place` shifts and turns what is added inside it (objects are built at their own origin).
+
+    What is added through `thing` is one object; `numbers` are those of the objects that are still to come.
+    """
 
     shapes: list[int] = field(default_factory=list)
     centers: list[np.ndarray] = field(default_factory=list)
@@ -131,8 +139,11 @@ class Builder:
     halves: list[Triple] = field(default_factory=list)
     velocities: list[Triple] = field(default_factory=list)
     materials: list[Material] = field(default_factory=list)
+    objects: list[int] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
     frame: tuple[np.ndarray, np.ndarray] = field(default_factory=lambda: (np.eye(3), np.zeros(3)))
     velocity: Triple = (0.0, 0.0, 0.0)
+    object: int = 0
 
     def place(
         self, x: Number, y: Number, z: Number, yaw: Number = 0.0, velocity: Triple = (0.0, 0.0, 0.0)
@@ -144,6 +155,10 @@ class Builder:
         moved = replace(self, frame=(R @ turn(yaw), R @ np.array([x, y, z]) + t))
         moved.velocity = velocity if velocity != (0.0, 0.0, 0.0) else self.velocity
         return moved
+
+    def thing(self) -> "Builder":
+        """Return a builder for the same scene whose primitives are one object; inside an object, this builder."""
+        return self if self.object else replace(self, object=next(self.numbers))
 
     def add(
         self,
@@ -163,6 +178,7 @@ class Builder:
         self.halves.append((float(half[0]), float(half[1]), float(half[2])))
         self.velocities.append(self.velocity)
         self.materials.append(material)
+        self.objects.append(self.object)
 
     def clear_of(self, point: Triple, distance: Number) -> "Builder":
         """Leave out the bounded primitives that come within `distance` of `point`: no camera stands inside one."""
@@ -174,7 +190,16 @@ class Builder:
             halves=[self.halves[n] for n in keep],
             velocities=[self.velocities[n] for n in keep],
             materials=[self.materials[n] for n in keep],
+            objects=[self.objects[n] for n in keep],
+            numbers=self.numbers,
         )
+
+    def worn(self, grain: Number, contrast: Number) -> "Builder":
+        """Return the same with surfaces as weather and use leave them: at least so much fine and coarse texture."""
+        materials = [
+            replace(m, grain=max(grain, 2 * m.grain), contrast=max(contrast, m.contrast)) for m in self.materials
+        ]
+        return replace(self, materials=materials)
 
     def room_around(self, point: Triple) -> float:
         """Return the distance of `point` from the nearest bounded primitive's box (metres; 0 inside, inf with none)."""
@@ -201,12 +226,23 @@ class Builder:
             velocity=_rows(self.velocities, order),
             looks=_rows([_looks(m) for m in self.materials], order),
             colours=_rows([(*m.a, *m.b, *m.c) for m in self.materials], order),
+            objects=torch.tensor([self.objects[n] for n in order], dtype=torch.int32, device="cpu"),
             lights=tuple(lights),
             air=air,
             family=family,
             seed=seed,
             far=far,
         )
+
+
+def one_object(make: Callable[Concatenate[Builder, P], None]) -> Callable[Concatenate[Builder, P], None]:
+    """Return `make` such that all it adds to a builder is one object, or a part of the object it is called in."""
+
+    @wraps(make)
+    def made(b: Builder, *rest: P.args, **named: P.kwargs) -> None:
+        make(b.thing(), *rest, **named)
+
+    return made
 
 
 def _rows(values: Sequence[Any], order: Sequence[int]) -> Tensor:
@@ -223,7 +259,7 @@ class Layout:
     """What a family decides: what stands where, the light, and where the camera looks from (metres, radians).
 
     `steps`: how far the camera is in the frames before and after, and how it is turned (yaw, pitch, roll) beside what
-    it is here; without them a rig decides.
+    it is here; without them a rig decides. `interval`: seconds from one frame to the next.
     """
 
     builder: Builder
@@ -237,3 +273,4 @@ class Layout:
     floor: tuple[Number, Number] = (0.0, 0.0)  # half its extents along x and z where walls bound it, else 0
     road: Number = 0.0  # half the width of one along z, where there is one
     steps: tuple[tuple[Triple, Triple], ...] = ()
+    interval: Number = FRAME_TIME

@@ -18,7 +18,7 @@ from cyclopean.synthetic.indoors import furnish, shell
 from cyclopean.synthetic.materials import STUFF, cover
 from cyclopean.synthetic.objects import animal, person, plant, rock
 from cyclopean.synthetic.outdoors import daylight, grounds
-from cyclopean.synthetic.scene import Builder, Layout, Number, Scene, Triple, turn
+from cyclopean.synthetic.scene import FRAME_TIME, Builder, Layout, Number, Scene, Triple, turn
 
 
 def closeup(rng: Random) -> Layout:
@@ -121,7 +121,7 @@ def _row(b: Builder, rng: Random, wide: Number, deep: Number) -> None:
         elif kind == "stick":
             look = cover(rng, "plain wood stripes", 0.2)
             lean = turn(rng.uniform(0, 6), 0, rng.gauss(0, 0.35))
-            place.add("cylinder", (0, -size * 0.7, 0), (0.012, size * 0.7, 0.012), look, lean)
+            place.thing().add("cylinder", (0, -size * 0.7, 0), (0.012, size * 0.7, 0.012), look, lean)
         x += size * rng.uniform(0.4, 0.9)
 
 
@@ -133,7 +133,7 @@ def _standing(b: Builder, rng: Random, size: Number) -> None:
         face = cover(rng, "plain poster picture stripes noise", size)
         flat = rng.random() < 0.4
         half = (high * 0.7, high, thick) if flat else (thick, high, high * 0.6)
-        b.add("box", (x, -high, 0), half, face, turn(rng.gauss(0, 0.35)))
+        b.thing().add("box", (x, -high, 0), half, face, turn(rng.gauss(0, 0.35)))
         x += 2 * half[0]
 
 
@@ -155,7 +155,8 @@ PLACES, WALL = 12, 0.6  # tried; metres between them and the walls
 class Viewpoint:
     """Where the camera stands and looks, its horizontal field of view in degrees, a stereo baseline that suits.
 
-    `before` and `after`: its poses in the frames around this one, where the scene decides how it moves.
+    `before` and `after`: its poses in the frames around this one, where the scene decides how it moves; `interval`
+    seconds apart.
     """
 
     world_from_camera: Float[Tensor, "1 4 4"]
@@ -163,6 +164,7 @@ class Viewpoint:
     baseline: Number
     before: Float[Tensor, "1 4 4"] | None = None
     after: Float[Tensor, "1 4 4"] | None = None
+    interval: Number = FRAME_TIME
 
 
 def scene(family: str, seed: int) -> tuple[Scene, Viewpoint]:
@@ -200,7 +202,8 @@ def _seen_from(
         pose[:3, :3] = turn(*(looking + turned))
         pose[:3, 3] = np.array(position) + offset
         poses.append(torch.tensor(pose[None], dtype=torch.float32, device="cpu"))
-    view = Viewpoint(poses[0], rng.uniform(40, 100), layout.baseline, *poses[1:])
+    before, after = poses[1:] or (None, None)
+    view = Viewpoint(poses[0], rng.uniform(40, 100), layout.baseline, before, after, layout.interval)
     return built.scene(layout.lights, layout.air, *name, layout.far), view
 
 

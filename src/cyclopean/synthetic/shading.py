@@ -147,7 +147,13 @@ def shade(
 
 def _lit(scene: SceneBatch, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Float[Tensor, "3 n"], Float[Tensor, " g"]]:
     """Return light that falls on each point, and how much of it glossy ones would throw into the camera."""
-    light, gleam = _ambient(at), at.distance.new_zeros(len(glossy))
+    # From everywhere: the sky from above, the ground from below, less of it close to the ground (contact).
+    air, down = at.air, at.normal[1]
+    above = (0.5 - 0.5 * down).clamp(0, 1)
+    low = (-at.point[1] / 0.5).clamp(0, 1)
+    contact = torch.where(down < -0.9, 1.0, 0.7 + 0.3 * low)
+    light = torch.lerp(air.bounce, air.above, above) * (air.ambient * contact)
+    gleam = at.distance.new_zeros(len(glossy))
     for lights in (*scene.suns, *scene.lamps):
         source = own(lights, at.world)
         strength, towards = _arriving(scene, lights, source, at)
@@ -157,17 +163,6 @@ def _lit(scene: SceneBatch, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Floa
             mean = (source.brightness * strength)[glossy]
             gleam += mean * power(dot(half, at.normal[:, glossy]).clamp_min(0), 40)
     return light, gleam
-
-
-def _ambient(at: Points) -> Float[Tensor, "3 n"]:
-    """Return light from everywhere: the sky from above, the ground from below, less of it close to the ground
-    (contact).
-    """
-    air, down = at.air, at.normal[1]
-    above = (0.5 - 0.5 * down).clamp(0, 1)
-    low = (-at.point[1] / 0.5).clamp(0, 1)
-    contact = torch.where(down < -0.9, 1.0, 0.7 + 0.3 * low)
-    return torch.lerp(air.bounce, air.above, above) * (air.ambient * contact)
 
 
 def _arriving(

@@ -31,9 +31,10 @@ from cyclopean.io.files import read_json, write_text
 from cyclopean.methods.adaptation import Adaptation
 from cyclopean.methods.base import Method
 from cyclopean.sample import collate
-from cyclopean.training import checkpoint
+from cyclopean.training import checkpoint, models
 from cyclopean.training.dataset import TrainData
-from cyclopean.training.loop import adam, cosine, fit, training_device
+from cyclopean.training.loop import fit, training_device
+from cyclopean.training.optimisation import adam, cosine
 from cyclopean.training.options import STATE, Run
 from cyclopean.training.state import mean_losses
 
@@ -125,7 +126,7 @@ def adapt(
     if plan.steps == 0:
         plan = replace(plan, steps=_fitting_steps(method, training, validation, left))
     run = Run(
-        out / RUN, plan.steps, batch_size=BATCH, learning_rate=RATE, clip=CLIPPED, workers=0,
+        out / RUN, plan.steps, batch_size=BATCH, learning_rate=RATE, clip_grad_norm=CLIPPED, workers=0,
         validate_every=max(1, plan.steps // VALIDATIONS), resume=resume and (out / RUN / STATE).exists(),
         save_every=60.0, report_every=max(1, plan.steps // 50),
     )  # fmt: skip
@@ -163,7 +164,7 @@ def _finish(
     """Write the model of the run that explains held-out frames best, else the start, and return which."""
     candidates = []
     for folder in (run.out / "best", run.out / "last"):
-        if (folder / checkpoint.WEIGHTS).exists():
+        if (folder / models.WEIGHTS).exists():
             checkpoint.initialise(method.model, folder)
             candidates.append((mean_losses(method, validation, run), folder))
     after, folder = min(candidates, key=lambda one: sum(one[0].values()), default=(before, run.out))

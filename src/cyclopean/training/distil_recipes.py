@@ -2,11 +2,11 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.training.options import Augment, Run, Source, Streams, StudentName
+from cyclopean.training.options import WIDEST, Augment, Run, Source, Streams, StudentName
 
 if TYPE_CHECKING:
     from cyclopean.training.dataset import TrainData
@@ -45,7 +45,8 @@ def distil(
     teaching: Teaching = Teaching(),
     augment: Augment = TURNED,
     student: StudentName = "mobile",
-    start: Annotated[Path | None, Flag(name="--encoder-weights")] = None,
+    width: float = 1.0,
+    encoder_weights: Path | None = None,
     loss: Literal["affine", "berhu"] = "affine",
     gt_weight: float = 0.5,
     pseudo_weight: float = 0.5,
@@ -56,7 +57,8 @@ def distil(
 
     Args:
         student: the network.
-        start: pretrained weights of a ResNet to start the student's encoders from: a safetensors file, or a
+        width: multiplies the network's channels.
+        encoder_weights: pretrained weights of a ResNet to start the student's encoders from: a safetensors file, or a
             transformers folder.
         loss: affine learns disparity up to scale and shift; berhu learns metres.
         gt_weight: weight of the loss of labelled panoramas.
@@ -69,16 +71,20 @@ def distil(
     from cyclopean.methods.base import Frozen
     from cyclopean.methods.depth_anywhere import DepthAnywhere, Online
     from cyclopean.networks.resnet import start_from
-    from cyclopean.training import dataset
-    from cyclopean.training.loop import adam, adamw, constant, fit
+    from cyclopean.training.optimisation import adam, adamw, constant
+    from cyclopean.training.train import train
 
+    if not 0 < width <= WIDEST:
+        raise InputError(f"width is {width}; it needs a number above 0, at most {WIDEST:g}.")
     data = labelled_and_unlabelled(run, streams, augment, rolls=teaching.labels is None)
     torch.manual_seed(run.seed)
     predicts = "disparity" if loss == "affine" else "depth"
-    method = DepthAnywhere(student, predicts=predicts, gt_weight=gt_weight, pseudo_weight=pseudo_weight, far=far)
-    if start is not None:
-        start_from(method.network, start)
-    card = dataset.card("distil", run, streams.source, data)
+    method = DepthAnywhere(
+        student, width=width, predicts=predicts, gt_weight=gt_weight, pseudo_weight=pseudo_weight, far=far
+    )
+    if encoder_weights is not None:
+        start_from(method.network, encoder_weights)
+    facts: dict[str, Any] = {}
     if streams.unlabelled:
         if teaching.labels is None:
             teacher = predictor.load(teaching.teacher)
@@ -89,10 +95,10 @@ def distil(
             method.teacher = files = labels.LabelFiles(teaching.labels)
             taught = files.about
             about = {name: value for name, value in taught.items() if name.startswith("teacher")}
-        card["training"] |= {"unlabelled": [str(p) for p in streams.unlabelled], **about}
+        facts = {"unlabelled": [str(p) for p in streams.unlabelled], **about}
         data = replace(data, flags={**data.flags, **taught})
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adamw if student == "egformer" else adam, constant, card=card, pictures=dataset.pictures)
+    optimizer = adamw if student == "egformer" else adam
+    train("distil", method, data, run, streams.source, optimizer=optimizer, schedule=constant, facts=facts)
 
 
 def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float = 10.0) -> None:
@@ -110,7 +116,9 @@ def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float 
     from cyclopean.geometry import size_of
     from cyclopean.methods.depth_anywhere import DepthAnywhere
     from cyclopean.training import checkpoint, dataset
-    from cyclopean.training.loop import adam, adamw, constant, fit
+    from cyclopean.training.optimisation import adam, adamw, constant
+    from cyclopean.training.train import train
+    from cyclopean.training.wrappers import length, several
 
     if run.init is None:
         raise InputError("fine-tuning starts from a distilled model; give --init MODEL (cyclopean train distil).")
@@ -121,18 +129,18 @@ def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float 
     data = dataset.then(dataset.labelled_only(dataset.with_truth(data)), augmentation.rolled)
     torch.manual_seed(run.seed)
     method = student.metric(far)
-    card = dataset.card("finetune", run, source, data)
-    taught = before.get("training", {})
-    card["training"] |= {k: v for k, v in taught.items() if k.startswith(("teacher", "unlabelled"))}
-    run = run.of(len(data.training))  # type: ignore[arg-type]
+    taught = {k: v for k, v in before.get("training", {}).items() if k.startswith(("teacher", "unlabelled"))}
     if not run.resume:
         height, width = source.size or size_of(data.training[0].depth)
         multiple = method.input_multiple
         size = (max(height // multiple, 1) * multiple, max(width // multiple, 1) * multiple)  # `fit` checks --size
-        items = dataset.several(data.training, list(range(min(FITTED_ON, dataset.length(data.training)))))
+        items = several(data.training, list(range(min(FITTED_ON, length(data.training)))))
         method.fit_metres([augmentation.resize(item, size) for item in items])
     optimizer = adamw if student.arguments["network"] == "egformer" else adam
-    fit(method, data, replace(run, init=None), optimizer, constant, card=card, pictures=dataset.pictures)
+    facts = {"init": run.init, **taught}
+    train(
+        "finetune", method, data, replace(run, init=None), source, optimizer=optimizer, schedule=constant, facts=facts
+    )
 
 
 def labelled_and_unlabelled(run: Run, streams: Streams, augment: Augment, rolls: bool) -> "TrainData":
@@ -143,6 +151,7 @@ def labelled_and_unlabelled(run: Run, streams: Streams, augment: Augment, rolls:
     from cyclopean import augmentation
     from cyclopean.augmentation import Steps
     from cyclopean.training import dataset
+    from cyclopean.training.wrappers import Joined, length
 
     data = dataset.train_data(streams.source, augment, run, augmentation.mirrored, dataset.target_only)
     data = dataset.then(dataset.labelled_only(dataset.with_truth(data)), augmentation.rolled)
@@ -152,12 +161,12 @@ def labelled_and_unlabelled(run: Run, streams: Streams, augment: Augment, rolls:
     fitted = augmentation.Resize((size[0], size[1]))
     others = dataset.unlabelled(streams.unlabelled, streams.masks)
     # labels in files are of the pictures as they are, not rolled
-    join = dataset.Joined(others, streams.ratio, Steps((fitted, augmentation.rolled) if rolls else (fitted,)))
+    join = Joined(others, streams.ratio, Steps((fitted, augmentation.rolled) if rolls else (fitted,)))
     flags = {
         **data.flags,
         "unlabelled": ", ".join(path.name for path in streams.unlabelled),
         "masks": "" if streams.masks is None else streams.masks.name,
         "ratio": streams.ratio,
-        "number of unlabelled items": dataset.length(others),
+        "number of unlabelled items": length(others),
     }
     return replace(dataset.then(data, join), flags=flags)

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cyclopean.augmentation import derived_seed, shrunk
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample, collate
-from cyclopean.training.dataset import TrainData, several
+from cyclopean.training.dataset import TrainData
 from cyclopean.training.options import Run
+from cyclopean.training.wrappers import several
 
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 Draws = tuple[int, list[tuple[int, int]]]  # a step, and (index, seed) of each of its items

@@ -9,7 +9,7 @@ import math
 import os
 import platform
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from cyclopean.augmentation import derived_seed, resize, smallest_size
 from cyclopean.errors import InputError
@@ -26,16 +25,15 @@ from cyclopean.io.files import reserved
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
-from cyclopean.training.dataset import TrainData, length
+from cyclopean.training.dataset import TrainData
 from cyclopean.training.loader import STOPS, Batches, Stream, loader
 from cyclopean.training.log import RunLog
+from cyclopean.training.optimisation import MakeOptimizer, Schedule
 from cyclopean.training.options import Run
 from cyclopean.training.state import STATE, State, read_state, resume_facts
+from cyclopean.training.wrappers import length
 
-Schedule = Callable[[int, int], float]  # (step, steps) -> factor of the learning rate
-MakeOptimizer = Callable[[Iterable[nn.Parameter], float], Optimizer]
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
-FINAL, SPEED = 1e-3, 2e-3  # AdaBound's final rate, and how fast the bounds approach it
 
 
 def fit(  # noqa: PLR0912, PLR0915
@@ -74,7 +72,7 @@ def fit(  # noqa: PLR0912, PLR0915
         fabric.launch()  # the other processes run the whole command again
 
     method.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ema_model = copy.deepcopy(method).requires_grad_(False).eval() if run.average else method
+    ema_model = copy.deepcopy(method).requires_grad_(False).eval() if run.ema_decay else method
     optimiser = optimizer(method.parameters(), run.learning_rate)
     state = State(run, method, ema_model, optimiser, tuple(each_epoch), facts)
     if saved is not None:
@@ -102,9 +100,9 @@ def fit(  # noqa: PLR0912, PLR0915
             with torch.autocast(fabric.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
                 losses = wrapped(sample)
             fabric.backward(torch.stack(list(losses.values())).sum())
-            norm = float(
-                fabric.clip_gradients(wrapped, stepper, max_norm=run.clip or math.inf, error_if_nonfinite=False)  # type: ignore[arg-type]
-            )  # before clipping; equal on every process
+            # The norm before clipping, equal on every process.
+            most = run.clip_grad_norm or math.inf
+            norm = float(fabric.clip_gradients(wrapped, stepper, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
             if not math.isfinite(norm):
                 parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
                 raise InputError(
@@ -146,70 +144,6 @@ def fit(  # noqa: PLR0912, PLR0915
 def training_device(run: Run) -> torch.device:
     """Return the device that `fit` trains on in this process. Raises `InputError` for devices that do not exist."""
     return _fabric(run).device
-
-
-# --- schedules and optimisers -----------------------------------------------------------------------------------------
-
-
-def halving(step: int, steps: int) -> float:
-    """Return 1, a half from 3/5 of the steps, a quarter from 4/5 (Monodepth, sec. 4.1)."""
-    return 0.5 ** ((step >= 0.6 * steps) + (step >= 0.8 * steps))
-
-
-def halving_late(step: int, steps: int) -> float:
-    """Return 1, a half, a quarter, an eighth from 60, 80 and 100 of 110 parts of the steps (AQUANet)."""
-    return 0.5 ** sum(step >= steps * part / 110 for part in (60, 80, 100))
-
-
-def tenth(step: int, steps: int) -> float:
-    """Return 1, a tenth from 3/4 of the steps (Monodepth2, sec. 4: from the 15th of 20 epochs)."""
-    return 0.1 if step >= 0.75 * steps else 1.0
-
-
-def cosine(step: int, steps: int) -> float:
-    """Return a factor that rises over the first 3 % of the steps (at most 1000), then falls to 0 as half a cosine."""
-    rise = max(1, min(1000, round(0.03 * steps)))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(1, steps - rise))
-
-
-def polynomial(step: int, steps: int) -> float:
-    """Return a factor that falls to 0 as (1 - step / steps)^0.9 (HoHoNet)."""
-    return (1 - step / steps) ** 0.9
-
-
-def constant(step: int, steps: int) -> float:  # noqa: ARG001
-    """Return 1."""
-    return 1.0
-
-
-def adam(parameters: Iterable[nn.Parameter], learning_rate: float, beta1: float = 0.9) -> Optimizer:
-    """Return Adam with its usual constants; `beta1` is 0.5 in the code of FAL-Net's family."""
-    return torch.optim.Adam(parameters, lr=learning_rate, betas=(beta1, 0.999))
-
-
-def adamw(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
-    """Return Adam with a decoupled weight decay of 0.01."""
-    return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
-
-
-def adamw_brief(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
-    """Return `adamw` with a brief memory of gradients: its first constant is 0.5 (EGformer)."""
-    return torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.5, 0.999), weight_decay=0.01)
-
-
-def adabound(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
-    """Return Adam whose steps are bounded more and more closely by those of SGD at 1e-3 (Luo et al. 2019).
-
-    The constants are those of the spherical view synthesis paper, sec. 4.
-    """
-    from pytorch_optimizer import AdaBound
-
-    return AdaBound(parameters, learning_rate, final_lr=FINAL, gamma=SPEED)
-
-
-SCHEDULES = {"halving": halving, "tenth": tenth, "cosine": cosine}
 
 
 # --- before the first step --------------------------------------------------------------------------------------------

@@ -29,9 +29,9 @@ class Run:
     """Seed of all random draws."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of the network's convolutions; geometry and losses are always float32."""
-    clip: Annotated[float, Flag(name="--clip-grad-norm", hidden=("--clip",))] = 0.0
+    clip_grad_norm: Annotated[float, Flag(hidden=("--clip",))] = 0.0
     """Largest gradient norm; 0 does not clip."""
-    average: Annotated[float, Flag(name="--ema-decay", hidden=("--average",))] = 0.0
+    ema_decay: Annotated[float, Flag(hidden=("--average",))] = 0.0
     """Decay of the running mean of weights that is saved and validated (such as 0.999); 0 saves the weights
     themselves."""
     workers: int = 1
@@ -73,15 +73,15 @@ class Run:
         for name in ("steps", "batch_size", "devices", "nodes", "validate_every", "report_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it needs at least 1.")
-        for name, value in (("clip-grad-norm", self.clip), ("workers", self.workers), ("save-every", self.save_every)):
-            if not 0 <= value < math.inf:
-                raise InputError(f"{name} is {value}; it needs a number of at least 0.")
+        for name in ("clip_grad_norm", "workers", "save_every"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name.replace('_', '-')} is {getattr(self, name)}; it needs a number of at least 0.")
         if self.epochs is not None and not 0 < self.epochs < math.inf:
             raise InputError(f"epochs is {self.epochs}; it needs a number above 0.")
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning-rate is {self.learning_rate}; it needs a number above 0.")
-        if not 0 <= self.average < 1:
-            raise InputError(f"ema-decay is {self.average}; it needs a decay in [0, 1), such as 0.999.")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError(f"ema-decay is {self.ema_decay}; it needs a decay in [0, 1), such as 0.999.")
 
 
 Network = Literal["vgg", "compact", "mobile", "resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected"]
@@ -103,7 +103,7 @@ class Backbone:
     without (elu: 49.5 M parameters; projected: 58.5 M, as released)."""
     width: float = 1.0
     """Multiplies the network's channels."""
-    start: Annotated[Path | None, Flag(name="--encoder-weights", hidden=("--start",))] = None
+    encoder_weights: Annotated[Path | None, Flag(hidden=("--start",))] = None
     """Pretrained weights of a ResNet to start the encoder from: a safetensors file, or a transformers folder."""
 
     def __post_init__(self) -> None:
@@ -152,8 +152,8 @@ class Streams:
     """Panoramas with true depth, as for --data: folders of `cyclopean render --rig sphere`, or data sets as KIND:PATH
     (docs/data.md)."""
     unlabelled: Folders = ()
-    """Panoramas to be labelled by the teacher, mostly panoramas:FOLDER; true depth that they have is not used. Without
-    any, only the labelled ones are learned from."""
+    """Panoramas to be labelled by the teacher: folders of pictures, films of a 360-degree camera, or data sets; true
+    depth that they have is not used. Without any, only the labelled ones are learned from."""
     ratio: int = 1
     """Unlabelled panoramas for each labelled one; --batch-size counts the labelled ones."""
     masks: Annotated[Path | None, Flag("FOLDER")] = None
@@ -203,23 +203,23 @@ class Augment:
     """Sensor noise in the network's input."""
     erase: float = 0.0
     """A patch of the network's input is painted over."""
-    smallest: Annotated[float, Flag(name="--min-crop", hidden=("--smallest",))] = 1.0
+    min_crop: Annotated[float, Flag(hidden=("--smallest",))] = 1.0
     """Height of the smallest random crop, as a share of the largest that fits; 1 takes the whole picture."""
-    stretch: Annotated[float, Flag(name="--aspect-jitter", hidden=("--stretch",))] = 1.0
+    aspect_jitter: Annotated[float, Flag(hidden=("--stretch",))] = 1.0
     """Largest change of a random crop's aspect ratio."""
-    shrink: Annotated[float, Flag(name="--min-scale", hidden=("--shrink",))] = 1.0
+    min_scale: Annotated[float, Flag(hidden=("--shrink",))] = 1.0
     """Each batch has a random size between this share of --size and all of it; 1 keeps one size."""
 
     def __post_init__(self) -> None:
         for name in ("flip", "swap", "colour", "separate", "reverse", "jitter", "mild", "blur", "noise", "erase"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it needs a probability in [0, 1].")
-        if not 0 < self.smallest <= 1 or not 1 <= self.stretch < math.inf:
+        if not 0 < self.min_crop <= 1 or not 1 <= self.aspect_jitter < math.inf:
             raise InputError(
-                f"min-crop is {self.smallest} and aspect-jitter {self.stretch}; they need (0, 1] and at least 1."
+                f"min-crop is {self.min_crop} and aspect-jitter {self.aspect_jitter}; they need (0, 1] and at least 1."
             )
-        if not 0 < self.shrink <= 1:
-            raise InputError(f"min-scale is {self.shrink}; it needs a share of the size in (0, 1].")
+        if not 0 < self.min_scale <= 1:
+            raise InputError(f"min-scale is {self.min_scale}; it needs a share of the size in (0, 1].")
 
 
 HeadName = Literal["disparity", "range", "levels"]

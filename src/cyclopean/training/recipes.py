@@ -38,7 +38,7 @@ VGG, RESNET = Backbone(), Backbone("resnet18")
 HALVING, TENTH = Pairs(), Pairs("tenth")
 COLOUR = Augment(colour=0.5)  # Monodepth, sec. 4.1
 EITHER_VIEW = Augment(swap=0.5, mild=0.5)  # Monodepth2, sec. 4
-STRONG = Augment(jitter=0.8, blur=0.2, noise=0.3, smallest=0.6, stretch=1.2)
+STRONG = Augment(jitter=0.8, blur=0.2, noise=0.3, min_crop=0.6, aspect_jitter=1.2)
 
 
 def naive(
@@ -63,7 +63,7 @@ def naive(
     def make(rig: Rig | None) -> Naive:
         return Naive(backbone.network, backbone.width, error=error, sampling=sampling, rig=rig)
 
-    train_on_pairs("naive", make, run, source, augment=augment, pairs=pairs, start=backbone.start)
+    train_on_pairs("naive", make, run, source, augment=augment, pairs=pairs, start=backbone.encoder_weights)
 
 
 def deep3d(
@@ -90,7 +90,7 @@ def deep3d(
         return Deep3d(backbone.network, backbone.width, levels=levels, most=most, smoothness=smoothness, rig=rig)
 
     name = "deep3d" if smoothness == "none" else "deep3ds"
-    train_on_pairs(name, make, run, source, augment=augment, pairs=pairs, start=backbone.start)
+    train_on_pairs(name, make, run, source, augment=augment, pairs=pairs, start=backbone.encoder_weights)
 
 
 def deep3ds(
@@ -140,7 +140,7 @@ def garg(
         def make(rig: Rig | None, stage: int = stage) -> Garg:
             return Garg(backbone.network, backbone.width, rig=rig, stage=stage, rules=rules)
 
-        start = None if part.init else backbone.start
+        start = None if part.init else backbone.encoder_weights
         train_on_pairs("garg", make, part, source, augment=augment, pairs=pairs, start=start)
 
 
@@ -185,7 +185,7 @@ def monodepth(
         network, width = backbone.network, backbone.width
         return Monodepth(network, width, rig=known, factors=factors, variant=variant, rules=rules)
 
-    train_on_pairs("monodepth", make, run, source, augment=augment, pairs=pairs, start=backbone.start)
+    train_on_pairs("monodepth", make, run, source, augment=augment, pairs=pairs, start=backbone.encoder_weights)
 
 
 def trinocular(
@@ -204,7 +204,7 @@ def trinocular(
     def make(rig: Rig | None) -> ThreeNet:
         return ThreeNet(backbone.network, backbone.width, rig=rig, rules=rules)
 
-    train_on_pairs("trinocular", make, run, source, augment=augment, pairs=pairs, start=backbone.start)
+    train_on_pairs("trinocular", make, run, source, augment=augment, pairs=pairs, start=backbone.encoder_weights)
 
 
 def monodepth2(
@@ -249,7 +249,7 @@ def monodepth2(
         return Monodepth2(backbone.network, backbone.width, rules=rules, pose=predicted, intrinsics=intrinsics)
 
     how: dict[str, Any] = {"augment": augment, "pairs": pairs, "mirror": mirrored, "of_video": of_video}
-    train_on_pairs("monodepth2", make, run, source, start=backbone.start, **how)
+    train_on_pairs("monodepth2", make, run, source, start=backbone.encoder_weights, **how)
 
 
 def supervised(
@@ -274,15 +274,14 @@ def supervised(
     from cyclopean import augmentation
     from cyclopean.methods.supervised import Supervised
     from cyclopean.training import dataset
-    from cyclopean.training.loop import SCHEDULES, adamw, fit
+    from cyclopean.training.optimisation import SCHEDULES, adamw
+    from cyclopean.training.train import train
 
     data = dataset.train_data(source, augment, run, augmentation.mirrored, dataset.target_only)
     data = dataset.with_truth(data)
     torch.manual_seed(run.seed)
     method = Supervised(network, width)
-    card = dataset.card("supervised", run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adamw, SCHEDULES[schedule], card=card, pictures=dataset.pictures)
+    train("supervised", method, data, run, source, optimizer=adamw, schedule=SCHEDULES[schedule])
 
 
 def train_on_pairs(
@@ -310,7 +309,9 @@ def train_on_pairs(
     from cyclopean.augmentation import flipped
     from cyclopean.networks.resnet import pretrained, start_from
     from cyclopean.training import dataset
-    from cyclopean.training.loop import SCHEDULES, adam, fit
+    from cyclopean.training.optimisation import SCHEDULES, adam
+    from cyclopean.training.rig import common_rig
+    from cyclopean.training.train import train
 
     data = dataset.train_data(source, augment, run, mirror or flipped, rig=pairs.rig)
     data = data if prepare is None else prepare(data)
@@ -319,7 +320,7 @@ def train_on_pairs(
         torch.manual_seed(run.seed)
         method = of_video()
     else:
-        common, about = dataset.common_rig(data.training)
+        common, about = common_rig(data.training)
         torch.manual_seed(run.seed)
         method = make(pairs.rig or common)
     if pairs.rig is None and method.rig == common:
@@ -329,8 +330,4 @@ def train_on_pairs(
     features = method.config().get("rules", {}).get("features", "none")
     if features not in ("none", "own"):
         pretrained(Path(features))  # raises InputError early for invalid weights
-    card = dataset.card(name, run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adam, SCHEDULES[pairs.schedule], card=card, pictures=dataset.pictures)
-    if method.config().get("intrinsics") == "learned":
-        dataset.log_learned_camera(method, data)
+    train(name, method, data, run, source, optimizer=adam, schedule=SCHEDULES[pairs.schedule])

@@ -14,7 +14,7 @@ ROLLED = Augment(flip=0.5, mild=0.5)  # UniFuse
 
 
 @dataclass(frozen=True)
-class Shape:
+class CoordnetShape:
     """The network of spherical view synthesis."""
 
     coordinates: Annotated[
@@ -36,7 +36,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Synthesis:
     """Synthesis of one view from another, and its comparison with the real one."""
 
     attention: Annotated[
@@ -59,7 +59,7 @@ class Comparison:
     """Side of SSIM's window, an odd number of pixels."""
 
 
-SHAPE, COMPARISON = Shape(), Comparison()
+SHAPE, SYNTHESIS = CoordnetShape(), Synthesis()
 
 
 def coordnet(
@@ -67,8 +67,8 @@ def coordnet(
     source: Source,
     *,
     augment: Augment = NOT_MIRRORED,
-    shape: Shape = SHAPE,
-    comparison: Comparison = COMPARISON,
+    shape: CoordnetShape = SHAPE,
+    synthesis: Synthesis = SYNTHESIS,
     rig: Literal["UD", "LR", "TC", "SV"] = "TC",
     ratio: float = 0.6,
     predicts: Literal["depth", "disparity", "magnitude"] = "depth",
@@ -86,17 +86,16 @@ def coordnet(
     from cyclopean import augmentation
     from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adabound, constant, fit
+    from cyclopean.training.optimisation import adabound, constant
+    from cyclopean.training.train import train
 
     keep = dataset.target_only if rig == "SV" else None
     data = dataset.train_data(source, augment, run, augmentation.mirrored, keep, worlds="sphere")
     data = dataset.with_truth(data) if rig == "SV" else data
     data = dataset.then(data, augmentation.rolled) if predicts == "depth" else data
     torch.manual_seed(run.seed)
-    method = SphericalViewSynthesis(rig, ratio, predicts=predicts, **vars(shape), **vars(comparison))
-    card = dataset.card("coordnet", run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adabound, constant, card=card, pictures=dataset.pictures)
+    method = SphericalViewSynthesis(rig, ratio, predicts=predicts, **vars(shape), **vars(synthesis))
+    train("coordnet", method, data, run, source, optimizer=adabound, schedule=constant)
 
 
 def panorama(run: Run, source: Source, *, augment: Augment = ROOMS, ratio: float = 0.6) -> None:
@@ -110,15 +109,14 @@ def panorama(run: Run, source: Source, *, augment: Augment = ROOMS, ratio: float
     from cyclopean import augmentation
     from cyclopean.methods.spherical_view_synthesis import SphericalViewSynthesis
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adamw, cosine, fit
+    from cyclopean.training.optimisation import adamw, cosine
+    from cyclopean.training.train import train
 
     data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="sphere")
     data = dataset.then(data, augmentation.rolled)
     torch.manual_seed(run.seed)
     method = SphericalViewSynthesis("TC", ratio, circular=True, network="mobile")
-    card = dataset.card("panorama", run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, adamw, cosine, card=card, pictures=dataset.pictures)
+    train("panorama", method, data, run, source, optimizer=adamw, schedule=cosine)
 
 
 def supervised_sphere(
@@ -128,7 +126,7 @@ def supervised_sphere(
     augment: Augment = ROLLED,
     network: StudentName = "unifuse",
     width: float = 1.0,
-    start: Annotated[Path | None, Flag(name="--encoder-weights", hidden=("--start",))] = None,
+    encoder_weights: Annotated[Path | None, Flag(hidden=("--start",))] = None,
     loss: SphereLoss = "auto",
     far: float = 10.0,
 ) -> None:
@@ -138,7 +136,8 @@ def supervised_sphere(
         network: UniFuse (with ResNet18, 34 or 50), BiFuse++, HoHoNet, EGformer; or the bundled panorama model's, or
             spherical view synthesis's. Each has its paper's optimiser and schedule.
         width: multiplies the network's channels.
-        start: pretrained weights of a ResNet to start the encoders from: a safetensors file, or a transformers folder.
+        encoder_weights: pretrained weights of a ResNet to start the encoders from: a safetensors file, or a
+            transformers folder.
         loss: auto is the paper's: berhu of metres (UniFuse), reverse-huber (BiFuse++), l1 (HoHoNet), or ssi, of inverse
             depth up to scale and shift (EGformer).
         far: metres; larger true depths are ignored.
@@ -149,7 +148,8 @@ def supervised_sphere(
     from cyclopean.methods.supervised_sphere import SupervisedSphere
     from cyclopean.networks.resnet import start_from
     from cyclopean.training import dataset
-    from cyclopean.training.loop import adam, adamw, adamw_brief, constant, fit, polynomial
+    from cyclopean.training.optimisation import adam, adamw, adamw_brief, constant, polynomial
+    from cyclopean.training.train import train
 
     if not 0 < width <= WIDEST:
         raise InputError(f"width is {width}; it needs a number above 0, at most {WIDEST:g}.")
@@ -163,8 +163,6 @@ def supervised_sphere(
     data = dataset.then(dataset.with_truth(data), augmentation.rolled)
     torch.manual_seed(run.seed)
     method = SupervisedSphere(network, width, loss=own if loss == "auto" else loss, far=far)
-    if start is not None:
-        start_from(method.network, start)
-    card = dataset.card("supervised-sphere", run, source, data)
-    run = run.of(len(data.training))  # type: ignore[arg-type]
-    fit(method, data, run, optimizer, schedule, card=card, pictures=dataset.pictures)
+    if encoder_weights is not None:
+        start_from(method.network, encoder_weights)
+    train("supervised-sphere", method, data, run, source, optimizer=optimizer, schedule=schedule)

@@ -19,10 +19,11 @@ from cyclopean.io.files import appearing, shortened
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
-from cyclopean.training.dataset import TrainData, length, several
+from cyclopean.training.dataset import TrainData
 from cyclopean.training.loader import one_batch
 from cyclopean.training.log import RunLog
 from cyclopean.training.options import STATE, Run
+from cyclopean.training.wrappers import length, several
 
 KEPT: dict[str, Any] = {  # keys that a saved state must have, and types; "published" is the running mean
     **{"step": int, "best": float, "seconds": float, "config": dict, "method": dict, "optimizer": dict},
@@ -58,7 +59,7 @@ class State:
         """Count a step, and update the running mean of the weights (faster at first)."""
         self.step += 1
         if self.ema_model is not self.method:
-            decay = min(self.run.average, self.step / (10 + self.step))
+            decay = min(self.run.ema_decay, self.step / (10 + self.step))
             for mean, now in zip(self.ema_model.parameters(), self.method.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
             for kept, buffer in zip(self.ema_model.buffers(), self.method.buffers(), strict=True):
@@ -146,9 +147,9 @@ def resume_facts(run: Run, data: TrainData, schedule: str, card: dict[str, Any])
         "schedule": schedule,
         "batch-size of all devices": run.batch_size * run.devices * run.nodes,
         "learning-rate": run.learning_rate,
-        "clip": run.clip,
+        "clip": run.clip_grad_norm,
         "precision": run.precision,
-        "average": run.average,
+        "average": run.ema_decay,
         "data": [Path(folder).name for folder in trained.get("data", ())],
         "number of items": length(data.training),
         "size": list(card.get("input_size", ())),
@@ -171,7 +172,7 @@ def read_state(run: Run, method: Method, facts: dict[str, Any]) -> dict[str, Any
         raise _changed(run, f"its {', '.join(wrong)} cannot be right")
     if values["step"] < 0 or not values["seconds"] >= 0 or math.isnan(values["best"]):
         raise _changed(run, "its numbers cannot be right")
-    if (values["published"] is None) != (run.average == 0):
+    if (values["published"] is None) != (run.ema_decay == 0):
         raise InputError(f"{run.out} was trained with another --ema-decay; repeat the first command.")
     then = values.get("facts", facts)  # older runs have none
     if not isinstance(then, dict):

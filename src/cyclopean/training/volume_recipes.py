@@ -3,10 +3,9 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cyclopean.errors import InputError
-from cyclopean.flags import Flag
 from cyclopean.training.options import (
     Augment,
     FalnetConfig,
@@ -37,7 +36,7 @@ def falnet(
     rules: FalnetConfig = FalnetConfig(),  # noqa: B008
     width: float = 1.0,
     zoom: tuple[float, float] = (0.75, 1.5),
-    features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
+    vgg19_weights: Path | None = None,
     stages: Literal["one", "two"] = "two",
 ) -> None:
     """Make the right view by rendering through disparities that are hypothesised (Gonzalez Bello and Kim 2020).
@@ -45,7 +44,7 @@ def falnet(
     Args:
         width: multiplies the network's channels.
         zoom: pictures are resized by a factor between these two, and a random part of --size is learned from.
-        features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
+        vgg19_weights: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
             cyclopean, and without them only colours are compared.
         stages: two goes on from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
             half the rate.
@@ -56,7 +55,7 @@ def falnet(
     from cyclopean.training import checkpoint
 
     _check_zoom(zoom)
-    vgg19 = None if features is None else vgg19_features(features)
+    vgg19 = None if vgg19_weights is None else vgg19_features(vgg19_weights)
     both = stages == "two"
     for stage, part in phases(run, 1, 2, (50 / 70, 20 / 70)) if both else [(1, run)]:
 
@@ -69,7 +68,7 @@ def falnet(
             return method
 
         slower = replace(part, learning_rate=run.learning_rate / stage)
-        prepare = partial(_zoomed_patches, source=source, zoom=zoom, features=features)
+        prepare = partial(_zoomed_patches, source=source, zoom=zoom, vgg19_weights=vgg19_weights)
         train_on_pairs("falnet", make, slower, source, augment=augment, pairs=pairs, start=None, prepare=prepare)
 
 
@@ -83,7 +82,7 @@ def aquanet(
     pose: PoseName = "auto",
     intrinsics: Intrinsics = "known",
     zoom: tuple[float, float] = (0.5, 1.5),
-    features: Annotated[Path | None, Flag(name="--vgg19-weights")] = None,
+    vgg19_weights: Path | None = None,
     first: str | None = None,
     beta1: float = 0.9,
     stages: Literal["one", "two"] = "two",
@@ -98,7 +97,7 @@ def aquanet(
         intrinsics: learned: the same network predicts the camera as well (Gordon et al. 2019), from what the data say
             or, where they do not, from 60 degrees on.
         zoom: pictures are resized by a factor between these two, and a random part of --size is learned from.
-        features: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
+        vgg19_weights: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
             cyclopean, and without them only colours are compared.
         first: a model of the first stage, for masks of what moves: only the second stage is trained.
         beta1: Adam's first constant; 0.9 in the paper ("default"), 0.5 in the code of its authors.
@@ -112,7 +111,8 @@ def aquanet(
     from cyclopean.methods.aquanet import Aquanet, PreviousEpoch
     from cyclopean.networks.vgg import vgg19_features
     from cyclopean.training import checkpoint, dataset
-    from cyclopean.training.loop import adam, fit, halving_late
+    from cyclopean.training.optimisation import adam, halving_late
+    from cyclopean.training.train import train
 
     _check_zoom(zoom)
     if not 0 <= beta1 < 1:
@@ -120,9 +120,9 @@ def aquanet(
     if first is not None and stages == "one":
         raise InputError("--first is for the second stage, and --stages one trains the first; leave one of them out.")
     data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="clip")
-    data = _zoomed_patches(data, source, zoom, features)
+    data = _zoomed_patches(data, source, zoom, vgg19_weights)
     data = replace(data, flags={**data.flags, "beta1": beta1, "first": Path(first or "").name})
-    vgg19 = None if features is None else vgg19_features(features)
+    vgg19 = None if vgg19_weights is None else vgg19_features(vgg19_weights)
     unknown = dataset.has_unknown_poses(data)
     if not unknown and pose not in ("auto", "none"):
         raise InputError(f"--pose {pose} predicts motion, and these data know where each camera stood; leave it out.")
@@ -151,20 +151,8 @@ def aquanet(
         each_epoch = (PreviousEpoch(method),) if method.rules.boost else ()
         scratch = run.init if begin == 1 or first is not None else str(run.out / "stage0" / "last")
         fresh = replace(part, init=scratch) if stage == 2 else part  # not from the first stage
-        card = dataset.card("aquanet", fresh, source, data)
-        fresh = fresh.of(len(data.training))  # type: ignore[arg-type]
-        fit(
-            method,
-            data,
-            fresh,
-            partial(adam, beta1=beta1),
-            halving_late,
-            card=card,
-            pictures=dataset.pictures,
-            each_epoch=each_epoch,
-        )
-    if intrinsics == "learned":
-        dataset.log_learned_camera(method, data)
+        optimizer = partial(adam, beta1=beta1)
+        train("aquanet", method, data, fresh, source, optimizer=optimizer, schedule=halving_late, each_epoch=each_epoch)
 
 
 def _check_zoom(zoom: tuple[float, float]) -> None:
@@ -172,17 +160,21 @@ def _check_zoom(zoom: tuple[float, float]) -> None:
         raise InputError(f"zoom is {zoom[0]:g} to {zoom[1]:g}; it needs two factors above 0, the smaller one first.")
 
 
-def _zoomed_patches(data: "TrainData", source: Source, zoom: tuple[float, float], features: Path | None) -> "TrainData":
+def _zoomed_patches(
+    data: "TrainData", source: Source, zoom: tuple[float, float], vgg19_weights: Path | None
+) -> "TrainData":
     """Return `data` whose pictures are resized by a random factor, of which a random part of --size is learned from.
 
-    What a run was begun with, and must be resumed with, includes the factors and the weights that make `features`.
+    What a run was begun with, and must be resumed with, includes the factors and the weights of VGG19.
     """
     from cyclopean.augmentation import Augmentation, Steps, ZoomedPatch
     from cyclopean.geometry import size_of
 
     assert isinstance(data.augment, Steps)
+    if data.flags["smallest"] != 1 or data.flags["stretch"] != 1:
+        raise InputError("--min-crop and --aspect-jitter are for methods without --zoom, which draws the parts here.")
     height, width = source.size or size_of(data.training[0].depth)
     steps: tuple[Augmentation, ...] = (ZoomedPatch((height, width), *zoom), *data.augment.steps[1:])
-    weights = "" if features is None else features.name
+    weights = "" if vgg19_weights is None else vgg19_weights.name
     facts: dict[str, float | str] = {"smallest zoom": zoom[0], "largest zoom": zoom[1], "vgg19-weights": weights}
     return replace(data, augment=Steps(steps), flags={**data.flags, **facts})

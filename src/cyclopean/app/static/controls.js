@@ -8,10 +8,10 @@ const CHOICES = {
 }
 export const PRESETS = {
   Natural: { amount: 1, range: 0, highlights: 0, shape: 'disc' },
-  Portrait: { amount: 1.6, range: 0.12, highlights: 0.5, shape: 'disc' },
-  'Close-up': { amount: 2.6, range: 0.04, highlights: 0.5, shape: 'polygon:8' },
-  Lights: { amount: 2.2, range: 0.08, highlights: 3, shape: 'disc' },
-  Vintage: { amount: 1.8, range: 0.05, highlights: 1.5, shape: 'cateye' },
+  Portrait: { amount: 1.6, range: 0, highlights: 0.5, shape: 'disc' },
+  'Close-up': { amount: 2.6, range: 0, highlights: 0.5, shape: 'polygon:8' },
+  Lights: { amount: 2.2, range: 0, highlights: 3, shape: 'disc' },
+  Vintage: { amount: 1.8, range: 0, highlights: 1.5, shape: 'cateye' },
 }
 
 // Controls inside `place`; `changed(name)` hears of every change. Clips go through the thin lens: they have no `method`.
@@ -30,7 +30,8 @@ export class Looks {
     const parts = Object.keys(SLIDERS).map((name) => this.#slider(name, prefix, changed))
     const choices = Object.keys(CHOICES).map((name) => this.#choice(name, prefix, changed))
     choices[1].hidden = prefix !== ''
-    place.append(presets, ...parts.slice(0, 2), choices[0], parts[2], choices[1])
+    if (prefix === '') parts.splice(1, 0, this.#subject(changed))
+    place.append(presets, ...parts.slice(0, -1), choices[0], parts.at(-1), choices[1])
   }
 
   get value() { return Object.fromEntries(Object.entries(this.#parts).map(([name, part]) => [name, part.get()])) }
@@ -51,6 +52,15 @@ export class Looks {
     this.#parts[name] = { get: () => Number(number.value), set }
     row.append(label, number, slide)
     return row
+  }
+
+  #subject(changed) {
+    const label = document.createElement('label'), box = document.createElement('input')
+    label.className = 'check'; box.type = 'checkbox'; box.checked = true; box.id = 'subject'
+    box.onchange = () => changed('subject')
+    label.append(box, 'All of what I click is sharp')
+    this.#parts.subject = { get: () => box.checked, set: (value) => { box.checked = value } }
+    return label
   }
 
   #choice(name, prefix, changed) {

@@ -74,7 +74,7 @@ export class PhotoTab {
   }
 
   draw(at = this.stage.state.point) {
-    if (this.live && at) this.stage.preview.draw(at, this.looks.value)
+    if (this.live && at) this.stage.preview.draw(at, this.looks.value, at === this.stage.state.point)
     this.stage.draw()
   }
 
@@ -86,7 +86,7 @@ export class PhotoTab {
     if (!state.photo) return
     if (this.live && (at || state.point)) {
       state.result ||= 'live'
-      if (at) state.view = 'result'
+      if (at) { state.view = 'result'; this.stage.preview.forget() }
       delete state.sharp?.result
       this.draw()
     } else this.stage.busy('Focusing')

@@ -10,7 +10,7 @@ const RING = 0.7, TILT = 1.1, BRIGHT = 0.7;  // as in lens.py and thinlens.py
 const WHITE = 65535;  // of 16 bits
 const BLOCKS = 48;  // along the longer side: nearest depth of each, to know how far blur reaches
 const STEP = 0.04;  // of the range of depth: a step between neighbours is an edge
-const MOST = 16e6, BLURRED = 4e6;  // pixels of the photo that the graphics card holds, and of the copy to be blurred
+const MOST = 16e6, BLURRED = 2e6;  // pixels of the photo that the graphics card holds, and of the copy to be blurred
 const SPIRAL = Float32Array.from({ length: 3 * SAMPLES }, (_, n) => {  // by the golden angle
   const k = Math.floor(n / 3), radius = Math.sqrt(k + 0.5), angle = k * Math.PI * (3 - Math.sqrt(5));
   return [radius * Math.cos(angle), radius * Math.sin(angle), radius][n % 3];
@@ -369,7 +369,7 @@ export function createLive(canvas, { photo, depth, matte = null, meta = {} }) {
     data?.forEach((part, k) => { if (part > 127) inside.push(depthAt((k % width + 0.5) / width, (Math.floor(k / width) + 0.5) / height)); });
     if (!inside.length) return null;
     inside.sort((a, b) => a - b);
-    const [low, high] = [0.02, 0.98].map(part => inside[Math.round(part * (inside.length - 1))]);
+    const [low, high] = [0.05, 0.95].map(part => inside[Math.round(part * (inside.length - 1))]);
     return { focus: (low + high) / 2, range: Math.min(1, (high - low) / whole) };
   }
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclopean.methods.boosting import boost_weights, boosted
+from cyclopean.methods.post_processing import boost_weights, boosted
 
 
 def test_weights_of_boosting_sum_to_one(golden) -> None:

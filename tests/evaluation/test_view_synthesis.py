@@ -11,8 +11,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
-from cyclopean.evaluation.photometric import as_json, figures, has_truth, judge, screen, unmoved
 from cyclopean.evaluation.trivial import guesses
+from cyclopean.evaluation.view_synthesis import as_json, figures, has_truth, judge, screen, unmoved
 from cyclopean.geometry import Equirectangular
 from stereo_pairs import H, W, disparity, write_depth, write_pairs
 

@@ -1,7 +1,7 @@
-"""Inverse depth of one picture put together from several sizes of it: details from large ones, layout from small ones.
+"""Inverse depth of one picture put together from several looks at it: mirrored, smaller, larger.
 
-AQUANet's boosting (Gonzalez Bello, Moon, Kim 2022, sec. 3.5), which teaches its second stage and is its "PP" at test
-time, and the post-processing of FAL-Net (Gonzalez Bello and Kim 2020).
+Monodepth's post-processing, FAL-Net's (Gonzalez Bello and Kim 2020), and AQUANet's boosting (Gonzalez Bello, Moon, Kim
+2022, sec. 3.5), which teaches its second stage and is its "PP" at test time.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.geometry import size_of
-from cyclopean.networks.falnet import resized
+from cyclopean.networks.falnet import resize_corners
 from cyclopean.training.options import Boosting
 
 FACTORS = (3 / 4, 5 / 4)  # of the picture's size, for the second and third estimate of Eq. 8
@@ -21,6 +21,27 @@ NEAREST = 0.95  # FAL-Net: the share of pixels that are farther than where only 
 Map = Float[Tensor, "b 1 h w"]
 Positions = Float[Tensor, "b 2 h w"]
 DepthNetwork = Callable[[Float[Tensor, "b 3 h w"], Positions, Float[Tensor, "b 2"]], Map]  # picture, positions, focal
+
+
+def fuse_flipped(disparity: Map, flipped_back: Map) -> Map:
+    """Average a disparity with that of the flipped image, flipped back; use only the better one at each border.
+
+    Only `flipped_back` counts within 5 % of the left border, only `disparity` within 5 % of the right one, with ramps
+    to 10 %. This follows the text and the release, not the supplement's formula, whose weights sum to 1.5 at the
+    borders.
+    """
+    j = torch.linspace(0, 1, disparity.shape[-1], dtype=disparity.dtype, device=disparity.device)
+    left, right = (1 - (20 * (x - 0.05)).clamp(0, 1) for x in (j, 1 - j))
+    return right * disparity + left * flipped_back + (1 - left - right) * (disparity + flipped_back) / 2
+
+
+def fuse_near(whole: Map, small: Map) -> Map:
+    """Return FAL-Net's post-processing: the nearer a pixel, the more of `small`, of a smaller, mirrored picture.
+
+    Of the nearest twentieth of the pixels only `small` counts.
+    """
+    near = (whole / whole.flatten(1).quantile(NEAREST, 1)[:, None, None, None]).clamp(max=1)
+    return (1 - near) * whole + near * small
 
 
 @torch.no_grad()
@@ -45,8 +66,11 @@ def boosted(
     for factor in FACTORS:
         other = (round(size[0] * factor), round(size[1] * factor))
         picture = F.interpolate(image, other, mode="bilinear", align_corners=True)
-        estimate = network(picture, resized(where, other), focal * factor) / factor**power
-        estimates.append(resized(estimate, size) if boosting == "paper" else F.interpolate(estimate.flip(-1), size))
+        estimate = network(picture, resize_corners(where, other), focal * factor) / factor**power
+        if boosting == "draft":
+            estimates.append(F.interpolate(estimate.flip(-1), size))
+        else:
+            estimates.append(resize_corners(estimate, size))
     return fuse_sizes(estimates, boosting)
 
 
@@ -69,12 +93,3 @@ def boost_weights(near: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     norm = 2 + near - near.square()
     return 1 / norm, near / norm, (1 - near.square()) / norm
-
-
-def fuse_near(whole: Map, small: Map) -> Map:
-    """Return FAL-Net's post-processing: the nearer a pixel, the more of `small`, of a smaller, mirrored picture.
-
-    Of the nearest twentieth of the pixels only `small` counts.
-    """
-    near = (whole / whole.flatten(1).quantile(NEAREST, 1)[:, None, None, None]).clamp(max=1)
-    return (1 - near) * whole + near * small

@@ -27,7 +27,7 @@ from cyclopean.geometry import Pinhole, reproject, size_of
 from cyclopean.io.files import shown
 from cyclopean.io.image import resize
 from cyclopean.losses import ssim_gaussian
-from cyclopean.methods.photometric import visibility
+from cyclopean.methods.masks import visibility
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
@@ -68,7 +68,7 @@ class PhotometricRow:
 
 
 @dataclass(frozen=True)
-class PhotometricResult:
+class ViewSynthesisResult:
     """The result on one data set. `seen`: the share of pixels that every row sees; `failed`: why an image was left
     out."""
 
@@ -107,7 +107,7 @@ def unmoved() -> Entry:
 
 def judge(
     entries: Sequence[Entry], name: str, data: DepthDataset, indices: Iterable[int], seed: int = 0
-) -> PhotometricResult:
+) -> ViewSynthesisResult:
     """Synthesise the target of every pair with the depth of every entry, and compare.
 
     An image that fails for one entry is left out for all. Raises `InputError` if nothing could be evaluated.
@@ -160,7 +160,7 @@ def judge(
         why = next(iter(failed.values()), "it holds no item.")
         raise InputError(f"{name} has no true depth, and no pair of it can be evaluated by view synthesis: {why}")
     rows = _rows(entries, images, aligned, seed)
-    return PhotometricResult(name, len(shares), sum(shares) / len(shares), tuple(rows), seed, failed)
+    return ViewSynthesisResult(name, len(shares), sum(shares) / len(shares), tuple(rows), seed, failed)
 
 
 def best_fit(inverse_depth: Map, sample: Sample, source: View, kind: str) -> Map:
@@ -214,7 +214,7 @@ def figures(picture: Rgb, target: Rgb, seen: Bool[Tensor, "1 1 h w"]) -> dict[st
     }
 
 
-def screen(result: PhotometricResult) -> str:
+def screen(result: ViewSynthesisResult) -> str:
     """Return a heading, a verdict on each model and the table, at most 100 columns wide."""
     lines = [heading(result)]
     for row in result.rows:
@@ -224,7 +224,7 @@ def screen(result: PhotometricResult) -> str:
     return "\n".join(textwrap.fill(shown(line), WIDTH) for line in lines) + "\n\n" + table(result).plain()
 
 
-def heading(result: PhotometricResult) -> str:
+def heading(result: ViewSynthesisResult) -> str:
     """Return the data, the method and the number of pairs in one sentence."""
     lost = f" {len(result.failed)} left out." if result.failed else ""
     pairs = f"{result.images} pair{'' if result.images == 1 else 's'}"
@@ -234,17 +234,17 @@ def heading(result: PhotometricResult) -> str:
     )
 
 
-def markdown(result: PhotometricResult) -> str:
+def markdown(result: ViewSynthesisResult) -> str:
     """Return the result in Markdown."""
     return f"**{result.data}**\n\n{heading(result)}\n\n{table(result).markdown()}\n"
 
 
-def latex(result: PhotometricResult) -> str:
+def latex(result: ViewSynthesisResult) -> str:
     """Return the result in LaTeX (needs booktabs)."""
     return f"% {heading(result)}\n{table(result).latex()}\n"
 
 
-def table(result: PhotometricResult) -> Table:
+def table(result: ViewSynthesisResult) -> Table:
     """Return the rows, models first; L1 with its interval over resampled images."""
     cells = []
     for row in sorted(result.rows, key=lambda row: row.trivial):
@@ -259,7 +259,7 @@ def table(result: PhotometricResult) -> Table:
     return Table(("model", "aligned by", "L1", "95 %", "PSNR dB", "SSIM", "/ best guess"), tuple(cells), 2)
 
 
-def as_json(result: PhotometricResult) -> dict[str, Any]:
+def as_json(result: ViewSynthesisResult) -> dict[str, Any]:
     """Return every figure, image by image."""
     rows = [{KEYS.get(key, key): value for key, value in asdict(row).items()} for row in result.rows]
     return asdict(result) | {"rows": rows}

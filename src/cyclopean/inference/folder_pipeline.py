@@ -1,0 +1,125 @@
+"""Depth of a folder of any size, by several processes: work for `bulk`, which writes what `pipeline` does."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from cyclopean.errors import InputError
+from cyclopean.inference import refuse_sphere_of_clip
+from cyclopean.inference.clip import Progress
+from cyclopean.inference.clip_pipeline import clip_notes, predict_clip
+from cyclopean.inference.metric_calibration import metres_from
+from cyclopean.inference.pipeline import DepthOptions, Models, Target, Written, predict_photo
+from cyclopean.inference.predictor import Predictor
+from cyclopean.inference.wrappers import POST_PROCESSES
+from cyclopean.io.files import CLIPS, file_hash, read_json
+
+
+@dataclass(frozen=True)
+class Input:
+    """A photo or a clip, and where its results go."""
+
+    source: Path
+    target: Target
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+
+@dataclass(frozen=True)
+class Predicting:
+    """Work (`bulk`): depth of an `Input`. It returns what was written; None where it was there, made by the same model
+    with the same settings from the same file.
+
+    `model` is a name as of `Models`; `size` is (height, width) and `post_process` a name of `POST_PROCESSES`, or "";
+    `profile` is the file of a camera profile. `steady`: as of `predict_clip`. `again`: whether what is there is made
+    once more.
+    """
+
+    model: str
+    options: DepthOptions
+    device: str = "cpu"
+    via_cube: bool = False
+    post_process: str = ""
+    look: Literal["aspect", "trained"] = "aspect"
+    size: tuple[int, int] | None = None
+    profile: Path | None = None
+    steady: bool = True
+    again: bool = False
+
+    def models(self) -> Models:
+        """Return the models, none of them loaded yet."""
+
+        def configured(predictor: Predictor) -> Predictor:
+            predictor = predictor.resized(self.look, self.size)
+            return replace(predictor, infer=POST_PROCESSES[self.post_process]) if self.post_process else predictor
+
+        return Models(self.model, self.device, via_cube=self.via_cube, configure=configured)
+
+    def fitted_options(self) -> DepthOptions:
+        """Return the options with the profile's metres, and with a hash of all that changes results."""
+        what = asdict(self)
+        del what["device"], what["again"], what["options"]["max_megapixels"]
+        what["profile"] = None if self.profile is None else file_hash(self.profile)
+        if isinstance(self.options.known, Path):
+            what["options"]["known"] = file_hash(self.options.known)
+        settings = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        return replace(self.options, profile=metres_from(self.profile, None), settings=settings)
+
+    def load(self) -> Callable[[Input], Written | None]:
+        """Return what writes the depth of an input."""
+        models, options = self.models(), self.fitted_options()
+        models.check()
+
+        def predict(one: Input) -> Written | None:
+            if not self.again and is_done(one, models, options.settings):
+                return None
+            written = predict_input(one, models, options, steady=self.steady)
+            clip = one.source.suffix.lower() in CLIPS
+            notes = clip_notes(one.source, max_megapixels=options.max_megapixels) if clip else ()
+            return replace(written, notes=(*notes, *written.notes))
+
+        return predict
+
+
+def predict_input(
+    one: Input, models: Models, options: DepthOptions, *, steady: bool, progress: Progress | None = None
+) -> Written:
+    """Write the depth of a photo (`predict_photo`) or of a clip (`predict_clip`)."""
+    if one.source.suffix.lower() not in CLIPS:
+        return predict_photo(one.source, one.target, models.for_photo, options)
+    refuse_for_clip(one.source, models, options)
+    return predict_clip(
+        one.source, one.target, models.for_video(), options.save, steady=steady, known=options.known,
+        max_megapixels=options.max_megapixels, progress=progress, settings=options.settings,
+    )  # fmt: skip
+
+
+def refuse_for_clip(source: Path, models: Models, options: DepthOptions) -> None:
+    """Raise InputError for a clip with options of photos."""
+    if options.uncertainty or options.viewer or options.profile or options.right:
+        flags = "--uncertainty, --view, --profile, --known and --right"
+        raise InputError(f"{source} is a video; {flags} are for photos.")
+    refuse_sphere_of_clip(source, options.camera, models.via_cube)
+
+
+def is_done(one: Input, models: Models, settings: str) -> bool:
+    """Return whether all results of an input are there, by the same model, settings and bytes of the input."""
+    folder, side = one.target.folder, f"{one.target.stem}_disp.json"
+    try:
+        content = read_json(folder / side) if (folder / side).is_file() else None
+    except InputError:
+        return False
+    if not isinstance(content, dict) or (content.get("settings"), content.get("source")) != (settings, one.source.name):
+        return False
+    files, maker = content.get("files"), content.get("model")
+    return (
+        isinstance(files, list)
+        and all((folder / str(name)).exists() for name in files)
+        and isinstance(maker, dict)
+        and models.has_made(maker)
+        and content.get("source_sha256") == file_hash(one.source)
+    )

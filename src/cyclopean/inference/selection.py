@@ -1,0 +1,151 @@
+"""From a click to the soft matte of the thing that was clicked, by the bundled network.
+
+select = Selector(photo, depth)        # features of the photo, once
+matte = select([(0.4, 0.6)])           # 1 1 h w, 1 on the subject; None where there is no thing, but ground or sky
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cyclopean.defocus.focus import fill_unknown
+from cyclopean.defocus.lens import Point, focus_pixel
+from cyclopean.defocus.selection import connected, outlined, soft_matte
+from cyclopean.errors import InputError
+from cyclopean.inference.predictor import load, weights_hash, working_size
+from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.image import Photo, resize
+from cyclopean.networks.clicked import Clicked
+from cyclopean.networks.mobile import Mobile
+from cyclopean.training.models import BUNDLED, DEFAULT, WEIGHTS
+
+FOLDER, CARD = BUNDLED / "subject", "card.json"
+SMALL = 80, 112  # of the pictures in which a thing is outlined without a network
+SEEN = 160, 224  # (height, width) of the pictures that the network was trained on
+THING = 0.3  # probability at the point, below which there is no thing there
+
+Outline = Callable[[Any, Any, Sequence[tuple[int, int]]], Any]
+Matte = Float[Tensor, "1 1 h w"]
+Region = Float[np.ndarray, "_ _"]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The network that predicts depth, as a source of features."""
+
+    network: Mobile
+
+    def seen(self, photo: Photo, depth: DepthMap) -> tuple[list[Tensor], Float[Tensor, "1 4 _ _"]]:
+        """Return features of a photo, encoder and decoder joined, coarse to fine, and the evidence beside them.
+
+        The evidence, at the size of the finest, are the colours, and inverse depth as a share of its range.
+        """
+        image = resize(photo.image, working_size(photo.size, SEEN, Mobile.multiple))
+        with torch.inference_mode():
+            features = [torch.cat(pair, 1) for pair in zip(*self.network.pyramids(image), strict=True)]
+        height, width = features[-1].shape[-2:]
+        plane = torch.from_numpy(fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]))[None, None]
+        image, inverse = resize(image, (height, width)), resize(plane, (height, width))
+        low, high = np.percentile(inverse.numpy(), (1, 99))
+        return features, torch.cat([image, (inverse - float(low)) / max(float(high - low), 1e-9)], 1)
+
+
+@cache
+def bundled_networks() -> tuple[Backbone, Clicked] | None:
+    """Return the bundled networks; None where this version has none. Raises InputError if they do not fit together."""
+    if not (FOLDER / WEIGHTS).exists():
+        return None
+    method = load(DEFAULT).method
+    stated = json.loads((FOLDER / CARD).read_text())["features"]["sha256"]
+    if stated != weights_hash(method):
+        raise InputError(
+            f"{FOLDER / WEIGHTS} was trained on the features of another {DEFAULT}; install cyclopean again."
+        )
+    network = Clicked()
+    network.load_state_dict(load_file(FOLDER / WEIGHTS))
+    return Backbone(cast(Mobile, method.network)), network.eval()
+
+
+class Selector:
+    """Finds the thing at points of one photo; what does not depend on the points is computed once.
+
+    Without `networks`, by `outline`: a function of small colours, inverse depth and points, such as `outlined`.
+    """
+
+    def __init__(
+        self,
+        photo: Photo,
+        depth: DepthMap,
+        networks: tuple[Backbone, Clicked] | None = None,
+        *,
+        outline: Outline = outlined,
+    ) -> None:
+        self.photo, self.depth, self.networks, self.outline = photo, depth, networks, outline
+
+    def __call__(self, points: Sequence[Point], without: Sequence[Point] = ()) -> Matte | None:
+        """Return the soft matte of the thing at `points` but not at `without` (pixels, or fractions).
+
+        None where there is no thing: ground, walls, sky.
+        """
+        pixels, others = ([focus_pixel(point, self.photo.size) for point in some] for some in (points, without))
+        rough = self.rough(pixels, others)
+        if rough is None:
+            return None
+        matte = soft_matte(rough, self._guide)
+        subject = matte >= 0.5
+        return torch.from_numpy(matte)[None, None] if subject.any() and not subject.all() else None
+
+    def rough(self, pixels: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]] = ()) -> Region | None:
+        """Return the probability of the thing at pixels (x, y) of the photo, at a small size; None: no thing."""
+        if self.networks is None:
+            colours, inverse_depth = self._small
+            (h, w), (height, width) = inverse_depth.shape, self.photo.size
+            there = [[(x * w // width, y * h // height) for x, y in some] for some in (pixels, others)]
+            inside = self.outline(colours, inverse_depth, there[0])
+            for pixel in there[1]:
+                inside = inside & ~self.outline(colours, inverse_depth, [pixel])
+            return inside.astype(np.float32)
+        with torch.inference_mode():
+            logits = self._logits(pixels)
+            for pixel in others:  # a pixel is that thing's to which it fits better
+                logits = torch.minimum(logits, logits - self._logits([pixel]))
+            probability = logits.sigmoid()[0, 0].numpy()
+        h, w = probability.shape
+        clicked = [(x * w // self.photo.size[1], y * h // self.photo.size[0]) for x, y in pixels]
+        if max(float(probability[y, x]) for x, y in clicked) < THING:
+            return None
+        return np.where(connected(probability >= THING, clicked), probability, 0)
+
+    def _logits(self, pixels: Sequence[tuple[int, int]]) -> Float[Tensor, "1 1 _ _"]:
+        assert self.networks is not None
+        h, w = self.photo.size
+        points = torch.tensor([[((x + 0.5) / w, (y + 0.5) / h) for x, y in pixels]])
+        quarter, half = self._embeddings
+        return self.networks[1](quarter, half, points)
+
+    @cached_property
+    def _embeddings(self) -> tuple[Tensor, Tensor]:
+        assert self.networks is not None
+        backbone, network = self.networks
+        features, evidence = backbone.seen(self.photo, self.depth)
+        with torch.inference_mode():
+            return network.embed(features, evidence)
+
+    @cached_property
+    def _guide(self) -> Float[np.ndarray, "h w 3"]:
+        return np.ascontiguousarray(self.photo.image[0].permute(1, 2, 0).numpy(), np.float32)
+
+    @cached_property
+    def _small(self) -> tuple[Float[np.ndarray, "_ _ 3"], Region]:
+        size = working_size(self.photo.size, SMALL, 1)
+        plane = fill_unknown(self.depth.inverse_depth[0, 0], self.depth.valid[0, 0])
+        image, inverse = resize(self.photo.image, size), resize(torch.from_numpy(plane)[None, None], size)
+        return np.ascontiguousarray(image[0].permute(1, 2, 0).numpy()), inverse[0, 0].numpy()

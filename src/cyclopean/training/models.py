@@ -1,0 +1,166 @@
+"""Find models by their names: bundled ones, folders, runs of training, Hugging Face Hub repositories. No torch here."""
+
+import json
+import logging
+import os
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from cyclopean.errors import InputError, unknown_name
+from cyclopean.io.files import REPOSITORY, read_json, shortened
+
+LOG = logging.getLogger(__name__)
+BUNDLED = Path(__file__).parents[1] / "models"
+DEFAULT = "general"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+SHARDS = "model-*-of-*.safetensors"  # of large models of others
+PREPROCESSOR, README = "preprocessor_config.json", "README.md"  # of models of others, whose card has their licence
+HUB = "hub:"  # prefix of a name to be looked up on the Hugging Face Hub only
+SECONDS = 10.0  # timeout of the first request to the Hub
+
+
+def card(name: Path | str) -> dict[str, Any]:
+    """Return the config of a model alone."""
+    return config_of(locate(name))
+
+
+def companion(name: Path | str, other: str) -> Path:
+    """Return the folder of the model `other` in the card of `name`: a bundled one, or a path relative to the card.
+
+    It is never fetched from the Hub: a downloaded folder must not trigger network access. Raises `InputError` for
+    others.
+    """
+    if other in bundled():
+        return BUNDLED / other
+    folder = locate(name)
+    try:
+        if not other.startswith(("//", "\\\\")) and (folder / other / CONFIG).is_file():  # those name a host
+            return folder / other
+    except (OSError, ValueError):  # a name that no file can have
+        pass
+    raise InputError(
+        f"it is neither a bundled model ({', '.join(bundled())}) nor a path from {folder} to a model; correct it."
+    )
+
+
+def is_model(folder: Path) -> bool:
+    """Return whether `folder` holds a model, or is that of a run, which holds several."""
+    return (folder / CONFIG).is_file() or _of_run(folder) is not None
+
+
+def locate(name: Path | str) -> Path:
+    """Return the folder of a model; for a run, that of its `best`, else `last` model, with a warning.
+
+    A local folder with the name of a bundled model counts only if it holds a model. Raises `InputError` with the names
+    of the bundled models if there is none.
+    """
+    path, text = Path(name), str(name)
+    if text.startswith(HUB):
+        return _download(text.removeprefix(HUB))
+    try:
+        if path.is_dir() and (text not in bundled() or is_model(path)):
+            model = None if (path / CONFIG).exists() else _of_run(path)
+            if model is not None:
+                _log_choice(model)
+            return model or path
+        if (BUNDLED / text / CONFIG).is_file():
+            return BUNDLED / text
+        beside = sorted(file.parent.name for file in path.parent.glob(f"*/{CONFIG}")) if path.parts[1:] else []
+        here = bool(path.parts) and Path(path.parts[0]).exists()
+    except (OSError, ValueError):
+        raise InputError(f"there is no model folder {shortened(text)!r}; no folder can have that name.") from None
+    if beside:
+        raise InputError(f"there is no model folder {text!r}; {path.parent} holds {shortened(', '.join(beside))}.")
+    if not here and REPOSITORY.fullmatch(text):
+        return _download(text)
+    if "/" in text or os.sep in text or path.is_file():
+        raise InputError(f"there is no model folder {text!r}; give a folder with {WEIGHTS} and {CONFIG}.")
+    raise unknown_name("model", text, bundled())
+
+
+def is_foreign(folder: Path) -> bool:
+    """Return whether `folder` holds a model of `transformers`, not one of this house."""
+    if not (folder / CONFIG).is_file():
+        return False
+    config = read_json(folder / CONFIG)
+    return isinstance(config, dict) and "model_type" in config and "method" not in config
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """Return the files of a model's weights: one, or all of its shards; none where any is missing."""
+    if (folder / WEIGHTS).exists():
+        return [folder / WEIGHTS]
+    shards = sorted(folder.glob(SHARDS))
+    whole = bool(shards) and shards[-1].stem.endswith(f"-of-{len(shards):05d}")
+    return shards if whole else []
+
+
+def trained_on(name: Path | str) -> list[str]:
+    """Return the names of the data sets that a model was trained on, from its card; empty if it lists none."""
+    folder = locate(name)
+    training = None if is_foreign(folder) else config_of(folder).get("training")
+    data = training.get("data") if isinstance(training, dict) else None
+    return [item for item in data if isinstance(item, str)] if isinstance(data, list) else []
+
+
+def bundled() -> list[str]:
+    """Return the names of the models that ship inside the package."""
+    return sorted(p.parent.name for p in BUNDLED.glob(f"*/{CONFIG}"))
+
+
+def wrong_value(folder: Path, key: str, value: Any, needed: str) -> InputError:
+    """Return an `InputError` for a value (None: missing) of a model's config, naming the file, the key and what it
+    needs."""
+    state = "is missing" if value is None else f"is {shortened(json.dumps(value, default=str))}"
+    return InputError(f'{folder / CONFIG}: "{key}" {state}; it needs {needed}.')
+
+
+def _of_run(folder: Path) -> Path | None:
+    """Return the best model that a training run has left, else its last one."""
+    models = (folder / "best", folder / "last")
+    return next((model for model in models if (model / CONFIG).is_file()), None)
+
+
+@cache  # once for each
+def _log_choice(model: Path) -> None:
+    LOG.warning("%s is a training run; its model %s is used.", model.parent, model)
+
+
+def _download(name: str) -> Path:
+    """Return the folder that a Hub repository's model is fetched to.
+
+    One that was fetched before is taken as it is. Else the Hub is asked once before the download, which would retry for
+    long without a network.
+    """
+    if not REPOSITORY.fullmatch(name):
+        raise InputError(f"{shortened(name)!r} is not a Hub repository; they are named owner/name.")
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # otherwise each download also requests a list of agents
+    fetch = partial(snapshot_download, name, allow_patterns=[WEIGHTS, SHARDS, CONFIG, PREPROCESSOR, README])
+    try:
+        try:
+            folder = Path(fetch(local_files_only=True))
+        except (OSError, ValueError):  # not here
+            folder = None
+        if folder is not None and (folder / CONFIG).is_file() and weights_files(folder):
+            return folder
+        HfApi().model_info(name, timeout=SECONDS)
+        return Path(fetch())
+    except Exception as error:  # of HTTP, TLS, proxies and disks, by several libraries
+        raise InputError(
+            f"there is no model folder {name!r}, and no Hub repository of that name could be fetched "
+            f"({type(error).__name__}); check the name and the connection."
+        ) from error
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.exists():
+        raise InputError(f"{folder} is not a model: it has no {CONFIG}; give a folder written by training.")
+    config = read_json(path)
+    valid = isinstance(config, dict) and isinstance(config.get("method"), str)
+    if not valid or not isinstance(config.get("arguments"), dict):
+        raise InputError(f"{path} does not name a method and its arguments; it is not a model of cyclopean.")
+    return config

@@ -1,0 +1,133 @@
+"""From a click to a matte: GrabCut on colours and depth, the matte along the photo's edge, the thing as a whole."""
+
+import random
+
+import cv2
+import numpy as np
+import torch
+
+from cyclopean.bench.subject import Budget, Click, is_sharp, judge, report
+from cyclopean.bench.subject_training import inner_point
+from cyclopean.defocus.focus import Sharp
+from cyclopean.defocus.lens import Lens, depth_range
+from cyclopean.defocus.refocus import refocus
+from cyclopean.defocus.selection import coherent, connected, geodesic, grabcut, outlined, soft_matte
+from cyclopean.inference.selection import Selector
+from cyclopean.io.depthmap import DepthMap, from_numbers
+from cyclopean.io.image import Photo
+from filmed import texture
+
+H, W = 120, 160
+
+
+def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A bright statue, whose head is nearer than its foot, before a dark wall; another one beside it, farther away."""
+    mask = np.zeros((H, W), np.uint8)
+    cv2.circle(mask, (60, 40), 18, 1, -1)
+    cv2.rectangle(mask, (48, 50), (72, 100), 1, -1)
+    other = np.zeros((H, W), np.uint8)
+    cv2.rectangle(other, (110, 50), (130, 100), 1, -1)
+    grey = np.where(mask + other > 0, 0.6 + 0.3 * texture(H, W, 1), 0.3 * texture(H, W, 2))
+    colours = grey[..., None] * np.where((mask + other)[..., None] > 0, (1.0, 0.9, 0.6), (0.6, 0.8, 1.0))
+    depth = np.where(mask > 0, 1.0 - np.linspace(0, 0.3, H)[:, None], np.where(other > 0, 0.45, 0.2))
+    return colours.astype(np.float32), depth.astype(np.float32), mask > 0
+
+
+def photo_and_depth() -> tuple[Photo, DepthMap, np.ndarray]:
+    colours, depth, mask = scene()
+    photo = Photo(torch.from_numpy(colours).permute(2, 0, 1)[None].contiguous())
+    soft = cv2.GaussianBlur(depth, (0, 0), 1.5)
+    return photo, from_numbers(torch.from_numpy(soft)[None, None], "inverse_depth"), mask
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+def test_grabcut_finds_the_thing_at_the_point() -> None:
+    colours, depth, mask = scene()
+    found = grabcut(colours, depth, [(60, 45)])
+    assert overlap(found, mask) > 0.9
+    assert not found[:, 100:].any()  # as bright, but not there
+    assert np.array_equal(found, grabcut(colours, depth, [(60, 45)]))
+    wall = grabcut(colours, depth, [(10, 10)])
+    assert overlap(wall, mask) < 0.1
+    parts = np.zeros((9, 9), bool)
+    parts[:3], parts[6:] = True, True
+    assert connected(parts, [(1, 1)]).sum() == 27
+    assert connected(parts, [(1, 1), (1, 8)]).sum() == 54
+
+
+def test_the_outline_lies_on_the_strongest_steps() -> None:
+    colours, depth, mask = scene()
+    found = outlined(colours, depth, [(60, 45)])
+    assert overlap(found, mask) > 0.85
+    assert overlap(outlined(colours, depth, [(120, 75)]), mask) < 0.05  # the other one
+    down, right = np.ones((4, 5), np.float32), np.ones((5, 4), np.float32)
+    right[:, 2] = 10  # a wall with a gap
+    right[4, 2] = 1
+    away = geodesic(down, right, [(0, 0), (1, 0)])
+    expected = np.full((5, 5), np.inf)
+    expected[0, :2] = 0
+    for _ in range(30):
+        for y, x in np.ndindex(5, 5):
+            steps = [(y, x - 1, right[y, x - 1])] if x else []
+            steps += [(y - 1, x, down[y - 1, x])] if y else []
+            for j, i, step in steps:
+                expected[y, x] = min(expected[y, x], expected[j, i] + step)
+                expected[j, i] = min(expected[j, i], expected[y, x] + step)
+    assert np.array_equal(away, expected)
+
+
+def test_the_matte_follows_the_photo_and_closes_specks() -> None:
+    colours, _, mask = scene()
+    rough = np.roll(mask, (1, 2), (0, 1)).astype(np.float32)
+    rough[58:60, 58:60] = 0
+    matte = soft_matte(rough, colours)
+    assert overlap(matte >= 0.5, mask) > overlap(rough >= 0.5, mask) + 0.01
+    assert matte[58:60, 58:60].min() > 0.5
+    small = cv2.resize(mask.astype(np.float32), (W // 4, H // 4), interpolation=cv2.INTER_AREA)
+    assert overlap(soft_matte(small, colours) >= 0.5, mask) > 0.9
+
+
+def test_a_click_selects_and_the_whole_thing_is_sharp() -> None:
+    photo, depth, mask = photo_and_depth()
+    select = Selector(photo, depth)
+    matte = select([(60, 45)])
+    assert matte is not None
+    assert overlap(matte[0, 0].numpy() >= 0.5, mask) > 0.9
+    again = select([(60 / W, 45 / H)])
+    assert again is not None
+    assert torch.equal(matte, again)
+    plane = depth.inverse_depth[0, 0].numpy()
+    whole = depth_range(plane)
+    by_depth = is_sharp(plane, Sharp(float(plane[45, 60]), float(plane[45, 60])), whole)
+    surface, sharp = coherent(depth, matte)
+    assert by_depth[mask].mean() < 0.5
+    assert is_sharp(surface.inverse_depth[0, 0].numpy(), sharp, whole)[mask].mean() > 0.95
+    click = Click(photo, depth, (60, 45), mask)
+    assert judge(click, select)[0] > 0.9 > judge(click, None)[0]
+    assert judge(click, select)[1] > 0.95
+    picture = photo.image[0].permute(1, 2, 0).numpy()
+    change = [
+        np.abs(
+            refocus(photo, d, (60, 45), lens=Lens(amount=4.0), sharp=s).image[0].permute(1, 2, 0).numpy() - picture
+        ).mean(-1)
+        for d, s in ((depth, None), (surface, sharp))
+    ]
+    deep = cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert change[1][deep].max() < 1e-3
+    assert change[0][deep].max() > 5e-3
+    assert change[1][:, 110:].max() > 0.02  # what was not clicked is blurred
+
+
+def test_points_are_inside_and_the_report_has_means() -> None:
+    mask = np.zeros((20, 30), bool)
+    mask[5:15, 8:20] = True
+    for seed in range(30):
+        x, y = inner_point(mask, random.Random(seed))
+        assert 6 <= y <= 13, (x, y)
+        assert 9 <= x <= 18, (x, y)
+    figures = {"GrabCut": {name: [[0.5, 1.0], [0.7, 0.8]] for name in ("table", "clutter", "street", "room")}}
+    assert "| GrabCut | 0.600 | 0.600 | 0.600 | 0.600 | 0.600 | 0.900 |" in report(figures)
+    assert Budget().clicks == 200
