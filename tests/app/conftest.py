@@ -15,7 +15,7 @@ COMMAND = Path(sys.executable).with_name("cyclopean")
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app as its command starts it, for all tests; small limits, so that they are quick to reach."""
-    pytest.importorskip("gradio", reason="the app needs the extra 'app'")
+    pytest.importorskip("starlette", reason="the app needs the extra 'app'")
     flags = ["--no-browser", "--port", "0", "--max-megabytes", "8", "--max-megapixels", "4"]
     running = started([COMMAND, "app", *flags], tmp_path_factory.mktemp("served"))
     yield running

@@ -12,7 +12,7 @@ PEOPLE, SECONDS = 20, 60
 # One person at work: again and again another picture in a colour of their own, its depth, three clicks, each looked at.
 # The picture has stripes, so that every result differs from the last and blur has something to do.
 ROBOT = """async ([hue, seconds]) => {
-  const stage = document.querySelector('#stage-photo'), find = (name) => stage.querySelector('.cy-' + name)
+  const stage = document.querySelector('#stage-photo'), find = (name) => stage.querySelector('.' + name)
   const end = performance.now() + 1000 * seconds
   const report = { depth: [], click: [], strange: [] }
   const until = async (true_, what) => {
@@ -73,9 +73,9 @@ def test_twenty_people_for_a_minute_lose_nothing(browser: Any, server: Server, c
     people = [browser.new_context() for _ in range(PEOPLE)]
     pages = [one.new_page() for one in people]
     for page in pages:
-        page.goto(server.url, wait_until="commit")
+        page.goto(server.address + "&preview=server", wait_until="commit")
     for page in pages:
-        page.wait_for_selector("#stage-photo .cy-limit:has-text('MB')", timeout=3 * PATIENCE)
+        page.wait_for_selector("#stage-photo .limit:has-text('MB')", timeout=3 * PATIENCE)
     start = time.monotonic()
     for number, page in enumerate(pages):
         page.evaluate(f"(given) => {{ window.robot = ({ROBOT})(given).catch((error) => ({{ lost: String(error) }})) }}",

@@ -1,17 +1,18 @@
 """The choice of a model in the app, and two known distances for models that leave scale and shift unknown."""
 
 import json
-import subprocess
-import sys
+from concurrent.futures import Future
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("gradio", reason="the app needs the extra 'app'")
+pytest.importorskip("starlette", reason="the app needs the extra 'app'")
 
-from cyclopean.app import calibration, handlers, page, server
+from starlette.testclient import TestClient
+
+from cyclopean.app import calibration, handlers, server
 from cyclopean.app.handlers import AppState
 from cyclopean.app.session import Session
 from filmed import blue_is_near
@@ -79,38 +80,20 @@ def test_a_panorama_of_such_a_model_is_a_guess_in_space(choice: AppState) -> Non
     assert files[-1]["name"] == "a_disp.ply"
 
 
-PAGE = """
-import sys, tempfile
-from pathlib import Path
-from cyclopean.app import handlers, page
-from cyclopean.app.limits import Limits
-from cyclopean.app.session import Store
-for models in ({}, {"first": None, "second": None}):
-    state = handlers.AppState(None, Store(Limits(), Path(tempfile.gettempdir())), [], models)
-    blocks = page.build(state, [], remote=False).blocks.values()
-    print([name for block in blocks if getattr(block, "elem_id", None) == "model" for name, _ in block.choices])
-"""
-
-
 def test_the_page_offers_the_models_beside_the_bundled_ones(state: AppState, monkeypatch, tmp_path) -> None:
-    done = subprocess.run([sys.executable, "-c", PAGE], capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == ["[]", "['first', 'second']"], done.stderr
     (tmp_path / "mine").mkdir()
-    loads, built = [], []
-
-    def build(state: AppState, *_: object, **__: object) -> None:
-        built.append(state)
-        raise KeyError
-
+    loads = []
     monkeypatch.setattr("cyclopean.inference.predictor.load", lambda name: loads.append(name) or blue_is_near())
-    monkeypatch.setattr(page, "build", build)
-    for names, models, first in (
-        ("general", [], 1),
-        ("a,general", ["a", "general", "panorama"], 2),
-        (f"{tmp_path}/mine", ["mine", "general", "panorama"], 1),
+    for names, models in (
+        ("general", []),
+        ("a,general", ["a", "general", "panorama"]),
+        (f"{tmp_path}/mine", ["mine", "general", "panorama"]),
     ):
         loads.clear()
-        with pytest.raises(KeyError):
-            server.assembled(state.store, names, server.Address())
-        assert list(built[-1].models) == models
-        assert len(loads) == first  # the others when somebody chooses them
+        offered = server.models_offered(names)
+        page = server.assembled(state.store, Future(), offered, [], remote=False)
+        with TestClient(page) as browser:
+            assert browser.post("/start").json()["models"] == models
+        assert loads == [], "the page does not wait for them"
+        assert list(server._loaded(state.store, offered).models) == models
+        assert loads == [names.split(",")[0]], "the others when somebody chooses them"

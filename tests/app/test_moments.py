@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-pytest.importorskip("gradio", reason="the app needs the extra 'app'")
+pytest.importorskip("starlette", reason="the app needs the extra 'app'")
 
 from cyclopean.app import handlers, video
 from cyclopean.app.handlers import AppState

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("gradio", reason="the app needs the extra 'app'")
+pytest.importorskip("starlette", reason="the app needs the extra 'app'")
 
 from cyclopean.app import calibration
 from cyclopean.app.handlers import AppState

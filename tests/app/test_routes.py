@@ -3,13 +3,14 @@
 import shutil
 import socket
 from collections.abc import Iterator
+from concurrent.futures import Future
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip("fastapi", reason="the app needs the extra 'app'")
+pytest.importorskip("starlette", reason="the app needs the extra 'app'")
 
 from cyclopean.app import routes
 from cyclopean.app.guard import Guard, answers_to
@@ -30,12 +31,10 @@ def session(store: Store) -> Session:
 
 @pytest.fixture
 def client(store: Store):
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
     from starlette.testclient import TestClient
 
-    app = FastAPI()
-    routes.add_routes(app, store, [])
-    app.add_middleware(Guard, host="127.0.0.1")
+    app = Guard(Starlette(routes=routes.routes(store, [], Future(), {})), host="127.0.0.1")
     with TestClient(app, base_url="http://127.0.0.1") as browser:
         yield browser
 
@@ -125,7 +124,7 @@ def test_an_open_page_says_so(client, store: Store, session: Session):
 
 
 def test_bodies_are_small_unless_they_are_files(client, session: Session):
-    for path in (f"/leave/{session.token}", f"/here/{session.token}", "/gradio_api/queue/join", "/", "/config"):
+    for path in (f"/leave/{session.token}", f"/here/{session.token}", f"/step/{session.token}/focus", "/", "/start"):
         for content in (b"x" * 70_000, iter([b"x" * 40_000] * 5)):
             assert client.post(path, content=content).status_code == 413, path
     assert client.post(f"/upload/{session.token}?name=a.jpg", content=b"x" * 999).status_code == 200
@@ -208,6 +207,8 @@ def test_names_that_the_session_did_not_make_lead_nowhere(client, session: Sessi
     names = ("..%2f..%2f..%2fetc%2fpasswd", "%2fetc%2fpasswd", "a.png", "..", "in-1%2fphoto.jpg")
     for kind, name in product(("file", "picture"), names):
         assert client.get(f"/{kind}/{session.token}/{name}").status_code == 404, (kind, name)
+    for name in ("..%2fserver.py", "%2fetc%2fpasswd", "a.png", "", "%2e%2e%2froutes.py", "style.css%00"):
+        assert client.get(f"/static/{name}").status_code == 404, name
 
 
 def test_addresses_of_nobody(client):
@@ -229,7 +230,7 @@ def test_who_closes_the_page_leaves_nothing(client, store: Store, session: Sessi
 
 def test_every_answer_forbids_loading_from_elsewhere(client, session: Session):
     answer = client.get(f"/{session.show('photo', b'jpeg')}")
-    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
 

@@ -9,12 +9,11 @@ import io
 import json
 import os
 import re
-import secrets
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -25,11 +24,22 @@ PATIENCE = 60_000  # ms: machines that test are often busy
 
 @dataclass(frozen=True)
 class Server:
-    """A running app: its address, its process and where it keeps uploads."""
+    """A running app: its address, its process, where it keeps uploads, and the key of its start."""
 
     url: str
     process: subprocess.Popen[str]
     temporary: Path
+    key: str = ""
+
+    @property
+    def address(self) -> str:
+        """The address as it is printed."""
+        return f"{self.url}/?key={self.key}" if self.key else self.url
+
+    @property
+    def cookie(self) -> str:
+        """The header of who has opened the page."""
+        return f"cyclopean-{urlsplit(self.url).port}={self.key}"
 
     def end(self) -> None:
         self.process.terminate()
@@ -49,7 +59,8 @@ def started(command: list[Any], temporary: Path) -> Server:
     line = process.stdout.readline()
     found = re.search(r"http://\S+", line)
     assert found, f"the app did not start: {line!r} {(temporary / 'stderr').read_text()}"
-    return Server(found[0], process, temporary)
+    url, _, key = found[0].partition("/?key=")
+    return Server(url.rstrip("/"), process, temporary, key)
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,7 @@ def ask(
     server: Server, path: str, content: bytes | None = None, *, method: str | None = None, **headers: str
 ) -> Answer:
     """Ask for an address, which is sent as it is. Headers with _ for -; bodies of nobody's type are JSON."""
+    headers = {"cookie": server.cookie} | headers
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
     method = method or ("GET" if content is None else "POST")
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -84,32 +96,46 @@ def ask(
 class Client:
     """One person without a browser: what a page can do, and what no page does."""
 
-    SHUT = (  # what the app does not need of the server beneath it
-        *("/gradio_api/file=/etc/passwd", "/file=/etc/passwd", "/gradio_api/file/etc/passwd", "/gradio_api/upload"),
-        *("/gradio_api/proxy=https://example.com/", "/gradio_api/run/predict", "/gradio_api/call/x"),
-        *("/gradio_api/stream/x", "/gradio_api/component_server", "/gradio_api/upload_progress", "/docs"),
-        *("/openapi.json", "/redoc", "/login", "/monitoring", "/gradio_api/mcp/sse", "/custom_component/x/y/z"),
-        *("/gradio_api/heartbeat/x", "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/info"),
-        *("/gradio_api/queue/join/", "/gradio_api/queue/data/", "/gradio_api/queue/status", "/pwa_icon/9"),
-        *("/../../../../etc/passwd", "/gradio_api/vibe-edit", "/gradio_api/process_recording", "/token", "/user"),
+    SHUT = (  # what is not there, and what earlier pages had
+        *("/gradio_api/file=/etc/passwd", "/file=/etc/passwd", "/gradio_api/queue/join", "/config", "/upload", "/job"),
+        *(
+            "/docs",
+            "/openapi.json",
+            "/redoc",
+            "/login",
+            "/static",
+            "/step",
+            "/start/",
+            "/index.html",
+            "/token",
+            "/user",
+        ),
+        *("/../../../../etc/passwd", "/assets/x", "/theme.css", "/proxy=https://example.com/", "//etc/passwd"),
     )
+    LOOK: ClassVar[dict[str, Any]] = {"amount": 1, "shape": "disc", "range": 0, "highlights": 0, "method": "thin-lens"}
+    STEPS: ClassVar[dict[str, dict[str, Any]]] = {  # the steps of a page that take values, and usual ones
+        "model": {"name": "general"},
+        "example": {"number": 0},
+        "focus": {"at": [0.5, 0.5], "look": LOOK, "why": "point"},
+        "mend": {"kind": "add", "points": [[0.5, 0.5]], "radius": 0.02, "look": LOOK},
+        "go": {"step": "focus"},
+        "save_photo": {"kept": "PNG"},
+        "full": {"view": "photo"},
+        "measure": {"points": [[0.1, 0.1], [0.9, 0.9]]},
+        "set_distance": {"metres": 1.0},
+        "set_height": {"metres": 1.0},
+        "set_distances": {"first": 1.0, "second": 2.0},
+        "moment": {"seconds": 0.0},
+        "key": {"at": [0.5, 0.5], "seconds": 0.0},
+        "film": {"look": LOOK, "follow": True},
+    }
+    OPENING: ClassVar[dict[str, str]] = {"photo": "open", "video": "open_clip", "panorama": "open_panorama"}
 
-    def __init__(self, server: Server, *, listening: bool = True) -> None:
-        """Open the page. Who is not `listening` asks for one, and does not wait for what comes."""
-        self.server, self.name = server, secrets.token_hex(6)
-        config = json.loads(ask(server, "/config").content)
-        parts = {part["id"]: part["props"] for part in config["components"]}
-        self._ids = {props["elem_id"]: number for number, props in parts.items() if props.get("elem_id")}
-        self._values = {number: props.get("value") for number, props in parts.items()}
-        self._events = {event["id"]: event for event in config["dependencies"]}
-        begin = next(event for event in self._events.values() if any(kind == "load" for _, kind in event["targets"]))
-        self.opened = self.send(begin, [])
-        if listening:
-            self._heard(begin, self.opened)
-            self.tokens = {
-                tab: self._values[self._ids[f"stage-{tab}"]]["token"] for tab in ("photo", "video", "panorama")
-            }
-            self.here()
+    def __init__(self, server: Server) -> None:
+        """Open the page."""
+        self.server, self.seconds = server, 0.0
+        self.card = json.loads(ask(server, "/start", b"").content)
+        self.tokens = self.card["tokens"]
 
     # ---- what a page does
     def upload(self, name: str, content: bytes, tab: str = "photo", **headers: str) -> Answer:
@@ -118,7 +144,7 @@ class Client:
 
     def open(self, tab: str = "photo") -> dict[str, Any]:
         """Let the file that was sent last be opened; what the page is to show."""
-        return self._event(f"stage-{tab}", "arrived")
+        return self.step(self.OPENING[tab], tab)
 
     def give(self, path: Path, tab: str = "photo") -> dict[str, Any]:
         """Send a file and let it be opened."""
@@ -126,32 +152,35 @@ class Client:
         return self.open(tab) if answer.status == 200 else {"error": answer.error}
 
     def example(self, number: int) -> dict[str, Any]:
-        return self._event("stage-photo", "example", {"number": number})
+        return self.step("example", number=number)
 
     def click(self, x: object, y: object, tab: str = "photo") -> dict[str, Any]:
         """Say what shall be sharp, in fractions of the picture."""
-        return self._event(f"stage-{tab}", "point", {"x": x, "y": y})
+        if tab == "video":
+            return self.step("key", tab, at=[x, y], seconds=self.seconds)
+        return self.step("focus", at=[x, y], look=self.LOOK, why="point")
+
+    def mend(self, kind: str, points: object, radius: object = 0.03) -> dict[str, Any]:
+        """Paint over the depth."""
+        return self.step("mend", kind=kind, points=points, radius=radius, look=self.LOOK)
 
     def measure(self, points: object) -> dict[str, Any]:
-        return self._event("stage-measure", "measured", {"points": points})
+        return self.step("measure", points=points)
 
     def moment(self, seconds: float) -> dict[str, Any]:
         """Move to another moment of the clip."""
-        self._values[self._ids["moment"]] = seconds
-        return self._event("moment", "input")
+        self.seconds = seconds
+        return self.step("moment", "video", seconds=seconds)
 
     def save_depth(self) -> dict[str, Any]:
-        return self._event("save-depth", "click")
+        return self.step("save_depth")
 
-    def save_photo(self) -> dict[str, Any]:
-        return self._event("save-photo", "click")
+    def save_photo(self, kept: str = "PNG") -> dict[str, Any]:
+        return self.step("save_photo", kept=kept)
 
     def film(self) -> dict[str, Any]:
         """Refocus the clip and wait for it."""
-        self._event("film", "click")
-        asked = self._of("film", "click")["id"]
-        then = next(event for event in self._events.values() if event["trigger_after"] == asked and event["outputs"])
-        return self._heard(then, self.send(then, [self._values[number] for number in then["inputs"]]))
+        return self.step("film", "video", look=self.LOOK, follow=True)
 
     def fetch(self, address: str) -> Answer:
         return ask(self.server, f"/{address}")
@@ -166,68 +195,33 @@ class Client:
             ask(self.server, f"/leave/{token}", b"")
 
     # ---- what no page does
-    def send(self, event: dict[str, Any], values: list[object], said: object = None) -> Answer:
-        """Ask for an event, and do not wait for what comes of it."""
-        body = {"fn_index": event["id"], "data": values, "session_hash": self.name, "event_data": said}
-        return self.post(json.dumps({**body, "trigger_id": None}).encode())
+    def post(self, body: bytes, step: str = "focus") -> Answer:
+        """Send any bytes where steps go."""
+        answer = ask(self.server, f"/step/{self.tokens['photo']}/{step}", body)
+        return self.post(body, step) if b'"again"' in answer.content else answer  # the network is loading
 
-    def post(self, body: bytes) -> Answer:
-        """Send any bytes where events go."""
-        return ask(self.server, "/gradio_api/queue/join", body)
-
-    def forged(self, **parts: object) -> bytes:
-        """An event whose `number`, `values`, `name` or `said` are strange."""
-        event = self._of("stage-photo", "point")
-        usual = [self._values[number] for number in event["inputs"]]
-        body = {"fn_index": parts.get("number", event["id"]), "data": parts.get("values", usual)}
-        name = parts.get("name", self.name)
-        return json.dumps({**body, "session_hash": name, "event_data": parts.get("said")}).encode()
-
-    def every_event_with(self, value: object) -> list[int]:
-        """The statuses when `value` stands for every value of each event that takes some."""
-        events = [event for event in self._events.values() if event["inputs"]]
-        return [self.send(event, [value] * len(event["inputs"])).status for event in events]
-
-    def crowd(self, count: int) -> list[Answer]:
-        """Ask for slow work in as many names, and wait for none."""
-        event, answers = self._of("stage-photo", "arrived"), []
-        for _ in range(count):
-            self.name = secrets.token_hex(6)
-            answers.append(self.send(event, [None] * len(event["inputs"])))
-        return answers
+    def every_step_with(self, value: object) -> set[int]:
+        """The statuses when `value` stands for any one value of each step that takes some."""
+        strange = [(name, {**usual, part: value}) for name, usual in self.STEPS.items() for part in usual]
+        return {self.post(json.dumps(values).encode(), name).status for name, values in strange}
 
     # ---- how
-    def _of(self, part: str, kind: str) -> dict[str, Any]:
-        target = [self._ids[part], kind]
-        return next(event for event in self._events.values() if target in event["targets"])
-
-    def _event(self, part: str, kind: str, said: object = None) -> dict[str, Any]:
-        event = self._of(part, kind)
-        values = [self._values[number] for number in event["inputs"]]
-        return self._heard(event, self.send(event, values, said))
-
-    def _heard(self, event: dict[str, Any], asked: Answer) -> dict[str, Any]:
-        """Wait until the event is done; the value of its stage."""
-        assert asked.status == 200, asked
-        heard = ask(self.server, f"/gradio_api/queue/data?session_hash={self.name}").content.decode()
-        messages = [json.loads(line[6:]) for line in heard.splitlines() if line.startswith("data: ")]
-        done = next(message for message in messages if message["msg"] == "process_completed")
-        if not done["success"]:
-            return {"error": f"the event failed: {done['output']}"}
-        stage: dict[str, Any] = {}
-        for number, value in zip(event["outputs"], done["output"]["data"], strict=True):
-            if isinstance(value, dict) and value.get("__type__") == "update":
-                self._values[number] = value.get("value", self._values[number])
-            elif value is not None:
-                self._values[number] = value
-                stage = value if isinstance(value, dict) and not stage else stage
-        return stage
+    def step(self, name: str, tab: str = "photo", **values: object) -> dict[str, Any]:
+        """Do a step and wait until it is done; what the page is to show."""
+        address = f"/step/{self.tokens[tab]}/{name}"
+        told = json.loads(ask(self.server, address, json.dumps(values).encode()).content)
+        while told.get("again"):
+            told = json.loads(ask(self.server, address, json.dumps(values).encode()).content)
+        while "job" in told:
+            told = json.loads(ask(self.server, f"/job/{self.tokens[tab]}/{told['job']}").content)
+        return told
 
 
 class Visitor:
     """One person with the page open."""
 
-    def __init__(self, browser: Any, server: Server, **window: Any) -> None:
+    def __init__(self, browser: Any, server: Server, preview: str = "server", **window: Any) -> None:
+        """Open the page. Only with another `preview` than the server's the browser refocuses by itself."""
         self.context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | window))
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE)
@@ -235,12 +229,13 @@ class Visitor:
         self.wrong: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.goto(server.url)
-        self.page.wait_for_selector("#stage-photo .cy-limit:has-text('MB')")
+        self.page.on("console", lambda said: said.type == "error" and self.wrong.append(said.text))
+        self.page.goto(f"{server.address}{'&' if server.key else '/?'}preview={preview}")
+        self.page.wait_for_selector("#stage-photo .limit:has-text('MB')")
 
     def part(self, selector: str, stage: str = "photo") -> Any:
         """A part of a stage."""
-        return self.page.locator(f"#stage-{stage} .cy-{selector}")
+        return self.page.locator(f"#stage-{stage} .{selector}")
 
     def choose(self, path: Path, stage: str = "photo") -> None:
         """Choose a file by the dialog."""
@@ -262,7 +257,7 @@ class Visitor:
 
     def see(self, kind: str, stage: str = "photo") -> np.ndarray:
         """Wait until a picture of this kind is shown, and look at it."""
-        shown = self.page.locator(f"#stage-{stage} .cy-under[src*='{kind}']")
+        shown = self.page.locator(f"#stage-{stage} .under[src*='{kind}']")
         shown.wait_for()
         return self.fetch(shown.get_attribute("src"))
 

@@ -246,7 +246,7 @@ def test_distances_make_relative_depth_mean_something(
         assert code == 0, told
         return change(photo, photo.with_name("photo_defocus.png")), told
 
-    real = ("--at", "1", "20", "--f-number", "1.4", "--focal-mm", "100")
+    real = ("--at", "1", "20", "--f-number", "1.4", "--focal-mm", "100", "--no-subject")
     assumed, told = refocused(*real)
     assert "nearest is taken as 1 m away, what is farthest as infinitely far" in told
     given, told = refocused(*real, "--nearest", "1")
@@ -400,3 +400,33 @@ def test_a_bad_profile_is_refused_before_anything_is_predicted(
         profile.write_text(content)
         code, _, err = here(capsys, "refocus", photo, "--at", "5", "5", "--profile", profile)
         assert (code, sentence in err, loaded) == (2, True, []), err
+
+
+def test_the_thing_at_the_point_is_sharp_as_a_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bright post whose foot is farther than its top, before a dark wall; --no-subject and a range say otherwise."""
+    rng = np.random.default_rng(0)
+    picture = rng.integers(20, 60, (80, 120, 3), np.uint8)
+    picture[10:70, 40:70] += 150
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    depth = np.full((80, 120), 0.2, np.float32)
+    depth[10:70, 40:70] = np.linspace(1.0, 0.7, 60, dtype=np.float32)[:, None]
+    np.save(tmp_path / "depth.npy", depth)
+    foot = []
+    for more in ((), ("--no-subject",), ("--depth-of-field", "0")):
+        words = (
+            "refocus",
+            tmp_path / "photo.png",
+            "--at",
+            "55",
+            "20",
+            "--depth",
+            tmp_path / "depth.npy",
+            "--amount",
+            "6",
+        )
+        code, _, told = here(capsys, *words, *more)
+        assert code == 0, told
+        with Image.open(tmp_path / "photo_defocus.png") as result:
+            foot.append(np.abs(np.asarray(result, float) - picture)[55:66, 46:64].mean())
+    assert foot[0] < 0.5
+    assert min(foot[1:]) > 3

@@ -55,6 +55,7 @@ def test_false_steps_inside_a_thing_leave_no_mark() -> None:
         for focus in (NEAR, MIDDLE, FAR):
             assert marks(mended, focus, WHOLE) == 0, (name, focus)
     assert marks(confirmed(depths["crack"], guide), NEAR, RIM) == 0
+    assert confirmed(depths["crack"], guide)[50:110, 55:57].min() > 0.9 * NEAR  # closed, not smeared
     assert np.array_equal(confirmed(depths["true"], guide), depths["true"])  # the photo shows that step
 
 

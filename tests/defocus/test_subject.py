@@ -217,7 +217,7 @@ def test_the_command_takes_both(tmp_path: Path, segmenter: Path, capsys: pytest.
         with Image.open(tmp_path / "photo_defocus.png") as result:
             results.append(np.asarray(result, float))
     assert np.abs(results[1] - results[0])[:, :80].max() > 3
-    assert np.abs(results[1] - results[0])[:, 120:].max() == 0  # far from the mask nothing changed
+    assert np.abs(results[1] - results[0])[:, 120:].max() <= 1  # far from the mask next to nothing changed
     assert json.loads((tmp_path / "photo_defocus.json").read_text())["matte"] == str(segmenter)
 
 

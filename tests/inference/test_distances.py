@@ -78,7 +78,7 @@ def test_an_unknown_camera_is_the_photos_or_assumed_and_said(tmp_path, capsys, c
     Image.fromarray((photo.image[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(tmp_path / "p.png")
     for name, each in (("z", depth), ("r", distance)):
         each.save(tmp_path / f"{name}.npy")
-        words = ("refocus", tmp_path / "p.png", "--depth", tmp_path / f"{name}.npy", "--at", "80", "24")
+        words = ("refocus", tmp_path / "p.png", "--depth", tmp_path / f"{name}.npy", "--at", "80", "24", "--no-subject")
         code, _, error = here(capsys, *words, "--refine", "off", "--out", tmp_path / name)
         assert (code, error) == (0, "")
     one, other = (np.asarray(Image.open(tmp_path / name / "p_defocus.png")).astype(int) for name in "zr")

@@ -444,9 +444,11 @@ def test_what_affine_depth_cannot_give_is_said_with_the_way_out(folders, tmp_pat
     point = ["refocus", photo, "--at", "0.5", "0.5", *words]
     assert command(point) == 0
     capsys.readouterr()
+    assert command([*point, "--focus-distance", "2"]) == 2
+    assert "--known" in capsys.readouterr().err
+    assert command([*point, "--f-number", "2"]) == 0  # two distances give scale and shift, and are stated
+    assert "nearest is taken as 1 m away" in capsys.readouterr().err
     for flags in (["--f-number", "2"], ["--focus-distance", "2"]):
-        assert command([*point, *flags]) == 2
-        assert "--known" in capsys.readouterr().err
         assert command([*point, *flags, "--known", *known]) == 0
     assert command(["predict", photo, *words, "--known", *known, "--profile", photo]) == 2
     assert "give one of them" in capsys.readouterr().err

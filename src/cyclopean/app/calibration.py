@@ -19,11 +19,12 @@ from cyclopean.inference.metric_calibration import (
     shift_assumed,
     write_profile,
 )
-from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.depthmap import DepthMap, value_range
 from cyclopean.io.files import PHOTOS
 from cyclopean.io.image import Photo
 from cyclopean.io.sidecar import AnyCamera
 
+FARTHEST = 1000.0  # metres, of what counts as infinitely far
 GUESS = "This model leaves scale and shift of its depth unknown, so shapes in space are a guess."
 
 
@@ -128,7 +129,7 @@ def set_distances(_: AppState, session: Session, first: float | None, second: fl
     known.applied(_depth(session))
     session.profile = known
     note = "Click anywhere to read distances; depth of this photo that you save in the first tab is now in metres."
-    return {"note": note}
+    return {"note": note, "distances": _distances(session, known)}
 
 
 def _kept(session: Session, profile: CameraProfile) -> PageUpdate:
@@ -139,7 +140,13 @@ def _kept(session: Session, profile: CameraProfile) -> PageUpdate:
         f"One unit of depth is {profile.scale:.3g} m ({profile.how}). Click anywhere to read distances; depth that you "
         "save in the first tab is now in metres."
     )
-    return {"note": note, "files": session.keep([path])}
+    return {"note": note, "files": session.keep([path]), "distances": _distances(session, profile)}
+
+
+def _distances(session: Session, profile: CameraProfile | TwoDistances) -> list[float]:
+    """Return how far away in metres the nearest and the farthest of the photo are, without the 1 % at either end."""
+    low, high = value_range(profile.applied(_depth(session)).inverse_depth)
+    return [1 / max(end, 1 / FARTHEST) for end in (high, low)]
 
 
 def _measured(session: Session) -> Photo:

@@ -1,5 +1,6 @@
 """Photographs to try the app with: those inside scikit-image, if it is installed."""
 
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +27,15 @@ class Example:
     @cached_property
     def thumbnail(self) -> bytes:
         """Small JPEG of the photo."""
-        from cyclopean.app.service import jpeg
-        from cyclopean.io.image import read_photo, resize
+        from PIL import Image
 
-        photo = read_photo(self.path)
-        h, w = photo.size
-        return jpeg(resize(photo.image, (max(1, round(h * WIDE / w)), WIDE)))
+        file = io.BytesIO()
+        with Image.open(self.path, formats=("JPEG", "PNG")) as picture:
+            picture.draft("RGB", (WIDE, WIDE))
+            small = picture.convert("RGB")
+            small.thumbnail((WIDE, WIDE))
+            small.save(file, "JPEG", quality=85)
+        return file.getvalue()
 
 
 def found() -> list[Example]:

@@ -1,14 +1,14 @@
 """What is open to visitors: names of this machine, addresses, how much they may send and how long that may take."""
 
 import asyncio
+import hmac
 import ipaddress
-import json
 import logging
-import math
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.responses import PlainTextResponse, Response
 
@@ -16,12 +16,13 @@ from cyclopean.errors import sentence
 
 LOG = logging.getLogger("cyclopean.app")
 
-JOIN, UPLOAD = "/gradio_api/queue/join", "/upload/"
+UPLOAD = "/upload/"
 LOCAL = ("127.0.0.1", "localhost", "::1")
 LONGEST_BODY = 64_000  # bytes of whatever is not an upload
 SLOWEST_BODY = 20.0  # seconds in which that must arrive
 WAYS = ("GET", "HEAD", "POST")
 UNKNOWN_NAME = "This app does not answer to that name; whoever runs it can add it: cyclopean app --trusted-host NAME\n"
+NO_KEY = "This app is private: open the whole address that `cyclopean app` printed when it started.\n"
 
 Receive = Callable[[], Awaitable[Any]]
 
@@ -37,34 +38,35 @@ class Refused(Exception):  # noqa: N818  (it is not an error)
 class Guard:
     """Around everything: who may ask, for what, with how much; and nothing may be loaded from elsewhere.
 
-    Only what the page needs of Gradio is open. Its upload and file routes stay shut (visitors could name paths there),
-    and those that fetch from the network. What visitors send with an event are numbers, names and switches: Gradio
-    would open files, or addresses, that it finds named in anything richer.
+    Who has not been given the `key` of this start gets nothing. It comes with the first address and stays in a cookie,
+    so that reloading and a second tab need no key; no page elsewhere makes a browser send that cookie.
     """
 
     OPEN = (
-        *(UPLOAD, "/here/", "/leave/", "/picture/", "/file/", "/glance/", "/space/", "/example/"),
-        *("/assets/", "/static/", "/svelte/"),
+        *("/static/", UPLOAD, "/here/", "/leave/", "/step/", "/job/"),
+        *("/picture/", "/file/", "/glance/", "/space/", "/example/"),
     )
-    OPEN_EXACTLY = (
-        *("/", "/theme.css", "/config", "/favicon.ico", "/manifest.json", "/robots.txt"),
-        *(JOIN, "/gradio_api/queue/data"),
-    )
+    OPEN_EXACTLY = ("/", "/start")
     HEADERS = (
         (
             b"content-security-policy",
-            b"default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; "
-            b"style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-            b"worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
+            b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+            b"media-src 'self' blob:; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
             b"frame-ancestors 'self'",
         ),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-resource-policy", b"same-origin"),
     )
 
-    def __init__(self, app: Any, host: str, names: Iterable[str] = (), events: Callable[[], int] = lambda: 0) -> None:
-        """Guard `app`: `host` is where it listens, `names` are further names, `events` counts the kinds of events."""
-        self.app, self.host, self.events = app, host, events
+    def __init__(
+        self, app: Any, host: str, names: Iterable[str] = (), key: str | None = None, cookie: str = "cyclopean"
+    ) -> None:
+        """Guard `app`: `host` is where it listens, `names` are further names, `cookie` names what holds the `key`.
+
+        Without a key everybody who reaches it may ask.
+        """
+        self.app, self.host, self.key, self.cookie = app, host, key, cookie
         self.names = {name.lower() for name in names}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -78,7 +80,9 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *self.HEADERS]
+                own = {name for name, _ in message["headers"]}
+                more = [(name, value) for name, value in self.HEADERS if name not in own]
+                message["headers"] = [*message["headers"], *more, *self._cookie(scope)]
             await send(message)
 
         try:
@@ -93,9 +97,13 @@ class Guard:
     async def _admitted(self, scope: Any, receive: Receive) -> tuple[Any, Receive]:
         """Return what the application receives of a request. Raises Refused."""
         path = scope["path"]
-        asked = next((value for name, value in scope["headers"] if name == b"host"), b"")
-        if not answers_to(asked.decode("latin-1"), self.host, self.names):
+        if not answers_to(_header(scope, b"host"), self.host, self.names):
             raise Refused(400, UNKNOWN_NAME)
+        # Browsers tell which page asks; only a link may come from a page elsewhere.
+        if _header(scope, b"sec-fetch-site") in ("cross-site", "same-site") and path != "/":
+            raise Refused(403)
+        if self.key is not None and not (self._given(scope) or self._kept(scope)):
+            raise Refused(403, NO_KEY)
         if path not in self.OPEN_EXACTLY and not path.startswith(self.OPEN):
             raise Refused(404)
         if scope["method"] not in WAYS:
@@ -109,12 +117,30 @@ class Guard:
             raise Refused(408) from None
         if len(body) > LONGEST_BODY:
             raise Refused(413)
-        if path == JOIN:
-            event = plain_event(body, self.events())
-            if event is None:
-                raise Refused(400)
-            body = json.dumps(event).encode()
         return scope, _again(body, receive)
+
+    def _given(self, scope: Any) -> bool:
+        """Return whether the address has the key."""
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        return self._is_key(next(iter(query.get("key", ())), ""))
+
+    def _kept(self, scope: Any) -> bool:
+        """Return whether the browser has kept the key from an earlier page."""
+        parts = (part.strip().partition("=") for part in _header(scope, b"cookie").split(";"))
+        return any(name == self.cookie and self._is_key(value) for name, _, value in parts)
+
+    def _is_key(self, value: str) -> bool:
+        return self.key is not None and hmac.compare_digest(value.encode(), self.key.encode())
+
+    def _cookie(self, scope: Any) -> list[tuple[bytes, bytes]]:
+        """Return the header that keeps the key, for the page that was opened with it.
+
+        Without a path the cookie is for the folder of the page, wherever a proxy has put that.
+        """
+        if scope["path"] != "/" or not self._given(scope):
+            return []
+        secure = "; Secure" if _header(scope, b"x-forwarded-proto") == "https" else ""
+        return [(b"set-cookie", f"{self.cookie}={self.key}; HttpOnly; SameSite=Strict{secure}".encode())]
 
 
 def answers_to(asked: str, host: str, names: Iterable[str] = ()) -> bool:
@@ -140,40 +166,14 @@ def answers_to(asked: str, host: str, names: Iterable[str] = ()) -> bool:
     return True
 
 
-def plain_event(body: bytes, kinds: int) -> dict[str, Any] | None:
-    """Return the event of a page that `body` holds, of `kinds` kinds, if all its values are plain; else None.
-
-    Besides numbers, names and switches there are only the points of a length.
-    """
-    try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(given, dict):
-        return None
-    number, name, data, said = (given.get(key) for key in ("fn_index", "session_hash", "data", "event_data"))
-    points = said.get("points") if isinstance(said, dict) else None
-    pairs = points if isinstance(points, list) else []
-    rest = [value for key, value in said.items() if key != "points"] if isinstance(said, dict) else [said]
-    fine = (
-        (type(number) is int and 0 <= number < kinds)
-        and (isinstance(name, str) and re.fullmatch(r"[\w-]{1,64}", name))
-        and (isinstance(data, list) and all(_plain(value) for value in (*data, *rest)))
-        and (points is None or isinstance(points, list))
-        and all(isinstance(pair, list) and all(_plain(value) for value in pair) for pair in pairs)
-    )
-    trigger = given.get("trigger_id")
-    kept = {"fn_index": number, "session_hash": name, "data": data, "event_data": said}
-    return kept | {"trigger_id": trigger if type(trigger) is int else None} if fine else None
-
-
 def without_tokens(text: str) -> str:
     """Return `text` for the log: nobody who reads it can open a visitor's pictures."""
     return re.sub(r"[\w-]{32}", "...", text)
 
 
-def _plain(value: object) -> bool:
-    return isinstance(value, str | bool | int | None) or (isinstance(value, float) and math.isfinite(value))
+def _header(scope: Any, wanted: bytes) -> str:
+    """Return the first header of a name, empty without one."""
+    return next((value for name, value in scope["headers"] if name == wanted), b"").decode("latin-1")
 
 
 def _of_a_proxy(header: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The handlers of the page's events. Every function takes the visitor's session and returns what the stage shows.
+"""The steps of a page. Every function takes the visitor's session and returns what the stage shows.
 
 A stage's value is a dict of plain values: addresses of pictures, the point, sentences. Errors become sentences in it;
 nothing that goes wrong in one step ends the session.
@@ -9,18 +9,22 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 from cyclopean.app import service
+from cyclopean.app.coordinates import fraction
 from cyclopean.app.examples import Example
 from cyclopean.app.limits import within
+from cyclopean.app.mending import MOST, Stroke
 from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
 from cyclopean.app.service import FocusRequest, RefocusSettings, Service
 from cyclopean.app.session import NothingNew, Session, Store
 from cyclopean.errors import InputError, lacks_memory, sentence
+from cyclopean.geometry import Equirectangular
+from cyclopean.inference.pipeline import PictureFormat
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import PHOTOS
 
@@ -79,14 +83,14 @@ def handler(step: Callable[..., PageUpdate]) -> Callable[..., PageUpdate]:
     """Return `step(state, session, ...)` for a token, with its errors as sentences, one at a time for each session."""
 
     @wraps(step)
-    def careful(state: AppState, token: str | None, *rest: Any) -> PageUpdate:
+    def careful(state: AppState, token: str | None, *rest: Any, **values: Any) -> PageUpdate:
         session = state.store.get(token or "")
         if session is None:
             return {"error": capital(GONE)}
         if (why := _refused(session)) is not None:
             return {"error": why}
         try:
-            return step(state, session, *rest)
+            return step(state, session, *rest, **values)
         except NothingNew:
             return UNCHANGED
         except Exception as error:
@@ -132,6 +136,9 @@ def open_photo(state: AppState, session: Session) -> PageUpdate:
         "name": upload.name,
         "full": [w, h],
         "note": " ".join(preview.photo.notes),
+        "look": asdict(session.history[-1][1].settings),
+        "lens": service.lens_of(preview.photo),
+        **_live(session),
         "photo": session.show("photo", service.jpeg(preview.photo.image)),
         "depth": session.show("depth", service.jpeg(service.coloured(preview.depth))),
     }
@@ -159,34 +166,101 @@ def take_example(state: AppState, session: Session, number: int) -> PageUpdate:
 
 
 @handler
-def focus(_: AppState, session: Session, at: tuple[float, float] | None, look: RefocusSettings, why: str) -> PageUpdate:
-    """Refocus the preview at a new point or with new settings. Changes of one control in a row are undone as one."""
+def focus(
+    _: AppState,
+    session: Session,
+    at: tuple[float, float] | None,
+    look: RefocusSettings,
+    why: str,
+    *,
+    render: bool = True,
+) -> PageUpdate:
+    """Refocus the preview at a new point or with new settings. Changes of one control in a row are undone as one.
+
+    Without `render`, here and in other steps, the page has made the picture by itself.
+    """
     if session.preview is None:
         raise InputError("there is no photo yet; choose one.")
-    shot = FocusRequest(at or session.history[-1][1].at, look)
-    picture = service.jpeg(session.preview.focused(shot).image)
+    last = session.history[-1][1]
+    shot = FocusRequest(at or last.at, look, last.strokes)
+    picture = _rendered(session.preview, shot) if render else None
     if session.history and session.history[-1][0] == why != "point":
         session.history[-1] = (why, shot)
     else:
         session.history.append((why, shot))
-    return _in_focus(session, picture)
+    another = (at or last.at, look.subject) != (last.at, last.settings.subject) or why == "point"
+    return _in_focus(session, picture) | (_live(session) if another and not render else {})
 
 
 @handler
-def undo(_: AppState, session: Session) -> PageUpdate:
+def mend(
+    _: AppState,
+    session: Session,
+    kind: str,
+    points: list[tuple[float, float]],
+    radius: float,
+    look: RefocusSettings,
+    *,
+    render: bool = True,
+) -> PageUpdate:
+    """Mend the depth by one stroke of a brush; what was in focus is focused again."""
+    if session.preview is None:
+        raise InputError("there is no photo yet; choose one.")
+    why, last = session.history[-1]
+    if why == START:
+        raise InputError("nothing is in focus yet; click what shall be sharp, then paint.")
+    if len(last.strokes) >= MOST:
+        raise InputError(f"there are {MOST} strokes already, the most that a photo takes; undo some.")
+    stroke = Stroke(kind, tuple(fraction(at) for at in points), radius, last.at)
+    shot = FocusRequest(last.at, look, (*last.strokes, stroke))
+    picture = _rendered(session.preview, shot) if render else None
+    session.history.append(("mend", shot))
+    return _in_focus(session, picture) | _depth_shown(session)
+
+
+@handler
+def undo(_: AppState, session: Session, *, render: bool = True) -> PageUpdate:
     """Go back to the request before the last."""
     if session.preview is None:
         raise InputError("there is no photo yet; choose one.")
+    before = session.history[-1][1].strokes
     if len(session.history) > 1:
         session.history.pop()
-    return _in_focus(session, service.jpeg(session.preview.focused(session.history[-1][1]).image))
+    now = session.history[-1][1]
+    update = _in_focus(session, _rendered(session.preview, now) if render else None)
+    if now.strokes != before:
+        return update | _depth_shown(session)
+    return update if render else update | _live(session)
 
 
-def _in_focus(session: Session, picture: bytes) -> PageUpdate:
-    if session.history[-1][0] == START:
-        return {"stage": "focus", "result": None, "point": None, "undo": False}
-    address = session.show("result", picture)
-    return {"stage": "focus", "result": address, "point": list(session.history[-1][1].at), "undo": True}
+def _depth_shown(session: Session) -> PageUpdate:
+    """Return the depth in false colours, as it is mended now."""
+    assert session.preview is not None
+    depth, _ = session.preview.scene(session.history[-1][1])
+    return {"depth": session.show("depth", service.jpeg(service.coloured(depth))), **_live(session)}
+
+
+def _live(session: Session) -> PageUpdate:
+    """Return what a page needs to refocus by itself; nothing of a panorama, which goes on over its seam."""
+    preview, (why, shot) = session.preview, session.history[-1]
+    assert preview is not None
+    if isinstance(preview.photo.camera, Equirectangular):
+        return {}
+    file, told = service.live_scene(*((preview.depth,) if why == START else preview.scene(shot)))
+    return {"live": {"depth": session.show("plane", file, ".png"), **told}}
+
+
+def _rendered(preview: service.Preview, shot: FocusRequest) -> bytes:
+    return service.jpeg(preview.focused(shot).image)
+
+
+def _in_focus(session: Session, picture: bytes | None) -> PageUpdate:
+    why, shot = session.history[-1]
+    shown: PageUpdate = {"stage": "focus", "look": asdict(shot.settings)}
+    if why == START:
+        return {**shown, "result": None, "point": None, "undo": False}
+    result = "live" if picture is None else session.show("result", picture)
+    return {**shown, "result": result, "point": list(shot.at), "undo": True}
 
 
 @handler
@@ -206,7 +280,8 @@ def go_to(_: AppState, session: Session, step: str) -> PageUpdate:
 def save_depth(state: AppState, session: Session) -> PageUpdate:
     """Write the depth as files."""
     upload, folder = _upload(session), session.folder / "out"
-    work = partial(service.save_depth, state.service(session.model), upload, folder, session.profile)
+    model, strokes = state.service(session.model), session.history[-1][1].strokes
+    work = partial(service.save_depth, model, upload, folder, session.profile, strokes=strokes)
     paths = within(state.store.limits.saving_seconds, upload.name, work)
     return {"files": session.keep(paths)}
 
@@ -214,11 +289,28 @@ def save_depth(state: AppState, session: Session) -> PageUpdate:
 @handler
 def save_photo(state: AppState, session: Session, kept: str) -> PageUpdate:
     """Write the refocused photo as a file at full size, which the page fetches at once."""
-    upload, shot = _upload(session), session.history[-1][1]
-    kept, folder = service.check_format(kept), session.folder / "out"
-    work = partial(service.save_refocused, state.service(session.model), upload, shot, kept, folder)
-    files = session.keep(within(state.store.limits.saving_seconds, upload.name, work))
+    upload = _upload(session)
+    files = session.keep(_refocused(state, session, service.picture_format(kept, upload), session.folder / "out"))
     return {"files": files, "fetch": files[0]}
+
+
+@handler
+def full(state: AppState, session: Session, view: str) -> PageUpdate:
+    """Return the photo ("photo") or the refocused one ("result") at full size, to be looked at closely."""
+    upload, folder = _upload(session), session.folder / "full"
+    if view == "photo":
+        work = partial(service.save_upright, state.service(session.model), upload, folder)
+        path = within(state.store.limits.opening_seconds, upload.name, work)
+    else:
+        path = _refocused(state, session, service.picture_format("JPEG", upload), folder)[0]
+    path = path.replace(folder / f"full-{view}.jpg")  # beside results of the same name that were saved before
+    return {"sharp": {view: session.keep([path])[0]["url"]}}
+
+
+def _refocused(state: AppState, session: Session, form: PictureFormat, folder: Path) -> list[Path]:
+    upload, shot = _upload(session), session.history[-1][1]
+    work = partial(service.save_refocused, state.service(session.model), upload, shot, form, folder)
+    return within(state.store.limits.saving_seconds, upload.name, work)
 
 
 def _upload(session: Session) -> Path:

@@ -1,7 +1,7 @@
-"""Files in and results out, past Gradio, which would encode them again and keep copies that visitors could name.
+"""The addresses of the app: its page, files in, steps, pictures and results out.
 
-Every address has a session's token in it and leads to names that the session itself made: no path of a visitor is
-ever opened.
+Every address of a visitor has a session's token in it and leads to names that the session itself made: no path of a
+visitor is ever opened.
 """
 
 import asyncio
@@ -10,24 +10,39 @@ import mimetypes
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import anyio.to_thread
-from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
 
-from cyclopean.app import service
 from cyclopean.app.examples import Example
-from cyclopean.app.session import Session, Store, safe_name
+from cyclopean.app.jobs import CROWDED, Crowded, Jobs
+from cyclopean.app.session import STAGES, Session, Store, safe_name
 from cyclopean.errors import InputError
 from cyclopean.io.files import CLIPS, PHOTOS, RAWS
 
+if TYPE_CHECKING:
+    from cyclopean.app.handlers import AppState
+
+PAGE = Path(__file__).parent / "static"
+LIVE = Path(__file__).parents[1] / "defocus" / "live" / "live.js"  # refocuses in the browser
+KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 NO_STORE = {"Cache-Control": "no-store"}
 VIEWER = "space.html"
+# The viewer is one file with its script inside: it gets an origin of its own, which reaches nothing of the app.
+IN_SPACE = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; frame-ancestors 'self'"
+)
+PATIENCE = 1.0  # seconds that a step waits for the network before the page is told
 SPARE = 300e6  # bytes that an upload must leave free on the disk
 
 STALLED, LONGEST_WAY = 30.0, 1800.0  # seconds: between two parts of an upload, and for a whole one
@@ -38,16 +53,95 @@ GONE = "this page was open for too long without being used, and its pictures are
 NO_SPACE = "this computer has no space left for the file; free some space on its disk, then try again."
 
 
-def add_routes(app: FastAPI, store: Store, examples: list[Example]) -> None:
-    """Add the addresses beside Gradio's own."""
-    app.post("/upload/{token}")(_upload(store))
-    app.post("/here/{token}")(_here(store))
-    app.post("/leave/{token}")(_leave(store))
-    app.get("/picture/{token}/{name}")(_picture(store))
-    app.get("/file/{token}/{name}")(_file(store))
-    app.get("/glance/{token}")(_glance(store))
-    app.get("/space/{token}")(_space(store))
-    app.get("/example/{number}.jpg")(_example(examples))
+def routes(
+    store: Store, examples: list[Example], network: "Future[AppState]", card: Mapping[str, Any]
+) -> list[BaseRoute]:
+    """Return all addresses. `network` does the steps once it is loaded; `card` is what a page must know first."""
+    at_work = Jobs(store.limits.waiting)
+    return [
+        Route("/", _page(PAGE / "index.html")),
+        Route("/static/{name}", _static()),
+        Route("/start", _start(store, card), methods=["POST"]),
+        Route("/upload/{token}", _upload(store), methods=["POST"]),
+        Route("/step/{token}/{name}", _step(store, at_work, network), methods=["POST"]),
+        Route("/job/{token}/{name}", _job(store, at_work)),
+        Route("/here/{token}", _here(store), methods=["POST"]),
+        Route("/leave/{token}", _leave(store, at_work), methods=["POST"]),
+        Route("/picture/{token}/{name}", _picture(store)),
+        Route("/file/{token}/{name}", _file(store)),
+        Route("/glance/{token}", _glance(store)),
+        Route("/space/{token}", _space(store)),
+        Route("/example/{number}.jpg", _example(examples)),
+    ]
+
+
+def _page(path: Path) -> Callable[[Request], Response]:
+    """Return what gives one file of the page, read once."""
+    content, kind = path.read_bytes(), KINDS[path.suffix]
+    return lambda _: Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def _static() -> Callable[[Request], Response]:
+    """Return what gives the files of the page by name; their names are known now, and no others are looked for."""
+    files = {path.name: _page(path) for path in (*PAGE.iterdir(), LIVE) if path.suffix in KINDS}
+
+    def static(request: Request) -> Response:
+        page = files.get(request.path_params["name"])
+        return Response(status_code=404) if page is None else page(request)
+
+    return static
+
+
+def _start(store: Store, card: Mapping[str, Any]) -> Callable[[Request], Response]:
+    """Open the sessions of a page, one for each tab that has files of its own."""
+
+    def start(_: Request) -> Response:
+        tokens = dict(zip(STAGES, (store.open().token for _ in STAGES), strict=True))
+        return JSONResponse({**card, "tokens": tokens}, headers=NO_STORE)
+
+    return start
+
+
+def _step(store: Store, jobs: Jobs, network: "Future[AppState]") -> Callable[..., Any]:
+    """Begin a step. The answer is what the page is to show, or the job to ask about, or that the network is loading."""
+
+    async def step(request: Request) -> Response:
+        token, name = request.path_params["token"], request.path_params["name"]
+        if store.get(token) is None:
+            return JSONResponse({"error": capital(GONE)})
+        try:
+            state = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(network)), PATIENCE)
+        except TimeoutError:
+            return JSONResponse({"busy": "Loading the network", "again": True})
+        from cyclopean.app.steps import parse
+
+        session = store.get(token)
+        try:
+            asked, values = parse(name, await request.body())
+            if session is None:
+                raise InputError(GONE)
+            asked.at_once(state, token)
+            job = jobs.start(session.jobs, asked.lane, partial(asked.run, state, token, **values))
+        except InputError as error:
+            return JSONResponse({"error": capital(str(error))}, 400)
+        except Crowded:
+            return JSONResponse({"error": capital(CROWDED)}, 503)
+        return JSONResponse(await jobs.told(session.jobs, job))
+
+    return step
+
+
+def _job(store: Store, jobs: Jobs) -> Callable[..., Any]:
+    """Return how far a step is."""
+
+    async def job(request: Request) -> Response:
+        session = store.see(request.path_params["token"])
+        asked = session.jobs.get(request.path_params["name"]) if session else None
+        if session is None or asked is None:
+            return JSONResponse({"error": capital(GONE)}, 410)
+        return JSONResponse(await jobs.told(session.jobs, asked))
+
+    return job
 
 
 class Refused(InputError):  # noqa: N818  (as in the guard)
@@ -59,9 +153,10 @@ class Refused(InputError):  # noqa: N818  (as in the guard)
 
 
 def _upload(store: Store) -> Callable[..., Any]:
-    async def upload(token: str, request: Request, name: str = "photo") -> Response:
+    async def upload(request: Request) -> Response:
+        session, name = store.get(request.path_params["token"]), request.query_params.get("name", "photo")
         try:
-            return JSONResponse({"name": await _received(store, store.get(token), request, name)})
+            return JSONResponse({"name": await _received(store, session, request, name)})
         except Refused as refused:
             return JSONResponse({"error": capital(str(refused))}, refused.status)
         except ClientDisconnect:
@@ -147,36 +242,39 @@ async def _written(path: Path, request: Request, most: float) -> int:
 def _here(store: Store) -> Callable[..., Any]:
     """Note that the page is still open."""
 
-    def here(token: str) -> Response:
-        return Response(status_code=204 if store.see(token) else 410)
+    def here(request: Request) -> Response:
+        return Response(status_code=204 if store.see(request.path_params["token"]) else 410)
 
     return here
 
 
-def _leave(store: Store) -> Callable[..., Any]:
+def _leave(store: Store, jobs: Jobs) -> Callable[..., Any]:
     """Close the session of a page: its pictures go at once, not when they have been idle for long."""
 
-    def leave(token: str) -> Response:
-        store.close(store.see(token))
+    async def leave(request: Request) -> Response:
+        session = store.see(request.path_params["token"])
+        jobs.forget(session.jobs if session else {})
+        await anyio.to_thread.run_sync(store.close, session)
         return Response(status_code=204)
 
     return leave
 
 
 def _picture(store: Store) -> Callable[..., Any]:
-    def picture(token: str, name: str) -> Response:
-        session = store.get(token)
+    def picture(request: Request) -> Response:
+        session, name = store.get(request.path_params["token"]), request.path_params["name"]
         content = session.pictures.get(name) if session else None
         if content is None:
             return Response(status_code=404)
-        return Response(content, media_type="image/jpeg", headers=NO_STORE)
+        kind = "image/png" if name.endswith(".png") else "image/jpeg"
+        return Response(content, media_type=kind, headers=NO_STORE)
 
     return picture
 
 
 def _file(store: Store) -> Callable[..., Any]:
-    def file(token: str, name: str) -> Response:
-        session = store.get(token)
+    def file(request: Request) -> Response:
+        session, name = store.get(request.path_params["token"]), request.path_params["name"]
         path = session.files.get(name) if session else None
         if path is None or not path.is_file():
             return Response(status_code=404)
@@ -190,15 +288,19 @@ def _glance(store: Store) -> Callable[..., Any]:
     """Return a small preview of what a click would give, while the pointer rests; skipped while another one is made."""
     busy = threading.Semaphore(1)
 
-    def glance(token: str, x: float, y: float) -> Response:
-        session = store.get(token)
+    def glance(request: Request) -> Response:
+        session = store.get(request.path_params["token"])
         preview = session.preview if session else None
         if session is None or preview is None or not session.history or not busy.acquire(blocking=False):
             return Response(status_code=204)
         try:
-            shot = service.FocusRequest((x, y), session.history[-1][1].settings)
+            from cyclopean.app import service
+
+            at = float(request.query_params["x"]), float(request.query_params["y"])
+            last = session.history[-1][1]
+            shot = service.FocusRequest(at, replace(last.settings, subject=False), last.strokes)
             return Response(service.jpeg(preview.small.focused(shot).image), media_type="image/jpeg")
-        except (InputError, IndexError):  # no point of the picture, or another photo has just come
+        except (ValueError, LookupError):  # no point of the picture, or another photo has just come
             return Response(status_code=204)
         finally:
             busy.release()
@@ -209,16 +311,20 @@ def _glance(store: Store) -> Callable[..., Any]:
 def _space(store: Store) -> Callable[..., Any]:
     """Return the one-file viewer of a panorama, shown inside the page."""
 
-    def space(token: str) -> Response:
-        session = store.get(token)
+    def space(request: Request) -> Response:
+        session = store.get(request.path_params["token"])
         path = session.files.get(VIEWER) if session else None
-        return FileResponse(path, media_type="text/html", headers=NO_STORE) if path else Response(status_code=404)
+        if path is None:
+            return Response(status_code=404)
+        return FileResponse(path, media_type="text/html", headers=NO_STORE | {"Content-Security-Policy": IN_SPACE})
 
     return space
 
 
 def _example(examples: list[Example]) -> Callable[..., Any]:
-    def example(number: int) -> Response:
+    def example(request: Request) -> Response:
+        text = request.path_params["number"]
+        number = int(text) if re.fullmatch(r"\d{1,3}", text, re.ASCII) else -1
         if not 0 <= number < len(examples):
             return Response(status_code=404)
         return Response(examples[number].thumbnail, media_type="image/jpeg")

@@ -1,37 +1,42 @@
 """Run the app: one process, one network, one page per visitor."""
 
 import asyncio
-import os
 import signal
 import socket
 import sys
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclopean.app.guard import LOCAL, LOG, Guard, without_tokens
+from cyclopean.app import examples
+from cyclopean.app.guard import LOCAL, Guard
 from cyclopean.app.limits import Limits, shortcomings
-from cyclopean.errors import InputError, sentence
+from cyclopean.app.routes import routes
+from cyclopean.app.session import PREFIX, Store
+from cyclopean.errors import InputError
+from cyclopean.io.files import private_folder, sweep
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
+if TYPE_CHECKING:  # torch is loaded while the first page is opened
+    from starlette.types import ASGIApp
 
-    from cyclopean.app.session import Store
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    from cyclopean.app.handlers import AppState
+    from cyclopean.inference.predictor import Predictor
 
 SWEEP = 60.0  # seconds between looks for pages that nobody has used for long
 BACKLOG = 128
 CONNECTIONS = 512  # at a time; a system gives a process about 1024 files
 HALF_REQUEST = 20.0  # seconds in which the first line and the headers of a request must arrive
-NAMES = 2000  # names of pages that Gradio remembers
+MODELS = Path(__file__).parents[1] / "models"
+DEFAULT = "general"
 TRIES = 10  # ports after the first one
+HEAD_START = 0.3  # seconds that the first page has to itself before the network is loaded
 
 
 @dataclass(frozen=True)
@@ -46,21 +51,33 @@ class Address:
     names: tuple[str, ...] = ()
 
 
-def serve(address: Address, model: str, limits: Limits, *, browser: bool) -> None:
+def serve(
+    address: Address, model: str, limits: Limits, *, browser: bool, key: str | None = None, anyway: bool = False
+) -> None:
     """Serve until interrupted, by Ctrl-C, TERM or HUP, which raises KeyboardInterrupt when everything is removed.
 
-    Prints the page's address when it can be opened. Raises InputError for bad input.
+    Prints the page's address as soon as it can be opened; the network is loaded meanwhile. With a `key` only who has it
+    can open the page: it is part of that address. Raises InputError for bad input, and unless `anyway` on a machine
+    that has too little for the app.
     """
     import uvicorn
 
     with listening(address) as door, cleaned(limits) as store:
-        for shortcoming in shortcomings(store.root):
+        lacking = shortcomings(store.root)
+        if lacking and not anyway:
+            raise InputError(f"{' '.join(lacking)} Start it with --anyway to try.")
+        for shortcoming in lacking:
             print(f"cyclopean app: {shortcoming}", file=sys.stderr, flush=True)  # noqa: T201
-        app = assembled(store, model, address)
-        url = f"http://{shown_host(address.host)}:{door.getsockname()[1]}"
+        port, offered = door.getsockname()[1], models_offered(model)
+        network: Future[AppState] = Future()
+        app = Guard(
+            assembled(store, network, offered, lacking, remote=address.host not in LOCAL),
+            address.host, address.names, key, f"cyclopean-{port}",
+        )  # fmt: skip
+        url = f"http://{shown_host(address.host)}:{port}/" + (f"?key={key}" if key else "")
         config = uvicorn.Config(
-            app, http=patient_protocol(), ws="none", log_level="warning", access_log=False, proxy_headers=False,
-            timeout_graceful_shutdown=2, limit_concurrency=CONNECTIONS,
+            app, http=patient_protocol(), ws="none", lifespan="off", log_level="warning", access_log=False,
+            proxy_headers=False, timeout_graceful_shutdown=2, limit_concurrency=CONNECTIONS,
         )  # fmt: skip
         server = uvicorn.Server(config)
         for name in ("SIGTERM", "SIGHUP"):  # a signal that is ignored (nohup) stays ignored
@@ -69,59 +86,63 @@ def serve(address: Address, model: str, limits: Limits, *, browser: bool) -> Non
                 signal.signal(number, server.handle_exit)
         print(f"The app is at {url} (Ctrl-C ends it).", flush=True)  # noqa: T201
         if browser:
-            threading.Timer(0.5, webbrowser.open, (url,)).start()
+            threading.Timer(0.1, webbrowser.open, (url,)).start()
+
+        def loading() -> None:
+            try:
+                network.set_result(_loaded(store, offered))
+            except BaseException as error:
+                network.set_exception(error)
+                server.should_exit = True
+
+        threading.Timer(HEAD_START, loading).start()
         server.run(sockets=[door])
+        if network.done():
+            network.result()  # raises what went wrong with the model
     raise KeyboardInterrupt
 
 
-def assembled(store: "Store", model: str, address: Address) -> "FastAPI":
-    """Return the whole application: Gradio's page, our own addresses, the guard around both."""
-    import gradio as gr
-    from fastapi import FastAPI
-
-    from cyclopean.app import examples, page, routes
-    from cyclopean.app.handlers import AppState
-    from cyclopean.inference.predictor import load
-    from cyclopean.training.models import DEFAULT, bundled
-
-    # The models on the command line, then the bundled ones, which are loaded when somebody chooses them.
+def models_offered(model: str) -> dict[str, "Callable[[], Predictor]"]:
+    """Return what loads each model by the name that a page shows: those of `model`, which are separated by commas, then
+    the bundled ones, which are loaded when somebody chooses them. The default alone is no choice.
+    """
     given = [name.strip() for name in model.split(",") if name.strip()] or [DEFAULT]
-    offered = {_title(name): cache(partial(load, name)) for name in dict.fromkeys([*given, *bundled()])}
-    first, *_ = (offered[_title(name)]() for name in given)
-    state = AppState(first, store, examples.found(), {} if given == [DEFAULT] else offered)
-    blocks = page.build(state, shortcomings(store.root), remote=address.host not in LOCAL)
-    blocks.state_session_capacity = store.limits.pages // 2  # it keeps 150 kB of each page, and needs none of it
-    vars(gr.queueing)["traceback"] = _OneLine  # what a stranger's event makes Gradio stumble over fills no log
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    routes.add_routes(app, store, state.examples)
+    others = [] if given == [DEFAULT] else sorted(path.parent.name for path in MODELS.glob("*/config.json"))
+    return {_title(name): cache(partial(_load, name)) for name in dict.fromkeys([*given, *others])}
 
-    def events() -> int:
-        """Return the number of kinds of events, and make Gradio forget the oldest pages that it knows by name."""
-        names = blocks._queue.pending_event_ids_session
-        while len(names) > NAMES:
-            del names[next(iter(names))]
-        return len(blocks.fns)
 
-    app.add_middleware(Guard, host=address.host, names=address.names, events=events)
-    return gr.mount_gradio_app(
-        app, blocks, "/", footer_links=[], run_history=False, show_error=False, ssr_mode=False,
-        enable_monitoring=False, mcp_server=False, theme=page.theme(), css=page.style(),
-    )  # fmt: skip
+def assembled(
+    store: Store, network: "Future[AppState]", models: Mapping[str, object], warnings: Sequence[str], *, remote: bool
+) -> "ASGIApp":
+    """Return the application: all addresses. `remote`: others than this computer can open the page."""
+    from starlette.applications import Starlette
+
+    photos, limits = examples.found(), store.limits
+    card = {
+        "megabytes": limits.megabytes, "megapixels": limits.megapixels, "remote": remote, "warnings": list(warnings),
+        "examples": [photo.title for photo in photos], "models": list(models) if len(models) > 1 else [],
+    }  # fmt: skip
+    return Starlette(routes=routes(store, photos, network, card))
+
+
+def _loaded(store: Store, offered: "Mapping[str, Callable[[], Predictor]]") -> "AppState":
+    """Load the first model, and all code that works with it."""
+    from cyclopean.app import steps  # noqa: F401
+    from cyclopean.app.handlers import AppState
+
+    first = next(iter(offered.values()))()
+    return AppState(first, store, examples.found(), offered if len(offered) > 1 else {})
+
+
+def _load(name: str) -> "Predictor":
+    from cyclopean.inference.predictor import load
+
+    return load(name)
 
 
 def _title(name: str) -> str:
     """Return what the page calls a model: visitors see no paths of this machine."""
     return Path(name).name if Path(name).is_dir() else name
-
-
-class _OneLine:
-    """Of `traceback`, what Gradio's queue uses: an error that it meets becomes one line of the log."""
-
-    @staticmethod
-    def print_exc() -> None:
-        error = sys.exception()
-        if isinstance(error, Exception):
-            LOG.error("%s", without_tokens(sentence(error, "an event of a page")))
 
 
 def patient_protocol() -> type[asyncio.Protocol]:
@@ -179,14 +200,11 @@ def listening(address: Address) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def cleaned(limits: Limits) -> Iterator["Store"]:
+def cleaned(limits: Limits) -> Iterator[Store]:
     """Open a store that forgets what is idle as time goes by, and everything at the end, whatever happens.
 
     Its folder is locked while this process lives; folders that killed ones left are removed, now and later.
     """
-    from cyclopean.app.session import PREFIX, Store
-    from cyclopean.io.files import private_folder, sweep
-
     parent, end = Path(tempfile.gettempdir()), threading.Event()
     sweep(parent, PREFIX)
     with private_folder(parent, PREFIX) as root:

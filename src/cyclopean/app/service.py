@@ -5,18 +5,23 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
+import cv2
+import numpy as np
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from cyclopean import refocus
 from cyclopean.app.coordinates import fraction, pixel, shown_size
+from cyclopean.app.mending import Stroke, mended
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.filters import THIN_LENS
-from cyclopean.defocus.focus import Focusable, wrap_panorama
-from cyclopean.defocus.lens import Lens, parse_shape
+from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown, wrap_panorama
+from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.refocus import focusable
+from cyclopean.defocus.selection import coherent
 from cyclopean.errors import InputError
+from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
 from cyclopean.inference.pipeline import (
@@ -28,9 +33,11 @@ from cyclopean.inference.pipeline import (
     refocus_photo,
 )
 from cyclopean.inference.predictor import Predictor
+from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth
 
+LIVE = 400_000  # pixels of the depth that a browser refocuses by
 GLANCE = 120_000  # pixels of what is shown while the pointer rests
 QUALITY = 90
 
@@ -41,6 +48,7 @@ Fraction = tuple[float, float]
 FORMATS = {
     "PNG": (".png", 8),
     "Same as the photo": (None, None),
+    "JPEG": (".jpg", 8),
     "PNG, 16 bits": (".png", 16),
     "TIFF, 16 bits": (".tif", 16),
 }
@@ -55,6 +63,8 @@ class RefocusSettings:
     range: float = 0.0
     highlights: float = 0.0
     method: str = THIN_LENS
+    subject: bool = True
+    """Whether the thing at the point is sharp as a whole, unless a `range` says what is."""
 
     @property
     def lens(self) -> Lens:
@@ -69,10 +79,11 @@ class RefocusSettings:
 
 @dataclass(frozen=True)
 class FocusRequest:
-    """A point to focus on, in fractions of width and height, and the settings of the blur."""
+    """A point to focus on, in fractions of width and height, the settings of the blur, and how the depth is mended."""
 
     at: Fraction
     settings: RefocusSettings
+    strokes: tuple[Stroke, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,26 +103,58 @@ class Preview:
 
     def focused(self, shot: FocusRequest) -> Photo:
         """Return the preview focused as requested; a panorama over its seam, too."""
-        at = pixel(shot.at, self.photo.size)
-        return wrap_panorama(partial(self._once, shot.settings), self.photo, self.depth, at)
+        depth, sharp = self.scene(shot)
+        return wrap_panorama(partial(self._once, shot, sharp), self.photo, depth, pixel(shot.at, self.photo.size))
 
-    def _once(self, look: RefocusSettings, photo: Photo, depth: DepthMap, at: tuple[int, int]) -> Photo:
-        if look.method == THIN_LENS:
-            return self._ready(look.lens, photo, depth).at(at)
-        return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
+    def scene(self, shot: FocusRequest) -> tuple[DepthMap, Sharp | None]:
+        """Return the depth with the subject as one surface and strokes on it, and the depths that show all of the
+        subject sharp; None: what is sharp is as far away as the point.
+
+        Kept from the last time if neither the subject nor the strokes have changed.
+        """
+        look = shot.settings
+        selects = look.subject and look.method == THIN_LENS and not isinstance(self.photo.camera, Equirectangular)
+        kept, key = self._kept_scene, (pixel(shot.at, self.photo.size) if selects else None, shot.strokes)
+        if key not in kept:
+            matte = None if key[0] is None else self._selector([key[0]])
+            depth, sharp = (self.depth, None) if matte is None else coherent(self.depth, matte)
+            kept.clear()
+            kept[key] = mended(depth, shot.strokes), sharp
+        depth, sharp = kept[key]
+        return depth, None if look.range > 0 else sharp
+
+    def _once(
+        self, shot: FocusRequest, sharp: Sharp | None, photo: Photo, depth: DepthMap, at: tuple[int, int]
+    ) -> Photo:
+        look = shot.settings
+        if look.method != THIN_LENS:
+            return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
+        ready = self._ready(look.lens, photo, depth)
+        if sharp is None or not ready.span:
+            return ready.at(at)
+        part = min(1.0, (sharp.near - sharp.far) / ready.span)
+        return self._ready(replace(look.lens, range=part), photo, depth).focused(sharp.middle)
 
     def _ready(self, lens: Lens, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
-        """Return what does not depend on the focus, kept from the last time if the lens is the same.
+        """Return what does not depend on the focus, kept from the last time if lens and depth are the same.
 
         `photo` is the preview's or, of a panorama, that one half a turn further.
         """
         kept, ahead = self._kept, photo is self.photo
-        if ahead not in kept or kept[ahead].lens != lens:
-            kept[ahead] = focusable(photo, depth, lens)
-        return kept[ahead]
+        if ahead not in kept or kept[ahead][0] != lens or (ahead and kept[ahead][1] is not depth):
+            kept[ahead] = lens, depth, focusable(photo, depth, lens)
+        return kept[ahead][2]
 
     @cached_property
-    def _kept(self) -> dict[bool, Focusable[Photo]]:
+    def _selector(self) -> Selector:
+        return Selector(self.photo, self.depth, bundled_networks())
+
+    @cached_property
+    def _kept(self) -> dict[bool, tuple[Lens, DepthMap, Focusable[Photo]]]:
+        return {}
+
+    @cached_property
+    def _kept_scene(self) -> dict[tuple[tuple[int, int] | None, tuple[Stroke, ...]], tuple[DepthMap, Sharp | None]]:
         return {}
 
 
@@ -143,6 +186,39 @@ def jpeg(image: Rgb) -> bytes:
     return file.getvalue()
 
 
+def live_scene(depth: DepthMap, sharp: Sharp | None = None) -> tuple[bytes, dict[str, float]]:
+    """Return depth as a file for `live.js`, a grey PNG of 16 bits, and what the page must know about it.
+
+    That is the range that amounts refer to, as a part of the file's range, and of a subject its focus in that range
+    and, as a part of what amounts refer to, the range that is sharp.
+    """
+    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    h, w = shown_size(depth.size, LIVE)
+    small = cv2.resize(plane, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
+    low, span = float(small.min()), float(small.max() - small.min()) or 1.0
+    numbers = np.rint((small - low) / span * 65535).astype(np.uint16)
+    _, file = cv2.imencode(".png", numbers, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    whole = depth_range(plane)
+    told = {"whole": whole / span}
+    if sharp is not None and whole > 0:
+        told |= {"focus": (sharp.middle - low) / span, "range": min(1.0, (sharp.near - sharp.far) / whole)}
+    return file.tobytes(), told
+
+
+def lens_of(photo: Photo) -> dict[str, float | None]:
+    """Return the f-number with which a photo was taken, and its focal length as that of a full-frame camera, in mm;
+    None and 50 where its metadata do not tell.
+    """
+    h, w = photo.size
+    camera = photo.camera
+    lengths = float(camera.focal[0, 0]) * w / max(h, w) if isinstance(camera, Pinhole) else NORMAL / FULL_FRAME
+    try:
+        f_number = optics_of(photo.exif, None).f_number
+    except InputError:
+        f_number = None
+    return {"f_number": f_number, "focal": lengths * FULL_FRAME}
+
+
 def coloured(depth: DepthMap) -> Rgb:
     """Return depth in false colours: bright is near."""
     return colourise(depth.inverse_depth, *value_range(depth.inverse_depth))
@@ -153,35 +229,47 @@ def save_depth(
     path: Path,
     folder: Path,
     profile: CameraProfile | TwoDistances | None = None,
+    *,
     camera: str = "auto",
+    strokes: tuple[Stroke, ...] = (),
 ) -> list[Path]:
     """Write what `cyclopean predict` writes for the photo at `path`, at its full size; in metres with a `profile`.
 
-    `camera` is one of `CAMERAS`.
+    `camera` is one of `CAMERAS`; `strokes` mend the depth.
     """
-    options = DepthOptions(profile=profile, camera=camera, max_megapixels=service.megapixels)
+    mend = partial(mended, strokes=strokes)
+    options = DepthOptions(profile=profile, camera=camera, max_megapixels=service.megapixels, mend=mend)
     target = Target(folder, path.stem, overwrite=True)
     paths = predict_photo(path, target, lambda _: service.predictor, options).paths
     return sorted(paths, key=lambda path: (".png", ".npy", ".json").index(path.suffix))
 
 
-def save_refocused(service: Service, path: Path, request: FocusRequest, name: str, folder: Path) -> list[Path]:
-    """Write what `cyclopean refocus` writes for the photo at `path`: the picture at full size, and its sidecar.
-
-    `name` is one of `FORMATS`.
-    """
-    suffix, bits = FORMATS[name]
+def save_refocused(
+    service: Service, path: Path, request: FocusRequest, form: PictureFormat, folder: Path
+) -> list[Path]:
+    """Write what `cyclopean refocus` writes for the photo at `path`: the picture at full size, and its sidecar."""
     settings = request.settings
     options = RefocusOptions(
-        fraction(request.at), None, settings.lens, None, settings.method, settings.strength,
-        formats=(PictureFormat(suffix or path.suffix, bits),), max_megapixels=service.megapixels,
+        fraction(request.at), None, settings.lens, None, settings.method, settings.strength, formats=(form,),
+        subject=settings.subject, point_only=settings.range > 0,
+        max_megapixels=service.megapixels, mend=partial(mended, strokes=request.strokes),
     )  # fmt: skip
     target = Target(folder, path.stem, overwrite=True)
-    return list(refocus_photo(path, target, lambda _: service.predictor, options, asdict(settings)).paths)
+    record = asdict(settings) | ({"strokes": [asdict(stroke) for stroke in request.strokes]} if request.strokes else {})
+    return list(refocus_photo(path, target, lambda _: service.predictor, options, record).paths)
 
 
-def check_format(name: str) -> str:
-    """Return `name` if it is one of `FORMATS`."""
+def save_upright(service: Service, path: Path, folder: Path) -> Path:
+    """Write the photo at `path` as browsers take it: upright, a JPEG at full size."""
+    folder.mkdir(exist_ok=True)
+    there = folder / f"{path.stem}.jpg"
+    there.write_bytes(jpeg(service.read(path).image))
+    return there
+
+
+def picture_format(name: str, photo: Path) -> PictureFormat:
+    """Return the format that the page calls `name`, one of `FORMATS`, for the photo at a path."""
     if name not in FORMATS:
         raise InputError(f"{name!r} is not a kind of file; choose one of {', '.join(FORMATS)}.")
-    return name
+    suffix, bits = FORMATS[name]
+    return PictureFormat(suffix or photo.suffix, bits)

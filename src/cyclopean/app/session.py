@@ -11,15 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cyclopean.app.jobs import Job
 from cyclopean.app.limits import Limits
-from cyclopean.app.service import FocusRequest, Preview
 from cyclopean.errors import InputError
-from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
+
+if TYPE_CHECKING:  # torch is loaded while the first page is opened
+    from cyclopean.app.service import FocusRequest, Preview
+    from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 
 PREFIX = "cyclopean-app-"
-STAGES = 3  # sessions that one page opens
-KEPT_PICTURES = 12  # shown pictures that a page may still ask for
+STAGES = ("photo", "video", "panorama")  # sessions that one page opens; metres are measured in the photo
+KEPT_PICTURES = 6  # shown pictures of a kind that a page may still ask for
 LONGEST_NAME = 100  # bytes, without the suffix: disks take 255, or 143, and results get a word more
 UNSEEN = 120.0  # seconds that a session lasts whose page nobody seems to look at
 FULL = "the app is serving as many people as it can; close a page that is not in use. A place may be free in {}."
@@ -47,8 +51,8 @@ class Session:
     arriving: int = 0
     arrived: Path | None = None
     upload: Path | None = None
-    preview: Preview | None = None
-    profile: CameraProfile | TwoDistances | None = None
+    preview: "Preview | None" = None
+    profile: "CameraProfile | TwoDistances | None" = None
     chosen: str | None = None
     model: str | None = None
     points: list[tuple[float, float]] = field(default_factory=list)
@@ -56,9 +60,10 @@ class Session:
     end: float = math.inf
     refocusing: bool = False
     stopped: bool = False
-    history: list[tuple[str, FocusRequest]] = field(default_factory=list)
+    history: list[tuple[str, "FocusRequest"]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
     waiting: bool = False
     closed: bool = False
     handling: str | None = None
@@ -73,12 +78,13 @@ class Session:
         """Return whether there is a file, or one is on its way; without any a session costs nothing."""
         return bool(self.arriving or self.arrived or self.handling or self.upload)
 
-    def show(self, kind: str, picture: bytes) -> str:
-        """Keep a picture for the page and return its address; the oldest ones are forgotten."""
-        name = f"{kind}-{secrets.token_hex(4)}.jpg"
+    def show(self, kind: str, picture: bytes, suffix: str = ".jpg") -> str:
+        """Keep a picture for the page and return its address; the oldest ones of its kind are forgotten."""
+        name = f"{kind}-{secrets.token_hex(4)}{suffix}"
         self.pictures[name] = picture
-        while len(self.pictures) > KEPT_PICTURES:
-            del self.pictures[next(iter(self.pictures))]
+        alike = [name for name in self.pictures if name.startswith(f"{kind}-")]
+        for old in alike[:-KEPT_PICTURES]:
+            del self.pictures[old]
         return f"picture/{self.token}/{name}"
 
     def keep(self, paths: list[Path]) -> list[dict[str, str]]:
@@ -125,7 +131,7 @@ class Session:
 
     def forget(self) -> None:
         """Forget the upload and all that was made of it."""
-        made = [self.folder / "out", *([self.upload.parent] if self.upload else [])]
+        made = [self.folder / "out", self.folder / "full", *([self.upload.parent] if self.upload else [])]
         self.upload = None
         self.preview = None
         self.profile = None  # relative depth has another scale in every photo
@@ -153,7 +159,7 @@ class Store:
         self.sweep()
         token = secrets.token_urlsafe(24)
         with self._lock:
-            if len(self._sessions) >= self.limits.pages * STAGES:
+            if len(self._sessions) >= self.limits.pages * len(STAGES):
                 idle = [session for session in self._sessions.values() if not session.holds]
                 self.close(min(idle, key=lambda session: session.seen, default=None))
             self._sessions[token] = Session(token, self.root / token)

@@ -1,5 +1,6 @@
 """`cyclopean app`: the page in the browser."""
 
+import secrets
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,7 +15,7 @@ class App:
     """Refocus photos in the browser: drop one, click what shall be sharp, keep the result.
 
     Runs on this computer and fetches nothing from elsewhere. Only this computer can open the page, unless --host says
-    otherwise; there is no login, so open it only to people you trust.
+    otherwise, and only by the address that is printed: the key in it is new at each start.
     """
 
     host: Annotated[str, Flag("NAME")] = "127.0.0.1"
@@ -32,6 +33,10 @@ class App:
     """Larger photos are refused before they are decoded."""
     no_browser: bool = False
     """Do not open a browser; print the page's address only."""
+    no_token: bool = False
+    """Open to everybody who reaches the address, also to other users of this computer: without the key in it."""
+    anyway: bool = False
+    """Start on a machine that has too little memory, disk or too few cores."""
 
 
 def main(arguments: list[str]) -> int:
@@ -45,11 +50,13 @@ def run(given: App) -> None:
 
     for name in given.model.split(","):
         refuse_unknown_model(name.strip() or given.model)
-    if find_spec("gradio") is None:
-        raise InputError("the app needs Gradio, which is not installed; run: pip install 'cyclopean[app]'")
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        raise InputError("the app needs Starlette and uvicorn; run: pip install 'cyclopean[app]'")
     from cyclopean.app.limits import Limits
     from cyclopean.app.server import Address, serve
 
     limits = Limits(given.max_megabytes, given.max_megapixels)
     names = tuple(name.strip() for name in (given.trusted_host or "").split(",") if name.strip())
-    serve(Address(given.host, given.port, names), given.model, limits, browser=not given.no_browser)
+    key = None if given.no_token else secrets.token_urlsafe(16)
+    address = Address(given.host, given.port, names)
+    serve(address, given.model, limits, browser=not given.no_browser, key=key, anyway=given.anyway)

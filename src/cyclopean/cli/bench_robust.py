@@ -65,13 +65,14 @@ def run(given: BenchRobust) -> int:
 def _whole_path(room: "Service", path: Path, folder: Path) -> None:
     """Read, predict, save the depth, refocus, save; raise ValueError where what was written has another size."""
     from cyclopean.app.service import FocusRequest, RefocusSettings, save_depth, save_refocused
+    from cyclopean.inference.pipeline import PictureFormat
     from cyclopean.io.depthmap import read_depth
     from cyclopean.io.image import read_photo
 
     size = room.read(path).size
     depth = read_depth(save_depth(room, path, folder)[1])
     request = FocusRequest((0.5, 0.5), RefocusSettings())
-    kept = read_photo(save_refocused(room, path, request, "PNG", folder)[0], room.megapixels)
+    kept = read_photo(save_refocused(room, path, request, PictureFormat(".png"), folder)[0], room.megapixels)
     for name, written in (("depth", depth.size), ("refocused picture", kept.size)):
         if written != size:
             raise ValueError(f"the {name} is {written[1]}x{written[0]}, the photo {size[1]}x{size[0]}")

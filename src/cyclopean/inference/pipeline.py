@@ -98,7 +98,7 @@ class DepthOptions:
     none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
     pair; `camera` is one of `CAMERAS`; `known` tells the focal length of ordinary photos, as a file with a camera or a
     field of view in degrees along the longer side, whatever their metadata say. `settings` is a hash of whatever
-    changes results, for the sidecar.
+    changes results, for the sidecar. `mend` corrects the predicted depth.
     """
 
     save: tuple[str, ...] = ()
@@ -110,6 +110,7 @@ class DepthOptions:
     known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
     settings: str = ""
+    mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
 
 
 class Models:
@@ -188,7 +189,7 @@ def predict_photo(
     target, numbered = target.free(source, endings)
     notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth, doubts = _in_metres(depth, options.profile, photo)
+    depth, doubts = _in_metres(options.mend(depth), options.profile, photo)
     notes += doubts
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
@@ -263,7 +264,8 @@ class RefocusOptions:
     sharp as a whole, but with `point_only` what is as far away as the point. `resize_depth` stretches a depth file of
     another size. `formats` are the pictures to write; the first also names the sidecar. `focus_range` (nearest,
     farthest) in metres is what shall be sharp, instead of `at` and `distance`. `viewer` adds one HTML file. `frame`:
-    the source is a clip, and the photo its frame after that many seconds.
+    the source is a clip, and the photo its frame after that many seconds. `mend` corrects the depth, refined and with
+    its subject.
     """
 
     at: Point | None = None
@@ -286,6 +288,7 @@ class RefocusOptions:
     focus_range: tuple[float, float] | None = None
     viewer: bool = False
     frame: float | None = None
+    mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
 
 
 def refocus_photo(
@@ -367,15 +370,17 @@ def refocus_photo(
 def _of_subject(
     photo: Photo, depth: DepthMap, matte: Tensor | None, pixel: tuple[int, int] | None, options: RefocusOptions
 ) -> tuple[DepthMap, Sharp | None]:
-    """Return depth in which the subject (`matte`, or what is at `pixel`) is one surface, and what of it is sharp."""
+    """Return depth in which the subject (`matte`, or what is at `pixel`) is one surface, mended, and what of it is
+    sharp.
+    """
     thin, flat = options.method == THIN_LENS, not isinstance(photo.camera, Equirectangular)
     by_itself = options.subject and options.focus_range is None and thin and flat
     if matte is None and by_itself and pixel is not None:
         matte = Selector(photo, depth, bundled_networks())([pixel])
     if matte is None or not thin:
-        return (depth if matte is None else matted(depth, matte)), None
+        return options.mend(depth if matte is None else matted(depth, matte)), None
     depth, sharp = coherent(depth, matte)
-    return depth, None if options.point_only or pixel is None else sharp
+    return options.mend(depth), None if options.point_only or pixel is None else sharp
 
 
 def _taken(photo: Photo, options: DepthOptions | RefocusOptions) -> tuple[Photo, str | None]:

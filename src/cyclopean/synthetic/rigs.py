@@ -197,12 +197,16 @@ def _taken(
     pictures: Float[Tensor, "k 3 s s"] | None,
     device: torch.device,
 ) -> list[Rendered]:
-    """Return what each shot sees of all the scenes; those of one time are rendered together."""
+    """Return what each shot sees of all the scenes; those of one time are rendered together.
+
+    Scenes may have clocks of their own, but their rigs have equally many shots at each time.
+    """
     taken: list[Rendered] = []
-    for time, group in groupby(range(len(stands[0].shots)), lambda k: stands[0].shots[k].time):
+    for _, group in groupby(range(len(stands[0].shots)), lambda k: stands[0].shots[k].time):
         numbers = list(group)
         poses = torch.stack([torch.cat([stand.shots[k].world_from_camera for k in numbers]) for stand in stands])
-        stage = map_tensors(lambda x: x.to(device), batch_scenes([stand.scene.at(time) for stand in stands]))
+        scenes = [stand.scene.at(stand.shots[numbers[0]].time) for stand in stands]
+        stage = map_tensors(lambda x: x.to(device), batch_scenes(scenes))
         views = render_batch(stage, camera, poses.to(device), size, pictures)
         taken += [map_tensors(itemgetter(slice(k, None, len(numbers))), views) for k in range(len(numbers))]
     return taken
