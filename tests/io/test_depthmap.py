@@ -301,7 +301,6 @@ REFUSED = (
     ('{"kind": "depth", "camera": {"focal": [1200, 1200], "center": [0.5, 0.5]}}', r"focal \[1200.*divide pixels"),
     ('{"kind": "depth", "camera": {"focal": [1.2, 1.6], "center": [320, 240]}}', r"center \[320.*divide pixels"),
     ('{"kind": "depth", "unit": "m", "ambiguity": "scale"}', "contradicts itself"),
-    ('{"kind": "disparity", "unit": "m"}', "a fraction of the width, and not in metres"),
     ('{"unit": "m"}', 'does not state the "kind"'),
     ("[1]", 'does not state the "kind"'),
     ("{", "not readable JSON"),

@@ -150,8 +150,7 @@ def check_kind(kind: Any) -> None:
 def check_meaning(kind: Any, unit: Any, ambiguity: Any) -> None:
     """Raise InputError unless each is a `Kind`, a `Unit` and an `Ambiguity`; for other units it names the scale.
 
-    Depth and distance are not affine: 1 / depth of a map with an unknown offset means nothing. Disparity, a fraction of
-    the width, is not in metres.
+    Depth and distance are not affine: 1 / depth of a map with an unknown offset means nothing.
     """
     check_kind(kind)
     if unit not in get_args(Unit):
@@ -160,11 +159,6 @@ def check_meaning(kind: Any, unit: Any, ambiguity: Any) -> None:
             raise InputError(f"unknown unit {shortened(unit, 100)!r}: choose one of: {', '.join(get_args(Unit))}.")
         scale = "" if metres == 1 else f', with the scale {metres:g} (in a sidecar "scale": {metres:g})'
         raise InputError(f"unknown unit {unit!r}: write 'm'{scale}.")
-    if kind == "disparity" and unit == "m":
-        raise InputError(
-            "disparity is a fraction of the width, and not in metres: divide it by the focal length (in image widths) "
-            "times the baseline (in metres) and call it 'inverse_depth', or make its unit 'relative'."
-        )
     if ambiguity not in get_args(Ambiguity):
         raise unknown_name("ambiguity", shortened(ambiguity), get_args(Ambiguity))
     if ambiguity == "affine" and kind in ("depth", "distance"):
