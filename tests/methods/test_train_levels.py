@@ -92,7 +92,7 @@ def test_epochs_of_the_pose_network_alone_come_on_top(clips, tmp_path, monkeypat
         taken.append(part.steps)
         checkpoint.save(part.out / "last", method, card)
 
-    monkeypatch.setattr("cyclopean.training.loop.fit", untrained)
+    monkeypatch.setattr("cyclopean.training.train.fit", untrained)
     for number, (data, words, steps) in enumerate(
         (
             (f"clip:{clips}", (), [10, 220, 220]),

@@ -71,8 +71,9 @@ def _main(arguments: list[str]) -> int:
     log = logging.getLogger("cyclopean")
     details = any(word in VERBOSE for word in words[:end])
     log.setLevel(logging.DEBUG if details else logging.NOTSET)
-    if details and not log.handlers:
-        log.addHandler(logging.StreamHandler())  # tracebacks included
+    shown_on = logging.StreamHandler() if details and not log.handlers else None  # tracebacks included
+    if shown_on is not None:
+        log.addHandler(shown_on)
     try:
         if command in ("-h", "--help", "--version"):
             print(_help() if command != "--version" else f"cyclopean {cyclopean.__version__}")
@@ -91,6 +92,9 @@ def _main(arguments: list[str]) -> int:
             return _unwritable(error)
         print(f"cyclopean {shown(command)}: {shown(sentence(error, 'what was asked for'))}", file=sys.stderr)
         return 2
+    finally:
+        if shown_on is not None:
+            log.removeHandler(shown_on)
 
 
 def _unwritable(error: OSError) -> int:
