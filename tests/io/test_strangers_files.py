@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -89,6 +90,63 @@ def test_directories_of_exif_that_hold_tags_of_others(tmp_path: Path) -> None:
         kept = dict(again.getexif().get_ifd(0x8769))
         assert 0x0112 not in again.getexif()
     assert set(kept) == {0x829A, 0x9003}
+
+
+def jpeg2000(path: Path, colours: np.ndarray, kind: str) -> None:
+    """Write colours of 16 bits (h, w, 4) in FFmpeg's pixel format `kind`, without loss."""
+    encoder = av.codec.CodecContext.create("jpeg2000", "w")
+    encoder.height, encoder.width = colours.shape[:2]
+    encoder.pix_fmt, encoder.time_base = kind, Fraction(1, 1)
+    encoder.options = {"format": path.suffix[1:], "pred": "dwt53"}
+    frame = av.VideoFrame.from_ndarray(colours, format="rgba64le").reformat(format=kind)
+    frame.pts = 0
+    path.write_bytes(b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)]))
+
+
+def test_white_of_9_to_16_bits_is_white(tmp_path: Path, capfd) -> None:
+    ramp = np.linspace(0, 65535, 64 * 48).round().astype(np.uint16).reshape(48, 64)
+    ramp[:4] = 65535
+    ramp = np.stack([ramp, ramp[::-1], ramp[:, ::-1], np.full_like(ramp, 65535)], -1)
+    for suffix in (".jp2", ".j2k"):
+        for kind, bits in {"gbrp9le": 9, "gbrp10le": 10, "gbrp12le": 12, "gbrp14le": 14, "rgb48le": 16}.items():
+            jpeg2000(tmp_path / f"a{suffix}", ramp, kind)
+            photo = read_photo(tmp_path / f"a{suffix}")
+            found = photo.image[0].permute(1, 2, 0).numpy()
+            assert np.abs(found - ramp[..., :3] / 65535).max() < 1.01 / (2**bits - 1), (kind, suffix)
+            assert photo.bits == 16
+            assert photo.notes == ()
+        for kind in ("gray10le", "gray12le", "gray16le"):
+            jpeg2000(tmp_path / f"a{suffix}", np.full_like(ramp, 65535), kind)
+            assert float(read_photo(tmp_path / f"a{suffix}").image.min()) == 1, kind
+    half = ramp.copy()
+    half[..., :3], half[..., 3] = 0, 32768
+    jpeg2000(tmp_path / "a.jp2", half, "gbrap12le")  # black, half opaque over white
+    assert float(read_photo(tmp_path / "a.jp2").image.mean()) == pytest.approx(0.5, abs=1e-3)
+    for kind, why in {"yuv444p12le": "12 bits whose colours", "yuv420p10le": "10 bits whose colours"}.items():
+        jpeg2000(tmp_path / "a.jp2", ramp, kind)
+        with pytest.raises(InputError, match=why):
+            read_photo(tmp_path / "a.jp2")
+    jpeg2000(tmp_path / "a.j2k", ramp, "yuv420p10le")
+    with pytest.raises(InputError, match="cannot be decoded; save it as PNG"):
+        read_photo(tmp_path / "a.j2k")
+    codes = (ramp[..., 0] >> 4).astype(np.uint16)
+    pairs = codes.reshape(-1, 2)
+    packed = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], -1)
+    body = packed.astype(np.uint8).tobytes()  # three bytes hold two numbers
+    path = tmp_path / "packed.tif"
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory(64, 48, 12, 8, len(body)))
+    photo = read_photo(path)
+    np.testing.assert_allclose(photo.image[0, 1].numpy(), codes / 4095, atol=1e-6)
+    assert photo.bits == 16
+    assert photo.notes == ()
+    assert capfd.readouterr().err == ""
+
+
+def directory(width: int, height: int, bits: int, start: int, length: int) -> bytes:
+    """The directory of a grey TIFF of one strip."""
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: start, 277: 1, 278: height, 279: length}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
 def moving(count: int, size: tuple[int, int] = (64, 96)):

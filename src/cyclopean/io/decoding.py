@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from cyclopean.errors import InputError, enough_memory, lacks_memory
-from cyclopean.io import hdr, png, tiff
+from cyclopean.io import hdr, jpeg2000, png, tiff
 from cyclopean.io import metadata as exif
 from cyclopean.io.colour import Coding, adobe_rgb, by_numbers, to_srgb
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
@@ -217,7 +217,11 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
     if picture is not None:
         with picture:
             _load(path, picture)
-            image, alpha, notes = _shallow(path, picture, profile)
+            if picture.mode.startswith("I;16"):  # grey of 12 bits, not scaled
+                colours, white = np.asarray(picture).astype(np.uint16)[..., None], 2 ** max(page.tags[tiff.BITS]) - 1
+                (image, alpha, notes), bits = _deep(path, tiff.Stored(colours, white=white), profile), 16
+            else:
+                image, alpha, notes = _shallow(path, picture, profile)
         turn = 1 if page.tags.get(ORIENTATION) in range(1, 9) else turn  # Pillow has turned it
     else:
         stored = tiff.read(path, data, page)
@@ -232,8 +236,8 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
 
 
 def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
-    """Return every other picture. PNG and HEIC of over 8 bits per channel are not decoded by Pillow, which truncates
-    them."""
+    """Return every other picture. PNG, HEIC and JPEG 2000 of over 8 bits per channel are not decoded by Pillow, which
+    truncates them."""
     picture = _open(path)
     notes: tuple[str, ...] = ()
     if picture is None:
@@ -338,7 +342,7 @@ def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
 
 
 def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
-    """Return the channels of a PNG, HEIC or PGM, opened from `path`, as its file stores them (HEIC: upright).
+    """Return the channels of a PNG, HEIC, JPEG 2000 or PGM, opened from `path`, as it stores them (HEIC: upright).
 
     None for 8 bits, and for a file that only Pillow can read.
     """
@@ -354,6 +358,8 @@ def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
         and (stored := png.channels(data := path.read_bytes())) is not None
     ):
         array, white = stored, png.white(data, int(stored[..., : stored.shape[-1] // 3 * 2 + 1].max()))
+    elif picture.format == "JPEG2000" and jpeg2000.bits(data := path.read_bytes()) > 8:
+        array, white = jpeg2000.channels(path, data, picture.size), 65535
     elif picture.format == "PPM" and picture.mode == "I":  # already scaled to 16 bits by Pillow
         array = np.asarray(picture).astype(np.uint16)[..., None]
     else:
