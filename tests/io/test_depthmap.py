@@ -436,14 +436,25 @@ def test_portable_float_maps_of_every_writer(tmp_path: Path) -> None:
         read_depth(tmp_path / "a.pfm")
 
 
-def test_depth_in_an_exr_is_found_by_its_name(tmp_path: Path) -> None:
+def test_depth_in_an_exr_is_found_by_its_name(tmp_path: Path, caplog) -> None:
     """Renderers call it Z or depth, write 1e10 for nothing, and crop; other channels say nothing of depth."""
     import OpenEXR
 
     z = np.array([[1, 2, 1e10], [4, 5, np.inf]], np.float32)
     other = np.random.default_rng(0).random((2, 3)).astype(np.float32)
     far = torch.tensor([[[[1, 2, torch.inf], [4, 5, torch.inf]]]])
-    names = ("Z", "depth", "Depth", "ViewLayer.Depth.Z", "View Layer.Depth.V", "Depth.V", "depth.Z", "RenderLayer.Z.V")
+    names = (
+        "Z",
+        "depth",
+        "Depth",
+        "ViewLayer.Depth.Z",
+        "View Layer.Depth.V",
+        "Depth.V",
+        "depth.Z",
+        "RenderLayer.Z.V",
+        "Pz",
+        "C.Pz",
+    )
     for name in names:
         channels = {name: z, "ViewLayer.Normal.Z": other, "ViewLayer.Combined.R": other, "A": other}
         OpenEXR.File({}, channels).write(str(tmp_path / "a.exr"))
@@ -473,13 +484,19 @@ def test_depth_in_an_exr_is_found_by_its_name(tmp_path: Path) -> None:
         OpenEXR.File({}, channels).write(str(tmp_path / "a.exr"))
         with pytest.raises(InputError, match="channels"):
             read_depth(tmp_path / "a.exr")
-    OpenEXR.File({}, {"Y": z}).write(str(tmp_path / "a.exr"))
-    assert read_depth(tmp_path / "a.exr").kind == "disparity"
+    assert not caplog.records
+    for name in ("Y", "P.distance"):
+        OpenEXR.File({}, {name: z}).write(str(tmp_path / "a.exr"))
+        assert read_depth(tmp_path / "a.exr").kind == "disparity"
+        assert "no channel named Z or depth" in caplog.text
+        assert "larger = nearer" in caplog.text
+        caplog.clear()
     for channels in ({"RGB": np.dstack([z] * 3)}, {"RGBA": np.dstack([z, z, z, other])}):  # grey as renderers write it
         OpenEXR.File({}, channels).write(str(tmp_path / "a.exr"))
         assert same(read_depth(tmp_path / "a.exr").numbers("depth"), far), channels
     (tmp_path / "a.json").write_text('{"kind": "disparity"}')
     assert read_depth(tmp_path / "a.exr").kind == "disparity"
+    assert not caplog.records
 
 
 def test_an_exr_of_several_views_is_refused_unless_their_depth_is_one(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ NOTHING = 1e9  # from here on depth is what a renderer writes where a ray hits n
 HALF = 65504.0  # the largest half float, what becomes of such a number in 16 bits
 STEPS = 65534  # 1 .. 65535 are values, 0 is unknown
 LAYERS = 4  # planes of that size in one EXR; many more of a smaller size
-DEPTH_NAMES = ("z", "depth", "zdepth", "depthz")  # of channels and layers, in lower case
+DEPTH_NAMES = ("z", "depth", "zdepth", "depthz", "pz")  # of channels and layers, in lower case; Houdini's is Pz
 
 # "Pf" (grey) or "PF" (colour), width, height and scale, any white space and comments to the end of a line between.
 _PFM = re.compile(rb"(P[fF])" + 3 * rb"(?:\s|#[^\n]*\n)+([^\s#]+)" + rb"(\s+(?:#[^\n]*\n)*)")
@@ -286,7 +286,7 @@ def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
 
 
 def _is_depth(name: str) -> bool:
-    """Return whether a channel's name means depth: "Z", "depth", "ViewLayer.Depth.Z", "Depth.V", but not "Normal.Z"."""
+    """Return whether a channel's name means depth: "Z", "Pz", "ViewLayer.Depth.Z", "Depth.V", but not "Normal.Z"."""
     *layers, last = name.lower().split(".")
     if last in DEPTH_NAMES[1:] or (not layers and last == "z"):
         return True

@@ -324,6 +324,12 @@ def _sidecar_for(path: Path, named: str | None, size: tuple[int, ...]) -> Sideca
         raise InputError(f"{path} has no sidecar {side}, and {other.name} beside it is not read; rename it to {side}.")
     if sidecar is None and path.suffix.lower() == ".png":
         raise InputError(f"{path} does not state what its numbers mean: put {side} beside it, such as {EXAMPLE}")
+    if sidecar is None and named is None and path.suffix.lower() == ".exr":
+        LOG.warning(
+            "%s has no channel named Z or depth, and no %s says what it holds: it is taken for a disparity, larger = "
+            'nearer. If it is depth, write {"kind": "depth"} into %s.',
+            path.name, side, side,
+        )  # fmt: skip
     if sidecar is None:
         return Sidecar(named or "disparity")  # type: ignore[arg-type]
     if path.suffix.lower() == ".npz" and named and named != sidecar.kind:
