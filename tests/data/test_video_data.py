@@ -14,7 +14,9 @@ import torch
 
 from cyclopean.data import named, open_dataset
 from cyclopean.data.base import sound
-from cyclopean.data.video import VideoDataset, small_size
+from cyclopean.data.diagnose_clip import clip_problems
+from cyclopean.data.inspect_clip import examine_clip
+from cyclopean.data.video import VideoDataset, numbered_sequences, small_size
 from cyclopean.errors import InputError
 from cyclopean.io.video import stills
 from cyclopean.synthetic.folder import RenderJob, write
@@ -130,6 +132,44 @@ def test_folders_of_numbered_frames(tmp_path):
     assert len(data.files(0).pictures) == 3
     with pytest.raises(InputError, match="smaller step"):
         open_dataset(f"clip:{tmp_path}:step=3")
+
+
+def test_frames_named_by_times_are_in_order_and_pauses_are_gaps(tmp_path):
+    """Names of TUM (seconds with a fraction, over a full second), milliseconds, and numbers that are no times."""
+    ticks = [*range(12), *range(30, 36)]  # of 1/30 s, with a pause
+    jitter = np.random.default_rng(0).uniform(-3e-3, 3e-3, len(ticks))
+    seconds = [1305031102.8 + tick / 30 + late for tick, late in zip(ticks, jitter, strict=True)]
+    by_time = {
+        "tum": [f"{s:.6f}" for s in seconds],
+        "milliseconds": [f"frame_{round(1e3 * (1699999999.123 + tick / 30))}_rgb" for tick in ticks],
+        "from_zero": [f"{round(1e3 * tick / 30)}" for tick in ticks],
+        "nanoseconds": [f"{round(1e9 * s)}" for s in seconds],
+        "missing": [f"{s:.6f}" for k, s in enumerate(seconds) if k not in (3, 6)],  # no pause
+        "counted": [f"v2.{n:04d}" for n in (1, 2, 3, 4, 5, 7, 8, 9)],
+        "tens": [f"{10 * n:05d}" for n in (1, 2, 3, 4, 5, 7, 8, 9)],
+        "photos": [f"IMG_{n}" for n in (1012, 1034, 1035, 1100, 1190, 1191, 1500)],
+    }
+    for name, stems in by_time.items():
+        (tmp_path / name).mkdir()
+        for stem, picture in zip(stems, walk(COUNT), strict=False):
+            cv2.imwrite(str(tmp_path / name / f"{stem}.png"), picture[..., ::-1])
+    runs = {name: [len(run) for run in numbered_sequences(tmp_path / name)] for name in by_time}
+    usual = [12, 6]
+    assert runs == {
+        **dict.fromkeys(("tum", "milliseconds", "from_zero", "nanoseconds"), usual),
+        **{"missing": [10, 6], "counted": [5, 3], "tens": [5, 3], "photos": [1, 2, 1, 2, 1]},
+    }
+    for name in ("tum", "missing"):
+        data = open_dataset(f"clip:{tmp_path}/{name}:step=2")
+        assert [path.stem for path in data.files(0).pictures] == [by_time[name][n] for n in (2, 0, 4)]
+        found = examine_clip(name, tmp_path / name, {})
+        assert found.items == len(open_dataset(f"clip:{tmp_path}/{name}:step={found.step}"))
+        assert "none of its" not in str(clip_problems(found))
+    with pytest.raises(InputError, match="one 1 after it; number the frames"):
+        open_dataset(f"clip:{tmp_path}/photos")
+    found = examine_clip("photos", tmp_path / "photos", {})
+    assert found.items == 0
+    assert "none of its 7 frames has one before and one after it" in clip_problems(found)[0].sentence
 
 
 def test_cameras(tmp_path, caplog):

@@ -25,7 +25,8 @@ ADVICE = "film once more and walk, or move the camera sideways by a tenth of the
 
 def teaches(inspection: ClipInspection) -> bool:
     """Return whether depth can be learned from the clip: the camera moves, and things shift against each other."""
-    return inspection.share("parallax") >= TEACHING and inspection.features >= FEWEST_POINTS
+    seen = inspection.share("parallax") >= TEACHING and inspection.features >= FEWEST_POINTS
+    return seen and inspection.items > 0
 
 
 def verdict(inspection: ClipInspection) -> str:
@@ -45,7 +46,9 @@ def clip_problems(inspection: ClipInspection) -> list[Problem]:
         result.append(Problem(kind, f"{sentence}.", (inspection.name,)))
 
     n, pairs = inspection.frames, inspection.pairs
-    if not pairs or n < LEAST:
+    if not inspection.items and n >= LEAST:
+        report("gaps", f"none of its {n} frames has one before and one after it without a gap; number them in a row")
+    elif not pairs or n < LEAST:
         report("short", f"its {n} frames do not suffice to see how the camera moves; give a longer clip")
     elif inspection.features < FEWEST_POINTS:
         report(
@@ -90,6 +93,7 @@ def clip_rows(inspection: ClipInspection) -> list[tuple[str, str]]:
     cuts = ", ".join(map(str, inspection.cuts[:5])) + (" ..." if len(inspection.cuts) > 5 else "")
     table = [
         ("frames", f"{n}, {width}x{height}" + (", with pauses" if inspection.gaps > PAUSED else "")),
+        ("items", f"{inspection.items} with a frame {inspection.step} before and one {inspection.step} after"),
         (
             "cuts",
             f"{len(inspection.cuts)}"

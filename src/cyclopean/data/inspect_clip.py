@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from cyclopean.data.egomotion import Matches, Tracker, TwoView, triangulated, turn, two_view
-from cyclopean.data.video import CameraSource, camera_of, numbered_sequences
+from cyclopean.data.video import PAUSE, CameraSource, camera_of, numbered_sequences
 from cyclopean.defocus.video import motion
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
@@ -83,7 +83,8 @@ class FocalMeasure:
 class ClipInspection:
     """The measures of a clip.
 
-    `size` (height, width); `frames`; `odd`: those of another size; `cuts`: numbers of the frames that begin a scene;
+    `size` (height, width); `frames`; `items`: those with one before and one after them, at the step that suits best,
+    without a gap; `odd`: those of another size; `cuts`: numbers of the frames that begin a scene;
     `jumps`: those that are exposed otherwise than the one before; `blurred` ones; `gaps`: longest time between frames
     over the usual one; `features`: points to follow, median; `pairs` at the step that suits best; `usual`: the parallax
     of each step, a share of the longer side; `source`: where the focal length comes from; `angle`: the field of view by
@@ -92,6 +93,7 @@ class ClipInspection:
 
     name: str
     frames: int
+    items: int
     size: tuple[int, int]
     odd: int
     cuts: tuple[int, ...]
@@ -122,11 +124,14 @@ def examine_clip(
     size, camera, source = camera_of(path, fov, camera_file)
     if path.is_dir():
         sequences = numbered_sequences(path)
-        frames, count, gaps = _pictures(sequences), sum(map(len, sequences)), 1.0
+        frames, runs, gaps = _pictures(sequences), list(map(len, sequences)), 1.0
     else:
         times = np.diff(index_of(path).seconds)
-        count, gaps = len(times) + 1, float(times.max() / max(1e-9, float(np.median(times)))) if len(times) else 1.0
+        usually = max(1e-9, float(np.median(times))) if len(times) else 1.0
+        gaps = float(times.max() / usually) if len(times) else 1.0
+        runs = np.diff([0, *(np.flatnonzero(times > PAUSE * usually) + 1), len(times) + 1]).tolist()
         frames = ((grey, 0) for grey in greys(path, LONGEST))
+    count = sum(runs)
 
     tracker, probes = Tracker(max(STEPS)), list[Probe]()
     apart = max(1, count // PROBES)
@@ -163,12 +168,14 @@ def examine_clip(
         raise InputError(f"{path} has {number + 1} frame{'' if number == 0 else 's'}, and motion needs at least two.")
 
     eye = _Eye(camera, shape)
-    tried = [step for step in STEPS if step <= max(1, number // SHORTEST)]  # a step costs frames at both ends
+    # A step costs frames at both ends.
+    tried = [step for step in STEPS if step <= max(1, min(number // SHORTEST, (max(runs) - 1) // 2))]
     usual = {step: _usual_parallax(probes, step, eye) for step in tried}
     step = suitable_step(usual)
     pairs = tuple(pair_measures(step, probe[step], eye) for probe in probes if len(probe[step].later) >= FEWEST)
     return ClipInspection(
-        name, number + 1, size, odd, tuple(cuts), tuple(jumps), _blurred(sharpness), gaps,
+        name, number + 1, sum(max(0, run - 2 * step) for run in runs),
+        size, odd, tuple(cuts), tuple(jumps), _blurred(sharpness), gaps,
         float(np.median(features)) if features else 0.0, step, usual, pairs, source, eye.angle,
         focal_measure(probes, max(usual, key=usual.__getitem__), eye),
     )  # fmt: skip

@@ -6,8 +6,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 from typing import Literal
 
 import numpy as np
@@ -35,6 +37,9 @@ COMPARED = 256  # pixels of the longer side at which scenes are compared
 LOOKED_AT = 8  # triplets, evenly spaced, that show whether a clip moves
 STILL = 1.0  # steps of 255 by which frames differ on average, at most, when nothing moves
 WRITTEN_FOCAL = re.compile(r"focal.?length.*35.?mm", re.IGNORECASE)  # iPhones: in millimetres of a 35 mm film
+# The last number of a name; seconds with a fraction are one number, unlike a version before a number.
+NUMBERED = re.compile(r"(.*?)(\d{9,}\.\d+|\d+\.\d{6,}|\d+)(\D*)")
+LEAST_TIME = 10  # usual distance of whole numbers from which they may be times
 STEP = REACH = "1"
 CameraSource = Literal["given", "metadata", "assumed"]  # who knows a clip's focal length
 
@@ -129,8 +134,8 @@ class VideoDataset(Items):
 class FramesDataset(Items):
     """Triplets of numbered pictures below a folder, such as `walk/frame_0001.png`, in the order of their numbers.
 
-    Names that are alike but for the last number in them are one sequence, in each folder of its own. The usual distance
-    of numbers is one step; no triplet goes over a gap, nor, when it is read, over a cut.
+    Names that are alike but for the last number in them are one sequence, in each folder of its own, without gaps
+    (`numbered_sequences`); no triplet goes over a gap, nor, when it is read, over a cut.
     """
 
     def __init__(
@@ -142,21 +147,19 @@ class FramesDataset(Items):
         reach: int = 1,
     ) -> None:
         self.path = path
-        sequences = _numbered(path)
+        sequences = numbered_sequences(path)
         steps = steps_around(step, reach)
-        _check_enough(path, max(map(len, sequences.values()), default=0), max(steps))
-        self.items: list[tuple[Path, ...]] = []
-        for pictures in sequences.values():
-            distances = Counter(np.diff(sorted(pictures)).tolist())
-            unit = distances.most_common(1)[0][0] if distances else 1
-            far = max(steps) * unit
-            for n in sorted(pictures):
-                if pictures.keys() >= set(range(n - far, n + far + 1, unit)):
-                    self.items.append((pictures[n], *(pictures[n + unit * away] for away in steps)))
+        far = max(steps)
+        _check_enough(path, sum(map(len, sequences)), far)
+        self.items: list[tuple[Path, ...]] = [
+            (pictures[n], *(pictures[n + away] for away in steps))
+            for pictures in sequences
+            for n in range(far, len(pictures) - far)
+        ]
         if not self.items:
             raise InputError(
-                f"{path} has no frame with one {max(steps)} before and one {max(steps)} after it; give a smaller step, "
-                "or number the frames in a row."
+                f"{path} has no frame with one {far} before and one {far} after it; "
+                f"{'give a smaller step, or ' if far > 1 else ''}number the frames in a row."
             )
         size = image_size(self.items[0][0])
         self.camera = camera or _camera(path, size, fov)
@@ -172,20 +175,37 @@ class FramesDataset(Items):
 
 
 def numbered_sequences(path: Path) -> list[list[Path]]:
-    """Return the sequences of numbered pictures below a folder, each in the order of its numbers."""
-    sequences = [[pictures[n] for n in sorted(pictures)] for pictures in _numbered(path).values()]
-    if not sequences:
-        raise InputError(f"{path} has no numbered pictures, such as frame_0001.png; give a film, or number the frames.")
-    return sequences
+    """Return the sequences of numbered pictures below a folder, each in the order of its numbers, cut at gaps.
 
-
-def _numbered(path: Path) -> dict[tuple[Path, str], dict[int, Path]]:
-    """Return pictures by (folder, name without its last number) and that number."""
-    sequences: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
+    Counted frames have the usual distance of numbers between them, and any other is a gap. Of frames named by times
+    (`1305031102.175304.png`, milliseconds), whose distances differ a little, it is one of more than `PAUSE` times that.
+    """
+    numbered: dict[tuple[Path, str], dict[Decimal, Path]] = defaultdict(dict)
     for picture in pictures_among(path.rglob("*"), path):
-        if numbered := re.fullmatch(r"(.*?)(\d+)(\D*)", picture.stem):
-            sequences[picture.parent, numbered[1] + numbered[3]][int(numbered[2])] = picture
+        if found := NUMBERED.fullmatch(picture.stem):
+            numbered[picture.parent, found[1] + found[3]][Decimal(found[2])] = picture
+    if not numbered:
+        raise InputError(f"{path} has no numbered pictures, such as frame_0001.png; give a film, or number the frames.")
+    sequences = []
+    for pictures in numbered.values():
+        numbers = sorted(pictures)
+        steps = [later - earlier for earlier, later in pairwise(numbers)]
+        gaps = _gaps(steps)
+        starts = [0, *(n + 1 for n, gap in enumerate(gaps) if gap), len(numbers)]
+        sequences += [[pictures[n] for n in numbers[start:end]] for start, end in pairwise(starts)]
     return sequences
+
+
+def _gaps(steps: Sequence[Decimal]) -> list[bool]:
+    """Return which distances of numbers are gaps."""
+    if not steps:
+        return []
+    unit, usual = Counter(steps).most_common(1)[0][0], median_low(steps)
+    alike = sum(usual / 2 <= step <= 3 * usual / 2 for step in steps)
+    fine = usual >= LEAST_TIME or usual % 1 != 0
+    if fine and any(step % unit for step in steps) and alike >= len(steps) / 2:  # times
+        return [step > Decimal(PAUSE) * usual for step in steps]
+    return [step != unit for step in steps]
 
 
 class RenderedClipDataset(Items):
