@@ -236,6 +236,10 @@ def test_a_photo_on_its_side_has_its_camera_turned(tmp_path: Path) -> None:
 def test_saving_keeps_exif_and_depth_of_colour(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[271], exif[274], exif[0x8769] = "Maker", 6, {0xA405: 35}
+    words = {tag: f"Überschrift {tag}\0".encode("utf-16-le") for tag in range(0x9C9B, 0x9CA0)}  # as Windows writes them
+    words |= {0x4746: 4, 0x4749: 75, 269: "roll 3", 305: "Darkroom 2", 316: "desk", 315: "A. Nobody"}
+    for tag, value in {**words, 282: 300.0, 256: 7, 0x1000: 7}.items():  # the last three are of the old file
+        exif[tag] = value
     Image.fromarray(scene()).save(tmp_path / "a.jpg", exif=exif)
     photo = read_photo(tmp_path / "a.jpg")
     photo.save(tmp_path / "b.png")
@@ -245,6 +249,8 @@ def test_saving_keeps_exif_and_depth_of_colour(tmp_path: Path) -> None:
         with Image.open(tmp_path / name) as picture:
             again = picture.getexif()
         assert again[271] == "Maker"
+        assert {tag: again.get(tag) for tag in words} == words
+        assert not {256, 0x1000} & set(again)
         assert 274 not in again or again[274] == 1
         assert again.get_ifd(0x8769)[0xA405] == 35
     assert torch.equal(read_photo(tmp_path / "b.png").image, photo.image)

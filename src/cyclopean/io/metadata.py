@@ -11,7 +11,9 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 FILM_DIAGONAL = math.hypot(36, 24)  # mm: a "35 mm equivalent" focal length has the same diagonal field of view on film
 SAME_SHAPE = 0.01  # by which sides that were rounded, and borders that developing keeps, change the shape of a picture
-KEPT_TAGS = (270, 271, 272, 306, 315, 33432)  # description, make, model, date, artist, copyright
+# Of the first directory what says who took what, when, with what: name and description, make, model, software, date,
+# artist, computer, rating (stars and percent), copyright, and Windows' title, comment, author, keywords and subject.
+KEPT_TAGS = (269, 270, 271, 272, 305, 306, 315, 316, 0x4746, 0x4749, 33432, *range(0x9C9B, 0x9CA0))
 # Valid only for the original picture or file: maker notes, interoperability, and the two tags of the size.
 LEFT_OUT = (0x927C, 0xA005)
 PARTS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
@@ -26,9 +28,9 @@ def orientation(exif: Mapping[int, Any]) -> int:
 
 
 def worth_keeping(exif: Image.Exif, most: int = LARGEST_EXIF) -> tuple[bytes, tuple[str, ...], tuple[str, ...]]:
-    """Return author, time, exposure and place as EXIF ready to be written; the names of damaged tags; and those of tags
-    left out to stay within `most` bytes. Tags that hold for the old file only (orientation, thumbnails, maker notes)
-    are dropped.
+    """Return names, author, time, exposure and place as EXIF ready to be written; the names of damaged tags; and those
+    of tags left out to stay within `most` bytes. Tags that hold for the old file only (orientation, thumbnails, maker
+    notes) are dropped.
     """
     kept: list[tuple[int | None, int, Any, int]] = []
     damaged: list[str] = []
