@@ -72,9 +72,15 @@ def test_truth_with_a_suffix_in_capitals_and_focal_lengths_that_do_not_fit(tmp_p
     calibration.write_text(json.dumps({"focal_px": [60, 1], "width": 64, "baseline_m": 0.2}))
     open_dataset(str(tmp_path))
     assert "do not belong together" in caplog.text
-    calibration.write_text(json.dumps({"focal_px": "60", "width": 64, "baseline_m": 0.2}))
-    with pytest.raises(InputError, match="one of them for both"):
-        open_dataset(str(tmp_path))
+    good = {"focal_px": 60, "width": 64, "baseline_m": 0.2}
+    for card in ({"focal_px": "60"}, {"focal_px": ["60", "60"]}, {"baseline_m": "0.2 m"}, {"width": "64"}):
+        calibration.write_text(json.dumps(good | card))
+        with pytest.raises(InputError, match=r"text \(write numbers without quotes\); it needs"):
+            open_dataset(str(tmp_path))
+    for card in ({"focal_px": "wide"}, {"focal_px": [60, None]}, {"baseline_m": -0.2}):
+        calibration.write_text(json.dumps(good | card))
+        with pytest.raises(InputError, match=r"(wide'|None\]); it needs.*or one of them for both|-0\.2; it needs"):
+            open_dataset(str(tmp_path))
 
 
 def test_directories_of_exif_that_hold_tags_of_others(tmp_path: Path) -> None:

@@ -240,9 +240,16 @@ def refuse_unknown(values: dict[str, Any], known: Iterable[str], path: Path) -> 
 def read_positive(values: dict[str, Any], key: str, meaning: str, path: Path) -> float:
     """Return the number above 0 that a JSON object of `path` has under `key`; `meaning` is what it is, and its unit."""
     if not is_positive(values.get(key)):
-        value = f'has "{key}": {shortened(repr(values[key]), 60)}' if key in values else f'lacks "{key}"'
+        value = f'has "{key}": {shown_value(values[key])}' if key in values else f'lacks "{key}"'
         raise InputError(f"{path} {value}; it needs {meaning} above 0.")
     return float(values[key])
+
+
+def shown_value(value: object) -> str:
+    """Return a value of JSON for a sentence that asks for numbers; of a number in quotes also that it is text."""
+    parts = value if isinstance(value, list) else [value]
+    quoted = any(isinstance(part, str) and re.match(r"\s*[-+]?[.,]?\d", part) for part in parts)
+    return shortened(repr(value), 60) + quoted * ", which is text (write numbers without quotes)"
 
 
 def is_positive(value: object) -> bool:

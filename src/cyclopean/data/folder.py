@@ -33,6 +33,7 @@ from cyclopean.data.files import (
     read_positive,
     read_views,
     refuse_unknown,
+    shown_value,
 )
 from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, size_of, translation
@@ -312,7 +313,7 @@ def _rig(values: dict[str, Any], path: Path, size: Size) -> tuple[Pinhole, Pinho
     right = both("center_right", None, 0.5)
     if "doffs" in values:
         if not is_finite(values["doffs"]):
-            raise InputError(f'{path} has "doffs": {_short(values["doffs"])}; it needs a number of pixels.')
+            raise InputError(f'{path} has "doffs": {shown_value(values["doffs"])}; it needs a number of pixels.')
         if right is not None:
             apart = (right[0] - center[0]) * stated
             _check_agree(path, ("doffs", float(values["doffs"])), ("the principal points' distance", apart), APART_PX)
@@ -354,7 +355,7 @@ def _camera(values: dict[str, Any], path: Path) -> Camera:
 def _pinhole(focal: Any, center: Any, path: Path) -> Pinhole:
     fu, fv = _two_numbers(focal, "focal", "in image widths and heights", path)
     if min(fu, fv) <= 0:
-        raise InputError(f'{path} has "focal": {_short(focal)}; focal lengths are above 0.')
+        raise InputError(f'{path} has "focal": {shown_value(focal)}; focal lengths are above 0.')
     cu, cv = _two_numbers(center, "center", "in image widths and heights", path)
     return Pinhole(torch.tensor([[fu, fv]], dtype=torch.float32), torch.tensor([[cu, cv]], dtype=torch.float32))
 
@@ -372,7 +373,7 @@ def _pose(values: dict[str, Any], name: str, path: Path) -> Float[Tensor, "1 4 4
 
 def _two_numbers(value: Any, key: str, meaning: str, path: Path) -> tuple[float, float]:
     if not (isinstance(value, list) and len(value) == 2 and all(is_finite(x) for x in value)):
-        raise InputError(f'{path} has "{key}": {_short(value)}; it needs a list of two numbers, {meaning}.')
+        raise InputError(f'{path} has "{key}": {shown_value(value)}; it needs a list of two numbers, {meaning}.')
     return float(value[0]), float(value[1])
 
 
