@@ -148,6 +148,7 @@ def test_frames_named_by_times_are_in_order_and_pauses_are_gaps(tmp_path):
         "counted": [f"v2.{n:04d}" for n in (1, 2, 3, 4, 5, 7, 8, 9)],
         "tens": [f"{10 * n:05d}" for n in (1, 2, 3, 4, 5, 7, 8, 9)],
         "photos": [f"IMG_{n}" for n in (1012, 1034, 1035, 1100, 1190, 1191, 1500)],
+        "holidays": [f"IMG_{n}" for n in (1012, 1034, 1100, 1300, 1309, 1800)],
     }
     for name, stems in by_time.items():
         (tmp_path / name).mkdir()
@@ -157,7 +158,13 @@ def test_frames_named_by_times_are_in_order_and_pauses_are_gaps(tmp_path):
     usual = [12, 6]
     assert runs == {
         **dict.fromkeys(("tum", "milliseconds", "from_zero", "nanoseconds"), usual),
-        **{"missing": [10, 6], "counted": [5, 3], "tens": [5, 3], "photos": [1, 2, 1, 2, 1]},
+        **{
+            "missing": [10, 6],
+            "counted": [5, 3],
+            "tens": [5, 3],
+            "photos": [1, 2, 1, 2, 1],
+            "holidays": [2, 1, 1, 1, 1],
+        },
     }
     for name in ("tum", "missing"):
         data = open_dataset(f"clip:{tmp_path}/{name}:step=2")
