@@ -21,10 +21,11 @@ from cyclopean.training import checkpoint, options
 
 PAIRS = ("garg", "monodepth", "monodepth --variant no-lr --factors 3", "monodepth --variant stereo", "trinocular")
 PAIRS += ("monodepth2 --swap 0.5",)
+PLAIN = tuple(name for name in MASKS if name != "explained")  # which needs a pose network
 FLAGS: dict[str, tuple[str, ...]] = {
     "": (*(f"{what} --data PAIRS" for what in PAIRS), *(f"monodepth2 --swap 0 --data {x}" for x in ("SPHERE", "CLIP"))),
     "--network": get_args(options.Network),
-    "--mask": ("none", *MASKS, "+".join(MASKS)),
+    "--mask": ("none", *PLAIN, "+".join(PLAIN)),
     "--error": get_args(options.ErrorName),
     "--head": get_args(options.HeadName),
     "--warp": get_args(options.WarpName),

@@ -155,7 +155,7 @@ def _aligned(comparison: Comparison, samples: Sequence[Sample]) -> dict[str, lis
             known = sample.target.valid & (sample.depth > 0) & sample.depth.isfinite()
             if not row.metric:
                 fit = affine_fit(rho[known].double(), sample.depth[known].double())
-                rho = 1 / affine_depth(rho.double(), fit, FAR).float()
+                rho = 1 / affine_depth(rho.double().flatten(), fit, FAR).view_as(rho).float()
             maps.append(1 / rho.clamp_min(1 / FAR))
         every[row.title] = maps
     return every

@@ -63,6 +63,7 @@ class Predicting:
         """Return the options with the profile's metres, and with a hash of all that changes results."""
         what = asdict(self)
         del what["device"], what["again"], what["options"]["max_megapixels"]
+        del what["options"]["mend"]  # a folder is not mended by hand
         what["profile"] = None if self.profile is None else file_hash(self.profile)
         if isinstance(self.options.known, Path):
             what["options"]["known"] = file_hash(self.options.known)

@@ -90,6 +90,11 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
+def as_predicted(depth: DepthMap) -> DepthMap:
+    """Return depth as it is: nothing is mended by hand. Options go to other processes, which take named functions."""
+    return depth
+
+
 @dataclass(frozen=True)
 class DepthOptions:
     """What to write of a photo beside the array, its colours and its sidecar, and how the photo is read.
@@ -110,7 +115,7 @@ class DepthOptions:
     known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
     settings: str = ""
-    mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
+    mend: Callable[[DepthMap], DepthMap] = as_predicted
 
 
 class Models:
@@ -288,7 +293,7 @@ class RefocusOptions:
     focus_range: tuple[float, float] | None = None
     viewer: bool = False
     frame: float | None = None
-    mend: Callable[[DepthMap], DepthMap] = lambda depth: depth
+    mend: Callable[[DepthMap], DepthMap] = as_predicted
 
 
 def refocus_photo(

@@ -203,13 +203,13 @@ def grey_of(picture: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
     return np.clip(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) * 255, 0, 255).round().astype(np.uint8)
 
 
-def small_grey(image: Float[Tensor, "1 3 h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+def small_grey(image: Float[Tensor, "1 3 h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "h2 w2"]:
     """Return `grey_of` an image at `size` (height, width)."""
     picture = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
     return grey_of(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA))
 
 
-def grey_within(image: Float[Tensor, "1 3 h w"], longest: int) -> UInt8[np.ndarray, "h w"]:
+def grey_within(image: Float[Tensor, "1 3 h w"], longest: int) -> UInt8[np.ndarray, "h2 w2"]:
     """Return `grey_of` an image whose longer side is at most `longest` pixels, no side below 16."""
     scale = min(1.0, longest / max(image.shape[-2:]))
     height, width = (max(16, round(side * scale)) for side in image.shape[-2:])
