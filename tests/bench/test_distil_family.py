@@ -150,7 +150,7 @@ def test_a_foreign_teacher_and_a_published_student(tmp_path):
     about = json.loads((tmp_path / "out" / "data" / "labels" / "cube-45-unmasked" / "labels.json").read_text())
     assert "teacher" in about["teacher"]
     assert str(tmp_path / "teacher") not in family.about(tiny)
-    assert "`teacher` labelled" in family.about(tiny)
+    assert "`relative` labelled" in family.about(tiny)
     assert comparison.trained("unifuse-pseudo", 0).arguments["width"] == 0.25
     again = Comparison(DISTIL, tmp_path / "out", replace(tiny, steps=2), ("unmasked",), accelerator="cpu", workers=1)
     (again.folder("unmasked", 0) / "result.json").unlink()
