@@ -420,7 +420,15 @@ def test_what_one_process_cannot_read_stops_all_with_one_sentence(tmp_path):
     assert said == ["sorry: item 5 is damaged."]
 
 
-CHATTER = ("step ", "Initializing distributed", "-----", "distributed_backend", "All distributed processes")
+# What launchers say, and what C++ says where threads of the process group outlive it.
+CHATTER = (
+    "step ",
+    "Initializing distributed",
+    "-----",
+    "distributed_backend",
+    "All distributed processes",
+    "terminate called",
+)
 LAUNCHERS = {
     "torchrun": "torch.distributed.run --nnodes 2 --node-rank {rank} --nproc-per-node 1 --master-addr 127.0.0.1 "
     "--master-port {port}",
