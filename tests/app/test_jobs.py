@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,6 +17,12 @@ from cyclopean.app.jobs import Crowded, Job, Jobs
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "WAIT", 0.2)
+
+
+def run(main: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Run `main` in a thread of its own: a browser of other tests keeps its loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(main())).result()
 
 
 def test_one_session_waits_for_itself_and_keeps_nobody_else_waiting():
@@ -44,7 +52,7 @@ def test_one_session_waits_for_itself_and_keeps_nobody_else_waiting():
             assert told["job"] == later[-1].name
         assert order == [*range(6)]
 
-    asyncio.run(main())
+    run(main)
 
 
 def test_the_queue_has_an_end_and_who_leaves_leaves_it():
@@ -74,7 +82,7 @@ def test_the_queue_has_an_end_and_who_leaves_leaves_it():
         queue.start(many, "light", dict)
         assert len(many) <= steps.OF_ONE, "what nobody asked for is forgotten"
 
-    asyncio.run(main())
+    run(main)
 
 
 def test_progress_is_told_and_what_breaks_is_a_sentence(caplog: pytest.LogCaptureFixture):
@@ -98,7 +106,7 @@ def test_progress_is_told_and_what_breaks_is_a_sentence(caplog: pytest.LogCaptur
         assert mine == {}
         assert await queue.told(mine, queue.start(mine, "light", broken)) == steps.BROKEN
 
-    asyncio.run(main())
+    run(main)
     (record,) = caplog.records
     assert "Input/output error" in record.getMessage()
     assert token not in caplog.text

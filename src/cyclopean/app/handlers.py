@@ -24,8 +24,8 @@ from cyclopean.app.service import FocusRequest, RefocusSettings, Service
 from cyclopean.app.session import NothingNew, Session, Store
 from cyclopean.errors import InputError, lacks_memory, sentence
 from cyclopean.geometry import Equirectangular
-from cyclopean.inference.pipeline import PictureFormat
 from cyclopean.inference.predictor import Predictor
+from cyclopean.inference.refocus_pipeline import PictureFormat
 from cyclopean.io.files import PHOTOS
 
 LOG = logging.getLogger("cyclopean.app")

@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-import cv2
-import numpy as np
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -18,21 +16,16 @@ from cyclopean.defocus.edges import refined
 from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
+from cyclopean.defocus.live import depth_png
 from cyclopean.defocus.refocus import focusable
 from cyclopean.defocus.selection import coherent
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
-from cyclopean.inference.pipeline import (
-    DepthOptions,
-    PictureFormat,
-    RefocusOptions,
-    Target,
-    predict_photo,
-    refocus_photo,
-)
+from cyclopean.inference.pipeline import DepthOptions, Target, predict_photo
 from cyclopean.inference.predictor import Predictor
+from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
 from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth
@@ -193,16 +186,12 @@ def live_scene(depth: DepthMap, sharp: Sharp | None = None) -> tuple[bytes, dict
     and, as a part of what amounts refer to, the range that is sharp.
     """
     plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
-    h, w = shown_size(depth.size, LIVE)
-    small = cv2.resize(plane, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
-    low, span = float(small.min()), float(small.max() - small.min()) or 1.0
-    numbers = np.rint((small - low) / span * 65535).astype(np.uint16)
-    _, file = cv2.imencode(".png", numbers, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    whole = depth_range(plane)
+    file, low, high = depth_png(plane, shown_size(depth.size, LIVE))
+    span, whole = (high - low) or 1.0, depth_range(plane)
     told = {"whole": whole / span}
     if sharp is not None and whole > 0:
         told |= {"focus": (sharp.middle - low) / span, "range": min(1.0, (sharp.near - sharp.far) / whole)}
-    return file.tobytes(), told
+    return file, told
 
 
 def lens_of(photo: Photo) -> dict[str, float | None]:

@@ -65,7 +65,7 @@ def run(given: BenchRobust) -> int:
 def _whole_path(room: "Service", path: Path, folder: Path) -> None:
     """Read, predict, save the depth, refocus, save; raise ValueError where what was written has another size."""
     from cyclopean.app.service import FocusRequest, RefocusSettings, save_depth, save_refocused
-    from cyclopean.inference.pipeline import PictureFormat
+    from cyclopean.inference.refocus_pipeline import PictureFormat
     from cyclopean.io.depthmap import read_depth
     from cyclopean.io.image import read_photo
 

@@ -167,7 +167,8 @@ def run(options: Refocus) -> None:
     _refuse_early(options, source)
     folder = result_folder(options.out, source)
     from cyclopean.inference.metric_calibration import metres_from
-    from cyclopean.inference.pipeline import Models, PictureFormat, RealLens, RefocusOptions, Target, refocus_photo
+    from cyclopean.inference.pipeline import Models, Target
+    from cyclopean.inference.refocus_pipeline import PictureFormat, RealLens, RefocusOptions, refocus_photo
 
     deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
     suffixes = dict.fromkeys([source.suffix if "same" in saved else ".png", *sorted(deep)])

@@ -1,47 +1,30 @@
-"""From files to files: depth of photos, and refocused photos (videos: `clip_pipeline`).
+"""From files to files: depth of photos (refocused photos: `refocus_pipeline`; videos: `clip_pipeline`).
 
 The command line, the app and bulk workers call these functions. They take values, print nothing, and return the paths
 of what they wrote with notes for the user. Files appear all together or not at all.
 """
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from cyclopean import __version__
 from cyclopean.data.video import camera_in
-from cyclopean.defocus.edges import matted, refined
-from cyclopean.defocus.filters import THIN_LENS
-from cyclopean.defocus.focus import Sharp, fill_unknown, wrap_panorama
-from cyclopean.defocus.lens import FOCUS_RANGE_ALONE, Lens, Point, focus_pixel, optics_of
-from cyclopean.defocus.live import write_page
-from cyclopean.defocus.refocus import refocus, warn_of_distance
-from cyclopean.defocus.selection import coherent
-from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, assumed_camera, pinhole_of_angle
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, DistanceRange, Metres, shift_assumed
-from cyclopean.inference.panorama_detection import check_panorama, padding, resolve_camera
+from cyclopean.inference.metric_calibration import FARTHEST, CameraProfile, Metres, shift_assumed
+from cyclopean.inference.panorama_detection import check_panorama, resolve_camera
 from cyclopean.inference.predictor import Predictor, fitting_model, load
-from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.decoding import MOST_MEGAPIXELS
-from cyclopean.io.depthmap import DepthMap, colourise, depth_size, is_turned, read_depth, value_range, write_depth
+from cyclopean.io.depthmap import DepthMap, colourise, value_range, write_depth
 from cyclopean.io.files import appearing, file_hash
-from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
-from cyclopean.io.metadata import subject_distance
-from cyclopean.io.photo_encoders import USUAL
+from cyclopean.io.image import Photo, read_photo, write_photo
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
-from cyclopean.io.sidecar import Maker, foreign_files, keep_names, read_sidecar
-from cyclopean.io.video import still_at
+from cyclopean.io.sidecar import Maker, foreign_files, keep_names
 from cyclopean.io.viewer import write_viewer
 from cyclopean.training.models import DEFAULT, bundled
 
@@ -174,7 +157,7 @@ def predict_photo(
 
     `choose` returns the predictor for the photo, such as `Models.for_photo`.
     """
-    photo, reason = _taken(read_photo(source, options.max_megapixels), options)
+    photo, reason = with_camera(read_photo(source, options.max_megapixels), options.camera, options.known)
     notes = list(photo.notes)
     if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
         notes.append(
@@ -194,7 +177,7 @@ def predict_photo(
     target, numbered = target.free(source, endings)
     notes += numbered
     depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
-    depth, doubts = _in_metres(options.mend(depth), options.profile, photo)
+    depth, doubts = in_metres(options.mend(depth), options.profile, photo)
     notes += doubts
     disagreement = depth.notes.get("disagreement_after", 0.0)
     if isinstance(disagreement, float) and disagreement > LARGEST_DISAGREEMENT:
@@ -242,158 +225,13 @@ def predict_photo(
         return Written(moved(folder, target.folder), tuple(notes))
 
 
-@dataclass(frozen=True)
-class RealLens:
-    """Numbers of a real lens; what is None comes from the photo's EXIF."""
-
-    f_number: float | None = None
-    focal_mm: float | None = None
-    sensor_mm: float | None = None
-
-
-@dataclass(frozen=True)
-class PictureFormat:
-    """The suffix of a picture to write, and its bits per channel (None: as the photo has them)."""
-
-    suffix: str
-    bits: int | None = None
-
-
-@dataclass(frozen=True)
-class RefocusOptions:
-    """How to refocus a photo, and how the photo and its depth are read.
-
-    `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
-    predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's
-    folder or a Hub repository; without one, with `subject`, it is the thing at `at`. A thin lens shows the subject
-    sharp as a whole, but with `point_only` what is as far away as the point. `resize_depth` stretches a depth file of
-    another size. `formats` are the pictures to write; the first also names the sidecar. `focus_range` (nearest,
-    farthest) in metres is what shall be sharp, instead of `at` and `distance`. `viewer` adds one HTML file. `frame`:
-    the source is a clip, and the photo its frame after that many seconds. `mend` corrects the depth, refined and with
-    its subject.
+def with_camera(photo: Photo, name: str, known: Path | float | None) -> tuple[Photo, str | None]:
+    """Return a photo with its camera, by its `name` (`resolve_camera`) or as it is `known` (`DepthOptions`), and the
+    reason if it is a panorama.
     """
-
-    at: Point | None = None
-    distance: float | None = None
-    lens: Lens = field(default_factory=Lens)
-    real_lens: RealLens | None = None
-    method: str = THIN_LENS
-    strength: float = 1.0
-    bins: str = "smooth"
-    profile: Metres | None = None
-    refine: str = "auto"
-    matte: str | None = None
-    subject: bool = True
-    point_only: bool = False
-    resize_depth: bool = False
-    formats: tuple[PictureFormat, ...] = (PictureFormat(".png"),)
-    camera: str = "auto"
-    known: Path | float | None = None
-    max_megapixels: float = MOST_MEGAPIXELS
-    focus_range: tuple[float, float] | None = None
-    viewer: bool = False
-    frame: float | None = None
-    mend: Callable[[DepthMap], DepthMap] = as_predicted
-
-
-def refocus_photo(
-    source: Path,
-    target: Target,
-    depth_from: Path | Callable[[Photo], Predictor],
-    options: RefocusOptions,
-    record: Mapping[str, object],
-) -> Written:
-    """Write a photo refocused: STEM_defocus in each format, and STEM_defocus.json; with a viewer STEM_defocus.html.
-
-    `depth_from` is a depth file, or returns the predictor for the photo, such as `Models.for_photo`. `record` are the
-    settings that the sidecar keeps. Raises InputError for a wrong photo or wrong options before depth is predicted.
-    """
-    photo, reason = _taken(_photo_of(source, options), options)
-    notes = [*photo.notes, *([reason] if reason else [])]
-    if any(form.suffix.lower() not in USUAL for form in options.formats):
-        raise InputError(
-            f"{source.name}, a {photo.format}, cannot be saved in the format of its name; leave --save same out, or "
-            f"rename it if its name is wrong ({', '.join(USUAL)})."
-        )
-    endings = [*(form.suffix for form in options.formats), *([".html"] if options.viewer else []), ".json"]
-    target, numbered = target.free(source, (f"_defocus{suffix}" for suffix in endings))
-    notes += numbered
-    pixel = None if options.at is None else focus_pixel(options.at, photo.size)
-    lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
-    matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
-    if isinstance(depth_from, Path):
-        depth, remark = _depth_in_file(depth_from, source, photo, options)
-        notes += remark
-    else:
-        depth = depth_from(photo)(photo)
-    profile = options.profile
-    if profile is None and depth.unit != "m" and lens.optics is not None and options.distance is None:
-        profile, assumption = _assumed(photo, depth, pixel)
-        notes.append(assumption)
-    depth, doubts = _in_metres(depth, profile, photo)
-    notes += doubts
-    soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
-    if options.refine == "on" or (options.refine == "auto" and soft):
-        depth = refined(depth, photo.image, photo.camera)
-    depth, sharp = _of_subject(photo, depth, matte, pixel, options)
-    distance = options.distance
-    if options.focus_range is not None:
-        if depth.unit != "m":
-            raise InputError(FOCUS_RANGE_ALONE)
-        sharp = Sharp(1 / options.focus_range[1], 1 / options.focus_range[0])
-        distance = 1 / sharp.middle
-    if distance is not None and pixel is None:
-        warn_of_distance(depth, distance)
-    render = partial(
-        refocus, method=options.method, lens=lens, distance=distance, sharp=sharp,
-        strength=options.strength, bins=options.bins,
-    )  # fmt: skip
-    if isinstance(photo.camera, Equirectangular) and bool((black := padding(photo.image)).any()):
-        # Neither the black of padding nor what is beside it spreads over the border.
-        planes = [fill_unknown(plane, ~black[0, 0]) for plane in photo.image[0]]
-        result = wrap_panorama(render, replace(photo, image=torch.from_numpy(np.stack(planes))[None]), depth, pixel)
-        result = replace(result, image=torch.where(black, photo.image, result.image))
-    else:
-        result = wrap_panorama(render, photo, depth, pixel)
-    names = [f"{target.stem}_defocus{form.suffix}" for form in options.formats]
-    pages = [f"{target.stem}_defocus.html"] if options.viewer else []
-    with appearing(target.folder) as folder:
-        for name, form in zip(names, options.formats, strict=True):
-            write_photo(folder / name, result if form.bits is None else replace(result, bits=form.bits))
-        for name in pages:
-            write_page(folder / name, photo, depth, lens, at=pixel, distance=distance, sharp=sharp)
-        content = {
-            "format": "cyclopean-refocus", "version": 1, "cyclopean": __version__, "source": source.name, "at": pixel,
-            **record, "model": model_json(depth.model), "files": [*names, *pages],
-        }  # fmt: skip
-        side = (folder / names[0]).with_suffix(".json")
-        side.write_text(json.dumps(content, indent=2) + "\n")
-        keep_names(folder, target.folder)
-        return Written(tuple(target.folder / name for name in (*names, *pages, side.name)), tuple(notes))
-
-
-def _of_subject(
-    photo: Photo, depth: DepthMap, matte: Tensor | None, pixel: tuple[int, int] | None, options: RefocusOptions
-) -> tuple[DepthMap, Sharp | None]:
-    """Return depth in which the subject (`matte`, or what is at `pixel`) is one surface, mended, and what of it is
-    sharp.
-    """
-    thin, flat = options.method == THIN_LENS, not isinstance(photo.camera, Equirectangular)
-    by_itself = options.subject and options.focus_range is None and thin and flat
-    if matte is None and by_itself and pixel is not None:
-        matte = Selector(photo, depth, bundled_networks())([pixel])
-    if matte is None or not thin:
-        return options.mend(depth if matte is None else matted(depth, matte)), None
-    depth, sharp = coherent(depth, matte)
-    return options.mend(depth), None if options.point_only or pixel is None else sharp
-
-
-def _taken(photo: Photo, options: DepthOptions | RefocusOptions) -> tuple[Photo, str | None]:
-    """Return a photo with its camera, and the reason if it is a panorama (`resolve_camera`)."""
-    photo, reason = resolve_camera(photo, options.camera)
-    if options.known is None or isinstance(photo.camera, Equirectangular):
+    photo, reason = resolve_camera(photo, name)
+    if known is None or isinstance(photo.camera, Equirectangular):
         return photo, reason
-    known = options.known
     camera = camera_in(known) if isinstance(known, Path) else pinhole_of_angle(known, photo.size)
     return replace(photo, camera=camera), reason
 
@@ -423,7 +261,7 @@ def _path(stem: Path, ending: str) -> Path:
     return stem.with_name(stem.name + ending)
 
 
-def _in_metres(depth: DepthMap, profile: Metres | None, photo: Photo) -> tuple[DepthMap, list[str]]:
+def in_metres(depth: DepthMap, profile: Metres | None, photo: Photo) -> tuple[DepthMap, list[str]]:
     """Return depth in metres by `profile`, if there is one, and a note if it is another camera's."""
     if profile is None:
         return depth, []
@@ -438,65 +276,3 @@ def moved(bench: Path, folder: Path) -> tuple[Path, ...]:
 
 def model_json(model: Maker | None) -> dict[str, str] | None:
     return None if model is None else asdict(model)
-
-
-def _with_optics(lens: Lens, numbers: RealLens, photo: Photo) -> Lens:
-    """Return `lens` with the optics of a real one, as far as given, else by the photo's EXIF."""
-    if isinstance(photo.camera, Equirectangular):
-        raise InputError(f"{photo.name} is a panorama, which has no focal length; give --amount.")
-    h, w = photo.size
-    focal = None if photo.camera is None else float(photo.camera.focal[0, 0]) * w / max(h, w)
-    return replace(lens, optics=optics_of(photo.exif, focal, **asdict(numbers)))
-
-
-def _photo_of(source: Path, options: RefocusOptions) -> Photo:
-    """Return the photo in a file, or the frame of a clip."""
-    if options.frame is None:
-        return read_photo(source, options.max_megapixels)
-    still = still_at(source, options.frame, options.max_megapixels)
-    note = f"{source.name}: the frame at {still.seconds:.2f} s is taken as a photo."
-    return Photo(still.image, name=source.name, notes=(note,))
-
-
-def _assumed(photo: Photo, depth: DepthMap, pixel: tuple[int, int] | None) -> tuple[DistanceRange, str]:
-    """Return the distances that a photo is taken to span where a lens needs metres and nothing gives them; a note."""
-    far, near = value_range(depth.inverse_depth)
-    subject, known = subject_distance(photo.exif), DistanceRange()
-    if subject is not None and pixel is not None and near > far:
-        part = (float(depth.inverse_depth[0, 0, pixel[1], pixel[0]]) - far) / (near - far)
-        known = DistanceRange(subject * min(max(part, 1 / FARTHEST), 1.0))
-    by = "" if known == DistanceRange() else f", which puts the point {subject:g} m away, as its metadata say"
-    return known, (
-        f"{photo.name}: depth is relative, and an f-number needs metres. What is nearest is taken as "
-        f"{known.nearest:.3g} m away, what is farthest as infinitely far{by}; --nearest and --farthest say it better."
-    )
-
-
-def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
-    """Read the depth of the photo at `source`; one of another size is stretched if its sidecar names the photo's, or on
-    request.
-
-    Also returns a note if the sidecar names another picture, or the photo as it was before it was changed.
-    """
-    size, sidecar = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
-    stretch = options.resize_depth or (sidecar is not None and sidecar.source_size == photo.size)
-    if size != photo.size and not stretch:
-        (h, w), (height, width) = size, photo.size
-        turned = is_turned(size, photo.size)
-        remedy = "is it turned by 90 degrees? Turn it as the photo is" if turned else ""
-        raise InputError(
-            f"{path} is {w}x{h} but {photo.name} is {width}x{height}; "
-            f"{remedy or 'give the depth of this photo, or --resize-depth'}."
-        )
-    depth = read_depth(path, options.max_megapixels)
-    depth = depth if size == photo.size else resize_depth(depth, photo.size)
-    other = sidecar.source if sidecar is not None else None
-    before = sidecar.source_hash if sidecar is not None and other == photo.name else None
-    if before is not None and before != file_hash(source):
-        return depth, [
-            f"{photo.name} was changed since {path} was made from it (its sidecar has the hash of another file); "
-            "predict again if the picture itself was changed."
-        ]
-    if other is None or Path(other).stem == Path(photo.name).stem:
-        return depth, []
-    return depth, [f"by its sidecar, {path} is the depth of {other}, not of {photo.name}; check that they match."]
