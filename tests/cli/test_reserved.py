@@ -1,5 +1,6 @@
 """Commands that write a folder for long keep it to themselves: a second one is refused, and touches nothing."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -68,20 +69,28 @@ def test_a_run_that_ended_meanwhile_is_not_overwritten(pairs, tmp_path, capsys, 
 
 
 def test_the_lock_ends_with_its_process_however_that_ends(tmp_path):
+    """Killed, while a process of its own that reads data lives on for a while."""
     out = tmp_path / "run"
-    script = HOLD + "    print('held', flush=True); sys.stdin.read()"
+    script = HOLD + (
+        "    import multiprocessing, time\n"
+        "    reader = multiprocessing.get_context('fork').Process(target=time.sleep, args=(30,))\n"
+        "    reader.start(); print(reader.pid, flush=True); sys.stdin.read()"
+    )
     holder = subprocess.Popen(
         [sys.executable, "-c", script, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout is not None
     assert holder.stdin is not None
-    assert holder.stdout.readline() == "held\n"
+    reader = int(holder.stdout.readline())
     with pytest.raises(InputError, match="another cyclopean command is writing to"), reserved(out):
         pass
     holder.send_signal(signal.SIGKILL)
-    holder.communicate()
+    holder.wait()
+    holder.stdin.close()
+    holder.stdout.close()
     assert [path.name for path in out.iterdir()] == [".cyclopean.lock"]  # nobody removed it
     with reserved(out):
+        os.kill(reader, signal.SIGKILL)  # it was there until now
         np.save(out / "a.npy", np.zeros(1))
     assert [path.name for path in out.iterdir()] == ["a.npy"]
     with reserved(tmp_path / "empty"):

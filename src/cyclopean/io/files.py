@@ -268,11 +268,9 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError:  # Windows opens no folders
         yield
         return
-    try:
+    with _of_this_process(number):
         _lock(number, wait=True)
         yield
-    finally:
-        os.close(number)
 
 
 @contextmanager
@@ -292,14 +290,43 @@ def reserved(folder: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise _cannot_write(folder, error) from None
+    with _of_this_process(number):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                (folder / LOCK).unlink()
+                if made:
+                    folder.rmdir()  # only if nothing was written
+
+
+@contextmanager
+def _of_this_process(number: int) -> Iterator[None]:
+    """Close the open file `number` when the block ends, and at once in every process that is forked inside it.
+
+    A lock ends when the last process that has its file open closes it: a reader of data that outlives its killed parent
+    for some seconds would keep it.
+    """
+    _HELD.add(number)
     try:
         yield
     finally:
-        with suppress(OSError):
-            (folder / LOCK).unlink()
-            if made:
-                folder.rmdir()  # only if nothing was written
+        if number in _HELD:  # not in a forked process
+            _HELD.remove(number)
+            os.close(number)
+
+
+_HELD: set[int] = set()  # the open files behind this process's locks
+
+
+def _let_go() -> None:
+    for number in _HELD:
         os.close(number)
+    _HELD.clear()
+
+
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _locked_file(path: Path) -> int:
