@@ -116,7 +116,9 @@ def refocus_photo(
     lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
     matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
     if isinstance(depth_from, Path):
-        depth, remark = _depth_in_file(depth_from, source, photo, options)
+        depth, remark = depth_in_file(
+            depth_from, source, photo, resize=options.resize_depth, max_megapixels=options.max_megapixels
+        )
         notes += remark
     else:
         depth = depth_from(photo)(photo)
@@ -214,14 +216,16 @@ def _assumed(photo: Photo, depth: DepthMap, pixel: tuple[int, int] | None) -> tu
     )
 
 
-def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
+def depth_in_file(
+    path: Path, source: Path, photo: Photo, *, resize: bool, max_megapixels: float
+) -> tuple[DepthMap, list[str]]:
     """Read the depth of the photo at `source`; one of another size is stretched if its sidecar names the photo's, or on
     request.
 
     Also returns a note if the sidecar names another picture, or the photo as it was before it was changed.
     """
     size, sidecar = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
-    stretch = options.resize_depth or (sidecar is not None and sidecar.source_size == photo.size)
+    stretch = resize or (sidecar is not None and sidecar.source_size == photo.size)
     if size != photo.size and not stretch:
         (h, w), (height, width) = size, photo.size
         turned = is_turned(size, photo.size)
@@ -230,7 +234,7 @@ def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptio
             f"{path} is {w}x{h} but {photo.name} is {width}x{height}; "
             f"{remedy or 'give the depth of this photo, or --resize-depth'}."
         )
-    depth = read_depth(path, options.max_megapixels)
+    depth = read_depth(path, max_megapixels)
     depth = depth if size == photo.size else resize_depth(depth, photo.size)
     other = sidecar.source if sidecar is not None else None
     before = sidecar.source_hash if sidecar is not None and other == photo.name else None

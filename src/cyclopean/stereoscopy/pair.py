@@ -1,0 +1,139 @@
+"""Two eyes' pictures out of one photo and its depth."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Generic
+
+import numpy as np
+import torch
+
+from cyclopean.defocus import thinlens
+from cyclopean.defocus.focus import Focusable, Picture
+from cyclopean.defocus.lens import Lens, Point, focus_pixel
+from cyclopean.defocus.refocus import focusable
+from cyclopean.errors import InputError, unknown_name
+from cyclopean.geometry import Pinhole
+from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.image import Photo
+from cyclopean.io.photolike import PhotoLike, as_photo
+from cyclopean.stereoscopy import CONVERGE, EYES, PARALLAX, views
+from cyclopean.stereoscopy.views import Picture as Rgb
+from cyclopean.stereoscopy.views import Plane
+
+ENDS = (1, 99)  # percentiles of depth that count as nearest and farthest
+
+
+@dataclass(frozen=True)
+class Pair(Generic[Picture]):
+    """What the left and the right eye see."""
+
+    left: Picture
+    right: Picture
+
+
+@dataclass(frozen=True)
+class Parallax:
+    """How far apart the eyes see a point: `strength` picture widths per inverse depth, none at inverse depth `screen`.
+
+    Inverse depths beyond `far` and `near` count as these, so that outliers do not leave the range.
+    """
+
+    strength: float
+    screen: float
+    far: float
+    near: float
+
+    def columns(self, inverse_depth: Plane, width: int) -> Plane:
+        """Return how many columns a point lies farther left for the right eye than for the left one."""
+        inside = np.clip(inverse_depth, np.float32(self.far), np.float32(self.near))
+        return (inside - np.float32(self.screen)) * np.float32(self.strength * width)
+
+    def times(self, part: float) -> "Parallax":
+        """Return the parallax of eyes that are `part` of the distance apart."""
+        return replace(self, strength=self.strength * part)
+
+
+def within(percent: float, converge: float, far: float, near: float) -> Parallax:
+    """Return the parallax of `percent` of the width between inverse depths `far` and `near`.
+
+    What is at the fraction `converge` of that range, from the nearest, is on the screen.
+    """
+    whole = near - far
+    return Parallax(percent / 100 / whole if whole > 0 else 0.0, near - converge * whole, far, near)
+
+
+def stereo(
+    photo: PhotoLike,
+    depth: DepthMap,
+    *,
+    parallax: float = PARALLAX,
+    converge: float = CONVERGE,
+    at: Point | None = None,
+    baseline: float | None = None,
+    eye: str = "left",
+) -> Pair[Photo]:
+    """Return what both eyes see of `photo`, which is what the `eye` "left" or "right" sees, or between "both".
+
+    Between what is nearest and farthest lie `parallax` percent of the width. `converge` is what appears on the screen,
+    as a fraction of the range of inverse depth from the nearest, or what is at the point `at` (pixels, or fractions).
+    With `baseline`, the eyes are as many metres apart instead, for depth in metres and a known focal length. Raises
+    InputError for numbers that mean nothing, and where metres or the focal length are not known.
+    """
+    check(parallax, converge, baseline, eye)
+    if not isinstance(depth, DepthMap):
+        raise InputError(
+            f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
+            "from_numbers(tensor, kind)."
+        )
+    photo = as_photo(photo)
+    ready = focusable(photo, depth, Lens())
+    far, near = (float(end) for end in np.percentile(ready.inverse_depth, ENDS))
+    if not near > far:
+        far, near = float(ready.inverse_depth.min()), float(ready.inverse_depth.max())
+    eyes = within(parallax, converge, far, near)
+    if baseline is not None:
+        camera = depth.camera or photo.camera
+        if depth.unit != "m" or not isinstance(camera, Pinhole):
+            lacking = "depth in metres, and this depth is relative" if depth.unit != "m" else "a known focal length"
+            raise InputError(f"a baseline needs {lacking}; give --parallax in percent of the width instead.")
+        eyes = replace(eyes, strength=float(camera.focal[0, 0]) * baseline)
+    if at is not None:
+        x, y = focus_pixel(at, photo.size)
+        eyes = replace(eyes, screen=float(np.clip(ready.inverse_depth[y, x], far, near)))
+    return pair(ready, eyes, eye)
+
+
+def pair(ready: Focusable[Picture], eyes: Parallax, eye: str) -> Pair[Picture]:
+    """Return what both eyes see of a picture with depth; `eye` as for `stereo`."""
+    picture = np.ascontiguousarray(ready.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
+    share = {"left": 0.0, "right": 1.0, "both": 0.5}[eye]  # of the way from the left eye to the right one
+    # The left eye is the right one of the mirrored picture.
+    mirrored = _right_view(picture[:, ::-1], ready.inverse_depth[:, ::-1], eyes.times(share))[:, ::-1]
+    right = _right_view(picture, ready.inverse_depth, eyes.times(1 - share))
+    left, right = (
+        replace(ready.photo, image=torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))[None])  # type: ignore[type-var]
+        for seen in (mirrored, right)
+    )
+    return Pair(left, right)
+
+
+def _right_view(picture: Rgb, inverse_depth: Plane, eyes: Parallax) -> Rgb:
+    """Return a picture as an eye on its right sees it; itself without parallax."""
+    if eyes.strength == 0:
+        return picture
+    picture, inverse_depth = np.ascontiguousarray(picture), np.ascontiguousarray(inverse_depth)
+    width = picture.shape[1]
+    scene = thinlens.prepare(picture, inverse_depth, eyes.strength * width)
+    return views.view(scene, lambda plane: eyes.columns(plane, width))
+
+
+def check(parallax: float, converge: float, baseline: float | None, eye: str) -> None:
+    """Raise InputError for numbers and names that mean nothing."""
+    if eye not in EYES:
+        raise unknown_name("eye", eye, EYES)
+    if not (math.isfinite(parallax) and 0 < parallax <= 10):
+        raise InputError(f"the parallax is {parallax:g}; give a percentage of the width above 0, at most 10.")
+    if not (math.isfinite(converge) and 0 <= converge <= 1):
+        raise InputError(f"converge is {converge:g}; give a fraction of the depth, 0 (nearest) to 1 (farthest).")
+    if baseline is not None and not (math.isfinite(baseline) and baseline > 0):
+        raise InputError(f"the baseline is {baseline:g}; it must be above 0 metres.")
