@@ -1,18 +1,24 @@
 """`cyclopean stereo`: the second eye of photos and clips, in files for screens, glasses and headsets."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli.early import known_camera, loading, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
-from cyclopean.cli.parsing import check_writable, comma_list, parse, with_progress
+from cyclopean.cli.parsing import check_writable, comma_list, parse, progress_bar, with_progress
 from cyclopean.cli.refocus import BESIDE, depth_beside
 from cyclopean.errors import InputError, contained, unknown_name
 from cyclopean.flags import Flag
-from cyclopean.io.files import shown
+from cyclopean.inference import refuse_sphere_of_clip
+from cyclopean.io.files import CLIPS, shown
 from cyclopean.stereoscopy import CONVERGE, EYES, LAYOUTS, PARALLAX
+
+if TYPE_CHECKING:
+    from cyclopean.inference.folder_pipeline import Input
+    from cyclopean.inference.pipeline import Models, Written
+    from cyclopean.inference.stereo_pipeline import StereoOptions
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,10 @@ def run(options: Stereo) -> int:
                 if not again and is_done(one, models, how.settings, SIDECAR):
                     before += 1
                     continue
-                done = stereo_photo(one.source, one.target, _depth_of(job, options) or models.for_photo, how)
+                if job.source.suffix.lower() in CLIPS:
+                    done = _of_clip(one, models, how, options)
+                else:
+                    done = stereo_photo(one.source, one.target, _depth_of(job, options) or models.for_photo, how)
                 for note in done.notes:
                     print(f"cyclopean stereo: {shown(note)}", file=sys.stderr)
                 written += done.paths
@@ -135,6 +144,21 @@ def _checked_names(options: Stereo) -> list[str]:
         raise InputError(f"there is no depth file {options.depth}; check the path.")
     refuse_unknown_model(options.model)
     return layouts
+
+
+def _of_clip(one: "Input", models: "Models", how: "StereoOptions", options: Stereo) -> "Written":
+    """Write the second eye of a clip, beside a bar."""
+    refuse_sphere_of_clip(one.source, how.camera)
+    if options.depth is not None or options.resize_depth:
+        raise InputError(f"{one.source} is a clip, and --depth is for photos; leave it out.")
+    from cyclopean.inference.clip import result_suffix
+    from cyclopean.inference.clip_pipeline import clip_notes
+    from cyclopean.inference.stereo_clip import stereo_clip
+
+    result = one.target.folder / f"{one.target.stem}{result_suffix(one.source.suffix)}"
+    with progress_bar(one.source.name) as progress:
+        written = stereo_clip(one.source, one.target, models.for_video(), how, progress)
+    return replace(written, notes=(*clip_notes(one.source, result, how.max_megapixels), *written.notes))
 
 
 def _depth_of(job: Job, options: Stereo) -> Path | None:

@@ -16,6 +16,7 @@ from cyclopean.geometry import Pinhole
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo
+from cyclopean.io.sidecar import AnyCamera
 from cyclopean.stereoscopy import CONVERGE, EYES, PARALLAX, views
 from cyclopean.stereoscopy.views import Picture as Rgb
 from cyclopean.stereoscopy.views import Plane
@@ -48,6 +49,10 @@ class Parallax:
         inside = np.clip(inverse_depth, np.float32(self.far), np.float32(self.near))
         return (inside - np.float32(self.screen)) * np.float32(self.strength * width)
 
+    def converged(self, inverse_depth: float) -> "Parallax":
+        """Return the parallax with what has this inverse depth on the screen."""
+        return replace(self, screen=min(max(inverse_depth, self.far), self.near))
+
     def times(self, part: float) -> "Parallax":
         """Return the parallax of eyes that are `part` of the distance apart."""
         return replace(self, strength=self.strength * part)
@@ -60,6 +65,16 @@ def within(percent: float, converge: float, far: float, near: float) -> Parallax
     """
     whole = near - far
     return Parallax(percent / 100 / whole if whole > 0 else 0.0, near - converge * whole, far, near)
+
+
+def with_baseline(eyes: Parallax, baseline: float, camera: AnyCamera | None, *, metric: bool) -> Parallax:
+    """Return the parallax of eyes that are `baseline` metres apart. Raises InputError where depth is not in metres, or
+    the focal length is not known.
+    """
+    if not metric or not isinstance(camera, Pinhole):
+        lacking = "a known focal length (--field-of-view)" if metric else "depth in metres, and this depth is relative"
+        raise InputError(f"a baseline needs {lacking}; give a parallax in percent of the width instead (--parallax).")
+    return replace(eyes, strength=float(camera.focal[0, 0]) * baseline)
 
 
 def stereo(
@@ -92,14 +107,10 @@ def stereo(
         far, near = float(ready.inverse_depth.min()), float(ready.inverse_depth.max())
     eyes = within(parallax, converge, far, near)
     if baseline is not None:
-        camera = depth.camera or photo.camera
-        if depth.unit != "m" or not isinstance(camera, Pinhole):
-            lacking = "depth in metres, and this depth is relative" if depth.unit != "m" else "a known focal length"
-            raise InputError(f"a baseline needs {lacking}; give --parallax in percent of the width instead.")
-        eyes = replace(eyes, strength=float(camera.focal[0, 0]) * baseline)
+        eyes = with_baseline(eyes, baseline, depth.camera or photo.camera, metric=depth.unit == "m")
     if at is not None:
         x, y = focus_pixel(at, photo.size)
-        eyes = replace(eyes, screen=float(np.clip(ready.inverse_depth[y, x], far, near)))
+        eyes = eyes.converged(float(ready.inverse_depth[y, x]))
     return pair(ready, eyes, eye)
 
 
@@ -108,11 +119,13 @@ def pair(ready: Focusable[Picture], eyes: Parallax, eye: str) -> Pair[Picture]:
     picture = np.ascontiguousarray(ready.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
     share = {"left": 0.0, "right": 1.0, "both": 0.5}[eye]  # of the way from the left eye to the right one
     # The left eye is the right one of the mirrored picture.
-    mirrored = _right_view(picture[:, ::-1], ready.inverse_depth[:, ::-1], eyes.times(share))[:, ::-1]
-    right = _right_view(picture, ready.inverse_depth, eyes.times(1 - share))
+    views_of_both = (
+        _right_view(picture[:, ::-1], ready.inverse_depth[:, ::-1], eyes.times(share))[:, ::-1],
+        _right_view(picture, ready.inverse_depth, eyes.times(1 - share)),
+    )
     left, right = (
         replace(ready.photo, image=torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))[None])  # type: ignore[type-var]
-        for seen in (mirrored, right)
+        for seen in views_of_both
     )
     return Pair(left, right)
 
