@@ -21,7 +21,7 @@ from cyclopean.io.video import Frame, Still
 from cyclopean.io.video_writing import QUALITY, SIDE_BY_SIDE, rewrite
 from cyclopean.stereoscopy import LAYOUTS
 from cyclopean.stereoscopy.layouts import ARRANGED
-from cyclopean.stereoscopy.pair import pair, with_baseline, within
+from cyclopean.stereoscopy.pair import pair, rimmed, with_baseline, within
 
 
 def stereo_clip(
@@ -53,7 +53,8 @@ def stereo_clip(
             def pictures(clip: Iterator[Still], name: str = name, depths: SteadyDepth = depths) -> Iterator[Frame]:
                 for still in clip:
                     depth = stepped(depths.add(still).depth, picture_of(still.image))
-                    both = pair(Focusable(Photo(still.image), depth, Lens()), eyes, options.eye)
+                    ready = Focusable(Photo(still.image), depth, Lens())
+                    both = pair(rimmed(ready, eyes), eyes, options.eye)
                     yield ARRANGED[name](both.left.image, both.right.image)
                     if progress is not None:
                         progress(still.index + 1, measures.count)

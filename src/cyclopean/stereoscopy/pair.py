@@ -4,12 +4,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Generic
 
+import cv2
 import numpy as np
 import torch
 
 from cyclopean.defocus import thinlens
 from cyclopean.defocus.focus import Focusable, Picture
-from cyclopean.defocus.lens import Lens, Point, focus_pixel
+from cyclopean.defocus.lens import Lens, Point, diagonal, focus_pixel
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Pinhole
@@ -21,6 +22,7 @@ from cyclopean.stereoscopy import CONVERGE, EYES, PARALLAX, views
 from cyclopean.stereoscopy.views import Picture as Rgb
 from cyclopean.stereoscopy.views import Plane
 
+RIM = 0.0025  # of the diagonal
 ENDS = (1, 99)  # percentiles of depth that count as nearest and farthest
 
 
@@ -111,7 +113,19 @@ def stereo(
     if at is not None:
         x, y = focus_pixel(at, photo.size)
         eyes = eyes.converged(float(ready.inverse_depth[y, x]))
-    return pair(ready, eyes, eye)
+    return pair(ready if depth.model is None else rimmed(ready, eyes), eyes, eye)
+
+
+def rimmed(ready: Focusable[Picture], eyes: Parallax) -> Focusable[Picture]:
+    """Return a picture whose things are wider by the rim that predicted edges may miss, and that defocus blurs.
+
+    What belongs to a thing would stay behind as its pale outline; a little background that goes with it is not seen.
+    """
+    radius = max(1, round(RIM * diagonal(ready.size)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    wider = cv2.dilate(ready.inverse_depth, disc)
+    step = (wider - ready.inverse_depth) * np.float32(eyes.strength * ready.size[1]) > thinlens.JUMP
+    return replace(ready, inverse_depth=np.where(step, wider, ready.inverse_depth))
 
 
 def pair(ready: Focusable[Picture], eyes: Parallax, eye: str) -> Pair[Picture]:

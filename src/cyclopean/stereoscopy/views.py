@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
+from cyclopean.defocus.lens import diagonal
 from cyclopean.defocus.thinlens import JUMP, Scene
 from cyclopean.io.colour import srgb
 
@@ -24,7 +25,8 @@ Planes = Float[np.ndarray, "c h w"]
 Shift = Callable[[Plane], Plane]  # inverse depth -> columns that a pixel moves to the left
 
 BAND = 128  # rows at a time
-LEAST = 1e-6  # of cover: less counts as 0
+SMOOTH = 0.004  # of the diagonal: sigma that smooths what is filled in
+REACH = 4.0  # sigmas away from which on it is wholly smooth
 
 
 def view(scene: Scene, shift: Shift) -> Picture:
@@ -32,24 +34,39 @@ def view(scene: Scene, shift: Shift) -> Picture:
 
     Beyond the frame a picture goes on as its mirror image.
     """
-    h, w = scene.size
-    result = np.empty((h, w, 3), np.float32)
-    for top in range(0, h, BAND):
+    light, inverse_depth = continued(scene)
+    result = np.empty((*scene.size, 3), np.float32)
+    for top in range(0, len(result), BAND):
         rows = slice(top, top + BAND)
-        front = np.stack([plane[rows] for plane in scene.light])
         cover = scene.cover[rows] * np.float32(1 / 255)
-        hidden = scene.behind[rows] > 0
-        source = scene.behind[rows][hidden] - 1
-        back = front.copy()
-        back[:, hidden] = [plane.reshape(-1)[source] for plane in scene.light]
-        nearest = shift(scene.inverse_depth[rows])
-        farther = nearest.copy()
-        farther[hidden] = shift(scene.inverse_depth.reshape(-1)[source])
-        seen = _moved(np.concatenate([front * cover, cover[None]]), nearest, gaps=True)
-        behind = _moved(back, farther, gaps=False)
-        light = seen[:3] + (1 - seen[3]) * behind
-        result[rows] = srgb(np.clip(light, 0, 1)).transpose(1, 2, 0)
+        front = np.stack([*(plane[rows] * cover for plane in scene.light), cover])
+        seen = _moved(front, shift(scene.inverse_depth[rows]), gaps=True)
+        behind = _moved(light[:, rows], shift(inverse_depth[rows]), gaps=False)
+        result[rows] = srgb(np.clip(seen[:3] + (1 - seen[3]) * behind, 0, 1)).transpose(1, 2, 0)
     return result
+
+
+def continued(scene: Scene) -> tuple[Planes, Plane]:
+    """Return light and inverse depth of the surface behind: the front's own but where it hides a farther one.
+
+    That goes on there as its nearest pixel, smoothed the more the farther away that is: streaks are seen, haze is not.
+    """
+    light, inverse_depth = np.stack(scene.light), scene.inverse_depth.copy()
+    h, w = scene.size
+    places = np.flatnonzero(scene.behind)
+    sources = scene.behind.reshape(-1)[places] - 1
+    for plane in (*light, inverse_depth):
+        plane.reshape(-1)[places] = plane.reshape(-1)[sources]
+    away = np.hypot(places // w - sources // w, places % w - sources % w).astype(np.float32)
+    sigma = SMOOTH * diagonal((h, w))
+    known = np.zeros((h, w), np.float32)
+    known.reshape(-1)[places] = known.reshape(-1)[sources] = 1
+    share = np.minimum(away / np.float32(REACH * sigma), 1)
+    weight = np.maximum(cv2.GaussianBlur(known, (0, 0), sigma).reshape(-1)[places], np.float32(1e-6))
+    for plane in light:
+        mean = cv2.GaussianBlur(plane * known, (0, 0), sigma).reshape(-1)[places] / weight
+        plane.reshape(-1)[places] += share * (mean - plane.reshape(-1)[places])
+    return light, inverse_depth
 
 
 def _moved(planes: Planes, shift: Plane, *, gaps: bool) -> Planes:
