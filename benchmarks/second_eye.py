@@ -14,7 +14,7 @@ import numpy as np
 
 FAMILIES = ("street", "room", "table", "landscape")
 SEEDS = range(70_000, 70_003)
-SIZE = (384, 640)  # height, width
+SIZE = (192, 320)  # height, width
 SUPERSAMPLE = 3
 PARALLAX = 0.03  # of the width: the baseline of a scene is such that its depths are seen so far apart
 LEAST = 1e-3  # of a column: the sky is not infinitely far in a fit
