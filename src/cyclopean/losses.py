@@ -1,4 +1,8 @@
-"""Per-pixel maps and one weighted mean. Everything here expects float32 (or float64) and stays in it."""
+"""Losses: maps of errors per pixel, the weighted mean that makes them scalars, and terms that are scalars at once.
+
+Everything here expects float32 (or float64) and stays in it. A loss gets its name where a method returns it: as a key
+of `Method.losses`; the errors and smoothness terms of the photometric loss also in `methods.photometric`'s tables.
+"""
 
 from typing import Any, Literal
 

@@ -362,6 +362,26 @@ def test_fine_tuned_disparity_is_metric_and_all_of_it_learns():
     assert method.ambiguity == "metric"
 
 
+def test_metres_are_fitted_to_the_disparity_of_a_network_that_is_kept():
+    before = DepthAnywhere("mobile")
+    method = before.metric(10.0)
+    assert all(torch.equal(value, method.state_dict()[name]) for name, value in before.state_dict().items())
+    assert (method.scale.item(), method.shift.item()) == (1.0, 0.0)
+    method.scale.data.fill_(3.0)
+    assert method.metric(10.0).scale.item() == 3.0
+    before.network.extra = nn.Linear(1, 1)  # a name that the other one lacks
+    with pytest.raises(RuntimeError, match=r"network\.extra\.weight"):
+        before.metric(10.0)
+
+    disparity = torch.rand(1, 1, 8, 16, dtype=F32)
+    method = student(disparity, predicts="metric-disparity")
+    sample = replace(unlabelled((8, 16)), depth=1 / (2 * disparity + 0.5))
+    for training in (True, False):
+        method.train(training).fit_metres([sample])
+        assert method.training is method.network.training is training
+        torch.testing.assert_close((method.scale.data, method.shift.data), (torch.tensor(2.0), torch.tensor(0.5)))
+
+
 def test_a_teacher_is_no_part_of_the_student():
     """Frozen, moved along, and not saved; what it says has no gradient."""
     method = DepthAnywhere("mobile")

@@ -184,7 +184,7 @@ def focus(
     last = session.history[-1][1]
     shot = FocusRequest(at or last.at, look, last.strokes)
     picture = _rendered(session.preview, shot) if render else None
-    if session.history and session.history[-1][0] == why != "point":
+    if session.history[-1][0] == why != "point":
         session.history[-1] = (why, shot)
     else:
         session.history.append((why, shot))

@@ -96,8 +96,8 @@ def read_sidecar(path: Path) -> Sidecar | None:
         check_meaning(kind, unit, ambiguity)
     except InputError as error:
         raise InputError(f"{side}: {error}") from None
-    if content.get("larger_is", nearer := "farther" if kind in ("depth", "distance") else "nearer") != nearer:
-        raise InputError(f"{side} contradicts itself: of {kind}, larger is {nearer}; correct one of them.")
+    if content.get("larger_is", larger_is(kind)) != larger_is(kind):
+        raise InputError(f"{side} contradicts itself: of {kind}, larger is {larger_is(kind)}; correct one of them.")
     if (unit == "m") != (ambiguity == "metric"):
         raise InputError(
             f"{side} contradicts itself: unit {unit!r} with ambiguity {ambiguity!r}; only metres are metric."
@@ -107,16 +107,17 @@ def read_sidecar(path: Path) -> Sidecar | None:
         if scale == 0:
             raise ValueError("a scale of 0 leaves no numbers")
         files, notes, source = content.get("files", []), content.get("notes", {}), content.get("source")
-        digest = content.get("source_sha256")
+        digest, settings = content.get("source_sha256"), content.get("settings", "")
         if not isinstance(files, list) or not isinstance(notes, dict) or not isinstance(source, str | None):
             raise ValueError('"files" is a list, "notes" an object, "source" a name')
-        if not isinstance(digest, str | None):
-            raise ValueError('"source_sha256" is a text')
+        if not isinstance(digest, str | None) or not isinstance(settings, str):
+            raise ValueError('"source_sha256" and "settings" are texts')
         unknown = content.get("unknown")
         return Sidecar(
             kind, unit, ambiguity, camera_from_json(content.get("camera")), maker_from_json(content.get("model")),
             source, _size(content.get("source_size")), _size(content.get("size")),
             scale, offset, None if unknown is None else float(unknown), tuple(map(str, files)), notes, digest,
+            settings,
         )  # fmt: skip
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{side} cannot be understood ({shortened(error)}); correct or remove it.") from None
@@ -130,15 +131,25 @@ def sidecar_to_json(sidecar: Sidecar) -> dict[str, Any]:
     if isinstance(sidecar.camera, Equirectangular):
         camera = {**(camera or {}), "depth": "radius"}
     content: dict[str, Any] = {"format": "cyclopean-depth", "version": VERSION, "cyclopean": __version__}
-    content |= {"kind": sidecar.kind, "larger_is": "nearer", "unit": sidecar.unit, "ambiguity": sidecar.ambiguity}
+    content |= {
+        "kind": sidecar.kind,
+        "larger_is": larger_is(sidecar.kind),
+        "unit": sidecar.unit,
+        "ambiguity": sidecar.ambiguity,
+    }
     content |= {"size": sidecar.size, "source": sidecar.source, "source_size": sidecar.source_size}
     content |= {"source_sha256": sidecar.source_hash} if sidecar.source_hash else {}
     content |= {"settings": sidecar.settings} if sidecar.settings else {}
     content |= {"camera": camera, "model": sidecar.model and asdict(sidecar.model)}
-    if sidecar.unknown is not None:
-        content |= {"scale": sidecar.scale, "offset": sidecar.offset, "unknown": sidecar.unknown}
+    coding = {"scale": sidecar.scale, "offset": sidecar.offset, "unknown": sidecar.unknown}
+    content |= {} if coding == {"scale": 1.0, "offset": 0.0, "unknown": None} else coding
     content |= {"notes": sidecar.notes} if sidecar.notes else {}
     return content | {"files": sidecar.files}
+
+
+def larger_is(kind: Kind) -> Literal["nearer", "farther"]:
+    """Return which pixels have the larger numbers."""
+    return "farther" if kind in ("depth", "distance") else "nearer"
 
 
 def check_kind(kind: Any) -> None:

@@ -49,7 +49,8 @@ class Aquanet(Method):
     second (`mask` spimo, `boost`) needs `first`, the model of the first one, and learns from scratch. `pose` predicts
     the motion between frames of a video, whose poses are None (`methods.pose.POSES`); "none" needs known poses. With
     `intrinsics` "learned" it predicts their camera too; the network is told the focal lengths that the data give, as it
-    is when it predicts. Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
+    is when it predicts. With the `translation` direct of
+    its rules, translations are divided by the sample's `zoom`, so that inverse depth is proportional to it (`zoomed`).
 
     Three things are not part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
     (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that it is told.
@@ -366,9 +367,11 @@ def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, trans
 
 
 def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
-    """Return |warped - target| of sources warped by a depth that only knows the row of the full frame: far above the
-    middle, nearer and nearer below (draft), or from the first row on (paper). The pose network learns from it before
-    there is any depth."""
+    """Return |warped - target| of sources warped by an inverse depth that depends on the row of the full frame only.
+
+    It is least above the middle and grows below it (draft), or grows from the first row on (paper). The pose network
+    learns from it before there is any depth.
+    """
     target = sample.target
     v = told(target)[0][:, 1:]
     rise = v if rules.ground == "draft" else (v + 1) / 2

@@ -170,7 +170,8 @@ class DepthAnywhere(Method):
         predicts = "depth" if self.predicts == "depth" else "metric-disparity"
         network, width = str(self.arguments["network"]), float(str(self.arguments.get("width", 1.0)))
         method = DepthAnywhere(network, width=width, predicts=predicts, far=far)
-        method.load_state_dict(self.state_dict(), strict=False)
+        new = {name: value for name, value in method.state_dict().items() if name in ("scale", "shift")}
+        method.load_state_dict(new | self.state_dict())  # strict: no other name may be missing
         return method
 
     @torch.no_grad()
@@ -179,10 +180,13 @@ class DepthAnywhere(Method):
         if self.predicts != "metric-disparity":
             return
         outputs, goals = [], []
+        training = self.training
+        self.eval()
         for sample in samples:
             counted = sample.target.valid & (sample.depth > 0) & (sample.depth <= self.far)
-            outputs.append(self.eval().network(sample.target.seen).float()[counted])
+            outputs.append(self.network(sample.target.seen).float()[counted])
             goals.append(1 / sample.depth[counted])
+        self.train(training)
         x, y = torch.cat(outputs).double(), torch.cat(goals).double()
         slope = ((x - x.mean()) * (y - y.mean())).mean() / (x - x.mean()).square().mean()
         self.scale.fill_(float(slope))

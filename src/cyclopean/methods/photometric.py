@@ -101,14 +101,14 @@ class PhotometricLoss:
         self.features: Features | None = None
         if config.features != "none":
             self.features = own_features if config.features == "own" else PerceptualFeatures(Path(config.features))
-        self.explained = "learned" in config.masks
-        self.channels = self.head.outputs + self.explained
+        self.predicts_mask = "learned" in config.masks
+        self.channels = self.head.outputs + self.predicts_mask
 
     def decode(self, raws: Sequence[Float[Tensor, "b c _ _"]]) -> DisparityPyramid:
         """Convert a network's raw outputs for one view to its disparity pyramid, finest first."""
         n = self.head.outputs
         disparities = tuple(self.head(raw[:, :n].float()) for raw in raws)
-        return DisparityPyramid(disparities, tuple(raw[:, n:].float().sigmoid() for raw in raws if self.explained))
+        return DisparityPyramid(disparities, tuple(raw[:, n:].float().sigmoid() for raw in raws if self.predicts_mask))
 
     def __call__(
         self,

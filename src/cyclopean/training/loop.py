@@ -1,4 +1,4 @@
-"""The training loop. It depends on no details of samples and methods: `method(sample)` returns named losses.
+"""The training loop: `method(sample)` returns named losses. Only the check before it looks at sizes and layers.
 
 Every random draw is a function of the seed and of a position (of an item in the stream, of a step), so nothing but
 tensors and the step is saved, and a killed run resumes bit-equal on a CPU with the same number of threads.
