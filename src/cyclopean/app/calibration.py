@@ -89,11 +89,12 @@ def photo_again(_: AppState, session: Session) -> PageUpdate:
 @handler
 def measure(_: AppState, session: Session, points: list[tuple[float, float]]) -> PageUpdate:
     """Keep the points clicked so far; return how far away the last one is, when metres are known."""
-    photo = _measured(session)
+    preview = session.opened_photo()
+    photo = preview.photo
     session.points = points[-2:]
     if session.profile is None or not points:
         return {"note": "Click the second point." if len(points) == 1 else ""}
-    depth = session.profile.applied(_depth(session))
+    depth = session.profile.applied(preview.depth)
     places = [point_at(depth, _camera(photo), pixel(at, photo.size)) for at in session.points]
     note = f"That point is {float(places[-1].norm()):.2f} m from the camera."
     if len(places) == 2:
@@ -104,29 +105,30 @@ def measure(_: AppState, session: Session, points: list[tuple[float, float]]) ->
 @handler
 def set_distance(_: AppState, session: Session, metres: float | None) -> PageUpdate:
     """Set the scale by the two points."""
-    photo, given = _measured(session), _length(metres)
+    preview, given = session.opened_photo(), _length(metres)
+    photo = preview.photo
     if len(session.points) != 2:
         raise InputError("two points are needed; click one end of something whose length you know, then the other.")
     first, second = (pixel(at, photo.size) for at in session.points)
-    return _kept(session, by_two_points(_depth(session), _camera(photo), (first, second), given))
+    return _kept(session, by_two_points(preview.depth, _camera(photo), (first, second), given))
 
 
 @handler
 def set_height(_: AppState, session: Session, metres: float | None) -> PageUpdate:
     """Set the scale by the camera's height above the ground."""
-    photo, given = _measured(session), _length(metres)
-    return _kept(session, by_height(_depth(session), _camera(photo), given))
+    preview, given = session.opened_photo(), _length(metres)
+    return _kept(session, by_height(preview.depth, _camera(preview.photo), given))
 
 
 @handler
 def set_distances(_: AppState, session: Session, first: float | None, second: float | None) -> PageUpdate:
     """Set scale and shift of the photo's depth by how far away the two points are."""
     metres = (_length(first), _length(second))
-    _measured(session)
+    depth = session.opened_photo().depth
     if len(session.points) != 2:
         raise InputError("two points are needed; click the first one, then the second, at another distance.")
     known = TwoDistances((fraction(session.points[0]), fraction(session.points[1])), metres)
-    known.applied(_depth(session))
+    known.applied(depth)
     session.profile = known
     note = "Click anywhere to read distances; depth of this photo that you save in the first tab is now in metres."
     return {"note": note, "distances": _distances(session, known)}
@@ -145,20 +147,8 @@ def _kept(session: Session, profile: CameraProfile) -> PageUpdate:
 
 def _distances(session: Session, profile: CameraProfile | TwoDistances) -> list[float]:
     """Return how far away in metres the nearest and the farthest of the photo are, without the 1 % at either end."""
-    low, high = value_range(profile.applied(_depth(session)).inverse_depth)
+    low, high = value_range(profile.applied(session.opened_photo().depth).inverse_depth)
     return [1 / max(end, 1 / FARTHEST) for end in (high, low)]
-
-
-def _measured(session: Session) -> Photo:
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    return session.preview.photo
-
-
-def _depth(session: Session) -> DepthMap:
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    return session.preview.depth
 
 
 def _camera(photo: Photo) -> AnyCamera:

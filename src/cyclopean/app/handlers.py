@@ -179,11 +179,9 @@ def focus(
 
     Without `render`, here and in other steps, the page has made the picture by itself.
     """
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    last = session.history[-1][1]
+    preview, last = session.opened_photo(), session.history[-1][1]
     shot = FocusRequest(at or last.at, look, last.strokes)
-    picture = _rendered(session.preview, shot) if render else None
+    picture = _rendered(preview, shot) if render else None
     if session.history[-1][0] == why != "point":
         session.history[-1] = (why, shot)
     else:
@@ -204,16 +202,14 @@ def mend(
     render: bool = True,
 ) -> PageUpdate:
     """Mend the depth by one stroke of a brush; what was in focus is focused again."""
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    why, last = session.history[-1]
+    preview, (why, last) = session.opened_photo(), session.history[-1]
     if why == START:
         raise InputError("nothing is in focus yet; click what shall be sharp, then paint.")
     if len(last.strokes) >= MOST:
         raise InputError(f"there are {MOST} strokes already, the most that a photo takes; undo some.")
     stroke = Stroke(kind, tuple(fraction(at) for at in points), radius, last.at)
     shot = FocusRequest(last.at, look, (*last.strokes, stroke))
-    picture = _rendered(session.preview, shot) if render else None
+    picture = _rendered(preview, shot) if render else None
     session.history.append(("mend", shot))
     return _in_focus(session, picture) | _depth_shown(session)
 
@@ -221,13 +217,11 @@ def mend(
 @handler
 def undo(_: AppState, session: Session, *, render: bool = True) -> PageUpdate:
     """Go back to the request before the last."""
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    before = session.history[-1][1].strokes
+    preview, before = session.opened_photo(), session.history[-1][1].strokes
     if len(session.history) > 1:
         session.history.pop()
     now = session.history[-1][1]
-    update = _in_focus(session, _rendered(session.preview, now) if render else None)
+    update = _in_focus(session, _rendered(preview, now) if render else None)
     if now.strokes != before:
         return update | _depth_shown(session)
     return update if render else update | _live(session)
@@ -235,15 +229,13 @@ def undo(_: AppState, session: Session, *, render: bool = True) -> PageUpdate:
 
 def _depth_shown(session: Session) -> PageUpdate:
     """Return the depth in false colours, as it is mended now."""
-    assert session.preview is not None
-    depth, _ = session.preview.scene(session.history[-1][1])
+    depth, _ = session.opened_photo().scene(session.history[-1][1])
     return {"depth": session.show("depth", service.jpeg(service.coloured(depth))), **_live(session)}
 
 
 def _live(session: Session) -> PageUpdate:
     """Return what a page needs to refocus by itself; nothing of a panorama, which goes on over its seam."""
-    preview, (why, shot) = session.preview, session.history[-1]
-    assert preview is not None
+    preview, (why, shot) = session.opened_photo(), session.history[-1]
     if isinstance(preview.photo.camera, Equirectangular):
         return {}
     file, told = service.live_scene(*((preview.depth,) if why == START else preview.scene(shot)))
@@ -269,8 +261,7 @@ def go_to(_: AppState, session: Session, step: str) -> PageUpdate:
     if step == "choose":
         session.forget()
         return {"stage": "choose"}
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
+    session.opened_photo()
     if step == "save" and session.history[-1][0] == START:
         raise InputError("nothing is in focus yet; click what shall be sharp.")
     return {"stage": step} if step in ("depth", "focus", "save") else {}
@@ -314,6 +305,6 @@ def _refocused(state: AppState, session: Session, form: PictureFormat, folder: P
 
 
 def _upload(session: Session) -> Path:
-    if session.upload is None or session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
+    session.opened_photo()
+    assert session.upload is not None
     return session.upload

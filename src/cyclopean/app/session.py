@@ -129,6 +129,12 @@ class Session:
         self.forget()
         self.upload, self.model = path, self.chosen
 
+    def opened_photo(self) -> "Preview":
+        """Return the preview of the photo. Raises InputError when none has been opened."""
+        if self.preview is None:
+            raise InputError("there is no photo yet; choose one.")
+        return self.preview
+
     def forget(self) -> None:
         """Forget the upload and all that was made of it."""
         made = [self.folder / "out", self.folder / "full", *([self.upload.parent] if self.upload else [])]

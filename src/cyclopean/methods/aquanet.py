@@ -20,7 +20,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Levels, Pencil, Pinhole, invert, pixel_grid, reproject, size_of, surfaces
 from cyclopean.geometry.cameras import Uv
 from cyclopean.losses import absolute, automask, curvature_smoothness, squared
-from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
+from cyclopean.methods.base import Frozen, Losses, Method, Paired, Prediction, full_precision, known_pose, level_right
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
 from cyclopean.methods.post_processing import DepthNetwork, boosted
 from cyclopean.networks.falnet import AquanetUnet, FalnetUnet, PladeUnet, centred, positions, resize_corners
@@ -38,7 +38,6 @@ BORDER = 0.2  # of the columns: FAL-Net leaves them out on the side that the oth
 
 Image = Float[Tensor, "b 3 h w"]
 Map = Float[Tensor, "b 1 h w"]
-Losses = dict[str, Float[Tensor, ""]]
 Features = Callable[[Image], list[Tensor]]
 
 

@@ -25,7 +25,7 @@ from cyclopean.geometry import (
     tangents,
     uv_on_sphere,
 )
-from cyclopean.losses import affine_invariant_error, berhu_beyond, min_max, weighted_mean
+from cyclopean.losses import affine_invariant_error, berhu_of_batch, min_max, weighted_mean
 from cyclopean.methods.base import Method, Prediction, full_precision
 from cyclopean.networks import build_student
 from cyclopean.sample import Sample, View, view
@@ -35,7 +35,6 @@ ANGLE = CUBE.field_of_view
 TANGENT = 18, 80.0  # images and degrees of view, of tangent planes
 FAR = 10.0  # metres: larger true depths are ignored
 NEAREST, FARTHEST = 0.1, 100.0  # metres, between which metric depth that comes from disparity is kept
-BERHU = 0.2  # of the batch's largest error, where BerHu becomes quadratic
 PREDICTS = ("disparity", "depth", "metric-disparity")
 
 Map = Float[Tensor, "b 1 h w"]
@@ -134,8 +133,7 @@ class DepthAnywhere(Method):
             return affine_invariant_error(self.inverse_depth(output), min_max(1 / known, counted), counted)
         metres = output if self.predicts == "depth" else 1 / self.inverse_depth(output)
         error = torch.where(counted > 0, metres - known, torch.zeros_like(known))
-        threshold = BERHU * error.detach().abs().amax().view(1, 1, 1, 1)
-        return weighted_mean(berhu_beyond(error, threshold), counted)
+        return weighted_mean(berhu_of_batch(error), counted)
 
     def pseudo_loss(self, disparity: Map, panoramas: View, names: Sequence[str]) -> Scalar:
         """Return the loss of unlabelled panoramas: the affine-invariant L1 on each face by itself, since the teacher's

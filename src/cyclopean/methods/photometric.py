@@ -30,7 +30,7 @@ from cyclopean.losses import (
     squared_smoothness,
     weighted_mean,
 )
-from cyclopean.methods.base import Paired
+from cyclopean.methods.base import Losses, Paired
 from cyclopean.methods.heads import HEADS, Head
 from cyclopean.methods.masks import (
     MASKS,
@@ -54,7 +54,6 @@ FEATURES = 0.1  # weight of the difference of features (Zhan et al. 2018)
 
 PerItem = Float[Tensor, " b"]
 Scalar = Float[Tensor, ""]
-Losses = dict[str, Scalar]
 Features = Callable[[Float[Tensor, "b 3 h w"]], list[Tensor]]
 
 

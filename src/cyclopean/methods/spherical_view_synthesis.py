@@ -22,7 +22,7 @@ from cyclopean.geometry import (
     translation,
 )
 from cyclopean.geometry.spherical import disparity_per_inverse_depth, inverse_depth_from, moved
-from cyclopean.losses import ALPHA, berhu_beyond, dissimilarity, ssim
+from cyclopean.losses import ALPHA, berhu_of_batch, dissimilarity, ssim
 from cyclopean.methods.base import Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet
 from cyclopean.networks.mobile import Panoramic
@@ -138,11 +138,10 @@ class SphericalViewSynthesis(Method):
                 return shares if self.attended else torch.ones_like(shares)
 
             losses = {}
-            if self.rig_name == "SV":  # BerHu, its threshold a fifth of the batch's largest valid error
+            if self.rig_name == "SV":
                 known = (sample.depth <= FARTHEST) & target.valid  # in the release, the largest error of all pixels
                 error = torch.where(known, depth - sample.depth, torch.zeros_like(depth))
-                threshold = 0.2 * error.detach().abs().amax().view(1, 1, 1, 1)
-                losses["berhu"] = RECONSTRUCTION * attended(berhu_beyond(error, threshold), known.float(), weight(up))
+                losses["berhu"] = RECONSTRUCTION * attended(berhu_of_batch(error), known.float(), weight(up))
             for name, share, upright in (("vertical", vertical, True), ("horizontal", horizontal, False)):
                 if share > 0:
                     source = self.source(sample, upright)

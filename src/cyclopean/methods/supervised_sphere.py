@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular
-from cyclopean.losses import affine_residual, berhu, berhu_beyond, gradients, item_mean, weighted_mean
+from cyclopean.losses import affine_residual, berhu, berhu_of_batch, gradients, item_mean, weighted_mean
 from cyclopean.methods.base import Method, Prediction, full_precision
 from cyclopean.networks import build_student
 from cyclopean.sample import Sample, View
@@ -69,11 +69,6 @@ def of_depth(penalty: Callable[[Map, Map], Map]) -> Callable[[Map, Map, Map], di
     return loss
 
 
-def berhu_of_batch(error: Map, weight: Map) -> Map:  # noqa: ARG001
-    """Return BerHu of errors whose threshold is a fifth of the batch's largest."""
-    return berhu_beyond(error, 0.2 * error.detach().abs().amax().view(1, 1, 1, 1))
-
-
 def scale_shift_invariant(output: Map, depth: Map, weight: Map) -> dict[str, Scalar]:
     """Return the loss of inverse depth, in units of its mean, after the best scale and shift of each panorama."""
     rho = 1 / depth
@@ -87,7 +82,7 @@ def scale_shift_invariant(output: Map, depth: Map, weight: Map) -> dict[str, Sca
 
 
 LOSSES: dict[str, Callable[[Map, Map, Map], dict[str, Scalar]]] = {
-    "berhu": of_depth(berhu_of_batch),
+    "berhu": of_depth(lambda error, _: berhu_of_batch(error)),
     "reverse-huber": of_depth(berhu),
     "l1": of_depth(lambda error, _: error.abs()),
     "ssi": scale_shift_invariant,
