@@ -241,10 +241,10 @@ def test_many_items_are_open_at_once(packed, tmp_path):
     index = np.tile(np.load(packed / INDEX), (25_000, 1))
     index[:, 3] = 1
     np.save(out / INDEX, index)
-    from cyclopean.data.base import sound_part
+    from cyclopean.data.base import usable_part
 
     begun = time.process_time()
-    data = sound_part(open_dataset(str(out)))
+    data = usable_part(open_dataset(str(out)))
     common_rig(data)
     assert len(data[99_999].name) == 1
     assert time.process_time() - begun < 5  # 0.1 s without the checks of shapes

@@ -40,7 +40,7 @@ def open_panorama(state: AppState, session: Session) -> PageUpdate:
     session.preview = preview
     viewer = session.folder / "out" / VIEWER
     viewer.parent.mkdir(exist_ok=True)
-    write_viewer(viewer, solid(preview.depth), preview.photo.image, Equirectangular(), upload.name)
+    write_viewer(viewer, with_assumed_shift(preview.depth), preview.photo.image, Equirectangular(), upload.name)
     session.keep([viewer])
     return {
         "stage": "depth", "name": upload.name, "full": [preview.full[1], preview.full[0]],
@@ -51,7 +51,7 @@ def open_panorama(state: AppState, session: Session) -> PageUpdate:
     }  # fmt: skip
 
 
-def solid(depth: DepthMap) -> DepthMap:
+def with_assumed_shift(depth: DepthMap) -> DepthMap:
     """Return depth that has a shape in space: of an affine map, a guess."""
     return shift_assumed(depth) if depth.ambiguity == "affine" else depth
 
@@ -67,10 +67,10 @@ def save_panorama(state: AppState, session: Session) -> PageUpdate:
     folder, upload, preview = session.folder / "out", session.upload, session.preview
     work = partial(service.save_depth, state.service(session.model), upload, folder, camera="equirectangular")
     paths = within(state.store.limits.saving_seconds, upload.name, work)
-    with appearing(folder) as bench:
-        cleaned = without_flying_pixels(solid(preview.depth), Equirectangular())
+    with appearing(folder) as temporary:
+        cleaned = without_flying_pixels(with_assumed_shift(preview.depth), Equirectangular())
         cloud = point_cloud(cleaned, preview.photo.image, Equirectangular())
-        write_ply(bench / f"{upload.stem}_disp.ply", cloud)
+        write_ply(temporary / f"{upload.stem}_disp.ply", cloud)
     return {"files": session.keep([*paths, folder / f"{upload.stem}_disp.ply"])}
 
 

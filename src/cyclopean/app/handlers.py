@@ -87,7 +87,7 @@ def handler(step: Callable[..., PageUpdate]) -> Callable[..., PageUpdate]:
         session = state.store.get(token or "")
         if session is None:
             return {"error": capital(GONE)}
-        if (why := _refused(session)) is not None:
+        if (why := _acquire(session)) is not None:
             return {"error": why}
         try:
             return step(state, session, *rest, **values)
@@ -103,7 +103,7 @@ def handler(step: Callable[..., PageUpdate]) -> Callable[..., PageUpdate]:
     return careful
 
 
-def _refused(session: Session) -> str | None:
+def _acquire(session: Session) -> str | None:
     """Take the session's lock when its other step is done. Else why not: a film would keep others waiting for long."""
     end = time.monotonic() + LONGEST_WAIT
     while not session.lock.acquire(timeout=PATIENCE):
@@ -180,12 +180,12 @@ def focus(
     Without `render`, here and in other steps, the page has made the picture by itself.
     """
     preview, last = session.opened_photo(), session.history[-1][1]
-    shot = FocusRequest(at or last.at, look, last.strokes)
-    picture = _rendered(preview, shot) if render else None
+    request = FocusRequest(at or last.at, look, last.strokes)
+    picture = _rendered(preview, request) if render else None
     if session.history[-1][0] == why != "point":
-        session.history[-1] = (why, shot)
+        session.history[-1] = (why, request)
     else:
-        session.history.append((why, shot))
+        session.history.append((why, request))
     another = (at or last.at, look.subject) != (last.at, last.settings.subject) or why == "point"
     return _in_focus(session, picture) | (_live(session) if another and not render else {})
 
@@ -208,9 +208,9 @@ def mend(
     if len(last.strokes) >= MOST:
         raise InputError(f"there are {MOST} strokes already, the most that a photo takes; undo some.")
     stroke = Stroke(kind, tuple(fraction(at) for at in points), radius, last.at)
-    shot = FocusRequest(last.at, look, (*last.strokes, stroke))
-    picture = _rendered(preview, shot) if render else None
-    session.history.append(("mend", shot))
+    request = FocusRequest(last.at, look, (*last.strokes, stroke))
+    picture = _rendered(preview, request) if render else None
+    session.history.append(("mend", request))
     return _in_focus(session, picture) | _depth_shown(session)
 
 
@@ -235,24 +235,24 @@ def _depth_shown(session: Session) -> PageUpdate:
 
 def _live(session: Session) -> PageUpdate:
     """Return what a page needs to refocus by itself; nothing of a panorama, which goes on over its seam."""
-    preview, (why, shot) = session.opened_photo(), session.history[-1]
+    preview, (why, request) = session.opened_photo(), session.history[-1]
     if isinstance(preview.photo.camera, Equirectangular):
         return {}
-    file, told = service.live_scene(*((preview.depth,) if why == START else preview.scene(shot)))
+    file, told = service.live_scene(*((preview.depth,) if why == START else preview.scene(request)))
     return {"live": {"depth": session.show("plane", file, ".png"), **told}}
 
 
-def _rendered(preview: service.Preview, shot: FocusRequest) -> bytes:
-    return service.jpeg(preview.focused(shot).image)
+def _rendered(preview: service.Preview, request: FocusRequest) -> bytes:
+    return service.jpeg(preview.focused(request).image)
 
 
 def _in_focus(session: Session, picture: bytes | None) -> PageUpdate:
-    why, shot = session.history[-1]
-    shown: PageUpdate = {"stage": "focus", "look": asdict(shot.settings)}
+    why, request = session.history[-1]
+    shown: PageUpdate = {"stage": "focus", "look": asdict(request.settings)}
     if why == START:
         return {**shown, "result": None, "point": None, "undo": False}
     result = "live" if picture is None else session.show("result", picture)
-    return {**shown, "result": result, "point": list(shot.at), "undo": True}
+    return {**shown, "result": result, "point": list(request.at), "undo": True}
 
 
 @handler
@@ -299,8 +299,8 @@ def full(state: AppState, session: Session, view: str) -> PageUpdate:
 
 
 def _refocused(state: AppState, session: Session, form: PictureFormat, folder: Path) -> list[Path]:
-    upload, shot = _upload(session), session.history[-1][1]
-    work = partial(service.save_refocused, state.service(session.model), upload, shot, form, folder)
+    upload, request = _upload(session), session.history[-1][1]
+    work = partial(service.save_refocused, state.service(session.model), upload, request, form, folder)
     return within(state.store.limits.saving_seconds, upload.name, work)
 
 

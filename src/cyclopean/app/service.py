@@ -94,39 +94,40 @@ class Preview:
         image = resize(self.photo.image, size)
         return Preview(replace(self.photo, image=image), resize_depth(self.depth, size), self.full)
 
-    def focused(self, shot: FocusRequest) -> Photo:
+    def focused(self, request: FocusRequest) -> Photo:
         """Return the preview focused as requested; a panorama over its seam, too."""
-        depth, sharp = self.scene(shot)
-        return wrap_panorama(partial(self._once, shot, sharp), self.photo, depth, pixel(shot.at, self.photo.size))
+        depth, sharp = self.scene(request)
+        return wrap_panorama(partial(self._once, request, sharp), self.photo, depth, pixel(request.at, self.photo.size))
 
-    def scene(self, shot: FocusRequest) -> tuple[DepthMap, Sharp | None]:
+    def scene(self, request: FocusRequest) -> tuple[DepthMap, Sharp | None]:
         """Return the depth with the subject as one surface and strokes on it, and the depths that show all of the
         subject sharp; None: what is sharp is as far away as the point.
 
         Kept from the last time if neither the subject nor the strokes have changed.
         """
-        look = shot.settings
-        selects = look.subject and look.method == THIN_LENS and not isinstance(self.photo.camera, Equirectangular)
-        kept, key = self._kept_scene, (pixel(shot.at, self.photo.size) if selects else None, shot.strokes)
+        settings = request.settings
+        flat = not isinstance(self.photo.camera, Equirectangular)
+        selects = settings.subject and settings.method == THIN_LENS and flat
+        kept, key = self._kept_scene, (pixel(request.at, self.photo.size) if selects else None, request.strokes)
         if key not in kept:
             matte = None if key[0] is None else self._selector([key[0]])
             depth, sharp = (self.depth, None) if matte is None else coherent(self.depth, matte)
             kept.clear()
-            kept[key] = mended(depth, shot.strokes), sharp
+            kept[key] = mended(depth, request.strokes), sharp
         depth, sharp = kept[key]
-        return depth, None if look.range > 0 else sharp
+        return depth, None if settings.range > 0 else sharp
 
     def _once(
-        self, shot: FocusRequest, sharp: Sharp | None, photo: Photo, depth: DepthMap, at: tuple[int, int]
+        self, request: FocusRequest, sharp: Sharp | None, photo: Photo, depth: DepthMap, at: tuple[int, int]
     ) -> Photo:
-        look = shot.settings
-        if look.method != THIN_LENS:
-            return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
-        ready = self._ready(look.lens, photo, depth)
+        settings = request.settings
+        if settings.method != THIN_LENS:
+            return refocus(photo, depth, at, method=settings.method, lens=settings.lens, strength=settings.strength)
+        ready = self._ready(settings.lens, photo, depth)
         if sharp is None or not ready.span:
             return ready.at(at)
         part = min(1.0, (sharp.near - sharp.far) / ready.span)
-        return self._ready(replace(look.lens, range=part), photo, depth).focused(sharp.middle)
+        return self._ready(replace(settings.lens, range=part), photo, depth).focused(sharp.middle)
 
     def _ready(self, lens: Lens, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
         """Return what does not depend on the focus, kept from the last time if lens and depth are the same.

@@ -104,9 +104,9 @@ def _is_result(folder: Path, stem: str, suffix: str) -> bool:
     ]
     if not any(os.path.lexists(folder / side) for side in sides):
         return False
-    from cyclopean.io.sidecar import outputs_named_by
+    from cyclopean.io.sidecar import outputs_of_sidecar
 
-    return any(f"{stem}{suffix}" in outputs_named_by(folder / side) for side in sides)
+    return any(f"{stem}{suffix}" in outputs_of_sidecar(folder / side) for side in sides)
 
 
 def _without_results(sources: list[Path]) -> list[Path]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # name -> "module:maker"; it takes the path of the data set (motorcycle: nothing), then its options as keywords
 DATASETS = {
     "3d60": "cyclopean.data.panoramas:ThreeD60Dataset",
-    "camvid": "cyclopean.data.base:PicturesDataset",
+    "camvid": "cyclopean.data.folder:PicturesDataset",
     "cityscapes": "cyclopean.data.stereo:CityscapesDataset",
     "cityscapes_sequence": "cyclopean.data.stereo:CityscapesSequenceDataset",
     "clip": "cyclopean.data.video:clip",
@@ -35,7 +35,7 @@ DATASETS = {
     "nyu": "cyclopean.data.indoor:NyuDataset",
     "pano3d": "cyclopean.data.panoramas:pano3d",
     "panoramas": "cyclopean.data.panoramas:panoramas",
-    "pictures": "cyclopean.data.base:PicturesDataset",
+    "pictures": "cyclopean.data.folder:PicturesDataset",
     "shards": "cyclopean.data.shards:ShardsDataset",
     "seven_scenes": "cyclopean.data.indoor:SevenScenesDataset",
     "stanford2d3d": "cyclopean.data.panoramas:stanford2d3d",

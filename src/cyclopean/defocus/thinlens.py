@@ -40,7 +40,7 @@ CLEAR = 0.01  # squared distance of two colours, in linear light, from which on 
 BLOCK = 32  # pixels
 SLACK = 1.5  # pixels: edge pixels are two wide
 TILE = 256
-EYES = 6  # steps along the diagonal in which the cat's eye shape changes
+CATEYE_STEPS = 6  # steps along the diagonal in which the cat's eye shape changes
 TILT = 1.1  # radii that its rims lie apart in the corners
 BRIGHT = 0.7  # linear light from which highlights begin
 
@@ -107,10 +107,10 @@ def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Pictur
     def light(tile: Tile, shape: Shape) -> list[Region]:
         depth = layers.halvings(_widest_into(tile, widest))
         surfaces = _surfaces(scene, radius, tile, depth, lens.highlights)
-        pile = layers.composite(surfaces, shape, depth)
+        composited = layers.composite(surfaces, shape, depth)
         inside = tuple(slice(0, side.stop - side.start) for side in tile)
-        cover = np.maximum(1 - pile.open[inside], np.float32(layers.LEAST))
-        return [plane[inside] / cover for plane in pile.light]
+        cover = np.maximum(1 - composited.open[inside], np.float32(layers.LEAST))
+        return [plane[inside] / cover for plane in composited.light]
 
     with ThreadPoolExecutor(workers) as pool:
         if lens.shape.kind != "cateye":
@@ -123,7 +123,7 @@ def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Pictur
             for _ in pool.map(work, _tiles(size)):
                 pass
             return result
-        step = max(1, round(diagonal(size) / EYES / 64)) * 64
+        step = max(1, round(diagonal(size) / CATEYE_STEPS / 64)) * 64
         nodes = [(y, x) for y in range(0, h + step, step) for x in range(0, w + step, step)]
         nodes = [(y, x) for y, x in nodes if y - step < h and x - step < w]
         tiles = [
@@ -245,17 +245,18 @@ def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: 
     """
     edge, multiple = layers.margin(depth), 1 << depth
     sides: list[slice] = []
-    rims: list[int] = []
+    padding: list[int] = []
     for side, length in zip(tile, scene.size, strict=True):
         start, stop = side.start - edge, side.start + -(-(side.stop - side.start) // multiple) * multiple + edge
         sides.append(slice(max(start, 0), min(stop, length)))
-        rims += [max(-start, 0), max(stop - length, 0)]
+        padding += [max(-start, 0), max(stop - length, 0)]
     inside = sides[0], sides[1]
 
     def surface(*planes: Region) -> Surface:
-        if any(rims):
+        if any(padding):
             planes = tuple(
-                cv2.copyMakeBorder(p, rims[0], rims[1], rims[2], rims[3], cv2.BORDER_REPLICATE) for p in planes
+                cv2.copyMakeBorder(p, padding[0], padding[1], padding[2], padding[3], cv2.BORDER_REPLICATE)
+                for p in planes
             )
         red, green, blue, weight, blur = planes
         if highlights == 0:

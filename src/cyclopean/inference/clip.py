@@ -102,9 +102,9 @@ def refocus_clip(
     Raises InputError for a file that is not a whole video, for frames above the limit, and for keys outside the clip.
     """
     check(source, keys, smooth, max_megapixels)  # before a folder is made
-    with appearing(target.parent) as bench:
+    with appearing(target.parent) as temporary:
         return write_refocused(
-            source, bench / target.name, keys, predictor, lens,
+            source, temporary / target.name, keys, predictor, lens,
             smooth=smooth, known=known, max_megapixels=max_megapixels, progress=progress,
         )  # fmt: skip
 

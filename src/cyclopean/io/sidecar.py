@@ -192,16 +192,13 @@ def check_version(path: Path, content: dict[str, Any]) -> None:
 def outputs_named_in(folder: Path) -> set[str]:
     """Return the names of the files in `folder` that our sidecars list, so that folder runs do not read their own
     results."""
-    names: set[str] = set()
-    for side in folder.glob("*.json"):
-        names |= outputs_named_by(side)
-    return names
+    return set().union(*(outputs_of_sidecar(path) for path in folder.glob("*.json")))
 
 
-def outputs_named_by(side: Path) -> set[str]:
-    """Return the names of the files that one sidecar of ours lists; none of a file of another program, or without."""
+def outputs_of_sidecar(path: Path) -> set[str]:
+    """Return the names of the files that the sidecar at `path` lists; none for other files, and without a file."""
     try:
-        return _files_named_in(read_json(side))
+        return _listed_files(read_json(path))
     except InputError:
         return set()
 
@@ -222,7 +219,7 @@ def foreign_files(folder: Path, names: Iterable[str], source: str) -> list[str]:
                 content = read_json(folder / name)
             except InputError:  # another program's
                 continue
-            files = _files_named_in(content)
+            files = _listed_files(content)
             own |= {name, *files} if files and content.get("source") == source else set()
     return [name for name in existing if name not in own]
 
@@ -232,10 +229,10 @@ def keep_names(new: Path, folder: Path) -> None:
     for side in new.glob("*.json"):
         content = json.loads(side.read_text())
         try:
-            earlier = _files_named_in(read_json(folder / side.name)) if (folder / side.name).is_file() else set()
+            earlier = _listed_files(read_json(folder / side.name)) if (folder / side.name).is_file() else set()
         except InputError:
             continue
-        kept = sorted(name for name in earlier - _files_named_in(content) if (folder / name).is_file())
+        kept = sorted(name for name in earlier - _listed_files(content) if (folder / name).is_file())
         if kept:
             side.write_text(json.dumps({**content, "earlier_files": kept}, indent=2) + "\n")
 
@@ -284,7 +281,7 @@ def maker_from_json(content: Any) -> Maker | None:
     return Maker(content["name"], content["sha256"], content.get("licence", "unknown"))
 
 
-def _files_named_in(content: Any) -> set[str]:
+def _listed_files(content: Any) -> set[str]:
     """Return the names of the files that the content of a sidecar of ours lists; none of other content."""
     if not isinstance(content, dict) or not str(content.get("format", "")).startswith("cyclopean-"):
         return set()

@@ -115,7 +115,9 @@ class DepthAnywhere(Method):
             losses = {}
             if bool(labelled.any()):
                 valid = sample.target.valid[labelled]
-                losses["labelled"] = self.gt_weight * self.true_loss(output[labelled], sample.depth[labelled], valid)
+                losses["labelled"] = self.gt_weight * self.supervised_loss(
+                    output[labelled], sample.depth[labelled], valid
+                )
             if not bool(labelled.all()):
                 # The teacher sees what losses compare with.
                 image = sample.target.image[~labelled]
@@ -125,7 +127,7 @@ class DepthAnywhere(Method):
                 losses["pseudo"] = self.pseudo_weight * pseudo
         return losses
 
-    def true_loss(self, output: Map, depth: Map, valid: Mask) -> Scalar:
+    def supervised_loss(self, output: Map, depth: Map, valid: Mask) -> Scalar:
         """Return the loss of labelled panoramas: the affine-invariant L1 of disparity, or BerHu of depth in metres."""
         counted = (valid & (depth > 0) & (depth <= self.far)).to(output.dtype)
         known = torch.where(counted > 0, depth, torch.ones_like(depth))
@@ -191,7 +193,7 @@ class DepthAnywhere(Method):
         self.shift.fill_(float(y.mean() - slope * x.mean()))
 
 
-class Online(nn.Module):
+class OnlineTeacher(nn.Module):
     """A teacher that looks at faces of `side` pixels, turned by up to `degrees` about each axis, anew each time.
 
     `infer` (such as `Frozen`) returns the inverse depth of a batch of perspective views at their size; `planes` is a

@@ -1,4 +1,7 @@
-"""Masks of the photometric loss: which pixels of which source count, by the names that `LossConfig.mask` joins."""
+"""Masks of the photometric loss: which pixels of which source count, by the names that `LossConfig.mask` joins.
+
+AQUANet's mask of what moves by itself (SPIMO) needs a network of its own: `aquanet.spimo`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -44,12 +44,14 @@ from cyclopean.methods.masks import (
     explainability_regularization,
 )
 from cyclopean.networks import build
+from cyclopean.networks.falnet import centred
 from cyclopean.networks.resnet import Encoder, pretrained
 from cyclopean.sample import View
 from cyclopean.synthesis import pull, pull_linearized, pull_nearest
 from cyclopean.training.options import LossConfig
 
 EXPLAIN = 0.2  # weight of the cross-entropy that keeps an explainability mask from vanishing (Zhou et al. 2017)
+PERCEPTUAL = 0.01  # weight of differences of features in views that are rendered (AQUANet, Eq. 11)
 FEATURES = 0.1  # weight of the difference of features (Zhan et al. 2018)
 
 PerItem = Float[Tensor, " b"]
@@ -222,6 +224,22 @@ class PhotometricLoss:
                 for view, map_ in zip((target, *sources), maps, strict=True)
             )
             yield own, others
+
+
+def reconstruction(
+    made: Float[Tensor, "b 3 h w"], real: Float[Tensor, "b 3 h w"], weight: Map, features: Features | None
+) -> Losses:
+    """Return |made - real| under `weight`, and of features, compared with `real` where the weight is 1.
+
+    AQUANet, Eq. 11, and FAL-Net. Means over all pixels. The network that makes features sees the same picture where the
+    weight is 0.
+    """
+    losses = {"photometric": (weight * absolute(made, real)).mean()}
+    if features is not None:
+        mixed = weight * real + (1 - weight) * made
+        pairs = zip(features(centred(made)), features(centred(mixed)), strict=True)
+        losses["perceptual"] = PERCEPTUAL * torch.stack([squared(x, y).mean() for x, y in pairs]).sum()
+    return losses
 
 
 def add(*losses: Losses) -> Losses:

@@ -1,4 +1,7 @@
-"""CoordNet: depth of panoramas from 360° rigs, by spherical view synthesis (Zioulis et al. 2019)."""
+"""CoordNet: depth of panoramas from 360° rigs, by spherical view synthesis (Zioulis et al. 2019).
+
+Its first-order displacement (Eq. 2) is `geometry.spherical.displacement`, its attention (Eq. 5) `attention` there.
+"""
 
 import math
 from collections.abc import Callable
@@ -21,7 +24,7 @@ from cyclopean.geometry import (
     size_of,
     translation,
 )
-from cyclopean.geometry.spherical import disparity_per_inverse_depth, inverse_depth_from, moved
+from cyclopean.geometry.spherical import correspondence_from_degrees, disparity_per_inverse_depth, inverse_depth_from
 from cyclopean.losses import ALPHA, berhu_of_batch, dissimilarity, ssim
 from cyclopean.methods.base import Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet
@@ -198,7 +201,7 @@ class SphericalViewSynthesis(Method):
                 f"coordnet that predicts {self.predicts} with rig {self.rig_name} needs every source at {BASELINE} m "
                 f"{'above' if self.rig_name == 'UD' else 'to the right'}, and pictures that are not rotated."
             )
-        return moved(degrees)
+        return correspondence_from_degrees(degrees)
 
 
 def check(arguments: dict[str, Any]) -> None:

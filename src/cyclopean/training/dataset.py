@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from cyclopean import augmentation
 from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
 from cyclopean.data import named_panoramas, open_dataset
-from cyclopean.data.base import log_unusual_rig, sound_part
+from cyclopean.data.base import log_unusual_rig, usable_part
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
@@ -173,7 +173,7 @@ def renderer(run: Run) -> torch.device:
 
 def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
     """Return folders, or data sets by name (`KIND:PATH`), as one, without damaged items, which are logged."""
-    return ConcatDataset([sound_part(open_dataset(str(folder))) for folder in folders])
+    return ConcatDataset([usable_part(open_dataset(str(folder))) for folder in folders])
 
 
 def _check_turned(asked: tuple[int, int], own: tuple[int, int]) -> None:

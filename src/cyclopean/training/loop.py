@@ -57,7 +57,7 @@ def fit(  # noqa: PLR0912, PLR0915
     `KeyboardInterrupt` is raised.
     """
     fabric = _fabric(run)
-    lie = _check_first_batch(method, data, run)
+    data_device = _check_first_batch(method, data, run)
     facts = resume_facts(run, data, getattr(schedule, "__name__", ""), card)
     saved = read_state(run, method, facts) if run.resume else None
     if saved is None:
@@ -79,7 +79,7 @@ def fit(  # noqa: PLR0912, PLR0915
         state.restore(saved)
     wrapped, stepper = fabric.setup(method, optimiser)
     stream = Stream(length(data.training), run, fabric.global_rank, fabric.world_size, state.step)
-    batches = loader(Batches(data, run.seed, method.input_multiple), stream, run.workers, lie, fabric.device)
+    batches = loader(Batches(data, run.seed, method.input_multiple), stream, run.workers, data_device, fabric.device)
 
     with (
         _rank_zero_errors(fabric),
