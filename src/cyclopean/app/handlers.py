@@ -104,7 +104,7 @@ def handler(step: Callable[..., PageUpdate]) -> Callable[..., PageUpdate]:
 
 
 def _acquire(session: Session) -> str | None:
-    """Take the session's lock when its other step is done. Else why not: a film would keep others waiting for long."""
+    """Take the session's lock as soon as the step before is done; return why not if that takes long, as a clip does."""
     end = time.monotonic() + LONGEST_WAIT
     while not session.lock.acquire(timeout=PATIENCE):
         if session.refocusing:
@@ -204,7 +204,7 @@ def mend(
     """Mend the depth by one stroke of a brush; what was in focus is focused again."""
     preview, (why, last) = session.opened_photo(), session.history[-1]
     if why == START:
-        raise InputError("nothing is in focus yet; click what shall be sharp, then paint.")
+        raise InputError("nothing is in focus yet; click what should be sharp, then paint.")
     if len(last.strokes) >= MOST:
         raise InputError(f"there are {MOST} strokes already, the most that a photo takes; undo some.")
     stroke = Stroke(kind, tuple(fraction(at) for at in points), radius, last.at)
@@ -257,13 +257,13 @@ def _in_focus(session: Session, picture: bytes | None) -> PageUpdate:
 
 @handler
 def go_to(_: AppState, session: Session, step: str) -> PageUpdate:
-    """Go to another step of the way."""
+    """Show another step of the page: choose, depth, focus or save."""
     if step == "choose":
         session.forget()
         return {"stage": "choose"}
     session.opened_photo()
     if step == "save" and session.history[-1][0] == START:
-        raise InputError("nothing is in focus yet; click what shall be sharp.")
+        raise InputError("nothing is in focus yet; click what should be sharp.")
     return {"stage": step} if step in ("depth", "focus", "save") else {}
 
 

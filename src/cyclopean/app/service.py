@@ -37,7 +37,7 @@ QUALITY = 90
 Rgb = Float[Tensor, "1 3 h w"]
 Fraction = tuple[float, float]
 
-# what the page calls it -> suffix and bits (None: as the photo has them)
+# The page's names of file kinds -> suffix and bits (None: those of the photo)
 FORMATS = {
     "PNG": (".png", 8),
     "Same as the photo": (None, None),
@@ -66,7 +66,7 @@ class RefocusSettings:
 
     @property
     def strength(self) -> float:
-        """Strength of the report's methods; the thin lens takes none."""
+        """Return the strength of the report's methods; 1 for the thin lens, whose amount is the lens's own."""
         return 1.0 if self.method == THIN_LENS else self.amount
 
 
@@ -197,7 +197,7 @@ def live_scene(depth: DepthMap, sharp: Sharp | None = None) -> tuple[bytes, dict
 
 def lens_of(photo: Photo) -> dict[str, float | None]:
     """Return the f-number with which a photo was taken, and its focal length as that of a full-frame camera, in mm;
-    None and 50 where its metadata do not tell.
+    None and 50 where its metadata lack them.
     """
     h, w = photo.size
     camera = photo.camera

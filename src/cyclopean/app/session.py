@@ -1,4 +1,4 @@
-"""One visitor's pictures, which no other visitor sees: everything hangs on a token that nobody can guess."""
+"""One visitor's pictures, which no other visitor sees: the key to them is a token that cannot be guessed."""
 
 import math
 import re

@@ -159,7 +159,7 @@ def intrinsics(focal_x: float, focal_y: float, center_x: float, center_y: float)
 
 
 def uncalibrated(size: Size) -> Pinhole:
-    """Return the camera of pictures that nobody calibrated: a focal length of one width, the centre in the middle.
+    """Return the camera of pictures without calibration: a focal length of one width, the centre in the middle.
 
     With a baseline of 1 a disparity is then an inverse depth in units of its own, and depth is known up to scale.
     """

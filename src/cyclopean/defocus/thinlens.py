@@ -1,4 +1,4 @@
-"""The thin lens: it sees the surface in front in a photo, with soft edges, and the surface behind, continued at edges.
+"""Thin-lens rendering of the surface in front in a photo, with soft edges, and of the one behind, continued at edges.
 
 An edge is where the radius of blur jumps by more than a pixel between neighbours. A point behind a near object, at a
 distance d from its edge, is visible from some part of the lens if d is at most that jump. The farther surface is
@@ -83,7 +83,7 @@ def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> Scene:
         behind = _background(radius, far, back)
         edge = (near | far) & (behind > 0)
         light, inverse_depth, cover = _unmixed(light, inverse_depth, near, edge, front=front, back=back)
-    # Least and greatest inverse depth of every block, of the front and of the surface behind it
+    # Tiles look up how far any blur reaches into them, so each block needs its extremes, the surface behind included.
     rows, columns = np.arange(0, len(behind), BLOCK), np.arange(0, behind.shape[1], BLOCK)
     most = np.maximum.reduceat(np.maximum.reduceat(inverse_depth, rows, 0), columns, 1)
     least = np.minimum.reduceat(np.minimum.reduceat(inverse_depth, rows, 0), columns, 1)
@@ -105,7 +105,13 @@ def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Pictur
     h, w = size = scene.size
 
     def light(tile: Tile, shape: Shape) -> list[Region]:
-        depth = layers.halvings(_widest_into(tile, widest))
+        # The widest radius of the blocks whose blur reaches into the tile
+        gaps = []
+        for side, count in zip(tile, widest.shape, strict=True):
+            start = np.arange(count) * BLOCK
+            gaps.append(np.maximum(0, np.maximum(side.start - start - BLOCK, start - side.stop)))
+        distance = np.hypot(gaps[0][:, None], gaps[1][None])
+        depth = layers.halvings(float(widest[widest + 1 >= distance].max(initial=0)))
         surfaces = _surfaces(scene, radius, tile, depth, lens.highlights)
         composited = layers.composite(surfaces, shape, depth)
         inside = tuple(slice(0, side.stop - side.start) for side in tile)
@@ -226,16 +232,6 @@ def _tiles(size: tuple[int, int]) -> Iterator[Tile]:
     for y in range(0, size[0], TILE):
         for x in range(0, size[1], TILE):
             yield slice(y, min(y + TILE, size[0])), slice(x, min(x + TILE, size[1]))
-
-
-def _widest_into(tile: Tile, widest: Region) -> float:
-    """Return the widest radius of the pixels whose blur reaches into the tile; `widest` is that of each block."""
-    gaps = []
-    for side, count in zip(tile, widest.shape, strict=True):
-        start = np.arange(count) * BLOCK
-        gaps.append(np.maximum(0, np.maximum(side.start - start - BLOCK, start - side.stop)))
-    distance = np.hypot(gaps[0][:, None], gaps[1][None])
-    return float(widest[widest + 1 >= distance].max(initial=0))
 
 
 def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: float) -> list[Surface]:

@@ -65,16 +65,21 @@ class Adaptation(Method):
         return self.model.predict(target, sources)
 
     def losses(self, sample: Sample) -> dict[str, Scalar]:
-        views = [sample.target]
-        if self.glance is not None:
-            views.append(_shrunk(sample.target, self.glance, self.input_multiple))
+        target, multiple = sample.target, self.input_multiple
+        views = [target]
+        if self.glance is not None:  # the view at about that share of its size, by area
+            size = tuple(max(multiple, round(self.glance * n / multiple) * multiple) for n in size_of(target.image))
+            image, seen, valid = (
+                F.interpolate(x.float(), size, mode="area") for x in (target.image, target.seen, target.valid.float())
+            )
+            views.append(replace(target, image=image, seen=seen, valid=valid > 0.5))
         totals: dict[str, Scalar] = {}
         for view in views:
-            seen = self.model.predict(view).inverse_depth
+            now = self.model.predict(view).inverse_depth
             with torch.no_grad():
                 before = self.start.module.predict(view).inverse_depth  # type: ignore[operator]
             with full_precision(sample.depth):
-                for name, value in self._losses(sample, seen, before).items():
+                for name, value in self._losses(sample, now, before).items():
                     totals[name] = totals.get(name, 0.0) + value / len(views)
         return totals
 
@@ -110,12 +115,3 @@ def unit_of(inverse: Map, depth: Map, known: Bool[Tensor, "b 1 h w"]) -> Float[T
     """Return the median ratio of true to predicted inverse depth at the known points of each picture."""
     ratios = torch.where(known, -(inverse * depth).log(), torch.nan).flatten(1)
     return ratios.nanmedian(1).values.exp()[:, None, None, None]
-
-
-def _shrunk(target: View, share: float, multiple: int) -> View:
-    """Return the view at about that share of its size, by area."""
-    size = tuple(max(multiple, round(share * n / multiple) * multiple) for n in size_of(target.image))
-    image, seen, valid = (
-        F.interpolate(x.float(), size, mode="area") for x in (target.image, target.seen, target.valid.float())
-    )
-    return replace(target, image=image, seen=seen, valid=valid > 0.5)

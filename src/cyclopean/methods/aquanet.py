@@ -45,12 +45,12 @@ class Aquanet(Method):
     `rules` is what the loss is made of (`VolumeConfig`), also as JSON values. The first stage learns without masks. The
     second (`mask` spimo, `boost`) needs `first`, the model of the first one, and learns from scratch. `pose` predicts
     the motion between frames of a video, whose poses are None (`methods.pose.POSES`); "none" needs known poses. With
-    `intrinsics` "learned" it predicts their camera too; the network is told the focal lengths that the data give, as it
-    is when it predicts. With the `translation` direct of
-    its rules, translations are divided by the sample's `zoom`, so that inverse depth is proportional to it (`zoomed`).
+    `intrinsics` "learned" it predicts their camera too; the depth network still reads the focal lengths of the data, as
+    it does when it predicts. With the `translation` direct of its rules, translations are divided by the sample's
+    `zoom`, so that inverse depth is proportional to it (`zoomed` has the others).
 
     Three things are not part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
-    (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that it is told.
+    (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that is given.
 
     The exponent of Eq. 4 is exp(ln 2 tanh z), z a map of the network that begins at 0; the paper states none.
     """
@@ -161,7 +161,7 @@ class Aquanet(Method):
         return torch.where(where[:, 1:] < TOP, 1.0, mask) if self.rules.ignore_top else mask
 
     def spread(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
-        """Return the first stage's `dispersion`: how far its depth of `view` depends on where things are said to be."""
+        """Return the first stage's `dispersion`: how far its depth of `view` depends on the positions that it reads."""
         if self.first is None:
             raise InputError("masks of moving things come from a model of the first stage, and none was given.")
         rules, extra = self.rules, self.rules.boosting if self.rules.full else None
@@ -170,7 +170,7 @@ class Aquanet(Method):
         )
 
     def begin_with_pose(self) -> None:
-        """Kick-start from now on: the pose network learns alone, by a depth and a camera that are told."""
+        """Kick-start from now on: the pose network learns alone, by a depth and a camera that are given."""
         self.kick_start = True
         self.network.requires_grad_(False)  # several processes wait for the gradients of all that is trained
         if self.pose is not None and self.pose.lens is not None:

@@ -44,7 +44,7 @@ Scalar = Float[Tensor, ""]
 
 @dataclass(frozen=True)
 class FaceLabels:
-    """What a teacher says of each panorama: `rotations` into the frames of its n faces, and on each its inverse depth
+    """Labels of a teacher for each panorama: `rotations` into the frames of its n faces, and on each its inverse depth
     along the face's axis, from 0 to 1 where `valid` (min-max inside the mask), up to a scale and a shift of its own."""
 
     rotations: Float[Tensor, "b n 3 3"]
@@ -68,8 +68,8 @@ class DepthAnywhere(Method):
     `network` is a name of `networks.STUDENTS`; `width` multiplies its channels. `predicts`: "disparity" learns from
     1/depth by the affine-invariant L1 (the paper's lower tables), "depth" from metres by BerHu (its upper tables), and
     "metric-disparity" is the first fine-tuned to the second: the network's output is put in 1/m by a scale and a shift
-    that are learned too. `gt_weight` and `pseudo_weight` multiply the losses of the two streams (the trap: in the
-    release they arrive elsewhere, and stay 0.5). `far`: larger true depths are ignored.
+    that are learned too. `gt_weight` and `pseudo_weight` multiply the losses of the two streams (the trap: the
+    release reads them under other names, so that both stay 0.5). `far`: larger true depths are ignored.
 
     Items whose depth is all NaN are the unlabelled ones: for them it needs a `teacher`, which is not part of the model.
     """
@@ -149,7 +149,8 @@ class DepthAnywhere(Method):
         mine = on_faces(disparity, labels.rotations, side, angle) / Faces(field_of_view=angle).cosine(side, disparity)
         theirs = labels.inverse_depth.flatten(0, 1)[:, None]
         valid = on_faces(panoramas.valid.to(mine.dtype), labels.rotations, side, angle) > 1 - 1e-3
-        counted = ((theirs > 0) & labels.valid.flatten(0, 1)[:, None] & valid).to(mine.dtype)  # trap: `> 0 & mask`
+        # The trap: `theirs > 0 & mask`, as in the release, is theirs > (0 & mask).
+        counted = ((theirs > 0) & labels.valid.flatten(0, 1)[:, None] & valid).to(mine.dtype)
         return affine_invariant_error(mine, theirs, counted)
 
     def inverse_depth(self, output: Map) -> Map:
@@ -231,7 +232,7 @@ def label_faces(
     side: int,
     field_of_view: float = ANGLE,
 ) -> FaceLabels:
-    """Return what a perspective network says of faces of panoramas; a pixel is valid if all four around it are."""
+    """Return the labels of a perspective network for faces of panoramas; a pixel is valid if all four around it are."""
     b, n = rotations.shape[:2]
     pictures = on_faces(panoramas.image, rotations, side, field_of_view).clamp(0, 1)
     camera = face_camera(field_of_view, pictures)
