@@ -12,7 +12,7 @@ from analytic import F64, RIGS, photograph, psnr
 from cyclopean import kernels
 from cyclopean.augmentation import ZoomedPatch, crop
 from cyclopean.errors import InputError
-from cyclopean.geometry import Levels, Pencil, Pinhole, axis_angle, invert, reproject, translation
+from cyclopean.geometry import Levels, Pencil, Pinhole, axis_angle, invert, pixel_grid, reproject, translation
 from cyclopean.losses import curvature_smoothness
 from cyclopean.methods import aquanet
 from cyclopean.methods.aquanet import (
@@ -290,7 +290,7 @@ def test_fal_nets_occlusion_masks_beside_the_release(golden) -> None:
     truth = golden("falnet_synth")
     image, logits, levels = truth["image_left"], truth["logits"], truth["levels"]
     h, w = image.shape[-2:]
-    grid = aquanet.pixel_grid((h, w), image)
+    grid = pixel_grid((h, w), image)
 
     def uv(sign: int):
         return lambda k: (grid + image.new_tensor([sign * float(levels[k]) * (w - 1) / w**2, 0.0])).expand(
@@ -307,7 +307,7 @@ def test_the_free_view_of_the_release_whose_flows_are_added(golden) -> None:
     truth = golden("aqua_freeview_as_released")
     image, logits, camera = truth["image"], truth["logits"], truth["K"]
     b, _, h, w = image.shape
-    pixels = aquanet.pixel_grid((h, w), image)[0].flatten(0, 1).T * torch.tensor([[w], [h]], dtype=F64) - 0.5
+    pixels = pixel_grid((h, w), image)[0].flatten(0, 1).T * torch.tensor([[w], [h]], dtype=F64) - 0.5
     rays = torch.linalg.inv(camera) @ torch.cat([pixels, torch.ones_like(pixels[:1])])
     offset, angles = truth["pose_t_then_euler"].split(3, 1)
     turn = torch.eye(3, dtype=F64).expand(b, 3, 3)

@@ -21,7 +21,7 @@ from cyclopean.geometry import Levels, Pinhole, invert, reproject, size_of, surf
 from cyclopean.geometry.cameras import Uv
 from cyclopean.losses import absolute, automask, curvature_smoothness
 from cyclopean.methods.base import Frozen, Losses, Method, Prediction, full_precision, known_pose
-from cyclopean.methods.photometric import Features, reconstruction
+from cyclopean.methods.photometric import FeatureExtractor, reconstruction
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
 from cyclopean.methods.post_processing import DepthNetwork, boosted
 from cyclopean.networks.falnet import AquanetUnet, PladeUnet, positions, resize_corners
@@ -74,7 +74,7 @@ class Aquanet(Method):
         self.network = level_network(self.rules, width)
         self.first: Frozen | None = None
         self.teacher: Frozen | None = None  # of the boosting loss: what the network was an epoch before
-        self.features: Features | None = None
+        self.features: FeatureExtractor | None = None
         power = self.size_power = POWERS[self.rules.translation]
         self.pose = None if pose == "none" else predicted_pose(pose, width, power, intrinsics)
         self.kick_start = False

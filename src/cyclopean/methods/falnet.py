@@ -18,7 +18,7 @@ from cyclopean.geometry import Levels, Pencil, pixel_grid, size_of
 from cyclopean.geometry.cameras import Uv
 from cyclopean.losses import curvature_smoothness
 from cyclopean.methods.base import Frozen, Losses, Paired, Prediction, full_precision, level_right
-from cyclopean.methods.photometric import Features, reconstruction
+from cyclopean.methods.photometric import FeatureExtractor, reconstruction
 from cyclopean.networks.falnet import FalnetUnet
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
@@ -57,7 +57,7 @@ class Falnet(Paired):
         self.stage = stage
         self.network = FalnetUnet(self.rules.levels, width)
         self.first: Frozen | None = None
-        self.features: Features | None = None
+        self.features: FeatureExtractor | None = None
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         disparity = self.disparity(self.network(target.seen, self.side(target.seen)).float())

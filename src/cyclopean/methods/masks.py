@@ -49,7 +49,7 @@ class MaskInputs:
     error: Error
 
 
-Mask = Callable[[MaskInputs], PerSource]
+MaskFunction = Callable[[MaskInputs], PerSource]
 
 
 def in_frame(correspondences: Sequence[Correspondence]) -> PerSource:
@@ -119,7 +119,7 @@ def explainability_regularization(predicted: PerSource) -> PerSource:
     return -predicted.clamp(min=1e-6).log()
 
 
-MASKS: dict[str, Mask] = {
+MASKS: dict[str, MaskFunction] = {
     "inside": lambda x: in_frame(x.correspondences),
     "best": lambda x: min_reprojection(x.errors),
     "auto": lambda x: automask(x.errors, static_errors(x.target, x.sources, x.error)),

@@ -36,7 +36,7 @@ from cyclopean.methods.masks import (
     MASKS,
     Error,
     Map,
-    Mask,
+    MaskFunction,
     MaskInputs,
     PerSource,
     Pose,
@@ -56,7 +56,7 @@ FEATURES = 0.1  # weight of the difference of features (Zhan et al. 2018)
 
 PerItem = Float[Tensor, " b"]
 Scalar = Float[Tensor, ""]
-Features = Callable[[Float[Tensor, "b 3 h w"]], list[Tensor]]
+FeatureExtractor = Callable[[Float[Tensor, "b 3 h w"]], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,17 @@ class PhotometricLoss:
     `head`, and `channels`, the number of network outputs per scale for one view. Raises `InputError` for unknown names.
     """
 
-    def __init__(self, config: LossConfig, own_features: Features) -> None:
+    def __init__(self, config: LossConfig, own_features: FeatureExtractor) -> None:
         self.config = config
         self.head: Head = _named("head", HEADS, config.head)
         self.warp: Callable[..., Tensor] = _named("warp", WARPS, config.warp)
         self.error: Error = _named("error", ERRORS, config.error)
-        self.masks: list[Mask] = [_named("mask", MASKS, name) for name in config.masks]
+        self.masks: list[MaskFunction] = [_named("mask", MASKS, name) for name in config.masks]
         self.scales: Callable[..., list[ScaledView]] = _named("scales", SCALES, config.scales)
         self.smooth: Callable[..., Scalar] = _named("smooth", SMOOTHS, config.smooth)
         self.border: Border = config.border
         self.smoothness = config.smoothness
-        self.features: Features | None = None
+        self.features: FeatureExtractor | None = None
         if config.features != "none":
             self.features = own_features if config.features == "own" else PerceptualFeatures(Path(config.features))
         self.predicts_mask = "learned" in config.masks
@@ -204,7 +204,7 @@ class PhotometricLoss:
 
     @staticmethod
     def _feature_scales(
-        target: ScaledView, sources: Sequence[ScaledView], features: Features
+        target: ScaledView, sources: Sequence[ScaledView], features: FeatureExtractor
     ) -> Iterator[tuple[ScaledView, list[ScaledView]]]:
         """Yield target and sources with features of length 1 instead of colours (Zhan et al. 2018, Eq. 6).
 
@@ -227,7 +227,7 @@ class PhotometricLoss:
 
 
 def reconstruction(
-    made: Float[Tensor, "b 3 h w"], real: Float[Tensor, "b 3 h w"], weight: Map, features: Features | None
+    made: Float[Tensor, "b 3 h w"], real: Float[Tensor, "b 3 h w"], weight: Map, features: FeatureExtractor | None
 ) -> Losses:
     """Return |made - real| under `weight`, and of features, compared with `real` where the weight is 1.
 
