@@ -252,7 +252,9 @@ def test_a_sidecar_is_read_as_it_was_written(tmp_path: Path) -> None:
         Sidecar("disparity", "relative", "affine", scale=-1.0, offset=1.0, notes={"iso": 100.0}),
         Sidecar("disparity", "relative", "scale", unknown=0.0, files=("p.png",), source_size=(12, 18)),
     ):
-        (tmp_path / "p.json").write_text(json.dumps(sidecar_to_json(sidecar)))
+        content = sidecar_to_json(sidecar)
+        assert content["larger_is"] == ("farther" if sidecar.kind == "depth" else "nearer")
+        (tmp_path / "p.json").write_text(json.dumps(content))
         assert read_sidecar(tmp_path / "p.png") == sidecar
 
 

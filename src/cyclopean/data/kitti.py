@@ -47,6 +47,8 @@ from cyclopean.data.kitti_files import (
     SOURCES,
     Calibration,
     Frame,
+    Matrix,
+    Points,
     camera_depth,
     forward_depth,
     numbers_with_steps,
@@ -61,9 +63,6 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.decoding import read_image
 from cyclopean.sample import Sample, view
-
-Matrix = Float[np.ndarray, "3 4"]
-Points = Float[np.ndarray, "n 3"]
 
 
 @dataclass(frozen=True)

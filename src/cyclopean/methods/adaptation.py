@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cyclopean.geometry import reproject, size_of
 from cyclopean.losses import photometric_error, proportional_smoothness, weighted_mean
-from cyclopean.methods.base import Frozen, Method, Prediction, full_precision, known_pose
+from cyclopean.methods.base import Frozen, Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
@@ -21,7 +21,6 @@ APPEARANCE, POINTS, PRIOR, SMOOTHNESS = 1.0, 0.3, 0.05, 1e-3  # weights
 FEWEST = 16  # points that tell the unit of a picture
 
 Map = Float[Tensor, "b 1 h w"]
-Scalar = Float[Tensor, ""]
 
 
 class Adaptation(Method):
@@ -64,7 +63,7 @@ class Adaptation(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
         return self.model.predict(target, sources)
 
-    def losses(self, sample: Sample) -> dict[str, Scalar]:
+    def losses(self, sample: Sample) -> Losses:
         target, multiple = sample.target, self.input_multiple
         views = [target]
         if self.glance is not None:  # the view at about that share of its size, by area
@@ -73,7 +72,7 @@ class Adaptation(Method):
                 F.interpolate(x.float(), size, mode="area") for x in (target.image, target.seen, target.valid.float())
             )
             views.append(replace(target, image=image, seen=seen, valid=valid > 0.5))
-        totals: dict[str, Scalar] = {}
+        totals: Losses = {}
         for view in views:
             now = self.model.predict(view).inverse_depth
             with torch.no_grad():
@@ -83,7 +82,7 @@ class Adaptation(Method):
                     totals[name] = totals.get(name, 0.0) + value / len(views)
         return totals
 
-    def _losses(self, sample: Sample, seen: Map, before: Map) -> dict[str, Scalar]:
+    def _losses(self, sample: Sample, seen: Map, before: Map) -> Losses:
         size = size_of(sample.depth)
         inverse, start = (resized(x.float(), size) for x in (seen, before))
         medians = (x.detach().flatten(1).median(1).values[:, None, None, None] for x in (inverse, start))

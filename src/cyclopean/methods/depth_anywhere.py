@@ -25,8 +25,8 @@ from cyclopean.geometry import (
     tangents,
     uv_on_sphere,
 )
-from cyclopean.losses import affine_invariant_error, berhu_of_batch, min_max, weighted_mean
-from cyclopean.methods.base import Method, Prediction, full_precision
+from cyclopean.losses import Scalar, affine_invariant_error, berhu_of_batch, min_max, weighted_mean
+from cyclopean.methods.base import Losses, Method, Prediction, full_precision
 from cyclopean.networks import build_student
 from cyclopean.sample import Sample, View, view
 from cyclopean.synthesis import pull
@@ -39,7 +39,6 @@ PREDICTS = ("disparity", "depth", "metric-disparity")
 
 Map = Float[Tensor, "b 1 h w"]
 Mask = Bool[Tensor, "b 1 h w"]
-Scalar = Float[Tensor, ""]
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class DepthAnywhere(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         return Prediction(self.inverse_depth(self.network(target.seen).float()))
 
-    def losses(self, sample: Sample) -> dict[str, Scalar]:
+    def losses(self, sample: Sample) -> Losses:
         output = self.network(sample.target.seen).float()  # both streams in one batch
         with full_precision(output):
             labelled = ~sample.depth.isnan().flatten(1).all(1)

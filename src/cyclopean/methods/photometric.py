@@ -18,8 +18,10 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Correspondence, Pinhole, reproject, size_of
-from cyclopean.geometry.cameras import Border
+from cyclopean.geometry.cameras import Border, Pose
 from cyclopean.losses import (
+    PerSource,
+    Scalar,
     absolute,
     appearance,
     photometric_error,
@@ -38,8 +40,6 @@ from cyclopean.methods.masks import (
     Map,
     MaskFunction,
     MaskInputs,
-    PerSource,
-    Pose,
     ScaledView,
     explainability_regularization,
 )
@@ -55,7 +55,6 @@ PERCEPTUAL = 0.01  # weight of differences of features in views that are rendere
 FEATURES = 0.1  # weight of the difference of features (Zhan et al. 2018)
 
 PerItem = Float[Tensor, " b"]
-Scalar = Float[Tensor, ""]
 FeatureExtractor = Callable[[Float[Tensor, "b 3 h w"]], list[Tensor]]
 
 

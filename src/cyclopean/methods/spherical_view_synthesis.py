@@ -25,8 +25,8 @@ from cyclopean.geometry import (
     translation,
 )
 from cyclopean.geometry.spherical import correspondence_from_degrees, disparity_per_inverse_depth, inverse_depth_from
-from cyclopean.losses import ALPHA, berhu_of_batch, dissimilarity, ssim
-from cyclopean.methods.base import Method, Prediction, full_precision, known_pose
+from cyclopean.losses import ALPHA, Scalar, berhu_of_batch, dissimilarity, ssim
+from cyclopean.methods.base import Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet
 from cyclopean.networks.mobile import Panoramic
 from cyclopean.sample import Sample, View
@@ -47,7 +47,6 @@ Degrees = Float[Tensor, "b 2 h w"]
 Weight = Float[Tensor, "#b 1 h w"]
 Image = Float[Tensor, "b 3 h w"]
 Direction = Float[Tensor, "#b 3"]
-Scalar = Float[Tensor, ""]
 Synthesized = tuple[Image, Image, Map, Direction]  # synthesised, real, mask (0 or 1), direction of the baseline
 
 
@@ -126,7 +125,7 @@ class SphericalViewSynthesis(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         return Prediction(1 / self.depth(target)[0])
 
-    def losses(self, sample: Sample) -> dict[str, Scalar]:
+    def losses(self, sample: Sample) -> Losses:
         target, (vertical, horizontal) = sample.target, self.shares
         if not all(isinstance(v.camera, Equirectangular) for v in (target, *sample.sources)):
             raise InputError("coordnet learns from panoramas; render with --rig sphere, or choose a stereo method.")
