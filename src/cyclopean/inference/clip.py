@@ -231,11 +231,7 @@ class _Rendering:
         last: Moment | None = None
         for still in clip:
             now = self._moment(still, last)
-            depth = guided(now.depth, _array(still.image))
-            focus, amount = self.pull(now, last, depth)
-            lens = replace(self.lens, amount=amount)
-            unit = 1.0 if self.predictor.method.ambiguity == "metric" else None
-            yield Focusable(Photo(still.image), depth, lens, unit, self.measures.whole).focused(focus).image
+            yield self._picture(still, now, last)
             last = now
             self.progress(still.index + 1, self.measures.count)
 
@@ -252,6 +248,13 @@ class _Rendering:
         if now.motion is not None and now.motion.cut:
             self.cuts.append(still.seconds)
         return now
+
+    def _picture(self, still: Still, now: Moment, last: Moment | None) -> Frame:
+        depth = guided(now.depth, _array(still.image))
+        focus, amount = self.pull(now, last, depth)
+        lens = replace(self.lens, amount=amount)
+        unit = 1.0 if self.predictor.method.ambiguity == "metric" else None
+        return Focusable(Photo(still.image), depth, lens, unit, self.measures.whole).focused(focus).image
 
 
 @dataclass
