@@ -23,12 +23,13 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
-from cyclopean.inference.pipeline import DepthOptions, Target, predict_photo
+from cyclopean.inference.pipeline import DepthOptions, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
 from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth
+from cyclopean.io.results import Target
 
 LIVE = 400_000  # pixels of the depth that a browser refocuses by
 GLANCE = 120_000  # pixels of what is shown while the pointer rests

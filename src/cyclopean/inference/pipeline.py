@@ -4,8 +4,7 @@ The command line, the app and bulk workers call these functions. They take value
 of what they wrote with notes for the user. Files appear all together or not at all.
 """
 
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,46 +22,14 @@ from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, value_range, write_depth
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, write_photo
+from cyclopean.io.results import Target
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
-from cyclopean.io.sidecar import Maker, foreign_files, keep_names
+from cyclopean.io.sidecar import Maker, keep_names
 from cyclopean.io.viewer import write_viewer
 from cyclopean.training.models import DEFAULT, bundled
 
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where results go: their folder, what their names begin with, and whether they may replace other files.
-
-    Earlier results of ours for the same picture are always replaced. Where another file has the name of a result, the
-    results get the next free number: photo_2_disp.png.
-    """
-
-    folder: Path
-    stem: str
-    overwrite: bool = False
-
-    def free(self, source: Path, endings: Iterable[str]) -> tuple["Target", tuple[str, ...]]:
-        """Return the target of the results of `source` that end in `endings`, and a note if they are numbered."""
-        if self.overwrite:
-            return self, ()
-        endings = tuple(endings)
-        taken: list[str] = []
-        for number in itertools.count(1):
-            stem = self.stem if number == 1 else f"{self.stem}_{number}"
-            foreign = foreign_files(self.folder, (stem + ending for ending in endings), source.name)
-            if not foreign:
-                break
-            taken = taken or foreign
-        if not taken:
-            return self, ()
-        note = (
-            f"{self.folder / taken[0]} exists and is not an earlier result for {source.name}: the results are named "
-            f"{stem}_...; --overwrite replaces it."
-        )
-        return replace(self, stem=stem), (note,)
 
 
 @dataclass(frozen=True)
@@ -186,14 +153,14 @@ def predict_photo(
             "overlap; do not trust this depth."
         )
     with appearing(target.folder) as folder:
-        stem = folder / target.stem
-        write_photo(_path(stem, "_disp.png"), colours(depth.inverse_depth))
+        there = replace(target, folder=folder)
+        write_photo(there.path("_disp.png"), colours(depth.inverse_depth))
         others: list[Path] = []
         if options.uncertainty:
             spread = predictor.uncertainty(photo, options.uncertainty) / (
                 options.profile.scale if isinstance(options.profile, CameraProfile) else 1
             )
-            others += [_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png")]
+            others += [there.path("_uncertainty.npy"), there.path("_uncertainty.png")]
             np.save(others[0], spread[0, 0].numpy())
             write_photo(others[1], colours(spread))
         clouds = [name for name in options.save if name in CLOUDS]
@@ -209,16 +176,16 @@ def predict_photo(
                 "distances make them right (--known), and so does a metric model."
             )
         for name in clouds:
-            others.append(_path(stem, CLOUDS[name]))
+            others.append(there.path(CLOUDS[name]))
             if name == "ply":
                 write_ply(others[-1], point_cloud(without_flying_pixels(solid, camera), photo.image, camera))
             else:
                 write_glb(others[-1], mesh(solid, camera), photo.image)
         if options.viewer:
-            others.append(_path(stem, "_view.html"))
+            others.append(there.path("_view.html"))
             write_viewer(others[-1], solid, photo.image, camera, photo.name)
         write_arrays(
-            stem, depth, ("npy", *options.save), photo, [path.name for path in others],
+            there, depth, ("npy", *options.save), photo, [path.name for path in others],
             source_hash=file_hash(source), settings=options.settings,
         )  # fmt: skip
         keep_names(folder, target.folder)
@@ -242,7 +209,7 @@ def colours(values: Any) -> Photo:
 
 
 def write_arrays(
-    stem: Path,
+    target: Target,
     depth: DepthMap,
     save: Sequence[str],
     photo: Photo,
@@ -252,13 +219,9 @@ def write_arrays(
     settings: str = "",
 ) -> None:
     """Write the arrays among `save`, and a sidecar that also names the colours, `others` and the `settings`."""
-    paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
-    also = (f"{stem.name}_disp.png", *others)
+    paths = [target.path(ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
+    also = (target.path("_disp.png").name, *others)
     write_depth(paths, depth, photo.name, photo.size, also, source_hash=source_hash, settings=settings)
-
-
-def _path(stem: Path, ending: str) -> Path:
-    return stem.with_name(stem.name + ending)
 
 
 def in_metres(depth: DepthMap, profile: Metres | None, photo: Photo) -> tuple[DepthMap, list[str]]:

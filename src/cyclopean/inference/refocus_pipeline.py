@@ -23,7 +23,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.metric_calibration import FARTHEST, DistanceRange, Metres
 from cyclopean.inference.panorama_detection import padding
-from cyclopean.inference.pipeline import Target, Written, as_predicted, in_metres, model_json, with_camera
+from cyclopean.inference.pipeline import Written, as_predicted, in_metres, model_json, with_camera
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.decoding import MOST_MEGAPIXELS
@@ -32,6 +32,7 @@ from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
 from cyclopean.io.metadata import subject_distance
 from cyclopean.io.photo_encoders import USUAL
+from cyclopean.io.results import Target
 from cyclopean.io.sidecar import keep_names, read_sidecar
 from cyclopean.io.video import still_at
 
@@ -61,10 +62,10 @@ class RefocusOptions:
     predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's
     folder or a Hub repository; without one, with `subject`, it is the thing at `at`. A thin lens shows the subject
     sharp as a whole, but with `point_only` what is as far away as the point. `resize_depth` stretches a depth file of
-    another size. `formats` are the pictures to write; the first also names the sidecar. `focus_range` (nearest,
-    farthest) in metres is what shall be sharp, instead of `at` and `distance`. `viewer` adds one HTML file. `frame`:
-    the source is a clip, and the photo its frame after that many seconds. `mend` corrects the depth, refined and with
-    its subject.
+    another size. `formats` are the pictures to write; the first also names the sidecar; without any, `usual_format`.
+    `focus_range` (nearest, farthest) in metres is what shall be sharp, instead of `at` and `distance`. `viewer` adds
+    one HTML file. `frame`: the source is a clip, and the photo its frame after that many seconds. `mend` corrects the
+    depth, refined and with its subject.
     """
 
     at: Point | None = None
@@ -80,7 +81,7 @@ class RefocusOptions:
     subject: bool = True
     point_only: bool = False
     resize_depth: bool = False
-    formats: tuple[PictureFormat, ...] = (PictureFormat(".png"),)
+    formats: tuple[PictureFormat, ...] = ()
     camera: str = "auto"
     known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
@@ -104,13 +105,10 @@ def refocus_photo(
     """
     photo, reason = with_camera(_photo_of(source, options), options.camera, options.known)
     notes = [*photo.notes, *([reason] if reason else [])]
-    if any(form.suffix.lower() not in USUAL for form in options.formats):
-        raise InputError(
-            f"{source.name}, a {photo.format}, cannot be saved in the format of its name; leave --save same out, or "
-            f"rename it if its name is wrong ({', '.join(USUAL)})."
-        )
-    endings = [*(form.suffix for form in options.formats), *([".html"] if options.viewer else []), ".json"]
-    target, numbered = target.free(source, (f"_defocus{suffix}" for suffix in endings))
+    formats = options.formats or (usual_format(photo),)
+    _check_formats(formats, photo)
+    pictures = [f"_defocus{form.suffix}" for form in formats]
+    target, numbered = target.free(source, [*pictures, *(["_defocus.html"] if options.viewer else []), "_defocus.json"])
     notes += numbered
     pixel = None if options.at is None else focus_pixel(options.at, photo.size)
     lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
@@ -149,10 +147,10 @@ def refocus_photo(
         result = replace(result, image=torch.where(black, photo.image, result.image))
     else:
         result = wrap_panorama(render, photo, depth, pixel)
-    names = [f"{target.stem}_defocus{form.suffix}" for form in options.formats]
-    pages = [f"{target.stem}_defocus.html"] if options.viewer else []
+    names = [target.path(ending).name for ending in pictures]
+    pages = [target.path("_defocus.html").name] if options.viewer else []
     with appearing(target.folder) as folder:
-        for name, form in zip(names, options.formats, strict=True):
+        for name, form in zip(names, formats, strict=True):
             write_photo(folder / name, result if form.bits is None else replace(result, bits=form.bits))
         for name in pages:
             write_page(folder / name, photo, depth, lens, at=pixel, distance=distance, sharp=sharp)
@@ -164,6 +162,22 @@ def refocus_photo(
         side.write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)
         return Written(tuple(target.folder / name for name in (*names, *pages, side.name)), tuple(notes))
+
+
+def usual_format(photo: Photo) -> PictureFormat:
+    """Return the format of a result where none is chosen: a JPEG's is a JPEG, of the same suffix, any other's a PNG."""
+    suffix = Path(photo.name).suffix
+    if photo.format != "JPEG":
+        return PictureFormat(".png")
+    return PictureFormat(suffix if suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif") else ".jpg")
+
+
+def _check_formats(formats: tuple[PictureFormat, ...], photo: Photo) -> None:
+    if any(form.suffix.lower() not in USUAL for form in formats):
+        raise InputError(
+            f"{photo.name}, a {photo.format}, cannot be saved in the format of its name; leave --save same out, or "
+            f"rename it if its name is wrong ({', '.join(USUAL)})."
+        )
 
 
 def _of_subject(
