@@ -21,14 +21,17 @@ from cyclopean.cli.parsing import (
     progress_bar,
     with_progress,
 )
-from cyclopean.errors import InputError, contained, usable_device
+from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
     from cyclopean.inference.folder_pipeline import Predicting
-    from cyclopean.inference.pipeline import DepthOptions, Models
+    from cyclopean.inference.pipeline import DepthOptions, EmbeddedUse, Models
+
+
+EMBEDDED: dict[str, "EmbeddedUse"] = {"": "mention", "embedded": "require", "predict": "ignore"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class Predict:
     """Join several looks, as the paper of that name does: monodepth (--flip-average), falnet (with a smaller, mirrored
     one, for what is near), aquanet (three sizes, for methods that find details in large pictures), aquanet-draft (its
     release: two of the three mirrored)."""
+    depth: Annotated[str, Flag("predict|embedded")] = ""
+    """embedded: write the depth that a phone put into the photo's own file, drawn to the photo's edges. Without it
+    depth is predicted, and what is there is noted; predict: not noted."""
     right: Annotated[str | None, Flag("PHOTO")] = None
     """The right picture of a stereo pair, for a model that looks at two (trained with --variant stereo)."""
     profile: Annotated[str | None, Flag("FILE")] = None
@@ -166,6 +172,10 @@ def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
     if options.uncertainty < 0 or options.uncertainty == 1:
         raise InputError(f"--uncertainty {options.uncertainty} means nothing; give at least 2 looks.")
     refuse_metres(options.profile, options.known)
+    if options.depth not in EMBEDDED:
+        raise unknown_name("--depth", options.depth, [name for name in EMBEDDED if name])
+    if options.depth == "embedded" and (options.uncertainty or options.right):
+        raise InputError("--depth embedded predicts nothing; leave --uncertainty and --right out.")
     return saved, post_process
 
 
@@ -180,6 +190,7 @@ def _work(options: Predict, saved: tuple[str, ...], post_process: str) -> "Predi
         DepthOptions(
             saved, bool(options.view), options.uncertainty, None,
             None if options.right is None else Path(options.right), camera, known, options.max_megapixels,
+            embedded=EMBEDDED[options.depth],
         ),
         options.device, options.via_cube, post_process, named_look(options.look),
         height_width("--size", options.size) if options.size else None,

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,11 +12,13 @@ from cyclopean.cli.parsing import check_result_name, check_writable, comma_list,
 from cyclopean.defocus import refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
+from cyclopean.io.embedded_depth import NO_EMBEDDED_DEPTH, find_depth
 from cyclopean.io.files import CLIPS, DEPTHS, refuse_unreadable, shown
 from cyclopean.io.results import Target
 
 if TYPE_CHECKING:
     from cyclopean.defocus.lens import Lens
+    from cyclopean.inference.pipeline import EmbeddedUse
     from cyclopean.inference.predictor import Predictor
     from cyclopean.io.image import Photo
 
@@ -26,6 +29,7 @@ SAVE = {
 }  # fmt: skip
 REFINE = ("auto", "on", "off")
 BESIDE = "beside"  # as --depth
+EMBEDDED: dict[str | None, "EmbeddedUse"] = {None: "prefer", "embedded": "require", "predict": "ignore"}
 UNKNOWN_SHIFT = (
     "this model leaves scale and shift of its depth unknown, so a distance means nothing; give how far "
     "away two points are (--known X Y M X Y M), or what is nearest and farthest (--nearest, --farthest)."
@@ -101,9 +105,10 @@ class Refocus:
     """The distance that shall be sharp, in metres; with --at, how far away that point is."""
     focus_range: Annotated[tuple[float, float] | None, Flag("NEAR FAR")] = None
     """What lies between these distances shall be sharp, in metres, instead of a point; needs depth in metres."""
-    depth: Annotated[str | None, Flag("FILE")] = None
+    depth: Annotated[str | None, Flag("FILE|beside|embedded|predict")] = None
     """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; beside: photo_disp.npy beside
-    the photo, as `predict` writes it. Without it, depth is predicted."""
+    the photo, as `predict` writes it; embedded: what a phone put into the photo's own file. Without it that is taken
+    where it is there, else depth is predicted; predict: always."""
     profile: Annotated[str | None, Flag("FILE")] = None
     """A camera profile (cyclopean app, tab Metres), which puts depth in metres: --focus-distance means it then."""
     known: Annotated[tuple[float, float, float, float, float, float] | None, Flag("X Y M X Y M")] = None
@@ -196,6 +201,7 @@ def run(options: Refocus) -> None:
         tuple(deepest[suffix] for suffix in dict.fromkeys(form.suffix.lower() for form in formats)),
         *known_camera(options.camera, options.field_of_view), options.max_megapixels,
         options.focus_range, "html" in views, frame,
+        embedded="ignore" if frame is not None else EMBEDDED.get(options.depth, "ignore"),
     )  # fmt: skip
     check_writable([target.folder])
     models = Models(options.model)
@@ -208,7 +214,9 @@ def run(options: Refocus) -> None:
             _refuse_relative(options)
         return predictor
 
-    depth = None if options.depth is None else _beside(source) if options.depth == BESIDE else Path(options.depth)
+    depth = None
+    if options.depth is not None and options.depth not in EMBEDDED:
+        depth = _beside(source) if options.depth == BESIDE else Path(options.depth)
     record = {
         "focus_distance": options.focus_distance, "focus_range": options.focus_range, **asdict(blur),
         "nearest": options.nearest, "farthest": options.farthest, "depth": options.depth, "refine": options.refine,
@@ -268,7 +276,10 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
         refuse_no_matte(options.matte)
     if options.depth == BESIDE:
         _beside(Path(options.photo[0]))
-    elif options.depth is not None and not Path(options.depth).exists():
+    elif options.depth == "embedded":
+        if options.motion.frame is not None or find_depth(Path(options.photo[0])) is None:
+            raise InputError(NO_EMBEDDED_DEPTH.format(options.photo[0]))
+    elif options.depth is not None and options.depth not in EMBEDDED and not Path(options.depth).exists():
         raise InputError(f"there is no depth file {options.depth}; check the path.")
     known_camera(options.camera, options.field_of_view)
     refuse_unknown_model(options.model)
@@ -286,8 +297,13 @@ def _refuse_early(options: Refocus, source: Path) -> None:
         focus_pixel(options.at, size)
     flat = options.camera == "pinhole" or (options.camera == "auto" and size and abs(size[1] - 2 * size[0]) > 1)
     name = "general" if options.model == "auto" and flat else options.model
-    if options.depth is None and says_metric(name) is False:
-        _refuse_relative(options)
+    if options.depth in EMBEDDED and says_metric(name) is False:
+        own = None
+        if options.depth != "predict" and options.motion.frame is None and _without_metres(options):
+            with suppress(InputError):  # which is a note, and depth is predicted
+                own = find_depth(source)
+        if own is None or own.ambiguity != "metric":
+            _refuse_relative(options)
 
 
 def _refuse_relative(options: Refocus) -> None:

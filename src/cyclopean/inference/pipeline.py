@@ -7,11 +7,12 @@ of what they wrote with notes for the user. Files appear all together or not at 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from cyclopean.data.video import camera_in
+from cyclopean.defocus.edges import refined
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, assumed_camera, pinhole_of_angle
 from cyclopean.inference import ARRAYS, CLOUDS
@@ -20,6 +21,7 @@ from cyclopean.inference.panorama_detection import check_panorama, resolve_camer
 from cyclopean.inference.predictor import Predictor, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, value_range, write_depth
+from cyclopean.io.embedded_depth import NO_EMBEDDED_DEPTH, find_depth, read_embedded_depth
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, write_photo
 from cyclopean.io.results import Target
@@ -40,6 +42,9 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
+EmbeddedUse = Literal["prefer", "require", "mention", "ignore"]
+
+
 def as_predicted(depth: DepthMap) -> DepthMap:
     """Return depth as it is: nothing is mended by hand. Options go to other processes, which take named functions."""
     return depth
@@ -53,7 +58,8 @@ class DepthOptions:
     none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
     pair; `camera` is one of `CAMERAS`; `known` tells the focal length of ordinary photos, as a file with a camera or a
     field of view in degrees along the longer side, whatever their metadata say. `settings` is a hash of whatever
-    changes results, for the sidecar. `mend` corrects the predicted depth.
+    changes results, for the sidecar. `mend` corrects the predicted depth. `embedded` is the use of depth that the
+    photo's file has, as of `own_depth`.
     """
 
     save: tuple[str, ...] = ()
@@ -66,6 +72,7 @@ class DepthOptions:
     max_megapixels: float = MOST_MEGAPIXELS
     settings: str = ""
     mend: Callable[[DepthMap], DepthMap] = as_predicted
+    embedded: EmbeddedUse = "ignore"
 
 
 class Models:
@@ -126,24 +133,18 @@ def predict_photo(
     """
     photo, reason = with_camera(read_photo(source, options.max_megapixels), options.camera, options.known)
     notes = list(photo.notes)
-    if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
-        notes.append(
-            f"{photo.name} is tilted by {photo.gpano.tilt:.0f} degrees by its metadata (GPano pose), and models "
-            "were trained on upright panoramas; level it with the camera's software for better depth."
-        )
+    own, remarks = own_depth(source, photo, options.embedded, options.max_megapixels)
+    notes += remarks
     predictor = choose(photo)
-    if reason:
-        name = predictor.model.name if predictor.model else predictor.method.name
-        how = ", on ten faces around" if predictor.projection == "pinhole" else ""
-        how += ", which was trained on rooms; outdoors --via-cube is better" if name == "panorama" else ""
-        notes.append(f"{reason} Model: {name}{how}.")
+    notes += _about_panorama(photo, predictor, reason)
     endings = ["_disp.png", "_disp.json", *((ARRAYS | CLOUDS)[name] for name in ("npy", *options.save))]
     endings += ["_disp16.json"] if "png16" in options.save else []
     endings += ["_view.html"] if options.viewer else []
     endings += ["_uncertainty.npy", "_uncertainty.png"] if options.uncertainty else []
     target, numbered = target.free(source, endings)
     notes += numbered
-    depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
+    right = None if options.right is None else read_photo(options.right, options.max_megapixels)
+    depth = predictor(photo, right) if own is None else refined(own, photo.image)
     depth, doubts = in_metres(options.mend(depth), options.profile, photo)
     notes += doubts
     disagreement = depth.notes.get("disagreement_after", 0.0)
@@ -190,6 +191,49 @@ def predict_photo(
         )  # fmt: skip
         keep_names(folder, target.folder)
         return Written(moved(folder, target.folder), tuple(notes))
+
+
+def _about_panorama(photo: Photo, predictor: Predictor, reason: str | None) -> list[str]:
+    """Return notes on a panorama that is tilted, and on a photo that is taken for a panorama for a `reason`."""
+    notes = []
+    if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
+        notes.append(
+            f"{photo.name} is tilted by {photo.gpano.tilt:.0f} degrees by its metadata (GPano pose), and models "
+            "were trained on upright panoramas; level it with the camera's software for better depth."
+        )
+    if reason:
+        name = predictor.model.name if predictor.model else predictor.method.name
+        how = ", on ten faces around" if predictor.projection == "pinhole" else ""
+        how += ", which was trained on rooms; outdoors --via-cube is better" if name == "panorama" else ""
+        notes.append(f"{reason} Model: {name}{how}.")
+    return notes
+
+
+def own_depth(source: Path, photo: Photo, use: EmbeddedUse, max_megapixels: float) -> tuple[DepthMap | None, list[str]]:
+    """Return the depth in the file of a photo at its size, and notes; None where it is predicted instead.
+
+    `use`: "prefer" takes what is there, "require" raises InputError where nothing is, or nothing that can be used;
+    "mention" notes what is there and predicts; "ignore" does not look. Panoramas have none.
+    """
+    if use == "ignore" or isinstance(photo.camera, Equirectangular):
+        return None, []
+    try:
+        found = find_depth(source)
+        if found is None and use == "require":
+            raise InputError(NO_EMBEDDED_DEPTH.format(source))
+        if found is None:
+            return None, []
+        if use == "mention":
+            how = "which --depth embedded takes; it is predicted"
+            return None, [f"{source.name} has depth in its own file ({found.origin}), {how}."]
+        depth = read_embedded_depth(source, found, photo, max_megapixels)
+    except InputError as error:
+        if use == "require":
+            raise
+        return None, [f"{error} Depth is predicted instead."]
+    meaning = {"metric": "in metres", "scale": "up to scale", "affine": "up to scale and shift"}[depth.ambiguity]
+    size = depth.notes["embedded_size"]
+    return depth, [f"{source.name}: the depth in its own file is taken ({found.origin}, {size}, {meaning})."]
 
 
 def with_camera(photo: Photo, name: str, known: Path | float | None) -> tuple[Photo, str | None]:

@@ -23,7 +23,15 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.metric_calibration import FARTHEST, DistanceRange, Metres
 from cyclopean.inference.panorama_detection import padding
-from cyclopean.inference.pipeline import Written, as_predicted, in_metres, model_json, with_camera
+from cyclopean.inference.pipeline import (
+    EmbeddedUse,
+    Written,
+    as_predicted,
+    in_metres,
+    model_json,
+    own_depth,
+    with_camera,
+)
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.decoding import MOST_MEGAPIXELS
@@ -65,7 +73,7 @@ class RefocusOptions:
     another size. `formats` are the pictures to write; the first also names the sidecar; without any, `usual_format`.
     `focus_range` (nearest, farthest) in metres is what shall be sharp, instead of `at` and `distance`. `viewer` adds
     one HTML file. `frame`: the source is a clip, and the photo its frame after that many seconds. `mend` corrects the
-    depth, refined and with its subject.
+    depth, refined and with its subject. `embedded` as in `DepthOptions`, where no depth file is given.
     """
 
     at: Point | None = None
@@ -89,6 +97,7 @@ class RefocusOptions:
     viewer: bool = False
     frame: float | None = None
     mend: Callable[[DepthMap], DepthMap] = as_predicted
+    embedded: EmbeddedUse = "ignore"
 
 
 def refocus_photo(
@@ -113,16 +122,14 @@ def refocus_photo(
     pixel = None if options.at is None else focus_pixel(options.at, photo.size)
     lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
     matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
-    if isinstance(depth_from, Path):
-        depth, remark = _depth_in_file(depth_from, source, photo, options)
-        notes += remark
-    else:
-        depth = depth_from(photo)(photo)
+    depth, remarks = _depth_of(source, photo, depth_from, options)
+    notes += remarks
     profile = options.profile
     if profile is None and depth.unit != "m" and lens.optics is not None and options.distance is None:
         profile, assumption = _assumed(photo, depth, pixel)
         notes.append(assumption)
     depth, doubts = in_metres(depth, profile, photo)
+    meaning = {"kind": depth.kind, "unit": depth.unit, "ambiguity": depth.ambiguity, "notes": dict(depth.notes)}
     notes += doubts
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
@@ -156,7 +163,7 @@ def refocus_photo(
             write_page(folder / name, photo, depth, lens, at=pixel, distance=distance, sharp=sharp)
         content = {
             "format": "cyclopean-refocus", "version": 1, "cyclopean": __version__, "source": source.name, "at": pixel,
-            **record, "model": model_json(depth.model), "files": [*names, *pages],
+            **record, "model": model_json(depth.model), "depth_map": meaning, "files": [*names, *pages],
         }  # fmt: skip
         side = (folder / names[0]).with_suffix(".json")
         side.write_text(json.dumps(content, indent=2) + "\n")
@@ -226,6 +233,16 @@ def _assumed(photo: Photo, depth: DepthMap, pixel: tuple[int, int] | None) -> tu
         f"{photo.name}: depth is relative, and an f-number needs metres. What is nearest is taken as "
         f"{known.nearest:.3g} m away, what is farthest as infinitely far{by}; --nearest and --farthest say it better."
     )
+
+
+def _depth_of(
+    source: Path, photo: Photo, depth_from: Path | Callable[[Photo], Predictor], options: RefocusOptions
+) -> tuple[DepthMap, list[str]]:
+    """Return the depth of the photo at `source`, out of a file, out of its own file, or predicted; and notes."""
+    if isinstance(depth_from, Path):
+        return _depth_in_file(depth_from, source, photo, options)
+    own, remarks = own_depth(source, photo, options.embedded, options.max_megapixels)
+    return depth_from(photo)(photo) if own is None else own, remarks
 
 
 def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
