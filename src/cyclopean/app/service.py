@@ -9,7 +9,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from cyclopean import refocus
 from cyclopean.app.coordinates import fraction, pixel, shown_size
 from cyclopean.app.mending import Stroke, mended
 from cyclopean.defocus.edges import refined
@@ -17,7 +16,7 @@ from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.live import depth_png
-from cyclopean.defocus.refocus import focusable
+from cyclopean.defocus.refocus import focusable, refocus
 from cyclopean.defocus.selection import coherent
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole

@@ -16,7 +16,7 @@ from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import Sharp, fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import FOCUS_RANGE_ALONE, Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.live import write_page
-from cyclopean.defocus.refocus import refocus, warn_of_distance
+from cyclopean.defocus.refocus import along_the_axis, refocus, warn_of_distance
 from cyclopean.defocus.selection import coherent
 from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
@@ -33,7 +33,7 @@ from cyclopean.inference.pipeline import (
     with_camera,
 )
 from cyclopean.inference.predictor import Predictor
-from cyclopean.inference.selection import Selector, bundled_networks
+from cyclopean.inference.selection import with_subject
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, depth_size, is_turned, read_depth, value_range
 from cyclopean.io.files import appearing, file_hash
@@ -134,7 +134,7 @@ def refocus_photo(
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
-    depth, sharp = _of_subject(photo, depth, matte, pixel, options)
+    depth, sharp = _of_subject(photo, along_the_axis(photo, depth), matte, pixel, options)
     distance = options.distance
     if options.focus_range is not None:
         if depth.unit != "m":
@@ -194,12 +194,11 @@ def _of_subject(
     sharp.
     """
     thin, flat = options.method == THIN_LENS, not isinstance(photo.camera, Equirectangular)
-    by_itself = options.subject and options.focus_range is None and thin and flat
-    if matte is None and by_itself and pixel is not None:
-        matte = Selector(photo, depth, bundled_networks())([pixel])
-    if matte is None or not thin:
-        return options.mend(depth if matte is None else matted(depth, matte)), None
-    depth, sharp = coherent(depth, matte)
+    sharp = None
+    if matte is not None:
+        depth, sharp = coherent(depth, matte) if thin else (matted(depth, matte), None)
+    elif options.subject and options.focus_range is None and thin and flat and pixel is not None:
+        depth, sharp = with_subject(photo, depth, pixel)
     return options.mend(depth), None if options.point_only or pixel is None else sharp
 
 
