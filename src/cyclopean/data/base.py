@@ -3,7 +3,7 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +76,10 @@ class Items(Dataset[Sample], ABC):
         """Return the largest depth of item `index` that counts, metres. It differs between the items of some sets
         (rooms and streets in one folder), so that no protocol can state it."""
         return self.most_depth
+
+    def rig_key(self, index: int) -> Hashable:
+        """Return what tells the rig of item `index` from others: its calibration files; equal for items of one rig."""
+        return tuple(path for path in self.files(index).others if path.suffix in (".json", ".txt"))
 
     def filed_depth(self, index: int) -> Depth | None:  # noqa: ARG002
         """Return the target's depth as its file has it, also what lies too far to count; None where the sample's own
