@@ -9,7 +9,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from cyclopean import refocus
 from cyclopean.app.coordinates import fraction, pixel, shown_size
 from cyclopean.app.mending import Stroke, mended
 from cyclopean.defocus.edges import refined
@@ -17,18 +16,19 @@ from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.live import depth_png
-from cyclopean.defocus.refocus import focusable
+from cyclopean.defocus.refocus import focusable, refocus
 from cyclopean.defocus.selection import coherent
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
-from cyclopean.inference.pipeline import DepthOptions, Target, predict_photo
+from cyclopean.inference.pipeline import DepthOptions, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
 from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth
+from cyclopean.io.results import Target
 
 LIVE = 400_000  # pixels of the depth that a browser refocuses by
 GLANCE = 120_000  # pixels of what is shown while the pointer rests
