@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Levels, Pencil, Pinhole, invert, pixel_grid, reproject, size_of, surfaces
-from cyclopean.geometry.cameras import Uv
+from cyclopean.geometry.cameras import Uv, extent
 from cyclopean.losses import absolute, automask, curvature_smoothness, squared
 from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
@@ -286,7 +286,7 @@ class Falnet(Paired):
 
     def side(self, image: Image) -> Float[Tensor, "b 1"]:
         """Return the constant that the network reads: the largest disparity in hundreds of pixels."""
-        return image.new_full((len(image), 1), self.rules.most * image.shape[-1] / 100)
+        return image.new_full((image.shape[0], 1), self.rules.most * image.shape[-1] / 100)
 
     def disparity(self, logits: Float[Tensor, "b n h w"]) -> Map:
         """Return the mean disparity in image widths (Eq. 3 of AQUANet)."""
@@ -311,7 +311,7 @@ def told(view: View) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]]:
     if not isinstance(view.camera, Pinhole):
         raise InputError("aquanet needs pinhole cameras; panoramas need another method.")
     h, w = size_of(view.image)
-    return positions(view.window, (h, w)), view.camera.focal.abs() * view.image.new_tensor([w, h]) / 2000
+    return positions(view.window, (h, w)), view.camera.focal.abs() * extent((h, w), view.image) / 2000
 
 
 def level_network(rules: VolumeConfig, width: float) -> nn.Module:
