@@ -184,7 +184,8 @@ def canonical_yaw(image: Float[Tensor, "1 3 h w"]) -> Int[Tensor, ""]:
 def rolled(image: Float[Tensor, "b c h w"], columns: int | Int[Tensor, ""]) -> Float[Tensor, "b c h w"]:
     """Return a panorama whose first column is that of number `columns`, modulo its width."""
     width = image.shape[-1]
-    return image.index_select(-1, torch.remainder(torch.arange(width) + columns, width))
+    places = torch.remainder(torch.arange(width) + columns, torch.scalar_tensor(width, dtype=torch.int64))
+    return image.index_select(-1, places)
 
 
 def whole_program(graph: WholeGraph, size: Size | None = None) -> Any:

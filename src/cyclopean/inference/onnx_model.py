@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ LOG = logging.getLogger(__name__)
 GRAPH = "network.onnx"  # of a bundled model, without the weights
 MOST_BYTES = 2_000_000_000  # of a file; larger ones need weights in other files, which are not read
 SIDES = 16, 8192  # pixels: the smallest and the largest side of a model's input
+LARGEST = 1e6  # number in a card
 NEAREST = 1e-3  # of depth: what is nearer counts as this near
 USUAL_SIZE = 384, 512  # (height, width) of pictures, for a network of any size whose card has none
 EXAMPLE = (
@@ -49,6 +50,7 @@ ELSEWHERE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 Layout = Literal["NCHW", "NHWC"]
+Projection = Literal["pinhole", "equirectangular"]
 Size = tuple[int, int]
 Triple = tuple[float, float, float]
 
@@ -69,7 +71,7 @@ class Card:
     std: Triple = (1.0, 1.0, 1.0)
     multiple: int = 1
     layout: Layout = "NCHW"
-    projection: Literal["pinhole", "equirectangular"] = "pinhole"
+    projection: Projection = "pinhole"
     size: Size | None = None
     resizes: bool = False
     rig: tuple[float, float] | None = None
@@ -104,34 +106,34 @@ def card_of(path: Path, metadata: Mapping[str, str]) -> Card:
         near = [] if key in names else difflib.get_close_matches(str(key).lower(), names, n=1, cutoff=0.8)
         if near and side is not path:
             raise InputError(f"{side}: unknown key {shortened(key, 40)!r}: did you mean {near[0]!r}?")
-    content = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in content.items() if key in names
-    }
     if "kind" not in content:
         raise InputError(f'{side} does not state the "kind"; write for example {EXAMPLE}.')
-    content.setdefault("ambiguity", "metric" if content.get("unit") == "m" else "scale")
-    card = Card(**content)
+    own = {field.name: content.get(field.name, field.default) for field in fields(Card)}
+    own["ambiguity"] = content.get("ambiguity", "metric" if own["unit"] == "m" else "scale")
     try:
-        check_meaning(card.kind, card.unit, card.ambiguity)
+        check_meaning(own["kind"], own["unit"], own["ambiguity"])
     except InputError as error:
         raise InputError(f"{side}: {error}") from None
+    metric, multiple, size = own["ambiguity"] == "metric", own["multiple"], own["size"]
     needed = {
-        "unit": ((card.unit == "m") == (card.ambiguity == "metric"), '"m" with "metric", or "relative" with another'),
-        "mean": (_numbers(card.mean, 3), "three numbers, of colours in [0, 1]"),
-        "std": (_numbers(card.std, 3) and min(card.std) > 0, "three numbers above 0, of colours in [0, 1]"),
-        "multiple": (type(card.multiple) is int and 1 <= card.multiple <= 1024, "a whole number, 1 to 1024"),
-        "layout": (card.layout in ("NCHW", "NHWC"), '"NCHW" or "NHWC"'),
-        "projection": (card.projection in ("pinhole", "equirectangular"), '"pinhole" or "equirectangular"'),
-        "size": (card.size is None or _is_size(card.size), f"[height, width], {SIDES[0]} to {SIDES[1]} pixels each"),
-        "resizes": (isinstance(card.resizes, bool), "true or false"),
-        "rig": (card.rig is None or (_numbers(card.rig, 2) and min(card.rig) > 0), "two numbers above 0"),
-        "licence": (isinstance(card.licence, str), "a text"),
+        "unit": ((own["unit"] == "m") == metric, '"m" with the ambiguity "metric", or "relative" with another'),
+        "mean": (_are_numbers(own["mean"], 3), "three numbers, of colours in [0, 1]"),
+        "std": (_are_numbers(own["std"], 3) and min(own["std"]) > 0, "three numbers above 0, of colours in [0, 1]"),
+        "multiple": (type(multiple) is int and 1 <= multiple <= 1024, "a whole number, 1 to 1024"),
+        "layout": (own["layout"] in get_args(Layout), '"NCHW" or "NHWC"'),
+        "projection": (own["projection"] in get_args(Projection), '"pinhole" or "equirectangular"'),
+        "size": (size is None or _is_size(size), f"[height, width], {SIDES[0]} to {SIDES[1]} pixels each"),
+        "resizes": (isinstance(own["resizes"], bool), "true or false"),
+        "rig": (own["rig"] is None or (_are_numbers(own["rig"], 2) and min(own["rig"]) > 0), "two numbers above 0"),
+        **{key: (isinstance(own[key], str), "a text") for key in ("licence", "model", "sha256", "precision", "note")},
     }
     for key, (right, what) in needed.items():
         if not right:
-            value = shortened(json.dumps(getattr(card, key), default=str), 60)
+            value = shortened(json.dumps(own[key], default=str), 60)
             raise InputError(f'{side}: "{key}" is {value}; it needs {what}.')
-    return card
+    for key in ("mean", "std", "rig"):
+        own[key] = None if own[key] is None else tuple(map(float, own[key]))
+    return Card(**{**own, "size": None if size is None else tuple(size)})
 
 
 def _from_metadata(value: str) -> Any:
@@ -141,16 +143,13 @@ def _from_metadata(value: str) -> Any:
         return value
 
 
-def _numbers(value: Any, count: int) -> bool:
-    return (
-        isinstance(value, tuple)
-        and len(value) == count
-        and all(isinstance(x, int | float) and not isinstance(x, bool) and abs(x) < 1e6 for x in value)
-    )
+def _are_numbers(value: Any, count: int) -> bool:
+    several = isinstance(value, list | tuple) and len(value) == count
+    return several and all(type(x) in (int, float) and abs(x) < LARGEST for x in value)
 
 
 def _is_size(value: Any) -> bool:
-    pair = isinstance(value, tuple) and len(value) == 2
+    pair = isinstance(value, list | tuple) and len(value) == 2
     return pair and all(type(side) is int and SIDES[0] <= side <= SIDES[1] for side in value)
 
 

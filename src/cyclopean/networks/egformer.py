@@ -149,7 +149,8 @@ def row_bias(size: tuple[int, int], like: Tensor) -> Float[Tensor, "h 1 w w"]:
     """
     h, w = size
     column = torch.arange(w, device=like.device)
-    apart = torch.remainder(column - column[:, None] + w // 2, w) - w // 2
+    around = torch.scalar_tensor(w, dtype=torch.int64, device=like.device)
+    apart = torch.remainder(column - column[:, None] + w // 2, around) - w // 2
     level = ((torch.arange(h, device=like.device) + 0.5) * (math.pi / h)).sin()
     return (2 * (math.pi / w * apart).sin() * level[:, None, None])[:, None].to(like.dtype)
 
