@@ -14,7 +14,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference import export
 from cyclopean.inference.export import WholeGraph, export_onnx
-from cyclopean.inference.graphs import BareGraph, bare_program, save_program
+from cyclopean.inference.graphs import BareGraph, bare_program, save_program, untyped_and_quiet
 from cyclopean.inference.onnx_model import Session
 from cyclopean.inference.panorama import add_details
 from cyclopean.inference.panorama import canonical_yaw as yaw_of
@@ -78,10 +78,9 @@ def test_sizes_in_the_graph_are_those_of_the_predictor():
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return image.new_zeros(graph.working_size(image, (96, 128)))
 
-    program = torch.export.export(
-        Symbolic(), (torch.zeros(1, 3, 100, 150),),
-        dynamic_shapes=({2: torch.export.Dim("h", min=32), 3: torch.export.Dim("w", min=32)},), strict=False,
-    )  # fmt: skip
+    free = {2: torch.export.Dim("h", min=32), 3: torch.export.Dim("w", min=32)}
+    with untyped_and_quiet():
+        program = torch.export.export(Symbolic(), (torch.zeros(1, 3, 100, 150),), dynamic_shapes=(free,), strict=False)
     for size in ((100, 150), (64, 300), (500, 333), (1000, 750), (97, 101), (2000, 1000)):
         made = program.module()(torch.zeros(1, 3, *size))
         assert tuple(made.shape) == working_size(size, (96, 128), graph.multiple), size

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, config
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
@@ -75,7 +75,7 @@ def translated(graph: nn.Module, arguments: tuple[Tensor, Tensor], shapes: Any, 
     if any(find_spec(name) is None for name in ("onnx", "onnxscript")):
         raise InputError(f"the export to ONNX {NEEDS_EXPORTER}.")
     try:
-        with _quiet(), torch.no_grad():
+        with untyped_and_quiet(), torch.no_grad():
             traced = torch.export.export(graph, arguments, dynamic_shapes=shapes, strict=False)
             program = torch.onnx.export(
                 traced, arguments, dynamo=True, input_names=["image", "focal"], output_names=["inverse_depth"],
@@ -113,14 +113,16 @@ def save_without_weights(program: Any, path: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the exporter logs and warns about from the user."""
+def untyped_and_quiet() -> Iterator[None]:
+    """Keep what the exporter logs and warns about from the user, and sizes that are symbols from checks of types."""
     log = logging.getLogger("torch.onnx")
-    level = log.level
+    level, unchecked = log.level, config.jaxtyping_disable
     log.setLevel(logging.ERROR)
+    config.update("jaxtyping_disable", True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         log.setLevel(level)
+        config.update("jaxtyping_disable", unchecked)

@@ -272,6 +272,8 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
         _check_on_cpu(str(name), device)
         around = projection == "equirectangular"
         method = Accelerated(method, network_session(folder, method, around=around, sha256=maker.sha256)).eval()
+    elif folder.parent == models.BUNDLED:
+        method = method.to(memory_format=torch.channels_last)  # the same answers, sooner on CPUs
     return Predictor(
         method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look
     )
