@@ -36,7 +36,7 @@ class View:
                 f"a View's image, seen and valid need one size: {tuple(self.image.shape)}, "
                 f"{tuple(self.seen.shape)}, {tuple(self.valid.shape)}"
             )
-        if not len(self.image) == len(self.window) == len(self.valid):
+        if not self.image.shape[0] == self.window.shape[0] == self.valid.shape[0]:
             raise ValueError("a View's image, window and valid need one batch size")
 
 

@@ -33,6 +33,7 @@ KINDS = {
     "mask": "cyclopean.cli.mask:Mask",
     "evaluate": "cyclopean.cli.evaluate:Evaluate",
     "check": "cyclopean.cli.check:Check",
+    "export": "cyclopean.cli.export:Export",
     "adapt": "cyclopean.cli.adapt:Adapt",
     "render": "cyclopean.cli.render:Render",
     "render-mesh": "cyclopean.cli.render_mesh:RenderMesh",

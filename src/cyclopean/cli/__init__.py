@@ -32,6 +32,7 @@ COMMANDS = {
     "check": ("cyclopean.cli.check", "look for what is wrong with a data set or a clip, before any training"),
     "render": ("cyclopean.cli.render", "render procedural worlds with exact depth to a folder"),
     "render-mesh": ("cyclopean.cli.render_mesh", "render a mesh of your own as panoramas with exact depth (Blender)"),
+    "export": ("cyclopean.cli.export", "write a model as an ONNX file, for other programs"),
     "bench": ("cyclopean.cli.bench", "measure again what the pages state, on your own data"),
     "doctor": ("cyclopean.cli.doctor", "what is installed, what works, what to do about what does not"),
 }

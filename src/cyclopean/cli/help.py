@@ -73,6 +73,10 @@ EXAMPLES = {
         "cyclopean render-mesh scene.glb panoramas",
         "cyclopean render-mesh scene.glb panoramas --count 20",
     ),
+    "export": (
+        "cyclopean export general --out general.onnx",
+        "cyclopean export runs/mine/best --size 480x640 --precision int8",
+    ),
     "bench": ("cyclopean bench stereo bench", "cyclopean bench robust photos", "cyclopean bench lens shots"),
     "bench stereo": ("cyclopean bench stereo bench --list", "cyclopean bench stereo bench"),
     "bench sphere": ("cyclopean bench sphere bench --list", "cyclopean bench sphere bench"),

@@ -38,7 +38,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     result = target.path(f"_defocus{suffix}")
     for note in clip_notes(source, result, most):
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
-    predictor = load(DEFAULT if options.model == "auto" else options.model)
+    predictor = load(DEFAULT if options.model == "auto" else options.model, backend=options.backend)
     with progress_bar(source.name) as progress:
         report, written = refocus_clip(
             source, target, keys, predictor,

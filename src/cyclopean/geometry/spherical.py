@@ -69,7 +69,8 @@ def attention(rays: Float[Tensor, "#b h w 3"], baseline: Float[Tensor, "#b 3"]) 
 
 def around(image: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b c h2 w2"]:
     """Pad a panorama by `margin` pixels on every side: across the seam, and past the poles half a turn away."""
-    turned = image.roll(even(image.shape[-1]) // 2, -1)
+    half = even(image.shape[-1]) // 2
+    turned = torch.cat([image[..., half:], image[..., :half]], -1)  # `roll` by a symbol cannot be exported
     top, bottom = turned[..., :margin, :].flip(-2), turned[..., -margin:, :].flip(-2)
     return F.pad(torch.cat([top, image, bottom], -2), (margin, margin, 0, 0), mode="circular")
 

@@ -37,6 +37,17 @@ class PanoramaDepth:
 
 
 @dataclass(frozen=True)
+class WholePanorama:
+    """A panorama as it is: for methods that resize it, and see over its seam, by themselves."""
+
+    infer: Callable[[View], Maps]
+
+    def __call__(self, image: Image) -> PanoramaDepth:
+        """Return the inverse depth of a panorama at its size."""
+        return PanoramaDepth(self.infer(view(image, Equirectangular())), {"seen": "whole"})
+
+
+@dataclass(frozen=True)
 class RotatedAverage:
     """Test-time augmentation of a panorama: the mean of two predictions half a turn apart.
 

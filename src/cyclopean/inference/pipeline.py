@@ -87,10 +87,12 @@ class Models:
         name: str,
         device: str = "cpu",
         *,
+        backend: str = "torch",
         via_cube: bool = False,
         configure: Callable[[Predictor], Predictor] = lambda predictor: predictor,
     ) -> None:
-        self.name, self.device, self.via_cube, self.configure = name, device, via_cube, configure
+        self.name, self.device, self.backend = name, device, backend
+        self.via_cube, self.configure = via_cube, configure
         self._loaded: dict[str, Predictor] = {}
 
     def check(self) -> None:
@@ -120,7 +122,7 @@ class Models:
 
     def _load(self, name: str) -> Predictor:
         if name not in self._loaded:
-            self._loaded[name] = self.configure(load(name, self.device))
+            self._loaded[name] = self.configure(load(name, self.device, self.backend))
         return self._loaded[name]
 
 

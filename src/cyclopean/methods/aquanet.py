@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Levels, Pinhole, invert, reproject, size_of, surfaces
-from cyclopean.geometry.cameras import Uv
+from cyclopean.geometry.cameras import Uv, extent
 from cyclopean.losses import absolute, automask, curvature_smoothness
 from cyclopean.methods.base import Frozen, Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import FeatureExtractor, reconstruction
@@ -220,7 +220,7 @@ def geometry_inputs(view: View) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor,
     if not isinstance(view.camera, Pinhole):
         raise InputError("aquanet needs pinhole cameras; panoramas need another method.")
     h, w = size_of(view.image)
-    return positions(view.window, (h, w)), view.camera.focal.abs() * view.image.new_tensor([w, h]) / 2000
+    return positions(view.window, (h, w)), view.camera.focal.abs() * extent((h, w), view.image) / 2000
 
 
 def level_network(rules: VolumeConfig, width: float) -> nn.Module:

@@ -68,7 +68,7 @@ class Naive(Paired):
 @torch.no_grad()
 def block_matching(left: Image, right: Image, fetch: Callable[..., Tensor]) -> Float[Tensor, "b 1 h w"]:
     """Return the left view's disparity by block matching: the d for which right(x - d) is most like the left window."""
-    grid = pixel_grid(size_of(left), left).expand(len(left), -1, -1, -1)
+    grid = pixel_grid(size_of(left), left).expand(left.shape[0], -1, -1, -1)
     least, best = torch.full_like(left[:, :1], torch.inf), torch.zeros_like(left[:, :1])
     for k in range(LEVELS):
         disparity = MAX_DISPARITY * (k + 0.5) / LEVELS
