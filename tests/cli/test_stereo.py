@@ -38,6 +38,10 @@ def test_every_layout_of_a_photo_with_its_depth(photo: Path, capsys: pytest.Capt
     card = json.loads(photo.with_name("photo_stereo.json").read_text())
     assert (card["source"], card["parallax"], card["eye"], card["model"]) == ("photo.jpg", 5.0, "left", None)
     assert sorted(card["files"]) == sorted(Path(line).name for line in out.splitlines())
+    code, out, err = here(capsys, "stereo", photo, "--depth", "beside", "--out", photo.with_name("near.jpg"))
+    assert (code, out) == (0, f"{photo.with_name('near.jpg')}\n"), err
+    code, _, err = here(capsys, "stereo", photo, "--depth", "beside", "--out", photo.with_name("near.tif"))
+    assert (code, "give a folder" in err) == (2, True)
 
 
 def test_a_folder_goes_on_where_it_was_cut(photo: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:

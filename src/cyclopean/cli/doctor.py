@@ -43,6 +43,8 @@ EXTRAS = {
     "raw": "raw photos, as cameras write them",
     "matte": "a segmenter for `refocus --matte`",
     "foreign": "depth models of others, from the Hub or a folder (docs/models.md)",
+    "export": "models as ONNX files (docs/export.md)",
+    "fast": "models in onnxruntime: --backend onnxruntime, ONNX files of others",
     "cluster": "labels and masks of panoramas by a Ray cluster",
     "bench": "benches that train, with pictures of their runs",
     "dev": "tests, style and type checks of this project",

@@ -47,6 +47,10 @@ EXAMPLES = {
         "cyclopean label panoramas --out labels",
         "cyclopean label panoramas --out labels --masks masks --workers 8",
     ),
+    "shard": (
+        "cyclopean shard worlds/train shards --size 192x384 --workers 8",
+        "cyclopean train monodepth --network compact --data shards --out runs/mine",
+    ),
     "mask": (
         "cyclopean mask panoramas --out masks",
         "cyclopean mask panoramas --out masks --prompts sky,watermark --segmenter clipseg",
@@ -73,6 +77,10 @@ EXAMPLES = {
     "render-mesh": (
         "cyclopean render-mesh scene.glb panoramas",
         "cyclopean render-mesh scene.glb panoramas --count 20",
+    ),
+    "export": (
+        "cyclopean export general --out general.onnx",
+        "cyclopean export runs/mine/best --size 480x640 --precision int8",
     ),
     "bench": ("cyclopean bench stereo bench", "cyclopean bench robust photos", "cyclopean bench lens shots"),
     "bench stereo": ("cyclopean bench stereo bench --list", "cyclopean bench stereo bench"),

@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli.early import known_camera, loading, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
-from cyclopean.cli.parsing import check_writable, comma_list, parse, progress_bar, with_progress
-from cyclopean.cli.refocus import BESIDE, depth_beside
+from cyclopean.cli.parsing import (
+    check_result_name,
+    check_writable,
+    comma_list,
+    named_file,
+    parse,
+    progress_bar,
+    with_progress,
+)
+from cyclopean.cli.refocus import BESIDE, EMBEDDED, depth_beside
 from cyclopean.errors import InputError, contained, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import refuse_sphere_of_clip
-from cyclopean.io.files import CLIPS, shown
+from cyclopean.io.files import CLIPS, H264_SUFFIXES, shown
 from cyclopean.stereoscopy import CONVERGE, EYES, LAYOUTS, PARALLAX
 
 if TYPE_CHECKING:
     from cyclopean.inference.folder_pipeline import Input
     from cyclopean.inference.pipeline import Models, Written
     from cyclopean.inference.stereo_pipeline import StereoOptions
+
+
+JPEGS = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,8 @@ class Stereo:
     """sbs (left and right side by side), half-sbs (each at half its width, for televisions and headsets), anaglyph (for
     red and cyan glasses), mpo (both in one file, photos alone), left, right; comma-separated."""
     depth: Annotated[str | None, Flag("FILE")] = None
-    """Depth of the photo that exists already, as for `refocus`; beside: photo_disp.npy beside each photo."""
+    """Depth of the photo that exists already, as for `refocus`: a file; beside: photo_disp.npy beside each photo;
+    embedded: that in the photo's own file, which is taken without it, too; predict: none of it."""
     resize_depth: bool = False
     """Stretch a depth file of another size onto the photo."""
     model: Annotated[str, Flag("NAME")] = "auto"
@@ -84,14 +96,15 @@ def run(options: Stereo) -> int:
     layouts = _checked_names(options)
     camera, known = known_camera(options.camera, options.field_of_view)
     jobs, bad = jobs_for(options.photos, options.out)
-    if options.depth not in (None, BESIDE) and len(jobs) + len(bad) != 1:
+    if options.depth not in (BESIDE, *EMBEDDED) and len(jobs) + len(bad) != 1:
         raise InputError(f"--depth {options.depth} belongs to one photo, and {len(jobs)} were given; give one.")
+    implied = _implied(options, layouts, jobs)
     written: list[Path] = []
     count, before = len(jobs) + len(bad), 0
     if jobs:
         loading("stereo", f"torch and the model {options.model}")
         from cyclopean.inference.folder_pipeline import Input, is_done
-        from cyclopean.inference.pipeline import Models, Target
+        from cyclopean.inference.pipeline import Models
         from cyclopean.inference.stereo_pipeline import SIDECAR, StereoOptions, stereo_photo
         from cyclopean.stereoscopy.pair import check
 
@@ -99,15 +112,15 @@ def run(options: Stereo) -> int:
         check(eyes.parallax, eyes.converge, eyes.baseline, eyes.eye)
         how = StereoOptions(
             tuple(layouts), eyes.parallax, eyes.converge, eyes.at, eyes.baseline, eyes.eye, options.resize_depth,
-            camera, known, options.max_megapixels,
+            camera, known, options.max_megapixels, embedded=EMBEDDED.get(options.depth, "ignore"),
         )  # fmt: skip
         check_writable(job.folder for job in jobs)
         models = Models(options.model)
         models.check()
         for job in with_progress(jobs, "second eyes") if len(jobs) > 1 else jobs:
-            one = Input(job.source, Target(job.folder, job.stem, options.overwrite))
+            one = Input(job.source, replace(job.target(overwrite=options.overwrite), implied=implied))
             with contained(str(job.source), bad):
-                again = options.overwrite or options.depth is not None or not (options.resume or len(jobs) > 1)
+                again = options.overwrite or options.depth not in EMBEDDED or not (options.resume or len(jobs) > 1)
                 if not again and is_done(one, models, how.settings, SIDECAR):
                     before += 1
                     continue
@@ -140,16 +153,32 @@ def _checked_names(options: Stereo) -> list[str]:
         raise unknown_name("eye", options.eyes.eye, EYES)
     if not options.photos:
         raise InputError("no photo was given; name photos, folders or clips: cyclopean stereo photo.jpg")
-    if options.depth not in (None, BESIDE) and not Path(str(options.depth)).exists():
+    if options.depth not in (BESIDE, *EMBEDDED) and not Path(str(options.depth)).exists():
         raise InputError(f"there is no depth file {options.depth}; check the path.")
     refuse_unknown_model(options.model)
     return layouts
 
 
+def _implied(options: Stereo, layouts: list[str], jobs: list[Job]) -> str:
+    """Return the ending that a file named by --out stands for; "" without one. Raises InputError for another kind of
+    file than the first layout is written to."""
+    named = named_file(options.out)
+    if named is None or not jobs:
+        return ""
+    source = jobs[0].source
+    own = source.suffix.lower()
+    if own in CLIPS:
+        suffix = own if own in H264_SUFFIXES else H264_SUFFIXES[-1]
+    else:
+        suffix = ".mpo" if layouts[0] == "mpo" else own if own in JPEGS else ".png"
+    check_result_name(named, source, (suffix,))
+    return LAYOUTS[layouts[0]]
+
+
 def _of_clip(one: "Input", models: "Models", how: "StereoOptions", options: Stereo) -> "Written":
     """Write the second eye of a clip, beside a bar."""
     refuse_sphere_of_clip(one.source, how.camera)
-    if options.depth is not None or options.resize_depth:
+    if options.depth not in (None, "predict") or options.resize_depth:
         raise InputError(f"{one.source} is a clip, and --depth is for photos; leave it out.")
     from cyclopean.inference.clip import result_suffix
     from cyclopean.inference.clip_pipeline import clip_notes
@@ -163,6 +192,6 @@ def _of_clip(one: "Input", models: "Models", how: "StereoOptions", options: Ster
 
 def _depth_of(job: Job, options: Stereo) -> Path | None:
     """Return the depth file of an input; None if depth is predicted."""
-    if options.depth is None:
+    if options.depth in EMBEDDED:
         return None
-    return depth_beside(job.source) if options.depth == BESIDE else Path(options.depth)
+    return depth_beside(job.source) if options.depth == BESIDE else Path(str(options.depth))

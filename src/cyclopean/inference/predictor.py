@@ -13,14 +13,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.errors import InputError, usable_device
+from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.geometry import Equirectangular, Pinhole, assumed_camera
+from cyclopean.inference import BACKENDS
 from cyclopean.inference.cubemap import AFFINE_PRIOR, PRIOR, CubeFaces
 from cyclopean.inference.foreign import log_licence, open_foreign
+from cyclopean.inference.onnx_model import Accelerated, network_session, open_onnx
 from cyclopean.inference.panorama import (
     DetailTransfer,
     PanoramaDepth,
     RotatedAverage,
+    WholePanorama,
     canonical_yaw,
     resize_sphere,
     seam_score,
@@ -144,6 +147,8 @@ class Predictor:
         """Wrapper for panoramas."""
         if self.projection == "pinhole":
             return self.faces
+        if self.look == "own":
+            return WholePanorama(partial(self.infer, self.method))
         multiple = max(self.method.input_multiple, 2)
         whole = RotatedAverage(self.scales, lambda size: working_size(size, self.input_size, multiple))
         if self.details is None:
@@ -167,7 +172,7 @@ class Predictor:
 
     @property
     def _device(self) -> torch.device:
-        return next(self.method.parameters()).device
+        return next((weight.device for weight in self.method.parameters()), torch.device("cpu"))
 
     def resized(self, look: Look | None, size: tuple[int, int] | None = None) -> "Predictor":
         """Return this predictor with another working size. Raises InputError for a method with a rule of its own."""
@@ -222,13 +227,25 @@ class Predictor:
         return replace(depth, notes=notes)
 
 
-def load(name: str | Path = models.DEFAULT, device: str = "cpu") -> Predictor:
+def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = "torch") -> Predictor:
     """Return the predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`).
 
-    A folder or a repository may also hold a depth model of `transformers` (`inference.foreign`).
+    A folder or a repository may also hold a depth model of `transformers` (`inference.foreign`). An ONNX file (.onnx)
+    runs in onnxruntime, and so does a model of cyclopean with the `backend` "onnxruntime": on the CPU alone.
     """
+    if backend not in BACKENDS:
+        raise unknown_name("backend", backend, BACKENDS)
+    if models.is_onnx(name):
+        _check_on_cpu(str(name), device)
+        onnx = open_onnx(Path(name))
+        card = onnx.method.card
+        maker = Maker(str(name), onnx.sha256, card.licence)
+        look: Look | None = "own" if onnx.keeps_size else None
+        return Predictor(onnx.method, onnx.input_size, maker, plain, card.projection, look=look)
     folder = models.locate(name)
     if models.is_foreign(folder):
+        if backend != "torch":
+            raise InputError(f"{folder} is a depth model of transformers, which runs in torch; leave the backend out.")
         opened = open_foreign(folder)
         log_licence(str(name), opened.licence)
         maker = Maker(str(name), weights_hash(opened.method), opened.licence)
@@ -246,17 +263,28 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu") -> Predictor:
         needed = "the share of the size for a second, smaller scale, such as 0.5, or to be left out"
         raise wrong("glance", two_scale, needed)
     other = card.get("details")
-    details = None if other is None else _details(name, other, projection, device)
+    details = None if other is None else _details(name, other, projection, device, backend)
     look = card.get("look")
     if look not in (None, "aspect", "trained"):
         raise wrong("look", look, "to be 'aspect' or 'trained', or left out")
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
+    if backend == "onnxruntime":
+        _check_on_cpu(str(name), device)
+        around = projection == "equirectangular"
+        method = Accelerated(method, network_session(folder, method, around=around, sha256=maker.sha256)).eval()
+    elif folder.parent == models.BUNDLED:
+        method = method.to(memory_format=torch.channels_last)  # the same answers, sooner on CPUs
     return Predictor(
         method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look
     )
 
 
-def _details(name: str | Path, other: Any, projection: Projection, device: str) -> Predictor:
+def _check_on_cpu(name: str, device: str) -> None:
+    if device != "cpu":
+        raise InputError(f"{shown(name)} runs in onnxruntime on the CPU; leave the device {device!r} out.")
+
+
+def _details(name: str | Path, other: Any, projection: Projection, device: str, backend: str) -> Predictor:
     """Return the predictor `other` that the config of `name` takes details from. A chain of configs is not followed."""
     wrong = partial(models.wrong_value, models.locate(name))
     if not isinstance(other, str) or not other:
@@ -264,7 +292,7 @@ def _details(name: str | Path, other: Any, projection: Projection, device: str) 
     try:
         where = models.companion(name, other)
         chained = models.card(where).get("details") is not None
-        predictor = load(where, device) if projection == "equirectangular" and not chained else None
+        predictor = load(where, device, backend) if projection == "equirectangular" and not chained else None
     except InputError as error:
         raise wrong("details", other, f"a model that can be loaded ({str(error).rstrip('.')})") from error
     if predictor is None or predictor.projection != "pinhole" or predictor.method.views > 1:

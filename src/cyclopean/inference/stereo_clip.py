@@ -11,11 +11,12 @@ from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference.clip import Progress, SteadyDepth, film_camera, measure_clip, picture_of, result_suffix
-from cyclopean.inference.pipeline import Target, Written, model_json
+from cyclopean.inference.pipeline import Written, model_json
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.stereo_pipeline import SIDECAR, StereoOptions
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo
+from cyclopean.io.results import Target
 from cyclopean.io.sidecar import keep_names
 from cyclopean.io.video import Frame, Still
 from cyclopean.io.video_writing import QUALITY, SIDE_BY_SIDE, rewrite
@@ -61,15 +62,15 @@ def stereo_clip(
 
             packed = name in ("sbs", "half-sbs")
             rewrite(
-                source, folder / f"{target.stem}{ending}", pictures, options.max_megapixels,
+                source, folder / target.path(ending).name, pictures, options.max_megapixels,
                 widths=2 if name == "sbs" else 1, encoder=SIDE_BY_SIDE if packed else QUALITY,
             )  # fmt: skip
-        names = [f"{target.stem}{ending}" for ending in endings.values()]
+        names = [target.path(ending).name for ending in endings.values()]
         content = {
             "format": "cyclopean-stereo", "version": 1, "cyclopean": __version__, "source": source.name,
             "source_sha256": file_hash(source), **options.record, "smooth": options.smooth,
             "model": model_json(predictor.model), "files": names,
         }  # fmt: skip
-        (folder / f"{target.stem}{SIDECAR}").write_text(json.dumps(content, indent=2) + "\n")
+        (folder / target.path(SIDECAR).name).write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)
     return Written(tuple(target.folder / name for name in names), notes)

@@ -7,23 +7,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cyclopean import __version__
-from cyclopean.defocus.edges import refined
 from cyclopean.defocus.lens import Point, focus_pixel
+from cyclopean.defocus.video import SECONDS
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
-from cyclopean.inference.pipeline import Target, Written, model_json, with_camera
+from cyclopean.inference.pipeline import EmbeddedUse, Written, model_json, with_camera
 from cyclopean.inference.predictor import Predictor
-from cyclopean.inference.refocus_pipeline import depth_in_file
+from cyclopean.inference.refocus_pipeline import depth_of, usual_format
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, write_photo
 from cyclopean.io.mpo import write_mpo
+from cyclopean.io.results import Target
 from cyclopean.io.sidecar import keep_names
 from cyclopean.stereoscopy import CONVERGE, LAYOUTS, PARALLAX
 from cyclopean.stereoscopy.layouts import ARRANGED
 from cyclopean.stereoscopy.pair import stereo
 
-JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 SIDECAR = "_stereo.json"
 
 
@@ -45,7 +45,8 @@ class StereoOptions:
     camera: str = "auto"
     known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
-    smooth: float = 0.3
+    smooth: float = SECONDS
+    embedded: EmbeddedUse = "prefer"
 
     @property
     def settings(self) -> str:
@@ -78,35 +79,32 @@ def stereo_photo(
         )
     if options.at is not None:
         focus_pixel(options.at, photo.size)
-    suffix = source.suffix if source.suffix.lower() in JPEG else ".png"
+    suffix = usual_format(photo).suffix
     endings = {name: LAYOUTS[name] + (".mpo" if name == "mpo" else suffix) for name in options.layouts}
     target, numbered = target.free(source, (*endings.values(), SIDECAR))
     notes += numbered
-    if isinstance(depth_from, Path):
-        depth, remarks = depth_in_file(
-            depth_from, source, photo, resize=options.resize_depth, max_megapixels=options.max_megapixels
-        )
-        notes += remarks
-    else:
-        depth = depth_from(photo)(photo)
-    if not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None:
-        depth = refined(depth, photo.image, photo.camera)
+    depth, remarks = depth_of(
+        source, photo, depth_from,
+        embedded=options.embedded, resize=options.resize_depth, max_megapixels=options.max_megapixels,
+    )  # fmt: skip
+    notes += remarks
+    soft = not isinstance(depth_from, Path) or options.resize_depth
     pair = stereo(
         photo, depth, parallax=options.parallax, converge=options.converge, at=options.at, baseline=options.baseline,
-        eye=options.eye,
+        eye=options.eye, refine="on" if soft else "auto",
     )  # fmt: skip
     with appearing(target.folder) as folder:
         for name, ending in endings.items():
-            path = folder / f"{target.stem}{ending}"
+            path = folder / target.path(ending).name
             if name == "mpo":
                 write_mpo(path, pair.left, pair.right)
             else:
                 write_photo(path, replace(photo, image=ARRANGED[name](pair.left.image, pair.right.image)))
-        names = [f"{target.stem}{ending}" for ending in endings.values()]
+        names = [target.path(ending).name for ending in endings.values()]
         content = {
             "format": "cyclopean-stereo", "version": 1, "cyclopean": __version__, "source": source.name,
             "source_sha256": file_hash(source), **options.record, "model": model_json(depth.model), "files": names,
         }  # fmt: skip
-        (folder / f"{target.stem}{SIDECAR}").write_text(json.dumps(content, indent=2) + "\n")
+        (folder / target.path(SIDECAR).name).write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)
     return Written(tuple(target.folder / name for name in names), tuple(notes))

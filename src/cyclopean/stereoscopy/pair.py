@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from cyclopean.defocus import thinlens
+from cyclopean.defocus.edges import refined
 from cyclopean.defocus.focus import Focusable, Picture
 from cyclopean.defocus.lens import Lens, Point, diagonal, focus_pixel
 from cyclopean.defocus.refocus import focusable
@@ -88,21 +89,29 @@ def stereo(
     at: Point | None = None,
     baseline: float | None = None,
     eye: str = "left",
+    refine: str = "auto",
 ) -> Pair[Photo]:
     """Return what both eyes see of `photo`, which is what the `eye` "left" or "right" sees, or between "both".
 
     Between what is nearest and farthest lie `parallax` percent of the width. `converge` is what appears on the screen,
     as a fraction of the range of inverse depth from the nearest, or what is at the point `at` (pixels, or fractions).
-    With `baseline`, the eyes are as many metres apart instead, for depth in metres and a known focal length. Raises
-    InputError for numbers that mean nothing, and where metres or the focal length are not known.
+    With `baseline`, the eyes are as many metres apart instead, for depth in metres and a known focal length. `refine`
+    "on" draws the edges of the depth to those of the photo, and widens things by the rim that these may miss; "auto"
+    does so if a model predicted it, "off" never. Raises InputError for numbers that mean nothing, and where metres or
+    the focal length are not known.
     """
     check(parallax, converge, baseline, eye)
+    if refine not in ("auto", "on", "off"):
+        raise unknown_name("refine", refine, ("auto", "on", "off"))
     if not isinstance(depth, DepthMap):
         raise InputError(
             f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
             "from_numbers(tensor, kind)."
         )
     photo = as_photo(photo)
+    soft = refine == "on" or (refine == "auto" and depth.model is not None)
+    if soft and depth.size == photo.size:
+        depth = refined(depth, photo.image, photo.camera)
     ready = focusable(photo, depth, Lens())
     far, near = (float(end) for end in np.percentile(ready.inverse_depth, ENDS))
     if not near > far:
@@ -113,7 +122,7 @@ def stereo(
     if at is not None:
         x, y = focus_pixel(at, photo.size)
         eyes = eyes.converged(float(ready.inverse_depth[y, x]))
-    return pair(ready if depth.model is None else rimmed(ready, eyes), eyes, eye)
+    return pair(rimmed(ready, eyes) if soft else ready, eyes, eye)
 
 
 def rimmed(ready: Focusable[Picture], eyes: Parallax) -> Focusable[Picture]:

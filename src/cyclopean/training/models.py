@@ -87,6 +87,11 @@ def is_foreign(folder: Path) -> bool:
     return isinstance(config, dict) and "model_type" in config and "method" not in config
 
 
+def is_onnx(name: Path | str) -> bool:
+    """Return whether `name` is that of an ONNX file."""
+    return Path(name).suffix.lower() == ".onnx" and not Path(name).is_dir()
+
+
 def weights_files(folder: Path) -> list[Path]:
     """Return the files of a model's weights: one, or all of its shards; none where any is missing."""
     if (folder / WEIGHTS).exists():
