@@ -10,13 +10,14 @@ from benchmarks import second_eye
 import cyclopean
 from cyclopean.defocus.focus import Focusable
 from cyclopean.defocus.lens import Lens
+from cyclopean.defocus.thinlens import Scene
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.io.depthmap import from_numbers
 from cyclopean.io.image import Photo
 from cyclopean.stereoscopy.layouts import ARRANGED, LEFT, RIGHT, anaglyph
 from cyclopean.stereoscopy.pair import Pair, Parallax, pair, within
-from cyclopean.stereoscopy.views import last_piece
+from cyclopean.stereoscopy.views import last_piece, view
 
 H, W = 48, 96
 
@@ -70,12 +71,26 @@ def test_gaps_show_the_background_alone_and_nothing_is_torn():
     picture, shift = np.full((H, W, 3), [0.1, 0.7, 0.2], np.float32), np.zeros((H, W))
     picture[12:36, 30:60], shift[12:36, 30:60] = [0.9, 0.1, 0.1], 9
     for eye, name, start in (("left", "right", 21), ("right", "left", 39)):
-        view = array(getattr(seen(picture, shift, eye), name))
-        truth = np.zeros_like(view) + np.float32([0.1, 0.7, 0.2])
+        shown = array(getattr(seen(picture, shift, eye), name))
+        truth = np.zeros_like(shown) + np.float32([0.1, 0.7, 0.2])
         truth[12:36, start : start + 30] = [0.9, 0.1, 0.1]
-        assert np.abs(view - truth).max() < 0.02, eye
+        assert np.abs(shown - truth).max() < 0.02, eye
     slope = seen(waves(), np.linspace(0, 20, W)[None].repeat(H, 0))  # stretched by less than a pixel each: no gaps
     assert np.diff(array(slope.right)[:, : W - 24, 0], axis=1).min() > 0
+
+
+def test_a_near_surface_is_not_stretched_over_a_gap():
+    """A scene by hand, without soft edges: red on columns 30 to 59, behind it the green of column 60."""
+    near = np.zeros((8, W), bool)
+    near[:, 30:60] = True
+    behind = np.where(near, np.arange(8)[:, None] * W + 60 + 1, 0).astype(np.int32)
+    red, green = near.astype(np.float32), 1 - near.astype(np.float32)
+    cover, none = np.full((8, W), 255, np.uint8), np.zeros((2, 1, 1), np.float32)
+    scene = Scene((red, green, np.zeros_like(red)), 9 * red, cover, behind, none)
+    row = view(scene, lambda plane: plane)[4]
+    assert row[52:60, 1].min() > 0.99
+    assert row[52:60, 0].max() < 0.01
+    assert row[22:50, 0].min() > 0.99
 
 
 def test_mixed_pixels_at_edges_leave_no_halo():
@@ -84,10 +99,10 @@ def test_mixed_pixels_at_edges_leave_no_halo():
     picture[:, 40:70] = 1.0
     picture[:, [40, 69]] = ((1.0**2.2 + 0.2**2.2) / 2) ** (1 / 2.2)
     shift[:, 40:70] = 8
-    view = array(seen(picture, shift).right)
-    assert np.abs(view[4:-4, 63:72] - 0.2).max() < 0.02
-    assert np.abs(view[4:-4, 22:31] - 0.2).max() < 0.02
-    assert np.abs(view[4:-4, 34:60] - 1.0).max() < 0.02
+    shown = array(seen(picture, shift).right)
+    assert np.abs(shown[4:-4, 63:72] - 0.2).max() < 0.02
+    assert np.abs(shown[4:-4, 22:31] - 0.2).max() < 0.02
+    assert np.abs(shown[4:-4, 34:60] - 1.0).max() < 0.02
 
 
 def test_what_parallax_and_screen_mean():
@@ -136,7 +151,7 @@ def test_like_the_true_view_more_than_a_plain_warp():
     """Without learning: of rendered pairs with true depth, and of the photographed one."""
     for one in (second_eye.rendered("table", 70_002, (96, 160), 1), second_eye.motorcycle()):
         flat, plain, ours = (
-            second_eye.score(view(one), one) for view in (second_eye.as_it_is, second_eye.plain_warp, second_eye.ours)
+            second_eye.score(make(one), one) for make in (second_eye.as_it_is, second_eye.plain_warp, second_eye.ours)
         )
         assert ours.psnr > plain.psnr + 0.3, one.name
         assert ours.ssim > plain.ssim, one.name
