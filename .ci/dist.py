@@ -59,9 +59,7 @@ def wrong_version(version: str, tags: list[str]) -> str:
     if tags and tags != [f"v{version}"]:
         return f"the commit has the tag {', '.join(tags)} and the version {version!r}; a release needs one name."
     if not tags and not version.endswith(".dev0"):
-        return (
-            f"the version is {version!r} and the commit lacks its tag v{version}; tag it, or go on to the next .dev0."
-        )
+        return f"the version is {version!r} and the commit lacks the tag v{version}; tag it, or go on to .dev0."
     return ""
 
 
