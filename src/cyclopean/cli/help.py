@@ -76,7 +76,12 @@ EXAMPLES = {
     "bench video": ("cyclopean bench video bench --list", "cyclopean bench video bench"),
     "bench robust": ("cyclopean bench robust photos",),
     "bench lens": ("cyclopean bench lens shots",),
-    "doctor": ("cyclopean doctor",),
+    "models": ("cyclopean models", "cyclopean models runs", "cyclopean models --hub --output json"),
+    "push": (
+        "cyclopean push runs/mine/best OWNER/NAME --dry-run",
+        "cyclopean push runs/mine/best OWNER/NAME --private",
+    ),
+    "doctor": ("cyclopean doctor", "cyclopean doctor --output json"),
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli.early import header_size, known_camera, refuse_metres, refuse_unknown_model, says_metric
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
 from cyclopean.defocus import refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
@@ -206,6 +207,7 @@ def run(options: Refocus) -> None:
     written = refocus_photo(source, Target(folder, stem, options.overwrite), depth or choose, refocus_options, record)
     for note in written.notes:
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+    emit({"source": source, "files": written.paths, "notes": written.notes})
     for path in written.paths[:-1]:  # the last one is the sidecar
         print(shown(path))
     return None

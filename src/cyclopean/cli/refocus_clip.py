@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cyclopean.cli.early import known_camera
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, progress_bar, result_folder
 from cyclopean.cli.refocus import Refocus, lens_of, strength_of
 from cyclopean.errors import InputError
@@ -45,6 +46,7 @@ def run_clip(options: Refocus, source: Path) -> None:
         )  # fmt: skip
     for note in written.notes:
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+    emit({"source": source, "files": written.paths, "notes": written.notes, **asdict(report)})
     print(written.paths[0])
     before, after = report.flicker_before, report.flicker_after
     if before is not None and after is not None:
