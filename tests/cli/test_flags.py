@@ -33,6 +33,8 @@ KINDS = {
     "evaluate": "cyclopean.cli.evaluate:Evaluate",
     "check": "cyclopean.cli.check:Check",
     "models": "cyclopean.cli.models:Models",
+    "import": "cyclopean.cli.import_model:Import",
+    "completion": "cyclopean.cli.completion:Completion",
     "push": "cyclopean.cli.push:Push",
     "adapt": "cyclopean.cli.adapt:Adapt",
     "render": "cyclopean.cli.render:Render",

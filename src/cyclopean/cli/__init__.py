@@ -36,7 +36,9 @@ COMMANDS = {
     "render-mesh": ("cyclopean.cli.render_mesh", "render a mesh of your own as panoramas with exact depth (Blender)"),
     "bench": ("cyclopean.cli.bench", "measure again what the pages state, on your own data"),
     "models": ("cyclopean.cli.models", "what models are here, what they predict, their licences and figures"),
+    "import": ("cyclopean.cli.import_model", "turn weights that others released into a model's folder"),
     "push": ("cyclopean.cli.push", "upload a model of yours to the Hugging Face Hub, with a card"),
+    "completion": ("cyclopean.cli.completion", "a script by which bash, zsh or fish completes commands and flags"),
     "doctor": ("cyclopean.cli.doctor", "what is installed, what works, what to do about what does not"),
 }
 

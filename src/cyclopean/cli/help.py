@@ -77,10 +77,12 @@ EXAMPLES = {
     "bench robust": ("cyclopean bench robust photos",),
     "bench lens": ("cyclopean bench lens shots",),
     "models": ("cyclopean models", "cyclopean models runs", "cyclopean models --hub --output json"),
+    "import": ("cyclopean import monodepth2 mono_640x192 models/monodepth2",),
     "push": (
         "cyclopean push runs/mine/best OWNER/NAME --dry-run",
         "cyclopean push runs/mine/best OWNER/NAME --private",
     ),
+    "completion": ("cyclopean completion bash",),
     "doctor": ("cyclopean doctor", "cyclopean doctor --output json"),
 }
 
