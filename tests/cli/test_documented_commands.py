@@ -25,9 +25,9 @@ BUDGETS = {"--steps 2000": "--steps 2", "--count 100": "--count 2", "--minutes 2
 
 
 def commands(page: str) -> Iterator[str]:
-    """Yield the commands of a page's blocks, without their comments."""
+    """Yield the commands of a page's blocks, without comments and without where their output goes."""
     for line in page.replace("\\\n", " ").splitlines():
-        if found := re.match(r"(?: {4})?(cyclopean [^#]*)", line):
+        if found := re.match(r"(?: {4})?(cyclopean [^#>]*)", line):
             yield from (part.strip() for part in found[1].split(";") if part.strip())
 
 
