@@ -15,6 +15,7 @@ from cyclopean.cli.early import (
     refuse_unknown_model,
     says_metric,
 )
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_result_name, check_writable, comma_list, named_file, parse
 from cyclopean.defocus import refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
@@ -234,6 +235,7 @@ def run(options: Refocus) -> None:
     written = refocus_photo(source, target, depth or choose, refocus_options, record)
     for note in written.notes:
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+    emit({"source": source, "files": written.paths, "notes": written.notes})
     for path in written.paths[:-1]:  # the last one is the sidecar
         print(shown(path))
     return None

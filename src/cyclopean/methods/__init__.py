@@ -30,6 +30,8 @@ METRIC = {
     "supervised_sphere": ("loss", ("berhu", "reverse-huber", "l1")),
 }
 
+SPHERICAL = ("coordnet", "depth_anywhere", "supervised_sphere")  # methods for panoramas
+
 # The methods of `cyclopean train`: the recipe, whose arguments are the flags, and a line of help.
 RECIPES = {
     "naive": ("cyclopean.training.recipes:naive", "stereo pairs; outputs the right view, without disparity"),
