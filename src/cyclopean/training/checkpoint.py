@@ -17,9 +17,16 @@ from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Method
 from cyclopean.training.models import CONFIG, DEFAULT, WEIGHTS, config_of, locate, wrong_value
 
-FIRST_IS_DISPARITY = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
+FIRST_IS_DISPARITY = {
+    "monodepth",
+    "monodepth2",
+    "supervised",
+    "supervised_disparity",
+    "trinocular",
+}  # of a network's outputs
 FLOATING = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # names of types in headers of safetensors files
 USUAL_SIZE = 192, 640  # of pictures, where a config has none
+ENCODER = ".encoder."  # in the names of weights
 LARGEST_WEIGHT = 1e12  # larger ones overflow float32 activations within a few layers
 
 
@@ -89,6 +96,32 @@ def initialise(method: Method, name: Path | str) -> None:
         method.load_state_dict({k: large[k][tuple(slice(n) for n in v.shape)] for k, v in small.items()})
     else:
         _fill(method, folder)
+
+
+def initialise_encoder(method: Method, name: Path | str) -> None:
+    """Fill the encoder of `method`'s network with that of a saved model; its decoder stays as it is.
+
+    Encoders of one kind fit each other, whatever else the models are; a first convolution of fewer inputs takes those
+    that it has, such as the colours of one that sees coordinates too. Raises `InputError` for other encoders.
+    """
+    stored = {_in_encoder(k): v for k, v in load(name)[0].state_dict().items() if ENCODER in k}
+    own = {k: v for k, v in method.state_dict().items() if ENCODER in k}
+    filled = {}
+    for k, v in own.items():
+        theirs = stored.get(_in_encoder(k))
+        if theirs is None or theirs.dim() != v.dim() or any(n > m for n, m in zip(v.shape, theirs.shape, strict=True)):
+            break
+        filled[k] = theirs[tuple(slice(n) for n in v.shape)]
+    if not filled or len(filled) < len(own) or len(own) != len(stored):
+        raise InputError(
+            f"the network of {method.name} cannot start from the encoder of {name}, which is of another kind or size; "
+            "choose the same network and width."
+        )
+    method.load_state_dict(method.state_dict() | filled)
+
+
+def _in_encoder(key: str) -> str:
+    return key.split(ENCODER, 1)[1]
 
 
 def _wrong_argument(folder: Path, config: dict[str, Any]) -> InputError:
