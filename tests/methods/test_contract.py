@@ -119,7 +119,8 @@ def test_a_checkpoint_comes_back(name, dtype, tolerance, stereo, tmp_path):
 
 
 def test_an_encoder_starts_another_methods_network(tmp_path):
-    """One that sees coordinates beside colours: its colour filters. The decoder stays; other sizes are refused."""
+    """Of one that sees coordinates beside colours, its colour filters, shared by two pictures. The decoder stays; other
+    sizes are refused."""
     donor = method_class("coordnet")(rig="TC", network="mobile")
     checkpoint.save(tmp_path, donor, {})
     method, other = (method_class("monodepth")("mobile", width) for width in (1.0, 0.5))
@@ -129,6 +130,11 @@ def test_an_encoder_starts_another_methods_network(tmp_path):
     assert torch.equal(ours.stem.weight, theirs.stem.weight[:, :3])
     assert torch.equal(ours.stages[6][0].project.weight, theirs.stages[6][0].project.weight)
     assert all(torch.equal(v, before[k]) for k, v in method.state_dict().items() if ".encoder." not in k)
+    both = method_class("monodepth")("mobile", variant="stereo")
+    checkpoint.initialise_encoder(both, tmp_path)
+    image = torch.rand(1, 3, 32, 32)
+    twice = both.network.encoder.stem(image.repeat(1, 2, 1, 1))
+    torch.testing.assert_close(twice, ours.stem(image), rtol=1e-4, atol=1e-5)
     with pytest.raises(InputError, match="same network and width"):
         checkpoint.initialise_encoder(other, tmp_path)
 

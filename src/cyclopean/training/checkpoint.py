@@ -26,7 +26,7 @@ FIRST_IS_DISPARITY = {
 }  # of a network's outputs
 FLOATING = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # names of types in headers of safetensors files
 USUAL_SIZE = 192, 640  # of pictures, where a config has none
-ENCODER = ".encoder."  # in the names of weights
+ENCODER, FIRST_FILTERS = ".encoder.", (".encoder.stem.weight", ".encoder.conv1.weight")  # in the names of weights
 LARGEST_WEIGHT = 1e12  # larger ones overflow float32 activations within a few layers
 
 
@@ -101,27 +101,24 @@ def initialise(method: Method, name: Path | str) -> None:
 def initialise_encoder(method: Method, name: Path | str) -> None:
     """Fill the encoder of `method`'s network with that of a saved model; its decoder stays as it is.
 
-    Encoders of one kind fit each other, whatever else the models are; a first convolution of fewer inputs takes those
-    that it has, such as the colours of one that sees coordinates too. Raises `InputError` for other encoders.
+    Encoders of one kind fit each other, whatever else the models are. Of the first filters those of colours are taken;
+    of two pictures at once each gets half. Raises `InputError` for encoders of other kinds and sizes.
     """
-    stored = {_in_encoder(k): v for k, v in load(name)[0].state_dict().items() if ENCODER in k}
+    stored = {k.split(ENCODER, 1)[1]: v for k, v in load(name)[0].state_dict().items() if ENCODER in k}
     own = {k: v for k, v in method.state_dict().items() if ENCODER in k}
     filled = {}
     for k, v in own.items():
-        theirs = stored.get(_in_encoder(k))
-        if theirs is None or theirs.dim() != v.dim() or any(n > m for n, m in zip(v.shape, theirs.shape, strict=True)):
-            break
-        filled[k] = theirs[tuple(slice(n) for n in v.shape)]
-    if not filled or len(filled) < len(own) or len(own) != len(stored):
+        weights = stored.get(k.split(ENCODER, 1)[1], torch.empty(0))
+        if k.endswith(FIRST_FILTERS) and weights.dim() == 4:
+            pictures = v.shape[1] // 3
+            weights = weights[:, :3].repeat(1, pictures, 1, 1) / pictures
+        filled[k] = weights
+    if not own or len(own) != len(stored) or any(filled[k].shape != v.shape for k, v in own.items()):
         raise InputError(
             f"the network of {method.name} cannot start from the encoder of {name}, which is of another kind or size; "
             "choose the same network and width."
         )
     method.load_state_dict(method.state_dict() | filled)
-
-
-def _in_encoder(key: str) -> str:
-    return key.split(ENCODER, 1)[1]
 
 
 def _wrong_argument(folder: Path, config: dict[str, Any]) -> InputError:
