@@ -29,6 +29,7 @@ from cyclopean.methods.supervised import Supervised
 from cyclopean.methods.supervised_disparity import SupervisedDisparity
 from cyclopean.methods.three_net import ThreeNet
 from cyclopean.metrics import align_median, boundary_f1, countable, d1, depth_errors, near_boundaries, to_depth
+from cyclopean.networks.coarse_to_fine import CoarseToFine
 from cyclopean.sample import Sample
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training.options import GARG, MONODEPTH, MONODEPTH2, LossConfig, Rig
@@ -43,7 +44,9 @@ Make = Callable[[Budget], Method]
 BUDGETS = {
     "tiny": Budget((64, 64), 4, 2, 2, 1, "compact", 0.25, 2),  # for tests: that everything runs
     # rooms: nothing is out of reach of parallax, and no sky; the encoder has seen photographs, and no depth
-    "small": Budget((64, 96), 800, 40, 1000, 1, "mobile", 1.0, 4, learning_rate=7e-4, world="room", encoder="panorama"),
+    "small": Budget(
+        (64, 96), 800, 40, 600, 1, "mobile-residual", 1.0, 4, learning_rate=1.5e-3, world="room", encoder="panorama"
+    ),
     "middle": Budget((128, 192), 2000, 100, 3000, 3, "compact", 0.75),
     "full": Budget((192, 384), 8000, 200, 12_000, 3, "vgg", 0.5),
 }
@@ -73,6 +76,9 @@ def far(method: Method) -> None:
     for name, layer in method.named_modules():
         if isinstance(layer, nn.Conv2d) and ("heads" in name.split(".") or name.endswith(".head")):
             nn.init.constant_(layer.bias, math.log(1 / 9))  # type: ignore[arg-type]
+    for network in method.modules():
+        for head in network.corrections if isinstance(network, CoarseToFine) else ():
+            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
 
 def _changed(mirror: augmentation.Augmentation) -> augmentation.Augmentation:
