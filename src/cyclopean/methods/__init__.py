@@ -20,6 +20,7 @@ METHODS = {
     "monodepth2": "cyclopean.methods.monodepth2:Monodepth2",
     "naive": "cyclopean.methods.naive:Naive",
     "supervised": "cyclopean.methods.supervised:Supervised",
+    "supervised_disparity": "cyclopean.methods.supervised_disparity:SupervisedDisparity",
     "supervised_sphere": "cyclopean.methods.supervised_sphere:SupervisedSphere",
     "trinocular": "cyclopean.methods.three_net:ThreeNet",
 }
