@@ -34,7 +34,8 @@ def test_depth_is_shown_at_the_times_of_the_source(
     """With a pause in the middle and a late start; in seconds of the clip's own clock."""
     times = [Fraction(1, 2) + Fraction(index, 25) + (2 if index >= 4 else 0) for index in range(8)]
     for name in ("pause.mp4", "pause.mkv"):
-        write_timed(tmp_path / name, zip(walking(8), times, strict=True), Fraction(25), Fraction(1, 12800))
+        timed = ((picture, time, Fraction(0)) for picture, time in zip(walking(8), times, strict=True))
+        write_timed(tmp_path / name, timed, Fraction(25), Fraction(1, 12800))
         out = tmp_path / f"out {name}"
         code, err = here(capsys, "predict", tmp_path / name, "--model", model, "--out", out)
         assert (code, err) == (0, "")

@@ -78,7 +78,7 @@ def predict_clip(
                 times.append(round(float(still.time), 6))
                 if progress is not None:
                     progress(still.index + 1, clip.count)
-                yield colourise(depth.inverse_depth, low, high), still.time
+                yield colourise(depth.inverse_depth, low, high), still.time, still.duration
 
         video = there.path("_disp.mp4")
         write_timed(video, coloured(), clip.rate, clip.unit, clip.aspect)
