@@ -101,8 +101,22 @@ class Header:
 def read_header(path: Path, data: bytes | None = None) -> Header:
     """Return the header of the picture at `path`, whose bytes are `data` where they have been read already.
 
+    Raises InputError as `read_unlimited_header` does, and for pictures outside the limits of a data set.
+    """
+    header = read_unlimited_header(path, data)
+    check_size(
+        path, header.size, MOST_MEGAPIXELS, kind="data needs", limit="the limit of data is",
+        remedy="shrink it, and its partners and truth with it",
+    )  # fmt: skip
+    return header
+
+
+def read_unlimited_header(path: Path, data: bytes | None = None) -> Header:
+    """Return the header of the picture at `path`, however large or small, whose bytes are `data` where they have been
+    read already.
+
     For a file with several pages it is that of the page that `decode` takes. Raises InputError for files that are not
-    pictures, or outside the limits of a data set.
+    pictures.
     """
     refuse_unreadable(path)
     try:
@@ -111,16 +125,10 @@ def read_header(path: Path, data: bytes | None = None) -> Header:
             file.seek(0)
             if start.startswith(hdr.MARKS):
                 width, height = hdr.size(path)
-                header = Header((height, width), 1, "HDR")
-            else:
-                header = _header_by_pillow(path, file, start)
+                return Header((height, width), 1, "HDR")
+            return _header_by_pillow(path, file, start)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
-    check_size(
-        path, header.size, MOST_MEGAPIXELS, kind="data needs", limit="the limit of data is",
-        remedy="shrink it, and its partners and truth with it",
-    )  # fmt: skip
-    return header
 
 
 def read_image(path: Path) -> Rgb:
@@ -134,7 +142,7 @@ def read_image(path: Path) -> Rgb:
     if header.format not in FAST:
         return _decode_quietly(path)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = _by_opencv(path, data, header, flags)
+    pixels = by_opencv(path, data, header, flags)
     rgb = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1)).astype(np.float32))
     declared = PPM_WHITE.match(data)  # OpenCV does not scale the numbers
     white = int(declared[1]) if declared else np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
@@ -146,7 +154,7 @@ def read_image(path: Path) -> Rgb:
 def read_stored(path: Path) -> np.ndarray:
     """Return the numbers of a picture as they are stored, upright, (h, w) or (h, w, channels in OpenCV's order)."""
     data = read_whole(path)
-    return _by_opencv(path, data, read_header(path, data), cv2.IMREAD_UNCHANGED)
+    return by_opencv(path, data, read_header(path, data), cv2.IMREAD_UNCHANGED)
 
 
 def _decode_quietly(path: Path) -> Rgb:
@@ -154,8 +162,8 @@ def _decode_quietly(path: Path) -> Rgb:
         return decode(path, MOST_MEGAPIXELS).image
 
 
-def _by_opencv(path: Path, data: bytes, header: Header, flags: int) -> np.ndarray:
-    """Return pixels upright (OpenCV turns TIFF by itself)."""
+def by_opencv(path: Path, data: bytes, header: Header, flags: int) -> np.ndarray:
+    """Return the pixels of the picture at `path`, whose bytes are `data`, upright (OpenCV turns TIFF by itself)."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
         raise InputError(f"{path} is damaged and cannot be read as a picture; replace or remove it.")
