@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopean.cli import verbose
 from cyclopean.cli.early import loading, refuse_missing_backend, refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable_file, named_look, named_post_process, parse, with_progress, write_whole
 from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
@@ -189,9 +190,10 @@ def _report(results: "list[Result]", by_pictures: "list[ViewSynthesisResult]", o
         write_whole(options.markdown, "\n".join(pages))
     if options.latex:
         write_whole(options.latex, "\n".join([*map(report.latex, results), *map(view_synthesis.latex, by_pictures)]))
+    content = report.as_json(results, ["cyclopean", "evaluate", *sys.argv[2:]])
+    content |= {"photometric": list(map(view_synthesis.as_json, by_pictures))}
+    emit(content)
     if options.json:
-        content = report.as_json(results, ["cyclopean", "evaluate", *sys.argv[2:]])
-        content |= {"photometric": list(map(view_synthesis.as_json, by_pictures))}
         write_whole(options.json, json.dumps(content, indent=1) + "\n")
 
 
@@ -206,6 +208,7 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
         raise InputError(f"--compare sets one model beside another, {len(models)} were named; give --model A,B.")
     comparisons = compare.compare(a, b, models, options.alignment, options.seed)
     print(shown(compare.text(comparisons)))
+    emit({"comparisons": compare.as_json(comparisons)})
     if options.markdown:
         write_whole(options.markdown, compare.markdown(comparisons))
     if options.latex:
