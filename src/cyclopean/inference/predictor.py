@@ -300,10 +300,10 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
     if models.is_onnx(name):
         _check_on_cpu(str(name), device)
         onnx = open_onnx(Path(name))
-        card = onnx.method.card
-        maker = Maker(str(name), onnx.sha256, card.licence)
-        look: Look | None = "own" if onnx.keeps_size else None
-        return Predictor(onnx.method, onnx.input_size, maker, plain, card.projection, look=look)
+        stated = onnx.method.card
+        own: Look | None = "own" if onnx.keeps_size else None
+        maker = Maker(str(name), onnx.sha256, stated.licence)
+        return Predictor(onnx.method, onnx.input_size, maker, plain, stated.projection, look=own)
     folder = models.locate(name)
     if models.is_foreign(folder):
         if backend != "torch":
@@ -335,7 +335,7 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
         around = projection == "equirectangular"
         method = Accelerated(method, network_session(folder, method, around=around, sha256=maker.sha256)).eval()
     elif folder.parent == models.BUNDLED:
-        method = method.to(memory_format=torch.channels_last)  # the same answers, sooner on CPUs
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the same answers, sooner on CPUs
     return Predictor(
         method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look, card
     )
