@@ -36,7 +36,7 @@ class View:
                 f"a View's image, seen and valid need one size: {tuple(self.image.shape)}, "
                 f"{tuple(self.seen.shape)}, {tuple(self.valid.shape)}"
             )
-        if not len(self.image) == len(self.window) == len(self.valid):
+        if not self.image.shape[0] == self.window.shape[0] == self.valid.shape[0]:
             raise ValueError("a View's image, window and valid need one batch size")
 
 
@@ -119,7 +119,7 @@ def pair_rig(sample: Sample) -> tuple[float, float] | None:
 
 
 def calibrated_rig(sample: Sample) -> tuple[float, float] | None:
-    """Return `pair_rig`; None also for the stand-in of pairs that nobody calibrated (one image width, 1)."""
+    """Return `pair_rig`; None also for the stand-in of pairs without calibration (one image width, 1)."""
     rig = pair_rig(sample)
     return None if rig == (1.0, 1.0) else rig
 

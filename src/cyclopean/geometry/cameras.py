@@ -156,6 +156,12 @@ def size_of(image: Tensor) -> tuple[int, int]:
     return image.shape[-2], image.shape[-1]
 
 
+def extent(size: tuple[int, int], like: Tensor) -> Float[Tensor, "2"]:
+    """Return (width, height) of a size (height, width) as a tensor; exporters keep sizes that are symbols."""
+    height, width = size
+    return torch.stack([torch.scalar_tensor(side, dtype=like.dtype, device=like.device) for side in (width, height)])
+
+
 def pixel_grid(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 h w 2"]:
     """Return the `uv` of every pixel centre of an image of `size` (height, width), with dtype and device of `like`.
 

@@ -40,7 +40,7 @@ RAW_MARKS = (
 )
 
 Alpha = Float[Tensor, "1 1 h w"]
-Pixels = tuple[Rgb, Alpha | None, tuple[str, ...]]
+PixelsAndNotes = tuple[Rgb, Alpha | None, tuple[str, ...]]
 CheckSize = Callable[[tuple[int, int]], None]
 
 
@@ -379,7 +379,7 @@ def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
     return tiff.Stored(array[..., : array.shape[-1] // 3 * 2 + 1], alpha, white=white)
 
 
-def _shallow(path: Path, picture: Image.Image, profile: bytes, coding: Coding | None) -> Pixels:
+def _shallow(path: Path, picture: Image.Image, profile: bytes, coding: Coding | None) -> PixelsAndNotes:
     """Return 8 bits (grey also 16) over white, in sRGB, not rotated; their opacity; and notes."""
     if picture.mode in ("I", "F"):
         raise InputError(f"{path} stores 32-bit numbers; save it with 8 or 16 bits per channel.")
@@ -418,7 +418,7 @@ def _of_empty_alpha(path: Path) -> str:
     return f"{path.name} is fully transparent, as clipboards write pictures by mistake; its transparency is ignored."
 
 
-def _deep(path: Path, stored: tiff.Stored, profile: bytes, coding: Coding | None) -> Pixels:
+def _deep(path: Path, stored: tiff.Stored, profile: bytes, coding: Coding | None) -> PixelsAndNotes:
     """Return grey or RGB of 16 bits (which Pillow truncates) or 8, over white, in sRGB, not rotated; their opacity; and
     notes."""
     white = 65535 if stored.colours.itemsize == 2 else 255
