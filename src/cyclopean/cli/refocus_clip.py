@@ -83,7 +83,7 @@ def _refuse_photos_only(options: Refocus, source: Path, camera: str) -> None:
                 f"{source} is a clip, and {flag} is for photos; leave it out, or take one frame (--frame SECONDS)."
             )
     if options.motion.keys is not None and (options.at is not None or options.motion.track):
-        raise InputError("--keys and --at both say where the clip shall be sharp; give one of them.")
+        raise InputError("--keys and --at both say where the clip should be sharp; give one of them.")
 
 
 def _times(seconds: tuple[float, ...]) -> str:
