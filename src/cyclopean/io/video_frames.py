@@ -83,10 +83,9 @@ def upright(frame: Any, size: Size) -> Frame:
     """Return a frame as a screen shows it, in [0,1]: upright at `size`, over white, high dynamic range made SDR."""
     orientation = orientation_of(frame)
     deep, alpha = frame.color_trc in HIGH_DYNAMIC_RANGE, has_alpha(frame)
-    if deep or (alpha and _is_yuv(frame)):  # swscale loses green or alpha of odd widths in its packed kinds but rgb24
-        kind = "gbrap16le" if alpha else "gbrp16le"
-    else:
-        kind = "rgba" if alpha else "rgb24"
+    # Of YUV of odd widths, swscale loses green or alpha in all its packed kinds but rgb24.
+    kinds = ("gbrp16le", "gbrap16le") if deep or (alpha and _is_yuv(frame)) else ("rgb24", "rgba")
+    kind = kinds[alpha]
     height, width = orientation.sides(size)
     matrix = BT709 if _untagged_hd(frame) else None
     array = frame.reformat(width=width, height=height, format=kind, src_colorspace=matrix).to_ndarray()

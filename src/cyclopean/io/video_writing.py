@@ -46,9 +46,10 @@ def write_timed(
 ) -> int:
     """Encode pictures, each with its time and its duration in seconds, as H.264 and return how many there were.
 
-    The duration counts for the last one only, and is 0 where it is not known. `rate`: about how many a second; `unit`: seconds of a tick of the file's clock; `aspect`: width of a pixel over its
-    height. An odd last row or column is repeated, as the codec needs it. Writes to `path` itself: give a path inside
-    `files.appearing` if it must appear whole.
+    The duration counts for the last one only, and is 0 where it is not known. `rate`: about how many a second; `unit`:
+    seconds of a tick of the file's clock; `aspect`: width of a pixel over its height. An odd last row or column is
+    repeated, as the codec needs it. Writes to `path` itself: give a path inside `files.appearing` if it must appear
+    whole.
     """
 
     with create(path, {}) as container:
