@@ -119,7 +119,7 @@ def pair_rig(sample: Sample) -> tuple[float, float] | None:
 
 
 def calibrated_rig(sample: Sample) -> tuple[float, float] | None:
-    """Return `pair_rig`; None also for the stand-in of pairs that nobody calibrated (one image width, 1)."""
+    """Return `pair_rig`; None also for the stand-in of pairs without calibration (one image width, 1)."""
     rig = pair_rig(sample)
     return None if rig == (1.0, 1.0) else rig
 

@@ -147,7 +147,8 @@ def splat_plain(
 def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
     """Return the sum of n layers, weighted by the softmax over the n logits of a pixel (Deep3D's selection).
 
-    Layers are taken one by one and accumulated, never stacked.
+    Layers are taken one by one and accumulated, never stacked. The plain form, with gradients to the layers too, for
+    few of them; deep3d trains with `select`, its twin that makes each layer again for the gradient.
     """
     probabilities = logits.softmax(1).split(1, 1)
     total, count = torch.zeros_like(probabilities[0]), 0

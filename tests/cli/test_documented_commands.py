@@ -83,6 +83,6 @@ def test_getting_started_from_top_to_bottom(tmp_path):
     assert len(blocks) == 5
     for line in "".join(blocks).splitlines():
         run(line, tmp_path)
-    results = "depth/photo_disp.npy photo_defocus.png runs/mine/last/model.safetensors clip_defocus.mp4 result.json"
+    results = "depth/photo_disp.npy photo_defocus.jpg runs/mine/last/model.safetensors clip_defocus.mp4 result.json"
     for name in (*results.split(), "space/room_view.html", "space/room_disp.ply", "space/room_disp.glb"):
         assert (tmp_path / name).is_file(), name

@@ -29,6 +29,7 @@ KINDS = {
     "refocus": "cyclopean.cli.refocus:Refocus",
     "app": "cyclopean.cli.app:App",
     "label": "cyclopean.cli.label:Label",
+    "shard": "cyclopean.cli.shard:Shard",
     "mask": "cyclopean.cli.mask:Mask",
     "evaluate": "cyclopean.cli.evaluate:Evaluate",
     "check": "cyclopean.cli.check:Check",

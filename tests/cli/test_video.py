@@ -105,6 +105,20 @@ def test_what_is_not_kept_is_said_once(tmp_path: Path, model: str, capsys: pytes
         assert container.streams.video[0].width == 64
 
 
+def test_out_names_the_film(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    film(tmp_path / "a.mp4", walking(4))
+    words = (tmp_path / "a.mp4", "--model", model, "--out")
+    for command, name in (("predict", "near.mp4"), ("refocus", "sharp.mkv")):
+        point = () if command == "predict" else ("--at", "0.5", "0.5")
+        code, err = here(capsys, command, *words, tmp_path / name, *point)
+        assert code == 0, err
+        card = json.loads((tmp_path / name).with_suffix(".json").read_text())
+        assert (card["source"], card["files"]) == ("a.mp4", [name])
+        assert len(times_of(tmp_path / name)) == 4
+        code, err = here(capsys, command, *words, tmp_path / "x.jpg", *point)
+        assert (code, "ends in .jpg, which is not written of a.mp4; end it in .mp4" in err) == (2, True), err
+
+
 def test_the_limit_of_the_commands(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     encode(tmp_path / "a.mp4", [np.zeros((400, 600, 3), np.uint8)] * 2)
     for words in (("predict",), ("refocus", "--at", "0.5", "0.5")):

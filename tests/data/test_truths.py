@@ -37,9 +37,9 @@ def photometric(sample) -> float:
     known = sample.depth.isfinite()
     rho = torch.where(known, 1 / torch.where(known, sample.depth, 1), 0)
     source = sample.sources[0]
-    landing = reproject(rho, sample.target.camera, source.from_target, source.camera)
-    error = (pull(source.image, landing.uv, "edge") - sample.target.image).abs().mean(1, keepdim=True)
-    return float(error[known & landing.valid].median())
+    match = reproject(rho, sample.target.camera, source.from_target, source.camera)
+    error = (pull(source.image, match.uv, "edge") - sample.target.image).abs().mean(1, keepdim=True)
+    return float(error[known & match.valid].median())
 
 
 def test_traced_reads_pairs_and_passes_panoramas_over(tmp_path):

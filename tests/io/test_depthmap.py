@@ -21,7 +21,7 @@ from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.io.depth_formats import write_plane
 from cyclopean.io.depthmap import depth_size, from_numbers, read_depth, write_depth
 from cyclopean.io.files import appearing
-from cyclopean.io.sidecar import Maker, outputs_named_in, read_sidecar
+from cyclopean.io.sidecar import Maker, Sidecar, outputs_named_in, read_sidecar, sidecar_to_json
 
 SUFFIXES = (".npy", ".npz", ".exr", ".pfm", ".png")
 CAMERA = Pinhole(torch.tensor([[0.5, 0.75]]), torch.tensor([[0.5, 0.5]]))
@@ -241,6 +241,23 @@ def test_the_sidecar_says_what_the_numbers_are(tmp_path: Path) -> None:
     assert outputs_named_in(tmp_path) == own
 
 
+def test_a_sidecar_is_read_as_it_was_written(tmp_path: Path) -> None:
+    maker, common = (
+        Maker("tiny", "ab" * 32, "Apache-2.0"),
+        {"size": (6, 9), "source": "p.jpg", "source_hash": "cd" * 32},
+    )
+    for sidecar in (
+        Sidecar("depth", "m", "metric", model=maker, settings="0123456789ab", **common),
+        Sidecar("depth", "m", "metric", scale=0.001, **common),
+        Sidecar("disparity", "relative", "affine", scale=-1.0, offset=1.0, notes={"iso": 100.0}),
+        Sidecar("disparity", "relative", "scale", unknown=0.0, files=("p.png",), source_size=(12, 18)),
+    ):
+        content = sidecar_to_json(sidecar)
+        assert content["larger_is"] == ("farther" if sidecar.kind == "depth" else "nearer")
+        (tmp_path / "p.json").write_text(json.dumps(content))
+        assert read_sidecar(tmp_path / "p.png") == sidecar
+
+
 def test_exr_and_pfm_are_what_other_programs_expect(tmp_path: Path) -> None:
     import OpenEXR
 
@@ -314,6 +331,7 @@ REFUSED = (
     ('{"kind": "depth", "scale": 0}', "scale of 0"),
     ('{"kind": "depth", "scale": 1' + "0" * 400 + "}", "is not a finite number"),
     ('{"kind": "depth", "unknown": []}', "cannot be understood"),
+    ('{"kind": "depth", "settings": 5}', '"settings" are texts'),
     ('{"kind": "depth", "files": 5}', '"files" is a list'),
     ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": null, "center": [0.5, 0.5]}}', "focal None"),
     ('{"kind": "depth", "camera": {"camera": "pinhole", "focal": [1, 1, 1], "center": [0.5, 0.5]}}', "focal"),

@@ -31,6 +31,7 @@ COMMANDS = {
     "label": ("cyclopean.cli.label", "label panoramas by a model for ordinary photos, to be learned from"),
     "mask": ("cyclopean.cli.mask", "mask sky and what else of panoramas is no part of the scene"),
     "evaluate": ("cyclopean.cli.evaluate", "measure a model against true depth, beside trivial guesses"),
+    "shard": ("cyclopean.cli.shard", "pack a data set into tar files of decoded samples, to train on anywhere"),
     "check": ("cyclopean.cli.check", "look for what is wrong with a data set or a clip, before any training"),
     "render": ("cyclopean.cli.render", "render procedural worlds with exact depth to a folder"),
     "render-mesh": ("cyclopean.cli.render_mesh", "render a mesh of your own as panoramas with exact depth (Blender)"),

@@ -12,7 +12,7 @@ from cyclopean.flags import Flag
 
 @dataclass(frozen=True)
 class App:
-    """Refocus photos in the browser: drop one, click what shall be sharp, keep the result.
+    """Refocus photos in the browser: drop one, click what should be sharp, keep the result.
 
     Runs on this computer and fetches nothing from elsewhere. Only this computer can open the page, unless --host says
     otherwise, and only by the address that is printed: the key in it is new at each start.

@@ -42,6 +42,10 @@ EXAMPLES = {
         "cyclopean label panoramas --out labels",
         "cyclopean label panoramas --out labels --masks masks --workers 8",
     ),
+    "shard": (
+        "cyclopean shard worlds/train shards --size 192x384 --workers 8",
+        "cyclopean train monodepth --network compact --data shards --out runs/mine",
+    ),
     "mask": (
         "cyclopean mask panoramas --out masks",
         "cyclopean mask panoramas --out masks --prompts sky,watermark --segmenter clipseg",

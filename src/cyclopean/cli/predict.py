@@ -11,23 +11,28 @@ from cyclopean.cli.early import known_camera, loading, refuse_metres, refuse_unk
 from cyclopean.cli.jobs import Job, count_in, jobs_for, jobs_in
 from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import (
+    check_result_name,
     check_writable,
     comma_list,
     height_width,
+    named_file,
     named_look,
     named_post_process,
     parse,
     progress_bar,
     with_progress,
 )
-from cyclopean.errors import InputError, contained, usable_device
+from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
     from cyclopean.inference.folder_pipeline import Predicting
-    from cyclopean.inference.pipeline import DepthOptions, Models
+    from cyclopean.inference.pipeline import DepthOptions, EmbeddedUse, Models
+
+
+EMBEDDED: dict[str, "EmbeddedUse"] = {"": "mention", "embedded": "require", "predict": "ignore"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,9 @@ class Predict:
 
     photos: Annotated[tuple[str, ...], Flag("PHOTO|FOLDER|VIDEO ...", positional=True)] = ()
     """What to look at; as many as you like."""
-    out: Annotated[str | None, Flag("DIR", folder=True)] = None
-    """Folder for the results; without it they go beside each photo."""
+    out: Annotated[str | None, Flag("DIR|FILE")] = None
+    """Folder for the results; without it they go beside each photo. Of one photo also the name of a file, whose suffix
+    is that of a format: near.exr writes near.exr, near.npy, near.png and near.json."""
     save: Annotated[str, Flag("LIST")] = ""
     """More files, comma-separated: npz, exr, pfm, png16 (with its scale in a sidecar), ply, glb. For a video: one array
     per frame (npy, npz, exr, pfm, png16) in the folder clip_disp."""
@@ -64,6 +70,9 @@ class Predict:
     """Join several looks, as the paper of that name does: monodepth (--flip-average), falnet (with a smaller, mirrored
     one, for what is near), aquanet (three sizes, for methods that find details in large pictures), aquanet-draft (its
     release: two of the three mirrored)."""
+    depth: Annotated[str, Flag("predict|embedded")] = ""
+    """embedded: write the depth that a phone put into the photo's own file, drawn to the photo's edges. Without it
+    depth is predicted, and what is there is noted; predict: not noted."""
     right: Annotated[str | None, Flag("PHOTO")] = None
     """The right picture of a stereo pair, for a model that looks at two (trained with --variant stereo)."""
     profile: Annotated[str | None, Flag("FILE")] = None
@@ -107,6 +116,11 @@ def run(options: Predict) -> int:
     if options.workers != 1 or options.cluster is not None:
         return _predict_folder(options, saved, post_process)
     jobs, bad = jobs_for(options.photos, options.out)
+    if jobs and (named := named_file(options.out)) is not None:
+        formats = {Path(ending).suffix: name for name, ending in (ARRAYS | CLOUDS).items() if name != "png16"}
+        clip = jobs[0].source.suffix.lower() in CLIPS
+        check_result_name(named, jobs[0].source, (".mp4",) if clip else (*formats, ".png"))
+        saved = tuple(dict.fromkeys((*saved, *(formats[s] for s in (named.suffix.lower(),) if s in formats))))
     if options.known is not None and (len(jobs) != 1 or options.uncertainty):
         raise InputError("--known gives scale and shift of the depth of one photo; give one, and no --uncertainty.")
     if options.right is not None and len(jobs) != 1:
@@ -145,6 +159,7 @@ def run(options: Predict) -> int:
 def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
     """Return the formats to save and the way to join looks. Raises InputError for any flag that means nothing."""
     comma_list("view", options.view, ["html"])
+    named_file(options.out)
     saved = tuple(comma_list("format", options.save, [*ARRAYS, *CLOUDS]))
     named_look(options.look)
     size = height_width("--size", options.size) if options.size else None
@@ -161,6 +176,10 @@ def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
     if options.uncertainty < 0 or options.uncertainty == 1:
         raise InputError(f"--uncertainty {options.uncertainty} means nothing; give at least 2 looks.")
     refuse_metres(options.profile, options.known)
+    if options.depth not in EMBEDDED:
+        raise unknown_name("--depth", options.depth, [name for name in EMBEDDED if name])
+    if options.depth == "embedded" and (options.uncertainty or options.right):
+        raise InputError("--depth embedded predicts nothing; leave --uncertainty and --right out.")
     return saved, post_process
 
 
@@ -175,6 +194,7 @@ def _work(options: Predict, saved: tuple[str, ...], post_process: str) -> "Predi
         DepthOptions(
             saved, bool(options.view), options.uncertainty, None,
             None if options.right is None else Path(options.right), camera, known, options.max_megapixels,
+            embedded=EMBEDDED[options.depth],
         ),
         options.device, options.via_cube, post_process, named_look(options.look),
         height_width("--size", options.size) if options.size else None,
@@ -186,9 +206,8 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: 
     """Write the files of one input, print notes about it, and return their paths."""
     from cyclopean.inference.clip_pipeline import clip_notes
     from cyclopean.inference.folder_pipeline import Input, predict_input, refuse_for_clip
-    from cyclopean.inference.pipeline import Target
 
-    one = Input(job.source, Target(job.folder, job.stem, overwrite))
+    one = Input(job.source, job.target(overwrite=overwrite))
     if job.source.suffix.lower() not in CLIPS:
         written = predict_input(one, models, options, steady=steady)
     else:
@@ -203,7 +222,8 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: 
 def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str) -> int:
     """Predict a folder of any size by several processes, but for what is done; return 0 when all went well, else 2."""
     folder, out = Path(options.photos[0]), Path(options.out or "")
-    if len(options.photos) != 1 or not folder.is_dir() or options.out is None or out.resolve() == folder.resolve():
+    apart = options.out is not None and named_file(options.out) is None and out.resolve() != folder.resolve()
+    if len(options.photos) != 1 or not folder.is_dir() or not apart:
         raise InputError(
             "--workers and --cluster are for one folder whose results go to another: "
             "cyclopean predict FOLDER --out RESULTS --workers 4"
@@ -217,14 +237,12 @@ def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str)
     usable_device(options.device)
     from cyclopean.inference import bulk
     from cyclopean.inference.folder_pipeline import Input
-    from cyclopean.inference.pipeline import Target
 
     check_writable([out])
     work = _work(options, saved, post_process)
     work.models().check()
     inputs = (
-        Input(job.source, Target(job.folder, job.stem, options.overwrite))
-        for job in jobs_in(folder, out, tuple(suffixes))
+        Input(job.source, job.target(overwrite=options.overwrite)) for job in jobs_in(folder, out, tuple(suffixes))
     )
     counts = {"done": 0, "there": 0, "bad": 0}
     for one, error, written in with_progress(

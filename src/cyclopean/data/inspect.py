@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.data.base import Items, implausible, sound
+from cyclopean.data.base import Items, implausible, usable_items
 from cyclopean.data.files import FULL, Depth, Size, check_decoded, read_counts
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
@@ -146,7 +146,7 @@ class Inspection:
 def examine(name: str, data: Items, most: int, progress: Callable[[Sequence[int]], Iterable[int]] = iter) -> Inspection:
     """Check the headers of all files; then measure the pixels of up to `most` sound items, evenly spread, each of whose
     pictures must decode without complaint. `progress` wraps what is walked over, for a bar."""
-    good, damaged = sound(data)
+    good, damaged = usable_items(data)
     step = max(1.0, len(good) / most)
     measured = []
     for index in progress([good[int(n * step)] for n in range(min(most, len(good)))]):

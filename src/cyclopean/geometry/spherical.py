@@ -86,7 +86,7 @@ Degrees = Float[Tensor, "b 2 h w"]  # along longitude (right), along the polar a
 TURN = (360.0, 180.0)  # degrees of a panorama's width and height
 
 
-def moved(degrees: Degrees) -> Correspondence:
+def correspondence_from_degrees(degrees: Degrees) -> Correspondence:
     """Return where pixels land that move by `degrees`; `uv` may pass the seam and the poles."""
     uv = pixel_grid(size_of(degrees), degrees) + degrees.movedim(1, -1) / degrees.new_tensor(TURN)
     return Correspondence(uv, torch.ones_like(degrees[:, :1], dtype=torch.bool))

@@ -12,10 +12,11 @@ from cyclopean.inference import refuse_sphere_of_clip
 from cyclopean.inference.clip import Progress
 from cyclopean.inference.clip_pipeline import clip_notes, predict_clip
 from cyclopean.inference.metric_calibration import metres_from
-from cyclopean.inference.pipeline import DepthOptions, Models, Target, Written, predict_photo
+from cyclopean.inference.pipeline import DepthOptions, Models, Written, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.wrappers import POST_PROCESSES
 from cyclopean.io.files import CLIPS, file_hash, read_json
+from cyclopean.io.results import Target
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,9 @@ def refuse_for_clip(source: Path, models: Models, options: DepthOptions) -> None
 
 def is_done(one: Input, models: Models, settings: str) -> bool:
     """Return whether all results of an input are there, by the same model, settings and bytes of the input."""
-    folder, side = one.target.folder, f"{one.target.stem}_disp.json"
+    folder, side = one.target.folder, one.target.path("_disp.json")
     try:
-        content = read_json(folder / side) if (folder / side).is_file() else None
+        content = read_json(side) if side.is_file() else None
     except InputError:
         return False
     if not isinstance(content, dict) or (content.get("settings"), content.get("source")) != (settings, one.source.name):

@@ -40,7 +40,7 @@ RAW_MARKS = (
 )
 
 Alpha = Float[Tensor, "1 1 h w"]
-Pixels = tuple[Rgb, Alpha | None, tuple[str, ...]]
+PixelsAndNotes = tuple[Rgb, Alpha | None, tuple[str, ...]]
 CheckSize = Callable[[tuple[int, int]], None]
 
 
@@ -386,7 +386,7 @@ def _coding(path: Path, picture: Image.Image) -> Coding | None:
     return None if coding and picture.info.get("icc_profile") and not coding.high_dynamic_range else coding
 
 
-def _shallow(path: Path, picture: Image.Image, profile: bytes) -> Pixels:
+def _shallow(path: Path, picture: Image.Image, profile: bytes) -> PixelsAndNotes:
     """Return 8 bits (grey also 16) over white, in sRGB, not rotated; their opacity; and notes."""
     if picture.mode in ("I", "F"):
         raise InputError(f"{path} stores 32-bit numbers; save it with 8 or 16 bits per channel.")
@@ -414,7 +414,7 @@ def _of_empty_alpha(path: Path) -> str:
     return f"{path.name} is fully transparent, as clipboards write pictures by mistake; its transparency is ignored."
 
 
-def _deep(path: Path, stored: tiff.Stored, profile: bytes) -> Pixels:
+def _deep(path: Path, stored: tiff.Stored, profile: bytes) -> PixelsAndNotes:
     """Return grey or RGB of 16 bits (which Pillow truncates) or 8, over white, in sRGB, not rotated; their opacity; and
     notes."""
     white = 65535 if stored.colours.itemsize == 2 else 255

@@ -214,7 +214,9 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
         try:
             container = av.open(file, options=options, metadata_errors="replace", timeout=PATIENCE)
         except (av.error.FFmpegError, OSError, ValueError):
-            if _lacks_index(path):
+            kinds = [kind for kind, *_ in _parts(path)]
+            boxes = kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"])  # as of MP4 and MOV
+            if boxes and b"mdat" in kinds and b"moov" not in kinds:
                 raise InputError(
                     f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
                     "found; give a whole file."
@@ -286,12 +288,6 @@ def _parts(path: Path) -> Iterator[tuple[bytes, int, int]]:
             if length < 8 or at + length >= end:
                 return
             file.seek(at + length)
-
-
-def _lacks_index(path: Path) -> bool:
-    """Return whether a file is made of boxes, like MP4 and MOV, and has none with an index."""
-    kinds = [kind for kind, *_ in _parts(path)]
-    return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and b"mdat" in kinds and b"moov" not in kinds
 
 
 def _lost_bytes(path: Path) -> int:

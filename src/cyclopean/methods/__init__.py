@@ -14,7 +14,7 @@ METHODS = {
     "coordnet": "cyclopean.methods.spherical_view_synthesis:SphericalViewSynthesis",
     "deep3d": "cyclopean.methods.deep3d:Deep3d",
     "depth_anywhere": "cyclopean.methods.depth_anywhere:DepthAnywhere",
-    "falnet": "cyclopean.methods.aquanet:Falnet",
+    "falnet": "cyclopean.methods.falnet:Falnet",
     "garg": "cyclopean.methods.garg:Garg",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",
     "monodepth2": "cyclopean.methods.monodepth2:Monodepth2",

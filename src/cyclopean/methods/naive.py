@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cyclopean.geometry import pixel_grid, size_of
 from cyclopean.losses import pyramid, weighted_mean
-from cyclopean.methods.base import Paired, Prediction, full_precision, level_right
+from cyclopean.methods.base import Losses, Paired, Prediction, full_precision, level_right
 from cyclopean.methods.photometric import ERRORS, WARPS
 from cyclopean.networks import build
 from cyclopean.sample import Sample, View
@@ -52,7 +52,7 @@ class Naive(Paired):
         disparity = block_matching(target.seen, right, self.fetch)
         return Prediction(self.inverse_depth(disparity, target), extras={"right_view": right})
 
-    def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+    def losses(self, sample: Sample) -> Losses:
         right = level_right(self.name, sample)
         painted = self.right_views(sample.target.seen)
         with full_precision(sample.depth):

@@ -1,4 +1,4 @@
-"""CoordNet: a small residual encoder-decoder that is told where each pixel stands (Zioulis et al. 2019, sec. 3.3)."""
+"""CoordNet: a small residual encoder-decoder that reads where each pixel stands (Zioulis et al. 2019, sec. 3.3)."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The training loop. It depends on no details of samples and methods: `method(sample)` returns named losses.
+"""The training loop: `method(sample)` returns named losses. Only the check before it looks at sizes and layers.
 
 Every random draw is a function of the seed and of a position (of an item in the stream, of a step), so nothing but
 tensors and the step is saved, and a killed run resumes bit-equal on a CPU with the same number of threads.
@@ -57,7 +57,7 @@ def fit(  # noqa: PLR0912, PLR0915
     `KeyboardInterrupt` is raised.
     """
     fabric = _fabric(run)
-    lie = _check_first_batch(method, data, run)
+    data_device = _check_first_batch(method, data, run)
     facts = resume_facts(run, data, getattr(schedule, "__name__", ""), card)
     saved = read_state(run, method, facts) if run.resume else None
     if saved is None:
@@ -79,7 +79,7 @@ def fit(  # noqa: PLR0912, PLR0915
         state.restore(saved)
     wrapped, stepper = fabric.setup(method, optimiser)
     stream = Stream(length(data.training), run, fabric.global_rank, fabric.world_size, state.step)
-    batches = loader(Batches(data, run.seed, method.input_multiple), stream, run.workers, lie, fabric.device)
+    batches = loader(Batches(data, run.seed, method.input_multiple), stream, run.workers, data_device, fabric.device)
 
     with (
         _rank_zero_errors(fabric),

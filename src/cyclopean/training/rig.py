@@ -56,8 +56,7 @@ def common_rig(data: Dataset[Sample]) -> tuple[Rig | None, str]:
     for index in range(length(data)):
         items, place = origin(data, index)
         if isinstance(items, Items):
-            calibration = tuple(path for path in items.files(place).others if path.suffix in (".json", ".txt"))
-            first.setdefault((id(items), calibration), index)
+            first.setdefault((id(items), items.rig_key(place)), index)
     indices = list(first.values())
     chosen = sorted({indices[round(k)] for k in np.linspace(0, len(indices) - 1, min(len(indices), CALIBRATIONS_READ))})
     rigs = [rig for rig in (calibrated_rig(data[index]) for index in chosen) if rig is not None]
