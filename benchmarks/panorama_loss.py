@@ -17,7 +17,7 @@ def main() -> int:
     """Prints one line for the view above and one for the view beside."""
     from cyclopean.bench.sphere import remake
     from cyclopean.data import open_dataset
-    from cyclopean.methods.spherical_view_synthesis import photometric
+    from cyclopean.methods.spherical_view_synthesis import synthesis_loss
 
     data, found, judged = open_dataset(f"folder:{sys.argv[1]}"), {}, 0
     for index in range(len(data)):
@@ -32,7 +32,7 @@ def main() -> int:
             for factor in FACTORS:
                 depth = torch.where(near, factor * sample.depth, sample.depth)
                 made, covered = remake(1 / depth, sample.target, source)
-                loss = photometric(made, source.image, covered.float(), torch.ones_like(depth))
+                loss = synthesis_loss(made, source.image, covered.float(), torch.ones_like(depth))
                 found.setdefault(name, {}).setdefault(factor, []).append(float(loss))
     print(f"{judged} of {len(data)} panoramas\n| view | " + " | ".join(f"x {factor:g}" for factor in FACTORS) + " |")
     print("|---" + "|---:" * len(FACTORS) + "|")

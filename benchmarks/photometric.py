@@ -39,7 +39,7 @@ def main() -> None:
         errors = []
         for source in sample.sources:
             pose = zoomed(known_pose("aquanet", source), sample.zoom, rules.translation)
-            there = method.landing(torch.ones_like(rho), source, invert(pose), sample.target)
+            there = method.level_uv(torch.ones_like(rho), source, invert(pose), sample.target)
             made, seen = sweep(sample.target.image, logits, there), swept_coverage(logits, there)
             errors.append(float((seen * (made - source.image).abs()).mean()))
         return sum(errors) / len(errors)

@@ -32,10 +32,11 @@ def _predict(_: str) -> Work:
 
 def _refocus(_: str) -> Work:
     import cyclopean
+    from cyclopean.defocus.refocus import refocus
 
     photo = cyclopean.read_photo(_file())
     depth = cyclopean.load()(photo)
-    return lambda: cyclopean.refocus(photo, depth, at=(0.5, 0.5))
+    return lambda: refocus(photo, depth, at=(0.5, 0.5))
 
 
 def _stepped(megapixels: float) -> tuple[Any, Any]:
@@ -56,7 +57,7 @@ def _stepped(megapixels: float) -> tuple[Any, Any]:
 
 def _first(megapixels: float) -> Callable[[str], Work]:
     def prepare(_: str) -> Work:
-        from cyclopean import refocus
+        from cyclopean.defocus.refocus import refocus
 
         photo, depth = _stepped(megapixels)
         return lambda: refocus(photo, depth, at=(0.4, 0.5))
@@ -78,9 +79,10 @@ def _again(megapixels: float) -> Callable[[str], Work]:
 
 def _both(_: str) -> Work:
     import cyclopean
+    from cyclopean.defocus.refocus import refocus
 
     model, photo = cyclopean.load(), cyclopean.read_photo(_file())
-    return lambda: cyclopean.refocus(photo, model(photo), at=(0.5, 0.5))
+    return lambda: refocus(photo, model(photo), at=(0.5, 0.5))
 
 
 def _command(_: str) -> Work:

@@ -12,7 +12,7 @@ import torch
 import cyclopean
 from cyclopean.inference.labels import FaceModel
 from cyclopean.methods.base import Frozen
-from cyclopean.methods.depth_anywhere import DepthAnywhere, Online
+from cyclopean.methods.depth_anywhere import DepthAnywhere, OnlineTeacher
 from cyclopean.metrics import affine_depth, affine_fit, depth_errors
 from cyclopean.sample import collate
 from cyclopean.synthetic import rigs
@@ -26,7 +26,7 @@ def main(steps: int) -> None:
     unlabelled = replace(street, depth=torch.full_like(street.depth, torch.nan))
     both = collate([room, unlabelled])
     method = DepthAnywhere("mobile")
-    method.teacher = Online(Frozen(FaceModel(cyclopean.load())))
+    method.teacher = OnlineTeacher(Frozen(FaceModel(cyclopean.load())))
     optimiser = torch.optim.Adam(method.parameters(), 3e-4)
     for step in range(steps + 1):
         losses = method(both)  # half of true depth, half of what the teacher says of six faces, turned anew each step

@@ -29,10 +29,10 @@ def rebuilt_error(sample: Sample, rho: Tensor) -> float:
     """Mean error of the target rebuilt from the source where it lands inside: small only if everything agrees."""
     source = sample.sources[0]
     assert source.from_target is not None
-    landing = reproject(rho, sample.target.camera, source.from_target, source.camera)
-    error = (pull(source.image, landing.uv, "edge") - sample.target.image).abs().mean(1, keepdim=True)
-    assert landing.valid.double().mean() > 0.2
-    return error[landing.valid].mean().item()
+    match = reproject(rho, sample.target.camera, source.from_target, source.camera)
+    error = (pull(source.image, match.uv, "edge") - sample.target.image).abs().mean(1, keepdim=True)
+    assert match.valid.double().mean() > 0.2
+    return error[match.valid].mean().item()
 
 
 def same(one: Sample, other: Sample) -> None:

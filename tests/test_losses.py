@@ -72,6 +72,24 @@ def test_squared_smoothness_is_in_pixels():
         assert cost.item() == pytest.approx(1, rel=1e-5)
 
 
+def test_differences_weigh_as_the_lesser_of_their_two_pixels():
+    torch.manual_seed(0)
+    values, image = torch.rand(1, 1, 4, 5), torch.ones(1, 3, 4, 5)
+    weight = torch.tensor([0.0, 0.25, 0.5, 1.0])[torch.randint(4, (1, 1, 4, 5))]
+    v, w = values[0, 0].tolist(), weight[0, 0].tolist()
+    pairs = {
+        "across": [((i, j), (i, j + 1)) for i in range(4) for j in range(4)],
+        "down": [((i, j), (i + 1, j)) for i in range(3) for j in range(5)],
+    }
+    for loss, of in ((smoothness, abs), (squared_smoothness, lambda d: (5 * d) ** 2)):
+        expected = 0.0
+        for axis in pairs.values():
+            shares = [min(w[a][b], w[c][d]) for (a, b), (c, d) in axis]
+            steps = [of(v[c][d] - v[a][b]) for (a, b), (c, d) in axis]
+            expected += sum(map(float.__mul__, shares, steps)) / sum(shares)
+        assert loss(values, image, weight).item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_pyramid_is_by_area(golden):
     truth = golden("md1_losses")
     torch.testing.assert_close(pyramid(nchw(truth["left"]), 4)[3], nchw(truth["left_pyr3"]), atol=1e-6, rtol=0)

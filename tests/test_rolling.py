@@ -22,8 +22,8 @@ def sample(request) -> Sample:
 
 def rebuilt(sample: Sample) -> torch.Tensor:
     source = sample.sources[0]
-    landing = reproject(1 / sample.depth, sample.target.camera, source.from_target, source.camera)
-    return pull(source.image, landing.uv, "sphere")
+    match = reproject(1 / sample.depth, sample.target.camera, source.from_target, source.camera)
+    return pull(source.image, match.uv, "sphere")
 
 
 @pytest.mark.parametrize("columns", [1, 32, 77])

@@ -113,12 +113,12 @@ def test_a_source_still_rebuilds_the_target():
     d, depth = directions(size), 1 / room(directions(size))
     here = colours(d * depth[..., None] / 3).movedim(-1, 1)
     step = translation(offset)
-    landing = reproject(1 / depth[:, None], SPHERE, step, SPHERE)
+    match = reproject(1 / depth[:, None], SPHERE, step, SPHERE)
     sample = Sample(view(here, SPHERE), (view(here, SPHERE, step),), depth[:, None])
     turned = rotate_sample(sample, euler(ANGLES[:1]))
     moved = reproject(1 / turned.depth, SPHERE, turned.sources[0].from_target, SPHERE)
     made = pull(turned.sources[0].image, moved.uv, "sphere")
-    expected = pull(pull(here, landing.uv, "sphere"), uv_rotated(euler(ANGLES[:1]), size), "sphere")
+    expected = pull(pull(here, match.uv, "sphere"), uv_rotated(euler(ANGLES[:1]), size), "sphere")
     assert (made - expected).abs().median() < 2e-3
     still = reproject(1 / turned.depth, SPHERE, step, SPHERE)
     assert (pull(turned.sources[0].image, still.uv, "sphere") - expected).abs().median() > 4e-3

@@ -248,7 +248,7 @@ def test_sweep_of_the_output_views_planes(pair, name):
     rig, levels = pair.rig, levels_of(pair.rho_source)
     target_from_source = invert(rig.source_from_target)
     landings = (reproject(v.expand(1, 1, *rig.size), rig.source, target_from_source, rig.target) for v in levels)
-    layers = (pull(pair.target, landing.uv, rig.target.border) for landing in landings)
+    layers = (pull(pair.target, match.uv, rig.target.border) for match in landings)
     picture = blend(layers, ideal_logits(pair.rho_source, levels))
     measured = psnr(picture, pair.source, visible_in_target(pair).valid)
     assert measured > SWEPT_BY_OUTPUT[name]
@@ -260,9 +260,9 @@ def test_sweep_of_the_networks_own_shells(pair, name):
     target_from_source, logits = invert(rig.source_from_target), ideal_logits(pair.rho_target, levels)
     layers, moved = [], []
     for n, level in enumerate(levels):
-        landing = reproject_shell(level.expand(1, 1, *rig.size), rig.source, target_from_source, rig.target)
+        match = reproject_shell(level.expand(1, 1, *rig.size), rig.source, target_from_source, rig.target)
         layer = torch.cat([pair.target, logits[:, n : n + 1]], 1)
-        colour, logit = pull(layer, landing.uv, rig.target.border).split([3, 1], 1)
+        colour, logit = pull(layer, match.uv, rig.target.border).split([3, 1], 1)
         layers.append(colour)
         moved.append(logit)
     picture = blend(layers, torch.cat(moved, 1))
@@ -276,8 +276,8 @@ def test_linearized_pull_descends_the_same_way(pair):
     gradients = []
     for verb in (pull, pull_linearized):
         rho = (pair.rho_target * 1.02).requires_grad_()
-        landing = reproject(rho, rig.target, rig.source_from_target, rig.source)
-        error = (verb(pair.source, landing.uv, rig.source.border) - pair.target).square() * landing.valid
+        match = reproject(rho, rig.target, rig.source_from_target, rig.source)
+        error = (verb(pair.source, match.uv, rig.source.border) - pair.target).square() * match.valid
         error.sum().backward()
         gradients.append(rho.grad.flatten())
     assert torch.nn.functional.cosine_similarity(*gradients, 0) > 0.95

@@ -3,15 +3,15 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from cyclopean.defocus.refocus import refocus as refocus
     from cyclopean.errors import InputError as InputError
     from cyclopean.geometry import Equirectangular as Equirectangular
     from cyclopean.geometry import Pinhole as Pinhole
     from cyclopean.inference.predictor import Predictor as Predictor
     from cyclopean.inference.predictor import load as load
+    from cyclopean.inference.refocusing import refocus as refocus
     from cyclopean.io.depthmap import DepthMap as DepthMap
     from cyclopean.io.depthmap import from_numbers as from_numbers
     from cyclopean.io.depthmap import read_depth as read_depth
@@ -36,7 +36,7 @@ _PUBLIC = {
     "load": ("cyclopean.inference.predictor", "load"),
     "read_depth": ("cyclopean.io.depthmap", "read_depth"),
     "read_photo": ("cyclopean.io.image", "read_photo"),
-    "refocus": ("cyclopean.defocus.refocus", "refocus"),
+    "refocus": ("cyclopean.inference.refocusing", "refocus"),
 }
 
 __all__ = [*_PUBLIC]  # noqa: PLE0604

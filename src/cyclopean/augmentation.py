@@ -71,7 +71,7 @@ def mirror_sample(sample: Sample) -> Sample:
 def flip_stereo(sample: Sample) -> Sample:
     """Mirror a stereo pair and swap its roles: the source stays on the right.
 
-    The new target is the old source, whose truth nobody told: depth is NaN.
+    The new target is the old source, whose true depth is not known: it is NaN.
     """
     if len(sample.sources) != 1 or sample.sources[0].from_target is None:
         raise InputError(
@@ -86,7 +86,7 @@ def swap_stereo(sample: Sample) -> Sample:
     """Swap the roles of a stereo pair and mirror nothing: the source stands on the other side now.
 
     Feeding left and right at random (Monodepth2 on pairs) spreads what is hidden over both sides of things. The new
-    target's truth nobody told: depth is NaN.
+    target's true depth is not known: it is NaN.
     """
     if len(sample.sources) != 1 or sample.sources[0].from_target is None:
         raise InputError("swapping needs one source with a known pose; give --swap 0 for other rigs.")

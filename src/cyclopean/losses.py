@@ -1,4 +1,8 @@
-"""Per-pixel maps and one weighted mean. Everything here expects float32 (or float64) and stays in it."""
+"""Losses: maps of errors per pixel, the weighted mean that makes them scalars, and terms that are scalars at once.
+
+Everything here expects float32 (or float64) and stays in it. A loss gets its name where a method returns it: as a key
+of `Method.losses`; the errors and smoothness terms of the photometric loss also in `methods.photometric`'s tables.
+"""
 
 from typing import Any, Literal
 
@@ -15,6 +19,7 @@ Scalar = Float[Tensor, ""]
 C1, C2 = 0.01**2, 0.03**2  # SSIM's constants for images in [0,1]
 FLAT = 1e-6  # of the largest value: a mean distance from the median below it is rounding
 ALPHA = 0.85  # share of SSIM in the photometric error
+BERHU = 0.2  # of the largest error, where BerHu becomes quadratic
 
 
 def weighted_mean(values: Map, weight: Weight) -> Scalar:
@@ -128,9 +133,16 @@ def edge_aware(
 def smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
     """Return the edge-aware smoothness on both axes (Monodepth, Eq. 3; the release leaves the vertical one out)."""
     x, y = edge_aware(values, image)
-    across = torch.minimum(weight[..., 1:], weight[..., :-1])
-    down = torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
+    across, down = both_weights(weight)
     return weighted_mean(x, across) + weighted_mean(y, down)
+
+
+def both_weights(weight: Weight) -> tuple[Float[Tensor, "b 1 h w-1"], Float[Tensor, "b 1 h-1 w"]]:
+    """Return the weights of differences along x and along y: the lesser of both pixels'."""
+    return (
+        torch.minimum(weight[..., 1:], weight[..., :-1]),
+        torch.minimum(weight[..., 1:, :], weight[..., :-1, :]),
+    )
 
 
 def proportional_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
@@ -141,8 +153,7 @@ def proportional_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight
 def squared_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:  # noqa: ARG001
     """Return |d values|² along both axes, values in pixels of the width, edges or not (Garg et al.: Horn, Schunck)."""
     pixels = values * values.shape[-1]
-    across = torch.minimum(weight[..., 1:], weight[..., :-1])
-    down = torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
+    across, down = both_weights(weight)
     return weighted_mean(pixels.diff(dim=3).square(), across) + weighted_mean(pixels.diff(dim=2).square(), down)
 
 
@@ -174,9 +185,8 @@ def gradients(values: Map, weight: Weight, scales: int) -> Scalar:
     """
     total = weight.new_zeros(())
     for s in range(scales):
-        coarse, w = values[..., :: 2**s, :: 2**s], weight[..., :: 2**s, :: 2**s]
-        across = torch.minimum(w[..., 1:], w[..., :-1])
-        down = torch.minimum(w[..., 1:, :], w[..., :-1, :])
+        coarse = values[..., :: 2**s, :: 2**s]
+        across, down = both_weights(weight[..., :: 2**s, :: 2**s])
         total = total + weighted_mean(coarse.diff(dim=3).abs(), across) + weighted_mean(coarse.diff(dim=2).abs(), down)
     return total
 
@@ -184,7 +194,12 @@ def gradients(values: Map, weight: Weight, scales: int) -> Scalar:
 def berhu(error: Map, weight: Weight) -> Map:
     """Return |e| up to c, (e² + c²) / 2c beyond, c a fifth of each item's largest error (Laina et al. 2016, Eq. 1)."""
     known = torch.where(weight > 0, error.abs(), torch.zeros_like(error))
-    return berhu_beyond(error, 0.2 * known.detach().amax((1, 2, 3), keepdim=True))
+    return berhu_beyond(error, BERHU * known.detach().amax((1, 2, 3), keepdim=True))
+
+
+def berhu_of_batch(error: Map) -> Map:
+    """Return `berhu` with c a fifth of the batch's largest error; errors that do not count must be 0."""
+    return berhu_beyond(error, BERHU * error.detach().abs().amax().view(1, 1, 1, 1))
 
 
 def berhu_beyond(error: Map, threshold: Float[Tensor, "#b 1 1 1"]) -> Map:
@@ -269,9 +284,7 @@ class _CumulativeSmoothness(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, probabilities: Tensor, weight: Tensor) -> Scalar:
-        across = torch.minimum(weight[..., 1:], weight[..., :-1])
-        down = torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
-        across, down = (w / w.sum().clamp(min=torch.finfo(w.dtype).tiny) for w in (across, down))
+        across, down = (w / w.sum().clamp(min=torch.finfo(w.dtype).tiny) for w in both_weights(weight))
         context.save_for_backward(probabilities, across, down)
         total, cumulative = weight.new_zeros(()), torch.zeros_like(weight)
         for k in range(probabilities.shape[1]):

@@ -12,6 +12,7 @@ from torch import Tensor
 from cyclopean.geometry import Camera, Pinhole
 
 T = TypeVar("T")
+NEAREST, FARTHEST = 1e-6, 1e6  # of true depth, in its unit: what lies beyond is unset memory, or a wrong order of bytes
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class View:
                 f"a View's image, seen and valid need one size: {tuple(self.image.shape)}, "
                 f"{tuple(self.seen.shape)}, {tuple(self.valid.shape)}"
             )
-        if not len(self.image) == len(self.window) == len(self.valid):
+        if not self.image.shape[0] == self.window.shape[0] == self.valid.shape[0]:
             raise ValueError("a View's image, window and valid need one batch size")
 
 
@@ -92,6 +93,24 @@ def collate(samples: Sequence[Sample]) -> Sample:
     return _merge(list(samples))
 
 
+def implausible_numbers(sample: Sample) -> str:
+    """Return, in words, which items of a batch have pictures that are not finite, or known depth that nothing has
+    (below 1e-6 or above 1e6 of its unit, and not infinite); "" if none has.
+
+    Such numbers, not what is learned from them, make a loss overflow.
+    """
+    odd = []
+    for n in range(len(sample)):
+        name = sample.name[n] if sample.name else f"item {n} of the batch"
+        depth = sample.depth[n]
+        known = depth[depth.isfinite()]
+        if not all(bool(view.image[n].isfinite().all()) for view in (sample.target, *sample.sources)):
+            odd.append(f"{name}, with a picture that is not finite")
+        elif len(known) and not NEAREST <= float(known.min()) <= float(known.max()) <= FARTHEST:
+            odd.append(f"{name}, with depth of {float(known.min()):.3g} to {float(known.max()):.3g}")
+    return " and ".join(odd[:2]) + (f" and {len(odd) - 2} more such items" if len(odd) > 2 else "")
+
+
 def is_rectified(target: View, source: View) -> bool:
     """Return whether points move along rows only: two pinholes of one focal length, side by side and parallel."""
     here, there, pose = target.camera, source.camera, source.from_target
@@ -119,7 +138,7 @@ def pair_rig(sample: Sample) -> tuple[float, float] | None:
 
 
 def calibrated_rig(sample: Sample) -> tuple[float, float] | None:
-    """Return `pair_rig`; None also for the stand-in of pairs that nobody calibrated (one image width, 1)."""
+    """Return `pair_rig`; None also for the stand-in of pairs without calibration (one image width, 1)."""
     rig = pair_rig(sample)
     return None if rig == (1.0, 1.0) else rig
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cyclopean import kernels
 from cyclopean.errors import InputError
-from cyclopean.geometry.cameras import Border, Uv, size_of
+from cyclopean.geometry.cameras import Border, Uv, extent, size_of
 from cyclopean.geometry.cubemap import Faces, face_weight, uv_on_faces
 from cyclopean.geometry.levels import Levels
 from cyclopean.geometry.spherical import around, even
@@ -35,8 +35,8 @@ def pull_nearest(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -
 
 def _fetch(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border, how: str) -> Float[Tensor, "b c h2 w2"]:
     if border == "sphere":
-        extent = uv.new_tensor(size_of(image)[::-1])
-        image, uv = around(image, 1), (_fold(uv) * extent + 1) / (extent + 2)
+        pixels = extent(size_of(image), uv)
+        image, uv = around(image, 1), (_fold(uv) * pixels + 1) / (pixels + 2)
     padding = "border" if border == "edge" else "zeros"
     return F.grid_sample(image, 2 * uv - 1, mode=how, padding_mode=padding, align_corners=False)
 
@@ -44,7 +44,7 @@ def _fetch(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border, how: st
 def faces_from_sphere(panorama: Image, faces: Faces, side: int) -> Float[Tensor, "bf c side side"]:
     """Pull the faces of panoramas, bilinearly: all of the first panorama, then all of the second (b * f pictures)."""
     uv = faces.uv_on_sphere(side, size_of(panorama), _exact(panorama)).flatten(0, 1)
-    stacked = pull(panorama, uv.expand(len(panorama), -1, -1, -1), "sphere")
+    stacked = pull(panorama, uv.expand(panorama.shape[0], -1, -1, -1), "sphere")
     return stacked.unflatten(2, (len(faces), side)).transpose(1, 2).flatten(0, 1)
 
 
@@ -57,7 +57,7 @@ def sphere_from_faces(
     stacked = pictures.unflatten(0, (-1, len(faces))).transpose(1, 2).flatten(2, 3)
     face, uv = faces.nearest(size, side, _exact(pictures))
     uv = torch.stack([uv[..., 0], (uv[..., 1] + face) / len(faces)], -1)
-    return pull(stacked, uv[None].expand(len(stacked), -1, -1, -1), "edge")
+    return pull(stacked, uv[None].expand(stacked.shape[0], -1, -1, -1), "edge")
 
 
 def blend_faces(
@@ -71,7 +71,7 @@ def blend_faces(
     weight = weight / weight.sum(0)
     total = pictures.new_zeros(())
     for k, many in enumerate(pictures.unflatten(0, (-1, len(faces))).unbind(1)):
-        total = total + weight[k] * pull(many, uv[k : k + 1].expand(len(many), -1, -1, -1), "edge")
+        total = total + weight[k] * pull(many, uv[k : k + 1].expand(many.shape[0], -1, -1, -1), "edge")
     return total
 
 
@@ -147,7 +147,8 @@ def splat_plain(
 def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
     """Return the sum of n layers, weighted by the softmax over the n logits of a pixel (Deep3D's selection).
 
-    Layers are taken one by one and accumulated, never stacked.
+    Layers are taken one by one and accumulated, never stacked. The plain form, with gradients to the layers too, for
+    few of them; deep3d trains with `select`, its twin that makes each layer again for the gradient.
     """
     probabilities = logits.softmax(1).split(1, 1)
     total, count = torch.zeros_like(probabilities[0]), 0

@@ -155,7 +155,7 @@ class Client:
         return self.step("example", number=number)
 
     def click(self, x: object, y: object, tab: str = "photo") -> dict[str, Any]:
-        """Say what shall be sharp, in fractions of the picture."""
+        """Say what should be sharp, in fractions of the picture."""
         if tab == "video":
             return self.step("key", tab, at=[x, y], seconds=self.seconds)
         return self.step("focus", at=[x, y], look=self.LOOK, why="point")

@@ -15,6 +15,7 @@ from PIL import Image
 from test_flags import KINDS, kind_of
 
 from corridor import drive
+from cyclopean.cli.output import without_flag
 from cyclopean.cli.parsing import parse_arguments
 from cyclopean.errors import InputError
 
@@ -24,9 +25,9 @@ BUDGETS = {"--steps 2000": "--steps 2", "--count 100": "--count 2", "--minutes 2
 
 
 def commands(page: str) -> Iterator[str]:
-    """Yield the commands of a page's blocks, without their comments."""
+    """Yield the commands of a page's blocks, without comments and without where their output goes."""
     for line in page.replace("\\\n", " ").splitlines():
-        if found := re.match(r"(?: {4})?(cyclopean [^#]*)", line):
+        if found := re.match(r"(?: {4})?(cyclopean [^#>]*)", line):
             yield from (part.strip() for part in found[1].split(";") if part.strip())
 
 
@@ -45,6 +46,7 @@ def test_every_command_of_every_page_parses(tmp_path, monkeypatch):
                 continue
             assert command in KINDS, line
             count += 1
+            words, _ = without_flag(words, command)
             try:
                 parse_arguments(kind_of(command), words, line)
             except InputError as error:
@@ -81,6 +83,6 @@ def test_getting_started_from_top_to_bottom(tmp_path):
     assert len(blocks) == 5
     for line in "".join(blocks).splitlines():
         run(line, tmp_path)
-    results = "depth/photo_disp.npy photo_defocus.png runs/mine/last/model.safetensors clip_defocus.mp4 result.json"
+    results = "depth/photo_disp.npy photo_defocus.jpg runs/mine/last/model.safetensors clip_defocus.mp4 result.json"
     for name in (*results.split(), "space/room_view.html", "space/room_disp.ply", "space/room_disp.glb"):
         assert (tmp_path / name).is_file(), name

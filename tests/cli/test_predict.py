@@ -233,6 +233,36 @@ def test_all_formats_and_photos_between_flags(tmp_path: Path, capsys: pytest.Cap
         assert torch.allclose(again.inverse_depth, first.inverse_depth, atol=1e-4)
 
 
+def test_out_names_the_results(tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
+    photo, out, folder = picture(tmp_path / "in" / "a.png"), tmp_path / "out", tmp_path / "in"
+    words = ("predict", photo, "--model", model, "--out")
+    plain = {f"near{suffix}" for suffix in (".npy", ".png", ".json")}
+    for name, more, written in (
+        ("near.npy", (), plain),
+        ("near.exr", ("--save", "png16", "--uncertainty", "2"), plain | {
+            "near.exr", "near16.png", "near16.json", "near_uncertainty.npy", "near_uncertainty.png"
+        }),
+    ):  # fmt: skip
+        code, _, err = here(capsys, *words, out / name, *more)
+        assert (code, err, names(out)) == (0, "", written)
+    assert read_depth(out / "near.exr").size == read_depth(out / "near16.png").size == (40, 60)
+    (out / "mine.png").write_bytes(b"of somebody else")
+    code, _, err = here(capsys, *words, out / "mine.png")
+    assert (code, "the results are named mine_2." in err) == (0, True), err
+    assert {"mine_2.png", "mine_2.npy", "mine_2.json"} < names(out)
+    for bad, sentence in (
+        ((photo, photo.with_name("b.jpg"), "--out", out / "x.png"), "x.png names one file, and there are 2 inputs"),
+        ((folder, "--out", out / "x.png"), "x.png names one file, and there are 2 inputs"),
+        ((photo, "--out", out / "x.jpg"), "ends in .jpg, which is not written of a.png; end it in .npy"),
+        ((photo, "--out", folder / "a.npy", "--overwrite"), "a.png, an input; give another --out"),
+        ((folder, "--out", out / "x.png", "--workers", "2"), "are for one folder whose results go to another"),
+    ):
+        picture(folder / "b.jpg")
+        code, _, err = here(capsys, "predict", "--model", model, *bad)
+        assert (code, sentence in err) == (2, True), err
+    assert names(folder) == {"a.png", "b.jpg"}
+
+
 def test_flip_average_and_size_change_the_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
 ) -> None:

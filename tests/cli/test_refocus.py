@@ -33,7 +33,21 @@ def change(photo: Path, result: Path) -> np.ndarray:
 
 
 def test_a_photo_with_its_depth_file(photo: Path, depth: Path) -> None:
-    done = shell("refocus", photo, "--at", "2", "20", "--depth", depth, "--method", "gaussian", "--strength", "10")
+    done = shell(
+        "refocus",
+        photo,
+        "--at",
+        "2",
+        "20",
+        "--depth",
+        depth,
+        "--method",
+        "gaussian",
+        "--strength",
+        "10",
+        "--save",
+        "png",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     result = photo.with_name("photo_defocus.png")
@@ -90,7 +104,7 @@ def test_depth_of_the_photo_before_it_was_changed_is_noted(photo: Path, model: s
 def test_without_a_depth_file_it_is_predicted(photo: Path, model: str) -> None:
     done = shell("refocus", "--at", "0.5", "0.5", photo, "--model", model, "--out", photo.parent / "out")
     assert done.returncode == 0, done.stderr
-    assert {p.name for p in (photo.parent / "out").iterdir()} == {"photo_defocus.png", "photo_defocus.json"}
+    assert {p.name for p in (photo.parent / "out").iterdir()} == {"photo_defocus.jpg", "photo_defocus.json"}
 
 
 @pytest.mark.parametrize("method", ["gaussian", "average", "avg_blur", "Median_Blur", "bilateral"])
@@ -112,11 +126,11 @@ def test_every_method_and_the_photos_own_format(
 def test_depth_beside_the_photo_is_taken(photo: Path, depth: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("refocus", photo, "--at", "2", "20", "--depth")
     assert here(capsys, *words, depth)[0] == 0
-    expected = photo.with_name("photo_defocus.png").read_bytes()
+    expected = photo.with_name("photo_defocus.jpg").read_bytes()
     np.save(photo.with_name("photo_disp.npy"), np.load(depth))
     code, _, err = here(capsys, *words, "beside", "--out", photo.parent / "out")
     assert code == 0, err
-    assert (photo.parent / "out" / "photo_defocus.png").read_bytes() == expected
+    assert (photo.parent / "out" / "photo_defocus.jpg").read_bytes() == expected
     np.save(depth, -np.load(depth) - 1)
     code, _, err = here(capsys, *words, depth)
     assert code == 2
@@ -129,7 +143,7 @@ def test_metres_in_a_sidecar_turn_the_order_round(photo: Path, depth: Path, caps
     metres[:20] = np.inf  # sky
     np.save(depth, metres)
     depth.with_suffix(".json").write_text('{"kind": "depth", "unit": "m"}')
-    code, _, err = here(capsys, "refocus", photo, "--at", "30", "5", "--depth", depth, "--amount", "5")
+    code, _, err = here(capsys, "refocus", photo, "--at", "30", "5", "--depth", depth, "--amount", "5", "--save", "png")
     assert code == 0, err
     with Image.open(photo) as before, Image.open(photo.with_name("photo_defocus.png")) as after:
         moved = np.abs(np.asarray(before, float) - np.asarray(after, float)).mean(-1)
@@ -242,7 +256,7 @@ def test_distances_make_relative_depth_mean_something(
     """The left is nearest, the right farthest. An f-number says what it assumes; given distances blur accordingly."""
 
     def refocused(*words: str) -> tuple[np.ndarray, str]:
-        code, _, told = here(capsys, "refocus", photo, "--depth", depth, *words)
+        code, _, told = here(capsys, "refocus", photo, "--depth", depth, "--save", "png", *words)
         assert code == 0, told
         return change(photo, photo.with_name("photo_defocus.png")), told
 
@@ -279,11 +293,11 @@ def test_a_page_lies_beside_the_picture(photo: Path, depth: Path, capsys: pytest
     code, out, told = here(capsys, *words)
     assert (code, told) == (0, "")
     page = photo.with_name("photo_defocus.html")
-    assert out == f"{photo.with_name('photo_defocus.png')}\n{page}\n"
+    assert out == f"{photo.with_name('photo_defocus.jpg')}\n{page}\n"
     assert "photo.jpg: choose what is sharp" in page.read_text()
     assert page.stat().st_size < 200_000
     card = json.loads(photo.with_name("photo_defocus.json").read_text())
-    assert card["files"] == ["photo_defocus.png", "photo_defocus.html"]
+    assert card["files"] == ["photo_defocus.jpg", "photo_defocus.html"]
     page.write_text("of somebody else")
     photo.with_name("photo_defocus.json").unlink()
     code, _, told = here(capsys, *words)
@@ -329,7 +343,7 @@ def test_a_real_lens_by_metres_and_exif(photo: Path, depth: Path, capsys: pytest
     changes = []
     for words in (("--f-number", "0.3"), ("--f-number", "0.1"), ("--focal-mm", "50")):
         assert here(capsys, "refocus", photo, "--focus-distance", "1", "--depth", depth, *words)[0] == 0
-        changes.append(change(photo, photo.with_name("photo_defocus.png"))[:30].mean())
+        changes.append(change(photo, photo.with_name("photo_defocus.jpg"))[:30].mean())
     assert changes[2] < changes[0] < changes[1]
 
 
@@ -340,7 +354,7 @@ def test_relative_depth_takes_its_metres_from_the_point(
     near, far = [], []
     for metres, found in (("0.5", near), ("20", far)):
         assert here(capsys, "refocus", photo, *words, metres)[0] == 0
-        found.append(change(photo, photo.with_name("photo_defocus.png"))[30:].mean())
+        found.append(change(photo, photo.with_name("photo_defocus.jpg"))[30:].mean())
     assert near[0] > far[0] + 3
 
 
@@ -383,7 +397,7 @@ def test_depth_is_refined_when_a_model_predicted_it(
             words = ("refocus", photo, "--at", "5", "5", "--amount", "3", "--depth", depth, "--refine", refine)
             code, _, err = here(capsys, *words)
             assert code == 0, err
-            with Image.open(photo.with_name("photo_defocus.png")) as result:
+            with Image.open(photo.with_name("photo_defocus.jpg")) as result:
                 pictures.append(np.asarray(result, float))
         assert bool(np.abs(pictures[0] - pictures[1]).max() > 0) is differs
 

@@ -34,7 +34,8 @@ def test_depth_is_shown_at_the_times_of_the_source(
     """With a pause in the middle and a late start; in seconds of the clip's own clock."""
     times = [Fraction(1, 2) + Fraction(index, 25) + (2 if index >= 4 else 0) for index in range(8)]
     for name in ("pause.mp4", "pause.mkv"):
-        write_timed(tmp_path / name, zip(walking(8), times, strict=True), Fraction(25), Fraction(1, 12800))
+        timed = ((picture, time, Fraction(0)) for picture, time in zip(walking(8), times, strict=True))
+        write_timed(tmp_path / name, timed, Fraction(25), Fraction(1, 12800))
         out = tmp_path / f"out {name}"
         code, err = here(capsys, "predict", tmp_path / name, "--model", model, "--out", out)
         assert (code, err) == (0, "")
@@ -103,6 +104,20 @@ def test_what_is_not_kept_is_said_once(tmp_path: Path, model: str, capsys: pytes
         assert all(err.count(part) == 1 for part in parts), err
     with av.open(str(tmp_path / "a_disp.mp4")) as container:
         assert container.streams.video[0].width == 64
+
+
+def test_out_names_the_film(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    film(tmp_path / "a.mp4", walking(4))
+    words = (tmp_path / "a.mp4", "--model", model, "--out")
+    for command, name in (("predict", "near.mp4"), ("refocus", "sharp.mkv")):
+        point = () if command == "predict" else ("--at", "0.5", "0.5")
+        code, err = here(capsys, command, *words, tmp_path / name, *point)
+        assert code == 0, err
+        card = json.loads((tmp_path / name).with_suffix(".json").read_text())
+        assert (card["source"], card["files"]) == ("a.mp4", [name])
+        assert len(times_of(tmp_path / name)) == 4
+        code, err = here(capsys, command, *words, tmp_path / "x.jpg", *point)
+        assert (code, "ends in .jpg, which is not written of a.mp4; end it in .mp4" in err) == (2, True), err
 
 
 def test_the_limit_of_the_commands(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:

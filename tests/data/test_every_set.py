@@ -9,7 +9,7 @@ import pytest
 import panorama_trees
 import trees
 from cyclopean.data import DATASETS, open_dataset
-from cyclopean.data.base import Items, sound
+from cyclopean.data.base import Items, usable_items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from trees import read_each
@@ -57,7 +57,7 @@ TREES = {
     "stereo_photos": (trees.stereo_photos, ""),
     **panorama_trees.TREES,
 }
-OPENED_ELSEWHERE = {"clip", "folder", "motorcycle", "traced", "kitti_object"}  # by the tests of their own
+OPENED_ELSEWHERE = {"shards", "clip", "folder", "motorcycle", "traced", "kitti_object"}  # by the tests of their own
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_no_set_is_forgotten():
 def test_every_item_is_read_and_its_files_are_listed(sets):
     for kind, data in sets.items():
         assert isinstance(data, Items), kind
-        assert sound(data) == (list(range(len(data))), []), kind
+        assert usable_items(data) == (list(range(len(data))), []), kind
         for index in range(len(data)):
             sample, files = data[index], data.files(index)
             assert len(sample.target.image) == 1, kind
@@ -110,7 +110,7 @@ def test_whatever_file_is_damaged_is_named_and_the_rest_goes_on(sets):
                     assert item.depth.isnan().all(), case
                     assert not intact.depth.isnan().all() or item.sources[-1].from_target is None, case
                 if damage == b"" or path in data.files(0).pictures:
-                    good, bad = sound(data)
+                    good, bad = usable_items(data)
                     assert 0 not in good, case
                     assert any(path.stem in sentence for sentence in bad), case
             path.write_bytes(content)

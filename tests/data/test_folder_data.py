@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import stereo_pairs
-from cyclopean.data.base import sound, sound_part
+from cyclopean.data.base import usable_items, usable_part
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
@@ -195,10 +195,10 @@ def test_a_damaged_pair_is_named_and_the_rest_goes_on(tmp_path, caplog):
         data[0]
     with pytest.raises(InputError, match=r"there is no file .*right/b.png"):
         data[1]
-    good, bad = sound(data)
+    good, bad = usable_items(data)
     assert (good, len(bad)) == ([3], 3)
     assert [n for n, item in read_each(data, range(4)) if not isinstance(item, InputError)] == [3]
-    part = sound_part(data)
+    part = usable_part(data)
     assert len(part) == 1
     assert part[0].name == ("d",)
     assert "3 of 4 items are left out" in caplog.text
@@ -206,7 +206,7 @@ def test_a_damaged_pair_is_named_and_the_rest_goes_on(tmp_path, caplog):
         assert name in caplog.text
     (tmp_path / "left" / "d.png").write_bytes(b"")
     with pytest.raises(InputError, match="none of the 4 items"):
-        sound_part(data)
+        usable_part(data)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -224,7 +224,7 @@ def test_pictures_cut_short_are_left_out_before_they_are_drawn(tmp_path, suffix,
         path = tmp_path / side / f"{name}{suffix}"
         path.write_bytes(change(path.read_bytes()))
     data = FolderDataset(tmp_path)
-    part = sound_part(data)
+    part = usable_part(data)
     assert [part[n].name for n in range(len(part))] == [("a",), ("d",), ("e",)]
     assert f"left/b{suffix} is truncated" in caplog.text
     assert f"right/c{suffix} is truncated" in caplog.text
@@ -249,7 +249,7 @@ def test_truth_of_another_size_or_cut_short_is_left_out_before_it_is_drawn(tmp_p
             np.savez_compressed(path, depth=values)
     path.write_bytes(path.read_bytes()[:-20])
     data = FolderDataset(tmp_path)
-    assert len(sound_part(data)) == 1
+    assert len(usable_part(data)) == 1
     assert f"depth/b{suffix} has 31x18 pixels and its picture 30x18" in caplog.text
     assert f"depth/c{suffix} " in caplog.text
     for index in (1, 2):
@@ -259,7 +259,7 @@ def test_truth_of_another_size_or_cut_short_is_left_out_before_it_is_drawn(tmp_p
 
 def test_a_sound_set_is_left_as_it_is(tmp_path):
     data = FolderDataset(own_pairs(tmp_path, {"focal": [1, 1], "baseline_m": 1}))
-    assert sound_part(data) is data
+    assert usable_part(data) is data
 
 
 def test_damaged_pictures_are_named(tmp_path):
@@ -306,7 +306,7 @@ def test_pictures_smaller_than_photos_may_be_are_refused(tmp_path):
         data = FolderDataset(tmp_path)
         with pytest.raises(InputError, match=rf"000001\.png is {size[1]}x{size[0]} pixels; data needs at least 16"):
             data[1]
-        assert sound(data)[0] == [0]
+        assert usable_items(data)[0] == [0]
 
 
 def test_broken_folders_are_told_in_one_sentence(tmp_path):
@@ -424,14 +424,14 @@ def test_single_items_of_another_shape_or_with_coloured_depth_are_left_out_by_na
     picture(folder / "depth" / "003.png", size=(120, 240))
     cv2.imwrite(str(folder / "depth" / "004.png"), np.full((120, 240), 7, np.uint8))
     data = FolderDataset(folder)
-    good, bad = sound(data)
+    good, bad = usable_items(data)
     assert good == [1, 2]
     shape, colour, bits = bad
     assert "000.png has 60x60 pixels, another shape than the 240x120" in shape
     assert "003.png has 3 channels" in colour
     assert "004.png has 8 bits a pixel and its format 16" in bits
     assert [str(item) for _, item in read_each(data, [0, 3, 4])] == bad
-    assert len(sound_part(data)) == 2
+    assert len(usable_part(data)) == 2
     calibration["width"] = 200  # none has that shape
     (folder / "calibration.json").write_text(json.dumps(calibration))
     with pytest.raises(InputError, match="contradicts itself"):

@@ -202,7 +202,7 @@ def test_masks_of_plain_panoramas_say_what_is_valid(tmp_path):
 
 
 def test_panoramas_of_high_dynamic_range_are_read_as_for_predict(tmp_path):
-    from cyclopean.data.base import sound
+    from cyclopean.data.base import usable_items
     from cyclopean.io.image import read_photo
 
     light = (trees.room()[0] / 255.0) ** 2.2 * 40
@@ -217,7 +217,7 @@ def test_panoramas_of_high_dynamic_range_are_read_as_for_predict(tmp_path):
     assert not data[1].target.valid.any()
     with pytest.raises(InputError, match=r"cut.hdr has 50x32 pixels; a panorama"):
         data[0]
-    good, bad = sound(data)
+    good, bad = usable_items(data)
     assert good == [0, 1]
     assert "text.hdr cannot be read as a picture" in bad[0]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import trees
-from cyclopean.data.base import PicturesDataset
+from cyclopean.data.folder import PicturesDataset
 from cyclopean.data.indoor import Make3dDataset, scattered
 from cyclopean.data.stereo import CityscapesDataset, CityscapesSequenceDataset, StereoPhotosDataset
 from cyclopean.errors import InputError

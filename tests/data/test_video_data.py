@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cyclopean.data import named, open_dataset
-from cyclopean.data.base import sound
+from cyclopean.data.base import usable_items
 from cyclopean.data.diagnose_clip import clip_problems
 from cyclopean.data.inspect_clip import examine_clip
 from cyclopean.data.video import VideoDataset, numbered_sequences, small_size
@@ -128,7 +128,7 @@ def test_folders_of_numbered_frames(tmp_path):
     data = open_dataset(f"clip:{tmp_path}")
     names = [data[index].name[0] for index in range(len(data))]
     assert names == ["a/f_0002", "a/f_0003", "a/f_0008", "b/0010_left"]
-    assert sound(data) == ([0, 1, 2, 3], [])
+    assert usable_items(data) == ([0, 1, 2, 3], [])
     assert len(data.files(0).pictures) == 3
     with pytest.raises(InputError, match="smaller step"):
         open_dataset(f"clip:{tmp_path}:step=3")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cyclopean.geometry import Equirectangular, pixel_grid, reproject_first_order, translation
-from cyclopean.geometry.spherical import disparity_per_inverse_depth, inverse_depth_from, moved
+from cyclopean.geometry.spherical import correspondence_from_degrees, disparity_per_inverse_depth, inverse_depth_from
 
 F64 = torch.float64
 SIZE = (16, 32)
@@ -20,9 +20,9 @@ def offset(request) -> torch.Tensor:
 
 def test_pixels_move_as_to_first_order(offset):
     rho = torch.rand(1, 1, *SIZE, dtype=F64)
-    landing = moved(rho * disparity_per_inverse_depth(RAYS, offset))
+    match = correspondence_from_degrees(rho * disparity_per_inverse_depth(RAYS, offset))
     expected = reproject_first_order(rho, CAMERA, translation(offset), CAMERA)
-    apart = (landing.uv - expected.uv)[:, 2:-2]  # at the poles the first order is cut off, here before it is scaled
+    apart = (match.uv - expected.uv)[:, 2:-2]  # at the poles the first order is cut off, here before it is scaled
     apart[..., 0] -= apart[..., 0].round()
     assert float(apart.abs().max()) < 1e-9
 

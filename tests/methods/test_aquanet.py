@@ -12,22 +12,23 @@ from analytic import F64, RIGS, photograph, psnr
 from cyclopean import kernels
 from cyclopean.augmentation import ZoomedPatch, crop
 from cyclopean.errors import InputError
-from cyclopean.geometry import Levels, Pencil, Pinhole, axis_angle, invert, reproject, translation
+from cyclopean.geometry import Levels, Pencil, Pinhole, axis_angle, invert, pixel_grid, reproject, translation
 from cyclopean.losses import curvature_smoothness
 from cyclopean.methods import aquanet
 from cyclopean.methods.aquanet import (
     Aquanet,
-    Falnet,
     PreviousEpoch,
     boosted,
     dispersion,
     expected,
+    geometry_inputs,
     levels_of,
     relative_variance,
-    told,
     zoomed,
 )
 from cyclopean.methods.base import known_pose
+from cyclopean.methods.falnet import Falnet
+from cyclopean.methods.photometric import reconstruction
 from cyclopean.networks.falnet import MEAN, centred, resize_corners
 from cyclopean.sample import Sample, view
 from cyclopean.synthesis import sweep, swept_coverage
@@ -111,7 +112,7 @@ def test_the_boosted_depth_enters_the_mask_and_the_top_is_static() -> None:
 
     method, target = small(threshold=1e-9, full=True, ignore_top=True), clip().target
     method.first = method.frozen()
-    static, v = method.static(target, *told(target)), told(target)[0][:, 1:]
+    static, v = method.static(target, *geometry_inputs(target)), geometry_inputs(target)[0][:, 1:]
     assert (static[v < -0.25] == 1).all()
     assert static[v >= -0.25].mean() < 0.2
 
@@ -137,7 +138,7 @@ def test_the_mean_of_levels_and_its_gradient() -> None:
 
 def test_training_begins_at_levels_in_equal_proportions() -> None:
     method = small(mask="none")
-    _, exponents = aquanet.volume(method.network, torch.rand(1, 3, 64, 96), *told(clip(1).target))
+    _, exponents = aquanet.volume(method.network, torch.rand(1, 3, 64, 96), *geometry_inputs(clip(1).target))
     assert (exponents == 1).all()
 
 
@@ -177,7 +178,7 @@ def test_traps_of_the_draft() -> None:
     exponents of the pixel that is made, mirrored principal points."""
     camera = Pinhole(torch.tensor([[0.58, -1.9]]), torch.tensor([[0.49, 0.46]]))
     target = view(torch.rand(1, 3, 64, 96), camera)
-    focal = told(target)[1]
+    focal = geometry_inputs(target)[1]
     torch.testing.assert_close(focal, torch.tensor([[0.58 * 96, 1.9 * 64]]) / 2000)
     mirrored = camera.mirrored().center[0, 0] * 96 - 0.5
     assert float(mirrored) == pytest.approx(96 - 1 - (0.49 * 96 - 0.5), abs=1e-4)  # W - 1 - c_x, in pixels
@@ -219,7 +220,7 @@ def test_traps_of_the_draft() -> None:
     exponents = 0.5 + torch.rand(1, 1, 64, 96)
     sample = clip(1)
     method, source = small(mask="none", planes="source"), sample.sources[0]
-    there = method.landing(exponents, source, invert(source.from_target), sample.target)(2)
+    there = method.level_uv(exponents, source, invert(source.from_target), sample.target)(2)
     for row, column in ((20, 40), (40, 50)):
         depth = 0.3 * math.exp(math.log(60) * (0.5 ** float(exponents[0, 0, row, column]) - 1))
         one = reproject(torch.full((1, 1, 64, 96), depth), source.camera, invert(source.from_target), source.camera)
@@ -268,12 +269,12 @@ def test_true_levels_make_the_other_view(name: str, planes: str) -> None:
         rho = aquanet.pull(pair.rho_source, match.uv, "edge")
     step = float((levels[0, 1, 0, 0] / levels[0, 0, 0, 0]).log())
     logits = 12 - 12 * ((rho / levels).log() / step).square().clamp(max=4)
-    there = method.landing(ones, source, back, target)
+    there = method.level_uv(ones, source, back, target)
     made = sweep(pair.target, logits, there)
     inner = reproject(pair.rho_source, rig.source, back, rig.target).valid & (swept_coverage(logits, there) > 0.9)
     assert psnr(made, pair.source, inner) > 36
     wrong = Aquanet(0.05, rules=replace(rules, planes="source" if planes == "target" else "target", mask="none"))
-    other = sweep(pair.target, logits, wrong.landing(ones, source, back, target))
+    other = sweep(pair.target, logits, wrong.level_uv(ones, source, back, target))
     assert psnr(other, pair.source, inner) < psnr(made, pair.source, inner) - 6
 
 
@@ -281,7 +282,7 @@ def test_what_is_behind_the_camera_is_outside() -> None:
     sample = clip(1)
     method = small(mask="none", least=1.0, most=100.0)
     back = invert(translation(torch.tensor([[0.0, 0.0, -3.0]])))
-    there = method.landing(torch.ones(1, 1, 64, 96), sample.sources[0], invert(back), sample.target)
+    there = method.level_uv(torch.ones(1, 1, 64, 96), sample.sources[0], invert(back), sample.target)
     assert (there(4) == -1).all()
 
 
@@ -289,7 +290,7 @@ def test_fal_nets_occlusion_masks_beside_the_release(golden) -> None:
     truth = golden("falnet_synth")
     image, logits, levels = truth["image_left"], truth["logits"], truth["levels"]
     h, w = image.shape[-2:]
-    grid = aquanet.pixel_grid((h, w), image)
+    grid = pixel_grid((h, w), image)
 
     def uv(sign: int):
         return lambda k: (grid + image.new_tensor([sign * float(levels[k]) * (w - 1) / w**2, 0.0])).expand(
@@ -306,7 +307,7 @@ def test_the_free_view_of_the_release_whose_flows_are_added(golden) -> None:
     truth = golden("aqua_freeview_as_released")
     image, logits, camera = truth["image"], truth["logits"], truth["K"]
     b, _, h, w = image.shape
-    pixels = aquanet.pixel_grid((h, w), image)[0].flatten(0, 1).T * torch.tensor([[w], [h]], dtype=F64) - 0.5
+    pixels = pixel_grid((h, w), image)[0].flatten(0, 1).T * torch.tensor([[w], [h]], dtype=F64) - 0.5
     rays = torch.linalg.inv(camera) @ torch.cat([pixels, torch.ones_like(pixels[:1])])
     offset, angles = truth["pose_t_then_euler"].split(3, 1)
     turn = torch.eye(3, dtype=F64).expand(b, 3, 3)
@@ -371,7 +372,7 @@ def test_the_papers_other_networks() -> None:
     plade, sample = small(network="plade", mask="none"), clip()
     prediction = plade.predict(sample.target)
     assert (prediction.extras["exponents"] == 1).all()
-    logits, _ = aquanet.volume(plade.network, sample.target.seen, *told(sample.target))
+    logits, _ = aquanet.volume(plade.network, sample.target.seen, *geometry_inputs(sample.target))
     wanted = expected(VolumeConfig(levels=5, spacing="exponential"), logits, torch.ones_like(logits[:, :1]))
     torch.testing.assert_close(prediction.inverse_depth, wanted)
     dirnet = small(network="dirnet", warp="backward", threshold=1e-12)
@@ -424,7 +425,7 @@ def test_the_second_stage_masks_what_the_first_finds_moving() -> None:
     with pytest.raises(InputError, match="first stage"):
         method(sample)
     method.first = aquanet.Frozen(First())
-    static = method.static(sample.target, *told(sample.target))
+    static = method.static(sample.target, *geometry_inputs(sample.target))
     assert set(static.unique().tolist()) == {0.0, 1.0}
     assert static[..., 50:].all()
     assert static[..., :44].mean() < 0.2
@@ -459,16 +460,16 @@ def test_the_second_stage_masks_what_the_first_finds_moving() -> None:
     again = small(boost=0.1)
     PreviousEpoch(again).load_state_dict(teacher.state_dict())
     assert again.state_dict().keys() == method.state_dict().keys() == small(mask="none").state_dict().keys()
-    image, inputs = sample.target.image, told(sample.target)
+    image, inputs = sample.target.image, geometry_inputs(sample.target)
     torch.testing.assert_close(again.teacher(image, *inputs), method.teacher(image, *inputs))
 
 
 def test_features_are_compared_where_the_weight_is_one() -> None:
     made, real, weight = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)
     features = nn.Conv2d(3, 4, 3, padding=1)
-    nothing = aquanet.reconstruction(made, real, weight, lambda x: [features(x)])
+    nothing = reconstruction(made, real, weight, lambda x: [features(x)])
     assert nothing["photometric"] == nothing["perceptual"] == 0
-    everything = aquanet.reconstruction(made, real, weight + 1, lambda x: [features(x)])
+    everything = reconstruction(made, real, weight + 1, lambda x: [features(x)])
     expectation = 0.01 * (features(centred(made)) - features(centred(real))).square().mean()
     torch.testing.assert_close(everything["perceptual"], expectation)
     torch.testing.assert_close(everything["photometric"], (made - real).abs().mean())

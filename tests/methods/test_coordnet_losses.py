@@ -93,11 +93,9 @@ def test_photometric_against_a_loop():
 
 def splatted(sample: Sample, source: View, rig: str, sharpness: float, *, window: int = 5, land=reproject) -> float:
     """The source's loss without its share: made by the soft z-buffer, compared where more than 1e-3 fell."""
-    landing = land(1 / sample.depth, SPHERE, source.from_target, SPHERE)
+    match = land(1 / sample.depth, SPHERE, source.from_target, SPHERE)
     weight = torch.exp(-sharpness * sample.depth) * sample.target.valid
-    colours, coverage = push(torch.cat([sample.target.image * weight, weight], 1), landing.uv, "sphere").split(
-        [3, 1], 1
-    )
+    colours, coverage = push(torch.cat([sample.target.image * weight, weight], 1), match.uv, "sphere").split([3, 1], 1)
     mask = ((coverage > 1e-3) & source.valid).float()
     made = colours / coverage.clamp(min=1e-9)
     return looped(made, source.image, mask, share_of(rig).expand(2, 1, H, W), window)

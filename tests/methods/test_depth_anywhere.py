@@ -20,7 +20,7 @@ from cyclopean.geometry import (
 from cyclopean.geometry.cameras import rigid
 from cyclopean.losses import affine_invariant, affine_invariant_error, berhu_beyond, min_max
 from cyclopean.methods.base import Frozen
-from cyclopean.methods.depth_anywhere import DepthAnywhere, FaceLabels, Online, label_faces, on_faces
+from cyclopean.methods.depth_anywhere import DepthAnywhere, FaceLabels, OnlineTeacher, label_faces, on_faces
 from cyclopean.networks import STUDENTS
 from cyclopean.sample import Sample, View, collate, view
 
@@ -200,7 +200,7 @@ def test_masks_count():
     for name, mask in (("masked", valid), ("open", torch.ones_like(valid))):
         for sky in (0.0, 0.9):
             method = student(values)
-            method.teacher = Online(Frozen(Bright()), 16, 0.0)
+            method.teacher = OnlineTeacher(Frozen(Bright()), 16, 0.0)
             image = torch.where(valid, sample.target.image, sky)
             # one pixel more is painted than masked, since faces look between pixels
             image[..., 12:14, :] = sample.target.image[..., 12:14, :]
@@ -238,7 +238,7 @@ def test_masks_turn_with_the_pictures():
     for k in range(4):
         torch.manual_seed(k)
         bright = Bright()
-        labels = Online(bright, 24, 45.0)(target, ())
+        labels = OnlineTeacher(bright, 24, 45.0)(target, ())
         picture = bright.shown.image.mean(1).view(1, 6, 24, 24)
         assert bool((picture[labels.valid] < 0.2501).all())
         assert 0 < (~labels.valid).double().mean() < 0.2
@@ -254,7 +254,7 @@ def test_weights_arrive():
     terms = {}
     for gt, pseudo in ((0.5, 0.5), (0.25, 0.5), (0.5, 2.0)):
         method = student(values, gt_weight=gt, pseudo_weight=pseudo)
-        method.teacher = Online(Frozen(Bright()), 16)
+        method.teacher = OnlineTeacher(Frozen(Bright()), 16)
         torch.manual_seed(1)
         terms[gt, pseudo] = {k: float(v.detach()) for k, v in method(both).items()}
     usual = terms[0.5, 0.5]
@@ -277,16 +277,18 @@ def test_the_cube_turns_anew():
     seen = []
     for k in (0, 1, 0):
         torch.manual_seed(k)
-        seen.append(Online(bright, 16, 30.0)(target, ()))
+        seen.append(OnlineTeacher(bright, 16, 30.0)(target, ()))
     assert torch.equal(seen[0].rotations, seen[2].rotations)
     assert torch.equal(seen[0].inverse_depth, seen[2].inverse_depth)
     assert not torch.allclose(seen[0].rotations, seen[1].rotations)
     assert torch.equal(seen[0].rotations[0], seen[0].rotations[1])
-    assert torch.equal(Online(bright, 16, 0.0)(target, ()).rotations[0], face_from_sphere(target.image))
+    assert torch.equal(OnlineTeacher(bright, 16, 0.0)(target, ()).rotations[0], face_from_sphere(target.image))
     tilts = []
     for k in range(50):
         torch.manual_seed(k)
-        tilts.append(Online(bright, 8, 30.0)(target, ()).rotations[0, 0])  # of the face in front: the rotation itself
+        tilts.append(
+            OnlineTeacher(bright, 8, 30.0)(target, ()).rotations[0, 0]
+        )  # of the face in front: the rotation itself
     x = torch.stack([torch.atan2(-r[1, 2], r[2, 2]) for r in tilts]).rad2deg().abs()
     assert 20 < x.max() <= 30.001
     flat = seen[0].inverse_depth.flatten(2)
@@ -300,7 +302,7 @@ def test_the_cube_turns_anew():
             return factors * super().forward(faces) - 3 * factors
 
     torch.manual_seed(0)
-    other = Online(Affine(), 16, 30.0)(target, ())
+    other = OnlineTeacher(Affine(), 16, 30.0)(target, ())
     torch.testing.assert_close(other.inverse_depth, seen[0].inverse_depth)
 
 
@@ -362,6 +364,26 @@ def test_fine_tuned_disparity_is_metric_and_all_of_it_learns():
     assert method.ambiguity == "metric"
 
 
+def test_metres_are_fitted_to_the_disparity_of_a_network_that_is_kept():
+    before = DepthAnywhere("mobile")
+    method = before.metric(10.0)
+    assert all(torch.equal(value, method.state_dict()[name]) for name, value in before.state_dict().items())
+    assert (method.scale.item(), method.shift.item()) == (1.0, 0.0)
+    method.scale.data.fill_(3.0)
+    assert method.metric(10.0).scale.item() == 3.0
+    before.network.extra = nn.Linear(1, 1)  # a name that the other one lacks
+    with pytest.raises(RuntimeError, match=r"network\.extra\.weight"):
+        before.metric(10.0)
+
+    disparity = torch.rand(1, 1, 8, 16, dtype=F32)
+    method = student(disparity, predicts="metric-disparity")
+    sample = replace(unlabelled((8, 16)), depth=1 / (2 * disparity + 0.5))
+    for training in (True, False):
+        method.train(training).fit_metres([sample])
+        assert method.training is method.network.training is training
+        torch.testing.assert_close((method.scale.data, method.shift.data), (torch.tensor(2.0), torch.tensor(0.5)))
+
+
 def test_a_teacher_is_no_part_of_the_student():
     """Frozen, moved along, and not saved; what it says has no gradient."""
     method = DepthAnywhere("mobile")
@@ -376,7 +398,7 @@ def test_a_teacher_is_no_part_of_the_student():
         def forward(self, faces):
             return self.conv(faces.image)
 
-    method.teacher = Online(Frozen(Sees()), 32)
+    method.teacher = OnlineTeacher(Frozen(Sees()), 32)
     assert set(method.state_dict()) == own
     assert not any(p is teacher.weight for p in method.parameters())
     sample = collate([replace(unlabelled((64, 128)), depth=torch.rand(1, 1, 64, 128, dtype=F32) + 1),
@@ -397,7 +419,7 @@ def test_every_student_learns_from_both_streams(network):
     """Finite losses, and a gradient for every parameter, whatever its output's sign and range."""
     torch.manual_seed(0)
     method = DepthAnywhere(network)
-    method.teacher = Online(Bright(), 16)
+    method.teacher = OnlineTeacher(Bright(), 16)
     size = (128, 256)
     both = collate([replace(unlabelled(size), depth=1 + torch.rand(1, 1, *size)), unlabelled(size)])
     losses = method(both)

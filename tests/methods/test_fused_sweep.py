@@ -7,8 +7,9 @@ from torch import Tensor
 
 from cyclopean import kernels
 from cyclopean.geometry import Pinhole, translation
-from cyclopean.methods.aquanet import Aquanet, Falnet, Frozen
+from cyclopean.methods.aquanet import Aquanet, Frozen
 from cyclopean.methods.base import Method
+from cyclopean.methods.falnet import Falnet
 from cyclopean.sample import Sample, view
 from methods.test_deep3d import Live
 

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 import trees
 from cyclopean.cli import main
-from cyclopean.methods.aquanet import Aquanet, Falnet
+from cyclopean.methods.aquanet import Aquanet
+from cyclopean.methods.falnet import Falnet
 from cyclopean.networks.vgg import Vgg19
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint

@@ -165,9 +165,9 @@ def test_true_depth_rebuilds_the_target_from_its_sources(family, seed, rig, size
     """The other view fetched at the true landing looks like the target: pose, depth and camera agree."""
     made = rigs.sample(family, seed, size, rig)
     for source in made.sources:
-        landing = reproject(1 / made.depth, made.target.camera, source.from_target, source.camera)
-        use = (landing.valid & made.target.valid)[0, 0]
-        rebuilt = pull(source.image, landing.uv, source.camera.border)
+        match = reproject(1 / made.depth, made.target.camera, source.from_target, source.camera)
+        use = (match.valid & made.target.valid)[0, 0]
+        rebuilt = pull(source.image, match.uv, source.camera.border)
         error, unmoved = (
             float((image - made.target.image).abs().mean(1)[0][use].mean()) for image in (rebuilt, source.image)
         )

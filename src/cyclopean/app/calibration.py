@@ -40,7 +40,7 @@ def open_panorama(state: AppState, session: Session) -> PageUpdate:
     session.preview = preview
     viewer = session.folder / "out" / VIEWER
     viewer.parent.mkdir(exist_ok=True)
-    write_viewer(viewer, solid(preview.depth), preview.photo.image, Equirectangular(), upload.name)
+    write_viewer(viewer, with_assumed_shift(preview.depth), preview.photo.image, Equirectangular(), upload.name)
     session.keep([viewer])
     return {
         "stage": "depth", "name": upload.name, "full": [preview.full[1], preview.full[0]],
@@ -51,7 +51,7 @@ def open_panorama(state: AppState, session: Session) -> PageUpdate:
     }  # fmt: skip
 
 
-def solid(depth: DepthMap) -> DepthMap:
+def with_assumed_shift(depth: DepthMap) -> DepthMap:
     """Return depth that has a shape in space: of an affine map, a guess."""
     return shift_assumed(depth) if depth.ambiguity == "affine" else depth
 
@@ -67,10 +67,10 @@ def save_panorama(state: AppState, session: Session) -> PageUpdate:
     folder, upload, preview = session.folder / "out", session.upload, session.preview
     work = partial(service.save_depth, state.service(session.model), upload, folder, camera="equirectangular")
     paths = within(state.store.limits.saving_seconds, upload.name, work)
-    with appearing(folder) as bench:
-        cleaned = without_flying_pixels(solid(preview.depth), Equirectangular())
+    with appearing(folder) as temporary:
+        cleaned = without_flying_pixels(with_assumed_shift(preview.depth), Equirectangular())
         cloud = point_cloud(cleaned, preview.photo.image, Equirectangular())
-        write_ply(bench / f"{upload.stem}_disp.ply", cloud)
+        write_ply(temporary / f"{upload.stem}_disp.ply", cloud)
     return {"files": session.keep([*paths, folder / f"{upload.stem}_disp.ply"])}
 
 
@@ -89,11 +89,12 @@ def photo_again(_: AppState, session: Session) -> PageUpdate:
 @handler
 def measure(_: AppState, session: Session, points: list[tuple[float, float]]) -> PageUpdate:
     """Keep the points clicked so far; return how far away the last one is, when metres are known."""
-    photo = _measured(session)
+    preview = session.opened_photo()
+    photo = preview.photo
     session.points = points[-2:]
     if session.profile is None or not points:
         return {"note": "Click the second point." if len(points) == 1 else ""}
-    depth = session.profile.applied(_depth(session))
+    depth = session.profile.applied(preview.depth)
     places = [point_at(depth, _camera(photo), pixel(at, photo.size)) for at in session.points]
     note = f"That point is {float(places[-1].norm()):.2f} m from the camera."
     if len(places) == 2:
@@ -104,29 +105,30 @@ def measure(_: AppState, session: Session, points: list[tuple[float, float]]) ->
 @handler
 def set_distance(_: AppState, session: Session, metres: float | None) -> PageUpdate:
     """Set the scale by the two points."""
-    photo, given = _measured(session), _length(metres)
+    preview, given = session.opened_photo(), _length(metres)
+    photo = preview.photo
     if len(session.points) != 2:
         raise InputError("two points are needed; click one end of something whose length you know, then the other.")
     first, second = (pixel(at, photo.size) for at in session.points)
-    return _kept(session, by_two_points(_depth(session), _camera(photo), (first, second), given))
+    return _kept(session, by_two_points(preview.depth, _camera(photo), (first, second), given))
 
 
 @handler
 def set_height(_: AppState, session: Session, metres: float | None) -> PageUpdate:
     """Set the scale by the camera's height above the ground."""
-    photo, given = _measured(session), _length(metres)
-    return _kept(session, by_height(_depth(session), _camera(photo), given))
+    preview, given = session.opened_photo(), _length(metres)
+    return _kept(session, by_height(preview.depth, _camera(preview.photo), given))
 
 
 @handler
 def set_distances(_: AppState, session: Session, first: float | None, second: float | None) -> PageUpdate:
     """Set scale and shift of the photo's depth by how far away the two points are."""
     metres = (_length(first), _length(second))
-    _measured(session)
+    depth = session.opened_photo().depth
     if len(session.points) != 2:
         raise InputError("two points are needed; click the first one, then the second, at another distance.")
     known = TwoDistances((fraction(session.points[0]), fraction(session.points[1])), metres)
-    known.applied(_depth(session))
+    known.applied(depth)
     session.profile = known
     note = "Click anywhere to read distances; depth of this photo that you save in the first tab is now in metres."
     return {"note": note, "distances": _distances(session, known)}
@@ -145,20 +147,8 @@ def _kept(session: Session, profile: CameraProfile) -> PageUpdate:
 
 def _distances(session: Session, profile: CameraProfile | TwoDistances) -> list[float]:
     """Return how far away in metres the nearest and the farthest of the photo are, without the 1 % at either end."""
-    low, high = value_range(profile.applied(_depth(session)).inverse_depth)
+    low, high = value_range(profile.applied(session.opened_photo().depth).inverse_depth)
     return [1 / max(end, 1 / FARTHEST) for end in (high, low)]
-
-
-def _measured(session: Session) -> Photo:
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    return session.preview.photo
-
-
-def _depth(session: Session) -> DepthMap:
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    return session.preview.depth
 
 
 def _camera(photo: Photo) -> AnyCamera:

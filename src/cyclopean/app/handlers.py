@@ -87,7 +87,7 @@ def handler(step: Callable[..., PageUpdate]) -> Callable[..., PageUpdate]:
         session = state.store.get(token or "")
         if session is None:
             return {"error": capital(GONE)}
-        if (why := _refused(session)) is not None:
+        if (why := _acquire(session)) is not None:
             return {"error": why}
         try:
             return step(state, session, *rest, **values)
@@ -103,8 +103,8 @@ def handler(step: Callable[..., PageUpdate]) -> Callable[..., PageUpdate]:
     return careful
 
 
-def _refused(session: Session) -> str | None:
-    """Take the session's lock when its other step is done. Else why not: a film would keep others waiting for long."""
+def _acquire(session: Session) -> str | None:
+    """Take the session's lock as soon as the step before is done; return why not if that takes long, as a clip does."""
     end = time.monotonic() + LONGEST_WAIT
     while not session.lock.acquire(timeout=PATIENCE):
         if session.refocusing:
@@ -179,15 +179,13 @@ def focus(
 
     Without `render`, here and in other steps, the page has made the picture by itself.
     """
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    last = session.history[-1][1]
-    shot = FocusRequest(at or last.at, look, last.strokes)
-    picture = _rendered(session.preview, shot) if render else None
-    if session.history and session.history[-1][0] == why != "point":
-        session.history[-1] = (why, shot)
+    preview, last = session.opened_photo(), session.history[-1][1]
+    request = FocusRequest(at or last.at, look, last.strokes)
+    picture = _rendered(preview, request) if render else None
+    if session.history[-1][0] == why != "point":
+        session.history[-1] = (why, request)
     else:
-        session.history.append((why, shot))
+        session.history.append((why, request))
     another = (at or last.at, look.subject) != (last.at, last.settings.subject) or why == "point"
     return _in_focus(session, picture) | (_live(session) if another and not render else {})
 
@@ -204,30 +202,26 @@ def mend(
     render: bool = True,
 ) -> PageUpdate:
     """Mend the depth by one stroke of a brush; what was in focus is focused again."""
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    why, last = session.history[-1]
+    preview, (why, last) = session.opened_photo(), session.history[-1]
     if why == START:
-        raise InputError("nothing is in focus yet; click what shall be sharp, then paint.")
+        raise InputError("nothing is in focus yet; click what should be sharp, then paint.")
     if len(last.strokes) >= MOST:
         raise InputError(f"there are {MOST} strokes already, the most that a photo takes; undo some.")
     stroke = Stroke(kind, tuple(fraction(at) for at in points), radius, last.at)
-    shot = FocusRequest(last.at, look, (*last.strokes, stroke))
-    picture = _rendered(session.preview, shot) if render else None
-    session.history.append(("mend", shot))
+    request = FocusRequest(last.at, look, (*last.strokes, stroke))
+    picture = _rendered(preview, request) if render else None
+    session.history.append(("mend", request))
     return _in_focus(session, picture) | _depth_shown(session)
 
 
 @handler
 def undo(_: AppState, session: Session, *, render: bool = True) -> PageUpdate:
     """Go back to the request before the last."""
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
-    before = session.history[-1][1].strokes
+    preview, before = session.opened_photo(), session.history[-1][1].strokes
     if len(session.history) > 1:
         session.history.pop()
     now = session.history[-1][1]
-    update = _in_focus(session, _rendered(session.preview, now) if render else None)
+    update = _in_focus(session, _rendered(preview, now) if render else None)
     if now.strokes != before:
         return update | _depth_shown(session)
     return update if render else update | _live(session)
@@ -235,44 +229,41 @@ def undo(_: AppState, session: Session, *, render: bool = True) -> PageUpdate:
 
 def _depth_shown(session: Session) -> PageUpdate:
     """Return the depth in false colours, as it is mended now."""
-    assert session.preview is not None
-    depth, _ = session.preview.scene(session.history[-1][1])
+    depth, _ = session.opened_photo().scene(session.history[-1][1])
     return {"depth": session.show("depth", service.jpeg(service.coloured(depth))), **_live(session)}
 
 
 def _live(session: Session) -> PageUpdate:
     """Return what a page needs to refocus by itself; nothing of a panorama, which goes on over its seam."""
-    preview, (why, shot) = session.preview, session.history[-1]
-    assert preview is not None
+    preview, (why, request) = session.opened_photo(), session.history[-1]
     if isinstance(preview.photo.camera, Equirectangular):
         return {}
-    file, told = service.live_scene(*((preview.depth,) if why == START else preview.scene(shot)))
+    file, told = service.live_scene(*((preview.depth,) if why == START else preview.scene(request)))
     return {"live": {"depth": session.show("plane", file, ".png"), **told}}
 
 
-def _rendered(preview: service.Preview, shot: FocusRequest) -> bytes:
-    return service.jpeg(preview.focused(shot).image)
+def _rendered(preview: service.Preview, request: FocusRequest) -> bytes:
+    return service.jpeg(preview.focused(request).image)
 
 
 def _in_focus(session: Session, picture: bytes | None) -> PageUpdate:
-    why, shot = session.history[-1]
-    shown: PageUpdate = {"stage": "focus", "look": asdict(shot.settings)}
+    why, request = session.history[-1]
+    shown: PageUpdate = {"stage": "focus", "look": asdict(request.settings)}
     if why == START:
         return {**shown, "result": None, "point": None, "undo": False}
     result = "live" if picture is None else session.show("result", picture)
-    return {**shown, "result": result, "point": list(shot.at), "undo": True}
+    return {**shown, "result": result, "point": list(request.at), "undo": True}
 
 
 @handler
 def go_to(_: AppState, session: Session, step: str) -> PageUpdate:
-    """Go to another step of the way."""
+    """Show another step of the page: choose, depth, focus or save."""
     if step == "choose":
         session.forget()
         return {"stage": "choose"}
-    if session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
+    session.opened_photo()
     if step == "save" and session.history[-1][0] == START:
-        raise InputError("nothing is in focus yet; click what shall be sharp.")
+        raise InputError("nothing is in focus yet; click what should be sharp.")
     return {"stage": step} if step in ("depth", "focus", "save") else {}
 
 
@@ -308,12 +299,12 @@ def full(state: AppState, session: Session, view: str) -> PageUpdate:
 
 
 def _refocused(state: AppState, session: Session, form: PictureFormat, folder: Path) -> list[Path]:
-    upload, shot = _upload(session), session.history[-1][1]
-    work = partial(service.save_refocused, state.service(session.model), upload, shot, form, folder)
+    upload, request = _upload(session), session.history[-1][1]
+    work = partial(service.save_refocused, state.service(session.model), upload, request, form, folder)
     return within(state.store.limits.saving_seconds, upload.name, work)
 
 
 def _upload(session: Session) -> Path:
-    if session.upload is None or session.preview is None:
-        raise InputError("there is no photo yet; choose one.")
+    session.opened_photo()
+    assert session.upload is not None
     return session.upload

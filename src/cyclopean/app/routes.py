@@ -298,8 +298,8 @@ def _glance(store: Store) -> Callable[..., Any]:
 
             at = float(request.query_params["x"]), float(request.query_params["y"])
             last = session.history[-1][1]
-            shot = service.FocusRequest(at, replace(last.settings, subject=False), last.strokes)
-            return Response(service.jpeg(preview.small.focused(shot).image), media_type="image/jpeg")
+            focus = service.FocusRequest(at, replace(last.settings, subject=False), last.strokes)
+            return Response(service.jpeg(preview.small.focused(focus).image), media_type="image/jpeg")
         except (ValueError, LookupError):  # no point of the picture, or another photo has just come
             return Response(status_code=204)
         finally:

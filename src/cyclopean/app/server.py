@@ -52,10 +52,12 @@ class Address:
 
 
 def serve(
-    address: Address, model: str, limits: Limits, *, browser: bool, key: str | None = None, anyway: bool = False
-) -> None:
-    """Serve until interrupted, by Ctrl-C, TERM or HUP, which raises KeyboardInterrupt when everything is removed.
+    address: Address, offered: "Mapping[str, Callable[[], Predictor]]", limits: Limits, *, browser: bool,
+    key: str | None = None, anyway: bool = False,
+) -> None:  # fmt: skip
+    """Serve `models_offered` until interrupted, by Ctrl-C, TERM or HUP.
 
+    That raises KeyboardInterrupt when everything is removed.
     Prints the page's address as soon as it can be opened; the network is loaded meanwhile. With a `key` only who has it
     can open the page: it is part of that address. Raises InputError for bad input, and unless `anyway` on a machine
     that has too little for the app.
@@ -68,7 +70,7 @@ def serve(
             raise InputError(f"{' '.join(lacking)} Start it with --anyway to try.")
         for shortcoming in lacking:
             print(f"cyclopean app: {shortcoming}", file=sys.stderr, flush=True)  # noqa: T201
-        port, offered = door.getsockname()[1], models_offered(model)
+        port = door.getsockname()[1]
         network: Future[AppState] = Future()
         app = Guard(
             assembled(store, network, offered, lacking, remote=address.host not in LOCAL),
@@ -102,13 +104,13 @@ def serve(
     raise KeyboardInterrupt
 
 
-def models_offered(model: str) -> dict[str, "Callable[[], Predictor]"]:
+def models_offered(model: str, backend: str = "torch") -> dict[str, "Callable[[], Predictor]"]:
     """Return what loads each model by the name that a page shows: those of `model`, which are separated by commas, then
     the bundled ones, which are loaded when somebody chooses them. The default alone is no choice.
     """
     given = [name.strip() for name in model.split(",") if name.strip()] or [DEFAULT]
     others = [] if given == [DEFAULT] else sorted(path.parent.name for path in MODELS.glob("*/config.json"))
-    return {_title(name): cache(partial(_load, name)) for name in dict.fromkeys([*given, *others])}
+    return {_title(name): cache(partial(_load, name, backend)) for name in dict.fromkeys([*given, *others])}
 
 
 def assembled(
@@ -134,15 +136,15 @@ def _loaded(store: Store, offered: "Mapping[str, Callable[[], Predictor]]") -> "
     return AppState(first, store, examples.found(), offered if len(offered) > 1 else {})
 
 
-def _load(name: str) -> "Predictor":
+def _load(name: str, backend: str) -> "Predictor":
     from cyclopean.inference.predictor import load
 
-    return load(name)
+    return load(name, backend=backend)
 
 
 def _title(name: str) -> str:
     """Return what the page calls a model: visitors see no paths of this machine."""
-    return Path(name).name if Path(name).is_dir() else name
+    return Path(name).name if Path(name).exists() else name
 
 
 def patient_protocol() -> type[asyncio.Protocol]:

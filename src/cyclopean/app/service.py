@@ -9,7 +9,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from cyclopean import refocus
 from cyclopean.app.coordinates import fraction, pixel, shown_size
 from cyclopean.app.mending import Stroke, mended
 from cyclopean.defocus.edges import refined
@@ -17,18 +16,19 @@ from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.live import depth_png
-from cyclopean.defocus.refocus import focusable
+from cyclopean.defocus.refocus import focusable, refocus
 from cyclopean.defocus.selection import coherent
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
-from cyclopean.inference.pipeline import DepthOptions, Target, predict_photo
+from cyclopean.inference.pipeline import DepthOptions, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
 from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth
+from cyclopean.io.results import Target
 
 LIVE = 400_000  # pixels of the depth that a browser refocuses by
 GLANCE = 120_000  # pixels of what is shown while the pointer rests
@@ -37,7 +37,7 @@ QUALITY = 90
 Rgb = Float[Tensor, "1 3 h w"]
 Fraction = tuple[float, float]
 
-# what the page calls it -> suffix and bits (None: as the photo has them)
+# The page's names of file kinds -> suffix and bits (None: those of the photo)
 FORMATS = {
     "PNG": (".png", 8),
     "Same as the photo": (None, None),
@@ -66,7 +66,7 @@ class RefocusSettings:
 
     @property
     def strength(self) -> float:
-        """Strength of the report's methods; the thin lens takes none."""
+        """Return the strength of the report's methods; 1 for the thin lens, whose amount is the lens's own."""
         return 1.0 if self.method == THIN_LENS else self.amount
 
 
@@ -94,39 +94,40 @@ class Preview:
         image = resize(self.photo.image, size)
         return Preview(replace(self.photo, image=image), resize_depth(self.depth, size), self.full)
 
-    def focused(self, shot: FocusRequest) -> Photo:
+    def focused(self, request: FocusRequest) -> Photo:
         """Return the preview focused as requested; a panorama over its seam, too."""
-        depth, sharp = self.scene(shot)
-        return wrap_panorama(partial(self._once, shot, sharp), self.photo, depth, pixel(shot.at, self.photo.size))
+        depth, sharp = self.scene(request)
+        return wrap_panorama(partial(self._once, request, sharp), self.photo, depth, pixel(request.at, self.photo.size))
 
-    def scene(self, shot: FocusRequest) -> tuple[DepthMap, Sharp | None]:
+    def scene(self, request: FocusRequest) -> tuple[DepthMap, Sharp | None]:
         """Return the depth with the subject as one surface and strokes on it, and the depths that show all of the
         subject sharp; None: what is sharp is as far away as the point.
 
         Kept from the last time if neither the subject nor the strokes have changed.
         """
-        look = shot.settings
-        selects = look.subject and look.method == THIN_LENS and not isinstance(self.photo.camera, Equirectangular)
-        kept, key = self._kept_scene, (pixel(shot.at, self.photo.size) if selects else None, shot.strokes)
+        settings = request.settings
+        flat = not isinstance(self.photo.camera, Equirectangular)
+        selects = settings.subject and settings.method == THIN_LENS and flat
+        kept, key = self._kept_scene, (pixel(request.at, self.photo.size) if selects else None, request.strokes)
         if key not in kept:
             matte = None if key[0] is None else self._selector([key[0]])
             depth, sharp = (self.depth, None) if matte is None else coherent(self.depth, matte)
             kept.clear()
-            kept[key] = mended(depth, shot.strokes), sharp
+            kept[key] = mended(depth, request.strokes), sharp
         depth, sharp = kept[key]
-        return depth, None if look.range > 0 else sharp
+        return depth, None if settings.range > 0 else sharp
 
     def _once(
-        self, shot: FocusRequest, sharp: Sharp | None, photo: Photo, depth: DepthMap, at: tuple[int, int]
+        self, request: FocusRequest, sharp: Sharp | None, photo: Photo, depth: DepthMap, at: tuple[int, int]
     ) -> Photo:
-        look = shot.settings
-        if look.method != THIN_LENS:
-            return refocus(photo, depth, at, method=look.method, lens=look.lens, strength=look.strength)
-        ready = self._ready(look.lens, photo, depth)
+        settings = request.settings
+        if settings.method != THIN_LENS:
+            return refocus(photo, depth, at, method=settings.method, lens=settings.lens, strength=settings.strength)
+        ready = self._ready(settings.lens, photo, depth)
         if sharp is None or not ready.span:
             return ready.at(at)
         part = min(1.0, (sharp.near - sharp.far) / ready.span)
-        return self._ready(replace(look.lens, range=part), photo, depth).focused(sharp.middle)
+        return self._ready(replace(settings.lens, range=part), photo, depth).focused(sharp.middle)
 
     def _ready(self, lens: Lens, photo: Photo, depth: DepthMap) -> Focusable[Photo]:
         """Return what does not depend on the focus, kept from the last time if lens and depth are the same.
@@ -196,7 +197,7 @@ def live_scene(depth: DepthMap, sharp: Sharp | None = None) -> tuple[bytes, dict
 
 def lens_of(photo: Photo) -> dict[str, float | None]:
     """Return the f-number with which a photo was taken, and its focal length as that of a full-frame camera, in mm;
-    None and 50 where its metadata do not tell.
+    None and 50 where its metadata lack them.
     """
     h, w = photo.size
     camera = photo.camera

@@ -1,4 +1,4 @@
-"""One visitor's pictures, which no other visitor sees: everything hangs on a token that nobody can guess."""
+"""One visitor's pictures, which no other visitor sees: the key to them is a token that cannot be guessed."""
 
 import math
 import re
@@ -128,6 +128,12 @@ class Session:
             raise
         self.forget()
         self.upload, self.model = path, self.chosen
+
+    def opened_photo(self) -> "Preview":
+        """Return the preview of the photo. Raises InputError when none has been opened."""
+        if self.preview is None:
+            raise InputError("there is no photo yet; choose one.")
+        return self.preview
 
     def forget(self) -> None:
         """Forget the upload and all that was made of it."""

@@ -205,12 +205,12 @@ def _refocus(
 ) -> PageUpdate:
     from cyclopean.defocus.video import Keyframe
     from cyclopean.inference.clip_pipeline import refocus_clip
-    from cyclopean.inference.pipeline import Target
+    from cyclopean.io.results import Target
     from cyclopean.io.video import describe
 
     source = _clip(session)
     if not session.keys:
-        raise InputError("nothing says what shall be sharp; click it in the picture.")
+        raise InputError("no point of focus is given; click what should be sharp in the picture.")
     size = describe(source).size
     keys = [Keyframe(time, pixel(at, size), None, follow) for time, at in sorted(session.keys.items())]
     report, written = refocus_clip(
@@ -269,4 +269,4 @@ def _clip(session: Session) -> Path:
 def _keys_note(session: Session) -> str:
     """Return a sentence on which moments have a point."""
     times = ", ".join(f"{time:.1f} s" for time in sorted(session.keys))
-    return f"Sharp points at {times}." if times else "No point yet; click what shall be sharp."
+    return f"Sharp points at {times}." if times else "No point yet; click what should be sharp."

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from cyclopean import augmentation
@@ -207,7 +206,7 @@ def cube_step(rho: Map, sample: Sample) -> dict[str, float]:
     face = torch.einsum("fj,bhwj->bfhw", face_from_sphere(rho)[:, 2], rays).argmax(1, keepdim=True)
     steps: dict[bool, list[Tensor]] = {True: [], False: []}
     for axis in (-1, -2):
-        both = _pairs(known, axis)
+        both = _neighbours(known, axis, torch.logical_and)
         across = _neighbours(face, axis, torch.ne)
         size = _neighbours(error, axis, torch.sub).abs()
         for border in (True, False):
@@ -219,10 +218,6 @@ def cube_step(rho: Map, sample: Sample) -> dict[str, float]:
 def _neighbours(x: Tensor, axis: int, how: Any) -> Tensor:
     n = x.shape[axis] - 1
     return how(x.narrow(axis, 1, n), x.narrow(axis, 0, n))
-
-
-def _pairs(known: Bool[Tensor, "1 1 h w"], axis: int) -> Tensor:
-    return _neighbours(known, axis, torch.logical_and)
 
 
 def _guesses(data: Samples, name: str = TEACHER) -> list[Entry]:

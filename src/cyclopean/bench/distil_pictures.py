@@ -121,12 +121,12 @@ def from_above(sample: Sample, depth: Map) -> np.ndarray:
     pose = torch.eye(4)
     pose[:3, :3], pose[:3, 3] = rotation, -rotation @ eye
     camera = Pinhole(torch.tensor([[0.7, 1.4]]), torch.tensor([[0.5, 0.5]]))
-    landing = reproject(rho, Equirectangular(), pose[None], camera)
+    match = reproject(rho, Equirectangular(), pose[None], camera)
     points = rays / rho[0, 0, ..., None] - eye
     low = torch.asin(-rays[..., 1].clamp(-1, 1)) < CEILING
-    near = (points.norm(dim=-1) < 6 * unit) & low & landing.valid[:, 0]
+    near = (points.norm(dim=-1) < 6 * unit) & low & match.valid[:, 0]
     weight = torch.exp(-NEAREST_WINS * points.norm(dim=-1) / unit) * near
-    canvas, coverage = splat(image, landing.uv, weight[:, None], "zeros")
+    canvas, coverage = splat(image, match.uv, weight[:, None], "zeros")
     seen = (coverage > 0).to(canvas.dtype)
     share = resize(seen, (h, w))
     drawn = resize(canvas * seen, (h, w)) / share.clamp_min(1e-3)

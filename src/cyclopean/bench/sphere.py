@@ -188,9 +188,9 @@ def remade(rho: Map, sample: Sample) -> dict[str, float]:
 
 def remake(rho: Map, target: View, source: View) -> tuple[Float[Tensor, "1 3 h w"], Mask]:
     """Return the source made from the target by splatting, and where something fell."""
-    landing = reproject(rho, target.camera, known_pose("remaking", source), source.camera)
+    match = reproject(rho, target.camera, known_pose("remaking", source), source.camera)
     weight = torch.exp(-SHARPNESS / rho.clamp_min(1 / FARTHEST))
-    made, coverage = splat(target.image, landing.uv, weight, source.camera.border)
+    made, coverage = splat(target.image, match.uv, weight, source.camera.border)
     return made, coverage > COVERED
 
 

@@ -16,8 +16,9 @@ from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
 from cyclopean.geometry import reproject, size_of
 from cyclopean.io.image import resize
 from cyclopean.losses import absolute, automask
-from cyclopean.methods.aquanet import Aquanet, Falnet, PreviousEpoch, dispersion, spimo, told, zoomed
+from cyclopean.methods.aquanet import Aquanet, PreviousEpoch, dispersion, geometry_inputs, spimo, zoomed
 from cyclopean.methods.base import Frozen, Method, known_pose
+from cyclopean.methods.falnet import Falnet
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.metrics import align_median, countable, depth_errors, holes, mask_errors, to_depth
 from cyclopean.sample import Sample
@@ -101,7 +102,7 @@ def static_by_spimo(
     """Return 1 where the depth of a first stage does not depend on where it is told that things stand (Eq. 7)."""
     assert isinstance(method, Aquanet)
     spread = dispersion(
-        method.frozen(), sample.target.image, *told(sample.target), passes=passes, boosting=boosting,
+        method.frozen(), sample.target.image, *geometry_inputs(sample.target), passes=passes, boosting=boosting,
         power=method.size_power,
     )  # fmt: skip
     return spimo(spread, threshold)

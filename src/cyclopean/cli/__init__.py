@@ -8,10 +8,13 @@ import logging
 import os
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import cyclopean
+from cyclopean.cli import output
 from cyclopean.errors import REMEDIES, sentence, unknown_name, why_unwritten
 from cyclopean.io.files import shown
 
@@ -28,10 +31,16 @@ COMMANDS = {
     "label": ("cyclopean.cli.label", "label panoramas by a model for ordinary photos, to be learned from"),
     "mask": ("cyclopean.cli.mask", "mask sky and what else of panoramas is no part of the scene"),
     "evaluate": ("cyclopean.cli.evaluate", "measure a model against true depth, beside trivial guesses"),
+    "shard": ("cyclopean.cli.shard", "pack a data set into tar files of decoded samples, to train on anywhere"),
     "check": ("cyclopean.cli.check", "look for what is wrong with a data set or a clip, before any training"),
     "render": ("cyclopean.cli.render", "render procedural worlds with exact depth to a folder"),
     "render-mesh": ("cyclopean.cli.render_mesh", "render a mesh of your own as panoramas with exact depth (Blender)"),
+    "export": ("cyclopean.cli.export", "write a model as an ONNX file, for other programs"),
     "bench": ("cyclopean.cli.bench", "measure again what the pages state, on your own data"),
+    "models": ("cyclopean.cli.models", "what models are here, what they predict, their licences and figures"),
+    "import": ("cyclopean.cli.import_model", "turn weights that others released into a model's folder"),
+    "push": ("cyclopean.cli.push", "upload a model of yours to the Hugging Face Hub, with a card"),
+    "completion": ("cyclopean.cli.completion", "a script by which bash, zsh or fish completes commands and flags"),
     "doctor": ("cyclopean.cli.doctor", "what is installed, what works, what to do about what does not"),
 }
 
@@ -81,7 +90,9 @@ def _main(arguments: list[str]) -> int:
         if command not in COMMANDS:
             raise unknown_name("command", command, COMMANDS)
         arguments = [word for k, word in enumerate(words) if k >= end or word not in VERBOSE]
-        return importlib.import_module(COMMANDS[command][0]).main(arguments)
+        arguments, kind = output.without_flag(arguments, command)
+        with output.objects_only() if kind == "json" else nullcontext():
+            return importlib.import_module(COMMANDS[command][0]).main(arguments)
     except BrokenPipeError as error:
         return _unwritable(error)
     except KeyboardInterrupt:
@@ -118,5 +129,6 @@ def _help() -> str:
             *lines,
             "",
             "cyclopean COMMAND --help tells more; -v shows the details of an error.",
+            *textwrap.wrap(f"--output json: {', '.join(output.COMMANDS)} print one JSON object a line.", 80),
         ]
     )

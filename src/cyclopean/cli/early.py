@@ -6,10 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.inference import CAMERAS, NEEDS_TRANSFORMERS
+from cyclopean.inference import CAMERAS, NEEDS_ONNXRUNTIME, NEEDS_TRANSFORMERS
 from cyclopean.io.files import read_json, refuse_unreadable, shortened, shown
 from cyclopean.methods import METHODS, is_metric
-from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign
+from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign, is_onnx
 
 
 def refuse_unknown_model(name: str) -> None:
@@ -19,6 +19,10 @@ def refuse_unknown_model(name: str) -> None:
     "auto" and "none" are words of commands. What `models.locate` alone can decide passes.
     """
     if name in ("auto", "none", *bundled()) or ":" in name:
+        return
+    if is_onnx(name):
+        refuse_unreadable(Path(name))
+        refuse_missing_backend("onnxruntime", name)
         return
     try:
         if find_spec("transformers") is None and is_foreign(Path(name)):
@@ -34,6 +38,12 @@ def refuse_unknown_model(name: str) -> None:
         others = sorted(path.parent.name for path in folder.glob("*/config.json"))
         beside = f"{folder} holds {shortened(', '.join(others))}." if others else "give a folder that training wrote."
         raise InputError(f"there is no model folder {shortened(name)!r}; {beside}")
+
+
+def refuse_missing_backend(backend: str, name: str = "--backend onnxruntime") -> None:
+    """Raise InputError, naming what needs it, where onnxruntime is not installed."""
+    if backend == "onnxruntime" and find_spec("onnxruntime") is None:
+        raise InputError(f"{shortened(name)} {NEEDS_ONNXRUNTIME}.")
 
 
 def refuse_metres(profile: str | None, known: tuple[float, ...] | None) -> None:

@@ -42,6 +42,10 @@ EXAMPLES = {
         "cyclopean label panoramas --out labels",
         "cyclopean label panoramas --out labels --masks masks --workers 8",
     ),
+    "shard": (
+        "cyclopean shard worlds/train shards --size 192x384 --workers 8",
+        "cyclopean train monodepth --network compact --data shards --out runs/mine",
+    ),
     "mask": (
         "cyclopean mask panoramas --out masks",
         "cyclopean mask panoramas --out masks --prompts sky,watermark --segmenter clipseg",
@@ -69,6 +73,10 @@ EXAMPLES = {
         "cyclopean render-mesh scene.glb panoramas",
         "cyclopean render-mesh scene.glb panoramas --count 20",
     ),
+    "export": (
+        "cyclopean export general --out general.onnx",
+        "cyclopean export runs/mine/best --size 480x640 --precision int8",
+    ),
     "bench": ("cyclopean bench stereo bench", "cyclopean bench robust photos", "cyclopean bench lens shots"),
     "bench stereo": ("cyclopean bench stereo bench --list", "cyclopean bench stereo bench"),
     "bench sphere": ("cyclopean bench sphere bench --list", "cyclopean bench sphere bench"),
@@ -76,7 +84,14 @@ EXAMPLES = {
     "bench video": ("cyclopean bench video bench --list", "cyclopean bench video bench"),
     "bench robust": ("cyclopean bench robust photos",),
     "bench lens": ("cyclopean bench lens shots",),
-    "doctor": ("cyclopean doctor",),
+    "models": ("cyclopean models", "cyclopean models runs", "cyclopean models --hub --output json"),
+    "import": ("cyclopean import monodepth2 mono_640x192 models/monodepth2",),
+    "push": (
+        "cyclopean push runs/mine/best OWNER/NAME --dry-run",
+        "cyclopean push runs/mine/best OWNER/NAME --private",
+    ),
+    "completion": ("cyclopean completion bash",),
+    "doctor": ("cyclopean doctor", "cyclopean doctor --output json"),
 }
 
 

@@ -8,25 +8,36 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cyclopean.cli.parsing import named_file
 from cyclopean.errors import InputError, contained
 from cyclopean.io.files import CLIPS, PHOTOS, RAWS, refuse_unreadable, shown
+from cyclopean.io.results import Target
 
 READ = (*PHOTOS, *RAWS, *CLIPS)
 
 
 @dataclass(frozen=True)
 class Job:
-    """An input, the folder for its results, and what their names begin with: the input's name up to its last dot."""
+    """An input, the folder for its results, and what their names begin with: the input's name up to its last dot.
+
+    `implied` as of `Target`.
+    """
 
     source: Path
     folder: Path
     stem: str
+    implied: str = ""
+
+    def target(self, *, overwrite: bool = False) -> Target:
+        """Return where results go, which may replace other files if `overwrite`."""
+        return Target(self.folder, self.stem, overwrite, self.implied)
 
 
 def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str]]:
     """Return a job for each file in `names` and in the folders among them, and a sentence for each that leads nowhere.
 
-    Results go to `out`, or beside their input. Inputs whose results would have one name are told apart by their
+    Results go to `out`, or beside their input. If `out` names a file (`named_file`), InputError is raised for more than
+    one input. Inputs whose results would have one name are told apart by their
     suffixes (`IMG_1_heic`, `IMG_1_mov`), and by their folders or numbers where that is not enough. An input that the
     result of another would overwrite takes no part. One that is reached by several ways, as through a link to its
     folder, is done once.
@@ -43,17 +54,22 @@ def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str
     inputs: dict[Path, Path] = {}
     for source in _without_results(sources):
         inputs.setdefault(_where(source), source)
-    jobs = _told_apart(
-        [Job(source, Path(out) if out is not None else source.parent, source.stem) for source in inputs.values()]
-    )
+    named = named_file(out)
+    if named is None:
+        folders = ((source, source.parent if out is None else Path(out)) for source in inputs.values())
+        jobs = _told_apart([Job(source, folder, source.stem) for source, folder in folders])
+    elif len(inputs) + len(bad) > 1:
+        raise InputError(f"--out {named} names one file, and there are {len(inputs) + len(bad)} inputs; give a folder.")
+    else:
+        jobs = [Job(source, named.parent, named.stem, "_disp") for source in inputs.values()]
     good = []
     for job in jobs:
-        results = (job.folder / f"{job.stem}{ending}" for ending in RESULTS)
+        results = map(job.target().path, RESULTS)
         taken = next((result for result in results if _where(result) in inputs), None)
         if taken is None:
             good.append(job)
         else:
-            bad.append(f"the result of {job.source} would overwrite {taken}, an input; give an --out folder.")
+            bad.append(f"the result of {job.source} would overwrite {taken}, an input; give another --out.")
     return good, bad
 
 
@@ -104,9 +120,9 @@ def _is_result(folder: Path, stem: str, suffix: str) -> bool:
     ]
     if not any(os.path.lexists(folder / side) for side in sides):
         return False
-    from cyclopean.io.sidecar import outputs_named_by
+    from cyclopean.io.sidecar import outputs_of_sidecar
 
-    return any(f"{stem}{suffix}" in outputs_named_by(folder / side) for side in sides)
+    return any(f"{stem}{suffix}" in outputs_of_sidecar(folder / side) for side in sides)
 
 
 def _without_results(sources: list[Path]) -> list[Path]:

@@ -17,10 +17,11 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import POST_PROCESSES
-from cyclopean.io.files import appearing, refuse_unwritable, shown, write_text
+from cyclopean.io.files import CLIPS, DEPTHS, PHOTOS, RAWS, appearing, refuse_unwritable, shown, write_text
 
 T = TypeVar("T")
 REQUIRED = inspect.Parameter.empty
+NAMED = (*PHOTOS, *RAWS, *CLIPS, *DEPTHS, ".ply", ".glb")  # as --out: a file's name
 METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
@@ -240,9 +241,31 @@ def named_look(text: str) -> Literal["aspect", "trained"]:
     return text  # type: ignore[return-value]
 
 
-def result_folder(out: str | None, source: Path) -> Path:
-    """Return `out` if there is one, else the folder of `source`."""
-    return Path(out) if out is not None else source.parent
+def named_file(out: str | None) -> Path | None:
+    """Return --out as the file that it names; None for a folder, and without --out.
+
+    A file's name ends like a picture, a film or depth, and is not a folder that exists. Raises InputError where results
+    cannot be written.
+    """
+    if out is None:
+        return None
+    path = Path(out)
+    if path.suffix.lower() not in NAMED or out.endswith(("/", "\\")) or path.is_dir():
+        refuse_unwritable(path)
+        return None
+    refuse_unwritable(path.parent)
+    return path
+
+
+def check_result_name(name: Path, source: Path, suffixes: Sequence[str]) -> None:
+    """Raise InputError for a file that --out names, of a kind that is not written of `source`, or `source` itself."""
+    if name.suffix.lower() not in suffixes:
+        raise InputError(
+            f"--out {name} ends in {name.suffix}, which is not written of {source.name}; end it in "
+            f"{', '.join(suffixes)}, or give a folder."
+        )
+    if name.exists() and source.exists() and name.samefile(source):
+        raise InputError(f"--out {name} is the input itself, which is never replaced; give another name.")
 
 
 def check_writable(folders: Iterable[Path]) -> None:

@@ -5,28 +5,34 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopean.cli.early import known_camera, loading, refuse_metres, refuse_unknown_model
+from cyclopean.cli.early import known_camera, loading, refuse_metres, refuse_missing_backend, refuse_unknown_model
 from cyclopean.cli.jobs import Job, count_in, jobs_for, jobs_in
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import (
+    check_result_name,
     check_writable,
     comma_list,
     height_width,
+    named_file,
     named_look,
     named_post_process,
     parse,
     progress_bar,
     with_progress,
 )
-from cyclopean.errors import InputError, contained, usable_device
+from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CLOUDS
 from cyclopean.io.files import CLIPS, shown
 
 if TYPE_CHECKING:
     from cyclopean.inference.folder_pipeline import Predicting
-    from cyclopean.inference.pipeline import DepthOptions, Models
+    from cyclopean.inference.pipeline import DepthOptions, EmbeddedUse, Models
+
+
+EMBEDDED: dict[str, "EmbeddedUse"] = {"": "mention", "embedded": "require", "predict": "ignore"}
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,9 @@ class Predict:
 
     photos: Annotated[tuple[str, ...], Flag("PHOTO|FOLDER|VIDEO ...", positional=True)] = ()
     """What to look at; as many as you like."""
-    out: Annotated[str | None, Flag("DIR", folder=True)] = None
-    """Folder for the results; without it they go beside each photo."""
+    out: Annotated[str | None, Flag("DIR|FILE")] = None
+    """Folder for the results; without it they go beside each photo. Of one photo also the name of a file, whose suffix
+    is that of a format: near.exr writes near.exr, near.npy, near.png and near.json."""
     save: Annotated[str, Flag("LIST")] = ""
     """More files, comma-separated: npz, exr, pfm, png16 (with its scale in a sidecar), ply, glb. For a video: one array
     per frame (npy, npz, exr, pfm, png16) in the folder clip_disp."""
@@ -63,6 +70,9 @@ class Predict:
     """Join several looks, as the paper of that name does: monodepth (--flip-average), falnet (with a smaller, mirrored
     one, for what is near), aquanet (three sizes, for methods that find details in large pictures), aquanet-draft (its
     release: two of the three mirrored)."""
+    depth: Annotated[str, Flag("predict|embedded")] = ""
+    """embedded: write the depth that a phone put into the photo's own file, drawn to the photo's edges. Without it
+    depth is predicted, and what is there is noted; predict: not noted."""
     right: Annotated[str | None, Flag("PHOTO")] = None
     """The right picture of a stereo pair, for a model that looks at two (trained with --variant stereo)."""
     profile: Annotated[str | None, Flag("FILE")] = None
@@ -83,6 +93,8 @@ class Predict:
     unknown) of each frame's depth is aligned to the frames before."""
     device: Annotated[str, Flag("NAME")] = "cpu"
     """cpu, cuda, cuda:1, mps."""
+    backend: Literal["torch", "onnxruntime"] = "torch"
+    """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     workers: int = 1
     """Processes of this machine, or of the cluster, for one folder of any size and with --out: what an earlier run made
     of the same files, by the same model and flags, is left as it is."""
@@ -106,6 +118,11 @@ def run(options: Predict) -> int:
     if options.workers != 1 or options.cluster is not None:
         return _predict_folder(options, saved, post_process)
     jobs, bad = jobs_for(options.photos, options.out)
+    if jobs and (named := named_file(options.out)) is not None:
+        formats = {Path(ending).suffix: name for name, ending in (ARRAYS | CLOUDS).items() if name != "png16"}
+        clip = jobs[0].source.suffix.lower() in CLIPS
+        check_result_name(named, jobs[0].source, (".mp4",) if clip else (*formats, ".png"))
+        saved = tuple(dict.fromkeys((*saved, *(formats[s] for s in (named.suffix.lower(),) if s in formats))))
     if options.known is not None and (len(jobs) != 1 or options.uncertainty):
         raise InputError("--known gives scale and shift of the depth of one photo; give one, and no --uncertainty.")
     if options.right is not None and len(jobs) != 1:
@@ -126,7 +143,9 @@ def run(options: Predict) -> int:
         models.check()
         for job in with_progress(jobs, "predicting") if len(jobs) > 1 else jobs:
             with contained(str(job.source), bad):
-                written += _predict(job, models, depth_options, overwrite=options.overwrite, steady=options.steady)
+                files = _predict(job, models, depth_options, overwrite=options.overwrite, steady=options.steady)
+                emit({"source": job.source, "files": files})
+                written += files
     if count == 1:
         for path in written:
             print(shown(path))
@@ -135,12 +154,14 @@ def run(options: Predict) -> int:
         print(f"{count - len(bad)} done{f', results in {folders}' if folders else ''}; {len(bad)} skipped.")
     for sentence in bad:
         print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{shown(sentence)}", file=sys.stderr)
+        emit({"error": sentence})
     return 2 if bad else 0
 
 
 def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
     """Return the formats to save and the way to join looks. Raises InputError for any flag that means nothing."""
     comma_list("view", options.view, ["html"])
+    named_file(options.out)
     saved = tuple(comma_list("format", options.save, [*ARRAYS, *CLOUDS]))
     named_look(options.look)
     size = height_width("--size", options.size) if options.size else None
@@ -154,9 +175,14 @@ def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
     post_process = named_post_process(options.post_process, options.flip_average)
     known_camera(options.camera, options.field_of_view)
     refuse_unknown_model(options.model)
+    refuse_missing_backend(options.backend)
     if options.uncertainty < 0 or options.uncertainty == 1:
         raise InputError(f"--uncertainty {options.uncertainty} means nothing; give at least 2 looks.")
     refuse_metres(options.profile, options.known)
+    if options.depth not in EMBEDDED:
+        raise unknown_name("--depth", options.depth, [name for name in EMBEDDED if name])
+    if options.depth == "embedded" and (options.uncertainty or options.right):
+        raise InputError("--depth embedded predicts nothing; leave --uncertainty and --right out.")
     return saved, post_process
 
 
@@ -171,10 +197,11 @@ def _work(options: Predict, saved: tuple[str, ...], post_process: str) -> "Predi
         DepthOptions(
             saved, bool(options.view), options.uncertainty, None,
             None if options.right is None else Path(options.right), camera, known, options.max_megapixels,
+            embedded=EMBEDDED[options.depth],
         ),
         options.device, options.via_cube, post_process, named_look(options.look),
         height_width("--size", options.size) if options.size else None,
-        None if options.profile is None else Path(options.profile), options.steady, options.overwrite,
+        None if options.profile is None else Path(options.profile), options.steady, options.overwrite, options.backend,
     )  # fmt: skip
 
 
@@ -182,9 +209,8 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: 
     """Write the files of one input, print notes about it, and return their paths."""
     from cyclopean.inference.clip_pipeline import clip_notes
     from cyclopean.inference.folder_pipeline import Input, predict_input, refuse_for_clip
-    from cyclopean.inference.pipeline import Target
 
-    one = Input(job.source, Target(job.folder, job.stem, overwrite))
+    one = Input(job.source, job.target(overwrite=overwrite))
     if job.source.suffix.lower() not in CLIPS:
         written = predict_input(one, models, options, steady=steady)
     else:
@@ -199,7 +225,8 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: 
 def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str) -> int:
     """Predict a folder of any size by several processes, but for what is done; return 0 when all went well, else 2."""
     folder, out = Path(options.photos[0]), Path(options.out or "")
-    if len(options.photos) != 1 or not folder.is_dir() or options.out is None or out.resolve() == folder.resolve():
+    apart = options.out is not None and named_file(options.out) is None and out.resolve() != folder.resolve()
+    if len(options.photos) != 1 or not folder.is_dir() or not apart:
         raise InputError(
             "--workers and --cluster are for one folder whose results go to another: "
             "cyclopean predict FOLDER --out RESULTS --workers 4"
@@ -213,14 +240,12 @@ def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str)
     usable_device(options.device)
     from cyclopean.inference import bulk
     from cyclopean.inference.folder_pipeline import Input
-    from cyclopean.inference.pipeline import Target
 
     check_writable([out])
     work = _work(options, saved, post_process)
     work.models().check()
     inputs = (
-        Input(job.source, Target(job.folder, job.stem, options.overwrite))
-        for job in jobs_in(folder, out, tuple(suffixes))
+        Input(job.source, job.target(overwrite=options.overwrite)) for job in jobs_in(folder, out, tuple(suffixes))
     )
     counts = {"done": 0, "there": 0, "bad": 0}
     for one, error, written in with_progress(
@@ -230,7 +255,9 @@ def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str)
         if error:
             named = error if one.source.name in error else f"{one}: {error}"
             print(f"cyclopean predict: skipped: {shown(named)}", file=sys.stderr)
+            emit({"source": one.source, "error": error})
         elif written is not None:
+            emit({"source": one.source, "files": written.paths})
             _print_notes(written.notes)
     there = f" and {counts['there']} before" if counts["there"] else ""
     print(f"{counts['done']} done{there}, results in {shown(out)}; {counts['bad']} skipped.")

@@ -2,26 +2,42 @@
 
 import math
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopean.cli.early import header_size, known_camera, refuse_metres, refuse_unknown_model, says_metric
-from cyclopean.cli.parsing import check_writable, comma_list, parse, result_folder
+from cyclopean.cli.early import (
+    header_size,
+    known_camera,
+    refuse_metres,
+    refuse_missing_backend,
+    refuse_unknown_model,
+    says_metric,
+)
+from cyclopean.cli.output import emit
+from cyclopean.cli.parsing import check_result_name, check_writable, comma_list, named_file, parse
 from cyclopean.defocus import refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
-from cyclopean.io.files import CLIPS, refuse_unreadable, shown
+from cyclopean.io.embedded_depth import NO_EMBEDDED_DEPTH, find_depth
+from cyclopean.io.files import CLIPS, DEPTHS, refuse_unreadable, shown
+from cyclopean.io.results import Target
 
 if TYPE_CHECKING:
     from cyclopean.defocus.lens import Lens
+    from cyclopean.inference.pipeline import EmbeddedUse
     from cyclopean.inference.predictor import Predictor
     from cyclopean.io.image import Photo
 
-SAVE = ("png", "same", "png16", "tiff")
+# As --save: suffix, and bits per channel where they are not the photo's. "same" has the suffix of the photo.
+SAVE = {
+    "same": ("", None), "png": (".png", None), "jpg": (".jpg", None), "webp": (".webp", None), "heic": (".heic", None),
+    "avif": (".avif", None), "png16": (".png", 16), "tiff": (".tif", 16),
+}  # fmt: skip
 REFINE = ("auto", "on", "off")
 BESIDE = "beside"  # as --depth
-DEPTHS = (".npy", ".npz", ".exr", ".pfm")
+EMBEDDED: dict[str | None, "EmbeddedUse"] = {None: "prefer", "embedded": "require", "predict": "ignore"}
 UNKNOWN_SHIFT = (
     "this model leaves scale and shift of its depth unknown, so a distance means nothing; give how far "
     "away two points are (--known X Y M X Y M), or what is nearest and farthest (--nearest, --farthest)."
@@ -83,7 +99,8 @@ class Motion:
 class Refocus:
     """Refocus a photo or a clip: sharp at the depth of a point or at a distance, more blurred the farther from it.
 
-    Writes photo_defocus.png; of clip.mp4 clip_defocus.mp4, its sound as it was.
+    Of photo.jpg it writes photo_defocus.jpg, at the same quality; of other photos a .png; of clip.mp4 clip_defocus.mp4,
+    its sound as it was.
     """
 
     blur: Blur
@@ -91,14 +108,15 @@ class Refocus:
     photo: Annotated[tuple[str, ...], Flag("PHOTO|CLIP", positional=True)] = ()
     """The photo, or the video."""
     at: Annotated[tuple[float, float] | None, Flag("X Y")] = None
-    """The point that shall be sharp: pixels from the top left, or fractions of width and height (both below 1)."""
+    """The point that should be sharp: pixels from the top left, or fractions of width and height (both below 1)."""
     focus_distance: Annotated[float | None, Flag("M")] = None
-    """The distance that shall be sharp, in metres; with --at, how far away that point is."""
+    """The distance that should be sharp, in metres; with --at, how far away that point is."""
     focus_range: Annotated[tuple[float, float] | None, Flag("NEAR FAR")] = None
-    """What lies between these distances shall be sharp, in metres, instead of a point; needs depth in metres."""
-    depth: Annotated[str | None, Flag("FILE")] = None
+    """What lies between these distances should be sharp, in metres, instead of a point; needs depth in metres."""
+    depth: Annotated[str | None, Flag("FILE|beside|embedded|predict")] = None
     """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; beside: photo_disp.npy beside
-    the photo, as `predict` writes it. Without it, depth is predicted."""
+    the photo, as `predict` writes it; embedded: what a phone put into the photo's own file. Without it that is taken
+    where it is there, else depth is predicted; predict: always."""
     profile: Annotated[str | None, Flag("FILE")] = None
     """A camera profile (cyclopean app, tab Metres), which puts depth in metres: --focus-distance means it then."""
     known: Annotated[tuple[float, float, float, float, float, float] | None, Flag("X Y M X Y M")] = None
@@ -116,15 +134,18 @@ class Refocus:
     repository, needs transformers) that finds what is at --at."""
     subject: bool = True
     """Sharp is what is as far away as the point, not the thing at the point as a whole."""
-    out: Annotated[str | None, Flag("DIR", folder=True)] = None
-    """Folder for the result; without it, beside the photo."""
-    save: Annotated[str, Flag("NAMES")] = "png"
-    """png16 (16 bits), tiff (16 bits), same (format and bits of the photo, and no .png then), comma-separated."""
+    out: Annotated[str | None, Flag("DIR|FILE")] = None
+    """Folder for the result, or its name, such as sharp.jpg; without it, beside the photo."""
+    save: Annotated[str, Flag("NAMES")] = ""
+    """Formats, comma-separated: png, jpg, webp, heic, avif, png16 (16 bits), tiff (16 bits), same (format and bits of
+    the photo). Without it, a JPEG's result is a JPEG, of the same quality, and any other's a PNG."""
     view: Annotated[str, Flag("html")] = ""
     """html: also photo_defocus.html, one file in which anybody refocuses the photo by a click, without a network."""
     model: Annotated[str, Flag("NAME")] = "auto"
     """A bundled model, a model's folder, or a Hub repository (owner/name), also of a depth model of transformers
     (docs/models.md). auto: general; for panoramas, panorama."""
+    backend: Literal["torch", "onnxruntime"] = "torch"
+    """What runs the model. onnxruntime (pip install 'cyclopean[fast]'): the same depth sooner, on the CPU."""
     camera: Annotated[str, Flag("NAME|FILE")] = "auto"
     """What took the photo, as for `predict`: pinhole, equirectangular, top-bottom, side-by-side, or a JSON file with an
     ordinary camera. Of a panorama, blur goes on over the seam."""
@@ -145,6 +166,7 @@ def main(arguments: list[str]) -> int:
 def run(options: Refocus) -> None:
     """Refocus one photo or clip and print where the result is."""
     source, saved = _check_words(options)
+    named = named_file(options.out)
     views = comma_list("view", options.view, ["html"])
     from cyclopean.defocus.filters import check_choice
     from cyclopean.defocus.lens import check_distance
@@ -158,6 +180,10 @@ def run(options: Refocus) -> None:
         from cyclopean.cli.refocus_clip import run_clip
 
         return run_clip(options, source)
+    if named is not None:
+        from cyclopean.io.photo_encoders import USUAL
+
+        check_result_name(named, source, tuple(USUAL))
     for name, value in asdict(options.motion).items():
         if value not in (None, False) and name != "frame":
             why = "--frame takes one picture of it" if is_clip else f"{source} is none ({', '.join(CLIPS)})"
@@ -165,13 +191,14 @@ def run(options: Refocus) -> None:
     if frame is not None and not (is_clip and math.isfinite(frame) and frame >= 0):
         raise InputError(f"--frame is {frame:g}; it takes 0 seconds or more, of a clip ({', '.join(CLIPS)}).")
     _refuse_early(options, source)
-    folder = result_folder(options.out, source)
+    target = result_target(options, source)
     from cyclopean.inference.metric_calibration import metres_from
-    from cyclopean.inference.pipeline import Models, Target
+    from cyclopean.inference.pipeline import Models
     from cyclopean.inference.refocus_pipeline import PictureFormat, RealLens, RefocusOptions, refocus_photo
 
-    deep = {suffix for name, suffix in (("png16", ".png"), ("tiff", ".tif")) if name in saved}
-    suffixes = dict.fromkeys([source.suffix if "same" in saved else ".png", *sorted(deep)])
+    formats = [PictureFormat(suffix or source.suffix, bits) for suffix, bits in map(SAVE.__getitem__, saved)]
+    formats = [*([] if named is None else [PictureFormat(named.suffix)]), *formats]
+    deepest = {form.suffix.lower(): form for form in sorted(formats, key=lambda form: form.bits or 0)}
     refocus_options = RefocusOptions(
         options.at, options.focus_distance, lens,
         RealLens(blur.f_number, blur.focal_mm, blur.sensor_mm) if blur.optical else None,
@@ -181,12 +208,13 @@ def run(options: Refocus) -> None:
             (options.nearest, options.farthest),
         ),
         options.refine, options.matte, options.subject, blur.range is not None, options.resize_depth,
-        tuple(PictureFormat(suffix, 16 if suffix in deep else None) for suffix in suffixes),
+        tuple(deepest[suffix] for suffix in dict.fromkeys(form.suffix.lower() for form in formats)),
         *known_camera(options.camera, options.field_of_view), options.max_megapixels,
         options.focus_range, "html" in views, frame,
+        embedded="ignore" if frame is not None else EMBEDDED.get(options.depth, "ignore"),
     )  # fmt: skip
-    check_writable([folder])
-    models = Models(options.model)
+    check_writable([target.folder])
+    models = Models(options.model, backend=options.backend)
 
     def choose(photo: "Photo") -> "Predictor":
         predictor = models.for_photo(photo)
@@ -196,19 +224,30 @@ def run(options: Refocus) -> None:
             _refuse_relative(options)
         return predictor
 
-    depth = None if options.depth is None else _beside(source) if options.depth == BESIDE else Path(options.depth)
+    depth = None
+    if options.depth is not None and options.depth not in EMBEDDED:
+        depth = _beside(source) if options.depth == BESIDE else Path(options.depth)
     record = {
         "focus_distance": options.focus_distance, "focus_range": options.focus_range, **asdict(blur),
         "nearest": options.nearest, "farthest": options.farthest, "depth": options.depth, "refine": options.refine,
         "matte": options.matte, "subject": options.subject,
     }  # fmt: skip
-    stem = source.stem if frame is None else f"{source.stem}_{frame:g}s"
-    written = refocus_photo(source, Target(folder, stem, options.overwrite), depth or choose, refocus_options, record)
+    written = refocus_photo(source, target, depth or choose, refocus_options, record)
     for note in written.notes:
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+    emit({"source": source, "files": written.paths, "notes": written.notes})
     for path in written.paths[:-1]:  # the last one is the sidecar
         print(shown(path))
     return None
+
+
+def result_target(options: Refocus, source: Path) -> Target:
+    """Return where the results of a photo, a frame or a clip go."""
+    named, frame = named_file(options.out), options.motion.frame
+    if named is not None:
+        return Target(named.parent, named.stem, options.overwrite, "_defocus")
+    folder = source.parent if options.out is None else Path(options.out)
+    return Target(folder, source.stem if frame is None else f"{source.stem}_{frame:g}s", options.overwrite)
 
 
 def strength_of(blur: Blur) -> float:
@@ -236,7 +275,7 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
         raise InputError(f"refocus takes one photo, {len(options.photo)} were given: {', '.join(options.photo)}.")
     places = (options.at, options.focus_distance, options.motion.keys, options.focus_range)
     if all(place is None for place in places):
-        raise InputError("no point was given; say where the photo shall be sharp, such as --at 0.5 0.5")
+        raise InputError("no point was given; say where the photo should be sharp, such as --at 0.5 0.5")
     _refuse_clashes(options)
     if options.refine not in REFINE:
         raise unknown_name("--refine", options.refine, REFINE)
@@ -248,11 +287,15 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
         refuse_no_matte(options.matte)
     if options.depth == BESIDE:
         _beside(Path(options.photo[0]))
-    elif options.depth is not None and not Path(options.depth).exists():
+    elif options.depth == "embedded":
+        if options.motion.frame is not None or find_depth(Path(options.photo[0])) is None:
+            raise InputError(NO_EMBEDDED_DEPTH.format(options.photo[0]))
+    elif options.depth is not None and options.depth not in EMBEDDED and not Path(options.depth).exists():
         raise InputError(f"there is no depth file {options.depth}; check the path.")
     known_camera(options.camera, options.field_of_view)
     refuse_unknown_model(options.model)
-    return Path(options.photo[0]), comma_list("--save", options.save, SAVE) or ["png"]
+    refuse_missing_backend(options.backend)
+    return Path(options.photo[0]), comma_list("--save", options.save, SAVE)
 
 
 def _refuse_early(options: Refocus, source: Path) -> None:
@@ -266,8 +309,13 @@ def _refuse_early(options: Refocus, source: Path) -> None:
         focus_pixel(options.at, size)
     flat = options.camera == "pinhole" or (options.camera == "auto" and size and abs(size[1] - 2 * size[0]) > 1)
     name = "general" if options.model == "auto" and flat else options.model
-    if options.depth is None and says_metric(name) is False:
-        _refuse_relative(options)
+    if options.depth in EMBEDDED and says_metric(name) is False:
+        own = None
+        if options.depth != "predict" and options.motion.frame is None and _without_metres(options):
+            with suppress(InputError):  # which is a note, and depth is predicted
+                own = find_depth(source)
+        if own is None or own.ambiguity != "metric":
+            _refuse_relative(options)
 
 
 def _refuse_relative(options: Refocus) -> None:

@@ -5,22 +5,24 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cyclopean.cli.early import known_camera
-from cyclopean.cli.parsing import check_writable, progress_bar, result_folder
-from cyclopean.cli.refocus import Refocus, lens_of, strength_of
+from cyclopean.cli.output import emit
+from cyclopean.cli.parsing import check_result_name, check_writable, named_file, progress_bar
+from cyclopean.cli.refocus import Refocus, lens_of, result_target, strength_of
 from cyclopean.errors import InputError
 from cyclopean.inference import refuse_sphere_of_clip
-from cyclopean.io.files import shown
+from cyclopean.io.files import H264_SUFFIXES, shown
 
 
 def run_clip(options: Refocus, source: Path) -> None:
     """Refocus one clip; print where it is and how much its depth flickers."""
     camera, known = known_camera(options.camera, options.field_of_view)
     _refuse_photos_only(options, source, camera)
-    folder = result_folder(options.out, source)
+    named, target = named_file(options.out), result_target(options, source)
+    if named is not None:
+        check_result_name(named, source, H264_SUFFIXES)
     from cyclopean.defocus.video import SECONDS, Keyframe, read_keyframes
     from cyclopean.inference.clip import check, result_suffix
     from cyclopean.inference.clip_pipeline import clip_notes, flicker_note, refocus_clip
-    from cyclopean.inference.pipeline import Target
     from cyclopean.inference.predictor import load
     from cyclopean.training.models import DEFAULT
 
@@ -32,19 +34,21 @@ def run_clip(options: Refocus, source: Path) -> None:
     smooth = SECONDS if options.motion.smooth is None else options.motion.smooth
     most = options.max_megapixels
     check(source, keys, smooth, most)
-    check_writable([folder])
-    result = folder / f"{source.stem}_defocus{result_suffix(source.suffix)}"
+    check_writable([target.folder])
+    suffix = result_suffix(source.suffix) if named is None else named.suffix
+    result = target.path(f"_defocus{suffix}")
     for note in clip_notes(source, result, most):
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
-    predictor = load(DEFAULT if options.model == "auto" else options.model)
+    predictor = load(DEFAULT if options.model == "auto" else options.model, backend=options.backend)
     with progress_bar(source.name) as progress:
         report, written = refocus_clip(
-            source, Target(folder, source.stem, options.overwrite), keys, predictor,
-            lens=lens_of(options.blur), record=asdict(options.blur), smooth=smooth, known=known, max_megapixels=most,
-            progress=progress,
+            source, target, keys, predictor,
+            lens=lens_of(options.blur), record=asdict(options.blur), suffix=suffix, smooth=smooth, known=known,
+            max_megapixels=most, progress=progress,
         )  # fmt: skip
     for note in written.notes:
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+    emit({"source": source, "files": written.paths, "notes": written.notes, **asdict(report)})
     print(written.paths[0])
     before, after = report.flicker_before, report.flicker_after
     if before is not None and after is not None:
@@ -69,7 +73,7 @@ def _refuse_photos_only(options: Refocus, source: Path, camera: str) -> None:
         "--farthest": options.farthest is not None,
         "--view": bool(options.view),
         "--matte": options.matte is not None,
-        "--save": options.save != "png",
+        "--save": bool(options.save),
         "--method": blur.method != "thin-lens",
         "--f-number": blur.optical,
     }
@@ -79,7 +83,7 @@ def _refuse_photos_only(options: Refocus, source: Path, camera: str) -> None:
                 f"{source} is a clip, and {flag} is for photos; leave it out, or take one frame (--frame SECONDS)."
             )
     if options.motion.keys is not None and (options.at is not None or options.motion.track):
-        raise InputError("--keys and --at both say where the clip shall be sharp; give one of them.")
+        raise InputError("--keys and --at both say where the clip should be sharp; give one of them.")
 
 
 def _times(seconds: tuple[float, ...]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # name -> "module:maker"; it takes the path of the data set (motorcycle: nothing), then its options as keywords
 DATASETS = {
     "3d60": "cyclopean.data.panoramas:ThreeD60Dataset",
-    "camvid": "cyclopean.data.base:PicturesDataset",
+    "camvid": "cyclopean.data.folder:PicturesDataset",
     "cityscapes": "cyclopean.data.stereo:CityscapesDataset",
     "cityscapes_sequence": "cyclopean.data.stereo:CityscapesSequenceDataset",
     "clip": "cyclopean.data.video:clip",
@@ -35,7 +35,8 @@ DATASETS = {
     "nyu": "cyclopean.data.indoor:NyuDataset",
     "pano3d": "cyclopean.data.panoramas:pano3d",
     "panoramas": "cyclopean.data.panoramas:panoramas",
-    "pictures": "cyclopean.data.base:PicturesDataset",
+    "pictures": "cyclopean.data.folder:PicturesDataset",
+    "shards": "cyclopean.data.shards:ShardsDataset",
     "seven_scenes": "cyclopean.data.indoor:SevenScenesDataset",
     "stanford2d3d": "cyclopean.data.panoramas:stanford2d3d",
     "stereo_photos": "cyclopean.data.stereo:StereoPhotosDataset",
@@ -82,13 +83,17 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
         kind, colon, path = place, "", ""
     if not colon and kind not in PATHLESS:
         kind, path = "clip" if place.lower().endswith(CLIPS) else "folder", place
+        if kind == "folder" and (Path(place).expanduser() / "shards.json").is_file():
+            kind = "shards"
         if kind == "folder" and not Path(place).expanduser().exists() and "/" not in place:
             raise _no_folder(place)
     if kind not in DATASETS:
         raise unknown_name("kind of data set", kind, DATASETS)
     if (kind in PATHLESS) == bool(path):
         raise InputError(f"{name!r} does not fit; motorcycle takes no path, every other kind needs one: {kind}:PATH.")
-    if path and not Path(path).expanduser().exists():
+    if kind == "shards":
+        path = re.sub(r"^(\w+):/+", r"\1://", path)  # a Path has lost one of the two
+    if path and not (kind == "shards" and "://" in path) and not Path(path).expanduser().exists():
         needed = "file" if path.lower().endswith(CLIPS) else "folder of a data set"
         raise InputError(f"{path} does not exist; give the {needed}.")
     return kind, path, options

@@ -3,7 +3,7 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,15 +20,13 @@ from cyclopean.data.files import (
     check_fits,
     check_one_size,
     check_whole,
-    existing_folder,
     finite,
     image_size,
     map_size,
-    pictures_among,
 )
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, size_of, translation
-from cyclopean.io.decoding import read_image
+from cyclopean.geometry import Pinhole, translation
+from cyclopean.io.depth_formats import known_depth
 from cyclopean.sample import Sample, View, view
 
 LOG = logging.getLogger(__name__)
@@ -77,6 +75,10 @@ class Items(Dataset[Sample], ABC):
         (rooms and streets in one folder), so that no protocol can state it."""
         return self.most_depth
 
+    def rig_key(self, index: int) -> Hashable:
+        """Return what tells the rig of item `index` from others: its calibration files; equal for items of one rig."""
+        return tuple(path for path in self.files(index).others if path.suffix in (".json", ".txt"))
+
     def filed_depth(self, index: int) -> Depth | None:  # noqa: ARG002
         """Return the target's depth as its file has it, also what lies too far to count; None where the sample's own
         depth is that, or without a file."""
@@ -103,7 +105,7 @@ def check_files(files: Files) -> None:
         check_whole(path)
 
 
-def sound(data: Items) -> tuple[list[int], list[str]]:
+def usable_items(data: Items) -> tuple[list[int], list[str]]:
     """Return the numbers of the items that pass `check`, and a sentence for each other item."""
     good: list[int] = []
     bad: list[str] = []
@@ -116,9 +118,9 @@ def sound(data: Items) -> tuple[list[int], list[str]]:
     return good, bad
 
 
-def sound_part(data: Items) -> Dataset[Sample]:
+def usable_part(data: Items) -> Dataset[Sample]:
     """Return `data` without the items whose files are missing or damaged, which are counted and named in the log."""
-    good, bad = sound(data)
+    good, bad = usable_items(data)
     if not bad:
         return data
     if not good:
@@ -158,7 +160,7 @@ def intrinsics(focal_x: float, focal_y: float, center_x: float, center_y: float)
 
 
 def uncalibrated(size: Size) -> Pinhole:
-    """Return the camera of pictures that nobody calibrated: a focal length of one width, the centre in the middle.
+    """Return the camera of pictures without calibration: a focal length of one width, the centre in the middle.
 
     With a baseline of 1 a disparity is then an inverse depth in units of its own, and depth is known up to scale.
     """
@@ -172,19 +174,19 @@ def unknown_depth(size: Size) -> Depth:
 
 def depth_from_disparity(disparity: Depth, focal_px: float, baseline: float, shift: float = 0.0) -> Depth:
     """Return focal * baseline / (disparity + shift), in the baseline's unit; disparity in pixels, NaN where it is not
-    finite.
+    finite, or depth not known (`known_above_zero`).
 
     `shift` is by how many pixels the right camera's principal point lies further right than the left one's.
     """
     sum_ = disparity + shift
     known = torch.isfinite(sum_) & (sum_ > 0)
-    return torch.where(known, focal_px * baseline / torch.where(known, sum_, 1), math.nan)
+    return known_above_zero(torch.where(known, focal_px * baseline / torch.where(known, sum_, 1), math.nan))
 
 
 def known_above_zero(values: Depth) -> Depth:
-    """Return `values` with NaN where they are 0 or below. In every file of true depth, values of 0 or below and NaN
-    are unknown, and +inf is infinitely far."""
-    return torch.where(values > 0, values, math.nan)
+    """Return `values` with NaN where they are below 1e-12, `inf` from 1e12 on. In every file of true depth, values of
+    0 or below, NaN and numbers too small to be a depth are unknown, and +inf is infinitely far."""
+    return torch.from_numpy(known_depth(values.numpy()))
 
 
 def baseline_of(offset: float, path: Path) -> float:
@@ -226,7 +228,7 @@ def log_unusual_rig(source: str, rig: tuple[float, float], size: tuple[int, int]
         LOG.warning("%s states %s; check its unit.", source, unusual)
 
 
-def beside(image: Image, camera: Pinhole, offset: float) -> View:
+def rectified_source(image: Image, camera: Pinhole, offset: float) -> View:
     """Return a source of a rectified pair, whose camera stands `offset` to the target's right (negative: left)."""
     return view(image, camera, translation(torch.tensor([[-offset, 0.0, 0.0]])))
 
@@ -235,7 +237,7 @@ def rectified_pair(
     images: Sequence[Image], cameras: Sequence[Pinhole], offset: float, depth: Depth, name: str
 ) -> Sample:
     """Return a target and the other picture of a rectified pair, `offset` to its right in the unit of `depth`."""
-    source = beside(images[1], cameras[1], offset)
+    source = rectified_source(images[1], cameras[1], offset)
     return Sample(view(images[0], cameras[0]), (source,), depth, name=(name,))
 
 
@@ -250,26 +252,3 @@ def steps_around(step: int, reach: int) -> tuple[int, ...]:
     The nearest is `step` frames away, the next one twice as far. Poses that are predicted need this order.
     """
     return (*range(-step, -step * reach - 1, -step), *range(step, step * reach + 1, step))
-
-
-CAMVID = "701_StillsRaw_full"  # of the release; its labels lie in other folders
-
-
-class PicturesDataset(Items):
-    """Every picture below `path`, or below CamVid's `701_StillsRaw_full` in it. No second view, no depth.
-
-    A camera of a focal length of one picture width is assumed. Names are paths without suffix.
-    """
-
-    def __init__(self, path: Path | str) -> None:
-        root = existing_folder(path)
-        self.root = root / CAMVID if (root / CAMVID).is_dir() else root
-        self.items = pictures_among(self.root.rglob("*"), self.root)
-
-    def __getitem__(self, index: int) -> Sample:
-        image = read_image(self.items[index])
-        name = self.items[index].relative_to(self.root).with_suffix("").as_posix()
-        return Sample(view(image, uncalibrated(size_of(image))), (), unknown_depth(size_of(image)), name=(name,))
-
-    def files(self, index: int) -> Files:
-        return Files((self.items[index],))

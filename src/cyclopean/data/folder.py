@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cyclopean.data.base import Files, Items, implausible, known_above_zero, unknown_depth
+from cyclopean.data.base import Files, Items, implausible, known_above_zero, uncalibrated, unknown_depth
 from cyclopean.data.files import (
     FULL,
     Depth,
@@ -24,6 +24,7 @@ from cyclopean.data.files import (
     is_finite,
     is_positive,
     list_images,
+    pictures_among,
     png_header,
     read_counts,
     read_depth,
@@ -37,6 +38,7 @@ from cyclopean.data.files import (
 )
 from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, size_of, translation
+from cyclopean.io.decoding import read_image
 from cyclopean.io.files import shortened
 from cyclopean.sample import Sample, view
 
@@ -52,6 +54,7 @@ KEYS = (  # of a calibration.json
 AGREE = 0.01  # by how much two statements of one thing may differ: a share, or of the image
 LONGEST = 100  # characters of a folder's name
 APART_PX = 0.5  # the same of principal points, in pixels
+CAMVID = "701_StillsRaw_full"  # of the release; its labels lie in other folders
 FAR = {
     **{"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0},
     **{"traffic": 80.0, "crowd": 20.0, "flight": 80.0},
@@ -68,7 +71,7 @@ class FolderDataset(Items):
 
     Items of an unfinished rendering, still without a camera file, are passed over. Raises `InputError` for an empty
     folder and a missing calibration at once; for an item without its partner, of two sizes, or with a damaged file when
-    it is read (`base.sound_part` leaves such items out by name).
+    it is read (`base.usable_part` leaves such items out by name).
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -379,3 +382,23 @@ def _two_numbers(value: Any, key: str, meaning: str, path: Path) -> tuple[float,
 
 def _short(value: Any) -> str:
     return shortened(repr(value), 60)
+
+
+class PicturesDataset(Items):
+    """Every picture below `path`, or below CamVid's `701_StillsRaw_full` in it. No second view, no depth.
+
+    A camera of a focal length of one picture width is assumed. Names are paths without suffix.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        root = existing_folder(path)
+        self.root = root / CAMVID if (root / CAMVID).is_dir() else root
+        self.items = pictures_among(self.root.rglob("*"), self.root)
+
+    def __getitem__(self, index: int) -> Sample:
+        image = read_image(self.items[index])
+        name = self.items[index].relative_to(self.root).with_suffix("").as_posix()
+        return Sample(view(image, uncalibrated(size_of(image))), (), unknown_depth(size_of(image)), name=(name,))
+
+    def files(self, index: int) -> Files:
+        return Files((self.items[index],))

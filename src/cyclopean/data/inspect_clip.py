@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from cyclopean.data.egomotion import Matches, Tracker, TwoView, triangulated, turn, two_view
+from cyclopean.data.egomotion import Grey, Matches, Points, Tracker, TwoView, triangulated, turn, two_view
 from cyclopean.data.video import PAUSE, CameraSource, camera_of, numbered_sequences
 from cyclopean.defocus.video import motion
 from cyclopean.errors import InputError
@@ -24,8 +24,6 @@ from cyclopean.io.video import greys
 from cyclopean.io.video_seeking import index_of
 
 LOG = logging.getLogger(__name__)
-Grey = UInt8[np.ndarray, "h w"]
-Points = Float[np.ndarray, "n 2"]
 Probe = dict[int, Matches]  # a place in the clip: what was followed over each step
 
 LONGEST = 512  # pixels of the longer side at which points are followed

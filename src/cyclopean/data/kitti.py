@@ -16,12 +16,12 @@ from jaxtyping import Float
 from cyclopean.data.base import (
     Files,
     Items,
-    beside,
     depth_from_disparity,
     known_above_zero,
     nonempty,
     pinhole_px,
     rectified_pair,
+    rectified_source,
     steps_around,
     unknown_depth,
     unposed,
@@ -47,6 +47,8 @@ from cyclopean.data.kitti_files import (
     SOURCES,
     Calibration,
     Frame,
+    Matrix,
+    Points,
     camera_depth,
     forward_depth,
     numbers_with_steps,
@@ -61,9 +63,6 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of
 from cyclopean.io.decoding import read_image
 from cyclopean.sample import Sample, view
-
-Matrix = Float[np.ndarray, "3 4"]
-Points = Float[np.ndarray, "n 3"]
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,7 @@ class KittiRawDataset(Items):
         frame = self.items[index]
         target, *others = read_views(self.files(index).pictures)
         here, there, offset = self.drives.cameras(frame)
-        sources = [beside(others[0], there, offset)] if self._stereo else []
+        sources = [rectified_source(others[0], there, offset)] if self._stereo else []
         sources += [unposed(image, here) for image in others[len(sources) :]]
         size, depth = size_of(target), unknown_depth(size_of(target))
         if self._truth is not None and self.drives.scan(frame).exists():
@@ -406,7 +405,7 @@ class KittiOdometryDataset(Items):
         left, right = drive.projections()
         calibration = drive.folder / "calib.txt"
         here, there = (pinhole_px(p, size_of(target), calibration) for p in (left, right))
-        sources = [beside(others[0], there, offset(left, right, calibration))] if self._stereo else []
+        sources = [rectified_source(others[0], there, offset(left, right, calibration))] if self._stereo else []
         for step, image in zip(self._steps, others[len(sources) :], strict=True):
             pose = drive.motion(number, step, left)
             sources.append(unposed(image, here) if pose is None else view(image, here, pose))

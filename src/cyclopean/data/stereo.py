@@ -108,7 +108,8 @@ def read_calibrated(scene: Path, truths: Path | None = None, truth: str = "all")
     left, right, doffs = values["cam0"].reshape(3, 3), values["cam1"].reshape(3, 3), float(values["doffs"][0])
     if abs(left[0, 0] - right[0, 0]) > AGREE * abs(left[0, 0]):
         raise InputError(
-            f"{path} has focal lengths {left[0, 0]:g} and {right[0, 0]:g} px; a rectified pair has one, mend it."
+            f"{path} has focal lengths {left[0, 0]:g} and {right[0, 0]:g} px; a rectified pair has one focal length; "
+            "correct the file."
         )
     if abs(right[0, 2] - left[0, 2] - doffs) > APART_PX:
         raise InputError(
@@ -147,7 +148,7 @@ REDUCED_2005 = {1110: 1, 555: 2, 370: 3}
 REDUCED_2003 = {1500: 1, 750: 2, 375: 4}
 
 
-# a file of a scene -> its release
+# The releases name their files differently: a file that only scenes of one release have -> that release
 RELEASES = {"calib.txt": 2014, "dmin.txt": 2005, "disp1.png": 2005, "disp2.png": 2003, "disp2.pgm": 2003}
 
 
@@ -182,8 +183,8 @@ class MiddleburyDataset(Items):
         counts = read_counts(stored, 8, size)
         if height not in shrunk:
             raise InputError(
-                f"{scene} has pictures of {height} rows; the release has {', '.join(map(str, shrunk))}, from which "
-                "follows by how much disparity was multiplied."
+                f"{scene} has pictures of {height} rows; the release has {', '.join(map(str, shrunk))}, by which "
+                "the factor of its disparity is known."
             )
         disparity = known_above_zero(counts) / shrunk[height]
         if release == 2003:

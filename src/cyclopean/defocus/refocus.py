@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from typing import Any, overload
 
 import numpy as np
@@ -77,12 +78,7 @@ def refocus(
             f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
             "from_numbers(tensor, kind)."
         )
-    try:
-        point = None if at is None else tuple(float(part) for part in at)
-    except (TypeError, ValueError):
-        point = ()
-    if isinstance(at, str) or (point is not None and len(point) != 2):
-        raise InputError(f"the point is {shortened(at, 40)!r}; give two numbers (x, y), such as (0.4, 0.6).")
+    point = as_point(at)
     photo = photo if isinstance(photo, Pictured) else as_photo(photo)
     ready = focusable(photo, depth, lens or Lens())
     focus, unit = focus_of(ready, depth, point, distance)
@@ -99,6 +95,17 @@ def refocus(
     return _render(ready, focus, nearer, strength, bins)
 
 
+def as_point(at: object) -> Point | None:
+    """Return a point of two numbers, or None. Raises InputError for anything else."""
+    try:
+        x, y = (None, None) if at is None else (float(part) for part in at)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        x, y = math.nan, None
+    if isinstance(at, str) or (x is None) != (y is None):
+        raise InputError(f"the point is {shortened(at, 40)!r}; give two numbers (x, y), such as (0.4, 0.6).")
+    return None if x is None or y is None else (x, y)
+
+
 def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]:
     """Return `photo` with a thin lens, to be refocused repeatedly, each time faster than by `refocus`.
 
@@ -112,15 +119,20 @@ def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]
             f"the depth map is {depth.size[1]}x{depth.size[0]} but the photo is {size[1]}x{size[0]}; "
             + (turned if is_turned(depth.size, size) else "give the depth of this photo, or resize it.")
         )
+    depth = along_the_axis(photo, depth)
+    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
+    return Focusable(photo, plane, lens, 1.0 if depth.unit == "m" else None)
+
+
+def along_the_axis(photo: Pictured, depth: DepthMap) -> DepthMap:
+    """Return a map of distances as one of depth, by its camera, the photo's, or an assumed one; others as they are."""
     camera = depth.camera or getattr(photo, "camera", None)
     if depth.kind == "inverse_distance" and camera is None:
         LOG.warning(
             "the depth holds distances along the rays, and neither its sidecar nor the photo names a camera: 60 "
             "degrees along the longer side are assumed. State the camera in the sidecar (docs/formats.md)."
         )
-    depth = depth.seen_by(camera or assumed_camera(size))
-    plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
-    return Focusable(photo, plane, lens, 1.0 if depth.unit == "m" else None)
+    return depth.seen_by(camera or assumed_camera(depth.size))
 
 
 def warn_of_distance(depth: DepthMap, distance: float) -> None:

@@ -1,4 +1,4 @@
-"""The thin lens: it sees the surface in front in a photo, with soft edges, and the surface behind, continued at edges.
+"""Thin-lens rendering of the surface in front in a photo, with soft edges, and of the one behind, continued at edges.
 
 An edge is where the radius of blur jumps by more than a pixel between neighbours. A point behind a near object, at a
 distance d from its edge, is visible from some part of the lens if d is at most that jump. The farther surface is
@@ -40,7 +40,7 @@ CLEAR = 0.01  # squared distance of two colours, in linear light, from which on 
 BLOCK = 32  # pixels
 SLACK = 1.5  # pixels: edge pixels are two wide
 TILE = 256
-EYES = 6  # steps along the diagonal in which the cat's eye shape changes
+CATEYE_STEPS = 6  # steps along the diagonal in which the cat's eye shape changes
 TILT = 1.1  # radii that its rims lie apart in the corners
 BRIGHT = 0.7  # linear light from which highlights begin
 
@@ -83,7 +83,7 @@ def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> Scene:
         behind = _background(radius, far, back)
         edge = (near | far) & (behind > 0)
         light, inverse_depth, cover = _unmixed(light, inverse_depth, near, edge, front=front, back=back)
-    # Least and greatest inverse depth of every block, of the front and of the surface behind it
+    # Tiles look up how far any blur reaches into them, so each block needs its extremes, the surface behind included.
     rows, columns = np.arange(0, len(behind), BLOCK), np.arange(0, behind.shape[1], BLOCK)
     most = np.maximum.reduceat(np.maximum.reduceat(inverse_depth, rows, 0), columns, 1)
     least = np.minimum.reduceat(np.minimum.reduceat(inverse_depth, rows, 0), columns, 1)
@@ -105,12 +105,18 @@ def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Pictur
     h, w = size = scene.size
 
     def light(tile: Tile, shape: Shape) -> list[Region]:
-        depth = layers.halvings(_widest_into(tile, widest))
+        # The widest radius of the blocks whose blur reaches into the tile
+        gaps = []
+        for side, count in zip(tile, widest.shape, strict=True):
+            start = np.arange(count) * BLOCK
+            gaps.append(np.maximum(0, np.maximum(side.start - start - BLOCK, start - side.stop)))
+        distance = np.hypot(gaps[0][:, None], gaps[1][None])
+        depth = layers.halvings(float(widest[widest + 1 >= distance].max(initial=0)))
         surfaces = _surfaces(scene, radius, tile, depth, lens.highlights)
-        pile = layers.composite(surfaces, shape, depth)
+        composited = layers.composite(surfaces, shape, depth)
         inside = tuple(slice(0, side.stop - side.start) for side in tile)
-        cover = np.maximum(1 - pile.open[inside], np.float32(layers.LEAST))
-        return [plane[inside] / cover for plane in pile.light]
+        cover = np.maximum(1 - composited.open[inside], np.float32(layers.LEAST))
+        return [plane[inside] / cover for plane in composited.light]
 
     with ThreadPoolExecutor(workers) as pool:
         if lens.shape.kind != "cateye":
@@ -123,7 +129,7 @@ def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Pictur
             for _ in pool.map(work, _tiles(size)):
                 pass
             return result
-        step = max(1, round(diagonal(size) / EYES / 64)) * 64
+        step = max(1, round(diagonal(size) / CATEYE_STEPS / 64)) * 64
         nodes = [(y, x) for y in range(0, h + step, step) for x in range(0, w + step, step)]
         nodes = [(y, x) for y, x in nodes if y - step < h and x - step < w]
         tiles = [
@@ -228,16 +234,6 @@ def _tiles(size: tuple[int, int]) -> Iterator[Tile]:
             yield slice(y, min(y + TILE, size[0])), slice(x, min(x + TILE, size[1]))
 
 
-def _widest_into(tile: Tile, widest: Region) -> float:
-    """Return the widest radius of the pixels whose blur reaches into the tile; `widest` is that of each block."""
-    gaps = []
-    for side, count in zip(tile, widest.shape, strict=True):
-        start = np.arange(count) * BLOCK
-        gaps.append(np.maximum(0, np.maximum(side.start - start - BLOCK, start - side.stop)))
-    distance = np.hypot(gaps[0][:, None], gaps[1][None])
-    return float(widest[widest + 1 >= distance].max(initial=0))
-
-
 def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: float) -> list[Surface]:
     """Return the front and, where there is one, the back of the tile, with the pixels around it that `depth` needs.
 
@@ -245,17 +241,18 @@ def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: 
     """
     edge, multiple = layers.margin(depth), 1 << depth
     sides: list[slice] = []
-    rims: list[int] = []
+    padding: list[int] = []
     for side, length in zip(tile, scene.size, strict=True):
         start, stop = side.start - edge, side.start + -(-(side.stop - side.start) // multiple) * multiple + edge
         sides.append(slice(max(start, 0), min(stop, length)))
-        rims += [max(-start, 0), max(stop - length, 0)]
+        padding += [max(-start, 0), max(stop - length, 0)]
     inside = sides[0], sides[1]
 
     def surface(*planes: Region) -> Surface:
-        if any(rims):
+        if any(padding):
             planes = tuple(
-                cv2.copyMakeBorder(p, rims[0], rims[1], rims[2], rims[3], cv2.BORDER_REPLICATE) for p in planes
+                cv2.copyMakeBorder(p, padding[0], padding[1], padding[2], padding[3], cv2.BORDER_REPLICATE)
+                for p in planes
             )
         red, green, blue, weight, blur = planes
         if highlights == 0:

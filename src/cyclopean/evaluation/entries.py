@@ -62,7 +62,9 @@ class Entry:
         return self.ordered(index, sample) if self.ordered else self.predict(sample)
 
 
-def open_entry(name: str, device: str = "cpu", see: Infer = plain, look: Look | None = None) -> Entry:
+def open_entry(
+    name: str, device: str = "cpu", see: Infer = plain, look: Look | None = None, backend: str = "torch"
+) -> Entry:
     """Return a model by name, folder or Hub id; or a folder of depth files named as the pictures are.
 
     `see`: how the model predicts, such as flip-averaged. `look`: the size of the network's input; by default that of
@@ -71,7 +73,7 @@ def open_entry(name: str, device: str = "cpu", see: Infer = plain, look: Look | 
     folder = Path(name)
     if folder.is_dir() and not models.is_model(folder):
         return depth_files(folder)
-    predictor = inference.load(name, device)
+    predictor = inference.load(name, device, backend)
     predictor = replace(predictor.resized(look or predictor.look or "trained"), infer=see)
     return predictor_entry(folder.resolve().name if folder.is_dir() else name, predictor)
 
@@ -109,13 +111,13 @@ def predictor_entry(title: str, predictor: Predictor) -> Entry:
     return replace(entry, by_pair=replace(entry, ambiguity="metric", predict=predict_by_pair))
 
 
-def one_look(name: str, device: str = "cpu") -> Entry:
+def one_look(name: str, device: str = "cpu", backend: str = "torch") -> Entry:
     """Return a panorama model run in a single pass at its training size, as papers report it.
 
     No second pass half a turn apart, no details of another model. Raises `InputError` for a model of ordinary photos,
     and where the picture is not a panorama.
     """
-    predictor = inference.load(name, device)
+    predictor = inference.load(name, device, backend)
     if predictor.projection != "equirectangular":
         raise InputError(f"the model {name!r} is for ordinary photos; --one-look is for models of panoramas.")
 

@@ -268,13 +268,13 @@ def as_json(result: ViewSynthesisResult) -> dict[str, Any]:
 def _remade(inverse_depth: Map, sample: Sample, source: View) -> tuple[Rgb, Bool[Tensor, "1 1 h w"]]:
     """Return the source warped into the target, and a mask of pixels inside its picture and not occluded."""
     pose: Any = source.from_target
-    landing = reproject(inverse_depth, sample.target.camera, pose, source.camera)
+    match = reproject(inverse_depth, sample.target.camera, pose, source.camera)
     # Points at infinity occlude nothing: a soft z-buffer of zeros has no front.
-    clear = landing.valid
+    clear = match.valid
     if bool((inverse_depth > 0).any()):
-        clear = visibility(inverse_depth, sample.target.camera, pose, source.camera, landing) > 0
-    far = (inverse_depth <= 0) & landing.valid
-    return pull(source.image, landing.uv, "edge"), clear | far
+        clear = visibility(inverse_depth, sample.target.camera, pose, source.camera, match) > 0
+    far = (inverse_depth <= 0) & match.valid
+    return pull(source.image, match.uv, "edge"), clear | far
 
 
 def _rows(

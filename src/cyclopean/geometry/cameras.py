@@ -132,7 +132,8 @@ class Equirectangular:
         at_pole = x.square() + z.square() < torch.finfo(points.dtype).tiny
         z = torch.where(at_pole, 1, z)
         longitude = torch.atan2(x, z)
-        latitude = torch.atan2(-y, torch.where(at_pole, 0, torch.hypot(x, z)))
+        level = (x.square() + z.square()).sqrt()  # `hypot` cannot be exported
+        latitude = torch.atan2(-y, torch.where(at_pole, 0, level))
         return torch.stack([longitude / (2 * math.pi) + 0.5, 0.5 - latitude / math.pi], -1)
 
     def depth(self, points: Points) -> Float[Tensor, "b 1 h w"]:
@@ -154,6 +155,12 @@ class Equirectangular:
 def size_of(image: Tensor) -> tuple[int, int]:
     """Return (height, width) of an image or map `... h w`."""
     return image.shape[-2], image.shape[-1]
+
+
+def extent(size: tuple[int, int], like: Tensor) -> Float[Tensor, "2"]:
+    """Return (width, height) of a size (height, width) as a tensor; exporters keep sizes that are symbols."""
+    height, width = size
+    return torch.stack([torch.scalar_tensor(side, dtype=like.dtype, device=like.device) for side in (width, height)])
 
 
 def pixel_grid(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 h w 2"]:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cyclopean.errors import InputError
-from cyclopean.geometry.cameras import Equirectangular, Pinhole, axis_angle, pixel_grid
+from cyclopean.geometry.cameras import Equirectangular, Pinhole, axis_angle, extent, pixel_grid
 
 Rotations = Float[Tensor, "f 3 3"]
 
@@ -117,15 +117,15 @@ class Faces:
         uv = Equirectangular().project(_turned(rays, self.face_from_sphere(like).transpose(1, 2)))
         if self.on_sphere == "centers":
             return uv
-        extent = uv.new_tensor(size[::-1])
-        return (uv * (extent - 1) + 0.5) / extent
+        pixels = extent(size, uv)
+        return (uv * (pixels - 1) + 0.5) / pixels
 
     def sphere_rays(self, size: Size, like: Tensor) -> Float[Tensor, "1 h w 3"]:
         """Return the unit directions of the samples of a panorama of `size`."""
         uv = pixel_grid(size, like)
         if self.on_sphere == "corners":
-            extent = uv.new_tensor(size[::-1])
-            uv = (uv * extent - 0.5) / (extent - 1)
+            pixels = extent(size, uv)
+            uv = (uv * pixels - 0.5) / (pixels - 1)
         return Equirectangular().rays(uv)
 
     def nearest(self, size: Size, side: int, like: Tensor) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w 2"]]:

@@ -69,7 +69,8 @@ def attention(rays: Float[Tensor, "#b h w 3"], baseline: Float[Tensor, "#b 3"]) 
 
 def around(image: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b c h2 w2"]:
     """Pad a panorama by `margin` pixels on every side: across the seam, and past the poles half a turn away."""
-    turned = image.roll(even(image.shape[-1]) // 2, -1)
+    half = even(image.shape[-1]) // 2
+    turned = torch.cat([image[..., half:], image[..., :half]], -1)  # `roll` by a symbol cannot be exported
     top, bottom = turned[..., :margin, :].flip(-2), turned[..., -margin:, :].flip(-2)
     return F.pad(torch.cat([top, image, bottom], -2), (margin, margin, 0, 0), mode="circular")
 
@@ -86,7 +87,7 @@ Degrees = Float[Tensor, "b 2 h w"]  # along longitude (right), along the polar a
 TURN = (360.0, 180.0)  # degrees of a panorama's width and height
 
 
-def moved(degrees: Degrees) -> Correspondence:
+def correspondence_from_degrees(degrees: Degrees) -> Correspondence:
     """Return where pixels land that move by `degrees`; `uv` may pass the seam and the poles."""
     uv = pixel_grid(size_of(degrees), degrees) + degrees.movedim(1, -1) / degrees.new_tensor(TURN)
     return Correspondence(uv, torch.ones_like(degrees[:, :1], dtype=torch.bool))

@@ -7,6 +7,9 @@ from cyclopean.errors import InputError
 # Names that users type, checked before anything heavy is imported.
 CAMERAS = ("auto", "pinhole", "equirectangular", "top-bottom", "side-by-side")
 NEEDS_TRANSFORMERS = "needs transformers, which is not installed: pip install 'cyclopean[foreign]'"
+NEEDS_ONNXRUNTIME = "needs onnxruntime, which is not installed: pip install 'cyclopean[fast]'"
+NEEDS_EXPORTER = "needs onnx and onnxscript, which are not installed: pip install 'cyclopean[export]'"
+BACKENDS = ("torch", "onnxruntime")
 # Formats to save depth in, and what follows the stem of their files.
 ARRAYS = {"npy": "_disp.npy", "npz": "_disp.npz", "exr": "_disp.exr", "pfm": "_disp.pfm", "png16": "_disp16.png"}
 CLOUDS = {"ply": "_disp.ply", "glb": "_disp.glb"}

@@ -33,7 +33,7 @@ from cyclopean.defocus.video import (
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference.predictor import Predictor
-from cyclopean.io.files import appearing
+from cyclopean.io.files import H264_SUFFIXES, appearing
 from cyclopean.io.image import Photo, resize, size_within, small_grey
 from cyclopean.io.video import MEGAPIXELS, Frame, Still, describe, stills
 from cyclopean.io.video_writing import rewrite
@@ -42,12 +42,6 @@ Plane = Float[np.ndarray, "h w"]
 Progress = Callable[[int, int], None]
 
 PIXELS = 100_000  # size at which depth, motion and tracking are computed
-H264_SUFFIXES = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-)  # of files that usually hold H.264; other clips get the last
 SAMPLED_FRAMES = 16  # frames of the first pass
 INERTIA = 0.2  # seconds: how slowly the focus follows its point, as a hand would
 ARRIVAL = 0.5  # seconds in which the depth measured at a key replaces the one expected there
@@ -102,9 +96,9 @@ def refocus_clip(
     Raises InputError for a file that is not a whole video, for frames above the limit, and for keys outside the clip.
     """
     check(source, keys, smooth, max_megapixels)  # before a folder is made
-    with appearing(target.parent) as bench:
+    with appearing(target.parent) as temporary:
         return write_refocused(
-            source, bench / target.name, keys, predictor, lens,
+            source, temporary / target.name, keys, predictor, lens,
             smooth=smooth, known=known, max_megapixels=max_megapixels, progress=progress,
         )  # fmt: skip
 

@@ -14,12 +14,13 @@ from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference import CLOUDS
 from cyclopean.inference.clip import PIXELS, ClipReport, Progress, film_camera, result_suffix, write_refocused
-from cyclopean.inference.pipeline import Target, Written, model_json, moved, write_arrays
+from cyclopean.inference.pipeline import Written, final_paths, model_json, write_arrays
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, resize_depth, size_within, small_grey
+from cyclopean.io.results import Target
 from cyclopean.io.sidecar import camera_to_json, keep_names
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_writing import left_out, write_timed
@@ -62,7 +63,8 @@ def predict_clip(
     times: list[float] = []
     consistency, flicker = Consistency(predictor.method.ambiguity, high - low), Flicker(high - low)
     with appearing(target.folder) as folder:
-        arrays = folder / f"{target.stem}_disp"
+        there = replace(target, folder=folder)
+        arrays = there.path("_disp")
 
         def coloured() -> Iterator[Any]:
             for still in stills(source, max_megapixels=max_megapixels):
@@ -72,13 +74,13 @@ def predict_clip(
                     depth = _aligned(depth, still, consistency, flicker)
                 if save:
                     arrays.mkdir(exist_ok=True)
-                    write_arrays(arrays / f"{still.index:06d}", depth, save, photo)
+                    write_arrays(Target(arrays, f"{still.index:06d}"), depth, save, photo)
                 times.append(round(float(still.time), 6))
                 if progress is not None:
                     progress(still.index + 1, clip.count)
-                yield colourise(depth.inverse_depth, low, high), still.time
+                yield colourise(depth.inverse_depth, low, high), still.time, still.duration
 
-        video = folder / f"{target.stem}_disp.mp4"
+        video = there.path("_disp.mp4")
         write_timed(video, coloured(), clip.rate, clip.unit, clip.aspect)
         content = {
             "format": "cyclopean-depth-video", "version": 1, "cyclopean": __version__, "kind": "inverse_depth",
@@ -92,7 +94,7 @@ def predict_clip(
         keep_names(folder, target.folder)
         if flicker.before is not None and flicker.after is not None and flicker.before > VISIBLE_FLICKER:
             notes = (*notes, flicker_note(flicker.before, flicker.after))
-        return Written(moved(folder, target.folder), notes)
+        return Written(final_paths(folder, target.folder), notes)
 
 
 def _aligned(depth: DepthMap, still: Still, consistency: Consistency, flicker: Flicker) -> DepthMap:
@@ -120,6 +122,7 @@ def refocus_clip(
     *,
     lens: Lens,
     record: Mapping[str, object],
+    suffix: str = "",
     smooth: float = SECONDS,
     known: Path | float | None = None,
     max_megapixels: float = MOST_MEGAPIXELS,
@@ -127,11 +130,12 @@ def refocus_clip(
 ) -> tuple[ClipReport, Written]:
     """Write a video refocused: STEM_defocus, its suffix that of the video where H.264 is at home, and a sidecar.
 
-    `record` are the settings that the sidecar keeps; `known` as for `film_camera`.
+    `suffix`, one of `H264_SUFFIXES`, is another one. `record` are the settings that the sidecar keeps; `known` as for
+    `film_camera`.
     """
-    suffix = result_suffix(source.suffix)
+    suffix = suffix or result_suffix(source.suffix)
     target, notes = target.free(source, (f"_defocus{suffix}", "_defocus.json"))
-    name = f"{target.stem}_defocus{suffix}"
+    name = target.path(f"_defocus{suffix}").name
     with appearing(target.folder) as folder:
         report = write_refocused(
             source, folder / name, keys, predictor, lens,

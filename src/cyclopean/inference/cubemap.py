@@ -68,7 +68,14 @@ class CubeFaces:
         """
         width = 4 * round(self.side * 90 / self.field_of_view)
         size = (width // 2, width)
-        faces = self.infer(_face_views(image, self.side, self.field_of_view, size))
+        # A panorama of much more detail is shrunk first, against aliasing.
+        small = resize(image, size) if image.shape[-1] > width else image
+        small = small if small.shape[-1] % 2 == 0 else resize(small, (small.shape[-2], small.shape[-1] - 1))
+        uv = uv_on_sphere(self.side, self.field_of_view, ten_from_sphere(small))
+        pictures = pull(small.expand(len(uv), -1, -1, -1), uv, "sphere").clamp(0, 1)
+        camera = face_camera(self.field_of_view, small)
+        cameras = Pinhole(camera.focal.expand(len(uv), 2), camera.center.expand(len(uv), 2))
+        faces = self.infer(view(pictures, cameras))
         coarse = _face_grid(SAMPLED, faces, self.field_of_view)
         values = pull(faces, coarse.uv, "edge")[:, 0]
         values, seen, cosine = (x.flatten(1).cpu() for x in (values, coarse.weight > 0, coarse.cosine))
@@ -97,16 +104,6 @@ def _face_grid(size: tuple[int, int], like: Tensor, field_of_view: float) -> _Fa
     rays = Equirectangular().rays(pixel_grid(size, like))
     uv, seen, cosine = uv_on_faces(rays, field_of_view, ten_from_sphere(like))
     return _FaceGrid(uv, cosine, face_weight(uv, seen), rays[0, :, 0, [0, 2]].norm(dim=-1))
-
-
-def _face_views(image: Image, side: int, field_of_view: float, size: tuple[int, int]) -> View:
-    """Return the faces as one batch; a panorama of much more detail is shrunk first, against aliasing."""
-    small = resize(image, size) if image.shape[-1] > size[1] else image
-    small = small if small.shape[-1] % 2 == 0 else resize(small, (small.shape[-2], small.shape[-1] - 1))
-    uv = uv_on_sphere(side, field_of_view, ten_from_sphere(small))
-    faces = pull(small.expand(len(uv), -1, -1, -1), uv, "sphere").clamp(0, 1)
-    camera = face_camera(field_of_view, small)
-    return view(faces, Pinhole(camera.focal.expand(len(uv), 2), camera.center.expand(len(uv), 2)))
 
 
 def _blend(faces: Float[Tensor, "f 1 side side"], coarse: _FaceGrid, full: _FaceGrid) -> Float[Tensor, "1 1 h w"]:

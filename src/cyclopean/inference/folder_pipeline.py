@@ -12,10 +12,11 @@ from cyclopean.inference import refuse_sphere_of_clip
 from cyclopean.inference.clip import Progress
 from cyclopean.inference.clip_pipeline import clip_notes, predict_clip
 from cyclopean.inference.metric_calibration import metres_from
-from cyclopean.inference.pipeline import DepthOptions, Models, Target, Written, predict_photo
+from cyclopean.inference.pipeline import DepthOptions, Models, Written, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.wrappers import POST_PROCESSES
 from cyclopean.io.files import CLIPS, file_hash, read_json
+from cyclopean.io.results import Target
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Predicting:
 
     `model` is a name as of `Models`; `size` is (height, width) and `post_process` a name of `POST_PROCESSES`, or "";
     `profile` is the file of a camera profile. `steady`: as of `predict_clip`. `again`: whether what is there is made
-    once more.
+    once more. `backend`: as of `load`.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Predicting:
     profile: Path | None = None
     steady: bool = True
     again: bool = False
+    backend: str = "torch"
 
     def models(self) -> Models:
         """Return the models, none of them loaded yet."""
@@ -57,12 +59,12 @@ class Predicting:
             predictor = predictor.resized(self.look, self.size)
             return replace(predictor, infer=POST_PROCESSES[self.post_process]) if self.post_process else predictor
 
-        return Models(self.model, self.device, via_cube=self.via_cube, configure=configured)
+        return Models(self.model, self.device, backend=self.backend, via_cube=self.via_cube, configure=configured)
 
     def fitted_options(self) -> DepthOptions:
         """Return the options with the profile's metres, and with a hash of all that changes results."""
         what = asdict(self)
-        del what["device"], what["again"], what["options"]["max_megapixels"]
+        del what["device"], what["again"], what["backend"], what["options"]["max_megapixels"]
         del what["options"]["mend"]  # a folder is not mended by hand
         what["profile"] = None if self.profile is None else file_hash(self.profile)
         if isinstance(self.options.known, Path):
@@ -109,9 +111,9 @@ def refuse_for_clip(source: Path, models: Models, options: DepthOptions) -> None
 
 def is_done(one: Input, models: Models, settings: str) -> bool:
     """Return whether all results of an input are there, by the same model, settings and bytes of the input."""
-    folder, side = one.target.folder, f"{one.target.stem}_disp.json"
+    folder, side = one.target.folder, one.target.path("_disp.json")
     try:
-        content = read_json(folder / side) if (folder / side).is_file() else None
+        content = read_json(side) if side.is_file() else None
     except InputError:
         return False
     if not isinstance(content, dict) or (content.get("settings"), content.get("source")) != (settings, one.source.name):

@@ -226,7 +226,10 @@ def by_height(depth: DepthMap, camera: AnyCamera, metres: float) -> CameraProfil
     near = (points @ normal - height).abs() < THIN * height
     if float(near.float().mean()) < LEAST:
         raise InputError("no level ground was found in the lower half of the photo; click two points instead.")
-    _, height = _fitted(points[near])
+    # The least-squares plane of the points near that one
+    middle = points[near].mean(0)
+    normal = torch.linalg.svd(points[near] - middle, full_matrices=False).Vh[-1]
+    height = float(normal * normal[1].sign() @ middle)
     how = f"camera {metres:g} m above the ground"
     return CameraProfile(metres / height, how, depth.model, depth.camera)
 
@@ -337,11 +340,3 @@ def _ground(points: Points) -> tuple[Point3, float]:
     on = (points @ normals.T - heights).abs() < THIN * heights
     best = int(on.sum(0).argmax())
     return normals[best], float(heights[best])
-
-
-def _fitted(points: Points) -> tuple[Point3, float]:
-    """Return the least-squares plane of points."""
-    middle = points.mean(0)
-    normal = torch.linalg.svd(points - middle, full_matrices=False).Vh[-1]
-    normal = normal * normal[1].sign()
-    return normal, float(normal @ middle)

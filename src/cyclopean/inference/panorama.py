@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cyclopean.geometry import Equirectangular, pixel_grid, size_of
 from cyclopean.io.image import resize
+from cyclopean.losses import gaussian_taps
 from cyclopean.sample import View, view
 from cyclopean.synthesis import pull
 
@@ -33,6 +34,17 @@ class PanoramaDepth:
 
     inverse_depth: Resized
     notes: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WholePanorama:
+    """A panorama as it is: for methods that resize it, and see over its seam, by themselves."""
+
+    infer: Callable[[View], Maps]
+
+    def __call__(self, image: Image) -> PanoramaDepth:
+        """Return the inverse depth of a panorama at its size."""
+        return PanoramaDepth(self.infer(view(image, Equirectangular())), {"seen": "whole"})
 
 
 @dataclass(frozen=True)
@@ -140,8 +152,7 @@ def _high_pass(inverse: Maps, deviation: float, around: bool) -> Maps:
     """Return logarithms minus their Gaussian blur."""
     logs = (inverse.clamp_min(0) + _far(inverse)).log()
     reach = max(1, min(round(3 * deviation), *(side - 1 for side in logs.shape[-2:])))
-    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(logs) / deviation) ** 2)
-    taps = taps / taps.sum()
+    taps = gaussian_taps(reach, deviation, logs)
     sides = F.pad(logs, (reach, reach, 0, 0), mode="circular" if around else "replicate")
     along = F.conv2d(sides, taps.view(1, 1, 1, -1))
     return logs - F.conv2d(F.pad(along, (0, 0, reach, reach), mode="replicate"), taps.view(1, 1, -1, 1))

@@ -4,15 +4,15 @@ The command line, the app and bulk workers call these functions. They take value
 of what they wrote with notes for the user. Files appear all together or not at all.
 """
 
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from cyclopean.data.video import camera_in
+from cyclopean.defocus.edges import refined
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, assumed_camera, pinhole_of_angle
 from cyclopean.inference import ARRAYS, CLOUDS
@@ -21,48 +21,17 @@ from cyclopean.inference.panorama_detection import check_panorama, resolve_camer
 from cyclopean.inference.predictor import Predictor, fitting_model, load
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, value_range, write_depth
+from cyclopean.io.embedded_depth import NO_EMBEDDED_DEPTH, find_depth, read_embedded_depth
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, write_photo
+from cyclopean.io.results import Target
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
-from cyclopean.io.sidecar import Maker, foreign_files, keep_names
+from cyclopean.io.sidecar import Maker, keep_names
 from cyclopean.io.viewer import write_viewer
 from cyclopean.training.models import DEFAULT, bundled
 
 LARGEST_TILT = 10.0  # degrees, of a panorama
 LARGEST_DISAGREEMENT = 0.5  # of the depth: faces of a panorama that differ by more are not aligned
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where results go: their folder, what their names begin with, and whether they may replace other files.
-
-    Earlier results of ours for the same picture are always replaced. Where another file has the name of a result, the
-    results get the next free number: photo_2_disp.png.
-    """
-
-    folder: Path
-    stem: str
-    overwrite: bool = False
-
-    def free(self, source: Path, endings: Iterable[str]) -> tuple["Target", tuple[str, ...]]:
-        """Return the target of the results of `source` that end in `endings`, and a note if they are numbered."""
-        if self.overwrite:
-            return self, ()
-        endings = tuple(endings)
-        taken: list[str] = []
-        for number in itertools.count(1):
-            stem = self.stem if number == 1 else f"{self.stem}_{number}"
-            foreign = foreign_files(self.folder, (stem + ending for ending in endings), source.name)
-            if not foreign:
-                break
-            taken = taken or foreign
-        if not taken:
-            return self, ()
-        note = (
-            f"{self.folder / taken[0]} exists and is not an earlier result for {source.name}: the results are named "
-            f"{stem}_...; --overwrite replaces it."
-        )
-        return replace(self, stem=stem), (note,)
 
 
 @dataclass(frozen=True)
@@ -73,8 +42,14 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
+EmbeddedUse = Literal["prefer", "require", "mention", "ignore"]
+
+
 def as_predicted(depth: DepthMap) -> DepthMap:
-    """Return depth as it is: nothing is mended by hand. Options go to other processes, which take named functions."""
+    """Return depth unchanged: the default of `DepthOptions.mend`.
+
+    A function with a name, since options are sent to other processes.
+    """
     return depth
 
 
@@ -86,7 +61,8 @@ class DepthOptions:
     none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
     pair; `camera` is one of `CAMERAS`; `known` tells the focal length of ordinary photos, as a file with a camera or a
     field of view in degrees along the longer side, whatever their metadata say. `settings` is a hash of whatever
-    changes results, for the sidecar. `mend` corrects the predicted depth.
+    changes results, for the sidecar. `mend` corrects the predicted depth. `embedded` is the use of depth that the
+    photo's file has, as of `own_depth`.
     """
 
     save: tuple[str, ...] = ()
@@ -99,6 +75,7 @@ class DepthOptions:
     max_megapixels: float = MOST_MEGAPIXELS
     settings: str = ""
     mend: Callable[[DepthMap], DepthMap] = as_predicted
+    embedded: EmbeddedUse = "ignore"
 
 
 class Models:
@@ -113,10 +90,12 @@ class Models:
         name: str,
         device: str = "cpu",
         *,
+        backend: str = "torch",
         via_cube: bool = False,
         configure: Callable[[Predictor], Predictor] = lambda predictor: predictor,
     ) -> None:
-        self.name, self.device, self.via_cube, self.configure = name, device, via_cube, configure
+        self.name, self.device, self.backend = name, device, backend
+        self.via_cube, self.configure = via_cube, configure
         self._loaded: dict[str, Predictor] = {}
 
     def check(self) -> None:
@@ -146,7 +125,7 @@ class Models:
 
     def _load(self, name: str) -> Predictor:
         if name not in self._loaded:
-            self._loaded[name] = self.configure(load(name, self.device))
+            self._loaded[name] = self.configure(load(name, self.device, self.backend))
         return self._loaded[name]
 
 
@@ -159,24 +138,18 @@ def predict_photo(
     """
     photo, reason = with_camera(read_photo(source, options.max_megapixels), options.camera, options.known)
     notes = list(photo.notes)
-    if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
-        notes.append(
-            f"{photo.name} is tilted by {photo.gpano.tilt:.0f} degrees by its metadata (GPano pose), and models "
-            "were trained on upright panoramas; level it with the camera's software for better depth."
-        )
+    own, remarks = own_depth(source, photo, options.embedded, options.max_megapixels)
+    notes += remarks
     predictor = choose(photo)
-    if reason:
-        name = predictor.model.name if predictor.model else predictor.method.name
-        how = ", on ten faces around" if predictor.projection == "pinhole" else ""
-        how += ", which was trained on rooms; outdoors --via-cube is better" if name == "panorama" else ""
-        notes.append(f"{reason} Model: {name}{how}.")
+    notes += _about_panorama(photo, predictor, reason)
     endings = ["_disp.png", "_disp.json", *((ARRAYS | CLOUDS)[name] for name in ("npy", *options.save))]
     endings += ["_disp16.json"] if "png16" in options.save else []
     endings += ["_view.html"] if options.viewer else []
     endings += ["_uncertainty.npy", "_uncertainty.png"] if options.uncertainty else []
     target, numbered = target.free(source, endings)
     notes += numbered
-    depth = predictor(photo, None if options.right is None else read_photo(options.right, options.max_megapixels))
+    right = None if options.right is None else read_photo(options.right, options.max_megapixels)
+    depth = predictor(photo, right) if own is None else refined(own, photo.image)
     depth, doubts = in_metres(options.mend(depth), options.profile, photo)
     notes += doubts
     disagreement = depth.notes.get("disagreement_after", 0.0)
@@ -186,43 +159,86 @@ def predict_photo(
             "overlap; do not trust this depth."
         )
     with appearing(target.folder) as folder:
-        stem = folder / target.stem
-        write_photo(_path(stem, "_disp.png"), colours(depth.inverse_depth))
+        there = replace(target, folder=folder)
+        write_photo(there.path("_disp.png"), colours(depth.inverse_depth))
         others: list[Path] = []
         if options.uncertainty:
             spread = predictor.uncertainty(photo, options.uncertainty) / (
                 options.profile.scale if isinstance(options.profile, CameraProfile) else 1
             )
-            others += [_path(stem, "_uncertainty.npy"), _path(stem, "_uncertainty.png")]
+            others += [there.path("_uncertainty.npy"), there.path("_uncertainty.png")]
             np.save(others[0], spread[0, 0].numpy())
             write_photo(others[1], colours(spread))
         clouds = [name for name in options.save if name in CLOUDS]
         camera = depth.camera or assumed_camera(photo.size)
         if (clouds or options.viewer) and depth.camera is None:
             notes.append(f"{photo.name} has no focal length in its metadata: a field of view of 60 degrees is assumed.")
-        solid = depth
+        scene_depth = depth
         if (clouds or options.viewer) and depth.ambiguity == "affine":
-            solid = shift_assumed(depth)
+            scene_depth = shift_assumed(depth)
             notes.append(
                 f"{photo.name}: this model leaves scale and shift of its depth unknown, so the shapes in 3-D are a "
                 f"guess: what is farthest is taken as {FARTHEST:g} times as far as what is nearest. Two known "
                 "distances make them right (--known), and so does a metric model."
             )
         for name in clouds:
-            others.append(_path(stem, CLOUDS[name]))
+            others.append(there.path(CLOUDS[name]))
             if name == "ply":
-                write_ply(others[-1], point_cloud(without_flying_pixels(solid, camera), photo.image, camera))
+                write_ply(others[-1], point_cloud(without_flying_pixels(scene_depth, camera), photo.image, camera))
             else:
-                write_glb(others[-1], mesh(solid, camera), photo.image)
+                write_glb(others[-1], mesh(scene_depth, camera), photo.image)
         if options.viewer:
-            others.append(_path(stem, "_view.html"))
-            write_viewer(others[-1], solid, photo.image, camera, photo.name)
+            others.append(there.path("_view.html"))
+            write_viewer(others[-1], scene_depth, photo.image, camera, photo.name)
         write_arrays(
-            stem, depth, ("npy", *options.save), photo, [path.name for path in others],
+            there, depth, ("npy", *options.save), photo, [path.name for path in others],
             source_hash=file_hash(source), settings=options.settings,
         )  # fmt: skip
         keep_names(folder, target.folder)
-        return Written(moved(folder, target.folder), tuple(notes))
+        return Written(final_paths(folder, target.folder), tuple(notes))
+
+
+def _about_panorama(photo: Photo, predictor: Predictor, reason: str | None) -> list[str]:
+    """Return notes on a panorama that is tilted, and on a photo that is taken for a panorama for a `reason`."""
+    notes = []
+    if isinstance(photo.camera, Equirectangular) and photo.gpano is not None and photo.gpano.tilt > LARGEST_TILT:
+        notes.append(
+            f"{photo.name} is tilted by {photo.gpano.tilt:.0f} degrees by its metadata (GPano pose), and models "
+            "were trained on upright panoramas; level it with the camera's software for better depth."
+        )
+    if reason:
+        name = predictor.model.name if predictor.model else predictor.method.name
+        how = ", on ten faces around" if predictor.projection == "pinhole" else ""
+        how += ", which was trained on rooms; outdoors --via-cube is better" if name == "panorama" else ""
+        notes.append(f"{reason} Model: {name}{how}.")
+    return notes
+
+
+def own_depth(source: Path, photo: Photo, use: EmbeddedUse, max_megapixels: float) -> tuple[DepthMap | None, list[str]]:
+    """Return the depth in the file of a photo at its size, and notes; None where it is predicted instead.
+
+    `use`: "prefer" takes what is there, "require" raises InputError where nothing is, or nothing that can be used;
+    "mention" notes what is there and predicts; "ignore" does not look. Panoramas have none.
+    """
+    if use == "ignore" or isinstance(photo.camera, Equirectangular):
+        return None, []
+    try:
+        found = find_depth(source)
+        if found is None and use == "require":
+            raise InputError(NO_EMBEDDED_DEPTH.format(source))
+        if found is None:
+            return None, []
+        if use == "mention":
+            how = "which --depth embedded takes; it is predicted"
+            return None, [f"{source.name} has depth in its own file ({found.origin}), {how}."]
+        depth = read_embedded_depth(source, found, photo, max_megapixels)
+    except InputError as error:
+        if use == "require":
+            raise
+        return None, [f"{error} Depth is predicted instead."]
+    meaning = {"metric": "in metres", "scale": "up to scale", "affine": "up to scale and shift"}[depth.ambiguity]
+    size = depth.notes["embedded_size"]
+    return depth, [f"{source.name}: the depth in its own file is taken ({found.origin}, {size}, {meaning})."]
 
 
 def with_camera(photo: Photo, name: str, known: Path | float | None) -> tuple[Photo, str | None]:
@@ -242,7 +258,7 @@ def colours(values: Any) -> Photo:
 
 
 def write_arrays(
-    stem: Path,
+    target: Target,
     depth: DepthMap,
     save: Sequence[str],
     photo: Photo,
@@ -252,13 +268,9 @@ def write_arrays(
     settings: str = "",
 ) -> None:
     """Write the arrays among `save`, and a sidecar that also names the colours, `others` and the `settings`."""
-    paths = [_path(stem, ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
-    also = (f"{stem.name}_disp.png", *others)
+    paths = [target.path(ARRAYS[name]) for name in dict.fromkeys(save) if name in ARRAYS]
+    also = (target.path("_disp.png").name, *others)
     write_depth(paths, depth, photo.name, photo.size, also, source_hash=source_hash, settings=settings)
-
-
-def _path(stem: Path, ending: str) -> Path:
-    return stem.with_name(stem.name + ending)
 
 
 def in_metres(depth: DepthMap, profile: Metres | None, photo: Photo) -> tuple[DepthMap, list[str]]:
@@ -269,9 +281,9 @@ def in_metres(depth: DepthMap, profile: Metres | None, photo: Photo) -> tuple[De
     return profile.applied(depth), [f"{photo.name}: {misfit}; its metres are likely wrong."] if misfit else []
 
 
-def moved(bench: Path, folder: Path) -> tuple[Path, ...]:
-    """Return the final paths of the files of a private folder."""
-    return tuple(folder / name for name in sorted(path.name for path in bench.iterdir()))
+def final_paths(temporary: Path, folder: Path) -> tuple[Path, ...]:
+    """Return the paths in `folder` that the files of a `temporary` folder will have."""
+    return tuple(folder / name for name in sorted(path.name for path in temporary.iterdir()))
 
 
 def model_json(model: Maker | None) -> dict[str, str] | None:

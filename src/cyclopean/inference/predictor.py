@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,14 +13,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cyclopean.errors import InputError, usable_device
+from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.geometry import Equirectangular, Pinhole, assumed_camera
+from cyclopean.inference import BACKENDS
 from cyclopean.inference.cubemap import AFFINE_PRIOR, PRIOR, CubeFaces
 from cyclopean.inference.foreign import log_licence, open_foreign
+from cyclopean.inference.onnx_model import Accelerated, network_session, open_onnx
 from cyclopean.inference.panorama import (
     DetailTransfer,
     PanoramaDepth,
     RotatedAverage,
+    WholePanorama,
     canonical_yaw,
     resize_sphere,
     seam_score,
@@ -28,13 +31,14 @@ from cyclopean.inference.panorama import (
 from cyclopean.inference.panorama_detection import without_padding
 from cyclopean.inference.wrappers import ColourSpread, FocalRecorder, Infer, OneScale, Scales, TwoScale, plain
 from cyclopean.io.depthmap import DepthMap, from_numbers
-from cyclopean.io.files import shown
+from cyclopean.io.files import REPOSITORY, shown, write_text
 from cyclopean.io.image import Photo, resize
 from cyclopean.io.photolike import PhotoLike, as_photo
 from cyclopean.io.sidecar import AnyCamera, Maker, Unit
 from cyclopean.methods.base import Method
 from cyclopean.sample import view
-from cyclopean.training import checkpoint, models
+from cyclopean.training import checkpoint, hub, models
+from cyclopean.training.model_cards import model_card
 
 # The side of a face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
 # better than 288 and 320, for a model made for 256x352.
@@ -54,6 +58,7 @@ class Predictor:
     gets the photo as it is and resizes it itself. `infer` runs the method
     on a view: `plain`, or `flip_averaged`. `model` is named in the result as its maker. `projection` is that of the
     pictures the method was made for. `two_scale` is the smaller size of `TwoScale`, as a share of the working size.
+    `card` is the config that the model was loaded with.
 
     A panorama (a photo whose camera is equirectangular) goes whole through a method for panoramas, by `RotatedAverage`,
     perhaps with the details of another predictor, one for perspective pictures (`DetailTransfer`); it goes through a
@@ -68,6 +73,7 @@ class Predictor:
     two_scale: float | None = None
     details: "Predictor | None" = None
     look: Look | None = None
+    card: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         h, w = self.input_size
@@ -144,6 +150,8 @@ class Predictor:
         """Wrapper for panoramas."""
         if self.projection == "pinhole":
             return self.faces
+        if self.look == "own":
+            return WholePanorama(partial(self.infer, self.method))
         multiple = max(self.method.input_multiple, 2)
         whole = RotatedAverage(self.scales, lambda size: working_size(size, self.input_size, multiple))
         if self.details is None:
@@ -151,6 +159,65 @@ class Predictor:
         maker = self.details.model
         source = f"{maker.name} {maker.sha256[:12]}, {maker.licence}" if maker else self.details.method.name
         return DetailTransfer(whole, replace(self.details, infer=self.infer).faces, source)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        device: str = "cpu",
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+    ) -> "Predictor":
+        """Return the predictor of a model's folder, a bundled model, or a Hub repository, as `load` does.
+
+        Names and keywords are those of the Hub's `PyTorchModelHubMixin`. Raises `InputError` for what is no model.
+        """
+        name = str(pretrained_model_name_or_path)
+        bare = name.removeprefix(models.HUB)
+        if Path(name).is_dir() or not REPOSITORY.fullmatch(bare):
+            return load(name, device)
+        folder = models.fetch(
+            bare, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
+            local_files_only=local_files_only,
+        )  # fmt: skip
+        predictor = load(folder, device)
+        return replace(predictor, model=replace(cast(Maker, predictor.model), name=name))
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        token: str | None = None,
+        private: bool = False,
+    ) -> str | None:
+        """Write a model's folder (`model.safetensors`, `config.json`, and `README.md` where there is none).
+
+        With `push_to_hub` the folder is then sent to `repo_id`, or to a repository named as the folder; returns its
+        address. Raises `InputError` for a model of others, which its own library writes, and for what `push` refuses.
+        """
+        folder = Path(save_directory)
+        if self.look == "own":
+            raise InputError(f"the model {self._name!r} is one of transformers; save it by that library.")
+        other = {} if self.details is None else {"details": self.details.model.name if self.details.model else ""}
+        if other and other["details"] not in models.bundled():
+            raise InputError(f"the model {self._name!r} takes details from one that is not bundled; save it without.")
+        licence = self.model.licence if self.model else "unknown"
+        own = {"input_size": list(self.input_size), "glance": self.two_scale, "look": self.look, "licence": licence}
+        card = {key: value for key, value in own.items() if value is not None} | other
+        kept = {key: value for key, value in self.card.items() if key not in ("method", "arguments", "details", *own)}
+        checkpoint.save(folder, self.method, {**card, **kept, "projection": self.projection})
+        if not (folder / models.README).exists():
+            write_text(folder / models.README, model_card(folder, repo_id or f"owner/{folder.resolve().name}"))
+        if not push_to_hub:
+            return None
+        upload = hub.prepared(folder, repo_id or folder.resolve().name)
+        return hub.send(upload, token or hub.found_token(), private=private)
 
     def uncertainty(self, photo: PhotoLike, draws: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
         """Return the `ColourSpread` of inverse depth, in its unit, at the photo's size: of one scale, no details."""
@@ -167,7 +234,7 @@ class Predictor:
 
     @property
     def _device(self) -> torch.device:
-        return next(self.method.parameters()).device
+        return next((weight.device for weight in self.method.parameters()), torch.device("cpu"))
 
     def resized(self, look: Look | None, size: tuple[int, int] | None = None) -> "Predictor":
         """Return this predictor with another working size. Raises InputError for a method with a rule of its own."""
@@ -222,13 +289,25 @@ class Predictor:
         return replace(depth, notes=notes)
 
 
-def load(name: str | Path = models.DEFAULT, device: str = "cpu") -> Predictor:
+def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = "torch") -> Predictor:
     """Return the predictor of a bundled model, of a model's folder, or of a Hub repository (`owner/name`).
 
-    A folder or a repository may also hold a depth model of `transformers` (`inference.foreign`).
+    A folder or a repository may also hold a depth model of `transformers` (`inference.foreign`). An ONNX file (.onnx)
+    runs in onnxruntime, and so does a model of cyclopean with the `backend` "onnxruntime": on the CPU alone.
     """
+    if backend not in BACKENDS:
+        raise unknown_name("backend", backend, BACKENDS)
+    if models.is_onnx(name):
+        _check_on_cpu(str(name), device)
+        onnx = open_onnx(Path(name))
+        stated = onnx.method.card
+        own: Look | None = "own" if onnx.keeps_size else None
+        maker = Maker(str(name), onnx.sha256, stated.licence)
+        return Predictor(onnx.method, onnx.input_size, maker, plain, stated.projection, look=own)
     folder = models.locate(name)
     if models.is_foreign(folder):
+        if backend != "torch":
+            raise InputError(f"{folder} is a depth model of transformers, which runs in torch; leave the backend out.")
         opened = open_foreign(folder)
         log_licence(str(name), opened.licence)
         maker = Maker(str(name), weights_hash(opened.method), opened.licence)
@@ -246,17 +325,28 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu") -> Predictor:
         needed = "the share of the size for a second, smaller scale, such as 0.5, or to be left out"
         raise wrong("glance", two_scale, needed)
     other = card.get("details")
-    details = None if other is None else _details(name, other, projection, device)
+    details = None if other is None else _details(name, other, projection, device, backend)
     look = card.get("look")
     if look not in (None, "aspect", "trained"):
         raise wrong("look", look, "to be 'aspect' or 'trained', or left out")
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
+    if backend == "onnxruntime":
+        _check_on_cpu(str(name), device)
+        around = projection == "equirectangular"
+        method = Accelerated(method, network_session(folder, method, around=around, sha256=maker.sha256)).eval()
+    elif folder.parent == models.BUNDLED:
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the same answers, sooner on CPUs
     return Predictor(
-        method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look
+        method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look, card
     )
 
 
-def _details(name: str | Path, other: Any, projection: Projection, device: str) -> Predictor:
+def _check_on_cpu(name: str, device: str) -> None:
+    if device != "cpu":
+        raise InputError(f"{shown(name)} runs in onnxruntime on the CPU; leave the device {device!r} out.")
+
+
+def _details(name: str | Path, other: Any, projection: Projection, device: str, backend: str) -> Predictor:
     """Return the predictor `other` that the config of `name` takes details from. A chain of configs is not followed."""
     wrong = partial(models.wrong_value, models.locate(name))
     if not isinstance(other, str) or not other:
@@ -264,7 +354,7 @@ def _details(name: str | Path, other: Any, projection: Projection, device: str) 
     try:
         where = models.companion(name, other)
         chained = models.card(where).get("details") is not None
-        predictor = load(where, device) if projection == "equirectangular" and not chained else None
+        predictor = load(where, device, backend) if projection == "equirectangular" and not chained else None
     except InputError as error:
         raise wrong("details", other, f"a model that can be loaded ({str(error).rstrip('.')})") from error
     if predictor is None or predictor.projection != "pinhole" or predictor.method.views > 1:

@@ -16,22 +16,31 @@ from cyclopean.defocus.filters import THIN_LENS
 from cyclopean.defocus.focus import Sharp, fill_unknown, wrap_panorama
 from cyclopean.defocus.lens import FOCUS_RANGE_ALONE, Lens, Point, focus_pixel, optics_of
 from cyclopean.defocus.live import write_page
-from cyclopean.defocus.refocus import refocus, warn_of_distance
+from cyclopean.defocus.refocus import along_the_axis, refocus, warn_of_distance
 from cyclopean.defocus.selection import coherent
 from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.metric_calibration import FARTHEST, DistanceRange, Metres
 from cyclopean.inference.panorama_detection import padding
-from cyclopean.inference.pipeline import Target, Written, as_predicted, in_metres, model_json, with_camera
+from cyclopean.inference.pipeline import (
+    EmbeddedUse,
+    Written,
+    as_predicted,
+    in_metres,
+    model_json,
+    own_depth,
+    with_camera,
+)
 from cyclopean.inference.predictor import Predictor
-from cyclopean.inference.selection import Selector, bundled_networks
+from cyclopean.inference.selection import with_subject
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, depth_size, is_turned, read_depth, value_range
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
 from cyclopean.io.metadata import subject_distance
 from cyclopean.io.photo_encoders import USUAL
+from cyclopean.io.results import Target
 from cyclopean.io.sidecar import keep_names, read_sidecar
 from cyclopean.io.video import still_at
 
@@ -61,10 +70,10 @@ class RefocusOptions:
     predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's
     folder or a Hub repository; without one, with `subject`, it is the thing at `at`. A thin lens shows the subject
     sharp as a whole, but with `point_only` what is as far away as the point. `resize_depth` stretches a depth file of
-    another size. `formats` are the pictures to write; the first also names the sidecar. `focus_range` (nearest,
-    farthest) in metres is what shall be sharp, instead of `at` and `distance`. `viewer` adds one HTML file. `frame`:
-    the source is a clip, and the photo its frame after that many seconds. `mend` corrects the depth, refined and with
-    its subject.
+    another size. `formats` are the pictures to write; the first also names the sidecar; without any, `usual_format`.
+    `focus_range` (nearest, farthest) in metres is what should be sharp, instead of `at` and `distance`. `viewer` adds
+    one HTML file. `frame`: the source is a clip, and the photo its frame after that many seconds. `mend` corrects the
+    depth, refined and with its subject. `embedded` as in `DepthOptions`, where no depth file is given.
     """
 
     at: Point | None = None
@@ -80,7 +89,7 @@ class RefocusOptions:
     subject: bool = True
     point_only: bool = False
     resize_depth: bool = False
-    formats: tuple[PictureFormat, ...] = (PictureFormat(".png"),)
+    formats: tuple[PictureFormat, ...] = ()
     camera: str = "auto"
     known: Path | float | None = None
     max_megapixels: float = MOST_MEGAPIXELS
@@ -88,6 +97,7 @@ class RefocusOptions:
     viewer: bool = False
     frame: float | None = None
     mend: Callable[[DepthMap], DepthMap] = as_predicted
+    embedded: EmbeddedUse = "ignore"
 
 
 def refocus_photo(
@@ -104,32 +114,27 @@ def refocus_photo(
     """
     photo, reason = with_camera(_photo_of(source, options), options.camera, options.known)
     notes = [*photo.notes, *([reason] if reason else [])]
-    if any(form.suffix.lower() not in USUAL for form in options.formats):
-        raise InputError(
-            f"{source.name}, a {photo.format}, cannot be saved in the format of its name; leave --save same out, or "
-            f"rename it if its name is wrong ({', '.join(USUAL)})."
-        )
-    endings = [*(form.suffix for form in options.formats), *([".html"] if options.viewer else []), ".json"]
-    target, numbered = target.free(source, (f"_defocus{suffix}" for suffix in endings))
+    formats = options.formats or (usual_format(photo),)
+    _check_formats(formats, photo)
+    pictures = [f"_defocus{form.suffix}" for form in formats]
+    target, numbered = target.free(source, [*pictures, *(["_defocus.html"] if options.viewer else []), "_defocus.json"])
     notes += numbered
     pixel = None if options.at is None else focus_pixel(options.at, photo.size)
     lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
     matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
-    if isinstance(depth_from, Path):
-        depth, remark = _depth_in_file(depth_from, source, photo, options)
-        notes += remark
-    else:
-        depth = depth_from(photo)(photo)
+    depth, remarks = _depth_of(source, photo, depth_from, options)
+    notes += remarks
     profile = options.profile
     if profile is None and depth.unit != "m" and lens.optics is not None and options.distance is None:
         profile, assumption = _assumed(photo, depth, pixel)
         notes.append(assumption)
     depth, doubts = in_metres(depth, profile, photo)
+    meaning = {"kind": depth.kind, "unit": depth.unit, "ambiguity": depth.ambiguity, "notes": dict(depth.notes)}
     notes += doubts
     soft = not isinstance(depth_from, Path) or options.resize_depth or depth.model is not None
     if options.refine == "on" or (options.refine == "auto" and soft):
         depth = refined(depth, photo.image, photo.camera)
-    depth, sharp = _of_subject(photo, depth, matte, pixel, options)
+    depth, sharp = _of_subject(photo, along_the_axis(photo, depth), matte, pixel, options)
     distance = options.distance
     if options.focus_range is not None:
         if depth.unit != "m":
@@ -149,21 +154,37 @@ def refocus_photo(
         result = replace(result, image=torch.where(black, photo.image, result.image))
     else:
         result = wrap_panorama(render, photo, depth, pixel)
-    names = [f"{target.stem}_defocus{form.suffix}" for form in options.formats]
-    pages = [f"{target.stem}_defocus.html"] if options.viewer else []
+    names = [target.path(ending).name for ending in pictures]
+    pages = [target.path("_defocus.html").name] if options.viewer else []
     with appearing(target.folder) as folder:
-        for name, form in zip(names, options.formats, strict=True):
+        for name, form in zip(names, formats, strict=True):
             write_photo(folder / name, result if form.bits is None else replace(result, bits=form.bits))
         for name in pages:
             write_page(folder / name, photo, depth, lens, at=pixel, distance=distance, sharp=sharp)
         content = {
             "format": "cyclopean-refocus", "version": 1, "cyclopean": __version__, "source": source.name, "at": pixel,
-            **record, "model": model_json(depth.model), "files": [*names, *pages],
+            **record, "model": model_json(depth.model), "depth_map": meaning, "files": [*names, *pages],
         }  # fmt: skip
         side = (folder / names[0]).with_suffix(".json")
         side.write_text(json.dumps(content, indent=2) + "\n")
         keep_names(folder, target.folder)
         return Written(tuple(target.folder / name for name in (*names, *pages, side.name)), tuple(notes))
+
+
+def usual_format(photo: Photo) -> PictureFormat:
+    """Return the format of a result where none is chosen: a JPEG's is a JPEG, of the same suffix, any other's a PNG."""
+    suffix = Path(photo.name).suffix
+    if photo.format != "JPEG":
+        return PictureFormat(".png")
+    return PictureFormat(suffix if suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif") else ".jpg")
+
+
+def _check_formats(formats: tuple[PictureFormat, ...], photo: Photo) -> None:
+    if any(form.suffix.lower() not in USUAL for form in formats):
+        raise InputError(
+            f"{photo.name}, a {photo.format}, cannot be saved in the format of its name; leave --save same out, or "
+            f"rename it if its name is wrong ({', '.join(USUAL)})."
+        )
 
 
 def _of_subject(
@@ -173,12 +194,11 @@ def _of_subject(
     sharp.
     """
     thin, flat = options.method == THIN_LENS, not isinstance(photo.camera, Equirectangular)
-    by_itself = options.subject and options.focus_range is None and thin and flat
-    if matte is None and by_itself and pixel is not None:
-        matte = Selector(photo, depth, bundled_networks())([pixel])
-    if matte is None or not thin:
-        return options.mend(depth if matte is None else matted(depth, matte)), None
-    depth, sharp = coherent(depth, matte)
+    sharp = None
+    if matte is not None:
+        depth, sharp = coherent(depth, matte) if thin else (matted(depth, matte), None)
+    elif options.subject and options.focus_range is None and thin and flat and pixel is not None:
+        depth, sharp = with_subject(photo, depth, pixel)
     return options.mend(depth), None if options.point_only or pixel is None else sharp
 
 
@@ -212,6 +232,16 @@ def _assumed(photo: Photo, depth: DepthMap, pixel: tuple[int, int] | None) -> tu
         f"{photo.name}: depth is relative, and an f-number needs metres. What is nearest is taken as "
         f"{known.nearest:.3g} m away, what is farthest as infinitely far{by}; --nearest and --farthest say it better."
     )
+
+
+def _depth_of(
+    source: Path, photo: Photo, depth_from: Path | Callable[[Photo], Predictor], options: RefocusOptions
+) -> tuple[DepthMap, list[str]]:
+    """Return the depth of the photo at `source`, out of a file, out of its own file, or predicted; and notes."""
+    if isinstance(depth_from, Path):
+        return _depth_in_file(depth_from, source, photo, options)
+    own, remarks = own_depth(source, photo, options.embedded, options.max_megapixels)
+    return depth_from(photo)(photo) if own is None else own, remarks
 
 
 def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:

@@ -1,4 +1,4 @@
-"""Segmenters that are told by words what to find, out of transformers: CLIPSeg, or Grounding DINO with SAM.
+"""Segmenters that find what words name, out of transformers: CLIPSeg, or Grounding DINO with SAM.
 
 Pictures are prepared here, as the models' own processors do: those need torchvision.
 """

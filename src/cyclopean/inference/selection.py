@@ -16,9 +16,9 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cyclopean.defocus.focus import fill_unknown
+from cyclopean.defocus.focus import Sharp, fill_unknown
 from cyclopean.defocus.lens import Point, focus_pixel
-from cyclopean.defocus.selection import connected, outlined, soft_matte
+from cyclopean.defocus.selection import coherent, connected, outlined, soft_matte
 from cyclopean.errors import InputError
 from cyclopean.inference.predictor import load, weights_hash, working_size
 from cyclopean.io.depthmap import DepthMap
@@ -72,6 +72,13 @@ def bundled_networks() -> tuple[Backbone, Clicked] | None:
     network = Clicked()
     network.load_state_dict(load_file(FOLDER / WEIGHTS))
     return Backbone(cast(Mobile, method.network)), network.eval()
+
+
+def with_subject(photo: Photo, depth: DepthMap, point: Point) -> tuple[DepthMap, Sharp | None]:
+    """Return depth in which the thing at `point` is one surface, and its inverse depths; None where there is no thing,
+    and depth as it was."""
+    matte = Selector(photo, depth, bundled_networks())([point])
+    return (depth, None) if matte is None else coherent(depth, matte)
 
 
 class Selector:

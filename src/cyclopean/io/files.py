@@ -34,6 +34,8 @@ CLIPS = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts", ".3gp", ".3g2", ".flv", ".f4v"),
     *(".wmv", ".asf", ".mpg", ".mpeg", ".ogv", ".mxf", ".vob", ".dv", ".mjpg", ".mjpeg", ".y4m"),
 )
+DEPTHS = (".npy", ".npz", ".exr", ".pfm")  # and 16-bit .png
+H264_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")  # of films that are written; clips of other kinds get the last
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")  # of the Hugging Face Hub
 POINTER = b"version https://git-lfs.github.com/spec/"  # with which a file begins that Git keeps elsewhere

@@ -32,12 +32,13 @@ def encoder_options(picture: Image.Image, path: Path) -> dict[str, Any]:
     """Return Pillow's options to save at the quality of `picture`, opened from `path`, beyond a format's usual
     settings.
 
-    JPEG: its own quantisation tables and chroma subsampling. WebP: whether it was lossless; its quality, and that of
-    HEIC and AVIF, cannot be read from a file.
+    JPEG: its own quantisation tables, chroma subsampling, and order of scans. WebP: whether it was lossless; its
+    quality, and that of HEIC and AVIF, cannot be read from a file.
     """
     if picture.format in ("JPEG", "MPO"):
         tables = getattr(picture, "quantization", {})
         options = {"quality": -1, "qtables": tables, "subsampling": JpegImagePlugin.get_sampling(picture)}
+        options |= {"progressive": True} if "progressive" in picture.info else {}
         return options if tables else {}
     if picture.format == "WEBP":
         with path.open("rb") as file:

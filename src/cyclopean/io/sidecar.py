@@ -96,8 +96,8 @@ def read_sidecar(path: Path) -> Sidecar | None:
         check_meaning(kind, unit, ambiguity)
     except InputError as error:
         raise InputError(f"{side}: {error}") from None
-    if content.get("larger_is", nearer := "farther" if kind in ("depth", "distance") else "nearer") != nearer:
-        raise InputError(f"{side} contradicts itself: of {kind}, larger is {nearer}; correct one of them.")
+    if content.get("larger_is", larger_is(kind)) != larger_is(kind):
+        raise InputError(f"{side} contradicts itself: of {kind}, larger is {larger_is(kind)}; correct one of them.")
     if (unit == "m") != (ambiguity == "metric"):
         raise InputError(
             f"{side} contradicts itself: unit {unit!r} with ambiguity {ambiguity!r}; only metres are metric."
@@ -107,16 +107,17 @@ def read_sidecar(path: Path) -> Sidecar | None:
         if scale == 0:
             raise ValueError("a scale of 0 leaves no numbers")
         files, notes, source = content.get("files", []), content.get("notes", {}), content.get("source")
-        digest = content.get("source_sha256")
+        digest, settings = content.get("source_sha256"), content.get("settings", "")
         if not isinstance(files, list) or not isinstance(notes, dict) or not isinstance(source, str | None):
             raise ValueError('"files" is a list, "notes" an object, "source" a name')
-        if not isinstance(digest, str | None):
-            raise ValueError('"source_sha256" is a text')
+        if not isinstance(digest, str | None) or not isinstance(settings, str):
+            raise ValueError('"source_sha256" and "settings" are texts')
         unknown = content.get("unknown")
         return Sidecar(
             kind, unit, ambiguity, camera_from_json(content.get("camera")), maker_from_json(content.get("model")),
             source, _size(content.get("source_size")), _size(content.get("size")),
             scale, offset, None if unknown is None else float(unknown), tuple(map(str, files)), notes, digest,
+            settings,
         )  # fmt: skip
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{side} cannot be understood ({shortened(error)}); correct or remove it.") from None
@@ -130,15 +131,25 @@ def sidecar_to_json(sidecar: Sidecar) -> dict[str, Any]:
     if isinstance(sidecar.camera, Equirectangular):
         camera = {**(camera or {}), "depth": "radius"}
     content: dict[str, Any] = {"format": "cyclopean-depth", "version": VERSION, "cyclopean": __version__}
-    content |= {"kind": sidecar.kind, "larger_is": "nearer", "unit": sidecar.unit, "ambiguity": sidecar.ambiguity}
+    content |= {
+        "kind": sidecar.kind,
+        "larger_is": larger_is(sidecar.kind),
+        "unit": sidecar.unit,
+        "ambiguity": sidecar.ambiguity,
+    }
     content |= {"size": sidecar.size, "source": sidecar.source, "source_size": sidecar.source_size}
     content |= {"source_sha256": sidecar.source_hash} if sidecar.source_hash else {}
     content |= {"settings": sidecar.settings} if sidecar.settings else {}
     content |= {"camera": camera, "model": sidecar.model and asdict(sidecar.model)}
-    if sidecar.unknown is not None:
-        content |= {"scale": sidecar.scale, "offset": sidecar.offset, "unknown": sidecar.unknown}
+    coding = {"scale": sidecar.scale, "offset": sidecar.offset, "unknown": sidecar.unknown}
+    content |= {} if coding == {"scale": 1.0, "offset": 0.0, "unknown": None} else coding
     content |= {"notes": sidecar.notes} if sidecar.notes else {}
     return content | {"files": sidecar.files}
+
+
+def larger_is(kind: Kind) -> Literal["nearer", "farther"]:
+    """Return which pixels have the larger numbers."""
+    return "farther" if kind in ("depth", "distance") else "nearer"
 
 
 def check_kind(kind: Any) -> None:
@@ -181,16 +192,13 @@ def check_version(path: Path, content: dict[str, Any]) -> None:
 def outputs_named_in(folder: Path) -> set[str]:
     """Return the names of the files in `folder` that our sidecars list, so that folder runs do not read their own
     results."""
-    names: set[str] = set()
-    for side in folder.glob("*.json"):
-        names |= outputs_named_by(side)
-    return names
+    return set().union(*(outputs_of_sidecar(path) for path in folder.glob("*.json")))
 
 
-def outputs_named_by(side: Path) -> set[str]:
-    """Return the names of the files that one sidecar of ours lists; none of a file of another program, or without."""
+def outputs_of_sidecar(path: Path) -> set[str]:
+    """Return the names of the files that the sidecar at `path` lists; none for other files, and without a file."""
     try:
-        return _files_named_in(read_json(side))
+        return _listed_files(read_json(path))
     except InputError:
         return set()
 
@@ -211,7 +219,7 @@ def foreign_files(folder: Path, names: Iterable[str], source: str) -> list[str]:
                 content = read_json(folder / name)
             except InputError:  # another program's
                 continue
-            files = _files_named_in(content)
+            files = _listed_files(content)
             own |= {name, *files} if files and content.get("source") == source else set()
     return [name for name in existing if name not in own]
 
@@ -221,10 +229,10 @@ def keep_names(new: Path, folder: Path) -> None:
     for side in new.glob("*.json"):
         content = json.loads(side.read_text())
         try:
-            earlier = _files_named_in(read_json(folder / side.name)) if (folder / side.name).is_file() else set()
+            earlier = _listed_files(read_json(folder / side.name)) if (folder / side.name).is_file() else set()
         except InputError:
             continue
-        kept = sorted(name for name in earlier - _files_named_in(content) if (folder / name).is_file())
+        kept = sorted(name for name in earlier - _listed_files(content) if (folder / name).is_file())
         if kept:
             side.write_text(json.dumps({**content, "earlier_files": kept}, indent=2) + "\n")
 
@@ -273,7 +281,7 @@ def maker_from_json(content: Any) -> Maker | None:
     return Maker(content["name"], content["sha256"], content.get("licence", "unknown"))
 
 
-def _files_named_in(content: Any) -> set[str]:
+def _listed_files(content: Any) -> set[str]:
     """Return the names of the files that the content of a sidecar of ours lists; none of other content."""
     if not isinstance(content, dict) or not str(content.get("format", "")).startswith("cyclopean-"):
         return set()

@@ -73,13 +73,15 @@ class Clip:
 class Still:
     """One frame: upright, in [0,1]; its place in the clip and its seconds since the first one.
 
-    `time` is when it is shown, in seconds of the clip's own clock, which its sound shares.
+    `time` is when it is shown, in seconds of the clip's own clock, which its sound shares, and `duration` for how long,
+    0 where the file does not state it.
     """
 
     image: Frame
     index: int
     seconds: float
     time: Fraction
+    duration: Fraction = Fraction(0)
 
 
 def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = PATIENCE) -> Clip:
@@ -155,7 +157,8 @@ def stills(
             ticks = clock(frame)
             size = size or size_of(frame)
             if wanted is None or wanted(index, clock.seconds(ticks)):
-                yield Still(upright(frame, size), index, clock.seconds(ticks), clock.time(ticks))
+                image, duration = upright(frame, size), clock.duration(frame) * clock.base
+                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration)
         if wanted is None:
             report_of_end(path, clock)
 
@@ -214,7 +217,9 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
         try:
             container = av.open(file, options=options, metadata_errors="replace", timeout=PATIENCE)
         except (av.error.FFmpegError, OSError, ValueError):
-            if _lacks_index(path):
+            kinds = [kind for kind, *_ in _parts(path)]
+            boxes = kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"])  # as of MP4 and MOV
+            if boxes and b"mdat" in kinds and b"moov" not in kinds:
                 raise InputError(
                     f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
                     "found; give a whole file."
@@ -286,12 +291,6 @@ def _parts(path: Path) -> Iterator[tuple[bytes, int, int]]:
             if length < 8 or at + length >= end:
                 return
             file.seek(at + length)
-
-
-def _lacks_index(path: Path) -> bool:
-    """Return whether a file is made of boxes, like MP4 and MOV, and has none with an index."""
-    kinds = [kind for kind, *_ in _parts(path)]
-    return kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"]) and b"mdat" in kinds and b"moov" not in kinds
 
 
 def _lost_bytes(path: Path) -> int:

@@ -14,7 +14,7 @@ METHODS = {
     "coordnet": "cyclopean.methods.spherical_view_synthesis:SphericalViewSynthesis",
     "deep3d": "cyclopean.methods.deep3d:Deep3d",
     "depth_anywhere": "cyclopean.methods.depth_anywhere:DepthAnywhere",
-    "falnet": "cyclopean.methods.aquanet:Falnet",
+    "falnet": "cyclopean.methods.falnet:Falnet",
     "garg": "cyclopean.methods.garg:Garg",
     "monodepth": "cyclopean.methods.monodepth:Monodepth",
     "monodepth2": "cyclopean.methods.monodepth2:Monodepth2",
@@ -30,6 +30,8 @@ METRIC = {
     "depth_anywhere": ("predicts", ("depth", "metric-disparity")),
     "supervised_sphere": ("loss", ("berhu", "reverse-huber", "l1")),
 }
+
+SPHERICAL = ("coordnet", "depth_anywhere", "supervised_sphere")  # methods for panoramas
 
 # The methods of `cyclopean train`: the recipe, whose arguments are the flags, and a line of help.
 RECIPES = {

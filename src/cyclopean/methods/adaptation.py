@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cyclopean.geometry import reproject, size_of
 from cyclopean.losses import photometric_error, proportional_smoothness, weighted_mean
-from cyclopean.methods.base import Frozen, Method, Prediction, full_precision, known_pose
+from cyclopean.methods.base import Frozen, Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import resized
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
@@ -21,7 +21,6 @@ APPEARANCE, POINTS, PRIOR, SMOOTHNESS = 1.0, 0.3, 0.05, 1e-3  # weights
 FEWEST = 16  # points that tell the unit of a picture
 
 Map = Float[Tensor, "b 1 h w"]
-Scalar = Float[Tensor, ""]
 
 
 class Adaptation(Method):
@@ -64,21 +63,26 @@ class Adaptation(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:
         return self.model.predict(target, sources)
 
-    def losses(self, sample: Sample) -> dict[str, Scalar]:
-        views = [sample.target]
-        if self.glance is not None:
-            views.append(_shrunk(sample.target, self.glance, self.input_multiple))
-        totals: dict[str, Scalar] = {}
+    def losses(self, sample: Sample) -> Losses:
+        target, multiple = sample.target, self.input_multiple
+        views = [target]
+        if self.glance is not None:  # the view at about that share of its size, by area
+            size = tuple(max(multiple, round(self.glance * n / multiple) * multiple) for n in size_of(target.image))
+            image, seen, valid = (
+                F.interpolate(x.float(), size, mode="area") for x in (target.image, target.seen, target.valid.float())
+            )
+            views.append(replace(target, image=image, seen=seen, valid=valid > 0.5))
+        totals: Losses = {}
         for view in views:
-            seen = self.model.predict(view).inverse_depth
+            now = self.model.predict(view).inverse_depth
             with torch.no_grad():
                 before = self.start.module.predict(view).inverse_depth  # type: ignore[operator]
             with full_precision(sample.depth):
-                for name, value in self._losses(sample, seen, before).items():
+                for name, value in self._losses(sample, now, before).items():
                     totals[name] = totals.get(name, 0.0) + value / len(views)
         return totals
 
-    def _losses(self, sample: Sample, seen: Map, before: Map) -> dict[str, Scalar]:
+    def _losses(self, sample: Sample, seen: Map, before: Map) -> Losses:
         size = size_of(sample.depth)
         inverse, start = (resized(x.float(), size) for x in (seen, before))
         medians = (x.detach().flatten(1).median(1).values[:, None, None, None] for x in (inverse, start))
@@ -110,12 +114,3 @@ def unit_of(inverse: Map, depth: Map, known: Bool[Tensor, "b 1 h w"]) -> Float[T
     """Return the median ratio of true to predicted inverse depth at the known points of each picture."""
     ratios = torch.where(known, -(inverse * depth).log(), torch.nan).flatten(1)
     return ratios.nanmedian(1).values.exp()[:, None, None, None]
-
-
-def _shrunk(target: View, share: float, multiple: int) -> View:
-    """Return the view at about that share of its size, by area."""
-    size = tuple(max(multiple, round(share * n / multiple) * multiple) for n in size_of(target.image))
-    image, seen, valid = (
-        F.interpolate(x.float(), size, mode="area") for x in (target.image, target.seen, target.valid.float())
-    )
-    return replace(target, image=image, seen=seen, valid=valid > 0.5)

@@ -1,13 +1,13 @@
-"""AQUANet, depth from video (Gonzalez Bello, Moon, Kim 2022), and FAL-Net, its stereo ancestor (NeurIPS 2020).
+"""AQUANet: depth from video (Gonzalez Bello, Moon, Kim 2022). Its stereo ancestor FAL-Net is `falnet.py`.
 
-Both predict logits of N hypothesised inverse depths for every pixel of one picture, and make other views by volume
-rendering through them. AQUANet masks what moves by itself: depth that it predicts by where things stand in the picture
-changes when the positions that it is told are shifted.
+It predicts logits of N hypothesised inverse depths for every pixel of one picture, and makes other views by volume
+rendering through them. It masks what moves by itself: depth that it predicts by where things stand in the picture
+changes when the positions that it reads are shifted.
 """
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
@@ -17,29 +17,26 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError
-from cyclopean.geometry import Levels, Pencil, Pinhole, invert, pixel_grid, reproject, size_of, surfaces
-from cyclopean.geometry.cameras import Uv
-from cyclopean.losses import absolute, automask, curvature_smoothness, squared
-from cyclopean.methods.base import Frozen, Method, Paired, Prediction, full_precision, known_pose, level_right
+from cyclopean.geometry import Levels, Pinhole, invert, reproject, size_of, surfaces
+from cyclopean.geometry.cameras import Uv, extent
+from cyclopean.losses import absolute, automask, curvature_smoothness
+from cyclopean.methods.base import Frozen, Losses, Method, Prediction, full_precision, known_pose
+from cyclopean.methods.photometric import FeatureExtractor, reconstruction
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
 from cyclopean.methods.post_processing import DepthNetwork, boosted
-from cyclopean.networks.falnet import AquanetUnet, FalnetUnet, PladeUnet, centred, positions, resize_corners
+from cyclopean.networks.falnet import AquanetUnet, PladeUnet, positions, resize_corners
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
-from cyclopean.training.options import Boosting, FalnetConfig, Intrinsics, VolumeConfig
+from cyclopean.training.options import Boosting, Intrinsics, VolumeConfig
 
 SPREAD = math.log(2)  # exponents lie in [1/2, 2]
 SHIFTS = ((0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.0, -0.25))  # of positions (u, v), Eq. 6
 SHARE = 2 / 3  # of the picture's size, at which positions are shifted (the release)
-PERCEPTUAL = 0.01  # weight of differences of features, Eq. 11
 POWERS: dict[str, PowerOfZoom] = {"direct": 1, "invariant": 0, "inverse": -1}  # of `zoom`, by which they are divided
 TOP = -0.25  # of positions v in [-1, 1]: above it the draft takes everything for static (`ignore_top`)
-BORDER = 0.2  # of the columns: FAL-Net leaves them out on the side that the other camera does not see
 
 Image = Float[Tensor, "b 3 h w"]
 Map = Float[Tensor, "b 1 h w"]
-Losses = dict[str, Float[Tensor, ""]]
-Features = Callable[[Image], list[Tensor]]
 
 
 class Aquanet(Method):
@@ -48,11 +45,12 @@ class Aquanet(Method):
     `rules` is what the loss is made of (`VolumeConfig`), also as JSON values. The first stage learns without masks. The
     second (`mask` spimo, `boost`) needs `first`, the model of the first one, and learns from scratch. `pose` predicts
     the motion between frames of a video, whose poses are None (`methods.pose.POSES`); "none" needs known poses. With
-    `intrinsics` "learned" it predicts their camera too; the network is told the focal lengths that the data give, as it
-    is when it predicts. Translations are divided by the sample's `zoom`, so that inverse depth is proportional to it.
+    `intrinsics` "learned" it predicts their camera too; the depth network still reads the focal lengths of the data, as
+    it does when it predicts. With the `translation` direct of its rules, translations are divided by the sample's
+    `zoom`, so that inverse depth is proportional to it (`zoomed` has the others).
 
     Three things are not part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
-    (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that it is told.
+    (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that is given.
 
     The exponent of Eq. 4 is exp(ln 2 tanh z), z a map of the network that begins at 0; the paper states none.
     """
@@ -76,7 +74,7 @@ class Aquanet(Method):
         self.network = level_network(self.rules, width)
         self.first: Frozen | None = None
         self.teacher: Frozen | None = None  # of the boosting loss: what the network was an epoch before
-        self.features: Features | None = None
+        self.features: FeatureExtractor | None = None
         power = self.size_power = POWERS[self.rules.translation]
         self.pose = None if pose == "none" else predicted_pose(pose, width, power, intrinsics)
         self.kick_start = False
@@ -84,10 +82,10 @@ class Aquanet(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         """Return inverse depth and, with a model of the first stage (`first`), its standard deviation as that model's
         depth varies when positions are shifted (Eq. 7, to first order)."""
-        logits, exponents = volume(self.network, target.seen, *told(target))
+        logits, exponents = volume(self.network, target.seen, *geometry_inputs(target))
         inverse_depth, uncertainty = expected(self.rules, logits, exponents), None
         if self.first is not None:
-            uncertainty = inverse_depth * self.spread(target, *told(target)).sqrt()
+            uncertainty = inverse_depth * self.spread(target, *geometry_inputs(target)).sqrt()
         return Prediction(inverse_depth, uncertainty, extras={"exponents": exponents})
 
     def losses(self, sample: Sample) -> Losses:
@@ -95,7 +93,7 @@ class Aquanet(Method):
         if not sample.sources:
             raise InputError("aquanet makes other views from one and was given none; use clips or pairs.")
         known = [source.from_target is not None for source in sample.sources]
-        given = [told(view) for view in (sample.target, *sample.sources)]  # before a camera is predicted
+        given = [geometry_inputs(view) for view in (sample.target, *sample.sources)]  # before a camera is predicted
         if self.pose is not None and not all(known):
             sample = self.pose(sample)  # whose translations suit `zoom` already
         if self.kick_start:
@@ -120,7 +118,7 @@ class Aquanet(Method):
                 if measured:
                     pose = zoomed(pose, sample.zoom, rules.translation)
                 if rules.warp == "forward":
-                    there = self.landing(exponents, source, invert(pose), target)
+                    there = self.level_uv(exponents, source, invert(pose), target)
                     made, made_static = sweep(torch.cat([target.image, static[0]], 1), logits, there).split((3, 1), 1)
                     weight = swept_coverage(logits, there) * source_static * made_static.detach()
                     real, still = source.image, target.image
@@ -142,7 +140,7 @@ class Aquanet(Method):
                 losses["boost"] = rules.boost * off.mean() / better.max()
             return losses
 
-    def landing(
+    def level_uv(
         self, exponents: Map, source: View, target_from_source: Float[Tensor, "b 4 4"], target: View
     ) -> Callable[[int], Uv]:
         """Return where the pixels of `source` land in `target` if level k is true; outside if it is out of sight.
@@ -157,13 +155,13 @@ class Aquanet(Method):
     def static(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
         """Return the mask of `view`: 0 where the first stage's depth changes when positions are shifted (Eq. 7).
 
-        `where` and `focal`: what the network is `told` of the view.
+        `where` and `focal`: `geometry_inputs` of the view.
         """
         mask = spimo(self.spread(view, where, focal), self.rules.threshold)
         return torch.where(where[:, 1:] < TOP, 1.0, mask) if self.rules.ignore_top else mask
 
     def spread(self, view: View, where: Float[Tensor, "b 2 h w"], focal: Float[Tensor, "b 2"]) -> Map:
-        """Return the first stage's `dispersion`: how far its depth of `view` depends on where things are said to be."""
+        """Return the first stage's `dispersion`: how far its depth of `view` depends on the positions that it reads."""
         if self.first is None:
             raise InputError("masks of moving things come from a model of the first stage, and none was given.")
         rules, extra = self.rules, self.rules.boosting if self.rules.full else None
@@ -172,7 +170,7 @@ class Aquanet(Method):
         )
 
     def begin_with_pose(self) -> None:
-        """Kick-start from now on: the pose network learns alone, by a depth and a camera that are told."""
+        """Kick-start from now on: the pose network learns alone, by a depth and a camera that are given."""
         self.kick_start = True
         self.network.requires_grad_(False)  # several processes wait for the gradients of all that is trained
         if self.pose is not None and self.pose.lens is not None:
@@ -214,104 +212,15 @@ class PreviousEpoch:
             self.method.teacher.module.load_state_dict(state)
 
 
-class Falnet(Paired):
-    """FAL-Net B: disparity from pairs by levels that stand still, in two stages.
-
-    The second (`stage` 2) goes on from the first with masks of what both cameras see, and learns what only the
-    left one sees from `first`, the model of the first stage, which is shown the picture mirrored. Disparities are in
-    image widths (the release: pixels), and the release's shift of d (W - 1) / W pixels is d here. `features` as in
-    `Aquanet`.
-    """
-
-    name: ClassVar[str] = "falnet"
-    input_multiple = 1
-
-    def __init__(
-        self,
-        width: float = 1.0,
-        *,
-        rig: Sequence[float] | None = None,
-        stage: int = 1,
-        rules: FalnetConfig | Mapping[str, Any] = FalnetConfig(),  # noqa: B008
-    ) -> None:
-        super().__init__(
-            rig=rig, width=width, stage=stage, rules=rules if isinstance(rules, Mapping) else asdict(rules)
-        )
-        self.rules = FalnetConfig(**rules) if isinstance(rules, Mapping) else rules
-        self.stage = stage
-        self.network = FalnetUnet(self.rules.levels, width)
-        self.first: Frozen | None = None
-        self.features: Features | None = None
-
-    def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        disparity = self.disparity(self.network(target.seen, self.side(target.seen)).float())
-        return Prediction(self.inverse_depth(disparity, target))
-
-    def losses(self, sample: Sample) -> Losses:
-        target, right, rules = sample.target, level_right(self.name, sample), self.rules
-        w = target.image.shape[-1]
-        logits = self.network(target.seen, self.side(target.seen)).float()
-        with full_precision(sample.depth):
-            disparity, there, back = self.disparity(logits), self.moved(logits, 1), self.moved(logits, -1)
-            weight, losses = right.valid.to(logits.dtype), Losses()
-
-            if self.stage == 2:
-                if self.first is None:
-                    raise InputError("the second stage of falnet needs a model of the first one, and none was given.")
-                mirrored, of_right = (
-                    self.first(image.flip(-1), self.side(image)).float().flip(-1)
-                    for image in (target.image, right.image)
-                )
-                # What each view shows that the other one sees too, as either view's volume has it.
-                with torch.no_grad():
-                    warped = (
-                        torch.cat([pull(x[:, k : k + 1], uv(k), "zeros") for k in range(rules.levels)], 1)
-                        for x, uv in ((logits, there), (of_right, back))
-                    )
-                    of_left, of_right_there = warped
-                    left_seen = swept_coverage(of_left, back) * swept_coverage(of_right, back)
-                    right_seen = swept_coverage(logits, there) * swept_coverage(of_right_there, there)
-                    left_seen[..., : int(BORDER * w)] = 1
-                    right_seen[..., w - int(BORDER * w) :] = 1
-                weight = weight * right_seen
-                taught = self.disparity(mirrored)
-                losses["mirror"] = ((1 - left_seen) * (disparity - taught).abs()).mean() / taught.max()
-
-            made = sweep(target.image, logits, there)
-            losses |= reconstruction(made, right.image, weight, self.features)
-            inner = slice(int(BORDER * w), None)
-            bends = curvature_smoothness(disparity[..., inner] * w, target.image[..., inner])
-            losses["smoothness"] = self.stage * rules.smoothness * bends
-            return losses
-
-    def side(self, image: Image) -> Float[Tensor, "b 1"]:
-        """Return the constant that the network reads: the largest disparity in hundreds of pixels."""
-        return image.new_full((len(image), 1), self.rules.most * image.shape[-1] / 100)
-
-    def disparity(self, logits: Float[Tensor, "b n h w"]) -> Map:
-        """Return the mean disparity in image widths (Eq. 3 of AQUANet)."""
-        return expected_level(logits, self.levels())
-
-    def moved(self, like: Tensor, sign: int) -> Callable[[int], Uv]:
-        """Return where the pixels of the other view lie if disparity k is true: right (`sign` 1) or left one."""
-        u, v = pixel_grid(size_of(like), like).expand(len(like), -1, -1, -1).unbind(-1)
-        one, none = torch.ones_like(u), torch.zeros_like(u)
-        start, slope = torch.stack([u, v, one, one], 1), torch.stack([sign * one, none, none, none], 1)
-        return Pencil(self.levels(), start, slope, margin=math.inf)
-
-    def levels(self) -> Levels:
-        return Levels.proportional(self.rules.levels, self.rules.least, self.rules.most)
-
-
 # --- parts that have an equation ---
 
 
-def told(view: View) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]]:
+def geometry_inputs(view: View) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]]:
     """Return the network's other inputs: positions of pixels in the full frame, and |f| in units of 2000 pixels."""
     if not isinstance(view.camera, Pinhole):
         raise InputError("aquanet needs pinhole cameras; panoramas need another method.")
     h, w = size_of(view.image)
-    return positions(view.window, (h, w)), view.camera.focal.abs() * view.image.new_tensor([w, h]) / 2000
+    return positions(view.window, (h, w)), view.camera.focal.abs() * extent((h, w), view.image) / 2000
 
 
 def level_network(rules: VolumeConfig, width: float) -> nn.Module:
@@ -366,11 +275,13 @@ def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, trans
 
 
 def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
-    """Return |warped - target| of sources warped by a depth that only knows the row of the full frame: far above the
-    middle, nearer and nearer below (draft), or from the first row on (paper). The pose network learns from it before
-    there is any depth."""
+    """Return |warped - target| of sources warped by an inverse depth that depends on the row of the full frame only.
+
+    It is least above the middle and grows below it (draft), or grows from the first row on (paper). The pose network
+    learns from it before there is any depth.
+    """
     target = sample.target
-    v = told(target)[0][:, 1:]
+    v = geometry_inputs(target)[0][:, 1:]
     rise = v if rules.ground == "draft" else (v + 1) / 2
     ground = rules.least + (rules.most - rules.least) * rise.clamp(min=0, max=1)
     if sample.zoom is not None:  # by which translations are divided
@@ -380,19 +291,6 @@ def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
         match = reproject(ground, target.camera, known_pose("aquanet", source), source.camera)
         errors.append((match.valid * absolute(pull(source.image, match.uv, "edge"), target.image)).mean())
     return torch.stack(errors).mean()
-
-
-def reconstruction(made: Image, real: Image, weight: Map, features: Features | None) -> Losses:
-    """Return Eq. 11: |made - real| under `weight`, and of features, compared with `real` where the weight is 1.
-
-    Means over all pixels. The network that makes features sees the same picture where the weight is 0.
-    """
-    losses = {"photometric": (weight * absolute(made, real)).mean()}
-    if features is not None:
-        mixed = weight * real + (1 - weight) * made
-        pairs = zip(features(centred(made)), features(centred(mixed)), strict=True)
-        losses["perceptual"] = PERCEPTUAL * torch.stack([squared(x, y).mean() for x, y in pairs]).sum()
-    return losses
 
 
 def spimo(spread: Map, threshold: float) -> Map:

@@ -17,6 +17,7 @@ from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 
 Ambiguity = Literal["metric", "scale", "affine"]
+Losses = dict[str, Float[Tensor, ""]]  # named, weighted; their sum is the objective
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ class Method(nn.Module, ABC):
         """Return the inverse depth of `target`, at its size."""
 
     @abstractmethod
-    def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+    def losses(self, sample: Sample) -> Losses:
         """Return named, weighted scalars; their sum is the objective."""
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
         return dict(self.arguments)
 
-    def forward(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+    def forward(self, sample: Sample) -> Losses:
         return self.losses(sample)
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid, size_of
-from cyclopean.losses import cumulative_smoothness, gradients, pyramid, weighted_mean
-from cyclopean.methods.base import Paired, Prediction, full_precision, level_right
+from cyclopean.losses import Scalar, cumulative_smoothness, gradients, pyramid, weighted_mean
+from cyclopean.methods.base import Losses, Paired, Prediction, full_precision, level_right
 from cyclopean.networks import build
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull, select
@@ -24,7 +24,6 @@ STEPS = 4  # fixed-point steps from the right view's disparity to the left view'
 
 Map = Float[Tensor, "b 1 h w"]
 Probabilities = Float[Tensor, "b n h w"]
-Scalar = Float[Tensor, ""]
 
 
 class Deep3d(Paired):
@@ -82,7 +81,7 @@ class Deep3d(Paired):
         left = left_disparity(right)
         return Prediction(self.inverse_depth(left, target), extras={"disparity_left": left, "disparity_right": right})
 
-    def losses(self, sample: Sample) -> dict[str, Scalar]:
+    def losses(self, sample: Sample) -> Losses:
         right = level_right(self.name, sample)
         probabilities = self.probabilities(sample.target.seen)
         with full_precision(sample.depth):

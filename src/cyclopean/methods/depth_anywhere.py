@@ -25,8 +25,8 @@ from cyclopean.geometry import (
     tangents,
     uv_on_sphere,
 )
-from cyclopean.losses import affine_invariant_error, berhu_beyond, min_max, weighted_mean
-from cyclopean.methods.base import Method, Prediction, full_precision
+from cyclopean.losses import Scalar, affine_invariant_error, berhu_of_batch, min_max, weighted_mean
+from cyclopean.methods.base import Losses, Method, Prediction, full_precision
 from cyclopean.networks import build_student
 from cyclopean.sample import Sample, View, view
 from cyclopean.synthesis import pull
@@ -35,17 +35,15 @@ ANGLE = CUBE.field_of_view
 TANGENT = 18, 80.0  # images and degrees of view, of tangent planes
 FAR = 10.0  # metres: larger true depths are ignored
 NEAREST, FARTHEST = 0.1, 100.0  # metres, between which metric depth that comes from disparity is kept
-BERHU = 0.2  # of the batch's largest error, where BerHu becomes quadratic
 PREDICTS = ("disparity", "depth", "metric-disparity")
 
 Map = Float[Tensor, "b 1 h w"]
 Mask = Bool[Tensor, "b 1 h w"]
-Scalar = Float[Tensor, ""]
 
 
 @dataclass(frozen=True)
 class FaceLabels:
-    """What a teacher says of each panorama: `rotations` into the frames of its n faces, and on each its inverse depth
+    """Labels of a teacher for each panorama: `rotations` into the frames of its n faces, and on each its inverse depth
     along the face's axis, from 0 to 1 where `valid` (min-max inside the mask), up to a scale and a shift of its own."""
 
     rotations: Float[Tensor, "b n 3 3"]
@@ -69,8 +67,8 @@ class DepthAnywhere(Method):
     `network` is a name of `networks.STUDENTS`; `width` multiplies its channels. `predicts`: "disparity" learns from
     1/depth by the affine-invariant L1 (the paper's lower tables), "depth" from metres by BerHu (its upper tables), and
     "metric-disparity" is the first fine-tuned to the second: the network's output is put in 1/m by a scale and a shift
-    that are learned too. `gt_weight` and `pseudo_weight` multiply the losses of the two streams (the trap: in the
-    release they arrive elsewhere, and stay 0.5). `far`: larger true depths are ignored.
+    that are learned too. `gt_weight` and `pseudo_weight` multiply the losses of the two streams (the trap: the
+    release reads them under other names, so that both stay 0.5). `far`: larger true depths are ignored.
 
     Items whose depth is all NaN are the unlabelled ones: for them it needs a `teacher`, which is not part of the model.
     """
@@ -109,14 +107,16 @@ class DepthAnywhere(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         return Prediction(self.inverse_depth(self.network(target.seen).float()))
 
-    def losses(self, sample: Sample) -> dict[str, Scalar]:
+    def losses(self, sample: Sample) -> Losses:
         output = self.network(sample.target.seen).float()  # both streams in one batch
         with full_precision(output):
             labelled = ~sample.depth.isnan().flatten(1).all(1)
             losses = {}
             if bool(labelled.any()):
                 valid = sample.target.valid[labelled]
-                losses["labelled"] = self.gt_weight * self.true_loss(output[labelled], sample.depth[labelled], valid)
+                losses["labelled"] = self.gt_weight * self.supervised_loss(
+                    output[labelled], sample.depth[labelled], valid
+                )
             if not bool(labelled.all()):
                 # The teacher sees what losses compare with.
                 image = sample.target.image[~labelled]
@@ -126,7 +126,7 @@ class DepthAnywhere(Method):
                 losses["pseudo"] = self.pseudo_weight * pseudo
         return losses
 
-    def true_loss(self, output: Map, depth: Map, valid: Mask) -> Scalar:
+    def supervised_loss(self, output: Map, depth: Map, valid: Mask) -> Scalar:
         """Return the loss of labelled panoramas: the affine-invariant L1 of disparity, or BerHu of depth in metres."""
         counted = (valid & (depth > 0) & (depth <= self.far)).to(output.dtype)
         known = torch.where(counted > 0, depth, torch.ones_like(depth))
@@ -134,8 +134,7 @@ class DepthAnywhere(Method):
             return affine_invariant_error(self.inverse_depth(output), min_max(1 / known, counted), counted)
         metres = output if self.predicts == "depth" else 1 / self.inverse_depth(output)
         error = torch.where(counted > 0, metres - known, torch.zeros_like(known))
-        threshold = BERHU * error.detach().abs().amax().view(1, 1, 1, 1)
-        return weighted_mean(berhu_beyond(error, threshold), counted)
+        return weighted_mean(berhu_of_batch(error), counted)
 
     def pseudo_loss(self, disparity: Map, panoramas: View, names: Sequence[str]) -> Scalar:
         """Return the loss of unlabelled panoramas: the affine-invariant L1 on each face by itself, since the teacher's
@@ -149,7 +148,8 @@ class DepthAnywhere(Method):
         mine = on_faces(disparity, labels.rotations, side, angle) / Faces(field_of_view=angle).cosine(side, disparity)
         theirs = labels.inverse_depth.flatten(0, 1)[:, None]
         valid = on_faces(panoramas.valid.to(mine.dtype), labels.rotations, side, angle) > 1 - 1e-3
-        counted = ((theirs > 0) & labels.valid.flatten(0, 1)[:, None] & valid).to(mine.dtype)  # trap: `> 0 & mask`
+        # The trap: `theirs > 0 & mask`, as in the release, is theirs > (0 & mask).
+        counted = ((theirs > 0) & labels.valid.flatten(0, 1)[:, None] & valid).to(mine.dtype)
         return affine_invariant_error(mine, theirs, counted)
 
     def inverse_depth(self, output: Map) -> Map:
@@ -170,7 +170,8 @@ class DepthAnywhere(Method):
         predicts = "depth" if self.predicts == "depth" else "metric-disparity"
         network, width = str(self.arguments["network"]), float(str(self.arguments.get("width", 1.0)))
         method = DepthAnywhere(network, width=width, predicts=predicts, far=far)
-        method.load_state_dict(self.state_dict(), strict=False)
+        new = {name: value for name, value in method.state_dict().items() if name in ("scale", "shift")}
+        method.load_state_dict(new | self.state_dict())  # strict: no other name may be missing
         return method
 
     @torch.no_grad()
@@ -179,17 +180,20 @@ class DepthAnywhere(Method):
         if self.predicts != "metric-disparity":
             return
         outputs, goals = [], []
+        training = self.training
+        self.eval()
         for sample in samples:
             counted = sample.target.valid & (sample.depth > 0) & (sample.depth <= self.far)
-            outputs.append(self.eval().network(sample.target.seen).float()[counted])
+            outputs.append(self.network(sample.target.seen).float()[counted])
             goals.append(1 / sample.depth[counted])
+        self.train(training)
         x, y = torch.cat(outputs).double(), torch.cat(goals).double()
         slope = ((x - x.mean()) * (y - y.mean())).mean() / (x - x.mean()).square().mean()
         self.scale.fill_(float(slope))
         self.shift.fill_(float(y.mean() - slope * x.mean()))
 
 
-class Online(nn.Module):
+class OnlineTeacher(nn.Module):
     """A teacher that looks at faces of `side` pixels, turned by up to `degrees` about each axis, anew each time.
 
     `infer` (such as `Frozen`) returns the inverse depth of a batch of perspective views at their size; `planes` is a
@@ -227,7 +231,7 @@ def label_faces(
     side: int,
     field_of_view: float = ANGLE,
 ) -> FaceLabels:
-    """Return what a perspective network says of faces of panoramas; a pixel is valid if all four around it are."""
+    """Return the labels of a perspective network for faces of panoramas; a pixel is valid if all four around it are."""
     b, n = rotations.shape[:2]
     pictures = on_faces(panoramas.image, rotations, side, field_of_view).clamp(0, 1)
     camera = face_camera(field_of_view, pictures)

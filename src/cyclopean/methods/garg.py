@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
-from cyclopean.methods.base import Prediction, full_precision, known_pose, source_on_the_right
-from cyclopean.methods.photometric import DisparityPyramid, Losses, PhotometricMethod, SourceView, resized
+from cyclopean.methods.base import Losses, Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.photometric import DisparityPyramid, PhotometricMethod, SourceView, resized
 from cyclopean.sample import Sample, View
 from cyclopean.training.options import GARG, LossConfig
 

@@ -1,4 +1,7 @@
-"""Masks of the photometric loss: which pixels of which source count, by the names that `LossConfig.mask` joins."""
+"""Masks of the photometric loss: which pixels of which source count, by the names that `LossConfig.mask` joins.
+
+AQUANet's mask of what moves by itself (SPIMO) needs a network of its own: `aquanet.spimo`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,16 +12,14 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Correspondence, pixel_grid, rotate, size_of
-from cyclopean.geometry.cameras import Border
-from cyclopean.losses import automask
+from cyclopean.geometry.cameras import Border, Pose
+from cyclopean.losses import PerSource, automask
 from cyclopean.synthesis import pull, push
 
 SHARP = 40.0  # of the soft z-buffer: a point a tenth nearer weighs 50 times as much
 HIDDEN = 0.05  # a point is occluded if its inverse depth is smaller by this share than that of the front
 
 Map = Float[Tensor, "b 1 h w"]
-PerSource = Float[Tensor, "b s h w"]
-Pose = Float[Tensor, "b 4 4"]
 Error = Callable[[Tensor, Tensor], Map]
 
 
@@ -46,7 +47,7 @@ class MaskInputs:
     error: Error
 
 
-Mask = Callable[[MaskInputs], PerSource]
+MaskFunction = Callable[[MaskInputs], PerSource]
 
 
 def in_frame(correspondences: Sequence[Correspondence]) -> PerSource:
@@ -116,7 +117,7 @@ def explainability_regularization(predicted: PerSource) -> PerSource:
     return -predicted.clamp(min=1e-6).log()
 
 
-MASKS: dict[str, Mask] = {
+MASKS: dict[str, MaskFunction] = {
     "inside": lambda x: in_frame(x.correspondences),
     "best": lambda x: min_reprojection(x.errors),
     "auto": lambda x: automask(x.errors, static_errors(x.target, x.sources, x.error)),

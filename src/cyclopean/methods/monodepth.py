@@ -11,8 +11,8 @@ from torch import Tensor
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import invert, reproject
 from cyclopean.losses import item_mean, photometric_error, pyramid
-from cyclopean.methods.base import Prediction, full_precision, known_pose, source_on_the_right
-from cyclopean.methods.photometric import DisparityPyramid, Losses, PhotometricMethod, SourceView, add, baseline
+from cyclopean.methods.base import Losses, Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.photometric import DisparityPyramid, PhotometricMethod, SourceView, add, baseline
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import pull
 from cyclopean.training.options import MONODEPTH, LossConfig

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
-from cyclopean.methods.base import Prediction, full_precision, known_pose
-from cyclopean.methods.photometric import Losses, PhotometricMethod, SourceView
+from cyclopean.methods.base import Losses, Prediction, full_precision, known_pose
+from cyclopean.methods.photometric import PhotometricMethod, SourceView
 from cyclopean.methods.pose import FIRST, predicted_pose, translation_unit
 from cyclopean.sample import Sample, View
 from cyclopean.training.options import MONODEPTH2, Intrinsics, LossConfig

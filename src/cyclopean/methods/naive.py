@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cyclopean.geometry import pixel_grid, size_of
 from cyclopean.losses import pyramid, weighted_mean
-from cyclopean.methods.base import Paired, Prediction, full_precision, level_right
+from cyclopean.methods.base import Losses, Paired, Prediction, full_precision, level_right
 from cyclopean.methods.photometric import ERRORS, WARPS
 from cyclopean.networks import build
 from cyclopean.sample import Sample, View
@@ -52,7 +52,7 @@ class Naive(Paired):
         disparity = block_matching(target.seen, right, self.fetch)
         return Prediction(self.inverse_depth(disparity, target), extras={"right_view": right})
 
-    def losses(self, sample: Sample) -> dict[str, Float[Tensor, ""]]:
+    def losses(self, sample: Sample) -> Losses:
         right = level_right(self.name, sample)
         painted = self.right_views(sample.target.seen)
         with full_precision(sample.depth):
@@ -68,7 +68,7 @@ class Naive(Paired):
 @torch.no_grad()
 def block_matching(left: Image, right: Image, fetch: Callable[..., Tensor]) -> Float[Tensor, "b 1 h w"]:
     """Return the left view's disparity by block matching: the d for which right(x - d) is most like the left window."""
-    grid = pixel_grid(size_of(left), left).expand(len(left), -1, -1, -1)
+    grid = pixel_grid(size_of(left), left).expand(left.shape[0], -1, -1, -1)
     least, best = torch.full_like(left[:, :1], torch.inf), torch.zeros_like(left[:, :1])
     for k in range(LEVELS):
         disparity = MAX_DISPARITY * (k + 0.5) / LEVELS

@@ -18,8 +18,10 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Correspondence, Pinhole, reproject, size_of
-from cyclopean.geometry.cameras import Border
+from cyclopean.geometry.cameras import Border, Pose
 from cyclopean.losses import (
+    PerSource,
+    Scalar,
     absolute,
     appearance,
     photometric_error,
@@ -30,32 +32,30 @@ from cyclopean.losses import (
     squared_smoothness,
     weighted_mean,
 )
-from cyclopean.methods.base import Paired
+from cyclopean.methods.base import Losses, Paired
 from cyclopean.methods.heads import HEADS, Head
 from cyclopean.methods.masks import (
     MASKS,
     Error,
     Map,
-    Mask,
+    MaskFunction,
     MaskInputs,
-    PerSource,
-    Pose,
     ScaledView,
     explainability_regularization,
 )
 from cyclopean.networks import build
+from cyclopean.networks.falnet import centred
 from cyclopean.networks.resnet import Encoder, pretrained
 from cyclopean.sample import View
 from cyclopean.synthesis import pull, pull_linearized, pull_nearest
 from cyclopean.training.options import LossConfig
 
 EXPLAIN = 0.2  # weight of the cross-entropy that keeps an explainability mask from vanishing (Zhou et al. 2017)
+PERCEPTUAL = 0.01  # weight of differences of features in views that are rendered (AQUANet, Eq. 11)
 FEATURES = 0.1  # weight of the difference of features (Zhan et al. 2018)
 
 PerItem = Float[Tensor, " b"]
-Scalar = Float[Tensor, ""]
-Losses = dict[str, Scalar]
-Features = Callable[[Float[Tensor, "b 3 h w"]], list[Tensor]]
+FeatureExtractor = Callable[[Float[Tensor, "b 3 h w"]], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -88,27 +88,27 @@ class PhotometricLoss:
     `head`, and `channels`, the number of network outputs per scale for one view. Raises `InputError` for unknown names.
     """
 
-    def __init__(self, config: LossConfig, own_features: Features) -> None:
+    def __init__(self, config: LossConfig, own_features: FeatureExtractor) -> None:
         self.config = config
         self.head: Head = _named("head", HEADS, config.head)
         self.warp: Callable[..., Tensor] = _named("warp", WARPS, config.warp)
         self.error: Error = _named("error", ERRORS, config.error)
-        self.masks: list[Mask] = [_named("mask", MASKS, name) for name in config.masks]
+        self.masks: list[MaskFunction] = [_named("mask", MASKS, name) for name in config.masks]
         self.scales: Callable[..., list[ScaledView]] = _named("scales", SCALES, config.scales)
         self.smooth: Callable[..., Scalar] = _named("smooth", SMOOTHS, config.smooth)
         self.border: Border = config.border
         self.smoothness = config.smoothness
-        self.features: Features | None = None
+        self.features: FeatureExtractor | None = None
         if config.features != "none":
             self.features = own_features if config.features == "own" else PerceptualFeatures(Path(config.features))
-        self.explained = "learned" in config.masks
-        self.channels = self.head.outputs + self.explained
+        self.predicts_mask = "learned" in config.masks
+        self.channels = self.head.outputs + self.predicts_mask
 
     def decode(self, raws: Sequence[Float[Tensor, "b c _ _"]]) -> DisparityPyramid:
         """Convert a network's raw outputs for one view to its disparity pyramid, finest first."""
         n = self.head.outputs
         disparities = tuple(self.head(raw[:, :n].float()) for raw in raws)
-        return DisparityPyramid(disparities, tuple(raw[:, n:].float().sigmoid() for raw in raws if self.explained))
+        return DisparityPyramid(disparities, tuple(raw[:, n:].float().sigmoid() for raw in raws if self.predicts_mask))
 
     def __call__(
         self,
@@ -203,7 +203,7 @@ class PhotometricLoss:
 
     @staticmethod
     def _feature_scales(
-        target: ScaledView, sources: Sequence[ScaledView], features: Features
+        target: ScaledView, sources: Sequence[ScaledView], features: FeatureExtractor
     ) -> Iterator[tuple[ScaledView, list[ScaledView]]]:
         """Yield target and sources with features of length 1 instead of colours (Zhan et al. 2018, Eq. 6).
 
@@ -223,6 +223,22 @@ class PhotometricLoss:
                 for view, map_ in zip((target, *sources), maps, strict=True)
             )
             yield own, others
+
+
+def reconstruction(
+    made: Float[Tensor, "b 3 h w"], real: Float[Tensor, "b 3 h w"], weight: Map, features: FeatureExtractor | None
+) -> Losses:
+    """Return |made - real| under `weight`, and of features, compared with `real` where the weight is 1.
+
+    AQUANet, Eq. 11, and FAL-Net. Means over all pixels. The network that makes features sees the same picture where the
+    weight is 0.
+    """
+    losses = {"photometric": (weight * absolute(made, real)).mean()}
+    if features is not None:
+        mixed = weight * real + (1 - weight) * made
+        pairs = zip(features(centred(made)), features(centred(mixed)), strict=True)
+        losses["perceptual"] = PERCEPTUAL * torch.stack([squared(x, y).mean() for x, y in pairs]).sum()
+    return losses
 
 
 def add(*losses: Losses) -> Losses:

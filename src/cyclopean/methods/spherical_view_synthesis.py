@@ -1,4 +1,7 @@
-"""CoordNet: depth of panoramas from 360° rigs, by spherical view synthesis (Zioulis et al. 2019)."""
+"""CoordNet: depth of panoramas from 360° rigs, by spherical view synthesis (Zioulis et al. 2019).
+
+Its first-order displacement (Eq. 2) is `geometry.spherical.displacement`, its attention (Eq. 5) `attention` there.
+"""
 
 import math
 from collections.abc import Callable
@@ -21,9 +24,9 @@ from cyclopean.geometry import (
     size_of,
     translation,
 )
-from cyclopean.geometry.spherical import disparity_per_inverse_depth, inverse_depth_from, moved
-from cyclopean.losses import ALPHA, berhu_beyond, dissimilarity, ssim
-from cyclopean.methods.base import Method, Prediction, full_precision, known_pose
+from cyclopean.geometry.spherical import correspondence_from_degrees, disparity_per_inverse_depth, inverse_depth_from
+from cyclopean.losses import ALPHA, Scalar, berhu_of_batch, dissimilarity, ssim
+from cyclopean.methods.base import Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet
 from cyclopean.networks.mobile import Panoramic
 from cyclopean.sample import Sample, View
@@ -44,7 +47,6 @@ Degrees = Float[Tensor, "b 2 h w"]
 Weight = Float[Tensor, "#b 1 h w"]
 Image = Float[Tensor, "b 3 h w"]
 Direction = Float[Tensor, "#b 3"]
-Scalar = Float[Tensor, ""]
 Synthesized = tuple[Image, Image, Map, Direction]  # synthesised, real, mask (0 or 1), direction of the baseline
 
 
@@ -123,7 +125,7 @@ class SphericalViewSynthesis(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         return Prediction(1 / self.depth(target)[0])
 
-    def losses(self, sample: Sample) -> dict[str, Scalar]:
+    def losses(self, sample: Sample) -> Losses:
         target, (vertical, horizontal) = sample.target, self.shares
         if not all(isinstance(v.camera, Equirectangular) for v in (target, *sample.sources)):
             raise InputError("coordnet learns from panoramas; render with --rig sphere, or choose a stereo method.")
@@ -138,11 +140,10 @@ class SphericalViewSynthesis(Method):
                 return shares if self.attended else torch.ones_like(shares)
 
             losses = {}
-            if self.rig_name == "SV":  # BerHu, its threshold a fifth of the batch's largest valid error
+            if self.rig_name == "SV":
                 known = (sample.depth <= FARTHEST) & target.valid  # in the release, the largest error of all pixels
                 error = torch.where(known, depth - sample.depth, torch.zeros_like(depth))
-                threshold = 0.2 * error.detach().abs().amax().view(1, 1, 1, 1)
-                losses["berhu"] = RECONSTRUCTION * attended(berhu_beyond(error, threshold), known.float(), weight(up))
+                losses["berhu"] = RECONSTRUCTION * attended(berhu_of_batch(error), known.float(), weight(up))
             for name, share, upright in (("vertical", vertical, True), ("horizontal", horizontal, False)):
                 if share > 0:
                     source = self.source(sample, upright)
@@ -199,7 +200,7 @@ class SphericalViewSynthesis(Method):
                 f"coordnet that predicts {self.predicts} with rig {self.rig_name} needs every source at {BASELINE} m "
                 f"{'above' if self.rig_name == 'UD' else 'to the right'}, and pictures that are not rotated."
             )
-        return moved(degrees)
+        return correspondence_from_degrees(degrees)
 
 
 def check(arguments: dict[str, Any]) -> None:

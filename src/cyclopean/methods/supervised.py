@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.losses import berhu, gradients, item_mean, scale_invariant_log, weighted_mean
-from cyclopean.methods.base import Ambiguity, Method, Prediction, full_precision
+from cyclopean.methods.base import Ambiguity, Losses, Method, Prediction, full_precision
 from cyclopean.networks import build
 from cyclopean.sample import Sample, View
 
@@ -18,7 +18,6 @@ FLOOR = 0.15  # of the median: depths beyond some seven times the median's weigh
 SHARE = 0.85  # of a common factor that the log term ignores; 1 would let the scale drift
 
 Map = Float[Tensor, "b 1 h w"]
-Scalar = Float[Tensor, ""]
 
 
 class Supervised(Method):
@@ -42,11 +41,11 @@ class Supervised(Method):
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
         return Prediction(self.inverse_depths(target.seen)[0])
 
-    def losses(self, sample: Sample) -> dict[str, Scalar]:
+    def losses(self, sample: Sample) -> Losses:
         predictions = self.inverse_depths(sample.target.seen)
         with full_precision(sample.depth):
             truth, known, ground = normalized_truth(sample.depth, sample.target.valid)
-            losses: dict[str, Scalar] = {}
+            losses: Losses = {}
             for s, prediction in enumerate(predictions):
                 weight, ground_s = F.avg_pool2d(known, 2**s), F.avg_pool2d(ground, 2**s)
                 # The mean of the known values under each coarse pixel, 0 where none is known.

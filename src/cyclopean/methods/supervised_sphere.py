@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular
-from cyclopean.losses import affine_residual, berhu, berhu_beyond, gradients, item_mean, weighted_mean
-from cyclopean.methods.base import Method, Prediction, full_precision
+from cyclopean.losses import affine_residual, berhu, berhu_of_batch, gradients, item_mean, weighted_mean
+from cyclopean.methods.base import Losses, Method, Prediction, full_precision
 from cyclopean.networks import build_student
 from cyclopean.sample import Sample, View
 
@@ -19,7 +19,6 @@ NEAREST = 0.1  # metres: smaller predictions are clamped
 STEPS = 4  # dyadic steps at which gradients are matched
 
 Map = Float[Tensor, "b 1 h w"]
-Scalar = Float[Tensor, ""]
 
 
 class SupervisedSphere(Method):
@@ -49,7 +48,7 @@ class SupervisedSphere(Method):
         output = self.network(target.seen).float()
         return Prediction(F.softplus(output) if self.ambiguity == "affine" else 1 / output.clamp_min(NEAREST))
 
-    def losses(self, sample: Sample) -> dict[str, Scalar]:
+    def losses(self, sample: Sample) -> Losses:
         if not isinstance(sample.target.camera, Equirectangular):
             raise InputError("supervised_sphere learns from panoramas; render with --rig sphere, or use supervised.")
         output = self.network(sample.target.seen).float()
@@ -59,22 +58,17 @@ class SupervisedSphere(Method):
             return LOSSES[self.loss_name](output, depth, known.to(output.dtype))
 
 
-def of_depth(penalty: Callable[[Map, Map], Map]) -> Callable[[Map, Map, Map], dict[str, Scalar]]:
+def of_depth(penalty: Callable[[Map, Map], Map]) -> Callable[[Map, Map, Map], Losses]:
     """Return the loss whose mean `penalty` of errors in metres, given what counts, is over all pixels that count."""
 
-    def loss(output: Map, depth: Map, weight: Map) -> dict[str, Scalar]:
+    def loss(output: Map, depth: Map, weight: Map) -> Losses:
         error = torch.where(weight > 0, output - depth, torch.zeros_like(depth))
         return {"depth": weighted_mean(penalty(error, weight), weight)}
 
     return loss
 
 
-def berhu_of_batch(error: Map, weight: Map) -> Map:  # noqa: ARG001
-    """Return BerHu of errors whose threshold is a fifth of the batch's largest."""
-    return berhu_beyond(error, 0.2 * error.detach().abs().amax().view(1, 1, 1, 1))
-
-
-def scale_shift_invariant(output: Map, depth: Map, weight: Map) -> dict[str, Scalar]:
+def scale_shift_invariant(output: Map, depth: Map, weight: Map) -> Losses:
     """Return the loss of inverse depth, in units of its mean, after the best scale and shift of each panorama."""
     rho = 1 / depth
     mean = item_mean(rho, weight)
@@ -86,8 +80,8 @@ def scale_shift_invariant(output: Map, depth: Map, weight: Map) -> dict[str, Sca
     }
 
 
-LOSSES: dict[str, Callable[[Map, Map, Map], dict[str, Scalar]]] = {
-    "berhu": of_depth(berhu_of_batch),
+LOSSES: dict[str, Callable[[Map, Map, Map], Losses]] = {
+    "berhu": of_depth(lambda error, _: berhu_of_batch(error)),
     "reverse-huber": of_depth(berhu),
     "l1": of_depth(lambda error, _: error.abs()),
     "ssi": scale_shift_invariant,

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import torch
 
 from cyclopean.geometry import invert
-from cyclopean.methods.base import Prediction, full_precision, known_pose, source_on_the_right
-from cyclopean.methods.photometric import Losses, PhotometricMethod, SourceView, add
+from cyclopean.methods.base import Losses, Prediction, full_precision, known_pose, source_on_the_right
+from cyclopean.methods.photometric import PhotometricMethod, SourceView, add
 from cyclopean.methods.post_processing import fuse_flipped
 from cyclopean.sample import Sample, View
 from cyclopean.training.options import MONODEPTH, LossConfig

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cyclopean.geometry.cameras import Equirectangular, pixel_grid
+from cyclopean.geometry.cameras import Equirectangular, extent, pixel_grid
 from cyclopean.networks.resnet import Circular, wrapped
 from cyclopean.synthesis import pull
 
@@ -135,7 +135,7 @@ class Tangent(nn.Module):
         weights = self.weights(query).unflatten(-1, (m, 1, POINTS)).softmax(-1)
         offsets = self.offsets(query).unflatten(-1, (m, POINTS, 2))
         offsets = offsets.to(torch.promote_types(x.dtype, torch.float32))  # places are exact
-        uv = tangent_points((h, w), offsets) + offsets.permute(0, 3, 1, 2, 4, 5) / offsets.new_tensor([w, h])
+        uv = tangent_points((h, w), offsets) + offsets.permute(0, 3, 1, 2, 4, 5) / extent((h, w), offsets)
         values = self.value(x).permute(0, 3, 1, 2).unflatten(1, (m, -1)).flatten(0, 1)
         seen = pull(values.to(uv.dtype), uv.flatten(0, 1).flatten(2, 3), "sphere").unflatten(-1, (w, POINTS))
         mean = (seen.unflatten(0, (b, m)) * weights.permute(0, 3, 4, 1, 2, 5)).sum(-1)
@@ -149,15 +149,16 @@ def row_bias(size: tuple[int, int], like: Tensor) -> Float[Tensor, "h 1 w w"]:
     """
     h, w = size
     column = torch.arange(w, device=like.device)
-    apart = torch.remainder(column - column[:, None] + w // 2, w) - w // 2
-    level = ((torch.arange(h, device=like.device) + 0.5) * (math.pi / h)).sin()
-    return (2 * (math.pi / w * apart).sin() * level[:, None, None])[:, None].to(like.dtype)
+    around = torch.scalar_tensor(w, dtype=torch.int64, device=like.device)
+    apart = torch.remainder(column - column[:, None] + w // 2, around) - w // 2
+    level = ((torch.arange(h, device=like.device) + 0.5) * math.pi / h).sin()
+    return (2 * (apart * math.pi / w).sin() * level[:, None, None])[:, None].to(like.dtype)
 
 
 def column_bias(height: int, like: Tensor) -> Float[Tensor, "1 h h"]:
     """Return how far apart the pixels of a column are: the chord of their latitudes, negative upwards."""
     row = torch.arange(height, device=like.device)
-    return (2 * (math.pi / (2 * height) * (row - row[:, None])).sin())[None].to(like.dtype)
+    return (2 * ((row - row[:, None]) * math.pi / (2 * height)).sin())[None].to(like.dtype)
 
 
 def tangent_points(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 1 h w 9 2"]:
@@ -167,7 +168,8 @@ def tangent_points(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 1 h 
     ray = Equirectangular().rays(pixel_grid((h, 1), like))[0, :, :, None]  # h 1 1 3, straight ahead in each row
     right = ray.new_tensor([1.0, 0.0, 0.0])
     down = torch.linalg.cross(ray, right.expand_as(ray))
-    step = torch.tensor([-1.0, 0.0, 1.0]).to(like) * math.tan(2 * math.pi / w)
+    column = 2 * math.pi / torch.scalar_tensor(w, dtype=torch.float64)
+    step = torch.tensor([-1.0, 0.0, 1.0]).to(like) * column.tan().to(like)
     dy, dx = (d.reshape(1, POINTS, 1) for d in torch.meshgrid(step, step, indexing="ij"))
     points = ray[:, 0] + dx * right + dy * down[:, 0]
     uv = Equirectangular().project(points[None])[0]  # h 9 2

@@ -87,7 +87,11 @@ class Panoramic(nn.Module):
         self.coordinates, self.circular = coordinates, circular
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
-        x = torch.cat([image, _rows(image)], 1) if self.coordinates else image
+        x = image
+        if self.coordinates:
+            b, _, h, w = image.shape
+            v = (torch.arange(h, dtype=image.dtype, device=image.device) + 0.5) / h
+            x = torch.cat([image, v[:, None].expand(b, 1, h, w)], 1)
         if not self.circular:
             return START * self.dense(x)[0].exp()
         m = self.margin
@@ -167,10 +171,3 @@ class Bottom(nn.Module):
 def _eights(channels: float) -> int:
     """Return the nearest multiple of 8, at least 8."""
     return max(8, 8 * round(channels / 8))
-
-
-def _rows(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
-    """Return how far down each pixel's centre is, from 0 to 1."""
-    b, _, h, w = like.shape
-    v = (torch.arange(h, dtype=like.dtype, device=like.device) + 0.5) / h
-    return v[None, None, :, None].expand(b, 1, h, w)

@@ -176,20 +176,16 @@ def pole(b: Builder, rng: Random) -> None:
     if kind == "lamp":
         b.add("box", (rng.choice([-1, 1]) * 0.6, -height, 0), (0.7, 0.06, 0.1), metal)
     elif kind == "sign":
-        _sign(b, rng, height)
+        face = cover(rng, "plain poster stripes", 0.5, paint(rng, 0.9))
+        if rng.random() < 0.5:
+            b.add("cylinder", (0, -height, -0.06), (0.35, 0.02, 0.35), face, turn(0, math.pi / 2))
+        else:
+            b.add("box", (0, -height, -0.06), (0.35, 0.35, 0.02), face)
     elif kind == "light":
         b.add("box", (0, -height, 0), (0.15, 0.4, 0.13), metal)
     elif kind == "board":
         w = rng.uniform(0.5, 2)
         b.add("box", (0, -height, 0), (w, w * rng.uniform(0.3, 1), 0.06), cover(rng, "poster picture stripes", w))
-
-
-def _sign(b: Builder, rng: Random, height: Number) -> None:
-    face = cover(rng, "plain poster stripes", 0.5, paint(rng, 0.9))
-    if rng.random() < 0.5:
-        b.add("cylinder", (0, -height, -0.06), (0.35, 0.02, 0.35), face, turn(0, math.pi / 2))
-    else:
-        b.add("box", (0, -height, -0.06), (0.35, 0.35, 0.02), face)
 
 
 @one_object

@@ -57,7 +57,9 @@ def develop(
     exposed = (
         light * gain[:, None, None, None] * light.new_tensor([sensor.white for sensor in sensors])[:, :, None, None]
     )
-    exposed *= _vignette(h, w, of_each([sensor.vignette for sensor in sensors]))
+    y, x = (torch.linspace(-1, 1, n, device=light.device) for n in (h, w))
+    vignette = of_each([sensor.vignette for sensor in sensors])
+    exposed *= 1 - vignette * (x.square()[None] + y.square()[:, None]) / 2
     exposed /= 1 + 0.18 * exposed  # a soft shoulder: highlights roll off instead of clipping hard
     picture = power(_blurred(exposed * 1.18, [sensor.blur * w / 384 for sensor in sensors]).clamp_(0, 1), 1 / 2.2)
     grey = picture.mean(1, keepdim=True)
@@ -65,11 +67,6 @@ def develop(
     picture = 0.5 + (picture - 0.5) * of_each([sensor.contrast for sensor in sensors])
     noise = _noise(h, w, [sensor.seed + 101 * view for sensor in sensors], light)
     return picture.addcmul_(noise, of_each([sensor.noise for sensor in sensors])).clamp_(0, 1)
-
-
-def _vignette(h: int, w: int, strength: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b 1 h w"]:
-    y, x = (torch.linspace(-1, 1, n, device=strength.device) for n in (h, w))
-    return 1 - strength * (x.square()[None] + y.square()[:, None]) / 2
 
 
 def _blurred(image: Float[Tensor, "b 3 h w"], sigmas: Sequence[Number]) -> Float[Tensor, "b 3 h w"]:
@@ -153,7 +150,9 @@ def render_batch(
     hits = cast(scene, origin.repeat_interleave(len(tiles) // len(origin), 0), tiles)
     order, ends = _sorted(scene, hits)
     rays = tiles.transpose(0, 1).flatten(1)
-    angles = _tiled(_pixel_angle(seen)[:, None]).flatten()
+    direction = unit(seen.transpose(0, 1))
+    step = length(direction[..., 1:] - direction[..., :-1])  # the angle between neighbouring pixels, in radians
+    angles = _tiled(torch.cat([step, step[..., -1:]], 2)[:, None]).flatten()
     light = torch.zeros_like(rays)
     t, index = hits.t.flatten(), hits.index.flatten()
     each = len(angles) // b  # pixels of one view
@@ -216,10 +215,3 @@ def _untiled(x: Shaped[Tensor, "p c m"], picture: tuple[int, int, int]) -> Shape
     v, h, w = picture
     x = x.unflatten(2, (TILE, TILE)).unflatten(0, (v, -(-h // TILE), -(-w // TILE)))  # v th tw c TILE TILE
     return x.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)[:, :, :h, :w].contiguous()
-
-
-def _pixel_angle(rays: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b h w"]:
-    """Return the angle between neighbouring pixels, radians."""
-    direction = unit(rays.transpose(0, 1))
-    step = length(direction[..., 1:] - direction[..., :-1])
-    return torch.cat([step, step[..., -1:]], 2)

@@ -88,7 +88,12 @@ def clutter(rng: Random) -> Layout:
     wall, wide = room / 2, rng.uniform(0.8, 1.9)
     top = cover(rng, "wood wood plain noise tiles stripes", 0.6, gloss=rng.uniform(0, 0.2))
     b.add("box", (0, 0.03 - board, wall - deep / 2), (wide * 1.3, 0.03, deep / 2), top)
-    _panels(b.place(0, -board, wall), rng, wide)
+    panels = b.place(0, -board, wall)
+    for _ in range(rng.randint(0, 4)):  # posters on the wall, boards leaning on it: patterns without depth of their own
+        w, h = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.5)
+        look = cover(rng, "poster picture picture stripes checker leaves " + STUFF, w * 2)
+        at = (rng.uniform(-wide, wide), -h - rng.choice([0.0, rng.uniform(0, 0.6)]), -rng.uniform(0.01, 0.12))
+        panels.add("box", at, (w, h, 0.008), look, turn(rng.gauss(0, 0.1), rng.uniform(0, 0.15)))
     rows, rise = rng.randint(2, 4), rng.choice([0.0, 0.0, rng.uniform(0.05, 0.2)])
     for row in range(rows):
         away = deep * (row + 0.5) / rows  # from the wall; the last row is the nearest, and lowest
@@ -135,15 +140,6 @@ def _standing(b: Builder, rng: Random, size: Number) -> None:
         half = (high * 0.7, high, thick) if flat else (thick, high, high * 0.6)
         b.thing().add("box", (x, -high, 0), half, face, turn(rng.gauss(0, 0.35)))
         x += 2 * half[0]
-
-
-def _panels(b: Builder, rng: Random, wide: Number) -> None:
-    """Add posters on the wall and boards leaning on it: patterns without depth of their own."""
-    for _ in range(rng.randint(0, 4)):
-        w, h = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.5)
-        look = cover(rng, "poster picture picture stripes checker leaves " + STUFF, w * 2)
-        at = (rng.uniform(-wide, wide), -h - rng.choice([0.0, rng.uniform(0, 0.6)]), -rng.uniform(0.01, 0.12))
-        b.add("box", at, (w, h, 0.008), look, turn(rng.gauss(0, 0.1), rng.uniform(0, 0.15)))
 
 
 # Metres around a panorama's tripod: nothing is nearer; where nothing is nearer, it is well placed.

@@ -18,14 +18,13 @@ import torch
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps
 from cyclopean.data import is_clip, open_dataset
-from cyclopean.data.base import size_of
 from cyclopean.data.diagnose_clip import teaches, verdict, wrong_focal
 from cyclopean.data.files import whole_number
 from cyclopean.data.inspect_clip import ClipInspection, examine_clip
 from cyclopean.data.posed_clip import Clip, PosedClip, posed_triplets, split
 from cyclopean.data.video import RenderedClipDataset, camera_of
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference.predictor import working_size
 from cyclopean.io.files import read_json, write_text
 from cyclopean.methods.adaptation import Adaptation

@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from cyclopean import augmentation
 from cyclopean.augmentation import Augmentation, Resize, Sometimes, Steps, Zoom
 from cyclopean.data import named_panoramas, open_dataset
-from cyclopean.data.base import log_unusual_rig, sound_part
+from cyclopean.data.base import log_unusual_rig, usable_part
 from cyclopean.data.rendered import WorldsDataset
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
@@ -104,7 +104,12 @@ def train_data(
     shape = (source.size[0], source.size[1]) if source.size else own
     steps = (*steps, partial(augmentation.with_frames, size=shape))  # before anything is cropped
     training = Mapped(training, steps)
-    _check_turned(shape, own)
+    asked_aspect, own_aspect = (math.log(w / h) for h, w in (shape, own))
+    if asked_aspect * own_aspect < 0 and min(abs(asked_aspect), abs(own_aspect)) > TURNED:  # wide would become tall
+        raise InputError(
+            f"--size {shape[0]}x{shape[1]} is HEIGHTxWIDTH, and the pictures are {own[0]}x{own[1]} (height x width): "
+            f"it would swap their sides; --size {shape[1]}x{shape[0]} was perhaps meant."
+        )
     if rig is not None:
         log_unusual_rig("--rig", rig, own)
     resized: tuple[Step, ...] = (*steps, partial(augmentation.resize, size=shape)) if source.size else steps
@@ -173,17 +178,7 @@ def renderer(run: Run) -> torch.device:
 
 def _joined(folders: tuple[Path, ...]) -> Dataset[Sample]:
     """Return folders, or data sets by name (`KIND:PATH`), as one, without damaged items, which are logged."""
-    return ConcatDataset([sound_part(open_dataset(str(folder))) for folder in folders])
-
-
-def _check_turned(asked: tuple[int, int], own: tuple[int, int]) -> None:
-    """Raise `InputError` for a size that would turn wide pictures into tall ones, or the other way round."""
-    aspect, shape = (math.log(w / h) for h, w in (asked, own))
-    if aspect * shape < 0 and min(abs(aspect), abs(shape)) > TURNED:
-        raise InputError(
-            f"--size {asked[0]}x{asked[1]} is HEIGHTxWIDTH, and the pictures are {own[0]}x{own[1]} (height x width): "
-            f"it would swap their sides; --size {asked[1]}x{asked[0]} was perhaps meant."
-        )
+    return ConcatDataset([usable_part(open_dataset(str(folder))) for folder in folders])
 
 
 def _steps(augment: Augment, mirror: Augmentation, size: tuple[int, int]) -> tuple[Augmentation, ...]:

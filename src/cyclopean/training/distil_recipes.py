@@ -69,7 +69,7 @@ def distil(
 
     from cyclopean.inference import labels, predictor
     from cyclopean.methods.base import Frozen
-    from cyclopean.methods.depth_anywhere import DepthAnywhere, Online
+    from cyclopean.methods.depth_anywhere import DepthAnywhere, OnlineTeacher
     from cyclopean.networks.resnet import start_from
     from cyclopean.training.optimisation import adam, adamw, constant
     from cyclopean.training.train import train
@@ -89,7 +89,7 @@ def distil(
         if teaching.labels is None:
             teacher = predictor.load(teaching.teacher)
             infer = Frozen(labels.FaceModel(teacher))
-            method.teacher = Online(infer, teaching.side, teaching.rotate, teaching.planes)
+            method.teacher = OnlineTeacher(infer, teaching.side, teaching.rotate, teaching.planes)
             taught, about = asdict(teaching), labels.described(teacher)
         else:
             method.teacher = files = labels.LabelFiles(teaching.labels)

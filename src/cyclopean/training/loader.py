@@ -80,13 +80,15 @@ class Batches(Dataset[Any]):
             return error
 
 
-def loader(batches: Batches, stream: Stream, workers: int, lie: torch.device, device: torch.device) -> DataLoader[Any]:
+def loader(
+    batches: Batches, stream: Stream, workers: int, data_device: torch.device, device: torch.device
+) -> DataLoader[Any]:
     """Return a loader of batches for `device`.
 
-    If `lie`, the device of the samples, is a GPU, they are made in this process and not copied through the host: a GPU
+    If the samples are on a GPU (`data_device`), they are made in this process and not copied through the host: a GPU
     cannot be used in a process that was forked after the GPU was initialised.
     """
-    on_host = lie.type == "cpu"
+    on_host = data_device.type == "cpu"
     workers = workers if on_host else 0
     return DataLoader(
         batches,

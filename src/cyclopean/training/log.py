@@ -36,7 +36,7 @@ class RunLog:
             _drop_lines_after(self.run.out / "log.jsonl", self.at)
             self._board = SummaryWriter(str(self.run.out / "tensorboard"), purge_step=self.at + 1)
             self._file = (self.run.out / "log.jsonl").open("a", buffering=1)
-            self._bar = Progress(
+            self._bar = Progress(  # with the console of this log, whose lines then appear above the bar
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),

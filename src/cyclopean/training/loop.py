@@ -1,4 +1,4 @@
-"""The training loop. It depends on no details of samples and methods: `method(sample)` returns named losses.
+"""The training loop: `method(sample)` returns named losses. Only the check before it looks at sizes and layers.
 
 Every random draw is a function of the seed and of a position (of an item in the stream, of a step), so nothing but
 tensors and the step is saved, and a killed run resumes bit-equal on a CPU with the same number of threads.
@@ -23,7 +23,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
 from cyclopean.io.files import reserved
 from cyclopean.methods.base import Method
-from cyclopean.sample import Sample
+from cyclopean.sample import Sample, implausible_numbers
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
 from cyclopean.training.loader import STOPS, Batches, Stream, loader
@@ -57,7 +57,7 @@ def fit(  # noqa: PLR0912, PLR0915
     `KeyboardInterrupt` is raised.
     """
     fabric = _fabric(run)
-    lie = _check_first_batch(method, data, run)
+    data_device = _check_first_batch(method, data, run)
     facts = resume_facts(run, data, getattr(schedule, "__name__", ""), card)
     saved = read_state(run, method, facts) if run.resume else None
     if saved is None:
@@ -79,7 +79,7 @@ def fit(  # noqa: PLR0912, PLR0915
         state.restore(saved)
     wrapped, stepper = fabric.setup(method, optimiser)
     stream = Stream(length(data.training), run, fabric.global_rank, fabric.world_size, state.step)
-    batches = loader(Batches(data, run.seed, method.input_multiple), stream, run.workers, lie, fabric.device)
+    batches = loader(Batches(data, run.seed, method.input_multiple), stream, run.workers, data_device, fabric.device)
 
     with (
         _rank_zero_errors(fabric),
@@ -105,9 +105,12 @@ def fit(  # noqa: PLR0912, PLR0915
             norm = float(fabric.clip_gradients(wrapped, stepper, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
             if not math.isfinite(norm):
                 parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
+                remedy = "lower --learning-rate, set --clip-grad-norm, or look for broken items (cyclopean check)"
+                if odd := implausible_numbers(sample):
+                    remedy = f"its batch holds {odd}; mend or remove that (cyclopean check looks for more)"
                 raise InputError(
-                    f"the loss or its gradient is not finite ({parts}, gradient {norm}); lower --learning-rate, set "
-                    f"--clip-grad-norm, or look for broken items. {_last_checkpoint(run)}"
+                    f"the loss or its gradient is not finite ({parts}, gradient {norm}): {remedy}. "
+                    f"{_last_checkpoint(run)}"
                 )
             stepper.step()
             stepper.zero_grad()

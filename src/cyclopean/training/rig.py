@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from cyclopean.data.base import Items
+from cyclopean.data.base import Items, log_unusual_rig
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, translation
+from cyclopean.geometry import Pinhole, size_of, translation
 from cyclopean.sample import Sample, View, calibrated_rig, pair_rig
 from cyclopean.training.options import Rig
 from cyclopean.training.wrappers import length, origin
@@ -56,8 +56,7 @@ def common_rig(data: Dataset[Sample]) -> tuple[Rig | None, str]:
     for index in range(length(data)):
         items, place = origin(data, index)
         if isinstance(items, Items):
-            calibration = tuple(path for path in items.files(place).others if path.suffix in (".json", ".txt"))
-            first.setdefault((id(items), calibration), index)
+            first.setdefault((id(items), items.rig_key(place)), index)
     indices = list(first.values())
     chosen = sorted({indices[round(k)] for k in np.linspace(0, len(indices) - 1, min(len(indices), CALIBRATIONS_READ))})
     rigs = [rig for rig in (calibrated_rig(data[index]) for index in chosen) if rig is not None]
@@ -73,6 +72,7 @@ def common_rig(data: Dataset[Sample]) -> tuple[Rig | None, str]:
             f"{b1:.3g} m): depth is learned up to scale; evaluate converts it to metres by the rig of each pair."
         )
     focal, baseline = (float(f"{x:.6g}") for x in np.median(rigs, 0))
+    log_unusual_rig("the rig of the data", (focal, baseline), size_of(data[chosen[0]].depth))
     return (focal, baseline), f"the data are of one rig ({_words((focal, baseline))}): depth is learned in metres."
 
 

@@ -49,8 +49,8 @@ def falnet(
         stages: two goes on from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
             half the rate.
     """
-    from cyclopean.methods.aquanet import Falnet
     from cyclopean.methods.base import Frozen
+    from cyclopean.methods.falnet import Falnet
     from cyclopean.networks.vgg import vgg19_features
     from cyclopean.training import checkpoint
 

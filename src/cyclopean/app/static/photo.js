@@ -1,4 +1,4 @@
-// The first tab: choose a photo, look at its depth, say what shall be sharp, save.
+// The first tab: choose a photo, look at its depth, click what should be sharp, save.
 import { card, step, Turns } from './server.js'
 import { Aperture, Looks } from './controls.js'
 import { Preview, wanted } from './preview.js'

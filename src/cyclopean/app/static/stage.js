@@ -181,8 +181,8 @@ export class Stage {
     if (this.kind === 'measure') return 'Click two points whose distance you know.'
     if (this.kind === 'panorama') return view === 'depth' ? 'Bright is near, dark is far.' : ''
     if (this.brush) return 'Paint over what is wrong.'
-    if (view === 'depth') return 'Bright is near, dark is far. Click what shall be sharp.'
-    return this.kind === 'video' ? 'Click what shall be sharp at this moment.' : 'Click what shall be sharp.'
+    if (view === 'depth') return 'Bright is near, dark is far. Click what should be sharp.'
+    return this.kind === 'video' ? 'Click what should be sharp at this moment.' : 'Click what should be sharp.'
   }
 
   #comparing() {
