@@ -44,7 +44,7 @@ class CoarseToFine(nn.Module):
 
 
 def _of(network: type[Compact] | type[Mobile]) -> Callable[[float, int, int], CoarseToFine]:
-    return lambda width, outputs=1, inputs=3: CoarseToFine(network(width, outputs, inputs))
+    return lambda width, outputs, inputs: CoarseToFine(network(width, outputs, inputs))
 
 
 compact, mobile = _of(Compact), _of(Mobile)
