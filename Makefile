@@ -5,13 +5,14 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 BIN := .venv/bin
 PHOTO ?= 
 
-.PHONY: help demo test slow lint docs bench browser clean
+.PHONY: help demo test slow lint docs dist bench browser clean
 
 help:
 	@echo 'make demo   depth and refocusing of a real photograph, into out/ (PHOTO=your.jpg for one of yours)'
 	@echo 'make test   the tests, a few minutes; make slow: those that take long: trainings, many visitors, spoiled files'
 	@echo 'make lint   style, format, types and layers'
 	@echo 'make docs   the documentation as a site, into docs/_build; warnings are errors'
+	@echo 'make dist   wheel and sdist of the last commit, into dist/, checked in an empty environment'
 	@echo 'make browser  finds or installs the browser that the tests of the app open; without one they are skipped'
 	@echo 'make bench  the speed and memory figures of the README'
 	@echo 'make clean  removes out/ and caches; PYTHON=python3.12 chooses another Python'
@@ -53,6 +54,9 @@ lint: .venv/.installed
 
 docs: .venv/.installed
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
+
+dist: .venv/.installed
+	@$(BIN)/python .ci/dist.py
 
 browser: .venv/.installed
 	@.ci/browser

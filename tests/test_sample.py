@@ -1,5 +1,6 @@
 """Views and samples: what they refuse, how they batch and move."""
 
+import math
 from dataclasses import fields, replace
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import torch
 
 from analytic import SPHERE
 from cyclopean.geometry import Camera, Pinhole, translation
-from cyclopean.sample import Sample, View, collate, map_tensors, view
+from cyclopean.sample import Sample, View, collate, implausible_numbers, map_tensors, view
 
 
 def pinhole(focal: float) -> Pinhole:
@@ -108,3 +109,19 @@ def test_to_moves_every_tensor():
     assert len(tensors(moved)) == 16
     assert moved.name == ("a",)
     assert isinstance(moved.target, View)
+
+
+def test_numbers_that_make_a_loss_overflow_are_named_by_item() -> None:
+    camera, picture = Pinhole(torch.ones(3, 2), torch.full((3, 2), 0.5)), torch.rand(3, 3, 4, 6)
+    depth = torch.full((3, 1, 4, 6), 5.0)
+    depth[0, 0, 0, :3] = torch.tensor([math.nan, math.inf, 1e5])
+    plain = Sample(view(picture, camera), (), depth, name=("a", "b", "c"))
+    assert implausible_numbers(plain) == ""
+    for value in (1e-9, 1e8):
+        odd = depth.clone()
+        odd[1, 0, 2, 2] = value
+        assert implausible_numbers(replace(plain, depth=odd)).startswith("b, with depth of ")
+    broken = picture.clone()
+    broken[2, 1, 0, 0] = math.nan
+    told = implausible_numbers(replace(plain, target=view(broken, camera), depth=odd))
+    assert told == "b, with depth of 5 to 1e+08 and c, with a picture that is not finite"

@@ -12,6 +12,7 @@ from torch import Tensor
 from cyclopean.geometry import Camera, Pinhole
 
 T = TypeVar("T")
+NEAREST, FARTHEST = 1e-6, 1e6  # of true depth, in its unit: what lies beyond is unset memory, or a wrong order of bytes
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,24 @@ class Sample:
 def collate(samples: Sequence[Sample]) -> Sample:
     """Return one Sample of batch sum(b) from samples alike in everything else."""
     return _merge(list(samples))
+
+
+def implausible_numbers(sample: Sample) -> str:
+    """Return, in words, which items of a batch have pictures that are not finite, or known depth that nothing has
+    (below 1e-6 or above 1e6 of its unit, and not infinite); "" if none has.
+
+    Such numbers, not what is learned from them, make a loss overflow.
+    """
+    odd = []
+    for n in range(len(sample)):
+        name = sample.name[n] if sample.name else f"item {n} of the batch"
+        depth = sample.depth[n]
+        known = depth[depth.isfinite()]
+        if not all(bool(view.image[n].isfinite().all()) for view in (sample.target, *sample.sources)):
+            odd.append(f"{name}, with a picture that is not finite")
+        elif len(known) and not NEAREST <= float(known.min()) <= float(known.max()) <= FARTHEST:
+            odd.append(f"{name}, with depth of {float(known.min()):.3g} to {float(known.max()):.3g}")
+    return " and ".join(odd[:2]) + (f" and {len(odd) - 2} more such items" if len(odd) > 2 else "")
 
 
 def is_rectified(target: View, source: View) -> bool:

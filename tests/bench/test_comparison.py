@@ -37,7 +37,7 @@ def test_all_pairs_have_one_rig(data):
     assert sample.sources[0].from_target[0, 0, 3].item() == pytest.approx(-baseline, rel=1e-5)
 
 
-QUICK = ("lr", "elsewhere-first-pp", "nearest", "deep3ds", "stereo", "supervised")
+QUICK = ("lr", "elsewhere-first-pp", "nearest", "deep3ds", "stereo", "twin", "supervised")
 EVERY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ROWS]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import stereo_pairs as pairs
 from cyclopean import cli
+from cyclopean.data import inspect
 
 
 def run(capsys, *arguments: object) -> tuple[int, str, str]:
@@ -53,6 +54,26 @@ def test_several_sets_are_checked_and_one_bad_name_stops_none(tmp_path, capsys):
     assert code == 2
     assert "Nothing wrong was found." in out
     assert err == "cyclopean check: /nowhere does not exist; give the folder of a data set.\n"
+
+
+def test_an_error_that_nobody_foresaw_stops_no_other_set(tmp_path, capsys, monkeypatch):
+    for name in "ab":
+        pairs.write_pairs(tmp_path / name)
+
+    def fail(sample, filed=None):
+        if not (tmp_path / "failed").exists():
+            (tmp_path / "failed").touch()
+            raise ArithmeticError("no such luck")
+        return measure(sample, filed)
+
+    measure = inspect.measure
+    monkeypatch.setattr(inspect, "measure", fail)
+    code, out, err = run(capsys, tmp_path / "a", tmp_path / "b")
+    assert code == 2
+    assert "Nothing wrong was found." in out
+    assert err.count("\n") == 1
+    assert "nobody foresaw (ArithmeticError" in err
+    assert str(tmp_path / "a") in err
 
 
 @pytest.mark.parametrize(

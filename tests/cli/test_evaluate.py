@@ -229,6 +229,21 @@ def test_truth_in_millimetres_is_told_with_its_range(world, tmp_path, capsys):
     assert "millimetres divided by 1000" in told
 
 
+def test_a_set_that_cannot_be_judged_leaves_the_tables_of_the_others(world, tmp_path, capsys):
+    """One in millimetres, one of damaged files: each is a sentence, the third has its table, and the end is 2."""
+    for name in ("millimetres", "damaged"):
+        shutil.copytree(world, tmp_path / name)
+        for path in (tmp_path / name / "depth").glob("*.npy"):
+            np.save(path, 1000 * np.load(path)) if name == "millimetres" else path.write_bytes(b"no map")
+    data = f"{tmp_path / 'millimetres'},{world},{tmp_path / 'damaged'}"
+    assert run("--data", data, "--model", "none", "--json", tmp_path / "a.json") == 2
+    out, told = capsys.readouterr()
+    assert f"{world}, protocol open-1" in " ".join(out.split())
+    assert "taken as metres, its depth is 774.8 to 9343 m" in told
+    assert "damaged/depth" in told
+    assert [result["data"] for result in json.loads((tmp_path / "a.json").read_text())["results"]] == [str(world)]
+
+
 def test_depth_in_a_wrong_unit_is_told(world, maps, capsys):
     for per_unit, words in ((0.256, "by medians it is 1100 times too far"), (256000, "it is 910 times too near")):
         assert run("--data", world, "--predictions", maps, "--kind", "depth", "--per-unit", per_unit) == 0

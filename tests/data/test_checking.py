@@ -8,6 +8,7 @@ import numpy as np
 import OpenEXR
 import pytest
 import torch
+from PIL import Image
 
 import stereo_pairs as pairs
 import trees
@@ -82,7 +83,7 @@ def test_a_swapped_pair_is_caught(tmp_path):
     assert kinds(seen) == ["swapped"]
     assert all(one.pair.across < -4 and one.pair.behind > 0.9 for one in seen.measured)
     assert "3 of 3 pairs have left and right swapped" in problems(seen)[0].sentence
-    assert "(000, 001, 002); swap the two pictures." in problems(seen)[0].sentence
+    assert "(000, 001, 002); swap the two pictures, or mirror both back." in problems(seen)[0].sentence
 
 
 def test_one_swapped_pair_among_good_ones_is_named(tmp_path):
@@ -119,6 +120,76 @@ def test_pictures_shifted_for_a_screen_are_told_from_swapped_ones():
     assert kinds(seen(replace(GOOD, behind=0.3, lower=0.0))) == ["shifted"]
     assert kinds(seen(replace(GOOD, behind=0.9, lower=-0.7))) == ["swapped"]
     assert kinds(seen(replace(GOOD, behind=0.1))) == []
+    (problem,) = problems(seen(replace(GOOD, behind=0.9, lower=0.7, ahead=0.0)))
+    assert "turned by 180 degrees, or shifted sideways as for a screen" in problem.sentence
+
+
+def test_pairs_and_depth_that_are_turned_or_mirrored_are_named(tmp_path):
+    """By the true depth, which may be turned with its pictures or stay; by EXIF; never as shifted or uncalibrated."""
+    scene = np.random.default_rng(0).uniform(2, 12, (4, 6))
+    across = cv2.resize(np.linspace(0, 8, 4)[:, None] + scene / 2, (240, 120), interpolation=cv2.INTER_NEAREST)
+    wall, (x, y) = pairs.texture(1, (160, 300)), np.meshgrid(np.arange(240) + 20.0, np.arange(120) + 20.0)
+    right = cv2.remap(wall, x.astype(np.float32), y.astype(np.float32), cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    column, row = np.meshgrid(np.arange(240.0), np.arange(120.0))
+    left = cv2.remap(right, (column - across).astype(np.float32), row.astype(np.float32), cv2.INTER_CUBIC)
+    depth = (24 / across).astype(np.float32)  # of the left picture, which shows each point `across` further right
+    same, turn, mirror, flip = (), (0, 1), (1,), (0,)
+    for pictures, truth, words in (
+        (same, same, None),
+        (turn, same, "both pictures turned by 180 degrees"),
+        (turn, turn, "both pictures turned by 180 degrees"),
+        (mirror, same, "both pictures mirrored left to right"),
+        (mirror, mirror, "left and right swapped (or both mirrored)"),
+        (same, turn, "true depth that is turned by 180 degrees against its picture"),
+        (same, mirror, "true depth that is mirrored left to right"),
+        (same, flip, "true depth that is upside down"),
+    ):
+        for n in range(3):
+            for name, picture in (("left", left), ("right", right)):
+                (tmp_path / name).mkdir(exist_ok=True)
+                cv2.imwrite(str(tmp_path / name / f"{n}.png"), np.flip(picture, pictures) if pictures else picture)
+            (tmp_path / "depth").mkdir(exist_ok=True)
+            np.save(tmp_path / "depth" / f"{n}.npy", np.flip(depth, truth) if truth else depth)
+        (tmp_path / "calibration.json").write_text('{"focal": [1, 2], "baseline_m": 0.1}')
+        told = [problem.sentence for problem in problems(checked(tmp_path))]
+        assert len(told) == (words is not None), (words, told)
+        assert all(words in sentence for sentence in told), (words, told)
+
+
+def test_pairs_that_exif_turns_by_180_degrees_in_vain_are_named(tmp_path):
+    for n in range(2):
+        for name, picture in zip(("left", "right"), pairs.left_and_right(n), strict=True):
+            marks = Image.Exif()
+            marks[274] = 3
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(picture[..., ::-1]).save(tmp_path / name / f"{n}.png", exif=marks)
+    (tmp_path / "calibration.json").write_text('{"focal": [1, 2], "baseline_m": 0.1}')
+    (problem,) = problems(checked(tmp_path))
+    assert (problem.kind, problem.names) == ("turned", ("0", "1"))
+    assert "remove a wrong EXIF orientation" in problem.sentence
+
+
+def test_depth_too_small_to_be_one_is_unknown_and_counted(tmp_path):
+    """Of arrays never filled, or of another order of bytes: unknown for every reader, and a map of nothing else too."""
+    pairs.write_depth(pairs.write_pairs(tmp_path))
+    depth = np.load(tmp_path / "depth" / "000.npy")
+    clean = checked(tmp_path)
+    for kind, tiny in (("<f4", 1e-39), (">f4", 1e-20), ("<f8", 5e-324), ("<f8", 1e-13), ("<f4", -0.0)):
+        odd = depth.astype(kind)
+        odd[60:64, 20:200] = tiny
+        np.save(tmp_path / "depth" / "000.npy", odd)
+        seen = checked(tmp_path)
+        assert kinds(seen) == [], tiny
+        assert seen.measured[0].pair.factor == pytest.approx(clean.measured[0].pair.factor, abs=0.03)
+        assert dict(rows(seen))["unknown"].startswith("720 pixels in 1 items"), tiny
+        np.save(tmp_path / "depth" / "000.npy", np.full_like(odd, tiny))
+        seen = checked(tmp_path)
+        assert kinds(seen) == ["blank"], tiny
+        assert dict(rows(seen))["unknown"].startswith(f"{depth.size} pixels in 1 items"), tiny
+    np.save(tmp_path / "depth" / "000.npy", np.where(np.arange(240) < 50, 1e-11, depth).astype(np.float32))
+    assert all(
+        one.pair.trend == pytest.approx(0, abs=0.3) or math.isnan(one.pair.trend) for one in checked(tmp_path).measured
+    )
 
 
 def test_constant_and_dark_pictures_are_caught(tmp_path):

@@ -57,7 +57,7 @@ TREES = {
     "stereo_photos": (trees.stereo_photos, ""),
     **panorama_trees.TREES,
 }
-OPENED_ELSEWHERE = {"clip", "folder", "motorcycle", "traced", "kitti_object"}  # by the tests of their own
+OPENED_ELSEWHERE = {"shards", "clip", "folder", "motorcycle", "traced", "kitti_object"}  # by the tests of their own
 
 
 @pytest.fixture(scope="module")

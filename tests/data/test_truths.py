@@ -169,6 +169,17 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "velodyne" / "000000.bin").write_bytes(b"abc")
     with pytest.raises(InputError, match=r"000000\.bin"):
         KittiObjectDataset(tmp_path)[0]
+    points = np.random.default_rng(0).uniform(-50, 50, (3000, 4)).astype("<f4")
+    text = points.tobytes().replace(b"\n", b"\r\n")
+    text += bytes(-len(text) % 16)  # one in sixteen has a whole number of points
+    odd = (b"", points.tobytes() + b"abc", text, points.astype(">f4").tobytes(), points.astype("<f8").tobytes())
+    for content in odd:
+        (tmp_path / "velodyne" / "000000.bin").write_bytes(content)
+        with pytest.raises(InputError, match=r"000000\.bin"):
+            KittiObjectDataset(tmp_path)[0]
+    points[::7] = np.nan  # lost points are left out
+    points.tofile(tmp_path / "velodyne" / "000000.bin")
+    assert KittiObjectDataset(tmp_path)[0].depth.isfinite().any()
     write = tmp_path / "calib" / "000000.txt"
     np.zeros((3, 4), np.float32).tofile(tmp_path / "velodyne" / "000000.bin")
     write.write_text("P2: 1 2 3")

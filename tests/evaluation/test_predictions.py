@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from evaluation_parts import BASELINE, FOCAL, Items, item
+from PIL import Image
 
 from cyclopean.errors import InputError
 from cyclopean.evaluation.evaluate import evaluate
@@ -50,6 +51,29 @@ def test_any_kind_of_number_in_npy_files(tmp_path):
         if errors(tmp_path, meaning) != pytest.approx([0, 0, 0], abs=1e-6):
             wrong.append(meaning)
     assert not wrong
+
+
+def test_predictions_obey_the_rules_of_every_depth_file(tmp_path):
+    """Depth below 1e-12 is unknown, EXIF turns a map as its picture, and a file longer than stated is not read."""
+    sample = DATA[0]
+    numbers = torch.tensor([[[[1e-39, 1e-13, 1e-11, 2.0, 1e13]]]])
+    for kind, rho in (("depth", [torch.nan, torch.nan, 1e11, 0.5, 0]), ("inverse_depth", [0, 0, 1e-11, 2, torch.nan])):
+        read = Meaning(kind).inverse_depth(numbers, sample)
+        torch.testing.assert_close(read.flatten(), torch.tensor(rho), equal_nan=True)
+    marks = Image.Exif()
+    marks[274] = 3
+    folder = tmp_path / "turned"
+    for index in range(len(DATA)):
+        counts = (DATA[index].depth[0, 0].numpy() * 256).astype(np.uint16)
+        path = folder / f"{DATA[index].name[0]}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(counts[::-1, ::-1])).save(path, exif=marks)
+    assert max(errors(folder, Meaning("depth", per_unit=256.0))) < 0.01
+    maps = np.stack([DATA[index].depth[0, 0].numpy() for index in range(len(DATA))])
+    np.save(tmp_path / "all.npy", maps)
+    (tmp_path / "all.npy").write_bytes((tmp_path / "all.npy").read_bytes() + b"more")
+    with pytest.raises(InputError, match=r"longer than .* numbers, by 4 bytes"):
+        read_predictions(tmp_path / "all.npy", Meaning("depth"), DATA)
 
 
 def test_sky_of_a_renderer_is_infinitely_far(tmp_path):

@@ -402,7 +402,7 @@ def test_offline_a_repository_is_one_sentence_at_once_and_one_that_is_here_is_us
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     (finding,) = doctor._fetched()
     assert finding.name == "somebody/depth"
-    assert finding.text.startswith("depth_anything, ")
+    assert finding.text.startswith("depth of photos (depth_anything), ")
     assert "apache-2.0" in finding.text
 
 

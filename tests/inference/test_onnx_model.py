@@ -150,6 +150,7 @@ def test_bundled_models_answer_the_same_in_onnxruntime():
             load("general", **wrong)
 
 
+@pytest.mark.slow
 def test_other_models_are_translated_once(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     from cyclopean.methods.supervised import Supervised

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
@@ -432,7 +433,12 @@ def test_portable_float_maps_of_every_writer(tmp_path: Path) -> None:
         pfm(b"Pf\n3 2\n1.0\n", values.astype(">f4")),
         pfm(b"PF\n3 2\n-1.0\n", grey),
         pfm(b"PF\n3 2\n1\n", grey.astype(">f4")),
-        pfm(b"Pf\n3 2\n-1.0\n", values) + b"more",
+        pfm(b"Pf\n# by hand\r3 2\r# 8 9\r-0.5\r", values),  # old Macs end a line in \r alone
+        pfm(b"PF\r# 640 480\r3 2\r1.0\r", grey.astype(">f4")),
+        pfm(b"Pf\r\n# c\r\n3 2\r\n-1\r\n# d\r\n", values),
+        pfm(b"Pf\n3 2\n-1.0\n", values) + b"\n",
+        pfm(b"Pf\n3 2\n-1.0\n", values) + b"\r\n",
+        pfm(b"Pf\r\n3 2\r\n-1.0\r\n", values) + b"\r\n",
     ):
         (tmp_path / "a.pfm").write_bytes(content)
         assert same(read_depth(tmp_path / "a.pfm").inverse_depth[0, 0], torch.from_numpy(values[::-1].copy())), content
@@ -452,6 +458,51 @@ def test_portable_float_maps_of_every_writer(tmp_path: Path) -> None:
     (tmp_path / "a.pfm").write_bytes(pfm(b"PF\n3 2\n-1\n", np.arange(18, dtype="<f4")))
     with pytest.raises(InputError, match="in colour"):
         read_depth(tmp_path / "a.pfm")
+
+
+def test_files_longer_than_they_state_are_not_read_as_noise(tmp_path: Path) -> None:
+    """In text mode Windows writes 0D 0A for 0A, in the numbers too; a wrong width or height shifts every row."""
+    values = np.random.default_rng(0).uniform(1, 9, (40, 50)).astype("<f4")
+    values.view(np.uint8)[3:5, 7::12] = 10
+    grey = np.repeat(values[..., None], 3, 2)
+    np.save(tmp_path / "a.npy", values)
+    text = {"a.npy": (tmp_path / "a.npy").read_bytes(), "a.pfm": pfm(b"Pf\n50 40\n-1.0\n", values)}
+    text["b.pfm"] = pfm(b"PF\r\n50 40\r\n1\r\n", grey.astype(">f4"))
+    files = {name: content.replace(b"\n", b"\r\n") for name, content in text.items()}
+    files |= {"c.pfm": pfm(b"Pf\n49 40\n-1.0\n", values), "d.pfm": pfm(b"Pf\r\n50 39\r\n-1.0\r\n", values)}
+    files |= {"e.pfm": pfm(b"Pf\n50 40\n-1\n# and here\n", values) + b"more", "f.npy": text["a.npy"] + b"m"}
+    for name in ("g.npz", "h.npz"):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED if name[0] == "g" else 0) as box:
+            box.writestr("disparity.npy", files["a.npy"])
+        files[name] = (tmp_path / name).read_bytes()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=r"longer than .* numbers, by \d+ bytes; was it written in text mode, or"):
+            read_depth(tmp_path / name)
+    with pytest.raises(InputError, match="text mode"):
+        depth_size(tmp_path / "a.npy")
+    (tmp_path / "a.npy").write_bytes(text["a.npy"] + b"\r\n")
+    assert read_depth(tmp_path / "a.npy").size == (40, 50)
+
+
+def test_a_depth_picture_is_turned_by_exif_as_its_photo_is(tmp_path: Path) -> None:
+    """In all eight ways, as data sets turn it; its sidecar states the upright size."""
+    counts = np.arange(1, 7, dtype=np.uint16).reshape(2, 3)
+    turned = {1: counts, 2: counts[:, ::-1], 3: counts[::-1, ::-1], 4: counts[::-1], 5: counts.T}
+    turned |= {6: np.rot90(counts, -1), 7: counts.T[::-1, ::-1], 8: np.rot90(counts)}
+    for orientation, upright in turned.items():
+        marks = Image.Exif()
+        marks[274] = orientation
+        Image.fromarray(counts).save(tmp_path / "a.png", exif=marks)
+        size = list(upright.shape)
+        (tmp_path / "a.json").write_text(json.dumps({"kind": "disparity", "size": size}))
+        assert depth_size(tmp_path / "a.png") == upright.shape, orientation
+        assert read_depth(tmp_path / "a.png").inverse_depth[0, 0].tolist() == upright.tolist(), orientation
+    Image.fromarray(counts.astype(np.uint8)).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").rename(tmp_path / "a.png")
+    for read in (read_depth, depth_size):
+        with pytest.raises(InputError, match="it is a JPEG"):
+            read(tmp_path / "a.png")
 
 
 def test_depth_in_an_exr_is_found_by_its_name(tmp_path: Path, caplog) -> None:

@@ -304,6 +304,28 @@ def test_gammas_and_primaries_that_are_not_those_of_srgb(tmp_path: Path) -> None
         assert photo.notes == ()
 
 
+def test_kinds_of_jpeg_that_few_programs_read_are_named(tmp_path: Path) -> None:
+    """By the marker of their frame; a JPEG of a common kind that was cut is damaged, as before."""
+    file = io.BytesIO()
+    Image.fromarray(stored(SCENE, 8)).save(file, "JPEG", quality=95)
+    data, path = file.getvalue(), tmp_path / "a.jpg"
+    at = data.index(b"\xff\xc0")
+    for marker, bits, why in (
+        (0xC1, 12, "12 bits a sample"), (0xC0, 12, "12 bits a sample"), (0xC3, 8, "lossless"),
+        (0xC3, 16, "lossless, 16 bits a sample"), (0xC5, 8, "hierarchical"), (0xC7, 8, "hierarchical, lossless"),
+        (0xCB, 8, "lossless, arithmetic coding"), (0xF7, 8, "JPEG-LS"),
+    ):  # fmt: skip
+        changed = data[: at + 1] + bytes([marker]) + data[at + 2 : at + 4] + bytes([bits]) + data[at + 5 :]
+        for more in (b"", b"\xff\xe1\0\x06\xff\xc0\0\0"):  # a thumbnail's frame inside of metadata is not its own
+            path.write_bytes(changed[:2] + more + changed[2:])
+            for read in (read_photo, read_image):
+                with pytest.raises(InputError, match=f"not supported \\({why}\\); export it as a baseline JPEG"):
+                    read(path)
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="damaged or cut short"):
+        read_photo(path)
+
+
 def test_adobe_rgb_as_cameras_mark_it_becomes_srgb_in_picture_and_exif(tmp_path: Path) -> None:
     to_adobe = np.array([[0.7152, 0.2848, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0412, 0.9588]])
     picture = Image.fromarray(stored((LIGHT @ to_adobe.T).clip(0, 1) ** (1 / 2.19921875), 8))

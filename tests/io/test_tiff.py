@@ -127,6 +127,77 @@ def test_the_main_picture_of_a_tiff_is_read_and_not_its_thumbnail(tmp_path: Path
     assert read_photo_size(path, (small, {**reduced, **turned}), (np.rot90(photo).copy(), {})) == (H, W)
 
 
+def test_main_pictures_behind_offsets_of_every_type(tmp_path: Path) -> None:
+    """LONG, IFD, LONG8 and IFD8, of which the last two are for BigTIFF; either byte order."""
+    path, photo, small = tmp_path / "a.tif", stored(SCENE, 16), stored(SCENE, 8)[::4, ::4]
+    for big, order in itertools.product((False, True), "<>"):
+        with tifffile.TiffWriter(path, bigtiff=big, byteorder=order) as file:
+            file.write(small, photometric="rgb", subfiletype=1, subifds=1, metadata=None)
+            file.write(photo, photometric="rgb", subfiletype=0, metadata=None)
+        whole = path.read_bytes()
+        number = "little" if order == "<" else "big"
+        at = whole.index((330).to_bytes(2, number) + (18 if big else 13).to_bytes(2, number)) + 2
+        for kind in (16, 18, 4, 13) if big else (4, 13):
+            data = bytearray(whole)
+            data[at : at + 2] = kind.to_bytes(2, number)
+            if big and kind in (4, 13):  # half as long
+                value = int.from_bytes(data[at + 10 : at + 18], number)
+                data[at + 10 : at + 18] = value.to_bytes(4, number) + bytes(4)
+            path.write_bytes(data)
+            found = read_photo(path)
+            assert found.size == (H, W), (big, order, kind)
+            assert np.abs(as_array(found) - SCENE).max() < 1 / 255, (big, order, kind)
+
+
+def test_a_mask_before_the_photo_and_a_preview_alone_are_called_so(tmp_path: Path) -> None:
+    path, photo = tmp_path / "a.tif", stored(SCENE, 8)
+    mask = np.zeros((2 * H, 2 * W), bool)
+    with tifffile.TiffWriter(path) as file:
+        file.write(mask, photometric=4, subfiletype=4, metadata=None)
+        file.write(photo, photometric="rgb", subfiletype=0, metadata=None)
+    found = read_photo(path)
+    assert found.size == (H, W)
+    assert found.notes == (f"a.tif begins with a mask; its main picture, {W}x{H}, is used.",)
+    tifffile.imwrite(path, photo, photometric="rgb", subfiletype=1, metadata=None)
+    assert "holds nothing that can be read but a small preview" in read_photo(path).notes[0]
+
+
+def test_a_raw_file_is_never_its_thumbnail(tmp_path: Path) -> None:
+    """By its mark (Phase One), or by a suffix of raw files and a page that is not most of the file."""
+    pytest.importorskip("rawpy")
+    thumbnail, sensor = stored(SCENE, 8), bytes(range(1, 256)) * 200
+    for suffix, mark, order in (
+        (".iiq", b"IIII\x2ewaR", "<"), (".tif", b"IIIITwaR", "<"), (".tif", b"MMMMRawT", ">"), (".nef", sensor, "<"),
+        (".dcr", sensor, ">"),
+    ):  # fmt: skip
+        tifffile.imwrite(tmp_path / "a.tif", thumbnail, photometric="rgb", metadata=None, byteorder=order)
+        data = (tmp_path / "a.tif").read_bytes()
+        number = "little" if order == "<" else "big"
+        start = int.from_bytes(data[4:8], number)
+        body = mark.ljust(200, b"\0") if len(mark) < 100 else mark
+        body += bytes(len(body) % 2)
+        shifted = bytearray(data[:4] + (start + len(body)).to_bytes(4, number) + body + data[8:])
+        path = tmp_path / f"b{suffix}"
+        with tifffile.TiffFile(tmp_path / "a.tif") as file:  # offsets of values and of strips move along
+            page = file.pages[0]
+            for tag in page.tags.values():
+                place = tag.offset + len(body)
+                if tag.code == 273:
+                    shifted[place + 8 : place + 12] = (page.dataoffsets[0] + len(body)).to_bytes(4, number)
+                elif tag.valueoffset != tag.offset + 8:
+                    shifted[place + 8 : place + 12] = (tag.valueoffset + len(body)).to_bytes(4, number)
+        path.write_bytes(shifted)
+        with pytest.raises(InputError, match="raw file that LibRaw does not develop"):
+            read_photo(path)
+    tifffile.imwrite(tmp_path / "c.tif", thumbnail, photometric="rgb", metadata=None)
+    (tmp_path / "c.tif").rename(tmp_path / "c.nef")  # a photo under a wrong name
+    assert read_photo(tmp_path / "c.nef").size == (H, W)
+    tifffile.imwrite(tmp_path / "d.tif", np.full((H, W), 73, np.uint8), photometric="minisblack", metadata=None)
+    grey = (tmp_path / "d.tif").read_bytes()
+    assert b"IIII" in grey  # dark grey is not a mark
+    assert read_photo(tmp_path / "d.tif").size == (H, W)
+
+
 def read_photo_size(path: Path, *pages: tuple[np.ndarray, dict]) -> tuple[int, int]:
     with tifffile.TiffWriter(path) as file:
         for samples, more in pages:

@@ -17,7 +17,7 @@ from cyclopean.inference.clip import SAMPLED_FRAMES, measure_clip
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_clock import Clock, Timeline
 from cyclopean.io.video_seeking import frames_at, index_of
-from cyclopean.io.video_writing import rewrite
+from cyclopean.io.video_writing import rewrite, write_timed
 from filmed import blue_is_near, encode, film, times_of, walk, walking
 
 
@@ -248,3 +248,56 @@ def test_a_clock_that_starts_late_is_no_cut(tmp_path: Path, caplog) -> None:
     there = list(stills(tmp_path / "cut.mkv"))
     (message,) = caplog.messages
     assert f"end {(50 - len(there)) / 25:.1f} s before its header says" in message
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm"])
+def test_a_last_frame_that_stays_stays_as_long(tmp_path: Path, name: str) -> None:
+    """As of recorded screens and slide shows: 0, 0.1, 0.2 and 3 s, and then 4 s of the last one."""
+    times, unit = {0: 100, 100: 100, 200: 2800, 3000: 4000}, Fraction(1, 1000)
+    with av.open(str(tmp_path / name), "w") as container:
+        track = container.add_stream("libvpx" if name == "a.webm" else "libx264", rate=25)
+        track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
+        track.time_base = track.codec_context.time_base = unit
+        track.codec_context.max_b_frames = 0
+        packets = []
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), time // 20, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time, unit
+            packets += track.encode(frame)
+        for packet in [*packets, *track.encode()]:
+            packet.duration = times[packet.pts]
+            container.mux(packet)
+
+    def timed() -> Iterator[tuple[torch.Tensor, Fraction, Fraction]]:
+        for still in stills(tmp_path / name):
+            yield still.image, still.time, still.duration
+
+    for target in ("b.mp4", "b.mkv", "b.mov"):
+        rewrite(tmp_path / name, tmp_path / target, same)
+    write_timed(tmp_path / "c.mp4", timed(), Fraction(25), unit)
+    for target in ("b.mp4", "b.mkv", "b.mov", "c.mp4"):
+        assert times_of(tmp_path / target) == pytest.approx([0, 0.1, 0.2, 3], abs=2e-3), target
+        with av.open(str(tmp_path / target)) as container:
+            assert container.duration / 1e6 == pytest.approx(7, abs=2e-3), target
+            last = list(container.decode(video=0))[-1]
+            assert float(last.duration * last.time_base) == pytest.approx(4, abs=2e-3), target
+
+
+def test_a_piece_of_a_stream_whose_clock_starts_late_is_no_cut(tmp_path: Path, caplog) -> None:
+    """Fragmented MP4, whose length is then the time of its end."""
+    for late in (0, 10):
+        path = tmp_path / f"{late}.mp4"
+        with av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}) as container:
+            track = container.add_stream("libx264", rate=25, options={"g": "5", "bf": "0"})
+            track.width, track.height, track.pix_fmt = 96, 64, "yuv420p"
+            for picture in walk(20):
+                container.mux(track.encode(av.VideoFrame.from_ndarray(picture[:64, :96].copy(), format="rgb24")))
+            container.mux(track.encode())
+        data, at = bytearray(path.read_bytes()), 0
+        while (at := data.find(b"tfdt", at + 1)) >= 0:  # version 1: the clock's 64 bits
+            now = int.from_bytes(data[at + 8 : at + 16], "big") + 12800 * late
+            data[at + 8 : at + 16] = now.to_bytes(8, "big")
+        path.write_bytes(data)
+        assert describe(path).seconds == pytest.approx(0.8, abs=0.01), late
+        assert next(stills(path)).time == late
+        assert not caplog.text, late

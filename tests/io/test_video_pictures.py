@@ -13,7 +13,7 @@ import torch
 
 from clips import write_video
 from cyclopean.io.video import Still, describe, frames, stills
-from cyclopean.io.video_frames import Orientation
+from cyclopean.io.video_frames import Orientation, cropped, upright
 from cyclopean.io.video_writing import rewrite, write_timed
 from filmed import encode, growing
 
@@ -173,6 +173,36 @@ def test_high_dynamic_range_is_shown_as_bright_as_it_is(tmp_path: Path) -> None:
             assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (1, 1, 13)
 
 
+def test_odd_sizes_of_every_subsampling_and_depth_have_their_colours() -> None:
+    """A frame of one colour, by the matrix of BT.2020 and the curve of SMPTE ST 2084, up to its last row and column."""
+    nits, kr, kb = np.array([80.0, 40.0, 20.0]), 0.2627, 0.0593
+    power = (nits / 10000) ** 0.1593017578125
+    pq = ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+    light = np.linalg.inv([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]) @ nits / 203
+    light = light.clip(0)
+    shown = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    kinds = product(("420", "422", "444", "440", "411", "410"), ("p", "p10le", "p12le"), ("", "a"), (False, True))
+    for (subsampling, depth, alpha, bright), (h, w) in product(kinds, product((32, 33), (64, 65))):
+        kind, bits = f"yuv{alpha}{subsampling}{depth}", int(depth[1:3] or 8)
+        values = pq if bright else shown
+        luma = kr * values[0] + (1 - kr - kb) * values[1] + kb * values[2]
+        blue, red = (values[2] - luma) / 2 / (1 - kb), (values[0] - luma) / 2 / (1 - kr)
+        coded = [round(v * 2 ** (bits - 8)) for v in (16 + 219 * luma, 128 + 224 * blue, 128 + 224 * red)]
+        try:
+            frame = av.VideoFrame(w, h, kind)
+        except ValueError:  # FFmpeg has no such format
+            continue
+        frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = 9, 1, 9, 16 if bright else 2
+        for plane, value in zip(frame.planes, [*coded, 2 ** (bits - 1)], strict=False):
+            size, number = (1, "u1") if bits == 8 else (2, "<u2")
+            plane.update(np.full(plane.buffer_size // size, value, number).tobytes())
+        opacity = 2 ** (bits - 1) / (2**bits - 1) if alpha else 1
+        (film,) = cropped([frame], (0, 2, 0, 2), Fraction(1, 25)) if w == h + 32 else [frame]
+        image = upright(film, (film.height, film.width))
+        most = float((image[0] - torch.tensor(shown * opacity + 1 - opacity)[:, None, None]).abs().max())
+        assert most < (8 if bright or bits == 8 else 3) / 255, (kind, bright, h, w, most)
+
+
 def test_interlaced_frames_become_whole(tmp_path: Path) -> None:
     """Something walks eight pixels between the fields of a frame: its edge is a comb before, and none after."""
 
@@ -209,7 +239,11 @@ def test_shapes_of_pixels_and_odd_sizes(tmp_path: Path) -> None:
     clip = describe(tmp_path / "c.mp4")
     assert clip.aspect == pytest.approx(3 / 4)  # upright
     write_timed(
-        tmp_path / "d.mp4", ((s.image, s.time) for s in stills(tmp_path / "c.mp4")), clip.rate, clip.unit, clip.aspect
+        tmp_path / "d.mp4",
+        ((s.image, s.time, s.duration) for s in stills(tmp_path / "c.mp4")),
+        clip.rate,
+        clip.unit,
+        clip.aspect,
     )
     assert (describe(tmp_path / "d.mp4").aspect, describe(tmp_path / "d.mp4").size) == (clip.aspect, clip.size)
     encode(tmp_path / "odd.mkv", [quarters(47, 63)] * 3, "ffv1", "yuv444p")

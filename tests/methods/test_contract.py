@@ -24,6 +24,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "monodepth2": {"network": "resnet18", "width": 0.1},
     "naive": {"network": "compact", "width": 0.1},
     "supervised": {"network": "vgg", "width": 0.05},
+    "supervised_disparity": {"network": "vgg", "width": 0.05},
     "supervised_sphere": {"network": "unifuse", "width": 0.25},
     "trinocular": {"network": "compact", "width": 0.1},
 }
@@ -115,6 +116,27 @@ def test_a_checkpoint_comes_back(name, dtype, tolerance, stereo, tmp_path):
     off = ((after - before).abs() > tolerance * (1 + before.abs())).float().mean()
     assert off <= (0.01 if name == "naive" and tolerance else 0)  # which matches: a few pixels jump
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_an_encoder_starts_another_methods_network(tmp_path):
+    """Of one that sees coordinates beside colours, its colour filters, shared by two pictures. The decoder stays; other
+    sizes are refused."""
+    donor = method_class("coordnet")(rig="TC", network="mobile")
+    checkpoint.save(tmp_path, donor, {})
+    method, other = (method_class("monodepth")("mobile", width) for width in (1.0, 0.5))
+    before = {k: v.clone() for k, v in method.state_dict().items()}
+    checkpoint.initialise_encoder(method, tmp_path)
+    theirs, ours = donor.network.dense.encoder, method.network.encoder
+    assert torch.equal(ours.stem.weight, theirs.stem.weight[:, :3])
+    assert torch.equal(ours.stages[6][0].project.weight, theirs.stages[6][0].project.weight)
+    assert all(torch.equal(v, before[k]) for k, v in method.state_dict().items() if ".encoder." not in k)
+    both = method_class("monodepth")("mobile", variant="stereo")
+    checkpoint.initialise_encoder(both, tmp_path)
+    image = torch.rand(1, 3, 32, 32)
+    twice = both.network.encoder.stem(image.repeat(1, 2, 1, 1))
+    torch.testing.assert_close(twice, ours.stem(image), rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="same network and width"):
+        checkpoint.initialise_encoder(other, tmp_path)
 
 
 @pytest.mark.parametrize("network", ["vgg", "compact", "mobile"])

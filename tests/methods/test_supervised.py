@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cyclopean.geometry import Pinhole
+from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole, translation
 from cyclopean.methods.supervised import Supervised
+from cyclopean.methods.supervised_disparity import SupervisedDisparity
 from cyclopean.sample import Sample, view
 
 
@@ -94,3 +96,36 @@ def test_what_a_view_calls_invalid_is_not_learned(rho):
     target = view(torch.rand(2, 3, 32, 48), camera)
     sample = Sample(replace(target, valid=torch.zeros_like(target.valid)), (), 1 / rho)
     assert sum(method.losses(sample).values()).item() == 0
+
+
+def test_the_twin_in_metres_wants_the_true_disparity():
+    """And its scale: unlike above, a factor costs. Unknown depth does not count; mirrored pairs are the same."""
+    torch.manual_seed(0)
+    focal, length = 0.8, 0.2
+    camera = Pinhole(torch.tensor([[focal, 1.2]]).expand(2, 2), torch.tensor([[0.5, 0.5]]).expand(2, 2))
+    method = SupervisedDisparity("compact", 0.1, rig=(focal, length))
+    depth = 2 + nn.functional.interpolate(torch.rand(2, 1, 4, 6), (32, 64), mode="bilinear")
+
+    def told(factor: float, depth: Tensor, side: float = -1.0) -> float:
+        true = factor * focal * length / depth.nan_to_num(1.0)
+        shares = [nn.functional.avg_pool2d(true, 2**s) / method.head.max_disparity for s in range(4)]
+        handle = method.network.register_forward_hook(lambda *_: [(x / (1 - x)).log() for x in shares])
+        pose = translation(torch.tensor([[side * length, 0.0, 0.0]])).expand(2, 4, 4)
+        image = torch.rand(2, 3, 32, 64)
+        with torch.no_grad():
+            value = sum(method.losses(Sample(view(image, camera), (view(image, camera, pose),), depth)).values())
+            if factor == 1:
+                rho = method.predict(view(image, camera)).inverse_depth
+                torch.testing.assert_close(1 / rho[depth.isfinite()], depth[depth.isfinite()], rtol=1e-3, atol=0)
+        handle.remove()
+        return float(value)
+
+    assert told(1.0, depth) < 1e-4
+    assert told(1.0, depth, side=1.0) < 1e-4
+    assert min(told(0.8, depth), told(1.25, depth)) > 0.2
+    holes = depth.clone()
+    holes[..., 8:16, 8:24] = torch.nan
+    assert told(1.0, holes) < 1e-4
+    assert told(1.25, holes) > 0.2
+    with pytest.raises(InputError, match="use pairs"):
+        method.losses(Sample(view(torch.rand(2, 3, 32, 64), camera), (), depth))

@@ -13,7 +13,7 @@ from training_parts import Pictures, Tiny, run, sgd, train
 
 from cyclopean.augmentation import mirrored
 from cyclopean.errors import InputError
-from cyclopean.sample import Sample
+from cyclopean.sample import Sample, view
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import SAVED_AS, TrainData, train_data
 from cyclopean.training.loader import Batches, Stream, loader
@@ -276,6 +276,19 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_checkpoint(tmp_path
     with pytest.raises(InputError, match=r"not finite .*fit nan.*--learning-rate.*last checkpoint is good"):
         fit(Tiny(), feed, run(tmp_path, steps=30, save_every=0.0), sgd, halving, card={})
     assert all(v.isfinite().all() for v in weights(tmp_path).values())
+
+
+def test_a_loss_that_is_not_finite_by_its_data_names_the_item(tmp_path):
+    """Not the learning rate, which is no reason then."""
+
+    class Absurd(Pictures):
+        def __getitem__(self, index: int) -> Sample:
+            sample = super().__getitem__(index)
+            return replace(sample, target=view(sample.target.image * torch.nan, sample.target.camera))
+
+    with pytest.raises(InputError, match=r"its batch holds .*with a picture that is not finite.*; mend or remove") as e:
+        fit(Tiny(), TrainData(Absurd(4)), run(tmp_path, steps=2), sgd, halving, card={})
+    assert "--learning-rate" not in str(e.value)
 
 
 def test_a_loss_that_is_not_finite_at_once_promises_no_checkpoint(tmp_path):

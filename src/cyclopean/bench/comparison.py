@@ -224,6 +224,8 @@ class Comparison:
         b, how = self.budget, OPTIMISATIONS[row.how or self.budget.how]
         torch.manual_seed(seed)
         method = row.make(b)
+        if b.encoder is not None and method.config()["network"] == b.network:  # some rows have one of their own
+            checkpoint.initialise_encoder(method, b.encoder)
         if how.first_guess == "row":
             row.start(method)
         if row.begun_as:

@@ -67,7 +67,8 @@ class Budget:
     """The amount of work of a comparison.
 
     `size`: (height, width); `width` multiplies the network's channels; `how` is a name of `OPTIMISATIONS`; `levels` is
-    how many inverse depths are hypothesised, by methods that do.
+    how many inverse depths are hypothesised, by methods that do. `world` is what is rendered, where a family has a
+    choice; `encoder` names the model whose encoder all networks start from, None for random weights.
     """
 
     size: tuple[int, int]
@@ -81,6 +82,8 @@ class Budget:
     learning_rate: float = 3e-4
     how: str = "ours"
     levels: int = 33
+    world: str = "street"
+    encoder: str | None = None
 
 
 def alone(method: Method, sample: Sample) -> Map:

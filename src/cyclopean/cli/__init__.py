@@ -8,10 +8,13 @@ import logging
 import os
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import cyclopean
+from cyclopean.cli import output
 from cyclopean.errors import REMEDIES, sentence, unknown_name, why_unwritten
 from cyclopean.io.files import shown
 
@@ -35,6 +38,10 @@ COMMANDS = {
     "render-mesh": ("cyclopean.cli.render_mesh", "render a mesh of your own as panoramas with exact depth (Blender)"),
     "export": ("cyclopean.cli.export", "write a model as an ONNX file, for other programs"),
     "bench": ("cyclopean.cli.bench", "measure again what the pages state, on your own data"),
+    "models": ("cyclopean.cli.models", "what models are here, what they predict, their licences and figures"),
+    "import": ("cyclopean.cli.import_model", "turn weights that others released into a model's folder"),
+    "push": ("cyclopean.cli.push", "upload a model of yours to the Hugging Face Hub, with a card"),
+    "completion": ("cyclopean.cli.completion", "a script by which bash, zsh or fish completes commands and flags"),
     "doctor": ("cyclopean.cli.doctor", "what is installed, what works, what to do about what does not"),
 }
 
@@ -84,7 +91,9 @@ def _main(arguments: list[str]) -> int:
         if command not in COMMANDS:
             raise unknown_name("command", command, COMMANDS)
         arguments = [word for k, word in enumerate(words) if k >= end or word not in VERBOSE]
-        return importlib.import_module(COMMANDS[command][0]).main(arguments)
+        arguments, kind = output.without_flag(arguments, command)
+        with output.objects_only() if kind == "json" else nullcontext():
+            return importlib.import_module(COMMANDS[command][0]).main(arguments)
     except BrokenPipeError as error:
         return _unwritable(error)
     except KeyboardInterrupt:
@@ -121,5 +130,6 @@ def _help() -> str:
             *lines,
             "",
             "cyclopean COMMAND --help tells more; -v shows the details of an error.",
+            *textwrap.wrap(f"--output json: {', '.join(output.COMMANDS)} print one JSON object a line.", 80),
         ]
     )

@@ -45,9 +45,10 @@ class BenchStereo:
 
     out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder of the comparison."""
-    budget: Literal["tiny", "small", "middle", "full"] = "small"
-    """tiny: that everything runs; small: under an hour of 2 cores, one seed, no claim about the order; middle: a night,
-    three seeds; full: for a GPU."""
+    budget: Literal["tiny", "small", "small-scratch", "middle", "full"] = "small"
+    """tiny: that everything runs; small: rooms of 64x96 pixels, an encoder that has seen photographs, one seed, an hour
+    or two of one core, no claim about the order; small-scratch: the same from random weights; middle: a night, three
+    seeds; full: for a GPU."""
     real: str = ""
     """Photographs with truth to judge on as well: KIND:PATH, comma-separated, such as middlebury:FOLDER."""
     work: Work = Work()

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopean.cli.early import loading
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable_file, parse, progress_bar, with_progress, write_whole
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, sentence
 from cyclopean.evaluation.tables import Table
 from cyclopean.flags import Flag
+from cyclopean.io.files import shown
 
 if TYPE_CHECKING:
     from cyclopean.data.diagnose import Problem
@@ -58,11 +60,15 @@ def run(options: Check) -> int:
     for name in options.data:
         try:
             report = _examined(name, options.items)
-        except InputError as error:
-            print(f"cyclopean check: {error}", file=sys.stderr)
+        except Exception as error:  # one odd data set must not end the rest
+            why = sentence(error, name)
+            print(f"cyclopean check: {shown(why)}", file=sys.stderr)
+            emit({"data": name, "error": why})
             codes.append(2)
             continue
         reports.append(report)
+        wrong = [problem.sentence for problem in report.problems]
+        emit({"data": name, "verdict": report.verdict or None, "problems": wrong, "facts": dict(report.table)})
         width = max(len(title) for title, _ in report.table)
         print(name, *(f"  {title:<{width}}  {text}" for title, text in report.table), sep="\n")
         if report.verdict:

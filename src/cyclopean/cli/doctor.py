@@ -11,11 +11,12 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
 from cyclopean.cli.help import examples
+from cyclopean.cli.output import emit
 from cyclopean.errors import InputError
 
 HELP = """usage: cyclopean doctor
@@ -74,6 +75,7 @@ def main(arguments: list[str]) -> int:
         print(f"\n{title}")
         for finding in findings:
             print(f"  {finding.name:<24}{finding.text}", flush=True)
+            emit({"section": title, **asdict(finding)})
             troubles += [finding.trouble] if finding.trouble else []
     print()
     if troubles:
@@ -197,22 +199,13 @@ def _models() -> Iterator[Finding]:
 
 
 def _fetched() -> Iterator[Finding]:
-    """Yield the depth models of others that were fetched from the Hub, with the licence of their weights."""
+    """Yield the depth models that were fetched from the Hub, with the licence of their weights."""
     try:
-        from huggingface_hub import constants, scan_cache_dir
+        from cyclopean.cli.models import fetched
 
-        from cyclopean.inference.foreign import PROCESSORS, licence_of
-        from cyclopean.io.files import read_json
-        from cyclopean.training import models
-
-        for repository in sorted(
-            scan_cache_dir(constants.HF_HUB_CACHE).repos, key=lambda repository: repository.repo_id
-        ):
-            folder = max(repository.revisions, key=lambda revision: revision.last_modified).snapshot_path
-            kind = read_json(folder / models.CONFIG)["model_type"] if models.is_foreign(folder) else None
-            if kind in PROCESSORS:
-                size = f"{repository.size_on_disk / 1e6:.0f} MB"
-                yield Finding(repository.repo_id, f"{kind}, {size}, {licence_of(folder)}, fetched from the Hub")
+        for one in fetched():
+            text = f"{one.predicts}, {one.megabytes or 0:.0f} MB, {one.licence}, fetched from the Hub"
+            yield Finding(one.name.removeprefix("hub:"), text)
     except Exception:  # no cache, or one that something else has damaged
         return
 

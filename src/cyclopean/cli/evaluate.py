@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopean.cli import verbose
 from cyclopean.cli.early import loading, refuse_missing_backend, refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable_file, named_look, named_post_process, parse, with_progress, write_whole
-from cyclopean.errors import InputError, unknown_name, usable_device
+from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
 from cyclopean.flags import Flag
 from cyclopean.io.files import shown
@@ -114,10 +115,10 @@ def main(arguments: list[str]) -> int:
 
 
 def run(options: Evaluate) -> int:
-    """Measure, print and write; return 2 if images were left out, else 0.
+    """Measure, print and write; return 2 if images or data sets were left out, else 0.
 
     Everything is opened before anything is measured, so that a wrong name costs no time. Images that cannot be read or
-    judged are named and left out, the rest goes on.
+    judged, and data sets without any other, are named and left out, the rest goes on.
     """
     for path in filter(None, (options.json, options.markdown, options.latex, options.save_mean)):
         if not path.parent.is_dir():
@@ -134,9 +135,7 @@ def run(options: Evaluate) -> int:
     loading("evaluate", ", ".join([*model_names, *data_names]))
     usable_device(options.device)
     from cyclopean.data import open_dataset
-    from cyclopean.evaluation import trivial, view_synthesis
-    from cyclopean.evaluation.entries import in_metres
-    from cyclopean.evaluation.summary import judge_dataset
+    from cyclopean.evaluation import trivial
 
     variants = [variant for name in protocol_names for variant in PROTOCOLS[name]]
     sets = {name: open_dataset(name) for name in data_names}
@@ -144,37 +143,57 @@ def run(options: Evaluate) -> int:
     guesses = [] if options.alone else [*trivial.guesses(), *_training_means(options, variants)]
     _note_trained_on(model_names, data_names)
     results: list[Result] = []
-    by_pictures: list[view_synthesis.ViewSynthesisResult] = []
+    by_pictures: list[ViewSynthesisResult] = []
+    refused: list[str] = []  # a sentence for each data set of which nothing can be judged
     for name, data in sets.items():
-        indices = range(min(len(data), options.limit or len(data)))
-        entries = [in_metres(model, data) for model in models]
-        by_pair = [entry.name for entry, model in zip(entries, models, strict=True) if entry is not model]
-        if by_pair:
-            note = "metres are by the focal length and baseline of each pair"
-            print(f"{shown(', '.join(by_pair))} knows no rig: {note} of {shown(name)}.", file=sys.stderr)
-        progress = partial(with_progress, title=name)
-        if view_synthesis.has_truth(data, indices):
-            rows = list(guesses)
-            if not options.alone and len(indices) > 1:
-                mean = trivial.leave_one_out(data, with_progress(indices, f"{name}: mean"))
-                rows += [mean] if mean else []
-            rows += [*entries, *_predictions(options, data)]
-            results += judge_dataset(
-                name, data, indices, rows, variants, factor=options.factor, seed=options.seed, progress=progress
-            )
-        else:
-            rows = [] if options.alone else [view_synthesis.unmoved()]
-            rows += [*guesses, *entries, *_predictions(options, data)]
-            by_pictures.append(view_synthesis.judge(rows, name, data, progress(indices), options.seed))
-    _report(results, by_pictures, options)
+        with contained(name, refused):
+            judged, remade = _judge((name, data), variants, (models, guesses), options)
+            results += judged
+            by_pictures += remade
+    if results or by_pictures:
+        _report(results, by_pictures, options)
     failed: dict[str, str] = {}
     for one in (*(result.counts.failed for result in results), *(one.failed for one in by_pictures)):
         failed |= one
-    for reason in list(failed.values())[:5]:
+    for reason in (*list(failed.values())[:5], *refused):
         print(f"cyclopean evaluate: {shown(reason)}", file=sys.stderr)
+    for reason in refused:
+        emit({"error": reason})
     if failed:
         print(f"cyclopean evaluate: images left out of every row: {len(failed)}.", file=sys.stderr)
-    return 2 if failed else 0
+    return 2 if failed or refused else 0
+
+
+def _judge(
+    named: "tuple[str, DepthDataset]",
+    variants: Sequence[Protocol],
+    candidates: "tuple[Sequence[Entry], Sequence[Entry]]",
+    options: Evaluate,
+) -> "tuple[list[Result], list[ViewSynthesisResult]]":
+    """Return the results of models and guesses on one data set: against its truth or, without any, its pictures."""
+    from cyclopean.evaluation import trivial, view_synthesis
+    from cyclopean.evaluation.entries import in_metres
+    from cyclopean.evaluation.summary import judge_dataset
+
+    (name, data), (models, guesses) = named, candidates
+    indices = range(min(len(data), options.limit or len(data)))
+    entries = [in_metres(model, data) for model in models]
+    by_pair = [entry.name for entry, model in zip(entries, models, strict=True) if entry is not model]
+    if by_pair:
+        note = "metres are by the focal length and baseline of each pair"
+        print(f"{shown(', '.join(by_pair))} knows no rig: {note} of {shown(name)}.", file=sys.stderr)
+    progress = partial(with_progress, title=name)
+    if not view_synthesis.has_truth(data, indices):
+        rows = [] if options.alone else [view_synthesis.unmoved()]
+        rows += [*guesses, *entries, *_predictions(options, data)]
+        return [], [view_synthesis.judge(rows, name, data, progress(indices), options.seed)]
+    rows = list(guesses)
+    if not options.alone and len(indices) > 1:
+        mean = trivial.leave_one_out(data, with_progress(indices, f"{name}: mean"))
+        rows += [mean] if mean else []
+    rows += [*entries, *_predictions(options, data)]
+    factor, seed = options.factor, options.seed
+    return judge_dataset(name, data, indices, rows, variants, factor=factor, seed=seed, progress=progress), []
 
 
 def _report(results: "list[Result]", by_pictures: "list[ViewSynthesisResult]", options: Evaluate) -> None:
@@ -189,9 +208,10 @@ def _report(results: "list[Result]", by_pictures: "list[ViewSynthesisResult]", o
         write_whole(options.markdown, "\n".join(pages))
     if options.latex:
         write_whole(options.latex, "\n".join([*map(report.latex, results), *map(view_synthesis.latex, by_pictures)]))
+    content = report.as_json(results, ["cyclopean", "evaluate", *sys.argv[2:]])
+    content |= {"photometric": list(map(view_synthesis.as_json, by_pictures))}
+    emit(content)
     if options.json:
-        content = report.as_json(results, ["cyclopean", "evaluate", *sys.argv[2:]])
-        content |= {"photometric": list(map(view_synthesis.as_json, by_pictures))}
         write_whole(options.json, json.dumps(content, indent=1) + "\n")
 
 
@@ -206,6 +226,7 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
         raise InputError(f"--compare sets one model beside another, {len(models)} were named; give --model A,B.")
     comparisons = compare.compare(a, b, models, options.alignment, options.seed)
     print(shown(compare.text(comparisons)))
+    emit({"comparisons": compare.as_json(comparisons)})
     if options.markdown:
         write_whole(options.markdown, compare.markdown(comparisons))
     if options.latex:

@@ -89,7 +89,14 @@ EXAMPLES = {
     "bench video": ("cyclopean bench video bench --list", "cyclopean bench video bench"),
     "bench robust": ("cyclopean bench robust photos",),
     "bench lens": ("cyclopean bench lens shots",),
-    "doctor": ("cyclopean doctor",),
+    "models": ("cyclopean models", "cyclopean models runs", "cyclopean models --hub --output json"),
+    "import": ("cyclopean import monodepth2 mono_640x192 models/monodepth2",),
+    "push": (
+        "cyclopean push runs/mine/best OWNER/NAME --dry-run",
+        "cyclopean push runs/mine/best OWNER/NAME --private",
+    ),
+    "completion": ("cyclopean completion bash",),
+    "doctor": ("cyclopean doctor", "cyclopean doctor --output json"),
 }
 
 

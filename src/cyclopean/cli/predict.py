@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopean.cli.early import known_camera, loading, refuse_metres, refuse_missing_backend, refuse_unknown_model
 from cyclopean.cli.jobs import Job, count_in, jobs_for, jobs_in
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import (
     check_result_name,
     check_writable,
@@ -142,7 +143,9 @@ def run(options: Predict) -> int:
         models.check()
         for job in with_progress(jobs, "predicting") if len(jobs) > 1 else jobs:
             with contained(str(job.source), bad):
-                written += _predict(job, models, depth_options, overwrite=options.overwrite, steady=options.steady)
+                files = _predict(job, models, depth_options, overwrite=options.overwrite, steady=options.steady)
+                emit({"source": job.source, "files": files})
+                written += files
     if count == 1:
         for path in written:
             print(shown(path))
@@ -151,6 +154,7 @@ def run(options: Predict) -> int:
         print(f"{count - len(bad)} done{f', results in {folders}' if folders else ''}; {len(bad)} skipped.")
     for sentence in bad:
         print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{shown(sentence)}", file=sys.stderr)
+        emit({"error": sentence})
     return 2 if bad else 0
 
 
@@ -251,7 +255,9 @@ def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str)
         if error:
             named = error if one.source.name in error else f"{one}: {error}"
             print(f"cyclopean predict: skipped: {shown(named)}", file=sys.stderr)
+            emit({"source": one.source, "error": error})
         elif written is not None:
+            emit({"source": one.source, "files": written.paths})
             _print_notes(written.notes)
     there = f" and {counts['there']} before" if counts["there"] else ""
     print(f"{counts['done']} done{there}, results in {shown(out)}; {counts['bad']} skipped.")

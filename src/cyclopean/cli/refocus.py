@@ -15,6 +15,7 @@ from cyclopean.cli.early import (
     refuse_unknown_model,
     says_metric,
 )
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_result_name, check_writable, comma_list, named_file, parse
 from cyclopean.defocus import refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
@@ -107,11 +108,11 @@ class Refocus:
     photo: Annotated[tuple[str, ...], Flag("PHOTO|CLIP", positional=True)] = ()
     """The photo, or the video."""
     at: Annotated[tuple[float, float] | None, Flag("X Y")] = None
-    """The point that shall be sharp: pixels from the top left, or fractions of width and height (both below 1)."""
+    """The point that should be sharp: pixels from the top left, or fractions of width and height (both below 1)."""
     focus_distance: Annotated[float | None, Flag("M")] = None
-    """The distance that shall be sharp, in metres; with --at, how far away that point is."""
+    """The distance that should be sharp, in metres; with --at, how far away that point is."""
     focus_range: Annotated[tuple[float, float] | None, Flag("NEAR FAR")] = None
-    """What lies between these distances shall be sharp, in metres, instead of a point; needs depth in metres."""
+    """What lies between these distances should be sharp, in metres, instead of a point; needs depth in metres."""
     depth: Annotated[str | None, Flag("FILE|beside|embedded|predict")] = None
     """Depth that exists already: .npy, .npz, .exr, .pfm or 16-bit .png with a sidecar; beside: photo_disp.npy beside
     the photo, as `predict` writes it; embedded: what a phone put into the photo's own file. Without it that is taken
@@ -234,6 +235,7 @@ def run(options: Refocus) -> None:
     written = refocus_photo(source, target, depth or choose, refocus_options, record)
     for note in written.notes:
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+    emit({"source": source, "files": written.paths, "notes": written.notes})
     for path in written.paths[:-1]:  # the last one is the sidecar
         print(shown(path))
     return None
@@ -273,7 +275,7 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
         raise InputError(f"refocus takes one photo, {len(options.photo)} were given: {', '.join(options.photo)}.")
     places = (options.at, options.focus_distance, options.motion.keys, options.focus_range)
     if all(place is None for place in places):
-        raise InputError("no point was given; say where the photo shall be sharp, such as --at 0.5 0.5")
+        raise InputError("no point was given; say where the photo should be sharp, such as --at 0.5 0.5")
     _refuse_clashes(options)
     if options.refine not in REFINE:
         raise unknown_name("--refine", options.refine, REFINE)

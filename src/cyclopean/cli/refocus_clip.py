@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cyclopean.cli.early import known_camera
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_result_name, check_writable, named_file, progress_bar
 from cyclopean.cli.refocus import Refocus, lens_of, result_target, strength_of
 from cyclopean.errors import InputError
@@ -47,6 +48,7 @@ def run_clip(options: Refocus, source: Path) -> None:
         )  # fmt: skip
     for note in written.notes:
         print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+    emit({"source": source, "files": written.paths, "notes": written.notes, **asdict(report)})
     print(written.paths[0])
     before, after = report.flicker_before, report.flicker_after
     if before is not None and after is not None:
@@ -81,7 +83,7 @@ def _refuse_photos_only(options: Refocus, source: Path, camera: str) -> None:
                 f"{source} is a clip, and {flag} is for photos; leave it out, or take one frame (--frame SECONDS)."
             )
     if options.motion.keys is not None and (options.at is not None or options.motion.track):
-        raise InputError("--keys and --at both say where the clip shall be sharp; give one of them.")
+        raise InputError("--keys and --at both say where the clip should be sharp; give one of them.")
 
 
 def _times(seconds: tuple[float, ...]) -> str:

@@ -26,6 +26,7 @@ from cyclopean.data.files import (
 )
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
+from cyclopean.io.depth_formats import known_depth
 from cyclopean.sample import Sample, View, view
 
 LOG = logging.getLogger(__name__)
@@ -173,19 +174,19 @@ def unknown_depth(size: Size) -> Depth:
 
 def depth_from_disparity(disparity: Depth, focal_px: float, baseline: float, shift: float = 0.0) -> Depth:
     """Return focal * baseline / (disparity + shift), in the baseline's unit; disparity in pixels, NaN where it is not
-    finite.
+    finite, or depth not known (`known_above_zero`).
 
     `shift` is by how many pixels the right camera's principal point lies further right than the left one's.
     """
     sum_ = disparity + shift
     known = torch.isfinite(sum_) & (sum_ > 0)
-    return torch.where(known, focal_px * baseline / torch.where(known, sum_, 1), math.nan)
+    return known_above_zero(torch.where(known, focal_px * baseline / torch.where(known, sum_, 1), math.nan))
 
 
 def known_above_zero(values: Depth) -> Depth:
-    """Return `values` with NaN where they are 0 or below. In every file of true depth, values of 0 or below and NaN
-    are unknown, and +inf is infinitely far."""
-    return torch.where(values > 0, values, math.nan)
+    """Return `values` with NaN where they are below 1e-12, `inf` from 1e12 on. In every file of true depth, values of
+    0 or below, NaN and numbers too small to be a depth are unknown, and +inf is infinitely far."""
+    return torch.from_numpy(known_depth(values.numpy()))
 
 
 def baseline_of(offset: float, path: Path) -> float:

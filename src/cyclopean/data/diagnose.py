@@ -7,12 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cyclopean.data.inspect import BACKGROUND, FEWEST, STRAIGHT, Inspection, Measures, PanoramaMeasures
+from cyclopean.data.inspect import BACKGROUND, FEWEST, STRAIGHT, Inspection, Measures, PairMeasures, PanoramaMeasures
 
 NAMED = 3
 ROWS_PX, ROWS = 0.5, 0.001  # rows of a rectified pair may differ by so many pixels, or by so much of the width
 WORSE = 2.0  # a single pair among good ones must be off by so many times as much
 SWAPPED, SHIFTED = 0.5, 0.15  # share of points beyond infinity: left and right swapped, or pictures shifted
+AHEAD = 0.01  # share of points on the right side: of fewer, all of a pair lies beyond infinity
+PLACED = {
+    "depth turned": "turned by 180 degrees",
+    "depth mirrored": "mirrored left to right",
+    "depth upside down": "upside down (its rows run from the bottom up)",
+}
 LOWER = 0.3  # rank correlation of disparity with the row: from here on what stands lower is nearer: nothing is swapped
 SATURATED = 0.001  # share of a picture's pixels that may hold the largest count by chance
 FACTOR = 1.15  # between disparities as matched, or motion of points on a panorama, and as the truth has it
@@ -72,12 +78,7 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     report(
         "same", [x for x, p in pairs if p.same], items, "pairs are one picture twice", "copy the right pictures again"
     )
-    off = [x for x, p in pairs if p.behind > SWAPPED and p.lower < LOWER]
-    what = "pairs have left and right swapped, points move the wrong way"
-    report("swapped", off, items, what, "swap the two pictures")
-    off = [x for x, p in pairs if p.behind > SHIFTED and not (p.behind > SWAPPED and p.lower < LOWER)]
-    what = "pairs have points beyond infinity: shifted sideways, as for a screen, rather than swapped"
-    report("shifted", off, items, what, "shift them back, or rectify them")
+    pairs = _report_directions(items, pairs, report)
 
     # All pairs count where the typical one is off; else only those far off, since one pair's matches may mislead.
     limit = 1.0 if _median(p.rows / tolerance(x) for x, p in matched) > 1 else WORSE
@@ -126,13 +127,13 @@ def _report_pairs(items: Sequence[Measures], report: Report) -> None:
     what = f"items have no depth below {BACKGROUND:.0f} m, which is what renderers write for the background"
     report(
         "unit",
-        [x for x in items if x.blank and x.truth],
+        [x for x in items if x.blank and (x.truth or x.sky)],
         items,
         what,
         "check its unit; depth_scale is metres per count, not counts per metre",
     )
-    off = [x for x in items if x.blank and not x.truth]
-    remedy = "check its unit and sign: what is 0, negative or NaN is unknown"
+    off = [x for x in items if x.blank and not (x.truth or x.sky)]
+    remedy = "check its unit and sign: what is 0, negative, NaN or below 1e-12 is unknown"
     report("blank", off, items, "items have a depth file without any number above 0", remedy)
     textured = [(x, p) for x, p in pairs if not x.constant]
     off = [x for x, p in textured if p.matches < FEWEST]
@@ -206,6 +207,50 @@ def _report_panoramas(around: list[tuple[Measures, PanoramaMeasures]], report: R
         report("glow", off, lit, what, remedy)
 
 
+def _report_directions(
+    items: Sequence[Measures], pairs: Sequence[tuple[Measures, PairMeasures]], report: Report
+) -> list[tuple[Measures, PairMeasures]]:
+    """Report pairs whose points move the wrong way, and true depth that lies otherwise than its picture; return the
+    pairs of which disparities can be compared with the truth."""
+    turned = [x for x, p in pairs if _is_upside_down(x, p)]
+    what = "pairs have both pictures turned by 180 degrees: points move the wrong way, and near things stand above"
+    remedy = "turn both back, and depth that was turned with them, or remove a wrong EXIF orientation"
+    report("turned", turned, items, what, remedy)
+    off = [x for x, p in pairs if p.fit == "mirrored"]
+    what = "pairs have both pictures mirrored left to right, by their true depth, which is not"
+    report("turned", off, items, what, "mirror both back")
+    for fit, way in PLACED.items():
+        off = [x for x, p in pairs if p.fit == fit]
+        report(
+            "turned",
+            off,
+            items,
+            f"pairs have true depth that is {way} against its picture",
+            "turn it as the picture is",
+        )
+    pairs = [(x, p) for x, p in pairs if x not in turned and p.fit in ("", "opposite")]
+    off = [x for x, p in pairs if p.behind > SWAPPED and p.lower < LOWER]
+    what = "pairs have left and right swapped (or both mirrored), points move the wrong way"
+    report("swapped", off, items, what, "swap the two pictures, or mirror both back")
+    shifted = [(x, p) for x, p in pairs if p.behind > SHIFTED and not (p.behind > SWAPPED and p.lower < LOWER)]
+    off = [x for x, p in shifted if p.ahead >= AHEAD]
+    what = "pairs have points beyond infinity: shifted sideways, as for a screen, rather than swapped"
+    report("shifted", off, items, what, "shift them back, or rectify them")
+    off = [x for x, p in shifted if p.ahead < AHEAD]
+    what = "pairs have all their points beyond infinity: turned by 180 degrees, or shifted sideways as for a screen"
+    report("shifted", off, items, what, "turn both back if they show things upside down, else shift or rectify them")
+    return [(x, p) for x, p in pairs if not p.fit]
+
+
+def _is_upside_down(item: Measures, pair: PairMeasures) -> bool:
+    """Return whether both pictures are turned by 180 degrees, as the true depth shows (which may be turned with them),
+    or EXIF's orientation of pictures whose points all move the wrong way."""
+    if pair.fit == "turned":
+        return True
+    wrong = pair.behind > SWAPPED and pair.lower >= LOWER
+    return wrong and (pair.fit == "opposite" or (item.upended and pair.ahead < AHEAD))
+
+
 def tolerance(item: Measures) -> float:
     """Return by how many pixels the rows of a rectified pair may differ."""
     return max(ROWS_PX, ROWS * item.size[1])
@@ -259,8 +304,11 @@ def rows(inspection: Inspection) -> list[tuple[str, str]]:
         if skies := [x.sky for x in items if x.sky]:
             pixels = f"{statistics.median(skies):.1%} of their pixels (median)"
             table.append(("sky", f"infinitely far in {len(skies)} of {len(items)} items: {pixels}"))
-        holes = [round((1 - x.truth[0]) * math.prod(x.size)) for x in items if x.truth]
-        table.append(("unknown", f"{sum(holes)} pixels in {sum(map(bool, holes))} items (0, negative or NaN)"))
+    filed = [x for x in items if x.truth or x.blank or (x.sphere and x.sphere.blank)]  # a map may be all unknown
+    if filed:
+        holes = [round((1 - (x.truth[0] if x.truth else x.sky)) * math.prod(x.size)) for x in filed]
+        what = "0, negative, NaN or below 1e-12"
+        table.append(("unknown", f"{sum(holes)} pixels in {sum(map(bool, holes))} items ({what})"))
     if factors := [p.factor for p in judged if not math.isnan(p.factor)]:
         table.append(("disparity / truth", spread(factors, "", 3)))
     if trends := [p.trend for p in judged if not math.isnan(p.trend)]:

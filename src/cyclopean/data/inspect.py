@@ -11,17 +11,19 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cyclopean.data.base import Items, implausible, usable_items
+from cyclopean.data.base import Items, implausible, known_above_zero, usable_items
 from cyclopean.data.files import FULL, Depth, Size, check_decoded, read_counts
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
+from cyclopean.io.decoding import read_header
 from cyclopean.sample import Sample, View, is_rectified
 
 Image = Float[Tensor, "1 3 h w"]
 Numbers = Float[np.ndarray, " n"]
+Indices = Int[np.ndarray, " n"]
 Points = Float[np.ndarray, "n 2"]
 Plane = Float[np.ndarray, "h w"]
 
@@ -30,6 +32,18 @@ FEATURES, RATIO, FAINT = 1500, 0.75, 0.02
 FEWEST = 20  # matches that judge a pair
 DARK, CONSTANT = 0.04, 0.004  # mean and standard deviation of luma in [0,1]; 0.004 is one grey level of 256
 STRAIGHT, SURE = 0.5, 3.0  # a power of the angle below is none; it must be known to so many of its own deviations
+# Axes of the truth to be flipped, and the sign of disparities, by which both agree: what is wrong.
+FITS: dict[tuple[tuple[int, ...], int], str] = {
+    ((), 1): "",
+    ((), -1): "opposite",
+    ((-2, -1), -1): "turned",
+    ((-1,), -1): "mirrored",
+    ((-2,), 1): "depth upside down",
+    ((-2, -1), 1): "depth turned",
+    ((-1,), 1): "depth mirrored",
+}
+ALIKE, ALIKE_PX = 0.1, 1.0  # by how much disparities may differ from those of the truth: a share of them, or pixels
+AGREEING, CLEARLY = 0.6, 0.2  # share of points that must agree with the truth, and by how much more than as they stand
 ASIDE = 0.3  # sine of the angle to the baseline: points nearer to it hardly move
 STEEP = math.radians(60)  # latitude beyond which columns crowd together
 SURE_OF_SHIFT = 5.0  # deviations by which a correlation must stand out among all shifts
@@ -37,6 +51,7 @@ LEVEL = 1 / 255  # steps below are rounding
 PATCHES = 16  # from pole to pole
 BLANK = 0.01  # share of known pixels: below, a depth file of a panorama is worth nothing
 BACKGROUND = 65504.0  # the largest half float: renderers write this or more (Blender 1e10) where there is nothing
+UPENDED = 3  # EXIF's orientation: turned by 180 degrees
 MIDDLE = 0.6  # of the sphere, by height, where light is compared with depth: not the lamp above, not the tripod below
 
 
@@ -50,7 +65,9 @@ class PairMeasures:
     nearer, which distinguishes a swap from a shift); `factor`: disparity over that of the true depth, NaN without
     truth; `same`: whether both pictures are one; `trend`: how `factor` grows from the centre to the corners, as a power
     of the distance along a pixel's ray over z (0 for depth that is z, 1 for that distance taken for z, NaN if the
-    picture is too narrow, or the matches too few); `unusual`: what is implausible about the calibration, in words.
+    picture is too narrow, or the matches too few); `unusual`: what is implausible about the calibration, in words;
+    `ahead`: share of points more than a pixel on the right side; `fit`: how disparities agree with the truth where they
+    do not as they stand, a name of `FITS`.
     """
 
     matches: int
@@ -63,6 +80,8 @@ class PairMeasures:
     same: bool
     trend: float = math.nan
     unusual: str = ""
+    ahead: float = 1.0
+    fit: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,8 +128,8 @@ class PanoramaMeasures:
 class Measures:
     """One item: size (height, width), mean and deviation of luma of each view, its pair, the truth as (share of pixels
     known, nearest, median, farthest finite depth), what is measured of a panorama besides, whether there is a depth
-    file of which no number is above 0, and the shares of pixels whose depth is the largest count of a 16-bit file, and
-    that are infinitely far."""
+    file of which no number is above 0, the shares of pixels whose depth is the largest count of a 16-bit file, and
+    that are infinitely far, and whether EXIF turns all pictures by 180 degrees."""
 
     name: str
     size: Size
@@ -121,6 +140,7 @@ class Measures:
     blank: bool = False
     saturated: float = 0.0
     sky: float = 0.0
+    upended: bool = False
 
     @property
     def constant(self) -> bool:
@@ -156,11 +176,13 @@ def examine(name: str, data: Items, most: int, progress: Callable[[Sequence[int]
                 check_decoded(path)
             sample, filed = data[index], data.filed_depth(index)
             if filed is not None:  # what renderers put into gaps is unknown
-                filed = torch.where((filed > 0) & (filed < BACKGROUND), filed, torch.nan)
+                filed = known_above_zero(filed)
+                filed = torch.where(filed < BACKGROUND, filed, torch.nan)
             full = _saturated(files.others, sample.depth if filed is None else filed)
             sample = replace(sample, depth=torch.where(full, torch.nan, sample.depth))
             item = measure(sample, None if filed is None else torch.where(full, torch.nan, filed))
-            measured.append(replace(item, saturated=float(full.float().mean())))
+            upended = all(read_header(path).orientation == UPENDED for path in files.pictures)
+            measured.append(replace(item, saturated=float(full.float().mean()), upended=upended))
         except InputError as error:
             damaged.append(str(error))
     return Inspection(name, len(data), tuple(damaged), tuple(measured))
@@ -298,7 +320,28 @@ def measure_pair(sample: Sample, source: View) -> PairMeasures:
         same,
         _trend(disparity, expected, np.sqrt(1 + x**2 + y**2)),
         unusual,
+        float(np.mean(disparity > 1)),
+        _fit(disparity, strength * rho[0, 0].numpy().astype(np.float64), row, column),
     )
+
+
+def _fit(disparity: Numbers, expected: Plane, row: Indices, column: Indices) -> str:
+    """Return how the matches agree with the disparities that the truth expects, up to one factor: a name of `FITS`, ""
+    where they do as they stand, or no other way is clearly better."""
+    shares = dict.fromkeys(FITS.values(), 0.0)
+    for (axes, sign), name in FITS.items():
+        there = np.flip(expected, axes)[row, column]
+        known = np.isfinite(there) & (there > 2)
+        if known.sum() < FEWEST:
+            continue
+        factor = float(np.median(sign * disparity[known] / there[known]))
+        if factor > 0:
+            fitted = factor * there[known]
+            off = np.abs(sign * disparity[known] - fitted)
+            shares[name] = float(np.mean(off < np.maximum(ALIKE_PX, ALIKE * fitted)))
+    best = max(shares, key=shares.__getitem__)
+    others = 0.0 if best == "opposite" else shares["opposite"]
+    return best if shares[best] > max(AGREEING, shares[""] + CLEARLY, others + CLEARLY) else ""
 
 
 def _trend(disparity: Numbers, expected: Numbers, along: Numbers) -> float:
@@ -307,19 +350,21 @@ def _trend(disparity: Numbers, expected: Numbers, along: Numbers) -> float:
     `b` is there since a shift between the pictures makes near and far things differ, and near things often stand in the
     lower corners: only what goes with the angle of view itself may count.
     """
-    known = (expected > 0) & (np.minimum(disparity, expected) > 1)
+    known = np.isfinite(expected) & (np.minimum(disparity, expected) > 1)
     if known.sum() < FEWEST:
         return math.nan
     ratio, angle, far = disparity[known] / expected[known], np.log(along[known]), 1 / expected[known]
     rows = np.stack([np.ones_like(angle), angle - angle.mean(), far - far.mean()], 1)
-    weight = expected[known] / expected[known].max()  # matches are off by pixels, near things least for their size
+    # Matches are off by pixels, near things least for their size; nothing is so near that it alone counts.
+    sure = np.minimum(expected[known], np.quantile(expected[known], 0.95))
+    weight = sure / sure.max()
     for _ in range(10):
         fit = np.linalg.lstsq(rows * weight[:, None], ratio * weight, rcond=None)[0]
-        off = np.abs(ratio - rows @ fit) * expected[known]
+        off = np.abs(ratio - rows @ fit) * sure
         scale = max(1.4826 * float(np.median(off)), 0.05)
-        weight = expected[known] / expected[known].max() * np.sqrt(1 / (1 + (off / scale) ** 2))
+        weight = sure / sure.max() * np.sqrt(1 / (1 + (off / scale) ** 2))
     normal = np.linalg.pinv((rows * weight[:, None]).T @ (rows * weight[:, None]))
-    spread = float(np.sqrt(normal[1, 1])) * scale / expected[known].max()
+    spread = float(np.sqrt(normal[1, 1])) * scale / sure.max()
     power = float(fit[1] / fit[0]) if fit[0] > 0 else math.nan
     return power if spread * SURE < abs(fit[0]) * STRAIGHT else math.nan
 

@@ -26,6 +26,7 @@ from cyclopean.io.files import read_text, refuse_unreadable, shortened
 Matrix = Float[np.ndarray, "3 4"]
 Points = Float[np.ndarray, "n 3"]
 
+POINT, REACH = 16, 1000.0  # bytes of a point of a scan; metres that no scanner reaches
 COUNTS = 256.0  # of 16-bit truth, per metre of depth and per pixel of disparity; 0 is unknown
 # sources -> (whether the other eye is one, which frames before and after are)
 SOURCES: dict[str, tuple[bool, tuple[int, ...]]] = {
@@ -82,15 +83,29 @@ def rigid(rotation: Float[np.ndarray, "3 3"], move: Float[np.ndarray, "3 1"] | N
 
 
 def read_scan(path: Path) -> Points:
-    """Return the points of a laser scan, metres: x forward, y left, z up. Reflectance, the fourth, is dropped."""
+    """Return the points of a laser scan, metres: x forward, y left, z up. Reflectance, the fourth, is dropped.
+
+    The format has no header: numbers of another kind, and files that lost or gained bytes, show by their distances.
+    """
     refuse_unreadable(path)
     try:
-        values = np.fromfile(path, np.float32)
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
-    if not len(values) or len(values) % 4:
-        raise InputError(f"{path} holds {len(values)} numbers; a scan has x, y, z and reflectance of each point.")
-    return values.reshape(-1, 4)[:, :3].astype(np.float64)
+    if not data or len(data) % POINT:
+        raise InputError(
+            f"{path} holds {len(data)} bytes; a scan has {POINT} for each point, four float32 numbers: x, y, z and "
+            "reflectance."
+        )
+    with np.errstate(invalid="ignore"):
+        points = np.frombuffer(data, "<f4").reshape(-1, 4)[:, :3].astype(np.float64)
+    farthest = np.abs(points[~np.isnan(points)]).max(initial=0.0)
+    if farthest > REACH:
+        raise InputError(
+            f"{path} has points {farthest:.3g} m away, and a scanner reaches less than {REACH:g} m; was it written in "
+            "text mode, or with other numbers than little-endian float32?"
+        )
+    return points
 
 
 def camera_depth(points: Points, image_from_points: Matrix, size: Size) -> Float[np.ndarray, "h w"]:

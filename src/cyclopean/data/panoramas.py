@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cyclopean.data.base import Files, Items, nonempty, unknown_depth
+from cyclopean.data.base import Files, Items, known_above_zero, nonempty, unknown_depth
 from cyclopean.data.files import (
     FULL,
     Depth,
@@ -249,8 +249,8 @@ def pano3d(path: Path | str) -> PanoramasWithDepth:
     """
 
     def metres(path: Path) -> Depth:
-        depth = read_depth(path)
-        return torch.where((depth > 0) & depth.isfinite(), depth, torch.nan)
+        depth = known_above_zero(read_depth(path))
+        return torch.where(depth.isfinite(), depth, torch.nan)
 
     items = _panoramas(
         path, "", "**/*emission*.png", "SCENE/0_emission_center_0.png",
@@ -371,8 +371,8 @@ class ThreeD60Dataset(Items):
         sources = (PLACES[name][0](other, BASELINE) for name, other in zip(self.sources, others, strict=True))
         depth = unknown_depth(size_of(picture))
         if files.others:
-            depth = read_depth(files.others[0], size_of(picture))
-            depth = torch.where((depth > 0) & (depth <= ROOM_FAR), depth, torch.nan)
+            depth = known_above_zero(read_depth(files.others[0], size_of(picture)))
+            depth = torch.where(depth <= ROOM_FAR, depth, torch.nan)
         name = centre.relative_to(self.root).with_name(centre.stem.removesuffix(CENTRE)).as_posix()
         return Sample(target, tuple(sources), depth, name=(name,))
 

@@ -18,7 +18,8 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.evaluation.entries import DepthDataset, Entry, finder
 from cyclopean.evaluation.rig import rig_of
 from cyclopean.geometry import Pinhole, size_of
-from cyclopean.io.depth_formats import SUFFIXES, read_plane, sky_at_infinity
+from cyclopean.io.depth_formats import SUFFIXES, npy_shape, read_plane, sky_at_infinity
+from cyclopean.io.depthmap import from_numbers
 from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.methods.base import Ambiguity
 from cyclopean.metrics import CROPS
@@ -68,7 +69,8 @@ class Meaning:
                 raise InputError(f"{name} is {value:g}; it needs a number above 0.")
 
     def inverse_depth(self, numbers: Float[Tensor, "1 1 h w"], sample: Sample) -> Map:
-        """Return numbers of any size as inverse depth of that size; NaN where a depth is not above 0.
+        """Return numbers of any size as inverse depth of that size, by the rules for every depth file: NaN where a
+        depth is not above 0, or nearer than 1e-12; 0 where it is farther than 1e12.
 
         Disparities become fractions of their own width before anything is resized: pixels of a small map are not pixels
         of the picture. Raises InputError for numbers that are all NaN.
@@ -76,10 +78,8 @@ class Meaning:
         if bool(numbers.isnan().all()):
             raise InputError(f"the prediction for {sample.name[0]} is NaN everywhere; write it again.")
         numbers = numbers / self.per_unit
-        if self.kind == "depth":
-            return torch.where(numbers > 0, 1 / torch.where(numbers > 0, numbers, 1), torch.nan)
-        if self.kind == "inverse_depth":
-            return numbers
+        if self.kind in ("depth", "inverse_depth"):
+            return from_numbers(numbers, self.kind).inverse_depth
         disparity = numbers / numbers.shape[-1] if self.kind == "disparity_px" else numbers
         if self.unit == "relative":
             return disparity
@@ -90,12 +90,12 @@ class Meaning:
                     f"{sample.name[0]} has no rectified pair to turn disparity into metres; "
                     "give --baseline, or --unit relative."
                 )
-            return (disparity + rig.shift) / rig.factor
+            return from_numbers((disparity + rig.shift) / rig.factor, "inverse_depth").inverse_depth
         camera = sample.target.camera
         if self.focal is None and not isinstance(camera, Pinhole):
             raise InputError(f"{sample.name[0]} has no focal length; give --focal, in image widths.")
         focal = self.focal if self.focal is not None else float(camera.focal[0, 0])  # type: ignore[attr-defined]
-        return disparity / (focal * self.baseline)
+        return from_numbers(disparity / (focal * self.baseline), "inverse_depth").inverse_depth
 
 
 def covered(covers: str, size: tuple[int, int]) -> tuple[slice, slice]:
@@ -225,6 +225,9 @@ def _stack(path: Path) -> NDArray:
     refuse_unreadable(path)
     try:
         maps = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            if isinstance(maps, np.ndarray) and maps.dtype.kind in "fiu":
+                npy_shape(path, file)
     except Exception as error:  # numpy's headers are Python and fail in many ways
         reason = shortened((str(error).strip().splitlines() or [type(error).__name__])[0], 100)
         raise InputError(f"{path} cannot be read as one array of numbers ({reason}).") from None

@@ -132,7 +132,8 @@ class Equirectangular:
         at_pole = x.square() + z.square() < torch.finfo(points.dtype).tiny
         z = torch.where(at_pole, 1, z)
         longitude = torch.atan2(x, z)
-        latitude = torch.atan2(-y, torch.where(at_pole, 0, torch.hypot(x, z)))
+        level = (x.square() + z.square()).sqrt()  # `hypot` cannot be exported
+        latitude = torch.atan2(-y, torch.where(at_pole, 0, level))
         return torch.stack([longitude / (2 * math.pi) + 0.5, 0.5 - latitude / math.pi], -1)
 
     def depth(self, points: Points) -> Float[Tensor, "b 1 h w"]:

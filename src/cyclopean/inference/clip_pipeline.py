@@ -14,7 +14,7 @@ from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference import CLOUDS
 from cyclopean.inference.clip import PIXELS, ClipReport, Progress, film_camera, result_suffix, write_refocused
-from cyclopean.inference.pipeline import Written, model_json, moved, write_arrays
+from cyclopean.inference.pipeline import Written, final_paths, model_json, write_arrays
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
@@ -78,7 +78,7 @@ def predict_clip(
                 times.append(round(float(still.time), 6))
                 if progress is not None:
                     progress(still.index + 1, clip.count)
-                yield colourise(depth.inverse_depth, low, high), still.time
+                yield colourise(depth.inverse_depth, low, high), still.time, still.duration
 
         video = there.path("_disp.mp4")
         write_timed(video, coloured(), clip.rate, clip.unit, clip.aspect)
@@ -94,7 +94,7 @@ def predict_clip(
         keep_names(folder, target.folder)
         if flicker.before is not None and flicker.after is not None and flicker.before > VISIBLE_FLICKER:
             notes = (*notes, flicker_note(flicker.before, flicker.after))
-        return Written(moved(folder, target.folder), notes)
+        return Written(final_paths(folder, target.folder), notes)
 
 
 def _aligned(depth: DepthMap, still: Still, consistency: Consistency, flicker: Flicker) -> DepthMap:

@@ -29,11 +29,12 @@ from torch import Tensor, nn
 from cyclopean.errors import InputError, lacks_memory, unknown_name
 from cyclopean.geometry import Pinhole
 from cyclopean.inference import NEEDS_TRANSFORMERS
-from cyclopean.io.files import read_json, read_text, refuse_unreadable, shortened
+from cyclopean.io.files import read_json, refuse_unreadable, shortened
 from cyclopean.io.image import resize, size_within
 from cyclopean.methods.base import Ambiguity, Method, Prediction
 from cyclopean.sample import Sample, View
-from cyclopean.training.models import CONFIG, PREPROCESSOR, README, WEIGHTS, weights_files
+from cyclopean.training.licences import NON_COMMERCIAL, licence_of
+from cyclopean.training.models import CONFIG, PREPROCESSOR, WEIGHTS, weights_files
 
 LOG = logging.getLogger(__name__)
 USUAL_SIZE = 480, 640  # of pictures, for classes that have no size of their own
@@ -48,7 +49,6 @@ NEAREST = 1e-3  # metres: resized depth may overshoot zero
 CLIPPED = 1e-4, 1e4  # inverse depths of Depth Pro, in 1/m
 FIELDS_OF_VIEW = 1.0, 170.0  # degrees: what Depth Pro predicts is clipped to it
 ZOE_PADDING = 3.0  # times the square root of half a side: reflected around the picture (ZoeDepth, `padding_factor`)
-NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial|research|amlr", re.IGNORECASE)
 OF_HOSTS = re.compile(
     r"implementation|auto_map|quantization|kernel_config|use_kernels|fusion_config|transformers_weights|adapter|name_or_path"
 )
@@ -216,19 +216,6 @@ def depth_classes() -> dict[str, str]:
     """Return the depth models of the installed library: model_type -> name of the class."""
     auto = importlib.import_module("transformers.models.auto.modeling_auto")
     return dict(auto.MODEL_FOR_DEPTH_ESTIMATION_MAPPING_NAMES)
-
-
-def licence_of(folder: Path) -> str:
-    """Return the licence in the front matter of a model card (README.md), "unknown" without one."""
-    try:
-        front = re.match(r"---\s*\n(.*?)\n---", read_text(folder / README), re.DOTALL)
-    except InputError:  # missing, or no text
-        front = None
-    named = dict(
-        re.findall(r"^(license|license_name):[ \t]*[\"']?([^\s\"'#]+)", front[1], re.MULTILINE) if front else ()
-    )
-    licence = named.get("license", "unknown")
-    return shortened(named.get("license_name", licence) if licence == "other" else licence, 60)
 
 
 @cache  # once a run for each

@@ -77,7 +77,7 @@ def translated(graph: nn.Module, arguments: tuple[Tensor, Tensor], shapes: Any, 
     try:
         with untyped_and_quiet(), torch.no_grad():
             traced = torch.export.export(graph, arguments, dynamic_shapes=shapes, strict=False)
-            program = torch.onnx.export(
+            program: Any = torch.onnx.export(
                 traced, arguments, dynamo=True, input_names=["image", "focal"], output_names=["inverse_depth"],
                 verbose=False, external_data=False, optimize=optimize,
             )  # fmt: skip

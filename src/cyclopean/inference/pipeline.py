@@ -46,7 +46,10 @@ EmbeddedUse = Literal["prefer", "require", "mention", "ignore"]
 
 
 def as_predicted(depth: DepthMap) -> DepthMap:
-    """Return depth as it is: nothing is mended by hand. Options go to other processes, which take named functions."""
+    """Return depth unchanged: the default of `DepthOptions.mend`.
+
+    A function with a name, since options are sent to other processes.
+    """
     return depth
 
 
@@ -170,9 +173,9 @@ def predict_photo(
         camera = depth.camera or assumed_camera(photo.size)
         if (clouds or options.viewer) and depth.camera is None:
             notes.append(f"{photo.name} has no focal length in its metadata: a field of view of 60 degrees is assumed.")
-        solid = depth
+        scene_depth = depth
         if (clouds or options.viewer) and depth.ambiguity == "affine":
-            solid = shift_assumed(depth)
+            scene_depth = shift_assumed(depth)
             notes.append(
                 f"{photo.name}: this model leaves scale and shift of its depth unknown, so the shapes in 3-D are a "
                 f"guess: what is farthest is taken as {FARTHEST:g} times as far as what is nearest. Two known "
@@ -181,18 +184,18 @@ def predict_photo(
         for name in clouds:
             others.append(there.path(CLOUDS[name]))
             if name == "ply":
-                write_ply(others[-1], point_cloud(without_flying_pixels(solid, camera), photo.image, camera))
+                write_ply(others[-1], point_cloud(without_flying_pixels(scene_depth, camera), photo.image, camera))
             else:
-                write_glb(others[-1], mesh(solid, camera), photo.image)
+                write_glb(others[-1], mesh(scene_depth, camera), photo.image)
         if options.viewer:
             others.append(there.path("_view.html"))
-            write_viewer(others[-1], solid, photo.image, camera, photo.name)
+            write_viewer(others[-1], scene_depth, photo.image, camera, photo.name)
         write_arrays(
             there, depth, ("npy", *options.save), photo, [path.name for path in others],
             source_hash=file_hash(source), settings=options.settings,
         )  # fmt: skip
         keep_names(folder, target.folder)
-        return Written(moved(folder, target.folder), tuple(notes))
+        return Written(final_paths(folder, target.folder), tuple(notes))
 
 
 def _about_panorama(photo: Photo, predictor: Predictor, reason: str | None) -> list[str]:
@@ -278,9 +281,9 @@ def in_metres(depth: DepthMap, profile: Metres | None, photo: Photo) -> tuple[De
     return profile.applied(depth), [f"{photo.name}: {misfit}; its metres are likely wrong."] if misfit else []
 
 
-def moved(bench: Path, folder: Path) -> tuple[Path, ...]:
-    """Return the final paths of the files of a private folder."""
-    return tuple(folder / name for name in sorted(path.name for path in bench.iterdir()))
+def final_paths(temporary: Path, folder: Path) -> tuple[Path, ...]:
+    """Return the paths in `folder` that the files of a `temporary` folder will have."""
+    return tuple(folder / name for name in sorted(path.name for path in temporary.iterdir()))
 
 
 def model_json(model: Maker | None) -> dict[str, str] | None:

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -31,13 +31,14 @@ from cyclopean.inference.panorama import (
 from cyclopean.inference.panorama_detection import without_padding
 from cyclopean.inference.wrappers import ColourSpread, FocalRecorder, Infer, OneScale, Scales, TwoScale, plain
 from cyclopean.io.depthmap import DepthMap, from_numbers
-from cyclopean.io.files import shown
+from cyclopean.io.files import REPOSITORY, shown, write_text
 from cyclopean.io.image import Photo, resize
 from cyclopean.io.photolike import PhotoLike, as_photo
 from cyclopean.io.sidecar import AnyCamera, Maker, Unit
 from cyclopean.methods.base import Method
 from cyclopean.sample import view
-from cyclopean.training import checkpoint, models
+from cyclopean.training import checkpoint, hub, models
+from cyclopean.training.model_cards import model_card
 
 # The side of a face beside that of a square photo of the model's own size: on path-traced rooms 224 pixels were
 # better than 288 and 320, for a model made for 256x352.
@@ -57,6 +58,7 @@ class Predictor:
     gets the photo as it is and resizes it itself. `infer` runs the method
     on a view: `plain`, or `flip_averaged`. `model` is named in the result as its maker. `projection` is that of the
     pictures the method was made for. `two_scale` is the smaller size of `TwoScale`, as a share of the working size.
+    `card` is the config that the model was loaded with.
 
     A panorama (a photo whose camera is equirectangular) goes whole through a method for panoramas, by `RotatedAverage`,
     perhaps with the details of another predictor, one for perspective pictures (`DetailTransfer`); it goes through a
@@ -71,6 +73,7 @@ class Predictor:
     two_scale: float | None = None
     details: "Predictor | None" = None
     look: Look | None = None
+    card: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         h, w = self.input_size
@@ -157,6 +160,65 @@ class Predictor:
         source = f"{maker.name} {maker.sha256[:12]}, {maker.licence}" if maker else self.details.method.name
         return DetailTransfer(whole, replace(self.details, infer=self.infer).faces, source)
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        device: str = "cpu",
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+    ) -> "Predictor":
+        """Return the predictor of a model's folder, a bundled model, or a Hub repository, as `load` does.
+
+        Names and keywords are those of the Hub's `PyTorchModelHubMixin`. Raises `InputError` for what is no model.
+        """
+        name = str(pretrained_model_name_or_path)
+        bare = name.removeprefix(models.HUB)
+        if Path(name).is_dir() or not REPOSITORY.fullmatch(bare):
+            return load(name, device)
+        folder = models.fetch(
+            bare, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
+            local_files_only=local_files_only,
+        )  # fmt: skip
+        predictor = load(folder, device)
+        return replace(predictor, model=replace(cast(Maker, predictor.model), name=name))
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        token: str | None = None,
+        private: bool = False,
+    ) -> str | None:
+        """Write a model's folder (`model.safetensors`, `config.json`, and `README.md` where there is none).
+
+        With `push_to_hub` the folder is then sent to `repo_id`, or to a repository named as the folder; returns its
+        address. Raises `InputError` for a model of others, which its own library writes, and for what `push` refuses.
+        """
+        folder = Path(save_directory)
+        if self.look == "own":
+            raise InputError(f"the model {self._name!r} is one of transformers; save it by that library.")
+        other = {} if self.details is None else {"details": self.details.model.name if self.details.model else ""}
+        if other and other["details"] not in models.bundled():
+            raise InputError(f"the model {self._name!r} takes details from one that is not bundled; save it without.")
+        licence = self.model.licence if self.model else "unknown"
+        own = {"input_size": list(self.input_size), "glance": self.two_scale, "look": self.look, "licence": licence}
+        card = {key: value for key, value in own.items() if value is not None} | other
+        kept = {key: value for key, value in self.card.items() if key not in ("method", "arguments", "details", *own)}
+        checkpoint.save(folder, self.method, {**card, **kept, "projection": self.projection})
+        if not (folder / models.README).exists():
+            write_text(folder / models.README, model_card(folder, repo_id or f"owner/{folder.resolve().name}"))
+        if not push_to_hub:
+            return None
+        upload = hub.prepared(folder, repo_id or folder.resolve().name)
+        return hub.send(upload, token or hub.found_token(), private=private)
+
     def uncertainty(self, photo: PhotoLike, draws: int, seed: int = 0) -> Float[Tensor, "1 1 h w"]:
         """Return the `ColourSpread` of inverse depth, in its unit, at the photo's size: of one scale, no details."""
         if self.method.views > 1:
@@ -238,10 +300,10 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
     if models.is_onnx(name):
         _check_on_cpu(str(name), device)
         onnx = open_onnx(Path(name))
-        card = onnx.method.card
-        maker = Maker(str(name), onnx.sha256, card.licence)
-        look: Look | None = "own" if onnx.keeps_size else None
-        return Predictor(onnx.method, onnx.input_size, maker, plain, card.projection, look=look)
+        stated = onnx.method.card
+        own: Look | None = "own" if onnx.keeps_size else None
+        maker = Maker(str(name), onnx.sha256, stated.licence)
+        return Predictor(onnx.method, onnx.input_size, maker, plain, stated.projection, look=own)
     folder = models.locate(name)
     if models.is_foreign(folder):
         if backend != "torch":
@@ -273,9 +335,9 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
         around = projection == "equirectangular"
         method = Accelerated(method, network_session(folder, method, around=around, sha256=maker.sha256)).eval()
     elif folder.parent == models.BUNDLED:
-        method = method.to(memory_format=torch.channels_last)  # the same answers, sooner on CPUs
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the same answers, sooner on CPUs
     return Predictor(
-        method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look
+        method.to(usable_device(device)), (size[0], size[1]), maker, plain, projection, two_scale, details, look, card
     )
 
 

@@ -71,7 +71,7 @@ class RefocusOptions:
     folder or a Hub repository; without one, with `subject`, it is the thing at `at`. A thin lens shows the subject
     sharp as a whole, but with `point_only` what is as far away as the point. `resize_depth` stretches a depth file of
     another size. `formats` are the pictures to write; the first also names the sidecar; without any, `usual_format`.
-    `focus_range` (nearest, farthest) in metres is what shall be sharp, instead of `at` and `distance`. `viewer` adds
+    `focus_range` (nearest, farthest) in metres is what should be sharp, instead of `at` and `distance`. `viewer` adds
     one HTML file. `frame`: the source is a clip, and the photo its frame after that many seconds. `mend` corrects the
     depth, refined and with its subject. `embedded` as in `DepthOptions`, where no depth file is given.
     """

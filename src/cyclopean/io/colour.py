@@ -1,7 +1,7 @@
 """Colours coded by numbers (CICP, nclx, gAMA, cHRM) to and from linear light and sRGB."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -31,11 +31,21 @@ ALIKE = 0.002  # chromaticities that differ by less are the same
 
 @dataclass(frozen=True)
 class Coding:
-    """Relation of numbers and light: `linear` converts them to light in multiples of white, of these chromaticities."""
+    """Relation of numbers and light: `linear` converts them to light in multiples of white, of these chromaticities.
+
+    `narrow`: black and white are not the smallest and the largest number.
+    """
 
     linear: Curve
     chromaticities: Chromaticities = BT709
     high_dynamic_range: bool = False
+    narrow: bool = False
+
+
+def narrow_range(coding: Coding | None, bits: int) -> Coding:
+    """Return a coding (None: sRGB) for numbers of `bits` from 16 to 235, in steps of 8 bits (ITU-T H.273, 8.3)."""
+    full, step = coding or Coding(srgb_linear), (2**bits - 1) / 2 ** (bits - 8)
+    return replace(full, linear=lambda values: full.linear(np.clip((values * step - 16) / 219, 0, 1)), narrow=True)
 
 
 def adobe_rgb() -> Coding:
@@ -53,7 +63,7 @@ def srgb_linear(values: Values) -> Values:
     return np.where(values <= 0.04045, values / 12.92, ((np.maximum(values, 0) + 0.055) / 1.055) ** 2.4)
 
 
-def pq_linear(values: Colours) -> Colours:
+def pq_linear(values: Values) -> Values:
     """Return light in multiples of white of PQ (SMPTE ST 2084)."""
     power = np.maximum(values, 0) ** (1 / 78.84375)
     return (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125) * (
@@ -61,9 +71,14 @@ def pq_linear(values: Colours) -> Colours:
     )
 
 
+def hlg_scene(values: Values) -> Values:
+    """Return light of the scene, the brightest 1, of HLG (ITU-R BT.2100)."""
+    return np.where(values <= 0.5, values**2 / 3, (np.exp((values - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+
+
 def hlg_linear(values: Colours) -> Colours:
     """Return light in multiples of white of HLG on a display of 1000 nits (ITU-R BT.2100)."""
-    scene = np.where(values <= 0.5, values**2 / 3, (np.exp((values - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+    scene = hlg_scene(values)
     luminance = np.maximum(scene @ LUMINANCE_BT2020, 1e-9)[..., None]
     return scene * luminance**0.2 * (1000 / WHITE_NITS)
 
@@ -94,7 +109,7 @@ def by_gamma(gamma: float, chromaticities: Chromaticities | None = None) -> Codi
 def to_srgb(colours: Colours, coding: Coding) -> Colours:
     """Return `colours` in sRGB. For high dynamic range, white is at 203 nits, and brighter light is compressed below
     1."""
-    light = coding.linear(colours.astype(np.float32)) @ _between(coding.chromaticities, BT709).T.astype(np.float32)
+    light = coding.linear(colours.astype(np.float32)) @ between(coding.chromaticities, BT709).T.astype(np.float32)
     if coding.high_dynamic_range:
         brightest = np.maximum(light.max(-1, keepdims=True), 1e-9)
         pressed = KNEE + (1 - KNEE) * (1 - np.exp(-np.maximum(brightest - KNEE, 0) / (1 - KNEE)))
@@ -102,7 +117,7 @@ def to_srgb(colours: Colours, coding: Coding) -> Colours:
     return srgb(np.clip(light, 0, 1)).astype(np.float32)
 
 
-def _between(source: Chromaticities, target: Chromaticities) -> Float[np.ndarray, "3 3"]:
+def between(source: Chromaticities, target: Chromaticities) -> Float[np.ndarray, "3 3"]:
     """Return the matrix from linear colours of `source` to those of `target`, white to white (Bradford)."""
     if max(abs(a - b) for a, b in zip(source, target, strict=True)) < ALIKE:
         return np.eye(3)

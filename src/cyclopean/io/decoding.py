@@ -2,7 +2,6 @@
 
 import io
 import re
-import struct
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,11 +19,12 @@ from torch import Tensor
 from cyclopean.errors import InputError, enough_memory, lacks_memory
 from cyclopean.io import hdr, jpeg2000, png, tiff
 from cyclopean.io import metadata as exif
-from cyclopean.io.colour import Coding, adobe_rgb, by_numbers, to_srgb
+from cyclopean.io.colour import Coding, adobe_rgb, to_srgb
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
-from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, read_whole, register_heif
+from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, jpeg_kind, read_whole, register_heif
 from cyclopean.io.photo_encoders import encoder_options
-from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, to_tensor
+from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, high_dynamic_range, to_tensor
+from cyclopean.io.still_colours import coding_of
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
 FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # formats that OpenCV decodes
@@ -101,8 +101,22 @@ class Header:
 def read_header(path: Path, data: bytes | None = None) -> Header:
     """Return the header of the picture at `path`, whose bytes are `data` where they have been read already.
 
+    Raises InputError as `read_unlimited_header` does, and for pictures outside the limits of a data set.
+    """
+    header = read_unlimited_header(path, data)
+    check_size(
+        path, header.size, MOST_MEGAPIXELS, kind="data needs", limit="the limit of data is",
+        remedy="shrink it, and its partners and truth with it",
+    )  # fmt: skip
+    return header
+
+
+def read_unlimited_header(path: Path, data: bytes | None = None) -> Header:
+    """Return the header of the picture at `path`, however large or small, whose bytes are `data` where they have been
+    read already.
+
     For a file with several pages it is that of the page that `decode` takes. Raises InputError for files that are not
-    pictures, or outside the limits of a data set.
+    pictures.
     """
     refuse_unreadable(path)
     try:
@@ -111,16 +125,10 @@ def read_header(path: Path, data: bytes | None = None) -> Header:
             file.seek(0)
             if start.startswith(hdr.MARKS):
                 width, height = hdr.size(path)
-                header = Header((height, width), 1, "HDR")
-            else:
-                header = _header_by_pillow(path, file, start)
+                return Header((height, width), 1, "HDR")
+            return _header_by_pillow(path, file, start)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
-    check_size(
-        path, header.size, MOST_MEGAPIXELS, kind="data needs", limit="the limit of data is",
-        remedy="shrink it, and its partners and truth with it",
-    )  # fmt: skip
-    return header
 
 
 def read_image(path: Path) -> Rgb:
@@ -134,7 +142,7 @@ def read_image(path: Path) -> Rgb:
     if header.format not in FAST:
         return _decode_quietly(path)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = _by_opencv(path, data, header, flags)
+    pixels = by_opencv(path, data, header, flags)
     rgb = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1)).astype(np.float32))
     declared = PPM_WHITE.match(data)  # OpenCV does not scale the numbers
     white = int(declared[1]) if declared else np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
@@ -146,7 +154,7 @@ def read_image(path: Path) -> Rgb:
 def read_stored(path: Path) -> np.ndarray:
     """Return the numbers of a picture as they are stored, upright, (h, w) or (h, w, channels in OpenCV's order)."""
     data = read_whole(path)
-    return _by_opencv(path, data, read_header(path, data), cv2.IMREAD_UNCHANGED)
+    return by_opencv(path, data, read_header(path, data), cv2.IMREAD_UNCHANGED)
 
 
 def _decode_quietly(path: Path) -> Rgb:
@@ -154,10 +162,12 @@ def _decode_quietly(path: Path) -> Rgb:
         return decode(path, MOST_MEGAPIXELS).image
 
 
-def _by_opencv(path: Path, data: bytes, header: Header, flags: int) -> np.ndarray:
-    """Return pixels upright (OpenCV turns TIFF by itself)."""
+def by_opencv(path: Path, data: bytes, header: Header, flags: int) -> np.ndarray:
+    """Return the pixels of the picture at `path`, whose bytes are `data`, upright (OpenCV turns TIFF by itself)."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
+        if kind := jpeg_kind(path):
+            raise _unread_jpeg(path, kind)
         raise InputError(f"{path} is damaged and cannot be read as a picture; replace or remove it.")
     if header.format == "TIFF":
         return pixels
@@ -174,6 +184,8 @@ def _header_by_pillow(path: Path, file: io.BufferedReader | io.BytesIO, start: b
             pages = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
             turn = _orientation(picture, file)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        if rare := jpeg_kind(path):
+            raise _unread_jpeg(path, rare) from error
         if not start.startswith(tiff.MARKS):
             raise InputError(f"{path} cannot be read as a picture; replace or remove it.") from error
         pages, kind = 2, "TIFF"  # some formats are read without Pillow
@@ -206,10 +218,12 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
     metadata.endian, metadata.bigtiff = ("<" if data[:2] == b"II" else ">"), data[2:4] in (b"+\0", b"\0+")
     with suppress(Exception):  # parsers raise whatever they like on foreign bytes
         metadata.load_from_fp(io.BytesIO(data), page.offset if EXIF_TAG in page.tags else page.first)
-    if page.raw or _is_raw(data[:16]) or (path.suffix.lower() in RAWS and not page.rgb):
+    if page.raw or _is_raw(data[:16]) or (path.suffix.lower() in RAWS and not page.holds_photo(data)):
         return Decoded(to_tensor(_develop(path, check), 65535), 16, "RAW", exif=metadata)
     check(page.size)
     profile, xmp = _binary(page.tags.get(34675)), _binary(page.tags.get(700))
+    coding = high_dynamic_range(profile)
+    profile = b"" if coding else profile
     turn = page.tags.get(ORIENTATION)
     turn = exif.orientation(metadata) if turn is None else exif.orientation({ORIENTATION: turn})
     picture = None if tiff.beyond_pillow(page) else _open(tiff.opened_at(data, page.offset))
@@ -219,16 +233,16 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
             _load(path, picture)
             if picture.mode.startswith("I;16"):  # grey of 12 bits, not scaled
                 colours, white = np.asarray(picture).astype(np.uint16)[..., None], 2 ** max(page.tags[tiff.BITS]) - 1
-                (image, alpha, notes), bits = _deep(path, tiff.Stored(colours, white=white), profile), 16
+                (image, alpha, notes), bits = _deep(path, tiff.Stored(colours, white=white), profile, coding), 16
             else:
-                image, alpha, notes = _shallow(path, picture, profile)
+                image, alpha, notes = _shallow(path, picture, profile, coding)
         turn = 1 if page.tags.get(ORIENTATION) in range(1, 9) else turn  # Pillow has turned it
     else:
         stored = tiff.read(path, data, page)
         if isinstance(stored, Image.Image):
-            image, alpha, notes = _shallow(path, stored, profile)
+            image, alpha, notes = _shallow(path, stored, profile, coding)
         else:
-            (image, alpha, notes), bits = _deep(path, stored, profile), 8 * stored.colours.itemsize
+            (image, alpha, notes), bits = _deep(path, stored, profile, coding), 8 * stored.colours.itemsize
     return Decoded(
         upright(image, turn), bits, "TIFF", None if alpha is None else upright(alpha, turn), metadata, profile, xmp,
         exif.dots_per_inch({}, metadata), page.notes + notes,
@@ -258,22 +272,17 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
             metadata = picture.getexif()
         profile = _binary(picture.info.get("icc_profile"))
         xmp = _binary(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp"))
-        coding = _coding(path, picture)
+        coding = coding_of(path, picture, profile)
         profile = b"" if coding else profile
         if not (coding or profile) and picture.mode == "RGB" and exif.is_adobe_rgb(metadata):
             coding = adobe_rgb()
             notes += (f"{path.name} is in Adobe RGB; it is converted to sRGB, and so are the results.",)
         stored = _channels(path, picture)
         if stored is None:
-            (image, alpha, more), bits = _shallow(path, picture, profile), 8
+            (image, alpha, more), bits = _shallow(path, picture, profile, coding), 8
         else:
-            (image, alpha, more), bits = _deep(path, stored, profile), 16
+            (image, alpha, more), bits = _deep(path, stored, profile, coding), 16
         notes += more
-        if coding:
-            light = to_srgb(image[0].permute(1, 2, 0).numpy(), coding)
-            image = torch.from_numpy(light).permute(2, 0, 1)[None].contiguous()
-            if coding.high_dynamic_range:
-                notes += (f"{path.name} has a high dynamic range; it is shown as sRGB, white at 203 nits.",)
         turn = 1 if picture.format == "HEIF" else exif.orientation(metadata)  # its decoder has turned it already
         name = {"MPO": "JPEG", "DIB": "BMP"}.get(picture.format or "PNG", picture.format or "PNG")
         return Decoded(
@@ -309,10 +318,20 @@ def _load(path: Path, picture: Image.Image) -> None:
         if lacks_memory(error):
             raise
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if kind := jpeg_kind(path):
+            raise _unread_jpeg(path, kind) from None
         raise InputError(f"{path} is damaged or cut short ({why}); give a whole file.") from None
 
 
+def _unread_jpeg(path: Path, kind: str) -> InputError:
+    return InputError(
+        f"{path} is a JPEG of a kind that is not supported ({kind}); export it as a baseline JPEG of 8 bits, or as PNG."
+    )
+
+
 def _no_picture(path: Path) -> InputError:
+    if kind := jpeg_kind(path):
+        return _unread_jpeg(path, kind)
     suffix = path.suffix.lower()
     if suffix in PHOTOS or suffix in RAWS:
         return InputError(
@@ -368,25 +387,7 @@ def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
     return tiff.Stored(array[..., : array.shape[-1] // 3 * 2 + 1], alpha, white=white)
 
 
-def _coding(path: Path, picture: Image.Image) -> Coding | None:
-    """Return the coding of colours that a PNG (cICP, gAMA), HEIC or AVIF (nclx) names beside or instead of a profile.
-
-    None for sRGB. A profile takes precedence, except for high dynamic range, which profiles seldom describe.
-    """
-    coding = None
-    if picture.format == "PNG":
-        coding = png.coding(path, picture)
-    elif picture.format == "HEIF":
-        nclx = picture.info.get("nclx_profile") or {}
-        coding = by_numbers(nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2))
-    elif picture.format == "AVIF":
-        with path.open("rb") as file:
-            at = (head := file.read(1 << 16)).find(b"colrnclx") + 8
-        coding = by_numbers(*struct.unpack(">HH", head[at : at + 4])) if 8 <= at <= len(head) - 4 else None
-    return None if coding and picture.info.get("icc_profile") and not coding.high_dynamic_range else coding
-
-
-def _shallow(path: Path, picture: Image.Image, profile: bytes) -> PixelsAndNotes:
+def _shallow(path: Path, picture: Image.Image, profile: bytes, coding: Coding | None) -> PixelsAndNotes:
     """Return 8 bits (grey also 16) over white, in sRGB, not rotated; their opacity; and notes."""
     if picture.mode in ("I", "F"):
         raise InputError(f"{path} stores 32-bit numbers; save it with 8 or 16 bits per channel.")
@@ -402,19 +403,30 @@ def _shallow(path: Path, picture: Image.Image, profile: bytes) -> PixelsAndNotes
         alpha = to_tensor(np.array(picture.getchannel("A")), 255)
         if bool((alpha == 0).all()):
             alpha, notes = None, (_of_empty_alpha(path),)
-        else:
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         picture = picture.convert("RGB")
     elif picture.mode not in ("RGB", "L", "CMYK"):
         picture = picture.convert("RGB")
-    return to_tensor(np.array(from_profile(picture, profile)), 255), alpha, notes
+    image = to_tensor(np.array(from_profile(picture, profile)), 255)
+    image, more = _seen(path, image, alpha, coding)
+    return image, alpha, notes + more
+
+
+def _seen(path: Path, image: Rgb, alpha: Alpha | None, coding: Coding | None) -> tuple[Rgb, tuple[str, ...]]:
+    """Return colours in sRGB, then over white: the white of a page, not the brightest light that can be coded."""
+    notes: tuple[str, ...] = ()
+    if coding is not None:
+        light = to_srgb(image[0].permute(1, 2, 0).numpy(), coding)
+        image = torch.from_numpy(light).permute(2, 0, 1)[None].contiguous()
+        if coding.high_dynamic_range:
+            notes = (f"{path.name} has a high dynamic range; it is shown as sRGB, white at 203 nits.",)
+    return (image if alpha is None else image * alpha + (1 - alpha)), notes
 
 
 def _of_empty_alpha(path: Path) -> str:
     return f"{path.name} is fully transparent, as clipboards write pictures by mistake; its transparency is ignored."
 
 
-def _deep(path: Path, stored: tiff.Stored, profile: bytes) -> PixelsAndNotes:
+def _deep(path: Path, stored: tiff.Stored, profile: bytes, coding: Coding | None) -> PixelsAndNotes:
     """Return grey or RGB of 16 bits (which Pillow truncates) or 8, over white, in sRGB, not rotated; their opacity; and
     notes."""
     white = 65535 if stored.colours.itemsize == 2 else 255
@@ -431,10 +443,12 @@ def _deep(path: Path, stored: tiff.Stored, profile: bytes) -> PixelsAndNotes:
         notes += (_of_empty_alpha(path),)
     elif stored.alpha is not None:
         alpha = to_tensor(np.ascontiguousarray(stored.alpha), white)
-        image = (image if stored.kind == "associated" else image * alpha) + (1 - alpha)
-        image = image.clamp(max=1)
+        if stored.kind == "associated":
+            image = (image / alpha.clamp(min=1 / white)).clamp(max=1)
     image = from_profile_deep(image, profile)
-    return image if image.shape[1] == 3 else image.expand(-1, 3, -1, -1).contiguous(), alpha, notes
+    image = image if image.shape[1] == 3 else image.expand(-1, 3, -1, -1).contiguous()
+    image, more = _seen(path, image, alpha, coding)
+    return image, alpha, notes + more
 
 
 # Axes that EXIF's orientation reverses, after rows and columns are exchanged from 5 on.
@@ -455,8 +469,11 @@ def _binary(value: object) -> bytes:
 
 
 def _is_raw(head: bytes) -> bool:
-    """Return whether a file that begins with these 16 bytes is a camera's raw file; of TIFFs only Canon's are."""
-    return head.startswith(RAW_MARKS) or head[4:12] == b"ftypcrx " or (head[:2] == b"II" and head[8:10] == b"CR")
+    """Return whether a file that begins with these 16 bytes is a camera's raw file; of TIFFs only those of Canon and
+    Phase One are."""
+    if head.startswith(tiff.MARKS):
+        return head[8:10] == b"CR" or (head[8:12] == b"IIII" and head[13:] == b"waR") or head[8:15] == b"MMMMRaw"
+    return head.startswith(RAW_MARKS) or head[4:12] == b"ftypcrx "
 
 
 def _develop(path: Path, check: CheckSize) -> UInt16[np.ndarray, "h w 3"]:

@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import re
-import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.io.decoding import Header, by_opencv, read_unlimited_header
 from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.io.limits import MOST_MEGAPIXELS
 
@@ -33,11 +33,18 @@ SUFFIXES = (".npy", ".npz", ".png", ".exr", ".pfm")
 NOTHING = 1e9  # from here on depth is what a renderer writes where a ray hits nothing: 1e10, 1e30, the largest float
 HALF = 65504.0  # the largest half float, what becomes of such a number in 16 bits
 STEPS = 65534  # 1 .. 65535 are values, 0 is unknown
+ONE_CHANNEL = "a depth file has one, or one named Z, depth or Pz"
 LAYERS = 4  # planes of that size in one EXR; many more of a smaller size
 DEPTH_NAMES = ("z", "depth", "zdepth", "depthz", "pz")  # of channels and layers, in lower case; Houdini's is Pz
 
-# "Pf" (grey) or "PF" (colour), width, height and scale, any white space and comments to the end of a line between.
-_PFM = re.compile(rb"(P[fF])" + 3 * rb"(?:\s|#[^\n]*\n)+([^\s#]+)" + rb"(\s+(?:#[^\n]*\n)*)")
+LARGEST = 1e12  # of depth and of inverse depth: their cubes, and sums over a picture, are finite
+SPARE = 2  # bytes of white space that may follow the numbers of a file: the end of a line
+
+# "Pf" (grey) or "PF" (colour), width, height and scale, any white space and comments to the end of a line between;
+# a line ends in \n, \r\n or, as on old Macs, \r.
+_COMMENT = rb"#[^\r\n]*(?:\r\n|\r|\n)"
+_PFM = re.compile(rb"(P[fF])" + 3 * (rb"(?:\s|" + _COMMENT + rb")+([^\s#]+)") + rb"(\s+(?:" + _COMMENT + rb")*)")
+_END_OF_HEADER = re.compile(rb"(?:[ \t]*(?:\r\n|\r|\n)|\s)(?:" + _COMMENT + rb")*")
 
 
 def read_plane(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
@@ -68,6 +75,13 @@ def sky_at_infinity(depth: NDArray[Any]) -> NDArray[Any]:
     return np.where(nothing, np.inf, depth)
 
 
+def known_depth(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return depth or distance in its unit, NaN where it is below 1e-12 (zero, negative, or too small to be one: arrays
+    that were never filled, or read in the wrong order of bytes), `inf` from 1e12 on."""
+    with np.errstate(invalid="ignore"):
+        return np.where(depth >= 1 / LARGEST, np.where(depth < LARGEST, depth, np.inf), np.nan).astype(depth.dtype)
+
+
 def plane_header(path: Path, most_megapixels: float = math.inf) -> tuple[tuple[int, int], str | None]:
     """Return (height, width) of the plane in a file, and the kind that an archive names, from its header alone.
 
@@ -79,14 +93,14 @@ def plane_header(path: Path, most_megapixels: float = math.inf) -> tuple[tuple[i
         match path.suffix.lower():
             case ".npy":
                 with path.open("rb") as file:
-                    shape = _npy_shape(path, file, most_megapixels)
+                    shape = npy_shape(path, file, most_megapixels)
             case ".npz":
                 with zipfile.ZipFile(path) as box:
                     member, kind = _npz_member(path, box)
                     with box.open(member) as file:
                         shape = _npy_header(file)[0]
             case ".png":
-                shape = _png_size(path)
+                shape = _png_header(path).size
             case ".exr":
                 import OpenEXR
 
@@ -173,18 +187,36 @@ def exr_planes(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> dict[str
 
 def _read_npy(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
     with _decoding(path), path.open("rb") as file:
-        _npy_shape(path, file, most_megapixels)
+        npy_shape(path, file, most_megapixels)
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False), None
 
 
-def _npy_shape(path: Path, file: BinaryIO, most_megapixels: float) -> tuple[int, ...]:
-    """Return the shape that the header of an open .npy announces, after checking that all its numbers are there."""
+def npy_shape(path: Path, file: BinaryIO, most_megapixels: float = math.inf) -> tuple[int, ...]:
+    """Return the shape that the header of an open .npy announces, after checking that its numbers are there, and
+    nothing else. Raises ValueError otherwise."""
     shape, dtype = _npy_header(file)
     _check_size(path, shape, most_megapixels)
-    if path.stat().st_size - file.tell() < math.prod(shape) * dtype.itemsize:
+    start, needed = file.tell(), math.prod(shape) * dtype.itemsize
+    if path.stat().st_size - start < needed:
         raise ValueError("it ends before its numbers do")
+    file.seek(needed, os.SEEK_CUR)
+    _check_end(file, shape)
+    file.seek(start)
     return shape
+
+
+def _check_end(file: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError if more than the end of a line follows in an open file, whose numbers have been passed."""
+    rest, more = file.read(SPARE), 0
+    while block := file.read(1 << 20):
+        more += len(block)
+    if more or rest.strip():
+        size = "x".join(map(str, shape[::-1]))
+        raise ValueError(
+            f"it is longer than {size} numbers, by {len(rest) + more} bytes; was it written in text mode, or with "
+            "another width or height?"
+        )
 
 
 def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -212,7 +244,9 @@ def _read_npz(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
             shape, _ = _npy_header(file)
         _check_size(path, shape, most_megapixels)
         with box.open(member) as file:
-            return np.lib.format.read_array(file, allow_pickle=False), kind
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            _check_end(file, shape)
+            return array, kind
 
 
 def _npz_member(path: Path, box: zipfile.ZipFile) -> tuple[str, str | None]:
@@ -230,14 +264,14 @@ def _npz_member(path: Path, box: zipfile.ZipFile) -> tuple[str, str | None]:
 
 
 def _read_png(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
+    """Return the counts of a grey 16-bit PNG, upright as its picture is: EXIF orientation turns both."""
     import cv2
 
     with _decoding(path):
-        _check_size(path, _png_size(path), most_megapixels)
         data = path.read_bytes()
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None:
-        raise InputError(f"{path} is damaged or not a PNG; give a depth file that can be opened.")
+        header = _png_header(path, data)
+        _check_size(path, header.size, most_megapixels)
+        array = by_opencv(path, data, header, cv2.IMREAD_UNCHANGED)
     if array.dtype != np.uint16 or array.ndim != 2:
         raise InputError(f"{path} is a picture, not depth: depth in PNG is grey with 16 bits; give the .npy beside it.")
     moving = data.find(b"acTL", 0, data.find(b"IDAT"))  # the chunk of animations, with their number of frames
@@ -246,13 +280,11 @@ def _read_png(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
     return array, None
 
 
-def _png_size(path: Path) -> tuple[int, int]:
-    with path.open("rb") as file:
-        head = file.read(24)
-    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
-        raise ValueError("it does not start as a PNG does")
-    width, height = struct.unpack(">II", head[16:24])
-    return height, width
+def _png_header(path: Path, data: bytes | None = None) -> Header:
+    header = read_unlimited_header(path, data)
+    if header.format != "PNG":
+        raise ValueError(f"it is a {header.format}")
+    return header
 
 
 def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDArray[Any], str | None]:
@@ -272,15 +304,11 @@ def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
         {name: planes[name] for name in ("Z", *sorted(twins)) if name in planes} if "Z" in planes else depth or grey
     )
     if not chosen:
-        raise InputError(f"{path} has no channels; a depth file has one, or one named Z.")
+        raise InputError(f"{path} has no channels; {ONE_CHANNEL}.")
     first, *others = chosen.values()
     if not all(np.array_equal(plane, first, equal_nan=True) for plane in others):
         names = shortened(", ".join(chosen))
-        why = (
-            "depth of several views; write one file for each"
-            if twins & set(chosen)
-            else "a depth file has one, or one named Z"
-        )
+        why = "depth of several views; write one file for each" if twins & set(chosen) else ONE_CHANNEL
         raise InputError(f"{path} has channels {names}; {why}.")
     return first, "depth" if depth or len(chosen) == 3 else None
 
@@ -320,13 +348,20 @@ def _read_pfm(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
     with _decoding(path), path.open("rb") as file:
         shape, scale, start, gap = _pfm_header(file.read(4096))
         _check_size(path, shape, most_megapixels)
-        spare = path.stat().st_size - start - 4 * math.prod(shape)
+        needed = 4 * math.prod(shape)
+        spare = path.stat().st_size - start - needed
         if spare < 1:
             raise ValueError("it ends before its last number")
-        # One white-space character ends the header, or as many as come before the numbers: "\r\n", a blank before the
-        # line's end.
-        file.seek(start + (spare if spare <= gap else 1))
-        plane = np.frombuffer(file.read(4 * math.prod(shape)), "<f4" if scale < 0 else ">f4").reshape(shape)
+        # The end of a line ends the header, or one white-space character; where neither leaves just the numbers, all
+        # that is white before them does, which may be some of theirs.
+        natural = _END_OF_HEADER.match(gap)
+        assert natural is not None
+        length = min(natural.end(), spare)
+        if spare - length > SPARE and spare <= len(gap):
+            length = spare
+        file.seek(start + length)
+        plane = np.frombuffer(file.read(needed), "<f4" if scale < 0 else ">f4").reshape(shape)
+        _check_end(file, shape)
     if plane.ndim == 3:
         if not all(np.array_equal(plane[..., k], plane[..., 0], equal_nan=True) for k in (1, 2)):
             raise InputError(f"{path} is a picture in colour, not depth; give a grey map (its first letters are Pf).")
@@ -334,8 +369,8 @@ def _read_pfm(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
     return plane[::-1].astype(np.float32), None
 
 
-def _pfm_header(head: bytes) -> tuple[tuple[int, ...], float, int, int]:
-    """Return shape, scale (its sign is the byte order), and start and length of the header's last white space."""
+def _pfm_header(head: bytes) -> tuple[tuple[int, ...], float, int, bytes]:
+    """Return shape, scale (its sign is the byte order), and start and content of the header's last white space."""
     match = _PFM.match(head)
     if match is None:
         raise ValueError("its header is not Pf, width, height and scale")
@@ -345,7 +380,7 @@ def _pfm_header(head: bytes) -> tuple[tuple[int, ...], float, int, int]:
     width, height, scale = int(words[0]), int(words[1]), float(words[2])
     if not math.isfinite(scale) or scale == 0:
         raise ValueError(f"its scale is {scale:g}")
-    return ((height, width) if magic == b"Pf" else (height, width, 3)), scale, match.start(5), len(gap)
+    return ((height, width) if magic == b"Pf" else (height, width, 3)), scale, match.start(5), gap
 
 
 _READERS: dict[str, Reader] = dict(zip(SUFFIXES, (_read_npy, _read_npz, _read_png, _read_exr, _read_pfm), strict=True))

@@ -21,6 +21,7 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid, size_of
 from cyclopean.io.depth_formats import (
+    LARGEST,
     MOST_MEGAPIXELS,
     plane_header,
     plane_shape,
@@ -49,7 +50,6 @@ LOG = logging.getLogger(__name__)
 Held = Literal["inverse_depth", "disparity", "inverse_distance"]
 Map = Float[Tensor, "1 1 h w"]
 
-LARGEST = 1e12  # limit of inverse depth and depth in files: their cubes, and sums over a picture, are finite
 FARTHEST_MEDIAN = 500.0  # metres: a map with a farther median probably has another unit
 
 
@@ -178,8 +178,9 @@ def from_numbers(
 ) -> DepthMap:
     """Return a DepthMap from numbers of any kind: a tensor or an array `h w`, also with leading axes of one element.
 
-    Depth and distance are known above 0 and at `inf`, the others when finite. Raises InputError for unknown kinds and
-    units, for depth or distance that is affine, and for anything but one plane of real numbers.
+    Depth and distance are known from 1e-12 (of their unit) on and at `inf`, the others up to 1e12, since arithmetic
+    with what is nearer overflows; inverse depths below 1e-12 are infinitely far. Raises InputError for unknown kinds
+    and units, for depth or distance that is affine, and for anything but one plane of real numbers.
     """
     ambiguity = ambiguity or ("metric" if unit == "m" else "scale")
     check_meaning(kind, unit, ambiguity)
@@ -192,7 +193,8 @@ def from_numbers(
     numbers = numbers.reshape(1, 1, *plane_shape("the input", tuple(numbers.shape)))
     away = kind in ("depth", "distance")
     inverse = torch.where(numbers > 0, 1 / numbers, torch.nan) if away else numbers
-    valid = inverse.isfinite()  # the inverse of the smallest depths above 0 overflows
+    inverse = torch.where(inverse.abs() < 1 / LARGEST, 0, inverse)
+    valid = inverse.abs() <= LARGEST
     known = torch.where(valid, inverse, torch.nan)
     held: Any = {"depth": "inverse_depth", "distance": "inverse_distance"}.get(kind, kind)
     return DepthMap(known, held, "m" if unit == "m" else "relative", camera, valid, model, ambiguity)
@@ -264,8 +266,7 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
         numbers, sidecar.kind, sidecar.unit,
         camera=sidecar.camera, model=sidecar.model, ambiguity=sidecar.ambiguity,
     )  # fmt: skip
-    inverse = torch.where(depth.inverse_depth.abs() < 1 / LARGEST, 0, depth.inverse_depth)
-    valid = depth.valid & (inverse.abs() <= LARGEST)
+    inverse, valid = depth.inverse_depth, depth.valid
     side = sidecar_path(path).name
     if sidecar.scale < 0 and not bool((inverse[valid] >= 0).any()):
         raise InputError(
@@ -273,7 +274,9 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
             "numbers above 0 into negative ones."
         )
     if not bool(valid.any()):
-        raise InputError(f"{path} has no known depth: every value is NaN or marked unknown.")
+        raise InputError(
+            f"{path} has no known depth: every value is NaN, marked unknown, or out of range (docs/formats.md)."
+        )
     if depth.ambiguity != "affine" and bool((inverse[valid] < 0).all()):
         raise InputError(
             f"{path} holds negative numbers only, and {depth.kind.replace('_', ' ')} counts from 0 (infinitely far) "

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import UInt16
 from PIL import Image
 
-from cyclopean.io.colour import Coding, by_gamma, by_numbers
+from cyclopean.io.colour import Coding, by_gamma, by_numbers, narrow_range
 from cyclopean.io.limits import PNG as SIGNATURE
+from cyclopean.io.profiles import by_name
 
 
 def channels(data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
@@ -70,18 +71,24 @@ def without_metadata(data: bytes, kept: tuple[bytes, ...] = ()) -> bytes:
 
 
 def coding(path: Path, picture: Image.Image) -> Coding | None:
-    """Return the coding by cICP; else, without sRGB or a profile, by gAMA and cHRM."""
+    """Return the coding by cICP; else by a profile whose name is that of PQ or HLG, whatever it holds (W3C Note "Using
+    the ITU BT.2100 PQ EOTF with PNG"); else, without sRGB or a profile, by gAMA and cHRM."""
+    named: Coding | None = None
     with path.open("rb") as file:
+        bits = file.read(25)[24]
         file.seek(8)
         while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
-            size = int.from_bytes(head[:4], "big")
+            size, start = int.from_bytes(head[:4], "big"), file.tell()
             if head[4:] == b"cICP" and size == 4:
-                primaries, transfer = file.read(2)
-                return by_numbers(primaries, transfer)
-            file.seek(size + 4, 1)
+                primaries, transfer, _, full = file.read(4)
+                known = by_numbers(primaries, transfer)
+                return known if full else narrow_range(known, max(bits, 8))
+            if head[4:] == b"iCCP":
+                named = by_name(file.read(min(size, 80)).partition(b"\0")[0].decode("latin-1"))
+            file.seek(start + size + 4)
     gamma, colours = picture.info.get("gamma", 0.0), picture.info.get("chromaticity")
-    if "srgb" in picture.info or not 0.01 < gamma < 10:
-        return None
+    if named is not None or "srgb" in picture.info or not 0.01 < gamma < 10:
+        return named
     good = colours is not None and len(colours) == 8 and min(colours[1::2]) > 0.001
     return by_gamma(1 / gamma, tuple(colours) if colours and good else None)
 

@@ -5,8 +5,10 @@ profiles of another kind through a lookup table made with it.
 """
 
 import io
+import re
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +20,32 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from cyclopean.errors import lacks_memory
-from cyclopean.io.colour import srgb, srgb_linear
+from cyclopean.io.colour import (
+    BT709,
+    PRIMARIES,
+    WHITE_NITS,
+    Coding,
+    between,
+    by_numbers,
+    hlg_scene,
+    pq_linear,
+    srgb,
+    srgb_linear,
+)
 
 Rgb = Float[Tensor, "1 3 h w"]
 
 SAMPLES = 65536  # of a curve: one for each number of 16 bits
 ALIKE = 2  # steps of 8 bits: profiles that change no colour by more are sRGB, whatever their name
+
+
+PQ, HLG = 16, 18  # transfers in ITU-T H.273
+NAMES = {  # in descriptions of profiles, such as "Rec. ITU-R BT.2100 PQ", ITUR_2100_PQ_FULL, Rec2100HLG, "HLG P3 RGB"
+    PQ: re.compile(r"(?<![A-Za-z])(PQ|PeQ|(ST|SMPTE)[ ._-]*2084)(?![A-Za-z])"),
+    HLG: re.compile(r"(?<![A-Za-z])HLG(?![A-Za-z])"),
+}
+BT2020, P3 = 9, 12  # primaries in ITU-T H.273
+SAME_CURVE = 0.002  # of the brightest light
 
 
 def to_tensor(array: np.ndarray, white: int) -> Float[Tensor, "1 c h w"]:
@@ -148,6 +170,39 @@ def from_profile(picture: Image.Image, profile: bytes) -> Image.Image:
         if lacks_memory(error):
             raise
         return picture.convert("RGB")
+
+
+def by_name(name: str, primaries: int | None = None) -> Coding | None:
+    """Return the coding of a profile whose name or description states PQ or HLG; None for all others."""
+    usual = P3 if "P3" in name else BT2020
+    return next((by_numbers(primaries or usual, number) for number, words in NAMES.items() if words.search(name)), None)
+
+
+def high_dynamic_range(profile: bytes) -> Coding | None:
+    """Return the coding of an RGB profile of PQ or HLG, by its tag `cicp` (ICC.1:2022, 9.2.17), its curves or its
+    description; None for all others.
+
+    Such a profile maps the brightest light that can be coded, 10000 or 1000 nits, to white, and all others to black.
+    """
+    if profile[16:20] != b"RGB ":
+        return None
+    description, tags = "", dict[bytes, bytes]()
+    with suppress(Exception):  # of profiles with any bytes
+        tags = _tags(profile)
+        description = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.profile_description or ""
+    stated = tags.get(b"cicp", b"")[8:10]
+    if len(stated) == 2 and stated[1] in NAMES:
+        return by_numbers(*stated)
+    exact = shaper(profile)
+    if exact is None:
+        return by_name(description)
+    matrices = {number: between(PRIMARIES[number], BT709) for number in (BT2020, P3, 1)}
+    primaries = min(matrices, key=lambda number: float(np.abs(matrices[number] - exact.matrix).max()))
+    even = np.linspace(0, 1, SAMPLES)
+    for number, curve in ((PQ, pq_linear(even) * WHITE_NITS / 10000), (HLG, hlg_scene(even))):
+        if np.abs(exact.curves - curve).max() < SAME_CURVE:
+            return by_numbers(primaries, number)
+    return by_name(description, primaries)
 
 
 def from_profile_deep(image: Float[Tensor, "1 _ h w"], profile: bytes) -> Float[Tensor, "1 _ h w"]:

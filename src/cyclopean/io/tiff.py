@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, TiffTags
 
 from cyclopean.errors import InputError, lacks_memory
 
@@ -33,6 +33,10 @@ WHITE_IS_ZERO, GREY, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB, CFA, LINEAR_RAW 
 COLOURS = {WHITE_IS_ZERO: 1, GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, CIELAB: 3, ICCLAB: 3}  # samples of each
 BYTES = (1, 5, 8, 32773, 32946, 34925, 50000)  # compressions of bytes: none, LZW, Deflate, PackBits, LZMA, Zstandard
 LARGEST, LARGEST_SIGNED = 281, 341  # numbers in the picture: MaxSampleValue, SMaxSampleValue
+IFD8 = 18  # type of offsets of directories in BigTIFF, which Pillow lacks; stored as LONG8
+TiffImagePlugin.ImageFileDirectory_v2._load_dispatch.setdefault(
+    IFD8, TiffImagePlugin.ImageFileDirectory_v2._load_dispatch[TiffTags.LONG8]
+)
 WHITES = tuple(2**bits - 1 for bits in range(9, 16))  # of pictures of so many bits; other numbers are statistics
 NUMBERS = {2: "signed {bits}-bit integers", 3: "{bits}-bit floating-point numbers", 5: "complex numbers"}
 
@@ -53,10 +57,12 @@ class Page:
         """Return whether the pixels are those of a sensor, to be developed."""
         return number(self.tags, PHOTOMETRIC, GREY) in (CFA, LINEAR_RAW)
 
-    @property
-    def rgb(self) -> bool:
-        """Return whether the pixels are colours that need no developing."""
-        return number(self.tags, PHOTOMETRIC, GREY) in (RGB, YCBCR)
+    def holds_photo(self, data: bytes) -> bool:
+        """Return whether the pixels are colours that need no developing, and most of the file's bytes, not those of a
+        thumbnail beside what is not found in it."""
+        stored = sum(numbers(self.tags, STRIP_BYTES) or numbers(self.tags, TILE_BYTES))
+        rgb = number(self.tags, PHOTOMETRIC, GREY) in (RGB, YCBCR)
+        return rgb and not _is_reduced(self.tags) and 2 * stored > len(data)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,11 @@ def main_page(path: Path, data: bytes) -> Page:
         which = "first" if at == next(at for at in chained if at in whole) else "largest"
         notes = (f"{path.name} has {count} pages; the {which} is used.",)
     elif at != first:
-        notes = (f"{path.name} begins with a small preview; its main picture, {size[0]}x{size[1]}, is used.",)
+        kind = "a mask" if number(pages[first], 254, 0) & 4 else "a small preview"
+        notes = (f"{path.name} begins with {kind}; its main picture, {size[0]}x{size[1]}, is used.",)
+    elif _is_reduced(pages[at]):
+        kind = "a mask" if number(pages[at], 254, 0) & 4 else "a small preview"
+        notes = (f"{path.name} holds nothing that can be read but {kind}, {size[0]}x{size[1]}, which is used.",)
     return Page(at, pages[at], first, size, notes)
 
 

@@ -73,13 +73,15 @@ class Clip:
 class Still:
     """One frame: upright, in [0,1]; its place in the clip and its seconds since the first one.
 
-    `time` is when it is shown, in seconds of the clip's own clock, which its sound shares.
+    `time` is when it is shown, in seconds of the clip's own clock, which its sound shares, and `duration` for how long,
+    0 where the file does not state it.
     """
 
     image: Frame
     index: int
     seconds: float
     time: Fraction
+    duration: Fraction = Fraction(0)
 
 
 def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = PATIENCE) -> Clip:
@@ -155,7 +157,8 @@ def stills(
             ticks = clock(frame)
             size = size or size_of(frame)
             if wanted is None or wanted(index, clock.seconds(ticks)):
-                yield Still(upright(frame, size), index, clock.seconds(ticks), clock.time(ticks))
+                image, duration = upright(frame, size), clock.duration(frame) * clock.base
+                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration)
         if wanted is None:
             report_of_end(path, clock)
 

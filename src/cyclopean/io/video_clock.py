@@ -86,6 +86,12 @@ class Clock:
         self.end = (self.last + max(self.step, frame.duration or 0)) * self.base
         return self.last
 
+    def duration(self, frame: Any) -> int:
+        """Return for how many ticks the last `frame` is shown by its file, not beyond the end in its header; 0 if the
+        file does not state it."""
+        left = round(self.told / self.base) - self.last
+        return min(frame.duration or 0, left) if left > 0 else frame.duration or 0
+
     def missing(self) -> float:
         """Return by how many seconds the film ends before its header says, after its last frame; 0 if it does not."""
         return max(0.0, float(self.told - self.end)) if self.told else 0.0
@@ -103,13 +109,16 @@ def stated_span(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
     """Return when a film starts and ends by its header, in seconds of the clip's own clock; twice the start if the
     header states no length.
 
-    Matroska's length is often the time of the end, however late the clock starts: what can be it is taken for it.
+    The length of Matroska and of fragmented MP4 is often the time of the end, however late the clock starts: what can
+    be it is taken for it.
     """
     if stream.duration:
-        start = (stream.start_time or 0) * stream.time_base
-        return start, start + stream.duration * stream.time_base
-    start, length = (Fraction(n or 0, 1_000_000) for n in (container.start_time, container.duration))
-    return start, length if container.format.name.startswith("matroska") and length > start else start + length
+        start, length = ((ticks or 0) * stream.time_base for ticks in (stream.start_time, stream.duration))
+    else:
+        start, length = (Fraction(n or 0, 1_000_000) for n in (container.start_time, container.duration))
+    name = container.format.name
+    to_end = name.startswith("matroska") or (name.startswith("mov") and not stream.frames)
+    return start, length if to_end and length > start else start + length
 
 
 def origin_of(container: Any) -> Fraction:

@@ -82,29 +82,32 @@ def size_of(frame: Any) -> Size:
 def upright(frame: Any, size: Size) -> Frame:
     """Return a frame as a screen shows it, in [0,1]: upright at `size`, over white, high dynamic range made SDR."""
     orientation = orientation_of(frame)
-    deep = frame.color_trc in HIGH_DYNAMIC_RANGE
-    kind = {(False, False): "rgb24", (False, True): "rgb48le", (True, False): "rgba", (True, True): "rgba64le"}
+    deep, alpha = frame.color_trc in HIGH_DYNAMIC_RANGE, has_alpha(frame)
+    # Of YUV of odd widths, swscale loses green or alpha in all its packed kinds but rgb24.
+    kinds = ("gbrp16le", "gbrap16le") if deep or (alpha and _is_yuv(frame)) else ("rgb24", "rgba")
+    kind = kinds[alpha]
     height, width = orientation.sides(size)
     matrix = BT709 if _untagged_hd(frame) else None
-    array = frame.reformat(
-        width=width, height=height, format=kind[has_alpha(frame), deep], src_colorspace=matrix
-    ).to_ndarray()
-    if array.shape[2] == 3 and not deep:
+    array = frame.reformat(width=width, height=height, format=kind, src_colorspace=matrix).to_ndarray()
+    if kind == "rgb24":
         return _tensor(orientation.upright(array)).permute(2, 0, 1)[None].contiguous() / 255
-    values = array.astype(np.float32) / (65535 if deep else 255)
-    colours, alpha = values[..., :3], values[..., 3:]
+    values = array.astype(np.float32) / np.iinfo(array.dtype).max
+    colours, opacity = values[..., :3], values[..., 3:]
     coding = by_numbers(frame.color_primaries, frame.color_trc) if deep else None
     if coding is not None:
         colours = to_srgb(colours, coding)
-    if alpha.size:
-        colours = colours * alpha + (1 - alpha)
+    if alpha:
+        colours = colours * opacity + (1 - opacity)
     return _tensor(orientation.upright(colours)).permute(2, 0, 1)[None].contiguous()
 
 
 def _untagged_hd(frame: Any) -> bool:
     """Return whether a frame is of YUV without a matrix, and so large that players take it for BT.709, not BT.601."""
-    yuv = not (frame.format.is_rgb or frame.format.name == "pal8")
-    return yuv and frame.colorspace == UNKNOWN and (frame.width >= 1280 or frame.height > 576)
+    return _is_yuv(frame) and frame.colorspace == UNKNOWN and (frame.width >= 1280 or frame.height > 576)
+
+
+def _is_yuv(frame: Any) -> bool:
+    return not (frame.format.is_rgb or frame.format.name == "pal8")
 
 
 def has_alpha(frame: Any) -> bool:
@@ -137,7 +140,7 @@ def tags_like(frame: Any) -> Tags:
     if frame.color_trc in HIGH_DYNAMIC_RANGE:
         return OF_PICTURES
     matrix, scale = frame.colorspace, frame.color_range
-    if frame.format.is_rgb or frame.format.name == "pal8" or matrix not in MATRICES | {UNKNOWN}:
+    if not _is_yuv(frame) or matrix not in MATRICES | {UNKNOWN}:
         matrix, scale = BT709, LIMITED
     elif frame.format.name.startswith("yuvj"):
         scale = FULL
@@ -219,6 +222,7 @@ def _filtered(graph: Any, frame: Any, unit: Fraction) -> Iterator[Any]:
             return
         if ready.pts is not None:
             ready.pts = round(ready.pts * ready.time_base / unit)
+        ready.duration = round((ready.duration or 0) * ready.time_base / unit)
         ready.time_base = unit
         yield ready
 

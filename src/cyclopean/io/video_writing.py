@@ -40,16 +40,17 @@ SIDE_BY_SIDE = {**QUALITY, "x264-params": "mbtree=0:frame-packing=3"}  # marked 
 
 def write_timed(
     path: Path,
-    timed: Iterable[tuple[Frame, Fraction]],
+    timed: Iterable[tuple[Frame, Fraction, Fraction]],
     rate: Fraction,
     unit: Fraction,
     aspect: Fraction = Fraction(1),
 ) -> int:
-    """Encode pictures, each at its time in seconds, as H.264 and return how many there were.
+    """Encode pictures, each with its time and its duration in seconds, as H.264 and return how many there were.
 
-    `rate`: about how many a second; `unit`: seconds of a tick of the file's clock; `aspect`: width of a pixel over its
-    height. An odd last row or column is repeated, as the codec needs it. Writes to `path` itself: give a path inside
-    `files.appearing` if it must appear whole.
+    The duration counts for the last one only, and is 0 where it is not known. `rate`: about how many a second; `unit`:
+    seconds of a tick of the file's clock; `aspect`: width of a pixel over its height. An odd last row or column is
+    repeated, as the codec needs it. Writes to `path` itself: give a path inside `files.appearing` if it must appear
+    whole.
     """
 
     with create(path, {}) as container:
@@ -61,9 +62,9 @@ def write_timed(
         film = _add_film(container, rate, unit, size, tags=OF_PICTURES, aspect=aspect)
 
         def frames() -> Iterator[Any]:
-            for picture, seconds in chain([first], timed):
+            for picture, seconds, duration in chain([first], timed):
                 frame = coded(picture, Orientation(), OF_PICTURES)
-                frame.pts, frame.time_base = round(seconds / unit), unit
+                frame.pts, frame.duration, frame.time_base = round(seconds / unit), round(duration / unit), unit
                 yield frame
 
         return _encode(frames(), film, container, round(1 / rate / unit))
@@ -121,7 +122,7 @@ def rewrite(
                 result.set_chapters(container.chapters())
             result.start_encoding()
             result.mux(covers)
-        waiting: deque[int] = deque()
+        waiting: deque[tuple[int, int]] = deque()  # times and durations, until the new picture arrives
         clock = Clock(container, stream)
         demuxed = Timeline(container).packets(stream, *(container.streams[index] for index in copies))
         packets = _film_packets(source, demuxed, copies, result, clock.origin)
@@ -131,29 +132,43 @@ def rewrite(
         def stills() -> Iterator[Still]:
             for index, frame in enumerate(coded_frames):
                 ticks = clock(frame)
-                waiting.append(ticks)  # until the new picture arrives
-                yield Still(upright(frame, orientation.sides(size)), index, clock.seconds(ticks), clock.time(ticks))
+                waiting.append((ticks, clock.duration(frame)))
+                image = upright(frame, orientation.sides(size))
+                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), clock.duration(frame) * clock.base)
             report_of_end(source, clock)
 
         def frames() -> Iterator[Any]:
             for picture in change(stills()):
                 frame = coded(picture, orientation, tags)
-                frame.pts, frame.time_base = waiting.popleft() - round(clock.origin / clock.base), clock.base
+                ticks, frame.duration = waiting.popleft()
+                frame.pts, frame.time_base = ticks - round(clock.origin / clock.base), clock.base
                 yield frame
 
         return _encode(frames(), film, result, clock.step)
 
 
-def _encode(frames: Iterable[Any], film: Any, container: Any, step: int) -> int:
-    """Write frames and return how many; the last one lasts the shortest time between two, at most `step` ticks."""
-    count, last = 0, None
-    for frame in chain(frames, [None]):
-        if frame is not None:
-            step = step if last is None else min(step, frame.pts - last)
-            last, count = frame.pts, count + 1
-        for packet in film.encode(frame):
+def _encode(frames: Iterator[Any], film: Any, container: Any, step: int) -> int:
+    """Write frames and return how many.
+
+    The last one lasts its own duration; where that is 0, the shortest time between two, at most `step` ticks. It is
+    coded behind all others, with nothing reordered around it: MP4 has durations by the order of coding only.
+    """
+    from av.video.frame import PictureType
+
+    count, frame, delay, last, duration = 0, next(frames, None), None, None, 0
+    while frame is not None:
+        count, following = count + 1, next(frames, None)
+        if following is not None:
+            step = min(step, following.pts - frame.pts)
+        else:
+            frame.pict_type, last, duration = PictureType.I, frame.pts, frame.duration or step
+        for packet in chain(film.encode(frame), film.encode(None) if following is None else ()):
+            delay = packet.pts - packet.dts if delay is None else delay
             packet.duration = packet.duration or step
+            if packet.pts == last:
+                packet.dts, packet.duration = last - delay, duration
             container.mux(packet)
+        frame = following
     return count
 
 

@@ -20,6 +20,7 @@ METHODS = {
     "monodepth2": "cyclopean.methods.monodepth2:Monodepth2",
     "naive": "cyclopean.methods.naive:Naive",
     "supervised": "cyclopean.methods.supervised:Supervised",
+    "supervised_disparity": "cyclopean.methods.supervised_disparity:SupervisedDisparity",
     "supervised_sphere": "cyclopean.methods.supervised_sphere:SupervisedSphere",
     "trinocular": "cyclopean.methods.three_net:ThreeNet",
 }
@@ -29,6 +30,8 @@ METRIC = {
     "depth_anywhere": ("predicts", ("depth", "metric-disparity")),
     "supervised_sphere": ("loss", ("berhu", "reverse-huber", "l1")),
 }
+
+SPHERICAL = ("coordnet", "depth_anywhere", "supervised_sphere")  # methods for panoramas
 
 # The methods of `cyclopean train`: the recipe, whose arguments are the flags, and a line of help.
 RECIPES = {

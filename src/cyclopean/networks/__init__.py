@@ -17,6 +17,8 @@ NETWORKS = {
     "vgg": "cyclopean.networks.vgg:Vgg",
     "compact": "cyclopean.networks.compact:Compact",
     "mobile": "cyclopean.networks.mobile:Mobile",
+    "compact-residual": "cyclopean.networks.coarse_to_fine:compact",
+    "mobile-residual": "cyclopean.networks.coarse_to_fine:mobile",
     "resnet18": "cyclopean.networks.resnet:resnet18",
     "resnet50": "cyclopean.networks.resnet:resnet50",
     "resnet50-elu": "cyclopean.networks.resnet_elu:ResnetElu",

@@ -59,7 +59,8 @@ def plain(width: float = 1.0) -> Coordnet:
 def coordinates(like: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 2 h w"]:
     """Return the row, then the column of every pixel, from -1 at the first to 1 at the last."""
     b, _, h, w = like.shape
-    rows, columns = (torch.linspace(-1, 1, n, dtype=like.dtype, device=like.device) for n in (h, w))
+    places = (torch.arange(n, dtype=like.dtype, device=like.device) for n in (h, w))  # `linspace` cannot be exported
+    rows, columns = (2 * place / torch.sym_max(n - 1, 1) - 1 for place, n in zip(places, (h, w), strict=True))
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None].expand(b, -1, -1, -1)
 
 

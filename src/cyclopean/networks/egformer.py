@@ -151,14 +151,14 @@ def row_bias(size: tuple[int, int], like: Tensor) -> Float[Tensor, "h 1 w w"]:
     column = torch.arange(w, device=like.device)
     around = torch.scalar_tensor(w, dtype=torch.int64, device=like.device)
     apart = torch.remainder(column - column[:, None] + w // 2, around) - w // 2
-    level = ((torch.arange(h, device=like.device) + 0.5) * (math.pi / h)).sin()
-    return (2 * (math.pi / w * apart).sin() * level[:, None, None])[:, None].to(like.dtype)
+    level = ((torch.arange(h, device=like.device) + 0.5) * math.pi / h).sin()
+    return (2 * (apart * math.pi / w).sin() * level[:, None, None])[:, None].to(like.dtype)
 
 
 def column_bias(height: int, like: Tensor) -> Float[Tensor, "1 h h"]:
     """Return how far apart the pixels of a column are: the chord of their latitudes, negative upwards."""
     row = torch.arange(height, device=like.device)
-    return (2 * (math.pi / (2 * height) * (row - row[:, None])).sin())[None].to(like.dtype)
+    return (2 * ((row - row[:, None]) * math.pi / (2 * height)).sin())[None].to(like.dtype)
 
 
 def tangent_points(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 1 h w 9 2"]:
@@ -168,7 +168,7 @@ def tangent_points(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 1 h 
     ray = Equirectangular().rays(pixel_grid((h, 1), like))[0, :, :, None]  # h 1 1 3, straight ahead in each row
     right = ray.new_tensor([1.0, 0.0, 0.0])
     down = torch.linalg.cross(ray, right.expand_as(ray))
-    column = torch.scalar_tensor(2 * math.pi / w, dtype=torch.float64)
+    column = 2 * math.pi / torch.scalar_tensor(w, dtype=torch.float64)
     step = torch.tensor([-1.0, 0.0, 1.0]).to(like) * column.tan().to(like)
     dy, dx = (d.reshape(1, POINTS, 1) for d in torch.meshgrid(step, step, indexing="ij"))
     points = ray[:, 0] + dx * right + dy * down[:, 0]

@@ -17,9 +17,16 @@ from cyclopean.methods import METHODS, method_class
 from cyclopean.methods.base import Method
 from cyclopean.training.models import CONFIG, DEFAULT, WEIGHTS, config_of, locate, wrong_value
 
-FIRST_IS_DISPARITY = {"monodepth", "monodepth2", "supervised", "trinocular"}  # of a network's outputs
+FIRST_IS_DISPARITY = {
+    "monodepth",
+    "monodepth2",
+    "supervised",
+    "supervised_disparity",
+    "trinocular",
+}  # of a network's outputs
 FLOATING = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # names of types in headers of safetensors files
 USUAL_SIZE = 192, 640  # of pictures, where a config has none
+ENCODER, FIRST_FILTERS = ".encoder.", (".encoder.stem.weight", ".encoder.conv1.weight")  # in the names of weights
 LARGEST_WEIGHT = 1e12  # larger ones overflow float32 activations within a few layers
 
 
@@ -89,6 +96,29 @@ def initialise(method: Method, name: Path | str) -> None:
         method.load_state_dict({k: large[k][tuple(slice(n) for n in v.shape)] for k, v in small.items()})
     else:
         _fill(method, folder)
+
+
+def initialise_encoder(method: Method, name: Path | str) -> None:
+    """Fill the encoder of `method`'s network with that of a saved model; its decoder stays as it is.
+
+    Encoders of one kind fit each other, whatever else the models are. Of the first filters those of colours are taken;
+    of two pictures at once each gets half. Raises `InputError` for encoders of other kinds and sizes.
+    """
+    stored = {k.split(ENCODER, 1)[1]: v for k, v in load(name)[0].state_dict().items() if ENCODER in k}
+    own = {k: v for k, v in method.state_dict().items() if ENCODER in k}
+    filled = {}
+    for k, v in own.items():
+        weights = stored.get(k.split(ENCODER, 1)[1], torch.empty(0))
+        if k.endswith(FIRST_FILTERS) and weights.dim() == 4:
+            pictures = v.shape[1] // 3
+            weights = weights[:, :3].repeat(1, pictures, 1, 1) / pictures
+        filled[k] = weights
+    if not own or len(own) != len(stored) or any(filled[k].shape != v.shape for k, v in own.items()):
+        raise InputError(
+            f"the network of {method.name} cannot start from the encoder of {name}, which is of another kind or size; "
+            "choose the same network and width."
+        )
+    method.load_state_dict(method.state_dict() | filled)
 
 
 def _wrong_argument(folder: Path, config: dict[str, Any]) -> InputError:

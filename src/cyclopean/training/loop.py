@@ -23,7 +23,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
 from cyclopean.io.files import reserved
 from cyclopean.methods.base import Method
-from cyclopean.sample import Sample
+from cyclopean.sample import Sample, implausible_numbers
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
 from cyclopean.training.loader import STOPS, Batches, Stream, loader
@@ -105,9 +105,12 @@ def fit(  # noqa: PLR0912, PLR0915
             norm = float(fabric.clip_gradients(wrapped, stepper, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
             if not math.isfinite(norm):
                 parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
+                remedy = "lower --learning-rate, set --clip-grad-norm, or look for broken items (cyclopean check)"
+                if odd := implausible_numbers(sample):
+                    remedy = f"its batch holds {odd}; mend or remove that (cyclopean check looks for more)"
                 raise InputError(
-                    f"the loss or its gradient is not finite ({parts}, gradient {norm}); lower --learning-rate, set "
-                    f"--clip-grad-norm, or look for broken items. {_last_checkpoint(run)}"
+                    f"the loss or its gradient is not finite ({parts}, gradient {norm}): {remedy}. "
+                    f"{_last_checkpoint(run)}"
                 )
             stepper.step()
             stepper.zero_grad()

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import sys
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,7 @@ def locate(name: Path | str) -> Path:
     """
     path, text = Path(name), str(name)
     if text.startswith(HUB):
-        return _download(text.removeprefix(HUB))
+        return fetch(text.removeprefix(HUB))
     try:
         if path.is_dir() and (text not in bundled() or is_model(path)):
             model = None if (path / CONFIG).exists() else _of_run(path)
@@ -73,7 +75,7 @@ def locate(name: Path | str) -> Path:
     if beside:
         raise InputError(f"there is no model folder {text!r}; {path.parent} holds {shortened(', '.join(beside))}.")
     if not here and REPOSITORY.fullmatch(text):
-        return _download(text)
+        return fetch(text)
     if "/" in text or os.sep in text or path.is_file():
         raise InputError(f"there is no model folder {text!r}; give a folder with {WEIGHTS} and {CONFIG}.")
     raise unknown_name("model", text, bundled())
@@ -132,32 +134,58 @@ def _log_choice(model: Path) -> None:
     LOG.warning("%s is a training run; its model %s is used.", model.parent, model)
 
 
-def _download(name: str) -> Path:
-    """Return the folder that a Hub repository's model is fetched to.
+def fetch(
+    name: str,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+) -> Path:
+    """Return the folder that a Hub repository's model is fetched to; the keywords are those of the Hub's library.
 
     One that was fetched before is taken as it is. Else the Hub is asked once before the download, which would retry for
     long without a network.
     """
     if not REPOSITORY.fullmatch(name):
         raise InputError(f"{shortened(name)!r} is not a Hub repository; they are named owner/name.")
-    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # otherwise each download also requests a list of agents
-    fetch = partial(snapshot_download, name, allow_patterns=[WEIGHTS, SHARDS, CONFIG, PREPROCESSOR, README])
+    quiet_client()
+    get = partial(
+        snapshot_download, name, revision=revision, token=token, cache_dir=cache_dir,
+        allow_patterns=[WEIGHTS, SHARDS, CONFIG, PREPROCESSOR, README],
+    )  # fmt: skip
     try:
-        try:
-            folder = Path(fetch(local_files_only=True))
-        except (OSError, ValueError):  # not here
-            folder = None
+        folder = None
+        if not force_download:
+            with suppress(OSError, ValueError):  # not here
+                folder = Path(get(local_files_only=True))
         if folder is not None and (folder / CONFIG).is_file() and weights_files(folder):
             return folder
-        HfApi().model_info(name, timeout=SECONDS)
-        return Path(fetch())
+        if local_files_only:
+            raise FileNotFoundError(name)
+        HfApi().model_info(name, revision=revision, timeout=SECONDS, token=token)
+        folder = Path(get(force_download=force_download))
     except Exception as error:  # of HTTP, TLS, proxies and disks, by several libraries
         raise InputError(
             f"there is no model folder {name!r}, and no Hub repository of that name could be fetched "
             f"({type(error).__name__}); check the name and the connection."
         ) from error
+    if not (folder / CONFIG).is_file():
+        raise InputError(f"the Hub repository {name!r} holds no model ({CONFIG} is missing); check the name.")
+    return folder
+
+
+def quiet_client() -> None:
+    """Keep the Hub's client from requests that nobody asked for, and from drawing bars where nobody watches."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import disable_progress_bars
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # otherwise each download also requests a list of agents
+    if not sys.stderr.isatty():
+        disable_progress_bars()
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -84,7 +84,10 @@ class Run:
             raise InputError(f"ema-decay is {self.ema_decay}; it needs a decay in [0, 1), such as 0.999.")
 
 
-Network = Literal["vgg", "compact", "mobile", "resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected"]
+Network = Literal[
+    "vgg", "compact", "mobile", "compact-residual", "mobile-residual",
+    "resnet18", "resnet50", "resnet50-elu", "resnet50-elu-projected",
+]  # fmt: skip
 StudentName = Literal["unifuse", "unifuse34", "unifuse50", "bifuse++", "hohonet", "egformer", "mobile", "coordnet"]
 SphereLoss = Literal["auto", "berhu", "reverse-huber", "l1", "ssi"]
 Folders = Annotated[tuple[Path, ...], Flag("FOLDER[,FOLDER]")]
@@ -99,7 +102,8 @@ class Backbone:
     """The network."""
 
     network: Network = "vgg"
-    """Monodepth's VGG (31.6 M parameters at width 1), lighter ones, ResNets with normalisation, Monodepth's ResNet50
+    """Monodepth's VGG (31.6 M parameters at width 1), lighter ones (residual: each head corrects the coarser one, as
+    small pictures need), ResNets with normalisation, Monodepth's ResNet50
     without (elu: 49.5 M parameters; projected: 58.5 M, as released)."""
     width: float = 1.0
     """Multiplies the network's channels."""

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from cyclopean.data.base import Items
+from cyclopean.data.base import Items, log_unusual_rig
 from cyclopean.errors import InputError
-from cyclopean.geometry import Pinhole, translation
+from cyclopean.geometry import Pinhole, size_of, translation
 from cyclopean.sample import Sample, View, calibrated_rig, pair_rig
 from cyclopean.training.options import Rig
 from cyclopean.training.wrappers import length, origin
@@ -72,6 +72,7 @@ def common_rig(data: Dataset[Sample]) -> tuple[Rig | None, str]:
             f"{b1:.3g} m): depth is learned up to scale; evaluate converts it to metres by the rig of each pair."
         )
     focal, baseline = (float(f"{x:.6g}") for x in np.median(rigs, 0))
+    log_unusual_rig("the rig of the data", (focal, baseline), size_of(data[chosen[0]].depth))
     return (focal, baseline), f"the data are of one rig ({_words((focal, baseline))}): depth is learned in metres."
 
 

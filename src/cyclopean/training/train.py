@@ -2,6 +2,8 @@
 
 import logging
 import math
+import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -55,6 +57,7 @@ def model_card(recipe: str, run: Run, source: Source, data: TrainData) -> dict[s
         "average": run.ema_decay,
         "init": run.init,
         "torch": torch.__version__,
+        **({"command": shlex.join(["cyclopean", *sys.argv[1:]])} if sys.argv[1:2] == ["train"] else {}),
     }
     shape = source.size or size_of(data.training[0].depth)
     return {"input_size": list(shape), "licence": "Apache-2.0", "training": facts}
