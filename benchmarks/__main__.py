@@ -41,6 +41,11 @@ def main() -> int:
         from benchmarks import hostile
 
         return hostile.main(chosen.inputs, chosen.seed)
+    if chosen.groups == ["second_eye"]:
+        from benchmarks import second_eye
+
+        print(f"- command: python -m benchmarks {' '.join(sys.argv[1:])}", *circumstances("cpu"), sep="\n")
+        return second_eye.main()
     if chosen.groups == ["adapt"]:
         from benchmarks import adapt
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cyclopean.io.photolike import as_photo as as_photo
     from cyclopean.sample import Sample as Sample
     from cyclopean.sample import View as View
+    from cyclopean.stereoscopy.pair import stereo as stereo
 
 # public name -> (module, attribute); imported when first asked for, since torch alone takes over a second
 _PUBLIC = {
@@ -37,6 +38,7 @@ _PUBLIC = {
     "read_depth": ("cyclopean.io.depthmap", "read_depth"),
     "read_photo": ("cyclopean.io.image", "read_photo"),
     "refocus": ("cyclopean.inference.refocusing", "refocus"),
+    "stereo": ("cyclopean.stereoscopy.pair", "stereo"),
 }
 
 __all__ = [*_PUBLIC]  # noqa: PLE0604

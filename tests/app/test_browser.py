@@ -56,6 +56,15 @@ def test_drop_depth_click_undo_save(visitor: Visitor, photo: Path, tmp_path: Pat
         full = np.asarray(kept.convert("RGB"), float)
     assert detail(full, NEAR) < 0.97 * detail(sharp, NEAR), "it is the refocused one"
 
+    visitor.page.select_option("#kept", label="Page to click in (HTML)")
+    with visitor.page.expect_download() as download:
+        visitor.page.click("#save-photo")
+    assert download.value.suggested_filename == "holiday_defocus.html"
+    download.value.save_as(tmp_path / "kept.html")
+    page = (tmp_path / "kept.html").read_text()
+    assert "holiday.jpg: choose what is sharp" in page
+    assert page.count("data:image/jpeg;base64,") == 1
+
 
 def test_dialog_then_depth_files_then_another_photo(visitor: Visitor, photo: Path):
     visitor.choose(photo)

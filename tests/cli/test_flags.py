@@ -27,6 +27,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 KINDS = {
     "predict": "cyclopean.cli.predict:Predict",
     "refocus": "cyclopean.cli.refocus:Refocus",
+    "stereo": "cyclopean.cli.stereo:Stereo",
     "app": "cyclopean.cli.app:App",
     "label": "cyclopean.cli.label:Label",
     "shard": "cyclopean.cli.shard:Shard",

@@ -36,7 +36,7 @@ def test_depth_is_shown_at_the_times_of_the_source(
     for name in ("pause.mp4", "pause.mkv"):
         timed = ((picture, time, Fraction(0)) for picture, time in zip(walking(8), times, strict=True))
         write_timed(tmp_path / name, timed, Fraction(25), Fraction(1, 12800))
-        out = tmp_path / f"out {name}"
+        out = tmp_path / f"out of {name[-3:]}"
         code, err = here(capsys, "predict", tmp_path / name, "--model", model, "--out", out)
         assert (code, err) == (0, "")
         assert times_of(out / "pause_disp.mp4") == pytest.approx([float(t) for t in times], abs=1.5e-3)
@@ -45,7 +45,7 @@ def test_depth_is_shown_at_the_times_of_the_source(
         assert card["frames"] == 8
     with (
         av.open(str(tmp_path / "pause.mp4")) as old,
-        av.open(str(tmp_path / "out pause.mp4" / "pause_disp.mp4")) as new,
+        av.open(str(tmp_path / "out of mp4" / "pause_disp.mp4")) as new,
     ):
         assert old.duration == pytest.approx(new.duration, abs=2000)  # the last frame stays no longer
     film(tmp_path / "camcorder.mts", walking(6), steady=True)  # a clock that begins at 1.4 s, for sound too

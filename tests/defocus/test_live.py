@@ -140,6 +140,19 @@ def test_it_agrees_with_the_final_picture(live: Live) -> None:
     assert psnr(part, enlarged) > 27
 
 
+def test_a_light_far_away_has_the_outline_of_the_blades(live: Live) -> None:
+    """A triangle, turned as the final picture's is: not the other way, and not upside down."""
+    image, rho = np.full((120, 160, 3), 10, np.uint8), np.full((120, 160), 0.2, np.float32)
+    image[54:61, 72:79], rho[100:, :60] = 255, 1.0
+    live.open(image, rho)
+    for turn in (15, -15):
+        shape = {"kind": "polygon", "blades": 3, "rotation": turn}
+        found = live.rendered(1.0, amount=7, shape=shape)[:96]
+        ways = {way: Lens(7.0, shape=Shape("polygon", 3, float(way))) for way in (turn, -turn, turn + 60, 60 - turn)}
+        alike = {way: psnr(found, final(image, rho, 1.0, lens, 1.0)[:96]) for way, lens in ways.items()}
+        assert alike[turn] > max(value for way, value in alike.items() if way != turn) + 4, alike
+
+
 def test_depth_is_read_exactly_and_small_depth_follows_the_photo(live: Live) -> None:
     image, rho = drawing()
     rng = np.random.default_rng(0)

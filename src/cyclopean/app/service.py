@@ -44,6 +44,7 @@ FORMATS = {
     "JPEG": (".jpg", 8),
     "PNG, 16 bits": (".png", 16),
     "TIFF, 16 bits": (".tif", 16),
+    "Page to click in (HTML)": (".html", None),
 }
 
 
@@ -237,16 +238,23 @@ def save_depth(
 def save_refocused(
     service: Service, path: Path, request: FocusRequest, form: PictureFormat, folder: Path
 ) -> list[Path]:
-    """Write what `cyclopean refocus` writes for the photo at `path`: the picture at full size, and its sidecar."""
-    settings = request.settings
+    """Write what `cyclopean refocus` writes for the photo at `path`: the picture at full size, and its sidecar.
+
+    With the suffix .html, first a page in which anybody refocuses the photo, and the picture in its usual format.
+    """
+    settings, page = request.settings, form.suffix == ".html"
+    if page and settings.method != THIN_LENS:
+        raise InputError(f"a page refocuses by the thin lens, not by {settings.method}; choose the lens, or a picture.")
     options = RefocusOptions(
-        fraction(request.at), None, settings.lens, None, settings.method, settings.strength, formats=(form,),
+        fraction(request.at), None, settings.lens, None, settings.method, settings.strength,
+        formats=() if page else (form,), viewer=page,
         subject=settings.subject, point_only=settings.range > 0,
         max_megapixels=service.megapixels, mend=partial(mended, strokes=request.strokes),
     )  # fmt: skip
     target = Target(folder, path.stem, overwrite=True)
     record = asdict(settings) | ({"strokes": [asdict(stroke) for stroke in request.strokes]} if request.strokes else {})
-    return list(refocus_photo(path, target, lambda _: service.predictor, options, record).paths)
+    paths = refocus_photo(path, target, lambda _: service.predictor, options, record).paths
+    return sorted(paths, key=lambda path: path.suffix != ".html")
 
 
 def save_upright(service: Service, path: Path, folder: Path) -> Path:

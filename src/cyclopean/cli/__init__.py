@@ -25,6 +25,7 @@ VERBOSE = ("-v", "--verbose")  # of every command: details of errors, and of wha
 COMMANDS = {
     "predict": ("cyclopean.cli.predict", "depth of photos, folders or videos"),
     "refocus": ("cyclopean.cli.refocus", "blur a photo by its depth, sharp where you point"),
+    "stereo": ("cyclopean.cli.stereo", "the second eye of photos and clips: 3-D from one picture"),
     "app": ("cyclopean.cli.app", "refocus photos in the browser"),
     "train": ("cyclopean.cli.train", "train a model on rendered worlds or on your own stereo folder"),
     "adapt": ("cyclopean.cli.adapt", "go on learning from one clip of yours, without labels"),

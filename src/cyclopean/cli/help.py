@@ -27,6 +27,11 @@ EXAMPLES = {
         "cyclopean refocus photo.jpg --at 1200 800 --amount 1.5 --depth beside",
         "cyclopean refocus clip.mp4 --at 0.5 0.5 --track",
     ),
+    "stereo": (
+        "cyclopean stereo photo.jpg",
+        "cyclopean stereo photo.jpg --save anaglyph,mpo --parallax 3",
+        "cyclopean stereo photos/ clip.mp4 --save half-sbs --out 3d",
+    ),
     "app": ("cyclopean app", "cyclopean app --port 8080"),
     "train": (
         "cyclopean train monodepth --network compact --data worlds/train --out runs/mine",

@@ -12,6 +12,7 @@ from cyclopean.cli.parsing import named_file
 from cyclopean.errors import InputError, contained
 from cyclopean.io.files import CLIPS, PHOTOS, RAWS, refuse_unreadable, shown
 from cyclopean.io.results import Target
+from cyclopean.stereoscopy import LAYOUTS
 
 READ = (*PHOTOS, *RAWS, *CLIPS)
 
@@ -113,6 +114,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _is_result(folder: Path, stem: str, suffix: str) -> bool:
     """Return whether a sidecar beside a file names it as a result: its own, or that of the depth it came with."""
     sides = [f"{stem}.json"]
+    sides += [f"{stem.removesuffix(e)}_stereo.json" for e in LAYOUTS.values() if stem.endswith(e)]
     sides += [
         f"{stem.removesuffix(ending)}_disp.json"
         for ending in {Path(result).stem for result in RESULTS}

@@ -226,7 +226,7 @@ def run(options: Refocus) -> None:
 
     depth = None
     if options.depth is not None and options.depth not in EMBEDDED:
-        depth = _beside(source) if options.depth == BESIDE else Path(options.depth)
+        depth = depth_beside(source) if options.depth == BESIDE else Path(options.depth)
     record = {
         "focus_distance": options.focus_distance, "focus_range": options.focus_range, **asdict(blur),
         "nearest": options.nearest, "farthest": options.farthest, "depth": options.depth, "refine": options.refine,
@@ -286,7 +286,7 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
     if options.matte is not None:
         refuse_no_matte(options.matte)
     if options.depth == BESIDE:
-        _beside(Path(options.photo[0]))
+        depth_beside(Path(options.photo[0]))
     elif options.depth == "embedded":
         if options.motion.frame is not None or find_depth(Path(options.photo[0])) is None:
             raise InputError(NO_EMBEDDED_DEPTH.format(options.photo[0]))
@@ -358,7 +358,7 @@ def _refuse_clashes(options: Refocus) -> None:
             raise InputError(f"--focus-range and {flag} both say what is sharp; give one of them.")
 
 
-def _beside(photo: Path) -> Path:
+def depth_beside(photo: Path) -> Path:
     """Return the depth file of a photo that lies beside it: photo_disp.npy, or the same name in another format."""
     names = [photo.with_name(f"{photo.stem}_disp{suffix}") for suffix in DEPTHS]
     path = next((name for name in names if name.is_file()), None)

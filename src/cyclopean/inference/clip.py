@@ -120,14 +120,12 @@ def write_refocused(
     check(source, keys, smooth, max_megapixels)
     camera = film_camera(source, known)
     measures = measure_clip(source, keys, predictor, camera, max_megapixels)
-    rendering = _Rendering(
-        keys, predictor, camera, lens or Lens(), smooth, measures, progress or (lambda _done, _all: None)
-    )
+    depth = SteadyDepth(predictor, camera, smooth, measures.whole)
+    rendering = _Rendering(keys, depth, lens or Lens(), measures, progress or (lambda _done, _all: None))
     count = rewrite(source, target, rendering.pictures, max_megapixels)
-    flicker = rendering.flicker
     return ClipReport(
-        count, measures.seconds, (measures.low, measures.high), tuple(rendering.cuts), tuple(rendering.lost),
-        flicker.before, flicker.after,
+        count, measures.seconds, (measures.low, measures.high), tuple(depth.cuts), tuple(rendering.lost),
+        depth.flicker.before, depth.flicker.after,
     )  # fmt: skip
 
 
@@ -180,7 +178,7 @@ def measure_clip(
         if still.index % every == 0:
             samples.append(depth[::4, ::4])
         while waiting and still.seconds >= waiting[0].time:
-            picture = _array(still.image)
+            picture = picture_of(still.image)
             x, y = focus_pixel(waiting.pop(0).point, picture.shape[:2])
             aims.append(value_at(guided(depth, picture), (x + 0.5, y + 0.5)))
     if not samples:
@@ -197,8 +195,42 @@ def _small_depth(image: Frame, predictor: Predictor, camera: Pinhole | None) -> 
     return fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
 
 
-def _array(image: Frame) -> Float[np.ndarray, "h w 3"]:
+def picture_of(image: Frame) -> Float[np.ndarray, "h w 3"]:
+    """Return a frame as an array."""
     return np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
+
+
+@dataclass
+class SteadyDepth:
+    """Small depth of a clip's frames, one after the other, a mean of about `smooth` seconds along the motion."""
+
+    predictor: Predictor
+    camera: Pinhole | None
+    smooth: float
+    whole: float  # the range of inverse depth of the clip
+    cuts: list[float] = field(default_factory=list)
+    last: Moment | None = None
+
+    def __post_init__(self) -> None:
+        self.flicker = Flicker(self.whole)
+        self.consistency = Consistency(self.predictor.method.ambiguity, self.whole)
+
+    def add(self, still: Still) -> Moment:
+        """Return the next moment of the clip."""
+        depth = _small_depth(still.image, self.predictor, self.camera)
+        grey = small_grey(still.image, (depth.shape[0], depth.shape[1]))
+        steady = self.smooth > 0 and self.predictor.method.ambiguity == "affine"  # `following` fits a scale alone
+        aligned = self.consistency.add(grey, depth, still.seconds).depth if steady else depth
+        if self.last is None:
+            self.last = first(grey, depth, still.seconds)
+            return self.last
+        now = following(self.last, grey, aligned, still.seconds, mean=self.smooth, whole=self.whole)
+        now = replace(now, predicted=depth)
+        self.flicker.add(self.last, now)
+        if now.motion is not None and now.motion.cut:
+            self.cuts.append(still.seconds)
+        self.last = now
+        return now
 
 
 @dataclass
@@ -206,48 +238,27 @@ class _Rendering:
     """The second pass, and its state."""
 
     keys: tuple[Keyframe, ...]
-    predictor: Predictor
-    camera: Pinhole | None
+    depth: SteadyDepth
     lens: Lens
-    smooth: float
     measures: ClipMeasures
     progress: Progress
-    cuts: list[float] = field(default_factory=list)
     lost: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.flicker = Flicker(self.measures.whole)
-        self.consistency = Consistency(self.predictor.method.ambiguity, self.measures.whole)
         self.pull = _FocusPull(self.keys, self.measures, self.lens.amount, self.lost)
 
     def pictures(self, clip: Iterator[Still]) -> Iterator[Frame]:
         """Yield a refocused picture for each frame."""
-        last: Moment | None = None
         for still in clip:
-            now = self._moment(still, last)
-            yield self._picture(still, now, last)
-            last = now
+            last = self.depth.last
+            yield self._picture(still, self.depth.add(still), last)
             self.progress(still.index + 1, self.measures.count)
 
-    def _moment(self, still: Still, last: Moment | None) -> Moment:
-        depth = _small_depth(still.image, self.predictor, self.camera)
-        grey = small_grey(still.image, (depth.shape[0], depth.shape[1]))
-        steady = self.smooth > 0 and self.predictor.method.ambiguity == "affine"  # `following` fits a scale alone
-        aligned = self.consistency.add(grey, depth, still.seconds).depth if steady else depth
-        if last is None:
-            return first(grey, depth, still.seconds)
-        now = following(last, grey, aligned, still.seconds, mean=self.smooth, whole=self.measures.whole)
-        now = replace(now, predicted=depth)
-        self.flicker.add(last, now)
-        if now.motion is not None and now.motion.cut:
-            self.cuts.append(still.seconds)
-        return now
-
     def _picture(self, still: Still, now: Moment, last: Moment | None) -> Frame:
-        depth = guided(now.depth, _array(still.image))
+        depth = guided(now.depth, picture_of(still.image))
         focus, amount = self.pull(now, last, depth)
         lens = replace(self.lens, amount=amount)
-        unit = 1.0 if self.predictor.method.ambiguity == "metric" else None
+        unit = 1.0 if self.depth.predictor.method.ambiguity == "metric" else None
         return Focusable(Photo(still.image), depth, lens, unit, self.measures.whole).focused(focus).image
 
 

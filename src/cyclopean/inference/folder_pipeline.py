@@ -109,9 +109,12 @@ def refuse_for_clip(source: Path, models: Models, options: DepthOptions) -> None
     refuse_sphere_of_clip(source, options.camera, models.via_cube)
 
 
-def is_done(one: Input, models: Models, settings: str) -> bool:
-    """Return whether all results of an input are there, by the same model, settings and bytes of the input."""
-    folder, side = one.target.folder, one.target.path("_disp.json")
+def is_done(one: Input, models: Models, settings: str, sidecar: str = "_disp.json") -> bool:
+    """Return whether all results of an input are there, by the same model, settings and bytes of the input.
+
+    `sidecar` is what the name of theirs ends in.
+    """
+    folder, side = one.target.folder, one.target.path(sidecar)
     try:
         content = read_json(side) if side.is_file() else None
     except InputError:

@@ -122,7 +122,10 @@ def refocus_photo(
     pixel = None if options.at is None else focus_pixel(options.at, photo.size)
     lens = options.lens if options.real_lens is None else _with_optics(options.lens, options.real_lens, photo)
     matte = None if options.matte is None else matte_for(options.matte, photo, pixel)
-    depth, remarks = _depth_of(source, photo, depth_from, options)
+    depth, remarks = depth_of(
+        source, photo, depth_from,
+        embedded=options.embedded, resize=options.resize_depth, max_megapixels=options.max_megapixels,
+    )  # fmt: skip
     notes += remarks
     profile = options.profile
     if profile is None and depth.unit != "m" and lens.optics is not None and options.distance is None:
@@ -234,24 +237,32 @@ def _assumed(photo: Photo, depth: DepthMap, pixel: tuple[int, int] | None) -> tu
     )
 
 
-def _depth_of(
-    source: Path, photo: Photo, depth_from: Path | Callable[[Photo], Predictor], options: RefocusOptions
+def depth_of(
+    source: Path,
+    photo: Photo,
+    depth_from: Path | Callable[[Photo], Predictor],
+    *,
+    embedded: EmbeddedUse,
+    resize: bool,
+    max_megapixels: float,
 ) -> tuple[DepthMap, list[str]]:
     """Return the depth of the photo at `source`, out of a file, out of its own file, or predicted; and notes."""
     if isinstance(depth_from, Path):
-        return _depth_in_file(depth_from, source, photo, options)
-    own, remarks = own_depth(source, photo, options.embedded, options.max_megapixels)
+        return _depth_in_file(depth_from, source, photo, resize=resize, max_megapixels=max_megapixels)
+    own, remarks = own_depth(source, photo, embedded, max_megapixels)
     return depth_from(photo)(photo) if own is None else own, remarks
 
 
-def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptions) -> tuple[DepthMap, list[str]]:
+def _depth_in_file(
+    path: Path, source: Path, photo: Photo, *, resize: bool, max_megapixels: float
+) -> tuple[DepthMap, list[str]]:
     """Read the depth of the photo at `source`; one of another size is stretched if its sidecar names the photo's, or on
     request.
 
     Also returns a note if the sidecar names another picture, or the photo as it was before it was changed.
     """
     size, sidecar = depth_size(path), read_sidecar(path)  # before memory is taken for the numbers
-    stretch = options.resize_depth or (sidecar is not None and sidecar.source_size == photo.size)
+    stretch = resize or (sidecar is not None and sidecar.source_size == photo.size)
     if size != photo.size and not stretch:
         (h, w), (height, width) = size, photo.size
         turned = is_turned(size, photo.size)
@@ -260,7 +271,7 @@ def _depth_in_file(path: Path, source: Path, photo: Photo, options: RefocusOptio
             f"{path} is {w}x{h} but {photo.name} is {width}x{height}; "
             f"{remedy or 'give the depth of this photo, or --resize-depth'}."
         )
-    depth = read_depth(path, options.max_megapixels)
+    depth = read_depth(path, max_megapixels)
     depth = depth if size == photo.size else resize_depth(depth, photo.size)
     other = sidecar.source if sidecar is not None else None
     before = sidecar.source_hash if sidecar is not None and other == photo.name else None

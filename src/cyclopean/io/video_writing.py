@@ -1,7 +1,7 @@
 """Writing of clips: pictures with times, and a clip with other pictures and everything else unchanged."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -35,6 +35,7 @@ from cyclopean.io.video_tracks import (
 RUN_UP = Fraction(1, 20)  # seconds before its start that a decoder of sound needs, and an edit list hides
 # mbtree: with it x264 gives other bytes, and other pictures, from run to run (seen with the build in PyAV 18)
 QUALITY = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
+SIDE_BY_SIDE = {**QUALITY, "x264-params": "mbtree=0:frame-packing=3"}  # marked as views of two eyes, for televisions
 
 
 def write_timed(
@@ -79,10 +80,14 @@ def rewrite(
     target: Path,
     change: Callable[[Iterator[Still]], Iterable[Frame]],
     max_megapixels: float = MEGAPIXELS,
+    *,
+    widths: int = 1,
+    encoder: Mapping[str, str] = QUALITY,
 ) -> int:
     """Write the clip `source` with other pictures, as H.264 in `target`, and return how many frames it has.
 
-    `change` takes the frames and yields a picture of the same size for each, in order. Sound, subtitles, chapters,
+    `change` takes the frames and yields a picture for each, in order, as high as they are and `widths` times as wide;
+    `encoder` are options of H.264's (`QUALITY`, `SIDE_BY_SIDE`). Sound, subtitles, chapters,
     covers and other tracks are copied as far as `target` can hold them (`left_out` returns the rest); times,
     orientation, shape of pixels, colour tags and metadata stay. Odd last rows and columns are repeated. Writes to
     `target` itself: give a path inside `files.appearing`. Raises InputError if `source` is damaged, or `target` is of a
@@ -101,11 +106,14 @@ def rewrite(
         orientation, tags, size = Orientation(), Tags(), (stream.codec_context.height, stream.codec_context.width)
         if first is not None:
             orientation, tags, size = orientation_of(first), tags_like(first), (first.height, first.width)
+        height, width = orientation.sides(size)
+        film_size = orientation.sides((height, width * widths))
         with writable(source, target, ValueError):  # PyAV's error if a container does not accept a codec
             aspect = stream.sample_aspect_ratio or Fraction(1)
             film = _add_film(
-                result, stream.average_rate or Fraction(25), stream.time_base, size, tags=tags, aspect=aspect
-            )
+                result, stream.average_rate or Fraction(25), stream.time_base, film_size, tags=tags, aspect=aspect,
+                encoder=encoder,
+            )  # fmt: skip
             film.set_display_matrix(None if orientation == Orientation() else orientation.matrix)
             film.metadata.update(portable_metadata(stream.metadata))
             copies = {index: add_copy(result, container.streams[index]) for index in tracks.copied}
@@ -164,9 +172,18 @@ def _encode(frames: Iterator[Any], film: Any, container: Any, step: int) -> int:
     return count
 
 
-def _add_film(container: Any, rate: Fraction, unit: Fraction, size: Size, *, tags: Tags, aspect: Fraction) -> Any:
+def _add_film(
+    container: Any,
+    rate: Fraction,
+    unit: Fraction,
+    size: Size,
+    *,
+    tags: Tags,
+    aspect: Fraction,
+    encoder: Mapping[str, str] = QUALITY,
+) -> Any:
     """Add an H.264 track for pictures of `size` (height, width) as they are coded."""
-    film = container.add_stream("libx264", rate=rate, options=dict(QUALITY))
+    film = container.add_stream("libx264", rate=rate, options=dict(encoder))
     film.height, film.width, film.pix_fmt = size[0] + size[0] % 2, size[1] + size[1] % 2, "yuv420p"
     film.time_base = film.codec_context.time_base = unit
 
