@@ -20,7 +20,6 @@ from cyclopean.cli.parsing import check_result_name, check_writable, comma_list,
 from cyclopean.defocus import refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
-from cyclopean.io.embedded_depth import NO_EMBEDDED_DEPTH, find_depth
 from cyclopean.io.files import CLIPS, DEPTHS, refuse_unreadable, shown
 from cyclopean.io.results import Target
 
@@ -288,6 +287,8 @@ def _check_words(options: Refocus) -> tuple[Path, list[str]]:
     if options.depth == BESIDE:
         depth_beside(Path(options.photo[0]))
     elif options.depth == "embedded":
+        from cyclopean.io.embedded_depth import NO_EMBEDDED_DEPTH, find_depth
+
         if options.motion.frame is not None or find_depth(Path(options.photo[0])) is None:
             raise InputError(NO_EMBEDDED_DEPTH.format(options.photo[0]))
     elif options.depth is not None and options.depth not in EMBEDDED and not Path(options.depth).exists():
@@ -312,6 +313,8 @@ def _refuse_early(options: Refocus, source: Path) -> None:
     if options.depth in EMBEDDED and says_metric(name) is False:
         own = None
         if options.depth != "predict" and options.motion.frame is None and _without_metres(options):
+            from cyclopean.io.embedded_depth import find_depth
+
             with suppress(InputError):  # which is a note, and depth is predicted
                 own = find_depth(source)
         if own is None or own.ambiguity != "metric":

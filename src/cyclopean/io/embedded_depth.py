@@ -3,7 +3,7 @@
 JPEG: GDepth (base64 in XMP), dynamic depth 1.0 (a picture behind the photo, described in XMP), both Google's, and
 Apple's auxiliary picture behind the photo. HEIC: its depth image, by Apple's XMP or the depth representation of HEVC.
 
-Finding is plain Python, so that commands can check it before anything heavy is imported.
+Finding needs no torch, so that commands can check it before that is loaded.
 """
 
 import base64
