@@ -31,7 +31,6 @@ FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # formats that OpenCV decod
 EXIF_TAG, ORIENTATION = 0x8769, 0x0112
 PPM_WHITE = re.compile(rb"P[2356]" + 2 * rb"(?:\s|#[^\n]*\n)+\d+" + rb"(?:\s|#[^\n]*\n)+(\d{1,5})\s")
 DARKEST = 4096  # of 65535: a picture without larger numbers was probably of 12 bits or fewer
-MOST_PROFILE = 4_000_000  # bytes of ICC that are parsed
 
 # First bytes of raw files that are not TIFF: Canon (two), Fujifilm, Olympus (three), Panasonic, Sigma, Minolta.
 RAW_MARKS = (
@@ -221,7 +220,7 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
     if page.raw or _is_raw(data[:16]) or (path.suffix.lower() in RAWS and not page.holds_photo(data)):
         return Decoded(to_tensor(_develop(path, check), 65535), 16, "RAW", exif=metadata)
     check(page.size)
-    profile, xmp = _binary(page.tags.get(34675)), _binary(page.tags.get(700))
+    profile, xmp = exif.binary(page.tags.get(34675)), exif.binary(page.tags.get(700))
     coding = high_dynamic_range(profile)
     profile = b"" if coding else profile
     turn = page.tags.get(ORIENTATION)
@@ -270,8 +269,8 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
         metadata = Image.Exif()
         with suppress(Exception):  # only now: PNG may carry it at its end
             metadata = picture.getexif()
-        profile = _binary(picture.info.get("icc_profile"))
-        xmp = _binary(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp"))
+        profile = exif.binary(picture.info.get("icc_profile"))
+        xmp = exif.binary(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp"))
         coding = coding_of(path, picture, profile)
         profile = b"" if coding else profile
         if not (coding or profile) and picture.mode == "RGB" and exif.is_adobe_rgb(metadata):
@@ -459,13 +458,6 @@ def upright(image: Float[Tensor, "1 c h w"], orientation: int) -> Float[Tensor, 
     """Return a picture made upright by EXIF's orientation, 1 to 8."""
     turned = image.transpose(-1, -2) if orientation in (5, 6, 7, 8) else image
     return turned.flip([axis + 2 for axis in _FLIPS.get(orientation, ())]).contiguous()
-
-
-def _binary(value: object) -> bytes:
-    """Return metadata as bytes, whatever type they were stored as; empty for values that are neither text nor bytes."""
-    value = value[0] if isinstance(value, tuple) and len(value) == 1 else value
-    value = value.encode("utf-8", "replace") if isinstance(value, str) else value
-    return value if isinstance(value, bytes) and len(value) <= MOST_PROFILE else b""
 
 
 def _is_raw(head: bytes) -> bool:

@@ -18,6 +18,7 @@ KEPT_TAGS = (269, 270, 271, 272, 305, 306, 315, 316, 0x4746, 0x4749, 33432, *ran
 LEFT_OUT = (0x927C, 0xA005)
 PARTS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 INFINITELY_FAR = 10_000.0  # metres; EXIF writes 2^32 - 1 for infinity
+MOST_PROFILE = 4_000_000  # bytes of ICC that are parsed
 LARGEST_EXIF = 65_527  # bytes: what one segment of a JPEG holds, after its length and "Exif\0\0"
 
 
@@ -280,3 +281,10 @@ def _numbers(values: dict[str, str], *names: str, convert: Callable[[float], flo
         return tuple(convert(float(values[name])) for name in names)
     except (KeyError, ValueError, OverflowError):
         return None
+
+
+def binary(value: object) -> bytes:
+    """Return metadata as bytes, whatever type they were stored as; empty for values that are neither text nor bytes."""
+    value = value[0] if isinstance(value, tuple) and len(value) == 1 else value
+    value = value.encode("utf-8", "replace") if isinstance(value, str) else value
+    return value if isinstance(value, bytes) and len(value) <= MOST_PROFILE else b""
