@@ -272,7 +272,7 @@ def test_a_missing_map_is_named_and_the_rest_goes_on(world, maps, tmp_path, caps
     out, error = capsys.readouterr()
     assert "images left out of every row: 2" in error
     assert "000002" in error
-    assert "000003.png is damaged" in error
+    assert "000003.png cannot be read as a picture" in error
     assert "2 images left out of every row" in out
     (result,) = json.loads((tmp_path / "a.json").read_text())["results"]
     assert result["counts"]["images"] == 2

@@ -140,13 +140,13 @@ EARLY = [
     ["predict", "{photo}", "--camera", "fisheye"],
     ["app", "--model", "nix"],
     ["predict", "{photo}", "--out", "{photo}/new"],
-    ["refocus", "{photo}", "--at", "0.5", "0.5", "--out", "{photo}"],
     ["render", "street", "{photo}/new"],
     ["predict", "{photo}", "--out", ""],
     ["predict", ""],
     ["predict", "{photo}", "--resume"],
 ]
 LIGHT = [  # pictures' headers and small numbers are looked at, for which nothing of torch is needed
+    ["refocus", "{photo}", "--at", "0.5", "0.5", "--out", "{photo}"],
     ["refocus", "{photo}", "--at", "0.5", "0.5", "--shape", "star"],
     ["refocus", "{photo}", "--at", "0.5", "0.5", "--shape", "polygon:2"],
     ["refocus", "{photo}", "--at", "0.5", "0.5", "--method", "gausian"],

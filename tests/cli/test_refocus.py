@@ -98,7 +98,7 @@ def test_depth_of_the_photo_before_it_was_changed_is_noted(photo: Path, model: s
         assert here(capsys, "refocus", photo, *words, depth)[2] == ""
     side.write_text(json.dumps(content | {"source_sha256": 3}))
     code, _, told = here(capsys, "refocus", photo, *words, depth)
-    assert (code, '"source_sha256" is a text' in told) == (2, True), told
+    assert (code, '"source_sha256" and "settings" are texts' in told) == (2, True), told
 
 
 def test_without_a_depth_file_it_is_predicted(photo: Path, model: str) -> None:

@@ -265,7 +265,7 @@ def test_weights_of_other_types_are_read_or_refused(model):
 def test_only_a_name_that_nothing_here_has_is_asked_of_the_hub(model, tmp_path, monkeypatch):
     asked = []
 
-    def fetched(name: str, allow_patterns: list[str], local_files_only: bool = False) -> str:
+    def fetched(name: str, allow_patterns: list[str], local_files_only: bool = False, **_: object) -> str:
         if local_files_only:
             raise OSError("it was never fetched")
         asked.append(name)
@@ -311,7 +311,7 @@ def test_only_a_name_that_nothing_here_has_is_asked_of_the_hub(model, tmp_path, 
 def test_a_hub_model_is_fetched_by_its_name_and_nothing_but_the_model(model, monkeypatch):
     asked = []
 
-    def fetched(name: str, allow_patterns: list[str], local_files_only: bool = False) -> str:
+    def fetched(name: str, allow_patterns: list[str], local_files_only: bool = False, **_: object) -> str:
         if local_files_only:
             raise OSError("it was never fetched")
         asked.append((name, allow_patterns))
