@@ -20,6 +20,7 @@ from cyclopean.io.files import shortened
 from cyclopean.methods.base import Method
 from cyclopean.sample import view
 
+LEAST = 65  # pixels of what a network sees that takes any size, and halves it six times
 SIDES = 32, 16384  # pixels of a picture, for a graph of any size
 MOST_BATCH = 64
 WEIGHT = "weight:"  # before the names of weights that are not in the file
@@ -60,7 +61,7 @@ def bare_program(graph: BareGraph, size: Size | None = None, *, optimize: bool =
     rows, columns = (
         multiple * torch.export.Dim(f"{name}_steps", min=1, max=SIDES[1] // multiple)
         if multiple > 1
-        else torch.export.Dim(name, min=SIDES[0], max=SIDES[1])
+        else torch.export.Dim(name, min=LEAST, max=SIDES[1])
         for name in ("height", "width")
     )
     image = {0: batch} if size is not None else {0: batch, 2: rows, 3: columns}

@@ -30,7 +30,8 @@ def fuse_flipped(disparity: Map, flipped_back: Map) -> Map:
     to 10 %. This follows the text and the release, not the supplement's formula, whose weights sum to 1.5 at the
     borders.
     """
-    j = torch.linspace(0, 1, disparity.shape[-1], dtype=disparity.dtype, device=disparity.device)
+    w = disparity.shape[-1]
+    j = torch.arange(w, dtype=disparity.dtype, device=disparity.device) / (w - 1)  # `linspace` cannot be exported
     left, right = (1 - (20 * (x - 0.05)).clamp(0, 1) for x in (j, 1 - j))
     return right * disparity + left * flipped_back + (1 - left - right) * (disparity + flipped_back) / 2
 

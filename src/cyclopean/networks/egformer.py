@@ -168,7 +168,7 @@ def tangent_points(size: tuple[int, int], like: Tensor) -> Float[Tensor, "1 1 h 
     ray = Equirectangular().rays(pixel_grid((h, 1), like))[0, :, :, None]  # h 1 1 3, straight ahead in each row
     right = ray.new_tensor([1.0, 0.0, 0.0])
     down = torch.linalg.cross(ray, right.expand_as(ray))
-    column = 2 * math.pi / torch.scalar_tensor(w, dtype=torch.float64)
+    column = 2 * math.pi / torch.scalar_tensor(w, dtype=torch.float32)  # onnxruntime has no tangent in float64
     step = torch.tensor([-1.0, 0.0, 1.0]).to(like) * column.tan().to(like)
     dy, dx = (d.reshape(1, POINTS, 1) for d in torch.meshgrid(step, step, indexing="ij"))
     points = ray[:, 0] + dx * right + dy * down[:, 0]

@@ -49,7 +49,7 @@ class Mobile(nn.Module):
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Return the features of the encoder's first stages, at 1/2 and 1/4."""
-        return self.encoder(2 * image - 1)[:2]
+        return self.encoder(2 * image - 1, 2)
 
     def pyramids(
         self, image: Float[Tensor, "b c h w"]
@@ -119,9 +119,12 @@ class Encoder(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
 
-    def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+    def forward(self, image: Float[Tensor, "b c h w"], count: int = len(KEPT)) -> list[Float[Tensor, "b _ _ _"]]:
+        """Return the first `count` features; what comes after them is not computed, and may not fit small pictures."""
         x, features = F.relu6(self.stem(image)), []
         for k, stage in enumerate(self.stages):
+            if len(features) == count:
+                break
             x = stage(x)
             if k in KEPT:
                 features.append(x)
