@@ -121,7 +121,7 @@ class Encoder(nn.Module):
 
     def forward(self, image: Float[Tensor, "b c h w"], count: int = len(KEPT)) -> list[Float[Tensor, "b _ _ _"]]:
         """Return the first `count` features; what comes after them is not computed, and may not fit small pictures."""
-        x, features = F.relu6(self.stem(image)), []
+        x, features = F.relu6(self.stem(image)), list[Tensor]()
         for k, stage in enumerate(self.stages):
             if len(features) == count:
                 break
