@@ -176,6 +176,7 @@ def test_who_has_not_the_key_of_this_start_gets_nothing(server: Server, client: 
     assert ask(server, "/", sec_fetch_site="cross-site").status == 200, "a link"
 
 
+@pytest.mark.slow
 def test_half_requests_end_by_themselves(small: Server):
     """A request that never comes whole, an event that never comes whole, a file of which nothing more comes."""
     person = Client(small)
@@ -320,6 +321,7 @@ def test_the_end_leaves_no_files(small: Server, photo: Path):
     assert list(small.temporary.glob("cyclopean-app-*")) == []
 
 
+@pytest.mark.slow
 def test_files_of_a_killed_app_go_and_those_of_a_running_one_stay(tmp_path: Path, photo: Path):
     """They share their folder for temporary files. In the end a service stops one, the other's terminal is closed."""
     pytest.importorskip("starlette", reason="the app needs the extra 'app'")

@@ -167,6 +167,7 @@ def test_what_a_folder_run_leaves_alone_is_counted(
         assert words in err
 
 
+@pytest.mark.slow
 def test_names_that_no_terminal_can_show(tmp_path: Path, model: str) -> None:
     odd = [b"caf\xe9.png", "\N{SNOWMAN}.png".encode(), b"red\x1b[31m.png", b"two\nlines.png"]
     for name in odd:

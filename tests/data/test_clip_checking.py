@@ -121,6 +121,7 @@ def test_every_kind_of_file_or_one_sentence(tmp_path):
             examine_clip("deep", tmp_path / "deep.mp4", {"fov": fov})
 
 
+@pytest.mark.slow
 def test_the_command_recognises_clips(tmp_path, capsys):
     write_film(tmp_path / "turn.mp4", *CLIPS["turn"])
     write_folder(tmp_path / "frames", Film(*SHELF, "aside", count=20))

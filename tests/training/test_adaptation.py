@@ -235,6 +235,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_resume_goes_on(tmp_path, shelf, start,
     assert same(tmp_path / "m", tmp_path / "straight")  # as if nothing had happened
 
 
+@pytest.mark.slow
 def test_odd_input_works_or_is_one_sentence(tmp_path, shelf, start, capsys):
     folder = tmp_path / "frames"
     write_folder(folder, Film("clutter", 9003, "aside", count=40, size=(191, 255)))
