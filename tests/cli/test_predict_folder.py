@@ -119,6 +119,10 @@ def test_jobs_of_a_folder_are_those_of_jobs_for(tmp_path, capsys, model):
     assert streamed - {("loop.png", "loop")} == {(job.source.name, job.stem) for job in jobs}
     assert len(bad) == 1
     assert ("a.png", "a_png") in streamed
+    for name in ("a_png.jpg", "a_png_2.jpg"):  # a longer name may be another file's
+        shutil.copy(shoot / "b.jpg", shoot / name)
+    stems = {job.source.name: job.stem for job in jobs_in(shoot, tmp_path / "out", tuple(suffixes))}
+    assert (stems["a.png"], len(set(stems.values()))) == ("a_png_3", len(stems))
     with pytest.raises(InputError, match="holds no photos"):
         count_in(shoot / "deeper")
 

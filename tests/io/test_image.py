@@ -61,6 +61,19 @@ def test_every_orientation_is_turned_upright(tmp_path: Path) -> None:
         )
 
 
+def test_an_orientation_in_one_byte_is_one(tmp_path: Path) -> None:
+    """Its type is SHORT by the standard; some programs write BYTE or UNDEFINED."""
+    exif = Image.Exif()
+    exif[274] = 6
+    usual = exif.tobytes()
+    entry = usual.index(struct.pack(">HHIHH", 274, 3, 1, 6, 0))
+    for kind in (1, 7):
+        stored = usual[:entry] + struct.pack(">HHIBBBB", 274, kind, 1, 6, 0, 0, 0) + usual[entry + 12 :]
+        path = tmp_path / f"{kind}.png"
+        Image.fromarray(np.ascontiguousarray(STORED[6](scene()))).save(path, exif=stored)
+        assert np.abs(as_array(read_photo(path)) - scene() / 255).max() < 1e-6, kind
+
+
 def test_every_orientation_with_16_bits(tmp_path: Path) -> None:
     for orientation, suffix in itertools.product(STORED, (".png", ".tif")):
         deep = scene(full=65535)

@@ -103,8 +103,11 @@ def jobs_in(folder: Path, out: Path, suffixes: Sequence[str]) -> Iterator[Job]:
             stem, suffix = os.path.splitext(entry.name)
             if entry.name[0] == "." or suffix not in suffixes or _is_folder(entry) or _is_result(folder, stem, suffix):
                 continue
-            meets = any(os.path.lexists(folder / f"{stem}{other}") for other in suffixes if other != suffix)
-            yield Job(folder / entry.name, out, f"{stem}_{suffix[1:].lower()}" if meets else stem)
+            name, number, others = stem, 1, [other for other in suffixes if other != suffix]
+            while any(os.path.lexists(folder / f"{name}{other}") for other in others):  # then it is that file's name
+                name = f"{stem}_{suffix[1:].lower()}" + (f"_{number}" if number > 1 else "")
+                number, others = number + 1, list(suffixes)
+            yield Job(folder / entry.name, out, name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

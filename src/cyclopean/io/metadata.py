@@ -188,9 +188,13 @@ def _name(part: int | None, tag: int) -> str:
 
 
 def _number(tags: Mapping[int, Any], tag: int) -> float:
-    """Return the value of a tag, 0 when it is missing or no number (rationals may have denominator 0)."""
+    """Return the value of a tag, 0 when it is missing or no number (rationals may have denominator 0).
+
+    A number of type BYTE or UNDEFINED is a byte.
+    """
     try:
         value = tags.get(tag, 0)
+        value = value[0] if isinstance(value, bytes) and len(value) == 1 and value[0] < 32 else value
         number = float(value[0] if isinstance(value, tuple) and len(value) == 1 else value)
     except Exception:  # values may be of any type
         return 0.0
