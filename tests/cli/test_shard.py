@@ -100,7 +100,8 @@ def test_what_samples_may_hold_is_kept():
             there = unpack(pack(sample, 3.5))
             assert same(there.sample, sample)
             assert (there.sample.sources[0].from_target, there.far, there.filed) == (None, 3.5, None)
-    assert len(pack(Sample(view(counts // 256 / 255, Equirectangular()), (), depth))) < 3000  # three bytes a pixel
+    assert len(pack(Sample(view(counts // 256 / 255, Equirectangular()), (), depth))) < 1400  # three bytes a pixel
+    assert len(pack(Sample(view(counts / 65535, Equirectangular()), (), depth))) < 1800  # six
 
 
 def test_damaged_shards_lose_their_own_items_only(worlds, packed, tmp_path, capsys, caplog):
