@@ -136,6 +136,7 @@ class ShardsDataset(Items):
             ) from None
         self.items: Any = items
         self._cut = dict[int, str]()
+        self._last: tuple[int, Packed] | None = None  # evaluation asks for a sample, then for what was said of it
         if local:
             for number, size in enumerate(self.sizes):
                 path = local / shard_name(number)
@@ -169,6 +170,8 @@ class ShardsDataset(Items):
         return self._packed(index).filed
 
     def _packed(self, index: int) -> Packed:
+        if self._last is not None and self._last[0] == index:
+            return self._last[1]
         self.check(index)
         shard, first, count, _ = (int(value) for value in self.items[index])
         name = shard_name(shard)
@@ -178,7 +181,8 @@ class ShardsDataset(Items):
             content = self._fetch(name, first, first + count)
             if len(content) != count:
                 raise ValueError(f"it ends after {len(content)} of {count} bytes")
-            return unpack(content)
+            self._last = index, unpack(content)
+            return self._last[1]
         except (OSError, ValueError) as error:
             raise InputError(f"item {index} of {self.place}, in {name}, cannot be read: {error}.") from None
 
