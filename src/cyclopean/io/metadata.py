@@ -193,7 +193,7 @@ def _number(tags: Mapping[int, Any], tag: int) -> float:
     A number of type BYTE or UNDEFINED is a byte.
     """
     try:
-        value = tags.get(tag, 0)
+        value: Any = tags.get(tag, 0)
         value = value[0] if isinstance(value, bytes) and len(value) == 1 and value[0] < 32 else value
         number = float(value[0] if isinstance(value, tuple) and len(value) == 1 else value)
     except Exception:  # values may be of any type
