@@ -1,7 +1,7 @@
 """The service behind the page, without any browser: previews of depth and focus, and results at full size."""
 
 import io
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -87,6 +87,11 @@ class Preview:
     photo: Photo
     depth: DepthMap
     full: tuple[int, int]
+    # The last one of each, which the next request of a page often needs again.
+    _kept: dict[bool, tuple[Lens, DepthMap, Focusable[Photo]]] = field(default_factory=dict, init=False, compare=False)
+    _kept_scene: dict[tuple[tuple[int, int] | None, tuple[Stroke, ...]], tuple[DepthMap, Sharp | None]] = field(
+        default_factory=dict, init=False, compare=False
+    )
 
     @cached_property
     def small(self) -> "Preview":
@@ -143,14 +148,6 @@ class Preview:
     @cached_property
     def _selector(self) -> Selector:
         return Selector(self.photo, self.depth, bundled_networks())
-
-    @cached_property
-    def _kept(self) -> dict[bool, tuple[Lens, DepthMap, Focusable[Photo]]]:
-        return {}
-
-    @cached_property
-    def _kept_scene(self) -> dict[tuple[tuple[int, int] | None, tuple[Stroke, ...]], tuple[DepthMap, Sharp | None]]:
-        return {}
 
 
 @dataclass(frozen=True)

@@ -95,16 +95,13 @@ def run(blender: Blender, script: Path, argument: Path, log: Path) -> Iterator[t
             process.stdout.close()
             code = process.wait()
     if code:
-        raise InputError(f"Blender ended with an error: {_last_words(log)} Everything that it said is in {log}.")
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        cause = " / ".join(lines[-LAST_LINES:]) or "it printed nothing."
+        if any(f"No module named '{name}'" in line for line in lines for name in ("bpy", "addon_utils")):
+            cause = f"that Python has no module bpy. {ADVICE}"
+        raise InputError(f"Blender ended with an error: {cause} All that it printed is in {log}.")
 
 
 def _environment() -> dict[str, str]:
     """Return our environment, less what would lead another Python to our packages."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-
-
-def _last_words(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    if any("No module named 'bpy'" in line or "No module named 'addon_utils'" in line for line in lines):
-        return f"that Python has no module bpy. {ADVICE}"
-    return " / ".join(lines[-LAST_LINES:]) or "it said nothing."

@@ -51,7 +51,7 @@ def kinds() -> dict[str, Callable[..., Any]]:
     for command, (module, _) in COMMANDS.items():
         name = "".join(part.capitalize() for part in command.split("-"))
         if command not in FAMILIES:
-            found[command] = getattr(importlib.import_module(module), name, _nothing)
+            found[command] = getattr(importlib.import_module(module), name, lambda: None)
     for name, (place, _) in BENCHES.items():
         found[f"bench {name}"] = resolve_name(f"{place.partition(':')[0]}:Bench{name.capitalize()}")
     return found | {f"train {name}": resolve_name(place) for name, (place, _) in RECIPES.items()}
@@ -132,10 +132,6 @@ def fish() -> str:
             takes = f" -xa {_quoted(' '.join(values))}" if values else " -r" if option and option.kinds else ""
             lines.append(f"complete -c cyclopean -n '{when}' {words}{takes}")
     return "\n".join(lines)
-
-
-def _nothing() -> None:
-    """Take no flags."""
 
 
 def _quoted(text: str) -> str:

@@ -127,7 +127,9 @@ def run(options: Stereo) -> int:
                 if job.source.suffix.lower() in CLIPS:
                     done = _of_clip(one, models, how, options)
                 else:
-                    done = stereo_photo(one.source, one.target, _depth_of(job, options) or models.for_photo, how)
+                    file = depth_beside(job.source) if options.depth == BESIDE else Path(str(options.depth))
+                    predicted = options.depth in EMBEDDED
+                    done = stereo_photo(one.source, one.target, models.for_photo if predicted else file, how)
                 for note in done.notes:
                     print(f"cyclopean stereo: {shown(note)}", file=sys.stderr)
                 written += done.paths
@@ -188,10 +190,3 @@ def _of_clip(one: "Input", models: "Models", how: "StereoOptions", options: Ster
     with progress_bar(one.source.name) as progress:
         written = stereo_clip(one.source, one.target, models.for_video(), how, progress)
     return replace(written, notes=(*clip_notes(one.source, result, how.max_megapixels), *written.notes))
-
-
-def _depth_of(job: Job, options: Stereo) -> Path | None:
-    """Return the depth file of an input; None if depth is predicted."""
-    if options.depth in EMBEDDED:
-        return None
-    return depth_beside(job.source) if options.depth == BESIDE else Path(str(options.depth))

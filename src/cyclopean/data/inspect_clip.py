@@ -226,8 +226,13 @@ def pair_measures(step: int, matches: Matches, eye: _Eye) -> FramePairMeasures:
     least = max(PARALLAX_PX, PARALLAX * eye.longest)
     explained = view.inliers if view is not None and view.inliers.any() else np.ones(len(a), bool)
     parallax = float(np.quantile(zoomed.left[explained], 0.75))
-    if view is None or _before_the_camera(view, a, b, eye.focal) < BEFORE:
-        least = math.inf  # noise has any sign
+    if view is None:
+        least = math.inf
+    else:  # of points that moved more than a pixel by parallax, most are in front of both cameras; noise has any sign
+        rho, shift = triangulated(view, a, b)
+        judged = view.inliers & (shift * eye.focal > 1)
+        if np.count_nonzero(judged) < FEWEST // 2 or (rho[judged] > 0).mean() < BEFORE:
+            least = math.inf
     # What moves before a camera that stands or turns is not parallax: it moves by itself.
     if flow < MOVED and float(np.median(turned.left)) < MOVED:
         kind, moving = "still", float((turned.left > APART).mean())
@@ -243,13 +248,6 @@ def suitable_step(usual: dict[int, float]) -> int:
     """Return the smallest step with enough parallax, or else the one with nearly the most."""
     most = max(usual.values())
     return next(step for step, parallax in usual.items() if parallax >= min(ENOUGH, 0.8 * most))
-
-
-def _before_the_camera(view: TwoView, a: Points, b: Points, focal: float) -> float:
-    """Return the share of points in front of both cameras, of those that moved more than a pixel by parallax."""
-    rho, shift = triangulated(view, a, b)
-    judged = view.inliers & (shift * focal > 1)
-    return float((rho[judged] > 0).mean()) if np.count_nonzero(judged) >= FEWEST // 2 else 0.0
 
 
 def focal_measure(probes: Sequence[Probe], step: int, eye: _Eye) -> FocalMeasure | None:

@@ -319,14 +319,11 @@ def _records(path: Path, origin: str, packets: Iterable[bytes], *namespaces: str
             _refuse(path, origin, "its description is damaged or cut short")
         for element in root.iter():
             pairs = [*element.attrib.items(), *((child.tag, child.text or "") for child in element)]
-            fields = {name.rpartition("}")[2]: value for name, value in pairs if _is_of(name, namespaces)}
+            named = [(*name.removeprefix("{").rpartition("}"), value) for name, value in pairs if name.startswith("{")]
+            fields = {field: value for space, _, field, value in named if space.rstrip("/") in namespaces}
             if fields:
                 records.append(fields)
     return records
-
-
-def _is_of(name: str, namespaces: Sequence[str]) -> bool:
-    return name.startswith("{") and name[1:].partition("}")[0].rstrip("/") in namespaces
 
 
 def _joined(records: Iterable[dict[str, str]]) -> dict[str, str]:

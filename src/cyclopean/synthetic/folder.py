@@ -84,7 +84,13 @@ def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
     if not paths:
         raise InputError(f"{folder} holds no picture (png or jpg) to put on surfaces; name a folder that does.")
-    squares = [cv2.resize(_square(_sound(p)), (side, side), interpolation=cv2.INTER_AREA) for p in paths]
+    squares = []
+    for path in paths:
+        picture = _sound(path)
+        (h, w), least = picture.shape[:2], min(picture.shape[:2])
+        top, left = (h - least) // 2, (w - least) // 2
+        middle = picture[top : top + least, left : left + least]
+        squares.append(cv2.resize(middle, (side, side), interpolation=cv2.INTER_AREA))
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 255
 
 
@@ -193,10 +199,3 @@ def _sound(path: Path) -> np.ndarray:
     colours = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     assert colours is not None  # Pillow has just read it
     return colours
-
-
-def _square(picture: np.ndarray) -> np.ndarray:
-    h, w = picture.shape[:2]
-    side = min(h, w)
-    top, left = (h - side) // 2, (w - side) // 2
-    return picture[top : top + side, left : left + side]

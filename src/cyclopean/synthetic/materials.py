@@ -22,24 +22,24 @@ class Surface:
     """Points to be coloured, in the object's own frame, in metres.
 
     `solid` is the position, `axis` the outward direction, `half` the object's half extents, `footprint` a pixel's width
-    there; `looks` and `colours` are the material's, `view` is the number of the picture that shows the point.
+    there; `materials` and `colours` are the material's, `view` is the number of the picture that shows the point.
     """
 
     solid: Float[Tensor, "3 n"]
     axis: Float[Tensor, "3 n"]
     half: Float[Tensor, "3 n"]
     footprint: Float[Tensor, " n"]
-    looks: Float[Tensor, "8 n"]
+    materials: Float[Tensor, "8 n"]
     colours: Float[Tensor, "9 n"]
     view: Int[Tensor, " n"]
 
     @property
     def seed(self) -> Int[Tensor, " n"]:
-        return self.looks[7].to(torch.int32)
+        return self.materials[7].to(torch.int32)
 
     @property
     def scale(self) -> Scalar:
-        return self.looks[1]
+        return self.materials[1]
 
     def flat(self) -> tuple[Scalar, Scalar]:
         """Return coordinates across the surface, in metres: along (horizontal) and down, by the axis it faces most."""
@@ -56,7 +56,7 @@ class Surface:
 def albedo(surface: Surface, kinds: list[int], pictures: Float[Tensor, "k 3 s s"] | None) -> Float[Tensor, "3 n"]:
     """Return the sRGB colour of every point. Points are sorted by texture: those of texture k end at `kinds[k]`."""
     grain = fractal(surface.solid * surface.scale, surface.seed, surface.footprint * surface.scale)
-    mix = 0.5 + grain * surface.looks[2]
+    mix = 0.5 + grain * surface.materials[2]
     third = torch.zeros_like(mix)
     a, b, c = surface.colours.unflatten(0, (3, 3))
     parts = {
@@ -69,7 +69,7 @@ def albedo(surface: Surface, kinds: list[int], pictures: Float[Tensor, "k 3 s s"
     if pictures is not None and "picture" in parts:
         part = parts["picture"]
         colour[:, part] = _picture(surface.part(part), pictures)
-    return (colour * (1 + surface.looks[3] * grain)).clamp(0, 1)
+    return (colour * (1 + surface.materials[3] * grain)).clamp(0, 1)
 
 
 def _fade(surface: Surface, cells: Number = 1.0) -> Scalar:

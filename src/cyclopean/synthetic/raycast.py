@@ -141,7 +141,7 @@ def cast(scene: SceneBatch, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p
     shape = scene.shape.unflatten(0, (scene.number, -1, 1))
     rows = _between(scene, bound(origin[:, :, None], scene.number), bound(rays, scene.number), FAR)
     # What has holes comes last: most of what they would show is known by then.
-    for pairs in _pairs(scene, rows & (shape > 0) | (shape == 0), scene.looks[:, 6] > 0, m):
+    for pairs in _pairs(scene, rows & (shape > 0) | (shape == 0), scene.materials[:, 6] > 0, m):
         inverse = scene.inverse[pairs.n]
         o = product(inverse, (origin[pairs.block] - scene.center[pairs.n])[:, :, None])
         d = product(inverse, rays[pairs.block])
@@ -275,9 +275,9 @@ def _leaf(
     for t in meetings:
         i, j = (t < torch.minimum(known, leaf)).nonzero().unbind(1)
         unit = o[i, :, 0] + t[i, j, None] * d[i, :, j]
-        looks = scene.looks[n[i]]
-        seed, at = looks[:, 7].to(torch.int32), unit.T * (scene.half[n[i]].T * looks[:, 1])
+        materials = scene.materials[n[i]]
+        seed, at = materials[:, 7].to(torch.int32), unit.T * (scene.half[n[i]].T * materials[:, 1])
         noise = 0.65 * value_noise(at, seed) + 0.35 * value_noise(at * 2.7, seed + 7)
-        solid = noise > 0.25 + 0.5 * looks[:, 6]  # above the share of holes
+        solid = noise > 0.25 + 0.5 * materials[:, 6]  # above the share of holes
         leaf[i, j] = torch.where(solid, t[i, j], leaf[i, j])
     return leaf

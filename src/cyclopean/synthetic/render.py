@@ -177,7 +177,7 @@ def _sorted(scene: SceneBatch, hits: Hits) -> tuple[Int[Tensor, " n"], list[int]
     """Sort pixels by the texture they show, then by primitive, the empty ones last; return where each texture's
     pixels end.
     """
-    kind = scene.looks[:, 0].to(torch.int32)
+    kind = scene.materials[:, 0].to(torch.int32)
     by_kind = kind.argsort(stable=True)
     rank = torch.empty_like(by_kind, dtype=torch.int32)
     rank[by_kind] = torch.arange(len(kind), dtype=torch.int32, device=kind.device)

@@ -176,7 +176,12 @@ def surroundings(family: str, seed: int) -> tuple[Scene, Viewpoint]:
     Where no walls bound the scene, it stands where `scene` has its camera.
     """
     layout, rng = _laid_out(family, seed)
-    return _seen_from(layout, _open_place(layout, Random(f"tripod {family} {seed}")), REACH, rng, (family, seed))
+    place, tripod = layout.position, Random(f"tripod {family} {seed}")
+    if layout.floor != (0.0, 0.0):  # the first open one of some places at the height of a tripod, else the most open
+        x, z = (max(half - WALL, 0) for half in layout.floor)
+        places = [(tripod.uniform(-x, x), -tripod.uniform(1.1, 1.8), tripod.uniform(-z, z)) for _ in range(PLACES)]
+        place = max(places, key=lambda place: min(layout.builder.room_around(place), OPEN))
+    return _seen_from(layout, place, REACH, rng, (family, seed))
 
 
 def _laid_out(family: str, seed: int) -> tuple[Layout, Random]:
@@ -201,12 +206,3 @@ def _seen_from(
     before, after = poses[1:] or (None, None)
     view = Viewpoint(poses[0], rng.uniform(40, 100), layout.baseline, before, after, layout.interval)
     return built.scene(layout.lights, layout.air, *name, layout.far), view
-
-
-def _open_place(layout: Layout, rng: Random) -> Triple:
-    """Return the first open one of some places on the floor, or the most open, at the height of a tripod; metres."""
-    x, z = (max(half - WALL, 0) for half in layout.floor)
-    if layout.floor == (0.0, 0.0):
-        return layout.position
-    places = [(rng.uniform(-x, x), -rng.uniform(1.1, 1.8), rng.uniform(-z, z)) for _ in range(PLACES)]
-    return max(places, key=lambda place: min(layout.builder.room_around(place), OPEN))

@@ -124,23 +124,23 @@ def shade(
 
     Points are sorted by texture: those of texture k end at `kinds[k]`.
     """
-    looks = of(scene.looks, at.index)
+    materials = of(scene.materials, at.index)
     glance = dot(at.ray, at.normal).abs()
     footprint = at.distance * angle / glance.clamp_min(0.08)
     half, colours = of(scene.half, at.index), of(scene.colours, at.index)
-    surface = Surface(at.local, at.axis, half, footprint, looks, colours, at.view)
+    surface = Surface(at.local, at.axis, half, footprint, materials, colours, at.view)
     colour = power(albedo(surface, kinds, pictures), 2.2)
-    glossy = (looks[4] > 0).nonzero()[:, 0]
+    glossy = (materials[4] > 0).nonzero()[:, 0]
     light, gleam = _lit(scene, at, glossy)
     shaded = colour * light
     if len(glossy):
-        ray, normal, gloss = at.ray[:, glossy], at.normal[:, glossy], looks[4, glossy]
+        ray, normal, gloss = at.ray[:, glossy], at.normal[:, glossy], materials[4, glossy]
         gloss = gloss * (0.15 + 0.85 * (1 - glance[glossy]).square().square())
         world = None if at.world is None else at.world[glossy]
         mirror = clear_sky(scene, ray - 2 * dot(ray, normal) * normal, world)
         shine = mirror * light[:, glossy].mean(0).clamp(max=1) + 3 * gleam
         shaded[:, glossy] = torch.lerp(shaded[:, glossy], shine, gloss)
-    shaded += colour * looks[5]
+    shaded += colour * materials[5]
     fog = 1 - torch.exp(-at.air.haze * at.distance)
     return torch.lerp(shaded, at.air.horizon.expand_as(shaded), fog)
 
