@@ -33,13 +33,13 @@ class InputError(ValueError):
     """Bad input from outside. Commands print its message and exit with code 2; nothing else is shown."""
 
 
-def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return an `InputError` for a name that is none of `known`, with the nearest one suggested."""
-    given = given if len(given) <= 100 else f"{given[:100]} ..."
+    name = name if len(name) <= 100 else f"{name[:100]} ..."
     names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(names)}."
-    return InputError(f"unknown {kind} {given!r}: {hint}")
+    return InputError(f"unknown {kind} {name!r}: {hint}")
 
 
 def lacks_memory(error: BaseException) -> bool:

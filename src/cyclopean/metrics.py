@@ -361,15 +361,15 @@ def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> Sp
     borders = torch.sin(torch.arange(height, dtype=torch.float64) / height * math.pi)
     area, released = (weight.to(real)[row] for weight in (solid_angle(height), borders))
     names = ("abs_rel", "sq_rel", "rmse", "rmse_log")
-    found = {}
+    figures = {}
     for ending, weight, total in (("", area, area.sum()), ("_released", released, len(real))):
         for name, part in zip(names, parts, strict=True):
             mean = (weight * part).sum() / total
-            found[name + ending] = mean.sqrt() if name.startswith("rmse") else mean
+            figures[name + ending] = mean.sqrt() if name.startswith("rmse") else mean
     points = spiral_pixels((height, truth.shape[1])) & counts.cpu()
     ratio = torch.maximum(depth / truth, truth / depth)[points.to(truth.device)]
     deltas = {f"delta{n}": (ratio < 1.25**n).to(real.dtype).mean() for n in (1, 2, 3)}
-    return SphereErrors(**found, **deltas)
+    return SphereErrors(**figures, **deltas)
 
 
 def solid_angle(height: int) -> Float[Tensor, " h"]:

@@ -158,8 +158,10 @@ def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
             break
         total = total + probabilities[count - 1] * layer
     if count != len(probabilities):
-        given = "more" if count > len(probabilities) else count
-        raise InputError(f"blend needs one layer per logit: {len(probabilities)} logits, {given} layers were given.")
+        layers_given = "more" if count > len(probabilities) else count
+        raise InputError(
+            f"blend needs one layer per logit: {len(probabilities)} logits, {layers_given} layers were given."
+        )
     return total
 
 
@@ -240,10 +242,10 @@ def swept_coverage(
     norm, fused = log_sum_exp(logits), kernels.fused_sweep(uv, border, logits)
     if fused is not None:
         return fused.coverage(logits, norm)
-    seen = pull((logits[:, :1] - norm[:, None]).exp(), uv(0), border)
+    total = pull((logits[:, :1] - norm[:, None]).exp(), uv(0), border)
     for k in range(1, logits.shape[1]):
-        seen += pull((logits[:, k : k + 1] - norm[:, None]).exp(), uv(k), border)
-    return seen.clamp(max=1)
+        total += pull((logits[:, k : k + 1] - norm[:, None]).exp(), uv(k), border)
+    return total.clamp(max=1)
 
 
 def expected_level(logits: Float[Tensor, "b n h w"], levels: Levels) -> Float[Tensor, "b 1 h w"]:

@@ -238,8 +238,8 @@ def _live(session: Session) -> PageUpdate:
     preview, (why, request) = session.opened_photo(), session.history[-1]
     if isinstance(preview.photo.camera, Equirectangular):
         return {}
-    file, told = service.live_scene(*((preview.depth,) if why == START else preview.scene(request)))
-    return {"live": {"depth": session.show("plane", file, ".png"), **told}}
+    file, facts = service.live_scene(*((preview.depth,) if why == START else preview.scene(request)))
+    return {"live": {"depth": session.show("plane", file, ".png"), **facts}}
 
 
 def _rendered(preview: service.Preview, request: FocusRequest) -> bytes:
@@ -248,11 +248,11 @@ def _rendered(preview: service.Preview, request: FocusRequest) -> bytes:
 
 def _in_focus(session: Session, picture: bytes | None) -> PageUpdate:
     why, request = session.history[-1]
-    shown: PageUpdate = {"stage": "focus", "look": asdict(request.settings)}
+    update: PageUpdate = {"stage": "focus", "look": asdict(request.settings)}
     if why == START:
-        return {**shown, "result": None, "point": None, "undo": False}
+        return {**update, "result": None, "point": None, "undo": False}
     result = "live" if picture is None else session.show("result", picture)
-    return {**shown, "result": result, "point": list(request.at), "undo": True}
+    return {**update, "result": result, "point": list(request.at), "undo": True}
 
 
 @handler

@@ -117,11 +117,11 @@ def _step(store: Store, jobs: Jobs, network: "Future[AppState]") -> Callable[...
 
         session = store.get(token)
         try:
-            asked, values = parse(name, await request.body())
+            action, values = parse(name, await request.body())
             if session is None:
                 raise InputError(GONE)
-            asked.at_once(state, token)
-            job = jobs.start(session.jobs, asked.lane, partial(asked.run, state, token, **values))
+            action.at_once(state, token)
+            job = jobs.start(session.jobs, action.lane, partial(action.run, state, token, **values))
         except InputError as error:
             return JSONResponse({"error": capital(str(error))}, 400)
         except Crowded:
@@ -136,10 +136,10 @@ def _job(store: Store, jobs: Jobs) -> Callable[..., Any]:
 
     async def job(request: Request) -> Response:
         session = store.see(request.path_params["token"])
-        asked = session.jobs.get(request.path_params["name"]) if session else None
-        if session is None or asked is None:
+        running = session.jobs.get(request.path_params["name"]) if session else None
+        if session is None or running is None:
             return JSONResponse({"error": capital(GONE)}, 410)
-        return JSONResponse(await jobs.told(session.jobs, asked))
+        return JSONResponse(await jobs.told(session.jobs, running))
 
     return job
 

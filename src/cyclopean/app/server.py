@@ -119,7 +119,7 @@ def assembled(
     """Return the application: all addresses. `remote`: others than this computer can open the page."""
     from starlette.applications import Starlette
 
-    photos, limits = examples.found(), store.limits
+    photos, limits = examples.installed(), store.limits
     card = {
         "megabytes": limits.megabytes, "megapixels": limits.megapixels, "remote": remote, "warnings": list(warnings),
         "examples": [photo.title for photo in photos], "models": list(models) if len(models) > 1 else [],
@@ -133,7 +133,7 @@ def _loaded(store: Store, offered: "Mapping[str, Callable[[], Predictor]]") -> "
     from cyclopean.app.handlers import AppState
 
     first = next(iter(offered.values()))()
-    return AppState(first, store, examples.found(), offered if len(offered) > 1 else {})
+    return AppState(first, store, examples.installed(), offered if len(offered) > 1 else {})
 
 
 def _load(name: str, backend: str) -> "Predictor":

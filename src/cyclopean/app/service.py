@@ -186,11 +186,11 @@ def live_scene(depth: DepthMap, sharp: Sharp | None = None) -> tuple[bytes, dict
     """
     plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
     file, low, high = depth_png(plane, shown_size(depth.size, LIVE))
-    span, whole = (high - low) or 1.0, depth_range(plane)
-    told = {"whole": whole / span}
-    if sharp is not None and whole > 0:
-        told |= {"focus": (sharp.middle - low) / span, "range": min(1.0, (sharp.near - sharp.far) / whole)}
-    return file, told
+    span, reference = (high - low) or 1.0, depth_range(plane)
+    facts = {"whole": reference / span}
+    if sharp is not None and reference > 0:
+        facts |= {"focus": (sharp.middle - low) / span, "range": min(1.0, (sharp.near - sharp.far) / reference)}
+    return file, facts
 
 
 def lens_of(photo: Photo) -> dict[str, float | None]:

@@ -49,7 +49,7 @@ def number(value: Any) -> float:
     return exact
 
 
-def whole(value: Any) -> int:
+def integer(value: Any) -> int:
     if type(value) is not int:
         raise Strange
     return value
@@ -119,10 +119,10 @@ def parse(name: str, body: bytes) -> tuple[Step, dict[str, Any]]:
         raise InputError(STRANGE) from None
 
 
-def _checked(kinds: Mapping[str, Kind], given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict) or not given.keys() <= kinds.keys():
+def _checked(kinds: Mapping[str, Kind], values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict) or not values.keys() <= kinds.keys():
         raise Strange
-    return {name: kind(given.get(name)) for name, kind in kinds.items()}
+    return {name: kind(values.get(name)) for name, kind in kinds.items()}
 
 
 def _example(state: AppState, who: str, *, number: int) -> PageUpdate:
@@ -155,7 +155,7 @@ STEPS = {
     "model": Step("aside", {"name": word}, _model),
     # a photo
     "open": Step("heavy", {}, handlers.open_photo),
-    "example": Step("heavy", {"number": whole}, _example),
+    "example": Step("heavy", {"number": integer}, _example),
     "focus": Step(
         "light", {"at": unless_missing(point), "look": look, "why": word, "render": on_unless_off}, handlers.focus
     ),

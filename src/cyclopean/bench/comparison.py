@@ -139,13 +139,13 @@ class Comparison:
         path = folder / MASKS
         known = json.loads(path.read_text()) if path.exists() else {}
         done = {(r["row"], r["seed"]): r["seconds"] for r in self.results()}
-        asked = {
+        masks = {
             f"{name}-{seed}": (mask, seed)
             for name, mask in self.family.masks.items()
             for seed in range(self.budget.seeds)
             if (mask.row, seed) in done
         }
-        for key, (mask, seed) in asked.items():
+        for key, (mask, seed) in masks.items():
             if key not in known:
                 method = self.trained(mask.row, seed).to(self.device)
                 figures = mean_figures(mask.of(method), self.held_out(), self.family.mask_figures)
@@ -155,7 +155,7 @@ class Comparison:
             figures = mean_figures(lambda s: torch.zeros_like(s.depth), self.held_out(), self.family.mask_figures)
             known["(everything)"] = {"row": "(everything)", "title": "everything", "seed": 0, "figures": figures}
             write_text(path, json.dumps(known, indent=1))
-        rows = [known[key] | {"seconds": done[mask.row, seed]} for key, (mask, seed) in asked.items()]
+        rows = [known[key] | {"seconds": done[mask.row, seed]} for key, (mask, seed) in masks.items()]
         return [*rows, known["(everything)"]]
 
     def trained(self, name: str, seed: int) -> Method:

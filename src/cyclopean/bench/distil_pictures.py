@@ -164,10 +164,10 @@ def _aligned(comparison: Comparison, samples: Sequence[Sample]) -> dict[str, lis
 def _on_sphere(files: LabelFiles, sample: Sample) -> np.ndarray:
     """Return a panorama's labels, of the turn that a seed of 0 draws, each face from 0 to 1 by itself."""
     torch.manual_seed(0)
-    found = files(sample.target, sample.name)
-    rotations = tuple(tuple(tuple(row) for row in face) for face in found.rotations[0].tolist())
-    faces = Faces(rotations, found.field_of_view)
-    return sphere_from_faces(found.inverse_depth[0][:, None], faces, size_of(sample.depth))[0, 0].numpy()
+    labels = files(sample.target, sample.name)
+    rotations = tuple(tuple(tuple(row) for row in face) for face in labels.rotations[0].tolist())
+    faces = Faces(rotations, labels.field_of_view)
+    return sphere_from_faces(labels.inverse_depth[0][:, None], faces, size_of(sample.depth))[0, 0].numpy()
 
 
 def _off(depth: Map, sample: Sample) -> Map:

@@ -36,10 +36,10 @@ class Blender:
         ]
 
 
-def find(given: Path | str | None = None) -> Blender:
-    """Find Blender as `given` (a program, a Python with bpy, or a virtual environment), as CYCLOPEAN_BLENDER says,
+def find(where: Path | str | None = None) -> Blender:
+    """Find Blender at `where` (a program, a Python with bpy, or a virtual environment), as CYCLOPEAN_BLENDER says,
     or from the PATH. Raises InputError with what to install."""
-    named = given or os.environ.get(VARIABLE)
+    named = where or os.environ.get(VARIABLE)
     if not named:
         on_path = shutil.which("blender")
         if on_path is None:

@@ -238,7 +238,7 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
 
 def _check(options: Evaluate) -> None:
     """Raise InputError for options that contradict each other."""
-    given = options.elsewhere
+    elsewhere = options.elsewhere
     if not options.data:
         raise InputError("no data was given; name it with --data KIND:PATH, such as --data motorcycle.")
     if options.save_mean and options.training_mean is None:
@@ -254,9 +254,9 @@ def _check(options: Evaluate) -> None:
     if named_post_process(options.post_process, options.flip_average) and options.one_look:
         flag = "--post-process several times" if options.post_process else "--flip-average twice"
         raise InputError(f"--one-look looks once and {flag}; give one of them.")
-    if given.predictions and not given.kind:
+    if elsewhere.predictions and not elsewhere.kind:
         raise InputError("--predictions needs --kind: disparity, disparity_px, inverse_depth or depth.")
-    if not given.predictions and given != Elsewhere():
+    if not elsewhere.predictions and elsewhere != Elsewhere():
         raise InputError("--kind, --unit and the like say what --predictions are; name those too.")
 
 
@@ -297,13 +297,13 @@ def _open_models(names: Sequence[str], options: Evaluate) -> "list[Entry]":
 
 def _predictions(options: Evaluate, data: "DepthDataset") -> "list[Entry]":
     """Return the predictions made elsewhere."""
-    given = options.elsewhere
-    if not given.predictions:
+    elsewhere = options.elsewhere
+    if not elsewhere.predictions:
         return []
     from cyclopean.evaluation.predictions import Meaning, read_predictions
 
-    meaning = Meaning(**{field.name: getattr(given, field.name) for field in fields(Meaning)})
-    return [read_predictions(path, meaning, data, given.in_order) for path in _names(given.predictions)]
+    meaning = Meaning(**{field.name: getattr(elsewhere, field.name) for field in fields(Meaning)})
+    return [read_predictions(path, meaning, data, elsewhere.in_order) for path in _names(elsewhere.predictions)]
 
 
 def _training_means(options: Evaluate, variants: Sequence[Protocol]) -> "list[Entry]":
@@ -312,8 +312,8 @@ def _training_means(options: Evaluate, variants: Sequence[Protocol]) -> "list[En
     from cyclopean.data import open_dataset
     from cyclopean.evaluation import trivial
 
-    given = options.training_mean
-    mean = trivial.load_mean(given) if given.endswith(".npy") else trivial.mean_inverse_depth(open_dataset(given))
+    source = options.training_mean
+    mean = trivial.load_mean(source) if source.endswith(".npy") else trivial.mean_inverse_depth(open_dataset(source))
     if options.save_mean:
         trivial.save_mean(options.save_mean, mean)
     sphere = any(variant.weights == "sphere" for variant in variants)

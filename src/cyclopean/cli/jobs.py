@@ -82,14 +82,14 @@ def count_in(folder: Path) -> Counter[str]:
     with os.scandir(folder) as entries:
         names = (entry.name for entry in entries if entry.name[0] != "." and not _is_folder(entry))
         suffixes = Counter(os.path.splitext(name)[1] for name in names)
-    wanted = Counter({suffix: count for suffix, count in suffixes.items() if suffix.lower() in READ})
-    if not wanted:
+    media = Counter({suffix: count for suffix, count in suffixes.items() if suffix.lower() in READ})
+    if not media:
         raise InputError(f"{folder} holds no photos or videos; name a folder that does.")
     others: Counter[str] = Counter()
-    for suffix in suffixes - wanted:
+    for suffix in suffixes - media:
         others[suffix.lower() or "no suffix"] += suffixes[suffix]
     _name_left_alone(folder, others)
-    return wanted
+    return media
 
 
 def jobs_in(folder: Path, out: Path, suffixes: Sequence[str]) -> Iterator[Job]:

@@ -126,13 +126,13 @@ def parse_arguments(kind: Callable[..., Any], words: Sequence[str], prog: str) -
 
 def options_of(kind: Callable[..., Any], base: Any = None, path: tuple[str, ...] = ()) -> list[Option]:
     """Return the options of a dataclass or function, those of nested dataclasses last. `base` has the defaults."""
-    own, nested = [], []
+    plain, nested = [], []
     for name, hint, flag, default in _fields(kind, base):
         if is_dataclass(hint):
             nested += options_of(hint, None if default is REQUIRED else default, (*path, name))  # type: ignore[arg-type]
         else:
-            own.append(Option((*path, name), kind, hint, default, flag))
-    return own + nested
+            plain.append(Option((*path, name), kind, hint, default, flag))
+    return plain + nested
 
 
 def unknown_flag(name: str, flags: Mapping[str, Option], prog: str) -> InputError:
@@ -168,9 +168,9 @@ def _arguments(
         if place in values:
             arguments[name] = values[place]
         elif is_dataclass(hint):
-            own = None if default is REQUIRED else default
-            inner = _arguments(hint, own, values, place)  # type: ignore[arg-type]
-            arguments[name] = hint(**inner) if own is None else replace(own, **inner)  # type: ignore[operator]
+            start = None if default is REQUIRED else default
+            inner = _arguments(hint, start, values, place)  # type: ignore[arg-type]
+            arguments[name] = hint(**inner) if start is None else replace(start, **inner)  # type: ignore[operator]
     return arguments
 
 

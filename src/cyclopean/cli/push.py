@@ -54,8 +54,8 @@ def run(options: Push) -> int:
     if not options.yes:
         if not sys.stdin.isatty():
             raise InputError("nobody is there to be asked whether to send this; give --yes, or --dry-run to look.")
-        seen = "where only you see a new one" if options.private else "where everybody can read it"
-        print(f"send it, {seen}? [y/N] ", end="", file=sys.stderr, flush=True)
+        audience = "where only you see a new one" if options.private else "where everybody can read it"
+        print(f"send it, {audience}? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             print("nothing was sent.", file=sys.stderr)
             return 1

@@ -311,13 +311,13 @@ def _refuse_early(options: Refocus, source: Path) -> None:
     flat = options.camera == "pinhole" or (options.camera == "auto" and size and abs(size[1] - 2 * size[0]) > 1)
     name = "general" if options.model == "auto" and flat else options.model
     if options.depth in EMBEDDED and says_metric(name) is False:
-        own = None
+        embedded = None
         if options.depth != "predict" and options.motion.frame is None and _without_metres(options):
             from cyclopean.io.embedded_depth import find_depth
 
             with suppress(InputError):  # which is a note, and depth is predicted
-                own = find_depth(source)
-        if own is None or own.ambiguity != "metric":
+                embedded = find_depth(source)
+        if embedded is None or embedded.ambiguity != "metric":
             _refuse_relative(options)
 
 
@@ -348,8 +348,8 @@ def _refuse_clashes(options: Refocus) -> None:
         raise InputError("--amount and --f-number both say how much to blur; give one of them.")
     if (options.nearest, options.farthest) != (None, None) and (options.profile or options.known):
         raise InputError("--nearest, --farthest, --known and --profile all put depth in metres; give one kind of them.")
-    for flag, given in (("--view html", options.view), ("--focus-range", span)):
-        if given and blur.method != "thin-lens":
+    for flag, asked_for in (("--view html", options.view), ("--focus-range", span)):
+        if asked_for and blur.method != "thin-lens":
             raise InputError(f"{flag} is for the thin lens, not for {blur.method}; leave one of them out.")
     if span is None:
         return

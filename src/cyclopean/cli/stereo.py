@@ -168,11 +168,11 @@ def _implied(options: Stereo, layouts: list[str], jobs: list[Job]) -> str:
     if named is None or not jobs:
         return ""
     source = jobs[0].source
-    own = source.suffix.lower()
-    if own in CLIPS:
-        suffix = own if own in H264_SUFFIXES else H264_SUFFIXES[-1]
+    ending = source.suffix.lower()
+    if ending in CLIPS:
+        suffix = ending if ending in H264_SUFFIXES else H264_SUFFIXES[-1]
     else:
-        suffix = ".mpo" if layouts[0] == "mpo" else own if own in JPEGS else ".png"
+        suffix = ".mpo" if layouts[0] == "mpo" else ending if ending in JPEGS else ".png"
     check_result_name(named, source, (suffix,))
     return LAYOUTS[layouts[0]]
 

@@ -209,8 +209,8 @@ def implausible(camera: Pinhole, baseline: float, width: int) -> str:
         return f"a focal length of {focal:.3g} image widths ({focal * width:.4g} px of {width})"
     far = focal * width * abs(baseline) / USUAL_PX
     if not NEAREST <= far <= FARTHEST or not SHORTEST <= abs(baseline) <= LONGEST:
-        shown = f"{far / 1000:.3g} km" if far >= 1000 else f"{far:.3g} m"
-        return f"a baseline of {abs(baseline):g} m, by which {USUAL_PX:g} px of disparity would mean {shown}"
+        distance = f"{far / 1000:.3g} km" if far >= 1000 else f"{far:.3g} m"
+        return f"a baseline of {abs(baseline):g} m, by which {USUAL_PX:g} px of disparity would mean {distance}"
     across, down = camera.center[0].tolist()
     if not all(EDGE <= place <= 1 - EDGE for place in (across, down)):
         return f"a principal point at the edge of the picture or outside, {across:.3g} widths and {down:.3g} heights"

@@ -25,8 +25,8 @@ ADVICE = "film once more and walk, or move the camera sideways by a tenth of the
 
 def teaches(inspection: ClipInspection) -> bool:
     """Return whether depth can be learned from the clip: the camera moves, and things shift against each other."""
-    seen = inspection.share("parallax") >= TEACHING and inspection.features >= FEWEST_POINTS
-    return seen and inspection.items > 0
+    shifts = inspection.share("parallax") >= TEACHING and inspection.features >= FEWEST_POINTS
+    return shifts and inspection.items > 0
 
 
 def verdict(inspection: ClipInspection) -> str:

@@ -46,12 +46,12 @@ def pack(sample: Sample, far: float = math.inf, filed: Depth | None = None) -> b
     kinds = []
     for name, seen in _named_views(sample):
         tensors[f"{name}.image"] = _counts(seen.image)
-        whole = view(seen.image, seen.camera)
+        plain = view(seen.image, seen.camera)
         if not torch.equal(seen.seen, seen.image):
             tensors[f"{name}.seen"] = _counts(seen.seen)
         if seen.from_target is not None:
             tensors[f"{name}.from_target"] = seen.from_target
-        if not torch.equal(seen.window, whole.window):
+        if not torch.equal(seen.window, plain.window):
             tensors[f"{name}.window"] = seen.window
         if not seen.valid.all():
             tensors[f"{name}.valid"] = seen.valid
@@ -93,13 +93,13 @@ def unpack(content: bytes) -> Packed:
             camera = (
                 Pinhole(tensors[f"{name}.focal"], tensors[f"{name}.center"]) if kind["pinhole"] else Equirectangular()
             )
-            whole = view(image, camera)
+            plain = view(image, camera)
             seen = _values(tensors[f"{name}.seen"]) if f"{name}.seen" in tensors else image
             pose = tensors[f"{name}.from_target"] if kind["posed"] else None
             views.append(
                 View(
-                    image, seen, camera, pose, tensors.get(f"{name}.window", whole.window),
-                    tensors.get(f"{name}.valid", whole.valid),
+                    image, seen, camera, pose, tensors.get(f"{name}.window", plain.window),
+                    tensors.get(f"{name}.valid", plain.valid),
                 )
             )  # fmt: skip
         depth = tensors.get("depth", torch.full_like(views[0].image[:, :1], math.nan))

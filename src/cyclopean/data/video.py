@@ -98,8 +98,8 @@ class VideoDataset(Items):
         self.camera = camera or _camera(path, self.size, fov or _written_angle(path), float(described.aspect))
         usual = float(np.median(np.diff(seconds)))
         paused = np.concatenate([[0], np.cumsum(np.diff(seconds) > PAUSE * usual)])
-        whole = paused[2 * far :] == paused[: -2 * far]
-        self.items: list[int] = [int(n) + far for n in np.flatnonzero(whole)]
+        steady = paused[2 * far :] == paused[: -2 * far]
+        self.items: list[int] = [int(n) + far for n in np.flatnonzero(steady)]
         if not self.items:
             raise InputError(f"{path} has no {2 * far + 1} frames without a pause between them; give a smaller step.")
         _check_moves(self)

@@ -40,13 +40,13 @@ class ScaleShift:
 
 @dataclass
 class Consistency:
-    """The alignment of a clip's frames, one after the other. `whole` is the clip's range of inverse depth.
+    """The alignment of a clip's frames, one after the other. `clip_range` is the clip's range of inverse depth.
 
     Affine maps get a scale and a shift, others a scale.
     """
 
     ambiguity: Ambiguity
-    whole: float
+    clip_range: float
     last: Moment | None = None
     key: Moment | None = None
     alignment: ScaleShift = field(default_factory=ScaleShift)
@@ -69,7 +69,7 @@ class Consistency:
         x = np.concatenate([predicted[mask] for mask in chosen])
         y = np.concatenate([m.warp(earlier.depth)[mask] for (m, earlier), mask in zip(pairs, chosen, strict=True)])
         if len(x) >= FEWEST_SURE:
-            fitted = fit(x, y, self.ambiguity, FLAT * self.whole)
+            fitted = fit(x, y, self.ambiguity, FLAT * self.clip_range)
             kept = math.exp(-(seconds - self.last.seconds) / LEAK)
             self.alignment = ScaleShift(fitted.scale**kept, fitted.shift * kept)
         self.last = Moment(grey, predicted, self.alignment.applied(predicted), seconds, moved)

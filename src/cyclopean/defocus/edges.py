@@ -103,18 +103,18 @@ def stepped(plane: Region, guide: Guide) -> Plane:
     # certainly that is an edge.
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     low, high = cv2.erode(small, window), cv2.dilate(small, window)
-    whole = max(float(np.subtract(*np.percentile(small, (99, 1)))), 1e-3 * float(np.abs(small).max())) or 1.0
-    edge = np.clip((high - low) / np.float32(EDGE * whole) - 1, 0, 1)
-    high = high + np.float32(1e-3 * whole)  # in a window of one depth, pixels are on no side
+    span = max(float(np.subtract(*np.percentile(small, (99, 1)))), 1e-3 * float(np.abs(small).max())) or 1.0
+    edge = np.clip((high - low) / np.float32(EDGE * span) - 1, 0, 1)
+    high = high + np.float32(1e-3 * span)  # in a window of one depth, pixels are on no side
     place = (2 * small - low - high) / (high - low)
     near, far = (_side_mean(small, np.maximum(p, 0) ** 2, reach) for p in (place, -place))
 
-    own = _enlarged(plane, size)
+    plain = _enlarged(plane, size)
     middle, breadth = _enlarged((low + high) / 2, size), _enlarged(high - low, size)
-    side = (FITTED * (_fitted(small, colours, reach, guide) - middle) + OWN * (own - middle)) / breadth
+    side = (FITTED * (_fitted(small, colours, reach, guide) - middle) + OWN * (plain - middle)) / breadth
     side = _without_specks(np.clip(side + np.float32(0.5), 0, 1), small.shape, 2 * reach * reach)
     background, step = _enlarged(far, size), _enlarged(near - far, size)
-    return own + (background + side * step - own) * _enlarged(edge, size)
+    return plain + (background + side * step - plain) * _enlarged(edge, size)
 
 
 def confirmed(plane: Plane, guide: Guide) -> Plane:
@@ -123,10 +123,10 @@ def confirmed(plane: Plane, guide: Guide) -> Plane:
     Far specks and cracks in what is near are closed; the rest becomes the guided filter, a mean where colours are
     alike. What the photo shows as an edge is not touched.
     """
-    whole = float(np.subtract(*np.percentile(plane, (99, 1)))) or 1.0
+    span = float(np.subtract(*np.percentile(plane, (99, 1)))) or 1.0
     around, window = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
     flat = (cv2.dilate(guide, window) - cv2.erode(guide, window)).max(-1) <= FLAT
-    false = flat & (cv2.dilate(plane, around) - cv2.erode(plane, around) > STEP * whole)
+    false = flat & (cv2.dilate(plane, around) - cv2.erode(plane, around) > STEP * span)
     reach = max(3, round(WINDOW * diagonal(plane.shape)))
     _, label, figures, _ = cv2.connectedComponentsWithStats(false.astype(np.uint8))
     long = figures[:, cv2.CC_STAT_AREA] >= reach  # shorter ones are gaps in an edge that the photo does have

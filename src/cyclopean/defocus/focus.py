@@ -37,15 +37,15 @@ Picture = TypeVar("Picture", bound=Pictured)
 class Focusable(Generic[Picture]):
     """A photo, its depth, and a lens.
 
-    `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known. `whole` is the range of
-    inverse depth that an amount refers to, None: this photo's own; frames of a clip share theirs.
+    `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known. `reference_range` is
+    the range of inverse depth that an amount refers to, None: this photo's own; frames of a clip share theirs.
     """
 
     photo: Picture
     inverse_depth: Plane
     lens: Lens
     unit: float | None = None
-    whole: float | None = None
+    reference_range: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -70,7 +70,7 @@ class Focusable(Generic[Picture]):
     @cached_property
     def span(self) -> float:
         """The range of inverse depth that amounts and ranges are parts of."""
-        return lenses.depth_range(self.inverse_depth) if self.whole is None else self.whole
+        return lenses.depth_range(self.inverse_depth) if self.reference_range is None else self.reference_range
 
     @cached_property
     def _scale(self) -> float:

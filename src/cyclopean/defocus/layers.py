@@ -113,13 +113,13 @@ def _add_coarser(pile: Pile, surfaces: Sequence[Surface], shape: Shape, sign: in
     if not halves:
         return
     scale += 1
-    own = [half.crop(margin(depth - scale) - OUTER) for half in halves]
-    coarse = Pile(_size_inside(own[0], OUTER - INNER))
+    cropped = [half.crop(margin(depth - scale) - OUTER) for half in halves]
+    coarse = Pile(_size_inside(cropped[0], OUTER - INNER))
     end = BEYOND if scale < depth else math.inf
     levels = [sign * r for r in (-math.inf, *ladder(FINE / 2), end)][::-sign]
     if sign > 0:
         _add_coarser(coarse, halves, shape, sign, scale=scale, depth=depth)
-    _add_levels(coarse, own, levels, shape, scale=scale, edge=OUTER - INNER)
+    _add_levels(coarse, cropped, levels, shape, scale=scale, edge=OUTER - INNER)
     if sign < 0:
         _add_coarser(coarse, halves, shape, sign, scale=scale, depth=depth)
     edge = INNER if scale > 1 else 2 * INNER

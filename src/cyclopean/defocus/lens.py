@@ -239,17 +239,17 @@ def depth_range(inverse_depth: Plane) -> float:
     return float(high - low) or float(inverse_depth.max() - inverse_depth.min())
 
 
-def amount_scale(amount: float, size: tuple[int, int], whole: float) -> float:
-    """Return the radius of blur in pixels per inverse depth, for an `amount`; 0 if the range of depth `whole` is 0."""
-    return amount * PART * diagonal(size) / whole if whole > 0 else 0.0
+def amount_scale(amount: float, size: tuple[int, int], inverse_range: float) -> float:
+    """Return the radius of blur in pixels per inverse depth, for an `amount`; 0 if `inverse_range` is 0."""
+    return amount * PART * diagonal(size) / inverse_range if inverse_range > 0 else 0.0
 
 
-def radius(lens: Lens, scale: float, focus: float, size: tuple[int, int], whole: float) -> Radius:
+def radius(lens: Lens, scale: float, focus: float, size: tuple[int, int], inverse_range: float) -> Radius:
     """Return the function from inverse depth to signed radius in pixels, positive nearer than `focus`.
 
-    `scale` is the radius in pixels per inverse depth, `whole` the range of depth.
+    `scale` is the radius in pixels per inverse depth, `inverse_range` that of inverse depth.
     """
-    sharp, most = np.float32(lens.range * whole * scale / 2), np.float32(WIDEST * diagonal(size))
+    sharp, most = np.float32(lens.range * inverse_range * scale / 2), np.float32(WIDEST * diagonal(size))
 
     def of(inverse_depth: Plane) -> Plane:
         away = (inverse_depth - np.float32(focus)) * np.float32(scale)

@@ -103,8 +103,8 @@ def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mas
     lab = cv2.cvtColor(guide, cv2.COLOR_RGB2Lab)
     chroma = lab[..., 1:].reshape(-1, 2)
     axis = np.linalg.svd(chroma - chroma.mean(0), full_matrices=False)[2][0]
-    low, whole = np.percentile(inverse_depth, 1), depth_range(inverse_depth) or 1.0
-    relative = (inverse_depth - low) / whole
+    low, span = np.percentile(inverse_depth, 1), depth_range(inverse_depth) or 1.0
+    relative = (inverse_depth - low) / span
     channels = [lab[..., 0] * 2.55, 128 + lab[..., 1:] @ axis, relative * 255]
     picture = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
     away = np.min([np.abs(relative - relative[y, x]) for x, y in points], 0)
@@ -174,6 +174,8 @@ def coherent(depth: DepthMap, matte: Matte) -> tuple[DepthMap, Sharp]:
         inside = np.where(there, total / np.maximum(count, np.float32(1e-6)), 0)
     far, near = (float(x) for x in np.percentile(inside[there], INNER))
     part[...] = np.where(there, np.clip(inside, far, near), edged)
-    whole = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
+    surface = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
     known = depth.valid | torch.from_numpy(subject)[None, None]
-    return dataclasses.replace(depth, inverse_depth=torch.where(known, whole, torch.nan), valid=known), Sharp(far, near)
+    return dataclasses.replace(depth, inverse_depth=torch.where(known, surface, torch.nan), valid=known), Sharp(
+        far, near
+    )

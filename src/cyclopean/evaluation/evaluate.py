@@ -220,8 +220,8 @@ def evaluate_variants(
             predictions: dict[str, list[EntryPrediction]] = {}
             for protocol in variants if any(len(truth.index) for truth in truths) else ():
                 if protocol.sees not in predictions:
-                    shown = visible_part(sample, protocol)
-                    predictions[protocol.sees] = [EntryPrediction(e, e.inverse_depth(index, shown)) for e in entries]
+                    view = visible_part(sample, protocol)
+                    predictions[protocol.sees] = [EntryPrediction(e, e.inverse_depth(index, view)) for e in entries]
             judged = [
                 [
                     result
@@ -336,10 +336,10 @@ def alignments(entry: Entry, protocol: Protocol, factor: float | None) -> tuple[
     An alignment hides the error that it removes; guesses, whose scale is arbitrary, need no figures without one.
     """
     fitting = FITTING[entry.ambiguity]
-    wanted = protocol.side_by_side or tuple(a for a in USUAL if a in fitting or a == "none")
+    chosen = protocol.side_by_side or tuple(a for a in USUAL if a in fitting or a == "none")
     if entry.trivial:
-        wanted = tuple(a for a in wanted if a in fitting)
-    return tuple(a for a in wanted if a != "factor" or factor is not None)
+        chosen = tuple(a for a in chosen if a in fitting)
+    return tuple(a for a in chosen if a != "factor" or factor is not None)
 
 
 def aligner(

@@ -308,16 +308,18 @@ def _screen_rows(result: Result) -> list[Summary]:
     rows = [row for row in result.rows if row.group == "all"]
     have = {row.alignment for row in rows}
     models = {row.entry: result.ambiguities.get(row.entry, "metric") for row in rows if not row.trivial}
-    wanted: dict[Alignment, None] = {}
+    alignments: dict[Alignment, None] = {}
     for kind in models.values() or ["scale"]:
         fitting = [a for a in ("none", "median", *FITTING[kind]) if a in FITTING[kind] and a in have]
-        wanted |= dict.fromkeys(fitting[:1])
+        alignments |= dict.fromkeys(fitting[:1])
         if kind == "metric" and "median" in have:
-            wanted["median"] = None
+            alignments["median"] = None
     rows = [
-        row for row in rows if row.alignment in wanted and (row.trivial or row.alignment in FITTING[models[row.entry]])
+        row
+        for row in rows
+        if row.alignment in alignments and (row.trivial or row.alignment in FITTING[models[row.entry]])
     ]
-    order = list(wanted)
+    order = list(alignments)
     return sorted(rows, key=lambda row: (order.index(row.alignment), row.trivial))
 
 

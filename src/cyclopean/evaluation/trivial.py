@@ -54,7 +54,7 @@ def leave_one_out(data: DepthDataset, indices: Iterable[int]) -> Entry | None:
     family gets the mean of all others. None if at most one item has truth. Unreadable items are skipped; raises
     `InputError` if none can be read.
     """
-    own: dict[str, tuple[Cells, Cells]] = {}
+    maps: dict[str, tuple[Cells, Cells]] = {}
     readable, problem = False, InputError("there is no item to take the mean of; give a data set with depth.")
     for index in indices:
         try:
@@ -65,20 +65,20 @@ def leave_one_out(data: DepthDataset, indices: Iterable[int]) -> Entry | None:
         readable = True
         cells = _cells(sample.depth, GRID)
         if bool((cells[1] > 0.5).any()):
-            own[sample.name[0]] = cells
+            maps[sample.name[0]] = cells
     if not readable:
         raise problem
-    if len(own) < 2:
+    if len(maps) < 2:
         return None
 
     def total(members: list[tuple[Cells, Cells]]) -> tuple[Cells, Cells, int]:
         sums = (torch.stack(parts).sum(0) for parts in zip(*members, strict=True))
         return (*sums, len(members))  # type: ignore[return-value]
 
-    everything = total(list(own.values()))
-    families = {family_of(name) for name in own}
+    everything = total(list(maps.values()))
+    families = {family_of(name) for name in maps}
     sums = {
-        family: total([cells for name, cells in own.items() if family_of(name) == family]) if family else everything
+        family: total([cells for name, cells in maps.items() if family_of(name) == family]) if family else everything
         for family in families
     }
 
@@ -86,7 +86,7 @@ def leave_one_out(data: DepthDataset, indices: Iterable[int]) -> Entry | None:
         name = sample.name[0]
         family = sums[family_of(name)]
         rho, count, _ = family if family[2] > 1 else everything
-        return _filled_mean(rho - own[name][0], count - own[name][1])
+        return _filled_mean(rho - maps[name][0], count - maps[name][1])
 
     return Entry("leave-one-out mean", "metric", predict, trivial=True)
 

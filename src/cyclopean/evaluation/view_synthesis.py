@@ -198,14 +198,14 @@ def best_fit(inverse_depth: Map, sample: Sample, source: View, kind: str) -> Map
     return shape * (unit * move) + offset / per_inverse_depth
 
 
-def figures(picture: Rgb, target: Rgb, seen: Bool[Tensor, "1 1 h w"]) -> dict[str, float]:
-    """Return PSNR, SSIM and L1 of `picture` over the pixels that are `seen`; windows of SSIM lie inside the image."""
-    where = seen.expand_as(target)
+def figures(picture: Rgb, target: Rgb, mask: Bool[Tensor, "1 1 h w"]) -> dict[str, float]:
+    """Return PSNR, SSIM and L1 of `picture` over the pixels of `mask`; windows of SSIM lie inside the image."""
+    where = mask.expand_as(target)
     off = (picture - target)[where].double()
     margin = WINDOW // 2
-    inner = torch.zeros_like(seen)
-    inner[..., margin:-margin, margin:-margin] = seen[..., margin:-margin, margin:-margin]
-    likeness = ssim_gaussian(torch.where(seen, picture, target), target, WINDOW, DEVIATION)
+    inner = torch.zeros_like(mask)
+    inner[..., margin:-margin, margin:-margin] = mask[..., margin:-margin, margin:-margin]
+    likeness = ssim_gaussian(torch.where(mask, picture, target), target, WINDOW, DEVIATION)
     mse = float(off.square().mean())
     return {
         "psnr": 10 * math.log10(1 / max(mse, 1e-10)),  # at most 100 dB
@@ -280,12 +280,12 @@ def _remade(inverse_depth: Map, sample: Sample, source: View) -> tuple[Rgb, Bool
 def _rows(
     entries: Sequence[Entry], images: dict[str, dict[str, dict[str, float]]], aligned: dict[str, str], seed: int
 ) -> list[PhotometricRow]:
-    errors = {name: np.array([image["l1"] for image in own.values()]) for name, own in images.items()}
+    errors = {name: np.array([image["l1"] for image in of_entry.values()]) for name, of_entry in images.items()}
     weights = resamplings(len(next(iter(errors.values()))), seed)
     rows = []
     for entry in entries:
-        error, own = errors[entry.name], images[entry.name]
-        means = {key: float(np.mean([image[key] for image in own.values()])) for key in ("psnr", "ssim", "l1")}
+        error, of_entry = errors[entry.name], images[entry.name]
+        means = {key: float(np.mean([image[key] for image in of_entry.values()])) for key in ("psnr", "ssim", "l1")}
         ratios = {}
         for guess in entries:
             if guess.trivial:
@@ -295,7 +295,7 @@ def _rows(
         spread = interval(weights @ error)
         rows.append(
             PhotometricRow(
-                entry.name, entry.trivial, aligned[entry.name], **means, interval=spread, ratios=ratios, images=own
+                entry.name, entry.trivial, aligned[entry.name], **means, interval=spread, ratios=ratios, images=of_entry
             )
         )
     return rows

@@ -58,7 +58,7 @@ class ClipMeasures:
     aims: tuple[float, ...]
 
     @property
-    def whole(self) -> float:
+    def clip_range(self) -> float:
         """Range of inverse depth of the clip."""
         return self.high - self.low
 
@@ -120,7 +120,7 @@ def write_refocused(
     check(source, keys, smooth, max_megapixels)
     camera = film_camera(source, known)
     measures = measure_clip(source, keys, predictor, camera, max_megapixels)
-    depth = SteadyDepth(predictor, camera, smooth, measures.whole)
+    depth = SteadyDepth(predictor, camera, smooth, measures.clip_range)
     rendering = _Rendering(keys, depth, lens or Lens(), measures, progress or (lambda _done, _all: None))
     count = rewrite(source, target, rendering.pictures, max_megapixels)
     return ClipReport(
@@ -167,13 +167,13 @@ def measure_clip(
     every = max(1, describe(source, max_megapixels).count // SAMPLED_FRAMES)
     waiting, last = list(keys), [0, 0.0]
 
-    def wanted(index: int, seconds: float) -> bool:
+    def sampled(index: int, seconds: float) -> bool:
         last[:] = index + 1, seconds
         return index % every == 0 or bool(waiting and seconds >= waiting[0].time)
 
     samples: list[Plane] = []
     aims: list[float] = []
-    for still in stills(source, wanted, max_megapixels):
+    for still in stills(source, sampled, max_megapixels):
         depth = _small_depth(still.image, predictor, camera)
         if still.index % every == 0:
             samples.append(depth[::4, ::4])
@@ -207,13 +207,13 @@ class SteadyDepth:
     predictor: Predictor
     camera: Pinhole | None
     smooth: float
-    whole: float  # the range of inverse depth of the clip
+    clip_range: float  # the range of inverse depth of the clip
     cuts: list[float] = field(default_factory=list)
     last: Moment | None = None
 
     def __post_init__(self) -> None:
-        self.flicker = Flicker(self.whole)
-        self.consistency = Consistency(self.predictor.method.ambiguity, self.whole)
+        self.flicker = Flicker(self.clip_range)
+        self.consistency = Consistency(self.predictor.method.ambiguity, self.clip_range)
 
     def add(self, still: Still) -> Moment:
         """Return the next moment of the clip."""
@@ -224,7 +224,7 @@ class SteadyDepth:
         if self.last is None:
             self.last = first(grey, depth, still.seconds)
             return self.last
-        now = following(self.last, grey, aligned, still.seconds, mean=self.smooth, whole=self.whole)
+        now = following(self.last, grey, aligned, still.seconds, mean=self.smooth, clip_range=self.clip_range)
         now = replace(now, predicted=depth)
         self.flicker.add(self.last, now)
         if now.motion is not None and now.motion.cut:
@@ -259,7 +259,7 @@ class _Rendering:
         focus, amount = self.pull(now, last, depth)
         lens = replace(self.lens, amount=amount)
         unit = 1.0 if self.depth.predictor.method.ambiguity == "metric" else None
-        return Focusable(Photo(still.image), depth, lens, unit, self.measures.whole).focused(focus).image
+        return Focusable(Photo(still.image), depth, lens, unit, self.measures.clip_range).focused(focus).image
 
 
 @dataclass
@@ -305,7 +305,7 @@ class _FocusPull:
         if now.motion.cut:
             self.lost.append(now.seconds)
             return
-        self.spot = tracked(self.spot, now.motion, last.depth, self.measures.whole)
+        self.spot = tracked(self.spot, now.motion, last.depth, self.measures.clip_range)
         if self.spot is None:
             self.lost.append(now.seconds)
 

@@ -91,15 +91,15 @@ class WholeGraph(nn.Module):
         layout = self.network(resample(picture, self.working_size(picture, self.small)), focal)
         return add_details(resample(layout, size_of(seen)), details)
 
-    def working_size(self, picture: Float[Tensor, "1 3 _ _"], own: Size) -> Size:
+    def working_size(self, picture: Float[Tensor, "1 3 _ _"], area: Size) -> Size:
         """Return `predictor.working_size` of a picture; its parts are symbols where the picture's size is one."""
         height, width = size_of(picture)
         if self.trained and not self.around:
-            return working_size(self.own, own, self.multiple)
+            return working_size(self.own, area, self.multiple)
         if isinstance(height, int) and isinstance(width, int):
-            return working_size((height, width), own, self.multiple)
+            return working_size((height, width), area, self.multiple)
         sides = torch.stack([torch.scalar_tensor(side, dtype=torch.float64) for side in (height, width)])
-        ideal = (sides * (own[0] * own[1] / sides.prod()).sqrt()).clamp(max=2 * own[0] * own[1] / self.multiple)
+        ideal = (sides * (area[0] * area[1] / sides.prod()).sqrt()).clamp(max=2 * area[0] * area[1] / self.multiple)
         below = (ideal / self.multiple).floor().clamp(min=1)
         choices = below + torch.tensor([(0, 0), (0, 1), (1, 0), (1, 1)], dtype=torch.float64)
         tall, wide = (choices * self.multiple / ideal).log().unbind(1)
@@ -324,9 +324,9 @@ def quantize_weights(path: Path) -> None:
             continue
         values = numpy_helper.to_array(weight)
         scale = np.abs(values).reshape(len(values), -1).max(1).clip(1e-12) / 127
-        whole = np.round(values / scale.reshape(-1, *[1] * (values.ndim - 1))).astype(np.int8)
+        integers = np.round(values / scale.reshape(-1, *[1] * (values.ndim - 1))).astype(np.int8)
         names = f"{weight.name}_int8", f"{weight.name}_scale"
-        kept += [numpy_helper.from_array(array, name) for array, name in zip((whole, scale), names, strict=True)]
+        kept += [numpy_helper.from_array(array, name) for array, name in zip((integers, scale), names, strict=True)]
         nodes.append(helper.make_node("DequantizeLinear", names, [weight.name], axis=0))
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)

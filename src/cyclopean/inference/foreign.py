@@ -345,8 +345,8 @@ def _processing(folder: Path, model_type: str, config: Any) -> Processing:
     content = {key: value for key, value in content.items() if not OF_HOSTS.search(str(key))}
     name = PROCESSORS[model_type]
     if name is None:
-        own: Any = content.get("size", {"depth_pro": 1536}.get(model_type, 448))
-        side: Any = (own.get("height"), own.get("width")) if isinstance(own, dict) else (own, own)
+        stated: Any = content.get("size", {"depth_pro": 1536}.get(model_type, 448))
+        side: Any = (stated.get("height"), stated.get("width")) if isinstance(stated, dict) else (stated, stated)
         _check_sides(path, side)
         if model_type == "tipsv2_dpt":
             return Processing(partial(_resized_to, side), "bilinear", side)

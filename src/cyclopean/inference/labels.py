@@ -41,8 +41,8 @@ class FaceModel(nn.Module):
                 "photos, such as general."
             )
         self.method, self.infer = predictor.method, predictor.infer
-        own = working_size((1, 1), predictor.input_size, predictor.method.input_multiple)
-        self.size = None if predictor.look == "own" else own
+        trained = working_size((1, 1), predictor.input_size, predictor.method.input_multiple)
+        self.size = None if predictor.look == "own" else trained
 
     def forward(self, faces: View) -> Float[Tensor, "b 1 side side"]:
         """Return inverse depth along each face's axis, at the faces' size."""

@@ -71,10 +71,10 @@ def sky(image: Image, inverse_distance: Float[Tensor, "1 1 h2 w2"]) -> Mask:
     marks, colours = (np.concatenate([x[:, -margin:], x, x[:, :margin]], 1) for x in (marks, small))
     cv2.setRNGSeed(0)
     inside, outside = np.zeros((1, 65)), np.zeros((1, 65))  # of its colour models
-    whole = (0, 0, 0, 0)  # not used: the marks say where to begin
-    cv2.grabCut(colours[..., ::-1].copy(), marks, whole, outside, inside, ROUNDS, cv2.GC_INIT_WITH_MASK)
-    found = torch.from_numpy(np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))[:, margin:-margin]).float()[None, None]
-    return resize_sphere(found, (image.shape[-2], image.shape[-1])) > 0.5
+    rectangle = (0, 0, 0, 0)  # not used: the marks say where to begin
+    cv2.grabCut(colours[..., ::-1].copy(), marks, rectangle, outside, inside, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    inside_sky = torch.from_numpy(np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))[:, margin:-margin]).float()[None, None]
+    return resize_sphere(inside_sky, (image.shape[-2], image.shape[-1])) > 0.5
 
 
 @dataclass(frozen=True)

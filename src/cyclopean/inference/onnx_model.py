@@ -108,32 +108,40 @@ def card_of(path: Path, metadata: Mapping[str, str]) -> Card:
             raise InputError(f"{side}: unknown key {shortened(key, 40)!r}: did you mean {near[0]!r}?")
     if "kind" not in content:
         raise InputError(f'{side} does not state the "kind"; write for example {EXAMPLE}.')
-    own = {field.name: content.get(field.name, field.default) for field in fields(Card)}
-    own["ambiguity"] = content.get("ambiguity", "metric" if own["unit"] == "m" else "scale")
+    values = {field.name: content.get(field.name, field.default) for field in fields(Card)}
+    values["ambiguity"] = content.get("ambiguity", "metric" if values["unit"] == "m" else "scale")
     try:
-        check_meaning(own["kind"], own["unit"], own["ambiguity"])
+        check_meaning(values["kind"], values["unit"], values["ambiguity"])
     except InputError as error:
         raise InputError(f"{side}: {error}") from None
-    metric, multiple, size = own["ambiguity"] == "metric", own["multiple"], own["size"]
+    metric, multiple, size = values["ambiguity"] == "metric", values["multiple"], values["size"]
     needed = {
-        "unit": ((own["unit"] == "m") == metric, '"m" with the ambiguity "metric", or "relative" with another'),
-        "mean": (_are_numbers(own["mean"], 3), "three numbers, of colours in [0, 1]"),
-        "std": (_are_numbers(own["std"], 3) and min(own["std"]) > 0, "three numbers above 0, of colours in [0, 1]"),
+        "unit": ((values["unit"] == "m") == metric, '"m" with the ambiguity "metric", or "relative" with another'),
+        "mean": (_are_numbers(values["mean"], 3), "three numbers, of colours in [0, 1]"),
+        "std": (
+            _are_numbers(values["std"], 3) and min(values["std"]) > 0,
+            "three numbers above 0, of colours in [0, 1]",
+        ),
         "multiple": (type(multiple) is int and 1 <= multiple <= 1024, "a whole number, 1 to 1024"),
-        "layout": (own["layout"] in get_args(Layout), '"NCHW" or "NHWC"'),
-        "projection": (own["projection"] in get_args(Projection), '"pinhole" or "equirectangular"'),
+        "layout": (values["layout"] in get_args(Layout), '"NCHW" or "NHWC"'),
+        "projection": (values["projection"] in get_args(Projection), '"pinhole" or "equirectangular"'),
         "size": (size is None or _is_size(size), f"[height, width], {SIDES[0]} to {SIDES[1]} pixels each"),
-        "resizes": (isinstance(own["resizes"], bool), "true or false"),
-        "rig": (own["rig"] is None or (_are_numbers(own["rig"], 2) and min(own["rig"]) > 0), "two numbers above 0"),
-        **{key: (isinstance(own[key], str), "a text") for key in ("licence", "model", "sha256", "precision", "note")},
+        "resizes": (isinstance(values["resizes"], bool), "true or false"),
+        "rig": (
+            values["rig"] is None or (_are_numbers(values["rig"], 2) and min(values["rig"]) > 0),
+            "two numbers above 0",
+        ),
+        **{
+            key: (isinstance(values[key], str), "a text") for key in ("licence", "model", "sha256", "precision", "note")
+        },
     }
     for key, (right, what) in needed.items():
         if not right:
-            value = shortened(json.dumps(own[key], default=str), 60)
+            value = shortened(json.dumps(values[key], default=str), 60)
             raise InputError(f'{side}: "{key}" is {value}; it needs {what}.')
     for key in ("mean", "std", "rig"):
-        own[key] = None if own[key] is None else tuple(map(float, own[key]))
-    return Card(**{**own, "size": None if size is None else tuple(size)})
+        values[key] = None if values[key] is None else tuple(map(float, values[key]))
+    return Card(**{**values, "size": None if size is None else tuple(size)})
 
 
 def _from_metadata(value: str) -> Any:

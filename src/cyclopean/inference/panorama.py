@@ -127,8 +127,8 @@ def seam_score(values: Map) -> float:
 
 def transfer_details(layout: Map, details: Resized) -> Resized:
     """Return inverse distances with the layout (and the metres) of one map and the details of another, at its size."""
-    whole = resize_sphere(layout, size_of(details))
-    return add_details(whole, details, DETAIL_DEVIATION * details.shape[-1], around=True)
+    enlarged = resize_sphere(layout, size_of(details))
+    return add_details(enlarged, details, DETAIL_DEVIATION * details.shape[-1], around=True)
 
 
 def add_details(layout: Maps, details: Maps, deviation: float, around: bool) -> Maps:

@@ -249,8 +249,8 @@ def depth_of(
     """Return the depth of the photo at `source`, out of a file, out of its own file, or predicted; and notes."""
     if isinstance(depth_from, Path):
         return _depth_in_file(depth_from, source, photo, resize=resize, max_megapixels=max_megapixels)
-    own, remarks = own_depth(source, photo, embedded, max_megapixels)
-    return depth_from(photo)(photo) if own is None else own, remarks
+    depth, remarks = own_depth(source, photo, embedded, max_megapixels)
+    return depth_from(photo)(photo) if depth is None else depth, remarks
 
 
 def _depth_in_file(

@@ -81,7 +81,7 @@ def grounded_sam(image: Tensor, prompts: Sequence[str], dino: Any, words: Any, s
     large = _normalised(_resized(image, inner))
     large = F.pad(large, (0, SIDE_SAM - inner[1], 0, SIDE_SAM - inner[0]))
     embedding = sam.get_image_embeddings(large)
-    found = []
+    masks = []
     for prompt in prompts:
         tokens = words(f"{prompt.lower().strip(' .')} .", return_tensors="pt").to(image.device)
         answer = dino(pixel_values=small, **tokens)
@@ -95,8 +95,8 @@ def grounded_sam(image: Tensor, prompts: Sequence[str], dino: Any, words: Any, s
             answer = sam(image_embeddings=embedding, input_boxes=corners[None], multimask_output=False)
             logits = _resized(answer.pred_masks[0, :, :1], (SIDE_SAM, SIDE_SAM))[..., : inner[0], : inner[1]]
             mask = (_resized(logits, (height, width)) > 0).any(0, keepdim=True).float()
-        found.append(mask)
-    return torch.cat(found, 1)
+        masks.append(mask)
+    return torch.cat(masks, 1)
 
 
 def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -43,22 +43,22 @@ def flip_averaged(method: Method, target: View) -> InverseDepth:
 
 def three_sizes(method: Method, target: View) -> InverseDepth:
     """Fuse the inverse depths of three sizes of the view as AQUANet does (Eq. 8 and 9)."""
-    whole, size = plain(method, target), size_of(target.seen)
+    full, size = plain(method, target), size_of(target.seen)
     others = [resize(_at_size(plain, method, target, factor), size) for factor in FACTORS]
-    return fuse_sizes([whole, *others], "paper")
+    return fuse_sizes([full, *others], "paper")
 
 
 def three_sizes_mirrored(method: Method, target: View) -> InverseDepth:
     """Fuse three sizes of the view as AQUANet's draft does, for rows "(P)": the other two are mirrored."""
-    whole, size = plain(method, target), size_of(target.seen)
+    full, size = plain(method, target), size_of(target.seen)
     others = [F.interpolate(_at_size(_mirrored, method, target, factor), size) for factor in FACTORS]
-    return fuse_sizes([whole, *others], "draft")
+    return fuse_sizes([full, *others], "draft")
 
 
 def small_where_near(method: Method, target: View) -> InverseDepth:
     """Fuse the inverse depth of the view and of its mirror image at two thirds of the size as FAL-Net does."""
-    whole, size = plain(method, target), size_of(target.seen)
-    return fuse_near(whole, F.interpolate(_at_size(_mirrored, method, target, SMALL), size))
+    full, size = plain(method, target), size_of(target.seen)
+    return fuse_near(full, F.interpolate(_at_size(_mirrored, method, target, SMALL), size))
 
 
 # name -> how a view is predicted, by the papers' names for what they do after (or beside) one look

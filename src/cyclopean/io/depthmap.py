@@ -219,20 +219,20 @@ def write_depth(
     numbers = depth.inverse_depth[0, 0].to(torch.float32).cpu().numpy()
     written = []
     for stem in dict.fromkeys(path.with_suffix("") for path in paths):
-        own = [path for path in paths if path.with_suffix("") == stem]
-        if len(own) > 1 and any(path.suffix.lower() == ".png" for path in own):
+        group = [path for path in paths if path.with_suffix("") == stem]
+        if len(group) > 1 and any(path.suffix.lower() == ".png" for path in group):
             raise ValueError(f"{stem.name}.png needs a stem of its own: its sidecar holds the scale of its numbers")
         coding: dict[str, float] = {}
-        for path in own:
+        for path in group:
             coding |= write_plane(path, numbers, depth.kind)
         sidecar = Sidecar(
             depth.kind, depth.unit, depth.ambiguity, depth.camera, depth.model, source, source_size, depth.size,
-            **coding, files=(*(path.name for path in own), *also), notes=dict(depth.notes), source_hash=source_hash,
+            **coding, files=(*(path.name for path in group), *also), notes=dict(depth.notes), source_hash=source_hash,
             settings=settings,
         )  # fmt: skip
         side = stem.with_name(stem.name + ".json")
         side.write_text(json.dumps(sidecar_to_json(sidecar), indent=2) + "\n")
-        written += [*own, side]
+        written += [*group, side]
     return written
 
 

@@ -48,8 +48,8 @@ def viewable(light: Light) -> Light:
     lit = luminance[luminance > 0]
     exposed = np.maximum(light, 0) * (GREY / np.exp(np.log(lit).mean()) if lit.size else 1)
     white = max(float(np.quantile(exposed @ LUMINANCE, BRIGHTEST)), 1.0)
-    shown = np.clip(exposed * (1 + exposed / white**2) / (1 + exposed), 0, 1)
-    return srgb(shown).astype(np.float32)
+    display = np.clip(exposed * (1 + exposed / white**2) / (1 + exposed), 0, 1)
+    return srgb(display).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -137,8 +137,8 @@ def write_photo(path: Path, photo: Photo) -> None:
     kind = Image.registered_extensions()[suffix]
     spherical = isinstance(photo.camera, Equirectangular)
     xmp = whole_sphere_xmp(photo.size, photo.gpano.pose) if photo.gpano is not None and spherical else b""
-    own = dict(photo.encoder_options)
-    dpi = own.pop("dpi", None)
+    encoder = dict(photo.encoder_options)
+    dpi = encoder.pop("dpi", None)
     try:
         if photo.bits == 16 and kind in _DEEP:
             image, profile = to_profile_deep(photo.image, photo.profile)
@@ -160,7 +160,7 @@ def write_photo(path: Path, photo: Photo) -> None:
             return
         if suffix == ".pgm":
             picture = picture.convert("L")  # the format has no colours
-        alike = own if kind == photo.format else {}
+        alike = encoder if kind == photo.format else {}
         options |= {"dpi": dpi} if dpi else {}
         picture.save(path, **{**USUAL[suffix], **alike, **options})
     except (OSError, ValueError, RuntimeError) as error:

@@ -107,15 +107,15 @@ def _of_main_item(data: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
 def _associations(body: bytes) -> dict[int, list[int]]:
     """Return the numbers, from 1, of the properties of each item (ipma)."""
     file, wide, mask = io.BytesIO(body[FULL_BOX:]), 4 if body[0] else 2, 0x7FFF if body[3] & 1 else 0x7F
-    found: dict[int, list[int]] = {}
+    associations: dict[int, list[int]] = {}
     for _ in range(int.from_bytes(file.read(4))):
         item = int.from_bytes(file.read(wide))
         count = int.from_bytes(file.read(1))
-        found[item] = [int.from_bytes(file.read(2 if mask > 0x7F else 1)) & mask for _ in range(count)]
-    return found
+        associations[item] = [int.from_bytes(file.read(2 if mask > 0x7F else 1)) & mask for _ in range(count)]
+    return associations
 
 
-def _place(body: bytes, wanted: int) -> tuple[bool, int]:
+def _place(body: bytes, number: int) -> tuple[bool, int]:
     """Return whether an item is inside `idat`, and where its first bytes are (iloc)."""
     version, file = body[0], io.BytesIO(body[FULL_BOX:])
 
@@ -133,7 +133,7 @@ def _place(body: bytes, wanted: int) -> tuple[bool, int]:
             take(more & 15 if version else 0)
             extents.append(take(sizes >> 4))
             take(sizes & 15)
-        if item == wanted:
+        if item == number:
             return inside, base + extents[0]
     raise ValueError("an item without a place")
 

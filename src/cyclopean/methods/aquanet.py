@@ -93,14 +93,14 @@ class Aquanet(Method):
         if not sample.sources:
             raise InputError("aquanet makes other views from one and was given none; use clips or pairs.")
         known = [source.from_target is not None for source in sample.sources]
-        given = [geometry_inputs(view) for view in (sample.target, *sample.sources)]  # before a camera is predicted
+        inputs = [geometry_inputs(view) for view in (sample.target, *sample.sources)]  # before a camera is predicted
         if self.pose is not None and not all(known):
             sample = self.pose(sample)  # whose translations suit `zoom` already
         if self.kick_start:
             with full_precision(sample.depth):
                 return {"kick-start": kick_start(sample, self.rules)}
         target, sources, rules = sample.target, sample.sources, self.rules
-        logits, exponents = volume(self.network, target.seen, *given[0])
+        logits, exponents = volume(self.network, target.seen, *inputs[0])
         with full_precision(sample.depth):
             inverse_depth = expected(self.rules, logits, exponents)
 
@@ -109,7 +109,7 @@ class Aquanet(Method):
             if rules.mask == "spimo":
                 views = (target, *sources)
                 static = [
-                    here * self.static(view, *what) for here, view, what in zip(static, views, given, strict=True)
+                    here * self.static(view, *what) for here, view, what in zip(static, views, inputs, strict=True)
                 ]
 
             terms = []
@@ -135,7 +135,7 @@ class Aquanet(Method):
 
             if rules.boost and self.training and self.teacher is not None:  # Eq. 12
                 how: dict[str, Any] = {"power": self.size_power, "boosting": rules.boosting}
-                better = boosted(self.teacher, target.image, *given[0], **how)
+                better = boosted(self.teacher, target.image, *inputs[0], **how)
                 off = target.valid * (1 - static[0]) * (inverse_depth - better).abs()
                 losses["boost"] = rules.boost * off.mean() / better.max()
             return losses

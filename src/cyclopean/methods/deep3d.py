@@ -75,8 +75,8 @@ class Deep3d(Paired):
         self.smooth, self.strength = SMOOTHNESS[smoothness], strength
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        shown = self.probabilities(target.seen)[0][:, 1:]  # without the null channel
-        mean = torch.einsum("bnhw,n->bhw", shown, shown.new_tensor(self.levels)) / shown.sum(1)
+        probabilities = self.probabilities(target.seen)[0][:, 1:]  # without the null channel
+        mean = torch.einsum("bnhw,n->bhw", probabilities, probabilities.new_tensor(self.levels)) / probabilities.sum(1)
         right = mean[:, None].clamp(min=FARTHEST * self.most)
         left = left_disparity(right)
         return Prediction(self.inverse_depth(left, target), extras={"disparity_left": left, "disparity_right": right})

@@ -213,7 +213,7 @@ class PhotometricLoss:
             pyramids = [features(view.image) for view in (target, *sources)]
         for maps in zip(*pyramids, strict=True):
             size = size_of(maps[0])
-            own, *others = (
+            first, *others = (
                 ScaledView(
                     view.camera,
                     F.normalize(map_.float(), dim=1),
@@ -222,7 +222,7 @@ class PhotometricLoss:
                 )
                 for view, map_ in zip((target, *sources), maps, strict=True)
             )
-            yield own, others
+            yield first, others
 
 
 def reconstruction(

@@ -36,13 +36,13 @@ def fuse_flipped(disparity: Map, flipped_back: Map) -> Map:
     return right * disparity + left * flipped_back + (1 - left - right) * (disparity + flipped_back) / 2
 
 
-def fuse_near(whole: Map, small: Map) -> Map:
+def fuse_near(full: Map, small: Map) -> Map:
     """Return FAL-Net's post-processing: the nearer a pixel, the more of `small`, of a smaller, mirrored picture.
 
     Of the nearest twentieth of the pixels only `small` counts.
     """
-    near = (whole / whole.flatten(1).quantile(NEAREST, 1)[:, None, None, None]).clamp(max=1)
-    return (1 - near) * whole + near * small
+    near = (full / full.flatten(1).quantile(NEAREST, 1)[:, None, None, None]).clamp(max=1)
+    return (1 - near) * full + near * small
 
 
 @torch.no_grad()

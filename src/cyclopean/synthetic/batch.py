@@ -55,7 +55,7 @@ class SceneBatch:
     """`number` scenes with equally many rows of primitives (r in all), whose fields are those of `Scene`.
 
     `moving` are those with a velocity. `objects` are the numbers of the objects that rows are parts of. Lights and
-    atmospheres have a column per scene: take points' own by `own`.
+    atmospheres have a column per scene: take those of points by `per_point`.
     """
 
     number: int
@@ -96,7 +96,7 @@ def batch_scenes(scenes: Sequence[Scene]) -> SceneBatch:
     )
 
 
-def own(columns: T, world: Int[Tensor, " n"] | None) -> T:
+def per_point(columns: T, world: Int[Tensor, " n"] | None) -> T:
     """Gather each point's lights or atmosphere, by the scene it belongs to; None leaves them alone (one scene)."""
     return columns if world is None else map_tensors(lambda x: x.index_select(-1, world), columns)
 

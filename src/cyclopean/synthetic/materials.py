@@ -142,8 +142,8 @@ def _leaves(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
 def _windows(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     """Paint a facade: a grid of panes (third colour) in a wall, each a little different; none on roofs."""
     i, f, j, g = _cells(surface, 1.0, 1.2)
-    look = 0.12 + 0.2 * (surface.seed % 5) / 5
-    pane = (f > look) & (f < 1 - look) & (g > 0.2) & (g < 0.78) & (_own(surface, i + 50, j) > 0.08)
+    shade = 0.12 + 0.2 * (surface.seed % 5) / 5
+    pane = (f > shade) & (f < 1 - shade) & (g > 0.2) & (g < 0.78) & (_own(surface, i + 50, j) > 0.08)
     bar = ((f - 0.5).abs() < 0.02) & (surface.seed % 3 == 0)
     upright = surface.axis[1].abs() < 0.7 * length(surface.axis)
     strength = _fade(surface, 2.5) * (0.55 + 0.45 * _own(surface, i, j)) + (1 - _fade(surface, 2.5)) * 0.3
@@ -202,9 +202,9 @@ def _picture(surface: Surface, pictures: Float[Tensor, "k 3 s s"]) -> Float[Tens
     uv = (uv.remainder(2) - 1).abs() * 2 - 1
     colour = torch.zeros_like(surface.solid)
     # Each view shows a picture in one resolution, whatever the others see of it.
-    shown = surface.view * len(pictures) + surface.seed % len(pictures)
-    for which in shown.unique().tolist():
-        k, chosen = which % len(pictures), (shown == which).nonzero()[:, 0]
+    index = surface.view * len(pictures) + surface.seed % len(pictures)
+    for which in index.unique().tolist():
+        k, chosen = which % len(pictures), (index == which).nonzero()[:, 0]
         level = float((surface.footprint[chosen] * surface.scale[chosen] * pictures.shape[-1]).median().clamp(min=1))
         shrunk = F.adaptive_avg_pool2d(pictures[k : k + 1], max(2, round(pictures.shape[-1] / level)))
         looked_up = F.grid_sample(shrunk, uv[chosen][None, None], padding_mode="border", align_corners=False)

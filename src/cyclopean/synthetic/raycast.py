@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cyclopean.synthetic.batch import Lights, SceneBatch, own
+from cyclopean.synthetic.batch import Lights, SceneBatch, per_point
 from cyclopean.synthetic.noise import length, product, value_noise
 from cyclopean.synthetic.scene import SHAPES
 
@@ -169,7 +169,7 @@ def shadow(
     if not n:
         return points.new_zeros(0, dtype=torch.bool)
     distant = light.reach is None
-    towards = own(light.position, world) - (0 if distant else points)
+    towards = per_point(light.position, world) - (0 if distant else points)
     members = _blocks(n, scene.number, world, points)
     start = _in_blocks(points + towards * (0.002 / length(towards).clamp_min(1e-3)), members)
     way = light.position.T[:, :, None] if distant else _in_blocks(towards, members)

@@ -41,8 +41,8 @@ def exposure(light: Float[Tensor, "b 3 h w"], sensors: Sequence[Sensor]) -> Floa
     """Return the gain that brings each picture's mean display brightness to its sensor's key; views of a rig share
     it.
     """
-    shown = power(light.mean(1).clamp(0, 8), 1 / 2.2).mean((1, 2)).clamp_min(1e-3)
-    return (light.new_tensor([sensor.key for sensor in sensors]) / shown).pow(2.2).clamp(0.02, 50)
+    brightness = power(light.mean(1).clamp(0, 8), 1 / 2.2).mean((1, 2)).clamp_min(1e-3)
+    return (light.new_tensor([sensor.key for sensor in sensors]) / brightness).pow(2.2).clamp(0.02, 50)
 
 
 def develop(

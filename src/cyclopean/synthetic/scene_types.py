@@ -91,9 +91,9 @@ def clutter(rng: Random) -> Layout:
     panels = b.place(0, -board, wall)
     for _ in range(rng.randint(0, 4)):  # posters on the wall, boards leaning on it: patterns without depth of their own
         w, h = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.5)
-        look = cover(rng, "poster picture picture stripes checker leaves " + STUFF, w * 2)
+        material = cover(rng, "poster picture picture stripes checker leaves " + STUFF, w * 2)
         at = (rng.uniform(-wide, wide), -h - rng.choice([0.0, rng.uniform(0, 0.6)]), -rng.uniform(0.01, 0.12))
-        panels.add("box", at, (w, h, 0.008), look, turn(rng.gauss(0, 0.1), rng.uniform(0, 0.15)))
+        panels.add("box", at, (w, h, 0.008), material, turn(rng.gauss(0, 0.1), rng.uniform(0, 0.15)))
     rows, rise = rng.randint(2, 4), rng.choice([0.0, 0.0, rng.uniform(0.05, 0.2)])
     for row in range(rows):
         away = deep * (row + 0.5) / rows  # from the wall; the last row is the nearest, and lowest
@@ -124,9 +124,9 @@ def _row(b: Builder, rng: Random, wide: Number, deep: Number) -> None:
         elif kind == "doll":
             person(place, rng, size * 1.3)
         elif kind == "stick":
-            look = cover(rng, "plain wood stripes", 0.2)
+            material = cover(rng, "plain wood stripes", 0.2)
             lean = turn(rng.uniform(0, 6), 0, rng.gauss(0, 0.35))
-            place.thing().add("cylinder", (0, -size * 0.7, 0), (0.012, size * 0.7, 0.012), look, lean)
+            place.thing().add("cylinder", (0, -size * 0.7, 0), (0.012, size * 0.7, 0.012), material, lean)
         x += size * rng.uniform(0.4, 0.9)
 
 

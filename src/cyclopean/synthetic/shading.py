@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cyclopean.synthetic.batch import Atmospheres, Lights, SceneBatch, own
+from cyclopean.synthetic.batch import Atmospheres, Lights, SceneBatch, per_point
 from cyclopean.synthetic.materials import Surface, albedo
 from cyclopean.synthetic.noise import dot, fractal, length, of, power, unit
 from cyclopean.synthetic.raycast import shadow
@@ -18,7 +18,7 @@ def cloudy_sky(scene: SceneBatch, direction: Directions, world: Int[Tensor, " n"
     """Return the sky with clouds of fractal noise on a flat layer; `direction` are unit vectors, `world` their
     scenes.
     """
-    air, clear = own(scene.air, world), clear_sky(scene, direction, world)
+    air, clear = per_point(scene.air, world), clear_sky(scene, direction, world)
     up = (-direction[1]).clamp(0, 1)
     flat = direction[::2] / (up + 0.12)
     noise = fractal(flat * 1.3, air.seed, octaves=5)
@@ -29,12 +29,12 @@ def cloudy_sky(scene: SceneBatch, direction: Directions, world: Int[Tensor, " n"
 
 def clear_sky(scene: SceneBatch, direction: Directions, world: Int[Tensor, " n"] | None) -> Float[Tensor, "3 n"]:
     """Return a gradient from horizon to zenith, dark below the horizon, a glow around the sun."""
-    air = own(scene.air, world)
+    air = per_point(scene.air, world)
     down = direction[1]
     colour = torch.lerp(air.horizon, air.zenith, (-down).clamp(0, 1).sqrt())
     colour = torch.where(down > 0, air.horizon * (1 - 0.5 * down.clamp(0, 1)), colour)
     for suns in scene.suns:
-        sun = own(suns, world)
+        sun = per_point(suns, world)
         toward = dot(direction, sun.position).clamp(0, 1)
         colour = colour + sun.colour * (0.25 * power(toward, 12) + 3 * power(toward, 1500))
     return colour
@@ -85,7 +85,7 @@ def points(
     return Points(
         index,
         world,
-        own(scene.air, world),
+        per_point(scene.air, world),
         view,
         ray / reach,
         t * reach,
@@ -155,7 +155,7 @@ def _lit(scene: SceneBatch, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Floa
     light = torch.lerp(air.bounce, air.above, above) * (air.ambient * contact)
     gleam = at.distance.new_zeros(len(glossy))
     for lights in (*scene.suns, *scene.lamps):
-        source = own(lights, at.world)
+        source = per_point(lights, at.world)
         strength, towards = _arriving(scene, lights, source, at)
         light += source.colour * strength
         if len(glossy):

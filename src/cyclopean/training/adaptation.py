@@ -100,8 +100,8 @@ def adapt(
 
     name = f"clip:{path}:step={plan.step}:fov={plan.angle:.3f}" if is_clip(clip) else clip
     data: Any = open_dataset(name)
-    own, camera = _pictures(data, path, plan.angle, options)
-    size = working_size(own, (card["input_size"][0], card["input_size"][1]), start.input_multiple)
+    size_of_data, camera = _pictures(data, path, plan.angle, options)
+    size = working_size(size_of_data, (card["input_size"][0], card["input_size"][1]), start.input_multiple)
     chosen = [round(n) for n in np.linspace(0, len(data) - 1, min(MOST, len(data)))]
     with bar("measuring how the camera moved") as update:
         triplets = posed_triplets(data, chosen, size, camera, update)

@@ -109,9 +109,9 @@ def _parts(folder: Path, config: Mapping[str, Any], seen: set[Path]) -> Iterator
         if parent is None or parent.resolve() in seen:
             yield part(role, name, None)
             continue
-        own = models.config_of(parent)
-        yield part(role, name, own.get("licence"))
-        _, *theirs = _parts(parent, own, seen | {parent.resolve()})
+        config_of_parent = models.config_of(parent)
+        yield part(role, name, config_of_parent.get("licence"))
+        _, *theirs = _parts(parent, config_of_parent, seen | {parent.resolve()})
         yield from theirs
     data = facts.get("data")
     if isinstance(data, dict):

@@ -99,8 +99,8 @@ def weights_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).exists():
         return [folder / WEIGHTS]
     shards = sorted(folder.glob(SHARDS))
-    whole = bool(shards) and shards[-1].stem.endswith(f"-of-{len(shards):05d}")
-    return shards if whole else []
+    complete = bool(shards) and shards[-1].stem.endswith(f"-of-{len(shards):05d}")
+    return shards if complete else []
 
 
 def trained_on(name: Path | str) -> list[str]:
