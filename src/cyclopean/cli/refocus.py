@@ -17,7 +17,7 @@ from cyclopean.cli.early import (
 )
 from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_result_name, check_writable, comma_list, named_file, parse
-from cyclopean.defocus import refuse_no_matte
+from cyclopean.defocus import REFINE, refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.io.files import CLIPS, DEPTHS, refuse_unreadable, shown
@@ -34,7 +34,7 @@ SAVE = {
     "same": ("", None), "png": (".png", None), "jpg": (".jpg", None), "webp": (".webp", None), "heic": (".heic", None),
     "avif": (".avif", None), "png16": (".png", 16), "tiff": (".tif", 16),
 }  # fmt: skip
-REFINE = ("auto", "on", "off")
+
 BESIDE = "beside"  # as --depth
 EMBEDDED: dict[str | None, "EmbeddedUse"] = {None: "prefer", "embedded": "require", "predict": "ignore"}
 UNKNOWN_SHIFT = (

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from PIL import ExifTags, Image
 
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.io.files import shortened
 
 Plane = Float[np.ndarray, "h w"]
 Kernel = Float[np.ndarray, "k k"]
@@ -275,6 +276,17 @@ def check_distance(distance: float | None) -> None:
     """Raise InputError for a focus distance that is not a number of metres above 0; None is allowed."""
     if distance is not None and not (math.isfinite(distance) and distance > 0):
         raise InputError(f"the focus distance is {distance:g}; it must be above 0 metres.")
+
+
+def as_point(at: object) -> Point | None:
+    """Return a point of two numbers, or None. Raises InputError for anything else."""
+    try:
+        x, y = (None, None) if at is None else (float(part) for part in at)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        x, y = math.nan, None
+    if isinstance(at, str) or (x is None) != (y is None):
+        raise InputError(f"the point is {shortened(at, 40)!r}; give two numbers (x, y), such as (0.4, 0.6).")
+    return None if x is None or y is None else (x, y)
 
 
 def focus_pixel(at: Point, size: tuple[int, int]) -> tuple[int, int]:

@@ -310,6 +310,15 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
     return replace(depth, inverse_depth=torch.where(valid, inverse, torch.nan), valid=valid)
 
 
+def check_depth_map(depth: object) -> None:
+    """Raise InputError for what is not a DepthMap."""
+    if not isinstance(depth, DepthMap):
+        raise InputError(
+            f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
+            "from_numbers(tensor, kind)."
+        )
+
+
 def is_turned(size: tuple[int, int], photo: tuple[int, int]) -> bool:
     """Return whether a map of `size` (height, width) has the shape of the photo turned by 90 degrees."""
     return size[0] != size[1] and size[0] * photo[0] == size[1] * photo[1]

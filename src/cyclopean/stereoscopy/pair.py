@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import torch
 
-from cyclopean.defocus import thinlens
+from cyclopean.defocus import check_refine, thinlens
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.focus import Focusable, Picture
 from cyclopean.defocus.lens import Lens, Point, diagonal, focus_pixel
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Pinhole
-from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.depthmap import DepthMap, check_depth_map
 from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo
 from cyclopean.io.sidecar import AnyCamera
@@ -101,13 +101,8 @@ def stereo(
     the focal length are not known.
     """
     check(parallax, converge, baseline, eye)
-    if refine not in ("auto", "on", "off"):
-        raise unknown_name("refine", refine, ("auto", "on", "off"))
-    if not isinstance(depth, DepthMap):
-        raise InputError(
-            f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
-            "from_numbers(tensor, kind)."
-        )
+    check_refine(refine)
+    check_depth_map(depth)
     photo = as_photo(photo)
     soft = refine == "on" or (refine == "auto" and depth.model is not None)
     if soft and depth.size == photo.size:
