@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class Flag:
     """A note on a field: `Annotated[float, Flag("N", name="--ema-decay", hidden=("--average",))]`.
 
-    A field without a note has its own name as flag (`batch_size`: --batch-size). Its type says how it is read: `bool`
-    takes no value, `tuple[float, float]` two, `tuple[Path, ...]` one word with a separator, `Literal` one of its names.
+    A field without a note has its own name as flag (`batch_size`: --batch-size). Its type determines how it is read:
+    `bool` takes no value, `tuple[float, float]` two, `tuple[Path, ...]` one word with a separator, `Literal` one of its
+    names.
     """
 
     metavar: str = ""

@@ -48,7 +48,7 @@ def ssim(x: Map, y: Map, window: int = 3) -> Float[Tensor, "b c h2 w2"]:
 def ssim_gaussian(x: Map, y: Map, window: int, deviation: float) -> Map:
     """Return `ssim` of Gaussian windows (odd size), zero outside the image: a map as large as `x` (Wang et al. 2004).
 
-    With 7 and 1.5 the default of the spherical view synthesis release, whose paper says a box of 5.
+    With 7 and 1.5 the default of the spherical view synthesis release; its paper has a box of 5.
     """
     taps = gaussian_taps(window // 2, deviation, x).expand(5 * x.shape[1], 1, 1, -1)
     across = F.conv2d(_moments(x, y), taps, padding=(0, window // 2), groups=len(taps))

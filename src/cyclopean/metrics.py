@@ -116,7 +116,7 @@ def holes(depth: Pixels, truth: Pixels) -> Figure:
 def d1(disparity_px: Pixels, truth_px: Pixels) -> Figure:
     """Return the fraction of pixels that are off by at least 3 px and at least 5 % of the truth (KITTI 2015's D1-all).
 
-    This is the form of Monodepth's evaluation (>=); KITTI's own development kit asks for strictly more (>) and counts
+    This is the form of Monodepth's evaluation (>=); KITTI's own development kit takes strictly more (>) and counts
     occluded pixels too. Precondition: truth above 0, disparities at the resolution of the truth.
     """
     _some(truth_px)

@@ -21,7 +21,7 @@ class View:
 
     `image` is what losses compare with, `seen` what the network is shown (both `b 3 h w`, RGB in [0,1]); `from_target`
     is `source_from_target` (None: to be predicted); `window` is (u0, v0, u1, v1) of the crop in the full frame; `valid`
-    is False where a data set knows better (sky, watermark, moving object, padding).
+    is False where a data set marks pixels as unusable (sky, watermark, moving object, padding).
     """
 
     image: Float[Tensor, "b 3 h w"]

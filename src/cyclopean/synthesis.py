@@ -22,7 +22,7 @@ Image = Float[Tensor, "b c h w"]
 def pull(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
     """Warp inversely: for each of my pixels, fetch from the other image at `uv`, bilinearly.
 
-    Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and goes on half a turn away
+    Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and continues half a turn away
     past a pole. Spatial transformers, as in Monodepth, sec. 3.1. The half-pixel rule: align_corners=False, here only.
     """
     return _fetch(image, uv, border, "bilinear")

@@ -28,7 +28,7 @@ Receive = Callable[[], Awaitable[Any]]
 
 
 class Refused(Exception):  # noqa: N818  (it is not an error)
-    """A request that goes no further: the status of the answer, and what it says."""
+    """A request that goes no further: the status of the answer, and its text."""
 
     def __init__(self, status: int, text: str = "") -> None:
         super().__init__(text)

@@ -234,7 +234,7 @@ def _depth_shown(session: Session) -> PageUpdate:
 
 
 def _live(session: Session) -> PageUpdate:
-    """Return what a page needs to refocus by itself; nothing of a panorama, which goes on over its seam."""
+    """Return what a page needs to refocus by itself; nothing for a panorama, which continues over its seam."""
     preview, (why, request) = session.opened_photo(), session.history[-1]
     if isinstance(preview.photo.camera, Equirectangular):
         return {}

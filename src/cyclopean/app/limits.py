@@ -49,7 +49,7 @@ class Limits:
 def within(seconds: float, name: str, work: Callable[[], T]) -> T:
     """Return what `work` returns. Raises InputError when it takes longer than `seconds`: others wait for their turn.
 
-    Nothing can end a thread, so what takes too long goes on by itself and its result is lost.
+    Nothing can end a thread, so what takes too long keeps running and its result is dropped.
     """
     outcome: Future[T] = Future()
 
@@ -88,7 +88,7 @@ def shortcomings(folder: Path) -> list[str]:
 
 
 def _memory_gb() -> float | None:
-    """Return the memory of the machine, or of the container if that has less; None where neither can be asked."""
+    """Return the memory of the machine, or of the container if that has less; None where neither is known."""
     try:
         installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -106,7 +106,7 @@ def serve(
 
 def models_offered(model: str, backend: str = "torch") -> dict[str, "Callable[[], Predictor]"]:
     """Return what loads each model by the name that a page shows: those of `model`, which are separated by commas, then
-    the bundled ones, which are loaded when somebody chooses them. The default alone is no choice.
+    the bundled ones, which are loaded when they are chosen. The default alone is no choice.
     """
     given = [name.strip() for name in model.split(",") if name.strip()] or [DEFAULT]
     others = [] if given == [DEFAULT] else sorted(path.parent.name for path in MODELS.glob("*/config.json"))

@@ -46,7 +46,7 @@ class Progress:
 
 
 class Stopped(Exception):  # noqa: N818  (it is not an error: somebody asked for it)
-    """Raised inside the work when its visitor has asked it to stop."""
+    """Raised inside the work when its visitor stops it."""
 
 
 @handler

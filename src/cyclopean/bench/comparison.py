@@ -37,7 +37,7 @@ class Comparison:
 
     What a row starts from (`begun_as`) or is taught by is trained before it, whether or not it is among the rows.
 
-    `real`: other data by name, judged as the family says.
+    `real`: other data by name, judged by the family's figures.
     """
 
     family: Family

@@ -1,7 +1,7 @@
 """The tables of Depth Anywhere at any budget: rooms with depth, the world outside without, and what neither has seen.
 
 Labelled are rooms; unlabelled, labelled by `general`, are streets, landscapes and other rooms; judged are unseen rooms
-(the paper's benchmark), unseen streets and landscapes (what the labelled set says nothing of), and other data
+(the paper's benchmark), unseen streets and landscapes (which the labelled set does not show), and other data
 (zero-shot).
 """
 

@@ -143,7 +143,8 @@ def ours(shot: Shot, depth: DepthMap) -> Photo:
 
 
 def per_pixel_gaussian(shot: Shot, depth: DepthMap) -> Photo:
-    """Blur naively: every pixel is the Gaussian mean of its own surroundings, as wide as its own depth asks, in sRGB.
+    """Blur naively: every pixel is the Gaussian mean of its own surroundings, as wide as its own depth requires, in
+    sRGB.
 
     Its standard deviation is half the radius, which gives it the second moment of the disc.
     """

@@ -52,7 +52,7 @@ def patch_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def blind(sample: Sample, _: torch.Generator) -> Sample:
-    """Take away what rendering knows of the things that move, which no row may learn from."""
+    """Remove what the renderer provides about the things that move, which no row may learn from."""
     target = sample.target
     return replace(sample, target=replace(target, valid=torch.ones_like(target.valid)))
 

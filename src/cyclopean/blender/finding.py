@@ -37,8 +37,9 @@ class Blender:
 
 
 def find(where: Path | str | None = None) -> Blender:
-    """Find Blender at `where` (a program, a Python with bpy, or a virtual environment), as CYCLOPEAN_BLENDER says,
-    or from the PATH. Raises InputError with what to install."""
+    """Find Blender at `where` (a program, a Python with bpy, or a virtual environment), by the variable
+    CYCLOPEAN_BLENDER, or on the PATH. Raises InputError with what to install.
+    """
     named = where or os.environ.get(VARIABLE)
     if not named:
         on_path = shutil.which("blender")
@@ -68,7 +69,7 @@ def version(blender: Blender) -> str | None:
 
 
 def run(blender: Blender, script: Path, argument: Path, log: Path) -> Iterator[tuple[str, str]]:
-    """Yield what the script says, as (kind, text), while it runs; everything else goes into `log`.
+    """Yield the script's messages, as (kind, text), while it runs; everything else goes into `log`.
 
     Stops Blender when the caller stops listening. Raises InputError when it ends with an error.
     """

@@ -170,7 +170,7 @@ def stand(camera, place, heading):
 
 
 def lit_by(scene, choice):
-    """Return how the scene is lit: as asked, or what its file offers."""
+    """Return how the scene is lit: as requested, or by what its file offers."""
     if choice != "auto":
         return choice
     if any(thing.type == "LIGHT" for thing in scene.objects):

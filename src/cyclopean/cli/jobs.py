@@ -1,4 +1,4 @@
-"""What a command is asked to do, input by input: folders opened up, and a name for the results of each."""
+"""The jobs of a command, one for each input: folders opened up, and a name for the results of each."""
 
 import itertools
 import os

@@ -76,7 +76,9 @@ class Items(Dataset[Sample], ABC):
         return self.most_depth
 
     def rig_key(self, index: int) -> Hashable:
-        """Return what tells the rig of item `index` from others: its calibration files; equal for items of one rig."""
+        """Return a key by which the rig of item `index` differs from others: its calibration files; equal for items of
+        one rig.
+        """
         return tuple(path for path in self.files(index).others if path.suffix in (".json", ".txt"))
 
     def filed_depth(self, index: int) -> Depth | None:  # noqa: ARG002

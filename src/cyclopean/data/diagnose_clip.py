@@ -82,7 +82,7 @@ def clip_problems(inspection: ClipInspection) -> list[Problem]:
 
 
 def wrong_focal(inspection: ClipInspection) -> bool:
-    """Return whether the motion of points tells a field of view that is far from the stated one."""
+    """Return whether the field of view measured by the motion of points is far from the stated one."""
     focal = inspection.focal
     return focal is not None and focal.worse > WORSE and not 1 / OFF < focal.best / focal.stated < OFF
 

@@ -69,8 +69,9 @@ class FramePairMeasures:
 
 @dataclass(frozen=True)
 class FocalMeasure:
-    """What parallax tells of the focal length: the field of view that explains it best, degrees along the longer side,
-    the one that is stated or assumed, and how much worse that explains it (a factor of the error)."""
+    """The focal length, measured by parallax: the field of view that explains it best, degrees along the longer side,
+    the one that is stated or assumed, and how much worse that explains it (a factor of the error).
+    """
 
     best: float
     stated: float
@@ -251,7 +252,7 @@ def suitable_step(usual: dict[int, float]) -> int:
 
 
 def focal_measure(probes: Sequence[Probe], step: int, eye: _Eye) -> FocalMeasure | None:
-    """Return what parallax tells of the focal length; None where it tells nothing.
+    """Measure the focal length by parallax; None where it is not enough.
 
     The motion between two frames explains points best with the right focal length, if the camera turns as it moves.
     """

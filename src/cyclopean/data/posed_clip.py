@@ -99,7 +99,7 @@ def split(clip: Clip, indices: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def _frames(clip: Clip, index: int) -> tuple[Hashable, ...]:
-    """Return what tells the target of a triplet and its sources from other frames of the clip."""
+    """Return the names of a triplet's frames, target first; triplets with a frame in common share its name."""
     if isinstance(clip, VideoDataset):
         return tuple(clip.items[index] + away for away in (0, -clip.step, clip.step))
     return clip.files(index).pictures

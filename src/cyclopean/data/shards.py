@@ -41,7 +41,8 @@ COLUMNS = 4  # of the index: shard, first byte, bytes, and a number for the rig
 
 def pack(sample: Sample, far: float = math.inf, filed: Depth | None = None) -> bytes:
     """Return a sample of batch 1 as bytes that `unpack` gives back bit-equal. `frames` and `zoom` are of training, and
-    not kept. `far` and `filed` are what its data set says of it (`Items.far`, `Items.filed_depth`)."""
+    not kept. `far` and `filed` come from its data set (`Items.far`, `Items.filed_depth`).
+    """
     tensors: dict[str, Tensor] = {}
     kinds = []
     for name, seen in _named_views(sample):
@@ -70,7 +71,7 @@ def pack(sample: Sample, far: float = math.inf, filed: Depth | None = None) -> b
 
 @dataclass(frozen=True)
 class Packed:
-    """A sample of a shard, and what its data set said of it."""
+    """A sample of a shard, and the facts that its data set added."""
 
     sample: Sample
     far: float

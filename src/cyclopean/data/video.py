@@ -49,8 +49,8 @@ def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "", re
 
     `step`: how many frames the one before and the one after are away from the target. `reach`: how many there are on
     each side, the next one twice as far, and so on; training draws one of each side. `fov`: field of view in degrees
-    along the longer side; `camera`: a JSON file with a camera, such as a camera profile or a sidecar. Without them a
-    film's metadata are asked for a focal length, and else 60 degrees are assumed, which the log says.
+    along the longer side; `camera`: a JSON file with a camera, such as a camera profile or a sidecar. Without them the
+    focal length is that of the film's metadata, or else 60 degrees are assumed and logged.
     """
     place = Path(path).expanduser()
     if place.is_dir() and (place / "dataset.json").exists():
@@ -263,7 +263,8 @@ def small_size(size: Size) -> Size:
 
 
 def camera_of(path: Path, fov: str = "", camera: str = "") -> tuple[Size, Pinhole, CameraSource]:
-    """Return upright (height, width) of a film, or of the first of numbered pictures, its camera, and who knows it.
+    """Return upright (height, width) of a film, or of the first of numbered pictures, its camera, and where that is
+    known from.
 
     `fov` and `camera` are those of `clip`. Raises InputError for values that mean nothing.
     """

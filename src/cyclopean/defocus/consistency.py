@@ -81,7 +81,7 @@ class Consistency:
 def fit(x: Values, y: Values, ambiguity: Ambiguity, flat: float) -> ScaleShift:
     """Return the scale (and of affine maps the shift) that brings `x` to `y`, robust to outliers.
 
-    It starts from the least median of residuals among lines through a few points (Rousseeuw 1984), and goes on with
+    It starts from the least median of residuals among lines through a few points (Rousseeuw 1984), and continues with
     weights 1 / (residual² + (2 medians)² + `flat`²). The scale is a ratio of deviations (of affine maps) or of root
     mean squares: least squares of y would be biased to small scales by the noise of x, frame after frame.
     """

@@ -54,8 +54,8 @@ class Work(Protocol):
 def run(work: Work, inputs: Iterable[Hashable], workers: int = 1, cluster: str | None = None) -> Iterator[Done]:
     """Do the work on `inputs`; yield each when it is done, in any order.
 
-    An input that fails is yielded with its reason, and the rest goes on. `workers` are processes of this machine, or
-    of the `cluster`: "auto" (the one that this machine belongs to, else this machine) or its address. A process that is
+    An input that fails is yielded with its reason, and the rest is done. `workers` are processes of this machine, or of
+    the `cluster`: "auto" (the one that this machine belongs to, else this machine) or its address. A process that is
     killed is replaced and what was begun is done again, an input at a time, to see which one kills; raises `InputError`
     if processes die without any input done.
     """

@@ -145,7 +145,7 @@ def check(source: Path, keys: Sequence[Keyframe], smooth: float, max_megapixels:
 
 
 def film_camera(source: Path, known: Path | float | None = None) -> Pinhole | None:
-    """Return the camera of a film; None if nobody tells its focal length.
+    """Return the camera of a film; None if its focal length is unknown.
 
     `known` is a file with it (a camera profile, a sidecar) or a field of view in degrees along the longer side; without
     it the film's metadata tell, as in a training on clips (`data.video.clip`).

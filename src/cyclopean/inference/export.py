@@ -1,7 +1,7 @@
 """Models as ONNX graphs: `WholeGraph` answers as `cyclopean predict` does, `BareGraph` is the network alone.
 
 Pictures of any size go in, so the working size is computed inside the graph, as tensors, and pictures are resized by
-matrices: `torch.onnx.export` knows area averages of fixed sizes only. Tests compare both with the predictor.
+matrices: `torch.onnx.export` supports area averages of fixed sizes only. Tests compare both with the predictor.
 """
 
 import math
@@ -110,7 +110,7 @@ class WholeGraph(nn.Module):
 
 
 def int_of(value: Int[Tensor, ""], least: int) -> int:
-    """Return a number of steps as an integer, of whose range exporters are told."""
+    """Return a number of steps as an integer with a range that exporters can see."""
     steps = value.item()
     torch._check(steps >= least)
     torch._check(steps <= MOST_STEPS)
@@ -259,7 +259,7 @@ def export_onnx(
 
 
 def card_for(predictor: Predictor, *, precision: Precision, bare: bool) -> Card:
-    """Return what the file says of itself."""
+    """Return the metadata that the file carries."""
     method, maker = predictor.method, predictor.model
     details = predictor.details.model if predictor.details and predictor.details.model else None
     missing = "" if bare or details is None else f"without the details of {details.name}, which cyclopean predict adds"

@@ -71,7 +71,7 @@ class Labelling:
 
     `turns` random rotations of the `planes` ("cube" or "tangent") of each panorama, up to `degrees` about each axis,
     are drawn from `seed` and the panorama's name. A file holds, of n faces: `rotations` n 3 3, `inverse_depth` n side
-    side (half precision, 0 to 1) and `valid`, with `labels.json` beside all, which says what made them.
+    side (half precision, 0 to 1) and `valid`, with `labels.json` beside all, which records what made them.
     """
 
     data: str
@@ -171,7 +171,7 @@ class LabelFiles:
 
 
 def described(teacher: Predictor) -> dict[str, str]:
-    """Return what a student's card says of its teacher: its name, its weights, their licence."""
+    """Return the facts on the teacher that a student's card keeps: its name, its weights, their licence."""
     maker = teacher.model
     if maker is None:
         return {"teacher": teacher.method.name}

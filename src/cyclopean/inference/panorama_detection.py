@@ -49,7 +49,7 @@ class Seam:
 
     @property
     def closed(self) -> bool:
-        """Return whether the picture goes on from its right border to its left one."""
+        """Return whether the picture continues from its right border at its left one."""
         return self.step <= LARGEST_STEP and self.likeness >= LEAST_LIKENESS and self.spread >= PLAINEST
 
 

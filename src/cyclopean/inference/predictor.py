@@ -199,7 +199,7 @@ class Predictor:
         """Write a model's folder (`model.safetensors`, `config.json`, and `README.md` where there is none).
 
         With `push_to_hub` the folder is then sent to `repo_id`, or to a repository named as the folder; returns its
-        address. Raises `InputError` for a model of others, which its own library writes, and for what `push` refuses.
+        address. Raises `InputError` for a model of others, which its own library writes, and where `push` does.
         """
         folder = Path(save_directory)
         if self.look == "own":

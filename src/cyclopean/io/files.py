@@ -125,7 +125,7 @@ def file_hash(path: Path) -> str:
 def write_anew(path: Path, content: bytes) -> None:
     """Write a file by renaming, so that it is whole when it is there; a link in its place is replaced, not followed.
 
-    For the many files of a data set: the folder exists, and nobody else writes this file. Raises OSError.
+    For the many files of a data set: the folder exists, and no other process writes this file. Raises OSError.
     """
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)

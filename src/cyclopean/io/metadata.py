@@ -131,7 +131,7 @@ def _taken_size(exif: Image.Exif) -> tuple[int, int] | None:
 
 
 def subject_distance(exif: bytes) -> float | None:
-    """Return the distance in metres that the camera was focused at; None if EXIF has none, or says infinity."""
+    """Return the distance in metres that the camera was focused at; None if EXIF has none, or infinity."""
     content = Image.Exif()
     if exif:
         content.load(exif)

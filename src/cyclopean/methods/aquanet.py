@@ -266,7 +266,7 @@ def expected(rules: VolumeConfig, logits: Float[Tensor, "b n h w"], exponents: M
 def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, translation: str) -> Float[Tensor, "b 4 4"]:
     """Return a pose whose translation t suits pictures resized by `zoom`: t / zoom (direct), t, or t * zoom (inverse).
 
-    Sec. 3.3: with the first, a picture twice as large has things half as far, which is what it looks like.
+    Sec. 3.3: with the first, a picture twice as large has things half as far, as its appearance suggests.
     """
     if zoom is None or translation == "invariant":
         return pose

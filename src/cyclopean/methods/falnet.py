@@ -33,10 +33,9 @@ Map = Float[Tensor, "b 1 h w"]
 class Falnet(Paired):
     """Disparity from pairs, in two stages.
 
-    The second (`stage` 2) goes on from the first with masks of what both cameras see, and learns what only the
-    left one sees from `first`, the model of the first stage, which is shown the picture mirrored. Disparities are in
-    image widths (the release: pixels), and the release's shift of d (W - 1) / W pixels is d here. `features` as in
-    `Aquanet`.
+    The second (`stage` 2) continues from the first with masks of what both cameras see, and learns what only the left
+    one sees from `first`, the model of the first stage, which is shown the picture mirrored. Disparities are in image
+    widths (the release: pixels), and the release's shift of d (W - 1) / W pixels is d here. `features` as in `Aquanet`.
     """
 
     name: ClassVar[str] = "falnet"

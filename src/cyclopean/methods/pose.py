@@ -1,4 +1,4 @@
-"""Poses that nobody measured, and cameras: a step Sample -> Sample that predicts them from whole frames."""
+"""Poses that were not measured, and cameras: a step Sample -> Sample that predicts them from whole frames."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

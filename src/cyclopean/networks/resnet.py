@@ -104,7 +104,7 @@ class Shortcut(nn.Conv2d):
 
 
 class Circular(nn.Conv2d):
-    """A convolution that goes on across the seam of a panorama, and sees zeros above and below."""
+    """A convolution that wraps across the seam of a panorama, and sees zeros above and below."""
 
     def __init__(
         self, into: int, out: int, kernel: int, stride: int = 1, padding: int = 0, *, bias: bool = True

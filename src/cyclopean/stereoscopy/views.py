@@ -32,7 +32,7 @@ REACH = 4.0  # sigmas away from which on it is wholly smooth
 def view(scene: Scene, shift: Shift) -> Picture:
     """Return the scene, sRGB in [0,1], as an eye on the right sees it; `shift` is larger for what is nearer.
 
-    Beyond the frame a picture goes on as its mirror image.
+    Beyond the frame a picture continues as its mirror image.
     """
     light, inverse_depth = continued(scene)
     result = np.empty((*scene.size, 3), np.float32)
@@ -49,7 +49,7 @@ def view(scene: Scene, shift: Shift) -> Picture:
 def continued(scene: Scene) -> tuple[Planes, Plane]:
     """Return light and inverse depth of the surface behind: the front's own but where it hides a farther one.
 
-    That goes on there as its nearest pixel, smoothed the more the farther away that is: streaks are seen, haze is not.
+    There it continues as its nearest pixel, smoothed the more the farther away that is: streaks are seen, haze is not.
     """
     light, inverse_depth = np.stack(scene.light), scene.inverse_depth.copy()
     h, w = scene.size

@@ -1,6 +1,6 @@
 """Scenes side by side, as the renderer reads them: all their primitives in one table, a column for each scene's air.
 
-A GPU takes longer to be told of an operation than to do it for one small picture, so scenes are rendered together: they
+Launching an operation on a GPU takes longer than running it on one small picture, so scenes are rendered together: they
 need little more operations than one of them.
 """
 

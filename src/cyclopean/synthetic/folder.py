@@ -47,7 +47,8 @@ class RenderJob:
 
 
 def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") -> Iterator[int]:
-    """Render into `out`, yielding the number of each item that landed; items already there are kept: a cut run goes on.
+    """Render into `out`, yielding the number of each item that landed; items already there are kept: an interrupted run
+    is continued.
 
     Each item's camera file is written last, so an item with one is whole. Several `workers` are processes that import
     the calling script: it needs an `if __name__ == "__main__":`. They share the `device`; on a GPU each renders several

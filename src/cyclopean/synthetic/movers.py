@@ -65,7 +65,7 @@ def traffic(rng: Random) -> Layout:
 
 
 def crowd(rng: Random) -> Layout:
-    """Lay out a room seen by somebody who walks through it, or stands with a camera in the hand, among people."""
+    """Lay out a room with people, filmed by a camera that is walked through it or held by hand."""
     layout = room(rng)
     speed, way = rng.uniform(0.7, 1.5) if rng.random() < 0.7 else 0.0, layout.yaw + rng.gauss(0, 0.3)
     steps = _steps(rng, (speed * math.sin(way), 0.0, speed * math.cos(way)), drift=(0.02, 0.015), shake=(0.008, 0.012))

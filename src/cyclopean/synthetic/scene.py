@@ -42,7 +42,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks. Colours are sRGB in [0,1]; `scale` is the texture's cells per metre."""
+    """The appearance of a surface. Colours are sRGB in [0,1]; `scale` is the texture's cells per metre."""
 
     kind: str = "noise"
     a: Triple = (0.5, 0.5, 0.5)

@@ -80,7 +80,7 @@ SUBJECTS: dict[str, Callable[[Builder, Random], None]] = {
 def clutter(rng: Random) -> Layout:
     """Lay out rows of things on a board before a wall, the camera straight in front: the ground is hardly seen.
 
-    Far is mostly two or three times near, and how high something stands says little of how far it is.
+    Far is mostly two or three times near, and the height of a thing in the picture is little related to its distance.
     """
     b = Builder()
     room, deep, board = rng.uniform(2.2, 5.0), rng.uniform(0.4, 1.2), rng.uniform(0.0, 1.1)
@@ -170,8 +170,7 @@ def scene(family: str, seed: int) -> tuple[Scene, Viewpoint]:
 
 
 def surroundings(family: str, seed: int) -> tuple[Scene, Viewpoint]:
-    """Return the same scenes as somebody photographs a panorama of them: a tripod on the open floor, nothing within
-    reach.
+    """Return the same scenes as they are photographed for panoramas: a tripod on the open floor, nothing within reach.
 
     Where no walls bound the scene, it stands where `scene` has its camera.
     """

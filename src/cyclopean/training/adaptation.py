@@ -191,7 +191,7 @@ def _plain(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _angle(inspection: ClipInspection, say: Say) -> float:
-    """Return the field of view to learn with: the stated one, or, where none is, what parallax tells."""
+    """Return the field of view to learn with: the stated one, or, where none is, the one measured by parallax."""
     focal = inspection.focal
     if focal is None:
         if inspection.source == "assumed":

@@ -49,7 +49,7 @@ class TrainData:
 
 
 def unlabelled(folders: tuple[Path, ...], masks: Path | None) -> Dataset[Sample]:
-    """Return panoramas alone: no sources, all-NaN depth whatever their files have; valid where a mask says so too."""
+    """Return panoramas alone: no sources, all-NaN depth whatever their files have; valid where a mask allows it too."""
     named = tuple(Path(named_panoramas(str(folder))) for folder in folders)
     return Mapped(Readable(_joined(named)), (target_only, without_truth, *((Masked(masks),) if masks else ())))
 

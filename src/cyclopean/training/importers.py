@@ -33,7 +33,7 @@ def import_monodepth2(folder: Path, out: Path) -> Monodepth2:
     `encoder.pth` and `depth.pth` are needed, ResNet18 or 50; with `pose_encoder.pth` and `pose.pth` the model can be
     trained further on video. The decoder is a list: from the coarsest level on, each level's convolution before its
     upsampling and the one after it (Godard et al. 2019, supplement, table 5), then the heads, finest first. A model
-    that was trained on KITTI's pairs says so (`use_stereo`), and is metric; others predict up to scale.
+    that was trained on KITTI's pairs states it (`use_stereo`), and is metric; others predict up to scale.
 
     Raises `InputError` for files that are missing, hold more than tensors, or do not fit.
     """

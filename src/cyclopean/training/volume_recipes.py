@@ -46,7 +46,7 @@ def falnet(
         zoom: pictures are resized by a factor between these two, and a random part of --size is learned from.
         vgg19_weights: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
             cyclopean, and without them only colours are compared.
-        stages: two goes on from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
+        stages: two continues from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
             half the rate.
     """
     from cyclopean.methods.base import Frozen
