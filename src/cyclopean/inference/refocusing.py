@@ -1,6 +1,6 @@
 """Refocusing in one call, as the command does it: edges of predicted depth, then the subject, then the lens."""
 
-from typing import Any, overload
+from typing import Any, TypedDict, Unpack, overload
 
 from cyclopean.defocus import check_refine
 from cyclopean.defocus import refocus as rendering
@@ -15,36 +15,23 @@ from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo
 
 
+class Settings(TypedDict, total=False):
+    """Keywords of `refocus`."""
+
+    method: str
+    lens: Lens | None
+    distance: float | None
+    sharp: Sharp | None
+    strength: float
+    bins: str
+    subject: bool
+    refine: str
+
+
 @overload
-def refocus(
-    photo: PhotoLike,
-    depth: DepthMap,
-    at: Point | None = None,
-    *,
-    method: str = ...,
-    lens: Lens | None = ...,
-    distance: float | None = ...,
-    sharp: Sharp | None = ...,
-    strength: float = ...,
-    bins: str = ...,
-    subject: bool = ...,
-    refine: str = ...,
-) -> Photo: ...
+def refocus(photo: PhotoLike, depth: DepthMap, at: Point | None = None, **settings: Unpack[Settings]) -> Photo: ...
 @overload
-def refocus(
-    photo: Picture,
-    depth: DepthMap,
-    at: Point | None = None,
-    *,
-    method: str = ...,
-    lens: Lens | None = ...,
-    distance: float | None = ...,
-    sharp: Sharp | None = ...,
-    strength: float = ...,
-    bins: str = ...,
-    subject: bool = ...,
-    refine: str = ...,
-) -> Picture: ...
+def refocus(photo: Picture, depth: DepthMap, at: Point | None = None, **settings: Unpack[Settings]) -> Picture: ...
 def refocus(
     photo: Any,
     depth: Any,

@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from pkgutil import resolve_name
 from random import Random
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -41,66 +42,40 @@ class Shot:
     time: Number = 0.0
 
 
+class RenderOptions(TypedDict, total=False):
+    """How scenes are rendered, the same everywhere.
+
+    `baseline` in metres and `field_of_view` in degrees (horizontal) override the scene's; `pictures` are photographs
+    for walls and things. A pixel's colour is the mean of `supersample` squared rays, an odd number to a side, its depth
+    that of the middle one. Pictures are rendered on `device` and stay there; the layout is made on the CPU.
+    """
+
+    pictures: Float[Tensor, "k 3 s s"] | None
+    baseline: Number | None
+    field_of_view: Number | None
+    supersample: int
+    device: torch.device | str
+
+
 def sample(
-    family: str,
-    seed: int,
-    size: tuple[int, int],
-    rig: str = "stereo",
-    *,
-    pictures: Float[Tensor, "k 3 s s"] | None = None,
-    baseline: Number | None = None,
-    field_of_view: Number | None = None,
-    supersample: int = 1,
-    device: torch.device | str = "cpu",
+    family: str, seed: int, size: tuple[int, int], rig: str = "stereo", **options: Unpack[RenderOptions]
 ) -> Sample:
     """Return scene `seed` of `family` as a rig sees it at `size` (height, width), with exact depth of the target in
     metres.
 
     Rigs: `stereo` (left, right), `clip` (frame, previous, next; moving objects invalid), `sphere` (centre, up, right).
-    `baseline` in metres and `field_of_view` in degrees (horizontal) override the scene's; `pictures` are photographs
-    for walls and things. A pixel's colour is the mean of `supersample` squared rays, an odd number to a side, its depth
-    that of the middle one. The layout is made on the CPU; pictures are rendered on `device` and stay there. Raises
-    InputError for an unknown family or rig.
+    Keywords are those of `RenderOptions`. Raises InputError for an unknown family or rig.
     """
-    return samples(
-        [(family, seed)],
-        size,
-        rig,
-        pictures=pictures,
-        baseline=baseline,
-        field_of_view=field_of_view,
-        supersample=supersample,
-        device=device,
-    )[0]
+    return samples([(family, seed)], size, rig, **options)[0]
 
 
 def samples(
-    scenes: Sequence[tuple[str, int]],
-    size: tuple[int, int],
-    rig: str = "stereo",
-    *,
-    pictures: Float[Tensor, "k 3 s s"] | None = None,
-    baseline: Number | None = None,
-    field_of_view: Number | None = None,
-    supersample: int = 1,
-    device: torch.device | str = "cpu",
+    scenes: Sequence[tuple[str, int]], size: tuple[int, int], rig: str = "stereo", **options: Unpack[RenderOptions]
 ) -> list[Sample]:
     """Return what `sample` gives for each (family, seed). On a GPU many are rendered together, with far fewer
     operations; those share their memory, so keep a clone where you keep few of many.
     """
-    return [
-        sample
-        for sample, _ in identified(
-            scenes,
-            size,
-            rig,
-            pictures=pictures,
-            baseline=baseline,
-            field_of_view=field_of_view,
-            supersample=supersample,
-            device=device,
-        )
-    ]
+    return [sample for sample, _ in identified(scenes, size, rig, **options)]
 
 
 def identified(
