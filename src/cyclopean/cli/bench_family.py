@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Work:
+class BenchWork:
     """What is trained, and on what."""
 
     rows: str = "all"
@@ -51,7 +51,7 @@ class BenchStereo:
     seeds; full: for a GPU."""
     real: str = ""
     """Photographs with truth to judge on as well: KIND:PATH, comma-separated, such as middlebury:FOLDER."""
-    work: Work = Work()
+    work: BenchWork = BenchWork()
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class BenchSphere:
     real: str = ""
     """Other panoramas to judge on: KIND:PATH, comma-separated, such as traced360:FOLDER (with truth) or
     topbottom:FOLDER:baseline=0.2 (how well the upper view is remade)."""
-    work: Work = Work()
+    work: BenchWork = BenchWork()
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class BenchVideo:
     without other work, no claim about the order; middle: three seeds, a night or two; full: for a GPU."""
     real: str = ""
     """Other pictures with truth to judge on as well: KIND:PATH, comma-separated."""
-    work: Work = Work()
+    work: BenchWork = BenchWork()
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class BenchDistil:
     teacher: Annotated[str, Flag("NAME")] = "general"
     """The model that labels the unlabelled: bundled, a folder, or a Hub repository, also of transformers. Another one
     needs another OUT."""
-    work: Work = Work()
+    work: BenchWork = BenchWork()
 
 
 def stereo(words: list[str]) -> int:

@@ -81,7 +81,7 @@ class Blur:
 
 
 @dataclass(frozen=True)
-class Motion:
+class ClipFlags:
     """What only clips have."""
 
     keys: Annotated[str | None, Flag("FILE")] = None
@@ -103,7 +103,7 @@ class Refocus:
     """
 
     blur: Blur
-    motion: Motion
+    motion: ClipFlags
     photo: Annotated[tuple[str, ...], Flag("PHOTO|CLIP", positional=True)] = ()
     """The photo, or the video."""
     at: Annotated[tuple[float, float] | None, Flag("X Y")] = None

@@ -14,7 +14,7 @@ from torch import Tensor
 from cyclopean.defocus import lens as lenses
 from cyclopean.defocus import thinlens
 from cyclopean.defocus.lens import F_NUMBER_ALONE, Lens, Point, focus_pixel
-from cyclopean.defocus.thinlens import Scene
+from cyclopean.defocus.thinlens import LayeredPhoto
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import DepthMap
@@ -83,7 +83,7 @@ class Focusable(Generic[Picture]):
         return optics.scale(self.size) / self.unit
 
     @cached_property
-    def _scene(self) -> Scene:
+    def _scene(self) -> LayeredPhoto:
         picture = np.ascontiguousarray(self.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
         return thinlens.prepare(picture, self.inverse_depth, self._scale * max(self.lens.before, self.lens.behind))
 

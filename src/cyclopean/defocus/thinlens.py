@@ -46,7 +46,7 @@ BRIGHT = 0.7  # linear light from which highlights begin
 
 
 @dataclass(frozen=True)
-class Scene:
+class LayeredPhoto:
     """A photo in linear light, ready to be focused: the surface in front, and the pixels that continue behind it.
 
     `light` and `inverse_depth` are the front's. `cover` is its part of each pixel, 255 all of it. `behind` is 0 where
@@ -65,7 +65,7 @@ class Scene:
         return self.inverse_depth.shape[0], self.inverse_depth.shape[1]
 
 
-def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> Scene:
+def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> LayeredPhoto:
     """Return the photo's surfaces in linear light: all that can be computed before the focus is known.
 
     `picture` is sRGB in [0,1]; `scale` is the radius of blur in pixels per inverse depth, at its strongest.
@@ -92,10 +92,10 @@ def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> Scene:
     values = inverse_depth.reshape(-1)[behind.reshape(-1)[hidden] - 1]
     np.maximum.at(most, (y, x), values)
     np.minimum.at(least, (y, x), values)
-    return Scene(light, inverse_depth, cover, behind, np.stack([least, most]))
+    return LayeredPhoto(light, inverse_depth, cover, behind, np.stack([least, most]))
 
 
-def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Picture:
+def render(scene: LayeredPhoto, radius: Radius, lens: Lens, workers: int = 1) -> Picture:
     """Return the photo through the lens, sRGB in [0,1]; `radius` gives the blur of each inverse depth in pixels.
 
     The picture is rendered in tiles. A cat's eye changes over the picture: its tiles overlap by half, each with its own
@@ -170,8 +170,9 @@ def _clean(side: Mask, edge: Mask, radius: Plane) -> Mask:
 
 
 def _background(radius: Plane, far: Mask, back: Mask) -> Indices:
-    """Return `Scene.behind`: for pixels that occlude points visible from the lens, the nearest clean pixel of the far
-    side."""
+    """Return `LayeredPhoto.behind`: the nearest clean pixel of the far side, for pixels that occlude points visible
+    from the lens.
+    """
     behind = np.zeros(radius.shape, np.int32)
     if not back.any():
         return behind
@@ -234,7 +235,7 @@ def _tiles(size: tuple[int, int]) -> Iterator[Tile]:
             yield slice(y, min(y + TILE, size[0])), slice(x, min(x + TILE, size[1]))
 
 
-def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: float) -> list[Surface]:
+def _surfaces(scene: LayeredPhoto, radius: Radius, tile: Tile, depth: int, highlights: float) -> list[Surface]:
     """Return the front and, where there is one, the back of the tile, with the pixels around it that `depth` needs.
 
     Beyond its borders, a picture repeats its border pixels.

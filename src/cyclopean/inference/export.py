@@ -30,7 +30,7 @@ from cyclopean.inference.graphs import (
     save_program,
     translated,
 )
-from cyclopean.inference.onnx_model import Accelerated, Card, Session
+from cyclopean.inference.onnx_model import Accelerated, Card, OnnxSession
 from cyclopean.inference.panorama import FAR, LEAST
 from cyclopean.inference.predictor import Predictor, weights_hash, working_size
 from cyclopean.inference.wrappers import DETAIL_DEVIATION
@@ -246,7 +246,7 @@ def export_onnx(
             quantize_weights(private / path.name)
         if not measurable:
             return []
-        session = Session(str(path), (private / path.name).read_bytes())
+        session = OnnxSession(str(path), (private / path.name).read_bytes())
         sets = {"rendered scenes": rendered(around), **({} if check is None else {check: of_data(check)})}
         departures = [departure(title, images, reference, session, size) for title, images in sets.items()]
         worst = max(departures, key=lambda one: one.error)
@@ -287,7 +287,7 @@ def of_data(name: str) -> list[Float[Tensor, "1 3 h w"]]:
 
 @torch.no_grad()
 def departure(
-    title: str, images: Sequence[Float[Tensor, "1 3 _ _"]], reference: BareGraph | WholeGraph, session: Session,
+    title: str, images: Sequence[Float[Tensor, "1 3 _ _"]], reference: BareGraph | WholeGraph, session: OnnxSession,
     size: Size | None,
 ) -> Departure:  # fmt: skip
     """Return how far the answers of a session are from those of the graph in torch."""

@@ -161,7 +161,7 @@ def _is_size(value: Any) -> bool:
     return pair and all(type(side) is int and SIDES[0] <= side <= SIDES[1] for side in value)
 
 
-class Session:
+class OnnxSession:
     """An ONNX graph with one picture as input, and perhaps `focal` lengths: a function of arrays, on the CPU.
 
     It uses as many threads as torch. `size` (height, width) is that of its input, None where that is free.
@@ -238,7 +238,7 @@ class OnnxMethod(Method):
 
     name = "onnx"
 
-    def __init__(self, session: Session, card: Card) -> None:
+    def __init__(self, session: OnnxSession, card: Card) -> None:
         super().__init__()
         self.session, self.card, self.size = session, card, session.size(card.layout)
         self.ambiguity, self.input_multiple = card.ambiguity, card.multiple
@@ -297,7 +297,7 @@ def open_onnx(path: Path) -> OpenedOnnx:
     if find_spec("onnxruntime") is None:
         raise InputError(f"{path} {NEEDS_ONNXRUNTIME}.")
     content = path.read_bytes()
-    session = Session(str(path), content)
+    session = OnnxSession(str(path), content)
     card = card_of(path, session.metadata)
     method = OnnxMethod(session, card)
     if method.size is not None and not _is_size(method.size):
@@ -310,7 +310,7 @@ class Accelerated(Method):
 
     name = "accelerated"
 
-    def __init__(self, method: Method, session: Session) -> None:
+    def __init__(self, method: Method, session: OnnxSession) -> None:
         super().__init__()
         self.name = method.name  # type: ignore[misc]
         self.method, self.session = method, session
@@ -328,14 +328,14 @@ class Accelerated(Method):
         return self.method.losses(sample)
 
 
-def network_session(folder: Path, method: Method, *, around: bool, sha256: str) -> Session:
+def network_session(folder: Path, method: Method, *, around: bool, sha256: str) -> OnnxSession:
     """Return the session of the network of a model of cyclopean in `folder`, whose weights have this hash.
 
     Bundled models come with their graph. Others are translated once, and kept in the user's cache.
     """
     shipped = folder / GRAPH
     if folder.parent == BUNDLED and shipped.is_file():
-        return Session(str(folder), shipped.read_bytes(), method.state_dict())
+        return OnnxSession(str(folder), shipped.read_bytes(), method.state_dict())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cyclopean"
     path = cache / f"{sha256[:32]}-{__version__}.onnx"
     if not path.is_file():
@@ -343,4 +343,4 @@ def network_session(folder: Path, method: Method, *, around: bool, sha256: str) 
         program = bare_program(BareGraph(method, around=around), optimize=False)
         with appearing(cache) as private:
             save_program(program, private / path.name, {})
-    return Session(str(path), path.read_bytes())
+    return OnnxSession(str(path), path.read_bytes())

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 
 from cyclopean.defocus.lens import diagonal
-from cyclopean.defocus.thinlens import JUMP, Scene
+from cyclopean.defocus.thinlens import JUMP, LayeredPhoto
 from cyclopean.io.colour import srgb
 
 Picture = Float[np.ndarray, "h w 3"]
@@ -29,7 +29,7 @@ SMOOTH = 0.004  # of the diagonal: sigma that smooths what is filled in
 REACH = 4.0  # sigmas away from which on it is wholly smooth
 
 
-def view(scene: Scene, shift: Shift) -> Picture:
+def view(scene: LayeredPhoto, shift: Shift) -> Picture:
     """Return the scene, sRGB in [0,1], as an eye on the right sees it; `shift` is larger for what is nearer.
 
     Beyond the frame a picture continues as its mirror image.
@@ -46,7 +46,7 @@ def view(scene: Scene, shift: Shift) -> Picture:
     return result
 
 
-def continued(scene: Scene) -> tuple[Planes, Plane]:
+def continued(scene: LayeredPhoto) -> tuple[Planes, Plane]:
     """Return light and inverse depth of the surface behind: the front's own but where it hides a farther one.
 
     There it continues as its nearest pixel, smoothed the more the farther away that is: streaks are seen, haze is not.

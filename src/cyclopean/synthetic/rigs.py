@@ -34,7 +34,7 @@ _POINTS_TOGETHER = 1 << 22
 
 
 @dataclass(frozen=True)
-class Shot:
+class RigView:
     """One view of a rig: its name, pose in the world and time in seconds."""
 
     name: str
@@ -112,7 +112,7 @@ class Stand:
     """A rig in its scene: where its cameras are, and how they take pictures."""
 
     scene: Scene
-    shots: list[Shot]
+    shots: list[RigView]
     field_of_view: Number | None  # None: all around
     sensor: Sensor
     name: str
@@ -215,18 +215,18 @@ def _on_cpu(values: Sequence[Sequence[Number]] | np.ndarray) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device="cpu")
 
 
-def stereo(stand: Viewpoint, _rng: Random) -> list[Shot]:
+def stereo(stand: Viewpoint, _rng: Random) -> list[RigView]:
     right = _moved(stand.world_from_camera, (stand.baseline, 0, 0))
-    return [Shot("left", stand.world_from_camera), Shot("right", right)]
+    return [RigView("left", stand.world_from_camera), RigView("right", right)]
 
 
-def clip(stand: Viewpoint, rng: Random) -> list[Shot]:
+def clip(stand: Viewpoint, rng: Random) -> list[RigView]:
     """Return frames before and after: as the scene has them, else those of a camera that mostly goes forward."""
     if stand.before is not None and stand.after is not None:
         return [
-            Shot("frame", stand.world_from_camera),
-            Shot("previous", stand.before, -stand.interval),
-            Shot("next", stand.after, stand.interval),
+            RigView("frame", stand.world_from_camera),
+            RigView("previous", stand.before, -stand.interval),
+            RigView("next", stand.after, stand.interval),
         ]
     speed = stand.baseline * rng.uniform(0.5, 1.8)
     way = (rng.gauss(0, 0.25) * speed, rng.gauss(0, 0.08) * speed, speed if rng.random() < 0.85 else -speed)
@@ -234,19 +234,19 @@ def clip(stand: Viewpoint, rng: Random) -> list[Shot]:
     ahead = _moved(stand.world_from_camera, way, spin)
     behind = _moved(stand.world_from_camera, (-way[0], -way[1], -way[2]), spin.T)
     return [
-        Shot("frame", stand.world_from_camera),
-        Shot("previous", behind, -FRAME_TIME),
-        Shot("next", ahead, FRAME_TIME),
+        RigView("frame", stand.world_from_camera),
+        RigView("previous", behind, -FRAME_TIME),
+        RigView("next", ahead, FRAME_TIME),
     ]
 
 
-def sphere(stand: Viewpoint, _rng: Random) -> list[Shot]:
+def sphere(stand: Viewpoint, _rng: Random) -> list[RigView]:
     """Return upright panoramas: the camera's heading is kept, its pitch and roll are not."""
     centre = stand.world_from_camera.clone()
     heading = math.atan2(float(centre[0, 0, 2]), float(centre[0, 2, 2]))
     centre[0, :3, :3] = _on_cpu(turn(heading))
     up, right = (0, -SPHERE_BASELINE, 0), (SPHERE_BASELINE, 0, 0)
-    return [Shot("centre", centre), Shot("up", _moved(centre, up)), Shot("right", _moved(centre, right))]
+    return [RigView("centre", centre), RigView("up", _moved(centre, up)), RigView("right", _moved(centre, right))]
 
 
 def _moved(

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cyclopean.synthetic.batch import Atmospheres, Lights, SceneBatch, per_point
-from cyclopean.synthetic.materials import Surface, albedo
+from cyclopean.synthetic.materials import SurfacePoints, albedo
 from cyclopean.synthetic.noise import dot, fractal, length, of, power, unit
 from cyclopean.synthetic.raycast import shadow
 
@@ -128,7 +128,7 @@ def shade(
     glance = dot(at.ray, at.normal).abs()
     footprint = at.distance * angle / glance.clamp_min(0.08)
     half, colours = of(scene.half, at.index), of(scene.colours, at.index)
-    surface = Surface(at.local, at.axis, half, footprint, materials, colours, at.view)
+    surface = SurfacePoints(at.local, at.axis, half, footprint, materials, colours, at.view)
     colour = power(albedo(surface, kinds, pictures), 2.2)
     glossy = (materials[4] > 0).nonzero()[:, 0]
     light, gleam = _lit(scene, at, glossy)
