@@ -24,7 +24,7 @@ from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import Alignment, Protocol, named_protocol
 from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth
-from cyclopean.geometry import Equirectangular, face_from_sphere, pixel_grid
+from cyclopean.geometry import Equirectangular, face_from_sphere, pixel_grid, size_of
 from cyclopean.inference import bulk, predictor
 from cyclopean.inference.labels import LabelFiles, Labelling
 from cyclopean.inference.masks import Masking
@@ -195,14 +195,14 @@ def cube_step(rho: Map, sample: Sample) -> dict[str, float]:
     neighbours whose truth is known.
     """
     truth = sample.depth
-    rho = resize_sphere(rho, (truth.shape[-2], truth.shape[-1]))
+    rho = resize_sphere(rho, size_of(truth))
     known = truth.isfinite() & (truth > 0) & sample.target.valid
     if not bool(known.any()):
         return {}
     middle, slope, level = affine_fit(rho[known].double(), truth[known].double())
     aligned = (slope * (rho - middle) + level).clamp_min(1 / FAR_OUTSIDE)
     error = torch.where(known, (aligned * torch.where(known, truth, 1)).log(), 0)
-    rays = Equirectangular().rays(pixel_grid((truth.shape[-2], truth.shape[-1]), rho))
+    rays = Equirectangular().rays(pixel_grid(size_of(truth), rho))
     face = torch.einsum("fj,bhwj->bfhw", face_from_sphere(rho)[:, 2], rays).argmax(1, keepdim=True)
     steps: dict[bool, list[Tensor]] = {True: [], False: []}
     for axis in (-1, -2):

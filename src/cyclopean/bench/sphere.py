@@ -26,8 +26,9 @@ from cyclopean.evaluation.protocols import named_protocol
 from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth, training_mean
 from cyclopean.geometry import attention, pixel_grid, reproject, size_of
 from cyclopean.io.image import resize
+from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.methods.base import Method, known_pose
-from cyclopean.methods.spherical_view_synthesis import BASELINE, COVERED, SphericalViewSynthesis, synthesis_loss
+from cyclopean.methods.spherical_view_synthesis import COVERED, SphericalViewSynthesis, synthesis_loss
 from cyclopean.metrics import solid_angle
 from cyclopean.sample import Sample, View
 from cyclopean.synthesis import splat
@@ -82,7 +83,7 @@ def near(method: Method) -> None:
     """
     assert isinstance(method, SphericalViewSynthesis)
     signed = method.config()["predicts"] == "disparity" and method.config()["rig"] == "LR"
-    guess = START if method.config()["predicts"] == "depth" else math.degrees(BASELINE / START)
+    guess = START if method.config()["predicts"] == "depth" else math.degrees(SPHERE_BASELINE / START)
     head = method.network.head.conv  # type: ignore[union-attr]
     nn.init.constant_(head.bias, 0.0 if signed else guess)  # type: ignore[union-attr, arg-type]
 

@@ -12,14 +12,13 @@ from cyclopean.blender.finding import Blender, run
 from cyclopean.errors import InputError
 from cyclopean.io.depth_formats import exr_planes, sky_at_infinity
 from cyclopean.io.files import reserved, write_anew
-from cyclopean.io.rendered_folder import describe, missing
+from cyclopean.io.rendered_folder import SPHERE_BASELINE, describe, missing
 
 SCRIPT = Path(__file__).with_name("inside.py")
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".blend")
 LIGHTS = ("auto", "baked", "scene", "lamps")
 AXES = ("auto", "y", "z")
 VIEWS = ("centre", "up", "right")
-BASELINE = 0.26  # metres, as the spherical view synthesis paper rendered Matterport3D and Stanford2D3D
 FAR = 20.0  # metres: truth beyond does not count, as there
 
 
@@ -40,7 +39,7 @@ class MeshRenderJob:
     light: str = "auto"
     up: str = "auto"
     unit: float = 1.0
-    baseline: float = BASELINE
+    baseline: float = SPHERE_BASELINE
     threads: int = 0
 
 

@@ -36,6 +36,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, size_of, translation
 from cyclopean.io.decoding import read_image
 from cyclopean.io.files import shortened
+from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.io.video import describe
 from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.sample import Sample, View, view
@@ -335,7 +336,6 @@ class TopBottomDataset(Items):
         return Files((self.bottoms[stem], self.tops.get(stem, self.top / self.bottoms[stem].name)))
 
 
-BASELINE = 0.26  # metres, up and to the right alike (spherical view synthesis, section 4.1)
 CENTRE = "_color_0_Left_Down_0.0"  # how names of the centre's pictures end: it is left of one and below the other
 PLACES = {"up": (above, "Up"), "right": (beside, "Right")}
 SOURCES = {"both": ("up", "right"), "up": ("up",), "right": ("right",)}
@@ -368,7 +368,7 @@ class ThreeD60Dataset(Items):
         files, centre = self.files(index), self.items[index]
         picture, *others = read_views(files.pictures)
         target = panorama(picture, files.pictures[0])
-        sources = (PLACES[name][0](other, BASELINE) for name, other in zip(self.sources, others, strict=True))
+        sources = (PLACES[name][0](other, SPHERE_BASELINE) for name, other in zip(self.sources, others, strict=True))
         depth = unknown_depth(size_of(picture))
         if files.others:
             depth = known_above_zero(read_depth(files.others[0], size_of(picture)))

@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError, lacks_memory, unknown_name
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference import NEEDS_TRANSFORMERS
 from cyclopean.io.files import read_json, refuse_unreadable, shortened
 from cyclopean.io.image import resize, size_within
@@ -127,7 +127,7 @@ class Foreign(Method):
         self.ambiguity = kinds.get(output, "metric" if self.finds_focal else "scale")
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        size = (target.seen.shape[-2], target.seen.shape[-1])
+        size = size_of(target.seen)
         known = target.camera.focal[:, 0] if isinstance(target.camera, Pinhole) else target.seen.new_ones(1)
         known = known.to(target.seen).expand(len(target.seen))
         maps, focals = [], []

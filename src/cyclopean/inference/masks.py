@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cyclopean.data import open_dataset
 from cyclopean.errors import InputError, usable_device
+from cyclopean.geometry import size_of
 from cyclopean.inference import bulk
 from cyclopean.inference.labels import described
 from cyclopean.inference.panorama import resize_sphere
@@ -74,7 +75,7 @@ def sky(image: Image, inverse_distance: Float[Tensor, "1 1 h2 w2"]) -> Mask:
     rectangle = (0, 0, 0, 0)  # not used: the marks say where to begin
     cv2.grabCut(colours[..., ::-1].copy(), marks, rectangle, outside, inside, ROUNDS, cv2.GC_INIT_WITH_MASK)
     inside_sky = torch.from_numpy(np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))[:, margin:-margin]).float()[None, None]
-    return resize_sphere(inside_sky, (image.shape[-2], image.shape[-1])) > 0.5
+    return resize_sphere(inside_sky, size_of(image)) > 0.5
 
 
 @dataclass(frozen=True)

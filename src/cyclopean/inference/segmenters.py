@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, which all three expect
 SIDE_DINO, SIDE_SAM = 800, 1024  # pixels: of the shorter side, of the longer one
@@ -68,7 +69,7 @@ def clipseg(image: Tensor, prompts: Sequence[str], model: Any, words: Any) -> Te
     pixels = _normalised(_resized(image, (side, side))).expand(len(prompts), -1, -1, -1)
     tokens = words(list(prompts), padding=True, return_tensors="pt").to(image.device)
     logits = model(pixel_values=pixels, **tokens).logits.reshape(1, len(prompts), side, side)
-    return _resized(logits.sigmoid(), (image.shape[-2], image.shape[-1]))
+    return _resized(logits.sigmoid(), size_of(image))
 
 
 def grounded_sam(image: Tensor, prompts: Sequence[str], dino: Any, words: Any, sam: Any) -> Tensor:

@@ -7,6 +7,8 @@ from pathlib import Path
 from cyclopean.errors import InputError
 from cyclopean.io.files import write_anew
 
+SPHERE_BASELINE = 0.26  # metres, up and to the right alike: the rig of spherical view synthesis (sec. 4.1)
+
 
 def missing(out: Path, count: int) -> list[int]:
     """Return the numbers of the items that `out` does not hold yet: an item's camera file is written last."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cyclopean.geometry import size_of
 from cyclopean.geometry.cubemap import BIFUSE
 from cyclopean.networks.resnet import Encoder
 from cyclopean.synthesis import faces_from_sphere, sphere_from_faces
@@ -74,7 +75,7 @@ class Fusion(nn.Module):
 
     def forward(self, sphere: Features, cube: OnFaces) -> tuple[Features, Features, Features]:
         """Return the panorama's features, those of the cube *on the panorama*, and the skip."""
-        around = sphere_from_faces(cube, BIFUSE, (sphere.shape[-2], sphere.shape[-1]))
+        around = sphere_from_faces(cube, BIFUSE, size_of(sphere))
         both = torch.cat([sphere, around], 1)
         return sphere + self.whole(both), around + self.cube(both), self.skip(both)
 

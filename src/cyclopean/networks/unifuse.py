@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cyclopean.geometry import size_of
 from cyclopean.geometry.cubemap import UNIFUSE
 from cyclopean.networks.resnet import Encoder, decode, decoder
 from cyclopean.synthesis import faces_from_sphere, sphere_from_faces
@@ -37,7 +38,7 @@ class Unifuse(nn.Module):
         faces = faces_from_sphere(image, UNIFUSE, image.shape[-2] // 2)
         fused = []
         for fuse, sphere, cube in zip(self.fuse, self.encoder(image), self.cube_encoder(faces), strict=True):
-            fused.append(fuse(sphere, sphere_from_faces(cube, UNIFUSE, (sphere.shape[-2], sphere.shape[-1]))))
+            fused.append(fuse(sphere, sphere_from_faces(cube, UNIFUSE, size_of(sphere))))
         return FARTHEST * self.head(decode(self.grow, self.merge, fused)[0]).sigmoid()
 
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.geometry import size_of
 from cyclopean.io.colour import srgb, srgb_linear
 from cyclopean.io.image import resize
 
@@ -26,7 +27,7 @@ def side_by_side(left: Image, right: Image) -> Wide:
 
 def half_side_by_side(left: Image, right: Image) -> Image:
     """Return both pictures beside each other at half their width, as televisions and headsets take them."""
-    return resize(side_by_side(left, right), (left.shape[-2], left.shape[-1]))
+    return resize(side_by_side(left, right), size_of(left))
 
 
 def anaglyph(left: Image, right: Image) -> Image:
