@@ -17,7 +17,7 @@ from cyclopean.errors import InputError
 Pixels = Float[Tensor, " n"]
 Figure = Float[Tensor, ""]
 Crop = tuple[slice, slice]
-Plane = Float[Tensor, "h w"]
+FlatMap = Float[Tensor, "h w"]
 
 
 @dataclass(frozen=True)
@@ -268,7 +268,7 @@ def released_affine_depth(inverse_depth: Pixels, fit: tuple[Figure, Figure, Figu
     return torch.where(fitted > 0, to_depth(fitted).clamp(max=far), 0.0)
 
 
-def near_boundaries(truth: Plane, reach: int = 4, step: float = 1.25) -> Bool[Tensor, "h w"]:
+def near_boundaries(truth: FlatMap, reach: int = 4, step: float = 1.25) -> Bool[Tensor, "h w"]:
     """Return the pixels at most `reach` rows and columns away from a depth discontinuity of the truth.
 
     The region "near depth discontinuities" of Scharstein and Szeliski (2002, sec. 5.1), who widen it by a window of 9,
@@ -283,7 +283,7 @@ def near_boundaries(truth: Plane, reach: int = 4, step: float = 1.25) -> Bool[Te
     return wide[0, 0] > 0
 
 
-def boundary_f1(depth: Plane, truth: Plane) -> Figure:
+def boundary_f1(depth: FlatMap, truth: FlatMap) -> Figure:
     """Return the F1 of occluding contours (Depth Pro, Bochkovskii et al. 2024, on sharp boundaries): larger is sharper.
 
     A pair of neighbours is a contour at step t where one is more than t times as deep as the other, in that order. F1
@@ -346,7 +346,7 @@ class SphereErrors:
     delta3: Figure
 
 
-def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> SphereErrors:
+def sphere_errors(depth: FlatMap, truth: FlatMap, counts: Bool[Tensor, "h w"]) -> SphereErrors:
     """Return the figures of Zioulis et al. 2019, sec. 4, over the counted pixels of a panorama; deltas NaN without any.
 
     Precondition: depths (radii) finite and above 0 where `counts`. The release's evaluation changes the arrays it is

@@ -12,6 +12,12 @@ from torch import Tensor
 from cyclopean.geometry import Camera, Pinhole
 
 T = TypeVar("T")
+Image = Float[Tensor, "b 3 h w"]  # RGB
+Map = Float[Tensor, "b 1 h w"]
+Mask = Bool[Tensor, "b 1 h w"]
+OneImage = Float[Tensor, "1 3 h w"]
+OneMap = Float[Tensor, "1 1 h w"]
+OneMask = Bool[Tensor, "1 1 h w"]
 NEAREST, FARTHEST = 1e-6, 1e6  # of true depth, in its unit: what lies beyond is unset memory, or a wrong order of bytes
 
 

@@ -5,9 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from jaxtyping import Float
 from PIL import Image
-from torch import Tensor
 
 from cyclopean.app.coordinates import fraction, pixel, shown_size
 from cyclopean.app.mending import Stroke, mended
@@ -29,12 +27,12 @@ from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth
 from cyclopean.io.results import Target
+from cyclopean.sample import OneImage
 
 LIVE = 400_000  # pixels of the depth that a browser refocuses by
 GLANCE = 120_000  # pixels of what is shown while the pointer rests
 QUALITY = 90
 
-Rgb = Float[Tensor, "1 3 h w"]
 Fraction = tuple[float, float]
 
 # The page's names of file kinds -> suffix and bits (None: those of the photo)
@@ -170,7 +168,7 @@ class Service:
         return Preview(small, refined(depth, small.image), photo.size)
 
 
-def jpeg(image: Rgb) -> bytes:
+def jpeg(image: OneImage) -> bytes:
     """Return `image` as a JPEG for the browser."""
     array = image[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
     file = io.BytesIO()
@@ -207,7 +205,7 @@ def lens_of(photo: Photo) -> dict[str, float | None]:
     return {"f_number": f_number, "focal": lengths * FULL_FRAME}
 
 
-def coloured(depth: DepthMap) -> Rgb:
+def coloured(depth: DepthMap) -> OneImage:
     """Return depth in false colours: bright is near."""
     return colourise(depth.inverse_depth, *value_range(depth.inverse_depth))
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cyclopean import augmentation
-from cyclopean.bench.family import OPTIMISATIONS, Budget, Family, Map, Row, Samples
+from cyclopean.bench.family import OPTIMISATIONS, Budget, Family, Row, Samples
 from cyclopean.data.folder import FolderDataset
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.report import commit
@@ -18,7 +18,7 @@ from cyclopean.inference import predictor
 from cyclopean.io.files import write_text
 from cyclopean.io.rendered_folder import missing
 from cyclopean.methods.base import Method
-from cyclopean.sample import Sample
+from cyclopean.sample import OneMap, Sample
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
@@ -28,7 +28,7 @@ from cyclopean.training.options import Run
 TRAINING_SEED, HELD_OUT_SEED, ELSEWHERE_SEED = 20_000_000, 30_000_000, 40_000_000
 DONE, GUESSES, CLOSER, MASKS = "result.json", "guesses.json", "closer.json", "masks.json"
 
-Predict = Callable[[Sample], Map]  # inverse depth in 1/m
+Predict = Callable[[Sample], OneMap]  # inverse depth in 1/m
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,7 @@ def resized_for(method: Method, sample: Sample) -> Sample:
 
 @torch.no_grad()
 def mean_figures(
-    predict: Predict, data: Samples, figures: Callable[[Map, Sample], dict[str, float]]
+    predict: Predict, data: Samples, figures: Callable[[OneMap, Sample], dict[str, float]]
 ) -> dict[str, float]:
     """Return means over items; a figure that an item does not have is not a part of its mean."""
     values: dict[str, list[float]] = {}

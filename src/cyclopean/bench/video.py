@@ -9,7 +9,7 @@ import torch
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps, ZoomedPatch
 from cyclopean.bench.comparison import sized
-from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, MaskRow, Row, Samples, alone
+from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, MaskRow, Row, Samples, alone
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
@@ -21,7 +21,7 @@ from cyclopean.methods.base import Frozen, Method, known_pose
 from cyclopean.methods.falnet import Falnet
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.metrics import align_median, countable, depth_errors, holes, mask_errors, to_depth
-from cyclopean.sample import Sample
+from cyclopean.sample import OneMap, Sample
 from cyclopean.synthesis import pull
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.synthetic.movers import INTERVAL
@@ -82,7 +82,7 @@ FILM = Steps((blind, shrunk, unposed, MIRROR, COLOUR))
 PAIRS = Steps((shrunk, Sometimes(0.5, augmentation.flipped), COLOUR))
 
 
-def at_patch_size(method: Method, sample: Sample) -> Map:
+def at_patch_size(method: Method, sample: Sample) -> OneMap:
     """Return inverse depth from the whole target at the size of a patch, as it was trained."""
     return alone(method, sized(sample, patch_size(size_of(sample.depth)), method.input_multiple))
 
@@ -98,7 +98,7 @@ def static_by_spimo(
     threshold: float = THRESHOLDS[1],
     passes: int = 4,
     boosting: Boosting | None = None,
-) -> Map:
+) -> OneMap:
     """Return 1 where the depth of a first stage does not depend on where it is told that things stand (Eq. 7)."""
     assert isinstance(method, Aquanet)
     spread = dispersion(
@@ -109,7 +109,7 @@ def static_by_spimo(
 
 
 @torch.no_grad()
-def static_by_automask(method: Method, sample: Sample) -> Map:
+def static_by_automask(method: Method, sample: Sample) -> OneMap:
     """Return 1 where a source warped to the target is more like it than every source as it is (Monodepth2, Eq. 5)."""
     size = size_of(sample.depth)
     if isinstance(method, Monodepth2):
@@ -136,7 +136,7 @@ def static_by_automask(method: Method, sample: Sample) -> Map:
     return torch.nn.functional.interpolate(mask, size, mode="nearest-exact")
 
 
-def where_static(method: Method, sample: Sample) -> Map:
+def where_static(method: Method, sample: Sample) -> OneMap:
     """Return inverse depth where the method's own masks leave it, NaN elsewhere."""
     return torch.where(static_by_spimo(method, sample) > 0, alone(method, sample), torch.nan)
 
@@ -266,7 +266,7 @@ def _pairs(budget: Budget, seed: int, count: int) -> RenderJob:
     )
 
 
-def figures(rho: Map, sample: Sample) -> dict[str, float]:
+def figures(rho: OneMap, sample: Sample) -> dict[str, float]:
     """Return the errors of one image after median alignment: of all that counts, of what stands still, of what moves.
 
     `rho`, inverse depth of any size, is NaN where it is not to be judged. `holes`: share of what moves whose depth is
@@ -286,7 +286,7 @@ def figures(rho: Map, sample: Sample) -> dict[str, float]:
     return errors | ({"static": float(relative[~moves].mean())} if bool((~moves).any()) else {})
 
 
-def mask_figures(static: Map, sample: Sample) -> dict[str, float]:
+def mask_figures(static: OneMap, sample: Sample) -> dict[str, float]:
     """Return how well a mask finds what moves; {} of a picture in which next to nothing does."""
     moves = ~sample.target.valid
     if int(moves.sum()) < LEAST:

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from cyclopean.data.files import (
@@ -27,12 +26,11 @@ from cyclopean.data.files import (
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.io.depth_formats import known_depth
-from cyclopean.sample import Sample, View, view
+from cyclopean.sample import OneImage, Sample, View, view
 
 LOG = logging.getLogger(__name__)
 NAMED = 5  # of many left out, so many are named in a log
 Item = TypeVar("Item")
-Image = Float[Tensor, "1 3 h w"]
 
 
 @dataclass(frozen=True)
@@ -230,20 +228,20 @@ def log_unusual_rig(source: str, rig: tuple[float, float], size: tuple[int, int]
         LOG.warning("%s states %s; check its unit.", source, unusual)
 
 
-def rectified_source(image: Image, camera: Pinhole, offset: float) -> View:
+def rectified_source(image: OneImage, camera: Pinhole, offset: float) -> View:
     """Return a source of a rectified pair, whose camera stands `offset` to the target's right (negative: left)."""
     return view(image, camera, translation(torch.tensor([[-offset, 0.0, 0.0]])))
 
 
 def rectified_pair(
-    images: Sequence[Image], cameras: Sequence[Pinhole], offset: float, depth: Depth, name: str
+    images: Sequence[OneImage], cameras: Sequence[Pinhole], offset: float, depth: Depth, name: str
 ) -> Sample:
     """Return a target and the other picture of a rectified pair, `offset` to its right in the unit of `depth`."""
     source = rectified_source(images[1], cameras[1], offset)
     return Sample(view(images[0], cameras[0]), (source,), depth, name=(name,))
 
 
-def unposed(image: Image, camera: Pinhole) -> View:
+def unposed(image: OneImage, camera: Pinhole) -> View:
     """Return a source of a video whose pose is to be predicted."""
     return replace(view(image, camera), from_target=None)
 

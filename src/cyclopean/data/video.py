@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from cyclopean.augmentation import with_frames
-from cyclopean.data.base import Files, Image, Items, steps_around, unknown_depth, unposed
+from cyclopean.data.base import Files, Items, steps_around, unknown_depth, unposed
 from cyclopean.data.files import Depth, Size, image_size, pictures_among, read_object, read_views, whole_number
 from cyclopean.data.folder import FolderDataset
 from cyclopean.defocus.video import motion
@@ -28,7 +28,7 @@ from cyclopean.io.metadata import FILM_DIAGONAL
 from cyclopean.io.sidecar import camera_from_json
 from cyclopean.io.video import describe, opened
 from cyclopean.io.video_seeking import frames_at, index_of
-from cyclopean.sample import Sample, view
+from cyclopean.sample import OneImage, Sample, view
 
 LOG = logging.getLogger(__name__)
 FRAME_PIXELS, FRAME_MULTIPLE = 192 * 640, 32  # of the small frames for pose networks
@@ -110,7 +110,7 @@ class VideoDataset(Items):
         images = frames_at(self.path, self.index, wanted, self.size)
         return triplet(images, self.camera, f"{self.path.stem}/{number:06d}")
 
-    def frames_around(self, targets: Sequence[int], size: Size) -> Iterator[tuple[int, list[Image] | None]]:
+    def frames_around(self, targets: Sequence[int], size: Size) -> Iterator[tuple[int, list[OneImage] | None]]:
         """Yield frames (by number) with target, the one before and the one after, at `size`; None for those that cannot
         be decoded. All are decoded in one go."""
         reach = (0, -self.step, self.step)
@@ -235,7 +235,7 @@ class RenderedClipDataset(Items):
         return self.rendered.filed_depth(index)
 
 
-def triplet(images: Sequence[Image], camera: Pinhole, name: str) -> Sample:
+def triplet(images: Sequence[OneImage], camera: Pinhole, name: str) -> Sample:
     """Return target, frames before and as many after (nearest first) as a sample whose poses are unknown.
 
     Raises `InputError` if a new scene begins between them.
@@ -250,7 +250,7 @@ def triplet(images: Sequence[Image], camera: Pinhole, name: str) -> Sample:
     return with_frames(Sample(view(target, camera), sources, unknown_depth(size), name=(name,)), small_size(size))
 
 
-def cut_between(earlier: Image, later: Image) -> bool:
+def cut_between(earlier: OneImage, later: OneImage) -> bool:
     """Return whether a new scene begins: optical flow there and back agrees almost nowhere."""
     return motion(grey_within(earlier, COMPARED), grey_within(later, COMPARED)).cut
 

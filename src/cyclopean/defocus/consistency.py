@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from cyclopean.defocus.video import FEWEST_SURE, Grey, Moment, Plane, motion
+from cyclopean.defocus.video import FEWEST_SURE, Grey, Moment, motion
+from cyclopean.io.planes import Plane
 from cyclopean.io.sidecar import Ambiguity
 
 STILL = 1.0  # pixel: less motion is none. Pixels that stand still are fitted alone where there are enough of them,

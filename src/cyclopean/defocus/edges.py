@@ -9,7 +9,7 @@ import dataclasses
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.defocus.focus import fill_unknown
@@ -18,13 +18,11 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import size_within
+from cyclopean.io.planes import Plane, PlaneMask, Region
 from cyclopean.io.sidecar import AnyCamera
 
-Plane = Float[np.ndarray, "h w"]
-Region = Float[np.ndarray, "_ _"]
 Guide = Float[np.ndarray, "h w 3"]
 SmallGuide = Float[np.ndarray, "_ _ 3"]
-Mask = Bool[np.ndarray, "h w"]
 
 FLAT = 0.08  # of white, sRGB: smaller changes within 5x5 pixels are noise, not the edge of a thing
 STEP = 0.04  # of the whole range, between neighbours
@@ -65,12 +63,12 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
     return _with_values(depth, bordered(plane, subject, border_reach(depth.size)))
 
 
-def subject_in(matte: Float[Tensor, "1 1 h w"], size: tuple[int, int]) -> Mask:
+def subject_in(matte: Float[Tensor, "1 1 h w"], size: tuple[int, int]) -> PlaneMask:
     """Return where a matte of a photo of `size` is subject. Raises InputError as `matted` does."""
     if tuple(matte.shape[-2:]) != size:
         (h, w), (height, width) = matte.shape[-2:], size
         raise InputError(f"the matte is {w}x{h} but the photo is {width}x{height}; give a matte of this photo.")
-    subject: Mask = matte[0, 0].cpu().numpy() >= 0.5
+    subject: PlaneMask = matte[0, 0].cpu().numpy() >= 0.5
     if subject.all() or not subject.any():
         raise InputError(
             "the matte has no edge: all its values are on one side of 0.5 (they go from "
@@ -85,7 +83,7 @@ def border_reach(size: tuple[int, int]) -> int:
     return max(2, round(MARGIN * diagonal(size)))
 
 
-def bordered(plane: Plane, subject: Mask, reach: int) -> Plane:
+def bordered(plane: Plane, subject: PlaneMask, reach: int) -> Plane:
     """Return `plane` with an edge where `subject` has one; what is farther than `reach` pixels from it is kept."""
     return np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach))
 
@@ -203,7 +201,7 @@ def _without_specks(side: Plane, size: tuple[int, int], least: int) -> Plane:
     return side
 
 
-def _settled(plane: Plane, side: Mask, reach: int) -> Plane:
+def _settled(plane: Plane, side: PlaneMask, reach: int) -> Plane:
     """Return `plane` on one side of an outline, smoothed within `reach` pixels of the other side. There it is a mean
     over this side, with more weight farther from the edge.
     """

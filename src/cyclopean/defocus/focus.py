@@ -18,8 +18,7 @@ from cyclopean.defocus.thinlens import LayeredPhoto
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import DepthMap
-
-Plane = Float[np.ndarray, "h w"]
+from cyclopean.io.planes import Plane
 
 
 @runtime_checkable

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float
 
 from cyclopean.defocus.lens import Kernel, Shape, kernel
+from cyclopean.io.planes import Plane, Region
 
-Plane = Float[np.ndarray, "h w"]
-Region = Float[np.ndarray, "_ _"]  # a plane that is cut out of, or resized from, another one
 Light = tuple[Plane, Plane, Plane]
 Box = tuple[slice, slice]
 Rungs = tuple[float, float, float]  # signed radii: the next nearer level, the level, the next farther; ends: infinite

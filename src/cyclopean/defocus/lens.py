@@ -11,8 +11,8 @@ from PIL import ExifTags, Image
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import shortened
+from cyclopean.io.planes import Plane
 
-Plane = Float[np.ndarray, "h w"]
 Kernel = Float[np.ndarray, "k k"]
 Grid = Float[np.ndarray, "n n"]
 Radius = Callable[[Plane], Plane]  # inverse depth -> signed radius of blur in pixels, positive nearer than the focus

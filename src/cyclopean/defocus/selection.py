@@ -13,18 +13,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.defocus.edges import border_reach, bordered, guided, subject_in
 from cyclopean.defocus.focus import Sharp, fill_unknown
 from cyclopean.defocus.lens import depth_range, diagonal
 from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.planes import Plane, PlaneMask, Region
 
-Plane = Float[np.ndarray, "h w"]
-Region = Float[np.ndarray, "_ _"]
 Guide = Float[np.ndarray, "h w 3"]
-Mask = Bool[np.ndarray, "h w"]
 Matte = Float[Tensor, "1 1 h w"]
 Pixel = tuple[int, int]  # x, y
 
@@ -43,7 +41,7 @@ OUTLIER = 4.0  # mean absolute deviations
 INNER = 2.0, 98.0  # percentiles of a subject's depth that are sharp
 
 
-def outlined(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mask:
+def outlined(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> PlaneMask:
     """Return the mask of the thing at `points`, in the colours' size, which the depth has as well; 112x80 is enough.
 
     Candidates are regions around the points by geodesic distance, and that of `grabcut`.
@@ -58,7 +56,7 @@ def outlined(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Ma
     ranked = np.sort(away, axis=None)
     regions = [away <= ranked[int(share * away.size)] for share in AREAS]
 
-    def support(region: Mask) -> float:
+    def support(region: PlaneMask) -> float:
         """Return the mean strength of the steps that the outline lies on, each at most 1."""
         steps = np.concatenate([down[region[1:] != region[:-1]], right[region[:, 1:] != region[:, :-1]]])
         return float(np.minimum(steps, 1).mean()) if len(steps) else -1.0
@@ -94,7 +92,7 @@ def geodesic(down: Region, right: Region, points: Sequence[Pixel]) -> Region:
     return np.array(length, np.float32).reshape(h, w)
 
 
-def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mask:
+def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> PlaneMask:
     """Return the mask of the thing at `points` by GrabCut, in the colours' size, which the depth has as well.
 
     Its three channels are lightness, chroma along its main axis, and depth. The first guess is what is connected to the
@@ -119,7 +117,7 @@ def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mas
     return connected(np.isin(state, (cv2.GC_FGD, cv2.GC_PR_FGD)), points)
 
 
-def connected(mask: Mask, points: Sequence[Pixel]) -> Mask:
+def connected(mask: PlaneMask, points: Sequence[Pixel]) -> PlaneMask:
     """Return the parts of a mask that the points (x, y) are in; the mask where none is."""
     _, label = cv2.connectedComponents(mask.astype(np.uint8))
     numbers = {int(label[y, x]) for x, y in points} - {0}

@@ -18,18 +18,15 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int32, Integer, Num, UInt8
+from jaxtyping import Float, Int32, Integer, Num, UInt8
 
 from cyclopean.defocus import layers
 from cyclopean.defocus.layers import Surface
 from cyclopean.defocus.lens import Lens, Radius, Shape, diagonal
 from cyclopean.io.colour import Values, srgb
+from cyclopean.io.planes import Colours, Plane, PlaneMask, Region
 
-Picture = Float[np.ndarray, "h w 3"]
-Plane = Float[np.ndarray, "h w"]
-Region = Float[np.ndarray, "_ _"]
 Light = tuple[Plane, Plane, Plane]
-Mask = Bool[np.ndarray, "h w"]
 Indices = Int32[np.ndarray, "h w"]
 Places = Integer[np.ndarray, " n"]  # flat indices
 Tile = tuple[slice, slice]
@@ -65,7 +62,7 @@ class LayeredPhoto:
         return self.inverse_depth.shape[0], self.inverse_depth.shape[1]
 
 
-def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> LayeredPhoto:
+def prepare(picture: Colours, inverse_depth: Plane, scale: float) -> LayeredPhoto:
     """Return the photo's surfaces in linear light: all that can be computed before the focus is known.
 
     `picture` is sRGB in [0,1]; `scale` is the radius of blur in pixels per inverse depth, at its strongest.
@@ -95,7 +92,7 @@ def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> LayeredPhot
     return LayeredPhoto(light, inverse_depth, cover, behind, np.stack([least, most]))
 
 
-def render(scene: LayeredPhoto, radius: Radius, lens: Lens, workers: int = 1) -> Picture:
+def render(scene: LayeredPhoto, radius: Radius, lens: Lens, workers: int = 1) -> Colours:
     """Return the photo through the lens, sRGB in [0,1]; `radius` gives the blur of each inverse depth in pixels.
 
     The picture is rendered in tiles. A cat's eye changes over the picture: its tiles overlap by half, each with its own
@@ -163,13 +160,13 @@ def linear(values: Values) -> Values:
     return np.where(values <= np.float32(0.04045), low, high)
 
 
-def _clean(side: Mask, edge: Mask, radius: Plane) -> Mask:
+def _clean(side: PlaneMask, edge: PlaneMask, radius: Plane) -> PlaneMask:
     """Return the unmixed pixels next to one side of the edges; `radius` is the larger on that side."""
     beside = cv2.dilate(side.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return beside & ~edge & (radius - cv2.erode(radius, np.ones((5, 5), np.uint8)) > JUMP)
 
 
-def _background(radius: Plane, far: Mask, back: Mask) -> Indices:
+def _background(radius: Plane, far: PlaneMask, back: PlaneMask) -> Indices:
     """Return `LayeredPhoto.behind`: the nearest clean pixel of the far side, for pixels that occlude points visible
     from the lens.
     """
@@ -191,7 +188,7 @@ def _background(radius: Plane, far: Mask, back: Mask) -> Indices:
 
 
 def _unmixed(
-    light: Light, inverse_depth: Plane, near: Mask, edge: Mask, *, front: Mask, back: Mask
+    light: Light, inverse_depth: Plane, near: PlaneMask, edge: PlaneMask, *, front: PlaneMask, back: PlaneMask
 ) -> tuple[Light, Plane, UInt8[np.ndarray, "h w"]]:
     """Return light, inverse depth and cover of the near side alone, at the pixels of `edge`, which mix both sides.
 
@@ -217,7 +214,7 @@ def _unmixed(
     return (red, green, blue), inverse_depth, cover
 
 
-def _mean_around(plane: Plane, mask: Mask, count: Plane, at: Places) -> Float[np.ndarray, " n"]:
+def _mean_around(plane: Plane, mask: PlaneMask, count: Plane, at: Places) -> Float[np.ndarray, " n"]:
     """Return the mean of the pixels of `mask` in the 5x5 around each pixel of `at`."""
     total = cv2.boxFilter(plane * mask, -1, (5, 5), normalize=False)
     return total.reshape(-1)[at] / count.reshape(-1)[at]

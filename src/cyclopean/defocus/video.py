@@ -9,16 +9,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from cyclopean.defocus.lens import Point, focus_pixel
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import read_json, shortened
+from cyclopean.io.planes import Plane, PlaneMask
 
 Grey = UInt8[np.ndarray, "h w"]
-Plane = Float[np.ndarray, "h w"]
 Flow = Float[np.ndarray, "h w 2"]
-Mask = Bool[np.ndarray, "h w"]
 Spot = tuple[float, float]  # pixels (x, y) from the corner of the picture: centres of pixels are at halves
 
 WORDS = ("time", "point", "amount", "track")
@@ -108,7 +107,7 @@ class Motion:
     """
 
     back: Flow
-    sure: Mask
+    sure: PlaneMask
     cut: bool
 
     @property
@@ -150,7 +149,7 @@ def tracked(spot: Spot, moved: Motion, last: Plane, clip_range: float) -> Spot |
     h, w = last.shape
     reach = max(2.0, PART * float(np.hypot(h, w)))
     was = moved.places + np.float32(0.5)
-    around: Mask = np.abs(was - np.array(spot, np.float32)).max(-1) <= reach
+    around: PlaneMask = np.abs(was - np.array(spot, np.float32)).max(-1) <= reach
     alike = np.abs(moved.warp(last) - value_at(last, spot)) <= NEAR * clip_range
     thing = alike & moved.sure
     chosen = cv2.erode(thing.view(np.uint8), RIM).view(bool) & around

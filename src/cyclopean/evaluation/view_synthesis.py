@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from cyclopean.errors import InputError, sentence
@@ -28,7 +28,7 @@ from cyclopean.io.files import shown
 from cyclopean.io.image import resize
 from cyclopean.losses import ssim_gaussian
 from cyclopean.methods.masks import visibility
-from cyclopean.sample import Sample, View
+from cyclopean.sample import OneImage, OneMap, Sample, View
 from cyclopean.synthesis import pull
 
 TRUTH_SOUGHT_IN = 8  # items, evenly spaced, that are read to check whether a set has truth
@@ -44,9 +44,6 @@ OFFSETS = (
 LEAST_SHARE = 0.1  # of the pixels, at least, must be visible in every row
 WINDOW, DEVIATION = 11, 1.5  # of SSIM
 ALIGNED_BY = {"metric": "as it is", "scale": "best factor", "affine": "best factor and offset"}
-
-Map = Float[Tensor, "1 1 h w"]
-Rgb = Float[Tensor, "1 3 h w"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ def judge(
     return ViewSynthesisResult(name, len(shares), sum(shares) / len(shares), tuple(rows), seed, failed)
 
 
-def best_fit(inverse_depth: Map, sample: Sample, source: View, kind: str) -> Map:
+def best_fit(inverse_depth: OneMap, sample: Sample, source: View, kind: str) -> OneMap:
     """Return `inverse_depth` times the factor, for `affine` maps also plus the offset, that best synthesises the
     target.
 
@@ -198,7 +195,7 @@ def best_fit(inverse_depth: Map, sample: Sample, source: View, kind: str) -> Map
     return shape * (unit * move) + offset / per_inverse_depth
 
 
-def figures(picture: Rgb, target: Rgb, mask: Bool[Tensor, "1 1 h w"]) -> dict[str, float]:
+def figures(picture: OneImage, target: OneImage, mask: Bool[Tensor, "1 1 h w"]) -> dict[str, float]:
     """Return PSNR, SSIM and L1 of `picture` over the pixels of `mask`; windows of SSIM lie inside the image."""
     where = mask.expand_as(target)
     off = (picture - target)[where].double()
@@ -265,7 +262,7 @@ def as_json(result: ViewSynthesisResult) -> dict[str, Any]:
     return asdict(result) | {"rows": rows}
 
 
-def _remade(inverse_depth: Map, sample: Sample, source: View) -> tuple[Rgb, Bool[Tensor, "1 1 h w"]]:
+def _remade(inverse_depth: OneMap, sample: Sample, source: View) -> tuple[OneImage, Bool[Tensor, "1 1 h w"]]:
     """Return the source warped into the target, and a mask of pixels inside its picture and not occluded."""
     pose: Any = source.from_target
     match = reproject(inverse_depth, sample.target.camera, pose, source.camera)

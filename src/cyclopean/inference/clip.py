@@ -35,10 +35,10 @@ from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import H264_SUFFIXES, appearing
 from cyclopean.io.image import Photo, resize, size_within, small_grey
+from cyclopean.io.planes import Plane
 from cyclopean.io.video import MEGAPIXELS, Frame, Still, describe, stills
 from cyclopean.io.video_writing import rewrite
 
-Plane = Float[np.ndarray, "h w"]
 Progress = Callable[[int, int], None]
 
 PIXELS = 100_000  # size at which depth, motion and tracking are computed

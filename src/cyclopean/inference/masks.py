@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from PIL import Image as Pillow
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from cyclopean.inference.predictor import Predictor, load
 from cyclopean.inference.segmenters import Segmenter, open_segmenter
 from cyclopean.io.files import write_anew
 from cyclopean.io.image import resize
+from cyclopean.sample import OneImage, OneMask
 
 FORMAT, ABOUT = "cyclopean-masks", "masks.json"
 SKY = "sky"
@@ -42,11 +43,8 @@ LEAST = 0.02  # of the panorama that is surely sky: less is a window or a mistak
 ROUNDS = 3  # of GrabCut
 AROUND = 8  # a part of the width is repeated at either side, so that sky is joined over the seam
 
-Image = Float[Tensor, "1 3 h w"]
-Mask = Bool[Tensor, "1 1 h w"]
 
-
-def sky(image: Image, inverse_distance: Float[Tensor, "1 1 h2 w2"]) -> Mask:
+def sky(image: OneImage, inverse_distance: Float[Tensor, "1 1 h2 w2"]) -> OneMask:
     """Return where a panorama shows sky, by position, texture, colour, and a model's own infinity.
 
     Surely sky is what lies above the horizon, is smooth, and is among the farthest things of the upper half and far

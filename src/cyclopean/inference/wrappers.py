@@ -24,10 +24,10 @@ DETAIL_DEVIATION = (
     1 / 30
 )  # of the longer side: the Gaussian that separates the small scale's layout from the large one's details
 
-Image = Float[Tensor, "1 3 _ _"]
+AnySize = Float[Tensor, "1 3 _ _"]
 InverseDepth = Float[Tensor, "b 1 h w"]
 Infer = Callable[[Method, View], InverseDepth]
-Scales = Callable[[View, Image], InverseDepth]
+Scales = Callable[[View, AnySize], InverseDepth]
 
 
 def plain(method: Method, target: View) -> InverseDepth:
@@ -142,7 +142,7 @@ class OneScale:
     method: Method
     infer: Infer
 
-    def __call__(self, target: View, _image: Image) -> InverseDepth:
+    def __call__(self, target: View, _image: AnySize) -> InverseDepth:
         """Return the inverse depth of `target`; the full picture that it was resized from is not used."""
         return self.infer(self.method, target)
 
@@ -160,7 +160,7 @@ class TwoScale:
     infer: Infer
     small_size: Callable[[tuple[int, int]], tuple[int, int]]
 
-    def __call__(self, target: View, image: Image) -> InverseDepth:
+    def __call__(self, target: View, image: AnySize) -> InverseDepth:
         """Return the inverse depth of `target`; the small scale is resized from the full picture `image`."""
         size = size_of(target.seen)
         small = resize(image.to(target.seen.device), self.small_size(size_of(image)))

@@ -44,11 +44,11 @@ from cyclopean.io.sidecar import (
     sidecar_path,
     sidecar_to_json,
 )
+from cyclopean.sample import OneMap
 
 LOG = logging.getLogger(__name__)
 
 Held = Literal["inverse_depth", "disparity", "inverse_distance"]
-Map = Float[Tensor, "1 1 h w"]
 
 FARTHEST_MEDIAN = 500.0  # metres: a map with a farther median probably has another unit
 
@@ -63,7 +63,7 @@ class DepthMap:
     offset of the inverse depth (affine). `camera` None: not known. `notes` are figures on how it was made.
     """
 
-    inverse_depth: Map
+    inverse_depth: OneMap
     kind: Held
     unit: Unit
     camera: AnyCamera | None
@@ -106,7 +106,7 @@ class DepthMap:
         colours = colourise(self.inverse_depth, *value_range(self.inverse_depth))
         return Image.fromarray(colours[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
 
-    def numbers(self, kind: Kind | str) -> Map:
+    def numbers(self, kind: Kind | str) -> OneMap:
         """Return this map as numbers of `kind`, in `unit`; NaN where unknown, depth and distance `inf` at infinity.
 
         A disparity counts as 1/depth up to its unknown factor. Raises InputError for numbers that cannot be computed:
@@ -133,7 +133,7 @@ class DepthMap:
             inverse = inverse / length if radial else inverse * length
         return inverse if kind.startswith("inverse") else torch.where(inverse >= 0, 1 / inverse.abs(), torch.nan)
 
-    def metres(self, kind: Literal["depth", "distance"] = "depth") -> Map:
+    def metres(self, kind: Literal["depth", "distance"] = "depth") -> OneMap:
         """Return depth (z for a pinhole) or distance in metres. Raises InputError for a map without metric scale."""
         if self.unit != "m":
             raise InputError(

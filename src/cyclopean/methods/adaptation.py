@@ -13,14 +13,12 @@ from cyclopean.geometry import reproject, size_of
 from cyclopean.losses import photometric_error, proportional_smoothness, weighted_mean
 from cyclopean.methods.base import Frozen, Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import resized
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Map, Sample, View
 from cyclopean.synthesis import pull
 
 LEAST = 1e-3  # of the median of a picture: smaller inverse depths are not told apart
 APPEARANCE, POINTS, PRIOR, SMOOTHNESS = 1.0, 0.3, 0.05, 1e-3  # weights
 FEWEST = 16  # points that tell the unit of a picture
-
-Map = Float[Tensor, "b 1 h w"]
 
 
 class Adaptation(Method):

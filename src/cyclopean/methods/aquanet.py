@@ -25,7 +25,7 @@ from cyclopean.methods.photometric import FeatureExtractor, reconstruction
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
 from cyclopean.methods.post_processing import DepthNetwork, boosted
 from cyclopean.networks.falnet import AquanetUnet, PladeUnet, positions, resize_corners
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Image, Map, Sample, View
 from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
 from cyclopean.training.options import Boosting, Intrinsics, VolumeConfig
 
@@ -34,9 +34,6 @@ SHIFTS = ((0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.0, -0.25))  # of positions (u,
 SHARE = 2 / 3  # of the picture's size, at which positions are shifted (the release)
 POWERS: dict[str, PowerOfZoom] = {"direct": 1, "invariant": 0, "inverse": -1}  # of `zoom`, by which they are divided
 TOP = -0.25  # of positions v in [-1, 1]: above it the draft takes everything for static (`ignore_top`)
-
-Image = Float[Tensor, "b 3 h w"]
-Map = Float[Tensor, "b 1 h w"]
 
 
 class Aquanet(Method):

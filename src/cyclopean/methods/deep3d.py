@@ -14,7 +14,7 @@ from cyclopean.geometry import pixel_grid, size_of
 from cyclopean.losses import Scalar, cumulative_smoothness, gradients, pyramid, weighted_mean
 from cyclopean.methods.base import Losses, Paired, Prediction, full_precision, level_right
 from cyclopean.networks import build
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Map, Sample, View
 from cyclopean.synthesis import pull, select
 
 SCALES = 4
@@ -22,7 +22,6 @@ CERTAIN = 0.02  # Deep3Ds' weight of C_max (Monodepth, supplement sec. 3)
 FARTHEST = 1e-3  # of the largest disparity: a pixel with probability 1 at the first level is far, not at infinity
 STEPS = 4  # fixed-point steps from the right view's disparity to the left view's
 
-Map = Float[Tensor, "b 1 h w"]
 Probabilities = Float[Tensor, "b n h w"]
 
 

@@ -20,14 +20,11 @@ from cyclopean.losses import curvature_smoothness
 from cyclopean.methods.base import Frozen, Losses, Paired, Prediction, full_precision, level_right
 from cyclopean.methods.photometric import FeatureExtractor, reconstruction
 from cyclopean.networks.falnet import FalnetUnet
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Image, Map, Sample, View
 from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
 from cyclopean.training.options import FalnetConfig
 
 BORDER = 0.2  # of the columns: they are left out on the side that the other camera does not see
-
-Image = Float[Tensor, "b 3 h w"]
-Map = Float[Tensor, "b 1 h w"]
 
 
 class Falnet(Paired):

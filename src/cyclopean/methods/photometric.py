@@ -37,7 +37,6 @@ from cyclopean.methods.heads import HEADS, Head
 from cyclopean.methods.masks import (
     MASKS,
     Error,
-    Map,
     MaskFunction,
     MaskInputs,
     ScaledView,
@@ -46,7 +45,7 @@ from cyclopean.methods.masks import (
 from cyclopean.networks import build
 from cyclopean.networks.falnet import centred
 from cyclopean.networks.resnet import Encoder, pretrained
-from cyclopean.sample import View
+from cyclopean.sample import Map, View
 from cyclopean.synthesis import pull, pull_linearized, pull_nearest
 from cyclopean.training.options import LossConfig
 

@@ -12,11 +12,10 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Pinhole, axis_angle, euler, invert, pixel_grid, rigid
 from cyclopean.methods.base import full_precision
 from cyclopean.networks.pose import ExplainabilityDecoder, PoseCnn, PoseNet, PoseNetDr, PoseResnet
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Map, Sample, View
 from cyclopean.synthesis import pull
 from cyclopean.training.options import Intrinsics
 
-Map = Float[Tensor, "b 1 h w"]
 Pose = Float[Tensor, "b 4 4"]
 Motion = Float[Tensor, "b 6"]
 Rule = Callable[[Motion], Pose]

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from cyclopean.geometry import size_of
 from cyclopean.networks.falnet import resize_corners
+from cyclopean.sample import Map
 from cyclopean.training.options import Boosting
 
 FACTORS = (3 / 4, 5 / 4)  # of the picture's size, for the second and third estimate of Eq. 8
 NEAREST = 0.95  # FAL-Net: the share of pixels that are farther than where only the small picture counts
 
-Map = Float[Tensor, "b 1 h w"]
 Positions = Float[Tensor, "b 2 h w"]
 DepthNetwork = Callable[[Float[Tensor, "b 3 h w"], Positions, Float[Tensor, "b 2"]], Map]  # picture, positions, focal
 

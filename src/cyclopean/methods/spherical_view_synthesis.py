@@ -30,7 +30,7 @@ from cyclopean.losses import ALPHA, Scalar, berhu_of_batch, dissimilarity, ssim
 from cyclopean.methods.base import Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet
 from cyclopean.networks.mobile import Panoramic
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Image, Map, Sample, View
 from cyclopean.synthesis import pull, splat
 
 RECONSTRUCTION, SMOOTHNESS = 0.95, 0.05  # Eq. 4
@@ -42,10 +42,8 @@ RIGS = ("UD", "LR", "TC", "SV")
 OFFSETS = {"UD": (0.0, 1.0, 0.0), "LR": (-1.0, 0.0, 0.0)}  # of the target's points in a source above, or to the right
 UP, RIGHT = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)  # directions of baselines; attention ignores their sign
 
-Map = Float[Tensor, "b 1 h w"]
 Degrees = Float[Tensor, "b 2 h w"]
 Weight = Float[Tensor, "#b 1 h w"]
-Image = Float[Tensor, "b 3 h w"]
 Direction = Float[Tensor, "#b 3"]
 Synthesized = tuple[Image, Image, Map, Direction]  # synthesised, real, mask (0 or 1), direction of the baseline
 
@@ -198,7 +196,8 @@ class SphericalViewSynthesis(Method):
         if not torch.allclose(pose, expected.expand_as(pose), atol=1e-3):
             raise InputError(
                 f"coordnet that predicts {self.predicts} with rig {self.rig_name} needs every source at "
-                f"{SPHERE_BASELINE} m {'above' if self.rig_name == 'UD' else 'to the right'}, and pictures that are not rotated."
+                f"{SPHERE_BASELINE} m {'above' if self.rig_name == 'UD' else 'to the right'}, and pictures that are "
+                "not rotated."
             )
         return correspondence_from_degrees(degrees)
 

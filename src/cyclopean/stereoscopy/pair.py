@@ -18,10 +18,9 @@ from cyclopean.geometry import Pinhole
 from cyclopean.io.depthmap import DepthMap, check_depth_map
 from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo
+from cyclopean.io.planes import Colours, Plane
 from cyclopean.io.sidecar import AnyCamera
 from cyclopean.stereoscopy import CONVERGE, EYES, PARALLAX, views
-from cyclopean.stereoscopy.views import Picture as Rgb
-from cyclopean.stereoscopy.views import Plane
 
 RIM = 0.0025  # of the diagonal
 ENDS = (1, 99)  # percentiles of depth that count as nearest and farthest
@@ -148,7 +147,7 @@ def pair(ready: Focusable[Picture], eyes: Parallax, eye: str) -> Pair[Picture]:
     return Pair(left, right)
 
 
-def _right_view(picture: Rgb, inverse_depth: Plane, eyes: Parallax) -> Rgb:
+def _right_view(picture: Colours, inverse_depth: Plane, eyes: Parallax) -> Colours:
     """Return a picture as an eye on its right sees it; itself without parallax."""
     if eyes.strength == 0:
         return picture

@@ -18,9 +18,8 @@ from jaxtyping import Float, Int64
 from cyclopean.defocus.lens import diagonal
 from cyclopean.defocus.thinlens import JUMP, LayeredPhoto
 from cyclopean.io.colour import srgb
+from cyclopean.io.planes import Colours, Plane
 
-Picture = Float[np.ndarray, "h w 3"]
-Plane = Float[np.ndarray, "h w"]
 Planes = Float[np.ndarray, "c h w"]
 Shift = Callable[[Plane], Plane]  # inverse depth -> columns that a pixel moves to the left
 
@@ -29,7 +28,7 @@ SMOOTH = 0.004  # of the diagonal: sigma that smooths what is filled in
 REACH = 4.0  # sigmas away from which on it is wholly smooth
 
 
-def view(scene: LayeredPhoto, shift: Shift) -> Picture:
+def view(scene: LayeredPhoto, shift: Shift) -> Colours:
     """Return the scene, sRGB in [0,1], as an eye on the right sees it; `shift` is larger for what is nearer.
 
     Beyond the frame a picture continues as its mirror image.
