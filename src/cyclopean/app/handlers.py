@@ -8,7 +8,7 @@ import errno
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial, wraps
 from pathlib import Path
@@ -144,12 +144,12 @@ def open_photo(state: AppState, session: Session) -> PageUpdate:
     }
 
 
-def choose_model(state: AppState, tokens: Sequence[str | None], name: str) -> None:
-    """Choose the model of what a visitor opens next, in every tab; names that are not offered change nothing."""
-    for token in tokens:
-        session = state.store.get(token or "")
-        if session is not None and name in state.models:
-            session.chosen = name
+def choose_model(state: AppState, token: str | None, name: str) -> PageUpdate:
+    """Choose the model of what a visitor opens next; names that are not offered change nothing."""
+    session = state.store.get(token or "")
+    if session is not None and name in state.models:
+        session.chosen = name
+    return {}
 
 
 @handler

@@ -136,23 +136,13 @@ def _measured_photo(state: AppState, who: str) -> PageUpdate:
     return opened if "error" in opened or "unchanged" in opened else {**opened, "stage": "measure"}
 
 
-def _model(state: AppState, who: str, *, name: str) -> PageUpdate:
-    handlers.choose_model(state, [who], name)
-    return {}
-
-
-def _stop(state: AppState, who: str) -> PageUpdate:
-    video.stop(state, who)
-    return {}
-
-
 LOOK: dict[str, Kind] = {
     "amount": number, "shape": one_of(*SHAPES), "range": number, "highlights": number,
     "method": one_of(THIN_LENS, *METHODS), "subject": on_unless_off,
 }  # fmt: skip
 
 STEPS = {
-    "model": Step("aside", {"name": word}, _model),
+    "model": Step("aside", {"name": word}, handlers.choose_model),
     # a photo
     "open": Step("heavy", {}, handlers.open_photo),
     "example": Step("heavy", {"number": integer}, _example),
@@ -193,5 +183,5 @@ STEPS = {
     "key": Step("light", {"at": point, "seconds": number}, video.key),
     "clear_keys": Step("light", {}, video.clear_keys),
     "film": Step("film", {"look": look, "follow": switch}, video.refocus, video.wait),
-    "stop": Step("aside", {}, _stop),
+    "stop": Step("aside", {}, video.stop),
 }

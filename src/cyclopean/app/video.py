@@ -140,11 +140,12 @@ def wait(state: AppState, token: str | None) -> PageUpdate:
     return {"busy": WAITING}
 
 
-def stop(state: AppState, token: str | None) -> None:
+def stop(state: AppState, token: str | None) -> PageUpdate:
     """Stop the clip at work; nothing is kept."""
     session = state.store.get(token or "")
     if session is not None:
         session.stopped = True
+    return {}
 
 
 def refocus(state: AppState, token: str | None, look: RefocusSettings, follow: bool) -> Iterator[PageUpdate]:
