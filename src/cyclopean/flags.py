@@ -1,4 +1,6 @@
-"""How a field of options is given on the command line. Plain Python, for options that lie below the command line."""
+"""Notes on how a field of options is given on the command line. Plain Python, for options that lie below the command
+line.
+"""
 
 from dataclasses import dataclass
 

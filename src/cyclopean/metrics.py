@@ -81,7 +81,7 @@ def decimal_errors(depth: Pixels, truth: Pixels) -> DecimalErrors:
 
 @dataclass(frozen=True)
 class MaskErrors:
-    """How well a mask finds what moves, of one image: shares of pixels in [0,1], NaN of no pixels.
+    """Errors of one image's mask of what moves: shares of pixels in [0,1], NaN of no pixels.
 
     `precision`: of what is masked, what moves; `recall`: of what moves, what is masked; `iou`: of what is masked or
     moves, what is both; `dropped`: of what stands still, what is masked.

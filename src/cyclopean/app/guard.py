@@ -1,4 +1,4 @@
-"""What is open to visitors: names of this machine, addresses, how much they may send and how long that may take."""
+"""The guard before the app: names of this machine, addresses, how much they may send and how long that may take."""
 
 import asyncio
 import hmac

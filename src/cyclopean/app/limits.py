@@ -1,4 +1,4 @@
-"""What one visitor may ask of this machine, and what the machine itself must have."""
+"""Limits of what one visitor may do, and the least that the machine must have."""
 
 import logging
 import os

@@ -41,7 +41,7 @@ HEAD_START = 0.3  # seconds that the first page has to itself before the network
 
 @dataclass(frozen=True)
 class Address:
-    """Where the app listens. `port` None: the first free one from 7860; 0: any.
+    """The address at which the app listens. `port` None: the first free one from 7860; 0: any.
 
     `names` are names under which it may be asked for, beside those of the machine.
     """

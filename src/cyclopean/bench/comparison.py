@@ -50,7 +50,7 @@ class Comparison:
 
     @property
     def device(self) -> torch.device:
-        """What trained methods are judged on: the GPU that they were trained on, else the CPU."""
+        """The device that trained methods are judged on: the GPU that they were trained on, else the CPU."""
         return torch.device("cuda" if self.accelerator in ("auto", "cuda") and torch.cuda.is_available() else "cpu")
 
     def data(self) -> Iterator[int]:

@@ -21,7 +21,7 @@ LAST_LINES = 3  # of what else it said, quoted when it fails
 
 @dataclass(frozen=True)
 class Blender:
-    """How to start it: a Blender program, or a Python that imports `bpy`."""
+    """A Blender program, or a Python that imports `bpy`."""
 
     program: Path
     is_python: bool

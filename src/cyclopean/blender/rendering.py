@@ -24,7 +24,7 @@ FAR = 20.0  # metres: truth beyond does not count, as there
 
 @dataclass(frozen=True)
 class MeshRenderJob:
-    """What to render of `mesh`: `count` places of one `seed`, at `size` (height, width), `samples` rays a pixel.
+    """Panoramas to render of `mesh`: `count` places of one `seed`, at `size` (height, width), `samples` rays a pixel.
 
     `light`: baked (surfaces shine in their own colours: scans), scene (lights of the file), lamps (ours, standing
     still), or auto. `up` is the axis of the file that points up (auto: the format's habit), `unit` the metres in one

@@ -180,7 +180,7 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo |
     budget = family.budgets[options.budget]
     comparison = Comparison(family, options.out, budget, rows, sets, work.accelerator, work.workers)
 
-    # The command that makes the results: as typed, less where a report alone was to go.
+    # The command that reproduces the results: as typed, without --report.
     flags = [k for k, word in enumerate(words) if word == "--report"]
     typed = [word for k, word in enumerate(words) if not {k, k - 1} & set(flags) and word[:9] != "--report="]
     command = shlex.join(["cyclopean", "bench", family.name, *typed])

@@ -89,7 +89,7 @@ def run(options: Check) -> int:
 
 @dataclass(frozen=True)
 class Report:
-    """What is printed of a data set or a clip, and a function for everything else that is known of it."""
+    """The text printed of a data set or a clip, and a function that returns everything else."""
 
     name: str
     table: list[tuple[str, str]]

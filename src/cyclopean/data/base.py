@@ -1,4 +1,4 @@
-"""What data sets of files have in common: items, damaged ones among them, cameras, rectified pairs and true depth."""
+"""The base of data sets of files: items, damaged ones among them, cameras, rectified pairs and true depth."""
 
 import logging
 import math

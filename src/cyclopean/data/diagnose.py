@@ -35,7 +35,7 @@ TELLING = 4  # panoramas: of fewer, or of one room, walls may happen to be brigh
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, in a sentence, and the items (or the sentences of damaged files) it concerns."""
+    """A problem in a sentence, and the items (or the sentences of damaged files) it concerns."""
 
     kind: str
     sentence: str

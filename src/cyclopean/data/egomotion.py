@@ -1,4 +1,4 @@
-"""How the camera of a clip moved: points tracked from frame to frame, and the motion between two frames from them.
+"""Motion of a clip's camera: points tracked from frame to frame, and the motion between two frames from them.
 
 Only features and geometry, no network. Points are rays (x / z, y / z) of a pinhole camera, or pixels (x, y) of a small
 grey frame, where the centre of the first pixel is (0, 0).

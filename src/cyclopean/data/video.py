@@ -209,7 +209,7 @@ def _gaps(steps: Sequence[Decimal]) -> list[bool]:
 
 
 class RenderedClipDataset(Items):
-    """What `cyclopean render --rig clip` wrote, with the true poses withheld; depth and moving things are as there."""
+    """Clips of `cyclopean render --rig clip` with the true poses withheld; depth and moving things are as there."""
 
     def __init__(self, path: Path) -> None:
         self.rendered = FolderDataset(path)

@@ -103,7 +103,7 @@ def fill_unknown(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]
 
 @dataclasses.dataclass(frozen=True)
 class Sharp:
-    """What is sharp: inverse depths from `far` to `near`."""
+    """The inverse depths that are sharp, from `far` to `near`."""
 
     far: float
     near: float

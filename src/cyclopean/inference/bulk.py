@@ -42,7 +42,7 @@ class Done(NamedTuple):
 
 @runtime_checkable  # so that annotations can be checked while tests run
 class Work(Protocol):
-    """What is done to inputs, such as numbers or paths: values that can be hashed and sent to other processes."""
+    """Work on inputs such as numbers or paths: values that can be hashed and sent to other processes."""
 
     def __hash__(self) -> int: ...
 

@@ -198,7 +198,7 @@ def whole_program(graph: WholeGraph, size: Size | None = None) -> Any:
 
 @dataclass(frozen=True)
 class Departure:
-    """How far the answers of a file are from those of torch in float32, on a set of pictures.
+    """The difference between a file's answers and those of torch in float32, on a set of pictures.
 
     `error` is the mean of |depth - depth of torch| / depth of torch, of what is no sky; `alike` the share of pixels
     whose inverse depth is within 1e-3 of torch's.

@@ -84,8 +84,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Processing:
-    """How a class is shown a picture, and its way back: `mode` resizes the output. `own_size` (height, width) is that
-    of its input; None: it takes pictures of any size, with sides of at least `least` pixels."""
+    """The preparation of pictures for a class of models, and the way back: `mode` resizes the output. `own_size`
+    (height, width) is that of its input; None: it takes pictures of any size, with sides of at least `least` pixels.
+    """
 
     prepare: Callable[[Picture], Prepared]
     mode: Literal["bicubic", "bilinear"]

@@ -99,7 +99,7 @@ class CameraProfile:
 
 @dataclass(frozen=True)
 class TwoDistances:
-    """How far two points of one photo are from the camera, in metres: scale and shift of its inverse depth.
+    """The distances in metres of two points of one photo: they give scale and shift of its inverse depth.
 
     `points` are in pixels, or fractions of width and height. It holds for that photo alone: a model that leaves the
     shift unknown leaves another one unknown in the next photo.
@@ -139,7 +139,7 @@ class TwoDistances:
 
 @dataclass(frozen=True)
 class DistanceRange:
-    """How far what is nearest and what is farthest in one photo is from the camera, in metres; `farthest` may be inf.
+    """The least and the greatest distance in one photo, in metres; `farthest` may be inf.
 
     Nearest and farthest are the 99th and the first percentile of the inverse depth, so that a few outliers do not
     determine them.

@@ -57,7 +57,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Card:
-    """What a graph predicts, and how it is shown a picture.
+    """The description of a graph: its prediction, and the pictures that it takes.
 
     Colours in [0,1] are normalised by `mean` and `std`, unless the graph takes 8 bits. Sides are multiples of
     `multiple`; `size` (height, width) is that of training. A graph that resizes pictures itself has `own_size`. `rig`

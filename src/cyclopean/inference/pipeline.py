@@ -55,7 +55,7 @@ def as_predicted(depth: DepthMap) -> DepthMap:
 
 @dataclass(frozen=True)
 class DepthOptions:
-    """What to write of a photo beside the array, its colours and its sidecar, and how the photo is read.
+    """Files to write of a photo beside the array, its colours and its sidecar, and how the photo is read.
 
     `save` are keys of `ARRAYS` and `CLOUDS`; `viewer` adds one HTML file; `uncertainty` is the number of draws (0:
     none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo

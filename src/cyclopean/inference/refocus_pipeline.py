@@ -64,7 +64,7 @@ class PictureFormat:
 
 @dataclass(frozen=True)
 class RefocusOptions:
-    """How to refocus a photo, and how the photo and its depth are read.
+    """Options of refocusing a photo, and of reading the photo and its depth.
 
     `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
     predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's

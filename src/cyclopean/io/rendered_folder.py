@@ -1,4 +1,4 @@
-"""What renderers write of a folder (docs/data.md) beside the items: its description, and which items are missing."""
+"""Folders of renderers (docs/data.md): their description, and which items are missing."""
 
 import json
 from collections.abc import Mapping, Sequence

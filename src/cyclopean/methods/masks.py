@@ -36,7 +36,7 @@ class ScaledView:
 
 @dataclass(frozen=True)
 class MaskInputs:
-    """What masks are computed from, at one scale: the target, its sources, and the errors after warping."""
+    """The inputs of masks at one scale: the target, its sources, and the errors after warping."""
 
     target: ScaledView
     sources: Sequence[ScaledView]

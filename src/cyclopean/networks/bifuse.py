@@ -64,7 +64,7 @@ def bifuse34(width: float = 1.0) -> Bifuse:
 
 
 class Fusion(nn.Module):
-    """What a panorama and its cube learn from each other: a residual for each, and a skip for the decoder."""
+    """Fusion of a panorama's features and its cube's: a residual for each, and a skip for the decoder."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""An encoder that may start from a detector of things, and a light decoder.
+"""An encoder that may start from an object detector, and a light decoder.
 
 Same contract as the other networks: image in, raw heads at four scales out, finest first.
 """

@@ -158,7 +158,7 @@ class Encoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions, or (`grown` 4) 1x1, 3x3 with the stride and 1x1, around which the input passes."""
+    """A residual block: two 3x3 convolutions, or (`grown` 4) 1x1, 3x3 with the stride and 1x1."""
 
     def __init__(
         self, into: int, inner: int, grown: int, stride: int, conv: Callable[..., nn.Conv2d] = nn.Conv2d

@@ -28,7 +28,7 @@ ENDS = (1, 99)  # percentiles of depth that count as nearest and farthest
 
 @dataclass(frozen=True)
 class Pair(Generic[Picture]):
-    """What the left and the right eye see."""
+    """The pictures of the left and of the right eye."""
 
     left: Picture
     right: Picture
@@ -36,7 +36,8 @@ class Pair(Generic[Picture]):
 
 @dataclass(frozen=True)
 class Parallax:
-    """How far apart the eyes see a point: `strength` picture widths per inverse depth, none at inverse depth `screen`.
+    """The shift between the eyes' pictures of a point: `strength` picture widths per inverse depth, none at inverse
+    depth `screen`.
 
     Inverse depths beyond `far` and `near` count as these, so that outliers do not leave the range.
     """

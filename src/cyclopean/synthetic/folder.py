@@ -30,7 +30,7 @@ LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
 
 @dataclass(frozen=True)
 class RenderJob:
-    """What to render: scenes seed .. seed + count - 1, families taking turns, at `size` (height, width)."""
+    """Scenes to render: seed .. seed + count - 1, families taking turns, at `size` (height, width)."""
 
     families: tuple[str, ...]
     rig: str

@@ -1,4 +1,4 @@
-"""Where rays meet unit shapes: plane, box, ellipsoid, cylinder, cone, in that order.
+"""Intersections of rays with unit shapes: plane, box, ellipsoid, cylinder, cone, in that order.
 
 A ray is o + t * d. Each function gives the t of the first meeting and of the last one (the same where only one is
 needed); a t of at least FAR means that they do not meet. All is plain arithmetic: a condition that fails adds a penalty

@@ -21,10 +21,9 @@ SHARP = 0.15  # pixels: a lens that blurs less does not blur
 
 @dataclass(frozen=True)
 class Sensor:
-    """How a picture is taken.
-
-    `key`: the mean brightness aimed at; `white`: gains of red, green, blue; `blur`: sigma in pixels of a picture 384
-    wide; `noise`: about its sigma, sRGB; `vignette`: how much darker corners are; `seed`: of the noise.
+    """Settings of a camera's sensor. `key`: the mean brightness aimed at; `white`: gains of red, green, blue; `blur`:
+    sigma in pixels of a picture 384 wide; `noise`: about its sigma, sRGB; `vignette`: how much darker corners are;
+    `seed`: of the noise.
     """
 
     key: Number = 0.45

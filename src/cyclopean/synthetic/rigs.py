@@ -43,7 +43,7 @@ class RigView:
 
 
 class RenderOptions(TypedDict, total=False):
-    """How scenes are rendered, the same everywhere.
+    """Options of rendering, the same for one scene and for many.
 
     `baseline` in metres and `field_of_view` in degrees (horizontal) override the scene's; `pictures` are photographs
     for walls and things. A pixel's colour is the mean of `supersample` squared rays, an odd number to a side, its depth

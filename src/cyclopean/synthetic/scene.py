@@ -255,7 +255,7 @@ def _rows(values: Sequence[Any], order: Sequence[int]) -> Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a family decides: what stands where, the light, and where the camera looks from (metres, radians).
+    """The layout of a scene: what stands where, the light, and where the camera looks from (metres, radians).
 
     `steps`: how far the camera is in the frames before and after, and how it is turned (yaw, pitch, roll) beside what
     it is here; without them a rig decides. `interval`: seconds from one frame to the next.

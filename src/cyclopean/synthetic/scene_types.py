@@ -1,4 +1,4 @@
-"""What people photograph: a subject near, a background far."""
+"""Scenes as people photograph them: a subject near, a background far."""
 
 import math
 from collections.abc import Callable
@@ -149,7 +149,7 @@ PLACES, WALL = 12, 0.6  # tried; metres between them and the walls
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """Where the camera stands and looks, its horizontal field of view in degrees, a stereo baseline that suits.
+    """The pose of the camera, its horizontal field of view in degrees, a stereo baseline that suits.
 
     `before` and `after`: its poses in the frames around this one, where the scene decides how it moves; `interval`
     seconds apart.

@@ -45,8 +45,8 @@ Vectors = Float[Tensor, "3 n"]
 
 @dataclass(frozen=True)
 class Points:
-    """Where rays met something: `index` is the primitive, `world` its scene (None: the only one), `air` that of the
-    scene, `view` the picture.
+    """Points at which rays met something: `index` is the primitive, `world` its scene (None: the only one), `air` that
+    of the scene, `view` the picture.
 
     `ray` is a unit vector that leads over `distance` metres to `point`; `normal` points outward. In the object's own
     frame: `local` position in metres and outward `axis`.

@@ -51,7 +51,9 @@ Bar = Callable[[str], Any]  # a context that yields what takes (done, all)
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run was begun with: it is resumed with the same. `angle`: the field of view along the longer side."""
+    """The facts that a run begins with; it is resumed with the same. `angle`: the field of view along the longer
+    side.
+    """
 
     clip: str
     model: str
@@ -62,8 +64,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it: whether the model gained, and its losses on held-out frames before and after (empty where
-    nothing was tried)."""
+    """The outcome of a run: whether the model gained, and its losses on held-out frames before and after (empty where
+    nothing was tried).
+    """
 
     gained: bool
     before: dict[str, float]

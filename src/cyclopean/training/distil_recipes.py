@@ -1,4 +1,4 @@
-"""How a panorama network is distilled from a perspective one (Depth Anywhere): recipes as in `training.recipes`."""
+"""Recipes that distil a panorama network from a perspective one (Depth Anywhere), as in `training.recipes`."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path

@@ -17,7 +17,7 @@ NO_TOKEN = "a push needs a token of the Hub that may write; run `hf auth login`,
 
 @dataclass(frozen=True)
 class Upload:
-    """What a push sends: files of `folder` by their names, and the card, generated where the folder has none."""
+    """The files that a push sends, of `folder` by their names, and the card, generated where the folder has none."""
 
     folder: Path
     repository: str

@@ -1,4 +1,4 @@
-"""How AQUANet and FAL-Net are trained, which make views through levels: recipes as in `training.recipes`."""
+"""Recipes of AQUANet and FAL-Net, which make views through levels, as in `training.recipes`."""
 
 from dataclasses import replace
 from functools import partial
