@@ -180,6 +180,7 @@ PRIVATE = ".cyclopean-"  # prefix of the names of private folders
 YOUNG = 60.0  # seconds
 LOCK = ".cyclopean.lock"  # the file by which one process keeps a folder
 
+_WRITTEN_IN_PART = re.compile(r"\d+ requested and \d+ written")
 _OUTSIDE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
     *(errno.EFBIG, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTEMPTY, errno.EIO, errno.ESTALE),
@@ -232,7 +233,8 @@ def appearing(folder: Path) -> Iterator[Path]:
                     place.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(place)
     except OSError as error:
-        if error.errno is not None and error.errno not in _OUTSIDE:  # numpy's error on a full disk has no number
+        full = error.errno is None and _WRITTEN_IN_PART.fullmatch(str(error))  # numpy's error has no number
+        if not full and error.errno not in _OUTSIDE:
             raise
         raise _cannot_write(folder, error) from None
 
