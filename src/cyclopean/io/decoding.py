@@ -275,7 +275,8 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
             metadata = picture.getexif()
             if own:
                 turn = exif.orientation(metadata)
-                metadata.load(own)
+                with suppress(Exception):  # of what is not even a header
+                    metadata.load(own)
                 metadata[ORIENTATION] = turn
         profile = exif.binary(picture.info.get("icc_profile"))
         xmp = exif.binary(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp"))
