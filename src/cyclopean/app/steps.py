@@ -23,7 +23,7 @@ SHAPES = ("disc", "ring", "polygon:6", "polygon:8", "cateye")
 STRANGE = "this is not what a page of the app sends; reload it."
 
 
-class Strange(ValueError):  # noqa: N818  (it is what a stranger sends)
+class UnexpectedValue(ValueError):  # noqa: N818  (it is what a stranger sends)
     """A value that no page sends."""
 
 
@@ -39,31 +39,31 @@ class Step:
 
 def number(value: Any) -> float:
     if type(value) not in (int, float):
-        raise Strange
+        raise UnexpectedValue
     try:
         exact = float(value)
     except OverflowError:
-        raise Strange from None
+        raise UnexpectedValue from None
     if not math.isfinite(exact):
-        raise Strange
+        raise UnexpectedValue
     return exact
 
 
 def integer(value: Any) -> int:
     if type(value) is not int:
-        raise Strange
+        raise UnexpectedValue
     return value
 
 
 def switch(value: Any) -> bool:
     if type(value) is not bool:
-        raise Strange
+        raise UnexpectedValue
     return value
 
 
 def word(value: Any) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_WORD:
-        raise Strange
+        raise UnexpectedValue
     return value
 
 
@@ -72,7 +72,7 @@ def one_of(*words: str) -> Kind:
 
     def kind(value: Any) -> str:
         if not isinstance(value, str) or value not in words:
-            raise Strange
+            raise UnexpectedValue
         return value
 
     return kind
@@ -80,7 +80,7 @@ def one_of(*words: str) -> Kind:
 
 def point(value: Any) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
-        raise Strange
+        raise UnexpectedValue
     return number(value[0]), number(value[1])
 
 
@@ -89,7 +89,7 @@ def points(most: int) -> Kind:
 
     def kind(value: Any) -> list[tuple[float, float]]:
         if not isinstance(value, list) or len(value) > most:
-            raise Strange
+            raise UnexpectedValue
         return [point(part) for part in value]
 
     return kind
@@ -113,7 +113,7 @@ def parse(name: str, body: bytes) -> tuple[Step, dict[str, Any]]:
     step = STEPS.get(name)
     try:
         if step is None:
-            raise Strange
+            raise UnexpectedValue
         return step, _checked(step.kinds, json.loads(body, parse_constant=number))
     except (ValueError, RecursionError):
         raise InputError(STRANGE) from None
@@ -121,7 +121,7 @@ def parse(name: str, body: bytes) -> tuple[Step, dict[str, Any]]:
 
 def _checked(kinds: Mapping[str, Kind], values: Any) -> dict[str, Any]:
     if not isinstance(values, dict) or not values.keys() <= kinds.keys():
-        raise Strange
+        raise UnexpectedValue
     return {name: kind(values.get(name)) for name, kind in kinds.items()}
 
 

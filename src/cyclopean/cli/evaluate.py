@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class PredictionFlags:
     """Depth that other programs made."""
 
     predictions: str = ""
@@ -68,7 +68,7 @@ class Evaluate:
     model: str = ""
     """Model name, model folder, folder of depth files, or Hub id, comma-separated; none for the guesses alone. Without
     it, general, or what --predictions names. With --compare: the model of A and the one of B."""
-    elsewhere: Elsewhere = Elsewhere()
+    elsewhere: PredictionFlags = PredictionFlags()
     factor: float | None = None
     """What depth is multiplied with under the alignment "factor" (Monodepth2's stereo models: 5.4); without it, fitted
     on the set."""
@@ -216,7 +216,7 @@ def _report(results: "list[Result]", by_pictures: "list[ViewSynthesisResult]", o
 
 
 def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
-    if options.data or options.elsewhere != Elsewhere():
+    if options.data or options.elsewhere != PredictionFlags():
         raise InputError("--compare reads two results and measures nothing; leave --data and --predictions out.")
     from cyclopean.evaluation import compare
 
@@ -256,7 +256,7 @@ def _check(options: Evaluate) -> None:
         raise InputError(f"--one-look looks once and {flag}; give one of them.")
     if elsewhere.predictions and not elsewhere.kind:
         raise InputError("--predictions needs --kind: disparity, disparity_px, inverse_depth or depth.")
-    if not elsewhere.predictions and elsewhere != Elsewhere():
+    if not elsewhere.predictions and elsewhere != PredictionFlags():
         raise InputError("--kind, --unit and the like say what --predictions are; name those too.")
 
 

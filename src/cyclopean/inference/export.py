@@ -197,7 +197,7 @@ def whole_program(graph: WholeGraph, size: Size | None = None) -> Any:
 
 
 @dataclass(frozen=True)
-class Departure:
+class Difference:
     """The difference between a file's answers and those of torch in float32, on a set of pictures.
 
     `error` is the mean of |depth - depth of torch| / depth of torch, of what is no sky; `alike` the share of pixels
@@ -213,7 +213,7 @@ class Departure:
 def export_onnx(
     predictor: Predictor, path: Path, *, size: Size | None, precision: Precision, bare: bool, check: str | None,
     anyway: bool,
-) -> list[Departure]:  # fmt: skip
+) -> list[Difference]:  # fmt: skip
     """Write a predictor, or with `bare` its network alone, to an ONNX file, and return how far its answers are off.
 
     They are compared with torch's in float32, on scenes that are rendered here and on the data set `check`. Without
@@ -289,7 +289,7 @@ def of_data(name: str) -> list[Float[Tensor, "1 3 h w"]]:
 def departure(
     title: str, images: Sequence[Float[Tensor, "1 3 _ _"]], reference: BareGraph | WholeGraph, session: OnnxSession,
     size: Size | None,
-) -> Departure:  # fmt: skip
+) -> Difference:  # fmt: skip
     """Return how far the answers of a session are from those of the graph in torch."""
     errors, alike = [], []
     for image in images:
@@ -305,7 +305,7 @@ def departure(
         seen = true > far
         errors.append(((true - other).abs() / other.clamp_min(far))[seen].mean())
         alike.append(((true - other).abs() <= 1e-3 * true.abs()).float().mean())
-    return Departure(title, len(images), float(torch.stack(errors).mean()), float(torch.stack(alike).mean()))
+    return Difference(title, len(images), float(torch.stack(errors).mean()), float(torch.stack(alike).mean()))
 
 
 def quantize_weights(path: Path) -> None:

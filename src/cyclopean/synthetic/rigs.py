@@ -96,9 +96,9 @@ def identified(
         raise InputError(f"supersample is {supersample}; it needs an odd number of rays along a pixel's side: 1, 3, 5.")
     there = torch.device(device)
     photographs = None if pictures is None else pictures.to(there)
-    stands = [_stood(family, seed, rig, baseline, field_of_view) for family, seed in scenes]
+    rigs = [_placed(family, seed, rig, baseline, field_of_view) for family, seed in scenes]
     many = together((supersample * size[0], supersample * size[1]), rig, there)
-    parts = (stands[first : first + many] for first in range(0, len(stands), many))
+    parts = (rigs[first : first + many] for first in range(0, len(rigs), many))
     return [made for part in parts for made in _photographed(part, size, supersample, photographs, there)]
 
 
@@ -108,29 +108,29 @@ def together(size: tuple[int, int], rig: str, device: torch.device) -> int:
 
 
 @dataclass(frozen=True)
-class Stand:
+class PlacedRig:
     """A rig in its scene: where its cameras are, and how they take pictures."""
 
     scene: Scene
-    shots: list[RigView]
+    views: list[RigView]
     field_of_view: Number | None  # None: all around
     sensor: Sensor
     name: str
 
 
-def _stood(family: str, seed: int, rig: str, baseline: Number | None, field_of_view: Number | None) -> Stand:
-    scene, stand = PLACES.get(rig, family_scene)(family, seed)
+def _placed(family: str, seed: int, rig: str, baseline: Number | None, field_of_view: Number | None) -> PlacedRig:
+    scene, viewpoint = PLACES.get(rig, family_scene)(family, seed)
     if baseline is not None:
-        stand = replace(stand, baseline=baseline)
+        viewpoint = replace(viewpoint, baseline=baseline)
     if field_of_view is not None:
-        stand = replace(stand, field_of_view=field_of_view)
+        viewpoint = replace(viewpoint, field_of_view=field_of_view)
     rng = Random(f"rig {family} {seed}")
-    field = None if rig == "sphere" else stand.field_of_view
-    return Stand(scene, resolve_name(RIGS[rig])(stand, rng), field, sensor(rng), f"{family}-{seed:06d}")
+    field = None if rig == "sphere" else viewpoint.field_of_view
+    return PlacedRig(scene, resolve_name(RIGS[rig])(viewpoint, rng), field, sensor(rng), f"{family}-{seed:06d}")
 
 
 def _photographed(
-    stands: Sequence[Stand],
+    rigs: Sequence[PlacedRig],
     size: tuple[int, int],
     supersample: int,
     pictures: Float[Tensor, "k 3 s s"] | None,
@@ -139,34 +139,34 @@ def _photographed(
     """Return photographs of rigs of one kind, and the objects in each target: all views of a rig exposed alike; where
     things may move between them, what moves is not valid.
     """
-    camera = map_tensors(lambda x: x.to(device), _camera(stands, size))
-    taken = _taken(stands, camera, (supersample * size[0], supersample * size[1]), pictures, device)
+    camera = map_tensors(lambda x: x.to(device), _camera(rigs, size))
+    rendered = _rendered(rigs, camera, (supersample * size[0], supersample * size[1]), pictures, device)
     if supersample > 1:
         middle = (..., slice(supersample // 2, None, supersample), slice(supersample // 2, None, supersample))
-        taken = [
+        rendered = [
             Rendered(
                 F.avg_pool2d(picture.light, supersample),
                 *(plane[middle] for plane in (picture.depth, picture.moving, picture.objects)),
             )
-            for picture in taken
+            for picture in rendered
         ]
-    sensors = [stand.sensor for stand in stands]
-    gain = exposure(taken[0].light, sensors)
-    images = [develop(picture.light, gain, sensors, k) for k, picture in enumerate(taken)]
-    poses = [torch.cat(shots) for shots in zip(*([s.world_from_camera for s in t.shots] for t in stands), strict=True)]
+    sensors = [rig.sensor for rig in rigs]
+    gain = exposure(rendered[0].light, sensors)
+    images = [develop(picture.light, gain, sensors, k) for k, picture in enumerate(rendered)]
+    poses = [torch.cat(views) for views in zip(*([s.world_from_camera for s in t.views] for t in rigs), strict=True)]
     from_target = [(invert(pose) @ poses[0]).to(device) for pose in poses]
     views = [view(image, camera, pose) for image, pose in zip(images, from_target, strict=True)]
-    if stands[0].shots[-1].time:
-        views = [replace(v, valid=~picture.moving) for v, picture in zip(views, taken, strict=True)]
-    together = Sample(views[0], tuple(views[1:]), taken[0].depth)
+    if rigs[0].views[-1].time:
+        views = [replace(v, valid=~picture.moving) for v, picture in zip(views, rendered, strict=True)]
+    together = Sample(views[0], tuple(views[1:]), rendered[0].depth)
     return [
-        (replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(stand.name,)), taken[0].objects[n : n + 1])
-        for n, stand in enumerate(stands)
+        (replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(rig.name,)), rendered[0].objects[n : n + 1])
+        for n, rig in enumerate(rigs)
     ]
 
 
-def _taken(
-    stands: Sequence[Stand],
+def _rendered(
+    rigs: Sequence[PlacedRig],
     camera: Camera,
     size: tuple[int, int],
     pictures: Float[Tensor, "k 3 s s"] | None,
@@ -174,21 +174,21 @@ def _taken(
 ) -> list[Rendered]:
     """Return what each shot sees of all the scenes; those of one time are rendered together.
 
-    Scenes may have clocks of their own, but their rigs have equally many shots at each time.
+    Scenes may have clocks of their own, but their rigs have equally many views at each time.
     """
-    taken: list[Rendered] = []
-    for _, group in groupby(range(len(stands[0].shots)), lambda k: stands[0].shots[k].time):
+    rendered: list[Rendered] = []
+    for _, group in groupby(range(len(rigs[0].views)), lambda k: rigs[0].views[k].time):
         numbers = list(group)
-        poses = torch.stack([torch.cat([stand.shots[k].world_from_camera for k in numbers]) for stand in stands])
-        scenes = [stand.scene.at(stand.shots[numbers[0]].time) for stand in stands]
-        stage = map_tensors(lambda x: x.to(device), batch_scenes(scenes))
-        views = render_batch(stage, camera, poses.to(device), size, pictures)
-        taken += [map_tensors(itemgetter(slice(k, None, len(numbers))), views) for k in range(len(numbers))]
-    return taken
+        poses = torch.stack([torch.cat([rig.views[k].world_from_camera for k in numbers]) for rig in rigs])
+        scenes = [rig.scene.at(rig.views[numbers[0]].time) for rig in rigs]
+        batch = map_tensors(lambda x: x.to(device), batch_scenes(scenes))
+        views = render_batch(batch, camera, poses.to(device), size, pictures)
+        rendered += [map_tensors(itemgetter(slice(k, None, len(numbers))), views) for k in range(len(numbers))]
+    return rendered
 
 
-def _camera(stands: Sequence[Stand], size: tuple[int, int]) -> Camera:
-    fields = [stand.field_of_view for stand in stands if stand.field_of_view is not None]
+def _camera(rigs: Sequence[PlacedRig], size: tuple[int, int]) -> Camera:
+    fields = [rig.field_of_view for rig in rigs if rig.field_of_view is not None]
     if not fields:
         return Equirectangular()
     focals = [0.5 / math.tan(math.radians(field) / 2) for field in fields]
@@ -215,34 +215,34 @@ def _on_cpu(values: Sequence[Sequence[Number]] | np.ndarray) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device="cpu")
 
 
-def stereo(stand: Viewpoint, _rng: Random) -> list[RigView]:
-    right = _moved(stand.world_from_camera, (stand.baseline, 0, 0))
-    return [RigView("left", stand.world_from_camera), RigView("right", right)]
+def stereo(viewpoint: Viewpoint, _rng: Random) -> list[RigView]:
+    right = _moved(viewpoint.world_from_camera, (viewpoint.baseline, 0, 0))
+    return [RigView("left", viewpoint.world_from_camera), RigView("right", right)]
 
 
-def clip(stand: Viewpoint, rng: Random) -> list[RigView]:
+def clip(viewpoint: Viewpoint, rng: Random) -> list[RigView]:
     """Return frames before and after: as the scene has them, else those of a camera that mostly goes forward."""
-    if stand.before is not None and stand.after is not None:
+    if viewpoint.before is not None and viewpoint.after is not None:
         return [
-            RigView("frame", stand.world_from_camera),
-            RigView("previous", stand.before, -stand.interval),
-            RigView("next", stand.after, stand.interval),
+            RigView("frame", viewpoint.world_from_camera),
+            RigView("previous", viewpoint.before, -viewpoint.interval),
+            RigView("next", viewpoint.after, viewpoint.interval),
         ]
-    speed = stand.baseline * rng.uniform(0.5, 1.8)
+    speed = viewpoint.baseline * rng.uniform(0.5, 1.8)
     way = (rng.gauss(0, 0.25) * speed, rng.gauss(0, 0.08) * speed, speed if rng.random() < 0.85 else -speed)
     spin = _on_cpu(turn(rng.gauss(0, 0.02), rng.gauss(0, 0.008), rng.gauss(0, 0.005)))
-    ahead = _moved(stand.world_from_camera, way, spin)
-    behind = _moved(stand.world_from_camera, (-way[0], -way[1], -way[2]), spin.T)
+    ahead = _moved(viewpoint.world_from_camera, way, spin)
+    behind = _moved(viewpoint.world_from_camera, (-way[0], -way[1], -way[2]), spin.T)
     return [
-        RigView("frame", stand.world_from_camera),
+        RigView("frame", viewpoint.world_from_camera),
         RigView("previous", behind, -FRAME_TIME),
         RigView("next", ahead, FRAME_TIME),
     ]
 
 
-def sphere(stand: Viewpoint, _rng: Random) -> list[RigView]:
+def sphere(viewpoint: Viewpoint, _rng: Random) -> list[RigView]:
     """Return upright panoramas: the camera's heading is kept, its pitch and roll are not."""
-    centre = stand.world_from_camera.clone()
+    centre = viewpoint.world_from_camera.clone()
     heading = math.atan2(float(centre[0, 0, 2]), float(centre[0, 2, 2]))
     centre[0, :3, :3] = _on_cpu(turn(heading))
     up, right = (0, -SPHERE_BASELINE, 0), (SPHERE_BASELINE, 0, 0)

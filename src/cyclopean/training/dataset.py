@@ -21,7 +21,7 @@ from cyclopean.inference.labels import Masked
 from cyclopean.sample import Sample
 from cyclopean.synthetic import expanded
 from cyclopean.training.options import Augment, Rig, Run, Source
-from cyclopean.training.rig import Given
+from cyclopean.training.rig import KnownRig
 from cyclopean.training.wrappers import Mapped, Readable, Step, length
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
@@ -96,7 +96,7 @@ def train_data(
         validation = Subset(everything, held)
     if source.data:
         training, validation = Readable(training), Readable(validation)
-    steps: tuple[Step, ...] = (*((Given(rig),) if rig else ()), *((keep,) if keep else ()))
+    steps: tuple[Step, ...] = (*((KnownRig(rig),) if rig else ()), *((keep,) if keep else ()))
     first = training[0]
     if any(source.from_target is None for source in first.sources):  # there are no two pictures to swap
         augment = replace(augment, swap=0.0)
