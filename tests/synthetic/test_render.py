@@ -264,7 +264,7 @@ def test_foliage_has_holes_to_look_through():
 def test_scene_moves_to_a_device():
     scene, _ = scene_types.scene("table", 1)
     there = scene.to("meta")
-    assert {there.center.device.type, there.materials.device.type, there.shape.device.type} == {"meta"}
+    assert {there.center.device.type, there.looks.device.type, there.shape.device.type} == {"meta"}
     assert (there.air, there.lights, there.seed) == (scene.air, scene.lights, 1)
 
 

@@ -55,7 +55,7 @@ def test_a_seed_lays_out_what_it_always_did(family):
     found = torch.cat([scene.center for scene in scenes]).double()
     assert len(found) == number
     assert found.abs().mean(0).tolist() == pytest.approx(centers, rel=1e-4)
-    assert float(torch.cat([s.materials[:, 7] for s in scenes]).double().mean()) == pytest.approx(seeds, rel=1e-5)
+    assert float(torch.cat([s.looks[:, 7] for s in scenes]).double().mean()) == pytest.approx(seeds, rel=1e-5)
 
 
 @pytest.mark.parametrize("family", list(synthetic.FAMILIES))
@@ -97,16 +97,14 @@ import hashlib
 from cyclopean import synthetic
 from cyclopean.synthetic import scene_types
 scenes = [scene_types.scene(family, 7)[0] for family in synthetic.FAMILIES]
-print(hashlib.sha256(b"".join(s.center.numpy().tobytes() + s.materials.numpy().tobytes() for s in scenes)).hexdigest())
+print(hashlib.sha256(b"".join(s.center.numpy().tobytes() + s.looks.numpy().tobytes() for s in scenes)).hexdigest())
 """
 
 
 def test_layout_does_not_depend_on_the_process():
     """Python salts the hashes of texts and the order of sets anew in every process; scenes must not feel it."""
     scenes = [scene_types.scene(family, 7)[0] for family in synthetic.FAMILIES]
-    here = hashlib.sha256(
-        b"".join(s.center.numpy().tobytes() + s.materials.numpy().tobytes() for s in scenes)
-    ).hexdigest()
+    here = hashlib.sha256(b"".join(s.center.numpy().tobytes() + s.looks.numpy().tobytes() for s in scenes)).hexdigest()
     salted = {**os.environ, "PYTHONHASHSEED": "123"}
     there = subprocess.run([sys.executable, "-c", DIGEST], env=salted, capture_output=True, text=True, check=True)
     assert there.stdout.strip() == here

@@ -1,6 +1,6 @@
 """Scenes side by side, as the renderer reads them: all their primitives in one table, a column for each scene's air.
 
-Launching an operation on a GPU takes longer than running it on one small picture, so scenes are rendered together: they
+A GPU takes longer to be told of an operation than to do it for one small picture, so scenes are rendered together: they
 need little more operations than one of them.
 """
 
@@ -55,7 +55,7 @@ class SceneBatch:
     """`number` scenes with equally many rows of primitives (r in all), whose fields are those of `Scene`.
 
     `moving` are those with a velocity. `objects` are the numbers of the objects that rows are parts of. Lights and
-    atmospheres have a column per scene: take those of points by `per_point`.
+    atmospheres have a column per scene: take points' own by `own`.
     """
 
     number: int
@@ -63,7 +63,7 @@ class SceneBatch:
     center: Float[Tensor, "r 3"]
     inverse: Float[Tensor, "r 3 3"]
     half: Float[Tensor, "r 3"]
-    materials: Float[Tensor, "r 8"]
+    looks: Float[Tensor, "r 8"]
     colours: Float[Tensor, "r 9"]
     moving: Bool[Tensor, " r"]
     objects: Int[Tensor, " r"]
@@ -86,7 +86,7 @@ def batch_scenes(scenes: Sequence[Scene]) -> SceneBatch:
         table([s.center for s in scenes]),
         table([s.inverse for s in scenes]),
         table([s.half for s in scenes]),
-        table([s.materials for s in scenes]),
+        table([s.looks for s in scenes]),
         table([s.colours for s in scenes]),
         table([s.velocity for s in scenes]).norm(dim=1) > 0,
         table([s.objects for s in scenes]),
@@ -96,7 +96,7 @@ def batch_scenes(scenes: Sequence[Scene]) -> SceneBatch:
     )
 
 
-def per_point(columns: T, world: Int[Tensor, " n"] | None) -> T:
+def own(columns: T, world: Int[Tensor, " n"] | None) -> T:
     """Gather each point's lights or atmosphere, by the scene it belongs to; None leaves them alone (one scene)."""
     return columns if world is None else map_tensors(lambda x: x.index_select(-1, world), columns)
 

@@ -18,29 +18,28 @@ Scalar = Float[Tensor, " n"]
 
 
 @dataclass(frozen=True)
-class SurfacePoints:
+class Surface:
     """Points to be coloured, in the object's own frame, in metres.
 
     `solid` is the position, `axis` the outward direction, `half` the object's half extents, `footprint` a pixel's width
-    there; `materials` are the parameters of each point's material, `colours` its three colours; `view` is the number of
-    the picture that shows the point.
+    there; `looks` and `colours` are the material's, `view` is the number of the picture that shows the point.
     """
 
     solid: Float[Tensor, "3 n"]
     axis: Float[Tensor, "3 n"]
     half: Float[Tensor, "3 n"]
     footprint: Float[Tensor, " n"]
-    materials: Float[Tensor, "8 n"]
+    looks: Float[Tensor, "8 n"]
     colours: Float[Tensor, "9 n"]
     view: Int[Tensor, " n"]
 
     @property
     def seed(self) -> Int[Tensor, " n"]:
-        return self.materials[7].to(torch.int32)
+        return self.looks[7].to(torch.int32)
 
     @property
     def scale(self) -> Scalar:
-        return self.materials[1]
+        return self.looks[1]
 
     def flat(self) -> tuple[Scalar, Scalar]:
         """Return coordinates across the surface, in metres: along (horizontal) and down, by the axis it faces most."""
@@ -49,15 +48,15 @@ class SurfacePoints:
         top, side = (ay >= ax) & (ay >= az), ax > az
         return torch.where(side & ~top, z, x), torch.where(top, z, y)
 
-    def part(self, points: slice) -> "SurfacePoints":
+    def part(self, points: slice) -> "Surface":
         """Return some of the points."""
-        return SurfacePoints(**{f.name: getattr(self, f.name)[..., points] for f in fields(self)})
+        return Surface(**{f.name: getattr(self, f.name)[..., points] for f in fields(self)})
 
 
-def albedo(surface: SurfacePoints, kinds: list[int], pictures: Float[Tensor, "k 3 s s"] | None) -> Float[Tensor, "3 n"]:
+def albedo(surface: Surface, kinds: list[int], pictures: Float[Tensor, "k 3 s s"] | None) -> Float[Tensor, "3 n"]:
     """Return the sRGB colour of every point. Points are sorted by texture: those of texture k end at `kinds[k]`."""
     grain = fractal(surface.solid * surface.scale, surface.seed, surface.footprint * surface.scale)
-    mix = 0.5 + grain * surface.materials[2]
+    mix = 0.5 + grain * surface.looks[2]
     third = torch.zeros_like(mix)
     a, b, c = surface.colours.unflatten(0, (3, 3))
     parts = {
@@ -70,43 +69,43 @@ def albedo(surface: SurfacePoints, kinds: list[int], pictures: Float[Tensor, "k 
     if pictures is not None and "picture" in parts:
         part = parts["picture"]
         colour[:, part] = _picture(surface.part(part), pictures)
-    return (colour * (1 + surface.materials[3] * grain)).clamp(0, 1)
+    return (colour * (1 + surface.looks[3] * grain)).clamp(0, 1)
 
 
-def _fade(surface: SurfacePoints, cells: Number = 1.0) -> Scalar:
+def _fade(surface: Surface, cells: Number = 1.0) -> Scalar:
     """Return 1 where a cell of the pattern covers several pixels, 0 where a pixel covers a cell."""
     return (1.6 - 2.4 * cells * surface.footprint * surface.scale).clamp(0, 1)
 
 
-def _cells(surface: SurfacePoints, wide: Number = 1.0, tall: Number = 1.0) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+def _cells(surface: Surface, wide: Number = 1.0, tall: Number = 1.0) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     """Return the integer cell and the position in it, along and down."""
     s, r = surface.flat()
     s, r = s * surface.scale / wide, r * surface.scale / tall
     return s.floor(), s - s.floor(), r.floor(), r - r.floor()
 
 
-def _own(surface: SurfacePoints, i: Scalar, j: Scalar) -> Scalar:
+def _own(surface: Surface, i: Scalar, j: Scalar) -> Scalar:
     return cell_hash(i.to(torch.int32), j.to(torch.int32), torch.zeros_like(surface.seed), surface.seed)
 
 
-def _plain(_surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _plain(_surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     return 0.15 * grain, torch.zeros_like(grain)
 
 
-def _checker(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _checker(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     i, _, j, _ = _cells(surface)
     on = (i + j).remainder(2)
     return 0.5 + (on - 0.5) * _fade(surface) + 0.2 * grain, torch.zeros_like(grain)
 
 
-def _stripes(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _stripes(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     _, f, _, g = _cells(surface)
     across = torch.where(surface.seed % 2 == 0, f, g)
     on = (across > 0.3 + 0.4 * (surface.seed % 7) / 7).float()
     return 0.5 + (on - 0.5) * _fade(surface) + 0.15 * grain, torch.zeros_like(grain)
 
 
-def _brick(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _brick(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     s, r = surface.flat()
     r = r * surface.scale
     row = r.floor()
@@ -116,7 +115,7 @@ def _brick(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
     return 0.15 + 0.7 * _own(surface, i, row) * _fade(surface) + 0.3 * grain, mortar
 
 
-def _tiles(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _tiles(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     long = 1.0 + 4.0 * (surface.seed % 3 == 0).float()
     s, r = surface.flat()
     s, r = s * surface.scale / long, r * surface.scale
@@ -127,31 +126,31 @@ def _tiles(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
     return _own(surface, i, row) * _fade(surface) + 0.35 * grain, gap
 
 
-def _wood(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _wood(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     stretch = surface.solid * surface.scale * surface.solid.new_tensor([0.25, 2.0, 2.0])[:, None]
     wobble = value_noise(stretch, surface.seed)
     rings = (wobble * 9).remainder(1)
     return 0.5 + (rings - 0.5) * _fade(surface, 4) + 0.3 * grain, torch.zeros_like(grain)
 
 
-def _leaves(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _leaves(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     fine = value_noise(surface.solid * surface.scale * 2.3, surface.seed + 5)
     deep = (value_noise(surface.solid * surface.scale, surface.seed) < 0.38).float()
     return 0.5 + 1.2 * (fine - 0.5) * _fade(surface, 2) + 0.5 * grain, 0.8 * deep * _fade(surface)
 
 
-def _windows(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _windows(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     """Paint a facade: a grid of panes (third colour) in a wall, each a little different; none on roofs."""
     i, f, j, g = _cells(surface, 1.0, 1.2)
-    shade = 0.12 + 0.2 * (surface.seed % 5) / 5
-    pane = (f > shade) & (f < 1 - shade) & (g > 0.2) & (g < 0.78) & (_own(surface, i + 50, j) > 0.08)
+    look = 0.12 + 0.2 * (surface.seed % 5) / 5
+    pane = (f > look) & (f < 1 - look) & (g > 0.2) & (g < 0.78) & (_own(surface, i + 50, j) > 0.08)
     bar = ((f - 0.5).abs() < 0.02) & (surface.seed % 3 == 0)
     upright = surface.axis[1].abs() < 0.7 * length(surface.axis)
     strength = _fade(surface, 2.5) * (0.55 + 0.45 * _own(surface, i, j)) + (1 - _fade(surface, 2.5)) * 0.3
     return 0.5 + 0.6 * grain, (pane & ~bar & upright).float() * strength
 
 
-def _road(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _road(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     """Paint asphalt with lane lines (third colour) along z, some dashed."""
     x, _, z = surface.solid
     lane = 1 / surface.scale
@@ -164,7 +163,7 @@ def _road(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
     return 0.5 + 0.6 * grain + 0.5 * (speck - 0.5), 0.85 * line * dashed * fade * inside
 
 
-def _gravel(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _gravel(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     stones = value_noise(surface.solid * surface.scale * 4, surface.seed)
     fine = value_noise(surface.solid * surface.scale * 11, surface.seed + 3)
     weight = _fade(surface, 4)
@@ -172,7 +171,7 @@ def _gravel(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
     return 0.5 + 1.5 * ((stones - 0.5) * weight + 0.5 * (fine - 0.5) * _fade(surface, 11)) + 0.4 * grain, dark
 
 
-def _poster(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
+def _poster(surface: Surface, grain: Scalar) -> tuple[Scalar, Scalar]:
     """Paint blocks of colour at two sizes, as print, signs and book backs look from afar."""
     i, _, j, _ = _cells(surface, 1.0, 0.6)
     k, _, m, g = _cells(surface, 0.17, 0.12)
@@ -181,7 +180,7 @@ def _poster(surface: SurfacePoints, grain: Scalar) -> tuple[Scalar, Scalar]:
 
 
 # Each gives the mix of the first two colours and the share of the third; the kinds "noise" and "picture" need none.
-PATTERNS: dict[str, Callable[[SurfacePoints, Scalar], tuple[Scalar, Scalar]]] = {
+PATTERNS: dict[str, Callable[[Surface, Scalar], tuple[Scalar, Scalar]]] = {
     "plain": _plain,
     "checker": _checker,
     "stripes": _stripes,
@@ -196,16 +195,16 @@ PATTERNS: dict[str, Callable[[SurfacePoints, Scalar], tuple[Scalar, Scalar]]] = 
 }
 
 
-def _picture(surface: SurfacePoints, pictures: Float[Tensor, "k 3 s s"]) -> Float[Tensor, "3 n"]:
+def _picture(surface: Surface, pictures: Float[Tensor, "k 3 s s"]) -> Float[Tensor, "3 n"]:
     """Lay a photograph over the surface, once per 1 / scale metres, mirrored at every other repeat."""
     s, r = surface.flat()
     uv = torch.stack([s, r], -1) * surface.scale[:, None]
     uv = (uv.remainder(2) - 1).abs() * 2 - 1
     colour = torch.zeros_like(surface.solid)
     # Each view shows a picture in one resolution, whatever the others see of it.
-    index = surface.view * len(pictures) + surface.seed % len(pictures)
-    for which in index.unique().tolist():
-        k, chosen = which % len(pictures), (index == which).nonzero()[:, 0]
+    shown = surface.view * len(pictures) + surface.seed % len(pictures)
+    for which in shown.unique().tolist():
+        k, chosen = which % len(pictures), (shown == which).nonzero()[:, 0]
         level = float((surface.footprint[chosen] * surface.scale[chosen] * pictures.shape[-1]).median().clamp(min=1))
         shrunk = F.adaptive_avg_pool2d(pictures[k : k + 1], max(2, round(pictures.shape[-1] / level)))
         looked_up = F.grid_sample(shrunk, uv[chosen][None, None], padding_mode="border", align_corners=False)

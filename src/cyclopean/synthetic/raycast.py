@@ -1,4 +1,4 @@
-"""Intersections of rays with unit shapes: plane, box, ellipsoid, cylinder, cone, in that order.
+"""Where rays meet unit shapes: plane, box, ellipsoid, cylinder, cone, in that order.
 
 A ray is o + t * d. Each function gives the t of the first meeting and of the last one (the same where only one is
 needed); a t of at least FAR means that they do not meet. All is plain arithmetic: a condition that fails adds a penalty
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cyclopean.synthetic.batch import Lights, SceneBatch, per_point
+from cyclopean.synthetic.batch import Lights, SceneBatch, own
 from cyclopean.synthetic.noise import length, product, value_noise
 from cyclopean.synthetic.scene import SHAPES
 
@@ -141,7 +141,7 @@ def cast(scene: SceneBatch, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p
     shape = scene.shape.unflatten(0, (scene.number, -1, 1))
     rows = _between(scene, bound(origin[:, :, None], scene.number), bound(rays, scene.number), FAR)
     # What has holes comes last: most of what they would show is known by then.
-    for pairs in _pairs(scene, rows & (shape > 0) | (shape == 0), scene.materials[:, 6] > 0, m):
+    for pairs in _pairs(scene, rows & (shape > 0) | (shape == 0), scene.looks[:, 6] > 0, m):
         inverse = scene.inverse[pairs.n]
         o = product(inverse, (origin[pairs.block] - scene.center[pairs.n])[:, :, None])
         d = product(inverse, rays[pairs.block])
@@ -169,7 +169,7 @@ def shadow(
     if not n:
         return points.new_zeros(0, dtype=torch.bool)
     distant = light.reach is None
-    towards = per_point(light.position, world) - (0 if distant else points)
+    towards = own(light.position, world) - (0 if distant else points)
     members = _blocks(n, scene.number, world, points)
     start = _in_blocks(points + towards * (0.002 / length(towards).clamp_min(1e-3)), members)
     way = light.position.T[:, :, None] if distant else _in_blocks(towards, members)
@@ -275,9 +275,9 @@ def _leaf(
     for t in meetings:
         i, j = (t < torch.minimum(known, leaf)).nonzero().unbind(1)
         unit = o[i, :, 0] + t[i, j, None] * d[i, :, j]
-        materials = scene.materials[n[i]]
-        seed, at = materials[:, 7].to(torch.int32), unit.T * (scene.half[n[i]].T * materials[:, 1])
+        looks = scene.looks[n[i]]
+        seed, at = looks[:, 7].to(torch.int32), unit.T * (scene.half[n[i]].T * looks[:, 1])
         noise = 0.65 * value_noise(at, seed) + 0.35 * value_noise(at * 2.7, seed + 7)
-        solid = noise > 0.25 + 0.5 * materials[:, 6]  # above the share of holes
+        solid = noise > 0.25 + 0.5 * looks[:, 6]  # above the share of holes
         leaf[i, j] = torch.where(solid, t[i, j], leaf[i, j])
     return leaf

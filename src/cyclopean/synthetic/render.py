@@ -21,9 +21,10 @@ SHARP = 0.15  # pixels: a lens that blurs less does not blur
 
 @dataclass(frozen=True)
 class Sensor:
-    """Settings of a camera's sensor. `key`: the mean brightness aimed at; `white`: gains of red, green, blue; `blur`:
-    sigma in pixels of a picture 384 wide; `noise`: about its sigma, sRGB; `vignette`: how much darker corners are;
-    `seed`: of the noise.
+    """How a picture is taken.
+
+    `key`: the mean brightness aimed at; `white`: gains of red, green, blue; `blur`: sigma in pixels of a picture 384
+    wide; `noise`: about its sigma, sRGB; `vignette`: how much darker corners are; `seed`: of the noise.
     """
 
     key: Number = 0.45
@@ -40,8 +41,8 @@ def exposure(light: Float[Tensor, "b 3 h w"], sensors: Sequence[Sensor]) -> Floa
     """Return the gain that brings each picture's mean display brightness to its sensor's key; views of a rig share
     it.
     """
-    brightness = power(light.mean(1).clamp(0, 8), 1 / 2.2).mean((1, 2)).clamp_min(1e-3)
-    return (light.new_tensor([sensor.key for sensor in sensors]) / brightness).pow(2.2).clamp(0.02, 50)
+    shown = power(light.mean(1).clamp(0, 8), 1 / 2.2).mean((1, 2)).clamp_min(1e-3)
+    return (light.new_tensor([sensor.key for sensor in sensors]) / shown).pow(2.2).clamp(0.02, 50)
 
 
 def develop(
@@ -176,7 +177,7 @@ def _sorted(scene: SceneBatch, hits: Hits) -> tuple[Int[Tensor, " n"], list[int]
     """Sort pixels by the texture they show, then by primitive, the empty ones last; return where each texture's
     pixels end.
     """
-    kind = scene.materials[:, 0].to(torch.int32)
+    kind = scene.looks[:, 0].to(torch.int32)
     by_kind = kind.argsort(stable=True)
     rank = torch.empty_like(by_kind, dtype=torch.int32)
     rank[by_kind] = torch.arange(len(kind), dtype=torch.int32, device=kind.device)

@@ -7,7 +7,6 @@ from itertools import groupby
 from operator import itemgetter
 from pkgutil import resolve_name
 from random import Random
-from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
-from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.sample import Sample, map_tensors, view
 from cyclopean.synthetic import RIGS
 from cyclopean.synthetic.batch import batch_scenes
@@ -28,13 +26,14 @@ from cyclopean.synthetic.scene_types import scene as family_scene
 
 Identified = tuple[Sample, Int[Tensor, "1 1 h w"]]
 
+SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
 # Scenes rendered together: a CPU is busy with one, whose parts fit its cache; elsewhere as many as have so many points.
 _TOGETHER = {"cpu": 1}
 _POINTS_TOGETHER = 1 << 22
 
 
 @dataclass(frozen=True)
-class RigView:
+class Shot:
     """One view of a rig: its name, pose in the world and time in seconds."""
 
     name: str
@@ -42,40 +41,66 @@ class RigView:
     time: Number = 0.0
 
 
-class RenderOptions(TypedDict, total=False):
-    """Options of rendering, the same for one scene and for many.
-
-    `baseline` in metres and `field_of_view` in degrees (horizontal) override the scene's; `pictures` are photographs
-    for walls and things. A pixel's colour is the mean of `supersample` squared rays, an odd number to a side, its depth
-    that of the middle one. Pictures are rendered on `device` and stay there; the layout is made on the CPU.
-    """
-
-    pictures: Float[Tensor, "k 3 s s"] | None
-    baseline: Number | None
-    field_of_view: Number | None
-    supersample: int
-    device: torch.device | str
-
-
 def sample(
-    family: str, seed: int, size: tuple[int, int], rig: str = "stereo", **options: Unpack[RenderOptions]
+    family: str,
+    seed: int,
+    size: tuple[int, int],
+    rig: str = "stereo",
+    *,
+    pictures: Float[Tensor, "k 3 s s"] | None = None,
+    baseline: Number | None = None,
+    field_of_view: Number | None = None,
+    supersample: int = 1,
+    device: torch.device | str = "cpu",
 ) -> Sample:
     """Return scene `seed` of `family` as a rig sees it at `size` (height, width), with exact depth of the target in
     metres.
 
     Rigs: `stereo` (left, right), `clip` (frame, previous, next; moving objects invalid), `sphere` (centre, up, right).
-    Keywords are those of `RenderOptions`. Raises InputError for an unknown family or rig.
+    `baseline` in metres and `field_of_view` in degrees (horizontal) override the scene's; `pictures` are photographs
+    for walls and things. A pixel's colour is the mean of `supersample` squared rays, an odd number to a side, its depth
+    that of the middle one. The layout is made on the CPU; pictures are rendered on `device` and stay there. Raises
+    InputError for an unknown family or rig.
     """
-    return samples([(family, seed)], size, rig, **options)[0]
+    return samples(
+        [(family, seed)],
+        size,
+        rig,
+        pictures=pictures,
+        baseline=baseline,
+        field_of_view=field_of_view,
+        supersample=supersample,
+        device=device,
+    )[0]
 
 
 def samples(
-    scenes: Sequence[tuple[str, int]], size: tuple[int, int], rig: str = "stereo", **options: Unpack[RenderOptions]
+    scenes: Sequence[tuple[str, int]],
+    size: tuple[int, int],
+    rig: str = "stereo",
+    *,
+    pictures: Float[Tensor, "k 3 s s"] | None = None,
+    baseline: Number | None = None,
+    field_of_view: Number | None = None,
+    supersample: int = 1,
+    device: torch.device | str = "cpu",
 ) -> list[Sample]:
     """Return what `sample` gives for each (family, seed). On a GPU many are rendered together, with far fewer
     operations; those share their memory, so keep a clone where you keep few of many.
     """
-    return [sample for sample, _ in identified(scenes, size, rig, **options)]
+    return [
+        sample
+        for sample, _ in identified(
+            scenes,
+            size,
+            rig,
+            pictures=pictures,
+            baseline=baseline,
+            field_of_view=field_of_view,
+            supersample=supersample,
+            device=device,
+        )
+    ]
 
 
 def identified(
@@ -96,9 +121,9 @@ def identified(
         raise InputError(f"supersample is {supersample}; it needs an odd number of rays along a pixel's side: 1, 3, 5.")
     there = torch.device(device)
     photographs = None if pictures is None else pictures.to(there)
-    rigs = [_placed(family, seed, rig, baseline, field_of_view) for family, seed in scenes]
+    stands = [_stood(family, seed, rig, baseline, field_of_view) for family, seed in scenes]
     many = together((supersample * size[0], supersample * size[1]), rig, there)
-    parts = (rigs[first : first + many] for first in range(0, len(rigs), many))
+    parts = (stands[first : first + many] for first in range(0, len(stands), many))
     return [made for part in parts for made in _photographed(part, size, supersample, photographs, there)]
 
 
@@ -108,29 +133,29 @@ def together(size: tuple[int, int], rig: str, device: torch.device) -> int:
 
 
 @dataclass(frozen=True)
-class PlacedRig:
+class Stand:
     """A rig in its scene: where its cameras are, and how they take pictures."""
 
     scene: Scene
-    views: list[RigView]
+    shots: list[Shot]
     field_of_view: Number | None  # None: all around
     sensor: Sensor
     name: str
 
 
-def _placed(family: str, seed: int, rig: str, baseline: Number | None, field_of_view: Number | None) -> PlacedRig:
-    scene, viewpoint = PLACES.get(rig, family_scene)(family, seed)
+def _stood(family: str, seed: int, rig: str, baseline: Number | None, field_of_view: Number | None) -> Stand:
+    scene, stand = PLACES.get(rig, family_scene)(family, seed)
     if baseline is not None:
-        viewpoint = replace(viewpoint, baseline=baseline)
+        stand = replace(stand, baseline=baseline)
     if field_of_view is not None:
-        viewpoint = replace(viewpoint, field_of_view=field_of_view)
+        stand = replace(stand, field_of_view=field_of_view)
     rng = Random(f"rig {family} {seed}")
-    field = None if rig == "sphere" else viewpoint.field_of_view
-    return PlacedRig(scene, resolve_name(RIGS[rig])(viewpoint, rng), field, sensor(rng), f"{family}-{seed:06d}")
+    field = None if rig == "sphere" else stand.field_of_view
+    return Stand(scene, resolve_name(RIGS[rig])(stand, rng), field, sensor(rng), f"{family}-{seed:06d}")
 
 
 def _photographed(
-    rigs: Sequence[PlacedRig],
+    stands: Sequence[Stand],
     size: tuple[int, int],
     supersample: int,
     pictures: Float[Tensor, "k 3 s s"] | None,
@@ -139,34 +164,34 @@ def _photographed(
     """Return photographs of rigs of one kind, and the objects in each target: all views of a rig exposed alike; where
     things may move between them, what moves is not valid.
     """
-    camera = map_tensors(lambda x: x.to(device), _camera(rigs, size))
-    rendered = _rendered(rigs, camera, (supersample * size[0], supersample * size[1]), pictures, device)
+    camera = map_tensors(lambda x: x.to(device), _camera(stands, size))
+    taken = _taken(stands, camera, (supersample * size[0], supersample * size[1]), pictures, device)
     if supersample > 1:
         middle = (..., slice(supersample // 2, None, supersample), slice(supersample // 2, None, supersample))
-        rendered = [
+        taken = [
             Rendered(
                 F.avg_pool2d(picture.light, supersample),
                 *(plane[middle] for plane in (picture.depth, picture.moving, picture.objects)),
             )
-            for picture in rendered
+            for picture in taken
         ]
-    sensors = [rig.sensor for rig in rigs]
-    gain = exposure(rendered[0].light, sensors)
-    images = [develop(picture.light, gain, sensors, k) for k, picture in enumerate(rendered)]
-    poses = [torch.cat(views) for views in zip(*([s.world_from_camera for s in t.views] for t in rigs), strict=True)]
+    sensors = [stand.sensor for stand in stands]
+    gain = exposure(taken[0].light, sensors)
+    images = [develop(picture.light, gain, sensors, k) for k, picture in enumerate(taken)]
+    poses = [torch.cat(shots) for shots in zip(*([s.world_from_camera for s in t.shots] for t in stands), strict=True)]
     from_target = [(invert(pose) @ poses[0]).to(device) for pose in poses]
     views = [view(image, camera, pose) for image, pose in zip(images, from_target, strict=True)]
-    if rigs[0].views[-1].time:
-        views = [replace(v, valid=~picture.moving) for v, picture in zip(views, rendered, strict=True)]
-    together = Sample(views[0], tuple(views[1:]), rendered[0].depth)
+    if stands[0].shots[-1].time:
+        views = [replace(v, valid=~picture.moving) for v, picture in zip(views, taken, strict=True)]
+    together = Sample(views[0], tuple(views[1:]), taken[0].depth)
     return [
-        (replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(rig.name,)), rendered[0].objects[n : n + 1])
-        for n, rig in enumerate(rigs)
+        (replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(stand.name,)), taken[0].objects[n : n + 1])
+        for n, stand in enumerate(stands)
     ]
 
 
-def _rendered(
-    rigs: Sequence[PlacedRig],
+def _taken(
+    stands: Sequence[Stand],
     camera: Camera,
     size: tuple[int, int],
     pictures: Float[Tensor, "k 3 s s"] | None,
@@ -174,21 +199,21 @@ def _rendered(
 ) -> list[Rendered]:
     """Return what each shot sees of all the scenes; those of one time are rendered together.
 
-    Scenes may have clocks of their own, but their rigs have equally many views at each time.
+    Scenes may have clocks of their own, but their rigs have equally many shots at each time.
     """
-    rendered: list[Rendered] = []
-    for _, group in groupby(range(len(rigs[0].views)), lambda k: rigs[0].views[k].time):
+    taken: list[Rendered] = []
+    for _, group in groupby(range(len(stands[0].shots)), lambda k: stands[0].shots[k].time):
         numbers = list(group)
-        poses = torch.stack([torch.cat([rig.views[k].world_from_camera for k in numbers]) for rig in rigs])
-        scenes = [rig.scene.at(rig.views[numbers[0]].time) for rig in rigs]
-        batch = map_tensors(lambda x: x.to(device), batch_scenes(scenes))
-        views = render_batch(batch, camera, poses.to(device), size, pictures)
-        rendered += [map_tensors(itemgetter(slice(k, None, len(numbers))), views) for k in range(len(numbers))]
-    return rendered
+        poses = torch.stack([torch.cat([stand.shots[k].world_from_camera for k in numbers]) for stand in stands])
+        scenes = [stand.scene.at(stand.shots[numbers[0]].time) for stand in stands]
+        stage = map_tensors(lambda x: x.to(device), batch_scenes(scenes))
+        views = render_batch(stage, camera, poses.to(device), size, pictures)
+        taken += [map_tensors(itemgetter(slice(k, None, len(numbers))), views) for k in range(len(numbers))]
+    return taken
 
 
-def _camera(rigs: Sequence[PlacedRig], size: tuple[int, int]) -> Camera:
-    fields = [rig.field_of_view for rig in rigs if rig.field_of_view is not None]
+def _camera(stands: Sequence[Stand], size: tuple[int, int]) -> Camera:
+    fields = [stand.field_of_view for stand in stands if stand.field_of_view is not None]
     if not fields:
         return Equirectangular()
     focals = [0.5 / math.tan(math.radians(field) / 2) for field in fields]
@@ -215,38 +240,38 @@ def _on_cpu(values: Sequence[Sequence[Number]] | np.ndarray) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device="cpu")
 
 
-def stereo(viewpoint: Viewpoint, _rng: Random) -> list[RigView]:
-    right = _moved(viewpoint.world_from_camera, (viewpoint.baseline, 0, 0))
-    return [RigView("left", viewpoint.world_from_camera), RigView("right", right)]
+def stereo(stand: Viewpoint, _rng: Random) -> list[Shot]:
+    right = _moved(stand.world_from_camera, (stand.baseline, 0, 0))
+    return [Shot("left", stand.world_from_camera), Shot("right", right)]
 
 
-def clip(viewpoint: Viewpoint, rng: Random) -> list[RigView]:
+def clip(stand: Viewpoint, rng: Random) -> list[Shot]:
     """Return frames before and after: as the scene has them, else those of a camera that mostly goes forward."""
-    if viewpoint.before is not None and viewpoint.after is not None:
+    if stand.before is not None and stand.after is not None:
         return [
-            RigView("frame", viewpoint.world_from_camera),
-            RigView("previous", viewpoint.before, -viewpoint.interval),
-            RigView("next", viewpoint.after, viewpoint.interval),
+            Shot("frame", stand.world_from_camera),
+            Shot("previous", stand.before, -stand.interval),
+            Shot("next", stand.after, stand.interval),
         ]
-    speed = viewpoint.baseline * rng.uniform(0.5, 1.8)
+    speed = stand.baseline * rng.uniform(0.5, 1.8)
     way = (rng.gauss(0, 0.25) * speed, rng.gauss(0, 0.08) * speed, speed if rng.random() < 0.85 else -speed)
     spin = _on_cpu(turn(rng.gauss(0, 0.02), rng.gauss(0, 0.008), rng.gauss(0, 0.005)))
-    ahead = _moved(viewpoint.world_from_camera, way, spin)
-    behind = _moved(viewpoint.world_from_camera, (-way[0], -way[1], -way[2]), spin.T)
+    ahead = _moved(stand.world_from_camera, way, spin)
+    behind = _moved(stand.world_from_camera, (-way[0], -way[1], -way[2]), spin.T)
     return [
-        RigView("frame", viewpoint.world_from_camera),
-        RigView("previous", behind, -FRAME_TIME),
-        RigView("next", ahead, FRAME_TIME),
+        Shot("frame", stand.world_from_camera),
+        Shot("previous", behind, -FRAME_TIME),
+        Shot("next", ahead, FRAME_TIME),
     ]
 
 
-def sphere(viewpoint: Viewpoint, _rng: Random) -> list[RigView]:
+def sphere(stand: Viewpoint, _rng: Random) -> list[Shot]:
     """Return upright panoramas: the camera's heading is kept, its pitch and roll are not."""
-    centre = viewpoint.world_from_camera.clone()
+    centre = stand.world_from_camera.clone()
     heading = math.atan2(float(centre[0, 0, 2]), float(centre[0, 2, 2]))
     centre[0, :3, :3] = _on_cpu(turn(heading))
     up, right = (0, -SPHERE_BASELINE, 0), (SPHERE_BASELINE, 0, 0)
-    return [RigView("centre", centre), RigView("up", _moved(centre, up)), RigView("right", _moved(centre, right))]
+    return [Shot("centre", centre), Shot("up", _moved(centre, up)), Shot("right", _moved(centre, right))]
 
 
 def _moved(

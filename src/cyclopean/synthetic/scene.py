@@ -42,7 +42,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Material:
-    """The appearance of a surface. Colours are sRGB in [0,1]; `scale` is the texture's cells per metre."""
+    """How a surface looks. Colours are sRGB in [0,1]; `scale` is the texture's cells per metre."""
 
     kind: str = "noise"
     a: Triple = (0.5, 0.5, 0.5)
@@ -83,9 +83,9 @@ class Atmosphere:
 class Scene:
     """Primitives as arrays, sorted by shape: `inverse` maps world offsets to the unit shape, `half` are half extents.
 
-    `velocity` in metres per second; `materials` are the parameters of each primitive's material, `colours` its three
-    colours; `objects` is the number of the object that it is a part of, 0 for ground, walls and what hangs on them;
-    `far` is the depth in metres beyond which nothing in a scene of this kind is of interest.
+    `velocity` in metres per second; `looks` and `colours` are each primitive's material; `objects` is the number of the
+    object that it is a part of, 0 for ground, walls and what hangs on them; `far` is the depth in metres beyond which
+    nothing in a scene of this kind is of interest.
     """
 
     shape: Tensor
@@ -93,7 +93,7 @@ class Scene:
     inverse: Tensor
     half: Tensor
     velocity: Tensor
-    materials: Tensor
+    looks: Tensor
     colours: Tensor
     objects: Tensor
     lights: tuple[Light, ...]
@@ -218,17 +218,13 @@ class Builder:
         """Return the finished scene; primitives sorted by shape."""
         order = sorted(range(len(self.shapes)), key=lambda n: self.shapes[n])
         half, rotation = _rows(self.halves, order), _rows(self.rotations, order)
-        materials = [
-            (KINDS.index(m.kind), m.scale, m.contrast, m.grain, m.gloss, m.glow, m.holes, m.seed % 1000003)
-            for m in self.materials
-        ]
         return Scene(
             shape=torch.tensor([self.shapes[n] for n in order], device="cpu"),
             center=_rows(self.centers, order),
             inverse=rotation.transpose(1, 2) / half[:, :, None],
             half=half,
             velocity=_rows(self.velocities, order),
-            materials=_rows(materials, order),
+            looks=_rows([_looks(m) for m in self.materials], order),
             colours=_rows([(*m.a, *m.b, *m.c) for m in self.materials], order),
             objects=torch.tensor([self.objects[n] for n in order], dtype=torch.int32, device="cpu"),
             lights=tuple(lights),
@@ -253,9 +249,14 @@ def _rows(values: Sequence[Any], order: Sequence[int]) -> Tensor:
     return torch.tensor(np.array([values[n] for n in order]), dtype=torch.float32, device="cpu")
 
 
+def _looks(m: Material) -> tuple[Number, ...]:
+    """Return what materials.py and raycast.py read of a material beside its colours."""
+    return KINDS.index(m.kind), m.scale, m.contrast, m.grain, m.gloss, m.glow, m.holes, m.seed % 1000003
+
+
 @dataclass(frozen=True)
 class Layout:
-    """The layout of a scene: what stands where, the light, and where the camera looks from (metres, radians).
+    """What a family decides: what stands where, the light, and where the camera looks from (metres, radians).
 
     `steps`: how far the camera is in the frames before and after, and how it is turned (yaw, pitch, roll) beside what
     it is here; without them a rig decides. `interval`: seconds from one frame to the next.

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cyclopean.synthetic.batch import Atmospheres, Lights, SceneBatch, per_point
-from cyclopean.synthetic.materials import SurfacePoints, albedo
+from cyclopean.synthetic.batch import Atmospheres, Lights, SceneBatch, own
+from cyclopean.synthetic.materials import Surface, albedo
 from cyclopean.synthetic.noise import dot, fractal, length, of, power, unit
 from cyclopean.synthetic.raycast import shadow
 
@@ -18,7 +18,7 @@ def cloudy_sky(scene: SceneBatch, direction: Directions, world: Int[Tensor, " n"
     """Return the sky with clouds of fractal noise on a flat layer; `direction` are unit vectors, `world` their
     scenes.
     """
-    air, clear = per_point(scene.air, world), clear_sky(scene, direction, world)
+    air, clear = own(scene.air, world), clear_sky(scene, direction, world)
     up = (-direction[1]).clamp(0, 1)
     flat = direction[::2] / (up + 0.12)
     noise = fractal(flat * 1.3, air.seed, octaves=5)
@@ -29,12 +29,12 @@ def cloudy_sky(scene: SceneBatch, direction: Directions, world: Int[Tensor, " n"
 
 def clear_sky(scene: SceneBatch, direction: Directions, world: Int[Tensor, " n"] | None) -> Float[Tensor, "3 n"]:
     """Return a gradient from horizon to zenith, dark below the horizon, a glow around the sun."""
-    air = per_point(scene.air, world)
+    air = own(scene.air, world)
     down = direction[1]
     colour = torch.lerp(air.horizon, air.zenith, (-down).clamp(0, 1).sqrt())
     colour = torch.where(down > 0, air.horizon * (1 - 0.5 * down.clamp(0, 1)), colour)
     for suns in scene.suns:
-        sun = per_point(suns, world)
+        sun = own(suns, world)
         toward = dot(direction, sun.position).clamp(0, 1)
         colour = colour + sun.colour * (0.25 * power(toward, 12) + 3 * power(toward, 1500))
     return colour
@@ -45,8 +45,8 @@ Vectors = Float[Tensor, "3 n"]
 
 @dataclass(frozen=True)
 class Points:
-    """Points at which rays met something: `index` is the primitive, `world` its scene (None: the only one), `air` that
-    of the scene, `view` the picture.
+    """Where rays met something: `index` is the primitive, `world` its scene (None: the only one), `air` that of the
+    scene, `view` the picture.
 
     `ray` is a unit vector that leads over `distance` metres to `point`; `normal` points outward. In the object's own
     frame: `local` position in metres and outward `axis`.
@@ -85,7 +85,7 @@ def points(
     return Points(
         index,
         world,
-        per_point(scene.air, world),
+        own(scene.air, world),
         view,
         ray / reach,
         t * reach,
@@ -124,23 +124,23 @@ def shade(
 
     Points are sorted by texture: those of texture k end at `kinds[k]`.
     """
-    materials = of(scene.materials, at.index)
+    looks = of(scene.looks, at.index)
     glance = dot(at.ray, at.normal).abs()
     footprint = at.distance * angle / glance.clamp_min(0.08)
     half, colours = of(scene.half, at.index), of(scene.colours, at.index)
-    surface = SurfacePoints(at.local, at.axis, half, footprint, materials, colours, at.view)
+    surface = Surface(at.local, at.axis, half, footprint, looks, colours, at.view)
     colour = power(albedo(surface, kinds, pictures), 2.2)
-    glossy = (materials[4] > 0).nonzero()[:, 0]
+    glossy = (looks[4] > 0).nonzero()[:, 0]
     light, gleam = _lit(scene, at, glossy)
     shaded = colour * light
     if len(glossy):
-        ray, normal, gloss = at.ray[:, glossy], at.normal[:, glossy], materials[4, glossy]
+        ray, normal, gloss = at.ray[:, glossy], at.normal[:, glossy], looks[4, glossy]
         gloss = gloss * (0.15 + 0.85 * (1 - glance[glossy]).square().square())
         world = None if at.world is None else at.world[glossy]
         mirror = clear_sky(scene, ray - 2 * dot(ray, normal) * normal, world)
         shine = mirror * light[:, glossy].mean(0).clamp(max=1) + 3 * gleam
         shaded[:, glossy] = torch.lerp(shaded[:, glossy], shine, gloss)
-    shaded += colour * materials[5]
+    shaded += colour * looks[5]
     fog = 1 - torch.exp(-at.air.haze * at.distance)
     return torch.lerp(shaded, at.air.horizon.expand_as(shaded), fog)
 
@@ -155,7 +155,7 @@ def _lit(scene: SceneBatch, at: Points, glossy: Int[Tensor, " g"]) -> tuple[Floa
     light = torch.lerp(air.bounce, air.above, above) * (air.ambient * contact)
     gleam = at.distance.new_zeros(len(glossy))
     for lights in (*scene.suns, *scene.lamps):
-        source = per_point(lights, at.world)
+        source = own(lights, at.world)
         strength, towards = _arriving(scene, lights, source, at)
         light += source.colour * strength
         if len(glossy):
