@@ -15,7 +15,7 @@ from cyclopean.cli.parsing import check_writable_file, named_look, named_post_pr
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
 from cyclopean.flags import Flag
-from cyclopean.io.files import shown
+from cyclopean.io.files import printable
 
 if TYPE_CHECKING:
     from cyclopean.evaluation.entries import DepthDataset, Entry
@@ -156,7 +156,7 @@ def run(options: Evaluate) -> int:
     for one in (*(result.counts.failed for result in results), *(one.failed for one in by_pictures)):
         failed |= one
     for reason in (*list(failed.values())[:5], *refused):
-        print(f"cyclopean evaluate: {shown(reason)}", file=sys.stderr)
+        print(f"cyclopean evaluate: {printable(reason)}", file=sys.stderr)
     for reason in refused:
         emit({"error": reason})
     if failed:
@@ -181,7 +181,7 @@ def _judge(
     by_pair = [entry.name for entry, model in zip(entries, models, strict=True) if entry is not model]
     if by_pair:
         note = "metres are by the focal length and baseline of each pair"
-        print(f"{shown(', '.join(by_pair))} knows no rig: {note} of {shown(name)}.", file=sys.stderr)
+        print(f"{printable(', '.join(by_pair))} knows no rig: {note} of {printable(name)}.", file=sys.stderr)
     progress = partial(with_progress, title=name)
     if not view_synthesis.has_truth(data, indices):
         rows = [] if options.alone else [view_synthesis.unmoved()]
@@ -200,9 +200,9 @@ def _report(results: "list[Result]", by_pictures: "list[ViewSynthesisResult]", o
     from cyclopean.evaluation import report, view_synthesis
 
     screens = [*report.screens(results), *([report.legend(results)] if results else [])]
-    print(shown("\n\n".join([*screens, *map(view_synthesis.screen, by_pictures)])))
+    print(printable("\n\n".join([*screens, *map(view_synthesis.screen, by_pictures)])))
     if verbose() and results:
-        print(shown("\n" + "\n\n".join(map(report.text, results))))
+        print(printable("\n" + "\n\n".join(map(report.text, results))))
     if options.markdown:
         pages = [*map(report.markdown, results), *map(view_synthesis.markdown, by_pictures)]
         write_whole(options.markdown, "\n".join(pages))
@@ -225,7 +225,7 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
     if len(models) > 2:
         raise InputError(f"--compare sets one model beside another, {len(models)} were named; give --model A,B.")
     comparisons = compare.compare(a, b, models, options.alignment, options.seed)
-    print(shown(compare.text(comparisons)))
+    print(printable(compare.text(comparisons)))
     emit({"comparisons": compare.as_json(comparisons)})
     if options.markdown:
         write_whole(options.markdown, compare.markdown(comparisons))
@@ -330,8 +330,8 @@ def _note_trained_on(models: Sequence[str], data: Sequence[str]) -> None:
         known = [name for name in data if any(same_data(name, one) for one in learned)]
         if known:
             print(
-                f"{shown(model)} was trained on {shown(', '.join(known))}, all but what was held out: its figures "
-                "there flatter it; judge it on data that it has not seen.",
+                f"{printable(model)} was trained on {printable(', '.join(known))}, all but what was held out: its "
+                "figures there flatter it; judge it on data that it has not seen.",
                 file=sys.stderr,
             )
 

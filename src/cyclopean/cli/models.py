@@ -12,7 +12,7 @@ from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
 from cyclopean.evaluation.tables import Table
 from cyclopean.flags import Flag
-from cyclopean.io.files import read_json, shortened, shown
+from cyclopean.io.files import printable, read_json, shortened
 
 PLACES = ("", "*/", "*/best/", "*/last/", "runs/*/best/", "runs/*/last/")  # of models below a folder
 UNSEEN = "-"
@@ -58,7 +58,9 @@ def run(options: Models) -> int:
                 with suppress(InputError):  # a JSON file of that name, of something else
                     listed.append(_listed(str(config.parent), "folder", config.parent))
         if options.folders and len(listed) == count:
-            bad.append(f"{shown(name)} holds no model; give a folder with config.json and model.safetensors, or a run.")
+            bad.append(
+                f"{printable(name)} holds no model; give a folder with config.json and model.safetensors, or a run."
+            )
     if options.hub:
         listed += fetched()
         try:
@@ -76,7 +78,7 @@ def run(options: Models) -> int:
         )
         for model in listed
     )  # fmt: skip
-    print(shown(Table(heads, rows, 6).plain()))
+    print(printable(Table(heads, rows, 6).plain()))
     for sentence in bad:
         print(f"cyclopean models: {sentence}", file=sys.stderr)
         emit({"error": sentence})

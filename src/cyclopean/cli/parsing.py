@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import POST_PROCESSES
-from cyclopean.io.files import CLIPS, DEPTHS, PHOTOS, RAWS, appearing, refuse_unwritable, shown, write_text
+from cyclopean.io.files import CLIPS, DEPTHS, PHOTOS, RAWS, appearing, printable, refuse_unwritable, write_text
 
 T = TypeVar("T")
 REQUIRED = inspect.Parameter.empty
@@ -291,7 +291,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(escape(shown(title)), total=None)
+        task = progress.add_task(escape(printable(title)), total=None)
         yield lambda done, count: progress.update(task, completed=done, total=count or None)
 
 
@@ -308,4 +308,4 @@ def with_progress(items: Iterable[T], title: str, total: int | None = None) -> I
 def write_whole(path: Path, content: str) -> None:
     """Write `content` to `path` whole or not at all, and print where."""
     write_text(path, content)
-    print(f"wrote {shown(path)}")
+    print(f"wrote {printable(path)}")

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.io.files import read_text, shown
+from cyclopean.io.files import printable, read_text
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ def run(options: Push) -> int:
     upload = hub.prepared(Path(options.folder), options.repository)
     print(f"to {upload.repository} on the Hugging Face Hub:", file=sys.stderr)
     for name, size in upload.sizes():
-        print(f"  {shown(name):<24} {size:>12,} bytes", file=sys.stderr)
+        print(f"  {printable(name):<24} {size:>12,} bytes", file=sys.stderr)
     print(f"all that it was made of permits: {upload.permits}", file=sys.stderr)
     if options.dry_run:
-        print(shown(upload.card or read_text(upload.folder / "README.md")))
+        print(printable(upload.card or read_text(upload.folder / "README.md")))
         return 0
     token = hub.found_token()
     if not options.yes:

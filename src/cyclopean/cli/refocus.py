@@ -20,7 +20,7 @@ from cyclopean.cli.parsing import check_result_name, check_writable, comma_list,
 from cyclopean.defocus import REFINE, refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
-from cyclopean.io.files import CLIPS, DEPTHS, refuse_unreadable, shown
+from cyclopean.io.files import CLIPS, DEPTHS, printable, refuse_unreadable
 from cyclopean.io.results import Target
 
 if TYPE_CHECKING:
@@ -233,10 +233,10 @@ def run(options: Refocus) -> None:
     }  # fmt: skip
     written = refocus_photo(source, target, depth or choose, refocus_options, record)
     for note in written.notes:
-        print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+        print(f"cyclopean refocus: {printable(note)}", file=sys.stderr)
     emit({"source": source, "files": written.paths, "notes": written.notes})
     for path in written.paths[:-1]:  # the last one is the sidecar
-        print(shown(path))
+        print(printable(path))
     return None
 
 

@@ -20,7 +20,7 @@ from cyclopean.cli.refocus import BESIDE, EMBEDDED, depth_beside
 from cyclopean.errors import InputError, contained, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import refuse_sphere_of_clip
-from cyclopean.io.files import CLIPS, H264_SUFFIXES, shown
+from cyclopean.io.files import CLIPS, H264_SUFFIXES, printable
 from cyclopean.stereoscopy import CONVERGE, EYES, LAYOUTS, PARALLAX
 
 if TYPE_CHECKING:
@@ -131,18 +131,18 @@ def run(options: Stereo) -> int:
                     predicted = options.depth in EMBEDDED
                     done = stereo_photo(one.source, one.target, models.for_photo if predicted else file, how)
                 for note in done.notes:
-                    print(f"cyclopean stereo: {shown(note)}", file=sys.stderr)
+                    print(f"cyclopean stereo: {printable(note)}", file=sys.stderr)
                 written += done.paths
     if count == 1 and not before:
         for path in written:
-            print(shown(path))
+            print(printable(path))
     else:
-        folders = ", ".join(dict.fromkeys(shown(path.parent) for path in written))
+        folders = ", ".join(dict.fromkeys(printable(path.parent) for path in written))
         there = f" and {before} before" if before else ""
         results = f", results in {folders}" if folders else ""
         print(f"{count - len(bad) - before} done{there}{results}; {len(bad)} skipped.")
     for sentence in bad:
-        print(f"cyclopean stereo: {'skipped: ' if count > 1 else ''}{shown(sentence)}", file=sys.stderr)
+        print(f"cyclopean stereo: {'skipped: ' if count > 1 else ''}{printable(sentence)}", file=sys.stderr)
     return 2 if bad else 0
 
 

@@ -17,7 +17,7 @@ import cyclopean
 from cyclopean.evaluation.protocols import FITTING, Alignment
 from cyclopean.evaluation.summary import Result, Summary
 from cyclopean.evaluation.tables import Table
-from cyclopean.io.files import shortened, shown
+from cyclopean.io.files import printable, shortened
 
 TITLES = {
     "abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSElog", "log10": "log10",
@@ -281,7 +281,7 @@ def _screen(result: Result, others: tuple[str, ...]) -> str:
     verdicts = [verdict(row.entry, f"{title} ({row.alignment})", _best_guess(row), row.images) for row in models]
     clipped = [_clipped_remark(result, row.entry) for row in models if row.alignment == "none"]
     lines = [about, *dict.fromkeys(verdicts), *filter(None, clipped)]
-    wrapped = [textwrap.fill(shown(line), WIDTH, break_on_hyphens=False) for line in lines]
+    wrapped = [textwrap.fill(printable(line), WIDTH, break_on_hyphens=False) for line in lines]
     return "\n".join(wrapped) + "\n\n" + _screen_table(result, others).plain()
 
 

@@ -24,7 +24,7 @@ from cyclopean.evaluation.report import KEYS, LONGEST, WIDTH, verdict
 from cyclopean.evaluation.summary import interval, resamplings
 from cyclopean.evaluation.tables import Table
 from cyclopean.geometry import Pinhole, reproject, size_of
-from cyclopean.io.files import shown
+from cyclopean.io.files import printable
 from cyclopean.io.image import resize
 from cyclopean.losses import ssim_gaussian
 from cyclopean.methods.masks import visibility
@@ -218,7 +218,7 @@ def screen(result: ViewSynthesisResult) -> str:
         if not row.trivial:
             best = max(row.ratios.items(), key=lambda item: item[1], default=None)
             lines.append(verdict(row.entry, "L1", best, result.images))
-    return "\n".join(textwrap.fill(shown(line), WIDTH) for line in lines) + "\n\n" + table(result).plain()
+    return "\n".join(textwrap.fill(printable(line), WIDTH) for line in lines) + "\n\n" + table(result).plain()
 
 
 def heading(result: ViewSynthesisResult) -> str:

@@ -31,7 +31,7 @@ from cyclopean.inference.panorama import (
 from cyclopean.inference.panorama_detection import without_padding
 from cyclopean.inference.wrappers import ColourSpread, FocalRecorder, Infer, OneScale, Scales, TwoScale, plain
 from cyclopean.io.depthmap import DepthMap, from_numbers
-from cyclopean.io.files import REPOSITORY, shown, write_text
+from cyclopean.io.files import REPOSITORY, printable, write_text
 from cyclopean.io.image import Photo, resize
 from cyclopean.io.photolike import PhotoLike, as_photo
 from cyclopean.io.sidecar import AnyCamera, Maker, Unit
@@ -77,7 +77,7 @@ class Predictor:
 
     def __repr__(self) -> str:
         h, w = self.input_size
-        maker = shown(self.model.name) if self.model else "no name"
+        maker = printable(self.model.name) if self.model else "no name"
         return f"Predictor({maker}, {self.method.name} at {w}x{h}, {self.method.ambiguity}, {self._device})"
 
     def __call__(self, photo: PhotoLike, right: PhotoLike | None = None) -> DepthMap:
@@ -348,7 +348,7 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
 
 def _check_on_cpu(name: str, device: str) -> None:
     if device != "cpu":
-        raise InputError(f"{shown(name)} runs in onnxruntime on the CPU; leave the device {device!r} out.")
+        raise InputError(f"{printable(name)} runs in onnxruntime on the CPU; leave the device {device!r} out.")
 
 
 def _details(name: str | Path, other: Any, projection: Projection, device: str, backend: str) -> Predictor:

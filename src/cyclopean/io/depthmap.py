@@ -29,7 +29,7 @@ from cyclopean.io.depth_formats import (
     sky_at_infinity,
     write_plane,
 )
-from cyclopean.io.files import appearing, shown
+from cyclopean.io.files import appearing, printable
 from cyclopean.io.sidecar import (
     EXAMPLE,
     Ambiguity,
@@ -93,7 +93,7 @@ class DepthMap:
         span = f"{float(known.min()):.3g} to {float(known.max()):.3g}" if known.numel() else "nothing known"
         share = f"{100 * known.numel() / self.valid.numel():.0f} % known"
         scale = "metric" if self.unit == "m" else f"relative ({self.ambiguity})"
-        maker = f", by {shown(self.model.name)}" if self.model else ""
+        maker = f", by {printable(self.model.name)}" if self.model else ""
         return f"DepthMap({w}x{h}, {self.kind}, {scale}, {span}, {share}{maker})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

@@ -162,7 +162,7 @@ def address(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
-def shown(text: object) -> str:
+def printable(text: object) -> str:
     """Return `text` for a terminal: control characters and undecodable bytes are escaped. Line breaks and tabs of a
     text stay; in a path they are part of a name, and are escaped too.
     """

@@ -26,7 +26,7 @@ from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.io import metadata, photo_encoders
 from cyclopean.io.decoding import decode
 from cyclopean.io.depthmap import DepthMap
-from cyclopean.io.files import appearing, shown
+from cyclopean.io.files import appearing, printable
 from cyclopean.io.limits import MOST_MEGAPIXELS, register_heif
 from cyclopean.io.metadata import Gpano, read_gpano, whole_sphere_xmp, xmp_options
 from cyclopean.io.photo_encoders import USUAL
@@ -64,7 +64,7 @@ class Photo:
     def __repr__(self) -> str:
         h, w = self.size
         camera = "no camera known" if self.camera is None else type(self.camera).__name__
-        return f"Photo({shown(self.name)}, {w}x{h}, {self.bits} bits, {camera})"
+        return f"Photo({printable(self.name)}, {w}x{h}, {self.bits} bits, {camera})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the pixels: uint8, `h w 3`, RGB. Raises ValueError for `copy=False`: a photo holds floats."""

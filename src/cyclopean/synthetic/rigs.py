@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
+from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.sample import Sample, map_tensors, view
 from cyclopean.synthetic import RIGS
 from cyclopean.synthetic.batch import batch_scenes
@@ -26,7 +27,6 @@ from cyclopean.synthetic.scene_types import scene as family_scene
 
 Identified = tuple[Sample, Int[Tensor, "1 1 h w"]]
 
-SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
 # Scenes rendered together: a CPU is busy with one, whose parts fit its cache; elsewhere as many as have so many points.
 _TOGETHER = {"cpu": 1}
 _POINTS_TOGETHER = 1 << 22
