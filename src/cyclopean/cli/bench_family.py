@@ -38,7 +38,7 @@ class BenchWork:
 class BenchStereo:
     """Train and judge the methods of the stereo family alike: equal network, data, steps and seeds.
 
-    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT keeps the data, every run and every result: the same command continues where it was cut. Writes
     OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and OUT/pictures.png after every
     row.
     """
@@ -58,7 +58,7 @@ class BenchStereo:
 class BenchSphere:
     """Train and judge CoordNet under every supervision of the spherical paper: equal data, steps and seeds.
 
-    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT keeps the data, every run and every result: the same command continues where it was cut. Writes
     OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and OUT/pictures.png after every
     row.
     """
@@ -79,7 +79,7 @@ class BenchSphere:
 class BenchVideo:
     """Train and judge AQUANet's ablations, Monodepth2 and FAL-Net on clips among things that move.
 
-    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT keeps the data, every run and every result: the same command continues where it was cut. Writes
     OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs), OUT/pictures.png and
     OUT/masks.png (what moves, and what each mask finds) after every row.
     """
@@ -98,7 +98,7 @@ class BenchVideo:
 class BenchDistil:
     """Train and judge Depth Anywhere's students and its ablations: equal data, steps and seeds.
 
-    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT keeps the data, every run and every result: the same command continues where it was cut. Writes
     OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and, after every row, pictures:
     OUT/pictures.png, errors.png, clouds.png (points seen from above), labels.png (with and without turning), masks.png.
     """

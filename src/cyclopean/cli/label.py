@@ -18,7 +18,7 @@ class Label:
     """Label panoramas for `cyclopean train distil --labels`: faces turned at random, each with the inverse depth that a
     model for ordinary photos sees in it, up to a scale and a shift of its own.
 
-    A run that was cut goes on where it stopped; damaged pictures are named and left out. OUT/NAME.npz for each.
+    An interrupted run continues where it stopped; damaged pictures are named and left out. OUT/NAME.npz for each.
     """
 
     panoramas: Annotated[str, Flag("PANORAMAS", positional=True, default="(required)")] = ""

@@ -17,7 +17,7 @@ from cyclopean.io.files import printable, reserved
 class Mask:
     """Mask what of panoramas is no part of the scene: OUT/NAME.png, white where a panorama counts, black elsewhere.
 
-    `cyclopean train distil --masks OUT` and panoramas:PATH:masks=OUT read them. A run that was cut goes on where it
+    `cyclopean train distil --masks OUT` and panoramas:PATH:masks=OUT read them. An interrupted run continues where it
     stopped; damaged pictures are named and left out.
     """
 

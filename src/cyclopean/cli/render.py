@@ -19,7 +19,7 @@ MOST = 1_000_000  # scenes of a folder: names have six digits
 class Render:
     """Render procedural scenes with exact depth to a folder that `train --data` and `evaluate --data` read.
 
-    A run that was cut goes on where it stopped. OUT/contact.png shows some of what was made.
+    An interrupted run continues where it stopped. OUT/contact.png shows some of what was made.
     """
 
     worlds: Annotated[str, Flag("WORLD[,WORLD]", positional=True, default="(required)")] = ""

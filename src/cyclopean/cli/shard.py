@@ -21,7 +21,7 @@ class Shard:
     """Pack a data set into shards: tar files of samples that are decoded already. `--data OUT` then reads them wherever
     a data set is read, and `--data shards:s3://BUCKET/FOLDER` where they lie elsewhere.
 
-    A run that was cut goes on where it stopped; damaged items are named and left out.
+    An interrupted run continues where it stopped; damaged items are named and left out.
     """
 
     data: Annotated[str, Flag("DATA", positional=True, default="(required)")] = ""
@@ -72,7 +72,7 @@ def run(options: Shard) -> int:
             bulk.run(work, todo, options.workers, options.cluster), "packing", len(todo)
         ):
             if error:
-                raise InputError(f"{error} The same command goes on where it stopped.")
+                raise InputError(f"{error} The same command continues where it stopped.")
             bad += left_out
         count = write_index(options.out, shards, about)
     print(f"{count} of {len(items)} items in {shards} shards in {printable(options.out)}; {len(bad)} left out.")

@@ -163,7 +163,7 @@ class FolderDataset(Items):
         stem = self.items[index]
         pictures = [self._pictures[self.target][stem]]
         for name in self.views:
-            if name != self.target:  # one that is missing would be called like the target's
+            if name != self.target:  # a missing one would have the name of the target's
                 pictures.append(self._pictures[name].get(stem, self._places[name] / pictures[0].name))
         camera = self._places["calibration.json"] if self.calibration else self._places["camera"] / f"{stem}.json"
         depth = self._depths.get(stem)
@@ -243,7 +243,7 @@ def _stereo(folder: Path) -> dict[str, Any]:
 def _calibration(folder: Path, pictures: list[Path]) -> dict[str, Any]:
     """Return what a `calibration.json` states, checked against the first picture that has its shape.
 
-    Single ones of another shape are damaged items.
+    A single picture of another shape counts as damaged.
     """
     path = entry(folder, "calibration.json")
     values = read_object(path) if path.exists() else {}
@@ -387,7 +387,7 @@ def _short(value: Any) -> str:
 class PicturesDataset(Items):
     """Every picture below `path`, or below CamVid's `701_StillsRaw_full` in it. No second view, no depth.
 
-    A camera of a focal length of one picture width is assumed. Names are paths without suffix.
+    The focal length is assumed to be one picture width. Names are paths without suffix.
     """
 
     def __init__(self, path: Path | str) -> None:

@@ -1,6 +1,6 @@
 """The same work on very many inputs: in this process, in several, or on a cluster by Ray Data.
 
-Nothing is kept but files, which appear by renaming: a run that was cut goes on with the inputs whose results are
+Nothing is kept but files, which appear by renaming: an interrupted run continues with the inputs whose results are
 missing, and an input that was begun twice is written twice alike. Inputs are taken one by one, as processes are free,
 so that memory does not grow with their number.
 """
@@ -128,7 +128,7 @@ def _in_processes(work: Work, inputs: Iterable[Hashable], workers: int) -> Itera
                 if in_a_row == RESTARTS:
                     raise InputError(
                         f"processes were killed {RESTARTS} times in a row, often because memory ran out; repeat the "
-                        "command with fewer --workers: it goes on where it stopped."
+                        "command with fewer --workers: it continues where it stopped."
                     ) from None
                 for one in suspects:
                     kills[one] = kills.get(one, 0) + 1
