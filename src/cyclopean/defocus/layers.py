@@ -90,7 +90,7 @@ def level_kernel(shape: Shape, level: float, scale: int) -> Kernel:
 
 
 def composite(surfaces: Sequence[Surface], shape: Shape, depth: int) -> Pile:
-    """Return the lens's picture of the surfaces: the region inside their `margin(depth)`, its sides multiples of 2^depth."""
+    """Return the surfaces as the lens shows them, inside their `margin(depth)`; sides are multiples of 2^depth."""
     fine = [surface.crop(margin(depth) - OUTER) for surface in surfaces]
     pile = Pile(_size_inside(fine[0], OUTER))
     radii = (*SMALL, *ladder(SMALL[-1]))
