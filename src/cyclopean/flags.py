@@ -29,6 +29,6 @@ class Flag:
     folder: bool = False
     """A folder for results: one that cannot be written to is refused while the flags are read."""
     help: str = ""
-    """What --help says, where it is not what is written below the field."""
+    """Text of --help, where it is not what is written below the field."""
     default: str = ""
-    """What --help says of the default, where it is not its value."""
+    """Text of --help on the default, where it is not its value."""

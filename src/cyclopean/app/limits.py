@@ -33,7 +33,7 @@ class Limits:
     pages: int = 512
     """Pages that are open at a time, most of which have no photo yet."""
     waiting: int = 128
-    """Steps that wait for their turn; further ones are told to come back."""
+    """Steps that wait for their turn; further ones are rejected."""
     idle_minutes: float = 60.0
     """After which a page's pictures are forgotten."""
     gone_minutes: float = 5.0

@@ -90,7 +90,7 @@ def read_shots(folder: Path) -> list[Shot]:
         raise InputError(f"{folder} is not a folder; give one with NAME.json, NAME_sharp.png, NAME_sharp_depth.npz.")
     shots = [shot for path in sorted(folder.glob("*.json")) for shot in _shots(path)]
     if not shots:
-        raise InputError(f'{folder} has no shots: no .json in it says "kind": "lens".')
+        raise InputError(f'{folder} has no shots: no .json in it has "kind": "lens".')
     return shots
 
 

@@ -70,7 +70,7 @@ def write(order: MeshRenderJob, out: Path, blender: Blender) -> Iterator[int]:
                 if kind == "item":
                     yield _take(order, out, Path(staging), json.loads(text))
             if not done:
-                raise InputError(f"Blender stopped before it was done; what it said is in {out / 'blender.log'}.")
+                raise InputError(f"Blender stopped before it was done; its messages are in {out / 'blender.log'}.")
         (out / "blender.log").unlink()
 
 

@@ -176,7 +176,7 @@ def _report_panoramas(around: list[tuple[Measures, PanoramaMeasures]], report: R
         report("unit", off, items, what, f"{FLOOR[0]} to {FLOOR[1]} is usual: check the unit of depth")
     off = [x for x, s in around if s.blank]
     what, remedy = (
-        "panoramas have a depth file that knows hardly a pixel",
+        "panoramas have a depth file with hardly a known pixel",
         "check its unit, and which number means unknown",
     )
     report("blank", off, items, what, remedy)

@@ -163,11 +163,11 @@ class ShardsDataset(Items):
         return int(self.items[index, 3])
 
     def far(self, index: int) -> float:
-        """Return what the data set said that was packed."""
+        """Return what was packed of the data set's own answer."""
         return self._packed(index).far
 
     def filed_depth(self, index: int) -> Depth | None:
-        """Return what the data set said that was packed."""
+        """Return what was packed of the data set's own answer."""
         return self._packed(index).filed
 
     def _packed(self, index: int) -> Packed:

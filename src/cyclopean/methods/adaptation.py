@@ -22,7 +22,7 @@ FEWEST = 16  # points that tell the unit of a picture
 
 
 class Adaptation(Method):
-    """A model that goes on learning from one clip (a test-time training, as Luo et al., SIGGRAPH 2020, and Monodepth2).
+    """A model that keeps learning from one clip (a test-time training, as Luo et al., SIGGRAPH 2020, and Monodepth2).
 
     `start` is the model; what is saved is it alone, under its own name. Poses come with the sample, known up to a
     factor for each, and so does the inverse depth of some points, in the same unit. The model's own unit is brought to
