@@ -13,16 +13,18 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cyclopean.defocus.edges import border_reach, bordered, guided, subject_in
 from cyclopean.defocus.focus import Sharp, fill_unknown
 from cyclopean.defocus.lens import depth_range, diagonal
 from cyclopean.io.depthmap import DepthMap
-from cyclopean.io.planes import Plane, PlaneMask, Region
 
+Plane = Float[np.ndarray, "h w"]
+Region = Float[np.ndarray, "_ _"]
 Guide = Float[np.ndarray, "h w 3"]
+Mask = Bool[np.ndarray, "h w"]
 Matte = Float[Tensor, "1 1 h w"]
 Pixel = tuple[int, int]  # x, y
 
@@ -41,7 +43,7 @@ OUTLIER = 4.0  # mean absolute deviations
 INNER = 2.0, 98.0  # percentiles of a subject's depth that are sharp
 
 
-def outlined(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> PlaneMask:
+def outlined(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mask:
     """Return the mask of the thing at `points`, in the colours' size, which the depth has as well; 112x80 is enough.
 
     Candidates are regions around the points by geodesic distance, and that of `grabcut`.
@@ -56,7 +58,7 @@ def outlined(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Pl
     ranked = np.sort(away, axis=None)
     regions = [away <= ranked[int(share * away.size)] for share in AREAS]
 
-    def support(region: PlaneMask) -> float:
+    def support(region: Mask) -> float:
         """Return the mean strength of the steps that the outline lies on, each at most 1."""
         steps = np.concatenate([down[region[1:] != region[:-1]], right[region[:, 1:] != region[:, :-1]]])
         return float(np.minimum(steps, 1).mean()) if len(steps) else -1.0
@@ -92,7 +94,7 @@ def geodesic(down: Region, right: Region, points: Sequence[Pixel]) -> Region:
     return np.array(length, np.float32).reshape(h, w)
 
 
-def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> PlaneMask:
+def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mask:
     """Return the mask of the thing at `points` by GrabCut, in the colours' size, which the depth has as well.
 
     Its three channels are lightness, chroma along its main axis, and depth. The first guess is what is connected to the
@@ -101,8 +103,8 @@ def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Pla
     lab = cv2.cvtColor(guide, cv2.COLOR_RGB2Lab)
     chroma = lab[..., 1:].reshape(-1, 2)
     axis = np.linalg.svd(chroma - chroma.mean(0), full_matrices=False)[2][0]
-    low, span = np.percentile(inverse_depth, 1), depth_range(inverse_depth) or 1.0
-    relative = (inverse_depth - low) / span
+    low, whole = np.percentile(inverse_depth, 1), depth_range(inverse_depth) or 1.0
+    relative = (inverse_depth - low) / whole
     channels = [lab[..., 0] * 2.55, 128 + lab[..., 1:] @ axis, relative * 255]
     picture = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
     away = np.min([np.abs(relative - relative[y, x]) for x, y in points], 0)
@@ -117,7 +119,7 @@ def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Pla
     return connected(np.isin(state, (cv2.GC_FGD, cv2.GC_PR_FGD)), points)
 
 
-def connected(mask: PlaneMask, points: Sequence[Pixel]) -> PlaneMask:
+def connected(mask: Mask, points: Sequence[Pixel]) -> Mask:
     """Return the parts of a mask that the points (x, y) are in; the mask where none is."""
     _, label = cv2.connectedComponents(mask.astype(np.uint8))
     numbers = {int(label[y, x]) for x, y in points} - {0}
@@ -172,8 +174,6 @@ def coherent(depth: DepthMap, matte: Matte) -> tuple[DepthMap, Sharp]:
         inside = np.where(there, total / np.maximum(count, np.float32(1e-6)), 0)
     far, near = (float(x) for x in np.percentile(inside[there], INNER))
     part[...] = np.where(there, np.clip(inside, far, near), edged)
-    surface = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
+    whole = torch.from_numpy(plane)[None, None].to(depth.inverse_depth.dtype)
     known = depth.valid | torch.from_numpy(subject)[None, None]
-    return dataclasses.replace(depth, inverse_depth=torch.where(known, surface, torch.nan), valid=known), Sharp(
-        far, near
-    )
+    return dataclasses.replace(depth, inverse_depth=torch.where(known, whole, torch.nan), valid=known), Sharp(far, near)
