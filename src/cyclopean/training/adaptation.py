@@ -109,7 +109,10 @@ def adapt(
     say(f"the camera's motion is known at {len(triplets)} of {len(chosen)} frames, {plan.step} apart.")
     taught, held = split(data, list(triplets)) if triplets else ([], [])
     if len(triplets) < FEWEST or len(taught) < FEWEST // 2:
-        why = f"the camera's motion is known at {len(triplets)} frames, and {FEWEST} are needed"
+        why = (
+            f"the camera's motion is known at {len(triplets)} frames, and {FEWEST} are needed; give a longer clip, or "
+            "one in which the camera moves more"
+        )
         if len(triplets) >= FEWEST:
             why = (
                 f"{len(taught)} frames are left beside those held out, and {FEWEST // 2} are needed; give a longer clip"
