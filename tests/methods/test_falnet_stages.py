@@ -1,21 +1,23 @@
 """FAL-Net: occlusion beside the release, its second stage, and patches of zoomed pictures."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cyclopean.augmentation import ZoomedPatch
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, pixel_grid, translation
+from cyclopean.losses import curvature_smoothness
 from cyclopean.methods import aquanet
 from cyclopean.methods.falnet import Falnet
 from cyclopean.methods.photometric import reconstruction
 from cyclopean.networks.falnet import centred
 from cyclopean.sample import Sample, view
 from cyclopean.synthesis import swept_coverage
-from methods.test_aquanet import clip
+from methods.test_aquanet import clip, stacked
 
 
 def test_fal_nets_occlusion_masks_beside_the_release(golden) -> None:
@@ -59,6 +61,47 @@ def test_the_second_stage_of_fal_net() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in second.parameters())
     assert second.state_dict().keys() == first.state_dict().keys()
     assert asdict(second.rules)["levels"] == 7
+
+
+def test_the_second_stage_of_fal_net_term_by_term() -> None:
+    """From stacks of moved probabilities: what either camera sees of the other's, by either's volume; the first stage
+    teaches what only the left one sees; 20 % of the columns at the outer borders are compared all the same."""
+    torch.manual_seed(0)
+    camera = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
+    left, right = torch.rand(2, 1, 3, 64, 96)
+    beside = view(right, camera, translation(torch.tensor([[-0.5, 0.0, 0.0]])))
+    sample = Sample(view(left, camera), (beside,), torch.ones(1, 1, 64, 96))
+    first, second = (Falnet(0.05, stage=stage, rules={"levels": 7}) for stage in (1, 2))
+    second.first = aquanet.Frozen(first.network)
+    with torch.no_grad():
+        terms = second(sample)
+        logits, side = second.network(left, second.side(left)), second.side(left)
+        mirrored, of_right = (first.network(image.flip(-1), side).flip(-1) for image in (left, right))
+        values = [2 / 1242 * 150 ** (k / 6) for k in range(7)]
+        grid = pixel_grid((64, 96), left)
+
+        def places(sign: int) -> Callable[[int], Tensor]:
+            return lambda k: grid + torch.tensor([sign * values[k], 0.0])
+
+        def seen(volume: Tensor, sign: int) -> Tensor:
+            return stacked(volume.softmax(1), places(sign)).sum(1, keepdim=True).clamp(max=1)
+
+        there, back = stacked(logits, places(1)), stacked(of_right, places(-1))
+        left_seen, right_seen = seen(there, -1) * seen(of_right, -1), seen(logits, 1) * seen(back, 1)
+        left_seen[..., :19], right_seen[..., 77:] = 1, 1
+        disparity, taught = (
+            (x.softmax(1) * torch.tensor(values)[:, None, None]).sum(1, True) for x in (logits, mirrored)
+        )
+        weights = there.softmax(1)
+        made = sum(weights[:, k : k + 1] * aquanet.pull(left, places(1)(k), "zeros") for k in range(7))
+        wanted = {
+            "photometric": (right_seen * (made - right).abs()).mean(),
+            "mirror": ((1 - left_seen) * (disparity - taught).abs()).mean() / taught.max(),
+            "smoothness": 2 * 0.2 * 2 / 512 * curvature_smoothness(disparity[..., 19:] * 96, left[..., 19:]),
+        }
+    assert terms.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(terms[name], value, rtol=1e-4, atol=1e-7)
 
 
 def test_patches_of_zoomed_pictures() -> None:
