@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
@@ -23,7 +24,7 @@ from cyclopean.errors import InputError
 from cyclopean.inference.predictor import load, weights_hash, working_size
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import Photo, resize
-from cyclopean.networks.clicked import Clicked
+from cyclopean.networks.clicked import FEATURES, Clicked
 from cyclopean.networks.mobile import Mobile
 from cyclopean.training.models import BUNDLED, DEFAULT, WEIGHTS
 
@@ -43,19 +44,19 @@ class Backbone:
 
     network: Mobile
 
-    def seen(self, photo: Photo, depth: DepthMap) -> tuple[list[Tensor], Float[Tensor, "1 4 _ _"]]:
-        """Return features of a photo, encoder and decoder joined, coarse to fine, and the evidence beside them.
+    def seen(self, image: Float[Tensor, "b 3 h w"]) -> tuple[list[Tensor], Float[Tensor, "b 4 _ _"]]:
+        """Return features of pictures, encoder and decoder joined, coarse to fine (1/32 to 1/4), and evidence.
 
-        The evidence, at the size of the finest, are the colours, and inverse depth as a share of its range.
+        The evidence, at the size of the finest, are the colours, and predicted inverse depth as a share of its range.
         """
-        image = resize(photo.image, working_size(photo.size, SEEN, Mobile.multiple))
         with torch.inference_mode():
-            features = [torch.cat(pair, 1) for pair in zip(*self.network.pyramids(image), strict=True)]
-        height, width = features[-1].shape[-2:]
-        plane = torch.from_numpy(fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]))[None, None]
-        image, inverse = resize(image, (height, width)), resize(plane, (height, width))
-        low, high = np.percentile(inverse.numpy(), (1, 99))
-        return features, torch.cat([image, (inverse - float(low)) / max(float(high - low), 1e-9)], 1)
+            encoded, decoded = self.network.pyramids(image)
+            features = [torch.cat(pair, 1) for pair in zip(encoded, decoded, strict=True)][: len(FEATURES)]
+            size = features[-1].shape[-2:]
+            inverse = F.interpolate(F.softplus(self.network.heads[1](decoded[-1])), size=size, mode="area")
+            low, high = (inverse.flatten(1).quantile(q, 1)[:, None, None, None] for q in (0.01, 0.99))
+            share = (inverse - low) / (high - low).clamp(min=1e-9)
+            return features, torch.cat([F.interpolate(image, size=size, mode="area"), share], 1)
 
 
 @cache
@@ -69,8 +70,10 @@ def bundled_networks() -> tuple[Backbone, Clicked] | None:
         raise InputError(
             f"{FOLDER / WEIGHTS} was trained on the features of another {DEFAULT}; install cyclopean again."
         )
-    network = Clicked()
-    network.load_state_dict(load_file(FOLDER / WEIGHTS))
+    with torch.device("meta"):  # no weights are drawn
+        network = Clicked()
+    stored = load_file(FOLDER / WEIGHTS)
+    network.load_state_dict({k: x.float() if x.is_floating_point() else x for k, x in stored.items()}, assign=True)
     return Backbone(cast(Mobile, method.network)), network.eval()
 
 
@@ -135,14 +138,15 @@ class Selector:
         assert self.networks is not None
         h, w = self.photo.size
         points = torch.tensor([[((x + 0.5) / w, (y + 0.5) / h) for x, y in pixels]])
-        quarter, half = self._embeddings
-        return self.networks[1](quarter, half, points)
+        return self.networks[1](self._embeddings, points[:, None])
 
     @cached_property
-    def _embeddings(self) -> tuple[Tensor, Tensor]:
+    def _embeddings(self) -> list[Tensor]:
         assert self.networks is not None
         backbone, network = self.networks
-        features, evidence = backbone.seen(self.photo, self.depth)
+        features, evidence = backbone.seen(
+            resize(self.photo.image, working_size(self.photo.size, SEEN, Mobile.multiple))
+        )
         with torch.inference_mode():
             return network.embed(features, evidence)
 
