@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from cyclopean.defocus.focus import Sharp, fill_unknown
 from cyclopean.defocus.lens import Point, focus_pixel
-from cyclopean.defocus.selection import coherent, connected, outlined, soft_matte
+from cyclopean.defocus.selection import coherent, outlined, recut, soft_matte
 from cyclopean.errors import InputError
 from cyclopean.inference.predictor import load, weights_hash, working_size
 from cyclopean.io.depthmap import DepthMap
@@ -31,9 +32,10 @@ from cyclopean.training.models import BUNDLED, DEFAULT, WEIGHTS
 FOLDER, CARD = BUNDLED / "subject", "card.json"
 SMALL = 80, 112  # of the pictures in which a thing is outlined without a network
 SEEN = 160, 224  # (height, width) of the pictures that the network was trained on
-THING = 0.3  # probability at the point, below which there is no thing there
+THING = 0.5  # probability at the point, below which there is no thing there
 
-Outline = Callable[[Any, Any, Sequence[tuple[int, int]]], Any]
+Pixel = tuple[int, int]  # x, y
+Outline = Callable[[Any, Any, Sequence[Pixel]], Any]
 Matte = Float[Tensor, "1 1 h w"]
 Region = Float[np.ndarray, "_ _"]
 
@@ -113,14 +115,12 @@ class Selector:
         subject = matte >= 0.5
         return torch.from_numpy(matte)[None, None] if subject.any() and not subject.all() else None
 
-    def rough(self, pixels: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]] = ()) -> Region | None:
+    def rough(self, pixels: Sequence[Pixel], others: Sequence[Pixel] = ()) -> Region | None:
         """Return the probability of the thing at pixels (x, y) of the photo, at a small size; None: no thing."""
         if self.networks is None:
             colours, inverse_depth = self._small
-            (h, w), (height, width) = inverse_depth.shape, self.photo.size
-            there = [[(x * w // width, y * h // height) for x, y in some] for some in (pixels, others)]
-            inside = self.outline(colours, inverse_depth, there[0])
-            for pixel in there[1]:
+            inside = self.outline(colours, inverse_depth, self._there(pixels, inverse_depth.shape))
+            for pixel in self._there(others, inverse_depth.shape):
                 inside = inside & ~self.outline(colours, inverse_depth, [pixel])
             return inside.astype(np.float32)
         with torch.inference_mode():
@@ -128,13 +128,17 @@ class Selector:
             for pixel in others:  # a pixel is that thing's to which it fits better
                 logits = torch.minimum(logits, logits - self._logits([pixel]))
             probability = logits.sigmoid()[0, 0].numpy()
-        h, w = probability.shape
-        clicked = [(x * w // self.photo.size[1], y * h // self.photo.size[0]) for x, y in pixels]
-        if max(float(probability[y, x]) for x, y in clicked) < THING:
+        if max(float(probability[y, x]) for x, y in self._there(pixels, probability.shape)) < THING:
             return None
-        return np.where(connected(probability >= THING, clicked), probability, 0)
+        colours, inverse_depth = self._small
+        (h, w), there = inverse_depth.shape, self._there(pixels, inverse_depth.shape)
+        return recut(colours, inverse_depth, there, cv2.resize(probability, (w, h))).astype(np.float32)
 
-    def _logits(self, pixels: Sequence[tuple[int, int]]) -> Float[Tensor, "1 1 _ _"]:
+    def _there(self, pixels: Sequence[Pixel], size: tuple[int, ...]) -> list[Pixel]:
+        """Return pixels of the photo as those of a picture of `size` (height, width)."""
+        return [(x * size[1] // self.photo.size[1], y * size[0] // self.photo.size[0]) for x, y in pixels]
+
+    def _logits(self, pixels: Sequence[Pixel]) -> Float[Tensor, "1 1 _ _"]:
         assert self.networks is not None
         h, w = self.photo.size
         points = torch.tensor([[((x + 0.5) / w, (y + 0.5) / h) for x, y in pixels]])
