@@ -204,10 +204,10 @@ def ship(out: Path, budget: Budget, folder: Path) -> None:
         "licence": "Apache-2.0",
         "features": {"model": predictor.model.name, "sha256": predictor.model.sha256},
         "training": {
-            "command": "cyclopean bench subject OUT --ship FOLDER",
+            "command": f"cyclopean bench subject OUT --scenes {budget.scenes} --steps {budget.steps} "
+            f"--seed {budget.seed} --ship FOLDER",
             "data": f"{budget.scenes} rendered scenes of each of {', '.join((*FAMILIES, *MORE))}, seed {TRAINED}",
             "steps": WHOLE * budget.steps,
-            "seed": budget.seed,
         },
         "torch": torch.__version__,
     }
