@@ -209,6 +209,8 @@ def test_clips_that_teach_nothing_keep_the_start(tmp_path, start, capsys):
         )
         assert code == 0
         assert "cannot teach depth" in said
+        assert {"still": "stands still", "turn": "turns in its place"}[path] in said
+        assert "The start is kept." in said
         assert same(tmp_path / path, start)
         assert not adapted(tmp_path / path)["gained"]
 

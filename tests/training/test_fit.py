@@ -18,7 +18,7 @@ from cyclopean.training import checkpoint
 from cyclopean.training.dataset import SAVED_AS, TrainData, train_data
 from cyclopean.training.loader import Batches, Stream, loader
 from cyclopean.training.loop import fit
-from cyclopean.training.optimisation import constant, cosine, halving, tenth
+from cyclopean.training.optimisation import adam, constant, cosine, halving, halving_late, tenth
 from cyclopean.training.options import Augment, Run, Source
 
 PARTS = Path(__file__).parent / "training_parts.py"
@@ -389,6 +389,10 @@ def test_samples_on_a_gpu_are_made_in_the_training_process():
 def test_schedules():
     assert [halving(s, 50) for s in (0, 29, 30, 39, 40, 49)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
     assert [tenth(s, 20) for s in (0, 14, 15, 19)] == [1, 1, 0.1, 0.1]
+    epochs = (0, 59, 60, 79, 80, 99, 100, 109)  # AQUANet's, of 110
+    assert [halving_late(s, 110) for s in epochs] == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    groups = [adam([torch.nn.Parameter(torch.zeros(1))], 1e-4, *beta1).param_groups[0] for beta1 in ((), (0.5,))]
+    assert [(group["lr"], group["betas"]) for group in groups] == [(1e-4, (0.9, 0.999)), (1e-4, (0.5, 0.999))]
     values = [cosine(s, 1000) for s in range(1000)]
     assert values[0] == pytest.approx(1 / 30)
     assert max(values) == 1 == values[30]

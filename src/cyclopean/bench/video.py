@@ -3,20 +3,31 @@
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps, ZoomedPatch
 from cyclopean.bench.comparison import sized
-from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, MaskRow, Row, Samples, alone
+from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Lines, Map, MaskRow, Row, Samples, alone
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
 from cyclopean.geometry import reproject, size_of
 from cyclopean.io.image import resize
 from cyclopean.losses import absolute, automask
-from cyclopean.methods.aquanet import Aquanet, PreviousEpoch, dispersion, geometry_inputs, spimo, zoomed
+from cyclopean.methods.aquanet import (
+    Aquanet,
+    PreviousEpoch,
+    dispersion,
+    expected,
+    geometry_inputs,
+    spimo,
+    volume,
+    zoomed,
+)
 from cyclopean.methods.base import Frozen, Method, known_pose
 from cyclopean.methods.falnet import Falnet
 from cyclopean.methods.monodepth2 import Monodepth2
@@ -27,6 +38,9 @@ from cyclopean.synthetic.folder import RenderJob
 from cyclopean.synthetic.movers import INTERVAL
 from cyclopean.training.options import MONODEPTH2, Boosting, FalnetConfig, LossConfig, VolumeConfig
 
+if TYPE_CHECKING:
+    from cyclopean.bench.comparison import Comparison
+
 FIELD_OF_VIEW, BASELINE = 70.0, 0.54  # degrees and metres: one camera for all clips, and the pairs of FAL-Net
 PATCH = 2 / 3  # of the pictures' sides: what is learned from at a time
 ZOOM = (0.5, 1.5)  # pictures are resized by a factor between these, if the patch fits
@@ -34,6 +48,8 @@ MOST = 0.3  # 1/m, the nearest level: 3.3 m, or 5 m in pictures enlarged by 1.5
 NEAR, FAR = 0.1, 25.0  # metres: truth that counts; what is farther shifts by less than half a pixel
 NEAREST, FARTHEST = 1.0, 80.0  # metres: what predictions are clipped to
 SUPERSAMPLE = 3  # without it texture flickers from frame to frame, and blurred mixtures of levels beat true depth
+LINE = 2 / 3  # of the height: the row of pixels whose levels are pictured
+SHOWN = 4  # clips whose levels are pictured
 LEAST = 50  # pixels that move, or it is not told how they are judged
 THRESHOLDS = (0.01, 0.03, 0.1)  # of SPIMO; the paper's is the second
 Make = Callable[[Budget], Method]
@@ -139,6 +155,31 @@ def static_by_automask(method: Method, sample: Sample) -> Map:
 def where_static(method: Method, sample: Sample) -> Map:
     """Return inverse depth where the method's own masks leave it, NaN elsewhere."""
     return torch.where(static_by_spimo(method, sample) > 0, alone(method, sample), torch.nan)
+
+
+@torch.no_grad()
+def levels_sheet(comparison: "Comparison") -> Lines:
+    """Return what AQUANet makes depth of (the paper's Fig. 3; first seed): exponents, and levels along one row of
+    pixels. Nothing where its row is not done."""
+    if not any((r["row"], r["seed"]) == ("spimo", 0) for r in comparison.results()):
+        return {}
+    method, data = comparison.trained("spimo", 0), comparison.held_out()
+    assert isinstance(method, Aquanet)
+    titles = ("picture", "inverse depth", "exponent of the levels: bright has more of them far away (1/2 to 2)",
+              f"probability of the levels, near above, of the row at {LINE:.0%} of the height")  # fmt: skip
+    lines: dict[str, list[np.ndarray]] = {title: [] for title in titles}
+    for n in range(min(SHOWN, len(data))):
+        target = data[n].target
+        h = size_of(target.image)[0]
+        logits, exponents = volume(method.network, target.seen, *geometry_inputs(target))
+        row = logits.softmax(1)[0, :, round(LINE * h)].flip(0).numpy()
+        pictures = (
+            target.image[0].permute(1, 2, 0).numpy(), expected(method.rules, logits, exponents)[0, 0].numpy(),
+            exponents[0, 0].numpy() - 0.5, row[np.arange(h) * len(row) // h],
+        )  # fmt: skip
+        for title, picture in zip(titles, pictures, strict=True):
+            lines[title].append(picture)
+    return lines
 
 
 # --- rows ---
@@ -339,6 +380,7 @@ VIDEO = Family(
     claims=CLAIMS,
     claimed=("abs_rel", "static", "movers", "holes", "delta1"),
     elsewhere=_pairs,
+    sheets={"levels.png": levels_sheet},
     masks=MASKS,
     mask_figures=mask_figures,
     mask_columns={

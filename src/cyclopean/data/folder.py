@@ -236,7 +236,8 @@ def _stereo(folder: Path) -> dict[str, Any]:
             f"{folder} is empty; it needs a dataset.json (see cyclopean render), or folders left and right."
         )
     raise InputError(
-        f"{folder} has neither a dataset.json (see cyclopean render) nor folders left and right; see docs/data.md."
+        f"{folder} has neither a dataset.json (see cyclopean render) nor folders left and right; numbered frames of a "
+        f"clip are clip:{folder} (docs/data.md)."
     )
 
 

@@ -36,7 +36,8 @@ FEWEST = 30  # points that judge a pair of frames
 MOVED = 0.5  # pixels (median) between frames of a camera that moves
 PARALLAX = 0.003  # of the longer side, and
 PARALLAX_PX = 1.2  # pixels, by which a quarter of the points must lie elsewhere than a turn and a zoom explain
-ZOOMED = 0.01  # change of the focal length that counts as a zoom
+ZOOMED = 0.01  # change of the focal length that counts as a zoom,
+UNEXPLAINED = 0.2  # if it leaves no more than this share of what a turn leaves; a walk ahead leaves more
 ROLLED = math.radians(2)
 BEFORE = 0.85  # share of the points with parallax that must lie in front of the camera
 APART = 2.5  # pixels from where the camera's motion puts a point: it moves by itself
@@ -234,7 +235,8 @@ def pair_measures(step: int, matches: Matches, eye: _Eye) -> FramePairMeasures:
     elif parallax > least:
         kind, moving = "parallax", 1 - float(explained.mean())
     else:
-        zooms = abs(zoomed.zoom) > ZOOMED and float(np.median(zoomed.left)) < 0.5 * float(np.median(turned.left))
+        beside_turn = float(np.median(zoomed.left)) / max(float(np.median(turned.left)), 1e-9)
+        zooms = abs(zoomed.zoom) > ZOOMED and beside_turn < UNEXPLAINED
         kind, moving = "zoom" if zooms else "turn", float((zoomed.left > APART).mean())
     return FramePairMeasures(step, len(a), flow, parallax, zoomed.zoom, float(zoomed.angles[2]), moving, kind)
 

@@ -39,6 +39,7 @@ STILL = 1.0  # steps of 255 by which frames differ on average, at most, when not
 WRITTEN_FOCAL = re.compile(r"focal.?length.*35.?mm", re.IGNORECASE)  # iPhones: in millimetres of a 35 mm film
 # The last number of a name; seconds with a fraction are one number, unlike a version before a number.
 NUMBERED = re.compile(r"(.*?)(\d{9,}\.\d+|\d+\.\d{6,}|\d+)(\D*)")
+OF_DEPTH = re.compile(r"(?<![a-z])(depth|disparity|disp)s?(?![a-z])", re.IGNORECASE)  # of a folder, or in names
 LEAST_TIME = 10  # usual distance of whole numbers from which they may be times
 STEP = REACH = "1"
 CameraSource = Literal["given", "metadata", "assumed"]  # who knows a clip's focal length
@@ -179,6 +180,7 @@ def numbered_sequences(path: Path) -> list[list[Path]]:
 
     Counted frames have the usual distance of numbers between them, and any other is a gap. Of frames named by times
     (`1305031102.175304.png`, milliseconds), whose distances differ a little, it is one of more than `PAUSE` times that.
+    Maps of depth beside the frames, by their names, are left out, which is logged.
     """
     numbered: dict[tuple[Path, str], dict[Decimal, Path]] = defaultdict(dict)
     for picture in pictures_among(path.rglob("*"), path):
@@ -186,8 +188,18 @@ def numbered_sequences(path: Path) -> list[list[Path]]:
             numbered[picture.parent, found[1] + found[3]][Decimal(found[2])] = picture
     if not numbered:
         raise InputError(f"{path} has no numbered pictures, such as frame_0001.png; give a film, or number the frames.")
+    maps = {key for key in numbered if OF_DEPTH.search(f"{key[0].relative_to(path)}/{key[1]}")}
+    if 0 < len(maps) < len(numbered):
+        one = next(iter(numbered[min(maps)].values()))
+        LOG.warning(
+            "%s: left out, since they are depth by their names: pictures such as %s.", path, one.relative_to(path)
+        )
+    else:
+        maps = set()
     sequences = []
-    for pictures in numbered.values():
+    for key, pictures in numbered.items():
+        if key in maps:
+            continue
         numbers = sorted(pictures)
         steps = [later - earlier for earlier, later in pairwise(numbers)]
         gaps = _gaps(steps)

@@ -18,7 +18,7 @@ import torch
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps
 from cyclopean.data import is_clip, open_dataset
-from cyclopean.data.diagnose_clip import teaches, verdict, wrong_focal
+from cyclopean.data.diagnose_clip import clip_problems, teaches, verdict, wrong_focal
 from cyclopean.data.files import whole_number
 from cyclopean.data.inspect_clip import ClipInspection, examine_clip
 from cyclopean.data.posed_clip import Clip, PosedClip, posed_triplets, split
@@ -92,6 +92,7 @@ def adapt(
             inspection = examine_clip(clip, path, options, update)
         say(verdict(inspection))
         if not teaches(inspection):
+            say(f"{' '.join(problem.sentence for problem in clip_problems(inspection))} The start is kept.".lstrip())
             keep(**facts, gained=False, why=verdict(inspection))
             return Outcome(False, {}, {})
         angle = _angle(inspection, say)
@@ -108,7 +109,10 @@ def adapt(
     say(f"the camera's motion is known at {len(triplets)} of {len(chosen)} frames, {plan.step} apart.")
     taught, held = split(data, list(triplets)) if triplets else ([], [])
     if len(triplets) < FEWEST or len(taught) < FEWEST // 2:
-        why = f"the camera's motion is known at {len(triplets)} frames, and {FEWEST} are needed"
+        why = (
+            f"the camera's motion is known at {len(triplets)} frames, and {FEWEST} are needed; give a longer clip, or "
+            "one in which the camera moves more"
+        )
         if len(triplets) >= FEWEST:
             why = (
                 f"{len(taught)} frames are left beside those held out, and {FEWEST // 2} are needed; give a longer clip"
