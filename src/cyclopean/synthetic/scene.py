@@ -190,6 +190,7 @@ class Builder:
         `taper`: the width of a wedge's (a box with sloping sides) top in x and z, of a frustum's top (x) and of a
         capsule's upper ball (x), where the lower end is 1. A capsule is higher than wide.
         """
+        assert 0 <= max(taper) <= 1, "the upper end is the smaller one; turn the shape over"
         R, t = self.frame
         self.shapes.append(SHAPES.index(shape))
         self.centers.append(R @ np.asarray(center, dtype=float) + t)
@@ -199,6 +200,27 @@ class Builder:
         self.velocities.append(self.velocity)
         self.materials.append(material)
         self.objects.append(self.object)
+
+    def limb(
+        self, start: Triple, end: Triple, radii: tuple[Number, Number], material: Material, flat: Number = 1.0
+    ) -> None:
+        """Add a rounded limb between two points, of a radius at each; `flat`: its thickness over its width."""
+        if radii[0] < radii[1]:
+            start, end, radii = end, start, (radii[1], radii[0])
+        big, small = radii
+        low, high = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
+        way = low - high
+        span = float(np.linalg.norm(way))
+        if span < 1.05 * (big - small) + 1e-6:  # one ball holds the other
+            self.add("ellipsoid", start, (big, big, big * flat), material)
+            return
+        down = way / span
+        side = np.cross(down, (0.0, 0.0, 1.0) if abs(down[2]) < 0.9 else (1.0, 0.0, 0.0))
+        side /= np.linalg.norm(side)
+        rotation = np.stack([side, down, np.cross(side, down)], 1)
+        x, y, z = (low + high + down * (big - small)) / 2
+        half = (big, (span + big + small) / 2, big * flat)
+        self.add("capsule", (x, y, z), half, material, rotation, taper=(small / big, 1.0))
 
     def clear_of(self, point: Triple, distance: Number) -> "Builder":
         """Leave out the bounded primitives that come within `distance` of `point`: no camera stands inside one."""
@@ -290,6 +312,9 @@ class Capture:
     focus: Number = math.inf
 
 
+AS_ANY = Capture()
+
+
 @dataclass(frozen=True)
 class Layout:
     """What a family decides: what stands where, the light, and where the camera looks from (metres, radians).
@@ -310,4 +335,4 @@ class Layout:
     road: Number = 0.0  # half the width of one along z, where there is one
     steps: tuple[tuple[Triple, Triple], ...] = ()
     interval: Number = FRAME_TIME
-    capture: Capture = Capture()
+    capture: Capture = AS_ANY
