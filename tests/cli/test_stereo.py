@@ -1,5 +1,7 @@
 """`cyclopean stereo` as people run it: photos, folders, clips, and bad input."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
@@ -42,6 +44,35 @@ def test_every_layout_of_a_photo_with_its_depth(photo: Path, capsys: pytest.Capt
     assert (code, out) == (0, f"{photo.with_name('near.jpg')}\n"), err
     code, _, err = here(capsys, "stereo", photo, "--depth", "beside", "--out", photo.with_name("near.tif"))
     assert (code, "give a folder" in err) == (2, True)
+
+
+def test_what_a_format_does_not_hold_is_written_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every output that can be is there: pairs of 66,000 pixels, which a JPEG does not hold, pages, and pictures."""
+    for name, width in (("strip.jpg", 33_000), ("scan.png", 66_000)):
+        columns = (127 + 100 * np.sin(np.arange(width) / 9)).astype(np.uint8)
+        Image.fromarray(columns[None, :, None].repeat(16, 0).repeat(3, 2)).save(tmp_path / name)
+        np.save(
+            tmp_path / f"{Path(name).stem}_disp.npy", np.linspace(1, 0, width, dtype=np.float32)[None].repeat(16, 0)
+        )
+    depth = ("--depth", "beside")
+    code, _, err = here(capsys, "stereo", tmp_path / "strip.jpg", *depth, "--save", "sbs,left,mpo")
+    assert (code, "66000x16 pixels and a .jpg at most 65500 on a side, so it is a .png" in err) == (0, True), err
+    assert {"strip_sbs.png", "strip_left.jpg", "strip_stereo.mpo"} <= {path.name for path in tmp_path.iterdir()}
+    with Image.open(tmp_path / "strip_sbs.png") as picture:
+        assert picture.size == (66_000, 16)
+    code, _, err = here(capsys, "stereo", tmp_path / "scan.png", *depth, "--save", "left,mpo")
+    assert (code, "not written as mpo" in err, (tmp_path / "scan_left.png").exists()) == (0, True, True), err
+    code, _, err = here(capsys, "stereo", tmp_path / "scan.png", *depth, "--save", "mpo")
+    assert (code, "write --save sbs" in err, len(err.splitlines())) == (2, True, 1), err
+    words = ("refocus", tmp_path / "scan.png", *depth, "--at", "0.5", "0.5", "--no-subject")
+    code, _, err = here(capsys, *words, "--save", "jpg,webp", "--view", "html", "--out", tmp_path / "out")
+    assert (code, err.count("so it is a .png"), "shrunk to 65500 pixels" in err) == (0, 2, True), err
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".png", ".html", ".json"}
+    page = (tmp_path / "out" / "scan_defocus.html").read_text()
+    for kind, mark, longest in (("JPEG", "data:image/jpeg;base64,", 65_500), ("PNG", '"depth": "', 4096)):
+        data = base64.b64decode(page.split(mark)[1].split('"')[0])
+        with Image.open(io.BytesIO(data)) as picture:
+            assert (picture.format, picture.size[0]) == (kind, longest)
 
 
 def test_a_folder_goes_on_where_it_was_cut(photo: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:

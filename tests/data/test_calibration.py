@@ -1,5 +1,6 @@
 """Numbers of calibration files and truth: what is unknown, what cannot be, what contradicts itself, what is unusual."""
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -274,8 +275,8 @@ def test_pipes_and_devices_are_never_opened(tmp_path):
 def test_splits_are_read_as_other_programs_write_them(tmp_path):
     trees.kitti_raw(tmp_path)
     lines = f"# test\r\n\r\n{trees.DRIVE} 5 l\r\n{trees.DRIVE} 6 r\r\n\r\n"
-    for coding in ("utf-8", "utf-8-sig", "utf-16"):
-        (tmp_path / "split.txt").write_bytes(lines.encode(coding))
+    for coding, end in itertools.product(("utf-8", "utf-8-sig", "utf-16"), ("\n", "\r\n", "\r")):
+        (tmp_path / "split.txt").write_bytes(lines.replace("\r\n", end).encode(coding))
         data = open_dataset(f"kitti_raw:{tmp_path}:truth=none:split={tmp_path / 'split.txt'}")
         assert [frame.number for frame in data.items] == [5, 6]
     trees.text(tmp_path / "split.txt", "x" * 100_000)

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import panorama_trees
 import trees
@@ -115,6 +116,29 @@ def test_whatever_file_is_damaged_is_named_and_the_rest_goes_on(sets):
                     assert any(path.stem in sentence for sentence in bad), case
             path.write_bytes(content)
         assert np.array_equal(data[0].target.image, intact.target.image), kind
+
+
+def test_texts_are_read_as_any_editor_saves_them(sets):
+    """By every set, with the line ends of Windows and of old Macs, and with marks of UTF-8 and UTF-16."""
+    rewritten = set()
+    for kind, data in sets.items():
+        whole = data[0]
+        for path in data.files(0).others:
+            content = path.read_bytes()
+            if path.suffix not in (".txt", ".json"):
+                continue
+            for coding, end in (("utf-8", "\r"), ("utf-8-sig", "\r\n"), ("utf-16", "\r")):
+                path.write_bytes(content.decode().replace("\n", end).encode(coding))
+                item, case = data[0], f"{kind}: {path.name} in {coding} with {end!r}"
+                assert torch.equal(item.depth.nan_to_num(-1), whole.depth.nan_to_num(-1)), case
+                assert repr(item.target.camera) == repr(whole.target.camera), case
+                for one, two in zip(item.sources, whole.sources, strict=True):
+                    assert (one.from_target is None and two.from_target is None) or torch.equal(
+                        one.from_target, two.from_target
+                    ), case
+            path.write_bytes(content)
+            rewritten.add(f"{kind} {path.name}")
+    assert {"middlebury calib.txt", "eth3d calib.txt", "kitti_odometry calib.txt"} <= rewritten, rewritten
 
 
 def test_a_folder_of_something_else_is_told(tmp_path):

@@ -726,6 +726,9 @@ def test_a_short_write_without_a_number_is_a_full_disk(tmp_path):
     """So says numpy of an array that did not fit; other errors keep what they say."""
     with pytest.raises(InputError, match="240000 requested and 127968 written"), appearing(tmp_path / "out"):
         raise OSError("240000 requested and 127968 written")
+    with pytest.raises(OSError, match="broken data stream") as told, appearing(tmp_path / "out"):
+        raise OSError("broken data stream when writing image file")  # of an encoder: no fault of the disk
+    assert not isinstance(told.value, InputError)
     with pytest.raises(ConnectionError), appearing(tmp_path / "out"):
         raise ConnectionResetError(104, "reset")
     assert not any((tmp_path / "out").iterdir())

@@ -19,7 +19,7 @@ from PIL import Image
 
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import colourise, from_numbers, value_range
-from cyclopean.io.image import Photo, read_photo, resize, resize_depth, size_within, write_photo
+from cyclopean.io.image import Photo, jpeg, read_photo, resize, resize_depth, size_within, write_photo
 from profiles import swapped_profile
 
 # EXIF orientation -> how the upright picture was stored (numpy), written by hand from the EXIF table
@@ -378,6 +378,24 @@ def test_sizes_within_a_number_of_pixels() -> None:
     assert size_within((720, 1280), 100_000) == (237, 422)
     assert size_within((40, 60), 100_000) == (40, 60)
     assert size_within((1, 4000), 100, 2) == (2, 632)
+    assert size_within((24, 200_000), 10**9, longest=4096) == (1, 4096)
+
+
+def test_sides_longer_than_a_format_holds(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One sentence with a remedy, and nothing of the encoder's own; textures are shrunk, and keep a row."""
+    for suffix, most in {".jpg": 65_500, ".jpeg": 65_500, ".mpo": 65_500, ".webp": 16_383, ".gif": 65_535}.items():
+        write_photo(tmp_path / f"a{suffix}", Photo(torch.zeros(1, 3, 16, most)))
+        for size in ((16, most + 1), (most + 1, 16)):
+            with pytest.raises(InputError, match=f"at most {most} on a side; write a .png"):
+                write_photo(tmp_path / f"b{suffix}", Photo(torch.zeros(1, 3, *size)))
+            write_photo(tmp_path / "b.png", Photo(torch.zeros(1, 3, *size)))
+    assert capfd.readouterr().err == ""
+    for size, longest, wanted in (
+        ((24, 200_000), 4096, (4096, 1)), ((200_000, 24), 4096, (1, 4096)), ((16, 70_000), 65_500, (65_500, 15)),
+        ((40, 60), 4096, (60, 40)),
+    ):  # fmt: skip
+        with Image.open(io.BytesIO(jpeg(torch.full((1, 3, *size), 0.5), longest))) as picture:
+            assert (picture.format, picture.size) == ("JPEG", wanted)
 
 
 def test_resizing_depth_leaves_unknown_pixels_out() -> None:

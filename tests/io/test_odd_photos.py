@@ -20,6 +20,7 @@ from cyclopean import cli
 from cyclopean.defocus.lens import diagonal
 from cyclopean.defocus.subject import read_matte
 from cyclopean.errors import InputError
+from cyclopean.geometry import Pinhole
 from cyclopean.inference.panorama_detection import is_two_fisheyes, resolve_camera
 from cyclopean.inference.predictor import working_size
 from cyclopean.io import metadata
@@ -94,6 +95,36 @@ def test_tags_of_a_wrong_type_or_value_are_dropped_one_by_one(tmp_path: Path) ->
         assert read_photo(tmp_path / "a.jpg").size == (W, H)
     (tmp_path / "a.jpg").write_bytes(jpeg_with(0x8825, (0, 2, 8, b"2.2.0.0\0")))
     assert "damaged is left out of what is written (GPSVersionID)" in read_photo(tmp_path / "a.jpg").notes[0]
+
+
+def test_tags_of_a_wrong_type_refuse_no_turned_avif(tmp_path: Path) -> None:
+    """Pillow writes the tags of such a file anew when it opens it, which fails for some."""
+    path, entry = tmp_path / "a.avif", struct.Struct("<HHI")
+    upright = stored(SCENE, 8)
+    turns = {1: upright, 3: upright[::-1, ::-1], 6: upright.swapaxes(0, 1)[::-1], 7: upright[::-1, ::-1].swapaxes(0, 1)}
+    for turn, (part, tag, good), kind in itertools.product(
+        turns, ((0x8825, 0, 1), (0x8769, 36864, 7), (0, 305, 2)), (2, 5, 10, 12, 13, 99)
+    ):
+        exif = jpeg_with(part, (tag, good, 4, b"230\0"))[6:0x2000]  # behind the mark and the length of the segment
+        exif = exif.replace(entry.pack(274, 3, 1) + b"\6\0", entry.pack(274, 3, 1) + bytes([turn, 0]))
+        Image.fromarray(np.ascontiguousarray(turns[turn])).save(
+            path, quality=95, subsampling="4:4:4", speed=10, exif=exif
+        )
+        data = path.read_bytes()
+        broken = data.replace(entry.pack(tag, good, 4), entry.pack(tag, kind, 4))
+        broken = broken if kind != 99 or part else data.replace(b"II*\0", b"no, ")  # not even a header
+        assert (broken != data) == (kind != good)
+        path.write_bytes(broken)
+        photo, case = read_photo(path), (turn, part, tag, kind)
+        assert np.abs(as_array(photo) - SCENE).mean() < 3 / 255, case
+        assert np.abs(read_image(path)[0].permute(1, 2, 0).numpy() - SCENE).mean() < 3 / 255, case
+        if kind != 2 and (kind, bool(part)) != (99, True):  # larger than what is there: what follows is lost too
+            continue
+        assert isinstance(photo.camera, Pinhole), case  # of 35 mm
+        write_photo(tmp_path / "b.jpg", photo)
+        with Image.open(tmp_path / "b.jpg") as picture:
+            assert picture.getexif()[271] == "Maker", case
+        assert not photo.notes or "damaged is left out" in photo.notes[0], case
 
 
 def test_metadata_too_large_for_a_jpeg_are_left_out_and_said(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """TIFF files: the main picture of several, and its colours whatever the layout; the reason for what is not read."""
 
 import itertools
+import struct
 from pathlib import Path
 
 import cv2
@@ -81,6 +82,59 @@ def test_tiffs_of_16_bits_in_other_colours(tmp_path: Path) -> None:
             pictures.append(as_array(read_photo(path)))
         assert np.abs(pictures[0] - pictures[1]).max() <= 1 / 255, name
         assert np.abs(pictures[0] - SCENE).mean() < 2 / 255, name
+
+
+def test_opacity_and_planes_of_other_colours_are_those_of_an_rgb_twin(tmp_path: Path) -> None:
+    """CMYK, CIELab, ICC Lab and YCbCr of 8 and 16 bits, in planes or not, with every kind of extra sample."""
+    path, opacity = tmp_path / "a.tif", np.clip(1.2 - np.mgrid[0:H, 0:W][1] / W, 0.25, 1)[..., None]
+    eight = stored(SCENE, 8)
+    colours = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
+    lab = np.array(ImageCms.profileToProfile(Image.fromarray(eight), *colours, outputMode="LAB"))
+    signed = np.concatenate([lab[..., :1], lab[..., 1:].view(np.int8)], -1).astype(float)  # L of 255, a and b
+    luma = np.array(Image.fromarray(eight).convert("YCbCr")).astype(float)
+    inks = np.concatenate([255.0 - eight, np.zeros((H, W, 1))], -1)
+    middle = {"cielab": (0, 0, 0), "icclab": (0, 0, 0), "ycbcr": (0, 128, 128), "separated": (0, 0, 0, 0)}
+    plain = {"cielab": signed, "icclab": signed, "ycbcr": luma, "separated": inks}
+
+    back = np.array(
+        ImageCms.profileToProfile(Image.frombytes("LAB", (W, H), lab.tobytes()), *colours[::-1], outputMode="RGB")
+    )
+    flat = {"cielab": back / 255, "icclab": back / 255, "separated": SCENE}
+    flat["ycbcr"] = np.array(Image.fromarray(eight).convert("YCbCr").convert("RGB")) / 255
+
+    def written(name: str, values: np.ndarray, bits: int) -> np.ndarray:
+        if name == "cielab":
+            deep = np.stack([values[..., 0] * 257, values[..., 1] * 256, values[..., 2] * 256], -1)
+            return (np.round(deep if bits == 16 else values).astype(np.int32) & (2**bits - 1)).astype(f"u{bits // 8}")
+        values = values + np.array([0, 128, 128]) if name == "icclab" else values
+        return np.round(values * ({"icclab": 256}.get(name, 257) if bits == 16 else 1)).astype(f"u{bits // 8}")
+
+    for (name, values), bits, planar, kind, piece in itertools.product(
+        plain.items(), (8, 16), ("contig", "separate"), (None, 0, 1, 2, "undeclared"),
+        ({"rowsperstrip": 7, "byteorder": ">"}, {"tile": (16, 32), "compression": "zlib", "predictor": True}),
+    ):  # fmt: skip
+        if kind == "undeclared" and name != "separated":
+            continue
+        part = opacity if kind == 1 else 1.0
+        samples = written(name, (values - middle[name]) * part + middle[name], bits)
+        if kind is not None:
+            samples = np.concatenate([samples, stored(opacity, bits)], -1)
+        more: dict = {"extrasamples": [kind]} if kind in (0, 1, 2) else {}
+        more |= {"subsampling": (1, 1)} if name == "ycbcr" else {}
+        data = np.ascontiguousarray(np.moveaxis(samples, -1, 0)) if planar == "separate" else samples
+        tifffile.imwrite(path, data, photometric=name, planarconfig=planar, metadata=None, **more, **piece)
+        if kind == "undeclared":  # another ink
+            whole, order = path.read_bytes(), piece.get("byteorder", "<")
+            path.write_bytes(whole.replace(struct.pack(f"{order}HH", 338, 3), struct.pack(f"{order}HH", 399, 3), 1))
+        seen = flat[name] * opacity + 1 - opacity if kind in (1, 2) else flat[name]
+        photo, case = read_photo(path), (name, bits, planar, kind, piece)
+        assert np.abs(as_array(photo) - seen).max() < (12 if (kind, bits) == (1, 8) else 2.5) / 255, case
+        assert photo.notes == (), case
+    empty = np.concatenate([inks, np.zeros((H, W, 1))], -1).astype(np.uint8)
+    tifffile.imwrite(path, empty, photometric="separated", planarconfig="contig", extrasamples=[1], metadata=None)
+    photo = read_photo(path)
+    assert "is fully transparent" in photo.notes[0]
+    assert np.abs(as_array(photo) - SCENE).max() < 1.5 / 255
 
 
 def test_what_a_tiff_stores_is_the_reason_why_it_is_not_read(tmp_path: Path) -> None:

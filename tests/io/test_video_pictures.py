@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from clips import write_video
-from cyclopean.io.video import Still, describe, frames, stills
+from cyclopean.io.video import Still, describe, frames, still_at, stills
 from cyclopean.io.video_frames import Orientation, cropped, upright
+from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.io.video_writing import rewrite, write_timed
 from filmed import encode, growing
 
@@ -143,6 +144,54 @@ def test_transparent_pixels_are_over_white(tmp_path: Path) -> None:
         assert any("laid over white" in remark for remark in describe(path).remarks), codec
 
 
+def test_an_alpha_that_hides_a_whole_clip_is_ignored_and_fades_are_not(tmp_path: Path) -> None:
+    """As of uncompressed AVIs of 32 bits, whose fourth byte nobody wrote; by every way to frames."""
+    colours = [RED, GREEN, BLUE, GREY]
+    seen = {"never": (0,) * 6, "at the end": (0, 0, 0, 0, 0, 255), "at first": (255, 255, 0, 0, 0, 0)}
+    for (when, opacities), (codec, pix_fmt, suffix) in product(
+        seen.items(),
+        (
+            ("rawvideo", "bgra", ".avi"), ("png", "rgba", ".mov"), ("qtrle", "argb", ".mov"),
+            ("ffv1", "yuva444p", ".mkv"), ("libvpx-vp9", "yuva420p", ".webm"),
+        ),
+    ):  # fmt: skip
+        path = tmp_path / f"{when}{suffix}"
+        pictures = [np.dstack([quarters(), np.full((48, 64), opacity, np.uint8)]) for opacity in opacities]
+        encode(path, pictures, codec, pix_fmt, **({"crf": "4", "b": "4M"} if "vpx" in codec else {}))
+        case, white = (when, codec), [(255, 255, 255)] * 4
+        wanted = [colours if when == "never" or opacity else white for opacity in opacities]
+        for way in (
+            list(frames(path)),
+            [still_at(path, index / 25).image for index in range(6)],
+            frames_at(path, index_of(path), range(6), (48, 64)),
+        ):
+            assert all(near(corners(image), want, 6) for image, want in zip(way, wanted, strict=True)), case
+        rewrite(path, tmp_path / "b.mkv", same)
+        assert near(corners(list(frames(tmp_path / "b.mkv"))[3]), wanted[3], 8), case
+        (remark,) = (remark for remark in describe(path).remarks if "transparen" in remark)
+        assert ("its transparency is ignored" if when == "never" else "laid over white") in remark, case
+
+
+def test_colours_of_a_palette_are_transparent_where_they_are(tmp_path: Path) -> None:
+    for opacity, suffix in product((255, 128, 0), (".mov", ".avi")):
+        with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
+            track = container.add_stream("png", rate=25)
+            track.height, track.width, track.pix_fmt = 48, 64, "pal8"
+            frame = av.VideoFrame(64, 48, "pal8")
+            indices = np.zeros((48, frame.planes[0].line_size), np.uint8)
+            indices[:24, :64], indices[24:, :64] = np.repeat([0, 1], 32), np.repeat([2, 3], 32)
+            table = np.zeros((256, 4), np.uint8)  # of numbers that no pixel has too
+            table[:4, :3], table[:4, 3] = np.array([RED, GREEN, BLUE, GREY])[:, ::-1], (opacity, 255, 255, 255)
+            frame.planes[0].update(indices.tobytes())
+            frame.planes[1].update(table.tobytes())
+            frame.pts, frame.time_base = 0, Fraction(1, 25)
+            container.mux([*track.encode(frame), *track.encode()])
+        mixed = tuple(round((v * opacity + 255 * (255 - opacity)) / 255) for v in RED)
+        path = tmp_path / f"a{suffix}"
+        assert near(corners(next(frames(path))), [mixed, GREEN, BLUE, GREY]), (opacity, suffix)
+        assert any("transparent" in remark for remark in describe(path).remarks) == (opacity < 255), (opacity, suffix)
+
+
 def test_high_dynamic_range_is_shown_as_bright_as_it_is(tmp_path: Path) -> None:
     """Greys of known light, by the curves of SMPTE ST 2084 and BT.2100 written out here."""
     nits = np.array([2.0, 20.0, 100.0, 203.0])
@@ -198,7 +247,7 @@ def test_odd_sizes_of_every_subsampling_and_depth_have_their_colours() -> None:
             plane.update(np.full(plane.buffer_size // size, value, number).tobytes())
         opacity = 2 ** (bits - 1) / (2**bits - 1) if alpha else 1
         (film,) = cropped([frame], (0, 2, 0, 2), Fraction(1, 25)) if w == h + 32 else [frame]
-        image = upright(film, (film.height, film.width))
+        image = upright(film, (film.height, film.width), lambda: False)
         most = float((image[0] - torch.tensor(shown * opacity + 1 - opacity)[:, None, None]).abs().max())
         assert most < (8 if bright or bits == 8 else 3) / 255, (kind, bright, h, w, most)
 

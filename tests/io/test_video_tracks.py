@@ -1,5 +1,6 @@
 """What a clip holds beside its film: copied where the result can hold it, else said before any work."""
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -127,8 +128,35 @@ def test_of_several_films_the_largest(tmp_path: Path) -> None:
                         new.mux(packet)
         clip = describe(tmp_path / "a.mkv")
         assert clip.size == (96, 128)
-        assert any("of its 2 films the one of 128x96" in remark for remark in clip.remarks)
-        assert any("another film" in remark for remark in left_out(tmp_path / "a.mkv", tmp_path / "b.mkv"))
+        assert any("of its 2 tracks of pictures the one of 128x96" in remark for remark in clip.remarks)
+        assert any("another track of pictures" in remark for remark in left_out(tmp_path / "a.mkv", tmp_path / "b.mkv"))
+
+
+def test_one_picture_that_is_not_marked_as_a_cover_is_no_film(tmp_path: Path) -> None:
+    """As remuxing leaves covers in Matroska: larger than the film, before or behind it, marked as default or not."""
+    film(tmp_path / "plain.mp4", walking(6))
+    encode(tmp_path / "cover.mkv", [np.full((300, 400, 3), 200, np.uint8)], "mjpeg", "yuvj420p")
+    for suffix, default, first in itertools.product((".mkv", ".mov"), (True, False), (True, False)):
+        path = tmp_path / f"a{suffix}"
+        with (
+            av.open(str(path), "w") as new,
+            av.open(str(tmp_path / "plain.mp4")) as old,
+            av.open(str(tmp_path / "cover.mkv")) as cover,
+        ):
+            sources = [cover.streams.video[0], old.streams.video[0]][:: 1 if first else -1]
+            made = {source: new.add_stream_from_template(source, opaque=True) for source in sources}
+            for source, track in made.items():
+                is_default = default or source.container is old
+                track.disposition = Disposition.default if is_default else Disposition(0)
+            for source in sources:
+                for packet in source.container.demux(source):
+                    if packet.size:
+                        packet.stream = made[source]
+                        new.mux(packet)
+        clip = describe(path)
+        assert clip.size == (96, 160), (suffix, default, first)
+        assert len(list(frames(path))) == 6, (suffix, default, first)
+        assert any("of its 2 tracks of pictures the one of 160x96" in remark for remark in clip.remarks)
 
 
 def test_what_is_left_out_is_said_before_any_work(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 import math
 
 from cyclopean.errors import InputError
-from cyclopean.io.image import size_within
+from cyclopean.io.image import TEXTURE, size_within
 
 MOST_SHOWN = 750_000  # pixels of the picture on the screen: about 1060x707
 
 
 def shown_size(size: tuple[int, int], most: int = MOST_SHOWN) -> tuple[int, int]:
     """Return the (height, width) at which a photo of `size` is shown: of its shape, at most `most` pixels."""
-    return size_within(size, most)
+    return size_within(size, most, longest=TEXTURE)
 
 
 def pixel(at: tuple[float, float], size: tuple[int, int]) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The service behind the page, without any browser: previews of depth and focus, and results at full size."""
 
 import io
+import sys
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from cyclopean.defocus.live import depth_png
 from cyclopean.defocus.refocus import focusable, refocus
 from cyclopean.defocus.selection import coherent
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular, Pinhole
+from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
 from cyclopean.inference.pipeline import DepthOptions, predict_photo
@@ -27,7 +28,8 @@ from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
 from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
-from cyclopean.io.image import Photo, read_photo, resize, resize_depth
+from cyclopean.io.image import Photo, read_photo, resize, resize_depth, size_within
+from cyclopean.io.photo_encoders import LONGEST_SIDE
 from cyclopean.io.results import Target
 
 LIVE = 400_000  # pixels of the depth that a browser refocuses by
@@ -174,7 +176,8 @@ class Service:
 
 
 def jpeg(image: Rgb) -> bytes:
-    """Return `image` as a JPEG for the browser."""
+    """Return `image` as a JPEG for the browser, no larger than one holds."""
+    image = resize(image, size_within(size_of(image), sys.maxsize, longest=LONGEST_SIDE[".jpg"]))
     array = image[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
     file = io.BytesIO()
     Image.fromarray(array).save(file, "JPEG", quality=QUALITY, subsampling=0)

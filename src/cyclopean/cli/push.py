@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.io.files import shown
+from cyclopean.io.files import read_text, shown
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def run(options: Push) -> int:
         print(f"  {shown(name):<24} {size:>12,} bytes", file=sys.stderr)
     print(f"all that it was made of permits: {upload.permits}", file=sys.stderr)
     if options.dry_run:
-        print(shown(upload.card or (upload.folder / "README.md").read_text()))
+        print(shown(upload.card or read_text(upload.folder / "README.md")))
         return 0
     token = hub.found_token()
     if not options.yes:

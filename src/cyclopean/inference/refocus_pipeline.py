@@ -39,7 +39,7 @@ from cyclopean.io.depthmap import DepthMap, depth_size, is_turned, read_depth, v
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
 from cyclopean.io.metadata import subject_distance
-from cyclopean.io.photo_encoders import USUAL
+from cyclopean.io.photo_encoders import LONGEST_SIDE, USUAL, holds
 from cyclopean.io.results import Target
 from cyclopean.io.sidecar import keep_names, read_sidecar
 from cyclopean.io.video import still_at
@@ -114,8 +114,8 @@ def refocus_photo(
     """
     photo, reason = with_camera(_photo_of(source, options), options.camera, options.known)
     notes = [*photo.notes, *([reason] if reason else [])]
-    formats = options.formats or (usual_format(photo),)
-    _check_formats(formats, photo)
+    formats, remarks = _formats_for(photo, options)
+    notes += remarks
     pictures = [f"_defocus{form.suffix}" for form in formats]
     target, numbered = target.free(source, [*pictures, *(["_defocus.html"] if options.viewer else []), "_defocus.json"])
     notes += numbered
@@ -182,12 +182,33 @@ def usual_format(photo: Photo) -> PictureFormat:
     return PictureFormat(suffix if suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif") else ".jpg")
 
 
-def _check_formats(formats: tuple[PictureFormat, ...], photo: Photo) -> None:
+def _formats_for(photo: Photo, options: RefocusOptions) -> tuple[tuple[PictureFormat, ...], list[str]]:
+    """Return the formats to write, PNG in the place of those that do not hold as many pixels, and notes on these.
+
+    Raises InputError for a format that is not written.
+    """
+    formats = options.formats or (usual_format(photo),)
     if any(form.suffix.lower() not in USUAL for form in formats):
         raise InputError(
             f"{photo.name}, a {photo.format}, cannot be saved in the format of its name; leave --save same out, or "
             f"rename it if its name is wrong ({', '.join(USUAL)})."
         )
+    fitting: dict[str, PictureFormat] = {}
+    for form in formats:
+        held = form if holds(form.suffix, photo.size) else replace(form, suffix=".png")
+        fitting.setdefault(held.suffix, held)
+    notes = [too_large(photo.name, form.suffix, photo.size) for form in formats if not holds(form.suffix, photo.size)]
+    if options.viewer and not holds(".jpg", photo.size):
+        notes.append(f"{photo.name}: its page shows it shrunk to {LONGEST_SIDE['.jpg']} pixels, the most of a JPEG.")
+    return tuple(fitting.values()), notes
+
+
+def too_large(name: str, suffix: str, size: tuple[int, int]) -> str:
+    """Return a sentence on a result of `size` (height, width) that is a PNG, since `suffix` does not hold it."""
+    return (
+        f"{name}: the result has {size[1]}x{size[0]} pixels and a {suffix} at most {LONGEST_SIDE[suffix.lower()]} on a "
+        "side, so it is a .png."
+    )
 
 
 def _of_subject(

@@ -13,11 +13,12 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.pipeline import EmbeddedUse, Written, model_json, with_camera
 from cyclopean.inference.predictor import Predictor
-from cyclopean.inference.refocus_pipeline import depth_of, usual_format
+from cyclopean.inference.refocus_pipeline import depth_of, too_large, usual_format
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, write_photo
 from cyclopean.io.mpo import write_mpo
+from cyclopean.io.photo_encoders import LONGEST_SIDE, holds
 from cyclopean.io.results import Target
 from cyclopean.io.sidecar import keep_names
 from cyclopean.stereoscopy import CONVERGE, LAYOUTS, PARALLAX
@@ -80,7 +81,24 @@ def stereo_photo(
     if options.at is not None:
         focus_pixel(options.at, photo.size)
     suffix = usual_format(photo).suffix
-    endings = {name: LAYOUTS[name] + (".mpo" if name == "mpo" else suffix) for name in options.layouts}
+    endings = {}
+    for name in options.layouts:
+        size = photo.size if name != "sbs" else (photo.size[0], 2 * photo.size[1])
+        own = ".mpo" if name == "mpo" else suffix
+        if not holds(own, size) and name == "mpo":
+            notes.append(
+                f"{source.name}: not written as mpo, which is of JPEGs of at most {LONGEST_SIDE['.mpo']} pixels."
+            )
+            continue
+        if not holds(own, size):
+            notes.append(too_large(source.name, own, size))
+            own = ".png"
+        endings[name] = LAYOUTS[name] + own
+    if not endings:
+        raise InputError(
+            f"{source.name} is {photo.size[1]}x{photo.size[0]} pixels, and mpo is of JPEGs of at most "
+            f"{LONGEST_SIDE['.mpo']} on a side; write --save sbs, which is a PNG then."
+        )
     target, numbered = target.free(source, (*endings.values(), SIDECAR))
     notes += numbered
     depth, remarks = depth_of(

@@ -3,7 +3,6 @@
 import io
 import re
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt16
+from jaxtyping import Float
 from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
@@ -24,23 +23,17 @@ from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS, check_size, jpeg_kind, read_whole, register_heif
 from cyclopean.io.photo_encoders import encoder_options
 from cyclopean.io.profiles import Rgb, from_profile, from_profile_deep, high_dynamic_range, to_tensor
-from cyclopean.io.still_colours import coding_of
+from cyclopean.io.raw import CheckSize, develop, is_raw
+from cyclopean.io.still_colours import avif_exif, coding_of, without_avif_exif
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "HEIF", "AVIF")
 FAST = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM")  # formats that OpenCV decodes
 EXIF_TAG, ORIENTATION = 0x8769, 0x0112
-PPM_WHITE = re.compile(rb"P[2356]" + 2 * rb"(?:\s|#[^\n]*\n)+\d+" + rb"(?:\s|#[^\n]*\n)+(\d{1,5})\s")
+PPM_WHITE = re.compile(rb"P[2356]" + 2 * rb"(?:\s|#[^\r\n]*[\r\n])+\d+" + rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,5})\s")
 DARKEST = 4096  # of 65535: a picture without larger numbers was probably of 12 bits or fewer
-
-# First bytes of raw files that are not TIFF: Canon (two), Fujifilm, Olympus (three), Panasonic, Sigma, Minolta.
-RAW_MARKS = (
-    *(b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM"),
-    b"II\x1a\0\0\0HEAPCCDR",
-)
 
 Alpha = Float[Tensor, "1 1 h w"]
 PixelsAndNotes = tuple[Rgb, Alpha | None, tuple[str, ...]]
-CheckSize = Callable[[tuple[int, int]], None]
 
 
 @dataclass(frozen=True)
@@ -82,8 +75,8 @@ def decode(path: Path, most_megapixels: float, kind: str = "photo") -> Decoded:
         return Decoded(to_tensor(hdr.read(path), 65535), 16, "HDR")
     if head.startswith(tiff.MARKS):
         return _decode_tiff(path, check)
-    if _is_raw(head):
-        return Decoded(to_tensor(_develop(path, check), 65535), 16, "RAW")
+    if is_raw(head):
+        return Decoded(to_tensor(develop(path, check), 65535), 16, "RAW")
     return _decode_by_pillow(path, check)
 
 
@@ -178,7 +171,7 @@ def _header_by_pillow(path: Path, file: io.BufferedReader | io.BytesIO, start: b
     if start[4:8] == b"ftyp":
         register_heif()
     try:
-        with tiff.unlimited(), warnings.catch_warnings(action="ignore"), Image.open(file) as picture:  # odd metadata
+        with tiff.unlimited(), warnings.catch_warnings(action="ignore"), _header_opened(file) as picture:
             (width, height), kind = picture.size, picture.format or ""
             pages = getattr(picture, "n_frames", 1) if kind == "TIFF" else 1
             turn = _orientation(picture, file)
@@ -193,6 +186,17 @@ def _header_by_pillow(path: Path, file: io.BufferedReader | io.BytesIO, start: b
         return Header((height, width), 1, kind)
     turned = turn >= 5 and kind not in ("TIFF", "HEIF")  # whose size is upright already
     return Header((width, height) if turned else (height, width), turn, kind)
+
+
+def _header_opened(file: io.BufferedReader | io.BytesIO) -> Image.Image:
+    try:
+        return Image.open(file)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        file.seek(0)
+        picture = _open_without_metadata(file.read())
+        if picture is None:
+            raise
+        return picture
 
 
 def _orientation(picture: Image.Image, file: io.BufferedReader | io.BytesIO) -> int:
@@ -217,8 +221,8 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
     metadata.endian, metadata.bigtiff = ("<" if data[:2] == b"II" else ">"), data[2:4] in (b"+\0", b"\0+")
     with suppress(Exception):  # parsers raise whatever they like on foreign bytes
         metadata.load_from_fp(io.BytesIO(data), page.offset if EXIF_TAG in page.tags else page.first)
-    if page.raw or _is_raw(data[:16]) or (path.suffix.lower() in RAWS and not page.holds_photo(data)):
-        return Decoded(to_tensor(_develop(path, check), 65535), 16, "RAW", exif=metadata)
+    if page.raw or is_raw(data[:16]) or (path.suffix.lower() in RAWS and not page.holds_photo(data)):
+        return Decoded(to_tensor(develop(path, check), 65535), 16, "RAW", exif=metadata)
     check(page.size)
     profile, xmp = exif.binary(page.tags.get(34675)), exif.binary(page.tags.get(700))
     coding = high_dynamic_range(profile)
@@ -238,8 +242,8 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
         turn = 1 if page.tags.get(ORIENTATION) in range(1, 9) else turn  # Pillow has turned it
     else:
         stored = tiff.read(path, data, page)
-        if isinstance(stored, Image.Image):
-            image, alpha, notes = _shallow(path, stored, profile, coding)
+        if isinstance(stored, tiff.Converted):
+            image, alpha, notes = _shallow(path, stored.picture, profile, coding, stored.alpha)
         else:
             (image, alpha, notes), bits = _deep(path, stored, profile, coding), 8 * stored.colours.itemsize
     return Decoded(
@@ -251,17 +255,17 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
 def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
     """Return every other picture. PNG, HEIC and JPEG 2000 of over 8 bits per channel are not decoded by Pillow, which
     truncates them."""
-    picture = _open(path)
+    picture, own = _open(path), b""
     notes: tuple[str, ...] = ()
     if picture is None:
         data = path.read_bytes()
-        if data.startswith(png.SIGNATURE):  # some of whose metadata Pillow treats as damage
-            picture = _open(io.BytesIO(png.without_metadata(data, (b"tRNS",)))) or _open(
-                io.BytesIO(png.without_metadata(data, ()))
-            )
+        picture = _open_without_metadata(data)
         if picture is None:
             raise _no_picture(path)
-        notes = (f"{path.name} has metadata that cannot be read and are left out.",)
+        if picture.format == "AVIF":
+            own = avif_exif(data)
+        else:
+            notes = (f"{path.name} has metadata that cannot be read and are left out.",)
     with picture:
         check(picture.size)
         notes += _frames(path, picture)
@@ -269,6 +273,11 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
         metadata = Image.Exif()
         with suppress(Exception):  # only now: PNG may carry it at its end
             metadata = picture.getexif()
+            if own:
+                turn = exif.orientation(metadata)
+                with suppress(Exception):  # of what is not even a header
+                    metadata.load(own)
+                metadata[ORIENTATION] = turn
         profile = exif.binary(picture.info.get("icc_profile"))
         xmp = exif.binary(picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp"))
         coding = coding_of(path, picture, profile)
@@ -304,6 +313,15 @@ def _open(file: Path | io.BytesIO) -> Image.Image | None:
         if lacks_memory(error):
             raise
         return None
+
+
+def _open_without_metadata(data: bytes) -> Image.Image | None:
+    """Return the picture in a PNG or AVIF without some metadata, which Pillow treats as damage; None for others."""
+    if data.startswith(png.SIGNATURE):
+        return _open(io.BytesIO(png.without_metadata(data, (b"tRNS",)))) or _open(
+            io.BytesIO(png.without_metadata(data, ()))
+        )
+    return _open(io.BytesIO(without_avif_exif(data))) if data[4:8] == b"ftyp" else None
 
 
 def _load(path: Path, picture: Image.Image) -> None:
@@ -386,24 +404,30 @@ def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
     return tiff.Stored(array[..., : array.shape[-1] // 3 * 2 + 1], alpha, white=white)
 
 
-def _shallow(path: Path, picture: Image.Image, profile: bytes, coding: Coding | None) -> PixelsAndNotes:
-    """Return 8 bits (grey also 16) over white, in sRGB, not rotated; their opacity; and notes."""
+def _shallow(
+    path: Path, picture: Image.Image, profile: bytes, coding: Coding | None, opacity: tiff.Opacity | None = None
+) -> PixelsAndNotes:
+    """Return 8 bits (grey also 16) over white, in sRGB, not rotated; their opacity, or `opacity` for a picture that
+    cannot hold it; and notes."""
     if picture.mode in ("I", "F"):
         raise InputError(f"{path} stores 32-bit numbers; save it with 8 or 16 bits per channel.")
     if picture.mode.startswith("I;16"):
         return to_tensor(np.repeat(np.asarray(picture).astype(np.uint16)[..., None], 3, -1), 65535), None, ()
     if picture.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return to_tensor(np.array(ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")), 255), None, ()
+        rgb = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
+        picture, profile = Image.fromarray(np.array(rgb)), b""
     alpha = None
     notes: tuple[str, ...] = ()
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
-        alpha = to_tensor(np.array(picture.getchannel("A")), 255)
-        if bool((alpha == 0).all()):
-            alpha, notes = None, (_of_empty_alpha(path),)
+        opacity = np.array(picture.getchannel("A"))[..., None]
         picture = picture.convert("RGB")
-    elif picture.mode not in ("RGB", "L", "CMYK"):
+    if opacity is not None and not opacity.any():
+        notes = (_of_empty_alpha(path),)
+    elif opacity is not None:
+        alpha = to_tensor(np.ascontiguousarray(opacity), np.iinfo(opacity.dtype).max)
+    if picture.mode not in ("RGB", "L", "CMYK"):
         picture = picture.convert("RGB")
     image = to_tensor(np.array(from_profile(picture, profile)), 255)
     image, more = _seen(path, image, alpha, coding)
@@ -458,40 +482,3 @@ def upright(image: Float[Tensor, "1 c h w"], orientation: int) -> Float[Tensor, 
     """Return a picture made upright by EXIF's orientation, 1 to 8."""
     turned = image.transpose(-1, -2) if orientation in (5, 6, 7, 8) else image
     return turned.flip([axis + 2 for axis in _FLIPS.get(orientation, ())]).contiguous()
-
-
-def _is_raw(head: bytes) -> bool:
-    """Return whether a file that begins with these 16 bytes is a camera's raw file; of TIFFs only those of Canon and
-    Phase One are."""
-    if head.startswith(tiff.MARKS):
-        return head[8:10] == b"CR" or (head[8:12] == b"IIII" and head[13:] == b"waR") or head[8:15] == b"MMMMRaw"
-    return head.startswith(RAW_MARKS) or head[4:12] == b"ftypcrx "
-
-
-def _develop(path: Path, check: CheckSize) -> UInt16[np.ndarray, "h w 3"]:
-    """Return a raw file's picture in sRGB, upright. `check` is called with (width, height) before it is decoded.
-
-    Raises InputError without the extra `raw`, and for files that LibRaw does not support.
-    """
-    try:
-        import rawpy
-    except ImportError:
-        raise InputError(
-            f"{path} is a camera's raw file, which needs another package: pip install 'cyclopean[raw]'; or give the "
-            "JPEG or TIFF that was developed from it."
-        ) from None
-    try:
-        with rawpy.imread(str(path)) as raw:
-            check((raw.sizes.width, raw.sizes.height))
-            return raw.postprocess(use_camera_wb=True, output_bps=16, gamma=(2.4, 12.92))
-    except InputError:
-        raise
-    except Exception as error:  # LibRaw has a class for each of its errors
-        if lacks_memory(error):
-            raise
-        words = error.args[0] if error.args else ""
-        why = words.decode(errors="replace") if isinstance(words, bytes) else str(words)
-        raise InputError(
-            f"{path} is a camera's raw file that LibRaw does not develop ({why or type(error).__name__}); give the "
-            "JPEG or TIFF that was developed from it."
-        ) from None

@@ -71,16 +71,17 @@ def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file without its byte order mark: UTF-8, unless the mark is that of UTF-16 or UTF-32.
+    r"""Return the text of a file without its byte order mark: UTF-8, unless the mark is that of UTF-16 or UTF-32.
 
-    Raises InputError for files that are missing, empty, not regular files, or not text.
+    Its lines end in \n, also where the file ends them in \r\n or, as old Macs do, in \r. Every text that people bring
+    is read here. Raises InputError for files that are missing, empty, not regular files, or not text.
     """
     refuse_unreadable(path, MOST_TEXT)
     try:
         data = path.read_bytes()
         coding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
         coding = coding or (json.detect_encoding(data) if b"\0" in data[:4] else "utf-8")
-        return data.decode(coding)
+        return re.sub(r"\r\n?", "\n", data.decode(coding))
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}).") from None
     except UnicodeDecodeError:
@@ -179,6 +180,7 @@ PRIVATE = ".cyclopean-"  # prefix of the names of private folders
 YOUNG = 60.0  # seconds
 LOCK = ".cyclopean.lock"  # the file by which one process keeps a folder
 
+_WRITTEN_IN_PART = re.compile(r"\d+ requested and \d+ written")
 _OUTSIDE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
     *(errno.EFBIG, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTEMPTY, errno.EIO, errno.ESTALE),
@@ -231,7 +233,8 @@ def appearing(folder: Path) -> Iterator[Path]:
                     place.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(place)
     except OSError as error:
-        if error.errno is not None and error.errno not in _OUTSIDE:  # numpy's error on a full disk has no number
+        full = error.errno is None and _WRITTEN_IN_PART.fullmatch(str(error))  # numpy's error has no number
+        if not full and error.errno not in _OUTSIDE:
             raise
         raise _cannot_write(folder, error) from None
 

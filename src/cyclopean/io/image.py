@@ -132,6 +132,12 @@ def write_photo(path: Path, photo: Photo) -> None:
     suffix = path.suffix.lower()
     if suffix not in USUAL:
         raise unknown_name("picture format", path.suffix, USUAL)
+    h, w = photo.size
+    if not photo_encoders.holds(suffix, photo.size):
+        raise InputError(
+            f"{path.name} cannot be written with {w}x{h} pixels, a {suffix} has at most "
+            f"{photo_encoders.LONGEST_SIDE[suffix]} on a side; write a .png."
+        )
     if suffix in (".heic", ".heif", ".hif"):
         register_heif()
     kind = Image.registered_extensions()[suffix]
@@ -166,7 +172,6 @@ def write_photo(path: Path, photo: Photo) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         if lacks_memory(error) or getattr(error, "errno", None):  # a full disk is not an error of the picture
             raise
-        h, w = photo.size
         raise InputError(f"{path.name} cannot be written with {w}x{h} pixels ({error}); write a .png.") from None
 
 
@@ -192,9 +197,10 @@ def resize(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tens
     return F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def size_within(size: tuple[int, int], pixels: int, least: int = 1) -> tuple[int, int]:
-    """Return the (height, width) of about `pixels` in the shape of `size`; never larger, no side below `least`."""
-    shrink = max(1.0, math.sqrt(size[0] * size[1] / pixels))
+def size_within(size: tuple[int, int], pixels: int, least: int = 1, longest: int = sys.maxsize) -> tuple[int, int]:
+    """Return the (height, width) of about `pixels` in the shape of `size`; never larger, no side above `longest`, and
+    none below `least`."""
+    shrink = max(1.0, math.sqrt(size[0] * size[1] / pixels), max(size) / longest)
     return max(least, round(size[0] / shrink)), max(least, round(size[1] / shrink))
 
 
@@ -216,10 +222,12 @@ def grey_within(image: Float[Tensor, "1 3 h w"], longest: int) -> UInt8[np.ndarr
     return small_grey(image, (height, width))
 
 
-def jpeg(image: Rgb, widest: int) -> bytes:
-    """Return a JPEG file of `image`, at most `widest` pixels on its longer side: a texture for a graphics card."""
-    shrink = min(1.0, widest / max(image.shape[-2:]))
-    small = resize(image, (round(image.shape[-2] * shrink), round(image.shape[-1] * shrink)))
+TEXTURE = 4096  # pixels on a side that every graphics card takes
+
+
+def jpeg(image: Rgb, longest: int = photo_encoders.LONGEST_SIDE[".jpg"]) -> bytes:
+    """Return a JPEG file of `image` without metadata, at most `longest` pixels on its longer side."""
+    small = resize(image, size_within(size_of(image), sys.maxsize, longest=longest))
     file = io.BytesIO()
     Image.fromarray(_whole_numbers(small, 255).astype(np.uint8)).save(file, "JPEG", quality=91)
     return file.getvalue()

@@ -28,6 +28,18 @@ USUAL: dict[str, dict[str, Any]] = {
 }
 
 
+# By the suffix of a file: the most pixels on a side that the encoders take.
+LONGEST_SIDE = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), 65_500),
+    **{".webp": 16_383, ".avif": 65_536, ".gif": 65_535},
+}
+
+
+def holds(suffix: str, size: tuple[int, int]) -> bool:
+    """Return whether a picture of `size` fits into a file with that suffix."""
+    return max(size) <= LONGEST_SIDE.get(suffix.lower(), max(size))
+
+
 def encoder_options(picture: Image.Image, path: Path) -> dict[str, Any]:
     """Return Pillow's options to save at the quality of `picture`, opened from `path`, beyond a format's usual
     settings.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cyclopean.errors import InputError
-from cyclopean.io.files import write_anew
+from cyclopean.io.files import read_json, write_anew
 
 
 def missing(out: Path, count: int) -> list[int]:
@@ -27,8 +27,8 @@ def describe(out: Path, rig: str, views: Sequence[str], made_by: Mapping[str, ob
         write_anew(path, json.dumps(text, indent=1).encode())
         return
     try:
-        held = json.loads(path.read_text())
-    except ValueError:
+        held = read_json(path)
+    except InputError:
         raise InputError(f"{path} cannot be read as JSON; remove it, or render into a new folder.") from None
     if held != text:
         raise InputError(f"{out} holds another data set (see its dataset.json); render into a new folder or remove it.")

@@ -14,13 +14,12 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, pixel_grid, size_of
 from cyclopean.io.depthmap import DepthMap
-from cyclopean.io.image import jpeg, resize_depth, size_within
+from cyclopean.io.image import TEXTURE, jpeg, resize_depth, size_within
 from cyclopean.io.sidecar import AnyCamera
 
 FARTHEST = 20.0  # times the median depth: sky and farther points are left out
 GRAZING = 6.0  # degrees: neighbours seen at a more grazing angle belong to different objects
 VERTICES = 500_000  # of a mesh, at most, about: more is slow in every viewer
-WIDEST = 4096  # pixels of the texture
 
 Rgb = Float[Tensor, "1 3 h w"]
 Triangles = Int[Tensor, "_ 3"]
@@ -149,7 +148,7 @@ def write_glb(path: Path, mesh: Mesh, image: Rgb) -> None:
 
     uv = torch.stack([mesh.uv[:, 0], 1 - mesh.uv[:, 1]], -1)
     material = trimesh.visual.material.PBRMaterial(
-        baseColorTexture=Image.open(io.BytesIO(jpeg(image, WIDEST))),
+        baseColorTexture=Image.open(io.BytesIO(jpeg(image, TEXTURE))),
         metallicFactor=0.0,
         roughnessFactor=1.0,
         doubleSided=True,

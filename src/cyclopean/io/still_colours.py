@@ -1,6 +1,7 @@
 """Colours of still pictures by what their files state: numbers of ITU-T H.273, gammas, profiles of bright light."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from cyclopean.io import png
 from cyclopean.io.colour import Coding, by_numbers
 from cyclopean.io.profiles import high_dynamic_range
 
+EXIF_ITEM = re.compile(rb"infe[\2\3].{3}(?P<item>.{2}|.{4})\0\0Exif", re.DOTALL)  # in the list of items
 UNKNOWN = (2, 2)  # primaries and transfer
 MOST_HEADER = 4096  # bytes of a picture in AV1 that hold its sequence header
 SEQUENCE_HEADER = 1  # of the units (OBU) of AV1
@@ -53,6 +55,23 @@ def numbers_of(data: bytes) -> tuple[int, int]:
             if kind == b"av1C":
                 return _by_decoder("libdav1d", _sequence_header(body[4:]) or _sequence_header(content))
     return UNKNOWN
+
+
+def avif_exif(data: bytes) -> bytes:
+    """Return the EXIF of an AVIF as it is stored, from its TIFF header on; none where it has none."""
+    with suppress(Exception):  # of damaged boxes
+        meta = _box(data, b"meta")[FULL_BOX:]
+        found = EXIF_ITEM.search(_box(meta, b"iinf"))
+        if found:
+            inside, start = _place(_box(meta, b"iloc"), int.from_bytes(found["item"]))
+            source = (_box(meta, b"idat") if inside else data)[start:]
+            return source[4 + int.from_bytes(source[:4]) :]  # ISO/IEC 23008-12, A.2.1: the place of the header
+    return b""
+
+
+def without_avif_exif(data: bytes) -> bytes:
+    """Return an AVIF in which nothing is called EXIF any more."""
+    return EXIF_ITEM.sub(lambda found: found[0][:-4] + b"skip", data)
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

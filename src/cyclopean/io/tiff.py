@@ -66,6 +66,14 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Converted:
+    """A picture of 8 bits in Pillow's CMYK, LAB or YCbCr, not multiplied by its opacity; None if all is opaque."""
+
+    picture: Image.Image
+    alpha: Opacity | None = None
+
+
+@dataclass(frozen=True)
 class Stored:
     """Grey or RGB in 8 or 16 bits, and its opacity, (h, w, 1); None if all is opaque.
 
@@ -135,18 +143,19 @@ def opened_at(data: bytes, offset: int) -> io.BytesIO:
 
 def beyond_pillow(page: Page) -> bool:
     """Return whether Pillow reads the page wrongly or inexactly: 16 bits and more, signed, alpha, YCbCr outside
-    JPEG."""
+    JPEG, planes of CIELab."""
     if max(numbers(page.tags, BITS) or (1,)) >= 16 or not {1, 4}.issuperset(numbers(page.tags, FORMAT)):
         return True
     photometric = number(page.tags, PHOTOMETRIC, GREY)
     more = number(page.tags, SAMPLES, 1) > COLOURS.get(photometric, 1)
+    planes = number(page.tags, PLANAR, 1) == 2
     return number(page.tags, COMPRESSION, 1) in BYTES and (
-        photometric == YCBCR or (photometric in (GREY, WHITE_IS_ZERO, RGB) and more)
+        photometric == YCBCR or (photometric == CIELAB and planes) or (photometric in COLOURS and more)
     )
 
 
-def read(path: Path, data: bytes, page: Page) -> Stored | Image.Image:
-    """Return the page's pixels, not yet upright: grey or RGB, or a picture in Pillow's CMYK, LAB or YCbCr of 8 bits.
+def read(path: Path, data: bytes, page: Page) -> Stored | Converted:
+    """Return the page's pixels, not yet upright: grey or RGB, or those of other colours with 8 bits.
 
     Raises InputError with the reason for a page that is not supported.
     """
@@ -157,7 +166,8 @@ def read(path: Path, data: bytes, page: Page) -> Stored | Image.Image:
     most, deep = (65535, True) if array.dtype == np.uint16 else (255, False)
     count = COLOURS[photometric]
     colours = array[..., :count]
-    extra = numbers(tags, EXTRA) or (2,) * (array.shape[-1] - count)  # undeclared, it is alpha, as in other readers
+    # Undeclared, it is alpha, as in other readers; but beside CMYK it is another ink.
+    extra = numbers(tags, EXTRA) or (0 if photometric == CMYK else 2,) * (array.shape[-1] - count)
     where = next((n for n, kind in enumerate(extra) if kind in (1, 2) and count + n < array.shape[-1]), None)
     alpha = None if where is None else array[..., count + where : count + where + 1]
     if photometric == PALETTE:
@@ -168,8 +178,8 @@ def read(path: Path, data: bytes, page: Page) -> Stored | Image.Image:
     used = deep and photometric != PALETTE and declared in WHITES and int(colours.max()) <= declared
     if photometric == WHITE_IS_ZERO:
         colours = (declared if used else most) - colours
+    kind: Alpha = "unassociated" if where is None or extra[where] == 2 else "associated"
     if photometric in (GREY, WHITE_IS_ZERO, RGB, PALETTE):
-        kind: Alpha = "unassociated" if where is None or extra[where] == 2 else "associated"
         return Stored(colours, alpha, kind, declared if used else None)
     if photometric == ICCLAB and deep:
         colours = colours / np.float32(256) - (0, 128, 128)
@@ -182,9 +192,12 @@ def read(path: Path, data: bytes, page: Page) -> Stored | Image.Image:
     elif deep:
         colours = colours / 257
     name = {CMYK: "CMYK", YCBCR: "YCbCr"}.get(photometric, "LAB")
+    if alpha is not None and kind == "associated" and alpha.any():
+        grey = np.array((0, 128, 128) if name == "YCbCr" else (0,) * count, np.float32)
+        colours = (colours - grey) / (alpha.clip(min=1) / np.float32(most)) + grey
     low, high = ((0, -128, -128), (255, 127, 127)) if name == "LAB" else (0, 255)
     bytes_ = np.clip(np.round(colours), low, high).astype(np.int16).astype(np.uint8)
-    return Image.frombytes(name, page.size, np.ascontiguousarray(bytes_).tobytes())
+    return Converted(Image.frombytes(name, page.size, np.ascontiguousarray(bytes_).tobytes()), alpha)
 
 
 def _pages(data: bytes) -> tuple[dict[int, Mapping[int, Any]], tuple[int, ...]]:

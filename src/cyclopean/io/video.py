@@ -1,16 +1,16 @@
 """Reading of clips: the properties in their headers, and their frames with times. Only the file itself is opened."""
 
-import io
 import logging
-import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,16 +19,28 @@ from cyclopean.errors import InputError
 from cyclopean.io.files import address, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS as MEGAPIXELS
 from cyclopean.io.video_clock import Clock, Timeline, stated_span
-from cyclopean.io.video_frames import Crop, Frame, Size, cropped, orientation_of, progressive, remarks, size_of, upright
+from cyclopean.io.video_damage import Beginning, cut_short, ends_of_frames, lost_bytes, parts
+from cyclopean.io.video_frames import (
+    Crop,
+    Frame,
+    Size,
+    cropped,
+    is_hidden,
+    orientation_of,
+    progressive,
+    remarks,
+    size_of,
+    upright,
+)
 
 Grey = UInt8[np.ndarray, "h w"]
 
 LOG = logging.getLogger(__name__)
-MOST_BOXES = 200_000  # of an MP4 that are searched
 PATIENCE = 60.0  # seconds, at most, to open a file, to describe it, and to get each packet
 FASTEST = 240  # frames per second that are accepted without counting
 EARLY = 0.5  # seconds before the end in its header at which a film may end
-STREAMED = 0xFFFFFFF0  # bytes that a RIFF says it has when its writer could not know
+MOST_HIDDEN = 1e10  # pixels without one that is seen, after which none is expected
+MOST_COUNTED = 2000  # packets, within which every film has two
 MOST_SEARCHED = 4e9  # bytes of an MPEG transport stream whose frames are counted
 
 # FFmpeg's names of the containers that are opened. None of them makes FFmpeg open another file or a host: playlists,
@@ -108,9 +120,11 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
         if first is not None:
             size = size_of(first)
             aspect = stream.sample_aspect_ratio or Fraction(1)
-            notes = list(remarks(first, size))
+            notes = list(remarks(first, size, partial(alpha_hides, path, max_megapixels)))
             if (films := len(_films(container))) > 1:
-                notes.insert(0, f"of its {films} films the one of {first.width}x{first.height} pixels is read.")
+                notes.insert(
+                    0, f"of its {films} tracks of pictures the one of {first.width}x{first.height} pixels is read."
+                )
             aspect = aspect if size == (first.height, first.width) else 1 / aspect
             clip = replace(
                 clip,
@@ -157,10 +171,34 @@ def stills(
             ticks = clock(frame)
             size = size or size_of(frame)
             if wanted is None or wanted(index, clock.seconds(ticks)):
-                image, duration = upright(frame, size), clock.duration(frame) * clock.base
+                image = upright(frame, size, partial(alpha_hides, path, max_megapixels))
+                duration = clock.duration(frame) * clock.base
                 yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration)
         if wanted is None:
             report_of_end(path, clock)
+
+
+def alpha_hides(path: Path, max_megapixels: float) -> bool:
+    """Return whether the alpha of a clip hides every pixel of every frame, and so is ignored, as that of photos is.
+
+    Such are AVIs of 32 bits whose fourth byte nobody wrote. The frames are decoded one by one up to the first that is
+    seen, `MOST_HIDDEN` pixels at most; the answer is remembered.
+    """
+    stat = path.stat()
+    return _alpha_hides(path, stat.st_size, stat.st_mtime_ns, max_megapixels)
+
+
+@lru_cache(maxsize=64)
+def _alpha_hides(path: Path, _size: int, _time: int, max_megapixels: float) -> bool:
+    pixels = 0
+    with opened(path, max_megapixels) as (container, stream), suppress(InputError):  # damage is reported elsewhere
+        for frame in decoded(path, max_megapixels, Timeline(container).packets(stream), stream):
+            pixels += frame.width * frame.height
+            if not is_hidden(frame):
+                return False
+            if pixels > MOST_HIDDEN:
+                break
+    return True
 
 
 def still_at(path: Path, seconds: float, max_megapixels: float = MEGAPIXELS) -> Still:
@@ -212,128 +250,52 @@ def opened(path: Path, max_megapixels: float = MEGAPIXELS) -> Iterator[tuple[Any
         "protocol_whitelist": "file",
         "max_pixels": str(pixels),  # of the decoders: before they take memory
     }
-    halved = next((start for kind, start, beyond in _parts(path) if kind == b"moof" and beyond), None)
-    with nullcontext(address(path)) if halved is None else Beginning(path, halved) as file:
+    halved = next((start for kind, start, beyond in parts(path) if kind == b"moof" and beyond), None)
+    with ExitStack() as stack:
+
+        def begun() -> Any:
+            file = address(path) if halved is None else stack.enter_context(Beginning(path, halved))
+            return stack.enter_context(av.open(file, options=options, metadata_errors="replace", timeout=PATIENCE))
+
         try:
-            container = av.open(file, options=options, metadata_errors="replace", timeout=PATIENCE)
+            container = begun()
         except (av.error.FFmpegError, OSError, ValueError):
-            kinds = [kind for kind, *_ in _parts(path)]
+            kinds = [kind for kind, *_ in parts(path)]
             boxes = kinds[:1] in ([b"ftyp"], [b"wide"], [b"mdat"])  # as of MP4 and MOV
             if boxes and b"mdat" in kinds and b"moov" not in kinds:
                 raise InputError(
                     f"{path} has lost its index (moov), which is written when a recording ends: without it no frame is "
                     "found; give a whole file."
                 ) from None
-            if lost := _lost_bytes(path):
+            if lost := lost_bytes(path):
                 raise InputError(
                     f"{path} is damaged or cut short (its last {lost} bytes are missing); give a whole file."
                 ) from None
             raise InputError(
                 f"{path} is not a video that can be read; give MP4, MOV, MKV, AVI, WebM or the like."
             ) from None
-        with container:
-            films = _films(container)
-            if not films:
-                raise InputError(f"{path} has no picture track; give a video.")
-            stream = films[0]
-            if stream.codec_context is None:
-                raise InputError(f"{path} is coded in a way that is not supported here; convert it to MP4 (H.264).")
-            h, w = stream.codec_context.height, stream.codec_context.width
-            if h * w > pixels:
-                raise InputError(
-                    f"{path} is {w}x{h} pixels ({h * w / 1e6:.1f} megapixels), the limit is {max_megapixels:g}; "
-                    "shrink it, or raise the limit with --max-megapixels."
-                )
-            if (places := _ends(stream)) and min(places) > path.stat().st_size:
-                raise InputError(
-                    f"{path} is damaged or cut short (none of its {len(places)} frames is in the file); give a whole "
-                    "file."
-                )
-            stream.thread_type = "AUTO"
-            stream.codec_context.options = {"max_pixels": str(pixels)}
-            yield container, stream
-
-
-class Beginning(io.FileIO):
-    """The first `size` bytes of a file: FFmpeg gives up where the head of a fragment was cut, before whole ones."""
-
-    def __init__(self, path: Path, size: int) -> None:
-        super().__init__(path)
-        self.size = size
-
-    def read(self, count: int | None = -1, /) -> bytes | None:  # type: ignore[override]
-        left = max(0, self.size - self.tell())
-        return super().read(left if count is None or count < 0 else min(count, left))
-
-    def seek(self, place: int, whence: int = 0, /) -> int:
-        return super().seek(self.size + place) if whence == os.SEEK_END else super().seek(place, whence)
-
-
-def _parts(path: Path) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (kind, start, bytes beyond the end of the file) of the boxes of an MP4 or MOV, or of the chunks of an AVI.
-
-    It ends at a size of 0 or below 8, which is to the end of the file, unknown, or nonsense.
-    """
-    end, order = path.stat().st_size, "big"
-    with path.open("rb") as file:
-        for _ in range(MOST_BOXES):
-            if len(head := file.read(16)) < 8:
-                return
-            at, kind, size = file.tell() - len(head), head[4:8], head[:4]
-            if head[:4] == b"RIFF":
-                order, kind, size = "little", b"RIFF", head[4:8]
-            length = int.from_bytes(size, order)  # type: ignore[arg-type]
-            if kind == b"RIFF":
-                length = 8 + length if 0 < length < STREAMED else 0
-            elif length == 1:
-                length = int.from_bytes(head[8:], "big")
-            yield kind, at, max(at + length - end, 0)
-            if length < 8 or at + length >= end:
-                return
-            file.seek(at + length)
-
-
-def _lost_bytes(path: Path) -> int:
-    """Return by how many bytes the parts of an MP4, MOV, AVI, Matroska or WebM go on beyond the end of the file.
-
-    The frames before it can be decoded, and nothing else may tell that the file was cut.
-    """
-    lost, kinds = 0, set()
-    with path.open("rb") as file:
-        if file.read(4) == b"\x1aE\xdf\xa3":  # EBML
-            file.seek(_ebml_size(file) or 0, os.SEEK_CUR)
-            if file.read(4) == b"\x18S\x80g" and (size := _ebml_size(file)) is not None:  # its only segment
-                lost = file.tell() + size - path.stat().st_size
-    for kind, _, beyond in _parts(path):
-        kinds.add(kind)
-        if kinds & {b"RIFF", b"moof", b"moov"}:
-            lost = max(lost, beyond)
-    return max(lost, 0)
-
-
-def _ends(stream: Any) -> list[int]:
-    """Return where in the file each frame of a film ends; none where its container has no index of all frames."""
-    if not stream.container.format.name.startswith("mov") or not stream.frames:
-        return []
-    return [entry.pos + entry.size for entry in stream.index_entries]
-
-
-def cut_short(path: Path, stream: Any) -> str | None:
-    """Return a sentence on what is missing of a clip whose header says more than the file holds; None if nothing is."""
-    lost, places = _lost_bytes(path), _ends(stream)
-    there = sum(place <= path.stat().st_size for place in places)
-    missing = [f"its last {lost} bytes are missing"] if lost else []
-    missing += [f"{there} of its {len(places)} frames are in the file"] if there < len(places) else []
-    return f"{path.name}: it was cut short ({', '.join(missing)}); what is there is used." if missing else None
-
-
-def _ebml_size(file: BinaryIO) -> int | None:
-    """Read a size of 1 to 8 bytes, whose first bit that is set marks their number; None: it is unknown."""
-    first = (file.read(1) or b"\0")[0]
-    more = 8 - first.bit_length()
-    bits = 7 * (more + 1)
-    value = int.from_bytes(bytes([first]) + file.read(more)) & ((1 << bits) - 1)
-    return None if first == 0 or value == (1 << bits) - 1 else value
+        films = _films(container)
+        if not films:
+            raise InputError(f"{path} has no picture track; give a video.")
+        if len(films) > 1:
+            moving = _moving(begun(), [film.index for film in films])
+            films.sort(key=lambda film: (film.codec_context is None, film.index not in moving))
+        stream = films[0]
+        if stream.codec_context is None:
+            raise InputError(f"{path} is coded in a way that is not supported here; convert it to MP4 (H.264).")
+        h, w = stream.codec_context.height, stream.codec_context.width
+        if h * w > pixels:
+            raise InputError(
+                f"{path} is {w}x{h} pixels ({h * w / 1e6:.1f} megapixels), the limit is {max_megapixels:g}; "
+                "shrink it, or raise the limit with --max-megapixels."
+            )
+        if (places := ends_of_frames(stream)) and min(places) > path.stat().st_size:
+            raise InputError(
+                f"{path} is damaged or cut short (none of its {len(places)} frames is in the file); give a whole file."
+            )
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(pixels)}
+        yield container, stream
 
 
 def is_cover(stream: Any) -> bool:
@@ -346,16 +308,29 @@ def is_cover(stream: Any) -> bool:
 
 
 def _films(container: Any) -> list[Any]:
-    """Return the streams of pictures that move, the film first: it can be decoded, has more than one frame, is marked
-    as the default, and is the largest."""
+    """Return the streams of pictures that are no covers, by what makes a film: it can be decoded, is marked as the
+    default, and is the largest."""
     from av.stream import Disposition
 
-    def rank(stream: Any) -> tuple[bool, bool, bool, int]:
+    def rank(stream: Any) -> tuple[bool, bool, int]:
         known = stream.codec_context is not None
         pixels = stream.codec_context.width * stream.codec_context.height if known else 0
-        return known, stream.frames != 1, bool(stream.disposition & Disposition.default), pixels
+        return known, bool(stream.disposition & Disposition.default), pixels
 
     return sorted((s for s in container.streams.video if not is_cover(s)), key=rank, reverse=True)
+
+
+def _moving(container: Any, indices: Sequence[int]) -> set[int]:
+    """Return which of the streams hold a second picture: a cover that is not marked as one does not."""
+    import av
+
+    counts: Counter[int] = Counter()
+    with suppress(av.error.FFmpegError):  # damage is reported when the film itself is read
+        for number, packet in enumerate(container.demux([container.streams[index] for index in indices])):
+            counts[packet.stream.index] += packet.size > 0
+            if number > MOST_COUNTED or all(counts[index] > 1 for index in indices):
+                break
+    return {index for index in indices if counts[index] > 1}
 
 
 def decoded(path: Path, max_megapixels: float, packets: Iterable[Any], stream: Any) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """Frames of clips: upright, cropped and in sRGB; and pictures converted back to frames."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -79,13 +79,13 @@ def size_of(frame: Any) -> Size:
     return orientation_of(frame).sides((frame.height, frame.width))
 
 
-def upright(frame: Any, size: Size) -> Frame:
-    """Return a frame as a screen shows it, in [0,1]: upright at `size`, over white, high dynamic range made SDR."""
+def upright(frame: Any, size: Size, hidden: Callable[[], bool]) -> Frame:
+    """Return a frame as a screen shows it, in [0,1]: upright at `size`, over white, high dynamic range made SDR.
+
+    `hidden` returns whether alpha hides the whole clip, and so is ignored; it is called for frames that alpha hides.
+    """
     orientation = orientation_of(frame)
-    deep, alpha = frame.color_trc in HIGH_DYNAMIC_RANGE, has_alpha(frame)
-    # Of YUV of odd widths, swscale loses green or alpha in all its packed kinds but rgb24.
-    kinds = ("gbrp16le", "gbrap16le") if deep or (alpha and _is_yuv(frame)) else ("rgb24", "rgba")
-    kind = kinds[alpha]
+    deep, kind = frame.color_trc in HIGH_DYNAMIC_RANGE, _packed_kind(frame)
     height, width = orientation.sides(size)
     matrix = BT709 if _untagged_hd(frame) else None
     array = frame.reformat(width=width, height=height, format=kind, src_colorspace=matrix).to_ndarray()
@@ -96,9 +96,20 @@ def upright(frame: Any, size: Size) -> Frame:
     coding = by_numbers(frame.color_primaries, frame.color_trc) if deep else None
     if coding is not None:
         colours = to_srgb(colours, coding)
-    if alpha:
+    if opacity.any() or (opacity.size and not hidden()):
         colours = colours * opacity + (1 - opacity)
     return _tensor(orientation.upright(colours)).permute(2, 0, 1)[None].contiguous()
+
+
+def _packed_kind(frame: Any) -> str:
+    """Return the format of RGB, with alpha where it matters, to which swscale converts a frame without loss.
+
+    Of YUV of odd widths, it loses green or alpha in all packed kinds but rgb24.
+    """
+    alpha = has_alpha(frame)
+    if frame.color_trc in HIGH_DYNAMIC_RANGE or (alpha and _is_yuv(frame)):
+        return "gbrap16le" if alpha else "gbrp16le"
+    return "rgba" if alpha else "rgb24"
 
 
 def _untagged_hd(frame: Any) -> bool:
@@ -111,8 +122,18 @@ def _is_yuv(frame: Any) -> bool:
 
 
 def has_alpha(frame: Any) -> bool:
-    """Return whether pixels may be transparent."""
-    return frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)
+    """Return whether pixels may be transparent: of pictures with a palette, whether one is."""
+    if frame.format.name == "pal8":
+        indices, palette = frame.planes
+        rows = np.frombuffer(indices, np.uint8).reshape(-1, indices.line_size)[: frame.height, : frame.width]
+        opacity = (np.frombuffer(palette, np.uint32)[:256] >> 24).astype(np.uint8)
+        return bool((opacity[rows] < 255).any())
+    return any(component.is_alpha for component in frame.format.components)
+
+
+def is_hidden(frame: Any) -> bool:
+    """Return whether alpha hides the whole frame."""
+    return has_alpha(frame) and not frame.reformat(format=_packed_kind(frame)).to_ndarray()[..., 3].any()
 
 
 def _tensor(array: np.ndarray) -> Tensor:
@@ -244,14 +265,17 @@ def _views(frame: Any) -> Iterator[str]:
         yield f"each of its frames holds the views of two eyes, but is taken for one picture: {way}."
 
 
-def remarks(frame: Any, size: Size) -> Iterator[str]:
-    """Yield a sentence for each property of a clip's pictures that is not kept, by its first frame."""
+def remarks(frame: Any, size: Size, hidden: Callable[[], bool]) -> Iterator[str]:
+    """Yield a sentence for each property of a clip's pictures that is not kept, by its first frame; `hidden` as for
+    `upright`."""
     height, width = size
     yield from _views(frame)
     if round(frame.rotation) % 90:
         yield f"it is rotated by {frame.rotation:.0f} degrees for display; only quarter turns are kept."
-    if has_alpha(frame):
-        yield "it has transparent pixels, which are laid over white."
+    if is_hidden(frame) and hidden():
+        yield "it is fully transparent, as some programs write by mistake; its transparency is ignored."
+    elif has_alpha(frame):
+        yield "where it is transparent, it is laid over white."
     if frame.color_trc in HIGH_DYNAMIC_RANGE:
         name = HIGH_DYNAMIC_RANGE[frame.color_trc]
         yield f"it has a high dynamic range ({name}), converted to that of ordinary screens (white at 203 nits)."

@@ -5,12 +5,14 @@ import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cyclopean.errors import InputError
 from cyclopean.io.limits import MOST_MEGAPIXELS
-from cyclopean.io.video import PATIENCE, cut_short, decoded, opened
+from cyclopean.io.video import PATIENCE, alpha_hides, decoded, opened
 from cyclopean.io.video_clock import Timeline
+from cyclopean.io.video_damage import cut_short
 from cyclopean.io.video_frames import Frame, Size, progressive, upright
 
 LOG = logging.getLogger(__name__)
@@ -89,7 +91,7 @@ def frames_at(
                 if key is None or (start > 0 and count == 0 and key > min(wanted)):
                     break  # a container that seeks too far: once more from the beginning
                 if key in wanted:
-                    frames[wanted[key]] = upright(frame, size)
+                    frames[wanted[key]] = upright(frame, size, partial(alpha_hides, path, max_megapixels))
                 if len(frames) == len(wanted):
                     return [frames[n] for n in numbers]
     lost = next(n for n in numbers if n not in frames)

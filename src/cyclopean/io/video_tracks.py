@@ -55,7 +55,7 @@ def copied_tracks(source: Path, target: Path, max_megapixels: float) -> CopiedTr
             if is_cover(stream) and data and _accepts_cover(target, stream, container):
                 covers.append((stream.index, data))
             else:
-                lost[f"{'a cover' if is_cover(stream) else 'another film'} ({_codec(stream)})"] += 1
+                lost[f"{'a cover' if is_cover(stream) else 'another track of pictures'} ({_codec(stream)})"] += 1
         for stream in rest:
             if _accepts(target, stream, firsts.get(stream.index)):
                 copied.append(stream.index)

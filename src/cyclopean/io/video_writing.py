@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cyclopean.io.video import MEGAPIXELS, Still, decoded, opened, report_of_end, with_report_of_damage
+from cyclopean.io.video import MEGAPIXELS, Still, alpha_hides, decoded, opened, report_of_end, with_report_of_damage
 from cyclopean.io.video_clock import Clock, Timeline
 from cyclopean.io.video_frames import (
     OF_PICTURES,
@@ -129,11 +130,13 @@ def rewrite(
         coded_frames = decoded(source, max_megapixels, packets, stream)
         coded_frames = progressive(with_report_of_damage(source, coded_frames), stream.time_base)
 
+        hidden = partial(alpha_hides, source, max_megapixels)
+
         def stills() -> Iterator[Still]:
             for index, frame in enumerate(coded_frames):
                 ticks = clock(frame)
                 waiting.append((ticks, clock.duration(frame)))
-                image = upright(frame, orientation.sides(size))
+                image = upright(frame, orientation.sides(size), hidden)
                 yield Still(image, index, clock.seconds(ticks), clock.time(ticks), clock.duration(frame) * clock.base)
             report_of_end(source, clock)
 

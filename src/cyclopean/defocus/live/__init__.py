@@ -21,7 +21,7 @@ from cyclopean.defocus.refocus import focus_of, focusable
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import shown
-from cyclopean.io.image import Photo, jpeg, size_within
+from cyclopean.io.image import TEXTURE, Photo, jpeg, size_within
 
 Plane = Float[np.ndarray, "h w"]
 
@@ -63,7 +63,8 @@ def write_page(
     """Write `photo` with `depth` as a page that refocuses it where one clicks, and opens as `refocus` renders it with
     the same arguments by the thin lens.
 
-    The photo is a JPEG at full size without metadata; the depth takes at most `ROOM` bytes and a tenth of the JPEG.
+    The photo is a JPEG without metadata, at full size as far as a JPEG holds it; the depth takes at most `ROOM` bytes
+    and a tenth of the JPEG.
     Raises InputError as `refocus` does.
     """
     ready = focusable(photo, depth, lens)
@@ -71,7 +72,7 @@ def write_page(
     plane, whole, part = ready.inverse_depth, ready.span, lens.range
     if sharp is not None and whole > 0:
         focus, part = sharp.middle, min(1.0, (sharp.near - sharp.far) / whole)
-    picture = jpeg(photo.image, max(photo.size))
+    picture = jpeg(photo.image)
     file, low, high = _within(plane, ROOM + len(picture) // 10)
     span = (high - low) or 1.0
     amount = lens.amount
@@ -115,7 +116,7 @@ def _within(plane: Plane, room: int) -> tuple[bytes, float, float]:
     """Return the finest depth file of at most `room` bytes, as `depth_png` does."""
     pixels = FINEST
     while True:
-        size = size_within((plane.shape[0], plane.shape[1]), pixels)
+        size = size_within((plane.shape[0], plane.shape[1]), pixels, longest=TEXTURE)
         for bits in BITS:
             file, low, high = depth_png(plane, size, bits)
             if len(file) <= room or (pixels <= SMALLEST and bits == BITS[-1]):

@@ -14,12 +14,11 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.files import shown
-from cyclopean.io.image import jpeg, resize_depth, size_within
+from cyclopean.io.image import TEXTURE, jpeg, resize_depth, size_within
 from cyclopean.io.sidecar import AnyCamera, camera_to_json
 
 TEMPLATE = Path(__file__).with_name("template.html")
 VERTICES = 140_000  # of the surface, about
-WIDEST = 4096  # pixels of the texture: what every graphics card takes
 FARTHEST = 30.0  # times the median depth: where sky is drawn
 NEAREST = 1000.0  # times the median inverse depth: what is nearer still is drawn there
 STEPS = 65535
@@ -50,7 +49,7 @@ def write_viewer(path: Path, depth: DepthMap, image: Float[Tensor, "1 3 h w"], c
     contents = {
         "title": html.escape(shown(title)),
         "scene": json.dumps(scene, allow_nan=False),
-        "texture": "data:image/jpeg;base64," + base64.b64encode(jpeg(image, WIDEST)).decode("ascii"),
+        "texture": "data:image/jpeg;base64," + base64.b64encode(jpeg(image, TEXTURE)).decode("ascii"),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
     # In one pass, so that no content is mistaken for a placeholder.
