@@ -23,8 +23,8 @@ class Render:
     """
 
     worlds: Annotated[str, Flag("WORLD[,WORLD]", positional=True, default="(required)")] = ""
-    """all (street, room, table, landscape), clutter; or some of them, comma-separated. With moving things, for clips:
-    traffic, crowd, flight."""
+    """all (street, room, table, landscape), clutter, people, animals, plants, thin, vehicles, houses, meal, handheld,
+    night; or some of them, comma-separated. With moving things, for clips: traffic, crowd, flight."""
     out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder to write."""
     rig: Annotated[str, Flag("NAME")] = "stereo"

@@ -172,7 +172,7 @@ def bird(b: Builder, rng: Random, size: Number) -> None:
     wing = replace(coat, a=near(rng, coat.a, 0.5))
     beak = Material("plain", hsv(0.1, 0.8, 0.9), hsv(0.1, 0.8, 0.7), (0, 0, 0))
     flies = rng.random() < 0.4
-    lift = rng.uniform(0.5, 2.5) if flies else 0.3 * s
+    lift = rng.uniform(0.3, 0.9) * s if flies else 0.3 * s
     body = b.place(0, -lift - 0.2 * s, 0).turned(turn(0, 0.1 if flies else rng.uniform(0.2, 0.7)))
     body.limb((0, 0, 0.12 * s), (0, 0, -0.25 * s), (0.17 * s, 0.07 * s), coat)
     body.add("wedge", (0, 0, -0.42 * s), (0.09 * s, 0.16 * s, 0.015 * s), wing, turn(0, math.pi / 2), taper=(0.6, 1))

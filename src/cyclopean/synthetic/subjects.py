@@ -9,6 +9,7 @@ from cyclopean.synthetic.figures import cloth, human
 from cyclopean.synthetic.greenery import branching, cactus, fern, flowers, leafy, meadow, pot, shrub
 from cyclopean.synthetic.illumination import Lit, any_hour, lens
 from cyclopean.synthetic.indoors import furnish, shell
+from cyclopean.synthetic.materials import cover
 from cyclopean.synthetic.outdoors import grounds
 from cyclopean.synthetic.scene import Builder, Layout, Number
 from cyclopean.synthetic.wires import THIN, net, railing, twigs
@@ -16,15 +17,19 @@ from cyclopean.synthetic.wires import THIN, net, railing, twigs
 
 def place_around(b: Builder, rng: Random, distance: Number) -> Lit:
     """Build what is around and behind a subject `distance` metres before the camera: a room, a wall or open country."""
-    kind = rng.choice(["open", "open", "room", "room", "wall"])
+    kind = rng.choice(["open", "open", "open", "room", "room", "room", "wall", "print"])
     if kind == "open":
         grounds(b, rng, distance * rng.uniform(1.5, 4))
         return any_hour(rng)
-    deep = distance * rng.uniform(1.1, 1.6) if kind == "wall" else distance + rng.uniform(1.0, 6)
+    deep = distance * rng.uniform(1.1, 1.6) if kind in ("wall", "print") else distance + rng.uniform(1.0, 6)
     wide = max(2 * distance, rng.uniform(2.5, 7))
-    middle = b.place(0, 0, deep - (deep + 2) / 2)
-    lights, air = shell(middle, rng, (wide, deep + 2, max(2.2, rng.uniform(2.2, 3.4))))
-    if kind == "room":
+    middle = (deep - 2) / 2
+    lights, air = shell(b.place(0, 0, middle), rng, (wide, deep + 2, rng.uniform(2.2, 3.4)))
+    lights = tuple(replace(lamp, position=(*lamp.position[:2], lamp.position[2] + middle)) for lamp in lights)
+    if kind == "print":  # a photograph as large as the wall, as in studios and stations
+        look = replace(cover(rng, "picture", 1), scale=1 / rng.uniform(1.5, 2.5) / max(distance, 0.5))
+        b.add("box", (0, -1.3, deep - 0.05), (wide / 2, 1.4, 0.02), look)
+    elif kind == "room":
         furnish(b.place(0, 0, distance + (deep - distance) / 2), rng, wide, (deep - distance) * 0.8, rng.randint(1, 6))
     return lights, replace(air, ambient=air.ambient * rng.choice([1, 1, 0.3]))
 
