@@ -76,6 +76,8 @@ def test_hands_hold_a_camera_at_any_angle_within_the_room():
         assert all(abs(m.position[axis]) < half for axis, half in zip((0, 2), m.floor, strict=True))
     gaps = [min(half - abs(m.position[axis]) for axis, half in zip((0, 2), m.floor, strict=True)) for m in made]
     assert sum(gap < 0.3 for gap in gaps) > 30  # close to a wall
+    for seed in range(12):  # which is still there
+        assert rigs.sample("handheld", seed, (24, 36)).depth.isfinite().all()
 
 
 def test_nights_are_dark_and_lamps_are_seen_and_suns_ahead_are_ahead():

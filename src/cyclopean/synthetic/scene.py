@@ -336,3 +336,4 @@ class Layout:
     steps: tuple[tuple[Triple, Triple], ...] = ()
     interval: Number = FRAME_TIME
     capture: Capture = AS_ANY
+    clearance: Number | None = None  # metres around the camera that are kept free (None: what the baseline needs)

@@ -167,7 +167,8 @@ class Viewpoint:
 def scene(family: str, seed: int) -> tuple[Scene, Viewpoint]:
     """Return scene number `seed` of a family and a viewpoint in it; the same on every machine."""
     layout, rng = _laid_out(family, seed)
-    return _seen_from(layout, layout.position, layout.baseline * 2.5 + 0.1, rng, (family, seed))
+    clearance = layout.baseline * 2.5 + 0.1 if layout.clearance is None else layout.clearance
+    return _seen_from(layout, layout.position, clearance, rng, (family, seed))
 
 
 def surroundings(family: str, seed: int) -> tuple[Scene, Viewpoint]:

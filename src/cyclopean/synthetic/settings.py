@@ -319,7 +319,9 @@ def handheld(rng: Random) -> Layout:
     capture = lens(rng, field, rng.uniform(0.8, 3), 0.25)
     air = replace(air, ambient=air.ambient * rng.choice([1, 1, 1, 0.3]))
     at = replace(capture, roll=roll)
-    return Layout(b, lights, air, position, yaw, pitch, rng.uniform(0.04, 0.1), 20, (w / 2, d / 2), capture=at)
+    baseline, floor = rng.uniform(0.03, 0.05), (w / 2, d / 2)
+    # No wall that is near is in the way: neither eye nor a step of a clip comes as far as one.
+    return Layout(b, lights, air, position, yaw, pitch, baseline, 20, floor, capture=at, clearance=0.1)
 
 
 def nocturne(rng: Random) -> Layout:
