@@ -83,6 +83,8 @@ def test_sky_of_a_renderer_is_infinitely_far(tmp_path):
         np.save(tmp_path / "000.npy", depth.astype(np.float32))
         rho = read_predictions(tmp_path, Meaning("depth", per_unit=1000.0), DATA).predict(DATA[0])
         assert (rho[0, 0] == 0).sum(1).tolist() == [W] + [0] * (len(depth) - 1), sky
+    np.save(tmp_path / "000.npy", depth.astype(np.float16))  # no warning: half floats do not reach 1e9
+    assert (read_predictions(tmp_path, Meaning("depth", per_unit=1000.0), DATA).predict(DATA[0])[0, 0, 0] == 0).all()
 
 
 def test_maps_below_zero_are_named_and_left_out(tmp_path):
@@ -152,6 +154,10 @@ def test_files_in_order_whatever_their_names(tmp_path):
     assert errors(tmp_path, Meaning("depth"), in_order=True) == pytest.approx([0, 0, 0], abs=1e-6)
     with pytest.raises(InputError, match="3 files and the data 1 items"):
         read_predictions(tmp_path, Meaning("depth"), Items(DATA[0]), in_order=True)
+    for name in ("x_1", "x_2", "y_0"):  # as MiDaS writes: a picture of each map beside it
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((H, W), np.uint16))
+    with pytest.raises(InputError, match=r"6 files \(3 of the same name with another suffix: keep one kind"):
+        read_predictions(tmp_path, Meaning("depth"), DATA, in_order=True)
 
 
 def test_several_files_for_one_picture_are_named(tmp_path, caplog):
@@ -200,9 +206,16 @@ def test_missing_and_broken_files_and_holes_are_named(tmp_path):
     (tmp_path / "001.npy").write_bytes(b"")
     measured, counts = evaluate([read_predictions(tmp_path, Meaning("depth"), DATA)], DATA, range(3), PROTOCOL)
     assert not measured
-    assert "NaN" in counts.failed["drive/000"]
+    assert (
+        "on drive/000 at 1 of 240 pixels whose truth counts; unknown is what is NaN, or a depth of 0"
+        in counts.failed["drive/000"]
+    )
     assert "empty" in counts.failed["drive/001"]
-    assert "no depth for the picture drive/002" in counts.failed["drive/002"]
+    assert "no depth for the picture drive/002; it needs 002 or 002_disp with one of .npy" in counts.failed["drive/002"]
+    np.save(tmp_path / "002-dpt_large_384.npy", TRUTHS[2])
+    _, counts = evaluate([read_predictions(tmp_path, Meaning("depth"), DATA)], DATA, range(2, 3), PROTOCOL)
+    assert "drive/002 (002-dpt_large_384.npy is there)" in counts.failed["drive/002"]
+    assert "--in-order" in counts.failed["drive/002"]
 
 
 def test_bad_predictions_are_told_in_words(tmp_path):

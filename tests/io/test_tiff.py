@@ -175,7 +175,9 @@ def test_the_main_picture_of_a_tiff_is_read_and_not_its_thumbnail(tmp_path: Path
     assert "its main picture, 80x48, is used" in seen((small, {**reduced, "subifds": 1}), (photo, {})).notes[0]
     assert seen((photo, {}), (small, reduced)).notes == ()
     assert seen((photo, {"subifds": 1}), (small, reduced)).notes == ()
-    assert seen((small, {}), (photo, {})).notes == ("a.tif has 2 pages; the largest is used.",)
+    assert seen((small, {}), (photo, {})).notes == ("a.tif has 2 pages; the first of full size is used.",)
+    larger = np.pad(stored(1 - SCENE, 16), ((0, 30), (0, 20), (0, 0)))  # the next page of a scan, cropped by itself
+    assert seen((photo, {}), (larger, {})).notes == ("a.tif has 2 pages; the first is used.",)
     assert seen(*[(photo, {})] * 3).notes == ("a.tif has 3 pages; the first is used.",)
     turned = {"extratags": [(274, "H", 1, 6, True)]}
     assert read_photo_size(path, (small, {**reduced, **turned}), (np.rot90(photo).copy(), {})) == (H, W)

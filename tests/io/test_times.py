@@ -13,8 +13,8 @@ import torch
 
 from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
-from cyclopean.inference.clip import SAMPLED_FRAMES, measure_clip
-from cyclopean.io.video import Still, describe, frames, stills
+from cyclopean.inference.clip import SAMPLED_FRAMES, check, measure_clip
+from cyclopean.io.video import Still, describe, frames, still_at, stills
 from cyclopean.io.video_clock import Clock, Timeline
 from cyclopean.io.video_seeking import frames_at, index_of
 from cyclopean.io.video_writing import rewrite, write_timed
@@ -109,6 +109,44 @@ def streamed(path: Path, count: int, kind: str, codec: str, late: int = 0) -> No
             container.mux(track.encode(frame))
         container.mux(track.encode())
     target.file.close()
+
+
+def test_moments_count_from_the_beginning_as_in_players(tmp_path: Path) -> None:
+    """Sound that begins half a second before the picture; sound a few milliseconds before it changes nothing."""
+    pictures = list(walking(20, step=0.5))
+    for name, codec, sound in (
+        ("a.mp4", "libx264", "aac"),
+        ("a.mkv", "libx264", "libopus"),
+        ("a.ts", "libx264", "mp2"),
+    ):
+        for late in (0.5, 0.02):
+            path = tmp_path / name
+            with av.open(str(path), "w") as container:
+                track = container.add_stream(codec, rate=25, options={"bf": "0"})
+                track.height, track.width = pictures[0].shape[-2:]
+                track.pix_fmt, track.codec_context.time_base = "yuv420p", Fraction(1, 1000)
+                heard = container.add_stream(sound, rate=48000, layout="mono")
+                tone = np.zeros((1, 28800), np.int16 if sound == "mp2" else np.float32)
+                tone = av.AudioFrame.from_ndarray(tone, format="s16" if sound == "mp2" else "flt", layout="mono")
+                tone.sample_rate, tone.pts = 48000, 0
+                container.mux([*heard.encode(tone), *heard.encode()])
+                for index, picture in enumerate(pictures):
+                    array = (picture[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+                    frame = av.VideoFrame.from_ndarray(array, format="rgb24")
+                    frame.pts, frame.time_base = round(1000 * late) + 40 * index, Fraction(1, 1000)
+                    container.mux(track.encode(frame))
+                container.mux(track.encode())
+            begins = late if late >= 0.04 else 0.0
+            case = (name, late)
+            assert [x.seconds for x in stills(path)] == pytest.approx(
+                [begins + 0.04 * n for n in range(20)], abs=0.025
+            ), case
+            assert describe(path).end == pytest.approx(begins + 0.8, abs=0.05), case
+            assert still_at(path, begins + 0.4).index in (9, 10, 11), case
+            assert still_at(path, 0.0).index == 0, case
+            with pytest.raises(InputError, match=f"key 1 is at {begins + 1:g} s, but the clip ends at"):
+                check(path, [Keyframe(begins + 1, (0.5, 0.5))], 0.3)
+            check(path, [Keyframe(begins + 0.7, (0.5, 0.5))], 0.3)
 
 
 @pytest.mark.parametrize(

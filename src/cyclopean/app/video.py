@@ -56,7 +56,7 @@ def open_clip(state: AppState, session: Session) -> PageUpdate:
         check_kind(upload, CLIPS)
         clip, remarks = within(state.store.limits.opening_seconds, upload.name, partial(_check_clip, upload))
     h, w = clip.size
-    last = max(clip.seconds - float(1 / clip.rate), 0.0)  # by its header
+    last = max(clip.end - float(1 / clip.rate), 0.0)  # by its header
     card = {"stage": "focus", "name": upload.name, "full": [w, h], "seconds": last, "film": None}
     return {**card, "note": " ".join((_keys_note(session), *remarks)), **_still(state, session, upload, 0.0)}
 

@@ -1,5 +1,6 @@
 """Entries of an evaluation: models, and folders of depth files made elsewhere."""
 
+import glob
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -187,7 +188,13 @@ def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str]
             if files:
                 break
         else:
-            raise InputError(f"{folder} has no depth for the picture {name}; it needs {stem}.npy or {stem}_disp.npy.")
+            kinds = ", ".join(suffixes)
+            near = next((file.name for file in sorted(folder.glob(f"*{glob.escape(stem)}*"))), None)
+            there = f" ({near} is there)" if near else ""
+            raise InputError(
+                f"{folder} has no depth for the picture {name}{there}; it needs {stem} or {stem}_disp with one "
+                f"of {kinds}. Files of other names are taken in their order by --in-order."
+            )
         path = files[0]
         if owners.setdefault(path, name) != name:
             raise InputError(

@@ -268,7 +268,12 @@ def judge_prediction(prediction: EntryPrediction, truth: GroundTruth, factor: fl
             if entry.covers in ("picture", "crop", "seen")
             else f": its maps cover {entry.covers} only, and {protocol.name} also counts truth outside"
         )
-        raise InputError(f"{entry.name} predicts NaN or infinite inverse depth on {name}{why}; it cannot be evaluated.")
+        unknown = int((~inverse.isfinite()).sum())
+        raise InputError(
+            f"{entry.name} has no depth on {name} at {unknown:,} of {len(inverse):,} pixels whose truth counts{why}; "
+            "unknown is what is NaN, or a depth of 0 or below: fill it in, or say by --kind what the numbers are "
+            "(depth with an unknown shift, 0 at the nearest, cannot be evaluated)."
+        )
     # the factor between the medians of depth and of truth, over the pixels that the protocol takes them of
     depth, true_depth = to_depth(inverse), truth.depth
     if protocol.medians == "whole, lower":

@@ -205,7 +205,9 @@ def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_
         raise InputError(f"{path} holds no depth files; it needs {', '.join(SUFFIXES)}.")
     if in_order:
         files.sort(key=lambda file: [natural(part) for part in file.relative_to(path).parts])
-        _check_number(f"{path} holds {len(files)} files", len(files), len(data))
+        twins = len(files) - len({file.with_suffix("") for file in files})
+        remark = f" ({twins} of the same name with another suffix: keep one kind in the folder)" if twins else ""
+        _check_number(f"{path} holds {len(files)} files{remark}", len(files), len(data))
         return by_place(lambda index: read_plane(files[index])[0])
     find = finder(path, SUFFIXES)
 

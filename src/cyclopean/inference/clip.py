@@ -141,7 +141,7 @@ def check(source: Path, keys: Sequence[Keyframe], smooth: float, max_megapixels:
     if not keys:
         raise InputError("no point of focus is given; give a point, or keys.")
     header = describe(source, max_megapixels)
-    check_keyframes(tuple(keys), header.size, header.seconds or math.inf)
+    check_keyframes(tuple(keys), header.size, header.end if header.seconds else math.inf)
 
 
 def film_camera(source: Path, known: Path | float | None = None) -> Pinhole | None:

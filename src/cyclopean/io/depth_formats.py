@@ -69,6 +69,7 @@ def sky_at_infinity(depth: NDArray[Any]) -> NDArray[Any]:
     """
     if depth.dtype.kind != "f":  # counts
         return depth
+    depth = depth.astype(np.promote_types(depth.dtype, np.float32), copy=False)  # half floats do not reach NOTHING
     nothing = depth >= NOTHING
     if not (~nothing & (depth > HALF)).any():
         nothing |= depth == HALF

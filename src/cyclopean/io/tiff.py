@@ -25,6 +25,7 @@ Alpha = Literal["associated", "unassociated"]
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MOST_PAGES = 10_000  # directories that are read
+FULL = 4  # times as large may another page be: thumbnails are smaller still, and scanned pages of one document larger
 MOST_SAMPLES = 8  # per pixel: a photo has no more
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR = 256, 257, 258, 259, 262, 266, 277, 284
 PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, SUBSAMPLING, EXTRA, FORMAT = 317, 320, 322, 323, 530, 338, 339
@@ -97,18 +98,21 @@ def unlimited() -> Iterator[None]:
 
 
 def main_page(path: Path, data: bytes) -> Page:
-    """Return the largest page that is neither thumbnail nor mask, the first of several; `data` are the file's bytes."""
+    """Return the first page that is neither thumbnail nor mask, nor much smaller than another one, as thumbnails are
+    that do not say so; `data` are the file's bytes.
+    """
     pages, chained = _pages(data)
     if not pages:
         raise InputError(f"{path} is damaged or cut short (no page of it can be read); give a whole file.")
     first = next(iter(pages))
     whole = {at: tags for at, tags in pages.items() if not _is_reduced(tags)} or pages
-    at = max(whole, key=lambda at: _area(whole[at]))  # the first of equals
+    largest = max(_area(tags) for tags in whole.values())
+    at = next(at for at, tags in whole.items() if FULL * _area(tags) >= largest)
     size = number(pages[at], WIDTH, 0), number(pages[at], HEIGHT, 0)
     count = sum(1 for at in chained if not _is_reduced(pages[at]))
     notes: tuple[str, ...] = ()
     if count > 1:
-        which = "first" if at == next(at for at in chained if at in whole) else "largest"
+        which = "first" if at == next(at for at in chained if at in whole) else "first of full size"
         notes = (f"{path.name} has {count} pages; the {which} is used.",)
     elif at != first:
         kind = "a mask" if number(pages[first], 254, 0) & 4 else "a small preview"

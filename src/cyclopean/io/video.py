@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from cyclopean.errors import InputError
 from cyclopean.io.files import address, refuse_unreadable
 from cyclopean.io.limits import MOST_MEGAPIXELS as MEGAPIXELS
-from cyclopean.io.video_clock import Clock, Timeline, stated_span
+from cyclopean.io.video_clock import Clock, Timeline, lateness, stated_span
 from cyclopean.io.video_damage import Beginning, cut_short, ends_of_frames, lost_bytes, parts
 from cyclopean.io.video_frames import (
     Crop,
@@ -69,7 +69,7 @@ class Clip:
 
     Frames per second; about how many frames and seconds (0: there are none); upright (height, width); a sentence for
     each property of its pictures that results do not keep; seconds of a tick of its clock; width of an upright pixel
-    over its height.
+    over its height; how many seconds after the clip's beginning the first frame is shown.
     """
 
     rate: Fraction
@@ -79,14 +79,20 @@ class Clip:
     remarks: tuple[str, ...] = ()
     unit: Fraction = Fraction(1, 90000)
     aspect: Fraction = Fraction(1)
+    late: float = 0.0
+
+    @property
+    def end(self) -> float:
+        """Seconds from the clip's beginning to the end of its last frame."""
+        return self.late + self.seconds
 
 
 @dataclass(frozen=True)
 class Still:
-    """One frame: upright, in [0,1]; its place in the clip and its seconds since the first one.
+    """One frame: upright, in [0,1]; its place in the clip and its seconds since the clip's beginning.
 
-    `time` is when it is shown, in seconds of the clip's own clock, which its sound shares, and `duration` for how long,
-    0 where the file does not state it.
+    A clip begins with its earliest track, as in players. `time` is when the frame is shown, in seconds of the file's
+    own clock, which its sound shares, and `duration` for how long, 0 where the file does not state it.
     """
 
     image: Frame
@@ -119,6 +125,7 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
         doubtful = not seconds or sought or cut or not (stream.frames or rate <= FASTEST)
         if first is not None:
             size = size_of(first)
+            late = lateness(container, (first.pts or 0) * stream.time_base, 1 / rate)
             aspect = stream.sample_aspect_ratio or Fraction(1)
             notes = list(remarks(first, size, partial(alpha_hides, path, max_megapixels)))
             if (films := len(_films(container))) > 1:
@@ -128,6 +135,7 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
             aspect = aspect if size == (first.height, first.width) else 1 / aspect
             clip = replace(
                 clip,
+                late=float(late),
                 size=size,
                 aspect=aspect,
                 remarks=(*([cut] if cut else []), *(f"{path.name}: {note}" for note in notes)),
@@ -202,7 +210,7 @@ def _alpha_hides(path: Path, _size: int, _time: int, max_megapixels: float) -> b
 
 
 def still_at(path: Path, seconds: float, max_megapixels: float = MEGAPIXELS) -> Still:
-    """Return the frame of a clip that is shown at `seconds` after its first one; at moments after the end the last.
+    """Return the frame of a clip that is shown at `seconds` from its beginning; at moments after the end the last.
 
     Raises InputError for a clip without frames.
     """

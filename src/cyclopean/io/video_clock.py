@@ -69,7 +69,9 @@ class Clock:
         self.base = stream.time_base
         self.step = max(1, round(1 / (stream.average_rate or Fraction(25)) / self.base))
         self.numbered = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+        self.container = container
         self.origin = origin_of(container)
+        self.late = Fraction(0)  # seconds from the beginning of the clip to its first frame
         self.start: int | None = None
         self.last = 0
         self.end = Fraction(0)  # seconds of the last frame's end, of the same clock
@@ -79,6 +81,7 @@ class Clock:
         ticks = None if self.numbered else frame.pts
         if self.start is None:
             self.start = self.last = ticks or 0
+            self.late = lateness(self.container, self.start * self.base, self.step * self.base)
         elif ticks == self.last:  # half a frame later, so that the next one can keep its own time
             self.last += max(1, self.step // 2)
         else:
@@ -97,12 +100,23 @@ class Clock:
         return max(0.0, float(self.told - self.end)) if self.told else 0.0
 
     def seconds(self, ticks: int) -> float:
-        """Return the seconds since the first frame."""
-        return float((ticks - (self.start or 0)) * self.base)
+        """Return the seconds since the beginning of the clip, as players count them: see `lateness`."""
+        return float((ticks - (self.start or 0)) * self.base + self.late)
 
     def time(self, ticks: int) -> Fraction:
-        """Return the seconds since the beginning of the clip, which may be before its first frame."""
+        """Return the seconds of the container's own clock, which may start long before the clip."""
         return ticks * self.base - self.origin
+
+
+def lateness(container: Any, first: Fraction, step: Fraction) -> Fraction:
+    """Return how many seconds after the beginning of the clip its `first` frame is shown (a time of the container's
+    clock); 0 if it is no more than a `step`, the duration of a frame.
+
+    A clip begins with its earliest track, as where sound comes before the picture.
+    """
+    begins = Fraction(container.start_time or 0, 1_000_000)
+    late = first - (begins if container.format.name in STARTS_ANYWHERE else max(begins, Fraction(0)))
+    return late if late > step else Fraction(0)
 
 
 def stated_span(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
@@ -113,12 +127,13 @@ def stated_span(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
     be it is taken for it.
     """
     if stream.duration:
-        start, length = ((ticks or 0) * stream.time_base for ticks in (stream.start_time, stream.duration))
+        begins, length = ((ticks or 0) * stream.time_base for ticks in (stream.start_time, stream.duration))
     else:
-        start, length = (Fraction(n or 0, 1_000_000) for n in (container.start_time, container.duration))
+        begins, length = (Fraction(n or 0, 1_000_000) for n in (container.start_time, container.duration))
     name = container.format.name
     to_end = name.startswith("matroska") or (name.startswith("mov") and not stream.frames)
-    return start, length if to_end and length > start else start + length
+    start = begins if stream.start_time is None else stream.start_time * stream.time_base  # sound may begin before
+    return start, length if to_end and length > begins else begins + length
 
 
 def origin_of(container: Any) -> Fraction:
