@@ -164,7 +164,7 @@ def human(b: Builder, rng: Random, height: Number = 1.72, pose: str | None = Non
     b.add("ellipsoid", at(belly), (0.15 * thick * build, 0.19 * thick, 0.115 * thick * build), top, torso)
     b.add("ellipsoid", at(chest), (0.175 * thick, 0.21 * thick, 0.12 * thick), top, torso)
     shoulders = [neck + torso @ np.array([side * SHOULDER, 0.05, 0]) * height for side in (-1, 1)]
-    b.limb(at(shoulders[0]), at(shoulders[1]), (0.065 * thick, 0.065 * thick), top)
+    b.limb(at(shoulders[0]), at(shoulders[1]), (0.056 * thick, 0.056 * thick), top)
     _arms(b, shoulders, (height, thick), wear, posed)
     head_at = neck + torso @ np.array([0, -0.078, 0.012]) * height
     b.limb(at(neck), at(head_at), (0.062 * thick, 0.052 * thick), own)
@@ -215,7 +215,7 @@ def _arms(b: Builder, shoulders: list[np.ndarray], size: tuple[Number, Number], 
             forward + bent * abs(math.cos(out)),
             out * (1 + 0.5 * bent * abs(math.sin(out))) - side * 0.3 * bent * abs(math.cos(out)),
         )
-        b.limb(_at(shoulders[k]), _at(elbow), (0.057 * thick, 0.045 * thick), top)
+        b.limb(_at(shoulders[k]), _at(elbow), (0.052 * thick, 0.044 * thick), top)
         b.limb(_at(elbow), _at(hand), (0.043 * thick, 0.03 * thick), sleeve)
         palm = hand + (hand - elbow) / (FOREARM * height) * 0.075 * thick
         b.limb(_at(hand), _at(palm), (0.034 * thick, 0.026 * thick), own, 0.6)
@@ -241,17 +241,18 @@ def head(b: Builder, rng: Random, size: Number, own: Material | None = None) -> 
     ball((0, -0.2, -0.08), (0.68, 0.78, 0.82), own)
     ball((0, 0.28, 0.12), (0.54 * jaw, 0.7, 0.58), own)
     for side in (-1, 1):
-        ball((side * 0.3, 0.18, 0.42), (0.22, 0.22, 0.22), own)  # cheeks
+        ball((side * 0.26, 0.2, 0.32), (0.27, 0.3, 0.29), own)  # cheeks
         _eye(ball, bar, side, hair, rng)
         ball((side * 0.69, 0.04, -0.06), (0.08, 0.2, 0.13), own, turn(side * 0.4))
     nose = rng.uniform(0.8, 1.25)
-    bar((0, -0.1, 0.66), (0, 0.2, 0.72 + 0.1 * nose), (0.075, 0.11 * nose), own)
+    bar((0, -0.12, 0.64), (0, 0.2, 0.68 + 0.07 * nose), (0.07, 0.1 * nose), own)
+    ball((0, 0.62, 0.42), (0.3, 0.24, 0.26), own)  # the chin
     _mouth(ball, own, rng)
     _hair(ball, s * wide, rng, hair)
     extra = rng.random()
     if extra < 0.18:
         beard = replace(hair, grain=0.8)
-        ball((0, 0.42, 0.12), (0.57 * jaw, 0.56, 0.575), beard)
+        ball((0, 0.44, 0.13), (0.57 * jaw, 0.57, 0.585), beard)
         ball((0, 0.36, 0.68), (0.26, 0.06, 0.09), beard)
     if rng.random() < 0.2:
         _glasses(b, s, wide, rng)
