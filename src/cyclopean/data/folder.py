@@ -58,6 +58,8 @@ CAMVID = "701_StillsRaw_full"  # of the release; its labels lie in other folders
 FAR = {
     **{"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0},
     **{"traffic": 80.0, "crowd": 20.0, "flight": 80.0},
+    **{"people": 40.0, "animals": 40.0, "plants": 40.0, "thin": 40.0, "vehicles": 80.0, "houses": 80.0},
+    **{"meal": 20.0, "handheld": 20.0, "night": 80.0},
 }
 
 

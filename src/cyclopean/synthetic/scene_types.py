@@ -18,7 +18,7 @@ from cyclopean.synthetic.indoors import furnish, shell
 from cyclopean.synthetic.materials import STUFF, cover
 from cyclopean.synthetic.objects import animal, person, plant, rock
 from cyclopean.synthetic.outdoors import daylight, grounds
-from cyclopean.synthetic.scene import FRAME_TIME, Builder, Layout, Number, Scene, Triple, turn
+from cyclopean.synthetic.scene import AS_ANY, FRAME_TIME, Builder, Capture, Layout, Number, Scene, Triple, turn
 
 
 def closeup(rng: Random) -> Layout:
@@ -161,12 +161,14 @@ class Viewpoint:
     before: Float[Tensor, "1 4 4"] | None = None
     after: Float[Tensor, "1 4 4"] | None = None
     interval: Number = FRAME_TIME
+    capture: Capture = AS_ANY
 
 
 def scene(family: str, seed: int) -> tuple[Scene, Viewpoint]:
     """Return scene number `seed` of a family and a viewpoint in it; the same on every machine."""
     layout, rng = _laid_out(family, seed)
-    return _seen_from(layout, layout.position, layout.baseline * 2.5 + 0.1, rng, (family, seed))
+    clearance = layout.baseline * 2.5 + 0.1 if layout.clearance is None else layout.clearance
+    return _seen_from(layout, layout.position, clearance, rng, (family, seed))
 
 
 def surroundings(family: str, seed: int) -> tuple[Scene, Viewpoint]:
@@ -195,7 +197,7 @@ def _seen_from(
 ) -> tuple[Scene, Viewpoint]:
     """Return everything but what stands within `clearance` metres of the camera, and the camera."""
     built = layout.builder.clear_of(position, clearance)
-    looking = np.array([layout.yaw, layout.pitch, rng.gauss(0, 0.02)])
+    looking = np.array([layout.yaw, layout.pitch, rng.gauss(0, 0.02) + layout.capture.roll])
     poses = []
     for offset, turned in (((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), *layout.steps):
         pose = np.eye(4)
@@ -203,5 +205,7 @@ def _seen_from(
         pose[:3, 3] = np.array(position) + offset
         poses.append(torch.tensor(pose[None], dtype=torch.float32, device="cpu"))
     before, after = poses[1:] or (None, None)
-    view = Viewpoint(poses[0], rng.uniform(40, 100), layout.baseline, before, after, layout.interval)
+    field = rng.uniform(40, 100)
+    field = layout.capture.field_of_view or field
+    view = Viewpoint(poses[0], field, layout.baseline, before, after, layout.interval, layout.capture)
     return built.scene(layout.lights, layout.air, *name, layout.far), view
