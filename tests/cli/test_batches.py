@@ -64,7 +64,7 @@ def test_any_exception_becomes_one_sentence() -> None:
 def test_one_input_fails_as_nobody_foresaw_and_the_rest_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cyclopean.inference import pipeline
+    from cyclopean.inference import photo_pipeline
     from cyclopean.io import image
 
     for name in "abc":
@@ -74,7 +74,7 @@ def test_one_input_fails_as_nobody_foresaw_and_the_rest_goes_on(
     def odd(path: Path, *limits: float) -> image.Photo:
         return sound(path, *limits) if path.name != "b.png" else {}["what nobody foresaw"]  # type: ignore[return-value]
 
-    monkeypatch.setattr(pipeline, "read_photo", odd)
+    monkeypatch.setattr(photo_pipeline, "read_photo", odd)
     code, out, err = here(capsys, "predict", tmp_path, "--model", model, "--out", tmp_path / "out")
     assert (code, out.split(",")[0]) == (2, "2 done")
     assert {"a_disp.npy", "c_disp.npy"} <= names(tmp_path / "out")

@@ -20,8 +20,8 @@ from cyclopean.cli.jobs import count_in, jobs_for, jobs_in
 from cyclopean.errors import InputError
 from cyclopean.inference import bulk
 from cyclopean.inference.folder_pipeline import Input, Predicting
-from cyclopean.inference.pipeline import DepthOptions
-from cyclopean.io.results import Target
+from cyclopean.inference.photo_pipeline import DepthOptions
+from cyclopean.io.result_names import Target
 from slow_work import Deadly, Slow
 
 

@@ -405,10 +405,10 @@ def test_depth_is_refined_when_a_model_predicted_it(
 def test_a_bad_profile_is_refused_before_anything_is_predicted(
     photo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cyclopean.inference import pipeline
+    from cyclopean.inference import photo_pipeline
 
     loaded: list[str] = []
-    monkeypatch.setattr(pipeline, "load", lambda name, _device: loaded.append(name))
+    monkeypatch.setattr(photo_pipeline, "load", lambda name, _device: loaded.append(name))
     profile = photo.with_name("profile.json")
     for content, sentence in (("{}", "is not a camera profile"), ("{", "not readable JSON")):
         profile.write_text(content)

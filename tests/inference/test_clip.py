@@ -17,9 +17,9 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.inference.clip import ClipReport, refocus_clip, result_suffix
 from cyclopean.inference.clip_pipeline import predict_clip
-from cyclopean.inference.pipeline import DepthOptions, predict_photo
+from cyclopean.inference.photo_pipeline import DepthOptions, predict_photo
 from cyclopean.io.image import Photo, write_photo
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.io.video import frames
 from cyclopean.sample import View
 from filmed import SIDE, blue_is_near, film, sound_of, times_of, walking

@@ -15,10 +15,10 @@ from cyclopean.synthetic import raycast, render, rigs, shading
 from cyclopean.synthetic.batch import batch_scenes
 from cyclopean.synthetic.scene import Atmosphere, Builder, Light, Material
 from cyclopean.training.dataset import TrainData
+from cyclopean.training.dataset_wrappers import Mapped
 from cyclopean.training.loader import Batches
 from cyclopean.training.options import Run
 from cyclopean.training.state import mean_losses
-from cyclopean.training.wrappers import Mapped
 
 SIZE = (32, 48)
 

@@ -15,7 +15,7 @@ from cyclopean.data.base import Files, Items
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.sample import Sample, map_tensors, view
-from cyclopean.training import dataset, wrappers
+from cyclopean.training import dataset, dataset_wrappers
 from cyclopean.training.dataset import TrainData, train_data
 from cyclopean.training.options import Augment, Run, Source
 from cyclopean.training.train import model_card
@@ -129,10 +129,10 @@ def test_many_items_in_a_row_that_cannot_be_read_are_an_error():
 
     data = Lost(30)
     data.lost = 9
-    assert [wrappers.Readable(data)[index].name for index in (5, 21, 29)] == [("5",), ("0",), ("0",)]
+    assert [dataset_wrappers.Readable(data)[index].name for index in (5, 21, 29)] == [("5",), ("0",), ("0",)]
     data.lost = 10
     with pytest.raises(InputError, match="none of 10 items in a row can be read; the first: item 20 is gone"):
-        wrappers.Readable(data)[20]
+        dataset_wrappers.Readable(data)[20]
 
 
 def test_all_items_get_the_size_asked_for(items, tmp_path):

@@ -21,14 +21,14 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
 from cyclopean.inference.panorama_detection import resolve_camera
-from cyclopean.inference.pipeline import DepthOptions, predict_photo
+from cyclopean.inference.photo_pipeline import DepthOptions, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
 from cyclopean.inference.selection import Selector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth, size_within
 from cyclopean.io.photo_encoders import LONGEST_SIDE
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.sample import OneImage
 
 LIVE = 400_000  # pixels of the depth that a browser refocuses by

@@ -206,7 +206,7 @@ def _refocus(
 ) -> PageUpdate:
     from cyclopean.defocus.video import Keyframe
     from cyclopean.inference.clip_pipeline import refocus_clip
-    from cyclopean.io.results import Target
+    from cyclopean.io.result_names import Target
     from cyclopean.io.video import describe
 
     source = _clip(session)

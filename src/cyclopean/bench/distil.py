@@ -35,7 +35,7 @@ from cyclopean.metrics import affine_fit
 from cyclopean.sample import OneMap, Sample
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training import dataset
-from cyclopean.training.wrappers import Joined
+from cyclopean.training.dataset_wrappers import Joined
 
 TEACHER = "general"
 OUTSIDE = ("street", "landscape")

@@ -11,7 +11,7 @@ from pathlib import Path
 from cyclopean.cli.parsing import named_file
 from cyclopean.errors import InputError, contained
 from cyclopean.io.files import CLIPS, PHOTOS, RAWS, printable, refuse_unreadable
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.stereoscopy import LAYOUTS
 
 READ = (*PHOTOS, *RAWS, *CLIPS)

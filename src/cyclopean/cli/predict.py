@@ -29,7 +29,7 @@ from cyclopean.io.files import CLIPS, printable
 
 if TYPE_CHECKING:
     from cyclopean.inference.folder_pipeline import Predicting
-    from cyclopean.inference.pipeline import DepthOptions, EmbeddedUse, Models
+    from cyclopean.inference.photo_pipeline import DepthOptions, EmbeddedUse, Models
 
 
 EMBEDDED: dict[str, "EmbeddedUse"] = {"": "mention", "embedded": "require", "predict": "ignore"}
@@ -189,7 +189,7 @@ def _checked_names(options: Predict) -> tuple[tuple[str, ...], str]:
 def _work(options: Predict, saved: tuple[str, ...], post_process: str) -> "Predicting":
     """Return what is done to each input: the names of formats and of the way to join looks are checked."""
     from cyclopean.inference.folder_pipeline import Predicting
-    from cyclopean.inference.pipeline import DepthOptions
+    from cyclopean.inference.photo_pipeline import DepthOptions
 
     camera, known = known_camera(options.camera, options.field_of_view)
     return Predicting(

@@ -21,11 +21,11 @@ from cyclopean.defocus import REFINE, refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.io.files import CLIPS, DEPTHS, printable, refuse_unreadable
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 
 if TYPE_CHECKING:
     from cyclopean.defocus.lens import Lens
-    from cyclopean.inference.pipeline import EmbeddedUse
+    from cyclopean.inference.photo_pipeline import EmbeddedUse
     from cyclopean.inference.predictor import Predictor
     from cyclopean.io.image import Photo
 
@@ -192,7 +192,7 @@ def run(options: Refocus) -> None:
     _refuse_early(options, source)
     target = result_target(options, source)
     from cyclopean.inference.metric_calibration import metres_from
-    from cyclopean.inference.pipeline import Models
+    from cyclopean.inference.photo_pipeline import Models
     from cyclopean.inference.refocus_pipeline import PictureFormat, RealLens, RefocusOptions, refocus_photo
 
     formats = [PictureFormat(suffix or source.suffix, bits) for suffix, bits in map(SAVE.__getitem__, saved)]

@@ -25,7 +25,7 @@ from cyclopean.stereoscopy import CONVERGE, EYES, LAYOUTS, PARALLAX
 
 if TYPE_CHECKING:
     from cyclopean.inference.folder_pipeline import Input
-    from cyclopean.inference.pipeline import Models, Written
+    from cyclopean.inference.photo_pipeline import Models, Written
     from cyclopean.inference.stereo_pipeline import StereoOptions
 
 
@@ -104,7 +104,7 @@ def run(options: Stereo) -> int:
     if jobs:
         loading("stereo", f"torch and the model {options.model}")
         from cyclopean.inference.folder_pipeline import Input, is_done
-        from cyclopean.inference.pipeline import Models
+        from cyclopean.inference.photo_pipeline import Models
         from cyclopean.inference.stereo_pipeline import SIDECAR, StereoOptions, stereo_photo
         from cyclopean.stereoscopy.pair import check
 

@@ -14,13 +14,13 @@ from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference import CLOUDS
 from cyclopean.inference.clip import PIXELS, ClipReport, Progress, film_camera, result_suffix, write_refocused
-from cyclopean.inference.pipeline import Written, final_paths, model_json, write_arrays
+from cyclopean.inference.photo_pipeline import Written, final_paths, model_json, write_arrays
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.decoding import MOST_MEGAPIXELS
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, resize_depth, size_within, small_grey
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.io.sidecar import camera_to_json, keep_names
 from cyclopean.io.video import Still, describe, frames, stills
 from cyclopean.io.video_writing import left_out, write_timed

@@ -12,11 +12,11 @@ from cyclopean.inference import refuse_sphere_of_clip
 from cyclopean.inference.clip import Progress
 from cyclopean.inference.clip_pipeline import clip_notes, predict_clip
 from cyclopean.inference.metric_calibration import metres_from
-from cyclopean.inference.pipeline import DepthOptions, Models, Written, predict_photo
+from cyclopean.inference.photo_pipeline import DepthOptions, Models, Written, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.wrappers import POST_PROCESSES
 from cyclopean.io.files import CLIPS, file_hash, read_json
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 
 
 @dataclass(frozen=True)

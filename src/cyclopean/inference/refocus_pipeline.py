@@ -23,7 +23,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.metric_calibration import FARTHEST, DistanceRange, Metres
 from cyclopean.inference.panorama_detection import padding
-from cyclopean.inference.pipeline import (
+from cyclopean.inference.photo_pipeline import (
     EmbeddedUse,
     Written,
     as_predicted,
@@ -40,7 +40,7 @@ from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, resize_depth, write_photo
 from cyclopean.io.metadata import subject_distance
 from cyclopean.io.photo_encoders import LONGEST_SIDE, USUAL, holds
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.io.sidecar import keep_names, read_sidecar
 from cyclopean.io.video import still_at
 

@@ -11,12 +11,12 @@ from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.video import Keyframe
 from cyclopean.errors import InputError
 from cyclopean.inference.clip import Progress, SteadyDepth, film_camera, measure_clip, picture_of, result_suffix
-from cyclopean.inference.pipeline import Written, model_json
+from cyclopean.inference.photo_pipeline import Written, model_json
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.stereo_pipeline import SIDECAR, StereoOptions
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.io.sidecar import keep_names
 from cyclopean.io.video import Frame, Still
 from cyclopean.io.video_writing import QUALITY, SIDE_BY_SIDE, rewrite

@@ -11,7 +11,7 @@ from cyclopean.defocus.lens import Point, focus_pixel
 from cyclopean.defocus.video import SECONDS
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
-from cyclopean.inference.pipeline import EmbeddedUse, Written, model_json, with_camera
+from cyclopean.inference.photo_pipeline import EmbeddedUse, Written, model_json, with_camera
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import depth_of, too_large, usual_format
 from cyclopean.io.decoding import MOST_MEGAPIXELS
@@ -19,7 +19,7 @@ from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, write_photo
 from cyclopean.io.mpo import write_mpo
 from cyclopean.io.photo_encoders import LONGEST_SIDE, holds
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.io.sidecar import keep_names
 from cyclopean.stereoscopy import CONVERGE, LAYOUTS, PARALLAX
 from cyclopean.stereoscopy.layouts import ARRANGED

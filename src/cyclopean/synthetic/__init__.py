@@ -25,11 +25,11 @@ FAMILIES = {
     "animals": "cyclopean.synthetic.subjects:animals",
     "plants": "cyclopean.synthetic.subjects:plants",
     "thin": "cyclopean.synthetic.subjects:thin",
-    "vehicles": "cyclopean.synthetic.settings:vehicles",
-    "houses": "cyclopean.synthetic.settings:houses",
-    "meal": "cyclopean.synthetic.settings:meal",
-    "handheld": "cyclopean.synthetic.settings:handheld",
-    "night": "cyclopean.synthetic.settings:nocturne",
+    "vehicles": "cyclopean.synthetic.everyday_scenes:vehicles",
+    "houses": "cyclopean.synthetic.everyday_scenes:houses",
+    "meal": "cyclopean.synthetic.everyday_scenes:meal",
+    "handheld": "cyclopean.synthetic.everyday_scenes:handheld",
+    "night": "cyclopean.synthetic.everyday_scenes:nocturne",
 }
 ALL = ("street", "room", "table", "landscape")  # what `all` stands for: figures are told of scenes of these, by seed
 

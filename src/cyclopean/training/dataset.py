@@ -20,9 +20,9 @@ from cyclopean.geometry import size_of
 from cyclopean.inference.labels import Masked
 from cyclopean.sample import Sample
 from cyclopean.synthetic import expanded
+from cyclopean.training.dataset_wrappers import Mapped, Readable, Step, length
 from cyclopean.training.options import Augment, Rig, Run, Source
 from cyclopean.training.rig import KnownRig
-from cyclopean.training.wrappers import Mapped, Readable, Step, length
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
 FEW = 5  # of fewer than some hundred items so many are held out, or a tenth, at least one

@@ -116,9 +116,9 @@ def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float 
     from cyclopean.geometry import size_of
     from cyclopean.methods.depth_anywhere import DepthAnywhere
     from cyclopean.training import checkpoint, dataset
+    from cyclopean.training.dataset_wrappers import length, several
     from cyclopean.training.optimisation import adam, adamw, constant
     from cyclopean.training.train import train
-    from cyclopean.training.wrappers import length, several
 
     if run.init is None:
         raise InputError("fine-tuning starts from a distilled model; give --init MODEL (cyclopean train distil).")
@@ -151,7 +151,7 @@ def labelled_and_unlabelled(run: Run, streams: Streams, augment: Augment, rolls:
     from cyclopean import augmentation
     from cyclopean.augmentation import Steps
     from cyclopean.training import dataset
-    from cyclopean.training.wrappers import Joined, length
+    from cyclopean.training.dataset_wrappers import Joined, length
 
     data = dataset.train_data(streams.source, augment, run, augmentation.mirrored, dataset.target_only)
     data = dataset.then(dataset.labelled_only(dataset.with_truth(data)), augmentation.rolled)

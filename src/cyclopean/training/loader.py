@@ -13,8 +13,8 @@ from cyclopean.augmentation import derived_seed, shrunk
 from cyclopean.errors import InputError
 from cyclopean.sample import Sample, collate
 from cyclopean.training.dataset import TrainData
+from cyclopean.training.dataset_wrappers import several
 from cyclopean.training.options import Run
-from cyclopean.training.wrappers import several
 
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 Draws = tuple[int, list[tuple[int, int]]]  # a step, and (index, seed) of each of its items

@@ -26,12 +26,12 @@ from cyclopean.methods.base import Method
 from cyclopean.sample import Sample, implausible_numbers
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
+from cyclopean.training.dataset_wrappers import length
 from cyclopean.training.loader import STOPS, Batches, Stream, loader
 from cyclopean.training.log import RunLog
 from cyclopean.training.optimisation import MakeOptimizer, Schedule
 from cyclopean.training.options import Run
 from cyclopean.training.state import STATE, State, read_state, resume_facts
-from cyclopean.training.wrappers import length
 
 Pictures = Callable[[Method, Sample], dict[str, Tensor]]  # name -> RGB in [0,1], 3 h w
 

@@ -11,8 +11,8 @@ from cyclopean.data.base import Items, log_unusual_rig
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, size_of, translation
 from cyclopean.sample import Sample, View, calibrated_rig, pair_rig
+from cyclopean.training.dataset_wrappers import length, origin
 from cyclopean.training.options import Rig
-from cyclopean.training.wrappers import length, origin
 
 CALIBRATIONS_READ = 12  # of more calibrations, so many are read, evenly spaced
 ALIKE = 0.01  # rigs that differ by less are one: KITTI's of five days differ by half of it

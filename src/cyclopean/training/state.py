@@ -20,10 +20,10 @@ from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
+from cyclopean.training.dataset_wrappers import length, several
 from cyclopean.training.loader import one_batch
 from cyclopean.training.log import RunLog
 from cyclopean.training.options import STATE, Run
-from cyclopean.training.wrappers import length, several
 
 KEPT: dict[str, Any] = {  # keys that a saved state must have, and types; "published" is the running mean
     **{"step": int, "best": float, "seconds": float, "config": dict, "method": dict, "optimizer": dict},

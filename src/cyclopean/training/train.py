@@ -14,10 +14,10 @@ from cyclopean.geometry import size_of
 from cyclopean.methods.base import Method
 from cyclopean.sample import Sample
 from cyclopean.training.dataset import ITEMS_READ, TrainData
+from cyclopean.training.dataset_wrappers import length
 from cyclopean.training.loop import fit
 from cyclopean.training.optimisation import MakeOptimizer, Schedule
 from cyclopean.training.options import Run, Source
-from cyclopean.training.wrappers import length
 
 LOG = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from PIL import Image
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.panorama_detection import padding, resolve_camera
-from cyclopean.inference.pipeline import DepthOptions, predict_photo
+from cyclopean.inference.photo_pipeline import DepthOptions, predict_photo
 from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo, read_photo, write_photo
 from cyclopean.io.metadata import Gpano
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.io.sidecar import outputs_named_in
 from filmed import blue_is_near
 

@@ -24,7 +24,7 @@ from cyclopean.io.depthmap import DepthMap, colourise, value_range, write_depth
 from cyclopean.io.embedded_depth import NO_EMBEDDED_DEPTH, find_depth, read_embedded_depth
 from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, read_photo, write_photo
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.io.scenes import mesh, point_cloud, without_flying_pixels, write_glb, write_ply
 from cyclopean.io.sidecar import Maker, keep_names
 from cyclopean.io.viewer import write_viewer
