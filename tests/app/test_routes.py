@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="the app needs the extra 'app'")
 
-from cyclopean.app import routes
+from cyclopean.app import routes, uploads
 from cyclopean.app.guard import Guard, answers_to
 from cyclopean.app.limits import Limits
 from cyclopean.app.session import Session, Store
@@ -137,7 +137,7 @@ def test_a_size_above_the_limit_looks_larger_than_the_limit():
         (160_000_000, 100.0, "is 160 MB"),
         (1_001, 0.001, "is 0.001001 MB, the limit is 0.001 MB"),
     ):
-        assert said in routes._too_large("a.jpg", size, most)
+        assert said in uploads._too_large("a.jpg", size, most)
 
 
 def test_a_second_file_takes_the_place_of_the_first(client, session: Session):
@@ -173,13 +173,13 @@ def test_a_disk_that_fills_up_meanwhile_is_a_sentence_too(client, session: Sessi
     async def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(routes, "_written", full)
+    monkeypatch.setattr(uploads, "_written", full)
     assert client.post(f"/upload/{session.token}?name=a.jpg", content=b"x").status_code == 507
     assert list(session.folder.iterdir()) == []
 
 
 def test_one_page_sends_two_files_at_a_time_at_most(client, session: Session):
-    session.arriving = routes.ARRIVING
+    session.arriving = uploads.ARRIVING
     answer = client.post(f"/upload/{session.token}?name=a.jpg", content=b"x")
     assert answer.status_code == 429
     assert "wait" in answer.json()["error"]

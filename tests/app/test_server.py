@@ -23,8 +23,8 @@ from filmed import film, walking
 SMALL = """
 import os
 os.cpu_count = lambda: 1
-from cyclopean.app import guard, routes, server
-guard.SLOWEST_BODY = routes.STALLED = server.HALF_REQUEST = 3.0
+from cyclopean.app import guard, server, uploads
+guard.SLOWEST_BODY = uploads.STALLED = server.HALF_REQUEST = 3.0
 from cyclopean.app.limits import Limits
 from cyclopean.app.server import Address, models_offered, serve
 serve(Address(port=0), models_offered("general"), Limits(visitors=1, waiting=1), browser=False, anyway=True)

@@ -19,9 +19,10 @@ from cyclopean.app.coordinates import fraction
 from cyclopean.app.examples import Example
 from cyclopean.app.limits import within
 from cyclopean.app.mending import MOST, Stroke
-from cyclopean.app.routes import GONE, NO_SPACE, capital, leave_no_trace
+from cyclopean.app.routes import capital, leave_no_trace
 from cyclopean.app.service import FocusRequest, RefocusSettings, Service
-from cyclopean.app.session import NothingNew, Session, Store
+from cyclopean.app.session import GONE, NothingNew, Session, Store
+from cyclopean.app.uploads import NO_SPACE
 from cyclopean.errors import InputError, lacks_memory, sentence
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.predictor import Predictor

@@ -5,10 +5,7 @@ visitor is ever opened.
 """
 
 import asyncio
-import errno
-import mimetypes
 import re
-import shutil
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -25,9 +22,9 @@ from starlette.routing import BaseRoute, Route
 
 from cyclopean.app.examples import Example
 from cyclopean.app.jobs import CROWDED, Crowded, Jobs
-from cyclopean.app.session import STAGES, Session, Store, safe_name
+from cyclopean.app.session import GONE, STAGES, Store
+from cyclopean.app.uploads import RefusedUpload, receive
 from cyclopean.errors import InputError
-from cyclopean.io.files import CLIPS, PHOTOS, RAWS
 
 if TYPE_CHECKING:
     from cyclopean.app.handlers import AppState
@@ -43,14 +40,6 @@ IN_SPACE = (
     "img-src data: blob:; frame-ancestors 'self'"
 )
 PATIENCE = 1.0  # seconds that a step waits for the network before the page is told
-SPARE = 300e6  # bytes that an upload must leave free on the disk
-
-STALLED, LONGEST_WAY = 30.0, 1800.0  # seconds: between two parts of an upload, and for a whole one
-ARRIVING = 2  # files of one page at a time: a second one takes the first one's place
-BUSY = "two files of this page are arriving already; wait until they are here."
-LATE = "nothing more of the file came; send it again."
-GONE = "this page was open for too long without being used, and its pictures are gone; reload it."
-NO_SPACE = "this computer has no space left for the file; free some space on its disk, then try again."
 
 
 def routes(
@@ -144,101 +133,17 @@ def _job(store: Store, jobs: Jobs) -> Callable[..., Any]:
     return job
 
 
-class RefusedUpload(InputError):  # noqa: N818  (a sentence for the page)
-    """An upload that is not taken: what HTTP calls the reason, and the sentence."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
 def _upload(store: Store) -> Callable[..., Any]:
     async def upload(request: Request) -> Response:
         session, name = store.get(request.path_params["token"]), request.query_params.get("name", "photo")
         try:
-            return JSONResponse({"name": await _received(store, session, request, name)})
+            return JSONResponse({"name": await receive(store, session, request, name)})
         except RefusedUpload as refused:
             return JSONResponse({"error": capital(str(refused))}, refused.status)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
 
     return upload
-
-
-async def _received(store: Store, session: Session | None, request: Request, name: str) -> str:
-    """Store what is sent as a file of the session; return the name that it got. Raises RefusedUpload."""
-    if session is None:
-        raise RefusedUpload(410, GONE)
-    most = store.limits.megabytes * 1e6
-    length = request.headers.get("content-length", "")
-    promised = int(length) if length.isdecimal() else 0
-    if promised > most:
-        raise RefusedUpload(413, _too_large(name, promised, store.limits.megabytes))
-    if session.arriving >= ARRIVING:
-        raise RefusedUpload(429, BUSY)
-    named = _acceptable(name, request.headers.get("content-type", ""))
-    try:
-        store.begin(session)
-    except InputError as error:
-        raise RefusedUpload(503, str(error)) from None
-    session.arriving += 1
-    folder = None
-    try:
-        folder = session.room()
-        if shutil.disk_usage(folder).free < SPARE:
-            raise RefusedUpload(507, NO_SPACE)
-        size = await asyncio.wait_for(_written(folder / ".part", request, most), LONGEST_WAY)
-        if size > most:
-            raise RefusedUpload(413, _too_large(name, size, store.limits.megabytes))
-        session.receive((folder / ".part").replace(folder / named))
-    except TimeoutError:
-        raise RefusedUpload(408, LATE) from None
-    except OSError as error:
-        if session.closed:  # the page was closed meanwhile, and the folder is gone
-            raise RefusedUpload(410, GONE) from None
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RefusedUpload(507, NO_SPACE) from None
-        raise
-    finally:
-        session.arriving -= 1
-        if folder is not None and not (folder / named).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        session.leave_nothing()
-    return named
-
-
-def _acceptable(name: str, kind: str) -> str:
-    """Return a safe name for a photo or a clip; one without a suffix gets that of its `kind`, as the browser tells it.
-
-    Raises RefusedUpload for other files: what they are is never guessed from what is in them.
-    """
-    safe = safe_name(name)
-    if not Path(safe).suffix:
-        guess = mimetypes.guess_extension(kind.split(";", maxsplit=1)[0].strip())
-        safe += guess if guess in (*PHOTOS, *CLIPS) else ""
-    suffix = Path(safe).suffix.lower()
-    if suffix in RAWS:
-        raise RefusedUpload(415, f"{safe} is a camera's raw file; develop it first, and give JPEG or TIFF.")
-    if suffix not in (*PHOTOS, *CLIPS):
-        raise RefusedUpload(
-            415, f"{safe} is neither a photo nor a clip by its name; give JPEG, PNG, TIFF, HEIC, MP4 or MOV."
-        )
-    return safe
-
-
-async def _written(path: Path, request: Request, most: float) -> int:
-    """Return how many bytes have arrived in `path`; it ends early when they are more than `most`.
-
-    Raises TimeoutError when nothing comes for long.
-    """
-    size, parts = 0, request.stream()
-    with path.open("wb") as file:
-        while (chunk := await asyncio.wait_for(anext(parts, None), STALLED)) is not None:
-            size += len(chunk)
-            if size > most:
-                break
-            await anyio.to_thread.run_sync(file.write, chunk)
-    return size
 
 
 def _here(store: Store) -> Callable[..., Any]:
@@ -332,12 +237,6 @@ def _example(examples: list[Example]) -> Callable[..., Any]:
         return Response(examples[number].thumbnail, media_type="image/jpeg")
 
     return example
-
-
-def _too_large(name: str, size: int, most: float) -> str:
-    """Return the sentence for an upload beyond the limit, with as many digits as it takes to see that it is."""
-    shown = next(text for digits in range(7) if float(text := f"{size / 1e6:.{digits}f}") > most or digits == 6)
-    return f"{safe_name(name)} is {shown} MB, the limit is {most:.6g} MB; give a smaller file."
 
 
 def capital(sentence: str) -> str:

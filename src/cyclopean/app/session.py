@@ -26,6 +26,7 @@ STAGES = ("photo", "video", "panorama")  # sessions that one page opens; metres 
 KEPT_PICTURES = 6  # shown pictures of a kind that a page may still ask for
 LONGEST_NAME = 100  # bytes, without the suffix: disks take 255, or 143, and results get a word more
 UNSEEN = 120.0  # seconds that a session lasts whose page nobody seems to look at
+GONE = "this page was open for too long without being used, and its pictures are gone; reload it."
 FULL = "the app is serving as many people as it can; close a page that is not in use. A place may be free in {}."
 
 

@@ -13,9 +13,9 @@ from cyclopean.app import service
 from cyclopean.app.coordinates import pixel, shown_size
 from cyclopean.app.handlers import REFOCUSING, AppState, PageUpdate, check_kind, error_sentence, handler
 from cyclopean.app.limits import within
-from cyclopean.app.routes import GONE, capital
+from cyclopean.app.routes import capital
 from cyclopean.app.service import RefocusSettings
-from cyclopean.app.session import Session
+from cyclopean.app.session import GONE, Session
 from cyclopean.errors import InputError
 from cyclopean.geometry import size_of
 from cyclopean.io.files import CLIPS
