@@ -1,7 +1,9 @@
 """Losses: maps of errors per pixel, the weighted mean that makes them scalars, and terms that are scalars at once.
 
 Everything here expects float32 (or float64) and stays in it. A loss gets its name where a method returns it: as a key
-of `Method.losses`; the errors and smoothness terms of the photometric loss also in `methods.photometric`'s tables.
+of `Method.losses`. A new error (or smoothness) of the photometric loss touches three places: a function here, its key
+in `ERRORS` (`SMOOTHS`) of methods/photometric.py, and that key in `ErrorName` (`SmoothName`) of training/options.py,
+from which every `--error` (`--smooth`) takes its choices.
 """
 
 from typing import Any, Literal

@@ -13,7 +13,7 @@ from cyclopean.synthetic.illumination import HOURS, against, night
 
 
 def layouts(family, count):
-    return [resolve_name(FAMILIES[family])(Random(f"{family} {seed}")) for seed in range(count)]
+    return [resolve_name(FAMILIES[family].layout)(Random(f"{family} {seed}")) for seed in range(count)]
 
 
 def test_a_point_out_of_focus_is_a_disc_of_the_size_that_a_thin_lens_gives():

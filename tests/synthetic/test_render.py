@@ -26,7 +26,7 @@ def built(*primitives, lights=()):
     builder = Builder()
     for primitive in primitives:
         builder.add(*primitive)
-    return builder.scene(lights, Atmosphere(ambient=1.0, haze=0.0), "street", 0, 80)
+    return builder.scene(lights, Atmosphere(ambient=1.0, haze=0.0), "street", 0)
 
 
 def lonely(shape, center, half, rotation=None):

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from cyclopean import synthetic
-from cyclopean.data.folder import FAR
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.synthetic import render, rigs, scene_types
@@ -133,7 +132,7 @@ def test_nothing_is_built_around_a_camera():
     cleared = 0
     for family in synthetic.FAMILIES:
         for seed in range(10):
-            layout = resolve_name(synthetic.FAMILIES[family])(Random(f"{family} {seed}"))
+            layout = resolve_name(synthetic.FAMILIES[family].layout)(Random(f"{family} {seed}"))
             scene, stand = scene_types.scene(family, seed)
             eye = stand.world_from_camera[0, :3, 3]
             unit = torch.einsum("nij,nj->ni", scene.inverse, eye - scene.center)
@@ -177,11 +176,6 @@ def test_all_stands_for_the_families_that_figures_are_told_of():
     assert set(synthetic.ALL) < set(synthetic.FAMILIES)
     assert synthetic.expanded(["all", "clutter"]) == (*synthetic.ALL, "clutter")
     assert synthetic.expanded(["room", "all"]) == ("room", "street", "table", "landscape")
-
-
-def test_readers_know_how_far_each_family_matters():
-    assert scene_types.scene("clutter", 1)[0].far == FAR["clutter"]
-    assert FAR.keys() == synthetic.FAMILIES.keys()
 
 
 def test_unknown_names_are_refused_with_the_nearest():

@@ -41,6 +41,7 @@ from cyclopean.geometry import Camera, Equirectangular, Pinhole, size_of, transl
 from cyclopean.io.decoding import read_image
 from cyclopean.io.files import shortened
 from cyclopean.sample import Sample, view
+from cyclopean.synthetic import FAMILIES
 
 # Names of the two folders of a stereo set, in use by well-known data sets.
 PAIRS = (("left", "right"), ("image_l", "image_r"), ("image_02", "image_03"), ("image_2", "image_3"), ("im0", "im1"))
@@ -55,12 +56,6 @@ AGREE = 0.01  # by how much two statements of one thing may differ: a share, or 
 LONGEST = 100  # characters of a folder's name
 APART_PX = 0.5  # the same of principal points, in pixels
 CAMVID = "701_StillsRaw_full"  # of the release; its labels lie in other folders
-FAR = {
-    **{"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0},
-    **{"traffic": 80.0, "crowd": 20.0, "flight": 80.0},
-    **{"people": 40.0, "animals": 40.0, "plants": 40.0, "thin": 40.0, "vehicles": 80.0, "houses": 80.0},
-    **{"meal": 20.0, "handheld": 20.0, "night": 80.0},
-}
 
 
 class FolderDataset(Items):
@@ -158,7 +153,8 @@ class FolderDataset(Items):
         if self.calibration is not None:
             return self.most_depth
         family = read_object(self._places["camera"] / f"{self.items[index]}.json").get("family")
-        return FAR.get(str(family), self.most_depth)
+        known = FAMILIES.get(str(family))
+        return self.most_depth if known is None else known.far
 
     def files(self, index: int) -> Files:
         """Return target, then the other views; camera or calibration, and the depth if there is any."""

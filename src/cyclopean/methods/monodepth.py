@@ -80,6 +80,8 @@ class Monodepth(PhotometricMethod):
             if self.maps == 1:
                 return self.loss(left, both[0], [SourceView(right, pose)])
             d_left, d_right = both
+            # α_ap = α_lr = 1 (sec. 4.1): no factor stands before appearance and consistency. α_ds = 0.1 / r is in the
+            # smoothness that `self.loss` returns: `LossConfig.smoothness`, halved from scale to scale.
             return add(
                 self.loss(left, d_left, [SourceView(right, pose, d_right)]),
                 self.loss(right, d_right, [SourceView(left, invert(pose), d_left)]),

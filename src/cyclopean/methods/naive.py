@@ -14,6 +14,7 @@ from cyclopean.methods.base import Losses, Paired, Prediction, full_precision, l
 from cyclopean.methods.photometric import ERRORS, WARPS
 from cyclopean.networks import build
 from cyclopean.sample import Image, Sample, View
+from cyclopean.training.options import ErrorName
 
 SCALES = 4
 LEVELS, MAX_DISPARITY = 64, 0.3  # of block matching: how many disparities, up to which share of the width
@@ -36,7 +37,7 @@ class Naive(Paired):
         network: str = "vgg",
         width: float = 1.0,
         *,
-        error: Literal["l1", "l2", "ssim", "ssim-reflected"] = "l1",
+        error: ErrorName = "l1",
         sampling: Literal["linear", "nearest"] = "linear",
         rig: Sequence[float] | None = None,
     ) -> None:

@@ -348,7 +348,7 @@ class PerceptualFeatures:
         return self.encoders[0].to(image.device)(image)[:2]
 
 
-# --- names to values ---
+# --- names to values: of the names in training.options, a test holds both together ---
 
 WARPS: dict[str, Callable[..., Tensor]] = {"linear": pull, "linearized": pull_linearized, "nearest": pull_nearest}
 ERRORS: dict[str, Error] = {"ssim": appearance, "ssim-reflected": photometric_error, "l1": absolute, "l2": squared}

@@ -76,7 +76,7 @@ def meal(rng: Random) -> Layout:
     field = math.exp(rng.uniform(math.log(32), math.log(75)))
     capture = lens(rng, field, distance, 0.6)
     yaw = math.atan2(-at[0], max(back, 0.3)) + rng.gauss(0, 0.08)
-    return Layout(b, lights, air, at, yaw, pitch, 0.015 + 0.04 * distance, 20, capture=capture)
+    return Layout(b, lights, air, at, yaw, pitch, 0.015 + 0.04 * distance, capture=capture)
 
 
 @one_object
@@ -132,7 +132,7 @@ def vehicles(rng: Random) -> Layout:
     field = math.exp(rng.uniform(math.log(35), math.log(85)))
     capture = lens(rng, field, near_, 0.25)
     at, pitch = (rng.gauss(0, 0.5), -height, 0.0), math.atan2(0.8 - height, near_) + rng.gauss(0.02, 0.05)
-    return Layout(b, lights, air, at, rng.gauss(0, 0.15), pitch, rng.uniform(0.08, 0.3), 80, capture=capture)
+    return Layout(b, lights, air, at, rng.gauss(0, 0.15), pitch, rng.uniform(0.08, 0.3), capture=capture)
 
 
 def homes(b: Builder, rng: Random, edge: Number) -> None:
@@ -192,7 +192,7 @@ def houses(rng: Random) -> Layout:
             math.atan2(storeys * 1.6, distance + 4) * rng.uniform(0.5, 1),
         )
     capture = lens(rng, field, distance, 0.1)
-    return Layout(b, lights, air, (0.0, -height, 0.0), yaw, pitch, rng.uniform(0.15, 0.5), 80, capture=capture)
+    return Layout(b, lights, air, (0.0, -height, 0.0), yaw, pitch, rng.uniform(0.15, 0.5), capture=capture)
 
 
 AROUND: dict[str, Callable[[Builder, Random], None]] = {
@@ -321,7 +321,7 @@ def handheld(rng: Random) -> Layout:
     at = replace(capture, roll=roll)
     baseline, floor = rng.uniform(0.03, 0.05), (w / 2, d / 2)
     # No wall that is near is in the way: neither eye nor a step of a clip comes as far as one.
-    return Layout(b, lights, air, position, yaw, pitch, baseline, 20, floor, capture=at, clearance=0.1)
+    return Layout(b, lights, air, position, yaw, pitch, baseline, floor, capture=at, clearance=0.1)
 
 
 def nocturne(rng: Random) -> Layout:

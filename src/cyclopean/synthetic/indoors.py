@@ -22,7 +22,7 @@ def room(rng: Random) -> Layout:
         position = (rng.uniform(-0.3, 0.3) * w, position[1], rng.uniform(-0.3, 0.2) * d)
     yaw = math.atan2(-position[0], d * 0.3 - position[2]) + rng.gauss(0, 0.35)
     pitch = rng.gauss(-0.18, 0.18) if position[1] < -1 else rng.gauss(0, 0.12)
-    return Layout(b, lights, air, position, yaw, pitch, rng.uniform(0.06, 0.16), 20, (w / 2, d / 2))
+    return Layout(b, lights, air, position, yaw, pitch, rng.uniform(0.06, 0.16), (w / 2, d / 2))
 
 
 def shell(b: Builder, rng: Random, size: Triple) -> tuple[tuple[Light, ...], Atmosphere]:

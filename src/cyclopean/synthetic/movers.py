@@ -61,7 +61,7 @@ def traffic(rng: Random) -> Layout:
     _join(b, rng, (speed, 0.0), lane, driver, reach=(1.9, 4.5))
     yaw, pitch = rng.gauss(0, 0.15), rng.gauss(-0.03, 0.06)
     b = b.worn(WORN, WORN)
-    return Layout(b, lights, air, position, yaw, pitch, 0.54, 80, road=half, steps=steps, interval=INTERVAL)
+    return Layout(b, lights, air, position, yaw, pitch, 0.54, road=half, steps=steps, interval=INTERVAL)
 
 
 def crowd(rng: Random) -> Layout:

@@ -60,7 +60,7 @@ def street(rng: Random) -> Layout:
     x = rng.uniform(-half - walk, half + walk) * 0.8
     y = -rng.choice([rng.uniform(1.1, 2.2), rng.uniform(0.5, 4)])
     yaw = rng.gauss(0, 0.15) if rng.random() < 0.7 else rng.uniform(-1.2, 1.2)
-    return Layout(b, lights, air, (x, y, 0), yaw, rng.gauss(-0.02, 0.08), rng.uniform(0.3, 0.7), 80, road=half)
+    return Layout(b, lights, air, (x, y, 0), yaw, rng.gauss(-0.02, 0.08), rng.uniform(0.3, 0.7), road=half)
 
 
 def built_up(b: Builder, rng: Random, half: Number, walk: Number) -> None:
@@ -147,7 +147,7 @@ def landscape(rng: Random) -> Layout:
         COUNTRYSIDE["rock" if kind == "building" and z <= 12 else kind](place, rng)
     height = math.exp(rng.uniform(math.log(0.8), math.log(6)))
     yaw, pitch = rng.gauss(0, 0.2), rng.gauss(-0.03, 0.1)
-    return Layout(b, lights, air, (0.0, -height, 0.0), yaw, pitch, rng.uniform(0.3, 0.8), 80)
+    return Layout(b, lights, air, (0.0, -height, 0.0), yaw, pitch, rng.uniform(0.3, 0.8))
 
 
 def _hills(b: Builder, rng: Random, land: str) -> None:

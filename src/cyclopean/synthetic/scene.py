@@ -91,8 +91,7 @@ class Scene:
 
     `taper`: how wide the upper end is in x and z, where the lower one is 1 (of capsules, wedges and frusta).
     `velocity` in metres per second; `looks` and `colours` are each primitive's material; `objects` is the number of the
-    object that it is a part of, 0 for ground, walls and what hangs on them; `far` is the depth in metres beyond which
-    nothing in a scene of this kind is of interest.
+    object that it is a part of, 0 for ground, walls and what hangs on them.
     """
 
     shape: Tensor
@@ -108,7 +107,6 @@ class Scene:
     air: Atmosphere
     family: str
     seed: int
-    far: Number
 
     def at(self, time: Number) -> "Scene":
         """Return the scene `time` seconds later: objects with a velocity have moved."""
@@ -257,7 +255,7 @@ class Builder:
         gaps = np.linalg.norm(np.maximum(local - np.array(self.halves), 0), axis=1)
         return np.where(np.array(self.shapes) == 0, math.inf, gaps)
 
-    def scene(self, lights: Sequence[Light], air: Atmosphere, family: str, seed: int, far: Number) -> Scene:
+    def scene(self, lights: Sequence[Light], air: Atmosphere, family: str, seed: int) -> Scene:
         """Return the finished scene; primitives sorted by shape."""
         order = sorted(range(len(self.shapes)), key=lambda n: self.shapes[n])
         half, rotation = _rows(self.halves, order), _rows(self.rotations, order)
@@ -275,7 +273,6 @@ class Builder:
             air=air,
             family=family,
             seed=seed,
-            far=far,
         )
 
 
@@ -330,7 +327,6 @@ class Layout:
     yaw: Number
     pitch: Number
     baseline: Number
-    far: Number
     floor: tuple[Number, Number] = (0.0, 0.0)  # half its extents along x and z where walls bound it, else 0
     road: Number = 0.0  # half the width of one along z, where there is one
     steps: tuple[tuple[Triple, Triple], ...] = ()

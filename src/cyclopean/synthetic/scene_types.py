@@ -46,7 +46,7 @@ def _still_life(rng: Random) -> Layout:
     aim = math.atan2(up - 0.1, -back + rng.uniform(-0.1, 0.3))
     position = (rng.uniform(-0.3, 0.3) * wide, -height - up, back)
     yaw = math.atan2(-position[0], -back) + rng.gauss(0, 0.15)
-    return Layout(b, lights, air, position, yaw, -aim * rng.uniform(0.5, 1.1), rng.uniform(0.03, 0.07), 40)
+    return Layout(b, lights, air, position, yaw, -aim * rng.uniform(0.5, 1.1), rng.uniform(0.03, 0.07))
 
 
 def _portrait(rng: Random) -> Layout:
@@ -64,7 +64,7 @@ def _portrait(rng: Random) -> Layout:
     height = rng.uniform(0.4, 1.9)
     pitch = rng.gauss(0, 0.08) - max(0.0, height - 1.0) * 0.15
     yaw = rng.gauss(0, 0.12)
-    return Layout(b, lights, air, (0.0, -height, 0.0), yaw, pitch, 0.03 + 0.03 * distance, 80)
+    return Layout(b, lights, air, (0.0, -height, 0.0), yaw, pitch, 0.03 + 0.03 * distance)
 
 
 SUBJECTS: dict[str, Callable[[Builder, Random], None]] = {
@@ -107,7 +107,7 @@ def clutter(rng: Random) -> Layout:
     aim = board + rng.uniform(0.25, 0.6)
     gap = wall - deep / 2 - at[2]
     yaw = math.atan2(-at[0], gap) + rng.gauss(0, 0.1)
-    return Layout(b, lights, air, at, yaw, math.atan2(aim - height, gap), rng.uniform(0.03, 0.1), 20)
+    return Layout(b, lights, air, at, yaw, math.atan2(aim - height, gap), rng.uniform(0.03, 0.1))
 
 
 def _row(b: Builder, rng: Random, wide: Number, deep: Number) -> None:
@@ -189,7 +189,7 @@ def _laid_out(family: str, seed: int) -> tuple[Layout, Random]:
     if family not in FAMILIES:
         raise unknown_name("world", family, FAMILIES)
     rng = Random(f"{family} {seed}")
-    return resolve_name(FAMILIES[family])(rng), rng
+    return resolve_name(FAMILIES[family].layout)(rng), rng
 
 
 def _seen_from(
@@ -208,4 +208,4 @@ def _seen_from(
     field = rng.uniform(40, 100)
     field = layout.capture.field_of_view or field
     view = Viewpoint(poses[0], field, layout.baseline, before, after, layout.interval, layout.capture)
-    return built.scene(layout.lights, layout.air, *name, layout.far), view
+    return built.scene(layout.lights, layout.air, *name), view

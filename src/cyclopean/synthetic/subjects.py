@@ -65,7 +65,7 @@ def people(rng: Random) -> Layout:
     pitch = math.atan2(height - aim, distance)
     capture = lens(rng, field, distance)
     return Layout(
-        b, lights, air, (0.0, -height, 0.0), rng.gauss(0, 0.06), -pitch, 0.02 + 0.03 * distance, 40, capture=capture
+        b, lights, air, (0.0, -height, 0.0), rng.gauss(0, 0.06), -pitch, 0.02 + 0.03 * distance, capture=capture
     )
 
 
@@ -111,7 +111,7 @@ def animals(rng: Random) -> Layout:
     pitch = math.atan2(height - aim, distance)
     capture = lens(rng, field, distance)
     yaw = rng.gauss(0, 0.06)
-    return Layout(b, lights, air, (0.0, -height, 0.0), yaw, -pitch, 0.02 + 0.03 * distance, 40, capture=capture)
+    return Layout(b, lights, air, (0.0, -height, 0.0), yaw, -pitch, 0.02 + 0.03 * distance, capture=capture)
 
 
 def plants(rng: Random) -> Layout:
@@ -142,7 +142,7 @@ def plants(rng: Random) -> Layout:
     capture = lens(rng, field, distance)
     pitch = math.atan2(aim - height, distance)
     at, yaw = (0.0, -height, 0.0), rng.gauss(0, 0.06)
-    return Layout(b, lights, air, at, yaw, pitch, 0.02 + 0.03 * min(distance, 10), 40, capture=capture)
+    return Layout(b, lights, air, at, yaw, pitch, 0.02 + 0.03 * min(distance, 10), capture=capture)
 
 
 POTTED = {
@@ -204,4 +204,4 @@ def thin(rng: Random) -> Layout:
     capture = lens(rng, field, distance)
     pitch = math.atan2(aim - height, distance)
     at, yaw = (0.0, -height, 0.0), rng.gauss(0, 0.08)
-    return Layout(b, lights, air, at, yaw, pitch, 0.03 + 0.02 * min(distance, 10), 40, capture=capture)
+    return Layout(b, lights, air, at, yaw, pitch, 0.03 + 0.02 * min(distance, 10), capture=capture)

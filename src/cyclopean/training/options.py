@@ -226,6 +226,7 @@ class Augment:
             raise InputError(f"min-scale is {self.min_scale}; it needs a share of the size in (0, 1].")
 
 
+# What a user may name; the table of each kind (`ERRORS`, `WARPS` ...) gives these names their functions.
 HeadName = Literal["disparity", "range", "levels"]
 WarpName = Literal["linear", "linearized", "nearest"]
 BorderName = Literal["zeros", "edge"]

@@ -17,6 +17,7 @@ from cyclopean.training.options import (
     STATE,
     Augment,
     Backbone,
+    ErrorName,
     Intrinsics,
     LossConfig,
     Pairs,
@@ -48,7 +49,7 @@ def naive(
     augment: Augment = COLOUR,
     backbone: Backbone = VGG,
     pairs: Pairs = HALVING,
-    error: Literal["l1", "l2", "ssim", "ssim-reflected"] = "l1",
+    error: ErrorName = "l1",
     sampling: Literal["linear", "nearest"] = "linear",
 ) -> None:
     """Output the right view without disparity; depth is recovered by matching it with the left view.
