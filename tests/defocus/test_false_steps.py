@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import torch
 
-from cyclopean.defocus.edges import confirmed
+from cyclopean.defocus.edges import without_false_steps
 from cyclopean.defocus.focus import Focusable
 from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.selection import coherent
@@ -51,12 +51,12 @@ def test_false_steps_inside_a_thing_leave_no_mark() -> None:
     guide = np.ascontiguousarray(photo.image[0].permute(1, 2, 0).numpy())
     assert marks(depths["crack"], NEAR, RIM) > 100  # what is mended
     for name, depth in depths.items():
-        mended = confirmed(depth, guide)
+        mended = without_false_steps(depth, guide)
         for focus in (NEAR, MIDDLE, FAR):
             assert marks(mended, focus, WHOLE) == 0, (name, focus)
-    assert marks(confirmed(depths["crack"], guide), NEAR, RIM) == 0
-    assert confirmed(depths["crack"], guide)[50:110, 55:57].min() > 0.9 * NEAR  # closed, not smeared
-    assert np.array_equal(confirmed(depths["true"], guide), depths["true"])  # the photo shows that step
+    assert marks(without_false_steps(depths["crack"], guide), NEAR, RIM) == 0
+    assert without_false_steps(depths["crack"], guide)[50:110, 55:57].min() > 0.9 * NEAR  # closed, not smeared
+    assert np.array_equal(without_false_steps(depths["true"], guide), depths["true"])  # the photo shows that step
 
 
 def test_a_subject_has_no_steps_at_all() -> None:

@@ -29,9 +29,9 @@ STEP = 0.04  # of the whole range, between neighbours
 WORK = 200_000  # pixels of the small size
 WINDOW = 0.012  # of the small diagonal: radius of the window
 SMOOTH = 1e-3  # variance of a colour, in [0,1], below which it is not an edge
-EDGE = 0.1  # of the whole range: a change in a window is an edge from here on, with certainty from twice as much
-FITTED, OWN = 6.0, 3.0  # weights of the fit to the colours, and of depth itself, in the decision on a pixel's side
-FEW = 0.003  # of a window: smaller pieces are not a side
+EDGE = 0.1  # of the whole range: a window whose depths differ by more contains an edge; by twice as much, surely
+FITTED, OWN = 6.0, 3.0  # weights of the fit to the colours and of a pixel's own depth, which decide on its side
+FEW = 0.003  # of a window: what a pixel itself weighs in the mean of a side, so that smaller pieces do not count
 MARGIN = 0.02  # of the diagonal: how far from a matte's edge depth may be wrong
 TRUST = 4  # power by which pixels far from the edge count more than those beside it
 
@@ -44,11 +44,11 @@ def refined(depth: DepthMap, image: Float[Tensor, "1 3 h w"], camera: AnyCamera 
     """
     guide = np.ascontiguousarray(image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
     filled = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
-    plane = confirmed(stepped(filled, guide), guide)
+    plane = without_false_steps(stepped(filled, guide), guide)
     if isinstance(camera or depth.camera, Equirectangular):
         half, quarter = guide.shape[1] // 2, guide.shape[1] // 4
         turned = np.roll(guide, half, 1)
-        ends = np.roll(confirmed(stepped(np.roll(filled, half, 1), turned), turned), -half, 1)
+        ends = np.roll(without_false_steps(stepped(np.roll(filled, half, 1), turned), turned), -half, 1)
         plane[:, :quarter], plane[:, -quarter:] = ends[:, :quarter], ends[:, -quarter:]
     return _with_values(depth, plane)
 
@@ -110,16 +110,17 @@ def stepped(plane: Region, guide: Guide) -> Plane:
     plain = _enlarged(plane, size)
     middle, breadth = _enlarged((low + high) / 2, size), _enlarged(high - low, size)
     side = (FITTED * (_fitted(small, colours, reach, guide) - middle) + OWN * (plain - middle)) / breadth
-    side = _without_specks(np.clip(side + np.float32(0.5), 0, 1), small.shape, 2 * reach * reach)
+    side = np.clip(side + np.float32(0.5), 0, 1)  # 0 on the farther side of an edge, 1 on the nearer one
+    side = _without_specks(side, small.shape, 2 * reach * reach)
     background, step = _enlarged(far, size), _enlarged(near - far, size)
     return plain + (background + side * step - plain) * _enlarged(edge, size)
 
 
-def confirmed(plane: Plane, guide: Guide) -> Plane:
-    """Return `plane` with ramps instead of those steps where the photo has no edge: false steps inside a thing.
+def without_false_steps(plane: Plane, guide: Guide) -> Plane:
+    """Return `plane` without the steps where the photo has no edge: they are false, inside one thing.
 
-    Far specks and cracks in what is near are closed; the rest becomes the guided filter, a mean where colours are
-    alike. What the photo shows as an edge is not touched.
+    Around such a step, far specks and cracks in what is near are closed, then depth is smoothed by the guided filter.
+    Steps where the photo has an edge are kept.
     """
     span = float(np.subtract(*np.percentile(plane, (99, 1)))) or 1.0
     around, window = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
@@ -132,13 +133,14 @@ def confirmed(plane: Plane, guide: Guide) -> Plane:
     false = long[label]
     if not false.any():
         return plane
-    away = cv2.distanceTransform((~false).astype(np.uint8), cv2.DIST_L2, 5)
-    share = np.clip(3 - away / np.float32(reach), 0, 1) * flat
-    closed = cv2.morphologyEx(
-        plane, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    )
-    closed = plane + (closed - plane) * share
-    return closed + (guided(guided(closed, guide), guide) - closed) * share
+    # How much of the mended depth a pixel takes: all of it up to twice `reach` from a false step, nothing from three
+    # times, and nothing where the photo has an edge.
+    distance = cv2.distanceTransform((~false).astype(np.uint8), cv2.DIST_L2, 5)
+    share = np.clip(3 - distance / np.float32(reach), 0, 1) * flat
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    closed = plane + (cv2.morphologyEx(plane, cv2.MORPH_CLOSE, disc) - plane) * share
+    smooth = guided(guided(closed, guide), guide)
+    return closed + (smooth - closed) * share
 
 
 def guided(plane: Region, guide: Guide) -> Plane:
@@ -185,7 +187,7 @@ def _fitted(small: Region, colours: SmallGuide, reach: int, guide: Guide) -> Pla
 
 
 def _side_mean(plane: Region, weight: Region, reach: int) -> Region:
-    """Return the weighted mean of every window; the pixel itself where nothing has weight."""
+    """Return the weighted mean of the window around each pixel; the pixel's own depth where nothing has weight."""
     return (_box(plane * weight, reach) + np.float32(FEW) * plane) / (_box(weight, reach) + np.float32(FEW))
 
 

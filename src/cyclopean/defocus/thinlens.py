@@ -101,7 +101,7 @@ def render(scene: LayeredPhoto, radius: Radius, lens: Lens, workers: int = 1) ->
     widest = np.abs(np.stack([radius(plane) for plane in scene.extremes])).max(0)
     h, w = size = scene.size
 
-    def light(tile: Tile, shape: Shape) -> list[Region]:
+    def render_tile(tile: Tile, shape: Shape) -> list[Region]:
         # The widest radius of the blocks whose blur reaches into the tile
         gaps = []
         for side, count in zip(tile, widest.shape, strict=True):
@@ -120,7 +120,7 @@ def render(scene: LayeredPhoto, radius: Radius, lens: Lens, workers: int = 1) ->
             result = np.empty((*size, 3), np.float32)
 
             def work(tile: Tile) -> None:
-                for channel, plane in enumerate(light(tile, lens.shape)):
+                for channel, plane in enumerate(render_tile(tile, lens.shape)):
                     result[tile][..., channel] = srgb(np.clip(plane, 0, 1))
 
             for _ in pool.map(work, _tiles(size)):
@@ -137,7 +137,7 @@ def render(scene: LayeredPhoto, radius: Radius, lens: Lens, workers: int = 1) ->
         tilts = [(TILT * (x - w / 2) / half, TILT * (y - h / 2) / half) for y, x in nodes]
         shapes = [replace(lens.shape, tilt=tilt) for tilt in tilts]
         total = np.zeros((*size, 3), np.float32)
-        for node, tile, planes in zip(nodes, tiles, pool.map(light, tiles, shapes), strict=True):
+        for node, tile, planes in zip(nodes, tiles, pool.map(render_tile, tiles, shapes), strict=True):
             fade = [
                 1 - np.abs(np.arange(side.start, side.stop, dtype=np.float32) - place) / np.float32(step)
                 for side, place in zip(tile, node, strict=True)

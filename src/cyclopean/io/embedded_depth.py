@@ -37,10 +37,11 @@ ITEMS = ("http://ns.google.com/photos/dd/1.0/item", "http://ns.google.com/photos
 DYNAMIC = "http://ns.google.com/photos/dd/1.0/depthmap"
 APPLE, APPLE_DEPTH = "http://ns.apple.com/pixeldatainfo/1.0", "http://ns.apple.com/depthData/1.0"
 STANDARD, EXTENDED = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
-MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])", re.DOTALL)  # of JPEG: not a byte of its data, no restart
+# What begins a segment of a JPEG. Inside its data, 0xFF is followed by 0x00 or is a restart (0xD0 to 0xD7).
+MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])", re.DOTALL)
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 METRES = {"m": 1.0, "meters": 1.0, "metres": 1.0, "mm": 0.001, "millimeters": 0.001, "millimetres": 0.001}
-SAME_SHAPE = 0.04  # by which the sides of a small map, rounded, may differ in shape from the photo's
+SAME_SHAPE = 0.04  # of log(width / height): by how much a small map, whose sides are rounded, may differ from a photo
 NO_EMBEDDED_DEPTH = "{} has no depth of its own in its file; leave --depth embedded out, or give a file of depth."
 
 Codes = Float[np.ndarray, "_ _"]
@@ -138,46 +139,69 @@ def _refuse(path: Path, origin: str, why: str) -> NoReturn:
 
 
 def _in_jpeg(path: Path, data: bytes) -> EmbeddedDepth | None:
+    """Return the depth in a JPEG, in the first of the three formats that it has."""
     try:
-        segments, end = _jpeg(data, 0)
+        segments, end = _app1_segments(data, 0)
     except ValueError:  # the reader of photos says what is wrong
         return None
-    packets = _xmp(segments)
-    turns: tuple[int, ...] = (1,)
+    packets = _xmp_packets(segments)
+    found = _gdepth(path, packets) or _dynamic_depth(path, packets, data, end) or _apple_behind(path, data, end)
+    if found is None:
+        return None
     with suppress(Exception), Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-        turns = orientation(picture.getexif()), 1
-    if gdepth := _joined(_records(path, "GDepth", packets, GDEPTH)):
-        try:
-            text = re.sub(r"\s", "", gdepth["Data"])
-            stored = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except (KeyError, ValueError):
-            _refuse(path, "GDepth", "its data are cut or missing")
-        return replace(_by_range(path, "GDepth", gdepth, stored), turns=turns)
+        found = replace(found, turns=(orientation(picture.getexif()), 1))
+    return found
+
+
+def _gdepth(path: Path, packets: Iterable[bytes]) -> EmbeddedDepth | None:
+    """Return a picture that is written in the XMP itself, in base64."""
+    fields = _joined(_records(path, "GDepth", packets, GDEPTH))
+    if not fields:
+        return None
+    try:
+        text = re.sub(r"\s", "", fields["Data"])
+        stored = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (KeyError, ValueError):
+        _refuse(path, "GDepth", "its data are cut or missing")
+    return _by_range(path, "GDepth", fields, stored)
+
+
+def _dynamic_depth(path: Path, packets: Sequence[bytes], data: bytes, end: int) -> EmbeddedDepth | None:
+    """Return the picture behind the photo (from `end` on) that the XMP's list of items calls its depth."""
     origin = "dynamic depth"
     described = _joined(_records(path, origin, packets, DYNAMIC)[:1])
     items = [item for item in _records(path, origin, packets, *ITEMS) if "Mime" in item or "Semantic" in item]
+    named = described.get("DepthURI")
     for k, item in enumerate(items):
-        named = described.get("DepthURI")
         if k > 0 and (item.get("Semantic") == "Depth" or (named is not None and item.get("DataURI") == named)):
-            return replace(_by_range(path, origin, described, _item(path, data, end, items, k)), turns=turns)
+            return _by_range(path, origin, described, _item(path, data, end, items, k))
     if described:
         _refuse(path, origin, "its picture is not in the file")
+    return None
+
+
+def _apple_behind(path: Path, data: bytes, end: int) -> EmbeddedDepth | None:
+    """Return the first of the JPEGs behind the photo (from `end` on) whose own XMP calls it depth."""
     while (start := data.find(PICTURES[0], end)) >= 0:
         try:
-            segments, end = _jpeg(data, start)
+            segments, end = _app1_segments(data, start)
         except ValueError:
             return None  # cut: nothing says that it is depth
-        if (meaning := _apple(path, _xmp(segments), data[start:end])) is not None:
-            return replace(meaning, turns=turns)
+        if (found := _apple(path, _xmp_packets(segments), data[start:end])) is not None:
+            return found
     return None
 
 
 def _item(path: Path, data: bytes, end: int, items: Sequence[Fields], k: int) -> bytes:
-    """Return the bytes of item `k` of a container, which lie one after another behind the photo, and end the file."""
+    """Return the bytes of item `k` of a container, whose first item is the photo.
+
+    The others lie one after another behind it, up to the end of the file. So item `k` is looked for where their lengths
+    place it, counted from the photo's `end`, then from the end of the file.
+    """
     try:
-        room = [int(item.get("Length", 0)) + int(item.get("Padding", 0)) for item in items]
+        sizes = [int(item.get("Length", 0)) + int(item.get("Padding", 0)) for item in items]
         length = int(items[k]["Length"])
-        starts = end + int(items[0].get("Padding", 0)) + sum(room[1:k]), len(data) - sum(room[k:])
+        starts = end + int(items[0].get("Padding", 0)) + sum(sizes[1:k]), len(data) - sum(sizes[k:])
     except (KeyError, ValueError):
         _refuse(path, "dynamic depth", "its container has no lengths")
     for start in starts:
@@ -237,7 +261,11 @@ def _apple(path: Path, packets: Iterable[bytes], stored: Any) -> EmbeddedDepth |
 
 
 def _in_heif(path: Path, data: bytes) -> EmbeddedDepth | None:
-    """Return the depth image of a HEIC, which its decoder turns as its own properties say, seldom not upright."""
+    """Return the depth image of a HEIC.
+
+    The decoder turns it by the image's own properties, so that it nearly always comes out upright; else it needs the
+    turn of the photo's EXIF.
+    """
     import pillow_heif
 
     try:
@@ -258,8 +286,8 @@ def _in_heif(path: Path, data: bytes) -> EmbeddedDepth | None:
         packets.append(data[start : end + len(b"</x:xmpmeta>")])
         start = data.find(b"<x:xmpmeta", end)
     for packet in packets:  # one for each of its auxiliary images
-        if (meaning := _apple(path, [packet], images[0])) is not None:
-            return replace(meaning, turns=turns)
+        if (found := _apple(path, [packet], images[0])) is not None:
+            return replace(found, turns=turns)
     origin = "HEIC depth image"
     match representation.get("representation_type"):
         case 0 if representation.get("z_near") and representation.get("z_far"):  # uniform in 1/z, bright = near
@@ -272,7 +300,7 @@ def _in_heif(path: Path, data: bytes) -> EmbeddedDepth | None:
     return EmbeddedDepth(origin, "inverse_depth", "affine", 0.0, 1.0, images[0], turns)
 
 
-def _jpeg(data: bytes, start: int) -> tuple[list[bytes], int]:
+def _app1_segments(data: bytes, start: int) -> tuple[list[bytes], int]:
     """Return the APP1 segments of the JPEG that begins at `start`, and where it ends. Raises ValueError if it is
     cut."""
     segments: list[bytes] = []
@@ -290,7 +318,7 @@ def _jpeg(data: bytes, start: int) -> tuple[list[bytes], int]:
     raise ValueError("it has no end")
 
 
-def _xmp(segments: Iterable[bytes]) -> list[bytes]:
+def _xmp_packets(segments: Iterable[bytes]) -> list[bytes]:
     """Return the XMP packets of a JPEG: the one of a single segment, and those that are spread over several."""
     packets, parts = [], dict[bytes, dict[int, bytes]]()
     for segment in segments:
@@ -312,7 +340,7 @@ def _records(path: Path, origin: str, packets: Iterable[bytes], *namespaces: str
         if not any(namespace.encode() in packet for namespace in namespaces):
             continue
         try:
-            if b"<!" in packet:  # declarations of entities, which XMP has not
+            if b"<!" in packet:  # entities: XMP never needs them, and they may expand without limit
                 raise ElementTree.ParseError("it declares entities")
             root = ElementTree.fromstring(packet.strip(b"\0 \r\n\t"))
         except (ElementTree.ParseError, ValueError, LookupError):

@@ -1,8 +1,8 @@
 """AQUANet: depth from video (Gonzalez Bello, Moon, Kim 2022). Its stereo ancestor FAL-Net is `falnet.py`.
 
 It predicts logits of N hypothesised inverse depths for every pixel of one picture, and makes other views by volume
-rendering through them. It masks what moves by itself: depth that it predicts by where things stand in the picture
-changes when the positions that it reads are shifted.
+rendering through them. The network reads the position of each pixel, too. Objects that move by themselves are masked
+(SPIMO): their depth is predicted from where they stand in the picture, so it changes when the positions are shifted.
 """
 
 import copy
@@ -47,10 +47,11 @@ class Aquanet(Method):
     it does when it predicts. With the `translation` direct of its rules, translations are divided by the sample's
     `zoom`, so that inverse depth is proportional to it (`zoomed` has the others).
 
-    Three things are not part of the config; who trains sets them: `first`; `features`, which a perceptual loss compares
-    (None: there is no such loss); `kick_start`, whether the pose network alone learns, by a depth that is given.
+    Three attributes are not part of the config, and a training recipe sets them: `first`; `features`, for a perceptual
+    loss (None: without one); `kick_start`, True while the pose network learns alone, from a depth that is given.
 
-    The exponent of Eq. 4 is exp(ln 2 tanh z), z a map of the network that begins at 0; the paper states none.
+    The exponent of Eq. 4 is exp(ln 2 tanh z), within [1/2, 2]; z is a map that the network outputs, 0 when training
+    begins. The paper states no such range.
     """
 
     name: ClassVar[str] = "aquanet"
@@ -106,9 +107,8 @@ class Aquanet(Method):
             static = [view.valid.to(logits.dtype) for view in (target, *sources)]
             if rules.mask == "spimo":
                 views = (target, *sources)
-                static = [
-                    here * self.static(view, *what) for here, view, what in zip(static, views, inputs, strict=True)
-                ]
+                masks = [self.static(view, *own_inputs) for view, own_inputs in zip(views, inputs, strict=True)]
+                static = [valid * mask for valid, mask in zip(static, masks, strict=True)]
 
             terms = []
             border: Border = "zeros" if isinstance(target.camera, Pinhole) else target.camera.border
@@ -121,21 +121,20 @@ class Aquanet(Method):
                     both = torch.cat([target.image, static[0]], 1)
                     made, made_static = sweep(both, logits, there, border).split((3, 1), 1)
                     weight = swept_coverage(logits, there, border) * source_static * made_static.detach()
-                    real, still = source.image, target.image
+                    real, unwarped = source.image, target.image
                 else:  # DIRNet-BW: the target from its source, by its inverse depth
                     match = reproject(inverse_depth, target.camera, pose, source.camera)
                     made = pull(source.image, match.uv, source.camera.border)
                     weight = match.valid * static[0] * pull(source_static, match.uv.detach(), border)
-                    real, still = target.image, source.image
+                    real, unwarped = target.image, source.image
                 if rules.mask == "auto":
-                    weight = weight * automask(absolute(made, real), absolute(still, real))
+                    weight = weight * automask(absolute(made, real), absolute(unwarped, real))
                 terms.append(reconstruction(made, real, weight, self.features))
             losses = {name: torch.stack([term[name] for term in terms]).mean() for name in terms[0]}
             losses["smoothness"] = rules.smoothness * curvature_smoothness(inverse_depth, target.image)
 
             if rules.boost and self.training and self.teacher is not None:  # Eq. 12
-                how: dict[str, Any] = {"power": self.size_power, "boosting": rules.boosting}
-                better = boosted(self.teacher, target.image, *inputs[0], **how)
+                better = boosted(self.teacher, target.image, *inputs[0], power=self.size_power, boosting=rules.boosting)
                 off = target.valid * (1 - static[0]) * (inverse_depth - better).abs()
                 losses["boost"] = rules.boost * off.mean() / better.max()
             return losses
@@ -317,10 +316,10 @@ def dispersion(
 ) -> Map:
     """Return var / mean² of the depths that `network` predicts when positions are shifted (Eq. 6 and 7; unbiased).
 
-    As released, pictures are two thirds as large. With four passes the last one shifts positions up, which changes the
-    depth of everything: its inverse depth is brought to the mean and deviation of the others' mean. With a rule of
-    `boosting`, the network's `boosted` depth is one more of them (AQUANet(full), sec. 4.2): the paper does not tell of
-    which network, and only this one's has the unit of the others.
+    As released, the network sees the picture at two thirds of its size, once for each of the first `passes` of SHIFTS.
+    The fourth shifts positions up, which changes the depth of everything, so its inverse depth is rescaled to the mean
+    and the deviation of the average of the others. With a rule of `boosting`, the `boosted` depth of `network` is one
+    more pass (AQUANet(full), sec. 4.2); the paper does not state of which network, but only this one has the same unit.
     """
     size = size_of(image)
     small = (int(size[0] * SHARE), int(size[1] * SHARE))
