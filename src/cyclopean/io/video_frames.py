@@ -27,6 +27,7 @@ PROJECTIONS = {  # FFmpeg's numbers of those of a sphere
     **{0: "equirectangular", 1: "cube map", 2: "part of an equirectangular one", 3: "half of a sphere"},
     **{5: "fisheye"},
 }
+MOST_STRETCHED = 4  # pixels of another shape than 1:4 to 4:1 are taken for square: such a tag is a mistake
 PACKED = {1, 2, 4, 5, 6, 7}  # FFmpeg's numbers of two views in one frame: side by side, above each other, interleaved
 
 
@@ -78,6 +79,25 @@ def orientation_of(frame: Any) -> Orientation:
 def size_of(frame: Any) -> Size:
     """Return the upright (height, width) of a frame."""
     return orientation_of(frame).sides((frame.height, frame.width))
+
+
+def pixel_aspect(stream: Any, orientation: Orientation) -> Fraction:
+    """Return the width of a pixel over its height, upright."""
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not 1 / MOST_STRETCHED <= aspect <= MOST_STRETCHED:
+        return Fraction(1)
+    return 1 / aspect if orientation.transposed else Fraction(aspect)
+
+
+def square_size(size: Size, aspect: Fraction) -> Size:
+    """Return the (height, width) at which players show a picture whose pixels have a shape: one side is stretched."""
+    height, width = size
+    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
+
+
+def stretched(image: Frame, size: Size) -> Float[Tensor, "1 3 h2 w2"]:
+    """Return a picture stretched by a little to `size`, or back: by cubics, which lose next to nothing on the way."""
+    return torch.nn.functional.interpolate(image, size, mode="bicubic", align_corners=False)
 
 
 def upright(frame: Any, size: Size, hidden: Callable[[], bool]) -> Frame:
@@ -284,10 +304,9 @@ def _views(frame: Any) -> Iterator[str]:
         yield f"each of its frames holds the views of two eyes, but is taken for one picture: {way}."
 
 
-def remarks(frame: Any, size: Size, hidden: Callable[[], bool]) -> Iterator[str]:
-    """Yield a sentence for each property of a clip's pictures that is not kept, by its first frame; `hidden` as for
-    `upright`."""
-    height, width = size
+def remarks(frame: Any, hidden: Callable[[], bool]) -> Iterator[str]:
+    """Yield a sentence for each property of a clip's pictures that is lost when they are read, by its first frame;
+    `hidden` as for `upright`."""
     yield from _views(frame)
     if round(frame.rotation) % 90:
         yield f"it is rotated by {frame.rotation:.0f} degrees for display; only quarter turns are kept."
@@ -298,12 +317,18 @@ def remarks(frame: Any, size: Size, hidden: Callable[[], bool]) -> Iterator[str]
     if frame.color_trc in HIGH_DYNAMIC_RANGE:
         name = HIGH_DYNAMIC_RANGE[frame.color_trc]
         yield f"it has a high dynamic range ({name}), converted to that of ordinary screens (white at 203 nits)."
-    elif _bits(frame) > 8:
-        yield f"it has more than 8 bits per colour ({frame.format.name}); videos are written with 8."
     if frame.interlaced_frame:
         yield "it is interlaced; its frames are made whole (progressive), as many as before."
     if not (frame.format.is_rgb or frame.colorspace in MATRICES | {RGB, UNKNOWN}):
         yield f"its colours are coded in an unknown way (matrix {frame.colorspace}); they may be off."
+
+
+def remarks_on_writing(frame: Any, size: Size) -> Iterator[str]:
+    """Yield a sentence for each property of a clip's pictures that is lost when they are written, by its first
+    frame."""
+    height, width = size
+    if _bits(frame) > 8 and frame.color_trc not in HIGH_DYNAMIC_RANGE:
+        yield f"it has more than 8 bits per colour ({frame.format.name}); videos are written with 8."
     if height % 2 or width % 2:
         yield (
             f"it is {width}x{height} pixels, and videos are written with even sizes: its last row or column is "

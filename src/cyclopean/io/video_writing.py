@@ -18,6 +18,7 @@ from cyclopean.io.video_frames import (
     Tags,
     coded,
     orientation_of,
+    pixel_aspect,
     progressive,
     tags_like,
     upright,
@@ -137,7 +138,9 @@ def rewrite(
                 ticks = clock(frame)
                 waiting.append((ticks, clock.duration(frame)))
                 image = upright(frame, orientation.sides(size), hidden)
-                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), clock.duration(frame) * clock.base)
+                shape = pixel_aspect(stream, orientation)
+                duration = clock.duration(frame) * clock.base
+                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration, shape)
             report_of_end(source, clock)
 
         def frames() -> Iterator[Any]:
