@@ -24,7 +24,8 @@ from cyclopean.io.image import Photo, resize_depth, size_within, small_grey
 from cyclopean.io.results import Target
 from cyclopean.io.sidecar import camera_to_json, keep_names
 from cyclopean.io.video import Still, describe, stills
-from cyclopean.io.video_writing import left_out, write_timed
+from cyclopean.io.video_tracks import left_out
+from cyclopean.io.video_writing import write_timed
 
 RANGE_FRAMES = 16  # frames of a video that fix one range of colours for all
 VISIBLE_FLICKER = 0.01  # of the range of a clip's depth
