@@ -21,7 +21,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hostile_kinds import KINDS, prepare, spoiled
+from benchmarks.hostile_kinds import KINDS, prepare
+from benchmarks.hostile_spoiling import spoiled
 
 SECONDS, GIGABYTES, LETTERS = 20.0, 2.0, 1000
 READ, REFUSED = GOOD = ("read", "refused")

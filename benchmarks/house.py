@@ -78,6 +78,12 @@ def figures(tree: Path) -> dict[str, object]:
     ]
     words = Counter(word for text in texts.values() for word in re.findall(r"\b\w+\b", text))
     once = [n for n in functions if re.match(r"_[^_]", n.name) and words[n.name] == 2]
+    called = {
+        n.func.attr if isinstance(n.func, ast.Attribute) else n.func.id
+        for t in trees.values()
+        for n in ast.walk(t)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute | ast.Name)
+    }
     imports = [sum(isinstance(n, ast.Import | ast.ImportFrom) for n in ast.walk(t)) for t in trees.values()]
     core = {p: n for p, n in lines.items() if p.relative_to(package).parts[0].removesuffix(".py") in CORE}
     photo, batch = walks(tree)
@@ -90,6 +96,9 @@ def figures(tree: Path) -> dict[str, object]:
         "functions per 100 lines": f"{100 * len(functions) / whole:.2f}",
         "private functions used once": len(once),
         f"of these with a body of {SHORT} lines or fewer": sum(body_lines(n) <= SHORT for n in once),
+        "of these called in place, not entries of tables, callbacks or kept values": sum(
+            body_lines(n) <= SHORT and not n.decorator_list and n.name in called for n in once
+        ),
         f"equal pieces of {PIECE} statements": equal_pieces(trees.values()),
         "imports per file": f"{statistics.mean(imports):.1f}",
         "modules that a photo walks through": len(set(photo)),

@@ -8,6 +8,7 @@ from benchmarks.measure import Case, Work
 
 SIZE = (192, 384)
 FAMILIES = ("street", "room", "table", "landscape")
+THINGS = ("people", "animals", "plants", "thin", "vehicles", "houses", "meal", "handheld", "night")
 BATCH = 16
 FOLDER = 48
 
@@ -45,7 +46,9 @@ def _folder(_: str) -> Work:
     return work
 
 
-CASES = {f"{family}, stereo {SIZE[0]}x{SIZE[1]}": _case(family, "stereo", "pairs") for family in FAMILIES} | {
+CASES = {
+    f"{family}, stereo {SIZE[0]}x{SIZE[1]}": _case(family, "stereo", "pairs") for family in (*FAMILIES, *THINGS)
+} | {
     "street, clip of three": _case("street", "clip", "clips"),
     "room, sphere of three": _case("room", "sphere", "triples"),
     f"all, batch of {BATCH} pairs 128x256": Case(_batch, items=BATCH, unit="pairs", repeat=10),

@@ -17,11 +17,10 @@ from torch import Generator, Tensor
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, axis_angle, invert, mirror, rigid, size_of, uv_rotated
 from cyclopean.losses import gaussian_taps
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Image, Sample, View
 from cyclopean.synthesis import pull, pull_nearest
 
 Augmentation = Callable[[Sample, Generator], Sample]
-Image = Float[Tensor, "b 3 h w"]
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 

@@ -33,17 +33,17 @@ class InputError(ValueError):
     """Bad input from outside. Commands print its message and exit with code 2; nothing else is shown."""
 
 
-def unknown_name(kind: str, given: str, known: Iterable[str]) -> InputError:
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return an `InputError` for a name that is none of `known`, with the nearest one suggested."""
-    given = given if len(given) <= 100 else f"{given[:100]} ..."
+    name = name if len(name) <= 100 else f"{name[:100]} ..."
     names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(names)}."
-    return InputError(f"unknown {kind} {given!r}: {hint}")
+    return InputError(f"unknown {kind} {name!r}: {hint}")
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Return whether memory was refused, by whichever library."""
+    """Return whether memory ran out, in whichever library."""
     said = str(error).lower()
     return (
         isinstance(error, MemoryError)
@@ -53,8 +53,9 @@ def lacks_memory(error: BaseException) -> bool:
 
 
 def why_unwritten(error: Exception, usual: str) -> str:
-    """Return why something could not be written, in brackets as the system says it, and what to do: `usual` where
-    the system does not tell. Libraries that raise errors of their own quote the system's number, or none."""
+    """Return why something could not be written, in brackets in the system's words, and what to do: `usual` where the
+    system does not tell. Libraries that raise errors of their own quote the system's number, or none.
+    """
     said = (getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0])[:120]
     quoted = re.search(r"os error (\d+)", str(error))
     number = getattr(error, "errno", None) or (int(quoted[1]) if quoted else None)
@@ -65,7 +66,7 @@ def why_unwritten(error: Exception, usual: str) -> str:
 
 @contextmanager
 def enough_memory(name: str) -> Iterator[None]:
-    """Raise an `InputError` that names `name` where memory is refused."""
+    """Raise an `InputError` that names `name` where memory runs out."""
     try:
         yield
     except Exception as error:
@@ -77,8 +78,8 @@ def enough_memory(name: str) -> Iterator[None]:
 def sentence(error: Exception, name: str) -> str:
     """Return what went wrong with the input `name` as one sentence, for any exception.
 
-    One that nobody foresaw is named with its place and a request to report it; its traceback goes to the log at level
-    DEBUG (`-v` on the command line).
+    An unforeseen one is named with its place and a request to report it; its traceback goes to the log at level DEBUG
+    (`-v` on the command line).
     """
     LOG.debug("%s:\n%s", name, "".join(traceback.format_exception(error)))
     if isinstance(error, InputError):
@@ -99,7 +100,7 @@ def sentence(error: Exception, name: str) -> str:
 
 @contextmanager
 def contained(name: str, bad: list[str]) -> Iterator[None]:
-    """Add the sentence of any exception of one input, which names it, to `bad`, so that the rest of a batch goes on.
+    """Add the sentence of any exception of one input, which names it, to `bad`, so that the rest of a batch is done.
 
     Ctrl-C and a closed pipe are not faults of an input and go through.
     """

@@ -1,4 +1,6 @@
-"""How a field of options is given on the command line. Plain Python, for options that lie below the command line."""
+"""Notes on how a field of options is given on the command line. Plain Python, for options that lie below the command
+line.
+"""
 
 from dataclasses import dataclass
 
@@ -7,8 +9,9 @@ from dataclasses import dataclass
 class Flag:
     """A note on a field: `Annotated[float, Flag("N", name="--ema-decay", hidden=("--average",))]`.
 
-    A field without a note has its own name as flag (`batch_size`: --batch-size). Its type says how it is read: `bool`
-    takes no value, `tuple[float, float]` two, `tuple[Path, ...]` one word with a separator, `Literal` one of its names.
+    A field without a note has its own name as flag (`batch_size`: --batch-size). Its type determines how it is read:
+    `bool` takes no value, `tuple[float, float]` two, `tuple[Path, ...]` one word with a separator, `Literal` one of its
+    names.
     """
 
     metavar: str = ""
@@ -26,6 +29,6 @@ class Flag:
     folder: bool = False
     """A folder for results: one that cannot be written to is refused while the flags are read."""
     help: str = ""
-    """What --help says, where it is not what is written below the field."""
+    """Text of --help, where it is not what is written below the field."""
     default: str = ""
-    """What --help says of the default, where it is not its value."""
+    """Text of --help on the default, where it is not its value."""

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-Map = Float[Tensor, "b c h w"]
+Channels = Float[Tensor, "b c h w"]
 Weight = Float[Tensor, "b 1 h w"]
 PerSource = Float[Tensor, "b s h w"]
 Scalar = Float[Tensor, ""]
@@ -22,7 +22,7 @@ ALPHA = 0.85  # share of SSIM in the photometric error
 BERHU = 0.2  # of the largest error, where BerHu becomes quadratic
 
 
-def weighted_mean(values: Map, weight: Weight) -> Scalar:
+def weighted_mean(values: Channels, weight: Weight) -> Scalar:
     """Return the weighted mean of `values` over batch, channels and pixels; 0, with zero gradients, without any weight.
 
     Values under a weight of 0 may be anything, NaN included.
@@ -32,12 +32,12 @@ def weighted_mean(values: Map, weight: Weight) -> Scalar:
     return used.sum() / torch.where(total > 0, total, torch.ones_like(total))
 
 
-def pyramid(image: Map, scales: int) -> list[Float[Tensor, "b c _ _"]]:
+def pyramid(image: Channels, scales: int) -> list[Float[Tensor, "b c _ _"]]:
     """Return `image` at 1, 1/2, 1/4 ... of its size, by area. Both sides must be multiples of 2^(scales-1)."""
     return [image, *(F.avg_pool2d(image, 2**s) for s in range(1, scales))]
 
 
-def ssim(x: Map, y: Map, window: int = 3) -> Float[Tensor, "b c h2 w2"]:
+def ssim(x: Channels, y: Channels, window: int = 3) -> Float[Tensor, "b c h2 w2"]:
     """Return the SSIM of uniform windows inside the image: a map of `window` - 1 rows and columns fewer than `x`.
 
     Monodepth, sec. 3.3 (Wang et al. 2004 with a box window and biased variances).
@@ -45,10 +45,10 @@ def ssim(x: Map, y: Map, window: int = 3) -> Float[Tensor, "b c h2 w2"]:
     return _likeness(F.avg_pool2d(_moments(x, y), window, 1), x.shape[1])
 
 
-def ssim_gaussian(x: Map, y: Map, window: int, deviation: float) -> Map:
+def ssim_gaussian(x: Channels, y: Channels, window: int, deviation: float) -> Channels:
     """Return `ssim` of Gaussian windows (odd size), zero outside the image: a map as large as `x` (Wang et al. 2004).
 
-    With 7 and 1.5 the default of the spherical view synthesis release, whose paper says a box of 5.
+    With 7 and 1.5 the default of the spherical view synthesis release; its paper has a box of 5.
     """
     taps = gaussian_taps(window // 2, deviation, x).expand(5 * x.shape[1], 1, 1, -1)
     across = F.conv2d(_moments(x, y), taps, padding=(0, window // 2), groups=len(taps))
@@ -63,7 +63,7 @@ def gaussian_taps(reach: int, deviation: float, like: Tensor) -> Float[Tensor, "
     return taps / taps.sum()
 
 
-def _moments(x: Map, y: Map) -> Float[Tensor, "b _ h w"]:
+def _moments(x: Channels, y: Channels) -> Float[Tensor, "b _ h w"]:
     return torch.cat([x, y, x * x, y * y, x * y], 1)
 
 
@@ -74,23 +74,23 @@ def _likeness(means: Float[Tensor, "b _ h2 w2"], c: int) -> Float[Tensor, "b c h
     return likeness / ((mx * mx + my * my + C1) * (sx + sy + C2))
 
 
-def ssim_reflected(x: Map, y: Map) -> Map:
+def ssim_reflected(x: Channels, y: Channels) -> Channels:
     """Return `ssim` of images reflected by one pixel at their borders (Monodepth2): a map as large as `x`."""
     return ssim(F.pad(x, (1, 1, 1, 1), mode="reflect"), F.pad(y, (1, 1, 1, 1), mode="reflect"))
 
 
-def dissimilarity(likeness: Map) -> Map:
+def dissimilarity(likeness: Channels) -> Channels:
     """Return (1 - SSIM) / 2, clipped to [0,1]."""
     return ((1 - likeness) / 2).clamp(0, 1)
 
 
-def photometric_error(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+def photometric_error(x: Channels, y: Channels) -> Float[Tensor, "b 1 h w"]:
     """Return 0.85 dissimilarity + 0.15 |x - y| per pixel, mean over channels (Monodepth2's `pe`)."""
     mixed = ALPHA * dissimilarity(ssim_reflected(x, y)) + (1 - ALPHA) * (x - y).abs()
     return mixed.mean(1, keepdim=True)
 
 
-def appearance(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+def appearance(x: Channels, y: Channels) -> Float[Tensor, "b 1 h w"]:
     """Return Monodepth's Eq. 2 per pixel: 0.85 dissimilarity of whole windows, at their middle pixels, + 0.15 |x - y|.
 
     There are fewer windows than pixels and each term has its own mean; windows weigh more here, so that the plain mean
@@ -101,12 +101,12 @@ def appearance(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
     return F.pad(structure, (1, 1, 1, 1)) + (1 - ALPHA) * absolute(x, y)
 
 
-def absolute(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+def absolute(x: Channels, y: Channels) -> Float[Tensor, "b 1 h w"]:
     """Return |x - y|, mean over channels."""
     return (x - y).abs().mean(1, keepdim=True)
 
 
-def squared(x: Map, y: Map) -> Float[Tensor, "b 1 h w"]:
+def squared(x: Channels, y: Channels) -> Float[Tensor, "b 1 h w"]:
     """Return (x - y)², mean over channels."""
     return (x - y).square().mean(1, keepdim=True)
 
@@ -122,7 +122,7 @@ def automask(errors: PerSource, static: PerSource) -> PerSource:
 
 
 def edge_aware(
-    values: Map, image: Float[Tensor, "b 3 h w"]
+    values: Channels, image: Float[Tensor, "b 3 h w"]
 ) -> tuple[Float[Tensor, "b c h w-1"], Float[Tensor, "b c h-1 w"]]:
     """Return |d values| exp(-|d image|) along x and along y, forward differences, |d image| averaged over colours."""
     dx, dy = values.diff(dim=3).abs(), values.diff(dim=2).abs()
@@ -130,7 +130,7 @@ def edge_aware(
     return dx * (-ix).exp(), dy * (-iy).exp()
 
 
-def smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
+def smoothness(values: Channels, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
     """Return the edge-aware smoothness on both axes (Monodepth, Eq. 3; the release leaves the vertical one out)."""
     x, y = edge_aware(values, image)
     across, down = both_weights(weight)
@@ -145,12 +145,12 @@ def both_weights(weight: Weight) -> tuple[Float[Tensor, "b 1 h w-1"], Float[Tens
     )
 
 
-def proportional_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
+def proportional_smoothness(values: Channels, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:
     """Return `smoothness` of values over their image's mean, so that shrinking gains nothing (Monodepth2, Eq. 3)."""
     return smoothness(values / values.mean((2, 3), keepdim=True), image, weight)
 
 
-def squared_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:  # noqa: ARG001
+def squared_smoothness(values: Channels, image: Float[Tensor, "b 3 h w"], weight: Weight) -> Scalar:  # noqa: ARG001
     """Return |d values|² along both axes, values in pixels of the width, edges or not (Garg et al.: Horn, Schunck)."""
     pixels = values * values.shape[-1]
     across, down = both_weights(weight)
@@ -158,7 +158,7 @@ def squared_smoothness(values: Map, image: Float[Tensor, "b 3 h w"], weight: Wei
 
 
 def curvature_smoothness(
-    values: Map,
+    values: Channels,
     image: Float[Tensor, "b 3 h w"],
     sharpness: float = 2.0,
     padding: Literal["replicate", "constant"] = "replicate",
@@ -178,7 +178,7 @@ def curvature_smoothness(
     return total
 
 
-def gradients(values: Map, weight: Weight, scales: int) -> Scalar:
+def gradients(values: Channels, weight: Weight, scales: int) -> Scalar:
     """Return the mean |d values| along both axes at `scales` dyadic steps: of a difference map, it matches gradients.
 
     Every 2^s-th pixel is compared with its neighbour 2^s away (Li and Snavely 2018, Eq. 7; MiDaS, Eq. 11).
@@ -191,18 +191,18 @@ def gradients(values: Map, weight: Weight, scales: int) -> Scalar:
     return total
 
 
-def berhu(error: Map, weight: Weight) -> Map:
+def berhu(error: Channels, weight: Weight) -> Channels:
     """Return |e| up to c, (e² + c²) / 2c beyond, c a fifth of each item's largest error (Laina et al. 2016, Eq. 1)."""
     known = torch.where(weight > 0, error.abs(), torch.zeros_like(error))
     return berhu_beyond(error, BERHU * known.detach().amax((1, 2, 3), keepdim=True))
 
 
-def berhu_of_batch(error: Map) -> Map:
+def berhu_of_batch(error: Channels) -> Channels:
     """Return `berhu` with c a fifth of the batch's largest error; errors that do not count must be 0."""
     return berhu_beyond(error, BERHU * error.detach().abs().amax().view(1, 1, 1, 1))
 
 
-def berhu_beyond(error: Map, threshold: Float[Tensor, "#b 1 1 1"]) -> Map:
+def berhu_beyond(error: Channels, threshold: Float[Tensor, "#b 1 1 1"]) -> Channels:
     """Return |e| up to `threshold` c, (e² + c²) / 2c beyond it."""
     size = error.abs()
     c = threshold.expand_as(size)
@@ -217,7 +217,7 @@ def item_mean(values: Float[Tensor, "b 1 h w"], weight: Weight) -> Float[Tensor,
     return used.sum((1, 2, 3), keepdim=True) / torch.where(total > 0, total, torch.ones_like(total))
 
 
-def affine_residual(values: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], weight: Weight) -> Map:
+def affine_residual(values: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], weight: Weight) -> Channels:
     """Return s d + t - target of each item, with the s and t of the weighted least squares (Ranftl et al. 2020, Eq. 4).
 
     A map of one value (or one pixel) gets s = 0.

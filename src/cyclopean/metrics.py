@@ -17,7 +17,7 @@ from cyclopean.errors import InputError
 Pixels = Float[Tensor, " n"]
 Figure = Float[Tensor, ""]
 Crop = tuple[slice, slice]
-Plane = Float[Tensor, "h w"]
+FlatMap = Float[Tensor, "h w"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def decimal_errors(depth: Pixels, truth: Pixels) -> DecimalErrors:
 
 @dataclass(frozen=True)
 class MaskErrors:
-    """How well a mask finds what moves, of one image: shares of pixels in [0,1], NaN of no pixels.
+    """Errors of one image's mask of what moves: shares of pixels in [0,1], NaN of no pixels.
 
     `precision`: of what is masked, what moves; `recall`: of what moves, what is masked; `iou`: of what is masked or
     moves, what is both; `dropped`: of what stands still, what is masked.
@@ -116,7 +116,7 @@ def holes(depth: Pixels, truth: Pixels) -> Figure:
 def d1(disparity_px: Pixels, truth_px: Pixels) -> Figure:
     """Return the fraction of pixels that are off by at least 3 px and at least 5 % of the truth (KITTI 2015's D1-all).
 
-    This is the form of Monodepth's evaluation (>=); KITTI's own development kit asks for strictly more (>) and counts
+    This is the form of Monodepth's evaluation (>=); KITTI's own development kit takes strictly more (>) and counts
     occluded pixels too. Precondition: truth above 0, disparities at the resolution of the truth.
     """
     _some(truth_px)
@@ -268,7 +268,7 @@ def released_affine_depth(inverse_depth: Pixels, fit: tuple[Figure, Figure, Figu
     return torch.where(fitted > 0, to_depth(fitted).clamp(max=far), 0.0)
 
 
-def near_boundaries(truth: Plane, reach: int = 4, step: float = 1.25) -> Bool[Tensor, "h w"]:
+def near_boundaries(truth: FlatMap, reach: int = 4, step: float = 1.25) -> Bool[Tensor, "h w"]:
     """Return the pixels at most `reach` rows and columns away from a depth discontinuity of the truth.
 
     The region "near depth discontinuities" of Scharstein and Szeliski (2002, sec. 5.1), who widen it by a window of 9,
@@ -283,7 +283,7 @@ def near_boundaries(truth: Plane, reach: int = 4, step: float = 1.25) -> Bool[Te
     return wide[0, 0] > 0
 
 
-def boundary_f1(depth: Plane, truth: Plane) -> Figure:
+def boundary_f1(depth: FlatMap, truth: FlatMap) -> Figure:
     """Return the F1 of occluding contours (Depth Pro, Bochkovskii et al. 2024, on sharp boundaries): larger is sharper.
 
     A pair of neighbours is a contour at step t where one is more than t times as deep as the other, in that order. F1
@@ -346,7 +346,7 @@ class SphereErrors:
     delta3: Figure
 
 
-def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> SphereErrors:
+def sphere_errors(depth: FlatMap, truth: FlatMap, counts: Bool[Tensor, "h w"]) -> SphereErrors:
     """Return the figures of Zioulis et al. 2019, sec. 4, over the counted pixels of a panorama; deltas NaN without any.
 
     Precondition: depths (radii) finite and above 0 where `counts`. The release's evaluation changes the arrays it is
@@ -361,15 +361,15 @@ def sphere_errors(depth: Plane, truth: Plane, counts: Bool[Tensor, "h w"]) -> Sp
     borders = torch.sin(torch.arange(height, dtype=torch.float64) / height * math.pi)
     area, released = (weight.to(real)[row] for weight in (solid_angle(height), borders))
     names = ("abs_rel", "sq_rel", "rmse", "rmse_log")
-    found = {}
+    figures = {}
     for ending, weight, total in (("", area, area.sum()), ("_released", released, len(real))):
         for name, part in zip(names, parts, strict=True):
             mean = (weight * part).sum() / total
-            found[name + ending] = mean.sqrt() if name.startswith("rmse") else mean
+            figures[name + ending] = mean.sqrt() if name.startswith("rmse") else mean
     points = spiral_pixels((height, truth.shape[1])) & counts.cpu()
     ratio = torch.maximum(depth / truth, truth / depth)[points.to(truth.device)]
     deltas = {f"delta{n}": (ratio < 1.25**n).to(real.dtype).mean() for n in (1, 2, 3)}
-    return SphereErrors(**found, **deltas)
+    return SphereErrors(**figures, **deltas)
 
 
 def solid_angle(height: int) -> Float[Tensor, " h"]:

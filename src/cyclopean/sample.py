@@ -12,6 +12,12 @@ from torch import Tensor
 from cyclopean.geometry import Camera, Pinhole
 
 T = TypeVar("T")
+Image = Float[Tensor, "b 3 h w"]  # RGB
+Map = Float[Tensor, "b 1 h w"]
+Mask = Bool[Tensor, "b 1 h w"]
+OneImage = Float[Tensor, "1 3 h w"]
+OneMap = Float[Tensor, "1 1 h w"]
+OneMask = Bool[Tensor, "1 1 h w"]
 NEAREST, FARTHEST = 1e-6, 1e6  # of true depth, in its unit: what lies beyond is unset memory, or a wrong order of bytes
 
 
@@ -21,7 +27,7 @@ class View:
 
     `image` is what losses compare with, `seen` what the network is shown (both `b 3 h w`, RGB in [0,1]); `from_target`
     is `source_from_target` (None: to be predicted); `window` is (u0, v0, u1, v1) of the crop in the full frame; `valid`
-    is False where a data set knows better (sky, watermark, moving object, padding).
+    is False where a data set marks pixels as unusable (sky, watermark, moving object, padding).
     """
 
     image: Float[Tensor, "b 3 h w"]

@@ -16,24 +16,24 @@ from cyclopean.geometry.cubemap import Faces, face_weight, uv_on_faces
 from cyclopean.geometry.levels import Levels
 from cyclopean.geometry.spherical import around, even
 
-Image = Float[Tensor, "b c h w"]
+Channels = Float[Tensor, "b c h w"]
 
 
-def pull(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
+def pull(image: Channels, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
     """Warp inversely: for each of my pixels, fetch from the other image at `uv`, bilinearly.
 
-    Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and goes on half a turn away
+    Borders: `zeros` outside, `edge` repeats the last pixel, `sphere` wraps at the seam and continues half a turn away
     past a pole. Spatial transformers, as in Monodepth, sec. 3.1. The half-pixel rule: align_corners=False, here only.
     """
     return _fetch(image, uv, border, "bilinear")
 
 
-def pull_nearest(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
+def pull_nearest(image: Channels, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
     """Pull the nearest pixel's colour. It does not change with small moves: its gradient to `uv` is zero."""
     return _fetch(image, uv, border, "nearest")
 
 
-def _fetch(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border, how: str) -> Float[Tensor, "b c h2 w2"]:
+def _fetch(image: Channels, uv: Float[Tensor, "b h2 w2 2"], border: Border, how: str) -> Float[Tensor, "b c h2 w2"]:
     if border == "sphere":
         pixels = extent(size_of(image), uv)
         image, uv = around(image, 1), (_fold(uv) * pixels + 1) / (pixels + 2)
@@ -41,7 +41,7 @@ def _fetch(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border, how: st
     return F.grid_sample(image, 2 * uv - 1, mode=how, padding_mode=padding, align_corners=False)
 
 
-def faces_from_sphere(panorama: Image, faces: Faces, side: int) -> Float[Tensor, "bf c side side"]:
+def faces_from_sphere(panorama: Channels, faces: Faces, side: int) -> Float[Tensor, "bf c side side"]:
     """Pull the faces of panoramas, bilinearly: all of the first panorama, then all of the second (b * f pictures)."""
     uv = faces.uv_on_sphere(side, size_of(panorama), _exact(panorama)).flatten(0, 1)
     stacked = pull(panorama, uv.expand(panorama.shape[0], -1, -1, -1), "sphere")
@@ -80,7 +80,7 @@ def _exact(values: Tensor) -> Tensor:
     return values.new_empty(0, dtype=torch.promote_types(values.dtype, torch.float32))
 
 
-def pull_linearized(image: Image, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
+def pull_linearized(image: Channels, uv: Float[Tensor, "b h2 w2 2"], border: Border) -> Float[Tensor, "b c h2 w2"]:
     """Pull linearised: the same value, but d/duv is the central difference fetched at `uv` (Garg et al., Eq. 3)."""
     h, w = image.shape[-2:]
     wide = around(image, 1) if border == "sphere" else F.pad(image, (1, 1, 1, 1), mode="replicate")
@@ -119,8 +119,8 @@ def push(
 
 
 def splat(
-    image: Image, uv: Uv, weight: Float[Tensor, "b 1 h w"], border: Border
-) -> tuple[Image, Float[Tensor, "b 1 h w"]]:
+    image: Channels, uv: Uv, weight: Float[Tensor, "b 1 h w"], border: Border
+) -> tuple[Channels, Float[Tensor, "b 1 h w"]]:
     """Splat (depth-image-based rendering): push(weight * image) / push(weight), and the coverage push(weight).
 
     Where coverage is 0 nothing landed: the image is 0 there and a loss must mask it. The spherical paper, sec. 3.2.
@@ -136,15 +136,15 @@ def splat(
 
 
 def splat_plain(
-    image: Image, uv: Uv, weight: Float[Tensor, "b 1 h w"], border: Border
-) -> tuple[Image, Float[Tensor, "b 1 h w"]]:
+    image: Channels, uv: Uv, weight: Float[Tensor, "b 1 h w"], border: Border
+) -> tuple[Channels, Float[Tensor, "b 1 h w"]]:
     """Splat by scatter-adds over channels and corners: the reference, and for what the fused loops cannot take."""
     canvas = push(torch.cat([image * weight, weight], 1), uv, border)
     colours, coverage = canvas[:, :-1], canvas[:, -1:]
     return colours / torch.where(coverage > 0, coverage, torch.ones_like(coverage)), coverage
 
 
-def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
+def blend(layers: Iterable[Channels], logits: Float[Tensor, "b n h w"]) -> Channels:
     """Return the sum of n layers, weighted by the softmax over the n logits of a pixel (Deep3D's selection).
 
     Layers are taken one by one and accumulated, never stacked. The plain form, with gradients to the layers too, for
@@ -158,12 +158,14 @@ def blend(layers: Iterable[Image], logits: Float[Tensor, "b n h w"]) -> Image:
             break
         total = total + probabilities[count - 1] * layer
     if count != len(probabilities):
-        given = "more" if count > len(probabilities) else count
-        raise InputError(f"blend needs one layer per logit: {len(probabilities)} logits, {given} layers were given.")
+        layers_given = "more" if count > len(probabilities) else count
+        raise InputError(
+            f"blend needs one layer per logit: {len(probabilities)} logits, {layers_given} layers were given."
+        )
     return total
 
 
-def select(layer: Callable[[int], Image], probabilities: Float[Tensor, "b n h w"]) -> Image:
+def select(layer: Callable[[int], Channels], probabilities: Float[Tensor, "b n h w"]) -> Channels:
     """Return the sum of `probabilities[:, k] * layer(k)`, where a layer is made when it is needed and then forgotten.
 
     `blend` for many layers of data: each is made once more for the gradient, so that beside the probabilities and
@@ -174,7 +176,7 @@ def select(layer: Callable[[int], Image], probabilities: Float[Tensor, "b n h w"
 
 class _Select(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, probabilities: Tensor, layer: Callable[[int], Image]) -> Image:
+    def forward(context: Any, probabilities: Tensor, layer: Callable[[int], Channels]) -> Channels:
         context.save_for_backward(probabilities)
         context.layer = layer
         total = probabilities[:, :1] * layer(0)
@@ -184,7 +186,7 @@ class _Select(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(context: Any, gradient: Image) -> tuple[Tensor, None]:
+    def backward(context: Any, gradient: Channels) -> tuple[Tensor, None]:
         (probabilities,) = context.saved_tensors
         result = torch.empty_like(probabilities)
         for k in range(probabilities.shape[1]):
@@ -193,7 +195,7 @@ class _Select(torch.autograd.Function):
 
 
 def sweep(
-    image: Image, logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
+    image: Channels, logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
 ) -> Float[Tensor, "b c h2 w2"]:
     """Render through n hypotheses: pull image *and* logits for each, softmax, weighted sum.
 
@@ -209,7 +211,7 @@ def sweep(
 
 
 def sweep_plain(
-    image: Image, logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
+    image: Channels, logits: Float[Tensor, "b n h w"], uv: Callable[[int], Uv], border: Border = "zeros"
 ) -> Float[Tensor, "b c h2 w2"]:
     """Sweep one hypothesis after the other: the reference, and for places that the fused loops do not know.
 
@@ -240,10 +242,10 @@ def swept_coverage(
     norm, fused = log_sum_exp(logits), kernels.fused_sweep(uv, border, logits)
     if fused is not None:
         return fused.coverage(logits, norm)
-    seen = pull((logits[:, :1] - norm[:, None]).exp(), uv(0), border)
+    total = pull((logits[:, :1] - norm[:, None]).exp(), uv(0), border)
     for k in range(1, logits.shape[1]):
-        seen += pull((logits[:, k : k + 1] - norm[:, None]).exp(), uv(k), border)
-    return seen.clamp(max=1)
+        total += pull((logits[:, k : k + 1] - norm[:, None]).exp(), uv(k), border)
+    return total.clamp(max=1)
 
 
 def expected_level(logits: Float[Tensor, "b n h w"], levels: Levels) -> Float[Tensor, "b 1 h w"]:
@@ -304,7 +306,7 @@ def _fold(uv: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
     return torch.stack([u, torch.where(past, 2 - v, v)], -1)
 
 
-def _around_transposed(canvas: Float[Tensor, "b c h2 w2"]) -> Image:
+def _around_transposed(canvas: Float[Tensor, "b c h2 w2"]) -> Channels:
     """Return the transpose of `around`: what fell on the margin goes where the margin was copied from."""
     inner = canvas[..., 1:-1].clone()
     inner[..., -1] += canvas[..., 0]

@@ -41,7 +41,8 @@ def test_a_model_is_chosen_for_what_is_opened_next(choice: AppState) -> None:
     assert "error" not in handlers.open_photo(choice, session.token)
     assert session.preview.depth.ambiguity == "scale"
     for name in ("second", "no such model", "../second"):
-        handlers.choose_model(choice, [session.token, other.token, None, "nobody"], name)
+        for token in (session.token, other.token, None, "nobody"):
+            handlers.choose_model(choice, token, name)
     assert (session.chosen, other.chosen, session.model) == ("second", "second", None)
     saved = []
     for _ in range(2):
@@ -55,7 +56,7 @@ def test_a_model_is_chosen_for_what_is_opened_next(choice: AppState) -> None:
 
 def test_two_distances_put_a_photo_of_such_a_model_in_metres(choice: AppState) -> None:
     session = choice.store.open()
-    handlers.choose_model(choice, [session.token], "second")
+    handlers.choose_model(choice, session.token, "second")
     brought(session)
     handlers.open_photo(choice, session.token)
     assert "wo points are needed" in calibration.set_distances(choice, session.token, 1.0, 4.0)["error"]
@@ -72,7 +73,7 @@ def test_two_distances_put_a_photo_of_such_a_model_in_metres(choice: AppState) -
 
 def test_a_panorama_of_such_a_model_is_a_guess_in_space(choice: AppState) -> None:
     session = choice.store.open()
-    handlers.choose_model(choice, [session.token], "second")
+    handlers.choose_model(choice, session.token, "second")
     brought(session, (64, 128))
     opened = calibration.open_panorama(choice, session.token)
     assert "are a guess" in opened["note"]

@@ -16,8 +16,8 @@ from cyclopean.data.rendered import WorldsDataset
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import named_protocol
+from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.methods.base import Method
-from cyclopean.methods.spherical_view_synthesis import BASELINE
 from cyclopean.sample import Sample
 from cyclopean.training import checkpoint
 
@@ -174,7 +174,7 @@ def test_signed_disparities_start_at_none(room):
     with torch.no_grad():
         rho = method.predict(room.target).inverse_depth
     assert float(rho.max()) == pytest.approx(1 / 20)
-    assert math.degrees(BASELINE / START) == pytest.approx(7.45, abs=0.01)
+    assert math.degrees(SPHERE_BASELINE / START) == pytest.approx(7.45, abs=0.01)
 
 
 def test_what_predicts_disparities_is_not_turned():

@@ -128,7 +128,7 @@ def test_report(clips, tmp_path):
     ):
         assert part in text
     assert "auto-mask of AQUANet" not in text  # its row is not done
-    assert [path.name for path in drawn] == ["course.png", "pictures.png", "masks.png"]
+    assert [path.name for path in drawn] == ["course.png", "pictures.png", "masks.png", "levels.png"]
     assert all(path.stat().st_size > 1000 for path in drawn)
     masks = {row["title"]: row["figures"] for row in json.loads(values.read_text())["masks"]}
     assert masks["everything"]["recall"] == masks["everything"]["dropped"] == 1

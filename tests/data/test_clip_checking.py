@@ -27,6 +27,7 @@ CLIPS = {
     "ahead": [Film(*STREET, "ahead", count=24)],
     "aside": [Film(*SHELF, "aside", count=20)],
     "walk": [Film(*ROOM, count=40)],
+    "to and fro": [Film("clutter", 9103, count=30)],  # a walk ahead is no zoom
     "jump": [Film("table", 9004, count=20, jump=2.0)],
     "cut": [Film(*ROOM, "aside", count=19), Film(*SHELF, "aside", count=19)],
 }
@@ -48,7 +49,7 @@ def test_the_motion_of_every_kind_of_clip_is_recognised(inspections):
         assert not teaches(found), name
         assert "cannot teach" in verdict(found)
         assert [problem.kind for problem in clip_problems(found)] == [kind], name
-    for name in ("ahead", "aside", "walk", "jump", "cut"):
+    for name in ("ahead", "aside", "walk", "to and fro", "jump", "cut"):
         found = inspections[name]
         assert teaches(found), (name, found.pairs)
         assert f"step={found.step}" in verdict(found)

@@ -268,8 +268,8 @@ UNITS = (
     (lambda depth: depth * 10, "floor 15 m below the camera"),
     (lambda depth: depth * 4, "floor 6 m below the camera"),
     (lambda depth: depth / 1000, "floor 0.0015 m below the camera"),
-    (np.zeros_like, "2 of 2 panoramas have a depth file that knows hardly a pixel"),
-    (lambda depth: np.full_like(depth, 1e10), "2 of 2 panoramas have a depth file that knows hardly a pixel"),
+    (np.zeros_like, "2 of 2 panoramas have a depth file with hardly a known pixel"),
+    (lambda depth: np.full_like(depth, 1e10), "2 of 2 panoramas have a depth file with hardly a known pixel"),
 )
 
 
@@ -298,7 +298,7 @@ def test_depth_files_that_know_nothing_are_found(kind, tmp_path, capsys):
         else:
             cv2.imwrite(str(path), np.full(trees.SIZE, 65535, np.uint16))
     assert cyclopean(["check", name]) == 1
-    assert "a depth file that knows hardly a pixel" in capsys.readouterr().out
+    assert "a depth file with hardly a known pixel" in capsys.readouterr().out
 
 
 def test_a_few_gaps_in_a_render_are_no_fault(tmp_path):

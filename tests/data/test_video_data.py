@@ -118,7 +118,7 @@ def test_pauses_are_not_crossed(tmp_path):
     assert data.items == [*range(1, 9), *range(11, 19)]
 
 
-def test_folders_of_numbered_frames(tmp_path):
+def test_folders_of_numbered_frames(tmp_path, caplog):
     for name, numbers in {"a/f_{:04d}.png": [1, 2, 3, 4, 7, 8, 9], "b/{:03d}0_left.png": [0, 1, 2]}.items():
         for number, picture in zip(numbers, walk(COUNT), strict=False):
             path = tmp_path / name.format(number)
@@ -132,6 +132,15 @@ def test_folders_of_numbered_frames(tmp_path):
     assert len(data.files(0).pictures) == 3
     with pytest.raises(InputError, match="smaller step"):
         open_dataset(f"clip:{tmp_path}:step=3")
+    for name in ("a/f_{:04d}.depth.png", "depth/{:04d}.png", "b/{:03d}0_disp.png"):  # beside the frames, none of them
+        for number in (0, 1, 2):
+            path = tmp_path / name.format(number)
+            path.parent.mkdir(exist_ok=True)
+            cv2.imwrite(str(path), np.full((96, 160), number, np.uint16))
+    again = open_dataset(f"clip:{tmp_path}")
+    assert [again.files(index) for index in range(len(again))] == [data.files(index) for index in range(len(data))]
+    assert "depth by their names: pictures such as a/f_0000.depth.png" in caplog.text
+    assert len(numbered_sequences(tmp_path / "depth")) == 1  # of nothing else
 
 
 def test_frames_named_by_times_are_in_order_and_pauses_are_gaps(tmp_path):

@@ -11,7 +11,7 @@ from cyclopean.bench.subject_training import inner_point
 from cyclopean.defocus.focus import Sharp
 from cyclopean.defocus.lens import Lens, depth_range
 from cyclopean.defocus.refocus import refocus
-from cyclopean.defocus.selection import coherent, connected, geodesic, grabcut, outlined, soft_matte
+from cyclopean.defocus.selection import coherent, connected, geodesic, grabcut, outlined, recut, soft_matte
 from cyclopean.inference.selection import Selector
 from cyclopean.io.depthmap import DepthMap, from_numbers
 from cyclopean.io.image import Photo
@@ -56,6 +56,61 @@ def test_grabcut_finds_the_thing_at_the_point() -> None:
     parts[:3], parts[6:] = True, True
     assert connected(parts, [(1, 1)]).sum() == 27
     assert connected(parts, [(1, 1), (1, 8)]).sum() == 54
+
+
+def test_a_rough_probability_becomes_a_mask_along_the_edges() -> None:
+    colours, depth, mask = scene()
+    rough = cv2.GaussianBlur(np.roll(mask, 3, 1).astype(np.float32), (0, 0), 4)
+    found = recut(colours, depth, [(60, 45)], rough)
+    assert overlap(found, mask) > 0.95 > overlap(rough >= 0.5, mask) + 0.1
+    assert not found[:, 100:].any()  # as bright, but surely not the thing
+    sure = np.zeros((H, W), np.float32)
+    sure[50:70, 10:30] = 0.9  # of the wall, but surely the thing
+    sure[mask] = 0.6
+    assert recut(colours, depth, [(60, 60)], np.maximum(sure, 0.2))[55:65, 32:46].sum() == 0
+    sure[50:70, 10:48] = 0.9
+    assert recut(colours, depth, [(60, 60)], np.maximum(sure, 0.2))[50:70, 10:48].all()
+
+
+class Alike:
+    """Stands for both networks: what has the colour at the points, and is not dark, is the thing."""
+
+    def seen(self, image: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        return [torch.nn.functional.avg_pool2d(image, 4)], image
+
+    def embed(self, features: list[torch.Tensor], _evidence: torch.Tensor) -> list[torch.Tensor]:
+        return features
+
+    def __call__(self, embeddings: list[torch.Tensor], points: torch.Tensor) -> torch.Tensor:
+        (picture,) = embeddings
+        there = torch.nn.functional.grid_sample(picture, 2 * points - 1, align_corners=False)[0].mean(2)  # 3 1
+        away = (picture[0] - there[..., None]).abs().amax(0)[None, None]
+        return 40 * (0.15 - away) - 99 * (there.mean() < 0.2)
+
+
+def test_networks_select_by_points_of_the_photo() -> None:
+    h, w = 320, 448
+    v, u = np.mgrid[:h, :w]
+    colours = np.full((h, w, 3), 0.1, np.float32)
+    things = [(u - 350) ** 2 + (v - 60) ** 2 < 24**2, (u > 20) & (u < 60) & (v > 200) & (v < 260), (u > 99) & (u < 260)]
+    for thing, colour in zip(things, ((0.9, 0.5, 0.2), (0.9, 0.5, 0.2), (0.3, 0.6, 0.3)), strict=True):
+        colours[thing] = colour
+    photo = Photo(torch.from_numpy(colours).permute(2, 0, 1)[None].contiguous())
+    depth = from_numbers(torch.ones(1, 1, h, w) + torch.linspace(0, 1, w), "inverse_depth")
+    select = Selector(photo, depth)
+    select.networks = Alike(), Alike()  # type: ignore[assignment]
+    points = (350, 62), (40, 232), (180, 10)
+    for thing, point in zip(things, points, strict=True):
+        matte = select([point])
+        assert matte is not None
+        assert overlap(matte[0, 0].numpy() >= 0.5, thing) > 0.9, point
+    both = select(points[:2])
+    assert both is not None
+    assert overlap(both[0, 0].numpy() >= 0.5, things[0] | things[1]) > 0.9
+    assert select.rough([(10, 10)]) is None  # dark: not a thing
+    one, less = select.rough(points[:1]), select.rough(points[:1], [(352, 58)])  # on the thing as well
+    assert one is not None
+    assert less is None or less.sum() < 0.5 * one.sum()
 
 
 def test_the_outline_lies_on_the_strongest_steps() -> None:

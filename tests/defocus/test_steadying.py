@@ -24,7 +24,7 @@ def depths(count: int, step: float = 2.0) -> list[np.ndarray]:
 def run(pictures: list[np.ndarray], predicted: list[np.ndarray], mean: float) -> list[Moment]:
     moments = [first(pictures[0], predicted[0], 0.0)]
     for index, (grey, depth) in enumerate(zip(pictures[1:], predicted[1:], strict=True), 1):
-        moments.append(following(moments[-1], grey, depth, index * STEP, mean=mean, whole=0.5))
+        moments.append(following(moments[-1], grey, depth, index * STEP, mean=mean, clip_range=0.5))
     return moments
 
 

@@ -39,9 +39,9 @@ def scene(camera: Pinhole, unit: str = "m", stated: bool = True) -> tuple[Photo,
 def test_what_uses_a_map_has_one_result_by_distance_and_by_depth(tmp_path: Path) -> None:
     photo, depth, distance = scene(WIDE)
     uses = {
-        "refocused": lambda m: refocus(photo, m, at=(80, 24)).image,
+        "refocused": lambda m: refocus(photo, m, at=(80, 24), subject=False).image,
         "refocused in metres": lambda m: refocus(photo, m, distance=6.0).image,
-        "by the report": lambda m: refocus(photo, m, at=(80, 24), method="gaussian").image,
+        "by the report": lambda m: refocus(photo, m, at=(80, 24), method="gaussian", subject=False).image,
         "points": lambda m: point_cloud(m, photo.image, WIDE).points,
         "one point": lambda m: point_at(m, WIDE, (90, 40)),
         "seen": lambda m: m.seen_by(WIDE).inverse_depth,
@@ -68,10 +68,16 @@ def test_an_unknown_camera_is_the_photos_or_assumed_and_said(tmp_path, capsys, c
     caplog.set_level(logging.WARNING)
     photo, depth, distance = scene(WIDE, stated=False)
     known = replace(photo, camera=WIDE)
-    assert torch.allclose(refocus(known, distance, at=(80, 24)).image, refocus(photo, depth, at=(80, 24)).image)
+    assert torch.allclose(
+        refocus(known, distance, at=(80, 24), subject=False).image,
+        refocus(photo, depth, at=(80, 24), subject=False).image,
+    )
     assert not caplog.messages
     photo, depth, distance = scene(assumed_camera(SIZE), stated=False)
-    assert torch.allclose(refocus(photo, distance, at=(80, 24)).image, refocus(photo, depth, at=(80, 24)).image)
+    assert torch.allclose(
+        refocus(photo, distance, at=(80, 24), subject=False).image,
+        refocus(photo, depth, at=(80, 24), subject=False).image,
+    )
     assert [message[:45] for message in caplog.messages] == ["the depth holds distances along the rays, and"]
 
     photo, depth, distance = scene(WIDE)

@@ -15,7 +15,7 @@ from cyclopean.geometry import Equirectangular, Pinhole
 from cyclopean.inference import export
 from cyclopean.inference.export import WholeGraph, export_onnx
 from cyclopean.inference.graphs import BareGraph, bare_program, save_program, untyped_and_quiet
-from cyclopean.inference.onnx_model import Session
+from cyclopean.inference.onnx_model import OnnxSession
 from cyclopean.inference.panorama import add_details
 from cyclopean.inference.panorama import canonical_yaw as yaw_of
 from cyclopean.inference.predictor import Predictor, load, working_size
@@ -114,7 +114,7 @@ def test_bundled_models_as_files(name, tmp_path):
     (one,) = export_onnx(load(name), path, size=None, precision="float32", bare=False, check=None, anyway=False)
     assert one.count == 16
     assert one.error < 1e-4
-    session = Session(str(path), path.read_bytes())
+    session = OnnxSession(str(path), path.read_bytes())
     assert session.metadata["licence"] == "Apache-2.0"
     assert session.metadata["sha256"] == model.model.sha256
     assert ("without the details of general" in session.metadata.get("note", "")) == (name == "panorama")
@@ -150,7 +150,7 @@ def test_every_network_as_a_file(case, tmp_path):
     around, multiple = model.projection == "equirectangular", model.method.input_multiple
     graph, path = BareGraph(model.method, around=around), tmp_path / "network.onnx"
     save_program(bare_program(graph), path, {})
-    session = Session(str(path), path.read_bytes())
+    session = OnnxSession(str(path), path.read_bytes())
     sizes = ((128, 256), (192, 384)) if around else ((128, 256), (256, 128))
     for size in sizes:
         assert not any(side % multiple for side in size)

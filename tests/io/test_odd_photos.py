@@ -15,13 +15,13 @@ import pytest
 import tifffile
 import torch
 from PIL import ExifTags, Image, ImageCms
+from stills import LIGHT, png
 
 from cyclopean import cli
 from cyclopean.defocus.lens import diagonal
 from cyclopean.defocus.subject import read_matte
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
-from cyclopean.inference.panorama_detection import is_two_fisheyes, resolve_camera
 from cyclopean.inference.predictor import working_size
 from cyclopean.io import metadata
 from cyclopean.io.decoding import read_image
@@ -167,15 +167,6 @@ def test_profiles_of_no_known_colour_space_are_left_out(tmp_path: Path) -> None:
             assert np.abs(as_array(read_photo(tmp_path / f"b{suffix}")) - SCENE).mean() < 3 / 255
 
 
-def png(path: Path, values: np.ndarray, chunks: list[tuple[bytes, bytes]], bits: int = 16) -> Path:
-    data = cv2.imencode(".png", stored(values, bits)[..., ::-1].copy())[1].tobytes()
-    more = b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
-    )
-    path.write_bytes(data[:33] + more + data[33:])
-    return path
-
-
 def test_damaged_metadata_of_pngs_are_left_out(tmp_path: Path) -> None:
     bodies = (b"", b"\xff", bytes(3), b"\xff" * 40, b"Comment\0\1\0\0\0" + zlib.compress(b"x" * 2_000_000))
     names = (b"iCCP", b"eXIf", b"tRNS", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"iTXt", b"zTXt", b"acTL", b"fcTL", b"cICP")
@@ -270,69 +261,6 @@ def test_an_alpha_that_hides_everything_is_ignored(tmp_path: Path) -> None:
             else:
                 assert "is fully transparent" in photo.notes[0], name
                 assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, name
-
-
-LIGHT = np.where(SCENE <= 0.04045, SCENE / 12.92, ((SCENE + 0.055) / 1.055) ** 2.4)
-TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # ITU-R BT.2087
-TO_P3 = np.array([[0.8225, 0.1775, 0.0], [0.0332, 0.9668, 0.0], [0.0171, 0.0724, 0.9105]])
-
-
-def pq(nits: np.ndarray) -> np.ndarray:
-    """SMPTE ST 2084."""
-    power = (nits / 10000) ** 0.1593017578125
-    return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
-
-
-def hlg(nits: np.ndarray) -> np.ndarray:
-    """ITU-R BT.2100, for a display of 1000 nits."""
-    shown = nits / 1000
-    luminance = np.maximum(shown @ [0.2627, 0.6780, 0.0593], 1e-9)[..., None]
-    scene = shown * luminance ** (1 / 1.2 - 1)
-    log = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
-    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), log)
-
-
-def test_stills_of_high_dynamic_range_are_shown_as_the_scene_at_203_nits(tmp_path: Path) -> None:
-    wide, nits = LIGHT @ TO_2020.T, 203
-    for name, values in (("PQ", pq(wide * nits)), ("HLG", hlg(wide * nits))):
-        photo = read_photo(png(tmp_path / "a.png", values, [(b"cICP", bytes([9, 16 if name == "PQ" else 18, 0, 1]))]))
-        assert np.abs(as_array(photo) - SCENE).max() < 8 / 255, name
-        assert "white at 203 nits" in photo.notes[0]
-        assert (photo.profile, photo.bits) == (b"", 16)
-    bright = as_array(read_photo(png(tmp_path / "a.png", pq(wide * 2000), [(b"cICP", bytes([9, 16, 0, 1]))])))
-    assert bright[-1, -1, :2].min() > 0.95  # far brighter than white, and still no more than white
-    assert bright.max() <= 1
-    import pillow_heif
-
-    file = io.BytesIO()
-    said = {"color_primaries": 9, "transfer_characteristics": 16, "matrix_coefficients": 9, "full_range_flag": 1}
-    pillow_heif.encode("RGB;16", (W, H), stored(pq(wide * nits), 16).tobytes(), file, quality=100, chroma=444, **said)
-    (tmp_path / "a.hif").write_bytes(file.getvalue())
-    assert np.abs(as_array(read_photo(tmp_path / "a.hif")) - SCENE).mean() < 2 / 255
-    file = io.BytesIO()
-    Image.fromarray(stored(pq(wide * nits), 8)).save(file, "AVIF", quality=100)
-    at = file.getvalue().index(b"colrnclx") + 8
-    (tmp_path / "a.avif").write_bytes(file.getvalue()[:at] + b"\0\t\0\x10" + file.getvalue()[at + 4 :])
-    assert np.abs(as_array(read_photo(tmp_path / "a.avif")) - SCENE).mean() < 6 / 255
-
-
-def test_gammas_and_primaries_that_are_not_those_of_srgb(tmp_path: Path) -> None:
-    p3 = LIGHT @ TO_P3.T
-    encoded = np.where(p3 <= 0.0031308, 12.92 * p3, 1.055 * np.maximum(p3, 0) ** (1 / 2.4) - 0.055)
-    chromaticities = struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
-    for name, values, chunks in (
-        ("linear", LIGHT, [(b"gAMA", struct.pack(">I", 100000))]),
-        ("1.8", LIGHT ** (1 / 1.8), [(b"gAMA", struct.pack(">I", 55556))]),
-        ("2.2", SCENE, [(b"gAMA", struct.pack(">I", 45455))]),
-        ("none", SCENE, [(b"gAMA", struct.pack(">I", 0))]),
-        ("sRGB counts more", SCENE, [(b"gAMA", struct.pack(">I", 100000)), (b"sRGB", b"\0")]),
-        ("P3", p3 ** (1 / 2.2), [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", chromaticities)]),
-        ("P3 by numbers", encoded, [(b"cICP", bytes([12, 13, 0, 1]))]),
-        ("linear by numbers", LIGHT, [(b"cICP", bytes([1, 8, 0, 1]))]),
-    ):
-        photo = read_photo(png(tmp_path / "a.png", values, chunks))
-        assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, name
-        assert photo.notes == ()
 
 
 def test_kinds_of_jpeg_that_few_programs_read_are_named(tmp_path: Path) -> None:
@@ -531,61 +459,6 @@ def test_the_time_of_metadata_is_linear() -> None:
         assert read_gpano(text.encode()) is None
     assert time.process_time() - start < 2
     assert read_gpano('<x GPano:ProjectionType="Rectilinear"/>') is None
-
-
-def test_an_ordinary_picture_of_two_to_one_is_no_panorama(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:200, 0:400] / 200
-    grey = np.stack([0.95 - 0.4 * y] * 3, -1)
-    product, vignette, sea, table = grey.copy(), grey.copy(), grey.copy(), grey.copy()
-    product[60:170, 120:290] = rng.random((110, 170, 3))
-    vignette -= 0.1 * ((x - 1) ** 2)[..., None]
-    vignette[60:170, 120:290] = rng.random((110, 170, 3))
-    sea[100:] = (0.1, 0.3, 0.4)
-    table[140:] = (0.5, 0.35, 0.2)
-    table[60:170, 120:290] = rng.random((110, 170, 3))
-    waves = sea + 0.1 * np.sin(90 * x + 40 * y)[..., None] * (y > 0.5)[..., None]
-    tiles = np.stack([0.5 + 0.4 * np.sin(x * np.pi * k) * np.sin(y * np.pi * 6) for k in (4, 6, 8)], -1)
-    for name, values in {
-        "product": product,
-        "vignette": vignette,
-        "sea": sea,
-        "table": table,
-        "waves": waves,
-        "tiles": tiles,
-    }.items():
-        noisy = np.clip(values + rng.normal(0, 0.01, values.shape), 0, 1)
-        Image.fromarray(stored(noisy, 8)).save(tmp_path / "a.png")
-        photo, why = resolve_camera(read_photo(tmp_path / "a.png"))
-        assert (photo.camera, why) == (None, None), name
-
-
-def test_a_guess_is_not_written_and_a_word_is(tmp_path: Path) -> None:
-    from cyclopean.synthetic import rigs
-
-    room = Photo(rigs.sample("room", 0, (64, 128), "sphere").target.image)
-    for camera, said in (("auto", False), ("equirectangular", True)):
-        photo, why = resolve_camera(room, camera)
-        assert why is not None
-        for suffix in (".jpg", ".png", ".tif", ".webp"):
-            photo.save(tmp_path / f"a{suffix}")
-            assert (read_photo(tmp_path / f"a{suffix}").gpano is not None) is said
-
-
-def test_two_fisheyes_are_said(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:100, 0:200]
-    radius = np.hypot(x % 100 - 49.5, y - 49.5) / 50
-    circles = np.where((radius < 0.97)[..., None], 0.2 + 0.6 * rng.random((100, 200, 3)), 0.01)
-    Image.fromarray(stored(circles, 8)).save(tmp_path / "a.png")
-    photo, why = resolve_camera(read_photo(tmp_path / "a.png"))
-    assert (photo.camera, why) == (None, None)
-    assert "two fisheye circles" in photo.notes[0]
-    image = photo.image
-    assert is_two_fisheyes(image.transpose(-1, -2))
-    assert not is_two_fisheyes(image[..., :100])
-    assert not is_two_fisheyes(image * 0)
-    assert not is_two_fisheyes(image + 0.3)
 
 
 def test_sizes_that_look_alike_are_told_apart(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pillow_heif
 import pytest
 import tifffile
 from PIL import Image
-from test_odd_photos import LIGHT, TO_2020, TO_P3, hlg, png, pq
+from stills import LIGHT, TO_2020, TO_P3, hlg, png, pq
 
 from cyclopean.io.image import read_photo
 from cyclopean.io.still_colours import UNKNOWN, numbers_of
@@ -212,3 +212,46 @@ def test_avif_and_heic_without_a_colour_box_are_read_by_their_coded_data(tmp_pat
     photo = read_photo(path)
     assert "white at 203 nits" in photo.notes[0]
     assert np.abs(as_array(photo) - np.kron(SCENE, np.ones((4, 4, 1)))).mean() < 8 / 255
+
+
+def test_stills_of_high_dynamic_range_are_shown_as_the_scene_at_203_nits(tmp_path: Path) -> None:
+    wide, nits = LIGHT @ TO_2020.T, 203
+    for name, values in (("PQ", pq(wide * nits)), ("HLG", hlg(wide * nits))):
+        photo = read_photo(png(tmp_path / "a.png", values, [(b"cICP", bytes([9, 16 if name == "PQ" else 18, 0, 1]))]))
+        assert np.abs(as_array(photo) - SCENE).max() < 8 / 255, name
+        assert "white at 203 nits" in photo.notes[0]
+        assert (photo.profile, photo.bits) == (b"", 16)
+    bright = as_array(read_photo(png(tmp_path / "a.png", pq(wide * 2000), [(b"cICP", bytes([9, 16, 0, 1]))])))
+    assert bright[-1, -1, :2].min() > 0.95  # far brighter than white, and still no more than white
+    assert bright.max() <= 1
+    import pillow_heif
+
+    file = io.BytesIO()
+    said = {"color_primaries": 9, "transfer_characteristics": 16, "matrix_coefficients": 9, "full_range_flag": 1}
+    pillow_heif.encode("RGB;16", (W, H), stored(pq(wide * nits), 16).tobytes(), file, quality=100, chroma=444, **said)
+    (tmp_path / "a.hif").write_bytes(file.getvalue())
+    assert np.abs(as_array(read_photo(tmp_path / "a.hif")) - SCENE).mean() < 2 / 255
+    file = io.BytesIO()
+    Image.fromarray(stored(pq(wide * nits), 8)).save(file, "AVIF", quality=100)
+    at = file.getvalue().index(b"colrnclx") + 8
+    (tmp_path / "a.avif").write_bytes(file.getvalue()[:at] + b"\0\t\0\x10" + file.getvalue()[at + 4 :])
+    assert np.abs(as_array(read_photo(tmp_path / "a.avif")) - SCENE).mean() < 6 / 255
+
+
+def test_gammas_and_primaries_that_are_not_those_of_srgb(tmp_path: Path) -> None:
+    p3 = LIGHT @ TO_P3.T
+    encoded = np.where(p3 <= 0.0031308, 12.92 * p3, 1.055 * np.maximum(p3, 0) ** (1 / 2.4) - 0.055)
+    chromaticities = struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+    for name, values, chunks in (
+        ("linear", LIGHT, [(b"gAMA", struct.pack(">I", 100000))]),
+        ("1.8", LIGHT ** (1 / 1.8), [(b"gAMA", struct.pack(">I", 55556))]),
+        ("2.2", SCENE, [(b"gAMA", struct.pack(">I", 45455))]),
+        ("none", SCENE, [(b"gAMA", struct.pack(">I", 0))]),
+        ("sRGB counts more", SCENE, [(b"gAMA", struct.pack(">I", 100000)), (b"sRGB", b"\0")]),
+        ("P3", p3 ** (1 / 2.2), [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", chromaticities)]),
+        ("P3 by numbers", encoded, [(b"cICP", bytes([12, 13, 0, 1]))]),
+        ("linear by numbers", LIGHT, [(b"cICP", bytes([1, 8, 0, 1]))]),
+    ):
+        photo = read_photo(png(tmp_path / "a.png", values, chunks))
+        assert np.abs(as_array(photo) - SCENE).max() < 1 / 255, name
+        assert photo.notes == ()

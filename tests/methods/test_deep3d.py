@@ -10,7 +10,7 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.losses import cumulative_smoothness, gradients
 from cyclopean.methods.base import level_right
-from cyclopean.methods.deep3d import Deep3d, expected_smoothness, left_disparity, selected
+from cyclopean.methods.deep3d import Deep3d, Rising, expected_smoothness, left_disparity, selected
 from cyclopean.sample import Sample, view
 from cyclopean.synthesis import blend, select
 
@@ -139,6 +139,34 @@ def test_deep3ds_keeps_no_cumulative_sums():
         counts.append(live.peak / (4 * 2 * H * W) - 2 * n)
     assert counts[0] == pytest.approx(counts[1], abs=0.01)
     assert counts[1] <= 12
+
+
+def test_deep3ds_terms_rise_and_smoothness_counts_by_width():
+    """Each scale's smoothness is weighted by its width; both terms rise with the passes, also after a resume."""
+    camera = Pinhole(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 0.5]]))
+    left, right = (
+        view(torch.rand(1, 3, 32, 64), camera, translation(torch.tensor([[-b, 0.0, 0.0]]))) for b in (0, 0.1)
+    )
+    sample = Sample(left, (right,), torch.full((1, 1, 32, 64), torch.nan))
+    torch.manual_seed(0)
+    method = Deep3d("compact", 0.1, levels=5, smoothness="each", smoothness_width=512, rig=(1.0, 0.1))
+    full = method.losses(sample)
+    expected = sum(
+        0.1 * p.shape[3] / 512 * cumulative_smoothness(p[:, 1:], torch.ones(1, 1, *p.shape[2:]))
+        for p in method.probabilities(sample.target.seen)
+    )
+    torch.testing.assert_close(full["smoothness"], expected)
+    rising = Rising(method, 4)
+    for passed in range(6):
+        now = method.losses(sample)
+        torch.testing.assert_close(now["appearance"], full["appearance"])
+        for term in ("smoothness", "certainty"):
+            torch.testing.assert_close(now[term], min(1, passed / 4) * full[term])
+        rising(method)
+    again = Rising(method, 4)
+    again.load_state_dict({"passed": 3})
+    assert method.share == 0.75
+    assert again.state_dict() == {"passed": 3}
 
 
 def test_the_right_views_disparity_is_left_disparity_to_the_left():

@@ -104,6 +104,9 @@ def test_aquanets_numbers_are_a_translation_and_euler_angles(golden):
         made = pull(source.double(), match.uv, "zeros")
         total += float((inside * (made - truth["target"]).abs()).mean())
     assert total == pytest.approx(float(truth["pose_loss"]), rel=1e-5)
+    # Its `pose_loss_masked` is not pinned: no source tells how masks enter, and no way that was tried gives its 0.3956
+    # (masks as they are, warped by the pose or its inverse, multiplied, turned over; means over all pixels, over those
+    # inside, over those that the masks leave).
 
 
 def test_explainability_is_the_pose_network_s_one_for_each_source():

@@ -120,6 +120,7 @@ def test_sets_of_several_cities_are_mixed_and_a_run_goes_on(tmp_path, caplog) ->
     flags = ("train", "aquanet", "--data", sets, "--out", str(out), *SMALL, "--steps", "4", *learned)
     assert run(*flags) == 0
     assert "by what was learned of 5 items, the camera sees" in caplog.text
+    assert caplog.text.count("only colours are compared") == 1
     trained = checkpoint.load(tmp_path / "run" / "last")[1]
     assert trained["training"]["items"] == 8 + 44 - 5
     assert trained["arguments"]["intrinsics"] == "learned"

@@ -1,13 +1,15 @@
 """The network of clicks: sizes, what it depends on, and that its training learns, repeats itself and goes on."""
 
+import random
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from cyclopean.bench import subject_training
-from cyclopean.bench.subject_training import Item, train
+from cyclopean.bench.subject_training import Item, look, thing, train
 from cyclopean.networks.clicked import FEATURES, Clicked
 
 
@@ -17,28 +19,33 @@ def items(count: int) -> list[Item]:
     rng = np.random.default_rng(0)
     for _ in range(count):
         v, u = np.mgrid[:64, :96]
-        objects = np.zeros((64, 96), np.uint16)
-        for k, x in enumerate((26, 70)):
+        objects = np.zeros((64, 96), np.int32)
+        for k, x in enumerate(rng.permutation((26, 70))):
             objects[(u - x - rng.integers(-4, 5)) ** 2 + (v - rng.integers(24, 40)) ** 2 < 15**2] = k + 1
         plane = torch.from_numpy(objects.astype(np.float32))[None, None]
-        sizes = [(2 << k, 3 << k) for k in range(5)]
+        sizes = [(2 << k, 3 << k) for k in range(4)]
         small = [torch.nn.functional.interpolate(plane, size=size, mode="area") for size in sizes]
         features = tuple((x / 2).expand(-1, n, -1, -1).half() for x, n in zip(small, FEATURES, strict=True))
-        made.append(Item(features, (small[-1] / 2).expand(-1, 4, -1, -1).half(), objects))
+        evidence = (small[-1] / 2).expand(-1, 4, -1, -1).half()
+        ground, *things = (thing(objects == k, random.Random(k)) for k in range(3))
+        made.append(Item(features, evidence, tuple(things), ground))
     return made
 
 
-def test_a_mask_at_half_the_size_depends_on_the_point() -> None:
+def test_a_mask_at_a_quarter_of_the_size_depends_on_the_point() -> None:
     torch.manual_seed(0)
     network, item = Clicked().eval(), items(1)[0]
-    assert sum(p.numel() for p in network.parameters()) < 300_000
+    assert sum(p.numel() for p in network.parameters()) * 2 < 8e6  # bytes, as bundled
     embedded = network.embed([x.float() for x in item.features], item.evidence.float())
+    points = torch.tensor([[[(0.27, 0.5)], [(0.73, 0.5)]]])
     with torch.inference_mode():
-        left, right = (network(*embedded, torch.tensor([[point]])) for point in ((0.27, 0.5), (0.73, 0.5)))
-        both = network(*embedded, torch.tensor([[(0.27, 0.5), (0.73, 0.5)]]))
-    assert left.shape == (1, 1, 32, 48)
-    assert not torch.allclose(left, right, atol=1e-3)
-    assert not torch.allclose(both, left, atol=1e-3)
+        masks = network(embedded, points)
+        again = torch.cat([network(embedded, points[:, k : k + 1]) for k in range(2)], 1)
+        both = network(embedded, torch.tensor([[[(0.27, 0.5), (0.73, 0.5)]]]))[:, 0]
+    assert masks.shape == (1, 2, 16, 24)
+    assert torch.allclose(masks, again, atol=1e-5)  # a mask does not depend on the others
+    assert not torch.allclose(masks[:, 0], masks[:, 1], atol=1e-3)
+    assert not torch.allclose(both, masks[:, 0], atol=1e-3)
 
 
 def test_a_run_goes_on_as_if_it_had_not_been_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,10 +70,27 @@ def test_a_run_goes_on_as_if_it_had_not_been_cut(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.slow
 def test_it_learns_to_tell_two_things_apart(tmp_path: Path) -> None:
-    network, item = train(items(8), 80, 0, tmp_path), items(1)[0]
-    embedded = network.embed([x.float() for x in item.features], item.evidence.float())
-    for k, point in ((1, (0.27, 0.5)), (2, (0.73, 0.5))):
-        with torch.inference_mode():
-            found = network(*embedded, torch.tensor([[point]]))[0, 0].numpy() > 0
-        truth = item.objects[::2, ::2] == k
-        assert (found & truth).sum() / (found | truth).sum() > 0.8, k
+    network = train(items(24), 80, 0, tmp_path)
+    for item in items(30)[24:]:  # not seen, as they are and mirrored
+        points = torch.from_numpy(np.stack([known.points.mean(0) for known in item.things]))[None, :, None]
+        for mirrored in (False, True):
+            seen = [x.float().flip(-1) if mirrored else x.float() for x in (*item.features, item.evidence)]
+            at = torch.stack([1 - points[..., 0], points[..., 1]], -1) if mirrored else points
+            with torch.inference_mode():
+                masks = network(network.embed(seen[:-1], seen[-1]), at)[0].numpy() > 0
+            for found, known in zip(masks, item.things, strict=True):
+                truth = (known.mask[:, ::-1] if mirrored else known.mask) > 0.5
+                assert (found & truth).sum() / (found | truth).sum() > 0.7
+
+
+def test_looks_keep_colours_and_objects_together() -> None:
+    v, u = np.mgrid[:40, :60]
+    objects = ((u // 8 + v // 8) % 3).astype(np.int32)
+    image = np.where((objects == 1)[..., None], (0.9, 0.8, 0.7), (0.1, 0.2, 0.3)).astype(np.float32)
+    for k in range(20):
+        seen, shown = look(image, objects, random.Random(k), crop=k % 2 == 0)
+        assert seen.shape == image.shape
+        assert shown.shape == objects.shape
+        inside = cv2.erode((shown == 1).astype(np.uint8), np.ones((5, 5))) > 0
+        others = cv2.erode((shown != 1).astype(np.uint8), np.ones((5, 5))) > 0
+        assert seen[inside].min() > seen[others].max(), k

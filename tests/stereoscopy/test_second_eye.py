@@ -10,7 +10,7 @@ from benchmarks import second_eye
 import cyclopean
 from cyclopean.defocus.focus import Focusable
 from cyclopean.defocus.lens import Lens
-from cyclopean.defocus.thinlens import Scene
+from cyclopean.defocus.thinlens import LayeredPhoto
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
 from cyclopean.io.depthmap import from_numbers
@@ -86,7 +86,7 @@ def test_a_near_surface_is_not_stretched_over_a_gap():
     behind = np.where(near, np.arange(8)[:, None] * W + 60 + 1, 0).astype(np.int32)
     red, green = near.astype(np.float32), 1 - near.astype(np.float32)
     cover, none = np.full((8, W), 255, np.uint8), np.zeros((2, 1, 1), np.float32)
-    scene = Scene((red, green, np.zeros_like(red)), 9 * red, cover, behind, none)
+    scene = LayeredPhoto((red, green, np.zeros_like(red)), 9 * red, cover, behind, none)
     row = view(scene, lambda plane: plane)[4]
     assert row[52:60, 1].min() > 0.99
     assert row[52:60, 0].max() < 0.01

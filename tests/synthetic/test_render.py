@@ -159,6 +159,10 @@ def test_quick_matrix_products_do_not_make_it_coarse():
         ("room", 5, "sphere", (64, 128)),
         ("table", 5, "stereo", (64, 96)),
         ("landscape", 7, "clip", (64, 96)),
+        ("people", 5, "stereo", (64, 96)),
+        ("handheld", 2, "sphere", (64, 128)),
+        ("meal", 2, "stereo", (64, 96)),
+        ("vehicles", 3, "stereo", (64, 96)),
     ],
 )
 def test_true_depth_rebuilds_the_target_from_its_sources(family, seed, rig, size):

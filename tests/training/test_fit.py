@@ -1,7 +1,4 @@
 import json
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Generator
-from training_parts import Pictures, Tiny, run, sgd, train
+from training_parts import Pictures, Tiny, lines, run, sgd, train, weights
 
 from cyclopean.augmentation import mirrored
 from cyclopean.errors import InputError
@@ -18,18 +15,8 @@ from cyclopean.training import checkpoint
 from cyclopean.training.dataset import SAVED_AS, TrainData, train_data
 from cyclopean.training.loader import Batches, Stream, loader
 from cyclopean.training.loop import fit
-from cyclopean.training.optimisation import constant, cosine, halving, tenth
+from cyclopean.training.optimisation import adam, constant, cosine, halving, halving_late, tenth
 from cyclopean.training.options import Augment, Run, Source
-
-PARTS = Path(__file__).parent / "training_parts.py"
-
-
-def lines(out: Path) -> list[dict]:
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-
-
-def weights(out: Path) -> dict[str, torch.Tensor]:
-    return load_file(out / "last" / "model.safetensors")
 
 
 def test_it_learns_and_leaves_a_model_a_log_and_a_state(tmp_path):
@@ -389,6 +376,10 @@ def test_samples_on_a_gpu_are_made_in_the_training_process():
 def test_schedules():
     assert [halving(s, 50) for s in (0, 29, 30, 39, 40, 49)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
     assert [tenth(s, 20) for s in (0, 14, 15, 19)] == [1, 1, 0.1, 0.1]
+    epochs = (0, 59, 60, 79, 80, 99, 100, 109)  # AQUANet's, of 110
+    assert [halving_late(s, 110) for s in epochs] == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    groups = [adam([torch.nn.Parameter(torch.zeros(1))], 1e-4, *beta1).param_groups[0] for beta1 in ((), (0.5,))]
+    assert [(group["lr"], group["betas"]) for group in groups] == [(1e-4, (0.9, 0.999)), (1e-4, (0.5, 0.999))]
     values = [cosine(s, 1000) for s in range(1000)]
     assert values[0] == pytest.approx(1 / 30)
     assert max(values) == 1 == values[30]
@@ -407,73 +398,6 @@ def test_a_processor_that_imitates_bfloat16_is_told_of(tmp_path, monkeypatch, ca
 
 def test_bfloat16_is_for_the_network_only(tmp_path):
     assert train(run(tmp_path, precision="bfloat16")).seen == ["torch.bfloat16", "torch.float32"]
-
-
-@pytest.mark.slow
-def test_two_processes_are_one_with_a_double_batch(tmp_path):
-    """Gradients agree: plain gradient descent ends at the same weights. Losses are float32 on both under bfloat16."""
-    train(run(tmp_path / "one", batch_size=4, steps=4), n=7)
-    for name, precision in (("two", "float32"), ("half", "bfloat16")):
-        command = [sys.executable, str(PARTS), str(tmp_path / name), "2", "2", precision, "1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
-    torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), rtol=1e-5, atol=1e-6)
-    for rank in (0, 1):
-        seen = json.loads((tmp_path / "half" / f"seen{rank}.json").read_text())
-        assert seen == ["torch.bfloat16", "torch.float32"]
-
-
-@pytest.mark.slow
-def test_what_one_process_cannot_read_stops_all_with_one_sentence(tmp_path):
-    """The sixth item of seven is with one of the two processes; the other would wait for it."""
-    command = [sys.executable, str(PARTS), str(tmp_path / "out"), "2", "1", "float32", "1", "broken"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 2, done.stderr
-    said = [line for line in done.stderr.splitlines() if line and not line.startswith(CHATTER)]
-    assert said == ["sorry: item 5 is damaged."]
-
-
-# What launchers say, and what C++ says where threads of the process group outlive it.
-CHATTER = (
-    "step ",
-    "Initializing distributed",
-    "-----",
-    "distributed_backend",
-    "All distributed processes",
-    "terminate called",
-)
-LAUNCHERS = {
-    "torchrun": "torch.distributed.run --nnodes 2 --node-rank {rank} --nproc-per-node 1 --master-addr 127.0.0.1 "
-    "--master-port {port}",
-    "fabric run": "lightning_fabric.cli --strategy ddp --accelerator cpu --devices 1 --num-nodes 2 --node-rank {rank} "
-    "--main-address 127.0.0.1 --main-port {port}",
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_machines_are_one_with_a_double_batch(launcher, tmp_path):
-    """One launcher for each machine, as people would start them; here both are this machine."""
-    train(run(tmp_path / "one", batch_size=4, steps=4), n=7)
-    port = free_port()
-    arguments = [str(PARTS), str(tmp_path / "two"), "1", "2", "float32", "2"]
-    commands = [[sys.executable, "-m", *LAUNCHERS[launcher].format(rank=k, port=port).split()] for k in (0, 1)]
-    machines = [subprocess.Popen([*c, *arguments], stderr=subprocess.PIPE, text=True) for c in commands]
-    try:
-        said = [machine.communicate(timeout=300)[1] for machine in machines]
-    finally:
-        for machine in machines:
-            machine.kill()
-    assert [machine.returncode for machine in machines] == [0, 0], said
-    torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), rtol=1e-5, atol=1e-6)
-    assert {path.name for path in (tmp_path / "two").glob("seen*")} == {"seen0.json", "seen1.json"}
-    assert [line["step"] for line in lines(tmp_path / "two")] == [1, 2, 3, 4]
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 def test_a_saved_model_is_not_loaded_into_another_method(tmp_path):

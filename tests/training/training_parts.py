@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -101,6 +102,14 @@ def train_damaged(where: Run) -> None:
         fit(Tiny(), TrainData(Damaged(7)), where, sgd, halving, card={})
     except InputError as error:
         sys.exit(print(f"sorry: {error}", file=sys.stderr) or 2)
+
+
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "last" / "model.safetensors")
 
 
 if __name__ == "__main__":

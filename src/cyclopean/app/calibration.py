@@ -105,19 +105,19 @@ def measure(_: AppState, session: Session, points: list[tuple[float, float]]) ->
 @handler
 def set_distance(_: AppState, session: Session, metres: float | None) -> PageUpdate:
     """Set the scale by the two points."""
-    preview, given = session.opened_photo(), _length(metres)
+    preview, length = session.opened_photo(), _length(metres)
     photo = preview.photo
     if len(session.points) != 2:
         raise InputError("two points are needed; click one end of something whose length you know, then the other.")
     first, second = (pixel(at, photo.size) for at in session.points)
-    return _kept(session, by_two_points(preview.depth, _camera(photo), (first, second), given))
+    return _kept(session, by_two_points(preview.depth, _camera(photo), (first, second), length))
 
 
 @handler
 def set_height(_: AppState, session: Session, metres: float | None) -> PageUpdate:
     """Set the scale by the camera's height above the ground."""
-    preview, given = session.opened_photo(), _length(metres)
-    return _kept(session, by_height(preview.depth, _camera(preview.photo), given))
+    preview, length = session.opened_photo(), _length(metres)
+    return _kept(session, by_height(preview.depth, _camera(preview.photo), length))
 
 
 @handler

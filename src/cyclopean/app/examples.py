@@ -38,7 +38,7 @@ class Example:
         return file.getvalue()
 
 
-def found() -> list[Example]:
+def installed() -> list[Example]:
     """Return the examples that are here; none without scikit-image."""
     from importlib.util import find_spec
 

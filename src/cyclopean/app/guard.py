@@ -1,4 +1,4 @@
-"""What is open to visitors: names of this machine, addresses, how much they may send and how long that may take."""
+"""The guard before the app: names of this machine, addresses, how much they may send and how long that may take."""
 
 import asyncio
 import hmac
@@ -28,7 +28,7 @@ Receive = Callable[[], Awaitable[Any]]
 
 
 class Refused(Exception):  # noqa: N818  (it is not an error)
-    """A request that goes no further: the status of the answer, and what it says."""
+    """A request that goes no further: the status of the answer, and its text."""
 
     def __init__(self, status: int, text: str = "") -> None:
         super().__init__(text)
@@ -80,8 +80,8 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                own = {name for name, _ in message["headers"]}
-                more = [(name, value) for name, value in self.HEADERS if name not in own]
+                present = {name for name, _ in message["headers"]}
+                more = [(name, value) for name, value in self.HEADERS if name not in present]
                 message["headers"] = [*message["headers"], *more, *self._cookie(scope)]
             await send(message)
 
@@ -143,15 +143,15 @@ class Guard:
         return [(b"set-cookie", f"{self.cookie}={self.key}; HttpOnly; SameSite=Strict{secure}".encode())]
 
 
-def answers_to(asked: str, host: str, names: Iterable[str] = ()) -> bool:
-    """Return whether an app that listens at `host` answers to the Host header `asked`.
+def answers_to(header: str, host: str, names: Iterable[str] = ()) -> bool:
+    """Return whether an app that listens at `host` answers to the Host `header`.
 
     A page elsewhere can make a browser ask this machine under a name of its own (DNS rebinding), never under a bare
     address. So an app for the network answers to any address, since machines have more of them than they know, to the
     names of this machine, and to `names`; an app for this machine alone only to its local names and to `names`.
     """
-    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d+)?", asked)
-    name = found[1].strip("[]").rstrip(".").lower() if found else ""
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d+)?", header)
+    name = match[1].strip("[]").rstrip(".").lower() if match else ""
     if not name:
         return False
     if name in LOCAL[:2] or name in names:
@@ -161,8 +161,8 @@ def answers_to(asked: str, host: str, names: Iterable[str] = ()) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        own = socket.gethostname().lower()
-        return name in {own, own.split(".")[0], f"{own.split('.')[0]}.local", host.lower()}
+        machine = socket.gethostname().lower()
+        return name in {machine, machine.split(".")[0], f"{machine.split('.')[0]}.local", host.lower()}
     return True
 
 
@@ -171,9 +171,9 @@ def without_tokens(text: str) -> str:
     return re.sub(r"[\w-]{32}", "...", text)
 
 
-def _header(scope: Any, wanted: bytes) -> str:
+def _header(scope: Any, key: bytes) -> str:
     """Return the first header of a name, empty without one."""
-    return next((value for name, value in scope["headers"] if name == wanted), b"").decode("latin-1")
+    return next((value for name, value in scope["headers"] if name == key), b"").decode("latin-1")
 
 
 def _of_a_proxy(header: bytes) -> bool:

@@ -8,7 +8,7 @@ import errno
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial, wraps
 from pathlib import Path
@@ -144,12 +144,12 @@ def open_photo(state: AppState, session: Session) -> PageUpdate:
     }
 
 
-def choose_model(state: AppState, tokens: Sequence[str | None], name: str) -> None:
-    """Choose the model of what a visitor opens next, in every tab; names that are not offered change nothing."""
-    for token in tokens:
-        session = state.store.get(token or "")
-        if session is not None and name in state.models:
-            session.chosen = name
+def choose_model(state: AppState, token: str | None, name: str) -> PageUpdate:
+    """Choose the model of what a visitor opens next; names that are not offered change nothing."""
+    session = state.store.get(token or "")
+    if session is not None and name in state.models:
+        session.chosen = name
+    return {}
 
 
 @handler
@@ -234,12 +234,12 @@ def _depth_shown(session: Session) -> PageUpdate:
 
 
 def _live(session: Session) -> PageUpdate:
-    """Return what a page needs to refocus by itself; nothing of a panorama, which goes on over its seam."""
+    """Return what a page needs to refocus by itself; nothing for a panorama, which continues over its seam."""
     preview, (why, request) = session.opened_photo(), session.history[-1]
     if isinstance(preview.photo.camera, Equirectangular):
         return {}
-    file, told = service.live_scene(*((preview.depth,) if why == START else preview.scene(request)))
-    return {"live": {"depth": session.show("plane", file, ".png"), **told}}
+    file, facts = service.live_scene(*((preview.depth,) if why == START else preview.scene(request)))
+    return {"live": {"depth": session.show("plane", file, ".png"), **facts}}
 
 
 def _rendered(preview: service.Preview, request: FocusRequest) -> bytes:
@@ -248,11 +248,11 @@ def _rendered(preview: service.Preview, request: FocusRequest) -> bytes:
 
 def _in_focus(session: Session, picture: bytes | None) -> PageUpdate:
     why, request = session.history[-1]
-    shown: PageUpdate = {"stage": "focus", "look": asdict(request.settings)}
+    update: PageUpdate = {"stage": "focus", "look": asdict(request.settings)}
     if why == START:
-        return {**shown, "result": None, "point": None, "undo": False}
+        return {**update, "result": None, "point": None, "undo": False}
     result = "live" if picture is None else session.show("result", picture)
-    return {**shown, "result": result, "point": list(request.at), "undo": True}
+    return {**update, "result": result, "point": list(request.at), "undo": True}
 
 
 @handler

@@ -1,4 +1,4 @@
-"""Steps of pages at work: each waits in its lane, and its page asks now and then how far it is."""
+"""Steps of pages at work: each waits in its lane, and its page polls how far it is."""
 
 import asyncio
 import logging

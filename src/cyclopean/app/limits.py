@@ -1,4 +1,4 @@
-"""What one visitor may ask of this machine, and what the machine itself must have."""
+"""Limits of what one visitor may do, and the least that the machine must have."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ class Limits:
     pages: int = 512
     """Pages that are open at a time, most of which have no photo yet."""
     waiting: int = 128
-    """Steps that wait for their turn; further ones are told to come back."""
+    """Steps that wait for their turn; further ones are rejected."""
     idle_minutes: float = 60.0
     """After which a page's pictures are forgotten."""
     gone_minutes: float = 5.0
@@ -49,7 +49,7 @@ class Limits:
 def within(seconds: float, name: str, work: Callable[[], T]) -> T:
     """Return what `work` returns. Raises InputError when it takes longer than `seconds`: others wait for their turn.
 
-    Nothing can end a thread, so what takes too long goes on by itself and its result is lost.
+    Nothing can end a thread, so what takes too long keeps running and its result is dropped.
     """
     outcome: Future[T] = Future()
 
@@ -71,30 +71,30 @@ def within(seconds: float, name: str, work: Callable[[], T]) -> T:
 
 def shortcomings(folder: Path) -> list[str]:
     """Return a sentence for each thing that this machine has too little of; `folder` is where uploads go."""
-    found = []
+    sentences = []
     cores, memory, disk = os.cpu_count() or 1, _memory_gb(), shutil.disk_usage(folder).free / 1e9
     if cores < LEAST_CORES:
-        found.append(f"This machine has {cores} processor core, the app wants {LEAST_CORES}: it will be slow.")
+        sentences.append(f"This machine has {cores} processor core, the app wants {LEAST_CORES}: it will be slow.")
     if memory is not None and memory < LEAST_MEMORY_GB:
-        found.append(
+        sentences.append(
             f"This machine has {memory:.1f} GB of memory, the app wants {LEAST_MEMORY_GB:g}: large photos may fail."
         )
     if disk < LEAST_DISK_GB:
-        found.append(
+        sentences.append(
             f"Only {disk:.1f} GB are free in {folder}, the app wants {LEAST_DISK_GB:g}: free some space, or point "
             "TMPDIR at another disk."
         )
-    return found
+    return sentences
 
 
 def _memory_gb() -> float | None:
-    """Return the memory of the machine, or of the container if that has less; None where neither can be asked."""
+    """Return the memory of the machine, or of the container if that has less; None where neither is known."""
     try:
-        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
     try:
         allowed = int(Path("/sys/fs/cgroup/memory.max").read_text())
     except (OSError, ValueError):
-        allowed = whole
-    return min(whole, allowed) / 1e9
+        allowed = installed
+    return min(installed, allowed) / 1e9

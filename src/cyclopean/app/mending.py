@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from cyclopean.app.coordinates import pixel
 from cyclopean.defocus.focus import fill_unknown
 from cyclopean.defocus.lens import depth_range, diagonal
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.planes import Plane
 
-Plane = Float[np.ndarray, "h w"]
 Fraction = tuple[float, float]
 
 KINDS = ("add", "remove", "nearer", "farther", "same")

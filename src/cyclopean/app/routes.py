@@ -117,11 +117,11 @@ def _step(store: Store, jobs: Jobs, network: "Future[AppState]") -> Callable[...
 
         session = store.get(token)
         try:
-            asked, values = parse(name, await request.body())
+            action, values = parse(name, await request.body())
             if session is None:
                 raise InputError(GONE)
-            asked.at_once(state, token)
-            job = jobs.start(session.jobs, asked.lane, partial(asked.run, state, token, **values))
+            action.at_once(state, token)
+            job = jobs.start(session.jobs, action.lane, partial(action.run, state, token, **values))
         except InputError as error:
             return JSONResponse({"error": capital(str(error))}, 400)
         except Crowded:
@@ -136,15 +136,15 @@ def _job(store: Store, jobs: Jobs) -> Callable[..., Any]:
 
     async def job(request: Request) -> Response:
         session = store.see(request.path_params["token"])
-        asked = session.jobs.get(request.path_params["name"]) if session else None
-        if session is None or asked is None:
+        running = session.jobs.get(request.path_params["name"]) if session else None
+        if session is None or running is None:
             return JSONResponse({"error": capital(GONE)}, 410)
-        return JSONResponse(await jobs.told(session.jobs, asked))
+        return JSONResponse(await jobs.told(session.jobs, running))
 
     return job
 
 
-class Refused(InputError):  # noqa: N818  (as in the guard)
+class RefusedUpload(InputError):  # noqa: N818  (a sentence for the page)
     """An upload that is not taken: what HTTP calls the reason, and the sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -157,7 +157,7 @@ def _upload(store: Store) -> Callable[..., Any]:
         session, name = store.get(request.path_params["token"]), request.query_params.get("name", "photo")
         try:
             return JSONResponse({"name": await _received(store, session, request, name)})
-        except Refused as refused:
+        except RefusedUpload as refused:
             return JSONResponse({"error": capital(str(refused))}, refused.status)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
@@ -166,38 +166,38 @@ def _upload(store: Store) -> Callable[..., Any]:
 
 
 async def _received(store: Store, session: Session | None, request: Request, name: str) -> str:
-    """Store what is sent as a file of the session; return the name that it got. Raises Refused."""
+    """Store what is sent as a file of the session; return the name that it got. Raises RefusedUpload."""
     if session is None:
-        raise Refused(410, GONE)
+        raise RefusedUpload(410, GONE)
     most = store.limits.megabytes * 1e6
     length = request.headers.get("content-length", "")
     promised = int(length) if length.isdecimal() else 0
     if promised > most:
-        raise Refused(413, _too_large(name, promised, store.limits.megabytes))
+        raise RefusedUpload(413, _too_large(name, promised, store.limits.megabytes))
     if session.arriving >= ARRIVING:
-        raise Refused(429, BUSY)
+        raise RefusedUpload(429, BUSY)
     named = _acceptable(name, request.headers.get("content-type", ""))
     try:
         store.begin(session)
     except InputError as error:
-        raise Refused(503, str(error)) from None
+        raise RefusedUpload(503, str(error)) from None
     session.arriving += 1
     folder = None
     try:
         folder = session.room()
         if shutil.disk_usage(folder).free < SPARE:
-            raise Refused(507, NO_SPACE)
+            raise RefusedUpload(507, NO_SPACE)
         size = await asyncio.wait_for(_written(folder / ".part", request, most), LONGEST_WAY)
         if size > most:
-            raise Refused(413, _too_large(name, size, store.limits.megabytes))
+            raise RefusedUpload(413, _too_large(name, size, store.limits.megabytes))
         session.receive((folder / ".part").replace(folder / named))
     except TimeoutError:
-        raise Refused(408, LATE) from None
+        raise RefusedUpload(408, LATE) from None
     except OSError as error:
         if session.closed:  # the page was closed meanwhile, and the folder is gone
-            raise Refused(410, GONE) from None
+            raise RefusedUpload(410, GONE) from None
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Refused(507, NO_SPACE) from None
+            raise RefusedUpload(507, NO_SPACE) from None
         raise
     finally:
         session.arriving -= 1
@@ -210,7 +210,7 @@ async def _received(store: Store, session: Session | None, request: Request, nam
 def _acceptable(name: str, kind: str) -> str:
     """Return a safe name for a photo or a clip; one without a suffix gets that of its `kind`, as the browser tells it.
 
-    Raises Refused for other files: what they are is never guessed from what is in them.
+    Raises RefusedUpload for other files: what they are is never guessed from what is in them.
     """
     safe = safe_name(name)
     if not Path(safe).suffix:
@@ -218,9 +218,11 @@ def _acceptable(name: str, kind: str) -> str:
         safe += guess if guess in (*PHOTOS, *CLIPS) else ""
     suffix = Path(safe).suffix.lower()
     if suffix in RAWS:
-        raise Refused(415, f"{safe} is a camera's raw file; develop it first, and give JPEG or TIFF.")
+        raise RefusedUpload(415, f"{safe} is a camera's raw file; develop it first, and give JPEG or TIFF.")
     if suffix not in (*PHOTOS, *CLIPS):
-        raise Refused(415, f"{safe} is neither a photo nor a clip by its name; give JPEG, PNG, TIFF, HEIC, MP4 or MOV.")
+        raise RefusedUpload(
+            415, f"{safe} is neither a photo nor a clip by its name; give JPEG, PNG, TIFF, HEIC, MP4 or MOV."
+        )
     return safe
 
 

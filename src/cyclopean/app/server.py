@@ -41,7 +41,7 @@ HEAD_START = 0.3  # seconds that the first page has to itself before the network
 
 @dataclass(frozen=True)
 class Address:
-    """Where the app listens. `port` None: the first free one from 7860; 0: any.
+    """The address at which the app listens. `port` None: the first free one from 7860; 0: any.
 
     `names` are names under which it may be asked for, beside those of the machine.
     """
@@ -106,7 +106,7 @@ def serve(
 
 def models_offered(model: str, backend: str = "torch") -> dict[str, "Callable[[], Predictor]"]:
     """Return what loads each model by the name that a page shows: those of `model`, which are separated by commas, then
-    the bundled ones, which are loaded when somebody chooses them. The default alone is no choice.
+    the bundled ones, which are loaded when they are chosen. The default alone is no choice.
     """
     given = [name.strip() for name in model.split(",") if name.strip()] or [DEFAULT]
     others = [] if given == [DEFAULT] else sorted(path.parent.name for path in MODELS.glob("*/config.json"))
@@ -119,7 +119,7 @@ def assembled(
     """Return the application: all addresses. `remote`: others than this computer can open the page."""
     from starlette.applications import Starlette
 
-    photos, limits = examples.found(), store.limits
+    photos, limits = examples.installed(), store.limits
     card = {
         "megabytes": limits.megabytes, "megapixels": limits.megapixels, "remote": remote, "warnings": list(warnings),
         "examples": [photo.title for photo in photos], "models": list(models) if len(models) > 1 else [],
@@ -133,7 +133,7 @@ def _loaded(store: Store, offered: "Mapping[str, Callable[[], Predictor]]") -> "
     from cyclopean.app.handlers import AppState
 
     first = next(iter(offered.values()))()
-    return AppState(first, store, examples.found(), offered if len(offered) > 1 else {})
+    return AppState(first, store, examples.installed(), offered if len(offered) > 1 else {})
 
 
 def _load(name: str, backend: str) -> "Predictor":

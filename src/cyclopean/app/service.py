@@ -2,13 +2,11 @@
 
 import io
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from jaxtyping import Float
 from PIL import Image
-from torch import Tensor
 
 from cyclopean.app.coordinates import fraction, pixel, shown_size
 from cyclopean.app.mending import Stroke, mended
@@ -31,12 +29,12 @@ from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth, size_within
 from cyclopean.io.photo_encoders import LONGEST_SIDE
 from cyclopean.io.results import Target
+from cyclopean.sample import OneImage
 
 LIVE = 400_000  # pixels of the depth that a browser refocuses by
 GLANCE = 120_000  # pixels of what is shown while the pointer rests
 QUALITY = 90
 
-Rgb = Float[Tensor, "1 3 h w"]
 Fraction = tuple[float, float]
 
 # The page's names of file kinds -> suffix and bits (None: those of the photo)
@@ -89,6 +87,11 @@ class Preview:
     photo: Photo
     depth: DepthMap
     full: tuple[int, int]
+    # The last one of each, which the next request of a page often needs again.
+    _kept: dict[bool, tuple[Lens, DepthMap, Focusable[Photo]]] = field(default_factory=dict, init=False, compare=False)
+    _kept_scene: dict[tuple[tuple[int, int] | None, tuple[Stroke, ...]], tuple[DepthMap, Sharp | None]] = field(
+        default_factory=dict, init=False, compare=False
+    )
 
     @cached_property
     def small(self) -> "Preview":
@@ -146,14 +149,6 @@ class Preview:
     def _selector(self) -> Selector:
         return Selector(self.photo, self.depth, bundled_networks())
 
-    @cached_property
-    def _kept(self) -> dict[bool, tuple[Lens, DepthMap, Focusable[Photo]]]:
-        return {}
-
-    @cached_property
-    def _kept_scene(self) -> dict[tuple[tuple[int, int] | None, tuple[Stroke, ...]], tuple[DepthMap, Sharp | None]]:
-        return {}
-
 
 @dataclass(frozen=True)
 class Service:
@@ -175,7 +170,7 @@ class Service:
         return Preview(small, refined(depth, small.image), photo.size)
 
 
-def jpeg(image: Rgb) -> bytes:
+def jpeg(image: OneImage) -> bytes:
     """Return `image` as a JPEG for the browser, no larger than one holds."""
     image = resize(image, size_within(size_of(image), sys.maxsize, longest=LONGEST_SIDE[".jpg"]))
     array = image[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
@@ -192,11 +187,11 @@ def live_scene(depth: DepthMap, sharp: Sharp | None = None) -> tuple[bytes, dict
     """
     plane = fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
     file, low, high = depth_png(plane, shown_size(depth.size, LIVE))
-    span, whole = (high - low) or 1.0, depth_range(plane)
-    told = {"whole": whole / span}
-    if sharp is not None and whole > 0:
-        told |= {"focus": (sharp.middle - low) / span, "range": min(1.0, (sharp.near - sharp.far) / whole)}
-    return file, told
+    span, reference = (high - low) or 1.0, depth_range(plane)
+    facts = {"whole": reference / span}
+    if sharp is not None and reference > 0:
+        facts |= {"focus": (sharp.middle - low) / span, "range": min(1.0, (sharp.near - sharp.far) / reference)}
+    return file, facts
 
 
 def lens_of(photo: Photo) -> dict[str, float | None]:
@@ -213,7 +208,7 @@ def lens_of(photo: Photo) -> dict[str, float | None]:
     return {"f_number": f_number, "focal": lengths * FULL_FRAME}
 
 
-def coloured(depth: DepthMap) -> Rgb:
+def coloured(depth: DepthMap) -> OneImage:
     """Return depth in false colours: bright is near."""
     return colourise(depth.inverse_depth, *value_range(depth.inverse_depth))
 

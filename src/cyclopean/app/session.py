@@ -37,13 +37,13 @@ class NothingNew(Exception):  # noqa: N818  (it is not an error)
 class Session:
     """The state of one open page: its upload, its previews, its way through them.
 
-    `arrived` is a file that nobody has opened yet, `arriving` how many are on their way. `pictures` are JPEGs by name,
+    `arrived` is a file that is not yet opened, `arriving` how many are on their way. `pictures` are JPEGs by name,
     `files` results by name: a visitor can ask for these names and no others. `points` are what a length is measured
     between, `keys` what is sharp at which second of a clip, `end` its last frame's second once that was seen.
-    `refocusing`: a clip is at work, for minutes; `stopped`: it is to end; `waiting`: it is queued for that.
-    `chosen` names the model for what is opened next, `model` that of the upload; None: the app's first one.
-    `used` is when its visitor last did something, `seen` when the page last said that it is open; `handling`
-    names the file that is being opened.
+    `refocusing`: a clip is at work, for minutes; `stopped`: it is to end; `waiting`: it is queued for that. `chosen`
+    names the model for what is opened next, `model` that of the upload; None: the app's first one. `used` is when its
+    visitor last did something, `seen` when the page last reported that it is open; `handling` names the file that is
+    being opened.
     """
 
     token: str
@@ -98,7 +98,7 @@ class Session:
         return Path(tempfile.mkdtemp(prefix="in-", dir=self.folder))
 
     def receive(self, path: Path) -> None:
-        """Take a file that has arrived in a `room` of its own; an earlier one that nobody opened is forgotten."""
+        """Take a file that has arrived in a `room` of its own; an earlier one that was never opened is forgotten."""
         with self._door:
             earlier, self.arrived = self.arrived, path
         if earlier is not None:
@@ -215,7 +215,7 @@ class Store:
             shutil.rmtree(session.folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Close what nobody has used for long, and what no page ever looked at."""
+        """Close sessions that were not used for long, and those that no page ever opened."""
         now = time.monotonic()
         for session in list(self._sessions.values()):
             unseen = not session.holds and session.seen < session.opened and now - session.opened > UNSEEN

@@ -23,7 +23,7 @@ SHAPES = ("disc", "ring", "polygon:6", "polygon:8", "cateye")
 STRANGE = "this is not what a page of the app sends; reload it."
 
 
-class Strange(ValueError):  # noqa: N818  (it is what a stranger sends)
+class UnexpectedValue(ValueError):  # noqa: N818  (it is what a stranger sends)
     """A value that no page sends."""
 
 
@@ -39,31 +39,31 @@ class Step:
 
 def number(value: Any) -> float:
     if type(value) not in (int, float):
-        raise Strange
+        raise UnexpectedValue
     try:
         exact = float(value)
     except OverflowError:
-        raise Strange from None
+        raise UnexpectedValue from None
     if not math.isfinite(exact):
-        raise Strange
+        raise UnexpectedValue
     return exact
 
 
-def whole(value: Any) -> int:
+def integer(value: Any) -> int:
     if type(value) is not int:
-        raise Strange
+        raise UnexpectedValue
     return value
 
 
 def switch(value: Any) -> bool:
     if type(value) is not bool:
-        raise Strange
+        raise UnexpectedValue
     return value
 
 
 def word(value: Any) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_WORD:
-        raise Strange
+        raise UnexpectedValue
     return value
 
 
@@ -72,7 +72,7 @@ def one_of(*words: str) -> Kind:
 
     def kind(value: Any) -> str:
         if not isinstance(value, str) or value not in words:
-            raise Strange
+            raise UnexpectedValue
         return value
 
     return kind
@@ -80,7 +80,7 @@ def one_of(*words: str) -> Kind:
 
 def point(value: Any) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
-        raise Strange
+        raise UnexpectedValue
     return number(value[0]), number(value[1])
 
 
@@ -89,7 +89,7 @@ def points(most: int) -> Kind:
 
     def kind(value: Any) -> list[tuple[float, float]]:
         if not isinstance(value, list) or len(value) > most:
-            raise Strange
+            raise UnexpectedValue
         return [point(part) for part in value]
 
     return kind
@@ -113,16 +113,16 @@ def parse(name: str, body: bytes) -> tuple[Step, dict[str, Any]]:
     step = STEPS.get(name)
     try:
         if step is None:
-            raise Strange
+            raise UnexpectedValue
         return step, _checked(step.kinds, json.loads(body, parse_constant=number))
     except (ValueError, RecursionError):
         raise InputError(STRANGE) from None
 
 
-def _checked(kinds: Mapping[str, Kind], given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict) or not given.keys() <= kinds.keys():
-        raise Strange
-    return {name: kind(given.get(name)) for name, kind in kinds.items()}
+def _checked(kinds: Mapping[str, Kind], values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict) or not values.keys() <= kinds.keys():
+        raise UnexpectedValue
+    return {name: kind(values.get(name)) for name, kind in kinds.items()}
 
 
 def _example(state: AppState, who: str, *, number: int) -> PageUpdate:
@@ -136,26 +136,16 @@ def _measured_photo(state: AppState, who: str) -> PageUpdate:
     return opened if "error" in opened or "unchanged" in opened else {**opened, "stage": "measure"}
 
 
-def _model(state: AppState, who: str, *, name: str) -> PageUpdate:
-    handlers.choose_model(state, [who], name)
-    return {}
-
-
-def _stop(state: AppState, who: str) -> PageUpdate:
-    video.stop(state, who)
-    return {}
-
-
 LOOK: dict[str, Kind] = {
     "amount": number, "shape": one_of(*SHAPES), "range": number, "highlights": number,
     "method": one_of(THIN_LENS, *METHODS), "subject": on_unless_off,
 }  # fmt: skip
 
 STEPS = {
-    "model": Step("aside", {"name": word}, _model),
+    "model": Step("aside", {"name": word}, handlers.choose_model),
     # a photo
     "open": Step("heavy", {}, handlers.open_photo),
-    "example": Step("heavy", {"number": whole}, _example),
+    "example": Step("heavy", {"number": integer}, _example),
     "focus": Step(
         "light", {"at": unless_missing(point), "look": look, "why": word, "render": on_unless_off}, handlers.focus
     ),
@@ -193,5 +183,5 @@ STEPS = {
     "key": Step("light", {"at": point, "seconds": number}, video.key),
     "clear_keys": Step("light", {}, video.clear_keys),
     "film": Step("film", {"look": look, "follow": switch}, video.refocus, video.wait),
-    "stop": Step("aside", {}, _stop),
+    "stop": Step("aside", {}, video.stop),
 }

@@ -39,14 +39,14 @@ class Progress:
     """Progress of the work in the other thread, and its result."""
 
     count: int = 0
-    whole: int = 0
+    total: int = 0
     stage: PageUpdate = field(default_factory=dict)
     start: float = field(default_factory=time.monotonic)
     moved: float = field(default_factory=time.monotonic)
 
 
 class Stopped(Exception):  # noqa: N818  (it is not an error: somebody asked for it)
-    """Raised inside the work when its visitor has asked it to stop."""
+    """Raised inside the work when its visitor stops it."""
 
 
 @handler
@@ -145,11 +145,12 @@ def wait(state: AppState, token: str | None) -> PageUpdate:
     return {"busy": WAITING}
 
 
-def stop(state: AppState, token: str | None) -> None:
+def stop(state: AppState, token: str | None) -> PageUpdate:
     """Stop the clip at work; nothing is kept."""
     session = state.store.get(token or "")
     if session is not None:
         session.stopped = True
+    return {}
 
 
 def refocus(state: AppState, token: str | None, look: RefocusSettings, follow: bool) -> Iterator[PageUpdate]:
@@ -181,14 +182,14 @@ def refocus(state: AppState, token: str | None, look: RefocusSettings, follow: b
             yield {"error": capital(why)}
             return
         if worker.is_alive():
-            what = f"Frame {done.count} of {done.whole}" if done.whole else "Looking through the clip"
-            yield {"busy": what, "part": done.count / max(done.whole, 1)}
+            what = f"Frame {done.count} of {done.total}" if done.total else "Looking through the clip"
+            yield {"busy": what, "part": done.count / max(done.total, 1)}
     yield done.stage
 
 
 def _work(state: AppState, session: Session, look: RefocusSettings, follow: bool, done: Progress) -> None:
-    def progress(count: int, whole: int) -> None:
-        done.count, done.whole, done.moved = count, max(count, whole), time.monotonic()
+    def progress(count: int, total: int) -> None:
+        done.count, done.total, done.moved = count, max(count, total), time.monotonic()
         if session.stopped:
             raise Stopped
 
@@ -234,12 +235,12 @@ def _still(state: AppState, session: Session, clip: Path, seconds: float) -> Pag
 
     times = [0.0]
 
-    def wanted(_: int, time: float) -> bool:
+    def reached(_: int, time: float) -> bool:
         times.append(time)
         return time >= seconds
 
-    def found() -> Still:
-        frame = next(stills(clip, wanted, MEGAPIXELS), None)
+    def find_frame() -> Still:
+        frame = next(stills(clip, reached, MEGAPIXELS), None)
         if frame is None:
             session.end = max(times)
             frame = next(stills(clip, lambda _, time: time >= session.end, MEGAPIXELS), None)
@@ -247,7 +248,7 @@ def _still(state: AppState, session: Session, clip: Path, seconds: float) -> Pag
             raise InputError(f"{clip.name} has no frames; give a whole video.")
         return frame
 
-    image = within(state.store.limits.opening_seconds, clip.name, found).square
+    image = within(state.store.limits.opening_seconds, clip.name, find_frame).square
     image = resize(image, shown_size(size_of(image)))
     at = session.keys.get(_time(session, seconds))
     return {"photo": session.show("frame", service.jpeg(image)), "point": list(at) if at else None}

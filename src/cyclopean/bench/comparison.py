@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cyclopean import augmentation
-from cyclopean.bench.family import OPTIMISATIONS, Budget, Family, Map, Row, Samples
+from cyclopean.bench.family import OPTIMISATIONS, Budget, Family, Row, Samples
 from cyclopean.data.folder import FolderDataset
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.report import commit
@@ -18,7 +18,7 @@ from cyclopean.inference import predictor
 from cyclopean.io.files import write_text
 from cyclopean.io.rendered_folder import missing
 from cyclopean.methods.base import Method
-from cyclopean.sample import Sample
+from cyclopean.sample import OneMap, Sample
 from cyclopean.synthetic.folder import RenderJob, write
 from cyclopean.training import checkpoint
 from cyclopean.training.dataset import TrainData
@@ -28,7 +28,7 @@ from cyclopean.training.options import Run
 TRAINING_SEED, HELD_OUT_SEED, ELSEWHERE_SEED = 20_000_000, 30_000_000, 40_000_000
 DONE, GUESSES, CLOSER, MASKS = "result.json", "guesses.json", "closer.json", "masks.json"
 
-Predict = Callable[[Sample], Map]  # inverse depth in 1/m
+Predict = Callable[[Sample], OneMap]  # inverse depth in 1/m
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Comparison:
 
     What a row starts from (`begun_as`) or is taught by is trained before it, whether or not it is among the rows.
 
-    `real`: other data by name, judged as the family says.
+    `real`: other data by name, judged by the family's figures.
     """
 
     family: Family
@@ -50,7 +50,7 @@ class Comparison:
 
     @property
     def device(self) -> torch.device:
-        """What trained methods are judged on: the GPU that they were trained on, else the CPU."""
+        """The device that trained methods are judged on: the GPU that they were trained on, else the CPU."""
         return torch.device("cuda" if self.accelerator in ("auto", "cuda") and torch.cuda.is_available() else "cpu")
 
     def data(self) -> Iterator[int]:
@@ -139,13 +139,13 @@ class Comparison:
         path = folder / MASKS
         known = json.loads(path.read_text()) if path.exists() else {}
         done = {(r["row"], r["seed"]): r["seconds"] for r in self.results()}
-        asked = {
+        masks = {
             f"{name}-{seed}": (mask, seed)
             for name, mask in self.family.masks.items()
             for seed in range(self.budget.seeds)
             if (mask.row, seed) in done
         }
-        for key, (mask, seed) in asked.items():
+        for key, (mask, seed) in masks.items():
             if key not in known:
                 method = self.trained(mask.row, seed).to(self.device)
                 figures = mean_figures(mask.of(method), self.held_out(), self.family.mask_figures)
@@ -155,7 +155,7 @@ class Comparison:
             figures = mean_figures(lambda s: torch.zeros_like(s.depth), self.held_out(), self.family.mask_figures)
             known["(everything)"] = {"row": "(everything)", "title": "everything", "seed": 0, "figures": figures}
             write_text(path, json.dumps(known, indent=1))
-        rows = [known[key] | {"seconds": done[mask.row, seed]} for key, (mask, seed) in asked.items()]
+        rows = [known[key] | {"seconds": done[mask.row, seed]} for key, (mask, seed) in masks.items()]
         return [*rows, known["(everything)"]]
 
     def trained(self, name: str, seed: int) -> Method:
@@ -300,7 +300,7 @@ def resized_for(method: Method, sample: Sample) -> Sample:
 
 @torch.no_grad()
 def mean_figures(
-    predict: Predict, data: Samples, figures: Callable[[Map, Sample], dict[str, float]]
+    predict: Predict, data: Samples, figures: Callable[[OneMap, Sample], dict[str, float]]
 ) -> dict[str, float]:
     """Return means over items; a figure that an item does not have is not a part of its mean."""
     values: dict[str, list[float]] = {}

@@ -1,7 +1,7 @@
 """The tables of Depth Anywhere at any budget: rooms with depth, the world outside without, and what neither has seen.
 
 Labelled are rooms; unlabelled, labelled by `general`, are streets, landscapes and other rooms; judged are unseen rooms
-(the paper's benchmark), unseen streets and landscapes (what the labelled set says nothing of), and other data
+(the paper's benchmark), unseen streets and landscapes (which the labelled set does not show), and other data
 (zero-shot).
 """
 
@@ -17,14 +17,14 @@ from torch import Tensor
 from cyclopean import augmentation
 from cyclopean.augmentation import Resize, Steps
 from cyclopean.bench.distil_pictures import SHEETS
-from cyclopean.bench.family import Budget, Claim, Family, Map, Row, Samples, alone, panoramas_of_rooms
+from cyclopean.bench.family import Budget, Claim, Family, Row, Samples, alone, panoramas_of_rooms
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.evaluate import judge
 from cyclopean.evaluation.protocols import Alignment, Protocol, named_protocol
 from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth
-from cyclopean.geometry import Equirectangular, face_from_sphere, pixel_grid
+from cyclopean.geometry import Equirectangular, face_from_sphere, pixel_grid, size_of
 from cyclopean.inference import bulk, predictor
 from cyclopean.inference.labels import LabelFiles, Labelling
 from cyclopean.inference.masks import Masking
@@ -32,7 +32,7 @@ from cyclopean.inference.panorama import resize_sphere
 from cyclopean.methods.base import Method
 from cyclopean.methods.depth_anywhere import DepthAnywhere
 from cyclopean.metrics import affine_fit
-from cyclopean.sample import Sample
+from cyclopean.sample import OneMap, Sample
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training import dataset
 from cyclopean.training.wrappers import Joined
@@ -101,7 +101,7 @@ def _row(title: str, student: str | None = None, streams: Mapping[str, Any] | No
     return Row(title, make, _target_rolled, predict, prepare=prepare, metric=metric, by_name=student is not None)
 
 
-def from_least(method: Method, sample: Sample) -> Map:
+def from_least(method: Method, sample: Sample) -> OneMap:
     """Return disparity from 0 at what is farthest: its shift is unknown, and pictures are drawn from 0."""
     disparity = alone(method, sample)
     return disparity - disparity.amin()
@@ -164,22 +164,22 @@ CLAIMS = (  # the source at hand has captions, and no figures of any table
 )
 
 
-def figures(rho: Map, sample: Sample) -> dict[str, float]:
+def figures(rho: OneMap, sample: Sample) -> dict[str, float]:
     """Return the protocol's figures of one panorama, under names that tell rooms from outside, and the cube's step."""
     return _figures(rho, sample, PROTOCOL, "affine-median") | cube_step(rho, sample)
 
 
-def guarded(rho: Map, sample: Sample) -> dict[str, float]:
+def guarded(rho: OneMap, sample: Sample) -> dict[str, float]:
     """Return the same with what the alignment puts beyond infinity taken as far, not near."""
     return _figures(rho, sample, GUARDED, "affine-median")
 
 
-def in_metres(rho: Map, sample: Sample) -> dict[str, float]:
+def in_metres(rho: OneMap, sample: Sample) -> dict[str, float]:
     """Return figures of depth in metres as predicted, under names of their own."""
     return {f"metres_{key}": value for key, value in _figures(rho, sample, PROTOCOL, "none").items()}
 
 
-def _figures(rho: Map, sample: Sample, protocol: Protocol, alignment: Alignment) -> dict[str, float]:
+def _figures(rho: OneMap, sample: Sample, protocol: Protocol, alignment: Alignment) -> dict[str, float]:
     outside = sample.name[0].partition("/")[0] in OUTSIDE
     protocol = replace(protocol, far=FAR_OUTSIDE) if outside else protocol
     measured = judge(Entry("row", "affine", lambda _: rho), sample, protocol.far or 0.0, protocol)
@@ -188,21 +188,21 @@ def _figures(rho: Map, sample: Sample, protocol: Protocol, alignment: Alignment)
     return {f"{key}_outside" if outside else key: by[key] for key in kept}
 
 
-def cube_step(rho: Map, sample: Sample) -> dict[str, float]:
+def cube_step(rho: OneMap, sample: Sample) -> dict[str, float]:
     """Return how much larger steps of log depth's error are across borders of the unturned cube's faces than elsewhere.
 
     After scale and shift of inverse depth by least squares. 1 where the borders are not seen; nothing without two
     neighbours whose truth is known.
     """
     truth = sample.depth
-    rho = resize_sphere(rho, (truth.shape[-2], truth.shape[-1]))
+    rho = resize_sphere(rho, size_of(truth))
     known = truth.isfinite() & (truth > 0) & sample.target.valid
     if not bool(known.any()):
         return {}
     middle, slope, level = affine_fit(rho[known].double(), truth[known].double())
     aligned = (slope * (rho - middle) + level).clamp_min(1 / FAR_OUTSIDE)
     error = torch.where(known, (aligned * torch.where(known, truth, 1)).log(), 0)
-    rays = Equirectangular().rays(pixel_grid((truth.shape[-2], truth.shape[-1]), rho))
+    rays = Equirectangular().rays(pixel_grid(size_of(truth), rho))
     face = torch.einsum("fj,bhwj->bfhw", face_from_sphere(rho)[:, 2], rays).argmax(1, keepdim=True)
     steps: dict[bool, list[Tensor]] = {True: [], False: []}
     for axis in (-1, -2):
@@ -226,7 +226,7 @@ def _guesses(data: Samples, name: str = TEACHER) -> list[Entry]:
     one = mean.mean().float().view(1, 1, 1, 1).expand_as(mean)
     teacher = predictor.load(name)
 
-    def by_faces(sample: Sample) -> Map:
+    def by_faces(sample: Sample) -> OneMap:
         with torch.inference_mode():
             return teacher.faces(sample.target.image).inverse_depth.clone()
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from cyclopean.bench.comparison import Comparison, resized_for, sized
-from cyclopean.bench.family import Lines, Map
+from cyclopean.bench.family import Lines
 from cyclopean.data.files import read_mask
 from cyclopean.data.folder import FolderDataset
 from cyclopean.errors import InputError
@@ -19,7 +19,7 @@ from cyclopean.inference.panorama import resize_sphere
 from cyclopean.io.depthmap import colourise
 from cyclopean.io.image import resize
 from cyclopean.metrics import affine_depth, affine_fit
-from cyclopean.sample import Sample
+from cyclopean.sample import OneMap, Sample
 from cyclopean.synthesis import sphere_from_faces, splat
 
 SHOWN = 4  # panoramas of a sheet
@@ -105,7 +105,7 @@ def masks(comparison: Comparison) -> Lines:
 SHEETS = {"errors.png": errors, "clouds.png": clouds, "labels.png": labels, "masks.png": masks}
 
 
-def from_above(sample: Sample, depth: Map) -> np.ndarray:
+def from_above(sample: Sample, depth: OneMap) -> np.ndarray:
     """Return the points of a panorama of known `depth`, drawn by a camera that stands behind and above it and looks at
     where it stood; the same place for every depth of a sample."""
     known = sample.depth[(sample.depth > 0) & sample.depth.isfinite()]
@@ -143,7 +143,7 @@ def _unlabelled(comparison: Comparison) -> list[Sample]:
     return [data[k] for k in range(min(SHOWN, len(data)))]
 
 
-def _aligned(comparison: Comparison, samples: Sequence[Sample]) -> dict[str, list[Map]]:
+def _aligned(comparison: Comparison, samples: Sequence[Sample]) -> dict[str, list[OneMap]]:
     """Return depth by each row that is done (first seed), at the samples' size: as predicted where it is metric, else
     by least squares of inverse depth."""
     every = {}
@@ -164,13 +164,13 @@ def _aligned(comparison: Comparison, samples: Sequence[Sample]) -> dict[str, lis
 def _on_sphere(files: LabelFiles, sample: Sample) -> np.ndarray:
     """Return a panorama's labels, of the turn that a seed of 0 draws, each face from 0 to 1 by itself."""
     torch.manual_seed(0)
-    found = files(sample.target, sample.name)
-    rotations = tuple(tuple(tuple(row) for row in face) for face in found.rotations[0].tolist())
-    faces = Faces(rotations, found.field_of_view)
-    return sphere_from_faces(found.inverse_depth[0][:, None], faces, size_of(sample.depth))[0, 0].numpy()
+    labels = files(sample.target, sample.name)
+    rotations = tuple(tuple(tuple(row) for row in face) for face in labels.rotations[0].tolist())
+    faces = Faces(rotations, labels.field_of_view)
+    return sphere_from_faces(labels.inverse_depth[0][:, None], faces, size_of(sample.depth))[0, 0].numpy()
 
 
-def _off(depth: Map, sample: Sample) -> Map:
+def _off(depth: OneMap, sample: Sample) -> OneMap:
     """Return the error of log depth; NaN where the truth is not known or infinite."""
     error = (depth.log() - sample.depth.log()).abs()
     return torch.where(sample.depth.isfinite() & sample.target.valid, error, torch.nan)

@@ -6,23 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
 from cyclopean import augmentation
 from cyclopean.evaluation.entries import Entry
 from cyclopean.inference import wrappers
 from cyclopean.methods.base import Method
-from cyclopean.sample import Sample
+from cyclopean.sample import OneMap, Sample
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.training.optimisation import MakeOptimizer, Schedule, adabound, adam, constant, cosine
 
 if TYPE_CHECKING:
     from cyclopean.bench.comparison import Comparison
 
-Map = Float[Tensor, "1 1 h w"]
 Lines = Mapping[str, Sequence[np.ndarray]]  # of a sheet: pictures h w 3 in [0,1], or h w from 0 up
-Predict = Callable[[Method, Sample], Map]
+Predict = Callable[[Method, Sample], OneMap]
 # The figures of depth in most papers, and how a table names them (`Family.columns`).
 DEPTH_FIGURES = {
     "abs_rel": "AbsRel",
@@ -86,17 +83,17 @@ class Budget:
     encoder: str | None = None
 
 
-def alone(method: Method, sample: Sample) -> Map:
+def alone(method: Method, sample: Sample) -> OneMap:
     """Return inverse depth from the target only."""
     return wrappers.plain(method, sample.target)
 
 
-def post_processed(method: Method, sample: Sample) -> Map:
+def post_processed(method: Method, sample: Sample) -> OneMap:
     """Return inverse depth from the target and its mirror image (Monodepth's "pp")."""
     return wrappers.flip_averaged(method, sample.target)
 
 
-def together(method: Method, sample: Sample) -> Map:
+def together(method: Method, sample: Sample) -> OneMap:
     """Return inverse depth from the target and its sources."""
     return method.predict(sample.target, sample.sources).inverse_depth
 
@@ -171,7 +168,7 @@ class MaskRow:
     row: str
     static: Predict
 
-    def of(self, method: Method) -> Callable[[Sample], Map]:
+    def of(self, method: Method) -> Callable[[Sample], OneMap]:
         """Return how a method, wherever it is, masks a sample; on the CPU."""
         device = next(method.parameters()).device
         return lambda sample: self.static(method, sample.to(device)).cpu()
@@ -199,7 +196,7 @@ class Family:
     rows: Mapping[str, Row]
     budgets: Mapping[str, Budget]
     order: Callable[[Budget, int, int], RenderJob]
-    figures: Callable[[Map, Sample], dict[str, float]]
+    figures: Callable[[OneMap, Sample], dict[str, float]]
     columns: Mapping[str, str]
     real_columns: Mapping[str, str]
     about: Callable[[Budget], str]
@@ -209,16 +206,16 @@ class Family:
     drawn: tuple[str, ...] = ("abs_rel",)
     claims: tuple[Claim, ...] = ()
     claimed: tuple[str, ...] = ("abs_rel",)
-    closer: Callable[[Map, Sample], dict[str, float]] | None = None
+    closer: Callable[[OneMap, Sample], dict[str, float]] | None = None
     closer_columns: Mapping[str, str] = field(default_factory=dict)
     about_closer: str = ""
     elsewhere: Callable[[Budget, int, int], RenderJob] | None = None
     held_out: Callable[[Budget, int, int], RenderJob] | None = None
     masks: Mapping[str, MaskRow] = field(default_factory=dict)
-    mask_figures: Callable[[Map, Sample], dict[str, float]] | None = None
+    mask_figures: Callable[[OneMap, Sample], dict[str, float]] | None = None
     mask_columns: Mapping[str, str] = field(default_factory=dict)
     about_masks: str = ""
-    in_metres: Callable[[Map, Sample], dict[str, float]] | None = None
+    in_metres: Callable[[OneMap, Sample], dict[str, float]] | None = None
     metre_columns: Mapping[str, str] = field(default_factory=dict)
     real_metre_columns: Mapping[str, str] = field(default_factory=dict)
     sheets: Mapping[str, "Callable[[Comparison], Lines]"] = field(default_factory=dict)

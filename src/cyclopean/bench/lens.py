@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.defocus.filters import METHODS
@@ -21,12 +21,10 @@ from cyclopean.errors import InputError
 from cyclopean.evaluation.tables import Table
 from cyclopean.io.depthmap import DepthMap, from_numbers
 from cyclopean.io.image import Photo, read_photo
+from cyclopean.io.planes import Colours, Plane, PlaneMask
 from cyclopean.losses import ssim
 from cyclopean.metrics import affine_fit
 
-Picture = Float[np.ndarray, "h w 3"]
-Plane = Float[np.ndarray, "h w"]
-Mask = Bool[np.ndarray, "h w"]
 Renderer = Callable[["Shot", DepthMap], Photo]
 
 CLIPPED = 250 / 255  # a channel this bright, in the photo or the truth, tells nothing about the light that fell there
@@ -92,7 +90,7 @@ def read_shots(folder: Path) -> list[Shot]:
         raise InputError(f"{folder} is not a folder; give one with NAME.json, NAME_sharp.png, NAME_sharp_depth.npz.")
     shots = [shot for path in sorted(folder.glob("*.json")) for shot in _shots(path)]
     if not shots:
-        raise InputError(f'{folder} has no shots: no .json in it says "kind": "lens".')
+        raise InputError(f'{folder} has no shots: no .json in it has "kind": "lens".')
     return shots
 
 
@@ -143,7 +141,8 @@ def ours(shot: Shot, depth: DepthMap) -> Photo:
 
 
 def per_pixel_gaussian(shot: Shot, depth: DepthMap) -> Photo:
-    """Blur naively: every pixel is the Gaussian mean of its own surroundings, as wide as its own depth asks, in sRGB.
+    """Blur naively: every pixel is the Gaussian mean of its own surroundings, as wide as its own depth requires, in
+    sRGB.
 
     Its standard deviation is half the radius, which gives it the second moment of the disc.
     """
@@ -193,14 +192,14 @@ def noise_floor(shot: Shot) -> float:
     return psnr(_bytes(shot.photo), _bytes(shot.truth), focused & clear & _unclipped(shot))
 
 
-def edge_band(shot: Shot) -> Mask:
+def edge_band(shot: Shot) -> PlaneMask:
     """Return the pixels within `BAND` of an edge of depth, where the radius of blur changes by more than `JUMP`."""
     radius, around = shot.radius, np.ones((3, 3), np.uint8)
     edges = cv2.dilate(radius, around) - cv2.erode(radius, around) > JUMP
     return cv2.dilate(edges.astype(np.uint8), np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)) > 0
 
 
-def psnr(made: Picture, truth: Picture, mask: Mask) -> float:
+def psnr(made: Colours, truth: Colours, mask: PlaneMask) -> float:
     """Return 10 log10(1 / mean squared error) over the mask and all channels; NaN when it is empty."""
     if not mask.any():
         return math.nan
@@ -237,14 +236,14 @@ def as_json(shots: Sequence[Shot], rows: Sequence[RendererScores]) -> dict[str, 
     }
 
 
-def _unclipped(shot: Shot) -> Mask:
+def _unclipped(shot: Shot) -> PlaneMask:
     return np.maximum(_bytes(shot.photo), _bytes(shot.truth)).max(-1) < CLIPPED
 
 
-def _bytes(photo: Photo) -> Picture:
+def _bytes(photo: Photo) -> Colours:
     """Return the picture as 8 bits hold it, in [0,1]."""
     return photo.image[0].clamp(0, 1).mul(255).round().div(255).permute(1, 2, 0).contiguous().numpy()
 
 
-def _tensor(picture: Picture) -> Float[Tensor, "1 3 h w"]:
+def _tensor(picture: Colours) -> Float[Tensor, "1 3 h w"]:
     return torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()

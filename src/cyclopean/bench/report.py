@@ -200,15 +200,15 @@ def _draw_course(family: Family, results: Sequence[Result], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import StrMethodFormatter
 
-    shown = [key for key in family.drawn if any(key in point for r in results for point in r["course"])]
-    if not shown:
+    keys = [key for key in family.drawn if any(key in point for r in results for point in r["course"])]
+    if not keys:
         return
     names = [n for n in dict.fromkeys(r["row"] for r in results) if family.rows[n].trained_as is None]
-    rows = math.ceil(len(shown) / 2)
-    columns = math.ceil(len(shown) / rows)
+    rows = math.ceil(len(keys) / 2)
+    columns = math.ceil(len(keys) / rows)
     figure = Figure(figsize=(2 + 5 * columns, 0.5 + 4.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, key in zip(panels, shown, strict=False):
+    for axes, key in zip(panels, keys, strict=False):
         for r in (r for r in results if r["row"] in names and r["course"]):
             k = names.index(r["row"])
             values = [point[key] for point in r["course"]]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from cyclopean import augmentation
@@ -15,7 +15,6 @@ from cyclopean.bench.family import (
     Budget,
     Claim,
     Family,
-    Map,
     Row,
     Samples,
     panoramas_of_rooms,
@@ -26,10 +25,11 @@ from cyclopean.evaluation.protocols import named_protocol
 from cyclopean.evaluation.trivial import latitude_mean, mean_inverse_depth, training_mean
 from cyclopean.geometry import attention, pixel_grid, reproject, size_of
 from cyclopean.io.image import resize
+from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.methods.base import Method, known_pose
-from cyclopean.methods.spherical_view_synthesis import BASELINE, COVERED, SphericalViewSynthesis, synthesis_loss
+from cyclopean.methods.spherical_view_synthesis import COVERED, SphericalViewSynthesis, synthesis_loss
 from cyclopean.metrics import solid_angle
-from cyclopean.sample import Sample, View
+from cyclopean.sample import OneMap, OneMask, Sample, View
 from cyclopean.synthesis import splat
 
 PROTOCOL = named_protocol("spherical")[0]
@@ -42,7 +42,6 @@ FARTHEST = 20.0  # metres; truth beyond does not count
 STEEP = math.radians(30)  # of latitude: beyond stand floor and ceiling
 NEAR, MIDDLE = 1.5, 3.0  # metres
 
-Mask = Bool[Tensor, "1 1 h w"]
 
 CLOSER = {
     "floor": "AbsRel, floor",
@@ -82,7 +81,7 @@ def near(method: Method) -> None:
     """
     assert isinstance(method, SphericalViewSynthesis)
     signed = method.config()["predicts"] == "disparity" and method.config()["rig"] == "LR"
-    guess = START if method.config()["predicts"] == "depth" else math.degrees(BASELINE / START)
+    guess = START if method.config()["predicts"] == "depth" else math.degrees(SPHERE_BASELINE / START)
     head = method.network.head.conv  # type: ignore[union-attr]
     nn.init.constant_(head.bias, 0.0 if signed else guess)  # type: ignore[union-attr, arg-type]
 
@@ -155,7 +154,7 @@ CLAIMS = (  # AbsRel and δ1 of the paper's tables 1, 3 and 4
 )
 
 
-def figures(rho: Map, sample: Sample) -> dict[str, float]:
+def figures(rho: OneMap, sample: Sample) -> dict[str, float]:
     """Return the errors of one panorama by the protocol `spherical`; without truth, how well it explains its source.
 
     `rho` in 1/m, of any size.
@@ -168,7 +167,7 @@ def figures(rho: Map, sample: Sample) -> dict[str, float]:
     return {**by["none"], **aligned}
 
 
-def remade(rho: Map, sample: Sample) -> dict[str, float]:
+def remade(rho: OneMap, sample: Sample) -> dict[str, float]:
     """Return how far the source remade from the target by splatting is from the true one, in 1/255.
 
     Over the sphere, of what is covered (`covered`, a share). `remade_best`: with the factor on inverse depth that suits
@@ -186,7 +185,7 @@ def remade(rho: Map, sample: Sample) -> dict[str, float]:
     return {"remade": error, "remade_best": min(error for error, _ in errors), "covered": share}
 
 
-def remake(rho: Map, target: View, source: View) -> tuple[Float[Tensor, "1 3 h w"], Mask]:
+def remake(rho: OneMap, target: View, source: View) -> tuple[Float[Tensor, "1 3 h w"], OneMask]:
     """Return the source made from the target by splatting, and where something fell."""
     match = reproject(rho, target.camera, known_pose("remaking", source), source.camera)
     weight = torch.exp(-SHARPNESS / rho.clamp_min(1 / FARTHEST))
@@ -194,7 +193,7 @@ def remake(rho: Map, target: View, source: View) -> tuple[Float[Tensor, "1 3 h w
     return made, coverage > COVERED
 
 
-def closer(rho: Map, sample: Sample) -> dict[str, float]:
+def closer(rho: OneMap, sample: Sample) -> dict[str, float]:
     """Return errors by latitude, bias by distance, losses, the seam: see `ABOUT_CLOSER`. `rho` in 1/m."""
     rho = resize(rho, size_of(sample.depth))
     counted = sample.depth.isfinite() & (sample.depth > 0) & (sample.depth <= FARTHEST)
@@ -215,13 +214,13 @@ def closer(rho: Map, sample: Sample) -> dict[str, float]:
     return errors | _losses(rho, sample) | _seam(rho * truth, counted)
 
 
-def _mean(values: Map, where: Mask) -> float:
+def _mean(values: OneMap, where: OneMask) -> float:
     """Return the mean over the sphere."""
     area = solid_angle(values.shape[-2])[None, None, :, None].to(values) * where
     return float((values * area).sum() / area.sum())
 
 
-def _variation(rho: Map, where: Mask) -> float:
+def _variation(rho: OneMap, where: OneMask) -> float:
     """Return the root mean square of log depth less its mean in each row."""
     off = torch.where(where, rho.clamp_min(1 / FARTHEST).log(), torch.zeros_like(rho))
     count = where.sum(-1, keepdim=True).clamp_min(1)
@@ -229,7 +228,7 @@ def _variation(rho: Map, where: Mask) -> float:
     return float((off.square().sum() / where.sum()).sqrt())
 
 
-def _losses(rho: Map, sample: Sample) -> dict[str, float]:
+def _losses(rho: OneMap, sample: Sample) -> dict[str, float]:
     losses = {}
     for source in sample.sources:
         pose = known_pose("remaking", source)[:, :3, 3]
@@ -240,7 +239,7 @@ def _losses(rho: Map, sample: Sample) -> dict[str, float]:
     return losses
 
 
-def _seam(ratio: Map, counted: Mask) -> dict[str, float]:
+def _seam(ratio: OneMap, counted: OneMask) -> dict[str, float]:
     """Return the step of the error at the seam over that elsewhere. `ratio`: of truth to depth; {} without an error."""
     off = ratio.log()
     steps = (off - off.roll(1, -1)).abs()

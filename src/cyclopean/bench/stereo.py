@@ -20,7 +20,7 @@ from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
 from cyclopean.geometry import size_of
 from cyclopean.io.image import resize
 from cyclopean.methods.base import Method
-from cyclopean.methods.deep3d import Deep3d
+from cyclopean.methods.deep3d import Deep3d, Rising
 from cyclopean.methods.garg import Garg
 from cyclopean.methods.monodepth import Monodepth
 from cyclopean.methods.monodepth2 import Monodepth2
@@ -37,6 +37,8 @@ from cyclopean.training.options import GARG, MONODEPTH, MONODEPTH2, LossConfig, 
 FIELD_OF_VIEW = 70.0  # degrees
 BASELINES = {"street": 0.54, "room": 0.2}  # metres: one rig for all scenes of a world, so that depth is metric
 THEIR_BASELINE, THEIR_FIELD_OF_VIEW = 0.22, 48.7  # of the data from elsewhere: those of Cityscapes' camera
+THEIR_WIDTH = 512  # pixels of Monodepth's pictures, for which Deep3Ds' smoothness was weighted
+RISING = 5  # passes in which Deep3Ds' terms rise
 KITTI_WIDE = 1242  # pixels: D1-all counts 3 of them
 NEAR, NEAREST, FAR = 0.1, 0.05, 80.0  # metres: truth that counts, and what predictions are clipped to
 Make = Callable[[Budget], Method]
@@ -92,8 +94,10 @@ OURS = in_frame(MONODEPTH)
 EYES_SWAPPED = _changed(augmentation.flipped)
 
 
-def _deep3d(smoothness: Literal["none", "each"]) -> Make:
-    return lambda b: Deep3d(b.network, b.width, smoothness=smoothness, rig=rig(b.world))
+def _deep3d(smoothness: Literal["none", "each"], smoothness_width: int | None = None) -> Make:
+    return lambda b: Deep3d(
+        b.network, b.width, smoothness=smoothness, smoothness_width=smoothness_width, rig=rig(b.world)
+    )
 
 
 def _garg(rules: LossConfig) -> Make:
@@ -124,7 +128,12 @@ ROWS = {
     # without maps of disparity at their ends, these start as they are
     "naive": Row("naive (no disparity inside)", lambda b: Naive(b.network, b.width, rig=rig(b.world)), EYES_SWAPPED),
     "deep3d": Row("Deep3D", _deep3d("none"), EYES_SWAPPED),
-    "deep3ds": Row("Deep3Ds", _deep3d("each"), EYES_SWAPPED),
+    "deep3ds": Row(
+        "Deep3Ds",
+        _deep3d("each", THEIR_WIDTH),
+        EYES_SWAPPED,
+        each_epoch=lambda method: [Rising(method, RISING)],
+    ),
     "garg": _from_far("Garg, end to end", _garg(in_frame(GARG))),
     "no-lr": _from_far("Monodepth, No LR", _monodepth("no-lr")),
     "lr": _from_far("Monodepth (LR)", _lr),
@@ -149,6 +158,7 @@ ROWS = {
     "either-view": _from_far(
         "Monodepth2, fed either view", _monodepth2(in_frame(MONODEPTH2)), augment=_changed(augmentation.swapped)
     ),
+    "deep3ds-published": Row("Deep3Ds, its terms as published", _deep3d("each"), EYES_SWAPPED, by_name=True),
     "garg-published": _published("Garg, end to end, border as published", _garg(GARG)),
     "no-lr-published": _published("Monodepth, No LR, border as published", _monodepth("no-lr", MONODEPTH)),
     "lr-published": _published("Monodepth (LR), border as published", _monodepth("lr", MONODEPTH)),

@@ -13,63 +13,130 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, UInt16
+from jaxtyping import Bool, Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cyclopean.data.folder import FolderDataset
-from cyclopean.defocus.edges import refined
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.selection import Backbone
 from cyclopean.io.files import appearing
-from cyclopean.io.image import Photo
-from cyclopean.networks.clicked import Clicked
+from cyclopean.networks.clicked import FEATURES, Clicked
 from cyclopean.networks.mobile import Mobile
 
 PICTURES, CLICKS = 4, 8  # of a step
 RATE = 2e-3
 EMPTY = 0.08  # of the clicks are on the ground, whose mask is empty
-LEAST = 0.004  # of a picture: smaller objects are not learned
+LEAST, COMMON = 0.006, 0.02  # of a picture: smaller objects are not learned; from here on all are as frequent
 INNER = 0.5  # of the greatest distance from an object's outline: points of a click are at least so far inside, at most
+KEPT = 128  # points inside an object, drawn once
+SMALLEST = 0.4  # of a picture's sides: a crop's
 SAVED = 50  # steps between two states
 
-Objects = UInt16[np.ndarray, "h w"]
+Picture = Float[np.ndarray, "h w 3"]
+Objects = Int[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
+class Thing:
+    """A mask (a quarter of the picture's size, float16), points inside it (uv), how often it is clicked."""
+
+    mask: Float[np.ndarray, "_ _"]
+    points: Float[np.ndarray, "_ 2"]
+    weight: float
+
+
+@dataclass(frozen=True)
 class Item:
-    """A picture as the network sees it: features (float16, coarse to fine), evidence, and the object at each pixel."""
+    """A picture as the network sees it: features (float16, coarse to fine), evidence, and the things in it.
+
+    `ground`, whose mask is empty, is what is not a thing; None where all is.
+    """
 
     features: tuple[Tensor, ...]
     evidence: Tensor
-    objects: Objects
+    things: tuple[Thing, ...]
+    ground: Thing | None
 
 
 def read_items(folder: Path, count: int, predictor: Predictor, cache: Path) -> list[Item]:
-    """Return the first `count` items of a rendered folder, with predicted depth; `cache` keeps them."""
-    data = FolderDataset(folder)
-    objects = [data.objects(n)[0, 0].numpy().astype(np.uint16) for n in range(count)]
+    """Return two looks at each of the first `count` items of a rendered folder that show a thing; `cache` keeps them.
+
+    One look is at all of the picture or at a crop, the other at a crop; both have other colours.
+    """
     if not cache.exists():
-        backbone = Backbone(cast(Mobile, predictor.method.network))
-        parts: dict[str, Tensor] = {}
+        backbone, data = Backbone(cast(Mobile, predictor.method.network)), FolderDataset(folder)
+        seen: list[tuple[Tensor, ...]] = []
+        objects = []
         for n in range(count):
-            photo = Photo(data[n].target.image)
-            features, evidence = backbone.seen(photo, refined(predictor(photo), photo.image))
-            parts |= {f"{n}.{k}": x.half().contiguous() for k, x in enumerate((*features, evidence))}
+            image = data[n].target.image[0].permute(1, 2, 0).numpy()
+            numbers = data.objects(n)[0, 0].numpy().astype(np.int32)
+            for crop in (0.5, 1.0):
+                rng = random.Random(f"look {n} {crop}")
+                looked, shown = look(image, numbers, rng, crop=rng.random() < crop)
+                features, evidence = backbone.seen(torch.from_numpy(looked).permute(2, 0, 1)[None])
+                seen.append(tuple(x.half() for x in (*features, evidence)))
+                objects.append(torch.from_numpy(shown))
+        parts = {str(k): torch.cat(x).contiguous() for k, x in enumerate(zip(*seen, strict=True))}
         with appearing(cache.parent) as private:
-            save_file(parts, private / cache.name)
-    stored = load_file(cache)
-    seen = [tuple(stored[f"{n}.{k}"] for k in range(6)) for n in range(count)]
-    return [Item(part[:5], part[5], shown) for part, shown in zip(seen, objects, strict=True)]
+            save_file({**parts, "objects": torch.stack(objects)}, private / cache.name)
+    stored, rng = load_file(cache), random.Random("points")
+    items = []
+    for n, shown in enumerate(stored["objects"].numpy()):
+        things = {int(k): thing(shown == k, rng) for k in np.unique(shown) if not k or (shown == k).mean() >= LEAST}
+        ground = things.pop(0, None)
+        if things:
+            seen_here = tuple(stored[str(k)][n : n + 1] for k in range(len(FEATURES) + 1))
+            items.append(Item(seen_here[:-1], seen_here[-1], tuple(things.values()), ground))
+    return items
+
+
+def look(image: Picture, objects: Objects, rng: random.Random, *, crop: bool) -> tuple[Picture, Objects]:
+    """Return a picture, or a crop of it at its size, mirrored or not, in other light, colours, blur and noise."""
+    h, w = objects.shape
+    if crop:
+        side, aspect = math.exp(rng.uniform(math.log(SMALLEST), 0)), math.exp(rng.gauss(0, 0.12))
+        high, wide = min(h, round(h * side * aspect)), min(w, round(w * side / aspect))
+        y, x = rng.randint(0, h - high), rng.randint(0, w - wide)
+        image = cv2.resize(image[y : y + high, x : x + wide], (w, h), interpolation=cv2.INTER_LINEAR)
+        objects = cv2.resize(objects[y : y + high, x : x + wide], (w, h), interpolation=cv2.INTER_NEAREST)
+    if rng.random() < 0.5:
+        image, objects = image[:, ::-1], objects[:, ::-1]
+    if rng.random() < 0.8:
+        gain = math.exp(rng.gauss(0, 0.2)) * np.exp([rng.gauss(0, 0.06) for _ in range(3)])
+        image = image ** math.exp(rng.gauss(0, 0.25)) * gain
+        grey = image.mean(-1, keepdims=True)
+        image = grey + (image - grey) * (0 if rng.random() < 0.1 else rng.uniform(0.3, 1.4))
+    if rng.random() < 0.25:
+        image = cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), rng.uniform(0.4, 1.2))
+    if rng.random() < 0.4:
+        noise = np.random.default_rng(rng.getrandbits(32)).normal(0, 1, image.shape)
+        image = image + noise * rng.uniform(0, 0.04)
+    return np.clip(image, 0, 1).astype(np.float32), np.ascontiguousarray(objects)
+
+
+def inner_points(mask: Mask) -> Int[np.ndarray, " points"]:
+    """Return the flat indices of pixels inside a mask, away from its outline and the picture's border."""
+    away = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    return np.flatnonzero(away >= min(2.0, INNER * float(away.max())))
 
 
 def inner_point(mask: Mask, rng: random.Random) -> tuple[int, int]:
     """Return a random pixel (x, y) inside a mask, away from its outline and the picture's border."""
-    away = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    inside = np.flatnonzero(away >= min(2.0, INNER * float(away.max())))
+    inside = inner_points(mask)
     y, x = divmod(inside[rng.randrange(len(inside))], mask.shape[1])
     return int(x), int(y)
+
+
+def thing(mask: Mask, rng: random.Random) -> Thing:
+    """Return the thing of a mask, with random points inside it."""
+    h, w = mask.shape
+    inside = inner_points(mask)
+    y, x = np.divmod(inside[[rng.randrange(len(inside)) for _ in range(KEPT)]], w)
+    small = cv2.resize(mask.astype(np.float32), (w // 4, h // 4), interpolation=cv2.INTER_AREA)
+    points = np.stack([(x + 0.5) / w, (y + 0.5) / h], -1).astype(np.float32)
+    return Thing(small.astype(np.float16), points, min(1.0, float(mask.mean()) / COMMON))
 
 
 def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> Clicked:
@@ -77,8 +144,8 @@ def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> Clicked
     read. The same seed gives the same weights on a machine.
     """
     torch.manual_seed(seed)
-    network = Clicked()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
+    network = Clicked().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
     state, first = folder / "state.pt", 0
     if state.exists():
         stored = torch.load(state, weights_only=True)
@@ -89,8 +156,8 @@ def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> Clicked
     for step in range(first, steps):
         rng = random.Random(f"subject {seed} {step}")
         for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / 20) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        loss = torch.stack([_loss(network, rng.choice(items), rng) for _ in range(PICTURES)]).mean()
+            group["lr"] = RATE * min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        loss = _loss(network, [rng.choice(items) for _ in range(PICTURES)], rng)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -107,26 +174,29 @@ def train(items: Sequence[Item], steps: int, seed: int, folder: Path) -> Clicked
     return network.eval()
 
 
-def _loss(network: Clicked, item: Item, rng: random.Random) -> Float[Tensor, ""]:
-    """Return cross-entropy plus 1 - soft IoU of some masks of one picture, mirrored half the time."""
-    numbers, sizes = np.unique(item.objects, return_counts=True)
-    large = [int(n) for n, size in zip(numbers, sizes, strict=True) if n and size >= LEAST * item.objects.size]
-    points, masks = [], []
-    for _ in range(CLICKS):
-        empty = not large or (numbers[0] == 0 and rng.random() < EMPTY)
-        mask = item.objects == (0 if empty else rng.choice(large))
-        x, y = inner_point(mask, rng)
-        points.append(((x + 0.5) / mask.shape[1], (y + 0.5) / mask.shape[0]))
-        masks.append(np.zeros_like(mask) if empty else mask)
-    features, evidence = [x.float() for x in item.features], item.evidence.float()
-    target = F.interpolate(torch.from_numpy(np.stack(masks))[:, None].float(), size=evidence.shape[-2:], mode="area")
-    at = torch.tensor(points)[:, None]
-    if rng.random() < 0.5:
-        features, evidence, target = [x.flip(-1) for x in features], evidence.flip(-1), target.flip(-1)
-        at = at * at.new_tensor([-1.0, 1.0]) + at.new_tensor([1.0, 0.0])
-    quarter, half = network.embed(features, evidence)
-    logits = network(quarter.expand(CLICKS, -1, -1, -1), half.expand(CLICKS, -1, -1, -1), at)
+def _loss(network: Clicked, items: Sequence[Item], rng: random.Random) -> Float[Tensor, ""]:
+    """Return cross-entropy plus 1 - soft IoU of some masks of each picture, mirrored half the time."""
+    features, evidence, points, masks = [], [], [], []
+    for item in items:
+        mirrored = rng.random() < 0.5
+        weights = [some.weight for some in item.things]
+        features.append([x.flip(-1) if mirrored else x for x in item.features])
+        evidence.append(item.evidence.flip(-1) if mirrored else item.evidence)
+        for _ in range(CLICKS):
+            empty = item.ground is not None and rng.random() < EMPTY
+            clicked = item.ground if empty else rng.choices(item.things, weights)[0]
+            assert clicked is not None
+            u, v = clicked.points[rng.randrange(KEPT)]
+            points.append((1 - float(u) if mirrored else float(u), float(v)))
+            mask = np.zeros_like(clicked.mask) if empty else clicked.mask
+            masks.append(torch.from_numpy(mask[:, ::-1].copy() if mirrored else mask))
+    shown = [torch.cat(x).float().contiguous(memory_format=torch.channels_last) for x in zip(*features, strict=True)]
+    evident = torch.cat(evidence).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        embeddings = network.embed(shown, evident)
+        logits = network(embeddings, torch.tensor(points).view(len(items), CLICKS, 1, 2))
+    logits, target = logits.float().flatten(0, 1), torch.stack(masks).float()
     mask = logits.sigmoid()
-    overlap, union = (mask * target).sum((1, 2, 3)), (mask + target - mask * target).sum((1, 2, 3))
-    some = target.sum((1, 2, 3)) > 0
+    overlap, union = (mask * target).sum((1, 2)), (mask + target - mask * target).sum((1, 2))
+    some = target.sum((1, 2)) > 0
     return F.binary_cross_entropy_with_logits(logits, target) + ((1 - overlap / union) * some).mean()

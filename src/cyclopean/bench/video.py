@@ -3,29 +3,43 @@
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps, ZoomedPatch
 from cyclopean.bench.comparison import sized
-from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Map, MaskRow, Row, Samples, alone
+from cyclopean.bench.family import DEPTH_FIGURES, Budget, Claim, Family, Lines, MaskRow, Row, Samples, alone
 from cyclopean.errors import InputError
 from cyclopean.evaluation.entries import Entry
 from cyclopean.evaluation.trivial import mean_inverse_depth, training_mean
 from cyclopean.geometry import reproject, size_of
 from cyclopean.io.image import resize
 from cyclopean.losses import absolute, automask
-from cyclopean.methods.aquanet import Aquanet, PreviousEpoch, dispersion, geometry_inputs, spimo, zoomed
+from cyclopean.methods.aquanet import (
+    Aquanet,
+    PreviousEpoch,
+    dispersion,
+    expected,
+    geometry_inputs,
+    spimo,
+    volume,
+    zoomed,
+)
 from cyclopean.methods.base import Frozen, Method, known_pose
 from cyclopean.methods.falnet import Falnet
 from cyclopean.methods.monodepth2 import Monodepth2
 from cyclopean.metrics import align_median, countable, depth_errors, holes, mask_errors, to_depth
-from cyclopean.sample import Sample
+from cyclopean.sample import OneMap, Sample
 from cyclopean.synthesis import pull
 from cyclopean.synthetic.folder import RenderJob
 from cyclopean.synthetic.movers import INTERVAL
 from cyclopean.training.options import MONODEPTH2, Boosting, FalnetConfig, LossConfig, VolumeConfig
+
+if TYPE_CHECKING:
+    from cyclopean.bench.comparison import Comparison
 
 FIELD_OF_VIEW, BASELINE = 70.0, 0.54  # degrees and metres: one camera for all clips, and the pairs of FAL-Net
 PATCH = 2 / 3  # of the pictures' sides: what is learned from at a time
@@ -34,6 +48,8 @@ MOST = 0.3  # 1/m, the nearest level: 3.3 m, or 5 m in pictures enlarged by 1.5
 NEAR, FAR = 0.1, 25.0  # metres: truth that counts; what is farther shifts by less than half a pixel
 NEAREST, FARTHEST = 1.0, 80.0  # metres: what predictions are clipped to
 SUPERSAMPLE = 3  # without it texture flickers from frame to frame, and blurred mixtures of levels beat true depth
+LINE = 2 / 3  # of the height: the row of pixels whose levels are pictured
+SHOWN = 4  # clips whose levels are pictured
 LEAST = 50  # pixels that move, or it is not told how they are judged
 THRESHOLDS = (0.01, 0.03, 0.1)  # of SPIMO; the paper's is the second
 Make = Callable[[Budget], Method]
@@ -52,7 +68,7 @@ def patch_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def blind(sample: Sample, _: torch.Generator) -> Sample:
-    """Take away what rendering knows of the things that move, which no row may learn from."""
+    """Remove what the renderer provides about the things that move, which no row may learn from."""
     target = sample.target
     return replace(sample, target=replace(target, valid=torch.ones_like(target.valid)))
 
@@ -82,7 +98,7 @@ FILM = Steps((blind, shrunk, unposed, MIRROR, COLOUR))
 PAIRS = Steps((shrunk, Sometimes(0.5, augmentation.flipped), COLOUR))
 
 
-def at_patch_size(method: Method, sample: Sample) -> Map:
+def at_patch_size(method: Method, sample: Sample) -> OneMap:
     """Return inverse depth from the whole target at the size of a patch, as it was trained."""
     return alone(method, sized(sample, patch_size(size_of(sample.depth)), method.input_multiple))
 
@@ -98,7 +114,7 @@ def static_by_spimo(
     threshold: float = THRESHOLDS[1],
     passes: int = 4,
     boosting: Boosting | None = None,
-) -> Map:
+) -> OneMap:
     """Return 1 where the depth of a first stage does not depend on where it is told that things stand (Eq. 7)."""
     assert isinstance(method, Aquanet)
     spread = dispersion(
@@ -109,7 +125,7 @@ def static_by_spimo(
 
 
 @torch.no_grad()
-def static_by_automask(method: Method, sample: Sample) -> Map:
+def static_by_automask(method: Method, sample: Sample) -> OneMap:
     """Return 1 where a source warped to the target is more like it than every source as it is (Monodepth2, Eq. 5)."""
     size = size_of(sample.depth)
     if isinstance(method, Monodepth2):
@@ -136,9 +152,34 @@ def static_by_automask(method: Method, sample: Sample) -> Map:
     return torch.nn.functional.interpolate(mask, size, mode="nearest-exact")
 
 
-def where_static(method: Method, sample: Sample) -> Map:
+def where_static(method: Method, sample: Sample) -> OneMap:
     """Return inverse depth where the method's own masks leave it, NaN elsewhere."""
     return torch.where(static_by_spimo(method, sample) > 0, alone(method, sample), torch.nan)
+
+
+@torch.no_grad()
+def levels_sheet(comparison: "Comparison") -> Lines:
+    """Return what AQUANet makes depth of (the paper's Fig. 3; first seed): exponents, and levels along one row of
+    pixels. Nothing where its row is not done."""
+    if not any((r["row"], r["seed"]) == ("spimo", 0) for r in comparison.results()):
+        return {}
+    method, data = comparison.trained("spimo", 0), comparison.held_out()
+    assert isinstance(method, Aquanet)
+    titles = ("picture", "inverse depth", "exponent of the levels: bright has more of them far away (1/2 to 2)",
+              f"probability of the levels, near above, of the row at {LINE:.0%} of the height")  # fmt: skip
+    lines: dict[str, list[np.ndarray]] = {title: [] for title in titles}
+    for n in range(min(SHOWN, len(data))):
+        target = data[n].target
+        h = size_of(target.image)[0]
+        logits, exponents = volume(method.network, target.seen, *geometry_inputs(target))
+        row = logits.softmax(1)[0, :, round(LINE * h)].flip(0).numpy()
+        pictures = (
+            target.image[0].permute(1, 2, 0).numpy(), expected(method.rules, logits, exponents)[0, 0].numpy(),
+            exponents[0, 0].numpy() - 0.5, row[np.arange(h) * len(row) // h],
+        )  # fmt: skip
+        for title, picture in zip(titles, pictures, strict=True):
+            lines[title].append(picture)
+    return lines
 
 
 # --- rows ---
@@ -266,7 +307,7 @@ def _pairs(budget: Budget, seed: int, count: int) -> RenderJob:
     )
 
 
-def figures(rho: Map, sample: Sample) -> dict[str, float]:
+def figures(rho: OneMap, sample: Sample) -> dict[str, float]:
     """Return the errors of one image after median alignment: of all that counts, of what stands still, of what moves.
 
     `rho`, inverse depth of any size, is NaN where it is not to be judged. `holes`: share of what moves whose depth is
@@ -286,7 +327,7 @@ def figures(rho: Map, sample: Sample) -> dict[str, float]:
     return errors | ({"static": float(relative[~moves].mean())} if bool((~moves).any()) else {})
 
 
-def mask_figures(static: Map, sample: Sample) -> dict[str, float]:
+def mask_figures(static: OneMap, sample: Sample) -> dict[str, float]:
     """Return how well a mask finds what moves; {} of a picture in which next to nothing does."""
     moves = ~sample.target.valid
     if int(moves.sum()) < LEAST:
@@ -339,6 +380,7 @@ VIDEO = Family(
     claims=CLAIMS,
     claimed=("abs_rel", "static", "movers", "holes", "delta1"),
     elsewhere=_pairs,
+    sheets={"levels.png": levels_sheet},
     masks=MASKS,
     mask_figures=mask_figures,
     mask_columns={

@@ -21,7 +21,7 @@ LAST_LINES = 3  # of what else it said, quoted when it fails
 
 @dataclass(frozen=True)
 class Blender:
-    """How to start it: a Blender program, or a Python that imports `bpy`."""
+    """A Blender program, or a Python that imports `bpy`."""
 
     program: Path
     is_python: bool
@@ -36,10 +36,11 @@ class Blender:
         ]
 
 
-def find(given: Path | str | None = None) -> Blender:
-    """Find Blender as `given` (a program, a Python with bpy, or a virtual environment), as CYCLOPEAN_BLENDER says,
-    or from the PATH. Raises InputError with what to install."""
-    named = given or os.environ.get(VARIABLE)
+def find(where: Path | str | None = None) -> Blender:
+    """Find Blender at `where` (a program, a Python with bpy, or a virtual environment), by the variable
+    CYCLOPEAN_BLENDER, or on the PATH. Raises InputError with what to install.
+    """
+    named = where or os.environ.get(VARIABLE)
     if not named:
         on_path = shutil.which("blender")
         if on_path is None:
@@ -68,7 +69,7 @@ def version(blender: Blender) -> str | None:
 
 
 def run(blender: Blender, script: Path, argument: Path, log: Path) -> Iterator[tuple[str, str]]:
-    """Yield what the script says, as (kind, text), while it runs; everything else goes into `log`.
+    """Yield the script's messages, as (kind, text), while it runs; everything else goes into `log`.
 
     Stops Blender when the caller stops listening. Raises InputError when it ends with an error.
     """
@@ -95,16 +96,13 @@ def run(blender: Blender, script: Path, argument: Path, log: Path) -> Iterator[t
             process.stdout.close()
             code = process.wait()
     if code:
-        raise InputError(f"Blender ended with an error: {_last_words(log)} Everything that it said is in {log}.")
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        cause = " / ".join(lines[-LAST_LINES:]) or "it printed nothing."
+        if any(f"No module named '{name}'" in line for line in lines for name in ("bpy", "addon_utils")):
+            cause = f"that Python has no module bpy. {ADVICE}"
+        raise InputError(f"Blender ended with an error: {cause} All that it printed is in {log}.")
 
 
 def _environment() -> dict[str, str]:
     """Return our environment, less what would lead another Python to our packages."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-
-
-def _last_words(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    if any("No module named 'bpy'" in line or "No module named 'addon_utils'" in line for line in lines):
-        return f"that Python has no module bpy. {ADVICE}"
-    return " / ".join(lines[-LAST_LINES:]) or "it said nothing."

@@ -116,9 +116,9 @@ def places(order):
     """Return position, heading and the positions of the views of each item, the same for the same seed."""
     rng, (low, high) = random.Random(order["seed"]), box()
     refused: dict[str, int] = {}
-    found: list[tuple[float, dict[str, Vector]]] = []
+    chosen: list[tuple[float, dict[str, Vector]]] = []
     for tried in range(TRIES * order["count"]):
-        if len(found) == order["count"] or (tried == TRIES and not found):
+        if len(chosen) == order["count"] or (tried == TRIES and not chosen):
             break
         place = Vector(rng.uniform(low[k], high[k]) for k in range(3))
         heading = rng.uniform(-math.pi, math.pi)
@@ -127,10 +127,10 @@ def places(order):
         if reason:
             refused[reason] = refused.get(reason, 0) + 1
         else:
-            found.append((heading, views))
-    if len(found) < order["count"]:
-        raise RefusedError(nowhere(len(found), order["count"], refused, high - low))
-    return found
+            chosen.append((heading, views))
+    if len(chosen) < order["count"]:
+        raise RefusedError(nowhere(len(chosen), order["count"], refused, high - low))
+    return chosen
 
 
 def viewpoints(place, heading, baseline):
@@ -139,10 +139,10 @@ def viewpoints(place, heading, baseline):
     return {"centre": place, "up": place + Vector((0, 0, baseline)), "right": place + baseline * right}
 
 
-def nowhere(found, count, refused, size):
+def nowhere(fitting, count, refused, size):
     reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(refused.items(), key=lambda x: -x[1]))
     return (
-        f"only {found} of {count} places were found where the rig has room; of the places tried {reasons}. The scene "
+        f"only {fitting} of {count} places were found where the rig has room; of the places tried {reasons}. The scene "
         f"measures {size.x:.2f} x {size.y:.2f} x {size.z:.2f} m (the last one up): if that is wrong, give --unit or "
         "--up; else ask for fewer."
     )
@@ -169,10 +169,10 @@ def stand(camera, place, heading):
     camera.matrix_world = Matrix.Translation(place) @ level
 
 
-def lit_by(scene, wanted):
-    """Return how the scene is lit: as asked, or what its file offers."""
-    if wanted != "auto":
-        return wanted
+def lit_by(scene, choice):
+    """Return how the scene is lit: as requested, or by what its file offers."""
+    if choice != "auto":
+        return choice
     if any(thing.type == "LIGHT" for thing in scene.objects):
         return "scene"
     coloured = any(painting(material) for material in bpy.data.materials) or any(

@@ -12,20 +12,19 @@ from cyclopean.blender.finding import Blender, run
 from cyclopean.errors import InputError
 from cyclopean.io.depth_formats import exr_planes, sky_at_infinity
 from cyclopean.io.files import reserved, write_anew
-from cyclopean.io.rendered_folder import describe, missing
+from cyclopean.io.rendered_folder import SPHERE_BASELINE, describe, missing
 
 SCRIPT = Path(__file__).with_name("inside.py")
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".blend")
 LIGHTS = ("auto", "baked", "scene", "lamps")
 AXES = ("auto", "y", "z")
 VIEWS = ("centre", "up", "right")
-BASELINE = 0.26  # metres, as the spherical view synthesis paper rendered Matterport3D and Stanford2D3D
 FAR = 20.0  # metres: truth beyond does not count, as there
 
 
 @dataclass(frozen=True)
 class MeshRenderJob:
-    """What to render of `mesh`: `count` places of one `seed`, at `size` (height, width), `samples` rays a pixel.
+    """Panoramas to render of `mesh`: `count` places of one `seed`, at `size` (height, width), `samples` rays a pixel.
 
     `light`: baked (surfaces shine in their own colours: scans), scene (lights of the file), lamps (ours, standing
     still), or auto. `up` is the axis of the file that points up (auto: the format's habit), `unit` the metres in one
@@ -40,7 +39,7 @@ class MeshRenderJob:
     light: str = "auto"
     up: str = "auto"
     unit: float = 1.0
-    baseline: float = BASELINE
+    baseline: float = SPHERE_BASELINE
     threads: int = 0
 
 
@@ -71,7 +70,7 @@ def write(order: MeshRenderJob, out: Path, blender: Blender) -> Iterator[int]:
                 if kind == "item":
                     yield _take(order, out, Path(staging), json.loads(text))
             if not done:
-                raise InputError(f"Blender stopped before it was done; what it said is in {out / 'blender.log'}.")
+                raise InputError(f"Blender stopped before it was done; its messages are in {out / 'blender.log'}.")
         (out / "blender.log").unlink()
 
 

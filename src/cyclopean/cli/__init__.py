@@ -16,7 +16,7 @@ from contextlib import nullcontext
 import cyclopean
 from cyclopean.cli import output
 from cyclopean.errors import REMEDIES, sentence, unknown_name, why_unwritten
-from cyclopean.io.files import shown
+from cyclopean.io.files import printable
 
 STOPPED, CLOSED = 130, 141  # exit codes that shells know: after Ctrl-C, and after a reader that went away
 VERBOSE = ("-v", "--verbose")  # of every command: details of errors, and of what is shown
@@ -102,7 +102,7 @@ def _main(arguments: list[str]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in REMEDIES and error.filename is None:  # an open stream
             return _unwritable(error)
-        print(f"cyclopean {shown(command)}: {shown(sentence(error, 'what was asked for'))}", file=sys.stderr)
+        print(f"cyclopean {printable(command)}: {printable(sentence(error, 'what was asked for'))}", file=sys.stderr)
         return 2
     finally:
         if shown_on is not None:

@@ -10,7 +10,7 @@ from cyclopean.cli.parsing import parse, progress_bar
 from cyclopean.data import named
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.io.files import reserved, shown
+from cyclopean.io.files import printable, reserved
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def run(options: Adapt) -> int:
         clip = f"clip:{clip}"
     kind, path, choices = named(clip)
     if kind != "clip":
-        raise InputError(f"{shown(options.clip)} is no clip; give a film, or a folder of numbered frames.")
+        raise InputError(f"{printable(options.clip)} is no clip; give a film, or a folder of numbered frames.")
     refuse_unknown_model(options.model)
     with reserved(options.out):
         taken = [name for name in ("config.json", "run") if (options.out / name).exists()]
@@ -71,5 +71,5 @@ def run(options: Adapt) -> int:
             clip, Path(path).expanduser(), choices, options.model, options.out,
             minutes=options.minutes, steps=options.steps, resume=options.resume, say=print, bar=progress_bar,
         )  # fmt: skip
-    print(f"wrote {shown(options.out)}; use it: cyclopean predict PHOTO --model {shown(options.out)}")
+    print(f"wrote {printable(options.out)}; use it: cyclopean predict PHOTO --model {printable(options.out)}")
     return 0

@@ -46,21 +46,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(given: App) -> None:
+def run(options: App) -> None:
     """Serve until Ctrl-C."""
     from importlib.util import find_spec
 
-    for name in given.model.split(","):
-        refuse_unknown_model(name.strip() or given.model)
-    refuse_missing_backend(given.backend)
+    for name in options.model.split(","):
+        refuse_unknown_model(name.strip() or options.model)
+    refuse_missing_backend(options.backend)
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise InputError("the app needs Starlette and uvicorn; run: pip install 'cyclopean[app]'")
     from cyclopean.app.limits import Limits
     from cyclopean.app.server import Address, models_offered, serve
 
-    limits = Limits(given.max_megabytes, given.max_megapixels)
-    names = tuple(name.strip() for name in (given.trusted_host or "").split(",") if name.strip())
-    key = None if given.no_token else secrets.token_urlsafe(16)
-    address = Address(given.host, given.port, names)
-    offered = models_offered(given.model, given.backend)
-    serve(address, offered, limits, browser=not given.no_browser, key=key, anyway=given.anyway)
+    limits = Limits(options.max_megabytes, options.max_megapixels)
+    names = tuple(name.strip() for name in (options.trusted_host or "").split(",") if name.strip())
+    key = None if options.no_token else secrets.token_urlsafe(16)
+    address = Address(options.host, options.port, names)
+    offered = models_offered(options.model, options.backend)
+    serve(address, offered, limits, browser=not options.no_browser, key=key, anyway=options.anyway)

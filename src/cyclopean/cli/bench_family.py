@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Work:
+class BenchWork:
     """What is trained, and on what."""
 
     rows: str = "all"
@@ -38,7 +38,7 @@ class Work:
 class BenchStereo:
     """Train and judge the methods of the stereo family alike: equal network, data, steps and seeds.
 
-    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT keeps the data, every run and every result: the same command continues where it was cut. Writes
     OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and OUT/pictures.png after every
     row.
     """
@@ -51,14 +51,14 @@ class BenchStereo:
     seeds; full: for a GPU."""
     real: str = ""
     """Photographs with truth to judge on as well: KIND:PATH, comma-separated, such as middlebury:FOLDER."""
-    work: Work = Work()
+    work: BenchWork = BenchWork()
 
 
 @dataclass(frozen=True)
 class BenchSphere:
     """Train and judge CoordNet under every supervision of the spherical paper: equal data, steps and seeds.
 
-    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT keeps the data, every run and every result: the same command continues where it was cut. Writes
     OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and OUT/pictures.png after every
     row.
     """
@@ -72,14 +72,14 @@ class BenchSphere:
     real: str = ""
     """Other panoramas to judge on: KIND:PATH, comma-separated, such as traced360:FOLDER (with truth) or
     topbottom:FOLDER:baseline=0.2 (how well the upper view is remade)."""
-    work: Work = Work()
+    work: BenchWork = BenchWork()
 
 
 @dataclass(frozen=True)
 class BenchVideo:
     """Train and judge AQUANet's ablations, Monodepth2 and FAL-Net on clips among things that move.
 
-    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT keeps the data, every run and every result: the same command continues where it was cut. Writes
     OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs), OUT/pictures.png and
     OUT/masks.png (what moves, and what each mask finds) after every row.
     """
@@ -91,14 +91,14 @@ class BenchVideo:
     without other work, no claim about the order; middle: three seeds, a night or two; full: for a GPU."""
     real: str = ""
     """Other pictures with truth to judge on as well: KIND:PATH, comma-separated."""
-    work: Work = Work()
+    work: BenchWork = BenchWork()
 
 
 @dataclass(frozen=True)
 class BenchDistil:
     """Train and judge Depth Anywhere's students and its ablations: equal data, steps and seeds.
 
-    OUT keeps the data, every run and every result: the same command goes on where it was cut. Writes
+    OUT keeps the data, every run and every result: the same command continues where it was cut. Writes
     OUT/comparison.md, OUT/comparison.json, OUT/course.png (test error along the runs) and, after every row, pictures:
     OUT/pictures.png, errors.png, clouds.png (points seen from above), labels.png (with and without turning), masks.png.
     """
@@ -113,7 +113,7 @@ class BenchDistil:
     teacher: Annotated[str, Flag("NAME")] = "general"
     """The model that labels the unlabelled: bundled, a folder, or a Hub repository, also of transformers. Another one
     needs another OUT."""
-    work: Work = Work()
+    work: BenchWork = BenchWork()
 
 
 def stereo(words: list[str]) -> int:
@@ -180,7 +180,7 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo |
     budget = family.budgets[options.budget]
     comparison = Comparison(family, options.out, budget, rows, sets, work.accelerator, work.workers)
 
-    # The command that makes the results: as typed, less where a report alone was to go.
+    # The command that reproduces the results: as typed, without --report.
     flags = [k for k, word in enumerate(words) if word == "--report"]
     typed = [word for k, word in enumerate(words) if not {k, k - 1} & set(flags) and word[:9] != "--report="]
     command = shlex.join(["cyclopean", "bench", family.name, *typed])

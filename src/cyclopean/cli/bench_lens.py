@@ -30,26 +30,26 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(given: BenchLens) -> None:
+def run(options: BenchLens) -> None:
     """Print a table for true depth and one for predicted depth."""
-    if len(given.folder) != 1:
+    if len(options.folder) != 1:
         raise InputError("bench lens takes one folder of shots, such as: cyclopean bench lens SHOTS")
-    if given.json:
-        check_writable_file(Path(given.json))
+    if options.json:
+        check_writable_file(Path(options.json))
     from cyclopean.bench import lens
     from cyclopean.defocus.edges import refined
     from cyclopean.inference.predictor import load
 
-    shots, renderers = lens.read_shots(Path(given.folder[0])), lens.renderers()
-    predictor = None if given.model == "none" else load(given.model)
+    shots, renderers = lens.read_shots(Path(options.folder[0])), lens.renderers()
+    predictor = None if options.model == "none" else load(options.model)
     results = {"true depth": lens.measure(shots, [shot.depth for shot in shots], renderers)}
     print(lens.report("true depth", shots, results["true depth"]), flush=True)
     if predictor is not None:
         predicted = [refined(predictor(shot.photo), shot.photo.image) for shot in shots]  # as refocus does
         depths = [lens.aligned(depth, shot.depth) for depth, shot in zip(predicted, shots, strict=True)]
-        title = f"depth predicted by {given.model}, refined, scale and offset fitted to the truth"
+        title = f"depth predicted by {options.model}, refined, scale and offset fitted to the truth"
         results[title] = lens.measure(shots, depths, renderers)
         print("\n" + lens.report(title, shots, results[title]))
-    if given.json:
+    if options.json:
         content = {title: lens.as_json(shots, rows) for title, rows in results.items()}
-        write_text(Path(given.json), json.dumps(content, indent=2) + "\n")
+        write_text(Path(options.json), json.dumps(content, indent=2) + "\n")

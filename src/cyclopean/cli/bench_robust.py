@@ -40,25 +40,25 @@ def main(arguments: list[str]) -> int:
     return run(parse(BenchRobust, arguments, "cyclopean bench robust"))
 
 
-def run(given: BenchRobust) -> int:
+def run(options: BenchRobust) -> int:
     """Print the counts; 0 unless something failed without a sentence."""
-    if not given.folder:
+    if not options.folder:
         raise InputError("no folder was given; name one that holds pictures: cyclopean bench robust FOLDER")
     from cyclopean.bench import robust
 
-    files = robust.pictures_below(given.folder, given.every)
-    if given.json:
-        check_writable_file(Path(given.json))
+    files = robust.pictures_below(options.folder, options.every)
+    if options.json:
+        check_writable_file(Path(options.json))
     from cyclopean.app.service import Service
     from cyclopean.inference.predictor import load
 
-    room = Service(load(given.model), given.max_megapixels)
+    room = Service(load(options.model), options.max_megapixels)
     whole_path = partial(_whole_path, room)
     outcomes = [robust.attempt(whole_path, files[index]) for index in with_progress(range(len(files)), "trying")]
     print(robust.report(outcomes))
-    if given.json:
+    if options.json:
         content = [asdict(outcome) for outcome in outcomes]
-        write_text(Path(given.json), json.dumps(content, indent=2) + "\n")
+        write_text(Path(options.json), json.dumps(content, indent=2) + "\n")
     return 1 if any(outcome.state == "failed" for outcome in outcomes) else 0
 
 

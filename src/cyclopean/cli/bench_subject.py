@@ -20,10 +20,10 @@ class BenchSubject:
 
     out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder for everything."""
-    scenes: int = 150
+    scenes: int = 500
     """Rendered scenes of each family to train on."""
     steps: int = 0
-    """Of training, 32 clicks each, for the row of a network; twice as many for that of all families. 0: no network."""
+    """Of training, 32 clicks each, for the row of a network; 0: none. Three times as many for --ship."""
     pictures: int = 70
     """Rendered scenes of each family to judge on."""
     clicks: int = 200

@@ -14,7 +14,7 @@ from cyclopean.cli.parsing import check_writable_file, parse, progress_bar, with
 from cyclopean.errors import InputError, sentence
 from cyclopean.evaluation.tables import Table
 from cyclopean.flags import Flag
-from cyclopean.io.files import shown
+from cyclopean.io.files import printable
 
 if TYPE_CHECKING:
     from cyclopean.data.diagnose import Problem
@@ -62,7 +62,7 @@ def run(options: Check) -> int:
             report = _examined(name, options.items)
         except Exception as error:  # one odd data set must not end the rest
             why = sentence(error, name)
-            print(f"cyclopean check: {shown(why)}", file=sys.stderr)
+            print(f"cyclopean check: {printable(why)}", file=sys.stderr)
             emit({"data": name, "error": why})
             codes.append(2)
             continue
@@ -89,7 +89,7 @@ def run(options: Check) -> int:
 
 @dataclass(frozen=True)
 class Report:
-    """What is printed of a data set or a clip, and a function for everything else that is known of it."""
+    """The text printed of a data set or a clip, and a function that returns everything else."""
 
     name: str
     table: list[tuple[str, str]]

@@ -47,14 +47,14 @@ def main(arguments: list[str]) -> int:
 
 def kinds() -> dict[str, Callable[..., Any]]:
     """Return what each command's flags are made from, by its words: a dataclass, or the function of a recipe."""
-    found: dict[str, Callable[..., Any]] = {}
+    sources: dict[str, Callable[..., Any]] = {}
     for command, (module, _) in COMMANDS.items():
         name = "".join(part.capitalize() for part in command.split("-"))
         if command not in FAMILIES:
-            found[command] = getattr(importlib.import_module(module), name, _nothing)
+            sources[command] = getattr(importlib.import_module(module), name, lambda: None)
     for name, (place, _) in BENCHES.items():
-        found[f"bench {name}"] = resolve_name(f"{place.partition(':')[0]}:Bench{name.capitalize()}")
-    return found | {f"train {name}": resolve_name(place) for name, (place, _) in RECIPES.items()}
+        sources[f"bench {name}"] = resolve_name(f"{place.partition(':')[0]}:Bench{name.capitalize()}")
+    return sources | {f"train {name}": resolve_name(place) for name, (place, _) in RECIPES.items()}
 
 
 def flags(command: str, kind: Callable[..., Any]) -> Iterator[tuple[tuple[str, ...], Option | None, tuple[str, ...]]]:
@@ -132,10 +132,6 @@ def fish() -> str:
             takes = f" -xa {_quoted(' '.join(values))}" if values else " -r" if option and option.kinds else ""
             lines.append(f"complete -c cyclopean -n '{when}' {words}{takes}")
     return "\n".join(lines)
-
-
-def _nothing() -> None:
-    """Take no flags."""
 
 
 def _quoted(text: str) -> str:

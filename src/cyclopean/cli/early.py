@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.inference import CAMERAS, NEEDS_ONNXRUNTIME, NEEDS_TRANSFORMERS
-from cyclopean.io.files import read_json, refuse_unreadable, shortened, shown
+from cyclopean.io.files import printable, read_json, refuse_unreadable, shortened
 from cyclopean.methods import METHODS, is_metric
 from cyclopean.training.models import BUNDLED, CONFIG, bundled, is_foreign, is_onnx
 
@@ -108,4 +108,4 @@ def header_size(photo: Path, most_megapixels: float) -> tuple[int, int] | None:
 def loading(command: str, what: str) -> None:
     """Print what takes the next seconds on the error stream, where somebody watches; of `train` into logs, too."""
     if command == "train" or sys.stderr.isatty():
-        print(f"cyclopean {command}: loading {shown(what)} ...", file=sys.stderr, flush=True)
+        print(f"cyclopean {command}: loading {printable(what)} ...", file=sys.stderr, flush=True)

@@ -15,7 +15,7 @@ from cyclopean.cli.parsing import check_writable_file, named_look, named_post_pr
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.evaluation.protocols import PROTOCOLS, Protocol
 from cyclopean.flags import Flag
-from cyclopean.io.files import shown
+from cyclopean.io.files import printable
 
 if TYPE_CHECKING:
     from cyclopean.evaluation.entries import DepthDataset, Entry
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class PredictionFlags:
     """Depth that other programs made."""
 
     predictions: str = ""
@@ -68,7 +68,7 @@ class Evaluate:
     model: str = ""
     """Model name, model folder, folder of depth files, or Hub id, comma-separated; none for the guesses alone. Without
     it, general, or what --predictions names. With --compare: the model of A and the one of B."""
-    elsewhere: Elsewhere = Elsewhere()
+    elsewhere: PredictionFlags = PredictionFlags()
     factor: float | None = None
     """What depth is multiplied with under the alignment "factor" (Monodepth2's stereo models: 5.4); without it, fitted
     on the set."""
@@ -156,7 +156,7 @@ def run(options: Evaluate) -> int:
     for one in (*(result.counts.failed for result in results), *(one.failed for one in by_pictures)):
         failed |= one
     for reason in (*list(failed.values())[:5], *refused):
-        print(f"cyclopean evaluate: {shown(reason)}", file=sys.stderr)
+        print(f"cyclopean evaluate: {printable(reason)}", file=sys.stderr)
     for reason in refused:
         emit({"error": reason})
     if failed:
@@ -181,7 +181,7 @@ def _judge(
     by_pair = [entry.name for entry, model in zip(entries, models, strict=True) if entry is not model]
     if by_pair:
         note = "metres are by the focal length and baseline of each pair"
-        print(f"{shown(', '.join(by_pair))} knows no rig: {note} of {shown(name)}.", file=sys.stderr)
+        print(f"{printable(', '.join(by_pair))} knows no rig: {note} of {printable(name)}.", file=sys.stderr)
     progress = partial(with_progress, title=name)
     if not view_synthesis.has_truth(data, indices):
         rows = [] if options.alone else [view_synthesis.unmoved()]
@@ -200,9 +200,9 @@ def _report(results: "list[Result]", by_pictures: "list[ViewSynthesisResult]", o
     from cyclopean.evaluation import report, view_synthesis
 
     screens = [*report.screens(results), *([report.legend(results)] if results else [])]
-    print(shown("\n\n".join([*screens, *map(view_synthesis.screen, by_pictures)])))
+    print(printable("\n\n".join([*screens, *map(view_synthesis.screen, by_pictures)])))
     if verbose() and results:
-        print(shown("\n" + "\n\n".join(map(report.text, results))))
+        print(printable("\n" + "\n\n".join(map(report.text, results))))
     if options.markdown:
         pages = [*map(report.markdown, results), *map(view_synthesis.markdown, by_pictures)]
         write_whole(options.markdown, "\n".join(pages))
@@ -216,7 +216,7 @@ def _report(results: "list[Result]", by_pictures: "list[ViewSynthesisResult]", o
 
 
 def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
-    if options.data or options.elsewhere != Elsewhere():
+    if options.data or options.elsewhere != PredictionFlags():
         raise InputError("--compare reads two results and measures nothing; leave --data and --predictions out.")
     from cyclopean.evaluation import compare
 
@@ -225,7 +225,7 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
     if len(models) > 2:
         raise InputError(f"--compare sets one model beside another, {len(models)} were named; give --model A,B.")
     comparisons = compare.compare(a, b, models, options.alignment, options.seed)
-    print(shown(compare.text(comparisons)))
+    print(printable(compare.text(comparisons)))
     emit({"comparisons": compare.as_json(comparisons)})
     if options.markdown:
         write_whole(options.markdown, compare.markdown(comparisons))
@@ -238,7 +238,7 @@ def _compare(files: tuple[Path, Path], options: Evaluate) -> int:
 
 def _check(options: Evaluate) -> None:
     """Raise InputError for options that contradict each other."""
-    given = options.elsewhere
+    elsewhere = options.elsewhere
     if not options.data:
         raise InputError("no data was given; name it with --data KIND:PATH, such as --data motorcycle.")
     if options.save_mean and options.training_mean is None:
@@ -254,9 +254,9 @@ def _check(options: Evaluate) -> None:
     if named_post_process(options.post_process, options.flip_average) and options.one_look:
         flag = "--post-process several times" if options.post_process else "--flip-average twice"
         raise InputError(f"--one-look looks once and {flag}; give one of them.")
-    if given.predictions and not given.kind:
+    if elsewhere.predictions and not elsewhere.kind:
         raise InputError("--predictions needs --kind: disparity, disparity_px, inverse_depth or depth.")
-    if not given.predictions and given != Elsewhere():
+    if not elsewhere.predictions and elsewhere != PredictionFlags():
         raise InputError("--kind, --unit and the like say what --predictions are; name those too.")
 
 
@@ -297,13 +297,13 @@ def _open_models(names: Sequence[str], options: Evaluate) -> "list[Entry]":
 
 def _predictions(options: Evaluate, data: "DepthDataset") -> "list[Entry]":
     """Return the predictions made elsewhere."""
-    given = options.elsewhere
-    if not given.predictions:
+    elsewhere = options.elsewhere
+    if not elsewhere.predictions:
         return []
     from cyclopean.evaluation.predictions import Meaning, read_predictions
 
-    meaning = Meaning(**{field.name: getattr(given, field.name) for field in fields(Meaning)})
-    return [read_predictions(path, meaning, data, given.in_order) for path in _names(given.predictions)]
+    meaning = Meaning(**{field.name: getattr(elsewhere, field.name) for field in fields(Meaning)})
+    return [read_predictions(path, meaning, data, elsewhere.in_order) for path in _names(elsewhere.predictions)]
 
 
 def _training_means(options: Evaluate, variants: Sequence[Protocol]) -> "list[Entry]":
@@ -312,8 +312,8 @@ def _training_means(options: Evaluate, variants: Sequence[Protocol]) -> "list[En
     from cyclopean.data import open_dataset
     from cyclopean.evaluation import trivial
 
-    given = options.training_mean
-    mean = trivial.load_mean(given) if given.endswith(".npy") else trivial.mean_inverse_depth(open_dataset(given))
+    source = options.training_mean
+    mean = trivial.load_mean(source) if source.endswith(".npy") else trivial.mean_inverse_depth(open_dataset(source))
     if options.save_mean:
         trivial.save_mean(options.save_mean, mean)
     sphere = any(variant.weights == "sphere" for variant in variants)
@@ -330,8 +330,8 @@ def _note_trained_on(models: Sequence[str], data: Sequence[str]) -> None:
         known = [name for name in data if any(same_data(name, one) for one in learned)]
         if known:
             print(
-                f"{shown(model)} was trained on {shown(', '.join(known))}, all but what was held out: its figures "
-                "there flatter it; judge it on data that it has not seen.",
+                f"{printable(model)} was trained on {printable(', '.join(known))}, all but what was held out: its "
+                "figures there flatter it; judge it on data that it has not seen.",
                 file=sys.stderr,
             )
 

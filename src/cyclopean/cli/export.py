@@ -10,7 +10,7 @@ from cyclopean.cli.parsing import check_writable_file, height_width, parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
 from cyclopean.inference import NEEDS_EXPORTER, NEEDS_ONNXRUNTIME
-from cyclopean.io.files import shown
+from cyclopean.io.files import printable
 from cyclopean.training.models import is_onnx
 
 
@@ -65,11 +65,11 @@ def run(options: Export) -> None:
         load(options.model), path, size=size, precision=options.precision, bare=options.bare, check=options.check,
         anyway=options.anyway,
     )  # fmt: skip
-    print(f"wrote {shown(path)}, {path.stat().st_size / 1e6:.1f} MB")
+    print(f"wrote {printable(path)}, {path.stat().st_size / 1e6:.1f} MB")
     if not departures:
         print(f"it was not compared with torch, which {NEEDS_ONNXRUNTIME}.")
     for one in departures:
         print(
-            f"{one.count} {shown(one.pictures)}: depth {one.error:.2%} off the answer of float32 in torch, "
+            f"{one.count} {printable(one.pictures)}: depth {one.error:.2%} off the answer of float32 in torch, "
             f"{one.alike:.2%} of pixels within 0.1 %"
         )

@@ -9,7 +9,7 @@ from cyclopean.cli.early import loading
 from cyclopean.cli.parsing import check_writable, parse
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
-from cyclopean.io.files import refuse_unreadable, shown
+from cyclopean.io.files import printable, refuse_unreadable
 
 KINDS = {"monodepth2": ("encoder.pth", "depth.pth")}  # name -> the files that are needed
 
@@ -54,5 +54,5 @@ def run(options: Import) -> int:
     method = import_monodepth2(folder, out)
     unit = "metres, by the rig of KITTI" if method.ambiguity == "metric" else "depth up to scale"
     print(f"licence of these weights: {MONODEPTH2_LICENCE}.", file=sys.stderr)
-    print(f"{shown(out)}: monodepth2, {unit}{', with a pose network' if method.pose is not None else ''}")
+    print(f"{printable(out)}: monodepth2, {unit}{', with a pose network' if method.pose is not None else ''}")
     return 0

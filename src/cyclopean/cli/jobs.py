@@ -1,4 +1,4 @@
-"""What a command is asked to do, input by input: folders opened up, and a name for the results of each."""
+"""The jobs of a command, one for each input: folders opened up, and a name for the results of each."""
 
 import itertools
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cyclopean.cli.parsing import named_file
 from cyclopean.errors import InputError, contained
-from cyclopean.io.files import CLIPS, PHOTOS, RAWS, refuse_unreadable, shown
+from cyclopean.io.files import CLIPS, PHOTOS, RAWS, printable, refuse_unreadable
 from cyclopean.io.results import Target
 from cyclopean.stereoscopy import LAYOUTS
 
@@ -46,7 +46,7 @@ def jobs_for(names: Sequence[str], out: str | None) -> tuple[list[Job], list[str
     sources: list[Path] = []
     bad: list[str] = []
     for path in map(Path, names):
-        with contained(shown(path), bad):
+        with contained(printable(path), bad):
             if path.is_dir():
                 sources += _in_folder(path, bad)
             else:
@@ -82,14 +82,14 @@ def count_in(folder: Path) -> Counter[str]:
     with os.scandir(folder) as entries:
         names = (entry.name for entry in entries if entry.name[0] != "." and not _is_folder(entry))
         suffixes = Counter(os.path.splitext(name)[1] for name in names)
-    wanted = Counter({suffix: count for suffix, count in suffixes.items() if suffix.lower() in READ})
-    if not wanted:
+    media = Counter({suffix: count for suffix, count in suffixes.items() if suffix.lower() in READ})
+    if not media:
         raise InputError(f"{folder} holds no photos or videos; name a folder that does.")
     others: Counter[str] = Counter()
-    for suffix in suffixes - wanted:
+    for suffix in suffixes - media:
         others[suffix.lower() or "no suffix"] += suffixes[suffix]
     _name_left_alone(folder, others)
-    return wanted
+    return media
 
 
 def jobs_in(folder: Path, out: Path, suffixes: Sequence[str]) -> Iterator[Job]:
@@ -142,7 +142,7 @@ def _without_results(sources: list[Path]) -> list[Path]:
         and source.with_name(f"{stem}_disp.npy").is_file()
     ]
     if results:
-        names = ", ".join(shown(result) for result in results[:3]) + (", ..." if len(results) > 3 else "")
+        names = ", ".join(printable(result) for result in results[:3]) + (", ..." if len(results) > 3 else "")
         print(f"left alone, as results whose sidecar (.json) is gone: {names}", file=sys.stderr)
     return [source for source in sources if source not in results]
 
@@ -155,7 +155,7 @@ def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
     there = [path for path in sorted(folder.iterdir()) if path.name[0] != "." and not path.is_dir()]
     for path in there:
         if path.suffix.lower() in READ and not path.is_file():  # a pipe, or a link that leads nowhere
-            with contained(shown(path), bad):
+            with contained(printable(path), bad):
                 refuse_unreadable(path)
     files = [path for path in there if path.is_file()]
     results: set[str] = set()
@@ -176,7 +176,10 @@ def _in_folder(folder: Path, bad: list[str]) -> list[Path]:
 def _name_left_alone(folder: Path, others: Counter[str]) -> None:
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        print(f"left alone in {shown(folder)}, no photos or videos by their suffix: {shown(kinds)}", file=sys.stderr)
+        print(
+            f"left alone in {printable(folder)}, no photos or videos by their suffix: {printable(kinds)}",
+            file=sys.stderr,
+        )
 
 
 def _told_apart(jobs: list[Job]) -> list[Job]:
@@ -194,8 +197,11 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
         named = next(name for name in itertools.chain([job], numbered) if _place(name) not in taken)
         taken.add(_place(named))
         if named.stem != job.source.stem:
-            results = shown(f"{named.stem}_...")
-            print(f"{shown(job.source)} shares its name with another input: its results are {results}", file=sys.stderr)
+            results = printable(f"{named.stem}_...")
+            print(
+                f"{printable(job.source)} shares its name with another input: its results are {results}",
+                file=sys.stderr,
+            )
         apart.append(named)
     return apart
 

@@ -10,7 +10,7 @@ from cyclopean.cli.parsing import check_writable, parse, with_progress
 from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, usable_device
 from cyclopean.flags import Flag
-from cyclopean.io.files import reserved, shown
+from cyclopean.io.files import printable, reserved
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Label:
     """Label panoramas for `cyclopean train distil --labels`: faces turned at random, each with the inverse depth that a
     model for ordinary photos sees in it, up to a scale and a shift of its own.
 
-    A run that was cut goes on where it stopped; damaged pictures are named and left out. OUT/NAME.npz for each.
+    An interrupted run continues where it stopped; damaged pictures are named and left out. OUT/NAME.npz for each.
     """
 
     panoramas: Annotated[str, Flag("PANORAMAS", positional=True, default="(required)")] = ""
@@ -83,7 +83,7 @@ def run(options: Label) -> int:
             bulk.run(work, todo, options.workers, options.cluster), "labelling", len(todo)
         ):
             bad += [error] if error else []
-    print(f"{len(todo) - len(bad)} labelled, labels in {shown(options.out)}; {len(bad)} left out.")
+    print(f"{len(todo) - len(bad)} labelled, labels in {printable(options.out)}; {len(bad)} left out.")
     for sentence in bad:
-        print(f"cyclopean label: left out: {shown(sentence)}", file=sys.stderr)
+        print(f"cyclopean label: left out: {printable(sentence)}", file=sys.stderr)
     return 2 if bad else 0

@@ -10,14 +10,14 @@ from cyclopean.cli.parsing import check_writable, parse, with_progress
 from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, usable_device
 from cyclopean.flags import Flag
-from cyclopean.io.files import reserved, shown
+from cyclopean.io.files import printable, reserved
 
 
 @dataclass(frozen=True)
 class Mask:
     """Mask what of panoramas is no part of the scene: OUT/NAME.png, white where a panorama counts, black elsewhere.
 
-    `cyclopean train distil --masks OUT` and panoramas:PATH:masks=OUT read them. A run that was cut goes on where it
+    `cyclopean train distil --masks OUT` and panoramas:PATH:masks=OUT read them. An interrupted run continues where it
     stopped; damaged pictures are named and left out.
     """
 
@@ -72,7 +72,7 @@ def run(options: Mask) -> int:
         todo = work.begin()
         for _, error, _ in with_progress(bulk.run(work, todo, options.workers, options.cluster), "masking", len(todo)):
             bad += [error] if error else []
-    print(f"{len(todo) - len(bad)} masked, masks in {shown(options.out)}; {len(bad)} left out.")
+    print(f"{len(todo) - len(bad)} masked, masks in {printable(options.out)}; {len(bad)} left out.")
     for sentence in bad:
-        print(f"cyclopean mask: left out: {shown(sentence)}", file=sys.stderr)
+        print(f"cyclopean mask: left out: {printable(sentence)}", file=sys.stderr)
     return 2 if bad else 0

@@ -12,7 +12,7 @@ from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
 from cyclopean.evaluation.tables import Table
 from cyclopean.flags import Flag
-from cyclopean.io.files import read_json, shortened, shown
+from cyclopean.io.files import printable, read_json, shortened
 
 PLACES = ("", "*/", "*/best/", "*/last/", "runs/*/best/", "runs/*/last/")  # of models below a folder
 UNSEEN = "-"
@@ -48,50 +48,41 @@ def main(arguments: list[str]) -> int:
 
 def run(options: Models) -> int:
     """Print a table, or emit an object for each model; return 2 if a folder held none or cannot be read, else 0."""
-    listed, bad = list(_bundled()), []
+    from cyclopean.training import models
+
+    listed, bad = [_listed(name, "bundled", models.BUNDLED / name) for name in models.bundled()], []
     for name in options.folders or (".",):
-        there = list(_in(Path(name)))
-        if options.folders and not there:
-            bad.append(f"{shown(name)} holds no model; give a folder with config.json and model.safetensors, or a run.")
-        listed += there
+        count = len(listed)
+        for place in PLACES:
+            for config in sorted(Path(name).glob(f"{place}{models.CONFIG}")):
+                with suppress(InputError):  # a JSON file of that name, of something else
+                    listed.append(_listed(str(config.parent), "folder", config.parent))
+        if options.folders and len(listed) == count:
+            bad.append(
+                f"{printable(name)} holds no model; give a folder with config.json and model.safetensors, or a run."
+            )
     if options.hub:
         listed += fetched()
         try:
-            listed += _published({one.name for one in listed})
+            listed += _published({model.name for model in listed})
         except InputError as error:
             bad.append(str(error))
-    for one in listed:
-        emit(asdict(one))
+    for model in listed:
+        emit(asdict(model))
     heads = ("model", "where", "predicts", "licence", "MB", "figures")
     rows = tuple(
         (
-            one.name, one.where, one.predicts, shortened(one.licence, 40),
-            UNSEEN if one.megabytes is None else f"{one.megabytes:.1f}",
-            ", ".join(f"{name} {value}" for name, value in list(one.figures.items())[:1]) or UNSEEN,
+            model.name, model.where, model.predicts, shortened(model.licence, 40),
+            UNSEEN if model.megabytes is None else f"{model.megabytes:.1f}",
+            ", ".join(f"{name} {value}" for name, value in list(model.figures.items())[:1]) or UNSEEN,
         )
-        for one in listed
+        for model in listed
     )  # fmt: skip
-    print(shown(Table(heads, rows, 6).plain()))
+    print(printable(Table(heads, rows, 6).plain()))
     for sentence in bad:
         print(f"cyclopean models: {sentence}", file=sys.stderr)
         emit({"error": sentence})
     return 2 if bad else 0
-
-
-def _bundled() -> Iterator[Listed]:
-    from cyclopean.training import models
-
-    for name in models.bundled():
-        yield _listed(name, "bundled", models.BUNDLED / name)
-
-
-def _in(folder: Path) -> Iterator[Listed]:
-    from cyclopean.training import models
-
-    for place in PLACES:
-        for config in sorted(folder.glob(f"{place}{models.CONFIG}")):
-            with suppress(InputError):  # a JSON file of that name, of something else
-                yield _listed(str(config.parent), "folder", config.parent)
 
 
 def _listed(name: str, where: str, folder: Path) -> Listed:
@@ -139,11 +130,11 @@ def _published(known: set[str]) -> Iterator[Listed]:
             place, params={"filter": "cyclopean", "limit": 100}, headers=build_hf_headers(), timeout=models.SECONDS
         )
         answer.raise_for_status()
-        found = [(str(one["id"]), list(map(str, one.get("tags", ())))) for one in answer.json()]
+        tagged = [(str(model["id"]), list(map(str, model.get("tags", ())))) for model in answer.json()]
     except Exception as error:  # of HTTP, TLS, proxies, by several libraries, and of what is no list of models
         why = f"the Hub could not be asked ({type(error).__name__})"
         raise InputError(f"{why}; check the connection, or leave --hub out.") from error
-    for name, tags in found:
+    for name, tags in tagged:
         if f"hub:{name}" not in known:
             licence = next((tag.partition(":")[2] for tag in tags if tag.startswith("license:")), "unknown")
             pictures = "panoramas" if "360" in tags else "photos"

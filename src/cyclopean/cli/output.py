@@ -28,12 +28,12 @@ def without_flag(words: Sequence[str], command: str) -> tuple[list[str], str]:
     """
     end = list(words).index("--") if "--" in words else len(words)
     rest, kind = [], "text"
-    own = iter(words[:end])
-    for word in own:
+    queue = iter(words[:end])
+    for word in queue:
         if word.partition("=")[0] != FLAG:
             rest.append(word)
             continue
-        kind = word.partition("=")[2] if "=" in word else next(own, "")
+        kind = word.partition("=")[2] if "=" in word else next(queue, "")
         if kind not in KINDS:
             raise InputError(f"{FLAG} takes {' or '.join(KINDS)}, not {kind!r}.")
         if command not in COMMANDS:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import POST_PROCESSES
-from cyclopean.io.files import CLIPS, DEPTHS, PHOTOS, RAWS, appearing, refuse_unwritable, shown, write_text
+from cyclopean.io.files import CLIPS, DEPTHS, PHOTOS, RAWS, appearing, printable, refuse_unwritable, write_text
 
 T = TypeVar("T")
 REQUIRED = inspect.Parameter.empty
@@ -126,13 +126,13 @@ def parse_arguments(kind: Callable[..., Any], words: Sequence[str], prog: str) -
 
 def options_of(kind: Callable[..., Any], base: Any = None, path: tuple[str, ...] = ()) -> list[Option]:
     """Return the options of a dataclass or function, those of nested dataclasses last. `base` has the defaults."""
-    own, nested = [], []
+    plain, nested = [], []
     for name, hint, flag, default in _fields(kind, base):
         if is_dataclass(hint):
             nested += options_of(hint, None if default is REQUIRED else default, (*path, name))  # type: ignore[arg-type]
         else:
-            own.append(Option((*path, name), kind, hint, default, flag))
-    return own + nested
+            plain.append(Option((*path, name), kind, hint, default, flag))
+    return plain + nested
 
 
 def unknown_flag(name: str, flags: Mapping[str, Option], prog: str) -> InputError:
@@ -168,9 +168,9 @@ def _arguments(
         if place in values:
             arguments[name] = values[place]
         elif is_dataclass(hint):
-            own = None if default is REQUIRED else default
-            inner = _arguments(hint, own, values, place)  # type: ignore[arg-type]
-            arguments[name] = hint(**inner) if own is None else replace(own, **inner)  # type: ignore[operator]
+            start = None if default is REQUIRED else default
+            inner = _arguments(hint, start, values, place)  # type: ignore[arg-type]
+            arguments[name] = hint(**inner) if start is None else replace(start, **inner)  # type: ignore[operator]
     return arguments
 
 
@@ -291,7 +291,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(escape(shown(title)), total=None)
+        task = progress.add_task(escape(printable(title)), total=None)
         yield lambda done, count: progress.update(task, completed=done, total=count or None)
 
 
@@ -308,4 +308,4 @@ def with_progress(items: Iterable[T], title: str, total: int | None = None) -> I
 def write_whole(path: Path, content: str) -> None:
     """Write `content` to `path` whole or not at all, and print where."""
     write_text(path, content)
-    print(f"wrote {shown(path)}")
+    print(f"wrote {printable(path)}")

@@ -25,7 +25,7 @@ from cyclopean.cli.parsing import (
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.io.files import CLIPS, shown
+from cyclopean.io.files import CLIPS, printable
 
 if TYPE_CHECKING:
     from cyclopean.inference.folder_pipeline import Predicting
@@ -148,12 +148,12 @@ def run(options: Predict) -> int:
                 written += files
     if count == 1:
         for path in written:
-            print(shown(path))
+            print(printable(path))
     else:
-        folders = ", ".join(dict.fromkeys(shown(path.parent) for path in written))
+        folders = ", ".join(dict.fromkeys(printable(path.parent) for path in written))
         print(f"{count - len(bad)} done{f', results in {folders}' if folders else ''}; {len(bad)} skipped.")
     for sentence in bad:
-        print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{shown(sentence)}", file=sys.stderr)
+        print(f"cyclopean predict: {'skipped: ' if count > 1 else ''}{printable(sentence)}", file=sys.stderr)
         emit({"error": sentence})
     return 2 if bad else 0
 
@@ -254,16 +254,16 @@ def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str)
         counts["bad" if error else "there" if written is None else "done"] += 1
         if error:
             named = error if one.source.name in error else f"{one}: {error}"
-            print(f"cyclopean predict: skipped: {shown(named)}", file=sys.stderr)
+            print(f"cyclopean predict: skipped: {printable(named)}", file=sys.stderr)
             emit({"source": one.source, "error": error})
         elif written is not None:
             emit({"source": one.source, "files": written.paths})
             _print_notes(written.notes)
     there = f" and {counts['there']} before" if counts["there"] else ""
-    print(f"{counts['done']} done{there}, results in {shown(out)}; {counts['bad']} skipped.")
+    print(f"{counts['done']} done{there}, results in {printable(out)}; {counts['bad']} skipped.")
     return 2 if counts["bad"] else 0
 
 
 def _print_notes(notes: Sequence[str]) -> None:
     for note in notes:
-        print(f"cyclopean predict: {shown(note)}", file=sys.stderr)
+        print(f"cyclopean predict: {printable(note)}", file=sys.stderr)

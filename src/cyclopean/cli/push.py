@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.io.files import read_text, shown
+from cyclopean.io.files import printable, read_text
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,17 @@ def run(options: Push) -> int:
     upload = hub.prepared(Path(options.folder), options.repository)
     print(f"to {upload.repository} on the Hugging Face Hub:", file=sys.stderr)
     for name, size in upload.sizes():
-        print(f"  {shown(name):<24} {size:>12,} bytes", file=sys.stderr)
+        print(f"  {printable(name):<24} {size:>12,} bytes", file=sys.stderr)
     print(f"all that it was made of permits: {upload.permits}", file=sys.stderr)
     if options.dry_run:
-        print(shown(upload.card or read_text(upload.folder / "README.md")))
+        print(printable(upload.card or read_text(upload.folder / "README.md")))
         return 0
     token = hub.found_token()
     if not options.yes:
         if not sys.stdin.isatty():
             raise InputError("nobody is there to be asked whether to send this; give --yes, or --dry-run to look.")
-        seen = "where only you see a new one" if options.private else "where everybody can read it"
-        print(f"send it, {seen}? [y/N] ", end="", file=sys.stderr, flush=True)
+        audience = "where only you see a new one" if options.private else "where everybody can read it"
+        print(f"send it, {audience}? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             print("nothing was sent.", file=sys.stderr)
             return 1

@@ -17,10 +17,10 @@ from cyclopean.cli.early import (
 )
 from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_result_name, check_writable, comma_list, named_file, parse
-from cyclopean.defocus import refuse_no_matte
+from cyclopean.defocus import REFINE, refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
-from cyclopean.io.files import CLIPS, DEPTHS, refuse_unreadable, shown
+from cyclopean.io.files import CLIPS, DEPTHS, printable, refuse_unreadable
 from cyclopean.io.results import Target
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ SAVE = {
     "same": ("", None), "png": (".png", None), "jpg": (".jpg", None), "webp": (".webp", None), "heic": (".heic", None),
     "avif": (".avif", None), "png16": (".png", 16), "tiff": (".tif", 16),
 }  # fmt: skip
-REFINE = ("auto", "on", "off")
+
 BESIDE = "beside"  # as --depth
 EMBEDDED: dict[str | None, "EmbeddedUse"] = {None: "prefer", "embedded": "require", "predict": "ignore"}
 UNKNOWN_SHIFT = (
@@ -81,7 +81,7 @@ class Blur:
 
 
 @dataclass(frozen=True)
-class Motion:
+class ClipFlags:
     """What only clips have."""
 
     keys: Annotated[str | None, Flag("FILE")] = None
@@ -103,7 +103,7 @@ class Refocus:
     """
 
     blur: Blur
-    motion: Motion
+    motion: ClipFlags
     photo: Annotated[tuple[str, ...], Flag("PHOTO|CLIP", positional=True)] = ()
     """The photo, or the video."""
     at: Annotated[tuple[float, float] | None, Flag("X Y")] = None
@@ -233,10 +233,10 @@ def run(options: Refocus) -> None:
     }  # fmt: skip
     written = refocus_photo(source, target, depth or choose, refocus_options, record)
     for note in written.notes:
-        print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+        print(f"cyclopean refocus: {printable(note)}", file=sys.stderr)
     emit({"source": source, "files": written.paths, "notes": written.notes})
     for path in written.paths[:-1]:  # the last one is the sidecar
-        print(shown(path))
+        print(printable(path))
     return None
 
 
@@ -311,13 +311,13 @@ def _refuse_early(options: Refocus, source: Path) -> None:
     flat = options.camera == "pinhole" or (options.camera == "auto" and size and abs(size[1] - 2 * size[0]) > 1)
     name = "general" if options.model == "auto" and flat else options.model
     if options.depth in EMBEDDED and says_metric(name) is False:
-        own = None
+        embedded = None
         if options.depth != "predict" and options.motion.frame is None and _without_metres(options):
             from cyclopean.io.embedded_depth import find_depth
 
             with suppress(InputError):  # which is a note, and depth is predicted
-                own = find_depth(source)
-        if own is None or own.ambiguity != "metric":
+                embedded = find_depth(source)
+        if embedded is None or embedded.ambiguity != "metric":
             _refuse_relative(options)
 
 
@@ -348,8 +348,8 @@ def _refuse_clashes(options: Refocus) -> None:
         raise InputError("--amount and --f-number both say how much to blur; give one of them.")
     if (options.nearest, options.farthest) != (None, None) and (options.profile or options.known):
         raise InputError("--nearest, --farthest, --known and --profile all put depth in metres; give one kind of them.")
-    for flag, given in (("--view html", options.view), ("--focus-range", span)):
-        if given and blur.method != "thin-lens":
+    for flag, asked_for in (("--view html", options.view), ("--focus-range", span)):
+        if asked_for and blur.method != "thin-lens":
             raise InputError(f"{flag} is for the thin lens, not for {blur.method}; leave one of them out.")
     if span is None:
         return

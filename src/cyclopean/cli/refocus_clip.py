@@ -10,7 +10,7 @@ from cyclopean.cli.parsing import check_result_name, check_writable, named_file,
 from cyclopean.cli.refocus import Refocus, lens_of, result_target, strength_of
 from cyclopean.errors import InputError
 from cyclopean.inference import refuse_sphere_of_clip
-from cyclopean.io.files import H264_SUFFIXES, shown
+from cyclopean.io.files import H264_SUFFIXES, printable
 
 
 def run_clip(options: Refocus, source: Path) -> None:
@@ -39,7 +39,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     suffix = result_suffix(source.suffix) if named is None else named.suffix
     result = target.path(f"_defocus{suffix}")
     for note in (*clip_notes(source, result, most), *(other_container(source, result) if named is None else ())):
-        print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+        print(f"cyclopean refocus: {printable(note)}", file=sys.stderr)
     predictor = load(DEFAULT if options.model == "auto" else options.model, backend=options.backend)
     with progress_bar(source.name) as progress:
         report, written = refocus_clip(
@@ -48,7 +48,7 @@ def run_clip(options: Refocus, source: Path) -> None:
             max_megapixels=most, progress=progress,
         )  # fmt: skip
     for note in written.notes:
-        print(f"cyclopean refocus: {shown(note)}", file=sys.stderr)
+        print(f"cyclopean refocus: {printable(note)}", file=sys.stderr)
     emit({"source": source, "files": written.paths, "notes": written.notes, **asdict(report)})
     print(written.paths[0])
     before, after = report.flicker_before, report.flicker_after

@@ -19,12 +19,12 @@ MOST = 1_000_000  # scenes of a folder: names have six digits
 class Render:
     """Render procedural scenes with exact depth to a folder that `train --data` and `evaluate --data` read.
 
-    A run that was cut goes on where it stopped. OUT/contact.png shows some of what was made.
+    An interrupted run continues where it stopped. OUT/contact.png shows some of what was made.
     """
 
     worlds: Annotated[str, Flag("WORLD[,WORLD]", positional=True, default="(required)")] = ""
-    """all (street, room, table, landscape), clutter; or some of them, comma-separated. With moving things, for clips:
-    traffic, crowd, flight."""
+    """all (street, room, table, landscape), clutter, people, animals, plants, thin, vehicles, houses, meal, handheld,
+    night; or some of them, comma-separated. With moving things, for clips: traffic, crowd, flight."""
     out: Annotated[Path | None, Flag("OUT", positional=True, folder=True, default="(required)")] = None
     """Folder to write."""
     rig: Annotated[str, Flag("NAME")] = "stereo"
@@ -40,7 +40,7 @@ class Render:
     baseline: Annotated[float | None, Flag("METRES")] = None
     """Between left and right; without it what suits each scene."""
     field_of_view: Annotated[float | None, Flag("DEGREES")] = None
-    """Horizontal; without it what suits each scene (40 to 100)."""
+    """Horizontal; without it what suits each scene (26 to 100)."""
     supersample: Annotated[int, Flag("N")] = 1
     """Rays along each side of a pixel, an odd number: 3 takes nine times as long, and fine texture does not flicker."""
     pictures: Annotated[Path | None, Flag("FOLDER")] = None

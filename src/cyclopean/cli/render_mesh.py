@@ -16,7 +16,7 @@ class RenderMesh:
     """Render a mesh of yours as panoramas with exact depth, from places inside it where the rig has room: centre, up
     and right, 0.26 m apart. The folder is read by `train --data`, `evaluate --data` and `check`.
 
-    Blender renders (Cycles), in a process and environment of its own. A run that was cut goes on where it stopped.
+    Blender renders (Cycles), in a process and environment of its own. An interrupted run continues where it stopped.
     OUT/contact.png shows some of what was made.
     """
 

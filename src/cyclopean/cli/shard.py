@@ -10,7 +10,7 @@ from cyclopean.cli.parsing import check_writable, height_width, parse, with_prog
 from cyclopean.data import named
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
-from cyclopean.io.files import reserved, shown
+from cyclopean.io.files import printable, reserved
 
 MEGABYTE = 1_000_000
 NAMED = 20  # of the items that are left out
@@ -21,7 +21,7 @@ class Shard:
     """Pack a data set into shards: tar files of samples that are decoded already. `--data OUT` then reads them wherever
     a data set is read, and `--data shards:s3://BUCKET/FOLDER` where they lie elsewhere.
 
-    A run that was cut goes on where it stopped; damaged items are named and left out.
+    An interrupted run continues where it stopped; damaged items are named and left out.
     """
 
     data: Annotated[str, Flag("DATA", positional=True, default="(required)")] = ""
@@ -72,12 +72,12 @@ def run(options: Shard) -> int:
             bulk.run(work, todo, options.workers, options.cluster), "packing", len(todo)
         ):
             if error:
-                raise InputError(f"{error} The same command goes on where it stopped.")
+                raise InputError(f"{error} The same command continues where it stopped.")
             bad += left_out
         count = write_index(options.out, shards, about)
-    print(f"{count} of {len(items)} items in {shards} shards in {shown(options.out)}; {len(bad)} left out.")
+    print(f"{count} of {len(items)} items in {shards} shards in {printable(options.out)}; {len(bad)} left out.")
     for sentence in bad[:NAMED]:
-        print(f"cyclopean shard: left out: {shown(sentence)}", file=sys.stderr)
+        print(f"cyclopean shard: left out: {printable(sentence)}", file=sys.stderr)
     if len(bad) > NAMED:
         print(f"cyclopean shard: and {len(bad) - NAMED} more; cyclopean check DATA names them all.", file=sys.stderr)
     return 2 if bad else 0

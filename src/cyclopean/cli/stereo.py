@@ -20,7 +20,7 @@ from cyclopean.cli.refocus import BESIDE, EMBEDDED, depth_beside
 from cyclopean.errors import InputError, contained, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import refuse_sphere_of_clip
-from cyclopean.io.files import CLIPS, H264_SUFFIXES, shown
+from cyclopean.io.files import CLIPS, H264_SUFFIXES, printable
 from cyclopean.stereoscopy import CONVERGE, EYES, LAYOUTS, PARALLAX
 
 if TYPE_CHECKING:
@@ -127,20 +127,22 @@ def run(options: Stereo) -> int:
                 if job.source.suffix.lower() in CLIPS:
                     done = _of_clip(one, models, how, options)
                 else:
-                    done = stereo_photo(one.source, one.target, _depth_of(job, options) or models.for_photo, how)
+                    file = depth_beside(job.source) if options.depth == BESIDE else Path(str(options.depth))
+                    predicted = options.depth in EMBEDDED
+                    done = stereo_photo(one.source, one.target, models.for_photo if predicted else file, how)
                 for note in done.notes:
-                    print(f"cyclopean stereo: {shown(note)}", file=sys.stderr)
+                    print(f"cyclopean stereo: {printable(note)}", file=sys.stderr)
                 written += done.paths
     if count == 1 and not before:
         for path in written:
-            print(shown(path))
+            print(printable(path))
     else:
-        folders = ", ".join(dict.fromkeys(shown(path.parent) for path in written))
+        folders = ", ".join(dict.fromkeys(printable(path.parent) for path in written))
         there = f" and {before} before" if before else ""
         results = f", results in {folders}" if folders else ""
         print(f"{count - len(bad) - before} done{there}{results}; {len(bad)} skipped.")
     for sentence in bad:
-        print(f"cyclopean stereo: {'skipped: ' if count > 1 else ''}{shown(sentence)}", file=sys.stderr)
+        print(f"cyclopean stereo: {'skipped: ' if count > 1 else ''}{printable(sentence)}", file=sys.stderr)
     return 2 if bad else 0
 
 
@@ -166,11 +168,11 @@ def _implied(options: Stereo, layouts: list[str], jobs: list[Job]) -> str:
     if named is None or not jobs:
         return ""
     source = jobs[0].source
-    own = source.suffix.lower()
-    if own in CLIPS:
-        suffix = own if own in H264_SUFFIXES else H264_SUFFIXES[-1]
+    ending = source.suffix.lower()
+    if ending in CLIPS:
+        suffix = ending if ending in H264_SUFFIXES else H264_SUFFIXES[-1]
     else:
-        suffix = ".mpo" if layouts[0] == "mpo" else own if own in JPEGS else ".png"
+        suffix = ".mpo" if layouts[0] == "mpo" else ending if ending in JPEGS else ".png"
     check_result_name(named, source, (suffix,))
     return LAYOUTS[layouts[0]]
 
@@ -190,10 +192,3 @@ def _of_clip(one: "Input", models: "Models", how: "StereoOptions", options: Ster
         written = stereo_clip(one.source, one.target, models.for_video(), how, progress)
     notes = *clip_notes(one.source, result, how.max_megapixels), *other_container(one.source, result)
     return replace(written, notes=(*notes, *written.notes))
-
-
-def _depth_of(job: Job, options: Stereo) -> Path | None:
-    """Return the depth file of an input; None if depth is predicted."""
-    if options.depth in EMBEDDED:
-        return None
-    return depth_beside(job.source) if options.depth == BESIDE else Path(str(options.depth))

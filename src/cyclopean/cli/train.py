@@ -14,7 +14,7 @@ from cyclopean.training.options import STATE
 
 
 def main(arguments: list[str]) -> int:
-    """Train; return 0. `--resume` goes on with a run that was stopped or killed.
+    """Train; return 0. `--resume` continues a run that was stopped or killed.
 
     Raises InputError, before torch is loaded, for flags that mean nothing, for data, worlds and a model that are not
     there, and for a folder that holds another run.

@@ -1,4 +1,4 @@
-"""What data sets of files have in common: items, damaged ones among them, cameras, rectified pairs and true depth."""
+"""The base of data sets of files: items, damaged ones among them, cameras, rectified pairs and true depth."""
 
 import logging
 import math
@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from cyclopean.data.files import (
@@ -27,12 +26,11 @@ from cyclopean.data.files import (
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole, translation
 from cyclopean.io.depth_formats import known_depth
-from cyclopean.sample import Sample, View, view
+from cyclopean.sample import OneImage, Sample, View, view
 
 LOG = logging.getLogger(__name__)
 NAMED = 5  # of many left out, so many are named in a log
 Item = TypeVar("Item")
-Image = Float[Tensor, "1 3 h w"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,9 @@ class Items(Dataset[Sample], ABC):
         return self.most_depth
 
     def rig_key(self, index: int) -> Hashable:
-        """Return what tells the rig of item `index` from others: its calibration files; equal for items of one rig."""
+        """Return a key by which the rig of item `index` differs from others: its calibration files; equal for items of
+        one rig.
+        """
         return tuple(path for path in self.files(index).others if path.suffix in (".json", ".txt"))
 
     def filed_depth(self, index: int) -> Depth | None:  # noqa: ARG002
@@ -209,8 +209,8 @@ def implausible(camera: Pinhole, baseline: float, width: int) -> str:
         return f"a focal length of {focal:.3g} image widths ({focal * width:.4g} px of {width})"
     far = focal * width * abs(baseline) / USUAL_PX
     if not NEAREST <= far <= FARTHEST or not SHORTEST <= abs(baseline) <= LONGEST:
-        shown = f"{far / 1000:.3g} km" if far >= 1000 else f"{far:.3g} m"
-        return f"a baseline of {abs(baseline):g} m, by which {USUAL_PX:g} px of disparity would mean {shown}"
+        distance = f"{far / 1000:.3g} km" if far >= 1000 else f"{far:.3g} m"
+        return f"a baseline of {abs(baseline):g} m, by which {USUAL_PX:g} px of disparity would mean {distance}"
     across, down = camera.center[0].tolist()
     if not all(EDGE <= place <= 1 - EDGE for place in (across, down)):
         return f"a principal point at the edge of the picture or outside, {across:.3g} widths and {down:.3g} heights"
@@ -228,20 +228,20 @@ def log_unusual_rig(source: str, rig: tuple[float, float], size: tuple[int, int]
         LOG.warning("%s states %s; check its unit.", source, unusual)
 
 
-def rectified_source(image: Image, camera: Pinhole, offset: float) -> View:
+def rectified_source(image: OneImage, camera: Pinhole, offset: float) -> View:
     """Return a source of a rectified pair, whose camera stands `offset` to the target's right (negative: left)."""
     return view(image, camera, translation(torch.tensor([[-offset, 0.0, 0.0]])))
 
 
 def rectified_pair(
-    images: Sequence[Image], cameras: Sequence[Pinhole], offset: float, depth: Depth, name: str
+    images: Sequence[OneImage], cameras: Sequence[Pinhole], offset: float, depth: Depth, name: str
 ) -> Sample:
     """Return a target and the other picture of a rectified pair, `offset` to its right in the unit of `depth`."""
     source = rectified_source(images[1], cameras[1], offset)
     return Sample(view(images[0], cameras[0]), (source,), depth, name=(name,))
 
 
-def unposed(image: Image, camera: Pinhole) -> View:
+def unposed(image: OneImage, camera: Pinhole) -> View:
     """Return a source of a video whose pose is to be predicted."""
     return replace(view(image, camera), from_target=None)
 

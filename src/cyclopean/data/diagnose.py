@@ -35,7 +35,7 @@ TELLING = 4  # panoramas: of fewer, or of one room, walls may happen to be brigh
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, in a sentence, and the items (or the sentences of damaged files) it concerns."""
+    """A problem in a sentence, and the items (or the sentences of damaged files) it concerns."""
 
     kind: str
     sentence: str
@@ -60,8 +60,8 @@ def problems(inspection: Inspection) -> list[Problem]:
 
     if inspection.damaged:  # one reason may hold for many items; each sentence has its remedy
         reasons = tuple(dict.fromkeys(inspection.damaged))
-        shown = " ".join(reasons[:NAMED]) + (f" And {len(reasons) - NAMED} more." if len(reasons) > NAMED else "")
-        sentence = f"{len(inspection.damaged)} of {inspection.items} items cannot be read: {shown}"
+        listing = " ".join(reasons[:NAMED]) + (f" And {len(reasons) - NAMED} more." if len(reasons) > NAMED else "")
+        sentence = f"{len(inspection.damaged)} of {inspection.items} items cannot be read: {listing}"
         result.append(Problem("damaged", sentence, inspection.damaged))
     report("constant", [x for x in items if x.constant], items, "items show one colour only", "remove them")
     remedy = "remove them, or brighten the recording"
@@ -176,7 +176,7 @@ def _report_panoramas(around: list[tuple[Measures, PanoramaMeasures]], report: R
         report("unit", off, items, what, f"{FLOOR[0]} to {FLOOR[1]} is usual: check the unit of depth")
     off = [x for x, s in around if s.blank]
     what, remedy = (
-        "panoramas have a depth file that knows hardly a pixel",
+        "panoramas have a depth file with hardly a known pixel",
         "check its unit, and which number means unknown",
     )
     report("blank", off, items, what, remedy)
@@ -280,12 +280,12 @@ def rows(inspection: Inspection) -> list[tuple[str, str]]:
         return f"{middle:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f}) {unit}".rstrip()
 
     sizes = Counter(x.size for x in items).most_common()
-    shown = ", ".join(f"{w}x{h} ({n})" for (h, w), n in sizes[:4]) + (", ..." if len(sizes) > 4 else "")
+    listing = ", ".join(f"{w}x{h} ({n})" for (h, w), n in sizes[:4]) + (", ..." if len(sizes) > 4 else "")
     pairs = [x.pair for x in items if x.pair]
     judged = [pair for pair in pairs if pair.matches >= FEWEST]
     table = [
         ("items", f"{inspection.items}, {len(inspection.damaged)} damaged, {len(items)} looked at"),
-        ("size", shown or "-"),
+        ("size", listing or "-"),
         ("constant, dark", f"{share(sum(x.constant for x in items))}, {share(sum(x.dark for x in items))}"),
         ("pairs", f"{len(pairs)}, {len(judged)} judged" if pairs else "none rectified"),
     ]

@@ -25,8 +25,8 @@ ADVICE = "film once more and walk, or move the camera sideways by a tenth of the
 
 def teaches(inspection: ClipInspection) -> bool:
     """Return whether depth can be learned from the clip: the camera moves, and things shift against each other."""
-    seen = inspection.share("parallax") >= TEACHING and inspection.features >= FEWEST_POINTS
-    return seen and inspection.items > 0
+    shifts = inspection.share("parallax") >= TEACHING and inspection.features >= FEWEST_POINTS
+    return shifts and inspection.items > 0
 
 
 def verdict(inspection: ClipInspection) -> str:
@@ -82,7 +82,7 @@ def clip_problems(inspection: ClipInspection) -> list[Problem]:
 
 
 def wrong_focal(inspection: ClipInspection) -> bool:
-    """Return whether the motion of points tells a field of view that is far from the stated one."""
+    """Return whether the field of view measured by the motion of points is far from the stated one."""
     focal = inspection.focal
     return focal is not None and focal.worse > WORSE and not 1 / OFF < focal.best / focal.stated < OFF
 

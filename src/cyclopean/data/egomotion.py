@@ -1,4 +1,4 @@
-"""How the camera of a clip moved: points tracked from frame to frame, and the motion between two frames from them.
+"""Motion of a clip's camera: points tracked from frame to frame, and the motion between two frames from them.
 
 Only features and geometry, no network. Points are rays (x / z, y / z) of a pinhole camera, or pixels (x, y) of a small
 grey frame, where the centre of the first pixel is (0, 0).
@@ -58,9 +58,9 @@ class Tracker:
         paths = self._paths
         if self._last is not None and len(paths):
             here = np.ascontiguousarray(paths[:, 0])
-            found = _followed(self._last, plane, here)
-            good = np.isfinite(found[:, 0])
-            paths = np.concatenate([found[good, None], paths[good, : self.reach]], 1)
+            followed = _followed(self._last, plane, here)
+            good = np.isfinite(followed[:, 0])
+            paths = np.concatenate([followed[good, None], paths[good, : self.reach]], 1)
         height, width = plane.shape
         apart = max(4.0, math.sqrt(height * width / FEATURES) * 0.6)
         if len(paths) < FEATURES * 0.7:
@@ -93,13 +93,13 @@ def _normalised(frame: Grey) -> Grey:
 
 def _followed(last: Grey, this: Grey, points: Points) -> Points:
     """Return where points of the last frame are in this one; NaN for those that are lost."""
-    found, there, _ = OPENCV.calcOpticalFlowPyrLK(last, this, points[:, None], None, winSize=WINDOW, maxLevel=LEVELS)
-    back, here, _ = OPENCV.calcOpticalFlowPyrLK(this, last, found, None, winSize=WINDOW, maxLevel=LEVELS)
-    found, back = found[:, 0], back[:, 0]
+    moved, there, _ = OPENCV.calcOpticalFlowPyrLK(last, this, points[:, None], None, winSize=WINDOW, maxLevel=LEVELS)
+    back, here, _ = OPENCV.calcOpticalFlowPyrLK(this, last, moved, None, winSize=WINDOW, maxLevel=LEVELS)
+    moved, back = moved[:, 0], back[:, 0]
     h, w = this.shape
-    inside = ((found >= 0) & (found <= (w - 1, h - 1))).all(1)
+    inside = ((moved >= 0) & (moved <= (w - 1, h - 1))).all(1)
     good = (there[:, 0] > 0) & (here[:, 0] > 0) & inside & (np.linalg.norm(back - points, axis=1) < BACK)
-    return np.where(good[:, None], found, np.nan).astype(np.float32)
+    return np.where(good[:, None], moved, np.nan).astype(np.float32)
 
 
 def matched(target: Grey, *others: Grey, features: int) -> list[Points]:

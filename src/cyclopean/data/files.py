@@ -232,7 +232,7 @@ OTHER_NAMES = {  # of what is in a calibration, in the files of cameras and libr
 
 
 def refuse_unknown(values: dict[str, Any], known: Iterable[str], path: Path) -> None:
-    """Raise InputError for a key of a JSON object that nobody reads: a misspelt one would be ignored in silence."""
+    """Raise InputError for an unknown key of a JSON object: a misspelt one would be ignored in silence."""
     names = sorted(known)
     for key in values:
         if key not in names and not key.startswith("_"):

@@ -58,6 +58,8 @@ CAMVID = "701_StillsRaw_full"  # of the release; its labels lie in other folders
 FAR = {
     **{"street": 80.0, "landscape": 80.0, "room": 20.0, "table": 80.0, "clutter": 20.0},
     **{"traffic": 80.0, "crowd": 20.0, "flight": 80.0},
+    **{"people": 40.0, "animals": 40.0, "plants": 40.0, "thin": 40.0, "vehicles": 80.0, "houses": 80.0},
+    **{"meal": 20.0, "handheld": 20.0, "night": 80.0},
 }
 
 
@@ -163,7 +165,7 @@ class FolderDataset(Items):
         stem = self.items[index]
         pictures = [self._pictures[self.target][stem]]
         for name in self.views:
-            if name != self.target:  # one that is missing would be called like the target's
+            if name != self.target:  # a missing one would have the name of the target's
                 pictures.append(self._pictures[name].get(stem, self._places[name] / pictures[0].name))
         camera = self._places["calibration.json"] if self.calibration else self._places["camera"] / f"{stem}.json"
         depth = self._depths.get(stem)
@@ -236,14 +238,15 @@ def _stereo(folder: Path) -> dict[str, Any]:
             f"{folder} is empty; it needs a dataset.json (see cyclopean render), or folders left and right."
         )
     raise InputError(
-        f"{folder} has neither a dataset.json (see cyclopean render) nor folders left and right; see docs/data.md."
+        f"{folder} has neither a dataset.json (see cyclopean render) nor folders left and right; numbered frames of a "
+        f"clip are clip:{folder} (docs/data.md)."
     )
 
 
 def _calibration(folder: Path, pictures: list[Path]) -> dict[str, Any]:
     """Return what a `calibration.json` states, checked against the first picture that has its shape.
 
-    Single ones of another shape are damaged items.
+    A single picture of another shape counts as damaged.
     """
     path = entry(folder, "calibration.json")
     values = read_object(path) if path.exists() else {}
@@ -387,7 +390,7 @@ def _short(value: Any) -> str:
 class PicturesDataset(Items):
     """Every picture below `path`, or below CamVid's `701_StillsRaw_full` in it. No second view, no depth.
 
-    A camera of a focal length of one picture width is assumed. Names are paths without suffix.
+    The focal length is assumed to be one picture width. Names are paths without suffix.
     """
 
     def __init__(self, path: Path | str) -> None:

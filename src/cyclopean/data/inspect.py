@@ -19,13 +19,12 @@ from cyclopean.data.files import FULL, Depth, Size, check_decoded, read_counts
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.io.decoding import read_header
-from cyclopean.sample import Sample, View, is_rectified
+from cyclopean.io.planes import Plane
+from cyclopean.sample import OneImage, Sample, View, is_rectified
 
-Image = Float[Tensor, "1 3 h w"]
 Numbers = Float[np.ndarray, " n"]
 Indices = Int[np.ndarray, " n"]
 Points = Float[np.ndarray, "n 2"]
-Plane = Float[np.ndarray, "h w"]
 
 MATCHING_WIDTH = 1280  # pictures are shrunk to this width first: rows are judged relative to the width
 FEATURES, RATIO, FAINT = 1500, 0.75, 0.02
@@ -223,12 +222,12 @@ def measure(sample: Sample, filed: Depth | None = None) -> Measures:
     return Measures(name, size_of(sample.depth), light, pair, truth, panorama, blank, sky=sky)
 
 
-def grey(image: Image) -> Float[np.ndarray, "h w"]:
+def grey(image: OneImage) -> Float[np.ndarray, "h w"]:
     """Return luma in [0,1]."""
     return np.tensordot(np.array([0.299, 0.587, 0.114], np.float32), image[0].numpy(), 1)
 
 
-def match(target: Image, source: Image) -> tuple[Points, Points]:
+def match(target: OneImage, source: OneImage) -> tuple[Points, Points]:
     """Match SIFT features (Lowe 2004) that choose each other and have no near rival; any shift is found, either way.
 
     Returns pixels of the target as it is stored: where the points are (x, y), counted from the picture's corner, and by

@@ -36,7 +36,8 @@ FEWEST = 30  # points that judge a pair of frames
 MOVED = 0.5  # pixels (median) between frames of a camera that moves
 PARALLAX = 0.003  # of the longer side, and
 PARALLAX_PX = 1.2  # pixels, by which a quarter of the points must lie elsewhere than a turn and a zoom explain
-ZOOMED = 0.01  # change of the focal length that counts as a zoom
+ZOOMED = 0.01  # change of the focal length that counts as a zoom,
+UNEXPLAINED = 0.2  # if it leaves no more than this share of what a turn leaves; a walk ahead leaves more
 ROLLED = math.radians(2)
 BEFORE = 0.85  # share of the points with parallax that must lie in front of the camera
 APART = 2.5  # pixels from where the camera's motion puts a point: it moves by itself
@@ -69,8 +70,9 @@ class FramePairMeasures:
 
 @dataclass(frozen=True)
 class FocalMeasure:
-    """What parallax tells of the focal length: the field of view that explains it best, degrees along the longer side,
-    the one that is stated or assumed, and how much worse that explains it (a factor of the error)."""
+    """The focal length, measured by parallax: the field of view that explains it best, degrees along the longer side,
+    the one that is stated or assumed, and how much worse that explains it (a factor of the error).
+    """
 
     best: float
     stated: float
@@ -226,15 +228,21 @@ def pair_measures(step: int, matches: Matches, eye: _Eye) -> FramePairMeasures:
     least = max(PARALLAX_PX, PARALLAX * eye.longest)
     explained = view.inliers if view is not None and view.inliers.any() else np.ones(len(a), bool)
     parallax = float(np.quantile(zoomed.left[explained], 0.75))
-    if view is None or _before_the_camera(view, a, b, eye.focal) < BEFORE:
-        least = math.inf  # noise has any sign
+    if view is None:
+        least = math.inf
+    else:  # of points that moved more than a pixel by parallax, most are in front of both cameras; noise has any sign
+        rho, shift = triangulated(view, a, b)
+        judged = view.inliers & (shift * eye.focal > 1)
+        if np.count_nonzero(judged) < FEWEST // 2 or (rho[judged] > 0).mean() < BEFORE:
+            least = math.inf
     # What moves before a camera that stands or turns is not parallax: it moves by itself.
     if flow < MOVED and float(np.median(turned.left)) < MOVED:
         kind, moving = "still", float((turned.left > APART).mean())
     elif parallax > least:
         kind, moving = "parallax", 1 - float(explained.mean())
     else:
-        zooms = abs(zoomed.zoom) > ZOOMED and float(np.median(zoomed.left)) < 0.5 * float(np.median(turned.left))
+        beside_turn = float(np.median(zoomed.left)) / max(float(np.median(turned.left)), 1e-9)
+        zooms = abs(zoomed.zoom) > ZOOMED and beside_turn < UNEXPLAINED
         kind, moving = "zoom" if zooms else "turn", float((zoomed.left > APART).mean())
     return FramePairMeasures(step, len(a), flow, parallax, zoomed.zoom, float(zoomed.angles[2]), moving, kind)
 
@@ -245,15 +253,8 @@ def suitable_step(usual: dict[int, float]) -> int:
     return next(step for step, parallax in usual.items() if parallax >= min(ENOUGH, 0.8 * most))
 
 
-def _before_the_camera(view: TwoView, a: Points, b: Points, focal: float) -> float:
-    """Return the share of points in front of both cameras, of those that moved more than a pixel by parallax."""
-    rho, shift = triangulated(view, a, b)
-    judged = view.inliers & (shift * focal > 1)
-    return float((rho[judged] > 0).mean()) if np.count_nonzero(judged) >= FEWEST // 2 else 0.0
-
-
 def focal_measure(probes: Sequence[Probe], step: int, eye: _Eye) -> FocalMeasure | None:
-    """Return what parallax tells of the focal length; None where it tells nothing.
+    """Measure the focal length by parallax; None where it is not enough.
 
     The motion between two frames explains points best with the right focal length, if the camera turns as it moves.
     """

@@ -416,7 +416,7 @@ class KittiOdometryDataset(Items):
         """Return left, right, frames before and after; calibration, and the path if there is one."""
         drive, number = self.items[index]
         eyes = [(drive.left, 0), (drive.right, 0)] if self._stereo else [(drive.left, 0)]
-        wanted = [*eyes, *((drive.left, step) for step in self._steps)]
-        paths = (picture_at(drive.folder / eye / f"{number + step:06d}.png") for eye, step in wanted)
+        views = [*eyes, *((drive.left, step) for step in self._steps)]
+        paths = (picture_at(drive.folder / eye / f"{number + step:06d}.png") for eye, step in views)
         others = [drive.folder / "calib.txt", *([drive.poses] if drive.poses.exists() else [])]
         return Files(tuple(paths), tuple(others))

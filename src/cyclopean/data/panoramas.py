@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from cyclopean.data.base import Files, Items, known_above_zero, nonempty, unknown_depth
 from cyclopean.data.files import (
@@ -36,16 +34,15 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, size_of, translation
 from cyclopean.io.decoding import read_image
 from cyclopean.io.files import shortened
+from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.io.video import describe
 from cyclopean.io.video_seeking import frames_at, index_of
-from cyclopean.sample import Sample, View, view
+from cyclopean.sample import OneImage, OneMask, Sample, View, view
 
 ROOM_FAR = 20.0  # metres: what lies further counts as unknown in rooms (spherical view synthesis, section 4.1)
-Image = Float[Tensor, "1 3 h w"]
-Mask = Bool[Tensor, "1 1 h w"]
 
 
-def panorama(image: Image, path: Path) -> View:
+def panorama(image: OneImage, path: Path) -> View:
     """Return the target of a rig of panoramas. Raises InputError, naming `path`, unless it is twice as wide as high."""
     height, width = image.shape[-2:]
     if width != 2 * height:
@@ -56,12 +53,12 @@ def panorama(image: Image, path: Path) -> View:
     return view(image, Equirectangular())
 
 
-def above(image: Image, baseline: float) -> View:
+def above(image: OneImage, baseline: float) -> View:
     """Return a source that stands `baseline` above the target: a point of the target lies lower in it."""
     return view(image, Equirectangular(), translation(torch.tensor([[0.0, baseline, 0.0]])))
 
 
-def beside(image: Image, baseline: float) -> View:
+def beside(image: OneImage, baseline: float) -> View:
     """Return a source that stands `baseline` to the target's right: a point straight ahead lies further left in it."""
     return view(image, Equirectangular(), translation(torch.tensor([[-baseline, 0.0, 0.0]])))
 
@@ -155,17 +152,17 @@ class PanoramaPicturesDataset(Items):
 LIGHTS, FURNITURE = ("raw", "cold", "warm"), ("full", "simple", "empty")
 
 
-def all_valid(image: Image) -> Mask:
+def all_valid(image: OneImage) -> OneMask:
     """Return every pixel as one of the scene."""
     return torch.ones_like(image[:, :1], dtype=torch.bool)
 
 
-def not_black(image: Image) -> Mask:
+def not_black(image: OneImage) -> OneMask:
     """Return where the picture is not black: true black marks what no scan covers."""
     return (image > 0).any(1, keepdim=True)
 
 
-def between_caps(image: Image) -> Mask:
+def between_caps(image: OneImage) -> OneMask:
     """Return what lies between the black caps at the top and the bottom edge; black in between is a dark thing."""
     bright = not_black(image)
     return (bright.cumsum(-2) > 0) & (bright.flip(-2).cumsum(-2) > 0).flip(-2)
@@ -189,7 +186,10 @@ class PanoramasWithDepth(Items):
     most_depth = 10.0
 
     def __init__(
-        self, panoramas: list[Panorama], metres: Callable[[Path], Depth], valid: Callable[[Image], Mask] = all_valid
+        self,
+        panoramas: list[Panorama],
+        metres: Callable[[Path], Depth],
+        valid: Callable[[OneImage], OneMask] = all_valid,
     ) -> None:
         self.items, self.metres, self.valid = panoramas, metres, valid
 
@@ -335,7 +335,6 @@ class TopBottomDataset(Items):
         return Files((self.bottoms[stem], self.tops.get(stem, self.top / self.bottoms[stem].name)))
 
 
-BASELINE = 0.26  # metres, up and to the right alike (spherical view synthesis, section 4.1)
 CENTRE = "_color_0_Left_Down_0.0"  # how names of the centre's pictures end: it is left of one and below the other
 PLACES = {"up": (above, "Up"), "right": (beside, "Right")}
 SOURCES = {"both": ("up", "right"), "up": ("up",), "right": ("right",)}
@@ -368,7 +367,7 @@ class ThreeD60Dataset(Items):
         files, centre = self.files(index), self.items[index]
         picture, *others = read_views(files.pictures)
         target = panorama(picture, files.pictures[0])
-        sources = (PLACES[name][0](other, BASELINE) for name, other in zip(self.sources, others, strict=True))
+        sources = (PLACES[name][0](other, SPHERE_BASELINE) for name, other in zip(self.sources, others, strict=True))
         depth = unknown_depth(size_of(picture))
         if files.others:
             depth = known_above_zero(read_depth(files.others[0], size_of(picture)))

@@ -12,13 +12,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cyclopean.augmentation import resize_image
-from cyclopean.data.base import Image
 from cyclopean.data.egomotion import TwoView, matched, triangulated, two_view
 from cyclopean.data.files import Size
 from cyclopean.data.video import FramesDataset, RenderedClipDataset, VideoDataset, cut_between
 from cyclopean.errors import InputError
 from cyclopean.geometry import Pinhole
-from cyclopean.sample import Sample, view
+from cyclopean.sample import OneImage, Sample, view
 
 LOG = logging.getLogger(__name__)
 LONGEST = 512  # pixels of the longer side at which points are followed
@@ -99,13 +98,13 @@ def split(clip: Clip, indices: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def _frames(clip: Clip, index: int) -> tuple[Hashable, ...]:
-    """Return what tells the target of a triplet and its sources from other frames of the clip."""
+    """Return the names of a triplet's frames, target first; triplets with a frame in common share its name."""
     if isinstance(clip, VideoDataset):
         return tuple(clip.items[index] + away for away in (0, -clip.step, clip.step))
     return clip.files(index).pictures
 
 
-def posed(name: str, images: Sequence[Image], size: Size, camera: Pinhole) -> Triplet | None:
+def posed(name: str, images: Sequence[OneImage], size: Size, camera: Pinhole) -> Triplet | None:
     """Return target, frame before and frame after with their poses; None where the pictures do not tell them.
 
     Each motion is that of two views; what both say about the depth of the same points gives the ratio of their lengths.
@@ -156,7 +155,7 @@ def posed(name: str, images: Sequence[Image], size: Size, camera: Pinhole) -> Tr
     )
 
 
-def _read(clip: Clip, indices: Sequence[int], size: Size) -> Iterator[tuple[str, list[Image] | None]]:
+def _read(clip: Clip, indices: Sequence[int], size: Size) -> Iterator[tuple[str, list[OneImage] | None]]:
     """Yield name and pictures of triplets, small; None for those that cannot be used, which is logged."""
     if not isinstance(clip, VideoDataset):
         for index in indices:
@@ -177,7 +176,7 @@ def _read(clip: Clip, indices: Sequence[int], size: Size) -> Iterator[tuple[str,
             yield name, None if cut else images
 
 
-def _grey(image: Image) -> np.ndarray:
+def _grey(image: OneImage) -> np.ndarray:
     plane = cv2.cvtColor(np.ascontiguousarray(image[0].permute(1, 2, 0).numpy()), cv2.COLOR_RGB2GRAY)
     scale = min(1.0, LONGEST / max(plane.shape))
     if scale < 1:

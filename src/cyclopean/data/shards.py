@@ -41,17 +41,18 @@ COLUMNS = 4  # of the index: shard, first byte, bytes, and a number for the rig
 
 def pack(sample: Sample, far: float = math.inf, filed: Depth | None = None) -> bytes:
     """Return a sample of batch 1 as bytes that `unpack` gives back bit-equal. `frames` and `zoom` are of training, and
-    not kept. `far` and `filed` are what its data set says of it (`Items.far`, `Items.filed_depth`)."""
+    not kept. `far` and `filed` come from its data set (`Items.far`, `Items.filed_depth`).
+    """
     tensors: dict[str, Tensor] = {}
     kinds = []
     for name, seen in _named_views(sample):
         tensors[f"{name}.image"] = _counts(seen.image)
-        whole = view(seen.image, seen.camera)
+        plain = view(seen.image, seen.camera)
         if not torch.equal(seen.seen, seen.image):
             tensors[f"{name}.seen"] = _counts(seen.seen)
         if seen.from_target is not None:
             tensors[f"{name}.from_target"] = seen.from_target
-        if not torch.equal(seen.window, whole.window):
+        if not torch.equal(seen.window, plain.window):
             tensors[f"{name}.window"] = seen.window
         if not seen.valid.all():
             tensors[f"{name}.valid"] = seen.valid
@@ -70,7 +71,7 @@ def pack(sample: Sample, far: float = math.inf, filed: Depth | None = None) -> b
 
 @dataclass(frozen=True)
 class Packed:
-    """A sample of a shard, and what its data set said of it."""
+    """A sample of a shard, and the facts that its data set added."""
 
     sample: Sample
     far: float
@@ -93,13 +94,13 @@ def unpack(content: bytes) -> Packed:
             camera = (
                 Pinhole(tensors[f"{name}.focal"], tensors[f"{name}.center"]) if kind["pinhole"] else Equirectangular()
             )
-            whole = view(image, camera)
+            plain = view(image, camera)
             seen = _values(tensors[f"{name}.seen"]) if f"{name}.seen" in tensors else image
             pose = tensors[f"{name}.from_target"] if kind["posed"] else None
             views.append(
                 View(
-                    image, seen, camera, pose, tensors.get(f"{name}.window", whole.window),
-                    tensors.get(f"{name}.valid", whole.valid),
+                    image, seen, camera, pose, tensors.get(f"{name}.window", plain.window),
+                    tensors.get(f"{name}.valid", plain.valid),
                 )
             )  # fmt: skip
         depth = tensors.get("depth", torch.full_like(views[0].image[:, :1], math.nan))
@@ -162,11 +163,11 @@ class ShardsDataset(Items):
         return int(self.items[index, 3])
 
     def far(self, index: int) -> float:
-        """Return what the data set said that was packed."""
+        """Return what was packed of the data set's own answer."""
         return self._packed(index).far
 
     def filed_depth(self, index: int) -> Depth | None:
-        """Return what the data set said that was packed."""
+        """Return what was packed of the data set's own answer."""
         return self._packed(index).filed
 
     def _packed(self, index: int) -> Packed:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from cyclopean.augmentation import with_frames
-from cyclopean.data.base import Files, Image, Items, steps_around, unknown_depth, unposed
+from cyclopean.data.base import Files, Items, steps_around, unknown_depth, unposed
 from cyclopean.data.files import Depth, Size, image_size, pictures_among, read_object, read_views, whole_number
 from cyclopean.data.folder import FolderDataset
 from cyclopean.defocus.video import motion
@@ -28,7 +28,7 @@ from cyclopean.io.metadata import FILM_DIAGONAL
 from cyclopean.io.sidecar import camera_from_json
 from cyclopean.io.video import describe, opened
 from cyclopean.io.video_seeking import frames_at, index_of
-from cyclopean.sample import Sample, view
+from cyclopean.sample import OneImage, Sample, view
 
 LOG = logging.getLogger(__name__)
 FRAME_PIXELS, FRAME_MULTIPLE = 192 * 640, 32  # of the small frames for pose networks
@@ -39,6 +39,7 @@ STILL = 1.0  # steps of 255 by which frames differ on average, at most, when not
 WRITTEN_FOCAL = re.compile(r"focal.?length.*35.?mm", re.IGNORECASE)  # iPhones: in millimetres of a 35 mm film
 # The last number of a name; seconds with a fraction are one number, unlike a version before a number.
 NUMBERED = re.compile(r"(.*?)(\d{9,}\.\d+|\d+\.\d{6,}|\d+)(\D*)")
+OF_DEPTH = re.compile(r"(?<![a-z])(depth|disparity|disp)s?(?![a-z])", re.IGNORECASE)  # of a folder, or in names
 LEAST_TIME = 10  # usual distance of whole numbers from which they may be times
 STEP = REACH = "1"
 CameraSource = Literal["given", "metadata", "assumed"]  # who knows a clip's focal length
@@ -49,8 +50,8 @@ def clip(path: Path | str, step: str = STEP, fov: str = "", camera: str = "", re
 
     `step`: how many frames the one before and the one after are away from the target. `reach`: how many there are on
     each side, the next one twice as far, and so on; training draws one of each side. `fov`: field of view in degrees
-    along the longer side; `camera`: a JSON file with a camera, such as a camera profile or a sidecar. Without them a
-    film's metadata are asked for a focal length, and else 60 degrees are assumed, which the log says.
+    along the longer side; `camera`: a JSON file with a camera, such as a camera profile or a sidecar. Without them the
+    focal length is that of the film's metadata, or else 60 degrees are assumed and logged.
     """
     place = Path(path).expanduser()
     if place.is_dir() and (place / "dataset.json").exists():
@@ -98,8 +99,8 @@ class VideoDataset(Items):
         self.camera = camera or _camera(path, self.size, fov or _written_angle(path), float(described.aspect))
         usual = float(np.median(np.diff(seconds)))
         paused = np.concatenate([[0], np.cumsum(np.diff(seconds) > PAUSE * usual)])
-        whole = paused[2 * far :] == paused[: -2 * far]
-        self.items: list[int] = [int(n) + far for n in np.flatnonzero(whole)]
+        steady = paused[2 * far :] == paused[: -2 * far]
+        self.items: list[int] = [int(n) + far for n in np.flatnonzero(steady)]
         if not self.items:
             raise InputError(f"{path} has no {2 * far + 1} frames without a pause between them; give a smaller step.")
         _check_moves(self)
@@ -110,7 +111,7 @@ class VideoDataset(Items):
         images = frames_at(self.path, self.index, wanted, self.size)
         return triplet(images, self.camera, f"{self.path.stem}/{number:06d}")
 
-    def frames_around(self, targets: Sequence[int], size: Size) -> Iterator[tuple[int, list[Image] | None]]:
+    def frames_around(self, targets: Sequence[int], size: Size) -> Iterator[tuple[int, list[OneImage] | None]]:
         """Yield frames (by number) with target, the one before and the one after, at `size`; None for those that cannot
         be decoded. All are decoded in one go."""
         reach = (0, -self.step, self.step)
@@ -179,6 +180,7 @@ def numbered_sequences(path: Path) -> list[list[Path]]:
 
     Counted frames have the usual distance of numbers between them, and any other is a gap. Of frames named by times
     (`1305031102.175304.png`, milliseconds), whose distances differ a little, it is one of more than `PAUSE` times that.
+    Maps of depth beside the frames, by their names, are left out, which is logged.
     """
     numbered: dict[tuple[Path, str], dict[Decimal, Path]] = defaultdict(dict)
     for picture in pictures_among(path.rglob("*"), path):
@@ -186,8 +188,18 @@ def numbered_sequences(path: Path) -> list[list[Path]]:
             numbered[picture.parent, found[1] + found[3]][Decimal(found[2])] = picture
     if not numbered:
         raise InputError(f"{path} has no numbered pictures, such as frame_0001.png; give a film, or number the frames.")
+    maps = {key for key in numbered if OF_DEPTH.search(f"{key[0].relative_to(path)}/{key[1]}")}
+    if 0 < len(maps) < len(numbered):
+        one = next(iter(numbered[min(maps)].values()))
+        LOG.warning(
+            "%s: left out, since they are depth by their names: pictures such as %s.", path, one.relative_to(path)
+        )
+    else:
+        maps = set()
     sequences = []
-    for pictures in numbered.values():
+    for key, pictures in numbered.items():
+        if key in maps:
+            continue
         numbers = sorted(pictures)
         steps = [later - earlier for earlier, later in pairwise(numbers)]
         gaps = _gaps(steps)
@@ -209,7 +221,7 @@ def _gaps(steps: Sequence[Decimal]) -> list[bool]:
 
 
 class RenderedClipDataset(Items):
-    """What `cyclopean render --rig clip` wrote, with the true poses withheld; depth and moving things are as there."""
+    """Clips of `cyclopean render --rig clip` with the true poses withheld; depth and moving things are as there."""
 
     def __init__(self, path: Path) -> None:
         self.rendered = FolderDataset(path)
@@ -235,7 +247,7 @@ class RenderedClipDataset(Items):
         return self.rendered.filed_depth(index)
 
 
-def triplet(images: Sequence[Image], camera: Pinhole, name: str) -> Sample:
+def triplet(images: Sequence[OneImage], camera: Pinhole, name: str) -> Sample:
     """Return target, frames before and as many after (nearest first) as a sample whose poses are unknown.
 
     Raises `InputError` if a new scene begins between them.
@@ -250,7 +262,7 @@ def triplet(images: Sequence[Image], camera: Pinhole, name: str) -> Sample:
     return with_frames(Sample(view(target, camera), sources, unknown_depth(size), name=(name,)), small_size(size))
 
 
-def cut_between(earlier: Image, later: Image) -> bool:
+def cut_between(earlier: OneImage, later: OneImage) -> bool:
     """Return whether a new scene begins: optical flow there and back agrees almost nowhere."""
     return motion(grey_within(earlier, COMPARED), grey_within(later, COMPARED)).cut
 
@@ -263,7 +275,8 @@ def small_size(size: Size) -> Size:
 
 
 def camera_of(path: Path, fov: str = "", camera: str = "") -> tuple[Size, Pinhole, CameraSource]:
-    """Return upright (height, width) of a film, or of the first of numbered pictures, its camera, and who knows it.
+    """Return upright (height, width) of a film, or of the first of numbered pictures, its camera, and where that is
+    known from.
 
     `fov` and `camera` are those of `clip`. Raises InputError for values that mean nothing.
     """

@@ -3,10 +3,17 @@
 import os
 from pathlib import Path
 
-from cyclopean.errors import InputError
+from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import PHOTOS, REPOSITORY, refuse_unreadable, shortened
 
 A_MATTE = "give a mask, a model's folder, or a Hub repository (owner/name)"
+REFINE = ("auto", "on", "off")  # edges of depth: drawn to the photo's if a model predicted it, always, never
+
+
+def check_refine(refine: str) -> None:
+    """Raise InputError for what is none of `REFINE`."""
+    if refine not in REFINE:
+        raise unknown_name("refine", refine, REFINE)
 
 
 def refuse_no_matte(name: str) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from cyclopean.defocus.video import FEWEST_SURE, Grey, Moment, Plane, motion
+from cyclopean.defocus.video import FEWEST_SURE, Grey, Moment, motion
+from cyclopean.io.planes import Plane
 from cyclopean.io.sidecar import Ambiguity
 
 STILL = 1.0  # pixel: less motion is none. Pixels that stand still are fitted alone where there are enough of them,
@@ -40,13 +41,13 @@ class ScaleShift:
 
 @dataclass
 class Consistency:
-    """The alignment of a clip's frames, one after the other. `whole` is the clip's range of inverse depth.
+    """The alignment of a clip's frames, one after the other. `clip_range` is the clip's range of inverse depth.
 
     Affine maps get a scale and a shift, others a scale.
     """
 
     ambiguity: Ambiguity
-    whole: float
+    clip_range: float
     last: Moment | None = None
     key: Moment | None = None
     alignment: ScaleShift = field(default_factory=ScaleShift)
@@ -69,7 +70,7 @@ class Consistency:
         x = np.concatenate([predicted[mask] for mask in chosen])
         y = np.concatenate([m.warp(earlier.depth)[mask] for (m, earlier), mask in zip(pairs, chosen, strict=True)])
         if len(x) >= FEWEST_SURE:
-            fitted = fit(x, y, self.ambiguity, FLAT * self.whole)
+            fitted = fit(x, y, self.ambiguity, FLAT * self.clip_range)
             kept = math.exp(-(seconds - self.last.seconds) / LEAK)
             self.alignment = ScaleShift(fitted.scale**kept, fitted.shift * kept)
         self.last = Moment(grey, predicted, self.alignment.applied(predicted), seconds, moved)
@@ -81,7 +82,7 @@ class Consistency:
 def fit(x: Values, y: Values, ambiguity: Ambiguity, flat: float) -> ScaleShift:
     """Return the scale (and of affine maps the shift) that brings `x` to `y`, robust to outliers.
 
-    It starts from the least median of residuals among lines through a few points (Rousseeuw 1984), and goes on with
+    It starts from the least median of residuals among lines through a few points (Rousseeuw 1984), and continues with
     weights 1 / (residual² + (2 medians)² + `flat`²). The scale is a ratio of deviations (of affine maps) or of root
     mean squares: least squares of y would be biased to small scales by the noise of x, frame after frame.
     """

@@ -9,7 +9,7 @@ import dataclasses
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.defocus.focus import fill_unknown
@@ -18,13 +18,11 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import size_within
+from cyclopean.io.planes import Plane, PlaneMask, Region
 from cyclopean.io.sidecar import AnyCamera
 
-Plane = Float[np.ndarray, "h w"]
-Region = Float[np.ndarray, "_ _"]
 Guide = Float[np.ndarray, "h w 3"]
 SmallGuide = Float[np.ndarray, "_ _ 3"]
-Mask = Bool[np.ndarray, "h w"]
 
 FLAT = 0.08  # of white, sRGB: smaller changes within 5x5 pixels are noise, not the edge of a thing
 STEP = 0.04  # of the whole range, between neighbours
@@ -65,12 +63,12 @@ def matted(depth: DepthMap, matte: Float[Tensor, "1 1 h w"]) -> DepthMap:
     return _with_values(depth, bordered(plane, subject, border_reach(depth.size)))
 
 
-def subject_in(matte: Float[Tensor, "1 1 h w"], size: tuple[int, int]) -> Mask:
+def subject_in(matte: Float[Tensor, "1 1 h w"], size: tuple[int, int]) -> PlaneMask:
     """Return where a matte of a photo of `size` is subject. Raises InputError as `matted` does."""
     if tuple(matte.shape[-2:]) != size:
         (h, w), (height, width) = matte.shape[-2:], size
         raise InputError(f"the matte is {w}x{h} but the photo is {width}x{height}; give a matte of this photo.")
-    subject: Mask = matte[0, 0].cpu().numpy() >= 0.5
+    subject: PlaneMask = matte[0, 0].cpu().numpy() >= 0.5
     if subject.all() or not subject.any():
         raise InputError(
             "the matte has no edge: all its values are on one side of 0.5 (they go from "
@@ -85,7 +83,7 @@ def border_reach(size: tuple[int, int]) -> int:
     return max(2, round(MARGIN * diagonal(size)))
 
 
-def bordered(plane: Plane, subject: Mask, reach: int) -> Plane:
+def bordered(plane: Plane, subject: PlaneMask, reach: int) -> Plane:
     """Return `plane` with an edge where `subject` has one; what is farther than `reach` pixels from it is kept."""
     return np.where(subject, _settled(plane, subject, reach), _settled(plane, ~subject, reach))
 
@@ -103,18 +101,18 @@ def stepped(plane: Region, guide: Guide) -> Plane:
     # certainly that is an edge.
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     low, high = cv2.erode(small, window), cv2.dilate(small, window)
-    whole = max(float(np.subtract(*np.percentile(small, (99, 1)))), 1e-3 * float(np.abs(small).max())) or 1.0
-    edge = np.clip((high - low) / np.float32(EDGE * whole) - 1, 0, 1)
-    high = high + np.float32(1e-3 * whole)  # in a window of one depth, pixels are on no side
+    span = max(float(np.subtract(*np.percentile(small, (99, 1)))), 1e-3 * float(np.abs(small).max())) or 1.0
+    edge = np.clip((high - low) / np.float32(EDGE * span) - 1, 0, 1)
+    high = high + np.float32(1e-3 * span)  # in a window of one depth, pixels are on no side
     place = (2 * small - low - high) / (high - low)
     near, far = (_side_mean(small, np.maximum(p, 0) ** 2, reach) for p in (place, -place))
 
-    own = _enlarged(plane, size)
+    plain = _enlarged(plane, size)
     middle, breadth = _enlarged((low + high) / 2, size), _enlarged(high - low, size)
-    side = (FITTED * (_fitted(small, colours, reach, guide) - middle) + OWN * (own - middle)) / breadth
+    side = (FITTED * (_fitted(small, colours, reach, guide) - middle) + OWN * (plain - middle)) / breadth
     side = _without_specks(np.clip(side + np.float32(0.5), 0, 1), small.shape, 2 * reach * reach)
     background, step = _enlarged(far, size), _enlarged(near - far, size)
-    return own + (background + side * step - own) * _enlarged(edge, size)
+    return plain + (background + side * step - plain) * _enlarged(edge, size)
 
 
 def confirmed(plane: Plane, guide: Guide) -> Plane:
@@ -123,10 +121,10 @@ def confirmed(plane: Plane, guide: Guide) -> Plane:
     Far specks and cracks in what is near are closed; the rest becomes the guided filter, a mean where colours are
     alike. What the photo shows as an edge is not touched.
     """
-    whole = float(np.subtract(*np.percentile(plane, (99, 1)))) or 1.0
+    span = float(np.subtract(*np.percentile(plane, (99, 1)))) or 1.0
     around, window = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
     flat = (cv2.dilate(guide, window) - cv2.erode(guide, window)).max(-1) <= FLAT
-    false = flat & (cv2.dilate(plane, around) - cv2.erode(plane, around) > STEP * whole)
+    false = flat & (cv2.dilate(plane, around) - cv2.erode(plane, around) > STEP * span)
     reach = max(3, round(WINDOW * diagonal(plane.shape)))
     _, label, figures, _ = cv2.connectedComponentsWithStats(false.astype(np.uint8))
     long = figures[:, cv2.CC_STAT_AREA] >= reach  # shorter ones are gaps in an edge that the photo does have
@@ -203,7 +201,7 @@ def _without_specks(side: Plane, size: tuple[int, int], least: int) -> Plane:
     return side
 
 
-def _settled(plane: Plane, side: Mask, reach: int) -> Plane:
+def _settled(plane: Plane, side: PlaneMask, reach: int) -> Plane:
     """Return `plane` on one side of an outline, smoothed within `reach` pixels of the other side. There it is a mean
     over this side, with more weight farther from the edge.
     """

@@ -8,14 +8,12 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float
 
 from cyclopean.defocus.lens import diagonal
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.io.planes import Colours, Plane
 
-Picture = Float[np.ndarray, "h w 3"]
-Plane = Float[np.ndarray, "h w"]
-Blur = Callable[[Picture, int], Picture]
+Blur = Callable[[Colours, int], Colours]
 Bins = Callable[[Plane, int, int], Plane]
 
 THIN_LENS = "thin-lens"
@@ -26,8 +24,8 @@ REPORTED_DIAGONAL = math.hypot(1242, 375)  # its pictures are KITTI's
 
 
 def render(
-    picture: Picture, inverse_depth: Plane, focus: float, kernels: Sequence[int], *, method: str, bins: str
-) -> Picture:
+    picture: Colours, inverse_depth: Plane, focus: float, kernels: Sequence[int], *, method: str, bins: str
+) -> Colours:
     """Return `picture` sharp where `inverse_depth` equals `focus`, blurred most where it differs most.
 
     `method` is one of `METHODS`, `bins` one of `BINS`. Level 0 is the picture itself, level i the whole picture blurred
@@ -73,22 +71,22 @@ def check_choice(method: str, strength: float, bins: str) -> None:
         raise InputError(f"the strength of blur is {strength:g}; it must be 0 or more.")
 
 
-def gaussian(picture: Picture, width: int) -> Picture:
+def gaussian(picture: Colours, width: int) -> Colours:
     """Blur by a Gaussian; sigma follows from the width as in OpenCV, 0.3 ((width - 1) / 2 - 1) + 0.8."""
     return cv2.GaussianBlur(picture, (width, width), 0)
 
 
-def average(picture: Picture, width: int) -> Picture:
+def average(picture: Colours, width: int) -> Colours:
     """Blur by the mean of a square."""
     return cv2.blur(picture, (width, width))
 
 
-def median(picture: Picture, width: int) -> Picture:
+def median(picture: Colours, width: int) -> Colours:
     """Blur by the median of a square, per channel, in 8 bits."""
     return _in_8_bits(picture, width, cv2.medianBlur)
 
 
-def bilateral(picture: Picture, width: int) -> Picture:
+def bilateral(picture: Colours, width: int) -> Colours:
     """Blur within surfaces by a bilateral filter, in 8 bits, which keeps their edges."""
     return _in_8_bits(picture, width, lambda eight, side: cv2.bilateralFilter(eight, side, SIGMA, SIGMA))
 
@@ -110,7 +108,7 @@ METHODS: dict[str, Blur] = {"gaussian": gaussian, "average": average, "median": 
 BINS: dict[str, Bins] = {"smooth": smooth, "hard": hard}
 
 
-def _in_8_bits(picture: Picture, width: int, blur: Callable[[np.ndarray, int], np.ndarray]) -> Picture:
+def _in_8_bits(picture: Colours, width: int, blur: Callable[[np.ndarray, int], np.ndarray]) -> Colours:
     """Blur at full size up to the report's widest kernel, beyond it on the picture shrunk by a whole factor.
 
     The cost of these blurs grows with the square of the width; blurs this wide remove whatever shrinking loses.

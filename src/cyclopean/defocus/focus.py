@@ -14,12 +14,11 @@ from torch import Tensor
 from cyclopean.defocus import lens as lenses
 from cyclopean.defocus import thinlens
 from cyclopean.defocus.lens import F_NUMBER_ALONE, Lens, Point, focus_pixel
-from cyclopean.defocus.thinlens import Scene
+from cyclopean.defocus.thinlens import LayeredPhoto
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import DepthMap
-
-Plane = Float[np.ndarray, "h w"]
+from cyclopean.io.planes import Plane
 
 
 @runtime_checkable
@@ -37,15 +36,15 @@ Picture = TypeVar("Picture", bound=Pictured)
 class Focusable(Generic[Picture]):
     """A photo, its depth, and a lens.
 
-    `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known. `whole` is the range of
-    inverse depth that an amount refers to, None: this photo's own; frames of a clip share theirs.
+    `inverse_depth` has no gaps and is in 1/m times `unit`; `unit` None: its scale is not known. `reference_range` is
+    the range of inverse depth that an amount refers to, None: this photo's own; frames of a clip share theirs.
     """
 
     photo: Picture
     inverse_depth: Plane
     lens: Lens
     unit: float | None = None
-    whole: float | None = None
+    reference_range: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -70,7 +69,7 @@ class Focusable(Generic[Picture]):
     @cached_property
     def span(self) -> float:
         """The range of inverse depth that amounts and ranges are parts of."""
-        return lenses.depth_range(self.inverse_depth) if self.whole is None else self.whole
+        return lenses.depth_range(self.inverse_depth) if self.reference_range is None else self.reference_range
 
     @cached_property
     def _scale(self) -> float:
@@ -83,7 +82,7 @@ class Focusable(Generic[Picture]):
         return optics.scale(self.size) / self.unit
 
     @cached_property
-    def _scene(self) -> Scene:
+    def _scene(self) -> LayeredPhoto:
         picture = np.ascontiguousarray(self.photo.image[0].permute(1, 2, 0).cpu().numpy(), np.float32)
         return thinlens.prepare(picture, self.inverse_depth, self._scale * max(self.lens.before, self.lens.behind))
 
@@ -104,7 +103,7 @@ def fill_unknown(inverse_depth: Float[Tensor, "h w"], valid: Bool[Tensor, "h w"]
 
 @dataclasses.dataclass(frozen=True)
 class Sharp:
-    """What is sharp: inverse depths from `far` to `near`."""
+    """The inverse depths that are sharp, from `far` to `near`."""
 
     far: float
     near: float

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float
 
 from cyclopean.defocus.lens import Kernel, Shape, kernel
+from cyclopean.io.planes import Plane, Region
 
-Plane = Float[np.ndarray, "h w"]
-Region = Float[np.ndarray, "_ _"]  # a plane that is cut out of, or resized from, another one
 Light = tuple[Plane, Plane, Plane]
 Box = tuple[slice, slice]
 Rungs = tuple[float, float, float]  # signed radii: the next nearer level, the level, the next farther; ends: infinite
@@ -92,7 +90,7 @@ def level_kernel(shape: Shape, level: float, scale: int) -> Kernel:
 
 
 def composite(surfaces: Sequence[Surface], shape: Shape, depth: int) -> Pile:
-    """Return the surfaces through the lens: the region inside their `margin(depth)`, its sides multiples of 2^depth."""
+    """Return the surfaces as the lens shows them, inside their `margin(depth)`; sides are multiples of 2^depth."""
     fine = [surface.crop(margin(depth) - OUTER) for surface in surfaces]
     pile = Pile(_size_inside(fine[0], OUTER))
     radii = (*SMALL, *ladder(SMALL[-1]))
@@ -113,13 +111,13 @@ def _add_coarser(pile: Pile, surfaces: Sequence[Surface], shape: Shape, sign: in
     if not halves:
         return
     scale += 1
-    own = [half.crop(margin(depth - scale) - OUTER) for half in halves]
-    coarse = Pile(_size_inside(own[0], OUTER - INNER))
+    cropped = [half.crop(margin(depth - scale) - OUTER) for half in halves]
+    coarse = Pile(_size_inside(cropped[0], OUTER - INNER))
     end = BEYOND if scale < depth else math.inf
     levels = [sign * r for r in (-math.inf, *ladder(FINE / 2), end)][::-sign]
     if sign > 0:
         _add_coarser(coarse, halves, shape, sign, scale=scale, depth=depth)
-    _add_levels(coarse, own, levels, shape, scale=scale, edge=OUTER - INNER)
+    _add_levels(coarse, cropped, levels, shape, scale=scale, edge=OUTER - INNER)
     if sign < 0:
         _add_coarser(coarse, halves, shape, sign, scale=scale, depth=depth)
     edge = INNER if scale > 1 else 2 * INNER

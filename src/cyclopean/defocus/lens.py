@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 from PIL import ExifTags, Image
 
 from cyclopean.errors import InputError, unknown_name
+from cyclopean.io.files import shortened
+from cyclopean.io.planes import Plane
 
-Plane = Float[np.ndarray, "h w"]
 Kernel = Float[np.ndarray, "k k"]
 Grid = Float[np.ndarray, "n n"]
 Radius = Callable[[Plane], Plane]  # inverse depth -> signed radius of blur in pixels, positive nearer than the focus
@@ -239,17 +240,17 @@ def depth_range(inverse_depth: Plane) -> float:
     return float(high - low) or float(inverse_depth.max() - inverse_depth.min())
 
 
-def amount_scale(amount: float, size: tuple[int, int], whole: float) -> float:
-    """Return the radius of blur in pixels per inverse depth, for an `amount`; 0 if the range of depth `whole` is 0."""
-    return amount * PART * diagonal(size) / whole if whole > 0 else 0.0
+def amount_scale(amount: float, size: tuple[int, int], inverse_range: float) -> float:
+    """Return the radius of blur in pixels per inverse depth, for an `amount`; 0 if `inverse_range` is 0."""
+    return amount * PART * diagonal(size) / inverse_range if inverse_range > 0 else 0.0
 
 
-def radius(lens: Lens, scale: float, focus: float, size: tuple[int, int], whole: float) -> Radius:
+def radius(lens: Lens, scale: float, focus: float, size: tuple[int, int], inverse_range: float) -> Radius:
     """Return the function from inverse depth to signed radius in pixels, positive nearer than `focus`.
 
-    `scale` is the radius in pixels per inverse depth, `whole` the range of depth.
+    `scale` is the radius in pixels per inverse depth, `inverse_range` that of inverse depth.
     """
-    sharp, most = np.float32(lens.range * whole * scale / 2), np.float32(WIDEST * diagonal(size))
+    sharp, most = np.float32(lens.range * inverse_range * scale / 2), np.float32(WIDEST * diagonal(size))
 
     def of(inverse_depth: Plane) -> Plane:
         away = (inverse_depth - np.float32(focus)) * np.float32(scale)
@@ -275,6 +276,17 @@ def check_distance(distance: float | None) -> None:
     """Raise InputError for a focus distance that is not a number of metres above 0; None is allowed."""
     if distance is not None and not (math.isfinite(distance) and distance > 0):
         raise InputError(f"the focus distance is {distance:g}; it must be above 0 metres.")
+
+
+def as_point(at: object) -> Point | None:
+    """Return a point of two numbers, or None. Raises InputError for anything else."""
+    try:
+        x, y = (None, None) if at is None else (float(part) for part in at)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        x, y = math.nan, None
+    if isinstance(at, str) or (x is None) != (y is None):
+        raise InputError(f"the point is {shortened(at, 40)!r}; give two numbers (x, y), such as (0.4, 0.6).")
+    return None if x is None or y is None else (x, y)
 
 
 def focus_pixel(at: Point, size: tuple[int, int]) -> tuple[int, int]:

@@ -2,8 +2,7 @@
 
 import dataclasses
 import logging
-import math
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,43 +14,14 @@ from cyclopean.defocus.lens import DISTANCE_ALONE, Lens, Point, check_distance, 
 from cyclopean.errors import InputError
 from cyclopean.geometry import assumed_camera, size_of
 from cyclopean.io.depthmap import DepthMap, is_turned
-from cyclopean.io.files import shortened
-from cyclopean.io.image import Photo
-from cyclopean.io.photolike import PhotoLike, as_photo
 
 LOG = logging.getLogger(__name__)
 
 
-@overload
-def refocus(
-    photo: PhotoLike,
-    depth: DepthMap,
-    at: Point | None = None,
-    *,
-    method: str = ...,
-    lens: Lens | None = ...,
-    distance: float | None = ...,
-    sharp: Sharp | None = ...,
-    strength: float = ...,
-    bins: str = ...,
-) -> Photo: ...
-@overload
 def refocus(
     photo: Picture,
     depth: DepthMap,
     at: Point | None = None,
-    *,
-    method: str = ...,
-    lens: Lens | None = ...,
-    distance: float | None = ...,
-    sharp: Sharp | None = ...,
-    strength: float = ...,
-    bins: str = ...,
-) -> Picture: ...
-def refocus(
-    photo: Any,
-    depth: Any,
-    at: Any = None,
     *,
     method: str = THIN_LENS,
     lens: Lens | None = None,
@@ -59,29 +29,21 @@ def refocus(
     sharp: Sharp | None = None,
     strength: float = 1.0,
     bins: str = "smooth",
-) -> Any:
+) -> Picture:
     """Return `photo` sharp at the point `at` = (x, y), or at `distance` metres, with blur that grows away from it.
 
-    `photo` is a Photo, or anything that `as_photo` converts: a path, a Pillow picture, an array, a tensor. `at` is in
-    pixels, or in fractions of width and height when both are below 1. `method` is "thin-lens", which `lens` describes,
-    or one of the report's: gaussian, average, median, bilateral. Their `strength` 1 blurs any picture in the same
-    proportion as the MonoDepthDeFocus report does; `bins` "smooth" blends neighbouring levels of blur, "hard" takes one
-    per pixel as in the report. Two methods joined by + are for what is nearer and what is farther than the focus. With
-    both `at` and `distance`, the point is at that distance, which converts relative depth to metres. `sharp` are the
-    inverse depths that a thin lens shows sharp, instead of that at the point (`selection.coherent`). Raises InputError
-    when sizes differ, `at` lies outside, a name is unknown, or no depth is known.
+    `at` is in pixels, or in fractions of width and height when both are below 1. `method` is "thin-lens", which `lens`
+    describes, or one of the report's: gaussian, average, median, bilateral. Their `strength` 1 blurs any picture in the
+    same proportion as the MonoDepthDeFocus report does; `bins` "smooth" blends neighbouring levels of blur, "hard"
+    takes one per pixel as in the report. Two methods joined by + are for what is nearer and what is farther than the
+    focus. With both `at` and `distance`, the point is at that distance, which converts relative depth to metres.
+    `sharp` are the inverse depths that a thin lens shows sharp, instead of that at the point (`selection.coherent`).
+    Raises InputError when sizes differ, `at` lies outside, a name is unknown, or no depth is known.
     """
     check_choice(method, strength, bins)
     method = canonical(method)
-    if not isinstance(depth, DepthMap):
-        raise InputError(
-            f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
-            "from_numbers(tensor, kind)."
-        )
-    point = as_point(at)
-    photo = photo if isinstance(photo, Pictured) else as_photo(photo)
     ready = focusable(photo, depth, lens or Lens())
-    focus, unit = focus_of(ready, depth, point, distance)
+    focus, unit = focus_of(ready, depth, at, distance)
     ready = dataclasses.replace(ready, unit=unit)
     if sharp is not None and ready.span > 0:
         focus, part = sharp.middle, min(1.0, (sharp.near - sharp.far) / ready.span)
@@ -93,17 +55,6 @@ def refocus(
     behind = _render(_without_blur(ready, focus, farther, "before"), focus, farther, strength, bins)
     ready = _without_blur(dataclasses.replace(ready, photo=behind), focus, nearer, "behind")
     return _render(ready, focus, nearer, strength, bins)
-
-
-def as_point(at: object) -> Point | None:
-    """Return a point of two numbers, or None. Raises InputError for anything else."""
-    try:
-        x, y = (None, None) if at is None else (float(part) for part in at)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        x, y = math.nan, None
-    if isinstance(at, str) or (x is None) != (y is None):
-        raise InputError(f"the point is {shortened(at, 40)!r}; give two numbers (x, y), such as (0.4, 0.6).")
-    return None if x is None or y is None else (x, y)
 
 
 def focusable(photo: Picture, depth: DepthMap, lens: Lens) -> Focusable[Picture]:

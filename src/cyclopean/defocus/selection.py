@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from cyclopean.defocus.edges import border_reach, bordered, guided, subject_in
@@ -26,6 +26,7 @@ Region = Float[np.ndarray, "_ _"]
 Guide = Float[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
 Matte = Float[Tensor, "1 1 h w"]
+Labels = UInt8[np.ndarray, "h w"]
 Pixel = tuple[int, int]  # x, y
 
 COLOUR, DEPTH = 8.0, 0.05  # a step of colour (Lab) and one of depth, in its range, that are an edge of strength 1
@@ -33,6 +34,7 @@ BLUR = 1.2  # pixels: texture that is finer is no step
 FLAT = 0.02  # strength of every step, so that distance grows inside a thing too
 AREAS = tuple(0.006 * (0.6 / 0.006) ** (k / 39) for k in range(40))  # of the picture: regions that are compared
 NEAR, FAR = 0.08, 0.4  # of the range of depth: likely the subject's, and surely not
+SURE = 0.1, 0.85  # probabilities at which a pixel is surely not the thing's, and surely is
 TOUCHED = 0.01  # of the diagonal: what is so near to a click is on the subject
 ROUNDS = 3
 UNSURE = 0.03  # of the diagonal: how far a rough mask's outline may be off
@@ -97,21 +99,32 @@ def geodesic(down: Region, right: Region, points: Sequence[Pixel]) -> Region:
 def grabcut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel]) -> Mask:
     """Return the mask of the thing at `points` by GrabCut, in the colours' size, which the depth has as well.
 
-    Its three channels are lightness, chroma along its main axis, and depth. The first guess is what is connected to the
-    points at their depth.
+    The first guess is what is connected to the points at their depth.
     """
-    lab = cv2.cvtColor(guide, cv2.COLOR_RGB2Lab)
-    chroma = lab[..., 1:].reshape(-1, 2)
-    axis = np.linalg.svd(chroma - chroma.mean(0), full_matrices=False)[2][0]
-    low, whole = np.percentile(inverse_depth, 1), depth_range(inverse_depth) or 1.0
-    relative = (inverse_depth - low) / whole
-    channels = [lab[..., 0] * 2.55, 128 + lab[..., 1:] @ axis, relative * 255]
-    picture = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
+    relative = inverse_depth / (depth_range(inverse_depth) or 1.0)
     away = np.min([np.abs(relative - relative[y, x]) for x, y in points], 0)
     state = np.where(away < FAR, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
     state[connected(away < NEAR, points)] = cv2.GC_PR_FGD
+    return _cut(guide, inverse_depth, points, state)
+
+
+def recut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel], probability: Region) -> Mask:
+    """Return the mask of the thing at `points` by GrabCut, whose first guess is a probability of the same size."""
+    state = np.where(probability >= 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    state[probability <= SURE[0]], state[probability >= SURE[1]] = cv2.GC_BGD, cv2.GC_FGD
+    return _cut(guide, inverse_depth, points, state)
+
+
+def _cut(guide: Guide, inverse_depth: Region, points: Sequence[Pixel], state: Labels) -> Mask:
+    """Return what GrabCut makes of labels; its channels are lightness, chroma along its main axis, and depth."""
+    lab = cv2.cvtColor(guide, cv2.COLOR_RGB2Lab)
+    chroma = lab[..., 1:].reshape(-1, 2)
+    axis = np.linalg.svd(chroma - chroma.mean(0), full_matrices=False)[2][0]
+    relative = (inverse_depth - np.percentile(inverse_depth, 1)) / (depth_range(inverse_depth) or 1.0)
+    channels = [lab[..., 0] * 2.55, 128 + lab[..., 1:] @ axis, relative * 255]
+    picture = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
     for point in points:
-        cv2.circle(state, point, max(1, round(TOUCHED * diagonal(away.shape))), int(cv2.GC_FGD), -1)
+        cv2.circle(state, point, max(1, round(TOUCHED * diagonal(state.shape))), int(cv2.GC_FGD), -1)
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
     if (state != cv2.GC_FGD).any() and np.isin(state, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():

@@ -18,18 +18,15 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int32, Integer, Num, UInt8
+from jaxtyping import Float, Int32, Integer, Num, UInt8
 
 from cyclopean.defocus import layers
 from cyclopean.defocus.layers import Surface
 from cyclopean.defocus.lens import Lens, Radius, Shape, diagonal
 from cyclopean.io.colour import Values, srgb
+from cyclopean.io.planes import Colours, Plane, PlaneMask, Region
 
-Picture = Float[np.ndarray, "h w 3"]
-Plane = Float[np.ndarray, "h w"]
-Region = Float[np.ndarray, "_ _"]
 Light = tuple[Plane, Plane, Plane]
-Mask = Bool[np.ndarray, "h w"]
 Indices = Int32[np.ndarray, "h w"]
 Places = Integer[np.ndarray, " n"]  # flat indices
 Tile = tuple[slice, slice]
@@ -46,7 +43,7 @@ BRIGHT = 0.7  # linear light from which highlights begin
 
 
 @dataclass(frozen=True)
-class Scene:
+class LayeredPhoto:
     """A photo in linear light, ready to be focused: the surface in front, and the pixels that continue behind it.
 
     `light` and `inverse_depth` are the front's. `cover` is its part of each pixel, 255 all of it. `behind` is 0 where
@@ -65,7 +62,7 @@ class Scene:
         return self.inverse_depth.shape[0], self.inverse_depth.shape[1]
 
 
-def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> Scene:
+def prepare(picture: Colours, inverse_depth: Plane, scale: float) -> LayeredPhoto:
     """Return the photo's surfaces in linear light: all that can be computed before the focus is known.
 
     `picture` is sRGB in [0,1]; `scale` is the radius of blur in pixels per inverse depth, at its strongest.
@@ -92,10 +89,10 @@ def prepare(picture: Picture, inverse_depth: Plane, scale: float) -> Scene:
     values = inverse_depth.reshape(-1)[behind.reshape(-1)[hidden] - 1]
     np.maximum.at(most, (y, x), values)
     np.minimum.at(least, (y, x), values)
-    return Scene(light, inverse_depth, cover, behind, np.stack([least, most]))
+    return LayeredPhoto(light, inverse_depth, cover, behind, np.stack([least, most]))
 
 
-def render(scene: Scene, radius: Radius, lens: Lens, workers: int = 1) -> Picture:
+def render(scene: LayeredPhoto, radius: Radius, lens: Lens, workers: int = 1) -> Colours:
     """Return the photo through the lens, sRGB in [0,1]; `radius` gives the blur of each inverse depth in pixels.
 
     The picture is rendered in tiles. A cat's eye changes over the picture: its tiles overlap by half, each with its own
@@ -163,15 +160,16 @@ def linear(values: Values) -> Values:
     return np.where(values <= np.float32(0.04045), low, high)
 
 
-def _clean(side: Mask, edge: Mask, radius: Plane) -> Mask:
+def _clean(side: PlaneMask, edge: PlaneMask, radius: Plane) -> PlaneMask:
     """Return the unmixed pixels next to one side of the edges; `radius` is the larger on that side."""
     beside = cv2.dilate(side.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return beside & ~edge & (radius - cv2.erode(radius, np.ones((5, 5), np.uint8)) > JUMP)
 
 
-def _background(radius: Plane, far: Mask, back: Mask) -> Indices:
-    """Return `Scene.behind`: for pixels that occlude points visible from the lens, the nearest clean pixel of the far
-    side."""
+def _background(radius: Plane, far: PlaneMask, back: PlaneMask) -> Indices:
+    """Return `LayeredPhoto.behind`: the nearest clean pixel of the far side, for pixels that occlude points visible
+    from the lens.
+    """
     behind = np.zeros(radius.shape, np.int32)
     if not back.any():
         return behind
@@ -190,7 +188,7 @@ def _background(radius: Plane, far: Mask, back: Mask) -> Indices:
 
 
 def _unmixed(
-    light: Light, inverse_depth: Plane, near: Mask, edge: Mask, *, front: Mask, back: Mask
+    light: Light, inverse_depth: Plane, near: PlaneMask, edge: PlaneMask, *, front: PlaneMask, back: PlaneMask
 ) -> tuple[Light, Plane, UInt8[np.ndarray, "h w"]]:
     """Return light, inverse depth and cover of the near side alone, at the pixels of `edge`, which mix both sides.
 
@@ -216,7 +214,7 @@ def _unmixed(
     return (red, green, blue), inverse_depth, cover
 
 
-def _mean_around(plane: Plane, mask: Mask, count: Plane, at: Places) -> Float[np.ndarray, " n"]:
+def _mean_around(plane: Plane, mask: PlaneMask, count: Plane, at: Places) -> Float[np.ndarray, " n"]:
     """Return the mean of the pixels of `mask` in the 5x5 around each pixel of `at`."""
     total = cv2.boxFilter(plane * mask, -1, (5, 5), normalize=False)
     return total.reshape(-1)[at] / count.reshape(-1)[at]
@@ -234,7 +232,7 @@ def _tiles(size: tuple[int, int]) -> Iterator[Tile]:
             yield slice(y, min(y + TILE, size[0])), slice(x, min(x + TILE, size[1]))
 
 
-def _surfaces(scene: Scene, radius: Radius, tile: Tile, depth: int, highlights: float) -> list[Surface]:
+def _surfaces(scene: LayeredPhoto, radius: Radius, tile: Tile, depth: int, highlights: float) -> list[Surface]:
     """Return the front and, where there is one, the back of the tile, with the pixels around it that `depth` needs.
 
     Beyond its borders, a picture repeats its border pixels.

@@ -9,16 +9,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from cyclopean.defocus.lens import Point, focus_pixel
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.files import read_json, shortened
+from cyclopean.io.planes import Plane, PlaneMask
 
 Grey = UInt8[np.ndarray, "h w"]
-Plane = Float[np.ndarray, "h w"]
 Flow = Float[np.ndarray, "h w 2"]
-Mask = Bool[np.ndarray, "h w"]
 Spot = tuple[float, float]  # pixels (x, y) from the corner of the picture: centres of pixels are at halves
 
 WORDS = ("time", "point", "amount", "track")
@@ -108,7 +107,7 @@ class Motion:
     """
 
     back: Flow
-    sure: Mask
+    sure: PlaneMask
     cut: bool
 
     @property
@@ -140,18 +139,18 @@ def motion(last: Grey, this: Grey) -> Motion:
     return Motion(back, sure, bool(sure.mean() < FEW))
 
 
-def tracked(spot: Spot, moved: Motion, last: Plane, whole: float) -> Spot | None:
+def tracked(spot: Spot, moved: Motion, last: Plane, clip_range: float) -> Spot | None:
     """Return the position of the last frame's `spot` in this one; None if it is occluded, outside, or in another scene.
 
-    `last` is the inverse depth of the frame before; `whole` is the clip's range of it. The flow is known at this
+    `last` is the inverse depth of the frame before; `clip_range` is the clip's range of it. The flow is known at this
     frame's pixels, backwards: the result is the median of those that came from around the spot and belong to its
     object. Pixels away from the object's rim, where flow mixes both sides, are used alone if there are enough.
     """
     h, w = last.shape
     reach = max(2.0, PART * float(np.hypot(h, w)))
     was = moved.places + np.float32(0.5)
-    around: Mask = np.abs(was - np.array(spot, np.float32)).max(-1) <= reach
-    alike = np.abs(moved.warp(last) - value_at(last, spot)) <= NEAR * whole
+    around: PlaneMask = np.abs(was - np.array(spot, np.float32)).max(-1) <= reach
+    alike = np.abs(moved.warp(last) - value_at(last, spot)) <= NEAR * clip_range
     thing = alike & moved.sure
     chosen = cv2.erode(thing.view(np.uint8), RIM).view(bool) & around
     if np.count_nonzero(chosen) < FEWEST_PIXELS:
@@ -185,11 +184,11 @@ def first(grey: Grey, predicted: Plane, seconds: float) -> Moment:
     return Moment(grey, predicted, predicted, seconds)
 
 
-def following(last: Moment, grey: Grey, predicted: Plane, seconds: float, *, mean: float, whole: float) -> Moment:
+def following(last: Moment, grey: Grey, predicted: Plane, seconds: float, *, mean: float, clip_range: float) -> Moment:
     """Return the moment after `last`, its depth an exponential mean over `mean` seconds along the motion (0: no mean).
 
     The prediction is scaled to the previous depth by the median ratio where the flow is sure, and replaces it where
-    both differ by much; `whole` is the clip's range of inverse depth.
+    both differ by much; `clip_range` is the clip's range of inverse depth.
     """
     moved = motion(last.grey, grey)
     if moved.cut or mean == 0:
@@ -199,7 +198,7 @@ def following(last: Moment, grey: Grey, predicted: Plane, seconds: float, *, mea
     good = moved.sure & (earlier > 0) & (predicted > 0)
     scale = float(np.median(earlier[good] / predicted[good])) if np.count_nonzero(good) >= FEWEST_SURE else 1.0
     scaled = predicted * np.float32(scale ** (1 - weight))
-    apart = np.minimum(np.abs(scaled - earlier) * np.float32(1 / (UNLIKE * whole)), 1) if whole > 0 else 0.0
+    apart = np.minimum(np.abs(scaled - earlier) * np.float32(1 / (UNLIKE * clip_range)), 1) if clip_range > 0 else 0.0
     kept = (1 - weight) * (1 - apart * apart) * moved.sure
     depth = (scaled + (earlier - scaled) * kept).astype(np.float32)
     return Moment(grey, predicted, depth, seconds, moved)
@@ -213,17 +212,17 @@ class Flicker:
     the depth as predicted and as averaged, over the same pixels. Real changes of distance count as well.
     """
 
-    whole: float
+    clip_range: float
     totals: list[float] = field(default_factory=lambda: [0.0, 0.0])
     pairs: int = 0
 
     def add(self, last: Moment, this: Moment) -> None:
         """Count one pair of neighbours."""
-        if this.motion is None or this.motion.cut or not this.motion.sure.any() or self.whole <= 0:
+        if this.motion is None or this.motion.cut or not this.motion.sure.any() or self.clip_range <= 0:
             return
         for k, (a, b) in enumerate(((last.predicted, this.predicted), (last.depth, this.depth))):
             change = np.abs(b - this.motion.warp(a))[this.motion.sure]
-            self.totals[k] += float(change.mean()) / self.whole
+            self.totals[k] += float(change.mean()) / self.clip_range
         self.pairs += 1
 
     @property

@@ -298,8 +298,8 @@ def _bands(
         for x in alignments:
             for sign, side in ((-1, a), (1, b)):
                 for near, far, n, rel in side.bands(image, x):
-                    own = parts.setdefault((near, far), dict.fromkeys(alignments, 0.0))
-                    own[x] += sign * n * rel / total / len(images)
+                    sums = parts.setdefault((near, far), dict.fromkeys(alignments, 0.0))
+                    sums[x] += sign * n * rel / total / len(images)
                     if side is a and x == alignments[0]:
                         pixels[near, far] = pixels.get((near, far), 0) + n
     counted = sum(pixels.values())

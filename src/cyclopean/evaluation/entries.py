@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole
@@ -19,12 +17,11 @@ from cyclopean.inference.wrappers import Infer, plain
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo, resize
 from cyclopean.methods.base import Ambiguity
-from cyclopean.sample import Sample, calibrated_rig, view
+from cyclopean.sample import OneMap, Sample, calibrated_rig, view
 from cyclopean.training import models
 
 LOG = logging.getLogger(__name__)
 SUFFIXES = (".npy", ".npz", ".exr", ".pfm")
-Map = Float[Tensor, "1 1 h w"]
 
 
 @runtime_checkable
@@ -52,13 +49,13 @@ class Entry:
 
     name: str
     ambiguity: Ambiguity
-    predict: Callable[[Sample], Map]
+    predict: Callable[[Sample], OneMap]
     trivial: bool = False
-    ordered: Callable[[int, Sample], Map] | None = None
+    ordered: Callable[[int, Sample], OneMap] | None = None
     covers: str = "picture"
     by_pair: "Entry | None" = None
 
-    def inverse_depth(self, index: int, sample: Sample) -> Map:
+    def inverse_depth(self, index: int, sample: Sample) -> OneMap:
         """Return the inverse depth of item `index` of a data set, which is `sample`."""
         return self.ordered(index, sample) if self.ordered else self.predict(sample)
 
@@ -83,7 +80,7 @@ def predictor_entry(title: str, predictor: Predictor) -> Entry:
     """Return a model in memory as an entry of the name `title`; a model of two views gets the right picture too."""
     method = predictor.method
 
-    def predict(sample: Sample) -> Map:
+    def predict(sample: Sample) -> OneMap:
         camera = sample.target.camera
         known = camera if isinstance(camera, Pinhole | Equirectangular) else None
         photo = Photo(sample.target.image, known, sample.name[0])
@@ -95,7 +92,7 @@ def predictor_entry(title: str, predictor: Predictor) -> Entry:
             )
         return predictor.everywhere(photo, Photo(sample.sources[0].image, name=sample.name[0])).inverse_depth
 
-    def predict_by_pair(sample: Sample) -> Map:
+    def predict_by_pair(sample: Sample) -> OneMap:
         """Return inverse depth in 1/m: the disparity that the model predicts is taken as that of the pair's own rig."""
         pair = calibrated_rig(sample)
         if pair is None:
@@ -123,7 +120,7 @@ def one_look(name: str, device: str = "cpu", backend: str = "torch") -> Entry:
         raise InputError(f"the model {name!r} is for ordinary photos; --one-look is for models of panoramas.")
 
     @torch.no_grad()
-    def predict(sample: Sample) -> Map:
+    def predict(sample: Sample) -> OneMap:
         if not isinstance(sample.target.camera, Equirectangular):
             raise InputError(f"{sample.name[0]} is not a panorama, and the model {name!r} is for panoramas.")
         target = view(resize(sample.target.image, predictor.input_size).to(device), Equirectangular())
@@ -154,7 +151,7 @@ def depth_files(folder: Path) -> Entry:
         raise InputError(f"{folder} is neither a model (no {models.CONFIG}) nor a folder of depth files such as .npy.")
     ambiguity, find = read_depth(first).ambiguity, finder(folder)
 
-    def predict(sample: Sample) -> Map:
+    def predict(sample: Sample) -> OneMap:
         path = find(sample.name[0])
         depth = read_depth(path)
         if depth.ambiguity != ambiguity:

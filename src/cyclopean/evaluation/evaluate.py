@@ -44,9 +44,8 @@ FARTHEST = 1e6  # stands for infinity where depths are averaged
 DENSE = 0.5  # least share of known pixels for figures at boundaries
 DECIMAL = frozenset(DecimalErrors.__dataclass_fields__)
 
-Map = Float[Tensor, "1 1 h w"]
 Pixels = Float[Tensor, " n"]
-Plane = Float[Tensor, "h w"]
+FlatMap = Float[Tensor, "h w"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class GroundTruth:
     offset: float = 0.0
 
     @cached_property
-    def boundaries(self) -> tuple[Plane, Pixels] | None:
+    def boundaries(self) -> tuple[FlatMap, Pixels] | None:
         """Truth, sky at `far`, NaN outside the crop, and which counted pixels lie near a boundary; None if sparse."""
         truth, crop = self.sample.depth[0, 0], _crop(self.sample, self.protocol)
         if "edge_f1" not in self.protocol.shown or float((~truth[crop].isnan()).float().mean()) < DENSE:
@@ -160,9 +159,9 @@ class EntryPrediction:
 
     entry: Entry
     inverse_depth: Float[Tensor, "1 1 h w"]
-    planes: dict[tuple[str | None, str, str], Plane] = field(default_factory=dict, compare=False)
+    planes: dict[tuple[str | None, str, str], FlatMap] = field(default_factory=dict, compare=False)
 
-    def plane(self, truth: GroundTruth) -> Plane:
+    def plane(self, truth: GroundTruth) -> FlatMap:
         """Return the inverse depth at the truth's size: bilinear, pixel centres at half integers; NaN outside a crop.
 
         Inverse depth or depth is resized, by the protocol's rule: averaging disparities and averaging depths differ at
@@ -220,8 +219,8 @@ def evaluate_variants(
             predictions: dict[str, list[EntryPrediction]] = {}
             for protocol in variants if any(len(truth.index) for truth in truths) else ():
                 if protocol.sees not in predictions:
-                    shown = visible_part(sample, protocol)
-                    predictions[protocol.sees] = [EntryPrediction(e, e.inverse_depth(index, shown)) for e in entries]
+                    view = visible_part(sample, protocol)
+                    predictions[protocol.sees] = [EntryPrediction(e, e.inverse_depth(index, view)) for e in entries]
             judged = [
                 [
                     result
@@ -341,10 +340,10 @@ def alignments(entry: Entry, protocol: Protocol, factor: float | None) -> tuple[
     An alignment hides the error that it removes; guesses, whose scale is arbitrary, need no figures without one.
     """
     fitting = FITTING[entry.ambiguity]
-    wanted = protocol.side_by_side or tuple(a for a in USUAL if a in fitting or a == "none")
+    chosen = protocol.side_by_side or tuple(a for a in USUAL if a in fitting or a == "none")
     if entry.trivial:
-        wanted = tuple(a for a in wanted if a in fitting)
-    return tuple(a for a in wanted if a != "factor" or factor is not None)
+        chosen = tuple(a for a in chosen if a in fitting)
+    return tuple(a for a in chosen if a != "factor" or factor is not None)
 
 
 def aligner(
@@ -445,7 +444,7 @@ def _disparity_figures(inverse: Pixels, clipped: Pixels, truth: GroundTruth) -> 
     }
 
 
-def _edge_figures(align: Callable[[Pixels], Pixels], plane: Plane, truth: GroundTruth) -> dict[str, float]:
+def _edge_figures(align: Callable[[Pixels], Pixels], plane: FlatMap, truth: GroundTruth) -> dict[str, float]:
     """Return AbsRel near depth discontinuities and the F1 of occluding contours; {} where truth is sparse or smooth."""
     if truth.boundaries is None:
         return {}

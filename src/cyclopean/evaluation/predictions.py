@@ -23,9 +23,8 @@ from cyclopean.io.depthmap import from_numbers
 from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.methods.base import Ambiguity
 from cyclopean.metrics import CROPS
-from cyclopean.sample import Sample
+from cyclopean.sample import OneMap, Sample
 
-Map = Float[Tensor, "1 1 h w"]
 KINDS = {
     "disparity": "a fraction of the image width, as in Monodepth's disparities.npy",
     "disparity_px": "pixels of the map's own width",
@@ -68,7 +67,7 @@ class Meaning:
             if value is not None and not 0 < value < math.inf:
                 raise InputError(f"{name} is {value:g}; it needs a number above 0.")
 
-    def inverse_depth(self, numbers: Float[Tensor, "1 1 h w"], sample: Sample) -> Map:
+    def inverse_depth(self, numbers: Float[Tensor, "1 1 h w"], sample: Sample) -> OneMap:
         """Return numbers of any size as inverse depth of that size, by the rules for every depth file: NaN where a
         depth is not above 0, or nearer than 1e-12; 0 where it is farther than 1e12.
 
@@ -127,7 +126,7 @@ class _Placement:
     def __init__(self, name: str, covers: str) -> None:
         self.name, self.covers, self.warned = name, covers, False
 
-    def __call__(self, plane: Map, sample: Sample) -> Float[Tensor, "1 1 h2 w2"]:
+    def __call__(self, plane: OneMap, sample: Sample) -> Float[Tensor, "1 1 h2 w2"]:
         if not bool((plane >= 0).any()):
             raise InputError(
                 f"{self.name} has no number of at least 0 (infinitely far) for {sample.name[0]}; change its sign, or "
@@ -178,18 +177,18 @@ def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_
     name = path.name if path.is_file() else f"{path.name}/"
     place = _Placement(name, meaning.covers)
 
-    def inverse_depth(array: NDArray, sample: Sample) -> Map:
+    def inverse_depth(array: NDArray, sample: Sample) -> OneMap:
         array = sky_at_infinity(array) if meaning.kind == "depth" else array
         numbers = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))[None, None]
         return place(meaning.inverse_depth(numbers, sample), sample)
 
     def by_place(at: Callable[[int], NDArray]) -> Entry:
-        def nameless(sample: Sample) -> Map:
+        def nameless(sample: Sample) -> OneMap:
             raise InputError(
                 f"{name} finds its maps by index only; evaluate it on a whole data set, not {sample.name}."
             )
 
-        def ordered(index: int, sample: Sample) -> Map:
+        def ordered(index: int, sample: Sample) -> OneMap:
             return inverse_depth(at(index), sample)
 
         return Entry(name, ambiguity, nameless, covers=meaning.covers, ordered=ordered)
@@ -211,7 +210,7 @@ def read_predictions(path: Path | str, meaning: Meaning, data: DepthDataset, in_
         return by_place(lambda index: read_plane(files[index])[0])
     find = finder(path, SUFFIXES)
 
-    def by_name(sample: Sample) -> Map:
+    def by_name(sample: Sample) -> OneMap:
         return inverse_depth(read_plane(find(sample.name[0]))[0], sample)
 
     return Entry(name, ambiguity, by_name, covers=meaning.covers)

@@ -17,7 +17,7 @@ import cyclopean
 from cyclopean.evaluation.protocols import FITTING, Alignment
 from cyclopean.evaluation.summary import Result, Summary
 from cyclopean.evaluation.tables import Table
-from cyclopean.io.files import shortened, shown
+from cyclopean.io.files import printable, shortened
 
 TITLES = {
     "abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSElog", "log10": "log10",
@@ -281,7 +281,7 @@ def _screen(result: Result, others: tuple[str, ...]) -> str:
     verdicts = [verdict(row.entry, f"{title} ({row.alignment})", _best_guess(row), row.images) for row in models]
     clipped = [_clipped_remark(result, row.entry) for row in models if row.alignment == "none"]
     lines = [about, *dict.fromkeys(verdicts), *filter(None, clipped)]
-    wrapped = [textwrap.fill(shown(line), WIDTH, break_on_hyphens=False) for line in lines]
+    wrapped = [textwrap.fill(printable(line), WIDTH, break_on_hyphens=False) for line in lines]
     return "\n".join(wrapped) + "\n\n" + _screen_table(result, others).plain()
 
 
@@ -308,16 +308,18 @@ def _screen_rows(result: Result) -> list[Summary]:
     rows = [row for row in result.rows if row.group == "all"]
     have = {row.alignment for row in rows}
     models = {row.entry: result.ambiguities.get(row.entry, "metric") for row in rows if not row.trivial}
-    wanted: dict[Alignment, None] = {}
+    alignments: dict[Alignment, None] = {}
     for kind in models.values() or ["scale"]:
         fitting = [a for a in ("none", "median", *FITTING[kind]) if a in FITTING[kind] and a in have]
-        wanted |= dict.fromkeys(fitting[:1])
+        alignments |= dict.fromkeys(fitting[:1])
         if kind == "metric" and "median" in have:
-            wanted["median"] = None
+            alignments["median"] = None
     rows = [
-        row for row in rows if row.alignment in wanted and (row.trivial or row.alignment in FITTING[models[row.entry]])
+        row
+        for row in rows
+        if row.alignment in alignments and (row.trivial or row.alignment in FITTING[models[row.entry]])
     ]
-    order = list(wanted)
+    order = list(alignments)
     return sorted(rows, key=lambda row: (order.index(row.alignment), row.trivial))
 
 

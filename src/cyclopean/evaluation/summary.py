@@ -168,10 +168,10 @@ def summarise(results: Sequence[ImageResult], entries: Sequence[Entry], seed: in
             for result in results:
                 if result.alignment == alignment and result.image in place:
                     by_entry.setdefault(result.entry, []).append(result)
-            images = {name: sorted(own, key=lambda r: place[r.image]) for name, own in by_entry.items()}
-            columns = {name: _columns(own) for name, own in images.items()}
+            images = {name: sorted(part, key=lambda r: place[r.image]) for name, part in by_entry.items()}
+            columns = {name: _columns(part) for name, part in images.items()}
             guesses = {name: columns[name]["abs_rel"] for name in columns if name in trivial}
-            rows += [_summary(own, columns[name], guesses, weights, group=group) for name, own in images.items()]
+            rows += [_summary(part, columns[name], guesses, weights, group=group) for name, part in images.items()]
     return rows
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cyclopean.io.files import shortened, shown
+from cyclopean.io.files import printable, shortened
 
 _LATEX = {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "δ": r"$\delta$"}
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -24,7 +24,7 @@ class Table:
 
     def widths(self) -> list[int]:
         """Return the width of each column in a terminal; names from files are escaped (control characters)."""
-        return [max(len(shown(cell)) for cell in column) for column in zip(self.heads, *self.rows, strict=True)]
+        return [max(len(printable(cell)) for cell in column) for column in zip(self.heads, *self.rows, strict=True)]
 
     @property
     def width(self) -> int:
@@ -36,7 +36,7 @@ class Table:
         widths = self.widths()
         lines = [
             "  ".join(
-                shown(cell).ljust(width) if k < self.texts else shown(cell).rjust(width)
+                printable(cell).ljust(width) if k < self.texts else printable(cell).rjust(width)
                 for k, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
             for row in (self.heads, *self.rows)
@@ -49,7 +49,7 @@ class Table:
     def folded(self, columns: int) -> "list[Table]":
         """Return several tables of at most `columns` columns of a terminal, each with the first column, shortened."""
         names = tuple(shortened(row[0], columns // 2) for row in (self.heads, *self.rows))
-        widths = [max(len(shown(name)) for name in names), *self.widths()[1:]]
+        widths = [max(len(printable(name)) for name in names), *self.widths()[1:]]
         groups: list[list[int]] = [[]]
         for k in range(1, len(widths)):
             if groups[-1] and widths[0] + sum(2 + widths[n] for n in (*groups[-1], k)) > columns:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from cyclopean.data.files import read_numbers
 from cyclopean.errors import InputError, sentence
-from cyclopean.evaluation.entries import DepthDataset, Entry, Map
+from cyclopean.evaluation.entries import DepthDataset, Entry
 from cyclopean.io.files import appearing
-from cyclopean.sample import Sample
+from cyclopean.sample import OneMap, Sample
 
 GRID = (96, 128)  # cells of a mean map, whatever the sizes of the pictures
 Cells = Float[Tensor, "1 1 gh gw"]
@@ -28,7 +28,7 @@ def guesses() -> list[Entry]:
         "ground": lambda v: (v - 0.48).clamp(min=0.02),
     }
 
-    def by_row(formula: Callable[[Tensor], Tensor], sample: Sample) -> Map:
+    def by_row(formula: Callable[[Tensor], Tensor], sample: Sample) -> OneMap:
         height, width = sample.depth.shape[-2:]
         v = (torch.arange(height, dtype=torch.float32) + 0.5) / height
         return formula(v)[None, None, :, None].expand(1, 1, height, width)
@@ -36,12 +36,12 @@ def guesses() -> list[Entry]:
     return [Entry(name, "scale", partial(by_row, formula), trivial=True) for name, formula in formulas.items()]
 
 
-def training_mean(mean: Map) -> Entry:
+def training_mean(mean: OneMap) -> Entry:
     """Return the mean inverse depth of a training set, in 1/m, whatever the picture shows."""
     return Entry("training mean", "metric", lambda _: mean, trivial=True)
 
 
-def latitude_mean(mean: Map) -> Entry:
+def latitude_mean(mean: OneMap) -> Entry:
     """Return the mean inverse depth of each row of a training set: the same for any yaw of a panorama."""
     rows = mean.mean(-1, keepdim=True).expand_as(mean)
     return Entry("latitude mean", "metric", lambda _: rows, trivial=True)
@@ -54,7 +54,7 @@ def leave_one_out(data: DepthDataset, indices: Iterable[int]) -> Entry | None:
     family gets the mean of all others. None if at most one item has truth. Unreadable items are skipped; raises
     `InputError` if none can be read.
     """
-    own: dict[str, tuple[Cells, Cells]] = {}
+    maps: dict[str, tuple[Cells, Cells]] = {}
     readable, problem = False, InputError("there is no item to take the mean of; give a data set with depth.")
     for index in indices:
         try:
@@ -65,33 +65,33 @@ def leave_one_out(data: DepthDataset, indices: Iterable[int]) -> Entry | None:
         readable = True
         cells = _cells(sample.depth, GRID)
         if bool((cells[1] > 0.5).any()):
-            own[sample.name[0]] = cells
+            maps[sample.name[0]] = cells
     if not readable:
         raise problem
-    if len(own) < 2:
+    if len(maps) < 2:
         return None
 
     def total(members: list[tuple[Cells, Cells]]) -> tuple[Cells, Cells, int]:
         sums = (torch.stack(parts).sum(0) for parts in zip(*members, strict=True))
         return (*sums, len(members))  # type: ignore[return-value]
 
-    everything = total(list(own.values()))
-    families = {family_of(name) for name in own}
+    everything = total(list(maps.values()))
+    families = {family_of(name) for name in maps}
     sums = {
-        family: total([cells for name, cells in own.items() if family_of(name) == family]) if family else everything
+        family: total([cells for name, cells in maps.items() if family_of(name) == family]) if family else everything
         for family in families
     }
 
-    def predict(sample: Sample) -> Map:
+    def predict(sample: Sample) -> OneMap:
         name = sample.name[0]
         family = sums[family_of(name)]
         rho, count, _ = family if family[2] > 1 else everything
-        return _filled_mean(rho - own[name][0], count - own[name][1])
+        return _filled_mean(rho - maps[name][0], count - maps[name][1])
 
     return Entry("leave-one-out mean", "metric", predict, trivial=True)
 
 
-def mean_inverse_depth(data: DepthDataset, size: tuple[int, int] = GRID) -> Map:
+def mean_inverse_depth(data: DepthDataset, size: tuple[int, int] = GRID) -> OneMap:
     """Return the mean true inverse depth of a data set in 1/m, sky as 0, on a grid of `size` (height, width).
 
     Every picture is resized to the grid. Cells without truth take the mean of their row, rows without truth that of the
@@ -104,7 +104,7 @@ def mean_inverse_depth(data: DepthDataset, size: tuple[int, int] = GRID) -> Map:
     return _filled_mean(total, count)
 
 
-def save_mean(path: Path | str, mean: Map) -> None:
+def save_mean(path: Path | str, mean: OneMap) -> None:
     """Store a mean map as .npy, to be read by `load_mean`. Raises `InputError` if `path` cannot be written."""
     path = Path(path)
     if path.suffix != ".npy":
@@ -113,7 +113,7 @@ def save_mean(path: Path | str, mean: Map) -> None:
         np.save(folder / path.name, mean[0, 0].numpy())
 
 
-def load_mean(path: Path | str) -> Map:
+def load_mean(path: Path | str) -> OneMap:
     """Read a mean map stored by `save_mean`."""
     mean = read_numbers(Path(path))
     if not bool((mean.isfinite() & (mean >= 0)).all()):
@@ -126,7 +126,7 @@ def family_of(name: str) -> str:
     return name.split("/", maxsplit=1)[0] if "/" in name else ""
 
 
-def _cells(depth: Map, size: tuple[int, int]) -> tuple[Cells, Cells]:
+def _cells(depth: OneMap, size: tuple[int, int]) -> tuple[Cells, Cells]:
     """Return the mean known inverse depth of each cell of a grid, sky 0, and whether any is known (1 or 0)."""
     known = depth > 0
     rho = torch.where(known, 1 / torch.where(known, depth, 1), 0)
@@ -135,7 +135,7 @@ def _cells(depth: Map, size: tuple[int, int]) -> tuple[Cells, Cells]:
     return F.adaptive_avg_pool2d(rho, size) / torch.where(share > 0, share, 1), count
 
 
-def _filled_mean(total: Cells, count: Cells) -> Map:
+def _filled_mean(total: Cells, count: Cells) -> OneMap:
     """Return total / count; cells without a count take the mean of their row, rows without the nearest row's."""
     if not bool((count > 0.5).any()):
         raise InputError("there is no known depth to take the mean of; give a data set with depth.")

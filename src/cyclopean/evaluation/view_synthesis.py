@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from cyclopean.errors import InputError, sentence
@@ -24,11 +24,11 @@ from cyclopean.evaluation.report import KEYS, LONGEST, WIDTH, verdict
 from cyclopean.evaluation.summary import interval, resamplings
 from cyclopean.evaluation.tables import Table
 from cyclopean.geometry import Pinhole, reproject, size_of
-from cyclopean.io.files import shown
+from cyclopean.io.files import printable
 from cyclopean.io.image import resize
 from cyclopean.losses import ssim_gaussian
 from cyclopean.methods.masks import visibility
-from cyclopean.sample import Sample, View
+from cyclopean.sample import OneImage, OneMap, Sample, View
 from cyclopean.synthesis import pull
 
 TRUTH_SOUGHT_IN = 8  # items, evenly spaced, that are read to check whether a set has truth
@@ -44,9 +44,6 @@ OFFSETS = (
 LEAST_SHARE = 0.1  # of the pixels, at least, must be visible in every row
 WINDOW, DEVIATION = 11, 1.5  # of SSIM
 ALIGNED_BY = {"metric": "as it is", "scale": "best factor", "affine": "best factor and offset"}
-
-Map = Float[Tensor, "1 1 h w"]
-Rgb = Float[Tensor, "1 3 h w"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ def judge(
     return ViewSynthesisResult(name, len(shares), sum(shares) / len(shares), tuple(rows), seed, failed)
 
 
-def best_fit(inverse_depth: Map, sample: Sample, source: View, kind: str) -> Map:
+def best_fit(inverse_depth: OneMap, sample: Sample, source: View, kind: str) -> OneMap:
     """Return `inverse_depth` times the factor, for `affine` maps also plus the offset, that best synthesises the
     target.
 
@@ -198,14 +195,14 @@ def best_fit(inverse_depth: Map, sample: Sample, source: View, kind: str) -> Map
     return shape * (unit * move) + offset / per_inverse_depth
 
 
-def figures(picture: Rgb, target: Rgb, seen: Bool[Tensor, "1 1 h w"]) -> dict[str, float]:
-    """Return PSNR, SSIM and L1 of `picture` over the pixels that are `seen`; windows of SSIM lie inside the image."""
-    where = seen.expand_as(target)
+def figures(picture: OneImage, target: OneImage, mask: Bool[Tensor, "1 1 h w"]) -> dict[str, float]:
+    """Return PSNR, SSIM and L1 of `picture` over the pixels of `mask`; windows of SSIM lie inside the image."""
+    where = mask.expand_as(target)
     off = (picture - target)[where].double()
     margin = WINDOW // 2
-    inner = torch.zeros_like(seen)
-    inner[..., margin:-margin, margin:-margin] = seen[..., margin:-margin, margin:-margin]
-    likeness = ssim_gaussian(torch.where(seen, picture, target), target, WINDOW, DEVIATION)
+    inner = torch.zeros_like(mask)
+    inner[..., margin:-margin, margin:-margin] = mask[..., margin:-margin, margin:-margin]
+    likeness = ssim_gaussian(torch.where(mask, picture, target), target, WINDOW, DEVIATION)
     mse = float(off.square().mean())
     return {
         "psnr": 10 * math.log10(1 / max(mse, 1e-10)),  # at most 100 dB
@@ -221,7 +218,7 @@ def screen(result: ViewSynthesisResult) -> str:
         if not row.trivial:
             best = max(row.ratios.items(), key=lambda item: item[1], default=None)
             lines.append(verdict(row.entry, "L1", best, result.images))
-    return "\n".join(textwrap.fill(shown(line), WIDTH) for line in lines) + "\n\n" + table(result).plain()
+    return "\n".join(textwrap.fill(printable(line), WIDTH) for line in lines) + "\n\n" + table(result).plain()
 
 
 def heading(result: ViewSynthesisResult) -> str:
@@ -265,7 +262,7 @@ def as_json(result: ViewSynthesisResult) -> dict[str, Any]:
     return asdict(result) | {"rows": rows}
 
 
-def _remade(inverse_depth: Map, sample: Sample, source: View) -> tuple[Rgb, Bool[Tensor, "1 1 h w"]]:
+def _remade(inverse_depth: OneMap, sample: Sample, source: View) -> tuple[OneImage, Bool[Tensor, "1 1 h w"]]:
     """Return the source warped into the target, and a mask of pixels inside its picture and not occluded."""
     pose: Any = source.from_target
     match = reproject(inverse_depth, sample.target.camera, pose, source.camera)
@@ -280,12 +277,12 @@ def _remade(inverse_depth: Map, sample: Sample, source: View) -> tuple[Rgb, Bool
 def _rows(
     entries: Sequence[Entry], images: dict[str, dict[str, dict[str, float]]], aligned: dict[str, str], seed: int
 ) -> list[PhotometricRow]:
-    errors = {name: np.array([image["l1"] for image in own.values()]) for name, own in images.items()}
+    errors = {name: np.array([image["l1"] for image in of_entry.values()]) for name, of_entry in images.items()}
     weights = resamplings(len(next(iter(errors.values()))), seed)
     rows = []
     for entry in entries:
-        error, own = errors[entry.name], images[entry.name]
-        means = {key: float(np.mean([image[key] for image in own.values()])) for key in ("psnr", "ssim", "l1")}
+        error, of_entry = errors[entry.name], images[entry.name]
+        means = {key: float(np.mean([image[key] for image in of_entry.values()])) for key in ("psnr", "ssim", "l1")}
         ratios = {}
         for guess in entries:
             if guess.trivial:
@@ -295,7 +292,7 @@ def _rows(
         spread = interval(weights @ error)
         rows.append(
             PhotometricRow(
-                entry.name, entry.trivial, aligned[entry.name], **means, interval=spread, ratios=ratios, images=own
+                entry.name, entry.trivial, aligned[entry.name], **means, interval=spread, ratios=ratios, images=of_entry
             )
         )
     return rows

@@ -250,11 +250,11 @@ def reproject_shell(
     return _land(points, meets & other.sees(points), other)
 
 
-def _land(points: Points, seen: Bool[Tensor, "b h w"], other: Camera) -> Correspondence:
+def _land(points: Points, in_front: Bool[Tensor, "b h w"], other: Camera) -> Correspondence:
     ahead = points.new_tensor([0.0, 0.0, 1.0])
-    uv = other.project(torch.where(seen[..., None], points, ahead))
+    uv = other.project(torch.where(in_front[..., None], points, ahead))
     inside = ((uv >= 0) & (uv <= 1)).all(-1)
-    return Correspondence(uv, (seen & inside)[:, None])
+    return Correspondence(uv, (in_front & inside)[:, None])
 
 
 def _last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c"]:

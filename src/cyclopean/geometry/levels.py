@@ -53,7 +53,7 @@ class Levels:
 
     @cached_property
     def shares(self) -> tuple[float, ...]:
-        """Where each value stands between the least (0) and the largest (1), by its logarithm."""
+        """The place of each value between the least (0) and the largest (1), by its logarithm."""
         least, most = self.values[0], self.values[-1]
         return tuple(math.log(value / least) / math.log(most / least) for value in self.values)
 

@@ -1,4 +1,4 @@
-"""What is particular to panoramas: the paper's first-order displacement, its attention, and borders that have none.
+"""Geometry of panoramas: the paper's first-order displacement, its attention, and borders that have none.
 
 Zioulis et al., Spherical View Synthesis for Self-Supervised 360 Depth Estimation, 2019. Its angles count from the left
 border and the top (phi = longitude + pi, theta = pi/2 - latitude), its y points up, ours down.

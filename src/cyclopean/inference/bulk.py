@@ -1,6 +1,6 @@
 """The same work on very many inputs: in this process, in several, or on a cluster by Ray Data.
 
-Nothing is kept but files, which appear by renaming: a run that was cut goes on with the inputs whose results are
+Nothing is kept but files, which appear by renaming: an interrupted run continues with the inputs whose results are
 missing, and an input that was begun twice is written twice alike. Inputs are taken one by one, as processes are free,
 so that memory does not grow with their number.
 """
@@ -42,7 +42,7 @@ class Done(NamedTuple):
 
 @runtime_checkable  # so that annotations can be checked while tests run
 class Work(Protocol):
-    """What is done to inputs, such as numbers or paths: values that can be hashed and sent to other processes."""
+    """Work on inputs such as numbers or paths: values that can be hashed and sent to other processes."""
 
     def __hash__(self) -> int: ...
 
@@ -54,8 +54,8 @@ class Work(Protocol):
 def run(work: Work, inputs: Iterable[Hashable], workers: int = 1, cluster: str | None = None) -> Iterator[Done]:
     """Do the work on `inputs`; yield each when it is done, in any order.
 
-    An input that fails is yielded with its reason, and the rest goes on. `workers` are processes of this machine, or
-    of the `cluster`: "auto" (the one that this machine belongs to, else this machine) or its address. A process that is
+    An input that fails is yielded with its reason, and the rest is done. `workers` are processes of this machine, or of
+    the `cluster`: "auto" (the one that this machine belongs to, else this machine) or its address. A process that is
     killed is replaced and what was begun is done again, an input at a time, to see which one kills; raises `InputError`
     if processes die without any input done.
     """
@@ -128,7 +128,7 @@ def _in_processes(work: Work, inputs: Iterable[Hashable], workers: int) -> Itera
                 if in_a_row == RESTARTS:
                     raise InputError(
                         f"processes were killed {RESTARTS} times in a row, often because memory ran out; repeat the "
-                        "command with fewer --workers: it goes on where it stopped."
+                        "command with fewer --workers: it continues where it stopped."
                     ) from None
                 for one in suspects:
                     kills[one] = kills.get(one, 0) + 1

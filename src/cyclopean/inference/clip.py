@@ -35,11 +35,11 @@ from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference.predictor import Predictor
 from cyclopean.io.files import H264_SUFFIXES, appearing
 from cyclopean.io.image import Photo, resize, size_within, small_grey
+from cyclopean.io.planes import Plane
 from cyclopean.io.video import MEGAPIXELS, Frame, Still, describe, stills
 from cyclopean.io.video_frames import square_size, stretched
 from cyclopean.io.video_writing import rewrite
 
-Plane = Float[np.ndarray, "h w"]
 Progress = Callable[[int, int], None]
 
 PIXELS = 100_000  # size at which depth, motion and tracking are computed
@@ -59,7 +59,7 @@ class ClipMeasures:
     aims: tuple[float, ...]
 
     @property
-    def whole(self) -> float:
+    def clip_range(self) -> float:
         """Range of inverse depth of the clip."""
         return self.high - self.low
 
@@ -121,7 +121,7 @@ def write_refocused(
     check(source, keys, smooth, max_megapixels)
     camera = film_camera(source, known)
     measures = measure_clip(source, keys, predictor, camera, max_megapixels)
-    depth = SteadyDepth(predictor, camera, smooth, measures.whole)
+    depth = SteadyDepth(predictor, camera, smooth, measures.clip_range)
     rendering = _Rendering(keys, depth, lens or Lens(), measures, progress or (lambda _done, _all: None))
     count = rewrite(source, target, rendering.pictures, max_megapixels)
     return ClipReport(
@@ -146,7 +146,7 @@ def check(source: Path, keys: Sequence[Keyframe], smooth: float, max_megapixels:
 
 
 def film_camera(source: Path, known: Path | float | None = None) -> Pinhole | None:
-    """Return the camera of a film; None if nobody tells its focal length.
+    """Return the camera of a film; None if its focal length is unknown.
 
     `known` is a file with it (a camera profile, a sidecar) or a field of view in degrees along the longer side; without
     it the film's metadata tell, as in a training on clips (`data.video.clip`).
@@ -168,13 +168,13 @@ def measure_clip(
     every = max(1, describe(source, max_megapixels).count // SAMPLED_FRAMES)
     waiting, last = list(keys), [0, 0.0]
 
-    def wanted(index: int, seconds: float) -> bool:
+    def sampled(index: int, seconds: float) -> bool:
         last[:] = index + 1, seconds
         return index % every == 0 or bool(waiting and seconds >= waiting[0].time)
 
     samples: list[Plane] = []
     aims: list[float] = []
-    for still in stills(source, wanted, max_megapixels):
+    for still in stills(source, sampled, max_megapixels):
         depth = _small_depth(still, predictor, camera)
         if still.index % every == 0:
             samples.append(depth[::4, ::4])
@@ -208,13 +208,13 @@ class SteadyDepth:
     predictor: Predictor
     camera: Pinhole | None
     smooth: float
-    whole: float  # the range of inverse depth of the clip
+    clip_range: float  # the range of inverse depth of the clip
     cuts: list[float] = field(default_factory=list)
     last: Moment | None = None
 
     def __post_init__(self) -> None:
-        self.flicker = Flicker(self.whole)
-        self.consistency = Consistency(self.predictor.method.ambiguity, self.whole)
+        self.flicker = Flicker(self.clip_range)
+        self.consistency = Consistency(self.predictor.method.ambiguity, self.clip_range)
 
     def add(self, still: Still) -> Moment:
         """Return the next moment of the clip."""
@@ -225,7 +225,7 @@ class SteadyDepth:
         if self.last is None:
             self.last = first(grey, depth, still.seconds)
             return self.last
-        now = following(self.last, grey, aligned, still.seconds, mean=self.smooth, whole=self.whole)
+        now = following(self.last, grey, aligned, still.seconds, mean=self.smooth, clip_range=self.clip_range)
         now = replace(now, predicted=depth)
         self.flicker.add(self.last, now)
         if now.motion is not None and now.motion.cut:
@@ -261,7 +261,7 @@ class _Rendering:
         focus, amount = self.pull(now, last, depth, size_of(still.image))
         lens = replace(self.lens, amount=amount)
         unit = 1.0 if self.depth.predictor.method.ambiguity == "metric" else None
-        result = Focusable(Photo(square), depth, lens, unit, self.measures.whole).focused(focus).image
+        result = Focusable(Photo(square), depth, lens, unit, self.measures.clip_range).focused(focus).image
         if still.aspect == 1:
             return result
         return still.image + stretched(result - square, size_of(still.image))  # what stays sharp is not resampled
@@ -311,7 +311,7 @@ class _FocusPull:
         if now.motion.cut:
             self.lost.append(now.seconds)
             return
-        self.spot = tracked(self.spot, now.motion, last.depth, self.measures.whole)
+        self.spot = tracked(self.spot, now.motion, last.depth, self.measures.clip_range)
         if self.spot is None:
             self.lost.append(now.seconds)
 

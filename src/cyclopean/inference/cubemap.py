@@ -26,7 +26,7 @@ from cyclopean.geometry import (
 )
 from cyclopean.inference.panorama import PanoramaDepth, resize_sphere
 from cyclopean.io.image import resize
-from cyclopean.sample import View, view
+from cyclopean.sample import OneImage, View, view
 from cyclopean.synthesis import pull
 
 FIELD_OF_VIEW = 100.0  # degrees of a face: upright neighbours share 55, and the cube's own 10
@@ -41,9 +41,8 @@ ROUNDS = 12  # of re-weighting
 UNSURE = 0.1  # of a logarithm of ratios, besides their spread
 SMALLEST = 1e-3  # of the typical inverse depth: smaller ones (sky) give no ratio, smaller steps count as 0
 
-Image = Float[Tensor, "1 3 h w"]
 Infer = Callable[[View], Float[Tensor, "b 1 h w"]]
-Plane = Float[Tensor, "h w"]
+FlatMap = Float[Tensor, "h w"]
 Planes = Float[Tensor, "f h w"]
 
 
@@ -59,7 +58,7 @@ class CubeFaces:
     field_of_view: float = FIELD_OF_VIEW
     prior: float = PRIOR
 
-    def __call__(self, image: Image) -> PanoramaDepth:
+    def __call__(self, image: OneImage) -> PanoramaDepth:
         """Return the inverse depth of a panorama with the detail of its faces.
 
         On a face z = radius * cosine, so an inverse depth d there is an inverse distance d * cosine. Where faces
@@ -243,7 +242,7 @@ def _refined(
     return first * solution[:count], typical * solution[count:]
 
 
-def blend_gradients(logs: Planes, weights: Planes, level: Float[Tensor, " h"]) -> tuple[Plane, Plane]:
+def blend_gradients(logs: Planes, weights: Planes, level: Float[Tensor, " h"]) -> tuple[FlatMap, FlatMap]:
     """Return the surface with the mean gradients of `logs` on a panorama, and the plain blend that it is held to.
 
     `weights` of each face, 0 outside it; `level` is the cosine of latitude of each row. Gradients along a row
@@ -257,7 +256,7 @@ def blend_gradients(logs: Planes, weights: Planes, level: Float[Tensor, " h"]) -
     down_weight[-1] = 0
     hold = HOLD * level[:, None].expand_as(blend)
 
-    def normal(x: Plane) -> Plane:
+    def normal(x: FlatMap) -> FlatMap:
         return (
             hold * x
             - _negative_adjoint(along_weight * _difference(x, -1), -1)
@@ -273,19 +272,21 @@ def _difference(x: Tensor, axis: int) -> Tensor:
     return x.roll(-1, axis) - x
 
 
-def _negative_adjoint(x: Plane, axis: int) -> Plane:
+def _negative_adjoint(x: FlatMap, axis: int) -> FlatMap:
     """Return minus the transpose of `_difference`."""
     return x - x.roll(1, axis)
 
 
-def _mean_gradient(logs: Planes, weights: Planes, axis: int) -> tuple[Plane, Plane]:
+def _mean_gradient(logs: Planes, weights: Planes, axis: int) -> tuple[FlatMap, FlatMap]:
     """Return the mean difference of neighbours over the faces that hold both, and 1 where any face does."""
     both = weights * weights.roll(-1, axis)
     total = both.sum(0)
     return (both * _difference(logs, axis)).sum(0) / total.clamp_min(1e-30), (total > 0).double()
 
 
-def _conjugate_gradients(normal: Callable[[Plane], Plane], target: Plane, diagonal: Plane, start: Plane) -> Plane:
+def _conjugate_gradients(
+    normal: Callable[[FlatMap], FlatMap], target: FlatMap, diagonal: FlatMap, start: FlatMap
+) -> FlatMap:
     """Return the solution of `normal(x) = target`, from `start`, preconditioned by the operator's `diagonal`."""
     x, residual = start, target - normal(start)
     direction = scaled = residual / diagonal

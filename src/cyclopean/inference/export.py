@@ -1,7 +1,7 @@
 """Models as ONNX graphs: `WholeGraph` answers as `cyclopean predict` does, `BareGraph` is the network alone.
 
 Pictures of any size go in, so the working size is computed inside the graph, as tensors, and pictures are resized by
-matrices: `torch.onnx.export` knows area averages of fixed sizes only. Tests compare both with the predictor.
+matrices: `torch.onnx.export` supports area averages of fixed sizes only. Tests compare both with the predictor.
 """
 
 import math
@@ -30,7 +30,7 @@ from cyclopean.inference.graphs import (
     save_program,
     translated,
 )
-from cyclopean.inference.onnx_model import Accelerated, Card, Session
+from cyclopean.inference.onnx_model import Accelerated, Card, OnnxSession
 from cyclopean.inference.panorama import FAR, LEAST
 from cyclopean.inference.predictor import Predictor, weights_hash, working_size
 from cyclopean.inference.wrappers import DETAIL_DEVIATION
@@ -91,15 +91,15 @@ class WholeGraph(nn.Module):
         layout = self.network(resample(picture, self.working_size(picture, self.small)), focal)
         return add_details(resample(layout, size_of(seen)), details)
 
-    def working_size(self, picture: Float[Tensor, "1 3 _ _"], own: Size) -> Size:
+    def working_size(self, picture: Float[Tensor, "1 3 _ _"], area: Size) -> Size:
         """Return `predictor.working_size` of a picture; its parts are symbols where the picture's size is one."""
         height, width = size_of(picture)
         if self.trained and not self.around:
-            return working_size(self.own, own, self.multiple)
+            return working_size(self.own, area, self.multiple)
         if isinstance(height, int) and isinstance(width, int):
-            return working_size((height, width), own, self.multiple)
+            return working_size((height, width), area, self.multiple)
         sides = torch.stack([torch.scalar_tensor(side, dtype=torch.float64) for side in (height, width)])
-        ideal = (sides * (own[0] * own[1] / sides.prod()).sqrt()).clamp(max=2 * own[0] * own[1] / self.multiple)
+        ideal = (sides * (area[0] * area[1] / sides.prod()).sqrt()).clamp(max=2 * area[0] * area[1] / self.multiple)
         below = (ideal / self.multiple).floor().clamp(min=1)
         choices = below + torch.tensor([(0, 0), (0, 1), (1, 0), (1, 1)], dtype=torch.float64)
         tall, wide = (choices * self.multiple / ideal).log().unbind(1)
@@ -110,7 +110,7 @@ class WholeGraph(nn.Module):
 
 
 def int_of(value: Int[Tensor, ""], least: int) -> int:
-    """Return a number of steps as an integer, of whose range exporters are told."""
+    """Return a number of steps as an integer with a range that exporters can see."""
     steps = value.item()
     torch._check(steps >= least)
     torch._check(steps <= MOST_STEPS)
@@ -197,8 +197,8 @@ def whole_program(graph: WholeGraph, size: Size | None = None) -> Any:
 
 
 @dataclass(frozen=True)
-class Departure:
-    """How far the answers of a file are from those of torch in float32, on a set of pictures.
+class Difference:
+    """The difference between a file's answers and those of torch in float32, on a set of pictures.
 
     `error` is the mean of |depth - depth of torch| / depth of torch, of what is no sky; `alike` the share of pixels
     whose inverse depth is within 1e-3 of torch's.
@@ -213,7 +213,7 @@ class Departure:
 def export_onnx(
     predictor: Predictor, path: Path, *, size: Size | None, precision: Precision, bare: bool, check: str | None,
     anyway: bool,
-) -> list[Departure]:  # fmt: skip
+) -> list[Difference]:  # fmt: skip
     """Write a predictor, or with `bare` its network alone, to an ONNX file, and return how far its answers are off.
 
     They are compared with torch's in float32, on scenes that are rendered here and on the data set `check`. Without
@@ -246,7 +246,7 @@ def export_onnx(
             quantize_weights(private / path.name)
         if not measurable:
             return []
-        session = Session(str(path), (private / path.name).read_bytes())
+        session = OnnxSession(str(path), (private / path.name).read_bytes())
         sets = {"rendered scenes": rendered(around), **({} if check is None else {check: of_data(check)})}
         departures = [departure(title, images, reference, session, size) for title, images in sets.items()]
         worst = max(departures, key=lambda one: one.error)
@@ -259,7 +259,7 @@ def export_onnx(
 
 
 def card_for(predictor: Predictor, *, precision: Precision, bare: bool) -> Card:
-    """Return what the file says of itself."""
+    """Return the metadata that the file carries."""
     method, maker = predictor.method, predictor.model
     details = predictor.details.model if predictor.details and predictor.details.model else None
     missing = "" if bare or details is None else f"without the details of {details.name}, which cyclopean predict adds"
@@ -287,9 +287,9 @@ def of_data(name: str) -> list[Float[Tensor, "1 3 h w"]]:
 
 @torch.no_grad()
 def departure(
-    title: str, images: Sequence[Float[Tensor, "1 3 _ _"]], reference: BareGraph | WholeGraph, session: Session,
+    title: str, images: Sequence[Float[Tensor, "1 3 _ _"]], reference: BareGraph | WholeGraph, session: OnnxSession,
     size: Size | None,
-) -> Departure:  # fmt: skip
+) -> Difference:  # fmt: skip
     """Return how far the answers of a session are from those of the graph in torch."""
     errors, alike = [], []
     for image in images:
@@ -305,7 +305,7 @@ def departure(
         seen = true > far
         errors.append(((true - other).abs() / other.clamp_min(far))[seen].mean())
         alike.append(((true - other).abs() <= 1e-3 * true.abs()).float().mean())
-    return Departure(title, len(images), float(torch.stack(errors).mean()), float(torch.stack(alike).mean()))
+    return Difference(title, len(images), float(torch.stack(errors).mean()), float(torch.stack(alike).mean()))
 
 
 def quantize_weights(path: Path) -> None:
@@ -324,9 +324,9 @@ def quantize_weights(path: Path) -> None:
             continue
         values = numpy_helper.to_array(weight)
         scale = np.abs(values).reshape(len(values), -1).max(1).clip(1e-12) / 127
-        whole = np.round(values / scale.reshape(-1, *[1] * (values.ndim - 1))).astype(np.int8)
+        integers = np.round(values / scale.reshape(-1, *[1] * (values.ndim - 1))).astype(np.int8)
         names = f"{weight.name}_int8", f"{weight.name}_scale"
-        kept += [numpy_helper.from_array(array, name) for array, name in zip((whole, scale), names, strict=True)]
+        kept += [numpy_helper.from_array(array, name) for array, name in zip((integers, scale), names, strict=True)]
         nodes.append(helper.make_node("DequantizeLinear", names, [weight.name], axis=0))
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)

@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cyclopean.errors import InputError, lacks_memory, unknown_name
-from cyclopean.geometry import Pinhole
+from cyclopean.geometry import Pinhole, size_of
 from cyclopean.inference import NEEDS_TRANSFORMERS
 from cyclopean.io.files import read_json, refuse_unreadable, shortened
 from cyclopean.io.image import resize, size_within
@@ -84,8 +84,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Processing:
-    """How a class is shown a picture, and its way back: `mode` resizes the output. `own_size` (height, width) is that
-    of its input; None: it takes pictures of any size, with sides of at least `least` pixels."""
+    """The preparation of pictures for a class of models, and the way back: `mode` resizes the output. `own_size`
+    (height, width) is that of its input; None: it takes pictures of any size, with sides of at least `least` pixels.
+    """
 
     prepare: Callable[[Picture], Prepared]
     mode: Literal["bicubic", "bilinear"]
@@ -127,7 +128,7 @@ class Foreign(Method):
         self.ambiguity = kinds.get(output, "metric" if self.finds_focal else "scale")
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        size = (target.seen.shape[-2], target.seen.shape[-1])
+        size = size_of(target.seen)
         known = target.camera.focal[:, 0] if isinstance(target.camera, Pinhole) else target.seen.new_ones(1)
         known = known.to(target.seen).expand(len(target.seen))
         maps, focals = [], []
@@ -345,8 +346,8 @@ def _processing(folder: Path, model_type: str, config: Any) -> Processing:
     content = {key: value for key, value in content.items() if not OF_HOSTS.search(str(key))}
     name = PROCESSORS[model_type]
     if name is None:
-        own: Any = content.get("size", {"depth_pro": 1536}.get(model_type, 448))
-        side: Any = (own.get("height"), own.get("width")) if isinstance(own, dict) else (own, own)
+        stated: Any = content.get("size", {"depth_pro": 1536}.get(model_type, 448))
+        side: Any = (stated.get("height"), stated.get("width")) if isinstance(stated, dict) else (stated, stated)
         _check_sides(path, side)
         if model_type == "tipsv2_dpt":
             return Processing(partial(_resized_to, side), "bilinear", side)

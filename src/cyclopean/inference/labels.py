@@ -15,6 +15,7 @@ from cyclopean.augmentation import derived_seed
 from cyclopean.data import open_dataset
 from cyclopean.data.files import picture_at, read_mask
 from cyclopean.errors import InputError, usable_device
+from cyclopean.geometry import size_of
 from cyclopean.inference import bulk
 from cyclopean.inference.predictor import Predictor, load, working_size
 from cyclopean.io.files import read_json, write_anew
@@ -41,12 +42,12 @@ class FaceModel(nn.Module):
                 "photos, such as general."
             )
         self.method, self.infer = predictor.method, predictor.infer
-        own = working_size((1, 1), predictor.input_size, predictor.method.input_multiple)
-        self.size = None if predictor.look == "own" else own
+        trained = working_size((1, 1), predictor.input_size, predictor.method.input_multiple)
+        self.size = None if predictor.look == "own" else trained
 
     def forward(self, faces: View) -> Float[Tensor, "b 1 side side"]:
         """Return inverse depth along each face's axis, at the faces' size."""
-        size = (faces.image.shape[-2], faces.image.shape[-1])
+        size = size_of(faces.image)
         small = view(resize(faces.image, self.size or size), faces.camera)
         return resize(self.infer(self.method, small), size)
 
@@ -61,7 +62,7 @@ class Masked:
         path = picture_at(self.folder / f"{sample.name[0]}.png")
         if not path.exists():
             return sample
-        mask = read_mask(path, (sample.depth.shape[-2], sample.depth.shape[-1])) >= 0.5
+        mask = read_mask(path, size_of(sample.depth)) >= 0.5
         return replace(sample, target=replace(sample.target, valid=sample.target.valid & mask))
 
 
@@ -71,7 +72,7 @@ class Labelling:
 
     `turns` random rotations of the `planes` ("cube" or "tangent") of each panorama, up to `degrees` about each axis,
     are drawn from `seed` and the panorama's name. A file holds, of n faces: `rotations` n 3 3, `inverse_depth` n side
-    side (half precision, 0 to 1) and `valid`, with `labels.json` beside all, which says what made them.
+    side (half precision, 0 to 1) and `valid`, with `labels.json` beside all, which records what made them.
     """
 
     data: str
@@ -115,7 +116,7 @@ class Labelling:
                 return
             size = (2 * self.side, 4 * self.side)
             image = resize(target.image, size) if target.image.shape[-1] > size[1] else target.image
-            valid = resize(target.valid.to(image.dtype), (image.shape[-2], image.shape[-1])) > 1 - 1e-3
+            valid = resize(target.valid.to(image.dtype), size_of(image)) > 1 - 1e-3
             plain = replace(view(image.to(device), target.camera), valid=valid.to(device))
             generator = Generator().manual_seed(derived_seed(self.seed, "faces", name))
             turned = [turned_faces(self.planes, self.degrees, plain.image, generator) for _ in range(self.turns)]
@@ -171,7 +172,7 @@ class LabelFiles:
 
 
 def described(teacher: Predictor) -> dict[str, str]:
-    """Return what a student's card says of its teacher: its name, its weights, their licence."""
+    """Return the facts on the teacher that a student's card keeps: its name, its weights, their licence."""
     maker = teacher.model
     if maker is None:
         return {"teacher": teacher.method.name}

@@ -12,12 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from PIL import Image as Pillow
 from torch import Tensor
 
 from cyclopean.data import open_dataset
 from cyclopean.errors import InputError, usable_device
+from cyclopean.geometry import size_of
 from cyclopean.inference import bulk
 from cyclopean.inference.labels import described
 from cyclopean.inference.panorama import resize_sphere
@@ -25,6 +26,7 @@ from cyclopean.inference.predictor import Predictor, load
 from cyclopean.inference.segmenters import Segmenter, open_segmenter
 from cyclopean.io.files import write_anew
 from cyclopean.io.image import resize
+from cyclopean.sample import OneImage, OneMask
 
 FORMAT, ABOUT = "cyclopean-masks", "masks.json"
 SKY = "sky"
@@ -41,11 +43,8 @@ LEAST = 0.02  # of the panorama that is surely sky: less is a window or a mistak
 ROUNDS = 3  # of GrabCut
 AROUND = 8  # a part of the width is repeated at either side, so that sky is joined over the seam
 
-Image = Float[Tensor, "1 3 h w"]
-Mask = Bool[Tensor, "1 1 h w"]
 
-
-def sky(image: Image, inverse_distance: Float[Tensor, "1 1 h2 w2"]) -> Mask:
+def sky(image: OneImage, inverse_distance: Float[Tensor, "1 1 h2 w2"]) -> OneMask:
     """Return where a panorama shows sky, by position, texture, colour, and a model's own infinity.
 
     Surely sky is what lies above the horizon, is smooth, and is among the farthest things of the upper half and far
@@ -71,10 +70,10 @@ def sky(image: Image, inverse_distance: Float[Tensor, "1 1 h2 w2"]) -> Mask:
     marks, colours = (np.concatenate([x[:, -margin:], x, x[:, :margin]], 1) for x in (marks, small))
     cv2.setRNGSeed(0)
     inside, outside = np.zeros((1, 65)), np.zeros((1, 65))  # of its colour models
-    whole = (0, 0, 0, 0)  # not used: the marks say where to begin
-    cv2.grabCut(colours[..., ::-1].copy(), marks, whole, outside, inside, ROUNDS, cv2.GC_INIT_WITH_MASK)
-    found = torch.from_numpy(np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))[:, margin:-margin]).float()[None, None]
-    return resize_sphere(found, (image.shape[-2], image.shape[-1])) > 0.5
+    rectangle = (0, 0, 0, 0)  # not used: the marks say where to begin
+    cv2.grabCut(colours[..., ::-1].copy(), marks, rectangle, outside, inside, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    inside_sky = torch.from_numpy(np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))[:, margin:-margin]).float()[None, None]
+    return resize_sphere(inside_sky, size_of(image)) > 0.5
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class CameraProfile:
 
 @dataclass(frozen=True)
 class TwoDistances:
-    """How far two points of one photo are from the camera, in metres: scale and shift of its inverse depth.
+    """The distances in metres of two points of one photo: they give scale and shift of its inverse depth.
 
     `points` are in pixels, or fractions of width and height. It holds for that photo alone: a model that leaves the
     shift unknown leaves another one unknown in the next photo.
@@ -121,25 +121,25 @@ class TwoDistances:
         if depth.ambiguity == "metric":
             raise InputError("this depth is in metres already; leave the known distances out.")
         camera = depth.camera or assumed_camera(depth.size)
-        numbers, wanted = [], []
+        relative, metric = [], []
         for point, distance in zip(self.points, self.metres, strict=True):
             x, y = focus_pixel(point, depth.size)
             ray, value = _ray_and_inverse(depth, camera, (x, y))
-            numbers.append(value)
-            wanted.append(float(torch.linalg.vector_norm(ray)) / distance)
-        scale = (wanted[1] - wanted[0]) / (numbers[1] - numbers[0]) if numbers[0] != numbers[1] else 0.0
+            relative.append(value)
+            metric.append(float(torch.linalg.vector_norm(ray)) / distance)
+        scale = (metric[1] - metric[0]) / (relative[1] - relative[0]) if relative[0] != relative[1] else 0.0
         if not scale > 0 or max(self.metres) < APART * min(self.metres):
             raise InputError(
                 f"points at {self.metres[0]:g} and {self.metres[1]:g} m do not give scale and shift, by the depth that "
                 "the model has there; give two at clearly different distances, on things whose depth looks right."
             )
-        inverse = (depth.inverse_depth * scale + (wanted[0] - scale * numbers[0])).clamp_min(0)
+        inverse = (depth.inverse_depth * scale + (metric[0] - scale * relative[0])).clamp_min(0)
         return replace(depth, inverse_depth=inverse, unit="m", ambiguity="metric", camera=camera)
 
 
 @dataclass(frozen=True)
 class DistanceRange:
-    """How far what is nearest and what is farthest in one photo is from the camera, in metres; `farthest` may be inf.
+    """The least and the greatest distance in one photo, in metres; `farthest` may be inf.
 
     Nearest and farthest are the 99th and the first percentile of the inverse depth, so that a few outliers do not
     determine them.

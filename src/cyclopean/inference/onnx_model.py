@@ -57,7 +57,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Card:
-    """What a graph predicts, and how it is shown a picture.
+    """The description of a graph: its prediction, and the pictures that it takes.
 
     Colours in [0,1] are normalised by `mean` and `std`, unless the graph takes 8 bits. Sides are multiples of
     `multiple`; `size` (height, width) is that of training. A graph that resizes pictures itself has `own_size`. `rig`
@@ -108,32 +108,40 @@ def card_of(path: Path, metadata: Mapping[str, str]) -> Card:
             raise InputError(f"{side}: unknown key {shortened(key, 40)!r}: did you mean {near[0]!r}?")
     if "kind" not in content:
         raise InputError(f'{side} does not state the "kind"; write for example {EXAMPLE}.')
-    own = {field.name: content.get(field.name, field.default) for field in fields(Card)}
-    own["ambiguity"] = content.get("ambiguity", "metric" if own["unit"] == "m" else "scale")
+    values = {field.name: content.get(field.name, field.default) for field in fields(Card)}
+    values["ambiguity"] = content.get("ambiguity", "metric" if values["unit"] == "m" else "scale")
     try:
-        check_meaning(own["kind"], own["unit"], own["ambiguity"])
+        check_meaning(values["kind"], values["unit"], values["ambiguity"])
     except InputError as error:
         raise InputError(f"{side}: {error}") from None
-    metric, multiple, size = own["ambiguity"] == "metric", own["multiple"], own["size"]
+    metric, multiple, size = values["ambiguity"] == "metric", values["multiple"], values["size"]
     needed = {
-        "unit": ((own["unit"] == "m") == metric, '"m" with the ambiguity "metric", or "relative" with another'),
-        "mean": (_are_numbers(own["mean"], 3), "three numbers, of colours in [0, 1]"),
-        "std": (_are_numbers(own["std"], 3) and min(own["std"]) > 0, "three numbers above 0, of colours in [0, 1]"),
+        "unit": ((values["unit"] == "m") == metric, '"m" with the ambiguity "metric", or "relative" with another'),
+        "mean": (_are_numbers(values["mean"], 3), "three numbers, of colours in [0, 1]"),
+        "std": (
+            _are_numbers(values["std"], 3) and min(values["std"]) > 0,
+            "three numbers above 0, of colours in [0, 1]",
+        ),
         "multiple": (type(multiple) is int and 1 <= multiple <= 1024, "a whole number, 1 to 1024"),
-        "layout": (own["layout"] in get_args(Layout), '"NCHW" or "NHWC"'),
-        "projection": (own["projection"] in get_args(Projection), '"pinhole" or "equirectangular"'),
+        "layout": (values["layout"] in get_args(Layout), '"NCHW" or "NHWC"'),
+        "projection": (values["projection"] in get_args(Projection), '"pinhole" or "equirectangular"'),
         "size": (size is None or _is_size(size), f"[height, width], {SIDES[0]} to {SIDES[1]} pixels each"),
-        "resizes": (isinstance(own["resizes"], bool), "true or false"),
-        "rig": (own["rig"] is None or (_are_numbers(own["rig"], 2) and min(own["rig"]) > 0), "two numbers above 0"),
-        **{key: (isinstance(own[key], str), "a text") for key in ("licence", "model", "sha256", "precision", "note")},
+        "resizes": (isinstance(values["resizes"], bool), "true or false"),
+        "rig": (
+            values["rig"] is None or (_are_numbers(values["rig"], 2) and min(values["rig"]) > 0),
+            "two numbers above 0",
+        ),
+        **{
+            key: (isinstance(values[key], str), "a text") for key in ("licence", "model", "sha256", "precision", "note")
+        },
     }
     for key, (right, what) in needed.items():
         if not right:
-            value = shortened(json.dumps(own[key], default=str), 60)
+            value = shortened(json.dumps(values[key], default=str), 60)
             raise InputError(f'{side}: "{key}" is {value}; it needs {what}.')
     for key in ("mean", "std", "rig"):
-        own[key] = None if own[key] is None else tuple(map(float, own[key]))
-    return Card(**{**own, "size": None if size is None else tuple(size)})
+        values[key] = None if values[key] is None else tuple(map(float, values[key]))
+    return Card(**{**values, "size": None if size is None else tuple(size)})
 
 
 def _from_metadata(value: str) -> Any:
@@ -153,7 +161,7 @@ def _is_size(value: Any) -> bool:
     return pair and all(type(side) is int and SIDES[0] <= side <= SIDES[1] for side in value)
 
 
-class Session:
+class OnnxSession:
     """An ONNX graph with one picture as input, and perhaps `focal` lengths: a function of arrays, on the CPU.
 
     It uses as many threads as torch. `size` (height, width) is that of its input, None where that is free.
@@ -230,7 +238,7 @@ class OnnxMethod(Method):
 
     name = "onnx"
 
-    def __init__(self, session: Session, card: Card) -> None:
+    def __init__(self, session: OnnxSession, card: Card) -> None:
         super().__init__()
         self.session, self.card, self.size = session, card, session.size(card.layout)
         self.ambiguity, self.input_multiple = card.ambiguity, card.multiple
@@ -289,7 +297,7 @@ def open_onnx(path: Path) -> OpenedOnnx:
     if find_spec("onnxruntime") is None:
         raise InputError(f"{path} {NEEDS_ONNXRUNTIME}.")
     content = path.read_bytes()
-    session = Session(str(path), content)
+    session = OnnxSession(str(path), content)
     card = card_of(path, session.metadata)
     method = OnnxMethod(session, card)
     if method.size is not None and not _is_size(method.size):
@@ -302,7 +310,7 @@ class Accelerated(Method):
 
     name = "accelerated"
 
-    def __init__(self, method: Method, session: Session) -> None:
+    def __init__(self, method: Method, session: OnnxSession) -> None:
         super().__init__()
         self.name = method.name  # type: ignore[misc]
         self.method, self.session = method, session
@@ -320,14 +328,14 @@ class Accelerated(Method):
         return self.method.losses(sample)
 
 
-def network_session(folder: Path, method: Method, *, around: bool, sha256: str) -> Session:
+def network_session(folder: Path, method: Method, *, around: bool, sha256: str) -> OnnxSession:
     """Return the session of the network of a model of cyclopean in `folder`, whose weights have this hash.
 
     Bundled models come with their graph. Others are translated once, and kept in the user's cache.
     """
     shipped = folder / GRAPH
     if folder.parent == BUNDLED and shipped.is_file():
-        return Session(str(folder), shipped.read_bytes(), method.state_dict())
+        return OnnxSession(str(folder), shipped.read_bytes(), method.state_dict())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cyclopean"
     path = cache / f"{sha256[:32]}-{__version__}.onnx"
     if not path.is_file():
@@ -335,4 +343,4 @@ def network_session(folder: Path, method: Method, *, around: bool, sha256: str) 
         program = bare_program(BareGraph(method, around=around), optimize=False)
         with appearing(cache) as private:
             save_program(program, private / path.name, {})
-    return Session(str(path), path.read_bytes())
+    return OnnxSession(str(path), path.read_bytes())

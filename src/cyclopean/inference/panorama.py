@@ -15,17 +15,15 @@ from torch import Tensor
 from cyclopean.geometry import Equirectangular, pixel_grid, size_of
 from cyclopean.io.image import resize
 from cyclopean.losses import gaussian_taps
-from cyclopean.sample import View, view
+from cyclopean.sample import OneImage, OneMap, View, view
 from cyclopean.synthesis import pull
 
 FAR = 0.05  # of the median inverse depth, added before logarithms, which are infinite at sky
 LEAST = 0.03  # of that: the smallest inverse depth returned
 DETAIL_DEVIATION = 1 / 48  # of the width, 7.5 degrees of longitude: the Gaussian that separates details from layout
 
-Map = Float[Tensor, "1 1 h w"]
 Maps = Float[Tensor, "b 1 h w"]
 Resized = Float[Tensor, "1 1 _ _"]
-Image = Float[Tensor, "1 3 h w"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class WholePanorama:
 
     infer: Callable[[View], Maps]
 
-    def __call__(self, image: Image) -> PanoramaDepth:
+    def __call__(self, image: OneImage) -> PanoramaDepth:
         """Return the inverse depth of a panorama at its size."""
         return PanoramaDepth(self.infer(view(image, Equirectangular())), {"seen": "whole"})
 
@@ -59,7 +57,7 @@ class RotatedAverage:
     infer: Callable[[View, Float[Tensor, "1 3 _ _"]], Maps]
     working_size: Callable[[tuple[int, int]], tuple[int, int]]
 
-    def __call__(self, image: Image) -> PanoramaDepth:
+    def __call__(self, image: OneImage) -> PanoramaDepth:
         """Return the inverse depth of a panorama at the working size."""
         size = self.working_size(size_of(image))
         small, half = resize(image, size), size[1] // 2
@@ -78,18 +76,18 @@ class DetailTransfer:
     model of the details in the notes.
     """
 
-    layout: Callable[[Image], PanoramaDepth]
-    details: Callable[[Image], PanoramaDepth]
+    layout: Callable[[OneImage], PanoramaDepth]
+    details: Callable[[OneImage], PanoramaDepth]
     source: str
 
-    def __call__(self, image: Image) -> PanoramaDepth:
+    def __call__(self, image: OneImage) -> PanoramaDepth:
         """Return the inverse depth of a panorama at the size of the details."""
         layout, details = self.layout(image), self.details(image)
         notes = {**layout.notes, "details": f"by ten faces around: {self.source}"}
         return PanoramaDepth(transfer_details(layout.inverse_depth, details.inverse_depth), notes)
 
 
-def canonical_yaw(image: Image) -> int:
+def canonical_yaw(image: OneImage) -> int:
     """Return the column that a panorama's content defines as its first: it rolls with the picture.
 
     The phase of its brightness around the horizon (the first Fourier coefficient of the columns' means). If panoramas
@@ -103,7 +101,7 @@ def canonical_yaw(image: Image) -> int:
     return round(-phase / (2 * math.pi) * width) % width
 
 
-def resize_sphere(values: Map, size: tuple[int, int]) -> Resized:
+def resize_sphere(values: OneMap, size: tuple[int, int]) -> Resized:
     """Resize a panorama's values to `size`: bilinear over the seam and the poles, or means of areas.
 
     Areas of whole pixels are averaged at half the size or less: nearer to the same size their centres would be unevenly
@@ -114,7 +112,7 @@ def resize_sphere(values: Map, size: tuple[int, int]) -> Resized:
     return pull(values, pixel_grid(size, values), "sphere")
 
 
-def seam_score(values: Map) -> float:
+def seam_score(values: OneMap) -> float:
     """Return the mean step over the seam as a multiple of the mean step between the other neighbouring columns.
 
     About 1 where the seam is closed; 0 for a constant map.
@@ -125,10 +123,10 @@ def seam_score(values: Map) -> float:
     return float(step / inside) if float(inside) > 0 else 0.0
 
 
-def transfer_details(layout: Map, details: Resized) -> Resized:
+def transfer_details(layout: OneMap, details: Resized) -> Resized:
     """Return inverse distances with the layout (and the metres) of one map and the details of another, at its size."""
-    whole = resize_sphere(layout, size_of(details))
-    return add_details(whole, details, DETAIL_DEVIATION * details.shape[-1], around=True)
+    enlarged = resize_sphere(layout, size_of(details))
+    return add_details(enlarged, details, DETAIL_DEVIATION * details.shape[-1], around=True)
 
 
 def add_details(layout: Maps, details: Maps, deviation: float, around: bool) -> Maps:

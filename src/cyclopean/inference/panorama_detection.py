@@ -12,6 +12,7 @@ from cyclopean.inference import CAMERAS
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import Photo, resize
 from cyclopean.io.metadata import Gpano
+from cyclopean.sample import OneImage
 
 # Of 17 panoramas the step over the seam was at most 2.0 of the steps beside it, and their outer columns correlated by
 # 0.82 or more; of 102 crops of photographs, twice as wide as high, at least 3.7, and 0.84 or less.
@@ -31,7 +32,6 @@ COMPARED = (16, 32)  # the size at which two panoramas are compared: near object
 BLACK = 2 / 255  # and below, in all three colours: padding, also of a JPEG
 NEARLY = 0.15  # of the ratio of sides: this near to 2, it may be a whole panorama that was resized (16:9 is not)
 
-Image = Float[Tensor, "1 3 h w"]
 Half = Float[Tensor, "1 3 _ _"]
 
 
@@ -49,11 +49,11 @@ class Seam:
 
     @property
     def closed(self) -> bool:
-        """Return whether the picture goes on from its right border to its left one."""
+        """Return whether the picture continues from its right border at its left one."""
         return self.step <= LARGEST_STEP and self.likeness >= LEAST_LIKENESS and self.spread >= PLAINEST
 
 
-def seam(image: Image) -> Seam:
+def seam(image: OneImage) -> Seam:
     """Measure the seam of a picture at 256 pixels of width at most."""
     small = resize(image, (min(ANALYSED[0], image.shape[-2]), min(ANALYSED[1], image.shape[-1])))
     beside = torch.cat([small[..., :9].diff(dim=-1), small[..., -9:].diff(dim=-1)], -1).abs().mean()
@@ -64,7 +64,7 @@ def seam(image: Image) -> Seam:
     return Seam(float(step / beside.clamp_min(1e-6)), float(likeness), float(spread))
 
 
-def is_panorama(image: Image) -> bool:
+def is_panorama(image: OneImage) -> bool:
     """Return whether a picture twice as wide as high shows the whole sphere, by strong evidence.
 
     It continues over its seam, its outer rows each look like one point, and there are edges all around, also at the
@@ -86,7 +86,7 @@ def is_panorama(image: Image) -> bool:
     return bool(strongest[0] >= LEAST_EDGE) and int((strongest >= LEAST_EDGE).sum()) >= LEAST_SECTORS
 
 
-def padding(image: Image) -> Bool[Tensor, "1 1 h w"]:
+def padding(image: OneImage) -> Bool[Tensor, "1 1 h w"]:
     """Return True for pixels of a panorama's black bands: whole rows at the poles, then whole columns around the back.
 
     A partial sphere is padded to the whole in this way. A band is at least a 64th of the height.
@@ -104,7 +104,7 @@ def without_padding(depth: DepthMap, photo: Photo) -> DepthMap:
     return replace(depth, inverse_depth=torch.where(valid, depth.inverse_depth, torch.nan), valid=valid)
 
 
-def is_two_fisheyes(image: Image) -> bool:
+def is_two_fisheyes(image: OneImage) -> bool:
     """Return whether a picture holds the two circles of a 360° camera, side by side or one above the other."""
     h, w = image.shape[-2:]
     if min(abs(w - 2 * h), abs(h - 2 * w)) > 2:
@@ -167,7 +167,7 @@ def _detected(photo: Photo) -> tuple[Photo, str | None]:
     return photo, None
 
 
-def _halves(image: Image) -> dict[str, tuple[Half, Half]]:
+def _halves(image: OneImage) -> dict[str, tuple[Half, Half]]:
     h, w = image.shape[-2:]
     return {
         "top-bottom": (image[..., : h // 2, :], image[..., h - h // 2 :, :]),
@@ -235,12 +235,12 @@ def _stacked(size: tuple[int, int]) -> dict[str, bool]:
     return {"top-bottom": abs(w - h) <= 1, "side-by-side": abs(w - 4 * h) <= 4}
 
 
-def _are_two(first: Image, second: Image) -> bool:
+def _are_two(first: OneImage, second: OneImage) -> bool:
     """Return whether two halves are panoramas of one place: each continues over its own seam, and both look alike."""
     return seam(first).closed and seam(second).closed and similarity(first, second) >= LEAST_SIMILARITY
 
 
-def similarity(first: Image, second: Image) -> float:
+def similarity(first: OneImage, second: OneImage) -> float:
     """Return how similar two small panoramas are, up to 1; 0 if one of them is plain.
 
     The mean of two correlations: of the pictures, and of what is left without the mean of each row (all have a bright

@@ -55,11 +55,11 @@ def as_predicted(depth: DepthMap) -> DepthMap:
 
 @dataclass(frozen=True)
 class DepthOptions:
-    """What to write of a photo beside the array, its colours and its sidecar, and how the photo is read.
+    """Files to write of a photo beside the array, its colours and its sidecar, and how the photo is read.
 
     `save` are keys of `ARRAYS` and `CLOUDS`; `viewer` adds one HTML file; `uncertainty` is the number of draws (0:
     none); `profile`, a camera's or two known distances, puts depth in metres; `right` is the right picture of a stereo
-    pair; `camera` is one of `CAMERAS`; `known` tells the focal length of ordinary photos, as a file with a camera or a
+    pair; `camera` is one of `CAMERAS`; `known` gives the focal length of ordinary photos, as a file with a camera or a
     field of view in degrees along the longer side, whatever their metadata say. `settings` is a hash of whatever
     changes results, for the sidecar. `mend` corrects the predicted depth. `embedded` is the use of depth that the
     photo's file has, as of `own_depth`.

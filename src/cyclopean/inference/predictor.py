@@ -31,7 +31,7 @@ from cyclopean.inference.panorama import (
 from cyclopean.inference.panorama_detection import without_padding
 from cyclopean.inference.wrappers import ColourSpread, FocalRecorder, Infer, OneScale, Scales, TwoScale, plain
 from cyclopean.io.depthmap import DepthMap, from_numbers
-from cyclopean.io.files import REPOSITORY, shown, write_text
+from cyclopean.io.files import REPOSITORY, printable, write_text
 from cyclopean.io.image import Photo, resize
 from cyclopean.io.photolike import PhotoLike, as_photo
 from cyclopean.io.sidecar import AnyCamera, Maker, Unit
@@ -77,7 +77,7 @@ class Predictor:
 
     def __repr__(self) -> str:
         h, w = self.input_size
-        maker = shown(self.model.name) if self.model else "no name"
+        maker = printable(self.model.name) if self.model else "no name"
         return f"Predictor({maker}, {self.method.name} at {w}x{h}, {self.method.ambiguity}, {self._device})"
 
     def __call__(self, photo: PhotoLike, right: PhotoLike | None = None) -> DepthMap:
@@ -199,7 +199,7 @@ class Predictor:
         """Write a model's folder (`model.safetensors`, `config.json`, and `README.md` where there is none).
 
         With `push_to_hub` the folder is then sent to `repo_id`, or to a repository named as the folder; returns its
-        address. Raises `InputError` for a model of others, which its own library writes, and for what `push` refuses.
+        address. Raises `InputError` for a model of others, which its own library writes, and where `push` does.
         """
         folder = Path(save_directory)
         if self.look == "own":
@@ -208,9 +208,14 @@ class Predictor:
         if other and other["details"] not in models.bundled():
             raise InputError(f"the model {self._name!r} takes details from one that is not bundled; save it without.")
         licence = self.model.licence if self.model else "unknown"
-        own = {"input_size": list(self.input_size), "glance": self.two_scale, "look": self.look, "licence": licence}
-        card = {key: value for key, value in own.items() if value is not None} | other
-        kept = {key: value for key, value in self.card.items() if key not in ("method", "arguments", "details", *own)}
+        facts = {
+            "input_size": list(self.input_size),
+            "glance": self.two_scale,
+            "look": self.look,
+            "licence": licence,
+        }
+        card = {key: value for key, value in facts.items() if value is not None} | other
+        kept = {key: value for key, value in self.card.items() if key not in ("method", "arguments", "details", *facts)}
         checkpoint.save(folder, self.method, {**card, **kept, "projection": self.projection})
         if not (folder / models.README).exists():
             write_text(folder / models.README, model_card(folder, repo_id or f"owner/{folder.resolve().name}"))
@@ -244,11 +249,11 @@ class Predictor:
             raise InputError(f"the model {self._name!r} resizes pictures by a rule of its own; leave the size out.")
         return self
 
-    def _working_size(self, size: tuple[int, int], own: tuple[int, int]) -> tuple[int, int]:
-        """Return the working size for a picture of `size`, about as many pixels as `own`."""
+    def _working_size(self, size: tuple[int, int], trained: tuple[int, int]) -> tuple[int, int]:
+        """Return the working size for a picture of `size`, about as many pixels as `trained`."""
         if self.look == "own":
             return size
-        return working_size(self.input_size if self.look == "trained" else size, own, self.method.input_multiple)
+        return working_size(self.input_size if self.look == "trained" else size, trained, self.method.input_multiple)
 
     def _with_focal_found(self, photo: Photo) -> DepthMap:
         """Return the depth of a photo without a camera, by the focal length that the method predicts of it."""
@@ -301,9 +306,9 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
         _check_on_cpu(str(name), device)
         onnx = open_onnx(Path(name))
         stated = onnx.method.card
-        own: Look | None = "own" if onnx.keeps_size else None
+        look: Look | None = "own" if onnx.keeps_size else None
         maker = Maker(str(name), onnx.sha256, stated.licence)
-        return Predictor(onnx.method, onnx.input_size, maker, plain, stated.projection, look=own)
+        return Predictor(onnx.method, onnx.input_size, maker, plain, stated.projection, look=look)
     folder = models.locate(name)
     if models.is_foreign(folder):
         if backend != "torch":
@@ -343,7 +348,7 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
 
 def _check_on_cpu(name: str, device: str) -> None:
     if device != "cpu":
-        raise InputError(f"{shown(name)} runs in onnxruntime on the CPU; leave the device {device!r} out.")
+        raise InputError(f"{printable(name)} runs in onnxruntime on the CPU; leave the device {device!r} out.")
 
 
 def _details(name: str | Path, other: Any, projection: Projection, device: str, backend: str) -> Predictor:
@@ -368,11 +373,13 @@ def fitting_model(photo: Photo) -> str:
     return "panorama" if around and "panorama" in models.bundled() else models.DEFAULT
 
 
-def working_size(size: tuple[int, int], own: tuple[int, int], multiple: int) -> tuple[int, int]:
-    """Return the size of about as many pixels as `own` and of about the shape of `size`, in multiples of `multiple`."""
-    scale = math.sqrt(own[0] * own[1] / (size[0] * size[1]))
+def working_size(size: tuple[int, int], trained: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """Return the size of about as many pixels as `trained` has and of about the shape of `size`, in multiples of
+    `multiple`.
+    """
+    scale = math.sqrt(trained[0] * trained[1] / (size[0] * size[1]))
     # Of a very long picture, whose shorter side would be below one multiple, the longer is kept to twice the pixels.
-    ideal = [min(side * scale, 2 * own[0] * own[1] / multiple) for side in size]
+    ideal = [min(side * scale, 2 * trained[0] * trained[1] / multiple) for side in size]
     below = [max(1, math.floor(side / multiple)) for side in ideal]
     choices = itertools.product(*((low * multiple, (low + 1) * multiple) for low in below))
 

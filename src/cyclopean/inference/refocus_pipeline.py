@@ -64,7 +64,7 @@ class PictureFormat:
 
 @dataclass(frozen=True)
 class RefocusOptions:
-    """How to refocus a photo, and how the photo and its depth are read.
+    """Options of refocusing a photo, and of reading the photo and its depth.
 
     `at` is in pixels, or in fractions when both are below 1. `refine` is "on", "off", or "auto": draw edges of
     predicted and of stretched depth to those of the photo. `known` as in `DepthOptions`. `matte` is a mask, a model's
@@ -277,8 +277,8 @@ def depth_of(
     """Return the depth of the photo at `source`, out of a file, out of its own file, or predicted; and notes."""
     if isinstance(depth_from, Path):
         return _depth_in_file(depth_from, source, photo, resize=resize, max_megapixels=max_megapixels)
-    own, remarks = own_depth(source, photo, embedded, max_megapixels)
-    return depth_from(photo)(photo) if own is None else own, remarks
+    depth, remarks = own_depth(source, photo, embedded, max_megapixels)
+    return depth_from(photo)(photo) if depth is None else depth, remarks
 
 
 def _depth_in_file(

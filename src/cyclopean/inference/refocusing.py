@@ -1,50 +1,37 @@
 """Refocusing in one call, as the command does it: edges of predicted depth, then the subject, then the lens."""
 
-from typing import Any, overload
+from typing import Any, TypedDict, Unpack, overload
 
+from cyclopean.defocus import check_refine
 from cyclopean.defocus import refocus as rendering
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.filters import THIN_LENS, canonical, check_choice
 from cyclopean.defocus.focus import Picture, Pictured, Sharp
-from cyclopean.defocus.lens import Lens, Point, focus_pixel
-from cyclopean.errors import unknown_name
+from cyclopean.defocus.lens import Lens, Point, as_point, focus_pixel
 from cyclopean.geometry import Equirectangular
 from cyclopean.inference.selection import with_subject
-from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.depthmap import DepthMap, check_depth_map
 from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo
 
 
+class Settings(TypedDict, total=False):
+    """Keywords of `refocus`."""
+
+    method: str
+    lens: Lens | None
+    distance: float | None
+    sharp: Sharp | None
+    strength: float
+    bins: str
+    subject: bool
+    refine: str
+
+
 @overload
-def refocus(
-    photo: PhotoLike,
-    depth: DepthMap,
-    at: Point | None = None,
-    *,
-    method: str = ...,
-    lens: Lens | None = ...,
-    distance: float | None = ...,
-    sharp: Sharp | None = ...,
-    strength: float = ...,
-    bins: str = ...,
-    subject: bool = ...,
-    refine: str = ...,
-) -> Photo: ...
+def refocus(photo: PhotoLike, depth: DepthMap, at: Point | None = None, **settings: Unpack[Settings]) -> Photo: ...
 @overload
-def refocus(
-    photo: Picture,
-    depth: DepthMap,
-    at: Point | None = None,
-    *,
-    method: str = ...,
-    lens: Lens | None = ...,
-    distance: float | None = ...,
-    sharp: Sharp | None = ...,
-    strength: float = ...,
-    bins: str = ...,
-    subject: bool = ...,
-    refine: str = ...,
-) -> Picture: ...
+def refocus(photo: Picture, depth: DepthMap, at: Point | None = None, **settings: Unpack[Settings]) -> Picture: ...
 def refocus(
     photo: Any,
     depth: Any,
@@ -62,18 +49,19 @@ def refocus(
     """Return `photo` with the thing at the point `at` = (x, y) sharp as a whole, or what is `distance` metres away, and
     blur that grows away from it.
 
-    As `cyclopean.defocus.refocus.refocus`, whose arguments these are, but for two steps before it. `refine` "on" draws
-    the edges of the depth to those of the photo; "auto" does so if a model predicted it, "off" never. With `subject`,
-    the thin lens shows the thing at the point sharp as a whole; without it, with `sharp`, and with a `lens` that has a
-    range, what is as far away as the point. Panoramas have no subject. Raises InputError as that does.
+    `photo` may be anything that `as_photo` converts: a path, a Pillow picture, an array, a tensor. The arguments are
+    those of `cyclopean.defocus.refocus.refocus`, before which two steps are taken. `refine` "on" draws the edges of the
+    depth to those of the photo; "auto" does so if a model predicted it, "off" never. With `subject`, the thin lens
+    shows the thing at the point sharp as a whole; without it, with `sharp`, and with a `lens` that has a range, what is
+    as far away as the point. Panoramas have no subject. Raises InputError as that does.
     """
     check_choice(method, strength, bins)
-    if refine not in ("auto", "on", "off"):
-        raise unknown_name("refine", refine, ("auto", "on", "off"))
-    point = rendering.as_point(at)
+    check_refine(refine)
+    check_depth_map(depth)
+    point = as_point(at)
     photo = photo if isinstance(photo, Pictured) else as_photo(photo)
     lens = lens or Lens()
-    if isinstance(photo, Photo) and isinstance(depth, DepthMap) and depth.size == photo.size:
+    if isinstance(photo, Photo) and depth.size == photo.size:
         if refine == "on" or (refine == "auto" and depth.model is not None):
             depth = refined(depth, photo.image, photo.camera)
         flat = not isinstance(photo.camera, Equirectangular)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, which all three expect
 SIDE_DINO, SIDE_SAM = 800, 1024  # pixels: of the shorter side, of the longer one
@@ -68,7 +69,7 @@ def clipseg(image: Tensor, prompts: Sequence[str], model: Any, words: Any) -> Te
     pixels = _normalised(_resized(image, (side, side))).expand(len(prompts), -1, -1, -1)
     tokens = words(list(prompts), padding=True, return_tensors="pt").to(image.device)
     logits = model(pixel_values=pixels, **tokens).logits.reshape(1, len(prompts), side, side)
-    return _resized(logits.sigmoid(), (image.shape[-2], image.shape[-1]))
+    return _resized(logits.sigmoid(), size_of(image))
 
 
 def grounded_sam(image: Tensor, prompts: Sequence[str], dino: Any, words: Any, sam: Any) -> Tensor:
@@ -81,7 +82,7 @@ def grounded_sam(image: Tensor, prompts: Sequence[str], dino: Any, words: Any, s
     large = _normalised(_resized(image, inner))
     large = F.pad(large, (0, SIDE_SAM - inner[1], 0, SIDE_SAM - inner[0]))
     embedding = sam.get_image_embeddings(large)
-    found = []
+    masks = []
     for prompt in prompts:
         tokens = words(f"{prompt.lower().strip(' .')} .", return_tensors="pt").to(image.device)
         answer = dino(pixel_values=small, **tokens)
@@ -95,8 +96,8 @@ def grounded_sam(image: Tensor, prompts: Sequence[str], dino: Any, words: Any, s
             answer = sam(image_embeddings=embedding, input_boxes=corners[None], multimask_output=False)
             logits = _resized(answer.pred_masks[0, :, :1], (SIDE_SAM, SIDE_SAM))[..., : inner[0], : inner[1]]
             mask = (_resized(logits, (height, width)) > 0).any(0, keepdim=True).float()
-        found.append(mask)
-    return torch.cat(found, 1)
+        masks.append(mask)
+    return torch.cat(masks, 1)
 
 
 def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:

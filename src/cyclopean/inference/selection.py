@@ -10,29 +10,32 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
 
 from cyclopean.defocus.focus import Sharp, fill_unknown
 from cyclopean.defocus.lens import Point, focus_pixel
-from cyclopean.defocus.selection import coherent, connected, outlined, soft_matte
+from cyclopean.defocus.selection import coherent, outlined, recut, soft_matte
 from cyclopean.errors import InputError
 from cyclopean.inference.predictor import load, weights_hash, working_size
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import Photo, resize
-from cyclopean.networks.clicked import Clicked
+from cyclopean.networks.clicked import FEATURES, Clicked
 from cyclopean.networks.mobile import Mobile
 from cyclopean.training.models import BUNDLED, DEFAULT, WEIGHTS
 
 FOLDER, CARD = BUNDLED / "subject", "card.json"
 SMALL = 80, 112  # of the pictures in which a thing is outlined without a network
 SEEN = 160, 224  # (height, width) of the pictures that the network was trained on
-THING = 0.3  # probability at the point, below which there is no thing there
+THING = 0.5  # probability at the point, below which there is no thing there
 
-Outline = Callable[[Any, Any, Sequence[tuple[int, int]]], Any]
+Pixel = tuple[int, int]  # x, y
+Outline = Callable[[Any, Any, Sequence[Pixel]], Any]
 Matte = Float[Tensor, "1 1 h w"]
 Region = Float[np.ndarray, "_ _"]
 
@@ -43,19 +46,19 @@ class Backbone:
 
     network: Mobile
 
-    def seen(self, photo: Photo, depth: DepthMap) -> tuple[list[Tensor], Float[Tensor, "1 4 _ _"]]:
-        """Return features of a photo, encoder and decoder joined, coarse to fine, and the evidence beside them.
+    def seen(self, image: Float[Tensor, "b 3 h w"]) -> tuple[list[Tensor], Float[Tensor, "b 4 _ _"]]:
+        """Return features of pictures, encoder and decoder joined, coarse to fine (1/32 to 1/4), and evidence.
 
-        The evidence, at the size of the finest, are the colours, and inverse depth as a share of its range.
+        The evidence, at the size of the finest, are the colours, and predicted inverse depth as a share of its range.
         """
-        image = resize(photo.image, working_size(photo.size, SEEN, Mobile.multiple))
         with torch.inference_mode():
-            features = [torch.cat(pair, 1) for pair in zip(*self.network.pyramids(image), strict=True)]
-        height, width = features[-1].shape[-2:]
-        plane = torch.from_numpy(fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0]))[None, None]
-        image, inverse = resize(image, (height, width)), resize(plane, (height, width))
-        low, high = np.percentile(inverse.numpy(), (1, 99))
-        return features, torch.cat([image, (inverse - float(low)) / max(float(high - low), 1e-9)], 1)
+            encoded, decoded = self.network.pyramids(image)
+            features = [torch.cat(pair, 1) for pair in zip(encoded, decoded, strict=True)][: len(FEATURES)]
+            size = features[-1].shape[-2:]
+            inverse = F.interpolate(F.softplus(self.network.heads[1](decoded[-1])), size=size, mode="area")
+            low, high = (inverse.flatten(1).quantile(q, 1)[:, None, None, None] for q in (0.01, 0.99))
+            share = (inverse - low) / (high - low).clamp(min=1e-9)
+            return features, torch.cat([F.interpolate(image, size=size, mode="area"), share], 1)
 
 
 @cache
@@ -69,8 +72,10 @@ def bundled_networks() -> tuple[Backbone, Clicked] | None:
         raise InputError(
             f"{FOLDER / WEIGHTS} was trained on the features of another {DEFAULT}; install cyclopean again."
         )
-    network = Clicked()
-    network.load_state_dict(load_file(FOLDER / WEIGHTS))
+    with torch.device("meta"):  # no weights are drawn
+        network = Clicked()
+    stored = load_file(FOLDER / WEIGHTS)
+    network.load_state_dict({k: x.float() if x.is_floating_point() else x for k, x in stored.items()}, assign=True)
     return Backbone(cast(Mobile, method.network)), network.eval()
 
 
@@ -110,14 +115,12 @@ class Selector:
         subject = matte >= 0.5
         return torch.from_numpy(matte)[None, None] if subject.any() and not subject.all() else None
 
-    def rough(self, pixels: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]] = ()) -> Region | None:
+    def rough(self, pixels: Sequence[Pixel], others: Sequence[Pixel] = ()) -> Region | None:
         """Return the probability of the thing at pixels (x, y) of the photo, at a small size; None: no thing."""
         if self.networks is None:
             colours, inverse_depth = self._small
-            (h, w), (height, width) = inverse_depth.shape, self.photo.size
-            there = [[(x * w // width, y * h // height) for x, y in some] for some in (pixels, others)]
-            inside = self.outline(colours, inverse_depth, there[0])
-            for pixel in there[1]:
+            inside = self.outline(colours, inverse_depth, self._there(pixels, inverse_depth.shape))
+            for pixel in self._there(others, inverse_depth.shape):
                 inside = inside & ~self.outline(colours, inverse_depth, [pixel])
             return inside.astype(np.float32)
         with torch.inference_mode():
@@ -125,24 +128,29 @@ class Selector:
             for pixel in others:  # a pixel is that thing's to which it fits better
                 logits = torch.minimum(logits, logits - self._logits([pixel]))
             probability = logits.sigmoid()[0, 0].numpy()
-        h, w = probability.shape
-        clicked = [(x * w // self.photo.size[1], y * h // self.photo.size[0]) for x, y in pixels]
-        if max(float(probability[y, x]) for x, y in clicked) < THING:
+        if max(float(probability[y, x]) for x, y in self._there(pixels, probability.shape)) < THING:
             return None
-        return np.where(connected(probability >= THING, clicked), probability, 0)
+        colours, inverse_depth = self._small
+        (h, w), there = inverse_depth.shape, self._there(pixels, inverse_depth.shape)
+        return recut(colours, inverse_depth, there, cv2.resize(probability, (w, h))).astype(np.float32)
 
-    def _logits(self, pixels: Sequence[tuple[int, int]]) -> Float[Tensor, "1 1 _ _"]:
+    def _there(self, pixels: Sequence[Pixel], size: tuple[int, ...]) -> list[Pixel]:
+        """Return pixels of the photo as those of a picture of `size` (height, width)."""
+        return [(x * size[1] // self.photo.size[1], y * size[0] // self.photo.size[0]) for x, y in pixels]
+
+    def _logits(self, pixels: Sequence[Pixel]) -> Float[Tensor, "1 1 _ _"]:
         assert self.networks is not None
         h, w = self.photo.size
         points = torch.tensor([[((x + 0.5) / w, (y + 0.5) / h) for x, y in pixels]])
-        quarter, half = self._embeddings
-        return self.networks[1](quarter, half, points)
+        return self.networks[1](self._embeddings, points[:, None])
 
     @cached_property
-    def _embeddings(self) -> tuple[Tensor, Tensor]:
+    def _embeddings(self) -> list[Tensor]:
         assert self.networks is not None
         backbone, network = self.networks
-        features, evidence = backbone.seen(self.photo, self.depth)
+        features, evidence = backbone.seen(
+            resize(self.photo.image, working_size(self.photo.size, SEEN, Mobile.multiple))
+        )
         with torch.inference_mode():
             return network.embed(features, evidence)
 

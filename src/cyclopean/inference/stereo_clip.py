@@ -49,7 +49,7 @@ def stereo_clip(
         eyes = eyes.converged(measures.aims[0])
     with appearing(target.folder) as folder:
         for name, ending in endings.items():
-            depths = SteadyDepth(predictor, camera, options.smooth, measures.whole)
+            depths = SteadyDepth(predictor, camera, options.smooth, measures.clip_range)
 
             def pictures(clip: Iterator[Still], name: str = name, depths: SteadyDepth = depths) -> Iterator[Frame]:
                 for still in clip:

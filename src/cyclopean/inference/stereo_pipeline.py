@@ -30,7 +30,7 @@ SIDECAR = "_stereo.json"
 
 @dataclass(frozen=True)
 class StereoOptions:
-    """What two eyes see, as for `stereoscopy.stereo`, and what is written of it: `layouts` are keys of `LAYOUTS`.
+    """Options of a second eye, as for `stereoscopy.stereo`, and of its files: `layouts` are keys of `LAYOUTS`.
 
     `resize_depth` stretches a depth file of another size; `camera` and `known` are as in `DepthOptions`. `smooth`: the
     seconds over which depth of clips is made steady.
@@ -59,7 +59,7 @@ class StereoOptions:
 
     @property
     def record(self) -> dict[str, object]:
-        """What the sidecar keeps of them."""
+        """The options that the sidecar keeps."""
         names = ("parallax", "converge", "at", "baseline", "eye")
         return {name: getattr(self, name) for name in names} | {"settings": self.settings}
 

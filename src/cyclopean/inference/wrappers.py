@@ -24,10 +24,10 @@ DETAIL_DEVIATION = (
     1 / 30
 )  # of the longer side: the Gaussian that separates the small scale's layout from the large one's details
 
-Image = Float[Tensor, "1 3 _ _"]
+AnySize = Float[Tensor, "1 3 _ _"]
 InverseDepth = Float[Tensor, "b 1 h w"]
 Infer = Callable[[Method, View], InverseDepth]
-Scales = Callable[[View, Image], InverseDepth]
+Scales = Callable[[View, AnySize], InverseDepth]
 
 
 def plain(method: Method, target: View) -> InverseDepth:
@@ -43,22 +43,22 @@ def flip_averaged(method: Method, target: View) -> InverseDepth:
 
 def three_sizes(method: Method, target: View) -> InverseDepth:
     """Fuse the inverse depths of three sizes of the view as AQUANet does (Eq. 8 and 9)."""
-    whole, size = plain(method, target), size_of(target.seen)
+    full, size = plain(method, target), size_of(target.seen)
     others = [resize(_at_size(plain, method, target, factor), size) for factor in FACTORS]
-    return fuse_sizes([whole, *others], "paper")
+    return fuse_sizes([full, *others], "paper")
 
 
 def three_sizes_mirrored(method: Method, target: View) -> InverseDepth:
     """Fuse three sizes of the view as AQUANet's draft does, for rows "(P)": the other two are mirrored."""
-    whole, size = plain(method, target), size_of(target.seen)
+    full, size = plain(method, target), size_of(target.seen)
     others = [F.interpolate(_at_size(_mirrored, method, target, factor), size) for factor in FACTORS]
-    return fuse_sizes([whole, *others], "draft")
+    return fuse_sizes([full, *others], "draft")
 
 
 def small_where_near(method: Method, target: View) -> InverseDepth:
     """Fuse the inverse depth of the view and of its mirror image at two thirds of the size as FAL-Net does."""
-    whole, size = plain(method, target), size_of(target.seen)
-    return fuse_near(whole, F.interpolate(_at_size(_mirrored, method, target, SMALL), size))
+    full, size = plain(method, target), size_of(target.seen)
+    return fuse_near(full, F.interpolate(_at_size(_mirrored, method, target, SMALL), size))
 
 
 # name -> how a view is predicted, by the papers' names for what they do after (or beside) one look
@@ -142,7 +142,7 @@ class OneScale:
     method: Method
     infer: Infer
 
-    def __call__(self, target: View, _image: Image) -> InverseDepth:
+    def __call__(self, target: View, _image: AnySize) -> InverseDepth:
         """Return the inverse depth of `target`; the full picture that it was resized from is not used."""
         return self.infer(self.method, target)
 
@@ -160,7 +160,7 @@ class TwoScale:
     infer: Infer
     small_size: Callable[[tuple[int, int]], tuple[int, int]]
 
-    def __call__(self, target: View, image: Image) -> InverseDepth:
+    def __call__(self, target: View, image: AnySize) -> InverseDepth:
         """Return the inverse depth of `target`; the small scale is resized from the full picture `image`."""
         size = size_of(target.seen)
         small = resize(image.to(target.seen.device), self.small_size(size_of(image)))

@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.io.decoding import Header, by_opencv, read_unlimited_header
 from cyclopean.io.files import refuse_unreadable, shortened
 from cyclopean.io.limits import MOST_MEGAPIXELS
+from cyclopean.io.planes import Plane
 
 LOG = logging.getLogger(__name__)
 
-Plane = Float[np.ndarray, "h w"]
 Reader = Callable[..., tuple[NDArray[Any], str | None]]
 
 KINDS = ("inverse_depth", "disparity", "inverse_distance", "depth", "distance")

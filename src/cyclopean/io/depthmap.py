@@ -29,7 +29,7 @@ from cyclopean.io.depth_formats import (
     sky_at_infinity,
     write_plane,
 )
-from cyclopean.io.files import appearing, shown
+from cyclopean.io.files import appearing, printable
 from cyclopean.io.sidecar import (
     EXAMPLE,
     Ambiguity,
@@ -44,11 +44,11 @@ from cyclopean.io.sidecar import (
     sidecar_path,
     sidecar_to_json,
 )
+from cyclopean.sample import OneMap
 
 LOG = logging.getLogger(__name__)
 
 Held = Literal["inverse_depth", "disparity", "inverse_distance"]
-Map = Float[Tensor, "1 1 h w"]
 
 FARTHEST_MEDIAN = 500.0  # metres: a map with a farther median probably has another unit
 
@@ -63,7 +63,7 @@ class DepthMap:
     offset of the inverse depth (affine). `camera` None: not known. `notes` are figures on how it was made.
     """
 
-    inverse_depth: Map
+    inverse_depth: OneMap
     kind: Held
     unit: Unit
     camera: AnyCamera | None
@@ -93,7 +93,7 @@ class DepthMap:
         span = f"{float(known.min()):.3g} to {float(known.max()):.3g}" if known.numel() else "nothing known"
         share = f"{100 * known.numel() / self.valid.numel():.0f} % known"
         scale = "metric" if self.unit == "m" else f"relative ({self.ambiguity})"
-        maker = f", by {shown(self.model.name)}" if self.model else ""
+        maker = f", by {printable(self.model.name)}" if self.model else ""
         return f"DepthMap({w}x{h}, {self.kind}, {scale}, {span}, {share}{maker})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -106,7 +106,7 @@ class DepthMap:
         colours = colourise(self.inverse_depth, *value_range(self.inverse_depth))
         return Image.fromarray(colours[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
 
-    def numbers(self, kind: Kind | str) -> Map:
+    def numbers(self, kind: Kind | str) -> OneMap:
         """Return this map as numbers of `kind`, in `unit`; NaN where unknown, depth and distance `inf` at infinity.
 
         A disparity counts as 1/depth up to its unknown factor. Raises InputError for numbers that cannot be computed:
@@ -133,7 +133,7 @@ class DepthMap:
             inverse = inverse / length if radial else inverse * length
         return inverse if kind.startswith("inverse") else torch.where(inverse >= 0, 1 / inverse.abs(), torch.nan)
 
-    def metres(self, kind: Literal["depth", "distance"] = "depth") -> Map:
+    def metres(self, kind: Literal["depth", "distance"] = "depth") -> OneMap:
         """Return depth (z for a pinhole) or distance in metres. Raises InputError for a map without metric scale."""
         if self.unit != "m":
             raise InputError(
@@ -219,20 +219,20 @@ def write_depth(
     numbers = depth.inverse_depth[0, 0].to(torch.float32).cpu().numpy()
     written = []
     for stem in dict.fromkeys(path.with_suffix("") for path in paths):
-        own = [path for path in paths if path.with_suffix("") == stem]
-        if len(own) > 1 and any(path.suffix.lower() == ".png" for path in own):
+        group = [path for path in paths if path.with_suffix("") == stem]
+        if len(group) > 1 and any(path.suffix.lower() == ".png" for path in group):
             raise ValueError(f"{stem.name}.png needs a stem of its own: its sidecar holds the scale of its numbers")
         coding: dict[str, float] = {}
-        for path in own:
+        for path in group:
             coding |= write_plane(path, numbers, depth.kind)
         sidecar = Sidecar(
             depth.kind, depth.unit, depth.ambiguity, depth.camera, depth.model, source, source_size, depth.size,
-            **coding, files=(*(path.name for path in own), *also), notes=dict(depth.notes), source_hash=source_hash,
+            **coding, files=(*(path.name for path in group), *also), notes=dict(depth.notes), source_hash=source_hash,
             settings=settings,
         )  # fmt: skip
         side = stem.with_name(stem.name + ".json")
         side.write_text(json.dumps(sidecar_to_json(sidecar), indent=2) + "\n")
-        written += [*own, side]
+        written += [*group, side]
     return written
 
 
@@ -308,6 +308,15 @@ def read_depth(path: str | Path, most_megapixels: float = MOST_MEGAPIXELS) -> De
             path.name, typical, side,
         )  # fmt: skip
     return replace(depth, inverse_depth=torch.where(valid, inverse, torch.nan), valid=valid)
+
+
+def check_depth_map(depth: object) -> None:
+    """Raise InputError for what is not a DepthMap."""
+    if not isinstance(depth, DepthMap):
+        raise InputError(
+            f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
+            "from_numbers(tensor, kind)."
+        )
 
 
 def is_turned(size: tuple[int, int], photo: tuple[int, int]) -> bool:

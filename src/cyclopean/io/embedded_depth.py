@@ -79,7 +79,7 @@ def find_depth(path: Path) -> EmbeddedDepth | None:
 
 
 def read_embedded_depth(
-    path: Path, found: EmbeddedDepth, photo: "Photo", most_megapixels: float = MOST_MEGAPIXELS
+    path: Path, embedded: EmbeddedDepth, photo: "Photo", most_megapixels: float = MOST_MEGAPIXELS
 ) -> "DepthMap":
     """Return the depth that `find_depth` found in a photo's file, upright and at the photo's size.
 
@@ -91,19 +91,19 @@ def read_embedded_depth(
     from cyclopean.io.depthmap import from_numbers
     from cyclopean.io.image import resize_depth
 
-    codes = _decoded(path, found, most_megapixels)
+    codes = _decoded(path, embedded, most_megapixels)
     if not float(codes.min()) < float(codes.max()):
-        _refuse(path, found.origin, "all its numbers are the same")
-    turns = [turn for turn in found.turns if _alike(codes.shape, photo.size, turned=turn >= 5)]
+        _refuse(path, embedded.origin, "all its numbers are the same")
+    turns = [turn for turn in embedded.turns if _alike(codes.shape, photo.size, turned=turn >= 5)]
     if not turns:
         (h, w), (height, width) = codes.shape, photo.size
-        _refuse(path, found.origin, f"it is {w}x{h} and the photo {width}x{height}, another shape: was it cropped?")
-    values = torch.from_numpy(found.low + codes * np.float32(found.high - found.low)).float()
+        _refuse(path, embedded.origin, f"it is {w}x{h} and the photo {width}x{height}, another shape: was it cropped?")
+    values = torch.from_numpy(embedded.low + codes * np.float32(embedded.high - embedded.low)).float()
     depth = from_numbers(
-        upright(values[None, None], turns[0]), found.kind, "m" if found.ambiguity == "metric" else "relative",
-        camera=photo.camera, ambiguity=found.ambiguity,
+        upright(values[None, None], turns[0]), embedded.kind, "m" if embedded.ambiguity == "metric" else "relative",
+        camera=photo.camera, ambiguity=embedded.ambiguity,
     )  # fmt: skip
-    notes = {"embedded": found.origin, "embedded_size": "x".join(map(str, codes.shape[::-1]))}
+    notes = {"embedded": embedded.origin, "embedded_size": "x".join(map(str, codes.shape[::-1]))}
     return replace(resize_depth(depth, photo.size), notes=notes)
 
 
@@ -112,11 +112,11 @@ def _alike(size: Sequence[int], photo: Sequence[int], *, turned: bool) -> bool:
     return abs(math.log(w * photo[0] / (h * photo[1]))) <= SAME_SHAPE
 
 
-def _decoded(path: Path, found: EmbeddedDepth, most_megapixels: float) -> Codes:
+def _decoded(path: Path, embedded: EmbeddedDepth, most_megapixels: float) -> Codes:
     """Return the stored numbers, from 0 to 1."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            picture: Any = found.stored
+            picture: Any = embedded.stored
             if isinstance(picture, bytes):
                 picture = Image.open(io.BytesIO(picture), formats=("PNG", "JPEG"))
             if not picture.size[0] * picture.size[1] <= most_megapixels * 1e6:
@@ -127,9 +127,9 @@ def _decoded(path: Path, found: EmbeddedDepth, most_megapixels: float) -> Codes:
     except MemoryError:
         raise
     except Image.DecompressionBombError:
-        _refuse(path, found.origin, f"it has more than {most_megapixels:g} megapixels")
+        _refuse(path, embedded.origin, f"it has more than {most_megapixels:g} megapixels")
     except Exception:  # decoders may raise anything on foreign bytes
-        _refuse(path, found.origin, "it is damaged or cut short")
+        _refuse(path, embedded.origin, "it is damaged or cut short")
     return numbers / (65535 if deep else 255)
 
 
@@ -319,14 +319,11 @@ def _records(path: Path, origin: str, packets: Iterable[bytes], *namespaces: str
             _refuse(path, origin, "its description is damaged or cut short")
         for element in root.iter():
             pairs = [*element.attrib.items(), *((child.tag, child.text or "") for child in element)]
-            fields = {name.rpartition("}")[2]: value for name, value in pairs if _is_of(name, namespaces)}
+            named = [(*name.removeprefix("{").rpartition("}"), value) for name, value in pairs if name.startswith("{")]
+            fields = {field: value for space, _, field, value in named if space.rstrip("/") in namespaces}
             if fields:
                 records.append(fields)
     return records
-
-
-def _is_of(name: str, namespaces: Sequence[str]) -> bool:
-    return name.startswith("{") and name[1:].partition("}")[0].rstrip("/") in namespaces
 
 
 def _joined(records: Iterable[dict[str, str]]) -> dict[str, str]:

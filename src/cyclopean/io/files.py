@@ -126,7 +126,7 @@ def file_hash(path: Path) -> str:
 def write_anew(path: Path, content: bytes) -> None:
     """Write a file by renaming, so that it is whole when it is there; a link in its place is replaced, not followed.
 
-    For the many files of a data set: the folder exists, and nobody else writes this file. Raises OSError.
+    For the many files of a data set: the folder exists, and no other process writes this file. Raises OSError.
     """
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
@@ -162,7 +162,7 @@ def address(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
-def shown(text: object) -> str:
+def printable(text: object) -> str:
     """Return `text` for a terminal: control characters and undecodable bytes are escaped. Line breaks and tabs of a
     text stay; in a path they are part of a name, and are escaped too.
     """

@@ -48,12 +48,12 @@ def viewable(light: Light) -> Light:
     lit = luminance[luminance > 0]
     exposed = np.maximum(light, 0) * (GREY / np.exp(np.log(lit).mean()) if lit.size else 1)
     white = max(float(np.quantile(exposed @ LUMINANCE, BRIGHTEST)), 1.0)
-    shown = np.clip(exposed * (1 + exposed / white**2) / (1 + exposed), 0, 1)
-    return srgb(shown).astype(np.float32)
+    display = np.clip(exposed * (1 + exposed / white**2) / (1 + exposed), 0, 1)
+    return srgb(display).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class Layout:
+class StorageOrder:
     """Storage order of a file's pixels: `axes` such as (b"-Y", b"+X"), the number of `lines` and of pixels in each, and
     the byte where they begin."""
 
@@ -72,7 +72,7 @@ class Layout:
         return flipped if self.axes[0][1:] == b"Y" else flipped.transpose(1, 0, 2)
 
 
-def _layout(path: Path, data: bytes) -> Layout:
+def _layout(path: Path, data: bytes) -> StorageOrder:
     """Parse a header: lines of text, an empty line, and the line with the resolution."""
     blank = EMPTY_LINE.search(data)
     end = data.find(b"\n", blank.end()) if blank else -1
@@ -81,4 +81,4 @@ def _layout(path: Path, data: bytes) -> Layout:
         raise InputError(f"{path} is damaged or cut short (its size is missing); give a whole file.")
     if b"FORMAT=32-bit_rle_xyze" in data[: blank.start()]:
         raise InputError(f"{path} stores CIE XYZ colours (32-bit_rle_xyze); save it as RGBE.")
-    return Layout((line[1], line[3]), (int(line[2]), int(line[4])), end + 1)
+    return StorageOrder((line[1], line[3]), (int(line[2]), int(line[4])), end + 1)

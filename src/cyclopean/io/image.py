@@ -26,7 +26,7 @@ from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.io import metadata, photo_encoders
 from cyclopean.io.decoding import decode
 from cyclopean.io.depthmap import DepthMap
-from cyclopean.io.files import appearing, shown
+from cyclopean.io.files import appearing, printable
 from cyclopean.io.limits import MOST_MEGAPIXELS, register_heif
 from cyclopean.io.metadata import Gpano, read_gpano, whole_sphere_xmp, xmp_options
 from cyclopean.io.photo_encoders import USUAL
@@ -64,7 +64,7 @@ class Photo:
     def __repr__(self) -> str:
         h, w = self.size
         camera = "no camera known" if self.camera is None else type(self.camera).__name__
-        return f"Photo({shown(self.name)}, {w}x{h}, {self.bits} bits, {camera})"
+        return f"Photo({printable(self.name)}, {w}x{h}, {self.bits} bits, {camera})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the pixels: uint8, `h w 3`, RGB. Raises ValueError for `copy=False`: a photo holds floats."""
@@ -143,8 +143,8 @@ def write_photo(path: Path, photo: Photo) -> None:
     kind = Image.registered_extensions()[suffix]
     spherical = isinstance(photo.camera, Equirectangular)
     xmp = whole_sphere_xmp(photo.size, photo.gpano.pose) if photo.gpano is not None and spherical else b""
-    own = dict(photo.encoder_options)
-    dpi = own.pop("dpi", None)
+    encoder = dict(photo.encoder_options)
+    dpi = encoder.pop("dpi", None)
     try:
         if photo.bits == 16 and kind in _DEEP:
             image, profile = to_profile_deep(photo.image, photo.profile)
@@ -166,7 +166,7 @@ def write_photo(path: Path, photo: Photo) -> None:
             return
         if suffix == ".pgm":
             picture = picture.convert("L")  # the format has no colours
-        alike = own if kind == photo.format else {}
+        alike = encoder if kind == photo.format else {}
         options |= {"dpi": dpi} if dpi else {}
         picture.save(path, **{**USUAL[suffix], **alike, **options})
     except (OSError, ValueError, RuntimeError) as error:

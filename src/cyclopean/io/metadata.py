@@ -131,7 +131,7 @@ def _taken_size(exif: Image.Exif) -> tuple[int, int] | None:
 
 
 def subject_distance(exif: bytes) -> float | None:
-    """Return the distance in metres that the camera was focused at; None if EXIF has none, or says infinity."""
+    """Return the distance in metres that the camera was focused at; None if EXIF has none, or infinity."""
     content = Image.Exif()
     if exif:
         content.load(exif)
@@ -148,10 +148,10 @@ def _tags(exif: Image.Exif) -> Iterator[tuple[int | None, int, Any]]:
         except Exception:
             continue
     for part in PARTS:
-        own = (
+        numbers = (
             range(0x829A, 0x10000) if part == ExifTags.IFD.Exif else range(0x20)
         )  # other tags belong to another directory
-        tags = {tag: value for tag, value in _part(exif, part).items() if tag in own}
+        tags = {tag: value for tag, value in _part(exif, part).items() if tag in numbers}
         yield from ((part, tag, value) for tag, value in tags.items() if tag not in (*LEFT_OUT, *PARTS))
 
 

@@ -1,4 +1,4 @@
-"""What renderers write of a folder (docs/data.md) beside the items: its description, and which items are missing."""
+"""Folders of renderers (docs/data.md): their description, and which items are missing."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from cyclopean.errors import InputError
 from cyclopean.io.files import read_json, write_anew
+
+SPHERE_BASELINE = 0.26  # metres, up and to the right alike: the rig of spherical view synthesis (sec. 4.1)
 
 
 def missing(out: Path, count: int) -> list[int]:

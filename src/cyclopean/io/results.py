@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Target:
-    """Where results go: their folder, what their names begin with, and whether they may replace other files.
+    """The place of results: their folder, what their names begin with, and whether they may replace other files.
 
     Earlier results of ours for the same picture are always replaced. Where another file has the name of a result, the
     results get the next free number: photo_2_disp.png. `implied` is what names leave out where the user named the file:

@@ -16,12 +16,12 @@ from cyclopean.geometry import Equirectangular, pixel_grid, size_of
 from cyclopean.io.depthmap import DepthMap
 from cyclopean.io.image import TEXTURE, jpeg, resize_depth, size_within
 from cyclopean.io.sidecar import AnyCamera
+from cyclopean.sample import OneImage
 
 FARTHEST = 20.0  # times the median depth: sky and farther points are left out
 GRAZING = 6.0  # degrees: neighbours seen at a more grazing angle belong to different objects
 VERTICES = 500_000  # of a mesh, at most, about: more is slow in every viewer
 
-Rgb = Float[Tensor, "1 3 h w"]
 Triangles = Int[Tensor, "_ 3"]
 
 
@@ -91,7 +91,7 @@ def without_flying_pixels(depth: DepthMap, camera: AnyCamera) -> DepthMap:
     return replace(depth, valid=valid, inverse_depth=torch.where(valid, depth.inverse_depth, torch.nan))
 
 
-def point_cloud(depth: DepthMap, image: Rgb, camera: AnyCamera) -> PointCloud:
+def point_cloud(depth: DepthMap, image: OneImage, camera: AnyCamera) -> PointCloud:
     """Return every pixel with known depth up to 20 times the median. A relative map gets a median depth of 1.
 
     `camera` is the photo's, or an assumed one. Raises InputError for an affine map: its shape in space is unknown.
@@ -142,7 +142,7 @@ def write_ply(path: Path, cloud: PointCloud) -> None:
     trimesh.PointCloud(cloud.points.double().cpu().numpy(), colours).export(str(path))
 
 
-def write_glb(path: Path, mesh: Mesh, image: Rgb) -> None:
+def write_glb(path: Path, mesh: Mesh, image: OneImage) -> None:
     """Write glTF binary, whose frame has y up and looks along -z. `image` is its texture, shown as it is (unlit)."""
     import trimesh
 

@@ -208,20 +208,20 @@ def foreign_files(folder: Path, names: Iterable[str], source: str) -> list[str]:
     the sidecars among `names`, the files that these list, and folders whose files are all listed.
     """
     existing = [name for name in names if os.path.lexists(folder / name)]
-    own: set[str] = set()
+    outputs: set[str] = set()
     for name in existing:
         if (folder / name).is_dir():
             inner = outputs_named_in(folder / name)
             if all(path.name in inner or path.suffix == ".json" for path in (folder / name).iterdir()):
-                own.add(name)
+                outputs.add(name)
         elif name.endswith(".json"):
             try:
                 content = read_json(folder / name)
             except InputError:  # another program's
                 continue
             files = _listed_files(content)
-            own |= {name, *files} if files and content.get("source") == source else set()
-    return [name for name in existing if name not in own]
+            outputs |= {name, *files} if files and content.get("source") == source else set()
+    return [name for name in existing if name not in outputs]
 
 
 def keep_names(new: Path, folder: Path) -> None:

@@ -43,16 +43,16 @@ class SplatOnGpu(torch.autograd.Function):
 
         image, uv, weight = image.contiguous(), uv.contiguous(), weight.contiguous()
         picture, coverage = torch.empty_like(image), torch.empty_like(weight)
-        whole = torch.are_deterministic_algorithms_enabled()
-        scale = _scale(image, weight) if whole else image.new_ones((), dtype=torch.float64)
+        exact = torch.are_deterministic_algorithms_enabled()
+        scale = _scale(image, weight) if exact else image.new_ones((), dtype=torch.float64)
         b, c, h, w = image.shape
-        canvas = torch.zeros((b, c + 1, h, w), dtype=torch.int64 if whole else image.dtype, device=image.device)
+        canvas = torch.zeros((b, c + 1, h, w), dtype=torch.int64 if exact else image.dtype, device=image.device)
         context.border = BORDERS.index(border)
         with torch.cuda.device_of(image):
             splatting_triton.scatter[_grid(image)](
-                image, uv, weight, canvas, scale, h, w, context.border, c, whole, BLOCK
+                image, uv, weight, canvas, scale, h, w, context.border, c, exact, BLOCK
             )
-            splatting_triton.divide[_grid(image)](canvas, picture, coverage, scale, h * w, c, whole, BLOCK)
+            splatting_triton.divide[_grid(image)](canvas, picture, coverage, scale, h * w, c, exact, BLOCK)
         context.save_for_backward(image, uv, weight, picture, coverage)
         return picture, coverage
 

@@ -188,8 +188,8 @@ def differentiate(channels: int) -> Loop:  # noqa: PLR0915
         real = image.dtype.type
         colours = np.empty((h * w, c), image.dtype)
         _side_by_side(image, colours)
-        wanted = len(d_image) > 0
-        d_colours = np.zeros((h * w if wanted else 0, c), image.dtype)
+        of_image = len(d_image) > 0
+        d_colours = np.zeros((h * w if of_image else 0, c), image.dtype)
         planes, d_planes = logits.reshape(-1, h * w), d_logits.reshape(-1, h * w)
         levels, lines = (values, shares, margin), (start.reshape(4, -1), slope.reshape(4, -1), exponents.reshape(-1))
         around = _around(real)
@@ -252,7 +252,7 @@ def differentiate(channels: int) -> Loop:  # noqa: PLR0915
                     d_planes[k, n01] += s01 * rise[j]
                     d_planes[k, n10] += s10 * rise[j]
                     d_planes[k, n11] += s11 * rise[j]
-                    if wanted:
+                    if of_image:
                         for q in range(c):
                             g = p[j] * d_made[q, block + j]
                             d_colours[n00, q] += s00 * g
@@ -265,7 +265,7 @@ def differentiate(channels: int) -> Loop:  # noqa: PLR0915
                 d_start[3, block + j] = d_slope[3, block + j] = 0
                 if len(d_bent) > 0:
                     d_bent[block + j] = d[6, j]
-        if wanted:
+        if of_image:
             for i in range(h):
                 for j in range(w):
                     for q in range(c):

@@ -13,18 +13,16 @@ from cyclopean.geometry import reproject, size_of
 from cyclopean.losses import photometric_error, proportional_smoothness, weighted_mean
 from cyclopean.methods.base import Frozen, Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import resized
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Map, Sample, View
 from cyclopean.synthesis import pull
 
 LEAST = 1e-3  # of the median of a picture: smaller inverse depths are not told apart
 APPEARANCE, POINTS, PRIOR, SMOOTHNESS = 1.0, 0.3, 0.05, 1e-3  # weights
 FEWEST = 16  # points that tell the unit of a picture
 
-Map = Float[Tensor, "b 1 h w"]
-
 
 class Adaptation(Method):
-    """A model that goes on learning from one clip (a test-time training, as Luo et al., SIGGRAPH 2020, and Monodepth2).
+    """A model that keeps learning from one clip (a test-time training, as Luo et al., SIGGRAPH 2020, and Monodepth2).
 
     `start` is the model; what is saved is it alone, under its own name. Poses come with the sample, known up to a
     factor for each, and so does the inverse depth of some points, in the same unit. The model's own unit is brought to

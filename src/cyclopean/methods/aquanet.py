@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from cyclopean.errors import InputError
 from cyclopean.geometry import Levels, Pinhole, invert, reproject, size_of, surfaces
-from cyclopean.geometry.cameras import Uv, extent
+from cyclopean.geometry.cameras import Border, Uv, extent
 from cyclopean.losses import absolute, automask, curvature_smoothness
 from cyclopean.methods.base import Frozen, Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.methods.photometric import FeatureExtractor, reconstruction
 from cyclopean.methods.pose import PowerOfZoom, predicted_pose
 from cyclopean.methods.post_processing import DepthNetwork, boosted
 from cyclopean.networks.falnet import AquanetUnet, PladeUnet, positions, resize_corners
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Image, Map, Sample, View
 from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
 from cyclopean.training.options import Boosting, Intrinsics, VolumeConfig
 
@@ -33,10 +33,8 @@ SPREAD = math.log(2)  # exponents lie in [1/2, 2]
 SHIFTS = ((0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.0, -0.25))  # of positions (u, v), Eq. 6
 SHARE = 2 / 3  # of the picture's size, at which positions are shifted (the release)
 POWERS: dict[str, PowerOfZoom] = {"direct": 1, "invariant": 0, "inverse": -1}  # of `zoom`, by which they are divided
+RADIAN = (0.5 / math.pi, 1 / math.pi)  # in widths and heights of a panorama
 TOP = -0.25  # of positions v in [-1, 1]: above it the draft takes everything for static (`ignore_top`)
-
-Image = Float[Tensor, "b 3 h w"]
-Map = Float[Tensor, "b 1 h w"]
 
 
 class Aquanet(Method):
@@ -93,14 +91,14 @@ class Aquanet(Method):
         if not sample.sources:
             raise InputError("aquanet makes other views from one and was given none; use clips or pairs.")
         known = [source.from_target is not None for source in sample.sources]
-        given = [geometry_inputs(view) for view in (sample.target, *sample.sources)]  # before a camera is predicted
+        inputs = [geometry_inputs(view) for view in (sample.target, *sample.sources)]  # before a camera is predicted
         if self.pose is not None and not all(known):
             sample = self.pose(sample)  # whose translations suit `zoom` already
         if self.kick_start:
             with full_precision(sample.depth):
                 return {"kick-start": kick_start(sample, self.rules)}
         target, sources, rules = sample.target, sample.sources, self.rules
-        logits, exponents = volume(self.network, target.seen, *given[0])
+        logits, exponents = volume(self.network, target.seen, *inputs[0])
         with full_precision(sample.depth):
             inverse_depth = expected(self.rules, logits, exponents)
 
@@ -109,23 +107,25 @@ class Aquanet(Method):
             if rules.mask == "spimo":
                 views = (target, *sources)
                 static = [
-                    here * self.static(view, *what) for here, view, what in zip(static, views, given, strict=True)
+                    here * self.static(view, *what) for here, view, what in zip(static, views, inputs, strict=True)
                 ]
 
             terms = []
+            border: Border = "zeros" if isinstance(target.camera, Pinhole) else target.camera.border
             for source, source_static, measured in zip(sources, static[1:], known, strict=True):
                 pose = known_pose(self.name, source)
                 if measured:
                     pose = zoomed(pose, sample.zoom, rules.translation)
                 if rules.warp == "forward":
                     there = self.level_uv(exponents, source, invert(pose), target)
-                    made, made_static = sweep(torch.cat([target.image, static[0]], 1), logits, there).split((3, 1), 1)
-                    weight = swept_coverage(logits, there) * source_static * made_static.detach()
+                    both = torch.cat([target.image, static[0]], 1)
+                    made, made_static = sweep(both, logits, there, border).split((3, 1), 1)
+                    weight = swept_coverage(logits, there, border) * source_static * made_static.detach()
                     real, still = source.image, target.image
                 else:  # DIRNet-BW: the target from its source, by its inverse depth
                     match = reproject(inverse_depth, target.camera, pose, source.camera)
-                    made = pull(source.image, match.uv, "edge")
-                    weight = match.valid * static[0] * pull(source_static, match.uv.detach(), "zeros")
+                    made = pull(source.image, match.uv, source.camera.border)
+                    weight = match.valid * static[0] * pull(source_static, match.uv.detach(), border)
                     real, still = target.image, source.image
                 if rules.mask == "auto":
                     weight = weight * automask(absolute(made, real), absolute(still, real))
@@ -135,7 +135,7 @@ class Aquanet(Method):
 
             if rules.boost and self.training and self.teacher is not None:  # Eq. 12
                 how: dict[str, Any] = {"power": self.size_power, "boosting": rules.boosting}
-                better = boosted(self.teacher, target.image, *given[0], **how)
+                better = boosted(self.teacher, target.image, *inputs[0], **how)
                 off = target.valid * (1 - static[0]) * (inverse_depth - better).abs()
                 losses["boost"] = rules.boost * off.mean() / better.max()
             return losses
@@ -216,11 +216,17 @@ class PreviousEpoch:
 
 
 def geometry_inputs(view: View) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 2"]]:
-    """Return the network's other inputs: positions of pixels in the full frame, and |f| in units of 2000 pixels."""
-    if not isinstance(view.camera, Pinhole):
-        raise InputError("aquanet needs pinhole cameras; panoramas need another method.")
-    h, w = size_of(view.image)
-    return positions(view.window, (h, w)), view.camera.focal.abs() * extent((h, w), view.image) / 2000
+    """Return the network's other inputs: positions of pixels in the full frame, and |f| in units of 2000 pixels.
+
+    Of a panorama f is the pixels of a radian, which is what a focal length is where a camera looks.
+    """
+    size, camera = size_of(view.image), view.camera
+    focal = (
+        camera.focal.abs()
+        if isinstance(camera, Pinhole)
+        else view.window.new_tensor([RADIAN]).expand(len(view.window), 2)
+    )
+    return positions(view.window, size), focal * extent(size, view.image) / 2000
 
 
 def level_network(rules: VolumeConfig, width: float) -> nn.Module:
@@ -266,7 +272,7 @@ def expected(rules: VolumeConfig, logits: Float[Tensor, "b n h w"], exponents: M
 def zoomed(pose: Float[Tensor, "b 4 4"], zoom: Float[Tensor, " b"] | None, translation: str) -> Float[Tensor, "b 4 4"]:
     """Return a pose whose translation t suits pictures resized by `zoom`: t / zoom (direct), t, or t * zoom (inverse).
 
-    Sec. 3.3: with the first, a picture twice as large has things half as far, which is what it looks like.
+    Sec. 3.3: with the first, a picture twice as large has things half as far, as its appearance suggests.
     """
     if zoom is None or translation == "invariant":
         return pose
@@ -289,7 +295,7 @@ def kick_start(sample: Sample, rules: VolumeConfig) -> Float[Tensor, ""]:
     errors = []
     for source in sample.sources:
         match = reproject(ground, target.camera, known_pose("aquanet", source), source.camera)
-        errors.append((match.valid * absolute(pull(source.image, match.uv, "edge"), target.image)).mean())
+        errors.append((match.valid * absolute(pull(source.image, match.uv, source.camera.border), target.image)).mean())
     return torch.stack(errors).mean()
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from cyclopean.errors import InputError
 from cyclopean.geometry import pixel_grid, size_of
 from cyclopean.losses import Scalar, cumulative_smoothness, gradients, pyramid, weighted_mean
-from cyclopean.methods.base import Losses, Paired, Prediction, full_precision, level_right
+from cyclopean.methods.base import Losses, Method, Paired, Prediction, full_precision, level_right
 from cyclopean.networks import build
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Map, Sample, View
 from cyclopean.synthesis import pull, select
 
 SCALES = 4
@@ -22,7 +22,6 @@ CERTAIN = 0.02  # Deep3Ds' weight of C_max (Monodepth, supplement sec. 3)
 FARTHEST = 1e-3  # of the largest disparity: a pixel with probability 1 at the first level is far, not at infinity
 STEPS = 4  # fixed-point steps from the right view's disparity to the left view's
 
-Map = Float[Tensor, "b 1 h w"]
 Probabilities = Float[Tensor, "b n h w"]
 
 
@@ -36,7 +35,9 @@ class Deep3d(Paired):
     `smoothness` makes it Deep3Ds (Monodepth, supplement Eq. 1 to 3): probability concentrates in one shift, and
     cumulative sums are smooth. With "each", Eq. 3 is the sum of |d cs_i| over i, the earth mover's distance between
     neighbours; with "expected", it is |d (sum of cs_i)|, the gradient of the expected disparity, which is never larger.
-    `strength` is the smoothness's weight.
+    `strength` is the smoothness's weight, of gradients per pixel. With `smoothness_width` it holds for pictures so many
+    pixels wide, and other sizes and scales count in proportion, so that one depth has one smoothness: at 96 pixels the
+    published weight makes a flat picture cheaper than the truth.
 
     Pitfalls. The weights belong to pixels of the *right* view, and so does their mean disparity: `predict` transfers it
     to the left view. n - sum of cs_i is the index counted from 0 (the supplement's example counts from 1). The release
@@ -54,6 +55,7 @@ class Deep3d(Paired):
         most: float = 0.3,
         smoothness: Literal["none", "each", "expected"] = "none",
         strength: float = 0.1,
+        smoothness_width: int | None = None,
         rig: Sequence[float] | None = None,
     ) -> None:
         if levels < 2 or not 0 < most < 1:
@@ -67,16 +69,18 @@ class Deep3d(Paired):
             most=most,
             smoothness=smoothness,
             strength=strength,
+            smoothness_width=smoothness_width,
             rig=rig,
         )
         self.network = build(network, width, levels + 1)
         self.input_multiple: int = self.network.multiple  # type: ignore[assignment]
         self.levels, self.most = [most * k / (levels - 1) for k in range(levels)], most
-        self.smooth, self.strength = SMOOTHNESS[smoothness], strength
+        self.share = 1.0  # of the weights of Deep3Ds' terms: see `Rising`
+        self.smooth, self.strength, self.smoothness_width = SMOOTHNESS[smoothness], strength, smoothness_width
 
     def predict(self, target: View, sources: tuple[View, ...] = ()) -> Prediction:  # noqa: ARG002
-        shown = self.probabilities(target.seen)[0][:, 1:]  # without the null channel
-        mean = torch.einsum("bnhw,n->bhw", shown, shown.new_tensor(self.levels)) / shown.sum(1)
+        probabilities = self.probabilities(target.seen)[0][:, 1:]  # without the null channel
+        mean = torch.einsum("bnhw,n->bhw", probabilities, probabilities.new_tensor(self.levels)) / probabilities.sum(1)
         right = mean[:, None].clamp(min=FARTHEST * self.most)
         left = left_disparity(right)
         return Prediction(self.inverse_depth(left, target), extras={"disparity_left": left, "disparity_right": right})
@@ -93,14 +97,40 @@ class Deep3d(Paired):
                 losses["appearance"].append(weighted_mean(error, weight))
                 if self.smooth is not None:  # Deep3Ds
                     uncertain = (p[:, 1:].amax(1, keepdim=True) - 1).square()
-                    losses["certainty"].append(CERTAIN * weighted_mean(uncertain, weight))
-                    losses["smoothness"].append(self.strength * self.smooth(p[:, 1:], weight))
+                    losses["certainty"].append(self.share * CERTAIN * weighted_mean(uncertain, weight))
+                    strength = self.share * self.strength
+                    strength *= p.shape[3] / self.smoothness_width if self.smoothness_width else 1
+                    losses["smoothness"].append(strength * self.smooth(p[:, 1:], weight))
             return {name: torch.stack(values).sum() for name, values in losses.items()}
 
     def probabilities(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b n _ _"]]:
         """Return the probabilities of the null channel and of each shift, for each pixel of the right view, at each
         scale."""
         return [raw.float().softmax(1) for raw in self.network(image)]
+
+
+class Rising:
+    """Raise the weights of Deep3Ds' two terms from 0, in even steps over the first `epochs` passes; call it after each.
+
+    Ours: at their full weights from the start, one shift for the whole picture becomes certain before any is learned
+    (in rooms of 64x96 after 100 steps), and a softmax that is certain has no gradient left.
+    """
+
+    def __init__(self, method: Method, epochs: int) -> None:
+        assert isinstance(method, Deep3d)
+        self.method, self.epochs, self.passed = method, epochs, 0
+        method.share = 0.0
+
+    def __call__(self, method: Method) -> None:  # noqa: ARG002  (the method may be a running mean, which learns nothing)
+        self.passed += 1
+        self.method.share = min(1.0, self.passed / self.epochs)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"passed": self.passed}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.passed = state["passed"]
+        self.method.share = min(1.0, self.passed / self.epochs)
 
 
 def selected(

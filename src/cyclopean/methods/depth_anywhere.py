@@ -28,7 +28,7 @@ from cyclopean.geometry import (
 from cyclopean.losses import Scalar, affine_invariant_error, berhu_of_batch, min_max, weighted_mean
 from cyclopean.methods.base import Losses, Method, Prediction, full_precision
 from cyclopean.networks import build_student
-from cyclopean.sample import Sample, View, view
+from cyclopean.sample import Map, Mask, Sample, View, view
 from cyclopean.synthesis import pull
 
 ANGLE = CUBE.field_of_view
@@ -36,9 +36,6 @@ TANGENT = 18, 80.0  # images and degrees of view, of tangent planes
 FAR = 10.0  # metres: larger true depths are ignored
 NEAREST, FARTHEST = 0.1, 100.0  # metres, between which metric depth that comes from disparity is kept
 PREDICTS = ("disparity", "depth", "metric-disparity")
-
-Map = Float[Tensor, "b 1 h w"]
-Mask = Bool[Tensor, "b 1 h w"]
 
 
 @dataclass(frozen=True)

@@ -20,23 +20,19 @@ from cyclopean.losses import curvature_smoothness
 from cyclopean.methods.base import Frozen, Losses, Paired, Prediction, full_precision, level_right
 from cyclopean.methods.photometric import FeatureExtractor, reconstruction
 from cyclopean.networks.falnet import FalnetUnet
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Image, Map, Sample, View
 from cyclopean.synthesis import expected_level, pull, sweep, swept_coverage
 from cyclopean.training.options import FalnetConfig
 
 BORDER = 0.2  # of the columns: they are left out on the side that the other camera does not see
 
-Image = Float[Tensor, "b 3 h w"]
-Map = Float[Tensor, "b 1 h w"]
-
 
 class Falnet(Paired):
     """Disparity from pairs, in two stages.
 
-    The second (`stage` 2) goes on from the first with masks of what both cameras see, and learns what only the
-    left one sees from `first`, the model of the first stage, which is shown the picture mirrored. Disparities are in
-    image widths (the release: pixels), and the release's shift of d (W - 1) / W pixels is d here. `features` as in
-    `Aquanet`.
+    The second (`stage` 2) continues from the first with masks of what both cameras see, and learns what only the left
+    one sees from `first`, the model of the first stage, which is shown the picture mirrored. Disparities are in image
+    widths (the release: pixels), and the release's shift of d (W - 1) / W pixels is d here. `features` as in `Aquanet`.
     """
 
     name: ClassVar[str] = "falnet"

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cyclopean.geometry import Camera, Pinhole
+from cyclopean.sample import Map
 
-Map = Float[Tensor, "b 1 h w"]
 PerItem = Float[Tensor, " b"]
 
 

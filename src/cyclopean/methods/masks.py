@@ -14,12 +14,12 @@ from cyclopean.errors import InputError
 from cyclopean.geometry import Camera, Correspondence, pixel_grid, rotate, size_of
 from cyclopean.geometry.cameras import Border, Pose
 from cyclopean.losses import PerSource, automask
+from cyclopean.sample import Map
 from cyclopean.synthesis import pull, push
 
 SHARP = 40.0  # of the soft z-buffer: a point a tenth nearer weighs 50 times as much
 HIDDEN = 0.05  # a point is occluded if its inverse depth is smaller by this share than that of the front
 
-Map = Float[Tensor, "b 1 h w"]
 Error = Callable[[Tensor, Tensor], Map]
 
 
@@ -36,7 +36,7 @@ class ScaledView:
 
 @dataclass(frozen=True)
 class MaskInputs:
-    """What masks are computed from, at one scale: the target, its sources, and the errors after warping."""
+    """The inputs of masks at one scale: the target, its sources, and the errors after warping."""
 
     target: ScaledView
     sources: Sequence[ScaledView]

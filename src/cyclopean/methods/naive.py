@@ -13,13 +13,11 @@ from cyclopean.losses import pyramid, weighted_mean
 from cyclopean.methods.base import Losses, Paired, Prediction, full_precision, level_right
 from cyclopean.methods.photometric import ERRORS, WARPS
 from cyclopean.networks import build
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Image, Sample, View
 
 SCALES = 4
 LEVELS, MAX_DISPARITY = 64, 0.3  # of block matching: how many disparities, up to which share of the width
 WINDOW = 7  # pixels along each side of a window of block matching
-
-Image = Float[Tensor, "b 3 h w"]
 
 
 class Naive(Paired):

@@ -37,7 +37,6 @@ from cyclopean.methods.heads import HEADS, Head
 from cyclopean.methods.masks import (
     MASKS,
     Error,
-    Map,
     MaskFunction,
     MaskInputs,
     ScaledView,
@@ -46,7 +45,7 @@ from cyclopean.methods.masks import (
 from cyclopean.networks import build
 from cyclopean.networks.falnet import centred
 from cyclopean.networks.resnet import Encoder, pretrained
-from cyclopean.sample import View
+from cyclopean.sample import Map, View
 from cyclopean.synthesis import pull, pull_linearized, pull_nearest
 from cyclopean.training.options import LossConfig
 
@@ -213,7 +212,7 @@ class PhotometricLoss:
             pyramids = [features(view.image) for view in (target, *sources)]
         for maps in zip(*pyramids, strict=True):
             size = size_of(maps[0])
-            own, *others = (
+            first, *others = (
                 ScaledView(
                     view.camera,
                     F.normalize(map_.float(), dim=1),
@@ -222,7 +221,7 @@ class PhotometricLoss:
                 )
                 for view, map_ in zip((target, *sources), maps, strict=True)
             )
-            yield own, others
+            yield first, others
 
 
 def reconstruction(

@@ -1,4 +1,4 @@
-"""Poses that nobody measured, and cameras: a step Sample -> Sample that predicts them from whole frames."""
+"""Poses that were not measured, and cameras: a step Sample -> Sample that predicts them from whole frames."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,11 +12,10 @@ from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Pinhole, axis_angle, euler, invert, pixel_grid, rigid
 from cyclopean.methods.base import full_precision
 from cyclopean.networks.pose import ExplainabilityDecoder, PoseCnn, PoseNet, PoseNetDr, PoseResnet
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Map, Sample, View
 from cyclopean.synthesis import pull
 from cyclopean.training.options import Intrinsics
 
-Map = Float[Tensor, "b 1 h w"]
 Pose = Float[Tensor, "b 4 4"]
 Motion = Float[Tensor, "b 6"]
 Rule = Callable[[Motion], Pose]
@@ -79,8 +78,8 @@ class PredictedPose(nn.Module):
         else:
             features = self.network.features(first, second)  # type: ignore[operator]
             motions = self.network.motion(features).float().unflatten(0, (len(unposed), -1))  # type: ignore[operator]
-            told = self.lens(features.mean((2, 3))).float().unflatten(0, (len(unposed), -1)).mean(0)
-            bounded = told.tanh()  # an unbounded camera can look past all pictures, where nothing is compared
+            lens = self.lens(features.mean((2, 3))).float().unflatten(0, (len(unposed), -1)).mean(0)
+            bounded = lens.tanh()  # an unbounded camera can look past all pictures, where nothing is compared
             sample = with_lens(sample, FOCAL ** bounded[:, :2], MIDDLE * bounded[:, 2:])
         length = translation_unit(sample)
         if sample.zoom is not None:
@@ -105,10 +104,10 @@ class PredictedPose(nn.Module):
             raise InputError("explainability cannot be predicted without frames; give the Sample `frames`.")
         target, *others = sample.frames.unbind(1)
         count = len(others)
-        whole = self.explain(self.network.fifth(target.repeat(count, 1, 1, 1), torch.cat(others)))
+        masks = self.explain(self.network.fifth(target.repeat(count, 1, 1, 1), torch.cat(others)))
         corner, extent = sample.target.window[:, None, None, :2], sample.target.window[:, None, None, 2:]
         parts = []
-        for mask, size in zip(whole, sizes, strict=False):
+        for mask, size in zip(masks, sizes, strict=False):
             uv = corner + (extent - corner) * pixel_grid(size, sample.depth)
             parts.append(pull(mask.float(), uv.repeat(count, 1, 1, 1), "edge").chunk(count))
         return list(zip(*parts, strict=True))
@@ -130,7 +129,7 @@ def with_lens(sample: Sample, factor: Float[Tensor, "b 2"], shift: Float[Tensor,
     Raises `InputError` for cameras that are no pinholes, and for samples with a source of known pose: a calibrated rig.
     """
 
-    def seen(view: View) -> View:
+    def moved(view: View) -> View:
         if not isinstance(view.camera, Pinhole):
             raise InputError("only the intrinsics of pinhole cameras are learned; leave --intrinsics out.")
         extent = view.window[:, 2:] - view.window[:, :2]
@@ -140,7 +139,7 @@ def with_lens(sample: Sample, factor: Float[Tensor, "b 2"], shift: Float[Tensor,
         raise InputError(
             "intrinsics are learned from clips, and these data know where a camera stood; leave --intrinsics out."
         )
-    return replace(sample, target=seen(sample.target), sources=tuple(map(seen, sample.sources)))
+    return replace(sample, target=moved(sample.target), sources=tuple(map(moved, sample.sources)))
 
 
 # name -> the network, and what its numbers mean

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from cyclopean.geometry import size_of
 from cyclopean.networks.falnet import resize_corners
+from cyclopean.sample import Map
 from cyclopean.training.options import Boosting
 
 FACTORS = (3 / 4, 5 / 4)  # of the picture's size, for the second and third estimate of Eq. 8
 NEAREST = 0.95  # FAL-Net: the share of pixels that are farther than where only the small picture counts
 
-Map = Float[Tensor, "b 1 h w"]
 Positions = Float[Tensor, "b 2 h w"]
 DepthNetwork = Callable[[Float[Tensor, "b 3 h w"], Positions, Float[Tensor, "b 2"]], Map]  # picture, positions, focal
 
@@ -36,13 +36,13 @@ def fuse_flipped(disparity: Map, flipped_back: Map) -> Map:
     return right * disparity + left * flipped_back + (1 - left - right) * (disparity + flipped_back) / 2
 
 
-def fuse_near(whole: Map, small: Map) -> Map:
+def fuse_near(full: Map, small: Map) -> Map:
     """Return FAL-Net's post-processing: the nearer a pixel, the more of `small`, of a smaller, mirrored picture.
 
     Of the nearest twentieth of the pixels only `small` counts.
     """
-    near = (whole / whole.flatten(1).quantile(NEAREST, 1)[:, None, None, None]).clamp(max=1)
-    return (1 - near) * whole + near * small
+    near = (full / full.flatten(1).quantile(NEAREST, 1)[:, None, None, None]).clamp(max=1)
+    return (1 - near) * full + near * small
 
 
 @torch.no_grad()

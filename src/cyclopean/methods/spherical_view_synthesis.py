@@ -25,11 +25,12 @@ from cyclopean.geometry import (
     translation,
 )
 from cyclopean.geometry.spherical import correspondence_from_degrees, disparity_per_inverse_depth, inverse_depth_from
+from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.losses import ALPHA, Scalar, berhu_of_batch, dissimilarity, ssim
 from cyclopean.methods.base import Losses, Method, Prediction, full_precision, known_pose
 from cyclopean.networks.coordnet import Coordnet
 from cyclopean.networks.mobile import Panoramic
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Image, Map, Sample, View
 from cyclopean.synthesis import pull, splat
 
 RECONSTRUCTION, SMOOTHNESS = 0.95, 0.05  # Eq. 4
@@ -37,15 +38,12 @@ WINDOW = 5  # of SSIM (sec. 4)
 COVERED = 1e-3  # of splatted weight: a pixel with less is a hole
 SHARPEST = 1.0  # per metre: a point 7 m away just reaches COVERED; untrained networks predict 5 m
 NEAREST, FARTHEST = 0.05, 20.0  # metres: smaller predictions are clamped; larger true depths are ignored (sec. 4)
-BASELINE = 0.26  # metres, of the paper's rigs; models that predict disparities support no other
 RIGS = ("UD", "LR", "TC", "SV")
 OFFSETS = {"UD": (0.0, 1.0, 0.0), "LR": (-1.0, 0.0, 0.0)}  # of the target's points in a source above, or to the right
 UP, RIGHT = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)  # directions of baselines; attention ignores their sign
 
-Map = Float[Tensor, "b 1 h w"]
 Degrees = Float[Tensor, "b 2 h w"]
 Weight = Float[Tensor, "#b 1 h w"]
-Image = Float[Tensor, "b 3 h w"]
 Direction = Float[Tensor, "#b 3"]
 Synthesized = tuple[Image, Image, Map, Direction]  # synthesised, real, mask (0 or 1), direction of the baseline
 
@@ -169,7 +167,7 @@ class SphericalViewSynthesis(Method):
             return raw.abs().clamp_min(NEAREST), None
         degrees = raw if raw.shape[1] == 2 else torch.cat([torch.zeros_like(raw), raw], 1)
         rays = view.camera.rays(pixel_grid(size_of(degrees), degrees))
-        offset = degrees.new_tensor([OFFSETS[self.rig_name]]) * BASELINE
+        offset = degrees.new_tensor([OFFSETS[self.rig_name]]) * SPHERE_BASELINE
         if self.predicts == "magnitude":
             degrees = degrees.abs() * disparity_per_inverse_depth(rays, offset).sign()
         rho = inverse_depth_from(degrees, rays, offset)
@@ -194,11 +192,12 @@ class SphericalViewSynthesis(Method):
         pose = known_pose(self.name, source)
         if degrees is None:
             return self.reproject(1 / depth, target.camera, pose, source.camera)
-        expected = translation(depth.new_tensor([OFFSETS[self.rig_name]]) * BASELINE)
+        expected = translation(depth.new_tensor([OFFSETS[self.rig_name]]) * SPHERE_BASELINE)
         if not torch.allclose(pose, expected.expand_as(pose), atol=1e-3):
             raise InputError(
-                f"coordnet that predicts {self.predicts} with rig {self.rig_name} needs every source at {BASELINE} m "
-                f"{'above' if self.rig_name == 'UD' else 'to the right'}, and pictures that are not rotated."
+                f"coordnet that predicts {self.predicts} with rig {self.rig_name} needs every source at "
+                f"{SPHERE_BASELINE} m {'above' if self.rig_name == 'UD' else 'to the right'}, and pictures that are "
+                "not rotated."
             )
         return correspondence_from_degrees(degrees)
 

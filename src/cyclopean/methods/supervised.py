@@ -10,14 +10,12 @@ from torch import Tensor
 from cyclopean.losses import berhu, gradients, item_mean, scale_invariant_log, weighted_mean
 from cyclopean.methods.base import Ambiguity, Losses, Method, Prediction, full_precision
 from cyclopean.networks import build
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Map, Sample, View
 
 STEPS = 4  # dyadic steps at which gradients are matched
 SKY = 0.02  # inverse depths well below 2 % of the image's median are not distinguished from sky
 FLOOR = 0.15  # of the median: depths beyond some seven times the median's weigh less in the relative term
 SHARE = 0.85  # of a common factor that the log term ignores; 1 would let the scale drift
-
-Map = Float[Tensor, "b 1 h w"]
 
 
 class Supervised(Method):

@@ -5,20 +5,16 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Equirectangular
 from cyclopean.losses import affine_residual, berhu, berhu_of_batch, gradients, item_mean, weighted_mean
 from cyclopean.methods.base import Losses, Method, Prediction, full_precision
 from cyclopean.networks import build_student
-from cyclopean.sample import Sample, View
+from cyclopean.sample import Map, Sample, View
 
 NEAREST = 0.1  # metres: smaller predictions are clamped
 STEPS = 4  # dyadic steps at which gradients are matched
-
-Map = Float[Tensor, "b 1 h w"]
 
 
 class SupervisedSphere(Method):

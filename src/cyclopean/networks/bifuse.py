@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cyclopean.geometry import size_of
 from cyclopean.geometry.cubemap import BIFUSE
 from cyclopean.networks.resnet import Encoder
 from cyclopean.synthesis import faces_from_sphere, sphere_from_faces
@@ -43,16 +44,16 @@ class Bifuse(nn.Module):
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
         faces = faces_from_sphere(image, BIFUSE, image.shape[-2] // 2)
-        whole, cube = self.encoder.first(image)[1], self.cube_encoder.first(faces)[1]
+        sphere, cube = self.encoder.first(image)[1], self.cube_encoder.first(faces)[1]
         skips = []
         for k, fuse in enumerate(self.fuse, 1):
             if k > 1:
-                whole = self.encoder.get_submodule(f"layer{k}")(whole)
+                sphere = self.encoder.get_submodule(f"layer{k}")(sphere)
                 cube = self.cube_encoder.get_submodule(f"layer{k}")(cube)
-            whole, around, skip = fuse(whole, cube)
+            sphere, around, skip = fuse(sphere, cube)
             cube = faces_from_sphere(around, BIFUSE, cube.shape[-1])
             skips.append(skip)
-        x = skips.pop() + whole + around
+        x = skips.pop() + sphere + around
         for k, up in enumerate(self.up):
             x = up(torch.cat([x, skips[-k]], 1) if k else x)
         return F.interpolate(self.head(x), scale_factor=2, mode="bilinear", align_corners=True)
@@ -63,7 +64,7 @@ def bifuse34(width: float = 1.0) -> Bifuse:
 
 
 class Fusion(nn.Module):
-    """What a panorama and its cube learn from each other: a residual for each, and a skip for the decoder."""
+    """Fusion of a panorama's features and its cube's: a residual for each, and a skip for the decoder."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -72,11 +73,11 @@ class Fusion(nn.Module):
             nn.Sequential(nn.Conv2d(2 * c, c, 1), nn.BatchNorm2d(c), nn.ReLU()) for _ in range(3)
         )
 
-    def forward(self, whole: Features, cube: OnFaces) -> tuple[Features, Features, Features]:
+    def forward(self, sphere: Features, cube: OnFaces) -> tuple[Features, Features, Features]:
         """Return the panorama's features, those of the cube *on the panorama*, and the skip."""
-        around = sphere_from_faces(cube, BIFUSE, (whole.shape[-2], whole.shape[-1]))
-        both = torch.cat([whole, around], 1)
-        return whole + self.whole(both), around + self.cube(both), self.skip(both)
+        around = sphere_from_faces(cube, BIFUSE, size_of(sphere))
+        both = torch.cat([sphere, around], 1)
+        return sphere + self.whole(both), around + self.cube(both), self.skip(both)
 
 
 class Shuffle(nn.Module):

@@ -1,7 +1,7 @@
-"""The mask of the thing at a point: a light head on the features of a network that predicts depth.
+"""The mask of the thing at a point: a head on the features of a network that predicts depth.
 
-What does not depend on the point is computed once for a picture, so another point costs a few convolutions at a quarter
-of the size.
+What does not depend on the point is computed once for a picture; another point costs a few convolutions at an eighth of
+the size, and a very small network at a quarter.
 """
 
 import itertools
@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Point = tuple[float, float]  # uv
 Map = Float[Tensor, "b c h w"]
 
-# Channels of Mobile's features, encoder and decoder joined, at 1/32, 1/16, 1/8, 1/4 and 1/2 of the size.
-FEATURES = (320 + 192, 96 + 128, 32 + 96, 24 + 48, 16 + 24)
-CHANNELS = (64, 64, 48, 32, 12)  # ours, at the same sizes
+# Channels of Mobile's features, encoder and decoder joined, at 1/32, 1/16, 1/8 and 1/4 of the size.
+FEATURES = (320 + 192, 96 + 128, 32 + 96, 24 + 48)
+EMBEDDED = (96, 80, 64, 48)  # ours, at the same sizes
+COMPARED = (96, 64, 48)  # after they were compared with the point, at 1/32, 1/16 and 1/8
+MASKS, KEYS, GROUPS, CONTEXT = 16, 24, 4, 12  # channels of which masks are made, at 1/4
+INNER = 12  # channels of the networks that points choose
 WIDTHS = (0.06, 0.2, 0.6)  # of bells around the point, in shorter sides of the picture
 STEEP = 8.0  # times the range of depth: how fast a difference of depth saturates
 EVIDENCE = 4  # colours and inverse depth
@@ -25,74 +27,129 @@ PLACE = 2 + len(WIDTHS) + 2 + 3  # offset, bells, difference of depth (signed, s
 
 
 class Clicked(nn.Module):
-    """Logits of the mask of the thing at a point, at half the size of the features' picture; 0.3 million parameters.
+    """Logits of the mask of the thing at a point, at a quarter of the size of the features' picture; 1.0 million
+    parameters.
 
-    `embed` takes the features of a picture, its colours and its inverse depth, and gives embeddings at 1/4 and 1/2.
-    `forward` compares those at every pixel with those at the point. Ours; clicks as maps are Xu et al. 2016 (deep
-    interactive object selection).
+    `embed` takes the features of a picture, its colours and its inverse depth, and gives embeddings at 1/32 to 1/4.
+    `forward` compares those at every pixel with those at the point: at 1/8 to 1/32 in a U-Net (Ronneberger et al.
+    2015), at 1/4 in three layers of 1x1 convolutions whose weights are a function of the point (Tian et al. 2020,
+    conditional convolutions). Ours; clicks as maps are Xu et al. 2016 (deep interactive object selection).
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.project = nn.ModuleList(nn.Conv2d(n, c, 1) for n, c in zip(FEATURES, CHANNELS, strict=True))
-        pairs = itertools.pairwise(CHANNELS)
-        self.join = nn.ModuleList(nn.Conv2d(a + b + EVIDENCE, b, 3, padding=1) for a, b in pairs)
-        quarter, half = CHANNELS[3] + EVIDENCE, CHANNELS[4] + EVIDENCE
-        self.compare = nn.Conv2d(2 * quarter + PLACE, 32, 1)
-        self.kind = nn.Linear(quarter, 32)
-        self.around = nn.Sequential(
-            nn.ReLU(),
-            nn.Conv2d(32, 24, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(24, 24, 3, padding=4, dilation=4),
-            nn.ReLU(),
+        self.project = nn.ModuleList(_unit(n, c, 1) for n, c in zip(FEATURES, EMBEDDED, strict=True))
+        self.join = nn.ModuleList(_unit(a + b + EVIDENCE, b, 3) for a, b in itertools.pairwise(EMBEDDED))
+        self.more = nn.ModuleList(_unit(c, c, 3) for c in EMBEDDED)
+        self.whole = nn.Linear(EMBEDDED[0], EMBEDDED[0])
+        self.masks, self.key = nn.Conv2d(EMBEDDED[3], MASKS, 1), nn.Conv2d(EMBEDDED[3], KEYS, 1)
+        embedded = [c + EVIDENCE for c in EMBEDDED[:3]]
+        self.shown = nn.ModuleList(nn.Conv2d(n, c, 1) for n, c in zip(embedded, COMPARED, strict=True))
+        self.kind = nn.ModuleList(nn.Linear(n, c) for n, c in zip(embedded, COMPARED, strict=True))
+        self.compare = nn.ModuleList(
+            nn.Conv2d(n + PLACE, c, 1, bias=False) for n, c in zip(embedded, COMPARED, strict=True)
         )
-        self.coarse = nn.Conv2d(24, 1, 1)
-        self.detail = nn.Sequential(nn.Conv2d(24 + 2 * half + PLACE, 24, 1), nn.ReLU(), nn.Conv2d(24, 1, 1))
+        self.norm = nn.ModuleList(nn.BatchNorm2d(c) for c in COMPARED)
+        self.down = nn.ModuleList(_unit(b, a, 3, stride=2) for a, b in itertools.pairwise(COMPARED))
+        self.here = nn.ModuleList(_unit(c, c, 3) for c in COMPARED)
+        self.mean = nn.Linear(COMPARED[0], COMPARED[0])
+        self.narrow = nn.ModuleList(_unit(a, b, 1) for a, b in itertools.pairwise(COMPARED))
+        self.up = nn.ModuleList(_unit(c, c, 3) for c in COMPARED[1:])
+        self.last = nn.Conv2d(COMPARED[2], CONTEXT + 1, 1)
+        self.layers = [(MASKS + PLACE + GROUPS + CONTEXT, INNER), (INNER, INNER), (INNER, 1)]  # channels in and out
+        there = EMBEDDED[3] + EVIDENCE + EMBEDDED[2] + EMBEDDED[1]
+        weights = sum(a * b + b for a, b in self.layers)
+        self.controller = nn.Sequential(nn.Linear(there, 96), nn.ReLU(), nn.Linear(96, weights))
+        # All points begin with the same network.
+        nn.init.normal_(self.controller[2].weight, std=0.01)  # type: ignore[arg-type]
+        first = [(torch.randn(a * b) * (2 / a) ** 0.5 * (0.3 if b == 1 else 1), torch.zeros(b)) for a, b in self.layers]
+        with torch.no_grad():
+            self.controller[2].bias.copy_(torch.cat([part for pair in first for part in pair]))  # type: ignore[operator]
 
     def embed(
         self, features: Sequence[Float[Tensor, "b _ _ _"]], evidence: Float[Tensor, "b 4 h w"]
-    ) -> tuple[Float[Tensor, "b _ _ _"], Float[Tensor, "b _ _ _"]]:
-        """Return embeddings at 1/4 and 1/2. `features` are coarse to fine; `evidence` (colours in [0,1], inverse depth
-        as a share of its range) has the size of the finest.
+    ) -> list[Float[Tensor, "b _ _ _"]]:
+        """Return embeddings: what masks are made of and keys at 1/4, then those at 1/32 to 1/4.
+
+        `features` are coarse to fine; `evidence` (colours in [0,1], inverse depth as a share of its range) has the size
+        of the finest.
         """
-        x, joined = F.relu(self.project[0](features[0])), []
-        for project, join, feature in zip(self.project[1:], self.join, features[1:], strict=True):
-            size = feature.shape[-2:]
-            grown = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-            seen = F.interpolate(evidence, size=size, mode="area")
-            x = F.relu(join(torch.cat([grown, F.relu(project(feature)), seen], 1)))
-            joined.append(torch.cat([x, seen], 1))
-        return joined[-2], joined[-1]
+        x = self.project[0](features[0])
+        x = x + self.whole(x.mean((2, 3)))[..., None, None]
+        x = x + self.more[0](x)
+        levels = [torch.cat([x, F.interpolate(evidence, size=x.shape[-2:], mode="area")], 1)]
+        for project, join, more, feature in zip(self.project[1:], self.join, self.more[1:], features[1:], strict=True):
+            seen = F.interpolate(evidence, size=feature.shape[-2:], mode="area")
+            x = join(torch.cat([_grown(x, feature), project(feature), seen], 1))
+            x = x + more(x)
+            levels.append(torch.cat([x, seen], 1))
+        return [self.masks(x), self.key(x), *levels]
 
     def forward(
-        self, quarter: Float[Tensor, "b _ _ _"], half: Float[Tensor, "b _ h w"], points: Float[Tensor, "b k 2"]
-    ) -> Float[Tensor, "b 1 h w"]:
-        """Return logits of one mask for each item, of the thing on which its k `points` (uv) lie."""
-        there = _at(quarter, points)
-        near = torch.cat([quarter, (quarter - there[..., None, None]).abs(), _place(quarter, there, points)], 1)
-        x = self.around(self.compare(near) + self.kind(there)[..., None, None])
-        coarse = self.coarse(x)
-        there = _at(half, points)
-        grown = F.interpolate(torch.cat([x, coarse], 1), size=half.shape[-2:], mode="bilinear", align_corners=False)
-        near = torch.cat([grown[:, :-1], half, (half - there[..., None, None]).abs(), _place(half, there, points)], 1)
-        return grown[:, -1:] + self.detail(near)
+        self, embeddings: Sequence[Float[Tensor, "b _ _ _"]], points: Float[Tensor, "b n k 2"]
+    ) -> Float[Tensor, "b n h w"]:
+        """Return logits of n masks in each picture, of the things on which each one's k points (uv) lie."""
+        masks, key, *levels = embeddings
+        b, n = points.shape[:2]
+        there = [_at(level, points) for level in levels]
+        compared = []
+        for k, (level, value) in enumerate(zip(levels[:3], there[:3], strict=True)):
+            change = (level[:, None] - value[..., None, None]).abs().flatten(0, 1)
+            near = self.compare[k](torch.cat([change, _place(level, value, points)], 1))
+            known = self.shown[k](level)[:, None] + self.kind[k](value)[..., None, None]
+            compared.append(F.relu(self.norm[k](known.flatten(0, 1) + near)))
+        x = compared[2] + self.here[2](compared[2])
+        kept = [x]
+        for k in (1, 0):
+            x = compared[k] + self.down[k](x)
+            x = x + self.here[k](x)
+            kept.append(x)
+        x = x + self.mean(x.mean((2, 3)))[..., None, None]
+        for narrow, up, beside in zip(self.narrow, self.up, kept[1::-1], strict=True):
+            x = beside + _grown(narrow(x), beside)
+            x = x + up(x)
+        context = _grown(self.last(x), masks)
+        change = (key[:, None] - _at(key, points)[..., None, None]).abs()
+        alike = (-change.unflatten(2, (GROUPS, KEYS // GROUPS)).mean(3)).exp().flatten(0, 1)
+        place = _place(levels[3], there[3], points)
+        x = torch.cat([_spread(masks, n), place, alike, context[:, :-1]], 1).flatten(2)
+        chosen = self.controller(torch.cat([there[3], there[2][..., :-EVIDENCE], there[1][..., :-EVIDENCE]], -1))
+        parts = chosen.flatten(0, 1).split([size for a, c in self.layers for size in (a * c, c)], 1)
+        for k, (a, c) in enumerate(self.layers):
+            x = torch.baddbmm(parts[2 * k + 1][..., None], parts[2 * k].view(-1, c, a), F.relu(x) if k else x)
+        return (x.view(b * n, 1, *masks.shape[-2:]) + context[:, -1:]).view(b, n, *masks.shape[-2:])
 
 
-def _at(embedding: Map, points: Float[Tensor, "b k 2"]) -> Float[Tensor, "b c"]:
-    """Return the mean of the embedding at the points."""
-    return F.grid_sample(embedding, 2 * points[:, None] - 1, align_corners=False, padding_mode="border").mean((2, 3))
+def _unit(channels: int, more: int, size: int, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, more, size, stride, padding=size // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(more), nn.ReLU())
 
 
-def _place(embedding: Map, there: Float[Tensor, "b c"], points: Float[Tensor, "b k 2"]) -> Float[Tensor, "b _ h w"]:
+def _grown(x: Float[Tensor, "b c _ _"], beside: Float[Tensor, "_ _ h w"]) -> Map:
+    """Return `x` at the size of what it is joined with."""
+    return F.interpolate(x, size=beside.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _spread(x: Map, n: int) -> Float[Tensor, "_ c h w"]:
+    """Return each picture's map n times."""
+    return x[:, None].expand(-1, n, -1, -1, -1).flatten(0, 1)
+
+
+def _at(embedding: Map, points: Float[Tensor, "b n k 2"]) -> Float[Tensor, "b n c"]:
+    """Return the mean of the embedding at each mask's points."""
+    grid = 2 * points - 1
+    return F.grid_sample(embedding.float(), grid, align_corners=False, padding_mode="border").mean(3).transpose(1, 2)
+
+
+def _place(embedding: Map, there: Float[Tensor, "b n c"], points: Float[Tensor, "b n k 2"]) -> Float[Tensor, "_ _ h w"]:
     """Return where each pixel is beside the nearest point, and how its depth and colours (the last channels) differ."""
     h, w = embedding.shape[-2:]
     v, u = ((torch.arange(n, device=points.device, dtype=points.dtype) + 0.5) / n for n in (h, w))
-    offset = torch.stack(torch.broadcast_tensors(u[None, :], v[:, None]), 0)[None, None] - points[..., None, None]
+    offset = torch.stack(torch.broadcast_tensors(u[None, :], v[:, None]), 0) - points.flatten(0, 1)[..., None, None]
     offset = offset * points.new_tensor([w / min(h, w), h / min(h, w)])[:, None, None]
     squared, nearest = offset.square().sum(2).min(1)
     offset = offset.gather(1, nearest[:, None, None].expand(-1, 1, 2, -1, -1))[:, 0]
     bells = torch.stack([(-squared / (2 * width * width)).exp() for width in WIDTHS], 1)
-    change = embedding[:, -EVIDENCE:] - there[:, -EVIDENCE:, None, None]
+    change = (embedding[:, None, -EVIDENCE:] - there[..., -EVIDENCE:, None, None]).flatten(0, 1)
     depth = change[:, 3:]
     return torch.cat([offset, bells, depth, (STEEP * depth.abs()).tanh(), change[:, :3].abs()], 1)

@@ -1,9 +1,9 @@
 """Light networks whose heads correct each other from coarse to fine. Ours, for learning from views.
 
 Where Monodepth's VGG feeds the upsampled disparity of a coarse scale to the next finer one, `compact` and `mobile` have
-four heads that know nothing of each other. A warp by a wrong disparity tells the way to the right one only within a
-pixel or two; at the finest scale near things are far beyond that, and stay where they began, while the coarse scales,
-where the same things are within reach, learn. Here each head adds to the upsampled sum of the coarser ones, as in Garg.
+four heads that know nothing of each other. The gradient of a warp leads to the right disparity only from within a pixel
+or two; at the finest scale near things are far beyond that, and stay where they began, while the coarse scales, where
+the same things are within reach, learn. Here each head adds to the upsampled sum of the coarser ones, as in Garg.
 """
 
 from collections.abc import Callable

@@ -55,7 +55,7 @@ class Compact(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions around which the input passes."""
+    """A residual block: two 3x3 convolutions."""
 
     def __init__(self, channels: int):
         super().__init__()

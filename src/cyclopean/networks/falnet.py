@@ -182,8 +182,8 @@ def positions(window: Float[Tensor, "b 4"], size: tuple[int, int]) -> Float[Tens
     for low, high, n in ((window[:, 0], window[:, 2], size[1]), (window[:, 1], window[:, 3], size[0])):
         share = (torch.arange(n, dtype=window.dtype, device=window.device) + 0.5) / n
         centres = low[:, None] + (high - low)[:, None] * share  # in [0, 1] of the full frame, edges at 0 and 1
-        whole = n / (high - low)[:, None]  # pixels of the full frame
-        axes.append((2 * centres * whole - whole) / (whole - 1))
+        frame = n / (high - low)[:, None]  # pixels of the full frame
+        axes.append((2 * centres * frame - frame) / (frame - 1))
     u, v = axes
     return torch.stack([u[:, None, :].expand(-1, size[0], -1), v[:, :, None].expand(-1, -1, size[1])], 1)
 

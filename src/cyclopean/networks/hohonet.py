@@ -79,8 +79,8 @@ class Squeeze(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d w2"]:
         x = self.refine(wider(self.reduce(x), self.times))
-        own, height = self.column.shape[1], x.shape[2]
-        column = F.interpolate(self.column[None], height, mode="linear", align_corners=False)[0] * (own / height)
+        learned, height = self.column.shape[1], x.shape[2]
+        column = F.interpolate(self.column[None], height, mode="linear", align_corners=False)[0] * (learned / height)
         return torch.einsum("bchw,ch->bcw", x, column) + self.bias[:, None]
 
 

@@ -1,4 +1,4 @@
-"""An encoder that may start from a detector of things, and a light decoder.
+"""An encoder that may start from an object detector, and a light decoder.
 
 Same contract as the other networks: image in, raw heads at four scales out, finest first.
 """
@@ -72,10 +72,10 @@ class Mobile(nn.Module):
 class Panoramic(nn.Module):
     """Depth `b 1 h w` in metres, > 0, of panoramas; 3.5 million parameters. Ours.
 
-    `coordinates`: a fourth channel says how far down a pixel is, since what is straight below is floor. `circular`: the
-    network is shown `margin` more columns at both sides, of the other side, so that it sees over the seam. Its head
-    tells the logarithm of depth, beside a first guess of 2.5 m. Sizes must be multiples of 32. `width` multiplies the
-    channels.
+    `coordinates`: a fourth channel is the height of a pixel in the picture, since what is straight below is floor.
+    `circular`: the network is shown `margin` more columns at both sides, of the other side, so that it sees over the
+    seam. Its head predicts the logarithm of depth, relative to a first guess of 2.5 m. Sizes must be multiples of 32.
+    `width` multiplies the channels.
     """
 
     multiple: ClassVar[int] = Mobile.multiple

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from cyclopean.networks.falnet import Residual, centred, kaiming
 from cyclopean.networks.resnet import Encoder
+from cyclopean.sample import Image
 
 SCALE = 0.01  # of the last layer's answer: motions between frames are small when training begins
 MOTION = 6
 BINS = 32
 RANGES = (2.0, 1.0, 10.0, math.pi / 6, math.pi / 4, math.pi / 6)  # of each number, up and down: units, radians
 
-Frame = Float[Tensor, "b 3 h w"]
 Features = Float[Tensor, "b c h2 w2"]
 
 
@@ -44,7 +44,7 @@ class PoseResnet(nn.Module):
             nn.Conv2d(c, 2 * MOTION, 1),
         )  # fmt: skip
 
-    def features(self, first: Frame, second: Frame) -> Features:
+    def features(self, first: Image, second: Image) -> Features:
         """Return what is seen of both frames, in the order in which they are given."""
         return self.mix[:-1](F.relu(self.squeeze(self.encoder(torch.cat([first, second], 1))[-1])))
 
@@ -52,7 +52,7 @@ class PoseResnet(nn.Module):
         """Return the motion from the first frame to the second."""
         return SCALE * self.mix[-1](features).mean((2, 3))[:, :MOTION]
 
-    def forward(self, first: Frame, second: Frame) -> Float[Tensor, "b 6"]:
+    def forward(self, first: Image, second: Image) -> Float[Tensor, "b 6"]:
         return self.motion(self.features(first, second))
 
 
@@ -69,11 +69,11 @@ class PoseCnn(nn.Module):
             self.body.extend([nn.Conv2d(here, there, kernel, 2, kernel // 2), nn.ReLU()])
         self.head = nn.Conv2d(channels[-1], MOTION, 1)
 
-    def features(self, first: Frame, second: Frame) -> Features:
+    def features(self, first: Image, second: Image) -> Features:
         """Return what is seen of both frames, in the order in which they are given."""
         return self.body(torch.cat([first, second], 1))
 
-    def fifth(self, first: Frame, second: Frame) -> Features:
+    def fifth(self, first: Image, second: Image) -> Features:
         """Return the features of the fifth convolution, at 1/32, which an `ExplainabilityDecoder` reads."""
         return self.body[:10](torch.cat([first, second], 1))
 
@@ -81,7 +81,7 @@ class PoseCnn(nn.Module):
         """Return the motion from the first frame to the second."""
         return SCALE * self.head(features).mean((2, 3))
 
-    def forward(self, first: Frame, second: Frame) -> Float[Tensor, "b 6"]:
+    def forward(self, first: Image, second: Image) -> Float[Tensor, "b 6"]:
         return self.motion(self.features(first, second))
 
 
@@ -127,7 +127,7 @@ class PoseNet(nn.Module):
         self.head = nn.Conv2d(self.channels, MOTION, 1, bias=False)
         kaiming(self)
 
-    def features(self, first: Frame, second: Frame) -> Features:
+    def features(self, first: Image, second: Image) -> Features:
         """Return what is seen of both frames, in the order in which they are given."""
         return self.body(torch.cat([centred(first), centred(second)], 1))
 
@@ -135,7 +135,7 @@ class PoseNet(nn.Module):
         """Return the motion from the first frame to the second."""
         return SCALE * self.head(features).mean((2, 3))
 
-    def forward(self, first: Frame, second: Frame) -> Float[Tensor, "b 6"]:
+    def forward(self, first: Image, second: Image) -> Float[Tensor, "b 6"]:
         return self.motion(self.features(first, second))
 
 
@@ -154,7 +154,7 @@ class PoseNetDr(nn.Module):
         kaiming(self)
         nn.init.zeros_(self.head.weight)
 
-    def features(self, first: Frame, second: Frame) -> Features:
+    def features(self, first: Image, second: Image) -> Features:
         """Return what is seen of both frames, in the order in which they are given."""
         return self.body(torch.cat([centred(first), centred(second)], 1))
 
@@ -165,7 +165,7 @@ class PoseNetDr(nn.Module):
         places = torch.linspace(1 / (BINS - 1), 1, BINS // 2, device=logits.device)  # of the upper half of the bins
         return ((high - low.flip(2)) * places).sum(2) * logits.new_tensor(RANGES)
 
-    def forward(self, first: Frame, second: Frame) -> Float[Tensor, "b 6"]:
+    def forward(self, first: Image, second: Image) -> Float[Tensor, "b 6"]:
         return self.motion(self.features(first, second))
 
 

@@ -104,7 +104,7 @@ class Shortcut(nn.Conv2d):
 
 
 class Circular(nn.Conv2d):
-    """A convolution that goes on across the seam of a panorama, and sees zeros above and below."""
+    """A convolution that wraps across the seam of a panorama, and sees zeros above and below."""
 
     def __init__(
         self, into: int, out: int, kernel: int, stride: int = 1, padding: int = 0, *, bias: bool = True
@@ -151,14 +151,14 @@ class Encoder(nn.Module):
         return [half, self.get_submodule("layer1")(pooled)]
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        found = self.first(image)
+        features = self.first(image)
         for k in (2, 3, 4):
-            found.append(self.get_submodule(f"layer{k}")(found[-1]))
-        return found
+            features.append(self.get_submodule(f"layer{k}")(features[-1]))
+        return features
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions, or (`grown` 4) 1x1, 3x3 with the stride and 1x1, around which the input passes."""
+    """A residual block: two 3x3 convolutions, or (`grown` 4) 1x1, 3x3 with the stride and 1x1."""
 
     def __init__(
         self, into: int, inner: int, grown: int, stride: int, conv: Callable[..., nn.Conv2d] = nn.Conv2d
@@ -207,11 +207,11 @@ def pretrained(path: Path) -> Encoder:
     if not depth:
         raise InputError(f"{path} holds no ResNet of 18, 34 or 50 layers; give such weights as safetensors.")
     encoder = Encoder(depth, tensors["conv1.weight"].shape[0] / CHANNELS[0])
-    own = encoder.state_dict()
-    wrong = [k for k, v in own.items() if not k.endswith("tracked") and tensors.get(k, v[..., None]).shape != v.shape]
+    state = encoder.state_dict()
+    wrong = [k for k, v in state.items() if not k.endswith("tracked") and tensors.get(k, v[..., None]).shape != v.shape]
     if wrong:
         raise InputError(f"{path} does not fit a ResNet{depth}: {wrong[0]} is missing or has another shape.")
-    encoder.load_state_dict({k: tensors.get(k, v) for k, v in own.items()})
+    encoder.load_state_dict({k: tensors.get(k, v) for k, v in state.items()})
     return encoder
 
 
@@ -234,9 +234,9 @@ def start_from(network: nn.Module, path: Path) -> None:
 def _tensors(path: Path) -> dict[str, Tensor]:
     file = path / "model.safetensors" if path.is_dir() else path
     try:
-        found = load_file(file)
+        tensors = load_file(file)
     except (FileNotFoundError, SafetensorError, OSError):
         raise InputError(f"{file} is missing or no safetensors file; give a ResNet's weights.") from None
     for pattern, name in RENAMED:
-        found = {re.sub(pattern, name, k): v for k, v in found.items()}
-    return found
+        tensors = {re.sub(pattern, name, k): v for k, v in tensors.items()}
+    return tensors

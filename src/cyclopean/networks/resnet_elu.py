@@ -55,7 +55,7 @@ def projected(width: float = 1.0, outputs: int = 2, inputs: int = 3) -> ResnetEl
 
 
 class Unit(nn.Module):
-    """1x1, 3x3 with the stride, 1x1 to four times as many channels, around which the input passes."""
+    """A residual block: 1x1, 3x3 with the stride, 1x1 to four times as many channels."""
 
     def __init__(self, into: int, inner: int, stride: int, everywhere: bool) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cyclopean.geometry import size_of
 from cyclopean.geometry.cubemap import UNIFUSE
 from cyclopean.networks.resnet import Encoder, decode, decoder
 from cyclopean.synthesis import faces_from_sphere, sphere_from_faces
@@ -36,8 +37,8 @@ class Unifuse(nn.Module):
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
         faces = faces_from_sphere(image, UNIFUSE, image.shape[-2] // 2)
         fused = []
-        for fuse, whole, cube in zip(self.fuse, self.encoder(image), self.cube_encoder(faces), strict=True):
-            fused.append(fuse(whole, sphere_from_faces(cube, UNIFUSE, (whole.shape[-2], whole.shape[-1]))))
+        for fuse, sphere, cube in zip(self.fuse, self.encoder(image), self.cube_encoder(faces), strict=True):
+            fused.append(fuse(sphere, sphere_from_faces(cube, UNIFUSE, size_of(sphere))))
         return FARTHEST * self.head(decode(self.grow, self.merge, fused)[0]).sigmoid()
 
 
@@ -66,9 +67,9 @@ class Fusion(nn.Module):
         self.excite = nn.Linear(inner, 2 * c, bias=False)
         self.reduce = nn.Conv2d(2 * c, c, 1, bias=False)
 
-    def forward(self, whole: Float[Tensor, "b c h w"], cube: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        enhanced = cube + self.residual(self.mix(torch.cat([whole, cube], 1)))
-        both = torch.cat([whole, enhanced], 1)
+    def forward(self, sphere: Float[Tensor, "b c h w"], cube: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        enhanced = cube + self.residual(self.mix(torch.cat([sphere, cube], 1)))
+        both = torch.cat([sphere, enhanced], 1)
         share = self.excite(F.relu(self.squeeze(both.mean((2, 3))))).sigmoid()
         return F.relu(self.reduce(both * share[..., None, None]))
 

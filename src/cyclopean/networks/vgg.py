@@ -120,12 +120,12 @@ class Vgg19(nn.Module):
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
         """Return features at 1/2, 1/4 and 1/8."""
-        x, found = image, []
+        x, outputs = image, []
         for layer in self.features:
             x = layer(x)
             if isinstance(layer, nn.MaxPool2d):
-                found.append(x)
-        return found
+                outputs.append(x)
+        return outputs
 
 
 def vgg19_features(path: Path) -> Callable[[Tensor], list[Tensor]]:
@@ -138,8 +138,8 @@ def vgg19_features(path: Path) -> Callable[[Tensor], list[Tensor]]:
     except (FileNotFoundError, SafetensorError, OSError):
         raise InputError(f"{path} is missing or no safetensors file; give VGG19's weights.") from None
     network = Vgg19()
-    for name, own in network.state_dict().items():
-        if name not in tensors or tensors[name].shape != own.shape:
+    for name, weight in network.state_dict().items():
+        if name not in tensors or tensors[name].shape != weight.shape:
             raise InputError(f"{path} is not a VGG19: {name} is missing or has another shape; give VGG19's weights.")
     network.load_state_dict({name: tensors[name] for name in network.state_dict()})
     network.eval().requires_grad_(False)

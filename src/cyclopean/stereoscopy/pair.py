@@ -8,20 +8,19 @@ import cv2
 import numpy as np
 import torch
 
-from cyclopean.defocus import thinlens
+from cyclopean.defocus import check_refine, thinlens
 from cyclopean.defocus.edges import refined
 from cyclopean.defocus.focus import Focusable, Picture
 from cyclopean.defocus.lens import Lens, Point, diagonal, focus_pixel
 from cyclopean.defocus.refocus import focusable
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Pinhole
-from cyclopean.io.depthmap import DepthMap
+from cyclopean.io.depthmap import DepthMap, check_depth_map
 from cyclopean.io.image import Photo
 from cyclopean.io.photolike import PhotoLike, as_photo
+from cyclopean.io.planes import Colours, Plane
 from cyclopean.io.sidecar import AnyCamera
 from cyclopean.stereoscopy import CONVERGE, EYES, PARALLAX, views
-from cyclopean.stereoscopy.views import Picture as Rgb
-from cyclopean.stereoscopy.views import Plane
 
 RIM = 0.0025  # of the diagonal
 ENDS = (1, 99)  # percentiles of depth that count as nearest and farthest
@@ -29,7 +28,7 @@ ENDS = (1, 99)  # percentiles of depth that count as nearest and farthest
 
 @dataclass(frozen=True)
 class Pair(Generic[Picture]):
-    """What the left and the right eye see."""
+    """The pictures of the left and of the right eye."""
 
     left: Picture
     right: Picture
@@ -37,7 +36,8 @@ class Pair(Generic[Picture]):
 
 @dataclass(frozen=True)
 class Parallax:
-    """How far apart the eyes see a point: `strength` picture widths per inverse depth, none at inverse depth `screen`.
+    """The shift between the eyes' pictures of a point: `strength` picture widths per inverse depth, none at inverse
+    depth `screen`.
 
     Inverse depths beyond `far` and `near` count as these, so that outliers do not leave the range.
     """
@@ -101,13 +101,8 @@ def stereo(
     the focal length are not known.
     """
     check(parallax, converge, baseline, eye)
-    if refine not in ("auto", "on", "off"):
-        raise unknown_name("refine", refine, ("auto", "on", "off"))
-    if not isinstance(depth, DepthMap):
-        raise InputError(
-            f"the depth is a {type(depth).__name__}; give a DepthMap: load()(photo), read_depth(path), or "
-            "from_numbers(tensor, kind)."
-        )
+    check_refine(refine)
+    check_depth_map(depth)
     photo = as_photo(photo)
     soft = refine == "on" or (refine == "auto" and depth.model is not None)
     if soft and depth.size == photo.size:
@@ -153,7 +148,7 @@ def pair(ready: Focusable[Picture], eyes: Parallax, eye: str) -> Pair[Picture]:
     return Pair(left, right)
 
 
-def _right_view(picture: Rgb, inverse_depth: Plane, eyes: Parallax) -> Rgb:
+def _right_view(picture: Colours, inverse_depth: Plane, eyes: Parallax) -> Colours:
     """Return a picture as an eye on its right sees it; itself without parallax."""
     if eyes.strength == 0:
         return picture

@@ -16,11 +16,10 @@ import torch
 from jaxtyping import Float, Int64
 
 from cyclopean.defocus.lens import diagonal
-from cyclopean.defocus.thinlens import JUMP, Scene
+from cyclopean.defocus.thinlens import JUMP, LayeredPhoto
 from cyclopean.io.colour import srgb
+from cyclopean.io.planes import Colours, Plane
 
-Picture = Float[np.ndarray, "h w 3"]
-Plane = Float[np.ndarray, "h w"]
 Planes = Float[np.ndarray, "c h w"]
 Shift = Callable[[Plane], Plane]  # inverse depth -> columns that a pixel moves to the left
 
@@ -29,10 +28,10 @@ SMOOTH = 0.004  # of the diagonal: sigma that smooths what is filled in
 REACH = 4.0  # sigmas away from which on it is wholly smooth
 
 
-def view(scene: Scene, shift: Shift) -> Picture:
+def view(scene: LayeredPhoto, shift: Shift) -> Colours:
     """Return the scene, sRGB in [0,1], as an eye on the right sees it; `shift` is larger for what is nearer.
 
-    Beyond the frame a picture goes on as its mirror image.
+    Beyond the frame a picture continues as its mirror image.
     """
     light, inverse_depth = continued(scene)
     result = np.empty((*scene.size, 3), np.float32)
@@ -46,10 +45,10 @@ def view(scene: Scene, shift: Shift) -> Picture:
     return result
 
 
-def continued(scene: Scene) -> tuple[Planes, Plane]:
+def continued(scene: LayeredPhoto) -> tuple[Planes, Plane]:
     """Return light and inverse depth of the surface behind: the front's own but where it hides a farther one.
 
-    That goes on there as its nearest pixel, smoothed the more the farther away that is: streaks are seen, haze is not.
+    There it continues as its nearest pixel, smoothed the more the farther away that is: streaks are seen, haze is not.
     """
     light, inverse_depth = np.stack(scene.light), scene.inverse_depth.copy()
     h, w = scene.size

@@ -21,6 +21,15 @@ FAMILIES = {
     "traffic": "cyclopean.synthetic.movers:traffic",
     "crowd": "cyclopean.synthetic.movers:crowd",
     "flight": "cyclopean.synthetic.movers:flight",
+    "people": "cyclopean.synthetic.subjects:people",
+    "animals": "cyclopean.synthetic.subjects:animals",
+    "plants": "cyclopean.synthetic.subjects:plants",
+    "thin": "cyclopean.synthetic.subjects:thin",
+    "vehicles": "cyclopean.synthetic.settings:vehicles",
+    "houses": "cyclopean.synthetic.settings:houses",
+    "meal": "cyclopean.synthetic.settings:meal",
+    "handheld": "cyclopean.synthetic.settings:handheld",
+    "night": "cyclopean.synthetic.settings:nocturne",
 }
 ALL = ("street", "room", "table", "landscape")  # what `all` stands for: figures are told of scenes of these, by seed
 

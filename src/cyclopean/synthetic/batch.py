@@ -63,7 +63,8 @@ class SceneBatch:
     center: Float[Tensor, "r 3"]
     inverse: Float[Tensor, "r 3 3"]
     half: Float[Tensor, "r 3"]
-    looks: Float[Tensor, "r 8"]
+    taper: Float[Tensor, "r 2"]
+    looks: Float[Tensor, "r 9"]
     colours: Float[Tensor, "r 9"]
     moving: Bool[Tensor, " r"]
     objects: Int[Tensor, " r"]
@@ -86,6 +87,7 @@ def batch_scenes(scenes: Sequence[Scene]) -> SceneBatch:
         table([s.center for s in scenes]),
         table([s.inverse for s in scenes]),
         table([s.half for s in scenes]),
+        table([s.taper for s in scenes]),
         table([s.looks for s in scenes]),
         table([s.colours for s in scenes]),
         table([s.velocity for s in scenes]).norm(dim=1) > 0,

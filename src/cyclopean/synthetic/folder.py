@@ -30,7 +30,7 @@ LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
 
 @dataclass(frozen=True)
 class RenderJob:
-    """What to render: scenes seed .. seed + count - 1, families taking turns, at `size` (height, width)."""
+    """Scenes to render: seed .. seed + count - 1, families taking turns, at `size` (height, width)."""
 
     families: tuple[str, ...]
     rig: str
@@ -47,7 +47,8 @@ class RenderJob:
 
 
 def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") -> Iterator[int]:
-    """Render into `out`, yielding the number of each item that landed; items already there are kept: a cut run goes on.
+    """Render into `out`, yielding the number of each item that landed; items already there are kept: an interrupted run
+    is continued.
 
     Each item's camera file is written last, so an item with one is whole. Several `workers` are processes that import
     the calling script: it needs an `if __name__ == "__main__":`. They share the `device`; on a GPU each renders several
@@ -84,7 +85,13 @@ def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
     if not paths:
         raise InputError(f"{folder} holds no picture (png or jpg) to put on surfaces; name a folder that does.")
-    squares = [cv2.resize(_square(_sound(p)), (side, side), interpolation=cv2.INTER_AREA) for p in paths]
+    squares = []
+    for path in paths:
+        picture = _sound(path)
+        (h, w), least = picture.shape[:2], min(picture.shape[:2])
+        top, left = (h - least) // 2, (w - least) // 2
+        middle = picture[top : top + least, left : left + least]
+        squares.append(cv2.resize(middle, (side, side), interpolation=cv2.INTER_AREA))
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 255
 
 
@@ -193,10 +200,3 @@ def _sound(path: Path) -> np.ndarray:
     colours = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     assert colours is not None  # Pillow has just read it
     return colours
-
-
-def _square(picture: np.ndarray) -> np.ndarray:
-    h, w = picture.shape[:2]
-    side = min(h, w)
-    top, left = (h - side) // 2, (w - side) // 2
-    return picture[top : top + side, left : left + side]

@@ -86,12 +86,12 @@ def _books(b: Builder, rng: Random, reach: Number, tall: Number) -> None:
 @one_object
 def cabinet(b: Builder, rng: Random) -> None:
     w, h, d = rng.uniform(0.25, 0.9), rng.uniform(0.4, 2.1), rng.uniform(0.2, 0.35)
-    look = cover(rng, "wood wood plain noise", 0.6, gloss=rng.uniform(0, 0.2))
-    b.add("box", (0, -h / 2, 0), (w, h / 2, d), look)
+    material = cover(rng, "wood wood plain noise", 0.6, gloss=rng.uniform(0, 0.2))
+    b.add("box", (0, -h / 2, 0), (w, h / 2, d), material)
     knob = cover(rng, "plain", 0.1, gloss=0.3)
     for k in range(rng.randint(1, 4)):
         y = h * (k + 0.5) / 4
-        b.add("box", (0, -y - 0.1, d), (w * 0.95, min(h / 10, 0.12), 0.012), look)
+        b.add("box", (0, -y - 0.1, d), (w * 0.95, min(h / 10, 0.12), 0.012), material)
         b.add("ellipsoid", (0, -y - 0.1, d + 0.02), (0.02, 0.02, 0.02), knob)
 
 
@@ -111,24 +111,24 @@ def rug(b: Builder, rng: Random) -> None:
 
 def trinket(b: Builder, rng: Random, size: Number) -> None:
     """Add something that stands on a table, at most about `size` high."""
-    look = cover(rng, STUFF, size, gloss=rng.choice([0, 0, 0.2, 0.5]))
-    TRINKETS[rng.choice(list(TRINKETS))](b, rng, size, look)
+    material = cover(rng, STUFF, size, gloss=rng.choice([0, 0, 0.2, 0.5]))
+    TRINKETS[rng.choice(list(TRINKETS))](b, rng, size, material)
 
 
 @one_object
-def _bottle(b: Builder, rng: Random, size: Number, look: Material) -> None:
+def _bottle(b: Builder, rng: Random, size: Number, material: Material) -> None:
     r = size * rng.uniform(0.13, 0.2)
-    b.add("cylinder", (0, -size * 0.33, 0), (r, size * 0.33, r), look)
-    b.add("cone", (0, -size * 0.75, 0), (r, size * 0.16, r), look)
+    b.add("cylinder", (0, -size * 0.33, 0), (r, size * 0.33, r), material)
+    b.add("cone", (0, -size * 0.75, 0), (r, size * 0.16, r), material)
     b.add("cylinder", (0, -size * 0.85, 0), (r * 0.3, size * 0.15, r * 0.3), cover(rng, "plain", size))
     label = cover(rng, "poster picture plain", size)
     b.add("cylinder", (0, -size * 0.35, 0), (r * 1.02, size * 0.15, r * 1.02), label)
 
 
 @one_object
-def _mug(b: Builder, _dice: Random, size: Number, look: Material) -> None:
-    b.add("cylinder", (0, -size * 0.3, 0), (size * 0.25, size * 0.3, size * 0.25), look)
-    b.add("ellipsoid", (size * 0.28, -size * 0.32, 0), (size * 0.1, size * 0.18, size * 0.04), look)
+def _mug(b: Builder, _dice: Random, size: Number, material: Material) -> None:
+    b.add("cylinder", (0, -size * 0.3, 0), (size * 0.25, size * 0.3, size * 0.25), material)
+    b.add("ellipsoid", (size * 0.28, -size * 0.32, 0), (size * 0.1, size * 0.18, size * 0.04), material)
 
 
 def _fruit(b: Builder, rng: Random, size: Number, _look: Material) -> None:
@@ -153,32 +153,32 @@ def _pile(b: Builder, rng: Random, size: Number, _look: Material) -> None:
 
 
 @one_object
-def _box(b: Builder, rng: Random, size: Number, look: Material) -> None:
+def _box(b: Builder, rng: Random, size: Number, material: Material) -> None:
     half = (size * rng.uniform(0.15, 0.5), size * rng.uniform(0.15, 0.5), size * rng.uniform(0.15, 0.5))
-    b.add("box", (0, -half[1], 0), half, look, turn(rng.uniform(0, 3)))
+    b.add("box", (0, -half[1], 0), half, material, turn(rng.uniform(0, 3)))
 
 
 @one_object
-def _vase(b: Builder, rng: Random, size: Number, look: Material) -> None:
-    b.add("ellipsoid", (0, -size * 0.32, 0), (size * 0.25, size * 0.33, size * 0.25), look)
-    b.add("cylinder", (0, -size * 0.65, 0), (size * 0.1, size * 0.12, size * 0.1), look)
+def _vase(b: Builder, rng: Random, size: Number, material: Material) -> None:
+    b.add("ellipsoid", (0, -size * 0.32, 0), (size * 0.25, size * 0.33, size * 0.25), material)
+    b.add("cylinder", (0, -size * 0.65, 0), (size * 0.1, size * 0.12, size * 0.1), material)
     if rng.random() < 0.6:
         plant(b.place(0, -size * 0.4, 0), rng, size * 0.9)
 
 
 @one_object
-def _toy(b: Builder, rng: Random, size: Number, look: Material) -> None:
+def _toy(b: Builder, rng: Random, size: Number, material: Material) -> None:
     """Add a body, a head and two arms."""
-    b.add("ellipsoid", (0, -size * 0.32, 0), (size * 0.26, size * 0.33, size * 0.22), look)
+    b.add("ellipsoid", (0, -size * 0.32, 0), (size * 0.26, size * 0.33, size * 0.22), material)
     b.add("ellipsoid", (0, -size * 0.8, 0), (size * 0.2, size * 0.22, size * 0.2), cover(rng, STUFF, size))
     arm = (size * 0.07, size * 0.2, size * 0.07)
     for x in (-1, 1):
-        b.add("cylinder", (x * size * 0.3, -size * 0.4, 0), arm, look, turn(0, 0, x * 0.5))
+        b.add("cylinder", (x * size * 0.3, -size * 0.4, 0), arm, material, turn(0, 0, x * 0.5))
 
 
 @one_object
-def _ball(b: Builder, _dice: Random, size: Number, look: Material) -> None:
-    b.add("ellipsoid", (0, -size * 0.3, 0), (size * 0.3, size * 0.3, size * 0.3), look)
+def _ball(b: Builder, _dice: Random, size: Number, material: Material) -> None:
+    b.add("ellipsoid", (0, -size * 0.3, 0), (size * 0.3, size * 0.3, size * 0.3), material)
 
 
 @one_object

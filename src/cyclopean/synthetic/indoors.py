@@ -39,9 +39,9 @@ def shell(b: Builder, rng: Random, size: Triple) -> tuple[tuple[Light, ...], Atm
     wall = cover(rng, "plain plain plain noise noise stripes brick poster tiles wood picture", 1.5, colour)
     sides = ((0, d / 2, w), (math.pi / 2, w / 2, d), (math.pi, d / 2, w), (-math.pi / 2, w / 2, d))
     for angle, distance, width in sides:
-        look = wall if rng.random() < 0.8 else cover(rng, "plain noise brick wood picture", 1.5)
+        material = wall if rng.random() < 0.8 else cover(rng, "plain noise brick wood picture", 1.5)
         face = b.place(0, 0, 0, angle).place(0, 0, distance)  # its z looks out of the room
-        face.add("box", (0, -h / 2, 0.1), (width / 2 + 0.2, h / 2, 0.1), look)
+        face.add("box", (0, -h / 2, 0.1), (width / 2 + 0.2, h / 2, 0.1), material)
         face.add("box", (0, -0.05, -0.01), (width / 2, 0.05, 0.015), cover(rng, "plain wood", 1))  # a skirting board
         for _ in range(rng.choice([0, 1, 1, 2, 3])):
             x, kind = rng.uniform(-width, width) * 0.4, rng.choice(["picture", "picture", "door", "window", "curtain"])
@@ -76,8 +76,8 @@ class Spot:
 def _picture(face: Builder, rng: Random, at: Spot) -> None:
     y, aspect, s = -rng.uniform(1.2, 1.9), rng.uniform(0.6, 1.6), at.size
     face.add("box", (at.x, y, -0.015), (s * aspect + 0.03, s + 0.03, 0.015), cover(rng, "wood plain", 0.3))
-    shown = cover(rng, "poster picture picture noise leaves", s * 2)
-    face.add("box", (at.x, y, -0.02), (s * aspect, s, 0.018), shown)
+    picture = cover(rng, "poster picture picture noise leaves", s * 2)
+    face.add("box", (at.x, y, -0.02), (s * aspect, s, 0.018), picture)
 
 
 def _door(face: Builder, rng: Random, at: Spot) -> None:

@@ -29,7 +29,7 @@ class Surface:
     axis: Float[Tensor, "3 n"]
     half: Float[Tensor, "3 n"]
     footprint: Float[Tensor, " n"]
-    looks: Float[Tensor, "8 n"]
+    looks: Float[Tensor, "9 n"]
     colours: Float[Tensor, "9 n"]
     view: Int[Tensor, " n"]
 

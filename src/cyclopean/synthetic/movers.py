@@ -65,7 +65,7 @@ def traffic(rng: Random) -> Layout:
 
 
 def crowd(rng: Random) -> Layout:
-    """Lay out a room seen by somebody who walks through it, or stands with a camera in the hand, among people."""
+    """Lay out a room with people, filmed by a camera that is walked through it or held by hand."""
     layout = room(rng)
     speed, way = rng.uniform(0.7, 1.5) if rng.random() < 0.7 else 0.0, layout.yaw + rng.gauss(0, 0.3)
     steps = _steps(rng, (speed * math.sin(way), 0.0, speed * math.cos(way)), drift=(0.02, 0.015), shake=(0.008, 0.012))
@@ -93,10 +93,10 @@ def flight(rng: Random) -> Layout:
     velocity = (speed * math.sin(way), rng.uniform(-1, 1), speed * math.cos(way))
     steps = _steps(rng, velocity, drift=(0.02, 0.02), shake=(0.004, 0.006))
     b = _cleared(layout.builder, (x, -height, 0.0), steps, 1.0)
-    seen = height / math.tan(-pitch)  # metres to where the middle of the picture meets the ground
+    ahead = height / math.tan(-pitch)  # metres to where the middle of the picture meets the ground
 
     def below(rng: Random, _motion: str) -> tuple[Number, Number]:
-        away, angle = seen * rng.uniform(0.6, 1.5), yaw + rng.uniform(-0.35, 0.35)
+        away, angle = ahead * rng.uniform(0.6, 1.5), yaw + rng.uniform(-0.35, 0.35)
         across, along = x + away * math.sin(angle), away * math.cos(angle)
         return (min(max(across, -layout.road), layout.road) if layout.road else across), along
 

@@ -192,12 +192,12 @@ def pole(b: Builder, rng: Random) -> None:
 def fence(b: Builder, rng: Random, length: Number) -> None:
     """Add a fence along z, from 0 to `length`."""
     tall = rng.uniform(0.6, 1.9)
-    look = cover(rng, "wood plain brick noise stripes", 1, paint(rng, 0.2))
+    material = cover(rng, "wood plain brick noise stripes", 1, paint(rng, 0.2))
     if rng.random() < 0.45:
-        b.add("box", (0, -tall / 2, length / 2), (0.1, tall / 2, length / 2), look)
+        b.add("box", (0, -tall / 2, length / 2), (0.1, tall / 2, length / 2), material)
         return
     step = max(rng.uniform(0.5, 2.5), length / 14)
     for k in range(int(length / step) + 1):
-        b.add("box", (0, -tall / 2, k * step), (0.05, tall / 2, 0.05), look)
+        b.add("box", (0, -tall / 2, k * step), (0.05, tall / 2, 0.05), material)
     for y in (0.35, 0.9):
-        b.add("box", (0, -tall * y, length / 2), (0.025, 0.05, length / 2), look)
+        b.add("box", (0, -tall * y, length / 2), (0.025, 0.05, length / 2), material)

@@ -68,9 +68,9 @@ def built_up(b: Builder, rng: Random, half: Number, walk: Number) -> None:
     b.add("plane", (0, 0, 0), (1, 1, 1), ground(rng, "road"))
     road = Road(half, walk, rng.uniform(0.06, 0.18), rng.random())
     for side in (-1, 1):
-        look = ground(rng, rng.choice(["paving", "paving", "grass", "earth"]))
+        material = ground(rng, rng.choice(["paving", "paving", "grass", "earth"]))
         wide = (road.walk + 20, road.curb / 2, 110)
-        b.add("box", (side * (road.half + road.walk + 20), -road.curb / 2, 60), wide, look)
+        b.add("box", (side * (road.half + road.walk + 20), -road.curb / 2, 60), wide, material)
         _row(b, rng, side, road)
         _roadside(b, rng, side, road)
 
@@ -156,15 +156,15 @@ def _hills(b: Builder, rng: Random, land: str) -> None:
         z = rng.uniform(60, 900)
         high = z * rng.uniform(0.03, 0.35)
         wide = high * rng.uniform(2, 7)
-        look = ground(rng, rng.choice(["grass", "earth", "snow", "grass"]))
-        hill = replace(look, scale=rng.uniform(4, 20) / wide, contrast=1.3, grain=0.8, gloss=0.0)
+        material = ground(rng, rng.choice(["grass", "earth", "snow", "grass"]))
+        hill = replace(material, scale=rng.uniform(4, 20) / wide, contrast=1.3, grain=0.8, gloss=0.0)
         at = (rng.gauss(0, 0.6) * z, 0.1 * high, z + wide)
         b.add("ellipsoid", at, (wide, high, wide * rng.uniform(0.5, 1)), hill)
     for _ in range(rng.randint(0, 4)):
         z = rng.uniform(6, 60)
         wide, high = z * rng.uniform(0.2, 1.0), z * rng.uniform(0.02, 0.12)
-        look = ground(rng, rng.choice(["grass", "earth", land]))
-        b.add("ellipsoid", (rng.gauss(0, 0.7) * z, 0.2 * high, z + wide), (wide, high, wide), look)
+        material = ground(rng, rng.choice(["grass", "earth", land]))
+        b.add("ellipsoid", (rng.gauss(0, 0.7) * z, 0.2 * high, z + wide), (wide, high, wide), material)
 
 
 COUNTRYSIDE: dict[str, Callable[[Builder, Random], None]] = {
@@ -180,8 +180,8 @@ COUNTRYSIDE: dict[str, Callable[[Builder, Random], None]] = {
 
 def grounds(b: Builder, rng: Random, clear: Number) -> None:
     """Add an outdoor background further than `clear` metres."""
-    look = ground(rng, rng.choice(["grass", "grass", "paving", "earth", "sand", "snow"]))
-    b.add("plane", (0, 0, 0), (1, 1, 1), look)
+    material = ground(rng, rng.choice(["grass", "grass", "paving", "earth", "sand", "snow"]))
+    b.add("plane", (0, 0, 0), (1, 1, 1), material)
     for _ in range(rng.randint(3, 12)):
         z = clear * math.exp(rng.uniform(0, 2))
         x = rng.gauss(0, 0.7) * z

@@ -1,4 +1,4 @@
-"""Where rays meet unit shapes: plane, box, ellipsoid, cylinder, cone, in that order.
+"""Where rays meet unit shapes: those of `SHAPES`, in that order.
 
 A ray is o + t * d. Each function gives the t of the first meeting and of the last one (the same where only one is
 needed); a t of at least FAR means that they do not meet. All is plain arithmetic: a condition that fails adds a penalty
@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cyclopean.synthetic.batch import Lights, SceneBatch, own
-from cyclopean.synthetic.noise import length, product, value_noise
-from cyclopean.synthetic.scene import SHAPES
+from cyclopean.synthetic.cutouts import IN_ORDER
+from cyclopean.synthetic.noise import length, product
+from cyclopean.synthetic.scene import CUTS, SHAPES
 
 # Beyond this many metres a ray has met nothing: the ground fades into the sky.
 FAR = 3000.0
@@ -25,6 +26,7 @@ _TINY = 1e-20
 Origin = Float[Tensor, "k 3 #m"]
 Direction = Float[Tensor, "k 3 #m"]
 Meeting = Float[Tensor, "k m"]
+Form = Float[Tensor, "3 k 1"]  # of a primitive: its taper in x and in z, and its height over its width
 
 
 def _failed(*excesses: Tensor) -> Tensor:
@@ -89,11 +91,84 @@ def _cone(o: Origin, d: Direction) -> tuple[Meeting, Meeting]:
     return near, near
 
 
+def _capsule(o: Origin, d: Direction, form: Form) -> tuple[Meeting, Meeting]:
+    """Meet the hull of two balls on the y axis: of radius 1 below, of radius `taper` above, where y is stretched such
+    that both are round.
+    """
+    small, _, stretch = form
+    span = 2 * stretch - 1 - small  # from centre to centre
+    slope = (1 - small) / span
+    narrow = 1 - slope * slope
+    ox, oz, dx, dz = o[:, 0], o[:, 2], d[:, 0], d[:, 2]
+    up, rise = (stretch - 1) - stretch * o[:, 1], -stretch * d[:, 1]  # from the lower centre
+    wide, grows = 1 - slope * up, -slope * rise
+    across, towards, away = dx * dx + dz * dz, ox * dx + oz * dz, ox * ox + oz * oz
+    a = across - grows * grows / narrow
+    b, c = towards - wide * grows / narrow, away - wide * wide / narrow
+    root = b * b - a * c
+    near = (-b - torch.relu(root).sqrt()) / (a + _TINY)
+    height = up + near * rise
+    near = near + _failed(-root, slope - height, height - (span + small * slope), -near)
+    a = across + rise * rise
+    for centre, radius in ((torch.zeros_like(span), torch.ones_like(span)), (span, small)):
+        above = up - centre
+        b, c = towards + above * rise, away + above * above - radius * radius
+        root = b * b - a * c
+        near = torch.minimum(near, (-b - torch.relu(root).sqrt()) / a + _failed(-root, b, -c))
+    return near, near
+
+
+def _wedge(o: Origin, d: Direction, form: Form) -> tuple[Meeting, Meeting]:
+    """Meet a box whose top, at y = -1, is `taper` as wide: between six planes, each of which is entered or left."""
+    near, far = torch.full_like(d[:, 0] + o[:, 0], -_PENALTY), torch.full_like(d[:, 0] + o[:, 0], _PENALTY)
+    none = torch.zeros_like(form[0])
+    for axis, top in ((0, form[0]), (2, form[1]), (1, None)):
+        widens, half = (none, none + 1) if top is None else ((1 - top) / 2, (1 + top) / 2)
+        lean, leans = half + widens * o[:, 1], widens * d[:, 1]
+        for sign in (-1, 1):
+            pace = sign * d[:, axis] - leans + _TINY
+            t, entering = (lean - sign * o[:, axis]) / pace, pace.sign()
+            near = torch.maximum(near, t - _PENALTY * entering.clamp_min(0))
+            far = torch.minimum(far, t - _PENALTY * entering.clamp_max(0))
+    missed = _failed(near - far, -near)
+    return near + missed, far + missed
+
+
+def _frustum(o: Origin, d: Direction, form: Form) -> tuple[Meeting, Meeting]:
+    """Meet a round one of radius 1 below, at y = +1, and `taper` above."""
+    widens, half = (1 - form[0]) / 2, (1 + form[0]) / 2
+    ox, oy, oz = o.unbind(1)
+    dx, dy, dz = d.unbind(1)
+    k, m = widens * dy, half + widens * oy
+    a = dx * dx + dz * dz - k * k + _TINY
+    b, c = ox * dx + oz * dz - m * k, ox * ox + oz * oz - m * m
+    root = b * b - a * c
+    s = torch.relu(root).sqrt()
+    lid = (-dy.sign() - oy) / (dy + _TINY)
+    rim = (half - widens * dy.sign()).square()
+    near = lid + _failed((ox + lid * dx).square() + (oz + lid * dz).square() - rim, -lid)
+    for t in ((-b - s) / a, (s - b) / a):
+        near = torch.minimum(near, t + _failed(-root, (oy + t * dy).abs() - 1, -t))
+    return near, near
+
+
 def _dot(x: Tensor, y: Tensor) -> Tensor:
     return x[:, 0] * y[:, 0] + x[:, 1] * y[:, 1] + x[:, 2] * y[:, 2]
 
 
 MEETINGS = (_plane, _box, _ellipsoid, _cylinder, _cone)
+TAPERED = (_capsule, _wedge, _frustum)
+
+
+def meet(
+    scene: SceneBatch, shape: int, n: Int[Tensor, " k"], ways: tuple[Origin, Direction]
+) -> tuple[Meeting, Meeting]:
+    """Return the first and the last meeting of `ways`, o + t * d in unit frames, with primitives `n` of one shape."""
+    if shape < len(MEETINGS):
+        return MEETINGS[shape](*ways)
+    half = scene.half[n]
+    form = torch.stack([*scene.taper[n].unbind(1), half[:, 1] / half[:, 0]])[:, :, None]
+    return TAPERED[shape - len(MEETINGS)](*ways, form)
 
 
 # Points per block where shadows are sought: small blocks are bounded tightly, but there are more of them.
@@ -101,6 +176,7 @@ SHADOWED = 64
 # Half the unit box, and a little that makes up for rounding far from the origin.
 _WIDENED = 1.01
 _UNBOUNDED = 1e38
+_OPEN = CUTS.index("bars")  # what is cut in this way or a later one casts no shadow
 # Rays worked out at a time: on a CPU what fits its cache.
 _AT_ONCE = {"cpu": 1 << 15}
 _AT_ONCE_ELSEWHERE = 1 << 23
@@ -124,10 +200,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class RayPairs:
-    """Primitives (`n`) and blocks of rays that may meet, all of one shape."""
+    """Primitives (`n`) and blocks of rays that may meet, all of one shape and with holes cut in one way (0: none, else
+    1 + its place in `CUTS`).
+    """
 
     shape: int
-    leafy: bool
+    cut: int
     n: Int[Tensor, " k"]
     block: Int[Tensor, " k"]
 
@@ -141,15 +219,16 @@ def cast(scene: SceneBatch, origin: Float[Tensor, "p 3"], rays: Float[Tensor, "p
     shape = scene.shape.unflatten(0, (scene.number, -1, 1))
     rows = _between(scene, bound(origin[:, :, None], scene.number), bound(rays, scene.number), FAR)
     # What has holes comes last: most of what they would show is known by then.
-    for pairs in _pairs(scene, rows & (shape > 0) | (shape == 0), scene.looks[:, 6] > 0, m):
+    cuts = torch.where(scene.looks[:, 6] > 0, 1 + scene.looks[:, 8], 0).to(scene.shape.dtype)
+    for pairs in _pairs(scene, rows & (shape > 0) | (shape == 0), cuts, m):
         inverse = scene.inverse[pairs.n]
         o = product(inverse, (origin[pairs.block] - scene.center[pairs.n])[:, :, None])
         d = product(inverse, rays[pairs.block])
-        near, far = MEETINGS[pairs.shape](o, d)
+        near, far = meet(scene, pairs.shape, pairs.n, (o, d))
         block = pairs.block[:, None].expand_as(near)
-        if pairs.leafy:
+        if pairs.cut:
             known = (nearest[pairs.block] >> 32).to(torch.int32).view(torch.float32)
-            near = _leaf(scene, pairs.n, (o, d), (near, far), known)
+            near = _solid(scene, pairs, (o, d), (near, far), known)
         # Positive numbers sort like their bits: the smallest of these is the nearest t and, after it, its primitive.
         key = near.contiguous().view(torch.int32).to(torch.int64) << 32 | pairs.n[:, None]
         nearest.scatter_reduce_(0, block, key, "amin")
@@ -163,7 +242,8 @@ def shadow(
 ) -> Bool[Tensor, " n"]:
     """Return whether something stands between each point and the light of its scene.
 
-    Points that follow each other should be neighbours: they are bounded together. Leaves are closed.
+    Points that follow each other should be neighbours: they are bounded together. Leaves are closed, bars and nets are
+    not there.
     """
     n = points.shape[1]
     if not n:
@@ -177,12 +257,13 @@ def shadow(
     found = torch.full_like(start[:, 0], torch.inf)
     rows = _between(scene, bound(start, scene.number), bound(way, scene.number), reach)
     filled = (members[:, 0] < n).unflatten(0, (scene.number, 1, -1))
-    rows &= filled & (scene.shape > 0).unflatten(0, (scene.number, -1, 1))
+    open_ = (scene.looks[:, 6] > 0) & (scene.looks[:, 8] >= _OPEN)
+    rows &= filled & ((scene.shape > 0) & ~open_).unflatten(0, (scene.number, -1, 1))
     per_way = len(start) // len(way)  # blocks: all of a scene share the direction to their sun
-    for pairs in _pairs(scene, rows, torch.zeros_like(scene.shape, dtype=torch.bool), SHADOWED):
+    for pairs in _pairs(scene, rows, torch.zeros_like(scene.shape), SHADOWED):
         inverse = scene.inverse[pairs.n]
         o = product(inverse, start[pairs.block] - scene.center[pairs.n][:, :, None])
-        near, _ = MEETINGS[pairs.shape](o, product(inverse, way[pairs.block // per_way]))
+        near, _ = meet(scene, pairs.shape, pairs.n, (o, product(inverse, way[pairs.block // per_way])))
         found.scatter_reduce_(0, pairs.block[:, None].expand_as(near), near, "amin")
     hidden = points.new_zeros(n + 1, dtype=torch.bool)
     return hidden.index_copy_(0, members.flatten(), (found < reach).flatten())[:n]
@@ -244,40 +325,42 @@ def _between(scene: SceneBatch, start: Bound, way: Bound, reach: float) -> Bool[
 
 
 def _pairs(
-    scene: SceneBatch, rows: Bool[Tensor, "b n p"], leafy: Bool[Tensor, " r"], block_size: int
+    scene: SceneBatch, rows: Bool[Tensor, "b n p"], cuts: Int[Tensor, " r"], block_size: int
 ) -> Iterator[RayPairs]:
-    """Return the pairs that are True in `rows` in portions of one shape, leafy ones last."""
+    """Return the pairs that are True in `rows` in portions of one shape and cut, those with holes last."""
     _, per_scene, blocks = rows.shape
-    group = scene.shape + len(SHAPES) * leafy
+    group = scene.shape + len(SHAPES) * cuts
     order = group.argsort(stable=True)
     place, block = rows.flatten(0, 1)[order].nonzero().unbind(1)
     n = order[place]
     if scene.number > 1:
         block = block + n // per_scene * blocks
-    ends = torch.searchsorted(group[n], torch.arange(2 * len(SHAPES), device=n.device), right=True).tolist()
+    ends = torch.searchsorted(
+        group[n], torch.arange((1 + len(CUTS)) * len(SHAPES), device=n.device), right=True
+    ).tolist()
     size = max(1, _AT_ONCE.get(n.device.type, _AT_ONCE_ELSEWHERE) // block_size)
     for code, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
         for k in range(first, end, size):
             part = slice(k, min(k + size, end))
-            yield RayPairs(code % len(SHAPES), code >= len(SHAPES), n[part], block[part])
+            yield RayPairs(code % len(SHAPES), code // len(SHAPES), n[part], block[part])
 
 
-def _leaf(
+def _solid(
     scene: SceneBatch,
-    n: Int[Tensor, " k"],
+    pairs: RayPairs,
     ways: tuple[Float[Tensor, "k 3 1"], Float[Tensor, "k 3 m"]],
     meetings: tuple[Float[Tensor, "k m"], Float[Tensor, "k m"]],
     known: Float[Tensor, "k m"],
 ) -> Float[Tensor, "k m"]:
-    """Return t of the first meeting with a leaf (inf: none) on `ways` o + t * d that is nearer than what is `known`."""
+    """Return t of the first meeting with what is left of surfaces with holes (inf: none) on `ways` o + t * d that is
+    nearer than what is `known`.
+    """
     o, d = ways
-    leaf = torch.full_like(known, torch.inf)
+    first = torch.full_like(known, torch.inf)
     for t in meetings:
-        i, j = (t < torch.minimum(known, leaf)).nonzero().unbind(1)
+        i, j = (t < torch.minimum(known, first)).nonzero().unbind(1)
         unit = o[i, :, 0] + t[i, j, None] * d[i, :, j]
-        looks = scene.looks[n[i]]
-        seed, at = looks[:, 7].to(torch.int32), unit.T * (scene.half[n[i]].T * looks[:, 1])
-        noise = 0.65 * value_noise(at, seed) + 0.35 * value_noise(at * 2.7, seed + 7)
-        solid = noise > 0.25 + 0.5 * looks[:, 6]  # above the share of holes
-        leaf[i, j] = torch.where(solid, t[i, j], leaf[i, j])
-    return leaf
+        n = pairs.n[i]
+        solid = IN_ORDER[pairs.cut - 1](unit.T, unit.T * scene.half[n].T, scene.looks[n])
+        first[i, j] = torch.where(solid, t[i, j], first[i, j])
+    return first

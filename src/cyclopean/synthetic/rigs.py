@@ -16,17 +16,18 @@ from torch import Tensor
 
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.geometry import Camera, Equirectangular, Pinhole, invert
+from cyclopean.io.rendered_folder import SPHERE_BASELINE
 from cyclopean.sample import Sample, map_tensors, view
 from cyclopean.synthetic import RIGS
+from cyclopean.synthetic.aperture import defocused
 from cyclopean.synthetic.batch import batch_scenes
 from cyclopean.synthetic.render import Rendered, Sensor, develop, exposure, render_batch
-from cyclopean.synthetic.scene import FRAME_TIME, Number, Scene, Triple, turn
+from cyclopean.synthetic.scene import FRAME_TIME, Capture, Number, Scene, Triple, turn
 from cyclopean.synthetic.scene_types import Viewpoint, surroundings
 from cyclopean.synthetic.scene_types import scene as family_scene
 
 Identified = tuple[Sample, Int[Tensor, "1 1 h w"]]
 
-SPHERE_BASELINE = 0.26  # metres, the rig of the spherical view synthesis paper
 # Scenes rendered together: a CPU is busy with one, whose parts fit its cache; elsewhere as many as have so many points.
 _TOGETHER = {"cpu": 1}
 _POINTS_TOGETHER = 1 << 22
@@ -140,6 +141,7 @@ class Stand:
     shots: list[Shot]
     field_of_view: Number | None  # None: all around
     sensor: Sensor
+    capture: Capture
     name: str
 
 
@@ -151,7 +153,10 @@ def _stood(family: str, seed: int, rig: str, baseline: Number | None, field_of_v
         stand = replace(stand, field_of_view=field_of_view)
     rng = Random(f"rig {family} {seed}")
     field = None if rig == "sphere" else stand.field_of_view
-    return Stand(scene, resolve_name(RIGS[rig])(stand, rng), field, sensor(rng), f"{family}-{seed:06d}")
+    shots, taking = resolve_name(RIGS[rig])(stand, rng), sensor(rng)
+    if stand.capture.key is not None:
+        taking = replace(taking, key=stand.capture.key)
+    return Stand(scene, shots, field, taking, stand.capture, f"{family}-{seed:06d}")
 
 
 def _photographed(
@@ -175,6 +180,8 @@ def _photographed(
             )
             for picture in taken
         ]
+    if any(stand.capture.aperture for stand in stands):
+        taken = [replace(picture, light=_through_lenses(picture, stands)) for picture in taken]
     sensors = [stand.sensor for stand in stands]
     gain = exposure(taken[0].light, sensors)
     images = [develop(picture.light, gain, sensors, k) for k, picture in enumerate(taken)]
@@ -188,6 +195,17 @@ def _photographed(
         (replace(map_tensors(itemgetter(slice(n, n + 1)), together), name=(stand.name,)), taken[0].objects[n : n + 1])
         for n, stand in enumerate(stands)
     ]
+
+
+def _through_lenses(picture: Rendered, stands: Sequence[Stand]) -> Float[Tensor, "b 3 h w"]:
+    """Return the light of each stand's picture, blurred by the lens of those that have one (panoramas have none)."""
+    spread = picture.light.clone()
+    for n, stand in enumerate(stands):
+        if stand.capture.aperture and stand.field_of_view is not None:
+            focal, one = 0.5 / math.tan(math.radians(stand.field_of_view) / 2), slice(n, n + 1)
+            lens = (stand.capture.aperture, stand.capture.focus, focal)
+            spread[one] = defocused(picture.light[one], picture.depth[one], *lens)
+    return spread
 
 
 def _taken(

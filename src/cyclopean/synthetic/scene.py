@@ -21,7 +21,9 @@ Triple = tuple[Number, Number, Number]
 P = ParamSpec("P")
 
 FRAME_TIME = 0.1  # seconds between frames of a clip
-SHAPES = ("plane", "box", "ellipsoid", "cylinder", "cone")
+SHAPES = ("plane", "box", "ellipsoid", "cylinder", "cone", "capsule", "wedge", "frustum")
+# The ways to cut holes, in cutouts.py. What is cut in the ways from "bars" on casts no shadow; else holes are ignored.
+CUTS = ("noise", "leaf", "petals", "strands", "bars", "net", "spokes", "frond", "tuft")
 # The textures, in textures.py; scenes hold their place in this list.
 KINDS = (
     "plain",
@@ -42,7 +44,10 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks. Colours are sRGB in [0,1]; `scale` is the texture's cells per metre."""
+    """How a surface looks. Colours are sRGB in [0,1]; `scale` is the texture's cells per metre.
+
+    With `holes` above 0 it has holes, cut in the way `cut`.
+    """
 
     kind: str = "noise"
     a: Triple = (0.5, 0.5, 0.5)
@@ -55,6 +60,7 @@ class Material:
     glow: Number = 0.0
     holes: Number = 0.0
     seed: int = 0
+    cut: str = "noise"
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class Atmosphere:
 class Scene:
     """Primitives as arrays, sorted by shape: `inverse` maps world offsets to the unit shape, `half` are half extents.
 
+    `taper`: how wide the upper end is in x and z, where the lower one is 1 (of capsules, wedges and frusta).
     `velocity` in metres per second; `looks` and `colours` are each primitive's material; `objects` is the number of the
     object that it is a part of, 0 for ground, walls and what hangs on them; `far` is the depth in metres beyond which
     nothing in a scene of this kind is of interest.
@@ -92,6 +99,7 @@ class Scene:
     center: Tensor
     inverse: Tensor
     half: Tensor
+    taper: Tensor
     velocity: Tensor
     looks: Tensor
     colours: Tensor
@@ -137,6 +145,7 @@ class Builder:
     centers: list[np.ndarray] = field(default_factory=list)
     rotations: list[np.ndarray] = field(default_factory=list)
     halves: list[Triple] = field(default_factory=list)
+    tapers: list[tuple[Number, Number]] = field(default_factory=list)
     velocities: list[Triple] = field(default_factory=list)
     materials: list[Material] = field(default_factory=list)
     objects: list[int] = field(default_factory=list)
@@ -156,6 +165,11 @@ class Builder:
         moved.velocity = velocity if velocity != (0.0, 0.0, 0.0) else self.velocity
         return moved
 
+    def turned(self, rotation: np.ndarray) -> "Builder":
+        """Return a builder for the same scene with its axes turned about its origin."""
+        R, t = self.frame
+        return replace(self, frame=(R @ rotation, t))
+
     def thing(self) -> "Builder":
         """Return a builder for the same scene whose primitives are one object; inside an object, this builder."""
         return self if self.object else replace(self, object=next(self.numbers))
@@ -167,18 +181,46 @@ class Builder:
         half: Triple,
         material: Material,
         rotation: np.ndarray | None = None,
+        *,
+        taper: tuple[Number, Number] = (1.0, 1.0),
     ) -> None:
         """Add one primitive, `half` extents along its own axes (a cylinder's and cone's axis is y, the cone's tip
         up).
+
+        `taper`: the width of a wedge's (a box with sloping sides) top in x and z, of a frustum's top (x) and of a
+        capsule's upper ball (x), where the lower end is 1. A capsule is higher than wide.
         """
+        assert 0 <= max(taper) <= 1, "the upper end is the smaller one; turn the shape over"
         R, t = self.frame
         self.shapes.append(SHAPES.index(shape))
         self.centers.append(R @ np.asarray(center, dtype=float) + t)
         self.rotations.append(R if rotation is None else R @ rotation)
         self.halves.append((float(half[0]), float(half[1]), float(half[2])))
+        self.tapers.append((float(taper[0]), float(taper[1])))
         self.velocities.append(self.velocity)
         self.materials.append(material)
         self.objects.append(self.object)
+
+    def limb(
+        self, start: Triple, end: Triple, radii: tuple[Number, Number], material: Material, flat: Number = 1.0
+    ) -> None:
+        """Add a rounded limb between two points, of a radius at each; `flat`: its thickness over its width."""
+        if radii[0] < radii[1]:
+            start, end, radii = end, start, (radii[1], radii[0])
+        big, small = radii
+        low, high = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
+        way = low - high
+        span = float(np.linalg.norm(way))
+        if span < 1.05 * (big - small) + 1e-6:  # one ball holds the other
+            self.add("ellipsoid", start, (big, big, big * flat), material)
+            return
+        down = way / span
+        side = np.cross(down, (0.0, 0.0, 1.0) if abs(down[2]) < 0.9 else (1.0, 0.0, 0.0))
+        side /= np.linalg.norm(side)
+        rotation = np.stack([side, down, np.cross(side, down)], 1)
+        x, y, z = (low + high + down * (big - small)) / 2
+        half = (big, (span + big + small) / 2, big * flat)
+        self.add("capsule", (x, y, z), half, material, rotation, taper=(small / big, 1.0))
 
     def clear_of(self, point: Triple, distance: Number) -> "Builder":
         """Leave out the bounded primitives that come within `distance` of `point`: no camera stands inside one."""
@@ -188,6 +230,7 @@ class Builder:
             centers=[self.centers[n] for n in keep],
             rotations=[self.rotations[n] for n in keep],
             halves=[self.halves[n] for n in keep],
+            tapers=[self.tapers[n] for n in keep],
             velocities=[self.velocities[n] for n in keep],
             materials=[self.materials[n] for n in keep],
             objects=[self.objects[n] for n in keep],
@@ -223,6 +266,7 @@ class Builder:
             center=_rows(self.centers, order),
             inverse=rotation.transpose(1, 2) / half[:, :, None],
             half=half,
+            taper=_rows(self.tapers, order),
             velocity=_rows(self.velocities, order),
             looks=_rows([_looks(m) for m in self.materials], order),
             colours=_rows([(*m.a, *m.b, *m.c) for m in self.materials], order),
@@ -251,7 +295,24 @@ def _rows(values: Sequence[Any], order: Sequence[int]) -> Tensor:
 
 def _looks(m: Material) -> tuple[Number, ...]:
     """Return what materials.py and raycast.py read of a material beside its colours."""
-    return KINDS.index(m.kind), m.scale, m.contrast, m.grain, m.gloss, m.glow, m.holes, m.seed % 1000003
+    patterns = (KINDS.index(m.kind), m.scale, m.contrast, m.grain, m.gloss, m.glow)
+    return (*patterns, m.holes, m.seed % 1000003, CUTS.index(m.cut))
+
+
+@dataclass(frozen=True)
+class Capture:
+    """How a family has its pictures taken: `roll` in radians; horizontal field of view in degrees and mean brightness
+    (None: as any); the diameter of the lens and the distance in focus, in metres (0: a pinhole).
+    """
+
+    roll: Number = 0.0
+    field_of_view: Number | None = None
+    key: Number | None = None
+    aperture: Number = 0.0
+    focus: Number = math.inf
+
+
+AS_ANY = Capture()
 
 
 @dataclass(frozen=True)
@@ -274,3 +335,5 @@ class Layout:
     road: Number = 0.0  # half the width of one along z, where there is one
     steps: tuple[tuple[Triple, Triple], ...] = ()
     interval: Number = FRAME_TIME
+    capture: Capture = AS_ANY
+    clearance: Number | None = None  # metres around the camera that are kept free (None: what the baseline needs)

@@ -1,4 +1,4 @@
-"""What people photograph: a subject near, a background far."""
+"""Scenes as people photograph them: a subject near, a background far."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from cyclopean.synthetic.indoors import furnish, shell
 from cyclopean.synthetic.materials import STUFF, cover
 from cyclopean.synthetic.objects import animal, person, plant, rock
 from cyclopean.synthetic.outdoors import daylight, grounds
-from cyclopean.synthetic.scene import FRAME_TIME, Builder, Layout, Number, Scene, Triple, turn
+from cyclopean.synthetic.scene import AS_ANY, FRAME_TIME, Builder, Capture, Layout, Number, Scene, Triple, turn
 
 
 def closeup(rng: Random) -> Layout:
@@ -80,7 +80,7 @@ SUBJECTS: dict[str, Callable[[Builder, Random], None]] = {
 def clutter(rng: Random) -> Layout:
     """Lay out rows of things on a board before a wall, the camera straight in front: the ground is hardly seen.
 
-    Far is mostly two or three times near, and how high something stands says little of how far it is.
+    Far is mostly two or three times near, and the height of a thing in the picture is little related to its distance.
     """
     b = Builder()
     room, deep, board = rng.uniform(2.2, 5.0), rng.uniform(0.4, 1.2), rng.uniform(0.0, 1.1)
@@ -91,9 +91,9 @@ def clutter(rng: Random) -> Layout:
     panels = b.place(0, -board, wall)
     for _ in range(rng.randint(0, 4)):  # posters on the wall, boards leaning on it: patterns without depth of their own
         w, h = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.5)
-        look = cover(rng, "poster picture picture stripes checker leaves " + STUFF, w * 2)
+        material = cover(rng, "poster picture picture stripes checker leaves " + STUFF, w * 2)
         at = (rng.uniform(-wide, wide), -h - rng.choice([0.0, rng.uniform(0, 0.6)]), -rng.uniform(0.01, 0.12))
-        panels.add("box", at, (w, h, 0.008), look, turn(rng.gauss(0, 0.1), rng.uniform(0, 0.15)))
+        panels.add("box", at, (w, h, 0.008), material, turn(rng.gauss(0, 0.1), rng.uniform(0, 0.15)))
     rows, rise = rng.randint(2, 4), rng.choice([0.0, 0.0, rng.uniform(0.05, 0.2)])
     for row in range(rows):
         away = deep * (row + 0.5) / rows  # from the wall; the last row is the nearest, and lowest
@@ -124,9 +124,9 @@ def _row(b: Builder, rng: Random, wide: Number, deep: Number) -> None:
         elif kind == "doll":
             person(place, rng, size * 1.3)
         elif kind == "stick":
-            look = cover(rng, "plain wood stripes", 0.2)
+            material = cover(rng, "plain wood stripes", 0.2)
             lean = turn(rng.uniform(0, 6), 0, rng.gauss(0, 0.35))
-            place.thing().add("cylinder", (0, -size * 0.7, 0), (0.012, size * 0.7, 0.012), look, lean)
+            place.thing().add("cylinder", (0, -size * 0.7, 0), (0.012, size * 0.7, 0.012), material, lean)
         x += size * rng.uniform(0.4, 0.9)
 
 
@@ -149,7 +149,7 @@ PLACES, WALL = 12, 0.6  # tried; metres between them and the walls
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """Where the camera stands and looks, its horizontal field of view in degrees, a stereo baseline that suits.
+    """The pose of the camera, its horizontal field of view in degrees, a stereo baseline that suits.
 
     `before` and `after`: its poses in the frames around this one, where the scene decides how it moves; `interval`
     seconds apart.
@@ -161,22 +161,28 @@ class Viewpoint:
     before: Float[Tensor, "1 4 4"] | None = None
     after: Float[Tensor, "1 4 4"] | None = None
     interval: Number = FRAME_TIME
+    capture: Capture = AS_ANY
 
 
 def scene(family: str, seed: int) -> tuple[Scene, Viewpoint]:
     """Return scene number `seed` of a family and a viewpoint in it; the same on every machine."""
     layout, rng = _laid_out(family, seed)
-    return _seen_from(layout, layout.position, layout.baseline * 2.5 + 0.1, rng, (family, seed))
+    clearance = layout.baseline * 2.5 + 0.1 if layout.clearance is None else layout.clearance
+    return _seen_from(layout, layout.position, clearance, rng, (family, seed))
 
 
 def surroundings(family: str, seed: int) -> tuple[Scene, Viewpoint]:
-    """Return the same scenes as somebody photographs a panorama of them: a tripod on the open floor, nothing within
-    reach.
+    """Return the same scenes as they are photographed for panoramas: a tripod on the open floor, nothing within reach.
 
     Where no walls bound the scene, it stands where `scene` has its camera.
     """
     layout, rng = _laid_out(family, seed)
-    return _seen_from(layout, _open_place(layout, Random(f"tripod {family} {seed}")), REACH, rng, (family, seed))
+    place, tripod = layout.position, Random(f"tripod {family} {seed}")
+    if layout.floor != (0.0, 0.0):  # the first open one of some places at the height of a tripod, else the most open
+        x, z = (max(half - WALL, 0) for half in layout.floor)
+        places = [(tripod.uniform(-x, x), -tripod.uniform(1.1, 1.8), tripod.uniform(-z, z)) for _ in range(PLACES)]
+        place = max(places, key=lambda place: min(layout.builder.room_around(place), OPEN))
+    return _seen_from(layout, place, REACH, rng, (family, seed))
 
 
 def _laid_out(family: str, seed: int) -> tuple[Layout, Random]:
@@ -191,7 +197,7 @@ def _seen_from(
 ) -> tuple[Scene, Viewpoint]:
     """Return everything but what stands within `clearance` metres of the camera, and the camera."""
     built = layout.builder.clear_of(position, clearance)
-    looking = np.array([layout.yaw, layout.pitch, rng.gauss(0, 0.02)])
+    looking = np.array([layout.yaw, layout.pitch, rng.gauss(0, 0.02) + layout.capture.roll])
     poses = []
     for offset, turned in (((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), *layout.steps):
         pose = np.eye(4)
@@ -199,14 +205,7 @@ def _seen_from(
         pose[:3, 3] = np.array(position) + offset
         poses.append(torch.tensor(pose[None], dtype=torch.float32, device="cpu"))
     before, after = poses[1:] or (None, None)
-    view = Viewpoint(poses[0], rng.uniform(40, 100), layout.baseline, before, after, layout.interval)
+    field = rng.uniform(40, 100)
+    field = layout.capture.field_of_view or field
+    view = Viewpoint(poses[0], field, layout.baseline, before, after, layout.interval, layout.capture)
     return built.scene(layout.lights, layout.air, *name, layout.far), view
-
-
-def _open_place(layout: Layout, rng: Random) -> Triple:
-    """Return the first open one of some places on the floor, or the most open, at the height of a tripod; metres."""
-    x, z = (max(half - WALL, 0) for half in layout.floor)
-    if layout.floor == (0.0, 0.0):
-        return layout.position
-    places = [(rng.uniform(-x, x), -rng.uniform(1.1, 1.8), rng.uniform(-z, z)) for _ in range(PLACES)]
-    return max(places, key=lambda place: min(layout.builder.room_around(place), OPEN))

@@ -80,7 +80,7 @@ def points(
     point = origin.T.index_select(1, view) + t * ray
     offset = point - of(scene.center, index)
     at = torch.stack([dot(row, offset) for row in inverse])
-    outward = _unit_normals(scene.shape[index], at)
+    outward = _unit_normals(scene.shape[index], at, half, of(scene.taper, index))
     normal = unit(inverse[0] * outward[0] + inverse[1] * outward[1] + inverse[2] * outward[2])
     return Points(
         index,
@@ -96,8 +96,10 @@ def points(
     )
 
 
-def _unit_normals(shape: Int[Tensor, " n"], at: Vectors) -> Float[Tensor, "3 n"]:
-    """Return the outward normals (of any length) of the unit shapes: plane, box, ellipsoid, cylinder, cone."""
+def _unit_normals(
+    shape: Int[Tensor, " n"], at: Vectors, half: Vectors, taper: Float[Tensor, "2 n"]
+) -> Float[Tensor, "3 n"]:
+    """Return the outward normals (of any length) of the unit shapes."""
     x, y, z = at
     size = at.abs()
     widest = torch.maximum(torch.maximum(size[0], size[1]), size[2])
@@ -110,7 +112,34 @@ def _unit_normals(shape: Int[Tensor, " n"], at: Vectors) -> Float[Tensor, "3 n"]
     normal = torch.where(shape == 1, box, at)
     normal = torch.where(shape == 3, torch.where(lid, up, round_), normal)
     normal = torch.where(shape == 4, torch.where(y > 0.9995, up, slope), normal)
+    if (shape > 4).any():
+        normal = torch.where(shape == 5, _capsule_normals(at, half[1] / half[0], taper[0]), normal)
+        normal = torch.where(shape == 6, _wedge_normals(at, taper), normal)
+        slope = torch.stack([x, -(1 - taper[0]) / 2 * (x * x + z * z).sqrt(), z])
+        normal = torch.where(shape == 7, torch.where(lid, up, slope), normal)
     return torch.where(shape == 0, at.new_tensor([0.0, -1.0, 0.0])[:, None], normal)
+
+
+def _capsule_normals(at: Vectors, stretch: Float[Tensor, " n"], small: Float[Tensor, " n"]) -> Vectors:
+    """Return the directions from the centres of the balls inside that touch the surface there."""
+    x, y, z = at
+    span = 2 * stretch - 1 - small
+    slope = ((1 - small) / span).clamp(max=0.999)
+    up = (stretch - 1) - stretch * y
+    centre = up - (x * x + z * z).sqrt() * slope / (1 - slope * slope).sqrt()
+    rise = up - torch.minimum(centre.clamp_min(0), span.clamp_min(0))
+    return torch.stack([x, -stretch * rise, z])
+
+
+def _wedge_normals(at: Vectors, taper: Float[Tensor, "2 n"]) -> Vectors:
+    x, y, z = at
+    widens = (1 - taper) / 2
+    reach = (1 + taper) / 2 + widens * y
+    over = torch.stack([x.abs() - reach[0], y.abs() - 1, z.abs() - reach[1]])
+    side = over.argmax(0)
+    zero = torch.zeros_like(x)
+    normal = torch.where(side == 0, torch.stack([x.sign(), -widens[0], zero]), torch.stack([zero, y.sign(), zero]))
+    return torch.where(side == 2, torch.stack([zero, -widens[1], z.sign()]), normal)
 
 
 def shade(

@@ -18,7 +18,7 @@ import torch
 from cyclopean import augmentation
 from cyclopean.augmentation import Sometimes, Steps
 from cyclopean.data import is_clip, open_dataset
-from cyclopean.data.diagnose_clip import teaches, verdict, wrong_focal
+from cyclopean.data.diagnose_clip import clip_problems, teaches, verdict, wrong_focal
 from cyclopean.data.files import whole_number
 from cyclopean.data.inspect_clip import ClipInspection, examine_clip
 from cyclopean.data.posed_clip import Clip, PosedClip, posed_triplets, split
@@ -42,6 +42,7 @@ MOST, FEWEST = 240, 12  # triplets
 VALIDATIONS = 12  # during a run
 BATCH, RATE, CLIPPED = 2, 1e-4, 1.0
 TIMED = 3  # steps that tell how many fit into the minutes
+LEAST = 40  # steps, whatever the minutes: 11 explained the held-out frames of one clip better and made depth 21 % worse
 GAIN = 1e-3  # share of the photometric error that must be gained
 KEPT = 1.02  # the error at points that were followed may grow by 2 %, since those are few
 
@@ -51,7 +52,9 @@ Bar = Callable[[str], Any]  # a context that yields what takes (done, all)
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run was begun with: it is resumed with the same. `angle`: the field of view along the longer side."""
+    """The facts that a run begins with; it is resumed with the same. `angle`: the field of view along the longer
+    side.
+    """
 
     clip: str
     model: str
@@ -62,8 +65,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it: whether the model gained, and its losses on held-out frames before and after (empty where
-    nothing was tried)."""
+    """The outcome of a run: whether the model gained, and its losses on held-out frames before and after (empty where
+    nothing was tried).
+    """
 
     gained: bool
     before: dict[str, float]
@@ -76,9 +80,10 @@ def adapt(
 ) -> Outcome:  # fmt: skip
     """Adapt `model` to the clip at `path` (named `clip`, with `options` as in `clip:PATH`) and write it to `out`.
 
-    It takes about `minutes`, or exactly `steps` if they are above 0. What explains held-out frames best is kept; if
-    that is not better than the start, or the clip cannot teach depth, `out` is the start itself. On Ctrl-C the best so
-    far is written, and `KeyboardInterrupt` raised. Raises InputError for what is no clip, or a model that does not fit.
+    It takes about `minutes`, at least `LEAST` steps; exactly `steps` if they are above 0. What explains held-out frames
+    best is kept; if that is not better than the start, or the clip cannot teach depth, `out` is the start itself. On
+    Ctrl-C the best so far is written, and `KeyboardInterrupt` raised. Raises InputError for what is no clip, or a model
+    that does not fit.
     """
     begun = time.monotonic()
     start, card = checkpoint.load(model)
@@ -92,6 +97,7 @@ def adapt(
             inspection = examine_clip(clip, path, options, update)
         say(verdict(inspection))
         if not teaches(inspection):
+            say(f"{' '.join(problem.sentence for problem in clip_problems(inspection))} The start is kept.".lstrip())
             keep(**facts, gained=False, why=verdict(inspection))
             return Outcome(False, {}, {})
         angle = _angle(inspection, say)
@@ -100,15 +106,18 @@ def adapt(
 
     name = f"clip:{path}:step={plan.step}:fov={plan.angle:.3f}" if is_clip(clip) else clip
     data: Any = open_dataset(name)
-    own, camera = _pictures(data, path, plan.angle, options)
-    size = working_size(own, (card["input_size"][0], card["input_size"][1]), start.input_multiple)
+    size_of_data, camera = _pictures(data, path, plan.angle, options)
+    size = working_size(size_of_data, (card["input_size"][0], card["input_size"][1]), start.input_multiple)
     chosen = [round(n) for n in np.linspace(0, len(data) - 1, min(MOST, len(data)))]
     with bar("measuring how the camera moved") as update:
         triplets = posed_triplets(data, chosen, size, camera, update)
     say(f"the camera's motion is known at {len(triplets)} of {len(chosen)} frames, {plan.step} apart.")
     taught, held = split(data, list(triplets)) if triplets else ([], [])
     if len(triplets) < FEWEST or len(taught) < FEWEST // 2:
-        why = f"the camera's motion is known at {len(triplets)} frames, and {FEWEST} are needed"
+        why = (
+            f"the camera's motion is known at {len(triplets)} frames, and {FEWEST} are needed; give a longer clip, or "
+            "one in which the camera moves more"
+        )
         if len(triplets) >= FEWEST:
             why = (
                 f"{len(taught)} frames are left beside those held out, and {FEWEST // 2} are needed; give a longer clip"
@@ -123,7 +132,7 @@ def adapt(
     left = 60 * minutes - (time.monotonic() - begun)
     method.to(training_device(Run(out / RUN)))  # before steps are timed
     if plan.steps == 0:
-        plan = replace(plan, steps=_fitting_steps(method, training, validation, left))
+        plan = replace(plan, steps=_fitting_steps(method, training, validation, left, say))
     run = Run(
         out / RUN, plan.steps, batch_size=BATCH, learning_rate=RATE, clip_grad_norm=CLIPPED, workers=0,
         validate_every=max(1, plan.steps // VALIDATIONS), resume=resume and (out / RUN / STATE).exists(),
@@ -144,7 +153,7 @@ def adapt(
             adam,
             cosine,
             card={**_plain(card), "training": facts},
-            seconds=None if steps else 1.2 * max(left, 1.0),
+            seconds=None if steps or plan.steps == LEAST else 1.2 * max(left, 1.0),
         )
     finally:  # on Ctrl-C, too
         outcome = _finish(method, validation, run, before=before, keep=partial(keep, **facts), say=say)
@@ -191,7 +200,7 @@ def _plain(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _angle(inspection: ClipInspection, say: Say) -> float:
-    """Return the field of view to learn with: the stated one, or, where none is, what parallax tells."""
+    """Return the field of view to learn with: the stated one, or, where none is, the one measured by parallax."""
     focal = inspection.focal
     if focal is None:
         if inspection.source == "assumed":
@@ -216,8 +225,8 @@ def _pictures(data: Clip, path: Path, angle: float, options: dict[str, str]) -> 
     return size, camera
 
 
-def _fitting_steps(method: Adaptation, training: PosedClip, validation: PosedClip, seconds: float) -> int:
-    """Return how many steps fit into `seconds`, by the time that a few take; their changes are undone."""
+def _fitting_steps(method: Adaptation, training: PosedClip, validation: PosedClip, seconds: float, say: Say) -> int:
+    """Return how many steps fit into `seconds`, by a few whose changes are undone; at least `LEAST`, which is said."""
     weights = {name: value.clone() for name, value in method.state_dict().items()}
     optimiser = adam(method.parameters(), RATE)
     device = next(method.parameters()).device
@@ -233,7 +242,10 @@ def _fitting_steps(method: Adaptation, training: PosedClip, validation: PosedCli
     method.load_state_dict(weights)
     each = sorted(times)[TIMED // 2]
     judging = (VALIDATIONS + 2) * len(validation) / BATCH * each / 3  # forward alone
-    return max(10, int((seconds - judging) / each))
+    fitting = max(0, int((seconds - judging) / each))
+    if fitting < LEAST:
+        say(f"{fitting} steps fit into the minutes; {LEAST} are the least, {LEAST * each / 60:.1f} minutes here.")
+    return max(LEAST, fitting)
 
 
 def _read_plan(out: Path, clip: str, model: str) -> Plan | None:

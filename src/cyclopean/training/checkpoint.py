@@ -105,15 +105,15 @@ def initialise_encoder(method: Method, name: Path | str) -> None:
     of two pictures at once each gets half. Raises `InputError` for encoders of other kinds and sizes.
     """
     stored = {k.split(ENCODER, 1)[1]: v for k, v in load(name)[0].state_dict().items() if ENCODER in k}
-    own = {k: v for k, v in method.state_dict().items() if ENCODER in k}
+    state = {k: v for k, v in method.state_dict().items() if ENCODER in k}
     filled = {}
-    for k, v in own.items():
+    for k, v in state.items():
         weights = stored.get(k.split(ENCODER, 1)[1], torch.empty(0))
         if k.endswith(FIRST_FILTERS) and weights.dim() == 4:
             pictures = v.shape[1] // 3
             weights = weights[:, :3].repeat(1, pictures, 1, 1) / pictures
         filled[k] = weights
-    if not own or len(own) != len(stored) or any(filled[k].shape != v.shape for k, v in own.items()):
+    if not state or len(state) != len(stored) or any(filled[k].shape != v.shape for k, v in state.items()):
         raise InputError(
             f"the network of {method.name} cannot start from the encoder of {name}, which is of another kind or size; "
             "choose the same network and width."
@@ -165,9 +165,9 @@ def _check_header(method: Method, folder: Path) -> None:
 def _fill(method: Method, folder: Path) -> None:
     """Load the weights in `folder`. Raises `InputError` for those that do not fit, are damaged or not finite."""
     _check_header(method, folder)
-    own = method.state_dict()
+    state = method.state_dict()
     try:
-        tensors = {name: tensor.to(own[name].dtype) for name, tensor in load_file(folder / WEIGHTS).items()}
+        tensors = {name: tensor.to(state[name].dtype) for name, tensor in load_file(folder / WEIGHTS).items()}
     except (SafetensorError, OSError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS} is damaged; copy the model folder again.") from error
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):

@@ -21,7 +21,7 @@ from cyclopean.inference.labels import Masked
 from cyclopean.sample import Sample
 from cyclopean.synthetic import expanded
 from cyclopean.training.options import Augment, Rig, Run, Source
-from cyclopean.training.rig import Given
+from cyclopean.training.rig import KnownRig
 from cyclopean.training.wrappers import Mapped, Readable, Step, length
 
 EVERY, MOST = 50, 64  # of the items, those held out when no validation set is given
@@ -49,7 +49,7 @@ class TrainData:
 
 
 def unlabelled(folders: tuple[Path, ...], masks: Path | None) -> Dataset[Sample]:
-    """Return panoramas alone: no sources, all-NaN depth whatever their files have; valid where a mask says so too."""
+    """Return panoramas alone: no sources, all-NaN depth whatever their files have; valid where a mask allows it too."""
     named = tuple(Path(named_panoramas(str(folder))) for folder in folders)
     return Mapped(Readable(_joined(named)), (target_only, without_truth, *((Masked(masks),) if masks else ())))
 
@@ -96,22 +96,22 @@ def train_data(
         validation = Subset(everything, held)
     if source.data:
         training, validation = Readable(training), Readable(validation)
-    steps: tuple[Step, ...] = (*((Given(rig),) if rig else ()), *((keep,) if keep else ()))
+    steps: tuple[Step, ...] = (*((KnownRig(rig),) if rig else ()), *((keep,) if keep else ()))
     first = training[0]
     if any(source.from_target is None for source in first.sources):  # there are no two pictures to swap
         augment = replace(augment, swap=0.0)
-    own = size_of(first.depth)
-    shape = (source.size[0], source.size[1]) if source.size else own
+    native = size_of(first.depth)
+    shape = (source.size[0], source.size[1]) if source.size else native
     steps = (*steps, partial(augmentation.with_frames, size=shape))  # before anything is cropped
     training = Mapped(training, steps)
-    asked_aspect, own_aspect = (math.log(w / h) for h, w in (shape, own))
+    asked_aspect, own_aspect = (math.log(w / h) for h, w in (shape, native))
     if asked_aspect * own_aspect < 0 and min(abs(asked_aspect), abs(own_aspect)) > TURNED:  # wide would become tall
         raise InputError(
-            f"--size {shape[0]}x{shape[1]} is HEIGHTxWIDTH, and the pictures are {own[0]}x{own[1]} (height x width): "
-            f"it would swap their sides; --size {shape[1]}x{shape[0]} was perhaps meant."
+            f"--size {shape[0]}x{shape[1]} is HEIGHTxWIDTH, and the pictures are {native[0]}x{native[1]} (height x "
+            f"width): it would swap their sides; --size {shape[1]}x{shape[0]} was perhaps meant."
         )
     if rig is not None:
-        log_unusual_rig("--rig", rig, own)
+        log_unusual_rig("--rig", rig, native)
     resized: tuple[Step, ...] = (*steps, partial(augmentation.resize, size=shape)) if source.size else steps
     resized = (*resized, augmentation.nearest_each_way)
     flags = {SAVED_AS.get(name, name): value for name, value in vars(augment).items() if name != "min_scale"}

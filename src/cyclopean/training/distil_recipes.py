@@ -1,4 +1,4 @@
-"""How a panorama network is distilled from a perspective one (Depth Anywhere): recipes as in `training.recipes`."""
+"""Recipes that distil a panorama network from a perspective one (Depth Anywhere), as in `training.recipes`."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -102,7 +102,7 @@ def distil(
 
 
 def finetune(run: Run, source: Source, *, augment: Augment = TURNED, far: float = 10.0) -> None:
-    """Go on training a distilled model (--init MODEL) on panoramas with true depth, so that it predicts metres.
+    """Continue to train a distilled model (--init MODEL) on panoramas with true depth, so that it predicts metres.
 
     The network's disparity is put in 1/m by one scale and one shift, which are fitted to some of the data first and
     then learned along, with BerHu on depth. The paper: --epochs 1 of Stanford2D3D.

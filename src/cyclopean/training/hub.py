@@ -17,7 +17,7 @@ NO_TOKEN = "a push needs a token of the Hub that may write; run `hf auth login`,
 
 @dataclass(frozen=True)
 class Upload:
-    """What a push sends: files of `folder` by their names, and the card, generated where the folder has none."""
+    """The files that a push sends, of `folder` by their names, and the card, generated where the folder has none."""
 
     folder: Path
     repository: str
@@ -32,7 +32,7 @@ class Upload:
 
 
 def prepared(folder: Path, repository: str) -> Upload:
-    """Return what pushing the model in `folder` would send. Nothing is sent, and no host is asked.
+    """Return what pushing the model in `folder` would send. Nothing is sent, and no host is contacted.
 
     Raises InputError for a name that is no repository's, for a folder that is not a whole model of cyclopean, and for
     one that holds anything but weights in safetensors, JSON, cards and pictures.
@@ -74,7 +74,7 @@ def found_token() -> str:
 def send(upload: Upload, token: str, *, private: bool = False) -> str:
     """Send everything in one commit, to a repository that is made where it is missing; return its address.
 
-    Raises InputError where the Hub refuses or cannot be reached; then nothing of the commit is there.
+    Raises InputError where the Hub rejects it or cannot be reached; then nothing of the commit is there.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 

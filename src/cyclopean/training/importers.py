@@ -33,7 +33,7 @@ def import_monodepth2(folder: Path, out: Path) -> Monodepth2:
     `encoder.pth` and `depth.pth` are needed, ResNet18 or 50; with `pose_encoder.pth` and `pose.pth` the model can be
     trained further on video. The decoder is a list: from the coarsest level on, each level's convolution before its
     upsampling and the one after it (Godard et al. 2019, supplement, table 5), then the heads, finest first. A model
-    that was trained on KITTI's pairs says so (`use_stereo`), and is metric; others predict up to scale.
+    that was trained on KITTI's pairs states it (`use_stereo`), and is metric; others predict up to scale.
 
     Raises `InputError` for files that are missing, hold more than tensors, or do not fit.
     """
@@ -60,17 +60,17 @@ def import_monodepth2(folder: Path, out: Path) -> Monodepth2:
 
     with torch.random.fork_rng(devices=[]):
         method = Monodepth2(network, rig=KITTI_RIG if stereo else None, pose="resnet" if POSE in files else "none")
-    own = method.state_dict()
-    for name, tensor in own.items():
-        found = renamed.get(name)
-        if found is None and name.endswith("num_batches_tracked"):  # old files lack it
+    expected = method.state_dict()
+    for name, tensor in expected.items():
+        target = renamed.get(name)
+        if target is None and name.endswith("num_batches_tracked"):  # old files lack it
             renamed[name] = tensor
-        elif found is None or found.shape != tensor.shape:
-            state = "missing" if found is None else f"of shape {tuple(found.shape)}, not {tuple(tensor.shape)}"
+        elif target is None or target.shape != tensor.shape:
+            state = "missing" if target is None else f"of shape {tuple(target.shape)}, not {tuple(tensor.shape)}"
             raise InputError(f"the weights in {folder} do not fit Monodepth2's {network}: {name} is {state}.")
-        elif not bool(found.isfinite().all()):
+        elif not bool(target.isfinite().all()):
             raise InputError(f"the weights in {folder} are not finite ({name}); fetch them again.")
-    method.load_state_dict({name: renamed[name].to(tensor.dtype) for name, tensor in own.items()})
+    method.load_state_dict({name: renamed[name].to(tensor.dtype) for name, tensor in expected.items()})
     hashes = {name: file_hash(folder / name) for name in files}
     start = {"what": "weights in the files of Monodepth2 (Godard et al. 2019)", "licence": MONODEPTH2_LICENCE}
     training = {"start": start, "imported": hashes, "command": f"cyclopean import monodepth2 FOLDER {out.name}"}

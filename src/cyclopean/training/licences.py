@@ -1,6 +1,6 @@
 """Licences: of a model, of what it began with and of what it learned from, and what all of them together permit.
 
-Plain facts out of a model's config.json, without torch and without the network. What nobody has stated is "unknown".
+Plain facts out of a model's config.json, without torch and without the network. What is not stated is "unknown".
 """
 
 import re
@@ -109,9 +109,9 @@ def _parts(folder: Path, config: Mapping[str, Any], seen: set[Path]) -> Iterator
         if parent is None or parent.resolve() in seen:
             yield part(role, name, None)
             continue
-        own = models.config_of(parent)
-        yield part(role, name, own.get("licence"))
-        _, *theirs = _parts(parent, own, seen | {parent.resolve()})
+        config_of_parent = models.config_of(parent)
+        yield part(role, name, config_of_parent.get("licence"))
+        _, *theirs = _parts(parent, config_of_parent, seen | {parent.resolve()})
         yield from theirs
     data = facts.get("data")
     if isinstance(data, dict):
@@ -127,7 +127,7 @@ def _parts(folder: Path, config: Mapping[str, Any], seen: set[Path]) -> Iterator
 def data_licence(name: str) -> str:
     """Return the licence of a data set by its name: KIND:PATH, the path of a folder, or a family of worlds.
 
-    Worlds that show somebody's pictures, and panoramas of somebody's mesh, have licences that only their maker knows.
+    Worlds that show other pictures, and panoramas of a mesh, have licences that only their makers know.
     """
     if name in (*FAMILIES, "all"):
         return RENDERED

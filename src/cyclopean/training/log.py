@@ -1,4 +1,4 @@
-"""The log of a run: a progress bar (lines when nobody watches), log.jsonl, TensorBoard."""
+"""The log of a run: a progress bar (lines when the output is not a terminal), log.jsonl, TensorBoard."""
 
 import json
 import math

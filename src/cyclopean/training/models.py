@@ -99,8 +99,8 @@ def weights_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).exists():
         return [folder / WEIGHTS]
     shards = sorted(folder.glob(SHARDS))
-    whole = bool(shards) and shards[-1].stem.endswith(f"-of-{len(shards):05d}")
-    return shards if whole else []
+    complete = bool(shards) and shards[-1].stem.endswith(f"-of-{len(shards):05d}")
+    return shards if complete else []
 
 
 def trained_on(name: Path | str) -> list[str]:
@@ -145,8 +145,8 @@ def fetch(
 ) -> Path:
     """Return the folder that a Hub repository's model is fetched to; the keywords are those of the Hub's library.
 
-    One that was fetched before is taken as it is. Else the Hub is asked once before the download, which would retry for
-    long without a network.
+    One that was fetched before is taken as it is. Else one request to the Hub precedes the download, which would retry
+    for long without a network.
     """
     if not REPOSITORY.fullmatch(name):
         raise InputError(f"{shortened(name)!r} is not a Hub repository; they are named owner/name.")
@@ -179,7 +179,9 @@ def fetch(
 
 
 def quiet_client() -> None:
-    """Keep the Hub's client from requests that nobody asked for, and from drawing bars where nobody watches."""
+    """Keep the Hub's client from sending telemetry and other extra requests, and from drawing bars outside a
+    terminal.
+    """
     from huggingface_hub import constants
     from huggingface_hub.utils import disable_progress_bars
 

@@ -122,8 +122,8 @@ class Source:
     data: Folders = ()
     """Folders written by `cyclopean render` or of your own stereo pairs, or data sets as KIND:PATH (docs/data.md)."""
     world: Names = ()
-    """Worlds to render while training (all: street, room, table, landscape; clutter; traffic, crowd, flight); on a CPU
-    run `cyclopean render` first."""
+    """Worlds to render while training (all: street, room, table, landscape; others: docs/worlds.md); on a CPU run
+    `cyclopean render` first."""
     items: int = 20_000
     """Number of scenes to render while training; families alternate."""
     pictures: Path | None = None

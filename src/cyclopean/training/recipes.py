@@ -76,6 +76,8 @@ def deep3d(
     levels: int = 33,
     most: float = 0.3,
     smoothness: Literal["none", "each", "expected"] = "none",
+    smoothness_width: int | None = None,
+    rising_epochs: int = 0,
 ) -> None:
     """Select the right view from shifted left ones (Xie et al. 2016).
 
@@ -83,14 +85,30 @@ def deep3d(
         levels: number of shifts, from 0 to `most`; the papers do not state how many the comparison used.
         most: the largest shift, a share of the picture's width.
         smoothness: none is Deep3D; each (cumulative sum) and expected (disparity) are two readings of Deep3Ds.
+        smoothness_width: in pixels: the published weight holds for pictures so wide (theirs: 512), others count in
+            proportion; without it the weight is that of gradients per pixel at any size, as published.
+        rising_epochs: passes over the data in which the weights of smoothness and certainty rise from 0; 0: whole from
+            the start, as published, where small pictures end flat.
     """
-    from cyclopean.methods.deep3d import Deep3d
+    from cyclopean.methods.deep3d import Deep3d, Rising
 
     def make(rig: Rig | None) -> Deep3d:
-        return Deep3d(backbone.network, backbone.width, levels=levels, most=most, smoothness=smoothness, rig=rig)
+        return Deep3d(
+            backbone.network,
+            backbone.width,
+            levels=levels,
+            most=most,
+            smoothness=smoothness,
+            smoothness_width=smoothness_width,
+            rig=rig,
+        )
+
+    def rising(method: "Method") -> list[Rising]:
+        return [Rising(method, rising_epochs)] if rising_epochs else []
 
     name = "deep3d" if smoothness == "none" else "deep3ds"
-    train_on_pairs(name, make, run, source, augment=augment, pairs=pairs, start=backbone.encoder_weights)
+    start = backbone.encoder_weights
+    train_on_pairs(name, make, run, source, augment=augment, pairs=pairs, start=start, each_epoch=rising)
 
 
 def deep3ds(
@@ -103,6 +121,8 @@ def deep3ds(
     levels: int = 33,
     most: float = 0.3,
     smoothness: Literal["each", "expected"] = "each",
+    smoothness_width: int | None = None,
+    rising_epochs: int = 0,
 ) -> None:
     """Train Deep3D so that probabilities concentrate in one shift and are smooth (Godard et al. 2017, supplement sec.
     3).
@@ -111,8 +131,15 @@ def deep3ds(
         levels: number of shifts, from 0 to `most`; the papers do not state how many the comparison used.
         most: the largest shift, a share of the picture's width.
         smoothness: of each cumulative sum, or of the expected disparity.
+        smoothness_width: in pixels: the published weight holds for pictures so wide (theirs: 512), others count in
+            proportion; without it the weight is that of gradients per pixel at any size, as published.
+        rising_epochs: passes over the data in which the weights of smoothness and certainty rise from 0; 0: whole from
+            the start, as published, where small pictures end flat.
     """
-    how: dict[str, Any] = {"levels": levels, "most": most, "smoothness": smoothness}
+    how: dict[str, Any] = {
+        "levels": levels, "most": most, "smoothness": smoothness, "smoothness_width": smoothness_width,
+        "rising_epochs": rising_epochs,
+    }  # fmt: skip
     deep3d(run, source, augment=augment, backbone=backbone, pairs=pairs, **how)
 
 
@@ -296,13 +323,14 @@ def train_on_pairs(
     mirror: "Augmentation | None" = None,
     of_video: "Callable[[], Method] | None" = None,
     prepare: "Callable[[TrainData], TrainData] | None" = None,
+    each_epoch: "Callable[[Method], Sequence[Callable[[Method], None]]] | None" = None,
 ) -> None:
     """Train the method that `make` returns for a rig, with Adam. The seed is set before `make` is called.
 
     The rig is the given one, else the common rig of the data; a model with a rig stores it and is metric. `start`:
     pretrained weights of the encoder, not used if the run is resumed or starts from a whole model. `mirror` is by
     default the one that swaps left and right. `of_video` makes the method for data without
-    poses. `prepare` changes the data before.
+    poses. `prepare` changes the data before; `each_epoch` returns what is done after each pass over the data.
     """
     import torch
 
@@ -330,4 +358,5 @@ def train_on_pairs(
     features = method.config().get("rules", {}).get("features", "none")
     if features not in ("none", "own"):
         pretrained(Path(features))  # raises InputError early for invalid weights
-    train(name, method, data, run, source, optimizer=adam, schedule=SCHEDULES[pairs.schedule])
+    after = () if each_epoch is None else each_epoch(method)
+    train(name, method, data, run, source, optimizer=adam, schedule=SCHEDULES[pairs.schedule], each_epoch=after)

@@ -20,7 +20,7 @@ TYPED = 0.05  # how far a rig may be off that was given by hand, of calibrated p
 
 
 @dataclass(frozen=True)
-class Given:
+class KnownRig:
     """A step that sets the rig of uncalibrated pairs to the one given by hand.
 
     Raises `InputError` for samples that are not rectified pairs, and for pairs calibrated with another rig.

@@ -153,7 +153,7 @@ def supervised_sphere(
 
     if not 0 < width <= WIDEST:
         raise InputError(f"width is {width}; it needs a number above 0, at most {WIDEST:g}.")
-    own, optimizer, schedule = {
+    usual_loss, optimizer, schedule = {
         "bifuse++": ("reverse-huber", adam, constant),
         "hohonet": ("l1", adam, polynomial),
         "egformer": ("ssi", adamw_brief, constant),
@@ -162,7 +162,7 @@ def supervised_sphere(
     data = dataset.train_data(source, augment, run, augmentation.mirrored, dataset.target_only, worlds="sphere")
     data = dataset.then(dataset.with_truth(data), augmentation.rolled)
     torch.manual_seed(run.seed)
-    method = SupervisedSphere(network, width, loss=own if loss == "auto" else loss, far=far)
+    method = SupervisedSphere(network, width, loss=usual_loss if loss == "auto" else loss, far=far)
     if encoder_weights is not None:
         start_from(method.network, encoder_weights)
     train("supervised-sphere", method, data, run, source, optimizer=optimizer, schedule=schedule)

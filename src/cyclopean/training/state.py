@@ -221,6 +221,6 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         yield
     except (InputError, OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise their own
         remedy = "make room if the disk is full, or raise the limit of a file's size (ulimit -f)"
-        own = f"cannot write to {folder} {why_unwritten(error, remedy)}."
-        why = str(error) if isinstance(error, InputError) else own
+        sentence = f"cannot write to {folder} {why_unwritten(error, remedy)}."
+        why = str(error) if isinstance(error, InputError) else sentence
         raise InputError(f"{why} Then repeat the command with --resume, if there is an earlier checkpoint.") from error

@@ -1,4 +1,4 @@
-"""Train a method as its recipe says: the loop, with the model's card and the pictures of the log."""
+"""Train a method by its recipe: the loop, with the model's card and the pictures of the log."""
 
 import logging
 import math

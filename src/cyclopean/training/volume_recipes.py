@@ -1,5 +1,6 @@
-"""How AQUANet and FAL-Net are trained, which make views through levels: recipes as in `training.recipes`."""
+"""Recipes of AQUANet and FAL-Net, which make views through levels, as in `training.recipes`."""
 
+import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,10 @@ from cyclopean.training.options import (
 from cyclopean.training.recipes import CALIBRATED, HALVING, phases, train_on_pairs
 
 if TYPE_CHECKING:
+    from cyclopean.methods.photometric import FeatureExtractor
     from cyclopean.training.dataset import TrainData
 
+LOG = logging.getLogger(__name__)
 FAMILY = Augment(separate=1.0)  # FAL-Net and AQUANet
 VIDEO = Augment(separate=1.0, reverse=0.5)
 AQUANET, KICK_START = 110, 5  # epochs of each stage of AQUANet, and of its pose network before
@@ -46,16 +49,15 @@ def falnet(
         zoom: pictures are resized by a factor between these two, and a random part of --size is learned from.
         vgg19_weights: compare features too, of a VGG19 whose weights are in this safetensors file; none come with
             cyclopean, and without them only colours are compared.
-        stages: two goes on from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
+        stages: two continues from the first (in --out/stage1, 50 parts of 70) with masks of what both cameras see, at
             half the rate.
     """
     from cyclopean.methods.base import Frozen
     from cyclopean.methods.falnet import Falnet
-    from cyclopean.networks.vgg import vgg19_features
     from cyclopean.training import checkpoint
 
     _check_zoom(zoom)
-    vgg19 = None if vgg19_weights is None else vgg19_features(vgg19_weights)
+    vgg19 = _vgg19(vgg19_weights)
     both = stages == "two"
     for stage, part in phases(run, 1, 2, (50 / 70, 20 / 70)) if both else [(1, run)]:
 
@@ -109,7 +111,6 @@ def aquanet(
 
     from cyclopean import augmentation
     from cyclopean.methods.aquanet import Aquanet, PreviousEpoch
-    from cyclopean.networks.vgg import vgg19_features
     from cyclopean.training import checkpoint, dataset
     from cyclopean.training.optimisation import adam, halving_late
     from cyclopean.training.train import train
@@ -122,7 +123,7 @@ def aquanet(
     data = dataset.train_data(source, augment, run, augmentation.mirrored, worlds="clip")
     data = _zoomed_patches(data, source, zoom, vgg19_weights)
     data = replace(data, flags={**data.flags, "beta1": beta1, "first": Path(first or "").name})
-    vgg19 = None if vgg19_weights is None else vgg19_features(vgg19_weights)
+    vgg19 = _vgg19(vgg19_weights)
     unknown = dataset.has_unknown_poses(data)
     if not unknown and pose not in ("auto", "none"):
         raise InputError(f"--pose {pose} predicts motion, and these data know where each camera stood; leave it out.")
@@ -153,6 +154,16 @@ def aquanet(
         fresh = replace(part, init=scratch) if stage == 2 else part  # not from the first stage
         optimizer = partial(adam, beta1=beta1)
         train("aquanet", method, data, fresh, source, optimizer=optimizer, schedule=halving_late, each_epoch=each_epoch)
+
+
+def _vgg19(weights: Path | None) -> "FeatureExtractor | None":
+    """Return the features that a perceptual loss compares; without a file none, which the log says."""
+    from cyclopean.networks.vgg import vgg19_features
+
+    if weights is None:
+        LOG.warning("only colours are compared: features of VGG19, as published, need --vgg19-weights FILE.")
+        return None
+    return vgg19_features(weights)
 
 
 def _check_zoom(zoom: tuple[float, float]) -> None:

@@ -20,7 +20,7 @@ from cyclopean.defocus.lens import Lens, Point, focus_pixel
 from cyclopean.defocus.refocus import focus_of, focusable
 from cyclopean.geometry import Equirectangular
 from cyclopean.io.depthmap import DepthMap
-from cyclopean.io.files import shown
+from cyclopean.io.files import printable
 from cyclopean.io.image import TEXTURE, Photo, jpeg, size_within
 
 Plane = Float[np.ndarray, "h w"]
@@ -100,7 +100,7 @@ def write_page(
     policy = f"default-src 'none'; img-src data:; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'"
     contents = {
         "policy": policy + "; form-action 'none'",
-        "title": html.escape(shown(photo.name)),
+        "title": html.escape(printable(photo.name)),
         "style": style,
         "photo": "data:image/jpeg;base64," + base64.b64encode(picture).decode("ascii"),
         "scene": json.dumps(scene, allow_nan=False),

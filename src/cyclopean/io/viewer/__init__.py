@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cyclopean.errors import InputError
 from cyclopean.io.depthmap import DepthMap
-from cyclopean.io.files import shown
+from cyclopean.io.files import printable
 from cyclopean.io.image import TEXTURE, jpeg, resize_depth, size_within
 from cyclopean.io.sidecar import AnyCamera, camera_to_json
 
@@ -47,7 +47,7 @@ def write_viewer(path: Path, depth: DepthMap, image: Float[Tensor, "1 3 h w"], c
         "inverseDepth": base64.b64encode(np.ascontiguousarray(numbers).tobytes()).decode("ascii"),
     }
     contents = {
-        "title": html.escape(shown(title)),
+        "title": html.escape(printable(title)),
         "scene": json.dumps(scene, allow_nan=False),
         "texture": "data:image/jpeg;base64," + base64.b64encode(jpeg(image, TEXTURE)).decode("ascii"),
     }
