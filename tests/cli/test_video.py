@@ -113,6 +113,7 @@ def test_out_names_the_film(tmp_path: Path, model: str, capsys: pytest.CaptureFi
         point = () if command == "predict" else ("--at", "0.5", "0.5")
         code, err = here(capsys, command, *words, tmp_path / name, *point)
         assert code == 0, err
+        assert "written as" not in err, "what was asked for is not remarked on"
         card = json.loads((tmp_path / name).with_suffix(".json").read_text())
         assert (card["source"], card["files"]) == ("a.mp4", [name])
         assert len(times_of(tmp_path / name)) == 4

@@ -383,3 +383,16 @@ def test_a_map_without_any_known_value_is_written_in_every_format(tmp_path: Path
 def test_constant_maps_survive_16_bits(tmp_path: Path) -> None:
     from_numbers(torch.full((1, 1, 2, 2), 0.25), "disparity").save(tmp_path / "a.png")
     assert same(read_depth(tmp_path / "a.png").inverse_depth, torch.full((1, 1, 2, 2), 0.25))
+
+
+def test_an_exr_whose_depth_has_no_known_name_is_told_which_it_may_be(tmp_path: Path) -> None:
+    import OpenEXR
+
+    planes = {name: np.full((4, 6), value, np.float32) for value, name in enumerate("RGB")}
+    for name, likely in (("depth.T", " (is depth.T the depth?)"), ("a.WorldDepth.A", ""), ("noise", "")):
+        OpenEXR.File({}, {**planes, name: np.ones((4, 6), np.float32)}).write(str(tmp_path / "a.exr"))
+        with pytest.raises(InputError) as error:
+            read_depth(tmp_path / "a.exr")
+        assert f"{likely}; a depth file has one" in str(error.value), name
+        assert ("(is " in str(error.value)) == bool(likely), name
+        assert str(error.value).endswith("give that name to the depth, or write it alone.")

@@ -296,8 +296,10 @@ def test_shapes_of_pixels_and_odd_sizes(tmp_path: Path) -> None:
     )
     assert (describe(tmp_path / "d.mp4").aspect, describe(tmp_path / "d.mp4").size) == (clip.aspect, clip.size)
     encode(tmp_path / "odd.mkv", [quarters(47, 63)] * 3, "ffv1", "yuv444p")
-    assert any("63x47" in remark and "64x48" in remark for remark in describe(tmp_path / "odd.mkv").remarks)
-    assert not describe(tmp_path / "a.mp4").remarks
+    odd = describe(tmp_path / "odd.mkv")
+    assert any("63x47" in remark and "64x48" in remark for remark in odd.remarks_on_writing)
+    assert not odd.remarks
+    assert not describe(tmp_path / "a.mp4").remarks_on_writing
 
 
 def test_growing_is_no_reason_for_remarks(tmp_path: Path) -> None:

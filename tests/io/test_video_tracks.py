@@ -14,8 +14,8 @@ import torch
 from av.stream import Disposition
 
 from cyclopean.io.video import Still, describe, frames
-from cyclopean.io.video_tracks import create
-from cyclopean.io.video_writing import left_out, rewrite
+from cyclopean.io.video_tracks import create, left_out, other_container
+from cyclopean.io.video_writing import rewrite
 from filmed import encode, film, sound_of, times_of, walking
 
 
@@ -180,6 +180,32 @@ def test_what_is_left_out_is_said_before_any_work(tmp_path: Path) -> None:
     assert rewrite(tmp_path / "e.mp4", tmp_path / "f.mov", same) == 6
 
 
+def test_a_container_that_keeps_what_would_be_left_out_is_named(tmp_path: Path) -> None:
+    """Sound of old phones, which .mov holds and .mkv does not; what none of them holds gets no advice."""
+    film(tmp_path / "plain.mp4", walking(6))
+    silence = bytes([0x04]) + bytes(12)  # a frame of AMR: 20 ms
+    (tmp_path / "a.amr").write_bytes(b"#!AMR\n" + 10 * silence)
+    with (
+        av.open(str(tmp_path / "plain.mp4")) as pictures,
+        av.open(str(tmp_path / "a.amr")) as sound,
+        av.open(str(tmp_path / "a.3gp"), "w") as result,
+    ):
+        copies = [(each, result.add_stream_from_template(each.streams[0], opaque=True)) for each in (pictures, sound)]
+        for source, copy in copies:
+            for packet in source.demux(source.streams[0]):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    result.mux(packet)
+    (said,) = left_out(tmp_path / "a.3gp", tmp_path / "b.mkv")
+    assert "into .mkv: sound (amr" in said
+    assert "a .mov keeps all (refocus --out NAME.mov)" in said
+    assert left_out(tmp_path / "a.3gp", tmp_path / "b.mov") == ()
+    assert rewrite(tmp_path / "a.3gp", tmp_path / "b.mov", same) == 6
+    packed(tmp_path / "c.mkv", tmp_path / "plain.mp4", ("ass", "deu"))
+    (said,) = left_out(tmp_path / "c.mkv", tmp_path / "d.mp4")
+    assert "NAME.mkv" in said
+
+
 def test_camcorders_and_other_containers(tmp_path: Path) -> None:
     """Sound and pictures stay together, whatever their clock began at, and the change of container is said."""
     cases = [
@@ -193,9 +219,10 @@ def test_camcorders_and_other_containers(tmp_path: Path) -> None:
         size = (144, 176) if name == "a.3gp" else (96, 160)
         film(path, walking(12, *size), codecs, steady=True)
         assert abs(describe(path).count - 12) <= 2, name
-        said = left_out(path, result)
+        said = other_container(path, result)
         assert len(said) == 1, (name, said)
         assert "mkv" in said[0]
+        assert left_out(path, result) == other_container(result, result) == (), name
         count = rewrite(path, result, same)
         assert count == len(times_of(path)), name
         start = (

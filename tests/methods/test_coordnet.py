@@ -258,7 +258,7 @@ def told_degrees(rig: str, predicts: str, sample: Sample, factor: float) -> Sphe
     ("rig", "predicts"), [("UD", "disparity"), ("UD", "magnitude"), ("LR", "disparity"), ("LR", "magnitude")]
 )
 def test_true_disparities_cost_least_and_are_the_depth(room, rig, predicts, monkeypatch):
-    monkeypatch.setattr("cyclopean.methods.spherical_view_synthesis.BASELINE", BASELINE)
+    monkeypatch.setattr("cyclopean.methods.spherical_view_synthesis.SPHERE_BASELINE", BASELINE)
     costs = []
     for factor in (0.8, 1.0, 1.25):
         method = told_degrees(rig, predicts, room, factor)

@@ -71,7 +71,7 @@ def _check_clip(path: Path) -> tuple["Clip", list[str]]:
 
     from cyclopean.inference.clip import result_suffix
     from cyclopean.io.video import describe, opened
-    from cyclopean.io.video_writing import left_out
+    from cyclopean.io.video_tracks import left_out, other_container
 
     clip = describe(path)
     _check_limits(path.name, clip.seconds, clip.count, clip.size)
@@ -91,7 +91,12 @@ def _check_clip(path: Path) -> tuple["Clip", list[str]]:
         except av.error.FFmpegError as error:
             raise InputError(f"{path} is damaged or cut short ({error.strerror}); give a whole file.") from None
     result = path.with_name(f"{path.stem}_defocus{result_suffix(path.suffix)}")
-    return clip, [*clip.remarks, *left_out(path, result, MEGAPIXELS)]
+    return clip, [
+        *clip.remarks,
+        *clip.remarks_on_writing,
+        *other_container(path, result),
+        *left_out(path, result, MEGAPIXELS),
+    ]
 
 
 def _check_limits(name: str, seconds: float, count: int, size: tuple[int, int]) -> None:
@@ -243,7 +248,7 @@ def _still(state: AppState, session: Session, clip: Path, seconds: float) -> Pag
             raise InputError(f"{clip.name} has no frames; give a whole video.")
         return frame
 
-    image = within(state.store.limits.opening_seconds, clip.name, find_frame).image
+    image = within(state.store.limits.opening_seconds, clip.name, find_frame).square
     image = resize(image, shown_size(size_of(image)))
     at = session.keys.get(_time(session, seconds))
     return {"photo": session.show("frame", service.jpeg(image)), "point": list(at) if at else None}

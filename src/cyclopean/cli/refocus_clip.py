@@ -24,6 +24,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     from cyclopean.inference.clip import check, result_suffix
     from cyclopean.inference.clip_pipeline import clip_notes, flicker_note, refocus_clip
     from cyclopean.inference.predictor import load
+    from cyclopean.io.video_tracks import other_container
     from cyclopean.training.models import DEFAULT
 
     if options.motion.keys is not None:
@@ -37,7 +38,7 @@ def run_clip(options: Refocus, source: Path) -> None:
     check_writable([target.folder])
     suffix = result_suffix(source.suffix) if named is None else named.suffix
     result = target.path(f"_defocus{suffix}")
-    for note in clip_notes(source, result, most):
+    for note in (*clip_notes(source, result, most), *(other_container(source, result) if named is None else ())):
         print(f"cyclopean refocus: {printable(note)}", file=sys.stderr)
     predictor = load(DEFAULT if options.model == "auto" else options.model, backend=options.backend)
     with progress_bar(source.name) as progress:

@@ -185,8 +185,10 @@ def _of_clip(one: "Input", models: "Models", how: "StereoOptions", options: Ster
     from cyclopean.inference.clip import result_suffix
     from cyclopean.inference.clip_pipeline import clip_notes
     from cyclopean.inference.stereo_clip import stereo_clip
+    from cyclopean.io.video_tracks import other_container
 
     result = one.target.folder / f"{one.target.stem}{result_suffix(one.source.suffix)}"
     with progress_bar(one.source.name) as progress:
         written = stereo_clip(one.source, one.target, models.for_video(), how, progress)
-    return replace(written, notes=(*clip_notes(one.source, result, how.max_megapixels), *written.notes))
+    notes = *clip_notes(one.source, result, how.max_megapixels), *other_container(one.source, result)
+    return replace(written, notes=(*notes, *written.notes))

@@ -224,15 +224,23 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
+OTHER_NAMES = {  # of what is in a calibration, in the files of cameras and libraries
+    **dict.fromkeys(("fx", "fy", "f", "k", "cam0", "camera_matrix"), "focal_px"),
+    **dict.fromkeys(("cx", "cy", "ppx", "ppy"), "center_px"),
+    **dict.fromkeys(("b", "t", "tx"), "baseline_m"),
+}
+
+
 def refuse_unknown(values: dict[str, Any], known: Iterable[str], path: Path) -> None:
     """Raise InputError for an unknown key of a JSON object: a misspelt one would be ignored in silence."""
     names = sorted(known)
     for key in values:
         if key not in names and not key.startswith("_"):
-            near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-            meant = f"did you mean {near[0]!r}? " if near else ""
+            usual = OTHER_NAMES.get(key.lower())
+            near = [usual] if usual in names else difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.5)
+            meant = f": did you mean {near[0]!r}?" if near else "."
             raise InputError(
-                f"{path} has the key {shortened(repr(key), 60)}, which is not known: {meant}Known are "
+                f"{path} has the key {shortened(repr(key), 60)}, which is not known{meant} Known are "
                 f"{', '.join(names)}; notes of your own begin with _."
             )
 

@@ -37,6 +37,7 @@ from cyclopean.io.files import H264_SUFFIXES, appearing
 from cyclopean.io.image import Photo, resize, size_within, small_grey
 from cyclopean.io.planes import Plane
 from cyclopean.io.video import MEGAPIXELS, Frame, Still, describe, stills
+from cyclopean.io.video_frames import square_size, stretched
 from cyclopean.io.video_writing import rewrite
 
 Progress = Callable[[int, int], None]
@@ -174,7 +175,7 @@ def measure_clip(
     samples: list[Plane] = []
     aims: list[float] = []
     for still in stills(source, sampled, max_megapixels):
-        depth = _small_depth(still.image, predictor, camera)
+        depth = _small_depth(still, predictor, camera)
         if still.index % every == 0:
             samples.append(depth[::4, ::4])
         while waiting and still.seconds >= waiting[0].time:
@@ -188,9 +189,9 @@ def measure_clip(
     return ClipMeasures(int(last[0]), float(last[1]), float(low), float(high), tuple(aims))
 
 
-def _small_depth(image: Frame, predictor: Predictor, camera: Pinhole | None) -> Plane:
-    """Return the inverse depth of a frame, small."""
-    small = resize(image, size_within(size_of(image), PIXELS))
+def _small_depth(still: Still, predictor: Predictor, camera: Pinhole | None) -> Plane:
+    """Return the inverse depth of a frame, small, in square pixels."""
+    small = resize(still.image, size_within(square_size(size_of(still.image), still.aspect), PIXELS))
     depth = predictor(Photo(small, camera))
     return fill_unknown(depth.inverse_depth[0, 0], depth.valid[0, 0])
 
@@ -217,7 +218,7 @@ class SteadyDepth:
 
     def add(self, still: Still) -> Moment:
         """Return the next moment of the clip."""
-        depth = _small_depth(still.image, self.predictor, self.camera)
+        depth = _small_depth(still, self.predictor, self.camera)
         grey = small_grey(still.image, (depth.shape[0], depth.shape[1]))
         steady = self.smooth > 0 and self.predictor.method.ambiguity == "affine"  # `following` fits a scale alone
         aligned = self.consistency.add(grey, depth, still.seconds).depth if steady else depth
@@ -255,11 +256,15 @@ class _Rendering:
             self.progress(still.index + 1, self.measures.count)
 
     def _picture(self, still: Still, now: Moment, last: Moment | None) -> Frame:
-        depth = guided(now.depth, picture_of(still.image))
-        focus, amount = self.pull(now, last, depth)
+        square = still.square  # in which a disc is round
+        depth = guided(now.depth, picture_of(square))
+        focus, amount = self.pull(now, last, depth, size_of(still.image))
         lens = replace(self.lens, amount=amount)
         unit = 1.0 if self.depth.predictor.method.ambiguity == "metric" else None
-        return Focusable(Photo(still.image), depth, lens, unit, self.measures.clip_range).focused(focus).image
+        result = Focusable(Photo(square), depth, lens, unit, self.measures.clip_range).focused(focus).image
+        if still.aspect == 1:
+            return result
+        return still.image + stretched(result - square, size_of(still.image))  # what stays sharp is not resampled
 
 
 @dataclass
@@ -275,11 +280,12 @@ class _FocusPull:
     value: float = 0.0
     excess: float = 0.0  # the inverse depth expected at the key minus the measured one
 
-    def __call__(self, now: Moment, last: Moment | None, depth: Plane) -> tuple[float, float]:
-        """Return the inverse depth in focus and the amount of blur at this moment; `depth` is at full size."""
+    def __call__(self, now: Moment, last: Moment | None, depth: Plane, size: tuple[int, int]) -> tuple[float, float]:
+        """Return the inverse depth in focus and the amount of blur at this moment; `depth` is at full size, and `size`
+        (height, width) counts the pixels in which keyframes are given."""
         number, part = between(self.keys, now.seconds)
         entered = number != self.number
-        self._follow(number, now, last, depth.shape)
+        self._follow(number, now, last, size)
         here = self.value if self.spot is None else value_at(depth, _enlarged(self.spot, now.depth.shape, depth.shape))
         fresh = entered or last is None or (now.motion is not None and now.motion.cut)
         weight = 1.0 if fresh else -math.expm1(-(now.seconds - last.seconds) / INERTIA)  # type: ignore[union-attr]

@@ -12,6 +12,7 @@ from cyclopean.defocus.focus import fill_unknown
 from cyclopean.defocus.lens import Lens
 from cyclopean.defocus.video import SECONDS, Flicker, Keyframe
 from cyclopean.errors import InputError
+from cyclopean.geometry import size_of
 from cyclopean.inference import CLOUDS
 from cyclopean.inference.clip import PIXELS, ClipReport, Progress, film_camera, result_suffix, write_refocused
 from cyclopean.inference.photo_pipeline import Written, final_paths, model_json, write_arrays
@@ -22,8 +23,9 @@ from cyclopean.io.files import appearing, file_hash
 from cyclopean.io.image import Photo, resize_depth, size_within, small_grey
 from cyclopean.io.result_names import Target
 from cyclopean.io.sidecar import camera_to_json, keep_names
-from cyclopean.io.video import Still, describe, frames, stills
-from cyclopean.io.video_writing import left_out, write_timed
+from cyclopean.io.video import Still, describe, stills
+from cyclopean.io.video_tracks import left_out
+from cyclopean.io.video_writing import write_timed
 
 RANGE_FRAMES = 16  # frames of a video that fix one range of colours for all
 VISIBLE_FLICKER = 0.01  # of the range of a clip's depth
@@ -53,9 +55,10 @@ def predict_clip(
         raise InputError(f"{source} is a video, which has no single point cloud; leave ply and glb out of --save.")
     clip, camera = describe(source, max_megapixels), film_camera(source, known)
     target, notes = target.free(source, ["_disp.mp4", "_disp.json", *(["_disp"] if save else [])])
+    every = max(1, clip.count // RANGE_FRAMES)
     ranges = [
-        value_range(predictor(Photo(image, camera)).inverse_depth)
-        for image in frames(source, max(1, clip.count // RANGE_FRAMES), max_megapixels)
+        value_range(predictor(Photo(still.square, camera)).inverse_depth)
+        for still in stills(source, lambda index, _: index % every == 0, max_megapixels)
     ]
     if not ranges:
         raise InputError(f"{source} has no frames; give a whole video.")
@@ -68,8 +71,10 @@ def predict_clip(
 
         def coloured() -> Iterator[Any]:
             for still in stills(source, max_megapixels=max_megapixels):
-                photo = Photo(still.image, camera, name=f"{source.name}#{still.index}")
+                photo = Photo(still.square, camera, name=f"{source.name}#{still.index}")
                 depth = predictor(photo)
+                if still.aspect != 1:
+                    depth = replace(resize_depth(depth, size_of(still.image)), notes=depth.notes)
                 if steady:
                     depth = _aligned(depth, still, consistency, flicker)
                 if save:
@@ -153,5 +158,5 @@ def refocus_clip(
 
 def clip_notes(source: Path, result: Path | None = None, max_megapixels: float = MOST_MEGAPIXELS) -> tuple[str, ...]:
     """Return notes on what is not used of a video, and on what `result` will not keep."""
-    notes = describe(source, max_megapixels).remarks
-    return (*notes, *(left_out(source, result, max_megapixels) if result else ()))
+    clip = describe(source, max_megapixels)
+    return (*clip.remarks, *clip.remarks_on_writing, *(left_out(source, result, max_megapixels) if result else ()))

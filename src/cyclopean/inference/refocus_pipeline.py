@@ -20,7 +20,7 @@ from cyclopean.defocus.refocus import along_the_axis, refocus, warn_of_distance
 from cyclopean.defocus.selection import coherent
 from cyclopean.defocus.subject import matte_for
 from cyclopean.errors import InputError
-from cyclopean.geometry import Equirectangular
+from cyclopean.geometry import Equirectangular, size_of
 from cyclopean.inference.metric_calibration import FARTHEST, DistanceRange, Metres
 from cyclopean.inference.panorama_detection import padding
 from cyclopean.inference.photo_pipeline import (
@@ -42,7 +42,7 @@ from cyclopean.io.metadata import subject_distance
 from cyclopean.io.photo_encoders import LONGEST_SIDE, USUAL, holds
 from cyclopean.io.result_names import Target
 from cyclopean.io.sidecar import keep_names, read_sidecar
-from cyclopean.io.video import still_at
+from cyclopean.io.video import describe, still_at
 
 
 @dataclass(frozen=True)
@@ -240,8 +240,15 @@ def _photo_of(source: Path, options: RefocusOptions) -> Photo:
     if options.frame is None:
         return read_photo(source, options.max_megapixels)
     still = still_at(source, options.frame, options.max_megapixels)
-    note = f"{source.name}: the frame at {still.seconds:.2f} s is taken as a photo."
-    return Photo(still.image, name=source.name, notes=(note,))
+    notes = [*describe(source, options.max_megapixels).remarks]
+    notes.append(f"{source.name}: the frame at {still.seconds:.2f} s is taken as a photo.")
+    photo = Photo(still.square, name=source.name)
+    if still.aspect != 1:
+        (h, w), (height, width) = size_of(still.image), photo.size
+        notes.append(
+            f"{source.name}: its pixels are not square; the frame of {w}x{h} is made {width}x{height}, as it is shown."
+        )
+    return replace(photo, notes=tuple(notes))
 
 
 def _assumed(photo: Photo, depth: DepthMap, pixel: tuple[int, int] | None) -> tuple[DistanceRange, str]:

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from cyclopean.errors import InputError, enough_memory, lacks_memory
-from cyclopean.io import hdr, jpeg2000, png, tiff
+from cyclopean.io import avif, hdr, jpeg2000, png, tiff
 from cyclopean.io import metadata as exif
 from cyclopean.io.colour import Coding, adobe_rgb, to_srgb
 from cyclopean.io.files import PHOTOS, RAWS, refuse_unreadable
@@ -253,8 +253,7 @@ def _decode_tiff(path: Path, check: CheckSize) -> Decoded:
 
 
 def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
-    """Return every other picture. PNG, HEIC and JPEG 2000 of over 8 bits per channel are not decoded by Pillow, which
-    truncates them."""
+    """Return every other picture. Those of over 8 bits per channel are not decoded by Pillow, which truncates them."""
     picture, own = _open(path), b""
     notes: tuple[str, ...] = ()
     if picture is None:
@@ -286,6 +285,8 @@ def _decode_by_pillow(path: Path, check: CheckSize) -> Decoded:
             coding = adobe_rgb()
             notes += (f"{path.name} is in Adobe RGB; it is converted to sRGB, and so are the results.",)
         stored = _channels(path, picture)
+        if stored is None and picture.format == "AVIF" and (count := avif.bits(path.read_bytes())) > 8:
+            notes += (f"{path.name} has {count} bits per colour, of which the first 8 are read; PNG keeps 16.",)
         if stored is None:
             (image, alpha, more), bits = _shallow(path, picture, profile, coding), 8
         else:
@@ -378,7 +379,7 @@ def _frames(path: Path, picture: Image.Image) -> tuple[str, ...]:
 
 
 def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
-    """Return the channels of a PNG, HEIC, JPEG 2000 or PGM, opened from `path`, as it stores them (HEIC: upright).
+    """Return the channels of a picture of over 8 bits, opened from `path`, as it stores them (HEIC: upright).
 
     None for 8 bits, and for a file that only Pillow can read.
     """
@@ -386,14 +387,18 @@ def _channels(path: Path, picture: Image.Image) -> tiff.Stored | None:
     if picture.format == "HEIF" and picture.info.get("bit_depth", 8) > 8:
         import pillow_heif
 
-        array = np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False))
+        array, depth = np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False)), picture.info["bit_depth"]
         array = array[..., None] if array.ndim == 2 else array
+        white = 65535  # as PNG has it: the decoder's is all bits of the file, as the first of 16
+        array = np.rint(array * (65535 / (65536 - (1 << 16 - depth)))).clip(max=65535).astype(np.uint16)
     elif (
         picture.format == "PNG"
         and picture.mode != "P"
         and (stored := png.channels(data := path.read_bytes())) is not None
     ):
         array, white = stored, png.white(data, int(stored[..., : stored.shape[-1] // 3 * 2 + 1].max()))
+    elif picture.format == "AVIF" and avif.bits(data := path.read_bytes()) > 8:
+        return avif.channels(data, picture.size, transparent=picture.has_transparency_data)
     elif picture.format == "JPEG2000" and jpeg2000.bits(data := path.read_bytes()) > 8:
         array, white = jpeg2000.channels(path, data, picture.size), 65535
     elif picture.format == "PPM" and picture.mode == "I":  # already scaled to 16 bits by Pillow

@@ -32,7 +32,8 @@ SUFFIXES = (".npy", ".npz", ".png", ".exr", ".pfm")
 NOTHING = 1e9  # from here on depth is what a renderer writes where a ray hits nothing: 1e10, 1e30, the largest float
 HALF = 65504.0  # the largest half float, what becomes of such a number in 16 bits
 STEPS = 65534  # 1 .. 65535 are values, 0 is unknown
-ONE_CHANNEL = "a depth file has one, or one named Z, depth or Pz"
+ONE_CHANNEL = "a depth file has one, or one named Z, depth or Pz: give that name to the depth, or write it alone"
+LIKELY = re.compile(r"depth(?!.*\.[ABG]$)", re.IGNORECASE)  # a name of depth, of a layer in colours the first one
 LAYERS = 4  # planes of that size in one EXR; many more of a smaller size
 DEPTH_NAMES = ("z", "depth", "zdepth", "depthz", "pz")  # of channels and layers, in lower case; Houdini's is Pz
 
@@ -309,7 +310,8 @@ def _read_exr(path: Path, most_megapixels: float = MOST_MEGAPIXELS) -> tuple[NDA
     if not all(np.array_equal(plane, first, equal_nan=True) for plane in others):
         names = shortened(", ".join(chosen))
         why = "depth of several views; write one file for each" if twins & set(chosen) else ONE_CHANNEL
-        raise InputError(f"{path} has channels {names}; {why}.")
+        likely = next((f" (is {name} the depth?)" for name in chosen if LIKELY.search(name)), "")
+        raise InputError(f"{path} has channels {names}{likely}; {why}.")
     return first, "depth" if depth or len(chosen) == 3 else None
 
 

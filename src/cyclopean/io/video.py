@@ -27,9 +27,13 @@ from cyclopean.io.video_frames import (
     cropped,
     is_hidden,
     orientation_of,
+    pixel_aspect,
     progressive,
     remarks,
+    remarks_on_writing,
     size_of,
+    square_size,
+    stretched,
     upright,
 )
 
@@ -68,8 +72,9 @@ class Clip:
     """Description of a video by its header and first frame, or by its packets.
 
     Frames per second; about how many frames and seconds (0: there are none); upright (height, width); a sentence for
-    each property of its pictures that results do not keep; seconds of a tick of its clock; width of an upright pixel
-    over its height; how many seconds after the clip's beginning the first frame is shown.
+    each property of its pictures that is lost when they are read, and when they are written; seconds of a tick of its
+    clock; width of an upright pixel over its height; how many seconds after the clip's beginning the first frame is
+    shown.
     """
 
     rate: Fraction
@@ -77,6 +82,7 @@ class Clip:
     seconds: float = 0.0
     size: Size = (0, 0)
     remarks: tuple[str, ...] = ()
+    remarks_on_writing: tuple[str, ...] = ()
     unit: Fraction = Fraction(1, 90000)
     aspect: Fraction = Fraction(1)
     late: float = 0.0
@@ -92,7 +98,8 @@ class Still:
     """One frame: upright, in [0,1]; its place in the clip and its seconds since the clip's beginning.
 
     A clip begins with its earliest track, as in players. `time` is when the frame is shown, in seconds of the file's
-    own clock, which its sound shares, and `duration` for how long, 0 where the file does not state it.
+    own clock, which its sound shares, and `duration` for how long, 0 where the file does not state it. `aspect`: width
+    of a pixel over its height.
     """
 
     image: Frame
@@ -100,6 +107,13 @@ class Still:
     seconds: float
     time: Fraction
     duration: Fraction = Fraction(0)
+    aspect: Fraction = Fraction(1)
+
+    @property
+    def square(self) -> Frame:
+        """The frame in square pixels, as players show it."""
+        size = self.image.shape[-2], self.image.shape[-1]
+        return self.image if self.aspect == 1 else stretched(self.image, square_size(size, self.aspect)).clamp(0, 1)
 
 
 def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = PATIENCE) -> Clip:
@@ -126,19 +140,18 @@ def describe(path: Path, max_megapixels: float = MEGAPIXELS, patience: float = P
         if first is not None:
             size = size_of(first)
             late = lateness(container, (first.pts or 0) * stream.time_base, 1 / rate)
-            aspect = stream.sample_aspect_ratio or Fraction(1)
-            notes = list(remarks(first, size, partial(alpha_hides, path, max_megapixels)))
+            notes = list(remarks(first, partial(alpha_hides, path, max_megapixels)))
             if (films := len(_films(container))) > 1:
                 notes.insert(
                     0, f"of its {films} tracks of pictures the one of {first.width}x{first.height} pixels is read."
                 )
-            aspect = aspect if size == (first.height, first.width) else 1 / aspect
             clip = replace(
                 clip,
                 late=float(late),
                 size=size,
-                aspect=aspect,
+                aspect=pixel_aspect(stream, orientation_of(first)),
                 remarks=(*([cut] if cut else []), *(f"{path.name}: {note}" for note in notes)),
+                remarks_on_writing=tuple(f"{path.name}: {note}" for note in remarks_on_writing(first, size)),
             )
     if not doubtful:
         return clip
@@ -181,7 +194,8 @@ def stills(
             if wanted is None or wanted(index, clock.seconds(ticks)):
                 image = upright(frame, size, partial(alpha_hides, path, max_megapixels))
                 duration = clock.duration(frame) * clock.base
-                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration)
+                aspect = pixel_aspect(stream, orientation_of(frame))
+                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration, aspect)
         if wanted is None:
             report_of_end(path, clock)
 

@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cyclopean.io import yuv
 from cyclopean.io.colour import by_numbers, to_srgb
+from cyclopean.io.yuv import FULL, LIMITED
 
 Frame = Float[Tensor, "1 3 h w"]
 Size = tuple[int, int]
@@ -25,8 +27,8 @@ PROJECTIONS = {  # FFmpeg's numbers of those of a sphere
     **{0: "equirectangular", 1: "cube map", 2: "part of an equirectangular one", 3: "half of a sphere"},
     **{5: "fisheye"},
 }
+MOST_STRETCHED = 4  # pixels of another shape than 1:4 to 4:1 are taken for square: such a tag is a mistake
 PACKED = {1, 2, 4, 5, 6, 7}  # FFmpeg's numbers of two views in one frame: side by side, above each other, interleaved
-LIMITED, FULL = 1, 2  # ranges of YUV; 0: undeclared, which means limited
 
 
 @dataclass(frozen=True)
@@ -79,35 +81,70 @@ def size_of(frame: Any) -> Size:
     return orientation_of(frame).sides((frame.height, frame.width))
 
 
+def pixel_aspect(stream: Any, orientation: Orientation) -> Fraction:
+    """Return the width of a pixel over its height, upright."""
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not 1 / MOST_STRETCHED <= aspect <= MOST_STRETCHED:
+        return Fraction(1)
+    return 1 / aspect if orientation.transposed else Fraction(aspect)
+
+
+def square_size(size: Size, aspect: Fraction) -> Size:
+    """Return the (height, width) at which players show a picture whose pixels have a shape: one side is stretched."""
+    height, width = size
+    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
+
+
+def stretched(image: Frame, size: Size) -> Float[Tensor, "1 3 h2 w2"]:
+    """Return a picture stretched by a little to `size`, or back: by cubics, which lose next to nothing on the way."""
+    return torch.nn.functional.interpolate(image, size, mode="bicubic", align_corners=False)
+
+
 def upright(frame: Any, size: Size, hidden: Callable[[], bool]) -> Frame:
     """Return a frame as a screen shows it, in [0,1]: upright at `size`, over white, high dynamic range made SDR.
 
     `hidden` returns whether alpha hides the whole clip, and so is ignored; it is called for frames that alpha hides.
     """
     orientation = orientation_of(frame)
-    deep, kind = frame.color_trc in HIGH_DYNAMIC_RANGE, _packed_kind(frame)
-    height, width = orientation.sides(size)
-    matrix = BT709 if _untagged_hd(frame) else None
-    array = frame.reformat(width=width, height=height, format=kind, src_colorspace=matrix).to_ndarray()
-    if kind == "rgb24":
-        return _tensor(orientation.upright(array)).permute(2, 0, 1)[None].contiguous() / 255
-    values = array.astype(np.float32) / np.iinfo(array.dtype).max
-    colours, opacity = values[..., :3], values[..., 3:]
-    coding = by_numbers(frame.color_primaries, frame.color_trc) if deep else None
-    if coding is not None:
-        colours = to_srgb(colours, coding)
-    if opacity.any() or (opacity.size and not hidden()):
+    colours, opacity = _rgb(frame, *orientation.sides(size))
+    if frame.color_trc in HIGH_DYNAMIC_RANGE:
+        coding = by_numbers(frame.color_primaries, frame.color_trc)
+        colours = colours if coding is None else _planes(to_srgb(_pixels(colours), coding))
+    if opacity is not None and (opacity.any() or not hidden()):
         colours = colours * opacity + (1 - opacity)
-    return _tensor(orientation.upright(colours)).permute(2, 0, 1)[None].contiguous()
+    return torch.from_numpy(np.ascontiguousarray(_planes(orientation.upright(_pixels(colours)))))[None]
+
+
+def _rgb(frame: Any, height: int, width: int) -> tuple[Float[np.ndarray, "3 h w"], Float[np.ndarray, "h w"] | None]:
+    """Return the colours of a frame of that size as it is coded, in [0,1] and by its own tags, and its opacity, if
+    any."""
+    kind = yuv.planar(frame)
+    if kind is not None:
+        planes = yuv.planes_of(frame.reformat(width=width, height=height, format=kind))
+        bits = frame.format.components[0].bits
+        full = frame.color_range == FULL or len(planes) == 1 or kind.startswith("yuvj")  # grey: as FFmpeg writes it
+        matrix = BT709 if _untagged_hd(frame) else frame.colorspace
+        opacity = planes[3] / np.float32(2**bits - 1) if len(planes) == 4 else None
+        return yuv.to_rgb(planes[:3], yuv.YuvCoding(matrix, full, bits)), opacity
+    array = frame.reformat(width=width, height=height, format=_packed_kind(frame)).to_ndarray()
+    size, bits = 8 * array.itemsize, min(16, _bits(frame))
+    white = (2**bits - 1) << max(0, size - bits)  # fewer bits become the first of 16
+    values = _planes(array.astype(np.float32) / np.float32(white))
+    return values[:3], values[3] if len(values) == 4 else None
+
+
+def _pixels(planes: Float[np.ndarray, "c h w"]) -> Float[np.ndarray, "h w c"]:
+    return np.moveaxis(planes, 0, -1)
+
+
+def _planes(pixels: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "c h w"]:
+    return np.moveaxis(pixels, -1, 0)
 
 
 def _packed_kind(frame: Any) -> str:
-    """Return the format of RGB, with alpha where it matters, to which swscale converts a frame without loss.
-
-    Of YUV of odd widths, it loses green or alpha in all packed kinds but rgb24.
-    """
+    """Return the format of RGB, with alpha where it matters, to which swscale converts a frame of RGB without loss."""
     alpha = has_alpha(frame)
-    if frame.color_trc in HIGH_DYNAMIC_RANGE or (alpha and _is_yuv(frame)):
+    if _bits(frame) > 8:
         return "gbrap16le" if alpha else "gbrp16le"
     return "rgba" if alpha else "rgb24"
 
@@ -131,13 +168,16 @@ def has_alpha(frame: Any) -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
+def _bits(frame: Any) -> int:
+    return max((component.bits for component in frame.format.components), default=8)
+
+
 def is_hidden(frame: Any) -> bool:
     """Return whether alpha hides the whole frame."""
-    return has_alpha(frame) and not frame.reformat(format=_packed_kind(frame)).to_ndarray()[..., 3].any()
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))
+    if not has_alpha(frame):
+        return False
+    _, opacity = _rgb(frame, frame.height, frame.width)
+    return opacity is not None and not opacity.any()
 
 
 @dataclass(frozen=True)
@@ -173,15 +213,14 @@ def coded(picture: Frame, orientation: Orientation, tags: Tags) -> Any:
     """Return a frame of `yuv420p` for the encoder; an odd last row or column is repeated."""
     import av
 
-    rgb = picture[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    array = orientation.coded(rgb)
-    h, w = array.shape[:2]
-    array = np.ascontiguousarray(np.pad(array, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge"))
-    return av.VideoFrame.from_ndarray(array, format="rgb24").reformat(
-        format="yuv420p",
-        dst_colorspace=None if tags.colorspace == UNKNOWN else tags.colorspace,
-        dst_color_range=tags.color_range or None,
-    )
+    rgb = _planes(orientation.coded(_pixels(picture[0].clamp(0, 1).float().cpu().numpy())))
+    h, w = rgb.shape[1:]
+    rgb = np.pad(rgb, ((0, 0), (0, h % 2), (0, w % 2)), mode="edge")
+    frame = av.VideoFrame(rgb.shape[2], rgb.shape[1], "yuv420p")
+    planes = yuv.to_yuv420(rgb, yuv.YuvCoding(tags.colorspace, tags.color_range == FULL))
+    for plane, numbers in zip(frame.planes, planes, strict=True):
+        plane.update(np.pad(numbers, ((0, 0), (0, plane.line_size - numbers.shape[1]))).tobytes())
+    return frame
 
 
 def progressive(frames: Iterable[Any], unit: Fraction) -> Iterator[Any]:
@@ -265,10 +304,9 @@ def _views(frame: Any) -> Iterator[str]:
         yield f"each of its frames holds the views of two eyes, but is taken for one picture: {way}."
 
 
-def remarks(frame: Any, size: Size, hidden: Callable[[], bool]) -> Iterator[str]:
-    """Yield a sentence for each property of a clip's pictures that is not kept, by its first frame; `hidden` as for
-    `upright`."""
-    height, width = size
+def remarks(frame: Any, hidden: Callable[[], bool]) -> Iterator[str]:
+    """Yield a sentence for each property of a clip's pictures that is lost when they are read, by its first frame;
+    `hidden` as for `upright`."""
     yield from _views(frame)
     if round(frame.rotation) % 90:
         yield f"it is rotated by {frame.rotation:.0f} degrees for display; only quarter turns are kept."
@@ -279,12 +317,18 @@ def remarks(frame: Any, size: Size, hidden: Callable[[], bool]) -> Iterator[str]
     if frame.color_trc in HIGH_DYNAMIC_RANGE:
         name = HIGH_DYNAMIC_RANGE[frame.color_trc]
         yield f"it has a high dynamic range ({name}), converted to that of ordinary screens (white at 203 nits)."
-    elif max((component.bits for component in frame.format.components), default=8) > 8:
-        yield f"it has more than 8 bits per colour ({frame.format.name}); videos are written with 8."
     if frame.interlaced_frame:
         yield "it is interlaced; its frames are made whole (progressive), as many as before."
     if not (frame.format.is_rgb or frame.colorspace in MATRICES | {RGB, UNKNOWN}):
         yield f"its colours are coded in an unknown way (matrix {frame.colorspace}); they may be off."
+
+
+def remarks_on_writing(frame: Any, size: Size) -> Iterator[str]:
+    """Yield a sentence for each property of a clip's pictures that is lost when they are written, by its first
+    frame."""
+    height, width = size
+    if _bits(frame) > 8 and frame.color_trc not in HIGH_DYNAMIC_RANGE:
+        yield f"it has more than 8 bits per colour ({frame.format.name}); videos are written with 8."
     if height % 2 or width % 2:
         yield (
             f"it is {width}x{height} pixels, and videos are written with even sizes: its last row or column is "

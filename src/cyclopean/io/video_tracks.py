@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cyclopean.errors import InputError
-from cyclopean.io.video import is_cover, opened
+from cyclopean.io.files import H264_SUFFIXES
+from cyclopean.io.video import MEGAPIXELS, is_cover, opened
 
 MP4 = (".mp4", ".m4v")
 TECHNICAL = (  # metadata of the old file itself, and of the coding of its pixels
@@ -33,11 +34,12 @@ FIRST_PACKETS = 2000  # within which every track has one
 
 @dataclass(frozen=True)
 class CopiedTracks:
-    """Indices of the tracks that are copied, those of covers with their bytes, and sentences about the rest."""
+    """Indices of the tracks that are copied, those of covers with their bytes, and names of the rest, each with how
+    many there are."""
 
     copied: tuple[int, ...]
     covers: tuple[tuple[int, bytes], ...]
-    remarks: tuple[str, ...]
+    lost: Counter[str]
 
 
 def copied_tracks(source: Path, target: Path, max_megapixels: float) -> CopiedTracks:
@@ -61,13 +63,26 @@ def copied_tracks(source: Path, target: Path, max_megapixels: float) -> CopiedTr
                 copied.append(stream.index)
             else:
                 lost[f"{NAMES.get(stream.type, 'a track')} ({_codec(stream)})"] += 1
-    remarks = []
-    if target.suffix.lower() != source.suffix.lower():
-        remarks.append(f"{source.name}: the result is written as {target.suffix} (H.264), not as {source.suffix}.")
-    if lost:
-        listed = ", ".join(f"{name}{f' x {count}' if count > 1 else ''}" for name, count in lost.items())
-        remarks.append(f"{source.name}: left out, since it cannot be copied into {target.suffix}: {listed}.")
-    return CopiedTracks(tuple(copied), tuple(covers), tuple(remarks))
+    return CopiedTracks(tuple(copied), tuple(covers), lost)
+
+
+def left_out(source: Path, target: Path, max_megapixels: float = MEGAPIXELS) -> tuple[str, ...]:
+    """Return a sentence on the tracks of the clip `source` that `target` does not keep, and which kind of file does."""
+    lost = copied_tracks(source, target, max_megapixels).lost
+    if not lost:
+        return ()
+    listed = ", ".join(f"{name}{f' x {count}' if count > 1 else ''}" for name, count in lost.items())
+    others = (suffix for suffix in H264_SUFFIXES if suffix != target.suffix.lower())
+    better = next((s for s in others if not copied_tracks(source, target.with_suffix(s), max_megapixels).lost), None)
+    advice = f"; a {better} keeps all (refocus --out NAME{better})" if better else ""
+    return (f"{source.name}: left out, since it cannot be copied into {target.suffix}: {listed}{advice}.",)
+
+
+def other_container(source: Path, target: Path) -> tuple[str, ...]:
+    """Return a sentence if a result that nobody named is of another kind than its clip."""
+    if target.suffix.lower() == source.suffix.lower():
+        return ()
+    return (f"{source.name}: the result is written as {target.suffix} (H.264), not as {source.suffix}.",)
 
 
 def _made_anew(stream: Any, film: Any) -> bool:

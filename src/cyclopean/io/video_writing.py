@@ -18,6 +18,7 @@ from cyclopean.io.video_frames import (
     Tags,
     coded,
     orientation_of,
+    pixel_aspect,
     progressive,
     tags_like,
     upright,
@@ -71,11 +72,6 @@ def write_timed(
         return _encode(frames(), film, container, round(1 / rate / unit))
 
 
-def left_out(source: Path, target: Path, max_megapixels: float = MEGAPIXELS) -> tuple[str, ...]:
-    """Return a sentence for each part other than pictures that `rewrite` with the same arguments would not keep."""
-    return copied_tracks(source, target, max_megapixels).remarks
-
-
 def rewrite(
     source: Path,
     target: Path,
@@ -89,7 +85,7 @@ def rewrite(
 
     `change` takes the frames and yields a picture for each, in order, as high as they are and `widths` times as wide;
     `encoder` are options of H.264's (`QUALITY`, `SIDE_BY_SIDE`). Sound, subtitles, chapters,
-    covers and other tracks are copied as far as `target` can hold them (`left_out` returns the rest); times,
+    covers and other tracks are copied as far as `target` can hold them (`video_tracks.left_out` names the rest); times,
     orientation, shape of pixels, colour tags and metadata stay. Odd last rows and columns are repeated. Writes to
     `target` itself: give a path inside `files.appearing`. Raises InputError if `source` is damaged, or `target` is of a
     kind that holds no H.264.
@@ -137,7 +133,9 @@ def rewrite(
                 ticks = clock(frame)
                 waiting.append((ticks, clock.duration(frame)))
                 image = upright(frame, orientation.sides(size), hidden)
-                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), clock.duration(frame) * clock.base)
+                shape = pixel_aspect(stream, orientation)
+                duration = clock.duration(frame) * clock.base
+                yield Still(image, index, clock.seconds(ticks), clock.time(ticks), duration, shape)
             report_of_end(source, clock)
 
         def frames() -> Iterator[Any]:
