@@ -74,7 +74,11 @@ def test_rendered_stereo_is_read_back(tmp_path):
     expected = picture(tmp_path / "again.png", seed=11)
     assert len(data) == 2
     assert sample.name == ("street/000001",)
-    assert data.far(1) == 80
+    camera = data.path / "camera" / "000001.json"
+    content = json.loads(camera.read_text())
+    for family, far in (("street", 80), ("room", 20), ("people", 40), ("mesh", 80), (["room"], 80)):
+        camera.write_text(json.dumps(content | {"family": family}))
+        assert data.far(1) == far, family
     assert torch.equal(
         (sample.sources[0].image[0] * 255).round().byte(), torch.from_numpy(expected.transpose(2, 0, 1).copy())
     )

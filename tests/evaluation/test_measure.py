@@ -119,7 +119,7 @@ def test_a_small_prediction_is_resized_and_a_broken_one_refused():
     figures = [judge(c, sample, 20.0, Protocol())[0].figures for c in (small, large)]
     assert figures[0] == pytest.approx(figures[1], rel=1e-6)
     broken = Entry("broken", "scale", lambda s: torch.full_like(s.depth, math.nan))
-    with pytest.raises(InputError, match="broken has no depth on even.0 at 130 of 130 pixels"):
+    with pytest.raises(InputError, match=r"broken has no depth on even.0 at 130 of 130 pixels"):
         judge(broken, sample, 20.0, Protocol())
 
 

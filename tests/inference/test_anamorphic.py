@@ -16,7 +16,7 @@ from cyclopean.inference.clip_pipeline import clip_notes, predict_clip
 from cyclopean.inference.refocus_pipeline import RefocusOptions, refocus_photo
 from cyclopean.io.depthmap import read_depth
 from cyclopean.io.image import Photo, read_photo, resize
-from cyclopean.io.results import Target
+from cyclopean.io.result_names import Target
 from cyclopean.io.video import describe, frames
 from cyclopean.io.video_frames import square_size
 from cyclopean.sample import View
