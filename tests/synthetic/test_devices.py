@@ -115,7 +115,7 @@ def test_a_point_at_the_origin_is_lit_by_no_lamp_of_another_scene():
     for lights in ((), (Light((0.0, -3.0, 2.0), (9.0, 9.0, 9.0), 2.0),)):
         builder = Builder()
         builder.add(*ground)
-        scenes.append(builder.scene(lights, Atmosphere(), "room", 0, 20))
+        scenes.append(builder.scene(lights, Atmosphere(), "room", 0))
     down = torch.eye(4)
     down[:3, :3] = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
     down[1, 3] = -2
@@ -128,7 +128,7 @@ def test_a_point_at_the_origin_is_lit_by_no_lamp_of_another_scene():
 def test_no_clouds_are_none_beside_a_cloudy_scene_too():
     builder = Builder()
     builder.add("plane", (0, 1, 0), (1, 1, 1), Material())
-    clear, cloudy = (builder.scene((), Atmosphere(clouds=clouds), "street", 0, 80) for clouds in (0.0, 0.8))
+    clear, cloudy = (builder.scene((), Atmosphere(clouds=clouds), "street", 0) for clouds in (0.0, 0.8))
     up = torch.nn.functional.normalize(torch.rand(3, 40000) - torch.tensor([[0.5], [1.1], [0.5]]), dim=0)
     world = torch.arange(40000) % 2
     made = shading.cloudy_sky(batch_scenes([clear, cloudy]), up, world)
@@ -153,7 +153,7 @@ def test_a_scene_without_light_or_sky_keeps_to_itself_beside_others(as_on_a_gpu)
         builder.add("plane", (0, 1.5, 0), (1, 1, 1), Material("road"))
         for shape in shapes:
             builder.add(*shape, Material("brick", gloss=0.5))
-        scenes.append(builder.scene(lights, Atmosphere(clouds=clouds, horizon=(clouds, 0.5, 0.7)), "street", 0, 80))
+        scenes.append(builder.scene(lights, Atmosphere(clouds=clouds, horizon=(clouds, 0.5, 0.7)), "street", 0))
     camera = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
     poses = torch.eye(4).repeat(2, 1, 1)
     poses[1, 0, 3] = 0.3
@@ -214,7 +214,7 @@ def test_work_asked_for_does_not_grow_with_the_number_of_primitives(monkeypatch)
         builder.add("plane", (0, 1, 0), (1, 1, 1), Material(seed=1))
         for k in range(number):
             builder.add("box", (k % 10 - 5, 0, 4 + k // 10), (0.3, 0.8, 0.3), Material(seed=k))
-        scene = builder.scene((Light((0.6, -0.8, 0.0), (2.0, 2.0, 2.0)),), Atmosphere(), "street", 0, 80)
+        scene = builder.scene((Light((0.6, -0.8, 0.0), (2.0, 2.0, 2.0)),), Atmosphere(), "street", 0)
         camera = Pinhole(torch.tensor([[0.8, 1.2]]), torch.tensor([[0.5, 0.5]]))
         with Operations() as made:
             render.render(scene, camera, torch.eye(4).expand(2, 4, 4), SIZE)

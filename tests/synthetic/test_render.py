@@ -198,7 +198,7 @@ def test_what_moves_is_elsewhere_in_another_frame_and_the_rest_is_not():
 def test_moving_primitives_move_with_time():
     builder = Builder()
     builder.place(0, 0, 6, velocity=(1.0, 0, 0)).add("box", (0, 0, 0), (0.5, 0.5, 0.5), Material())
-    scene = builder.scene((), Atmosphere(), "street", 0, 80)
+    scene = builder.scene((), Atmosphere(), "street", 0)
     columns = [float(torch.isfinite(depth_of(scene.at(t))).any(0).nonzero().float().mean()) for t in (0.0, 1.0)]
     assert columns[1] - columns[0] == pytest.approx(0.8 * 80 / 5.5, abs=1.0)
 
@@ -283,7 +283,7 @@ def test_every_pixel_knows_its_object():
     ):
         thing.place(0.4 if shape == "box" else 0, 0, z).add(shape, (0, -0.5, 0), (0.6, 0.5, 0.5), Material())
     builder = builder.clear_of((0, -0.5, 0), 0.1)
-    scene = builder.scene((), Atmosphere(), "room", 0, 20)
+    scene = builder.scene((), Atmosphere(), "room", 0)
     camera = Pinhole(torch.tensor([[0.5, 0.75]]), torch.tensor([[0.5, 0.5]]))
     pose = torch.eye(4)[None]
     pose[0, 1, 3] = -0.8

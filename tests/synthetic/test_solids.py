@@ -42,7 +42,7 @@ def test_rays_meet_a_tapered_shape_where_they_enter_it(shape, taper, rotation):
     half, center = np.array([0.7, 1.3, 0.5]), np.array([0.2, -0.1, 4.0])
     b = Builder()
     b.add(shape, tuple(center.tolist()), tuple(half.tolist()), Material(), rotation, taper=taper)
-    scene = b.scene((), AIR, "street", 0, 80)
+    scene = b.scene((), AIR, "street", 0)
     depth = render.render(scene, CAMERA, HERE, SIZE).depth[0, 0].numpy()
     rays = CAMERA.rays(pixel_grid(SIZE, HERE))[0].double().numpy()
 
@@ -67,7 +67,7 @@ def test_normals_of_tapered_shapes_are_those_of_the_surface(shape):
     """They are at a right angle to the differences between neighbouring points."""
     b, rotation = Builder(), turn(0.5, 0.6, 0.4)
     b.add(shape, (0, 0, 4), (0.7, 1.3, 0.7), Material(), rotation, taper=(0.5, 0.3))
-    scene = batch_scenes([b.scene((), AIR, "street", 0, 80)])
+    scene = batch_scenes([b.scene((), AIR, "street", 0)])
     fine = (160, 240)
     depth = render.render_batch(scene, CAMERA, HERE[None], fine).depth[0, 0]
     rays = CAMERA.rays(pixel_grid(fine, depth))[0]
@@ -98,7 +98,7 @@ def test_each_cut_leaves_some_and_takes_some_and_depth_is_the_sheets():
         look = Material(scale=scale, holes=holes, cut=cut, seed=5)
         half, rotation = ((1, 0.01, 1), turn(0, np.pi / 2)) if round_ else ((1, 1, 0.01), None)
         b.add("cylinder" if round_ else "box", (0, 0, 4), half, look, rotation)
-        depth = render.render(b.scene((), AIR, "street", 0, 80), CAMERA, HERE, SIZE).depth[0, 0]
+        depth = render.render(b.scene((), AIR, "street", 0), CAMERA, HERE, SIZE).depth[0, 0]
         square = depth[14:26, 24:36].flatten()  # inside the sheet's outline
         sheet = (square - 4).abs() < 0.02
         assert (sheet | (square == 8)).all()
@@ -113,7 +113,7 @@ def test_leaves_cast_a_shadow_and_nets_do_not():
         b = Builder()
         b.add("plane", (0, 0, 0), (1, 1, 1), Material())
         b.add("box", (0, -3, 8), (2, 0.01, 2), Material(holes=0.5, cut=cut, scale=3))
-        scene = b.scene((Light((0, -1, 0), (3, 3, 3)),), Atmosphere(ambient=0.1, haze=0), "street", 0, 80)
+        scene = b.scene((Light((0, -1, 0), (3, 3, 3)),), Atmosphere(ambient=0.1, haze=0), "street", 0)
         eye = HERE.clone()
         eye[0, 1, 3] = -2
         light = render.render(scene, CAMERA, eye, SIZE).light[0].mean(0)

@@ -30,7 +30,7 @@ def seen(build, distance, height, size=96):
     eye = torch.eye(4)[None].clone()
     eye[0, 1, 3], eye[0, 2, 3] = -height, -distance
     focal = Pinhole(CAMERA.focal * distance / (4 * height), CAMERA.center)
-    depth = render.render(b.scene((), AIR, "street", 0, 80), focal, eye, (size, size)).depth[0, 0]
+    depth = render.render(b.scene((), AIR, "street", 0), focal, eye, (size, size)).depth[0, 0]
     y, x = torch.nonzero(depth.isfinite(), as_tuple=True)
     scale = 4 * height / size
     left, right = (float(x.min()) - size / 2) * scale, (float(x.max()) + 1 - size / 2) * scale
