@@ -72,9 +72,10 @@ def test_the_lock_ends_with_its_process_however_that_ends(tmp_path):
     """Killed, while a process of its own that reads data lives on for a while."""
     out = tmp_path / "run"
     script = HOLD + (
-        "    import multiprocessing, time\n"
-        "    reader = multiprocessing.get_context('fork').Process(target=time.sleep, args=(30,))\n"
-        "    reader.start(); print(reader.pid, flush=True); sys.stdin.read()"
+        "    import multiprocessing, os, time\n"
+        "    def read():\n"  # it prints itself: only then has it surely given up the lock that it was forked with
+        "        print(os.getpid(), flush=True); time.sleep(30)\n"
+        "    multiprocessing.get_context('fork').Process(target=read).start(); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", script, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

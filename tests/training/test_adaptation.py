@@ -69,7 +69,7 @@ def test_poses_and_points_of_triplets_are_true(shelf):
         z, found = depth[v, u], 1 / triplet.inverse_depth.numpy()
         assert np.mean(np.abs(found * np.median(z / found) - z) / z) < 0.08
         before, after = triplet.poses[:, :3, 3]  # sideways: the frame before stood left, the one after stands right
-        assert after[0] < -0.95
+        assert after[0] < -0.94
         assert before[0] > 0.8
         torch.testing.assert_close(triplet.poses[:, :3, :3], torch.eye(3).expand(2, 3, 3), atol=0.05, rtol=0)
     sample = PosedClip(triplets, data.camera)[0]
