@@ -131,6 +131,22 @@ def test_check_names_pictures_damaged_in_the_middle(tmp_path, capfd):
     assert "libpng" not in err
 
 
+def test_check_names_frames_of_a_clip_damaged_in_the_middle(tmp_path, capfd, caplog):
+    for n in range(12):
+        Image.fromarray(pairs.texture(n % 2, (96, 128)).astype(np.uint8)).save(
+            tmp_path / f"frame_{n:04}.jpg", quality=90
+        )
+    path = tmp_path / "frame_0003.jpg"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + bytes(400) + whole[len(whole) // 2 + 400 :])
+    with pytest.raises(SystemExit):
+        cli.main(["check", f"clip:{tmp_path}"])
+    out, err = capfd.readouterr()
+    assert "left out: " in caplog.text
+    assert "frame_0003.jpg is damaged in its middle" in caplog.text
+    assert "Corrupt JPEG" not in out + err
+
+
 def test_a_tiff_of_several_pages_has_the_size_of_what_is_read(tmp_path):
     pages = [Image.fromarray(np.full((20 * n, 30 * n, 3), 90, np.uint8)) for n in (1, 3, 2)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])

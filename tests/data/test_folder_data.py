@@ -432,7 +432,7 @@ def test_single_items_of_another_shape_or_with_coloured_depth_are_left_out_by_na
     assert good == [1, 2]
     shape, colour, bits = bad
     assert "000.png has 60x60 pixels, another shape than the 240x120" in shape
-    assert "003.png has 3 channels" in colour
+    assert "003.png has colours, or a palette of them, and a map" in colour
     assert "004.png has 8 bits a pixel and its format 16" in bits
     assert [str(item) for _, item in read_each(data, [0, 3, 4])] == bad
     assert len(usable_part(data)) == 2

@@ -376,7 +376,11 @@ def _plane(path: Path) -> np.ndarray:
 
 
 def _too_many_channels(path: Path, count: int) -> InputError:
-    return InputError(f"{path} has {count} channels; a map of this kind needs one.")
+    kind = "colours, or a palette of them" if count == 3 else f"{count} channels"
+    return InputError(
+        f"{path} has {kind}, and a map of this kind one channel of numbers; give the file as it was released, or write "
+        "it again from the original."
+    )
 
 
 def _two_sizes(path: Path, shape: Sequence[int], other: Path, other_shape: Sequence[int]) -> InputError:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from cyclopean.data.egomotion import Grey, Matches, Points, Tracker, TwoView, triangulated, turn, two_view
+from cyclopean.data.files import check_decoded
 from cyclopean.data.video import PAUSE, CameraSource, camera_of, numbered_sequences
 from cyclopean.defocus.video import motion
 from cyclopean.errors import InputError
@@ -307,6 +308,7 @@ def _pictures(sequences: Sequence[Sequence[Path]]) -> Iterator[tuple[Grey, int]]
     for number, paths in enumerate(sequences):
         for path in paths:
             try:
+                check_decoded(path)
                 image = read_image(path)
             except InputError as error:
                 damaged.append(error)
