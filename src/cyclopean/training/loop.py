@@ -252,11 +252,13 @@ def _killed_worker_errors(run: Run) -> Iterator[None]:
     """Raise an `InputError` for a process that reads data and was killed, such as for lack of memory."""
     try:
         yield
-    except RuntimeError as error:  # torch raises it wherever this process is at that moment
-        if "DataLoader worker" not in str(error):
+    # a RuntimeError wherever this process is at that moment; the others where it fetches a batch from the dead one
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if run.workers == 0 or (isinstance(error, RuntimeError) and "DataLoader worker" not in str(error)):
             raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
         raise InputError(
-            f"a process that reads data was killed ({str(error).splitlines()[0].rstrip('. ')}), often because memory "
+            f"a process that reads data was killed ({reason}), often because memory "
             f"ran out; give fewer --workers, or a smaller --size or --batch-size. {_last_checkpoint(run)}"
         ) from error
 
