@@ -330,19 +330,18 @@ def check_whole(path: Path) -> None:
             limits.check_whole(path, file)
 
 
-def check_decoded(path: Path) -> None:
-    """Raise InputError if a picture does not decode without complaint: damage is often shown as grey or stripes.
+def read_undamaged(path: Path) -> Float[Tensor, "1 3 h w"]:
+    """Return a picture as `read_image` does. Raises InputError if it does not decode without complaint: damage is often
+    shown as grey or stripes.
 
     What libjpeg reports of damage it mends goes to the standard error stream of the process alone, hence the detour.
     """
-    if path.suffix.lower() not in PHOTOS:
-        return
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as capture:
         os.dup2(capture.fileno(), 2)
         try:
-            read_image(path)
+            image = read_image(path)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
@@ -353,6 +352,7 @@ def check_decoded(path: Path) -> None:
         few = re.fullmatch(r"Corrupt JPEG data: (\d+) extraneous .* 0xd9", line.strip())
         if line.startswith("Corrupt JPEG data") and not (few and int(few[1]) <= HARMLESS):
             raise InputError(f"{path} is damaged in its middle ({line.strip()}); replace or remove it.")
+    return image
 
 
 def _check_kind(path: Path, kind: str | None) -> None:

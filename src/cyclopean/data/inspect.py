@@ -15,10 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cyclopean.data.base import Items, implausible, known_above_zero, usable_items
-from cyclopean.data.files import FULL, Depth, Size, check_decoded, read_counts
+from cyclopean.data.files import FULL, Depth, Size, read_counts, read_undamaged
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.io.decoding import read_header
+from cyclopean.io.files import PHOTOS
 from cyclopean.io.planes import Plane
 from cyclopean.sample import OneImage, Sample, View, is_rectified
 
@@ -172,7 +173,8 @@ def examine(name: str, data: Items, most: int, progress: Callable[[Sequence[int]
         try:
             files = data.files(index)
             for path in (*files.pictures, *files.others):
-                check_decoded(path)
+                if path.suffix.lower() in PHOTOS:
+                    read_undamaged(path)
             sample, filed = data[index], data.filed_depth(index)
             if filed is not None:  # what renderers put into gaps is unknown
                 filed = known_above_zero(filed)
