@@ -16,7 +16,7 @@ from cyclopean.defocus.focus import Focusable, Sharp, fill_unknown, wrap_panoram
 from cyclopean.defocus.lens import FULL_FRAME, NORMAL, Lens, depth_range, optics_of, parse_shape
 from cyclopean.defocus.live import depth_png
 from cyclopean.defocus.refocus import focusable, refocus
-from cyclopean.defocus.selection import coherent
+from cyclopean.defocus.subject import coherent
 from cyclopean.errors import InputError
 from cyclopean.geometry import Equirectangular, Pinhole, size_of
 from cyclopean.inference.metric_calibration import CameraProfile, TwoDistances
@@ -24,7 +24,7 @@ from cyclopean.inference.panorama_detection import resolve_camera
 from cyclopean.inference.photo_pipeline import DepthOptions, EmbeddedUse, own_depth, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.refocus_pipeline import PictureFormat, RefocusOptions, refocus_photo
-from cyclopean.inference.selection import Selector, bundled_networks
+from cyclopean.inference.subject import SubjectSelector, bundled_networks
 from cyclopean.io.depthmap import DepthMap, colourise, value_range
 from cyclopean.io.image import Photo, read_photo, resize, resize_depth, size_within
 from cyclopean.io.photo_encoders import LONGEST_SIDE
@@ -148,8 +148,8 @@ class Preview:
         return kept[ahead][2]
 
     @cached_property
-    def _selector(self) -> Selector:
-        return Selector(self.photo, self.depth, bundled_networks())
+    def _selector(self) -> SubjectSelector:
+        return SubjectSelector(self.photo, self.depth, bundled_networks())
 
 
 @dataclass(frozen=True)
