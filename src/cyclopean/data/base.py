@@ -21,6 +21,7 @@ from cyclopean.data.files import (
     check_whole,
     finite,
     image_size,
+    is_archive,
     map_size,
 )
 from cyclopean.errors import InputError
@@ -89,7 +90,9 @@ def nonempty(items: Iterable[Item], path: Path | str, kind: str, needs: str) -> 
     """Return `items` as a list. Raises InputError if the data set at `path` holds none of the `kind`."""
     listed = list(items)
     if not listed:
-        raise InputError(f"{path} holds no {kind}; it needs {needs}.")
+        packed = [file.name for file in Path(path).glob("*") if is_archive(file)] if path else []
+        first = f"; unpack {', '.join(packed[:NAMED])} first" if packed else ""
+        raise InputError(f"{path} holds no {kind}; it needs {needs}{first}.")
     return listed
 
 

@@ -29,6 +29,7 @@ FULL = 65535  # the largest count of 16 bits
 RIGID = 0.02  # by which a rotation times its transpose may differ from 1: poses are written with few digits
 HARMLESS = 8  # bytes between the picture and its end that cameras leave there
 CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}  # by a PNG's type; decoders make three of a palette, four of grey, alpha
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 NAMED = 3  # of many files left out, so many are named
 Numbers = TypeVar("Numbers", float, np.ndarray)
 
@@ -38,10 +39,17 @@ def existing_folder(path: Path | str) -> Path:
     folder = Path(path).expanduser()
     if not folder.exists():
         raise InputError(f"{folder} does not exist; give the folder of a data set.")
+    if is_archive(folder):
+        raise InputError(f"{folder} is an archive; unpack it, and give the folder that comes out.")
     if not folder.is_dir():
         films = ", ".join(CLIPS[:4])
         raise InputError(f"{folder} is a file; give a film ({films} or the like), or the folder of a data set.")
     return folder
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether `path` is a file that is to be unpacked, by its suffix."""
+    return path.suffix.lower() in ARCHIVES and path.is_file()
 
 
 def entry(folder: Path, name: str) -> Path:
