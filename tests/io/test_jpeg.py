@@ -122,3 +122,17 @@ def test_commands_name_a_damaged_picture(tmp_path: Path, capfd) -> None:
     assert (photos / "whole_disp.npy").exists()
     assert not (photos / "damaged_disp.npy").exists()
     assert torch.from_numpy(np.load(photos / "whole_disp.npy")).isfinite().all()
+
+
+def test_evaluate_names_several_files_where_none_can_be_used(tmp_path: Path, capfd) -> None:
+    pairs.write_pairs(tmp_path, 3)
+    pairs.write_depth(tmp_path)
+    for path in (tmp_path / "left").iterdir():
+        path.write_bytes(path.read_bytes()[:3000] + bytes(100) + path.read_bytes()[3100:])
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", "--data", str(tmp_path), "--model", "none"])
+    err = capfd.readouterr().err
+    assert ended.value.code == 2
+    assert "none of 3 items can be used" in err
+    assert all(f"{n:03}.png is damaged" in err for n in range(3))
+    assert "libpng" not in err
