@@ -95,10 +95,10 @@ def train_data(
         training = Subset(everything, sorted(set(range(n)) - set(held)) or held)
         validation = Subset(everything, held)
     if run.batch_size > (n := length(training)):
-        about = (
-            *about, f"A batch has {run.batch_size} items and there are {n} to learn from, so every step shows them more "
-            f"than once; --batch-size {n} is quicker.",
-        )  # fmt: skip
+        about += (
+            f"A batch has {run.batch_size} items and there are {n} to learn from, so every step shows them more than "
+            f"once; --batch-size {n} is quicker.",
+        )
     if source.data:
         training, validation = Readable(training), Readable(validation)
     steps: tuple[Step, ...] = (*((KnownRig(rig),) if rig else ()), *((keep,) if keep else ()))
