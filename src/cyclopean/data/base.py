@@ -127,10 +127,20 @@ def usable_part(data: Items) -> Dataset[Sample]:
     if not bad:
         return data
     if not good:
-        raise InputError(f"none of the {len(bad)} items can be used; the first: {bad[0]}")
-    more = f" And {len(bad) - NAMED} more; cyclopean check names them all." if len(bad) > NAMED else ""
-    LOG.warning("%d of %d items are left out: %s%s", len(bad), len(data), " ".join(bad[:NAMED]), more)
+        raise none_usable(bad)
+    LOG.warning("%d of %d items are left out: %s", len(bad), len(data), first_of(bad))
     return Subset(data, good)
+
+
+def none_usable(problems: Sequence[str]) -> InputError:
+    """Return the error of data of which every item that was opened has one of `problems`."""
+    return InputError(f"none of {len(problems)} items can be used: {first_of(problems)}")
+
+
+def first_of(problems: Sequence[str]) -> str:
+    """Return the first sentences of many, and how many more there are."""
+    more = f" And {len(problems) - NAMED} more; cyclopean check names them all." if len(problems) > NAMED else ""
+    return " ".join(problems[:NAMED]) + more
 
 
 # Pairs that people and cars carry: 20 px of disparity are between 3 cm and 1 km away, at a baseline of 0.5 mm to 5 m.
