@@ -213,7 +213,7 @@ BAD_WORDS = (
         "clearly larger, or inf",
     ),
     (("{photo}", "--at", "5", "5", "--nearest", "1", "--profile", "{depth}"), "give one kind of them"),
-    (("{photo}", "--at", "5", "5", "--frame", "1"), "--frame is 1; it takes 0 seconds or more, of a clip"),
+    (("{photo}", "--at", "5", "5", "--frame", "1"), "--frame takes one picture of a clip, and"),
     (("{photo}", "--focus-distance", "2", "--depth", "{depth}"), "needs depth in metres"),
     (("{photo}", "--focus-distance", "-2", "--depth", "{depth}"), "must be above 0 metres"),
     (("{photo}", "--at", "5", "5", "--shape", "polygn"), "did you mean 'polygon"),

@@ -12,11 +12,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from cyclopean import cli
+from cyclopean.data import named
 from cyclopean.defocus.video import read_keyframes
 from cyclopean.errors import InputError
-from cyclopean.io.files import CLIPS
+from cyclopean.io.files import CLIPS, is_film
 from cyclopean.io.video_writing import write_timed
 from filmed import encode, film, times_of, walking
 
@@ -86,6 +88,17 @@ def test_every_kind_of_clip_is_one(tmp_path: Path, model: str, capsys: pytest.Ca
     code, err = here(capsys, "predict", tmp_path / "in", "--model", model, "--out", tmp_path / "out")
     assert code == 0, err
     assert len(list((tmp_path / "out").glob("*_disp.mp4"))) == len(CLIPS)
+    for name in ("MOV001.MOD", "t.qt", "film"):  # by what is in it, where a suffix tells nothing
+        (tmp_path / name).write_bytes((tmp_path / "a.mp4").read_bytes())
+        code, err = here(capsys, "predict", tmp_path / name, "--model", model, "--out", tmp_path / "named")
+        assert code == 0, err
+        assert is_film(tmp_path / name)
+        assert named(str(tmp_path / name))[0] == "clip"
+    assert len(list((tmp_path / "named").glob("*_disp.mp4"))) == 3
+    (tmp_path / "go.mod").write_text("module example.org/film")
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "a.avif")
+    (tmp_path / "still.bin").write_bytes((tmp_path / "a.avif").read_bytes())
+    assert not any(map(is_film, (tmp_path / "go.mod", tmp_path / "still.bin", tmp_path / "gone.qt")))
 
 
 def test_what_is_not_kept_is_said_once(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from evaluation_parts import BASELINE, FOCAL, Items, item
 from PIL import Image
 
 from cyclopean.errors import InputError
+from cyclopean.evaluation.entries import depth_files
 from cyclopean.evaluation.evaluate import evaluate
 from cyclopean.evaluation.predictions import Meaning, read_predictions
 from cyclopean.evaluation.protocols import named_protocol
@@ -146,6 +147,19 @@ def test_small_maps_are_resized_as_inverse_depth_with_half_pixel_centres(tmp_pat
     measured, _ = evaluate([entry], data, range(1), PROTOCOL)
     borders = 2 * 0.005 / W * (1 / 0.105 + 1 / 0.295) / 2  # half a small pixel beyond the last centre is repeated
     assert measured[0].figures["abs_rel"] == pytest.approx(borders, rel=0.05)
+
+
+def test_suffixes_in_capitals_are_suffixes(tmp_path):
+    """As programs of Windows write them."""
+    for name in ("A.NPY", "B.PFM"):
+        folder = tmp_path / name[2:]
+        folder.mkdir()
+        for i, depth in enumerate(TRUTHS):
+            file = folder / f"{i:03d}{name[1:].lower()}"
+            np.save(file, depth) if name == "A.NPY" else cv2.imwrite(str(file), depth.astype(np.float32))
+            file.rename(folder / f"{i:03d}{name[1:]}")
+        assert errors(folder, Meaning("depth")) == pytest.approx([0, 0, 0], abs=1e-6)
+        assert depth_files(folder).ambiguity == "scale", "a folder of depth files may stand in a model's place"
 
 
 def test_files_in_order_whatever_their_names(tmp_path):

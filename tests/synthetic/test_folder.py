@@ -4,9 +4,11 @@ import json
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from cyclopean.data.folder import FolderDataset
 from cyclopean.data.rendered import WorldsDataset
@@ -134,6 +136,12 @@ def test_pictures_are_cut_square_in_the_order_of_their_names(photographs):
     read = load_pictures(photographs, 16)
     assert read.shape == (2, 3, 16, 16)
     assert read.mean((2, 3)).round().tolist() == [[1, 0, 0], [0, 1, 0]]
+    pillow_heif.register_heif_opener()
+    for suffix in (".heic", ".webp", ".jfif", ".TIF"):  # as cameras and phones write them
+        path = photographs / f"zz{suffix}"
+        Image.new("RGB", (20, 30), "blue").save(path, {".jfif": "JPEG", ".heic": "HEIF"}.get(suffix))
+    load_pictures.cache_clear()
+    assert load_pictures(photographs, 16).mean((2, 3)).round().tolist()[2:] == [[0, 0, 1]] * 4
 
 
 def half_a_jpeg() -> bytes:
@@ -148,11 +156,11 @@ def single_colour(height: int, width: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"a text", "one.png is damaged or no picture"),
-        (half_a_jpeg(), "one.png is damaged or no picture"),
-        (single_colour(1, 1), "less than 16 pixels"),
-        (single_colour(12000, 10001), "more than 120 million"),
-        (single_colour(20000, 20000), "more than 120 million"),
+        (b"a text", "one.png cannot be read as a picture"),
+        (half_a_jpeg(), "one.png is truncated"),
+        (single_colour(1, 1), "one.png is 1x1 pixels; data needs at least 16"),
+        (single_colour(12000, 10001), "the limit of data is 120"),
+        (single_colour(20000, 20000), "the limit of data is 120"),
     ],
     ids=["text", "half", "speck", "large", "larger"],
 )

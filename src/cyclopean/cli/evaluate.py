@@ -263,6 +263,7 @@ def _check(options: Evaluate) -> None:
 def _check_names(options: Evaluate, data: Sequence[str], protocols: Sequence[str], models: Sequence[str]) -> None:
     """Raise InputError for names of nothing."""
     from cyclopean.data import named
+    from cyclopean.training.models import is_model
 
     for name in data:
         named(name)
@@ -270,7 +271,8 @@ def _check_names(options: Evaluate, data: Sequence[str], protocols: Sequence[str
         if name not in PROTOCOLS:
             raise unknown_name("protocol", name, PROTOCOLS)
     for name in models:
-        refuse_unknown_model(name)
+        if is_model(Path(name).expanduser()) or not Path(name).expanduser().is_dir():  # a folder may hold depth files
+            refuse_unknown_model(name)
     refuse_missing_backend(options.backend)
     for name in _names(options.elsewhere.predictions) if options.elsewhere.predictions else ():
         if not Path(name).expanduser().exists():

@@ -25,7 +25,7 @@ from cyclopean.cli.parsing import (
 from cyclopean.errors import InputError, contained, unknown_name, usable_device
 from cyclopean.flags import Flag
 from cyclopean.inference import ARRAYS, CLOUDS
-from cyclopean.io.files import CLIPS, printable
+from cyclopean.io.files import is_film, printable
 
 if TYPE_CHECKING:
     from cyclopean.inference.folder_pipeline import Predicting
@@ -120,7 +120,7 @@ def run(options: Predict) -> int:
     jobs, bad = jobs_for(options.photos, options.out)
     if jobs and (named := named_file(options.out)) is not None:
         formats = {Path(ending).suffix: name for name, ending in (ARRAYS | CLOUDS).items() if name != "png16"}
-        clip = jobs[0].source.suffix.lower() in CLIPS
+        clip = is_film(jobs[0].source)
         check_result_name(named, jobs[0].source, (".mp4",) if clip else (*formats, ".png"))
         saved = tuple(dict.fromkeys((*saved, *(formats[s] for s in (named.suffix.lower(),) if s in formats))))
     if options.known is not None and (len(jobs) != 1 or options.uncertainty):
@@ -211,7 +211,7 @@ def _predict(job: Job, models: "Models", options: "DepthOptions", *, overwrite: 
     from cyclopean.inference.folder_pipeline import Input, predict_input, refuse_for_clip
 
     one = Input(job.source, job.target(overwrite=overwrite))
-    if job.source.suffix.lower() not in CLIPS:
+    if not is_film(job.source):
         written = predict_input(one, models, options, steady=steady)
     else:
         refuse_for_clip(job.source, models, options)

@@ -20,7 +20,7 @@ from cyclopean.cli.parsing import check_result_name, check_writable, comma_list,
 from cyclopean.defocus import REFINE, refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.flags import Flag
-from cyclopean.io.files import CLIPS, DEPTHS, printable, refuse_unreadable
+from cyclopean.io.files import CLIPS, DEPTHS, is_film, printable, refuse_unreadable
 from cyclopean.io.result_names import Target
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def run(options: Refocus) -> None:
     check_choice(blur.method, strength_of(blur), blur.bins)
     check_distance(options.focus_distance)
     lens = lens_of(blur)
-    is_clip, frame = source.suffix.lower() in CLIPS, options.motion.frame
+    is_clip, frame = is_film(source), options.motion.frame
     if is_clip and frame is None:
         from cyclopean.cli.refocus_clip import run_clip
 
@@ -187,8 +187,12 @@ def run(options: Refocus) -> None:
         if value not in (None, False) and name != "frame":
             why = "--frame takes one picture of it" if is_clip else f"{source} is none ({', '.join(CLIPS)})"
             raise InputError(f"--{name} is for clips, and {why}; leave it out.")
-    if frame is not None and not (is_clip and math.isfinite(frame) and frame >= 0):
-        raise InputError(f"--frame is {frame:g}; it takes 0 seconds or more, of a clip ({', '.join(CLIPS)}).")
+    if frame is not None and not is_clip:
+        raise InputError(
+            f"--frame takes one picture of a clip, and {source} is none ({', '.join(CLIPS)}); leave it out."
+        )
+    if frame is not None and not (math.isfinite(frame) and frame >= 0):
+        raise InputError(f"--frame is {frame:g}; it takes 0 seconds or more.")
     _refuse_early(options, source)
     target = result_target(options, source)
     from cyclopean.inference.metric_calibration import metres_from

@@ -20,7 +20,7 @@ from cyclopean.cli.refocus import BESIDE, EMBEDDED, depth_beside
 from cyclopean.errors import InputError, contained, unknown_name
 from cyclopean.flags import Flag
 from cyclopean.inference import refuse_sphere_of_clip
-from cyclopean.io.files import CLIPS, H264_SUFFIXES, printable
+from cyclopean.io.files import CLIPS, H264_SUFFIXES, is_film, printable
 from cyclopean.stereoscopy import CONVERGE, EYES, LAYOUTS, PARALLAX
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def run(options: Stereo) -> int:
                 if not again and is_done(one, models, how.settings, SIDECAR):
                     before += 1
                     continue
-                if job.source.suffix.lower() in CLIPS:
+                if is_film(job.source):
                     done = _of_clip(one, models, how, options)
                 else:
                     file = depth_beside(job.source) if options.depth == BESIDE else Path(str(options.depth))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopean.errors import InputError, unknown_name
-from cyclopean.io.files import CLIPS, PHOTOS
+from cyclopean.io.files import CLIPS, PHOTOS, is_film
 
 if TYPE_CHECKING:
     from cyclopean.data.base import Items
@@ -82,7 +82,7 @@ def named(name: str) -> tuple[str, str, dict[str, str]]:
     if colon and kind not in DATASETS and Path(place).expanduser().exists():  # such as 12:30.mp4
         kind, colon, path = place, "", ""
     if not colon and kind not in PATHLESS:
-        kind, path = "clip" if place.lower().endswith(CLIPS) else "folder", place
+        kind, path = "clip" if is_film(Path(place).expanduser()) else "folder", place
         if kind == "folder" and (Path(place).expanduser() / "shards.json").is_file():
             kind = "shards"
         if kind == "folder" and not Path(place).expanduser().exists() and "/" not in place:
@@ -117,7 +117,7 @@ def named_panoramas(name: str) -> str:
     folder that `cyclopean render` wrote."""
     place = Path(name).expanduser()
     plain = place.is_dir() and not (place / "dataset.json").exists()
-    return f"panoramas:{name}" if plain or (place.is_file() and name.lower().endswith(CLIPS)) else name
+    return f"panoramas:{name}" if plain or (place.is_file() and is_film(place)) else name
 
 
 def same_data(one: str, other: str) -> bool:

@@ -146,7 +146,7 @@ def depth_files(folder: Path) -> Entry:
 
     Sidecars give the meaning of the numbers; without one a .npy holds disparity, larger = nearer, of unknown scale.
     """
-    first = next((p for p in sorted(folder.rglob("*")) if p.suffix in SUFFIXES), None)
+    first = next((p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES), None)
     if first is None:
         raise InputError(f"{folder} is neither a model (no {models.CONFIG}) nor a folder of depth files such as .npy.")
     ambiguity, find = read_depth(first).ambiguity, finder(folder)
@@ -180,8 +180,8 @@ def finder(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Callable[[str]
         nonlocal warned
         stem = name.rsplit("/", maxsplit=1)[-1]
         for start in (name, name.replace("/", "_"), stem, f"{stem}_disp"):
-            files = [folder / f"{start}{suffix}" for suffix in suffixes]
-            files = [file for file in files if file.exists()]
+            spelt = [[folder / f"{start}{written}" for written in (s, s.upper())] for s in suffixes]
+            files = [file for either in spelt if (file := next(filter(Path.exists, either), None))]
             if files:
                 break
         else:

@@ -15,7 +15,7 @@ from cyclopean.inference.metric_calibration import metres_from
 from cyclopean.inference.photo_pipeline import DepthOptions, Models, Written, predict_photo
 from cyclopean.inference.predictor import Predictor
 from cyclopean.inference.wrappers import POST_PROCESSES
-from cyclopean.io.files import CLIPS, file_hash, read_json
+from cyclopean.io.files import file_hash, is_film, read_json
 from cyclopean.io.result_names import Target
 
 
@@ -81,7 +81,7 @@ class Predicting:
             if not self.again and is_done(one, models, options.settings):
                 return None
             written = predict_input(one, models, options, steady=self.steady)
-            clip = one.source.suffix.lower() in CLIPS
+            clip = is_film(one.source)
             notes = clip_notes(one.source, max_megapixels=options.max_megapixels) if clip else ()
             return replace(written, notes=(*notes, *written.notes))
 
@@ -92,7 +92,7 @@ def predict_input(
     one: Input, models: Models, options: DepthOptions, *, steady: bool, progress: Progress | None = None
 ) -> Written:
     """Write the depth of a photo (`predict_photo`) or of a clip (`predict_clip`)."""
-    if one.source.suffix.lower() not in CLIPS:
+    if not is_film(one.source):
         return predict_photo(one.source, one.target, models.for_photo, options)
     refuse_for_clip(one.source, models, options)
     return predict_clip(

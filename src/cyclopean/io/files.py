@@ -32,7 +32,8 @@ RAWS = (
 )
 CLIPS = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts", ".3gp", ".3g2", ".flv", ".f4v"),
-    *(".wmv", ".asf", ".mpg", ".mpeg", ".ogv", ".mxf", ".vob", ".dv", ".mjpg", ".mjpeg", ".y4m"),
+    *(".wmv", ".asf", ".mpg", ".mpeg", ".ogv", ".mxf", ".vob", ".dv", ".mjpg", ".mjpeg", ".y4m", ".m2t", ".tod"),
+    *(".m2v", ".divx", ".insv", ".lrv"),
 )
 DEPTHS = (".npy", ".npz", ".exr", ".pfm")  # and 16-bit .png
 H264_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")  # of films that are written; clips of other kinds get the last
@@ -42,10 +43,38 @@ POINTER = b"version https://git-lfs.github.com/spec/"  # with which a file begin
 MOST_TEXT = 256_000_000  # bytes: more is not a list, calibration or sidecar
 DEEPEST = 64  # levels of JSON: what is nested deeper was made to break its reader
 
+_PICTURES = (b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"avif", b"avis", b"crx ", b"jpeg")
+_FILMS = (
+    b"\x1aE\xdf\xa3",
+    b"\0\0\x01\xba",
+    b"\0\0\x01\xb3",
+    b"FLV\x01",
+    b"0&\xb2u",
+    b"OggS",
+    b"\x06\x0e+4",
+    b"YUV4MPEG2",
+)
 _MARKS = (
     *((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32")),
     *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
 )
+
+
+def is_film(path: Path) -> bool:
+    """Return whether a file is a film: by its suffix, or by its first bytes where that is one of no kind known here.
+
+    Some suffixes of films (`.mod`, `.qt`, `.dat`) mean other things in other folders.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (*PHOTOS, *RAWS, *CLIPS, *DEPTHS) or not path.is_file():
+        return suffix in CLIPS
+    with path.open("rb") as file:
+        head = file.read(197)
+    packets = any(
+        head[at : at + 1] == b"G" == head[at + length : at + length + 1] for at, length in ((0, 188), (4, 192))
+    )
+    boxes = head[4:8] in (b"moov", b"mdat", b"wide") or (head[4:8] == b"ftyp" and head[8:12] not in _PICTURES)
+    return packets or boxes or head.startswith(_FILMS) or (head[:4], head[8:12]) == (b"RIFF", b"AVI ")
 
 
 def refuse_unreadable(path: Path, most_bytes: int = sys.maxsize) -> None:

@@ -2,8 +2,6 @@
 
 import io
 import json
-import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -14,19 +12,16 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from PIL import Image
 from torch import Tensor
 
 from cyclopean.errors import InputError, why_unwritten
-from cyclopean.io import jpeg
-from cyclopean.io.files import reserved, write_anew
+from cyclopean.io.decoding import read_image
+from cyclopean.io.files import PHOTOS, reserved, write_anew
 from cyclopean.io.rendered_folder import describe, missing
 from cyclopean.io.sidecar import AnyCamera, camera_to_json
 from cyclopean.sample import Sample, View, map_tensors
 from cyclopean.synthetic.rigs import VIEWS, identified, together
 from cyclopean.synthetic.scene import Number
-
-LEAST_SIDE, MOST_PIXELS = 16, 120_000_000  # of a picture for surfaces
 
 
 @dataclass(frozen=True)
@@ -78,17 +73,17 @@ def write(order: RenderJob, out: Path, workers: int = 1, device: str = "cpu") ->
 def load_pictures(folder: Path, side: int = 256) -> Float[Tensor, "k 3 s s"]:
     """Return every picture in a folder, cut square and brought to `side` pixels, for surfaces that show photographs.
 
-    Read once per process. Raises InputError for a folder that is not there or holds none, and for a picture that is
-    damaged, has less than 16 pixels on a side or more than 120 million.
+    Read once per process. Raises InputError for a folder that is not there or holds none, and for a picture that
+    `read_image` refuses.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; name one that holds photographs to put on surfaces.")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTOS)
     if not paths:
-        raise InputError(f"{folder} holds no picture (png or jpg) to put on surfaces; name a folder that does.")
+        raise InputError(f"{folder} holds no picture to put on surfaces; name a folder that does.")
     squares = []
     for path in paths:
-        picture = _sound(path)
+        picture = (read_image(path)[0] * 255).round().byte().permute(1, 2, 0).numpy()
         (h, w), least = picture.shape[:2], min(picture.shape[:2])
         top, left = (h - least) // 2, (w - least) // 2
         middle = picture[top : top + least, left : left + least]
@@ -178,27 +173,3 @@ def _shown(depth: Float[Tensor, "1 1 h w"]) -> np.ndarray:
     top = np.percentile(inverse, 99) or 1.0
     grey = (np.clip(inverse / top, 0, 1) * 255).astype(np.uint8)
     return cv2.applyColorMap(grey, cv2.COLORMAP_MAGMA)[..., ::-1]
-
-
-def _sound(path: Path) -> np.ndarray:
-    """Read the picture at `path`, RGB; a damaged one raises InputError, since OpenCV would make do with half a file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's limits are not ours
-            with Image.open(path) as picture:
-                fits = min(picture.size) >= LEAST_SIDE and math.prod(picture.size) <= MOST_PIXELS
-                if fits:
-                    picture.load()
-                    jpeg.decode(path, path.read_bytes(), "RGB")  # complains of damage, which the others pass over
-    except Image.DecompressionBombError:
-        fits = False
-    except Exception:  # decoders raise whatever they like on foreign files
-        raise InputError(f"{path} is damaged or no picture; take it out of the folder.") from None
-    if not fits:
-        raise InputError(
-            f"{path} has less than {LEAST_SIDE} pixels on a side or more than {MOST_PIXELS // 10**6} million in all; "
-            "take it out of the folder, or resize it."
-        )
-    colours = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    assert colours is not None  # Pillow has just read it
-    return colours
