@@ -28,6 +28,7 @@ from cyclopean.inference.wrappers import flip_averaged
 from cyclopean.io.image import Photo, read_photo
 from cyclopean.methods.base import Frozen
 from cyclopean.training import models
+from filmed import film, walking
 from foreign_models import MODELS, network, save
 
 KINDS = {
@@ -479,3 +480,38 @@ def test_evaluate_and_the_bench_of_lenses_take_them(folders, tmp_path, capsys):
     (lenses / "a.json").write_text(json.dumps(shots))
     assert command(["bench", "lens", str(lenses), "--model", str(folders / "relative")]) == 0
     assert "scale and offset fitted to the truth" in capsys.readouterr().out
+
+
+def test_every_command_takes_them_or_says_why(folders, tmp_path, capsys):
+    """Clips with one range, panoramas through faces, refocused clips, a second eye; what needs a method of ours is
+    one sentence."""
+    model, out, clip = str(folders / "relative"), tmp_path / "out", str(tmp_path / "walk.mp4")
+    film(Path(clip), walking(6))
+    around = str(tmp_path / "around.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 96, 3), np.uint8)).save(around)
+    common = ["--model", model, "--out", str(out)]
+    for words in (
+        ["predict", clip, *common, "--save", "npy"],
+        ["refocus", clip, "--at", "0.3", "0.5", *common],
+        ["predict", around, "--camera", "equirectangular", "--save", "ply", *common],
+        ["stereo", str(folders / "photos" / "wide.png"), *common],
+    ):
+        assert command(words) == 0, capsys.readouterr().err
+    card = json.loads((out / "walk_disp.json").read_text())
+    assert (card["ambiguity"], card["frames"], card["model"]["licence"]) == ("affine", 6, "apache-2.0")
+    assert card["flicker_after"] <= card["flicker_before"]
+    assert len(list((out / "walk_disp").glob("*_disp.npy"))) == 6
+    assert json.loads((out / "walk_defocus.json").read_text())["model"]["name"] == model
+    sphere = json.loads((out / "around_disp.json").read_text())
+    assert (sphere["ambiguity"], "equirectangular" in json.dumps(sphere["camera"])) == ("affine", True)
+    assert sphere["notes"]["seen"] == "ten faces around"
+    capsys.readouterr()
+    for words, why in (
+        (["predict", clip, *common, "--save", "ply"], "no single point cloud"),
+        (["export", model, "--out", str(out / "x.onnx")], "not a model of cyclopean"),
+        (["adapt", clip, *common], "not a model of cyclopean"),
+        (["train", "monodepth2", "--world", "street", "--init", model, "--out", str(out / "r")], "not a model of cycl"),
+    ):
+        assert command(words) == 2
+        said = capsys.readouterr().err
+        assert why in said, said
