@@ -226,17 +226,19 @@ def test_wrong_streams_are_refused_at_once(worlds, tmp_path, capsys):
 
 
 def kill_one(out: Path) -> None:
-    """Kill a worker as soon as two numbers are done."""
+    """Kill a worker as soon as two numbers are done, and before the last ones are begun."""
     while len(list(out.glob("*.txt"))) < 2:
         time.sleep(0.02)
     os.kill(int(next(out.glob("pid-*")).name.partition("-")[2]), signal.SIGKILL)
+    (out / "killed").touch()
 
 
 def killed(out: Path, cluster: str | None) -> None:
     """Twelve numbers by two workers of which one is killed: all are done but the damaged one, which is named."""
+    work = Slow(str(out), str(out / "killed"))
     with ThreadPoolExecutor(1) as thread:
         killing = thread.submit(kill_one, out)
-        done = {one: error for one, error, _ in bulk.run(Slow(str(out)), iter(range(12)), 2, cluster)}
+        done = {one: error for one, error, _ in bulk.run(work, iter(range(12)), 2, cluster)}
         killing.result()
     assert done == {n: "number five is damaged." if n == 5 else None for n in range(12)}
     assert {path.read_text() for path in out.glob("*.txt")} == {str(n) for n in range(12) if n != 5}
