@@ -135,8 +135,9 @@ def taught(worlds, outside: list[Sample], teacher: nn.Module | None, seed: int, 
 
 @pytest.mark.slow
 def test_a_teacher_of_the_unlabelled_teaches(worlds):
-    """On streets and landscapes that nobody saw, of each of two seeds: better than by labelled rooms alone, and than what
-    rooms are like at each latitude. Where half of the labels are wrong, a mask over them keeps that, and without it much is lost."""
+    """On streets and landscapes that nobody saw, of each of two seeds: better than by labelled rooms alone, and than
+    what rooms are like at each latitude. Where half of the labels are wrong, a mask over them keeps that, and without
+    it much is lost."""
     outside, unseen = worlds["outside"], worlds["unseen"]
     spoilt = Right(outside, (0.25, 0.75))
     hidden = [replace(s, target=replace(s.target, valid=~spoilt.spoilt)) for s in outside]

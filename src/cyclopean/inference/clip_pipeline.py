@@ -74,7 +74,7 @@ def predict_clip(
                 photo = Photo(still.square, camera, name=f"{source.name}#{still.index}")
                 depth = predictor(photo)
                 if still.aspect != 1:
-                    depth = replace(resize_depth(depth, size_of(still.image)), notes=depth.notes)
+                    depth = resize_depth(depth, size_of(still.image))
                 if steady:
                     depth = _aligned(depth, still, consistency, flicker)
                 if save:
