@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from cyclopean.inference import foreign
 from cyclopean.inference.predictor import load
 from cyclopean.inference.wrappers import flip_averaged
 from cyclopean.io.image import Photo, read_photo
+from cyclopean.io.sidecar import Maker
 from cyclopean.methods.base import Frozen
 from cyclopean.training import models
 from filmed import film, walking
@@ -364,6 +366,14 @@ def test_licences_come_from_the_card_and_limits_are_said_once(folders, tmp_path,
         for _ in range(2):
             foreign.log_licence(f"a model under {name}", name)
         assert len(caplog.records) == (name not in ("mit", "apache-2.0"))
+    ours = replace(load("general"), model=Maker("ours", "", "CC BY-NC 4.0"))  # as of a model that was imported
+    ours.save_pretrained(tmp_path / "ours")
+    save("relative", tmp_path, "cc-by-nc-4.0")
+    for name, licence in (("ours", "CC BY-NC 4.0"), ("relative", "cc-by-nc-4.0")):
+        caplog.clear()
+        for _ in range(2):
+            load(tmp_path / name)
+        assert [record.message.count(licence) for record in caplog.records] == [1], name
 
 
 def test_without_the_library_one_sentence_says_what_to_install(folders, monkeypatch, capsys):
