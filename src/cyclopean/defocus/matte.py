@@ -115,7 +115,7 @@ def _segmenter(name: str) -> tuple[Any, Preprocessing]:
         try:
             model = load(trust_remote_code=False, local_files_only=True)
         except OSError:  # not here, or not all of it
-            if Path(*path.parts[:1]).exists():  # a folder's name with a typing error is not for the Hub
+            if path.is_dir():
                 raise
             _ask_hub(name)
             model = load(trust_remote_code=False)
