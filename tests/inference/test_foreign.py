@@ -380,7 +380,8 @@ def test_without_the_library_one_sentence_says_what_to_install(folders, monkeypa
     for module in ("cyclopean.inference.foreign", "cyclopean.cli.early"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
     photo, model = str(folders / "photos" / "wide.png"), str(folders / "relative")
-    for words in (["predict", photo], ["refocus", photo, "--at", "0.5", "0.5"], ["app", "--no-browser"]):
+    commands = (["predict", photo], ["refocus", photo, "--at", "0.5", "0.5"], ["app", "--no-browser"])
+    for words in (*commands, ["bench", "lens", str(folders)], ["bench", "robust", str(folders)]):
         assert command([*words, "--model", model]) == 2
         said = capsys.readouterr().err
         assert "pip install 'cyclopean[foreign]'" in said
