@@ -11,7 +11,10 @@ from cyclopean.errors import InputError
 
 @dataclass(frozen=True)
 class Slow:
+    """With a `gate`, numbers from 8 on wait until that file is there (a minute at most)."""
+
     out: str
+    gate: str = ""
 
     def load(self):
         Path(self.out, f"pid-{os.getpid()}").touch()
@@ -19,6 +22,10 @@ class Slow:
         def do(number: int) -> None:
             path = Path(self.out, f"{number:03d}.txt")
             time.sleep(0.15)
+            for _ in range(600 if self.gate and number >= 8 else 0):
+                if Path(self.gate).exists():
+                    break
+                time.sleep(0.1)
             if number == 5:
                 raise InputError("number five is damaged.")
             path.write_text(str(number))

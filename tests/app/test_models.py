@@ -13,11 +13,13 @@ pytest.importorskip("starlette", reason="the app needs the extra 'app'")
 
 from starlette.testclient import TestClient
 
+import foreign_models
 import phones
 from cyclopean.app import calibration, handlers, server
 from cyclopean.app.handlers import AppState
 from cyclopean.app.service import RefocusSettings
 from cyclopean.app.session import Session
+from cyclopean.inference.predictor import load
 from filmed import blue_is_near
 
 
@@ -101,6 +103,22 @@ def test_the_page_offers_the_models_beside_the_bundled_ones(state: AppState, mon
         assert loads == [], "the page does not wait for them"
         assert list(server._loaded(state.store, offered).models) == models
         assert loads == [names.split(",")[0]], "the others when somebody chooses them"
+
+
+def test_a_model_of_transformers_beside_the_others(state: AppState, tmp_path) -> None:
+    """Chosen in the page: a photo, then a panorama through its faces, with what its depth cannot give."""
+    folder = foreign_models.save("relative", tmp_path)
+    chosen = replace(state, models={"first": lambda: state.predictor, "mine": lambda: load(folder)})
+    session = chosen.store.open()
+    brought(session)
+    handlers.choose_model(chosen, session.token, "mine")
+    assert "error" not in handlers.open_photo(chosen, session.token)
+    assert session.preview.depth.ambiguity == "affine"
+    files = handlers.save_depth(chosen, session.token)["files"]
+    side = json.loads(session.files[files[-1]["name"]].read_text())
+    assert (side["ambiguity"], side["model"]["name"], side["model"]["licence"]) == ("affine", str(folder), "apache-2.0")
+    brought(session, (48, 96))
+    assert "are a guess" in calibration.open_panorama(chosen, session.token)["note"]
 
 
 def test_depth_of_a_photos_own_file_is_taken_until_another_is_asked_for(choice: AppState) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import foreign_models
+from cyclopean.augmentation import Steps
 from cyclopean.bench.comparison import Comparison
 from cyclopean.bench.distil import (
     BUDGETS,
@@ -25,6 +26,7 @@ from cyclopean.bench.report import write_report
 from cyclopean.errors import InputError
 from cyclopean.geometry import CUBE, Equirectangular, pixel_grid
 from cyclopean.sample import Sample, view
+from filmed import blue_is_near
 
 SIZE = (64, 128)
 TINY = replace(BUDGETS["tiny"], size=(32, 64), scenes=3, held_out=3, steps=2)
@@ -101,6 +103,50 @@ def test_published_students_are_rows_by_name():
                 method = row.make(replace(BUDGETS["small"], size=(height, 2 * height)))
             assert (method.arguments["network"], method.arguments["width"]) == (student, width)
     assert set(DISTIL.of_all()) >= {"alone", "pseudo", "fine-tuned"}
+
+
+def test_rows_take_a_part_of_the_labelled_and_kinds_of_the_unlabelled(tmp_path, monkeypatch):
+    """As the paper's sets of panoramas: a quarter of the rooms, and rooms or the outside alone."""
+    seen: dict[str, tuple[int, set[str]]] = {}
+    rows = ("few", "few-pseudo", "pseudo-rooms", "pseudo-outside", "pseudo")
+    comparison = Comparison(DISTIL, tmp_path, replace(TINY, scenes=4, held_out=1), rows, accelerator="cpu", workers=1)
+    for _ in comparison.data():
+        pass
+
+    def remember(method, feed, run, *_, **__):
+        others = feed.augment.steps[-1].data if isinstance(feed.augment, Steps) else ()
+        kinds = {others[n].name[0].partition("/")[0] for n in range(len(others))}
+        seen[run.out.name.removesuffix("-0")] = len(feed.training), kinds
+        return method
+
+    monkeypatch.setattr("cyclopean.bench.comparison.fit", remember)
+    monkeypatch.setattr("cyclopean.bench.distil.bulk.run", lambda *_: iter(()))  # no labels are looked at
+    for row, seed in comparison.todo():
+        comparison.do(row, seed)
+    everywhere = {"room", "street", "landscape"}
+    assert seen == {
+        "few": (1, set()), "few-pseudo": (1, everywhere), "pseudo-rooms": (4, {"room"}),
+        "pseudo-outside": (4, {"street", "landscape"}), "pseudo": (4, everywhere),
+    }  # fmt: skip
+
+
+def test_the_teacher_on_a_plain_cube(monkeypatch):
+    """Planes at one depth on all faces: 1/radius is the largest component of the direction."""
+    flat = replace(blue_is_near(), infer=lambda _method, view: torch.ones_like(view.seen[:, :1]))
+    monkeypatch.setattr("cyclopean.bench.distil.predictor.load", lambda _name: flat)
+    monkeypatch.setattr("cyclopean.bench.distil.mean_inverse_depth", lambda _rooms: torch.ones(1, 1, 2, 4))
+    (cube,) = (guess for guess in DISTIL.guesses([room()]) if "plain cube" in guess.name)
+    largest = Equirectangular().rays(pixel_grid(SIZE, torch.zeros(()))).abs().amax(-1)[:, None]
+    assert (cube.predict(room()) - largest).abs().max() < 0.02
+
+
+def test_stanfords_caps_do_not_count():
+    """68 of 512 rows above and below, as in the zero-shot tables."""
+    sample = room()
+    inside = DISTIL.real_steps["stanford2d3d"](sample)
+    assert inside.depth[..., :8, :].isnan().all()
+    assert inside.depth[..., -8:, :].isnan().all()
+    assert torch.equal(inside.depth[..., 8:-8, :], sample.depth[..., 8:-8, :])
 
 
 def test_claims_name_rows():

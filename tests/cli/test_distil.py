@@ -26,6 +26,7 @@ from cyclopean.training import checkpoint
 from cyclopean.training.state import STATE
 from filmed import film
 from slow_work import Slow
+from text_segmenters import save_clipseg
 
 SIZE = (32, 64)
 
@@ -225,17 +226,19 @@ def test_wrong_streams_are_refused_at_once(worlds, tmp_path, capsys):
 
 
 def kill_one(out: Path) -> None:
-    """Kill a worker as soon as two numbers are done."""
+    """Kill a worker as soon as two numbers are done, and before the last ones are begun."""
     while len(list(out.glob("*.txt"))) < 2:
         time.sleep(0.02)
     os.kill(int(next(out.glob("pid-*")).name.partition("-")[2]), signal.SIGKILL)
+    (out / "killed").touch()
 
 
 def killed(out: Path, cluster: str | None) -> None:
     """Twelve numbers by two workers of which one is killed: all are done but the damaged one, which is named."""
+    work = Slow(str(out), str(out / "killed"))
     with ThreadPoolExecutor(1) as thread:
         killing = thread.submit(kill_one, out)
-        done = {one: error for one, error, _ in bulk.run(Slow(str(out)), iter(range(12)), 2, cluster)}
+        done = {one: error for one, error, _ in bulk.run(work, iter(range(12)), 2, cluster)}
         killing.result()
     assert done == {n: "number five is damaged." if n == 5 else None for n in range(12)}
     assert {path.read_text() for path in out.glob("*.txt")} == {str(n) for n in range(12) if n != 5}
@@ -267,25 +270,9 @@ def test_without_ray_a_sentence_says_how(worlds, tmp_path, monkeypatch):
 
 
 def test_text_prompts_by_clipseg(worlds, tmp_path, capsys):
-    """A tiny model of random weights, through the command; what its logits are by the library itself."""
-    transformers = pytest.importorskip("transformers")
-    folder = tmp_path / "clipseg"
-    words = ["<|startoftext|>", "<|endoftext|>", "sky</w>", "watermark</w>", *"abcdefghijklmnopqrstuvwxyz"]
-    vocabulary = {word: k for k, word in enumerate([*words, *(f"{c}</w>" for c in "abcdefghijklmnopqrstuvwxyz")])}
-    folder.mkdir()
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
-    tokenizer.save_pretrained(folder)
-    common = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = {**common, "vocab_size": len(vocabulary) + 2, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    torch.manual_seed(0)
-    config = transformers.CLIPSegConfig(
-        text_config=text, vision_config={**common, "image_size": 32, "patch_size": 8}, projection_dim=16, reduce_dim=8,
-        extract_layers=[0, 1], decoder_num_attention_heads=2, decoder_intermediate_size=16,
-    )  # fmt: skip
-    transformers.CLIPSegForImageSegmentation(config).eval().save_pretrained(folder)
-    out = tmp_path / "masks"
+    """A tiny model of random weights, through the command; its licence goes into masks.json."""
+    pytest.importorskip("transformers")
+    folder, out = save_clipseg(tmp_path / "clipseg"), tmp_path / "masks"
     for threshold, white in (("0.999", 1.0), ("0.001", 0.0)):
         code, said, error = here(
             capsys, "mask", worlds / "damaged", "--out", out / threshold, "--prompts", "sky,watermark", "--segmenter",
@@ -293,5 +280,6 @@ def test_text_prompts_by_clipseg(worlds, tmp_path, capsys):
         )  # fmt: skip
         assert (code, "1 masked" in said, "broken" in error) == (2, True, True), error
         assert np.asarray(Image.open(out / threshold / "whole.png")).mean() / 255 == pytest.approx(white, abs=0.01)
+    assert json.loads((out / threshold / "masks.json").read_text())["segmenter_licence"] == ["apache-2.0"]
     code, _, error = here(capsys, "mask", worlds / "pictures", "--out", out / "x", "--segmenter", tmp_path / "nothing")
-    assert (code, "cannot be loaded" in error) == (2, True)
+    assert (code, "there is no model folder" in error) == (2, True)

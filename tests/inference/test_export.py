@@ -178,7 +178,7 @@ def test_precisions_are_measured_and_refused(tmp_path, monkeypatch):
     assert path.exists()
     for wrong, sentence in (
         ({"size": (60, 96)}, "multiples of"),
-        ({"model": replace(model, look="own")}, "no model of cyclopean"),
+        ({"model": replace(model, look="own")}, "not a model of cyclopean"),
     ):
         with pytest.raises(InputError, match=sentence):
             export_onnx(wrong.pop("model", model), path, **{**arguments, **wrong}, anyway=False)

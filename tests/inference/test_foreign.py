@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,10 @@ from cyclopean.inference import foreign
 from cyclopean.inference.predictor import load
 from cyclopean.inference.wrappers import flip_averaged
 from cyclopean.io.image import Photo, read_photo
+from cyclopean.io.sidecar import Maker
 from cyclopean.methods.base import Frozen
 from cyclopean.training import models
+from filmed import film, walking
 from foreign_models import MODELS, network, save
 
 KINDS = {
@@ -363,13 +366,22 @@ def test_licences_come_from_the_card_and_limits_are_said_once(folders, tmp_path,
         for _ in range(2):
             foreign.log_licence(f"a model under {name}", name)
         assert len(caplog.records) == (name not in ("mit", "apache-2.0"))
+    ours = replace(load("general"), model=Maker("ours", "", "CC BY-NC 4.0"))  # as of a model that was imported
+    ours.save_pretrained(tmp_path / "ours")
+    save("relative", tmp_path, "cc-by-nc-4.0")
+    for name, licence in (("ours", "CC BY-NC 4.0"), ("relative", "cc-by-nc-4.0")):
+        caplog.clear()
+        for _ in range(2):
+            load(tmp_path / name)
+        assert [record.message.count(licence) for record in caplog.records] == [1], name
 
 
 def test_without_the_library_one_sentence_says_what_to_install(folders, monkeypatch, capsys):
     for module in ("cyclopean.inference.foreign", "cyclopean.cli.early"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
     photo, model = str(folders / "photos" / "wide.png"), str(folders / "relative")
-    for words in (["predict", photo], ["refocus", photo, "--at", "0.5", "0.5"], ["app", "--no-browser"]):
+    commands = (["predict", photo], ["refocus", photo, "--at", "0.5", "0.5"], ["app", "--no-browser"])
+    for words in (*commands, ["bench", "lens", str(folders)], ["bench", "robust", str(folders)]):
         assert command([*words, "--model", model]) == 2
         said = capsys.readouterr().err
         assert "pip install 'cyclopean[foreign]'" in said
@@ -479,3 +491,38 @@ def test_evaluate_and_the_bench_of_lenses_take_them(folders, tmp_path, capsys):
     (lenses / "a.json").write_text(json.dumps(shots))
     assert command(["bench", "lens", str(lenses), "--model", str(folders / "relative")]) == 0
     assert "scale and offset fitted to the truth" in capsys.readouterr().out
+
+
+def test_every_command_takes_them_or_says_why(folders, tmp_path, capsys):
+    """Clips with one range, panoramas through faces, refocused clips, a second eye; what needs a method of ours is
+    one sentence."""
+    model, out, clip = str(folders / "relative"), tmp_path / "out", str(tmp_path / "walk.mp4")
+    film(Path(clip), walking(6))
+    around = str(tmp_path / "around.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 96, 3), np.uint8)).save(around)
+    common = ["--model", model, "--out", str(out)]
+    for words in (
+        ["predict", clip, *common, "--save", "npy"],
+        ["refocus", clip, "--at", "0.3", "0.5", *common],
+        ["predict", around, "--camera", "equirectangular", "--save", "ply", *common],
+        ["stereo", str(folders / "photos" / "wide.png"), *common],
+    ):
+        assert command(words) == 0, capsys.readouterr().err
+    card = json.loads((out / "walk_disp.json").read_text())
+    assert (card["ambiguity"], card["frames"], card["model"]["licence"]) == ("affine", 6, "apache-2.0")
+    assert card["flicker_after"] <= card["flicker_before"]
+    assert len(list((out / "walk_disp").glob("*_disp.npy"))) == 6
+    assert json.loads((out / "walk_defocus.json").read_text())["model"]["name"] == model
+    sphere = json.loads((out / "around_disp.json").read_text())
+    assert (sphere["ambiguity"], "equirectangular" in json.dumps(sphere["camera"])) == ("affine", True)
+    assert sphere["notes"]["seen"] == "ten faces around"
+    capsys.readouterr()
+    for words, why in (
+        (["predict", clip, *common, "--save", "ply"], "no single point cloud"),
+        (["export", model, "--out", str(out / "x.onnx")], "not a model of cyclopean"),
+        (["adapt", clip, *common], "not a model of cyclopean"),
+        (["train", "monodepth2", "--world", "street", "--init", model, "--out", str(out / "r")], "not a model of cycl"),
+    ):
+        assert command(words) == 2
+        said = capsys.readouterr().err
+        assert why in said, said

@@ -15,8 +15,9 @@ from cyclopean.networks.egformer import Geometric, Tangent, column_bias, row_bia
 from cyclopean.networks.hohonet import Hohonet, Squeeze, cosines
 from cyclopean.networks.resnet import Circular, Encoder, start_from
 
-PUBLISHED = {  # parameters
+PUBLISHED = {  # parameters; of "mobile", which is ours, those that docs/students.md states
     "coordnet": 1_696_483,
+    "mobile": 3_503_497,
     "unifuse": 30_263_281,
     "unifuse34": 50_479_601,
     "unifuse50": 131_301_617,
@@ -49,6 +50,17 @@ def test_any_size_and_every_weight_learns(name):
             assert output.shape == (2, 1, *size)
     network(torch.rand(2, 3, 128, 256)).square().mean().backward()
     assert [k for k, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+def test_pictures_are_normalised_once():
+    """The trap: HoHoNet's release is fed normalised pictures, and normalises them again."""
+    image = torch.rand(1, 3, 64, 128)
+    for name in ("hohonet", "unifuse", "bifuse++"):
+        network, seen = narrow(name).eval(), []
+        network.encoder.conv1.register_forward_hook(lambda _m, inputs, _o, seen=seen: seen.append(inputs[0]))
+        with torch.no_grad():
+            network(image)
+        torch.testing.assert_close(seen, [(image - 0.45) / 0.225])
 
 
 def test_any_device():

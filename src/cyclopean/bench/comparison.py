@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import Subset
 
 from cyclopean import augmentation
 from cyclopean.bench.family import OPTIMISATIONS, Budget, Family, Row, Samples
@@ -249,7 +250,8 @@ class Comparison:
             report_every=max(1, b.steps // 10),
             resume=(folder / "resume.pt").exists(),
         )
-        feed = TrainData(self.training_set(row), augment)
+        scenes = self.training_set(row)
+        feed = TrainData(Subset(scenes, range(max(1, round(row.part * len(scenes))))), augment)
         card = {"input_size": list(b.size), "licence": "Apache-2.0", "training": {"comparison": row.title}}
         after: list[Callable[[Method], None]] = [course, *row.each_epoch(method)]
         return fit(method, feed, run, how.optimizer, how.schedule, card=card, each_epoch=after)

@@ -126,7 +126,8 @@ class Row:
     trained model `teach` gives to a new method before its first step; `each_epoch` returns what is done after each pass
     over the training set. `prepare` gives a method what it needs besides from the folder of the data, such as a second
     stream, and returns one more augmentation. `how` and `learning_rate`: as the budget says unless told otherwise.
-    `metric`: predictions are in 1/m as they are. `by_name`: not among "all" rows, since it takes much longer.
+    `metric`: predictions are in 1/m as they are. `part`: the share of the scenes that it learns from. `by_name`: not
+    among "all" rows, since it takes much longer.
     """
 
     title: str
@@ -144,6 +145,7 @@ class Row:
     learning_rate: float | None = None
     prepare: Callable[[Method, Path], augmentation.Augmentation] | None = None
     metric: bool = False
+    part: float = 1.0
     by_name: bool = False
 
 
@@ -187,6 +189,7 @@ class Family:
     from, ordered as by `order`. `held_out` orders the scenes that rows are judged on, where they are of other kinds.
     `masks` are judged by `mask_figures(where it stands still, item)` on held-out scenes, beside those that mask
     everything, and pictured. `in_metres` are figures of held-out scenes and of other data that only metric rows have.
+    `real_steps` change items of other data, by its kind, before they are judged.
     `sheets` are further pictures by the names of their files: lines of pictures by their titles, none where a row that
     they need is not done.
     """
@@ -218,6 +221,7 @@ class Family:
     in_metres: Callable[[OneMap, Sample], dict[str, float]] | None = None
     metre_columns: Mapping[str, str] = field(default_factory=dict)
     real_metre_columns: Mapping[str, str] = field(default_factory=dict)
+    real_steps: Mapping[str, Callable[[Sample], Sample]] = field(default_factory=dict)
     sheets: Mapping[str, "Callable[[Comparison], Lines]"] = field(default_factory=dict)
 
     def of_all(self) -> tuple[str, ...]:

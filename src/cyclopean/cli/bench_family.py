@@ -170,11 +170,13 @@ def _compare(family: "Family", options: BenchStereo | BenchSphere | BenchVideo |
     from cyclopean.bench.comparison import Comparison
     from cyclopean.bench.report import table, write_report
     from cyclopean.data import open_dataset
+    from cyclopean.training.dataset_wrappers import Mapped
 
     real = [(name.partition(":")[0], name) for name in options.real.split(",") if name]
     if len({kind for kind, _ in real}) < len(real):
         raise InputError(f"--real {options.real} names two data sets of one kind; give one of each.")
-    sets = {kind: open_dataset(name) for kind, name in real}
+    steps = {kind: (step,) for kind, step in family.real_steps.items()}
+    sets = {kind: Mapped(open_dataset(name), steps.get(kind, ())) for kind, name in real}
     if not work.report:
         check_writable([options.out])
     budget = family.budgets[options.budget]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.parsing import check_writable_file, parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -34,6 +35,7 @@ def run(options: BenchLens) -> None:
     """Print a table for true depth and one for predicted depth."""
     if len(options.folder) != 1:
         raise InputError("bench lens takes one folder of shots, such as: cyclopean bench lens SHOTS")
+    refuse_unknown_model(options.model)
     if options.json:
         check_writable_file(Path(options.json))
     from cyclopean.bench import lens

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from cyclopean.cli.early import refuse_unknown_model
 from cyclopean.cli.parsing import check_writable_file, parse, with_progress
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -44,6 +45,7 @@ def run(options: BenchRobust) -> int:
     """Print the counts; 0 unless something failed without a sentence."""
     if not options.folder:
         raise InputError("no folder was given; name one that holds pictures: cyclopean bench robust FOLDER")
+    refuse_unknown_model(options.model)
     from cyclopean.bench import robust
 
     files = robust.pictures_below(options.folder, options.every)

@@ -53,7 +53,8 @@ def run(options: Mask) -> int:
         raise InputError("it needs panoramas and a folder, such as: cyclopean mask PANORAMAS --out MASKS")
     name = named_panoramas(options.panoramas)
     named(name)
-    refuse_unknown_model(options.model)
+    for model in (options.model, *options.segmenter):
+        refuse_unknown_model(model)
     if options.workers < 1 or not 0 < options.threshold < 1 or not options.prompts:
         raise InputError(
             f"--workers {options.workers} --threshold {options.threshold:g} --prompts {','.join(options.prompts)}: "

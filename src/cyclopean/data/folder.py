@@ -154,9 +154,12 @@ class FolderDataset(Items):
             return float(values["far"])
         if self.calibration is not None:
             return self.most_depth
-        family = read_object(self._places["camera"] / f"{self.items[index]}.json").get("family")
-        known = FAMILIES.get(str(family))
+        known = FAMILIES.get(self.family(index))
         return self.most_depth if known is None else known.far
+
+    def family(self, index: int) -> str:
+        """Return the family of worlds that a rendered item is of, as its camera's file states."""
+        return str(read_object(self._places["camera"] / f"{self.items[index]}.json").get("family"))
 
     def files(self, index: int) -> Files:
         """Return target, then the other views; camera or calibration, and the depth if there is any."""

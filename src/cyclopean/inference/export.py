@@ -222,7 +222,7 @@ def export_onnx(
     """
     name = predictor.model.name if predictor.model else predictor.method.name
     if predictor.look == "own" or isinstance(predictor.method, Accelerated):
-        raise InputError(f"{name} is no model of cyclopean in torch; give a bundled model or a model's folder.")
+        raise InputError(f"{name} is not a model of cyclopean in torch; give a bundled model or a model's folder.")
     if predictor.method.views > 1:
         raise InputError(f"{name} takes two pictures, and only models of one are exported; give another model.")
     measurable = find_spec("onnxruntime") is not None

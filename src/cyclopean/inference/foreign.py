@@ -196,8 +196,8 @@ def open_foreign(folder: Path) -> Opened:
             "give a depth model that needs the photo alone."
         )
     try:
-        with _closed_library():
-            model = _network(folder, model_type, classes[model_type], content)
+        with closed_library():
+            model = load_network(folder, model_type, classes[model_type], content)
             processing = _processing(folder, model_type, model.config)
             probe = processing.prepare(np.full((3, *PROBE), 128, np.uint8)).pixels
             if probe.shape[:2] != (1, 3) or not bool(probe.isfinite().all()):
@@ -227,7 +227,7 @@ def log_licence(name: str, licence: str) -> None:
 
 
 @contextmanager
-def _closed_library() -> Iterator[None]:
+def closed_library() -> Iterator[None]:
     """Keep `transformers` quiet and off the network."""
     from huggingface_hub import constants
     from transformers.utils import logging as library
@@ -244,7 +244,7 @@ def _closed_library() -> Iterator[None]:
         library.enable_progress_bar()
 
 
-def _network(folder: Path, model_type: str, class_name: str, content: Mapping[str, Any]) -> Any:
+def load_network(folder: Path, model_type: str, class_name: str, content: Mapping[str, Any]) -> Any:
     """Return the model with its weights, all of them finite. Only config.json and safetensors files are read."""
     import transformers
 

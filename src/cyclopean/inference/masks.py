@@ -23,7 +23,7 @@ from cyclopean.inference import bulk
 from cyclopean.inference.labels import described
 from cyclopean.inference.panorama import resize_sphere
 from cyclopean.inference.predictor import Predictor, load
-from cyclopean.inference.segmenters import Segmenter, open_segmenter
+from cyclopean.inference.segmenters import Segmenter, licences, open_segmenter
 from cyclopean.io.files import write_anew
 from cyclopean.io.image import resize
 from cyclopean.sample import OneImage, OneMask
@@ -101,8 +101,10 @@ class Masking:
 
     def begin(self) -> list[int]:
         """Write `masks.json`, and return the numbers of the panoramas that have no mask yet."""
-        how: dict[str, object] = {"segmenter": list(self.segmenter), "threshold": self.threshold}
-        how = how if self.segmenter else dict(described(load(self.model)))
+        how: dict[str, object] = dict(described(load(self.model))) if not self.segmenter else {
+            "segmenter": list(self.segmenter), "segmenter_licence": licences(self.segmenter),
+            "threshold": self.threshold,
+        }  # fmt: skip
         bulk.begin(self.out / ABOUT, {"format": FORMAT, "version": 1, "prompts": list(self.prompts), **how})
         return bulk.unfinished(self.data, self.out, ".png")
 

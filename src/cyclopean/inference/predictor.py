@@ -308,6 +308,7 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
         stated = onnx.method.card
         look: Look | None = "own" if onnx.keeps_size else None
         maker = Maker(str(name), onnx.sha256, stated.licence)
+        log_licence(maker.name, maker.licence)
         return Predictor(onnx.method, onnx.input_size, maker, plain, stated.projection, look=look)
     folder = models.locate(name)
     if models.is_foreign(folder):
@@ -335,6 +336,7 @@ def load(name: str | Path = models.DEFAULT, device: str = "cpu", backend: str = 
     if look not in (None, "aspect", "trained"):
         raise wrong("look", look, "to be 'aspect' or 'trained', or left out")
     maker = Maker(str(name), weights_hash(method), str(card.get("licence", "unknown")))
+    log_licence(maker.name, maker.licence)
     if backend == "onnxruntime":
         _check_on_cpu(str(name), device)
         around = projection == "equirectangular"

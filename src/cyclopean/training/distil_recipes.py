@@ -68,6 +68,7 @@ def distil(
     import torch
 
     from cyclopean.inference import labels, predictor
+    from cyclopean.inference.foreign import log_licence
     from cyclopean.methods.base import Frozen
     from cyclopean.methods.depth_anywhere import DepthAnywhere, OnlineTeacher
     from cyclopean.networks.resnet import start_from
@@ -95,6 +96,7 @@ def distil(
             method.teacher = files = labels.LabelFiles(teaching.labels)
             taught = files.about
             about = {name: value for name, value in taught.items() if name.startswith("teacher")}
+            log_licence(str(about.get("teacher")), str(about.get("teacher_licence")))
         facts = {"unlabelled": [str(p) for p in streams.unlabelled], **about}
         data = replace(data, flags={**data.flags, **taught})
     optimizer = adamw if student == "egformer" else adam

@@ -18,6 +18,7 @@ DEFAULT = "general"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 SHARDS = "model-*-of-*.safetensors"  # of large models of others
 PREPROCESSOR, README = "preprocessor_config.json", "README.md"  # of models of others, whose card has their licence
+TOKENIZER = ("tokenizer*.json", "special_tokens_map.json", "vocab.json", "vocab.txt", "merges.txt")  # of segmenters
 HUB = "hub:"  # prefix of a name to be looked up on the Hugging Face Hub only
 SECONDS = 10.0  # timeout of the first request to the Hub
 
@@ -172,7 +173,7 @@ def fetch(
     quiet_client()
     get = partial(
         snapshot_download, name, revision=revision, token=token, cache_dir=cache_dir,
-        allow_patterns=[WEIGHTS, SHARDS, CONFIG, PREPROCESSOR, README],
+        allow_patterns=[WEIGHTS, SHARDS, CONFIG, PREPROCESSOR, README, *TOKENIZER],
     )  # fmt: skip
     try:
         folder = None
