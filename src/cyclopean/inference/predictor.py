@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -87,8 +87,8 @@ class Predictor:
         the black bands of a panorama that is padded to the whole sphere.
         """
         photo = as_photo(photo)
-        depth = self.everywhere(photo, right)
-        return without_padding(depth, photo) if isinstance(photo.camera, Equirectangular) else depth
+        whole = self.everywhere(photo, right)
+        return without_padding(whole, photo) if isinstance(photo.camera, Equirectangular) else whole
 
     def everywhere(self, photo: PhotoLike, right: PhotoLike | None = None) -> DepthMap:
         """Return what `__call__` does, in the black bands of panoramas too: in an evaluation the truth has the gaps."""
@@ -106,27 +106,54 @@ class Predictor:
                 f"the model {self._name!r} is for panoramas and {photo.name} is none; use another model, or declare "
                 "it as one (--camera equirectangular)."
             )
-        size = self._working_size(photo.size, self.input_size)
-        rig = self.method.rig
         if self.method.finds_focal and photo.camera is None:
             return self._with_focal_found(photo)
-        camera = photo.camera or assumed_camera(photo.size, None if rig is None else rig[0])
-        there = Pinhole(camera.focal.to(self._device), camera.center.to(self._device))
-        target, *others = (view(resize(p.image.to(self._device), size), there) for p in (photo, right) if p is not None)
-        sources = tuple(replace(other, from_target=None) for other in others)
+        return self._together([photo], right)[0]
+
+    def batch(self, photos: Sequence[PhotoLike]) -> list[DepthMap]:
+        """Return what `__call__` does of each photo, those of one size in one pass of the network, to rounding.
+
+        Panoramas, and photos whose focal length the method predicts, take a pass each.
+        """
+        known = [as_photo(photo) for photo in photos]
+        alone = self.projection != "pinhole" or self.method.views > 1 or len({photo.size for photo in known}) != 1
+        for photo in known:
+            alone |= isinstance(photo.camera, Equirectangular) or (photo.camera is None and self.method.finds_focal)
+        return [self(photo) for photo in known] if alone or len(known) == 1 else self._together(known)
+
+    def _together(self, photos: Sequence[Photo], right: Photo | None = None) -> list[DepthMap]:
+        """Return the depth of ordinary photos of one size by one pass of the network; `right` belongs to the only
+        one."""
+        size, rig = self._working_size(photos[0].size, self.input_size), self.method.rig
+        cameras = [
+            photo.camera
+            if isinstance(photo.camera, Pinhole)
+            else assumed_camera(photo.size, None if rig is None else rig[0])
+            for photo in photos
+        ]
+        focal, center = (torch.cat(parts) for parts in zip(*((c.focal, c.center) for c in cameras), strict=True))
+        there = Pinhole(focal.to(self._device), center.to(self._device))
+        images = [photo.image.to(self._device) for photo in photos]
+        target = view(torch.cat([resize(image, size) for image in images]), there)
         with torch.inference_mode():
-            pair = self.method.predict(target, sources).inverse_depth if sources else None
-            small = self.scales(target, photo.image) if pair is None else pair
-            inverse = resize(small, photo.size)
+            if right is None:
+                small = self.scales(target, images)
+            else:
+                source = replace(view(resize(right.image.to(self._device), size), there), from_target=None)
+                small = self.method.predict(target, (source,)).inverse_depth
+            inverse = [resize(one, photos[0].size) for one in small.split(1)]
         if rig is None:
-            return self._depth_map(inverse, photo.camera, {})
-        whose = "assumed: that of the model's rig" if photo.camera is None else "the photo's own"
-        notes: dict[str, float | str] = {
-            "focal": round(float(camera.focal[0, 0]), 6),
-            "focal_is": whose,
-            "baseline_m": rig[1],
-        }
-        return self._depth_map(inverse, camera, notes)
+            return [self._depth_map(one, photo.camera, {}) for one, photo in zip(inverse, photos, strict=True)]
+        depths = []
+        for one, photo, camera in zip(inverse, photos, cameras, strict=True):
+            whose = "assumed: that of the model's rig" if photo.camera is None else "the photo's own"
+            notes: dict[str, float | str] = {
+                "focal": round(float(camera.focal[0, 0]), 6),
+                "focal_is": whose,
+                "baseline_m": rig[1],
+            }
+            depths.append(self._depth_map(one, camera, notes))
+        return depths
 
     @property
     def scales(self) -> Scales:
