@@ -53,14 +53,14 @@ class Address:
 
 def serve(
     address: Address, offered: "Mapping[str, Callable[[], Predictor]]", limits: Limits, *, browser: bool,
-    key: str | None = None, anyway: bool = False,
+    key: str | None = None, anyway: bool = False, opened: Callable[[str], None] = lambda _: None,
 ) -> None:  # fmt: skip
     """Serve `models_offered` until interrupted, by Ctrl-C, TERM or HUP.
 
     That raises KeyboardInterrupt when everything is removed.
-    Prints the page's address as soon as it can be opened; the network is loaded meanwhile. With a `key` only who has it
-    can open the page: it is part of that address. Raises InputError for bad input, and unless `anyway` on a machine
-    that has too little for the app.
+    Calls `opened` with the page's address as soon as that can be opened; the network is loaded meanwhile. With a `key`
+    only who has it can open the page: it is part of that address. Raises InputError for bad input, and unless `anyway`
+    on a machine that has too little for the app.
     """
     import uvicorn
 
@@ -86,7 +86,7 @@ def serve(
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, server.handle_exit)
-        print(f"The app is at {url} (Ctrl-C ends it).", flush=True)  # noqa: T201
+        opened(url)
         if browser:
             threading.Timer(0.1, webbrowser.open, (url,)).start()
 

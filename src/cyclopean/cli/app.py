@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cyclopean.cli.early import refuse_missing_backend, refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import parse
 from cyclopean.errors import InputError
 from cyclopean.flags import Flag
@@ -62,5 +63,10 @@ def run(options: App) -> None:
     names = tuple(name.strip() for name in (options.trusted_host or "").split(",") if name.strip())
     key = None if options.no_token else secrets.token_urlsafe(16)
     address = Address(options.host, options.port, names)
+
+    def opened(url: str) -> None:
+        print(f"The app is at {url} (Ctrl-C ends it).", flush=True)
+        emit({"address": url})
+
     offered = models_offered(options.model, options.backend)
-    serve(address, offered, limits, browser=not options.no_browser, key=key, anyway=options.anyway)
+    serve(address, offered, limits, browser=not options.no_browser, key=key, anyway=options.anyway, opened=opened)

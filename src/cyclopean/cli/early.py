@@ -5,6 +5,7 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
+from cyclopean.cli.output import quiet
 from cyclopean.errors import InputError, unknown_name
 from cyclopean.inference import CAMERAS, NEEDS_ONNXRUNTIME, NEEDS_TRANSFORMERS
 from cyclopean.io.files import printable, read_json, refuse_unreadable, shortened
@@ -107,5 +108,5 @@ def header_size(photo: Path, most_megapixels: float) -> tuple[int, int] | None:
 
 def loading(command: str, what: str) -> None:
     """Print what takes the next seconds on the error stream, where somebody watches; of `train` into logs, too."""
-    if command == "train" or sys.stderr.isatty():
+    if not quiet() and (command == "train" or sys.stderr.isatty()):
         print(f"cyclopean {command}: loading {printable(what)} ...", file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopean.cli.early import loading, refuse_unknown_model
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, parse, with_progress
 from cyclopean.data import named, named_panoramas
 from cyclopean.errors import InputError, usable_device
@@ -86,4 +87,6 @@ def run(options: Label) -> int:
     print(f"{len(todo) - len(bad)} labelled, labels in {printable(options.out)}; {len(bad)} left out.")
     for sentence in bad:
         print(f"cyclopean label: left out: {printable(sentence)}", file=sys.stderr)
+        emit({"error": sentence})
+    emit({"out": options.out, "labelled": len(todo) - len(bad), "left_out": len(bad)})
     return 2 if bad else 0

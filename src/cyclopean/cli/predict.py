@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopean.cli.early import known_camera, loading, refuse_metres, refuse_missing_backend, refuse_unknown_model
 from cyclopean.cli.jobs import count_in, jobs_for, jobs_in
-from cyclopean.cli.output import emit
+from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import (
     check_result_name,
     check_writable,
@@ -273,4 +273,4 @@ def _predict_folder(options: Predict, saved: tuple[str, ...], post_process: str)
 
 def _print_notes(notes: Sequence[str]) -> None:
     for note in notes:
-        print(f"cyclopean predict: {printable(note)}", file=sys.stderr)
+        remark(note, "predict")

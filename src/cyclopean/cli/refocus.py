@@ -1,7 +1,6 @@
 """`cyclopean refocus`: blur a photo or a clip by its depth, sharp where you point."""
 
 import math
-import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from cyclopean.cli.early import (
     refuse_unknown_model,
     says_metric,
 )
-from cyclopean.cli.output import emit
+from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import check_result_name, check_writable, comma_list, named_file, parse
 from cyclopean.defocus import REFINE, refuse_no_matte
 from cyclopean.errors import InputError, unknown_name
@@ -233,7 +232,7 @@ def run(options: Refocus) -> None:
     }  # fmt: skip
     written = refocus_photo(source, target, depth or choose, refocus_options, record)
     for note in written.notes:
-        print(f"cyclopean refocus: {printable(note)}", file=sys.stderr)
+        remark(note, "refocus")
     emit({"source": source, "files": written.paths, "notes": written.notes})
     for path in written.paths[:-1]:  # the last one is the sidecar
         print(printable(path))

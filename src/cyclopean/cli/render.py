@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from cyclopean.cli.output import emit
 from cyclopean.cli.parsing import check_writable, comma_list, height_width, parse, with_progress
 from cyclopean.errors import InputError, unknown_name, usable_device
 from cyclopean.flags import Flag
@@ -99,7 +100,9 @@ def main(arguments: list[str]) -> int:
         pass
     rate = f", {todo / (time.perf_counter() - start):.1f} a second" if todo else ""
     kept = f" ({job.count - todo} were there already)" if todo < job.count else ""
-    print(f"{todo} scenes rendered to {options.out}{kept}{rate}; {contact_sheet(options.out)} shows some.")
+    sheet = contact_sheet(options.out)
+    print(f"{todo} scenes rendered to {options.out}{kept}{rate}; {sheet} shows some.")
+    emit({"out": options.out, "rendered": todo, "scenes": job.count, "contact_sheet": sheet})
     return 0
 
 

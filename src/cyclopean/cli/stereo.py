@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopean.cli.early import known_camera, loading, refuse_unknown_model
 from cyclopean.cli.jobs import Job, jobs_for
+from cyclopean.cli.output import emit, remark
 from cyclopean.cli.parsing import (
     check_result_name,
     check_writable,
@@ -131,7 +132,8 @@ def run(options: Stereo) -> int:
                     predicted = options.depth in EMBEDDED
                     done = stereo_photo(one.source, one.target, models.for_photo if predicted else file, how)
                 for note in done.notes:
-                    print(f"cyclopean stereo: {printable(note)}", file=sys.stderr)
+                    remark(note, "stereo")
+                emit({"source": job.source, "files": done.paths, "notes": done.notes})
                 written += done.paths
     if count == 1 and not before:
         for path in written:
@@ -143,6 +145,7 @@ def run(options: Stereo) -> int:
         print(f"{count - len(bad) - before} done{there}{results}; {len(bad)} skipped.")
     for sentence in bad:
         print(f"cyclopean stereo: {'skipped: ' if count > 1 else ''}{printable(sentence)}", file=sys.stderr)
+        emit({"error": sentence})
     return 2 if bad else 0
 
 
